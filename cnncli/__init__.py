@@ -1,0 +1,1 @@
+"""Convolutional image classifiers over folders of images, on an ordinary CPU."""

@@ -1,0 +1,72 @@
+"""Everything that can go wrong and is not a bug: one class a kind, each with the exit code that the command line
+ends with. Open to every other module; imports none.
+
+    CnnError                  1  failed
+    ├── UsageError            2  a flag, name or combination that makes no sense
+    ├── DataError             1  the images or folders cannot be used
+    │   └── ImageError        1  one image cannot be used (it is skipped; the command ends with 3)
+    ├── NetworkError          2  an architecture whose layers do not fit together
+    ├── ModelError            4  a model file that cannot be used
+    ├── TrainingError         1  training had to stop
+    ├── Interrupted         130  stopped by Ctrl-C or SIGTERM (143), after saving
+    └── KernelError           1  the C kernels refused: no memory, or an instruction set that is not there
+
+A message is one sentence that names the thing and the remedy: "photos/ holds no images; give a folder with one
+sub-folder per class."
+"""
+
+
+class CnnError(Exception):
+    """Something that a user can put right. str(error) is the sentence to show."""
+
+    exit_code = 1
+
+
+class UsageError(CnnError):
+    """A flag, name or combination that makes no sense."""
+
+    exit_code = 2
+
+
+class DataError(CnnError):
+    """The images or folders cannot be used."""
+
+
+class ImageError(DataError):
+    """One image cannot be used. Whoever meets it skips the image, counts it and goes on."""
+
+
+class NetworkError(CnnError):
+    """An architecture whose layers do not fit together."""
+
+    exit_code = 2
+
+
+class ModelError(CnnError):
+    """A model file that cannot be used."""
+
+    exit_code = 4
+
+
+class TrainingError(CnnError):
+    """Training had to stop; what was saved stays usable."""
+
+
+class Interrupted(CnnError):
+    """Stopped by a signal after saving; the exit code is 128 plus the signal's number."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
+
+
+class KernelError(CnnError):
+    """The C kernels refused: no memory, or an instruction set that this CPU lacks."""
+
+
+def did_you_mean(word: str, known: "list[str]") -> str:
+    """Return " Did you mean 'x'?" for the nearest of the known names, or "" where none is near."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, known, n=1, cutoff=0.5)
+    return f" Did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,154 @@
+"""What every module of the door shares: the prepared call, the checks before a pointer is taken, the mapping from
+status codes to errors, and the settings of the library as a whole (instruction set, threads).
+
+Importing this loads the extension and reads CNN_ISA and CNN_THREADS; it starts no thread and leaves signal handlers
+and the floating-point state alone.
+"""
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from .._kernels import ffi, lib
+from ..errors import KernelError, UsageError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_DTYPES = {np.dtype(np.float32): "float *", np.dtype(np.float64): "double *", np.dtype(np.uint8): "uint8_t *",
+           np.dtype(np.uint16): "uint16_t *", np.dtype(np.int64): "int64_t *", np.dtype(np.uint64): "uint64_t *"}
+_ISAS = {"reference": lib.CNN_ISA_REFERENCE, "baseline": lib.CNN_ISA_BASELINE, "avx2": lib.CNN_ISA_AVX2,
+         "avx512": lib.CNN_ISA_AVX512}
+
+
+class Call:
+    """One operation with its arguments checked and its pointers taken, ready to run again and again.
+
+    ``keep`` holds the arrays whose memory the pointers point to, so that it outlives the call.
+    """
+
+    __slots__ = ("arguments", "function", "keep", "name")
+
+    def __init__(self, name: str, *arguments: Any, keep: tuple[Any, ...] = ()) -> None:
+        self.name = name
+        self.function: Callable[..., int] = getattr(lib, name)
+        self.arguments = arguments
+        self.keep = keep
+
+    def __call__(self) -> None:
+        """Run it. Raises KernelError or MemoryError where C refuses."""
+        status = self.function(*self.arguments)
+        if status:
+            self.fail(status)
+
+    def fail(self, status: int) -> None:
+        """Raise the error that a status code stands for."""
+        if status == lib.CNN_NO_MEMORY:
+            raise MemoryError(f"{self.name} needs more scratch memory than there is; use a smaller batch.")
+        if status == lib.CNN_NO_ISA:
+            raise KernelError("this CPU lacks the instruction set asked for; unset CNN_ISA.")
+        raise ValueError(f"{self.name} refused its arguments (status {status}); this is a bug in cnncli.")
+
+
+def pointer(name: str, array: Array | None, shape: tuple[int, ...] | None = None, dtype: Any = np.float32) -> Any:
+    """Return the C pointer to an array after checking it, NULL for None.
+
+    Raises TypeError or ValueError, naming the array, where dtype, shape (if given) or contiguity is off.
+    """
+    if array is None:
+        return ffi.NULL
+    if array.dtype != dtype:
+        raise TypeError(f"{name} must be {np.dtype(dtype)}, not {array.dtype}")
+    if shape is not None and array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, not {array.shape}")
+    if not array.flags.c_contiguous:
+        raise ValueError(f"{name} must be C-contiguous; pass np.ascontiguousarray({name})")
+    return ffi.cast(_DTYPES[array.dtype], array.ctypes.data)
+
+
+def aligned_empty(shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
+    """Return an uninitialised array whose data starts on a 64-byte line."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    raw = np.empty(size + 64, dtype=np.uint8)
+    offset = -raw.ctypes.data % 64
+    return raw[offset : offset + size].view(dtype).reshape(shape)
+
+
+def aligned_zeros(shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
+    """Return an array of zeros whose data starts on a 64-byte line."""
+    array = aligned_empty(shape, dtype)
+    array.fill(0)
+    return array
+
+
+def isas() -> list[str]:
+    """Return the names of the instruction sets that this machine runs, "reference" first, the best last."""
+    return [name for name, number in _ISAS.items() if lib.cnn_isa_supported(number)]
+
+
+def active_isa() -> str:
+    """Return the name of the instruction set in use."""
+    return next(name for name, number in _ISAS.items() if number == lib.cnn_isa_active())
+
+
+def set_isa(name: str) -> None:
+    """Use one instruction set from now on. Raises UsageError where it is unknown or this CPU lacks it."""
+    if name not in isas():
+        raise UsageError(f"CNN_ISA={name} cannot be used: this machine runs {', '.join(isas())}.")
+    lib.cnn_isa_set(_ISAS[name])
+
+
+@contextmanager
+def use_isa(name: str) -> Iterator[None]:
+    """Use one instruction set inside a with block."""
+    before = active_isa()
+    set_isa(name)
+    try:
+        yield
+    finally:
+        set_isa(before)
+
+
+def threads() -> int:
+    """Return how many threads an operation may use."""
+    return int(lib.cnn_threads_get())
+
+
+def set_threads(count: int) -> None:
+    """Let operations use that many threads, 1 to 256. Raises UsageError otherwise."""
+    if lib.cnn_threads_set(count) != lib.CNN_OK:
+        raise UsageError(f"{count} threads cannot be used: give a number from 1 to 256.")
+
+
+def available_cpus() -> int:
+    """Return the CPUs that this process may use: its affinity, cut down to a container's quota."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as quota:
+            limit, period = quota.read().split()
+        if limit != "max":
+            count = min(count, max(1, int(limit) // int(period)))
+    except (OSError, ValueError):
+        pass
+    return min(count, 256)
+
+
+def configure() -> None:
+    """Apply CNN_THREADS and CNN_ISA. Raises UsageError where one makes no sense.
+
+    Not done at import: a bad variable must reach the user as a sentence, through the command line.
+    """
+    wanted = os.environ.get("CNN_THREADS", "")
+    if wanted:
+        try:
+            set_threads(int(wanted))
+        except ValueError:
+            raise UsageError(f"CNN_THREADS={wanted} is no number; give 1 to 256.") from None
+    if os.environ.get("CNN_ISA"):
+        set_isa(os.environ["CNN_ISA"])
+
+
+lib.cnn_threads_set(available_cpus())

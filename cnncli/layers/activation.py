@@ -1,0 +1,68 @@
+"""Activations: one elementwise function each, no parameters. The kernels are in csrc/pointwise.c."""
+
+from typing import Any
+
+from .. import kernels
+from ..kernels import Call
+from .base import Buffers, Layer
+
+
+class Activation(Layer):
+    """y = f(x), elementwise, any shape. The subclasses name f."""
+
+    function = ""
+    reads_output = True
+    slope = 0.0
+
+    def forward_calls(self, io: Buffers) -> list[Call]:
+        return [kernels.activation_forward(self.function, io.x[0], io.y, self.slope)]
+
+    def backward_calls(self, io: Buffers) -> list[Call]:
+        if io.dx[0] is None or io.dy is None:
+            return []
+        x, y = (io.x[0], None) if self.reads_input else (None, io.y)
+        return [kernels.activation_backward(self.function, x, y, io.dy, io.dx[0], self.slope)]
+
+
+class ReLU(Activation):
+    """max(x, 0) (Nair and Hinton 2010)."""
+
+    function = "relu"
+
+
+class ReLU6(Activation):
+    """min(max(x, 0), 6) (Krizhevsky 2010; MobileNet's)."""
+
+    function = "relu6"
+
+
+class LeakyReLU(Activation):
+    """x where it is positive, negative_slope * x elsewhere (Maas et al. 2013)."""
+
+    function = "leaky_relu"
+
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        super().__init__()
+        self.slope = float(negative_slope)
+
+    def config(self) -> dict[str, Any]:
+        return {"negative_slope": self.slope}
+
+
+class SiLU(Activation):
+    """x * sigmoid(x), also called swish (Elfwing et al. 2017)."""
+
+    function = "silu"
+    reads_input, reads_output = True, False
+
+
+class Sigmoid(Activation):
+    """1 / (1 + e^-x)."""
+
+    function = "sigmoid"
+
+
+class Tanh(Activation):
+    """The hyperbolic tangent, LeNet-5's own activation."""
+
+    function = "tanh"

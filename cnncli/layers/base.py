@@ -1,0 +1,159 @@
+"""What a layer is. A layer knows its shapes, its parameters and which kernels compute it; it does not know the
+network around it, and owns no activations. The network's plan (cnncli/plan.py) gives it arrays and collects the
+calls that it answers with; used alone, ``forward`` and ``backward`` do the same for one layer.
+
+To add a layer: subclass ``Layer`` in the file of its family, give it a config that its constructor takes back, and
+register it in layers/__init__.py. tests/layers/conformance.py then checks it like every other.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..errors import NetworkError
+from ..kernels import Array, Call, aligned_empty, aligned_zeros
+
+Shape = tuple[int, ...]  # of one image: (h, w, c), or (features,)
+Spec = tuple[Shape, Any]  # a whole array's shape and dtype
+
+
+@dataclass
+class Buffers:
+    """The arrays that a layer's calls read and write, for one batch size.
+
+    x holds one array (n, *shape) per input and y the output; dx and dy are their gradients, an entry of dx None
+    where nobody needs it. saved is what ``Layer.saved`` asked for: forward fills it, backward reads it. workspace
+    is scratch of at least ``Layer.workspace`` bytes that other layers use too. clock is uint64[2], (seed, step):
+    randomness comes from it and from nothing else. training says which of the two behaviours forward has.
+    """
+
+    x: list[Array]
+    y: Array
+    training: bool
+    dx: list[Array | None] = field(default_factory=list)
+    dy: Array | None = None
+    saved: dict[str, Array] = field(default_factory=dict)
+    workspace: Array = field(default_factory=lambda: aligned_empty((0,), np.uint8))
+    clock: Array = field(default_factory=lambda: np.zeros(2, np.uint64))
+
+
+class Layer:
+    """One operation of a network with its parameters.
+
+    params and grads have the same keys ("weight", "bias") and shapes, those of the model file; state holds what
+    training updates without a gradient (batch norm's running_mean and running_var).
+    """
+
+    arity: int | None = 1  # inputs; None for two or more
+    reads_input = False  # whether backward reads x …
+    reads_output = False  # … or y: the plan keeps them until then
+
+    def __init__(self) -> None:
+        self.params: dict[str, Array] = {}
+        self.grads: dict[str, Array] = {}
+        self.state: dict[str, Array] = {}
+        self._alone: Buffers | None = None
+
+    # ---- what a subclass says ----
+
+    def config(self) -> dict[str, Any]:
+        """Return the constructor's keyword arguments, as plain JSON values."""
+        return {}
+
+    def bind(self, *shapes: Shape) -> None:
+        """Fix what depends on the input shapes (in_channels …) and allocate parameters, zeroed; once.
+
+        Raises NetworkError, naming sizes, where the inputs do not suit the layer.
+        """
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """Return the shape of one output image for those of the inputs. Raises NetworkError where they do not fit."""
+        return shapes[0]
+
+    def initialise(self, rng: np.random.Generator) -> None:
+        """Fill the parameters with their starting values, drawing from rng only."""
+
+    def saved(self, batch: int, *shapes: Shape) -> dict[str, Spec]:
+        """Return what forward in training must keep for backward beside x and y: name -> (shape, dtype)."""
+        return {}
+
+    def workspace(self, batch: int, *shapes: Shape, training: bool) -> int:
+        """Return the bytes of scratch that the calls need."""
+        return 0
+
+    def forward_calls(self, io: Buffers) -> list[Call]:
+        """Return the calls that compute io.y from io.x."""
+        raise TypeError(f"{type(self).__name__} has no forward")
+
+    def backward_calls(self, io: Buffers) -> list[Call]:
+        """Return the calls that compute io.dx (where not None) and self.grads (overwritten) from io.dy."""
+        raise TypeError(f"{type(self).__name__} has no backward")
+
+    def multiply_adds(self, *shapes: Shape) -> int:
+        """Return the multiply-adds of forward for one image; 0 for what is counted as free (pointwise, pooling)."""
+        return 0
+
+    # ---- what every layer has ----
+
+    def add_parameter(self, name: str, shape: Shape) -> None:
+        """Allocate a parameter and its gradient, zeroed; keeps what is there if the shape is the same."""
+        if name not in self.params or self.params[name].shape != shape:
+            self.params[name] = aligned_zeros(shape)
+            self.grads[name] = aligned_zeros(shape)
+
+    def forward(self, *x: Array, training: bool = False) -> Array:
+        """Apply the layer alone: float32 arrays (n, h, w, c) or (n, features) -> a new array (n, …)."""
+        io = self._buffers([np.ascontiguousarray(a, np.float32) for a in x], training)
+        for call in self.forward_calls(io):
+            call()
+        self._alone = io
+        return io.y
+
+    def backward(self, dy: Array) -> Any:
+        """Return the gradient of the last forward's input (a tuple where there are several); fills ``grads``."""
+        io = self._alone
+        if io is None or not io.training:
+            raise ValueError("backward needs a forward(..., training=True) before it")
+        io.dy = np.ascontiguousarray(dy, np.float32)
+        io.dx = [aligned_empty(a.shape) for a in io.x]
+        for call in self.backward_calls(io):
+            call()
+        return io.dx[0] if self.arity == 1 else tuple(io.dx)
+
+    def _buffers(self, x: list[Array], training: bool) -> Buffers:
+        if self.arity not in (None, len(x)):
+            raise NetworkError(f"{type(self).__name__} takes {self.arity} input, not {len(x)}.")
+        batch, shapes = len(x[0]), [tuple(a.shape[1:]) for a in x]
+        self.bind(*shapes)
+        y = aligned_empty((batch, *self.output_shape(*shapes)))
+        saved = {k: aligned_empty(*spec) for k, spec in self.saved(batch, *shapes).items()} if training else {}
+        clock = self._alone.clock if self._alone else np.zeros(2, np.uint64)
+        clock[1] += np.uint64(training)
+        scratch = aligned_empty((self.workspace(batch, *shapes, training=training),), np.uint8)
+        return Buffers(x=x, y=y, training=training, saved=saved, workspace=scratch, clock=clock)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.config().items())})"
+
+
+def image_shape(layer: Layer, shape: Shape) -> tuple[int, int, int]:
+    """Return shape as (h, w, c). Raises NetworkError where it is flat."""
+    if len(shape) != 3:
+        raise NetworkError(f"{type(layer).__name__} needs an image (h, w, c), not a flat vector of {shape[0]}; "
+                           "move it before Flatten.")
+    return shape[0], shape[1], shape[2]
+
+
+def pair(name: str, value: Any, least: int = 1) -> tuple[int, int]:
+    """Return a size given as one number or two as (rows, columns). Raises NetworkError where it is neither."""
+    both = (value, value) if isinstance(value, int) else tuple(value) if isinstance(value, list | tuple) else ()
+    if len(both) != 2 or not all(isinstance(v, int) and not isinstance(v, bool) and v >= least for v in both):
+        raise NetworkError(f"{name} must be a whole number of at least {least}, or two of them, not {value!r}.")
+    return both[0], both[1]
+
+
+def count(shape: Shape) -> int:
+    """Return how many numbers an array of this shape holds."""
+    return math.prod(shape)

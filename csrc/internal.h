@@ -1,0 +1,60 @@
+/* What every operation's file shares: checked sizes, the parallel loop, scratch memory and the dispatch table.
+ *
+ * An operation `op` is two files. op.c holds the entry points that cnn.h declares: they check their arguments,
+ * then hand chunks of the work to cnn_parallel; it also holds the plain-loop reference. op_tmpl.c holds the
+ * vector version, written once and compiled for each instruction set by foreach_isa.h. Read pointwise.c for the
+ * shortest example. */
+#ifndef CNN_INTERNAL_H
+#define CNN_INTERNAL_H
+
+#include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "cnn.h"
+
+#if defined(__x86_64__) || defined(_M_X64)
+#define CNN_X86 1
+#else
+#define CNN_X86 0
+#endif
+
+#define CNN_MIN(a, b) ((a) < (b) ? (a) : (b))
+#define CNN_MAX(a, b) ((a) > (b) ? (a) : (b))
+
+static inline int64_t cnn_ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static inline int64_t cnn_round_up(int64_t a, int64_t b) { return cnn_ceil_div(a, b) * b; }
+
+/* Whether the product of `count` sizes is positive and, times `element` bytes, fits into 2^62: everything that
+ * indexes memory is checked with this once, at the boundary. */
+bool cnn_sizes_fit(int64_t element, int count, const int64_t *sizes);
+
+/* One chunk of an operation's work. Chunks are cut by shape alone, never by the number of threads, and whatever
+ * they sum is added in chunk order: that is what makes results independent of the number of threads. */
+typedef cnn_status (*cnn_chunk)(void *context, int64_t chunk);
+
+/* Runs work(context, 0 … chunks-1), on the pool where it is free, otherwise in the calling thread. Denormals are
+ * flushed to zero while chunks run and the caller's floating-point state is put back. Returns the first failure
+ * in chunk order; CNN_OK if there was none. */
+cnn_status cnn_parallel(cnn_chunk work, void *context, int64_t chunks);
+
+/* 64-byte aligned memory that belongs to the calling thread and lasts until its next call of cnn_scratch; NULL
+ * where there is none left. Contents are not kept from one call to the next. */
+void *cnn_scratch(size_t bytes);
+
+/* Picks a vector kernel's table for the active ISA. `tables` is CNN_TABLES(name); never called for the
+ * reference, which the entry points handle themselves. */
+#if CNN_X86
+#define CNN_TABLES(name) {&name##_baseline, &name##_avx2, &name##_avx512}
+#else
+#define CNN_TABLES(name) {&name##_baseline}
+#endif
+static inline bool cnn_use_reference(void) { return cnn_isa_active() == CNN_ISA_REFERENCE; }
+static inline int cnn_table_index(void) { return cnn_isa_active() - CNN_ISA_BASELINE; }
+
+/* Elementwise work is cut into pieces of this many floats: 64 KiB, enough to hide the cost of a chunk. */
+#define CNN_PIECE 16384
+
+#endif

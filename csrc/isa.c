@@ -1,0 +1,51 @@
+/* Which instruction sets this CPU has, and which one the kernels use. Every entry point asks cnn_isa_active();
+ * the choice is made once, and Python sets another on behalf of CNN_ISA or of a test. */
+#include "internal.h"
+
+#include <stdatomic.h>
+
+static atomic_int active = -1;
+
+int cnn_isa_supported(int isa) {
+    if (isa == CNN_ISA_REFERENCE || isa == CNN_ISA_BASELINE) return 1;
+#if CNN_X86
+    /* __builtin_cpu_supports asks the operating system's saved-state mask too, not only CPUID. */
+    __builtin_cpu_init();
+    if (isa == CNN_ISA_AVX2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (isa == CNN_ISA_AVX512)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+               __builtin_cpu_supports("fma");
+#endif
+    return 0;
+}
+
+int cnn_isa_best(void) {
+    for (int isa = CNN_ISA_AVX512; isa > CNN_ISA_BASELINE; isa--)
+        if (cnn_isa_supported(isa)) return isa;
+    return CNN_ISA_BASELINE;
+}
+
+int cnn_isa_active(void) {
+    int isa = atomic_load_explicit(&active, memory_order_relaxed);
+    if (isa < 0) {
+        isa = cnn_isa_best();
+        atomic_store_explicit(&active, isa, memory_order_relaxed);
+    }
+    return isa;
+}
+
+cnn_status cnn_isa_set(int isa) {
+    if (isa < CNN_ISA_REFERENCE || isa > CNN_ISA_AVX512 || !cnn_isa_supported(isa)) return CNN_NO_ISA;
+    atomic_store_explicit(&active, isa, memory_order_relaxed);
+    return CNN_OK;
+}
+
+bool cnn_sizes_fit(int64_t element, int count, const int64_t *sizes) {
+    int64_t product = element;
+    for (int i = 0; i < count; i++) {
+        if (sizes[i] <= 0) return false;
+        if (__builtin_mul_overflow(product, sizes[i], &product) || product > ((int64_t)1 << 62)) return false;
+    }
+    return product > 0;
+}

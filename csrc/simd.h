@@ -1,0 +1,87 @@
+/* Vector words for one instruction set, in the compiler's own vector types (GCC and clang), so that each kernel
+ * is written once. Included by foreach_isa.h again for every instruction set; hence no include guard and every
+ * name goes through ISA(). vf is a vector of VLEN floats, vi of VLEN int32. Masks are vi: all bits or none.
+ *
+ * Wide vectors cross function borders only where the function is always inlined: passing them by value follows
+ * another ABI on each instruction set. */
+
+typedef float ISA(vf_t) __attribute__((vector_size(VLEN * 4)));
+typedef float ISA(vf_unaligned_t) __attribute__((vector_size(VLEN * 4), aligned(4), may_alias));
+typedef int32_t ISA(vi_t) __attribute__((vector_size(VLEN * 4)));
+typedef int32_t ISA(vi_unaligned_t) __attribute__((vector_size(VLEN * 4), aligned(4), may_alias));
+
+#ifndef CNN_INLINE
+#define CNN_INLINE static inline __attribute__((always_inline, unused))
+#define vf ISA(vf_t)
+#define vi ISA(vi_t)
+#define vload ISA(vload_)
+#define vstore ISA(vstore_)
+#define vload_part ISA(vload_part_)
+#define vstore_part ISA(vstore_part_)
+#define vset ISA(vset_)
+#define vselect ISA(vselect_)
+#define vmax ISA(vmax_)
+#define vmin ISA(vmin_)
+#define vsum ISA(vsum_)
+#define vsqrt ISA(vsqrt_)
+#define vexp ISA(vexp_)
+#endif
+
+CNN_INLINE vf vset(float a) { return a - (vf){0}; }
+CNN_INLINE vf vload(const float *p) { return *(const ISA(vf_unaligned_t) *)p; }
+CNN_INLINE void vstore(float *p, vf a) { *(ISA(vf_unaligned_t) *)p = a; }
+
+/* The first `count` < VLEN floats; the other lanes are zero and their memory is not touched. */
+CNN_INLINE vf vload_part(const float *p, int64_t count) {
+    union { vf v; float f[VLEN]; } u = {.v = {0}};
+    for (int64_t i = 0; i < count; i++) u.f[i] = p[i];
+    return u.v;
+}
+CNN_INLINE void vstore_part(float *p, vf a, int64_t count) {
+    union { vf v; float f[VLEN]; } u = {.v = a};
+    for (int64_t i = 0; i < count; i++) p[i] = u.f[i];
+}
+
+/* mask ? a : b, lane by lane. */
+CNN_INLINE vf vselect(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
+/* As the C expression a > b ? a : b does: where either is NaN, the second. */
+CNN_INLINE vf vmax(vf a, vf b) { return vselect(a > b, a, b); }
+CNN_INLINE vf vmin(vf a, vf b) { return vselect(a < b, a, b); }
+
+CNN_INLINE float vsum(vf a) {
+    union { vf v; float f[VLEN]; } u = {.v = a};
+    for (int step = VLEN / 2; step > 0; step /= 2)
+        for (int i = 0; i < step; i++) u.f[i] += u.f[i + step];
+    return u.f[0];
+}
+
+CNN_INLINE vf vsqrt(vf a) {
+    union { vf v; float f[VLEN]; } u = {.v = a};
+    for (int i = 0; i < VLEN; i++) u.f[i] = __builtin_sqrtf(u.f[i]);
+    return u.v;
+}
+
+/* e^x to about 1 ulp: x = k ln 2 + r with |r| <= ln 2 / 2, a Taylor polynomial of degree 7 in r, then 2^k
+ * straight into the exponent bits, in two factors so that neither overflows. NaN passes through. */
+CNN_INLINE vf vexp(vf x) {
+    const vf top = vset(88.8f), bottom = vset(-104.0f), magic = vset(12582912.0f); /* 1.5 * 2^23 rounds */
+    vf clamped = vselect(x > top, top, vselect(x < bottom, bottom, x));
+    vf shifted = clamped * 1.44269504088896341f + magic;
+    vf k = shifted - magic;
+    vf r = clamped - k * 0.693359375f;
+    r = r + k * 2.12194440e-4f;
+    vf p = vset(1.0f / 5040);
+    p = p * r + 1.0f / 720;
+    p = p * r + 1.0f / 120;
+    p = p * r + 1.0f / 24;
+    p = p * r + 1.0f / 6;
+    p = p * r + 0.5f;
+    p = p * r + 1.0f;
+    p = p * r + 1.0f;
+    vi whole = (vi)shifted - (vi)magic;
+    vi half = whole >> 1;
+    vf scale = (vf)((half + 127) << 23);
+    vf rest = (vf)((whole - half + 127) << 23);
+    vf result = p * scale * rest;
+    return vselect(x == x, result, x);
+}
