@@ -78,10 +78,11 @@ def aligned_empty(shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
-    """Return an array of zeros whose data starts on a 64-byte line."""
-    array = aligned_empty(shape, dtype)
-    array.fill(0)
-    return array
+    """Return an array of zeros whose data starts on a 64-byte line; memory is taken only where it is written."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    raw = np.zeros(size + 64, dtype=np.uint8)
+    offset = -raw.ctypes.data % 64
+    return raw[offset : offset + size].view(dtype).reshape(shape)
 
 
 def isas() -> list[str]:

@@ -1,0 +1,258 @@
+"""A network: named layers in topological order, each naming its inputs. It is plain data, and goes into the model
+file as JSON; plan.py turns it into calls over one arena. Layers come from layers/, whole networks from
+architectures/, training from trainer.py.
+"""
+
+import inspect
+import re
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .errors import NetworkError, did_you_mean
+from .kernels import Array
+from .layers import LAYERS, Layer, Shape
+from .plan import Plan
+
+INPUT = "input"
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+_PLANS_KEPT = 4  # the training batch, its last smaller one, and the same for evaluation
+_FLOATS_AT_ONCE = 2**26  # activations of one evaluation batch: 256 MB
+_IMAGES_AT_ONCE = 256
+
+
+class LayerError(NetworkError):
+    """One layer of a description is wrong; ``index`` says which, counted from 0."""
+
+    def __init__(self, index: int, message: str) -> None:
+        super().__init__(message)
+        self.index = index
+
+
+@dataclass(frozen=True)
+class Node:
+    """A layer's place in a network: its name, the names of its inputs, the shape (h, w, c) or (features,) it yields."""
+
+    name: str
+    layer: Layer
+    inputs: tuple[str, ...]
+    shape: Shape
+
+
+class Network:
+    """A directed acyclic graph of layers with one input and one output, the last layer's.
+
+    layers: layer objects, or dicts {"type": "Conv2d", "name": …, "inputs": […], **the layer's own options}. A layer
+    without a name gets one from its type; a layer without inputs takes the layer before it; "input" is the image.
+    input_shape: (h, w, c). seed: of the starting weights; None leaves them zero (they are about to be loaded).
+
+    Raises NetworkError, naming the layer and the reason, where a layer or a connection makes no sense.
+    """
+
+    def __init__(
+        self, layers: Iterable[Layer | Mapping[str, Any]], input_shape: Sequence[int], seed: int | None = 0
+    ) -> None:
+        self.input_shape = _checked_input_shape(input_shape)
+        self.nodes: list[Node] = []
+        self.clock = np.zeros(2, np.uint64)  # (seed, step): what dropout draws from
+        self._shapes: dict[str, Shape] = {INPUT: self.input_shape}
+        self._plans: OrderedDict[tuple[int, bool], Plan] = OrderedDict()
+        for index, description in enumerate(layers):
+            try:
+                self._append(description)
+            except NetworkError as error:
+                raise LayerError(index, f"layer {index + 1} ({_title(description)}): {error}") from None
+        if not self.nodes:
+            raise NetworkError("a network needs at least one layer.")
+        self._check_all_used()
+        if seed is not None:
+            self.initialise(seed)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], seed: int | None = None) -> "Network":
+        """Build the network that ``config()`` described. The weights are zero unless a seed is given."""
+        if not isinstance(config, Mapping) or not isinstance(config.get("layers"), list):
+            raise NetworkError('a network is {"input_shape": [h, w, c], "layers": [...]}.')
+        return cls(config["layers"], config.get("input_shape", ()), seed)
+
+    def config(self) -> dict[str, Any]:
+        """Return the network as JSON values: {"input_shape": [h, w, c], "layers": [{"name", "type", "inputs", …}]}."""
+        return {
+            "input_shape": list(self.input_shape),
+            "layers": [
+                {"name": n.name, "type": type(n.layer).__name__, "inputs": list(n.inputs), **n.layer.config()}
+                for n in self.nodes
+            ],
+        }
+
+    # ---- building ----
+
+    def _append(self, description: Layer | Mapping[str, Any]) -> None:
+        options = {} if isinstance(description, Layer) else dict(description)
+        layer = description if isinstance(description, Layer) else _build(options)
+        if any(node.layer is layer for node in self.nodes):
+            raise NetworkError("the same layer object stands in the network twice; make a second one.")
+        name = options.get("name") or self._new_name(layer)
+        if not isinstance(name, str) or not _NAME.fullmatch(name) or name in self._shapes:
+            raise NetworkError(f"the name {name!r} is taken or not made of letters, digits, '_', '.', '-'.")
+        inputs = self._inputs(layer, options.get("inputs"))
+        shapes = [self._shapes[i] for i in inputs]
+        layer.bind(*shapes)
+        shape = tuple(layer.output_shape(*shapes))
+        if min(shape) < 1:
+            raise NetworkError(f"its output would be empty ({'x'.join(map(str, shape))}).")
+        layer.stream = len(self.nodes)
+        self._shapes[name] = shape
+        self.nodes.append(Node(name, layer, inputs, shape))
+
+    def _inputs(self, layer: Layer, given: Any) -> tuple[str, ...]:
+        if given is None:
+            given = [self.nodes[-1].name if self.nodes else INPUT]
+        inputs = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, list | tuple) else ()
+        for name in inputs:
+            if name not in self._shapes:
+                hint = did_you_mean(name, list(self._shapes)) if isinstance(name, str) else ""
+                raise NetworkError(f"its input {name!r} is not a layer before it.{hint}")
+        if len(inputs) != layer.arity and not (layer.arity is None and len(inputs) >= 2):
+            wanted = "two or more inputs" if layer.arity is None else f"{layer.arity} input"
+            raise NetworkError(f"it takes {wanted}, not {len(inputs)}; name them in `inputs`.")
+        return inputs
+
+    def _new_name(self, layer: Layer) -> str:
+        stem = type(layer).__name__.lower().removesuffix("2d")
+        number = 1 + sum(type(node.layer) is type(layer) for node in self.nodes)
+        while f"{stem}{number}" in self._shapes:
+            number += 1
+        return f"{stem}{number}"
+
+    def _check_all_used(self) -> None:
+        used = {name for node in self.nodes for name in node.inputs}
+        for index, node in enumerate(self.nodes[:-1]):
+            if node.name not in used:
+                raise LayerError(index, f"layer {index + 1} ({node.name!r}) feeds no other layer; remove it or use it.")
+
+    # ---- what is in it ----
+
+    @property
+    def output_shape(self) -> Shape:
+        """The shape of one image's output: (classes,) for a classifier."""
+        return self.nodes[-1].shape
+
+    def node(self, name: str) -> Node:
+        """Return the node of that name. Raises NetworkError with the nearest name."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise NetworkError(f"the network has no layer {name!r}.{did_you_mean(name, [n.name for n in self.nodes])}")
+
+    def shape_of(self, name: str) -> Shape:
+        """Return the shape that a layer, or "input", yields for one image."""
+        return self._shapes[name]
+
+    def initialise(self, seed: int) -> None:
+        """Draw all starting weights anew; the same seed gives the same weights."""
+        for index, node in enumerate(self.nodes):
+            node.layer.initialise(np.random.default_rng([seed, index]))
+        self.clock[:] = seed, 0
+
+    def parameters(self) -> dict[str, Array]:
+        """Return what training learns: {"conv1.weight": array, …}, in the model file's layout, not copied."""
+        return {f"{n.name}.{k}": a for n in self.nodes for k, a in n.layer.params.items()}
+
+    def gradients(self) -> dict[str, Array]:
+        """Return the gradients of the last backward, keyed and shaped as ``parameters()``."""
+        return {f"{n.name}.{k}": a for n in self.nodes for k, a in n.layer.grads.items()}
+
+    def buffers(self) -> dict[str, Array]:
+        """Return what training updates without a gradient (batch norm's running statistics)."""
+        return {f"{n.name}.{k}": a for n in self.nodes for k, a in n.layer.state.items()}
+
+    # ---- running it ----
+
+    def plan(self, batch: int, training: bool) -> Plan:
+        """Return the plan for this many images at once; the last few are kept."""
+        key = (batch, training)
+        if key not in self._plans:
+            while len(self._plans) >= _PLANS_KEPT:
+                self._plans.popitem(last=False)
+            self._plans[key] = Plan(self.nodes, self.input_shape, batch, training, clock=self.clock)
+        self._plans.move_to_end(key)
+        return self._plans[key]
+
+    def forward(self, images: Array, training: bool = False) -> Array:
+        """Return the outputs (n, classes), float32, for images (n, h, w, c), float32, any n.
+
+        With training, all images are one batch: batch norm takes its statistics, dropout drops. Otherwise they run
+        in batches of a size that bounds memory, and an image's output does not depend on its neighbours.
+        """
+        images = self._checked_images(images)
+        if training:
+            plan = self.plan(len(images), True)
+            np.copyto(plan.input, images)
+            self.clock[1] += np.uint64(1)
+            plan.forward()
+            return plan.output.copy()
+        outputs = np.empty((len(images), *self.output_shape), np.float32)
+        step = self.images_at_once()
+        for start in range(0, len(images), step):
+            part = images[start : start + step]
+            plan = self.plan(len(part), False)
+            np.copyto(plan.input, part)
+            plan.forward()
+            outputs[start : start + step] = plan.output
+        return outputs
+
+    def activations(self, images: Array, names: Sequence[str]) -> dict[str, Array]:
+        """Return what the named layers yield for images (n, h, w, c), as in evaluation: {name: (n, *shape)}."""
+        images = self._checked_images(images)
+        for name in names:
+            self.node(name)
+        plan = Plan(self.nodes, self.input_shape, len(images), False, clock=self.clock, keep=frozenset(names))
+        np.copyto(plan.input, images)
+        plan.forward()
+        return {name: plan.kept(name).copy() for name in names}
+
+    def images_at_once(self) -> int:
+        """Return the batch size that evaluation uses: bounded in images and in memory."""
+        floats = sum(int(np.prod(shape)) for shape in self._shapes.values())
+        return max(1, min(_IMAGES_AT_ONCE, _FLOATS_AT_ONCE // floats))
+
+    def _checked_images(self, images: Array) -> Array:
+        if images.ndim != 4 or images.shape[1:] != self.input_shape or not len(images):
+            raise ValueError(f"images must have shape (n, {', '.join(map(str, self.input_shape))}), not {images.shape}")
+        return np.ascontiguousarray(images, np.float32)
+
+
+def _checked_input_shape(shape: Sequence[int]) -> tuple[int, int, int]:
+    good = isinstance(shape, list | tuple) and len(shape) == 3
+    if not good or not all(isinstance(v, int) and 0 < v < 2**20 for v in shape):
+        raise NetworkError(f"input_shape must be three sizes (h, w, c), not {shape!r}.")
+    return shape[0], shape[1], shape[2]
+
+
+def _title(description: Layer | Mapping[str, Any]) -> str:
+    if isinstance(description, Layer):
+        return type(description).__name__
+    if not isinstance(description, Mapping):
+        return "not a table"
+    kind, name = description.get("type", "no type"), description.get("name")
+    return f"{kind} {name!r}" if name else str(kind)
+
+
+def _build(options: dict[str, Any]) -> Layer:
+    """Make a layer of a description, leaving name and inputs in it."""
+    kind = options.get("type")
+    if not isinstance(kind, str) or kind not in LAYERS:
+        raise NetworkError(f"{kind!r} is no layer type.{did_you_mean(str(kind), list(LAYERS))}")
+    known = [name for name in inspect.signature(LAYERS[kind].__init__).parameters if name != "self"]
+    config = {k: v for k, v in options.items() if k not in ("type", "name", "inputs")}
+    for option in config:
+        if option not in known:
+            raise NetworkError(f"it has no option {option!r}.{did_you_mean(option, known)}")
+    try:
+        return LAYERS[kind](**config)
+    except (TypeError, ValueError) as error:
+        raise NetworkError(f"{str(error).removeprefix(LAYERS[kind].__name__ + '.__init__() ')}.") from None
