@@ -160,6 +160,8 @@ class Plan:
         wanted = self._names_that_need_a_gradient()
         for i, node in reversed(list(enumerate(self._nodes))):
             step = self._end - i
+            if node.name not in gradients:
+                continue  # nothing before it learns, nor does it
             dy = gradients.pop(node.name).use(step)
             dx: list[Tensor | None] = [
                 None if name not in wanted

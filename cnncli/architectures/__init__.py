@@ -1,0 +1,50 @@
+"""The architectures by name: a file per family, each a function of the image's shape and the number of classes that
+returns layer descriptions. ``architecture`` makes a network of one; toml.py reads those written by hand.
+"""
+
+from collections.abc import Callable, Sequence
+
+from ..errors import UsageError, did_you_mean
+from ..network import Network
+from .builder import Description
+from .classic import classic
+from .lenet5 import lenet5
+from .nin import nin
+from .resnet import resnet8, resnet18, resnet20
+from .toml import from_toml
+from .vgg import vgg_small
+
+ARCHITECTURES: dict[str, Callable[[tuple[int, int, int], int], list[Description]]] = {
+    "lenet5": lenet5,
+    "classic": classic,
+    "nin": nin,
+    "vgg-small": vgg_small,
+    "resnet8": resnet8,
+    "resnet20": resnet20,
+    "resnet18": resnet18,
+}
+
+__all__ = ["ARCHITECTURES", "architecture", "automatic_architecture", "from_toml"]
+
+
+def architecture(name: str, input_shape: Sequence[int], classes: int, seed: int | None = 0) -> Network:
+    """Return a network with fresh weights: name is one of ARCHITECTURES, input_shape (h, w, c).
+
+    Raises UsageError with the nearest name for an unknown one, NetworkError where the image is too small for it.
+    """
+    if name not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise UsageError(f"{name!r} is no architecture; there are auto, {known}.{did_you_mean(name, [*ARCHITECTURES])}")
+    height, width, channels = input_shape
+    return Network(ARCHITECTURES[name]((height, width, channels), classes), (height, width, channels), seed)
+
+
+def automatic_architecture(input_shape: Sequence[int]) -> tuple[str, str]:
+    """Return the architecture for images (h, w, c) and, as a sentence, why it was chosen."""
+    height, width = input_shape[0], input_shape[1]
+    size = f"{width}x{height} pixels"
+    if min(height, width) < 12:
+        return "classic", f"classic, because images of {size} are too small to be halved more than once"
+    if max(height, width) <= 96:
+        return "resnet8", f"resnet8, because images of {size} need few layers, and it learns them in minutes"
+    return "resnet18", f"resnet18, because images of {size} are photographs and need its depth"

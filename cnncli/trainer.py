@@ -1,0 +1,86 @@
+"""One step of training: forward, loss, backward, update. train.py calls it for every batch of every epoch; it is
+also the way to train from Python with one's own loop.
+"""
+
+import math
+
+import numpy as np
+
+from . import kernels
+from .errors import TrainingError
+from .kernels import Array, Call, aligned_empty
+from .loss import CrossEntropy, Loss
+from .network import Network
+from .optim import Optimiser, clipping_scale, first_not_finite, gradient_norm
+from .plan import Plan
+
+
+class Trainer:
+    """Trains a network, a batch at a time.
+
+    optimiser is bound to the network's parameters here; its lr may be set before each step. loss is the softmax
+    cross-entropy unless given. clip_norm bounds the norm of all gradients together. seed is dropout's; the starting
+    weights are the network's own business. threads sets the size of the pool for the whole process.
+    """
+
+    def __init__(
+        self, network: Network, optimiser: Optimiser, loss: Loss | None = None, threads: int | None = None,
+        clip_norm: float | None = None, seed: int = 0,
+    ) -> None:
+        if threads is not None:
+            kernels.set_threads(threads)
+        self.network = network
+        self.optimiser = optimiser
+        self.loss = loss or CrossEntropy()
+        self.clip_norm = clip_norm
+        self.logits: Array = np.empty((0, *network.output_shape), np.float32)
+        self._calls: dict[int, tuple[Plan, Array, Array, list[Call]]] = {}
+        network.clock[:] = seed, 0
+        self._gradients = network.gradients()
+        self._norm = gradient_norm(self._gradients)
+        optimiser.bind(network.parameters(), self._gradients)
+
+    @property
+    def steps_done(self) -> int:
+        """Steps since the start; to be set when training resumes, since dropout draws from it."""
+        return int(self.network.clock[1])
+
+    @steps_done.setter
+    def steps_done(self, steps: int) -> None:
+        self.network.clock[1] = steps
+
+    def step(self, images: Array, labels: Array) -> float:
+        """Learn from one batch and return its loss, the mean over images before the update.
+
+        images: float32 (n, h, w, c); labels: int (n,), class numbers. Afterwards ``logits`` is (n, classes), a view
+        that the next step overwrites. Raises TrainingError, and updates no weight, where loss or gradient is not
+        finite.
+        """
+        plan, label_array, losses, loss_calls = self._prepared(len(images))
+        np.copyto(plan.input, images)
+        np.copyto(label_array, labels)
+        self.network.clock[1] += np.uint64(1)
+        plan.forward()
+        for call in loss_calls:
+            call()
+        self.logits = plan.output
+        loss = float(losses.sum())
+        if not math.isfinite(loss):
+            raise TrainingError(f"the loss became {loss}; use a lower learning rate.")
+        plan.backward()
+        norm = self._norm()
+        if not math.isfinite(norm):
+            name = first_not_finite(self._gradients)
+            raise TrainingError(f"the gradient of {name} became infinite or NaN; use a lower learning rate.")
+        self.optimiser.step(clipping_scale(norm, self.clip_norm))
+        return loss
+
+    def _prepared(self, batch: int) -> tuple[Plan, Array, Array, list[Call]]:
+        """Return the plan of this batch size with the loss's calls on its arrays; kept while the plan is."""
+        plan = self.network.plan(batch, training=True)
+        known = self._calls.get(batch)
+        if known is None or known[0] is not plan:
+            labels, losses = aligned_empty((batch,), np.int64), aligned_empty((batch,), np.float64)
+            calls = self.loss.calls(plan.output, labels, losses, plan.output_gradient)
+            known = self._calls[batch] = (plan, labels, losses, calls)
+        return known
