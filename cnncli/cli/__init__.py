@@ -1,0 +1,225 @@
+"""The program ``cnn``: one click group whose commands are loaded when they are asked for, and the one place where
+errors become sentences and exit codes. Each command is a file beside this one that parses, calls and renders; what
+they share is in common.py. ``main`` is what the installed script and ``python -m cnncli`` run.
+"""
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from ..errors import CnnError, UsageError, did_you_mean
+from .common import Command, printable
+
+# name -> (module that defines `command`, the line in `cnn --help`). The line stands here and not in the module, so
+# that `cnn --help` imports none of them.
+COMMANDS = {
+    "train": ("train", "Train a classifier on a folder of images."),
+    "test": ("test", "Tell how good a model is on images that it was not trained on."),
+    "predict": ("predict", "Say what is in images."),
+    "inspect": ("inspect", "Show a model's layers, shapes, parameters and cost."),
+    "visualize-filters": ("visualize_filters", "Draw what a model has learnt, and what images light up in it."),
+    "sample": ("sample", "Write out the sample images that come with cnn."),
+    "import": ("importing", "Turn a data set file (IDX, .npz) into a folder of images."),
+}
+
+EXAMPLES = (
+    ("cnn sample demo/", "get some images: a folder per class"),
+    ("cnn train demo/", "train on them; the model goes to runs/"),
+    ("cnn test", "its accuracy on the held-out images"),
+    ("cnn predict a.png b.png", "what the latest model sees in them"),
+)
+ENVIRONMENT = (
+    ("CNN_THREADS", "how many threads to use (1 to 256); --threads wins"),
+    ("CNN_ISA", "force an instruction set: reference, baseline, avx2, avx512"),
+    ("CNN_DEBUG", "1 shows the traceback of an error"),
+    ("NO_COLOR", "1 switches colours off"),
+)
+EXIT_CODES = (
+    ("0", "done"),
+    ("1", "failed"),
+    ("2", "wrong usage"),
+    ("3", "done, but some images had to be skipped"),
+    ("4", "the model file cannot be used"),
+    ("130, 143", "interrupted by Ctrl-C or SIGTERM, after saving"),
+)
+BROKEN_PIPE = 128 + 13  # what a shell reports for a program that SIGPIPE ended
+
+
+class Commands(click.Group):
+    """The group ``cnn``: knows its commands from the table above and imports one only when it runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f".{COMMANDS[cmd_name][0]}", __name__).command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command named first. Raises UsageError with the nearest name where there is none."""
+        if args[0] not in COMMANDS:
+            near = did_you_mean(args[0], list(COMMANDS))
+            raise UsageError(f"there is no command {args[0]!r}.{near} See 'cnn --help'.")
+        return args[0], self.get_command(ctx, args[0]), args[1:]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, rows in (("Examples", EXAMPLES), ("Environment", ENVIRONMENT), ("Exit codes", EXIT_CODES)):
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
+def show_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    """Print the version and stop, where --version is given."""
+    if wanted and not ctx.resilient_parsing:
+        from .. import __version__
+
+        click.echo(f"cnn {__version__}")
+        ctx.exit()
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True,
+             subcommand_metavar="COMMAND …")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=show_version,
+              help="Show the version and exit.")
+@click.pass_context
+def cnn(ctx: click.Context) -> None:
+    """Turn a folder of images into a convolutional classifier, on an ordinary CPU.
+
+    Train it, learn how good it is, use it, and look inside it. 'cnn COMMAND --help' tells more about each command.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(UsageError.exit_code)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``cnn`` with these arguments (the process's own by default) and return its exit code.
+
+    Whatever goes wrong becomes one sentence on stderr; with CNN_DEBUG=1 the traceback goes before it.
+    """
+    for stream in (sys.stdout, sys.stderr):  # no odd file name and no narrow encoding may stop an answer
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if "_CNN_COMPLETE" in os.environ:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(cnn, {}, "cnn", "_CNN_COMPLETE", os.environ["_CNN_COMPLETE"])
+    try:
+        with cnn.make_context("cnn", arguments) as ctx:
+            code = cnn.invoke(ctx)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Exit as stop:
+        return _flushed(stop.exit_code)
+    except BaseException as error:
+        if os.environ.get("CNN_DEBUG", "0") not in ("", "0"):
+            import traceback
+
+            traceback.print_exc()
+        sentence, code = explain(error)
+        if isinstance(error, OSError):
+            _abandon_stdout()
+        if sentence:
+            _complain(sentence)
+        return code
+
+
+def explain(error: BaseException) -> tuple[str, int]:
+    """Return the sentence for an error (empty where nothing is to be said) and the exit code."""
+    if isinstance(error, CnnError):
+        return printable(error), error.exit_code
+    if isinstance(error, click.ClickException):
+        return _explain_click(error), error.exit_code
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        return "interrupted.", 130
+    if isinstance(error, BrokenPipeError):
+        return "", BROKEN_PIPE
+    if isinstance(error, OSError):
+        return _explain_os(error), 1
+    if isinstance(error, MemoryError):
+        detail = f" ({printable(error)})" if str(error) else ""
+        return f"there is not enough memory{detail}; try a smaller --batch-size or --size, or --cache none.", 1
+    if isinstance(error, ImportError):
+        return f"cnn is not installed whole: {printable(error)}; install it again with 'pip install .'.", 1
+    if isinstance(error, SystemExit):
+        return "", error.code if isinstance(error.code, int) else 1
+    name = type(error).__name__
+    return f"this should not happen: {name}: {printable(error)} (CNN_DEBUG=1 shows where; please report it.)", 1
+
+
+def _explain_click(error: click.ClickException) -> str:
+    if isinstance(error, click.NoSuchOption):
+        near = f" Did you mean {error.possibilities[0]}?" if error.possibilities else ""
+        message = f"there is no option {error.option_name}.{near}"
+    else:
+        message = error.format_message().rstrip(".") + "."
+        message = message[0].lower() + message[1:]
+    where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else ""
+    return printable(message) + (f" See '{where} --help'." if where else "")
+
+
+def _explain_os(error: OSError) -> str:
+    thing = printable(error.filename) if error.filename is not None else "the output"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"no space left on the disk for {thing}; free some and try again."
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"{thing} may not be used: permission denied; change its permissions or give another place."
+    if error.errno == errno.EROFS:
+        return f"{thing} is on a read-only disk; give another place."
+    if error.errno == errno.ENOENT:
+        return f"{thing} does not exist."
+    reason = error.strerror or str(error) or type(error).__name__
+    return f"{thing}: {printable(reason[0].lower() + reason[1:])}."
+
+
+def _flushed(code: int) -> int:
+    """Return code after flushing what --help or --version wrote."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
+    except OSError as error:
+        _abandon_stdout()
+        sentence, code = explain(error)
+        if sentence:
+            _complain(sentence)
+        return code
+
+
+def _complain(sentence: str) -> None:
+    try:
+        print(f"cnn: {sentence}", file=sys.stderr, flush=True)
+    except OSError:  # nobody to tell
+        _to_devnull(2)
+
+
+def _abandon_stdout() -> None:
+    """Point stdout at /dev/null where it cannot be written, or Python would complain again when it exits."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (OSError, ValueError):
+        _to_devnull(1)
+
+
+def _to_devnull(descriptor: int) -> None:
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, descriptor)
+    os.close(null)
+
+
+__all__ = ["Command", "cnn", "explain", "main"]
