@@ -229,7 +229,7 @@ def _allocate(tensors: list[Tensor]) -> int:
     placed: list[tuple[int, int, Tensor]] = []
     for tensor in sorted(tensors, key=lambda t: -t.bytes):
         start = 0
-        for low, high, other in sorted((p for p in placed if _overlap(p[2], tensor)), key=lambda p: p[0]):
+        for low, high, _ in sorted((p for p in placed if _overlap(p[2], tensor)), key=lambda p: p[0]):
             if start + tensor.bytes <= low:
                 break
             start = max(start, high)

@@ -1,0 +1,105 @@
+"""plan.py: a plan must compute what the layers compute when used one by one, to the bit, however its arena reuses
+memory; and no two arrays that are alive together may share a byte."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from cnncli.network import Network
+from cnncli.plan import INPUT, Sum
+
+BRANCHES = [
+    {"type": "Conv2d", "name": "stem", "out_channels": 8, "kernel_size": 3, "padding": 1},
+    {"type": "ReLU", "name": "relu"},
+    {"type": "Conv2d", "name": "left", "out_channels": 8, "kernel_size": 3, "padding": 1, "inputs": ["relu"]},
+    {"type": "BatchNorm2d", "name": "norm"},
+    {"type": "Add", "name": "sum", "inputs": ["norm", "relu"]},
+    {"type": "SiLU", "name": "silu"},
+    {"type": "MaxPool2d", "name": "small", "kernel_size": 2, "inputs": ["silu"]},
+    {"type": "AvgPool2d", "name": "mean", "kernel_size": 2, "inputs": ["silu"]},
+    {"type": "Concat", "name": "both", "inputs": ["small", "mean", "small"]},
+    {"type": "Add", "name": "twice", "inputs": ["both", "both"]},
+    {"type": "Dropout", "name": "drop", "p": 0.3},
+    {"type": "Flatten", "name": "flat"},
+    {"type": "Linear", "name": "fc", "out_features": 5},
+]
+UNLEARNT_START = [
+    {"type": "ReLU", "name": "first"},
+    {"type": "AvgPool2d", "name": "pool", "kernel_size": 2},
+    {"type": "Flatten", "name": "flat"},
+    {"type": "Linear", "name": "fc", "out_features": 3},
+]
+GRAPHS = {"branches": BRANCHES, "unlearnt start": UNLEARNT_START}
+
+
+def one_by_one(network: Network, images: np.ndarray, gradient: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Run forward and backward layer by layer, each with arrays of its own, in training mode."""
+    values = {INPUT: images}
+    for node in network.nodes:
+        values[node.name] = node.layer.forward(*(values[i] for i in node.inputs), training=True)
+    flowing = {network.nodes[-1].name: gradient}
+    for node in reversed(network.nodes):
+        back = node.layer.backward(flowing.pop(node.name))
+        for name, part in zip(node.inputs, back if isinstance(back, tuple) else (back,), strict=True):
+            flowing[name] = flowing[name] + part if name in flowing else part
+    return values[network.nodes[-1].name], {k: g.copy() for k, g in network.gradients().items()}
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_plan_is_the_layers_one_by_one(name: str, isa: str, rng: np.random.Generator) -> None:
+    images = rng.standard_normal((4, 8, 8, 3)).astype(np.float32)
+    planned, alone = Network(GRAPHS[name], (8, 8, 3), seed=3), Network(GRAPHS[name], (8, 8, 3), seed=3)
+    planned.clock[:] = 0, 1
+    plan = planned.plan(4, training=True)
+    for _ in range(2):  # the second time over an arena full of leftovers
+        np.copyto(plan.input, images)
+        plan.forward()
+        gradient = rng.standard_normal(plan.output.shape).astype(np.float32)
+        output = plan.output.copy()
+        np.copyto(plan.output_gradient, gradient)
+        plan.backward()
+        for node in alone.nodes:
+            node.layer._alone = None
+        expected, gradients = one_by_one(alone, images, gradient)
+        np.testing.assert_array_equal(output, expected)
+        for key, value in planned.gradients().items():
+            np.testing.assert_allclose(value, gradients[key], rtol=1e-6, atol=1e-7, err_msg=key)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_no_two_living_arrays_share_memory(training: bool) -> None:
+    plan = Network(BRANCHES, (8, 8, 3)).plan(4, training)
+    for a, b in itertools.combinations(plan._tensors, 2):
+        if a.first <= b.last and b.first <= a.last:
+            assert not np.shares_memory(a.array, b.array)
+
+
+def test_the_arena_reuses_memory() -> None:
+    deep = [{"type": "Tanh"} for _ in range(40)] + [{"type": "Flatten"}, {"type": "Linear", "out_features": 2}]
+    network = Network(deep, (16, 16, 4))
+    assert network.plan(8, training=False).arena_bytes < 5 * 8 * 16 * 16 * 4 * 4
+
+
+def test_gradients_of_shared_tensors_are_never_added_in_place() -> None:
+    plan = Network(BRANCHES, (8, 8, 3)).plan(2, training=True)
+    sums = [step for step in plan._steps if isinstance(step, Sum)]
+    assert len(sums) >= 3
+    assert all(not step.out.shared or step.out not in (step.a, step.b) for step in sums)
+
+
+def test_steps_allocate_nothing() -> None:
+    import tracemalloc
+
+    network = Network(BRANCHES, (8, 8, 3))
+    plan = network.plan(4, training=True)
+    plan.input.fill(0.5)
+    plan.output_gradient.fill(0.1)
+    plan.forward()
+    plan.backward()
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    plan.forward()
+    plan.backward()
+    assert tracemalloc.get_traced_memory()[1] - before < 4096
+    tracemalloc.stop()
