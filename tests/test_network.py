@@ -42,7 +42,7 @@ def test_seed_decides_the_weights() -> None:
         ([CONV, CONV], "layer 2 (Conv2d 'conv'): the name 'conv' is taken"),
         ([{**CONV, "name": "input"}], "the name 'input' is taken"),
         ([{**CONV, "name": "a b"}], "not made of letters"),
-        ([CONV, {"type": "Add", "inputs": ["conv", "cone"]}], "its input 'cone' is not a layer before it. Did you mean"),
+        ([CONV, {"type": "Add", "inputs": ["conv", "cone"]}], "its input 'cone' is not a layer before it. Did you"),
         ([CONV, {"type": "Add"}], "it takes two or more inputs, not 1"),
         ([CONV, {"type": "ReLU", "inputs": ["conv", "input"]}], "it takes 1 input, not 2"),
         ([CONV, {"type": "Add", "inputs": ["conv", "input"]}], "layer 2 (Add)"),
