@@ -1,6 +1,6 @@
 """Accuracy on Fashion-MNIST (60,000 training and 10,000 test images), as a user gets it: ``cnn import`` writes the IDX
 files out as 70,000 PNG files, ``cnn train`` and ``cnn test`` do the rest with default flags but --arch and --epochs.
-The official test images are read once, at the end; the split that chooses the best epoch comes from the training images.
+The official test images are read once, at the end; the images that choose the best epoch come out of the training ones.
 
     python -m benchmarks --only fashion_mnist --source /usr/share/datasets/fashion-mnist --work fashion
 
