@@ -123,16 +123,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
         return code if isinstance(code, int) else 0
-    except click.exceptions.Exit as stop:
-        return _flushed(stop.exit_code)
     except BaseException as error:
+        if isinstance(error, click.exceptions.Exit):
+            return _flushed(error.exit_code)
         if os.environ.get("CNN_DEBUG", "0") not in ("", "0"):
             import traceback
 
             traceback.print_exc()
         sentence, code = explain(error)
-        if isinstance(error, OSError):
-            _abandon_stdout()
+        _abandon_stdout()
         if sentence:
             _complain(sentence)
         return code
@@ -201,6 +200,8 @@ def _flushed(code: int) -> int:
 
 
 def _complain(sentence: str) -> None:
+    if sys.stderr is None:
+        return
     try:
         print(f"cnn: {sentence}", file=sys.stderr, flush=True)
     except OSError:  # nobody to tell

@@ -125,8 +125,9 @@ def _plain(value: Any) -> Any:
 
 def note(text: str = "") -> None:
     """Tell the user something: one line on stderr. Never fails: a terminal that is gone stops no training."""
-    with suppress(OSError, ValueError):
-        print(printable(text), file=sys.stderr, flush=True)
+    if sys.stderr is not None:  # None where it was closed before the start; print would turn to stdout then
+        with suppress(OSError, ValueError):
+            print(printable(text), file=sys.stderr, flush=True)
 
 
 def report_skipped(skipped: Sequence[tuple[Any, str]], listed: int = LISTED) -> int:
@@ -161,9 +162,13 @@ def console(stderr: bool = False) -> "Console":
     markup or emoji codes (class names are shown as they are)."""
     from rich.console import Console
 
+    class Piped(Console):
+        def on_broken_pipe(self) -> None:  # rich would exit with 1 here; main knows better
+            raise BrokenPipeError
+
     stream = sys.stderr if stderr else sys.stdout
     width = None if is_terminal(stream) else WIDE
-    return Console(file=stream, width=width, markup=False, emoji=False, highlight=False)
+    return Piped(file=stream, width=width, markup=False, emoji=False, highlight=False)
 
 
 class Progress:

@@ -1,0 +1,333 @@
+"""cnncli/cli/__init__.py and common.py: start-up, help, unknown names, every kind of error as one sentence with its
+exit code, pipes that break, and the ways to speak. Commands that fail on purpose stand in for the real ones; what
+depends on the process (stdout, signals, imports) runs in one of its own."""
+
+import errno
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import click
+import numpy as np
+import pytest
+
+from cnncli import cli, errors, kernels
+from cnncli.cli import common
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: str, code: str | None = None, **options) -> subprocess.CompletedProcess[str]:
+    """Run `cnn` with arguments, or a piece of Python, in a process of its own."""
+    command = [sys.executable, "-c", code] if code else [sys.executable, "-m", "cnncli", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **options.pop("env", {})}
+    options = {"capture_output": True, "text": True, "timeout": 60, **options}
+    return subprocess.run(command, env=environment, cwd=ROOT, check=False, **options)
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """Make `cnn train` call a function instead."""
+
+    def replace(function, **options) -> None:
+        made = click.command(cls=cli.Command, **options)(function)
+        monkeypatch.setattr(cli, "import_module", lambda *_: SimpleNamespace(command=made))
+
+    return replace
+
+
+def fails_with(error: BaseException):
+    def function() -> None:
+        raise error
+
+    return function
+
+
+# ---- help, version, unknown names ----
+
+
+def test_help_lists_every_command_and_imports_nothing_heavy():
+    code = ("import sys; from cnncli.cli import main; assert main(['--help']) == 0;"
+            "print([m for m in sys.modules if m.split('.')[0] in ('numpy', 'PIL', 'rich', 'matplotlib', 'cffi',"
+            " 'safetensors', 'jinja2') or m.startswith('cnncli.') and m not in ('cnncli.cli', 'cnncli.cli.common',"
+            " 'cnncli.errors')], file=sys.stderr)")
+    done = run(code=code)
+    assert done.returncode == 0
+    assert done.stderr.strip() == "[]"
+    for name in cli.COMMANDS:
+        assert f"\n  {name} " in done.stdout
+
+
+def test_help_is_quick():
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        assert run("--help").returncode == 0
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 0.5  # 0.08 s on an idle machine
+
+
+def test_without_a_command_help_goes_to_stderr(capsys):
+    assert cli.main([]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("Usage: cnn")
+
+
+def test_version(capsys):
+    import cnncli
+
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"cnn {cnncli.__version__}\n"
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), [
+    (["trian"], "cnn: there is no command 'trian'. Did you mean 'train'? See 'cnn --help'.\n"),
+    (["visualize"], "cnn: there is no command 'visualize'. Did you mean 'visualize-filters'? See 'cnn --help'.\n"),
+    (["zzzz"], "cnn: there is no command 'zzzz'. See 'cnn --help'.\n"),
+    (["--hepl"], "cnn: there is no option --hepl. Did you mean --help? See 'cnn --help'.\n"),
+    (["train", "--epohcs=3"], "cnn: there is no option --epohcs. Did you mean --epochs? See 'cnn train --help'.\n"),
+    (["train", "--epochs=x"],
+     "cnn: invalid value for '--epochs': 'x' is not a valid integer. See 'cnn train --help'.\n"),
+    (["train", "--threads=0"],
+     "cnn: invalid value for '--threads': 0 is not in the range 1<=x<=256. See 'cnn train --help'.\n"),
+    (["train", "a\nb"], "cnn: got unexpected extra argument (a\\nb). See 'cnn train --help'.\n"),
+])  # fmt: skip
+def test_wrong_usage(arguments, sentence, command, capsys):
+    command(common.threads_option(click.option("--epochs", type=int)(lambda epochs: None)))
+    assert cli.main(arguments) == 2
+    assert capsys.readouterr() == ("", sentence)
+
+
+# ---- errors ----
+
+
+@pytest.mark.parametrize(("error", "code", "sentence"), [
+    (errors.DataError("photos/ is empty; give images."), 1, "photos/ is empty; give images."),
+    (errors.UsageError("no."), 2, "no."),
+    (errors.NetworkError("no."), 2, "no."),
+    (errors.ModelError("a\n\udcffb.safetensors is no model."), 4, r"a\n\xffb.safetensors is no model."),
+    (errors.Interrupted("stopped; saved.", signal.SIGTERM), 143, "stopped; saved."),
+    (KeyboardInterrupt(), 130, "interrupted."),
+    (click.Abort(), 130, "interrupted."),
+    (MemoryError("2 GB"), 1,
+     "there is not enough memory (2 GB); try a smaller --batch-size or --size, or --cache none."),
+    (OSError(errno.ENOSPC, "x", "a/b"), 1, "no space left on the disk for a/b; free some and try again."),
+    (OSError(errno.EACCES, "x", "a"), 1,
+     "a may not be used: permission denied; change its permissions or give another place."),
+    (OSError(errno.EROFS, "x", "a"), 1, "a is on a read-only disk; give another place."),
+    (OSError(errno.ENOENT, "x", b"a"), 1, "a does not exist."),
+    (OSError(errno.EIO, "Input/output error", "a"), 1, "a: input/output error."),
+    (ImportError("no _kernels"), 1, "cnn is not installed whole: no _kernels; install it again with 'pip install .'."),
+    (ZeroDivisionError("x"), 1,
+     "this should not happen: ZeroDivisionError: x (CNN_DEBUG=1 shows where; please report it.)"),
+])  # fmt: skip
+def test_errors_are_one_sentence_with_their_exit_code(error, code, sentence, command, capsys):
+    command(fails_with(error), kernels=False)
+    assert cli.main(["train"]) == code
+    assert capsys.readouterr() == ("", f"cnn: {sentence}\n")
+
+
+def test_a_broken_pipe_is_quiet(command, capsys):
+    command(fails_with(BrokenPipeError()), kernels=False)
+    assert cli.main(["train"]) == 141
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_debug_variable_shows_the_traceback(command, capsys, monkeypatch):
+    monkeypatch.setenv("CNN_DEBUG", "1")
+    command(fails_with(errors.DataError("no.")), kernels=False)
+    assert cli.main(["train"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("Traceback")
+    assert err.endswith("cnn: no.\n")
+
+
+def test_what_a_command_returns_is_the_exit_code(command):
+    command(lambda: 3, kernels=False)
+    assert cli.main(["train"]) == 3
+    command(lambda: None, kernels=False)
+    assert cli.main(["train"]) == 0
+
+
+# ---- kernels are set up only where they are needed ----
+
+
+def test_threads_and_variables_are_applied_before_the_command(command, monkeypatch, capsys):
+    seen = []
+    before = kernels.threads()
+    command(common.threads_option(lambda: seen.append(kernels.threads())))
+    monkeypatch.setenv("CNN_THREADS", "3")
+    try:
+        assert cli.main(["train"]) == 0
+        assert cli.main(["train", "--threads", "2"]) == 0
+    finally:
+        kernels.set_threads(before)
+    assert seen == [3, 2]
+
+
+@pytest.mark.parametrize(("name", "value"), [("CNN_THREADS", "many"), ("CNN_THREADS", "0"), ("CNN_ISA", "mmx")])
+def test_a_nonsensical_variable_is_a_usage_error_only_where_it_matters(name, value, command, monkeypatch, capsys):
+    monkeypatch.setenv(name, value)
+    command(lambda: 0)
+    assert cli.main(["train"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("cnn: ")
+    assert value in err
+    assert cli.main(["train", "--help"]) == 0
+    command(lambda: 0, kernels=False)
+    assert cli.main(["train"]) == 0
+
+
+# ---- the process: pipes, full disks, signals ----
+
+WRITES = ("import click, sys; from types import SimpleNamespace\n"
+          "from cnncli import cli; from cnncli.cli import common\n"
+          "@click.command(cls=cli.Command, kernels=False)\n"
+          "def command():\n    {}\n"
+          "cli.import_module = lambda *_: SimpleNamespace(command=command)\nsys.exit(cli.main(['train']))")  # fmt: skip
+
+
+@pytest.mark.parametrize("body", ["common.emit_json(['x' * 100] * 10000)", "common.emit('x')",
+                                  "common.console().print('x')", "click.echo('x')"])  # fmt: skip
+def test_a_full_device_is_an_error(body):
+    with open("/dev/full", "w", encoding="ascii") as full:
+        done = run(code=WRITES.format(body), stdout=full, stderr=subprocess.PIPE, capture_output=False)
+    assert done.returncode == 1
+    assert done.stderr == "cnn: no space left on the disk for the output; free some and try again.\n"
+
+
+@pytest.mark.parametrize("body", ["common.emit_json(['x' * 100] * 10000)", "[common.emit('x') for _ in range(10**6)]",
+                                  "[common.console().print('x' * 90) for _ in range(3000)]"])  # fmt: skip
+def test_a_reader_that_leaves_is_no_error_worth_a_word(body):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = run(code=WRITES.format(body), stdout=writer, stderr=subprocess.PIPE, capture_output=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_help_to_a_full_device():
+    with open("/dev/full", "w", encoding="ascii") as full:
+        done = run("--help", stdout=full, stderr=subprocess.PIPE, capture_output=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("cnn: no space left")
+
+
+def test_closed_streams_are_survived():
+    shell = f"'{sys.executable}' -m cnncli --help >&- 2>&-; echo $?; '{sys.executable}' -m cnncli zzz 2>&-; echo $?"
+    done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, cwd=ROOT, check=False, timeout=60)
+    assert (done.stdout, done.stderr) == ("0\n2\n", "")
+
+
+def test_ctrl_c_exits_130_with_one_line():
+    code = WRITES.format("import time; sys.stderr.write('ready\\n'); sys.stderr.flush(); time.sleep(30)")
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    assert process.stderr is not None
+    with process:
+        assert process.stderr.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read() == "cnn: interrupted.\n"
+    assert process.returncode == 130
+
+
+def test_a_name_that_is_not_utf8_reaches_the_output_as_an_escape():
+    command = [sys.executable.encode(), b"-m", b"cnncli", b"\xff\xfe"]
+    done = subprocess.run(command, capture_output=True, cwd=ROOT, check=False, timeout=60)
+    assert done.returncode == 2
+    assert rb"'\udcff\udcfe'" in done.stderr
+
+
+# ---- common.py: the ways to speak ----
+
+
+@pytest.mark.parametrize(("text", "shown"), [
+    ("plain.png", "plain.png"), ("été 猫.png", "été 猫.png"), ("a\nb\tc\x1b[31m", r"a\nb\tc\x1b[31m"),
+    (b"\xff.png", r"\xff.png"), (Path("a\rb"), r"a\rb"), ("\u202egnp", r"\u202egnp"), (12, "12"),
+])  # fmt: skip
+def test_printable(text, shown):
+    assert common.printable(text) == shown
+
+
+def test_json_holds_what_json_can(capsys):
+    common.emit_json({"a": np.float32(0.5), "b": np.arange(2), "c": float("nan"), "d": np.float64("inf"),
+                      "e": Path("x"), 3: ("é", None, True), "f": b"\xff"})  # fmt: skip
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"a": 0.5, "b": [0, 1], "c": None, "d": None, "e": "x", "3": ["é", None, True],
+                               "f": "\udcff"}  # fmt: skip
+    assert err == ""
+
+
+def test_skipped_images_are_counted_listed_and_exit_3(capsys):
+    assert common.report_skipped([]) == 0
+    assert common.report_skipped([("a\n.png", "a\n.png is empty.")]) == 3
+    assert common.report_skipped([(f"{i}.png", "is empty") for i in range(1025)], listed=2) == 3
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        "1 image could not be used and was skipped:", r"  a\n.png is empty.",
+        "1,025 images could not be used and were skipped:", "  0.png: is empty", "  1.png: is empty",
+        "  … and 1,023 more.",
+    ]  # fmt: skip
+
+
+def test_a_note_to_nobody_is_no_error(monkeypatch):
+    with open("/dev/full", "w", encoding="ascii", buffering=1) as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        common.note("x")
+        monkeypatch.undo()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())
+    monkeypatch.setattr(sys, "stderr", None)
+    common.note("x")
+
+
+def test_progress_is_plain_lines_now_and_then_without_a_terminal(capsys, monkeypatch):
+    monkeypatch.setattr(common, "PLAIN_SECONDS", 0.0)
+    with common.progress("Reading\nimages", 3000) as reading:
+        reading.advance(1000)
+        reading.set(2500, what="Still reading")
+    monkeypatch.setattr(common, "PLAIN_SECONDS", 1000.0)
+    with common.progress("Counting") as counting:
+        counting.advance()
+    assert capsys.readouterr() == ("", "Reading\\nimages: 1,000 of 3,000\nStill reading: 2,500 of 3,000\n")
+
+
+PROGRESS = ("import time; from cnncli.cli import common\n"
+            "with common.progress('Reading [b]', 3) as p:\n    p.advance(2); time.sleep(0.3)\n")  # fmt: skip
+
+
+@pytest.mark.parametrize(("variables", "bar", "colour"), [
+    ({"TERM": "xterm-256color"}, True, True), ({"TERM": "xterm-256color", "NO_COLOR": "1"}, True, False),
+    ({"TERM": "dumb"}, False, False),
+])  # fmt: skip
+def test_progress_is_a_bar_on_a_terminal(variables, bar, colour):
+    leader, follower = pty.openpty()
+    done = run(code=PROGRESS, stdout=subprocess.PIPE, stderr=follower, capture_output=False,
+               env={"COLORTERM": "", "NO_COLOR": "", **variables})  # fmt: skip
+    os.close(follower)
+    shown = b""
+    try:
+        while piece := os.read(leader, 65536):
+            shown += piece
+    except OSError:  # how Linux ends a terminal whose other side is closed
+        pass
+    os.close(leader)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert (b"Reading [b]" in shown and b"2/3" in shown) == bar
+    assert (b"\x1b[38;5;" in shown or b"\x1b[35m" in shown) == colour
+
+
+def test_tables_show_class_names_as_they_are(capsys):
+    from rich.table import Table
+
+    table = Table("class")
+    table.add_row("[red]cat :smile:")
+    common.console().print(table)
+    assert "[red]cat :smile:" in capsys.readouterr().out
