@@ -40,6 +40,57 @@ cnn_status cnn_isa_set(int isa);
 cnn_status cnn_threads_set(int threads);
 int cnn_threads_get(void);
 
+/* ---- loss.c: losses with their gradients --------------------------------------------------------- */
+
+/* Softmax cross-entropy, the weighted mean over n images: losses[i] (n doubles) is image i's share of
+ *     -sum_i sum_k t_ik log softmax(logits_i)_k / sum_i weights[labels_i],
+ *     t_ik = (1 - smoothing) weights[k] [k = labels_i] + smoothing / classes * weights[k].
+ * logits is n x classes, weights has one entry a class, or is NULL for ones. dlogits, of logits' shape, is the
+ * gradient of the sum of the losses, or NULL where nobody needs it; it may be logits. Where every image weighs
+ * nothing, losses and gradient are 0. CNN_INVALID, with nothing written, where a label is not in 0 … classes-1. */
+cnn_status cnn_cross_entropy(int64_t n, int64_t classes, double smoothing, const float *logits, const int64_t *labels,
+                             const float *weights, double *losses, float *dlogits);
+/* losses[i] = 1/2 sum_k (t_ik - outputs_ik)^2 / n where t is 1 at the label and 0 elsewhere; otherwise as
+ * cnn_cross_entropy. */
+cnn_status cnn_squared_error(int64_t n, int64_t classes, const float *outputs, const int64_t *labels, double *losses,
+                             float *doutputs);
+
+/* ---- optim.c: what turns gradients into new parameters --------------------------------------------- */
+
+/* One parameter array with what belongs to it. first and second are the optimiser's own memory of that array, of
+ * its size: SGD's momentum (NULL without) and none; Adam's running means of the gradient and of its square. */
+typedef struct {
+    int64_t count;
+    float *parameter;
+    const float *gradient;
+    float *first, *second;
+    double weight_decay;
+} cnn_tensor;
+
+/* What changes from step to step, read when the operation runs. */
+typedef struct {
+    double lr;
+    double scale;  /* every gradient is multiplied by this first: clipping */
+    int64_t step;  /* the number of this step, from 1; first and second hold zeros before it */
+} cnn_hyper;
+
+/* One step of SGD (PyTorch's): g = scale * gradient + weight_decay * p; first = momentum * first + g, the g times
+ * (1 - dampening) but for step 1; p -= lr * (nesterov ? g + momentum * first : first), or lr * g without momentum. */
+cnn_status cnn_sgd(int64_t tensors, const cnn_tensor *tensor, const cnn_hyper *hyper, double momentum,
+                   double dampening, int nesterov);
+/* One step of Adam (Kingma and Ba 2015), or with `decoupled` of AdamW (Loshchilov and Hutter 2019): g = scale *
+ * gradient, then g += weight_decay * p or, decoupled, p *= 1 - lr * weight_decay; first += (1 - beta1) (g - first);
+ * second = beta2 * second + (1 - beta2) g^2; p -= lr / (1 - beta1^step) * first / (sqrt(second / (1 - beta2^step))
+ * + eps). */
+cnn_status cnn_adam(int64_t tensors, const cnn_tensor *tensor, const cnn_hyper *hyper, double beta1, double beta2,
+                    double eps, int decoupled);
+
+/* How many doubles cnn_gradient_norm takes as partial sums; -1 where a count is negative. */
+int64_t cnn_gradient_norm_partials(int64_t tensors, const cnn_tensor *tensor);
+/* norm[0] = the Euclidean norm of all gradients together, in double throughout: not finite only where one of them
+ * is not. */
+cnn_status cnn_gradient_norm(int64_t tensors, const cnn_tensor *tensor, double *partials, double *norm);
+
 /* ---- pointwise.c: activations -------------------------------------------------------------------- */
 
 typedef enum {

@@ -19,21 +19,30 @@ from .door import (
     threads,
     use_isa,
 )
+from .loss import cross_entropy, squared_error
+from .optim import Hyper, Tensor, adam_step, gradient_norm, sgd_step
 from .pointwise import ACTIVATIONS, activation_backward, activation_forward
 
 __all__ = [
     "ACTIVATIONS",
     "Array",
     "Call",
+    "Hyper",
+    "Tensor",
     "activation_backward",
     "activation_forward",
+    "adam_step",
     "aligned_empty",
     "aligned_zeros",
     "available_cpus",
     "configure",
+    "cross_entropy",
+    "gradient_norm",
     "isas",
     "set_isa",
     "set_threads",
+    "sgd_step",
+    "squared_error",
     "threads",
     "use_isa",
 ]

@@ -1,0 +1,115 @@
+/* Losses: entry points, checks and the plain-loop reference. One visit to a row of logits yields the row's share of
+ * the loss and its gradient. The vector version is loss_tmpl.c; the Python classes are in cnncli/loss.py. */
+#include "internal.h"
+
+struct loss_row {
+    int64_t classes, label;
+    double smoothing, scale;  /* scale: 1 / the sum of the weights in the batch, or 1 / n */
+    double weight_sum;        /* of all classes: what smoothing spreads the target over */
+    const float *weights;     /* NULL: ones */
+};
+
+struct loss_kernels {
+    double (*cross_entropy)(const struct loss_row *row, const float *x, float *dx);
+    double (*squared_error)(const struct loss_row *row, const float *x, float *dx);
+};
+
+static inline float weight_of(const float *weights, int64_t k) { return weights ? weights[k] : 1; }
+
+/* With z = x - max x, log softmax is z - log sum e^z: no exponential overflows and the logarithm is at least 0. */
+static double cross_entropy_reference(const struct loss_row *row, const float *x, float *dx) {
+    int64_t classes = row->classes;
+    double spread = row->smoothing / (double)classes;
+    double peak = (1 - row->smoothing) * weight_of(row->weights, row->label);
+    double total = peak + spread * row->weight_sum;
+    float top = x[0];
+    for (int64_t k = 1; k < classes; k++) top = CNN_MAX(x[k], top);
+    double sum = 0, smooth = 0, at_label = x[row->label] - top;
+    for (int64_t k = 0; k < classes; k++) {
+        float z = x[k] - top;
+        sum += exp(z);
+        if (spread > 0) smooth += (double)weight_of(row->weights, k) * z;
+    }
+    if (dx) {
+        for (int64_t k = 0; k < classes; k++) {
+            double target = spread * weight_of(row->weights, k) + (k == row->label ? peak : 0);
+            dx[k] = (float)((exp(x[k] - top) / sum * total - target) * row->scale);
+        }
+    }
+    return (total * log(sum) - peak * at_label - spread * smooth) * row->scale;
+}
+
+static double squared_error_reference(const struct loss_row *row, const float *x, float *dx) {
+    double sum = 0;
+    for (int64_t k = 0; k < row->classes; k++) {
+        double difference = x[k] - (double)(k == row->label);
+        sum += difference * difference;
+        if (dx) dx[k] = (float)(difference * row->scale);
+    }
+    return 0.5 * sum * row->scale;
+}
+
+#define CNN_TEMPLATE "loss_tmpl.c"
+#include "foreach_isa.h"
+
+static const struct loss_kernels reference = {cross_entropy_reference, squared_error_reference};
+static const struct loss_kernels *const tables[] = CNN_TABLES(loss_kernels);
+
+static const struct loss_kernels *kernels(void) {
+    return cnn_use_reference() ? &reference : tables[cnn_table_index()];
+}
+
+struct loss_work {
+    double (*loss)(const struct loss_row *row, const float *x, float *dx);
+    struct loss_row row;  /* but for the label */
+    int64_t n, rows;      /* rows: of one chunk */
+    const float *x;
+    const int64_t *labels;
+    double *losses;
+    float *dx;
+};
+
+static cnn_status loss_chunk(void *context, int64_t chunk) {
+    const struct loss_work *work = context;
+    struct loss_row row = work->row;
+    int64_t end = CNN_MIN(work->n, (chunk + 1) * work->rows);
+    for (int64_t i = chunk * work->rows; i < end; i++) {
+        row.label = work->labels[i];
+        float *dx = work->dx ? work->dx + i * row.classes : NULL;
+        work->losses[i] = work->loss(&row, work->x + i * row.classes, dx);
+    }
+    return CNN_OK;
+}
+
+static bool labels_fit(int64_t n, int64_t classes, const int64_t *labels) {
+    for (int64_t i = 0; i < n; i++)
+        if (labels[i] < 0 || labels[i] >= classes) return false;
+    return true;
+}
+
+static cnn_status run(struct loss_work *work) {
+    work->rows = CNN_MAX(1, CNN_PIECE / 4 / work->row.classes); /* an exponential costs some four plain words */
+    return cnn_parallel(loss_chunk, work, cnn_ceil_div(work->n, work->rows));
+}
+
+cnn_status cnn_cross_entropy(int64_t n, int64_t classes, double smoothing, const float *logits, const int64_t *labels,
+                             const float *weights, double *losses, float *dlogits) {
+    if (!cnn_sizes_fit(sizeof(float), 2, (int64_t[]){n, classes})) return CNN_INVALID;
+    if (!(smoothing >= 0 && smoothing <= 1) || !labels_fit(n, classes, labels)) return CNN_INVALID;
+    double batch = 0, all = 0;
+    for (int64_t i = 0; i < n; i++) batch += weight_of(weights, labels[i]);
+    for (int64_t k = 0; k < classes; k++) all += weight_of(weights, k);
+    double scale = batch > 0 ? 1 / batch : 0;
+    struct loss_work work = {.loss = kernels()->cross_entropy, .n = n, .x = logits, .labels = labels,
+                             .losses = losses, .dx = dlogits, .row = {classes, 0, smoothing, scale, all, weights}};
+    return run(&work);
+}
+
+cnn_status cnn_squared_error(int64_t n, int64_t classes, const float *outputs, const int64_t *labels, double *losses,
+                             float *doutputs) {
+    if (!cnn_sizes_fit(sizeof(float), 2, (int64_t[]){n, classes}) || !labels_fit(n, classes, labels))
+        return CNN_INVALID;
+    struct loss_work work = {.loss = kernels()->squared_error, .n = n, .x = outputs, .labels = labels,
+                             .losses = losses, .dx = doutputs, .row = {classes, 0, 0, 1 / (double)n, 0, NULL}};
+    return run(&work);
+}
