@@ -1,0 +1,73 @@
+# The whole workflow. Everything lives in .venv, which the first target that needs it makes; nothing is installed
+# outside this folder, and nothing twice: the stamps in .venv say what is there already.
+#
+#   make demo        install, then the main job on the sample images: train, test, predict, look inside
+#   make test        every test, in at most five minutes on two cores
+#   make lint        ruff and mypy
+#   make wheel       a wheel in dist/
+#   make bench       how to measure
+#   make sanitize    the kernel tests under AddressSanitizer and UndefinedBehaviorSanitizer
+#   make test-peers  the comparison with PyTorch, in an environment of its own
+#   make clean       remove what make made
+#
+# PYTHON=python3.12 picks the interpreter that .venv is made with.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check
+# What the extension and the metadata are made from; Python files are used where they lie.
+SOURCES := $(wildcard csrc/*.c csrc/*.h) build.py setup.py pyproject.toml
+
+.PHONY: help install demo test lint bench wheel sanitize test-peers clean
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+install: $(VENV)/.installed
+
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "cnn needs Python 3.10 or later: make PYTHON=…")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet 'pip>=23.1'
+
+$(VENV)/.installed: $(SOURCES) | $(PY)
+	$(PIP) install --quiet --editable .
+	@touch $@
+
+# The extras of pyproject.toml alone: installing '.[test]' would build the package a second time.
+$(VENV)/.extra-%: pyproject.toml | $(VENV)/.installed
+	@$(PY) scripts/extra.py $* > $@.txt
+	$(PIP) install --quiet --requirement $@.txt
+	@touch $@
+
+demo: $(VENV)/.installed
+	sh scripts/demo.sh $(VENV)/bin/cnn demo
+
+test: $(VENV)/.installed $(VENV)/.extra-test
+	$(PY) -m pytest
+
+lint: $(VENV)/.installed $(VENV)/.extra-lint
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+
+bench:
+	@echo "Measure with 'python -m benchmarks' in the environment of 'make install': $(PY) -m benchmarks --help"
+
+wheel: | $(PY)
+	$(PIP) wheel --quiet --no-deps --wheel-dir dist .
+	@ls -l dist/*.whl
+
+sanitize: $(VENV)/.installed $(VENV)/.extra-test
+	sh scripts/sanitize.sh $(PY)
+
+test-peers: $(SOURCES)
+	test -x $(VENV)-peers/bin/python || $(PYTHON) -m venv $(VENV)-peers
+	$(VENV)-peers/bin/python -m pip --disable-pip-version-check install --quiet --editable '.[test]' torch==2.13.0
+	$(VENV)-peers/bin/python -m pytest tests/peers
+
+clean:
+	rm -rf $(VENV) $(VENV)-peers build dist demo cnncli.egg-info cnncli/_kernels*.so cnncli/_kernels.c
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
