@@ -1,0 +1,193 @@
+"""How good a model is on labelled images: runs it over them in batches (``evaluate``) and turns logits and labels into
+accuracy, top-5, loss, a confusion matrix and precision, recall and F1 for each class (``score``). The command that
+calls it is cli/test.py; the pictures and tables of its result are in report/.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import DataError, ModelError
+
+TOP_NEEDS = 6  # classes; with five or fewer the five best always hold the truth
+
+
+class Classifier(Protocol):
+    """What ``evaluate`` needs of a Model."""
+
+    classes: list[str]
+
+    def logits(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """uint8 (n, h, w, c) -> float32 (n, classes)."""
+        ...
+
+
+class LabelledImages(Protocol):
+    """What ``evaluate`` needs of data.load_images' result."""
+
+    labels: NDArray[np.int64]
+    skipped: list[tuple[Any, str]]
+
+    def pixels(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Indices (m,) -> prepared images, uint8 (m, h, w, c)."""
+        ...
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """One class's share. precision is 0 where nothing was predicted as it, recall 0 where it has no images."""
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a test found.
+
+    confusion_matrix is int64 (classes, classes), rows true and columns predicted, in class order; probabilities are
+    float32 (n, classes) and labels int64 (n,), in the order of the images. top5 is None under six classes.
+    """
+
+    class_names: list[str]
+    accuracy: float
+    top5: float | None
+    loss: float
+    classes: list[ClassScore]
+    confusion_matrix: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    model: str = ""
+
+    @property
+    def images(self) -> int:
+        """How many images were tested."""
+        return len(self.labels)
+
+    @property
+    def guesses(self) -> NDArray[np.int64]:
+        """The most probable class of each image, int64 (n,); the first of equals."""
+        return self.probabilities.argmax(axis=1)
+
+    def mistakes(self) -> NDArray[np.int64]:
+        """Return the indices of the images guessed wrong, the most confident first."""
+        guesses = self.guesses
+        wrong = np.flatnonzero(guesses != self.labels)
+        return wrong[np.argsort(-self.probabilities[wrong, guesses[wrong]], kind="stable")]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `cnn test --json` prints."""
+        return {
+            "model": self.model,
+            "images": self.images,
+            "accuracy": self.accuracy,
+            "top5": self.top5,
+            "loss": self.loss,
+            "classes": [
+                {"name": c.name, "precision": c.precision, "recall": c.recall, "f1": c.f1, "support": c.support}
+                for c in self.classes
+            ],
+            "confusion_matrix": self.confusion_matrix.tolist(),
+            "skipped": [{"path": path, "error": error} for path, error in self.skipped],
+        }
+
+
+def evaluate(
+    model: Classifier,
+    images: LabelledImages,
+    *,
+    batch_size: int = 64,
+    progress: Callable[[int, int], None] | None = None,
+    name: str = "",
+) -> Evaluation:
+    """Run the model over the images in batches and score it; progress(done, total) is called after each batch.
+
+    name is the model's, for the result. Raises DataError where there is no image and ModelError where the model's
+    outputs are not numbers.
+    """
+    total = len(images.labels)
+    logits = np.empty((total, len(model.classes)), np.float32)
+    for start in range(0, total, batch_size):
+        indices = np.arange(start, min(start + batch_size, total))
+        logits[indices] = model.logits(images.pixels(indices))
+        if progress is not None:
+            progress(int(indices[-1]) + 1, total)
+    skipped = [(os.fspath(path), str(reason)) for path, reason in images.skipped]
+    return score(logits, images.labels, model.classes, skipped=skipped, model=name)
+
+
+def score(
+    logits: NDArray[Any],
+    labels: NDArray[Any],
+    classes: Sequence[str],
+    *,
+    skipped: Sequence[tuple[str, str]] = (),
+    model: str = "",
+) -> Evaluation:
+    """Score logits (n, classes) against labels (n,), which index classes.
+
+    The loss is the mean cross-entropy, in nats. Logarithms of probabilities do as well as logits: softmax gives them
+    back. Raises DataError where n is 0, ModelError where a logit is not finite, ValueError where shapes or labels do
+    not fit.
+    """
+    logits, labels, count = np.asarray(logits, np.float64), np.asarray(labels, np.int64), len(classes)
+    if logits.shape != (len(labels), count):
+        raise ValueError(f"logits are {logits.shape}, not {(len(labels), count)}: one row an image, one column a class")
+    if not len(labels):
+        raise DataError("There is no image to test; give a folder with images in its class folders.")
+    if labels.min() < 0 or labels.max() >= count:
+        raise ValueError(f"labels must lie between 0 and {count - 1}, not {labels.min()} and {labels.max()}")
+    broken = int((~np.isfinite(logits)).any(axis=1).sum())
+    if broken:
+        raise ModelError(f"The model's outputs are not finite numbers for {broken} of {len(labels)} images, so it "
+                         "cannot be used; train it again, with a smaller learning rate.")
+
+    log_probabilities = _log_softmax(logits)
+    truth = np.take_along_axis(logits, labels[:, None], axis=1)
+    before = (logits > truth).sum(1) + ((logits == truth) & (np.arange(count) < labels[:, None])).sum(1)
+    matrix = confusion_matrix(labels, logits.argmax(axis=1), count)
+    return Evaluation(
+        class_names=list(classes),
+        accuracy=float(np.trace(matrix) / len(labels)),
+        top5=float((before < 5).mean()) if count >= TOP_NEEDS else None,
+        loss=float(-np.take_along_axis(log_probabilities, labels[:, None], axis=1).mean()),
+        classes=class_scores(matrix, classes),
+        confusion_matrix=matrix,
+        probabilities=np.exp(log_probabilities).astype(np.float32),
+        labels=labels,
+        skipped=list(skipped),
+        model=model,
+    )
+
+
+def confusion_matrix(labels: NDArray[np.int64], guesses: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Return int64 (count, count): how many images of each true class (row) were guessed as each class (column)."""
+    return np.bincount(labels * count + guesses, minlength=count * count).reshape(count, count).astype(np.int64)
+
+
+def class_scores(matrix: NDArray[np.int64], classes: Sequence[str]) -> list[ClassScore]:
+    """Return each class's precision, recall and F1 (0 where nothing is divided) and number of images."""
+    right, guessed, support = np.diagonal(matrix), matrix.sum(axis=0), matrix.sum(axis=1)
+    precision, recall = _ratio(right, guessed), _ratio(right, support)
+    f1 = _ratio(2 * right, guessed + support)
+    return [
+        ClassScore(name, float(precision[i]), float(recall[i]), float(f1[i]), int(support[i]))
+        for i, name in enumerate(classes)
+    ]
+
+
+def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
+    return part / np.maximum(whole, 1)
+
+
+def _log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))

@@ -1,0 +1,1 @@
+"""Numbers out of a run: curves, the confusion matrix, the sheet of mistakes, tables for the terminal."""

@@ -1,0 +1,118 @@
+"""The curves of a training as one picture: losses, accuracies and the learning rate against the epochs."""
+
+import math
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..canvas import drawable, fallback_fonts, replacing
+
+TRAIN, VALIDATION, RATE = "#0072b2", "#d55e00", "#5b4a8a"  # Okabe and Ito's blue and vermilion, and a violet
+
+Points = list[tuple[float, float]]
+
+
+def draw(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str], title: str) -> Path:
+    """Draw the rows of a history.csv (or dicts with its columns, any of them empty) as a PNG file.
+
+    Raises ValueError where there is no row, CnnError where the file cannot be written.
+    """
+    if not rows:
+        raise ValueError("there are no epochs to draw")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import PercentFormatter
+
+    figure = Figure(figsize=(13, 4.2), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(drawable(title), fontsize=13, fontweight="bold", parse_math=False, **_family(title))
+    losses, accuracies, rates = figure.subplots(1, 3)
+    _pair(losses, rows, "loss", "Loss")
+    _pair(accuracies, rows, "accuracy", "Accuracy")
+    accuracies.yaxis.set_major_formatter(PercentFormatter(1))
+    _mark_best(accuracies, _points(rows, "val_accuracy"))
+    _rates(rates, rows)
+    with replacing(path) as temporary, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a picture that could be prettier is no reason to stop
+        figure.savefig(temporary, format="png")
+    return Path(path)
+
+
+def _pair(axes: Any, rows: Sequence[Mapping[str, Any]], kind: str, label: str) -> None:
+    """Training solid with dots, validation dashed with squares: told apart without colour."""
+    for column, name, colour, style, marker in (
+        (f"train_{kind}", "training", TRAIN, "-", "o"), (f"val_{kind}", "validation", VALIDATION, "--", "s")
+    ):
+        points = _points(rows, column)
+        if points:
+            epochs, values = zip(*points, strict=True)
+            axes.plot(epochs, values, style, color=colour, marker=marker, markersize=_dot(points), label=name)
+    if not axes.lines:
+        axes.text(0.5, 0.5, "no numbers", transform=axes.transAxes, ha="center", color="#6e7278")
+    else:
+        axes.legend(frameon=False)
+    _dress(axes, rows, label)
+
+
+def _mark_best(axes: Any, points: Points) -> None:
+    if len(points) < 2:
+        return
+    epoch, best = max(points, key=lambda point: point[1])
+    axes.axvline(epoch, color="#b0b4ba", linewidth=1, zorder=0)
+    axes.set_title(f"Accuracy (validation's best: {best:.1%} in epoch {epoch:g})", fontsize=11)
+
+
+def _rates(axes: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    points = _points(rows, "learning_rate")
+    if points:
+        epochs, values = zip(*points, strict=True)
+        axes.plot(epochs, values, "-", color=RATE, marker="o", markersize=_dot(points))
+        axes.set_ylim(0, max(values) * 1.08 or 1)
+    _dress(axes, rows, "Learning rate")
+    axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 4), useMathText=True)
+
+
+def _dress(axes: Any, rows: Sequence[Mapping[str, Any]], label: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    epochs = [epoch for epoch, _ in _points(rows, "epoch")] or [1.0]
+    margin = max(0.5, 0.03 * (epochs[-1] - epochs[0]))
+    axes.set_xlim(min(epochs) - margin, max(epochs) + margin)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10, min_n_ticks=1))
+    axes.set_xlabel("epoch")
+    axes.set_title(label, fontsize=11)
+    axes.grid(color="#e3e5e8", linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def _dot(points: Points) -> float:
+    return 5 if len(points) <= 20 else 2.5 if len(points) <= 60 else 0
+
+
+def _points(rows: Sequence[Mapping[str, Any]], column: str) -> Points:
+    """Return (epoch, value) of the rows that have a finite number in that column."""
+    pairs = [(_number(row.get("epoch"), index + 1), _number(row.get(column))) for index, row in enumerate(rows)]
+    return [(epoch, value) for epoch, value in pairs if math.isfinite(value)]
+
+
+def _number(value: Any, otherwise: float = math.nan) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return otherwise
+
+
+def _family(text: str) -> dict[str, Any]:
+    """Return the font families that text needs beside the default, as keyword arguments of a matplotlib text."""
+    files = fallback_fonts(text)
+    if not files:
+        return {}
+    from matplotlib.font_manager import FontProperties, fontManager
+
+    for file in files:
+        fontManager.addfont(file)
+    return {"fontfamily": ["DejaVu Sans", *(FontProperties(fname=file).get_name() for file in files)]}

@@ -1,0 +1,49 @@
+"""Tables for people: with lines and colours on a terminal, as plain aligned columns in a pipe or a file, where lines
+would be in the way of grep and awk.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ..text import one_line
+
+Column = tuple[str, str]  # heading; "left" or "right"
+
+
+def show(console: Any, columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> None:
+    """Print a table on a rich console. Cells are shown as they are, on one line: no markup, no control characters."""
+    cells = [[one_line(str(cell)) for cell in row] for row in rows]
+    if console.is_terminal:
+        console.print(_ruled(columns, cells))
+    else:
+        console.file.writelines(line + "\n" for line in plain(columns, cells))
+
+
+def _ruled(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> Any:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading, justify in columns:
+        table.add_column(heading, justify="right" if justify == "right" else "left", overflow="fold",
+                         no_wrap=justify == "right")
+    for row in cells:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def plain(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table without ruling, columns two blanks apart; wide characters count as two."""
+    from rich.cells import cell_len
+
+    lines = [[heading for heading, _ in columns], *cells]
+    widths = [max(cell_len(line[i]) for line in lines) for i in range(len(columns))]
+    text = []
+    for line in lines:
+        padded = [
+            " " * (width - cell_len(cell)) + cell if justify == "right" else cell + " " * (width - cell_len(cell))
+            for cell, width, (_, justify) in zip(line, widths, columns, strict=True)
+        ]
+        text.append("  ".join(padded).rstrip())
+    return text

@@ -1,0 +1,1 @@
+"""Pictures out of a model: its filters, and what an image lights up in it."""

@@ -1,0 +1,176 @@
+"""What an image lights up: the image beside the maps of the layers asked for, one sheet per image, the most active
+channels of each layer first.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..canvas import FAINT, INK, LINE, Canvas, coloured, fitted, number, picture, signed, text_width
+from ..layers import Shape
+
+MOST_MAPS = 32  # of a layer
+MOST_CELLS = 256  # of a flat layer
+DEFAULT_LAYERS = 6
+SIDE = 220  # pixels of the image's longer side
+WIDTH = 960  # pixels for the maps beside it
+MAP, LEAST = 104, 92  # pixels of a map's longer side, about; and of the words beneath it
+GAP = 14
+MARGIN = 24
+_SPATIAL = ("Conv2d", "MaxPool2d", "AvgPool2d", "LPPool2d")
+
+
+@dataclass(frozen=True)
+class LayerMaps:
+    """One layer's answer to one image: values float32 (h, w, c) or (features,)."""
+
+    name: str
+    type: str
+    values: NDArray[np.float32]
+
+
+def default_layers(nodes: Sequence[Any]) -> list[str]:
+    """Return the names of at most six layers, spread evenly from first to last: the outputs of convolutions and
+    poolings that still have a picture (more than one position); where there is none, the last layer."""
+    names = [n.name for n in nodes if type(n.layer).__name__ in _SPATIAL and len(n.shape) == 3
+             and n.shape[0] * n.shape[1] > 1]
+    if not names:
+        return [nodes[-1].name]
+    places = np.linspace(0, len(names) - 1, min(DEFAULT_LAYERS, len(names))).round().astype(int)
+    return [names[i] for i in dict.fromkeys(places.tolist())]
+
+
+def draw(pixels: NDArray[np.uint8], layers: Sequence[LayerMaps], title: str, verdict: Sequence[tuple[str, float]]
+         ) -> Canvas:
+    """Return the sheet of one image.
+
+    pixels: the prepared image, uint8 (h, w, c). verdict: (class, probability), the best first; shown under the image.
+    """
+    blocks = [_Block.of(layer) for layer in layers]
+    left = MARGIN + SIDE + 36
+    width = left + WIDTH + MARGIN
+    height = max(MARGIN + 60 + SIDE + 60 + 22 * len(verdict), MARGIN + 48 + sum(b.height for b in blocks)) + MARGIN
+    sheet = Canvas(width, height)
+    sheet.text(MARGIN, MARGIN - 4, title, 18, bold=True, width=width - 2 * MARGIN)
+    sheet.text(MARGIN, MARGIN + 22, "Each map has its own scale, the two numbers beneath it; the most active channels "
+               "(largest mean of |x|) come first.", 12, FAINT)
+    _subject(sheet, pixels, verdict)
+    y = MARGIN + 56
+    for block in blocks:
+        block.draw(sheet, left, y)
+        y += block.height
+    return sheet
+
+
+def _subject(sheet: Canvas, pixels: NDArray[np.uint8], verdict: Sequence[tuple[str, float]]) -> None:
+    image = fitted(picture(pixels), SIDE)
+    y = MARGIN + 56
+    sheet.text(MARGIN, y, "input", 14, bold=True)
+    sheet.text(MARGIN + 50, y + 1, shape_text(pixels.shape), 12, FAINT)
+    sheet.paste(image, MARGIN, y + 26, frame=True)
+    y += 26 + image.height + 16
+    for name, probability in verdict:
+        sheet.rectangle(MARGIN, y + 17, SIDE, 3, LINE)
+        sheet.rectangle(MARGIN, y + 17, SIDE * probability, 3, INK)
+        sheet.text(MARGIN, y, name, 12, width=SIDE - 56)
+        sheet.text(MARGIN + SIDE, y, f"{probability:.1%}", 12, FAINT, align="right")
+        y += 26
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A layer's part of the sheet."""
+
+    layer: LayerMaps
+    order: NDArray[np.int64]  # of the channels drawn
+    factor: float  # pixels of the sheet per value
+
+    @classmethod
+    def of(cls, layer: LayerMaps) -> "_Block":
+        values = layer.values
+        if values.ndim == 1:
+            return cls(layer, np.arange(min(len(values), MOST_CELLS)), 1)
+        activity = np.abs(values.astype(np.float64)).mean(axis=(0, 1))
+        order = np.argsort(-activity, kind="stable")[:MOST_MAPS]
+        longest = max(values.shape[:2])
+        return cls(layer, order, MAP / longest if longest > 1.4 * MAP else max(1, round(MAP / longest)))
+
+    @property
+    def map_size(self) -> tuple[int, int]:
+        h, w = self.layer.values.shape[:2]
+        return max(1, round(w * self.factor)), max(1, round(h * self.factor))
+
+    @property
+    def columns(self) -> int:
+        """How many maps stand in a row."""
+        return max(1, (WIDTH + GAP) // self.step)
+
+    @property
+    def step(self) -> int:
+        """How far apart maps stand."""
+        return max(self.map_size[0], LEAST) + GAP
+
+    @property
+    def height(self) -> int:
+        if self.layer.values.ndim == 1:
+            return 34 + -(-len(self.order) // 32) * 30 + 20
+        return 34 + -(-len(self.order) // self.columns) * (self.map_size[1] + 32) + 10
+
+    @property
+    def low_high(self) -> tuple[float, float]:
+        return float(self.layer.values.min()), float(self.layer.values.max())
+
+    def draw(self, sheet: Canvas, x: float, y: float) -> None:
+        values, diverging = self.layer.values, bool(self.layer.values.min() < 0)
+        channels = values.shape[-1]
+        part = f" · {len(self.order)} of {channels} shown" if len(self.order) < channels else ""
+        colours = "white is 0, red positive, blue negative" if diverging else "dark is 0, yellow the largest"
+        heading = f"{self.layer.type} · {shape_text(values.shape)}{part} · {colours}"
+        sheet.text(x, y, self.layer.name, 14, bold=True, width=260)
+        sheet.text(x + min(260, 14 + text_width(self.layer.name, 14, bold=True)), y + 1, heading, 12, FAINT)
+        if values.ndim == 1:
+            self._cells(sheet, x, y + 28, diverging)
+            return
+        height = self.map_size[1]
+        for place, channel in enumerate(self.order.tolist()):
+            left = x + place % self.columns * self.step
+            top = y + 28 + place // self.columns * (height + 32)
+            self._map(sheet, left, top, channel, diverging)
+
+    def _map(self, sheet: Canvas, x: float, y: float, channel: int, diverging: bool) -> None:
+        values = self.layer.values[:, :, channel]
+        low, high = float(values.min()), float(values.max())
+        width, height = self.map_size
+        pixels = signed(values, max(-low, high)) if diverging else coloured(values, 0, high, "viridis")
+        resample = Image.Resampling.NEAREST if self.factor >= 1 else Image.Resampling.BOX
+        sheet.paste(picture(pixels).resize((width, height), resample), x, y, frame=True)
+        sheet.text(x, y + height + 3, f"#{channel}", 10, INK)
+        span = f"{number(low, 2)} … {number(high, 2)}" if low < high else f"all {number(low, 2)}"
+        sheet.text(x + max(width, LEAST), y + height + 3, span, 9, FAINT, align="right")
+
+    def _cells(self, sheet: Canvas, x: float, y: float, diverging: bool) -> None:
+        low, high = self.low_high
+        most = max(-low, high) or 1.0
+        shown = self.layer.values[self.order]
+        pixels = signed(shown, most) if diverging else coloured(shown, 0, most, "viridis")
+        for place in range(len(self.order)):
+            left, top = x + place % 32 * 29, y + place // 32 * 30
+            sheet.paste(picture(pixels[place].reshape(1, 1, 3)).resize((27, 16)), left, top, frame=True)
+            if len(self.order) <= 32 or place % 8 == 0:
+                sheet.text(left + 13, top + 17, str(place), 9, FAINT, align="centre")
+        sheet.text(x, y + -(-len(self.order) // 32) * 30, f"in order; from {number(low)} to {number(high)}", 10, FAINT)
+
+
+def shape_text(shape: Shape) -> str:
+    """Return a shape as people write it: 28x28x16."""
+    return "x".join(map(str, shape))
+
+
+def maps(nodes: Mapping[str, Any], activations: Mapping[str, NDArray[np.float32]], names: Sequence[str], image: int
+         ) -> list[LayerMaps]:
+    """Return the layers' maps of one image of a batch of activations (Network.activations); nodes by name."""
+    return [LayerMaps(name, type(nodes[name].layer).__name__, activations[name][image]) for name in names]
