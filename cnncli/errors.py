@@ -33,7 +33,17 @@ class DataError(CnnError):
 
 
 class ImageError(DataError):
-    """One image cannot be used. Whoever meets it skips the image, counts it and goes on."""
+    """One image cannot be used. Whoever meets it skips the image, counts it and goes on.
+
+    path is the file's, as it was given; reason says why, without a full stop.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return f"{printable(self.path)} cannot be used: {self.reason}."
 
 
 class NetworkError(CnnError):
@@ -62,6 +72,17 @@ class Interrupted(CnnError):
 
 class KernelError(CnnError):
     """The C kernels refused: no memory, or an instruction set that this CPU lacks."""
+
+
+def printable(name: object) -> str:
+    """Return a file's or class's name so that it can be printed on one line of any terminal.
+
+    Control characters and bytes that are no UTF-8 (Python's lone surrogates) become escapes: "a\\nb", "caf\\xe9".
+    """
+    return "".join(
+        f"\\x{ord(c) - 0xDC00:02x}" if "\udc80" <= c <= "\udcff" else c if c.isprintable() else ascii(c)[1:-1]
+        for c in str(name)
+    )
 
 
 def did_you_mean(word: str, known: "list[str]") -> str:

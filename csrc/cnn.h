@@ -108,3 +108,14 @@ cnn_status cnn_activation_forward(int activation, float slope, int64_t count, co
  * NULL. dx may be dy. */
 cnn_status cnn_activation_backward(int activation, float slope, int64_t count, const float *x, const float *y,
                                    const float *dy, float *dx);
+
+/* ---- image.c: stored images to a batch ------------------------------------------------------------- */
+
+/* y[i] = x[rows[i]] * scale[channel] + shift[channel] for the images i < n: uint8 (stored, h, w, c) to float32
+ * (n, h, w, c). rows NULL: the first n, in order. moves, n x 3, gives each image a shift down, a shift right and
+ * whether it is flipped left to right: y[row][column] = x[row + dy][column' + dx], mirrored at the borders without
+ * repeating them, column' = w - 1 - column if flipped. moves NULL: none. c is 16 at most, |dy| <= h, |dx| <= w.
+ * pooled 0 keeps to the calling thread: for whoever prepares a batch while the pool trains on another. */
+cnn_status cnn_image_batch(int pooled, int64_t stored, int64_t n, int64_t h, int64_t w, int64_t c, const uint8_t *x,
+                           const int64_t *rows, const int64_t *moves, const float *scale, const float *shift,
+                           float *y);

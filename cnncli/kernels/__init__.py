@@ -19,6 +19,7 @@ from .door import (
     threads,
     use_isa,
 )
+from .image import image_batch
 from .loss import cross_entropy, squared_error
 from .optim import Hyper, Tensor, adam_step, gradient_norm, sgd_step
 from .pointwise import ACTIVATIONS, activation_backward, activation_forward
@@ -38,6 +39,7 @@ __all__ = [
     "configure",
     "cross_entropy",
     "gradient_norm",
+    "image_batch",
     "isas",
     "set_isa",
     "set_threads",

@@ -1,0 +1,332 @@
+"""The first step of the flow: a folder on disk becomes lists of samples, one for each split, and a list of classes.
+Nothing is opened, copied or moved here; names and file types are all that is looked at. Read images.py next for how
+samples become pixels.
+"""
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+from ..errors import DataError, UsageError, printable
+
+SUFFIXES = frozenset(
+    (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp")
+)
+SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_LITTER = frozenset(("__macosx", "thumbs.db", "desktop.ini"))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image file: its path, its path inside the data folder (with "/"), and its class's number."""
+
+    path: str
+    relative: str
+    label: int
+
+
+@dataclass
+class Splits:
+    """What a data folder holds. Class k is classes[k]; notes are sentences that the user should read."""
+
+    classes: list[str]
+    train: list[Sample]
+    val: list[Sample]
+    test: list[Sample]
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Found:
+    """The images of one split: class name -> [(path, path from the class folder's parent)], sorted; and the rest."""
+
+    classes: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    empty: list[str] = field(default_factory=list)
+    loose: list[str] = field(default_factory=list)  # images in no class folder
+    other: Counter[str] = field(default_factory=Counter)  # suffix -> files that are no images
+
+
+def scan(root: str | os.PathLike[str], fractions: Sequence[float] = (0.8, 0.1, 0.1), seed: int = 0) -> Splits:
+    """Find the classes and images of a data folder and split them into train, val and test.
+
+    Two layouts: root/{train,val|valid|validation,test}/<class>/…, or bare class folders root/<class>/…. Whatever
+    split is missing is drawn from the training images: within each class they are ordered by a hash of seed and
+    relative path, the first go to test, the next to val, the rest stay. So the split is stratified, does not depend
+    on the order in which files are listed, and files that are added later move only the few at the borders. A class
+    of one or two images stays in train; from three on each split gets one at least.
+
+    Raises DataError where the folder cannot be used, UsageError where fractions (train, val, test) make no sense.
+    """
+    root = os.fspath(root)
+    _check_fractions(fractions)
+    folders = _folders(root)
+    found = {split: _find(path) for split, path in folders.items()}
+    for split in found.values():
+        if not split.classes:
+            _refuse_no_images(root, split)
+    classes = sorted(found["train"].classes)
+    if len(classes) == 1:
+        raise DataError(f"{printable(folders['train'])} holds images of one class only, {printable(classes[0])}; "
+                        "give it a folder for each of two or more classes.")
+    splits = Splits(classes, [], [], [], [note for s, path in folders.items() for note in _notes(path, found[s])])
+    for name, target in (("val", splits.val), ("test", splits.test)):
+        if name in found:
+            target += _given(root, folders[name], found[name], classes, splits.notes)
+    shares = [0.0 if name in found else share for name, share in (("val", fractions[1]), ("test", fractions[2]))]
+    _draw(root, found["train"], splits, shares, seed)
+    if folders["train"] != root:
+        splits.notes += [f"there is no {name}/: {len(target)} images of train/ are held out as {name}."
+                         for name, target, share in (("val", splits.val, shares[0]), ("test", splits.test, shares[1]))
+                         if share]
+    counts = Counter(sample.label for sample in splits.train)
+    small = [name for label, name in enumerate(classes) if counts[label] < 3]
+    if small:
+        splits.notes.append(f"fewer than three training images of {_list(small)}.")
+    return splits
+
+
+def scan_labelled(root: str | os.PathLike[str], classes: Sequence[str]) -> tuple[list[Sample], list[str]]:
+    """Find every image under root's class folders, labelled by a model's classes: (samples in order, notes).
+
+    Where root has the layout with train/ and test/, test/ is what is read (or val/ where there is no test/). Raises
+    DataError where a class folder's name is not among the classes: labels are never guessed.
+    """
+    root = os.fspath(root)
+    folders = _folders(root, need_train=False)
+    split = next((s for s in ("test", "val", "train") if s in folders), "train")
+    found = _find(folders[split])
+    if not found.classes:
+        _refuse_no_images(root, found)
+    _check_classes(folders[split], found.classes, classes, "the model does not know it")
+    notes = _notes(folders[split], found)
+    if len(folders) > 1:
+        notes.append(f"the images of {printable(folders[split])} are used.")
+    samples = [_sample(root, item, label) for label, name in enumerate(classes)
+               for item in found.classes.get(name, [])]
+    return samples, notes
+
+
+def scan_flat(root: str | os.PathLike[str]) -> list[str]:
+    """Return the paths of all images under a folder, however deep, in sorted order. Raises DataError for none."""
+    root = os.fspath(root)
+    _check_folder(root)
+    paths = sorted(path for path, _ in _walk(root, "", Counter()))
+    if not paths:
+        raise DataError(f"{printable(root)} holds no images ({_known_formats()}).")
+    return paths
+
+
+def _check_classes(folder: str, names: Iterable[str], known: Sequence[str], why: str) -> None:
+    """Raise DataError where a class folder's name is not a known class."""
+    strange = sorted(set(names) - set(known))
+    if strange:
+        raise DataError(f"{printable(folder)} has images of {_list(strange)}, but {why}; "
+                        "rename or remove the folder.")
+
+
+# ---- looking at the disk ----
+
+
+def _check_folder(root: str) -> None:
+    try:
+        mode = os.stat(root).st_mode
+    except FileNotFoundError:
+        raise DataError(f"there is no folder {printable(root)}; check the path.") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{printable(root)} cannot be read: {_reason(error)}.") from None
+    if not stat.S_ISDIR(mode):
+        raise DataError(f"{printable(root)} is a file, not a folder; give a folder with one sub-folder per class.")
+
+
+def _folders(root: str, need_train: bool = True) -> dict[str, str]:
+    """Return which folder holds which split; {"train": root} for bare class folders."""
+    _check_folder(root)
+    folders: dict[str, str] = {}
+    entries = _entries(root)
+    if not entries:
+        raise DataError(f"{printable(root)} is empty; give a folder with one sub-folder per class.")
+    names = [e.name for e in entries if _is_folder(e)]
+    for name in names:
+        split = SPLITS.get(name.lower())
+        if split in folders:
+            raise DataError(f"{printable(root)} has both {os.path.basename(folders[split])}/ and {name}/; "
+                            "keep one of them.")
+        if split:
+            folders[split] = os.path.join(root, name)
+    only_splits = len(folders) == len(names)
+    if "train" in folders:
+        # A class may be called "train", too: then images lie directly in it.
+        inside = _entries(folders["train"])
+        if not any(_is_folder(e) for e in inside) and any(_is_image(e.name) for e in inside) and not only_splits:
+            return {"train": root}
+        return folders
+    if folders and only_splits:
+        if need_train:
+            raise DataError(f"{printable(root)} has {' and '.join(f'{s}/' for s in sorted(folders))} but no train/; "
+                            "add train/<class>/ with the training images.")
+        return folders
+    return {"train": root}
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    """Return a folder's entries that are neither hidden nor litter, sorted by name."""
+    try:
+        with os.scandir(folder) as entries:
+            kept = [e for e in entries if not e.name.startswith(".") and e.name.lower() not in _LITTER]
+    except OSError as error:
+        raise DataError(f"{printable(folder)} cannot be read: {_reason(error)}.") from None
+    return sorted(kept, key=lambda e: e.name)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def _is_image(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def _find(folder: str) -> _Found:
+    """Look through folder/<class>/… for images."""
+    found = _Found()
+    for entry in _entries(folder):
+        if _is_folder(entry):
+            images = sorted(_walk(entry.path, entry.name, found.other), key=lambda item: item[1])
+            if images:
+                found.classes[entry.name] = images
+            else:
+                found.empty.append(entry.name)
+        elif _is_image(entry.name):
+            found.loose.append(entry.name)
+    return found
+
+
+def _walk(folder: str, relative: str, other: Counter[str]) -> Iterator[tuple[str, str]]:
+    """Yield (path, relative path) of every image under a folder; each real folder is entered once, so that links
+    which lead back up end. Counts in `other` the files that are no images by their names."""
+    seen: set[tuple[int, int]] = set()
+    stack = [(folder, relative)]
+    while stack:
+        folder, relative = stack.pop()
+        try:
+            status = os.stat(folder)
+        except OSError:
+            continue
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        below = []
+        for entry in _entries(folder):
+            name = f"{relative}/{entry.name}" if relative else entry.name
+            if _is_folder(entry):
+                below.append((entry.path, name))
+            elif not _is_image(entry.name):
+                other[os.path.splitext(entry.name)[1].lower()] += 1
+            elif _is_file(entry):
+                yield entry.path, name
+        stack += reversed(below)
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a regular file or a link to one: no FIFO, socket or device, which could block a reader."""
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
+
+
+def _sample(root: str, item: tuple[str, str], label: int) -> Sample:
+    path = item[0]
+    return Sample(path, os.path.relpath(path, root).replace(os.sep, "/") if root else item[1], label)
+
+
+# ---- splitting ----
+
+
+def _check_fractions(fractions: Sequence[float]) -> None:
+    good = len(fractions) == 3 and all(0 <= f <= 1 for f in fractions) and abs(sum(fractions) - 1) < 1e-6
+    if not good or fractions[0] <= 0:
+        raise UsageError(f"the split {'/'.join(map(str, fractions))} makes no sense: give three numbers for train, "
+                         "val and test that add up to 1, the first above 0.")
+
+
+def _rank(seed: int, relative: str) -> tuple[bytes, str]:
+    """Return the sort key that decides who is held out: a keyed hash of the path inside the split's folder."""
+    return blake2b(os.fsencode(relative), digest_size=8, key=str(seed).encode()).digest(), relative
+
+
+def _counts(n: int, val: float, test: float) -> tuple[int, int]:
+    """Return how many of a class's n images go to val and test; at least one always stays in train."""
+    if n < 3:
+        return 0, 0
+    n_val, n_test = (max(1, int(n * share + 0.5)) if share else 0 for share in (val, test))
+    while n_val + n_test >= n:
+        n_val, n_test = (n_val - 1, n_test) if n_val >= n_test else (n_val, n_test - 1)
+    return n_val, n_test
+
+
+def _draw(root: str, train: _Found, splits: Splits, shares: Sequence[float], seed: int) -> None:
+    """Divide the training images among the splits; shares are those of val and test."""
+    for label, name in enumerate(splits.classes):
+        order = sorted(train.classes[name], key=lambda item: _rank(seed, item[1]))
+        n_val, n_test = _counts(len(order), *shares)
+        held = {item: 2 if i < n_test else 1 for i, item in enumerate(order[: n_test + n_val])}
+        for item in train.classes[name]:
+            (splits.train, splits.val, splits.test)[held.get(item, 0)].append(_sample(root, item, label))
+
+
+def _given(root: str, folder: str, found: _Found, classes: list[str], notes: list[str]) -> list[Sample]:
+    """Return the samples of a split that has a folder of its own."""
+    _check_classes(folder, found.classes, classes, "train/ has none")
+    missing = [name for name in classes if name not in found.classes]
+    if missing:
+        notes.append(f"{printable(folder)} has no images of {_list(missing)}.")
+    return [_sample(root, item, label) for label, name in enumerate(classes) for item in found.classes.get(name, [])]
+
+
+# ---- sentences ----
+
+
+def _refuse_no_images(root: str, found: _Found) -> None:
+    shown = printable(root)
+    if found.loose:
+        raise DataError(f"the images of {shown} lie directly in it ({_list(found.loose)}); "
+                        "move them into one sub-folder per class.")
+    if found.empty:
+        others = f", only {_list([s or 'files without a suffix' for s in sorted(found.other)])}" if found.other else ""
+        raise DataError(f"{shown} holds no images in its folders ({_list(found.empty)}){others}; "
+                        f"fill one sub-folder per class with {_known_formats()} files.")
+    raise DataError(f"{shown} holds no images; give a folder with one sub-folder per class.")
+
+
+def _notes(folder: str, found: _Found) -> list[str]:
+    notes, shown = [], printable(folder)
+    if found.empty:
+        notes.append(f"{shown}: no images in {_list(found.empty)}, which is no class therefore.")
+    if found.loose:
+        notes.append(f"{shown}: {len(found.loose)} images lie in no class folder and are left out "
+                     f"({_list(found.loose)}).")
+    if found.other:
+        kinds = _list([s or "no suffix" for s in sorted(found.other)])
+        notes.append(f"{shown}: {sum(found.other.values())} files are no images by their names and are left out "
+                     f"({kinds}).")
+    return notes
+
+
+def _list(names: Sequence[str], most: int = 5) -> str:
+    shown = ", ".join(printable(name) for name in names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def _known_formats() -> str:
+    return "PNG, JPEG, BMP, GIF, TIFF or WebP"
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

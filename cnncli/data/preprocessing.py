@@ -1,0 +1,178 @@
+"""The one way an image gets into a network: decoded, grey or colour, brought to one size, and normalised. A
+Preprocessing is stored in the model file, so that training, test and use see the same numbers. images.py applies
+``prepare`` to whole folders, batches.py ``normalise`` to batches.
+"""
+
+import math
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from .. import kernels
+from ..errors import DataError, ImageError, ModelError
+from ..kernels import Array, aligned_empty
+from .decode import open_image, read_header
+from .folder import Sample
+
+LARGEST_SIDE = 4096
+_CROP_SHARE = 0.875  # of the shorter side that the central crop keeps, as is the custom since AlexNet (224 of 256)
+_CHANNEL_NAMES = {1: ("grey",), 3: ("red", "green", "blue")}
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What is done to every image.
+
+    size is (h, w). resize "squash" scales both sides to it; "crop" scales, keeping proportions, so that the image
+    covers size / 0.875, then takes the centre. mean and std, one for each channel (1 if grey, else 3), are on the
+    scale where white is 1.
+    """
+
+    size: tuple[int, int]
+    grey: bool = False
+    resize: str = "squash"
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", tuple(self.size))
+        object.__setattr__(self, "mean", tuple(self.mean) or (0.0,) * self.channels)
+        object.__setattr__(self, "std", tuple(self.std) or (1.0,) * self.channels)
+
+    @property
+    def channels(self) -> int:
+        return 1 if self.grey else 3
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(h, w, c) of a prepared image: the network's input shape."""
+        return (*self.size, self.channels)
+
+    def config(self) -> dict[str, Any]:
+        """Return what ``from_config`` takes back, as plain JSON values."""
+        return {"size": list(self.size), "grey": self.grey, "resize": self.resize,
+                "mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_config(cls, config: Any) -> "Preprocessing":
+        """Return what ``config`` described. Raises ModelError, naming the entry, where that makes no sense."""
+        keys = ("size", "grey", "resize", "mean", "std")
+        if not isinstance(config, dict) or set(config) != set(keys):
+            raise ModelError(f"the model's preprocessing must have the entries {', '.join(keys)}; train it again.")
+        size, grey, resize, mean, std = (config[key] for key in keys)
+        channels = 1 if grey is True else 3
+        checks = {
+            "size": _numbers(size, 2) and all(isinstance(v, int) and 1 <= v <= LARGEST_SIDE for v in size),
+            "grey": isinstance(grey, bool),
+            "resize": resize in ("squash", "crop"),
+            "mean": _numbers(mean, channels) and all(0 <= v <= 1 for v in mean),
+            "std": _numbers(std, channels) and all(1e-6 <= v <= 1e6 for v in std),
+        }
+        for key, good in checks.items():
+            if not good:
+                raise ModelError(f"the model's preprocessing has {key} = {config[key]!r}, which makes no sense; "
+                                 "train it again.")
+        return cls((size[0], size[1]), grey, resize, tuple(map(float, mean)), tuple(map(float, std)))
+
+    def prepare(self, path: str | os.PathLike[str]) -> Array:
+        """Return an image file as uint8 (h, w, c), ready to be normalised. Raises ImageError."""
+        h, w = self.size
+        image = open_image(path, self.grey, (math.ceil(h / _CROP_SHARE), math.ceil(w / _CROP_SHARE)))
+        return np.asarray(self._resized(image)).reshape(self.shape)
+
+    def prepare_array(self, pixels: Array) -> Array:
+        """Return decoded pixels, uint8 (h, w), (h, w, 1) or (h, w, 3) of any size, as ``prepare`` does a file's."""
+        image = Image.fromarray(pixels[:, :, 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels)
+        return np.asarray(self._resized(image.convert("L" if self.grey else "RGB"))).reshape(self.shape)
+
+    def normalise(self, images: Array) -> Array:
+        """Return uint8 (n, h, w, c) as float32 (n, h, w, c): (x / 255 - mean) / std."""
+        batch = aligned_empty(images.shape)
+        if len(images):
+            kernels.image_batch(np.ascontiguousarray(images), batch, self.mean, self.std)()
+        return batch
+
+    def fitted(self, histogram: Array) -> "Preprocessing":
+        """Return this with the mean and deviation of images whose values were counted: (c, 256) integers.
+
+        Counts are exact, so order and threads change nothing. A channel that never varies gets the deviation 1.
+        """
+        values = np.arange(256) / 255
+        counts = np.maximum(histogram.sum(axis=1), 1)
+        mean = (histogram * values).sum(axis=1) / counts
+        variance = (histogram * (values - mean[:, None]) ** 2).sum(axis=1) / counts
+        std = np.where(variance > 1e-8, np.sqrt(variance), 1.0)
+        return replace(self, mean=tuple(round(float(v), 6) for v in mean), std=tuple(round(float(v), 6) for v in std))
+
+    def describe(self) -> str:
+        """Return a sentence for people."""
+        h, w = self.size
+        how = "scaled to" if self.resize == "squash" else "scaled and cropped to"
+        return f"{'grey' if self.grey else 'colour'} images, {how} {w} x {h} pixels."
+
+    def _resized(self, image: Image.Image) -> Image.Image:
+        h, w = self.size
+        if image.size == (w, h):
+            return image
+        if self.resize == "squash":
+            return image.resize((w, h), Image.Resampling.BICUBIC)
+        # The box of the source that becomes the centre, in one resampling; it may have fractions of a pixel.
+        scale = min(image.width / w, image.height / h) * _CROP_SHARE
+        box_w, box_h = w * scale, h * scale
+        left, top = (image.width - box_w) / 2, (image.height - box_h) / 2
+        return image.resize((w, h), Image.Resampling.BICUBIC, box=(left, top, left + box_w, top + box_h))
+
+
+def choose_size(samples: Sequence[Sample], size: int | tuple[int, int] | None = None, grey: bool | None = None,
+                most: int = 200) -> tuple[Preprocessing, list[str]]:
+    """Choose the preprocessing that suits the images, from the headers of up to `most` of them, evenly spread.
+
+    size and grey override the choice. Returns it with sentences that say what was chosen and why. Raises DataError
+    where none of the images can be read.
+    """
+    looked = samples if len(samples) <= most else [samples[i * len(samples) // most] for i in range(most)]
+    headers, failed = [], None
+    for sample in looked:
+        try:
+            headers.append(read_header(sample.path))
+        except ImageError as error:
+            failed = error
+    if not headers:
+        raise DataError("none of the training images can be read; " + (f"the last one: {failed}" if failed else ""))
+    notes = []
+    all_grey = all(header[2] for header in headers)
+    if grey is None:
+        grey = all_grey
+        notes.append("grey, because the images are." if grey else "colour, because the images have it.")
+    sizes = Counter((h, w) for h, w, _ in headers)
+    common = min(sizes, key=lambda s: (-sizes[s], s))
+    shorter = sorted(min(h, w) for h, w, _ in headers)[len(headers) // 2]
+    one_size, longest = len(sizes) == 1, max(common)
+    if size is not None:
+        chosen = (size, size) if isinstance(size, int) else size
+        resize = "squash" if longest <= 96 and one_size else "crop"
+    elif longest <= 40:
+        chosen, resize = common, "squash"
+        notes.append(f"{_times(common)} pixels, {'the images' if one_size else 'most images'}' own size.")
+    elif longest <= 96:
+        chosen, resize = (64, 64), "squash" if common[0] == common[1] else "crop"
+        notes.append(f"64 x 64 pixels, because most images are {_times(common)}.")
+    else:
+        chosen, resize = (128, 128), "crop"
+        notes.append(f"128 x 128 pixels from the centre, because the images are photographs (typically {shorter} "
+                     "pixels on the shorter side); --size asks for another.")
+    return Preprocessing(chosen, grey, resize), notes
+
+
+def _times(size: tuple[int, int]) -> str:
+    return f"{size[1]} x {size[0]}"
+
+
+def _numbers(value: Any, count: int) -> bool:
+    return (isinstance(value, list | tuple) and len(value) == count
+            and all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in value))

@@ -1,0 +1,106 @@
+/* From stored images to a batch: uint8 NHWC -> normalised float32 NHWC, with the shifts and flips that training
+ * adds, in one pass. The vector version is image_tmpl.c; cnncli/data/batches.py decides who is shifted how. */
+#include "internal.h"
+
+struct image_kernels {
+    /* y[i] = x[i] * scale[i mod c] + shift[i mod c]; scale and shift hold c * LANES floats, repeating. */
+    void (*normalise)(int64_t count, int64_t c, const uint8_t *x, const float *scale, const float *shift, float *y);
+};
+
+#define MAX_CHANNELS 16
+#define LANES 16 /* the widest vector: scale and shift repeat at least that often */
+
+static void normalise_reference(int64_t count, int64_t c, const uint8_t *x, const float *scale, const float *shift,
+                                float *y) {
+    for (int64_t i = 0; i < count; i++) y[i] = x[i] * scale[i % c] + shift[i % c];
+}
+
+#define CNN_TEMPLATE "image_tmpl.c"
+#include "foreach_isa.h"
+
+static const struct image_kernels reference = {normalise_reference};
+static const struct image_kernels *const tables[] = CNN_TABLES(image_kernels);
+
+struct image_work {
+    const struct image_kernels *kernels;
+    int64_t images, per_chunk, h, w, c;
+    const uint8_t *x;
+    const int64_t *rows, *moves;
+    float *y;
+    float scale[MAX_CHANNELS * LANES], shift[MAX_CHANNELS * LANES];
+};
+
+/* Mirrors an index at the borders without repeating them: -1 -> 1, n -> n - 2. */
+static int64_t reflect(int64_t i, int64_t n) {
+    if (n == 1) return 0;
+    while (i < 0 || i >= n) i = i < 0 ? -i : 2 * (n - 1) - i;
+    return i;
+}
+
+/* One image, moved: y[row][column] = x[row + dy][column' + dx], mirrored at the borders, where column' counts from
+ * the right if flipped. Each row is put together in bytes first, so that the arithmetic stays one straight pass. */
+static cnn_status moved_image(const struct image_work *work, const uint8_t *x, const int64_t *move, float *y) {
+    const int64_t h = work->h, w = work->w, c = work->c;
+    int64_t *columns = cnn_scratch((size_t)w * (sizeof(int64_t) + (size_t)c));
+    if (!columns) return CNN_NO_MEMORY;
+    uint8_t *line = (uint8_t *)(columns + w);
+    for (int64_t i = 0; i < w; i++) columns[i] = reflect((move[2] ? w - 1 - i : i) + move[1], w) * c;
+    for (int64_t row = 0; row < h; row++) {
+        const uint8_t *source = x + reflect(row + move[0], h) * w * c;
+        if (c == 1) {
+            for (int64_t i = 0; i < w; i++) line[i] = source[columns[i]];
+        } else {
+            for (int64_t i = 0; i < w; i++)
+                for (int64_t k = 0; k < c; k++) line[i * c + k] = source[columns[i] + k];
+        }
+        work->kernels->normalise(w * c, c, line, work->scale, work->shift, y + row * w * c);
+    }
+    return CNN_OK;
+}
+
+static cnn_status image_chunk(void *context, int64_t chunk) {
+    const struct image_work *work = context;
+    const int64_t size = work->h * work->w * work->c;
+    const int64_t end = CNN_MIN(work->images, (chunk + 1) * work->per_chunk);
+    for (int64_t i = chunk * work->per_chunk; i < end; i++) {
+        const uint8_t *x = work->x + (work->rows ? work->rows[i] : i) * size;
+        const int64_t *move = work->moves ? work->moves + 3 * i : NULL;
+        if (move && (move[0] || move[1] || move[2])) {
+            cnn_status status = moved_image(work, x, move, work->y + i * size);
+            if (status != CNN_OK) return status;
+        } else {
+            work->kernels->normalise(size, work->c, x, work->scale, work->shift, work->y + i * size);
+        }
+    }
+    return CNN_OK;
+}
+
+cnn_status cnn_image_batch(int pooled, int64_t stored, int64_t n, int64_t h, int64_t w, int64_t c, const uint8_t *x,
+                           const int64_t *rows, const int64_t *moves, const float *scale, const float *shift,
+                           float *y) {
+    if (n == 0) return CNN_OK;
+    const int64_t sizes[] = {CNN_MAX(n, stored), h, w, c};
+    if (!cnn_sizes_fit(sizeof(float), 4, sizes) || n < 0 || c > MAX_CHANNELS || (!rows && n > stored))
+        return CNN_INVALID;
+    for (int64_t i = 0; i < n; i++) {
+        if (rows && (rows[i] < 0 || rows[i] >= stored)) return CNN_INVALID;
+        const int64_t *move = moves ? moves + 3 * i : NULL;
+        if (move && (move[0] > h || move[0] < -h || move[1] > w || move[1] < -w)) return CNN_INVALID;
+    }
+    struct image_work work = {
+        .kernels = cnn_use_reference() ? &reference : tables[cnn_table_index()],
+        .images = n, .per_chunk = CNN_MAX(1, CNN_PIECE / (h * w * c)), .h = h, .w = w, .c = c,
+        .x = x, .rows = rows, .moves = moves, .y = y,
+    };
+    for (int64_t i = 0; i < c * LANES; i++) {
+        work.scale[i] = scale[i % c];
+        work.shift[i] = shift[i % c];
+    }
+    const int64_t chunks = cnn_ceil_div(n, work.per_chunk);
+    if (pooled) return cnn_parallel(image_chunk, &work, chunks);
+    for (int64_t chunk = 0; chunk < chunks; chunk++) {
+        cnn_status status = image_chunk(&work, chunk);
+        if (status != CNN_OK) return status;
+    }
+    return CNN_OK;
+}
