@@ -7,6 +7,7 @@ ends with. Open to every other module; imports none.
     │   └── ImageError        1  one image cannot be used (it is skipped; the command ends with 3)
     ├── NetworkError          2  an architecture whose layers do not fit together
     ├── ModelError            4  a model file that cannot be used
+    ├── SaveError             1  a file could not be written; what was there before is whole
     ├── TrainingError         1  training had to stop
     ├── Interrupted         130  stopped by Ctrl-C or SIGTERM (143), after saving
     └── KernelError           1  the C kernels refused: no memory, or an instruction set that is not there
@@ -56,6 +57,10 @@ class ModelError(CnnError):
     """A model file that cannot be used."""
 
     exit_code = 4
+
+
+class SaveError(CnnError):
+    """A file could not be written: no space, no permission, a failing disk. What was there before is whole."""
 
 
 class TrainingError(CnnError):

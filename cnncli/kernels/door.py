@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -69,9 +70,28 @@ def pointer(name: str, array: Array | None, shape: tuple[int, ...] | None = None
     return ffi.cast(_DTYPES[array.dtype], array.ctypes.data)
 
 
+_allowance: ContextVar[list[int] | None] = ContextVar("allowance", default=None)
+
+
+@contextmanager
+def allocation_limit(size: int) -> Iterator[None]:
+    """Let aligned arrays take that many bytes in all inside a with block, MemoryError beyond: for building what an
+    untrusted file describes."""
+    token = _allowance.set([size])
+    try:
+        yield
+    finally:
+        _allowance.reset(token)
+
+
 def aligned_empty(shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
     """Return an uninitialised array whose data starts on a 64-byte line."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
+    allowance = _allowance.get()
+    if allowance is not None:
+        allowance[0] -= size
+        if allowance[0] < 0:
+            raise MemoryError(f"an array of {size:,} bytes is more than this place may take")
     raw = np.empty(size + 64, dtype=np.uint8)
     offset = -raw.ctypes.data % 64
     return raw[offset : offset + size].view(dtype).reshape(shape)

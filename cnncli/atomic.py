@@ -1,0 +1,107 @@
+"""Writing a file so that whoever looks sees the old one or the new one, whole, and never anything between: also when
+the process is killed or the disk fills up on the way. The model file, the resume state and whatever else must not be
+lost go through ``write_atomically``; cnncli/checkpoint.py says what is in them.
+"""
+
+import contextlib
+import errno
+import itertools
+import os
+import re
+import shutil
+
+from .errors import SaveError
+
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
+_NO_FOLDER_FLUSH = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF}
+_serial = itertools.count()
+
+
+def write_atomically(path: str | os.PathLike[str], data: bytes, keep_as: str | os.PathLike[str] | None = None) -> None:
+    """Put data where path is, on disk before this returns; a file that was there is replaced in one step.
+
+    keep_as, a name in the same folder, then holds the file that was replaced. The order is chosen so that at every
+    instant path is the old file or the new one, and keep_as is not given up before the new file is on disk: also
+    when the old file was damaged already, one of the two names is whole.
+
+    Raises SaveError, naming path and size, where the disk refuses; path and keep_as are then what they were and the
+    temporary files are gone. A symbolic link at path is followed, not replaced.
+    """
+    target = os.path.realpath(path)
+    folder, name = os.path.split(target)
+    label = os.path.join(folder, f".{name}.{os.getpid()}-{next(_serial)}")
+    fresh, old = label + ".tmp", label + ".old"
+    try:
+        try:
+            _write_new(fresh, data)
+            replaced = _second_name(target, old)
+            _replace(fresh, target, old if replaced else None, keep_as)
+        finally:
+            for leftover in (fresh, old):
+                with contextlib.suppress(OSError):
+                    os.unlink(leftover)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise SaveError(f"{os.fspath(path)!r} could not be written ({reason}); {len(data)} bytes are needed there, "
+                        "and what was there before is unchanged.") from error
+
+
+def remove_leftovers(path: str | os.PathLike[str]) -> None:
+    """Remove the temporary files that killed writes of path left behind. Only for one who alone writes path."""
+    folder, name = os.path.split(os.path.realpath(path))
+    ours = re.compile(re.escape(f".{name}.") + r"\d+-\d+\.(tmp|old)")
+    for entry in os.listdir(folder):
+        if ours.fullmatch(entry):
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(folder, entry))
+
+
+def _write_new(path: str, data: bytes) -> None:
+    with open(path, "xb", buffering=0) as file:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[file.write(rest):]
+        os.fsync(file.fileno())
+
+
+def _second_name(path: str, second: str) -> bool:
+    """Give the file at path a second name; False where there is no file. Copies where there are no hard links."""
+    try:
+        os.link(path, second)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        shutil.copyfile(path, second)
+        with open(second, "rb+") as copy:
+            os.fsync(copy.fileno())
+    return True
+
+
+def _replace(fresh: str, target: str, old: str | None, keep_as: str | os.PathLike[str] | None) -> None:
+    """Rename fresh to target, flush the folder, then rename old to keep_as; where that fails, put target back."""
+    os.replace(fresh, target)
+    try:
+        _flush_folder(os.path.dirname(target))
+        if old is not None and keep_as is not None:
+            os.replace(old, keep_as)
+    except OSError:
+        if old is not None:
+            os.replace(old, target)
+        else:
+            os.unlink(target)
+        raise
+
+
+def _flush_folder(folder: str) -> None:
+    if os.name == "nt":  # Windows has no such call; its renames are journalled
+        return
+    descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_FLUSH:
+            raise
+    finally:
+        os.close(descriptor)

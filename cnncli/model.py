@@ -1,0 +1,146 @@
+"""A trained model in memory: the network, what its outputs are called, and what is done to an image before it. Whoever
+asks what is on an image (cnn predict, cnn test, Python) asks here, so that all get the same answer. checkpoint.py
+brings models from and to disk.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import ImageError
+from .kernels import Array, available_cpus
+from .network import Network
+
+if TYPE_CHECKING:
+    from .data.preprocessing import Preprocessing
+
+_IMAGES_AT_ONCE = 64  # decoded and judged together: enough to keep every core busy, little to wait for
+_PIXELS_AT_ONCE = 2**24  # bytes of decoded images, for networks with large ones
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one image.
+
+    top holds (label, probability) pairs, the likeliest first; label and probability are the first of them. Where the
+    image could not be judged, error is the sentence that says why, top is empty and the others are None.
+    """
+
+    path: str
+    label: str | None = None
+    probability: float | None = None
+    top: list[tuple[str, float]] = field(default_factory=list)
+    error: str | None = None
+
+
+class Model:
+    """A classifier: network, class names in the order of its outputs, preprocessing, and how it was trained.
+
+    training is a JSON object without times, hosts or numbers of threads, so that the same training gives the same file.
+    """
+
+    def __init__(self, network: Network, classes: Sequence[str], preprocessing: "Preprocessing",
+                 training: dict[str, Any] | None = None) -> None:
+        self.network = network
+        self.classes = list(classes)
+        self.preprocessing = preprocessing
+        self.training = dict(training or {})
+        if network.output_shape != (len(self.classes),) or network.input_shape != preprocessing.shape:
+            raise ValueError(f"a network from {network.input_shape} to {network.output_shape} does not fit "
+                             f"{len(self.classes)} classes of images {preprocessing.shape}")
+
+    def logits(self, images: Array) -> Array:
+        """Return the network's outputs, float32 (n, classes), before softmax.
+
+        images: uint8 (n, h, w, c) as decoded, of any size: brought to the model's and normalised like files; or
+        floats (n, h, w, c) of the model's size that are normalised already. An image's outputs are the same bits
+        whichever images are beside it.
+        """
+        images = np.asarray(images)
+        if images.ndim != 4 or images.shape[3] != self.preprocessing.channels:
+            raise ValueError(f"images must have shape (n, h, w, {self.preprocessing.channels}), not {images.shape}")
+        outputs = np.empty((len(images), len(self.classes)), np.float32)
+        step = self.network.images_at_once()
+        for start in range(0, len(images), step):
+            part = images[start : start + step]
+            outputs[start : start + step] = self.network.forward(self._normalised(part))
+        return outputs
+
+    def probabilities(self, images: Array) -> Array:
+        """Return softmax(logits(images)), float64 (n, classes); each row adds up to 1."""
+        logits = self.logits(images).astype(np.float64)
+        logits -= logits.max(axis=1, keepdims=True)
+        np.exp(logits, out=logits)
+        logits /= logits.sum(axis=1, keepdims=True)
+        return logits
+
+    def predict(self, paths: Iterable[str | os.PathLike[str]], top: int | None = None) -> list[Prediction]:
+        """Judge image files: one Prediction each, in the order given. top is how many labels each lists (all).
+
+        Files that cannot be read get a Prediction with an error; nothing is raised for them.
+        """
+        return list(self.predictions(paths, top))
+
+    def predictions(self, paths: Iterable[str | os.PathLike[str]], top: int | None = None) -> Iterator[Prediction]:
+        """As ``predict``, but yields each Prediction as soon as it is known; paths may be a generator.
+
+        Files are decoded in threads, one batch ahead of the network. Memory does not grow with their number.
+        """
+        h, w, c = self.preprocessing.shape
+        at_once = max(1, min(_IMAGES_AT_ONCE, _PIXELS_AT_ONCE // (h * w * c)))
+        for batch in _ahead(self._prepare, (os.fspath(path) for path in paths), at_once):
+            yield from self._judge(batch, top)
+
+    def _prepare(self, path: str) -> "tuple[str, Array | str]":
+        try:
+            return path, self.preprocessing.prepare(path)
+        except ImageError as error:
+            return path, str(error)
+
+    def _judge(self, batch: "list[tuple[str, Array | str]]", top: int | None) -> Iterator[Prediction]:
+        good = [pixels for _, pixels in batch if not isinstance(pixels, str)]
+        rows = iter(self.probabilities(np.stack(good)) if good else ())
+        for path, pixels in batch:
+            yield Prediction(path, error=pixels) if isinstance(pixels, str) else self._prediction(path, next(rows), top)
+
+    def _prediction(self, path: str, probabilities: Array, top: int | None) -> Prediction:
+        if not np.isfinite(probabilities).all():
+            return Prediction(path, error="the model's answer for it is not a number; train the model again.")
+        order = np.argsort(-probabilities, kind="stable")[:top]
+        ranked = [(self.classes[i], float(probabilities[i])) for i in order]
+        return Prediction(path, *ranked[0], top=ranked)
+
+    def _normalised(self, images: Array) -> Array:
+        if images.dtype != np.uint8:
+            return np.ascontiguousarray(images, np.float32)
+        if images.shape[1:] != self.preprocessing.shape:
+            images = np.stack([self.preprocessing.prepare_array(image) for image in images])
+        return self.preprocessing.normalise(images)
+
+
+def _ahead(work: Callable[[str], Any], items: Iterator[str], at_once: int) -> Iterator[list[Any]]:
+    """Yield work(item) for all items in order, in lists of at_once; the next list is worked on in threads meanwhile."""
+    first = list(islice(items, at_once))
+    if len(first) < 2:  # no thread is started for one image
+        if first:
+            yield [work(first[0])]
+        return
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    with ThreadPoolExecutor(available_cpus(), "cnn-decode") as pool:
+        waiting: deque[list[Future[Any]]] = deque()
+        try:
+            part = first
+            while part or waiting:
+                if part:
+                    waiting.append([pool.submit(work, item) for item in part])
+                if len(waiting) > 1 or not part:
+                    yield [future.result() for future in waiting.popleft()]
+                part = list(islice(items, at_once)) if part else part
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
