@@ -119,3 +119,62 @@ cnn_status cnn_activation_backward(int activation, float slope, int64_t count, c
 cnn_status cnn_image_batch(int pooled, int64_t stored, int64_t n, int64_t h, int64_t w, int64_t c, const uint8_t *x,
                            const int64_t *rows, const int64_t *moves, const float *scale, const float *shift,
                            float *y);
+
+/* ---- norm.c: batch normalisation (Ioffe and Szegedy 2015) over rows = n * h * w of c channels --------- */
+
+/* The bytes of working memory that each of the three below needs; -1 where the sizes are out of range. */
+int64_t cnn_batch_norm_workspace(int64_t rows, int64_t c);
+/* y = (x - mean) / sqrt(variance + eps) * weight + bias with the batch's own mean and (biased) variance; rows >= 2.
+ * weight and bias may be NULL for 1 and 0. running = (1 - momentum) * running + momentum * batch's, the variance
+ * unbiased; both may be NULL. statistics (2, c) receives the mean and 1 / sqrt(variance + eps) for backward. */
+cnn_status cnn_batch_norm_train(int64_t rows, int64_t c, double eps, double momentum, const float *x,
+                                const float *weight, const float *bias, float *y, float *running_mean,
+                                float *running_var, double *statistics, void *workspace);
+/* The same with a mean and variance that are given. y may be x. */
+cnn_status cnn_batch_norm_infer(int64_t rows, int64_t c, double eps, const float *x, const float *weight,
+                                const float *bias, const float *mean, const float *var, float *y, void *workspace);
+/* The gradients of cnn_batch_norm_train; dx, dweight, dbias may each be NULL where not wanted. dx may be dy. */
+cnn_status cnn_batch_norm_backward(int64_t rows, int64_t c, const float *x, const float *weight, const float *dy,
+                                   const double *statistics, float *dx, float *dweight, float *dbias,
+                                   void *workspace);
+
+/* ---- pool.c: pooling over windows of kh x kw -------------------------------------------------------- */
+
+/* From (n, h, w, c) to (n, oh, ow, c): strides sh sw, zero padding ph pw above and to the left (what lies beyond
+ * the image on the other sides is padding too), dilations dh dw, which only max pooling takes. Every window must
+ * hold a pixel of the image. */
+typedef struct {
+    int64_t n, h, w, c, oh, ow, kh, kw, sh, sw, ph, pw, dh, dw;
+} cnn_pool;
+
+/* The bytes that max pooling keeps per output value: 1, 2, or 0 where the window has more than 65535 taps. */
+int cnn_max_pool_tap_bytes(int64_t kh, int64_t kw);
+/* taps (n, oh, ow, c), uint8 or uint16, receives the maximum's place i * kw + j in its window, the first of equals;
+ * NULL where there is no backward to come. NaN beats everything. */
+cnn_status cnn_max_pool_forward(const cnn_pool *p, const float *x, float *y, void *taps);
+cnn_status cnn_max_pool_backward(const cnn_pool *p, const void *taps, const float *dy, float *dx);
+/* The mean of the window; count_include_pad says whether padding counts in the divisor. */
+cnn_status cnn_average_pool_forward(const cnn_pool *p, int count_include_pad, const float *x, float *y);
+cnn_status cnn_average_pool_backward(const cnn_pool *p, int count_include_pad, const float *dy, float *dx);
+/* y = (f * sum x^norm)^(1 / norm) without padding, f = kh kw / (the window's size inside the image). The gradient
+ * is 0 where y is. */
+cnn_status cnn_lp_pool_forward(const cnn_pool *p, float norm, const float *x, float *y);
+cnn_status cnn_lp_pool_backward(const cnn_pool *p, float norm, const float *x, const float *y, const float *dy,
+                                float *dx);
+
+/* ---- elementwise.c: what joins, reorders or thins out activations ------------------------------------- */
+
+/* out[i] = a[i] + b[i]; out may be a or b. */
+cnn_status cnn_add(int64_t count, const float *a, const float *b, float *out);
+/* y[i] = x[i] / (1 - p) with probability 1 - p, else 0. Which i are kept depends on clock (seed, step), stream and i
+ * alone, so the same call on dy is its backward. y may be x. */
+cnn_status cnn_dropout(double p, const uint64_t *clock, uint64_t stream, int64_t count, const float *x, float *y);
+/* Each row's e^x / sum e^x over c values. y may be x; dx may be dy. */
+cnn_status cnn_softmax_forward(int64_t rows, int64_t c, const float *x, float *y);
+cnn_status cnn_softmax_backward(int64_t rows, int64_t c, const float *y, const float *dy, float *dx);
+/* Copies `width` floats of each row; rows start every from_stride and to_stride floats. */
+cnn_status cnn_copy_columns(int64_t rows, int64_t width, const float *from, int64_t from_stride, float *to,
+                            int64_t to_stride);
+/* Images (pixels, c) to PyTorch's order (c, pixels), and back. */
+cnn_status cnn_flatten_forward(int64_t n, int64_t pixels, int64_t c, const float *x, float *y);
+cnn_status cnn_flatten_backward(int64_t n, int64_t pixels, int64_t c, const float *dy, float *dx);

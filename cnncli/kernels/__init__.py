@@ -20,10 +20,36 @@ from .door import (
     threads,
     use_isa,
 )
+from .elementwise import (
+    add,
+    copy,
+    copy_channels,
+    dropout,
+    flatten_backward,
+    flatten_forward,
+    softmax_backward,
+    softmax_forward,
+)
 from .image import image_batch
 from .loss import cross_entropy, squared_error
+from .norm import (
+    batch_norm_backward,
+    batch_norm_infer,
+    batch_norm_train,
+    batch_norm_workspace,
+)
 from .optim import Hyper, Tensor, adam_step, gradient_norm, sgd_step
 from .pointwise import ACTIVATIONS, activation_backward, activation_forward
+from .pool import (
+    Windows,
+    average_pool_backward,
+    average_pool_forward,
+    lp_pool_backward,
+    lp_pool_forward,
+    max_pool_backward,
+    max_pool_forward,
+    tap_dtype,
+)
 
 __all__ = [
     "ACTIVATIONS",
@@ -31,22 +57,42 @@ __all__ = [
     "Call",
     "Hyper",
     "Tensor",
+    "Windows",
     "activation_backward",
     "activation_forward",
     "adam_step",
+    "add",
     "aligned_empty",
     "aligned_zeros",
     "allocation_limit",
     "available_cpus",
+    "average_pool_backward",
+    "average_pool_forward",
+    "batch_norm_backward",
+    "batch_norm_infer",
+    "batch_norm_train",
+    "batch_norm_workspace",
     "configure",
+    "copy",
+    "copy_channels",
     "cross_entropy",
+    "dropout",
+    "flatten_backward",
+    "flatten_forward",
     "gradient_norm",
     "image_batch",
     "isas",
+    "lp_pool_backward",
+    "lp_pool_forward",
+    "max_pool_backward",
+    "max_pool_forward",
     "set_isa",
     "set_threads",
     "sgd_step",
+    "softmax_backward",
+    "softmax_forward",
     "squared_error",
+    "tap_dtype",
     "threads",
     "use_isa",
 ]

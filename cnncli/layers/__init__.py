@@ -3,17 +3,54 @@ files and TOML architectures use to the classes."""
 
 from .activation import LeakyReLU, ReLU, ReLU6, Sigmoid, SiLU, Tanh
 from .base import Buffers, Layer, Shape
+from .combine import Add, Concat
+from .dropout import Dropout
+from .flatten import Flatten
+from .norm import BatchNorm2d
+from .pool import AvgPool2d, GlobalAvgPool2d, LPPool2d, MaxPool2d
+from .softmax import Softmax
 
 LAYERS: dict[str, type[Layer]] = {
     layer.__name__: layer
     for layer in (
+        Add,
+        AvgPool2d,
+        BatchNorm2d,
+        Concat,
+        Dropout,
+        Flatten,
+        GlobalAvgPool2d,
+        LPPool2d,
         LeakyReLU,
+        MaxPool2d,
         ReLU,
         ReLU6,
         SiLU,
         Sigmoid,
+        Softmax,
         Tanh,
     )
 }
 
-__all__ = ["LAYERS", "Buffers", "Layer", "LeakyReLU", "ReLU", "ReLU6", "Shape", "SiLU", "Sigmoid", "Tanh"]
+__all__ = [
+    "LAYERS",
+    "Add",
+    "AvgPool2d",
+    "BatchNorm2d",
+    "Buffers",
+    "Concat",
+    "Dropout",
+    "Flatten",
+    "GlobalAvgPool2d",
+    "LPPool2d",
+    "Layer",
+    "LeakyReLU",
+    "MaxPool2d",
+    "ReLU",
+    "ReLU6",
+    "Shape",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
+]

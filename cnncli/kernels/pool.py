@@ -1,0 +1,77 @@
+"""Door to csrc/pool.c: max, average and LP pooling. The layers are in cnncli/layers/pool.py."""
+
+from dataclasses import astuple, dataclass
+from typing import Any
+
+import numpy as np
+
+from .._kernels import ffi, lib
+from .door import Array, Call, pointer
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """How windows lie on an image, each as (rows, columns)."""
+
+    kernel: Pair
+    stride: Pair
+    padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+
+    def on(self, images: Array, pooled: Array) -> Any:
+        """Return the C struct for images (n, h, w, c) and their pooled (n, oh, ow, c)."""
+        n, h, w, c = images.shape
+        if pooled.ndim != 4 or (pooled.shape[0], pooled.shape[3]) != (n, c):
+            raise ValueError(f"pooling takes {images.shape} to (n, oh, ow, c), not to {pooled.shape}")
+        return ffi.new("cnn_pool *", [n, h, w, c, *pooled.shape[1:3], *sum(astuple(self), ())])
+
+
+def tap_dtype(kernel: Pair) -> Any:
+    """Return the dtype that keeps a maximum's place in its window: uint8, uint16, or None where neither can."""
+    return {1: np.uint8, 2: np.uint16, 0: None}[lib.cnn_max_pool_tap_bytes(*kernel)]
+
+
+def max_pool_forward(windows: Windows, x: Array, y: Array, taps: Array | None) -> Call:
+    """Prepare y (n, oh, ow, c) = the windows' maxima of x (n, h, w, c).
+
+    taps, of y's shape and tap_dtype's type, keeps their places for backward; None where there is none to come.
+    """
+    p = windows.on(x, y)
+    return Call("cnn_max_pool_forward", p, pointer("x", x), pointer("y", y),
+                pointer("taps", taps, y.shape, tap_dtype(windows.kernel)), keep=(p, x, y, taps))
+
+
+def max_pool_backward(windows: Windows, taps: Array, dy: Array, dx: Array) -> Call:
+    """Prepare dx (n, h, w, c): each dy (n, oh, ow, c) added where its maximum was."""
+    p = windows.on(dx, dy)
+    return Call("cnn_max_pool_backward", p, pointer("taps", taps, dy.shape, tap_dtype(windows.kernel)),
+                pointer("dy", dy), pointer("dx", dx), keep=(p, taps, dy, dx))
+
+
+def average_pool_forward(windows: Windows, count_include_pad: bool, x: Array, y: Array) -> Call:
+    """Prepare y (n, oh, ow, c) = the windows' means of x (n, h, w, c)."""
+    p = windows.on(x, y)
+    return Call("cnn_average_pool_forward", p, int(count_include_pad), pointer("x", x), pointer("y", y),
+                keep=(p, x, y))
+
+
+def average_pool_backward(windows: Windows, count_include_pad: bool, dy: Array, dx: Array) -> Call:
+    """Prepare dx (n, h, w, c) from dy (n, oh, ow, c)."""
+    p = windows.on(dx, dy)
+    return Call("cnn_average_pool_backward", p, int(count_include_pad), pointer("dy", dy), pointer("dx", dx),
+                keep=(p, dy, dx))
+
+
+def lp_pool_forward(windows: Windows, norm: float, x: Array, y: Array) -> Call:
+    """Prepare y (n, oh, ow, c) = (sum of x^norm)^(1 / norm) over windows without padding of x (n, h, w, c)."""
+    p = windows.on(x, y)
+    return Call("cnn_lp_pool_forward", p, norm, pointer("x", x), pointer("y", y), keep=(p, x, y))
+
+
+def lp_pool_backward(windows: Windows, norm: float, x: Array, y: Array, dy: Array, dx: Array) -> Call:
+    """Prepare dx (n, h, w, c) from lp_pool_forward's x and y and the gradient dy of y."""
+    p = windows.on(dx, dy)
+    return Call("cnn_lp_pool_backward", p, norm, pointer("x", x, dx.shape), pointer("y", y, dy.shape),
+                pointer("dy", dy), pointer("dx", dx), keep=(p, x, y, dy, dx))

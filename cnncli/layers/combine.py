@@ -1,0 +1,60 @@
+"""Layers of several inputs: skip connections and branches come together here. The kernels are in
+csrc/elementwise.c."""
+
+from .. import kernels
+from ..errors import NetworkError
+from ..kernels import Call
+from .base import Buffers, Layer, Shape
+
+
+class Add(Layer):
+    """The sum of two or more inputs of one shape: a skip connection's end (He et al. 2016)."""
+
+    arity = None
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        _several(self, shapes)
+        if any(shape != shapes[0] for shape in shapes):
+            raise NetworkError(f"Add needs inputs of one shape, not {' and '.join(map(str, shapes))}; put a 1x1 Conv2d "
+                               "before the one that differs.")
+        return shapes[0]
+
+    def forward_calls(self, io: Buffers) -> list[Call]:
+        first = kernels.add(io.x[0], io.x[1], io.y)
+        return [first, *(kernels.add(io.y, x, io.y) for x in io.x[2:])]
+
+    def backward_calls(self, io: Buffers) -> list[Call]:
+        return [kernels.copy(io.dy, dx) for dx in io.dx if dx is not None and io.dy is not None]
+
+
+class Concat(Layer):
+    """Two or more inputs one behind the other along the channels (Szegedy et al. 2015)."""
+
+    arity = None
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        _several(self, shapes)
+        if any(shape[:-1] != shapes[0][:-1] for shape in shapes):
+            raise NetworkError(f"Concat needs inputs of one height and width, not {' and '.join(map(str, shapes))}; "
+                               "give the branches the same strides and padding.")
+        return (*shapes[0][:-1], sum(shape[-1] for shape in shapes))
+
+    def forward_calls(self, io: Buffers) -> list[Call]:
+        return [kernels.copy_channels(x, io.y, y_start=at) for x, at in zip(io.x, _starts(io), strict=True)]
+
+    def backward_calls(self, io: Buffers) -> list[Call]:
+        return [kernels.copy_channels(io.dy, dx, x_start=at)
+                for dx, at in zip(io.dx, _starts(io), strict=True) if dx is not None and io.dy is not None]
+
+
+def _several(layer: Layer, shapes: tuple[Shape, ...]) -> None:
+    if len(shapes) < 2:
+        raise NetworkError(f"{type(layer).__name__} needs two inputs or more; name them with inputs = [\"…\", \"…\"].")
+
+
+def _starts(io: Buffers) -> list[int]:
+    """Return the channel at which each input begins in the output."""
+    starts = [0]
+    for x in io.x[:-1]:
+        starts.append(starts[-1] + x.shape[-1])
+    return starts

@@ -1,0 +1,37 @@
+"""Dropout. The kernel is in csrc/elementwise.c."""
+
+from typing import Any
+
+from .. import kernels
+from ..errors import NetworkError
+from ..kernels import Call
+from .base import Buffers, Layer
+
+
+class Dropout(Layer):
+    """In training, zero each value with probability p and scale the others by 1 / (1 - p) (Srivastava et al. 2014).
+
+    Which values go is a function of the clock (seed, step), of ``stream`` and of the value's place; nothing is
+    kept for backward, which draws the same again.
+    """
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__()
+        if isinstance(p, bool) or not isinstance(p, int | float) or not 0 <= p <= 1:
+            raise NetworkError(f"Dropout's p must be a probability from 0 to 1, not {p!r}.")
+        self.p = float(p)
+
+    def config(self) -> dict[str, Any]:
+        return {"p": self.p}
+
+    def forward_calls(self, io: Buffers) -> list[Call]:
+        if not io.training or self.p == 0:
+            return [kernels.copy(io.x[0], io.y)]
+        return [kernels.dropout(io.x[0], io.y, self.p, io.clock, self.stream)]
+
+    def backward_calls(self, io: Buffers) -> list[Call]:
+        if io.dx[0] is None or io.dy is None:
+            return []
+        if self.p == 0:
+            return [kernels.copy(io.dy, io.dx[0])]
+        return [kernels.dropout(io.dy, io.dx[0], self.p, io.clock, self.stream)]

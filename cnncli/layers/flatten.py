@@ -1,0 +1,25 @@
+"""Flatten: from images to the flat vectors that Linear takes. The kernel is in csrc/elementwise.c."""
+
+from .. import kernels
+from ..kernels import Call
+from .base import Buffers, Layer, Shape, count
+
+
+class Flatten(Layer):
+    """(h, w, c) -> (c * h * w,) in PyTorch's order, channels first, so that dense weights mean the same in both.
+
+    A flat vector stays as it is.
+    """
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return (count(shapes[0]),)
+
+    def forward_calls(self, io: Buffers) -> list[Call]:
+        x = io.x[0]
+        return [kernels.flatten_forward(x, io.y) if x.ndim == 4 else kernels.copy(x, io.y)]
+
+    def backward_calls(self, io: Buffers) -> list[Call]:
+        dx, dy = io.dx[0], io.dy
+        if dx is None or dy is None:
+            return []
+        return [kernels.flatten_backward(dy, dx) if dx.ndim == 4 else kernels.copy(dy, dx)]

@@ -1,0 +1,78 @@
+"""Batch normalisation. The kernels are in csrc/norm.c."""
+
+from typing import Any
+
+import numpy as np
+
+from .. import kernels
+from ..errors import NetworkError
+from ..kernels import Call, aligned_zeros
+from .base import Buffers, Layer, Shape, Spec, count
+
+
+class BatchNorm2d(Layer):
+    """Normalise each channel to mean 0 and variance 1, then scale and shift it (Ioffe and Szegedy 2015).
+
+    Takes images (h, w, c) and flat vectors (features,) alike. Training uses the batch's mean and variance over
+    n, h, w and moves running_mean and running_var (unbiased) by ``momentum`` towards them; otherwise the running
+    ones are used. ``affine=False`` leaves out weight and bias.
+    """
+
+    reads_input = True
+
+    def __init__(self, num_features: int | None = None, eps: float = 1e-5, momentum: float = 0.1,
+                 affine: bool = True) -> None:
+        super().__init__()
+        if num_features is not None and (not isinstance(num_features, int) or num_features < 1):
+            raise NetworkError(f"num_features must be a whole number of at least 1, not {num_features!r}.")
+        if not isinstance(eps, int | float) or not 0 <= eps < float("inf"):
+            raise NetworkError(f"eps must be a number of at least 0, not {eps!r}.")
+        if not isinstance(momentum, int | float) or not 0 <= momentum <= 1:
+            raise NetworkError(f"momentum must be a number from 0 to 1, not {momentum!r}.")
+        self.num_features = num_features
+        self.eps, self.momentum, self.affine = float(eps), float(momentum), bool(affine)
+
+    def config(self) -> dict[str, Any]:
+        return {"num_features": self.num_features, "eps": self.eps, "momentum": self.momentum, "affine": self.affine}
+
+    def bind(self, *shapes: Shape) -> None:
+        channels = self.output_shape(*shapes)[-1]
+        self.num_features = channels
+        if self.affine:
+            self.add_parameter("weight", (channels,))
+            self.add_parameter("bias", (channels,))
+        if "running_mean" not in self.state:
+            self.state = {"running_mean": aligned_zeros((channels,)), "running_var": aligned_zeros((channels,))}
+            self.state["running_var"].fill(1)
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        if self.num_features not in (None, shapes[0][-1]):
+            raise NetworkError(f"BatchNorm2d was made for {self.num_features} channels and its input has "
+                               f"{shapes[0][-1]}; leave num_features out to take what comes.")
+        return shapes[0]
+
+    def initialise(self, rng: np.random.Generator) -> None:
+        for name, array in {**self.params, **self.state}.items():
+            array.fill(1 if name in ("weight", "running_var") else 0)
+
+    def saved(self, batch: int, *shapes: Shape) -> dict[str, Spec]:
+        return {"statistics": ((2, shapes[0][-1]), np.float64)}
+
+    def workspace(self, batch: int, *shapes: Shape, training: bool) -> int:
+        return kernels.batch_norm_workspace(batch * count(shapes[0]) // shapes[0][-1], shapes[0][-1])
+
+    def forward_calls(self, io: Buffers) -> list[Call]:
+        x, weight, bias = io.x[0], self.params.get("weight"), self.params.get("bias")
+        mean, var = self.state["running_mean"], self.state["running_var"]
+        if not io.training:
+            return [kernels.batch_norm_infer(x, weight, bias, mean, var, io.y, io.workspace, self.eps)]
+        if x.size == x.shape[-1]:
+            raise NetworkError("BatchNorm2d cannot train on one value per channel; use a batch of two images or more.")
+        return [kernels.batch_norm_train(x, weight, bias, io.y, mean, var, io.saved["statistics"], io.workspace,
+                                         self.eps, self.momentum)]
+
+    def backward_calls(self, io: Buffers) -> list[Call]:
+        if io.dy is None:
+            return []
+        return [kernels.batch_norm_backward(io.x[0], self.params.get("weight"), io.dy, io.saved["statistics"],
+                                            io.dx[0], self.grads.get("weight"), self.grads.get("bias"), io.workspace)]

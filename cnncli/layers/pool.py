@@ -1,0 +1,150 @@
+"""Pooling over windows of an image and over a whole image. The kernels are in csrc/pool.c."""
+
+from typing import Any
+
+from .. import kernels
+from ..errors import NetworkError
+from ..kernels import Array, Call, Windows
+from .base import Buffers, Layer, Shape, Spec, image_shape, pair
+
+Size = int | tuple[int, int] | list[int]
+
+
+class _Pool(Layer):
+    """Windows of kernel_size every stride (kernel_size where None): (h, w, c) -> (oh, ow, c), PyTorch's sizes.
+
+    ceil_mode lets the last window reach beyond the image's end, if it starts inside the image or its left padding.
+    """
+
+    def __init__(self, kernel_size: Size, stride: Size | None, padding: Size, dilation: Size, ceil_mode: bool) -> None:
+        super().__init__()
+        kernel, spread = pair("kernel_size", kernel_size), pair("dilation", dilation)
+        self.windows = Windows(kernel, kernel if stride is None else pair("stride", stride),
+                               pair("padding", padding, least=0), spread)
+        self.ceil_mode = bool(ceil_mode)
+        for k, d, p in zip(kernel, spread, self.windows.padding, strict=True):
+            if 2 * p > d * (k - 1) + 1:
+                raise NetworkError(f"{type(self).__name__}: padding {p} is more than half the window of "
+                                   f"{d * (k - 1) + 1}; use at most {(d * (k - 1) + 1) // 2}.")
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        h, w, c = image_shape(self, shapes[0])
+        return self._steps(h, 0), self._steps(w, 1), c
+
+    def _steps(self, size: int, axis: int) -> int:
+        """Return how many windows fit along one axis. Raises NetworkError where none does."""
+        k, s, p, d = (getattr(self.windows, name)[axis] for name in ("kernel", "stride", "padding", "dilation"))
+        span = d * (k - 1) + 1
+        steps = (size + 2 * p - span + (s - 1 if self.ceil_mode else 0)) // s + 1
+        if self.ceil_mode and (steps - 1) * s >= size + p:
+            steps -= 1
+        if steps < 1:
+            raise NetworkError(f"{type(self).__name__}'s window of {span} is larger than its input of {size} pixels; "
+                               "use a smaller kernel_size or pool less before it.")
+        for i in range(steps):
+            start = i * s - p
+            first = start if start >= 0 else start + -(start // d) * d
+            if first >= size or first >= start + span:
+                raise NetworkError(f"{type(self).__name__}: with dilation {d} and padding {p} a window misses all "
+                                   f"of {size} pixels; use less padding.")
+        return steps
+
+
+class MaxPool2d(_Pool):
+    """The largest value of each window; padding never wins, NaN always does."""
+
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Size = 0, dilation: Size = 1,
+                 ceil_mode: bool = False) -> None:
+        super().__init__(kernel_size, stride, padding, dilation, ceil_mode)
+        if kernels.tap_dtype(self.windows.kernel) is None:
+            raise NetworkError(f"MaxPool2d's window of {self.windows.kernel[0]} x {self.windows.kernel[1]} is too "
+                               "large; use at most 65535 pixels, 255 x 255 say.")
+
+    def config(self) -> dict[str, Any]:
+        w = self.windows
+        return {"kernel_size": list(w.kernel), "stride": list(w.stride), "padding": list(w.padding),
+                "dilation": list(w.dilation), "ceil_mode": self.ceil_mode}
+
+    def saved(self, batch: int, *shapes: Shape) -> dict[str, Spec]:
+        return {"taps": ((batch, *self.output_shape(*shapes)), kernels.tap_dtype(self.windows.kernel))}
+
+    def forward_calls(self, io: Buffers) -> list[Call]:
+        return [kernels.max_pool_forward(self.windows, io.x[0], io.y, io.saved.get("taps"))]
+
+    def backward_calls(self, io: Buffers) -> list[Call]:
+        if io.dx[0] is None or io.dy is None:
+            return []
+        return [kernels.max_pool_backward(self.windows, io.saved["taps"], io.dy, io.dx[0])]
+
+
+class AvgPool2d(_Pool):
+    """The mean of each window. count_include_pad says whether padding counts as zeros or not at all."""
+
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Size = 0, ceil_mode: bool = False,
+                 count_include_pad: bool = True) -> None:
+        super().__init__(kernel_size, stride, padding, 1, ceil_mode)
+        self.count_include_pad = bool(count_include_pad)
+
+    def config(self) -> dict[str, Any]:
+        w = self.windows
+        return {"kernel_size": list(w.kernel), "stride": list(w.stride), "padding": list(w.padding),
+                "ceil_mode": self.ceil_mode, "count_include_pad": self.count_include_pad}
+
+    def forward_calls(self, io: Buffers) -> list[Call]:
+        return [kernels.average_pool_forward(self.windows, self.count_include_pad, io.x[0], io.y)]
+
+    def backward_calls(self, io: Buffers) -> list[Call]:
+        if io.dx[0] is None or io.dy is None:
+            return []
+        return [kernels.average_pool_backward(self.windows, self.count_include_pad, io.dy, io.dx[0])]
+
+
+class LPPool2d(_Pool):
+    """(sum of x^p)^(1/p) over each window, p = norm_type: 2 for the L2 norm (Sermanet et al. 2012), 1 for the sum.
+
+    As PyTorch's: signs are kept, so that odd p can give NaN where the sum is negative; windows that ceil_mode cuts
+    short count as the mean over what is there, times the full window; the gradient is 0 where the sum is.
+    """
+
+    reads_input = reads_output = True
+
+    def __init__(self, norm_type: float, kernel_size: Size, stride: Size | None = None,
+                 ceil_mode: bool = False) -> None:
+        super().__init__(kernel_size, stride, 0, 1, ceil_mode)
+        if isinstance(norm_type, bool) or not isinstance(norm_type, int | float) or not 0 < norm_type < float("inf"):
+            raise NetworkError(f"norm_type must be a number above 0, not {norm_type!r}; 2 gives the L2 norm.")
+        self.norm_type = norm_type
+
+    def config(self) -> dict[str, Any]:
+        w = self.windows
+        return {"norm_type": self.norm_type, "kernel_size": list(w.kernel), "stride": list(w.stride),
+                "ceil_mode": self.ceil_mode}
+
+    def forward_calls(self, io: Buffers) -> list[Call]:
+        return [kernels.lp_pool_forward(self.windows, self.norm_type, io.x[0], io.y)]
+
+    def backward_calls(self, io: Buffers) -> list[Call]:
+        if io.dx[0] is None or io.dy is None:
+            return []
+        return [kernels.lp_pool_backward(self.windows, self.norm_type, io.x[0], io.y, io.dy, io.dx[0])]
+
+
+class GlobalAvgPool2d(Layer):
+    """The mean of each channel over the whole image: (h, w, c) -> (c,) (Lin et al. 2014)."""
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return (image_shape(self, shapes[0])[2],)
+
+    def forward_calls(self, io: Buffers) -> list[Call]:
+        windows, pooled = self._whole(io.x[0], io.y)
+        return [kernels.average_pool_forward(windows, True, io.x[0], pooled)]
+
+    def backward_calls(self, io: Buffers) -> list[Call]:
+        if io.dx[0] is None or io.dy is None:
+            return []
+        windows, pooled = self._whole(io.dx[0], io.dy)
+        return [kernels.average_pool_backward(windows, True, pooled, io.dx[0])]
+
+    def _whole(self, images: Array, flat: Array) -> tuple[Windows, Array]:
+        n, h, w, c = images.shape
+        return Windows((h, w), (h, w)), flat.reshape(n, 1, 1, c)

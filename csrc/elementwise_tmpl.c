@@ -1,0 +1,75 @@
+/* Addition, dropout and softmax, the vector version. Compiled per instruction set by foreach_isa.h on behalf of
+ * elementwise.c, whose reference says what each computes. */
+
+typedef uint32_t ISA(random_t) __attribute__((vector_size(VLEN * 4)));
+
+static void ISA(add)(int64_t count, const float *a, const float *b, float *out) {
+    int64_t i = 0;
+    for (; i + VLEN <= count; i += VLEN) vstore(out + i, vload(a + i) + vload(b + i));
+    for (; i < count; i++) out[i] = a[i] + b[i];
+}
+
+/* random_bits(), all but the lowest eight, for elements i … i + VLEN - 1. */
+CNN_INLINE vi ISA(random_lanes)(uint32_t first_key, uint32_t second_key, ISA(random_t) i) {
+    ISA(random_t) z = i + first_key;
+    z = (z ^ (z >> 16)) * 0x85EBCA6Bu;
+    z = (z ^ (z >> 13)) * 0xC2B2AE35u;
+    z = z ^ (z >> 16) ^ second_key;
+    z = (z ^ (z >> 16)) * 0x85EBCA6Bu;
+    z = (z ^ (z >> 13)) * 0xC2B2AE35u;
+    z = z ^ (z >> 16);
+    return (vi)(z >> 8);
+}
+
+static void ISA(dropout)(uint32_t first_key, uint32_t second_key, int32_t threshold, float scale, int64_t count,
+                         const float *x, float *y) {
+    ISA(random_t) lanes;
+    for (int i = 0; i < VLEN; i++) lanes[i] = (uint32_t)i;
+    vf factor = vset(scale);
+    int64_t i = 0;
+    for (; i + VLEN <= count; i += VLEN, lanes += VLEN) {
+        vi kept = ISA(random_lanes)(first_key, second_key, lanes) >= threshold;
+        vstore(y + i, (vf)(kept & (vi)(vload(x + i) * factor)));
+    }
+    if (i < count) {
+        vi kept = ISA(random_lanes)(first_key, second_key, lanes) >= threshold;
+        vstore_part(y + i, (vf)(kept & (vi)(vload_part(x + i, count - i) * factor)), count - i);
+    }
+}
+
+static void ISA(softmax)(int64_t c, const float *x, float *y) {
+    int64_t whole = c / VLEN * VLEN, rest = c - whole;
+    float top = x[0];
+    vf most = vset(top);
+    for (int64_t k = 0; k < whole; k += VLEN) most = vmax(vload(x + k), most);
+    for (int i = 0; i < VLEN; i++) top = most[i] > top ? most[i] : top;
+    for (int64_t k = whole; k < c; k++) top = x[k] > top ? x[k] : top;
+    vf total = vset(0), shift = vset(top);
+    for (int64_t k = 0; k < whole; k += VLEN) {
+        vf e = vexp(vload(x + k) - shift);
+        vstore(y + k, e);
+        total += e;
+    }
+    float sum = vsum(total);
+    if (rest) {
+        vstore_part(y + whole, vexp(vload_part(x + whole, rest) - shift), rest);
+        for (int64_t k = whole; k < c; k++) sum += y[k];
+    }
+    vf divisor = vset(sum);
+    for (int64_t k = 0; k < whole; k += VLEN) vstore(y + k, vload(y + k) / divisor);
+    for (int64_t k = whole; k < c; k++) y[k] /= sum;
+}
+
+static void ISA(softmax_back)(int64_t c, const float *y, const float *dy, float *dx) {
+    int64_t whole = c / VLEN * VLEN;
+    vf total = vset(0);
+    for (int64_t k = 0; k < whole; k += VLEN) total += vload(y + k) * vload(dy + k);
+    float dot = vsum(total);
+    for (int64_t k = whole; k < c; k++) dot += y[k] * dy[k];
+    vf shift = vset(dot);
+    for (int64_t k = 0; k < whole; k += VLEN) vstore(dx + k, vload(y + k) * (vload(dy + k) - shift));
+    for (int64_t k = whole; k < c; k++) dx[k] = y[k] * (dy[k] - dot);
+}
+
+static const struct elementwise_kernels ISA(elementwise_kernels) = {ISA(add), ISA(dropout), ISA(softmax),
+                                                                    ISA(softmax_back)};

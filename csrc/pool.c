@@ -1,0 +1,239 @@
+/* Pooling: entry points, checks, the windows' geometry and the plain-loop reference. The vector version is
+ * pool_tmpl.c; the layers are in cnncli/layers/pool.py.
+ *
+ * Forward is cut into output rows. Backward adds every window's share into dx, so its chunks are whole images, or
+ * blocks of an image's channels: no two chunks ever write to one pixel's channel. */
+#include "internal.h"
+
+#define CHANNEL_BLOCK 64 /* channels of one backward chunk where there are too few images to go round: 4 lines */
+
+typedef enum { MAXIMUM, AVERAGE, ROOT } pool_kind;
+
+struct pool_job {
+    const cnn_pool *p;
+    pool_kind kind;
+    float norm;            /* ROOT's p */
+    bool include_pad;      /* AVERAGE: padding counts in the divisor */
+    int tap_bytes;         /* MAXIMUM: 1 or 2 */
+    const float *x, *dy;
+    float *y, *dx;
+    void *taps;
+    int64_t rows, block;   /* output rows, or channels, of a chunk */
+};
+
+struct pool_kernels {
+    void (*forward)(const struct pool_job *job, int64_t image, int64_t row);
+    void (*backward)(const struct pool_job *job, int64_t image, int64_t from, int64_t to); /* channels from … to-1 */
+};
+
+/* ---- windows ---- */
+
+/* The taps from … to-1 of a window that starts at `start` and lie inside an image of `size` pixels. */
+struct pool_span { int64_t start, from, to; };
+
+static inline struct pool_span pool_span(int64_t start, int64_t size, int64_t k, int64_t dilation) {
+    int64_t from = start < 0 ? cnn_ceil_div(-start, dilation) : 0;
+    int64_t to = start < size ? cnn_ceil_div(size - start, dilation) : 0;
+    return (struct pool_span){start, from, CNN_MIN(to, k)};
+}
+static inline struct pool_span pool_rows(const cnn_pool *p, int64_t row) {
+    return pool_span(row * p->sh - p->ph, p->h, p->kh, p->dh);
+}
+static inline struct pool_span pool_columns(const cnn_pool *p, int64_t column) {
+    return pool_span(column * p->sw - p->pw, p->w, p->kw, p->dw);
+}
+
+/* What a window's sum is multiplied by. PyTorch's divisor counts padding, but not what ceil_mode lets a window
+ * reach beyond it; LP pooling multiplies the mean by kh * kw again. */
+static inline float pool_factor(const struct pool_job *job, struct pool_span r, struct pool_span c) {
+    const cnn_pool *p = job->p;
+    int64_t padded = (CNN_MIN(r.start + p->kh, p->h + p->ph) - r.start) * (CNN_MIN(c.start + p->kw, p->w + p->pw) - c.start);
+    if (job->kind == ROOT) return (float)(p->kh * p->kw) / (float)padded;
+    return 1 / (float)(job->include_pad ? padded : (r.to - r.from) * (c.to - c.from));
+}
+
+/* dx is zeroed row by row just before the first window reaches a row: it is then still in cache. */
+static inline void pool_zero(const cnn_pool *p, float *dx, int64_t from_row, int64_t to_row, int64_t from, int64_t to) {
+    if (to - from == p->c && to_row > from_row)
+        memset(dx + from_row * p->w * p->c, 0, (size_t)((to_row - from_row) * p->w * p->c) * sizeof(float));
+    else
+        for (int64_t i = from_row * p->w; i < to_row * p->w; i++)
+            memset(dx + i * p->c + from, 0, (size_t)(to - from) * sizeof(float));
+}
+
+/* The input row after the last that windows of this output row touch; all rows for the last one. */
+static inline int64_t pool_reach(const cnn_pool *p, int64_t row, struct pool_span r) {
+    return row == p->oh - 1 ? p->h : r.start + (r.to - 1) * p->dh + 1;
+}
+
+static inline int64_t pool_tap(const struct pool_job *job, int64_t i) {
+    return job->tap_bytes == 1 ? ((const uint8_t *)job->taps)[i] : ((const uint16_t *)job->taps)[i];
+}
+static inline void pool_set_tap(const struct pool_job *job, int64_t i, int64_t tap) {
+    if (!job->taps) return;
+    if (job->tap_bytes == 1) ((uint8_t *)job->taps)[i] = (uint8_t)tap;
+    else ((uint16_t *)job->taps)[i] = (uint16_t)tap;
+}
+
+/* ---- the plain-loop reference ---- */
+
+/* One output value of the window r x c, from one channel of an image; `tap` receives the maximum's place. */
+static float pool_one(const struct pool_job *job, const float *x, struct pool_span r, struct pool_span c, int64_t *tap) {
+    const cnn_pool *p = job->p;
+    double sum = 0;
+    float best = 0;
+    *tap = -1;
+    for (int64_t i = r.from; i < r.to; i++)
+        for (int64_t j = c.from; j < c.to; j++) {
+            float v = x[((r.start + i * p->dh) * p->w + c.start + j * p->dw) * p->c];
+            if (job->kind != MAXIMUM) {
+                sum += job->kind == AVERAGE ? v : pow(v, job->norm);
+            } else if (*tap < 0 || v > best || v != v) { /* the first of equals; a NaN beats everything */
+                best = v;
+                *tap = i * p->kw + j;
+            }
+        }
+    if (job->kind == MAXIMUM) return best;
+    sum *= pool_factor(job, r, c);
+    return (float)(job->kind == AVERAGE ? sum : pow(sum, 1.0 / job->norm));
+}
+
+static void forward_reference(const struct pool_job *job, int64_t image, int64_t row) {
+    const cnn_pool *p = job->p;
+    const float *x = job->x + image * p->h * p->w * p->c;
+    struct pool_span r = pool_rows(p, row);
+    for (int64_t column = 0; column < p->ow; column++) {
+        int64_t out = ((image * p->oh + row) * p->ow + column) * p->c;
+        for (int64_t k = 0; k < p->c; k++) {
+            int64_t tap;
+            job->y[out + k] = pool_one(job, x + k, r, pool_columns(p, column), &tap);
+            if (job->kind == MAXIMUM) pool_set_tap(job, out + k, tap);
+        }
+    }
+}
+
+/* d y / d v for one tap of a window: y = (factor * sum of v^p)^(1/p), 0 where the sum is 0. */
+static float root_slope(float norm, float factor, float v, float y) {
+    return y == 0 ? 0 : (float)(factor * pow(y, 1.0 - norm) * pow(v, norm - 1.0));
+}
+
+static void backward_reference(const struct pool_job *job, int64_t image, int64_t from, int64_t to) {
+    const cnn_pool *p = job->p;
+    const float *x = job->x ? job->x + image * p->h * p->w * p->c : NULL;
+    float *dx = job->dx + image * p->h * p->w * p->c;
+    pool_zero(p, dx, 0, p->h, from, to);
+    for (int64_t at = 0; at < p->oh * p->ow; at++) {
+        struct pool_span r = pool_rows(p, at / p->ow), c = pool_columns(p, at % p->ow);
+        float factor = job->kind == MAXIMUM ? 1 : pool_factor(job, r, c);
+        for (int64_t i = r.from; i < r.to; i++)
+            for (int64_t j = c.from; j < c.to; j++)
+                for (int64_t k = from; k < to; k++) {
+                    int64_t in = ((r.start + i * p->dh) * p->w + c.start + j * p->dw) * p->c + k;
+                    int64_t out = (image * p->oh * p->ow + at) * p->c + k;
+                    float slope = job->kind == MAXIMUM ? (pool_tap(job, out) == i * p->kw + j ? 1 : 0)
+                                  : job->kind == AVERAGE ? factor : root_slope(job->norm, factor, x[in], job->y[out]);
+                    if (slope != 0) dx[in] += slope * job->dy[out];
+                }
+    }
+}
+
+#define CNN_TEMPLATE "pool_tmpl.c"
+#include "foreach_isa.h"
+
+static const struct pool_kernels reference = {forward_reference, backward_reference};
+static const struct pool_kernels *const tables[] = CNN_TABLES(pool_kernels);
+
+/* Powers other than 2 go through pow() one by one on every instruction set. */
+static const struct pool_kernels *kernels(const struct pool_job *job) {
+    if (cnn_use_reference() || (job->kind == ROOT && job->norm != 2)) return &reference;
+    return tables[cnn_table_index()];
+}
+
+/* ---- chunks ---- */
+
+static cnn_status forward_chunk(void *context, int64_t chunk) {
+    const struct pool_job *job = context;
+    const cnn_pool *p = job->p;
+    int64_t end = CNN_MIN((chunk + 1) * job->rows, p->n * p->oh);
+    for (int64_t row = chunk * job->rows; row < end; row++) kernels(job)->forward(job, row / p->oh, row % p->oh);
+    return CNN_OK;
+}
+
+static cnn_status backward_chunk(void *context, int64_t chunk) {
+    const struct pool_job *job = context;
+    int64_t blocks = cnn_ceil_div(job->p->c, job->block), from = chunk % blocks * job->block;
+    kernels(job)->backward(job, chunk / blocks, from, CNN_MIN(from + job->block, job->p->c));
+    return CNN_OK;
+}
+
+static bool axis_valid(int64_t size, int64_t out, int64_t k, int64_t stride, int64_t pad, int64_t dilation) {
+    const int64_t limit = (int64_t)1 << 30;
+    if (k < 1 || stride < 1 || pad < 0 || dilation < 1) return false;
+    if (size > limit || out > limit || k > limit || stride > limit || pad > limit || dilation > limit) return false;
+    for (int64_t i = 0; i < out; i++) {
+        struct pool_span span = pool_span(i * stride - pad, size, k, dilation);
+        if (span.from >= span.to) return false;
+    }
+    return true;
+}
+
+static bool valid(const cnn_pool *p) {
+    return cnn_sizes_fit(8, 4, (int64_t[]){p->n, p->h, p->w, p->c}) &&
+           cnn_sizes_fit(8, 4, (int64_t[]){p->n, p->oh, p->ow, p->c}) &&
+           axis_valid(p->h, p->oh, p->kh, p->sh, p->ph, p->dh) && axis_valid(p->w, p->ow, p->kw, p->sw, p->pw, p->dw);
+}
+
+static cnn_status forward(struct pool_job *job) {
+    const cnn_pool *p = job->p;
+    if (!valid(p) || (job->kind != MAXIMUM && (p->dh != 1 || p->dw != 1))) return CNN_INVALID;
+    int64_t work = CNN_MAX(p->ow * p->c * CNN_MIN(p->kh, p->h), p->sh * p->w * p->c);
+    job->rows = cnn_ceil_div(CNN_PIECE, work);
+    return cnn_parallel(forward_chunk, job, cnn_ceil_div(p->n * p->oh, job->rows));
+}
+
+static cnn_status backward(struct pool_job *job) {
+    const cnn_pool *p = job->p;
+    if (!valid(p) || (job->kind != MAXIMUM && (p->dh != 1 || p->dw != 1))) return CNN_INVALID;
+    job->block = p->n < 16 && p->h * p->w * p->c > CNN_PIECE ? CHANNEL_BLOCK : p->c;
+    return cnn_parallel(backward_chunk, job, p->n * cnn_ceil_div(p->c, job->block));
+}
+
+/* ---- entry points ---- */
+
+int cnn_max_pool_tap_bytes(int64_t kh, int64_t kw) {
+    if (!cnn_sizes_fit(1, 2, (int64_t[]){kh, kw}) || kh * kw > 65535) return 0;
+    return kh * kw <= 255 ? 1 : 2;
+}
+
+cnn_status cnn_max_pool_forward(const cnn_pool *p, const float *x, float *y, void *taps) {
+    struct pool_job job = {.p = p, .kind = MAXIMUM, .tap_bytes = cnn_max_pool_tap_bytes(p->kh, p->kw), .x = x, .y = y,
+                           .taps = taps};
+    return taps && !job.tap_bytes ? CNN_INVALID : forward(&job);
+}
+
+cnn_status cnn_max_pool_backward(const cnn_pool *p, const void *taps, const float *dy, float *dx) {
+    struct pool_job job = {.p = p, .kind = MAXIMUM, .tap_bytes = cnn_max_pool_tap_bytes(p->kh, p->kw), .dy = dy,
+                           .dx = dx, .taps = (void *)taps};
+    return !job.tap_bytes ? CNN_INVALID : backward(&job);
+}
+
+cnn_status cnn_average_pool_forward(const cnn_pool *p, int count_include_pad, const float *x, float *y) {
+    struct pool_job job = {.p = p, .kind = AVERAGE, .include_pad = count_include_pad != 0, .x = x, .y = y};
+    return forward(&job);
+}
+
+cnn_status cnn_average_pool_backward(const cnn_pool *p, int count_include_pad, const float *dy, float *dx) {
+    struct pool_job job = {.p = p, .kind = AVERAGE, .include_pad = count_include_pad != 0, .dy = dy, .dx = dx};
+    return backward(&job);
+}
+
+cnn_status cnn_lp_pool_forward(const cnn_pool *p, float norm, const float *x, float *y) {
+    struct pool_job job = {.p = p, .kind = ROOT, .norm = norm, .x = x, .y = y};
+    return norm == 0 || p->ph || p->pw ? CNN_INVALID : forward(&job);
+}
+
+cnn_status cnn_lp_pool_backward(const cnn_pool *p, float norm, const float *x, const float *y, const float *dy,
+                                float *dx) {
+    struct pool_job job = {.p = p, .kind = ROOT, .norm = norm, .x = x, .y = (float *)y, .dy = dy, .dx = dx};
+    return norm == 0 || p->ph || p->pw ? CNN_INVALID : backward(&job);
+}

@@ -1,0 +1,72 @@
+"""layers/combine.py, dropout.py, flatten.py and softmax.py: conformance, refusals, and the orders they promise."""
+
+import numpy as np
+import pytest
+
+from cnncli import kernels
+from cnncli.errors import NetworkError
+from cnncli.layers import Add, Concat, Dropout, Flatten, Softmax
+
+from .conformance import check_layer
+
+
+@pytest.mark.parametrize("inputs", [2, 3, 4])
+def test_add(inputs, isa):
+    check_layer(Add(), *[(5, 3, 7)] * inputs)
+
+
+@pytest.mark.parametrize("channels", [(1, 2), (3, 8, 17), (16, 16)], ids=str)
+def test_concat(channels, isa):
+    check_layer(Concat(), *[(3, 5, c) for c in channels])
+    check_layer(Concat(), *[(c,) for c in channels])
+
+
+@pytest.mark.parametrize("shape", [(5, 3, 7), (1, 1, 9), (4, 4, 1), (17, 20, 33), (11,)], ids=str)
+def test_flatten(shape, isa, rng):
+    check_layer(Flatten(), shape)
+    x = rng.standard_normal((2, *shape)).astype(np.float32)
+    expected = x.transpose(0, 3, 1, 2) if len(shape) == 3 else x
+    assert np.array_equal(Flatten().forward(x), expected.reshape(2, -1))
+
+
+@pytest.mark.parametrize("shape", [(10,), (1,), (33,), (3, 2, 17)], ids=str)
+def test_softmax(shape, isa):
+    check_layer(Softmax(), shape)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.3, 0.5, 1.0])
+def test_dropout(p, isa):
+    check_layer(Dropout(p), (5, 6, 7))
+
+
+def test_dropout_masks_differ_by_step_and_stream_and_not_in_evaluation(isa):
+    x = np.ones((2, 50, 50, 4), np.float32)
+    layer, other = Dropout(), Dropout()
+    other.stream = 1
+    first, second = layer.forward(x, training=True), layer.forward(x, training=True)
+    elsewhere = other.forward(x, training=True)
+    for a, b in ((first, second), (first, elsewhere)):
+        assert abs(np.mean((a > 0) == (b > 0)) - 0.5) < 0.02
+    assert np.array_equal(layer.forward(x), x)
+
+
+def test_dropout_backward_draws_the_same_mask(isa, rng):
+    x = rng.standard_normal((3, 70, 50, 5)).astype(np.float32)
+    layer = Dropout(0.25)
+    y = layer.forward(x, training=True)
+    dx = layer.backward(np.ones_like(x))
+    assert np.array_equal(dx, np.where(y != 0, np.float32(1 / 0.75), np.float32(0)))
+    with kernels.use_isa("reference"):
+        assert np.array_equal(Dropout(0.25).forward(x, training=True), y)
+
+
+@pytest.mark.parametrize(("make", "message"), [
+    (lambda: Add().output_shape((4, 4, 8), (4, 4, 16)), "one shape"),
+    (lambda: Add().output_shape((4, 4, 8)), "two inputs"),
+    (lambda: Concat().output_shape((4, 4, 8), (2, 4, 8)), "one height and width"),
+    (lambda: Dropout(1.5), "probability"),
+    (lambda: Dropout("half"), "probability"),
+])  # fmt: skip
+def test_refusals(make, message):
+    with pytest.raises(NetworkError, match=message):
+        make()
