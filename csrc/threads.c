@@ -3,11 +3,13 @@
  * Workers spin for some tens of microseconds after a job, because the next operation of a network usually comes
  * at once, and then sleep. Nobody waits for a worker that has not started on a job: the caller takes chunks itself
  * until none is left and then closes the job, so that a thread which the system keeps off its core delays nothing
- * but the chunk it holds. After a fork the child has no workers and starts its own when it first needs them. */
+ * but the chunk it holds. After a fork the child has no workers and starts its own when it first needs them. Workers
+ * take no signals: those belong to the program's own threads. */
 #include "internal.h"
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -16,14 +18,17 @@
 #endif
 
 #define MAX_THREADS 256
+#define STATUSES 8 /* more than cnn_status has values */
 #define SPINS 4000 /* of one pause each: 40 to 200 microseconds, by CPU */
+#define STACK ((size_t)2 << 20) /* of a worker: the same everywhere, where systems' defaults differ widely */
 
 static struct {
     pthread_mutex_t owner;  /* held by the caller whose job it is */
     pthread_mutex_t sleep;  /* guards the going to sleep */
     pthread_cond_t wake;
-    int wanted;             /* threads, the caller's included */
-    int started;            /* workers that exist */
+    atomic_int wanted;      /* threads, the caller's included */
+    int started;            /* workers that exist; the owner's, like `refused` */
+    bool refused;           /* the system would start no more: not asked again before the next cnn_threads_set */
     atomic_int sleepers;
     atomic_ulong generation; /* of jobs posted */
 
@@ -35,8 +40,7 @@ static struct {
     int64_t chunks;
     _Atomic int64_t next;
     atomic_int helpers;      /* how many workers may still join: threads may be fewer than workers */
-    _Atomic int64_t failed;  /* the lowest chunk that failed, or `chunks` */
-    atomic_int failure;
+    _Atomic int64_t failure; /* the lowest chunk that failed * STATUSES + its status; INT64_MAX for none */
 } pool = {.owner = PTHREAD_MUTEX_INITIALIZER, .sleep = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER,
           .wanted = 1};
 
@@ -44,15 +48,16 @@ static __thread bool in_parallel;
 
 /* ---- floating-point state ---- */
 
+/* Sets the whole state, not only the flushing, so that a caller's rounding mode or trapped exceptions change nothing. */
 static uint64_t flush_denormals(void) {
 #if CNN_X86
     unsigned before = _mm_getcsr();
-    _mm_setcsr(before | 0x8040); /* FTZ and DAZ */
+    _mm_setcsr(0x1f80 | 0x8040); /* as a process starts, and FTZ and DAZ */
     return before;
 #elif defined(__aarch64__)
     uint64_t before;
     __asm__ volatile("mrs %0, fpcr" : "=r"(before));
-    __asm__ volatile("msr fpcr, %0" : : "r"(before | (1u << 24)));
+    __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)1 << 24));
     return before;
 #else
     return 0;
@@ -80,7 +85,8 @@ static inline void relax(void) {
 /* ---- scratch memory ---- */
 
 static __thread struct { void *memory; size_t bytes; } scratch;
-static pthread_key_t scratch_key;
+static pthread_key_t scratch_key; /* frees it when its thread ends … */
+static bool scratch_keyed;        /* … where the system has a key left */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void forget_workers(void) {
@@ -88,6 +94,7 @@ static void forget_workers(void) {
     pthread_mutex_init(&pool.sleep, NULL);
     pthread_cond_init(&pool.wake, NULL);
     pool.started = 0;
+    pool.refused = false;
     atomic_store(&pool.sleepers, 0);
     atomic_store(&pool.open, 0);
     atomic_store(&pool.inside, 0);
@@ -95,7 +102,7 @@ static void forget_workers(void) {
 }
 
 static void set_up(void) {
-    pthread_key_create(&scratch_key, free);
+    scratch_keyed = pthread_key_create(&scratch_key, free) == 0;
     pthread_atfork(NULL, NULL, forget_workers);
 }
 
@@ -108,7 +115,7 @@ void *cnn_scratch(size_t bytes) {
         size_t rounded = (bytes + 4095) / 4096 * 4096;
         if (rounded < bytes || posix_memalign(&scratch.memory, 64, rounded)) scratch.memory = NULL;
         else scratch.bytes = rounded;
-        pthread_setspecific(scratch_key, scratch.memory);
+        if (scratch_keyed) pthread_setspecific(scratch_key, scratch.memory);
     }
     return scratch.memory;
 }
@@ -116,13 +123,8 @@ void *cnn_scratch(size_t bytes) {
 /* ---- the pool ---- */
 
 static void note_failure(int64_t chunk, cnn_status status) {
-    int64_t lowest = atomic_load(&pool.failed);
-    while (chunk < lowest) {
-        if (atomic_compare_exchange_weak(&pool.failed, &lowest, chunk)) {
-            atomic_store(&pool.failure, status);
-            break;
-        }
-    }
+    int64_t failure = chunk * STATUSES + status, lowest = atomic_load(&pool.failure);
+    while (failure < lowest && !atomic_compare_exchange_weak(&pool.failure, &lowest, failure)) {}
 }
 
 static void take_chunks(void) {
@@ -166,18 +168,23 @@ static void *worker(void *argument) {
 
 /* Called by the owner. A thread that cannot be started is done without. */
 static void start_workers(void) {
-    pthread_once(&once, set_up);
-    while (pool.started < pool.wanted - 1) {
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT};
+    sigset_t signals, before;
+    sigfillset(&signals); /* inherited by the thread: all that can be blocked but those that its own faults raise */
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) sigdelset(&signals, faults[i]);
+    pthread_attr_t detached;
+    if (pthread_attr_init(&detached)) return;
+    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&detached, STACK);
+    pthread_sigmask(SIG_SETMASK, &signals, &before);
+    while (pool.started < atomic_load(&pool.wanted) - 1 && !pool.refused) {
         pthread_t thread;
-        pthread_attr_t detached;
-        pthread_attr_init(&detached);
-        pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
         void *seen = (void *)(uintptr_t)atomic_load(&pool.generation);
-        int failed = pthread_create(&thread, &detached, worker, seen);
-        pthread_attr_destroy(&detached);
-        if (failed) return;
-        pool.started++;
+        if (pthread_create(&thread, &detached, worker, seen)) pool.refused = true;
+        else pool.started++;
     }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&detached);
 }
 
 static cnn_status run_serial(cnn_chunk work, void *context, int64_t chunks) {
@@ -190,14 +197,14 @@ static cnn_status run_serial(cnn_chunk work, void *context, int64_t chunks) {
 }
 
 static cnn_status run_pool(cnn_chunk work, void *context, int64_t chunks) {
-    if (pool.started < pool.wanted - 1) start_workers();
+    int wanted = atomic_load(&pool.wanted);
+    if (pool.started < wanted - 1 && !pool.refused) start_workers();
     pool.work = work;
     pool.context = context;
     pool.chunks = chunks;
     atomic_store(&pool.next, 0);
-    atomic_store(&pool.helpers, (int)CNN_MIN(chunks - 1, pool.wanted - 1));
-    atomic_store(&pool.failed, chunks);
-    atomic_store(&pool.failure, CNN_OK);
+    atomic_store(&pool.helpers, (int)CNN_MIN(chunks - 1, wanted - 1));
+    atomic_store(&pool.failure, INT64_MAX);
     atomic_store(&pool.open, 1);
     atomic_fetch_add(&pool.generation, 1);
     if (atomic_load(&pool.sleepers) > 0) {
@@ -211,7 +218,8 @@ static cnn_status run_pool(cnn_chunk work, void *context, int64_t chunks) {
         if (spins < SPINS) relax();
         else sched_yield();
     }
-    return (cnn_status)atomic_load(&pool.failure);
+    int64_t failure = atomic_load(&pool.failure);
+    return failure == INT64_MAX ? CNN_OK : (cnn_status)(failure % STATUSES);
 }
 
 cnn_status cnn_parallel(cnn_chunk work, void *context, int64_t chunks) {
@@ -220,7 +228,8 @@ cnn_status cnn_parallel(cnn_chunk work, void *context, int64_t chunks) {
     uint64_t before = flush_denormals();
     in_parallel = true;
     cnn_status status;
-    if (chunks > 1 && pool.wanted > 1 && pthread_mutex_trylock(&pool.owner) == 0) {
+    bool shared = chunks > 1 && atomic_load_explicit(&pool.wanted, memory_order_relaxed) > 1;
+    if (shared && pthread_mutex_trylock(&pool.owner) == 0) {
         status = run_pool(work, context, chunks);
         pthread_mutex_unlock(&pool.owner);
     } else {
@@ -233,10 +242,12 @@ cnn_status cnn_parallel(cnn_chunk work, void *context, int64_t chunks) {
 
 cnn_status cnn_threads_set(int threads) {
     if (threads < 1 || threads > MAX_THREADS) return CNN_INVALID;
+    pthread_once(&once, set_up); /* before any lock is taken that a fork could catch */
     pthread_mutex_lock(&pool.owner);
-    pool.wanted = threads;
+    atomic_store(&pool.wanted, threads);
+    pool.refused = false;
     pthread_mutex_unlock(&pool.owner);
     return CNN_OK;
 }
 
-int cnn_threads_get(void) { return pool.wanted; }
+int cnn_threads_get(void) { return atomic_load(&pool.wanted); }
