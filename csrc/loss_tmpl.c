@@ -41,15 +41,15 @@ static double ISA(cross_entropy)(const struct loss_row *row, const float *x, flo
     double total = peak + spread * row->weight_sum;
     float most = ISA(row_max)(x, classes);
     float at_label = x[row->label] - most; /* before dx, which may be x, is written */
-    vf top = vset(most), sum = vset(0), smooth = vset(0);
+    vf top = vset(most), sum = vset(0), smooth = vset(0), share = vset((float)spread);
     for (int64_t k = 0; k < classes; k += VLEN) {
         int64_t rest = classes - k;
         vf z = ISA(load_or)(x + k, rest, -INFINITY) - top;
         vf e = vexp(z);
-        sum += ISA(first_lanes)(e, rest);
+        sum += e; /* beyond the end e^-inf, which is 0 */
         if (spread > 0) {
             vf w = weights ? ISA(load_or)(weights + k, rest, 0) : vset(1);
-            smooth += w * ISA(first_lanes)(z, rest);
+            smooth += w * share * ISA(first_lanes)(z, rest);
         }
         if (dx) ISA(store_up_to)(dx + k, e, rest);
     }
@@ -63,7 +63,7 @@ static double ISA(cross_entropy)(const struct loss_row *row, const float *x, flo
         }
         dx[row->label] -= (float)(peak * row->scale);
     }
-    return (total * log(exponentials) - peak * at_label - spread * vsum(smooth)) * row->scale;
+    return (total * log(exponentials) - peak * at_label - vsum(smooth)) * row->scale;
 }
 
 static double ISA(squared_error)(const struct loss_row *row, const float *x, float *dx) {
