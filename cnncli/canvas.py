@@ -2,9 +2,7 @@
 people can read, and tiles enlarged without blur. report/ and visualize/ draw on it; nothing here knows of models.
 """
 
-import contextlib
 import os
-import tempfile
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from .errors import CnnError
+from .files import replacing
 from .text import one_line
 
 Colour = tuple[int, int, int]
@@ -37,8 +35,8 @@ _RAMPS = {
 
 # Families that cover what DejaVu Sans lacks (Chinese, Japanese, Korean, Indic, emoji), where the system has them.
 _WIDER = ("NotoSansCJK", "NotoSansSC", "NotoSansJP", "NotoSansKR", "SourceHanSans", "wqy-", "DroidSansFallback",
-          "uming", "ipag", "TakaoGothic", "NanumGothic", "PingFang", "Hiragino", "msyh", "YuGoth", "malgun", "Arial Unicode",
-          "unifont", "NotoSansDevanagari", "NotoSansThai", "NotoEmoji")
+          "uming", "ipag", "TakaoGothic", "NanumGothic", "PingFang", "Hiragino", "msyh", "YuGoth", "malgun",
+          "Arial Unicode", "unifont", "NotoSansDevanagari", "NotoSansThai", "NotoEmoji")
 
 
 @lru_cache
@@ -147,34 +145,9 @@ class Canvas:
         return Path(path)
 
 
-@contextlib.contextmanager
-def replacing(path: str | os.PathLike[str]) -> Any:
-    """Give the name of a temporary file beside path and rename it to path when done; raises CnnError where that fails.
-
-    The folder is made where it is not there. On any error nothing is left behind and path is as it was.
-    """
-    path, temporary = Path(path), ""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        raise CnnError(f"{one_line(str(path))} cannot be written ({error.strerror or error}); free some space there or "
-                       "name another folder.") from error
-    finally:
-        if temporary:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-
-
 def number(value: float, digits: int = 3) -> str:
-    """Return a number in few characters, to so many significant digits."""
-    return f"{value:.{digits}g}"
+    """Return a number in few characters: to so many significant digits, without an exponent where it need not be."""
+    return f"{value:.0f}" if 10 ** (digits - 1) <= abs(value) < 1e5 else f"{value:.{digits}g}"
 
 
 def text_width(text: str, size: int = 13, *, bold: bool = False) -> float:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..canvas import FAINT, INK, LINE, PAPER, RIGHT, WRONG, Canvas, Colour, coloured, fit, replacing, text_width
+from ..canvas import FAINT, INK, LINE, PAPER, RIGHT, WRONG, Canvas, Colour, coloured, fit, text_width
 from ..evaluate import Evaluation
+from ..files import replacing
 
 LONGEST_NAME = 230  # pixels; longer names lose their middle
 MARGIN = 24

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..canvas import drawable, fallback_fonts, replacing
+from ..canvas import drawable, fallback_fonts
+from ..files import replacing
 
 TRAIN, VALIDATION, RATE = "#0072b2", "#d55e00", "#5b4a8a"  # Okabe and Ito's blue and vermilion, and a violet
 

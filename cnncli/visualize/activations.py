@@ -18,8 +18,8 @@ MOST_CELLS = 256  # of a flat layer
 DEFAULT_LAYERS = 6
 SIDE = 220  # pixels of the image's longer side
 WIDTH = 960  # pixels for the maps beside it
-MAP, LEAST = 104, 92  # pixels of a map's longer side, about; and of the words beneath it
-GAP = 14
+MAP, LEAST = 104, 96  # pixels of a map's longer side, about; and of the words beneath it
+GAP, WORDS = 14, 38
 MARGIN = 24
 _SPATIAL = ("Conv2d", "MaxPool2d", "AvgPool2d", "LPPool2d")
 
@@ -118,7 +118,7 @@ class _Block:
     def height(self) -> int:
         if self.layer.values.ndim == 1:
             return 34 + -(-len(self.order) // 32) * 30 + 20
-        return 34 + -(-len(self.order) // self.columns) * (self.map_size[1] + 32) + 10
+        return 34 + -(-len(self.order) // self.columns) * (self.map_size[1] + WORDS) + 10
 
     @property
     def low_high(self) -> tuple[float, float]:
@@ -138,7 +138,7 @@ class _Block:
         height = self.map_size[1]
         for place, channel in enumerate(self.order.tolist()):
             left = x + place % self.columns * self.step
-            top = y + 28 + place // self.columns * (height + 32)
+            top = y + 28 + place // self.columns * (height + WORDS)
             self._map(sheet, left, top, channel, diverging)
 
     def _map(self, sheet: Canvas, x: float, y: float, channel: int, diverging: bool) -> None:
@@ -150,7 +150,7 @@ class _Block:
         sheet.paste(picture(pixels).resize((width, height), resample), x, y, frame=True)
         sheet.text(x, y + height + 3, f"#{channel}", 10, INK)
         span = f"{number(low, 2)} … {number(high, 2)}" if low < high else f"all {number(low, 2)}"
-        sheet.text(x + max(width, LEAST), y + height + 3, span, 9, FAINT, align="right")
+        sheet.text(x, y + height + 16, span, 9, FAINT, width=self.step - 4)
 
     def _cells(self, sheet: Canvas, x: float, y: float, diverging: bool) -> None:
         low, high = self.low_high

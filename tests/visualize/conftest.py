@@ -1,0 +1,3 @@
+from tests.pictures import words
+
+__all__ = ["words"]
