@@ -16,6 +16,8 @@ A message is one sentence that names the thing and the remedy: "photos/ holds no
 sub-folder per class."
 """
 
+from unicodedata import category
+
 
 class CnnError(Exception):
     """Something that a user can put right. str(error) is the sentence to show."""
@@ -80,14 +82,20 @@ class KernelError(CnnError):
 
 
 def printable(name: object) -> str:
-    """Return a file's or class's name so that it can be printed on one line of any terminal.
+    """Return a name, path or message so that it can be printed on one line of any terminal.
 
     Control characters and bytes that are no UTF-8 (Python's lone surrogates) become escapes: "a\\nb", "caf\\xe9".
     """
-    return "".join(
-        f"\\x{ord(c) - 0xDC00:02x}" if "\udc80" <= c <= "\udcff" else c if c.isprintable() else ascii(c)[1:-1]
-        for c in str(name)
-    )
+    text = str(name)
+    return text if text.isprintable() else "".join(map(_shown, text))
+
+
+def _shown(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # a byte that is no UTF-8, as os.fsdecode hands it out
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    if character.isprintable() or category(character) == "Zs":  # of the spaces, str.isprintable takes only " "
+        return character
+    return ascii(character)[1:-1]
 
 
 def did_you_mean(word: str, known: "list[str]") -> str:

@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -77,23 +79,6 @@ strict_option = click.option("--strict", is_flag=True,
 # The command does not see it: Command.invoke sets it, kernels.threads() tells it.
 threads_option = click.option("--threads", type=click.IntRange(1, 256), expose_value=False, callback=_keep_threads,
                               help="Threads to use; results do not depend on it.  [default: all CPUs]")
-
-
-def printable(text: Any) -> str:
-    r"""Return a path, name or message as one line of text that any terminal can show.
-
-    Newlines and other control characters become escapes (``\n``), bytes that are no UTF-8 become ``\xff``.
-    """
-    if isinstance(text, bytes | os.PathLike):
-        text = os.fsdecode(text)
-    return "".join(c if c.isprintable() else _escape(c) for c in str(text))
-
-
-def _escape(character: str) -> str:
-    code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # how Python carries a byte that is no UTF-8
-        return f"\\x{code - 0xDC00:02x}"
-    return character.encode("unicode_escape").decode("ascii")
 
 
 def emit(line: str = "") -> None:
