@@ -1,0 +1,117 @@
+"""Training, from a folder of images to a run's folder with a model in it: ``cnncli.train``. prepare.py looks at data
+and options, recipe.py settles what is done, fit.py does it, signals.py stops it, observer.py is told about it. The
+command is cli/train.py.
+
+The package is called training because ``cnncli.train`` is the function.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from .. import kernels
+from ..errors import UsageError
+from ..runs import CURVES, Run
+from .observer import Observer
+from .prepare import Prepared, Setting, begin, go_on
+from .recipe import Options, Recipe
+from .signals import catch_stops
+
+__all__ = ["Observer", "Options", "Recipe", "Run", "train"]
+
+_Path = str | os.PathLike[str]
+
+
+def train(
+    data: _Path | None = None,
+    arch: str | None = "auto",
+    *,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    optimizer: str | None = None,
+    schedule: str | None = None,
+    warmup: float | None = None,
+    weight_decay: float | None = None,
+    loss: str | None = None,
+    label_smoothing: float | None = None,
+    class_weights: str | Sequence[float] | None = None,
+    augment: bool | None = None,
+    size: int | tuple[int, int] | None = None,
+    grey: bool | None = None,
+    seed: int | None = None,
+    patience: int | None = None,
+    threads: int | None = None,
+    name: str | None = None,
+    resume: bool | _Path = False,
+    cache: str = "ram",
+    strict: bool = False,
+    runs: _Path = "runs",
+    observer: Observer | None = None,
+) -> Run:
+    """Train a classifier on a folder of images and return the run: its .path, .model (the best), .history, .skipped.
+
+    data is a folder with a sub-folder for each class, or with train/, val/ and test/ of such. What is None is chosen to
+    suit images and network, and said to the observer:
+
+    arch: an architecture's name or a TOML file; "auto" chooses by image size. epochs: 15. batch_size: 128, fewer for
+    few images. lr: the schedule's peak. optimizer: "sgd" (with Nesterov momentum 0.9), "adam", "adamw". schedule:
+    "one-cycle", "cosine", "step", "constant"; warmup: its length in epochs. weight_decay spares biases and norms.
+    loss: "cross-entropy", with label_smoothing and class_weights ("balanced" or a number a class), or
+    "squared-error". augment: shifts, and flips where images have colour; on. size: pixels, one number or (h, w).
+    grey: one channel or three. seed (0): of weights, order, augmentation and of the split into training, validation
+    and test images. patience: epochs without a better one after which to stop.
+
+    The result does not depend on the rest: threads; cache "ram" or "none" (decode anew each epoch); strict: raise
+    ImageError for the first image that cannot be used instead of skipping it; name of the run in the folder runs.
+
+    resume continues a run to the very bits that it would have reached: True for the latest, or its name or path.
+    data may then be left out. Options other than epochs and patience must be what they were.
+
+    SIGINT and SIGTERM end it after the step, saved, with Interrupted. Raises UsageError, DataError, NetworkError,
+    TrainingError (loss or gradient not finite; another process trains the run), SaveError, and, to resume, ModelError.
+    """
+    options = Options(arch, epochs, batch_size, lr, optimizer, schedule, warmup, weight_decay, loss, label_smoothing,
+                      class_weights, augment, size, grey, seed, patience)
+    if cache not in ("ram", "none"):
+        raise UsageError(f"the cache is ram or none, not {cache!r}.")
+    if resume is not False and name is not None:
+        raise UsageError("a run that is resumed keeps its name; leave --name out.")
+    if resume is False and data is None:
+        raise UsageError("no images to train on; give a folder with one sub-folder per class.")
+    if threads is not None:
+        kernels.set_threads(threads)
+    watcher = observer or Observer()
+    setting = Setting(threads, cache, strict, watcher)
+    if resume is False:
+        prepared = begin(os.fspath(data or ""), options, name, os.fspath(runs), setting)
+    else:
+        which = None if resume is True else os.fspath(resume)
+        prepared = go_on(None if data is None else os.fspath(data), options, which, os.fspath(runs), setting)
+    with prepared.lock:
+        return _finish(prepared, watcher)
+
+
+def _finish(prepared: Prepared, observer: Observer) -> Run:
+    """Train what is prepared to the end and draw its curves."""
+    run = prepared.lock.run
+    if prepared.fit is None:
+        observer.note(f"{run.path} is finished already; there is nothing to resume. More --epochs would continue it.")
+    else:
+        with catch_stops() as stop:
+            observer.started(run, prepared.fit.summary)
+            prepared.fit.run_to_the_end(run, stop)
+            _draw(run, observer)
+    run.skipped = prepared.skipped
+    return run
+
+
+def _draw(run: Run, observer: Observer) -> None:
+    """Draw curves.png. A training that is done is not lost over a picture."""
+    from ..report import curves
+
+    path: Path = run.path / CURVES
+    try:
+        curves.draw(run.history, path, run.name)
+    except (OSError, ImportError) as error:
+        observer.note(f"{path} could not be drawn: {error}.")

@@ -1,0 +1,237 @@
+"""The loop: epochs of steps, validation, the best and the last checkpoint. training/__init__.py prepares what is needed
+here and comes back for the result; trainer.py makes one step, signals.py says when to stop, observer.py who is told.
+
+Why a resumed run continues to the very bits: a state holds the weights, the optimiser's memory, the epoch, the step in
+it and the sums over it so far; everything random is a function of seed, epoch, step and image, so that nothing else
+needs keeping. Files are written in the order best model, history, state: what a killed process leaves is at or ahead
+of the state, and the same bits are written over it when training goes on from there.
+"""
+
+import contextlib
+import time
+from collections.abc import Generator
+from dataclasses import asdict, dataclass, field
+from typing import Any, cast
+
+import numpy as np
+
+from .. import checkpoint
+from ..data import Batch, Batches, Images
+from ..errors import Interrupted, ModelError, TrainingError, printable
+from ..evaluate import evaluate
+from ..kernels import Array
+from ..loss import CrossEntropy
+from ..model import Model
+from ..runs import Row, Run
+from ..schedule import Schedule
+from ..trainer import Trainer
+from .observer import Observer
+from .signals import StopFlag
+
+SAVE_SECONDS = 180.0  # the longest stretch of an epoch that a power cut can cost
+FORMAT = 1  # of what Progress holds
+
+
+@dataclass
+class Progress:
+    """How far a training has got; JSON values only. epoch is the one under way, counted from 1, of which ``step``
+    steps are done, with the sums over their images and the seconds spent on them. best is the row of the best epoch,
+    history all rows."""
+
+    epoch: int = 1
+    step: int = 0
+    loss_sum: float = 0.0
+    correct: int = 0
+    seen: int = 0
+    seconds: float = 0.0
+    finished: bool = False
+    best: Row | None = None
+    history: list[Row] = field(default_factory=list)
+    format: int = FORMAT
+
+    def count(self, loss: float, correct: int, images: int) -> None:
+        """Add one step's batch."""
+        self.step += 1
+        self.loss_sum += loss * images
+        self.correct += correct
+        self.seen += images
+
+    def next_epoch(self) -> None:
+        """Close the epoch under way."""
+        self.epoch, self.step = self.epoch + 1, 0
+        self.loss_sum, self.correct, self.seen, self.seconds = 0.0, 0, 0, 0.0
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Progress":
+        """Read what ``asdict`` wrote. Raises ModelError where another version of cnn wrote it."""
+        if value.get("format") != FORMAT or value.keys() != cls.__dataclass_fields__.keys():
+            raise ModelError("the saved state is of another version of cnn; train anew, or continue it with that one.")
+        return cls(**value)
+
+
+@dataclass
+class Fit:
+    """A training with everything that it needs; ``run_to_the_end`` does it.
+
+    model is the network with its classes and preprocessing; images is what the validation runs over, None for none.
+    summary is what the model files say about the training, without the epoch.
+    """
+
+    trainer: Trainer
+    batches: Batches
+    schedule: Schedule
+    epochs: int
+    patience: int | None
+    model: Model
+    validation: Images | None
+    summary: dict[str, Any]
+    observer: Observer
+    progress: Progress = field(default_factory=Progress)
+
+    def __post_init__(self) -> None:
+        self._measure = CrossEntropy()
+        self._saved = self._began = time.monotonic()
+
+    def run_to_the_end(self, run: Run, stop: StopFlag) -> None:
+        """Train until the last epoch, or until patience ends, or until stop is up; write into the run's folder.
+
+        Raises Interrupted, after saving, where a signal came; TrainingError where loss or gradients are not finite;
+        SaveError where the disk refuses. What was saved before stays usable each time.
+        """
+        self.run, self.stop = run, stop
+        while not self.progress.finished:
+            self._began = time.monotonic()
+            self.observer.epoch_started(self.progress.epoch, self.epochs, self.batches.steps)
+            self._learn()
+            self._close_epoch(self._validate())
+
+    # ---- one epoch ----
+
+    def _learn(self) -> None:
+        """Make the steps of the epoch that are left."""
+        progress, steps = self.progress, self.batches.steps
+        epoch = cast("Generator[Batch, None, None]", self.batches.epoch(progress.epoch, first_step=progress.step))
+        with contextlib.closing(epoch) as batches:
+            for images, labels, _ in batches:
+                self._stop_if_asked()
+                self._step(images, labels)
+                self.observer.step_done(progress.step, steps, progress.loss_sum / progress.seen,
+                                        progress.correct / progress.seen)
+                if progress.step < steps and time.monotonic() - self._saved > SAVE_SECONDS:
+                    self._check_finite()
+                    self._save_state()
+        self._stop_if_asked()
+        self._count_seconds()
+
+    def _step(self, images: Array, labels: Array) -> None:
+        progress = self.progress
+        done = (progress.epoch - 1) * self.batches.steps + progress.step
+        self.trainer.optimiser.lr = self.schedule(done)
+        try:
+            self.trainer.step(images, labels)
+        except TrainingError as error:
+            raise self._broken(f"step {progress.step + 1}", error) from None
+        logits = self.trainer.logits
+        correct = int((logits.argmax(axis=1) == labels).sum())
+        progress.count(self._measure(logits, labels), correct, len(labels))
+
+    def _validate(self) -> tuple[float, float] | None:
+        """Return (loss, accuracy) on the validation images, None without any."""
+        if self.validation is None:
+            return None
+
+        def watch(done: int, total: int) -> None:
+            self._stop_if_asked()
+            self.observer.validating(done, total)
+
+        try:
+            result = evaluate(self.model, self.validation, progress=watch)
+        except ModelError as error:
+            raise self._broken("validation", error) from None
+        return result.loss, result.accuracy
+
+    def _close_epoch(self, validation: tuple[float, float] | None) -> None:
+        """Write the epoch's row, the best model and the state, and go on to the next epoch."""
+        progress = self.progress
+        val_loss, val_accuracy = validation or (None, None)
+        row: Row = {
+            "epoch": progress.epoch,
+            "train_loss": progress.loss_sum / progress.seen,
+            "train_accuracy": progress.correct / progress.seen,
+            "val_loss": val_loss,
+            "val_accuracy": val_accuracy,
+            "learning_rate": self.schedule(progress.epoch * self.batches.steps - 1),
+            "images_per_second": progress.seen / max(progress.seconds, 1e-9),
+            "seconds": progress.seconds + time.monotonic() - self._began,
+        }
+        self._check_finite()
+        best = progress.best is None or _rank(row) > _rank(progress.best)
+        if best:
+            self._save_best(row)
+            progress.best = row
+        progress.history.append(row)
+        self.run.write_history(progress.history)
+        waited = row["epoch"] - progress.best["epoch"] if progress.best else 0
+        progress.finished = row["epoch"] >= self.epochs or (self.patience is not None and waited >= self.patience)
+        progress.next_epoch()
+        self._save_state()
+        self.observer.epoch_done(row, best)
+        if progress.finished and row["epoch"] < self.epochs:
+            self.observer.note(f"stopped early: the last {waited} epochs were no better than epoch "
+                               f"{row['epoch'] - waited}.")
+
+    # ---- saving and stopping ----
+
+    def _save_best(self, row: Row) -> None:
+        kept = {k: v for k, v in row.items() if k not in ("images_per_second", "seconds")}
+        self.model.training = {**self.summary, **kept}
+        checkpoint.save_model(self.run.path / checkpoint.MODEL, self.model)
+
+    def _save_state(self) -> None:
+        """Save what resuming needs; the state before it stays as previous.safetensors."""
+        if self.progress.step:
+            self._count_seconds()
+        self.model.training = {**self.summary, "epoch": self.progress.epoch - (not self.progress.step)}
+        checkpoint.save_state(self.run.path, self.model, self.trainer.optimiser.state(), asdict(self.progress))
+        self._saved = time.monotonic()
+
+    def _count_seconds(self) -> None:
+        """Put the time since the epoch, or the last save, began into the progress."""
+        now = time.monotonic()
+        self.progress.seconds += now - self._began
+        self._began = now
+
+    def _stop_if_asked(self) -> None:
+        """Save and raise Interrupted where a signal came."""
+        if not self.stop:
+            return
+        progress = self.progress
+        self.observer.stopping(self.stop.cause)
+        if progress.step:
+            self._check_finite()
+            self._save_state()
+        raise Interrupted(
+            f"stopped by {self.stop.cause} in epoch {progress.epoch}, {progress.step} of {self.batches.steps} steps "
+            f"done, all saved; continue with: cnn train --resume {printable(self.run.name)}", self.stop.signal)
+
+    def _check_finite(self) -> None:
+        """Refuse to save what is not finite: batch norm's running statistics can overflow while the loss does not."""
+        network = self.trainer.network
+        for name, array in {**network.parameters(), **network.buffers()}.items():
+            if not np.isfinite(array).all():
+                raise self._broken("checking the weights", f"{name} became infinite or NaN; use a lower learning rate.")
+
+    def _broken(self, where: str, why: object) -> TrainingError:
+        best = self.progress.best
+        kept = (f"the model of epoch {best['epoch']} is kept in {printable(self.run.path / checkpoint.MODEL)}" if best
+                else "no model had been saved yet")
+        return TrainingError(f"epoch {self.progress.epoch}, {where}: {why} Training stopped; {kept}.")
+
+
+def _rank(row: Row) -> tuple[float, float]:
+    """Return what the best epoch has most of: validation accuracy, then little loss; the last epoch without either."""
+    if row["val_accuracy"] is None:
+        return row["epoch"], 0.0
+    return row["val_accuracy"], -row["val_loss"]
+
+

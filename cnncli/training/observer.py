@@ -1,0 +1,40 @@
+"""What a training tells the world while it runs. The library itself never prints: it calls an ``Observer``, whose
+methods do nothing; the command line's shows tables and bars (cli/train_view.py), a program of one's own may show what
+it likes. All methods are called from the thread that called ``train``.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..runs import Row, Run
+
+
+class Observer:
+    """Watches a training. Every method may be left out; what one raises ends the training."""
+
+    def note(self, sentence: str) -> None:
+        """Something that the user should know: what was chosen and why, what could not be used."""
+
+    def loading(self, what: str, done: int, total: int) -> None:
+        """So many images of "training" or "validation" are decoded."""
+
+    def started(self, run: Run, summary: dict[str, Any]) -> None:
+        """The run's folder is there and training begins, or goes on. summary holds classes, images and recipe."""
+
+    def resumed(self, rows: Sequence[Row], step: int) -> None:
+        """Training goes on after these finished epochs and so many steps of the one that follows."""
+
+    def epoch_started(self, epoch: int, epochs: int, steps: int) -> None:
+        """Epoch (counted from 1) of so many steps begins or, resumed, goes on."""
+
+    def step_done(self, step: int, steps: int, loss: float, accuracy: float) -> None:
+        """So many steps of the epoch are done; mean loss and accuracy of it so far."""
+
+    def validating(self, done: int, total: int) -> None:
+        """So many validation images are evaluated."""
+
+    def epoch_done(self, row: Row, best: bool) -> None:
+        """An epoch is finished and saved: its row of history.csv, and whether it is the best so far."""
+
+    def stopping(self, cause: str) -> None:
+        """Somebody asked to stop ("Ctrl-C", "SIGTERM"); what there is will be saved."""

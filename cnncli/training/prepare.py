@@ -1,0 +1,274 @@
+"""From a folder of images to a training that is ready to run: the samples, their pixels, the recipe, the run's folder,
+or, to resume, what was saved there and whether it still belongs to this data and these options. training/__init__.py
+calls one of the two ways in here, ``begin`` and ``go_on``; fit.py does the training itself.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from .. import __version__, checkpoint
+from ..atomic import remove_leftovers
+from ..data import Batches, Images, Preprocessing, Splits, load_images, scan
+from ..errors import DataError, ModelError, UsageError, printable
+from ..model import Model
+from ..network import Network
+from ..runs import CONFIG, HISTORY, Run, RunLock, check_name, find_run, new_run, point_latest
+from ..trainer import Trainer
+from .fit import Fit, Progress
+from .observer import Observer
+from .recipe import Options, Recipe, differences, resolve
+
+FORMAT = 1  # of config.json
+_MAY_CHANGE = {"epochs", "patience"}  # when a run is resumed
+
+
+@dataclass
+class Setting:
+    """What is not part of the recipe, because it does not change the result."""
+
+    threads: int | None
+    cache: str
+    strict: bool
+    observer: Observer
+
+
+@dataclass
+class Prepared:
+    """A training that can run, in a folder that is locked. fit is None where the run is finished already."""
+
+    lock: RunLock
+    fit: Fit | None
+
+    @property
+    def skipped(self) -> list[tuple[str, str]]:
+        """The images that could not be used, (path, reason)."""
+        if self.fit is None:
+            return []
+        return self.fit.batches.images.skipped + (self.fit.validation.skipped if self.fit.validation else [])
+
+
+def begin(data: str, options: Options, name: str | None, runs: str, setting: Setting) -> Prepared:
+    """Prepare a new run. Nothing is written before everything that can be refused has been looked at."""
+    if name is not None:
+        check_name(runs, name)
+    splits = scan(data, seed=options.seed or 0)
+    recipe, network, notes = resolve(options, splits)
+    for sentence in splits.notes + notes:
+        setting.observer.note(sentence)
+    train, val = _load(splits, recipe.preprocessing, setting)
+    preprocessing = recipe.preprocessing.fitted(train.histogram)
+    config = {
+        "format": FORMAT,
+        "cnn": __version__,
+        "data": os.path.abspath(data),
+        "classes": splits.classes,
+        "samples": fingerprint(splits),
+        "images": _counts(train, val),
+        "recipe": recipe.config(),
+        "preprocessing": preprocessing.config(),
+        "network": network.config(),
+    }
+    fit = _fit(recipe, Model(network, splits.classes, preprocessing), train, val, config, setting)
+    return Prepared(new_run(runs, name, recipe.arch.removesuffix(".toml"), config), fit)
+
+
+def go_on(data: str | None, options: Options, which: str | None, runs: str, setting: Setting) -> Prepared:
+    """Prepare to continue a run where it was. Raises UsageError or DataError where options, classes or images are not
+    what they were, naming them: it would not be the same training."""
+    lock = RunLock(find_run(runs, which))
+    try:
+        return _go_on(lock, data, options, setting)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _go_on(lock: RunLock, data: str | None, options: Options, setting: Setting) -> Prepared:
+    run, observer = lock.run, setting.observer
+    config = run.config
+    if config.get("format") != FORMAT:
+        raise UsageError(f"{printable(run.path / CONFIG)} is of another version of cnn; train anew.")
+    recipe, extended = _changed(Recipe.from_config(config["recipe"]), options, run)
+    state = None
+    with suppress(OSError):
+        for file in (checkpoint.MODEL, CONFIG, HISTORY):
+            remove_leftovers(run.path / file)
+    if any(os.path.lexists(run.path / file) for file in (checkpoint.LAST, checkpoint.PREVIOUS)):
+        state = checkpoint.load_state(run.path)
+        if state.note:
+            observer.note(state.note)
+    progress = Progress.from_json(state.progress) if state else Progress()
+    if extended:
+        progress = _extended(progress, recipe, run)
+    if progress.finished:
+        return Prepared(lock, None)
+
+    data = data or config["data"]
+    splits = scan(data, seed=recipe.seed)
+    _check_data(data, splits, config, run)
+    train, val = _load(splits, recipe.preprocessing, setting)
+    if _counts(train, val) != config["images"]:
+        raise DataError(f"{printable(data)}: not the same images can be read as when {printable(run.path)} began "
+                        f"({_count_words(config['images'])} then, {_count_words(_counts(train, val))} now); start a "
+                        "new run.")
+    if extended:
+        for sentence in extended:
+            observer.note(sentence)
+        config["recipe"] = recipe.config()
+        run.write_config(config)
+    if state:
+        model = state.model
+    else:
+        preprocessing = Preprocessing.from_config(config["preprocessing"])
+        model = Model(Network.from_config(config["network"], recipe.seed), splits.classes, preprocessing)
+    fit = _fit(recipe, model, train, val, config, setting)
+    if state:
+        _restore(fit, run, progress, state.arrays)
+    run.write_history(progress.history)
+    point_latest(run.path.parent, run.name)
+    return Prepared(lock, fit)
+
+
+def _fit(recipe: Recipe, model: Model, train: Images, val: Images | None, config: Mapping[str, Any],
+         setting: Setting) -> Fit:
+    trainer = Trainer(model.network, recipe.make_optimiser(), recipe.make_loss(), threads=setting.threads,
+                      seed=recipe.seed)
+    batches = Batches(train, model.preprocessing, recipe.batch_size, recipe.seed, recipe.augmentation)
+    summary = {"architecture": recipe.arch, "recipe": recipe.config(), "cnn": config["cnn"],
+               "images": config["images"], "fingerprint": config["samples"]["fingerprint"]}
+    return Fit(trainer, batches, recipe.make_schedule(batches.steps), recipe.epochs, recipe.patience, model, val,
+               summary, setting.observer)
+
+
+# ---- images ----
+
+
+def _load(splits: Splits, preprocessing: Preprocessing, setting: Setting) -> tuple[Images, Images | None]:
+    """Decode the training and validation images."""
+    loaded = {}
+    for what, samples in (("training", splits.train), ("validation", splits.val)):
+        loaded[what] = load_images(
+            samples, preprocessing, setting.threads, setting.cache, setting.strict,
+            progress=lambda done, total, what=what: setting.observer.loading(what, done, total),  # type: ignore[misc]
+        )
+    train, val = loaded["training"], loaded["validation"]
+    if not len(train):
+        raise DataError(f"none of the {len(splits.train)} training images can be used; the first: "
+                        f"{_sentence(*train.skipped[0])}")
+    present = set(train.labels.tolist())
+    for label, name in enumerate(splits.classes):
+        if label not in present:
+            raise DataError(f"none of the training images of {printable(name)} can be used; put some into its folder, "
+                            "or remove it.")
+    if not len(val):
+        setting.observer.note("There are no validation images: the model of the last epoch is kept as the best.")
+    return train, val if len(val) else None
+
+
+def _sentence(path: str, reason: str) -> str:
+    return f"{printable(path)}: {printable(reason).rstrip('.')}."
+
+
+def _counts(train: Images, val: Images | None) -> dict[str, int]:
+    return {"train": len(train), "val": len(val) if val else 0}
+
+
+def _count_words(counts: Mapping[str, int]) -> str:
+    return f"{counts['train']} for training and {counts['val']} for validation"
+
+
+def fingerprint(splits: Splits) -> dict[str, Any]:
+    """Return how many samples each split has, and a hash of the relative paths, labels and sizes of them all."""
+    digest = hashlib.sha256()
+    named = {"train": splits.train, "val": splits.val, "test": splits.test}
+    for split in ("train", "val"):
+        for sample in named[split]:
+            try:
+                size = os.stat(sample.path).st_size
+            except OSError:
+                size = -1
+            digest.update(f"{split}\0{sample.label}\0{size}\0".encode() + os.fsencode(sample.relative) + b"\0")
+    return {**{split: len(samples) for split, samples in named.items()}, "fingerprint": digest.hexdigest()}
+
+
+# ---- going on ----
+
+
+def _changed(recipe: Recipe, options: Options, run: Run) -> tuple[Recipe, list[str]]:
+    """Return the recipe to go on with and, where something that may change has changed, what to say about it."""
+    different = differences(options, recipe)
+    refused = [name for name in different if name not in _MAY_CHANGE]
+    if refused:
+        flags = ", ".join("--" + name.replace("_", "-") for name in refused)
+        was = ", ".join(f"{name.replace('_', ' ')} {_shown(recipe.config()[name])}" for name in refused)
+        raise UsageError(f"{printable(run.path)} was trained with {was}, and is resumed as it began: leave {flags} "
+                         "out, or start a new run.")
+    notes = []
+    for name in different:
+        notes.append(f"The {name} are {getattr(options, name)} from now on, not {getattr(recipe, name)} as the run "
+                     "began." if name == "epochs" else
+                     f"The patience is {options.patience} epochs from now on, not {recipe.patience} as the run began.")
+        if name == "epochs" and recipe.schedule != "constant":
+            notes.append("The learning rate now follows a schedule of that length, so that the result is not that of "
+                         "an uninterrupted run.")
+    return replace(recipe, **{name: getattr(options, name) for name in different}), notes
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return "on"
+    return "x".join(map(str, value)) if isinstance(value, list) else "off" if value is None else str(value)
+
+
+def _extended(progress: Progress, recipe: Recipe, run: Run) -> Progress:
+    """Return the progress of a run whose epochs or patience have been changed."""
+    done = len(progress.history)
+    if recipe.epochs < done or (recipe.epochs == done and progress.step):
+        raise UsageError(f"{printable(run.path)} has done {progress.epoch if progress.step else done} epochs already; "
+                         "--epochs must be more.")
+    waited = done - progress.best["epoch"] if progress.best else 0
+    impatient = recipe.patience is not None and waited >= recipe.patience
+    return replace(progress, finished=done >= recipe.epochs or impatient)
+
+
+def _check_data(data: str, splits: Splits, config: Mapping[str, Any], run: Run) -> None:
+    shown, now, then = printable(data), fingerprint(splits), config["samples"]
+    if splits.classes != config["classes"]:
+        new, gone = sorted(set(splits.classes) - set(config["classes"])), sorted(
+            set(config["classes"]) - set(splits.classes))
+        what = "; ".join(f"{word}: {', '.join(map(printable, names[:5]))}" for word, names in
+                         (("new", new), ("gone", gone)) if names)
+        raise DataError(f"{shown} has other classes than when {printable(run.path)} began ({what}); start a new run.")
+    if now["fingerprint"] != then["fingerprint"]:
+        what = (f"{_count_words(then)} then, {_count_words(now)} now" if _two(then) != _two(now)
+                else "as many, but with other names or sizes")
+        raise DataError(f"{shown} holds other images than when {printable(run.path)} began ({what}); put them back, or "
+                        "start a new run.")
+
+
+def _two(counts: Mapping[str, Any]) -> tuple[int, int]:
+    return counts["train"], counts["val"]
+
+
+def _restore(fit: Fit, run: Run, progress: Progress, arrays: dict[str, Any]) -> None:
+    """Put a fit where a saved state was."""
+    fit.trainer.optimiser.load_state(arrays)
+    fit.trainer.steps_done = (progress.epoch - 1) * fit.batches.steps + progress.step
+    if progress.best and _best_on_disk(run.path / checkpoint.MODEL, fit.observer) != progress.best["epoch"]:
+        progress.best = None  # the next epoch's takes its place, also where it was on its way there when killed
+    fit.progress = progress
+    fit.observer.resumed(progress.history, progress.step)
+
+
+def _best_on_disk(path: Path, observer: Observer) -> int | None:
+    """Return the epoch whose weights model.safetensors holds, None where it cannot be used."""
+    try:
+        return checkpoint.load_model(path).training.get("epoch")
+    except ModelError as error:
+        observer.note(f"{error} The best model from now on takes its place.")
+        return None

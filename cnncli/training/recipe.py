@@ -1,0 +1,267 @@
+"""What a training does, settled before it begins: the options that somebody gave, and for the rest defaults that suit
+the images and the network. A ``Recipe`` is plain JSON, stands in the run's config.json and in the model file, and
+makes the optimiser, schedule, loss and network; what was given always wins over what would be chosen.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ..architectures import architecture, automatic_architecture, from_toml
+from ..data import Augmentation, Preprocessing, Splits, choose_size
+from ..errors import UsageError, printable
+from ..loss import Loss, loss_by_name
+from ..network import Network
+from ..optim import RECIPES, Optimiser, optimiser_by_name
+from ..schedule import DEFAULT_SCHEDULE, Schedule
+
+EPOCHS = 15
+BATCH_SIZE, SMALLEST_BATCH = 128, 8
+STEPS_AN_EPOCH = 40  # at least, or the batch is made smaller
+# The peak of the learning rate for a batch of 128: (with batch norm, without).
+PEAK_LR = {"sgd": (0.1, 0.02), "adam": (2e-3, 1e-3), "adamw": (2e-3, 1e-3)}
+LABEL_SMOOTHING = 0.1  # with batch norm; nets without it learn slowly enough
+LARGEST_SIZE, LARGEST_SEED = 4096, 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Options:
+    """What somebody asked for; None is "choose for me". cnncli.train documents each."""
+
+    arch: str | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    lr: float | None = None
+    optimizer: str | None = None
+    schedule: str | None = None
+    warmup: float | None = None
+    weight_decay: float | None = None
+    loss: str | None = None
+    label_smoothing: float | None = None
+    class_weights: str | Sequence[float] | None = None
+    augment: bool | None = None
+    size: int | tuple[int, int] | None = None
+    grey: bool | None = None
+    seed: int | None = None
+    patience: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.arch == "auto":
+            object.__setattr__(self, "arch", None)
+        _check_whole("epochs", self.epochs, 1)
+        _check_whole("batch size", self.batch_size, 1)
+        _check_whole("patience", self.patience, 1)
+        _check_whole("seed", self.seed, 0, LARGEST_SEED)
+        for side in self.size if isinstance(self.size, tuple | list) else [self.size]:
+            _check_whole("size", side, 1, LARGEST_SIZE)
+        _check_number("learning rate", self.lr, 0, above=True)
+        _check_number("warm-up", self.warmup, 0)
+        if isinstance(self.class_weights, str) and self.class_weights != "balanced":
+            raise UsageError(f"the class weights are balanced, or a number for each class, not {self.class_weights!r}.")
+        # These refuse unknown names and numbers that make no sense.
+        optimiser_by_name(self.optimizer or "sgd", weight_decay=self.weight_decay)
+        loss_by_name(self.loss or "cross-entropy", label_smoothing=self.label_smoothing)
+        Schedule(self.schedule or DEFAULT_SCHEDULE, 1.0, 1)
+
+    def given(self) -> dict[str, Any]:
+        """Return the options that are not left to us."""
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A training, resolved. lr is the schedule's peak, warmup in epochs (None: the schedule's own), weight_decay
+    spares biases and norms, class_weights has a number a class, augment is an Augmentation's fields, size (h, w)."""
+
+    arch: str
+    epochs: int
+    batch_size: int
+    lr: float
+    optimizer: str
+    schedule: str
+    warmup: float | None
+    weight_decay: float
+    loss: str
+    label_smoothing: float | None
+    class_weights: tuple[float, ...] | None
+    augment: dict[str, Any] | None
+    size: tuple[int, int]
+    grey: bool
+    resize: str
+    seed: int
+    patience: int | None
+
+    def config(self) -> dict[str, Any]:
+        """Return it as JSON values: Recipe.from_config takes them back."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Recipe":
+        """Read what ``config`` returned. Raises UsageError where it is not that."""
+        if not isinstance(config, dict) or config.keys() != {f.name for f in fields(cls)}:
+            raise UsageError("the run's recipe is not one of this version of cnn; train anew.")
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+        return cls(**values)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What is done to every image, but for mean and deviation."""
+        return Preprocessing(self.size, self.grey, self.resize)
+
+    @property
+    def augmentation(self) -> Augmentation | None:
+        """How training images are varied."""
+        return Augmentation(**self.augment) if self.augment else None
+
+    def make_optimiser(self) -> Optimiser:
+        """Return a fresh optimiser."""
+        return optimiser_by_name(self.optimizer, lr=self.lr, weight_decay=self.weight_decay)
+
+    def make_loss(self) -> Loss:
+        """Return the loss that is made small."""
+        weights = list(self.class_weights) if self.class_weights else None
+        return loss_by_name(self.loss, label_smoothing=self.label_smoothing, class_weights=weights)
+
+    def make_schedule(self, steps: int) -> Schedule:
+        """Return the schedule for epochs of that many steps."""
+        warmup = 0 if self.warmup is None else round(self.warmup * steps)
+        return Schedule(self.schedule, self.lr, self.epochs * steps, warmup)
+
+
+def resolve(options: Options, splits: Splits) -> tuple[Recipe, Network, list[str]]:
+    """Choose whatever was not given; return the recipe, the network with its first weights, and what to tell the user.
+
+    Looks at the headers of some images. Raises UsageError, NetworkError or DataError where nothing fits.
+    """
+    preprocessing, why = choose_size(splits.train, options.size, options.grey)
+    notes = [f"Images: {reason}" for reason in why]
+    classes, seed = len(splits.classes), options.seed or 0
+    arch, network, why = _network(options.arch, preprocessing, classes, seed)
+    notes += why
+    with_norm = any(type(node.layer).__name__ == "BatchNorm2d" for node in network.nodes)
+    batch_size, why = _batch_size(options.batch_size, len(splits.train))
+    notes += why
+    augmentation = None if options.augment is False else Augmentation.default(preprocessing)
+    if augmentation and preprocessing.grey:
+        notes.append("Images are shifted but not flipped in training: grey ones are often digits or letters.")
+    optimizer = options.optimizer or "sgd"
+    weight_decay = RECIPES[optimizer].get("weight_decay", 0.0) if options.weight_decay is None else options.weight_decay
+    recipe = Recipe(
+        arch=arch,
+        epochs=options.epochs or EPOCHS,
+        batch_size=batch_size,
+        lr=_learning_rate(optimizer, batch_size, with_norm) if options.lr is None else float(options.lr),
+        optimizer=optimizer,
+        schedule=options.schedule or DEFAULT_SCHEDULE,
+        warmup=None if options.warmup is None else float(options.warmup),
+        weight_decay=float(weight_decay),
+        loss=options.loss or "cross-entropy",
+        label_smoothing=_label_smoothing(options, with_norm),
+        class_weights=_class_weights(options.class_weights, splits),
+        augment=asdict(augmentation) if augmentation else None,
+        size=preprocessing.size,
+        grey=preprocessing.grey,
+        resize=preprocessing.resize,
+        seed=seed,
+        patience=options.patience,
+    )
+    if recipe.warmup is not None and recipe.warmup > recipe.epochs:
+        raise UsageError(f"a warm-up of {recipe.warmup:g} epochs does not fit into {recipe.epochs}; shorten it.")
+    return recipe, network, notes
+
+
+def differences(options: Options, recipe: Recipe) -> list[str]:
+    """Return the names of options that were given and are not what the recipe says, for somebody who resumes."""
+    found = []
+    for name, value in options.given().items():
+        was = getattr(recipe, name)
+        if name == "size":
+            value = (value, value) if isinstance(value, int) else tuple(value)
+        elif name == "augment":
+            was = was is not None
+        elif name == "class_weights":
+            was, value = (None, None) if isinstance(value, str) == (was is not None) else (was, tuple(value))
+        elif name == "arch":
+            value = _arch_name(value)
+        if value != was:
+            found.append(name)
+    return found
+
+
+# ---- single choices ----
+
+
+def _arch_name(arch: str) -> str:
+    return Path(arch).name if arch.lower().endswith(".toml") else arch
+
+
+def _network(
+    arch: str | None, preprocessing: Preprocessing, classes: int, seed: int
+) -> tuple[str, Network, list[str]]:
+    notes = []
+    if arch is None:
+        arch, why = automatic_architecture(preprocessing.shape)
+        notes.append(f"Architecture: {why}.")
+    if arch.lower().endswith(".toml"):
+        return printable(_arch_name(arch)), from_toml(arch, preprocessing.shape, classes, seed), notes
+    return arch, architecture(arch, preprocessing.shape, classes, seed), notes
+
+
+def _batch_size(given: int | None, images: int) -> tuple[int, list[str]]:
+    """Return the batch size: the usual one, halved for small sets until an epoch has steps enough to learn from."""
+    if given is not None:
+        return given, []
+    size = BATCH_SIZE
+    while size > SMALLEST_BATCH and images < size * STEPS_AN_EPOCH:
+        size //= 2
+    return size, [f"Batches of {size}, because there are only {images:,} training images."] if size < BATCH_SIZE else []
+
+
+def _learning_rate(optimizer: str, batch_size: int, with_norm: bool) -> float:
+    """Return the peak learning rate; SGD's grows with the batch (Goyal et al. 2017)."""
+    peak = PEAK_LR[optimizer][0 if with_norm else 1]
+    return peak * batch_size / BATCH_SIZE if optimizer == "sgd" else peak
+
+
+def _label_smoothing(options: Options, with_norm: bool) -> float | None:
+    if options.loss not in (None, "cross-entropy"):
+        return None
+    if options.label_smoothing is not None:
+        return float(options.label_smoothing)
+    return LABEL_SMOOTHING if with_norm else 0.0
+
+
+def _class_weights(given: str | Sequence[float] | None, splits: Splits) -> tuple[float, ...] | None:
+    """Return a weight for each class; "balanced" makes every class count the same, however many images it has."""
+    if given is None:
+        return None
+    if not isinstance(given, str):
+        if len(given) != len(splits.classes):
+            raise UsageError(f"there are {len(given)} class weights for {len(splits.classes)} classes.")
+        return tuple(float(weight) for weight in given)
+    counts = [0] * len(splits.classes)
+    for sample in splits.train:
+        counts[sample.label] += 1
+    return tuple(len(splits.train) / (len(counts) * count) for count in counts)
+
+
+# ---- checks ----
+
+
+def _check_whole(what: str, value: Any, least: int, most: int | None = None) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
+        limits = f"of at least {least}" if most is None else f"from {least} to {most}"
+        raise UsageError(f"the {what} must be a whole number {limits}, not {value!r}.")
+
+
+def _check_number(what: str, value: Any, least: float, above: bool = False) -> None:
+    if value is None:
+        return
+    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not good or value < least or (above and value == least):
+        raise UsageError(f"the {what} must be a finite number {'above' if above else 'of at least'} {least:g}, "
+                         f"not {value!r}.")
