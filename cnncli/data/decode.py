@@ -19,7 +19,7 @@ from ..errors import ImageError
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
 MOST_PIXELS = 100_000_000
 MOST_SCANS = 500  # of a JPEG: each costs a pass over the image, and 40 kB of file can hold more than a thousand
-_ORIENTATION, _BITS_PER_SAMPLE = 0x0112, 258
+_WIDTH, _HEIGHT, _BITS_PER_SAMPLE, _ORIENTATION = 256, 257, 258, 274  # TIFF's and EXIF's tags
 _WIDE = ("I", "F")  # and I;16, I;16B …
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -67,7 +67,9 @@ def read_header(path: str | os.PathLike[str]) -> tuple[int, int, bool]:
     try:
         with _quiet(), _open(path) as file, Image.open(file, formats=FORMATS) as image:
             _refuse_size(path, image.size)
-            w, h = image.size
+            # Pillow may already have turned a TIFF's size, but not its tags.
+            tags = getattr(image, "tag_v2", {})
+            w, h = (int(tags.get(tag, side)) for tag, side in zip((_WIDTH, _HEIGHT), image.size, strict=True))
             if image.getexif().get(_ORIENTATION) in (5, 6, 7, 8):
                 w, h = h, w
             return h, w, _is_grey(image)
@@ -163,7 +165,7 @@ def _plain(path: str, image: Image.Image, grey: bool) -> Image.Image:
         image = Image.fromarray(_narrow(path, image))
     elif image.has_transparency_data:
         image = _on_white(image)
-    if image.mode in ("P", "CMYK", "YCbCr", "LAB", "HSV") or (image.mode not in ("1", "L", "RGB")):
+    if image.mode not in ("1", "L", "RGB"):  # P, CMYK, YCbCr, LAB …: not all of them turn grey directly
         image = image.convert("RGB")
     return image.convert("L" if grey else "RGB")
 
@@ -193,7 +195,7 @@ def _sixteen_bit_top(image: Image.Image) -> float:
 def _scale(values: Array, low: float, high: float) -> Array:
     if high <= low:
         return np.zeros(values.shape, np.uint8)
-    return np.clip(np.rint((values - low) * (255 / (high - low))), 0, 255).astype(np.uint8)
+    return np.clip(np.floor((values - low) * 255 / (high - low) + 0.5), 0, 255).astype(np.uint8)
 
 
 def _on_white(image: Image.Image) -> Image.Image:

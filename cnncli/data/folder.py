@@ -47,6 +47,7 @@ class _Found:
     empty: list[str] = field(default_factory=list)
     loose: list[str] = field(default_factory=list)  # images in no class folder
     other: Counter[str] = field(default_factory=Counter)  # suffix -> files that are no images
+    special: list[str] = field(default_factory=list)  # FIFOs, sockets and broken links that are called like images
 
 
 def scan(root: str | os.PathLike[str], fractions: Sequence[float] = (0.8, 0.1, 0.1), seed: int = 0) -> Splits:
@@ -64,9 +65,9 @@ def scan(root: str | os.PathLike[str], fractions: Sequence[float] = (0.8, 0.1, 0
     _check_fractions(fractions)
     folders = _folders(root)
     found = {split: _find(path) for split, path in folders.items()}
-    for split in found.values():
-        if not split.classes:
-            _refuse_no_images(root, split)
+    for split, path in folders.items():
+        if not found[split].classes:
+            _refuse_no_images(path, found[split])
     classes = sorted(found["train"].classes)
     if len(classes) == 1:
         raise DataError(f"{printable(folders['train'])} holds images of one class only, {printable(classes[0])}; "
@@ -78,9 +79,7 @@ def scan(root: str | os.PathLike[str], fractions: Sequence[float] = (0.8, 0.1, 0
     shares = [0.0 if name in found else share for name, share in (("val", fractions[1]), ("test", fractions[2]))]
     _draw(root, found["train"], splits, shares, seed)
     if folders["train"] != root:
-        splits.notes += [f"there is no {name}/: {len(target)} images of train/ are held out as {name}."
-                         for name, target, share in (("val", splits.val, shares[0]), ("test", splits.test, shares[1]))
-                         if share]
+        splits.notes += _layout_notes(root, folders, splits, shares)
     counts = Counter(sample.label for sample in splits.train)
     small = [name for label, name in enumerate(classes) if counts[label] < 3]
     if small:
@@ -99,7 +98,7 @@ def scan_labelled(root: str | os.PathLike[str], classes: Sequence[str]) -> tuple
     split = next((s for s in ("test", "val", "train") if s in folders), "train")
     found = _find(folders[split])
     if not found.classes:
-        _refuse_no_images(root, found)
+        _refuse_no_images(folders[split], found)
     _check_classes(folders[split], found.classes, classes, "the model does not know it")
     notes = _notes(folders[split], found)
     if len(folders) > 1:
@@ -113,7 +112,7 @@ def scan_flat(root: str | os.PathLike[str]) -> list[str]:
     """Return the paths of all images under a folder, however deep, in sorted order. Raises DataError for none."""
     root = os.fspath(root)
     _check_folder(root)
-    paths = sorted(path for path, _ in _walk(root, "", Counter()))
+    paths = sorted(path for path, _ in _walk(root, "", _Found()))
     if not paths:
         raise DataError(f"{printable(root)} holds no images ({_known_formats()}).")
     return paths
@@ -197,7 +196,7 @@ def _find(folder: str) -> _Found:
     found = _Found()
     for entry in _entries(folder):
         if _is_folder(entry):
-            images = sorted(_walk(entry.path, entry.name, found.other), key=lambda item: item[1])
+            images = sorted(_walk(entry.path, entry.name, found), key=lambda item: item[1])
             if images:
                 found.classes[entry.name] = images
             else:
@@ -207,9 +206,9 @@ def _find(folder: str) -> _Found:
     return found
 
 
-def _walk(folder: str, relative: str, other: Counter[str]) -> Iterator[tuple[str, str]]:
+def _walk(folder: str, relative: str, found: _Found) -> Iterator[tuple[str, str]]:
     """Yield (path, relative path) of every image under a folder; each real folder is entered once, so that links
-    which lead back up end. Counts in `other` the files that are no images by their names."""
+    which lead back up end. What is no image or no regular file is counted in `found`."""
     seen: set[tuple[int, int]] = set()
     stack = [(folder, relative)]
     while stack:
@@ -227,9 +226,11 @@ def _walk(folder: str, relative: str, other: Counter[str]) -> Iterator[tuple[str
             if _is_folder(entry):
                 below.append((entry.path, name))
             elif not _is_image(entry.name):
-                other[os.path.splitext(entry.name)[1].lower()] += 1
+                found.other[os.path.splitext(entry.name)[1].lower()] += 1
             elif _is_file(entry):
                 yield entry.path, name
+            else:
+                found.special.append(name)
         stack += reversed(below)
 
 
@@ -306,17 +307,38 @@ def _refuse_no_images(root: str, found: _Found) -> None:
 
 
 def _notes(folder: str, found: _Found) -> list[str]:
+    """Return sentences about what a split's folder holds beside images in class folders."""
     notes, shown = [], printable(folder)
     if found.empty:
-        notes.append(f"{shown}: no images in {_list(found.empty)}, which is no class therefore.")
+        notes.append(f"{shown}: no images in {_list(found.empty)}; left out of the classes.")
     if found.loose:
-        notes.append(f"{shown}: {len(found.loose)} images lie in no class folder and are left out "
+        lie, are = ("image lies", "is") if len(found.loose) == 1 else ("images lie", "are")
+        notes.append(f"{shown}: {len(found.loose)} {lie} in no class folder and {are} left out "
                      f"({_list(found.loose)}).")
     if found.other:
-        kinds = _list([s or "no suffix" for s in sorted(found.other)])
-        notes.append(f"{shown}: {sum(found.other.values())} files are no images by their names and are left out "
-                     f"({kinds}).")
+        n, kinds = found.other.total(), _list([s or "no suffix" for s in sorted(found.other)])
+        files, are = ("file", "is") if n == 1 else ("files", "are")
+        notes.append(f"{shown}: {n} {files} {are} left out, not called like an image ({kinds}).")
+    if found.special:
+        notes.append(f"{shown}: {_list(found.special)} {_is_or_are(found.special)} left out, not a regular file.")
     return notes
+
+
+def _layout_notes(root: str, folders: dict[str, str], splits: Splits, shares: Sequence[float]) -> list[str]:
+    """Return sentences about a layout with train/: what lies beside it, and which splits were drawn from it."""
+    notes = []
+    beside = [e.name for e in _entries(root)
+              if e.path not in folders.values() and (_is_folder(e) or _is_image(e.name))]
+    if beside:
+        notes.append(f"{printable(root)}: {_list(beside)} {_is_or_are(beside)} left out, because train/ is there.")
+    for name, samples, share in (("val", splits.val, shares[0]), ("test", splits.test, shares[1])):
+        if share:
+            notes.append(f"there is no {name}/: {len(samples)} images of train/ are held out as {name}.")
+    return notes
+
+
+def _is_or_are(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
 
 
 def _list(names: Sequence[str], most: int = 5) -> str:

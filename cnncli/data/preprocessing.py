@@ -8,6 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from reprlib import repr as short
 from typing import Any
 
 import numpy as np
@@ -75,7 +76,7 @@ class Preprocessing:
         }
         for key, good in checks.items():
             if not good:
-                raise ModelError(f"the model's preprocessing has {key} = {config[key]!r}, which makes no sense; "
+                raise ModelError(f"the model's preprocessing has {key} = {short(config[key])}, which makes no sense; "
                                  "train it again.")
         return cls((size[0], size[1]), grey, resize, tuple(map(float, mean)), tuple(map(float, std)))
 
@@ -155,7 +156,7 @@ def choose_size(samples: Sequence[Sample], size: int | tuple[int, int] | None = 
     one_size, longest = len(sizes) == 1, max(common)
     if size is not None:
         chosen = (size, size) if isinstance(size, int) else size
-        resize = "squash" if longest <= 96 and one_size else "crop"
+        resize = "squash" if longest <= 40 or (longest <= 96 and one_size) else "crop"
     elif longest <= 40:
         chosen, resize = common, "squash"
         notes.append(f"{_times(common)} pixels, {'the images' if one_size else 'most images'}' own size.")

@@ -1,0 +1,120 @@
+"""cnncli/data/images.py: both caches give the same, bad images are skipped with their reasons, nothing hangs."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnncli.data import Images, Preprocessing, Sample, images, load_images
+from cnncli.errors import DataError, ImageError, UsageError
+
+PREPROCESSING = Preprocessing((6, 5))
+
+
+@pytest.fixture
+def samples(tmp_path: Path, rng: np.random.Generator) -> list[Sample]:
+    """100 images, of which 3 (text), 50 (empty) and 99 (missing) cannot be used."""
+    samples = []
+    for i in range(100):
+        path = tmp_path / f"{i:02}.png"
+        if i == 3:
+            path.write_text("text")
+        elif i == 50:
+            path.touch()
+        elif i != 99:
+            Image.fromarray(rng.integers(0, 256, (6, 5, 3), np.uint8)).save(path)
+        samples.append(Sample(str(path), path.name, i % 7))
+    return samples
+
+
+GOOD = [i for i in range(99) if i not in (3, 50)]
+
+
+def check(loaded: Images, samples: list[Sample]) -> None:
+    assert len(loaded) == len(GOOD)
+    assert [s.relative for s in loaded.samples] == [samples[i].relative for i in GOOD]
+    assert loaded.labels.dtype == np.int64
+    assert loaded.labels.tolist() == [i % 7 for i in GOOD]
+    assert loaded.shape == (6, 5, 3)
+    expected = np.stack([PREPROCESSING.prepare(samples[i].path) for i in GOOD])
+    assert np.array_equal(loaded.pixels(range(len(loaded))), expected)
+    assert np.array_equal(loaded.pixels([70, 2, 2]), expected[[70, 2, 2]])
+    assert np.array_equal(loaded.histogram[1], np.bincount(expected[..., 1].ravel(), minlength=256))
+    assert [path for path, _ in loaded.skipped] == [samples[i].path for i in (3, 50, 99)]
+    assert [reason for _, reason in loaded.skipped] == [
+        "its content is not PNG, JPEG, BMP, GIF, TIFF or WebP", "it is empty", "it is not there"]
+
+
+@pytest.mark.parametrize("cache", ["ram", "none"])
+@pytest.mark.parametrize("threads", [1, 4])
+def test_good_images_are_loaded_and_bad_ones_skipped(cache: str, threads: int, samples: list[Sample]) -> None:
+    told: list[tuple[int, int]] = []
+    callers = set()
+
+    def progress(done: int, total: int) -> None:
+        told.append((done, total))
+        callers.add(threading.current_thread())
+
+    check(load_images(samples, PREPROCESSING, threads, cache, progress=progress), samples)
+    assert told == sorted(told)
+    assert told[-1] == (100, 100)
+    assert callers == {threading.main_thread()}
+
+
+def test_without_a_cache_in_several_pieces(samples: list[Sample], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "_PIECE", 1)
+    check(load_images(samples, PREPROCESSING, 2, "none"), samples)
+    check(load_images(samples, PREPROCESSING, 2, "ram"), samples)
+
+
+@pytest.mark.parametrize("cache", ["ram", "none"])
+def test_strict_raises_the_first(cache: str, samples: list[Sample]) -> None:
+    with pytest.raises(ImageError, match=r"03\.png cannot be used"):
+        load_images(samples, PREPROCESSING, 3, cache, strict=True)
+    assert len(load_images(samples[4:50], PREPROCESSING, 3, cache, strict=True)) == 46
+
+
+def test_nothing_to_load() -> None:
+    loaded = load_images([], PREPROCESSING)
+    assert len(loaded) == 0
+    assert loaded.pixels([]).shape == (0, 6, 5, 3)
+
+
+def test_an_image_that_vanishes(samples: list[Sample]) -> None:
+    loaded = load_images(samples[4:8], PREPROCESSING, cache="none")
+    Path(samples[5].path).unlink()
+    with pytest.raises(ImageError, match=r"05\.png cannot be used: it is not there"):
+        loaded.pixels([0, 1])
+    batch, kept = loaded.batch([0, 1, 2], PREPROCESSING, np.zeros((3, 3), np.int64))
+    assert kept.tolist() == [0, 2]
+    assert np.array_equal(batch, PREPROCESSING.normalise(loaded.pixels([0, 2])))
+    assert loaded.skipped == [(samples[5].path, "it is not there")]
+    with pytest.raises(DataError, match="none of 1 images can be read any more"):
+        loaded.batch([1], PREPROCESSING)
+    in_memory = load_images(samples[6:8], PREPROCESSING)
+    Path(samples[6].path).unlink()
+    assert in_memory.pixels([0]).shape == (1, 6, 5, 3)
+
+
+def test_stopping_leaves_no_thread(samples: list[Sample], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "_PIECE", 2)
+
+    def progress(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load_images(samples, PREPROCESSING, 3, progress=progress)
+    assert not [t for t in threading.enumerate() if t.name.startswith("cnn-")]
+
+
+def test_memory_that_is_not_there_is_refused_with_the_remedy(samples: list[Sample],
+                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (images.free_memory() or 1) > 0
+    monkeypatch.setattr(images, "free_memory", lambda: 5000)
+    with pytest.raises(DataError, match="use --cache none or a smaller --size"):
+        load_images(samples, PREPROCESSING)
+    assert len(load_images(samples, PREPROCESSING, cache="none")) == len(GOOD)
+    with pytest.raises(UsageError, match="ram or none"):
+        load_images(samples, PREPROCESSING, cache="disk")

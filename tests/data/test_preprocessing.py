@@ -1,0 +1,197 @@
+"""cnncli/data/preprocessing.py: the resize policies, mean and deviation, the automatic choice, the stored form."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnncli.data import Preprocessing, Sample, choose_size
+from cnncli.errors import DataError, ImageError, ModelError
+
+
+def save(path: Path, w: int, h: int, mode: str = "RGB", value: Any = 0) -> Sample:
+    Image.new(mode, (w, h), value).save(path)
+    return Sample(str(path), path.name, 0)
+
+
+# ---- prepare ----
+
+
+def test_an_image_of_the_right_size_is_left_alone(tmp_path: Path, rng: np.random.Generator) -> None:
+    pixels = rng.integers(0, 256, (20, 30, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    for resize in ("squash", "crop"):
+        assert np.array_equal(Preprocessing((20, 30), False, resize).prepare(tmp_path / "a.png"), pixels)
+
+
+def test_squash_uses_the_whole_image(tmp_path: Path) -> None:
+    pixels = np.zeros((40, 80), np.uint8)
+    pixels[:, 40:] = 200
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    out = Preprocessing((10, 10), True).prepare(tmp_path / "a.png")
+    assert out.shape == (10, 10, 1)
+    assert (out[:, :4] < 5).all()
+    assert (out[:, 6:] > 195).all()
+
+
+@pytest.mark.parametrize("upright", [False, True])
+def test_crop_keeps_proportions_and_takes_the_centre(upright: bool, tmp_path: Path) -> None:
+    """In a 160 x 80 image the square of 0.875 * 80 = 70 pixels in the middle is what is seen."""
+    pixels = np.full((80, 160), 255, np.uint8)
+    pixels[5:75, 45:115] = 0
+    Image.fromarray(np.ascontiguousarray(pixels.T if upright else pixels)).save(tmp_path / "a.png")
+    out = Preprocessing((35, 35), True, "crop").prepare(tmp_path / "a.png")
+    assert out.shape == (35, 35, 1)
+    assert out[2:-2, 2:-2].max() <= 8  # nothing of the white around, but for the antialiasing's reach
+    pixels[5:75, 45:115] = 0
+    pixels[10:70, 50:110] = 255
+    Image.fromarray(pixels).save(tmp_path / "b.png")
+    assert Preprocessing((35, 35), True, "crop").prepare(tmp_path / "b.png")[1].max() < 64
+
+
+def test_crop_of_other_proportions(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", 31, 200, "L", 7)
+    for size in ((16, 32), (32, 16), (64, 64), (1, 1)):
+        out = Preprocessing(size, False, "crop").prepare(tmp_path / "a.png")
+        assert out.shape == (*size, 3)
+        assert (out == 7).all()
+
+
+def test_shrinking_is_antialiased(tmp_path: Path) -> None:
+    checks = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    Image.fromarray(checks).save(tmp_path / "a.png")
+    out = Preprocessing((16, 16), True).prepare(tmp_path / "a.png")
+    assert abs(out.astype(int) - 127).max() <= 3
+
+
+def test_arrays_go_the_same_way_as_files(tmp_path: Path, rng: np.random.Generator) -> None:
+    pixels = rng.integers(0, 256, (50, 40, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    for preprocessing in (Preprocessing((16, 16)), Preprocessing((16, 16), True, "crop")):
+        assert np.array_equal(preprocessing.prepare_array(pixels), preprocessing.prepare(tmp_path / "a.png"))
+    assert Preprocessing((8, 8)).prepare_array(pixels[..., :1]).shape == (8, 8, 3)
+    assert Preprocessing((8, 8), True).prepare_array(pixels[..., 0]).shape == (8, 8, 1)
+
+
+def test_large_jpegs_come_out_as_if_decoded_whole(tmp_path: Path) -> None:
+    """The reduced decoding of a photograph may differ from the full one by a few grey levels, not more."""
+    y, x = np.mgrid[:700, :900]
+    photo = np.stack([127 + 120 * np.sin(x / 60), 127 + 120 * np.sin(y / 45), (x + y) / 7], axis=-1).astype(np.uint8)
+    Image.fromarray(photo).save(tmp_path / "a.jpg", quality=95)
+    Image.fromarray(photo).save(tmp_path / "a.png")
+    for resize in ("squash", "crop"):
+        preprocessing = Preprocessing((64, 64), False, resize)
+        difference = preprocessing.prepare(tmp_path / "a.jpg").astype(int) - preprocessing.prepare(tmp_path / "a.png")
+        assert abs(difference).max() <= 8
+
+
+# ---- mean, deviation, normalise ----
+
+
+def test_normalise(rng: np.random.Generator) -> None:
+    images = rng.integers(0, 256, (5, 4, 6, 3), np.uint8)
+    preprocessing = Preprocessing((4, 6), mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
+    out = preprocessing.normalise(images)
+    assert out.dtype == np.float32
+    np.testing.assert_allclose(out, (images / 255 - [0.1, 0.2, 0.3]) / [0.5, 0.6, 0.7], rtol=1e-6, atol=1e-6)
+    assert preprocessing.normalise(images[:0]).shape == (0, 4, 6, 3)
+    np.testing.assert_allclose(Preprocessing((4, 6)).normalise(images), images / 255, rtol=1e-6)
+
+
+def test_fitted(rng: np.random.Generator) -> None:
+    images = rng.integers(0, 200, (50, 4, 6, 3), np.uint8)
+    images[..., 2] = 9
+    histogram = np.stack([np.bincount(images[..., c].ravel(), minlength=256) for c in range(3)])
+    fitted = Preprocessing((4, 6)).fitted(histogram)
+    scaled = images.reshape(-1, 3) / 255
+    np.testing.assert_allclose(fitted.mean, scaled.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(fitted.std, [*scaled.std(axis=0)[:2], 1], atol=1e-6)
+    np.testing.assert_allclose(fitted.normalise(images).mean(axis=(0, 1, 2)), 0, atol=1e-5)
+    assert Preprocessing((4, 6), True).fitted(np.zeros((1, 256), np.int64)).std == (1.0,)
+
+
+# ---- the stored form ----
+
+
+def test_config_round_trip() -> None:
+    for preprocessing in (Preprocessing((28, 28), True, mean=(0.286041,), std=(0.353024,)),
+                          Preprocessing((64, 48), False, "crop", (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))):
+        again = Preprocessing.from_config(json.loads(json.dumps(preprocessing.config())))
+        assert again == preprocessing
+        assert again.shape == preprocessing.shape
+
+
+@pytest.mark.parametrize(("key", "value"), [
+    ("size", [28]), ("size", [0, 28]), ("size", [28.0, 28]), ("size", [True, 28]), ("size", [10**9, 28]),
+    ("size", None), ("size", "x" * 10**6),
+    ("grey", 1), ("grey", "yes"), ("resize", "stretch"), ("resize", []), ("mean", [0.5, 0.5]), ("mean", ["a"] * 3),
+    ("mean", [float("nan")] * 3), ("mean", [2.0] * 3), ("mean", {}), ("std", [0.0] * 3), ("std", [-1.0] * 3),
+    ("std", [float("inf")] * 3), ("std", [True] * 3),
+])
+def test_a_config_that_makes_no_sense(key: str, value: Any) -> None:
+    config = {**Preprocessing((28, 28)).config(), key: value}
+    with pytest.raises(ModelError, match=f"preprocessing has {key} = ") as caught:
+        Preprocessing.from_config(config)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("config", [None, [], {}, {"size": [1, 1]}, {**Preprocessing((2, 2)).config(), "pickle": 1}])
+def test_a_config_with_other_entries(config: Any) -> None:
+    with pytest.raises(ModelError, match="entries"):
+        Preprocessing.from_config(config)
+
+
+# ---- the automatic choice ----
+
+
+def chosen(samples: list[Sample], **options: Any) -> tuple[tuple[int, int], bool, str]:
+    preprocessing, notes = choose_size(samples, **options)
+    assert all(note.endswith(".") for note in notes)
+    return preprocessing.size, preprocessing.grey, preprocessing.resize
+
+
+def test_small_images_keep_their_size(tmp_path: Path) -> None:
+    samples = [save(tmp_path / f"{i}.png", 28, 28, "L") for i in range(5)]
+    assert chosen(samples) == ((28, 28), True, "squash")
+    preprocessing, notes = choose_size(samples)
+    assert preprocessing.describe() == "grey images, scaled to 28 x 28 pixels."
+    assert notes == ["grey, because the images are.", "28 x 28 pixels, the images' own size."]
+    samples += [save(tmp_path / "c.png", 32, 20), save(tmp_path / "d.png", 20, 32)]
+    assert chosen(samples) == ((28, 28), False, "squash")
+    assert chosen([save(tmp_path / "e.png", 40, 24, "1")]) == ((24, 40), True, "squash")
+
+
+def test_middling_images_become_64(tmp_path: Path) -> None:
+    assert chosen([save(tmp_path / "a.png", 96, 96)]) == ((64, 64), False, "squash")
+    assert chosen([save(tmp_path / "b.png", 80, 60)]) == ((64, 64), False, "crop")
+
+
+def test_photographs_become_128_cropped(tmp_path: Path) -> None:
+    samples = [save(tmp_path / f"{i}.jpg", 640 + i, 480) for i in range(5)]
+    assert chosen(samples) == ((128, 128), False, "crop")
+    assert "480 pixels on the shorter side" in choose_size(samples)[1][1]
+
+
+def test_what_is_asked_for_wins(tmp_path: Path) -> None:
+    small, large = [save(tmp_path / "a.png", 28, 28, "L")], [save(tmp_path / "b.png", 640, 480)]
+    assert chosen(small, size=32, grey=False) == ((32, 32), False, "squash")
+    assert chosen(large, size=(96, 64), grey=True) == ((96, 64), True, "crop")
+    assert choose_size(small, size=32, grey=False)[1] == []
+
+
+def test_only_some_headers_are_read_and_bad_ones_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"x")
+    bad = Sample(str(tmp_path / "bad.png"), "bad.png", 0)
+    good = save(tmp_path / "a.png", 28, 28, "L")
+    assert chosen([bad, good, bad]) == ((28, 28), True, "squash")
+    with pytest.raises(DataError, match=r"none of the training images can be read; .*bad\.png cannot be used"):
+        choose_size([bad, bad])
+    with pytest.raises(DataError, match="none"):
+        choose_size([])
+    gone = Sample(str(tmp_path / "gone.png"), "gone.png", 0)
+    assert chosen(([good] + [gone] * 9) * 100, most=10) == ((28, 28), True, "squash")
+    with pytest.raises(ImageError):
+        Preprocessing((8, 8)).prepare(bad.path)
