@@ -91,6 +91,32 @@ int64_t cnn_gradient_norm_partials(int64_t tensors, const cnn_tensor *tensor);
  * is not. */
 cnn_status cnn_gradient_norm(int64_t tensors, const cnn_tensor *tensor, double *partials, double *norm);
 
+/* ---- conv.c: convolutions, and dense layers as their 1 x 1 case ------------------------------------ */
+
+typedef struct {
+    int64_t n, h, w, c;                                  /* x: (n, h, w, c) */
+    int64_t k, kh, kw;                                   /* weight: (k, c / groups, kh, kw) */
+    int64_t stride_h, stride_w;
+    int64_t pad_top, pad_bottom, pad_left, pad_right;    /* zeros around x */
+    int64_t dilation_h, dilation_w;                      /* from one tap to the next */
+    int64_t groups;                                      /* divides c and k */
+    int64_t oh, ow;                                      /* y: (n, oh, ow, k); oh and ow follow from the above */
+} cnn_conv2d;
+
+typedef enum { CNN_FORWARD = 0, CNN_BACKWARD_DATA = 1, CNN_BACKWARD_WEIGHTS = 2 } cnn_pass;
+
+/* How many bytes of workspace a pass needs, on any instruction set; -1 where the convolution is CNN_INVALID. The
+ * passes may share one workspace, 64-byte aligned, whose contents need not be kept. */
+int64_t cnn_conv2d_workspace(const cnn_conv2d *p, int pass);
+/* y = x * weight (cross-correlation) + bias; bias (k) may be NULL. One image's y is the same bits in any batch. */
+cnn_status cnn_conv2d_forward(const cnn_conv2d *p, const float *x, const float *weight, const float *bias, float *y,
+                              void *workspace);
+cnn_status cnn_conv2d_backward_data(const cnn_conv2d *p, const float *dy, const float *weight, float *dx,
+                                    void *workspace);
+/* dbias (k) may be NULL. */
+cnn_status cnn_conv2d_backward_weights(const cnn_conv2d *p, const float *x, const float *dy, float *dweight,
+                                       float *dbias, void *workspace);
+
 /* ---- pointwise.c: activations -------------------------------------------------------------------- */
 
 typedef enum {

@@ -6,6 +6,15 @@ one likes. Layers are made of these calls; nothing else in the package touches `
     call()
 """
 
+from .conv import (
+    BACKWARD_DATA,
+    BACKWARD_WEIGHTS,
+    FORWARD,
+    Convolution,
+    conv2d_backward_data,
+    conv2d_backward_weights,
+    conv2d_forward,
+)
 from .door import (
     Array,
     Call,
@@ -31,6 +40,7 @@ from .elementwise import (
     softmax_forward,
 )
 from .image import image_batch
+from .linear import linear_backward_data, linear_backward_weights, linear_forward, linear_workspace
 from .loss import cross_entropy, squared_error
 from .norm import (
     batch_norm_backward,
@@ -53,8 +63,12 @@ from .pool import (
 
 __all__ = [
     "ACTIVATIONS",
+    "BACKWARD_DATA",
+    "BACKWARD_WEIGHTS",
+    "FORWARD",
     "Array",
     "Call",
+    "Convolution",
     "Hyper",
     "Tensor",
     "Windows",
@@ -73,6 +87,9 @@ __all__ = [
     "batch_norm_train",
     "batch_norm_workspace",
     "configure",
+    "conv2d_backward_data",
+    "conv2d_backward_weights",
+    "conv2d_forward",
     "copy",
     "copy_channels",
     "cross_entropy",
@@ -82,6 +99,10 @@ __all__ = [
     "gradient_norm",
     "image_batch",
     "isas",
+    "linear_backward_data",
+    "linear_backward_weights",
+    "linear_forward",
+    "linear_workspace",
     "lp_pool_backward",
     "lp_pool_forward",
     "max_pool_backward",

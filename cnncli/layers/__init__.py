@@ -4,8 +4,10 @@ files and TOML architectures use to the classes."""
 from .activation import LeakyReLU, ReLU, ReLU6, Sigmoid, SiLU, Tanh
 from .base import Buffers, Layer, Shape
 from .combine import Add, Concat
+from .conv import Conv2d
 from .dropout import Dropout
 from .flatten import Flatten
+from .linear import Linear
 from .norm import BatchNorm2d
 from .pool import AvgPool2d, GlobalAvgPool2d, LPPool2d, MaxPool2d
 from .softmax import Softmax
@@ -23,6 +25,8 @@ LAYERS: dict[str, type[Layer]] = {
         LPPool2d,
         LeakyReLU,
         MaxPool2d,
+        Conv2d,
+        Linear,
         ReLU,
         ReLU6,
         SiLU,
@@ -39,12 +43,14 @@ __all__ = [
     "BatchNorm2d",
     "Buffers",
     "Concat",
+    "Conv2d",
     "Dropout",
     "Flatten",
     "GlobalAvgPool2d",
     "LPPool2d",
     "Layer",
     "LeakyReLU",
+    "Linear",
     "MaxPool2d",
     "ReLU",
     "ReLU6",

@@ -157,6 +157,13 @@ def pair(name: str, value: Any, least: int = 1) -> tuple[int, int]:
     return both[0], both[1]
 
 
+def whole(name: str, value: Any, least: int = 1) -> int:
+    """Return a size that must be one whole number. Raises NetworkError where it is not."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise NetworkError(f"{name} must be a whole number of at least {least}, not {value!r}.")
+    return value
+
+
 def count(shape: Shape) -> int:
     """Return how many numbers an array of this shape holds."""
     return math.prod(shape)

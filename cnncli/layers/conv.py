@@ -1,0 +1,140 @@
+"""The convolution layer. The kernels are csrc/conv.c, with conv_dense.c and depthwise.c behind it."""
+
+from typing import Any
+
+import numpy as np
+
+from .. import kernels
+from ..errors import NetworkError
+from ..kernels import Call
+from .base import Buffers, Layer, Shape, image_shape, pair, whole
+from .init import INITIALISERS, checked
+
+_PADDINGS = ("valid", "same", "same_tf")
+
+
+class Conv2d(Layer):
+    """Cross-correlation of (n, h, w, in_channels) with weight (out_channels, in_channels / groups, kh, kw), plus bias.
+
+    in_channels None is taken from the input. kernel_size, stride and dilation are one number or (rows, columns);
+    groups up to in_channels (depthwise) divide input and output channels. padding is one number, (rows, columns),
+    [top, bottom, left, right], or "valid" (none), "same" (the output as large as the input; stride 1, as in
+    PyTorch) or "same_tf" (TensorFlow's: ceil(size / stride) results, an odd zero goes to the bottom and right).
+    init is "he" (by fan-out, of one group), "xavier" or "pytorch" (layers/init.py).
+    """
+
+    reads_input = True
+
+    def __init__(self, in_channels: int | None = None, out_channels: int = 0, kernel_size: Any = 3, stride: Any = 1,
+                 padding: Any = 0, dilation: Any = 1, groups: int = 1, bias: bool = True, init: str = "he") -> None:
+        super().__init__()
+        self.in_channels = None if in_channels is None else whole("in_channels", in_channels)
+        self.out_channels = whole("out_channels", out_channels)
+        self.kernel_size = pair("kernel_size", kernel_size)
+        self.stride = pair("stride", stride)
+        self.dilation = pair("dilation", dilation)
+        self.groups = whole("groups", groups)
+        self.padding = _padding(padding)
+        self.bias = bool(bias)
+        self.init = checked(init)
+        if self.padding == "same" and self.stride != (1, 1):
+            raise NetworkError(f"Conv2d's padding \"same\" needs stride 1, not {self.stride[0]} x {self.stride[1]}; "
+                               "use \"same_tf\" or give numbers.")
+        if self.out_channels % self.groups:
+            raise NetworkError(f"Conv2d's {self.groups} groups do not divide its {self.out_channels} output channels.")
+        if self.in_channels is not None:
+            self._divide(self.in_channels)
+
+    def config(self) -> dict[str, Any]:
+        padding = self.padding if isinstance(self.padding, str) else list(self.padding)
+        return {"in_channels": self.in_channels, "out_channels": self.out_channels,
+                "kernel_size": list(self.kernel_size), "stride": list(self.stride), "padding": padding,
+                "dilation": list(self.dilation), "groups": self.groups, "bias": self.bias, "init": self.init}
+
+    def bind(self, *shapes: Shape) -> None:
+        convolution = self._convolution(1, shapes[0])
+        self.in_channels = convolution.x_shape[3]
+        self.add_parameter("weight", convolution.weight_shape)
+        if self.bias:
+            self.add_parameter("bias", (self.out_channels,))
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return self._convolution(1, shapes[0]).y_shape[1:]
+
+    def initialise(self, rng: np.random.Generator) -> None:
+        weight = self.params["weight"]
+        out, inputs, kh, kw = weight.shape
+        fan_in, fan_out = inputs * kh * kw, out // self.groups * kh * kw
+        INITIALISERS[self.init](rng, weight, self.params.get("bias"), fan_in, fan_out, fan_out)
+
+    def workspace(self, batch: int, *shapes: Shape, training: bool) -> int:
+        passes = (kernels.FORWARD, kernels.BACKWARD_DATA, kernels.BACKWARD_WEIGHTS)
+        return self._convolution(batch, shapes[0]).workspace(*(passes if training else passes[:1]))
+
+    def forward_calls(self, io: Buffers) -> list[Call]:
+        convolution = self._convolution(len(io.y), io.x[0].shape[1:])
+        return [kernels.conv2d_forward(convolution, io.x[0], self.params["weight"], self.params.get("bias"), io.y,
+                                       io.workspace)]
+
+    def backward_calls(self, io: Buffers) -> list[Call]:
+        if io.dy is None:
+            return []
+        convolution = self._convolution(len(io.y), io.x[0].shape[1:])
+        calls = [kernels.conv2d_backward_weights(convolution, io.x[0], io.dy, self.grads["weight"],
+                                                 self.grads.get("bias"), io.workspace)]
+        if io.dx[0] is not None:
+            calls.append(kernels.conv2d_backward_data(convolution, io.dy, self.params["weight"], io.dx[0],
+                                                      io.workspace))
+        return calls
+
+    def multiply_adds(self, *shapes: Shape) -> int:
+        convolution = self._convolution(1, shapes[0])
+        _, oh, ow, _ = convolution.y_shape
+        out, inputs, kh, kw = convolution.weight_shape
+        return oh * ow * out * inputs * kh * kw
+
+    def _divide(self, channels: int) -> None:
+        if channels % self.groups:
+            raise NetworkError(f"Conv2d's {self.groups} groups do not divide its {channels} input channels.")
+
+    def _convolution(self, batch: int, shape: Shape) -> kernels.Convolution:
+        h, w, c = image_shape(self, shape)
+        if self.in_channels not in (None, c):
+            raise NetworkError(f"Conv2d takes {self.in_channels} channels, but its input has {c}; "
+                               "leave in_channels out to take what comes.")
+        self._divide(c)
+        top, bottom, left, right = self._zeros(h, w)
+        convolution = kernels.Convolution((batch, h, w, c), self.out_channels, self.kernel_size, self.stride,
+                                          (top, bottom, left, right), self.dilation, self.groups)
+        if min(convolution.y_shape[1:3]) < 1:
+            reach = [(k - 1) * d + 1 for k, d in zip(self.kernel_size, self.dilation, strict=True)]
+            raise NetworkError(
+                f"Conv2d's kernel covers {reach[0]} x {reach[1]} pixels, more than its padded input of "
+                f"{h + top + bottom} x {w + left + right}; use a smaller kernel, more padding or a larger image.")
+        return convolution
+
+    def _zeros(self, h: int, w: int) -> tuple[int, int, int, int]:
+        """The zeros at top, bottom, left and right of an h x w image."""
+        if not isinstance(self.padding, str):
+            both = self.padding
+            return both if len(both) == 4 else (both[0], both[0], both[1], both[1])
+        sides = []
+        for size, kernel, stride, dilation in zip((h, w), self.kernel_size, self.stride, self.dilation, strict=True):
+            reach, total = (kernel - 1) * dilation + 1, 0
+            if self.padding == "same":
+                total = reach - 1
+            elif self.padding == "same_tf":
+                total = max((-(-size // stride) - 1) * stride + reach - size, 0)
+            sides += [total // 2, total - total // 2]
+        return sides[0], sides[1], sides[2], sides[3]
+
+
+def _padding(value: Any) -> Any:
+    """Return padding as a name, (rows, columns) or (top, bottom, left, right). Raises NetworkError otherwise."""
+    if isinstance(value, str):
+        if value not in _PADDINGS:
+            raise NetworkError(f"padding {value!r} is unknown: give numbers or one of {', '.join(_PADDINGS)}.")
+        return value
+    if isinstance(value, list | tuple) and len(value) == 4:
+        return (*pair("padding", value[:2], 0), *pair("padding", value[2:], 0))
+    return pair("padding", value, 0)

@@ -1,0 +1,46 @@
+"""How weights start. The layers with weights take the name of one of these as their ``init``."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from ..errors import NetworkError, did_you_mean
+from ..kernels import Array
+
+
+def he(rng: np.random.Generator, weight: Array, bias: Array | None, fan_in: int, fan_out: int, fan: int) -> None:
+    """Fill weight from a normal distribution of deviation sqrt(2 / fan), bias with 0 (He et al. 2015)."""
+    weight[...] = rng.standard_normal(weight.shape, dtype=np.float32) * math.sqrt(2 / fan)
+    if bias is not None:
+        bias.fill(0)
+
+
+def xavier(rng: np.random.Generator, weight: Array, bias: Array | None, fan_in: int, fan_out: int, fan: int) -> None:
+    """Fill weight uniformly within +-sqrt(6 / (fan_in + fan_out)), bias with 0 (Glorot and Bengio 2010)."""
+    _uniform(rng, weight, math.sqrt(6 / (fan_in + fan_out)))
+    if bias is not None:
+        bias.fill(0)
+
+
+def pytorch(rng: np.random.Generator, weight: Array, bias: Array | None, fan_in: int, fan_out: int, fan: int) -> None:
+    """Fill weight and bias uniformly within +-1 / sqrt(fan_in), as PyTorch's layers do by themselves."""
+    _uniform(rng, weight, 1 / math.sqrt(fan_in))
+    if bias is not None:
+        _uniform(rng, bias, 1 / math.sqrt(fan_in))
+
+
+def _uniform(rng: np.random.Generator, array: Array, bound: float) -> None:
+    array[...] = (rng.random(array.shape, dtype=np.float32) * 2 - 1) * np.float32(bound)
+
+
+INITIALISERS: dict[str, Callable[[np.random.Generator, Array, Array | None, int, int, int], None]] = {
+    "he": he, "xavier": xavier, "pytorch": pytorch}
+
+
+def checked(name: str) -> str:
+    """Return name. Raises NetworkError where there is no such initialiser."""
+    if name not in INITIALISERS:
+        raise NetworkError(f"init {name!r} is unknown: use one of {', '.join(INITIALISERS)}."
+                           f"{did_you_mean(str(name), list(INITIALISERS))}")
+    return name

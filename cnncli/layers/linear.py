@@ -1,0 +1,77 @@
+"""The dense layer. Its kernels are those of a 1 x 1 convolution, csrc/conv.c."""
+
+from typing import Any
+
+import numpy as np
+
+from .. import kernels
+from ..errors import NetworkError
+from ..kernels import Call
+from .base import Buffers, Layer, Shape, whole
+from .init import INITIALISERS, checked
+
+
+class Linear(Layer):
+    """y = x weight' + bias: (n, in_features) -> (n, out_features), with weight (out_features, in_features).
+
+    in_features None is taken from the input. init is "he" (by fan-in), "xavier" or "pytorch" (layers/init.py).
+    """
+
+    reads_input = True
+
+    def __init__(self, in_features: int | None = None, out_features: int = 0, bias: bool = True,
+                 init: str = "he") -> None:
+        super().__init__()
+        self.in_features = None if in_features is None else whole("in_features", in_features)
+        self.out_features = whole("out_features", out_features)
+        self.bias = bool(bias)
+        self.init = checked(init)
+
+    def config(self) -> dict[str, Any]:
+        return {"in_features": self.in_features, "out_features": self.out_features, "bias": self.bias,
+                "init": self.init}
+
+    def bind(self, *shapes: Shape) -> None:
+        features = self._features(shapes[0])
+        self.in_features = features
+        self.add_parameter("weight", (self.out_features, features))
+        if self.bias:
+            self.add_parameter("bias", (self.out_features,))
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        self._features(shapes[0])
+        return (self.out_features,)
+
+    def initialise(self, rng: np.random.Generator) -> None:
+        weight = self.params["weight"]
+        out_features, in_features = weight.shape
+        INITIALISERS[self.init](rng, weight, self.params.get("bias"), in_features, out_features, in_features)
+
+    def workspace(self, batch: int, *shapes: Shape, training: bool) -> int:
+        passes = (kernels.FORWARD, kernels.BACKWARD_DATA, kernels.BACKWARD_WEIGHTS)
+        return kernels.linear_workspace(batch, self._features(shapes[0]), self.out_features,
+                                        *(passes if training else passes[:1]))
+
+    def forward_calls(self, io: Buffers) -> list[Call]:
+        return [kernels.linear_forward(io.x[0], self.params["weight"], self.params.get("bias"), io.y, io.workspace)]
+
+    def backward_calls(self, io: Buffers) -> list[Call]:
+        if io.dy is None:
+            return []
+        calls = [kernels.linear_backward_weights(io.x[0], io.dy, self.grads["weight"], self.grads.get("bias"),
+                                                 io.workspace)]
+        if io.dx[0] is not None:
+            calls.append(kernels.linear_backward_data(io.dy, self.params["weight"], io.dx[0], io.workspace))
+        return calls
+
+    def multiply_adds(self, *shapes: Shape) -> int:
+        return self._features(shapes[0]) * self.out_features
+
+    def _features(self, shape: Shape) -> int:
+        if len(shape) != 1:
+            raise NetworkError(f"Linear needs a flat vector, not an image {shape}; put Flatten or GlobalAvgPool2d "
+                               "before it.")
+        if self.in_features not in (None, shape[0]):
+            raise NetworkError(f"Linear takes {self.in_features} features, but its input has {shape[0]}; "
+                               "leave in_features out to take what comes.")
+        return shape[0]
