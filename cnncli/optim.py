@@ -5,7 +5,7 @@ cnncli/trainer.py drives it, cnncli/schedule.py says the learning rate.
     norm = gradient_norm(gradients)
     optimiser.bind(parameters, gradients)
     optimiser.lr = schedule(step)
-    optimiser.step(clipping_scale(norm(), clip_norm))
+    optimiser.step(clip_scale(norm(), clip_norm))
 
 To add one: subclass ``Optimiser`` and register it in OPTIMISERS.
 """
@@ -64,7 +64,7 @@ class Optimiser:
         ])
 
     def step(self, scale: float = 1.0) -> None:
-        """Update every parameter once; scale multiplies every gradient first (see clipping_scale)."""
+        """Update every parameter once; scale multiplies every gradient first (see clip_scale)."""
         if self._call is None:
             raise ValueError("bind the optimiser to parameters before its first step")
         self._hyper.set(self.lr, scale, self._steps + 1)
@@ -180,6 +180,7 @@ class GradientNorm:
     """The Euclidean norm of all gradients together; a prepared call, the same bits on any number of threads."""
 
     def __init__(self, gradients: dict[str, Array]) -> None:
+        self._gradients = dict(gradients)
         self._norm = np.zeros(1)
         self._call = kernels.gradient_norm([kernels.Tensor(name, None, g) for name, g in gradients.items()], self._norm)
 
@@ -188,18 +189,17 @@ class GradientNorm:
         self._call()
         return float(self._norm[0])
 
+    def not_finite(self) -> list[str]:
+        """Return the names of the gradients that hold an infinity or a NaN."""
+        return [name for name, gradient in self._gradients.items() if not np.isfinite(gradient).all()]
+
 
 def gradient_norm(gradients: dict[str, Array]) -> GradientNorm:
     """Return a callable that computes the norm of these gradients as they are at the time."""
     return GradientNorm(gradients)
 
 
-def first_not_finite(gradients: dict[str, Array]) -> str | None:
-    """Return the name of the first gradient that holds an infinity or a NaN; None where all are finite."""
-    return next((name for name, gradient in gradients.items() if not np.isfinite(gradient).all()), None)
-
-
-def clipping_scale(norm: float, clip_norm: float | None) -> float:
+def clip_scale(norm: float, clip_norm: float | None) -> float:
     """Return what to multiply gradients of that norm with so that it is at most clip_norm; None never clips.
 
     min(1, clip_norm / (norm + 1e-6)), as torch.nn.utils.clip_grad_norm_ (Pascanu et al. 2013).
