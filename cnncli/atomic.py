@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 
-from .errors import SaveError
+from .errors import SaveError, printable
 
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 _NO_FOLDER_FLUSH = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF}
@@ -25,9 +25,11 @@ def write_atomically(path: str | os.PathLike[str], data: bytes, keep_as: str | o
     when the old file was damaged already, one of the two names is whole.
 
     Raises SaveError, naming path and size, where the disk refuses; path and keep_as are then what they were and the
-    temporary files are gone. A symbolic link at path is followed, not replaced.
+    temporary files are gone. A symbolic link at path is followed, not replaced; a device or pipe is refused.
     """
     target = os.path.realpath(path)
+    if os.path.lexists(target) and not os.path.isfile(target):
+        raise SaveError(f"{printable(path)} is not a regular file, so nothing was written; give another name.")
     folder, name = os.path.split(target)
     label = os.path.join(folder, f".{name}.{os.getpid()}-{next(_serial)}")
     fresh, old = label + ".tmp", label + ".old"
@@ -42,8 +44,8 @@ def write_atomically(path: str | os.PathLike[str], data: bytes, keep_as: str | o
                     os.unlink(leftover)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        raise SaveError(f"{os.fspath(path)!r} could not be written ({reason}); {len(data)} bytes are needed there, "
-                        "and what was there before is unchanged.") from error
+        raise SaveError(f"{printable(path)} could not be written ({reason[:1].lower()}{reason[1:]}): {len(data):,} "
+                        "bytes are needed there; what was there before is unchanged.") from error
 
 
 def remove_leftovers(path: str | os.PathLike[str]) -> None:

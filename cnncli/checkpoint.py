@@ -197,7 +197,7 @@ def _build(header: Header, path: str) -> Model:
         raise damaged(path, f"its images of {preprocessing.shape} do not fit its network, which takes "
                             f"{network.input_shape}")
     classes = parts["classes"]
-    if not all(isinstance(name, str) for name in classes) or len(set(classes)) != len(classes):
+    if not all(map(_is_name, classes)) or len(set(classes)) != len(classes):
         raise damaged(path, "its classes are not different names")
     if network.output_shape != (len(classes),):
         raise damaged(path, f"its network yields {network.output_shape}, not {len(classes)} classes")
@@ -254,6 +254,14 @@ def _bounded(value: Any, depth: int = 0) -> bool:
     if isinstance(value, str):
         return len(value) <= _LONGEST_TEXT
     return value is None or abs(value) < _LARGEST_NUMBER
+
+
+def _is_name(value: Any) -> bool:
+    """Whether a value can be a folder's name, bytes that are no UTF-8 included."""
+    try:
+        return isinstance(value, str) and bool(value.encode("utf-8", "surrogateescape"))
+    except UnicodeEncodeError:
+        return False
 
 
 def _short(error: BaseException) -> str:

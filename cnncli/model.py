@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import ImageError
-from .kernels import Array, available_cpus
+from .kernels import Array, threads
 from .network import Network
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def _ahead(work: Callable[[str], Any], items: Iterator[str], at_once: int) -> It
         return
     from concurrent.futures import Future, ThreadPoolExecutor
 
-    with ThreadPoolExecutor(available_cpus(), "cnn-decode") as pool:
+    with ThreadPoolExecutor(threads(), "cnn-decode") as pool:
         waiting: deque[list[Future[Any]]] = deque()
         try:
             part = first

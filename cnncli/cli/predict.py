@@ -1,0 +1,120 @@
+"""``cnn predict``: parse, call cnncli/predict.py, and print a table or JSON as the answers come."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .common import (
+    Command,
+    emit,
+    json_option,
+    model_option,
+    note,
+    printable,
+    report_skipped,
+    strict_option,
+    threads_option,
+)
+
+if TYPE_CHECKING:
+    from ..model import Prediction
+    from ..predict import Table
+
+LISTED_IN_JSON = 5  # labels that each item's top holds unless --top says otherwise
+WIDEST_PATH = 80
+EXAMPLES = (
+    ("cnn predict a.png b.jpg", "label and probability, from the latest model"),
+    ("cnn predict photos/ --csv labels.csv", "every image under a folder, into a table"),
+    ("cnn predict 'photos/**/*.png' --top 3", "the three likeliest labels of each"),
+    ("cnn predict a.png -m runs/resnet8-1 --json", "from another run, for other programs"),
+    ("find . -name '*.png' -print0 | cnn predict -", "a list on standard input, by NUL or by line"),
+)
+
+
+@click.command(cls=Command, examples=EXAMPLES)
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE…")
+@model_option
+@click.option("--top", type=click.IntRange(min=1), metavar="K", help="Show the K likeliest labels of each image.")
+@click.option("--csv", "table", type=click.Path(), metavar="FILE",
+              help="Write a CSV table to FILE ('-': standard output).")
+@json_option
+@strict_option
+@threads_option
+def command(images: tuple[str, ...], model: Path | None, top: int | None, table: str | None, as_json: bool,
+            strict: bool) -> int:
+    """Say what is in images.
+
+    IMAGE is a file, a folder (the images under it), a pattern such as 'photos/*.png', or - for a list of paths on
+    standard input. Images that cannot be read are skipped and listed at the end.
+    """
+    from .. import checkpoint, predict
+    from ..errors import DataError, UsageError
+
+    if table == "-" and as_json:
+        raise UsageError("--csv - and --json both want standard output; give the table a file.")
+    if table and table != "-":
+        predict.check_table_path(table)
+    loaded = checkpoint.load_model(model or predict.LATEST)
+    found = predict.find_images(images, sys.stdin.buffer.read() if "-" in images and sys.stdin else b"")
+    if not found:
+        raise DataError("the list on standard input is empty; give at least one image.")
+    shown = min(top or (LISTED_IN_JSON if as_json else 1), len(loaded.classes))
+    rows = predict.Table(shown) if table else None
+    failed: list[tuple[str, str]] = []
+    answers = _watched(predict.predict(loaded, found, shown), failed, strict, rows)
+
+    if as_json:
+        _print_json(predict.as_json(answer) for answer in answers)
+    elif rows:
+        for _ in answers:
+            pass
+    else:
+        _print_table(answers, [item if isinstance(item, str) else item.path for item in found], loaded.classes, shown)
+    if strict and failed:
+        raise DataError(failed[0][1])
+    if rows and table == "-":
+        sys.stdout.buffer.write(rows.encoded())
+    elif rows and table:
+        rows.write(table)
+        note(f"{table}: {rows.rows:,} row{'s' * (rows.rows != 1)}.")
+    code = report_skipped(failed)
+    return 1 if len(failed) == len(found) else code
+
+
+def _watched(answers: "Iterator[Prediction]", failed: list[tuple[str, str]], strict: bool,
+             rows: "Table | None") -> "Iterator[Prediction]":
+    """Pass answers on, collecting failures and table rows; strict ends after the first failure."""
+    for answer in answers:
+        if rows:
+            rows.add(answer)
+        if answer.error is not None:
+            failed.append((answer.path, answer.error))
+        yield answer
+        if strict and failed:
+            return
+
+
+def _print_json(items: Iterable[dict[str, Any]]) -> None:
+    """Print an array, an item a line, as the items come; the array is closed also where they end in an error."""
+    emit("[")
+    separator = ""
+    try:
+        for item in items:
+            sys.stdout.write(f"{separator}  {json.dumps(item, allow_nan=False)}")
+            separator = ",\n"
+    finally:
+        emit("\n]" if separator else "]")
+
+
+def _print_table(answers: "Iterable[Prediction]", paths: Sequence[str], classes: Sequence[str], top: int) -> None:
+    """Print a line for each image as the answers come: path, then label and probability, top times."""
+    path_width = min(WIDEST_PATH, max(len(printable(path)) for path in [*paths, "image"]))
+    label_width = max(len(printable(name)) for name in [*classes, "label"])
+    emit(f"{'image':{path_width}}" + f"  {'label':{label_width}}  probability" * top)
+    for answer in answers:
+        cells = [f"  {printable(label):{label_width}}  {probability:11.4f}" for label, probability in answer.top]
+        emit(f"{printable(answer.path):{path_width}}" + ("".join(cells) or f"  {'-':{label_width}}  {'-':>11}"))
