@@ -1,0 +1,117 @@
+"""``cnn train``: a folder of images becomes a run with a model in it. Parses, calls cnncli.training and says where the
+result is; train_view.py shows what happens meanwhile.
+"""
+
+import re
+from typing import Any
+
+import click
+
+from .common import Command, emit_json, json_option, note, printable, report_skipped, strict_option, threads_option
+
+LATEST = "latest"
+EXAMPLES = (
+    ("cnn train photos/", "a folder per class; everything chosen to suit the images"),
+    ("cnn train photos/ --arch resnet20 --epochs 30", "a larger network, for longer"),
+    ("cnn train photos/ --arch net.toml --size 64", "a network written by hand"),
+    ("cnn train photos/ --patience 5 --name birds", "stop when it gets no better; runs/birds/"),
+    ("cnn train --resume", "continue the latest run where it was stopped"),
+    ("cnn train --resume birds --epochs 40", "continue a finished run for longer"),
+)
+
+
+class Size(click.ParamType):
+    """A size in pixels: "64", or "64x48", width by height. Becomes (h, w)."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        found = re.fullmatch(r"(\d{1,9})(?:[x×](\d{1,9}))?", value.strip().lower())
+        if not found:
+            self.fail(f"{value!r} is no size; give pixels, as 64 or 64x48 (width x height).", param, ctx)
+        return int(found[2] or found[1]), int(found[1])
+
+
+@click.command(cls=Command, examples=EXAMPLES)
+@click.argument("data", type=click.Path(), required=False)
+@click.option("--arch", metavar="NAME|FILE.toml",
+              help="auto, lenet5, classic, nin, vgg-small, resnet8, resnet20, resnet18, or a TOML file.  [default: "
+                   "auto, by image size]")
+@click.option("--epochs", type=int, help="How often to go through the images.  [default: 15]")
+@click.option("--batch-size", type=int, help="Images per step.  [default: 128, fewer for few images]")
+@click.option("--lr", type=float, help="The learning rate's peak.  [default: to suit network and optimiser]")
+@click.option("--optimizer", metavar="NAME", help="sgd (momentum 0.9, Nesterov), adam, adamw.  [default: sgd]")
+@click.option("--schedule", metavar="NAME", help="one-cycle, cosine, step, constant.  [default: one-cycle]")
+@click.option("--warmup", type=float, metavar="EPOCHS", help="How long the learning rate climbs at the start.")
+@click.option("--weight-decay", type=float, help="Spares biases and norms.  [default: 5e-4 for sgd]")
+@click.option("--loss", metavar="NAME", help="cross-entropy, squared-error.  [default: cross-entropy]")
+@click.option("--label-smoothing", type=float, help="Share of the target spread over all classes.  [default: 0.1 with "
+                                                    "batch norm, else 0]")
+@click.option("--class-weights", metavar="balanced", help="Let every class count the same, however many images it has.")
+@click.option("--augment/--no-augment", default=None,
+              help="Vary training images: shifts, and flips unless they are grey.  [default: on]")
+@click.option("--size", type=Size(), metavar="N|WxH", help="Pixels to scale images to.  [default: to suit them]")
+@click.option("--grey/--colour", default=None, help="One channel or three.  [default: what the images are]")
+@click.option("--seed", type=int, help="Of weights, order, augmentation and split.  [default: 0]")
+@threads_option
+@click.option("--patience", type=int, metavar="EPOCHS", help="Stop after so many epochs without a better one.")
+@click.option("--name", help="The run's name.  [default: architecture and a number, like resnet8-1]")
+@click.option("--resume", is_flag=False, flag_value=LATEST, metavar="[RUN]",
+              help="Continue a run, to the bits it would have reached: the latest, or by name or path.")
+@click.option("--cache", metavar="ram|none", default="ram", show_default=True,
+              help="Keep decoded images in memory, or decode them anew each epoch.")
+@click.option("--runs", type=click.Path(), default="runs", show_default=True, help="The folder that runs go to.")
+@strict_option
+@json_option
+def command(data: str | None, resume: str | None, as_json: bool, **options: Any) -> int:
+    """Train a classifier on a folder of images.
+
+    DATA holds a folder for each class, with images in it and its sub-folders; or train/, val/ and test/ with such
+    class folders. What is not there for validation and test is held out of the training images, 10 % each, by a hash
+    of their names; nothing is copied or moved.
+
+    The run goes to runs/NAME/: model.safetensors (the best epoch's), history.csv, curves.png, config.json, and what
+    resuming needs. Ctrl-C stops after the step, saved. An epoch's line goes to stdout (with --json to stderr, and one
+    object at the end to stdout), everything else to stderr; losses are cross-entropy, a star marks the best epoch.
+    """
+    from .. import kernels
+    from ..training import train
+    from .train_view import TrainView
+
+    with TrainView(quiet_stdout=as_json) as view:
+        run = train(data, threads=kernels.threads(), resume=False if resume is None else resume, observer=view,
+                    **options)
+    best = run.model.training
+    if as_json:
+        emit_json(_result(run, best))
+    _say_where(run, best, options["runs"])
+    return report_skipped(run.skipped)
+
+
+def _say_where(run: Any, best: dict[str, Any], runs: str) -> None:
+    """Say how good the model is, where, and what to do next."""
+    if best.get("val_accuracy") is not None:
+        note(f"Best: epoch {best['epoch']}, {best['val_accuracy']:.2%} of the validation images right.")
+    note(f"Model: {printable(run.path)}/model.safetensors (curves.png and history.csv beside it)")
+    note("Next: cnn test" if runs == "runs" else f"Next: cnn test -m {printable(run.path)}")
+
+
+def _result(run: Any, best: dict[str, Any]) -> dict[str, Any]:
+    """Return what --json prints."""
+    config = run.config
+    return {
+        "run": run.name,
+        "path": run.path,
+        "model": run.path / "model.safetensors",
+        "architecture": best.get("architecture"),
+        "classes": config["classes"],
+        "images": config["images"],
+        "recipe": config["recipe"],
+        "best_epoch": best.get("epoch"),
+        "val_accuracy": best.get("val_accuracy"),
+        "val_loss": best.get("val_loss"),
+        "history": run.history,
+        "skipped": [{"path": path, "error": reason} for path, reason in run.skipped],
+    }
