@@ -11,7 +11,7 @@ from .errors import TrainingError
 from .kernels import Array, Call, aligned_empty
 from .loss import CrossEntropy, Loss
 from .network import Network
-from .optim import Optimiser, clipping_scale, first_not_finite, gradient_norm
+from .optim import Optimiser, clip_scale, gradient_norm
 from .plan import Plan
 
 
@@ -69,9 +69,9 @@ class Trainer:
         plan.backward()
         norm = self._norm()
         if not math.isfinite(norm):
-            name = first_not_finite(dict(reversed(self._gradients.items())))  # backward met it first
-            raise TrainingError(f"the gradient of {name} became infinite or NaN; use a lower learning rate.")
-        self.optimiser.step(clipping_scale(norm, self.clip_norm))
+            names = self._norm.not_finite()
+            raise TrainingError(f"the gradient of {names[-1]} became infinite or NaN; use a lower learning rate.")
+        self.optimiser.step(clip_scale(norm, self.clip_norm))
         return loss
 
     def _prepared(self, batch: int) -> tuple[Plan, Array, Array, list[Call]]:
