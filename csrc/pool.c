@@ -5,6 +5,7 @@
  * blocks of an image's channels: no two chunks ever write to one pixel's channel. */
 #include "internal.h"
 
+#define LINE_FLOATS 2048 /* a scratch row of this size stays in L1 with its places */
 #define CHANNEL_BLOCK 64 /* channels of one backward chunk where there are too few images to go round: 4 lines */
 
 typedef enum { MAXIMUM, AVERAGE, ROOT } pool_kind;
@@ -19,11 +20,15 @@ struct pool_job {
     float *y, *dx;
     void *taps;
     int64_t rows, block;   /* output rows, or channels, of a chunk */
+    int64_t columns;       /* output columns that the vector version's forward takes at a time */
+    int64_t line, result;  /* floats of its scratch rows: of input and of output pixels */
+    const int64_t *offsets; /* MAXIMUM's backward: of each tap from its window's corner in dx */
 };
 
 struct pool_kernels {
-    void (*forward)(const struct pool_job *job, int64_t image, int64_t row);
-    void (*backward)(const struct pool_job *job, int64_t image, int64_t from, int64_t to); /* channels from … to-1 */
+    void (*forward)(const struct pool_job *job, int64_t image, int64_t row, float *scratch);
+    /* channels from … to-1 */
+    void (*backward)(const struct pool_job *job, int64_t image, int64_t from, int64_t to, float *scratch);
 };
 
 /* ---- windows ---- */
@@ -61,9 +66,12 @@ static inline void pool_zero(const cnn_pool *p, float *dx, int64_t from_row, int
             memset(dx + i * p->c + from, 0, (size_t)(to - from) * sizeof(float));
 }
 
-/* The input row after the last that windows of this output row touch; all rows for the last one. */
-static inline int64_t pool_reach(const cnn_pool *p, int64_t row, struct pool_span r) {
-    return row == p->oh - 1 ? p->h : r.start + (r.to - 1) * p->dh + 1;
+/* Copies `channels` of each of `pixels` pixels one behind the other. */
+static inline void pool_gather(const float *from, int64_t pixels, int64_t c, int64_t channels, float *to) {
+    if (channels == c) memcpy(to, from, (size_t)(pixels * c) * sizeof(float));
+    else
+        for (int64_t i = 0; i < pixels; i++)
+            memcpy(to + i * channels, from + i * c, (size_t)channels * sizeof(float));
 }
 
 static inline int64_t pool_tap(const struct pool_job *job, int64_t i) {
@@ -98,7 +106,8 @@ static float pool_one(const struct pool_job *job, const float *x, struct pool_sp
     return (float)(job->kind == AVERAGE ? sum : pow(sum, 1.0 / job->norm));
 }
 
-static void forward_reference(const struct pool_job *job, int64_t image, int64_t row) {
+static void forward_reference(const struct pool_job *job, int64_t image, int64_t row, float *scratch) {
+    (void)scratch;
     const cnn_pool *p = job->p;
     const float *x = job->x + image * p->h * p->w * p->c;
     struct pool_span r = pool_rows(p, row);
@@ -117,7 +126,8 @@ static float root_slope(float norm, float factor, float v, float y) {
     return y == 0 ? 0 : (float)(factor * pow(y, 1.0 - norm) * pow(v, norm - 1.0));
 }
 
-static void backward_reference(const struct pool_job *job, int64_t image, int64_t from, int64_t to) {
+static void backward_reference(const struct pool_job *job, int64_t image, int64_t from, int64_t to, float *scratch) {
+    (void)scratch;
     const cnn_pool *p = job->p;
     const float *x = job->x ? job->x + image * p->h * p->w * p->c : NULL;
     float *dx = job->dx + image * p->h * p->w * p->c;
@@ -151,18 +161,26 @@ static const struct pool_kernels *kernels(const struct pool_job *job) {
 
 /* ---- chunks ---- */
 
+/* A scratch row and the width of the widest vector, which may reach past its end. */
+static int64_t scratch_row(int64_t floats) { return cnn_round_up(floats, 16) + 16; }
+
 static cnn_status forward_chunk(void *context, int64_t chunk) {
     const struct pool_job *job = context;
     const cnn_pool *p = job->p;
+    float *scratch = cnn_scratch((size_t)(job->line + job->result) * (sizeof(float) + sizeof(int32_t)));
+    if (!scratch) return CNN_NO_MEMORY;
     int64_t end = CNN_MIN((chunk + 1) * job->rows, p->n * p->oh);
-    for (int64_t row = chunk * job->rows; row < end; row++) kernels(job)->forward(job, row / p->oh, row % p->oh);
+    for (int64_t row = chunk * job->rows; row < end; row++) kernels(job)->forward(job, row / p->oh, row % p->oh, scratch);
     return CNN_OK;
 }
 
 static cnn_status backward_chunk(void *context, int64_t chunk) {
     const struct pool_job *job = context;
     int64_t blocks = cnn_ceil_div(job->p->c, job->block), from = chunk % blocks * job->block;
-    kernels(job)->backward(job, chunk / blocks, from, CNN_MIN(from + job->block, job->p->c));
+    float *scratch = NULL;
+    if (job->kind != MAXIMUM && !(scratch = cnn_scratch((size_t)(job->line + 2 * job->result) * sizeof(float))))
+        return CNN_NO_MEMORY;
+    kernels(job)->backward(job, chunk / blocks, from, CNN_MIN(from + job->block, job->p->c), scratch);
     return CNN_OK;
 }
 
@@ -186,15 +204,27 @@ static bool valid(const cnn_pool *p) {
 static cnn_status forward(struct pool_job *job) {
     const cnn_pool *p = job->p;
     if (!valid(p) || (job->kind != MAXIMUM && (p->dh != 1 || p->dw != 1))) return CNN_INVALID;
-    int64_t work = CNN_MAX(p->ow * p->c * CNN_MIN(p->kh, p->h), p->sh * p->w * p->c);
+    int64_t work = CNN_MAX(p->ow * p->c * CNN_MIN(p->kh, p->h), p->sh * p->w * p->c), reach = (p->kw - 1) * p->dw + 1;
     job->rows = cnn_ceil_div(CNN_PIECE, work);
+    job->columns = CNN_MIN(cnn_ceil_div(LINE_FLOATS, p->sw * p->c), p->ow);
+    job->line = scratch_row(CNN_MIN((job->columns - 1) * p->sw + reach, p->w) * p->c);
+    job->result = scratch_row(job->columns * p->c);
     return cnn_parallel(forward_chunk, job, cnn_ceil_div(p->n * p->oh, job->rows));
 }
 
 static cnn_status backward(struct pool_job *job) {
     const cnn_pool *p = job->p;
     if (!valid(p) || (job->kind != MAXIMUM && (p->dh != 1 || p->dw != 1))) return CNN_INVALID;
-    job->block = p->n < 16 && p->h * p->w * p->c > CNN_PIECE ? CHANNEL_BLOCK : p->c;
+    job->block = p->n < 16 && p->h * p->w * p->c > CNN_PIECE ? CNN_MIN(CHANNEL_BLOCK, p->c) : p->c;
+    job->line = scratch_row(p->w * job->block);
+    job->result = scratch_row(p->ow * job->block);
+    if (job->kind == MAXIMUM) { /* its chunks use no scratch, so the caller's may hold the table */
+        int64_t *offsets = cnn_scratch((size_t)(p->kh * p->kw) * sizeof(int64_t));
+        if (!offsets) return CNN_NO_MEMORY;
+        for (int64_t tap = 0; tap < p->kh * p->kw; tap++)
+            offsets[tap] = (tap / p->kw * p->dh * p->w + tap % p->kw * p->dw) * p->c;
+        job->offsets = offsets;
+    }
     return cnn_parallel(backward_chunk, job, p->n * cnn_ceil_div(p->c, job->block));
 }
 
