@@ -91,6 +91,8 @@ class Network:
     # ---- building ----
 
     def _append(self, description: Layer | Mapping[str, Any]) -> None:
+        if not isinstance(description, Layer | Mapping):
+            raise NetworkError("a layer is a table of options with a type.")
         options = {} if isinstance(description, Layer) else dict(description)
         layer = description if isinstance(description, Layer) else _build(options)
         if any(node.layer is layer for node in self.nodes):

@@ -49,7 +49,7 @@ def test_seed_decides_the_weights() -> None:
         ([CONV, {**CONV, "name": "b", "inputs": ["input"]}], "layer 1 ('conv') feeds no other layer"),
         ([{"type": "Flatten"}, CONV], "layer 2 (Conv2d 'conv')"),
         ([{"type": "MaxPool2d", "kernel_size": 9}], "layer 1 (MaxPool2d)"),
-        ([{"type": "Conv2d", "out_channels": 4}], "layer 1 (Conv2d)"),
+        ([{"type": "Conv2d", "kernel_size": 3}], "layer 1 (Conv2d)"),
         (["Conv2d"], "layer 1 (not a table)"),
         ([{**CONV, "out_channels": "many"}], "layer 1 (Conv2d 'conv')"),
     ],
