@@ -140,7 +140,8 @@ class Plan:
             if node.name in keep:
                 value.use(self._end)
             values[node.name] = value
-        values[self._nodes[-1].name].use(len(self._nodes))  # the loss reads it
+        # The loss reads the output and, after a step of training, whoever counts the hits.
+        values[self._nodes[-1].name].use(self._end if self.training else len(self._nodes))
         return values
 
     def _lay_out_saved(self) -> list[dict[str, Tensor]]:

@@ -30,6 +30,15 @@ def batch(rng: np.random.Generator, size: int = 24) -> tuple[np.ndarray, np.ndar
     return images, labels
 
 
+def test_logits_are_still_there_after_the_step(isa: str, rng: np.random.Generator) -> None:
+    network = Network(LAYERS[:3] + LAYERS[4:], (9, 9, 1), seed=0)
+    images, labels = batch(rng)
+    trainer = Trainer(network, SGD(lr=1e-12))
+    trainer.step(images, labels)
+    again = Network(LAYERS[:3] + LAYERS[4:], (9, 9, 1), seed=0).forward(images, training=True)
+    np.testing.assert_array_equal(trainer.logits, again)
+
+
 @pytest.mark.parametrize("optimiser", [SGD(lr=0.05, momentum=0.9, nesterov=True), Adam(lr=0.01)], ids=["sgd", "adam"])
 def test_it_learns(optimiser, isa: str, rng: np.random.Generator) -> None:
     network = Network(LAYERS, (9, 9, 1), seed=0)
