@@ -2,8 +2,7 @@
 each layer. `cnn inspect` shows it.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,20 +96,3 @@ def _widest(inputs: Sequence[Field], axis: int) -> tuple[int, int, int]:
 
 def _pair(value: Any) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else (value[0], value[1])
-
-
-def training_lines(training: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return a model's training summary as (what, value) pairs to show, nested values named "outer.inner"."""
-    pairs: list[tuple[str, str]] = []
-    for key, value in training.items():
-        if isinstance(value, Mapping):
-            pairs += [(f"{key}.{inner}", text) for inner, text in training_lines(value)]
-        elif value is not None:
-            pairs.append((key.replace("_", " "), _shown(value)))
-    return pairs
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}" if math.isfinite(value) else str(value)
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

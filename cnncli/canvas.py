@@ -2,6 +2,7 @@
 people can read, and tiles enlarged without blur. report/ and visualize/ draw on it; nothing here knows of models.
 """
 
+import io
 import os
 from functools import lru_cache
 from importlib.util import find_spec
@@ -12,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from .files import replacing
-from .text import one_line
+from .atomic import write_atomically
+from .errors import printable
 
 Colour = tuple[int, int, int]
 
@@ -91,7 +92,7 @@ class Canvas:
 
         Where it is wider than width pixels, its middle gives way to "…".
         """
-        text = one_line(text) if width is None else fit(text, width, size, bold=bold)
+        text = printable(text) if width is None else fit(text, width, size, bold=bold)
         x -= {"left": 0.0, "centre": 0.5, "right": 1.0}[align] * text_width(text, size, bold=bold)
         for part, font in _runs(text, size, bold):
             self.draw.text((round(x), round(y + size)), part, fill=fill, font=font, anchor="ls")
@@ -139,9 +140,10 @@ class Canvas:
             self.text(x + width * -low / (high - low), y + 12, "0", 11, FAINT, align="centre")
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the sheet as a PNG file, in one go: a file that was there is replaced whole or not at all."""
-        with replacing(path) as temporary:
-            self.image.save(temporary, format="PNG")
+        """Write the sheet as a PNG file, replacing what was there. Raises SaveError where the disk refuses."""
+        data = io.BytesIO()
+        self.image.save(data, format="PNG")
+        write_atomically(path, data.getvalue())
         return Path(path)
 
 
@@ -152,7 +154,7 @@ def number(value: float, digits: int = 3) -> str:
 
 def text_width(text: str, size: int = 13, *, bold: bool = False) -> float:
     """Return how many pixels wide text is on a canvas."""
-    return sum(font.getlength(part) for part, font in _runs(one_line(text), size, bold))
+    return sum(font.getlength(part) for part, font in _runs(printable(text), size, bold))
 
 
 def wrapped(text: str, width: float, size: int = 12) -> list[str]:
@@ -169,7 +171,7 @@ def wrapped(text: str, width: float, size: int = 12) -> list[str]:
 
 def fit(text: str, width: float, size: int = 13, *, bold: bool = False) -> str:
     """Return text on one line, its middle replaced by "…" where it is wider than width pixels."""
-    text = one_line(text)
+    text = printable(text)
     if text_width(text, size, bold=bold) <= width:
         return text
     low, high = 0, len(text) - 1  # characters kept
@@ -186,12 +188,12 @@ def _cut(text: str, keep: int) -> str:
 
 def drawable(text: str) -> str:
     """Return text on one line, with characters that no font here can draw written as code points ("\\u5e3d")."""
-    return "".join(part for _, part in _split(one_line(text)))
+    return "".join(part for _, part in _split(printable(text)))
 
 
 def fallback_fonts(text: str) -> list[str]:
     """Return the files of the fonts, beside DejaVu Sans, that drawable(text) needs."""
-    return list(dict.fromkeys(path for path, _ in _split(one_line(text)) if path))
+    return list(dict.fromkeys(path for path, _ in _split(printable(text)) if path))
 
 
 def _runs(text: str, size: int, bold: bool) -> list[tuple[str, Any]]:

@@ -8,6 +8,7 @@ import pytest
 
 from cnncli import canvas
 from cnncli.canvas import Canvas
+from cnncli.errors import printable
 
 Box = tuple[float, float, float, float]
 
@@ -40,7 +41,7 @@ def record(monkeypatch: pytest.MonkeyPatch) -> Iterator[Words]:
     inside = []
 
     def recorded_text(self, x, y, what, size=13, fill=canvas.INK, *, bold=False, align="left", width=None):
-        shown = canvas.one_line(what) if width is None else canvas.fit(what, width, size, bold=bold)
+        shown = printable(what) if width is None else canvas.fit(what, width, size, bold=bold)
         wide = canvas.text_width(shown, size, bold=bold)
         left = x - {"left": 0.0, "centre": 0.5, "right": 1.0}[align] * wide
         if not inside and shown:

@@ -1,15 +1,16 @@
 """The confusion matrix as a picture (who is taken for whom, and how often) and as a CSV file for a spreadsheet."""
 
 import csv
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from ..atomic import write_atomically
 from ..canvas import FAINT, INK, LINE, PAPER, RIGHT, WRONG, Canvas, Colour, coloured, fit, text_width
 from ..evaluate import Evaluation
-from ..files import replacing
 
 LONGEST_NAME = 230  # pixels; longer names lose their middle
 MARGIN = 24
@@ -17,12 +18,12 @@ MARGIN = 24
 
 def write_csv(evaluation: Evaluation, path: str | os.PathLike[str]) -> Path:
     """Write the counts: one row per true class, one column per predicted class, both in class order; UTF-8."""
-    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", errors="surrogateescape",
-                                            newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["true \\ predicted", *evaluation.class_names])
-        for name, row in zip(evaluation.class_names, evaluation.confusion_matrix.tolist(), strict=True):
-            writer.writerow([name, *row])
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(["true \\ predicted", *evaluation.class_names])
+    for name, row in zip(evaluation.class_names, evaluation.confusion_matrix.tolist(), strict=True):
+        writer.writerow([name, *row])
+    write_atomically(path, text.getvalue().encode("utf-8", "backslashreplace"))
     return Path(path)
 
 

@@ -1,5 +1,6 @@
 """The curves of a training as one picture: losses, accuracies and the learning rate against the epochs."""
 
+import io
 import math
 import os
 import warnings
@@ -7,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..atomic import write_atomically
 from ..canvas import drawable, fallback_fonts
-from ..files import replacing
 
 TRAIN, VALIDATION, RATE = "#0072b2", "#d55e00", "#5b4a8a"  # Okabe and Ito's blue and vermilion, and a violet
 
@@ -18,7 +19,7 @@ Points = list[tuple[float, float]]
 def draw(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str], title: str) -> Path:
     """Draw the rows of a history.csv (or dicts with its columns, any of them empty) as a PNG file.
 
-    Raises ValueError where there is no row, CnnError where the file cannot be written.
+    Raises ValueError where there is no row, SaveError where the file cannot be written.
     """
     if not rows:
         raise ValueError("there are no epochs to draw")
@@ -35,9 +36,11 @@ def draw(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str], title:
     accuracies.yaxis.set_major_formatter(PercentFormatter(1))
     _mark_best(accuracies, _points(rows, "val_accuracy"))
     _rates(rates, rows)
-    with replacing(path) as temporary, warnings.catch_warnings():
+    data = io.BytesIO()
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a picture that could be prettier is no reason to stop
-        figure.savefig(temporary, format="png")
+        figure.savefig(data, format="png")
+    write_atomically(path, data.getvalue())
     return Path(path)
 
 

@@ -5,14 +5,14 @@ would be in the way of grep and awk.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..text import one_line
+from ..errors import printable
 
 Column = tuple[str, str]  # heading; "left" or "right"
 
 
 def show(console: Any, columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> None:
     """Print a table on a rich console. Cells are shown as they are, on one line: no markup, no control characters."""
-    cells = [[one_line(str(cell)) for cell in row] for row in rows]
+    cells = [[printable(cell) for cell in row] for row in rows]
     if console.is_terminal:
         console.print(_ruled(columns, cells))
     else:
