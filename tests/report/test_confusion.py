@@ -88,5 +88,5 @@ def test_the_csv_reads_back(tmp_path, rng):
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path, rng):
     (tmp_path / "file").touch()
-    with pytest.raises(SaveError, match=r"confusion\.png. could not be written"):
+    with pytest.raises(SaveError, match=r"confusion\.png.? could not be written"):
         confusion.draw(evaluation(["a", "b"], 9, rng), tmp_path / "file" / "confusion.png", "t")

@@ -1,0 +1,203 @@
+"""``cnn test``: find the images that the model was not trained on, have it judge them, and show how good it is."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..errors import DataError, UsageError, printable
+from .common import (
+    Command,
+    console,
+    emit,
+    emit_json,
+    json_option,
+    model_option,
+    note,
+    progress,
+    report_skipped,
+    strict_option,
+    threads_option,
+)
+from .models import Opened, open_model
+
+if TYPE_CHECKING:
+    from ..data import Images, Sample
+    from ..evaluate import Evaluation
+    from ..runs import Run
+
+WRITTEN = ("confusion.png", "confusion.csv", "mistakes.png", "test.json")
+EXAMPLES = (
+    ("cnn test", "the latest model, on the images held out of its training"),
+    ("cnn test -m runs/resnet8-1 --split val", "another one, on its validation images"),
+    ("cnn test new-photos/ --out report/", "on other images, in folders named like the classes"),
+    ("cnn test --json", "all numbers, for other programs"),
+)
+
+
+@click.command(cls=Command, examples=EXAMPLES)
+@click.argument("data", required=False, type=click.Path())
+@model_option
+@click.option("--split", type=click.Choice(["test", "val", "train"]),
+              help="Which images of the folder that the model was trained on.  [default: test]")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
+              help="Folder for pictures and test.json.  [default: the run's]")
+@json_option
+@strict_option
+@threads_option
+def command(data: str | None, model: Path | None, split: str | None, out: Path | None, as_json: bool,
+            strict: bool) -> int:
+    """Tell how good a model is on images that it was not trained on.
+
+    DATA is a folder of images; without it, the folder that the model was trained on, of which the held-out images are
+    used. Of another folder its test/ is used, if it has one, else all its class folders. Class folders must have the
+    names of the model's classes; some may be missing.
+
+    Prints accuracy, loss and what is found of each class, and writes confusion.png, confusion.csv, mistakes.png (the
+    worst mistakes) and test.json.
+    """
+    from ..evaluate import evaluate
+
+    opened = open_model(model)
+    images = _load(_samples(opened, data, split), opened, strict)
+    with progress("testing", len(images)) as shown:
+        found = evaluate(opened.model, images, progress=shown.set, name=os.fspath(opened.path))
+    folder = opened.folder(out, "test")
+    _write(found, images, folder, opened.name)
+    if as_json:
+        emit_json(found.as_json())
+    else:
+        _print(found)
+    note(f"{printable(folder)}: {', '.join(WRITTEN)}.")
+    return report_skipped(found.skipped)
+
+
+# ---- which images ----
+
+
+def _samples(opened: Opened, data: str | None, split: str | None) -> "list[Sample]":
+    """Return the images to test. Raises UsageError or DataError where it is not clear which, or there are none."""
+    trained_on = _trained_on(opened.run)
+    if data is None:
+        if trained_on is None:
+            raise UsageError(f"{printable(opened.path)} lies in no run's folder, so it is not known what it was "
+                             "trained on; name images: cnn test DATA")
+        if not os.path.isdir(trained_on):
+            raise UsageError(f"the images that {printable(opened.name)} was trained on are no longer in "
+                             f"{printable(trained_on)}; name their folder: cnn test DATA")
+        data = trained_on
+    elif not _same(data, trained_on):
+        return _labelled(_part(data, split), opened)
+    return _held_out(opened, data, split or "test")
+
+
+def _trained_on(run: "Run | None") -> str | None:
+    data = run.config.get("data") if run else None
+    return data if isinstance(data, str) else None
+
+
+def _same(data: str, other: str | None) -> bool:
+    try:
+        return other is not None and os.path.samefile(data, other)
+    except OSError:
+        return False
+
+
+def _held_out(opened: Opened, data: str, split: str) -> "list[Sample]":
+    """Return a split of the folder that the model was trained on, drawn as the training drew it."""
+    from dataclasses import replace
+
+    from ..data import scan
+    from ..training.prepare import fingerprint
+
+    assert opened.run is not None
+    config, classes = opened.run.config, opened.model.classes
+    recipe = config.get("recipe")
+    splits = scan(data, seed=recipe.get("seed", 0) if isinstance(recipe, dict) else 0)
+    strange = [name for name in splits.classes if name not in classes]
+    if strange:
+        raise DataError(f"{printable(data)} now has class folders that {printable(opened.name)} does not know "
+                        f"({', '.join(map(printable, strange[:5]))}); move them away, or train again.")
+    if config.get("samples") != fingerprint(splits):
+        note(f"{printable(data)} has changed since {printable(opened.name)} was trained: some of the images tested may "
+             "be among those that it was trained on.")
+    samples: list[Sample] = getattr(splits, split)
+    if not samples:
+        raise DataError(f"{printable(data)} has no {split} images; name a folder with images of the classes: "
+                        "cnn test DATA")
+    return [replace(sample, label=classes.index(splits.classes[sample.label])) for sample in samples]
+
+
+def _part(data: str, split: str | None) -> str:
+    """Return the folder of a split of some other folder, or that folder itself where none is asked for."""
+    from ..data.folder import SPLITS
+
+    if split is None:
+        return data
+    names = os.listdir(data) if os.path.isdir(data) else []
+    for name in sorted(names):
+        if SPLITS.get(name.lower()) == split and os.path.isdir(os.path.join(data, name)):
+            return os.path.join(data, name)
+    raise UsageError(f"{printable(data)} has no {split}/, and is not the folder that the model was trained on; leave "
+                     "--split out to test on all of its images.")
+
+
+def _labelled(data: str, opened: Opened) -> "list[Sample]":
+    from ..data import scan_labelled
+
+    samples, notes = scan_labelled(data, opened.model.classes)
+    for sentence in notes:
+        note(sentence)
+    return samples
+
+
+def _load(samples: "Sequence[Sample]", opened: Opened, strict: bool) -> "Images":
+    """Decode the images, kept in memory where they fit. Raises DataError where none of them can be used."""
+    from ..data import load_images
+    from ..data.images import check_memory
+    from ..kernels import threads
+
+    preprocessing, cache = opened.model.preprocessing, "ram"
+    try:
+        check_memory(len(samples), preprocessing.shape)
+    except DataError:
+        cache = "none"
+    with progress("reading images", len(samples)) as shown:
+        images = load_images(samples, preprocessing, threads(), cache, strict, progress=shown.set)
+    if not len(images):
+        path, reason = images.skipped[0]
+        raise DataError(f"none of the {len(samples):,} images can be used; the first: {printable(path)}: {reason}.")
+    return images
+
+
+# ---- what is found ----
+
+
+def _write(found: "Evaluation", images: "Images", folder: Path, name: str) -> None:
+    from ..atomic import write_atomically
+    from ..report import confusion, mistakes
+
+    confusion.draw(found, folder / "confusion.png", f"Confusion matrix of {name}")
+    confusion.write_csv(found, folder / "confusion.csv")
+    paths = [sample.path for sample in images.samples]
+    mistakes.draw(found, images.pixels, paths, folder / "mistakes.png", f"Worst mistakes of {name}")
+    write_atomically(folder / "test.json", (json.dumps(found.as_json(), indent=2) + "\n").encode())
+
+
+def _print(found: "Evaluation") -> None:
+    from ..report.tables import show
+
+    right = int(found.confusion_matrix.diagonal().sum())
+    emit(f"accuracy  {found.accuracy:.2%}  ({right:,} of {found.images:,} images)")
+    if found.top5 is not None:
+        emit(f"top-5     {found.top5:.2%}")
+    emit(f"loss      {found.loss:.4f}")
+    emit()
+    columns = (("class", "left"), ("precision", "right"), ("recall", "right"), ("F1", "right"), ("images", "right"))
+    show(console(), columns, [
+        (c.name, f"{c.precision:.1%}", f"{c.recall:.1%}" if c.support else "-", f"{c.f1:.3f}", f"{c.support:,}")
+        for c in found.classes
+    ])
