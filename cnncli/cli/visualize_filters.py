@@ -50,8 +50,9 @@ def command(images: tuple[str, ...], model: Path | None, layers: tuple[str, ...]
     """Draw what a model has learnt, and what images light up in it.
 
     Writes a sheet of the first layer's filters, in colour where the images have it (or, with --layer, of the
-    convolutions named), and for each IMAGE (a file, those in a folder or matching a pattern, or - for a list on standard input) a sheet of activation maps: what the
-    layers answer to it, the most active channels first. Prints the names of the files.
+    convolutions named), and for each IMAGE a sheet of activation maps: what the layers answer to it, the most active
+    channels first. IMAGE is a file, a folder, a pattern such as 'photos/*.png', or - for a list of paths on standard
+    input. Prints the names of the files.
     """
     opened = open_model(model)
     names = list(dict.fromkeys(layers))
