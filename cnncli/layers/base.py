@@ -49,7 +49,6 @@ class Layer:
     arity: int | None = 1  # inputs; None for two or more
     reads_input = False  # whether backward reads x …
     reads_output = False  # … or y: the plan keeps them until then
-    stream = 0  # the layer's number in its network, which sets it: what the layer draws differs from other layers'
     passes_gradient = False  # whether every dx is dy itself, so that a plan needs no backward call (Add)
     stream = 0  # the layer's place in its network: what tells two layers' random draws apart
 
