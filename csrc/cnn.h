@@ -117,6 +117,12 @@ cnn_status cnn_conv2d_backward_data(const cnn_conv2d *p, const float *dy, const 
 cnn_status cnn_conv2d_backward_weights(const cnn_conv2d *p, const float *x, const float *dy, float *dweight,
                                        float *dbias, void *workspace);
 
+/* ---- peak.c: what the benchmarks compare with ------------------------------------------------------ */
+
+/* Runs multiply-adds of the active instruction set, nothing else, on every thread of the pool; *flops gets how many
+ * floating-point operations that were. rounds of about a microsecond each, cut into chunks for the threads. */
+cnn_status cnn_peak(int64_t rounds, double *flops);
+
 /* ---- pointwise.c: activations -------------------------------------------------------------------- */
 
 typedef enum {
