@@ -1,5 +1,6 @@
 /* Convolutions: entry points, checks, the views that say which pixel meets which, and the plain-loop reference.
- * The vector version is conv_dense.c; the layers are cnncli/layers/conv.py and linear.py. */
+ * Depthwise convolutions go to depthwise.c, all others to conv_dense.c; the layers are cnncli/layers/conv.py and
+ * linear.py. */
 #include "conv.h"
 #include "gemm.h"
 
@@ -179,9 +180,11 @@ static cnn_status reference_backward_weights(void *context, int64_t k) {
 
 /* ---- entry points ---- */
 
+static bool depthwise(const cnn_conv2d *p) { return p->groups > 1 && p->groups == p->c && p->groups == p->k; }
+
 int64_t cnn_conv2d_workspace(const cnn_conv2d *p, int pass) {
     if (!valid(p) || pass < CNN_FORWARD || pass > CNN_BACKWARD_WEIGHTS) return -1;
-    return cnn_dense_workspace(p, pass) * (int64_t)sizeof(float);
+    return (depthwise(p) ? cnn_depthwise_workspace : cnn_dense_workspace)(p, pass) * (int64_t)sizeof(float);
 }
 
 cnn_status cnn_conv2d_forward(const cnn_conv2d *p, const float *x, const float *weight, const float *bias, float *y,
@@ -191,7 +194,7 @@ cnn_status cnn_conv2d_forward(const cnn_conv2d *p, const float *x, const float *
         struct reference_work work = {p, x, weight, bias, y, NULL};
         return cnn_parallel(reference_forward, &work, p->n);
     }
-    return cnn_dense_forward(p, x, weight, bias, y, workspace);
+    return (depthwise(p) ? cnn_depthwise_forward : cnn_dense_forward)(p, x, weight, bias, y, workspace);
 }
 
 cnn_status cnn_conv2d_backward_data(const cnn_conv2d *p, const float *dy, const float *weight, float *dx,
@@ -201,7 +204,7 @@ cnn_status cnn_conv2d_backward_data(const cnn_conv2d *p, const float *dy, const 
         struct reference_work work = {p, dy, weight, NULL, dx, NULL};
         return cnn_parallel(reference_backward_data, &work, p->n);
     }
-    return cnn_dense_backward_data(p, dy, weight, dx, workspace);
+    return (depthwise(p) ? cnn_depthwise_backward_data : cnn_dense_backward_data)(p, dy, weight, dx, workspace);
 }
 
 cnn_status cnn_conv2d_backward_weights(const cnn_conv2d *p, const float *x, const float *dy, float *dweight,
@@ -211,5 +214,6 @@ cnn_status cnn_conv2d_backward_weights(const cnn_conv2d *p, const float *x, cons
         struct reference_work work = {p, x, dy, NULL, dweight, dbias};
         return cnn_parallel(reference_backward_weights, &work, p->k);
     }
+    if (depthwise(p)) return cnn_depthwise_backward_weights(p, x, dy, dweight, dbias, workspace);
     return cnn_dense_backward_weights(p, x, dy, dweight, dbias, workspace);
 }

@@ -1,4 +1,4 @@
-/* How conv.c and conv_dense.c speak of a convolution: one view for each way of reading an image through
+/* How conv.c, conv_dense.c and depthwise.c speak of a convolution: one view for each way of reading an image through
  * a window. Forward and backward-data are the same walk over different views. */
 #ifndef CNN_CONV_H
 #define CNN_CONV_H
@@ -40,5 +40,14 @@ cnn_status cnn_dense_backward_data(const cnn_conv2d *p, const float *dy, const f
 cnn_status cnn_dense_backward_weights(const cnn_conv2d *p, const float *x, const float *dy, float *dweight,
                                       float *dbias, float *workspace);
 int64_t cnn_dense_workspace(const cnn_conv2d *p, int pass); /* floats */
+
+/* depthwise.c: one input channel and one output channel a group. */
+cnn_status cnn_depthwise_forward(const cnn_conv2d *p, const float *x, const float *weight, const float *bias, float *y,
+                                 float *workspace);
+cnn_status cnn_depthwise_backward_data(const cnn_conv2d *p, const float *dy, const float *weight, float *dx,
+                                       float *workspace);
+cnn_status cnn_depthwise_backward_weights(const cnn_conv2d *p, const float *x, const float *dy, float *dweight,
+                                          float *dbias, float *workspace);
+int64_t cnn_depthwise_workspace(const cnn_conv2d *p, int pass); /* floats */
 
 #endif
