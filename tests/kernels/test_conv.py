@@ -1,0 +1,280 @@
+"""csrc/conv.c, conv_dense.c, depthwise.c and gemm.c: every pass on every instruction set against float64, over the
+shapes where a blocked kernel can go wrong, with sentinels around every output.
+
+The bound is that of a plain sum. Adding up K products in float32, with u = 2^-24, loses about 0.3 u sqrt(K) of the
+result's deviation, so RMS(error) / RMS(result) <= max(2u, 0.5 u sqrt(K)), and no single error is beyond 12 times that
+share of its own result. A result's size is taken as what independent products would give, sqrt(sum of squared
+products): a sum that happens to cancel is no better known than its neighbours. Below MANY results an RMS says little,
+and only the second bound holds.
+"""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cnncli import kernels
+from cnncli._kernels import ffi, lib
+from cnncli.kernels import Convolution
+
+U = 2.0**-24
+WORST = 12
+MANY = 100
+SENTINEL = np.float32(-12345.5)
+
+
+def reference(convolution: Convolution, x, weight, dy):
+    """y without bias, dx, dweight in float64, tap by tap."""
+    top, bottom, left, right = convolution.padding
+    _, h, w, c = convolution.x_shape
+    _, oh, ow, _ = convolution.y_shape
+    groups = convolution.groups
+    padded = np.pad(x.astype(np.float64), ((0, 0), (top, bottom), (left, right), (0, 0)))
+    padded = padded.reshape(*padded.shape[:3], groups, c // groups)
+    weight = weight.astype(np.float64).reshape(groups, -1, *weight.shape[1:])
+    dy = dy.astype(np.float64).reshape(*dy.shape[:3], groups, -1)
+    y, dpadded, dweight = np.zeros_like(dy), np.zeros_like(padded), np.zeros_like(weight)
+    for s in range(convolution.kernel[0]):
+        for t in range(convolution.kernel[1]):
+            i, j = s * convolution.dilation[0], t * convolution.dilation[1]
+            under = (slice(None), slice(i, i + (oh - 1) * convolution.stride[0] + 1, convolution.stride[0]),
+                     slice(j, j + (ow - 1) * convolution.stride[1] + 1, convolution.stride[1]))
+            y += np.einsum("nijgc,gkc->nijgk", padded[under], weight[..., s, t], optimize=True)
+            dpadded[under] += np.einsum("nijgk,gkc->nijgc", dy, weight[..., s, t], optimize=True)
+            dweight[..., s, t] = np.einsum("nijgk,nijgc->gkc", dy, padded[under], optimize=True)
+    dx = dpadded[:, top : top + h, left : left + w].reshape(convolution.x_shape)
+    return y.reshape(convolution.y_shape), dx, dweight.reshape(convolution.weight_shape)
+
+
+def guarded(shape):
+    """An output full of sentinels inside a larger one; 13 floats in front, so that nothing is aligned."""
+    size = int(np.prod(shape))
+    whole = np.full(size + 13 + 64, SENTINEL, np.float32)
+    return whole, whole[13 : 13 + size].reshape(shape)
+
+
+def run(convolution: Convolution, x, weight, bias, dy):
+    """y, dx, dweight, dbias from the kernels, after checking that nothing else was written."""
+    outputs = [guarded(shape) for shape in (convolution.y_shape, convolution.x_shape, convolution.weight_shape,
+                                            (convolution.k,))]
+    y, dx, dweight, dbias = (inner for _, inner in outputs)
+    size = convolution.workspace(kernels.FORWARD, kernels.BACKWARD_DATA, kernels.BACKWARD_WEIGHTS)
+    workspace = kernels.aligned_empty((size + 256,), np.uint8)
+    workspace.fill(0xFF)  # NaN: what is read before it is written shows
+    kernels.conv2d_forward(convolution, x, weight, bias, y, workspace)()
+    kernels.conv2d_backward_data(convolution, dy, weight, dx, workspace)()
+    kernels.conv2d_backward_weights(convolution, x, dy, dweight, dbias, workspace)()
+    for whole, inner in outputs:
+        assert (whole[:13] == SENTINEL).all(), f"{convolution} wrote before its output"
+        assert (whole[13 + inner.size :] == SENTINEL).all(), f"{convolution} wrote past its output"
+    assert (workspace[size:] == 0xFF).all(), f"{convolution} wrote past its workspace"
+    return y, dx, dweight, dbias
+
+
+def assert_close(convolution: Convolution, name, got, expected, squares, terms):
+    share = max(2 * U, 0.5 * U * np.sqrt(terms))
+    error = np.abs(got - expected)
+    rms = np.sqrt((error**2).mean() / max(squares.mean(), 1e-300))
+    assert error.size < MANY or rms <= share, f"{name} of {convolution}: RMS {rms / share} times the bound"
+    worst = (error / np.maximum(np.sqrt(squares), 1e-300)).max()
+    assert worst <= WORST * share, f"{name} of {convolution}: {worst / share} times the RMS bound"
+
+
+def check(convolution: Convolution, rng, arrays=None):
+    x, weight, bias, dy = arrays or inputs(convolution, rng)
+    y, dx, dweight, dbias = run(convolution, x, weight, bias, dy)
+    expected = reference(convolution, x, weight, dy)
+    squares = reference(convolution, x.astype(np.float64) ** 2, weight.astype(np.float64) ** 2,
+                        dy.astype(np.float64) ** 2)
+    pixels = dy[..., 0].size
+    taps = convolution.kernel[0] * convolution.kernel[1]
+    assert_close(convolution, "y", y, expected[0] + bias, squares[0] + bias.astype(np.float64) ** 2, weight[0].size + 1)
+    assert_close(convolution, "dx", dx, expected[1], squares[1], taps * convolution.k // convolution.groups)
+    assert_close(convolution, "dweight", dweight, expected[2], squares[2], pixels)
+    wide = dy.astype(np.float64)
+    assert_close(convolution, "dbias", dbias, wide.sum((0, 1, 2)), (wide**2).sum((0, 1, 2)), pixels)
+
+
+def inputs(convolution: Convolution, rng):
+    shapes = (convolution.x_shape, convolution.weight_shape, (convolution.k,), convolution.y_shape)
+    return [rng.standard_normal(shape, dtype=np.float32) for shape in shapes]
+
+
+CASES = [
+    # Every tail of channels, with the kernels that networks use.
+    *(Convolution((2, 7, 9, c), k, (3, 3), padding=(1, 1, 1, 1)) for c in (1, 3, 6, 8, 17) for k in (1, 6, 16, 20, 33)),
+    Convolution((1, 5, 6, 512), 40, (3, 3), padding=(1, 1, 1, 1)),  # a depth that is split
+    Convolution((1, 4, 5, 40), 512, (3, 3), padding=(1, 1, 1, 1)),  # backward-data's is, and columns are shared out
+    Convolution((3, 28, 28, 1), 6, (5, 5)),
+    Convolution((1, 31, 33, 3), 64, (7, 7), (2, 2), (3, 3, 3, 3)),
+    Convolution((3, 40, 40, 8), 24, (3, 3), padding=(1, 1, 1, 1)),  # partial sums of several ranges
+    Convolution((2, 9, 8, 24), 96, (1, 1)),
+    Convolution((2, 9, 8, 96), 24, (1, 1), (2, 2)),
+    # Paddings, also such that whole windows see nothing but zeros.
+    Convolution((1, 1, 1, 5), 7, (3, 3), padding=(1, 1, 1, 1)),
+    Convolution((2, 3, 4, 5), 7, (3, 2), padding=(0, 3, 5, 1)),
+    Convolution((2, 3, 4, 5), 7, (2, 2), (3, 3), padding=(4, 4, 4, 4)),
+    # Strides and dilations with and without a common divisor, also classes that no tap meets.
+    Convolution((2, 11, 13, 6), 10, (3, 5), (2, 3), (1, 2, 0, 3)),
+    Convolution((2, 11, 13, 6), 10, (1, 1), (3, 2)),
+    Convolution((2, 11, 13, 6), 10, (3, 2), (2, 4), (2, 1, 3, 3), dilation=(3, 2)),
+    Convolution((2, 11, 13, 6), 10, (2, 4), (6, 1), (1, 1, 1, 1), dilation=(4, 3)),
+    Convolution((2, 11, 13, 6), 10, (11, 13)),
+    # Groups.
+    Convolution((2, 7, 6, 12), 18, (3, 3), padding=(1, 1, 1, 1), groups=3),
+    Convolution((2, 7, 6, 12), 80, (3, 2), (2, 1), (1, 0, 1, 1), dilation=(1, 2), groups=2),
+    Convolution((2, 7, 6, 5), 15, (3, 3), (2, 2), (1, 1, 1, 1), groups=5),
+    # Depthwise.
+    *(Convolution((2, 7, 21, c), c, (3, 3), (1, 1), (1, 1, 1, 1), groups=c) for c in (2, 5, 16, 19, 40)),
+    *(Convolution((2, 7, 21, c), c, (3, 3), (2, 2), (1, 1, 1, 1), groups=c) for c in (2, 5, 16, 19, 40)),
+    Convolution((2, 9, 23, 11), 11, (5, 7), (3, 2), (4, 0, 2, 7), dilation=(2, 3), groups=11),
+    Convolution((1, 2, 3, 8), 8, (3, 3), padding=(3, 3, 3, 3), groups=8),
+]
+
+
+@pytest.mark.parametrize("convolution", CASES, ids=lambda c: str(c)[11:])
+def test_every_pass(convolution, isa, rng):
+    check(convolution, rng)
+
+
+@st.composite
+def convolutions(draw):
+    groups = draw(st.sampled_from([1, 1, 1, 2, 3]))
+    depthwise = draw(st.integers(0, 4)) == 0
+    c, k = groups * draw(st.integers(1, 20)), groups * draw(st.integers(1, 40))
+    if depthwise:
+        groups = k = c
+    pairs = st.tuples(st.integers(1, 4), st.integers(1, 4))
+    kernel, stride, dilation = draw(pairs), draw(pairs), draw(pairs)
+    padding = draw(st.tuples(*[st.integers(0, 5)] * 4))
+    reach = [(kernel[i] - 1) * dilation[i] + 1 - padding[2 * i] - padding[2 * i + 1] for i in range(2)]
+    h, w = (max(1, reach[i]) + draw(st.integers(0, 12)) for i in range(2))
+    return Convolution((draw(st.integers(1, 3)), h, w, c), k, kernel, stride, padding, dilation, groups)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True,
+          suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(convolution=convolutions(), seed=st.integers(0, 2**31))
+def test_any_shape(isa, convolution, seed):
+    check(convolution, np.random.default_rng(seed))
+
+
+SHARED = [
+    Convolution((9, 12, 11, 17), 40, (3, 3), padding=(1, 1, 1, 1)),
+    Convolution((5, 13, 11, 300), 33, (2, 2), (2, 2)),
+    Convolution((13, 1, 1, 2500), 40, (1, 1)),
+    Convolution((6, 12, 11, 20), 20, (3, 3), (2, 2), (1, 1, 1, 1), groups=20),
+    Convolution((7, 40, 40, 4), 6, (3, 3), padding=(1, 1, 1, 1), groups=2),
+]
+
+
+@pytest.mark.parametrize("convolution", SHARED, ids=lambda c: str(c)[11:])
+def test_an_image_is_the_same_bits_in_any_batch(convolution, isa, rng):
+    x, weight, bias, dy = inputs(convolution, rng)
+    y, dx, _, _ = run(convolution, x, weight, bias, dy)
+    for first, last in ((0, 1), (len(x) - 1, len(x)), (1, 4)):
+        part = Convolution((last - first, *convolution.x_shape[1:]), convolution.k, convolution.kernel,
+                           convolution.stride, convolution.padding, convolution.dilation, convolution.groups)
+        alone = run(part, x[first:last].copy(), weight, bias, dy[first:last].copy())
+        assert np.array_equal(alone[0], y[first:last])
+        assert np.array_equal(alone[1], dx[first:last])
+
+
+@pytest.mark.parametrize("convolution", SHARED, ids=lambda c: str(c)[11:])
+def test_the_same_bits_on_any_threads(convolution, isa, rng):
+    arrays, before, results = inputs(convolution, rng), kernels.threads(), []
+    try:
+        for threads in (1, 2, 5):
+            kernels.set_threads(threads)
+            results.append(run(convolution, *arrays))
+    finally:
+        kernels.set_threads(before)
+    for result in results[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(result, results[0], strict=True))
+
+
+@pytest.mark.parametrize("convolution", SHARED, ids=lambda c: str(c)[11:])
+def test_the_passes_are_one_bilinear_form(convolution, isa, rng):
+    # <y, g> = <x, dx> = <w, dw>, whatever the reference says.
+    x, weight, _, dy = inputs(convolution, rng)
+    y, dx, dweight, _ = run(convolution, x, weight, np.zeros(convolution.k, np.float32), dy)
+    values = [np.vdot(a.astype(np.float64), b) for a, b in ((y, dy), (x, dx), (weight, dweight))]
+    scale = np.linalg.norm(y.astype(np.float64)) * np.linalg.norm(dy)
+    assert np.ptp(values) <= 4 * U * np.sqrt(weight[0].size) * scale
+
+
+ORDINARY = [
+    Convolution((2, 7, 9, 6), 16, (3, 3), padding=(1, 1, 1, 1)),
+    Convolution((1, 5, 6, 512), 40, (3, 3), padding=(1, 1, 1, 1)),
+    Convolution((2, 7, 21, 19), 19, (3, 3), (2, 2), (1, 1, 1, 1), groups=19),
+]
+EXTREMES = {
+    "a spike": lambda a, rng: np.where(np.arange(a.size).reshape(a.shape) == a.size // 2, np.float32(1e4), a),
+    "a large mean": lambda a, rng: a + np.float32(1000),
+    "post-ReLU": lambda a, rng: np.where(rng.random(a.shape) < 0.8, np.float32(0), np.abs(a)),
+}
+
+
+@pytest.mark.parametrize("name", EXTREMES)
+@pytest.mark.parametrize("convolution", ORDINARY, ids=lambda c: str(c)[11:])
+def test_extreme_inputs(name, convolution, isa, rng):
+    x, weight, bias, dy = inputs(convolution, rng)
+    check(convolution, rng, (EXTREMES[name](x, rng).astype(np.float32), weight, bias, dy))
+
+
+@pytest.mark.parametrize("convolution", ORDINARY, ids=lambda c: str(c)[11:])
+def test_tiny_gradients_survive(convolution, isa, rng):
+    x, weight, bias, dy = inputs(convolution, rng)
+    check(convolution, rng, (x, weight, bias, (dy * 1e-20).astype(np.float32)))
+
+
+@pytest.mark.parametrize("c", [4, 6])
+def test_nan_is_never_hidden(c, isa, rng):
+    convolution = Convolution((2, 5, 5, c), 6, (3, 3), padding=(1, 1, 1, 1), groups=c if c == 6 else 1)
+    x, weight, bias, dy = inputs(convolution, rng)
+    x[1, 2, 3, :] = np.nan
+    y, _, dweight, _ = run(convolution, x, weight, bias, dy)
+    assert np.isnan(y[1, 1:4, 2:5]).all()
+    assert np.isfinite(y[0]).all()
+    assert np.isnan(dweight).all()
+
+
+def test_senseless_sizes_are_refused():
+    good = Convolution((2, 8, 8, 4), 6, (3, 3))
+    zero = np.zeros(1, np.float32)
+    pointer = ffi.cast("float *", zero.ctypes.data)
+
+    def status(**changes):
+        struct = good.struct()
+        for name, value in changes.items():
+            setattr(struct, name, value)
+        codes = {lib.cnn_conv2d_forward(struct, pointer, pointer, pointer, pointer, pointer),
+                 lib.cnn_conv2d_backward_data(struct, pointer, pointer, pointer, pointer),
+                 lib.cnn_conv2d_backward_weights(struct, pointer, pointer, pointer, pointer, pointer)}
+        assert (lib.cnn_conv2d_workspace(struct, kernels.FORWARD) == -1) == (codes == {lib.CNN_INVALID})
+        return codes
+
+    huge = 2**62
+    for name in ("n", "h", "w", "c", "k", "kh", "kw", "stride_h", "stride_w", "dilation_h", "dilation_w", "groups",
+                 "oh", "ow"):
+        for value in (0, -1, huge, 2**63 - 1):
+            assert status(**{name: value}) == {lib.CNN_INVALID}, (name, value)
+    assert status(groups=4) == {lib.CNN_INVALID}
+    assert status(pad_top=-1) == {lib.CNN_INVALID}
+    assert status(ow=7) == {lib.CNN_INVALID}
+    assert status(n=2**30, c=2**30) == {lib.CNN_INVALID}
+    assert lib.cnn_conv2d_workspace(good.struct(), 3) == -1
+
+
+def test_the_door_names_what_is_wrong():
+    convolution = Convolution((1, 4, 4, 2), 3, (3, 3))
+    x, y = np.zeros((1, 4, 4, 2), np.float32), np.zeros((1, 2, 2, 3), np.float32)
+    weight, scratch = np.zeros((3, 2, 3, 3), np.float32), kernels.aligned_empty((4096,), np.uint8)
+    with pytest.raises(ValueError, match="workspace must hold"):
+        kernels.conv2d_forward(convolution, x, weight, None, y, scratch[:64])
+    with pytest.raises(ValueError, match="64-byte aligned"):
+        kernels.conv2d_forward(convolution, x, weight, None, y, scratch[4:])
+    with pytest.raises(ValueError, match=r"weight must have shape \(3, 2, 3, 3\)"):
+        kernels.conv2d_forward(convolution, x, weight[:, :1], None, y, scratch)
+    with pytest.raises(ValueError, match="no convolution"):
+        Convolution((1, 2, 2, 2), 3, (3, 3)).workspace(kernels.FORWARD)
