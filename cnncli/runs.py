@@ -20,11 +20,11 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from .atomic import write_atomically
 from .errors import TrainingError, UsageError, did_you_mean, printable
@@ -137,9 +137,9 @@ def new_run(runs: str | os.PathLike[str], name: str | None, arch: str, config: M
     not at all. Raises UsageError where the name is taken, OSError where the disk refuses.
     """
     os.makedirs(runs, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=".new-", dir=runs))
+    fresh = Path(runs, f".new-{uuid4().hex}")
+    fresh.mkdir()
     try:
-        os.chmod(fresh, 0o777 & ~_umask())
         lock = RunLock(Run(fresh))
         try:
             Run(fresh).write_config(config)
@@ -175,12 +175,6 @@ def _next_number(runs: Path, stem: str) -> int:
     return 1 + max((int(match[1]) for match in taken if match), default=0)
 
 
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
-
-
 # ---- finding runs ----
 
 
@@ -189,15 +183,17 @@ def point_latest(runs: str | os.PathLike[str], name: str) -> None:
 
     Replaced in one step. Something else of that name, a folder say, is left alone.
     """
-    latest, fresh = Path(runs, LATEST), Path(runs, f".{LATEST}.{os.getpid()}")
+    latest, fresh = Path(runs, LATEST), Path(runs, f".{LATEST}-{uuid4().hex}")
     if latest.is_dir() and not latest.is_symlink():
         return
-    fresh.unlink(missing_ok=True)
     try:
-        os.symlink(name, fresh, target_is_directory=True)
-    except (OSError, NotImplementedError):
-        fresh.write_text(name + "\n", encoding="utf-8")
-    os.replace(fresh, latest)
+        try:
+            os.symlink(name, fresh, target_is_directory=True)
+        except (OSError, NotImplementedError):
+            fresh.write_text(name + "\n", encoding="utf-8")
+        os.replace(fresh, latest)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def latest_run(runs: str | os.PathLike[str]) -> Run:

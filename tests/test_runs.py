@@ -1,0 +1,166 @@
+"""runs.py: names that are never reused, a configuration that is there with the folder, runs/latest, the lock."""
+
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from cnncli.errors import TrainingError, UsageError
+from cnncli.runs import COLUMNS, Run, RunLock, check_name, find_run, latest_run, new_run, point_latest
+
+
+def make(runs: Path, name: str | None = None, arch: str = "resnet8") -> Run:
+    lock = new_run(runs, name, arch, {"arch": arch})
+    lock.release()
+    return lock.run
+
+
+def test_runs_are_numbered_by_architecture(tmp_path: Path) -> None:
+    runs = tmp_path / "deep" / "runs"
+    assert [make(runs).name for _ in range(3)] == ["resnet8-1", "resnet8-2", "resnet8-3"]
+    assert make(runs, arch="lenet5").name == "lenet5-1"
+    os.rename(runs / "resnet8-2", runs / "resnet8-17")
+    assert make(runs).name == "resnet8-18"  # never a number below the highest
+    assert make(runs, arch="my net/é").name == "my-net-é-1"
+    assert make(runs, arch="///").name == "run-1"
+
+
+def test_a_run_has_its_configuration_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+    run = make(tmp_path, "birds")
+    assert run.config == {"arch": "resnet8"}
+    assert sorted(os.listdir(tmp_path)) == ["birds", "latest"]
+    assert os.stat(run.path).st_mode & 0o777 == 0o777 & ~current_umask()
+
+
+def current_umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_a_name_is_never_taken_twice(tmp_path: Path) -> None:
+    make(tmp_path, "birds")
+    (tmp_path / "birds" / "mine.txt").write_text("keep")
+    with pytest.raises(UsageError, match=r"birds already.*--resume birds"):
+        make(tmp_path, "birds")
+    assert (tmp_path / "birds" / "mine.txt").read_text() == "keep"
+    (tmp_path / "dangling").symlink_to("nowhere")
+    with pytest.raises(UsageError, match="already"):
+        make(tmp_path, "dangling")
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "latest", "-x", " a", "a\nb", "a\\b", "x" * 101])
+def test_what_is_no_name(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="cannot be a run's name"):
+        check_name(tmp_path, name)
+
+
+def test_runs_that_begin_at_once_get_different_names(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        names = list(pool.map(lambda _: make(tmp_path).name, range(24)))
+    assert sorted(names) == sorted({f"resnet8-{n}" for n in range(1, 25)})
+
+
+def test_latest_leads_to_the_newest(tmp_path: Path) -> None:
+    make(tmp_path, "first")
+    second = make(tmp_path, "second")
+    assert os.readlink(tmp_path / "latest") == "second"
+    assert latest_run(tmp_path).path == second.path
+    point_latest(tmp_path, "first")
+    assert find_run(tmp_path).name == find_run(tmp_path, "latest").name == "first"
+
+
+def test_latest_is_a_text_file_where_links_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise OSError("no links here")
+
+    monkeypatch.setattr(os, "symlink", refuse)
+    make(tmp_path, "first")
+    make(tmp_path, "second")
+    assert (tmp_path / "latest").read_text() == "second\n"
+    assert latest_run(tmp_path).name == "second"
+
+
+def test_a_folder_called_latest_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "latest").mkdir()
+    (tmp_path / "latest" / "mine.txt").write_text("keep")
+    make(tmp_path, "first")
+    assert (tmp_path / "latest" / "mine.txt").read_text() == "keep"
+
+
+def test_finding_runs(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no run in"):
+        find_run(tmp_path)
+    run = make(tmp_path, "birds")
+    assert find_run(tmp_path, "birds").path == find_run(tmp_path / "elsewhere", run.path).path == run.path
+    with pytest.raises(UsageError, match="Did you mean 'birds'"):
+        find_run(tmp_path, "bird")
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(UsageError, match=r"cnn train .*photos --resume"):
+        find_run(tmp_path, tmp_path / "photos")
+    os.rename(tmp_path / "birds", tmp_path / "moved")
+    with pytest.raises(UsageError, match="no run in"):
+        find_run(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "\0\xff"])
+def test_a_damaged_configuration_is_told(tmp_path: Path, text: str) -> None:
+    run = make(tmp_path)
+    (run.path / "config.json").write_text(text, encoding="latin-1")
+    with pytest.raises(UsageError, match="train anew"):
+        _ = run.config
+
+
+def test_history_has_the_columns_that_others_rely_on(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    assert run.history == []
+    row = dict(zip(COLUMNS, (1, 0.5, 0.25, None, None, 0.1, 1234.5678901, 3.25), strict=True))
+    run.write_history([row, {**row, "epoch": 2, "val_loss": 1 / 3, "val_accuracy": 1.0}])
+    assert (tmp_path / "history.csv").read_text() == (
+        "epoch,train_loss,train_accuracy,val_loss,val_accuracy,learning_rate,images_per_second,seconds\n"
+        "1,0.5,0.25,,,0.1,1234.568,3.25\n"
+        "2,0.5,0.25,0.3333333,1,0.1,1234.568,3.25\n")
+    assert run.history[0] == {**row, "images_per_second": 1234.568}
+    assert type(run.history[1]["epoch"]) is int
+    run.write_history([row])
+    assert len(run.history) == 1
+
+
+def test_one_training_at_a_time(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    lock = RunLock(run)
+    with pytest.raises(TrainingError, match=f"process {os.getpid()}"):
+        RunLock(run)
+    lock.release()
+    lock.release()
+    with RunLock(run), pytest.raises(TrainingError):
+        RunLock(run)
+    RunLock(run).release()
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
+    code = (f"from cnncli.runs import Run, RunLock; import sys; lock = RunLock(Run({str(tmp_path)!r})); print('held', "
+            "flush=True); sys.stdin.read()")
+    holder = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert holder.stdin is not None
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"held\n"
+    with pytest.raises(TrainingError, match=f"process {holder.pid}"):
+        RunLock(Run(tmp_path))
+    holder.kill()
+    holder.wait()
+    with RunLock(Run(tmp_path)):
+        assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
+    holder.stdin.close()
+    holder.stdout.close()
+
+
+def test_a_failed_start_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        new_run(tmp_path, None, "x", {"lr": float("nan")})
+    assert os.listdir(tmp_path) == []
+    assert json.loads((make(tmp_path).path / "config.json").read_text())
