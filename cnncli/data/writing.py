@@ -1,0 +1,97 @@
+"""The way back: arrays of images become a folder of PNG files, one sub-folder per class, as folder.py reads it. Used by
+importing.py and sample/. Either the whole folder is there in the end or nothing of it.
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from .. import kernels
+from ..errors import DataError, printable
+from ..kernels import Array
+from .images import Progress
+
+_PIECE = 256  # images that a thread takes at a time
+_UNFINISHED = ".unfinished"  # hidden, so that nobody mistakes it for a class
+
+# Split name ("" for class folders directly in the directory) -> (uint8 images (n, h, w[, 3 or 4]), labels (n,)).
+Arrays = dict[str, tuple[Array, Array]]
+
+
+def check_target(directory: str | os.PathLike[str]) -> Path:
+    """Return directory as a path. Raises DataError unless it is an empty folder or not there yet."""
+    target = Path(directory)
+    if target.is_dir():
+        if any(target.iterdir()):
+            raise DataError(f"{printable(target)} is not empty; give a new folder.")
+    elif os.path.lexists(target):
+        raise DataError(f"{printable(target)} is there already and not a folder; give a new folder.")
+    return target
+
+
+def check_names(classes: Sequence[str]) -> None:
+    """Raise DataError where class names cannot be folder names, each its own."""
+    for name in classes:
+        bad = not name or name.startswith(".") or "/" in name or os.sep in name or "\0" in name
+        if bad or len(os.fsencode(name)) > 255:
+            raise DataError(f"a class cannot be called {printable(name)!r}: its folder needs a name without '/' that "
+                            "does not begin with a dot; name the classes with --classes.")
+    if len(set(classes)) < len(classes):
+        twice = next(name for name in classes if classes.count(name) > 1)
+        raise DataError(f"two classes are called {printable(twice)!r}; give each its own name with --classes.")
+
+
+def write_images(directory: str | os.PathLike[str], splits: Arrays, classes: Sequence[str],
+                 threads: int | None = None, progress: Progress | None = None) -> dict[str, int]:
+    """Write directory/<split>/<class>/00001.png …, numbered by place in the arrays; return images per split.
+
+    The directory must be empty or missing. What was written is removed again where something goes wrong (OSError
+    for a full disk, for one). progress(done, total) is called from the calling thread.
+    """
+    check_names(classes)
+    target = check_target(directory)
+    made = not target.exists()
+    unfinished = target / _UNFINISHED
+    try:
+        unfinished.mkdir(parents=True)
+        _write_all(unfinished, splits, classes, threads or kernels.available_cpus(), progress)
+        for entry in sorted(unfinished.iterdir()):
+            entry.rename(target / entry.name)
+        unfinished.rmdir()
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        if made and target.is_dir() and not any(target.iterdir()):
+            target.rmdir()
+        raise
+    return {split: len(labels) for split, (_, labels) in splits.items()}
+
+
+def _write_all(folder: Path, splits: Arrays, classes: Sequence[str], threads: int, progress: Progress | None) -> None:
+    work = []
+    for split, (images, labels) in splits.items():
+        for label in np.unique(labels):
+            (folder / split / classes[label]).mkdir(parents=True)
+        work += [(split, images, labels, start) for start in range(0, len(images), _PIECE)]
+    done, total = 0, sum(len(labels) for _, labels in splits.values())
+
+    def piece(item: tuple[str, Array, Array, int]) -> int:
+        split, images, labels, start = item
+        digits, end = max(5, len(str(len(images)))), min(start + _PIECE, len(images))
+        for i in range(start, end):
+            path = os.path.join(folder, split, classes[labels[i]], f"{i + 1:0{digits}}.png")
+            Image.fromarray(images[i]).save(path, "PNG")
+        return end - start
+
+    executor = ThreadPoolExecutor(threads, thread_name_prefix="cnn-write")
+    try:
+        for count in executor.map(piece, work):
+            done += count
+            if progress:
+                progress(done, total)
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
