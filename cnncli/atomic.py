@@ -5,16 +5,16 @@ lost go through ``write_atomically``; cnncli/checkpoint.py says what is in them.
 
 import contextlib
 import errno
-import itertools
 import os
 import re
 import shutil
+import zlib
 
 from .errors import SaveError, printable
 
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 _NO_FOLDER_FLUSH = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF}
-_serial = itertools.count()
+_AT_ONCE = 2**28  # bytes: one write takes less than 2 GiB
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes, keep_as: str | os.PathLike[str] | None = None) -> None:
@@ -31,7 +31,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes, keep_as: str | o
     if os.path.lexists(target) and not os.path.isfile(target):
         raise SaveError(f"{printable(path)} is not a regular file, so nothing was written; give another name.")
     folder, name = os.path.split(target)
-    label = os.path.join(folder, f".{name}.{os.getpid()}-{next(_serial)}")
+    label = os.path.join(folder, f"{_leftover_prefix(name)}{os.urandom(8).hex()}")
     fresh, old = label + ".tmp", label + ".old"
     try:
         try:
@@ -51,19 +51,27 @@ def write_atomically(path: str | os.PathLike[str], data: bytes, keep_as: str | o
 def remove_leftovers(path: str | os.PathLike[str]) -> None:
     """Remove the temporary files that killed writes of path left behind. Only for one who alone writes path."""
     folder, name = os.path.split(os.path.realpath(path))
-    ours = re.compile(re.escape(f".{name}.") + r"\d+-\d+\.(tmp|old)")
+    ours = re.compile(re.escape(_leftover_prefix(name)) + r"[0-9a-f]{16}\.(tmp|old)")
     for entry in os.listdir(folder):
         if ours.fullmatch(entry):
             with contextlib.suppress(OSError):
                 os.unlink(os.path.join(folder, entry))
 
 
+def _leftover_prefix(name: str) -> str:
+    """Return how the temporary names for a file begin: short, however long its own name is."""
+    return f".cnn-{zlib.crc32(os.fsencode(name)):08x}-"
+
+
 def _write_new(path: str, data: bytes) -> None:
-    with open(path, "xb", buffering=0) as file:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    try:
         rest = memoryview(data)
         while rest:
-            rest = rest[file.write(rest):]
-        os.fsync(file.fileno())
+            rest = rest[os.write(descriptor, rest[:_AT_ONCE]) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _second_name(path: str, second: str) -> bool:

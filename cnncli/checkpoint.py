@@ -185,7 +185,7 @@ def _build(header: Header, path: str) -> Model:
     """Return the model that a header describes, its weights still zero, and sure to fit the arrays of the file."""
     missing = [key for key in ("network", "classes", "preprocessing", "training") if key not in header.metadata]
     if missing:
-        raise damaged(path, f"its {missing[0]} is not there")
+        raise damaged(path, f"its part {missing[0]!r} is not there")
     parts = {key: parse(text, path, key) for key, text in header.metadata.items()
              if key in ("network", "classes", "preprocessing", "training")}
     network = _network(parts["network"], header, path)
@@ -234,17 +234,19 @@ def _check_plausible(config: dict[str, Any], path: str) -> None:
     layers = config.get("layers")
     if not isinstance(layers, list) or len(layers) > _MOST_LAYERS:
         raise damaged(path, f"its network is not a list of at most {_MOST_LAYERS} layers")
-    names = {"input"}
+    names: set[Any] = {"input"}
     for layer in layers:
         if not isinstance(layer, dict) or len(layer) > 50 or not _bounded(layer):
             raise damaged(path, "its network has a layer that makes no sense")
-        kind, inputs = layer.get("type"), layer.get("inputs", [])
+        kind, name, inputs = layer.get("type"), layer.get("name"), layer.get("inputs")
+        if not isinstance(inputs, list) or not all(isinstance(text, str) for text in (kind, name, *inputs)):
+            raise damaged(path, "its network has a layer without type, name or inputs")
         if kind not in LAYERS:
             raise ModelError(f"{printable(path)} holds a layer of type {printable(kind)}, which this version of cnn "
                              "does not know; update it with 'pip install --upgrade cnncli'.")
-        if not isinstance(inputs, list) or not names.issuperset(inputs):
-            raise damaged(path, "its network has a layer without its input")
-        names.add(str(layer.get("name")))
+        if not names.issuperset(inputs):
+            raise damaged(path, f"its layer {printable(name)} has an input that is no layer before it")
+        names.add(name)
 
 
 def _bounded(value: Any, depth: int = 0) -> bool:

@@ -58,7 +58,7 @@ def pack(tensors: dict[str, Array], metadata: dict[str, str]) -> bytes:
     """Return the file's bytes. The same arrays and metadata give the same bytes, whatever the order they come in."""
     from safetensors.numpy import save
 
-    contiguous = {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}
+    contiguous = {name: np.asarray(tensors[name], order="C") for name in sorted(tensors)}
     plain = save(contiguous, metadata={"format": FORMAT, "version": str(VERSION), **metadata, "digest": _NO_DIGEST})
     length = int.from_bytes(plain[:8], "little")
     # The library writes metadata in the order of a hash table, so the header is written anew, sorted.
@@ -172,7 +172,7 @@ def _guess(start: bytes) -> str:
 
 
 def _check_version(text: str, path: str) -> None:
-    if not text.isdecimal() or len(text) > 9 or int(text) < 1:
+    if not (text.isascii() and text.isdecimal()) or len(text) > 9 or int(text) < 1:
         raise damaged(path, "its format version is no number")
     if int(text) > VERSION:
         raise ModelError(f"{printable(path)} was written by a later version of cnn (format {int(text)}; this one reads "
@@ -217,16 +217,16 @@ def _sizes(value: Any, most: int) -> tuple[int, ...] | None:
     return tuple(value) if good else None
 
 
-def _json(text: bytes | str, path: str, what: str = "description", kind: type = dict) -> Any:
+def _json(text: bytes | str, path: str, what: str = "header", kind: type = dict) -> Any:
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is no JSON")
 
     try:
         value = json.loads(text, parse_constant=refuse)
     except (ValueError, RecursionError) as error:
-        raise damaged(path, f"its {what} is no JSON") from error
+        raise damaged(path, f"its part {what!r} is no JSON") from error
     if not isinstance(value, kind):
-        raise damaged(path, f"its {what} is not of the right kind")
+        raise damaged(path, f"its part {what!r} is not of the right kind")
     return value
 
 

@@ -86,21 +86,22 @@ def allocation_limit(size: int) -> Iterator[None]:
 
 def aligned_empty(shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
     """Return an uninitialised array whose data starts on a 64-byte line."""
+    return _aligned(np.empty, shape, dtype)
+
+
+def aligned_zeros(shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
+    """Return an array of zeros whose data starts on a 64-byte line; memory is taken only where it is written."""
+    return _aligned(np.zeros, shape, dtype)
+
+
+def _aligned(make: Callable[..., Array], shape: tuple[int, ...], dtype: Any) -> Array:
     size = math.prod(shape) * np.dtype(dtype).itemsize
     allowance = _allowance.get()
     if allowance is not None:
         allowance[0] -= size
         if allowance[0] < 0:
-            raise MemoryError(f"an array of {size:,} bytes is more than this place may take")
-    raw = np.empty(size + 64, dtype=np.uint8)
-    offset = -raw.ctypes.data % 64
-    return raw[offset : offset + size].view(dtype).reshape(shape)
-
-
-def aligned_zeros(shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
-    """Return an array of zeros whose data starts on a 64-byte line; memory is taken only where it is written."""
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    raw = np.zeros(size + 64, dtype=np.uint8)
+            raise MemoryError(f"an array of {size:,} bytes is more than may be taken here")
+    raw = make(size + 64, dtype=np.uint8)
     offset = -raw.ctypes.data % 64
     return raw[offset : offset + size].view(dtype).reshape(shape)
 
