@@ -69,10 +69,9 @@ def command(images: tuple[str, ...], model: Path | None, layers: tuple[str, ...]
     if as_json:
         emit_json({"model": opened.path, "written": written,
                    "skipped": [{"path": path, "error": error} for path, error in skipped]})
-    if images and len(skipped) == len(found) + len(skipped):
-        report_skipped(skipped)
-        return DataError.exit_code
-    return report_skipped(skipped)
+    code = report_skipped(skipped)
+    answered = any(item["kind"] == "activations" for item in written)
+    return DataError.exit_code if skipped and not answered else code
 
 
 def _find(images: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:

@@ -34,7 +34,7 @@ def draw(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str], title:
     _pair(losses, rows, "loss", "Loss")
     _pair(accuracies, rows, "accuracy", "Accuracy")
     accuracies.yaxis.set_major_formatter(PercentFormatter(1))
-    _mark_best(accuracies, _points(rows, "val_accuracy"))
+    _mark_best(accuracies, rows)
     _rates(rates, rows)
     data = io.BytesIO()
     with warnings.catch_warnings():
@@ -60,10 +60,12 @@ def _pair(axes: Any, rows: Sequence[Mapping[str, Any]], kind: str, label: str) -
     _dress(axes, rows, label)
 
 
-def _mark_best(axes: Any, points: Points) -> None:
+def _mark_best(axes: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Mark the epoch whose model is kept: the most accurate in validation, of equals the one with the least loss."""
+    points, losses = _points(rows, "val_accuracy"), dict(_points(rows, "val_loss"))
     if len(points) < 2:
         return
-    epoch, best = max(points, key=lambda point: point[1])
+    epoch, best = max(points, key=lambda point: (point[1], -losses.get(point[0], math.inf)))
     axes.axvline(epoch, color="#b0b4ba", linewidth=1, zorder=0)
     axes.set_title(f"Accuracy (validation's best: {best:.1%} in epoch {epoch:g})", fontsize=11)
 

@@ -1,0 +1,3 @@
+from .looking import place, trained
+
+__all__ = ["place", "trained"]

@@ -1,0 +1,197 @@
+"""`cnn test`: which images it takes, what it prints and writes, and what it says when something is wrong."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import cnncli
+
+from .looking import CLASSES, EACH, snapshot, write_images
+
+KEYS = ["model", "images", "accuracy", "top5", "loss", "classes", "confusion_matrix", "skipped"]
+FILES = {"confusion.png", "confusion.csv", "mistakes.png", "test.json"}
+HELD_OUT = 2 * len(CLASSES)  # a tenth of 24 is 2
+
+
+def test_the_held_out_images_are_what_it_takes(place):
+    before = snapshot(place.path / "photos")
+    out, err = place.cnn("test")
+    assert f"of {HELD_OUT} images)" in out
+    assert "top-5" not in out
+    for name in ("check", "new\\nline", "帽子 $x$", "stripe"):
+        assert name in out
+    assert "runs/small: confusion.png" in err
+    assert {p.name for p in place.run.iterdir()} >= FILES
+    for name in ("confusion.png", "mistakes.png"):
+        with Image.open(place.run / name) as image:
+            image.verify()
+    assert snapshot(place.path / "photos") == before
+
+
+def test_json_is_exactly_what_programs_rely_on_and_what_is_written(place):
+    report = place.json("test")
+    assert list(report) == KEYS
+    assert report["model"] == "runs/small/model.safetensors"
+    assert report["images"] == HELD_OUT
+    assert report["top5"] is None
+    assert [c["name"] for c in report["classes"]] == sorted(CLASSES)
+    assert np.array(report["confusion_matrix"]).sum() == HELD_OUT
+    assert report["skipped"] == []
+    assert json.loads((place.run / "test.json").read_text()) == report
+    with open(place.run / "confusion.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    assert [[int(v) for v in row[1:]] for row in rows[1:]] == report["confusion_matrix"]
+
+
+def test_what_test_says_is_what_predict_says(place):
+    """The issue that haunts others: test and predict must judge the same image the same."""
+    folder = write_images(place.path / "new", CLASSES, 5, seed=9)
+    report = place.json("test", folder, "--out", "out")
+    predictions = cnncli.load("runs/small").predict(sorted(str(p) for p in folder.rglob("*.png")))
+    wrong, loss = 0, 0.0
+    for prediction in predictions:
+        truth = prediction.path.split("/")[-2]
+        wrong += prediction.label != truth
+        loss -= np.log(dict(prediction.top)[truth])
+    assert report["accuracy"] == pytest.approx(1 - wrong / len(predictions))
+    assert report["loss"] == pytest.approx(loss / len(predictions), rel=1e-6)
+
+
+def test_held_out_images_were_not_trained_on(place):
+    """The three splits are disjoint and are all the images."""
+    counts = [place.json("test", "--split", split, "--out", f"out-{split}")["images"] for split in
+              ("train", "val", "test")]
+    assert counts == [EACH * len(CLASSES) - 2 * HELD_OUT, HELD_OUT, HELD_OUT]
+    assert place.json("test", "photos")["images"] == HELD_OUT, "the folder itself, named: still only what is held out"
+    assert place.json("test", "photos", "--split", "val")["images"] == HELD_OUT
+
+
+def test_other_folders(place):
+    bare = write_images(place.path / "bare", CLASSES, 3, seed=1)
+    assert place.json("test", bare)["images"] == 12
+    write_images(place.path / "split" / "train", CLASSES, 2, seed=2)
+    write_images(place.path / "split" / "test", CLASSES, 1, seed=3)
+    assert place.json("test", "split")["images"] == 4, "its test/"
+    assert place.json("test", "split", "--split", "train")["images"] == 8
+    assert "has no val/" in place.fails(2, "test", "split", "--split", "val")
+    assert "has no val/" in place.fails(2, "test", bare, "--split", "val")
+
+
+def test_absent_classes_keep_their_place_and_unknown_ones_are_named(place):
+    some = write_images(place.path / "some", ["stripe", "new\nline"], 3, seed=4)
+    report = place.json("test", some)
+    assert [c["name"] for c in report["classes"]] == sorted(CLASSES)
+    assert [c["support"] for c in report["classes"]] == [0, 3, 3, 0]
+    assert [sum(row) for row in report["confusion_matrix"]] == [0, 3, 3, 0]
+    write_images(some, ["zebra"], 1, seed=5)
+    assert "zebra" in place.fails(1, "test", some)
+    write_images(place.path / "photos", ["zebra"], 3, seed=5)
+    assert "zebra" in place.fails(1, "test")
+
+
+def test_a_class_that_has_gone_shifts_no_label(place):
+    whole = place.json("test", "--split", "train")
+    shutil.rmtree(place.path / "photos" / "check")
+    report = place.json("test", "--split", "train")
+    assert [c["support"] for c in report["classes"]] == [0, *[c["support"] for c in whole["classes"]][1:]]
+    assert report["confusion_matrix"][1:] == whole["confusion_matrix"][1:]
+    _, err = place.cnn("test")
+    assert "has changed since small was trained" in err
+
+
+def test_unusable_images_are_counted_listed_and_end_with_3(place):
+    folder = write_images(place.path / "bad", CLASSES, 3, seed=6)
+    whole = (folder / "stripe" / "s 0.png").read_bytes()
+    (folder / "stripe" / "empty.png").touch()
+    (folder / "check" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "check" / "text.jpg").write_text("no image")
+    before = snapshot(folder)
+    out, err = place.cnn("test", folder, code=3)
+    assert "of 12 images)" in out
+    assert "3 images could not be used and were skipped:" in err
+    for name in ("empty.png", "cut.png", "text.jpg"):
+        assert name in err
+    report = place.json("test", folder, code=3)
+    assert sorted(s["path"].rsplit("/")[-1] for s in report["skipped"]) == ["cut.png", "empty.png", "text.jpg"]
+    assert all(s["error"] for s in report["skipped"])
+    assert "cut.png" in place.fails(1, "test", folder, "--strict")
+    assert snapshot(folder) == before
+
+
+def test_only_unusable_images(place):
+    for name in CLASSES:
+        (place.path / "none" / name).mkdir(parents=True)
+        (place.path / "none" / name / "empty.png").touch()
+    assert "none of the 4 images can be used" in place.fails(1, "test", "none")
+
+
+def test_folders_that_hold_nothing_to_test(place):
+    (place.path / "empty").mkdir()
+    assert "empty" in place.fails(1, "test", "empty")
+    assert "there is no folder nowhere" in place.fails(1, "test", "nowhere")
+    assert "is a file" in place.fails(1, "test", "runs/small/config.json")
+    (place.path / "texts" / "stripe").mkdir(parents=True)
+    (place.path / "texts" / "stripe" / "a.txt").touch()
+    assert "texts" in place.fails(1, "test", "texts")
+
+
+def test_the_folder_of_the_training_has_gone(place):
+    (place.path / "photos").rename(place.path / "elsewhere")
+    assert "are no longer in" in place.fails(2, "test")
+    assert place.json("test", "elsewhere")["images"] == EACH * len(CLASSES)
+
+
+def test_a_model_file_that_lies_in_no_run(place, monkeypatch):
+    shutil.copy(place.run / "model.safetensors", place.path / "loose.safetensors")
+    assert "cnn test DATA" in place.fails(2, "test", "-m", "loose.safetensors")
+    report = place.json("test", "photos", "-m", "loose.safetensors")
+    assert report["images"] == EACH * len(CLASSES)
+    assert {p.name for p in (place.path / "loose-test").iterdir()} == FILES
+
+
+def test_out_and_where_it_cannot_be(place):
+    before = snapshot(place.run)
+    place.cnn("test", "--out", "a/b c")
+    assert {p.name for p in (place.path / "a" / "b c").iterdir()} == FILES
+    assert snapshot(place.run) == before
+    assert "is a file" in place.fails(2, "test", "--out", "runs/small/config.json")
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "flipped", "foreign"])
+def test_models_that_cannot_be_used_end_with_4(place, damage):
+    path = place.run / "model.safetensors"
+    data = bytearray(path.read_bytes())
+    if damage == "missing":
+        path.unlink()
+    elif damage == "flipped":
+        data[len(data) // 2] ^= 16
+        path.write_bytes(data)
+    else:
+        path.write_bytes({"empty": b"", "cut": data[:1000], "foreign": b"PK\3\4" + bytes(500)}[damage])
+    for command in ("test", "inspect", "visualize-filters"):
+        assert "model" in place.fails(4, command)
+
+
+def test_no_run_at_all_and_a_damaged_configuration(place, tmp_path, monkeypatch):
+    (place.run / "config.json").write_text("{")
+    assert "config.json" in place.fails(2, "test")
+    monkeypatch.chdir(tmp_path)
+    assert "train one with" in place.fails(4, "test")
+
+
+def test_a_model_whose_outputs_are_no_numbers(place):
+    from cnncli.checkpoint import load_model, save_model
+
+    model = load_model(place.run)
+    next(iter(model.network.parameters().values()))[...] = np.nan
+    save_model(place.run / "model.safetensors", model)
+    assert "not finite" in place.fails(4, "test")
+
+
+def test_threads_change_nothing(place):
+    reports = [place.json("test", "--threads", n, "--split", "train") for n in (1, 2, 4)]
+    assert reports[0] == reports[1] == reports[2]
