@@ -24,7 +24,7 @@ FASHION = ("tshirt-top", "trouser", "pullover", "dress", "coat", "sandal", "shir
 Readable = BinaryIO | gzip.GzipFile
 
 _IDX_NAME = re.compile(r"(?:.*[-_.])?(train|t10k|test|val|valid)[-_]?(images|labels)[-.]idx[13][-.]ubyte(\.gz)?", re.I)
-_SPLIT = {"train": "train", "t10k": "test", "test": "test", "val": "val", "valid": "val"}
+_SPLIT = {"train": "train", "val": "val", "valid": "val", "t10k": "test", "test": "test"}
 _INFLATION = 1040  # times smaller than its content deflate can make a file, rounded up
 # Names in an .npz: (images, labels) -> split, compared in lower case.
 _NPZ_NAMES = (
