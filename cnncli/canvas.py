@@ -52,7 +52,8 @@ def ramp(name: str) -> NDArray[np.uint8]:
 def coloured(values: NDArray[Any], low: float, high: float, name: str) -> NDArray[np.uint8]:
     """Map values, any shape, from [low, high] to a ramp's colours: uint8 (…, 3). All low where low == high."""
     span = high - low
-    at = np.zeros(np.shape(values)) if span <= 0 else np.clip((np.asarray(values, np.float64) - low) / span, 0, 1)
+    with np.errstate(invalid="ignore"):  # a broken model's NaNs and infinities are drawn, too: as the lowest value
+        at = np.zeros(np.shape(values)) if span <= 0 else np.clip((np.asarray(values, np.float64) - low) / span, 0, 1)
     return ramp(name)[(np.nan_to_num(at) * 255).round().astype(np.intp)]
 
 

@@ -52,8 +52,9 @@ class ClassScore:
 class Evaluation:
     """What a test found.
 
-    confusion_matrix is int64 (classes, classes), rows true and columns predicted, in class order; probabilities are
-    float32 (n, classes) and labels int64 (n,), in the order of the images. top5 is None under six classes.
+    confusion_matrix is int64 (classes, classes), rows true and columns predicted, in class order. In the order of the
+    images: probabilities, float32 (n, classes); labels and guesses (the most probable class, the first of equals),
+    int64 (n,). top5 is None under six classes.
     """
 
     class_names: list[str]
@@ -64,6 +65,7 @@ class Evaluation:
     confusion_matrix: NDArray[np.int64]
     probabilities: NDArray[np.float32]
     labels: NDArray[np.int64]
+    guesses: NDArray[np.int64]
     skipped: list[tuple[str, str]] = field(default_factory=list)
     model: str = ""
 
@@ -72,16 +74,10 @@ class Evaluation:
         """How many images were tested."""
         return len(self.labels)
 
-    @property
-    def guesses(self) -> NDArray[np.int64]:
-        """The most probable class of each image, int64 (n,); the first of equals."""
-        return self.probabilities.argmax(axis=1)
-
     def mistakes(self) -> NDArray[np.int64]:
         """Return the indices of the images guessed wrong, the most confident first."""
-        guesses = self.guesses
-        wrong = np.flatnonzero(guesses != self.labels)
-        return wrong[np.argsort(-self.probabilities[wrong, guesses[wrong]], kind="stable")]
+        wrong = np.flatnonzero(self.guesses != self.labels)
+        return wrong[np.argsort(-self.probabilities[wrong, self.guesses[wrong]], kind="stable")]
 
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn test --json` prints."""
@@ -153,7 +149,8 @@ def score(
     log_probabilities = _log_softmax(logits)
     truth = np.take_along_axis(logits, labels[:, None], axis=1)
     before = (logits > truth).sum(1) + ((logits == truth) & (np.arange(count) < labels[:, None])).sum(1)
-    matrix = confusion_matrix(labels, logits.argmax(axis=1), count)
+    guesses = logits.argmax(axis=1)
+    matrix = confusion_matrix(labels, guesses, count)
     return Evaluation(
         class_names=list(classes),
         accuracy=float(np.trace(matrix) / len(labels)),
@@ -163,6 +160,7 @@ def score(
         confusion_matrix=matrix,
         probabilities=np.exp(log_probabilities).astype(np.float32),
         labels=labels,
+        guesses=guesses,
         skipped=list(skipped),
         model=model,
     )

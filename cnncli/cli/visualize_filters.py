@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import DataError, ImageError, printable
+from ..errors import DataError, ImageError, ModelError, printable
 from .common import (
     Command,
     emit,
@@ -130,6 +130,9 @@ def _answer(opened: Opened, path: str, names: Sequence[str]) -> "Canvas":
     answers = model.network.activations(model.preprocessing.normalise(pixels[None]), list(names))
     nodes = {node.name: node for node in model.network.nodes}
     chances = model.probabilities(pixels[None])[0]
+    if chances.min() != chances.min():
+        raise ModelError(f"the outputs of {printable(opened.path)} are not finite numbers; train it again, with a "
+                         "smaller learning rate.")
     verdict = [(model.classes[i], float(chances[i])) for i in (-chances).argsort(kind="stable")[:BEST]]
     title = f"{os.path.basename(path)} in {opened.name}"
     return activations.draw(pixels, activations.maps(nodes, answers, names, 0), title, verdict)

@@ -3,17 +3,20 @@
 import csv
 import io
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from ..atomic import write_atomically
-from ..canvas import FAINT, INK, LINE, PAPER, RIGHT, WRONG, Canvas, Colour, coloured, fit, text_width
+from ..canvas import FAINT, INK, LINE, PAPER, RIGHT, WRONG, Canvas, coloured, fit, picture, text_width
 from ..evaluate import Evaluation
 
 LONGEST_NAME = 230  # pixels; longer names lose their middle
 MARGIN = 24
+MOST_COUNTED = 120  # classes; with more, a cell has no room for its count
+OVERVIEW = 1600  # pixels of the matrix then, about
 
 
 def write_csv(evaluation: Evaluation, path: str | os.PathLike[str]) -> Path:
@@ -28,88 +31,125 @@ def write_csv(evaluation: Evaluation, path: str | os.PathLike[str]) -> Path:
 
 
 def draw(evaluation: Evaluation, path: str | os.PathLike[str], title: str) -> Path:
-    """Draw the matrix: counts in the cells, each row shaded by its share, recall at the right, precision below."""
-    return _Matrix(evaluation, title).canvas.save(path)
+    """Draw the matrix, each row shaded by its share: up to 120 classes with counts, recall and precision, beyond with
+    shades and some of the names only."""
+    large = len(evaluation.class_names) > MOST_COUNTED
+    return (_Overview if large else _Matrix)(evaluation, title).canvas.save(path)
 
 
-class _Matrix:
-    """Lays the sheet out: title, column names upward, then a row per class; cells as large as the counts need."""
+class _Sheet:
+    """What both kinds of sheet have: title, names, shades, frame, legend. side is that of the matrix in pixels, cell
+    that of one class, size the names' font."""
 
-    def __init__(self, evaluation: Evaluation, title: str) -> None:
+    note = ""
+
+    def __init__(self, evaluation: Evaluation, title: str, cell: float, size: int) -> None:
         self.counts, self.names, self.scores = evaluation.confusion_matrix, evaluation.class_names, evaluation.classes
-        self.size = 13 if len(self.names) <= 30 else 11
-        digits = text_width(f"{self.counts.max():,}", self.size)
-        self.cell = max({True: 52, len(self.names) > 12: 38, len(self.names) > 30: 26}[True], round(digits) + 8)
-        widest = max(text_width(fit(name, LONGEST_NAME, self.size), self.size) for name in self.names)
-        self.margin = max(widest, text_width("precision", self.size)) + 12
-        side = self.cell * len(self.names)
-        self.left, self.top = MARGIN + 26 + self.margin, MARGIN + 74 + widest + 12
-        self.canvas = Canvas(max(self.left + side + 70, 520) + MARGIN, self.top + side + 96 + MARGIN)
-
+        self.cell, self.size, self.side = cell, size, round(cell * len(self.names))
+        widest = max(text_width(fit(name, LONGEST_NAME, size), size) for name in self.names)
+        self.left = MARGIN + 38 + max(widest, text_width("precision", size))
+        self.top = MARGIN + 86 + widest
+        self.canvas = Canvas(max(self.left + self.side + 70, 520) + MARGIN, self.top + self.side + 96 + MARGIN)
         self._heading(title, evaluation)
-        for i in range(len(self.names)):
-            self._names(i)
-            for j in range(len(self.names)):
-                self._count(i, j)
-            self._share(self.left + side + 58, self._row(i), self.scores[i].recall, self.scores[i].support)
-            self._share(self.left + (i + 0.5) * self.cell, self.top + side + 14, self.scores[i].precision,
-                        int(self.counts[:, i].sum()), "centre")
-        self._frame(side)
-        self._legend(self.top + side + 52)
+        self._legend(self.top + self.side + 52)
 
-    def _row(self, i: int) -> float:
+    def row(self, i: int) -> float:
         """Where the line of text of row i has its top."""
         return self.top + (i + 0.5) * self.cell - self.size * 0.65
+
+    def write_name(self, i: int) -> None:
+        """Write a class's name before its row and above its column."""
+        name, width = self.names[i], LONGEST_NAME
+        self.canvas.text(self.left - 8, self.row(i), name, self.size, align="right", width=width)
+        self.canvas.text_upward(self.left + (i + 0.5) * self.cell, self.top - 8, name, self.size, width=width)
 
     def _heading(self, title: str, evaluation: Evaluation) -> None:
         width = self.canvas.image.width - 2 * MARGIN
         self.canvas.text(MARGIN, MARGIN, title, 18, bold=True, width=width)
-        found = f"{evaluation.images:,} images, {evaluation.accuracy:.1%} right"
+        found = f"{evaluation.images:,} image{'s' * (evaluation.images != 1)}, {evaluation.accuracy:.1%} right"
         self.canvas.text(MARGIN, MARGIN + 26, found, 13, FAINT)
         self.canvas.text(self.left, MARGIN + 54, "predicted class →", 13, FAINT)
         self.canvas.text_upward(MARGIN + 10, self.top + 120, "← true class", 13, FAINT, width=200)
 
-    def _names(self, i: int) -> None:
-        name = self.names[i]
-        self.canvas.text(self.left - 8, self._row(i), name, self.size, align="right", width=LONGEST_NAME)
-        self.canvas.text_upward(self.left + (i + 0.5) * self.cell, self.top - 8, name, self.size, width=LONGEST_NAME)
-
-    def _count(self, i: int, j: int) -> None:
-        count, support = int(self.counts[i, j]), int(self.counts[i].sum())
-        share = count / support if support else 0.0
-        # A share of 0.5 is dark enough for mistakes: they are what one looks for.
-        fill = coloured(np.array(share if i == j else min(1.0, 2 * share)), 0, 1, "blues" if i == j else "oranges")
-        x, y = self.left + j * self.cell, self.top + i * self.cell
-        self.canvas.rectangle(x, y, self.cell, self.cell, _rgb(fill))
-        if count or len(self.names) <= 12:
-            ink = LINE if not count else PAPER if fill.astype(int) @ (299, 587, 114) < 130_000 else INK
-            self.canvas.text(x + self.cell / 2, self._row(i), f"{count:,}", self.size, ink, align="centre")
-
-    def _share(self, x: float, y: float, share: float, of: int, align: str = "right") -> None:
-        text = "–" if not of else f"{share:.0%}" if self.cell >= 34 or align == "right" else f"{100 * share:.0f}"
-        self.canvas.text(x, y, text, self.size if self.cell >= 34 else 10, FAINT, align=align)
-
-    def _frame(self, side: int) -> None:
-        every = 1 if len(self.names) <= 30 else 5  # lines between all of a hundred classes would hide the counts
+    def frame(self, every: int) -> None:
+        """Draw lines between every so many classes: between all of a hundred they would hide the counts."""
+        left, top, side = self.left, self.top, self.side
         for i in range(0, len(self.names) + 1, every):
             at = i * self.cell
-            self.canvas.line(self.left, self.top + at, self.left + side, self.top + at)
-            self.canvas.line(self.left + at, self.top, self.left + at, self.top + side)
-        self.canvas.draw.rectangle((self.left, self.top, self.left + side, self.top + side), outline=FAINT)
-        self.canvas.text_upward(self.left + side + 38, self.top - 8, "recall", self.size, FAINT, width=80)
-        self.canvas.text(self.left - 8, self.top + side + 14, "precision", self.size, FAINT, align="right")
+            self.canvas.line(left, top + at, left + side, top + at)
+            self.canvas.line(left + at, top, left + at, top + side)
+        self.canvas.draw.rectangle((left, top, left + side, top + side), outline=FAINT)
 
     def _legend(self, y: float) -> None:
         x = float(MARGIN)
         for text, name, ink in (("right", "blues", RIGHT), ("wrong", "oranges", WRONG)):
             self.canvas.text(x, y, text, 12, ink)
-            for k in range(60):
-                self.canvas.rectangle(x + 46 + k, y + 2, 1, 13, _rgb(coloured(np.array(k / 59), 0, 1, name)))
-            top = "100%" if name == "blues" else "50% or more"
-            self.canvas.text(x + 112, y, f"0 to {top}", 12, FAINT)
+            bar = coloured(np.tile(np.linspace(0, 1, 60), (13, 1)), 0, 1, name)
+            self.canvas.paste(picture(bar), x + 46, y + 2)
+            self.canvas.text(x + 112, y, f"0 to {'100%' if name == 'blues' else '50% or more'}", 12, FAINT)
             x += 250
-        self.canvas.text(MARGIN, y + 20, "of the row's images; the numbers are counts", 12, FAINT)
+        self.canvas.text(MARGIN, y + 20, f"of the row's images; {self.note}", 12, FAINT)
 
 
-def _rgb(fill: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]] | Sequence[int]") -> Colour:
-    return int(fill[0]), int(fill[1]), int(fill[2])
+class _Matrix(_Sheet):
+    """Counts in the cells, which are as large as the counts need; recall at the right, precision below."""
+
+    note = "the numbers are counts"
+
+    def __init__(self, evaluation: Evaluation, title: str) -> None:
+        count = len(evaluation.class_names)
+        size = 13 if count <= 30 else 11
+        digits = text_width(f"{evaluation.confusion_matrix.max():,}", size)
+        super().__init__(evaluation, title, max(52 if count <= 12 else 38 if count <= 30 else 26, round(digits) + 8),
+                         size)
+        colours = shades(self.counts)
+        for i in range(count):
+            self.write_name(i)
+            for j in range(count):
+                self._count(i, j, colours[i, j])
+            self._share(self.left + self.side + 58, self.row(i), self.scores[i].recall, self.scores[i].support)
+            self._share(self.left + (i + 0.5) * self.cell, self.top + self.side + 14, self.scores[i].precision,
+                        int(self.counts[:, i].sum()), "centre")
+        self.frame(1 if count <= 30 else 5)
+        self.canvas.text_upward(self.left + self.side + 38, self.top - 8, "recall", size, FAINT, width=80)
+        self.canvas.text(self.left - 8, self.top + self.side + 14, "precision", size, FAINT, align="right")
+
+    def _count(self, i: int, j: int, fill: NDArray[np.uint8]) -> None:
+        count = int(self.counts[i, j])
+        x, y = self.left + j * self.cell, self.top + i * self.cell
+        self.canvas.rectangle(x, y, self.cell, self.cell, (int(fill[0]), int(fill[1]), int(fill[2])))
+        if count or len(self.names) <= 12:
+            ink = LINE if not count else PAPER if fill.astype(int) @ (299, 587, 114) < 130_000 else INK
+            self.canvas.text(x + self.cell / 2, self.row(i), f"{count:,}", self.size, ink, align="centre")
+
+    def _share(self, x: float, y: float, share: float, of: int, align: str = "right") -> None:
+        text = "–" if not of else f"{share:.0%}" if self.cell >= 34 or align == "right" else f"{100 * share:.0f}"
+        self.canvas.text(x, y, text, self.size if self.cell >= 34 else 10, FAINT, align=align)
+
+
+class _Overview(_Sheet):
+    """Hundreds of classes: a shade for each cell, and as many of the names as there is room for."""
+
+    note = "the counts are in confusion.csv"
+
+    def __init__(self, evaluation: Evaluation, title: str) -> None:
+        count = len(evaluation.class_names)
+        super().__init__(evaluation, title, max(1, OVERVIEW // count) if count <= OVERVIEW else OVERVIEW / count, 10)
+        side = (self.side, self.side)
+        shaded = picture(shades(self.counts))
+        how = Image.Resampling.NEAREST if self.cell >= 1 else Image.Resampling.BOX
+        self.canvas.paste(shaded.resize(side, how), self.left, self.top)
+        every = -int(-12 // self.cell)
+        for i in range(0, count, every):
+            self.write_name(i)
+        self.frame(count)
+
+
+def shades(counts: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Return the cells' colours, uint8 (n, n, 3): each count's share of its row, blue on the diagonal, else orange."""
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    # Half of a class's images taken for one other is as bad as it gets: mistakes are what one looks for.
+    colours = coloured(2 * share, 0, 1, "oranges")
+    diagonal = np.arange(len(counts))
+    colours[diagonal, diagonal] = coloured(np.diagonal(share), 0, 1, "blues")
+    return colours

@@ -1,3 +1,3 @@
-from tests.pictures import words
+from tests.words import words
 
 __all__ = ["words"]

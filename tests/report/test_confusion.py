@@ -39,6 +39,17 @@ def test_every_name_and_count_stands_on_the_sheet(count, tmp_path, rng, words):
         words.check(size)
 
 
+@pytest.mark.parametrize("count", [121, 1000, 1700])
+def test_hundreds_of_classes_become_an_overview(count, tmp_path, rng, words):
+    names = [f"class number {i}" for i in range(count)]
+    path = confusion.draw(evaluation(names, 200, rng), tmp_path / "confusion.png", "t")
+    with Image.open(path) as image:
+        words.check(image.size)
+        assert max(image.size) < 2500
+    assert words.texts.count("class number 0") == 2
+    assert any("confusion.csv" in text for text in words.texts)
+
+
 def test_large_counts_widen_the_cells(tmp_path, words):
     labels = np.repeat([0, 1], 60_000)
     logits = np.eye(2)[np.repeat([0, 1, 0, 1], [50_000, 10_000, 5, 59_995])]
