@@ -44,7 +44,8 @@ class LeakyReLU(Activation):
 
     def __init__(self, negative_slope: float = 0.01) -> None:
         super().__init__()
-        if isinstance(negative_slope, bool) or not isinstance(negative_slope, int | float) or not 0 <= negative_slope < float("inf"):
+        number = isinstance(negative_slope, int | float) and not isinstance(negative_slope, bool)
+        if not number or not 0 <= negative_slope < float("inf"):
             # Backward tells the two sides apart by the sign of y.
             raise NetworkError(f"LeakyReLU's negative_slope must be a number of at least 0, not {negative_slope!r}.")
         self.slope = float(negative_slope)

@@ -22,10 +22,10 @@ class _Pool(Layer):
         self.windows = Windows(kernel, kernel if stride is None else pair("stride", stride),
                                pair("padding", padding, least=0), spread)
         self.ceil_mode = bool(ceil_mode)
-        for k, d, p in zip(kernel, spread, self.windows.padding, strict=True):
-            if 2 * p > d * (k - 1) + 1:
-                raise NetworkError(f"{type(self).__name__}: padding {p} is more than half the window of "
-                                   f"{d * (k - 1) + 1}; use at most {(d * (k - 1) + 1) // 2}.")
+        for k, p in zip(kernel, self.windows.padding, strict=True):
+            if 2 * p > k:
+                raise NetworkError(f"{type(self).__name__}: padding {p} is more than half the kernel of {k}; use at most "
+                                   f"{k // 2}.")
 
     def output_shape(self, *shapes: Shape) -> Shape:
         h, w, c = image_shape(self, shapes[0])
