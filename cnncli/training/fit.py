@@ -17,7 +17,7 @@ import numpy as np
 
 from .. import checkpoint
 from ..data import Batch, Batches, Images
-from ..errors import Interrupted, ModelError, TrainingError, printable
+from ..errors import Interrupted, ModelError, SaveError, TrainingError, printable
 from ..evaluate import evaluate
 from ..kernels import Array
 from ..loss import CrossEntropy
@@ -99,11 +99,19 @@ class Fit:
         SaveError where the disk refuses. What was saved before stays usable each time.
         """
         self.run, self.stop = run, stop
-        while not self.progress.finished:
-            self._began = time.monotonic()
-            self.observer.epoch_started(self.progress.epoch, self.epochs, self.batches.steps)
-            self._learn()
-            self._close_epoch(self._validate())
+        try:
+            while not self.progress.finished:
+                self._began = time.monotonic()
+                self.observer.epoch_started(self.progress.epoch, self.epochs, self.batches.steps)
+                self._learn()
+                self._close_epoch(self._validate())
+        except SaveError as error:
+            raise SaveError(f"{error} Put that right, then continue with: {self._command}") from error
+
+    @property
+    def _command(self) -> str:
+        """What continues this run, for a sentence."""
+        return f"cnn train --resume {printable(self.run.name)}"
 
     # ---- one epoch ----
 
@@ -212,7 +220,7 @@ class Fit:
             self._save_state()
         raise Interrupted(
             f"stopped by {self.stop.cause} in epoch {progress.epoch}, {progress.step} of {self.batches.steps} steps "
-            f"done, all saved; continue with: cnn train --resume {printable(self.run.name)}", self.stop.signal)
+            f"done, all saved; continue with: {self._command}", self.stop.signal)
 
     def _check_finite(self) -> None:
         """Refuse to save what is not finite: batch norm's running statistics can overflow while the loss does not."""

@@ -1,0 +1,335 @@
+"""A training as a whole: what it leaves behind, that it is a function of data, recipe and seed, and how it fails."""
+
+import errno
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cnncli import atomic, checkpoint, kernels, training
+from cnncli.data import load_images, scan
+from cnncli.errors import DataError, ImageError, SaveError, TrainingError, UsageError
+from cnncli.evaluate import evaluate
+from cnncli.runs import COLUMNS, Row, Run
+from cnncli.trainer import Trainer
+from cnncli.training import Observer
+
+from ..pictures import NETWORK, make_folder, make_network
+from .conftest import Train
+
+
+class Notes(Observer):
+    """Remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+        self.calls: list[str] = []
+        self.best: list[int] = []
+
+    def note(self, sentence: str) -> None:
+        self.sentences.append(sentence)
+
+    def started(self, run: Run, summary: dict[str, Any]) -> None:
+        self.calls.append(f"started {summary['architecture']}")
+
+    def epoch_started(self, epoch: int, epochs: int, steps: int) -> None:
+        self.calls.append(f"epoch {epoch}/{epochs}")
+
+    def step_done(self, step: int, steps: int, loss: float, accuracy: float) -> None:
+        assert math.isfinite(loss)
+        assert 0 <= accuracy <= 1
+        self.calls.append(f"step {step}/{steps}")
+
+    def validating(self, done: int, total: int) -> None:
+        self.calls.append(f"validating {done}/{total}")
+
+    def epoch_done(self, row: Row, best: bool) -> None:
+        self.calls.append("done")
+        if best:
+            self.best.append(row["epoch"])
+
+
+def model_bytes(run: Run) -> bytes:
+    return (run.path / "model.safetensors").read_bytes()
+
+
+def test_what_a_training_leaves_behind(train: Train, shared: Path) -> None:
+    notes = Notes()
+    run = train(observer=notes)
+    assert run.name == "net-1"
+    assert {"config.json", "history.csv", "last.safetensors", "model.safetensors", "previous.safetensors"} <= set(
+        os.listdir(run.path))
+    assert [row["epoch"] for row in run.history] == [1, 2, 3]
+    assert (run.path / "history.csv").read_text().splitlines()[0] == ",".join(COLUMNS)
+    assert run.config["data"] == str(shared / "data")
+    assert run.config["classes"] == run.model.classes == ["ant", "bee", "cat"]
+    assert run.skipped == []
+    epoch = [*(f"step {n}/5" for n in range(1, 6)), "validating 3/3", "done"]
+    assert notes.calls == ["started net.toml", "epoch 1/3", *epoch, "epoch 2/3", *epoch, "epoch 3/3", *epoch]
+    assert os.listdir(run.path.parent / "latest") == os.listdir(run.path)
+
+
+def test_the_best_epoch_is_kept_and_a_test_finds_what_training_said(train: Train, tmp_path: Path) -> None:
+    data = make_folder(tmp_path / "data", each=40)
+    run = train(data=data, epochs=6, lr=0.3, schedule="constant", weight_decay=0)
+    rows = run.history
+    best = max(rows, key=lambda row: (row["val_accuracy"], -row["val_loss"]))
+    assert run.model.training["epoch"] == best["epoch"]
+    model = run.model
+    result = evaluate(model, load_images(scan(data).val, model.preprocessing))
+    assert (result.loss, result.accuracy) == (model.training["val_loss"], model.training["val_accuracy"])
+    state = checkpoint.load_state(run.path)
+    assert state.progress["best"]["epoch"] == best["epoch"]
+    assert state.progress["finished"] is True
+
+
+def test_it_learns(train: Train, tmp_path: Path) -> None:
+    run = train(data=make_folder(tmp_path / "data", each=30), epochs=8, augment=False)
+    assert run.history[-1]["train_loss"] < 0.7 * run.history[0]["train_loss"]
+    assert run.model.training["val_accuracy"] > 0.6
+
+
+def test_the_model_file_is_a_function_of_data_recipe_and_seed(
+    train: Train, shared: Path, tmp_path: Path, isa: str
+) -> None:
+    before = kernels.threads()
+    try:
+        files = {count: model_bytes(train(threads=count, name=f"t{count}")) for count in (1, 2, 4)}
+    finally:
+        kernels.set_threads(before)
+    assert files[1] == files[2] == files[4]
+    assert model_bytes(train(cache="none")) == files[1]
+    assert model_bytes(train(data=make_folder(tmp_path / "elsewhere"), runs=tmp_path / "there")) == files[1]
+    assert model_bytes(train(seed=1)) != files[1]
+
+
+def test_no_time_thread_or_place_is_in_the_model_file(train: Train, tmp_path: Path) -> None:
+    data = model_bytes(train())
+    for word in (b"seconds", b"threads", os.fsencode(tmp_path), b"2026"):
+        assert word not in data
+
+
+def test_patience_ends_a_training_that_gets_no_better(train: Train) -> None:
+    notes = Notes()
+    run = train(epochs=50, patience=2, lr=1e-9, observer=notes)
+    assert len(run.history) == notes.best[-1] + 2 < 50
+    assert "stopped early" in notes.sentences[-1]
+    assert run.model.training["epoch"] == notes.best[-1]
+
+
+def test_without_validation_images_the_last_epoch_is_the_best(train: Train, tmp_path: Path) -> None:
+    notes = Notes()
+    run = train(data=make_folder(tmp_path / "data", each=2), observer=notes)
+    assert notes.best == [1, 2, 3]
+    assert run.model.training["epoch"] == 3
+    assert run.history[0]["val_loss"] is None
+    assert run.model.training["val_accuracy"] is None
+    assert any("no validation images" in sentence for sentence in notes.sentences)
+
+
+def test_grey_images_are_not_flipped_and_it_is_said(train: Train, tmp_path: Path) -> None:
+    notes = Notes()
+    run = train(data=make_folder(tmp_path / "data", grey=True), observer=notes)
+    assert run.config["recipe"]["grey"] is True
+    assert run.config["recipe"]["augment"]["flip"] is False
+    assert any("not flipped" in sentence for sentence in notes.sentences)
+
+
+def test_the_curves_are_drawn(shared: Path, tmp_path: Path) -> None:
+    run = training.train(shared / "data", str(shared / "net.toml"), epochs=1, runs=tmp_path)
+    assert (run.path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_training_is_not_lost_over_a_picture(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("cnncli.report.curves.draw", refuse)
+    notes = Notes()
+    run = training.train(shared / "data", str(shared / "net.toml"), epochs=1, runs=tmp_path, observer=notes)
+    assert run.model.training["epoch"] == 1
+    assert "could not be drawn" in notes.sentences[-1]
+
+
+# ---- bad images ----
+
+
+def test_images_that_cannot_be_used_are_skipped_and_listed(train: Train, tmp_path: Path) -> None:
+    data = make_folder(tmp_path / "data")
+    (data / "ant" / "00.png").write_bytes(b"no image at all")
+    (data / "bee" / "03.png").write_bytes((data / "bee" / "03.png").read_bytes()[:60])
+    (data / "cat" / "new\nline.png").write_bytes(b"")
+    os.mkfifo(data / "cat" / "pipe.png")
+    (data / "cat" / "loop").symlink_to(data / "cat")
+    run = train(data=data)
+    assert sorted(os.path.basename(path) for path, _ in run.skipped) == ["00.png", "03.png", "new\nline.png"]
+    assert all(reason for _, reason in run.skipped)
+    assert (data / "ant" / "00.png").read_bytes() == b"no image at all"
+    with pytest.raises(ImageError):
+        train(data=data, strict=True)
+
+
+def test_a_class_without_one_usable_image_is_an_error(train: Train, tmp_path: Path) -> None:
+    data = make_folder(tmp_path / "data")
+    for file in (data / "bee").iterdir():
+        file.write_bytes(b"broken")
+    with pytest.raises(DataError, match="none of the training images of bee"):
+        train(data=data)
+    for file in data.glob("*/*.png"):
+        file.write_bytes(b"broken")
+    with pytest.raises(DataError):
+        train(data=data)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_image_that_vanishes_meanwhile_stops_nothing(train: Train, tmp_path: Path) -> None:
+    data = make_folder(tmp_path / "data")
+    victim = scan(data).train[0].path
+
+    class Remover(Observer):
+        def epoch_started(self, epoch: int, epochs: int, steps: int) -> None:
+            if epoch == 2:
+                os.unlink(victim)
+
+    run = train(data=data, cache="none", observer=Remover())
+    assert [path for path, _ in run.skipped] == [victim]
+    assert len(run.history) == 3
+
+
+# ---- what stops it ----
+
+
+@pytest.mark.parametrize(("optimizer", "lr"), [("sgd", 1e30), ("adam", 1e38)])
+def test_a_loss_that_is_no_number_stops_training(train: Train, optimizer: str, lr: float, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"epoch \d, .*learning rate.*no model had been saved") as caught:
+        train(optimizer=optimizer, lr=lr, schedule="constant", name="wild")
+    assert caught.value.exit_code == 1
+    assert not (tmp_path / "runs" / "wild" / "model.safetensors").exists()
+
+
+def test_the_last_good_model_is_kept(train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reference = train(name="reference", epochs=1, schedule="constant")
+    step, steps = Trainer.step, []
+
+    def poisoned(self: Trainer, images: np.ndarray, labels: np.ndarray) -> float:
+        steps.append(1)
+        return step(self, images * np.float32("nan") if len(steps) == 8 else images, labels)
+
+    monkeypatch.setattr(Trainer, "step", poisoned)
+    with pytest.raises(TrainingError, match=r"epoch 2, step 3: the loss .*the model of epoch 1 is kept in .*model"):
+        train(name="poisoned", schedule="constant")
+    run = Run(tmp_path / "runs" / "poisoned")
+    for name, array in run.model.network.parameters().items():
+        np.testing.assert_array_equal(array, reference.model.network.parameters()[name])
+    state = checkpoint.load_state(run.path)
+    assert all(np.isfinite(array).all() for array in state.model.network.buffers().values())
+    assert len(run.history) == 1
+
+
+def test_statistics_that_are_no_numbers_are_not_saved(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, steps = Trainer.step, []
+
+    def poisoned(self: Trainer, images: np.ndarray, labels: np.ndarray) -> float:
+        loss = step(self, images, labels)
+        steps.append(1)
+        if len(steps) == 10:
+            next(iter(self.network.buffers().values()))[0] = np.inf
+        return loss
+
+    monkeypatch.setattr(Trainer, "step", poisoned)
+    with pytest.raises(TrainingError, match=r"epoch 2.*the model of epoch 1 is kept"):
+        train(name="poisoned")
+    state = checkpoint.load_state(tmp_path / "runs" / "poisoned")
+    assert all(np.isfinite(array).all() for array in state.model.network.buffers().values())
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "history.csv", "last.safetensors"])
+def test_a_full_disk_leaves_the_checkpoint_before_whole(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    expected = model_bytes(train(name="whole"))
+    write, seen = atomic._write_new, []
+
+    def full(path: str, data: bytes) -> None:
+        if f".{file}." in path:
+            seen.append(path)
+            if len(seen) == 2:
+                raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic, "_write_new", full)
+        with pytest.raises(SaveError, match=r"no space left.*bytes are needed.*cnn train --resume full"):
+            train(name="full")
+    run = tmp_path / "runs" / "full"
+    assert checkpoint.load_state(run).progress["history"][0]["epoch"] == 1
+    assert not [name for name in os.listdir(run) if name.startswith(".")]
+    assert model_bytes(train(resume="full")) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"epochs": 0}, "epochs"), ({"epochs": 1.5}, "epochs"), ({"batch_size": 0}, "batch size"),
+        ({"batch_size": -3}, "batch size"), ({"lr": 0}, "learning rate"), ({"lr": -1}, "learning rate"),
+        ({"lr": float("nan")}, "learning rate"), ({"size": 0}, "size"), ({"size": (12, -1)}, "size"),
+        ({"size": 99999}, "size"), ({"seed": -1}, "seed"), ({"patience": 0}, "patience"),
+        ({"warmup": -1}, "warm-up"), ({"warmup": 4}, "warm-up"), ({"weight_decay": -1}, "weight decay"),
+        ({"label_smoothing": 2}, "label smoothing"), ({"loss": "squared-error", "label_smoothing": 0.1}, "smoothing"),
+        ({"class_weights": "some"}, "class weights"), ({"class_weights": [1, 2]}, "class weights"),
+        ({"optimizer": "adamm"}, "'adamw?'"), ({"schedule": "cosin"}, "'cosine'"),
+        ({"loss": "crossentropy"}, "'cross-entropy'"), ({"arch": "resnt20", "size": 32}, "'resnet20'"),
+        ({"cache": "disk"}, "cache"), ({"name": "a/b"}, "name"), ({"threads": 0}, "threads"),
+        ({"data": None}, "folder"), ({"resume": True, "name": "x"}, "--name"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_anything_is_written(
+    train: Train, tmp_path: Path, options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(UsageError, match=words) as caught:
+        train(**options)
+    assert caught.value.exit_code == 2
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("change", ["no folder", "empty", "one class", "no images", "class only in val"])
+def test_folders_that_cannot_be_used_are_refused_before_anything_is_written(
+    train: Train, tmp_path: Path, change: str
+) -> None:
+    data = tmp_path / "data"
+    if change == "empty":
+        data.mkdir()
+    elif change == "one class":
+        make_folder(data, classes=["ant"])
+    elif change == "no images":
+        (data / "ant").mkdir(parents=True)
+        (data / "ant" / "readme.txt").write_text("no image")
+    elif change == "class only in val":
+        make_folder(data / "train")
+        make_folder(data / "val", classes=["dog"])
+    with pytest.raises(DataError, match="data"):
+        train(data=data)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_network_that_does_not_fit_is_told_with_its_line(train: Train, tmp_path: Path) -> None:
+    with pytest.raises(Exception, match="line 6") as caught:
+        train(arch=make_network(tmp_path / "bad.toml", NETWORK.replace('"BatchNorm2d"', '"BatchNrm2d"')))
+    assert getattr(caught.value, "exit_code", None) == 2
+
+
+def test_an_existing_run_is_refused_at_once(train: Train, tmp_path: Path) -> None:
+    train(name="birds", epochs=1)
+    before = (tmp_path / "runs" / "birds" / "config.json").read_bytes()
+    with pytest.raises(UsageError, match="birds already"):
+        train(name="birds", data=tmp_path / "nothing is looked at")
+    assert (tmp_path / "runs" / "birds" / "config.json").read_bytes() == before
+    assert json.loads(before)["recipe"]["epochs"] == 1
