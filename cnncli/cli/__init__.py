@@ -172,7 +172,7 @@ def _explain_click(error: click.ClickException) -> str:
 
 
 def _explain_os(error: OSError) -> str:
-    thing = printable(error.filename) if error.filename is not None else "the output"
+    thing = printable(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else "the output"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"no space left on the disk for {thing}; free some and try again."
     if error.errno in (errno.EACCES, errno.EPERM):

@@ -1,0 +1,135 @@
+"""The house as docs/design.md draws it: imports go one way, only cli and report print, nothing unpickles, files stay
+short and open by saying what they are for. Read from the sources with ast; nothing is imported."""
+
+import ast
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "cnncli"
+MODULES = {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p
+           for p in sorted(PACKAGE.rglob("*.py"))}  # fmt: skip
+WHERE = ("cnncli/**/*.py", "csrc/*.[ch]", "tests/**/*.py", "tests/**/*.c", "benchmarks/**/*.py", "scripts/*", "*.py")
+SOURCES = sorted(p for pattern in WHERE for p in ROOT.glob(pattern)
+                 if p.is_file() and p.name != "_kernels.c" and "__pycache__" not in p.parts)  # fmt: skip
+
+# The rooms from the ground up: a module may import from its own level and from those below. A new top-level module
+# has to be put somewhere here. "" is the package itself: what `import cnncli` offers.
+LEVELS = (
+    {"errors"},
+    {"_kernels", "atomic", "files", "text"},
+    {"kernels", "canvas"},
+    {"layers", "loss", "optim", "schedule"},
+    {"network", "plan", "architectures", "data", "model", "modelfile", "checkpoint", "analysis"},
+    {"train", "trainer", "evaluate", "predict", "visualize", "report", "run"},
+    {""},
+    {"cli", "__main__"},
+)
+LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}
+MOST_LINES = 600
+UNPICKLERS = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "torch"}
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def room(module: str) -> str:
+    """cnncli.layers.conv -> layers; cnncli -> "" """
+    return [*module.split("."), ""][1]
+
+
+def only_for_types(path: Path) -> set[ast.AST]:
+    branches = [node for node in ast.walk(tree(path)) if isinstance(node, ast.If)]
+    return {inner for node in branches if "TYPE_CHECKING" in ast.dump(node.test) for inner in ast.walk(node)}
+
+
+def imports(module: str, path: Path) -> list[tuple[int, str]]:
+    """Return (line, module) for each import, inside functions too; names of this package in full."""
+    found, skip = [], only_for_types(path)
+    for node in ast.walk(tree(path)):
+        if node in skip:
+            continue
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, name.name) for name in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
+            start = ".".join(base[: len(base) - node.level + 1]) if node.level else ""
+            target = ".".join(filter(None, (start, node.module)))
+            inside = [f"{target}.{name.name}" for name in node.names]
+            found += [(node.lineno, name if name in MODULES else target) for name in inside]
+    return found
+
+
+def own_imports(module: str, path: Path) -> list[tuple[int, str]]:
+    return [(line, target) for line, target in imports(module, path) if target.split(".")[0] == "cnncli"]
+
+
+def test_every_module_has_its_level():
+    assert {room(module) for module in MODULES} - set(LEVEL) == set()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_one_way(module):
+    for line, target in own_imports(module, MODULES[module]):
+        assert LEVEL[room(target)] <= LEVEL[room(module)], f"line {line} imports {target}, which is above"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_the_door_touches_the_extension(module):
+    if room(module) != "kernels":
+        targets = [target for _, target in own_imports(module, MODULES[module])]
+        assert not [target for target in targets if target.startswith("cnncli._kernels")]
+
+
+def test_modules_do_not_import_in_circles():
+    graph = {module: {target for _, target in own_imports(module, path) if target in MODULES}
+             for module, path in MODULES.items() if module != "cnncli"}  # fmt: skip
+    list(TopologicalSorter(graph).static_order())  # raises CycleError, which names the circle
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_cli_and_report_print(module):
+    if room(module) in ("cli", "report"):
+        return
+    for node in ast.walk(tree(MODULES[module])):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id not in ("print", "input"), f"line {node.lineno} prints"
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "sys":
+            assert node.attr not in ("stdout", "stderr"), f"line {node.lineno} writes to a stream"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_unpickles_or_runs_what_it_reads(module):
+    for line, target in imports(module, MODULES[module]):
+        assert target.split(".")[0] not in UNPICKLERS, f"line {line} imports {target}"
+    for node in ast.walk(tree(MODULES[module])):
+        if isinstance(node, ast.Call):
+            name = node.func.id if isinstance(node.func, ast.Name) else ""
+            assert name not in ("eval", "exec", "compile"), f"line {node.lineno} calls {name}"
+            for keyword in node.keywords:
+                if keyword.arg == "allow_pickle":
+                    assert isinstance(keyword.value, ast.Constant)
+                    assert keyword.value.value is False, f"line {node.lineno} allows pickle"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_file_is_short_and_says_what_it_is_for(path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= MOST_LINES
+    if path.suffix == ".py":
+        assert not lines or ast.get_docstring(tree(path)), "opens without a docstring"
+    elif path.suffix in (".c", ".h"):
+        assert lines[0].startswith("/* "), "opens without a comment"
+    else:
+        assert any(line.startswith("# ") for line in lines[:2]), "opens without a comment"
+
+
+def test_the_extension_is_built_from_the_contract_alone():
+    """No other file declares prototypes to cffi, so that cnn.h cannot drift from what Python calls."""
+    calls = [p for p in MODULES.values() if "cdef(" in p.read_text(encoding="utf-8")]
+    assert calls == []
