@@ -25,9 +25,7 @@ typedef enum {
     CNN_ISA_AVX512 = 3      /* AVX-512 F, BW, DQ, VL */
 } cnn_isa;
 
-/* The best ISA of this CPU and operating system. */
-int cnn_isa_best(void);
-/* The ISA in use; the best one until cnn_isa_set. */
+/* The ISA in use; the best one of this CPU and operating system until cnn_isa_set. */
 int cnn_isa_active(void);
 /* Whether this CPU runs it: 0 or 1. */
 int cnn_isa_supported(int isa);

@@ -20,7 +20,7 @@ int cnn_isa_supported(int isa) {
     return 0;
 }
 
-int cnn_isa_best(void) {
+static int best(void) {
     for (int isa = CNN_ISA_AVX512; isa > CNN_ISA_BASELINE; isa--)
         if (cnn_isa_supported(isa)) return isa;
     return CNN_ISA_BASELINE;
@@ -29,7 +29,7 @@ int cnn_isa_best(void) {
 int cnn_isa_active(void) {
     int isa = atomic_load_explicit(&active, memory_order_relaxed);
     if (isa < 0) {
-        isa = cnn_isa_best();
+        isa = best();
         atomic_store_explicit(&active, isa, memory_order_relaxed);
     }
     return isa;

@@ -23,8 +23,8 @@ LEVELS = (
     {"_kernels", "atomic", "files", "text"},
     {"kernels", "canvas"},
     {"layers", "loss", "optim", "schedule"},
-    {"network", "plan", "architectures", "data", "model", "modelfile", "checkpoint", "analysis"},
-    {"train", "trainer", "evaluate", "predict", "visualize", "report", "run"},
+    {"network", "plan", "architectures", "data", "model", "modelfile", "checkpoint", "runs", "analysis"},
+    {"trainer", "training", "evaluate", "predict", "visualize", "report"},
     {""},
     {"cli", "__main__"},
 )
@@ -60,7 +60,7 @@ def imports(module: str, path: Path) -> list[tuple[int, str]]:
             base = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
             start = ".".join(base[: len(base) - node.level + 1]) if node.level else ""
             target = ".".join(filter(None, (start, node.module)))
-            inside = [f"{target}.{name.name}" for name in node.names]
+            inside = [f"{target}.{name.name}" for name in node.names if name.name != "__version__"]
             found += [(node.lineno, name if name in MODULES else target) for name in inside]
     return found
 

@@ -141,7 +141,7 @@ def threads() -> int:
 
 def set_threads(count: int) -> None:
     """Let operations use that many threads, 1 to 256. Raises UsageError otherwise."""
-    if lib.cnn_threads_set(count) != lib.CNN_OK:
+    if not 1 <= count <= 256 or lib.cnn_threads_set(count) != lib.CNN_OK:
         raise UsageError(f"{count} threads cannot be used: give a number from 1 to 256.")
 
 
@@ -167,8 +167,8 @@ def configure() -> None:
     if wanted:
         try:
             set_threads(int(wanted))
-        except ValueError:
-            raise UsageError(f"CNN_THREADS={wanted} is no number; give 1 to 256.") from None
+        except (ValueError, UsageError):
+            raise UsageError(f"CNN_THREADS={wanted} cannot be used: give a number from 1 to 256.") from None
     if os.environ.get("CNN_ISA"):
         set_isa(os.environ["CNN_ISA"])
 
