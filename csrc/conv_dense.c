@@ -22,8 +22,9 @@ struct dense_kernels {
 
 static const struct dense_kernels *const tables[] = CNN_TABLES(dense_kernels);
 
-/* Floats of A that a block of results may touch: a quarter of a megabyte of L2 leaves room for the panels. */
-#define BLOCK_FLOATS 65536
+/* Floats of A that a block of results may touch, for each column of a panel: with the panel it fills half of the L2
+ * that goes with the instruction set, a megabyte with AVX-512. */
+#define BLOCK_FLOATS 3072
 #define BLOCK_ROWS 96        /* a multiple of every tile */
 #define CHUNKS 16            /* wanted at least, for threads to share */
 #define GROUP_COLUMNS 128    /* gathering again pays from so many columns on */
@@ -31,47 +32,92 @@ static const struct dense_kernels *const tables[] = CNN_TABLES(dense_kernels);
 #define OUTER_ROWS 384       /* rows of dweight that a chunk of backward-weights owns */
 #define OUTER_RANGE 1024     /* results that are worth partial sums of their own */
 
-/* ---- packing the weights ---- */
+/* ---- packing the weights, and unpacking their gradient ---- */
 
 /* Weights seen as a matrix [taps * c][columns]: column and channel are the two strides in OIHW. */
 struct pack_work {
     const struct conv_view *view;
     const float *weight;
     float *packed;
-    int64_t columns, column_stride, channel_stride;
+    bool transposed; /* for backward-data: columns are input channels */
+    int64_t columns, column_stride, channel_stride, window;
     int64_t group_weights, group_packed, panel, panels;
 };
 
-#define PACK_CHANNELS 16
+typedef float float4 __attribute__((vector_size(16)));
+typedef float float4_unaligned __attribute__((vector_size(16), aligned(4), may_alias));
+#if defined(__clang__)
+#define MIX(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#else
+#define MIX(a, b, i, j, k, l) __builtin_shuffle(a, b, (int __attribute__((vector_size(16)))){i, j, k, l})
+#endif
 
-/* Reads along the weights of a column, which lie next to each other, for a few channels at a time. */
-static void pack_by_column(const struct pack_work *w, const float *weight, int64_t real, int64_t width, float *to) {
-    const struct conv_view *v = w->view;
-    for (int64_t begin = 0; begin < v->c; begin += PACK_CHANNELS) {
-        int64_t end = CNN_MIN(begin + PACK_CHANNELS, v->c);
-        for (int64_t column = 0; column < real; column++) {
-            for (int64_t c = begin; c < end; c++) {
-                const float *from = weight + column * w->column_stride + c * w->channel_stride + v->tap_first;
-                float *out = to + c * width + column;
-                for (int64_t s = 0; s < v->taps_h; s++)
-                    for (int64_t t = 0; t < v->taps_w; t++)
-                        out[(s * v->taps_w + t) * v->c * width] = from[s * v->tap_row + t * v->tap_step];
-            }
+/* to[i][j] = from[j][i] for i, j < 4; from_at and to_at say where the four rows begin. */
+static inline void transpose4(const float *from, const int64_t from_at[4], float *to, const int64_t to_at[4]) {
+    float4 a = *(const float4_unaligned *)(from + from_at[0]), b = *(const float4_unaligned *)(from + from_at[1]);
+    float4 c = *(const float4_unaligned *)(from + from_at[2]), d = *(const float4_unaligned *)(from + from_at[3]);
+    float4 ac = MIX(a, c, 0, 4, 1, 5), AC = MIX(a, c, 2, 6, 3, 7);
+    float4 bd = MIX(b, d, 0, 4, 1, 5), BD = MIX(b, d, 2, 6, 3, 7);
+    *(float4_unaligned *)(to + to_at[0]) = MIX(ac, bd, 0, 4, 1, 5);
+    *(float4_unaligned *)(to + to_at[1]) = MIX(ac, bd, 2, 6, 3, 7);
+    *(float4_unaligned *)(to + to_at[2]) = MIX(AC, BD, 0, 4, 1, 5);
+    *(float4_unaligned *)(to + to_at[3]) = MIX(AC, BD, 2, 6, 3, 7);
+}
+
+/* Weights are moved in stretches of this many: what is read and what is written stays in L1. */
+#define STRETCH 64
+
+/* Where rows begin … begin+count-1 of a column of OIHW weights, (channel, tap), lie in a panel, (tap, channel). */
+static void panel_rows(int64_t channels, int64_t taps, int64_t width, int64_t begin, int64_t count, int64_t *rows) {
+    int64_t channel = begin / taps, tap = begin % taps;
+    for (int64_t i = 0; i < count; i++) {
+        rows[i] = (tap * channels + channel) * width;
+        if (++tap == taps) tap = 0, channel++;
+    }
+}
+
+/* A panel for forward, whose columns are output channels. */
+static void pack_forward(const struct pack_work *w, const float *weight, int64_t real, int64_t width, float *to) {
+    int64_t rows[STRETCH], depth = w->view->c * w->window;
+    int64_t step = w->column_stride, columns[] = {0, step, 2 * step, 3 * step};
+    for (int64_t begin = 0; begin < depth; begin += STRETCH) {
+        int64_t count = CNN_MIN(STRETCH, depth - begin);
+        panel_rows(w->view->c, w->window, width, begin, count, rows);
+        for (int64_t column = 0; column < real; column += 4) {
+            const float *from = weight + column * step + begin;
+            int64_t i = 0;
+            for (; column + 4 <= real && i + 4 <= count; i += 4) transpose4(from + i, columns, to + column, rows + i);
+            for (; i < count; i++)
+                for (int64_t j = 0; j < CNN_MIN(4, real - column); j++) to[rows[i] + column + j] = from[j * step + i];
         }
     }
 }
 
-/* Reads across columns, where these are the ones that lie close together. */
-static void pack_by_channel(const struct pack_work *w, const float *weight, int64_t real, int64_t width, float *to) {
+/* The weights of one result's channel at one tap of the view, as a row of a panel for backward-data. */
+static void pack_row(const float *from, int64_t step, int64_t real, float *to) {
+    if (step == 1) memcpy(to, from, (size_t)real * sizeof *to);
+    else for (int64_t column = 0; column < real; column++) to[column] = from[column * step];
+}
+
+/* A panel for backward-data, whose columns are input channels. Where all taps belong to the view, which takes them
+ * from the last to the first, they are moved four at a time. */
+static void pack_backward(const struct pack_work *w, const float *weight, int64_t real, int64_t width, float *to) {
     const struct conv_view *v = w->view;
+    int64_t taps = v->taps_h * v->taps_w, step = w->window, next = -v->c * width, quads = 0;
+    int64_t columns[] = {0, step, 2 * step, 3 * step}, rows[] = {0, next, 2 * next, 3 * next};
+    if (taps == w->window && taps >= 4) quads = taps / 4 * 4;
     for (int64_t c = 0; c < v->c; c++) {
-        for (int64_t s = 0; s < v->taps_h; s++) {
-            for (int64_t t = 0; t < v->taps_w; t++) {
-                const float *from = weight + c * w->channel_stride + v->tap_first + s * v->tap_row + t * v->tap_step;
-                float *out = to + ((s * v->taps_w + t) * v->c + c) * width;
-                if (w->column_stride == 1) memcpy(out, from, (size_t)real * sizeof *out);
-                else for (int64_t column = 0; column < real; column++) out[column] = from[column * w->column_stride];
-            }
+        const float *from = weight + c * w->channel_stride;
+        for (int64_t tap = 0; tap < quads; tap += 4) {
+            float *row = to + ((taps - 1 - tap) * v->c + c) * width;
+            int64_t column = 0;
+            for (; column + 4 <= real; column += 4) transpose4(from + column * step + tap, columns, row + column, rows);
+            for (; column < real; column++)
+                for (int64_t i = 0; i < 4; i++) row[column + i * next] = from[column * step + tap + i];
+        }
+        for (int64_t tap = 0; tap < taps - quads; tap++) {
+            const float *at = from + v->tap_first + tap / v->taps_w * v->tap_row + tap % v->taps_w * v->tap_step;
+            pack_row(at, step, real, to + (tap * v->c + c) * width);
         }
     }
 }
@@ -83,8 +129,8 @@ static cnn_status pack_chunk(void *context, int64_t chunk) {
     const float *weight = w->weight + group * w->group_weights + first * w->column_stride;
     float *to = w->packed + group * w->group_packed + first * depth;
     if (real < width) memset(to, 0, (size_t)(depth * width) * sizeof *to);
-    if (w->column_stride > w->channel_stride) pack_by_column(w, weight, real, width, to);
-    else pack_by_channel(w, weight, real, width, to);
+    if (w->transposed) pack_backward(w, weight, real, width, to);
+    else pack_forward(w, weight, real, width, to);
     return CNN_OK;
 }
 
@@ -92,9 +138,10 @@ static cnn_status pack_chunk(void *context, int64_t chunk) {
 static cnn_status pack_weights(const cnn_conv2d *p, const struct conv_view *v, bool transposed, const float *weight,
                                float *packed) {
     int64_t in = p->c / p->groups, out = p->k / p->groups, window = p->kh * p->kw;
-    struct pack_work work = {.view = v, .weight = weight, .packed = packed, .columns = transposed ? in : out,
+    struct pack_work work = {.view = v, .weight = weight, .packed = packed, .transposed = transposed,
+                             .columns = transposed ? in : out,
                              .column_stride = transposed ? window : in * window,
-                             .channel_stride = transposed ? in * window : window,
+                             .channel_stride = transposed ? in * window : window, .window = window,
                              .group_weights = out * in * window, .panel = cnn_gemm()->panel};
     work.panels = cnn_ceil_div(work.columns, work.panel);
     work.group_packed = cnn_packed_size(cnn_view_depth(v), work.columns);
@@ -143,7 +190,7 @@ static cnn_status product_chunk(void *context, int64_t chunk) {
 /* Cuts the work into blocks of results that fill L2, evenly, and into spans of columns where blocks are few. */
 static void cut_product(struct product_work *w, int64_t groups) {
     int64_t pixels = cnn_view_pixels(w->view), depth = CNN_MIN(cnn_view_depth(w->view), CNN_DEPTH);
-    int64_t most = CNN_MAX(12, CNN_MIN(BLOCK_ROWS, BLOCK_FLOATS / CNN_MAX(depth, 1) / 12 * 12));
+    int64_t most = CNN_MAX(12, CNN_MIN(BLOCK_ROWS, BLOCK_FLOATS * w->gemm->panel / CNN_MAX(depth, 1) / 12 * 12));
     w->block = cnn_round_up(cnn_ceil_div(pixels, cnn_ceil_div(pixels, most)), 12);
     w->blocks = cnn_ceil_div(pixels, w->block);
     int64_t spans = CNN_MIN(cnn_ceil_div(CHUNKS, w->blocks * groups), CNN_MAX(w->columns / GROUP_COLUMNS, 1));
@@ -231,27 +278,35 @@ static cnn_status outer_chunk(void *context, int64_t chunk) {
     return CNN_OK;
 }
 
+/* A panel of sums, (tap, channel), as columns of dweight, (channel, tap). */
+static void unpack(const struct conv_view *v, const float *panel, int64_t real, int64_t width, float *dweight) {
+    int64_t rows[STRETCH], taps = v->taps_h * v->taps_w, depth = taps * v->c;
+    int64_t columns[] = {0, depth, 2 * depth, 3 * depth};
+    for (int64_t begin = 0; begin < depth; begin += STRETCH) {
+        int64_t count = CNN_MIN(STRETCH, depth - begin);
+        panel_rows(v->c, taps, width, begin, count, rows);
+        for (int64_t column = 0; column < real; column += 4) {
+            float *to = dweight + column * depth + begin;
+            int64_t i = 0;
+            for (; column + 4 <= real && i + 4 <= count; i += 4) transpose4(panel + column, rows + i, to + i, columns);
+            for (; i < count; i++)
+                for (int64_t j = 0; j < CNN_MIN(4, real - column); j++) to[j * depth + i] = panel[rows[i] + column + j];
+        }
+    }
+}
+
 /* Adds up the ranges, in order, into one panel of dweight. */
 static cnn_status sum_chunk(void *context, int64_t chunk) {
     const struct outer_work *w = context;
-    const struct conv_view *v = w->view;
     int64_t panel = w->gemm->panel, panels = cnn_ceil_div(w->k, panel), group = chunk / panels;
-    int64_t first = chunk % panels * panel, depth = cnn_view_depth(v), taps = v->taps_h * v->taps_w;
+    int64_t first = chunk % panels * panel, depth = cnn_view_depth(w->view), stride = w->groups * w->group_packed;
     int64_t width = cnn_panel_width(panel, w->k, first), real = CNN_MIN(width, w->k - first);
-    int64_t stride = w->groups * w->group_packed;
     float *sum = w->partial + group * w->group_packed + first * depth;
     for (int64_t range = 1; range < w->ranges; range++) {
         const float *part = sum + range * stride;
         for (int64_t i = 0; i < depth * width; i++) sum[i] += part[i];
     }
-    float *dweight = w->dweight + (group * w->k + first) * depth;
-    for (int64_t begin = 0; begin < v->c; begin += PACK_CHANNELS) {
-        int64_t end = CNN_MIN(begin + PACK_CHANNELS, v->c);
-        for (int64_t column = 0; column < real; column++)
-            for (int64_t c = begin; c < end; c++)
-                for (int64_t tap = 0; tap < taps; tap++)
-                    dweight[column * depth + c * taps + tap] = sum[(tap * v->c + c) * width + column];
-    }
+    unpack(w->view, sum, real, width, w->dweight + (group * w->k + first) * depth);
     if (!w->dbias) return CNN_OK;
     const float *bias = w->partial + (group + 1) * w->group_packed - cnn_round_up(w->k, panel) + first;
     for (int64_t column = 0; column < real; column++) {

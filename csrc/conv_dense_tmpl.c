@@ -46,12 +46,29 @@ CNN_INLINE void ISA(gather_window)(const struct conv_view *v, const bool contigu
     }
 }
 
+/* A window that is inside the image, all of its depth: runs of whole vectors, without a look at the borders. */
+CNN_INLINE void ISA(gather_inside)(int64_t runs, int64_t run, const float *from, int64_t next, float *a) {
+    for (int64_t r = 0; r < runs; r++, from += next, a += run) {
+        vstore(a, vload(from));
+        for (int64_t i = VLEN; i < run; i += VLEN) vstore(a + i, vload(from + i));
+    }
+}
+
 CNN_INLINE void ISA(gather_windows)(const struct conv_view *v, const bool contiguous, const float *source,
                                     const float *end, int64_t pixel, int64_t count, int64_t from, int64_t to, float *a,
                                     int64_t *offsets) {
     int64_t j = pixel % v->columns, i = pixel / v->columns % v->rows, image = pixel / v->columns / v->rows;
-    for (int64_t p = 0; p < count; p++) {
-        ISA(gather_window)(v, contiguous, source, end, image, i, j, from, to, a + p * CNN_DEPTH_STRIDE);
+    int64_t run = v->taps_w * v->c, next = v->step_h * v->w * v->pixel;
+    bool whole = contiguous && from == 0 && to == v->taps_h * run && to > 0;
+    int64_t last = end - source - cnn_round_up(run, VLEN) - (v->taps_h - 1) * next; /* where a window may begin */
+    for (int64_t p = 0; p < count; p++, a += CNN_DEPTH_STRIDE) {
+        int64_t top = v->start_h + i * v->stride_h, left = v->start_w + j * v->stride_w;
+        int64_t first = ((image * v->h + top) * v->w + left) * v->pixel;
+        if (whole && top >= 0 && top + (v->taps_h - 1) * v->step_h < v->h && left >= 0 && left + v->taps_w <= v->w &&
+            first <= last)
+            ISA(gather_inside)(v->taps_h, run, source + first, next, a);
+        else
+            ISA(gather_window)(v, contiguous, source, end, image, i, j, from, to, a);
         if (offsets) offsets[p] = cnn_view_offset(v, image, i, j);
         if (++j == v->columns) {
             j = 0;

@@ -138,22 +138,25 @@ static void ISA(outer)(const struct gemm_outer *p) {
     for (; row < p->rows; row++) ISA(outer_rows)(1, TILE, p, row);
 }
 
-/* One panel of pack_rows; `width` is its columns with padding. */
-CNN_INLINE void ISA(pack_panel)(const int vectors, int64_t rows, int64_t columns, const float *source, int64_t stride,
-                                float *panel, float *sums) {
-    vf sum[2] = {vset(0), vset(0)};
-    for (int64_t row = 0; row < rows; row++) {
-        for (int v = 0; v < vectors; v++) {
-            int64_t left = columns - v * VLEN;
-            const float *from = source + row * stride + v * VLEN;
-            vf value = left >= VLEN ? vload(from) : vload_part(from, CNN_MAX(left, 0));
-            vstore(panel + (row * vectors + v) * VLEN, value);
-            sum[v] += value;
+/* One panel of pack_rows; `part` lanes of its last vector are real, 0 for all. */
+CNN_INLINE void ISA(pack_panel)(const int vectors, const bool partial, int64_t part, int64_t rows, const float *source,
+                                int64_t stride, float *panel, float *sums) {
+    vf sum0 = vset(0), sum1 = vset(0);
+    for (int64_t row = 0; row < rows; row++, source += stride, panel += vectors * VLEN) {
+        const float *from = source + (vectors - 1) * VLEN;
+        vf last = partial ? vload_part(from, part) : vload(from);
+        if (vectors == 2) {
+            vf first = vload(source);
+            vstore(panel, first);
+            sum0 += first;
         }
+        vstore(panel + (vectors - 1) * VLEN, last);
+        sum1 += last;
     }
-    if (sums) {
-        for (int v = 0; v < vectors; v++) vstore(sums + v * VLEN, vload(sums + v * VLEN) + sum[v]);
-    }
+    if (!sums) return;
+    if (vectors == 2) vstore(sums, vload(sums) + sum0);
+    sums += (vectors - 1) * VLEN;
+    vstore(sums, vload(sums) + sum1);
 }
 
 static void ISA(pack_rows)(int64_t rows, int64_t columns, const float *source, int64_t stride, float *panels,
@@ -162,8 +165,11 @@ static void ISA(pack_rows)(int64_t rows, int64_t columns, const float *source, i
         int64_t left = CNN_MIN(columns - column, 2 * VLEN);
         const float *from = source + column;
         float *panel = panels + column * rows, *sum = sums ? sums + column : NULL;
-        if (left > VLEN) ISA(pack_panel)(2, rows, left, from, stride, panel, sum);
-        else ISA(pack_panel)(1, rows, left, from, stride, panel, sum);
+        int64_t part = left % VLEN;
+        if (left == 2 * VLEN) ISA(pack_panel)(2, false, 0, rows, from, stride, panel, sum);
+        else if (left > VLEN) ISA(pack_panel)(2, true, part, rows, from, stride, panel, sum);
+        else if (left == VLEN) ISA(pack_panel)(1, false, 0, rows, from, stride, panel, sum);
+        else ISA(pack_panel)(1, true, part, rows, from, stride, panel, sum);
     }
 }
 
