@@ -5,7 +5,6 @@ threads, place in the epoch where a run is resumed, cache or not: all give the s
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,6 +122,8 @@ def _ahead(pieces, make) -> Iterator[Batch]:  # type: ignore[no-untyped-def]
     if not pieces:
         return
     stop = threading.Event()
+    from concurrent.futures import ThreadPoolExecutor  # not at the top: one image is judged without it
+
     executor = ThreadPoolExecutor(1, thread_name_prefix="cnn-batches")
     try:
         future = executor.submit(make, pieces[0], stop)

@@ -6,7 +6,6 @@ reason, and never raised unless strict. batches.py makes batches of this.
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -184,6 +183,8 @@ def _decode_all(paths: Sequence[str], preprocessing: Preprocessing, out: Array, 
         for first in firsts:
             yield piece(first)
         return
+    from concurrent.futures import ThreadPoolExecutor  # not at the top: one image is judged without it
+
     executor = ThreadPoolExecutor(threads, thread_name_prefix="cnn-decode")
     try:
         for future in [executor.submit(piece, first) for first in firsts]:

@@ -1,0 +1,268 @@
+"""`cnn predict`: what stands for images, the forms of the answer, the exit codes, and what a pipe, a full disk or a
+careless name may not do. What must hold for a process as a whole runs in one of its own."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnncli import cli, predict
+from cnncli.checkpoint import load_model, save_model
+from cnncli.errors import UsageError
+from cnncli.model import Prediction
+
+from ..small_model import CLASSES, small_model
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 0.5  # from nothing to one image's answer
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in: runs/latest, photos/ with two images, one below and one that is none, notes.txt."""
+    monkeypatch.chdir(tmp_path)
+    os.makedirs("runs/small-1")
+    save_model("runs/small-1/model.safetensors", small_model())
+    os.symlink("small-1", "runs/latest")
+    os.makedirs("photos/below")
+    rng = np.random.default_rng(0)
+    for name in ("photos/b.png", "photos/a.png", "photos/below/c.png", "d.jpg"):
+        Image.fromarray(rng.integers(0, 256, (7, 9, 3), np.uint8)).save(name)
+    Path("photos/bad.png").write_bytes(b"no image")
+    Path("photos/notes.txt").write_bytes(b"notes")
+    return tmp_path
+
+
+def run(*arguments: str, stdin: bytes = b"", code: str | None = None, **options) -> subprocess.CompletedProcess[bytes]:
+    """Run `cnn predict` in a process of its own."""
+    command = [sys.executable, "-m", "cnncli", "predict", *arguments] if code is None else [sys.executable, "-c", code]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 60, "input": stdin, **options}
+    return subprocess.run(command, env=environment, check=False, **options)
+
+
+def answers(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> list[dict]:
+    assert cli.main(["predict", "--json", *arguments]) == code
+    return json.loads(capsys.readouterr().out)
+
+
+# ---- what stands for images ----
+
+
+def test_files_folders_and_patterns(home: Path) -> None:
+    assert predict.find_images(["d.jpg", "photos", "photos/notes.txt", "gone.png"]) == [
+        "d.jpg", "photos/a.png", "photos/b.png", "photos/bad.png", "photos/below/c.png", "photos/notes.txt",
+        "gone.png"]
+    assert predict.find_images(["photos/?.png"]) == ["photos/a.png", "photos/b.png"]
+    assert predict.find_images(["photos/**"]) == [
+        "photos/a.png", "photos/b.png", "photos/bad.png", "photos/below/c.png"]
+    assert predict.find_images(["ph*/bel*"]) == ["photos/below/c.png"]
+    assert predict.find_images(["no*.png"]) == ["no*.png"]
+    Path("x[1].png").write_bytes(b"")
+    assert predict.find_images(["x[1].png"]) == ["x[1].png"]
+
+
+def test_a_folder_without_images_stands_for_an_error(home: Path) -> None:
+    os.mkdir("empty")
+    [item] = predict.find_images(["empty"])
+    assert isinstance(item, Prediction)
+    assert item.path == "empty"
+    assert "holds no images" in (item.error or "")
+
+
+@pytest.mark.parametrize(("listing", "names"), [
+    (b"a.png\nb c.png\r\n\n\nx[1].png", ["a.png", "b c.png", "x[1].png"]),
+    (b"a\nb.png\0c.png\0", ["a\nb.png", "c.png"]),
+    (b"caf\xe9.png\n", ["caf\udce9.png"]),
+    (b"", []),
+])
+def test_a_list_on_standard_input(listing: bytes, names: list[str]) -> None:
+    assert predict.find_images(["-"], listing) == names
+
+
+def test_standard_input_is_read(home: Path) -> None:
+    done = run("-", "d.jpg", "--json", stdin=b"photos/a.png\nphotos/below\n")
+    assert [item["path"] for item in json.loads(done.stdout)] == ["photos/a.png", "photos/below/c.png", "d.jpg"]
+    done = run("-", stdin=b"")
+    assert done.returncode == 1
+    assert b"list on standard input is empty" in done.stderr
+    assert run("-", code="import os, sys; os.close(0); sys.stdin = None; sys.argv = ['cnn', 'predict', '-'];"
+                         "from cnncli.cli import main; sys.exit(main())").returncode == 1
+
+
+# ---- the forms of the answer ----
+
+
+def test_json(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = load_model("runs/latest")
+    found = answers(capsys, "photos", code=3)
+    assert [item["path"] for item in found] == [
+        "photos/a.png", "photos/b.png", "photos/bad.png", "photos/below/c.png"]
+    for item, expected in zip(found, model.predict([item["path"] for item in found]), strict=True):
+        assert list(item) == ["path", "label", "probability", "top", "error"]
+        assert (item["label"], item["probability"], item["error"]) == (
+            expected.label, expected.probability, expected.error)
+        assert item["top"] == [{"label": name, "probability": p} for name, p in expected.top]
+    assert found[2]["label"] is None
+    assert found[2]["top"] == []
+    assert "photos/bad.png" in found[2]["error"]
+    assert len(answers(capsys, "d.jpg", "--top", "2")[0]["top"]) == 2
+    assert len(answers(capsys, "d.jpg", "--top", "99")[0]["top"]) == len(CLASSES)
+
+
+def test_table(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["predict", "photos", "--top", "2"]) == 3
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert len(lines) == 5
+    assert lines[0].split() == ["image", *["label", "probability"] * 2]
+    best = load_model("runs/latest").predict(["photos/a.png"])[0]
+    assert f"{best.probability:.4f}" in lines[1]
+    assert lines[3].split() == ["photos/bad.png", "-", "-"]
+    assert "1 image could not be used" in err
+    assert "zwei\\nZeilen" in out
+
+
+def test_csv(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["predict", "photos", "--csv", "out.csv", "--top", "2"]) == 3
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "out.csv: 4 rows." in err
+    rows = list(csv.DictReader(io.StringIO(Path("out.csv").read_text(encoding="utf-8", errors="surrogateescape"))))
+    expected = load_model("runs/latest").predict([row["path"] for row in rows])
+    for row, answer in zip(rows, expected, strict=True):
+        assert row["label"] == (answer.label or "")
+        assert row["error"] == (answer.error or "")
+        if answer.top:
+            assert row["probability"] == f"{answer.probability:.6f}"
+            assert (row["label_2"], row["probability_2"]) == (answer.top[1][0], f"{answer.top[1][1]:.6f}")
+    before = Path("out.csv").read_bytes()
+    assert answers(capsys, "photos", "--csv", "out.csv", "--top", "2", code=3)
+    assert Path("out.csv").read_bytes() == before
+    done = run("photos", "--csv", "-", "--top", "2")
+    assert done.stdout == before
+
+
+def test_odd_names_survive_and_print_on_one_line(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = b"odd \x1b[31m\n\xff.png"
+    os.rename(b"d.jpg", os.path.join(b"photos/below", name))
+    path = f"photos/below/{os.fsdecode(name)}"
+    items = answers(capsys, "photos/below")
+    assert [os.fsencode(item["path"]) for item in items] == [b"photos/below/c.png", os.fsencode(path)]
+    assert cli.main(["predict", "photos/below", "--csv", "o.csv"]) == 0
+    assert b'"photos/below/' + name + b'",' in Path("o.csv").read_bytes()
+    capsys.readouterr()
+    assert cli.main(["predict", "photos/below"]) == 0
+    out = capsys.readouterr().out
+    assert r"photos/below/odd \x1b[31m\n\xff.png" in out
+    assert len(out.splitlines()) == 3
+
+
+# ---- exit codes ----
+
+
+def test_exit_codes(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, code, words in [
+        (["d.jpg"], 0, ""),
+        (["d.jpg", "photos/bad.png"], 3, "1 image could not be used"),
+        (["photos/bad.png", "gone.png"], 1, "2 images could not be used"),
+        (["--strict", "photos/bad.png", "d.jpg"], 1, "cnn: photos/bad.png cannot be used"),
+        (["d.jpg", "-m", "gone"], 4, "there is no model gone"),
+        (["d.jpg", "-m", "photos"], 4, "photos holds no model.safetensors"),
+        (["d.jpg", "-m", "photos/notes.txt"], 4, "looks like a text file"),
+        ([], 2, "IMAGE"),
+        (["d.jpg", "--top", "0"], 2, "--top"),
+        (["d.jpg", "--topp", "1"], 2, "Did you mean --top?"),
+        (["d.jpg", "--json", "--csv", "-"], 2, "both want standard output"),
+    ]:
+        assert cli.main(["predict", *arguments]) == code, arguments
+        err = capsys.readouterr().err
+        assert words in err, arguments
+        assert "Traceback" not in err
+
+
+def test_without_a_model_the_remedy_is_named(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["predict", "x.png"]) == 4
+    err = capsys.readouterr().err
+    assert "runs/latest" in err
+    assert "cnn train" in err
+    assert "-m" in err
+    assert os.listdir() == []
+
+
+def test_strict_ends_at_the_first_failure_with_whole_json(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = answers(capsys, "--strict", "photos", code=1)
+    assert [item["path"] for item in found] == ["photos/a.png", "photos/b.png", "photos/bad.png"]
+    assert cli.main(["predict", "--strict", "photos", "--csv", "o.csv"]) == 1
+    assert not os.path.exists("o.csv")
+
+
+# ---- what must not happen ----
+
+
+@pytest.mark.parametrize("name", [
+    "photos/a.png", "new.JPG", "runs/latest/model.safetensors", "photos/notes.md", "photos", os.devnull, "no/x.csv",
+])
+def test_a_table_replaces_nothing_but_a_table(home: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("photos/notes.md").write_bytes(b"mine")
+    before = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    assert cli.main(["predict", "d.jpg", "--csv", name]) == 2
+    assert "--csv" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == before
+    with pytest.raises(UsageError):
+        predict.check_table_path(name)
+
+
+def test_nothing_is_written_but_the_table(home: Path) -> None:
+    before = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    assert run("photos", "--csv", "o.csv").returncode == 3
+    after = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    assert after.keys() - before.keys() == {home / "o.csv"}
+    assert {path: after[path] for path in before} == before
+
+
+@pytest.mark.parametrize("form", [["--json"], ["--csv", "-"], []])
+def test_a_reader_that_leaves_and_a_full_disk(home: Path, form: list[str]) -> None:
+    many = b"\n".join([b"photos/a.png"] * 1000)
+    with subprocess.Popen([sys.executable, "-m", "cnncli", "predict", "-", *form], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          env={**os.environ, "PYTHONPATH": str(ROOT)}) as process:
+        process.stdin.write(many)
+        process.stdin.close()
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        process.wait(60)
+    with open("/dev/full", "wb") as full:
+        done = run("photos/a.png", *form, stdout=full)
+    assert done.returncode == 1
+    assert done.stderr.count(b"\n") == 1
+    assert b"no space left" in done.stderr
+
+
+def test_only_what_is_needed_is_imported(home: Path) -> None:
+    code = ("import sys; from cnncli.cli import main; assert main(['predict', 'd.jpg', '--json']) == 0;"
+            "heavy = {'matplotlib', 'rich', 'jinja2', 'safetensors', 'concurrent', 'multiprocessing'};"
+            "print(sorted(heavy & set(sys.modules)), file=sys.stderr)")
+    assert run(code=code).stderr.decode().split("\n")[0] == "[]"
+
+
+def test_one_image_from_a_cold_start_is_quick(home: Path) -> None:
+    seconds = []
+    for _ in range(5):
+        start = os.times()
+        began = time.perf_counter()
+        assert run("d.jpg").returncode == 0
+        wall, end = time.perf_counter() - began, os.times()
+        # What other processes take of a busy machine is not ours: the shorter of wall and processor time counts.
+        seconds.append(min(wall, end.children_user + end.children_system - start.children_user - start.children_system))
+    assert min(seconds) < SECONDS
