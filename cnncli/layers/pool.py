@@ -24,8 +24,8 @@ class _Pool(Layer):
         self.ceil_mode = bool(ceil_mode)
         for k, p in zip(kernel, self.windows.padding, strict=True):
             if 2 * p > k:
-                raise NetworkError(f"{type(self).__name__}: padding {p} is more than half the kernel of {k}; use at most "
-                                   f"{k // 2}.")
+                raise NetworkError(f"{type(self).__name__}: padding {p} is more than half the kernel of {k}; use "
+                                   f"at most {k // 2}.")
 
     def output_shape(self, *shapes: Shape) -> Shape:
         h, w, c = image_shape(self, shapes[0])
