@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cnncli import checkpoint, runs
+from cnncli import atomic, checkpoint, runs
 from cnncli.errors import DataError, Interrupted, ModelError, TrainingError, UsageError
 from cnncli.runs import Row, Run, RunLock
 from cnncli.training import Observer, fit, signals
@@ -236,7 +236,7 @@ def test_what_killed_writes_left_is_removed(train: Train, tmp_path: Path) -> Non
         train(name="k", observer=At(die, steps=7))
     run = Run(tmp_path / "runs" / "k")
     for file in ("model.safetensors", "last.safetensors", "history.csv", "config.json"):
-        (run.path / f".{file}.123-4.tmp").write_bytes(b"half")
+        (run.path / f"{atomic._leftover_prefix(file)}{'0' * 16}.tmp").write_bytes(b"half")
     train(resume="k")
     assert not [name for name in os.listdir(run.path) if name.startswith(".")]
 
