@@ -15,7 +15,8 @@ from ..kernels import Array, aligned_empty
 from .folder import Sample
 from .preprocessing import Preprocessing
 
-_PIECE = 32  # images that a thread takes at a time
+_PIECE = 32  # images that a thread takes at a time, at most
+_BEAT = 0.2  # seconds between two calls of progress, at most, so that whoever waits can be stopped
 _SHARE = 0.8  # of the free memory that the images may fill
 
 Progress = Callable[[int, int], None]
@@ -94,7 +95,8 @@ def load_images(samples: Sequence[Sample], preprocessing: Preprocessing, threads
 
     threads defaults to the CPUs there are. cache "none" also reads every file once, to know which can be used, but
     keeps nothing. strict raises the first ImageError instead of skipping. progress(done, total) is called from the
-    calling thread now and then. Raises DataError where the images would not fit into memory.
+    calling thread, five times a second at least; what it raises stops the loading. Raises DataError where the images
+    would not fit into memory.
     """
     if cache not in ("ram", "none"):
         raise UsageError(f"cache {cache!r} makes no sense; give ram or none.")
@@ -112,10 +114,11 @@ def load_images(samples: Sequence[Sample], preprocessing: Preprocessing, threads
         out = stored if cache == "ram" else np.zeros((len(part), *shape), np.uint8)
         failed: dict[int, ImageError] = {}
         for first, count in _decode_all([s.path for s in part], preprocessing, out, failed, threads):
-            if strict and failed:
-                raise failed[min(failed)]
-            good = [i for i in range(first, first + count) if i not in failed]
-            _count(histogram, out[good])
+            bad = [i for i in range(first, first + count) if i in failed]
+            if strict and bad:
+                raise failed[bad[0]]
+            _count(histogram, np.delete(out[first : first + count], [i - first for i in bad], axis=0) if bad
+                   else out[first : first + count])
             done += count
             if progress:
                 progress(done, total)
@@ -160,35 +163,36 @@ def free_memory() -> int | None:
 
 def _decode_all(paths: Sequence[str], preprocessing: Preprocessing, out: Array, errors: dict[int, ImageError],
                 threads: int, stop: threading.Event | None = None) -> Iterator[tuple[int, int]]:
-    """Fill out[i] with the prepared paths[i], or errors[i]; yield (first, count) of each piece that is done, in order.
+    """Fill out[i] with the prepared paths[i], or errors[i]; yield (first, count) of each piece that is done, in order,
+    and (first, 0) now and then while waiting for one.
 
     Ends soon after stop is set, and leaves no thread at work when it is closed half-way.
     """
-    stop = stop or threading.Event()
+    closed = threading.Event()
+    size = max(1, min(_PIECE, -(-len(paths) // (2 * threads))))
 
-    def piece(first: int) -> tuple[int, int]:
-        last = min(first + _PIECE, len(paths))
-        for i in range(first, last):
-            if closed.is_set() or stop.is_set():
+    def piece(first: int) -> int:
+        for i in range(first, min(first + size, len(paths))):
+            if closed.is_set() or (stop and stop.is_set()):
                 break
             try:
                 out[i] = preprocessing.prepare(paths[i])
             except ImageError as error:
                 errors[i] = error
-        return first, last - first
+        return min(size, len(paths) - first)
 
-    closed = threading.Event()
-    firsts = range(0, len(paths), _PIECE)
-    if threads == 1 or len(firsts) <= 1:
-        for first in firsts:
-            yield piece(first)
+    if len(paths) <= 1:
+        for first in range(len(paths)):
+            yield first, piece(first)
         return
-    from concurrent.futures import ThreadPoolExecutor  # not at the top: one image is judged without it
+    from concurrent.futures import ThreadPoolExecutor, wait  # not at the top: one image is judged without it
 
     executor = ThreadPoolExecutor(threads, thread_name_prefix="cnn-decode")
     try:
-        for future in [executor.submit(piece, first) for first in firsts]:
-            yield future.result()
+        for first, future in [(first, executor.submit(piece, first)) for first in range(0, len(paths), size)]:
+            while not wait([future], _BEAT).done:
+                yield first, 0
+            yield first, future.result()
     finally:
         closed.set()
         executor.shutdown(wait=True, cancel_futures=True)

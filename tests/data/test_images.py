@@ -1,6 +1,7 @@
 """cnncli/data/images.py: both caches give the same, bad images are skipped with their reasons, nothing hangs."""
 
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,26 @@ def test_stopping_leaves_no_thread(samples: list[Sample], monkeypatch: pytest.Mo
     with pytest.raises(KeyboardInterrupt):
         load_images(samples, PREPROCESSING, 3, progress=progress)
     assert not [t for t in threading.enumerate() if t.name.startswith("cnn-")]
+
+
+def test_slow_images_do_not_keep_anyone_waiting(samples: list[Sample], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever wants to stop, by an exception from progress, is asked often and need not wait for a piece to end."""
+
+    def slow(self: Preprocessing, path: str) -> np.ndarray:
+        time.sleep(0.1)
+        return np.zeros(self.shape, np.uint8)
+
+    monkeypatch.setattr(Preprocessing, "prepare", slow)
+    monkeypatch.setattr(images, "_BEAT", 0.02)
+    began = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        if time.monotonic() - began > 0.3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load_images(samples, PREPROCESSING, 1, progress=progress)
+    assert time.monotonic() - began < 1
 
 
 def test_memory_that_is_not_there_is_refused_with_the_remedy(samples: list[Sample],
