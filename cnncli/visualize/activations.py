@@ -3,7 +3,7 @@ channels of each layer first.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,11 @@ from PIL import Image
 from ..canvas import FAINT, INK, LINE, Canvas, coloured, fitted, number, picture, signed, text_width
 from ..layers import Shape
 
-MOST_MAPS = 32  # of a layer
+MAP_ROWS = 2  # of a layer
 MOST_CELLS = 256  # of a flat layer
 DEFAULT_LAYERS = 6
 SIDE = 220  # pixels of the image's longer side
-WIDTH = 960  # pixels for the maps beside it
+WIDTH = 1200  # pixels for the maps beside it
 MAP, LEAST = 104, 96  # pixels of a map's longer side, about; and of the words beneath it
 GAP, WORDS = 14, 38
 MARGIN = 24
@@ -35,11 +35,12 @@ class LayerMaps:
 
 def default_layers(nodes: Sequence[Any]) -> list[str]:
     """Return the names of at most six layers, spread evenly from first to last: the outputs of convolutions and
-    poolings that still have a picture (more than one position); where there is none, the last layer."""
-    names = [n.name for n in nodes if type(n.layer).__name__ in _SPATIAL and len(n.shape) == 3
-             and n.shape[0] * n.shape[1] > 1]
-    if not names:
-        return [nodes[-1].name]
+    poolings that still have a picture (more than one position), 1x1 convolutions only where there is nothing else;
+    where there is none at all, the last layer."""
+    spatial = [n for n in nodes if type(n.layer).__name__ in _SPATIAL and len(n.shape) == 3
+               and n.shape[0] * n.shape[1] > 1]
+    names = [n.name for n in spatial if n.layer.config().get("kernel_size") not in (1, [1, 1])]
+    names = names or [n.name for n in spatial] or [nodes[-1].name]
     places = np.linspace(0, len(names) - 1, min(DEFAULT_LAYERS, len(names))).round().astype(int)
     return [names[i] for i in dict.fromkeys(places.tolist())]
 
@@ -95,9 +96,10 @@ class _Block:
         if values.ndim == 1:
             return cls(layer, np.arange(min(len(values), MOST_CELLS)), 1)
         activity = np.abs(values.astype(np.float64)).mean(axis=(0, 1))
-        order = np.argsort(-activity, kind="stable")[:MOST_MAPS]
+        order = np.argsort(-activity, kind="stable")
         longest = max(values.shape[:2])
-        return cls(layer, order, MAP / longest if longest > 1.4 * MAP else max(1, round(MAP / longest)))
+        block = cls(layer, order, MAP / longest if longest > 1.4 * MAP else max(1, round(MAP / longest)))
+        return replace(block, order=order[: MAP_ROWS * block.columns])
 
     @property
     def map_size(self) -> tuple[int, int]:
