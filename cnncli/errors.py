@@ -102,5 +102,5 @@ def did_you_mean(word: str, known: "list[str]") -> str:
     """Return " Did you mean 'x'?" for the nearest of the known names, or "" where none is near."""
     from difflib import get_close_matches
 
-    near = get_close_matches(word, known, n=1, cutoff=0.5)
+    near = get_close_matches(word, known, n=1, cutoff=0.6)
     return f" Did you mean {near[0]!r}?" if near else ""

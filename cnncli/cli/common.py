@@ -84,7 +84,7 @@ threads_option = click.option("--threads", type=click.IntRange(1, 256), expose_v
 def emit(line: str = "") -> None:
     """Write one line of data to stdout. Raises OSError where it cannot be written."""
     if sys.stdout is None:
-        raise OSError(errno.EBADF, "it is closed")
+        raise OSError(errno.EBADF, "standard output is closed")
     sys.stdout.write(line + "\n")
 
 
