@@ -149,6 +149,12 @@ def layer(kind: str, **options: Any) -> dict[str, Any]:
     return {"name": f"{kind}-x", "type": kind, "inputs": ["input"], **options}
 
 
+def doubling(times: int, *more: dict[str, Any]) -> str:
+    """Return a network in which every layer has twice the channels of the one before."""
+    layers = [layer("Concat", name=f"c{i}", inputs=[f"c{i - 1}" if i else "input"] * 2) for i in range(times)]
+    return network(*layers, *more)
+
+
 def deep(levels: int) -> str:
     return "[" * levels + "]" * levels
 
@@ -221,11 +227,9 @@ NETWORKS = {
     "an image without end": network(layer("ReLU"), shape=(10**30, 1, 1)),
     "input of text": network(layer("ReLU"), shape="abc"),
     "padding without end": network(layer("Conv2d", out_channels=1, kernel_size=1, padding=2**30)),
-    "doubling": json.dumps({"input_shape": [2, 2, 1], "layers": [
-        {"name": f"c{i}", "type": "Concat", "inputs": [f"c{i - 1}" if i else "input"] * 2} for i in range(60)]
-        + [{"name": "n", "type": "BatchNorm2d", "inputs": ["c59"]}]}),
-    "doubling without end": json.dumps({"input_shape": [2, 2, 1], "layers": [
-        {"name": f"c{i}", "type": "Concat", "inputs": [f"c{i - 1}" if i else "input"] * 2} for i in range(3999)]}),
+    "doubling": doubling(60, {"name": "n", "type": "BatchNorm2d", "inputs": ["c59"]}),
+    "doubling to a gigabyte": doubling(27, {"name": "n", "type": "BatchNorm2d", "inputs": ["c26"]}),
+    "doubling without end": doubling(3999),
     "a hundred thousand layers": network(*[layer("ReLU", name=f"r{i}") for i in range(40_000)]),
     "long names": json.dumps({"input_shape": [2, 2, 1], "layers": [
         {"name": f"{'x' * 190}{i}", "type": "ReLU", "inputs": [f"{'x' * 190}{i - 1}" if i else "input"]}
@@ -326,7 +330,7 @@ def test_the_sentences_say_what_it_is(tmp_path: Path) -> None:
         "pickle": "pickle", "a .pth file": "zip archive or a PyTorch", "text": "text file", "image": "an image",
         "no metadata": "without cnn's description", "later version": "later version of cnn (format 2; this one reads",
         "network: unknown layer": "of type Evil, which this version", "network: terabytes in a layer": "more weights",
-        "network: doubling": "more weights",
+        "network: doubling": "more weights", "network: doubling to a gigabyte": "more weights",
         "fifo": "not a regular file", "folder": "holds no model.safetensors",
         "missing": "there is no model", "table: overlap": "overlaps", "too few classes": "not 2 classes",
         "table: odd names": "in the file only",

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,14 @@ import click
 
 from .common import (
     Command,
+    Progress,
     emit,
+    is_terminal,
     json_option,
     model_option,
     note,
     printable,
+    progress,
     report_skipped,
     strict_option,
     threads_option,
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
 
 LISTED_IN_JSON = 5  # labels that each item's top holds unless --top says otherwise
 WIDEST_PATH = 80
+FEW = 200  # images that are judged before anyone asks how far it has got
 EXAMPLES = (
     ("cnn predict a.png b.jpg", "label and probability, from the latest model"),
     ("cnn predict photos/ --csv labels.csv", "every image under a folder, into a table"),
@@ -65,15 +70,17 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
     shown = min(top or (LISTED_IN_JSON if as_json else 1), len(loaded.classes))
     rows = predict.Table(shown) if table else None
     failed: list[tuple[str, str]] = []
-    answers = _watched(predict.predict(loaded, found, shown), failed, strict, rows)
-
-    if as_json:
-        _print_json(predict.as_json(answer) for answer in answers)
-    elif rows:
-        for _ in answers:
-            pass
-    else:
-        _print_table(answers, [item if isinstance(item, str) else item.path for item in found], loaded.classes, shown)
+    watched = not is_terminal(sys.stdout) or (rows is not None and not as_json)
+    with progress("judging", len(found)) if watched and len(found) > FEW else nullcontext() as bar:
+        answers = _watched(predict.predict(loaded, found, shown), failed, strict, rows, bar)
+        if as_json:
+            _print_json(predict.as_json(answer) for answer in answers)
+        elif rows:
+            for _ in answers:
+                pass
+        else:
+            paths = [item if isinstance(item, str) else item.path for item in found]
+            _print_table(answers, paths, loaded.classes, shown)
     if strict and failed:
         raise DataError(failed[0][1])
     if rows and table == "-":
@@ -86,9 +93,11 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
 
 
 def _watched(answers: "Iterator[Prediction]", failed: list[tuple[str, str]], strict: bool,
-             rows: "Table | None") -> "Iterator[Prediction]":
+             rows: "Table | None", bar: "Progress | None") -> "Iterator[Prediction]":
     """Pass answers on, collecting failures and table rows; strict ends after the first failure."""
     for answer in answers:
+        if bar:
+            bar.advance()
         if rows:
             rows.add(answer)
         if answer.error is not None:

@@ -16,6 +16,7 @@ from PIL import Image
 
 from cnncli import cli, predict
 from cnncli.checkpoint import load_model, save_model
+from cnncli.cli import common
 from cnncli.errors import UsageError
 from cnncli.model import Prediction
 
@@ -266,3 +267,13 @@ def test_one_image_from_a_cold_start_is_quick(home: Path) -> None:
         # What other processes take of a busy machine is not ours: the shorter of wall and processor time counts.
         seconds.append(min(wall, end.children_user + end.children_system - start.children_user - start.children_system))
     assert min(seconds) < SECONDS
+
+
+def test_many_images_show_how_far_it_has_got(home: Path, monkeypatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(common, "PLAIN_SECONDS", 0)
+    assert cli.main(["predict", *["d.jpg"] * 300, "--csv", "o.csv"]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "judging: 300 of 300" in err
+    assert cli.main(["predict", "d.jpg", "--csv", "o.csv"]) == 0
+    assert "judging" not in capsys.readouterr().err
