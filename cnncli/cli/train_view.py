@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PLAIN_SECONDS = 30.0  # between two lines of progress where nobody watches
 SHOW_SECONDS = 0.1  # between two movements of the bar
-HEADER = "  epoch  train loss  accuracy    val loss  accuracy  learning rate  images/s     time"
+HEADER = "    epoch train loss accuracy  val loss accuracy     rate  images/s    time"  # 77 columns with the star
 
 
 class TrainView(Observer):
@@ -87,7 +87,8 @@ class TrainView(Observer):
 
     def epoch_done(self, row: Row, best: bool) -> None:
         self._line(epoch_line(row, self._epochs, best))
-        self._told = time.monotonic()
+        if self._bar is None:
+            self._told = time.monotonic()
 
     def stopping(self, cause: str) -> None:
         self._stop_bar()
@@ -118,20 +119,20 @@ class TrainView(Observer):
             note(f"{what}  ({done:,} of {total:,}{self._left(done, total)})")
 
     def _left(self, done: int, total: int) -> str:
-        """Return ", about 3:20 left" once that can be told: after the first steps of the training."""
+        """Return ", 3:20 left" once that can be told: after the first steps of the training."""
         if self._first_step is None or done - self._first_step < 5:
             return ""
         seconds = (time.monotonic() - self._began) / (done - self._first_step) * (total - done)
-        return f", about {clock(seconds)} left"
+        return f", {clock(seconds)} left"
 
 
 def epoch_line(row: Row, epochs: int, best: bool) -> str:
     """Return an epoch's line of the table; a star marks the best so far."""
     epoch = f"{row['epoch']}/{epochs}"
-    validation = ("         -         -" if row["val_loss"] is None
-                  else f"{row['val_loss']:>10.4f}{row['val_accuracy']:>10.2%}")
-    return (f"{epoch:>7}{row['train_loss']:>12.4f}{row['train_accuracy']:>10.2%}  {validation}"
-            f"{row['learning_rate']:>15.2g}{row['images_per_second']:>10,.0f}{clock(row['seconds']):>9}"
+    validation = (f"{'-':>10}{'-':>9}" if row["val_loss"] is None
+                  else f"{row['val_loss']:>10.4f}{row['val_accuracy']:>9.2%}")
+    return (f"{epoch:>9}{row['train_loss']:>11.4f}{row['train_accuracy']:>9.2%}{validation}"
+            f"{row['learning_rate']:>9.2g}{row['images_per_second']:>10,.0f}{clock(row['seconds']):>8}"
             f"{' *' if best else ''}")
 
 
@@ -147,8 +148,8 @@ def _make_bar() -> "Progress":
     screen = console(stderr=True)
     # The cursor stays: a second Ctrl-C ends the process at once, and nobody would bring it back.
     screen.show_cursor = lambda show=True: False  # type: ignore[method-assign]
-    columns = (progress.TextColumn("{task.description}", markup=False), progress.BarColumn(),
-               progress.TextColumn("{task.completed:,}/{task.total}{task.fields[left]}", markup=False))
+    columns = (progress.TextColumn("{task.description}", markup=False), progress.BarColumn(20),
+               progress.TextColumn("{task.percentage:.0f}%{task.fields[left]}", markup=False))
     # A table that goes to the same terminal is written above the bar; one that goes elsewhere is left alone.
     return progress.Progress(*columns, console=screen, transient=True, redirect_stdout=is_terminal(sys.stdout),
                              refresh_per_second=5)
