@@ -39,6 +39,21 @@ def test_every_name_and_count_stands_on_the_sheet(count, tmp_path, rng, words):
         words.check(size)
 
 
+def test_rows_are_the_truth_in_numbers_and_shades(tmp_path, words):
+    labels, guesses = np.repeat([0, 1, 2], [10, 4, 4]), np.repeat([0, 1, 1, 2, 0], [4, 6, 4, 3, 1])
+    found = score(np.eye(3)[guesses], labels, ["a", "b", "c"])
+    assert found.confusion_matrix.tolist() == [[4, 6, 0], [0, 4, 0], [1, 0, 3]]
+    path = confusion.draw(found, tmp_path / "c.png", "t")
+    cells = sorted((round(top), left, int(text)) for text, (left, top, *_) in words.drawn if text.isdigit())
+    assert [count for *_, count in cells] == found.confusion_matrix.ravel().tolist()
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    shades = [pixels[top - 5, round(left) - 8] for top, left, _ in cells]
+    expected = [-1, 1, 0, 0, -1, 0, 1, 0, -1]  # blue on the diagonal, orange for mistakes, white for nothing
+    assert [int(np.sign(red - blue)) for red, _, blue in shades] == expected
+    assert shades[1].sum() < shades[6].sum(), "6 of 10 is worse than 1 of 4, and darker"
+
+
 @pytest.mark.parametrize("count", [121, 1000, 1700])
 def test_hundreds_of_classes_become_an_overview(count, tmp_path, rng, words):
     names = [f"class number {i}" for i in range(count)]
