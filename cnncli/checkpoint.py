@@ -138,6 +138,9 @@ def model_path(path: Path) -> str:
     if os.path.isdir(found):
         inside = os.path.join(found, MODEL)
         if not os.path.lexists(inside):
+            if os.path.isfile(os.path.join(found, "config.json")):
+                raise ModelError(f"{printable(os.path.realpath(found))} has no model yet, its training did not finish "
+                                 "an epoch; name another run's folder with -m.")
             raise ModelError(f"{printable(given)} holds no {MODEL}; name a model file or a run folder with -m.")
         return inside
     if not os.path.lexists(found):

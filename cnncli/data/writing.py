@@ -63,10 +63,12 @@ def write_images(directory: str | os.PathLike[str], splits: Arrays, classes: Seq
         for entry in sorted(unfinished.iterdir()):
             entry.rename(target / entry.name)
         unfinished.rmdir()
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(unfinished, ignore_errors=True)
         if made and target.is_dir() and not any(target.iterdir()):
             target.rmdir()
+        if isinstance(error, OSError) and error.filename is None:  # a failed write names nothing
+            error.filename = os.fspath(target)
         raise
     return {split: len(labels) for split, (_, labels) in splits.items()}
 

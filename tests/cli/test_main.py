@@ -105,6 +105,14 @@ def test_wrong_usage(arguments, sentence, command, capsys):
     assert capsys.readouterr() == ("", sentence)
 
 
+def test_every_command_of_the_table_has_help_with_examples(capsys):
+    for name in cli.COMMANDS:
+        assert cli.main([name, "--help"]) == 0
+        out = capsys.readouterr().out
+        assert "Examples:" in out, name
+        assert out.startswith(f"Usage: cnn {name} "), name
+
+
 # ---- errors ----
 
 
