@@ -46,34 +46,61 @@ CNN_INLINE void ISA(gather_window)(const struct conv_view *v, const bool contigu
     }
 }
 
-/* A window that is inside the image, all of its depth: runs of whole vectors, without a look at the borders. */
-CNN_INLINE void ISA(gather_inside)(int64_t runs, int64_t run, const float *from, int64_t next, float *a) {
-    for (int64_t r = 0; r < runs; r++, from += next, a += run) {
-        vstore(a, vload(from));
-        for (int64_t i = VLEN; i < run; i += VLEN) vstore(a + i, vload(from + i));
+/* `count` neighbouring windows that are inside the image, all of their depth: runs of whole vectors, without a look at
+ * the borders. Windows begin `step` floats apart, rows of taps `next`. */
+CNN_INLINE void ISA(gather_inside)(const bool short_runs, int64_t count, int64_t runs, int64_t run, const float *from,
+                                   int64_t step, int64_t next, float *a) {
+    for (int64_t p = 0; p < count; p++, from += step, a += CNN_DEPTH_STRIDE) {
+        const float *source = from;
+        float *to = a;
+        for (int64_t r = 0; r < runs; r++, source += next, to += run) {
+            vstore(to, vload(source));
+            for (int64_t i = VLEN; !short_runs && i < run; i += VLEN) vstore(to + i, vload(source + i));
+        }
     }
+}
+
+/* Which windows [*low, *high) of row i of results gather_inside may take: they are inside, and so is the memory that
+ * copying whole vectors reads, `room` floats from the image's first pixel on. */
+CNN_INLINE void ISA(inside)(const struct conv_view *v, int64_t i, int64_t room, int64_t *low, int64_t *high) {
+    int64_t top = v->start_h + i * v->stride_h, bottom = top + (v->taps_h - 1) * v->step_h;
+    int64_t run = cnn_round_up(v->taps_w * v->c, VLEN), last = v->w - v->taps_w - v->start_w;
+    *low = *high = 0;
+    if (top < 0 || bottom >= v->h || last < 0 || room < run) return;
+    last = CNN_MIN(last, (room - run) / v->pixel - bottom * v->w - v->start_w);
+    *low = v->start_w < 0 ? cnn_ceil_div(-v->start_w, v->stride_w) : 0;
+    *high = last < 0 ? 0 : CNN_MIN(v->columns, last / v->stride_w + 1);
 }
 
 CNN_INLINE void ISA(gather_windows)(const struct conv_view *v, const bool contiguous, const float *source,
                                     const float *end, int64_t pixel, int64_t count, int64_t from, int64_t to, float *a,
                                     int64_t *offsets) {
     int64_t j = pixel % v->columns, i = pixel / v->columns % v->rows, image = pixel / v->columns / v->rows;
-    int64_t run = v->taps_w * v->c, next = v->step_h * v->w * v->pixel;
+    int64_t run = v->taps_w * v->c, area = v->h * v->w * v->pixel, low = 0, high = 0;
     bool whole = contiguous && from == 0 && to == v->taps_h * run && to > 0;
-    int64_t last = end - source - cnn_round_up(run, VLEN) - (v->taps_h - 1) * next; /* where a window may begin */
-    for (int64_t p = 0; p < count; p++, a += CNN_DEPTH_STRIDE) {
-        int64_t top = v->start_h + i * v->stride_h, left = v->start_w + j * v->stride_w;
-        int64_t first = ((image * v->h + top) * v->w + left) * v->pixel;
-        if (whole && top >= 0 && top + (v->taps_h - 1) * v->step_h < v->h && left >= 0 && left + v->taps_w <= v->w &&
-            first <= last)
-            ISA(gather_inside)(v->taps_h, run, source + first, next, a);
-        else
-            ISA(gather_window)(v, contiguous, source, end, image, i, j, from, to, a);
-        if (offsets) offsets[p] = cnn_view_offset(v, image, i, j);
-        if (++j == v->columns) {
-            j = 0;
-            if (++i == v->rows) i = 0, image++;
+    while (count > 0) {
+        const float *x = source + image * area;
+        int64_t stop = CNN_MIN(v->columns, j + count);
+        count -= stop - j;
+        for (int64_t q = j; offsets && q < stop; q++) *offsets++ = cnn_view_offset(v, image, i, q);
+        if (whole) ISA(inside)(v, i, end - x, &low, &high);
+        while (j < stop) {
+            int64_t windows = 1;
+            if (j >= low && j < high) {
+                windows = CNN_MIN(stop, high) - j;
+                int64_t y = v->start_h + i * v->stride_h, first = v->start_w + j * v->stride_w;
+                const float *begin = x + (y * v->w + first) * v->pixel;
+                int64_t step = v->stride_w * v->pixel, next = v->step_h * v->w * v->pixel;
+                if (run <= VLEN) ISA(gather_inside)(true, windows, v->taps_h, run, begin, step, next, a);
+                else ISA(gather_inside)(false, windows, v->taps_h, run, begin, step, next, a);
+            } else {
+                ISA(gather_window)(v, contiguous, source, end, image, i, j, from, to, a);
+            }
+            a += windows * CNN_DEPTH_STRIDE;
+            j += windows;
         }
+        j = 0;
+        if (++i == v->rows) i = 0, image++;
     }
 }
 

@@ -4,11 +4,14 @@
  * Every element of a result is summed in the order of the depth, one multiply-add at a time, whatever tile it falls
  * into: so a result does not depend on its neighbours, and an image gives the same bits alone and in a batch. */
 
-/* Rows of the largest tile: with 32 vector registers 12 x 2 accumulators, with 16 of them 6 x 2 (or 12 x 1). */
+/* Rows of the largest tile of two vectors: 12 with 32 vector registers, 8 where each row's value takes one of them, too,
+ * 6 with 16 registers. A tile of one vector has up to 12 rows everywhere. */
 #undef TILE
 #undef UNROLL
-#if VLEN == 16 || defined(__aarch64__)
+#if VLEN == 16
 #define TILE 12
+#elif defined(__aarch64__)
+#define TILE 8
 #else
 #define TILE 6
 #endif
@@ -81,6 +84,7 @@ CNN_INLINE void ISA(product_panel)(const int vectors, const int most, const stru
     for (; row + count <= p->rows; row += count)                                                                 \
         ISA(product_tile)(count, vectors, p, p->a + row * CNN_DEPTH_STRIDE, b, out, p->offsets + row, bias, columns)
     if (most == 12) TILES(12);
+    if (most == 8) TILES(8);
     TILES(6);
     TILES(4);
     TILES(2);
