@@ -41,7 +41,9 @@ LONG = ["train", "data", "--arch", "net.toml", "--epochs", "100000", "--batch-si
 
 def start(work: Path, *arguments: str, before: str = "", **options: object) -> "subprocess.Popen[str]":
     """Run cnn in a process of its own, after a piece of Python; no pictures."""
-    code = f"import cnncli.training\ncnncli.training._draw = lambda *_: None\n{before}\nimport sys\nfrom cnncli.cli import main\nsys.exit(main({list(arguments)!r}))"
+    code = ("import sys, cnncli.training\n"
+            "cnncli.training._draw = lambda *_: None\n"
+            f"{before}\nfrom cnncli.cli import main\nsys.exit(main({list(arguments)!r}))")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "CNN_THREADS": "1"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     return subprocess.Popen([sys.executable, "-c", code], cwd=work, env=environment, text=True, **pipes)  # type: ignore
