@@ -8,6 +8,9 @@ products): a sum that happens to cancel is no better known than its neighbours. 
 and only the second bound holds.
 """
 
+import ctypes
+import mmap
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -237,6 +240,28 @@ def test_nan_is_never_hidden(c, isa, rng):
     assert np.isnan(y[1, 1:4, 2:5]).all()
     assert np.isfinite(y[0]).all()
     assert np.isnan(dweight).all()
+
+
+def before_a_wall(array):
+    """A copy whose last float is the last before a page that must not be touched."""
+    pages = -(-array.nbytes // mmap.PAGESIZE)
+    memory = mmap.mmap(-1, (pages + 1) * mmap.PAGESIZE)
+    whole = np.frombuffer(memory, np.uint8)
+    wall = ctypes.c_void_p(whole.ctypes.data + pages * mmap.PAGESIZE)
+    assert ctypes.CDLL(None).mprotect(wall, ctypes.c_size_t(mmap.PAGESIZE), 0) == 0
+    copy = whole[pages * mmap.PAGESIZE - array.nbytes : pages * mmap.PAGESIZE].view(np.float32).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+@pytest.mark.parametrize("convolution", [*ORDINARY, *CASES[:25:6], CASES[-1],
+                                         Convolution((2, 3, 3, 3), 5, (3, 3)),
+                                         Convolution((1, 6, 7, 1), 3, (2, 3), (2, 2)),
+                                         Convolution((1, 1, 1, 7), 9, (1, 1))], ids=lambda c: str(c)[11:])
+def test_reads_stay_inside(convolution, isa, rng):
+    # Vectors are copied past the end of a run, but never past the end of an array: that would end the process here.
+    arrays = [before_a_wall(array) for array in inputs(convolution, rng)]
+    check(convolution, rng, arrays)
 
 
 def test_senseless_sizes_are_refused():
