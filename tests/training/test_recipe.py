@@ -1,0 +1,83 @@
+"""What is chosen where nothing is asked for, that what is asked for wins, and that a recipe survives its JSON."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cnncli.data import Sample, Splits, scan
+from cnncli.training.recipe import Options, Recipe, differences, resolve
+
+from ..pictures import NETWORK, make_folder, make_network
+
+
+@pytest.fixture(scope="module")
+def splits(tmp_path_factory: pytest.TempPathFactory) -> Splits:
+    return scan(make_folder(tmp_path_factory.mktemp("recipe") / "data", each=6, size=16))
+
+
+def of_size(splits: Splits, count: int) -> Splits:
+    """The same images again and again."""
+    samples: list[Sample] = [splits.train[i % len(splits.train)] for i in range(count)]
+    return Splits(splits.classes, samples, splits.val, splits.test)
+
+
+@pytest.mark.parametrize(("images", "batch"), [(60000, 128), (5120, 128), (5119, 64), (2400, 32), (700, 16), (20, 8)])
+def test_small_sets_get_small_batches_and_rates_to_match(splits: Splits, images: int, batch: int) -> None:
+    recipe, _, notes = resolve(Options(arch="resnet8"), of_size(splits, images))
+    assert recipe.batch_size == batch
+    assert recipe.lr == pytest.approx(0.1 * batch / 128)
+    assert any("Batches of" in note for note in notes) == (batch < 128)
+
+
+def test_defaults_suit_the_network(splits: Splits, tmp_path: Path) -> None:
+    many = of_size(splits, 60000)
+    with_norm, _, _ = resolve(Options(arch="resnet8"), many)
+    plain, _, _ = resolve(Options(arch="lenet5", size=32), many)
+    assert (with_norm.lr, with_norm.label_smoothing) == (0.1, 0.1)
+    assert (plain.lr, plain.label_smoothing) == (0.02, 0.0)
+    by_hand, network, _ = resolve(Options(arch=make_network(tmp_path / "net.toml", NETWORK)), many)
+    assert by_hand.arch == "net.toml"
+    assert by_hand.lr == 0.1
+    assert network.output_shape == (3,)
+    assert (with_norm.epochs, with_norm.weight_decay, with_norm.schedule) == (15, 5e-4, "one-cycle")
+    assert resolve(Options(arch="resnet8", optimizer="adam"), many)[0].lr == 2e-3
+
+
+def test_the_automatic_choice_is_explained(splits: Splits) -> None:
+    recipe, _, notes = resolve(Options(arch="auto"), splits)
+    assert any(note.startswith(f"Architecture: {recipe.arch}, because") for note in notes)
+    assert not any("Architecture" in note for note in resolve(Options(arch="resnet8"), splits)[2])
+
+
+def test_what_is_asked_for_wins(splits: Splits) -> None:
+    asked: dict[str, Any] = {
+        "arch": "resnet20", "epochs": 2, "batch_size": 5, "lr": 0.7, "optimizer": "adamw", "schedule": "cosine",
+        "warmup": 0.5, "weight_decay": 0.25, "loss": "cross-entropy", "label_smoothing": 0.2,
+        "class_weights": (1.0, 2.0, 3.0), "size": (20, 24), "grey": True, "seed": 9, "patience": 4}
+    recipe, network, _ = resolve(Options(**asked), splits)
+    assert {name: getattr(recipe, name) for name in asked} == asked
+    assert network.input_shape == (20, 24, 1)
+    assert recipe.make_optimiser().config() | {"lr": 0.7, "weight_decay": 0.25} == recipe.make_optimiser().config()
+    assert recipe.make_schedule(10).warmup_steps == 5
+    assert recipe.make_loss().config()["class_weights"] == [1.0, 2.0, 3.0]
+    assert resolve(Options(augment=False), splits)[0].augmentation is None
+
+
+def test_a_recipe_survives_its_json_and_knows_what_differs(splits: Splits) -> None:
+    recipe, _, _ = resolve(Options(arch="resnet8", class_weights="balanced"), splits)
+    assert Recipe.from_config(json.loads(json.dumps(recipe.config()))) == recipe
+    assert differences(Options(arch="resnet8", class_weights="balanced", size=16, augment=True), recipe) == []
+    assert differences(Options(lr=0.5, size=20, augment=False, grey=True), recipe) == ["lr", "augment", "size", "grey"]
+
+
+def test_balanced_weights_let_every_class_count_the_same(splits: Splits) -> None:
+    samples = [s for i, s in enumerate(splits.train) if s.label != 1 or i % 2]
+    recipe, _, _ = resolve(Options(arch="resnet8", class_weights="balanced"),
+                           Splits(splits.classes, samples, splits.val, splits.test))
+    assert recipe.class_weights is not None
+    counts = [sum(s.label == k for s in samples) for k in range(3)]
+    assert len(set(counts)) > 1
+    shares = [weight * count for weight, count in zip(recipe.class_weights, counts, strict=True)]
+    assert shares == pytest.approx([len(samples) / 3] * 3)
