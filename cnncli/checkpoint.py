@@ -1,6 +1,6 @@
 """Models and the state of a training on disk. A Model becomes one file (modelfile.py says of which bytes, atomic.py
 how it gets onto the disk without ever endangering the one before), and a file becomes a Model again after everything
-in it has been doubted. train.py saves, evaluate.py, predict.py and the rest load.
+in it has been doubted. training/ saves, evaluate.py, predict.py and the rest load.
 
 A run folder holds model.safetensors, the best model, and last.safetensors and previous.safetensors, which hold
 beside the model what resuming needs. These are model files like any other.
