@@ -49,6 +49,7 @@ from .norm import (
     batch_norm_workspace,
 )
 from .optim import Hyper, Tensor, adam_step, gradient_norm, sgd_step
+from .peak import multiply_adds
 from .pointwise import ACTIVATIONS, activation_backward, activation_forward
 from .pool import (
     Windows,
@@ -107,6 +108,7 @@ __all__ = [
     "lp_pool_forward",
     "max_pool_backward",
     "max_pool_forward",
+    "multiply_adds",
     "set_isa",
     "set_threads",
     "sgd_step",
