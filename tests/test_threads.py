@@ -137,8 +137,13 @@ def test_importing_starts_no_thread():
 def test_workers_take_no_signals():
     run("""
 work()
-blocked = {int(task): int(line.split()[1], 16) for task in os.listdir('/proc/self/task')
-           for line in open(f'/proc/self/task/{task}/status') if line.startswith('SigBlk')}
+def masks():
+    return {int(task): int(line.split()[1], 16) for task in os.listdir('/proc/self/task')
+            for line in open(f'/proc/self/task/{task}/status') if line.startswith('SigBlk')}
+for _ in range(100):  # a new thread has every signal blocked until it first runs, which may take a while
+    blocked = masks()
+    if not any(mask >> (signal.SIGSEGV - 1) & 1 for mask in blocked.values()): break
+    time.sleep(0.05)
 assert len(blocked) == 4
 for task, mask in blocked.items():
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGUSR1, signal.SIGPROF):
