@@ -30,6 +30,7 @@ static const struct dense_kernels *const tables[] = CNN_TABLES(dense_kernels);
 #define GROUP_COLUMNS 128    /* gathering again pays from so many columns on */
 #define OUTER_PIXELS 128     /* results whose products are summed in registers */
 #define OUTER_ROWS 384       /* rows of dweight that a chunk of backward-weights owns */
+#define OUTER_FEWEST_ROWS 96 /* … or, where chunks are few, at least */
 #define OUTER_RANGE 1024     /* results that are worth partial sums of their own */
 
 /* ---- packing the weights, and unpacking their gradient ---- */
@@ -325,10 +326,13 @@ cnn_status cnn_dense_backward_weights(const cnn_conv2d *p, const float *x, const
                               .end = x + p->n * p->h * p->w * p->c, .dy = dy, .partial = workspace,
                               .dweight = dweight, .dbias = dbias, .k = k, .outputs = p->k, .groups = p->groups,
                               .group_packed = cnn_packed_size(depth + 1, k)};
-    work.rows = cnn_round_up(cnn_ceil_div(depth, outer_row_blocks(depth)), 12);
-    work.row_blocks = cnn_ceil_div(depth, work.rows);
+    int64_t blocks = outer_row_blocks(depth);
     work.ranges = outer_ranges(depth, pixels, p->groups);
     work.range = cnn_ceil_div(pixels, work.ranges);
+    if (blocks * work.groups * work.ranges < CHUNKS / 2)
+        blocks = CHUNKS / 2 < depth / OUTER_FEWEST_ROWS ? CHUNKS / 2 : CNN_MAX(blocks, depth / OUTER_FEWEST_ROWS);
+    work.rows = cnn_round_up(cnn_ceil_div(depth, blocks), 12);
+    work.row_blocks = cnn_ceil_div(depth, work.rows);
     cnn_status status = cnn_parallel(outer_chunk, &work, work.row_blocks * work.groups * work.ranges);
     if (status != CNN_OK) return status;
     return cnn_parallel(sum_chunk, &work, cnn_ceil_div(k, work.gemm->panel) * work.groups);
