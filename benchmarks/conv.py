@@ -1,7 +1,7 @@
 """Convolutions against the multiply-add peak of this machine, measured in the same process and in turns with them:
 GFLOP/s and share of the peak for forward, backward-data and backward-weights.
 
-    python benchmarks/conv.py [--threads 1 2] [--isa avx2] [--seconds 0.3] [--only 3x3]
+    python -m benchmarks --only conv [--threads 1 2] [--isa avx2] [--seconds 0.3] [--layers 3x3]
 
 Each figure is the fastest of many short repetitions, so that what else the machine does weighs little.
 """
@@ -72,20 +72,21 @@ def measure(calls: list[kernels.Call], seconds: float) -> tuple[float, list[floa
     return peak, best
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks --only conv", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--isa", default=kernels.isas()[-1], choices=kernels.isas())
     parser.add_argument("--seconds", type=float, default=0.3, help="spent on each layer")
-    parser.add_argument("--only", default="", help="layers whose name holds this")
-    options = parser.parse_args()
+    parser.add_argument("--layers", default="", help="layers whose name holds this")
+    options = parser.parse_args(arguments)
     kernels.set_isa(options.isa)
     for threads in options.threads:
         kernels.set_threads(threads)
         print(f"{options.isa}, {threads} threads; GFLOP/s and share of the peak")
         print(f"{'layer (batch)':30} {'peak':>6} {'forward':>12} {'backward-data':>14} {'backward-weights':>17}")
         for name, n, c, k, kernel, size, stride, padding, groups in LAYERS:
-            if options.only not in name:
+            if options.layers not in name:
                 continue
             convolution = Convolution((n, size, size, c), k, (kernel, kernel), (stride, stride), (padding,) * 4,
                                       groups=groups)
@@ -94,6 +95,3 @@ def main() -> None:
             cells = [f"{flop / t / 1e9:6.1f} {flop / t / peak:4.0%}" for t in best]
             print(f"{f'{name} ({n})':30} {peak / 1e9:6.1f} {cells[0]:>12} {cells[1]:>14} {cells[2]:>17}", flush=True)
 
-
-if __name__ == "__main__":
-    main()
