@@ -20,7 +20,7 @@ SOURCES = sorted(p for pattern in WHERE for p in ROOT.glob(pattern)
 # has to be put somewhere here. "" is the package itself: what `import cnncli` offers.
 LEVELS = (
     {"errors"},
-    {"_kernels", "atomic", "files", "text"},
+    {"_kernels", "atomic"},
     {"kernels", "canvas"},
     {"layers", "loss", "optim", "schedule"},
     {"network", "plan", "architectures", "data", "model", "modelfile", "checkpoint", "runs", "analysis"},
