@@ -46,5 +46,5 @@ def automatic_architecture(input_shape: Sequence[int]) -> tuple[str, str]:
     if min(height, width) < 12:
         return "classic", f"classic, because images of {size} are too small to be halved more than once"
     if max(height, width) <= 96:
-        return "resnet8", f"resnet8, because images of {size} need few layers, and it learns them in minutes"
+        return "resnet20", f"resnet20, because images of {size} need few filters and profit from many layers"
     return "resnet18", f"resnet18, because images of {size} are photographs and need its depth"

@@ -21,8 +21,11 @@ EPOCHS = 15
 BATCH_SIZE, SMALLEST_BATCH = 128, 8
 STEPS_AN_EPOCH = 40  # at least, or the batch is made smaller
 # The peak of the learning rate for a batch of 128: (with batch norm, without).
-PEAK_LR = {"sgd": (0.1, 0.02), "adam": (2e-3, 1e-3), "adamw": (2e-3, 1e-3)}
+PEAK_LR = {"sgd": (0.1, 0.05), "adam": (2e-3, 1e-3), "adamw": (2e-3, 1e-3)}
 LABEL_SMOOTHING = 0.1  # with batch norm; nets without it learn slowly enough
+# With fewer parameters than this for each image, and no batch norm, a network learns little by heart: variety only slows
+# it down. LeNet-5 on 54,000 images of Fashion-MNIST, 8 epochs: 91.6 % of the validation images without, 90.4 % with.
+TOO_FEW_PARAMETERS = 2
 LARGEST_SIZE, LARGEST_SEED = 4096, 2**63 - 1
 
 
@@ -143,9 +146,8 @@ def resolve(options: Options, splits: Splits) -> tuple[Recipe, Network, list[str
     with_norm = any(type(node.layer).__name__ == "BatchNorm2d" for node in network.nodes)
     batch_size, why = _batch_size(options.batch_size, len(splits.train))
     notes += why
-    augmentation = None if options.augment is False else Augmentation.default(preprocessing)
-    if augmentation and preprocessing.grey:
-        notes.append("Images are shifted but not flipped in training: grey ones are often digits or letters.")
+    augmentation, why = _augmentation(options.augment, preprocessing, network, with_norm, len(splits.train))
+    notes += why
     optimizer = options.optimizer or "sgd"
     weight_decay = RECIPES[optimizer].get("weight_decay", 0.0) if options.weight_decay is None else options.weight_decay
     recipe = Recipe(
@@ -217,6 +219,20 @@ def _batch_size(given: int | None, images: int) -> tuple[int, list[str]]:
     while size > SMALLEST_BATCH and images < size * STEPS_AN_EPOCH:
         size //= 2
     return size, [f"Batches of {size}, because there are only {images:,} training images."] if size < BATCH_SIZE else []
+
+
+def _augmentation(
+    given: bool | None, preprocessing: Preprocessing, network: Network, with_norm: bool, images: int
+) -> tuple[Augmentation | None, list[str]]:
+    """Return how to vary the training images: not at all where that was asked for or would only slow things down."""
+    if given is False:
+        return None, []
+    parameters = sum(array.size for array in network.parameters().values())
+    if given is None and not with_norm and parameters < TOO_FEW_PARAMETERS * images:
+        return None, [f"Images are not varied in training: {parameters:,} parameters cannot learn {images:,} images by "
+                      "heart; --augment varies them all the same."]
+    note = "Images are shifted but not flipped in training: grey ones are often digits or letters."
+    return Augmentation.default(preprocessing), [note] if preprocessing.grey else []
 
 
 def _learning_rate(optimizer: str, batch_size: int, with_norm: bool) -> float:

@@ -36,13 +36,24 @@ def test_defaults_suit_the_network(splits: Splits, tmp_path: Path) -> None:
     with_norm, _, _ = resolve(Options(arch="resnet8"), many)
     plain, _, _ = resolve(Options(arch="lenet5", size=32), many)
     assert (with_norm.lr, with_norm.label_smoothing) == (0.1, 0.1)
-    assert (plain.lr, plain.label_smoothing) == (0.02, 0.0)
+    assert (plain.lr, plain.label_smoothing) == (0.05, 0.0)
     by_hand, network, _ = resolve(Options(arch=make_network(tmp_path / "net.toml", NETWORK)), many)
     assert by_hand.arch == "net.toml"
     assert by_hand.lr == 0.1
     assert network.output_shape == (3,)
     assert (with_norm.epochs, with_norm.weight_decay, with_norm.schedule) == (15, 5e-4, "one-cycle")
     assert resolve(Options(arch="resnet8", optimizer="adam"), many)[0].lr == 2e-3
+
+
+def test_images_are_not_varied_for_a_network_too_small_to_learn_them_by_heart(splits: Splits) -> None:
+    lenet5 = Options(arch="lenet5", size=32)
+    recipe, _, notes = resolve(lenet5, of_size(splits, 60000))
+    assert recipe.augmentation is None
+    assert any("--augment" in note for note in notes)
+    assert resolve(lenet5, of_size(splits, 3000))[0].augmentation is not None
+    assert resolve(Options(arch="resnet8"), of_size(splits, 60000))[0].augmentation is not None
+    asked, _, _ = resolve(Options(arch="lenet5", size=32, augment=True), of_size(splits, 60000))
+    assert asked.augmentation is not None
 
 
 def test_the_automatic_choice_is_explained(splits: Splits) -> None:
