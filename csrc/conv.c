@@ -70,7 +70,7 @@ struct side {
 static struct side backward_side(int64_t size, int64_t pad, int64_t taps, int64_t dilation, int64_t stride,
                                  int64_t class) {
     int64_t common = greatest_common_divisor(stride, dilation), first = 0;
-    struct side s = {.results = class < size ? cnn_ceil_div(size - class, stride) : 0, .every = stride / common,
+    struct side s = {.results = cnn_ceil_div(size - class, stride), .every = stride / common,
                      .step = dilation / common};
     while (first < taps && first < s.every && (class + pad - first * dilation) % stride) first++;
     if (first >= taps || first >= s.every) return s;

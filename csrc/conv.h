@@ -29,7 +29,7 @@ static inline int64_t cnn_view_offset(const struct conv_view *v, int64_t image, 
 /* x seen from y, channels of one group. */
 struct conv_view cnn_conv_forward_view(const cnn_conv2d *p);
 /* dy seen from dx, channels of one group: with stride s, the pixels of dx whose row is row_class modulo stride_h and
- * whose column is column_class modulo stride_w, which meet the same taps. It may have no results or no taps. */
+ * whose column is column_class modulo stride_w (classes below h and w), which meet the same taps, or none. */
 struct conv_view cnn_conv_backward_view(const cnn_conv2d *p, int64_t row_class, int64_t column_class);
 
 /* conv_dense.c: any convolution, group by group, as products of matrices. Arguments are checked. */

@@ -219,10 +219,10 @@ cnn_status cnn_dense_forward(const cnn_conv2d *p, const float *x, const float *w
 
 cnn_status cnn_dense_backward_data(const cnn_conv2d *p, const float *dy, const float *weight, float *dx,
                                    float *workspace) {
-    for (int64_t row = 0; row < p->stride_h; row++) {
-        for (int64_t column = 0; column < p->stride_w; column++) {
+    /* Classes beyond the image have no pixels; a senseless stride would make them endless. */
+    for (int64_t row = 0; row < CNN_MIN(p->stride_h, p->h); row++) {
+        for (int64_t column = 0; column < CNN_MIN(p->stride_w, p->w); column++) {
             struct conv_view view = cnn_conv_backward_view(p, row, column);
-            if (cnn_view_pixels(&view) == 0) continue;
             cnn_status status = multiply(p, &view, true, dy, weight, NULL, dx, workspace);
             if (status != CNN_OK) return status;
         }

@@ -70,10 +70,9 @@ cnn_status cnn_depthwise_forward(const cnn_conv2d *p, const float *x, const floa
 
 cnn_status cnn_depthwise_backward_data(const cnn_conv2d *p, const float *dy, const float *weight, float *dx,
                                        float *workspace) {
-    for (int64_t row = 0; row < p->stride_h; row++) {
-        for (int64_t column = 0; column < p->stride_w; column++) {
+    for (int64_t row = 0; row < CNN_MIN(p->stride_h, p->h); row++) {
+        for (int64_t column = 0; column < CNN_MIN(p->stride_w, p->w); column++) {
             struct conv_view view = cnn_conv_backward_view(p, row, column);
-            if (cnn_view_pixels(&view) == 0) continue;
             pack(&view, p->c, p->kh * p->kw, weight, workspace);
             cnn_status status = walk(&view, dy, workspace, NULL, dx);
             if (status != CNN_OK) return status;

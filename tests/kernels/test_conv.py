@@ -2,7 +2,7 @@
 shapes where a blocked kernel can go wrong, with sentinels around every output.
 
 The bound is that of a plain sum. Adding up K products in float32, with u = 2^-24, loses about 0.3 u sqrt(K) of the
-result's deviation, so RMS(error) / RMS(result) <= max(2u, 0.5 u sqrt(K)), and no single error is beyond 12 times that
+result's deviation, so RMS(error) / RMS(result) <= max(2 u, 0.5 u sqrt(K)), and no single error is beyond 12 times that
 share of its own result. A result's size is taken as what independent products would give, sqrt(sum of squared
 products): a sum that happens to cancel is no better known than its neighbours. Below MANY results an RMS says little,
 and only the second bound holds.
@@ -21,6 +21,7 @@ from cnncli._kernels import ffi, lib
 from cnncli.kernels import Convolution
 
 U = 2.0**-24
+LEAST, SHARE = 2, 0.5  # RMS(error) / RMS(result) <= max(LEAST u, SHARE u sqrt(K))
 WORST = 12
 MANY = 100
 SENTINEL = np.float32(-12345.5)
@@ -75,7 +76,7 @@ def run(convolution: Convolution, x, weight, bias, dy):
 
 
 def assert_close(convolution: Convolution, name, got, expected, squares, terms):
-    share = max(2 * U, 0.5 * U * np.sqrt(terms))
+    share = max(LEAST * U, SHARE * U * np.sqrt(terms))
     error = np.abs(got - expected)
     rms = np.sqrt((error**2).mean() / max(squares.mean(), 1e-300))
     assert error.size < MANY or rms <= share, f"{name} of {convolution}: RMS {rms / share} times the bound"
@@ -123,6 +124,7 @@ CASES = [
     Convolution((2, 11, 13, 6), 10, (3, 2), (2, 4), (2, 1, 3, 3), dilation=(3, 2)),
     Convolution((2, 11, 13, 6), 10, (2, 4), (6, 1), (1, 1, 1, 1), dilation=(4, 3)),
     Convolution((2, 11, 13, 6), 10, (11, 13)),
+    Convolution((2, 4, 5, 6), 10, (3, 2), (10**9, 10**9)),  # each class of so large a stride would take for ever
     # Groups.
     Convolution((2, 7, 6, 12), 18, (3, 3), padding=(1, 1, 1, 1), groups=3),
     Convolution((2, 7, 6, 12), 80, (3, 2), (2, 1), (1, 0, 1, 1), dilation=(1, 2), groups=2),
@@ -132,6 +134,8 @@ CASES = [
     *(Convolution((2, 7, 21, c), c, (3, 3), (2, 2), (1, 1, 1, 1), groups=c) for c in (2, 5, 16, 19, 40)),
     Convolution((2, 9, 23, 11), 11, (5, 7), (3, 2), (4, 0, 2, 7), dilation=(2, 3), groups=11),
     Convolution((1, 2, 3, 8), 8, (3, 3), padding=(3, 3, 3, 3), groups=8),
+    Convolution((1, 17, 32, 1030), 1030, (1, 4), groups=1030),  # a chunk of backward-weights takes two sweeps
+    Convolution((2, 4, 5, 6), 6, (3, 2), (10**9, 10**9), groups=6),
 ]
 
 
