@@ -35,12 +35,14 @@ def write_images(folder: Path, count: int, seed: int = 0, sizes: bool = True) ->
 # ---- logits and probabilities ----
 
 
-@pytest.mark.parametrize("architecture", ["lenet5", "resnet8"])
-def test_an_image_gets_the_same_bits_in_any_batch(architecture: str, isa: str, rng: np.random.Generator) -> None:
-    network = cnncli.architecture(architecture, (28, 28, 3), 10)
-    model = Model(network, list("abcdefghij"), Preprocessing((28, 28)))
+@pytest.mark.parametrize(("architecture", "size"), [("lenet5", 28), ("resnet8", 28), ("resnet20", 9), ("nin", 11)])
+def test_an_image_gets_the_same_bits_in_any_batch(
+    architecture: str, size: int, isa: str, rng: np.random.Generator
+) -> None:
+    network = cnncli.architecture(architecture, (size, size, 3), 10)
+    model = Model(network, list("abcdefghij"), Preprocessing((size, size)))
     count = 4 if isa == "reference" else 17
-    images = rng.integers(0, 256, (count, 28, 28, 3), np.uint8)
+    images = rng.integers(0, 256, (count, size, size, 3), np.uint8)
     alone = np.concatenate([model.logits(images[i : i + 1]) for i in range(count)])
     for batch in (2, 3, count):
         together = np.concatenate([model.logits(images[i : i + batch]) for i in range(0, count, batch)])
