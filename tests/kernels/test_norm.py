@@ -100,10 +100,15 @@ def test_a_large_mean_costs_no_digits(mean, c, isa, rng):
     np.testing.assert_allclose(y, expected, rtol=3e-6, atol=3e-6)
 
     dy = rng.standard_normal(x.shape).astype(np.float32)
-    dweight = np.empty(c, np.float32)
+    dx, dweight = np.empty_like(x), np.empty(c, np.float32)
     workspace = np.empty(kernels.batch_norm_workspace(*x.shape), np.uint8)
     kernels.batch_norm_backward(x, None, dy, statistics, None, dweight, None, workspace)()
     np.testing.assert_allclose(dweight, (dy * expected).sum(0), atol=2e-3)
+    dy += y  # with y's share in dy the rounded mean would show in dx
+    kernels.batch_norm_backward(x, None, dy, statistics, dx, None, None, workspace)()
+    wide = dy.astype(np.float64)
+    expected_dx = scale * (wide - wide.mean(0) - expected * (wide * expected).mean(0))
+    np.testing.assert_allclose(dx, expected_dx, **BACKWARD)
 
 
 def test_a_spike_and_a_constant_channel(isa, rng):
