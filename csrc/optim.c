@@ -127,7 +127,7 @@ cnn_status cnn_sgd(int64_t tensors, const cnn_tensor *tensor, const cnn_hyper *h
     int64_t chunks = pieces(tensors, tensor);
     if (chunks < 0 || hyper->step < 1) return CNN_INVALID;
     for (int64_t i = 0; i < tensors; i++)
-        if (!tensor[i].first != (momentum == 0)) return CNN_INVALID;
+        if (!tensor[i].parameter || !tensor[i].first != (momentum == 0)) return CNN_INVALID;
     /* The first gradient starts the momentum undampened. */
     double fresh = hyper->step == 1 ? 1 : 1 - dampening;
     struct optim_work work = {.kernels = kernels(), .tensors = tensors, .tensor = tensor,
@@ -141,7 +141,7 @@ cnn_status cnn_adam(int64_t tensors, const cnn_tensor *tensor, const cnn_hyper *
     int64_t chunks = pieces(tensors, tensor);
     if (chunks < 0 || hyper->step < 1) return CNN_INVALID;
     for (int64_t i = 0; i < tensors; i++)
-        if (!tensor[i].first || !tensor[i].second) return CNN_INVALID;
+        if (!tensor[i].parameter || !tensor[i].first || !tensor[i].second) return CNN_INVALID;
     double step = (double)hyper->step;
     struct optim_work work = {.kernels = kernels(), .tensors = tensors, .tensor = tensor, .lr = hyper->lr,
                               .decoupled = decoupled,

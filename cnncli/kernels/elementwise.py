@@ -36,6 +36,7 @@ def softmax_backward(y: Array, dy: Array, dx: Array) -> Call:
 
 def copy(x: Array, y: Array) -> Call:
     """Prepare y = x, both of one shape."""
+    pointer("x", x)  # what is not contiguous, reshape would copy: the call would go on reading the copy
     pointer("y", y, x.shape)
     return copy_channels(x.reshape(-1, x.shape[-1]), y.reshape(-1, x.shape[-1]))
 
@@ -47,7 +48,8 @@ def copy_channels(x: Array, y: Array, x_start: int = 0, y_start: int = 0) -> Cal
     where they do not fit.
     """
     width, rows = min(x.shape[-1], y.shape[-1]), x.size // x.shape[-1]
-    if y.size // y.shape[-1] != rows or x_start + width > x.shape[-1] or y_start + width > y.shape[-1]:
+    inside = 0 <= x_start <= x.shape[-1] - width and 0 <= y_start <= y.shape[-1] - width
+    if y.size // y.shape[-1] != rows or not inside:
         raise ValueError(f"cannot copy {width} channels of {x.shape} from {x_start} to {y.shape} at {y_start}")
     return Call("cnn_copy_columns", rows, width, pointer("x", x) + x_start, x.shape[-1], pointer("y", y) + y_start,
                 y.shape[-1], keep=(x, y))

@@ -124,5 +124,16 @@ def test_copied_channels_leave_the_others_alone(threads, rng):
     part = Guarded(x.shape)
     kernels.copy_channels(whole.a, part.a, x_start=4)()
     assert np.array_equal(part.check(), x)
-    with pytest.raises(ValueError, match="cannot copy"):
-        kernels.copy_channels(x, whole.a, y_start=8)
+    for y_start in (8, -1):
+        with pytest.raises(ValueError, match="cannot copy"):
+            kernels.copy_channels(x, whole.a, y_start=y_start)
+
+
+def test_a_copy_reads_its_source_when_it_runs():
+    x, y = np.zeros((2, 3, 4), np.float32), np.zeros((2, 3, 4), np.float32)
+    call = kernels.copy(x, y)
+    x[...] = 1
+    call()
+    assert (y == 1).all()
+    with pytest.raises(ValueError, match="x must be C-contiguous"):
+        kernels.copy(x.transpose(1, 0, 2), np.zeros((3, 2, 4), np.float32))

@@ -105,6 +105,12 @@ def test_what_c_refuses(rng):
         kernels.sgd_step(made, hyper, 0.9, 0.0, False)()
     with pytest.raises(ValueError, match="cnn_adam refused"):
         kernels.adam_step(made, hyper, (0.9, 0.99), 1e-8, False)()
+    made, _ = tensors(rng, memories=2, sizes=[5])
+    made[0].parameter = None
+    with pytest.raises(ValueError, match="cnn_adam refused"):
+        kernels.adam_step(made, hyper, (0.9, 0.99), 1e-8, False)()
+    with pytest.raises(ValueError, match="cnn_sgd refused"):
+        kernels.sgd_step(made, hyper, 0.9, 0.0, False)()
 
 
 def test_arrays_are_checked_before_a_pointer_is_taken():
