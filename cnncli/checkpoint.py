@@ -20,15 +20,11 @@ from .kernels import Array, allocation_limit
 from .layers import LAYERS
 from .model import Model
 from .modelfile import Header, check_digest, damaged, open_model, pack, parse, read_header, read_tensors
-from .network import Network
+from .network import LARGEST_NUMBER, LONGEST_TEXT, MOST_LAYERS, Network
 
 MODEL, LAST, PREVIOUS = "model.safetensors", "last.safetensors", "previous.safetensors"
 
 _STATE = "state/"  # before the names of arrays that are not the model's; "/" is in no layer's name
-_MOST_LAYERS = 4_000
-_LONGEST_TEXT = 200
-_LARGEST_NUMBER = 2**31
-_LARGEST_OUTPUT = 2**28  # numbers that one layer may yield for one image: 1 GiB
 _SLACK = 32 * 2**20  # bytes that a network may take beside twice its parameters
 _UNBUILDABLE = (CnnError, ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError,
                 ValueError)
@@ -226,17 +222,14 @@ def _network(config: dict[str, Any], header: Header, path: str) -> Network:
     for name, array in arrays.items():
         if array.shape != wanted[name].shape or array.dtype != wanted[name].dtype:
             raise damaged(path, f"{name} has the shape {wanted[name].shape}, its network needs {array.shape}")
-    for node in network.nodes:
-        if math.prod(node.shape) > _LARGEST_OUTPUT:
-            raise damaged(path, f"its layer {node.name} yields {node.shape}, more than any image needs")
     return network
 
 
 def _check_plausible(config: dict[str, Any], path: str) -> None:
     """Refuse what would cost time or memory already while the network is built, and layers that are not known."""
     layers = config.get("layers")
-    if not isinstance(layers, list) or len(layers) > _MOST_LAYERS:
-        raise damaged(path, f"its network is not a list of at most {_MOST_LAYERS} layers")
+    if not isinstance(layers, list) or len(layers) > MOST_LAYERS:
+        raise damaged(path, f"its network is not a list of at most {MOST_LAYERS} layers")
     names: set[Any] = {"input"}
     for layer in layers:
         if not isinstance(layer, dict) or len(layer) > 50 or not _bounded(layer):
@@ -257,8 +250,8 @@ def _bounded(value: Any, depth: int = 0) -> bool:
         items = list(value.values()) + list(value) if isinstance(value, dict) else value
         return depth < 4 and len(items) <= 100 and all(_bounded(item, depth + 1) for item in items)
     if isinstance(value, str):
-        return len(value) <= _LONGEST_TEXT
-    return value is None or abs(value) < _LARGEST_NUMBER
+        return len(value) <= LONGEST_TEXT
+    return value is None or abs(value) < LARGEST_NUMBER
 
 
 def _is_name(value: Any) -> bool:

@@ -4,6 +4,7 @@ architectures/, training from trainer.py.
 """
 
 import inspect
+import math
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +19,11 @@ from .layers import LAYERS, Layer, Shape
 from .plan import Plan
 
 INPUT = "input"
+# What a network may be: no more is read out of a model file, so no more is built to be saved in one.
+MOST_LAYERS, MOST_INPUTS = 4_000, 100
+LONGEST_TEXT = 200
+LARGEST_NUMBER = 2**31
+LARGEST_OUTPUT = 2**28  # numbers that one layer may yield for one image: 1 GiB
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _PLANS_KEPT = 4  # the training batch, its last smaller one, and the same for evaluation
 _FLOATS_AT_ONCE = 2**26  # activations of one evaluation batch: 256 MB
@@ -93,19 +99,26 @@ class Network:
     def _append(self, description: Layer | Mapping[str, Any]) -> None:
         if not isinstance(description, Layer | Mapping):
             raise NetworkError("a layer is a table of options with a type.")
+        if len(self.nodes) >= MOST_LAYERS:
+            raise NetworkError(f"a network has at most {MOST_LAYERS:,} layers.")
         options = {} if isinstance(description, Layer) else dict(description)
         layer = description if isinstance(description, Layer) else _build(options)
         if any(node.layer is layer for node in self.nodes):
             raise NetworkError("the same layer object stands in the network twice; make a second one.")
         name = options.get("name") or self._new_name(layer)
+        if isinstance(name, str) and len(name) > LONGEST_TEXT:
+            raise NetworkError(f"its name has {len(name):,} letters; give it one of at most {LONGEST_TEXT}.")
         if not isinstance(name, str) or not _NAME.fullmatch(name) or name in self._shapes:
             raise NetworkError(f"the name {name!r} is taken or not made of letters, digits, '_', '.', '-'.")
         inputs = self._inputs(layer, options.get("inputs"))
         shapes = [self._shapes[i] for i in inputs]
-        layer.bind(*shapes)
         shape = tuple(layer.output_shape(*shapes))
         if min(shape) < 1:
             raise NetworkError(f"its output would be empty ({'x'.join(map(str, shape))}).")
+        if math.prod(shape) > LARGEST_OUTPUT:
+            raise NetworkError(f"its output would be too large ({'x'.join(map(str, shape))}, more than "
+                               f"{LARGEST_OUTPUT:,} numbers for one image).")
+        layer.bind(*shapes)
         layer.stream = len(self.nodes)
         self._shapes[name] = shape
         self.nodes.append(Node(name, layer, inputs, shape))
@@ -121,6 +134,8 @@ class Network:
         if len(inputs) != layer.arity and not (layer.arity is None and len(inputs) >= 2):
             wanted = "two or more inputs" if layer.arity is None else f"{layer.arity} input"
             raise NetworkError(f"it takes {wanted}, not {len(inputs)}; name them in `inputs`.")
+        if len(inputs) > MOST_INPUTS:
+            raise NetworkError(f"it takes at most {MOST_INPUTS} inputs, not {len(inputs)}; join them in steps.")
         return inputs
 
     def _new_name(self, layer: Layer) -> str:
@@ -251,9 +266,12 @@ def _build(options: dict[str, Any]) -> Layer:
         raise NetworkError(f"{kind!r} is no layer type.{did_you_mean(str(kind), list(LAYERS))}")
     known = [name for name in inspect.signature(LAYERS[kind].__init__).parameters if name != "self"]
     config = {k: v for k, v in options.items() if k not in ("type", "name", "inputs")}
-    for option in config:
+    for option, value in config.items():
         if option not in known:
             raise NetworkError(f"it has no option {option!r}.{did_you_mean(option, known)}")
+        for number in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(number, int | float) and LARGEST_NUMBER <= abs(number) < float("inf"):
+                raise NetworkError(f"{option} must be below {LARGEST_NUMBER:,}, not {value!r}.")
     try:
         return LAYERS[kind](**config)
     except (TypeError, ValueError) as error:

@@ -331,8 +331,8 @@ def test_the_sentences_say_what_it_is(tmp_path: Path) -> None:
     for what, words in {
         "pickle": "pickle", "a .pth file": "zip archive or a PyTorch", "text": "text file", "image": "an image",
         "no metadata": "without cnn's description", "later version": "later version of cnn (format 2; this one reads",
-        "network: unknown layer": "of type Evil, which this version", "network: terabytes in a layer": "more weights",
-        "network: doubling": "more weights", "network: doubling to a gigabyte": "more weights",
+        "network: unknown layer": "of type Evil, which this version", "network: terabytes in a layer": "too large",
+        "network: doubling": "too large", "network: doubling to a gigabyte": "more weights",
         "fifo": "not a regular file", "folder": "holds no model.safetensors",
         "missing": "there is no model", "table: overlap": "overlaps", "too few classes": "not 2 classes",
         "table: odd names": "in the file only",

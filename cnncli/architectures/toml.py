@@ -45,6 +45,9 @@ def from_toml(path: str | Path, input_shape: tuple[int, int, int], classes: int,
         network = Network([_with_classes(layer, classes) for layer in layers], input_shape, seed)
     except LayerError as error:
         raise NetworkError(f"{path}, line {_line_of(text, error.index)}: {error}") from None
+    except MemoryError as error:
+        raise NetworkError(f"{path} needs more memory for its weights than there is ({error}); make its layers "
+                           "smaller.") from None
     if network.output_shape != (classes,):
         shape = "x".join(map(str, network.output_shape))
         raise NetworkError(

@@ -70,6 +70,7 @@ def pointer(name: str, array: Array | None, shape: tuple[int, ...] | None = None
     return ffi.cast(_DTYPES[array.dtype], array.ctypes.data)
 
 
+_LARGEST_ARRAY = 2**62  # bytes; numpy has no words for more
 _allowance: ContextVar[list[int] | None] = ContextVar("allowance", default=None)
 
 
@@ -101,6 +102,8 @@ def _aligned(make: Callable[..., Array], shape: tuple[int, ...], dtype: Any) -> 
         allowance[0] -= size
         if allowance[0] < 0:
             raise MemoryError(f"an array of {size:,} bytes is more than may be taken here")
+    if size >= _LARGEST_ARRAY:
+        raise MemoryError(f"an array of {size:,} bytes")
     raw = make(size + 64, dtype=np.uint8)
     offset = -raw.ctypes.data % 64
     return raw[offset : offset + size].view(dtype).reshape(shape)

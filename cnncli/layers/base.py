@@ -163,6 +163,13 @@ def whole(name: str, value: Any, least: int = 1) -> int:
     return value
 
 
+def truth(name: str, value: Any) -> bool:
+    """Return a switch. Raises NetworkError for anything but true and false: "no" would count as true."""
+    if not isinstance(value, bool):
+        raise NetworkError(f"{name} must be true or false, not {value!r}.")
+    return value
+
+
 def count(shape: Shape) -> int:
     """Return how many numbers an array of this shape holds."""
     return math.prod(shape)

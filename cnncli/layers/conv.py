@@ -7,7 +7,7 @@ import numpy as np
 from .. import kernels
 from ..errors import NetworkError
 from ..kernels import Call
-from .base import Buffers, Layer, Shape, image_shape, pair, whole
+from .base import Buffers, Layer, Shape, image_shape, pair, truth, whole
 from .init import INITIALISERS, checked
 
 _PADDINGS = ("valid", "same", "same_tf")
@@ -35,7 +35,7 @@ class Conv2d(Layer):
         self.dilation = pair("dilation", dilation)
         self.groups = whole("groups", groups)
         self.padding = _padding(padding)
-        self.bias = bool(bias)
+        self.bias = truth("bias", bias)
         self.init = checked(init)
         if self.padding == "same" and self.stride != (1, 1):
             raise NetworkError(f"Conv2d's padding \"same\" needs stride 1, not {self.stride[0]} x {self.stride[1]}; "

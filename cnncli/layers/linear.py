@@ -7,7 +7,7 @@ import numpy as np
 from .. import kernels
 from ..errors import NetworkError
 from ..kernels import Call
-from .base import Buffers, Layer, Shape, whole
+from .base import Buffers, Layer, Shape, truth, whole
 from .init import INITIALISERS, checked
 
 
@@ -24,7 +24,7 @@ class Linear(Layer):
         super().__init__()
         self.in_features = None if in_features is None else whole("in_features", in_features)
         self.out_features = whole("out_features", out_features)
-        self.bias = bool(bias)
+        self.bias = truth("bias", bias)
         self.init = checked(init)
 
     def config(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import numpy as np
 from .. import kernels
 from ..errors import NetworkError
 from ..kernels import Call, aligned_zeros
-from .base import Buffers, Layer, Shape, Spec, count
+from .base import Buffers, Layer, Shape, Spec, count, truth
 
 
 class BatchNorm2d(Layer):
@@ -30,7 +30,7 @@ class BatchNorm2d(Layer):
         if not isinstance(momentum, int | float) or not 0 <= momentum <= 1:
             raise NetworkError(f"momentum must be a number from 0 to 1, not {momentum!r}.")
         self.num_features = num_features
-        self.eps, self.momentum, self.affine = float(eps), float(momentum), bool(affine)
+        self.eps, self.momentum, self.affine = float(eps), float(momentum), truth("affine", affine)
 
     def config(self) -> dict[str, Any]:
         return {"num_features": self.num_features, "eps": self.eps, "momentum": self.momentum, "affine": self.affine}

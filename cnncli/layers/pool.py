@@ -5,7 +5,7 @@ from typing import Any
 from .. import kernels
 from ..errors import NetworkError
 from ..kernels import Array, Call, Windows
-from .base import Buffers, Layer, Shape, Spec, image_shape, pair
+from .base import Buffers, Layer, Shape, Spec, image_shape, pair, truth
 
 Size = int | tuple[int, int] | list[int]
 
@@ -21,7 +21,7 @@ class _Pool(Layer):
         kernel, spread = pair("kernel_size", kernel_size), pair("dilation", dilation)
         self.windows = Windows(kernel, kernel if stride is None else pair("stride", stride),
                                pair("padding", padding, least=0), spread)
-        self.ceil_mode = bool(ceil_mode)
+        self.ceil_mode = truth("ceil_mode", ceil_mode)
         for k, p in zip(kernel, self.windows.padding, strict=True):
             if 2 * p > k:
                 raise NetworkError(f"{type(self).__name__}: padding {p} is more than half the kernel of {k}; use "
@@ -83,7 +83,7 @@ class AvgPool2d(_Pool):
     def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Size = 0, ceil_mode: bool = False,
                  count_include_pad: bool = True) -> None:
         super().__init__(kernel_size, stride, padding, 1, ceil_mode)
-        self.count_include_pad = bool(count_include_pad)
+        self.count_include_pad = truth("count_include_pad", count_include_pad)
 
     def config(self) -> dict[str, Any]:
         w = self.windows

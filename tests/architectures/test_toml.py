@@ -51,6 +51,11 @@ def test_a_network_with_a_skip_connection(tmp_path) -> None:
         ('inputs = ["side", "stem"]', 'inputs = ["side", "stam"]', 17, "Did you mean 'stem'?"),
         ('out_features = "classes"', "out_features = 7", 24, "not one number for each of 4 classes"),
         ("out_channels = 8\nkernel_size = 3\n", "out_channels = -8\nkernel_size = 3\n", 3, "out_channels"),
+        ("out_channels = 8\nkernel_size = 3\n", "out_channels = 8\nkernel_size = 3\nstride = 2147483648\n", 3,
+         "stride must be below 2,147,483,648"),
+        ("kernel_size = 3\npadding = \"same\"", "kernel_size = 3\npadding = 2147483647", 3, "would be too large"),
+        ("kernel_size = 3\n", "kernel_size = 3\nbias = \"no\"\n", 3, "bias must be true or false, not 'no'"),
+        ('name = "stem"', f'name = "{"x" * 201}"', 3, "at most 200"),
     ],
 )
 def test_a_wrong_layer_is_told_with_its_line(tmp_path, old: str, new: str, line: int, reason: str) -> None:
@@ -84,3 +89,24 @@ def test_a_file_that_is_none(tmp_path, content: bytes, reason: str) -> None:
 def test_a_missing_file(tmp_path) -> None:
     with pytest.raises(NetworkError, match="cannot be read"):
         from_toml(tmp_path / "none.toml", (12, 10, 3), 4)
+
+
+@pytest.mark.parametrize("kernel_size", [1_000_000, 2_000_000_000])
+def test_weights_that_no_memory_holds_are_refused(tmp_path, kernel_size: int) -> None:
+    path = tmp_path / "my.toml"
+    path.write_text(GOOD.replace("kernel_size = 3\n", f"kernel_size = {kernel_size}\n", 1))
+    with pytest.raises(NetworkError, match="needs more memory for its weights"):
+        from_toml(path, (12, 10, 3), 4)
+
+
+def test_what_can_be_written_can_be_saved_and_loaded(tmp_path) -> None:
+    """A network at the limits that the model file has: nothing is trained that could not be read afterwards."""
+    path = tmp_path / "my.toml"
+    branches = "".join(f'[[layers]]\ntype = "ReLU"\nname = "r{i}"\ninputs = ["input"]\n' for i in range(101))
+    end = '[[layers]]\ntype = "Flatten"\n[[layers]]\ntype = "Linear"\nout_features = "classes"\n'
+    path.write_text(branches + f'[[layers]]\ntype = "Concat"\ninputs = {[f"r{i}" for i in range(101)]}\n' + end)
+    with pytest.raises(NetworkError, match="at most 100 inputs"):
+        from_toml(path, (4, 4, 1), 2)
+    path.write_text('[[layers]]\ntype = "ReLU"\n' * 4000 + end)
+    with pytest.raises(NetworkError, match="at most 4,000 layers"):
+        from_toml(path, (4, 4, 1), 2)
