@@ -7,8 +7,10 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from pathlib import Path
 
 from ..errors import DataError, UsageError, printable
 
@@ -207,9 +209,10 @@ def _find(folder: str) -> _Found:
 
 
 def _walk(folder: str, relative: str, found: _Found) -> Iterator[tuple[str, str]]:
-    """Yield (path, relative path) of every image under a folder; each real folder is entered once, so that links
-    which lead back up end. What is no image or no regular file is counted in `found`."""
-    seen: set[tuple[int, int]] = set()
+    """Yield (path, relative path) of every image under a folder. Each real folder is entered once, and none that it
+    lies in, so that links which lead back up end and bring no other class's images. What is no image or no regular
+    file is counted in `found`."""
+    seen = set(_identities(Path(os.path.realpath(folder)).parents))
     stack = [(folder, relative)]
     while stack:
         folder, relative = stack.pop()
@@ -232,6 +235,13 @@ def _walk(folder: str, relative: str, found: _Found) -> Iterator[tuple[str, str]
             else:
                 found.special.append(name)
         stack += reversed(below)
+
+
+def _identities(folders: Iterable[Path]) -> Iterator[tuple[int, int]]:
+    for folder in folders:
+        with suppress(OSError):
+            status = os.stat(folder)
+            yield status.st_dev, status.st_ino
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:

@@ -168,6 +168,7 @@ def test_fractions(tmp_path: Path) -> None:
 def test_links_and_special_files(tmp_path: Path) -> None:
     root = make(tmp_path / "data", a__deep=3, b=3)
     (root / "a" / "deep" / "up").symlink_to(root / "a")
+    (root / "a" / "deep" / "top").symlink_to(root)  # or b's images would be learnt as a's
     (root / "a" / "self").symlink_to("self")
     (root / "a" / "nowhere.png").symlink_to("missing.png")
     (root / "a" / "loop.png").symlink_to("loop.png")
