@@ -136,7 +136,10 @@ def new_run(runs: str | os.PathLike[str], name: str | None, arch: str, config: M
     The folder is called name, or arch and the next number: "resnet8-1". It appears with the configuration in it, or
     not at all. Raises UsageError where the name is taken, OSError where the disk refuses.
     """
-    os.makedirs(runs, exist_ok=True)
+    try:
+        os.makedirs(runs, exist_ok=True)
+    except (FileExistsError, FileNotFoundError, NotADirectoryError):  # a file is in the way; /proc takes no folders
+        raise UsageError(f"no folder can be made at {printable(runs)}; give another place with --runs.") from None
     fresh = Path(runs, f".new-{uuid4().hex}")
     fresh.mkdir()
     try:

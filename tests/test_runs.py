@@ -164,3 +164,10 @@ def test_a_failed_start_leaves_nothing(tmp_path: Path) -> None:
         new_run(tmp_path, None, "x", {"lr": float("nan")})
     assert os.listdir(tmp_path) == []
     assert json.loads((make(tmp_path).path / "config.json").read_text())
+
+
+def test_a_file_where_the_runs_should_go_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "runs"):
+        with pytest.raises(UsageError, match="--runs"):
+            new_run(place, None, "lenet5", {})

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__, checkpoint
+from ..architectures import from_toml
 from ..atomic import remove_leftovers
 from ..data import Batches, Images, Preprocessing, Splits, load_images, scan
 from ..errors import DataError, ModelError, UsageError, printable
@@ -94,6 +95,7 @@ def _go_on(lock: RunLock, data: str | None, options: Options, setting: Setting) 
     if config.get("format") != FORMAT:
         raise UsageError(f"{printable(run.path / CONFIG)} is of another version of cnn; train anew.")
     recipe, extended = _changed(Recipe.from_config(config["recipe"]), options, run)
+    _check_architecture(options.arch, recipe, config, run)
     state = None
     with suppress(OSError):
         for file in (checkpoint.MODEL, CONFIG, HISTORY):
@@ -217,6 +219,15 @@ def _changed(recipe: Recipe, options: Options, run: Run) -> tuple[Recipe, list[s
             notes.append("The learning rate now follows a schedule of that length, so that the result is not that of "
                          "an uninterrupted run.")
     return replace(recipe, **{name: getattr(options, name) for name in different}), notes
+
+
+def _check_architecture(arch: str | None, recipe: Recipe, config: Mapping[str, Any], run: Run) -> None:
+    """Raise UsageError where a TOML file is given again but describes another network by now."""
+    if arch is None or not arch.lower().endswith(".toml"):
+        return
+    if from_toml(arch, recipe.preprocessing.shape, len(config["classes"]), None).config() != config["network"]:
+        raise UsageError(f"{printable(arch)} describes another network than when {printable(run.path)} began: leave "
+                         "--arch out, or start a new run.")
 
 
 def _shown(value: Any) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..architectures import architecture, automatic_architecture, from_toml
 from ..data import Augmentation, Preprocessing, Splits, choose_size
-from ..errors import UsageError, printable
+from ..errors import NetworkError, UsageError, printable
 from ..loss import Loss, loss_by_name
 from ..network import Network
 from ..optim import RECIPES, Optimiser, optimiser_by_name
@@ -151,11 +151,12 @@ def resolve(options: Options, splits: Splits) -> tuple[Recipe, Network, list[str
     notes += why
     optimizer = options.optimizer or "sgd"
     weight_decay = RECIPES[optimizer].get("weight_decay", 0.0) if options.weight_decay is None else options.weight_decay
+    at_once = min(batch_size, len(splits.train))
     recipe = Recipe(
         arch=arch,
         epochs=options.epochs or EPOCHS,
         batch_size=batch_size,
-        lr=_learning_rate(optimizer, batch_size, with_norm) if options.lr is None else float(options.lr),
+        lr=_learning_rate(optimizer, at_once, with_norm) if options.lr is None else float(options.lr),
         optimizer=optimizer,
         schedule=options.schedule or DEFAULT_SCHEDULE,
         warmup=None if options.warmup is None else float(options.warmup),
@@ -209,7 +210,12 @@ def _network(
         notes.append(f"Architecture: {why}.")
     if arch.lower().endswith(".toml"):
         return printable(_arch_name(arch)), from_toml(arch, preprocessing.shape, classes, seed), notes
-    return arch, architecture(arch, preprocessing.shape, classes, seed), notes
+    try:
+        return arch, architecture(arch, preprocessing.shape, classes, seed), notes
+    except NetworkError as error:
+        height, width = preprocessing.size
+        raise NetworkError(f"{arch} does not suit images of {width} x {height} pixels; give a larger --size or another "
+                           f"--arch ({str(error).rstrip('.')}).") from None
 
 
 def _batch_size(given: int | None, images: int) -> tuple[int, list[str]]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from cnncli.data import Sample, Splits, scan
+from cnncli.errors import NetworkError
 from cnncli.training.recipe import Options, Recipe, differences, resolve
 
 from ..pictures import NETWORK, make_folder, make_network
@@ -92,3 +93,12 @@ def test_balanced_weights_let_every_class_count_the_same(splits: Splits) -> None
     assert len(set(counts)) > 1
     shares = [weight * count for weight, count in zip(recipe.class_weights, counts, strict=True)]
     assert shares == pytest.approx([len(samples) / 3] * 3)
+
+
+def test_a_batch_larger_than_the_set_has_the_rate_of_the_set(splits: Splits) -> None:
+    assert resolve(Options(arch="resnet8", batch_size=10**11), splits)[0].lr == 0.1 * len(splits.train) / 128
+
+
+def test_an_architecture_that_is_too_large_for_the_images_is_told_with_the_flags_that_help(splits: Splits) -> None:
+    with pytest.raises(NetworkError, match=r"^classic does not suit images of 1 x 1 pixels; give a larger --size"):
+        resolve(Options(arch="classic", size=1), splits)

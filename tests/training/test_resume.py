@@ -297,6 +297,15 @@ def test_a_changed_option_is_refused_by_name(train: Train, changed: dict[str, An
     assert {file: (run.path / file).read_bytes() for file in before} == before
 
 
+def test_another_network_in_the_file_of_the_same_name_is_refused(train: Train, shared: Path, tmp_path: Path) -> None:
+    stopped(train)
+    other = tmp_path / "net.toml"
+    other.write_text((shared / "net.toml").read_text().replace("kernel_size = 3", "kernel_size = 5"))
+    assert other.read_text() != (shared / "net.toml").read_text()
+    with pytest.raises(UsageError, match="another network"):
+        train(resume="run", arch=str(other))
+
+
 def test_options_that_are_the_same_may_be_given_again(train: Train, shared: Path) -> None:
     expected = outcome(train())
     stopped(train)
