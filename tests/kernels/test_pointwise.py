@@ -56,3 +56,11 @@ def test_nan_is_never_hidden(name: str, isa: str) -> None:
     y = np.zeros_like(x)
     kernels.activation_forward(name, x, y)()
     assert np.isnan(y).all()
+
+
+def test_backward_refuses_to_do_without_what_it_reads() -> None:
+    a = np.ones(5, np.float32)
+    for name in FORWARD:
+        x, y = (None, a) if name == "silu" else (a, None)
+        with pytest.raises(ValueError, match="cnn_activation_backward refused"):
+            kernels.activation_backward(name, x, y, a, a.copy())()
