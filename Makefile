@@ -62,10 +62,13 @@ wheel: | $(PY)
 sanitize: $(VENV)/.installed $(VENV)/.extra-test
 	sh scripts/sanitize.sh $(PY)
 
-test-peers: $(SOURCES)
+test-peers: $(VENV)-peers/.installed
+	$(VENV)-peers/bin/python -m pytest tests/peers
+
+$(VENV)-peers/.installed: $(SOURCES)
 	test -x $(VENV)-peers/bin/python || $(PYTHON) -m venv $(VENV)-peers
 	$(VENV)-peers/bin/python -m pip --disable-pip-version-check install --quiet --editable '.[test]' torch==2.13.0
-	$(VENV)-peers/bin/python -m pytest tests/peers
+	@touch $@
 
 clean:
 	rm -rf $(VENV) $(VENV)-peers build dist demo cnncli.egg-info cnncli/_kernels*.so cnncli/_kernels.c

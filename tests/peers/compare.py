@@ -1,38 +1,29 @@
-"""One layer of ours and its namesake of PyTorch's on the same input: forward and backward must agree."""
+"""One layer of ours and its namesake of PyTorch's, with the same weights, on the same input: what must agree."""
 
-import numpy as np
 import torch
 
-from cnncli.layers import Layer
-
-# Relative to the largest value of the array.
-TOLERANCE = 1e-4
+from .mirror import assert_agrees, from_torch, to_torch
 
 
-def swapped(array: np.ndarray, to_torch: bool) -> np.ndarray:
-    """Turn images from (n, h, w, c) to PyTorch's (n, c, h, w), or back; flat vectors stay."""
-    order = (0, 3, 1, 2) if to_torch else (0, 2, 3, 1)
-    return np.ascontiguousarray(array.transpose(order) if array.ndim == 4 else array)
-
-
-def assert_near(ours: np.ndarray, theirs: np.ndarray, what: str) -> None:
-    scale = max(1.0, float(np.abs(theirs).max()))
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=TOLERANCE * scale, err_msg=what)
-
-
-def compare(layer: Layer, module: torch.nn.Module, x: np.ndarray, rng: np.random.Generator) -> None:
-    """Check y, dx and the parameters' gradients of a training step, then y in evaluation."""
+def compare(layer, module, x, rng):
+    """Check forward in training, the gradients of inputs and parameters, running statistics, then evaluation; x is a
+    list of arrays in our layout."""
     module.train()
-    leaf = torch.tensor(swapped(x, True), requires_grad=True)
-    expected = module(leaf)
-    y = layer.forward(x, training=True)
-    assert_near(y, swapped(expected.detach().numpy(), False), f"{layer!r}: y")
-    dy = rng.standard_normal(y.shape).astype(np.float32)
-    expected.backward(torch.tensor(swapped(dy, True)))
-    assert_near(layer.backward(dy), swapped(leaf.grad.numpy(), False), f"{layer!r}: dx")
-    for name, parameter in module.named_parameters():
-        assert_near(layer.grads[name], parameter.grad.numpy(), f"{layer!r}: d{name}")
+    theirs_x = [to_torch(a).requires_grad_() for a in x]
+    theirs = module(*theirs_x)
+    ours = layer.forward(*x, training=True)
+    assert_agrees(ours, from_torch(theirs), f"{layer!r}: forward")
+
+    dy = rng.standard_normal(ours.shape).astype("float32")
+    theirs.backward(to_torch(dy))
+    dx = layer.backward(dy)
+    for i, (a, b) in enumerate(zip(dx if isinstance(dx, tuple) else (dx,), theirs_x, strict=True)):
+        assert_agrees(a, from_torch(b.grad), f"{layer!r}: gradient of input {i}")
+    for parameter, tensor in module.named_parameters():
+        assert_agrees(layer.grads[parameter], tensor.grad.numpy(), f"{layer!r}: gradient of {parameter}")
+    for buffer, array in layer.state.items():
+        assert_agrees(array, module.get_buffer(buffer).numpy(), f"{layer!r}: {buffer}")
+
     module.eval()
     with torch.no_grad():
-        expected = module(torch.tensor(swapped(x, True)))
-    assert_near(layer.forward(x), swapped(expected.numpy(), False), f"{layer!r}: y in evaluation")
+        assert_agrees(layer.forward(*x), from_torch(module(*map(to_torch, x))), f"{layer!r}: forward in evaluation")

@@ -7,7 +7,8 @@ import torch
 
 from cnncli.layers import LAYERS
 
-from .mirror import PEERS, assert_agrees, from_torch, mirror, to_torch
+from .compare import compare
+from .mirror import PEERS, mirror
 
 IMAGE, FLAT = (9, 11, 4), (13,)
 CONV = {"out_channels": 6}
@@ -56,7 +57,7 @@ CASES = [
     ]),
     ("GlobalAvgPool2d", {}, [IMAGE]),
     *(("BatchNorm2d", options, [shape]) for options in [
-        {}, {"eps": 1e-3, "momentum": 0.3}, {"affine": False}] for shape in (IMAGE, FLAT)),
+        {}, {"eps": 1e-3, "momentum": 0.3}, {"affine": False}] for shape in (IMAGE, FLAT, (9, 9, 64), (33,))),
     *(("Linear", options, [shape]) for options, shape in [
         ({"out_features": 10}, FLAT), ({"out_features": 1, "bias": False}, FLAT), ({"out_features": 100}, (1, )),
         ({"out_features": 130}, (400,))]),
@@ -91,25 +92,7 @@ def test_layer(name, options, shapes, isa, rng):
         array[...] = rng.random(array.shape) + 0.5
     module = mirror(layer, shapes[0])
     x = [(2 * rng.standard_normal((5, *shape))).astype(np.float32) for shape in shapes]
-    theirs_x = [to_torch(a).requires_grad_() for a in x]
-
-    theirs = module(*theirs_x)
-    ours = layer.forward(*x, training=True)
-    assert_agrees(ours, from_torch(theirs), "forward")
-
-    dy = rng.standard_normal(ours.shape).astype(np.float32)
-    theirs.backward(to_torch(dy))
-    dx = layer.backward(dy)
-    for i, (a, b) in enumerate(zip(dx if isinstance(dx, tuple) else (dx,), theirs_x, strict=True)):
-        assert_agrees(a, from_torch(b.grad), f"gradient of input {i}")
-    for parameter, tensor in module.named_parameters():
-        assert_agrees(layer.grads[parameter], tensor.grad.numpy(), f"gradient of {parameter}")
-    for buffer, array in layer.state.items():
-        assert_agrees(array, module.get_buffer(buffer).numpy(), buffer)
-
-    module.eval()
-    with torch.no_grad():
-        assert_agrees(layer.forward(*x), from_torch(module(*map(to_torch, x))), "forward in evaluation")
+    compare(layer, module, x, rng)
 
 
 @pytest.mark.parametrize("name", ["ReLU", "ReLU6", "LeakyReLU", "SiLU", "Sigmoid", "Tanh", "Softmax"])
