@@ -228,7 +228,7 @@ NETWORKS = {
     "input of text": network(layer("ReLU"), shape="abc"),
     "padding without end": network(layer("Conv2d", out_channels=1, kernel_size=1, padding=2**30)),
     "doubling": doubling(60, {"name": "n", "type": "BatchNorm2d", "inputs": ["c59"]}),
-    "doubling to a gigabyte": doubling(27, {"name": "n", "type": "BatchNorm2d", "inputs": ["c26"]}),
+    "doubling to a gigabyte": doubling(25, {"name": "n", "type": "BatchNorm2d", "inputs": ["c24"]}),
     "doubling without end": doubling(3999),
     "a hundred thousand layers": network(*[layer("ReLU", name=f"r{i}") for i in range(40_000)]),
     "long names": json.dumps({"input_shape": [2, 2, 1], "layers": [
