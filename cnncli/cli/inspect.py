@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import printable
+from ..errors import UsageError, printable
 from .common import Command, console, emit, emit_json, json_option, note
 from .models import Opened, make_folder, open_model
 
@@ -26,10 +26,12 @@ EXAMPLES = (
 
 @click.command(cls=Command, examples=EXAMPLES)
 @click.argument("model", required=False, type=click.Path(path_type=Path))
+@click.option("-m", "--model", "named", type=click.Path(path_type=Path), metavar="MODEL",
+              help="The same as MODEL, as the other commands have it.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
               help="Write every convolution's filters there, as a picture and as .npy.")
 @json_option
-def command(model: Path | None, out: Path | None, as_json: bool) -> None:
+def command(model: Path | None, named: Path | None, out: Path | None, as_json: bool) -> None:
     """Show a model's layers, shapes, parameters and cost.
 
     MODEL is a model file or a run's folder; without it, the latest run's. A layer's multiply-adds are those of one
@@ -38,7 +40,9 @@ def command(model: Path | None, out: Path | None, as_json: bool) -> None:
     """
     from ..analysis import summarise
 
-    opened = open_model(model)
+    if model and named:
+        raise UsageError("MODEL is given twice, bare and with -m; give it once.")
+    opened = open_model(model or named)
     layers = summarise(opened.model.network)
     written = _dump(opened, make_folder(out)) if out else []
     if as_json:

@@ -343,7 +343,7 @@ def _layout_notes(root: str, folders: dict[str, str], splits: Splits, shares: Se
         notes.append(f"{printable(root)}: {_list(beside)} {_is_or_are(beside)} left out, because train/ is there.")
     for name, samples, share in (("val", splits.val, shares[0]), ("test", splits.test, shares[1])):
         if share:
-            notes.append(f"there is no {name}/: {len(samples)} images of train/ are held out as {name}.")
+            notes.append(f"There is no {name}/: {len(samples):,} images of train/ are held out as {name}.")
     return notes
 
 

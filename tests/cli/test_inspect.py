@@ -75,3 +75,8 @@ def test_a_network_without_convolutions(place):
     _, err = place.cnn("visualize-filters", "-m", "flat.safetensors", "photos/stripe/s 0.png")
     assert "no convolution" in err
     assert (place.path / "flat-pictures" / "activations-s_0.png").exists()
+
+
+def test_the_model_may_be_named_with_m_too(place):
+    assert place.json("inspect", "-m", "runs/small") == place.json("inspect", "runs/small")
+    assert "give it once" in place.fails(2, "inspect", "runs/small", "-m", "runs/small")

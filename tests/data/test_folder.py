@@ -53,7 +53,7 @@ def test_split_folders_are_taken_as_they_are(val: str, tmp_path: Path) -> None:
 def test_missing_val_is_held_out_of_train(tmp_path: Path) -> None:
     splits = scan(make(tmp_path, train__a=20, train__b=20, test__a=2, test__b=2))
     assert [len(s) for s in (splits.train, splits.val, splits.test)] == [36, 4, 4]
-    assert splits.notes == ["there is no val/: 4 images of train/ are held out as val."]
+    assert splits.notes == ["There is no val/: 4 images of train/ are held out as val."]
 
 
 def test_missing_test_is_held_out_of_train(tmp_path: Path) -> None:

@@ -32,6 +32,12 @@ def test_small_sets_get_small_batches_and_rates_to_match(splits: Splits, images:
     assert any("Batches of" in note for note in notes) == (batch < 128)
 
 
+def test_the_rate_does_not_grow_with_the_batch_for_ever(splits: Splits) -> None:
+    many = of_size(splits, 60000)
+    assert resolve(Options(arch="resnet8", batch_size=256), many)[0].lr == pytest.approx(0.2)
+    assert resolve(Options(arch="resnet8", batch_size=30000), many)[0].lr == pytest.approx(0.8)
+
+
 def test_defaults_suit_the_network(splits: Splits, tmp_path: Path) -> None:
     many = of_size(splits, 60000)
     with_norm, _, _ = resolve(Options(arch="resnet8"), many)
