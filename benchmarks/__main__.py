@@ -5,6 +5,7 @@ import sys
 
 MEASUREMENTS = {
     "conv": "convolutions, forward and both backward passes, as a share of the FMA peak of the same minute",
+    "steps": "steps of training, in images per second",
     "fashion_mnist": "accuracy on the whole of Fashion-MNIST, from image files through the command line",
 }
 
