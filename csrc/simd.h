@@ -21,7 +21,6 @@ typedef int32_t ISA(vi_unaligned_t) __attribute__((vector_size(VLEN * 4), aligne
 #define vset ISA(vset_)
 #define vselect ISA(vselect_)
 #define vmax ISA(vmax_)
-#define vmin ISA(vmin_)
 #define vsum ISA(vsum_)
 #define vsqrt ISA(vsqrt_)
 #define vexp ISA(vexp_)
@@ -46,7 +45,6 @@ CNN_INLINE void vstore_part(float *p, vf a, int64_t count) {
 CNN_INLINE vf vselect(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
 /* As the C expression a > b ? a : b does: where either is NaN, the second. */
 CNN_INLINE vf vmax(vf a, vf b) { return vselect(a > b, a, b); }
-CNN_INLINE vf vmin(vf a, vf b) { return vselect(a < b, a, b); }
 
 CNN_INLINE float vsum(vf a) {
     union { vf v; float f[VLEN]; } u = {.v = a};

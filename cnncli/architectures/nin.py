@@ -15,7 +15,7 @@ def nin(input_shape: tuple[int, int, int], classes: int) -> list[Description]:
         sizes = ((kernel, filters), (1, middle), (1, last or classes))
         for part, (size, channels) in enumerate(sizes, start=1):
             name = f"{block}_{part}"
-            if channels == classes and not last and part == 3:
+            if part == 3 and not last:
                 net.conv(f"conv{name}", channels, 1)
                 continue
             net.conv_bn(f"conv{name}", f"bn{name}", channels, size, padding=size // 2)
