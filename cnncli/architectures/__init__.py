@@ -8,6 +8,7 @@ from ..errors import UsageError, did_you_mean
 from ..network import Network
 from .builder import Description
 from .classic import classic
+from .efficientnet import efficientnet_lite0
 from .lenet5 import lenet5
 from .nin import nin
 from .resnet import resnet8, resnet18, resnet20
@@ -22,6 +23,7 @@ ARCHITECTURES: dict[str, Callable[[tuple[int, int, int], int], list[Description]
     "resnet8": resnet8,
     "resnet20": resnet20,
     "resnet18": resnet18,
+    "efficientnet_lite0": efficientnet_lite0,
 }
 
 __all__ = ["ARCHITECTURES", "architecture", "automatic_architecture", "from_toml"]

@@ -37,8 +37,8 @@ class Size(click.ParamType):
 @click.command(cls=Command, examples=EXAMPLES)
 @click.argument("data", type=click.Path(), required=False)
 @click.option("--arch", metavar="NAME|FILE.toml",
-              help="auto, lenet5, classic, nin, vgg-small, resnet8, resnet20, resnet18, or a TOML file.  [default: "
-                   "auto, by image size]")
+              help="auto, lenet5, classic, nin, vgg-small, resnet8, resnet20, resnet18, efficientnet_lite0, or a TOML "
+                   "file.  [default: auto, by image size]")
 @click.option("--epochs", type=int, help="How often to go through the images.  [default: 15]")
 @click.option("--batch-size", type=int, help="Images per step.  [default: 128, fewer for few images]")
 @click.option("--lr", type=float, help="The learning rate's peak.  [default: to suit network and optimiser]")

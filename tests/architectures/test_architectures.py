@@ -1,6 +1,9 @@
 """architectures/: sizes that the papers (or torchvision) give, shapes on images of any size, and one step of training
 each, so that no architecture ships that cannot learn."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -23,6 +26,7 @@ def parameters(name: str, shape: tuple[int, int, int], classes: int) -> int:
         # The paper's 0.27 M with parameter-free shortcuts, plus two projections with their batch norms.
         ("resnet20", (32, 32, 3), 10, 269_722 + (16 * 32 + 64) + (32 * 64 + 128)),
         ("resnet18", (224, 224, 3), 1000, 11_689_512),  # torchvision's
+        ("efficientnet_lite0", (224, 224, 3), 1000, 4_652_008),  # TensorFlow's
     ],
 )
 def test_number_of_parameters(name: str, shape: tuple[int, int, int], classes: int, expected: int) -> None:
@@ -45,6 +49,46 @@ def test_one_step_makes_the_loss_of_the_batch_smaller(name: str, shape: tuple[in
     for _ in range(3):
         last = trainer.step(images, labels)
     assert last < first
+
+
+def test_efficientnet_lite_is_as_published() -> None:
+    network = architecture("efficientnet_lite0", (224, 224, 3), 1000, seed=None)
+    shapes = {node.name: node.shape for node in network.nodes}
+    assert shapes["act1"] == (112, 112, 32)
+    ends = [("0.0.bn2", (112, 112, 16)), ("1.1.add", (56, 56, 24)), ("2.1.add", (28, 28, 40)),
+            ("3.2.add", (14, 14, 80)), ("4.2.add", (14, 14, 112)), ("5.3.add", (7, 7, 192)), ("6.0.bn3", (7, 7, 320))]
+    assert [(name, shapes[f"blocks.{name}"]) for name, _ in ends] == ends
+    assert sum(node.name.endswith(".add") for node in network.nodes) == 9  # blocks of the same shape at both ends
+    norm = network.node("bn2").layer.config()
+    assert (norm["eps"], norm["momentum"]) == (1e-3, 0.01)
+    # TensorFlow's zeros: 224 pixels at stride 2 take one, behind the last.
+    assert network.node("conv_stem").layer.config()["padding"] == "same_tf"
+    # timm's state dict, here of a block that widens nothing and one that does:
+    arrays = {**network.parameters(), **network.buffers()}
+    blocks = {"blocks.0.0": ("conv_dw", "conv_pw"), "blocks.6.0": ("conv_pw", "conv_dw", "conv_pwl")}
+    for block, convolutions in blocks.items():
+        expected = {f"{block}.{conv}.weight" for conv in convolutions}
+        for number in range(1, len(convolutions) + 1):
+            expected |= {f"{block}.bn{number}.{part}" for part in ("weight", "bias", "running_mean", "running_var")}
+        assert {name for name in arrays if name.startswith(block)} == expected
+    outside = {name.split(".")[0] for name in arrays} - {"blocks"}
+    assert outside == {"conv_stem", "bn1", "conv_head", "bn2", "classifier"}
+
+
+@pytest.mark.parametrize("size", [1, 2, 33, 45])
+def test_efficientnet_lite_takes_images_of_any_size(size: int) -> None:
+    network = architecture("efficientnet_lite0", (size, size, 1), 3)
+    image = np.ones((1, size, size, 1), np.float32)
+    assert np.isfinite(network.forward(image)).all()
+    if size <= 32:  # a pixel is left in the end: batch norm cannot train on one of one image
+        with pytest.raises(NetworkError, match="use a batch of two images or more"):
+            network.forward(image, training=True)
+
+
+@pytest.mark.parametrize("place", ["README.md", "CHANGELOG.md", "cnncli/cli/train.py"])
+def test_every_architecture_is_told_of(place: str) -> None:
+    text = (Path(__file__).parents[2] / place).read_text(encoding="utf-8")
+    assert [name for name in ARCHITECTURES if not re.search(rf"\b{name}\b", text)] == []
 
 
 def test_unknown_and_impossible() -> None:

@@ -9,6 +9,8 @@ from torch.nn import functional
 # Agreement: 1e-4 of each value, and for values near 0 that sums cancel down to, 1e-5 of the array's largest; after
 # steps of training, which mix all errors, 1e-4 of the largest.
 RELATIVE, OF_LARGEST, OF_LARGEST_TRAINED = 1e-4, 1e-5, 1e-4
+# Beside weights and activations around 1, an array without a larger value than this is rounding alone, of what is 0.
+ROUNDING = 1e-7
 
 
 def to_torch(array):
@@ -26,6 +28,16 @@ def assert_agrees(ours, theirs, what="", of_largest=OF_LARGEST):
     """Fail where an array of ours differs from theirs (both in our layout)."""
     largest = float(np.abs(theirs).max(initial=0))
     np.testing.assert_allclose(ours, theirs, rtol=RELATIVE, atol=of_largest * largest + 1e-12, err_msg=what)
+
+
+def assert_arrays_agree(network, model, of_largest=OF_LARGEST, buffers_only=False):
+    """Fail where an array that a network of ours keeps differs from its mirror's, unless both are nothing but rounding:
+    where one batch norm meets another with no more than a 1x1 convolution between, the second one's running mean and
+    the gradient of the first one's bias are 0."""
+    arrays = model.arrays()
+    for name, array in {**({} if buffers_only else network.parameters()), **network.buffers()}.items():
+        if max(float(np.abs(a).max(initial=0)) for a in (array, arrays[name])) > ROUNDING:
+            assert_agrees(array, arrays[name], name, of_largest)
 
 
 class _Padded(nn.Conv2d):
