@@ -52,8 +52,12 @@ def passes(convolution: Convolution) -> list[kernels.Call]:
     bias = array((convolution.k,))
     y, dx, dweight, dbias = (np.empty_like(a) for a in (dy, x, weight, bias))
     workspace = kernels.aligned_empty((convolution.workspace(0, 1, 2),), np.uint8)
-    return [kernels.conv2d_forward(convolution, x, weight, bias, y, workspace),
-            kernels.conv2d_backward_data(convolution, dy, weight, dx, workspace),
+    packed = {which: kernels.packed_weights(convolution, which) for which in (kernels.FORWARD, kernels.BACKWARD_DATA)}
+    for which, room in packed.items():
+        kernels.conv2d_pack(convolution, which, weight, room)()
+    forward = packed[kernels.FORWARD], y, workspace, kernels.Finish(bias)
+    return [kernels.conv2d_forward(convolution, x, weight, *forward),
+            kernels.conv2d_backward_data(convolution, dy, weight, packed[kernels.BACKWARD_DATA], dx, workspace),
             kernels.conv2d_backward_weights(convolution, x, dy, dweight, dbias, workspace)]
 
 

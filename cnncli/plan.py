@@ -77,6 +77,11 @@ class Plan:
         self._shapes = {INPUT: input_shape, **{n.name: n.shape for n in nodes}}
         self._values = self._lay_out_forward(keep)
         self._saved = self._lay_out_saved() if training else [{} for _ in nodes]
+        self._packed = [
+            {which: self._new((size,), np.uint8, 0, self._end)
+             for which, size in n.layer.packed(*self._input_shapes(n), training=training).items()}
+            for n in nodes
+        ]
         self._steps: list[Backward | Sum] = []
         self._output_gradient = self._lay_out_backward() if training else None
         workspace = max(n.layer.workspace(batch, *self._input_shapes(n), training=training) for n in nodes)
@@ -198,17 +203,18 @@ class Plan:
     def _emit(self) -> None:
         buffers: dict[str, Buffers] = {}
         self._forward_calls: list[Call] = []
-        for node, saved in zip(self._nodes, self._saved, strict=True):
+        for node, saved, packed in zip(self._nodes, self._saved, self._packed, strict=True):
             io = Buffers(
                 x=[self._values[name].array for name in node.inputs],
                 y=self._values[node.name].array,
                 training=self.training,
                 saved={name: tensor.array for name, tensor in saved.items()},
+                packed={which: tensor.array for which, tensor in packed.items()},
                 workspace=self._workspace.array,
                 clock=self._clock,
             )
             buffers[node.name] = io
-            self._forward_calls += node.layer.forward_calls(io)
+            self._forward_calls += node.layer.pack_calls(io) + node.layer.forward_calls(io)
         self._backward_calls: list[Call] = []
         for step in self._steps:
             if isinstance(step, Sum):

@@ -99,18 +99,35 @@ typedef struct {
     int64_t dilation_h, dilation_w;                      /* from one tap to the next */
     int64_t groups;                                      /* divides c and k */
     int64_t oh, ow;                                      /* y: (n, oh, ow, k); oh and ow follow from the above */
+    int64_t exact;                                       /* 1: every product as written, never by Winograd */
 } cnn_conv2d;
 
 typedef enum { CNN_FORWARD = 0, CNN_BACKWARD_DATA = 1, CNN_BACKWARD_WEIGHTS = 2 } cnn_pass;
 
+/* What becomes of a result before it is stored, while it is in registers. Without a gate the result is
+ * f(sum + bias + add). With one it is (sum + bias + add) * f', a gradient on its way back through f. */
+typedef struct {
+    const float *bias;  /* one a channel of the result, or NULL */
+    const float *add;   /* shaped as the result, or NULL; may be the result's own array */
+    int activation;     /* f: CNN_IDENTITY, CNN_RELU or CNN_RELU6 */
+    const float *gate;  /* shaped as the result, f's output where it went forward: f' is 1 where it is above 0 and,
+                         * for RELU6, below 6, and 0 elsewhere. NULL: none */
+} cnn_finish;
+
 /* How many bytes of workspace a pass needs, on any instruction set; -1 where the convolution is CNN_INVALID. The
  * passes may share one workspace, 64-byte aligned, whose contents need not be kept. */
 int64_t cnn_conv2d_workspace(const cnn_conv2d *p, int pass);
-/* y = x * weight (cross-correlation) + bias; bias (k) may be NULL. One image's y is the same bits in any batch. */
-cnn_status cnn_conv2d_forward(const cnn_conv2d *p, const float *x, const float *weight, const float *bias, float *y,
-                              void *workspace);
-cnn_status cnn_conv2d_backward_data(const cnn_conv2d *p, const float *dy, const float *weight, float *dx,
-                                    void *workspace);
+/* How many bytes the weights take as CNN_FORWARD or CNN_BACKWARD_DATA reads them, on any instruction set and for any
+ * n, or 0 where it reads them as they are; -1 where the convolution is CNN_INVALID. */
+int64_t cnn_conv2d_packed(const cnn_conv2d *p, int pass);
+/* Lays the weights out for that pass and the active instruction set: once after each change of them. */
+cnn_status cnn_conv2d_pack(const cnn_conv2d *p, int pass, const float *weight, float *packed);
+/* y = finish(x * weight) (cross-correlation); finish may be NULL. packed is what cnn_conv2d_pack made of weight. One
+ * image's y is the same bits in any batch. */
+cnn_status cnn_conv2d_forward(const cnn_conv2d *p, const float *x, const float *weight, const float *packed,
+                              const cnn_finish *finish, float *y, void *workspace);
+cnn_status cnn_conv2d_backward_data(const cnn_conv2d *p, const float *dy, const float *weight, const float *packed,
+                                    const cnn_finish *finish, float *dx, void *workspace);
 /* dbias (k) may be NULL. */
 cnn_status cnn_conv2d_backward_weights(const cnn_conv2d *p, const float *x, const float *dy, float *dweight,
                                        float *dbias, void *workspace);
@@ -124,6 +141,7 @@ cnn_status cnn_peak(int64_t rounds, double *flops);
 /* ---- pointwise.c: activations -------------------------------------------------------------------- */
 
 typedef enum {
+    CNN_IDENTITY = -1, /* where f is fused into another operation: none */
     CNN_RELU = 0,
     CNN_RELU6 = 1,
     CNN_LEAKY_RELU = 2,

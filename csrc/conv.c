@@ -96,7 +96,8 @@ struct conv_view cnn_conv_backward_view(const cnn_conv2d *p, int64_t row_class, 
 
 struct reference_work {
     const cnn_conv2d *p;
-    const float *in, *other, *bias;
+    const float *in, *other;
+    const cnn_finish *finish;
     float *out, *dbias;
 };
 
@@ -116,7 +117,8 @@ static cnn_status reference_forward(void *context, int64_t image) {
     for (int64_t o = 0; o < p->oh * p->ow * p->k; o++) {
         int64_t k = o % p->k, ow = o / p->k % p->ow, oh = o / p->k / p->ow;
         const float *weight = work->other + k * in * p->kh * p->kw;
-        double sum = work->bias ? work->bias[k] : 0;
+        int64_t at = image * p->oh * p->ow * p->k + o;
+        double sum = 0;
         for (int64_t s = 0; s < p->kh; s++) {
             for (int64_t t = 0; t < p->kw; t++) {
                 int64_t pixel = pixel_under(p, image, oh, ow, s, t);
@@ -124,7 +126,7 @@ static cnn_status reference_forward(void *context, int64_t image) {
                     sum += (double)work->in[pixel * p->c + k / out * in + c] * weight[(c * p->kh + s) * p->kw + t];
             }
         }
-        work->out[image * p->oh * p->ow * p->k + o] = (float)sum;
+        work->out[at] = (float)cnn_finished(work->finish, at, k, sum);
     }
     return CNN_OK;
 }
@@ -133,7 +135,7 @@ static cnn_status reference_forward(void *context, int64_t image) {
 static void reference_pixel(const struct reference_work *work, int64_t image, int64_t i, int64_t j) {
     const cnn_conv2d *p = work->p;
     int64_t in = p->c / p->groups, out = p->k / p->groups;
-    float *dx = work->out + ((image * p->h + i) * p->w + j) * p->c;
+    int64_t at = ((image * p->h + i) * p->w + j) * p->c;
     for (int64_t c = 0; c < p->c; c++) {
         double sum = 0;
         for (int64_t s = 0; s < p->kh; s++) {
@@ -146,7 +148,7 @@ static void reference_pixel(const struct reference_work *work, int64_t image, in
                     sum += (double)dy[k] * work->other[((k * in + c % in) * p->kh + s) * p->kw + t];
             }
         }
-        dx[c] = (float)sum;
+        work->out[at + c] = (float)cnn_finished(work->finish, at + c, c, sum);
     }
 }
 
@@ -178,33 +180,75 @@ static cnn_status reference_backward_weights(void *context, int64_t k) {
     return CNN_OK;
 }
 
+/* ---- finishing in a second sweep ---- */
+
+struct finish_work {
+    const cnn_finish *finish;
+    int64_t rows, k, piece;
+    float *out;
+};
+
+static cnn_status finish_chunk(void *context, int64_t chunk) {
+    const struct finish_work *work = context;
+    cnn_finish finish = *work->finish;
+    finish.bias = NULL;
+    int64_t from = chunk * work->piece * work->k, to = CNN_MIN((chunk + 1) * work->piece, work->rows) * work->k;
+    for (int64_t i = from; i < to; i++) work->out[i] = (float)cnn_finished(&finish, i, 0, work->out[i]);
+    return CNN_OK;
+}
+
+cnn_status cnn_finish_rows(const cnn_finish *finish, int64_t rows, int64_t k, float *out) {
+    if (!finish || (!finish->add && finish->activation == CNN_IDENTITY)) return CNN_OK;
+    struct finish_work work = {finish, rows, k, cnn_ceil_div(CNN_PIECE, k), out};
+    return cnn_parallel(finish_chunk, &work, cnn_ceil_div(rows, work.piece));
+}
+
 /* ---- entry points ---- */
 
-static bool depthwise(const cnn_conv2d *p) { return p->groups > 1 && p->groups == p->c && p->groups == p->k; }
+static const struct conv_family *family(const cnn_conv2d *p, int pass) {
+    (void)pass;
+    if (p->groups > 1 && p->groups == p->c && p->groups == p->k) return &cnn_depthwise;
+    return &cnn_dense;
+}
+
+static bool finish_valid(const cnn_finish *f) {
+    return !f || (f->activation >= CNN_IDENTITY && f->activation <= CNN_RELU6);
+}
 
 int64_t cnn_conv2d_workspace(const cnn_conv2d *p, int pass) {
     if (!valid(p) || pass < CNN_FORWARD || pass > CNN_BACKWARD_WEIGHTS) return -1;
-    return (depthwise(p) ? cnn_depthwise_workspace : cnn_dense_workspace)(p, pass) * (int64_t)sizeof(float);
+    return family(p, pass)->workspace(p, pass) * (int64_t)sizeof(float);
 }
 
-cnn_status cnn_conv2d_forward(const cnn_conv2d *p, const float *x, const float *weight, const float *bias, float *y,
-                              void *workspace) {
-    if (!valid(p)) return CNN_INVALID;
+int64_t cnn_conv2d_packed(const cnn_conv2d *p, int pass) {
+    if (!valid(p) || pass < CNN_FORWARD || pass > CNN_BACKWARD_DATA) return -1;
+    return family(p, pass)->packed(p, pass) * (int64_t)sizeof(float);
+}
+
+cnn_status cnn_conv2d_pack(const cnn_conv2d *p, int pass, const float *weight, float *packed) {
+    if (!valid(p) || pass < CNN_FORWARD || pass > CNN_BACKWARD_DATA) return CNN_INVALID;
+    return cnn_use_reference() || !family(p, pass)->packed(p, pass) ? CNN_OK
+                                                                   : family(p, pass)->pack(p, pass, weight, packed);
+}
+
+cnn_status cnn_conv2d_forward(const cnn_conv2d *p, const float *x, const float *weight, const float *packed,
+                              const cnn_finish *finish, float *y, void *workspace) {
+    if (!valid(p) || !finish_valid(finish)) return CNN_INVALID;
     if (cnn_use_reference()) {
-        struct reference_work work = {p, x, weight, bias, y, NULL};
+        struct reference_work work = {p, x, weight, finish, y, NULL};
         return cnn_parallel(reference_forward, &work, p->n);
     }
-    return (depthwise(p) ? cnn_depthwise_forward : cnn_dense_forward)(p, x, weight, bias, y, workspace);
+    return family(p, CNN_FORWARD)->forward(p, x, weight, packed, finish, y, workspace);
 }
 
-cnn_status cnn_conv2d_backward_data(const cnn_conv2d *p, const float *dy, const float *weight, float *dx,
-                                    void *workspace) {
-    if (!valid(p)) return CNN_INVALID;
+cnn_status cnn_conv2d_backward_data(const cnn_conv2d *p, const float *dy, const float *weight, const float *packed,
+                                    const cnn_finish *finish, float *dx, void *workspace) {
+    if (!valid(p) || !finish_valid(finish)) return CNN_INVALID;
     if (cnn_use_reference()) {
-        struct reference_work work = {p, dy, weight, NULL, dx, NULL};
+        struct reference_work work = {p, dy, weight, finish, dx, NULL};
         return cnn_parallel(reference_backward_data, &work, p->n);
     }
-    return (depthwise(p) ? cnn_depthwise_backward_data : cnn_dense_backward_data)(p, dy, weight, dx, workspace);
+    return family(p, CNN_BACKWARD_DATA)->backward_data(p, dy, weight, packed, finish, dx, workspace);
 }
 
 cnn_status cnn_conv2d_backward_weights(const cnn_conv2d *p, const float *x, const float *dy, float *dweight,
@@ -214,6 +258,5 @@ cnn_status cnn_conv2d_backward_weights(const cnn_conv2d *p, const float *x, cons
         struct reference_work work = {p, x, dy, NULL, dweight, dbias};
         return cnn_parallel(reference_backward_weights, &work, p->k);
     }
-    if (depthwise(p)) return cnn_depthwise_backward_weights(p, x, dy, dweight, dbias, workspace);
-    return cnn_dense_backward_weights(p, x, dy, dweight, dbias, workspace);
+    return family(p, CNN_BACKWARD_WEIGHTS)->backward_weights(p, x, dy, dweight, dbias, workspace);
 }

@@ -32,22 +32,37 @@ struct conv_view cnn_conv_forward_view(const cnn_conv2d *p);
  * whose column is column_class modulo stride_w (classes below h and w), which meet the same taps, or none. */
 struct conv_view cnn_conv_backward_view(const cnn_conv2d *p, int64_t row_class, int64_t column_class);
 
-/* conv_dense.c: any convolution, group by group, as products of matrices. Arguments are checked. */
-cnn_status cnn_dense_forward(const cnn_conv2d *p, const float *x, const float *weight, const float *bias, float *y,
-                             float *workspace);
-cnn_status cnn_dense_backward_data(const cnn_conv2d *p, const float *dy, const float *weight, float *dx,
-                                   float *workspace);
-cnn_status cnn_dense_backward_weights(const cnn_conv2d *p, const float *x, const float *dy, float *dweight,
-                                      float *dbias, float *workspace);
-int64_t cnn_dense_workspace(const cnn_conv2d *p, int pass); /* floats */
+/* What finish makes of the sum that belongs to result `i`, of `channel`: the definition, for the reference and for
+ * the ends of vectors. */
+static inline double cnn_finished(const cnn_finish *f, int64_t i, int64_t channel, double sum) {
+    if (!f) return sum;
+    if (f->bias) sum += f->bias[channel];
+    if (f->add) sum += f->add[i];
+    if (f->activation == CNN_IDENTITY) return sum;
+    double top = f->activation == CNN_RELU6 ? 6 : INFINITY;
+    if (f->gate) return f->gate[i] > 0 && f->gate[i] < top ? sum : 0;
+    return sum > 0 ? CNN_MIN(sum, top) : sum == sum ? 0 : sum;
+}
 
-/* depthwise.c: one input channel and one output channel a group. */
-cnn_status cnn_depthwise_forward(const cnn_conv2d *p, const float *x, const float *weight, const float *bias, float *y,
-                                 float *workspace);
-cnn_status cnn_depthwise_backward_data(const cnn_conv2d *p, const float *dy, const float *weight, float *dx,
-                                       float *workspace);
-cnn_status cnn_depthwise_backward_weights(const cnn_conv2d *p, const float *x, const float *dy, float *dweight,
-                                          float *dbias, float *workspace);
-int64_t cnn_depthwise_workspace(const cnn_conv2d *p, int pass); /* floats */
+/* A way of computing convolutions; conv.c chooses one for each layer and pass. Arguments are checked, sizes are in
+ * floats, finish may be NULL. For backward-weights there is nothing to pack. A family's forward may be chosen by
+ * everything but n. */
+struct conv_family {
+    int64_t (*workspace)(const cnn_conv2d *p, int pass);
+    int64_t (*packed)(const cnn_conv2d *p, int pass);
+    cnn_status (*pack)(const cnn_conv2d *p, int pass, const float *weight, float *packed);
+    cnn_status (*forward)(const cnn_conv2d *p, const float *x, const float *weight, const float *packed,
+                          const cnn_finish *finish, float *y, float *workspace);
+    cnn_status (*backward_data)(const cnn_conv2d *p, const float *dy, const float *weight, const float *packed,
+                                const cnn_finish *finish, float *dx, float *workspace);
+    cnn_status (*backward_weights)(const cnn_conv2d *p, const float *x, const float *dy, float *dweight, float *dbias,
+                                   float *workspace);
+};
+
+extern const struct conv_family cnn_dense;     /* conv_dense.c: any convolution, group by group, as products of matrices */
+extern const struct conv_family cnn_depthwise; /* depthwise.c: one input channel and one output channel a group */
+
+/* Applies finish to `rows` rows of k sums, without the bias: for a kernel that cannot while it stores. */
+cnn_status cnn_finish_rows(const cnn_finish *finish, int64_t rows, int64_t k, float *out);
 
 #endif

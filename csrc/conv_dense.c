@@ -200,32 +200,66 @@ static void cut_product(struct product_work *w, int64_t groups) {
 }
 
 static cnn_status multiply(const cnn_conv2d *p, const struct conv_view *v, bool transposed, const float *source,
-                           const float *weight, const float *bias, float *out, float *workspace) {
-    cnn_status status = pack_weights(p, v, transposed, weight, workspace);
-    if (status != CNN_OK) return status;
+                           const float *packed, const float *bias, float *out) {
     struct product_work work = {.view = v, .kernels = tables[cnn_table_index()], .gemm = cnn_gemm(), .source = source,
-                                .end = source + v->n * v->h * v->w * v->pixel, .packed = workspace, .bias = bias,
+                                .end = source + v->n * v->h * v->w * v->pixel, .packed = packed, .bias = bias,
                                 .out = out, .columns = (transposed ? p->c : p->k) / p->groups};
     work.group_packed = cnn_packed_size(cnn_view_depth(v), work.columns);
     cut_product(&work, p->groups);
     return cnn_parallel(product_chunk, &work, work.spans * work.blocks * p->groups);
 }
 
-cnn_status cnn_dense_forward(const cnn_conv2d *p, const float *x, const float *weight, const float *bias, float *y,
-                             float *workspace) {
+static cnn_status forward(const cnn_conv2d *p, const float *x, const float *weight, const float *packed,
+                          const cnn_finish *finish, float *y, float *workspace) {
+    (void)weight, (void)workspace;
     struct conv_view view = cnn_conv_forward_view(p);
-    return multiply(p, &view, false, x, weight, bias, y, workspace);
+    cnn_status status = multiply(p, &view, false, x, packed, finish ? finish->bias : NULL, y);
+    return status != CNN_OK ? status : cnn_finish_rows(finish, p->n * p->oh * p->ow, p->k, y);
 }
 
-cnn_status cnn_dense_backward_data(const cnn_conv2d *p, const float *dy, const float *weight, float *dx,
-                                   float *workspace) {
-    /* Classes beyond the image have no pixels; a senseless stride would make them endless. */
-    for (int64_t row = 0; row < CNN_MIN(p->stride_h, p->h); row++) {
-        for (int64_t column = 0; column < CNN_MIN(p->stride_w, p->w); column++) {
-            struct conv_view view = cnn_conv_backward_view(p, row, column);
-            cnn_status status = multiply(p, &view, true, dy, weight, NULL, dx, workspace);
-            if (status != CNN_OK) return status;
-        }
+/* What backward-data and its packing do for each class of pixels of dx, whose packed weights lie one behind the
+ * other. Classes beyond the image have no pixels; a senseless stride would make them endless. */
+static int64_t classes(const cnn_conv2d *p) { return CNN_MIN(p->stride_h, p->h) * CNN_MIN(p->stride_w, p->w); }
+
+static struct conv_view class_view(const cnn_conv2d *p, int64_t class) {
+    int64_t columns = CNN_MIN(p->stride_w, p->w);
+    return cnn_conv_backward_view(p, class / columns, class % columns);
+}
+
+static int64_t class_packed(const cnn_conv2d *p, const struct conv_view *v) {
+    return p->groups * cnn_packed_size(cnn_view_depth(v), p->c / p->groups);
+}
+
+static cnn_status backward_data(const cnn_conv2d *p, const float *dy, const float *weight, const float *packed,
+                                const cnn_finish *finish, float *dx, float *workspace) {
+    (void)weight, (void)workspace;
+    for (int64_t class = 0; class < classes(p); class++) {
+        struct conv_view view = class_view(p, class);
+        cnn_status status = multiply(p, &view, true, dy, packed, finish ? finish->bias : NULL, dx);
+        if (status != CNN_OK) return status;
+        packed += class_packed(p, &view);
+    }
+    return cnn_finish_rows(finish, p->n * p->h * p->w, p->c, dx);
+}
+
+static int64_t packed_size(const cnn_conv2d *p, int pass) {
+    if (pass == CNN_FORWARD) return p->groups * cnn_packed_size(p->kh * p->kw * p->c / p->groups, p->k / p->groups);
+    int64_t size = 0;
+    for (int64_t class = 0; class < classes(p); class++) {
+        struct conv_view view = class_view(p, class);
+        size += class_packed(p, &view);
+    }
+    return size;
+}
+
+static cnn_status pack(const cnn_conv2d *p, int pass, const float *weight, float *packed) {
+    struct conv_view view = cnn_conv_forward_view(p);
+    if (pass == CNN_FORWARD) return pack_weights(p, &view, false, weight, packed);
+    for (int64_t class = 0; class < classes(p); class++) {
+        view = class_view(p, class);
+        cnn_status status = pack_weights(p, &view, true, weight, packed);
+        if (status != CNN_OK) return status;
+        packed += class_packed(p, &view);
     }
     return CNN_OK;
 }
@@ -318,8 +352,8 @@ static cnn_status sum_chunk(void *context, int64_t chunk) {
     return CNN_OK;
 }
 
-cnn_status cnn_dense_backward_weights(const cnn_conv2d *p, const float *x, const float *dy, float *dweight,
-                                      float *dbias, float *workspace) {
+static cnn_status backward_weights(const cnn_conv2d *p, const float *x, const float *dy, float *dweight, float *dbias,
+                                   float *workspace) {
     struct conv_view view = cnn_conv_forward_view(p);
     int64_t depth = cnn_view_depth(&view), pixels = cnn_view_pixels(&view), k = p->k / p->groups;
     struct outer_work work = {.view = &view, .kernels = tables[cnn_table_index()], .gemm = cnn_gemm(), .x = x,
@@ -338,9 +372,10 @@ cnn_status cnn_dense_backward_weights(const cnn_conv2d *p, const float *x, const
     return cnn_parallel(sum_chunk, &work, cnn_ceil_div(k, work.gemm->panel) * work.groups);
 }
 
-int64_t cnn_dense_workspace(const cnn_conv2d *p, int pass) {
+static int64_t workspace_size(const cnn_conv2d *p, int pass) {
     int64_t in = p->c / p->groups, out = p->k / p->groups, depth = p->kh * p->kw * in;
-    if (pass == CNN_FORWARD) return p->groups * cnn_packed_size(depth, out);
-    if (pass == CNN_BACKWARD_DATA) return p->groups * cnn_packed_size(p->kh * p->kw * out, in);
+    if (pass != CNN_BACKWARD_WEIGHTS) return 0;
     return outer_ranges(depth, p->n * p->oh * p->ow, p->groups) * p->groups * cnn_packed_size(depth + 1, out);
 }
+
+const struct conv_family cnn_dense = {workspace_size, packed_size, pack, forward, backward_data, backward_weights};

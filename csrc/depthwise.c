@@ -38,7 +38,7 @@ struct depthwise_work {
 };
 
 /* (c, 1, kh, kw) -> [taps][c], in the view's order. */
-static void pack(const struct conv_view *v, int64_t channels, int64_t window, const float *weight, float *packed) {
+static void pack_view(const struct conv_view *v, int64_t channels, int64_t window, const float *weight, float *packed) {
     for (int64_t c = 0; c < channels; c++)
         for (int64_t s = 0; s < v->taps_h; s++)
             for (int64_t t = 0; t < v->taps_w; t++)
@@ -61,22 +61,48 @@ static cnn_status walk(const struct conv_view *v, const float *source, const flo
     return cnn_parallel(rows_chunk, &work, cnn_ceil_div(work.rows, work.count));
 }
 
-cnn_status cnn_depthwise_forward(const cnn_conv2d *p, const float *x, const float *weight, const float *bias, float *y,
-                                 float *workspace) {
+static cnn_status forward(const cnn_conv2d *p, const float *x, const float *weight, const float *packed,
+                          const cnn_finish *finish, float *y, float *workspace) {
+    (void)weight, (void)workspace;
     struct conv_view view = cnn_conv_forward_view(p);
-    pack(&view, p->c, p->kh * p->kw, weight, workspace);
-    return walk(&view, x, workspace, bias, y);
+    cnn_status status = walk(&view, x, packed, finish ? finish->bias : NULL, y);
+    return status != CNN_OK ? status : cnn_finish_rows(finish, p->n * p->oh * p->ow, p->k, y);
 }
 
-cnn_status cnn_depthwise_backward_data(const cnn_conv2d *p, const float *dy, const float *weight, float *dx,
-                                       float *workspace) {
-    for (int64_t row = 0; row < CNN_MIN(p->stride_h, p->h); row++) {
-        for (int64_t column = 0; column < CNN_MIN(p->stride_w, p->w); column++) {
-            struct conv_view view = cnn_conv_backward_view(p, row, column);
-            pack(&view, p->c, p->kh * p->kw, weight, workspace);
-            cnn_status status = walk(&view, dy, workspace, NULL, dx);
-            if (status != CNN_OK) return status;
-        }
+/* The classes of pixels of dx that meet the same taps: each tap is in one of them, so all weights together take no more
+ * room than in forward. */
+static int64_t classes(const cnn_conv2d *p) { return CNN_MIN(p->stride_h, p->h) * CNN_MIN(p->stride_w, p->w); }
+
+static struct conv_view class_view(const cnn_conv2d *p, int64_t class) {
+    int64_t columns = CNN_MIN(p->stride_w, p->w);
+    return cnn_conv_backward_view(p, class / columns, class % columns);
+}
+
+static cnn_status backward_data(const cnn_conv2d *p, const float *dy, const float *weight, const float *packed,
+                                const cnn_finish *finish, float *dx, float *workspace) {
+    (void)weight, (void)workspace;
+    for (int64_t class = 0; class < classes(p); class++) {
+        struct conv_view view = class_view(p, class);
+        cnn_status status = walk(&view, dy, packed, finish ? finish->bias : NULL, dx);
+        if (status != CNN_OK) return status;
+        packed += view.taps_h * view.taps_w * p->c;
+    }
+    return cnn_finish_rows(finish, p->n * p->h * p->w, p->c, dx);
+}
+
+static int64_t packed_size(const cnn_conv2d *p, int pass) {
+    (void)pass;
+    return p->kh * p->kw * p->c;
+}
+
+static cnn_status pack(const cnn_conv2d *p, int pass, const float *weight, float *packed) {
+    int64_t window = p->kh * p->kw;
+    struct conv_view view = cnn_conv_forward_view(p);
+    if (pass == CNN_FORWARD) pack_view(&view, p->c, window, weight, packed);
+    for (int64_t class = 0; pass == CNN_BACKWARD_DATA && class < classes(p); class++) {
+        view = class_view(p, class);
+        pack_view(&view, p->c, window, weight, packed);
+        packed += view.taps_h * view.taps_w * p->c;
     }
     return CNN_OK;
 }
@@ -93,8 +119,8 @@ static cnn_status weights_chunk(void *context, int64_t chunk) {
     return CNN_OK;
 }
 
-cnn_status cnn_depthwise_backward_weights(const cnn_conv2d *p, const float *x, const float *dy, float *dweight,
-                                          float *dbias, float *workspace) {
+static cnn_status backward_weights(const cnn_conv2d *p, const float *x, const float *dy, float *dweight, float *dbias,
+                                   float *workspace) {
     struct conv_view view = cnn_conv_forward_view(p);
     struct depthwise_work work = {.view = &view, .kernels = tables[cnn_table_index()], .source = x, .dy = dy,
                                   .partial = workspace, .rows = p->n * p->oh};
@@ -117,8 +143,8 @@ cnn_status cnn_depthwise_backward_weights(const cnn_conv2d *p, const float *x, c
     return status;
 }
 
-int64_t cnn_depthwise_workspace(const cnn_conv2d *p, int pass) {
-    int64_t taps = p->kh * p->kw;
-    if (pass != CNN_BACKWARD_WEIGHTS) return taps * p->c;
-    return RANGES * (taps + 1) * cnn_round_up(p->c, WIDEST);
+static int64_t workspace_size(const cnn_conv2d *p, int pass) {
+    return pass == CNN_BACKWARD_WEIGHTS ? RANGES * (p->kh * p->kw + 1) * cnn_round_up(p->c, WIDEST) : 0;
 }
+
+const struct conv_family cnn_depthwise = {workspace_size, packed_size, pack, forward, backward_data, backward_weights};

@@ -10,10 +10,14 @@ from .conv import (
     BACKWARD_DATA,
     BACKWARD_WEIGHTS,
     FORWARD,
+    FUSED,
     Convolution,
+    Finish,
     conv2d_backward_data,
     conv2d_backward_weights,
     conv2d_forward,
+    conv2d_pack,
+    packed_weights,
 )
 from .door import (
     Array,
@@ -40,7 +44,7 @@ from .elementwise import (
     softmax_forward,
 )
 from .image import image_batch
-from .linear import linear_backward_data, linear_backward_weights, linear_forward, linear_workspace
+from .linear import linear_backward_data, linear_backward_weights, linear_convolution, linear_forward, linear_pack
 from .loss import cross_entropy, squared_error
 from .norm import (
     batch_norm_backward,
@@ -67,9 +71,11 @@ __all__ = [
     "BACKWARD_DATA",
     "BACKWARD_WEIGHTS",
     "FORWARD",
+    "FUSED",
     "Array",
     "Call",
     "Convolution",
+    "Finish",
     "Hyper",
     "Tensor",
     "Windows",
@@ -91,6 +97,7 @@ __all__ = [
     "conv2d_backward_data",
     "conv2d_backward_weights",
     "conv2d_forward",
+    "conv2d_pack",
     "copy",
     "copy_channels",
     "cross_entropy",
@@ -102,13 +109,15 @@ __all__ = [
     "isas",
     "linear_backward_data",
     "linear_backward_weights",
+    "linear_convolution",
     "linear_forward",
-    "linear_workspace",
+    "linear_pack",
     "lp_pool_backward",
     "lp_pool_forward",
     "max_pool_backward",
     "max_pool_forward",
     "multiply_adds",
+    "packed_weights",
     "set_isa",
     "set_threads",
     "sgd_step",

@@ -7,17 +7,19 @@ from typing import Any
 import numpy as np
 
 from .._kernels import ffi, lib
-from .door import Array, Call, pointer
+from .door import Array, Call, aligned_empty, pointer
 
 FORWARD, BACKWARD_DATA, BACKWARD_WEIGHTS = lib.CNN_FORWARD, lib.CNN_BACKWARD_DATA, lib.CNN_BACKWARD_WEIGHTS
+# The activations that another operation can apply while it stores; "" is none.
+FUSED = {"": lib.CNN_IDENTITY, "relu": lib.CNN_RELU, "relu6": lib.CNN_RELU6}
 
 
 @dataclass(frozen=True)
 class Convolution:
     """The sizes of one convolution: x (n, h, w, c), weight (k, c / groups, *kernel), y (n, oh, ow, k).
 
-    padding is (top, bottom, left, right). Everything is a plain number; nothing is checked before ``struct`` is
-    handed to C.
+    padding is (top, bottom, left, right). exact rules Winograd out. Everything is a plain number; nothing is checked
+    before ``struct`` is handed to C.
     """
 
     x_shape: tuple[int, int, int, int]
@@ -27,6 +29,7 @@ class Convolution:
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
+    exact: bool = False
 
     @property
     def weight_shape(self) -> tuple[int, int, int, int]:
@@ -46,7 +49,7 @@ class Convolution:
         """Return a new cnn_conv2d."""
         n, h, w, c = self.x_shape
         return ffi.new("cnn_conv2d *", [n, h, w, c, self.k, *self.kernel, *self.stride, *self.padding, *self.dilation,
-                                        self.groups, *self.y_shape[1:3]])
+                                        self.groups, *self.y_shape[1:3], self.exact])
 
     def workspace(self, *passes: int) -> int:
         """Return the bytes of workspace that these passes need. Raises ValueError where the sizes make no sense."""
@@ -56,30 +59,83 @@ class Convolution:
         return int(most)
 
 
+    def packed(self, which: int) -> int:
+        """Return the bytes of packed weights that FORWARD or BACKWARD_DATA reads, for any number of images."""
+        size = lib.cnn_conv2d_packed(self.struct(), which)
+        if size < 0:
+            raise ValueError(f"{self} is no convolution that the kernels take")
+        return int(size)
+
+
+@dataclass(frozen=True)
+class Finish:
+    """What becomes of a convolution's results before they are stored: f(sum + bias + add), or with a gate, the output
+    of f where it went forward, (sum + bias + add) * f'. bias is (channels,); add and gate have the result's shape, and
+    add may be the result's own array. activation, f, is one of FUSED."""
+
+    bias: Array | None = None
+    add: Array | None = None
+    activation: str = ""
+    gate: Array | None = None
+
+    def struct(self, shape: tuple[int, ...]) -> Any:
+        """Return a new cnn_finish for results of this shape."""
+        return ffi.new("cnn_finish *", [pointer("bias", self.bias, shape[-1:]), pointer("add", self.add, shape),
+                                        FUSED[self.activation], pointer("gate", self.gate, shape)])
+
+
 def _workspace(convolution: Convolution, which: int, workspace: Array) -> Any:
-    needed = convolution.workspace(which)
-    if workspace.nbytes < needed:
-        raise ValueError(f"workspace must hold {needed} bytes, not {workspace.nbytes}")
-    if workspace.ctypes.data % 64:
-        raise ValueError("workspace must be 64-byte aligned; use aligned_empty")
-    return pointer("workspace", workspace, dtype=np.uint8)
+    return _room("workspace", convolution.workspace(which), workspace)
 
 
-def conv2d_forward(convolution: Convolution, x: Array, weight: Array, bias: Array | None, y: Array,
-                   workspace: Array) -> Call:
-    """Prepare y = x * weight + bias (cross-correlation); bias (k,) or None, workspace uint8."""
+def _packed(convolution: Convolution, which: int, packed: Array) -> Any:
+    return _room("packed", convolution.packed(which), packed, "float *")
+
+
+def _room(name: str, needed: int, array: Array, kind: str = "uint8_t *") -> Any:
+    if array.nbytes < needed:
+        raise ValueError(f"{name} must hold {needed} bytes, not {array.nbytes}")
+    if needed and array.ctypes.data % 64:
+        raise ValueError(f"{name} must be 64-byte aligned; use aligned_empty")
+    return ffi.cast(kind, pointer(name, array, dtype=np.uint8))
+
+
+def packed_weights(convolution: Convolution, which: int) -> Array:
+    """Return room (uint8) for what ``conv2d_pack`` makes of the weights for FORWARD or BACKWARD_DATA."""
+    return aligned_empty((convolution.packed(which),), np.uint8)
+
+
+def conv2d_pack(convolution: Convolution, which: int, weight: Array, packed: Array) -> Call:
+    """Prepare laying the weights out as FORWARD or BACKWARD_DATA reads them on the active instruction set: to be run
+    after each change of the weights, before the pass."""
+    struct = convolution.struct()
+    return Call("cnn_conv2d_pack", struct, which, pointer("weight", weight, convolution.weight_shape),
+                _packed(convolution, which, packed), keep=(struct, weight, packed))
+
+
+_NOTHING = Finish()
+
+
+def conv2d_forward(convolution: Convolution, x: Array, weight: Array, packed: Array, y: Array, workspace: Array,
+                   finish: Finish = _NOTHING) -> Call:
+    """Prepare y = finish(x * weight) (cross-correlation); packed is ``conv2d_pack``'s, packed and workspace uint8."""
     struct, scratch = convolution.struct(), _workspace(convolution, FORWARD, workspace)
+    last = finish.struct(convolution.y_shape)
     return Call("cnn_conv2d_forward", struct, pointer("x", x, convolution.x_shape),
-                pointer("weight", weight, convolution.weight_shape), pointer("bias", bias, (convolution.k,)),
-                pointer("y", y, convolution.y_shape), scratch, keep=(struct, x, weight, bias, y, workspace))
+                pointer("weight", weight, convolution.weight_shape), _packed(convolution, FORWARD, packed), last,
+                pointer("y", y, convolution.y_shape), scratch,
+                keep=(struct, x, weight, packed, finish, last, y, workspace))
 
 
-def conv2d_backward_data(convolution: Convolution, dy: Array, weight: Array, dx: Array, workspace: Array) -> Call:
-    """Prepare dx, the gradient of x, from dy."""
+def conv2d_backward_data(convolution: Convolution, dy: Array, weight: Array, packed: Array, dx: Array,
+                         workspace: Array, finish: Finish = _NOTHING) -> Call:
+    """Prepare dx, the gradient of x, from dy; finish as in forward."""
     struct, scratch = convolution.struct(), _workspace(convolution, BACKWARD_DATA, workspace)
+    last = finish.struct(convolution.x_shape)
     return Call("cnn_conv2d_backward_data", struct, pointer("dy", dy, convolution.y_shape),
-                pointer("weight", weight, convolution.weight_shape), pointer("dx", dx, convolution.x_shape), scratch,
-                keep=(struct, dy, weight, dx, workspace))
+                pointer("weight", weight, convolution.weight_shape), _packed(convolution, BACKWARD_DATA, packed), last,
+                pointer("dx", dx, convolution.x_shape), scratch,
+                keep=(struct, dy, weight, packed, finish, last, dx, workspace))
 
 
 def conv2d_backward_weights(convolution: Convolution, x: Array, dy: Array, dweight: Array, dbias: Array | None,

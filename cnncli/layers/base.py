@@ -24,9 +24,15 @@ class Buffers:
     """The arrays that a layer's calls read and write, for one batch size.
 
     x holds one array (n, *shape) per input and y the output; dx and dy are their gradients, an entry of dx None
-    where nobody needs it. saved is what ``Layer.saved`` asked for: forward fills it, backward reads it. workspace
-    is scratch of at least ``Layer.workspace`` bytes that other layers use too. clock is uint64[2], (seed, step):
-    randomness comes from it and from nothing else. training says which of the two behaviours forward has.
+    where nobody needs it. saved is what ``Layer.saved`` asked for: forward fills it, backward reads it. packed is what
+    ``Layer.packed`` asked for: ``Layer.pack_calls`` fill it whenever the parameters have changed. workspace is scratch
+    of at least ``Layer.workspace`` bytes that other layers use too. clock is uint64[2], (seed, step): randomness comes
+    from it and from nothing else. training says which of the two behaviours forward has.
+
+    The rest is what a plan fuses into the layer, where its class says that it can. Forward is then
+    y = activation(layer(x) + add), and backward puts add's gradient into dadd, which may be dy. params replaces the
+    layer's own (a batch norm folded into them). dx[0] becomes (gradient + dx_add), which may be dx[0] itself, times
+    the slope of dx_activation where dx_gate, its output, is.
     """
 
     x: list[Array]
@@ -35,8 +41,16 @@ class Buffers:
     dx: list[Array | None] = field(default_factory=list)
     dy: Array | None = None
     saved: dict[str, Array] = field(default_factory=dict)
+    packed: dict[int, Array] = field(default_factory=dict)
     workspace: Array = field(default_factory=lambda: aligned_empty((0,), np.uint8))
     clock: Array = field(default_factory=lambda: np.zeros(2, np.uint64))
+    params: dict[str, Array] | None = None
+    add: Array | None = None
+    activation: str = ""
+    dadd: Array | None = None
+    dx_add: Array | None = None
+    dx_activation: str = ""
+    dx_gate: Array | None = None
 
 
 class Layer:
@@ -50,6 +64,11 @@ class Layer:
     reads_input = False  # whether backward reads x …
     reads_output = False  # … or y: the plan keeps them until then
     passes_gradient = False  # whether every dx is dy itself, so that a plan needs no backward call (Add)
+    fuses_add = False  # whether forward takes Buffers.add …
+    fuses_activation = False  # … and activation …
+    gates_itself = False  # … and backward then wants dy as it comes; otherwise dy already times the activation's slope
+    finishes_gradient = False  # whether backward takes dx_add and dx_gate
+    exact = False  # whether convolutions compute every product as written; the network's switch
     stream = 0  # the layer's place in its network: what tells two layers' random draws apart
 
     def __init__(self) -> None:
@@ -85,6 +104,14 @@ class Layer:
         """Return the bytes of scratch that the calls need."""
         return 0
 
+    def packed(self, *shapes: Shape, training: bool) -> dict[int, int]:
+        """Return what the passes read the parameters from: pass (kernels.FORWARD …) -> bytes, for any batch."""
+        return {}
+
+    def pack_calls(self, io: Buffers) -> list[Call]:
+        """Return the calls that fill io.packed from the parameters, needed after every change of them."""
+        return []
+
     def forward_calls(self, io: Buffers) -> list[Call]:
         """Return the calls that compute io.y from io.x."""
         raise TypeError(f"{type(self).__name__} has no forward")
@@ -108,7 +135,7 @@ class Layer:
     def forward(self, *x: Array, training: bool = False) -> Array:
         """Apply the layer alone: float32 arrays (n, h, w, c) or (n, features) -> a new array (n, …)."""
         io = self._buffers([np.ascontiguousarray(a, np.float32) for a in x], training)
-        for call in self.forward_calls(io):
+        for call in self.pack_calls(io) + self.forward_calls(io):
             call()
         self._alone = io
         return io.y
@@ -134,7 +161,8 @@ class Layer:
         clock = self._alone.clock if self._alone else np.zeros(2, np.uint64)
         clock[1] += np.uint64(training)
         scratch = aligned_empty((self.workspace(batch, *shapes, training=training),), np.uint8)
-        return Buffers(x=x, y=y, training=training, saved=saved, workspace=scratch, clock=clock)
+        packed = {k: aligned_empty((size,), np.uint8) for k, size in self.packed(*shapes, training=training).items()}
+        return Buffers(x=x, y=y, training=training, saved=saved, packed=packed, workspace=scratch, clock=clock)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.config().items())})"

@@ -24,6 +24,7 @@ class Conv2d(Layer):
     """
 
     reads_input = True
+    fuses_add = fuses_activation = finishes_gradient = True
 
     def __init__(self, in_channels: int | None = None, out_channels: int = 0, kernel_size: Any = 3, stride: Any = 1,
                  padding: Any = 0, dilation: Any = 1, groups: int = 1, bias: bool = True, init: str = "he") -> None:
@@ -71,10 +72,20 @@ class Conv2d(Layer):
         passes = (kernels.FORWARD, kernels.BACKWARD_DATA, kernels.BACKWARD_WEIGHTS)
         return self._convolution(batch, shapes[0]).workspace(*(passes if training else passes[:1]))
 
+    def packed(self, *shapes: Shape, training: bool) -> dict[int, int]:
+        convolution = self._convolution(1, shapes[0])
+        passes = (kernels.FORWARD, kernels.BACKWARD_DATA) if training else (kernels.FORWARD,)
+        return {each: convolution.packed(each) for each in passes}
+
+    def pack_calls(self, io: Buffers) -> list[Call]:
+        convolution, weight = self._convolution(1, io.x[0].shape[1:]), (io.params or self.params)["weight"]
+        return [kernels.conv2d_pack(convolution, which, weight, array) for which, array in io.packed.items()]
+
     def forward_calls(self, io: Buffers) -> list[Call]:
-        convolution = self._convolution(len(io.y), io.x[0].shape[1:])
-        return [kernels.conv2d_forward(convolution, io.x[0], self.params["weight"], self.params.get("bias"), io.y,
-                                       io.workspace)]
+        convolution, params = self._convolution(len(io.y), io.x[0].shape[1:]), io.params or self.params
+        finish = kernels.Finish(params.get("bias"), io.add, io.activation)
+        return [kernels.conv2d_forward(convolution, io.x[0], params["weight"], io.packed[kernels.FORWARD], io.y,
+                                       io.workspace, finish)]
 
     def backward_calls(self, io: Buffers) -> list[Call]:
         if io.dy is None:
@@ -83,8 +94,9 @@ class Conv2d(Layer):
         calls = [kernels.conv2d_backward_weights(convolution, io.x[0], io.dy, self.grads["weight"],
                                                  self.grads.get("bias"), io.workspace)]
         if io.dx[0] is not None:
-            calls.append(kernels.conv2d_backward_data(convolution, io.dy, self.params["weight"], io.dx[0],
-                                                      io.workspace))
+            finish = kernels.Finish(None, io.dx_add, io.dx_activation, io.dx_gate)
+            calls.append(kernels.conv2d_backward_data(convolution, io.dy, self.params["weight"],
+                                                      io.packed[kernels.BACKWARD_DATA], io.dx[0], io.workspace, finish))
         return calls
 
     def multiply_adds(self, *shapes: Shape) -> int:
@@ -105,7 +117,7 @@ class Conv2d(Layer):
         self._divide(c)
         top, bottom, left, right = self._zeros(h, w)
         convolution = kernels.Convolution((batch, h, w, c), self.out_channels, self.kernel_size, self.stride,
-                                          (top, bottom, left, right), self.dilation, self.groups)
+                                          (top, bottom, left, right), self.dilation, self.groups, self.exact)
         if min(convolution.y_shape[1:3]) < 1:
             reach = [(k - 1) * d + 1 for k, d in zip(self.kernel_size, self.dilation, strict=True)]
             raise NetworkError(

@@ -18,6 +18,7 @@ class Linear(Layer):
     """
 
     reads_input = True
+    fuses_add = fuses_activation = finishes_gradient = True
 
     def __init__(self, in_features: int | None = None, out_features: int = 0, bias: bool = True,
                  init: str = "he") -> None:
@@ -49,11 +50,22 @@ class Linear(Layer):
 
     def workspace(self, batch: int, *shapes: Shape, training: bool) -> int:
         passes = (kernels.FORWARD, kernels.BACKWARD_DATA, kernels.BACKWARD_WEIGHTS)
-        return kernels.linear_workspace(batch, self._features(shapes[0]), self.out_features,
-                                        *(passes if training else passes[:1]))
+        return self._convolution(batch, shapes[0]).workspace(*(passes if training else passes[:1]))
+
+    def packed(self, *shapes: Shape, training: bool) -> dict[int, int]:
+        convolution = self._convolution(1, shapes[0])
+        passes = (kernels.FORWARD, kernels.BACKWARD_DATA) if training else (kernels.FORWARD,)
+        return {each: convolution.packed(each) for each in passes}
+
+    def pack_calls(self, io: Buffers) -> list[Call]:
+        weight = (io.params or self.params)["weight"]
+        return [kernels.linear_pack(which, weight, array) for which, array in io.packed.items()]
 
     def forward_calls(self, io: Buffers) -> list[Call]:
-        return [kernels.linear_forward(io.x[0], self.params["weight"], self.params.get("bias"), io.y, io.workspace)]
+        params = io.params or self.params
+        finish = kernels.Finish(params.get("bias"), io.add, io.activation)
+        return [kernels.linear_forward(io.x[0], params["weight"], io.packed[kernels.FORWARD], io.y, io.workspace,
+                                       finish)]
 
     def backward_calls(self, io: Buffers) -> list[Call]:
         if io.dy is None:
@@ -61,11 +73,16 @@ class Linear(Layer):
         calls = [kernels.linear_backward_weights(io.x[0], io.dy, self.grads["weight"], self.grads.get("bias"),
                                                  io.workspace)]
         if io.dx[0] is not None:
-            calls.append(kernels.linear_backward_data(io.dy, self.params["weight"], io.dx[0], io.workspace))
+            finish = kernels.Finish(None, io.dx_add, io.dx_activation, io.dx_gate)
+            calls.append(kernels.linear_backward_data(io.dy, self.params["weight"], io.packed[kernels.BACKWARD_DATA],
+                                                      io.dx[0], io.workspace, finish))
         return calls
 
     def multiply_adds(self, *shapes: Shape) -> int:
         return self._features(shapes[0]) * self.out_features
+
+    def _convolution(self, batch: int, shape: Shape) -> kernels.Convolution:
+        return kernels.linear_convolution(batch, self._features(shape), self.out_features)
 
     def _features(self, shape: Shape) -> int:
         if len(shape) != 1:

@@ -57,6 +57,16 @@ def guarded(shape):
     return whole, whole[13 : 13 + size].reshape(shape)
 
 
+def packed_weights(convolution: Convolution, which, weight):
+    """The weights as that pass reads them, after checking that no more was written than was asked for."""
+    size = convolution.packed(which)
+    packed = kernels.aligned_empty((size + 256,), np.uint8)
+    packed.fill(0xFF)
+    kernels.conv2d_pack(convolution, which, weight, packed)()
+    assert (packed[size:] == 0xFF).all(), f"{convolution} wrote past its packed weights"
+    return packed
+
+
 def run(convolution: Convolution, x, weight, bias, dy):
     """y, dx, dweight, dbias from the kernels, after checking that nothing else was written."""
     outputs = [guarded(shape) for shape in (convolution.y_shape, convolution.x_shape, convolution.weight_shape,
@@ -65,8 +75,10 @@ def run(convolution: Convolution, x, weight, bias, dy):
     size = convolution.workspace(kernels.FORWARD, kernels.BACKWARD_DATA, kernels.BACKWARD_WEIGHTS)
     workspace = kernels.aligned_empty((size + 256,), np.uint8)
     workspace.fill(0xFF)  # NaN: what is read before it is written shows
-    kernels.conv2d_forward(convolution, x, weight, bias, y, workspace)()
-    kernels.conv2d_backward_data(convolution, dy, weight, dx, workspace)()
+    packed = {which: packed_weights(convolution, which, weight) for which in (kernels.FORWARD, kernels.BACKWARD_DATA)}
+    finish = kernels.Finish(bias)
+    kernels.conv2d_forward(convolution, x, weight, packed[kernels.FORWARD], y, workspace, finish)()
+    kernels.conv2d_backward_data(convolution, dy, weight, packed[kernels.BACKWARD_DATA], dx, workspace)()
     kernels.conv2d_backward_weights(convolution, x, dy, dweight, dbias, workspace)()
     for whole, inner in outputs:
         assert (whole[:13] == SENTINEL).all(), f"{convolution} wrote before its output"
@@ -277,10 +289,13 @@ def test_senseless_sizes_are_refused():
         struct = good.struct()
         for name, value in changes.items():
             setattr(struct, name, value)
-        codes = {lib.cnn_conv2d_forward(struct, pointer, pointer, pointer, pointer, pointer),
-                 lib.cnn_conv2d_backward_data(struct, pointer, pointer, pointer, pointer),
+        nothing, packed = ffi.NULL, pointer
+        codes = {lib.cnn_conv2d_pack(struct, kernels.FORWARD, pointer, packed),
+                 lib.cnn_conv2d_forward(struct, pointer, pointer, packed, nothing, pointer, pointer),
+                 lib.cnn_conv2d_backward_data(struct, pointer, pointer, packed, nothing, pointer, pointer),
                  lib.cnn_conv2d_backward_weights(struct, pointer, pointer, pointer, pointer, pointer)}
         assert (lib.cnn_conv2d_workspace(struct, kernels.FORWARD) == -1) == (codes == {lib.CNN_INVALID})
+        assert (lib.cnn_conv2d_packed(struct, kernels.FORWARD) == -1) == (codes == {lib.CNN_INVALID})
         return codes
 
     huge = 2**62
@@ -293,17 +308,70 @@ def test_senseless_sizes_are_refused():
     assert status(ow=7) == {lib.CNN_INVALID}
     assert status(n=2**30, c=2**30) == {lib.CNN_INVALID}
     assert lib.cnn_conv2d_workspace(good.struct(), 3) == -1
+    assert lib.cnn_conv2d_packed(good.struct(), kernels.BACKWARD_WEIGHTS) == -1
+    finish = ffi.new("cnn_finish *", {"activation": lib.CNN_TANH})
+    assert lib.cnn_conv2d_forward(good.struct(), pointer, pointer, pointer, finish, pointer, pointer) == lib.CNN_INVALID
+
+
+FINISHED = [
+    Convolution((2, 7, 9, 17), 20, (3, 3), padding=(1, 1, 1, 1)),
+    Convolution((3, 12, 12, 32), 33, (3, 3), padding=(1, 1, 1, 1)),
+    Convolution((2, 9, 8, 24), 96, (1, 1)),
+    Convolution((3, 14, 14, 1), 6, (5, 5)),
+    Convolution((2, 15, 14, 3), 32, (3, 3), (2, 2), (0, 1, 0, 1)),
+    Convolution((2, 11, 13, 40), 36, (3, 3), (2, 2), (1, 1, 1, 1)),
+    Convolution((1, 5, 6, 512), 40, (3, 3), padding=(1, 1, 1, 1)),  # a depth that is split
+    Convolution((2, 7, 6, 12), 18, (3, 3), padding=(1, 1, 1, 1), groups=3),
+    *(Convolution((2, 7, 21, c), c, (3, 3), (s, s), (1, 1, 1, 1), groups=c) for c in (5, 19, 40) for s in (1, 2)),
+    Convolution((2, 9, 23, 24), 24, (5, 5), padding=(2, 2, 2, 2), groups=24),
+]
+
+
+@pytest.mark.parametrize("activation", kernels.FUSED)
+@pytest.mark.parametrize("convolution", FINISHED, ids=lambda c: str(c)[11:])
+def test_results_are_finished_as_they_are_stored(convolution, activation, isa, rng):
+    x, weight, bias, dy = inputs(convolution, rng)
+    workspace = kernels.aligned_empty((convolution.workspace(kernels.FORWARD, kernels.BACKWARD_DATA),), np.uint8)
+    forward = (kernels.FORWARD, kernels.conv2d_forward, x, convolution.y_shape, bias)
+    backward = (kernels.BACKWARD_DATA, kernels.conv2d_backward_data, dy, convolution.x_shape, None)
+    for which, run_pass, source, shape, with_bias in (forward, backward):
+        packed = packed_weights(convolution, which, weight)
+        raw = np.empty(shape, np.float32)
+        run_pass(convolution, source, weight, packed, raw, workspace)()
+        other = rng.standard_normal(shape, dtype=np.float32)
+        passed = np.clip(rng.standard_normal(shape, dtype=np.float32) * 6, 0, 6)
+        for add, gate in ((None, None), (other, None), (None, passed), (other, passed)):
+            expected = raw.astype(np.float64) + (0 if with_bias is None else with_bias) + (0 if add is None else add)
+            top = 6 if activation == "relu6" else np.inf
+            if activation and gate is not None:
+                expected = expected * ((gate > 0) & (gate < top))
+            elif activation:
+                expected = expected.clip(0, top)
+            for in_place in (False,):
+                whole, out = guarded(shape)
+                if in_place:
+                    out[...] = add
+                finish = kernels.Finish(with_bias, out if in_place else add, activation, gate)
+                run_pass(convolution, source, weight, packed, out, workspace, finish)()
+                scale = np.abs(raw) + np.abs(expected) + 1
+                assert (np.abs(out - expected) <= 4 * U * scale).all()
+                assert (whole[:13] == SENTINEL).all()
+                assert (whole[13 + out.size :] == SENTINEL).all()
 
 
 def test_the_door_names_what_is_wrong():
     convolution = Convolution((1, 4, 4, 2), 3, (3, 3))
     x, y = np.zeros((1, 4, 4, 2), np.float32), np.zeros((1, 2, 2, 3), np.float32)
     weight, scratch = np.zeros((3, 2, 3, 3), np.float32), kernels.aligned_empty((4096,), np.uint8)
+    with pytest.raises(ValueError, match="packed must hold"):
+        kernels.conv2d_forward(convolution, x, weight, scratch[:64], y, scratch)
+    with pytest.raises(ValueError, match="packed must be 64-byte aligned"):
+        kernels.conv2d_forward(convolution, x, weight, scratch[4:], y, scratch)
     with pytest.raises(ValueError, match="workspace must hold"):
-        kernels.conv2d_forward(convolution, x, weight, None, y, scratch[:64])
-    with pytest.raises(ValueError, match="64-byte aligned"):
-        kernels.conv2d_forward(convolution, x, weight, None, y, scratch[4:])
+        kernels.conv2d_backward_weights(convolution, x, y, weight, None, scratch[:64])
     with pytest.raises(ValueError, match=r"weight must have shape \(3, 2, 3, 3\)"):
-        kernels.conv2d_forward(convolution, x, weight[:, :1], None, y, scratch)
+        kernels.conv2d_forward(convolution, x, weight[:, :1], scratch, y, scratch)
+    with pytest.raises(ValueError, match=r"add must have shape \(1, 2, 2, 3\)"):
+        kernels.conv2d_forward(convolution, x, weight, scratch, y, scratch, kernels.Finish(add=x))
     with pytest.raises(ValueError, match="no convolution"):
         Convolution((1, 2, 2, 2), 3, (3, 3)).workspace(kernels.FORWARD)
