@@ -1,93 +1,202 @@
 /* Depthwise convolutions, one input and one output channel a group: conv.c sends them here. There is no sum over
- * channels, so vectors run over them, and time goes into reading the image, not into multiplying. As in conv_dense.c
- * forward and backward-data are one walk over different views, and chunks are cut by shape alone. */
+ * channels, so vectors run over them, and what costs is to load: the kernels that networks use load each pixel once a
+ * row of taps. As in conv_dense.c forward and backward-data are one walk in two directions, and chunks are cut by shape
+ * alone. Weights are packed as [taps][c], in their own order, for both. */
 #include "conv.h"
 
-struct depthwise_kernels {
-    int64_t lanes; /* of a vector */
-    /* Rows row … row+count-1 of all images' results; weight is [taps][channels]. */
-    void (*rows)(const struct conv_view *v, const float *source, const float *weight, const float *bias, float *out,
-                 int64_t row, int64_t count);
-    /* Adds what these rows of dy say of the weights: partial is [blocks of lanes][taps + 1][lanes], the last the
-     * bias. The last block ends with the last channel and may overlap the one before. */
-    void (*weights)(const struct conv_view *v, const float *x, const float *dy, int64_t row, int64_t count,
-                    float *partial);
+#define MOST_ROWS 16 /* rows of taps of a tile */
+
+/* Neighbouring results of a row, with the rows of the source and of the weights that they meet. */
+struct depthwise_tile {
+    int64_t rows;
+    const float *x[MOST_ROWS], *weight[MOST_ROWS]; /* the source row's pixel 0, and tap 0 */
+    int64_t pixel, next_tap;                       /* floats to the next pixel of source or result, and to the next tap */
+    int64_t left;                                  /* floats to the first source pixel; may be before the row */
+    uint64_t valid;                                /* which source pixels are inside the image, bit by bit */
+    int64_t first, last;                           /* channels */
+    const cnn_finish *finish;
+    float *out;
+    int64_t at, from, to;                          /* where result 0 goes; which results are wanted */
 };
 
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 8")
-#endif
+typedef void (*depthwise_tile_kernel)(const struct depthwise_tile *tile);
+/* Adds what `count` rows of dy, from `row` on, say of one vector of channels to `sums`, [taps][lanes]. */
+typedef void (*depthwise_weights_kernel)(const struct conv_view *v, const float *x, const float *dy, int64_t row,
+                                         int64_t count, float *sums);
+
+struct depthwise_kernels {
+    int64_t lanes;                           /* of a vector */
+    depthwise_tile_kernel tiles[2][3][3][2]; /* 3 or 5 wide; stride 1, 2, 2 in backward-data; widths; all inside */
+    depthwise_weights_kernel weights[2][2];  /* 3 or 5 wide; stride 1 or 2 */
+    /* The same for the sum of dy: [lanes], of which `part` are real (0: all). */
+    void (*bias)(const struct conv_view *v, int64_t part, const float *dy, int64_t row, int64_t count, float *sums);
+    /* Any convolution: `count` rows of all images' results, from `row` on. */
+    void (*general_rows)(const struct conv_view *v, const float *source, const float *weight, const cnn_finish *finish,
+                         float *out, int64_t row, int64_t count);
+    depthwise_weights_kernel general_weights;
+};
+
+static const int64_t widths[] = {4, 7, 8}; /* results of a tile */
+
+static const int32_t depthwise_lanes[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
+/* Which of `reach` places from `left` on are in 0 … size-1. */
+static inline uint64_t depthwise_valid(int64_t left, int64_t reach, int64_t size) {
+    uint64_t valid = ((uint64_t)1 << reach) - 1;
+    if (left < 0) valid &= left <= -reach ? 0 : ~(uint64_t)0 << -left;
+    if (left + reach > size) valid &= left >= size ? 0 : ((uint64_t)1 << (size - left)) - 1;
+    return valid;
+}
+
 #define CNN_TEMPLATE "depthwise_tmpl.c"
 #include "foreach_isa.h"
 
 static const struct depthwise_kernels *const tables[] = CNN_TABLES(depthwise_kernels);
 
-#define WIDEST 16            /* lanes of any instruction set */
-#define ROWS_FLOATS 16384    /* results that are worth a chunk */
-#define RANGES 16            /* chunks of backward-weights */
+#define CHUNK_FLOATS 16384   /* results that are worth a chunk */
+#define WEIGHT_FLOATS 4096   /* weights of the channels of a chunk: they stay in L1 */
+#define CHUNKS 16            /* of backward-weights, where there is work for so many */
+#define RANGE_PIXELS 32      /* results that are worth partial sums of their own */
 #define SWEEP_FLOATS 65536   /* x that stays in L2 while backward-weights goes over it again and again */
 
-struct depthwise_work {
+/* The widest vectors that the channels fill. */
+static const struct depthwise_kernels *kernels_for(int64_t channels) {
+    int index = cnn_table_index();
+    while (index > 0 && tables[index]->lanes > channels) index--;
+    return tables[index];
+}
+
+static bool common(const cnn_conv2d *p) {
+    return p->c >= 4 && (p->kw == 3 || p->kw == 5) && p->kh <= MOST_ROWS && p->stride_w <= 2 && p->dilation_w == 1;
+}
+
+/* ---- forward and backward-data ---- */
+
+struct rows_work {
+    const cnn_conv2d *p;
+    bool back;
+    const float *source, *weight;
+    const cnn_finish *finish;
+    float *out;
+    /* Of the kernels for common shapes: */
+    const depthwise_tile_kernel *kernel;          /* by `inside` */
+    int64_t height, width, rows, columns;         /* of a source image and of its results */
+    int64_t start, results, step, reach;          /* first tile's first column; a tile's results, those used, sources */
+    int64_t count, chunks, group, groups, lanes;  /* rows a chunk, chunks of them; channels a chunk, chunks of those */
+    /* Of the general ones: */
     const struct conv_view *view;
     const struct depthwise_kernels *kernels;
-    const float *source, *weight, *bias, *dy;
-    float *out, *partial;
-    int64_t rows, count, ranges, block, blocks; /* rows of results, of a chunk; chunks; floats a block, blocks */
 };
 
-/* (c, 1, kh, kw) -> [taps][c], in the view's order. */
-static void pack_view(const struct conv_view *v, int64_t channels, int64_t window, const float *weight, float *packed) {
-    for (int64_t c = 0; c < channels; c++)
-        for (int64_t s = 0; s < v->taps_h; s++)
-            for (int64_t t = 0; t < v->taps_w; t++)
-                packed[(s * v->taps_w + t) * channels + c] =
-                    weight[c * window + v->tap_first + s * v->tap_row + t * v->tap_step];
+/* The rows of the source that row i of an image's results meets. */
+static void meet(const struct rows_work *w, int64_t image, int64_t i, struct depthwise_tile *tile) {
+    const cnn_conv2d *p = w->p;
+    bool flipped = w->back && p->stride_w == 1;
+    tile->next_tap = flipped ? -p->c : p->c;
+    tile->rows = 0;
+    for (int64_t s = 0; s < p->kh; s++) {
+        int64_t y = w->back ? i + p->pad_top - s * p->dilation_h : i * p->stride_h - p->pad_top + s * p->dilation_h;
+        if (y < 0) continue;
+        if (w->back) {
+            if (y % p->stride_h) continue;
+            y /= p->stride_h;
+        }
+        if (y >= w->height) continue;
+        tile->x[tile->rows] = w->source + (image * w->height + y) * w->width * p->c;
+        tile->weight[tile->rows++] = w->weight + (s * p->kw + (flipped ? p->kw - 1 : 0)) * p->c;
+    }
 }
 
 static cnn_status rows_chunk(void *context, int64_t chunk) {
-    const struct depthwise_work *w = context;
-    int64_t row = chunk * w->count;
-    w->kernels->rows(w->view, w->source, w->weight, w->bias, w->out, row, CNN_MIN(w->count, w->rows - row));
+    const struct rows_work *w = context;
+    const cnn_conv2d *p = w->p;
+    int64_t row = chunk / w->groups * w->count, end = CNN_MIN(row + w->count, p->n * w->rows);
+    int64_t group = chunk % w->groups, shift = w->back ? p->pad_left - (p->kw - 1) : -p->pad_left;
+    struct depthwise_tile tile = {.pixel = p->c, .finish = w->finish, .out = w->out, .first = group * w->group};
+    tile.last = group == w->groups - 1 ? p->c : tile.first + w->group;
+    for (; row < end; row++) {
+        meet(w, row / w->rows, row % w->rows, &tile);
+        for (int64_t j = w->start; j < w->columns; j += w->step) {
+            int64_t left = w->back ? (j + shift) / p->stride_w : j * p->stride_w + shift;
+            tile.left = left * p->c;
+            tile.at = (row * w->columns + j) * p->c;
+            tile.from = CNN_MAX(-j, 0);
+            tile.to = CNN_MIN(w->step, w->columns - j);
+            tile.valid = depthwise_valid(left, w->reach, w->width);
+            bool inside = tile.from == 0 && tile.to == w->results && left >= 0 && left + w->reach <= w->width;
+            w->kernel[inside](&tile);
+        }
+    }
     return CNN_OK;
 }
 
-static cnn_status walk(const struct conv_view *v, const float *source, const float *weight, const float *bias,
-                       float *out) {
-    struct depthwise_work work = {.view = v, .kernels = tables[cnn_table_index()], .source = source, .weight = weight,
-                                  .bias = bias, .out = out, .rows = v->n * v->rows};
-    work.count = CNN_MAX(1, ROWS_FLOATS / (v->columns * v->pixel));
-    return cnn_parallel(rows_chunk, &work, cnn_ceil_div(work.rows, work.count));
+/* Evenly many columns a tile; channels such that their weights stay in L1; and rows for the rest. */
+static void cut(struct rows_work *w) {
+    const cnn_conv2d *p = w->p;
+    bool spread = w->back && p->stride_w == 2;
+    int64_t shift = p->pad_left - (p->kw - 1), shape = spread ? 2 : p->stride_w - 1, width = 0;
+    w->start = spread ? -(shift & 1) : 0;
+    w->step = spread ? 8 : cnn_ceil_div(w->columns, cnn_ceil_div(w->columns, 8));
+    while (widths[width] < w->step) width++;
+    w->results = widths[width];
+    w->reach = spread ? (w->results + p->kw - 2) / 2 + 1 : (w->results - 1) * (w->back ? 1 : p->stride_w) + p->kw;
+    w->kernel = w->kernels->tiles[p->kw == 5][shape][width];
+
+    int64_t vectors = p->c / w->kernels->lanes, most = WEIGHT_FLOATS / (p->kh * p->kw * w->kernels->lanes);
+    w->groups = cnn_ceil_div(vectors, CNN_MAX(most, 1));
+    w->group = cnn_ceil_div(vectors, w->groups) * w->kernels->lanes;
+    w->groups = cnn_ceil_div(vectors * w->kernels->lanes, w->group);
+    w->count = CNN_MAX(1, CHUNK_FLOATS / (w->columns * w->group));
+    w->chunks = cnn_ceil_div(p->n * w->rows, w->count);
 }
+
+static cnn_status general_chunk(void *context, int64_t chunk) {
+    const struct rows_work *w = context;
+    int64_t row = chunk * w->count, rows = w->view->n * w->view->rows;
+    w->kernels->general_rows(w->view, w->source, w->weight, w->finish, w->out, row, CNN_MIN(w->count, rows - row));
+    return CNN_OK;
+}
+
+static cnn_status general(struct rows_work *w, const struct conv_view *v) {
+    w->view = v;
+    w->count = CNN_MAX(1, CHUNK_FLOATS / (v->columns * v->pixel));
+    return cnn_parallel(general_chunk, w, cnn_ceil_div(v->n * v->rows, w->count));
+}
+
+static const cnn_finish nothing = {.activation = CNN_IDENTITY};
 
 static cnn_status forward(const cnn_conv2d *p, const float *x, const float *weight, const float *packed,
                           const cnn_finish *finish, float *y, float *workspace) {
     (void)weight, (void)workspace;
+    struct rows_work work = {.p = p, .source = x, .weight = packed, .finish = finish ? finish : &nothing, .out = y,
+                             .height = p->h, .width = p->w, .rows = p->oh, .columns = p->ow,
+                             .kernels = kernels_for(p->c)};
+    if (common(p)) {
+        cut(&work);
+        return cnn_parallel(rows_chunk, &work, work.chunks * work.groups);
+    }
     struct conv_view view = cnn_conv_forward_view(p);
-    cnn_status status = walk(&view, x, packed, finish ? finish->bias : NULL, y);
-    return status != CNN_OK ? status : cnn_finish_rows(finish, p->n * p->oh * p->ow, p->k, y);
-}
-
-/* The classes of pixels of dx that meet the same taps: each tap is in one of them, so all weights together take no more
- * room than in forward. */
-static int64_t classes(const cnn_conv2d *p) { return CNN_MIN(p->stride_h, p->h) * CNN_MIN(p->stride_w, p->w); }
-
-static struct conv_view class_view(const cnn_conv2d *p, int64_t class) {
-    int64_t columns = CNN_MIN(p->stride_w, p->w);
-    return cnn_conv_backward_view(p, class / columns, class % columns);
+    return general(&work, &view);
 }
 
 static cnn_status backward_data(const cnn_conv2d *p, const float *dy, const float *weight, const float *packed,
                                 const cnn_finish *finish, float *dx, float *workspace) {
     (void)weight, (void)workspace;
-    for (int64_t class = 0; class < classes(p); class++) {
-        struct conv_view view = class_view(p, class);
-        cnn_status status = walk(&view, dy, packed, finish ? finish->bias : NULL, dx);
-        if (status != CNN_OK) return status;
-        packed += view.taps_h * view.taps_w * p->c;
+    struct rows_work work = {.p = p, .back = true, .source = dy, .weight = packed,
+                             .finish = finish ? finish : &nothing, .out = dx, .height = p->oh, .width = p->ow,
+                             .rows = p->h, .columns = p->w, .kernels = kernels_for(p->c)};
+    if (common(p)) {
+        cut(&work);
+        return cnn_parallel(rows_chunk, &work, work.chunks * work.groups);
     }
-    return cnn_finish_rows(finish, p->n * p->h * p->w, p->c, dx);
+    for (int64_t row = 0; row < CNN_MIN(p->stride_h, p->h); row++) {
+        for (int64_t column = 0; column < CNN_MIN(p->stride_w, p->w); column++) {
+            struct conv_view view = cnn_conv_backward_view(p, row, column);
+            cnn_status status = general(&work, &view);
+            if (status != CNN_OK) return status;
+        }
+    }
+    return CNN_OK;
 }
 
 static int64_t packed_size(const cnn_conv2d *p, int pass) {
@@ -95,56 +204,99 @@ static int64_t packed_size(const cnn_conv2d *p, int pass) {
     return p->kh * p->kw * p->c;
 }
 
+/* (c, 1, kh, kw) -> [taps][c]. */
 static cnn_status pack(const cnn_conv2d *p, int pass, const float *weight, float *packed) {
-    int64_t window = p->kh * p->kw;
-    struct conv_view view = cnn_conv_forward_view(p);
-    if (pass == CNN_FORWARD) pack_view(&view, p->c, window, weight, packed);
-    for (int64_t class = 0; pass == CNN_BACKWARD_DATA && class < classes(p); class++) {
-        view = class_view(p, class);
-        pack_view(&view, p->c, window, weight, packed);
-        packed += view.taps_h * view.taps_w * p->c;
+    (void)pass;
+    int64_t taps = p->kh * p->kw;
+    for (int64_t tap = 0; tap < taps; tap++)
+        for (int64_t c = 0; c < p->c; c++) packed[tap * p->c + c] = weight[c * taps + tap];
+    return CNN_OK;
+}
+
+/* ---- backward-weights ---- */
+
+struct weights_work {
+    const struct conv_view *view;
+    const struct depthwise_kernels *kernels;
+    depthwise_weights_kernel kernel;
+    const float *x, *dy;
+    float *partial, *dweight, *dbias;
+    int64_t lanes, vectors, size;          /* size: floats of a vector's sums */
+    int64_t rows, count, ranges;           /* rows of dy, of a range; ranges */
+    int64_t group, groups;                 /* vectors a chunk, chunks of them */
+};
+
+/* Where a vector of channels begins. */
+static int64_t vector_start(const struct weights_work *w, int64_t vector) {
+    return CNN_MAX(0, CNN_MIN(vector * w->lanes, w->view->pixel - w->lanes));
+}
+
+static cnn_status weights_chunk(void *context, int64_t chunk) {
+    const struct weights_work *w = context;
+    const struct conv_view *v = w->view;
+    int64_t first = chunk % w->groups * w->group, last = CNN_MIN(first + w->group, w->vectors);
+    int64_t range = chunk / w->groups, begin = range * w->count, end = CNN_MIN(begin + w->count, w->rows);
+    float *partial = w->partial + range * w->vectors * w->size;
+    memset(partial + first * w->size, 0, (size_t)((last - first) * w->size) * sizeof *partial);
+    int64_t sweep = CNN_MAX(1, SWEEP_FLOATS / (v->w * (last - first) * w->lanes) / v->stride_h);
+    int64_t part = v->pixel < w->lanes ? v->pixel : 0;
+    for (int64_t row = begin; row < end; row += sweep) {
+        for (int64_t vector = first; vector < last; vector++) {
+            int64_t c = vector_start(w, vector), count = CNN_MIN(sweep, end - row);
+            float *sums = partial + vector * w->size;
+            w->kernel(v, w->x + c, w->dy + c, row, count, sums);
+            if (w->dbias) w->kernels->bias(v, part, w->dy + c, row, count, sums + w->size - w->lanes);
+        }
     }
     return CNN_OK;
 }
 
-static cnn_status weights_chunk(void *context, int64_t chunk) {
-    const struct depthwise_work *w = context;
-    const struct conv_view *v = w->view;
-    float *partial = w->partial + chunk * w->block * w->blocks;
-    memset(partial, 0, (size_t)(w->block * w->blocks) * sizeof *partial);
-    int64_t end = CNN_MIN((chunk + 1) * w->count, w->rows);
-    int64_t sweep = CNN_MAX(1, SWEEP_FLOATS / (v->w * v->pixel) / v->stride_h);
-    for (int64_t row = chunk * w->count; row < end; row += sweep)
-        w->kernels->weights(v, w->source, w->dy, row, CNN_MIN(sweep, end - row), partial);
+/* Adds up the ranges of a group of vectors, in order, and puts the sums where they belong. */
+static cnn_status sum_chunk(void *context, int64_t chunk) {
+    const struct weights_work *w = context;
+    int64_t first = chunk * w->group, last = CNN_MIN(first + w->group, w->vectors);
+    int64_t taps = w->view->taps_h * w->view->taps_w;
+    float *sums = w->partial + first * w->size;
+    for (int64_t range = 1; range < w->ranges; range++) {
+        const float *part = sums + range * w->vectors * w->size;
+        for (int64_t i = 0; i < (last - first) * w->size; i++) sums[i] += part[i];
+    }
+    for (int64_t vector = first; vector < last; vector++, sums += w->size) {
+        int64_t start = vector_start(w, vector), end = CNN_MIN((vector + 1) * w->lanes, w->view->pixel);
+        for (int64_t c = vector * w->lanes; c < end; c++) {
+            for (int64_t tap = 0; tap < taps; tap++) w->dweight[c * taps + tap] = sums[tap * w->lanes + c - start];
+            if (w->dbias) w->dbias[c] = sums[taps * w->lanes + c - start];
+        }
+    }
     return CNN_OK;
+}
+
+static int64_t weights_ranges(const cnn_conv2d *p) {
+    int64_t pixels = p->n * p->oh * p->ow;
+    return CNN_MAX(1, CNN_MIN(CNN_MIN(CHUNKS, p->n * p->oh), pixels / RANGE_PIXELS));
 }
 
 static cnn_status backward_weights(const cnn_conv2d *p, const float *x, const float *dy, float *dweight, float *dbias,
                                    float *workspace) {
     struct conv_view view = cnn_conv_forward_view(p);
-    struct depthwise_work work = {.view = &view, .kernels = tables[cnn_table_index()], .source = x, .dy = dy,
-                                  .partial = workspace, .rows = p->n * p->oh};
-    int64_t taps = p->kh * p->kw, lanes = work.kernels->lanes;
-    work.count = cnn_ceil_div(work.rows, RANGES);
+    const struct depthwise_kernels *kernels = kernels_for(p->c);
+    struct weights_work work = {.view = &view, .kernels = kernels, .x = x, .dy = dy, .partial = workspace,
+                                .dweight = dweight, .dbias = dbias, .lanes = kernels->lanes,
+                                .vectors = cnn_ceil_div(p->c, kernels->lanes),
+                                .size = (p->kh * p->kw + 1) * kernels->lanes, .rows = p->n * p->oh};
+    work.kernel = common(p) ? kernels->weights[p->kw == 5][p->stride_w - 1] : kernels->general_weights;
+    work.count = cnn_ceil_div(work.rows, weights_ranges(p));
     work.ranges = cnn_ceil_div(work.rows, work.count);
-    work.block = (taps + 1) * lanes;
-    work.blocks = cnn_ceil_div(p->c, lanes);
-    cnn_status status = cnn_parallel(weights_chunk, &work, work.ranges);
-    for (int64_t c = 0; c < p->c; c++) {
-        int64_t block = c / lanes, start = p->c < lanes ? 0 : CNN_MIN(block * lanes, p->c - lanes);
-        for (int64_t tap = 0; tap <= taps; tap++) {
-            const float *part = workspace + block * work.block + tap * lanes + c - start;
-            float sum = *part;
-            for (int64_t range = 1; range < work.ranges; range++) sum += part[range * work.block * work.blocks];
-            if (tap < taps) dweight[c * taps + tap] = sum;
-            else if (dbias) dbias[c] = sum;
-        }
-    }
-    return status;
+    work.group = CNN_MAX(1, work.vectors / cnn_ceil_div(CHUNKS, work.ranges));
+    work.groups = cnn_ceil_div(work.vectors, work.group);
+    cnn_status status = cnn_parallel(weights_chunk, &work, work.ranges * work.groups);
+    if (status != CNN_OK) return status;
+    return cnn_parallel(sum_chunk, &work, work.groups);
 }
 
 static int64_t workspace_size(const cnn_conv2d *p, int pass) {
-    return pass == CNN_BACKWARD_WEIGHTS ? RANGES * (p->kh * p->kw + 1) * cnn_round_up(p->c, WIDEST) : 0;
+    if (pass != CNN_BACKWARD_WEIGHTS) return 0;
+    return weights_ranges(p) * (p->kh * p->kw + 1) * cnn_round_up(p->c, 16);
 }
 
 const struct conv_family cnn_depthwise = {workspace_size, packed_size, pack, forward, backward_data, backward_weights};

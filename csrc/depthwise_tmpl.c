@@ -1,6 +1,15 @@
 /* Depthwise convolutions, the vector version: vectors over channels. Compiled per instruction set by foreach_isa.h on
- * behalf of depthwise.c. Where the channels are no whole number of vectors the last vector overlaps the one before,
- * which computes some results twice; below one vector `part` says how many lanes are real. */
+ * behalf of depthwise.c, which hands out work for at least VLEN channels to all but the `general` kernels. Where the
+ * channels are no whole number of vectors the last vector overlaps the one before, and its first lanes are kept. */
+
+#undef UNROLL
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 25")
+#endif
+
+/* ---- what becomes of results before they are stored ---- */
 
 CNN_INLINE vf ISA(load_lanes)(const float *p, int64_t part) { return part ? vload_part(p, part) : vload(p); }
 CNN_INLINE void ISA(store_lanes)(float *p, vf a, int64_t part) {
@@ -8,31 +17,214 @@ CNN_INLINE void ISA(store_lanes)(float *p, vf a, int64_t part) {
     else vstore(p, a);
 }
 
-/* Where vector `block` of the channels begins. */
-CNN_INLINE int64_t ISA(block_start)(int64_t block, int64_t channels) {
-    return channels < VLEN ? 0 : CNN_MIN(block * VLEN, channels - VLEN);
+/* The lanes from `first` on. */
+CNN_INLINE vi ISA(lanes_from)(int64_t first) {
+    return *(const ISA(vi_unaligned_t) *)depthwise_lanes >= (int32_t)first - (vi){0};
 }
 
-/* `results` neighbours of a row, under taps [from, to) of each of `taps_h` rows; source is the first of those pixels
- * under tap (0, 0), weight that tap's. All channels. */
-CNN_INLINE void ISA(depthwise_tile)(const int results, const struct conv_view *v, int64_t channels, int64_t part,
-                                    const float *source, const float *weight, int64_t taps_h, int64_t from, int64_t to,
-                                    const float *bias, float *out) {
-    const int64_t tap_step = v->step_w * v->pixel, row_step = v->step_h * v->w * v->pixel;
-    const int64_t next = v->stride_w * v->pixel, next_out = v->out_step * v->out_pixel;
-    for (int64_t block = 0; block * VLEN < channels; block++) {
-        int64_t c = ISA(block_start)(block, channels);
-        vf acc[8];
-        UNROLL for (int r = 0; r < results; r++) acc[r] = vset(0);
-        for (int64_t s = 0; s < taps_h; s++) {
-            for (int64_t t = from; t < to; t++) {
-                vf w = ISA(load_lanes)(weight + (s * v->taps_w + t) * channels + c, part);
-                const float *x = source + s * row_step + t * tap_step + c;
-                UNROLL for (int r = 0; r < results; r++) acc[r] += w * ISA(load_lanes)(x + r * next, part);
+CNN_INLINE vf ISA(activated)(int activation, vf a) {
+    const vf zero = vset(0), six = vset(6);
+    a = vselect(a < zero, zero, a);
+    return activation == CNN_RELU6 ? vselect(a > six, six, a) : a;
+}
+
+CNN_INLINE vf ISA(gated)(int activation, vf a, vf gate) {
+    vi open = gate > vset(0);
+    if (activation == CNN_RELU6) open &= gate < vset(6);
+    return (vf)((vi)a & open);
+}
+
+/* Sums acc[from … to), bias included, become the results at out + at, `step` apart; `part` lanes are real (0: all), and
+ * the first `kept` lanes are another vector's. */
+CNN_INLINE void ISA(finish)(const int results, const cnn_finish *f, int64_t from, int64_t to, int64_t step,
+                            int64_t part, int64_t kept, float *out, int64_t at, vf acc[8]) {
+    if (f->add) {
+        UNROLL for (int q = 0; q < results; q++)
+            if (q >= from && q < to) acc[q] += ISA(load_lanes)(f->add + at + q * step, part);
+    }
+    if (f->activation == CNN_IDENTITY) {
+        /* neither f nor a gate */
+    } else if (f->gate) {
+        UNROLL for (int q = 0; q < results; q++)
+            if (q >= from && q < to)
+                acc[q] = ISA(gated)(f->activation, acc[q], ISA(load_lanes)(f->gate + at + q * step, part));
+    } else {
+        UNROLL for (int q = 0; q < results; q++) acc[q] = ISA(activated)(f->activation, acc[q]);
+    }
+    out += at;
+    if (kept) {
+        vi mine = ISA(lanes_from)(kept);
+        UNROLL for (int q = 0; q < results; q++)
+            if (q >= from && q < to) acc[q] = vselect(mine, acc[q], vload(out + q * step));
+    }
+    UNROLL for (int q = 0; q < results; q++)
+        if (q >= from && q < to) ISA(store_lanes)(out + q * step, acc[q], part);
+}
+
+/* ---- forward and backward-data of kernels 3 and 5 wide, stride 1 and 2 ---- */
+
+/* acc += one row of taps times the source pixels under it. Each is loaded once and goes into every result that it
+ * meets: result q meets source pixel q * stride + t at tap t; in backward-data (`spread`), where sources and results
+ * change places, source pixel m meets result m * stride + t - (kernel - 1). */
+CNN_INLINE void ISA(tap_row)(const int kernel, const int stride, const bool spread, const int results,
+                             const bool inside, uint64_t valid, const float *x, int64_t pixel, const float *weight,
+                             int64_t next_tap, vf acc[8]) {
+    const int sources = spread ? (results + kernel - 2) / stride + 1 : (results - 1) * stride + kernel;
+    vf taps[5];
+    UNROLL for (int t = 0; t < kernel; t++) taps[t] = vload(weight + t * next_tap);
+    UNROLL for (int m = 0; m < sources; m++) {
+        if (inside || valid >> m & 1) {
+            vf value = vload(x + m * pixel);
+            UNROLL for (int t = 0; t < kernel; t++) {
+                const int q = spread ? m * stride + t - (kernel - 1) : (m - t) / stride;
+                const bool meets = spread ? q >= 0 : m >= t && (m - t) % stride == 0;
+                if (meets && q < results) acc[q] += taps[t] * value;
             }
         }
-        vf last = bias ? ISA(load_lanes)(bias + c, part) : vset(0);
-        UNROLL for (int r = 0; r < results; r++) ISA(store_lanes)(out + r * next_out + c, acc[r] + last, part);
+    }
+}
+
+CNN_INLINE void ISA(tile)(const int kernel, const int stride, const bool spread, const int results, const bool inside,
+                          const struct depthwise_tile *tile) {
+    const cnn_finish *f = tile->finish;
+    for (int64_t v = tile->first; v < tile->last; v += VLEN) {
+        int64_t c = CNN_MIN(v, tile->pixel - VLEN), next_tap = tile->next_tap;
+        vf acc[8], bias = f->bias ? vload(f->bias + c) : vset(0);
+        UNROLL for (int q = 0; q < results; q++) acc[q] = bias;
+        for (int64_t r = 0; r < tile->rows; r++)
+            ISA(tap_row)(kernel, stride, spread, results, inside, tile->valid, tile->x[r] + tile->left + c, tile->pixel,
+                         tile->weight[r] + c, next_tap, acc);
+        ISA(finish)(results, f, inside ? 0 : tile->from, inside ? results : tile->to, tile->pixel, 0, v - c, tile->out,
+                    tile->at + c, acc);
+    }
+}
+
+#define TILE(name, kernel, stride, spread, results, inside)                                                         \
+    static void ISA(name)(const struct depthwise_tile *t) { ISA(tile)(kernel, stride, spread, results, inside, t); }
+#define TILES(name, kernel, stride, spread)                                                                         \
+    TILE(name##_4, kernel, stride, spread, 4, false)                                                                \
+    TILE(name##_7, kernel, stride, spread, 7, false)                                                                \
+    TILE(name##_8, kernel, stride, spread, 8, false)                                                                \
+    TILE(name##_4_inside, kernel, stride, spread, 4, true)                                                          \
+    TILE(name##_7_inside, kernel, stride, spread, 7, true)                                                          \
+    TILE(name##_8_inside, kernel, stride, spread, 8, true)
+#define NAMES(name)                                                                                                 \
+    {{ISA(name##_4), ISA(name##_4_inside)}, {ISA(name##_7), ISA(name##_7_inside)},                                  \
+     {ISA(name##_8), ISA(name##_8_inside)}}
+TILES(tile_3, 3, 1, false)
+TILES(tile_5, 5, 1, false)
+TILES(tile_3_stride, 3, 2, false)
+TILES(tile_5_stride, 5, 2, false)
+TILES(tile_3_spread, 3, 2, true)
+TILES(tile_5_spread, 5, 2, true)
+
+/* ---- backward-weights of kernels 3 and 5 wide, stride 1 and 2 ---- */
+
+#define WEIGHTS_COLUMNS 4
+
+/* sums[s][t] += what up to four neighbours of a row of dy say of `tap_rows` rows of taps; x has the first source pixel
+ * of each row, or NULL where the row is outside. */
+CNN_INLINE void ISA(weights_block)(const int kernel, const int stride, const int tap_rows, const bool inside,
+                                   uint64_t valid, int64_t count, const float *const x[5], int64_t at, int64_t pixel,
+                                   const float *dy, vf sums[25]) {
+    vf d[WEIGHTS_COLUMNS];
+    UNROLL for (int q = 0; q < WEIGHTS_COLUMNS; q++)
+        d[q] = inside || q < count ? vload(dy + q * pixel) : vset(0);
+    UNROLL for (int s = 0; s < tap_rows; s++) {
+        if (!x[s]) continue;
+        const float *from = x[s] + at;
+        UNROLL for (int m = 0; m < (WEIGHTS_COLUMNS - 1) * stride + kernel; m++) {
+            if (inside || valid >> m & 1) {
+                vf value = vload(from + m * pixel);
+                UNROLL for (int t = 0; t < kernel; t++) {
+                    const int q = (m - t) / stride;
+                    if (m >= t && (m - t) % stride == 0 && q < WEIGHTS_COLUMNS) sums[s * kernel + t] += value * d[q];
+                }
+            }
+        }
+    }
+}
+
+/* Taps (s … s + tap_rows - 1, all) of one vector of channels, over rows of dy: sums are in registers throughout. */
+CNN_INLINE void ISA(weights_rows)(const int kernel, const int stride, const int tap_rows, const struct conv_view *v,
+                                  const float *x, const float *dy, int64_t row, int64_t count, int64_t s, float *to) {
+    const int reach = (WEIGHTS_COLUMNS - 1) * stride + kernel;
+    vf sums[25];
+    UNROLL for (int i = 0; i < tap_rows * kernel; i++) sums[i] = vload(to + i * VLEN);
+    for (int64_t r = row; r < row + count; r++) {
+        const float *from[5], *d = dy + r * v->columns * v->pixel;
+        UNROLL for (int i = 0; i < tap_rows; i++) {
+            int64_t y = v->start_h + r % v->rows * v->stride_h + (s + i) * v->step_h;
+            from[i] = y < 0 || y >= v->h ? NULL : x + (r / v->rows * v->h + y) * v->w * v->pixel;
+        }
+        for (int64_t j = 0; j < v->columns; j += WEIGHTS_COLUMNS, d += WEIGHTS_COLUMNS * v->pixel) {
+            int64_t left = v->start_w + j * stride, some = CNN_MIN(v->columns - j, WEIGHTS_COLUMNS);
+            if (left >= 0 && left + reach <= v->w && some == WEIGHTS_COLUMNS)
+                ISA(weights_block)(kernel, stride, tap_rows, true, 0, some, from, left * v->pixel, v->pixel, d, sums);
+            else
+                ISA(weights_block)(kernel, stride, tap_rows, false, depthwise_valid(left, reach, v->w), some, from,
+                                   left * v->pixel, v->pixel, d, sums);
+        }
+    }
+    UNROLL for (int i = 0; i < tap_rows * kernel; i++) vstore(to + i * VLEN, sums[i]);
+}
+
+#if VLEN == 16 || defined(__aarch64__)
+#define TAP_ROWS_5 5 /* 25 sums, 4 values of dy and one of x in 32 registers */
+#else
+#define TAP_ROWS_5 2
+#endif
+
+#define WEIGHTS(name, kernel, stride, most)                                                                         \
+    static void ISA(name)(const struct conv_view *v, const float *x, const float *dy, int64_t row, int64_t count,   \
+                          float *to) {                                                                              \
+        int64_t s = 0;                                                                                              \
+        for (; s + most <= v->taps_h; s += most, to += most * kernel * VLEN)                                        \
+            ISA(weights_rows)(kernel, stride, most, v, x, dy, row, count, s, to);                                   \
+        for (; s < v->taps_h; s++, to += kernel * VLEN)                                                             \
+            ISA(weights_rows)(kernel, stride, 1, v, x, dy, row, count, s, to);                                      \
+    }
+WEIGHTS(weights_3, 3, 1, 3)
+WEIGHTS(weights_5, 5, 1, TAP_ROWS_5)
+WEIGHTS(weights_3_stride, 3, 2, 3)
+WEIGHTS(weights_5_stride, 5, 2, TAP_ROWS_5)
+#undef TAP_ROWS_5
+
+/* The bias: the sum of dy. */
+static void ISA(weights_bias)(const struct conv_view *v, int64_t part, const float *dy, int64_t row, int64_t count,
+                              float *to) {
+    vf a = vload(to), b = vset(0);
+    const float *end = dy + (row + count) * v->columns * v->pixel;
+    const float *d = dy + row * v->columns * v->pixel;
+    for (; d + v->pixel < end; d += 2 * v->pixel) {
+        a += ISA(load_lanes)(d, part);
+        b += ISA(load_lanes)(d + v->pixel, part);
+    }
+    if (d < end) a += ISA(load_lanes)(d, part);
+    vstore(to, a + b);
+}
+
+/* ---- any kernel, stride and dilation ---- */
+
+/* `results` neighbours of a row, under taps [from, to) of each of `taps_h` rows; x is the first of those pixels under
+ * tap (0, 0), weight that tap's. All channels. */
+CNN_INLINE void ISA(general_tile)(const int results, const struct conv_view *v, int64_t part, const float *x,
+                                  const float *weight, int64_t taps_h, int64_t from, int64_t to,
+                                  const cnn_finish *f, float *out, int64_t at) {
+    const int64_t tap_step = v->step_w * v->pixel, row_step = v->step_h * v->w * v->pixel;
+    const int64_t next = v->stride_w * v->pixel, next_out = v->out_step * v->pixel;
+    for (int64_t first = 0; first < v->pixel; first += VLEN) {
+        int64_t c = part ? 0 : CNN_MIN(first, v->pixel - VLEN);
+        vf acc[8], bias = f->bias ? ISA(load_lanes)(f->bias + c, part) : vset(0);
+        UNROLL for (int r = 0; r < results; r++) acc[r] = bias;
+        for (int64_t s = 0; s < taps_h; s++) {
+            for (int64_t t = from; t < to; t++) {
+                vf w = ISA(load_lanes)(weight + (s * v->tap_row + t * v->tap_step) * v->pixel + c, part);
+                const float *source = x + s * row_step + t * tap_step + c;
+                UNROLL for (int r = 0; r < results; r++) acc[r] += w * ISA(load_lanes)(source + r * next, part);
+            }
+        }
+        ISA(finish)(results, f, 0, results, next_out, part, first - c, out, at + c, acc);
     }
 }
 
@@ -42,106 +234,99 @@ CNN_INLINE void ISA(taps_inside)(int64_t start, int64_t step, int64_t taps, int6
     *to = start >= size ? *from : CNN_MAX(*from, CNN_MIN(taps, (size - 1 - start) / step + 1));
 }
 
-CNN_INLINE void ISA(depthwise_row)(const struct conv_view *v, int64_t part, const float *source, const float *weight,
-                                   const float *bias, float *out, int64_t image, int64_t i) {
-    int64_t channels = v->pixel, top = v->start_h + i * v->stride_h, first, last;
+CNN_INLINE void ISA(general_row)(const struct conv_view *v, int64_t part, const float *source, const float *weight,
+                                 const cnn_finish *f, float *out, int64_t image, int64_t i) {
+    int64_t top = v->start_h + i * v->stride_h, first, last;
     ISA(taps_inside)(top, v->step_h, v->taps_h, v->h, &first, &last);
     const float *row = source + (image * v->h + top + first * v->step_h) * v->w * v->pixel;
-    weight += first * v->taps_w * channels;
+    weight += (v->tap_first + first * v->tap_row) * v->pixel;
     for (int64_t j = 0; j < v->columns;) {
-        int64_t left = v->start_w + j * v->stride_w, from, to;
-        int64_t inside = left < 0 ? 0 : (v->w - 1 - left - (v->taps_w - 1) * v->step_w) / v->stride_w + 1;
-        int64_t results = CNN_MIN(v->columns - j, left + (v->taps_w - 1) * v->step_w >= v->w ? 0 : inside);
+        int64_t left = v->start_w + j * v->stride_w, right = left + (v->taps_w - 1) * v->step_w, from, to;
+        int64_t inside = left < 0 || right >= v->w ? 0 : (v->w - 1 - right) / v->stride_w + 1;
         const float *x = row + left * v->pixel;
-        float *to_out = out + cnn_view_offset(v, image, i, j);
-        if (results >= 8 && !part) {
-            ISA(depthwise_tile)(8, v, channels, 0, x, weight, last - first, 0, v->taps_w, bias, to_out);
+        int64_t at = cnn_view_offset(v, image, i, j);
+        if (CNN_MIN(v->columns - j, inside) >= 8 && !part) {
+            ISA(general_tile)(8, v, 0, x, weight, last - first, 0, v->taps_w, f, out, at);
             j += 8;
-        } else if (results >= 4 && !part) {
-            ISA(depthwise_tile)(4, v, channels, 0, x, weight, last - first, 0, v->taps_w, bias, to_out);
-            j += 4;
         } else {
             ISA(taps_inside)(left, v->step_w, v->taps_w, v->w, &from, &to);
-            ISA(depthwise_tile)(1, v, channels, part, x, weight, last - first, from, to, bias, to_out);
+            ISA(general_tile)(1, v, part, x, weight, last - first, from, to, f, out, at);
             j++;
         }
     }
 }
 
-static void ISA(depthwise_rows)(const struct conv_view *v, const float *source, const float *weight,
-                                const float *bias, float *out, int64_t row, int64_t count) {
-    int64_t channels = v->pixel, part = channels < VLEN ? channels : 0;
+static void ISA(general_rows)(const struct conv_view *v, const float *source, const float *weight,
+                              const cnn_finish *f, float *out, int64_t row, int64_t count) {
+    int64_t part = v->pixel < VLEN ? v->pixel : 0;
     for (int64_t r = row; r < row + count; r++) {
-        int64_t image = r / v->rows, i = r % v->rows;
-        if (part) ISA(depthwise_row)(v, part, source, weight, bias, out, image, i);
-        else ISA(depthwise_row)(v, 0, source, weight, bias, out, image, i);
+        if (part) ISA(general_row)(v, part, source, weight, f, out, r / v->rows, r % v->rows);
+        else ISA(general_row)(v, 0, source, weight, f, out, r / v->rows, r % v->rows);
     }
 }
 
-/* sums[t] += the products of one row of dy with the row of x under it, for taps t of a group: dy[j] meets
- * x[left + j * stride_w + t * step_w]. */
-CNN_INLINE void ISA(weights_row)(const int taps, const struct conv_view *v, int64_t part, const float *x, int64_t left,
-                                 const float *dy, vf sums[4]) {
+/* One row of dy with the row of x under it, for `taps` neighbouring taps: dy[j] meets x[left + j * stride + t * step]. */
+CNN_INLINE void ISA(general_weights_row)(const int taps, const struct conv_view *v, int64_t part, const float *x,
+                                         int64_t left, const float *dy, vf sums[3]) {
     const int64_t step = v->step_w, next = v->stride_w * v->pixel;
     int64_t low = left < 0 ? CNN_MIN(cnn_ceil_div(-left, v->stride_w), v->columns) : 0; /* all taps inside … */
     int64_t end = v->w - 1 - left - (taps - 1) * step;                                  /* … in [low, high) */
     int64_t high = end < 0 ? low : CNN_MAX(low, CNN_MIN(v->columns, end / v->stride_w + 1));
     for (int64_t j = 0; j < v->columns; j++) {
-        if (j == low && low < high) {
-            const float *source = x + left * v->pixel + j * next, *gradient = dy + j * v->out_pixel;
-            for (; j < high; j++, source += next, gradient += v->out_pixel) {
-                vf d = ISA(load_lanes)(gradient, part);
-                UNROLL for (int t = 0; t < taps; t++)
-                    sums[t] += d * ISA(load_lanes)(source + t * step * v->pixel, part);
+        vf d = ISA(load_lanes)(dy + j * v->pixel, part);
+        if (j >= low && j < high) {
+            const float *source = x + left * v->pixel + j * next;
+            UNROLL for (int t = 0; t < taps; t++) sums[t] += d * ISA(load_lanes)(source + t * step * v->pixel, part);
+        } else {
+            UNROLL for (int t = 0; t < taps; t++) {
+                int64_t at = left + j * v->stride_w + t * step;
+                if (at >= 0 && at < v->w) sums[t] += d * ISA(load_lanes)(x + at * v->pixel, part);
             }
-            if (j == v->columns) break;
-        }
-        vf d = ISA(load_lanes)(dy + j * v->out_pixel, part);
-        UNROLL for (int t = 0; t < taps; t++) {
-            int64_t at = left + j * v->stride_w + t * step;
-            if (at >= 0 && at < v->w) sums[t] += d * ISA(load_lanes)(x + at * v->pixel, part);
         }
     }
 }
 
 /* Taps (s, t … t + taps - 1) of one vector of channels, over rows of dy. */
-CNN_INLINE void ISA(weights_taps)(const int taps, const struct conv_view *v, int64_t part, const float *x,
-                                  const float *dy, int64_t row, int64_t count, int64_t s, int64_t t, float *to) {
-    vf sums[4];
+CNN_INLINE void ISA(general_weights_taps)(const int taps, const struct conv_view *v, int64_t part, const float *x,
+                                          const float *dy, int64_t row, int64_t count, int64_t s, int64_t t, float *to) {
+    vf sums[3];
     UNROLL for (int q = 0; q < taps; q++) sums[q] = vload(to + q * VLEN);
     for (int64_t r = row; r < row + count; r++) {
-        int64_t image = r / v->rows, y = v->start_h + r % v->rows * v->stride_h + s * v->step_h;
+        int64_t y = v->start_h + r % v->rows * v->stride_h + s * v->step_h;
         if (y < 0 || y >= v->h) continue;
-        ISA(weights_row)(taps, v, part, x + (image * v->h + y) * v->w * v->pixel, v->start_w + t * v->step_w,
-                         dy + r * v->columns * v->out_pixel, sums);
+        ISA(general_weights_row)(taps, v, part, x + (r / v->rows * v->h + y) * v->w * v->pixel,
+                                 v->start_w + t * v->step_w, dy + r * v->columns * v->pixel, sums);
     }
     UNROLL for (int q = 0; q < taps; q++) vstore(to + q * VLEN, sums[q]);
 }
 
-CNN_INLINE void ISA(weights_block)(const struct conv_view *v, int64_t part, const float *x, const float *dy,
-                                   int64_t row, int64_t count, float *to) {
+CNN_INLINE void ISA(general_weights_vector)(const struct conv_view *v, int64_t part, const float *x, const float *dy,
+                                            int64_t row, int64_t count, float *to) {
     for (int64_t s = 0; s < v->taps_h; s++) {
         int64_t t = 0;
-        for (; t + 3 <= v->taps_w; t += 3, to += 3 * VLEN) ISA(weights_taps)(3, v, part, x, dy, row, count, s, t, to);
-        for (; t < v->taps_w; t++, to += VLEN) ISA(weights_taps)(1, v, part, x, dy, row, count, s, t, to);
-    }
-    vf bias = vload(to);
-    for (int64_t p = row * v->columns; p < (row + count) * v->columns; p++)
-        bias += ISA(load_lanes)(dy + p * v->out_pixel, part);
-    vstore(to, bias);
-}
-
-static void ISA(depthwise_weights)(const struct conv_view *v, const float *x, const float *dy, int64_t row,
-                                   int64_t count, float *partial) {
-    int64_t channels = v->pixel, size = (v->taps_h * v->taps_w + 1) * VLEN;
-    if (channels < VLEN) {
-        ISA(weights_block)(v, channels, x, dy, row, count, partial);
-        return;
-    }
-    for (int64_t block = 0; block * VLEN < channels; block++) {
-        int64_t c = ISA(block_start)(block, channels);
-        ISA(weights_block)(v, 0, x + c, dy + c, row, count, partial + block * size);
+        for (; t + 3 <= v->taps_w; t += 3, to += 3 * VLEN)
+            ISA(general_weights_taps)(3, v, part, x, dy, row, count, s, t, to);
+        for (; t < v->taps_w; t++, to += VLEN) ISA(general_weights_taps)(1, v, part, x, dy, row, count, s, t, to);
     }
 }
 
-static const struct depthwise_kernels ISA(depthwise_kernels) = {VLEN, ISA(depthwise_rows), ISA(depthwise_weights)};
+static void ISA(general_weights)(const struct conv_view *v, const float *x, const float *dy, int64_t row,
+                                 int64_t count, float *to) {
+    if (v->pixel < VLEN) ISA(general_weights_vector)(v, v->pixel, x, dy, row, count, to);
+    else ISA(general_weights_vector)(v, 0, x, dy, row, count, to);
+}
+
+static const struct depthwise_kernels ISA(depthwise_kernels) = {
+    .lanes = VLEN,
+    .tiles = {{NAMES(tile_3), NAMES(tile_3_stride), NAMES(tile_3_spread)},
+              {NAMES(tile_5), NAMES(tile_5_stride), NAMES(tile_5_spread)}},
+    .weights = {{ISA(weights_3), ISA(weights_3_stride)}, {ISA(weights_5), ISA(weights_5_stride)}},
+    .bias = ISA(weights_bias),
+    .general_rows = ISA(general_rows),
+    .general_weights = ISA(general_weights),
+};
+#undef TILE
+#undef TILES
+#undef NAMES
+#undef WEIGHTS
+#undef WEIGHTS_COLUMNS
