@@ -34,10 +34,14 @@ CNN_INLINE vf ISA(gated)(int activation, vf a, vf gate) {
     return (vf)((vi)a & open);
 }
 
-/* Sums acc[from … to), bias included, become the results at out + at, `step` apart; `part` lanes are real (0: all), and
- * the first `kept` lanes are another vector's. */
-CNN_INLINE void ISA(finish)(const int results, const cnn_finish *f, int64_t from, int64_t to, int64_t step,
+/* Sums acc[from … to) of channels c and on become the results at out + at, `step` apart; `part` lanes are real (0:
+ * all), and the first `kept` lanes are another vector's. */
+CNN_INLINE void ISA(finish)(const int results, const cnn_finish *f, int64_t from, int64_t to, int64_t step, int64_t c,
                             int64_t part, int64_t kept, float *out, int64_t at, vf acc[8]) {
+    if (f->bias) {
+        vf bias = ISA(load_lanes)(f->bias + c, part);
+        UNROLL for (int q = 0; q < results; q++) acc[q] += bias;
+    }
     if (f->add) {
         UNROLL for (int q = 0; q < results; q++)
             if (q >= from && q < to) acc[q] += ISA(load_lanes)(f->add + at + q * step, part);
@@ -89,13 +93,13 @@ CNN_INLINE void ISA(tile)(const int kernel, const int stride, const bool spread,
     const cnn_finish *f = tile->finish;
     for (int64_t v = tile->first; v < tile->last; v += VLEN) {
         int64_t c = CNN_MIN(v, tile->pixel - VLEN), next_tap = tile->next_tap;
-        vf acc[8], bias = f->bias ? vload(f->bias + c) : vset(0);
-        UNROLL for (int q = 0; q < results; q++) acc[q] = bias;
+        vf acc[8];
+        UNROLL for (int q = 0; q < results; q++) acc[q] = vset(0);
         for (int64_t r = 0; r < tile->rows; r++)
             ISA(tap_row)(kernel, stride, spread, results, inside, tile->valid, tile->x[r] + tile->left + c, tile->pixel,
                          tile->weight[r] + c, next_tap, acc);
-        ISA(finish)(results, f, inside ? 0 : tile->from, inside ? results : tile->to, tile->pixel, 0, v - c, tile->out,
-                    tile->at + c, acc);
+        ISA(finish)(results, f, inside ? 0 : tile->from, inside ? results : tile->to, tile->pixel, c, 0, v - c,
+                    tile->out, tile->at + c, acc);
     }
 }
 
@@ -215,8 +219,8 @@ CNN_INLINE void ISA(general_tile)(const int results, const struct conv_view *v, 
     const int64_t next = v->stride_w * v->pixel, next_out = v->out_step * v->pixel;
     for (int64_t first = 0; first < v->pixel; first += VLEN) {
         int64_t c = part ? 0 : CNN_MIN(first, v->pixel - VLEN);
-        vf acc[8], bias = f->bias ? ISA(load_lanes)(f->bias + c, part) : vset(0);
-        UNROLL for (int r = 0; r < results; r++) acc[r] = bias;
+        vf acc[8];
+        UNROLL for (int r = 0; r < results; r++) acc[r] = vset(0);
         for (int64_t s = 0; s < taps_h; s++) {
             for (int64_t t = from; t < to; t++) {
                 vf w = ISA(load_lanes)(weight + (s * v->tap_row + t * v->tap_step) * v->pixel + c, part);
@@ -224,7 +228,7 @@ CNN_INLINE void ISA(general_tile)(const int results, const struct conv_view *v, 
                 UNROLL for (int r = 0; r < results; r++) acc[r] += w * ISA(load_lanes)(source + r * next, part);
             }
         }
-        ISA(finish)(results, f, 0, results, next_out, part, first - c, out, at + c, acc);
+        ISA(finish)(results, f, 0, results, next_out, c, part, first - c, out, at + c, acc);
     }
 }
 
