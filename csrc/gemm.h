@@ -1,38 +1,47 @@
 /* The matrix kernels that convolutions and dense layers are made of; gemm.c picks them by instruction set.
  *
- * Both multiply a panel A, whose rows lie CNN_DEPTH_STRIDE floats apart, with columns that lie in packed panels:
- * a panel holds `panel` columns (the last one `panel / 2` where that many are enough), as [depth][columns], padded
- * with zeros. conv_dense.c gathers A and says what depth and columns are in each pass. */
+ * Both multiply a matrix A, whose rows lie a stride apart, with columns that lie in packed panels: a panel holds some
+ * columns as [depth][columns], padded with zeros. conv_dense.c finds or gathers A and says what depth and columns are
+ * in each pass. */
 #ifndef CNN_GEMM_H
 #define CNN_GEMM_H
 
 #include "internal.h"
 
-/* A row of A is at most this long, so that a panel of columns stays in L2. The stride is a constant, so that a row
- * costs no register, and 65 cache lines long, so that rows spread over all sets of L1. */
+/* What is summed at once, so that a panel of columns stays in L2. Gathered rows of A lie a constant 65 cache lines apart,
+ * so that they spread over all sets of L1. */
 #define CNN_DEPTH 1024
 #define CNN_DEPTH_STRIDE (CNN_DEPTH + 16)
 
-/* The widest panel of any instruction set: working memory is sized for it. */
+/* The widest step of columns that any instruction set rounds up to: memory for panels is sized for it. */
+#define CNN_WIDEST_LANES 8
 #define CNN_WIDEST_PANEL 32
 
+/* How many columns go together. Columns are padded to a multiple of `lanes` and cut into panels of `panel`, the last
+ * one of what is left. Where that would be a single step of `lanes` behind others, which keeps few multiply-adds going,
+ * the last panel + lanes columns are cut into `odd` and the rest, if there is one. */
+struct gemm_width {
+    int64_t panel, lanes, odd;
+};
+
 struct gemm_product {
-    const float *a;         /* [rows][CNN_DEPTH_STRIDE] */
-    int64_t rows, depth;
-    const float *panels;    /* the first panel of columns, at the first depth to use */
-    int64_t columns;
-    int64_t whole_depth;    /* the panels' own depth */
-    int64_t first_depth;    /* where in it `depth` begins */
+    const float *a;         /* `rows` rows of `depth` floats, `stride` apart */
+    int64_t rows, stride, depth;
+    const float *packed;    /* the panels of all `columns`, of depth whole_depth … */
+    int64_t columns, whole_depth;
+    int64_t first_depth;    /* … in which `depth` begins here */
+    int64_t panel, panels;  /* the first panel to use, and how many */
     float *out;             /* result (row, column) goes to out[offsets[row] + column] */
     const int64_t *offsets;
-    const float *bias;      /* one a column, added last; NULL: none */
-    bool accumulate;        /* onto what out holds */
+    const float *onto;      /* added first: (row, column) is at onto[row * onto_stride + column]; NULL: nothing */
+    int64_t onto_stride;
+    const cnn_finish *finish; /* its arrays begin at column 0 and, add and gate, are laid out as out; NULL: none */
 };
 
 struct gemm_outer {
-    const float *a;         /* [depth][CNN_DEPTH_STRIDE], read by columns */
-    int64_t rows, depth;
-    const float *panels;    /* [depth][columns] panels of their own depth */
+    const float *a;         /* `depth` rows, `stride` apart, of which `rows` columns are read */
+    int64_t rows, stride, depth;
+    const float *packed;    /* panels of their own depth */
     int64_t columns;
     float *out;             /* panels [whole_rows][columns], from row first_row on */
     int64_t whole_rows, first_row;
@@ -40,25 +49,36 @@ struct gemm_outer {
 };
 
 struct gemm_kernels {
-    int64_t panel;                                        /* columns in a panel */
+    struct gemm_width width;
     void (*product)(const struct gemm_product *p);        /* out = A B */
     void (*outer)(const struct gemm_outer *p);            /* out = A' B */
     /* Packs rows of columns, rows apart by `stride`, into panels. sums (NULL: no) += each column's sum; it has
      * room for whole panels. */
-    void (*pack_rows)(int64_t rows, int64_t columns, const float *source, int64_t stride, float *panels, float *sums);
+    void (*pack_rows)(int64_t rows, int64_t columns, const float *source, int64_t stride, float *packed, float *sums);
 };
 
 /* The kernels of the active instruction set; never called for the reference. */
 const struct gemm_kernels *cnn_gemm(void);
 
-/* Columns of the panel that begins at column `first`, padding included. */
-static inline int64_t cnn_panel_width(int64_t panel, int64_t columns, int64_t first) {
-    return columns - first > panel / 2 ? panel : panel / 2;
+static inline bool cnn_panel_odd(const struct gemm_width *w, int64_t columns) {
+    int64_t total = cnn_round_up(columns, w->lanes);
+    return total > w->panel && total % w->panel == w->lanes;
+}
+
+static inline int64_t cnn_panel_count(const struct gemm_width *w, int64_t columns) {
+    return cnn_ceil_div(columns, w->panel) - (w->odd == w->panel + w->lanes && cnn_panel_odd(w, columns));
+}
+
+/* The column at which panel `index` begins; for the count of panels, where they end. */
+static inline int64_t cnn_panel_begin(const struct gemm_width *w, int64_t columns, int64_t index) {
+    if (index >= cnn_panel_count(w, columns)) return cnn_round_up(columns, w->lanes);
+    bool second = index == cnn_ceil_div(columns, w->panel) - 1 && cnn_panel_odd(w, columns);
+    return second ? (index - 1) * w->panel + w->odd : index * w->panel;
 }
 
 /* Floats that `columns` packed columns take at most, whatever the instruction set. */
 static inline int64_t cnn_packed_size(int64_t depth, int64_t columns) {
-    return depth * cnn_round_up(columns, CNN_WIDEST_PANEL);
+    return depth * cnn_round_up(columns, CNN_WIDEST_LANES);
 }
 
 #endif

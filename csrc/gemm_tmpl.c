@@ -1,19 +1,36 @@
-/* The matrix kernels: one tile of ROWS x (1 or 2 vectors) that lives in registers, read in two ways. Compiled per
- * instruction set by foreach_isa.h on behalf of gemm.c; gemm.h says what each function computes.
+/* The matrix kernels: one tile of rows x columns that lives in registers, read in two ways. Compiled per instruction
+ * set by foreach_isa.h on behalf of gemm.c; gemm.h says what each function computes.
  *
  * Every element of a result is summed in the order of the depth, one multiply-add at a time, whatever tile it falls
  * into: so a result does not depend on its neighbours, and an image gives the same bits alone and in a batch. */
 
-/* Rows of the largest tile of two vectors: 12 with 32 vector registers, 8 where each row's value takes one of them, too,
- * 6 with 16 registers. A tile of one vector has up to 12 rows everywhere. */
-#undef TILE
+/* A tile is `vectors` vectors wide, or with `half` half a vector wider: half vectors lose nothing where a CPU runs a
+ * wide multiply-add in halves, and half of one where it does not. LANES is the step in which widths grow. Its rows are
+ * the most that leave registers for a step's columns and, where multiply-adds cannot broadcast, for one row's value. */
+#undef LANES
+#undef PANEL
+#undef ODD
+#undef ROWS
 #undef UNROLL
 #if VLEN == 16
-#define TILE 12
-#elif defined(__aarch64__)
-#define TILE 8
+#define LANES 8
+#define PANEL 32
+#define ODD 24
+#define ROWS(vectors) 12
+#elif VLEN == 8
+#define LANES 8
+#define PANEL 16
+#define ODD 24
+#define ROWS(vectors) (12 / (vectors))
 #else
-#define TILE 6
+#define LANES 4
+#define PANEL 8
+#define ODD 8
+#if defined(__aarch64__)
+#define ROWS(vectors) ((vectors) == 1 ? 12 : 8)
+#else
+#define ROWS(vectors) (12 / (vectors))
+#endif
 #endif
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
@@ -21,71 +38,166 @@
 #define UNROLL _Pragma("GCC unroll 12")
 #endif
 
-/* acc[row][vector] += the sum over depth of a[row * row_step + d * depth_step] * b[d][vector]. */
-CNN_INLINE void ISA(multiply)(const int rows, const int vectors, int64_t depth, const float *a, const int64_t row_step,
-                              const int64_t depth_step, const float *b, vf acc[12][2]) {
-    for (int64_t d = 0; d < depth; d++) {
-        vf b0 = vload(b), b1 = vectors == 2 ? vload(b + VLEN) : b0;
-        UNROLL for (int r = 0; r < rows; r++) {
-            vf value = vset(a[r * row_step]);
-            acc[r][0] += value * b0;
-            if (vectors == 2) acc[r][1] += value * b1;
-        }
-        a += depth_step;
-        b += vectors * VLEN;
-    }
-}
+/* A vector of LANES floats: half a vf with AVX-512, elsewhere the same. */
+typedef float ISA(lanes_t) __attribute__((vector_size(LANES * 4)));
+typedef float ISA(lanes_unaligned_t) __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+typedef int32_t ISA(lanes_mask_t) __attribute__((vector_size(LANES * 4)));
 
-/* The end of a tile whose columns are not all real. */
-static void ISA(store_part)(bool accumulate, int rows, int64_t columns, const float *whole, float *out,
-                            const int64_t *offsets, const float *bias) {
-    for (int r = 0; r < rows; r++) {
-        const float *row = whole + r * 2 * VLEN;
-        float *to = out + offsets[r];
-        for (int64_t i = 0; i < columns; i++) {
-            float sum = accumulate ? row[i] + to[i] : row[i];
-            to[i] = bias ? sum + bias[i] : sum;
-        }
-    }
-}
+CNN_INLINE ISA(lanes_t) ISA(lanes_load)(const float *p) { return *(const ISA(lanes_unaligned_t) *)p; }
+CNN_INLINE void ISA(lanes_store)(float *p, ISA(lanes_t) a) { *(ISA(lanes_unaligned_t) *)p = a; }
+CNN_INLINE ISA(lanes_t) ISA(lanes_set)(float a) { return a - (ISA(lanes_t)){0}; }
 
-/* One tile of a product: `columns` of its vectors * VLEN columns are real. */
-CNN_INLINE void ISA(product_tile)(const int rows, const int vectors, const struct gemm_product *p, const float *a,
-                                  const float *b, float *out, const int64_t *offsets, const float *bias,
-                                  int64_t columns) {
-    vf acc[12][2];
-    UNROLL for (int r = 0; r < rows; r++) acc[r][0] = acc[r][1] = vset(0);
-    ISA(multiply)(rows, vectors, p->depth, a, CNN_DEPTH_STRIDE, 1, b, acc);
-    if (columns == vectors * VLEN) {
-        vf bias0 = bias ? vload(bias) : vset(0), bias1 = bias && vectors == 2 ? vload(bias + VLEN) : vset(0);
-        UNROLL for (int r = 0; r < rows; r++) {
-            float *to = out + offsets[r];
-            if (p->accumulate) acc[r][0] += vload(to);
-            vstore(to, acc[r][0] + bias0);
-            if (vectors == 2) {
-                if (p->accumulate) acc[r][1] += vload(to + VLEN);
-                vstore(to + VLEN, acc[r][1] + bias1);
-            }
-        }
-        return;
-    }
-    float whole[12 * 2 * VLEN];
+struct ISA(tile) {
+    vf whole[12][3];
+    ISA(lanes_t) half[12];
+};
+
+static const struct gemm_width ISA(width) = {PANEL, LANES, ODD};
+
+CNN_INLINE void ISA(clear)(struct ISA(tile) *t, const int rows, const int vectors, const bool half) {
     UNROLL for (int r = 0; r < rows; r++) {
-        vstore(whole + r * 2 * VLEN, acc[r][0]);
-        vstore(whole + r * 2 * VLEN + VLEN, acc[r][1]);
+        UNROLL for (int v = 0; v < vectors; v++) t->whole[r][v] = vset(0);
+        if (half) t->half[r] = ISA(lanes_set)(0);
     }
-    ISA(store_part)(p->accumulate, rows, columns, whole, out, offsets, bias);
 }
 
-CNN_INLINE void ISA(product_panel)(const int vectors, const int most, const struct gemm_product *p, const float *b,
-                                   float *out, const float *bias, int64_t columns) {
+/* One multiply-add for each value of a tile: column vectors from b, row r's value from *row(r). */
+#define STEP(row)                                                                                                \
+    do {                                                                                                         \
+        vf b0 = vectors > 0 ? vload(b) : vset(0), b1 = vectors > 1 ? vload(b + VLEN) : b0;                       \
+        vf b2 = vectors > 2 ? vload(b + 2 * VLEN) : b0;                                                          \
+        ISA(lanes_t) last = half ? ISA(lanes_load)(b + vectors * VLEN) : ISA(lanes_set)(0);                      \
+        UNROLL for (int r = 0; r < rows; r++) {                                                                  \
+            float value = (row);                                                                                 \
+            if (vectors > 0) t->whole[r][0] += vset(value) * b0;                                                 \
+            if (vectors > 1) t->whole[r][1] += vset(value) * b1;                                                 \
+            if (vectors > 2) t->whole[r][2] += vset(value) * b2;                                                 \
+            if (half) t->half[r] += ISA(lanes_set)(value) * last;                                                \
+        }                                                                                                        \
+    } while (0)
+
+/* tile[row][column] += the sum over depth of a[row * stride + d] * b[d][column]. Three rows share a pointer, by what
+ * addresses can express; the empty asm keeps the compiler from giving each row its own, which would not fit. */
+CNN_INLINE void ISA(multiply)(struct ISA(tile) *t, const int rows, const int vectors, const bool half, int64_t depth,
+                              const float *a, int64_t stride, const float *b) {
+    const float *a0 = a, *a3 = rows > 3 ? a + 3 * stride : a, *a6 = rows > 6 ? a + 6 * stride : a;
+    const float *a9 = rows > 9 ? a + 9 * stride : a;
+    for (int64_t d = 0; d < depth; d++) {
+        STEP((r < 3 ? a0 : r < 6 ? a3 : r < 9 ? a6 : a9)[r % 3 * stride]);
+        a0++, a3++, a6++, a9++;
+        b += vectors * VLEN + (half ? LANES : 0);
+        __asm__("" : "+r"(a0), "+r"(a3), "+r"(a6), "+r"(a9));
+    }
+}
+
+/* tile[row][column] += the sum over depth of a[d * stride + row] * b[d][column]. The next tile's columns of A are
+ * asked for: their lines lie too far apart for the CPU to guess. */
+CNN_INLINE void ISA(multiply_outer)(struct ISA(tile) *t, const int rows, const int vectors, const bool half,
+                                    int64_t depth, const float *a, int64_t stride, const float *b) {
+    for (int64_t d = 0; d < depth; d++) {
+        __builtin_prefetch(a + 24);
+        STEP(a[r]);
+        a += stride;
+        b += vectors * VLEN + (half ? LANES : 0);
+    }
+}
+
+/* What gemm_product's finish makes of a vector whose result goes to out[at] and whose bias is at `column`. */
+#define FINISHED(name, type, mask, load, set)                                                                    \
+    CNN_INLINE type ISA(name)(const cnn_finish *f, type sum, int64_t at, int64_t column) {                       \
+        if (f->bias) sum += load(f->bias + column);                                                              \
+        if (f->add) sum += load(f->add + at + column);                                                           \
+        if (f->activation == CNN_IDENTITY) return sum;                                                           \
+        mask kept = (mask)set(0) == (mask)set(0);                                                                \
+        if (f->gate) {                                                                                           \
+            type gate = load(f->gate + at + column);                                                             \
+            kept = gate > set(0);                                                                                \
+            if (f->activation == CNN_RELU6) kept &= gate < set(6);                                               \
+            return (type)(kept & (mask)sum);                                                                     \
+        }                                                                                                        \
+        kept = sum < set(0);                                                                                     \
+        sum = (type)(~kept & (mask)sum);                                                                         \
+        if (f->activation != CNN_RELU6) return sum;                                                              \
+        kept = sum > set(6);                                                                                     \
+        return (type)((kept & (mask)set(6)) | (~kept & (mask)sum));                                              \
+    }
+FINISHED(finished, vf, vi, vload, vset)
+FINISHED(finished_half, ISA(lanes_t), ISA(lanes_mask_t), ISA(lanes_load), ISA(lanes_set))
+#undef FINISHED
+
+static float ISA(finished_one)(const cnn_finish *f, float sum, int64_t at, int64_t column) {
+    if (f->bias) sum += f->bias[column];
+    if (f->add) sum += f->add[at + column];
+    if (f->activation == CNN_IDENTITY) return sum;
+    if (f->gate) {
+        float gate = f->gate[at + column];
+        return gate > 0 && (f->activation != CNN_RELU6 || gate < 6) ? sum : 0;
+    }
+    sum = sum < 0 ? 0 : sum;
+    return f->activation == CNN_RELU6 && sum > 6 ? 6 : sum;
+}
+
+/* The end of a tile whose columns are not all real: from memory, one by one. */
+static void ISA(store_part)(const struct gemm_product *p, int rows, const float *sums, int64_t width, int64_t row,
+                            int64_t column, int64_t columns) {
+    for (const float *end = sums + rows * width; sums < end; sums += width, row++) {
+        for (int64_t i = 0; i < columns; i++) {
+            float sum = p->onto ? sums[i] + p->onto[row * p->onto_stride + column + i] : sums[i];
+            if (p->finish) sum = ISA(finished_one)(p->finish, sum, p->offsets[row], column + i);
+            p->out[p->offsets[row] + column + i] = sum;
+        }
+    }
+}
+
+CNN_INLINE void ISA(store_tile)(struct ISA(tile) *t, const int rows, const int vectors, const bool half,
+                                const bool finish, const struct gemm_product *p, int64_t row, int64_t column) {
+    UNROLL for (int r = 0; r < rows; r++) {
+        int64_t offset = p->offsets[row + r];
+        float *to = p->out + offset + column;
+        const float *onto = p->onto + (row + r) * p->onto_stride + column;
+        UNROLL for (int v = 0; v < vectors; v++) {
+            vf sum = t->whole[r][v];
+            if (p->onto) sum += vload(onto + v * VLEN);
+            if (finish) sum = ISA(finished)(p->finish, sum, offset, column + v * VLEN);
+            vstore(to + v * VLEN, sum);
+        }
+        if (!half) continue;
+        ISA(lanes_t) sum = t->half[r];
+        if (p->onto) sum += ISA(lanes_load)(onto + vectors * VLEN);
+        if (finish) sum = ISA(finished_half)(p->finish, sum, offset, column + vectors * VLEN);
+        ISA(lanes_store)(to + vectors * VLEN, sum);
+    }
+}
+
+/* One tile of a product, from column `column` on, of which `columns` are real. */
+CNN_INLINE void ISA(product_tile)(const int rows, const int vectors, const bool half, const struct gemm_product *p,
+                                  const float *b, int64_t row, int64_t column, int64_t columns) {
+    struct ISA(tile) t;
+    const int width = vectors * VLEN + (half ? LANES : 0);
+    ISA(clear)(&t, rows, vectors, half);
+    ISA(multiply)(&t, rows, vectors, half, p->depth, p->a + row * p->stride, p->stride, b);
+    if (columns < width) {
+        float sums[12 * 3 * VLEN];
+        UNROLL for (int r = 0; r < rows; r++) {
+            UNROLL for (int v = 0; v < vectors; v++) vstore(sums + r * width + v * VLEN, t.whole[r][v]);
+            if (half) ISA(lanes_store)(sums + r * width + vectors * VLEN, t.half[r]);
+        }
+        ISA(store_part)(p, rows, sums, width, row, column, columns);
+    } else if (p->finish) {
+        ISA(store_tile)(&t, rows, vectors, half, true, p, row, column);
+    } else {
+        ISA(store_tile)(&t, rows, vectors, half, false, p, row, column);
+    }
+}
+
+CNN_INLINE void ISA(product_panel)(const int most, const int vectors, const bool half, const struct gemm_product *p,
+                                   const float *b, int64_t column, int64_t columns) {
     int64_t row = 0;
 #define TILES(count)                                                                                             \
-    for (; row + count <= p->rows; row += count)                                                                 \
-        ISA(product_tile)(count, vectors, p, p->a + row * CNN_DEPTH_STRIDE, b, out, p->offsets + row, bias, columns)
+    for (; row + count <= p->rows; row += count) ISA(product_tile)(count, vectors, half, p, b, row, column, columns)
     if (most == 12) TILES(12);
     if (most == 8) TILES(8);
-    TILES(6);
+    if (most >= 6) TILES(6);
     TILES(4);
     TILES(2);
     TILES(1);
@@ -93,88 +205,126 @@ CNN_INLINE void ISA(product_panel)(const int vectors, const int most, const stru
 }
 
 static void ISA(product)(const struct gemm_product *p) {
-    for (int64_t column = 0; column < p->columns; column += 2 * VLEN) {
-        int64_t left = CNN_MIN(p->columns - column, 2 * VLEN);
-        const float *b = p->panels + column * p->whole_depth, *bias = p->bias ? p->bias + column : NULL;
-        if (left > VLEN) ISA(product_panel)(2, TILE, p, b + p->first_depth * 2 * VLEN, p->out + column, bias, left);
-        else ISA(product_panel)(1, 12, p, b + p->first_depth * VLEN, p->out + column, bias, left);
+    for (int64_t panel = p->panel; panel < p->panel + p->panels; panel++) {
+        int64_t column = cnn_panel_begin(&ISA(width), p->columns, panel);
+        int64_t width = cnn_panel_begin(&ISA(width), p->columns, panel + 1) - column;
+        int64_t real = CNN_MIN(width, p->columns - column);
+        const float *b = p->packed + column * p->whole_depth + p->first_depth * width;
+#if VLEN == 16
+        if (width == 32) ISA(product_panel)(ROWS(2), 2, false, p, b, column, real);
+        else if (width == 24) ISA(product_panel)(ROWS(2), 1, true, p, b, column, real);
+        else if (width == 16) ISA(product_panel)(ROWS(1), 1, false, p, b, column, real);
+        else ISA(product_panel)(ROWS(1), 0, true, p, b, column, real);
+#else
+#if VLEN == 8
+        if (width == 24) ISA(product_panel)(ROWS(3), 3, false, p, b, column, real);
+#endif
+        if (width == 2 * VLEN) ISA(product_panel)(ROWS(2), 2, false, p, b, column, real);
+        else if (width == VLEN) ISA(product_panel)(ROWS(1), 1, false, p, b, column, real);
+#endif
     }
 }
 
-CNN_INLINE void ISA(outer_tile)(const int rows, const int vectors, const struct gemm_outer *p, const float *a,
-                                const float *b, float *out) {
-    vf acc[12][2];
-    UNROLL for (int r = 0; r < rows; r++) acc[r][0] = acc[r][1] = vset(0);
-    ISA(multiply)(rows, vectors, p->depth, a, 1, CNN_DEPTH_STRIDE, b, acc);
+CNN_INLINE void ISA(outer_tile)(const int rows, const int vectors, const bool half, const struct gemm_outer *p,
+                                const float *b, int64_t row, float *out) {
+    struct ISA(tile) t;
+    const int width = vectors * VLEN + (half ? LANES : 0);
+    ISA(clear)(&t, rows, vectors, half);
+    ISA(multiply_outer)(&t, rows, vectors, half, p->depth, p->a + row, p->stride, b);
     UNROLL for (int r = 0; r < rows; r++) {
-        for (int v = 0; v < vectors; v++) {
-            float *to = out + (r * vectors + v) * VLEN;
-            vstore(to, p->accumulate ? vload(to) + acc[r][v] : acc[r][v]);
+        float *to = out + (p->first_row + row + r) * width;
+        UNROLL for (int v = 0; v < vectors; v++) {
+            if (p->accumulate) t.whole[r][v] += vload(to + v * VLEN);
+            vstore(to + v * VLEN, t.whole[r][v]);
         }
+        if (!half) continue;
+        if (p->accumulate) t.half[r] += ISA(lanes_load)(to + vectors * VLEN);
+        ISA(lanes_store)(to + vectors * VLEN, t.half[r]);
     }
 }
 
-CNN_INLINE void ISA(outer_rows)(const int rows, const int most, const struct gemm_outer *p, int64_t row) {
-    for (int64_t column = 0; column < p->columns; column += 2 * VLEN) {
-        const float *a = p->a + row, *b = p->panels + column * p->depth;
-        float *out = p->out + column * p->whole_rows;
-        if (p->columns - column > VLEN) {
-            out += (p->first_row + row) * 2 * VLEN;
-            if (rows <= most) {
-                ISA(outer_tile)(rows, 2, p, a, b, out);
-            } else {
-                ISA(outer_tile)(rows / 2, 2, p, a, b, out);
-                ISA(outer_tile)(rows / 2, 2, p, a + rows / 2, b, out + rows / 2 * 2 * VLEN);
-            }
-        } else {
-            ISA(outer_tile)(rows, 1, p, a, b, out + (p->first_row + row) * VLEN);
-        }
-    }
+/* `count` rows, which are 12 or what is left, of one panel: in tiles of at most `most`. */
+CNN_INLINE void ISA(outer_rows)(const int most, const int vectors, const bool half, const struct gemm_outer *p,
+                                const float *b, int64_t row, int64_t count, float *out) {
+    int64_t end = row + count;
+#define TILES(count)                                                                                             \
+    for (; row + count <= end; row += count) ISA(outer_tile)(count, vectors, half, p, b, row, out)
+    if (most == 12) TILES(12);
+    if (most >= 6) TILES(6);
+    TILES(4);
+    TILES(2);
+    TILES(1);
+#undef TILES
 }
 
 /* The columns of A that a tile reads stay in L1 while the panels stream by. */
 static void ISA(outer)(const struct gemm_outer *p) {
-    int64_t row = 0;
-    for (; row + 12 <= p->rows; row += 12) ISA(outer_rows)(12, TILE, p, row);
-    for (; row + 6 <= p->rows; row += 6) ISA(outer_rows)(6, TILE, p, row);
-    for (; row + 4 <= p->rows; row += 4) ISA(outer_rows)(4, TILE, p, row);
-    for (; row + 2 <= p->rows; row += 2) ISA(outer_rows)(2, TILE, p, row);
-    for (; row < p->rows; row++) ISA(outer_rows)(1, TILE, p, row);
+    int64_t panels = cnn_panel_count(&ISA(width), p->columns);
+    for (int64_t row = 0; row < p->rows; row += 12) {
+        int64_t count = CNN_MIN(p->rows - row, 12);
+        for (int64_t panel = 0; panel < panels; panel++) {
+            int64_t column = cnn_panel_begin(&ISA(width), p->columns, panel);
+            int64_t width = cnn_panel_begin(&ISA(width), p->columns, panel + 1) - column;
+            const float *b = p->packed + column * p->depth;
+            float *out = p->out + column * p->whole_rows;
+#if VLEN == 16
+            if (width == 32) ISA(outer_rows)(12, 2, false, p, b, row, count, out);
+            else if (width == 24) ISA(outer_rows)(12, 1, true, p, b, row, count, out);
+            else if (width == 16) ISA(outer_rows)(12, 1, false, p, b, row, count, out);
+            else ISA(outer_rows)(12, 0, true, p, b, row, count, out);
+#else
+#if VLEN == 8
+            if (width == 24) ISA(outer_rows)(4, 3, false, p, b, row, count, out);
+#endif
+            if (width == 2 * VLEN) ISA(outer_rows)(6, 2, false, p, b, row, count, out);
+            else if (width == VLEN) ISA(outer_rows)(12, 1, false, p, b, row, count, out);
+#endif
+        }
+    }
 }
 
-/* One panel of pack_rows; `part` lanes of its last vector are real, 0 for all. */
-CNN_INLINE void ISA(pack_panel)(const int vectors, const bool partial, int64_t part, int64_t rows, const float *source,
+/* `vectors` steps of LANES from each of the rows, the last one with only `part` real lanes unless that is 0. */
+CNN_INLINE void ISA(pack_panel)(const int steps, const bool partial, int64_t part, int64_t rows, const float *source,
                                 int64_t stride, float *panel, float *sums) {
-    vf sum0 = vset(0), sum1 = vset(0);
-    for (int64_t row = 0; row < rows; row++, source += stride, panel += vectors * VLEN) {
-        const float *from = source + (vectors - 1) * VLEN;
-        vf last = partial ? vload_part(from, part) : vload(from);
-        if (vectors == 2) {
-            vf first = vload(source);
-            vstore(panel, first);
-            sum0 += first;
+    ISA(lanes_t) sum[4];
+    UNROLL for (int i = 0; i < steps; i++) sum[i] = ISA(lanes_set)(0);
+    for (int64_t row = 0; row < rows; row++, source += stride, panel += steps * LANES) {
+        UNROLL for (int i = 0; i < steps; i++) {
+            const float *from = source + i * LANES;
+            ISA(lanes_t) value;
+            if (partial && i == steps - 1) {
+                union { ISA(lanes_t) v; float f[LANES]; } u = {.v = ISA(lanes_set)(0)};
+                for (int64_t k = 0; k < part; k++) u.f[k] = from[k];
+                value = u.v;
+            } else {
+                value = ISA(lanes_load)(from);
+            }
+            ISA(lanes_store)(panel + i * LANES, value);
+            sum[i] += value;
         }
-        vstore(panel + (vectors - 1) * VLEN, last);
-        sum1 += last;
     }
     if (!sums) return;
-    if (vectors == 2) vstore(sums, vload(sums) + sum0);
-    sums += (vectors - 1) * VLEN;
-    vstore(sums, vload(sums) + sum1);
+    UNROLL for (int i = 0; i < steps; i++)
+        ISA(lanes_store)(sums + i * LANES, ISA(lanes_load)(sums + i * LANES) + sum[i]);
 }
 
-static void ISA(pack_rows)(int64_t rows, int64_t columns, const float *source, int64_t stride, float *panels,
+static void ISA(pack_rows)(int64_t rows, int64_t columns, const float *source, int64_t stride, float *packed,
                            float *sums) {
-    for (int64_t column = 0; column < columns; column += 2 * VLEN) {
-        int64_t left = CNN_MIN(columns - column, 2 * VLEN);
+    for (int64_t panel = 0; panel < cnn_panel_count(&ISA(width), columns); panel++) {
+        int64_t column = cnn_panel_begin(&ISA(width), columns, panel);
+        int64_t steps = (cnn_panel_begin(&ISA(width), columns, panel + 1) - column) / LANES;
+        int64_t left = columns - column - (steps - 1) * LANES, part = left < LANES ? left : 0;
         const float *from = source + column;
-        float *panel = panels + column * rows, *sum = sums ? sums + column : NULL;
-        int64_t part = left % VLEN;
-        if (left == 2 * VLEN) ISA(pack_panel)(2, false, 0, rows, from, stride, panel, sum);
-        else if (left > VLEN) ISA(pack_panel)(2, true, part, rows, from, stride, panel, sum);
-        else if (left == VLEN) ISA(pack_panel)(1, false, 0, rows, from, stride, panel, sum);
-        else ISA(pack_panel)(1, true, part, rows, from, stride, panel, sum);
+        float *to = packed + column * rows, *sum = sums ? sums + column : NULL;
+#define PACK(count)                                                                                              \
+    if (steps == count && part) ISA(pack_panel)(count, true, part, rows, from, stride, to, sum);                 \
+    else if (steps == count) ISA(pack_panel)(count, false, 0, rows, from, stride, to, sum)
+        PACK(1);
+        PACK(2);
+        PACK(3);
+        PACK(4);
+#undef PACK
     }
 }
 
-static const struct gemm_kernels ISA(gemm_kernels) = {2 * VLEN, ISA(product), ISA(outer), ISA(pack_rows)};
+static const struct gemm_kernels ISA(gemm_kernels) = {{PANEL, LANES, ODD}, ISA(product), ISA(outer), ISA(pack_rows)};

@@ -72,7 +72,7 @@ static cnn_conv2d convolution(int64_t n, int64_t h, int64_t w, int64_t c, int64_
                               int64_t pad, int64_t dilation, int64_t groups) {
     int64_t reach = (kernel - 1) * dilation + 1;
     return (cnn_conv2d){n, h, w, c, k, kernel, kernel, stride, stride, pad, pad, pad, pad, dilation, dilation, groups,
-                        (h + 2 * pad - reach) / stride + 1, (w + 2 * pad - reach) / stride + 1};
+                        (h + 2 * pad - reach) / stride + 1, (w + 2 * pad - reach) / stride + 1, 0};
 }
 
 static double sum_bound(int64_t terms) { return WORST * fmax(2 * U, 0.5 * U * sqrt((double)terms)); }
@@ -86,18 +86,29 @@ static void check_convolution(int64_t number, cnn_conv2d p) {
         size = wanted > size ? wanted : size;
     }
     void *workspace = aligned_alloc(64, (size_t)(size + 64) / 64 * 64);
+    float *packed[2];
+    for (int pass = 0; pass < 2; pass++) {
+        int64_t bytes = cnn_conv2d_packed(&p, pass);
+        if (bytes < 0) must("packed", CNN_INVALID);
+        packed[pass] = aligned_alloc(64, (size_t)(bytes + 64) / 64 * 64);
+    }
     float *x = filled(xs, -1, 1), *weight = filled(ws, -1, 1), *bias = filled(p.k, -1, 1), *dy = filled(ys, -1, 1);
+    float *add = filled(ys, -1, 1), *gate = filled(xs, -3, 9);
+    cnn_finish forward = {bias, add, CNN_RELU6, NULL}, backward = {NULL, NULL, CNN_RELU6, gate};
     struct output y = output(ys), dx = output(xs), dweight = output(ws), dbias = output(p.k);
     for (int isa = 0; isa < 2; isa++) {
         must("isa", cnn_isa_set(isa));
-        must("forward", cnn_conv2d_forward(&p, x, weight, bias, y.by[isa], workspace));
-        must("data", cnn_conv2d_backward_data(&p, dy, weight, dx.by[isa], workspace));
+        for (int pass = 0; pass < 2; pass++) must("pack", cnn_conv2d_pack(&p, pass, weight, packed[pass]));
+        must("forward", cnn_conv2d_forward(&p, x, weight, packed[0], &forward, y.by[isa], workspace));
+        must("data", cnn_conv2d_backward_data(&p, dy, weight, packed[1], &backward, dx.by[isa], workspace));
         must("weights", cnn_conv2d_backward_weights(&p, x, dy, dweight.by[isa], dbias.by[isa], workspace));
     }
     float *alone = malloc((size_t)(ys / p.n) * sizeof *alone);
     cnn_conv2d one = p;
     one.n = 1;
-    must("one image", cnn_conv2d_forward(&one, x + xs / p.n * (p.n - 1), weight, bias, alone, workspace));
+    forward.add = add + ys / p.n * (p.n - 1);
+    must("one image",
+         cnn_conv2d_forward(&one, x + xs / p.n * (p.n - 1), weight, packed[0], &forward, alone, workspace));
     if (memcmp(alone, y.by[CNN_ISA_BASELINE] + ys / p.n * (p.n - 1), (size_t)(ys / p.n) * sizeof *alone))
         failures++, printf("the last image is not the same bits alone, case %d\n", (int)number);
     compare("convolution", number, y, sum_bound(p.c / p.groups * taps + 1));
@@ -105,6 +116,7 @@ static void check_convolution(int64_t number, cnn_conv2d p) {
     compare("convolution's dweight", number, dweight, sum_bound(p.n * p.oh * p.ow));
     compare("convolution's dbias", number, dbias, sum_bound(p.n * p.oh * p.ow));
     free(workspace), free(x), free(weight), free(bias), free(dy), free(alone);
+    free(packed[0]), free(packed[1]), free(add), free(gate);
 }
 
 static void check_convolutions(void) {
