@@ -1,7 +1,10 @@
-/* Every kernel's 128-bit vectors against the plain-loop reference, from C alone: for processors that the machine at
- * hand can only emulate. tests/kernels/test_neon.py compiles this with csrc/ for AArch64 and runs it under QEMU; the
- * thorough tests, against float64, are the Python files beside this one. Prints what differs and exits with 1. */
+/* Every kernel's vectors against the plain-loop reference, from C alone: for processors that the machine at hand can
+ * only emulate. tests/kernels/test_emulated.py compiles this with csrc/ and runs it under QEMU; the thorough tests,
+ * against float64, are the Python files beside this one. The argument names the instruction set, baseline, avx2 or
+ * avx512; without one the program says what the processor has. Prints what differs and exits with 1, or with 2 where
+ * the processor lacks the instruction set. */
 #include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,13 +18,19 @@
 #define FENCE 32
 #define SENTINEL -12345.5f
 
+enum { REFERENCE, VECTORS, SIDES };
+
 static int failures, comparisons;
+static int vectors;
 
 static void must(const char *what, cnn_status status) {
     if (status == CNN_OK) return;
     printf("%s returned %d\n", what, status);
     exit(1);
 }
+
+/* From here on kernels run as plain loops or with vectors. */
+static void use(int side) { must("isa", cnn_isa_set(side == REFERENCE ? CNN_ISA_REFERENCE : vectors)); }
 
 /* ---- arrays ---- */
 
@@ -35,14 +44,14 @@ static float *filled(int64_t count, float low, float high) {
     return a;
 }
 
-/* An output for each of the two instruction sets, with a fence behind it. */
-struct output { int64_t count; float *by[2]; };
+/* An output for each side, with a fence behind it. */
+struct output { int64_t count; float *by[SIDES]; };
 
 static struct output output(int64_t count) {
     struct output o = {count, {NULL, NULL}};
-    for (int isa = 0; isa < 2; isa++) {
-        o.by[isa] = malloc((size_t)(count + FENCE) * sizeof(float));
-        for (int64_t i = 0; i < count + FENCE; i++) o.by[isa][i] = SENTINEL;
+    for (int side = 0; side < SIDES; side++) {
+        o.by[side] = malloc((size_t)(count + FENCE) * sizeof(float));
+        for (int64_t i = 0; i < count + FENCE; i++) o.by[side][i] = SENTINEL;
     }
     return o;
 }
@@ -50,19 +59,19 @@ static struct output output(int64_t count) {
 /* No error beyond `bound` times the RMS of the reference, nothing written behind the end; frees the output. */
 static void compare(const char *what, int64_t number, struct output o, double bound) {
     double squares = 0, worst = 0;
-    const float *reference = o.by[CNN_ISA_REFERENCE], *vectors = o.by[CNN_ISA_BASELINE];
+    const float *expected = o.by[REFERENCE], *found = o.by[VECTORS];
     for (int64_t i = 0; i < o.count; i++) {
-        double error = fabs((double)vectors[i] - reference[i]);
-        squares += (double)reference[i] * reference[i];
+        double error = fabs((double)found[i] - expected[i]);
+        squares += (double)expected[i] * expected[i];
         if (!(error <= worst)) worst = error; /* a NaN stays */
     }
     double share = worst / (sqrt(squares / (double)o.count) + 1e-30);
     comparisons++;
     if (!(share <= bound)) failures++, printf("%s, case %d: error %g, allowed %g\n", what, (int)number, share, bound);
-    for (int isa = 0; isa < 2; isa++) {
+    for (int side = 0; side < SIDES; side++) {
         for (int i = 0; i < FENCE; i++)
-            if (o.by[isa][o.count + i] != SENTINEL) failures++, printf("%s wrote past its end\n", what);
-        free(o.by[isa]);
+            if (o.by[side][o.count + i] != SENTINEL) failures++, printf("%s wrote past its end\n", what);
+        free(o.by[side]);
     }
 }
 
@@ -75,48 +84,97 @@ static cnn_conv2d convolution(int64_t n, int64_t h, int64_t w, int64_t c, int64_
                         (h + 2 * pad - reach) / stride + 1, (w + 2 * pad - reach) / stride + 1, 0};
 }
 
-static double sum_bound(int64_t terms) { return WORST * fmax(2 * U, 0.5 * U * sqrt((double)terms)); }
+/* What tests/kernels/test_conv.py allows: Winograd's F(4, 3) three times as much. */
+static double sum_bound(const cnn_conv2d *p, int64_t terms) {
+    bool winograd = p && !p->exact && p->kh == 3 && p->kw == 3 && p->stride_h == 1 && p->stride_w == 1 &&
+                    p->dilation_h == 1 && p->dilation_w == 1 && p->groups == 1;
+    return WORST * fmax(2 * U, (winograd ? 1.5 : 0.5) * U * sqrt((double)terms));
+}
+
+/* The forms that a finish takes, for results shaped as `add` and `gate`. */
+enum { PLAIN, FORWARD_RELU, FORWARD_RELU6, BACKWARD_RELU, BACKWARD_RELU6, FORMS };
+
+static cnn_finish finish(int form, const float *bias, const float *add, const float *gate) {
+    switch (form) {
+    case FORWARD_RELU: return (cnn_finish){bias, NULL, CNN_RELU, NULL};
+    case FORWARD_RELU6: return (cnn_finish){bias, add, CNN_RELU6, NULL};
+    case BACKWARD_RELU: return (cnn_finish){NULL, add, CNN_RELU, gate};
+    case BACKWARD_RELU6: return (cnn_finish){NULL, NULL, CNN_RELU6, gate};
+    default: return (cnn_finish){bias, NULL, CNN_IDENTITY, NULL};
+    }
+}
+
+/* The weights as a pass reads them; the caller frees them. */
+static float *packed(const cnn_conv2d *p, int pass, const float *weight) {
+    int64_t bytes = cnn_conv2d_packed(p, pass);
+    if (bytes < 0) must("packed", CNN_INVALID);
+    float *memory = aligned_alloc(64, (size_t)(bytes + 64) / 64 * 64);
+    must("pack", cnn_conv2d_pack(p, pass, weight, memory));
+    return memory;
+}
+
+static void check_forward(int64_t number, cnn_conv2d p, const float *x, const float *weight, void *workspace) {
+    int64_t ys = p.n * p.oh * p.ow * p.k, xs = p.n * p.h * p.w * p.c;
+    float *bias = filled(p.k, -1, 1), *add = filled(ys, -2, 2), *gate = filled(ys, -3, 9);
+    for (int form = 0; form < FORMS; form++) {
+        cnn_finish end = finish(form, bias, add, gate);
+        struct output y = output(ys);
+        for (int side = 0; side < SIDES; side++) {
+            use(side);
+            float *weights = packed(&p, CNN_FORWARD, weight);
+            must("forward", cnn_conv2d_forward(&p, x, weight, weights, &end, y.by[side], workspace));
+            free(weights);
+        }
+        if (form == PLAIN) { /* with the vectors' weights still in use */
+            float *alone = malloc((size_t)(ys / p.n) * sizeof *alone), *weights = packed(&p, CNN_FORWARD, weight);
+            cnn_conv2d one = p;
+            one.n = 1;
+            must("one image", cnn_conv2d_forward(&one, x + xs / p.n * (p.n - 1), weight, weights, &end, alone, workspace));
+            if (memcmp(alone, y.by[VECTORS] + ys / p.n * (p.n - 1), (size_t)(ys / p.n) * sizeof *alone))
+                failures++, printf("the last image is not the same bits alone, case %d\n", (int)number);
+            free(alone), free(weights);
+        }
+        compare("convolution", 10 * number + form, y, sum_bound(&p, p.c / p.groups * p.kh * p.kw + 1));
+    }
+    free(bias), free(add), free(gate);
+}
+
+static void check_backward_data(int64_t number, cnn_conv2d p, const float *dy, const float *weight, void *workspace) {
+    int64_t xs = p.n * p.h * p.w * p.c;
+    float *add = filled(xs, -2, 2), *gate = filled(xs, -3, 9);
+    for (int form = 0; form < FORMS; form++) {
+        cnn_finish end = finish(form, NULL, add, gate);
+        struct output dx = output(xs);
+        for (int side = 0; side < SIDES; side++) {
+            use(side);
+            float *weights = packed(&p, CNN_BACKWARD_DATA, weight);
+            must("data", cnn_conv2d_backward_data(&p, dy, weight, weights, &end, dx.by[side], workspace));
+            free(weights);
+        }
+        compare("convolution's dx", 10 * number + form, dx, sum_bound(&p, p.k / p.groups * p.kh * p.kw));
+    }
+    free(add), free(gate);
+}
 
 static void check_convolution(int64_t number, cnn_conv2d p) {
-    int64_t ys = p.n * p.oh * p.ow * p.k, xs = p.n * p.h * p.w * p.c, taps = p.kh * p.kw;
-    int64_t ws = p.k * p.c / p.groups * taps, size = 0;
+    int64_t ys = p.n * p.oh * p.ow * p.k, ws = p.k * p.c / p.groups * p.kh * p.kw, size = 0;
     for (int pass = 0; pass < 3; pass++) {
         int64_t wanted = cnn_conv2d_workspace(&p, pass);
         if (wanted < 0) must("workspace", CNN_INVALID);
         size = wanted > size ? wanted : size;
     }
     void *workspace = aligned_alloc(64, (size_t)(size + 64) / 64 * 64);
-    float *packed[2];
-    for (int pass = 0; pass < 2; pass++) {
-        int64_t bytes = cnn_conv2d_packed(&p, pass);
-        if (bytes < 0) must("packed", CNN_INVALID);
-        packed[pass] = aligned_alloc(64, (size_t)(bytes + 64) / 64 * 64);
+    float *x = filled(p.n * p.h * p.w * p.c, -1, 1), *weight = filled(ws, -1, 1), *dy = filled(ys, -1, 1);
+    check_forward(number, p, x, weight, workspace);
+    check_backward_data(number, p, dy, weight, workspace);
+    struct output dweight = output(ws), dbias = output(p.k);
+    for (int side = 0; side < SIDES; side++) {
+        use(side);
+        must("weights", cnn_conv2d_backward_weights(&p, x, dy, dweight.by[side], dbias.by[side], workspace));
     }
-    float *x = filled(xs, -1, 1), *weight = filled(ws, -1, 1), *bias = filled(p.k, -1, 1), *dy = filled(ys, -1, 1);
-    float *add = filled(ys, -1, 1), *gate = filled(xs, -3, 9);
-    cnn_finish forward = {bias, add, CNN_RELU6, NULL}, backward = {NULL, NULL, CNN_RELU6, gate};
-    struct output y = output(ys), dx = output(xs), dweight = output(ws), dbias = output(p.k);
-    for (int isa = 0; isa < 2; isa++) {
-        must("isa", cnn_isa_set(isa));
-        for (int pass = 0; pass < 2; pass++) must("pack", cnn_conv2d_pack(&p, pass, weight, packed[pass]));
-        must("forward", cnn_conv2d_forward(&p, x, weight, packed[0], &forward, y.by[isa], workspace));
-        must("data", cnn_conv2d_backward_data(&p, dy, weight, packed[1], &backward, dx.by[isa], workspace));
-        must("weights", cnn_conv2d_backward_weights(&p, x, dy, dweight.by[isa], dbias.by[isa], workspace));
-    }
-    float *alone = malloc((size_t)(ys / p.n) * sizeof *alone);
-    cnn_conv2d one = p;
-    one.n = 1;
-    forward.add = add + ys / p.n * (p.n - 1);
-    must("one image",
-         cnn_conv2d_forward(&one, x + xs / p.n * (p.n - 1), weight, packed[0], &forward, alone, workspace));
-    if (memcmp(alone, y.by[CNN_ISA_BASELINE] + ys / p.n * (p.n - 1), (size_t)(ys / p.n) * sizeof *alone))
-        failures++, printf("the last image is not the same bits alone, case %d\n", (int)number);
-    compare("convolution", number, y, sum_bound(p.c / p.groups * taps + 1));
-    compare("convolution's dx", number, dx, sum_bound(p.k / p.groups * taps));
-    compare("convolution's dweight", number, dweight, sum_bound(p.n * p.oh * p.ow));
-    compare("convolution's dbias", number, dbias, sum_bound(p.n * p.oh * p.ow));
-    free(workspace), free(x), free(weight), free(bias), free(dy), free(alone);
-    free(packed[0]), free(packed[1]), free(add), free(gate);
+    compare("convolution's dweight", number, dweight, sum_bound(&p, p.n * p.oh * p.ow));
+    compare("convolution's dbias", number, dbias, sum_bound(NULL, p.n * p.oh * p.ow));
+    free(workspace), free(x), free(weight), free(dy);
 }
 
 static void check_convolutions(void) {
@@ -126,9 +184,21 @@ static void check_convolutions(void) {
         convolution(2, 11, 13, 6, 10, 3, 3, 4, 2, 1),   convolution(2, 7, 6, 12, 18, 3, 1, 1, 1, 3),
         convolution(2, 28, 28, 1, 6, 5, 1, 0, 1, 1),    convolution(2, 7, 21, 19, 19, 3, 1, 1, 1, 19),
         convolution(2, 9, 23, 3, 3, 5, 2, 2, 1, 3),     convolution(3, 1, 1, 1100, 10, 1, 1, 0, 1, 1),
-        convolution(2, 36, 36, 8, 12, 3, 1, 1, 1, 1),
+        convolution(2, 36, 36, 8, 12, 3, 1, 1, 1, 1),   convolution(2, 13, 11, 32, 48, 3, 1, 1, 1, 1),
+        convolution(1, 14, 15, 20, 64, 3, 1, 0, 1, 1),  convolution(2, 29, 27, 3, 32, 7, 2, 3, 1, 1),
+        convolution(2, 17, 18, 3, 32, 3, 1, 1, 1, 1),   convolution(1, 30, 31, 40, 40, 5, 1, 2, 1, 40),
+        convolution(2, 15, 16, 36, 36, 3, 2, 1, 1, 36), convolution(2, 5, 6, 70, 70, 5, 2, 2, 1, 70),
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check_convolution((int64_t)i, cases[i]);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cnn_conv2d p = cases[i];
+        check_convolution((int64_t)i, p);
+        p.exact = 1;
+        if (p.kh == 3 && p.stride_h == 1 && p.groups == 1) check_convolution((int64_t)i + 100, p);
+    }
+    /* TensorFlow's zeros: none above and to the left. */
+    cnn_conv2d stem = {2, 16, 14, 3, 32, 3, 3, 2, 2, 0, 1, 0, 1, 1, 1, 1, 8, 7, 0};
+    cnn_conv2d rows = {2, 16, 14, 24, 24, 5, 5, 2, 2, 1, 2, 1, 2, 1, 1, 24, 8, 7, 0};
+    check_convolution(200, stem), check_convolution(201, rows);
 }
 
 /* ---- pooling ---- */
@@ -138,10 +208,10 @@ static void check_max_pool(int64_t number, cnn_pool p) {
     float *x = filled(xs, -1, 1), *dy = filled(ys, -1, 1);
     uint8_t *taps[2] = {calloc(1, (size_t)ys), calloc(1, (size_t)ys)};
     struct output y = output(ys), dx = output(xs);
-    for (int isa = 0; isa < 2; isa++) {
-        must("isa", cnn_isa_set(isa));
-        must("max", cnn_max_pool_forward(&p, x, y.by[isa], taps[isa]));
-        must("max back", cnn_max_pool_backward(&p, taps[isa], dy, dx.by[isa]));
+    for (int side = 0; side < SIDES; side++) {
+        use(side);
+        must("max", cnn_max_pool_forward(&p, x, y.by[side], taps[side]));
+        must("max back", cnn_max_pool_backward(&p, taps[side], dy, dx.by[side]));
     }
     if (memcmp(taps[0], taps[1], (size_t)ys)) failures++, printf("maxima's places differ, case %d\n", (int)number);
     compare("max pooling", number, y, 0);
@@ -153,10 +223,10 @@ static void check_average_pool(int64_t number, cnn_pool p) {
     int64_t xs = p.n * p.h * p.w * p.c, ys = p.n * p.oh * p.ow * p.c;
     float *x = filled(xs, -1, 1), *dy = filled(ys, -1, 1);
     struct output y = output(ys), dx = output(xs);
-    for (int isa = 0; isa < 2; isa++) {
-        must("isa", cnn_isa_set(isa));
-        must("mean", cnn_average_pool_forward(&p, 0, x, y.by[isa]));
-        must("mean back", cnn_average_pool_backward(&p, 0, dy, dx.by[isa]));
+    for (int side = 0; side < SIDES; side++) {
+        use(side);
+        must("mean", cnn_average_pool_forward(&p, 0, x, y.by[side]));
+        must("mean back", cnn_average_pool_backward(&p, 0, dy, dx.by[side]));
     }
     compare("average pooling", number, y, POINTWISE * U);
     compare("average pooling's dx", number, dx, POINTWISE * U);
@@ -167,10 +237,10 @@ static void check_root_pool(int64_t number, cnn_pool p) {
     int64_t xs = p.n * p.h * p.w * p.c, ys = p.n * p.oh * p.ow * p.c;
     float *x = filled(xs, -1, 1), *dy = filled(ys, -1, 1);
     struct output y = output(ys), dx = output(xs);
-    for (int isa = 0; isa < 2; isa++) {
-        must("isa", cnn_isa_set(isa));
-        must("root", cnn_lp_pool_forward(&p, 2, x, y.by[isa]));
-        must("root back", cnn_lp_pool_backward(&p, 2, x, y.by[isa], dy, dx.by[isa]));
+    for (int side = 0; side < SIDES; side++) {
+        use(side);
+        must("root", cnn_lp_pool_forward(&p, 2, x, y.by[side]));
+        must("root back", cnn_lp_pool_backward(&p, 2, x, y.by[side], dy, dx.by[side]));
     }
     compare("root pooling", number, y, POINTWISE * U);
     compare("root pooling's dx", number, dx, POINTWISE * U);
@@ -186,20 +256,20 @@ static void check_norm(int64_t rows, int64_t c) {
     void *workspace = malloc((size_t)cnn_batch_norm_workspace(rows, c));
     struct output y = output(rows * c), dx = output(rows * c), dweight = output(c), dbias = output(c), mean = output(c),
                   var = output(c), inferred = output(rows * c);
-    for (int isa = 0; isa < 2; isa++) {
-        must("isa", cnn_isa_set(isa));
-        for (int64_t k = 0; k < c; k++) mean.by[isa][k] = 0, var.by[isa][k] = 1;
-        must("train", cnn_batch_norm_train(rows, c, 1e-5, 0.1, x, weight, bias, y.by[isa], mean.by[isa], var.by[isa],
+    for (int side = 0; side < SIDES; side++) {
+        use(side);
+        for (int64_t k = 0; k < c; k++) mean.by[side][k] = 0, var.by[side][k] = 1;
+        must("train", cnn_batch_norm_train(rows, c, 1e-5, 0.1, x, weight, bias, y.by[side], mean.by[side], var.by[side],
                                            statistics, workspace));
-        must("back", cnn_batch_norm_backward(rows, c, x, weight, dy, statistics, dx.by[isa], dweight.by[isa],
-                                             dbias.by[isa], workspace));
-        must("infer", cnn_batch_norm_infer(rows, c, 1e-5, x, weight, bias, mean.by[0], var.by[0], inferred.by[isa],
+        must("back", cnn_batch_norm_backward(rows, c, x, weight, dy, statistics, dx.by[side], dweight.by[side],
+                                             dbias.by[side], workspace));
+        must("infer", cnn_batch_norm_infer(rows, c, 1e-5, x, weight, bias, mean.by[0], var.by[0], inferred.by[side],
                                            workspace));
     }
     compare("normalised", rows, y, 2 * POINTWISE * U);
     compare("normalisation's dx", rows, dx, 2 * POINTWISE * U);
-    compare("normalisation's dweight", rows, dweight, sum_bound(rows) + POINTWISE * U);
-    compare("normalisation's dbias", rows, dbias, sum_bound(rows) + POINTWISE * U);
+    compare("normalisation's dweight", rows, dweight, sum_bound(NULL, rows) + POINTWISE * U);
+    compare("normalisation's dbias", rows, dbias, sum_bound(NULL, rows) + POINTWISE * U);
     compare("running mean", rows, mean, POINTWISE * U);
     compare("running variance", rows, var, POINTWISE * U);
     compare("normalised with given statistics", rows, inferred, 2 * POINTWISE * U);
@@ -211,10 +281,10 @@ static void check_norm(int64_t rows, int64_t c) {
 static void check_activation(int activation, int64_t count) {
     float *x = filled(count, -8, 8), *y = filled(count, -0.9f, 0.9f), *dy = filled(count, -1, 1);
     struct output out = output(count), dx = output(count);
-    for (int isa = 0; isa < 2; isa++) {
-        must("isa", cnn_isa_set(isa));
-        must("activation", cnn_activation_forward(activation, 0.1f, count, x, out.by[isa]));
-        must("back", cnn_activation_backward(activation, 0.1f, count, x, y, dy, dx.by[isa]));
+    for (int side = 0; side < SIDES; side++) {
+        use(side);
+        must("activation", cnn_activation_forward(activation, 0.1f, count, x, out.by[side]));
+        must("back", cnn_activation_backward(activation, 0.1f, count, x, y, dy, dx.by[side]));
     }
     compare("activation", activation, out, POINTWISE * U);
     compare("activation's dx", activation, dx, POINTWISE * U);
@@ -229,16 +299,16 @@ static void check_rows(int64_t rows, int64_t c) {
     const uint64_t clock[] = {3, 5};
     struct output sum = output(rows * c), dropped = output(rows * c), soft = output(rows * c), dsoft = output(rows * c),
                   entropy = output(rows * c), squares = output(rows * c), share = output(2 * rows);
-    for (int isa = 0; isa < 2; isa++) {
-        must("isa", cnn_isa_set(isa));
-        must("add", cnn_add(rows * c, x, dy, sum.by[isa]));
-        must("dropout", cnn_dropout(0.3, clock, 1, rows * c, x, dropped.by[isa]));
-        must("softmax", cnn_softmax_forward(rows, c, x, soft.by[isa]));
-        must("softmax back", cnn_softmax_backward(rows, c, soft.by[0], dy, dsoft.by[isa]));
-        must("entropy", cnn_cross_entropy(rows, c, 0.1, x, labels, NULL, losses, entropy.by[isa]));
-        for (int64_t i = 0; i < rows; i++) share.by[isa][i] = (float)losses[i];
-        must("squares", cnn_squared_error(rows, c, x, labels, losses, squares.by[isa]));
-        for (int64_t i = 0; i < rows; i++) share.by[isa][rows + i] = (float)losses[i];
+    for (int side = 0; side < SIDES; side++) {
+        use(side);
+        must("add", cnn_add(rows * c, x, dy, sum.by[side]));
+        must("dropout", cnn_dropout(0.3, clock, 1, rows * c, x, dropped.by[side]));
+        must("softmax", cnn_softmax_forward(rows, c, x, soft.by[side]));
+        must("softmax back", cnn_softmax_backward(rows, c, soft.by[0], dy, dsoft.by[side]));
+        must("entropy", cnn_cross_entropy(rows, c, 0.1, x, labels, NULL, losses, entropy.by[side]));
+        for (int64_t i = 0; i < rows; i++) share.by[side][i] = (float)losses[i];
+        must("squares", cnn_squared_error(rows, c, x, labels, losses, squares.by[side]));
+        for (int64_t i = 0; i < rows; i++) share.by[side][rows + i] = (float)losses[i];
     }
     compare("sum", c, sum, 0);
     compare("dropout", c, dropped, 0);
@@ -255,14 +325,14 @@ static void check_steps(int64_t count) {
     struct output sgd = output(2 * count), adam = output(3 * count);
     const cnn_hyper hyper = {.lr = 0.1, .scale = 0.5, .step = 3};
     double partials[8], norm[2];
-    for (int isa = 0; isa < 2; isa++) {
-        must("isa", cnn_isa_set(isa));
-        memcpy(sgd.by[isa], start, (size_t)(2 * count) * sizeof(float));
-        memcpy(adam.by[isa], start, (size_t)(3 * count) * sizeof(float));
-        cnn_tensor one = {count, sgd.by[isa], gradient, sgd.by[isa] + count, NULL, 0.01};
+    for (int side = 0; side < SIDES; side++) {
+        use(side);
+        memcpy(sgd.by[side], start, (size_t)(2 * count) * sizeof(float));
+        memcpy(adam.by[side], start, (size_t)(3 * count) * sizeof(float));
+        cnn_tensor one = {count, sgd.by[side], gradient, sgd.by[side] + count, NULL, 0.01};
         must("sgd", cnn_sgd(1, &one, &hyper, 0.9, 0, 1));
-        must("norm", cnn_gradient_norm(1, &one, partials, norm + isa));
-        cnn_tensor two = {count, adam.by[isa], gradient, adam.by[isa] + count, adam.by[isa] + 2 * count, 0.01};
+        must("norm", cnn_gradient_norm(1, &one, partials, norm + side));
+        cnn_tensor two = {count, adam.by[side], gradient, adam.by[side] + count, adam.by[side] + 2 * count, 0.01};
         must("adam", cnn_adam(1, &two, &hyper, 0.9, 0.99, 1e-8, 1));
     }
     compare("SGD", count, sgd, POINTWISE * U);
@@ -278,15 +348,28 @@ static void check_images(int64_t c) {
     float *scale = filled(c, 0.1f, 1), *shift = filled(c, -1, 1);
     const int64_t moves[] = {0, 0, 0, 2, -3, 1};
     struct output y = output(N * H * W * c);
-    for (int isa = 0; isa < 2; isa++) {
-        must("isa", cnn_isa_set(isa));
-        must("image", cnn_image_batch(1, N, N, H, W, c, x, NULL, moves, scale, shift, y.by[isa]));
+    for (int side = 0; side < SIDES; side++) {
+        use(side);
+        must("image", cnn_image_batch(1, N, N, H, W, c, x, NULL, moves, scale, shift, y.by[side]));
     }
     compare("images", c, y, POINTWISE * U);
     free(x), free(scale), free(shift);
 }
 
-int main(void) {
+static const char *const names[] = {"reference", "baseline", "avx2", "avx512"};
+
+static void tell(void) {
+    printf("%s of", names[cnn_isa_active()]);
+    for (int isa = CNN_ISA_REFERENCE; isa <= CNN_ISA_AVX512; isa++)
+        if (cnn_isa_supported(isa)) printf(" %s", names[isa]);
+    printf("\n");
+}
+
+int main(int count, char **arguments) {
+    if (count < 2) return tell(), 0;
+    const char *isa = arguments[1];
+    for (vectors = CNN_ISA_AVX512; vectors > CNN_ISA_REFERENCE && strcmp(isa, names[vectors]); vectors--) {}
+    if (vectors == CNN_ISA_REFERENCE || cnn_isa_set(vectors) != CNN_OK) return printf("this processor has no %s\n", isa), 2;
     must("threads", cnn_threads_set(2));
     check_convolutions();
     for (int64_t c = 1; c < 10; c += 4) {
@@ -302,6 +385,6 @@ int main(void) {
     check_rows(3, 10);
     check_rows(40, 3);
     check_steps(1003);
-    printf("%d comparisons, %d failures\n", comparisons, failures);
+    printf("%s: %d comparisons, %d failures\n", isa, comparisons, failures);
     return failures != 0;
 }
