@@ -172,19 +172,23 @@ cnn_status cnn_image_batch(int pooled, int64_t stored, int64_t n, int64_t h, int
 
 /* The bytes of working memory that each of the three below needs; -1 where the sizes are out of range. */
 int64_t cnn_batch_norm_workspace(int64_t rows, int64_t c);
-/* y = (x - mean) / sqrt(variance + eps) * weight + bias with the batch's own mean and (biased) variance; rows >= 2.
- * weight and bias may be NULL for 1 and 0. running = (1 - momentum) * running + momentum * batch's, the variance
+/* y = f((x - mean) / sqrt(variance + eps) * weight + bias + add) with the batch's own mean and (biased) variance;
+ * rows >= 2. weight and bias may be NULL for 1 and 0. add, of x's shape, may be NULL, and y may be add; activation, f,
+ * is CNN_IDENTITY, CNN_RELU or CNN_RELU6. running = (1 - momentum) * running + momentum * batch's, the variance
  * unbiased; both may be NULL. statistics (2, c) receives the mean and 1 / sqrt(variance + eps) for backward. */
 cnn_status cnn_batch_norm_train(int64_t rows, int64_t c, double eps, double momentum, const float *x,
-                                const float *weight, const float *bias, float *y, float *running_mean,
-                                float *running_var, double *statistics, void *workspace);
+                                const float *weight, const float *bias, const float *add, int activation, float *y,
+                                float *running_mean, float *running_var, double *statistics, void *workspace);
 /* The same with a mean and variance that are given. y may be x. */
 cnn_status cnn_batch_norm_infer(int64_t rows, int64_t c, double eps, const float *x, const float *weight,
-                                const float *bias, const float *mean, const float *var, float *y, void *workspace);
-/* The gradients of cnn_batch_norm_train; dx, dweight, dbias may each be NULL where not wanted. dx may be dy. */
-cnn_status cnn_batch_norm_backward(int64_t rows, int64_t c, const float *x, const float *weight, const float *dy,
-                                   const double *statistics, float *dx, float *dweight, float *dbias,
-                                   void *workspace);
+                                const float *bias, const float *mean, const float *var, const float *add,
+                                int activation, float *y, void *workspace);
+/* The gradients of cnn_batch_norm_train: dadd = dy * f', and the others from that. dx, dadd, dweight and dbias may
+ * each be NULL where not wanted. dadd may be dy; without dadd dx may be dy. Where nothing was added y may be NULL: f'
+ * then follows from x, which is cheaper. */
+cnn_status cnn_batch_norm_backward(int64_t rows, int64_t c, const float *x, const float *y, const float *weight,
+                                   const float *bias, int activation, const float *dy, const double *statistics,
+                                   float *dx, float *dadd, float *dweight, float *dbias, void *workspace);
 
 /* ---- pool.c: pooling over windows of kh x kw -------------------------------------------------------- */
 

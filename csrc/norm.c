@@ -1,27 +1,43 @@
 /* Batch normalisation: entry points, the combining of partial sums, and the plain-loop reference. The passes over
- * memory are norm_tmpl.c; the layer is cnncli/layers/norm.py.
+ * memory are norm_tmpl.c, the statistics as others may use them norm.h; the layer is cnncli/layers/norm.py.
  *
  * An array is `rows` (images x pixels) of c channels. Each pass is cut into chunks of whole rows. A chunk's moments
- * are taken about the chunk's own mean, in float, and combined over chunks in double (Chan et al. 1979), so that a
- * large mean costs no digits of the variance. The mean that the second pass subtracts is kept as a float and its
- * rounding error, for the same reason. */
-#include "internal.h"
+ * are taken in float about the mean of its first eighth, and combined over chunks in double (Chan et al. 1979), so that a
+ * large mean costs no digits of the variance: wherever the other rows lie, that centre is within sqrt(7) standard
+ * deviations of the chunk's mean, so that three bits are lost at worst. The mean that the second pass subtracts is kept
+ * as a float and its rounding error, for the same reason. The second pass takes the chunks last to first: the last are still in
+ * cache, and whoever reads its result begins with the first. */
+#include "norm.h"
 
-#define CHUNK_FLOATS 32768 /* 128 KiB: its second reading comes from L2 */
+#define CHUNK_FLOATS 32768 /* 128 KiB */
 #define CHUNK_ROWS 64      /* chunks are multiples of this, and so of every instruction set's row group */
+#define CENTRE_SHARE 8     /* a chunk's centre is the mean of its first eighth */
 #define COMBINE_BLOCK 64   /* channels that one chunk of the combining takes */
+#define COEFFICIENTS 5
 
-/* Rows are taken in groups so that a group is a whole number of vectors, and at least 64 floats, even when one row
- * is not: coefficients are repeated to the group's `width`, and sums over a group are folded back to c channels. */
+/* Where backward finds out what f let through: from y, or from x once more. */
+typedef enum { GATE_NONE, GATE_Y, GATE_X } norm_gate;
+
+/* What a pass reads and writes of `count` floats. */
+struct norm_span {
+    int64_t count, width;
+    const float *k; /* COEFFICIENTS rows of `width`: k0 … k4 */
+    norm_gate gate; /* backward's */
+    bool active;    /* forward's: whether there is an f */
+    float limit;    /* of f: 6, or NaN for none */
+    const float *x, *dy, *y, *add;
+    float *out, *first, *second;
+};
+
+/* Rows are taken in groups so that a group is a whole number of vectors, and at least four, even when one row is not:
+ * coefficients are repeated to the group's `width`, and sums over a group are folded back to c channels. */
 struct norm_kernels {
     int64_t vector;
     void (*sum)(int64_t count, int64_t width, const float *x, float *sum);
     void (*moments)(int64_t count, int64_t width, const float *x, const float *centre, float *first, float *second);
-    void (*products)(int64_t count, int64_t width, const float *x, const float *dy, const float *centre, float *first,
-                     float *second);
-    void (*apply)(int64_t count, int64_t width, const float *coefficients, const float *x, float *y);
-    void (*apply_two)(int64_t count, int64_t width, const float *coefficients, const float *x, const float *dy,
-                      float *dx);
+    void (*products)(const struct norm_span *s);
+    void (*apply)(const struct norm_span *s);
+    void (*restore)(const struct norm_span *s);
 };
 
 #define CNN_TEMPLATE "norm_tmpl.c"
@@ -33,25 +49,31 @@ struct norm_work {
     const struct norm_kernels *kernels;
     int64_t rows, c, width, chunk_rows, chunks;
     double eps, momentum;
-    const float *x, *dy, *weight, *bias;
-    float *y, *running_mean, *running_var, *dweight, *dbias;
+    int activation;
+    norm_gate gate;
+    const float *x, *y, *add, *dy, *weight, *bias;
+    float *out, *dadd, *running_mean, *running_var, *dweight, *dbias;
     double *mean, *scale; /* of the batch: the mean, and 1 / sqrt(variance + eps) */
-    float *coefficients;  /* 4 x c, what the second pass multiplies and adds */
-    float *partial;       /* chunks x 3 x c: a chunk's centre, and its first and second sums about it */
+    float *coefficients;  /* COEFFICIENTS x c: what the passes multiply and add */
+    float *slots;         /* a chunk's moments or products each */
 };
 
 static int64_t chunk_rows_for(int64_t c) { return cnn_round_up(cnn_ceil_div(CHUNK_FLOATS, c), CHUNK_ROWS); }
 
+static int64_t width_for(int64_t c, int64_t vector) {
+    int64_t width = c;
+    while (width % vector || width < 4 * vector) width *= 2;
+    return width;
+}
+
+static float limit_of(int activation) { return activation == CNN_RELU6 ? 6 : NAN; }
+
 int64_t cnn_batch_norm_workspace(int64_t rows, int64_t c) {
     if (!cnn_sizes_fit(64, 2, (int64_t[]){rows, c})) return -1;
-    return (4 + 3 * cnn_ceil_div(rows, chunk_rows_for(c))) * c * (int64_t)sizeof(float);
+    return (COEFFICIENTS * c + cnn_ceil_div(rows, chunk_rows_for(c)) * cnn_norm_slot(c)) * (int64_t)sizeof(float);
 }
 
-/* ---- chunks of the two passes ---- */
-
-static int64_t chunk_count(const struct norm_work *work, int64_t chunk) {
-    return CNN_MIN(work->chunk_rows, work->rows - chunk * work->chunk_rows) * work->c;
-}
+/* ---- statistics ---- */
 
 static void repeat(int64_t c, int64_t width, const float *from, float *to) {
     for (int64_t i = 0; i < width; i += c) memcpy(to + i, from, (size_t)c * sizeof(float));
@@ -63,64 +85,104 @@ static void fold(int64_t c, int64_t width, const float *from, float *to) {
         for (int64_t k = 0; k < c; k++) to[k] += from[i + k];
 }
 
+int64_t cnn_norm_scratch(int64_t c) { return 3 * width_for(c, tables[cnn_table_index()]->vector); }
+
+void cnn_norm_moments(int64_t rows, int64_t c, const float *x, float *scratch, float *slot) {
+    const struct norm_kernels *kernels = tables[cnn_table_index()];
+    int64_t width = width_for(c, kernels->vector), head = cnn_ceil_div(rows, CENTRE_SHARE);
+    float *centre = scratch, *sums = scratch + width, *squares = sums + width;
+    kernels->sum(head * c, width, x, sums);
+    fold(c, width, sums, slot);
+    for (int64_t k = 0; k < c; k++) slot[k] /= (float)head;
+    repeat(c, width, slot, centre);
+    kernels->moments(rows * c, width, x, centre, sums, squares);
+    fold(c, width, sums, slot + c);
+    fold(c, width, squares, slot + 2 * c);
+    slot[3 * c] = (float)rows;
+}
+
+void cnn_norm_combine(int64_t slots, int64_t c, const float *slot, int64_t from, int64_t to, double *mean,
+                      double *square_sum) {
+    double seen = 0;
+    for (int64_t k = 0; k < to - from; k++) mean[k] = square_sum[k] = 0;
+    for (int64_t i = 0; i < slots; i++, slot += cnn_norm_slot(c)) {
+        const float *centre = slot + from, *first = centre + c, *second = first + c;
+        double rows = slot[3 * c], each = 1 / rows, share = rows / (seen + rows);
+        for (int64_t k = 0; k < to - from; k++) {
+            double shift = first[k] * each, delta = centre[k] + shift - mean[k];
+            double own = second[k] - first[k] * shift;
+            square_sum[k] += CNN_MAX(own, 0) + delta * delta * seen * share;
+            mean[k] += delta * share;
+        }
+        seen += rows;
+    }
+}
+
+/* ---- chunks of the passes ---- */
+
+static int64_t chunk_count(const struct norm_work *work, int64_t chunk) {
+    return CNN_MIN(work->chunk_rows, work->rows - chunk * work->chunk_rows) * work->c;
+}
+
 static cnn_status moments_chunk(void *context, int64_t chunk) {
     const struct norm_work *work = context;
-    int64_t c = work->c, width = work->width, count = chunk_count(work, chunk);
-    float *scratch = cnn_scratch((size_t)(3 * width) * sizeof(float));
+    int64_t c = work->c;
+    float *scratch = cnn_scratch((size_t)cnn_norm_scratch(c) * sizeof(float));
     if (!scratch) return CNN_NO_MEMORY;
-    float *centre = scratch, *first = scratch + width, *second = first + width;
-    const float *x = work->x + chunk * work->chunk_rows * c;
-    float *out = work->partial + chunk * 3 * c;
-    work->kernels->sum(count, width, x, first);
-    fold(c, width, first, out);
-    for (int64_t k = 0; k < c; k++) out[k] /= (float)(count / c);
-    repeat(c, width, out, centre);
-    work->kernels->moments(count, width, x, centre, first, second);
-    fold(c, width, first, out + c);
-    fold(c, width, second, out + 2 * c);
+    cnn_norm_moments(chunk_count(work, chunk) / c, c, work->x + chunk * work->chunk_rows * c, scratch,
+                     work->slots + chunk * cnn_norm_slot(c));
     return CNN_OK;
+}
+
+/* A chunk's part of every array, with the coefficients repeated to a group's width in scratch memory, where there is
+ * room for two more rows of it. */
+static bool span(const struct norm_work *work, int64_t chunk, struct norm_span *s) {
+    int64_t width = work->width, start = chunk * work->chunk_rows * work->c;
+    float *scratch = cnn_scratch((size_t)((COEFFICIENTS + 2) * width) * sizeof(float));
+    if (!scratch) return false;
+    for (int i = 0; i < COEFFICIENTS; i++) repeat(work->c, width, work->coefficients + i * work->c, scratch + i * width);
+    *s = (struct norm_span){
+        .count = chunk_count(work, chunk), .width = width, .k = scratch, .gate = work->gate,
+        .active = work->activation != CNN_IDENTITY, .limit = limit_of(work->activation), .x = work->x + start,
+        .dy = work->dy ? work->dy + start : NULL, .y = work->y ? work->y + start : NULL,
+        .add = work->add ? work->add + start : NULL, .out = work->out ? work->out + start : NULL,
+        .first = scratch + COEFFICIENTS * width, .second = scratch + (COEFFICIENTS + 1) * width};
+    return true;
 }
 
 static cnn_status products_chunk(void *context, int64_t chunk) {
     const struct norm_work *work = context;
-    int64_t c = work->c, width = work->width, start = chunk * work->chunk_rows * c;
-    float *scratch = cnn_scratch((size_t)(3 * width) * sizeof(float));
-    if (!scratch) return CNN_NO_MEMORY;
-    float *centre = scratch, *first = scratch + width, *second = first + width;
-    float *out = work->partial + chunk * 3 * c;
-    for (int64_t k = 0; k < c; k++) out[k] = (float)work->mean[k];
-    repeat(c, width, out, centre);
-    work->kernels->products(chunk_count(work, chunk), width, work->x + start, work->dy + start, centre, first, second);
-    fold(c, width, first, out + c);
-    fold(c, width, second, out + 2 * c);
+    int64_t c = work->c;
+    struct norm_span s;
+    if (!span(work, chunk, &s)) return CNN_NO_MEMORY;
+    bool there = !work->dadd || (work->gate == GATE_NONE && work->dadd == work->dy); /* nothing to write */
+    s.out = there ? NULL : work->dadd + chunk * work->chunk_rows * c;
+    work->kernels->products(&s);
+    float *slot = work->slots + chunk * cnn_norm_slot(c);
+    fold(c, s.width, s.first, slot + c);
+    fold(c, s.width, s.second, slot + 2 * c);
     return CNN_OK;
 }
 
 static cnn_status apply_chunk(void *context, int64_t chunk) {
     const struct norm_work *work = context;
-    int64_t c = work->c, width = work->width, start = chunk * work->chunk_rows * c;
-    float *coefficients = work->coefficients;
-    if (width != c) {
-        coefficients = cnn_scratch((size_t)(4 * width) * sizeof(float));
-        if (!coefficients) return CNN_NO_MEMORY;
-        for (int i = 0; i < 4; i++) repeat(c, width, work->coefficients + i * c, coefficients + i * width);
-    }
-    int64_t count = chunk_count(work, chunk);
-    if (work->dy) work->kernels->apply_two(count, width, coefficients, work->x + start, work->dy + start, work->y + start);
-    else work->kernels->apply(count, width, coefficients, work->x + start, work->y + start);
+    struct norm_span s;
+    if (!span(work, work->chunks - 1 - chunk, &s)) return CNN_NO_MEMORY;
+    if (work->dy) work->kernels->restore(&s);
+    else work->kernels->apply(&s);
     return CNN_OK;
 }
 
 /* ---- between the passes: per channel, in double ---- */
 
-/* y = (x - coefficients[0]) * coefficients[1] + coefficients[2] */
+/* y = f((x - k0) * k1 + k2 + add) */
 static void forward_coefficients(const struct norm_work *work, int64_t k, double mean, double scale) {
     float *out = work->coefficients + k, rounded = (float)mean;
     double factor = scale * (work->weight ? work->weight[k] : 1);
     out[0] = rounded;
     out[work->c] = (float)factor;
     out[2 * work->c] = (float)((work->bias ? work->bias[k] : 0) - (mean - rounded) * factor);
-    out[3 * work->c] = 0;
+    out[3 * work->c] = out[4 * work->c] = 0;
 }
 
 static void keep_statistics(const struct norm_work *work, int64_t k, double mean, double square_sum) {
@@ -137,34 +199,21 @@ static void keep_statistics(const struct norm_work *work, int64_t k, double mean
 
 static cnn_status combine_moments(void *context, int64_t block) {
     const struct norm_work *work = context;
-    int64_t c = work->c, from = block * COMBINE_BLOCK, channels = CNN_MIN(COMBINE_BLOCK, c - from);
-    double mean[COMBINE_BLOCK] = {0}, square_sum[COMBINE_BLOCK] = {0}, seen = 0;
-    for (int64_t chunk = 0; chunk < work->chunks; chunk++) {
-        const float *part = work->partial + chunk * 3 * c + from;
-        double rows = (double)(chunk_count(work, chunk) / c), share = rows / (seen + rows);
-        for (int64_t k = 0; k < channels; k++) {
-            double first = part[c + k], delta = part[k] + first / rows - mean[k];
-            square_sum[k] += part[2 * c + k] - first * first / rows + delta * delta * seen * share;
-            mean[k] += delta * share;
-        }
-        seen += rows;
-    }
-    for (int64_t k = 0; k < channels; k++) keep_statistics(work, from + k, mean[k], square_sum[k]);
+    int64_t from = block * COMBINE_BLOCK, to = CNN_MIN(from + COMBINE_BLOCK, work->c);
+    double mean[COMBINE_BLOCK], square_sum[COMBINE_BLOCK];
+    cnn_norm_combine(work->chunks, work->c, work->slots, from, to, mean, square_sum);
+    for (int64_t k = from; k < to; k++) keep_statistics(work, k, mean[k - from], square_sum[k - from]);
     return CNN_OK;
 }
 
-/* dx = dy * coefficients[1] + (x - coefficients[0]) * coefficients[2] + coefficients[3], from the sums over the batch
- * of dy and of dy * (x - float(mean)). */
+/* dx = dz * k1 + (x - k0) * k3 + k4, from the sums over the batch of dz and of dz * (x - float(mean)). */
 static void backward_results(const struct norm_work *work, int64_t k, double sum, double product) {
     double mean = work->mean[k], scale = work->scale[k], rows = (double)work->rows;
-    float rounded = (float)mean;
-    double lost = mean - rounded, factor = scale * (work->weight ? work->weight[k] : 1);
+    double lost = mean - (float)mean, factor = scale * (work->weight ? work->weight[k] : 1);
     double dweight = (product - lost * sum) * scale, slope = -factor * scale * dweight / rows;
     float *out = work->coefficients + k;
-    out[0] = rounded;
-    out[work->c] = (float)factor;
-    out[2 * work->c] = (float)slope;
-    out[3 * work->c] = (float)(-factor * sum / rows - slope * lost);
+    out[3 * work->c] = (float)slope;
+    out[4 * work->c] = (float)(-factor * sum / rows - slope * lost);
     if (work->dweight) work->dweight[k] = (float)dweight;
     if (work->dbias) work->dbias[k] = (float)sum;
 }
@@ -174,10 +223,10 @@ static cnn_status combine_products(void *context, int64_t block) {
     int64_t c = work->c, from = block * COMBINE_BLOCK, channels = CNN_MIN(COMBINE_BLOCK, c - from);
     double sum[COMBINE_BLOCK] = {0}, product[COMBINE_BLOCK] = {0};
     for (int64_t chunk = 0; chunk < work->chunks; chunk++) {
-        const float *part = work->partial + chunk * 3 * c + from;
+        const float *slot = work->slots + chunk * cnn_norm_slot(c) + from;
         for (int64_t k = 0; k < channels; k++) {
-            sum[k] += part[c + k];
-            product[k] += part[2 * c + k];
+            sum[k] += slot[c + k];
+            product[k] += slot[2 * c + k];
         }
     }
     for (int64_t k = 0; k < channels; k++) backward_results(work, from + k, sum[k], product[k]);
@@ -197,26 +246,42 @@ static void moments_reference(const struct norm_work *work, int64_t k) {
     keep_statistics(work, k, mean, square_sum);
 }
 
-static void normalise_reference(const struct norm_work *work, int64_t k, double mean, double scale) {
+/* What f is applied to, for element i of channel k. */
+static double value_reference(const struct norm_work *work, int64_t i, int64_t k, double mean, double scale) {
     double weight = work->weight ? work->weight[k] : 1, bias = work->bias ? work->bias[k] : 0;
+    return (work->x[i] - mean) * scale * weight + bias + (work->add ? work->add[i] : 0);
+}
+
+static void normalise_reference(const struct norm_work *work, int64_t k, double mean, double scale) {
     for (int64_t row = 0; row < work->rows; row++) {
         int64_t i = row * work->c + k;
-        work->y[i] = (float)((work->x[i] - mean) * scale * weight + bias);
+        float z = (float)value_reference(work, i, k, mean, scale), limit = limit_of(work->activation);
+        work->out[i] = work->activation == CNN_IDENTITY ? z : z < 0 ? 0 : z > limit ? limit : z;
     }
+}
+
+/* dy behind f. */
+static float gated_reference(const struct norm_work *work, int64_t i, int64_t k) {
+    if (work->gate == GATE_NONE) return work->dy[i];
+    float y = work->gate == GATE_Y ? work->y[i] : (float)value_reference(work, i, k, work->mean[k], work->scale[k]);
+    return y > 0 && !(y >= limit_of(work->activation)) ? work->dy[i] : 0;
 }
 
 static void backward_reference(const struct norm_work *work, int64_t k) {
     double mean = work->mean[k], scale = work->scale[k], dweight = 0, dbias = 0, rows = (double)work->rows;
     for (int64_t row = 0; row < work->rows; row++) {
         int64_t i = row * work->c + k;
-        dbias += work->dy[i];
-        dweight += work->dy[i] * (work->x[i] - mean) * scale;
+        float dz = gated_reference(work, i, k);
+        dbias += dz;
+        dweight += dz * (work->x[i] - mean) * scale;
     }
     double factor = scale * (work->weight ? work->weight[k] : 1);
-    for (int64_t row = 0; work->y && row < work->rows; row++) {
+    for (int64_t row = 0; row < work->rows; row++) {
         int64_t i = row * work->c + k;
         double normal = (work->x[i] - mean) * scale;
-        work->y[i] = (float)(factor * (work->dy[i] - dbias / rows - normal * dweight / rows));
+        float dz = gated_reference(work, i, k);
+        if (work->dadd) work->dadd[i] = dz;
+        if (work->out) work->out[i] = (float)(factor * (dz - dbias / rows - normal * dweight / rows));
     }
     if (work->dweight) work->dweight[k] = (float)dweight;
     if (work->dbias) work->dbias[k] = (float)dbias;
@@ -226,25 +291,25 @@ static void backward_reference(const struct norm_work *work, int64_t k) {
 
 static bool set_up(struct norm_work *work, int64_t rows, int64_t c, float *workspace) {
     if (!cnn_sizes_fit(64, 2, (int64_t[]){rows, c})) return false;
+    if (work->activation < CNN_IDENTITY || work->activation > CNN_RELU6) return false;
     work->rows = rows;
     work->c = c;
     work->chunk_rows = chunk_rows_for(c);
     work->chunks = cnn_ceil_div(rows, work->chunk_rows);
     work->coefficients = workspace;
-    work->partial = workspace + 4 * c;
+    work->slots = workspace + COEFFICIENTS * c;
     if (cnn_use_reference()) return true;
     work->kernels = tables[cnn_table_index()];
-    work->width = c;
-    while (work->width % work->kernels->vector || work->width < 64) work->width *= 2;
+    work->width = width_for(c, work->kernels->vector);
     return true;
 }
 
 cnn_status cnn_batch_norm_train(int64_t rows, int64_t c, double eps, double momentum, const float *x,
-                                const float *weight, const float *bias, float *y, float *running_mean,
-                                float *running_var, double *statistics, void *workspace) {
-    struct norm_work work = {.eps = eps, .momentum = momentum, .x = x, .weight = weight, .bias = bias, .y = y,
-                             .running_mean = running_mean, .running_var = running_var, .mean = statistics,
-                             .scale = statistics + c};
+                                const float *weight, const float *bias, const float *add, int activation, float *y,
+                                float *running_mean, float *running_var, double *statistics, void *workspace) {
+    struct norm_work work = {.eps = eps, .momentum = momentum, .activation = activation, .x = x, .weight = weight,
+                             .bias = bias, .add = add, .out = y, .running_mean = running_mean,
+                             .running_var = running_var, .mean = statistics, .scale = statistics + c};
     if (!set_up(&work, rows, c, workspace) || rows < 2 || !running_mean != !running_var) return CNN_INVALID;
     if (!work.kernels) {
         for (int64_t k = 0; k < c; k++) {
@@ -260,8 +325,10 @@ cnn_status cnn_batch_norm_train(int64_t rows, int64_t c, double eps, double mome
 }
 
 cnn_status cnn_batch_norm_infer(int64_t rows, int64_t c, double eps, const float *x, const float *weight,
-                                const float *bias, const float *mean, const float *var, float *y, void *workspace) {
-    struct norm_work work = {.eps = eps, .x = x, .weight = weight, .bias = bias, .y = y};
+                                const float *bias, const float *mean, const float *var, const float *add,
+                                int activation, float *y, void *workspace) {
+    struct norm_work work = {.eps = eps, .activation = activation, .x = x, .weight = weight, .bias = bias, .add = add,
+                             .out = y};
     if (!set_up(&work, rows, c, workspace)) return CNN_INVALID;
     for (int64_t k = 0; k < c; k++) {
         double scale = 1 / sqrt(var[k] + eps);
@@ -271,18 +338,25 @@ cnn_status cnn_batch_norm_infer(int64_t rows, int64_t c, double eps, const float
     return work.kernels ? cnn_parallel(apply_chunk, &work, work.chunks) : CNN_OK;
 }
 
-cnn_status cnn_batch_norm_backward(int64_t rows, int64_t c, const float *x, const float *weight, const float *dy,
-                                   const double *statistics, float *dx, float *dweight, float *dbias,
-                                   void *workspace) {
-    struct norm_work work = {.x = x, .dy = dy, .weight = weight, .y = dx, .dweight = dweight, .dbias = dbias,
+cnn_status cnn_batch_norm_backward(int64_t rows, int64_t c, const float *x, const float *y, const float *weight,
+                                   const float *bias, int activation, const float *dy, const double *statistics,
+                                   float *dx, float *dadd, float *dweight, float *dbias, void *workspace) {
+    struct norm_work work = {.activation = activation, .x = x, .y = y, .weight = weight, .bias = bias, .dy = dy,
+                             .out = dx, .dadd = dadd, .dweight = dweight, .dbias = dbias,
                              .mean = (double *)statistics, .scale = (double *)statistics + c};
-    if (!set_up(&work, rows, c, workspace)) return CNN_INVALID;
+    if (!set_up(&work, rows, c, workspace) || (dx && dx == dadd)) return CNN_INVALID;
+    work.gate = activation == CNN_IDENTITY ? GATE_NONE : y ? GATE_Y : GATE_X;
     if (!work.kernels) {
         for (int64_t k = 0; k < c; k++) backward_reference(&work, k);
         return CNN_OK;
     }
+    for (int64_t k = 0; k < c; k++) forward_coefficients(&work, k, work.mean[k], work.scale[k]);
     cnn_status status = cnn_parallel(products_chunk, &work, work.chunks);
     if (!status) status = cnn_parallel(combine_products, &work, cnn_ceil_div(c, COMBINE_BLOCK));
+    if (dadd) { /* it holds dz now: nothing to gate any more */
+        work.dy = dadd;
+        work.gate = GATE_NONE;
+    }
     if (!status && dx) status = cnn_parallel(apply_chunk, &work, work.chunks);
     return status;
 }

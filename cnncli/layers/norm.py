@@ -19,6 +19,7 @@ class BatchNorm2d(Layer):
     """
 
     reads_input = True
+    fuses_add = fuses_activation = gates_itself = True
 
     def __init__(self, num_features: int | None = None, eps: float = 1e-5, momentum: float = 0.1,
                  affine: bool = True) -> None:
@@ -65,14 +66,17 @@ class BatchNorm2d(Layer):
         x, weight, bias = io.x[0], self.params.get("weight"), self.params.get("bias")
         mean, var = self.state["running_mean"], self.state["running_var"]
         if not io.training:
-            return [kernels.batch_norm_infer(x, weight, bias, mean, var, io.y, io.workspace, self.eps)]
+            return [kernels.batch_norm_infer(x, weight, bias, mean, var, io.y, io.workspace, self.eps, io.add,
+                                             io.activation)]
         if x.size == x.shape[-1]:
             raise NetworkError("BatchNorm2d cannot train on one value per channel; use a batch of two images or more.")
         return [kernels.batch_norm_train(x, weight, bias, io.y, mean, var, io.saved["statistics"], io.workspace,
-                                         self.eps, self.momentum)]
+                                         self.eps, self.momentum, io.add, io.activation)]
 
     def backward_calls(self, io: Buffers) -> list[Call]:
         if io.dy is None:
             return []
-        return [kernels.batch_norm_backward(io.x[0], self.params.get("weight"), io.dy, io.saved["statistics"],
-                                            io.dx[0], self.grads.get("weight"), self.grads.get("bias"), io.workspace)]
+        y = io.y if io.add is not None else None  # without add the activation's slope follows from x
+        return [kernels.batch_norm_backward(io.x[0], self.params.get("weight"), self.params.get("bias"), io.dy,
+                                            io.saved["statistics"], io.dx[0], self.grads.get("weight"),
+                                            self.grads.get("bias"), io.workspace, y, io.activation, io.dadd)]

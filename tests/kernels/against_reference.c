@@ -249,31 +249,33 @@ static void check_root_pool(int64_t number, cnn_pool p) {
 
 /* ---- normalisation ---- */
 
-static void check_norm(int64_t rows, int64_t c) {
+static void check_norm(int64_t rows, int64_t c, int activation, bool added) {
     float *x = filled(rows * c, -1, 3), *dy = filled(rows * c, -1, 1), *weight = filled(c, -1, 1);
-    float *bias = filled(c, -1, 1);
+    float *bias = filled(c, -1, 1), *add = added ? filled(rows * c, -1, 1) : NULL;
     double *statistics = malloc((size_t)c * 2 * sizeof *statistics);
     void *workspace = malloc((size_t)cnn_batch_norm_workspace(rows, c));
-    struct output y = output(rows * c), dx = output(rows * c), dweight = output(c), dbias = output(c), mean = output(c),
-                  var = output(c), inferred = output(rows * c);
+    struct output y = output(rows * c), dx = output(rows * c), dadd = output(rows * c), dweight = output(c),
+                  dbias = output(c), mean = output(c), var = output(c), inferred = output(rows * c);
     for (int side = 0; side < SIDES; side++) {
         use(side);
         for (int64_t k = 0; k < c; k++) mean.by[side][k] = 0, var.by[side][k] = 1;
-        must("train", cnn_batch_norm_train(rows, c, 1e-5, 0.1, x, weight, bias, y.by[side], mean.by[side], var.by[side],
-                                           statistics, workspace));
-        must("back", cnn_batch_norm_backward(rows, c, x, weight, dy, statistics, dx.by[side], dweight.by[side],
-                                             dbias.by[side], workspace));
-        must("infer", cnn_batch_norm_infer(rows, c, 1e-5, x, weight, bias, mean.by[0], var.by[0], inferred.by[side],
-                                           workspace));
+        must("train", cnn_batch_norm_train(rows, c, 1e-5, 0.1, x, weight, bias, add, activation, y.by[side],
+                                           mean.by[side], var.by[side], statistics, workspace));
+        must("back", cnn_batch_norm_backward(rows, c, x, added ? y.by[0] : NULL, weight, bias, activation, dy,
+                                             statistics, dx.by[side], dadd.by[side], dweight.by[side], dbias.by[side],
+                                             workspace));
+        must("infer", cnn_batch_norm_infer(rows, c, 1e-5, x, weight, bias, mean.by[0], var.by[0], add, activation,
+                                           inferred.by[side], workspace));
     }
     compare("normalised", rows, y, 2 * POINTWISE * U);
     compare("normalisation's dx", rows, dx, 2 * POINTWISE * U);
+    compare("normalisation's dadd", rows, dadd, 0);
     compare("normalisation's dweight", rows, dweight, sum_bound(NULL, rows) + POINTWISE * U);
     compare("normalisation's dbias", rows, dbias, sum_bound(NULL, rows) + POINTWISE * U);
     compare("running mean", rows, mean, POINTWISE * U);
     compare("running variance", rows, var, POINTWISE * U);
     compare("normalised with given statistics", rows, inferred, 2 * POINTWISE * U);
-    free(x), free(dy), free(weight), free(bias), free(statistics), free(workspace);
+    free(x), free(dy), free(weight), free(bias), free(add), free(statistics), free(workspace);
 }
 
 /* ---- what goes value by value, or row by row ---- */
@@ -379,8 +381,9 @@ int main(int count, char **arguments) {
         check_max_pool(c, (cnn_pool){2, 9, 11, c, 7, 4, 3, 3, 1, 2, 1, 1, 2, 2});
         check_images(c);
     }
-    check_norm(300, 17);
-    check_norm(11000, 6);
+    check_norm(300, 17, CNN_IDENTITY, false);
+    check_norm(11000, 6, CNN_RELU, false);
+    check_norm(1001, 33, CNN_RELU6, true);
     for (int activation = CNN_RELU; activation <= CNN_TANH; activation++) check_activation(activation, 1003);
     check_rows(3, 10);
     check_rows(40, 3);
