@@ -1,23 +1,88 @@
-"""``python -m benchmarks`` lists the measurements; ``python -m benchmarks --only NAME [options]`` runs one."""
+"""``python -m benchmarks`` runs all parts, or those that --only names, prints tables in Markdown and writes JSON.
 
+    python -m benchmarks --quick                                   all of it, roughly, in a few minutes
+    python -m benchmarks --only training --networks lenet5 --threads 2 --rounds 5 --seconds 2 --json training.json
+    python -m benchmarks --only conv --layers 3x3 --isa avx2       one part may have options of its own
+    python -m benchmarks --only fashion_mnist --help               accuracy: hours, and never part of "all"
+
+The peers (PyTorch, ONNX Runtime, OpenVINO, ncnn) run under the interpreter of --peers-python, by default
+.venv-bench/bin/python, which `make bench` fills; without one ours is measured alone.
+"""
+
+import argparse
 import importlib
+import json
 import sys
+import time
+from pathlib import Path
+from typing import Any
 
-MEASUREMENTS = {
-    "conv": "convolutions, forward and both backward passes, as a share of the FMA peak of the same minute",
-    "steps": "steps of training, in images per second",
-    "fashion_mnist": "accuracy on the whole of Fashion-MNIST, from image files through the command line",
-}
+from benchmarks import cases
+from benchmarks.contest import ROOT
+from benchmarks.options import Options
+
+# In the order of running. Each is a module with DESCRIPTION, measure(options) -> rows and show(rows) -> text.
+PARTS = ("training",)
+ACCURACY = "fashion_mnist"
+ROUNDS, SECONDS = 5, 2.0
+QUICK_ROUNDS, QUICK_SECONDS = 2, 0.3
+
+
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parts = "\n".join(f"  {name:10} {importlib.import_module(f'benchmarks.{name}').DESCRIPTION}" for name in PARTS)
+    result.epilog = f"parts:\n{parts}\n  {ACCURACY}  accuracy on the whole of Fashion-MNIST"
+    result.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help="these parts")
+    result.add_argument("--networks", nargs="+", metavar="NAME", choices=[case.name for case in cases.CASES],
+                        help=f"these of {', '.join(case.name for case in cases.CASES)}")
+    result.add_argument("--threads", type=int, nargs="+", metavar="N", help="instead of each part's own choice")
+    result.add_argument("--rounds", type=int, help=f"turns of each contender ({ROUNDS})")
+    result.add_argument("--seconds", type=float, help=f"of each turn ({SECONDS:g})")
+    result.add_argument("--quick", action="store_true", help="two short rounds, nothing compiled by PyTorch")
+    result.add_argument("--json", type=Path, metavar="FILE", help="write all figures there, after each part")
+    result.add_argument("--peers-python", type=Path, metavar="PATH", default=ROOT / ".venv-bench/bin/python",
+                        help="an interpreter that has the peers (.venv-bench/bin/python)")
+    result.add_argument("--no-peers", action="store_true", help="measure ours alone")
+    result.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
+    result.add_argument("--isa", help="instruction set of the part conv")
+    result.add_argument("--layers", default="", help="layers of the part conv whose name holds this")
+    return result
+
+
+def options(given: argparse.Namespace) -> Options:
+    """Return what the parts need to know. Exits where the peers' interpreter is not there."""
+    python = None if given.no_peers else given.peers_python
+    if python is not None and not python.exists():
+        sys.exit(f"{python} is not there: `make bench` makes it, --peers-python names another, --no-peers measures "
+                 "ours alone.")
+    return Options(
+        cases=cases.named(given.networks), threads=given.threads or [], quick=given.quick, isa=given.isa,
+        rounds=given.rounds or (QUICK_ROUNDS if given.quick else ROUNDS),
+        seconds=given.seconds or (QUICK_SECONDS if given.quick else SECONDS),
+        peers_python=str(python.absolute()) if python else None, compiled=not (given.no_compile or given.quick),
+        layers=given.layers)
 
 
 def main(arguments: list[str]) -> int:
-    if len(arguments) < 2 or arguments[0] != "--only" or arguments[1] not in MEASUREMENTS:
-        print("usage: python -m benchmarks --only NAME [options]\n")
-        for name, what in MEASUREMENTS.items():
-            print(f"  {name:14} {what}")
-        return 0 if not arguments else 2
-    importlib.import_module(f"benchmarks.{arguments[1]}").main(arguments[2:])
+    if arguments[:2] == ["--only", ACCURACY]:
+        importlib.import_module(f"benchmarks.{ACCURACY}").main(arguments[2:])
+        return 0
+    given = parser().parse_args(arguments)
+    settled = options(given)
+    from benchmarks.machine import describe
+
+    results: dict[str, Any] = {"machine": describe(), "parts": {}}
+    for name in given.only:
+        part = importlib.import_module(f"benchmarks.{name}")
+        start = time.monotonic()
+        rows = part.measure(settled)
+        results["parts"][name] = {"seconds": round(time.monotonic() - start), "rows": rows}
+        print(f"\n## {name}: {part.DESCRIPTION}\n\n{part.show(rows)}", flush=True)
+        if given.json:
+            given.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     return 0
 
 
-sys.exit(main(sys.argv[1:]))
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,28 @@
+"""What somebody asked of ``python -m benchmarks``, the same for every part."""
+
+import sys
+from dataclasses import dataclass, field
+
+from benchmarks.cases import Case
+
+
+@dataclass(frozen=True)
+class Options:
+    """cases: the networks; threads: one measurement with each number; rounds of so many seconds for each contender;
+    peers_python: the interpreter that has the peers, None to measure ours alone; compiled: torch.compile too."""
+
+    cases: list[Case]
+    threads: list[int]
+    rounds: int = 5
+    seconds: float = 2.0
+    peers_python: str | None = None
+    compiled: bool = True
+    isa: str | None = None
+    layers: str = ""
+    quick: bool = False
+    quiet: bool = field(default=False, compare=False)
+
+    def say(self, words: str) -> None:
+        """Tell on standard error how far it has got."""
+        if not self.quiet:
+            print(words, file=sys.stderr, flush=True)
