@@ -65,8 +65,8 @@ def options(given: argparse.Namespace) -> Options:
 
 
 def main(arguments: list[str]) -> int:
-    if arguments[:2] == ["--only", ACCURACY]:
-        importlib.import_module(f"benchmarks.{ACCURACY}").main(arguments[2:])
+    if arguments[:1] == ["--only"] and arguments[1:2] in (["conv"], [ACCURACY]):
+        importlib.import_module(f"benchmarks.{arguments[1]}").main(arguments[2:])
         return 0
     given = parser().parse_args(arguments)
     settled = options(given)

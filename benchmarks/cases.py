@@ -82,7 +82,8 @@ def write_network(network: Network, folder: Path) -> None:
     shapes = {"input": network.input_shape, **{node.name: node.shape for node in network.nodes}}
     description: dict[str, Any] = {**network.config(), "shapes": shapes}
     (folder / "network.json").write_text(json.dumps(description), encoding="utf-8")
-    np.savez(folder / "weights.npz", **network.parameters(), **network.buffers())
+    arrays: dict[str, Any] = {**network.parameters(), **network.buffers()}
+    np.savez(folder / "weights.npz", **arrays)
 
 
 def read_network(folder: Path) -> Network:

@@ -47,7 +47,8 @@ def _measure(case: Case, threads: int, options: Options) -> dict[str, Any]:
 
 def join_training(contest: Contest, case: Case, folder: Path, threads: int, options: Options) -> None:
     """Let ours and PyTorch's modes join; whoever finds another loss than ours in the first step leaves again."""
-    task = {"folder": str(folder), "task": "training", "batch": case.batch, "lr": LR, "momentum": MOMENTUM}
+    task: dict[str, Any] = {"folder": str(folder), "task": "training", "batch": case.batch, "lr": LR,
+                            "momentum": MOMENTUM}
     contest.join(OURS, "ours", threads=threads, **task)
     if not options.peers_python:
         return

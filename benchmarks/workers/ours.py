@@ -1,7 +1,6 @@
 """Our side of a measurement: whole steps of training through ``Trainer``, batches answered through
 ``Network.forward``. The network, its weights and the images come from the case's folder (cases.py)."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -38,4 +37,4 @@ class Ours(Worker):
 
 
 if __name__ == "__main__":
-    sys.exit(serve(Ours()))
+    serve(Ours())

@@ -21,13 +21,9 @@ _LONGEST_ERROR = 300
 
 
 class Worker:
-    """What every worker can do once ``prepare`` has set ``step``: one step of training, or one batch answered."""
+    """What every worker can do once its ``prepare`` has set ``step``: one step of training, or one batch answered."""
 
-    step: Callable[[], object]
-
-    def prepare(self, **options: Any) -> Reply:
-        """Get ready to step; the answer says whatever the coordinator should compare or know."""
-        raise NotImplementedError
+    step: Callable[[], Any]
 
     def set_threads(self, threads: int) -> None:
         """Use that many threads from now on."""

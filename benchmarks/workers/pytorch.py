@@ -2,7 +2,6 @@
 interpreter; the network comes as plain data from the case's folder (cases.py)."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -86,4 +85,4 @@ def _inference(model: nn.Module, images: torch.Tensor, compiled: bool) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(serve(PyTorch()))
+    serve(PyTorch())
