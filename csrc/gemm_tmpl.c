@@ -102,22 +102,21 @@ CNN_INLINE void ISA(multiply_outer)(struct ISA(tile) *t, const int rows, const i
     }
 }
 
-/* What gemm_product's finish makes of a vector whose result goes to out[at] and whose bias is at `column`. */
+/* What becomes of a vector of sums that goes to out[at], once bias and what a sum of parts holds already are added. */
 #define FINISHED(name, type, mask, load, set)                                                                    \
-    CNN_INLINE type ISA(name)(const cnn_finish *f, type sum, int64_t at, int64_t column) {                       \
-        if (f->bias) sum += load(f->bias + column);                                                              \
-        if (f->add) sum += load(f->add + at + column);                                                           \
-        if (f->activation == CNN_IDENTITY) return sum;                                                           \
-        mask kept = (mask)set(0) == (mask)set(0);                                                                \
-        if (f->gate) {                                                                                           \
-            type gate = load(f->gate + at + column);                                                             \
-            kept = gate > set(0);                                                                                \
-            if (f->activation == CNN_RELU6) kept &= gate < set(6);                                               \
+    CNN_INLINE type ISA(name)(int activation, const float *add, const float *gate, type sum, int64_t at) {       \
+        mask kept;                                                                                               \
+        if (add) sum += load(add + at);                                                                          \
+        if (activation == CNN_IDENTITY) return sum;                                                              \
+        if (gate) {                                                                                              \
+            type output = load(gate + at);                                                                       \
+            kept = output > set(0);                                                                              \
+            if (activation == CNN_RELU6) kept &= output < set(6);                                                \
             return (type)(kept & (mask)sum);                                                                     \
         }                                                                                                        \
         kept = sum < set(0);                                                                                     \
         sum = (type)(~kept & (mask)sum);                                                                         \
-        if (f->activation != CNN_RELU6) return sum;                                                              \
+        if (activation != CNN_RELU6) return sum;                                                                 \
         kept = sum > set(6);                                                                                     \
         return (type)((kept & (mask)set(6)) | (~kept & (mask)sum));                                              \
     }
@@ -125,47 +124,44 @@ FINISHED(finished, vf, vi, vload, vset)
 FINISHED(finished_half, ISA(lanes_t), ISA(lanes_mask_t), ISA(lanes_load), ISA(lanes_set))
 #undef FINISHED
 
-static float ISA(finished_one)(const cnn_finish *f, float sum, int64_t at, int64_t column) {
-    if (f->bias) sum += f->bias[column];
-    if (f->add) sum += f->add[at + column];
-    if (f->activation == CNN_IDENTITY) return sum;
-    if (f->gate) {
-        float gate = f->gate[at + column];
-        return gate > 0 && (f->activation != CNN_RELU6 || gate < 6) ? sum : 0;
-    }
-    sum = sum < 0 ? 0 : sum;
-    return f->activation == CNN_RELU6 && sum > 6 ? 6 : sum;
-}
-
 /* The end of a tile whose columns are not all real: from memory, one by one. */
 static void ISA(store_part)(const struct gemm_product *p, int rows, const float *sums, int64_t width, int64_t row,
                             int64_t column, int64_t columns) {
     for (const float *end = sums + rows * width; sums < end; sums += width, row++) {
         for (int64_t i = 0; i < columns; i++) {
             float sum = p->onto ? sums[i] + p->onto[row * p->onto_stride + column + i] : sums[i];
-            if (p->finish) sum = ISA(finished_one)(p->finish, sum, p->offsets[row], column + i);
-            p->out[p->offsets[row] + column + i] = sum;
+            int64_t at = p->offsets[row] + column + i;
+            p->out[at] = (float)cnn_finished(p->finish, at, column + i, sum);
         }
     }
 }
 
+/* With `plain`, what is usual: a bias or none, an activation or none. Everything is read from *p before the first store,
+ * which the compiler must take for a change of *p. */
 CNN_INLINE void ISA(store_tile)(struct ISA(tile) *t, const int rows, const int vectors, const bool half,
-                                const bool finish, const struct gemm_product *p, int64_t row, int64_t column) {
+                                const bool plain, const struct gemm_product *p, int64_t row, int64_t column) {
+    const cnn_finish f = p->finish ? *p->finish : (cnn_finish){.activation = CNN_IDENTITY};
+    const float *onto = p->onto, *add = plain ? NULL : f.add, *gate = plain ? NULL : f.gate;
+    const int64_t *offsets = p->offsets + row, onto_stride = p->onto_stride;
+    float *out = p->out;
+    if (!plain && onto) onto += row * onto_stride + column;
+    vf bias[3];
+    UNROLL for (int v = 0; v < vectors; v++) bias[v] = f.bias ? vload(f.bias + column + v * VLEN) : vset(0);
+    ISA(lanes_t) last = ISA(lanes_set)(0);
+    if (half && f.bias) last = ISA(lanes_load)(f.bias + column + vectors * VLEN);
     UNROLL for (int r = 0; r < rows; r++) {
-        int64_t offset = p->offsets[row + r];
-        float *to = p->out + offset + column;
-        const float *onto = p->onto + (row + r) * p->onto_stride + column;
+        int64_t at = offsets[r] + column;
         UNROLL for (int v = 0; v < vectors; v++) {
             vf sum = t->whole[r][v];
-            if (p->onto) sum += vload(onto + v * VLEN);
-            if (finish) sum = ISA(finished)(p->finish, sum, offset, column + v * VLEN);
-            vstore(to + v * VLEN, sum);
+            if (!plain && onto) sum += vload(onto + r * onto_stride + v * VLEN);
+            sum = ISA(finished)(f.activation, add, gate, sum + bias[v], at + v * VLEN);
+            vstore(out + at + v * VLEN, sum);
         }
         if (!half) continue;
         ISA(lanes_t) sum = t->half[r];
-        if (p->onto) sum += ISA(lanes_load)(onto + vectors * VLEN);
-        if (finish) sum = ISA(finished_half)(p->finish, sum, offset, column + vectors * VLEN);
-        ISA(lanes_store)(to + vectors * VLEN, sum);
+        if (!plain && onto) sum += ISA(lanes_load)(onto + r * onto_stride + vectors * VLEN);
+        sum = ISA(finished_half)(f.activation, add, gate, sum + last, at + vectors * VLEN);
+        ISA(lanes_store)(out + at + vectors * VLEN, sum);
     }
 }
 
@@ -183,7 +179,7 @@ CNN_INLINE void ISA(product_tile)(const int rows, const int vectors, const bool 
             if (half) ISA(lanes_store)(sums + r * width + vectors * VLEN, t.half[r]);
         }
         ISA(store_part)(p, rows, sums, width, row, column, columns);
-    } else if (p->finish) {
+    } else if (!p->onto && (!p->finish || (!p->finish->add && !p->finish->gate))) {
         ISA(store_tile)(&t, rows, vectors, half, true, p, row, column);
     } else {
         ISA(store_tile)(&t, rows, vectors, half, false, p, row, column);
