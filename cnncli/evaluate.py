@@ -4,7 +4,8 @@ calls it is cli/test.py; the pictures and tables of its result are in report/.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -32,8 +33,8 @@ class LabelledImages(Protocol):
     labels: NDArray[np.int64]
     skipped: list[tuple[Any, str]]
 
-    def pixels(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Indices (m,) -> prepared images, uint8 (m, h, w, c)."""
+    def in_order(self, at_once: int) -> Generator[NDArray[np.uint8], None, None]:
+        """All prepared images, uint8 (at_once, h, w, c) at a time."""
         ...
 
 
@@ -109,13 +110,14 @@ def evaluate(
     name is the model's, for the result. Raises DataError where there is no image and ModelError where the model's
     outputs are not numbers.
     """
-    total = len(images.labels)
+    total, done = len(images.labels), 0
     logits = np.empty((total, len(model.classes)), np.float32)
-    for start in range(0, total, batch_size):
-        indices = np.arange(start, min(start + batch_size, total))
-        logits[indices] = model.logits(images.pixels(indices))
-        if progress is not None:
-            progress(int(indices[-1]) + 1, total)
+    with closing(images.in_order(batch_size)) as batches:
+        for pixels in batches:
+            logits[done : done + len(pixels)] = model.logits(pixels)
+            done += len(pixels)
+            if progress is not None:
+                progress(done, total)
     skipped = [(os.fspath(path), str(reason)) for path, reason in images.skipped]
     return score(logits, images.labels, model.classes, skipped=skipped, model=name)
 

@@ -4,10 +4,10 @@ brings models from and to disk.
 """
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .data.preprocessing import Preprocessing
 
 _IMAGES_AT_ONCE = 64  # decoded and judged together: enough to keep every core busy, little to wait for
+_PIECE = 8  # of them that a thread decodes at a time, at most
 _PIXELS_AT_ONCE = 2**24  # bytes of decoded images, for networks with large ones
 
 
@@ -86,14 +87,34 @@ class Model:
         """
         return list(self.predictions(paths, top))
 
-    def predictions(self, paths: Iterable[str | os.PathLike[str]], top: int | None = None) -> Iterator[Prediction]:
+    def predictions(self, paths: Iterable[str | os.PathLike[str]],
+                    top: int | None = None) -> Generator[Prediction, None, None]:
         """As ``predict``, but yields each Prediction as soon as it is known; paths may be a generator.
 
-        Files are decoded in threads, one batch ahead of the network. Memory does not grow with their number.
+        Files are decoded in threads while the network judges those before. Memory does not grow with their number.
         """
+        from .data.ahead import Width, ahead
+        from .data.decode import quiet
+
         h, w, c = self.preprocessing.shape
         at_once = max(1, min(_IMAGES_AT_ONCE, _PIXELS_AT_ONCE // (h * w * c)))
-        for batch in _ahead(self._prepare, (os.fspath(path) for path in paths), at_once):
+        names = (os.fspath(path) for path in paths)
+        first, count = list(islice(names, at_once)), threads()
+        size = max(1, min(_PIECE, at_once // 2, len(first) // (2 * count)))
+        every, width = chain(first, names), Width(count)
+
+        def prepare(piece: list[str]) -> "list[tuple[str, Array | str]]":
+            with width.turn(len(piece)), quiet():
+                return [self._prepare(path) for path in piece]
+
+        pieces = iter(lambda: list(islice(every, size)), [])
+        with closing(ahead(prepare, pieces, count, max(2 * count, at_once // size))) as prepared:
+            batch: list[tuple[str, Array | str]] = []
+            for piece in prepared:
+                batch += piece or []
+                if len(batch) >= at_once:
+                    yield from self._judge(batch, top)
+                    batch = []
             yield from self._judge(batch, top)
 
     def _prepare(self, path: str) -> "tuple[str, Array | str]":
@@ -121,26 +142,3 @@ class Model:
         if images.shape[1:] != self.preprocessing.shape:
             images = np.stack([self.preprocessing.prepare_array(image) for image in images])
         return self.preprocessing.normalise(images)
-
-
-def _ahead(work: Callable[[str], Any], items: Iterator[str], at_once: int) -> Iterator[list[Any]]:
-    """Yield work(item) for all items in order, in lists of at_once; the next list is worked on in threads meanwhile."""
-    first = list(islice(items, at_once))
-    if len(first) < 2:  # no thread is started for one image
-        if first:
-            yield [work(first[0])]
-        return
-    from concurrent.futures import Future, ThreadPoolExecutor
-
-    with ThreadPoolExecutor(threads(), "cnn-decode") as pool:
-        waiting: deque[list[Future[Any]]] = deque()
-        try:
-            part = first
-            while part or waiting:
-                if part:
-                    waiting.append([pool.submit(work, item) for item in part])
-                if len(waiting) > 1 or not part:
-                    yield [future.result() for future in waiting.popleft()]
-                part = list(islice(items, at_once)) if part else part
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)

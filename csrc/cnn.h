@@ -162,11 +162,14 @@ cnn_status cnn_activation_backward(int activation, float slope, int64_t count, c
 /* y[i] = x[rows[i]] * scale[channel] + shift[channel] for the images i < n: uint8 (stored, h, w, c) to float32
  * (n, h, w, c). rows NULL: the first n, in order. moves, n x 3, gives each image a shift down, a shift right and
  * whether it is flipped left to right: y[row][column] = x[row + dy][column' + dx], mirrored at the borders without
- * repeating them, column' = w - 1 - column if flipped. moves NULL: none. c is 16 at most, |dy| <= h, |dx| <= w.
- * pooled 0 keeps to the calling thread: for whoever prepares a batch while the pool trains on another. */
-cnn_status cnn_image_batch(int pooled, int64_t stored, int64_t n, int64_t h, int64_t w, int64_t c, const uint8_t *x,
+ * repeating them, column' = w - 1 - column if flipped. moves NULL: none. c is 16 at most, |dy| <= h, |dx| <= w. */
+cnn_status cnn_image_batch(int64_t stored, int64_t n, int64_t h, int64_t w, int64_t c, const uint8_t *x,
                            const int64_t *rows, const int64_t *moves, const float *scale, const float *shift,
                            float *y);
+
+/* counts[channel][value] += how often each value 0 … 255 stands in x, uint8 (pixels, c); counts is (c, 256). Keeps to
+ * the calling thread: the threads that decode images call it, each with counts of its own. */
+cnn_status cnn_image_histogram(int64_t pixels, int64_t c, const uint8_t *x, int64_t *counts);
 
 /* ---- norm.c: batch normalisation (Ioffe and Szegedy 2015) over rows = n * h * w of c channels --------- */
 

@@ -37,22 +37,28 @@ static int64_t reflect(int64_t i, int64_t n) {
     return i;
 }
 
+/* Fills a row of pixels, mirrored at the borders: pixel i is source's pixel first + i, or first - i if flipped. */
+static void moved_row(int64_t w, int64_t c, const uint8_t *source, int64_t first, bool flipped, uint8_t *line) {
+    const int64_t step = flipped ? -1 : 1;
+    const int64_t inside = CNN_MIN(w, flipped ? CNN_MAX(0, first - w + 1) : CNN_MAX(0, -first));
+    const int64_t outside = CNN_MAX(inside, CNN_MIN(w, flipped ? first + 1 : w - first));
+    for (int64_t i = 0; i < inside; i++) memcpy(line + i * c, source + reflect(first + step * i, w) * c, (size_t)c);
+    for (int64_t i = outside; i < w; i++) memcpy(line + i * c, source + reflect(first + step * i, w) * c, (size_t)c);
+    if (!flipped) memcpy(line + inside * c, source + (first + inside) * c, (size_t)((outside - inside) * c));
+    else if (c == 1) for (int64_t i = inside; i < outside; i++) line[i] = source[first - i];
+    else if (c == 3) for (int64_t i = inside; i < outside; i++) memcpy(line + i * 3, source + (first - i) * 3, 3);
+    else for (int64_t i = inside; i < outside; i++) memcpy(line + i * c, source + (first - i) * c, (size_t)c);
+}
+
 /* One image, moved: y[row][column] = x[row + dy][column' + dx], mirrored at the borders, where column' counts from
  * the right if flipped. Each row is put together in bytes first, so that the arithmetic stays one straight pass. */
 static cnn_status moved_image(const struct image_work *work, const uint8_t *x, const int64_t *move, float *y) {
     const int64_t h = work->h, w = work->w, c = work->c;
-    int64_t *columns = cnn_scratch((size_t)w * (sizeof(int64_t) + (size_t)c));
-    if (!columns) return CNN_NO_MEMORY;
-    uint8_t *line = (uint8_t *)(columns + w);
-    for (int64_t i = 0; i < w; i++) columns[i] = reflect((move[2] ? w - 1 - i : i) + move[1], w) * c;
+    uint8_t *line = cnn_scratch((size_t)(w * c));
+    if (!line) return CNN_NO_MEMORY;
     for (int64_t row = 0; row < h; row++) {
         const uint8_t *source = x + reflect(row + move[0], h) * w * c;
-        if (c == 1) {
-            for (int64_t i = 0; i < w; i++) line[i] = source[columns[i]];
-        } else {
-            for (int64_t i = 0; i < w; i++)
-                for (int64_t k = 0; k < c; k++) line[i * c + k] = source[columns[i] + k];
-        }
+        moved_row(w, c, source, move[1] + (move[2] ? w - 1 : 0), move[2] != 0, line);
         work->kernels->normalise(w * c, c, line, work->scale, work->shift, y + row * w * c);
     }
     return CNN_OK;
@@ -75,7 +81,7 @@ static cnn_status image_chunk(void *context, int64_t chunk) {
     return CNN_OK;
 }
 
-cnn_status cnn_image_batch(int pooled, int64_t stored, int64_t n, int64_t h, int64_t w, int64_t c, const uint8_t *x,
+cnn_status cnn_image_batch(int64_t stored, int64_t n, int64_t h, int64_t w, int64_t c, const uint8_t *x,
                            const int64_t *rows, const int64_t *moves, const float *scale, const float *shift,
                            float *y) {
     if (n == 0) return CNN_OK;
@@ -96,11 +102,20 @@ cnn_status cnn_image_batch(int pooled, int64_t stored, int64_t n, int64_t h, int
         work.scale[i] = scale[i % c];
         work.shift[i] = shift[i % c];
     }
-    const int64_t chunks = cnn_ceil_div(n, work.per_chunk);
-    if (pooled) return cnn_parallel(image_chunk, &work, chunks);
-    for (int64_t chunk = 0; chunk < chunks; chunk++) {
-        cnn_status status = image_chunk(&work, chunk);
-        if (status != CNN_OK) return status;
+    return cnn_parallel(image_chunk, &work, cnn_ceil_div(n, work.per_chunk));
+}
+
+cnn_status cnn_image_histogram(int64_t pixels, int64_t c, const uint8_t *x, int64_t *counts) {
+    const int64_t sizes[] = {CNN_MAX(1, pixels), c};
+    if (!cnn_sizes_fit(1, 2, sizes) || pixels < 0) return CNN_INVALID;
+    if (c == 1) { /* four tables: neighbours are often equal, and a counter just written cannot be read at once */
+        int64_t tables[4][256] = {{0}};
+        for (int64_t i = 0; i < pixels; i++) tables[i % 4][x[i]]++;
+        for (int64_t value = 0; value < 256; value++)
+            counts[value] += tables[0][value] + tables[1][value] + tables[2][value] + tables[3][value];
+        return CNN_OK;
     }
+    for (int64_t i = 0; i < pixels; i++)
+        for (int64_t k = 0; k < c; k++) counts[256 * k + x[i * c + k]]++;
     return CNN_OK;
 }

@@ -14,7 +14,7 @@ import cnncli
 from cnncli import kernels
 from cnncli.checkpoint import save_model
 from cnncli.data import Preprocessing
-from cnncli.model import Model, Prediction, _ahead
+from cnncli.model import Model, Prediction
 from cnncli.network import Network
 
 from .small_model import CLASSES, small_model
@@ -150,13 +150,6 @@ def test_paths_may_be_a_generator_and_are_read_no_further_than_needed(tmp_path: 
 def test_no_thread_is_started_for_one_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading.Thread, "start", lambda self: pytest.fail("a thread was started"))
     assert len(small_model().predict(write_images(tmp_path, 1))) == 1
-
-
-@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 9])
-def test_ahead_keeps_order_and_length(count: int) -> None:
-    lists = list(_ahead(lambda text: text * 2, iter([str(i) for i in range(count)]), 4))
-    assert [item for part in lists for item in part] == [str(i) * 2 for i in range(count)]
-    assert all(len(part) == 4 for part in lists[:-1])
 
 
 def test_a_bug_in_decoding_is_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,20 +1,24 @@
 """The last step before the network: images in batches, in an order and with an augmentation that depend on nothing
-but (seed, epoch, image), each batch prepared in a thread of its own while the one before is trained on. Number of
-threads, place in the epoch where a run is resumed, cache or not: all give the same bits.
+but (seed, epoch, image). From memory a batch is put together in C, by all threads of the pool, when it is asked for;
+without a cache its files are decoded while the batches before it are trained on. Number of threads, place in the
+epoch where a run is resumed, cache or not: all give the same bits.
 """
 
-import threading
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..kernels import Array
+from .. import kernels
+from ..kernels import Array, aligned_empty
 from .images import Images
 from .preprocessing import Preprocessing
 
 Batch = tuple[Array, Array, Array]  # float32 (n, h, w, c), int64 labels (n,), int64 indices (n,)
+Made = Generator[tuple[Array, Array], None, None]  # images and indices, as in a Batch
 
+_AT_ONCE = 64  # batches whose moves are drawn together: NumPy's calls cost more than the drawing
 _ORDER, _SHIFT_Y, _SHIFT_X, _FLIP = 1, 2, 3, 4  # what a random number is for
 
 
@@ -66,29 +70,62 @@ class Batches:
         keys = random_bits(self.seed, number, _ORDER, np.arange(len(self.images)))
         return np.argsort(keys, kind="stable").astype(np.int64)
 
-    def epoch(self, number: int, first_step: int = 0) -> Iterator[Batch]:
+    def epoch(self, number: int, first_step: int = 0, reuse: bool = False) -> Generator[Batch, None, None]:
         """Yield (images, labels, indices) for the steps first_step … steps - 1 of one epoch.
 
-        The arrays are new ones each time. An image that can no longer be read (only without a cache) is missing from
-        its batch and noted in images.skipped. Closing the iterator early ends its thread.
+        The arrays are new ones each time; with reuse, images is overwritten by the next batch, which spares memory
+        and time. An image that can no longer be read (only without a cache) is missing from its batch and noted in
+        images.skipped. Closing the iterator early ends its threads.
         """
         order = self.order(number)
-        pieces = [order[step * self.batch_size : (step + 1) * self.batch_size]
-                  for step in range(first_step, self.steps)]
+        batches = [order[step * self.batch_size : (step + 1) * self.batch_size]
+                   for step in range(first_step, self.steps)]
+        made = self._from_files(number, batches) if self.images.stored is None else (
+            self._from_memory(number, batches, reuse))
+        with closing(made):
+            for images, rows in made:
+                yield images, self.images.labels[rows], rows
 
-        def make(piece: Array, stop: threading.Event) -> Batch:
-            moves = None
-            if self.augmentation:
-                moves = self.augmentation.moves(self.seed, number, piece, self.preprocessing.size)
-            return _batch(self.images, self.preprocessing, piece, moves, stop)
+    def _from_memory(self, number: int, batches: list[Array], reuse: bool) -> Made:
+        desks: dict[int, _Desk] = {}
+        for start in range(0, len(batches), _AT_ONCE):
+            some = batches[start : start + _AT_ONCE]
+            moves = np.split(self._moves(number, np.concatenate(some)), np.cumsum([len(rows) for rows in some])[:-1])
+            for rows, moved in zip(some, moves, strict=True):
+                if not reuse or len(rows) not in desks:
+                    desks[len(rows)] = _Desk(self.images, self.preprocessing, len(rows))
+                yield desks[len(rows)].batch(rows, moved), rows
 
-        return _ahead(pieces, make)
+    def _from_files(self, number: int, batches: list[Array]) -> Made:
+        mean, std = self.preprocessing.mean, self.preprocessing.std
+        with closing(self.images.decoded(batches)) as decoded:
+            for pixels, rows in decoded:
+                batch = aligned_empty(pixels.shape)
+                kernels.image_batch(pixels, batch, mean, std, None, self._moves(number, rows))()
+                yield batch, rows
+
+    def _moves(self, number: int, indices: Array) -> Array:
+        if self.augmentation is None:
+            return np.zeros((len(indices), 3), np.int64)
+        return self.augmentation.moves(self.seed, number, indices, self.preprocessing.size)
 
 
-def in_order(images: Images, preprocessing: Preprocessing, batch_size: int) -> Iterator[Batch]:
-    """Yield (images, labels, indices) of all images in order, none varied, the last batch as small as it is."""
-    pieces = [np.arange(start, min(start + batch_size, len(images))) for start in range(0, len(images), batch_size)]
-    return _ahead(pieces, lambda piece, stop: _batch(images, preprocessing, piece, None, stop))
+class _Desk:
+    """Where batches of one size are put together from images in memory: the arrays, and the call that fills them."""
+
+    def __init__(self, images: Images, preprocessing: Preprocessing, count: int) -> None:
+        assert images.stored is not None
+        self._rows, self._moves = np.empty(count, np.int64), np.empty((count, 3), np.int64)
+        self._batch = aligned_empty((count, *images.shape))
+        self._fill = kernels.image_batch(images.stored, self._batch, preprocessing.mean, preprocessing.std, self._rows,
+                                         self._moves)
+
+    def batch(self, rows: Array, moves: Array) -> Array:
+        """Return those images normalised and moved, float32 (count, h, w, c); the next call overwrites it."""
+        np.copyto(self._rows, rows)
+        np.copyto(self._moves, moves)
+        self._fill()
+        return self._batch
 
 
 def random_bits(seed: int, epoch: int, stream: int, indices: Array) -> Array:
@@ -108,30 +145,3 @@ def _mix(z: Array) -> Array:
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
-
-
-def _batch(images: Images, preprocessing: Preprocessing, piece: Array, moves: Array | None,
-           stop: threading.Event) -> Batch:
-    # Not in the pool: it belongs to the step that is being trained meanwhile.
-    pixels, kept = images.batch(piece, preprocessing, moves, pooled=False, stop=stop)
-    return pixels, images.labels[kept], kept
-
-
-def _ahead(pieces, make) -> Iterator[Batch]:  # type: ignore[no-untyped-def]
-    """Yield make(piece, stop) for each piece, the next one being made meanwhile in a thread."""
-    if not pieces:
-        return
-    stop = threading.Event()
-    from concurrent.futures import ThreadPoolExecutor  # not at the top: one image is judged without it
-
-    executor = ThreadPoolExecutor(1, thread_name_prefix="cnn-batches")
-    try:
-        future = executor.submit(make, pieces[0], stop)
-        for following in [*pieces[1:], None]:
-            batch = future.result()
-            if following is not None:
-                future = executor.submit(make, following, stop)
-            yield batch
-    finally:
-        stop.set()
-        executor.shutdown(wait=True, cancel_futures=True)

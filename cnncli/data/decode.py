@@ -43,7 +43,7 @@ def open_image(path: str | os.PathLike[str], grey: bool, least: tuple[int, int] 
     """
     path = os.fspath(path)
     try:
-        with _quiet(), _open(path) as file:
+        with quiet(), _open(path) as file:
             _refuse_scans(path, file)
             with Image.open(file, formats=FORMATS) as image:
                 _refuse_size(path, image.size)
@@ -65,7 +65,7 @@ def read_header(path: str | os.PathLike[str]) -> tuple[int, int, bool]:
     """
     path = os.fspath(path)
     try:
-        with _quiet(), _open(path) as file, Image.open(file, formats=FORMATS) as image:
+        with quiet(), _open(path) as file, Image.open(file, formats=FORMATS) as image:
             _refuse_size(path, image.size)
             # Pillow may already have turned a TIFF's size, but not its tags.
             tags = getattr(image, "tag_v2", {})
@@ -134,8 +134,9 @@ _quiet_filters: Any = None
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Pillow's warnings to ourselves: what they announce is either refused or handled here.
+def quiet() -> Iterator[None]:
+    """Keep Pillow's warnings to ourselves: what they announce is either refused or handled here. Every function here
+    does; whoever decodes many images does so around all of them, too, which saves the setting up of each.
 
     The filters of Python's warnings belong to the process and not to a thread, so the first thread that enters sets
     one, for Pillow's modules only, and the last one that leaves takes it away again.
@@ -160,14 +161,15 @@ def _quiet() -> Iterator[None]:
 
 
 def _plain(path: str, image: Image.Image, grey: bool) -> Image.Image:
-    """Return a loaded image of any mode as a new one of mode "L" or "RGB"."""
+    """Return a loaded image of any mode as one of mode "L" or "RGB"; itself where it is one."""
     if image.mode in _WIDE or image.mode.startswith("I;"):
         image = Image.fromarray(_narrow(path, image))
     elif image.has_transparency_data:
         image = _on_white(image)
     if image.mode not in ("1", "L", "RGB"):  # P, CMYK, YCbCr, LAB …: not all of them turn grey directly
         image = image.convert("RGB")
-    return image.convert("L" if grey else "RGB")
+    wanted = "L" if grey else "RGB"
+    return image if image.mode == wanted else image.convert(wanted)
 
 
 def _narrow(path: str, image: Image.Image) -> Array:

@@ -1,43 +1,50 @@
 """Samples become pixels: every file is decoded once, in threads, into one uint8 array that stays in memory ("ram"), or
-is decoded again each time it is needed ("none"), to the same bits. Images that cannot be used are left out, with the
-reason, and never raised unless strict. batches.py makes batches of this.
+is decoded again each time it is needed ("none"), to the same bits, ahead of whoever needs it. Images that cannot be
+used are left out, with the reason, and never raised unless strict. batches.py makes batches of this.
 """
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from .. import kernels
 from ..errors import DataError, ImageError, UsageError
-from ..kernels import Array, aligned_empty
+from ..kernels import Array
+from .ahead import Width, ahead
+from .decode import quiet
 from .folder import Sample
 from .preprocessing import Preprocessing
 
 _PIECE = 32  # images that a thread takes at a time, at most
+_PIECES_AHEAD = 4  # for each thread: two batches, where a batch is cut into two pieces for each
 _BEAT = 0.2  # seconds between two calls of progress, at most, so that whoever waits can be stopped
 _SHARE = 0.8  # of the free memory that the images may fill
 
 Progress = Callable[[int, int], None]
+Errors = dict[int, ImageError]
 
 
 class Images:
     """The usable images of one split, in the order of the samples.
 
-    samples and labels (int64) have an entry for each of them; skipped is a list of (path, reason); shape is one
-    image's (h, w, c); histogram counts the values 0..255 of each channel, int64 (c, 256), as Preprocessing.fitted
-    takes it.
+    samples and labels (int64) have an entry for each of them; stored is all of them, uint8 (n, h, w, c), or None
+    without a cache; skipped is a list of (path, reason); shape is one image's (h, w, c); histogram counts the values
+    0..255 of each channel, int64 (c, 256), as Preprocessing.fitted takes it.
     """
 
     def __init__(self, samples: Sequence[Sample], preprocessing: Preprocessing, stored: Array | None,
                  skipped: list[tuple[str, str]], histogram: Array, threads: int) -> None:
         self.samples = list(samples)
         self.labels = np.array([sample.label for sample in samples], np.int64)
+        self.stored = stored
         self.skipped = skipped
         self.shape = preprocessing.shape
         self.histogram = histogram
-        self._preprocessing, self._stored, self._threads = preprocessing, stored, threads
+        self._preprocessing, self._threads = preprocessing, threads
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -45,48 +52,111 @@ class Images:
     def pixels(self, indices: Sequence[int] | Array) -> Array:
         """Return those images as uint8 (n, h, w, c). Raises ImageError where a file has vanished since."""
         rows = np.asarray(indices, np.int64)
-        if self._stored is not None:
-            return np.asarray(self._stored[rows])
-        pixels, errors = self._read(rows, None)
-        if errors:
-            raise next(iter(errors.values()))
-        return pixels
+        if self.stored is not None:
+            return np.asarray(self.stored[rows])
+        with closing(self._read([rows])) as pieces:
+            return next(pieces).all_pixels() if len(rows) else np.empty((0, *self.shape), np.uint8)
 
-    def batch(self, indices: Sequence[int] | Array, preprocessing: Preprocessing, moves: Array | None = None,
-              pooled: bool = True, stop: threading.Event | None = None) -> tuple[Array, Array]:
-        """Return (float32 (n, h, w, c) normalised and moved, the indices that are in it).
+    def in_order(self, at_once: int) -> Generator[Array, None, None]:
+        """Yield all images in order as uint8 (at_once, h, w, c), not to be written to; the last array is the rest.
 
-        moves is int64 (n, 3), as kernels.image_batch takes it. An image that has vanished or changed since it was
-        loaded (only possible without a cache) is left out and added to ``skipped``; DataError if that leaves none.
-        With stop set meanwhile, returns early with whatever.
+        Without a cache the next ones are decoded meanwhile; raises ImageError where a file has vanished since.
         """
-        rows = np.ascontiguousarray(indices, np.int64)
-        if self._stored is not None:
-            y = aligned_empty((len(rows), *self.shape))
-            if len(rows):
-                kernels.image_batch(self._stored, y, preprocessing.mean, preprocessing.std, rows, moves, pooled)()
-            return y, rows
-        pixels, errors = self._read(rows, stop)
-        if errors:
-            known = {path for path, _ in self.skipped}
-            self.skipped += [(e.path, e.reason) for e in errors.values() if e.path not in known]
-            kept = np.array([i for i in range(len(rows)) if i not in errors], np.int64)
-            if not len(kept):
-                raise DataError(f"none of {len(rows)} images can be read any more; the first: "
-                                f"{next(iter(errors.values()))}")
-            pixels, rows, moves = pixels[kept], rows[kept], None if moves is None else moves[kept]
-        y = aligned_empty((len(rows), *self.shape))
-        if len(rows):
-            kernels.image_batch(pixels, y, preprocessing.mean, preprocessing.std, None, moves, pooled)()
-        return y, rows
+        starts = range(0, len(self), at_once)
+        if self.stored is not None:
+            for start in starts:
+                yield self.stored[start : start + at_once]
+            return
+        with closing(self._read(np.arange(start, min(start + at_once, len(self))) for start in starts)) as pieces:
+            for piece in pieces:
+                yield piece.all_pixels()
 
-    def _read(self, rows: Array, stop: threading.Event | None) -> tuple[Array, dict[int, ImageError]]:
-        out = np.zeros((len(rows), *self.shape), np.uint8)
-        errors: dict[int, ImageError] = {}
-        for _ in _decode_all([self.samples[i].path for i in rows], self._preprocessing, out, errors, self._threads,
-                             stop):
-            pass
-        return out, errors
+    def decoded(self, batches: Iterable[Array]) -> Generator[tuple[Array, Array], None, None]:
+        """Yield (uint8 (n, h, w, c), the indices that are in it) for each array of indices, read from the files in
+        threads, the next ones while the caller is busy with those before.
+
+        An image that has vanished or changed since it was loaded is left out and added to ``skipped``; DataError
+        where that leaves none of an array.
+        """
+        with closing(self._read(batches)) as pieces:
+            for piece in pieces:
+                rows, pixels, errors = piece.rows, piece.pixels, piece.errors
+                if errors:
+                    known = {path for path, _ in self.skipped}
+                    self.skipped += [(e.path, e.reason) for e in errors.values() if e.path not in known]
+                    kept = [i for i in range(len(rows)) if i not in errors]
+                    if not kept:
+                        raise DataError(f"none of {len(rows)} images can be read any more; the first: "
+                                        f"{next(iter(errors.values()))}")
+                    pixels, rows = pixels[kept], rows[kept]
+                yield pixels, rows
+
+    def _read(self, batches: Iterable[Array]) -> "Generator[_Read, None, None]":
+        """Decode arrays of indices, each cut into pieces for the threads."""
+        decoder = _Decoder(self._preprocessing, self._threads)
+
+        def pieces() -> Iterator[tuple[_Read, int, int]]:
+            for rows in batches:
+                read = _Read(rows, np.empty((len(rows), *self.shape), np.uint8))
+                size = decoder.piece(len(rows))
+                for first in range(0, len(rows), size):
+                    yield read, first, min(first + size, len(rows))
+
+        def work(piece: tuple[_Read, int, int]) -> tuple[_Read, int]:
+            read, first, end = piece
+            errors = decoder.decode([self.samples[i].path for i in read.rows[first:end]], read.pixels[first:end])
+            read.errors.update({first + i: error for i, error in errors.items()})
+            return read, end
+
+        with closing(ahead(work, pieces(), self._threads, _PIECES_AHEAD * self._threads)) as done, decoder:
+            for piece in done:
+                if piece and piece[1] == len(piece[0].rows):
+                    yield piece[0]
+
+
+@dataclass
+class _Read:
+    """Images being read: their indices, their pixels, and what is wrong with those that could not be."""
+
+    rows: Array
+    pixels: Array
+    errors: Errors = field(default_factory=dict)
+
+    def all_pixels(self) -> Array:
+        if self.errors:
+            raise self.errors[min(self.errors)]
+        return self.pixels
+
+
+class _Decoder:
+    """Decodes pieces of a list of files in a few threads; none goes on with its piece once the with block has ended."""
+
+    def __init__(self, preprocessing: Preprocessing, threads: int) -> None:
+        self._preprocessing, self._threads = preprocessing, threads
+        self._width, self._closed = Width(threads), threading.Event()
+
+    def __enter__(self) -> "_Decoder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closed.set()
+
+    def piece(self, images: int) -> int:
+        """Return how many of so many images a thread should take at a time."""
+        return max(1, min(_PIECE, -(-images // (2 * self._threads))))
+
+    def decode(self, paths: Sequence[str], out: Array) -> Errors:
+        """Fill out[i] with the prepared paths[i]; return {i: error} for those that cannot be."""
+        errors: Errors = {}
+        with self._width.turn(len(paths)), quiet():
+            for i, path in enumerate(paths):
+                if self._closed.is_set():
+                    break
+                try:
+                    out[i] = self._preprocessing.prepare(path)
+                except ImageError as error:
+                    errors[i] = error
+        return errors
 
 
 def load_images(samples: Sequence[Sample], preprocessing: Preprocessing, threads: int | None = None,
@@ -100,36 +170,44 @@ def load_images(samples: Sequence[Sample], preprocessing: Preprocessing, threads
     """
     if cache not in ("ram", "none"):
         raise UsageError(f"cache {cache!r} makes no sense; give ram or none.")
-    threads = threads or kernels.available_cpus()
-    shape = preprocessing.shape
+    threads, shape, total = threads or kernels.available_cpus(), preprocessing.shape, len(samples)
+    stored = None
     if cache == "ram":
-        check_memory(len(samples), shape)
-        stored = np.zeros((len(samples), *shape), np.uint8)
-    errors: dict[int, ImageError] = {}
-    histogram = np.zeros((shape[2], 256), np.int64)
-    total, done = len(samples), 0
-    step = total if cache == "ram" else 32 * _PIECE
-    for start in range(0, total, max(1, step)):
-        part = samples[start : start + step]
-        out = stored if cache == "ram" else np.zeros((len(part), *shape), np.uint8)
-        failed: dict[int, ImageError] = {}
-        for first, count in _decode_all([s.path for s in part], preprocessing, out, failed, threads):
-            bad = [i for i in range(first, first + count) if i in failed]
-            if strict and bad:
-                raise failed[bad[0]]
-            _count(histogram, np.delete(out[first : first + count], [i - first for i in bad], axis=0) if bad
-                   else out[first : first + count])
-            done += count
+        check_memory(total, shape)
+        stored = np.zeros((total, *shape), np.uint8)
+    decoder = _Decoder(preprocessing, threads)
+    size = decoder.piece(total)
+
+    def work(first: int) -> tuple[int, Errors, Array]:
+        paths = [sample.path for sample in samples[first : first + size]]
+        out = np.empty((len(paths), *shape), np.uint8) if stored is None else stored[first : first + size]
+        errors = decoder.decode(paths, out)
+        histogram = np.zeros((shape[2], 256), np.int64)
+        good = [i for i in range(len(paths)) if i not in errors]
+        if good:
+            kernels.image_histogram(out[good] if errors else out, histogram)()
+        return len(paths), {first + i: error for i, error in errors.items()}, histogram
+
+    errors: Errors = {}
+    histogram, done = np.zeros((shape[2], 256), np.int64), 0
+    with closing(ahead(work, range(0, total, size), threads, _PIECES_AHEAD * threads, _BEAT)) as results, decoder:
+        for result in results:
+            if result:
+                count, failed, counts = result
+                if strict and failed:
+                    raise failed[min(failed)]
+                errors.update(failed)
+                histogram += counts
+                done += count
             if progress:
                 progress(done, total)
-        errors.update({start + i: error for i, error in failed.items()})
     kept = [i for i in range(total) if i not in errors]
-    if cache == "ram" and errors:
+    if stored is not None and errors:
         for target, source in enumerate(kept):  # in place: a second copy might not fit
             if target != source:
                 stored[target] = stored[source]
     skipped = [(errors[i].path, errors[i].reason) for i in sorted(errors)]
-    return Images([samples[i] for i in kept], preprocessing, stored[: len(kept)] if cache == "ram" else None,
+    return Images([samples[i] for i in kept], preprocessing, stored[: len(kept)] if stored is not None else None,
                   skipped, histogram, threads)
 
 
@@ -159,45 +237,3 @@ def free_memory() -> int | None:
     except (OSError, ValueError):  # no such file, or "max"
         pass
     return free
-
-
-def _decode_all(paths: Sequence[str], preprocessing: Preprocessing, out: Array, errors: dict[int, ImageError],
-                threads: int, stop: threading.Event | None = None) -> Iterator[tuple[int, int]]:
-    """Fill out[i] with the prepared paths[i], or errors[i]; yield (first, count) of each piece that is done, in order,
-    and (first, 0) now and then while waiting for one.
-
-    Ends soon after stop is set, and leaves no thread at work when it is closed half-way.
-    """
-    closed = threading.Event()
-    size = max(1, min(_PIECE, -(-len(paths) // (2 * threads))))
-
-    def piece(first: int) -> int:
-        for i in range(first, min(first + size, len(paths))):
-            if closed.is_set() or (stop and stop.is_set()):
-                break
-            try:
-                out[i] = preprocessing.prepare(paths[i])
-            except ImageError as error:
-                errors[i] = error
-        return min(size, len(paths) - first)
-
-    if len(paths) <= 1:
-        for first in range(len(paths)):
-            yield first, piece(first)
-        return
-    from concurrent.futures import ThreadPoolExecutor, wait  # not at the top: one image is judged without it
-
-    executor = ThreadPoolExecutor(threads, thread_name_prefix="cnn-decode")
-    try:
-        for first, future in [(first, executor.submit(piece, first)) for first in range(0, len(paths), size)]:
-            while not wait([future], _BEAT).done:
-                yield first, 0
-            yield first, future.result()
-    finally:
-        closed.set()
-        executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _count(histogram: Array, pixels: Array) -> None:
-    for channel in range(len(histogram)):
-        histogram[channel] += np.bincount(pixels[..., channel].ravel(), minlength=256)

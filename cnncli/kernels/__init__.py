@@ -43,7 +43,7 @@ from .elementwise import (
     softmax_backward,
     softmax_forward,
 )
-from .image import image_batch
+from .image import image_batch, image_histogram
 from .linear import linear_backward_data, linear_backward_weights, linear_convolution, linear_forward, linear_pack
 from .loss import cross_entropy, squared_error
 from .norm import (
@@ -106,6 +106,7 @@ __all__ = [
     "flatten_forward",
     "gradient_norm",
     "image_batch",
+    "image_histogram",
     "isas",
     "linear_backward_data",
     "linear_backward_weights",

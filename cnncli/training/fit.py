@@ -9,14 +9,13 @@ of the state, and the same bits are written over it when training goes on from t
 
 import contextlib
 import time
-from collections.abc import Generator
 from dataclasses import asdict, dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from .. import checkpoint
-from ..data import Batch, Batches, Images
+from ..data import Batches, Images
 from ..errors import Interrupted, ModelError, SaveError, TrainingError, printable
 from ..evaluate import evaluate
 from ..kernels import Array
@@ -69,6 +68,22 @@ class Progress:
         return cls(**value)
 
 
+class _Measure:
+    """The plain cross-entropy of batches of one shape, its arrays and call kept from one step to the next."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self._logits, self._labels = np.empty(shape, np.float32), np.empty(shape[0], np.int64)
+        self._losses = np.empty(shape[0])
+        self._calls = CrossEntropy().calls(self._logits, self._labels, self._losses)
+
+    def __call__(self, logits: Array, labels: Array) -> float:
+        np.copyto(self._logits, logits)
+        np.copyto(self._labels, labels)
+        for call in self._calls:
+            call()
+        return float(self._losses.sum())
+
+
 @dataclass
 class Fit:
     """A training with everything that it needs; ``run_to_the_end`` does it.
@@ -89,7 +104,7 @@ class Fit:
     progress: Progress = field(default_factory=Progress)
 
     def __post_init__(self) -> None:
-        self._measure = CrossEntropy()
+        self._measures: dict[int, _Measure] = {}
         self._saved = self._began = time.monotonic()
 
     def run_to_the_end(self, run: Run, stop: StopFlag) -> None:
@@ -118,8 +133,7 @@ class Fit:
     def _learn(self) -> None:
         """Make the steps of the epoch that are left."""
         progress, steps = self.progress, self.batches.steps
-        epoch = cast("Generator[Batch, None, None]", self.batches.epoch(progress.epoch, first_step=progress.step))
-        with contextlib.closing(epoch) as batches:
+        with contextlib.closing(self.batches.epoch(progress.epoch, progress.step, reuse=True)) as batches:
             for images, labels, _ in batches:
                 self._stop_if_asked()
                 self._step(images, labels)
@@ -141,7 +155,10 @@ class Fit:
             raise self._broken(f"step {progress.step + 1}", error) from None
         logits = self.trainer.logits
         correct = int((logits.argmax(axis=1) == labels).sum())
-        progress.count(self._measure(logits, labels), correct, len(labels))
+        if len(labels) not in self._measures:
+            self._measures[len(labels)] = _Measure(logits.shape)
+        measure = self._measures[len(labels)]
+        progress.count(measure(logits, labels), correct, len(labels))
 
     def _validate(self) -> tuple[float, float] | None:
         """Return (loss, accuracy) on the validation images, None without any."""

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnncli.data import Augmentation, Batches, Images, Preprocessing, Sample, in_order, load_images
+from cnncli.data import Augmentation, Batches, Images, Preprocessing, Sample, load_images
+from cnncli.data import batches as batches_module
 
 PREPROCESSING = Preprocessing((9, 7), grey=False, mean=(0.5, 0.4, 0.3), std=(0.25, 0.2, 0.3))
 
@@ -118,18 +119,33 @@ def test_default_augmentation() -> None:
     assert Augmentation.default(Preprocessing((32, 32))) == Augmentation(4, True)
 
 
-def test_in_order(samples: list[Sample]) -> None:
-    images = load(samples)
-    seen = list(in_order(images, PREPROCESSING, 20))
-    assert [len(labels) for _, labels, _ in seen] == [20, 20, 1]
-    assert np.array_equal(np.concatenate([i for _, _, i in seen]), np.arange(41))
+@pytest.mark.parametrize("cache", ["ram", "none"])
+def test_reused_arrays_hold_the_same(samples: list[Sample], cache: str) -> None:
+    batches = Batches(load(samples, cache), PREPROCESSING, 6, 1, Augmentation(2, True))
+    alone = list(batches.epoch(2))
+    addresses = set()
+    for (x, labels, rows), (y, same_labels, same_rows) in zip(alone, batches.epoch(2, reuse=True), strict=True):
+        assert np.array_equal(x, y)
+        assert np.array_equal(labels, same_labels)
+        assert np.array_equal(rows, same_rows)
+        addresses.add(y.ctypes.data)
+    assert cache == "none" or len(addresses) == 2  # whole batches, and the smaller last one
+
+
+def test_moves_drawn_for_many_batches_at_once_are_those_of_each(samples: list[Sample],
+                                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = Batches(load(samples), PREPROCESSING, 4, 1, Augmentation(3, True))
+    together = [x for x, _, _ in batches.epoch(7)]
+    monkeypatch.setattr(batches_module, "_AT_ONCE", 1)
+    for x, (y, _, _) in zip(together, batches.epoch(7), strict=True):
+        assert np.array_equal(x, y)
 
 
 def test_no_thread_is_left_behind(samples: list[Sample]) -> None:
     batches = Batches(load(samples, "none"), PREPROCESSING, 4)
     iterator = batches.epoch(0)
     next(iterator)
-    iterator.close()  # type: ignore[attr-defined]
+    iterator.close()
     assert not workers()
     for _ in batches.epoch(0):
         break

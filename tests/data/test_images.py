@@ -42,6 +42,10 @@ def check(loaded: Images, samples: list[Sample]) -> None:
     expected = np.stack([PREPROCESSING.prepare(samples[i].path) for i in GOOD])
     assert np.array_equal(loaded.pixels(range(len(loaded))), expected)
     assert np.array_equal(loaded.pixels([70, 2, 2]), expected[[70, 2, 2]])
+    for at_once in (1, 7, 97, 200):
+        parts = list(loaded.in_order(at_once))
+        assert {len(part) for part in parts[:-1]} <= {at_once}
+        assert np.array_equal(np.concatenate(parts), expected)
     assert np.array_equal(loaded.histogram[1], np.bincount(expected[..., 1].ravel(), minlength=256))
     assert [path for path, _ in loaded.skipped] == [samples[i].path for i in (3, 50, 99)]
     assert [reason for _, reason in loaded.skipped] == [
@@ -80,7 +84,10 @@ def test_strict_raises_the_first(cache: str, samples: list[Sample]) -> None:
 def test_nothing_to_load() -> None:
     loaded = load_images([], PREPROCESSING)
     assert len(loaded) == 0
-    assert loaded.pixels([]).shape == (0, 6, 5, 3)
+    for cache in ("ram", "none"):
+        loaded = load_images([], PREPROCESSING, cache=cache)
+        assert loaded.pixels([]).shape == (0, 6, 5, 3)
+        assert list(loaded.in_order(4)) == []
 
 
 def test_an_image_that_vanishes(samples: list[Sample]) -> None:
@@ -88,12 +95,16 @@ def test_an_image_that_vanishes(samples: list[Sample]) -> None:
     Path(samples[5].path).unlink()
     with pytest.raises(ImageError, match=r"05\.png cannot be used: it is not there"):
         loaded.pixels([0, 1])
-    batch, kept = loaded.batch([0, 1, 2], PREPROCESSING, np.zeros((3, 3), np.int64))
+    (pixels, kept), (rest, last) = loaded.decoded([np.array([0, 1, 2]), np.array([3])])
     assert kept.tolist() == [0, 2]
-    assert np.array_equal(batch, PREPROCESSING.normalise(loaded.pixels([0, 2])))
+    assert last.tolist() == [3]
+    assert np.array_equal(pixels, loaded.pixels([0, 2]))
+    assert np.array_equal(rest, loaded.pixels([3]))
     assert loaded.skipped == [(samples[5].path, "it is not there")]
     with pytest.raises(DataError, match="none of 1 images can be read any more"):
-        loaded.batch([1], PREPROCESSING)
+        list(loaded.decoded([np.array([1])]))
+    with pytest.raises(ImageError, match=r"05\.png cannot be used: it is not there"):
+        list(loaded.in_order(2))
     in_memory = load_images(samples[6:8], PREPROCESSING)
     Path(samples[6].path).unlink()
     assert in_memory.pixels([0]).shape == (1, 6, 5, 3)

@@ -352,7 +352,7 @@ static void check_images(int64_t c) {
     struct output y = output(N * H * W * c);
     for (int side = 0; side < SIDES; side++) {
         use(side);
-        must("image", cnn_image_batch(1, N, N, H, W, c, x, NULL, moves, scale, shift, y.by[side]));
+        must("image", cnn_image_batch(N, N, H, W, c, x, NULL, moves, scale, shift, y.by[side]));
     }
     compare("images", c, y, POINTWISE * U);
     free(x), free(scale), free(shift);

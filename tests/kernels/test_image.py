@@ -1,11 +1,11 @@
 """csrc/image.c: normalising and moving on every instruction set against float64 NumPy, with sentinels behind the
-output, and what it must refuse."""
+output, what it must refuse, and counting."""
 
 import numpy as np
 import pytest
 
 from cnncli import kernels
-from cnncli.kernels import image_batch
+from cnncli.kernels import image_batch, image_histogram
 
 # One multiply-add in float32 on terms of up to 1 / std = 10.
 TOLERANCE = dict(rtol=2e-7, atol=2e-6)
@@ -39,9 +39,6 @@ def test_normalises_and_moves(shape: tuple[int, ...], isa: str, threads: int, rn
         reference = expected(x[rows], mean, std, np.zeros_like(moves) if move is None else moves)
         np.testing.assert_allclose(y, reference, **TOLERANCE)
         assert (guarded[-16:] == 12345).all(), "wrote past the end"
-        alone = np.empty_like(y)
-        image_batch(x, alone, mean, std, rows, move, pooled=False)()
-        assert np.array_equal(y, alone)
 
 
 def test_rows_default_to_the_first_in_order(isa: str, rng: np.random.Generator) -> None:
@@ -68,3 +65,16 @@ def test_refuses_what_lies_outside() -> None:
     with pytest.raises(TypeError, match="uint8"):
         image_batch(y, y, [0], [1])
     assert kernels.image_batch is image_batch
+
+
+@pytest.mark.parametrize("shape", [(0, 1), (1, 1), (1003, 1), (5, 7, 3), (300, 3), (2, 2, 4)])
+def test_counts_how_often_each_value_is_there(shape: tuple[int, ...], rng: np.random.Generator) -> None:
+    x = rng.integers(0, 256, shape, np.uint8)
+    x[:3] = 255
+    counts = np.full((shape[-1], 256), 7)
+    image_histogram(x, counts)()
+    image_histogram(x, counts)()
+    for channel, row in enumerate(counts):
+        assert np.array_equal(row, 7 + 2 * np.bincount(x[..., channel].ravel(), minlength=256))
+    with pytest.raises(ValueError, match="counts must have shape"):
+        image_histogram(x, np.zeros((shape[-1] + 1, 256), np.int64))
