@@ -2,11 +2,11 @@
  * memory are norm_tmpl.c, the statistics as others may use them norm.h; the layer is cnncli/layers/norm.py.
  *
  * An array is `rows` (images x pixels) of c channels. Each pass is cut into chunks of whole rows. A chunk's moments
- * are taken in float about the mean of its first eighth, and combined over chunks in double (Chan et al. 1979), so that a
- * large mean costs no digits of the variance: wherever the other rows lie, that centre is within sqrt(7) standard
- * deviations of the chunk's mean, so that three bits are lost at worst. The mean that the second pass subtracts is kept
- * as a float and its rounding error, for the same reason. The second pass takes the chunks last to first: the last are still in
- * cache, and whoever reads its result begins with the first. */
+ * are taken in float about the mean of its first eighth, and combined over chunks in double (Chan et al. 1979), so that
+ * a large mean costs no digits of the variance: wherever the other rows lie, that centre is within sqrt(7) standard
+ * deviations of the chunk's mean, so that three bits are lost at worst. The mean that the second pass subtracts is
+ * kept as a float and its rounding error, for the same reason. The second pass takes the chunks last to first: the
+ * last are still in cache, and whoever reads its result begins with the first. */
 #include "norm.h"
 
 #define CHUNK_FLOATS 32768 /* 128 KiB */
@@ -140,7 +140,8 @@ static bool span(const struct norm_work *work, int64_t chunk, struct norm_span *
     int64_t width = work->width, start = chunk * work->chunk_rows * work->c;
     float *scratch = cnn_scratch((size_t)((COEFFICIENTS + 2) * width) * sizeof(float));
     if (!scratch) return false;
-    for (int i = 0; i < COEFFICIENTS; i++) repeat(work->c, width, work->coefficients + i * work->c, scratch + i * width);
+    for (int i = 0; i < COEFFICIENTS; i++)
+        repeat(work->c, width, work->coefficients + i * work->c, scratch + i * width);
     *s = (struct norm_span){
         .count = chunk_count(work, chunk), .width = width, .k = scratch, .gate = work->gate,
         .active = work->activation != CNN_IDENTITY, .limit = limit_of(work->activation), .x = work->x + start,

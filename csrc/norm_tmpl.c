@@ -2,22 +2,22 @@
  * behalf of norm.c. A pass covers whole rows, taken in groups of `width` floats, a multiple of VLEN and at least four
  * vectors: lane i of a group has coefficient i. The last group may be cut short.
  *
- * Some groups at a time are walked column by column, a few vectors wide, so that coefficients and sums stay in
- * registers from row to row while the lines come in the order that prefetchers know. */
+ * Some groups at a time are walked column by column, four vectors wide, so that coefficients and sums stay in
+ * registers from row to row, while what is walked stays in L1 and its lines come nearly in order. */
 
-/* Vectors that a column is wide where a pass needs three registers for each, and where it needs five. */
-#define NORM_THREE 4
-#define NORM_FIVE (VLEN == 16 || !CNN_X86 ? 4 : 2)
+#define NORM_COLUMNS 4
+/* Backward has five coefficients and sums for each column. Where there are not registers enough for all of them, the
+ * coefficients are read in each row, and the compiler must not do that before the loop. */
+#define NORM_HELD (VLEN == 16 || !CNN_X86)
+#define NORM_FORGET() do { if (!NORM_HELD) __asm__ volatile("" : : : "memory"); } while (0)
 
-/* Groups that are walked together: 16 KiB, which stay in L1, or eight. */
-CNN_INLINE int64_t ISA(norm_groups)(int64_t count, int64_t width) {
-    return CNN_MIN(count / width, CNN_MAX(4096 / width, 8));
-}
+/* Groups that are walked together: 4 KiB of each array, or eight. */
+CNN_INLINE int64_t ISA(norm_block)(int64_t width) { return CNN_MAX(1024 / width, 8); }
 
 /* ---- forward ---- */
 
 CNN_INLINE void ISA(norm_sum_column)(int columns, int64_t groups, int64_t width, const float *x, float *sum) {
-    vf s[NORM_THREE];
+    vf s[NORM_COLUMNS];
     for (int j = 0; j < columns; j++) s[j] = vset(0);
     for (; groups > 0; groups--, x += width)
         for (int j = 0; j < columns; j++) s[j] += vload(x + j * VLEN);
@@ -27,18 +27,19 @@ CNN_INLINE void ISA(norm_sum_column)(int columns, int64_t groups, int64_t width,
 /* sum[i] = sum over groups of x, for i < width. */
 static void ISA(norm_sum)(int64_t count, int64_t width, const float *x, float *sum) {
     memset(sum, 0, (size_t)width * sizeof(float));
-    for (int64_t groups; (groups = ISA(norm_groups)(count, width)) > 0; count -= groups * width, x += groups * width) {
+    int64_t block = ISA(norm_block)(width), left = count / width;
+    for (int64_t groups; (groups = CNN_MIN(left, block)) > 0; left -= groups, x += groups * width) {
         int64_t i = 0;
-        for (; i + NORM_THREE * VLEN <= width; i += NORM_THREE * VLEN)
-            ISA(norm_sum_column)(NORM_THREE, groups, width, x + i, sum + i);
+        for (; i + NORM_COLUMNS * VLEN <= width; i += NORM_COLUMNS * VLEN)
+            ISA(norm_sum_column)(NORM_COLUMNS, groups, width, x + i, sum + i);
         for (; i < width; i += VLEN) ISA(norm_sum_column)(1, groups, width, x + i, sum + i);
     }
-    for (int64_t i = 0; i < count; i++) sum[i] += x[i];
+    for (int64_t i = 0; i < count % width; i++) sum[i] += x[i];
 }
 
 CNN_INLINE void ISA(norm_moments_column)(int columns, int64_t groups, int64_t width, const float *x,
                                          const float *centre, float *first, float *second) {
-    vf m[NORM_THREE], s[NORM_THREE], q[NORM_THREE];
+    vf m[NORM_COLUMNS], s[NORM_COLUMNS], q[NORM_COLUMNS];
     for (int j = 0; j < columns; j++) m[j] = vload(centre + j * VLEN), s[j] = vset(0), q[j] = vset(0);
     for (; groups > 0; groups--, x += width)
         for (int j = 0; j < columns; j++) {
@@ -57,14 +58,15 @@ static void ISA(norm_moments)(int64_t count, int64_t width, const float *x, cons
                               float *second) {
     memset(first, 0, (size_t)width * sizeof(float));
     memset(second, 0, (size_t)width * sizeof(float));
-    for (int64_t groups; (groups = ISA(norm_groups)(count, width)) > 0; count -= groups * width, x += groups * width) {
+    int64_t block = ISA(norm_block)(width), left = count / width;
+    for (int64_t groups; (groups = CNN_MIN(left, block)) > 0; left -= groups, x += groups * width) {
         int64_t i = 0;
-        for (; i + NORM_THREE * VLEN <= width; i += NORM_THREE * VLEN)
-            ISA(norm_moments_column)(NORM_THREE, groups, width, x + i, centre + i, first + i, second + i);
+        for (; i + NORM_COLUMNS * VLEN <= width; i += NORM_COLUMNS * VLEN)
+            ISA(norm_moments_column)(NORM_COLUMNS, groups, width, x + i, centre + i, first + i, second + i);
         for (; i < width; i += VLEN)
             ISA(norm_moments_column)(1, groups, width, x + i, centre + i, first + i, second + i);
     }
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; i < count % width; i++) {
         float d = x[i] - centre[i];
         first[i] += d;
         second[i] += d * d;
@@ -87,7 +89,7 @@ CNN_INLINE void ISA(norm_apply_column)(int columns, bool add, bool active, const
     const int64_t width = s->width;
     const float *k = s->k + i, *x = s->x + at + i, *plus = add ? s->add + at + i : NULL;
     float *y = s->out + at + i;
-    vf limit = vset(s->limit), k0[NORM_THREE], k1[NORM_THREE], k2[NORM_THREE];
+    vf limit = vset(s->limit), k0[NORM_COLUMNS], k1[NORM_COLUMNS], k2[NORM_COLUMNS];
     for (int j = 0; j < columns; j++) {
         k0[j] = vload(k + j * VLEN);
         k1[j] = vload(k + width + j * VLEN);
@@ -102,11 +104,11 @@ CNN_INLINE void ISA(norm_apply_column)(int columns, bool add, bool active, const
 }
 
 CNN_INLINE void ISA(norm_apply_with)(bool add, bool active, const struct norm_span *s) {
-    int64_t width = s->width, at = 0, rest = s->count;
-    for (int64_t groups; (groups = ISA(norm_groups)(rest, width)) > 0; rest -= groups * width, at += groups * width) {
+    int64_t width = s->width, block = ISA(norm_block)(width), left = s->count / width, rest = s->count % width, at = 0;
+    for (int64_t groups; (groups = CNN_MIN(left, block)) > 0; left -= groups, at += groups * width) {
         int64_t i = 0;
-        for (; i + NORM_THREE * VLEN <= width; i += NORM_THREE * VLEN)
-            ISA(norm_apply_column)(NORM_THREE, add, active, s, groups, at, i);
+        for (; i + NORM_COLUMNS * VLEN <= width; i += NORM_COLUMNS * VLEN)
+            ISA(norm_apply_column)(NORM_COLUMNS, add, active, s, groups, at, i);
         for (; i < width; i += VLEN) ISA(norm_apply_column)(1, add, active, s, groups, at, i);
     }
     for (int64_t i = 0; i < rest; i += VLEN) {
@@ -140,21 +142,28 @@ CNN_INLINE void ISA(norm_products_column)(int columns, norm_gate gate, bool keep
     const int64_t width = s->width;
     const float *k = s->k + i, *x = s->x + at + i, *dy = s->dy + at + i, *y = gate == GATE_Y ? s->y + at + i : NULL;
     float *out = keep ? s->out + at + i : NULL;
-    vf limit = vset(s->limit), k0[NORM_FIVE], k1[NORM_FIVE], k2[NORM_FIVE], sum[NORM_FIVE], product[NORM_FIVE];
-    for (int j = 0; j < columns; j++) {
+    const bool held = NORM_HELD || gate != GATE_X;
+    vf limit = vset(s->limit), k0[NORM_COLUMNS], k1[NORM_COLUMNS], k2[NORM_COLUMNS], sum[NORM_COLUMNS],
+       product[NORM_COLUMNS];
+    for (int j = 0; j < columns; j++) sum[j] = product[j] = vset(0);
+    for (int j = 0; held && j < columns; j++) {
         k0[j] = vload(k + j * VLEN);
         if (gate == GATE_X) k1[j] = vload(k + width + j * VLEN), k2[j] = vload(k + 2 * width + j * VLEN);
-        sum[j] = product[j] = vset(0);
     }
-    for (int64_t step = 0; groups > 0; groups--, step += width)
+    for (int64_t step = 0; groups > 0; groups--, step += width) {
+        if (!held) NORM_FORGET();
         for (int j = 0; j < columns; j++) {
             vf value = vload(x + step + j * VLEN), dz = vload(dy + step + j * VLEN);
-            if (gate == GATE_X) dz = ISA(norm_gated)(dz, ISA(norm_value)(value, k0[j], k1[j], k2[j]), limit);
+            vf mean = held ? k0[j] : vload(k + j * VLEN);
+            if (gate == GATE_X)
+                dz = ISA(norm_gated)(dz, ISA(norm_value)(value, mean, held ? k1[j] : vload(k + width + j * VLEN),
+                                                         held ? k2[j] : vload(k + 2 * width + j * VLEN)), limit);
             if (gate == GATE_Y) dz = ISA(norm_gated)(dz, vload(y + step + j * VLEN), limit);
             if (keep) vstore(out + step + j * VLEN, dz);
             sum[j] += dz;
-            product[j] += dz * (value - k0[j]);
+            product[j] += dz * (value - mean);
         }
+    }
     for (int j = 0; j < columns; j++) {
         vstore(s->first + i + j * VLEN, vload(s->first + i + j * VLEN) + sum[j]);
         vstore(s->second + i + j * VLEN, vload(s->second + i + j * VLEN) + product[j]);
@@ -174,13 +183,13 @@ CNN_INLINE vf ISA(norm_gated_part)(norm_gate gate, const struct norm_span *s, in
 }
 
 CNN_INLINE void ISA(norm_products_with)(norm_gate gate, bool keep, const struct norm_span *s) {
-    int64_t width = s->width, at = 0, rest = s->count;
+    int64_t width = s->width, block = ISA(norm_block)(width), left = s->count / width, rest = s->count % width, at = 0;
     memset(s->first, 0, (size_t)width * sizeof(float));
     memset(s->second, 0, (size_t)width * sizeof(float));
-    for (int64_t groups; (groups = ISA(norm_groups)(rest, width)) > 0; rest -= groups * width, at += groups * width) {
+    for (int64_t groups; (groups = CNN_MIN(left, block)) > 0; left -= groups, at += groups * width) {
         int64_t i = 0;
-        for (; i + NORM_FIVE * VLEN <= width; i += NORM_FIVE * VLEN)
-            ISA(norm_products_column)(NORM_FIVE, gate, keep, s, groups, at, i);
+        for (; i + NORM_COLUMNS * VLEN <= width; i += NORM_COLUMNS * VLEN)
+            ISA(norm_products_column)(NORM_COLUMNS, gate, keep, s, groups, at, i);
         for (; i < width; i += VLEN) ISA(norm_products_column)(1, gate, keep, s, groups, at, i);
     }
     for (int64_t i = 0; i < rest; i += VLEN) {
@@ -207,33 +216,38 @@ static void ISA(norm_products)(const struct norm_span *s) {
 }
 
 CNN_INLINE void ISA(norm_restore_column)(int columns, norm_gate gate, const struct norm_span *s, int64_t groups,
-                                        int64_t at, int64_t i) {
+                                         int64_t at, int64_t i) {
     const int64_t width = s->width;
     const float *k = s->k + i, *x = s->x + at + i, *dy = s->dy + at + i, *y = gate == GATE_Y ? s->y + at + i : NULL;
     float *out = s->out + at + i;
-    vf limit = vset(s->limit), k0[NORM_FIVE], k1[NORM_FIVE], k2[NORM_FIVE], k3[NORM_FIVE], k4[NORM_FIVE];
-    for (int j = 0; j < columns; j++) {
-        k0[j] = vload(k + j * VLEN);
-        k1[j] = vload(k + width + j * VLEN);
+    vf limit = vset(s->limit), k0[NORM_COLUMNS], k1[NORM_COLUMNS], k2[NORM_COLUMNS], k3[NORM_COLUMNS], k4[NORM_COLUMNS];
+    for (int j = 0; j < columns; j++) k0[j] = vload(k + j * VLEN), k1[j] = vload(k + width + j * VLEN);
+    for (int j = 0; NORM_HELD && j < columns; j++) {
         if (gate == GATE_X) k2[j] = vload(k + 2 * width + j * VLEN);
         k3[j] = vload(k + 3 * width + j * VLEN);
         k4[j] = vload(k + 4 * width + j * VLEN);
     }
-    for (int64_t step = 0; groups > 0; groups--, step += width)
+    for (int64_t step = 0; groups > 0; groups--, step += width) {
+        NORM_FORGET();
         for (int j = 0; j < columns; j++) {
             vf value = vload(x + step + j * VLEN), dz = vload(dy + step + j * VLEN);
-            if (gate == GATE_X) dz = ISA(norm_gated)(dz, ISA(norm_value)(value, k0[j], k1[j], k2[j]), limit);
+            if (gate == GATE_X)
+                dz = ISA(norm_gated)(dz, ISA(norm_value)(value, k0[j], k1[j], NORM_HELD ? k2[j]
+                                                         : vload(k + 2 * width + j * VLEN)), limit);
             if (gate == GATE_Y) dz = ISA(norm_gated)(dz, vload(y + step + j * VLEN), limit);
-            vstore(out + step + j * VLEN, dz * k1[j] + ((value - k0[j]) * k3[j] + k4[j]));
+            vf slope = NORM_HELD ? k3[j] : vload(k + 3 * width + j * VLEN);
+            vf shift = NORM_HELD ? k4[j] : vload(k + 4 * width + j * VLEN);
+            vstore(out + step + j * VLEN, dz * k1[j] + ((value - k0[j]) * slope + shift));
         }
+    }
 }
 
 CNN_INLINE void ISA(norm_restore_with)(norm_gate gate, const struct norm_span *s) {
-    int64_t width = s->width, at = 0, rest = s->count;
-    for (int64_t groups; (groups = ISA(norm_groups)(rest, width)) > 0; rest -= groups * width, at += groups * width) {
+    int64_t width = s->width, block = ISA(norm_block)(width), left = s->count / width, rest = s->count % width, at = 0;
+    for (int64_t groups; (groups = CNN_MIN(left, block)) > 0; left -= groups, at += groups * width) {
         int64_t i = 0;
-        for (; i + NORM_FIVE * VLEN <= width; i += NORM_FIVE * VLEN)
-            ISA(norm_restore_column)(NORM_FIVE, gate, s, groups, at, i);
+        for (; i + NORM_COLUMNS * VLEN <= width; i += NORM_COLUMNS * VLEN)
+            ISA(norm_restore_column)(NORM_COLUMNS, gate, s, groups, at, i);
         for (; i < width; i += VLEN) ISA(norm_restore_column)(1, gate, s, groups, at, i);
     }
     for (int64_t i = 0; i < rest; i += VLEN) {
@@ -254,8 +268,9 @@ static void ISA(norm_restore)(const struct norm_span *s) {
     }
 }
 
-#undef NORM_THREE
-#undef NORM_FIVE
+#undef NORM_COLUMNS
+#undef NORM_HELD
+#undef NORM_FORGET
 
 static const struct norm_kernels ISA(norm_kernels) = {VLEN, ISA(norm_sum), ISA(norm_moments), ISA(norm_products),
                                                       ISA(norm_apply), ISA(norm_restore)};
