@@ -1,114 +1,203 @@
-/* Convolutions as products of matrices: backward-weights. The windows of a run of pixels are gathered as in conv_dense.c,
- * or read where they lie, and multiplied, transposed, with dy: [taps * c][pixels] times [pixels][k]. Runs of pixels have
- * partial sums of their own where chunks would be few, which are added up in order. */
+/* Convolutions as products of matrices: backward-weights, the sum over pixels of what a window holds times what its
+ * result's gradient is. Runs of pixels are summed in registers; ranges of runs have partial sums of their own where
+ * chunks would be few, which are added up in order.
+ *
+ * 1 x 1 kernels take dy, transposed, times x: the result lies as the weights do, and mostly both are read where they are.
+ * Others take the gathered windows (conv_dense.c), transposed, times dy, and the sums are unpacked at the end. */
 #include "conv_dense.h"
 
 #define CHUNKS 16            /* wanted at least, for threads to share */
-#define OUTER_PIXELS 128     /* results whose products are summed in registers */
-#define OUTER_ROWS 384       /* rows of dweight that a chunk of backward-weights owns */
-#define OUTER_FEWEST_ROWS 96 /* … or, where chunks are few, at least */
-#define OUTER_RANGE 1024     /* results that are worth partial sums of their own */
+#define RUN 64               /* pixels whose products are summed in registers: gathered, they should stay near L1 */
+#define POINT_RUN 128        /* the same where nothing is gathered */
+#define RANGE 1024           /* pixels that are worth partial sums of their own */
+#define BLOCK_SUMS 98304     /* sums that a chunk owns at most: they are read and written again for each run … */
+#define FEWEST 96            /* … but rows or columns that it should own at least */
+#define WINDOW_ROWS 384      /* rows of gathered windows that a chunk owns at most */
 
 struct outer_work {
     const struct conv_view *view;
     const struct dense_kernels *kernels;
     const struct gemm_kernels *gemm;
     const float *x, *end, *dy;
-    float *partial;                    /* [ranges][groups][depth + 1][k], packed; the row behind is dbias */
     float *dweight, *dbias;
-    int64_t k, outputs, groups, group_packed; /* k of one group, outputs of all */
-    int64_t rows, row_blocks, range, ranges;
+    int64_t k, outputs, groups;        /* k of one group, outputs of all */
+    /* Sums of a range: every group's rows, then, where they are wanted, every output's bias. */
+    float *sums, *bias;
+    int64_t stride, group_sums, range_sums;
+    int64_t rows, row_blocks, columns, column_blocks, range, ranges;
 };
 
-static int64_t outer_row_blocks(int64_t depth) { return cnn_ceil_div(depth, OUTER_ROWS); }
+/* Rows so far apart, in floats, spread over all sets of L1: an odd number of cache lines. */
+static int64_t spread(int64_t floats) { return (cnn_ceil_div(floats, 16) | 1) * 16; }
 
-static int64_t outer_ranges(int64_t depth, int64_t pixels, int64_t groups) {
-    int64_t wanted = cnn_ceil_div(CHUNKS, outer_row_blocks(depth) * groups);
-    return CNN_MAX(1, CNN_MIN(wanted, pixels / OUTER_RANGE));
+static bool points(const cnn_conv2d *p) { return p->kh * p->kw == 1; }
+
+/* Columns read RUN by RUN from rows a multiple of four cache lines apart meet in a quarter of L1 or less. */
+static bool aliased(int64_t stride) { return stride % 64 == 0; }
+
+static bool outer_in_place(const struct conv_view *v, const struct gemm_kernels *gemm) {
+    return cnn_dense_in_place(v) && !aliased(v->pixel) && v->c % gemm->width.lanes == 0;
 }
 
-/* Columns of x are read OUTER_PIXELS at a time: where pixels are a multiple of four cache lines apart, these meet in a
- * quarter of L1 or less, and copying is cheaper. */
-static bool outer_in_place(const struct conv_view *v) { return cnn_dense_in_place(v) && v->pixel % 64 != 0; }
+/* How the sums are cut: by shape, and alike on every instruction set. */
+static void cut(const cnn_conv2d *p, struct outer_work *w) {
+    int64_t in = p->c / p->groups, k = p->k / p->groups, pixels = p->n * p->oh * p->ow;
+    bool by_rows = !points(p) || k >= in;
+    int64_t rows = points(p) ? k : in * p->kh * p->kw, columns = points(p) ? in : k;
+    int64_t side = by_rows ? rows : columns, most = CNN_MAX(side / FEWEST, 1);
+    int64_t blocks = points(p) ? CNN_MIN(cnn_ceil_div(rows * columns, BLOCK_SUMS), most) : cnn_ceil_div(rows, WINDOW_ROWS);
+    w->ranges = CNN_MAX(1, CNN_MIN(cnn_ceil_div(CHUNKS, CNN_MIN(blocks, CHUNKS) * CNN_MIN(p->groups, CHUNKS)), pixels / RANGE));
+    w->range = cnn_ceil_div(pixels, w->ranges);
+    if (blocks * p->groups * w->ranges < CHUNKS / 2) blocks = CNN_MAX(blocks, CNN_MIN(CHUNKS / 2, most));
+    w->rows = by_rows ? CNN_MIN(cnn_round_up(cnn_ceil_div(rows, blocks), 12), rows) : rows;
+    w->columns = by_rows ? columns : CNN_MIN(cnn_round_up(cnn_ceil_div(columns, blocks), CNN_WIDEST_PANEL), columns);
+    if (points(p)) w->columns = CNN_MIN(w->columns, CNN_DEPTH); /* what can be gathered at once */
+    w->row_blocks = cnn_ceil_div(rows, w->rows);
+    w->column_blocks = cnn_ceil_div(columns, w->columns);
+    w->stride = points(p) ? columns : spread(columns);
+    w->group_sums = rows * w->stride;
+    w->range_sums = p->groups * (w->group_sums + k);
+}
 
-static cnn_status outer_chunk(void *context, int64_t chunk) {
+/* ---- sums of a range ---- */
+
+/* The chunk's share: which group, rows, columns and pixels. */
+struct share {
+    int64_t group, row, rows, column, columns, begin, end;
+    float *sums, *bias; /* bias NULL: another chunk's */
+};
+
+static struct share share_of(const struct outer_work *w, int64_t chunk, int64_t rows, int64_t columns) {
+    int64_t column = chunk % w->column_blocks, row = chunk / w->column_blocks % w->row_blocks;
+    int64_t group = chunk / w->column_blocks / w->row_blocks % w->groups;
+    int64_t range = chunk / w->column_blocks / w->row_blocks / w->groups;
+    struct share s = {.group = group, .row = row * w->rows, .column = column * w->columns, .begin = range * w->range};
+    s.rows = CNN_MIN(w->rows, rows - s.row);
+    s.columns = CNN_MIN(w->columns, columns - s.column);
+    s.end = CNN_MIN(s.begin + w->range, cnn_view_pixels(w->view));
+    s.sums = w->sums + range * w->range_sums + group * w->group_sums + s.row * w->stride + s.column;
+    if (w->dbias) s.bias = w->bias + range * w->range_sums + group * w->k;
+    return s;
+}
+
+/* Rows are output channels, columns input channels. */
+static cnn_status point_chunk(void *context, int64_t chunk) {
     const struct outer_work *w = context;
     const struct conv_view *v = w->view;
-    int64_t block = chunk % w->row_blocks, group = chunk / w->row_blocks % w->groups;
-    int64_t range = chunk / w->row_blocks / w->groups, depth = cnn_view_depth(v);
-    int64_t first = block * w->rows, rows = CNN_MIN(w->rows, depth - first);
-    int64_t begin = range * w->range, end = CNN_MIN(begin + w->range, cnn_view_pixels(v));
-    int64_t width = cnn_round_up(w->k, CNN_WIDEST_LANES);
-
-    float *a = cnn_scratch((size_t)(OUTER_PIXELS * (CNN_DEPTH_STRIDE + width)) * sizeof *a);
-    if (!a) return CNN_NO_MEMORY;
-    float *panels = a + OUTER_PIXELS * CNN_DEPTH_STRIDE;
-    float *partial = w->partial + (range * w->groups + group) * w->group_packed, *sums = NULL;
-    if (w->dbias && block == 0) {
-        sums = partial + w->group_packed - width;
-        memset(sums, 0, (size_t)width * sizeof *sums);
+    struct share s = share_of(w, chunk, w->k, v->c);
+    bool x_in_place = outer_in_place(v, w->gemm), dy_in_place = !aliased(w->outputs);
+    int64_t stride = spread(s.rows);
+    float *x = cnn_scratch((size_t)(POINT_RUN * ((x_in_place ? 0 : CNN_DEPTH_STRIDE) + stride)) * sizeof *x);
+    if (!x) return CNN_NO_MEMORY;
+    float *dy = x + (x_in_place ? 0 : POINT_RUN * CNN_DEPTH_STRIDE);
+    float *bias = s.bias && s.column == 0 ? s.bias + s.row : NULL;
+    if (bias) memset(bias, 0, (size_t)s.rows * sizeof *bias);
+    struct gemm_outer outer = {.a = dy, .stride = dy_in_place ? w->outputs : stride, .rows = s.rows, .b = x,
+                               .b_stride = x_in_place ? v->pixel : CNN_DEPTH_STRIDE, .columns = s.columns,
+                               .out = s.sums, .out_stride = w->stride};
+    for (int64_t pixel = s.begin; pixel < s.end; pixel += POINT_RUN) {
+        const float *source = w->x + s.group * v->c, *gradient = w->dy + pixel * w->outputs + s.group * w->k + s.row;
+        outer.depth = CNN_MIN(POINT_RUN, s.end - pixel);
+        if (x_in_place) outer.b = source + pixel * v->pixel + s.column;
+        else w->kernels->gather(v, source, w->end, pixel, outer.depth, s.column, s.column + s.columns, x, NULL);
+        if (dy_in_place) outer.a = gradient;
+        else
+            for (int64_t i = 0; i < outer.depth; i++)
+                memcpy(dy + i * stride, gradient + i * w->outputs, (size_t)s.rows * sizeof *dy);
+        outer.accumulate = pixel > s.begin;
+        w->gemm->outer(&outer);
+        if (bias) w->gemm->sum_rows(outer.depth, s.rows, outer.a, outer.stride, bias);
     }
-    bool in_place = outer_in_place(v);
-    const float *x = w->x + group * v->c;
-    struct gemm_outer outer = {.a = a, .stride = CNN_DEPTH_STRIDE, .rows = rows, .packed = panels, .columns = w->k,
-                               .out = partial, .whole_rows = depth, .first_row = first};
-    if (in_place) outer.stride = v->pixel;
-    for (int64_t pixel = begin; pixel < end; pixel += OUTER_PIXELS) {
-        outer.depth = CNN_MIN(OUTER_PIXELS, end - pixel);
-        if (in_place) outer.a = x + pixel * v->pixel + first;
-        else w->kernels->gather(v, x, w->end, pixel, outer.depth, first, first + rows, a, NULL);
-        w->gemm->pack_rows(outer.depth, w->k, w->dy + pixel * w->outputs + group * w->k, w->outputs, panels, sums);
-        outer.accumulate = pixel > begin;
+    return CNN_OK;
+}
+
+/* Rows are taps and input channels, columns output channels. */
+static cnn_status window_chunk(void *context, int64_t chunk) {
+    const struct outer_work *w = context;
+    const struct conv_view *v = w->view;
+    struct share s = share_of(w, chunk, cnn_view_depth(v), w->k);
+    int64_t columns = cnn_round_up(w->k, w->gemm->width.lanes); /* packed; the sums have room for whole lanes */
+    float *a = cnn_scratch((size_t)(RUN * (CNN_DEPTH_STRIDE + columns)) * sizeof *a);
+    if (!a) return CNN_NO_MEMORY;
+    float *packed = a + RUN * CNN_DEPTH_STRIDE, *bias = s.row == 0 ? s.bias : NULL;
+    if (bias) memset(bias, 0, (size_t)w->k * sizeof *bias);
+    struct gemm_outer outer = {.a = a, .stride = CNN_DEPTH_STRIDE, .rows = s.rows, .b = packed, .columns = columns,
+                               .out = s.sums, .out_stride = w->stride};
+    for (int64_t pixel = s.begin; pixel < s.end; pixel += RUN) {
+        const float *gradient = w->dy + pixel * w->outputs + s.group * w->k;
+        outer.depth = CNN_MIN(RUN, s.end - pixel);
+        w->kernels->gather(v, w->x + s.group * v->c, w->end, pixel, outer.depth, s.row, s.row + s.rows, a, NULL);
+        w->gemm->pack_rows(outer.depth, w->k, gradient, w->outputs, packed);
+        if (bias) w->gemm->sum_rows(outer.depth, w->k, gradient, w->outputs, bias);
+        outer.accumulate = pixel > s.begin;
         w->gemm->outer(&outer);
     }
     return CNN_OK;
 }
 
-/* Adds up the ranges, in order, into one panel of dweight. */
-static cnn_status sum_chunk(void *context, int64_t chunk) {
-    const struct outer_work *w = context;
-    int64_t panels = cnn_panel_count(&w->gemm->width, w->k), group = chunk / panels, depth = cnn_view_depth(w->view);
-    int64_t first = cnn_panel_begin(&w->gemm->width, w->k, chunk % panels), stride = w->groups * w->group_packed;
-    int64_t width = cnn_panel_begin(&w->gemm->width, w->k, chunk % panels + 1) - first;
-    int64_t real = CNN_MIN(width, w->k - first);
-    float *sum = w->partial + group * w->group_packed + first * depth;
+/* ---- adding the ranges up, in order ---- */
+
+static void add_ranges(const struct outer_work *w, float *sum, int64_t count) {
     for (int64_t range = 1; range < w->ranges; range++) {
-        const float *part = sum + range * stride;
-        for (int64_t i = 0; i < depth * width; i++) sum[i] += part[i];
+        const float *part = sum + range * w->range_sums;
+        for (int64_t i = 0; i < count; i++) sum[i] += part[i];
     }
-    cnn_dense_unpack(w->view, sum, real, width, w->dweight + (group * w->k + first) * depth);
-    if (!w->dbias) return CNN_OK;
-    const float *bias = w->partial + (group + 1) * w->group_packed - cnn_round_up(w->k, CNN_WIDEST_LANES) + first;
-    for (int64_t column = 0; column < real; column++) {
-        float total = bias[column];
-        for (int64_t range = 1; range < w->ranges; range++) total += bias[range * stride + column];
-        w->dbias[group * w->k + first + column] = total;
-    }
+}
+
+static cnn_status add_bias(const struct outer_work *w) {
+    if (!w->dbias || w->bias == w->dbias) return CNN_OK;
+    add_ranges(w, w->bias, w->outputs);
+    memcpy(w->dbias, w->bias, (size_t)w->outputs * sizeof *w->dbias);
     return CNN_OK;
 }
+
+/* A piece of the weights, which lie as the sums do; then the bias. */
+static cnn_status point_sum_chunk(void *context, int64_t chunk) {
+    const struct outer_work *w = context;
+    int64_t all = w->groups * w->group_sums, from = chunk * CNN_PIECE, count = CNN_MIN(CNN_PIECE, all - from);
+    if (count <= 0) return add_bias(w);
+    add_ranges(w, w->sums + from, count);
+    memcpy(w->dweight + from, w->sums + from, (size_t)count * sizeof *w->dweight);
+    return CNN_OK;
+}
+
+/* A panel of columns of one group; after all of them the bias. */
+static cnn_status window_sum_chunk(void *context, int64_t chunk) {
+    const struct outer_work *w = context;
+    int64_t panels = cnn_ceil_div(w->k, CNN_WIDEST_PANEL), group = chunk / panels, depth = cnn_view_depth(w->view);
+    if (group == w->groups) return add_bias(w);
+    int64_t first = chunk % panels * CNN_WIDEST_PANEL, columns = CNN_MIN(CNN_WIDEST_PANEL, w->k - first);
+    float *sums = w->sums + group * w->group_sums + first;
+    for (int64_t row = 0; row < depth && w->ranges > 1; row++) add_ranges(w, sums + row * w->stride, columns);
+    cnn_dense_unpack(w->view, sums, columns, w->stride, w->dweight + (group * w->k + first) * depth);
+    return CNN_OK;
+}
+
+/* ---- the pass ---- */
 
 cnn_status cnn_dense_backward_weights(const cnn_conv2d *p, const float *x, const float *dy, float *dweight,
                                       float *dbias, float *workspace) {
     struct conv_view view = cnn_conv_forward_view(p);
-    int64_t depth = cnn_view_depth(&view), pixels = cnn_view_pixels(&view), k = p->k / p->groups;
+    int64_t depth = cnn_view_depth(&view), k = p->k / p->groups;
     struct outer_work work = {.view = &view, .kernels = cnn_dense_kernels(), .gemm = cnn_gemm(), .x = x,
-                              .end = x + p->n * p->h * p->w * p->c, .dy = dy, .partial = workspace,
-                              .dweight = dweight, .dbias = dbias, .k = k, .outputs = p->k, .groups = p->groups,
-                              .group_packed = cnn_packed_size(depth + 1, k)};
-    int64_t blocks = outer_row_blocks(depth);
-    work.ranges = outer_ranges(depth, pixels, p->groups);
-    work.range = cnn_ceil_div(pixels, work.ranges);
-    if (blocks * work.groups * work.ranges < CHUNKS / 2)
-        blocks = CHUNKS / 2 < depth / OUTER_FEWEST_ROWS ? CHUNKS / 2 : CNN_MAX(blocks, depth / OUTER_FEWEST_ROWS);
-    work.rows = cnn_round_up(cnn_ceil_div(depth, blocks), 12);
-    work.row_blocks = cnn_ceil_div(depth, work.rows);
-    cnn_status status = cnn_parallel(outer_chunk, &work, work.row_blocks * work.groups * work.ranges);
-    if (status != CNN_OK) return status;
-    return cnn_parallel(sum_chunk, &work, cnn_panel_count(&work.gemm->width, k) * work.groups);
+                              .end = x + p->n * p->h * p->w * p->c, .dy = dy, .dweight = dweight, .dbias = dbias,
+                              .k = k, .outputs = p->k, .groups = p->groups, .sums = workspace};
+    cut(p, &work);
+    work.bias = workspace + p->groups * work.group_sums;
+    bool direct = points(p) && work.ranges == 1;
+    if (direct) work.sums = dweight, work.bias = dbias;
+    double multiply_adds = (double)cnn_view_pixels(&view) * (double)depth * (double)p->k;
+    int64_t chunks = work.row_blocks * work.column_blocks * work.groups * work.ranges;
+    cnn_status status = cnn_dense_run(points(p) ? point_chunk : window_chunk, &work, chunks, multiply_adds);
+    if (status != CNN_OK || direct) return status;
+    double sums = (double)work.group_sums * (double)p->groups * (double)work.ranges;
+    if (points(p)) return cnn_dense_run(point_sum_chunk, &work, p->groups * work.group_sums / CNN_PIECE + 2, sums);
+    return cnn_dense_run(window_sum_chunk, &work, cnn_ceil_div(k, CNN_WIDEST_PANEL) * p->groups + 1, sums * 8);
 }
 
 int64_t cnn_dense_workspace(const cnn_conv2d *p, int pass) {
-    int64_t in = p->c / p->groups, out = p->k / p->groups, depth = p->kh * p->kw * in;
+    struct outer_work work;
     if (pass != CNN_BACKWARD_WEIGHTS) return 0;
-    return outer_ranges(depth, p->n * p->oh * p->ow, p->groups) * p->groups * cnn_packed_size(depth + 1, out);
+    cut(p, &work);
+    return points(p) && work.ranges == 1 ? 0 : work.ranges * work.range_sums;
 }

@@ -41,20 +41,21 @@ struct gemm_product {
 struct gemm_outer {
     const float *a;         /* `depth` rows, `stride` apart, of which `rows` columns are read */
     int64_t rows, stride, depth;
-    const float *packed;    /* panels of their own depth */
-    int64_t columns;
-    float *out;             /* panels [whole_rows][columns], from row first_row on */
-    int64_t whole_rows, first_row;
-    bool accumulate;
+    const float *b;         /* `depth` rows of columns, b_stride apart, or where that is 0 panels of this depth */
+    int64_t b_stride, columns;
+    float *out;             /* row-major, rows out_stride apart */
+    int64_t out_stride;
+    bool accumulate;        /* onto what out holds */
 };
 
 struct gemm_kernels {
     struct gemm_width width;
     void (*product)(const struct gemm_product *p);        /* out = A B */
     void (*outer)(const struct gemm_outer *p);            /* out = A' B */
-    /* Packs rows of columns, rows apart by `stride`, into panels. sums (NULL: no) += each column's sum; it has
-     * room for whole panels. */
-    void (*pack_rows)(int64_t rows, int64_t columns, const float *source, int64_t stride, float *packed, float *sums);
+    /* Packs rows of columns, rows apart by `stride`, into panels. */
+    void (*pack_rows)(int64_t rows, int64_t columns, const float *source, int64_t stride, float *packed);
+    /* sums += each column's sum. */
+    void (*sum_rows)(int64_t rows, int64_t columns, const float *source, int64_t stride, float *sums);
 };
 
 /* The kernels of the active instruction set; never called for the reference. */

@@ -90,15 +90,15 @@ CNN_INLINE void ISA(multiply)(struct ISA(tile) *t, const int rows, const int vec
     }
 }
 
-/* tile[row][column] += the sum over depth of a[d * stride + row] * b[d][column]. The next tile's columns of A are
- * asked for: their lines lie too far apart for the CPU to guess. */
+/* tile[row][column] += the sum over depth of a[d * stride + row] * b[d * b_stride + column]. The next tile's columns of
+ * A are asked for: their lines lie too far apart for the CPU to guess. */
 CNN_INLINE void ISA(multiply_outer)(struct ISA(tile) *t, const int rows, const int vectors, const bool half,
-                                    int64_t depth, const float *a, int64_t stride, const float *b) {
+                                    int64_t depth, const float *a, int64_t stride, const float *b, int64_t b_stride) {
     for (int64_t d = 0; d < depth; d++) {
         __builtin_prefetch(a + 24);
         STEP(a[r]);
         a += stride;
-        b += vectors * VLEN + (half ? LANES : 0);
+        b += b_stride;
     }
 }
 
@@ -221,30 +221,46 @@ static void ISA(product)(const struct gemm_product *p) {
     }
 }
 
+/* The end of an outer tile whose columns are not all real. */
+static void ISA(store_outer_part)(const struct gemm_outer *p, int rows, const float *sums, int64_t width, float *out,
+                                  int64_t columns) {
+    for (int r = 0; r < rows; r++, sums += width, out += p->out_stride)
+        for (int64_t i = 0; i < columns; i++) out[i] = p->accumulate ? sums[i] + out[i] : sums[i];
+}
+
 CNN_INLINE void ISA(outer_tile)(const int rows, const int vectors, const bool half, const struct gemm_outer *p,
-                                const float *b, int64_t row, float *out) {
+                                const float *b, int64_t row, int64_t column) {
     struct ISA(tile) t;
     const int width = vectors * VLEN + (half ? LANES : 0);
+    const bool accumulate = p->accumulate;
+    int64_t out_stride = p->out_stride, columns = p->columns - column;
+    float *out = p->out + row * out_stride + column;
     ISA(clear)(&t, rows, vectors, half);
-    ISA(multiply_outer)(&t, rows, vectors, half, p->depth, p->a + row, p->stride, b);
-    UNROLL for (int r = 0; r < rows; r++) {
-        float *to = out + (p->first_row + row + r) * width;
-        UNROLL for (int v = 0; v < vectors; v++) {
-            if (p->accumulate) t.whole[r][v] += vload(to + v * VLEN);
-            vstore(to + v * VLEN, t.whole[r][v]);
+    ISA(multiply_outer)(&t, rows, vectors, half, p->depth, p->a + row, p->stride, b, p->b_stride ? p->b_stride : width);
+    if (columns < width) {
+        float sums[12 * 3 * VLEN];
+        UNROLL for (int r = 0; r < rows; r++) {
+            UNROLL for (int v = 0; v < vectors; v++) vstore(sums + r * width + v * VLEN, t.whole[r][v]);
+            if (half) ISA(lanes_store)(sums + r * width + vectors * VLEN, t.half[r]);
         }
+        ISA(store_outer_part)(p, rows, sums, width, out, columns);
+        return;
+    }
+    UNROLL for (int r = 0; r < rows; r++, out += out_stride) {
+        UNROLL for (int v = 0; v < vectors; v++)
+            vstore(out + v * VLEN, accumulate ? vload(out + v * VLEN) + t.whole[r][v] : t.whole[r][v]);
         if (!half) continue;
-        if (p->accumulate) t.half[r] += ISA(lanes_load)(to + vectors * VLEN);
-        ISA(lanes_store)(to + vectors * VLEN, t.half[r]);
+        float *to = out + vectors * VLEN;
+        ISA(lanes_store)(to, accumulate ? ISA(lanes_load)(to) + t.half[r] : t.half[r]);
     }
 }
 
 /* `count` rows, which are 12 or what is left, of one panel: in tiles of at most `most`. */
 CNN_INLINE void ISA(outer_rows)(const int most, const int vectors, const bool half, const struct gemm_outer *p,
-                                const float *b, int64_t row, int64_t count, float *out) {
+                                const float *b, int64_t row, int64_t count, int64_t column) {
     int64_t end = row + count;
 #define TILES(count)                                                                                             \
-    for (; row + count <= end; row += count) ISA(outer_tile)(count, vectors, half, p, b, row, out)
+    for (; row + count <= end; row += count) ISA(outer_tile)(count, vectors, half, p, b, row, column)
     if (most == 12) TILES(12);
     if (most >= 6) TILES(6);
     TILES(4);
@@ -261,60 +277,57 @@ static void ISA(outer)(const struct gemm_outer *p) {
         for (int64_t panel = 0; panel < panels; panel++) {
             int64_t column = cnn_panel_begin(&ISA(width), p->columns, panel);
             int64_t width = cnn_panel_begin(&ISA(width), p->columns, panel + 1) - column;
-            const float *b = p->packed + column * p->depth;
-            float *out = p->out + column * p->whole_rows;
+            const float *b = p->b + (p->b_stride ? column : column * p->depth);
 #if VLEN == 16
-            if (width == 32) ISA(outer_rows)(12, 2, false, p, b, row, count, out);
-            else if (width == 24) ISA(outer_rows)(12, 1, true, p, b, row, count, out);
-            else if (width == 16) ISA(outer_rows)(12, 1, false, p, b, row, count, out);
-            else ISA(outer_rows)(12, 0, true, p, b, row, count, out);
+            if (width == 32) ISA(outer_rows)(12, 2, false, p, b, row, count, column);
+            else if (width == 24) ISA(outer_rows)(12, 1, true, p, b, row, count, column);
+            else if (width == 16) ISA(outer_rows)(12, 1, false, p, b, row, count, column);
+            else ISA(outer_rows)(12, 0, true, p, b, row, count, column);
 #else
 #if VLEN == 8
-            if (width == 24) ISA(outer_rows)(4, 3, false, p, b, row, count, out);
+            if (width == 24) ISA(outer_rows)(4, 3, false, p, b, row, count, column);
 #endif
-            if (width == 2 * VLEN) ISA(outer_rows)(6, 2, false, p, b, row, count, out);
-            else if (width == VLEN) ISA(outer_rows)(12, 1, false, p, b, row, count, out);
+            if (width == 2 * VLEN) ISA(outer_rows)(6, 2, false, p, b, row, count, column);
+            else if (width == VLEN) ISA(outer_rows)(12, 1, false, p, b, row, count, column);
 #endif
         }
     }
 }
 
-/* `vectors` steps of LANES from each of the rows, the last one with only `part` real lanes unless that is 0. */
+static void ISA(sum_rows)(int64_t rows, int64_t columns, const float *source, int64_t stride, float *sums) {
+    int64_t column = 0;
+    for (; column + LANES <= columns; column += LANES) {
+        ISA(lanes_t) sum = ISA(lanes_load)(sums + column);
+        for (int64_t row = 0; row < rows; row++) sum += ISA(lanes_load)(source + row * stride + column);
+        ISA(lanes_store)(sums + column, sum);
+    }
+    for (; column < columns; column++)
+        for (int64_t row = 0; row < rows; row++) sums[column] += source[row * stride + column];
+}
+
+/* `steps` vectors of LANES from each of the rows, the last one with only `part` real lanes if `partial`. */
 CNN_INLINE void ISA(pack_panel)(const int steps, const bool partial, int64_t part, int64_t rows, const float *source,
-                                int64_t stride, float *panel, float *sums) {
-    ISA(lanes_t) sum[4];
-    UNROLL for (int i = 0; i < steps; i++) sum[i] = ISA(lanes_set)(0);
+                                int64_t stride, float *panel) {
     for (int64_t row = 0; row < rows; row++, source += stride, panel += steps * LANES) {
-        UNROLL for (int i = 0; i < steps; i++) {
-            const float *from = source + i * LANES;
-            ISA(lanes_t) value;
-            if (partial && i == steps - 1) {
-                union { ISA(lanes_t) v; float f[LANES]; } u = {.v = ISA(lanes_set)(0)};
-                for (int64_t k = 0; k < part; k++) u.f[k] = from[k];
-                value = u.v;
-            } else {
-                value = ISA(lanes_load)(from);
-            }
-            ISA(lanes_store)(panel + i * LANES, value);
-            sum[i] += value;
-        }
+        UNROLL for (int i = 0; i < steps - partial; i++)
+            ISA(lanes_store)(panel + i * LANES, ISA(lanes_load)(source + i * LANES));
+        if (!partial) continue;
+        union { ISA(lanes_t) v; float f[LANES]; } u = {.v = ISA(lanes_set)(0)};
+        for (int64_t i = 0; i < part; i++) u.f[i] = source[(steps - 1) * LANES + i];
+        ISA(lanes_store)(panel + (steps - 1) * LANES, u.v);
     }
-    if (!sums) return;
-    UNROLL for (int i = 0; i < steps; i++)
-        ISA(lanes_store)(sums + i * LANES, ISA(lanes_load)(sums + i * LANES) + sum[i]);
 }
 
-static void ISA(pack_rows)(int64_t rows, int64_t columns, const float *source, int64_t stride, float *packed,
-                           float *sums) {
+static void ISA(pack_rows)(int64_t rows, int64_t columns, const float *source, int64_t stride, float *packed) {
     for (int64_t panel = 0; panel < cnn_panel_count(&ISA(width), columns); panel++) {
         int64_t column = cnn_panel_begin(&ISA(width), columns, panel);
         int64_t steps = (cnn_panel_begin(&ISA(width), columns, panel + 1) - column) / LANES;
         int64_t left = columns - column - (steps - 1) * LANES, part = left < LANES ? left : 0;
         const float *from = source + column;
-        float *to = packed + column * rows, *sum = sums ? sums + column : NULL;
+        float *to = packed + column * rows;
 #define PACK(count)                                                                                              \
-    if (steps == count && part) ISA(pack_panel)(count, true, part, rows, from, stride, to, sum);                 \
-    else if (steps == count) ISA(pack_panel)(count, false, 0, rows, from, stride, to, sum)
+    if (steps == count && part) ISA(pack_panel)(count, true, part, rows, from, stride, to);                      \
+    else if (steps == count) ISA(pack_panel)(count, false, 0, rows, from, stride, to)
         PACK(1);
         PACK(2);
         PACK(3);
@@ -323,4 +336,5 @@ static void ISA(pack_rows)(int64_t rows, int64_t columns, const float *source, i
     }
 }
 
-static const struct gemm_kernels ISA(gemm_kernels) = {{PANEL, LANES, ODD}, ISA(product), ISA(outer), ISA(pack_rows)};
+static const struct gemm_kernels ISA(gemm_kernels) = {{PANEL, LANES, ODD}, ISA(product), ISA(outer), ISA(pack_rows),
+                                                      ISA(sum_rows)};
