@@ -16,6 +16,7 @@ import numpy as np
 from .errors import NetworkError, did_you_mean
 from .kernels import Array
 from .layers import LAYERS, Layer, Shape
+from .packing import Packing
 from .plan import Plan
 
 INPUT = "input"
@@ -65,6 +66,8 @@ class Network:
         self.nodes: list[Node] = []
         self.clock = np.zeros(2, np.uint64)  # (seed, step): what dropout draws from
         self._shapes: dict[str, Shape] = {INPUT: self.input_shape}
+        self._exact = False
+        self._packing = Packing()
         self._plans: OrderedDict[tuple[int, bool], Plan] = OrderedDict()
         for index, description in enumerate(layers):
             try:
@@ -174,9 +177,34 @@ class Network:
         for index, node in enumerate(self.nodes):
             node.layer.initialise(np.random.default_rng([seed, index]))
         self.clock[:] = seed, 0
+        self.changed()
+
+    @property
+    def exact(self) -> bool:
+        """Whether convolutions compute every product as it is written, never by Winograd's algorithm (False)."""
+        return self._exact
+
+    @exact.setter
+    def exact(self, exact: bool) -> None:
+        if exact == self._exact:
+            return
+        self._exact = exact
+        for node in self.nodes:
+            node.layer.exact = exact
+        self._packing = Packing()
+        self._plans.clear()
+
+    def changed(self) -> None:
+        """Say that numbers in ``parameters()`` or ``buffers()`` were changed: the kernels read copies that are laid out
+        for them, and these are made anew before the next forward."""
+        self._packing.changed()
 
     def parameters(self) -> dict[str, Array]:
-        """Return what training learns: {"conv1.weight": array, …}, in the model file's layout, not copied."""
+        """Return what training learns: {"conv1.weight": array, …}, in the model file's layout, not copied.
+
+        Whoever writes into them after the next forward calls ``changed`` then.
+        """
+        self.changed()
         return {f"{n.name}.{k}": a for n in self.nodes for k, a in n.layer.params.items()}
 
     def gradients(self) -> dict[str, Array]:
@@ -184,7 +212,8 @@ class Network:
         return {f"{n.name}.{k}": a for n in self.nodes for k, a in n.layer.grads.items()}
 
     def buffers(self) -> dict[str, Array]:
-        """Return what training updates without a gradient (batch norm's running statistics)."""
+        """Return what training updates without a gradient (batch norm's running statistics), as ``parameters()``."""
+        self.changed()
         return {f"{n.name}.{k}": a for n in self.nodes for k, a in n.layer.state.items()}
 
     # ---- running it ----
@@ -195,9 +224,12 @@ class Network:
         if key not in self._plans:
             while len(self._plans) >= _PLANS_KEPT:
                 self._plans.popitem(last=False)
-            self._plans[key] = Plan(self.nodes, self.input_shape, batch, training, clock=self.clock)
+            self._plans[key] = self._new_plan(batch, training)
         self._plans.move_to_end(key)
         return self._plans[key]
+
+    def _new_plan(self, batch: int, training: bool, keep: frozenset[str] = frozenset()) -> Plan:
+        return Plan(self.nodes, self.input_shape, batch, training, clock=self.clock, packing=self._packing, keep=keep)
 
     def forward(self, images: Array, training: bool = False) -> Array:
         """Return the outputs (n, classes), float32, for images (n, h, w, c), float32, any n.
@@ -211,6 +243,7 @@ class Network:
             np.copyto(plan.input, images)
             self.clock[1] += np.uint64(1)
             plan.forward()
+            self.changed()  # batch norms moved their statistics
             return plan.output.copy()
         outputs = np.empty((len(images), *self.output_shape), np.float32)
         step = self.images_at_once()
@@ -227,7 +260,7 @@ class Network:
         images = self._checked_images(images)
         for name in names:
             self.node(name)
-        plan = Plan(self.nodes, self.input_shape, len(images), False, clock=self.clock, keep=frozenset(names))
+        plan = self._new_plan(len(images), False, frozenset(names))
         np.copyto(plan.input, images)
         plan.forward()
         return {name: plan.kept(name).copy() for name in names}

@@ -1,16 +1,20 @@
-"""A plan: what a network does for one batch size, worked out once and run many times. It orders forward and backward
-as steps, finds when each array is first and last needed, lays all of them into one arena, and collects the layers'
-calls. After that a training step allocates nothing and checks nothing. Network.plan makes and keeps plans.
+"""A plan: what a network does for one batch size, worked out once and run many times. It takes the units that fusion.py
+makes of the layers, orders forward and backward as steps, finds when each array is first and last needed, lays all of
+them into one arena, and collects the layers' calls. After that a training step allocates nothing and checks nothing.
+Network.plan makes and keeps plans.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .kernels import Array, Call, add, aligned_empty, aligned_zeros
+from .fusion import Unit, fuse
+from .kernels import Array, Call, activation_backward, add, aligned_empty, aligned_zeros
 from .layers import Buffers, Shape
+from .packing import Packed, Packing
 
 if TYPE_CHECKING:
     from .network import Node
@@ -27,7 +31,7 @@ class Tensor:
     dtype: Any
     first: int
     last: int
-    shared: bool = False  # whether it stands for several gradients, so that nothing may be added into it
+    shared: bool = False  # whether it stands for several gradients, so that nothing may be written into it
     array: Array = field(default_factory=lambda: np.empty(0))
 
     @property
@@ -50,12 +54,28 @@ class Sum:
 
 
 @dataclass
-class Backward:
-    """A layer's backward step: the gradient that comes in, and where those of its inputs go (None: nobody asks)."""
+class Gate:
+    """A step that takes a gradient back through the activation that was fused into ``unit``."""
 
-    node: "Node"
+    unit: Unit
     dy: Tensor
+    out: Tensor
+
+
+@dataclass
+class Backward:
+    """A unit's backward step: the gradient that comes in, and where those of its inputs go (None: nobody asks).
+
+    before is another gradient of the first input, to be added; gate the unit that yielded this input, through whose
+    activation the sum goes back.
+    """
+
+    unit: Unit
+    dy: Tensor
+    dadd: Tensor | None
     dx: list[Tensor | None]
+    before: Tensor | None = None
+    gate: Unit | None = None
 
 
 class Plan:
@@ -68,25 +88,24 @@ class Plan:
 
     def __init__(
         self, nodes: Sequence["Node"], input_shape: Shape, batch: int, training: bool, *, clock: Array,
-        keep: frozenset[str] = frozenset(),
+        packing: Packing, keep: frozenset[str] = frozenset(),
     ) -> None:
         self.batch, self.training = batch, training
-        self._nodes, self._clock = nodes, clock
-        self._tensors: list[Tensor] = []
-        self._end = 2 * len(nodes) + 1
+        self._clock, self._packing = clock, packing
         self._shapes = {INPUT: input_shape, **{n.name: n.shape for n in nodes}}
+        self._units = fuse(nodes, training, keep)
+        self._tensors: list[Tensor] = []
+        self._end = 2 * len(self._units) + 1
         self._values = self._lay_out_forward(keep)
-        self._saved = self._lay_out_saved() if training else [{} for _ in nodes]
-        self._packed = [
-            {which: self._new((size,), np.uint8, 0, self._end)
-             for which, size in n.layer.packed(*self._input_shapes(n), training=training).items()}
-            for n in nodes
-        ]
-        self._steps: list[Backward | Sum] = []
-        self._output_gradient = self._lay_out_backward() if training else None
-        workspace = max(n.layer.workspace(batch, *self._input_shapes(n), training=training) for n in nodes)
+        self._saved = self._lay_out_saved() if training else [{} for _ in self._units]
+        self._steps: list[Backward | Sum | Gate] = []
+        self._output_gradient = _Gradients(self).output if training else None
+        workspace = max(u.node.layer.workspace(batch, *self._input_shapes(u), training=training) for u in self._units)
         self._workspace = self._new((workspace,), np.uint8, 0, self._end)
         self.arena_bytes = _allocate(self._tensors)
+        self._packed = [packing.of(unit, self._input_shapes(unit), training) for unit in self._units]
+        self._packed_weights: list[Packed] = [each for packed in self._packed for each in packed.values()]
+        self._packed_state: Any = None
         self._emit()
 
     @property
@@ -97,7 +116,7 @@ class Plan:
     @property
     def output(self) -> Array:
         """What the last layer yields (n, …), float32, after forward."""
-        return self._values[self._nodes[-1].name].array
+        return self._values[self._units[-1].output].array
 
     @property
     def output_gradient(self) -> Array:
@@ -111,6 +130,10 @@ class Plan:
 
     def forward(self) -> None:
         """Compute output from input."""
+        state = self._packing.state
+        if state != self._packed_state:
+            self._packing.refresh(self._packed_weights)
+            self._packed_state = state
         for call in self._forward_calls:
             status = call.function(*call.arguments)
             if status:
@@ -123,108 +146,175 @@ class Plan:
             if status:
                 call.fail(status)
 
-    # ---- who needs what until when: forward of node i is step i, its backward step end - i ----
+    # ---- who needs what until when: forward of unit i is step i, its backward step end - i ----
 
     def _new(self, shape: Shape, dtype: Any, first: int, last: int) -> Tensor:
         tensor = Tensor(shape, dtype, first, last)
         self._tensors.append(tensor)
         return tensor
 
-    def _input_shapes(self, node: "Node") -> list[Shape]:
-        return [self._shapes[name] for name in node.inputs]
+    def _input_shapes(self, unit: Unit) -> list[Shape]:
+        return [self._shapes[name] for name in unit.inputs]
 
     def _lay_out_forward(self, keep: frozenset[str]) -> dict[str, Tensor]:
         values = {INPUT: self._new((self.batch, *self._shapes[INPUT]), np.float32, 0, 0)}
-        for i, node in enumerate(self._nodes):
-            backward = self._end - i
-            for name in node.inputs:
-                values[name].use(backward if self.training and node.layer.reads_input else i)
-            value = self._new((self.batch, *node.shape), np.float32, i, i)
-            if self.training and node.layer.reads_output:
+        for i, unit in enumerate(self._units):
+            backward, layer = self._end - i, unit.node.layer
+            for name in unit.reads:
+                values[name].use(i)
+            for name in unit.inputs:
+                values[name].use(backward if self.training and layer.reads_input else i)
+            value = self._new((self.batch, *self._shapes[unit.output]), np.float32, i, i)
+            if self.training and (layer.reads_output or unit.activation):
                 value.use(backward)
-            if node.name in keep:
+            if unit.output in keep:
                 value.use(self._end)
-            values[node.name] = value
+            values[unit.output] = value
         # The loss reads the output and, after a step of training, whoever counts the hits.
-        values[self._nodes[-1].name].use(self._end if self.training else len(self._nodes))
+        values[self._units[-1].output].use(self._end if self.training else len(self._units))
         return values
 
     def _lay_out_saved(self) -> list[dict[str, Tensor]]:
         return [
             {
                 name: self._new(shape, dtype, i, self._end - i)
-                for name, (shape, dtype) in node.layer.saved(self.batch, *self._input_shapes(node)).items()
+                for name, (shape, dtype) in unit.node.layer.saved(self.batch, *self._input_shapes(unit)).items()
             }
-            for i, node in enumerate(self._nodes)
+            for i, unit in enumerate(self._units)
         ]
-
-    def _lay_out_backward(self) -> Tensor:
-        """Lay out the gradients, back to front. A layer with several consumers gets the sum of what they send."""
-        last = self._nodes[-1]
-        output_gradient = self._new((self.batch, *last.shape), np.float32, len(self._nodes), len(self._nodes))
-        gradients = {last.name: output_gradient}
-        wanted = self._names_that_need_a_gradient()
-        for i, node in reversed(list(enumerate(self._nodes))):
-            step = self._end - i
-            if node.name not in gradients:
-                continue  # nothing before it learns, nor does it
-            dy = gradients.pop(node.name).use(step)
-            dx: list[Tensor | None] = [
-                None if name not in wanted
-                else dy if node.layer.passes_gradient
-                else self._new((self.batch, *self._shapes[name]), np.float32, step, step)
-                for name in node.inputs
-            ]
-            self._steps.append(Backward(node, dy, dx))
-            dy.shared |= node.layer.passes_gradient
-            for name, gradient in zip(node.inputs, dx, strict=True):
-                if gradient is None:
-                    continue
-                before = gradients.get(name)
-                gradients[name] = gradient if before is None else self._add(before, gradient, step)
-        return output_gradient
-
-    def _names_that_need_a_gradient(self) -> set[str]:
-        """Return the layers that have parameters or such a layer before them: nobody asks for the others' gradient."""
-        wanted: set[str] = set()
-        for node in self._nodes:
-            if node.layer.params or wanted.intersection(node.inputs):
-                wanted.add(node.name)
-        return wanted
-
-    def _add(self, a: Tensor, b: Tensor, step: int) -> Tensor:
-        """Sum two gradients, into one of them where it is nobody else's."""
-        out = next((t for t in (a, b) if not t.shared), None) or self._new(a.shape, a.dtype, step, step)
-        self._steps.append(Sum(a.use(step), b.use(step), out.use(step)))
-        return out
 
     # ---- calls ----
 
     def _emit(self) -> None:
         buffers: dict[str, Buffers] = {}
         self._forward_calls: list[Call] = []
-        for node, saved, packed in zip(self._nodes, self._saved, self._packed, strict=True):
+        for unit, saved, packed in zip(self._units, self._saved, self._packed, strict=True):
             io = Buffers(
-                x=[self._values[name].array for name in node.inputs],
-                y=self._values[node.name].array,
+                x=[self._values[name].array for name in unit.inputs],
+                y=self._values[unit.output].array,
                 training=self.training,
                 saved={name: tensor.array for name, tensor in saved.items()},
-                packed={which: tensor.array for which, tensor in packed.items()},
+                packed={which: each.array for which, each in packed.items()},
                 workspace=self._workspace.array,
                 clock=self._clock,
+                params=next((each.params for each in packed.values()), None),
+                add=self._values[unit.add].array if unit.add else None,
+                activation=unit.activation,
             )
-            buffers[node.name] = io
-            self._forward_calls += node.layer.pack_calls(io) + node.layer.forward_calls(io)
+            buffers[unit.output] = io
+            self._forward_calls += unit.node.layer.forward_calls(io)
         self._backward_calls: list[Call] = []
         for step in self._steps:
             if isinstance(step, Sum):
                 self._backward_calls.append(add(step.a.array, step.b.array, step.out.array))
-                continue
-            io = buffers[step.node.name]
-            io.dy = step.dy.array
-            io.dx = [t.array if t else None for t in step.dx]
-            if not step.node.layer.passes_gradient:
-                self._backward_calls += step.node.layer.backward_calls(io)
+            elif isinstance(step, Gate):
+                y = self._values[step.unit.output].array
+                gate = activation_backward(step.unit.activation, None, y, step.dy.array, step.out.array)
+                self._backward_calls.append(gate)
+            elif not step.unit.node.layer.passes_gradient:
+                self._backward_calls += self._backward_of(step, buffers[step.unit.output])
+
+    def _backward_of(self, step: Backward, io: Buffers) -> list[Call]:
+        io.dy = step.dy.array
+        io.dx = [t.array if t else None for t in step.dx]
+        io.dadd = step.dadd.array if step.dadd else None
+        io.dx_add = step.before.array if step.before else None
+        if step.gate:
+            io.dx_activation, io.dx_gate = step.gate.activation, self._values[step.gate.output].array
+        return step.unit.node.layer.backward_calls(io)
+
+
+class _Gradients:
+    """Lays out a plan's gradients, back to front, and its backward steps. A value with several readers gets the sum of
+    what they send back. Whoever sends the last share adds the others to it and takes it through the activation that
+    was fused behind the value, as it stores it, where it can; otherwise these are steps of their own."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan, self.steps = plan, plan._steps
+        units, batch = plan._units, plan.batch
+        self.maker = {unit.output: unit for unit in units}
+        self.wanted = self._names_that_need_a_gradient(units)
+        self.to_come = Counter(name for unit in units for name in unit.reads if unit.output in self.wanted)
+        last = units[-1].output
+        self.output = plan._new((batch, *plan._shapes[last]), np.float32, len(units), len(units))
+        self.sums = {last: self.output}
+        if last in self.wanted and self._gate(last):
+            self.sums[last] = self._gated(units[-1], self.output, len(units))
+        for i, unit in reversed(list(enumerate(units))):
+            if unit.output in self.wanted:  # otherwise nothing before it learns, nor does it
+                self._back(unit, self.sums.pop(unit.output), plan._end - i)
+
+    def _names_that_need_a_gradient(self, units: list[Unit]) -> set[str]:
+        """Return the values of units that have parameters or such a unit before them: nobody asks for the others'."""
+        wanted: set[str] = set()
+        for unit in units:
+            if unit.node.layer.params or wanted.intersection(unit.reads):
+                wanted.add(unit.output)
+        return wanted
+
+    def _gate(self, name: str) -> Unit | None:
+        """The unit that yields a value, if a gradient has to go back through an activation before the unit gets it."""
+        unit = self.maker.get(name)
+        return unit if unit and unit.activation and not unit.node.layer.gates_itself else None
+
+    def _back(self, unit: Unit, dy: Tensor, step: int) -> None:
+        dy.use(step)
+        layer = unit.node.layer
+        dadd = None
+        if unit.add is not None and unit.add in self.wanted:
+            changed = bool(layer.gates_itself and unit.activation)
+            dadd = self._new_like(unit.add, step) if changed and dy.shared else dy
+            dy.shared |= not changed
+        backward = Backward(unit, dy, dadd, [])
+        self.steps.append(backward)
+        finished = layer.finishes_gradient and self.to_come[unit.inputs[0]] == 1
+        for name in unit.inputs:
+            backward.dx.append(self._dx(backward, name, step, finished) if name in self.wanted else None)
+        if layer.passes_gradient:
+            dy.shared = True
+        if dadd is not None and unit.add is not None:
+            self._send(unit.add, dadd, step)
+        for name, dx in zip(unit.inputs, backward.dx, strict=True):
+            if dx is not None:
+                self._send(name, dx, step, finished)
+
+    def _dx(self, backward: Backward, name: str, step: int, finished: bool) -> Tensor:
+        """Where the gradient of one input goes, and what is fused into its store."""
+        layer, dy = backward.unit.node.layer, backward.dy
+        if layer.passes_gradient:
+            return dy
+        if finished:
+            backward.before, backward.gate = self.sums.get(name), self._gate(name)
+            if backward.before is not None and not backward.before.use(step).shared:
+                return backward.before
+        elif layer.dx_may_be_dy and backward.dadd is None and not dy.shared and self.plan._shapes[name] == dy.shape[1:]:
+            return dy
+        return self._new_like(name, step)
+
+    def _send(self, name: str, share: Tensor, step: int, finished: bool = False) -> None:
+        """Count in one share of a value's gradient; finished, it already holds the others and the activation."""
+        self.to_come[name] -= 1
+        before = self.sums.get(name)
+        if before is not None and not finished:
+            share = self._sum(before, share, step)
+        self.sums[name] = share
+        gate = self._gate(name)
+        if gate and not finished and not self.to_come[name]:
+            self.sums[name] = self._gated(gate, share, step)
+
+    def _sum(self, a: Tensor, b: Tensor, step: int) -> Tensor:
+        """Sum two gradients, into one of them where it is nobody else's."""
+        out = next((t for t in (a, b) if not t.shared), None) or self.plan._new(a.shape, a.dtype, step, step)
+        self.steps.append(Sum(a.use(step), b.use(step), out.use(step)))
+        return out
+
+    def _gated(self, unit: Unit, dy: Tensor, step: int) -> Tensor:
+        out = self.plan._new(dy.shape, dy.dtype, step, step) if dy.shared else dy
+        self.steps.append(Gate(unit, dy.use(step), out.use(step)))
+        return out
+
+    def _new_like(self, name: str, step: int) -> Tensor:
+        return self.plan._new((self.plan.batch, *self.plan._shapes[name]), np.float32, step, step)
 
 
 def _allocate(tensors: list[Tensor]) -> int:

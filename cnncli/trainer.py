@@ -72,6 +72,7 @@ class Trainer:
             names = self._norm.not_finite()
             raise TrainingError(f"the gradient of {names[-1]} became infinite or NaN; use a lower learning rate.")
         self.optimiser.step(clip_scale(norm, self.clip_norm))
+        self.network.changed()
         return loss
 
     def _prepared(self, batch: int) -> tuple[Plan, Array, Array, list[Call]]:

@@ -33,11 +33,11 @@ struct conv_view cnn_conv_forward_view(const cnn_conv2d *p);
 struct conv_view cnn_conv_backward_view(const cnn_conv2d *p, int64_t row_class, int64_t column_class);
 
 /* What finish makes of the sum that belongs to result `i`, of `channel`: the definition, for the reference and for
- * the ends of vectors. */
+ * the ends of vectors. What is added is added to a float, as if the sum had been stored before. */
 static inline double cnn_finished(const cnn_finish *f, int64_t i, int64_t channel, double sum) {
     if (!f) return sum;
     if (f->bias) sum += f->bias[channel];
-    if (f->add) sum += f->add[i];
+    if (f->add) sum = (float)sum + f->add[i];
     if (f->activation == CNN_IDENTITY) return sum;
     double top = f->activation == CNN_RELU6 ? 6 : INFINITY;
     if (f->gate) return f->gate[i] > 0 && f->gate[i] < top ? sum : 0;

@@ -250,7 +250,8 @@ static void moments_reference(const struct norm_work *work, int64_t k) {
 /* What f is applied to, for element i of channel k. */
 static double value_reference(const struct norm_work *work, int64_t i, int64_t k, double mean, double scale) {
     double weight = work->weight ? work->weight[k] : 1, bias = work->bias ? work->bias[k] : 0;
-    return (work->x[i] - mean) * scale * weight + bias + (work->add ? work->add[i] : 0);
+    double normal = (work->x[i] - mean) * scale * weight + bias;
+    return work->add ? (float)normal + work->add[i] : normal; /* as if the layers ran one by one */
 }
 
 static void normalise_reference(const struct norm_work *work, int64_t k, double mean, double scale) {

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cnncli.network import Network
-from cnncli.plan import INPUT, Sum
+from cnncli.plan import INPUT, Gate, Sum, Tensor
 
 BRANCHES = [
     {"type": "Conv2d", "name": "stem", "out_channels": 8, "kernel_size": 3, "padding": 1},
@@ -30,7 +30,38 @@ UNLEARNT_START = [
     {"type": "Flatten", "name": "flat"},
     {"type": "Linear", "name": "fc", "out_features": 3},
 ]
-GRAPHS = {"branches": BRANCHES, "unlearnt start": UNLEARNT_START}
+# What is fused: sums of two gradients of one value, whoever sends the last; activations whose gradient comes from a
+# convolution, from a layer that cannot finish it, and from an Add that passes on what it gets.
+FUSED = [
+    {"type": "Conv2d", "name": "stem", "out_channels": 8, "kernel_size": 3, "padding": 1},
+    {"type": "ReLU6", "name": "start"},
+    {"type": "Conv2d", "name": "one", "out_channels": 8, "kernel_size": 1},
+    {"type": "BatchNorm2d", "name": "norm1"},
+    {"type": "ReLU", "name": "relu1"},
+    {"type": "Conv2d", "name": "two", "out_channels": 8, "kernel_size": 3, "padding": 1},
+    {"type": "BatchNorm2d", "name": "norm2"},
+    {"type": "Conv2d", "name": "short", "out_channels": 8, "kernel_size": 1, "inputs": ["start"]},
+    {"type": "BatchNorm2d", "name": "norm3"},
+    {"type": "Add", "name": "sum1", "inputs": ["norm2", "norm3"]},
+    {"type": "ReLU", "name": "relu2"},
+    {"type": "Conv2d", "name": "three", "out_channels": 8, "kernel_size": 3, "padding": 1},
+    {"type": "BatchNorm2d", "name": "norm4"},
+    {"type": "Add", "name": "sum2", "inputs": ["relu2", "norm4"]},
+    {"type": "ReLU6", "name": "relu3"},
+    {"type": "Conv2d", "name": "four", "out_channels": 8, "kernel_size": 3, "padding": 1},
+    {"type": "Add", "name": "sum3", "inputs": ["four", "relu3"]},
+    {"type": "ReLU", "name": "relu4"},
+    {"type": "Add", "name": "sum4", "inputs": ["relu4", "sum1"]},
+    {"type": "Conv2d", "name": "five", "out_channels": 6, "kernel_size": 3},
+    {"type": "ReLU", "name": "relu5"},
+    {"type": "MaxPool2d", "name": "pool", "kernel_size": 2},
+    {"type": "Flatten", "name": "flat"},
+    {"type": "Linear", "name": "fc1", "out_features": 10},
+    {"type": "ReLU", "name": "relu6"},
+    {"type": "Linear", "name": "fc2", "out_features": 5},
+    {"type": "ReLU", "name": "last"},
+]
+GRAPHS = {"branches": BRANCHES, "unlearnt start": UNLEARNT_START, "fused": FUSED}
 
 
 def one_by_one(network: Network, images: np.ndarray, gradient: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -67,9 +98,10 @@ def test_plan_is_the_layers_one_by_one(name: str, isa: str, rng: np.random.Gener
             np.testing.assert_allclose(value, gradients[key], rtol=1e-6, atol=1e-7, err_msg=key)
 
 
+@pytest.mark.parametrize("name", GRAPHS)
 @pytest.mark.parametrize("training", [False, True])
-def test_no_two_living_arrays_share_memory(training: bool) -> None:
-    plan = Network(BRANCHES, (8, 8, 3)).plan(4, training)
+def test_no_two_living_arrays_share_memory(name: str, training: bool) -> None:
+    plan = Network(GRAPHS[name], (8, 8, 3)).plan(4, training)
     for a, b in itertools.combinations(plan._tensors, 2):
         if a.first <= b.last and b.first <= a.last:
             assert not np.shares_memory(a.array, b.array)
@@ -82,11 +114,20 @@ def test_the_arena_reuses_memory() -> None:
     assert plan.arena_bytes - plan._workspace.bytes <= 2 * one_map
 
 
-def test_gradients_of_shared_tensors_are_never_added_in_place() -> None:
-    plan = Network(BRANCHES, (8, 8, 3)).plan(2, training=True)
-    sums = [step for step in plan._steps if isinstance(step, Sum)]
-    assert len(sums) >= 3
-    assert all(not step.out.shared or step.out not in (step.a, step.b) for step in sums)
+@pytest.mark.parametrize("name", GRAPHS)
+def test_gradients_of_shared_tensors_are_never_written_over(name: str) -> None:
+    plan = Network(GRAPHS[name], (8, 8, 3)).plan(2, training=True)
+    shared: set[Tensor] = set()
+    for step in plan._steps:
+        if isinstance(step, Sum | Gate):
+            assert step.out not in shared
+            continue
+        passed_on = [] if step.unit.node.layer.passes_gradient else [t for t in step.dx if t is not None]
+        assert not shared.intersection(passed_on)
+        changed = step.dadd is step.dy and step.unit.activation and step.unit.node.layer.gates_itself
+        assert not (changed and step.dy in shared)
+        if step.unit.node.layer.passes_gradient or (step.dadd is step.dy and not changed):
+            shared.add(step.dy)
 
 
 def test_steps_allocate_nothing() -> None:

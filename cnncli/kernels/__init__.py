@@ -22,6 +22,7 @@ from .conv import (
 from .door import (
     Array,
     Call,
+    active_isa,
     aligned_empty,
     aligned_zeros,
     allocation_limit,
@@ -81,6 +82,7 @@ __all__ = [
     "Windows",
     "activation_backward",
     "activation_forward",
+    "active_isa",
     "adam_step",
     "add",
     "aligned_empty",

@@ -23,6 +23,7 @@ _DTYPES = {np.dtype(np.float32): "float *", np.dtype(np.float64): "double *", np
            np.dtype(np.uint16): "uint16_t *", np.dtype(np.int64): "int64_t *", np.dtype(np.uint64): "uint64_t *"}
 _ISAS = {"reference": lib.CNN_ISA_REFERENCE, "baseline": lib.CNN_ISA_BASELINE, "avx2": lib.CNN_ISA_AVX2,
          "avx512": lib.CNN_ISA_AVX512}
+_ISA_NAMES = {number: name for name, number in _ISAS.items()}
 
 
 class Call:
@@ -116,7 +117,7 @@ def isas() -> list[str]:
 
 def active_isa() -> str:
     """Return the name of the instruction set in use."""
-    return next(name for name, number in _ISAS.items() if number == lib.cnn_isa_active())
+    return _ISA_NAMES[lib.cnn_isa_active()]
 
 
 def set_isa(name: str) -> None:

@@ -1,7 +1,7 @@
 """The layers, a family per file. Semantics and defaults are PyTorch's. ``LAYERS`` maps the type names that model
 files and TOML architectures use to the classes."""
 
-from .activation import LeakyReLU, ReLU, ReLU6, Sigmoid, SiLU, Tanh
+from .activation import Activation, LeakyReLU, ReLU, ReLU6, Sigmoid, SiLU, Tanh
 from .base import Buffers, Layer, Shape
 from .combine import Add, Concat
 from .conv import Conv2d
@@ -38,6 +38,7 @@ LAYERS: dict[str, type[Layer]] = {
 
 __all__ = [
     "LAYERS",
+    "Activation",
     "Add",
     "AvgPool2d",
     "BatchNorm2d",

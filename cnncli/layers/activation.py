@@ -12,7 +12,7 @@ class Activation(Layer):
     """y = f(x), elementwise, any shape. The subclasses name f."""
 
     function = ""
-    reads_output = True
+    reads_output = dx_may_be_dy = True
     slope = 0.0
 
     def forward_calls(self, io: Buffers) -> list[Call]:

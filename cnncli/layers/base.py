@@ -68,6 +68,7 @@ class Layer:
     fuses_activation = False  # … and activation …
     gates_itself = False  # … and backward then wants dy as it comes; otherwise dy already times the activation's slope
     finishes_gradient = False  # whether backward takes dx_add and dx_gate
+    dx_may_be_dy = False  # whether backward can write dx over dy
     exact = False  # whether convolutions compute every product as written; the network's switch
     stream = 0  # the layer's place in its network: what tells two layers' random draws apart
 
@@ -108,8 +109,8 @@ class Layer:
         """Return what the passes read the parameters from: pass (kernels.FORWARD …) -> bytes, for any batch."""
         return {}
 
-    def pack_calls(self, io: Buffers) -> list[Call]:
-        """Return the calls that fill io.packed from the parameters, needed after every change of them."""
+    def pack_calls(self, params: dict[str, Array], packed: dict[int, Array], *shapes: Shape) -> list[Call]:
+        """Return the calls that fill ``packed`` from ``params``, needed after every change of them."""
         return []
 
     def forward_calls(self, io: Buffers) -> list[Call]:
@@ -135,7 +136,8 @@ class Layer:
     def forward(self, *x: Array, training: bool = False) -> Array:
         """Apply the layer alone: float32 arrays (n, h, w, c) or (n, features) -> a new array (n, …)."""
         io = self._buffers([np.ascontiguousarray(a, np.float32) for a in x], training)
-        for call in self.pack_calls(io) + self.forward_calls(io):
+        shapes = [a.shape[1:] for a in io.x]
+        for call in self.pack_calls(self.params, io.packed, *shapes) + self.forward_calls(io):
             call()
         self._alone = io
         return io.y

@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import kernels
 from ..errors import NetworkError
-from ..kernels import Call
+from ..kernels import Array, Call
 from .base import Buffers, Layer, Shape, image_shape, pair, truth, whole
 from .init import INITIALISERS, checked
 
@@ -77,9 +77,9 @@ class Conv2d(Layer):
         passes = (kernels.FORWARD, kernels.BACKWARD_DATA) if training else (kernels.FORWARD,)
         return {each: convolution.packed(each) for each in passes}
 
-    def pack_calls(self, io: Buffers) -> list[Call]:
-        convolution, weight = self._convolution(1, io.x[0].shape[1:]), (io.params or self.params)["weight"]
-        return [kernels.conv2d_pack(convolution, which, weight, array) for which, array in io.packed.items()]
+    def pack_calls(self, params: dict[str, Array], packed: dict[int, Array], *shapes: Shape) -> list[Call]:
+        convolution = self._convolution(1, shapes[0])
+        return [kernels.conv2d_pack(convolution, which, params["weight"], array) for which, array in packed.items()]
 
     def forward_calls(self, io: Buffers) -> list[Call]:
         convolution, params = self._convolution(len(io.y), io.x[0].shape[1:]), io.params or self.params

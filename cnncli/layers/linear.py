@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import kernels
 from ..errors import NetworkError
-from ..kernels import Call
+from ..kernels import Array, Call
 from .base import Buffers, Layer, Shape, truth, whole
 from .init import INITIALISERS, checked
 
@@ -57,9 +57,8 @@ class Linear(Layer):
         passes = (kernels.FORWARD, kernels.BACKWARD_DATA) if training else (kernels.FORWARD,)
         return {each: convolution.packed(each) for each in passes}
 
-    def pack_calls(self, io: Buffers) -> list[Call]:
-        weight = (io.params or self.params)["weight"]
-        return [kernels.linear_pack(which, weight, array) for which, array in io.packed.items()]
+    def pack_calls(self, params: dict[str, Array], packed: dict[int, Array], *shapes: Shape) -> list[Call]:
+        return [kernels.linear_pack(which, params["weight"], array) for which, array in packed.items()]
 
     def forward_calls(self, io: Buffers) -> list[Call]:
         params = io.params or self.params

@@ -19,7 +19,7 @@ class BatchNorm2d(Layer):
     """
 
     reads_input = True
-    fuses_add = fuses_activation = gates_itself = True
+    fuses_add = fuses_activation = gates_itself = dx_may_be_dy = True
 
     def __init__(self, num_features: int | None = None, eps: float = 1e-5, momentum: float = 0.1,
                  affine: bool = True) -> None:

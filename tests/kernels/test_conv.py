@@ -347,7 +347,7 @@ def test_results_are_finished_as_they_are_stored(convolution, activation, isa, r
                 expected = expected * ((gate > 0) & (gate < top))
             elif activation:
                 expected = expected.clip(0, top)
-            for in_place in (False,):
+            for in_place in (False, True) if add is not None else (False,):
                 whole, out = guarded(shape)
                 if in_place:
                     out[...] = add
