@@ -22,9 +22,10 @@ from benchmarks.contest import ROOT
 from benchmarks.options import Options
 
 # In the order of running. Each is a module with DESCRIPTION, measure(options) -> rows and show(rows) -> text.
-PARTS = ("training",)
+PARTS = ("training", "inference", "conv")
 ACCURACY = "fashion_mnist"
 ROUNDS, SECONDS = 5, 2.0
+PEERS_PYTHON = ROOT / ".venv-bench/bin/python"
 QUICK_ROUNDS, QUICK_SECONDS = 2, 0.3
 
 
@@ -41,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--seconds", type=float, help=f"of each turn ({SECONDS:g})")
     result.add_argument("--quick", action="store_true", help="two short rounds, nothing compiled by PyTorch")
     result.add_argument("--json", type=Path, metavar="FILE", help="write all figures there, after each part")
-    result.add_argument("--peers-python", type=Path, metavar="PATH", default=ROOT / ".venv-bench/bin/python",
+    result.add_argument("--peers-python", type=Path, metavar="PATH",
                         help="an interpreter that has the peers (.venv-bench/bin/python)")
     result.add_argument("--no-peers", action="store_true", help="measure ours alone")
     result.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
@@ -51,22 +52,24 @@ def parser() -> argparse.ArgumentParser:
 
 
 def options(given: argparse.Namespace) -> Options:
-    """Return what the parts need to know. Exits where the peers' interpreter is not there."""
-    python = None if given.no_peers else given.peers_python
+    """Return what the parts need to know. Exits where the peers' interpreter that was named is not there."""
+    python = None if given.no_peers else given.peers_python or PEERS_PYTHON
     if python is not None and not python.exists():
-        sys.exit(f"{python} is not there: `make bench` makes it, --peers-python names another, --no-peers measures "
-                 "ours alone.")
+        if given.peers_python:
+            sys.exit(f"{python} is not there; name the Python that has the peers, or measure ours alone: --no-peers.")
+        print("Ours alone is measured; `make bench` installs the peers.", file=sys.stderr)
+        python = None
     return Options(
         cases=cases.named(given.networks), threads=given.threads or [], quick=given.quick, isa=given.isa,
         rounds=given.rounds or (QUICK_ROUNDS if given.quick else ROUNDS),
         seconds=given.seconds or (QUICK_SECONDS if given.quick else SECONDS),
         peers_python=str(python.absolute()) if python else None, compiled=not (given.no_compile or given.quick),
-        layers=given.layers)
+        layers=given.layers, given_seconds=given.seconds)
 
 
 def main(arguments: list[str]) -> int:
-    if arguments[:1] == ["--only"] and arguments[1:2] in (["conv"], [ACCURACY]):
-        importlib.import_module(f"benchmarks.{arguments[1]}").main(arguments[2:])
+    if arguments[:2] == ["--only", ACCURACY]:
+        importlib.import_module(f"benchmarks.{ACCURACY}").main(arguments[2:])
         return 0
     given = parser().parse_args(arguments)
     settled = options(given)

@@ -20,6 +20,7 @@ class Options:
     isa: str | None = None
     layers: str = ""
     quick: bool = False
+    given_seconds: float | None = None  # None where seconds is a default, and a part may have its own
     quiet: bool = field(default=False, compare=False)
 
     def say(self, words: str) -> None:
