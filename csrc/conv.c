@@ -206,8 +206,8 @@ cnn_status cnn_finish_rows(const cnn_finish *finish, int64_t rows, int64_t k, fl
 /* ---- entry points ---- */
 
 static const struct conv_family *family(const cnn_conv2d *p, int pass) {
-    (void)pass;
     if (p->groups > 1 && p->groups == p->c && p->groups == p->k) return &cnn_depthwise;
+    if (!p->exact && cnn_winograd_suits(p, pass)) return &cnn_winograd;
     return &cnn_dense;
 }
 

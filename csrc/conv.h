@@ -60,7 +60,11 @@ struct conv_family {
 };
 
 extern const struct conv_family cnn_dense;     /* conv_dense.c: any convolution, group by group, as products of matrices */
+extern const struct conv_family cnn_winograd;  /* winograd.c: 3 x 3, stride 1, where cnn_winograd_suits */
 extern const struct conv_family cnn_depthwise; /* depthwise.c: one input channel and one output channel a group */
+
+/* Whether Winograd's way takes this layer in this pass, and is faster. */
+bool cnn_winograd_suits(const cnn_conv2d *p, int pass);
 
 /* Applies finish to `rows` rows of k sums, without the bias: for a kernel that cannot while it stores. */
 cnn_status cnn_finish_rows(const cnn_finish *finish, int64_t rows, int64_t k, float *out);

@@ -1,0 +1,268 @@
+/* Winograd convolutions: 3 x 3, stride 1, dilation 1, one group. conv.c sends here what cnn_winograd_suits; this file
+ * holds that rule, the packing of weights, forward and backward-data, which is forward over dy with turned weights.
+ * winograd_weights.c is backward-weights, winograd.h the map.
+ *
+ * Forward takes tiles of 4 x 4 results, whose transformed pixels V are multiplied with a panel of transformed weights U
+ * after the other; each product M is turned into results while it is in L2. Where the weights are small against the
+ * pixels, a chunk takes a block of tiles all the way and its V stays in L2, too. Otherwise V is made first, for as many
+ * tiles as the outer caches hold, and a chunk owns a panel. Large weights are not packed: U is four times their size,
+ * more than memory delivers in time, so each chunk makes the U of its panel. */
+#include "winograd.h"
+
+#define CNN_TEMPLATE "winograd_tmpl.c"
+
+/* OIHW weights of some channels as [channel][9][width], turned by 180 degrees where flipped; only the `columns` real
+ * ones are written. */
+static void cnn_winograd_taps(const float *weight, int64_t channels, int64_t columns, int64_t channel_step,
+                              int64_t column_step, bool flipped, int64_t width, float *taps) {
+    int64_t step = flipped ? -width : width, first = flipped ? 8 * width : 0;
+    for (int64_t column = 0; column < columns; column += 4) {
+        for (int64_t c = 0; c < channels; c++) {
+            const float *from = weight + c * channel_step + column * column_step;
+            float *to = taps + c * 9 * width + first + column;
+            if (column + 4 <= columns) {
+                cnn_transpose4(from, column_step, to, step);
+                cnn_transpose4(from + 4, column_step, to + 4 * step, step);
+                for (int64_t j = 0; j < 4; j++) to[8 * step + j] = from[j * column_step + 8];
+            } else {
+                for (int64_t j = 0; j < columns - column; j++)
+                    for (int64_t tap = 0; tap < 9; tap++) to[tap * step + j] = from[j * column_step + tap];
+            }
+        }
+    }
+}
+
+#include "foreach_isa.h"
+
+static const struct winograd_kernels *const tables[] = CNN_TABLES(winograd_kernels);
+
+const struct winograd_kernels *cnn_winograd_kernels(void) { return tables[cnn_table_index()]; }
+
+/* ---- which convolutions, which way ---- */
+
+#define FEWEST_CHANNELS 8                           /* below, transforms cost more than products, and err more */
+#define LARGEST_PACKED ((int64_t)4 << 20)           /* bytes of U */
+#define BLOCK_FLOATS 131072                         /* V and M of a block of tiles: half of the smallest L2 … */
+#define BLOCK_TILES 96                              /* … but no more tiles */
+#define BLOCK_FEWEST 24                             /* … and no fewer */
+#define ROUND_FLOATS ((int64_t)5 << 19)             /* V of a round: 10 MiB of outer cache */
+#define CHUNK_PRODUCTS (1 << 22)                    /* multiply-adds that are worth a chunk of their own */
+
+bool cnn_winograd_suits(const cnn_conv2d *p, int pass) {
+    (void)pass;
+    return p->kh == 3 && p->kw == 3 && p->stride_h == 1 && p->stride_w == 1 && p->dilation_h == 1 &&
+           p->dilation_w == 1 && p->groups == 1 && p->c >= FEWEST_CHANNELS && p->k >= FEWEST_CHANNELS;
+}
+
+/* A pass over a view: what it reads and where its weights are. */
+struct product_work {
+    struct conv_view view;
+    struct winograd_tiles tiles;
+    const struct winograd_kernels *kernels;
+    const float *weight, *packed;               /* packed NULL: each chunk makes its own */
+    int64_t columns, channel_step, column_step; /* of the result; in OIHW weights */
+    bool flipped;
+    const cnn_finish *finish;
+    float *out, *v;
+    int64_t first, count, step;                 /* tiles of this round and V's step */
+    int64_t block, panels, parts;               /* tiles at a time; panels; parts of a round */
+};
+
+static struct product_work over_view(const cnn_conv2d *p, int pass) {
+    int64_t along_in = 9, along_out = p->c * 9;
+    if (pass == CNN_FORWARD)
+        return (struct product_work){.view = cnn_conv_forward_view(p), .columns = p->k, .channel_step = along_in,
+                                     .column_step = along_out};
+    return (struct product_work){.view = cnn_conv_backward_view(p, 0, 0), .columns = p->c, .channel_step = along_out,
+                                 .column_step = along_in, .flipped = true};
+}
+
+/* Floats of U, padded for the widest panel. */
+static int64_t packed_floats(int64_t channels, int64_t columns) {
+    return WINOGRAD_FREQUENCIES * channels * cnn_round_up(columns, WINOGRAD_WIDEST_PANEL);
+}
+
+static int64_t packed_size(const cnn_conv2d *p, int pass) {
+    int64_t floats = packed_floats(pass == CNN_FORWARD ? p->c : p->k, pass == CNN_FORWARD ? p->k : p->c);
+    return floats * (int64_t)sizeof(float) > LARGEST_PACKED ? 0 : floats;
+}
+
+static void make_panel(const struct product_work *w, const float *weight, int64_t panel, float *u) {
+    int64_t first = panel * w->kernels->panel, columns = CNN_MIN(w->kernels->panel, w->columns - first);
+    w->kernels->weights(weight + first * w->column_step, w->view.c, columns, w->channel_step, w->column_step,
+                        w->flipped, u);
+}
+
+static cnn_status pack_chunk(void *context, int64_t panel) {
+    const struct product_work *w = context;
+    int64_t first = panel * w->kernels->panel * w->view.c * WINOGRAD_FREQUENCIES;
+    make_panel(w, w->weight, panel, w->v + first);
+    return CNN_OK;
+}
+
+static cnn_status pack(const cnn_conv2d *p, int pass, const float *weight, float *packed) {
+    if (!packed_size(p, pass)) return CNN_OK;
+    struct product_work work = over_view(p, pass);
+    work.kernels = cnn_winograd_kernels();
+    work.weight = weight;
+    work.v = packed;
+    return cnn_parallel(pack_chunk, &work, cnn_ceil_div(work.columns, work.kernels->panel));
+}
+
+/* ---- tiles ---- */
+
+void cnn_winograd_count(const struct conv_view *v, struct winograd_tiles *t) {
+    t->across = cnn_ceil_div(v->columns, WINOGRAD_TILE);
+    t->down = cnn_ceil_div(v->rows, WINOGRAD_TILE);
+    t->total = v->n * t->down * t->across;
+}
+
+struct winograd_tiles cnn_winograd_tiles(const struct conv_view *v, const float *source, float *pixels) {
+    struct winograd_tiles t = {.view = v, .source = source, .zeros = pixels};
+    int64_t whole = cnn_round_up(v->c, WINOGRAD_WIDEST);
+    cnn_winograd_count(v, &t);
+    memset(pixels, 0, (size_t)(2 * whole) * sizeof *pixels);
+    if (v->c % WINOGRAD_WIDEST) {
+        memcpy(pixels + whole, source + (v->n * v->h * v->w - 1) * v->pixel, (size_t)v->c * sizeof *pixels);
+        t.last = pixels + whole;
+    }
+    return t;
+}
+
+static int64_t frequency_step(int64_t tiles, int64_t channels) {
+    return cnn_winograd_step(cnn_round_up(tiles, WINOGRAD_WIDEST_GROUP), cnn_round_up(channels, WINOGRAD_WIDEST));
+}
+
+/* Cuts `total` evenly into pieces of at most `most` and at least `unit`, multiples of unit. */
+static int64_t cut(int64_t total, int64_t most, int64_t unit) {
+    return cnn_round_up(cnn_ceil_div(total, cnn_ceil_div(total, most)), unit);
+}
+
+/* ---- forward and backward-data, a block of tiles a chunk ---- */
+
+static void multiply_panel(const struct product_work *w, const float *v, int64_t step, int64_t first, int64_t count,
+                           int64_t panel, const float *u, float *m) {
+    int64_t column = panel * w->kernels->panel, columns = CNN_MIN(w->kernels->panel, w->columns - column);
+    w->kernels->product(v, step, count, w->view.c, u, columns, m);
+    w->kernels->output(&w->tiles, first, count, column, columns, m, w->finish, w->out);
+}
+
+static int64_t product_floats(int64_t tiles) {
+    return cnn_round_up(tiles, WINOGRAD_WIDEST_GROUP) * WINOGRAD_SLOTS * WINOGRAD_WIDEST_PANEL;
+}
+
+static cnn_status block_chunk(void *context, int64_t chunk) {
+    const struct product_work *w = context;
+    int64_t first = chunk * w->block, count = CNN_MIN(w->block, w->tiles.total - first);
+    int64_t step = frequency_step(count, w->view.c), v_floats = step * WINOGRAD_FREQUENCIES;
+    float *v = cnn_scratch((size_t)(v_floats + product_floats(count)) * sizeof *v), *m = v + v_floats;
+    if (!v) return CNN_NO_MEMORY;
+    w->kernels->input(&w->tiles, first, count, step, v);
+    for (int64_t panel = 0; panel < w->panels; panel++) {
+        const float *u = w->packed + panel * w->kernels->panel * w->view.c * WINOGRAD_FREQUENCIES;
+        multiply_panel(w, v, step, first, count, panel, u, m);
+    }
+    return CNN_OK;
+}
+
+static int64_t block_tiles(int64_t total, int64_t channels) {
+    int64_t each = WINOGRAD_FREQUENCIES * channels + WINOGRAD_SLOTS * WINOGRAD_WIDEST_PANEL;
+    int64_t most = CNN_MAX(BLOCK_FEWEST, CNN_MIN(BLOCK_TILES, BLOCK_FLOATS / each));
+    return cut(total, most / BLOCK_FEWEST * BLOCK_FEWEST, 12);
+}
+
+/* ---- … or a panel a chunk, V first ---- */
+
+static cnn_status input_chunk(void *context, int64_t chunk) {
+    const struct product_work *w = context;
+    int64_t at = chunk * WINOGRAD_WIDEST_GROUP, count = CNN_MIN(WINOGRAD_WIDEST_GROUP, w->count - at);
+    w->kernels->input(&w->tiles, w->first + at, count, w->step, w->v + at * cnn_round_up(w->view.c, w->kernels->lanes));
+    return CNN_OK;
+}
+
+static cnn_status panel_chunk(void *context, int64_t chunk) {
+    const struct product_work *w = context;
+    int64_t panel = chunk / w->parts, each = cnn_round_up(cnn_ceil_div(w->count, w->parts), WINOGRAD_WIDEST_GROUP);
+    int64_t from = chunk % w->parts * each, to = CNN_MIN(from + each, w->count);
+    int64_t u_floats = w->packed ? 0 : WINOGRAD_FREQUENCIES * w->view.c * w->kernels->panel;
+    float *own = cnn_scratch((size_t)(u_floats + product_floats(w->block)) * sizeof *own), *m = own + u_floats;
+    if (!own) return CNN_NO_MEMORY;
+    const float *u = own;
+    if (w->packed) u = w->packed + panel * w->kernels->panel * w->view.c * WINOGRAD_FREQUENCIES;
+    else if (from < to) make_panel(w, w->weight, panel, own);
+    for (; from < to; from += w->block) {
+        const float *v = w->v + from * cnn_round_up(w->view.c, w->kernels->lanes);
+        multiply_panel(w, v, w->step, w->first + from, CNN_MIN(w->block, to - from), panel, u, m);
+    }
+    return CNN_OK;
+}
+
+static int64_t round_tiles(int64_t total, int64_t channels) {
+    int64_t most = ROUND_FLOATS / (WINOGRAD_FREQUENCIES * cnn_round_up(channels, WINOGRAD_WIDEST));
+    return cut(total, CNN_MAX(most / BLOCK_TILES, 1) * BLOCK_TILES, WINOGRAD_WIDEST_GROUP);
+}
+
+static cnn_status by_panels(struct product_work *w) {
+    int64_t round = round_tiles(w->tiles.total, w->view.c);
+    w->step = frequency_step(round, w->view.c);
+    w->block = cut(round, BLOCK_TILES, WINOGRAD_WIDEST_GROUP);
+    for (w->first = 0; w->first < w->tiles.total; w->first += round) {
+        w->count = CNN_MIN(round, w->tiles.total - w->first);
+        w->parts = CNN_MIN(cnn_ceil_div(WINOGRAD_CHUNKS, w->panels), cnn_ceil_div(w->count, w->block));
+        cnn_status status = cnn_parallel(input_chunk, w, cnn_ceil_div(w->count, WINOGRAD_WIDEST_GROUP));
+        if (status == CNN_OK) status = cnn_parallel(panel_chunk, w, w->panels * w->parts);
+        if (status != CNN_OK) return status;
+    }
+    return CNN_OK;
+}
+
+/* Whether panels are shared out instead of tiles: weights that nobody packed, or an image that gives few blocks. */
+static bool panels_shared(const cnn_conv2d *p, int pass, const struct conv_view *v, int64_t columns) {
+    if (!packed_size(p, pass)) return true;
+    struct winograd_tiles t;
+    cnn_winograd_count(v, &t);
+    double products = (double)t.total * WINOGRAD_FREQUENCIES * (double)v->c * (double)columns;
+    return products >= 2 * CHUNK_PRODUCTS && columns > WINOGRAD_WIDEST_PANEL &&
+           cnn_ceil_div(t.total, block_tiles(t.total, v->c)) < WINOGRAD_CHUNKS / 2;
+}
+
+static const cnn_finish nothing = {.activation = CNN_IDENTITY};
+
+static cnn_status multiply(const cnn_conv2d *p, int pass, const float *source, const float *weight,
+                           const float *packed, const cnn_finish *finish, float *out, float *workspace) {
+    struct product_work w = over_view(p, pass);
+    w.kernels = cnn_winograd_kernels();
+    w.weight = weight;
+    w.packed = packed_size(p, pass) ? packed : NULL;
+    w.finish = finish ? finish : &nothing;
+    w.out = out;
+    w.tiles = cnn_winograd_tiles(&w.view, source, workspace);
+    w.v = workspace + cnn_winograd_pixels(&w.view);
+    w.panels = cnn_ceil_div(w.columns, w.kernels->panel);
+    if (panels_shared(p, pass, &w.view, w.columns)) return by_panels(&w);
+    w.block = block_tiles(w.tiles.total, w.view.c);
+    return cnn_parallel(block_chunk, &w, cnn_ceil_div(w.tiles.total, w.block));
+}
+
+static cnn_status forward(const cnn_conv2d *p, const float *x, const float *weight, const float *packed,
+                          const cnn_finish *finish, float *y, float *workspace) {
+    return multiply(p, CNN_FORWARD, x, weight, packed, finish, y, workspace);
+}
+
+static cnn_status backward_data(const cnn_conv2d *p, const float *dy, const float *weight, const float *packed,
+                                const cnn_finish *finish, float *dx, float *workspace) {
+    return multiply(p, CNN_BACKWARD_DATA, dy, weight, packed, finish, dx, workspace);
+}
+
+/* Floats of workspace. */
+static int64_t workspace_size(const cnn_conv2d *p, int pass) {
+    if (pass == CNN_BACKWARD_WEIGHTS) return cnn_winograd_weights_workspace(p);
+    struct product_work w = over_view(p, pass);
+    int64_t floats = cnn_winograd_pixels(&w.view);
+    if (!panels_shared(p, pass, &w.view, w.columns)) return floats;
+    cnn_winograd_count(&w.view, &w.tiles);
+    return floats + WINOGRAD_FREQUENCIES * frequency_step(round_tiles(w.tiles.total, w.view.c), w.view.c);
+}
+
+const struct conv_family cnn_winograd = {workspace_size, packed_size, pack, forward, backward_data,
+                                         cnn_winograd_backward_weights};

@@ -1,0 +1,123 @@
+/* What the files of the Winograd convolutions share: how an image is cut into tiles, how the transformed data lie in
+ * memory, and the table of vector kernels. winograd.c (forward, backward-data) and winograd_weights.c cut the work;
+ * winograd_transform_tmpl.c and winograd_tmpl.c do it.
+ *
+ * F(4 x 4, 3 x 3) of Winograd (1980) and Lavin and Gray (2016): 4 x 4 results are A' [(G g G') . (B' d B)] A for the
+ * 6 x 6 pixels d that they read and the 3 x 3 weights g. The products are taken channel by channel, so that each of
+ * the 36 places ("frequencies") of the transformed tiles is a product of matrices: tiles x channels times channels x
+ * results. The gradient of g is G' [(B' d B) . (A dy A')] G. The points are 0, +-3/4, +-3/2 and infinity, with which
+ * the rounding error is half of what 0, +-1, +-2 give. */
+#ifndef CNN_WINOGRAD_H
+#define CNN_WINOGRAD_H
+
+#include "conv.h"
+
+#define WINOGRAD_TILE 4
+#define WINOGRAD_PATCH 6
+#define WINOGRAD_FREQUENCIES 36
+
+/* Working memory is the same for all instruction sets: whole vectors of 16, panels of 32, groups of 24 tiles. */
+#define WINOGRAD_WIDEST 16
+#define WINOGRAD_WIDEST_PANEL 32
+#define WINOGRAD_WIDEST_GROUP 24
+
+#define WINOGRAD_CHUNKS 16 /* wanted at least, for threads to share */
+
+/* A place of transformed data for each frequency of a vector, and one more so that rows of them spread over all
+ * sets of a cache. */
+#define WINOGRAD_SLOTS 37
+
+/* Tiles of 4 x 4 results of a view. A tile's number counts columns, then rows, then images. */
+struct winograd_tiles {
+    const struct conv_view *view;
+    int64_t across, down, total;
+    const float *source;
+    const float *zeros; /* a pixel of zeros, in whole vectors */
+    const float *last;  /* the source's last pixel in whole vectors, for vectors that would read past it; or NULL */
+};
+
+/* Matrix kernels work on groups of tiles (forward: rows of V) or bands of channels (gradient: columns of V):
+ *   V forward     [frequency][group][vector][tile of group][lane]
+ *   V gradient    [frequency][band][tile][channel of band]
+ *   W             [frequency][panel][tile][column]: transformed dy
+ *   U             [panel][frequency][channel][column]
+ *   M, dU         [tile or channel][vector of panel][WINOGRAD_SLOTS][lane], of one panel
+ * where `step` is the floats from a frequency of V or W to the next. */
+struct winograd_kernels {
+    int64_t lanes, panel, group, band;
+    /* V of tiles first … first+count-1, laid out forward, as places 0 … count-1. */
+    void (*input)(const struct winograd_tiles *t, int64_t first, int64_t count, int64_t step, float *v);
+    /* U of one panel, `columns` of them real, from OIHW weights: channel_step and column_step are the floats from one
+     * channel or column to the next; flipped turns the window by 180 degrees. */
+    void (*weights)(const float *weight, int64_t channels, int64_t columns, int64_t channel_step, int64_t column_step,
+                    bool flipped, float *u);
+    /* M = V U for one panel of `columns` real columns. */
+    void (*product)(const float *v, int64_t step, int64_t tiles, int64_t channels, const float *u, int64_t columns,
+                    float *m);
+    /* The results of tiles first … first+count-1 in columns column … column+columns-1, from their M. */
+    void (*output)(const struct winograd_tiles *t, int64_t first, int64_t count, int64_t column, int64_t columns,
+                   const float *m, const cnn_finish *finish, float *out);
+    /* V of tiles first … first+count-1, laid out for the gradient, as places at … of `places`. */
+    void (*input_columns)(const struct winograd_tiles *t, int64_t first, int64_t count, int64_t at, int64_t places,
+                          int64_t step, float *v);
+    /* W of the same tiles, t being those of dy; sums (NULL: not wanted) += dy's sum over them, in whole vectors. */
+    void (*gradient)(const struct winograd_tiles *t, int64_t first, int64_t count, int64_t at, int64_t places,
+                     int64_t step, float *w, float *sums);
+    /* dU = V' W, or added to it, for channels first … first+count-1 (first a multiple of band) and one panel of W,
+     * whose tiles begin at w. */
+    void (*outer)(const float *v, int64_t v_step, const float *w, int64_t w_step, int64_t tiles, int64_t places,
+                  int64_t channels, int64_t first, int64_t count, int64_t columns, bool accumulate, float *du);
+    /* Gradients [channel][9][column of panel] = G' dU G, or added to them. */
+    void (*inverse)(const float *du, int64_t channels, int64_t columns, bool accumulate, float *gradients);
+};
+
+/* The kernels of the active instruction set; never called for the reference. */
+const struct winograd_kernels *cnn_winograd_kernels(void);
+
+/* The tiles of a view; what is beside an image or past its end is read from `pixels`, which gets two pixels in whole
+ * vectors: cnn_winograd_pixels floats. */
+struct winograd_tiles cnn_winograd_tiles(const struct conv_view *v, const float *source, float *pixels);
+static inline int64_t cnn_winograd_pixels(const struct conv_view *v) {
+    return 2 * cnn_round_up(v->c, WINOGRAD_WIDEST);
+}
+
+void cnn_winograd_count(const struct conv_view *v, struct winograd_tiles *t); /* sets across, down and total */
+
+/* Floats from a frequency of V or W to the next: an odd number of cache lines, so that writing all frequencies of a
+ * vector does not fall into a few sets of the cache. */
+static inline int64_t cnn_winograd_step(int64_t tiles, int64_t channels) {
+    return (cnn_ceil_div(tiles * channels, 16) | 1) * 16;
+}
+
+/* Columns of the panel that begins at column `first`, padding included. */
+static inline int64_t cnn_winograd_width(int64_t panel, int64_t columns, int64_t first) {
+    return columns - first > panel / 2 ? panel : panel / 2;
+}
+
+typedef float cnn_float4 __attribute__((vector_size(16)));
+typedef float cnn_float4_unaligned __attribute__((vector_size(16), aligned(4), may_alias));
+#if defined(__clang__)
+#define CNN_MIX(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#else
+#define CNN_MIX(a, b, i, j, k, l) __builtin_shuffle(a, b, (int __attribute__((vector_size(16)))){i, j, k, l})
+#endif
+
+/* to[i * step + j] = from[j * column_step + i] for i, j < 4; a negative step writes the rows upwards. */
+static inline void cnn_transpose4(const float *from, int64_t column_step, float *to, int64_t step) {
+    cnn_float4 a = *(const cnn_float4_unaligned *)from, b = *(const cnn_float4_unaligned *)(from + column_step);
+    cnn_float4 c = *(const cnn_float4_unaligned *)(from + 2 * column_step);
+    cnn_float4 d = *(const cnn_float4_unaligned *)(from + 3 * column_step);
+    cnn_float4 ac = CNN_MIX(a, c, 0, 4, 1, 5), AC = CNN_MIX(a, c, 2, 6, 3, 7);
+    cnn_float4 bd = CNN_MIX(b, d, 0, 4, 1, 5), BD = CNN_MIX(b, d, 2, 6, 3, 7);
+    *(cnn_float4_unaligned *)to = CNN_MIX(ac, bd, 0, 4, 1, 5);
+    *(cnn_float4_unaligned *)(to + step) = CNN_MIX(ac, bd, 2, 6, 3, 7);
+    *(cnn_float4_unaligned *)(to + 2 * step) = CNN_MIX(AC, BD, 0, 4, 1, 5);
+    *(cnn_float4_unaligned *)(to + 3 * step) = CNN_MIX(AC, BD, 2, 6, 3, 7);
+}
+
+/* winograd_weights.c: the third pass, as struct conv_family says. */
+cnn_status cnn_winograd_backward_weights(const cnn_conv2d *p, const float *x, const float *dy, float *dweight,
+                                         float *dbias, float *workspace);
+int64_t cnn_winograd_weights_workspace(const cnn_conv2d *p);
+
+#endif
