@@ -10,37 +10,17 @@
 #include "winograd.h"
 
 #define CNN_TEMPLATE "winograd_tmpl.c"
-
-/* OIHW weights of some channels as [channel][9][width], turned by 180 degrees where flipped; only the `columns` real
- * ones are written. */
-static void cnn_winograd_taps(const float *weight, int64_t channels, int64_t columns, int64_t channel_step,
-                              int64_t column_step, bool flipped, int64_t width, float *taps) {
-    int64_t step = flipped ? -width : width, first = flipped ? 8 * width : 0;
-    for (int64_t column = 0; column < columns; column += 4) {
-        for (int64_t c = 0; c < channels; c++) {
-            const float *from = weight + c * channel_step + column * column_step;
-            float *to = taps + c * 9 * width + first + column;
-            if (column + 4 <= columns) {
-                cnn_transpose4(from, column_step, to, step);
-                cnn_transpose4(from + 4, column_step, to + 4 * step, step);
-                for (int64_t j = 0; j < 4; j++) to[8 * step + j] = from[j * column_step + 8];
-            } else {
-                for (int64_t j = 0; j < columns - column; j++)
-                    for (int64_t tap = 0; tap < 9; tap++) to[tap * step + j] = from[j * column_step + tap];
-            }
-        }
-    }
-}
-
 #include "foreach_isa.h"
 
-static const struct winograd_kernels *const tables[] = CNN_TABLES(winograd_kernels);
+static const struct winograd_products *const tables[] = CNN_TABLES(winograd_products);
 
-const struct winograd_kernels *cnn_winograd_kernels(void) { return tables[cnn_table_index()]; }
+const struct winograd_products *cnn_winograd_products(void) { return tables[cnn_table_index()]; }
 
 /* ---- which convolutions, which way ---- */
 
-#define FEWEST_CHANNELS 8                           /* below, transforms cost more than products, and err more */
+#define FEWEST_CHANNELS 16                          /* fewer leave vectors half empty, and err more */
+#define FEWEST_PIXELS 64                            /* to sum up for a weight: in short sums the transforms' errors show */
+#define TRANSFORM 12                                /* cycles a channel of a tile */
 #define LARGEST_PACKED ((int64_t)4 << 20)           /* bytes of U */
 #define BLOCK_FLOATS 131072                         /* V and M of a block of tiles: half of the smallest L2 … */
 #define BLOCK_TILES 96                              /* … but no more tiles */
@@ -48,17 +28,25 @@ const struct winograd_kernels *cnn_winograd_kernels(void) { return tables[cnn_ta
 #define ROUND_FLOATS ((int64_t)5 << 19)             /* V of a round: 10 MiB of outer cache */
 #define CHUNK_PRODUCTS (1 << 22)                    /* multiply-adds that are worth a chunk of their own */
 
+/* In cycles of a core with 16 multiply-adds a cycle: products, and transforms of what is read and written. A tile's
+ * results outside the image are computed for nothing. */
 bool cnn_winograd_suits(const cnn_conv2d *p, int pass) {
-    (void)pass;
-    return p->kh == 3 && p->kw == 3 && p->stride_h == 1 && p->stride_w == 1 && p->dilation_h == 1 &&
-           p->dilation_w == 1 && p->groups == 1 && p->c >= FEWEST_CHANNELS && p->k >= FEWEST_CHANNELS;
+    if (p->kh != 3 || p->kw != 3 || p->stride_h != 1 || p->stride_w != 1 || p->dilation_h != 1 || p->dilation_w != 1)
+        return false;
+    if (p->groups != 1 || CNN_MIN(p->c, p->k) < FEWEST_CHANNELS) return false;
+    if (pass == CNN_BACKWARD_WEIGHTS && (double)p->n * (double)p->oh * (double)p->ow < FEWEST_PIXELS) return false;
+    double rows = (double)(pass == CNN_BACKWARD_DATA ? p->h : p->oh), c = (double)p->c, k = (double)p->k;
+    double columns = (double)(pass == CNN_BACKWARD_DATA ? p->w : p->ow);
+    double tiles = ceil(rows / WINOGRAD_TILE) * ceil(columns / WINOGRAD_TILE);
+    return tiles * (WINOGRAD_FREQUENCIES * c * k / 16 + TRANSFORM * (c + k)) < rows * columns * 9 * c * k / 16;
 }
 
 /* A pass over a view: what it reads and where its weights are. */
 struct product_work {
     struct conv_view view;
     struct winograd_tiles tiles;
-    const struct winograd_kernels *kernels;
+    const struct winograd_products *products;
+    const struct winograd_transforms *transforms;
     const float *weight, *packed;               /* packed NULL: each chunk makes its own */
     int64_t columns, channel_step, column_step; /* of the result; in OIHW weights */
     bool flipped;
@@ -77,6 +65,15 @@ static struct product_work over_view(const cnn_conv2d *p, int pass) {
                                  .column_step = along_in, .flipped = true};
 }
 
+/* The same with the kernels that run it. */
+static struct product_work start(const cnn_conv2d *p, int pass) {
+    struct product_work w = over_view(p, pass);
+    w.products = cnn_winograd_products();
+    w.transforms = cnn_winograd_transforms();
+    w.panels = cnn_ceil_div(w.columns, w.products->panel);
+    return w;
+}
+
 /* Floats of U, padded for the widest panel. */
 static int64_t packed_floats(int64_t channels, int64_t columns) {
     return WINOGRAD_FREQUENCIES * channels * cnn_round_up(columns, WINOGRAD_WIDEST_PANEL);
@@ -88,45 +85,24 @@ static int64_t packed_size(const cnn_conv2d *p, int pass) {
 }
 
 static void make_panel(const struct product_work *w, const float *weight, int64_t panel, float *u) {
-    int64_t first = panel * w->kernels->panel, columns = CNN_MIN(w->kernels->panel, w->columns - first);
-    w->kernels->weights(weight + first * w->column_step, w->view.c, columns, w->channel_step, w->column_step,
+    int64_t first = panel * w->products->panel, columns = CNN_MIN(w->products->panel, w->columns - first);
+    w->transforms->weights(weight + first * w->column_step, w->view.c, columns, w->channel_step, w->column_step,
                         w->flipped, u);
 }
 
 static cnn_status pack_chunk(void *context, int64_t panel) {
     const struct product_work *w = context;
-    int64_t first = panel * w->kernels->panel * w->view.c * WINOGRAD_FREQUENCIES;
+    int64_t first = panel * w->products->panel * w->view.c * WINOGRAD_FREQUENCIES;
     make_panel(w, w->weight, panel, w->v + first);
     return CNN_OK;
 }
 
 static cnn_status pack(const cnn_conv2d *p, int pass, const float *weight, float *packed) {
     if (!packed_size(p, pass)) return CNN_OK;
-    struct product_work work = over_view(p, pass);
-    work.kernels = cnn_winograd_kernels();
+    struct product_work work = start(p, pass);
     work.weight = weight;
     work.v = packed;
-    return cnn_parallel(pack_chunk, &work, cnn_ceil_div(work.columns, work.kernels->panel));
-}
-
-/* ---- tiles ---- */
-
-void cnn_winograd_count(const struct conv_view *v, struct winograd_tiles *t) {
-    t->across = cnn_ceil_div(v->columns, WINOGRAD_TILE);
-    t->down = cnn_ceil_div(v->rows, WINOGRAD_TILE);
-    t->total = v->n * t->down * t->across;
-}
-
-struct winograd_tiles cnn_winograd_tiles(const struct conv_view *v, const float *source, float *pixels) {
-    struct winograd_tiles t = {.view = v, .source = source, .zeros = pixels};
-    int64_t whole = cnn_round_up(v->c, WINOGRAD_WIDEST);
-    cnn_winograd_count(v, &t);
-    memset(pixels, 0, (size_t)(2 * whole) * sizeof *pixels);
-    if (v->c % WINOGRAD_WIDEST) {
-        memcpy(pixels + whole, source + (v->n * v->h * v->w - 1) * v->pixel, (size_t)v->c * sizeof *pixels);
-        t.last = pixels + whole;
-    }
-    return t;
+    return cnn_parallel(pack_chunk, &work, work.panels);
 }
 
 static int64_t frequency_step(int64_t tiles, int64_t channels) {
@@ -142,9 +118,9 @@ static int64_t cut(int64_t total, int64_t most, int64_t unit) {
 
 static void multiply_panel(const struct product_work *w, const float *v, int64_t step, int64_t first, int64_t count,
                            int64_t panel, const float *u, float *m) {
-    int64_t column = panel * w->kernels->panel, columns = CNN_MIN(w->kernels->panel, w->columns - column);
-    w->kernels->product(v, step, count, w->view.c, u, columns, m);
-    w->kernels->output(&w->tiles, first, count, column, columns, m, w->finish, w->out);
+    int64_t column = panel * w->products->panel, columns = CNN_MIN(w->products->panel, w->columns - column);
+    w->products->forward(v, step, count, w->view.c, u, columns, m);
+    w->transforms->output(&w->tiles, first, count, column, columns, m, w->finish, w->out);
 }
 
 static int64_t product_floats(int64_t tiles) {
@@ -157,9 +133,9 @@ static cnn_status block_chunk(void *context, int64_t chunk) {
     int64_t step = frequency_step(count, w->view.c), v_floats = step * WINOGRAD_FREQUENCIES;
     float *v = cnn_scratch((size_t)(v_floats + product_floats(count)) * sizeof *v), *m = v + v_floats;
     if (!v) return CNN_NO_MEMORY;
-    w->kernels->input(&w->tiles, first, count, step, v);
+    w->transforms->input(&w->tiles, first, count, step, v);
     for (int64_t panel = 0; panel < w->panels; panel++) {
-        const float *u = w->packed + panel * w->kernels->panel * w->view.c * WINOGRAD_FREQUENCIES;
+        const float *u = w->packed + panel * w->products->panel * w->view.c * WINOGRAD_FREQUENCIES;
         multiply_panel(w, v, step, first, count, panel, u, m);
     }
     return CNN_OK;
@@ -176,7 +152,7 @@ static int64_t block_tiles(int64_t total, int64_t channels) {
 static cnn_status input_chunk(void *context, int64_t chunk) {
     const struct product_work *w = context;
     int64_t at = chunk * WINOGRAD_WIDEST_GROUP, count = CNN_MIN(WINOGRAD_WIDEST_GROUP, w->count - at);
-    w->kernels->input(&w->tiles, w->first + at, count, w->step, w->v + at * cnn_round_up(w->view.c, w->kernels->lanes));
+    w->transforms->input(&w->tiles, w->first + at, count, w->step, w->v + at * cnn_round_up(w->view.c, w->products->lanes));
     return CNN_OK;
 }
 
@@ -184,14 +160,14 @@ static cnn_status panel_chunk(void *context, int64_t chunk) {
     const struct product_work *w = context;
     int64_t panel = chunk / w->parts, each = cnn_round_up(cnn_ceil_div(w->count, w->parts), WINOGRAD_WIDEST_GROUP);
     int64_t from = chunk % w->parts * each, to = CNN_MIN(from + each, w->count);
-    int64_t u_floats = w->packed ? 0 : WINOGRAD_FREQUENCIES * w->view.c * w->kernels->panel;
+    int64_t u_floats = w->packed ? 0 : WINOGRAD_FREQUENCIES * w->view.c * w->products->panel;
     float *own = cnn_scratch((size_t)(u_floats + product_floats(w->block)) * sizeof *own), *m = own + u_floats;
     if (!own) return CNN_NO_MEMORY;
     const float *u = own;
-    if (w->packed) u = w->packed + panel * w->kernels->panel * w->view.c * WINOGRAD_FREQUENCIES;
+    if (w->packed) u = w->packed + panel * w->products->panel * w->view.c * WINOGRAD_FREQUENCIES;
     else if (from < to) make_panel(w, w->weight, panel, own);
     for (; from < to; from += w->block) {
-        const float *v = w->v + from * cnn_round_up(w->view.c, w->kernels->lanes);
+        const float *v = w->v + from * cnn_round_up(w->view.c, w->products->lanes);
         multiply_panel(w, v, w->step, w->first + from, CNN_MIN(w->block, to - from), panel, u, m);
     }
     return CNN_OK;
@@ -230,15 +206,13 @@ static const cnn_finish nothing = {.activation = CNN_IDENTITY};
 
 static cnn_status multiply(const cnn_conv2d *p, int pass, const float *source, const float *weight,
                            const float *packed, const cnn_finish *finish, float *out, float *workspace) {
-    struct product_work w = over_view(p, pass);
-    w.kernels = cnn_winograd_kernels();
+    struct product_work w = start(p, pass);
     w.weight = weight;
     w.packed = packed_size(p, pass) ? packed : NULL;
     w.finish = finish ? finish : &nothing;
     w.out = out;
     w.tiles = cnn_winograd_tiles(&w.view, source, workspace);
     w.v = workspace + cnn_winograd_pixels(&w.view);
-    w.panels = cnn_ceil_div(w.columns, w.kernels->panel);
     if (panels_shared(p, pass, &w.view, w.columns)) return by_panels(&w);
     w.block = block_tiles(w.tiles.total, w.view.c);
     return cnn_parallel(block_chunk, &w, cnn_ceil_div(w.tiles.total, w.block));

@@ -1,5 +1,5 @@
 /* What the files of the Winograd convolutions share: how an image is cut into tiles, how the transformed data lie in
- * memory, and the table of vector kernels. winograd.c (forward, backward-data) and winograd_weights.c cut the work;
+ * memory, and the tables of vector kernels. winograd.c (forward, backward-data) and winograd_weights.c cut the work;
  * winograd_transform_tmpl.c and winograd_tmpl.c do it.
  *
  * F(4 x 4, 3 x 3) of Winograd (1980) and Lavin and Gray (2016): 4 x 4 results are A' [(G g G') . (B' d B)] A for the
@@ -36,24 +36,35 @@ struct winograd_tiles {
     const float *last;  /* the source's last pixel in whole vectors, for vectors that would read past it; or NULL */
 };
 
-/* Matrix kernels work on groups of tiles (forward: rows of V) or bands of channels (gradient: columns of V):
+/* Rows of the register tile over V, which are the tiles of a group, and the channels of a band, which the tile over V
+ * transposed divides, for the VLEN at hand: as in gemm_tmpl.c, 12 rows of two vectors where there are 32 registers and
+ * a row's value needs none of them, 8 where it does, 6 with 16 registers. */
+#if defined(__aarch64__)
+#define WINOGRAD_GROUP 8
+#define WINOGRAD_BAND 8
+#define WINOGRAD_OUTER_TILE 8
+#else
+#define WINOGRAD_GROUP (VLEN == 16 ? 12 : 6)
+#define WINOGRAD_BAND (VLEN == 16 ? 16 : 3 * VLEN)
+#define WINOGRAD_OUTER_TILE (VLEN == 16 ? 8 : 6)
+#endif
+
+/* How transformed data lie in memory:
  *   V forward     [frequency][group][vector][tile of group][lane]
  *   V gradient    [frequency][band][tile][channel of band]
  *   W             [frequency][panel][tile][column]: transformed dy
  *   U             [panel][frequency][channel][column]
  *   M, dU         [tile or channel][vector of panel][WINOGRAD_SLOTS][lane], of one panel
  * where `step` is the floats from a frequency of V or W to the next. */
-struct winograd_kernels {
-    int64_t lanes, panel, group, band;
+
+/* winograd_transform.c */
+struct winograd_transforms {
     /* V of tiles first … first+count-1, laid out forward, as places 0 … count-1. */
     void (*input)(const struct winograd_tiles *t, int64_t first, int64_t count, int64_t step, float *v);
     /* U of one panel, `columns` of them real, from OIHW weights: channel_step and column_step are the floats from one
      * channel or column to the next; flipped turns the window by 180 degrees. */
     void (*weights)(const float *weight, int64_t channels, int64_t columns, int64_t channel_step, int64_t column_step,
                     bool flipped, float *u);
-    /* M = V U for one panel of `columns` real columns. */
-    void (*product)(const float *v, int64_t step, int64_t tiles, int64_t channels, const float *u, int64_t columns,
-                    float *m);
     /* The results of tiles first … first+count-1 in columns column … column+columns-1, from their M. */
     void (*output)(const struct winograd_tiles *t, int64_t first, int64_t count, int64_t column, int64_t columns,
                    const float *m, const cnn_finish *finish, float *out);
@@ -63,16 +74,33 @@ struct winograd_kernels {
     /* W of the same tiles, t being those of dy; sums (NULL: not wanted) += dy's sum over them, in whole vectors. */
     void (*gradient)(const struct winograd_tiles *t, int64_t first, int64_t count, int64_t at, int64_t places,
                      int64_t step, float *w, float *sums);
-    /* dU = V' W, or added to it, for channels first … first+count-1 (first a multiple of band) and one panel of W,
-     * whose tiles begin at w. */
-    void (*outer)(const float *v, int64_t v_step, const float *w, int64_t w_step, int64_t tiles, int64_t places,
-                  int64_t channels, int64_t first, int64_t count, int64_t columns, bool accumulate, float *du);
     /* Gradients [channel][9][column of panel] = G' dU G, or added to them. */
     void (*inverse)(const float *du, int64_t channels, int64_t columns, bool accumulate, float *gradients);
 };
 
-/* The kernels of the active instruction set; never called for the reference. */
-const struct winograd_kernels *cnn_winograd_kernels(void);
+/* winograd.c */
+struct winograd_products {
+    int64_t lanes, panel; /* of a vector, and the columns of two */
+    /* M = V U for one panel of `columns` real columns. */
+    void (*forward)(const float *v, int64_t step, int64_t tiles, int64_t channels, const float *u, int64_t columns,
+                    float *m);
+    /* dU = V' W, or added to it, for channels first … first+count-1 (first a multiple of band) and one panel of W,
+     * whose tiles begin at w. */
+    void (*outer)(const float *v, int64_t v_step, const float *w, int64_t w_step, int64_t tiles, int64_t places,
+                  int64_t channels, int64_t first, int64_t count, int64_t columns, bool accumulate, float *du);
+};
+
+/* Those of the active instruction set; never called for the reference. */
+const struct winograd_transforms *cnn_winograd_transforms(void);
+const struct winograd_products *cnn_winograd_products(void);
+
+/* The place of a channel in V laid out for the gradient, tile 0; *width gets that of its band. */
+static inline int64_t cnn_winograd_band(int64_t band, int64_t lanes, int64_t channel, int64_t channels, int64_t places,
+                                        int64_t *width) {
+    int64_t first = channel / band * band;
+    *width = CNN_MIN(band, cnn_round_up(channels - first, lanes));
+    return first * places + channel - first;
+}
 
 /* The tiles of a view; what is beside an image or past its end is read from `pixels`, which gets two pixels in whole
  * vectors: cnn_winograd_pixels floats. */

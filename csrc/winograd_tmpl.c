@@ -1,40 +1,16 @@
-/* The products of the Winograd convolutions: register tiles over V, U and W, and the table of kernels. Compiled per
- * instruction set by foreach_isa.h on behalf of winograd.c; the transforms are winograd_transform_tmpl.c, and
- * winograd.h says what each function computes.
+/* The products of the Winograd convolutions: register tiles over V, U and W, compiled per instruction set by
+ * foreach_isa.h on behalf of winograd.c. The transforms are winograd_transform_tmpl.c; winograd.h says what each
+ * function computes.
  *
  * Every element of M is summed in the order of the channels, one multiply-add at a time, whatever tile it falls into:
  * an image gives the same bits alone and in a batch. */
 
-/* Rows of the register tile of two vectors, and the channels of a band, which that tile divides: as in gemm_tmpl.c, 12
- * rows where there are 32 registers and a row's value needs none of them, 8 where it does, 6 with 16 registers. */
-#undef GROUP
-#undef BAND
-#undef OUTER_TILE
-#undef MANY_REGISTERS
 #undef UNROLL
-#if VLEN == 16
-#define GROUP 12
-#define BAND 16
-#define OUTER_TILE 8
-#define MANY_REGISTERS true
-#elif defined(__aarch64__)
-#define GROUP 8
-#define BAND 8
-#define OUTER_TILE 8
-#define MANY_REGISTERS true
-#else
-#define GROUP 6
-#define BAND (3 * VLEN)
-#define OUTER_TILE 6
-#define MANY_REGISTERS false
-#endif
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define UNROLL _Pragma("GCC unroll 12")
 #endif
-
-#include "winograd_transform_tmpl.c"
 
 /* ---- M = V U ---- */
 
@@ -43,7 +19,7 @@ CNN_INLINE void ISA(tile)(const int rows, const int vectors, int64_t channels, c
                           float *m) {
     vf acc[12][2];
     UNROLL for (int r = 0; r < rows; r++) acc[r][0] = acc[r][1] = vset(0);
-    for (; channels > 0; channels -= VLEN, a += (GROUP - 1) * VLEN) {
+    for (; channels > 0; channels -= VLEN, a += (WINOGRAD_GROUP - 1) * VLEN) {
         for (int64_t d = CNN_MIN(channels, VLEN); d > 0; d--, a++, b += vectors * VLEN) {
             vf b0 = vload(b), b1 = vectors == 2 ? vload(b + VLEN) : b0;
             UNROLL for (int r = 0; r < rows; r++) {
@@ -61,19 +37,19 @@ CNN_INLINE void ISA(tile)(const int rows, const int vectors, int64_t channels, c
 
 CNN_INLINE void ISA(product_panel)(const int vectors, const float *v, int64_t step, int64_t tiles, int64_t channels,
                                    const float *u, float *m) {
-    int64_t group = cnn_round_up(channels, VLEN) * GROUP, depth = channels * vectors * VLEN;
+    int64_t group = cnn_round_up(channels, VLEN) * WINOGRAD_GROUP, depth = channels * vectors * VLEN;
     for (int64_t f = 0; f < 36; f++, v += step, u += depth, m += VLEN) {
         const float *a = v;
         float *to = m;
         int64_t left = tiles;
-        for (; left > GROUP / 2; left -= GROUP, a += group, to += GROUP * vectors * WINOGRAD_SLOTS * VLEN)
-            ISA(tile)(GROUP, vectors, channels, a, u, to);
-        if (left > GROUP / 3) ISA(tile)(GROUP / 2, vectors, channels, a, u, to);
-        else if (left > 0) ISA(tile)(GROUP / 3, vectors, channels, a, u, to);
+        for (; left > WINOGRAD_GROUP / 2; left -= WINOGRAD_GROUP, a += group, to += WINOGRAD_GROUP * vectors * WINOGRAD_SLOTS * VLEN)
+            ISA(tile)(WINOGRAD_GROUP, vectors, channels, a, u, to);
+        if (left > WINOGRAD_GROUP / 3) ISA(tile)(WINOGRAD_GROUP / 2, vectors, channels, a, u, to);
+        else if (left > 0) ISA(tile)(WINOGRAD_GROUP / 3, vectors, channels, a, u, to);
     }
 }
 
-static void ISA(product)(const float *v, int64_t step, int64_t tiles, int64_t channels, const float *u,
+static void ISA(forward)(const float *v, int64_t step, int64_t tiles, int64_t channels, const float *u,
                          int64_t columns, float *m) {
     if (columns > VLEN) ISA(product_panel)(2, v, step, tiles, channels, u, m);
     else ISA(product_panel)(1, v, step, tiles, channels, u, m);
@@ -106,8 +82,8 @@ CNN_INLINE void ISA(outer_tile)(const int rows, const int vectors, int64_t tiles
 CNN_INLINE void ISA(outer_band)(const int vectors, int64_t tiles, int64_t count, const float *a, int64_t width,
                                 const float *b, bool accumulate, float *du) {
     const int64_t next = vectors * WINOGRAD_SLOTS * VLEN;
-    for (; count >= OUTER_TILE; count -= OUTER_TILE, a += OUTER_TILE, du += OUTER_TILE * next)
-        ISA(outer_tile)(OUTER_TILE, vectors, tiles, a, width, b, accumulate, du);
+    for (; count >= WINOGRAD_OUTER_TILE; count -= WINOGRAD_OUTER_TILE, a += WINOGRAD_OUTER_TILE, du += WINOGRAD_OUTER_TILE * next)
+        ISA(outer_tile)(WINOGRAD_OUTER_TILE, vectors, tiles, a, width, b, accumulate, du);
     for (; count >= 4; count -= 4, a += 4, du += 4 * next) ISA(outer_tile)(4, vectors, tiles, a, width, b, accumulate, du);
     for (; count > 0; count--, a++, du += next) ISA(outer_tile)(1, vectors, tiles, a, width, b, accumulate, du);
 }
@@ -117,9 +93,10 @@ CNN_INLINE void ISA(outer_panel)(const int vectors, const float *v, int64_t v_st
                                  bool accumulate, float *du) {
     for (int64_t f = 0; f < 36; f++, v += v_step, w += w_step, du += VLEN) {
         float *to = du;
-        for (int64_t c = 0; c < count; c += BAND, to += BAND * vectors * WINOGRAD_SLOTS * VLEN) {
-            int64_t width, begin = ISA(band_at)(first + c, channels, places, &width), real = CNN_MIN(BAND, count - c);
-            if (width == BAND) ISA(outer_band)(vectors, tiles, real, v + begin, BAND, w, accumulate, to);
+        for (int64_t c = 0; c < count; c += WINOGRAD_BAND, to += WINOGRAD_BAND * vectors * WINOGRAD_SLOTS * VLEN) {
+            int64_t width, real = CNN_MIN(WINOGRAD_BAND, count - c);
+            int64_t begin = cnn_winograd_band(WINOGRAD_BAND, VLEN, first + c, channels, places, &width);
+            if (width == WINOGRAD_BAND) ISA(outer_band)(vectors, tiles, real, v + begin, WINOGRAD_BAND, w, accumulate, to);
             else ISA(outer_band)(vectors, tiles, real, v + begin, width, w, accumulate, to);
         }
     }
@@ -133,7 +110,4 @@ static void ISA(outer)(const float *v, int64_t v_step, const float *w, int64_t w
         ISA(outer_panel)(1, v, v_step, w, w_step, tiles, places, channels, first, count, accumulate, du);
 }
 
-static const struct winograd_kernels ISA(winograd_kernels) = {
-    .lanes = VLEN, .panel = 2 * VLEN, .group = GROUP, .band = BAND,
-    .input = ISA(input), .weights = ISA(weights), .product = ISA(product), .output = ISA(output),
-    .input_columns = ISA(input_columns), .gradient = ISA(gradient), .outer = ISA(outer), .inverse = ISA(inverse)};
+static const struct winograd_products ISA(winograd_products) = {VLEN, 2 * VLEN, ISA(forward), ISA(outer)};

@@ -1,6 +1,6 @@
 /* The transforms of the Winograd convolutions, a vector of channels at a time: pixels to V, dy to W, weights to U, M to
- * results, dU to gradients. Included by winograd_tmpl.c, which multiplies what they make; winograd.h says what the
- * letters mean and how they lie in memory.
+ * results, dU to gradients. Compiled per instruction set by foreach_isa.h on behalf of winograd_transform.c; winograd.h
+ * says what the letters mean and how they lie in memory, winograd_tmpl.c multiplies what is made here.
  *
  * With a = 3/4, b = 3/2 and rows in the order 0, a, -a, b, -b, infinity, n = (a²b², 2a²(a²-b²), 2b²(b²-a²)):
  *
@@ -13,6 +13,15 @@
  *
  * The rows of a point and its negative share an even and an odd part. A two-dimensional transform takes columns
  * first, for some rows of the result at a time, so that these stay in registers, then those rows. */
+
+#undef MANY_REGISTERS
+#undef UNROLL
+#define MANY_REGISTERS (VLEN == 16 || !CNN_X86)
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 12")
+#endif
 
 #undef A1
 #undef A2
@@ -134,16 +143,9 @@ static void ISA(input)(const struct winograd_tiles *t, int64_t first, int64_t co
     int64_t vectors = cnn_ceil_div(view->c, VLEN);
     for (int64_t i = 0; i < count; i++, ISA(next)(t, &place)) {
         ISA(patch)(t, 6, place.image, view->start_h + 4 * place.row, view->start_w + 4 * place.column, at);
-        float *to = v + (i / GROUP * vectors * GROUP + i % GROUP) * VLEN;
-        for (int64_t c = 0; c < view->c; c += VLEN, to += GROUP * VLEN) ISA(input_vector)(at, c, to, step);
+        float *to = v + (i / WINOGRAD_GROUP * vectors * WINOGRAD_GROUP + i % WINOGRAD_GROUP) * VLEN;
+        for (int64_t c = 0; c < view->c; c += VLEN, to += WINOGRAD_GROUP * VLEN) ISA(input_vector)(at, c, to, step);
     }
-}
-
-/* The place of a channel in V laid out for the gradient, for tile 0. */
-CNN_INLINE int64_t ISA(band_at)(int64_t channel, int64_t channels, int64_t places, int64_t *width) {
-    int64_t band = channel / BAND * BAND;
-    *width = CNN_MIN(BAND, cnn_round_up(channels - band, VLEN));
-    return band * places + channel - band;
 }
 
 static void ISA(input_columns)(const struct winograd_tiles *t, int64_t first, int64_t count, int64_t at_place,
@@ -154,7 +156,7 @@ static void ISA(input_columns)(const struct winograd_tiles *t, int64_t first, in
     for (int64_t i = 0; i < count; i++, ISA(next)(t, &place)) {
         ISA(patch)(t, 6, place.image, view->start_h + 4 * place.row, view->start_w + 4 * place.column, at);
         for (int64_t c = 0; c < view->c; c += VLEN) {
-            int64_t width, begin = ISA(band_at)(c, view->c, places, &width);
+            int64_t width, begin = cnn_winograd_band(WINOGRAD_BAND, VLEN, c, view->c, places, &width);
             ISA(input_vector)(at, c, v + begin + (at_place + i) * width, step);
         }
     }
@@ -252,7 +254,7 @@ static void ISA(weights)(const float *weight, int64_t channels, int64_t columns,
     if (columns < width) memset(taps, 0, sizeof taps);
     for (int64_t c = 0; c < channels; c += TAPS_AT_ONCE) {
         int64_t count = CNN_MIN(TAPS_AT_ONCE, channels - c);
-        cnn_winograd_taps(weight + c * channel_step, count, columns, channel_step, column_step, flipped, width, taps);
+        winograd_taps(weight + c * channel_step, count, columns, channel_step, column_step, flipped, width, taps);
         for (int64_t i = 0; i < count; i++)
             for (int64_t at = 0; at < width; at += VLEN)
                 ISA(weights_vector)(taps + i * 9 * width + at, width, u + (c + i) * width + at, channels * width);
@@ -392,3 +394,7 @@ static void ISA(inverse)(const float *du, int64_t channels, int64_t columns, boo
         }
     }
 }
+
+static const struct winograd_transforms ISA(winograd_transforms) = {
+    .input = ISA(input), .weights = ISA(weights), .output = ISA(output), .input_columns = ISA(input_columns),
+    .gradient = ISA(gradient), .inverse = ISA(inverse)};

@@ -19,7 +19,8 @@
 struct weights_work {
     struct conv_view x_view, dy_view;
     struct winograd_tiles x_tiles, dy_tiles;
-    const struct winograd_kernels *kernels;
+    const struct winograd_products *products;
+    const struct winograd_transforms *transforms;
     int64_t c, k, panels, whole_k;    /* whole_k: in widest panels */
     int64_t range, ranges, block;     /* tiles of a chunk, chunks, tiles at a time */
     float *partial;                   /* [range][panel][c][9][column], and then [range][column]: sums of dy */
@@ -32,12 +33,12 @@ struct weights_work {
 static bool keeps_own(int64_t c, int64_t whole_k) { return c * whole_k * WINOGRAD_SLOTS <= LARGEST_OWN * 2; }
 
 static int64_t panel_columns(const struct weights_work *w, int64_t panel) {
-    return CNN_MIN(w->kernels->panel, w->k - panel * w->kernels->panel);
+    return CNN_MIN(w->products->panel, w->k - panel * w->products->panel);
 }
 
 /* The gradients of a range, from panel `panel` on. */
 static float *gradients(const struct weights_work *w, int64_t range, int64_t panel) {
-    return w->partial + range * w->partial_floats + panel * w->kernels->panel * w->c * 9;
+    return w->partial + range * w->partial_floats + panel * w->products->panel * w->c * 9;
 }
 
 static float *range_sums(const struct weights_work *w, int64_t range) {
@@ -54,11 +55,11 @@ static void add_block(const struct weights_work *w, int64_t first, int64_t count
     int64_t v_step = cnn_winograd_step(count, cnn_round_up(w->c, WINOGRAD_WIDEST));
     int64_t w_step = cnn_winograd_step(count, w->whole_k);
     float *transformed = v + WINOGRAD_FREQUENCIES * v_step;
-    w->kernels->input_columns(&w->x_tiles, first, count, 0, count, v_step, v);
-    w->kernels->gradient(&w->dy_tiles, first, count, 0, count, w_step, transformed, sums);
+    w->transforms->input_columns(&w->x_tiles, first, count, 0, count, v_step, v);
+    w->transforms->gradient(&w->dy_tiles, first, count, 0, count, w_step, transformed, sums);
     for (int64_t panel = 0; panel < w->panels; panel++) {
-        int64_t column = panel * w->kernels->panel;
-        w->kernels->outer(v, v_step, transformed + column * count, w_step, count, count, w->c, 0, w->c,
+        int64_t column = panel * w->products->panel;
+        w->products->outer(v, v_step, transformed + column * count, w_step, count, count, w->c, 0, w->c,
                           panel_columns(w, panel), accumulate, du + column * w->c * WINOGRAD_SLOTS);
     }
 }
@@ -75,7 +76,7 @@ static cnn_status range_chunk(void *context, int64_t chunk) {
     for (int64_t first = from; first < to; first += w->block)
         add_block(w, first, CNN_MIN(w->block, to - first), first > from, v, du, sums);
     for (int64_t panel = 0; panel < w->panels; panel++)
-        w->kernels->inverse(du + panel * w->kernels->panel * w->c * WINOGRAD_SLOTS, w->c, panel_columns(w, panel), false,
+        w->transforms->inverse(du + panel * w->products->panel * w->c * WINOGRAD_SLOTS, w->c, panel_columns(w, panel), false,
                             gradients(w, chunk, panel));
     return CNN_OK;
 }
@@ -96,8 +97,8 @@ static cnn_status transform_chunk(void *context, int64_t chunk) {
     int64_t at = chunk * TRANSFORM_TILES, count = CNN_MIN(TRANSFORM_TILES, w->count - at);
     float *sums = w->dbias ? w->sums + chunk * w->whole_k : NULL;
     if (sums) memset(sums, 0, (size_t)w->whole_k * sizeof *sums);
-    w->kernels->input_columns(&w->x_tiles, w->first + at, count, at, w->count, w->v_step, w->v);
-    w->kernels->gradient(&w->dy_tiles, w->first + at, count, at, w->count, w->w_step, w->w, sums);
+    w->transforms->input_columns(&w->x_tiles, w->first + at, count, at, w->count, w->v_step, w->v);
+    w->transforms->gradient(&w->dy_tiles, w->first + at, count, at, w->count, w->w_step, w->w, sums);
     return CNN_OK;
 }
 
@@ -105,12 +106,12 @@ static cnn_status outer_chunk(void *context, int64_t chunk) {
     const struct weights_work *w = context;
     int64_t panel = chunk % w->panels, first = chunk / w->panels * ROUND_CHANNELS;
     int64_t count = CNN_MIN(ROUND_CHANNELS, w->c - first), columns = panel_columns(w, panel);
-    int64_t width = cnn_winograd_width(w->kernels->panel, columns, 0);
+    int64_t width = cnn_winograd_width(w->products->panel, columns, 0);
     float *du = cnn_scratch((size_t)(ROUND_CHANNELS * WINOGRAD_SLOTS * WINOGRAD_WIDEST_PANEL) * sizeof *du);
     if (!du) return CNN_NO_MEMORY;
-    w->kernels->outer(w->v, w->v_step, w->w + panel * w->kernels->panel * w->count, w->w_step, w->count, w->count, w->c,
+    w->products->outer(w->v, w->v_step, w->w + panel * w->products->panel * w->count, w->w_step, w->count, w->count, w->c,
                       first, count, columns, false, du);
-    w->kernels->inverse(du, count, columns, w->first > 0, gradients(w, 0, panel) + first * 9 * width);
+    w->transforms->inverse(du, count, columns, w->first > 0, gradients(w, 0, panel) + first * 9 * width);
     return CNN_OK;
 }
 
@@ -146,14 +147,14 @@ static cnn_status by_rounds(struct weights_work *w) {
 /* ---- the sum of all ranges, as OIHW ---- */
 
 static void fold(const struct weights_work *w, int64_t panel, int64_t first, int64_t rows, float *sum) {
-    int64_t columns = panel_columns(w, panel), width = cnn_winograd_width(w->kernels->panel, columns, 0), row = 0;
+    int64_t columns = panel_columns(w, panel), width = cnn_winograd_width(w->products->panel, columns, 0), row = 0;
     const float *from = gradients(w, 0, panel) + first * 9 * width;
     memcpy(sum, from, (size_t)(rows * width) * sizeof *sum);
     for (int64_t range = 1; range < w->ranges; range++) {
         from += w->partial_floats;
         for (int64_t i = 0; i < rows * width; i++) sum[i] += from[i];
     }
-    float *to = w->dweight + (panel * w->kernels->panel * w->c + first) * 9;
+    float *to = w->dweight + (panel * w->products->panel * w->c + first) * 9;
     for (; row + 4 <= rows; row += 4) {
         int64_t column = 0;
         for (; column + 4 <= columns; column += 4)
@@ -171,7 +172,7 @@ static cnn_status fold_chunk(void *context, int64_t panel) {
     if (!sum) return CNN_NO_MEMORY;
     for (int64_t c = 0; c < w->c; c += FOLD_CHANNELS) fold(w, panel, c, 9 * CNN_MIN(FOLD_CHANNELS, w->c - c), sum);
     for (int64_t i = 0; w->dbias && i < panel_columns(w, panel); i++) {
-        int64_t column = panel * w->kernels->panel + i;
+        int64_t column = panel * w->products->panel + i;
         float total = range_sums(w, 0)[column];
         for (int64_t range = 1; range < w->ranges; range++) total += range_sums(w, range)[column];
         w->dbias[column] = total;
@@ -195,8 +196,9 @@ static struct weights_work prepare(const cnn_conv2d *p) {
 cnn_status cnn_winograd_backward_weights(const cnn_conv2d *p, const float *x, const float *dy, float *dweight,
                                          float *dbias, float *workspace) {
     struct weights_work w = prepare(p);
-    w.kernels = cnn_winograd_kernels();
-    w.panels = cnn_ceil_div(w.k, w.kernels->panel);
+    w.products = cnn_winograd_products();
+    w.transforms = cnn_winograd_transforms();
+    w.panels = cnn_ceil_div(w.k, w.products->panel);
     w.dweight = dweight;
     w.dbias = dbias;
     w.x_tiles = cnn_winograd_tiles(&w.x_view, x, workspace);
