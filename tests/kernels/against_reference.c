@@ -188,6 +188,7 @@ static void check_convolutions(void) {
         convolution(1, 14, 15, 20, 64, 3, 1, 0, 1, 1),  convolution(2, 29, 27, 3, 32, 7, 2, 3, 1, 1),
         convolution(2, 17, 18, 3, 32, 3, 1, 1, 1, 1),   convolution(1, 30, 31, 40, 40, 5, 1, 2, 1, 40),
         convolution(2, 15, 16, 36, 36, 3, 2, 1, 1, 36), convolution(2, 5, 6, 70, 70, 5, 2, 2, 1, 70),
+        convolution(1, 4, 4, 130, 240, 3, 1, 1, 1, 1),  convolution(2, 7, 6, 72, 128, 3, 1, 1, 1, 1),
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         cnn_conv2d p = cases[i];
