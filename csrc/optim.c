@@ -1,7 +1,14 @@
 /* Optimisers and the gradients' norm: entry points, checks and the plain-loop reference. One call steps every
- * parameter of a network: the arrays are cut into pieces that the pool shares, and each piece is read and written
- * once. The vector version is optim_tmpl.c; the Python classes are in cnncli/optim.py. */
+ * parameter of a network, and each is read and written once. The vector version is optim_tmpl.c; the Python classes are
+ * in cnncli/optim.py.
+ *
+ * The arrays, one behind the other, are cut into pieces that the pool shares, wherever that is: a network has a few
+ * arrays that hold nearly everything and many that hold next to nothing. */
 #include "internal.h"
+
+#define PIECE 32768 /* floats of a chunk: some microseconds */
+#define ALONE 98304 /* so few are not worth waking a thread for */
+#define LINE 16     /* each array counts as whole lines, so that pieces are whole lines of it */
 
 struct sgd_step {
     float lr, scale, weight_decay, momentum, fresh; /* fresh: what a new gradient counts in the momentum */
@@ -60,7 +67,7 @@ static const struct optim_kernels *kernels(void) {
 
 struct optim_work {
     const struct optim_kernels *kernels;
-    int64_t tensors;
+    int64_t tensors, piece;
     const cnn_tensor *tensor;
     struct sgd_step sgd;
     struct adam_step adam;
@@ -69,98 +76,116 @@ struct optim_work {
     double *partials;
 };
 
-/* The pieces of all arrays, one after the other; -1 where an array cannot be. */
-static int64_t pieces(int64_t tensors, const cnn_tensor *tensor) {
+/* All arrays together, in lines' worth of floats; -1 where an array cannot be. */
+static int64_t total_of(int64_t tensors, const cnn_tensor *tensor) {
     int64_t total = 0;
     for (int64_t i = 0; i < tensors; i++) {
-        if (tensor[i].count < 0 || tensor[i].count > INT64_MAX / 8) return -1;
-        total += cnn_ceil_div(tensor[i].count, CNN_PIECE);
+        if (tensor[i].count < 0 || tensor[i].count > INT64_MAX / 16 - total) return -1;
+        total += cnn_round_up(tensor[i].count, LINE);
     }
     return total;
 }
 
-/* A chunk is a piece: finds its array, and where in it the piece starts and how long it is. A network has some
- * hundred arrays at most, so that the search is nothing beside the 64 KiB of work. */
-static const cnn_tensor *locate(const struct optim_work *work, int64_t chunk, int64_t *start, int64_t *count) {
-    const cnn_tensor *tensor = work->tensor;
-    for (;; tensor++) {
-        int64_t here = cnn_ceil_div(tensor->count, CNN_PIECE);
-        if (chunk < here) break;
-        chunk -= here;
+static int64_t piece_of(int64_t total) { return total <= ALONE ? ALONE : PIECE; }
+
+/* A chunk's work on `count` floats of an array, from `start`. */
+typedef void (*part)(const struct optim_work *work, int64_t chunk, const cnn_tensor *t, int64_t start, int64_t count);
+
+/* Finds the arrays of which a chunk has a part. */
+static void visit(const struct optim_work *work, int64_t chunk, part do_part) {
+    int64_t from = chunk * work->piece, to = from + work->piece, at = 0;
+    for (const cnn_tensor *t = work->tensor, *end = t + work->tensors; t < end && at < to; t++) {
+        int64_t start = CNN_MAX(from - at, 0), stop = CNN_MIN(to - at, t->count);
+        if (start < stop) do_part(work, chunk, t, start, stop - start);
+        at += cnn_round_up(t->count, LINE);
     }
-    *start = chunk * CNN_PIECE;
-    *count = CNN_MIN(CNN_PIECE, tensor->count - *start);
-    return tensor;
 }
 
-static cnn_status sgd_chunk(void *context, int64_t chunk) {
-    const struct optim_work *work = context;
-    int64_t start, count;
-    const cnn_tensor *t = locate(work, chunk, &start, &count);
+static void sgd_part(const struct optim_work *work, int64_t chunk, const cnn_tensor *t, int64_t start, int64_t count) {
+    (void)chunk;
     struct sgd_step step = work->sgd;
     step.weight_decay = (float)t->weight_decay;
     work->kernels->sgd(&step, count, t->gradient + start, t->parameter + start, t->first ? t->first + start : NULL);
-    return CNN_OK;
 }
 
-static cnn_status adam_chunk(void *context, int64_t chunk) {
-    const struct optim_work *work = context;
-    int64_t start, count;
-    const cnn_tensor *t = locate(work, chunk, &start, &count);
+static void adam_part(const struct optim_work *work, int64_t chunk, const cnn_tensor *t, int64_t start, int64_t count) {
+    (void)chunk;
     struct adam_step step = work->adam;
     step.weight_decay = work->decoupled ? 0 : (float)t->weight_decay;
     step.shrink = work->decoupled ? (float)(1 - work->lr * t->weight_decay) : 1;
     work->kernels->adam(&step, count, t->gradient + start, t->parameter + start, t->first + start, t->second + start);
+}
+
+static void norm_part(const struct optim_work *work, int64_t chunk, const cnn_tensor *t, int64_t start, int64_t count) {
+    work->partials[chunk] += work->kernels->squares(count, t->gradient + start);
+}
+
+static cnn_status sgd_chunk(void *context, int64_t chunk) {
+    visit(context, chunk, sgd_part);
+    return CNN_OK;
+}
+
+static cnn_status adam_chunk(void *context, int64_t chunk) {
+    visit(context, chunk, adam_part);
     return CNN_OK;
 }
 
 static cnn_status norm_chunk(void *context, int64_t chunk) {
     const struct optim_work *work = context;
-    int64_t start, count;
-    const cnn_tensor *t = locate(work, chunk, &start, &count);
-    work->partials[chunk] = work->kernels->squares(count, t->gradient + start);
+    work->partials[chunk] = 0;
+    visit(work, chunk, norm_part);
     return CNN_OK;
+}
+
+/* Runs `chunk` over all arrays, which are no more than `total`. */
+static cnn_status run(cnn_chunk chunk, struct optim_work *work, int64_t total) {
+    work->kernels = kernels();
+    work->piece = piece_of(total);
+    return cnn_parallel(chunk, work, cnn_ceil_div(total, work->piece));
 }
 
 cnn_status cnn_sgd(int64_t tensors, const cnn_tensor *tensor, const cnn_hyper *hyper, double momentum,
                    double dampening, int nesterov) {
-    int64_t chunks = pieces(tensors, tensor);
-    if (chunks < 0 || hyper->step < 1) return CNN_INVALID;
+    int64_t total = total_of(tensors, tensor);
+    if (total < 0 || hyper->step < 1) return CNN_INVALID;
     for (int64_t i = 0; i < tensors; i++)
         if (!tensor[i].parameter || !tensor[i].first != (momentum == 0)) return CNN_INVALID;
     /* The first gradient starts the momentum undampened. */
     double fresh = hyper->step == 1 ? 1 : 1 - dampening;
-    struct optim_work work = {.kernels = kernels(), .tensors = tensors, .tensor = tensor,
+    struct optim_work work = {.tensors = tensors, .tensor = tensor,
                               .sgd = {.lr = (float)hyper->lr, .scale = (float)hyper->scale,
                                       .momentum = (float)momentum, .fresh = (float)fresh, .nesterov = nesterov}};
-    return cnn_parallel(sgd_chunk, &work, chunks);
+    return run(sgd_chunk, &work, total);
 }
 
 cnn_status cnn_adam(int64_t tensors, const cnn_tensor *tensor, const cnn_hyper *hyper, double beta1, double beta2,
                     double eps, int decoupled) {
-    int64_t chunks = pieces(tensors, tensor);
-    if (chunks < 0 || hyper->step < 1) return CNN_INVALID;
+    int64_t total = total_of(tensors, tensor);
+    if (total < 0 || hyper->step < 1) return CNN_INVALID;
     for (int64_t i = 0; i < tensors; i++)
         if (!tensor[i].parameter || !tensor[i].first || !tensor[i].second) return CNN_INVALID;
     double step = (double)hyper->step;
-    struct optim_work work = {.kernels = kernels(), .tensors = tensors, .tensor = tensor, .lr = hyper->lr,
+    struct optim_work work = {.tensors = tensors, .tensor = tensor, .lr = hyper->lr,
                               .decoupled = decoupled,
                               .adam = {.scale = (float)hyper->scale, .fresh1 = (float)(1 - beta1),
                                        .beta2 = (float)beta2, .fresh2 = (float)(1 - beta2), .eps = (float)eps,
                                        .step_size = (float)(hyper->lr / (1 - pow(beta1, step))),
                                        .root = (float)(1 / sqrt(1 - pow(beta2, step)))}};
-    return cnn_parallel(adam_chunk, &work, chunks);
+    return run(adam_chunk, &work, total);
 }
 
-int64_t cnn_gradient_norm_partials(int64_t tensors, const cnn_tensor *tensor) { return pieces(tensors, tensor); }
+int64_t cnn_gradient_norm_partials(int64_t tensors, const cnn_tensor *tensor) {
+    int64_t total = total_of(tensors, tensor);
+    return total < 0 ? -1 : cnn_ceil_div(total, piece_of(total));
+}
 
 cnn_status cnn_gradient_norm(int64_t tensors, const cnn_tensor *tensor, double *partials, double *norm) {
-    int64_t chunks = pieces(tensors, tensor);
-    if (chunks < 0) return CNN_INVALID;
-    struct optim_work work = {.kernels = kernels(), .tensors = tensors, .tensor = tensor, .partials = partials};
-    cnn_status status = cnn_parallel(norm_chunk, &work, chunks);
+    int64_t total = total_of(tensors, tensor);
+    if (total < 0) return CNN_INVALID;
+    struct optim_work work = {.tensors = tensors, .tensor = tensor, .partials = partials};
+    cnn_status status = run(norm_chunk, &work, total);
     double sum = 0;
-    for (int64_t i = 0; i < chunks; i++) sum += partials[i];
+    for (int64_t i = 0; i < cnn_ceil_div(total, work.piece); i++) sum += partials[i];
     norm[0] = sqrt(sum);
     return status;
 }

@@ -65,19 +65,30 @@ static void ISA(adam)(const struct adam_step *step, int64_t count, const float *
     }
 }
 
-/* In double: the square of a finite float never overflows there. */
-typedef double ISA(wide) __attribute__((vector_size(VLEN * 8)));
+/* In double: the square of a finite float never overflows there. Half a vector of floats fills a whole one. */
+typedef double ISA(wide) __attribute__((vector_size(VLEN * 4)));
+typedef float ISA(half) __attribute__((vector_size(VLEN * 2)));
+typedef float ISA(half_unaligned) __attribute__((vector_size(VLEN * 2), aligned(4), may_alias));
+
+CNN_INLINE ISA(wide) ISA(widened)(const float *p) {
+    return __builtin_convertvector((ISA(half))*(const ISA(half_unaligned) *)p, ISA(wide));
+}
 
 static double ISA(squares)(int64_t count, const float *gradient) {
-    union { ISA(wide) v; double d[VLEN]; } sum = {.v = {0}};
+    ISA(wide) a = {0}, b = {0}, c = {0}, d = {0};
     int64_t i = 0;
-    for (; i + VLEN <= count; i += VLEN) {
-        ISA(wide) g = __builtin_convertvector(vload(gradient + i), ISA(wide));
-        sum.v += g * g;
+    for (; i + 2 * VLEN <= count; i += 2 * VLEN) {
+        ISA(wide) p = ISA(widened)(gradient + i), q = ISA(widened)(gradient + i + VLEN / 2);
+        ISA(wide) r = ISA(widened)(gradient + i + VLEN), s = ISA(widened)(gradient + i + 3 * VLEN / 2);
+        a += p * p;
+        b += q * q;
+        c += r * r;
+        d += s * s;
     }
-    for (; i < count; i++) sum.d[i % VLEN] += (double)gradient[i] * gradient[i];
+    union { ISA(wide) v; double d[VLEN / 2]; } sum = {.v = (a + b) + (c + d)};
+    for (; i < count; i++) sum.d[i % (VLEN / 2)] += (double)gradient[i] * gradient[i];
     double total = 0;
-    for (int lane = 0; lane < VLEN; lane++) total += sum.d[lane];
+    for (int lane = 0; lane < VLEN / 2; lane++) total += sum.d[lane];
     return total;
 }
 
