@@ -67,6 +67,21 @@ CNN_INLINE void ISA(finish)(const int results, const cnn_finish *f, int64_t from
 
 /* ---- forward and backward-data of kernels 3 and 5 wide, stride 1 and 2 ---- */
 
+/* Compilers would rather load a value again for each multiply-add, and keep an address for each pixel of a tile, than
+ * hold one of them: this says that the value is only to be had here. */
+#undef HOLD
+#if defined(__aarch64__)
+#define HOLD(a) __asm__("" : "+w"(a))
+#elif VLEN == 16
+#define HOLD(a) __asm__("" : "+v"(a))
+#elif CNN_X86
+#define HOLD(a) __asm__("" : "+x"(a))
+#else
+#define HOLD(a)
+#endif
+#undef HOLD_POINTER
+#define HOLD_POINTER(a) __asm__("" : "+r"(a))
+
 /* acc += one row of taps times the source pixels under it. Each is loaded once and goes into every result that it
  * meets: result q meets source pixel q * stride + t at tap t; in backward-data (`spread`), where sources and results
  * change places, source pixel m meets result m * stride + t - (kernel - 1). */
@@ -77,8 +92,13 @@ CNN_INLINE void ISA(tap_row)(const int kernel, const int stride, const bool spre
     vf taps[5];
     UNROLL for (int t = 0; t < kernel; t++) taps[t] = vload(weight + t * next_tap);
     UNROLL for (int m = 0; m < sources; m++) {
+        if (m && m % 3 == 0) {
+            x += 3 * pixel;
+            HOLD_POINTER(x);
+        }
         if (inside || valid >> m & 1) {
-            vf value = vload(x + m * pixel);
+            vf value = vload(x + m % 3 * pixel);
+            HOLD(value);
             UNROLL for (int t = 0; t < kernel; t++) {
                 const int q = spread ? m * stride + t - (kernel - 1) : (m - t) / stride;
                 const bool meets = spread ? q >= 0 : m >= t && (m - t) % stride == 0;
@@ -90,16 +110,21 @@ CNN_INLINE void ISA(tap_row)(const int kernel, const int stride, const bool spre
 
 CNN_INLINE void ISA(tile)(const int kernel, const int stride, const bool spread, const int results, const bool inside,
                           const struct depthwise_tile *tile) {
-    const cnn_finish *f = tile->finish;
-    for (int64_t v = tile->first; v < tile->last; v += VLEN) {
-        int64_t c = CNN_MIN(v, tile->pixel - VLEN), next_tap = tile->next_tap;
+    const cnn_finish f = *tile->finish;
+    const int64_t pixel = tile->pixel, next_tap = tile->next_tap, rows = tile->rows, last = tile->last;
+    const int64_t left = tile->left, at = tile->at;
+    const int64_t from = inside ? 0 : tile->from, to = inside ? results : tile->to;
+    for (int64_t v = tile->first; v < last; v += VLEN) {
+        int64_t c = CNN_MIN(v, pixel - VLEN);
         vf acc[8];
         UNROLL for (int q = 0; q < results; q++) acc[q] = vset(0);
-        for (int64_t r = 0; r < tile->rows; r++)
-            ISA(tap_row)(kernel, stride, spread, results, inside, tile->valid, tile->x[r] + tile->left + c, tile->pixel,
-                         tile->weight[r] + c, next_tap, acc);
-        ISA(finish)(results, f, inside ? 0 : tile->from, inside ? results : tile->to, tile->pixel, c, 0, v - c,
-                    tile->out, tile->at + c, acc);
+        for (int64_t r = 0; r < rows; r++) {
+            const float *x = tile->x[r] + left + c, *weight = tile->weight[r] + c;
+            HOLD_POINTER(x);
+            HOLD_POINTER(weight);
+            ISA(tap_row)(kernel, stride, spread, results, inside, tile->valid, x, pixel, weight, next_tap, acc);
+        }
+        ISA(finish)(results, &f, from, to, pixel, c, 0, v - c, tile->out, at + c, acc);
     }
 }
 
@@ -137,9 +162,15 @@ CNN_INLINE void ISA(weights_block)(const int kernel, const int stride, const int
     UNROLL for (int s = 0; s < tap_rows; s++) {
         if (!x[s]) continue;
         const float *from = x[s] + at;
+        HOLD_POINTER(from);
         UNROLL for (int m = 0; m < (WEIGHTS_COLUMNS - 1) * stride + kernel; m++) {
+            if (m && m % 3 == 0) {
+                from += 3 * pixel;
+                HOLD_POINTER(from);
+            }
             if (inside || valid >> m & 1) {
-                vf value = vload(from + m * pixel);
+                vf value = vload(from + m % 3 * pixel);
+                HOLD(value);
                 UNROLL for (int t = 0; t < kernel; t++) {
                     const int q = (m - t) / stride;
                     if (m >= t && (m - t) % stride == 0 && q < WEIGHTS_COLUMNS) sums[s * kernel + t] += value * d[q];
