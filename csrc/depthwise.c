@@ -26,7 +26,9 @@ typedef void (*depthwise_weights_kernel)(const struct conv_view *v, const float 
 
 struct depthwise_kernels {
     int64_t lanes;                           /* of a vector */
-    depthwise_tile_kernel tiles[2][3][3][2]; /* 3 or 5 wide; stride 1, 2, 2 in backward-data; widths; all inside */
+    /* 3 or 5 wide, stride 1 or 2, widths; and backward-data of stride 2. The first of the last index takes any tile; the
+     * others take whole ones, of which no more than kernel / 2 source pixels are outside on either side. */
+    depthwise_tile_kernel tiles[2][2][4], spread[2][2];
     depthwise_weights_kernel weights[2][2];  /* 3 or 5 wide; stride 1 or 2 */
     /* The same for the sum of dy: [lanes], of which `part` are real (0: all). */
     void (*bias)(const struct conv_view *v, int64_t part, const float *dy, int64_t row, int64_t count, float *sums);
@@ -36,7 +38,7 @@ struct depthwise_kernels {
     depthwise_weights_kernel general_weights;
 };
 
-static const int64_t widths[] = {4, 7, 8}; /* results of a tile */
+static const int64_t widths[] = {0, 4, 7, 8}; /* results of a whole tile */
 
 static const int32_t depthwise_lanes[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
@@ -79,9 +81,10 @@ struct rows_work {
     const cnn_finish *finish;
     float *out;
     /* Of the kernels for common shapes: */
-    const depthwise_tile_kernel *kernel;          /* by `inside` */
+    depthwise_tile_kernel whole, some;
     int64_t height, width, rows, columns;         /* of a source image and of its results */
-    int64_t start, results, step, reach;          /* first tile's first column; a tile's results, those used, sources */
+    int64_t start, step, results;                 /* the first tile's first column; columns used; a whole tile's */
+    int64_t reach, reach_some;                    /* source pixels of a tile */
     int64_t count, chunks, group, groups, lanes;  /* rows a chunk, chunks of them; channels a chunk, chunks of those */
     /* Of the general ones: */
     const struct conv_view *view;
@@ -111,7 +114,7 @@ static cnn_status rows_chunk(void *context, int64_t chunk) {
     const struct rows_work *w = context;
     const cnn_conv2d *p = w->p;
     int64_t row = chunk / w->groups * w->count, end = CNN_MIN(row + w->count, p->n * w->rows);
-    int64_t group = chunk % w->groups, shift = w->back ? p->pad_left - (p->kw - 1) : -p->pad_left;
+    int64_t edge = p->kw / 2, group = chunk % w->groups, shift = w->back ? p->pad_left - (p->kw - 1) : -p->pad_left;
     struct depthwise_tile tile = {.pixel = p->c, .finish = w->finish, .out = w->out, .first = group * w->group};
     tile.last = group == w->groups - 1 ? p->c : tile.first + w->group;
     for (; row < end; row++) {
@@ -122,9 +125,10 @@ static cnn_status rows_chunk(void *context, int64_t chunk) {
             tile.at = (row * w->columns + j) * p->c;
             tile.from = CNN_MAX(-j, 0);
             tile.to = CNN_MIN(w->step, w->columns - j);
-            tile.valid = depthwise_valid(left, w->reach, w->width);
-            bool inside = tile.from == 0 && tile.to == w->results && left >= 0 && left + w->reach <= w->width;
-            w->kernel[inside](&tile);
+            bool whole = tile.from == 0 && tile.to == w->results && left >= -edge &&
+                         left + w->reach <= w->width + edge;
+            tile.valid = depthwise_valid(left, whole ? w->reach : w->reach_some, w->width);
+            (whole ? w->whole : w->some)(&tile);
         }
     }
     return CNN_OK;
@@ -133,14 +137,17 @@ static cnn_status rows_chunk(void *context, int64_t chunk) {
 /* Evenly many columns a tile; channels such that their weights stay in L1; and rows for the rest. */
 static void cut(struct rows_work *w) {
     const cnn_conv2d *p = w->p;
+    const struct depthwise_kernels *kernels = w->kernels;
     bool spread = w->back && p->stride_w == 2;
-    int64_t shift = p->pad_left - (p->kw - 1), shape = spread ? 2 : p->stride_w - 1, width = 0;
-    w->start = spread ? -(shift & 1) : 0;
+    int64_t stride = w->back ? 1 : p->stride_w, wide = p->kw == 5, width = 1;
+    w->start = spread ? -((p->pad_left - (p->kw - 1)) & 1) : 0;
     w->step = spread ? 8 : cnn_ceil_div(w->columns, cnn_ceil_div(w->columns, 8));
     while (widths[width] < w->step) width++;
     w->results = widths[width];
-    w->reach = spread ? (w->results + p->kw - 2) / 2 + 1 : (w->results - 1) * (w->back ? 1 : p->stride_w) + p->kw;
-    w->kernel = w->kernels->tiles[p->kw == 5][shape][width];
+    w->reach = spread ? (w->results + p->kw - 2) / 2 + 1 : (w->results - 1) * stride + p->kw;
+    w->reach_some = spread ? w->reach : 7 * stride + p->kw;
+    w->whole = spread ? kernels->spread[wide][1] : kernels->tiles[wide][p->stride_w - 1][width];
+    w->some = spread ? kernels->spread[wide][0] : kernels->tiles[wide][p->stride_w - 1][0];
 
     int64_t vectors = p->c / w->kernels->lanes, most = WEIGHT_FLOATS / (p->kh * p->kw * w->kernels->lanes);
     w->groups = cnn_ceil_div(vectors, CNN_MAX(most, 1));

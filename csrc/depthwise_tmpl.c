@@ -9,67 +9,10 @@
 #define UNROLL _Pragma("GCC unroll 25")
 #endif
 
-/* ---- what becomes of results before they are stored ---- */
-
-CNN_INLINE vf ISA(load_lanes)(const float *p, int64_t part) { return part ? vload_part(p, part) : vload(p); }
-CNN_INLINE void ISA(store_lanes)(float *p, vf a, int64_t part) {
-    if (part) vstore_part(p, a, part);
-    else vstore(p, a);
-}
-
-/* The lanes from `first` on. */
-CNN_INLINE vi ISA(lanes_from)(int64_t first) {
-    return *(const ISA(vi_unaligned_t) *)depthwise_lanes >= (int32_t)first - (vi){0};
-}
-
-CNN_INLINE vf ISA(activated)(int activation, vf a) {
-    const vf zero = vset(0), six = vset(6);
-    a = vselect(a < zero, zero, a);
-    return activation == CNN_RELU6 ? vselect(a > six, six, a) : a;
-}
-
-CNN_INLINE vf ISA(gated)(int activation, vf a, vf gate) {
-    vi open = gate > vset(0);
-    if (activation == CNN_RELU6) open &= gate < vset(6);
-    return (vf)((vi)a & open);
-}
-
-/* Sums acc[from … to) of channels c and on become the results at out + at, `step` apart; `part` lanes are real (0:
- * all), and the first `kept` lanes are another vector's. */
-CNN_INLINE void ISA(finish)(const int results, const cnn_finish *f, int64_t from, int64_t to, int64_t step, int64_t c,
-                            int64_t part, int64_t kept, float *out, int64_t at, vf acc[8]) {
-    if (f->bias) {
-        vf bias = ISA(load_lanes)(f->bias + c, part);
-        UNROLL for (int q = 0; q < results; q++) acc[q] += bias;
-    }
-    if (f->add) {
-        UNROLL for (int q = 0; q < results; q++)
-            if (q >= from && q < to) acc[q] += ISA(load_lanes)(f->add + at + q * step, part);
-    }
-    if (f->activation == CNN_IDENTITY) {
-        /* neither f nor a gate */
-    } else if (f->gate) {
-        UNROLL for (int q = 0; q < results; q++)
-            if (q >= from && q < to)
-                acc[q] = ISA(gated)(f->activation, acc[q], ISA(load_lanes)(f->gate + at + q * step, part));
-    } else {
-        UNROLL for (int q = 0; q < results; q++) acc[q] = ISA(activated)(f->activation, acc[q]);
-    }
-    out += at;
-    if (kept) {
-        vi mine = ISA(lanes_from)(kept);
-        UNROLL for (int q = 0; q < results; q++)
-            if (q >= from && q < to) acc[q] = vselect(mine, acc[q], vload(out + q * step));
-    }
-    UNROLL for (int q = 0; q < results; q++)
-        if (q >= from && q < to) ISA(store_lanes)(out + q * step, acc[q], part);
-}
-
-/* ---- forward and backward-data of kernels 3 and 5 wide, stride 1 and 2 ---- */
-
 /* Compilers would rather load a value again for each multiply-add, and keep an address for each pixel of a tile, than
  * hold one of them: this says that the value is only to be had here. */
 #undef HOLD
+#undef HOLD_POINTER
 #if defined(__aarch64__)
 #define HOLD(a) __asm__("" : "+w"(a))
 #elif VLEN == 16
@@ -79,15 +22,69 @@ CNN_INLINE void ISA(finish)(const int results, const cnn_finish *f, int64_t from
 #else
 #define HOLD(a)
 #endif
-#undef HOLD_POINTER
 #define HOLD_POINTER(a) __asm__("" : "+r"(a))
 
-/* acc += one row of taps times the source pixels under it. Each is loaded once and goes into every result that it
+CNN_INLINE vf ISA(load_lanes)(const float *p, int64_t part) { return part ? vload_part(p, part) : vload(p); }
+CNN_INLINE void ISA(store_lanes)(float *p, vf a, int64_t part) {
+    if (part) vstore_part(p, a, part);
+    else vstore(p, a);
+}
+
+/* ---- what becomes of results before they are stored ---- */
+
+CNN_INLINE vf ISA(finished)(const cnn_finish *f, vf a, int64_t at, int64_t part) {
+    if (f->add) a += ISA(load_lanes)(f->add + at, part);
+    if (f->activation == CNN_IDENTITY) return a;
+    const vf zero = vset(0), top = vset(f->activation == CNN_RELU6 ? 6 : INFINITY);
+    if (!f->gate) return vmin(top, vmax(zero, a)); /* NaN stays NaN */
+    vf gate = ISA(load_lanes)(f->gate + at, part);
+    return (vf)((vi)a & (gate > zero) & (gate < top));
+}
+
+/* Stores the finished sums[from … to), of channels c and on, at out + at and every `step` floats from there; `part`
+ * lanes are real (0: all), and the first `kept` lanes are another vector's. */
+static __attribute__((noinline)) void ISA(finish)(const cnn_finish *f, int64_t from, int64_t to, int64_t step,
+                                                  int64_t c, int64_t part, int64_t kept, float *out, int64_t at,
+                                                  const vf sums[8]) {
+    vi mine = *(const ISA(vi_unaligned_t) *)depthwise_lanes >= (int32_t)kept - (vi){0};
+    vf bias = f->bias ? ISA(load_lanes)(f->bias + c, part) : vset(0);
+    at += from * step;
+    for (int64_t q = from; q < to; q++, at += step) {
+        vf a = ISA(finished)(f, sums[q] + bias, at, part);
+        if (kept) a = vselect(mine, a, vload(out + at));
+        ISA(store_lanes)(out + at, a, part);
+    }
+}
+
+/* The same for whole vectors where there is nothing to add and no gate. */
+CNN_INLINE void ISA(finish_plain)(const int results, const bool some, const cnn_finish *f, int64_t from, int64_t to,
+                                  int64_t step, int64_t c, float *out, vf sums[8]) {
+    if (f->bias) {
+        vf bias = vload(f->bias + c);
+        UNROLL for (int q = 0; q < results; q++) sums[q] += bias;
+    }
+    if (f->activation != CNN_IDENTITY) {
+        const vf zero = vset(0), top = vset(f->activation == CNN_RELU6 ? 6 : INFINITY);
+        UNROLL for (int q = 0; q < results; q++) sums[q] = vmin(top, vmax(zero, sums[q]));
+    }
+    UNROLL for (int q = 0; q < results; q++) {
+        if (q && q % 3 == 0) {
+            out += 3 * step;
+            HOLD_POINTER(out);
+        }
+        if (!some || (q >= from && q < to)) vstore(out + q % 3 * step, sums[q]);
+    }
+}
+
+/* ---- forward and backward-data of kernels 3 and 5 wide, stride 1 and 2 ---- */
+
+/* sums += one row of taps times the source pixels under it. Each is loaded once and goes into every result that it
  * meets: result q meets source pixel q * stride + t at tap t; in backward-data (`spread`), where sources and results
- * change places, source pixel m meets result m * stride + t - (kernel - 1). */
-CNN_INLINE void ISA(tap_row)(const int kernel, const int stride, const bool spread, const int results,
-                             const bool inside, uint64_t valid, const float *x, int64_t pixel, const float *weight,
-                             int64_t next_tap, vf acc[8]) {
+ * change places, source pixel m meets result m * stride + t - (kernel - 1). `valid` says which pixels there are: any of
+ * them where `some`, otherwise all but a few at both ends. */
+CNN_INLINE void ISA(tap_row)(const int kernel, const int stride, const bool spread, const int results, const bool some,
+                             uint64_t valid, const float *x, int64_t pixel, const float *weight, int64_t next_tap,
+                             vf sums[8]) {
     const int sources = spread ? (results + kernel - 2) / stride + 1 : (results - 1) * stride + kernel;
     vf taps[5];
     UNROLL for (int t = 0; t < kernel; t++) taps[t] = vload(weight + t * next_tap);
@@ -96,79 +93,85 @@ CNN_INLINE void ISA(tap_row)(const int kernel, const int stride, const bool spre
             x += 3 * pixel;
             HOLD_POINTER(x);
         }
-        if (inside || valid >> m & 1) {
+        if ((!some && m >= kernel / 2 && m < sources - kernel / 2) || valid >> m & 1) {
             vf value = vload(x + m % 3 * pixel);
             HOLD(value);
             UNROLL for (int t = 0; t < kernel; t++) {
                 const int q = spread ? m * stride + t - (kernel - 1) : (m - t) / stride;
                 const bool meets = spread ? q >= 0 : m >= t && (m - t) % stride == 0;
-                if (meets && q < results) acc[q] += taps[t] * value;
+                if (meets && q < results) sums[q] += taps[t] * value;
             }
         }
     }
 }
 
-CNN_INLINE void ISA(tile)(const int kernel, const int stride, const bool spread, const int results, const bool inside,
+CNN_INLINE void ISA(tile)(const int kernel, const int stride, const bool spread, const int results, const bool some,
                           const struct depthwise_tile *tile) {
     const cnn_finish f = *tile->finish;
-    const int64_t pixel = tile->pixel, next_tap = tile->next_tap, rows = tile->rows, last = tile->last;
-    const int64_t left = tile->left, at = tile->at;
-    const int64_t from = inside ? 0 : tile->from, to = inside ? results : tile->to;
+    const bool plain = !f.add && (!f.gate || f.activation == CNN_IDENTITY);
+    const int64_t pixel = tile->pixel, next_tap = tile->next_tap, rows = tile->rows, left = tile->left;
+    const int64_t last = tile->last, from = some ? tile->from : 0, to = some ? tile->to : results;
+    float *out = tile->out;
     for (int64_t v = tile->first; v < last; v += VLEN) {
         int64_t c = CNN_MIN(v, pixel - VLEN);
-        vf acc[8];
-        UNROLL for (int q = 0; q < results; q++) acc[q] = vset(0);
+        vf sums[8];
+        UNROLL for (int q = 0; q < results; q++) sums[q] = vset(0);
         for (int64_t r = 0; r < rows; r++) {
             const float *x = tile->x[r] + left + c, *weight = tile->weight[r] + c;
             HOLD_POINTER(x);
             HOLD_POINTER(weight);
-            ISA(tap_row)(kernel, stride, spread, results, inside, tile->valid, x, pixel, weight, next_tap, acc);
+            ISA(tap_row)(kernel, stride, spread, results, some, tile->valid, x, pixel, weight, next_tap, sums);
         }
-        ISA(finish)(results, &f, from, to, pixel, c, 0, v - c, tile->out, at + c, acc);
+        if (plain && c == v) {
+            ISA(finish_plain)(results, some, &f, from, to, pixel, c, out + tile->at + c, sums);
+        } else {
+            vf copy[8];
+            UNROLL for (int q = 0; q < results; q++) copy[q] = sums[q];
+            ISA(finish)(&f, from, to, pixel, c, 0, v - c, out, tile->at + c, copy);
+        }
     }
 }
 
-#define TILE(name, kernel, stride, spread, results, inside)                                                         \
-    static void ISA(name)(const struct depthwise_tile *t) { ISA(tile)(kernel, stride, spread, results, inside, t); }
-#define TILES(name, kernel, stride, spread)                                                                         \
-    TILE(name##_4, kernel, stride, spread, 4, false)                                                                \
-    TILE(name##_7, kernel, stride, spread, 7, false)                                                                \
-    TILE(name##_8, kernel, stride, spread, 8, false)                                                                \
-    TILE(name##_4_inside, kernel, stride, spread, 4, true)                                                          \
-    TILE(name##_7_inside, kernel, stride, spread, 7, true)                                                          \
-    TILE(name##_8_inside, kernel, stride, spread, 8, true)
-#define NAMES(name)                                                                                                 \
-    {{ISA(name##_4), ISA(name##_4_inside)}, {ISA(name##_7), ISA(name##_7_inside)},                                  \
-     {ISA(name##_8), ISA(name##_8_inside)}}
-TILES(tile_3, 3, 1, false)
-TILES(tile_5, 5, 1, false)
-TILES(tile_3_stride, 3, 2, false)
-TILES(tile_5_stride, 5, 2, false)
-TILES(tile_3_spread, 3, 2, true)
-TILES(tile_5_spread, 5, 2, true)
+#define TILE(name, kernel, stride, spread, results, some)                                                           \
+    static void ISA(name)(const struct depthwise_tile *t) { ISA(tile)(kernel, stride, spread, results, some, t); }
+#define TILES(name, kernel, stride)                                                                                 \
+    TILE(name##_some, kernel, stride, false, 8, true)                                                               \
+    TILE(name##_4, kernel, stride, false, 4, false)                                                                 \
+    TILE(name##_7, kernel, stride, false, 7, false)                                                                 \
+    TILE(name##_8, kernel, stride, false, 8, false)
+#define NAMES(name) {ISA(name##_some), ISA(name##_4), ISA(name##_7), ISA(name##_8)}
+TILES(tile_3, 3, 1)
+TILES(tile_5, 5, 1)
+TILES(tile_3_stride, 3, 2)
+TILES(tile_5_stride, 5, 2)
+TILE(tile_3_spread_some, 3, 2, true, 8, true)
+TILE(tile_3_spread, 3, 2, true, 8, false)
+TILE(tile_5_spread_some, 5, 2, true, 8, true)
+TILE(tile_5_spread, 5, 2, true, 8, false)
 
 /* ---- backward-weights of kernels 3 and 5 wide, stride 1 and 2 ---- */
 
 #define WEIGHTS_COLUMNS 4
 
-/* sums[s][t] += what up to four neighbours of a row of dy say of `tap_rows` rows of taps; x has the first source pixel
- * of each row, or NULL where the row is outside. */
-CNN_INLINE void ISA(weights_block)(const int kernel, const int stride, const int tap_rows, const bool inside,
+/* sums[s][t] += what four neighbours of a row of dy, or where `some` the first `count` of them, say of `tap_rows` rows
+ * of taps; x has the first source pixel of each row, or NULL where the row is outside. `valid` is as above. */
+CNN_INLINE void ISA(weights_block)(const int kernel, const int stride, const int tap_rows, const bool some,
                                    uint64_t valid, int64_t count, const float *const x[5], int64_t at, int64_t pixel,
                                    const float *dy, vf sums[25]) {
+    const int sources = (WEIGHTS_COLUMNS - 1) * stride + kernel;
     vf d[WEIGHTS_COLUMNS];
     UNROLL for (int q = 0; q < WEIGHTS_COLUMNS; q++)
-        d[q] = inside || q < count ? vload(dy + q * pixel) : vset(0);
+        d[q] = !some || q < count ? vload(dy + q * pixel) : vset(0);
     UNROLL for (int s = 0; s < tap_rows; s++) {
         if (!x[s]) continue;
         const float *from = x[s] + at;
         HOLD_POINTER(from);
-        UNROLL for (int m = 0; m < (WEIGHTS_COLUMNS - 1) * stride + kernel; m++) {
+        UNROLL for (int m = 0; m < sources; m++) {
             if (m && m % 3 == 0) {
                 from += 3 * pixel;
                 HOLD_POINTER(from);
             }
-            if (inside || valid >> m & 1) {
+            if ((!some && m >= kernel / 2 && m < sources - kernel / 2) || valid >> m & 1) {
                 vf value = vload(from + m % 3 * pixel);
                 HOLD(value);
                 UNROLL for (int t = 0; t < kernel; t++) {
@@ -183,23 +186,28 @@ CNN_INLINE void ISA(weights_block)(const int kernel, const int stride, const int
 /* Taps (s … s + tap_rows - 1, all) of one vector of channels, over rows of dy: sums are in registers throughout. */
 CNN_INLINE void ISA(weights_rows)(const int kernel, const int stride, const int tap_rows, const struct conv_view *v,
                                   const float *x, const float *dy, int64_t row, int64_t count, int64_t s, float *to) {
-    const int reach = (WEIGHTS_COLUMNS - 1) * stride + kernel;
+    const int reach = (WEIGHTS_COLUMNS - 1) * stride + kernel, edge = kernel / 2;
+    const int64_t pixel = v->pixel, width = v->w, columns = v->columns;
     vf sums[25];
     UNROLL for (int i = 0; i < tap_rows * kernel; i++) sums[i] = vload(to + i * VLEN);
-    for (int64_t r = row; r < row + count; r++) {
-        const float *from[5], *d = dy + r * v->columns * v->pixel;
-        UNROLL for (int i = 0; i < tap_rows; i++) {
-            int64_t y = v->start_h + r % v->rows * v->stride_h + (s + i) * v->step_h;
-            from[i] = y < 0 || y >= v->h ? NULL : x + (r / v->rows * v->h + y) * v->w * v->pixel;
-        }
-        for (int64_t j = 0; j < v->columns; j += WEIGHTS_COLUMNS, d += WEIGHTS_COLUMNS * v->pixel) {
-            int64_t left = v->start_w + j * stride, some = CNN_MIN(v->columns - j, WEIGHTS_COLUMNS);
-            if (left >= 0 && left + reach <= v->w && some == WEIGHTS_COLUMNS)
-                ISA(weights_block)(kernel, stride, tap_rows, true, 0, some, from, left * v->pixel, v->pixel, d, sums);
+    x += row / v->rows * v->h * width * pixel;
+    dy += row * columns * pixel;
+    for (int64_t r = row % v->rows; count > 0; count--) {
+        const float *from[5];
+        int64_t y = v->start_h + r * v->stride_h + s * v->step_h;
+        UNROLL for (int i = 0; i < tap_rows; i++, y += v->step_h)
+            from[i] = y < 0 || y >= v->h ? NULL : x + y * width * pixel;
+        for (int64_t j = 0; j < columns; j += WEIGHTS_COLUMNS) {
+            int64_t left = v->start_w + j * stride, some = CNN_MIN(columns - j, WEIGHTS_COLUMNS);
+            uint64_t valid = depthwise_valid(left, reach, width);
+            const float *d = dy + j * pixel;
+            if (left >= -edge && left + reach <= width + edge && some == WEIGHTS_COLUMNS)
+                ISA(weights_block)(kernel, stride, tap_rows, false, valid, some, from, left * pixel, pixel, d, sums);
             else
-                ISA(weights_block)(kernel, stride, tap_rows, false, depthwise_valid(left, reach, v->w), some, from,
-                                   left * v->pixel, v->pixel, d, sums);
+                ISA(weights_block)(kernel, stride, tap_rows, true, valid, some, from, left * pixel, pixel, d, sums);
         }
+        dy += columns * pixel;
+        if (++r == v->rows) r = 0, x += v->h * width * pixel;
     }
     UNROLL for (int i = 0; i < tap_rows * kernel; i++) vstore(to + i * VLEN, sums[i]);
 }
@@ -259,7 +267,7 @@ CNN_INLINE void ISA(general_tile)(const int results, const struct conv_view *v, 
                 UNROLL for (int r = 0; r < results; r++) acc[r] += w * ISA(load_lanes)(source + r * next, part);
             }
         }
-        ISA(finish)(results, f, 0, results, next_out, c, part, first - c, out, at + c, acc);
+        ISA(finish)(f, 0, results, next_out, c, part, first - c, out, at + c, acc);
     }
 }
 
@@ -353,8 +361,8 @@ static void ISA(general_weights)(const struct conv_view *v, const float *x, cons
 
 static const struct depthwise_kernels ISA(depthwise_kernels) = {
     .lanes = VLEN,
-    .tiles = {{NAMES(tile_3), NAMES(tile_3_stride), NAMES(tile_3_spread)},
-              {NAMES(tile_5), NAMES(tile_5_stride), NAMES(tile_5_spread)}},
+    .tiles = {{NAMES(tile_3), NAMES(tile_3_stride)}, {NAMES(tile_5), NAMES(tile_5_stride)}},
+    .spread = {{ISA(tile_3_spread_some), ISA(tile_3_spread)}, {ISA(tile_5_spread_some), ISA(tile_5_spread)}},
     .weights = {{ISA(weights_3), ISA(weights_3_stride)}, {ISA(weights_5), ISA(weights_5_stride)}},
     .bias = ISA(weights_bias),
     .general_rows = ISA(general_rows),

@@ -17,6 +17,7 @@
 
 #if defined(__x86_64__) || defined(_M_X64)
 #define CNN_X86 1
+#include <immintrin.h>
 #else
 #define CNN_X86 0
 #endif

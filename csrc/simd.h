@@ -21,6 +21,7 @@ typedef int32_t ISA(vi_unaligned_t) __attribute__((vector_size(VLEN * 4), aligne
 #define vset ISA(vset_)
 #define vselect ISA(vselect_)
 #define vmax ISA(vmax_)
+#define vmin ISA(vmin_)
 #define vsum ISA(vsum_)
 #define vsqrt ISA(vsqrt_)
 #define vexp ISA(vexp_)
@@ -43,8 +44,20 @@ CNN_INLINE void vstore_part(float *p, vf a, int64_t count) {
 
 /* mask ? a : b, lane by lane. */
 CNN_INLINE vf vselect(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
-/* As the C expression a > b ? a : b does: where either is NaN, the second. */
+/* As the C expressions a > b ? a : b and a < b ? a : b do: where either is NaN, the second. */
+#if VLEN == 16
+CNN_INLINE vf vmax(vf a, vf b) { return (vf)_mm512_max_ps((__m512)a, (__m512)b); }
+CNN_INLINE vf vmin(vf a, vf b) { return (vf)_mm512_min_ps((__m512)a, (__m512)b); }
+#elif VLEN == 8
+CNN_INLINE vf vmax(vf a, vf b) { return (vf)_mm256_max_ps((__m256)a, (__m256)b); }
+CNN_INLINE vf vmin(vf a, vf b) { return (vf)_mm256_min_ps((__m256)a, (__m256)b); }
+#elif CNN_X86
+CNN_INLINE vf vmax(vf a, vf b) { return (vf)_mm_max_ps((__m128)a, (__m128)b); }
+CNN_INLINE vf vmin(vf a, vf b) { return (vf)_mm_min_ps((__m128)a, (__m128)b); }
+#else
 CNN_INLINE vf vmax(vf a, vf b) { return vselect(a > b, a, b); }
+CNN_INLINE vf vmin(vf a, vf b) { return vselect(a < b, a, b); }
+#endif
 
 CNN_INLINE float vsum(vf a) {
     union { vf v; float f[VLEN]; } u = {.v = a};
