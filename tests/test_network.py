@@ -97,3 +97,18 @@ def test_images_of_another_shape_are_refused() -> None:
     network = Network([CONV, *END], (6, 5, 2))
     with pytest.raises(ValueError, match="images must have shape"):
         network.forward(np.zeros((1, 5, 6, 2), np.float32))
+
+
+def test_exact_rules_winograd_out(rng: np.random.Generator) -> None:
+    layers = [{"type": "Conv2d", "out_channels": 32, "kernel_size": 3, "padding": 1},
+              {"type": "Conv2d", "out_channels": 32, "kernel_size": 3, "padding": 1}, {"type": "Flatten"},
+              {"type": "Linear", "out_features": 2}]
+    network = Network(layers, (32, 32, 3))
+    images = rng.standard_normal((2, 32, 32, 3)).astype(np.float32)
+    quick = network.forward(images)
+    network.exact = True
+    exact = network.forward(images)
+    assert not np.array_equal(quick, exact)
+    np.testing.assert_allclose(quick, exact, rtol=1e-4, atol=1e-4)
+    network.exact = False
+    assert np.array_equal(network.forward(images), quick)

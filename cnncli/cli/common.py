@@ -76,6 +76,8 @@ model_option = click.option("-m", "--model", type=click.Path(path_type=Path), me
                             help="Model file or run folder.  [default: runs/latest]")
 strict_option = click.option("--strict", is_flag=True,
                              help="Fail on the first image that cannot be used, instead of skipping it.")
+exact_option = click.option("--exact", is_flag=True, default=None,
+                            help="Convolutions without Winograd's algorithm: slower, with a little less rounding.")
 # The command does not see it: Command.invoke sets it, kernels.threads() tells it.
 threads_option = click.option("--threads", type=click.IntRange(1, 256), expose_value=False, callback=_keep_threads,
                               help="Threads to use; results do not depend on it.  [default: all CPUs]")

@@ -13,6 +13,7 @@ from .common import (
     Command,
     Progress,
     emit,
+    exact_option,
     is_terminal,
     json_option,
     model_option,
@@ -48,9 +49,10 @@ EXAMPLES = (
               help="Write a CSV table to FILE ('-': standard output).")
 @json_option
 @strict_option
+@exact_option
 @threads_option
 def command(images: tuple[str, ...], model: Path | None, top: int | None, table: str | None, as_json: bool,
-            strict: bool) -> int:
+            strict: bool, exact: bool | None) -> int:
     """Say what is in images.
 
     IMAGE is a file, a folder (the images under it), a pattern such as 'photos/*.png', or - for a list of paths on
@@ -64,6 +66,7 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
     if table and table != "-":
         predict.check_table_path(table)
     loaded = checkpoint.load_model(model or predict.LATEST)
+    loaded.network.exact = bool(exact)
     found = predict.find_images(images, sys.stdin.buffer.read() if "-" in images and sys.stdin else b"")
     if not found:
         raise DataError("the list on standard input is empty; give at least one image.")

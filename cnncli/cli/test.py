@@ -14,6 +14,7 @@ from .common import (
     console,
     emit,
     emit_json,
+    exact_option,
     json_option,
     model_option,
     note,
@@ -47,9 +48,10 @@ EXAMPLES = (
               help="Folder for pictures and test.json.  [default: the run's]")
 @json_option
 @strict_option
+@exact_option
 @threads_option
 def command(data: str | None, model: Path | None, split: str | None, out: Path | None, as_json: bool,
-            strict: bool) -> int:
+            strict: bool, exact: bool | None) -> int:
     """Tell how good a model is on images that it was not trained on.
 
     DATA is a folder of images; without it, the folder that the model was trained on, of which the held-out images are
@@ -62,6 +64,7 @@ def command(data: str | None, model: Path | None, split: str | None, out: Path |
     from ..evaluate import evaluate
 
     opened = open_model(model)
+    opened.model.network.exact = bool(exact)
     images = _load(_samples(opened, data, split), opened, strict)
     with progress("testing", len(images)) as shown:
         found = evaluate(opened.model, images, progress=shown.set, name=os.fspath(opened.path))

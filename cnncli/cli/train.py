@@ -7,7 +7,17 @@ from typing import Any
 
 import click
 
-from .common import Command, emit_json, json_option, note, printable, report_skipped, strict_option, threads_option
+from .common import (
+    Command,
+    emit_json,
+    exact_option,
+    json_option,
+    note,
+    printable,
+    report_skipped,
+    strict_option,
+    threads_option,
+)
 
 LATEST = "latest"
 EXAMPLES = (
@@ -55,6 +65,7 @@ class Size(click.ParamType):
 @click.option("--size", type=Size(), metavar="N|WxH", help="Pixels to scale images to.  [default: to suit them]")
 @click.option("--grey/--colour", default=None, help="One channel or three.  [default: what the images are]")
 @click.option("--seed", type=int, help="Of weights, order, augmentation and split.  [default: 0]")
+@exact_option
 @threads_option
 @click.option("--patience", type=int, metavar="EPOCHS", help="Stop after so many epochs without a better one.")
 @click.option("--name", help="The run's name.  [default: architecture and a number, like resnet8-1]")

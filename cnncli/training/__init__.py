@@ -41,6 +41,7 @@ def train(
     grey: bool | None = None,
     seed: int | None = None,
     patience: int | None = None,
+    exact: bool | None = None,
     threads: int | None = None,
     name: str | None = None,
     resume: bool | _Path = False,
@@ -60,7 +61,8 @@ def train(
     loss: "cross-entropy", with label_smoothing and class_weights ("balanced" or a number a class), or
     "squared-error". augment: shifts, and flips where images have colour; on. size: pixels, one number or (h, w).
     grey: one channel or three. seed (0): of weights, order, augmentation and of the split into training, validation
-    and test images. patience: epochs without a better one after which to stop.
+    and test images. patience: epochs without a better one after which to stop. exact: convolutions without Winograd's
+    algorithm, slower and with a little less rounding; no.
 
     The result does not depend on the rest: threads; cache "ram" or "none" (decode anew each epoch); strict: raise
     ImageError for the first image that cannot be used instead of skipping it; name of the run in the folder runs.
@@ -72,7 +74,7 @@ def train(
     TrainingError (loss or gradient not finite; another process trains the run), SaveError, and, to resume, ModelError.
     """
     options = Options(arch, epochs, batch_size, lr, optimizer, schedule, warmup, weight_decay, loss, label_smoothing,
-                      class_weights, augment, size, grey, seed, patience)
+                      class_weights, augment, size, grey, seed, patience, exact)
     if cache not in ("ram", "none"):
         raise UsageError(f"the cache is ram or none, not {cache!r}.")
     if resume is not False and name is not None:

@@ -138,6 +138,7 @@ def _go_on(lock: RunLock, data: str | None, options: Options, setting: Setting) 
 
 def _fit(recipe: Recipe, model: Model, train: Images, val: Images | None, config: Mapping[str, Any],
          setting: Setting) -> Fit:
+    model.network.exact = recipe.exact
     trainer = Trainer(model.network, recipe.make_optimiser(), recipe.make_loss(), threads=setting.threads,
                       seed=recipe.seed)
     batches = Batches(train, model.preprocessing, recipe.batch_size, recipe.seed, recipe.augmentation)

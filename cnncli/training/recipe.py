@@ -51,6 +51,7 @@ class Options:
     grey: bool | None = None
     seed: int | None = None
     patience: int | None = None
+    exact: bool | None = None
 
     def __post_init__(self) -> None:
         if self.arch == "auto":
@@ -78,7 +79,8 @@ class Options:
 @dataclass(frozen=True)
 class Recipe:
     """A training, resolved. lr is the schedule's peak, warmup in epochs (None: the schedule's own), weight_decay
-    spares biases and norms, class_weights has a number a class, augment is an Augmentation's fields, size (h, w)."""
+    spares biases and norms, class_weights has a number a class, augment is an Augmentation's fields, size (h, w),
+    exact rules Winograd out."""
 
     arch: str
     epochs: int
@@ -97,6 +99,7 @@ class Recipe:
     resize: str
     seed: int
     patience: int | None
+    exact: bool
 
     def config(self) -> dict[str, Any]:
         """Return it as JSON values: Recipe.from_config takes them back."""
@@ -171,6 +174,7 @@ def resolve(options: Options, splits: Splits) -> tuple[Recipe, Network, list[str
         resize=preprocessing.resize,
         seed=seed,
         patience=options.patience,
+        exact=bool(options.exact),
     )
     if recipe.warmup is not None and recipe.warmup > recipe.epochs:
         raise UsageError(f"a warm-up of {recipe.warmup:g} epochs does not fit into {recipe.epochs}; shorten it.")
