@@ -31,15 +31,28 @@ CNN_INLINE vf vset(float a) { return a - (vf){0}; }
 CNN_INLINE vf vload(const float *p) { return *(const ISA(vf_unaligned_t) *)p; }
 CNN_INLINE void vstore(float *p, vf a) { *(ISA(vf_unaligned_t) *)p = a; }
 
-/* The first `count` < VLEN floats; the other lanes are zero and their memory is not touched. */
+/* The first `count` < VLEN floats; the other lanes are zero and their memory is not touched. Wide vectors have masks
+ * for that; elsewhere the lanes go through memory, and so do those of AVX2 on their way out, whose masked stores are
+ * microcode on some CPUs. */
 CNN_INLINE vf vload_part(const float *p, int64_t count) {
+#if VLEN == 16
+    return (vf)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), p);
+#elif VLEN == 8
+    const vi lane = {0, 1, 2, 3, 4, 5, 6, 7};
+    return (vf)_mm256_maskload_ps(p, (__m256i)(lane < (int32_t)count));
+#else
     union { vf v; float f[VLEN]; } u = {.v = {0}};
     for (int64_t i = 0; i < count; i++) u.f[i] = p[i];
     return u.v;
+#endif
 }
 CNN_INLINE void vstore_part(float *p, vf a, int64_t count) {
+#if VLEN == 16
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1), (__m512)a);
+#else
     union { vf v; float f[VLEN]; } u = {.v = a};
     for (int64_t i = 0; i < count; i++) p[i] = u.f[i];
+#endif
 }
 
 /* mask ? a : b, lane by lane. */

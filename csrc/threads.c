@@ -13,10 +13,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#if CNN_X86
-#include <immintrin.h>
-#endif
-
 #define MAX_THREADS 256
 #define STATUSES 8 /* more than cnn_status has values */
 #define SPINS 4000 /* of one pause each: 40 to 200 microseconds, by CPU */
