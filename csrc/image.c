@@ -8,6 +8,7 @@ struct image_kernels {
 };
 
 #define MAX_CHANNELS 16
+#define MOVED 8192 /* bytes of moved rows before they are normalised */
 #define LANES 16 /* the widest vector: scale and shift repeat at least that often */
 
 static void normalise_reference(int64_t count, int64_t c, const uint8_t *x, const float *scale, const float *shift,
@@ -37,29 +38,36 @@ static int64_t reflect(int64_t i, int64_t n) {
     return i;
 }
 
-/* Fills a row of pixels, mirrored at the borders: pixel i is source's pixel first + i, or first - i if flipped. */
-static void moved_row(int64_t w, int64_t c, const uint8_t *source, int64_t first, bool flipped, uint8_t *line) {
+/* Fills a row of pixels, mirrored at the borders: pixel i is source's pixel first + i, or first - i if flipped. `c` is
+ * a constant in the calls below. */
+static inline __attribute__((always_inline)) void moved_row(int64_t w, int64_t c, const uint8_t *restrict source,
+                                                            int64_t first, bool flipped, uint8_t *restrict line) {
     const int64_t step = flipped ? -1 : 1;
-    const int64_t inside = CNN_MIN(w, flipped ? CNN_MAX(0, first - w + 1) : CNN_MAX(0, -first));
+    const int64_t inside = CNN_MIN(w, CNN_MAX(0, flipped ? first - w + 1 : -first));
     const int64_t outside = CNN_MAX(inside, CNN_MIN(w, flipped ? first + 1 : w - first));
     for (int64_t i = 0; i < inside; i++) memcpy(line + i * c, source + reflect(first + step * i, w) * c, (size_t)c);
     for (int64_t i = outside; i < w; i++) memcpy(line + i * c, source + reflect(first + step * i, w) * c, (size_t)c);
     if (!flipped) memcpy(line + inside * c, source + (first + inside) * c, (size_t)((outside - inside) * c));
-    else if (c == 1) for (int64_t i = inside; i < outside; i++) line[i] = source[first - i];
-    else if (c == 3) for (int64_t i = inside; i < outside; i++) memcpy(line + i * 3, source + (first - i) * 3, 3);
     else for (int64_t i = inside; i < outside; i++) memcpy(line + i * c, source + (first - i) * c, (size_t)c);
 }
 
 /* One image, moved: y[row][column] = x[row + dy][column' + dx], mirrored at the borders, where column' counts from
- * the right if flipped. Each row is put together in bytes first, so that the arithmetic stays one straight pass. */
+ * the right if flipped. Some rows are put together in bytes first, so that the arithmetic is one straight pass. */
 static cnn_status moved_image(const struct image_work *work, const uint8_t *x, const int64_t *move, float *y) {
-    const int64_t h = work->h, w = work->w, c = work->c;
-    uint8_t *line = cnn_scratch((size_t)(w * c));
-    if (!line) return CNN_NO_MEMORY;
-    for (int64_t row = 0; row < h; row++) {
-        const uint8_t *source = x + reflect(row + move[0], h) * w * c;
-        moved_row(w, c, source, move[1] + (move[2] ? w - 1 : 0), move[2] != 0, line);
-        work->kernels->normalise(w * c, c, line, work->scale, work->shift, y + row * w * c);
+    const int64_t h = work->h, line = work->w * work->c, rows = CNN_MIN(h, CNN_MAX(1, MOVED / line));
+    const bool flipped = move[2] != 0;
+    const int64_t start = move[1] + (flipped ? work->w - 1 : 0);
+    uint8_t *bytes = cnn_scratch((size_t)(rows * line));
+    if (!bytes) return CNN_NO_MEMORY;
+    for (int64_t first = 0; first < h; first += rows) {
+        const int64_t count = CNN_MIN(rows, h - first);
+        for (int64_t row = 0; row < count; row++) {
+            const uint8_t *source = x + reflect(first + row + move[0], h) * line;
+            if (work->c == 1) moved_row(work->w, 1, source, start, flipped, bytes + row * line);
+            else if (work->c == 3) moved_row(work->w, 3, source, start, flipped, bytes + row * line);
+            else moved_row(work->w, work->c, source, start, flipped, bytes + row * line);
+        }
+        work->kernels->normalise(count * line, work->c, bytes, work->scale, work->shift, y + first * line);
     }
     return CNN_OK;
 }
