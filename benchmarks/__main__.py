@@ -22,7 +22,7 @@ from benchmarks.contest import ROOT
 from benchmarks.options import Options
 
 # In the order of running. Each is a module with DESCRIPTION, measure(options) -> rows and show(rows) -> text.
-PARTS = ("training", "inference", "conv")
+PARTS = ("training", "inference", "conv", "threads", "memory", "start")
 ACCURACY = "fashion_mnist"
 ROUNDS, SECONDS = 5, 2.0
 PEERS_PYTHON = ROOT / ".venv-bench/bin/python"

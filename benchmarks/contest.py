@@ -11,7 +11,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,14 @@ def alone(contender: Contender) -> Iterator[Contender]:
         time.sleep(SETTLE)
 
 
+@dataclass(frozen=True)
+class Run:
+    """A way to run: further options of the request, and what else goes on meanwhile."""
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    beside: Callable[[], AbstractContextManager[object]] = nullcontext
+
+
 class Contest:
     """Contenders that were prepared, in the order of their joining; ``notes`` says who could not be and why."""
 
@@ -133,19 +142,19 @@ class Contest:
             contender.close()
 
     def rounds(self, rounds: int, seconds: float, between: Callable[[], object] = lambda: None,
-               runs: Sequence[Mapping[str, Any]] = ({},)) -> dict[str, list[list[dict[str, Any]]]]:
+               runs: Sequence[Run] = (Run(),)) -> dict[str, list[list[dict[str, Any]]]]:
         """Let everybody run in every round; return {name: [an answer a round, for each of runs]}.
 
-        between is called at the start of each round, when nobody runs. runs are further options of "run", by turns.
+        between is called at the start of each round, when nobody runs. runs are taken by turns within a round.
         """
         answers: dict[str, list[list[dict[str, Any]]]] = {c.name: [[] for _ in runs] for c in self._contenders}
         for number in range(rounds):
             between()
-            for place, options in enumerate(runs):
+            for place, run in enumerate(runs):
                 for contender in _turned(self._contenders, number):
                     try:
-                        with alone(contender):
-                            answer = contender.ask("run", 60 + 100 * seconds, seconds=seconds, **options)
+                        with run.beside(), alone(contender):
+                            answer = contender.ask("run", 60 + 100 * seconds, seconds=seconds, **run.options)
                         answers[contender.name][place].append(answer)
                     except Failure as failure:
                         self.leave(contender.name, str(failure))

@@ -83,7 +83,7 @@ def passes(convolution: Convolution) -> list[kernels.Call]:
 
 
 def copying(convolution: Convolution) -> kernels.Call:
-    """Return a copy that reads and writes as many bytes as x and y have: no pass of a depthwise one can do with less."""
+    """Return a copy that reads and writes as many bytes as x and y have: a depthwise pass cannot do with less."""
     rows = (math.prod(convolution.x_shape) + math.prod(convolution.y_shape)) // 2 // _ROW
     source, copied = kernels.aligned_empty((rows, _ROW)), kernels.aligned_empty((rows, _ROW))
     source[...] = 1  # memory that was never written is one page of zeros, and quick to read

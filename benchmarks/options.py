@@ -1,7 +1,7 @@
 """What somebody asked of ``python -m benchmarks``, the same for every part."""
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from benchmarks.cases import Case
 
@@ -22,6 +22,10 @@ class Options:
     quick: bool = False
     given_seconds: float | None = None  # None where seconds is a default, and a part may have its own
     quiet: bool = field(default=False, compare=False)
+
+    def without_compiling(self) -> "Options":
+        """The same, but for torch.compile."""
+        return replace(self, compiled=False)
 
     def say(self, words: str) -> None:
         """Tell on standard error how far it has got."""
