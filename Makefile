@@ -5,7 +5,7 @@
 #   make test        every test, in at most five minutes on two cores
 #   make lint        ruff and mypy
 #   make wheel       a wheel in dist/
-#   make bench       how to measure
+#   make bench       ours and the peers side by side, about twenty minutes; BENCH="--quick" is one of its options
 #   make sanitize    the kernel tests under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make test-peers  the comparison with PyTorch, in an environment of its own
 #   make clean       remove what make made
@@ -52,8 +52,15 @@ lint: $(VENV)/.installed $(VENV)/.extra-lint
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 
-bench:
-	@echo "Measure with 'python -m benchmarks' in the environment of 'make install': $(PY) -m benchmarks --help"
+bench: $(VENV)/.installed $(VENV)-bench/.installed
+	$(PY) -m benchmarks --json bench.json $(BENCH)
+
+# What ours is compared with; onnx and pnnx only hand networks over.
+$(VENV)-bench/.installed: Makefile
+	test -x $(VENV)-bench/bin/python || $(PYTHON) -m venv $(VENV)-bench
+	$(VENV)-bench/bin/python -m pip --disable-pip-version-check install --quiet \
+		numpy torch==2.13.0 onnxruntime openvino ncnn onnx pnnx
+	@touch $@
 
 wheel: | $(PY)
 	$(PIP) wheel --quiet --no-deps --wheel-dir dist .
@@ -71,6 +78,6 @@ $(VENV)-peers/.installed: $(SOURCES)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-peers build dist demo cnncli.egg-info cnncli/_kernels*.so cnncli/_kernels.c
+	rm -rf $(VENV) $(VENV)-peers $(VENV)-bench build dist demo cnncli.egg-info cnncli/_kernels*.so cnncli/_kernels.c
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

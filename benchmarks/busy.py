@@ -1,5 +1,5 @@
-"""Something else that wants the cores: a process beside each, which counts for ever and is stopped while nobody asks for
-it. threads.py measures what training keeps of its speed next to them."""
+"""Something else that wants the cores: a process beside each, which loops for ever and is stopped while nobody asks
+for it. threads.py measures what training keeps of its speed next to them."""
 
 import os
 import signal

@@ -21,7 +21,6 @@ from benchmarks.tables import number, table
 from cnncli import kernels
 from cnncli.kernels import BACKWARD_DATA, BACKWARD_WEIGHTS, FORWARD, Convolution
 
-DESCRIPTION = "convolutions, all passes, as a share of the peak of multiply-adds"
 SECONDS, QUICK_SECONDS = 0.3, 0.1  # for each layer
 DEPTHWISE_TIMES, DEPTHWISE_SHARE = 5.0, 0.7  # of PyTorch's rate, or of what copying as many bytes would take
 

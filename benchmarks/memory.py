@@ -12,7 +12,6 @@ from benchmarks.options import Options
 from benchmarks.tables import number, ratio, table
 from benchmarks.training import join_training
 
-DESCRIPTION = "peak resident memory in training, libraries included"
 GOAL = 0.5
 SECONDS = 1.0  # of steps: everything that grows has grown by then
 

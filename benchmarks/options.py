@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from benchmarks.cases import Case
 
@@ -21,6 +22,7 @@ class Options:
     layers: str = ""
     quick: bool = False
     given_seconds: float | None = None  # None where seconds is a default, and a part may have its own
+    images: Path | None = None  # a folder of class folders, instead of files that are written for pipeline.py
     quiet: bool = field(default=False, compare=False)
 
     def without_compiling(self) -> "Options":

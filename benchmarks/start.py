@@ -17,7 +17,6 @@ from benchmarks.figures import Figure
 from benchmarks.options import Options
 from benchmarks.tables import spread, table
 
-DESCRIPTION = "cold start of `cnn predict image.png` and `cnn --help`, and of importing PyTorch"
 RUNS, QUICK_RUNS = 10, 3
 SHAPE, ARCHITECTURE = (32, 32, 3), "resnet20"
 

@@ -2,6 +2,7 @@
 ours and PyTorch's."""
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from benchmarks.options import Options
 from benchmarks.tables import number, spread, table
 from benchmarks.training import join_training
 
-DESCRIPTION = "all threads against one in training, and training beside busy processes"
 NETWORKS = ("resnet20", "resnet18")
 SPEEDUP_GOAL, KEPT_GOAL = 1.85, 0.4
 
@@ -34,10 +34,17 @@ def _measure(case: Any, threads: int, busy: Busy, options: Options) -> dict[str,
     with tempfile.TemporaryDirectory() as folder, Contest() as contest:
         write_case(case, Path(folder), case.batch)
         join_training(contest, case, Path(folder), threads, options.without_compiling())
-        answers = contest.rounds(options.rounds, options.seconds, lambda: [gauge() for gauge in gauges], runs)
+        answers = contest.rounds(options.rounds, options.seconds, _all(gauges), runs)
     who = {name: _sum_up(each, case.batch) for name, each in answers.items()}
     return {"network": case.name, "batch": case.batch, "threads": threads, "who": who,
             "machine": gauges[1].json(), "machine_one_thread": gauges[0].json(), "notes": contest.notes}
+
+
+def _all(gauges: tuple[Gauge, ...]) -> Callable[[], None]:
+    def measure_all() -> None:
+        for gauge in gauges:
+            gauge()
+    return measure_all
 
 
 def _sum_up(answers: list[list[dict[str, Any]]], batch: int) -> dict[str, Any]:
@@ -65,9 +72,9 @@ def show(rows: list[dict[str, Any]]) -> str:
             lines.append([f"{row['network']}, batch {row['batch']}", name, number(each["one"]["median"]),
                           number(each["all"]["median"]), f"{spread(each['speedup'])}", goals[0],
                           number(each["beside_busy"]["median"]), spread(each["kept"]), goals[1]])
-        parts.append(f"{row['network']}: the multiply-adds of {row['threads']} threads are {peak / one:.2f} times those "
-                     f"of one. {words(row['machine'])}")
+        parts.append(f"{row['network']}: the multiply-adds of {row['threads']} threads are {peak / one:.2f} times "
+                     f"those of one. {words(row['machine'])}")
         parts += [f"{row['network']}: {note}" for note in row["notes"]]
-    columns = ["network", "who", "one thread (img/s)", "all (img/s)", "all/one", "goal", "beside busy processes (img/s)",
-               "share kept", "goal"]
+    columns = ["network", "who", "one thread (img/s)", "all (img/s)", "all/one", "goal",
+               "beside busy processes (img/s)", "share kept", "goal"]
     return "\n\n".join([table(columns, lines), *parts])
