@@ -21,7 +21,7 @@ SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "
 _LITTER = frozenset(("__macosx", "thumbs.db", "desktop.ini"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One image file: its path, its path inside the data folder (with "/"), and its class's number."""
 

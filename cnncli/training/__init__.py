@@ -103,8 +103,9 @@ def _finish(prepared: Prepared, observer: Observer) -> Run:
         with catch_stops() as stop:
             observer.started(run, prepared.fit.summary)
             prepared.fit.run_to_the_end(run, stop)
+            run.skipped = prepared.skipped
+            prepared.fit = None  # images and arena: what draws the curves takes their memory
             _draw(run, observer)
-    run.skipped = prepared.skipped
     return run
 
 

@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import os
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,12 @@ import numpy as np
 import pytest
 
 from cnncli import atomic, checkpoint, kernels, training
-from cnncli.data import load_images, scan
+from cnncli.data import Images, load_images, scan
 from cnncli.errors import DataError, ImageError, SaveError, TrainingError, UsageError
 from cnncli.evaluate import evaluate
 from cnncli.runs import COLUMNS, Row, Run
 from cnncli.trainer import Trainer
-from cnncli.training import Observer, fit
+from cnncli.training import Observer, fit, prepare
 
 from ..pictures import NETWORK, make_folder, make_network
 from .conftest import Train
@@ -142,6 +143,28 @@ def test_grey_images_are_not_flipped_and_it_is_said(train: Train, tmp_path: Path
 def test_the_curves_are_drawn(shared: Path, tmp_path: Path) -> None:
     run = training.train(shared / "data", str(shared / "net.toml"), epochs=1, runs=tmp_path)
     assert (run.path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_images_are_given_back_before_the_curves_are_drawn(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What draws them takes as much memory again."""
+    alive: weakref.WeakSet[Images] = weakref.WeakSet()
+    left: list[int] = []
+
+    class Counting(Observer):
+        def epoch_done(self, row: Row, best: bool) -> None:
+            left.append(len(alive))
+
+    load = prepare.load_images
+
+    def watched(*args: Any, **options: Any) -> Images:
+        images = load(*args, **options)
+        alive.add(images)
+        return images
+
+    monkeypatch.setattr(prepare, "load_images", watched)
+    monkeypatch.setattr(training, "_draw", lambda run, observer: left.append(len(alive)))
+    train(epochs=1, observer=Counting())
+    assert left == [2, 0]
 
 
 def test_a_training_is_not_lost_over_a_picture(
