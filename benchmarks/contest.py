@@ -19,6 +19,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 SETTLE = 0.05  # seconds for the last threads of whoever ran before to be stopped
 PREPARE_SECONDS = 900.0  # torch.compile of a large network
+FIRST = "ours"  # the contender that all others are rivals of
+HOPELESS = 1.5  # times the quickest rival's step
 
 
 class Failure(Exception):
@@ -142,10 +144,11 @@ class Contest:
             contender.close()
 
     def rounds(self, rounds: int, seconds: float, between: Callable[[], object] = lambda: None,
-               runs: Sequence[Run] = (Run(),)) -> dict[str, list[list[dict[str, Any]]]]:
+               runs: Sequence[Run] = (Run(),), rivals: bool = False) -> dict[str, list[list[dict[str, Any]]]]:
         """Let everybody run in every round; return {name: [an answer a round, for each of runs]}.
 
-        between is called at the start of each round, when nobody runs. runs are taken by turns within a round.
+        between is called at the start of each round, when nobody runs. runs are taken by turns within a round. With
+        rivals only the best of the peers counts in the end, and those that stand no chance leave after one round.
         """
         answers: dict[str, list[list[dict[str, Any]]]] = {c.name: [[] for _ in runs] for c in self._contenders}
         for number in range(rounds):
@@ -159,7 +162,15 @@ class Contest:
                     except Failure as failure:
                         self.leave(contender.name, str(failure))
                         del answers[contender.name]
+            if rivals and number == 0:
+                self._dismiss({name: parts[0][0]["median"] for name, parts in answers.items() if name != FIRST})
         return answers
+
+    def _dismiss(self, steps: Mapping[str, float]) -> None:
+        """End those whose step takes much longer than the quickest one's."""
+        for contender in [c for c in self._contenders if steps.get(c.name, 0.0) > HOPELESS * min(steps.values())]:
+            self._contenders.remove(contender)
+            contender.close()
 
     def ask(self, name: str, do: str, timeout: float = 60.0, **arguments: Any) -> dict[str, Any]:
         """Ask one contender something else."""

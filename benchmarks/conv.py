@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.contest import Contest, Failure
 from benchmarks.layers import LAYERS, PASSES, ConvLayer
-from benchmarks.machine import Gauge, words
+from benchmarks.machine import Gauge, cpu_count, words
 from benchmarks.options import Options
 from benchmarks.tables import number, table
 from cnncli import kernels
@@ -32,7 +32,7 @@ def measure(options: Options) -> list[dict[str, Any]]:
     layers = [layer for layer in LAYERS if options.layers in layer.name]
     rows = []
     with kernels.use_isa(options.isa or kernels.isas()[-1]):
-        for threads in options.threads or [1, 2]:
+        for threads in options.threads or sorted({1, cpu_count()}):
             options.say(f"conv, {options.isa or kernels.isas()[-1]}, threads: {threads}, {len(layers)} layers")
             rows += _measure(layers, threads, options)
     return rows

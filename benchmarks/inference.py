@@ -15,6 +15,7 @@ from benchmarks.machine import Gauge, words
 from benchmarks.options import Options
 from benchmarks.tables import ratio, spread, table
 
+SHARE = 0.5  # of the time of a turn: steps are short, and there are many turns
 # name -> (module of workers/, options); "model" is made by export.py for those that want one.
 PEERS: dict[str, tuple[str, dict[str, Any]]] = {
     "ONNX Runtime": ("onnx_runtime", {"model": "onnx"}),
@@ -42,7 +43,7 @@ def _measure(case: Case, folder: Path, batch: int, threads: int, options: Option
     gauge = Gauge(threads)
     with Contest() as contest:
         _join(contest, folder, batch, threads, options)
-        answers = contest.rounds(options.rounds, options.seconds, gauge)
+        answers = contest.rounds(options.rounds, options.given_seconds or options.seconds * SHARE, gauge, rivals=True)
     summary: Callable[..., Figure] = milliseconds if batch == 1 else lambda runs: rates(runs, batch)
     figures = {name: summary(runs[0]) for name, runs in answers.items()}
     goal = case.latency_goal if batch == 1 else case.throughput_goal

@@ -1,4 +1,5 @@
-"""Peak resident memory of a process that trains, ours against PyTorch's frugal modes (compiling takes more)."""
+"""Peak resident memory of a process that trains, ours against PyTorch's eager modes. (What compiling takes lies in other
+processes; training.py shows the compiled modes' own.)"""
 
 import tempfile
 from pathlib import Path
@@ -26,8 +27,7 @@ def _measure(case: Case, threads: int, options: Options) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder, Contest() as contest:
         write_case(case, Path(folder), case.batch)
         join_training(contest, case, Path(folder), threads, options.without_compiling())
-        steps = {name: runs[0][0]["steps"] for name, runs in contest.rounds(1, SECONDS).items()}
-        peaks = {name: contest.ask(name, "peak_memory")["bytes"] for name in steps}
+        peaks = {name: runs[0][0]["peak_memory"] for name, runs in contest.rounds(1, SECONDS).items()}
     others = {name: peak for name, peak in peaks.items() if name != OURS}
     row = {"network": case.name, "batch": case.batch, "threads": threads, "peak_bytes": peaks, "notes": contest.notes,
            "comparison": None}

@@ -31,9 +31,9 @@ def _measure(case: Case, threads: int, options: Options) -> dict[str, Any]:
         options.say(f"training {case.name}, threads: {threads}")
         write_case(case, Path(folder), case.batch)
         join_training(contest, case, Path(folder), threads, options)
-        answers = contest.rounds(options.rounds, options.seconds, gauge)
+        answers = contest.rounds(options.rounds, options.seconds, gauge, rivals=True)
         figures = {name: rates(runs[0], case.batch) for name, runs in answers.items()}
-        memory = {name: contest.ask(name, "peak_memory")["bytes"] for name in answers}
+        memory = {name: runs[0][-1]["peak_memory"] for name, runs in answers.items()}
     # The goals are set for all the cores of a small machine.
     comparison = compare(figures, case.training_goal if threads > 1 else None)
     return {**row, "images_per_second": {name: figure.json() for name, figure in figures.items()},

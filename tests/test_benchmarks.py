@@ -139,13 +139,22 @@ def test_our_worker_takes_turns(task, tmp_path):
                    "logits": str(tmp_path / "logits.npy")}
         assert contest.join("ours", "ours", threads=1, **options), contest.notes
         answers = contest.rounds(2, 0.02, lambda: between.append(0), [Run({"threads": 1}), Run({"threads": 2})])["ours"]
-        assert contest.ask("ours", "peak_memory")["bytes"] > 10_000_000
     assert len(between) == 2
     assert [len(runs) for runs in answers] == [2, 2]
+    assert all(answer["peak_memory"] > 10_000_000 for runs in answers for answer in runs)
     assert all(answer["steps"] >= 2 for runs in answers for answer in runs)
     if task == "inference":
         with np.load(tmp_path / "data.npz") as data:
             assert not disagreement(network.forward(data["images"][:4]), np.load(tmp_path / "logits.npy"))
+
+
+def test_rivals_that_stand_no_chance_leave_after_a_round(tmp_path):
+    write_case(SMALL, tmp_path, 64)
+    with Contest() as contest:
+        for name, batch in (("ours", 64), ("quick", 1), ("slow", 64)):
+            contest.join(name, "ours", folder=str(tmp_path), task="inference", batch=batch, logits=os.devnull)
+        answers = contest.rounds(3, 0.02, rivals=True)
+    assert {name: len(runs[0]) for name, runs in answers.items()} == {"ours": 3, "quick": 3, "slow": 1}
 
 
 @linux

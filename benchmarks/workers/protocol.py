@@ -3,8 +3,6 @@ standard output answer. Between two requests a worker waits in a read, and conte
 
     {"do": "prepare", "threads": 1, …}     -> {"ok": true, …}, or {"ok": false, "error": "…"}
     {"do": "run", "seconds": 2.0}          -> {"ok": true, "steps": 120, "seconds": 2.01, "median": 0.0167, …}
-    {"do": "peak_memory"}                  -> {"ok": true, "bytes": 123456789}
-    {"do": "quit"}                         -> nothing; the process ends
 """
 
 import json
@@ -30,14 +28,11 @@ class Worker:
         raise NotImplementedError
 
     def run(self, seconds: float, threads: int | None = None) -> Reply:
-        """Step for that long, at least twice; the first step, with cold caches, does not count."""
+        """Step for that long, at least twice; the first step, with cold caches, does not count. Also says how many
+        bytes were resident at most since the process began."""
         if threads is not None:
             self.set_threads(threads)
-        return timed(self.step, seconds)
-
-    def peak_memory(self) -> Reply:
-        """Return the most memory that was resident at once since the process began."""
-        return {"bytes": peak_memory()}
+        return {**timed(self.step, seconds), "peak_memory": peak_memory()}
 
 
 def timed(step: Callable[[], object], seconds: float) -> Reply:
@@ -71,15 +66,13 @@ def peak_memory() -> int:
 
 
 def serve(worker: Worker) -> None:
-    """Answer requests until "quit" or the end of input. What libraries print goes to standard error."""
+    """Answer requests until the end of input. What libraries print goes to standard error."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     sys.stdout = sys.stderr
     for line in sys.stdin:
         request = json.loads(line)
         name = request.pop("do")
-        if name == "quit":
-            break
         answers.write(json.dumps(_answer(worker, name, request)) + "\n")
         answers.flush()
 
