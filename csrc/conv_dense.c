@@ -16,9 +16,8 @@ static const struct dense_kernels *const tables[] = CNN_TABLES(dense_kernels);
 
 const struct dense_kernels *cnn_dense_kernels(void) { return tables[cnn_table_index()]; }
 
-/* Floats of A that a block of results may touch, for each column of a panel: with the panel it fills half of the L2
- * that goes with the instruction set, a megabyte with AVX-512. */
-#define BLOCK_FLOATS 3072
+/* Floats of A that a block of results may touch: with a panel they fill an L2 of half a megabyte. */
+#define BLOCK_FLOATS 98304
 #define BLOCK_ROWS 96        /* a multiple of every tile */
 #define CHUNKS 16            /* wanted at least, for threads to share */
 #define CHUNK_WORK 1000000   /* multiply-adds that a chunk holds at least, where there are more chunks than that */
@@ -151,14 +150,14 @@ static cnn_status product_chunk(void *context, int64_t chunk) {
  * blocks are few. */
 static void cut_product(struct product_work *w, int64_t groups) {
     int64_t pixels = cnn_view_pixels(w->view), depth = CNN_MAX(cnn_view_depth(w->view), 1);
-    int64_t panel = w->gemm->width.panel, panels = cnn_panel_count(&w->gemm->width, w->columns);
-    int64_t most = CNN_MAX(12, CNN_MIN(BLOCK_ROWS, BLOCK_FLOATS * panel / CNN_MIN(depth, CNN_DEPTH) / 12 * 12));
+    int64_t panels = cnn_panel_count(&w->gemm->width, w->columns);
+    int64_t most = CNN_MIN(BLOCK_ROWS, BLOCK_FLOATS / CNN_MIN(depth, CNN_DEPTH) / 12 * 12);
     w->block = cnn_round_up(cnn_ceil_div(pixels, cnn_ceil_div(pixels, most)), 12);
     int64_t blocks = cnn_ceil_div(pixels, w->block);
     int64_t spans = CNN_MIN(cnn_ceil_div(CHUNKS, blocks * groups), CNN_MAX(w->columns / GROUP_COLUMNS, 1));
     w->span = cnn_ceil_div(panels, spans);
     w->spans = cnn_ceil_div(panels, w->span);
-    w->sum_stride = (w->span + 1) * panel;
+    w->sum_stride = (w->span + 1) * w->gemm->width.panel;
     int64_t work = w->block * CNN_MIN(depth, CHUNK_WORK) * CNN_MIN(w->columns, CHUNK_WORK);
     int64_t most_blocks = CNN_MAX(blocks * groups / CHUNKS, 1);
     w->chunk = w->block * CNN_MIN(cnn_ceil_div(CHUNK_WORK, work), most_blocks);

@@ -39,16 +39,21 @@ static bool outer_in_place(const struct conv_view *v, const struct gemm_kernels 
     return cnn_dense_in_place(v) && !aliased(v->pixel) && v->c % gemm->width.lanes == 0;
 }
 
-/* How the sums are cut: by shape, and alike on every instruction set. */
+/* How the sums are cut: by shape, and alike on every instruction set. Blocks are cut from the longer side, then pixels
+ * into ranges, and where there is little of both, blocks become smaller. */
 static void cut(const cnn_conv2d *p, struct outer_work *w) {
     int64_t in = p->c / p->groups, k = p->k / p->groups, pixels = p->n * p->oh * p->ow;
-    bool by_rows = !points(p) || k >= in;
     int64_t rows = points(p) ? k : in * p->kh * p->kw, columns = points(p) ? in : k;
-    int64_t side = by_rows ? rows : columns, most = CNN_MAX(side / FEWEST, 1);
-    int64_t blocks = points(p) ? CNN_MIN(cnn_ceil_div(rows * columns, BLOCK_SUMS), most) : cnn_ceil_div(rows, WINDOW_ROWS);
-    w->ranges = CNN_MAX(1, CNN_MIN(cnn_ceil_div(CHUNKS, CNN_MIN(blocks, CHUNKS) * CNN_MIN(p->groups, CHUNKS)), pixels / RANGE));
+    bool by_rows = !points(p) || k >= in;
+    int64_t most = CNN_MAX((by_rows ? rows : columns) / FEWEST, 1);
+    int64_t blocks = CNN_MIN(cnn_ceil_div(rows * columns, BLOCK_SUMS), most);
+    if (!points(p)) blocks = CNN_MAX(blocks, cnn_ceil_div(rows, WINDOW_ROWS));
+
+    int64_t wanted = cnn_ceil_div(CHUNKS, CNN_MIN(blocks, CHUNKS) * CNN_MIN(p->groups, CHUNKS));
+    w->ranges = CNN_MAX(1, CNN_MIN(wanted, pixels / RANGE));
     w->range = cnn_ceil_div(pixels, w->ranges);
     if (blocks * p->groups * w->ranges < CHUNKS / 2) blocks = CNN_MAX(blocks, CNN_MIN(CHUNKS / 2, most));
+
     w->rows = by_rows ? CNN_MIN(cnn_round_up(cnn_ceil_div(rows, blocks), 12), rows) : rows;
     w->columns = by_rows ? columns : CNN_MIN(cnn_round_up(cnn_ceil_div(columns, blocks), CNN_WIDEST_PANEL), columns);
     if (points(p)) w->columns = CNN_MIN(w->columns, CNN_DEPTH); /* what can be gathered at once */
@@ -101,9 +106,8 @@ static cnn_status point_chunk(void *context, int64_t chunk) {
         if (x_in_place) outer.b = source + pixel * v->pixel + s.column;
         else w->kernels->gather(v, source, w->end, pixel, outer.depth, s.column, s.column + s.columns, x, NULL);
         if (dy_in_place) outer.a = gradient;
-        else
-            for (int64_t i = 0; i < outer.depth; i++)
-                memcpy(dy + i * stride, gradient + i * w->outputs, (size_t)s.rows * sizeof *dy);
+        for (int64_t i = 0; !dy_in_place && i < outer.depth; i++)
+            memcpy(dy + i * stride, gradient + i * w->outputs, (size_t)s.rows * sizeof *dy);
         outer.accumulate = pixel > s.begin;
         w->gemm->outer(&outer);
         if (bias) w->gemm->sum_rows(outer.depth, s.rows, outer.a, outer.stride, bias);
