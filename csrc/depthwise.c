@@ -5,6 +5,7 @@
 #include "conv.h"
 
 #define MOST_ROWS 16 /* rows of taps of a tile */
+#define LINE 16      /* floats of a cache line */
 
 /* Neighbouring results of a row, with the rows of the source and of the weights that they meet. */
 struct depthwise_tile {
@@ -14,15 +15,24 @@ struct depthwise_tile {
     int64_t left;                                  /* floats to the first source pixel; may be before the row */
     uint64_t valid;                                /* which source pixels are inside the image, bit by bit */
     int64_t first, last;                           /* channels */
+    const float *ahead;                            /* the source pixels that the row below needs anew: */
+    int64_t ahead_rows, ahead_step;                /* how many rows of them, and the floats from one to the next */
+    int64_t below;                                 /* where that row's results go, as `at` */
     const cnn_finish *finish;
     float *out;
     int64_t at, from, to;                          /* where result 0 goes; which results are wanted */
 };
 
 typedef void (*depthwise_tile_kernel)(const struct depthwise_tile *tile);
+/* What will be read after some rows of dy: so many floats of x and dy are to be asked for with each of these rows. */
+struct depthwise_ahead {
+    const float *x, *dy;
+    int64_t x_share, dy_share;
+};
+
 /* Adds what `count` rows of dy, from `row` on, say of one vector of channels to `sums`, [taps][lanes]. */
 typedef void (*depthwise_weights_kernel)(const struct conv_view *v, const float *x, const float *dy, int64_t row,
-                                         int64_t count, float *sums);
+                                         int64_t count, float *sums, const struct depthwise_ahead *ahead);
 
 struct depthwise_kernels {
     int64_t lanes;                           /* of a vector */
@@ -39,6 +49,8 @@ struct depthwise_kernels {
 };
 
 static const int64_t widths[] = {0, 4, 7, 8}; /* results of a whole tile */
+
+static const struct depthwise_ahead depthwise_nothing_ahead;
 
 static const int32_t depthwise_lanes[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
@@ -59,7 +71,8 @@ static const struct depthwise_kernels *const tables[] = CNN_TABLES(depthwise_ker
 #define WEIGHT_FLOATS 4096   /* weights of the channels of a chunk: they stay in L1 */
 #define CHUNKS 16            /* of backward-weights, where there is work for so many */
 #define RANGE_PIXELS 32      /* results that are worth partial sums of their own */
-#define SWEEP_FLOATS 65536   /* x that stays in L2 while backward-weights goes over it again and again */
+#define SWEEP_FLOATS 32768   /* x that stays in L2, with what follows it, while backward-weights goes over it */
+#define LARGE_FLOATS 1048576 /* source and results that are not to be found in L2 */
 
 /* The widest vectors that the channels fill. */
 static const struct depthwise_kernels *kernels_for(int64_t channels) {
@@ -72,6 +85,8 @@ static bool common(const cnn_conv2d *p) {
     return p->c >= 4 && (p->kw == 3 || p->kw == 5) && p->kh <= MOST_ROWS && p->stride_w <= 2 && p->dilation_w == 1;
 }
 
+static bool large(const cnn_conv2d *p) { return p->n * (p->h * p->w + p->oh * p->ow) * p->c > LARGE_FLOATS; }
+
 /* ---- forward and backward-data ---- */
 
 struct rows_work {
@@ -82,6 +97,7 @@ struct rows_work {
     float *out;
     /* Of the kernels for common shapes: */
     depthwise_tile_kernel whole, some;
+    bool large;                                   /* whether memory is worth asking ahead */
     int64_t height, width, rows, columns;         /* of a source image and of its results */
     int64_t start, step, results;                 /* the first tile's first column; columns used; a whole tile's */
     int64_t reach, reach_some;                    /* source pixels of a tile */
@@ -115,10 +131,12 @@ static cnn_status rows_chunk(void *context, int64_t chunk) {
     const cnn_conv2d *p = w->p;
     int64_t row = chunk / w->groups * w->count, end = CNN_MIN(row + w->count, p->n * w->rows);
     int64_t edge = p->kw / 2, group = chunk % w->groups, shift = w->back ? p->pad_left - (p->kw - 1) : -p->pad_left;
-    struct depthwise_tile tile = {.pixel = p->c, .finish = w->finish, .out = w->out, .first = group * w->group};
+    struct depthwise_tile tile = {.pixel = p->c, .finish = w->finish, .out = w->out, .first = group * w->group,
+                                  .ahead_step = w->width * p->c};
     tile.last = group == w->groups - 1 ? p->c : tile.first + w->group;
     for (; row < end; row++) {
         meet(w, row / w->rows, row % w->rows, &tile);
+        tile.ahead_rows = !w->large || !tile.rows ? 0 : w->back ? 1 : CNN_MIN(p->stride_h, p->kh);
         for (int64_t j = w->start; j < w->columns; j += w->step) {
             int64_t left = w->back ? (j + shift) / p->stride_w : j * p->stride_w + shift;
             tile.left = left * p->c;
@@ -127,6 +145,8 @@ static cnn_status rows_chunk(void *context, int64_t chunk) {
             tile.to = CNN_MIN(w->step, w->columns - j);
             bool whole = tile.from == 0 && tile.to == w->results && left >= -edge &&
                          left + w->reach <= w->width + edge;
+            if (tile.ahead_rows) tile.ahead = tile.x[w->back ? 0 : tile.rows - 1] + (w->width + left) * p->c;
+            tile.below = tile.at + w->columns * p->c;
             tile.valid = depthwise_valid(left, whole ? w->reach : w->reach_some, w->width);
             (whole ? w->whole : w->some)(&tile);
         }
@@ -153,6 +173,7 @@ static void cut(struct rows_work *w) {
     w->groups = cnn_ceil_div(vectors, CNN_MAX(most, 1));
     w->group = cnn_ceil_div(vectors, w->groups) * w->kernels->lanes;
     w->groups = cnn_ceil_div(vectors * w->kernels->lanes, w->group);
+    w->large = large(p);
     w->count = CNN_MAX(1, CHUNK_FLOATS / (w->columns * w->group));
     w->chunks = cnn_ceil_div(p->n * w->rows, w->count);
 }
@@ -231,11 +252,23 @@ struct weights_work {
     int64_t lanes, vectors, size;          /* size: floats of a vector's sums */
     int64_t rows, count, ranges;           /* rows of dy, of a range; ranges */
     int64_t group, groups;                 /* vectors a chunk, chunks of them */
+    bool ahead;                            /* whether memory is worth asking ahead */
 };
 
 /* Where a vector of channels begins. */
 static int64_t vector_start(const struct weights_work *w, int64_t vector) {
     return CNN_MAX(0, CNN_MIN(vector * w->lanes, w->view->pixel - w->lanes));
+}
+
+/* A vector's share of the rows of dy from `row` on, and of the rows of x under them, spread over `count` rows. */
+static void ask_for(const struct weights_work *w, int64_t row, int64_t vector, int64_t count,
+                    struct depthwise_ahead *ahead) {
+    const struct conv_view *v = w->view;
+    int64_t y = v->start_h + row % v->rows * v->stride_h + v->taps_h - 1;
+    ahead->dy_share = v->columns * v->pixel / w->vectors;
+    ahead->x_share = v->stride_h * v->w * v->pixel / w->vectors;
+    ahead->dy = w->dy + row * v->columns * v->pixel + vector * count * ahead->dy_share;
+    ahead->x = w->x + (row / v->rows * v->h + y) * v->w * v->pixel + vector * count * ahead->x_share;
 }
 
 static cnn_status weights_chunk(void *context, int64_t chunk) {
@@ -248,10 +281,13 @@ static cnn_status weights_chunk(void *context, int64_t chunk) {
     int64_t sweep = CNN_MAX(1, SWEEP_FLOATS / (v->w * (last - first) * w->lanes) / v->stride_h);
     int64_t part = v->pixel < w->lanes ? v->pixel : 0;
     for (int64_t row = begin; row < end; row += sweep) {
+        int64_t count = CNN_MIN(sweep, end - row), next = row + count;
+        struct depthwise_ahead ahead = depthwise_nothing_ahead;
         for (int64_t vector = first; vector < last; vector++) {
-            int64_t c = vector_start(w, vector), count = CNN_MIN(sweep, end - row);
+            int64_t c = vector_start(w, vector);
             float *sums = partial + vector * w->size;
-            w->kernel(v, w->x + c, w->dy + c, row, count, sums);
+            if (w->ahead && next < end) ask_for(w, next, vector, count, &ahead);
+            w->kernel(v, w->x + c, w->dy + c, row, count, sums, &ahead);
             if (w->dbias) w->kernels->bias(v, part, w->dy + c, row, count, sums + w->size - w->lanes);
         }
     }
@@ -296,6 +332,7 @@ static cnn_status backward_weights(const cnn_conv2d *p, const float *x, const fl
     work.ranges = cnn_ceil_div(work.rows, work.count);
     work.group = CNN_MAX(1, work.vectors / cnn_ceil_div(CHUNKS, work.ranges));
     work.groups = cnn_ceil_div(work.vectors, work.group);
+    work.ahead = work.groups == 1 && large(p);
     cnn_status status = cnn_parallel(weights_chunk, &work, work.ranges * work.groups);
     if (status != CNN_OK) return status;
     return cnn_parallel(sum_chunk, &work, work.groups);

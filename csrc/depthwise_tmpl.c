@@ -105,6 +105,17 @@ CNN_INLINE void ISA(tap_row)(const int kernel, const int stride, const bool spre
     }
 }
 
+/* Asks for this vector's share of what the row below will read and write, in the order of memory: CPUs guess where a
+ * walk through memory goes on, but not where one by pixels does. */
+CNN_INLINE void ISA(ask)(const int sources, const int results, const struct depthwise_tile *tile, int64_t v,
+                         const float *ahead, const float *below) {
+    ahead += (v - tile->first) * sources;
+    below += (v - tile->first) * results;
+    for (int64_t row = 0; row < tile->ahead_rows; row++, ahead += tile->ahead_step)
+        UNROLL for (int i = 0; i < sources * VLEN; i += LINE) __builtin_prefetch(ahead + i, 0, 2);
+    UNROLL for (int i = 0; i < results * VLEN; i += LINE) __builtin_prefetch(below + i, 0, 2);
+}
+
 CNN_INLINE void ISA(tile)(const int kernel, const int stride, const bool spread, const int results, const bool some,
                           const struct depthwise_tile *tile) {
     const cnn_finish f = *tile->finish;
@@ -112,6 +123,7 @@ CNN_INLINE void ISA(tile)(const int kernel, const int stride, const bool spread,
     const int64_t pixel = tile->pixel, next_tap = tile->next_tap, rows = tile->rows, left = tile->left;
     const int64_t last = tile->last, from = some ? tile->from : 0, to = some ? tile->to : results;
     float *out = tile->out;
+    const float *ahead = tile->ahead_rows ? tile->ahead : NULL, *below = out + tile->below;
     for (int64_t v = tile->first; v < last; v += VLEN) {
         int64_t c = CNN_MIN(v, pixel - VLEN);
         vf sums[8];
@@ -122,6 +134,7 @@ CNN_INLINE void ISA(tile)(const int kernel, const int stride, const bool spread,
             HOLD_POINTER(weight);
             ISA(tap_row)(kernel, stride, spread, results, some, tile->valid, x, pixel, weight, next_tap, sums);
         }
+        if (tile->ahead_rows) ISA(ask)(spread ? results / stride : results * stride, results, tile, v, ahead, below);
         if (plain && c == v) {
             ISA(finish_plain)(results, some, &f, from, to, pixel, c, out + tile->at + c, sums);
         } else {
@@ -185,14 +198,19 @@ CNN_INLINE void ISA(weights_block)(const int kernel, const int stride, const int
 
 /* Taps (s … s + tap_rows - 1, all) of one vector of channels, over rows of dy: sums are in registers throughout. */
 CNN_INLINE void ISA(weights_rows)(const int kernel, const int stride, const int tap_rows, const struct conv_view *v,
-                                  const float *x, const float *dy, int64_t row, int64_t count, int64_t s, float *to) {
+                                  const float *x, const float *dy, int64_t row, int64_t count, int64_t s, float *to,
+                                  const struct depthwise_ahead *ahead) {
     const int reach = (WEIGHTS_COLUMNS - 1) * stride + kernel, edge = kernel / 2;
     const int64_t pixel = v->pixel, width = v->w, columns = v->columns;
     vf sums[25];
     UNROLL for (int i = 0; i < tap_rows * kernel; i++) sums[i] = vload(to + i * VLEN);
     x += row / v->rows * v->h * width * pixel;
     dy += row * columns * pixel;
+    const float *next_x = ahead->x, *next_dy = ahead->dy;
     for (int64_t r = row % v->rows; count > 0; count--) {
+        for (int64_t i = 0; i < ahead->x_share; i += LINE) __builtin_prefetch(next_x + i, 0, 2);
+        for (int64_t i = 0; i < ahead->dy_share; i += LINE) __builtin_prefetch(next_dy + i, 0, 2);
+        next_x += ahead->x_share, next_dy += ahead->dy_share;
         const float *from[5];
         int64_t y = v->start_h + r * v->stride_h + s * v->step_h;
         UNROLL for (int i = 0; i < tap_rows; i++, y += v->step_h)
@@ -220,12 +238,12 @@ CNN_INLINE void ISA(weights_rows)(const int kernel, const int stride, const int 
 
 #define WEIGHTS(name, kernel, stride, most)                                                                         \
     static void ISA(name)(const struct conv_view *v, const float *x, const float *dy, int64_t row, int64_t count,   \
-                          float *to) {                                                                              \
+                          float *to, const struct depthwise_ahead *ahead) {                                         \
         int64_t s = 0;                                                                                              \
-        for (; s + most <= v->taps_h; s += most, to += most * kernel * VLEN)                                        \
-            ISA(weights_rows)(kernel, stride, most, v, x, dy, row, count, s, to);                                   \
-        for (; s < v->taps_h; s++, to += kernel * VLEN)                                                             \
-            ISA(weights_rows)(kernel, stride, 1, v, x, dy, row, count, s, to);                                      \
+        for (; s + most <= v->taps_h; s += most, to += most * kernel * VLEN, ahead = &depthwise_nothing_ahead)      \
+            ISA(weights_rows)(kernel, stride, most, v, x, dy, row, count, s, to, ahead);                            \
+        for (; s < v->taps_h; s++, to += kernel * VLEN, ahead = &depthwise_nothing_ahead)                           \
+            ISA(weights_rows)(kernel, stride, 1, v, x, dy, row, count, s, to, ahead);                               \
     }
 WEIGHTS(weights_3, 3, 1, 3)
 WEIGHTS(weights_5, 5, 1, TAP_ROWS_5)
@@ -354,7 +372,8 @@ CNN_INLINE void ISA(general_weights_vector)(const struct conv_view *v, int64_t p
 }
 
 static void ISA(general_weights)(const struct conv_view *v, const float *x, const float *dy, int64_t row,
-                                 int64_t count, float *to) {
+                                 int64_t count, float *to, const struct depthwise_ahead *ahead) {
+    (void)ahead;
     if (v->pixel < VLEN) ISA(general_weights_vector)(v, v->pixel, x, dy, row, count, to);
     else ISA(general_weights_vector)(v, 0, x, dy, row, count, to);
 }
