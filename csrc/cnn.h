@@ -204,10 +204,13 @@ typedef struct {
 
 /* The bytes that max pooling keeps per output value: 1, 2, or 0 where the window has more than 65535 taps. */
 int cnn_max_pool_tap_bytes(int64_t kh, int64_t kw);
-/* taps (n, oh, ow, c), uint8 or uint16, receives the maximum's place i * kw + j in its window, the first of equals;
- * NULL where there is no backward to come. NaN beats everything. */
-cnn_status cnn_max_pool_forward(const cnn_pool *p, const float *x, float *y, void *taps);
-cnn_status cnn_max_pool_backward(const cnn_pool *p, const void *taps, const float *dy, float *dx);
+/* y = f(the window's maximum), f, `activation`, being CNN_IDENTITY, CNN_RELU or CNN_RELU6. taps (n, oh, ow, c), uint8
+ * or uint16, receives the maximum's place i * kw + j in its window, the first of equals; NULL where there is no
+ * backward to come. NaN beats everything. */
+cnn_status cnn_max_pool_forward(const cnn_pool *p, int activation, const float *x, float *y, void *taps);
+/* dx gets dy * f' where the maximum was; y may be NULL with CNN_IDENTITY. */
+cnn_status cnn_max_pool_backward(const cnn_pool *p, int activation, const float *y, const void *taps, const float *dy,
+                                 float *dx);
 /* The mean of the window; count_include_pad says whether padding counts in the divisor. */
 cnn_status cnn_average_pool_forward(const cnn_pool *p, int count_include_pad, const float *x, float *y);
 cnn_status cnn_average_pool_backward(const cnn_pool *p, int count_include_pad, const float *dy, float *dx);

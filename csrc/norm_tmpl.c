@@ -78,10 +78,7 @@ static void ISA(norm_moments)(int64_t count, int64_t width, const float *x, cons
 CNN_INLINE vf ISA(norm_value)(vf x, vf k0, vf k1, vf k2) { return (x - k0) * k1 + k2; }
 
 /* No comparison with a `limit` of NaN holds, and a NaN passes through. */
-CNN_INLINE vf ISA(norm_activate)(vf z, vf limit) {
-    z = vselect(z < vset(0), vset(0), z);
-    return vselect(z > limit, limit, z);
-}
+CNN_INLINE vf ISA(norm_activate)(vf z, vf limit) { return vmin(limit, vmax(vset(0), z)); }
 
 /* `add` and `active` are constants in each call below. */
 CNN_INLINE void ISA(norm_apply_column)(int columns, bool add, bool active, const struct norm_span *s, int64_t groups,

@@ -1,87 +1,18 @@
-/* Pooling: entry points, checks, the windows' geometry and the plain-loop reference. The vector version is
- * pool_tmpl.c; the layers are in cnncli/layers/pool.py.
+/* Pooling: entry points, checks and the plain-loop reference. The windows' geometry is in pool.h, the vector version in
+ * pool_tmpl.c, but for the maxima of small windows, which are pool_max.c; the layers are in cnncli/layers/pool.py.
  *
  * Forward is cut into output rows. Backward adds every window's share into dx, so its chunks are whole images, or
  * blocks of an image's channels: no two chunks ever write to one pixel's channel. */
-#include "internal.h"
+#include "pool.h"
 
 #define LINE_FLOATS 2048 /* a scratch row of this size stays in L1 with its places */
 #define CHANNEL_BLOCK 64 /* channels of one backward chunk where there are too few images to go round: 4 lines */
-
-typedef enum { MAXIMUM, AVERAGE, ROOT } pool_kind;
-
-struct pool_job {
-    const cnn_pool *p;
-    pool_kind kind;
-    float norm;            /* ROOT's p */
-    bool include_pad;      /* AVERAGE: padding counts in the divisor */
-    int tap_bytes;         /* MAXIMUM: 1 or 2 */
-    const float *x, *dy;
-    float *y, *dx;
-    void *taps;
-    int64_t rows, block;   /* output rows, or channels, of a chunk */
-    int64_t columns;       /* output columns that the vector version's forward takes at a time */
-    int64_t line, result;  /* floats of its scratch rows: of input and of output pixels */
-    const int64_t *offsets; /* MAXIMUM's backward: of each tap from its window's corner in dx */
-};
 
 struct pool_kernels {
     void (*forward)(const struct pool_job *job, int64_t image, int64_t row, float *scratch);
     /* channels from … to-1 */
     void (*backward)(const struct pool_job *job, int64_t image, int64_t from, int64_t to, float *scratch);
 };
-
-/* ---- windows ---- */
-
-/* The taps from … to-1 of a window that starts at `start` and lie inside an image of `size` pixels. */
-struct pool_span { int64_t start, from, to; };
-
-static inline struct pool_span pool_span(int64_t start, int64_t size, int64_t k, int64_t dilation) {
-    int64_t from = start < 0 ? cnn_ceil_div(-start, dilation) : 0;
-    int64_t to = start < size ? cnn_ceil_div(size - start, dilation) : 0;
-    return (struct pool_span){start, from, CNN_MIN(to, k)};
-}
-static inline struct pool_span pool_rows(const cnn_pool *p, int64_t row) {
-    return pool_span(row * p->sh - p->ph, p->h, p->kh, p->dh);
-}
-static inline struct pool_span pool_columns(const cnn_pool *p, int64_t column) {
-    return pool_span(column * p->sw - p->pw, p->w, p->kw, p->dw);
-}
-
-/* What a window's sum is multiplied by. PyTorch's divisor counts padding, but not what ceil_mode lets a window
- * reach beyond it; LP pooling multiplies the mean by kh * kw again. */
-static inline float pool_factor(const struct pool_job *job, struct pool_span r, struct pool_span c) {
-    const cnn_pool *p = job->p;
-    int64_t padded = (CNN_MIN(r.start + p->kh, p->h + p->ph) - r.start) * (CNN_MIN(c.start + p->kw, p->w + p->pw) - c.start);
-    if (job->kind == ROOT) return (float)(p->kh * p->kw) / (float)padded;
-    return 1 / (float)(job->include_pad ? padded : (r.to - r.from) * (c.to - c.from));
-}
-
-/* dx is zeroed row by row just before the first window reaches a row: it is then still in cache. */
-static inline void pool_zero(const cnn_pool *p, float *dx, int64_t from_row, int64_t to_row, int64_t from, int64_t to) {
-    if (to - from == p->c && to_row > from_row)
-        memset(dx + from_row * p->w * p->c, 0, (size_t)((to_row - from_row) * p->w * p->c) * sizeof(float));
-    else
-        for (int64_t i = from_row * p->w; i < to_row * p->w; i++)
-            memset(dx + i * p->c + from, 0, (size_t)(to - from) * sizeof(float));
-}
-
-/* Copies `channels` of each of `pixels` pixels one behind the other. */
-static inline void pool_gather(const float *from, int64_t pixels, int64_t c, int64_t channels, float *to) {
-    if (channels == c) memcpy(to, from, (size_t)(pixels * c) * sizeof(float));
-    else
-        for (int64_t i = 0; i < pixels; i++)
-            memcpy(to + i * channels, from + i * c, (size_t)channels * sizeof(float));
-}
-
-static inline int64_t pool_tap(const struct pool_job *job, int64_t i) {
-    return job->tap_bytes == 1 ? ((const uint8_t *)job->taps)[i] : ((const uint16_t *)job->taps)[i];
-}
-static inline void pool_set_tap(const struct pool_job *job, int64_t i, int64_t tap) {
-    if (!job->taps) return;
-    if (job->tap_bytes == 1) ((uint8_t *)job->taps)[i] = (uint8_t)tap;
-    else ((uint16_t *)job->taps)[i] = (uint16_t)tap;
-}
 
 /* ---- the plain-loop reference ---- */
 
@@ -115,7 +46,9 @@ static void forward_reference(const struct pool_job *job, int64_t image, int64_t
         int64_t out = ((image * p->oh + row) * p->ow + column) * p->c;
         for (int64_t k = 0; k < p->c; k++) {
             int64_t tap;
-            job->y[out + k] = pool_one(job, x + k, r, pool_columns(p, column), &tap);
+            float y = pool_one(job, x + k, r, pool_columns(p, column), &tap);
+            if (job->active) y = y < 0 ? 0 : y > job->limit ? job->limit : y;
+            job->y[out + k] = y;
             if (job->kind == MAXIMUM) pool_set_tap(job, out + k, tap);
         }
     }
@@ -142,7 +75,7 @@ static void backward_reference(const struct pool_job *job, int64_t image, int64_
                     int64_t out = (image * p->oh * p->ow + at) * p->c + k;
                     float slope = job->kind == MAXIMUM ? (pool_tap(job, out) == i * p->kw + j ? 1 : 0)
                                   : job->kind == AVERAGE ? factor : root_slope(job->norm, factor, x[in], job->y[out]);
-                    if (slope != 0) dx[in] += slope * job->dy[out];
+                    if (slope != 0) dx[in] += slope * pool_gated(job, out);
                 }
     }
 }
@@ -204,6 +137,7 @@ static bool valid(const cnn_pool *p) {
 static cnn_status forward(struct pool_job *job) {
     const cnn_pool *p = job->p;
     if (!valid(p) || (job->kind != MAXIMUM && (p->dh != 1 || p->dw != 1))) return CNN_INVALID;
+    if (cnn_pool_max_takes(job)) return cnn_pool_max_forward(job);
     int64_t work = CNN_MAX(p->ow * p->c * CNN_MIN(p->kh, p->h), p->sh * p->w * p->c), reach = (p->kw - 1) * p->dw + 1;
     job->rows = cnn_ceil_div(CNN_PIECE, work);
     job->columns = CNN_MIN(cnn_ceil_div(LINE_FLOATS, p->sw * p->c), p->ow);
@@ -215,6 +149,7 @@ static cnn_status forward(struct pool_job *job) {
 static cnn_status backward(struct pool_job *job) {
     const cnn_pool *p = job->p;
     if (!valid(p) || (job->kind != MAXIMUM && (p->dh != 1 || p->dw != 1))) return CNN_INVALID;
+    if (cnn_pool_max_takes_back(job)) return cnn_pool_max_backward(job);
     job->block = p->n < 16 && p->h * p->w * p->c > CNN_PIECE ? CNN_MIN(CHANNEL_BLOCK, p->c) : p->c;
     job->line = scratch_row(p->w * job->block);
     job->result = scratch_row(p->ow * job->block);
@@ -235,16 +170,24 @@ int cnn_max_pool_tap_bytes(int64_t kh, int64_t kw) {
     return kh * kw <= 255 ? 1 : 2;
 }
 
-cnn_status cnn_max_pool_forward(const cnn_pool *p, const float *x, float *y, void *taps) {
-    struct pool_job job = {.p = p, .kind = MAXIMUM, .tap_bytes = cnn_max_pool_tap_bytes(p->kh, p->kw), .x = x, .y = y,
-                           .taps = taps};
-    return taps && !job.tap_bytes ? CNN_INVALID : forward(&job);
+static struct pool_job maximum(const cnn_pool *p, int activation) {
+    return (struct pool_job){.p = p, .kind = MAXIMUM, .tap_bytes = cnn_max_pool_tap_bytes(p->kh, p->kw),
+                             .active = activation != CNN_IDENTITY, .limit = activation == CNN_RELU6 ? 6 : NAN};
 }
 
-cnn_status cnn_max_pool_backward(const cnn_pool *p, const void *taps, const float *dy, float *dx) {
-    struct pool_job job = {.p = p, .kind = MAXIMUM, .tap_bytes = cnn_max_pool_tap_bytes(p->kh, p->kw), .dy = dy,
-                           .dx = dx, .taps = (void *)taps};
-    return !job.tap_bytes ? CNN_INVALID : backward(&job);
+static bool fusable(int activation) { return activation >= CNN_IDENTITY && activation <= CNN_RELU6; }
+
+cnn_status cnn_max_pool_forward(const cnn_pool *p, int activation, const float *x, float *y, void *taps) {
+    struct pool_job job = maximum(p, activation);
+    job.x = x, job.y = y, job.taps = taps;
+    return !fusable(activation) || (taps && !job.tap_bytes) ? CNN_INVALID : forward(&job);
+}
+
+cnn_status cnn_max_pool_backward(const cnn_pool *p, int activation, const float *y, const void *taps, const float *dy,
+                                 float *dx) {
+    struct pool_job job = maximum(p, activation);
+    job.y = (float *)y, job.taps = (void *)taps, job.dy = dy, job.dx = dx;
+    return !fusable(activation) || (job.active && !y) || !job.tap_bytes ? CNN_INVALID : backward(&job);
 }
 
 cnn_status cnn_average_pool_forward(const cnn_pool *p, int count_include_pad, const float *x, float *y) {

@@ -60,6 +60,7 @@ CNN_INLINE void ISA(pool_across)(const struct pool_job *job, pool_kind kind, boo
         best = vselect(better, v, best);
     }
     if (kind != MAXIMUM) best *= factor;
+    if (kind == MAXIMUM && job->active) best = vmin(vset(job->limit), vmax(vset(0), best));
     vstore(y, kind == ROOT ? vsqrt(best) : best);
     if (kept) ISA(pool_store_places)(taps, place);
 }
@@ -202,6 +203,10 @@ CNN_INLINE void ISA(pool_return)(const struct pool_job *job, float *dx, struct p
     const cnn_pool *p = job->p;
     int64_t down = p->dh * p->w * p->c, right = p->dw * p->c;
     vf dy = vload(job->dy + out);
+    if (job->active) {
+        vf y = vload(job->y + out);
+        dy = (vf)((vi)dy & ~((y >= vset(job->limit)) | ~(y > vset(0))));
+    }
     vi taps = __builtin_convertvector(*(const ISA(pool_bytes_unaligned) *)((const uint8_t *)job->taps + out), vi);
     for (int64_t i = r.from; i < r.to; i++)
         for (int64_t j = c.from; j < c.to; j++) {
@@ -226,7 +231,8 @@ static void ISA(pool_backward_maximum)(const struct pool_job *job, int64_t image
             float *corner = dx + (r.start * p->w + c.start) * p->c;
             int64_t out = ((image * p->oh + row) * p->ow + column) * p->c;
             for (int64_t k = from; k < whole; k += VLEN) ISA(pool_return)(job, corner + k, r, c, out + k);
-            for (int64_t k = whole; k < to; k++) corner[job->offsets[pool_tap(job, out + k)] + k] += job->dy[out + k];
+            for (int64_t k = whole; k < to; k++)
+                corner[job->offsets[pool_tap(job, out + k)] + k] += pool_gated(job, out + k);
         }
     }
 }

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from .._kernels import ffi, lib
+from .conv import FUSED
 from .door import Array, Call, pointer
 
 Pair = tuple[int, int]
@@ -33,21 +34,27 @@ def tap_dtype(kernel: Pair) -> Any:
     return {1: np.uint8, 2: np.uint16, 0: None}[lib.cnn_max_pool_tap_bytes(*kernel)]
 
 
-def max_pool_forward(windows: Windows, x: Array, y: Array, taps: Array | None) -> Call:
-    """Prepare y (n, oh, ow, c) = the windows' maxima of x (n, h, w, c).
+def max_pool_forward(windows: Windows, x: Array, y: Array, taps: Array | None, activation: str = "") -> Call:
+    """Prepare y (n, oh, ow, c) = activation(the windows' maxima of x (n, h, w, c)).
 
     taps, of y's shape and tap_dtype's type, keeps their places for backward; None where there is none to come.
+    activation is "relu", "relu6" or "" for none.
     """
     p = windows.on(x, y)
-    return Call("cnn_max_pool_forward", p, pointer("x", x), pointer("y", y),
+    return Call("cnn_max_pool_forward", p, FUSED[activation], pointer("x", x), pointer("y", y),
                 pointer("taps", taps, y.shape, tap_dtype(windows.kernel)), keep=(p, x, y, taps))
 
 
-def max_pool_backward(windows: Windows, taps: Array, dy: Array, dx: Array) -> Call:
-    """Prepare dx (n, h, w, c): each dy (n, oh, ow, c) added where its maximum was."""
+def max_pool_backward(windows: Windows, taps: Array, dy: Array, dx: Array, y: Array | None = None,
+                      activation: str = "") -> Call:
+    """Prepare dx (n, h, w, c): each dy (n, oh, ow, c), behind the activation, added where its maximum was.
+
+    y, forward's result, is needed where it had an activation.
+    """
     p = windows.on(dx, dy)
-    return Call("cnn_max_pool_backward", p, pointer("taps", taps, dy.shape, tap_dtype(windows.kernel)),
-                pointer("dy", dy), pointer("dx", dx), keep=(p, taps, dy, dx))
+    return Call("cnn_max_pool_backward", p, FUSED[activation], pointer("y", y, dy.shape),
+                pointer("taps", taps, dy.shape, tap_dtype(windows.kernel)), pointer("dy", dy), pointer("dx", dx),
+                keep=(p, y, taps, dy, dx))
 
 
 def average_pool_forward(windows: Windows, count_include_pad: bool, x: Array, y: Array) -> Call:

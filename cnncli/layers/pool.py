@@ -53,6 +53,8 @@ class _Pool(Layer):
 class MaxPool2d(_Pool):
     """The largest value of each window; padding never wins, NaN always does."""
 
+    fuses_activation = gates_itself = True
+
     def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Size = 0, dilation: Size = 1,
                  ceil_mode: bool = False) -> None:
         super().__init__(kernel_size, stride, padding, dilation, ceil_mode)
@@ -69,12 +71,13 @@ class MaxPool2d(_Pool):
         return {"taps": ((batch, *self.output_shape(*shapes)), kernels.tap_dtype(self.windows.kernel))}
 
     def forward_calls(self, io: Buffers) -> list[Call]:
-        return [kernels.max_pool_forward(self.windows, io.x[0], io.y, io.saved.get("taps"))]
+        return [kernels.max_pool_forward(self.windows, io.x[0], io.y, io.saved.get("taps"), io.activation)]
 
     def backward_calls(self, io: Buffers) -> list[Call]:
         if io.dx[0] is None or io.dy is None:
             return []
-        return [kernels.max_pool_backward(self.windows, io.saved["taps"], io.dy, io.dx[0])]
+        y = io.y if io.activation else None
+        return [kernels.max_pool_backward(self.windows, io.saved["taps"], io.dy, io.dx[0], y, io.activation)]
 
 
 class AvgPool2d(_Pool):

@@ -204,15 +204,15 @@ static void check_convolutions(void) {
 
 /* ---- pooling ---- */
 
-static void check_max_pool(int64_t number, cnn_pool p) {
+static void check_max_pool(int64_t number, cnn_pool p, int activation) {
     int64_t xs = p.n * p.h * p.w * p.c, ys = p.n * p.oh * p.ow * p.c;
-    float *x = filled(xs, -1, 1), *dy = filled(ys, -1, 1);
+    float *x = filled(xs, -9, 9), *dy = filled(ys, -1, 1);
     uint8_t *taps[2] = {calloc(1, (size_t)ys), calloc(1, (size_t)ys)};
     struct output y = output(ys), dx = output(xs);
     for (int side = 0; side < SIDES; side++) {
         use(side);
-        must("max", cnn_max_pool_forward(&p, x, y.by[side], taps[side]));
-        must("max back", cnn_max_pool_backward(&p, taps[side], dy, dx.by[side]));
+        must("max", cnn_max_pool_forward(&p, activation, x, y.by[side], taps[side]));
+        must("max back", cnn_max_pool_backward(&p, activation, y.by[side], taps[side], dy, dx.by[side]));
     }
     if (memcmp(taps[0], taps[1], (size_t)ys)) failures++, printf("maxima's places differ, case %d\n", (int)number);
     compare("max pooling", number, y, 0);
@@ -377,9 +377,10 @@ int main(int count, char **arguments) {
     check_convolutions();
     for (int64_t c = 1; c < 10; c += 4) {
         cnn_pool plain = {2, 9, 11, c, 4, 5, 2, 2, 2, 2, 0, 0, 1, 1}, padded = {2, 9, 11, c, 5, 6, 3, 3, 2, 2, 1, 1, 1, 1};
-        check_max_pool(c, plain), check_average_pool(c, plain), check_root_pool(c, plain);
-        check_max_pool(c, padded), check_average_pool(c, padded);
-        check_max_pool(c, (cnn_pool){2, 9, 11, c, 7, 4, 3, 3, 1, 2, 1, 1, 2, 2});
+        check_max_pool(c, plain, CNN_RELU), check_average_pool(c, plain), check_root_pool(c, plain);
+        check_max_pool(c, padded, CNN_RELU6), check_average_pool(c, padded);
+        check_max_pool(c, (cnn_pool){2, 8, 12, c, 4, 6, 2, 2, 2, 2, 0, 0, 1, 1}, CNN_IDENTITY);
+        check_max_pool(c, (cnn_pool){2, 9, 11, c, 7, 4, 3, 3, 1, 2, 1, 1, 2, 2}, CNN_RELU);
         check_images(c);
     }
     check_norm(300, 17, CNN_IDENTITY, false);

@@ -59,33 +59,67 @@ def gather(x, inside):
     return np.stack([x[:, i, j] for _, i, j in inside], axis=1).astype(np.float64)
 
 
+# The second image's size is a multiple of small windows: nothing lies between them.
+@pytest.mark.parametrize("image", [IMAGE, (8, 12)], ids=str)
+@pytest.mark.parametrize("activation", ["", "relu", "relu6"])
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
 @pytest.mark.parametrize("c", CHANNELS)
-def test_max(window, c, isa, rng):
-    x = np.round(rng.standard_normal((2, *IMAGE, c)) * 2).astype(np.float32)  # rounded: many ties
+def test_max(window, activation, image, c, isa, rng):
+    if image[0] < window[0][0] or image[1] < window[0][1]:
+        return
+    x = np.round(rng.standard_normal((2, *image, c)) * 3 + 1).astype(np.float32)  # rounded: many ties
     windows, shape = geometry(window, x)
     y, places, dx = Guarded(shape), Guarded(shape, kernels.tap_dtype(windows.kernel)), Guarded(x.shape)
     dy = rng.standard_normal(shape).astype(np.float32)
-    kernels.max_pool_forward(windows, x, y.a, places.a)()
-    kernels.max_pool_backward(windows, places.a, dy, dx.a)()
+    kernels.max_pool_forward(windows, x, y.a, places.a, activation)()
+    kernels.max_pool_backward(windows, places.a, dy, dx.a, y.a, activation)()
 
+    low, high = {"": (-np.inf, np.inf), "relu": (0, np.inf), "relu6": (0, 6)}[activation]
     expected_dx = np.zeros(x.shape)
-    for row, column, inside, _ in taps(windows, shape, IMAGE):
+    for row, column, inside, _ in taps(windows, shape, image):
         values = gather(x, inside)
-        first = values.argmax(1)
-        assert np.array_equal(y.a[:, row, column], values.max(1))
+        first, best = values.argmax(1), values.max(1)
+        assert np.array_equal(y.a[:, row, column], best.clip(low, high))
         assert np.array_equal(places.a[:, row, column], np.array([place for place, _, _ in inside])[first])
         for n in range(len(x)):
             for k in range(c):
-                _, i, j = inside[first[n, k]]
-                expected_dx[n, i, j, k] += dy[n, row, column, k]
+                if low < best[n, k] < high:
+                    _, i, j = inside[first[n, k]]
+                    expected_dx[n, i, j, k] += dy[n, row, column, k]
     np.testing.assert_allclose(dx.check(), expected_dx, **TOLERANCE)
     y.check()
     places.check()
 
     alone = np.empty_like(y.a)
-    kernels.max_pool_forward(windows, x, alone, None)()
+    kernels.max_pool_forward(windows, x, alone, None, activation)()
     assert np.array_equal(alone, y.a), "without taps the maxima differ"
+
+
+# More than one chunk, with pixels that fill no vector where one chunk ends and the next begins.
+@pytest.mark.parametrize("c", [1, 6, 10, 16, 40])
+@pytest.mark.parametrize("window", WINDOWS[:3], ids=str)
+def test_max_of_several_chunks(window, c, isa, threads, rng):
+    x = rng.standard_normal((60 // c + 3, 28, 27, c)).astype(np.float32)
+    windows, shape = geometry(window, x)
+    dy = rng.standard_normal(shape).astype(np.float32)
+    results = []
+    for name in ("reference", isa):
+        y, places, dx = Guarded(shape), Guarded(shape, np.uint8), Guarded(x.shape)
+        with kernels.use_isa(name):
+            kernels.max_pool_forward(windows, x, y.a, places.a, "relu")()
+            kernels.max_pool_backward(windows, places.a, dy, dx.a, y.a, "relu")()
+        results.append((y.check(), places.check(), dx.check()))
+    expected, got = results
+    assert np.array_equal(expected[0], got[0])
+    assert np.array_equal(expected[1], got[1])
+    np.testing.assert_allclose(got[2], expected[2], **TOLERANCE)
+
+
+def test_max_refuses_what_it_cannot_do(rng):
+    x, y = rng.standard_normal((1, 4, 4, 3)).astype(np.float32), np.empty((1, 2, 2, 3), np.float32)
+    places = np.zeros(y.shape, np.uint8)
+    with pytest.raises(ValueError, match="cnn_max_pool_backward refused"):
+        kernels.max_pool_backward(Windows((2, 2), (2, 2)), places, y, x, None, "relu")()
 
 
 @pytest.mark.parametrize("include_pad", [True, False])
