@@ -1,5 +1,5 @@
-"""Peak resident memory of a process that trains, ours against PyTorch's eager modes. (What compiling takes lies in other
-processes; training.py shows the compiled modes' own.)"""
+"""Peak resident memory of a process that trains, ours against PyTorch's eager modes. What compiling takes lies in other
+processes, and training.py shows what the compiled modes keep."""
 
 import tempfile
 from pathlib import Path
