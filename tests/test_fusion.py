@@ -83,3 +83,11 @@ def test_only_what_the_kernels_can_is_fused() -> None:
               {"type": "ReLU", "name": "again"}, *END]
     assert units(layers, training=False)[:3] == ["conv(input) -> conv", "silu(conv) -> silu", "relu(silu) -> relu"]
     assert "again(drop) -> again" in units(layers, training=False)
+
+
+def test_a_relu_waits_for_the_pooling_in_training() -> None:
+    layers = [{**CONV, "name": "conv"}, {"type": "ReLU", "name": "relu"},
+              {"type": "MaxPool2d", "name": "pool", "kernel_size": 2}, *END]
+    assert units(layers, training=True)[:2] == ["conv(input) -> conv", "pool(conv) relu -> pool"]
+    assert units(layers, training=False)[:2] == ["conv(input) relu -> relu", "pool(relu) -> pool"]
+    assert units(layers, training=True, keep=("relu",))[0] == "conv(input) relu -> relu"
