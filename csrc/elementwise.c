@@ -9,6 +9,7 @@ struct elementwise_kernels {
                     const float *x, float *y);
     void (*softmax)(int64_t c, const float *x, float *y);
     void (*softmax_back)(int64_t c, const float *y, const float *dy, float *dx);
+    void (*transpose)(int64_t rows, int64_t columns, const float *from, float *to);
 };
 
 /* ---- random bits ---- */
@@ -59,11 +60,16 @@ static void softmax_back_reference(int64_t c, const float *y, const float *dy, f
     for (int64_t k = 0; k < c; k++) dx[k] = (float)(y[k] * (dy[k] - dot));
 }
 
+static void transpose_reference(int64_t rows, int64_t columns, const float *from, float *to) {
+    for (int64_t k = 0; k < columns; k++)
+        for (int64_t r = 0; r < rows; r++) to[k * rows + r] = from[r * columns + k];
+}
+
 #define CNN_TEMPLATE "elementwise_tmpl.c"
 #include "foreach_isa.h"
 
 static const struct elementwise_kernels reference = {add_reference, dropout_reference, softmax_reference,
-                                                     softmax_back_reference};
+                                                     softmax_back_reference, transpose_reference};
 static const struct elementwise_kernels *const tables[] = CNN_TABLES(elementwise_kernels);
 
 static const struct elementwise_kernels *kernels(void) {
@@ -159,39 +165,33 @@ cnn_status cnn_copy_columns(int64_t rows, int64_t width, const float *from, int6
     return cnn_parallel(copy_chunk, &work, cnn_ceil_div(rows, work.chunk_rows));
 }
 
-#define TILE 16 /* pixels by channels: a line of each side at a time */
+/* ---- flatten ---- */
 
-struct flatten_work { int64_t pixels, c; const float *from; float *to; bool back; };
+struct flatten_work { int64_t n, rows, columns, chunk_images; const float *from; float *to; };
 
-/* One image: pixels x c to c x pixels, or back. */
-static cnn_status flatten_chunk(void *context, int64_t image) {
+static cnn_status flatten_chunk(void *context, int64_t chunk) {
     const struct flatten_work *work = context;
-    int64_t rows = work->back ? work->c : work->pixels, columns = work->back ? work->pixels : work->c;
-    const float *from = work->from + image * rows * columns;
-    float *to = work->to + image * rows * columns;
-    if (rows == 1 || columns == 1) {
-        memcpy(to, from, (size_t)(rows * columns) * sizeof(float));
-        return CNN_OK;
+    int64_t size = work->rows * work->columns, end = CNN_MIN((chunk + 1) * work->chunk_images, work->n);
+    for (int64_t image = chunk * work->chunk_images; image < end; image++) {
+        const float *from = work->from + image * size;
+        float *to = work->to + image * size;
+        if (work->rows == 1 || work->columns == 1) memcpy(to, from, (size_t)size * sizeof(float));
+        else kernels()->transpose(work->rows, work->columns, from, to);
     }
-    for (int64_t r = 0; r < rows; r += TILE)
-        for (int64_t k = 0; k < columns; k += TILE) {
-            int64_t r_end = CNN_MIN(r + TILE, rows), k_end = CNN_MIN(k + TILE, columns);
-            for (int64_t i = k; i < k_end; i++)
-                for (int64_t j = r; j < r_end; j++) to[i * rows + j] = from[j * columns + i];
-        }
     return CNN_OK;
 }
 
-static cnn_status run_flatten(int64_t n, int64_t pixels, int64_t c, const float *from, float *to, bool back) {
-    if (!cnn_sizes_fit(4, 3, (int64_t[]){n, pixels, c})) return CNN_INVALID;
-    struct flatten_work work = {pixels, c, from, to, back};
-    return cnn_parallel(flatten_chunk, &work, n);
+/* Each image from rows x columns to columns x rows. */
+static cnn_status run_flatten(int64_t n, int64_t rows, int64_t columns, const float *from, float *to) {
+    if (!cnn_sizes_fit(4, 3, (int64_t[]){n, rows, columns})) return CNN_INVALID;
+    struct flatten_work work = {n, rows, columns, cnn_ceil_div(CNN_PIECE, rows * columns), from, to};
+    return cnn_parallel(flatten_chunk, &work, cnn_ceil_div(n, work.chunk_images));
 }
 
 cnn_status cnn_flatten_forward(int64_t n, int64_t pixels, int64_t c, const float *x, float *y) {
-    return run_flatten(n, pixels, c, x, y, false);
+    return run_flatten(n, pixels, c, x, y);
 }
 
 cnn_status cnn_flatten_backward(int64_t n, int64_t pixels, int64_t c, const float *dy, float *dx) {
-    return run_flatten(n, pixels, c, dy, dx, true);
+    return run_flatten(n, c, pixels, dy, dx);
 }

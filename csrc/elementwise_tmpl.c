@@ -1,5 +1,5 @@
-/* Addition, dropout and softmax, the vector version. Compiled per instruction set by foreach_isa.h on behalf of
- * elementwise.c, whose reference says what each computes. */
+/* Addition, dropout, softmax and transposition, the vector version. Compiled per instruction set by foreach_isa.h on
+ * behalf of elementwise.c, whose reference says what each computes. */
 
 typedef uint32_t ISA(random_t) __attribute__((vector_size(VLEN * 4)));
 
@@ -71,5 +71,47 @@ static void ISA(softmax_back)(int64_t c, const float *y, const float *dy, float 
     for (int64_t k = whole; k < c; k++) dx[k] = y[k] * (dy[k] - dot);
 }
 
+/* 8 x 8 values to their transpose: pairs, then fours, are interleaved within each half of a vector, then halves change
+ * places. Where there is no such vector, plain loops. */
+#define TILE 8
+#if CNN_X86 && VLEN >= 8
+CNN_INLINE void ISA(transpose_tile)(const float *from, int64_t from_stride, float *to, int64_t to_stride) {
+    __m256 row[TILE], pair[TILE], four[TILE];
+    for (int i = 0; i < TILE; i++) row[i] = _mm256_loadu_ps(from + i * from_stride);
+    for (int i = 0; i < TILE; i += 2) {
+        pair[i] = _mm256_unpacklo_ps(row[i], row[i + 1]);
+        pair[i + 1] = _mm256_unpackhi_ps(row[i], row[i + 1]);
+    }
+    for (int i = 0; i < TILE; i += 4)
+        for (int j = 0; j < 2; j++) {
+            four[i + 2 * j] = _mm256_shuffle_ps(pair[i + j], pair[i + 2 + j], _MM_SHUFFLE(1, 0, 1, 0));
+            four[i + 2 * j + 1] = _mm256_shuffle_ps(pair[i + j], pair[i + 2 + j], _MM_SHUFFLE(3, 2, 3, 2));
+        }
+    for (int i = 0; i < 4; i++) {
+        _mm256_storeu_ps(to + i * to_stride, _mm256_permute2f128_ps(four[i], four[i + 4], 0x20));
+        _mm256_storeu_ps(to + (i + 4) * to_stride, _mm256_permute2f128_ps(four[i], four[i + 4], 0x31));
+    }
+}
+#else
+CNN_INLINE void ISA(transpose_tile)(const float *from, int64_t from_stride, float *to, int64_t to_stride) {
+    for (int i = 0; i < TILE; i++)
+        for (int j = 0; j < TILE; j++) to[i * to_stride + j] = from[j * from_stride + i];
+}
+#endif
+
+/* Two tiles, one above the other, at a time: a whole line of each row of `to`. */
+static void ISA(transpose)(int64_t rows, int64_t columns, const float *from, float *to) {
+    int64_t whole_rows = rows / TILE * TILE, whole_columns = columns / TILE * TILE;
+    for (int64_t r = 0; r < whole_rows; r += 2 * TILE)
+        for (int64_t k = 0; k < whole_columns; k += TILE) {
+            ISA(transpose_tile)(from + r * columns + k, columns, to + k * rows + r, rows);
+            int64_t next = r + TILE;
+            if (next < whole_rows) ISA(transpose_tile)(from + next * columns + k, columns, to + k * rows + next, rows);
+        }
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t k = r < whole_rows ? whole_columns : 0; k < columns; k++) to[k * rows + r] = from[r * columns + k];
+}
+#undef TILE
+
 static const struct elementwise_kernels ISA(elementwise_kernels) = {ISA(add), ISA(dropout), ISA(softmax),
-                                                                    ISA(softmax_back)};
+                                                                    ISA(softmax_back), ISA(transpose)};
