@@ -86,7 +86,7 @@ def main(arguments: list[str]) -> int:
     settled = options(given)
     from benchmarks.machine import describe
 
-    results: dict[str, Any] = {"machine": describe(), "parts": {}}
+    results: dict[str, Any] = {"machine": describe(), "arguments": arguments, "parts": {}}
     failed = []
     for name in given.only:
         part = importlib.import_module(f"benchmarks.{name}")

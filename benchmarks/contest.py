@@ -168,7 +168,8 @@ class Contest:
 
     def _dismiss(self, steps: Mapping[str, float]) -> None:
         """End those whose step takes much longer than the quickest one's."""
-        for contender in [c for c in self._contenders if steps.get(c.name, 0.0) > HOPELESS * min(steps.values())]:
+        limit = HOPELESS * min(steps.values(), default=0.0)
+        for contender in [c for c in self._contenders if steps.get(c.name, 0.0) > limit]:
             self._contenders.remove(contender)
             contender.close()
 

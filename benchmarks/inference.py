@@ -57,8 +57,7 @@ def _measure(case: Case, folder: Path, batch: int, threads: int, options: Option
 def _join(contest: Contest, folder: Path, batch: int, threads: int, options: Options) -> None:
     """Let everybody join who computes what we do."""
     task: dict[str, Any] = {"folder": str(folder), "task": "inference", "batch": batch, "threads": threads}
-    contest.join(OURS, "ours", **task, logits=str(folder / "ours.npy"))
-    if not options.peers_python:
+    if not contest.join(OURS, "ours", **task, logits=str(folder / "ours.npy")) or not options.peers_python:
         return
     models = _exported(contest, folder, batch, options.peers_python)
     for name, (module, mode) in PEERS.items():

@@ -45,8 +45,7 @@ def join_training(contest: Contest, case: Case, folder: Path, threads: int, opti
     """Let ours and PyTorch's modes join; whoever finds another loss than ours in the first step leaves again."""
     task: dict[str, Any] = {"folder": str(folder), "task": "training", "batch": case.batch, "lr": LR,
                             "momentum": MOMENTUM}
-    contest.join(OURS, "ours", threads=threads, **task)
-    if not options.peers_python:
+    if not contest.join(OURS, "ours", threads=threads, **task) or not options.peers_python:
         return
     for name, mode in MODES.items():
         if mode.get("compiled") and not options.compiled:

@@ -19,8 +19,11 @@ from benchmarks.contest import Contender, Contest, Failure, Run, alone
 from benchmarks.figures import Figure, compare, mean_rates, milliseconds, rates
 from benchmarks.inference import disagreement
 from benchmarks.layers import LAYERS, PASSES
+from benchmarks.pictures import write_garments, write_photographs
 from benchmarks.workers.protocol import timed
 from cnncli import kernels
+from cnncli.data import scan
+from cnncli.data.decode import decode
 
 ROOT = Path(__file__).parents[1]
 SMALL = Case("lenet5", (28, 28, 1), 4, 6, 1, 1, 1)
@@ -109,6 +112,19 @@ def test_every_layer_is_a_convolution_with_goals():
     goals = {layer.label: (layer.goals(False), layer.goals(True)) for layer in LAYERS}
     assert goals["64->64 3x3 56 (2)"] == ((2.0, 2.0, 1.5), (0.85, 0.85, 0.75))
     assert goals["3->64 7x7/2 224 (1)"][1] == (0.55, None, 0.55)
+
+
+def test_files_to_decode_are_written(tmp_path):
+    write_garments(tmp_path / "garments", 4010)
+    splits = scan(tmp_path / "garments")
+    assert len(splits.train) + len(splits.val) + len(splits.test) == 4010
+    assert len(splits.classes) == 10
+    different = {path.read_bytes() for path in (tmp_path / "garments").rglob("*.png")}
+    assert len(different) == 4010
+    samples = write_photographs(tmp_path / "photographs", 60, 48, 64)
+    assert len(samples) == 60
+    assert len({Path(sample.path).read_bytes() for sample in samples}) == 50
+    assert decode(samples[0].path, grey=False).shape == (48, 64, 3)
 
 
 # ---- workers ----
@@ -208,6 +224,14 @@ def test_a_part_prints_a_table_and_writes_json(tmp_path):
     (row,) = result["parts"]["conv"]["rows"]
     assert row["passes"]["forward"]["gflops"] > 0
     assert row["machine"]["copy_gb_per_s"]["median"] > 0
+
+
+def test_ours_alone_is_measured_without_peers():
+    done = run("--only", "training", "inference", "--no-peers", "--networks", "lenet5", "--threads", "1", "--rounds",
+               "1", "--seconds", "0.02")
+    assert done.returncode == 0, done.stderr
+    assert "| lenet5, 28x28x1, batch 64 |       1 | " in done.stdout
+    assert "| lenet5, batch 1  |    ms | " in done.stdout
 
 
 @pytest.mark.parametrize(("arguments", "words"), [
