@@ -19,12 +19,14 @@ const struct winograd_products *cnn_winograd_products(void) { return tables[cnn_
 /* ---- which convolutions, which way ---- */
 
 #define FEWEST_CHANNELS 16                          /* fewer leave vectors half empty, and err more */
-#define FEWEST_PIXELS 64                            /* to sum up for a weight: in short sums the transforms' errors show */
+#define FEWEST_PIXELS 64                            /* to sum up for a weight: in short sums transforms' errors show */
 #define TRANSFORM 12                                /* cycles a channel of a tile */
 #define LARGEST_PACKED ((int64_t)4 << 20)           /* bytes of U */
 #define BLOCK_FLOATS 131072                         /* V and M of a block of tiles: half of the smallest L2 … */
 #define BLOCK_TILES 96                              /* … but no more tiles */
 #define BLOCK_FEWEST 24                             /* … and no fewer */
+#define OWN_TILES 120                               /* a round where chunks make their own U: M fills half of L2 … */
+#define OWN_DEPTH 64                                /* … beside U of so many channels */
 #define ROUND_FLOATS ((int64_t)5 << 19)             /* V of a round: 10 MiB of outer cache */
 #define CHUNK_PRODUCTS (1 << 22)                    /* multiply-adds that are worth a chunk of their own */
 
@@ -52,8 +54,9 @@ struct product_work {
     bool flipped;
     const cnn_finish *finish;
     float *out, *v;
-    int64_t first, count, step;                 /* tiles of this round and V's step */
-    int64_t block, panels, parts;               /* tiles at a time; panels; parts of a round */
+    int64_t first, count, step, depth;          /* tiles of this round; V's step; channels at once */
+    int64_t panels, panel_floats;               /* of U */
+    int64_t block, parts;                       /* tiles at a time; parts of a round */
 };
 
 static struct product_work over_view(const cnn_conv2d *p, int pass) {
@@ -71,12 +74,13 @@ static struct product_work start(const cnn_conv2d *p, int pass) {
     w.products = cnn_winograd_products();
     w.transforms = cnn_winograd_transforms();
     w.panels = cnn_ceil_div(w.columns, w.products->panel);
+    w.panel_floats = cnn_winograd_panel(w.view.c, w.products->panel);
     return w;
 }
 
-/* Floats of U, padded for the widest panel. */
+/* Floats of U at most: a panel of 8 columns or more gains less than 32 floats a frequency by its odd step. */
 static int64_t packed_floats(int64_t channels, int64_t columns) {
-    return WINOGRAD_FREQUENCIES * channels * cnn_round_up(columns, WINOGRAD_WIDEST_PANEL);
+    return WINOGRAD_FREQUENCIES * (channels + 4) * cnn_round_up(columns, WINOGRAD_WIDEST_PANEL);
 }
 
 static int64_t packed_size(const cnn_conv2d *p, int pass) {
@@ -84,16 +88,16 @@ static int64_t packed_size(const cnn_conv2d *p, int pass) {
     return floats * (int64_t)sizeof(float) > LARGEST_PACKED ? 0 : floats;
 }
 
-static void make_panel(const struct product_work *w, const float *weight, int64_t panel, float *u) {
+/* U of `channels` channels from channel `from` on. */
+static void make_panel(const struct product_work *w, int64_t panel, int64_t from, int64_t channels, float *u) {
     int64_t first = panel * w->products->panel, columns = CNN_MIN(w->products->panel, w->columns - first);
-    w->transforms->weights(weight + first * w->column_step, w->view.c, columns, w->channel_step, w->column_step,
-                        w->flipped, u);
+    const float *weight = w->weight + from * w->channel_step + first * w->column_step;
+    w->transforms->weights(weight, channels, columns, w->channel_step, w->column_step, w->flipped, u);
 }
 
 static cnn_status pack_chunk(void *context, int64_t panel) {
     const struct product_work *w = context;
-    int64_t first = panel * w->products->panel * w->view.c * WINOGRAD_FREQUENCIES;
-    make_panel(w, w->weight, panel, w->v + first);
+    make_panel(w, panel, 0, w->view.c, w->v + panel * w->panel_floats);
     return CNN_OK;
 }
 
@@ -116,11 +120,13 @@ static int64_t cut(int64_t total, int64_t most, int64_t unit) {
 
 /* ---- forward and backward-data, a block of tiles a chunk ---- */
 
-static void multiply_panel(const struct product_work *w, const float *v, int64_t step, int64_t first, int64_t count,
-                           int64_t panel, const float *u, float *m) {
-    int64_t column = panel * w->products->panel, columns = CNN_MIN(w->products->panel, w->columns - column);
-    w->products->forward(v, step, count, w->view.c, u, columns, m);
-    w->transforms->output(&w->tiles, first, count, column, columns, m, w->finish, w->out);
+static int64_t panel_columns(const struct product_work *w, int64_t panel) {
+    return CNN_MIN(w->products->panel, w->columns - panel * w->products->panel);
+}
+
+static void finish_panel(const struct product_work *w, int64_t first, int64_t count, int64_t panel, const float *m) {
+    w->transforms->output(&w->tiles, first, count, panel * w->products->panel, panel_columns(w, panel), m, w->finish,
+                          w->out);
 }
 
 static int64_t product_floats(int64_t tiles) {
@@ -133,10 +139,11 @@ static cnn_status block_chunk(void *context, int64_t chunk) {
     int64_t step = frequency_step(count, w->view.c), v_floats = step * WINOGRAD_FREQUENCIES;
     float *v = cnn_scratch((size_t)(v_floats + product_floats(count)) * sizeof *v), *m = v + v_floats;
     if (!v) return CNN_NO_MEMORY;
-    w->transforms->input(&w->tiles, first, count, step, v);
+    w->transforms->input(&w->tiles, first, count, w->view.c, step, v);
     for (int64_t panel = 0; panel < w->panels; panel++) {
-        const float *u = w->packed + panel * w->products->panel * w->view.c * WINOGRAD_FREQUENCIES;
-        multiply_panel(w, v, step, first, count, panel, u, m);
+        const float *u = w->packed + panel * w->panel_floats;
+        w->products->forward(v, step, count, w->view.c, w->view.c, u, panel_columns(w, panel), false, m);
+        finish_panel(w, first, count, panel, m);
     }
     return CNN_OK;
 }
@@ -152,7 +159,8 @@ static int64_t block_tiles(int64_t total, int64_t channels) {
 static cnn_status input_chunk(void *context, int64_t chunk) {
     const struct product_work *w = context;
     int64_t at = chunk * WINOGRAD_WIDEST_GROUP, count = CNN_MIN(WINOGRAD_WIDEST_GROUP, w->count - at);
-    w->transforms->input(&w->tiles, w->first + at, count, w->step, w->v + at * cnn_round_up(w->view.c, w->products->lanes));
+    w->transforms->input(&w->tiles, w->first + at, count, w->depth, w->step,
+                         w->v + at * cnn_round_up(w->depth, w->products->lanes));
     return CNN_OK;
 }
 
@@ -160,31 +168,46 @@ static cnn_status panel_chunk(void *context, int64_t chunk) {
     const struct product_work *w = context;
     int64_t panel = chunk / w->parts, each = cnn_round_up(cnn_ceil_div(w->count, w->parts), WINOGRAD_WIDEST_GROUP);
     int64_t from = chunk % w->parts * each, to = CNN_MIN(from + each, w->count);
-    int64_t u_floats = w->packed ? 0 : WINOGRAD_FREQUENCIES * w->view.c * w->products->panel;
-    float *own = cnn_scratch((size_t)(u_floats + product_floats(w->block)) * sizeof *own), *m = own + u_floats;
-    if (!own) return CNN_NO_MEMORY;
-    const float *u = own;
-    if (w->packed) u = w->packed + panel * w->products->panel * w->view.c * WINOGRAD_FREQUENCIES;
-    else if (from < to) make_panel(w, w->weight, panel, own);
+    int64_t u_floats = w->packed ? 0 : cnn_winograd_panel(w->depth, w->products->panel);
+    float *u = cnn_scratch((size_t)(u_floats + product_floats(w->block)) * sizeof *u), *m = u + u_floats;
+    if (!u) return CNN_NO_MEMORY;
     for (; from < to; from += w->block) {
-        const float *v = w->v + from * cnn_round_up(w->view.c, w->products->lanes);
-        multiply_panel(w, v, w->step, w->first + from, CNN_MIN(w->block, to - from), panel, u, m);
+        int64_t count = CNN_MIN(w->block, to - from);
+        const float *v = w->v + from * cnn_round_up(w->depth, w->products->lanes);
+        for (int64_t c = 0; c < w->view.c; c += w->depth, v += WINOGRAD_FREQUENCIES * w->step) {
+            int64_t channels = CNN_MIN(w->depth, w->view.c - c);
+            if (!w->packed) make_panel(w, panel, c, channels, u);
+            const float *from_u = w->packed ? w->packed + panel * w->panel_floats : u;
+            w->products->forward(v, w->step, count, w->depth, channels, from_u, panel_columns(w, panel), c > 0, m);
+        }
+        finish_panel(w, w->first + from, count, panel, m);
     }
     return CNN_OK;
 }
 
-static int64_t round_tiles(int64_t total, int64_t channels) {
+/* Channels whose V and U are taken at once: U that is made for a chunk stays in L2. */
+static int64_t depth_at_once(int64_t channels, bool packed) { return packed ? channels : CNN_MIN(channels, OWN_DEPTH); }
+
+static int64_t round_tiles(int64_t total, int64_t channels, bool packed) {
     int64_t most = ROUND_FLOATS / (WINOGRAD_FREQUENCIES * cnn_round_up(channels, WINOGRAD_WIDEST));
-    return cut(total, CNN_MAX(most / BLOCK_TILES, 1) * BLOCK_TILES, WINOGRAD_WIDEST_GROUP);
+    most = packed ? CNN_MAX(most / BLOCK_TILES, 1) * BLOCK_TILES : OWN_TILES;
+    return cut(total, most, WINOGRAD_WIDEST_GROUP);
+}
+
+static int64_t round_floats(const struct conv_view *v, int64_t total, bool packed) {
+    int64_t depth = depth_at_once(v->c, packed), round = round_tiles(total, v->c, packed);
+    return cnn_ceil_div(v->c, depth) * WINOGRAD_FREQUENCIES * frequency_step(round, depth);
 }
 
 static cnn_status by_panels(struct product_work *w) {
-    int64_t round = round_tiles(w->tiles.total, w->view.c);
-    w->step = frequency_step(round, w->view.c);
-    w->block = cut(round, BLOCK_TILES, WINOGRAD_WIDEST_GROUP);
+    int64_t round = round_tiles(w->tiles.total, w->view.c, w->packed);
+    w->depth = depth_at_once(w->view.c, w->packed);
+    w->step = frequency_step(round, w->depth);
+    w->block = w->packed ? cut(round, BLOCK_TILES, WINOGRAD_WIDEST_GROUP) : round;
     for (w->first = 0; w->first < w->tiles.total; w->first += round) {
         w->count = CNN_MIN(round, w->tiles.total - w->first);
-        w->parts = CNN_MIN(cnn_ceil_div(WINOGRAD_CHUNKS, w->panels), cnn_ceil_div(w->count, w->block));
+        int64_t wanted = w->packed ? WINOGRAD_CHUNKS : WINOGRAD_CHUNKS / 2; /* each makes its own U */
+        w->parts = CNN_MIN(cnn_ceil_div(wanted, w->panels), cnn_ceil_div(w->count, WINOGRAD_WIDEST_GROUP));
         cnn_status status = cnn_parallel(input_chunk, w, cnn_ceil_div(w->count, WINOGRAD_WIDEST_GROUP));
         if (status == CNN_OK) status = cnn_parallel(panel_chunk, w, w->panels * w->parts);
         if (status != CNN_OK) return status;
@@ -235,7 +258,7 @@ static int64_t workspace_size(const cnn_conv2d *p, int pass) {
     int64_t floats = cnn_winograd_pixels(&w.view);
     if (!panels_shared(p, pass, &w.view, w.columns)) return floats;
     cnn_winograd_count(&w.view, &w.tiles);
-    return floats + WINOGRAD_FREQUENCIES * frequency_step(round_tiles(w.tiles.total, w.view.c), w.view.c);
+    return floats + round_floats(&w.view, w.tiles.total, packed_size(p, pass) > 0);
 }
 
 const struct conv_family cnn_winograd = {workspace_size, packed_size, pack, forward, backward_data,

@@ -50,17 +50,18 @@ struct winograd_tiles {
 #endif
 
 /* How transformed data lie in memory:
- *   V forward     [frequency][group][vector][tile of group][lane]
+ *   V forward     [block of channels][frequency][group][vector][tile of group][lane]
  *   V gradient    [frequency][band][tile][channel of band]
  *   W             [frequency][panel][tile][column]: transformed dy
  *   U             [panel][frequency][channel][column]
  *   M, dU         [tile or channel][vector of panel][WINOGRAD_SLOTS][lane], of one panel
- * where `step` is the floats from a frequency of V or W to the next. */
+ * where `step` is the floats from a frequency of V or W to the next; U's is cnn_winograd_step(channels, columns). */
 
 /* winograd_transform.c */
 struct winograd_transforms {
-    /* V of tiles first … first+count-1, laid out forward, as places 0 … count-1. */
-    void (*input)(const struct winograd_tiles *t, int64_t first, int64_t count, int64_t step, float *v);
+    /* V of tiles first … first+count-1, laid out forward, as places 0 … count-1; V of every `depth` channels comes
+     * after that of the ones before. */
+    void (*input)(const struct winograd_tiles *t, int64_t first, int64_t count, int64_t depth, int64_t step, float *v);
     /* U of one panel, `columns` of them real, from OIHW weights: channel_step and column_step are the floats from one
      * channel or column to the next; flipped turns the window by 180 degrees. */
     void (*weights)(const float *weight, int64_t channels, int64_t columns, int64_t channel_step, int64_t column_step,
@@ -81,9 +82,10 @@ struct winograd_transforms {
 /* winograd.c */
 struct winograd_products {
     int64_t lanes, panel; /* of a vector, and the columns of two */
-    /* M = V U for one panel of `columns` real columns. */
-    void (*forward)(const float *v, int64_t step, int64_t tiles, int64_t channels, const float *u, int64_t columns,
-                    float *m);
+    /* M = V U, or added to it, for one panel of `columns` real columns and the first `channels` of the `depth` that V
+     * was laid out for. */
+    void (*forward)(const float *v, int64_t step, int64_t tiles, int64_t depth, int64_t channels, const float *u,
+                    int64_t columns, bool accumulate, float *m);
     /* dU = V' W, or added to it, for channels first … first+count-1 (first a multiple of band) and one panel of W,
      * whose tiles begin at w. */
     void (*outer)(const float *v, int64_t v_step, const float *w, int64_t w_step, int64_t tiles, int64_t places,
@@ -111,10 +113,15 @@ static inline int64_t cnn_winograd_pixels(const struct conv_view *v) {
 
 void cnn_winograd_count(const struct conv_view *v, struct winograd_tiles *t); /* sets across, down and total */
 
-/* Floats from a frequency of V or W to the next: an odd number of cache lines, so that writing all frequencies of a
+/* Floats from a frequency of V, W or U to the next: an odd number of cache lines, so that writing all frequencies of a
  * vector does not fall into a few sets of the cache. */
 static inline int64_t cnn_winograd_step(int64_t tiles, int64_t channels) {
     return (cnn_ceil_div(tiles * channels, 16) | 1) * 16;
+}
+
+/* Floats of U of a panel. */
+static inline int64_t cnn_winograd_panel(int64_t channels, int64_t columns) {
+    return WINOGRAD_FREQUENCIES * cnn_winograd_step(channels, columns);
 }
 
 /* Columns of the panel that begins at column `first`, padding included. */
@@ -130,7 +137,7 @@ typedef float cnn_float4_unaligned __attribute__((vector_size(16), aligned(4), m
 #define CNN_MIX(a, b, i, j, k, l) __builtin_shuffle(a, b, (int __attribute__((vector_size(16)))){i, j, k, l})
 #endif
 
-/* to[i * step + j] = from[j * column_step + i] for i, j < 4; a negative step writes the rows upwards. */
+/* to[i * step + j] = from[j * column_step + i] for i, j < 4. */
 static inline void cnn_transpose4(const float *from, int64_t column_step, float *to, int64_t step) {
     cnn_float4 a = *(const cnn_float4_unaligned *)from, b = *(const cnn_float4_unaligned *)(from + column_step);
     cnn_float4 c = *(const cnn_float4_unaligned *)(from + 2 * column_step);

@@ -2,23 +2,24 @@
  * winograd_weights.c call it; the vector version is winograd_transform_tmpl.c, winograd.h the map. */
 #include "winograd.h"
 
-/* OIHW weights of some channels as [channel][9][width], turned by 180 degrees where flipped; only the `columns` real
- * ones are written. */
+/* OIHW weights of some channels as [channel][9][width]; only the `columns` real ones are written. Rows of four columns
+ * are far apart, too short for the processor to see what comes: the weights of as many channels more are fetched. */
 static void winograd_taps(const float *weight, int64_t channels, int64_t columns, int64_t channel_step,
-                              int64_t column_step, bool flipped, int64_t width, float *taps) {
-    int64_t step = flipped ? -width : width, first = flipped ? 8 * width : 0;
+                          int64_t column_step, int64_t width, float *taps) {
+    int64_t run = channel_step == 9 ? channels * 9 : 9; /* floats of a column that lie together */
     for (int64_t column = 0; column < columns; column += 4) {
-        for (int64_t c = 0; c < channels; c++) {
-            const float *from = weight + c * channel_step + column * column_step;
-            float *to = taps + c * 9 * width + first + column;
-            if (column + 4 <= columns) {
-                cnn_transpose4(from, column_step, to, step);
-                cnn_transpose4(from + 4, column_step, to + 4 * step, step);
-                for (int64_t j = 0; j < 4; j++) to[8 * step + j] = from[j * column_step + 8];
-            } else {
-                for (int64_t j = 0; j < columns - column; j++)
-                    for (int64_t tap = 0; tap < 9; tap++) to[tap * step + j] = from[j * column_step + tap];
+        const float *from = weight + column * column_step;
+        float *to = taps + column;
+        int64_t real = CNN_MIN(4, columns - column);
+        for (int64_t row = 0; row < channels * 9; row += run, from += run / 9 * channel_step, to += run * width) {
+            const float *later = from + channels * channel_step;
+            int64_t i = 0;
+            for (; real == 4 && i + 4 <= run; i += 4) {
+                __builtin_prefetch(later + (run == 9 ? 4 * i : i / 4 % 4 * column_step + i / 16 * 16));
+                cnn_transpose4(from + i, column_step, to + i * width, width);
             }
+            for (; i < run; i++)
+                for (int64_t j = 0; j < real; j++) to[i * width + j] = from[j * column_step + i];
         }
     }
 }

@@ -136,15 +136,20 @@ CNN_INLINE void ISA(input_vector)(const float *const *at, int64_t c, float *to, 
     if (!MANY_REGISTERS) ISA(input_ends)(at, c, to, step);
 }
 
-static void ISA(input)(const struct winograd_tiles *t, int64_t first, int64_t count, int64_t step, float *v) {
+static void ISA(input)(const struct winograd_tiles *t, int64_t first, int64_t count, int64_t depth, int64_t step,
+                       float *v) {
     const struct conv_view *view = t->view;
     const float *at[36];
     struct ISA(place) place = ISA(place)(t, first);
-    int64_t vectors = cnn_ceil_div(view->c, VLEN);
+    int64_t vectors = cnn_ceil_div(depth, VLEN);
     for (int64_t i = 0; i < count; i++, ISA(next)(t, &place)) {
         ISA(patch)(t, 6, place.image, view->start_h + 4 * place.row, view->start_w + 4 * place.column, at);
-        float *to = v + (i / WINOGRAD_GROUP * vectors * WINOGRAD_GROUP + i % WINOGRAD_GROUP) * VLEN;
-        for (int64_t c = 0; c < view->c; c += VLEN, to += WINOGRAD_GROUP * VLEN) ISA(input_vector)(at, c, to, step);
+        float *block = v + (i / WINOGRAD_GROUP * vectors * WINOGRAD_GROUP + i % WINOGRAD_GROUP) * VLEN;
+        for (int64_t from = 0; from < view->c; from += depth, block += 36 * step) {
+            int64_t to = CNN_MIN(from + depth, view->c);
+            for (int64_t c = from; c < to; c += VLEN)
+                ISA(input_vector)(at, c, block + (c - from) * WINOGRAD_GROUP, step);
+        }
     }
 }
 
@@ -234,7 +239,7 @@ CNN_INLINE void ISA(spread)(vf g0, vf g1, vf g2, vf out[6]) {
     out[5] = g2;
 }
 
-/* taps [9][columns], a vector of them, to U's 36 frequencies. */
+/* A vector of nine taps, `width` floats apart from one to the next, to U's 36 frequencies. */
 CNN_INLINE void ISA(weights_vector)(const float *taps, int64_t width, float *u, int64_t step) {
     vf held[3][6], row[6];
     UNROLL for (int j = 0; j < 3; j++)
@@ -250,14 +255,15 @@ CNN_INLINE void ISA(weights_vector)(const float *taps, int64_t width, float *u, 
 static void ISA(weights)(const float *weight, int64_t channels, int64_t columns, int64_t channel_step,
                          int64_t column_step, bool flipped, float *u) {
     float taps[TAPS_AT_ONCE * 9 * 2 * VLEN] __attribute__((aligned(64)));
-    int64_t width = cnn_winograd_width(2 * VLEN, columns, 0);
+    int64_t width = cnn_winograd_width(2 * VLEN, columns, 0), step = cnn_winograd_step(channels, width);
+    int64_t first = flipped ? 8 * width : 0, next = flipped ? -width : width;
     if (columns < width) memset(taps, 0, sizeof taps);
     for (int64_t c = 0; c < channels; c += TAPS_AT_ONCE) {
         int64_t count = CNN_MIN(TAPS_AT_ONCE, channels - c);
-        winograd_taps(weight + c * channel_step, count, columns, channel_step, column_step, flipped, width, taps);
+        winograd_taps(weight + c * channel_step, count, columns, channel_step, column_step, width, taps);
         for (int64_t i = 0; i < count; i++)
             for (int64_t at = 0; at < width; at += VLEN)
-                ISA(weights_vector)(taps + i * 9 * width + at, width, u + (c + i) * width + at, channels * width);
+                ISA(weights_vector)(taps + i * 9 * width + first + at, next, u + (c + i) * width + at, step);
     }
 }
 

@@ -12,7 +12,7 @@
 #define BLOCK_FEWEST 24          /* … and at least */
 #define RANGE_TILES 96           /* tiles that are worth partial sums of their own */
 #define ROUND_FLOATS (5 << 19)   /* V and W of a round: 10 MiB of outer cache */
-#define ROUND_CHANNELS 48        /* channels of dU that a chunk owns: a multiple of every band */
+#define ROUND_CHANNELS 96        /* channels of dU that a chunk owns: a multiple of every band */
 #define TRANSFORM_TILES 24       /* a chunk */
 #define FOLD_CHANNELS 16         /* whose gradients are laid out as OIHW at a time, in L1 */
 
@@ -60,7 +60,7 @@ static void add_block(const struct weights_work *w, int64_t first, int64_t count
     for (int64_t panel = 0; panel < w->panels; panel++) {
         int64_t column = panel * w->products->panel;
         w->products->outer(v, v_step, transformed + column * count, w_step, count, count, w->c, 0, w->c,
-                          panel_columns(w, panel), accumulate, du + column * w->c * WINOGRAD_SLOTS);
+                           panel_columns(w, panel), accumulate, du + column * w->c * WINOGRAD_SLOTS);
     }
 }
 
@@ -76,8 +76,8 @@ static cnn_status range_chunk(void *context, int64_t chunk) {
     for (int64_t first = from; first < to; first += w->block)
         add_block(w, first, CNN_MIN(w->block, to - first), first > from, v, du, sums);
     for (int64_t panel = 0; panel < w->panels; panel++)
-        w->transforms->inverse(du + panel * w->products->panel * w->c * WINOGRAD_SLOTS, w->c, panel_columns(w, panel), false,
-                            gradients(w, chunk, panel));
+        w->transforms->inverse(du + panel * w->products->panel * w->c * WINOGRAD_SLOTS, w->c,
+                               panel_columns(w, panel), false, gradients(w, chunk, panel));
     return CNN_OK;
 }
 
@@ -109,8 +109,9 @@ static cnn_status outer_chunk(void *context, int64_t chunk) {
     int64_t width = cnn_winograd_width(w->products->panel, columns, 0);
     float *du = cnn_scratch((size_t)(ROUND_CHANNELS * WINOGRAD_SLOTS * WINOGRAD_WIDEST_PANEL) * sizeof *du);
     if (!du) return CNN_NO_MEMORY;
-    w->products->outer(w->v, w->v_step, w->w + panel * w->products->panel * w->count, w->w_step, w->count, w->count, w->c,
-                      first, count, columns, false, du);
+    const float *transformed = w->w + panel * w->products->panel * w->count;
+    w->products->outer(w->v, w->v_step, transformed, w->w_step, w->count, w->count, w->c, first, count, columns, false,
+                       du);
     w->transforms->inverse(du, count, columns, w->first > 0, gradients(w, 0, panel) + first * 9 * width);
     return CNN_OK;
 }

@@ -24,6 +24,13 @@ WORST = 12
 SAME = (1, 1, 1, 1)
 
 
+@pytest.fixture(params=kernels.isas()[1:])
+def isa(request):
+    """Each instruction set but the plain loops, which know one way only: test_conv.py has them."""
+    with kernels.use_isa(request.param):
+        yield request.param
+
+
 def three_by_three(n, h, w, c, k, padding=SAME, exact=False):
     return Convolution((n, h, w, c), k, (3, 3), padding=padding, exact=exact)
 
@@ -73,8 +80,6 @@ CASES = [
 
 @pytest.mark.parametrize("convolution", CASES, ids=lambda c: str(c)[11:])
 def test_every_pass(convolution, isa, rng):
-    if isa == "reference" and convolution.x_shape[3] * convolution.k > 4096:
-        pytest.skip("test_conv.py has large layers enough for plain loops")
     check(convolution, rng)
 
 
@@ -125,8 +130,6 @@ SHARED = [
 @pytest.mark.parametrize("convolution", SHARED, ids=lambda c: str(c)[11:])
 def test_the_passes_are_one_bilinear_form(convolution, isa, rng):
     # <y, g> = <x, dx> = <w, dw>, whatever the reference says.
-    if isa == "reference":
-        pytest.skip("test_conv.py's")
     x, weight, _, dy = inputs(convolution, rng)
     y, dx, dweight, _ = run(convolution, x, weight, np.zeros(convolution.k, np.float32), dy)
     values = [np.vdot(a.astype(np.float64), b) for a, b in ((y, dy), (x, dx), (weight, dweight))]
@@ -136,8 +139,6 @@ def test_the_passes_are_one_bilinear_form(convolution, isa, rng):
 
 @pytest.mark.parametrize("convolution", SHARED, ids=lambda c: str(c)[11:])
 def test_an_image_is_the_same_bits_in_any_batch(convolution, isa, rng):
-    if isa == "reference":
-        pytest.skip("test_conv.py's")
     x, weight, bias, dy = inputs(convolution, rng)
     y, *_ = run(convolution, x, weight, bias, dy)
     for first, last in ((0, 1), (len(x) - 1, len(x)), (1, 3)):
@@ -148,8 +149,6 @@ def test_an_image_is_the_same_bits_in_any_batch(convolution, isa, rng):
 
 @pytest.mark.parametrize("convolution", SHARED, ids=lambda c: str(c)[11:])
 def test_the_same_bits_on_any_threads(convolution, isa, rng):
-    if isa == "reference":
-        pytest.skip("test_conv.py's")
     arrays, before, results = inputs(convolution, rng), kernels.threads(), []
     try:
         for threads in (1, 2, 5):
@@ -166,8 +165,6 @@ def test_the_same_bits_on_any_threads(convolution, isa, rng):
                                          three_by_three(1, 6, 7, 64, 96), three_by_three(1, 5, 6, 512, 300)],
                          ids=lambda c: str(c)[11:])
 def test_results_are_finished_as_they_are_stored(convolution, activation, isa, rng):
-    if isa == "reference":
-        pytest.skip("test_conv.py's")
     x, weight, bias, dy = inputs(convolution, rng)
     workspace = kernels.aligned_empty((convolution.workspace(kernels.FORWARD, kernels.BACKWARD_DATA),), np.uint8)
     for which, run_pass, source, shape in (
@@ -215,7 +212,7 @@ def bits_of(convolution, arrays):
 
 def test_exact_is_never_winograd(isa, rng):
     # Two ways of summing hardly ever give the same bits, one way always does.
-    for convolution, differs in ((three_by_three(2, 12, 12, 32, 32), isa != "reference"),
+    for convolution, differs in ((three_by_three(2, 12, 12, 32, 32), True),
                                  (three_by_three(2, 12, 12, 3, 32), False),
                                  (replace(three_by_three(2, 12, 12, 32, 32), stride=(2, 2)), False),
                                  (replace(three_by_three(2, 12, 12, 32, 32), dilation=(2, 1)), False),
