@@ -61,6 +61,8 @@ struct conv_family {
 
 extern const struct conv_family cnn_dense;     /* conv_dense.c: any convolution, group by group, as products of matrices */
 extern const struct conv_family cnn_winograd;  /* winograd.c: 3 x 3, stride 1, where cnn_winograd_suits */
+extern const struct conv_family cnn_deep;      /* conv_deep.c: dense layers from thousands of features to few */
+bool cnn_deep_suits(const cnn_conv2d *p, int pass);
 extern const struct conv_family cnn_scatter;   /* conv_scatter.c: backward-data to few channels … */
 bool cnn_scatter_suits(const cnn_conv2d *p, int pass); /* … where that is faster */
 extern const struct conv_family cnn_depthwise; /* depthwise.c: one input channel and one output channel a group */

@@ -48,6 +48,16 @@ struct gemm_outer {
     bool accumulate;        /* onto what out holds */
 };
 
+/* Four sums of one row, of `depth` products each, one behind the other. */
+struct gemm_parts {
+    const float *a;
+    int64_t depth;
+    const float *packed; /* as gemm_product's, from first_depth on */
+    int64_t columns, whole_depth, first_depth;
+    float *out;          /* with room for whole steps of columns; parts are out_stride apart */
+    int64_t out_stride;
+};
+
 struct gemm_kernels {
     struct gemm_width width;
     void (*product)(const struct gemm_product *p);        /* out = A B */
@@ -56,6 +66,10 @@ struct gemm_kernels {
     void (*pack_rows)(int64_t rows, int64_t columns, const float *source, int64_t stride, float *packed);
     /* sums += each column's sum. */
     void (*sum_rows)(int64_t rows, int64_t columns, const float *source, int64_t stride, float *sums);
+    void (*four_parts)(const struct gemm_parts *p);
+    /* One row: out[at + column] = finish(the parts of sums, `stride` apart, added in order). */
+    void (*add_parts)(int64_t parts, const float *sums, int64_t stride, int64_t columns, const cnn_finish *finish,
+                      int64_t at, float *out);
 };
 
 /* The kernels of the active instruction set; never called for the reference. */

@@ -90,6 +90,24 @@ CNN_INLINE void ISA(multiply)(struct ISA(tile) *t, const int rows, const int vec
     }
 }
 
+/* The four parts of one row, each summed as a row of the tile: alone, a row would wait for each of its additions. */
+CNN_INLINE void ISA(multiply_parts)(struct ISA(tile) *t, const int vectors, const bool half, int64_t depth,
+                                    const float *a, const float *b) {
+    const int width = vectors * VLEN + (half ? LANES : 0);
+    const float *b0 = b, *b1 = b0 + depth * width, *b2 = b1 + depth * width, *b3 = b2 + depth * width;
+    const float *a3 = a + 3 * depth;
+    for (int64_t d = 0; d < depth; d++) {
+        UNROLL for (int r = 0; r < 4; r++) {
+            const float *from = r == 0 ? b0 : r == 1 ? b1 : r == 2 ? b2 : b3;
+            float value = r == 3 ? *a3 : a[r * depth];
+            UNROLL for (int v = 0; v < vectors; v++) t->whole[r][v] += vset(value) * vload(from + v * VLEN);
+            if (half) t->half[r] += ISA(lanes_set)(value) * ISA(lanes_load)(from + vectors * VLEN);
+        }
+        a++, a3++, b0 += width, b1 += width, b2 += width, b3 += width;
+        __asm__("" : "+r"(a), "+r"(a3), "+r"(b0), "+r"(b1), "+r"(b2), "+r"(b3));
+    }
+}
+
 /* tile[row][column] += the sum over depth of a[d * stride + row] * b[d * b_stride + column]. The next tile's columns of
  * A are asked for: their lines lie too far apart for the CPU to guess. */
 CNN_INLINE void ISA(multiply_outer)(struct ISA(tile) *t, const int rows, const int vectors, const bool half,
@@ -221,6 +239,57 @@ static void ISA(product)(const struct gemm_product *p) {
     }
 }
 
+CNN_INLINE void ISA(parts_panel)(const int vectors, const bool half, const struct gemm_parts *p, const float *b,
+                                 float *out) {
+    struct ISA(tile) t;
+    ISA(clear)(&t, 4, vectors, half);
+    ISA(multiply_parts)(&t, vectors, half, p->depth, p->a, b);
+    UNROLL for (int r = 0; r < 4; r++) {
+        UNROLL for (int v = 0; v < vectors; v++) vstore(out + r * p->out_stride + v * VLEN, t.whole[r][v]);
+        if (half) ISA(lanes_store)(out + r * p->out_stride + vectors * VLEN, t.half[r]);
+    }
+}
+
+static void ISA(four_parts)(const struct gemm_parts *p) {
+    for (int64_t panel = 0; panel < cnn_panel_count(&ISA(width), p->columns); panel++) {
+        int64_t column = cnn_panel_begin(&ISA(width), p->columns, panel);
+        int64_t width = cnn_panel_begin(&ISA(width), p->columns, panel + 1) - column;
+        const float *b = p->packed + column * p->whole_depth + p->first_depth * width;
+        float *out = p->out + column;
+#if VLEN == 16
+        if (width == 32) ISA(parts_panel)(2, false, p, b, out);
+        else if (width == 24) ISA(parts_panel)(1, true, p, b, out);
+        else if (width == 16) ISA(parts_panel)(1, false, p, b, out);
+        else ISA(parts_panel)(0, true, p, b, out);
+#else
+#if VLEN == 8
+        if (width == 24) ISA(parts_panel)(3, false, p, b, out);
+#endif
+        if (width == 2 * VLEN) ISA(parts_panel)(2, false, p, b, out);
+        else if (width == VLEN) ISA(parts_panel)(1, false, p, b, out);
+#endif
+    }
+}
+
+static void ISA(add_parts)(int64_t parts, const float *sums, int64_t stride, int64_t columns, const cnn_finish *f,
+                           int64_t at, float *out) {
+    const cnn_finish finish = f ? *f : (cnn_finish){.activation = CNN_IDENTITY};
+    for (int64_t column = 0; column < columns; column += LANES) {
+        ISA(lanes_t) sum = ISA(lanes_load)(sums + column);
+        for (int64_t part = 1; part < parts; part++) sum += ISA(lanes_load)(sums + part * stride + column);
+        if (column + LANES <= columns) {
+            if (finish.bias) sum += ISA(lanes_load)(finish.bias + column);
+            sum = ISA(finished_half)(finish.activation, finish.add, finish.gate, sum, at + column);
+            ISA(lanes_store)(out + at + column, sum);
+        } else {
+            float rest[LANES];
+            ISA(lanes_store)(rest, sum);
+            for (int64_t i = 0; column + i < columns; i++)
+                out[at + column + i] = (float)cnn_finished(&finish, at + column + i, column + i, rest[i]);
+        }
+    }
+}
+
 /* The end of an outer tile whose columns are not all real. */
 static void ISA(store_outer_part)(const struct gemm_outer *p, int rows, const float *sums, int64_t width, float *out,
                                   int64_t columns) {
@@ -337,4 +406,4 @@ static void ISA(pack_rows)(int64_t rows, int64_t columns, const float *source, i
 }
 
 static const struct gemm_kernels ISA(gemm_kernels) = {{PANEL, LANES, ODD}, ISA(product), ISA(outer), ISA(pack_rows),
-                                                      ISA(sum_rows)};
+                                                      ISA(sum_rows), ISA(four_parts), ISA(add_parts)};
