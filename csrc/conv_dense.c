@@ -1,9 +1,9 @@
-/* Convolutions as products of matrices: forward and backward-data. conv.c calls; conv_dense_pack.c has packed the weights,
- * conv_dense_weights.c holds backward-weights, gemm.c multiplies.
+/* Convolutions as products of matrices: forward and backward-data. conv.c calls; conv_dense_pack.c has packed the
+ * weights, conv_dense_weights.c holds backward-weights, gemm.c multiplies.
  *
- * For a block of results, the windows that they read are the rows of a matrix A, gathered in the thread's scratch memory
- * unless they lie in the source as they are, and are multiplied with the packed weights, A [pixels][taps * c] times
- * [taps * c][k]. Gathering costs two instructions a vector, against a multiply-add for each vector of output channels.
+ * For a block of results, the windows that they read are the rows of a matrix A, gathered in the thread's scratch
+ * memory unless they lie in the source as they are, and are multiplied with the packed weights, A [pixels][taps * c]
+ * times [taps * c][k]. Gathering costs two instructions a vector, against a multiply-add for each vector of output channels.
  *
  * Work is cut into chunks by shape alone, and a sum is split at places that depend on the shape alone, but not on
  * the batch: an image's results are the same bits in any batch and on any number of threads. */
@@ -146,8 +146,8 @@ static cnn_status product_chunk(void *context, int64_t chunk) {
     return CNN_OK;
 }
 
-/* Cuts the work into blocks of results that fill L2, evenly, into chunks of a few blocks, and into spans of panels where
- * blocks are few. */
+/* Cuts the work into blocks of results that fill L2, evenly, into chunks of a few blocks, and into spans of panels
+ * where blocks are few. */
 static void cut_product(struct product_work *w, int64_t groups) {
     int64_t pixels = cnn_view_pixels(w->view), depth = CNN_MAX(cnn_view_depth(w->view), 1);
     int64_t panels = cnn_panel_count(&w->gemm->width, w->columns);

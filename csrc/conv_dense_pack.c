@@ -1,4 +1,4 @@
-/* Dense convolutions' weights as panels for the matrix kernels, and the gradient's panels as weights again. conv_dense.c
+/* Dense convolutions' weights as panels for the matrix kernels, and sums of gradients as weights again. conv_dense.c
  * and conv_dense_weights.c multiply them; gemm.h says what a panel is. Weights are OIHW outside, (tap, channel) rows
  * inside, so both ways are transpositions, done in stretches that stay in L1. */
 #include "conv_dense.h"

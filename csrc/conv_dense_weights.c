@@ -2,7 +2,7 @@
  * result's gradient is. Runs of pixels are summed in registers; ranges of runs have partial sums of their own where
  * chunks would be few, which are added up in order.
  *
- * 1 x 1 kernels take dy, transposed, times x: the result lies as the weights do, and mostly both are read where they are.
+ * 1 x 1 kernels take dy, transposed, times x: the result lies as the weights do, and mostly both are read in place.
  * Others take the gathered windows (conv_dense.c), transposed, times dy, and the sums are unpacked at the end. */
 #include "conv_dense.h"
 

@@ -1,7 +1,7 @@
 /* Backward-data where few input channels would leave most of a vector empty, or where most of what gathering reads is
  * padding: every pixel of dy is multiplied with all the weights at once, [pixels][k] times [k][taps * c], and the
- * products are added to the pixels of dx that its window covers. conv.c asks cnn_scatter_suits; the product is gemm.c's,
- * everything else takes conv_dense.c. */
+ * products are added to the pixels of dx that its window covers. conv.c asks cnn_scatter_suits; the product is
+ * gemm.c's. */
 #include "conv.h"
 #include "gemm.h"
 
@@ -80,7 +80,8 @@ static cnn_status scatter_image(void *context, int64_t image) {
     const struct scatter_work *w = context;
     const cnn_conv2d *p = w->p;
     int64_t count = p->h * p->w * p->c, stride = columns(p), pixels = w->band * p->ow;
-    float *sums = cnn_scratch((size_t)(count + pixels * stride + 2 * ROOM) * sizeof *sums + (size_t)pixels * sizeof(int64_t));
+    size_t floats = (size_t)(count + pixels * stride + 2 * ROOM);
+    float *sums = cnn_scratch(floats * sizeof *sums + (size_t)pixels * sizeof(int64_t));
     if (!sums) return CNN_NO_MEMORY;
     float *products = sums + cnn_round_up(count + ROOM, 16);
     int64_t *offsets = (int64_t *)(products + pixels * stride);

@@ -8,8 +8,8 @@
 
 #include "internal.h"
 
-/* What is summed at once, so that a panel of columns stays in L2. Gathered rows of A lie a constant 65 cache lines apart,
- * so that they spread over all sets of L1. */
+/* What is summed at once, so that a panel of columns stays in L2. Gathered rows of A lie 65 cache lines apart, so that
+ * they spread over all sets of L1. */
 #define CNN_DEPTH 1024
 #define CNN_DEPTH_STRIDE (CNN_DEPTH + 16)
 

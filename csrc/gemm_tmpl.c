@@ -154,8 +154,8 @@ static void ISA(store_part)(const struct gemm_product *p, int rows, const float 
     }
 }
 
-/* With `plain`, what is usual: a bias or none, an activation or none. Everything is read from *p before the first store,
- * which the compiler must take for a change of *p. */
+/* With `plain`, what is usual: a bias or none, an activation or none. Everything is read from *p before the first
+ * store, which the compiler must take for a change of *p. */
 CNN_INLINE void ISA(store_tile)(struct ISA(tile) *t, const int rows, const int vectors, const bool half,
                                 const bool plain, const struct gemm_product *p, int64_t row, int64_t column) {
     const cnn_finish f = p->finish ? *p->finish : (cnn_finish){.activation = CNN_IDENTITY};

@@ -123,12 +123,23 @@ def inputs(convolution: AnyConvolution, rng):
 CASES = [
     # Every tail of channels, with the kernels that networks use.
     *(Convolution((2, 7, 9, c), k, (3, 3), padding=(1, 1, 1, 1)) for c in (1, 3, 6, 8, 17) for k in (1, 6, 16, 20, 33)),
-    Convolution((1, 5, 6, 512), 40, (3, 3), padding=(1, 1, 1, 1)),  # a depth that is split
-    Convolution((1, 4, 5, 40), 512, (3, 3), padding=(1, 1, 1, 1)),  # backward-data's is, and columns are shared out
+    Convolution((1, 5, 6, 512), 40, (3, 3), padding=(1, 1, 1, 1), exact=True),  # a depth that is split
+    Convolution((1, 4, 5, 40), 512, (3, 3), padding=(1, 1, 1, 1), exact=True),  # backward-data's is, columns are shared
     Convolution((3, 28, 28, 1), 6, (5, 5)),
     Convolution((1, 31, 33, 3), 64, (7, 7), (2, 2), (3, 3, 3, 3)),
     Convolution((3, 40, 40, 8), 24, (3, 3), padding=(1, 1, 1, 1)),  # partial sums of several ranges
-    Convolution((2, 9, 8, 24), 96, (1, 1)),
+    # 1x1 kernels, which read x and dy in place unless pixels lie a power of two apart or ends of vectors are left.
+    *(Convolution((2, 9, 8, c), k, (1, 1))
+      for c, k in ((24, 96), (96, 24), (40, 112), (64, 72), (72, 64), (512, 56), (21, 10))),
+    Convolution((3, 30, 30, 8), 16, (1, 1)),  # partial sums of several ranges
+    Convolution((3, 30, 30, 64), 20, (1, 1)),
+    Convolution((2, 5, 4, 1100), 24, (1, 1)),
+    Convolution((40, 1, 1, 1250), 130, (1, 1)),  # both sides of the weights are cut
+    *(Convolution((n, 1, 1, c), k, (1, 1)) for n in (1, 30) for c, k in ((4100, 22), (8192, 16), (10, 4096))),
+    # Few input channels, whose gradient is added up from products of whole windows.
+    Convolution((2, 14, 14, 6), 16, (5, 5)),
+    Convolution((2, 60, 60, 3), 5, (5, 5), (2, 1), (2, 0, 4, 1), dilation=(2, 1)),  # in several bands
+    Convolution((2, 9, 11, 5), 8, (3, 4), (1, 2), (2, 3, 0, 5), dilation=(1, 3)),
     Convolution((2, 9, 8, 96), 24, (1, 1), (2, 2)),
     # Paddings, also such that whole windows see nothing but zeros.
     Convolution((1, 1, 1, 5), 7, (3, 3), padding=(1, 1, 1, 1)),
@@ -186,6 +197,9 @@ SHARED = [
     Convolution((9, 12, 11, 17), 40, (3, 3), padding=(1, 1, 1, 1)),
     Convolution((5, 13, 11, 300), 33, (2, 2), (2, 2)),
     Convolution((13, 1, 1, 2500), 40, (1, 1)),
+    Convolution((30, 1, 1, 8192), 10, (1, 1)),
+    Convolution((5, 25, 24, 24), 40, (1, 1)),
+    Convolution((5, 14, 14, 6), 16, (5, 5)),
     Convolution((6, 12, 11, 20), 20, (3, 3), (2, 2), (1, 1, 1, 1), groups=20),
     Convolution((7, 40, 40, 4), 6, (3, 3), padding=(1, 1, 1, 1), groups=2),
 ]
@@ -324,7 +338,13 @@ FINISHED = [
     Convolution((3, 14, 14, 1), 6, (5, 5)),
     Convolution((2, 15, 14, 3), 32, (3, 3), (2, 2), (0, 1, 0, 1)),
     Convolution((2, 11, 13, 40), 36, (3, 3), (2, 2), (1, 1, 1, 1)),
-    Convolution((1, 5, 6, 512), 40, (3, 3), padding=(1, 1, 1, 1)),  # a depth that is split
+    Convolution((1, 5, 6, 512), 40, (3, 3), padding=(1, 1, 1, 1), exact=True),  # a depth that is split
+    Convolution((2, 6, 5, 1100), 24, (1, 1)),  # the same, read in place
+    Convolution((2, 9, 8, 40), 30, (1, 1)),
+    Convolution((6, 1, 1, 4100), 22, (1, 1)),  # parts of a dense layer's sums, by tiles …
+    Convolution((2, 1, 1, 8192), 30, (1, 1)),  # … and four at once
+    Convolution((2, 1, 1, 10), 4096, (1, 1)),
+    Convolution((2, 14, 14, 6), 16, (5, 5)),  # backward-data adds products where they belong
     Convolution((2, 7, 6, 12), 18, (3, 3), padding=(1, 1, 1, 1), groups=3),
     *(Convolution((2, 7, 21, c), c, (3, 3), (s, s), (1, 1, 1, 1), groups=c) for c in (5, 19, 40) for s in (1, 2)),
     Convolution((2, 9, 23, 24), 24, (5, 5), padding=(2, 2, 2, 2), groups=24),
