@@ -251,25 +251,47 @@ CNN_INLINE void ISA(max_threes_step)(const struct max_frame *f, bool active, int
         ISA(max_store)(f->dx + to + f->c, middle, few && to + f->c + VLEN > rows->end ? f->c : VLEN);
 }
 
+/* Windows from … to-1 of that, in `count` vectors of channels from k on, 1 or 4. */
+CNN_INLINE void ISA(max_threes_run)(const struct max_frame *f, bool active, int windows, bool checked,
+                                    const struct ISA(max_rows) *rows, int64_t from, int64_t to, int count, int64_t k,
+                                    vf *carry) {
+    for (int64_t column = from; column < to; column++) {
+        ISA(max_threes_step)(f, active, windows, checked, rows, column, k, carry);
+        if (count == 1) continue;
+        ISA(max_threes_step)(f, active, windows, checked, rows, column, k + VLEN, carry + 1);
+        ISA(max_threes_step)(f, active, windows, checked, rows, column, k + 2 * VLEN, carry + 2);
+        ISA(max_threes_step)(f, active, windows, checked, rows, column, k + 3 * VLEN, carry + 3);
+    }
+}
+
+CNN_INLINE void ISA(max_threes_channels)(const struct max_frame *f, bool active, int windows,
+                                         const struct ISA(max_rows) *rows, int64_t ow, int64_t first, int64_t last,
+                                         int count, int64_t k) {
+    vf carry[4] = {vset(0), vset(0), vset(0), vset(0)};
+    ISA(max_threes_run)(f, active, windows, true, rows, 0, first, count, k, carry);
+    ISA(max_threes_run)(f, active, windows, false, rows, first, last, count, k, carry);
+    ISA(max_threes_run)(f, active, windows, true, rows, last, ow, count, k, carry);
+    for (int64_t pixel = 2 * ow - f->pad; pixel < f->w; pixel++)
+        for (int j = 0; j < count; j++) {
+            int64_t to = rows->at + pixel * f->c + k + j * VLEN;
+            ISA(max_store)(f->dx + to, carry[j], f->c < VLEN && to + VLEN > rows->end ? f->c : VLEN);
+            carry[j] = vset(0);
+        }
+}
+
 CNN_INLINE void ISA(max_threes_row)(const struct pool_job *job, bool active, int windows,
                                     const struct ISA(max_rows) *rows) {
     const struct max_frame f = max_frame(job);
-    const int64_t ow = job->p->ow, first = (f.pad + 1) / 2, ahead = f.c < VLEN ? VLEN / f.c + 2 : 0;
+    const int64_t ow = job->p->ow, ahead = f.c < VLEN ? VLEN / f.c + 2 : 0;
+    int64_t first = CNN_MIN((f.pad + 1) / 2, ow), k = 0;
     int64_t last = CNN_MIN(ow, (f.w + f.pad) / 2); /* the windows whose first two pixels are there … */
     if (ahead && (rows->out[0] + (ow + ahead) * f.c > f.out_end || rows->at + (f.w + ahead) * f.c > rows->end))
-        last = CNN_MAX(first, last - ahead); /* … and leave room behind them */
-    for (int64_t at = 0; at < f.c; at += VLEN) {
-        int64_t k = CNN_MAX(CNN_MIN(at, f.c - VLEN), 0), column = 0;
-        vf carry = vset(0);
-        for (; column < CNN_MIN(first, ow); column++)
-            ISA(max_threes_step)(&f, active, windows, true, rows, column, k, &carry);
-        for (; column < last; column++) ISA(max_threes_step)(&f, active, windows, false, rows, column, k, &carry);
-        for (; column < ow; column++) ISA(max_threes_step)(&f, active, windows, true, rows, column, k, &carry);
-        for (int64_t pixel = 2 * ow - f.pad; pixel < f.w; pixel++, carry = vset(0)) {
-            int64_t to = rows->at + pixel * f.c + k;
-            ISA(max_store)(f.dx + to, carry, f.c < VLEN && to + VLEN > rows->end ? f.c : VLEN);
-        }
-    }
+        last -= ahead; /* … and leave room behind them */
+    last = CNN_MAX(first, last);
+    for (; k + 4 * VLEN <= f.c; k += 4 * VLEN)
+        ISA(max_threes_channels)(&f, active, windows, rows, ow, first, last, 4, k);
+    for (; k < f.c; k += VLEN)
+        ISA(max_threes_channels)(&f, active, windows, rows, ow, first, last, 1, CNN_MAX(CNN_MIN(k, f.c - VLEN), 0));
 }
 
 static void ISA(max_threes)(const struct pool_job *job, int64_t image, int64_t row, int64_t end) {
