@@ -12,6 +12,7 @@ The peers (PyTorch, ONNX Runtime, OpenVINO, ncnn) run under the interpreter of -
 import argparse
 import importlib
 import json
+import signal
 import sys
 import time
 import traceback
@@ -84,6 +85,8 @@ def main(arguments: list[str]) -> int:
         return 0
     given = parser().parse_args(arguments)
     settled = options(given)
+    # As an exception, so that whoever is stopped when it comes is ended, and not left so for ever.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     from benchmarks.machine import describe
 
     results: dict[str, Any] = {"machine": describe(), "arguments": arguments, "parts": {}}

@@ -234,6 +234,20 @@ def test_ours_alone_is_measured_without_peers():
     assert "| lenet5, batch 1  |    ms | " in done.stdout
 
 
+@linux
+def test_a_terminated_measurement_leaves_no_worker_behind():
+    command = [sys.executable, "-m", "benchmarks", "--only", "memory", "--no-peers", "--networks", "classic"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        children, end = "", time.monotonic() + 30
+        while not children and time.monotonic() < end:
+            time.sleep(0.05)
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+        process.terminate()
+        assert process.wait(30) == 143
+    assert children
+    assert not any(Path(f"/proc/{pid}").exists() for pid in children.split())
+
+
 @pytest.mark.parametrize(("arguments", "words"), [
     (["--only", "nothing"], "invalid choice: 'nothing'"),
     (["--only", "conv", "--peers-python", "no/python"], "no/python is not there"),
