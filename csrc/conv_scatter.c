@@ -80,7 +80,7 @@ static cnn_status scatter_image(void *context, int64_t image) {
     const struct scatter_work *w = context;
     const cnn_conv2d *p = w->p;
     int64_t count = p->h * p->w * p->c, stride = columns(p), pixels = w->band * p->ow;
-    size_t floats = (size_t)(count + pixels * stride + 2 * ROOM);
+    size_t floats = (size_t)(count + pixels * stride + 3 * ROOM);
     float *sums = cnn_scratch(floats * sizeof *sums + (size_t)pixels * sizeof(int64_t));
     if (!sums) return CNN_NO_MEMORY;
     float *products = sums + cnn_round_up(count + ROOM, 16);
