@@ -77,6 +77,8 @@ class Network:
         if not self.nodes:
             raise NetworkError("a network needs at least one layer.")
         self._check_all_used()
+        floats = sum(math.prod(shape) for shape in self._shapes.values())
+        self._images_at_once = max(1, min(_IMAGES_AT_ONCE, _FLOATS_AT_ONCE // floats))
         if seed is not None:
             self.initialise(seed)
 
@@ -239,21 +241,23 @@ class Network:
         """
         images = self._checked_images(images)
         if training:
-            plan = self.plan(len(images), True)
-            np.copyto(plan.input, images)
             self.clock[1] += np.uint64(1)
-            plan.forward()
+            outputs = self._run(images, training).copy()
             self.changed()  # batch norms moved their statistics
-            return plan.output.copy()
+            return outputs
+        step = self._images_at_once
+        if len(images) <= step:
+            return self._run(images, training).copy()
         outputs = np.empty((len(images), *self.output_shape), np.float32)
-        step = self.images_at_once()
         for start in range(0, len(images), step):
-            part = images[start : start + step]
-            plan = self.plan(len(part), False)
-            np.copyto(plan.input, part)
-            plan.forward()
-            outputs[start : start + step] = plan.output
+            outputs[start : start + step] = self._run(images[start : start + step], training)
         return outputs
+
+    def _run(self, images: Array, training: bool) -> Array:
+        plan = self.plan(len(images), training)
+        np.copyto(plan.input, images)
+        plan.forward()
+        return plan.output
 
     def activations(self, images: Array, names: Sequence[str]) -> dict[str, Array]:
         """Return what the named layers yield for images (n, h, w, c), as in evaluation: {name: (n, *shape)}."""
@@ -267,8 +271,7 @@ class Network:
 
     def images_at_once(self) -> int:
         """Return the batch size that evaluation uses: bounded in images and in memory."""
-        floats = sum(int(np.prod(shape)) for shape in self._shapes.values())
-        return max(1, min(_IMAGES_AT_ONCE, _FLOATS_AT_ONCE // floats))
+        return self._images_at_once
 
     def _checked_images(self, images: Array) -> Array:
         if images.ndim != 4 or images.shape[1:] != self.input_shape or not len(images):
