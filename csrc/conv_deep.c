@@ -20,8 +20,8 @@ static int64_t depth_of(const cnn_conv2d *p, int pass) { return pass == CNN_FORW
 static int64_t columns_of(const cnn_conv2d *p, int pass) { return pass == CNN_FORWARD ? p->k : p->c; }
 
 bool cnn_deep_suits(const cnn_conv2d *p, int pass) {
-    return pass != CNN_BACKWARD_WEIGHTS && p->groups == 1 && p->h * p->w * p->oh * p->ow == 1 && p->kh * p->kw == 1 &&
-           depth_of(p, pass) >= FEWEST_FEATURES && columns_of(p, pass) <= MOST_COLUMNS;
+    return pass != CNN_BACKWARD_WEIGHTS && p->groups == 1 && p->h == 1 && p->w == 1 && p->oh == 1 && p->ow == 1 &&
+           p->kh == 1 && p->kw == 1 && depth_of(p, pass) >= FEWEST_FEATURES && columns_of(p, pass) <= MOST_COLUMNS;
 }
 
 static int64_t workspace_size(const cnn_conv2d *p, int pass) {

@@ -24,13 +24,14 @@ static const int32_t kept_lanes[2 * ROOM] = {-1, -1, -1, -1, -1, -1, -1, -1, -1,
 static const struct scatter_kernels *const tables[] = CNN_TABLES(scatter_kernels);
 
 #define BAND_PRODUCTS 32768    /* floats of products between multiplying and adding: they stay in L2 */
-#define LARGEST_IMAGE 1048576  /* floats of dx that a thread keeps beside its own */
+#define LARGEST_IMAGE 1048576  /* floats of dx, and of a row's products, that a thread keeps */
 
 static int64_t columns(const cnn_conv2d *p) { return cnn_round_up(p->kh * p->kw * p->c, CNN_WIDEST_LANES); }
 
 bool cnn_scatter_suits(const cnn_conv2d *p, int pass) {
     double taps = (double)(p->kh * p->kw), image = (double)p->h * (double)p->w, k = (double)p->k;
     if (pass != CNN_BACKWARD_DATA || p->groups > 1 || image * (double)p->c > LARGEST_IMAGE) return false;
+    if ((double)p->ow * (double)columns(p) > LARGEST_IMAGE) return false;
     double strides = (double)p->stride_h * (double)p->stride_w;
     double gathered = image / strides * taps * (double)cnn_round_up(p->c, CNN_WIDEST_LANES) * k;
     /* An addition waits for memory: it costs as much as some multiply-adds. */
