@@ -37,13 +37,17 @@ def test_number_of_parameters(name: str, shape: tuple[int, int, int], classes: i
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_one_step_makes_the_loss_of_the_batch_smaller(name: str, shape: tuple[int, int, int]) -> None:
     rng = np.random.default_rng(0)
+    batch = 4
+    if name.startswith("efficientnet"):
+        # Its last maps would be single pixels, and 17 batch norms over four values make roundings as large as steps.
+        shape, batch = (max(shape[0], 64), max(shape[1], 64), shape[2]), 16
     network = architecture(name, shape, 4, seed=0)
     assert network.output_shape == (4,)
     for node in network.nodes:
         if hasattr(node.layer, "p"):
             node.layer.p = 0.0  # dropout draws anew each step: losses could not be compared
-    images = rng.standard_normal((4, *shape)).astype(np.float32)
-    labels = np.array([0, 1, 2, 3])
+    images = rng.standard_normal((batch, *shape)).astype(np.float32)
+    labels = np.arange(batch) % 4
     trainer = Trainer(network, SGD(lr=0.01))
     first = trainer.step(images, labels)
     for _ in range(3):
