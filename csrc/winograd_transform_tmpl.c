@@ -136,19 +136,28 @@ CNN_INLINE void ISA(input_vector)(const float *const *at, int64_t c, float *to, 
     if (!MANY_REGISTERS) ISA(input_ends)(at, c, to, step);
 }
 
+/* From so many channels on, a vector's pixels are too far apart for the processor to see what comes: the new ones of the
+ * tile after the next are fetched. */
+#undef FAR_CHANNELS
+#define FAR_CHANNELS 48
+
 static void ISA(input)(const struct winograd_tiles *t, int64_t first, int64_t count, int64_t depth, int64_t step,
                        float *v) {
     const struct conv_view *view = t->view;
     const float *at[36];
     struct ISA(place) place = ISA(place)(t, first);
     int64_t vectors = cnn_ceil_div(depth, VLEN);
+    bool ahead = view->c >= FAR_CHANNELS;
     for (int64_t i = 0; i < count; i++, ISA(next)(t, &place)) {
         ISA(patch)(t, 6, place.image, view->start_h + 4 * place.row, view->start_w + 4 * place.column, at);
         float *block = v + (i / WINOGRAD_GROUP * vectors * WINOGRAD_GROUP + i % WINOGRAD_GROUP) * VLEN;
         for (int64_t from = 0; from < view->c; from += depth, block += 36 * step) {
             int64_t to = CNN_MIN(from + depth, view->c);
-            for (int64_t c = from; c < to; c += VLEN)
+            for (int64_t c = from; c < to; c += VLEN) {
+                UNROLL for (int row = 0; ahead && row < 6; row++)
+                    for (int j = 2; j < 6; j++) __builtin_prefetch(at[row * 6 + j] + c + 8 * view->pixel);
                 ISA(input_vector)(at, c, block + (c - from) * WINOGRAD_GROUP, step);
+            }
         }
     }
 }
@@ -315,6 +324,7 @@ CNN_INLINE void ISA(output_row)(const struct ISA(target) *to, const bool whole, 
         if (!whole && j >= to->columns) break;
         vf add = vset(0), gate = vset(0);
         if (whole || lanes == VLEN) {
+            __builtin_prefetch(to->out + at + 4 * to->pixel, 1);
             if (f->add) add = vload(f->add + at);
             if (f->gate) gate = vload(f->gate + at);
             vstore(to->out + at, ISA(finished)(f, bias, y[j], add, gate));
