@@ -136,8 +136,8 @@ CNN_INLINE void ISA(input_vector)(const float *const *at, int64_t c, float *to, 
     if (!MANY_REGISTERS) ISA(input_ends)(at, c, to, step);
 }
 
-/* From so many channels on, a vector's pixels are too far apart for the processor to see what comes: the new ones of the
- * tile after the next are fetched. */
+/* From so many channels on, a vector's pixels are too far apart for the processor to see what comes: the new ones of
+ * the tile after the next are fetched. */
 #undef FAR_CHANNELS
 #define FAR_CHANNELS 48
 
