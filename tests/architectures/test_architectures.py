@@ -39,7 +39,7 @@ def test_one_step_makes_the_loss_of_the_batch_smaller(name: str, shape: tuple[in
     rng = np.random.default_rng(0)
     batch = 4
     if name.startswith("efficientnet"):
-        # Its last maps would be single pixels, and 17 batch norms over four values make roundings as large as steps.
+        # Its last maps would be single pixels, and batch norms over four values make roundings as large as steps.
         shape, batch = (max(shape[0], 64), max(shape[1], 64), shape[2]), 16
     network = architecture(name, shape, 4, seed=0)
     assert network.output_shape == (4,)
