@@ -207,6 +207,7 @@ cnn_status cnn_finish_rows(const cnn_finish *finish, int64_t rows, int64_t k, fl
 
 static const struct conv_family *family(const cnn_conv2d *p, int pass) {
     if (p->groups > 1 && p->groups == p->c && p->groups == p->k) return &cnn_depthwise;
+    if (cnn_first_suits(p, pass)) return &cnn_first;
     if (!p->exact && cnn_winograd_suits(p, pass)) return &cnn_winograd;
     if (cnn_deep_suits(p, pass)) return &cnn_deep;
     if (cnn_scatter_suits(p, pass)) return &cnn_scatter;

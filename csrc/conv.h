@@ -32,6 +32,14 @@ struct conv_view cnn_conv_forward_view(const cnn_conv2d *p);
  * whose column is column_class modulo stride_w (classes below h and w), which meet the same taps, or none. */
 struct conv_view cnn_conv_backward_view(const cnn_conv2d *p, int64_t row_class, int64_t column_class);
 
+/* Which of `reach` (below 64) places from `left` on are in 0 … size-1, bit by bit. */
+static inline uint64_t cnn_places_inside(int64_t left, int64_t reach, int64_t size) {
+    uint64_t inside = ((uint64_t)1 << reach) - 1;
+    if (left < 0) inside &= left <= -reach ? 0 : ~(uint64_t)0 << -left;
+    if (left + reach > size) inside &= left >= size ? 0 : ((uint64_t)1 << (size - left)) - 1;
+    return inside;
+}
+
 /* What finish makes of the sum that belongs to result `i`, of `channel`: the definition, for the reference and for
  * the ends of vectors. What is added is added to a float, as if the sum had been stored before. */
 static inline double cnn_finished(const cnn_finish *f, int64_t i, int64_t channel, double sum) {
@@ -60,6 +68,8 @@ struct conv_family {
 };
 
 extern const struct conv_family cnn_dense;     /* conv_dense.c: any convolution, group by group, as products of matrices */
+extern const struct conv_family cnn_first;     /* conv_first.c: images of few channels … */
+bool cnn_first_suits(const cnn_conv2d *p, int pass);   /* … where that is faster */
 extern const struct conv_family cnn_winograd;  /* winograd.c: 3 x 3, stride 1, where cnn_winograd_suits */
 extern const struct conv_family cnn_deep;      /* conv_deep.c: dense layers from thousands of features to few */
 bool cnn_deep_suits(const cnn_conv2d *p, int pass);

@@ -11,7 +11,7 @@
 struct depthwise_tile {
     int64_t rows;
     const float *x[MOST_ROWS], *weight[MOST_ROWS]; /* the source row's pixel 0, and tap 0 */
-    int64_t pixel, next_tap;                       /* floats to the next pixel of source or result, and to the next tap */
+    int64_t pixel, next_tap;                       /* floats to the next pixel, of source or result, and tap */
     int64_t left;                                  /* floats to the first source pixel; may be before the row */
     uint64_t valid;                                /* which source pixels are inside the image, bit by bit */
     int64_t first, last;                           /* channels */
@@ -36,8 +36,8 @@ typedef void (*depthwise_weights_kernel)(const struct conv_view *v, const float 
 
 struct depthwise_kernels {
     int64_t lanes;                           /* of a vector */
-    /* 3 or 5 wide, stride 1 or 2, widths; and backward-data of stride 2. The first of the last index takes any tile; the
-     * others take whole ones, of which no more than kernel / 2 source pixels are outside on either side. */
+    /* 3 or 5 wide, stride 1 or 2, widths; and backward-data of stride 2. The first of the last index takes any tile;
+     * the others take whole ones, of which no more than kernel / 2 source pixels are outside on either side. */
     depthwise_tile_kernel tiles[2][2][4], spread[2][2];
     depthwise_weights_kernel weights[2][2];  /* 3 or 5 wide; stride 1 or 2 */
     /* The same for the sum of dy: [lanes], of which `part` are real (0: all). */
@@ -53,14 +53,6 @@ static const int64_t widths[] = {0, 4, 7, 8}; /* results of a whole tile */
 static const struct depthwise_ahead depthwise_nothing_ahead;
 
 static const int32_t depthwise_lanes[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-
-/* Which of `reach` places from `left` on are in 0 … size-1. */
-static inline uint64_t depthwise_valid(int64_t left, int64_t reach, int64_t size) {
-    uint64_t valid = ((uint64_t)1 << reach) - 1;
-    if (left < 0) valid &= left <= -reach ? 0 : ~(uint64_t)0 << -left;
-    if (left + reach > size) valid &= left >= size ? 0 : ((uint64_t)1 << (size - left)) - 1;
-    return valid;
-}
 
 #define CNN_TEMPLATE "depthwise_tmpl.c"
 #include "foreach_isa.h"
@@ -147,7 +139,7 @@ static cnn_status rows_chunk(void *context, int64_t chunk) {
                          left + w->reach <= w->width + edge;
             if (tile.ahead_rows) tile.ahead = tile.x[w->back ? 0 : tile.rows - 1] + (w->width + left) * p->c;
             tile.below = tile.at + w->columns * p->c;
-            tile.valid = depthwise_valid(left, whole ? w->reach : w->reach_some, w->width);
+            tile.valid = cnn_places_inside(left, whole ? w->reach : w->reach_some, w->width);
             (whole ? w->whole : w->some)(&tile);
         }
     }

@@ -217,7 +217,7 @@ CNN_INLINE void ISA(weights_rows)(const int kernel, const int stride, const int 
             from[i] = y < 0 || y >= v->h ? NULL : x + y * width * pixel;
         for (int64_t j = 0; j < columns; j += WEIGHTS_COLUMNS) {
             int64_t left = v->start_w + j * stride, some = CNN_MIN(columns - j, WEIGHTS_COLUMNS);
-            uint64_t valid = depthwise_valid(left, reach, width);
+            uint64_t valid = cnn_places_inside(left, reach, width);
             const float *d = dy + j * pixel;
             if (left >= -edge && left + reach <= width + edge && some == WEIGHTS_COLUMNS)
                 ISA(weights_block)(kernel, stride, tap_rows, false, valid, some, from, left * pixel, pixel, d, sums);
@@ -326,7 +326,7 @@ static void ISA(general_rows)(const struct conv_view *v, const float *source, co
     }
 }
 
-/* One row of dy with the row of x under it, for `taps` neighbouring taps: dy[j] meets x[left + j * stride + t * step]. */
+/* One row of dy with the row of x under it, for neighbouring taps: dy[j] meets x[left + j * stride + t * step]. */
 CNN_INLINE void ISA(general_weights_row)(const int taps, const struct conv_view *v, int64_t part, const float *x,
                                          int64_t left, const float *dy, vf sums[3]) {
     const int64_t step = v->step_w, next = v->stride_w * v->pixel;
@@ -349,7 +349,8 @@ CNN_INLINE void ISA(general_weights_row)(const int taps, const struct conv_view 
 
 /* Taps (s, t … t + taps - 1) of one vector of channels, over rows of dy. */
 CNN_INLINE void ISA(general_weights_taps)(const int taps, const struct conv_view *v, int64_t part, const float *x,
-                                          const float *dy, int64_t row, int64_t count, int64_t s, int64_t t, float *to) {
+                                          const float *dy, int64_t row, int64_t count, int64_t s, int64_t t,
+                                          float *to) {
     vf sums[3];
     UNROLL for (int q = 0; q < taps; q++) sums[q] = vload(to + q * VLEN);
     for (int64_t r = row; r < row + count; r++) {

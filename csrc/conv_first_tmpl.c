@@ -1,0 +1,220 @@
+/* First layers, the vector version: vectors over output channels, one value of the image for all of them. Compiled per
+ * instruction set by foreach_isa.h on behalf of conv_first.c. As in depthwise_tmpl.c each value of a row is loaded once
+ * and goes into every result, or every tap's sum, that it meets. */
+
+#undef UNROLL
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 25")
+#endif
+
+/* Keeps a value that has been loaded: compilers would rather load it again for each multiply-add. */
+#undef HOLD
+#if defined(__aarch64__)
+#define HOLD(a) __asm__("" : "+w"(a))
+#elif VLEN == 16
+#define HOLD(a) __asm__("" : "+v"(a))
+#elif CNN_X86
+#define HOLD(a) __asm__("" : "+x"(a))
+#else
+#define HOLD(a)
+#endif
+
+#define MOST_RESULTS 8
+
+/* Results of sums[0 … count) go to out + at and every k floats from there, `part` lanes each (0: all); the first `kept`
+ * lanes are another vector's. */
+static __attribute__((noinline)) void ISA(finish)(const cnn_finish *f, int64_t count, int64_t k, int64_t channel,
+                                                  int64_t part, int64_t kept, float *out, int64_t at,
+                                                  const vf sums[MOST_RESULTS]) {
+    for (int64_t q = 0; q < count; q++, at += k) {
+        union { vf v; float f[VLEN]; } u = {.v = sums[q]};
+        for (int64_t i = kept; i < (part ? part : VLEN); i++)
+            out[at + i] = (float)cnn_finished(f, at + i, channel + i, u.f[i]);
+    }
+}
+
+/* The same where there is nothing to add and no gate. A partial vector is stored whole where another result's follows
+ * and puts right what it wrote too much. */
+CNN_INLINE void ISA(finish_plain)(const int results, const bool some, const cnn_finish *f, int64_t count, int64_t k,
+                                  int64_t channel, int64_t part, float *out, vf sums[MOST_RESULTS]) {
+    if (f->bias) {
+        vf bias = part ? vload_part(f->bias + channel, part) : vload(f->bias + channel);
+        UNROLL for (int q = 0; q < results; q++) sums[q] += bias;
+    }
+    if (f->activation != CNN_IDENTITY) {
+        const vf zero = vset(0), top = vset(f->activation == CNN_RELU6 ? 6 : INFINITY);
+        UNROLL for (int q = 0; q < results; q++) sums[q] = vmin(top, vmax(zero, sums[q])); /* NaN stays NaN */
+    }
+    if (!part) {
+        UNROLL for (int q = 0; q < results; q++)
+            if (!some || q < count) vstore(out + q * k, sums[q]);
+        return;
+    }
+    int64_t whole = cnn_ceil_div(VLEN, part); /* results that a whole vector at `part` floats a result touches */
+    UNROLL for (int q = 0; q < results; q++) {
+        if (q + whole <= count) vstore(out + q * k, sums[q]);
+        else if (q < count) vstore_part(out + q * k, sums[q], part);
+    }
+}
+
+/* sums += one row of taps of one channel times the source values under it, `step` floats apart; result q meets value
+ * q * stride + t at tap t. `valid` says which values there are: any of them where `some`, otherwise all but the first
+ * and last kernel / 2. */
+CNN_INLINE void ISA(tap_row)(const int kernel, const int stride, const int results, const bool some, uint64_t valid,
+                             const float *x, int64_t step, const float *weight, vf sums[MOST_RESULTS]) {
+    const int sources = (results - 1) * stride + kernel;
+    vf taps[7];
+    UNROLL for (int t = 0; t < kernel; t++) taps[t] = vload(weight + t * VLEN);
+    UNROLL for (int m = 0; m < sources; m++, x += step) {
+        if ((!some && m >= kernel / 2 && m < sources - kernel / 2) || valid >> m & 1) {
+            vf value = vset(*x);
+            HOLD(value);
+            UNROLL for (int t = 0; t < kernel; t++) {
+                const int q = (m - t) / stride;
+                if (m >= t && (m - t) % stride == 0 && q < results) sums[q] += taps[t] * value;
+            }
+        }
+    }
+}
+
+CNN_INLINE void ISA(tile)(const int kernel, const int stride, const int results, const bool some,
+                          const struct first_tile *tile) {
+    const cnn_finish f = *tile->finish;
+    const bool plain = !f.add && (!f.gate || f.activation == CNN_IDENTITY);
+    const int64_t k = tile->k, c = tile->c, rows = tile->rows, count = tile->count, part = k < VLEN ? k : 0;
+    const float *weight = tile->weight;
+    for (int64_t v = 0; v < k; v += VLEN, weight += tile->size * VLEN) {
+        int64_t channel = part ? 0 : CNN_MIN(v, k - VLEN);
+        vf sums[MOST_RESULTS];
+        UNROLL for (int q = 0; q < results; q++) sums[q] = vset(0);
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t i = 0; i < c; i++)
+                ISA(tap_row)(kernel, stride, results, some, tile->valid, tile->x[r] + tile->left + i, c,
+                             weight + (tile->tap_rows[r] * c + i) * kernel * VLEN, sums);
+        if (plain) {
+            ISA(finish_plain)(results, some, &f, count, k, channel, part, tile->out + tile->at + channel, sums);
+        } else {
+            vf copy[MOST_RESULTS];
+            UNROLL for (int q = 0; q < results; q++) copy[q] = sums[q];
+            ISA(finish)(&f, count, k, channel, part, v - channel, tile->out, tile->at + channel, copy);
+        }
+    }
+}
+
+#define TILE(name, kernel, stride, results, some)                                                                    \
+    static void ISA(name)(const struct first_tile *t) { ISA(tile)(kernel, stride, results, some, t); }
+#define TILES(name, kernel, stride)                                                                                  \
+    TILE(name##_some, kernel, stride, MOST_RESULTS, true)                                                            \
+    TILE(name##_7, kernel, stride, 7, false)                                                                         \
+    TILE(name##_8, kernel, stride, MOST_RESULTS, false)
+TILES(tile_3, 3, 1)
+TILES(tile_5, 5, 1)
+TILES(tile_3_stride, 3, 2)
+TILES(tile_7_stride, 7, 2)
+
+/* ---- backward-weights ---- */
+
+#define COLUMNS 4
+
+/* sums[s][t] += what four neighbours of a row of dy, or where `some` the first `count` of them, say of one channel's
+ * taps in `tap_rows` rows; x has the first source value of each row, or NULL where the row is outside. */
+CNN_INLINE void ISA(weights_block)(const int kernel, const int stride, const int tap_rows, const bool some,
+                                   uint64_t valid, int64_t count, const float *const x[5], int64_t at, int64_t step,
+                                   const float *dy, int64_t k, int64_t part, vf sums[25]) {
+    const int sources = (COLUMNS - 1) * stride + kernel;
+    vf d[COLUMNS];
+    UNROLL for (int q = 0; q < COLUMNS; q++) {
+        if (!some) d[q] = vload(dy + q * k);
+        else d[q] = q >= count ? vset(0) : part ? vload_part(dy + q * k, part) : vload(dy + q * k);
+    }
+    UNROLL for (int s = 0; s < tap_rows; s++) {
+        if (!x[s]) continue;
+        const float *from = x[s] + at;
+        UNROLL for (int m = 0; m < sources; m++, from += step) {
+            if ((!some && m >= kernel / 2 && m < sources - kernel / 2) || valid >> m & 1) {
+                vf value = vset(*from);
+                HOLD(value);
+                UNROLL for (int t = 0; t < kernel; t++) {
+                    const int q = (m - t) / stride;
+                    if (m >= t && (m - t) % stride == 0 && q < COLUMNS) sums[s * kernel + t] += value * d[q];
+                }
+            }
+        }
+    }
+}
+
+/* Taps (s … s + tap_rows - 1, all) of one channel of x and one vector of output channels, over rows of dy. */
+CNN_INLINE void ISA(weights_rows)(const int kernel, const int stride, const int tap_rows, const struct conv_view *v,
+                                  const float *x, const float *dy, int64_t k, int64_t row, int64_t count, int64_t s,
+                                  float *to) {
+    const int reach = (COLUMNS - 1) * stride + kernel, edge = kernel / 2;
+    const int64_t step = v->pixel, width = v->w, columns = v->columns, part = k < VLEN ? k : 0;
+    vf sums[25];
+    UNROLL for (int i = 0; i < tap_rows * kernel; i++) sums[i] = vload(to + i * VLEN);
+    for (int64_t r = row; r < row + count; r++) {
+        const float *from[5], *image = x + r / v->rows * v->h * width * step;
+        int64_t y = v->start_h + r % v->rows * v->stride_h + s * v->step_h;
+        UNROLL for (int i = 0; i < tap_rows; i++, y += v->step_h)
+            from[i] = y < 0 || y >= v->h ? NULL : image + y * width * step;
+        /* A partial vector reads on beyond its pixel, which the last pixels of dy do not allow. */
+        int64_t stop = part && r == v->n * v->rows - 1 ? columns - VLEN / part - 1 : columns;
+        for (int64_t j = 0; j < columns; j += COLUMNS) {
+            int64_t left = v->start_w + j * stride, some = CNN_MIN(columns - j, COLUMNS);
+            uint64_t valid = cnn_places_inside(left, reach, width);
+            const float *d = dy + (r * columns + j) * k;
+            if (left >= -edge && left + reach <= width + edge && j + COLUMNS <= stop)
+                ISA(weights_block)(kernel, stride, tap_rows, false, valid, some, from, left * step, step, d, k, part,
+                                   sums);
+            else
+                ISA(weights_block)(kernel, stride, tap_rows, true, valid, some, from, left * step, step, d, k, part,
+                                   sums);
+        }
+    }
+    UNROLL for (int i = 0; i < tap_rows * kernel; i++) vstore(to + i * VLEN, sums[i]);
+}
+
+/* Rows of taps whose sums fit into the registers, beside four values of dy and one of x. */
+#if VLEN == 16 || defined(__aarch64__)
+#define TAP_ROWS(kernel) ((kernel) == 3 ? 3 : (kernel) == 5 ? 5 : 3)
+#else
+#define TAP_ROWS(kernel) ((kernel) == 3 ? 3 : (kernel) == 5 ? 2 : 1)
+#endif
+#define WEIGHTS(name, kernel, stride)                                                                                \
+    static void ISA(name)(const struct conv_view *v, const float *x, const float *dy, int64_t k, int64_t row,        \
+                          int64_t count, float *to) {                                                                \
+        int64_t s = 0;                                                                                               \
+        for (; s + TAP_ROWS(kernel) <= v->taps_h; s += TAP_ROWS(kernel), to += TAP_ROWS(kernel) * kernel * VLEN)     \
+            ISA(weights_rows)(kernel, stride, TAP_ROWS(kernel), v, x, dy, k, row, count, s, to);                     \
+        for (; s < v->taps_h; s++, to += kernel * VLEN)                                                              \
+            ISA(weights_rows)(kernel, stride, 1, v, x, dy, k, row, count, s, to);                                    \
+    }
+WEIGHTS(weights_3, 3, 1)
+WEIGHTS(weights_5, 5, 1)
+WEIGHTS(weights_3_stride, 3, 2)
+WEIGHTS(weights_7_stride, 7, 2)
+
+/* The bias: the sum of dy. */
+static void ISA(weights_bias)(const float *dy, int64_t k, int64_t pixels, float *to) {
+    int64_t part = k < VLEN ? k : 0;
+    vf sum = vload(to);
+    for (int64_t i = 0; i < pixels; i++) sum += part ? vload_part(dy + i * k, part) : vload(dy + i * k);
+    vstore(to, sum);
+}
+
+static const struct first_kernels ISA(first_kernels) = {
+    .lanes = VLEN,
+    .tiles = {{ISA(tile_3_some), ISA(tile_3_7), ISA(tile_3_8)},
+              {ISA(tile_5_some), ISA(tile_5_7), ISA(tile_5_8)},
+              {ISA(tile_3_stride_some), ISA(tile_3_stride_7), ISA(tile_3_stride_8)},
+              {ISA(tile_7_stride_some), ISA(tile_7_stride_7), ISA(tile_7_stride_8)}},
+    .weights = {ISA(weights_3), ISA(weights_5), ISA(weights_3_stride), ISA(weights_7_stride)},
+    .bias = ISA(weights_bias),
+};
+#undef MOST_RESULTS
+#undef TILE
+#undef TILES
+#undef COLUMNS
+#undef TAP_ROWS
+#undef WEIGHTS
