@@ -34,7 +34,9 @@ EXCEPTIONS = {
     r"weights_[35]\w* on (SSE2|NEON|AVX2)":
         "gradients of 9 or 25 taps, and the pixels that they are summed of, are more than 16 registers hold; NEON's 32 "
         "are taken by the sums of 25",
-    r"(tile_5_spread_some|norm_\w+) on (SSE2|NEON)":
+    r"(tile|weights)_7_stride\w* on (SSE2|NEON|AVX2)":
+        "first layers 7 wide: seven taps, eight results and a pixel are as many as 16 registers, or 21 sums",
+    r"(tile_5\w*|norm_\w+) on (SSE2|NEON)":
         "SSE2 has 16 registers and overwrites one in each operation; the ends of rows are filled up in memory",
     r"norm_(apply|products) on AVX2": "a channel's factors, four vectors at a time: one is read from the stack",
 }
