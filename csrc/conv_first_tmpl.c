@@ -159,12 +159,12 @@ CNN_INLINE void ISA(weights_rows)(const int kernel, const int stride, const int 
         UNROLL for (int i = 0; i < tap_rows; i++, y += v->step_h)
             from[i] = y < 0 || y >= v->h ? NULL : image + y * width * step;
         /* A partial vector reads on beyond its pixel, which the last pixels of dy do not allow. */
-        int64_t stop = part && r == v->n * v->rows - 1 ? columns - VLEN / part - 1 : columns;
+        int64_t room = (v->n * v->rows - r) * columns - (part ? VLEN / part : 0);
         for (int64_t j = 0; j < columns; j += COLUMNS) {
             int64_t left = v->start_w + j * stride, some = CNN_MIN(columns - j, COLUMNS);
             uint64_t valid = cnn_places_inside(left, reach, width);
             const float *d = dy + (r * columns + j) * k;
-            if (left >= -edge && left + reach <= width + edge && j + COLUMNS <= stop)
+            if (left >= -edge && left + reach <= width + edge && some == COLUMNS && j + COLUMNS <= room)
                 ISA(weights_block)(kernel, stride, tap_rows, false, valid, some, from, left * step, step, d, k, part,
                                    sums);
             else
@@ -197,9 +197,14 @@ WEIGHTS(weights_7_stride, 7, 2)
 
 /* The bias: the sum of dy. */
 static void ISA(weights_bias)(const float *dy, int64_t k, int64_t pixels, float *to) {
-    int64_t part = k < VLEN ? k : 0;
-    vf sum = vload(to);
-    for (int64_t i = 0; i < pixels; i++) sum += part ? vload_part(dy + i * k, part) : vload(dy + i * k);
+    int64_t part = k < VLEN ? k : 0, whole = part ? CNN_MAX(0, pixels - VLEN / part) : pixels, i = 0;
+    vf sum = vload(to), other = vset(0);
+    for (; i + 2 <= whole; i += 2) {
+        sum += vload(dy + i * k);
+        other += vload(dy + (i + 1) * k);
+    }
+    for (; i < pixels; i++) sum += part ? vload_part(dy + i * k, part) : vload(dy + i * k);
+    sum += other;
     vstore(to, sum);
 }
 
