@@ -180,29 +180,6 @@ static cnn_status reference_backward_weights(void *context, int64_t k) {
     return CNN_OK;
 }
 
-/* ---- finishing in a second sweep ---- */
-
-struct finish_work {
-    const cnn_finish *finish;
-    int64_t rows, k, piece;
-    float *out;
-};
-
-static cnn_status finish_chunk(void *context, int64_t chunk) {
-    const struct finish_work *work = context;
-    cnn_finish finish = *work->finish;
-    finish.bias = NULL;
-    int64_t from = chunk * work->piece * work->k, to = CNN_MIN((chunk + 1) * work->piece, work->rows) * work->k;
-    for (int64_t i = from; i < to; i++) work->out[i] = (float)cnn_finished(&finish, i, 0, work->out[i]);
-    return CNN_OK;
-}
-
-cnn_status cnn_finish_rows(const cnn_finish *finish, int64_t rows, int64_t k, float *out) {
-    if (!finish || (!finish->add && finish->activation == CNN_IDENTITY)) return CNN_OK;
-    struct finish_work work = {finish, rows, k, cnn_ceil_div(CNN_PIECE, k), out};
-    return cnn_parallel(finish_chunk, &work, cnn_ceil_div(rows, work.piece));
-}
-
 /* ---- entry points ---- */
 
 static const struct conv_family *family(const cnn_conv2d *p, int pass) {

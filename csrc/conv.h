@@ -67,20 +67,16 @@ struct conv_family {
                                    float *workspace);
 };
 
+/* The families, and whether one takes this layer in this pass, and is faster; conv.c asks in its order. */
 extern const struct conv_family cnn_dense;     /* conv_dense.c: any convolution, group by group, as products of matrices */
-extern const struct conv_family cnn_first;     /* conv_first.c: images of few channels … */
-bool cnn_first_suits(const cnn_conv2d *p, int pass);   /* … where that is faster */
-extern const struct conv_family cnn_winograd;  /* winograd.c: 3 x 3, stride 1, where cnn_winograd_suits */
-extern const struct conv_family cnn_deep;      /* conv_deep.c: dense layers from thousands of features to few */
-bool cnn_deep_suits(const cnn_conv2d *p, int pass);
-extern const struct conv_family cnn_scatter;   /* conv_scatter.c: backward-data to few channels … */
-bool cnn_scatter_suits(const cnn_conv2d *p, int pass); /* … where that is faster */
 extern const struct conv_family cnn_depthwise; /* depthwise.c: one input channel and one output channel a group */
-
-/* Whether Winograd's way takes this layer in this pass, and is faster. */
+extern const struct conv_family cnn_winograd;  /* winograd.c: 3 x 3, stride 1 */
+extern const struct conv_family cnn_first;     /* conv_first.c: few input channels; not backward-data */
+extern const struct conv_family cnn_deep;      /* conv_deep.c: dense layers from thousands of features to few */
+extern const struct conv_family cnn_scatter;   /* conv_scatter.c: backward-data to few channels */
 bool cnn_winograd_suits(const cnn_conv2d *p, int pass);
-
-/* Applies finish to `rows` rows of k sums, without the bias: for a kernel that cannot while it stores. */
-cnn_status cnn_finish_rows(const cnn_finish *finish, int64_t rows, int64_t k, float *out);
+bool cnn_first_suits(const cnn_conv2d *p, int pass);
+bool cnn_deep_suits(const cnn_conv2d *p, int pass);
+bool cnn_scatter_suits(const cnn_conv2d *p, int pass);
 
 #endif
