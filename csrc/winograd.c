@@ -133,16 +133,30 @@ static int64_t product_floats(int64_t tiles) {
     return cnn_round_up(tiles, WINOGRAD_WIDEST_GROUP) * WINOGRAD_SLOTS * WINOGRAD_WIDEST_PANEL;
 }
 
+/* For the products of a block: where its results go and what is added to them, and the block that this thread takes
+ * next, if all threads take turns. */
+static struct winograd_fetch block_fetch(const struct product_work *w, int64_t first, int64_t count) {
+    const struct winograd_stream streams[] = {
+        cnn_winograd_written(&w->tiles, first, count, w->out),
+        cnn_winograd_written(&w->tiles, first, count, w->finish->gate),
+        cnn_winograd_written(&w->tiles, first, count, w->finish->add),
+        cnn_winograd_read(&w->tiles, first + cnn_threads_get() * w->block, w->block),
+    };
+    int64_t times = WINOGRAD_FREQUENCIES * w->panels * cnn_ceil_div(count, w->products->group);
+    return cnn_winograd_fetch(streams, WINOGRAD_STREAMS, times);
+}
+
 static cnn_status block_chunk(void *context, int64_t chunk) {
     const struct product_work *w = context;
     int64_t first = chunk * w->block, count = CNN_MIN(w->block, w->tiles.total - first);
     int64_t step = frequency_step(count, w->view.c), v_floats = step * WINOGRAD_FREQUENCIES;
     float *v = cnn_scratch((size_t)(v_floats + product_floats(count)) * sizeof *v), *m = v + v_floats;
     if (!v) return CNN_NO_MEMORY;
+    struct winograd_fetch fetch = block_fetch(w, first, count);
     w->transforms->input(&w->tiles, first, count, w->view.c, step, v);
     for (int64_t panel = 0; panel < w->panels; panel++) {
         const float *u = w->packed + panel * w->panel_floats;
-        w->products->forward(v, step, count, w->view.c, w->view.c, u, panel_columns(w, panel), false, m);
+        w->products->forward(v, step, count, w->view.c, w->view.c, u, panel_columns(w, panel), false, &fetch, m);
         finish_panel(w, first, count, panel, m);
     }
     return CNN_OK;
@@ -170,6 +184,7 @@ static cnn_status panel_chunk(void *context, int64_t chunk) {
     int64_t from = chunk % w->parts * each, to = CNN_MIN(from + each, w->count);
     int64_t u_floats = w->packed ? 0 : cnn_winograd_panel(w->depth, w->products->panel);
     float *u = cnn_scratch((size_t)(u_floats + product_floats(w->block)) * sizeof *u), *m = u + u_floats;
+    struct winograd_fetch nothing_ahead = {.each = 0};
     if (!u) return CNN_NO_MEMORY;
     for (; from < to; from += w->block) {
         int64_t count = CNN_MIN(w->block, to - from);
@@ -178,7 +193,8 @@ static cnn_status panel_chunk(void *context, int64_t chunk) {
             int64_t channels = CNN_MIN(w->depth, w->view.c - c);
             if (!w->packed) make_panel(w, panel, c, channels, u);
             const float *from_u = w->packed ? w->packed + panel * w->panel_floats : u;
-            w->products->forward(v, w->step, count, w->depth, channels, from_u, panel_columns(w, panel), c > 0, m);
+            w->products->forward(v, w->step, count, w->depth, channels, from_u, panel_columns(w, panel), c > 0,
+                                 &nothing_ahead, m);
         }
         finish_panel(w, w->first + from, count, panel, m);
     }

@@ -27,6 +27,8 @@
  * sets of a cache. */
 #define WINOGRAD_SLOTS 37
 
+#define WINOGRAD_STREAMS 4 /* what products may fetch: dx, gate, add and the next block's dy */
+
 /* Tiles of 4 x 4 results of a view. A tile's number counts columns, then rows, then images. */
 struct winograd_tiles {
     const struct conv_view *view;
@@ -79,17 +81,32 @@ struct winograd_transforms {
     void (*inverse)(const float *du, int64_t channels, int64_t columns, bool accumulate, float *gradients);
 };
 
+/* Memory that is wanted soon. Products touch the inner caches alone: meanwhile what the transforms before and after them
+ * read and write is brought nearer, so that memory and arithmetic do not take turns. A little with each group of tiles
+ * or band of channels, one stream after the other. */
+struct winograd_stream {
+    const char *from;
+    int64_t lines; /* of a cache, still to fetch; 0 ends the streams */
+};
+struct winograd_fetch {
+    struct winograd_stream streams[WINOGRAD_STREAMS + 1];
+    int64_t at;   /* the stream that is being fetched */
+    int64_t each; /* lines at a time */
+};
+
 /* winograd.c */
 struct winograd_products {
     int64_t lanes, panel; /* of a vector, and the columns of two */
+    int64_t group, band;  /* tiles and channels at a time, as defined above */
     /* M = V U, or added to it, for one panel of `columns` real columns and the first `channels` of the `depth` that V
      * was laid out for. */
     void (*forward)(const float *v, int64_t step, int64_t tiles, int64_t depth, int64_t channels, const float *u,
-                    int64_t columns, bool accumulate, float *m);
+                    int64_t columns, bool accumulate, struct winograd_fetch *fetch, float *m);
     /* dU = V' W, or added to it, for channels first … first+count-1 (first a multiple of band) and one panel of W,
      * whose tiles begin at w. */
     void (*outer)(const float *v, int64_t v_step, const float *w, int64_t w_step, int64_t tiles, int64_t places,
-                  int64_t channels, int64_t first, int64_t count, int64_t columns, bool accumulate, float *du);
+                  int64_t channels, int64_t first, int64_t count, int64_t columns, bool accumulate,
+                  struct winograd_fetch *fetch, float *du);
 };
 
 /* Those of the active instruction set; never called for the reference. */
@@ -128,6 +145,15 @@ static inline int64_t cnn_winograd_panel(int64_t channels, int64_t columns) {
 static inline int64_t cnn_winograd_width(int64_t panel, int64_t columns, int64_t first) {
     return columns - first > panel / 2 ? panel : panel / 2;
 }
+
+/* The lines of the image rows that tiles first … first+count-1 read, as far as there are such tiles; and of those that
+ * they write in `array`, which is shaped as the output (NULL: none). */
+struct winograd_stream cnn_winograd_read(const struct winograd_tiles *t, int64_t first, int64_t count);
+struct winograd_stream cnn_winograd_written(const struct winograd_tiles *t, int64_t first, int64_t count,
+                                            const float *array);
+
+/* Fetches the streams in `times` portions; those that are empty are left out. */
+struct winograd_fetch cnn_winograd_fetch(const struct winograd_stream *streams, int count, int64_t times);
 
 typedef float cnn_float4 __attribute__((vector_size(16)));
 typedef float cnn_float4_unaligned __attribute__((vector_size(16), aligned(4), may_alias));

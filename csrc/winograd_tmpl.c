@@ -12,6 +12,15 @@
 #define UNROLL _Pragma("GCC unroll 12")
 #endif
 
+/* The next lines of what is wanted soon, into L2. */
+CNN_INLINE void ISA(fetch)(struct winograd_fetch *f) {
+    for (int64_t left = f->each; left > 0 && f->streams[f->at].lines > 0;) {
+        struct winograd_stream *s = f->streams + f->at;
+        for (; left > 0 && s->lines > 0; left--, s->lines--, s->from += CNN_LINE) __builtin_prefetch(s->from, 0, 2);
+        if (!s->lines) f->at++;
+    }
+}
+
 /* ---- M = V U ---- */
 
 /* `rows` tiles of a group; a is their V at one frequency, b the panel of U there, next the V that comes after it: it
@@ -40,7 +49,8 @@ CNN_INLINE void ISA(tile)(const int rows, const int vectors, int64_t channels, c
 }
 
 CNN_INLINE void ISA(product_panel)(const int vectors, const float *v, int64_t step, int64_t tiles, int64_t depth,
-                                   int64_t channels, const float *u, bool accumulate, float *m) {
+                                   int64_t channels, const float *u, bool accumulate, struct winograd_fetch *fetch,
+                                   float *m) {
     int64_t group = cnn_round_up(depth, VLEN) * WINOGRAD_GROUP, u_step = cnn_winograd_step(channels, vectors * VLEN);
     const int64_t row = vectors * WINOGRAD_SLOTS * VLEN;
     for (int64_t f = 0; f < 36; f++, v += step, u += u_step, m += VLEN) {
@@ -49,6 +59,7 @@ CNN_INLINE void ISA(product_panel)(const int vectors, const float *v, int64_t st
         int64_t left = tiles;
         for (; left > WINOGRAD_GROUP / 2; left -= WINOGRAD_GROUP, a += group, to += WINOGRAD_GROUP * row) {
             const float *next = left > WINOGRAD_GROUP ? a + group : v + step;
+            ISA(fetch)(fetch);
             ISA(tile)(WINOGRAD_GROUP, vectors, channels, a, next, u, accumulate, to);
         }
         if (left > WINOGRAD_GROUP / 3) ISA(tile)(WINOGRAD_GROUP / 2, vectors, channels, a, v + step, u, accumulate, to);
@@ -57,9 +68,9 @@ CNN_INLINE void ISA(product_panel)(const int vectors, const float *v, int64_t st
 }
 
 static void ISA(forward)(const float *v, int64_t step, int64_t tiles, int64_t depth, int64_t channels, const float *u,
-                         int64_t columns, bool accumulate, float *m) {
-    if (columns > VLEN) ISA(product_panel)(2, v, step, tiles, depth, channels, u, accumulate, m);
-    else ISA(product_panel)(1, v, step, tiles, depth, channels, u, accumulate, m);
+                         int64_t columns, bool accumulate, struct winograd_fetch *fetch, float *m) {
+    if (columns > VLEN) ISA(product_panel)(2, v, step, tiles, depth, channels, u, accumulate, fetch, m);
+    else ISA(product_panel)(1, v, step, tiles, depth, channels, u, accumulate, fetch, m);
 }
 
 /* ---- dU = V' W ---- */
@@ -104,12 +115,13 @@ CNN_INLINE void ISA(outer_band)(const int vectors, int64_t tiles, int64_t count,
 
 CNN_INLINE void ISA(outer_panel)(const int vectors, const float *v, int64_t v_step, const float *w, int64_t w_step,
                                  int64_t tiles, int64_t places, int64_t channels, int64_t first, int64_t count,
-                                 bool accumulate, float *du) {
+                                 bool accumulate, struct winograd_fetch *fetch, float *du) {
     int64_t width, start = cnn_winograd_band(WINOGRAD_BAND, VLEN, first, channels, places, &width);
     for (int64_t f = 0; f < 36; f++, v += v_step, w += w_step, du += VLEN) {
         float *to = du;
         for (int64_t c = 0; c < count; c += WINOGRAD_BAND, to += WINOGRAD_BAND * vectors * WINOGRAD_SLOTS * VLEN) {
             int64_t real = CNN_MIN(WINOGRAD_BAND, count - c);
+            ISA(fetch)(fetch);
             int64_t begin = cnn_winograd_band(WINOGRAD_BAND, VLEN, first + c, channels, places, &width);
             int64_t ahead = c + WINOGRAD_BAND < count ? WINOGRAD_BAND * places : v_step + start - begin;
             if (width == WINOGRAD_BAND)
@@ -121,11 +133,13 @@ CNN_INLINE void ISA(outer_panel)(const int vectors, const float *v, int64_t v_st
 }
 
 static void ISA(outer)(const float *v, int64_t v_step, const float *w, int64_t w_step, int64_t tiles, int64_t places,
-                       int64_t channels, int64_t first, int64_t count, int64_t columns, bool accumulate, float *du) {
+                       int64_t channels, int64_t first, int64_t count, int64_t columns, bool accumulate,
+                       struct winograd_fetch *fetch, float *du) {
     if (columns > VLEN)
-        ISA(outer_panel)(2, v, v_step, w, w_step, tiles, places, channels, first, count, accumulate, du);
+        ISA(outer_panel)(2, v, v_step, w, w_step, tiles, places, channels, first, count, accumulate, fetch, du);
     else
-        ISA(outer_panel)(1, v, v_step, w, w_step, tiles, places, channels, first, count, accumulate, du);
+        ISA(outer_panel)(1, v, v_step, w, w_step, tiles, places, channels, first, count, accumulate, fetch, du);
 }
 
-static const struct winograd_products ISA(winograd_products) = {VLEN, 2 * VLEN, ISA(forward), ISA(outer)};
+static const struct winograd_products ISA(winograd_products) = {VLEN, 2 * VLEN, WINOGRAD_GROUP, WINOGRAD_BAND,
+                                                             ISA(forward), ISA(outer)};

@@ -51,3 +51,40 @@ struct winograd_tiles cnn_winograd_tiles(const struct conv_view *v, const float 
     return t;
 }
 
+/* ---- what is fetched ---- */
+
+/* From float `from` to before float `to` of an array. */
+static struct winograd_stream stream(const float *array, int64_t from, int64_t to) {
+    int64_t bytes = (to - from) * (int64_t)sizeof *array;
+    return (struct winograd_stream){(const char *)(array + from), cnn_ceil_div(bytes, CNN_LINE)};
+}
+
+struct winograd_stream cnn_winograd_read(const struct winograd_tiles *t, int64_t first, int64_t count) {
+    const struct conv_view *v = t->view;
+    int64_t last = CNN_MIN(first + count, t->total) - 1, top = first / t->across, bottom = last / t->across;
+    if (first > last) return (struct winograd_stream){NULL, 0};
+    int64_t from = top / t->down * v->h + CNN_MIN(top % t->down * WINOGRAD_TILE, v->h);
+    int64_t to = bottom / t->down * v->h + CNN_MIN((bottom % t->down + 1) * WINOGRAD_TILE, v->h);
+    return stream(t->source, from * v->w * v->pixel, to * v->w * v->pixel);
+}
+
+struct winograd_stream cnn_winograd_written(const struct winograd_tiles *t, int64_t first, int64_t count,
+                                            const float *array) {
+    const struct conv_view *v = t->view;
+    int64_t last = CNN_MIN(first + count, t->total) - 1, top = first / t->across, bottom = last / t->across;
+    if (!array || first > last) return (struct winograd_stream){NULL, 0};
+    int64_t end = CNN_MIN((bottom % t->down + 1) * WINOGRAD_TILE, v->rows);
+    return stream(array, cnn_view_offset(v, top / t->down, top % t->down * WINOGRAD_TILE, 0),
+                  cnn_view_offset(v, bottom / t->down, end, 0));
+}
+
+struct winograd_fetch cnn_winograd_fetch(const struct winograd_stream *streams, int count, int64_t times) {
+    struct winograd_fetch fetch = {.at = 0};
+    int64_t lines = 0;
+    for (int i = 0, at = 0; i < count; i++) {
+        lines += streams[i].lines;
+        if (streams[i].lines) fetch.streams[at++] = streams[i];
+    }
+    fetch.each = cnn_ceil_div(lines, times);
+    return fetch;
+}

@@ -55,12 +55,16 @@ static void add_block(const struct weights_work *w, int64_t first, int64_t count
     int64_t v_step = cnn_winograd_step(count, cnn_round_up(w->c, WINOGRAD_WIDEST));
     int64_t w_step = cnn_winograd_step(count, w->whole_k);
     float *transformed = v + WINOGRAD_FREQUENCIES * v_step;
+    const struct winograd_stream next[] = {cnn_winograd_read(&w->x_tiles, first + count, w->block),
+                                           cnn_winograd_read(&w->dy_tiles, first + count, w->block)};
+    int64_t times = WINOGRAD_FREQUENCIES * w->panels * cnn_ceil_div(w->c, w->products->band);
+    struct winograd_fetch fetch = cnn_winograd_fetch(next, 2, times);
     w->transforms->input_columns(&w->x_tiles, first, count, 0, count, v_step, v);
     w->transforms->gradient(&w->dy_tiles, first, count, 0, count, w_step, transformed, sums);
     for (int64_t panel = 0; panel < w->panels; panel++) {
         int64_t column = panel * w->products->panel;
         w->products->outer(v, v_step, transformed + column * count, w_step, count, count, w->c, 0, w->c,
-                           panel_columns(w, panel), accumulate, du + column * w->c * WINOGRAD_SLOTS);
+                           panel_columns(w, panel), accumulate, &fetch, du + column * w->c * WINOGRAD_SLOTS);
     }
 }
 
@@ -107,11 +111,12 @@ static cnn_status outer_chunk(void *context, int64_t chunk) {
     int64_t panel = chunk % w->panels, first = chunk / w->panels * ROUND_CHANNELS;
     int64_t count = CNN_MIN(ROUND_CHANNELS, w->c - first), columns = panel_columns(w, panel);
     int64_t width = cnn_winograd_width(w->products->panel, columns, 0);
+    struct winograd_fetch nothing_ahead = {.each = 0};
     float *du = cnn_scratch((size_t)(ROUND_CHANNELS * WINOGRAD_SLOTS * WINOGRAD_WIDEST_PANEL) * sizeof *du);
     if (!du) return CNN_NO_MEMORY;
     const float *transformed = w->w + panel * w->products->panel * w->count;
     w->products->outer(w->v, w->v_step, transformed, w->w_step, w->count, w->count, w->c, first, count, columns, false,
-                       du);
+                       &nothing_ahead, du);
     w->transforms->inverse(du, count, columns, w->first > 0, gradients(w, 0, panel) + first * 9 * width);
     return CNN_OK;
 }
