@@ -16,6 +16,7 @@
 #define MAX_THREADS 256
 #define STATUSES 8 /* more than cnn_status has values */
 #define SPINS 4000 /* of one pause each: 40 to 200 microseconds, by CPU */
+#define LINE 64    /* bytes of a cache line, on most machines */
 #define STACK ((size_t)2 << 20) /* of a worker: the same everywhere, where systems' defaults differ widely */
 
 static struct {
@@ -25,18 +26,22 @@ static struct {
     atomic_int wanted;      /* threads, the caller's included */
     int started;            /* workers that exist; the owner's, like `refused` */
     bool refused;           /* the system would start no more: not asked again before the next cnn_threads_set */
+    unsigned long begun[MAX_THREADS]; /* the generation when each worker was started; the caller is thread 0 */
+
+    /* Watched by workers that wait, hence a cache line that nothing else is written to. */
+    _Alignas(LINE) atomic_ulong generation; /* of jobs posted */
     atomic_int sleepers;
-    atomic_ulong generation; /* of jobs posted */
 
     /* The job: written while `open` is 0, read by workers that counted themselves into `inside` and then saw
      * `open` at 1. */
-    atomic_int open, inside;
+    _Alignas(LINE) atomic_int open;
+    atomic_int inside;
+    atomic_int helpers;      /* how many workers may still join: threads may be fewer than workers */
+    int shares;              /* into which the chunks are cut, one for each thread */
     cnn_chunk work;
     void *context;
-    int64_t chunks;
-    _Atomic int64_t next;
-    atomic_int helpers;      /* how many workers may still join: threads may be fewer than workers */
     _Atomic int64_t failure; /* the lowest chunk that failed * STATUSES + its status; INT64_MAX for none */
+    struct { _Alignas(LINE) _Atomic int64_t next; int64_t end; } share[MAX_THREADS];
 } pool = {.owner = PTHREAD_MUTEX_INITIALIZER, .sleep = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER,
           .wanted = 1};
 
@@ -123,18 +128,23 @@ static void note_failure(int64_t chunk, cnn_status status) {
     while (failure < lowest && !atomic_compare_exchange_weak(&pool.failure, &lowest, failure)) {}
 }
 
-static void take_chunks(void) {
-    for (;;) {
-        int64_t chunk = atomic_fetch_add(&pool.next, 1);
-        if (chunk >= pool.chunks) return;
-        cnn_status status = pool.work(pool.context, chunk);
-        if (status != CNN_OK) note_failure(chunk, status);
+/* A thread's own share first, then what is left of the others': operations of one network cut their images alike, so
+ * that a thread mostly finds in its cache what it wrote there in the operation before. */
+static void take_chunks(int thread) {
+    for (int i = 0; i < pool.shares; i++) {
+        int share = (thread + i) % pool.shares;
+        for (;;) {
+            int64_t chunk = atomic_fetch_add(&pool.share[share].next, 1);
+            if (chunk >= pool.share[share].end) break;
+            cnn_status status = pool.work(pool.context, chunk);
+            if (status != CNN_OK) note_failure(chunk, status);
+        }
     }
 }
 
-static void join_job(void) {
+static void join_job(int thread) {
     atomic_fetch_add(&pool.inside, 1);
-    if (atomic_load(&pool.open) && atomic_fetch_sub(&pool.helpers, 1) > 0) take_chunks();
+    if (atomic_load(&pool.open) && atomic_fetch_sub(&pool.helpers, 1) > 0) take_chunks(thread);
     atomic_fetch_sub(&pool.inside, 1);
 }
 
@@ -151,13 +161,14 @@ static void wait_for_job(unsigned long seen) {
 }
 
 static void *worker(void *argument) {
-    unsigned long seen = (unsigned long)(uintptr_t)argument;
+    int thread = (int)(intptr_t)argument;
+    unsigned long seen = pool.begun[thread];
     in_parallel = true;
     flush_denormals();
     for (;;) {
         wait_for_job(seen);
         seen = atomic_load(&pool.generation);
-        join_job();
+        join_job(thread);
     }
     return NULL;
 }
@@ -175,8 +186,9 @@ static void start_workers(void) {
     pthread_sigmask(SIG_SETMASK, &signals, &before);
     while (pool.started < atomic_load(&pool.wanted) - 1 && !pool.refused) {
         pthread_t thread;
-        void *seen = (void *)(uintptr_t)atomic_load(&pool.generation);
-        if (pthread_create(&thread, &detached, worker, seen)) pool.refused = true;
+        int number = pool.started + 1;
+        pool.begun[number] = atomic_load(&pool.generation);
+        if (pthread_create(&thread, &detached, worker, (void *)(intptr_t)number)) pool.refused = true;
         else pool.started++;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -197,8 +209,12 @@ static cnn_status run_pool(cnn_chunk work, void *context, int64_t chunks) {
     if (pool.started < wanted - 1 && !pool.refused) start_workers();
     pool.work = work;
     pool.context = context;
-    pool.chunks = chunks;
-    atomic_store(&pool.next, 0);
+    pool.shares = (int)CNN_MIN(chunks, wanted);
+    for (int64_t share = 0, begin = 0; share < pool.shares; share++) {
+        int64_t end = begin + chunks / pool.shares + (share < chunks % pool.shares);
+        atomic_store_explicit(&pool.share[share].next, begin, memory_order_relaxed);
+        pool.share[share].end = begin = end;
+    }
     atomic_store(&pool.helpers, (int)CNN_MIN(chunks - 1, wanted - 1));
     atomic_store(&pool.failure, INT64_MAX);
     atomic_store(&pool.open, 1);
@@ -208,7 +224,7 @@ static cnn_status run_pool(cnn_chunk work, void *context, int64_t chunks) {
         pthread_cond_broadcast(&pool.wake);
         pthread_mutex_unlock(&pool.sleep);
     }
-    take_chunks();
+    take_chunks(0);
     atomic_store(&pool.open, 0);
     for (int spins = 0; atomic_load(&pool.inside) > 0; spins++) {
         if (spins < SPINS) relax();
