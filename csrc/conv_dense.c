@@ -21,8 +21,9 @@ const struct dense_kernels *cnn_dense_kernels(void) { return tables[cnn_table_in
 #define BLOCK_ROWS 96        /* a multiple of every tile */
 #define CHUNKS 16            /* wanted at least, for threads to share */
 #define CHUNK_WORK 1000000   /* multiply-adds that a chunk holds at least, where there are more chunks than that */
-#define SERIAL_WORK 1000000  /* multiply-adds that are done before another thread has begun */
-#define GROUP_COLUMNS 128    /* gathering again pays from so many columns on */
+#define SERIAL_WORK 500000   /* multiply-adds that are done before another thread has begun */
+#define GROUP_COLUMNS 128    /* gathering again pays from so many columns on … */
+#define FEW_COLUMNS 32       /* … and reading again what lies in place from so many */
 
 /* ---- chunks ---- */
 
@@ -154,7 +155,8 @@ static void cut_product(struct product_work *w, int64_t groups) {
     int64_t most = CNN_MIN(BLOCK_ROWS, BLOCK_FLOATS / CNN_MIN(depth, CNN_DEPTH) / 12 * 12);
     w->block = cnn_round_up(cnn_ceil_div(pixels, cnn_ceil_div(pixels, most)), 12);
     int64_t blocks = cnn_ceil_div(pixels, w->block);
-    int64_t spans = CNN_MIN(cnn_ceil_div(CHUNKS, blocks * groups), CNN_MAX(w->columns / GROUP_COLUMNS, 1));
+    int64_t least = w->in_place ? FEW_COLUMNS : GROUP_COLUMNS;
+    int64_t spans = CNN_MIN(cnn_ceil_div(CHUNKS, blocks * groups), CNN_MAX(w->columns / least, 1));
     w->span = cnn_ceil_div(panels, spans);
     w->spans = cnn_ceil_div(panels, w->span);
     w->sum_stride = (w->span + 1) * w->gemm->width.panel;

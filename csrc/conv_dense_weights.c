@@ -11,7 +11,8 @@
 #define POINT_RUN 128        /* the same where nothing is gathered */
 #define RANGE 1024           /* pixels that are worth partial sums of their own */
 #define BLOCK_SUMS 98304     /* sums that a chunk owns at most: they are read and written again for each run … */
-#define FEWEST 96            /* … but rows or columns that it should own at least */
+#define FEWEST 96            /* … but rows or columns that it should own at least, … */
+#define POINT_FEWEST 64      /* … and where nothing is gathered */
 #define WINDOW_ROWS 384      /* rows of gathered windows that a chunk owns at most */
 
 struct outer_work {
@@ -45,7 +46,7 @@ static void cut(const cnn_conv2d *p, struct outer_work *w) {
     int64_t in = p->c / p->groups, k = p->k / p->groups, pixels = p->n * p->oh * p->ow;
     int64_t rows = points(p) ? k : in * p->kh * p->kw, columns = points(p) ? in : k;
     bool by_rows = !points(p) || k >= in;
-    int64_t most = CNN_MAX((by_rows ? rows : columns) / FEWEST, 1);
+    int64_t most = CNN_MAX((by_rows ? rows : columns) / (points(p) ? POINT_FEWEST : FEWEST), 1);
     int64_t blocks = CNN_MIN(cnn_ceil_div(rows * columns, BLOCK_SUMS), most);
     if (!points(p)) blocks = CNN_MAX(blocks, cnn_ceil_div(rows, WINDOW_ROWS));
 
