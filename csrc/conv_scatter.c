@@ -1,7 +1,10 @@
 /* Backward-data where few input channels would leave most of a vector empty, or where most of what gathering reads is
  * padding: every pixel of dy is multiplied with all the weights at once, [pixels][k] times [k][taps * c], and the
  * products are added to the pixels of dx that its window covers. conv.c asks cnn_scatter_suits; the product is
- * gemm.c's. */
+ * gemm.c's.
+ *
+ * Where a row of taps fills vectors and k is small, products wait in no memory: a strip, some pixels of dy below each
+ * other times two vectors of the window, is summed over k in registers and added from there. */
 #include "conv.h"
 #include "gemm.h"
 
@@ -11,9 +14,14 @@
 struct scatter_kernels {
     /* Adds the products of dy's rows first … first+rows-1, `stride` floats a pixel, to the image `sums`. */
     void (*add)(const cnn_conv2d *p, const float *products, int64_t stride, int64_t first, int64_t rows, float *sums);
-    /* out[at + i] = finish(sums[i]) for a whole image. */
+    /* out[at + i] = finish(sums[i]) for a whole image, or a row of it. */
     void (*finish)(const cnn_finish *f, int64_t count, int64_t c, float *sums, int64_t at, float *out);
+    int64_t lanes;
+    /* Adds what an image's dy sends back to `sums`, a zeroed image with its padding, rows `pitch` floats apart. */
+    void (*strips)(const cnn_conv2d *p, const float *dy, const float *packed, int64_t pitch, float *sums);
 };
+
+#define FEWEST_ROWS 5 /* of a strip */
 
 /* From ROOM - n on: n lanes that are kept, then lanes that are not. */
 static const int32_t kept_lanes[2 * ROOM] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
@@ -25,6 +33,7 @@ static const struct scatter_kernels *const tables[] = CNN_TABLES(scatter_kernels
 
 #define BAND_PRODUCTS 32768    /* floats of products between multiplying and adding: they stay in L2 */
 #define LARGEST_IMAGE 1048576  /* floats of dx, and of a row's products, that a thread keeps */
+#define STRIP_DEPTH 64         /* k from which writing products down costs little */
 
 static int64_t columns(const cnn_conv2d *p) { return cnn_round_up(p->kh * p->kw * p->c, CNN_WIDEST_LANES); }
 
@@ -39,6 +48,47 @@ bool cnn_scatter_suits(const cnn_conv2d *p, int pass) {
     return gathered > 1.25 * scattered;
 }
 
+/* ---- strips ---- */
+
+/* The image with what windows reach beyond it: rows, and floats from one to the next. */
+static int64_t padded_rows(const cnn_conv2d *p) {
+    return CNN_MAX((p->oh - 1) * p->stride_h + (p->kh - 1) * p->dilation_h + 1, p->pad_top + p->h);
+}
+static int64_t padded_pitch(const cnn_conv2d *p) {
+    return CNN_MAX((p->ow - 1) * p->stride_w + p->kw, p->pad_left + p->w) * p->c + ROOM;
+}
+
+static bool in_strips(const cnn_conv2d *p) {
+    if (p->dilation_w > 1 || p->oh < FEWEST_ROWS || p->k > STRIP_DEPTH) return false;
+    if ((double)padded_rows(p) * (double)padded_pitch(p) > LARGEST_IMAGE) return false;
+    return 4 * p->kh * cnn_round_up(p->kw * p->c, 8) <= 5 * columns(p);
+}
+
+/* Half of AVX-512's vectors where whole ones would be emptier. */
+static const struct scatter_kernels *strip_kernels(const cnn_conv2d *p) {
+    int index = cnn_table_index();
+    int64_t run = p->kw * p->c;
+    if (index > 1 && cnn_round_up(run, tables[index]->lanes) > cnn_round_up(run, tables[index - 1]->lanes)) index--;
+    return tables[index];
+}
+
+/* [pairs of vectors][k][2][lanes], zeros behind the end of a row of taps. */
+static void pack_strips(const cnn_conv2d *p, const float *weight, float *packed) {
+    int64_t lanes = strip_kernels(p)->lanes, run = p->kw * p->c, taps = p->kh * p->kw;
+    int64_t vectors = cnn_ceil_div(run, lanes);
+    for (int64_t u = 0; u < p->kh * vectors; u++) {
+        int64_t s = u / vectors, first = u % vectors * lanes, count = CNN_MIN(lanes, run - first);
+        float *to = packed + (u / 2 * p->k * 2 + u % 2) * lanes;
+        for (int64_t i = 0; i < count; i++) {
+            int64_t t = (first + i) / p->c, c = (first + i) % p->c;
+            const float *from = weight + c * taps + s * p->kw + t;
+            for (int64_t k = 0; k < p->k; k++) to[k * 2 * lanes + i] = from[k * p->c * taps];
+        }
+    }
+}
+
+/* ---- the family ---- */
+
 static int64_t no_workspace(const cnn_conv2d *p, int pass) {
     (void)p, (void)pass;
     return 0;
@@ -46,6 +96,7 @@ static int64_t no_workspace(const cnn_conv2d *p, int pass) {
 
 static int64_t packed_size(const cnn_conv2d *p, int pass) {
     (void)pass;
+    if (in_strips(p)) return p->k * (p->kh * cnn_round_up(p->kw * p->c, ROOM) + ROOM);
     return cnn_packed_size(p->k, columns(p));
 }
 
@@ -55,6 +106,10 @@ static cnn_status pack(const cnn_conv2d *p, int pass, const float *weight, float
     const struct gemm_width *width = &cnn_gemm()->width;
     int64_t taps = p->kh * p->kw, all = columns(p);
     memset(packed, 0, (size_t)packed_size(p, pass) * sizeof *packed);
+    if (in_strips(p)) {
+        pack_strips(p, weight, packed);
+        return CNN_OK;
+    }
     for (int64_t panel = 0, tap = 0, c = 0; panel < cnn_panel_count(width, all); panel++) {
         int64_t first = cnn_panel_begin(width, all, panel), step = cnn_panel_begin(width, all, panel + 1) - first;
         for (int64_t column = 0; column < step && tap < taps; column++) {
@@ -102,12 +157,30 @@ static cnn_status scatter_image(void *context, int64_t image) {
     return CNN_OK;
 }
 
+static cnn_status strip_image(void *context, int64_t image) {
+    const struct scatter_work *w = context;
+    const cnn_conv2d *p = w->p;
+    int64_t pitch = padded_pitch(p), rows = padded_rows(p), count = p->w * p->c;
+    float *sums = cnn_scratch((size_t)(rows * pitch) * sizeof *sums);
+    if (!sums) return CNN_NO_MEMORY;
+    memset(sums, 0, (size_t)(rows * pitch) * sizeof *sums);
+    w->kernels->strips(p, w->dy + image * p->oh * p->ow * p->k, w->packed, pitch, sums);
+    for (int64_t y = 0; y < p->h; y++)
+        w->kernels->finish(w->finish, count, p->c, sums + (y + p->pad_top) * pitch + p->pad_left * p->c,
+                           (image * p->h + y) * count, w->dx);
+    return CNN_OK;
+}
+
 static cnn_status backward_data(const cnn_conv2d *p, const float *dy, const float *weight, const float *packed,
                                 const cnn_finish *finish, float *dx, float *workspace) {
     (void)weight, (void)workspace;
     struct scatter_work work = {p, tables[cnn_table_index()], cnn_gemm(), dy, packed, finish, dx,
                                 CNN_MAX(1, BAND_PRODUCTS / (p->ow * columns(p)))};
     work.band = CNN_MIN(work.band, p->oh);
+    if (in_strips(p)) {
+        work.kernels = strip_kernels(p);
+        return cnn_parallel(strip_image, &work, p->n);
+    }
     return cnn_parallel(scatter_image, &work, p->n);
 }
 

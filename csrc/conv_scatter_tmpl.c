@@ -60,4 +60,70 @@ static void ISA(finish)(const cnn_finish *f, int64_t count, int64_t c, float *su
     }
 }
 
-static const struct scatter_kernels ISA(scatter_kernels) = {ISA(add), ISA(finish)};
+/* ---- strips ---- */
+
+#undef UNROLL
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 10")
+#endif
+
+/* Where a vector of the window goes, from the place of its pixel on, and which of its lanes do. */
+struct ISA(strip_vector) { int64_t to; vi kept; };
+
+/* `results` pixels of dy below each other, `down` floats apart, times two vectors of the window. The sums of the first
+ * `skip` are not wanted; others are added to places `next` floats apart. Nothing is loaded from `sums` before all is
+ * multiplied, when the stores of the pixel before are through: the two overlap. */
+CNN_INLINE void ISA(strip)(const int results, int64_t depth, const float *dy, int64_t down, const float *packed,
+                           const struct ISA(strip_vector) pair[2], int64_t skip, int64_t next, float *sums) {
+    vf first[10], second[10];
+    UNROLL for (int r = 0; r < results; r++) first[r] = second[r] = vset(0);
+    for (int64_t k = 0; k < depth; k++, packed += 2 * VLEN) {
+        const vf a = vload(packed), b = vload(packed + VLEN);
+        UNROLL for (int r = 0; r < results; r++) {
+            const vf value = vset(dy[r * down + k]);
+            first[r] += a * value;
+            second[r] += b * value;
+        }
+    }
+    UNROLL for (int r = 0; r < results; r++, sums += next) {
+        if (r < skip) continue;
+        vstore(sums + pair[0].to, vload(sums + pair[0].to) + (vf)(pair[0].kept & (vi)first[r]));
+        vstore(sums + pair[1].to, vload(sums + pair[1].to) + (vf)(pair[1].kept & (vi)second[r]));
+    }
+}
+
+CNN_INLINE void ISA(strip_rows)(const int results, const cnn_conv2d *p, const float *dy, const float *packed,
+                                int64_t pitch, float *sums) {
+    const int64_t run = p->kw * p->c, vectors = cnn_ceil_div(run, VLEN), all = p->kh * vectors, down = p->ow * p->k;
+    const int64_t depth = p->k, columns = p->ow, right = p->stride_w * p->c, next = p->stride_h * pitch;
+    for (int64_t u = 0; u < all; u += 2, packed += depth * 2 * VLEN) {
+        struct ISA(strip_vector) pair[2] = {0};
+        for (int64_t v = u; v < CNN_MIN(u + 2, all); v++) {
+            int64_t from = v % vectors * VLEN, kept = CNN_MIN(VLEN, run - from);
+            pair[v - u].to = v / vectors * p->dilation_h * pitch + from;
+            pair[v - u].kept = *(const ISA(vi_unaligned_t) *)(kept_lanes + ROOM - kept);
+        }
+        for (int64_t i = 0; i < p->oh; i += results) {
+            int64_t row = CNN_MIN(i, p->oh - results); /* the last strip overlaps the one before */
+            const float *d = dy + row * down;
+            float *to = sums + row * next;
+            for (int64_t j = 0; j < columns; j++, d += depth, to += right)
+                ISA(strip)(results, depth, d, down, packed, pair, i - row, next, to);
+        }
+    }
+}
+
+/* Two vectors of each result's sums stay in registers. */
+static void ISA(strips)(const cnn_conv2d *p, const float *dy, const float *packed, int64_t pitch, float *sums) {
+#if VLEN == 16 || defined(__aarch64__)
+    if (p->oh >= 2 * FEWEST_ROWS) {
+        ISA(strip_rows)(2 * FEWEST_ROWS, p, dy, packed, pitch, sums);
+        return;
+    }
+#endif
+    ISA(strip_rows)(FEWEST_ROWS, p, dy, packed, pitch, sums);
+}
+
+static const struct scatter_kernels ISA(scatter_kernels) = {ISA(add), ISA(finish), VLEN, ISA(strips)};
