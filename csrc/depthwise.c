@@ -1,29 +1,32 @@
 /* Depthwise convolutions, one input and one output channel a group: conv.c sends them here. There is no sum over
  * channels, so vectors run over them, and what costs is to load: the kernels that networks use load each pixel once a
- * row of taps. As in conv_dense.c forward and backward-data are one walk in two directions, and chunks are cut by shape
- * alone. Weights are packed as [taps][c], in their own order, for both. */
+ * row of taps, or once for two. As in conv_dense.c forward and backward-data are one walk in two directions, and chunks
+ * are cut by shape alone. */
 #include "conv.h"
 
-#define MOST_ROWS 16 /* rows of taps of a tile */
+#define MOST_ROWS 16 /* rows of taps of the kernels for common shapes */
 #define LINE 16      /* floats of a cache line */
+#define BLOCK 16     /* channels whose packed weights lie together: no vector is longer */
 
-/* Neighbouring results of a row, with the rows of the source and of the weights that they meet. */
-struct depthwise_tile {
-    int64_t rows;
-    const float *x[MOST_ROWS], *weight[MOST_ROWS]; /* the source row's pixel 0, and tap 0 */
-    int64_t pixel, next_tap;                       /* floats to the next pixel, of source or result, and tap */
-    int64_t left;                                  /* floats to the first source pixel; may be before the row */
-    uint64_t valid;                                /* which source pixels are inside the image, bit by bit */
-    int64_t first, last;                           /* channels */
-    const float *ahead;                            /* the source pixels that the row below needs anew: */
-    int64_t ahead_rows, ahead_step;                /* how many rows of them, and the floats from one to the next */
-    int64_t below;                                 /* where that row's results go, as `at` */
+/* Forward or backward-data as a walk over results, each of which meets taps_h rows of the source. */
+struct depthwise_walk {
+    const float *source, *weight; /* weight: [blocks of channels][taps][BLOCK] */
     const cnn_finish *finish;
     float *out;
-    int64_t at, from, to;                          /* where result 0 goes; which results are wanted */
+    int64_t pixel;                        /* floats to the next pixel, of source or result */
+    int64_t height, width, rows, columns; /* of a source image and of its results */
+    int64_t taps_h;
+    int64_t top, left;   /* the source pixel that result (0, 0) meets at tap (0, 0); in backward-data of stride 2: the
+                          * row of taps at which it meets source row 0, and the column that it is seen from, which
+                          * counts results and is that of the last tap */
+    int64_t start, step; /* the first tile's first column; columns used of a tile */
+    bool large;          /* whether memory is worth asking ahead */
 };
 
-typedef void (*depthwise_tile_kernel)(const struct depthwise_tile *tile);
+/* `count` rows of an image's results, from `row` on, channels [first, last). */
+typedef void (*depthwise_rows_kernel)(const struct depthwise_walk *w, int64_t first, int64_t last, int64_t image,
+                                      int64_t row, int64_t count);
+
 /* What will be read after some rows of dy: so many floats of x and dy are to be asked for with each of these rows. */
 struct depthwise_ahead {
     const float *x, *dy;
@@ -36,9 +39,8 @@ typedef void (*depthwise_weights_kernel)(const struct conv_view *v, const float 
 
 struct depthwise_kernels {
     int64_t lanes;                           /* of a vector */
-    /* 3 or 5 wide, stride 1 or 2, widths; and backward-data of stride 2. The first of the last index takes any tile;
-     * the others take whole ones, of which no more than kernel / 2 source pixels are outside on either side. */
-    depthwise_tile_kernel tiles[2][2][4], spread[2][2];
+    depthwise_rows_kernel rows[2][2][3];     /* 3 or 5 wide; stride 1 or 2; widths */
+    depthwise_rows_kernel spread[2];         /* 3 or 5 wide; backward-data of stride 2 */
     depthwise_weights_kernel weights[2][2];  /* 3 or 5 wide; stride 1 or 2 */
     /* The same for the sum of dy: [lanes], of which `part` are real (0: all). */
     void (*bias)(const struct conv_view *v, int64_t part, const float *dy, int64_t row, int64_t count, float *sums);
@@ -48,7 +50,7 @@ struct depthwise_kernels {
     depthwise_weights_kernel general_weights;
 };
 
-static const int64_t widths[] = {0, 4, 7, 8}; /* results of a whole tile */
+static const int64_t widths[] = {4, 7, 8}; /* results of a whole tile */
 
 static const struct depthwise_ahead depthwise_nothing_ahead;
 
@@ -74,7 +76,8 @@ static const struct depthwise_kernels *kernels_for(int64_t channels) {
 }
 
 static bool common(const cnn_conv2d *p) {
-    return p->c >= 4 && (p->kw == 3 || p->kw == 5) && p->kh <= MOST_ROWS && p->stride_w <= 2 && p->dilation_w == 1;
+    return p->c >= 4 && (p->kw == 3 || p->kw == 5) && p->kh <= MOST_ROWS && p->stride_w <= 2 &&
+           p->stride_h == p->stride_w && p->dilation_h == 1 && p->dilation_w == 1;
 }
 
 static bool large(const cnn_conv2d *p) { return p->n * (p->h * p->w + p->oh * p->ow) * p->c > LARGE_FLOATS; }
@@ -82,98 +85,50 @@ static bool large(const cnn_conv2d *p) { return p->n * (p->h * p->w + p->oh * p-
 /* ---- forward and backward-data ---- */
 
 struct rows_work {
-    const cnn_conv2d *p;
-    bool back;
-    const float *source, *weight;
-    const cnn_finish *finish;
-    float *out;
-    /* Of the kernels for common shapes: */
-    depthwise_tile_kernel whole, some;
-    bool large;                                   /* whether memory is worth asking ahead */
-    int64_t height, width, rows, columns;         /* of a source image and of its results */
-    int64_t start, step, results;                 /* the first tile's first column; columns used; a whole tile's */
-    int64_t reach, reach_some;                    /* source pixels of a tile */
-    int64_t count, chunks, group, groups, lanes;  /* rows a chunk, chunks of them; channels a chunk, chunks of those */
-    /* Of the general ones: */
+    struct depthwise_walk walk;
+    depthwise_rows_kernel kernel;
+    int64_t group, groups; /* channels a chunk, chunks of those … */
+    int64_t count, parts;  /* … and rows a chunk, chunks of an image */
+    /* Of the general kernels: */
     const struct conv_view *view;
     const struct depthwise_kernels *kernels;
 };
 
-/* The rows of the source that row i of an image's results meets. */
-static void meet(const struct rows_work *w, int64_t image, int64_t i, struct depthwise_tile *tile) {
-    const cnn_conv2d *p = w->p;
-    bool flipped = w->back && p->stride_w == 1;
-    tile->next_tap = flipped ? -p->c : p->c;
-    tile->rows = 0;
-    for (int64_t s = 0; s < p->kh; s++) {
-        int64_t y = w->back ? i + p->pad_top - s * p->dilation_h : i * p->stride_h - p->pad_top + s * p->dilation_h;
-        if (y < 0) continue;
-        if (w->back) {
-            if (y % p->stride_h) continue;
-            y /= p->stride_h;
-        }
-        if (y >= w->height) continue;
-        tile->x[tile->rows] = w->source + (image * w->height + y) * w->width * p->c;
-        tile->weight[tile->rows++] = w->weight + (s * p->kw + (flipped ? p->kw - 1 : 0)) * p->c;
-    }
-}
-
 static cnn_status rows_chunk(void *context, int64_t chunk) {
     const struct rows_work *w = context;
-    const cnn_conv2d *p = w->p;
-    int64_t row = chunk / w->groups * w->count, end = CNN_MIN(row + w->count, p->n * w->rows);
-    int64_t edge = p->kw / 2, group = chunk % w->groups, shift = w->back ? p->pad_left - (p->kw - 1) : -p->pad_left;
-    struct depthwise_tile tile = {.pixel = p->c, .finish = w->finish, .out = w->out, .first = group * w->group,
-                                  .ahead_step = w->width * p->c};
-    tile.last = group == w->groups - 1 ? p->c : tile.first + w->group;
-    for (; row < end; row++) {
-        meet(w, row / w->rows, row % w->rows, &tile);
-        tile.ahead_rows = !w->large || !tile.rows ? 0 : w->back ? 1 : CNN_MIN(p->stride_h, p->kh);
-        for (int64_t j = w->start; j < w->columns; j += w->step) {
-            int64_t left = w->back ? (j + shift) / p->stride_w : j * p->stride_w + shift;
-            tile.left = left * p->c;
-            tile.at = (row * w->columns + j) * p->c;
-            tile.from = CNN_MAX(-j, 0);
-            tile.to = CNN_MIN(w->step, w->columns - j);
-            bool whole = tile.from == 0 && tile.to == w->results && left >= -edge &&
-                         left + w->reach <= w->width + edge;
-            if (tile.ahead_rows) tile.ahead = tile.x[w->back ? 0 : tile.rows - 1] + (w->width + left) * p->c;
-            tile.below = tile.at + w->columns * p->c;
-            tile.valid = cnn_places_inside(left, whole ? w->reach : w->reach_some, w->width);
-            (whole ? w->whole : w->some)(&tile);
-        }
-    }
+    int64_t group = chunk % w->groups, part = chunk / w->groups, row = part % w->parts * w->count;
+    int64_t first = group * w->group, last = group == w->groups - 1 ? w->walk.pixel : first + w->group;
+    w->kernel(&w->walk, first, last, part / w->parts, row, CNN_MIN(w->count, w->walk.rows - row));
     return CNN_OK;
 }
 
 /* Evenly many columns a tile; channels such that their weights stay in L1; and rows for the rest. */
-static void cut(struct rows_work *w) {
-    const cnn_conv2d *p = w->p;
-    const struct depthwise_kernels *kernels = w->kernels;
-    bool spread = w->back && p->stride_w == 2;
-    int64_t stride = w->back ? 1 : p->stride_w, wide = p->kw == 5, width = 1;
-    w->start = spread ? -((p->pad_left - (p->kw - 1)) & 1) : 0;
-    w->step = spread ? 8 : cnn_ceil_div(w->columns, cnn_ceil_div(w->columns, 8));
-    while (widths[width] < w->step) width++;
-    w->results = widths[width];
-    w->reach = spread ? (w->results + p->kw - 2) / 2 + 1 : (w->results - 1) * stride + p->kw;
-    w->reach_some = spread ? w->reach : 7 * stride + p->kw;
-    w->whole = spread ? kernels->spread[wide][1] : kernels->tiles[wide][p->stride_w - 1][width];
-    w->some = spread ? kernels->spread[wide][0] : kernels->tiles[wide][p->stride_w - 1][0];
+static cnn_status walk_rows(struct rows_work *w, const cnn_conv2d *p, bool back) {
+    struct depthwise_walk *walk = &w->walk;
+    bool spread = back && p->stride_w == 2;
+    int64_t width = 0, wide = p->kw == 5, lanes = w->kernels->lanes;
+    walk->large = large(p);
+    walk->top = !back ? -p->pad_top : spread ? p->pad_top : p->pad_top - (p->kh - 1);
+    walk->left = back ? p->pad_left - (p->kw - 1) : -p->pad_left;
+    walk->start = spread ? -(walk->left & 1) : 0;
+    walk->step = spread ? 8 : cnn_ceil_div(walk->columns, cnn_ceil_div(walk->columns, 8));
+    while (widths[width] < walk->step) width++;
+    w->kernel = spread ? w->kernels->spread[wide] : w->kernels->rows[wide][p->stride_w - 1][width];
 
-    int64_t vectors = p->c / w->kernels->lanes, most = WEIGHT_FLOATS / (p->kh * p->kw * w->kernels->lanes);
-    w->groups = cnn_ceil_div(vectors, CNN_MAX(most, 1));
-    w->group = cnn_ceil_div(vectors, w->groups) * w->kernels->lanes;
-    w->groups = cnn_ceil_div(vectors * w->kernels->lanes, w->group);
-    w->large = large(p);
-    w->count = CNN_MAX(1, CHUNK_FLOATS / (w->columns * w->group));
-    w->chunks = cnn_ceil_div(p->n * w->rows, w->count);
+    int64_t vectors = p->c / lanes, most = CNN_MAX(1, WEIGHT_FLOATS / (p->kh * p->kw * lanes));
+    w->group = cnn_ceil_div(vectors, cnn_ceil_div(vectors, most)) * lanes;
+    w->groups = cnn_ceil_div(vectors * lanes, w->group);
+    w->parts = cnn_ceil_div(walk->rows, CNN_MAX(1, CHUNK_FLOATS / (walk->columns * w->group)));
+    w->count = cnn_round_up(cnn_ceil_div(walk->rows, w->parts), 2); /* rows go in pairs */
+    w->parts = cnn_ceil_div(walk->rows, w->count);
+    return cnn_parallel(rows_chunk, w, p->n * w->parts * w->groups);
 }
 
 static cnn_status general_chunk(void *context, int64_t chunk) {
     const struct rows_work *w = context;
-    int64_t row = chunk * w->count, rows = w->view->n * w->view->rows;
-    w->kernels->general_rows(w->view, w->source, w->weight, w->finish, w->out, row, CNN_MIN(w->count, rows - row));
+    const struct depthwise_walk *walk = &w->walk;
+    int64_t row = chunk * w->count, count = CNN_MIN(w->count, w->view->n * w->view->rows - row);
+    w->kernels->general_rows(w->view, walk->source, walk->weight, walk->finish, walk->out, row, count);
     return CNN_OK;
 }
 
@@ -188,13 +143,10 @@ static const cnn_finish nothing = {.activation = CNN_IDENTITY};
 static cnn_status forward(const cnn_conv2d *p, const float *x, const float *weight, const float *packed,
                           const cnn_finish *finish, float *y, float *workspace) {
     (void)weight, (void)workspace;
-    struct rows_work work = {.p = p, .source = x, .weight = packed, .finish = finish ? finish : &nothing, .out = y,
-                             .height = p->h, .width = p->w, .rows = p->oh, .columns = p->ow,
-                             .kernels = kernels_for(p->c)};
-    if (common(p)) {
-        cut(&work);
-        return cnn_parallel(rows_chunk, &work, work.chunks * work.groups);
-    }
+    struct rows_work work = {.kernels = kernels_for(p->c)};
+    work.walk = (struct depthwise_walk){x, packed, finish ? finish : &nothing, y, .pixel = p->c, .height = p->h,
+                                        .width = p->w, .rows = p->oh, .columns = p->ow, .taps_h = p->kh};
+    if (common(p)) return walk_rows(&work, p, false);
     struct conv_view view = cnn_conv_forward_view(p);
     return general(&work, &view);
 }
@@ -202,13 +154,10 @@ static cnn_status forward(const cnn_conv2d *p, const float *x, const float *weig
 static cnn_status backward_data(const cnn_conv2d *p, const float *dy, const float *weight, const float *packed,
                                 const cnn_finish *finish, float *dx, float *workspace) {
     (void)weight, (void)workspace;
-    struct rows_work work = {.p = p, .back = true, .source = dy, .weight = packed,
-                             .finish = finish ? finish : &nothing, .out = dx, .height = p->oh, .width = p->ow,
-                             .rows = p->h, .columns = p->w, .kernels = kernels_for(p->c)};
-    if (common(p)) {
-        cut(&work);
-        return cnn_parallel(rows_chunk, &work, work.chunks * work.groups);
-    }
+    struct rows_work work = {.kernels = kernels_for(p->c)};
+    work.walk = (struct depthwise_walk){dy, packed, finish ? finish : &nothing, dx, .pixel = p->c, .height = p->oh,
+                                        .width = p->ow, .rows = p->h, .columns = p->w, .taps_h = p->kh};
+    if (common(p)) return walk_rows(&work, p, true);
     for (int64_t row = 0; row < CNN_MIN(p->stride_h, p->h); row++) {
         for (int64_t column = 0; column < CNN_MIN(p->stride_w, p->w); column++) {
             struct conv_view view = cnn_conv_backward_view(p, row, column);
@@ -221,15 +170,27 @@ static cnn_status backward_data(const cnn_conv2d *p, const float *dy, const floa
 
 static int64_t packed_size(const cnn_conv2d *p, int pass) {
     (void)pass;
-    return p->kh * p->kw * p->c;
+    return p->kh * p->kw * (common(p) ? cnn_round_up(p->c, BLOCK) : p->c);
 }
 
-/* (c, 1, kh, kw) -> [taps][c]. */
+/* (c, 1, kh, kw) -> [taps][c] for the general kernels. For the others -> [blocks][taps][BLOCK], where the last block
+ * overlaps the one before as vectors do (fewer channels than a block are filled up with zeros), and the taps are in
+ * the order in which results meet them: backward-data of stride 1 is forward with the kernel turned round. */
 static cnn_status pack(const cnn_conv2d *p, int pass, const float *weight, float *packed) {
-    (void)pass;
     int64_t taps = p->kh * p->kw;
-    for (int64_t tap = 0; tap < taps; tap++)
-        for (int64_t c = 0; c < p->c; c++) packed[tap * p->c + c] = weight[c * taps + tap];
+    bool turned = pass == CNN_BACKWARD_DATA && p->stride_w == 1;
+    if (!common(p)) {
+        for (int64_t tap = 0; tap < taps; tap++)
+            for (int64_t c = 0; c < p->c; c++) packed[tap * p->c + c] = weight[c * taps + tap];
+        return CNN_OK;
+    }
+    for (int64_t block = 0; block < cnn_ceil_div(p->c, BLOCK); block++, packed += taps * BLOCK) {
+        int64_t first = CNN_MAX(0, CNN_MIN(block * BLOCK, p->c - BLOCK));
+        for (int64_t tap = 0; tap < taps; tap++) {
+            const float *from = weight + first * taps + (turned ? taps - 1 - tap : tap);
+            for (int64_t c = 0; c < BLOCK; c++) packed[tap * BLOCK + c] = first + c < p->c ? from[c * taps] : 0;
+        }
+    }
     return CNN_OK;
 }
 

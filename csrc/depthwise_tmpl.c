@@ -76,18 +76,41 @@ CNN_INLINE void ISA(finish_plain)(const int results, const bool some, const cnn_
     }
 }
 
+CNN_INLINE void ISA(finish_row)(const int results, const bool some, bool plain, const cnn_finish *f, int64_t from,
+                                int64_t to, int64_t step, int64_t c, int64_t kept, float *out, int64_t at,
+                                vf sums[8]) {
+    if (plain) {
+        ISA(finish_plain)(results, some, f, from, to, step, c, out + at + c, sums);
+    } else {
+        vf copy[8];
+        UNROLL for (int q = 0; q < results; q++) copy[q] = sums[q];
+        ISA(finish)(f, from, to, step, c, 0, kept, out, at + c, copy);
+    }
+}
+
 /* ---- forward and backward-data of kernels 3 and 5 wide, stride 1 and 2 ---- */
 
-/* sums += one row of taps times the source pixels under it. Each is loaded once and goes into every result that it
- * meets: result q meets source pixel q * stride + t at tap t; in backward-data (`spread`), where sources and results
- * change places, source pixel m meets result m * stride + t - (kernel - 1). `valid` says which pixels there are: any of
- * them where `some`, otherwise all but a few at both ends. */
+#undef PAIR
+#if VLEN == 16 || defined(__aarch64__)
+#define PAIR true /* registers for two rows of results and two rows of taps */
+#else
+#define PAIR false
+#endif
+
+/* What the first `both` of sums, rows of results, gain from one row of the source: weight has the first one's taps, and
+ * the next one's are the row of taps before. Each source pixel is loaded once and goes into every result that it meets:
+ * result q meets source pixel q * stride + t at tap t; in backward-data (`spread`), where sources and results change
+ * places, source pixel m meets result m * stride + t - (kernel - 1). `valid` says which pixels there are: any of them
+ * where `some`, otherwise all but a few at both ends. */
 CNN_INLINE void ISA(tap_row)(const int kernel, const int stride, const bool spread, const int results, const bool some,
-                             uint64_t valid, const float *x, int64_t pixel, const float *weight, int64_t next_tap,
-                             vf sums[8]) {
+                             const int both, uint64_t valid, const float *x, int64_t pixel, const float *weight,
+                             vf sums[][8]) {
     const int sources = spread ? (results + kernel - 2) / stride + 1 : (results - 1) * stride + kernel;
-    vf taps[5];
-    UNROLL for (int t = 0; t < kernel; t++) taps[t] = vload(weight + t * next_tap);
+    vf taps[2][5];
+    HOLD_POINTER(x);
+    HOLD_POINTER(weight);
+    UNROLL for (int b = 0; b < both; b++)
+        UNROLL for (int t = 0; t < kernel; t++) taps[b][t] = vload(weight + (t - b * kernel) * BLOCK);
     UNROLL for (int m = 0; m < sources; m++) {
         if (m && m % 3 == 0) {
             x += 3 * pixel;
@@ -99,68 +122,131 @@ CNN_INLINE void ISA(tap_row)(const int kernel, const int stride, const bool spre
             UNROLL for (int t = 0; t < kernel; t++) {
                 const int q = spread ? m * stride + t - (kernel - 1) : (m - t) / stride;
                 const bool meets = spread ? q >= 0 : m >= t && (m - t) % stride == 0;
-                if (meets && q < results) sums[q] += taps[t] * value;
+                if (meets && q < results) UNROLL for (int b = 0; b < both; b++) sums[b][q] += taps[b][t] * value;
             }
         }
     }
 }
 
-/* Asks for this vector's share of what the row below will read and write, in the order of memory: CPUs guess where a
- * walk through memory goes on, but not where one by pixels does. */
-CNN_INLINE void ISA(ask)(const int sources, const int results, const struct depthwise_tile *tile, int64_t v,
-                         const float *ahead, const float *below) {
-    ahead += (v - tile->first) * sources;
-    below += (v - tile->first) * results;
-    for (int64_t row = 0; row < tile->ahead_rows; row++, ahead += tile->ahead_step)
-        UNROLL for (int i = 0; i < sources * VLEN; i += LINE) __builtin_prefetch(ahead + i, 0, 2);
-    UNROLL for (int i = 0; i < results * VLEN; i += LINE) __builtin_prefetch(below + i, 0, 2);
+/* The rows of the source, and of taps, that a row of results meets, or where `second` two of them. */
+struct ISA(meeting) {
+    const float *x, *weight;       /* of the first one, at source column 0 and tap 0 */
+    int64_t first, end;            /* x's row of taps of the first result; where they end, or end for the second one */
+    int64_t next_taps;             /* floats from a row of taps to that of the next row of the source */
+    bool second;
+};
+
+CNN_INLINE struct ISA(meeting) ISA(meet)(const int kernel, const int stride, const bool spread,
+                                         const struct depthwise_walk *w, int64_t image, int64_t row, bool second) {
+    struct ISA(meeting) m = {.second = second};
+    int64_t y;
+    if (spread) { /* taps of every other row, from the last one to the first */
+        int64_t place = row + w->top;
+        y = CNN_MAX(0, (place - w->taps_h + stride) / stride);
+        m.end = CNN_MIN(w->height, place / stride + 1) - y;
+        m.weight = w->weight + (place - y * stride) * kernel * BLOCK;
+        m.next_taps = -stride * kernel * BLOCK;
+    } else {
+        y = row * stride + w->top;
+        m.first = CNN_MAX(0, -y);
+        m.end = CNN_MIN(w->taps_h + second, w->height - y);
+        m.weight = w->weight + m.first * kernel * BLOCK;
+        m.next_taps = kernel * BLOCK;
+        y += m.first;
+    }
+    m.x = w->source + (image * w->height + y) * w->width * w->pixel;
+    return m;
 }
 
+/* Asks for this vector's share of what the rows below will read and write, in the order of memory: CPUs guess where a
+ * walk through memory goes on, but not where one by pixels does. */
+CNN_INLINE void ISA(ask)(const int sources, const int results, int64_t rows_read, int64_t rows_written,
+                         const struct depthwise_walk *w, int64_t share, const float *ahead, const float *below) {
+    ahead += share * sources, below += share * results;
+    for (int64_t row = 0; row < rows_read; row++, ahead += w->width * w->pixel)
+        UNROLL for (int i = 0; i < sources * VLEN; i += LINE) __builtin_prefetch(ahead + i, 0, 2);
+    for (int64_t row = 0; row < rows_written; row++, below += w->columns * w->pixel)
+        UNROLL for (int i = 0; i < results * VLEN; i += LINE) __builtin_prefetch(below + i, 0, 2);
+}
+
+/* Results [from, to) of a row from `at` on, or of two rows; the first one's first source pixel is column `left`. */
 CNN_INLINE void ISA(tile)(const int kernel, const int stride, const bool spread, const int results, const bool some,
-                          const struct depthwise_tile *tile) {
-    const cnn_finish f = *tile->finish;
-    const bool plain = !f.add && (!f.gate || f.activation == CNN_IDENTITY);
-    const int64_t pixel = tile->pixel, next_tap = tile->next_tap, rows = tile->rows, left = tile->left;
-    const int64_t last = tile->last, from = some ? tile->from : 0, to = some ? tile->to : results;
-    float *out = tile->out;
-    const float *ahead = tile->ahead_rows ? tile->ahead : NULL, *below = out + tile->below;
-    for (int64_t v = tile->first; v < last; v += VLEN) {
+                          const struct depthwise_walk *w, const cnn_finish *f, const struct ISA(meeting) *meeting,
+                          int64_t first, int64_t last, int64_t left, uint64_t valid, int64_t from, int64_t to,
+                          int64_t at) {
+    const bool plain = !f->add && (!f->gate || f->activation == CNN_IDENTITY);
+    const int64_t pixel = w->pixel, line = w->width * pixel, row_below = w->columns * pixel, taps_h = w->taps_h;
+    const int64_t next_taps = meeting->next_taps, block = taps_h * kernel * BLOCK, begin = meeting->first;
+    const int64_t end = meeting->end;
+    const bool second = PAIR && stride == 1 && meeting->second;
+    const int64_t one = second ? CNN_MIN(1, end) : end, two = CNN_MIN(taps_h, end);
+    const float *source = meeting->x + left * pixel, *ahead = source + (end - begin) * line;
+    float *out = w->out, *below = out + at + (row_below << second);
+    for (int64_t v = first; v < last; v += VLEN) {
         int64_t c = CNN_MIN(v, pixel - VLEN);
-        vf sums[8];
-        UNROLL for (int q = 0; q < results; q++) sums[q] = vset(0);
-        for (int64_t r = 0; r < rows; r++) {
-            const float *x = tile->x[r] + left + c, *weight = tile->weight[r] + c;
-            HOLD_POINTER(x);
-            HOLD_POINTER(weight);
-            ISA(tap_row)(kernel, stride, spread, results, some, tile->valid, x, pixel, weight, next_tap, sums);
+        const float *x = source + c, *weight = meeting->weight + v / BLOCK * block + c;
+        weight -= CNN_MAX(0, CNN_MIN(v / BLOCK * BLOCK, pixel - BLOCK));
+        vf sums[2][8];
+        UNROLL for (int b = 0; b < 2; b++) UNROLL for (int q = 0; q < results; q++) sums[b][q] = vset(0);
+        int64_t r = begin;
+        for (; r < one; r++, x += line, weight += next_taps)
+            ISA(tap_row)(kernel, stride, spread, results, some, 1, valid, x, pixel, weight, sums);
+        if (second) {
+            for (; r < two; r++, x += line, weight += next_taps)
+                ISA(tap_row)(kernel, stride, spread, results, some, 2, valid, x, pixel, weight, sums);
+            if (r < end)
+                ISA(tap_row)(kernel, stride, spread, results, some, 1, valid, x, pixel, weight - next_taps, sums + 1);
         }
-        if (tile->ahead_rows) ISA(ask)(spread ? results / stride : results * stride, results, tile, v, ahead, below);
-        if (plain && c == v) {
-            ISA(finish_plain)(results, some, &f, from, to, pixel, c, out + tile->at + c, sums);
-        } else {
-            vf copy[8];
-            UNROLL for (int q = 0; q < results; q++) copy[q] = sums[q];
-            ISA(finish)(&f, from, to, pixel, c, 0, v - c, out, tile->at + c, copy);
-        }
+        if (w->large)
+            ISA(ask)(spread ? results / stride : results * stride, results, spread ? 1 : stride << second, 1 + second,
+                     w, v - first, ahead, below);
+        ISA(finish_row)(results, some, plain && c == v, f, from, to, pixel, c, v - c, out, at, sums[0]);
+        if (second)
+            ISA(finish_row)(results, some, plain && c == v, f, from, to, pixel, c, v - c, out, at + row_below, sums[1]);
     }
 }
 
-#define TILE(name, kernel, stride, spread, results, some)                                                           \
-    static void ISA(name)(const struct depthwise_tile *t) { ISA(tile)(kernel, stride, spread, results, some, t); }
-#define TILES(name, kernel, stride)                                                                                 \
-    TILE(name##_some, kernel, stride, false, 8, true)                                                               \
-    TILE(name##_4, kernel, stride, false, 4, false)                                                                 \
-    TILE(name##_7, kernel, stride, false, 7, false)                                                                 \
-    TILE(name##_8, kernel, stride, false, 8, false)
-#define NAMES(name) {ISA(name##_some), ISA(name##_4), ISA(name##_7), ISA(name##_8)}
-TILES(tile_3, 3, 1)
-TILES(tile_5, 5, 1)
-TILES(tile_3_stride, 3, 2)
-TILES(tile_5_stride, 5, 2)
-TILE(tile_3_spread_some, 3, 2, true, 8, true)
-TILE(tile_3_spread, 3, 2, true, 8, false)
-TILE(tile_5_spread_some, 5, 2, true, 8, true)
-TILE(tile_5_spread, 5, 2, true, 8, false)
+CNN_INLINE void ISA(rows)(const int kernel, const int stride, const bool spread, const int results,
+                          const struct depthwise_walk *w, int64_t first, int64_t last, int64_t image, int64_t row,
+                          int64_t count) {
+    const int reach = spread ? (results + kernel - 2) / stride + 1 : (results - 1) * stride + kernel, edge = kernel / 2;
+    const cnn_finish f = *w->finish;
+    const int64_t columns = w->columns;
+    for (const int64_t end = row + count; row < end;) {
+        const bool second = PAIR && stride == 1 && row + 1 < end;
+        const struct ISA(meeting) meeting = ISA(meet)(kernel, stride, spread, w, image, row, second);
+        for (int64_t j = w->start; j < columns; j += w->step) {
+            int64_t left = spread ? (j + w->left) / stride : j * stride + w->left;
+            int64_t from = CNN_MAX(-j, 0), to = CNN_MIN(w->step, columns - j);
+            int64_t at = ((image * w->rows + row) * columns + j) * w->pixel;
+            uint64_t valid = cnn_places_inside(left, reach, w->width);
+            if (from == 0 && to == results && left >= -edge && left + reach <= w->width + edge)
+                ISA(tile)(kernel, stride, spread, results, false, w, &f, &meeting, first, last, left, valid, 0, results,
+                          at);
+            else
+                ISA(tile)(kernel, stride, spread, results, true, w, &f, &meeting, first, last, left, valid, from, to,
+                          at);
+        }
+        row += 1 + second;
+    }
+}
+
+#define ROWS(name, kernel, stride, spread, results)                                                                 \
+    static void ISA(name)(const struct depthwise_walk *w, int64_t first, int64_t last, int64_t image, int64_t row,  \
+                          int64_t count) {                                                                          \
+        ISA(rows)(kernel, stride, spread, results, w, first, last, image, row, count);                              \
+    }
+#define WIDTHS(name, kernel, stride)                                                                                \
+    ROWS(name##_4, kernel, stride, false, 4)                                                                        \
+    ROWS(name##_7, kernel, stride, false, 7)                                                                        \
+    ROWS(name##_8, kernel, stride, false, 8)
+#define NAMES(name) {ISA(name##_4), ISA(name##_7), ISA(name##_8)}
+WIDTHS(rows_3, 3, 1)
+WIDTHS(rows_5, 5, 1)
+WIDTHS(rows_3_stride, 3, 2)
+WIDTHS(rows_5_stride, 5, 2)
+ROWS(rows_3_spread, 3, 2, true, 8)
+ROWS(rows_5_spread, 5, 2, true, 8)
 
 /* ---- backward-weights of kernels 3 and 5 wide, stride 1 and 2 ---- */
 
@@ -381,15 +467,15 @@ static void ISA(general_weights)(const struct conv_view *v, const float *x, cons
 
 static const struct depthwise_kernels ISA(depthwise_kernels) = {
     .lanes = VLEN,
-    .tiles = {{NAMES(tile_3), NAMES(tile_3_stride)}, {NAMES(tile_5), NAMES(tile_5_stride)}},
-    .spread = {{ISA(tile_3_spread_some), ISA(tile_3_spread)}, {ISA(tile_5_spread_some), ISA(tile_5_spread)}},
+    .rows = {{NAMES(rows_3), NAMES(rows_3_stride)}, {NAMES(rows_5), NAMES(rows_5_stride)}},
+    .spread = {ISA(rows_3_spread), ISA(rows_5_spread)},
     .weights = {{ISA(weights_3), ISA(weights_3_stride)}, {ISA(weights_5), ISA(weights_5_stride)}},
     .bias = ISA(weights_bias),
     .general_rows = ISA(general_rows),
     .general_weights = ISA(general_weights),
 };
-#undef TILE
-#undef TILES
+#undef ROWS
+#undef WIDTHS
 #undef NAMES
 #undef WEIGHTS
 #undef WEIGHTS_COLUMNS

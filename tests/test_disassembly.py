@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 TEMPLATES = [path for path in sorted((ROOT / "csrc").glob("*.c")) if "CNN_TEMPLATE" in path.read_text(encoding="utf-8")]
 CROSS = "aarch64-linux-gnu-"
 # What must be found, or the search itself is broken: how the names of functions with such loops begin.
-FAMILIES = ("product", "outer", "peak_run", "tile_3", "weights_3")
+FAMILIES = ("product", "outer", "peak_run", "rows_3", "weights_3")
 # Loops that may use the stack, and why: "function on instruction set".
 EXCEPTIONS = {
     r"(activation_\w+|softmax|cross_entropy|squared_error) on":
@@ -36,7 +36,7 @@ EXCEPTIONS = {
         "are taken by the sums of 25",
     r"(tile|weights)_7_stride\w* on (SSE2|NEON|AVX2)":
         "first layers 7 wide: seven taps, eight results and a pixel are as many as 16 registers, or 21 sums",
-    r"(tile_5\w*|norm_\w+) on (SSE2|NEON)":
+    r"((tile|rows)_5\w*|norm_\w+) on (SSE2|NEON)":
         "SSE2 has 16 registers and overwrites one in each operation; the ends of rows are filled up in memory",
     r"norm_(apply|products) on AVX2": "a channel's factors, four vectors at a time: one is read from the stack",
 }
