@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .errors import NetworkError, did_you_mean
-from .kernels import Array
+from .kernels import Array, threads
 from .layers import LAYERS, Layer, Shape
 from .packing import Packing
 from .plan import Plan
@@ -26,9 +26,10 @@ LONGEST_TEXT = 200
 LARGEST_NUMBER = 2**31
 LARGEST_OUTPUT = 2**28  # numbers that one layer may yield for one image: 1 GiB
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
-_PLANS_KEPT = 4  # the training batch, its last smaller one, and the same for evaluation
+_PLANS_KEPT = 6  # the training batch and its last smaller one; two sizes each of an evaluation and of its last part
 _FLOATS_AT_ONCE = 2**26  # activations of one evaluation batch: 256 MB
 _IMAGES_AT_ONCE = 256
+_CACHED_FLOATS = 2**19  # a layer's input and output that stay in cache from one layer to the next: 2 MiB
 
 
 class LayerError(NetworkError):
@@ -79,6 +80,9 @@ class Network:
         self._check_all_used()
         floats = sum(math.prod(shape) for shape in self._shapes.values())
         self._images_at_once = max(1, min(_IMAGES_AT_ONCE, _FLOATS_AT_ONCE // floats))
+        self._layer_floats = max(math.prod(node.shape) + sum(math.prod(self._shapes[name]) for name in node.inputs)
+                                 for node in self.nodes)
+        self._weight_floats = sum(array.size for array in self.parameters().values())
         if seed is not None:
             self.initialise(seed)
 
@@ -237,7 +241,7 @@ class Network:
         """Return the outputs (n, classes), float32, for images (n, h, w, c), float32, any n.
 
         With training, all images are one batch: batch norm takes its statistics, dropout drops. Otherwise they run
-        in batches of a size that bounds memory, and an image's output does not depend on its neighbours.
+        a few at a time, and an image's output does not depend on its neighbours.
         """
         images = self._checked_images(images)
         if training:
@@ -245,13 +249,23 @@ class Network:
             outputs = self._run(images, training).copy()
             self.changed()  # batch norms moved their statistics
             return outputs
-        step = self._images_at_once
+        step = self._images_in_cache(len(images))
         if len(images) <= step:
             return self._run(images, training).copy()
         outputs = np.empty((len(images), *self.output_shape), np.float32)
         for start in range(0, len(images), step):
             outputs[start : start + step] = self._run(images[start : start + step], training)
         return outputs
+
+    def _images_in_cache(self, images: int) -> int:
+        """Into how many at a time to cut this many images: what one layer leaves, the next finds in cache.
+
+        But never so few that weights are read more often than activations, and with T threads T x T times as many:
+        each thread has a cache of its own, and the more share a layer, the more there must be to share.
+        """
+        floats = max(_CACHED_FLOATS, self._weight_floats) * threads() ** 2
+        most = max(1, min(self._images_at_once, floats // self._layer_floats))
+        return math.ceil(images / math.ceil(images / most))
 
     def _run(self, images: Array, training: bool) -> Array:
         plan = self.plan(len(images), training)
