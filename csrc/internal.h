@@ -58,6 +58,6 @@ static inline int cnn_table_index(void) { return cnn_isa_active() - CNN_ISA_BASE
 /* Elementwise work is cut into pieces of this many floats: 64 KiB, enough to hide the cost of a chunk. */
 #define CNN_PIECE 16384
 
-#define CNN_LINE 64 /* bytes of a cache line */
+#define CNN_LINE 64 /* bytes of a cache line, on most machines */
 
 #endif

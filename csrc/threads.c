@@ -16,7 +16,6 @@
 #define MAX_THREADS 256
 #define STATUSES 8 /* more than cnn_status has values */
 #define SPINS 4000 /* of one pause each: 40 to 200 microseconds, by CPU */
-#define LINE 64    /* bytes of a cache line, on most machines */
 #define STACK ((size_t)2 << 20) /* of a worker: the same everywhere, where systems' defaults differ widely */
 
 static struct {
@@ -29,19 +28,19 @@ static struct {
     unsigned long begun[MAX_THREADS]; /* the generation when each worker was started; the caller is thread 0 */
 
     /* Watched by workers that wait, hence a cache line that nothing else is written to. */
-    _Alignas(LINE) atomic_ulong generation; /* of jobs posted */
+    _Alignas(CNN_LINE) atomic_ulong generation; /* of jobs posted */
     atomic_int sleepers;
 
     /* The job: written while `open` is 0, read by workers that counted themselves into `inside` and then saw
      * `open` at 1. */
-    _Alignas(LINE) atomic_int open;
+    _Alignas(CNN_LINE) atomic_int open;
     atomic_int inside;
     atomic_int helpers;      /* how many workers may still join: threads may be fewer than workers */
     int shares;              /* into which the chunks are cut, one for each thread */
     cnn_chunk work;
     void *context;
     _Atomic int64_t failure; /* the lowest chunk that failed * STATUSES + its status; INT64_MAX for none */
-    struct { _Alignas(LINE) _Atomic int64_t next; int64_t end; } share[MAX_THREADS];
+    struct { _Alignas(CNN_LINE) _Atomic int64_t next; int64_t end; } share[MAX_THREADS];
 } pool = {.owner = PTHREAD_MUTEX_INITIALIZER, .sleep = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER,
           .wanted = 1};
 

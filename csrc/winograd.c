@@ -133,14 +133,14 @@ static int64_t product_floats(int64_t tiles) {
     return cnn_round_up(tiles, WINOGRAD_WIDEST_GROUP) * WINOGRAD_SLOTS * WINOGRAD_WIDEST_PANEL;
 }
 
-/* For the products of a block: where its results go and what is added to them, and the block that this thread takes
- * next, if all threads take turns. */
+/* For the products of a block: where its results go, what is added to them, and the block that this thread mostly takes
+ * next. */
 static struct winograd_fetch block_fetch(const struct product_work *w, int64_t first, int64_t count) {
     const struct winograd_stream streams[] = {
         cnn_winograd_written(&w->tiles, first, count, w->out),
         cnn_winograd_written(&w->tiles, first, count, w->finish->gate),
         cnn_winograd_written(&w->tiles, first, count, w->finish->add),
-        cnn_winograd_read(&w->tiles, first + cnn_threads_get() * w->block, w->block),
+        cnn_winograd_read(&w->tiles, first + count, w->block),
     };
     int64_t times = WINOGRAD_FREQUENCIES * w->panels * cnn_ceil_div(count, w->products->group);
     return cnn_winograd_fetch(streams, WINOGRAD_STREAMS, times);

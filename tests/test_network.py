@@ -83,13 +83,13 @@ def test_an_image_is_evaluated_alike_in_any_batch(isa: str, rng: np.random.Gener
         np.testing.assert_array_equal(network.forward(images[start : start + size]), together[start : start + size])
 
 
-def test_many_large_images_are_evaluated_a_few_at_a_time(rng: np.random.Generator) -> None:
-    network = Network([{"type": "Conv2d", "out_channels": 6, "kernel_size": 3}, {"type": "GlobalAvgPool2d"}, Linear(None, 3)],
-                      (128, 128, 2))
+def test_large_images_are_evaluated_a_few_at_a_time(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cnncli.network.threads", lambda: 1)
+    conv = {"type": "Conv2d", "out_channels": 6, "kernel_size": 3}
+    network = Network([conv, {"type": "GlobalAvgPool2d"}, Linear(None, 3)], (128, 128, 2))
     images = rng.standard_normal((11, 128, 128, 2)).astype(np.float32)
-    with set_threads(1):
-        together = network.forward(images)
-        assert {batch for batch, _ in network._plans} == {4, 3}  # as many as leave a layer's data in cache, shared evenly
+    together = network.forward(images)
+    assert {batch for batch, _ in network._plans} == {4, 3}  # what leaves a layer's data in cache, shared out evenly
     for i, image in enumerate(images):
         np.testing.assert_array_equal(network.forward(image[None])[0], together[i])
 
