@@ -6,7 +6,7 @@ Network.plan makes and keeps plans.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _LINE = 64
 INPUT = "input"
+# What backward reads once more is made again rather than kept, where that is cheap and this much is won: this many
+# bytes, and this part of all that is kept. It costs one more walk through memory.
+_REMADE_BYTES, _REMADE_PART = 2**25, 1 / 16
 
 
 @dataclass(eq=False)
@@ -158,21 +161,34 @@ class Plan:
 
     def _lay_out_forward(self, keep: frozenset[str]) -> dict[str, Tensor]:
         values = {INPUT: self._new((self.batch, *self._shapes[INPUT]), np.float32, 0, 0)}
+        later: dict[str, list[int]] = {}  # the backward steps that read a value
         for i, unit in enumerate(self._units):
             backward, layer = self._end - i, unit.node.layer
             for name in unit.reads:
                 values[name].use(i)
-            for name in unit.inputs:
-                values[name].use(backward if self.training and layer.reads_input else i)
+            for name in unit.inputs if self.training and layer.reads_input else ():
+                later.setdefault(name, []).append(backward)
             value = self._new((self.batch, *self._shapes[unit.output]), np.float32, i, i)
-            if self.training and (layer.reads_output or unit.activation):
+            if self.training and (layer.reads_output or unit.activation) and not _remakes(unit):
                 value.use(backward)
             if unit.output in keep:
                 value.use(self._end)
             values[unit.output] = value
+        self._lay_out_remade(values, later, keep)
         # The loss reads the output and, after a step of training, whoever counts the hits.
         values[self._units[-1].output].use(self._end if self.training else len(self._units))
         return values
+
+    def _lay_out_remade(self, values: dict[str, Tensor], later: dict[str, list[int]], keep: frozenset[str]) -> None:
+        """Keep the values that backward reads, or find memory where they are made again just before."""
+        self._remade: dict[str, Tensor] = {}
+        least = max(_REMADE_BYTES, _REMADE_PART * sum(values[name].bytes for name in later))
+        makers = {unit.output: unit for unit in self._units}
+        for name, steps in later.items():
+            if values[name].bytes >= least and name in makers and _remakes(makers[name]) and name not in keep:
+                self._remade[name] = self._new(values[name].shape, np.float32, min(steps), max(steps))
+            else:
+                values[name].use(max(steps))
 
     def _lay_out_saved(self) -> list[dict[str, Tensor]]:
         return [
@@ -204,6 +220,7 @@ class Plan:
             buffers[unit.output] = io
             self._forward_calls += unit.node.layer.forward_calls(io)
         self._backward_calls: list[Call] = []
+        makers, to_remake = {unit.output: unit for unit in self._units}, dict(self._remade)
         for step in self._steps:
             if isinstance(step, Sum):
                 self._backward_calls.append(add(step.a.array, step.b.array, step.out.array))
@@ -212,9 +229,13 @@ class Plan:
                 gate = activation_backward(step.unit.activation, None, y, step.dy.array, step.out.array)
                 self._backward_calls.append(gate)
             elif not step.unit.node.layer.passes_gradient:
+                for name in to_remake.keys() & set(step.unit.inputs):
+                    again = replace(buffers[name], y=to_remake.pop(name).array)
+                    self._backward_calls += makers[name].node.layer.remake_calls(again)
                 self._backward_calls += self._backward_of(step, buffers[step.unit.output])
 
     def _backward_of(self, step: Backward, io: Buffers) -> list[Call]:
+        io.x = [self._remade.get(name, self._values[name]).array for name in step.unit.inputs]
         io.dy = step.dy.array
         io.dx = [t.array if t else None for t in step.dx]
         io.dadd = step.dadd.array if step.dadd else None
@@ -315,6 +336,11 @@ class _Gradients:
 
     def _new_like(self, name: str, step: int) -> Tensor:
         return self.plan._new((self.plan.batch, *self.plan._shapes[name]), np.float32, step, step)
+
+
+def _remakes(unit: Unit) -> bool:
+    """Whether a unit's output can be made again in backward."""
+    return unit.node.layer.remakes_output and unit.add is None
 
 
 def _allocate(tensors: list[Tensor]) -> int:

@@ -173,7 +173,7 @@ cnn_status cnn_image_histogram(int64_t pixels, int64_t c, const uint8_t *x, int6
 
 /* ---- norm.c: batch normalisation (Ioffe and Szegedy 2015) over rows = n * h * w of c channels --------- */
 
-/* The bytes of working memory that each of the three below needs; -1 where the sizes are out of range. */
+/* The bytes of working memory that each of the four below needs; -1 where the sizes are out of range. */
 int64_t cnn_batch_norm_workspace(int64_t rows, int64_t c);
 /* y = f((x - mean) / sqrt(variance + eps) * weight + bias + add) with the batch's own mean and (biased) variance;
  * rows >= 2. weight and bias may be NULL for 1 and 0. add, of x's shape, may be NULL, and y may be add; activation, f,
@@ -182,6 +182,9 @@ int64_t cnn_batch_norm_workspace(int64_t rows, int64_t c);
 cnn_status cnn_batch_norm_train(int64_t rows, int64_t c, double eps, double momentum, const float *x,
                                 const float *weight, const float *bias, const float *add, int activation, float *y,
                                 float *running_mean, float *running_var, double *statistics, void *workspace);
+/* The y of cnn_batch_norm_train once more, to the bit, from its x and its statistics. */
+cnn_status cnn_batch_norm_again(int64_t rows, int64_t c, const float *x, const float *weight, const float *bias,
+                                const double *statistics, int activation, float *y, void *workspace);
 /* The same with a mean and variance that are given. y may be x. */
 cnn_status cnn_batch_norm_infer(int64_t rows, int64_t c, double eps, const float *x, const float *weight,
                                 const float *bias, const float *mean, const float *var, const float *add,

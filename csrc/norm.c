@@ -326,6 +326,17 @@ cnn_status cnn_batch_norm_train(int64_t rows, int64_t c, double eps, double mome
     return status;
 }
 
+cnn_status cnn_batch_norm_again(int64_t rows, int64_t c, const float *x, const float *weight, const float *bias,
+                                const double *statistics, int activation, float *y, void *workspace) {
+    struct norm_work work = {.activation = activation, .x = x, .weight = weight, .bias = bias, .out = y};
+    if (!set_up(&work, rows, c, workspace)) return CNN_INVALID;
+    for (int64_t k = 0; k < c; k++) {
+        if (work.kernels) forward_coefficients(&work, k, statistics[k], statistics[c + k]);
+        else normalise_reference(&work, k, statistics[k], statistics[c + k]);
+    }
+    return work.kernels ? cnn_parallel(apply_chunk, &work, work.chunks) : CNN_OK;
+}
+
 cnn_status cnn_batch_norm_infer(int64_t rows, int64_t c, double eps, const float *x, const float *weight,
                                 const float *bias, const float *mean, const float *var, const float *add,
                                 int activation, float *y, void *workspace) {

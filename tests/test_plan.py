@@ -64,6 +64,12 @@ FUSED = [
 GRAPHS = {"branches": BRANCHES, "unlearnt start": UNLEARNT_START, "fused": FUSED}
 
 
+def make_everything_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let plans keep no value that they can make again."""
+    monkeypatch.setattr("cnncli.plan._REMADE_BYTES", 0)
+    monkeypatch.setattr("cnncli.plan._REMADE_PART", 0)
+
+
 def one_by_one(network: Network, images: np.ndarray, gradient: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Run forward and backward layer by layer, each with arrays of its own, in training mode."""
     values = {INPUT: images}
@@ -77,8 +83,12 @@ def one_by_one(network: Network, images: np.ndarray, gradient: np.ndarray) -> tu
     return values[network.nodes[-1].name], {k: g.copy() for k, g in network.gradients().items()}
 
 
+@pytest.mark.parametrize("remade", [False, True])
 @pytest.mark.parametrize("name", GRAPHS)
-def test_plan_is_the_layers_one_by_one(name: str, isa: str, rng: np.random.Generator) -> None:
+def test_plan_is_the_layers_one_by_one(name: str, remade: bool, isa: str, rng: np.random.Generator,
+                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    if remade:
+        make_everything_again(monkeypatch)
     images = rng.standard_normal((4, 8, 8, 3)).astype(np.float32)
     planned, alone = Network(GRAPHS[name], (8, 8, 3), seed=3), Network(GRAPHS[name], (8, 8, 3), seed=3)
     planned.clock[:] = 0, 1
@@ -100,11 +110,26 @@ def test_plan_is_the_layers_one_by_one(name: str, isa: str, rng: np.random.Gener
 
 @pytest.mark.parametrize("name", GRAPHS)
 @pytest.mark.parametrize("training", [False, True])
-def test_no_two_living_arrays_share_memory(name: str, training: bool) -> None:
+@pytest.mark.parametrize("remade", [False, True])
+def test_no_two_living_arrays_share_memory(name: str, training: bool, remade: bool,
+                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    if remade:
+        make_everything_again(monkeypatch)
     plan = Network(GRAPHS[name], (8, 8, 3)).plan(4, training)
     for a, b in itertools.combinations(plan._tensors, 2):
         if a.first <= b.last and b.first <= a.last:
             assert not np.shares_memory(a.array, b.array)
+
+
+def test_large_values_are_made_again_rather_than_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    block = [{"type": "Conv2d", "out_channels": 8, "kernel_size": 3}, {"type": "BatchNorm2d"}, {"type": "ReLU"}]
+    network = Network([*block, *block, *block, {"type": "Flatten"}, {"type": "Linear", "out_features": 2}], (32, 32, 3))
+    kept = network._new_plan(4, training=True)
+    assert not kept._remade
+    make_everything_again(monkeypatch)
+    plan = network._new_plan(4, training=True)
+    assert plan._remade.keys() == {"relu1", "relu2"}  # nobody reads relu3 in backward
+    assert plan.arena_bytes < kept.arena_bytes
 
 
 def test_the_arena_reuses_memory() -> None:

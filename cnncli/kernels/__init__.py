@@ -48,6 +48,7 @@ from .image import image_batch, image_histogram
 from .linear import linear_backward_data, linear_backward_weights, linear_convolution, linear_forward, linear_pack
 from .loss import cross_entropy, squared_error
 from .norm import (
+    batch_norm_again,
     batch_norm_backward,
     batch_norm_infer,
     batch_norm_train,
@@ -91,6 +92,7 @@ __all__ = [
     "available_cpus",
     "average_pool_backward",
     "average_pool_forward",
+    "batch_norm_again",
     "batch_norm_backward",
     "batch_norm_infer",
     "batch_norm_train",

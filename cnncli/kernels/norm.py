@@ -43,6 +43,17 @@ def batch_norm_train(x: Array, weight: Array | None, bias: Array | None, y: Arra
                 keep=(x, weight, bias, add, y, running_mean, running_var, statistics, workspace))
 
 
+def batch_norm_again(x: Array, weight: Array | None, bias: Array | None, y: Array, statistics: Array,
+                     workspace: Array, activation: str = "") -> Call:
+    """Prepare batch_norm_train's y (…, c) once more, to the bit, from its x and statistics; nothing was added."""
+    channels = x.shape[-1]
+    rows, shape = x.size // channels, (channels,)
+    return Call("cnn_batch_norm_again", rows, channels, pointer("x", x), pointer("weight", weight, shape),
+                pointer("bias", bias, shape), pointer("statistics", statistics, (2, channels), np.float64),
+                FUSED[activation], pointer("y", y, x.shape), _workspace(rows, channels, workspace),
+                keep=(x, weight, bias, y, statistics, workspace))
+
+
 def batch_norm_infer(x: Array, weight: Array | None, bias: Array | None, mean: Array, var: Array, y: Array,
                      workspace: Array, eps: float, add: Array | None = None, activation: str = "") -> Call:
     """Prepare y = activation(x (…, c) normalised with a given mean and var (c,) + add); y may be x or add."""

@@ -69,6 +69,7 @@ class Layer:
     gates_itself = False  # … and backward then wants dy as it comes; otherwise dy already times the activation's slope
     finishes_gradient = False  # whether backward takes dx_add and dx_gate
     dx_may_be_dy = False  # whether backward can write dx over dy
+    remakes_output = False  # whether remake_calls yields y again where nothing was added; backward then does without y
     exact = False  # whether convolutions compute every product as written; the network's switch
     stream = 0  # the layer's place in its network: what tells two layers' random draws apart
 
@@ -116,6 +117,10 @@ class Layer:
     def forward_calls(self, io: Buffers) -> list[Call]:
         """Return the calls that compute io.y from io.x."""
         raise TypeError(f"{type(self).__name__} has no forward")
+
+    def remake_calls(self, io: Buffers) -> list[Call]:
+        """Return the calls that fill io.y once more with what forward in training yielded, to the bit."""
+        raise TypeError(f"{type(self).__name__} remakes nothing")
 
     def backward_calls(self, io: Buffers) -> list[Call]:
         """Return the calls that compute io.dx (where not None) and self.grads (overwritten) from io.dy."""

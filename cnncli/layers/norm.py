@@ -19,7 +19,7 @@ class BatchNorm2d(Layer):
     """
 
     reads_input = True
-    fuses_add = fuses_activation = gates_itself = dx_may_be_dy = True
+    fuses_add = fuses_activation = gates_itself = dx_may_be_dy = remakes_output = True
 
     def __init__(self, num_features: int | None = None, eps: float = 1e-5, momentum: float = 0.1,
                  affine: bool = True) -> None:
@@ -72,6 +72,10 @@ class BatchNorm2d(Layer):
             raise NetworkError("BatchNorm2d cannot train on one value per channel; use a batch of two images or more.")
         return [kernels.batch_norm_train(x, weight, bias, io.y, mean, var, io.saved["statistics"], io.workspace,
                                          self.eps, self.momentum, io.add, io.activation)]
+
+    def remake_calls(self, io: Buffers) -> list[Call]:
+        return [kernels.batch_norm_again(io.x[0], self.params.get("weight"), self.params.get("bias"), io.y,
+                                         io.saved["statistics"], io.workspace, io.activation)]
 
     def backward_calls(self, io: Buffers) -> list[Call]:
         if io.dy is None:

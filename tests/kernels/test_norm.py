@@ -152,6 +152,18 @@ def test_evaluation(rows, c, activation, isa, threads, rng):
     assert np.array_equal(add, y.a), "in the place of what is added it differs"
 
 
+@pytest.mark.parametrize("activation", ["", "relu", "relu6"])
+@pytest.mark.parametrize(("rows", "c"), CASES)
+def test_forward_again_yields_the_same_bits(rows, c, activation, isa, threads, rng):
+    x = rng.normal(1, 2, (rows, c)).astype(np.float32)
+    weight, bias = (rng.standard_normal(c).astype(np.float32) for _ in range(2))
+    y, again, statistics = np.empty_like(x), Guarded(x.shape), np.empty((2, c))
+    running, workspace = np.zeros((2, c), np.float32), np.empty(kernels.batch_norm_workspace(rows, c), np.uint8)
+    kernels.batch_norm_train(x, weight, bias, y, *running, statistics, workspace, EPS, 0.1, activation=activation)()
+    kernels.batch_norm_again(x, weight, bias, again.a, statistics, workspace, activation)()
+    np.testing.assert_array_equal(again.check(), y)
+
+
 @pytest.mark.parametrize("mean", [1e4, -3e5])
 @pytest.mark.parametrize("c", [1, 6, 64])
 def test_a_large_mean_costs_no_digits(mean, c, isa, rng):
