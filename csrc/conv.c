@@ -184,6 +184,7 @@ static cnn_status reference_backward_weights(void *context, int64_t k) {
 
 static const struct conv_family *family(const cnn_conv2d *p, int pass) {
     if (p->groups > 1 && p->groups == p->c && p->groups == p->k) return &cnn_depthwise;
+    if (cnn_planar_suits(p, pass)) return &cnn_planar;
     if (cnn_first_suits(p, pass)) return &cnn_first;
     if (!p->exact && cnn_winograd_suits(p, pass)) return &cnn_winograd;
     if (cnn_deep_suits(p, pass)) return &cnn_deep;

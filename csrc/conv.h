@@ -71,10 +71,12 @@ struct conv_family {
 extern const struct conv_family cnn_dense;     /* conv_dense.c: any convolution, group by group, as products of matrices */
 extern const struct conv_family cnn_depthwise; /* depthwise.c: one input channel and one output channel a group */
 extern const struct conv_family cnn_winograd;  /* winograd.c: 3 x 3, stride 1 */
+extern const struct conv_family cnn_planar;    /* conv_planar.c: images to very few channels; only forward */
 extern const struct conv_family cnn_first;     /* conv_first.c: few input channels; not backward-data */
 extern const struct conv_family cnn_deep;      /* conv_deep.c: dense layers from thousands of features to few */
 extern const struct conv_family cnn_scatter;   /* conv_scatter.c: backward-data to few channels */
 bool cnn_winograd_suits(const cnn_conv2d *p, int pass);
+bool cnn_planar_suits(const cnn_conv2d *p, int pass);
 bool cnn_first_suits(const cnn_conv2d *p, int pass);
 bool cnn_deep_suits(const cnn_conv2d *p, int pass);
 bool cnn_scatter_suits(const cnn_conv2d *p, int pass);

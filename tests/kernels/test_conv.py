@@ -138,6 +138,9 @@ CASES = [
     *(Convolution((n, 1, 1, c), k, (1, 1)) for n in (1, 30) for c, k in ((4100, 22), (8192, 16), (10, 4096))),
     # Few input channels, whose gradient is added up from products of whole windows.
     Convolution((2, 14, 14, 6), 16, (5, 5)),
+    # Strips of results that overlap, and an odd number of vectors.
+    Convolution((2, 13, 11, 9), 64, (3, 3), padding=(1, 1, 1, 1)),
+    Convolution((2, 21, 14, 3), 16, (5, 5), (2, 2), (3, 2, 2, 4), dilation=(2, 1)),
     Convolution((2, 60, 60, 3), 5, (5, 5), (2, 1), (2, 0, 4, 1), dilation=(2, 1)),  # in several bands
     Convolution((2, 9, 11, 5), 8, (3, 4), (1, 2), (2, 3, 0, 5), dilation=(1, 3)),
     Convolution((2, 9, 8, 96), 24, (1, 1), (2, 2)),

@@ -1,5 +1,5 @@
-"""csrc/conv_first.c: convolutions of few input channels, where tiles, borders and vectors that are not full meet. The
-bounds, the reference and what every convolution must keep are test_conv.py's."""
+"""csrc/conv_first.c and conv_planar.c: convolutions of few input channels, where tiles, borders and vectors that are
+not full meet. The bounds, the reference and what every convolution must keep are test_conv.py's."""
 
 import itertools
 
@@ -36,6 +36,12 @@ def shaped(window, n, h, w, c, k):
 def test_every_width_and_number_of_outputs(window, c, isa, rng):
     for width, k in itertools.product((8, 13, 14, 29), (1, 5, 6, 8, 13, 16, 33)):
         check(shaped(window, 2, 6, width, c, k), rng)
+
+
+@pytest.mark.parametrize("k", range(1, 8))
+def test_vectors_along_rows(k, isa, rng):
+    for width, c in ((15, 1), (30, 2), (47, 3)):
+        check(Convolution((2, 40, width, c), k, (3, 7), padding=(1, 3, 3, 3)), rng)  # several chunks, for width 47
 
 
 @pytest.mark.parametrize("c", [1, 2])
