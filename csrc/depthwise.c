@@ -4,9 +4,11 @@
  * are cut by shape alone. */
 #include "conv.h"
 
-#define MOST_ROWS 16 /* rows of taps of the kernels for common shapes */
-#define LINE 16      /* floats of a cache line */
-#define BLOCK 16     /* channels whose packed weights lie together: no vector is longer */
+#define MOST_ROWS 16      /* rows of taps of the kernels for common shapes */
+#define LINE 16           /* floats of a cache line */
+#define WEIGHTS_COLUMNS 4 /* results that backward-weights takes at a time */
+#define ASK_COLUMNS 16    /* results between two requests for what comes next; whole WEIGHTS_COLUMNS */
+#define BLOCK 16          /* channels whose packed weights lie together: no vector is longer */
 
 /* Forward or backward-data as a walk over results, each of which meets taps_h rows of the source. */
 struct depthwise_walk {
@@ -27,7 +29,8 @@ struct depthwise_walk {
 typedef void (*depthwise_rows_kernel)(const struct depthwise_walk *w, int64_t first, int64_t last, int64_t image,
                                       int64_t row, int64_t count);
 
-/* What will be read after some rows of dy: so many floats of x and dy are to be asked for with each of these rows. */
+/* What will be read after some rows of dy: so many floats of x and dy are to be asked for with every ASK_COLUMNS, not
+ * more at once than a core can wait for beside its work. */
 struct depthwise_ahead {
     const float *x, *dy;
     int64_t x_share, dy_share;
@@ -66,7 +69,7 @@ static const struct depthwise_kernels *const tables[] = CNN_TABLES(depthwise_ker
 #define CHUNKS 16            /* of backward-weights, where there is work for so many */
 #define RANGE_PIXELS 32      /* results that are worth partial sums of their own */
 #define SWEEP_FLOATS 32768   /* x that stays in L2, with what follows it, while backward-weights goes over it */
-#define LARGE_FLOATS 1048576 /* source and results that are not to be found in L2 */
+#define LARGE_FLOATS 262144  /* source and results that are not to be found in L2 */
 
 /* The widest vectors that the channels fill. */
 static const struct depthwise_kernels *kernels_for(int64_t channels) {
@@ -218,10 +221,11 @@ static void ask_for(const struct weights_work *w, int64_t row, int64_t vector, i
                     struct depthwise_ahead *ahead) {
     const struct conv_view *v = w->view;
     int64_t y = v->start_h + row % v->rows * v->stride_h + v->taps_h - 1;
-    ahead->dy_share = v->columns * v->pixel / w->vectors;
-    ahead->x_share = v->stride_h * v->w * v->pixel / w->vectors;
-    ahead->dy = w->dy + row * v->columns * v->pixel + vector * count * ahead->dy_share;
-    ahead->x = w->x + (row / v->rows * v->h + y) * v->w * v->pixel + vector * count * ahead->x_share;
+    int64_t blocks = cnn_ceil_div(v->columns, ASK_COLUMNS), shares = w->vectors * blocks;
+    ahead->dy_share = cnn_ceil_div(v->columns * v->pixel, shares);
+    ahead->x_share = cnn_ceil_div(v->stride_h * v->w * v->pixel, shares);
+    ahead->dy = w->dy + row * v->columns * v->pixel + vector * count * blocks * ahead->dy_share;
+    ahead->x = w->x + (row / v->rows * v->h + y) * v->w * v->pixel + vector * count * blocks * ahead->x_share;
 }
 
 static cnn_status weights_chunk(void *context, int64_t chunk) {

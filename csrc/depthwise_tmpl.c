@@ -250,8 +250,6 @@ ROWS(rows_5_spread, 5, 2, true, 8)
 
 /* ---- backward-weights of kernels 3 and 5 wide, stride 1 and 2 ---- */
 
-#define WEIGHTS_COLUMNS 4
-
 /* sums[s][t] += what four neighbours of a row of dy, or where `some` the first `count` of them, say of `tap_rows` rows
  * of taps; x has the first source pixel of each row, or NULL where the row is outside. `valid` is as above. */
 CNN_INLINE void ISA(weights_block)(const int kernel, const int stride, const int tap_rows, const bool some,
@@ -294,21 +292,23 @@ CNN_INLINE void ISA(weights_rows)(const int kernel, const int stride, const int 
     dy += row * columns * pixel;
     const float *next_x = ahead->x, *next_dy = ahead->dy;
     for (int64_t r = row % v->rows; count > 0; count--) {
-        for (int64_t i = 0; i < ahead->x_share; i += LINE) __builtin_prefetch(next_x + i, 0, 2);
-        for (int64_t i = 0; i < ahead->dy_share; i += LINE) __builtin_prefetch(next_dy + i, 0, 2);
-        next_x += ahead->x_share, next_dy += ahead->dy_share;
         const float *from[5];
         int64_t y = v->start_h + r * v->stride_h + s * v->step_h;
         UNROLL for (int i = 0; i < tap_rows; i++, y += v->step_h)
             from[i] = y < 0 || y >= v->h ? NULL : x + y * width * pixel;
-        for (int64_t j = 0; j < columns; j += WEIGHTS_COLUMNS) {
-            int64_t left = v->start_w + j * stride, some = CNN_MIN(columns - j, WEIGHTS_COLUMNS);
-            uint64_t valid = cnn_places_inside(left, reach, width);
-            const float *d = dy + j * pixel;
-            if (left >= -edge && left + reach <= width + edge && some == WEIGHTS_COLUMNS)
-                ISA(weights_block)(kernel, stride, tap_rows, false, valid, some, from, left * pixel, pixel, d, sums);
-            else
-                ISA(weights_block)(kernel, stride, tap_rows, true, valid, some, from, left * pixel, pixel, d, sums);
+        for (int64_t j = 0; j < columns;) {
+            for (int64_t i = 0; i < ahead->x_share; i += LINE) __builtin_prefetch(next_x + i, 0, 2);
+            for (int64_t i = 0; i < ahead->dy_share; i += LINE) __builtin_prefetch(next_dy + i, 0, 2);
+            next_x += ahead->x_share, next_dy += ahead->dy_share;
+            for (const int64_t until = CNN_MIN(columns, j + ASK_COLUMNS); j < until; j += WEIGHTS_COLUMNS) {
+                int64_t left = v->start_w + j * stride, at = left * pixel, some = CNN_MIN(columns - j, WEIGHTS_COLUMNS);
+                uint64_t valid = cnn_places_inside(left, reach, width);
+                const float *d = dy + j * pixel;
+                if (left >= -edge && left + reach <= width + edge && some == WEIGHTS_COLUMNS)
+                    ISA(weights_block)(kernel, stride, tap_rows, false, valid, some, from, at, pixel, d, sums);
+                else
+                    ISA(weights_block)(kernel, stride, tap_rows, true, valid, some, from, at, pixel, d, sums);
+            }
         }
         dy += columns * pixel;
         if (++r == v->rows) r = 0, x += v->h * width * pixel;
@@ -478,4 +478,3 @@ static const struct depthwise_kernels ISA(depthwise_kernels) = {
 #undef WIDTHS
 #undef NAMES
 #undef WEIGHTS
-#undef WEIGHTS_COLUMNS
