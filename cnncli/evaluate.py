@@ -21,6 +21,7 @@ class Classifier(Protocol):
     """What ``evaluate`` needs of a Model."""
 
     classes: list[str]
+    flips: bool
 
     def logits(self, images: NDArray[Any]) -> NDArray[np.float32]:
         """uint8 (n, h, w, c) -> float32 (n, classes)."""
@@ -55,7 +56,7 @@ class Evaluation:
 
     confusion_matrix is int64 (classes, classes), rows true and columns predicted, in class order. In the order of the
     images: probabilities, float32 (n, classes); labels and guesses (the most probable class, the first of equals),
-    int64 (n,). top5 is None under six classes.
+    int64 (n,). top5 is None under six classes. flips says whether the mirror images were looked at as well.
     """
 
     class_names: list[str]
@@ -69,6 +70,7 @@ class Evaluation:
     guesses: NDArray[np.int64]
     skipped: list[tuple[str, str]] = field(default_factory=list)
     model: str = ""
+    flips: bool = False
 
     @property
     def images(self) -> int:
@@ -94,6 +96,7 @@ class Evaluation:
             ],
             "confusion_matrix": self.confusion_matrix.tolist(),
             "skipped": [{"path": path, "error": error} for path, error in self.skipped],
+            "tta": self.flips,
         }
 
 
@@ -119,7 +122,7 @@ def evaluate(
             if progress is not None:
                 progress(done, total)
     skipped = [(os.fspath(path), str(reason)) for path, reason in images.skipped]
-    return score(logits, images.labels, model.classes, skipped=skipped, model=name)
+    return score(logits, images.labels, model.classes, skipped=skipped, model=name, flips=model.flips)
 
 
 def score(
@@ -129,6 +132,7 @@ def score(
     *,
     skipped: Sequence[tuple[str, str]] = (),
     model: str = "",
+    flips: bool = False,
 ) -> Evaluation:
     """Score logits (n, classes) against labels (n,), which index classes.
 
@@ -165,6 +169,7 @@ def score(
         guesses=guesses,
         skipped=list(skipped),
         model=model,
+        flips=flips,
     )
 
 

@@ -43,6 +43,7 @@ class Model:
     """A classifier: network, class names in the order of its outputs, preprocessing, and how it was trained.
 
     training is a JSON object without times, hosts or numbers of threads, so that the same training gives the same file.
+    flips, False until somebody sets it, lets ``logits`` and all that asks it look at each image and its mirror image.
     """
 
     def __init__(self, network: Network, classes: Sequence[str], preprocessing: "Preprocessing",
@@ -51,6 +52,7 @@ class Model:
         self.classes = list(classes)
         self.preprocessing = preprocessing
         self.training = dict(training or {})
+        self.flips = False
         if network.output_shape != (len(self.classes),) or network.input_shape != preprocessing.shape:
             raise ValueError(f"a network from {network.input_shape} to {network.output_shape} does not fit "
                              f"{len(self.classes)} classes of images {preprocessing.shape}")
@@ -60,7 +62,7 @@ class Model:
 
         images: uint8 (n, h, w, c) as decoded, of any size: brought to the model's and normalised like files; or
         floats (n, h, w, c) of the model's size that are normalised already. An image's outputs are the same bits
-        whichever images are beside it.
+        whichever images are beside it. With ``flips`` they are the mean of the image's and its mirror image's.
         """
         images = np.asarray(images)
         if images.ndim != 4 or images.shape[3] != self.preprocessing.channels:
@@ -68,9 +70,19 @@ class Model:
         outputs = np.empty((len(images), len(self.classes)), np.float32)
         step = self.network.images_at_once()
         for start in range(0, len(images), step):
-            part = images[start : start + step]
-            outputs[start : start + step] = self.network.forward(self._normalised(part))
+            part = self._normalised(images[start : start + step])
+            outputs[start : start + step] = self._with_mirrored(part) if self.flips else self.network.forward(part)
         return outputs
+
+    def _with_mirrored(self, images: Array) -> Array:
+        """Return the mean logits of normalised images and of the same turned left to right, float32 (n, classes).
+
+        The mean of logits rather than of probabilities: it is what a temperature divides, so that calibration and loss
+        go on meaning the same, and its softmax is the geometric mean of the two probabilities, made to add up to 1.
+        Krizhevsky et al. 2012 average the probabilities of crops and flips, Jordan 2024 (airbench) the logits, as here.
+        """
+        mirrored = self.network.forward(np.ascontiguousarray(images[:, :, ::-1]))
+        return (self.network.forward(images) + mirrored) * np.float32(0.5)
 
     def probabilities(self, images: Array) -> Array:
         """Return softmax(logits(images)), float64 (n, classes); each row adds up to 1."""

@@ -85,7 +85,8 @@ def test_json_has_exactly_the_keys_that_programs_rely_on(rng):
     found = score(rng.standard_normal((9, 6)), rng.integers(0, 6, 9), list("abcdef"), skipped=[("x.png", "is broken")],
                   model="runs/a")
     report = found.as_json()
-    assert list(report) == ["model", "images", "accuracy", "top5", "loss", "classes", "confusion_matrix", "skipped"]
+    assert list(report) == ["model", "images", "accuracy", "top5", "loss", "classes", "confusion_matrix", "skipped",
+                            "tta"]
     assert [list(c) for c in report["classes"]] == [["name", "precision", "recall", "f1", "support"]] * 6
     assert report["skipped"] == [{"path": "x.png", "error": "is broken"}]
     assert report["model"] == "runs/a"
@@ -119,7 +120,7 @@ class Right:
     """A model that knows the answers, and in which batches it was asked."""
 
     def __init__(self):
-        self.classes = ["a", "b", "c"]
+        self.classes, self.flips = ["a", "b", "c"], False
         self.asked = []
 
     def logits(self, images):

@@ -78,6 +78,8 @@ strict_option = click.option("--strict", is_flag=True,
                              help="Fail on the first image that cannot be used, instead of skipping it.")
 exact_option = click.option("--exact", is_flag=True, default=None,
                             help="Convolutions without Winograd's algorithm: slower, with a little less rounding.")
+tta_option = click.option("--tta", is_flag=True,
+                          help="Judge each image and its mirror image, and take the mean: twice the time.")
 # The command does not see it: Command.invoke sets it, kernels.threads() tells it.
 threads_option = click.option("--threads", type=click.IntRange(1, 256), expose_value=False, callback=_keep_threads,
                               help="Threads to use; results do not depend on it.  [default: all CPUs]")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError, printable
+from .common import note
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -47,6 +48,17 @@ def open_model(model: Path | None) -> Opened:
         folder = _resolved(folder)
         run = Run(folder)
     return Opened(load_model(path), Path(folder, name), run)
+
+
+def mirror(model: "Model") -> None:
+    """Let a model judge each image together with its mirror image (--tta); say so where it has never seen one."""
+    model.flips = True
+    recipe = model.training.get("recipe")
+    varied = recipe.get("augment") if isinstance(recipe, dict) else None
+    if isinstance(varied, dict) and varied.get("flip"):
+        return
+    grey = "; grey ones are often digits or letters, which turn into others" if model.preprocessing.grey else ""
+    note(f"--tta: the model was trained without mirror images{grey}. See with 'cnn test --split val' whether they help.")
 
 
 def _resolved(folder: str) -> str:

@@ -23,7 +23,9 @@ from .common import (
     report_skipped,
     strict_option,
     threads_option,
+    tta_option,
 )
+from .models import mirror
 
 if TYPE_CHECKING:
     from ..model import Prediction
@@ -50,9 +52,10 @@ EXAMPLES = (
 @json_option
 @strict_option
 @exact_option
+@tta_option
 @threads_option
 def command(images: tuple[str, ...], model: Path | None, top: int | None, table: str | None, as_json: bool,
-            strict: bool, exact: bool | None) -> int:
+            strict: bool, exact: bool | None, tta: bool) -> int:
     """Say what is in images.
 
     IMAGE is a file, a folder (the images under it), a pattern such as 'photos/*.png', or - for a list of paths on
@@ -67,6 +70,8 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
         predict.check_table_path(table)
     loaded = checkpoint.load_model(model or predict.LATEST)
     loaded.network.exact = bool(exact)
+    if tta:
+        mirror(loaded)
     found = predict.find_images(images, sys.stdin.buffer.read() if "-" in images and sys.stdin else b"")
     if not found:
         raise DataError("the list on standard input is empty; give at least one image.")

@@ -22,8 +22,9 @@ from .common import (
     report_skipped,
     strict_option,
     threads_option,
+    tta_option,
 )
-from .models import Opened, open_model
+from .models import Opened, mirror, open_model
 
 if TYPE_CHECKING:
     from ..data import Images, Sample
@@ -49,9 +50,10 @@ EXAMPLES = (
 @json_option
 @strict_option
 @exact_option
+@tta_option
 @threads_option
 def command(data: str | None, model: Path | None, split: str | None, out: Path | None, as_json: bool,
-            strict: bool, exact: bool | None) -> int:
+            strict: bool, exact: bool | None, tta: bool) -> int:
     """Tell how good a model is on images that it was not trained on.
 
     DATA is a folder of images; without it, the folder that the model was trained on, of which the held-out images are
@@ -65,6 +67,8 @@ def command(data: str | None, model: Path | None, split: str | None, out: Path |
 
     opened = open_model(model)
     opened.model.network.exact = bool(exact)
+    if tta:
+        mirror(opened.model)
     images = _load(_samples(opened, data, split), opened, strict)
     with progress("testing", len(images)) as shown:
         found = evaluate(opened.model, images, progress=shown.set, name=os.fspath(opened.path))

@@ -12,7 +12,7 @@ import cnncli
 
 from .looking import CLASSES, EACH, snapshot, write_images
 
-KEYS = ["model", "images", "accuracy", "top5", "loss", "classes", "confusion_matrix", "skipped"]
+KEYS = ["model", "images", "accuracy", "top5", "loss", "classes", "confusion_matrix", "skipped", "tta"]
 FILES = {"confusion.png", "confusion.csv", "mistakes.png", "test.json"}
 HELD_OUT = 2 * len(CLASSES)  # a tenth of 24 is 2
 
@@ -59,6 +59,14 @@ def test_what_test_says_is_what_predict_says(place):
         loss -= np.log(dict(prediction.top)[truth])
     assert report["accuracy"] == pytest.approx(1 - wrong / len(predictions))
     assert report["loss"] == pytest.approx(loss / len(predictions), rel=1e-6)
+
+
+def test_mirror_images_are_looked_at_where_that_is_asked_for(place):
+    plain, flipped = place.json("test"), place.json("test", "--tta")
+    assert (plain["tta"], flipped["tta"]) == (False, True)
+    assert plain["loss"] != flipped["loss"]
+    assert json.loads((place.run / "test.json").read_text()) == flipped
+    assert "mirror images" not in place.cnn("test")[1]
 
 
 def test_held_out_images_were_not_trained_on(place):
