@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .atomic import remove_leftovers, write_atomically
+from .calibration import Calibration
 from .data.preprocessing import Preprocessing
 from .errors import CnnError, ModelError, printable
 from .kernels import Array, allocation_limit
@@ -74,8 +75,9 @@ def _arrays(model: Model) -> dict[str, Array]:
 
 
 def _metadata(model: Model) -> dict[str, str]:
-    return {"network": _json(model.network.config()), "classes": _json(model.classes),
-            "preprocessing": _json(model.preprocessing.config()), "training": _json(model.training)}
+    parts = {"network": _json(model.network.config()), "classes": _json(model.classes),
+             "preprocessing": _json(model.preprocessing.config()), "training": _json(model.training)}
+    return {**parts, "calibration": _json(model.calibration.config())} if model.calibration else parts
 
 
 def _json(value: Any) -> str:
@@ -200,7 +202,17 @@ def _build(header: Header, path: str) -> Model:
         raise damaged(path, "its classes are not different names")
     if network.output_shape != (len(classes),):
         raise damaged(path, f"its network yields {network.output_shape}, not {len(classes)} classes")
-    return Model(network, classes, preprocessing, parts["training"])
+    return Model(network, classes, preprocessing, parts["training"], _calibration(header, path))
+
+
+def _calibration(header: Header, path: str) -> Calibration | None:
+    """Return the calibration, which models trained without validation images, and those of old, have none of."""
+    if "calibration" not in header.metadata:
+        return None
+    try:
+        return Calibration.from_config(parse(header.metadata["calibration"], path, "calibration"))
+    except ValueError as error:
+        raise damaged(path, f"its calibration makes no sense: {_short(error)}") from error
 
 
 def _network(config: dict[str, Any], header: Header, path: str) -> Network:

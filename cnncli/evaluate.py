@@ -12,7 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .calibration import Calibration, confidences, cross_entropy, expected_error, reliability, softmax
 from .errors import DataError, ModelError
+from .statistics import Baseline, wilson
 
 TOP_NEEDS = 6  # classes; with five or fewer the five best always hold the truth
 
@@ -22,6 +24,7 @@ class Classifier(Protocol):
 
     classes: list[str]
     flips: bool
+    calibration: Calibration | None
 
     def logits(self, images: NDArray[Any]) -> NDArray[np.float32]:
         """uint8 (n, h, w, c) -> float32 (n, classes)."""
@@ -41,13 +44,36 @@ class LabelledImages(Protocol):
 
 @dataclass(frozen=True)
 class ClassScore:
-    """One class's share. precision is 0 where nothing was predicted as it, recall 0 where it has no images."""
+    """One class's share. precision is 0 where nothing was predicted as it, recall 0 where it has no images; support
+    is how many images it has, guessed how many were predicted as it."""
 
     name: str
     precision: float
     recall: float
     f1: float
     support: int
+    guessed: int = 0
+
+    @property
+    def right(self) -> int:
+        """How many images of the class were recognised."""
+        return round(self.recall * self.support)
+
+    @property
+    def recall_interval(self) -> tuple[float, float]:
+        """What recall lies in with 95 % confidence."""
+        return wilson(self.right, self.support)
+
+    @property
+    def precision_interval(self) -> tuple[float, float]:
+        """What precision lies in with 95 % confidence."""
+        return wilson(self.right, self.guessed)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as `cnn test --json` prints it."""
+        return {"name": self.name, "precision": self.precision, "recall": self.recall, "f1": self.f1,
+                "support": self.support, "precision_interval": list(self.precision_interval),
+                "recall_interval": list(self.recall_interval)}
 
 
 @dataclass(frozen=True)
@@ -55,8 +81,11 @@ class Evaluation:
     """What a test found.
 
     confusion_matrix is int64 (classes, classes), rows true and columns predicted, in class order. In the order of the
-    images: probabilities, float32 (n, classes); labels and guesses (the most probable class, the first of equals),
-    int64 (n,). top5 is None under six classes. flips says whether the mirror images were looked at as well.
+    images: logits, as given, and probabilities, what the model's calibration makes of them, float64 (n, classes);
+    labels and guesses (the class of the largest logit, the first of equals), int64 (n,). loss is the cross-entropy of
+    the outputs as they are, as in training's history; top5 is None under six classes. baselines, where somebody has
+    found them, says what would be reached without learning, by name. flips says whether the mirror images were looked
+    at as well.
     """
 
     class_names: list[str]
@@ -65,17 +94,35 @@ class Evaluation:
     loss: float
     classes: list[ClassScore]
     confusion_matrix: NDArray[np.int64]
-    probabilities: NDArray[np.float32]
+    logits: NDArray[Any]
+    probabilities: NDArray[np.float64]
     labels: NDArray[np.int64]
     guesses: NDArray[np.int64]
     skipped: list[tuple[str, str]] = field(default_factory=list)
     model: str = ""
     flips: bool = False
+    calibration: Calibration | None = None
+    baselines: dict[str, Baseline] = field(default_factory=dict)
 
     @property
     def images(self) -> int:
         """How many images were tested."""
         return len(self.labels)
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether each image was guessed right."""
+        return np.asarray(self.guesses == self.labels)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """What the accuracy lies in with 95 % confidence."""
+        return wilson(int(self.right.sum()), self.images)
+
+    @property
+    def confidences(self) -> NDArray[np.float64]:
+        """The probability of each image's guess."""
+        return np.asarray(self.probabilities[np.arange(self.images), self.guesses])
 
     def mistakes(self) -> NDArray[np.int64]:
         """Return the indices of the images guessed wrong, the most confident first."""
@@ -90,14 +137,24 @@ class Evaluation:
             "accuracy": self.accuracy,
             "top5": self.top5,
             "loss": self.loss,
-            "classes": [
-                {"name": c.name, "precision": c.precision, "recall": c.recall, "f1": c.f1, "support": c.support}
-                for c in self.classes
-            ],
+            "classes": [c.as_json() for c in self.classes],
             "confusion_matrix": self.confusion_matrix.tolist(),
             "skipped": [{"path": path, "error": error} for path, error in self.skipped],
             "tta": self.flips,
+            "accuracy_interval": list(self.interval),
+            "baselines": {name: baseline.as_json() for name, baseline in self.baselines.items()},
+            "calibration": self._calibration_json(),
         }
+
+    def _calibration_json(self) -> dict[str, Any]:
+        """Return what the probabilities of these images are worth, before and after scaling (the same without one)."""
+        temperature = self.calibration.temperature if self.calibration else 1.0
+        found: dict[str, Any] = {"temperature": self.calibration.temperature if self.calibration else None}
+        for when, value in (("before", 1.0), ("after", temperature)):
+            bins = reliability(confidences(self.logits, value), self.right)
+            found[f"error_{when}"] = expected_error(bins)
+            found[f"loss_{when}"] = cross_entropy(self.logits, self.labels, value)
+        return found
 
 
 def evaluate(
@@ -122,7 +179,8 @@ def evaluate(
             if progress is not None:
                 progress(done, total)
     skipped = [(os.fspath(path), str(reason)) for path, reason in images.skipped]
-    return score(logits, images.labels, model.classes, skipped=skipped, model=name, flips=model.flips)
+    return score(logits, images.labels, model.classes, skipped=skipped, model=name, flips=model.flips,
+                 calibration=model.calibration)
 
 
 def score(
@@ -133,14 +191,15 @@ def score(
     skipped: Sequence[tuple[str, str]] = (),
     model: str = "",
     flips: bool = False,
+    calibration: Calibration | None = None,
 ) -> Evaluation:
-    """Score logits (n, classes) against labels (n,), which index classes.
+    """Score logits (n, classes) against labels (n,), which index classes; the calibration makes probabilities of them.
 
-    The loss is the mean cross-entropy, in nats. Logarithms of probabilities do as well as logits: softmax gives them
-    back. Raises DataError where n is 0, ModelError where a logit is not finite, ValueError where shapes or labels do
-    not fit.
+    The loss is the mean cross-entropy, in nats, without calibration. Logarithms of probabilities do as well as logits:
+    softmax gives them back. Raises DataError where n is 0, ModelError where a logit is not finite, ValueError where
+    shapes or labels do not fit.
     """
-    logits, labels, count = np.asarray(logits, np.float64), np.asarray(labels, np.int64), len(classes)
+    logits, labels, count = np.asarray(logits), np.asarray(labels, np.int64), len(classes)
     if logits.shape != (len(labels), count):
         raise ValueError(f"logits are {logits.shape}, not {(len(labels), count)}: one row an image, one column a class")
     if not len(labels):
@@ -152,7 +211,6 @@ def score(
         raise ModelError(f"The model's outputs are not finite numbers for {broken} of {len(labels)} images, so it "
                          "cannot be used; train it again, with a smaller learning rate.")
 
-    log_probabilities = _log_softmax(logits)
     truth = np.take_along_axis(logits, labels[:, None], axis=1)
     before = (logits > truth).sum(1) + ((logits == truth) & (np.arange(count) < labels[:, None])).sum(1)
     guesses = logits.argmax(axis=1)
@@ -161,15 +219,17 @@ def score(
         class_names=list(classes),
         accuracy=float(np.trace(matrix) / len(labels)),
         top5=float((before < 5).mean()) if count >= TOP_NEEDS else None,
-        loss=float(-np.take_along_axis(log_probabilities, labels[:, None], axis=1).mean()),
+        loss=cross_entropy(logits, labels),
         classes=class_scores(matrix, classes),
         confusion_matrix=matrix,
-        probabilities=np.exp(log_probabilities).astype(np.float32),
+        logits=logits,
+        probabilities=softmax(logits, calibration.temperature if calibration else 1.0),
         labels=labels,
         guesses=guesses,
         skipped=list(skipped),
         model=model,
         flips=flips,
+        calibration=calibration,
     )
 
 
@@ -184,7 +244,7 @@ def class_scores(matrix: NDArray[np.int64], classes: Sequence[str]) -> list[Clas
     precision, recall = _ratio(right, guessed), _ratio(right, support)
     f1 = _ratio(2 * right, guessed + support)
     return [
-        ClassScore(name, float(precision[i]), float(recall[i]), float(f1[i]), int(support[i]))
+        ClassScore(name, float(precision[i]), float(recall[i]), float(f1[i]), int(support[i]), int(guessed[i]))
         for i, name in enumerate(classes)
     ]
 
@@ -192,7 +252,3 @@ def class_scores(matrix: NDArray[np.int64], classes: Sequence[str]) -> list[Clas
 def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
     return part / np.maximum(whole, 1)
 
-
-def _log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))

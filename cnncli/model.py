@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .calibration import Calibration, softmax
 from .errors import ImageError
 from .kernels import Array, threads
 from .network import Network
@@ -29,7 +30,8 @@ class Prediction:
     """What a model says of one image.
 
     top holds (label, probability) pairs, the likeliest first; label and probability are the first of them. Where the
-    image could not be judged, error is the sentence that says why, top is empty and the others are None.
+    image could not be judged, error is the sentence that says why, top is empty and the others are None. Where the
+    answer was withheld (predict.withhold), rejected is True and label is "unknown"; the rest stays.
     """
 
     path: str
@@ -37,22 +39,25 @@ class Prediction:
     probability: float | None = None
     top: list[tuple[str, float]] = field(default_factory=list)
     error: str | None = None
+    rejected: bool = False
 
 
 class Model:
     """A classifier: network, class names in the order of its outputs, preprocessing, and how it was trained.
 
     training is a JSON object without times, hosts or numbers of threads, so that the same training gives the same file.
+    calibration is what was fitted on validation images, None without any: its temperature goes into probabilities.
     flips, False until somebody sets it, lets ``logits`` and all that asks it look at each image and its mirror image.
     """
 
     def __init__(self, network: Network, classes: Sequence[str], preprocessing: "Preprocessing",
-                 training: dict[str, Any] | None = None) -> None:
+                 training: dict[str, Any] | None = None, calibration: Calibration | None = None) -> None:
         self.network = network
         self.classes = list(classes)
         self.preprocessing = preprocessing
         self.training = dict(training or {})
         self.flips = False
+        self.calibration = calibration
         if network.output_shape != (len(self.classes),) or network.input_shape != preprocessing.shape:
             raise ValueError(f"a network from {network.input_shape} to {network.output_shape} does not fit "
                              f"{len(self.classes)} classes of images {preprocessing.shape}")
@@ -85,12 +90,14 @@ class Model:
         return (self.network.forward(images) + mirrored) * np.float32(0.5)
 
     def probabilities(self, images: Array) -> Array:
-        """Return softmax(logits(images)), float64 (n, classes); each row adds up to 1."""
-        logits = self.logits(images).astype(np.float64)
-        logits -= logits.max(axis=1, keepdims=True)
-        np.exp(logits, out=logits)
-        logits /= logits.sum(axis=1, keepdims=True)
-        return logits
+        """Return softmax(logits(images) / temperature), float64 (n, classes); each row adds up to 1. The temperature is
+        the calibration's, 1 without one."""
+        return softmax(self.logits(images), self.temperature)
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by for probabilities."""
+        return self.calibration.temperature if self.calibration else 1.0
 
     def predict(self, paths: Iterable[str | os.PathLike[str]], top: int | None = None) -> list[Prediction]:
         """Judge image files: one Prediction each, in the order given. top is how many labels each lists (all).
@@ -137,14 +144,17 @@ class Model:
 
     def _judge(self, batch: "list[tuple[str, Array | str]]", top: int | None) -> Iterator[Prediction]:
         good = [pixels for _, pixels in batch if not isinstance(pixels, str)]
-        rows = iter(self.probabilities(np.stack(good)) if good else ())
+        logits = self.logits(np.stack(good)) if good else np.empty((0, len(self.classes)), np.float32)
+        with np.errstate(invalid="ignore"):  # of logits that are no numbers
+            rows = zip(logits, softmax(logits, self.temperature), strict=True)
         for path, pixels in batch:
-            yield Prediction(path, error=pixels) if isinstance(pixels, str) else self._prediction(path, next(rows), top)
+            yield (Prediction(path, error=pixels) if isinstance(pixels, str)
+                   else self._prediction(path, *next(rows), top))
 
-    def _prediction(self, path: str, probabilities: Array, top: int | None) -> Prediction:
-        if not np.isfinite(probabilities).all():
+    def _prediction(self, path: str, logits: Array, probabilities: Array, top: int | None) -> Prediction:
+        if not np.isfinite(logits).all():
             return Prediction(path, error="the model's answer for it is not a number; train the model again.")
-        order = np.argsort(-probabilities, kind="stable")[:top]
+        order = np.argsort(-logits, kind="stable")[:top]  # what is too close for probabilities still has an order
         ranked = [(self.classes[i], float(probabilities[i])) for i in order]
         return Prediction(path, *ranked[0], top=ranked)
 

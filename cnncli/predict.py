@@ -8,6 +8,7 @@ import io
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from .atomic import write_atomically
@@ -16,6 +17,7 @@ from .errors import DataError, UsageError, printable
 from .model import Model, Prediction
 
 LATEST = os.path.join("runs", "latest")
+UNKNOWN = "unknown"  # what is answered where the model is not sure enough
 
 _TABLES = (".csv", ".tsv", ".txt")
 
@@ -45,11 +47,33 @@ def predict(model: Model, found: Sequence[str | Prediction], top: int | None = N
         yield next(judged) if isinstance(path, str) else path
 
 
-def as_json(prediction: Prediction) -> dict[str, Any]:
-    """Return one item of the array that `cnn predict --json` prints."""
-    return {"path": prediction.path, "label": prediction.label, "probability": prediction.probability,
+def rejection(model: Model, accuracy: float) -> tuple[float, str]:
+    """Return the least probability of answers that are right in such a share of cases, and, where no validation images
+    say so, a sentence that tells what is done instead: the probabilities are taken at their word."""
+    if model.calibration is None:
+        return accuracy, ("The model was trained without validation images (or by an older version), so its threshold "
+                          f"is not calibrated: {UNKNOWN} is what it gives a probability below {accuracy:g}.")
+    threshold = model.calibration.threshold(accuracy)
+    if threshold is None:
+        return accuracy, (f"The {model.calibration.images:,} validation images are too few, or were judged too badly, "
+                          f"to promise {accuracy:g}: {UNKNOWN} is what has a probability below it.")
+    return threshold, ""
+
+
+def withhold(predictions: Iterable[Prediction], threshold: float) -> Iterator[Prediction]:
+    """Pass predictions on, with the label "unknown" where the probability is below the threshold."""
+    for prediction in predictions:
+        sure = prediction.probability is None or prediction.probability >= threshold
+        yield prediction if sure else replace(prediction, label=UNKNOWN, rejected=True)
+
+
+def as_json(prediction: Prediction, rejecting: bool = False) -> dict[str, Any]:
+    """Return one item of the array that `cnn predict --json` prints; with --reject it says whether it was rejected, for
+    a class may be called "unknown", too."""
+    item = {"path": prediction.path, "label": prediction.label, "probability": prediction.probability,
             "top": [{"label": label, "probability": probability} for label, probability in prediction.top],
             "error": prediction.error}
+    return {**item, "rejected": prediction.rejected} if rejecting else item
 
 
 class Table:
@@ -67,7 +91,7 @@ class Table:
 
     def add(self, prediction: Prediction) -> None:
         """Add a row."""
-        cells = [cell for label, probability in prediction.top for cell in (label, f"{probability:.6f}")]
+        cells = [cell for label, probability in labelled(prediction) for cell in (label, f"{probability:.6f}")]
         cells += [""] * (2 * self.top - len(cells))
         self._writer.writerow([prediction.path, *cells[: 2 * self.top], prediction.error or ""])
         self.rows += 1
@@ -79,6 +103,13 @@ class Table:
     def write(self, path: str) -> None:
         """Put the file where path is, whole or not at all. Raises SaveError where the disk refuses."""
         write_atomically(path, self.encoded())
+
+
+def labelled(prediction: Prediction) -> list[tuple[str, float]]:
+    """Return what a row of a table shows: (label, probability) pairs, the first label being the answer."""
+    if not prediction.rejected:
+        return prediction.top
+    return [(UNKNOWN, prediction.top[0][1]), *prediction.top[1:]]
 
 
 def check_table_path(path: str) -> None:

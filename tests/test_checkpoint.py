@@ -1,6 +1,7 @@
 """cnncli/checkpoint.py: what is saved comes back, the newest whole state is found, and paths mean what they should.
 Damaged and hostile files are test_modelfile.py's, faults of the disk test_atomic.py's subject."""
 
+import dataclasses
 import errno
 import os
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from cnncli import atomic, cli
+from cnncli.calibration import calibrate
 from cnncli.checkpoint import LAST, MODEL, PREVIOUS, load_model, load_state, save_model, save_state
 from cnncli.errors import ModelError, SaveError
 from cnncli.model import Model
@@ -43,6 +45,21 @@ def test_a_model_comes_back_whole(tmp_path: Path, model: Model, rng: np.random.G
     save_model(tmp_path / "again", again)
     assert (tmp_path / "again").read_bytes() == path.read_bytes()
     assert sorted(os.listdir(tmp_path)) == ["again", MODEL]
+
+
+def test_a_calibration_comes_back_and_a_model_without_one_is_as_it_always_was(tmp_path: Path) -> None:
+    model = small_model()
+    save_model(tmp_path / "without", model)
+    assert b"calibration" not in (tmp_path / "without").read_bytes()
+    assert load_model(tmp_path / "without").calibration is None
+    model.calibration = calibrate(np.eye(3, dtype=np.float32)[[0, 1, 2, 0]], np.array([0, 1, 2, 1]))
+    save_model(tmp_path / "with", model)
+    assert load_model(tmp_path / "with").calibration == model.calibration
+    strange = dataclasses.replace(model.calibration, temperature=-1.0)
+    model.calibration = strange
+    save_model(tmp_path / "strange", model)
+    with pytest.raises(ModelError, match="calibration makes no sense"):
+        load_model(tmp_path / "strange")
 
 
 def test_a_state_comes_back_whole_and_is_a_model_too(tmp_path: Path) -> None:

@@ -86,8 +86,9 @@ def test_json_has_exactly_the_keys_that_programs_rely_on(rng):
                   model="runs/a")
     report = found.as_json()
     assert list(report) == ["model", "images", "accuracy", "top5", "loss", "classes", "confusion_matrix", "skipped",
-                            "tta"]
-    assert [list(c) for c in report["classes"]] == [["name", "precision", "recall", "f1", "support"]] * 6
+                            "tta", "accuracy_interval", "baselines", "calibration"]
+    assert [list(c) for c in report["classes"]] == [
+        ["name", "precision", "recall", "f1", "support", "precision_interval", "recall_interval"]] * 6
     assert report["skipped"] == [{"path": "x.png", "error": "is broken"}]
     assert report["model"] == "runs/a"
     assert json.loads(json.dumps(report, allow_nan=False)) == report
@@ -120,7 +121,7 @@ class Right:
     """A model that knows the answers, and in which batches it was asked."""
 
     def __init__(self):
-        self.classes, self.flips = ["a", "b", "c"], False
+        self.classes, self.flips, self.calibration = ["a", "b", "c"], False, None
         self.asked = []
 
     def logits(self, images):

@@ -22,7 +22,7 @@ LEVELS = (
     {"errors"},
     {"_kernels", "atomic"},
     {"kernels", "canvas"},
-    {"layers", "loss", "optim", "schedule"},
+    {"layers", "loss", "optim", "schedule", "calibration", "statistics"},
     {"network", "plan", "packing", "fusion", "architectures", "data", "model", "modelfile", "checkpoint", "runs",
      "analysis"},
     {"trainer", "training", "evaluate", "predict", "visualize", "report"},

@@ -28,7 +28,7 @@ from .common import (
 from .models import mirror
 
 if TYPE_CHECKING:
-    from ..model import Prediction
+    from ..model import Model, Prediction
     from ..predict import Table
 
 LISTED_IN_JSON = 5  # labels that each item's top holds unless --top says otherwise
@@ -39,6 +39,7 @@ EXAMPLES = (
     ("cnn predict photos/ --csv labels.csv", "every image under a folder, into a table"),
     ("cnn predict 'photos/**/*.png' --top 3", "the three likeliest labels of each"),
     ("cnn predict a.png -m runs/resnet8-1 --json", "from another run, for other programs"),
+    ("cnn predict photos/ --reject 0.95", "unknown where it is not sure enough to be right 95 times in 100"),
     ("find . -name '*.png' -print0 | cnn predict -", "a list on standard input, by NUL or by line"),
 )
 
@@ -49,21 +50,30 @@ EXAMPLES = (
 @click.option("--top", type=click.IntRange(min=1), metavar="K", help="Show the K likeliest labels of each image.")
 @click.option("--csv", "table", type=click.Path(), metavar="FILE",
               help="Write a CSV table to FILE ('-': standard output).")
+@click.option("--reject", type=float, metavar="ACCURACY",
+              help="Answer 'unknown' where the model is not sure enough: so that such a share of the other answers is "
+              "right, as far as the validation images tell.")
 @json_option
 @strict_option
 @exact_option
 @tta_option
 @threads_option
-def command(images: tuple[str, ...], model: Path | None, top: int | None, table: str | None, as_json: bool,
-            strict: bool, exact: bool | None, tta: bool) -> int:
+def command(images: tuple[str, ...], model: Path | None, top: int | None, table: str | None, reject: float | None,
+            as_json: bool, strict: bool, exact: bool | None, tta: bool) -> int:
     """Say what is in images.
 
     IMAGE is a file, a folder (the images under it), a pattern such as 'photos/*.png', or - for a list of paths on
     standard input. Images that cannot be read are skipped and listed at the end.
+
+    Probabilities are calibrated on the validation images of the training, if it had any. With --reject, JSON items say
+    in "rejected" whether the label is "unknown" for that reason; "top" stays.
     """
     from .. import checkpoint, predict
     from ..errors import DataError, UsageError
 
+    if reject is not None and not 0 < reject < 1:
+        raise UsageError(f"--reject {reject:g}: the accuracy lies between 0 and 1; --reject 0.95 wants 95 % of the "
+                         "answers right.")
     if table == "-" and as_json:
         raise UsageError("--csv - and --json both want standard output; give the table a file.")
     if table and table != "-":
@@ -80,9 +90,12 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
     failed: list[tuple[str, str]] = []
     watched = not is_terminal(sys.stdout) or (rows is not None and not as_json)
     with progress("judging", len(found)) if watched and len(found) > FEW else nullcontext() as bar:
-        answers = _watched(predict.predict(loaded, found, shown), failed, strict, rows, bar)
+        judged = predict.predict(loaded, found, shown)
+        if reject is not None:
+            judged = predict.withhold(judged, _threshold(loaded, reject))
+        answers = _watched(judged, failed, strict, rows, bar)
         if as_json:
-            _print_json(predict.as_json(answer) for answer in answers)
+            _print_json(predict.as_json(answer, reject is not None) for answer in answers)
         elif rows:
             for _ in answers:
                 pass
@@ -98,6 +111,15 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
         note(f"{table}: {rows.rows:,} row{'s' * (rows.rows != 1)}.")
     code = report_skipped(failed)
     return 1 if len(failed) == len(found) else code
+
+
+def _threshold(model: "Model", accuracy: float) -> float:
+    from ..predict import rejection
+
+    threshold, sentence = rejection(model, accuracy)
+    if sentence:
+        note(sentence)
+    return threshold
 
 
 def _watched(answers: "Iterator[Prediction]", failed: list[tuple[str, str]], strict: bool,
@@ -129,9 +151,11 @@ def _print_json(items: Iterable[dict[str, Any]]) -> None:
 
 def _print_table(answers: "Iterable[Prediction]", paths: Sequence[str], classes: Sequence[str], top: int) -> None:
     """Print a line for each image as the answers come: path, then label and probability, top times."""
+    from ..predict import labelled
+
     path_width = min(WIDEST_PATH, max(len(printable(path)) for path in [*paths, "image"]))
-    label_width = max(len(printable(name)) for name in [*classes, "label"])
+    label_width = max(len(printable(name)) for name in [*classes, "unknown"])
     emit(f"{'image':{path_width}}" + f"  {'label':{label_width}}  probability" * top)
     for answer in answers:
-        cells = [f"  {printable(label):{label_width}}  {probability:11.4f}" for label, probability in answer.top]
+        cells = [f"  {printable(label):{label_width}}  {probability:11.4f}" for label, probability in labelled(answer)]
         emit(f"{printable(answer.path):{path_width}}" + ("".join(cells) or f"  {'-':{label_width}}  {'-':>11}"))

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from .. import checkpoint
+from ..calibration import calibrate
 from ..data import Batches, Images
 from ..errors import Interrupted, ModelError, SaveError, TrainingError, printable
-from ..evaluate import evaluate
+from ..evaluate import Evaluation, evaluate
 from ..kernels import Array
 from ..loss import CrossEntropy
 from ..model import Model
@@ -160,8 +161,8 @@ class Fit:
         measure = self._measures[len(labels)]
         progress.count(measure(logits, labels), correct, len(labels))
 
-    def _validate(self) -> tuple[float, float] | None:
-        """Return (loss, accuracy) on the validation images, None without any."""
+    def _validate(self) -> Evaluation | None:
+        """Return what the validation images say, None without any."""
         if self.validation is None:
             return None
 
@@ -170,21 +171,19 @@ class Fit:
             self.observer.validating(done, total)
 
         try:
-            result = evaluate(self.model, self.validation, progress=watch)
+            return evaluate(self.model, self.validation, progress=watch)
         except ModelError as error:
             raise self._broken("validation", error) from None
-        return result.loss, result.accuracy
 
-    def _close_epoch(self, validation: tuple[float, float] | None) -> None:
+    def _close_epoch(self, validation: Evaluation | None) -> None:
         """Write the epoch's row, the best model and the state, and go on to the next epoch."""
         progress = self.progress
-        val_loss, val_accuracy = validation or (None, None)
         row: Row = {
             "epoch": progress.epoch,
             "train_loss": progress.loss_sum / progress.seen,
             "train_accuracy": progress.correct / progress.seen,
-            "val_loss": val_loss,
-            "val_accuracy": val_accuracy,
+            "val_loss": validation.loss if validation else None,
+            "val_accuracy": validation.accuracy if validation else None,
             "learning_rate": self.schedule(progress.epoch * self.batches.steps - 1),
             "images_per_second": progress.seen / max(progress.seconds, 1e-9),
             "seconds": progress.seconds + time.monotonic() - self._began,
@@ -192,7 +191,7 @@ class Fit:
         self._check_finite()
         best = progress.best is None or _rank(row) > _rank(progress.best)
         if best:
-            self._save_best(row)
+            self._save_best(row, validation)
             progress.best = row
         progress.history.append(row)
         self.run.write_history(progress.history)
@@ -207,10 +206,13 @@ class Fit:
 
     # ---- saving and stopping ----
 
-    def _save_best(self, row: Row) -> None:
+    def _save_best(self, row: Row, validation: Evaluation | None) -> None:
+        """Save the model, calibrated by what the validation images have just said of it."""
         kept = {k: v for k, v in row.items() if k not in ("images_per_second", "seconds")}
         self.model.training = {**self.summary, **kept}
+        self.model.calibration = calibrate(validation.logits, validation.labels) if validation else None
         checkpoint.save_model(self.run.path / checkpoint.MODEL, self.model)
+        self.model.calibration = None  # it is of these weights alone
 
     def _save_state(self) -> None:
         """Save what resuming needs; the state before it stays as previous.safetensors."""

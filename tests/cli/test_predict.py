@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from cnncli import cli, predict
+from cnncli.calibration import Calibration
 from cnncli.checkpoint import load_model, save_model
 from cnncli.cli import common
 from cnncli.errors import UsageError
@@ -165,6 +166,74 @@ def test_odd_names_survive_and_print_on_one_line(home: Path, capsys: pytest.Capt
     out = capsys.readouterr().out
     assert r"photos/below/odd \x1b[31m\n\xff.png" in out
     assert len(out.splitlines()) == 3
+
+
+# ---- answers that are withheld ----
+
+
+@pytest.fixture
+def many(home: Path) -> list[str]:
+    """Twenty images, in a folder of their own."""
+    rng = np.random.default_rng(3)
+    os.mkdir("many")
+    for number in range(20):
+        Image.fromarray(rng.integers(0, 256, (6, 5, 3), np.uint8)).save(f"many/{number:02}.png")
+    return sorted(map(str, Path("many").iterdir()))
+
+
+def calibrated(temperature: float, threshold: float) -> None:
+    model = small_model()
+    model.calibration = Calibration(temperature, 50, (1.0, 0.9), (0.2, 0.1), ((0.8, threshold, 0.5),))
+    save_model("runs/small-1/model.safetensors", model)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+def test_rejected_in_every_form(many: list[str], temperature: float, capsys: pytest.CaptureFixture[str]) -> None:
+    calibrated(temperature, 0.0)
+    plain = answers(capsys, "many")
+    threshold = sorted(item["probability"] for item in plain)[10]
+    calibrated(temperature, threshold)
+    found = answers(capsys, "many", "--reject", "0.8")
+    assert sum(item["rejected"] for item in found) == 10
+    for item, before in zip(found, plain, strict=True):
+        assert item["rejected"] == (item["probability"] < threshold)
+        assert item["label"] == ("unknown" if item["rejected"] else before["label"])
+        assert {**item, "label": before["label"]} == {**before, "rejected": item["rejected"]}, "the rest stays"
+    assert cli.main(["predict", "many", "--reject", "0.75", "--csv", "o.csv", "--top", "2"]) == 0
+    with open("o.csv", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["label"] for row in rows] == [item["label"] for item in found]
+    assert [row["label_2"] for row in rows] == [item["top"][1]["label"] for item in found]
+    capsys.readouterr()
+    assert cli.main(["predict", "many", "--reject", "0.8"]) == 0
+    out, err = capsys.readouterr()
+    assert [" unknown " in line for line in out.splitlines()[1:]] == [item["rejected"] for item in found]
+    assert err == ""
+
+
+def test_a_threshold_that_nothing_stands_behind_is_said_to_be_so(many: list[str], capsys) -> None:
+    found = answers(capsys, "many")
+    assert cli.main(["predict", "many", "--json", "--reject", "0.6"]) == 0
+    out, err = capsys.readouterr()
+    assert err.count("\n") == 1
+    assert "without validation images" in err
+    assert "not calibrated" in err
+    assert [item["rejected"] for item in json.loads(out)] == [item["probability"] < 0.6 for item in found]
+    calibrated(1.0, 0.1)
+    assert cli.main(["predict", "many", "--json", "--reject", "0.9"]) == 0
+    out, err = capsys.readouterr()
+    assert "50 validation images are too few" in err
+    assert [item["rejected"] for item in json.loads(out)] == [item["probability"] < 0.9 for item in found]
+
+
+def test_what_cannot_be_judged_is_an_error_and_not_unknown(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    calibrated(1.0, 1.0)
+    found = answers(capsys, "photos", "--reject", "0.8", code=3)
+    assert [item["label"] for item in found] == ["unknown", "unknown", None, "unknown"]
+    assert [item["rejected"] for item in found] == [True, True, False, True]
+    for wrong in ("0", "1", "95", "nan", "-1"):
+        assert cli.main(["predict", "photos", f"--reject={wrong}"]) == 2
+        assert "between 0 and 1" in capsys.readouterr().err
 
 
 # ---- exit codes ----

@@ -9,10 +9,13 @@ import pytest
 from PIL import Image
 
 import cnncli
+from cnncli import evaluate
+from cnncli.data import scan
 
 from .looking import CLASSES, EACH, snapshot, write_images
 
-KEYS = ["model", "images", "accuracy", "top5", "loss", "classes", "confusion_matrix", "skipped", "tta"]
+KEYS = ["model", "images", "accuracy", "top5", "loss", "classes", "confusion_matrix", "skipped", "tta",
+        "accuracy_interval", "baselines", "calibration"]
 FILES = {"confusion.png", "confusion.csv", "mistakes.png", "test.json"}
 HELD_OUT = 2 * len(CLASSES)  # a tenth of 24 is 2
 
@@ -58,7 +61,36 @@ def test_what_test_says_is_what_predict_says(place):
         wrong += prediction.label != truth
         loss -= np.log(dict(prediction.top)[truth])
     assert report["accuracy"] == pytest.approx(1 - wrong / len(predictions))
-    assert report["loss"] == pytest.approx(loss / len(predictions), rel=1e-6)
+    assert report["calibration"]["loss_after"] == pytest.approx(loss / len(predictions), rel=1e-6)
+
+
+def test_training_test_and_predict_agree_to_the_last_bit(place, monkeypatch):
+    """On every validation image: the logits when the best epoch was evaluated, those of `cnn test --split val`, and
+    what `cnn predict` answers, beside other images and alone."""
+    from cnncli.training import fit
+
+    seen, evaluated = [], fit.evaluate
+    monkeypatch.setattr(fit, "evaluate", lambda *args, **options: seen.append(evaluated(*args, **options)) or seen[-1])
+    run = cnncli.train("photos", arch="resnet8", epochs=3, name="agreeing", batch_size=16)
+    best = max(seen, key=lambda found: (found.accuracy, -found.loss))
+    paths = [sample.path for sample in scan("photos").val]
+    tested, score = [], evaluate.score
+    monkeypatch.setattr(evaluate, "score", lambda *args, **how: tested.append(score(*args, **how)) or tested[-1])
+    report = place.json("test", "-m", "runs/agreeing", "--split", "val")
+    answers = place.json("predict", "-m", "runs/agreeing", *paths, "--top", "99")
+    alone = [place.json("predict", "-m", "runs/agreeing", path, "--top", "99")[0] for path in paths]
+    assert answers == alone
+    [found] = tested
+    np.testing.assert_array_equal(found.logits, best.logits)
+    np.testing.assert_array_equal(found.guesses, best.guesses)
+    assert (report["accuracy"], report["loss"]) == (best.accuracy, best.loss)
+    assert (report["calibration"]["loss_before"], report["calibration"]["loss_after"]) == run.model.calibration.loss
+    assert (report["calibration"]["error_before"], report["calibration"]["error_after"]) == run.model.calibration.error
+    classes = run.model.classes
+    for index, answer in enumerate(answers):
+        assert answer["label"] == classes[found.guesses[index]]
+        chances = {item["label"]: item["probability"] for item in answer["top"]}
+        assert [chances[name] for name in classes] == found.probabilities[index].tolist()
 
 
 def test_mirror_images_are_looked_at_where_that_is_asked_for(place):

@@ -1,0 +1,206 @@
+"""How far a model's probabilities can be trusted: softmax with a temperature, the fit of that temperature and of the
+thresholds below which an answer is better withheld, and the figures that show what they are worth. training/fit.py
+fits them on the validation images, model.py and evaluate.py apply them, report/page.py draws them.
+
+The temperature is that of Guo et al. 2017 ("On calibration of modern neural networks"); withholding answers is the
+selective classification of Geifman and El-Yaniv 2017.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+BINS = 15  # of a reliability diagram, as in Guo et al.
+COLDEST, HOTTEST = 0.01, 100.0  # temperatures
+# The accuracies that a threshold is kept for: every half a percent, and one for those who want next to no mistakes.
+LEVELS = (*(round(0.5 + 0.005 * step, 3) for step in range(100)), 0.999)
+_SLACK = 1e-9  # of decimal fractions: 0.95 asked for is 0.95 kept
+_STEPS, _PRECISION = 100, 1e-12
+
+
+def softmax(logits: NDArray[Any], temperature: float = 1.0) -> Floats:
+    """Return softmax(logits / temperature) of (n, classes), float64: everybody's probabilities, so that they are the
+    same bits whoever asks. A row's do not depend on the other rows."""
+    return np.exp(log_softmax(logits, temperature))
+
+
+def log_softmax(logits: NDArray[Any], temperature: float = 1.0) -> Floats:
+    """Return the logarithm of ``softmax``."""
+    scaled = np.ascontiguousarray(logits, np.float64)
+    scaled = (scaled - scaled.max(axis=1, keepdims=True)) / temperature
+    return scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was fitted on so many validation images.
+
+    temperature divides the logits. loss and error are (before, after): cross-entropy in nats and expected calibration
+    error. thresholds holds (accuracy, threshold, coverage), ascending, for as many of LEVELS as could be reached:
+    answers of at least that calibrated probability were right that often, and were that share of the images.
+    """
+
+    temperature: float
+    images: int
+    loss: tuple[float, float]
+    error: tuple[float, float]
+    thresholds: tuple[tuple[float, float, float], ...]
+
+    def threshold(self, accuracy: float) -> float | None:
+        """Return the least probability of answers that are right that often, taken for the next level where accuracy
+        lies between two; None where no threshold was that accurate."""
+        return next((threshold for level, threshold, _ in self.thresholds if level >= accuracy - _SLACK), None)
+
+    def config(self) -> dict[str, Any]:
+        """Return it as JSON values: ``from_config`` takes them back."""
+        return {"temperature": self.temperature, "images": self.images, "loss": list(self.loss),
+                "error": list(self.error), "thresholds": [list(row) for row in self.thresholds]}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Calibration":
+        """Read what ``config`` returned. Raises ValueError where it makes no sense."""
+        try:
+            temperature, images = float(config["temperature"]), int(config["images"])
+            loss, error = (tuple(map(float, config[key])) for key in ("loss", "error"))
+            rows = [tuple(map(float, row)) for row in config["thresholds"]]
+        except (KeyError, TypeError, ValueError, OverflowError) as problem:
+            raise ValueError("a calibration has temperature, images, loss, error and thresholds") from problem
+        if not COLDEST <= temperature <= HOTTEST or images < 1:
+            raise ValueError(f"a temperature of {temperature:g} from {images} images")
+        if len(loss) != 2 or len(error) != 2 or not np.isfinite([*loss, *error]).all():
+            raise ValueError("loss and error are two numbers each, before and after")
+        if len(rows) > 10 * len(LEVELS) or any(len(row) != 3 or not all(0 <= v <= 1 for v in row) for row in rows):
+            raise ValueError("a threshold is an accuracy, a probability and a coverage, each from 0 to 1")
+        return cls(temperature, images, (loss[0], loss[1]), (error[0], error[1]),
+                   tuple((row[0], row[1], row[2]) for row in sorted(rows)))
+
+
+@dataclass(frozen=True)
+class Bin:
+    """The answers whose probability lies in (low, high]: how many, their mean probability, the share that is right."""
+
+    low: float
+    high: float
+    images: int
+    confidence: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Which share of the images is answered, and how many of the answers are right, where those of a probability below
+    threshold are withheld: arrays that go on from the surest answer to all of them, equal probabilities together."""
+
+    thresholds: Floats
+    coverage: Floats
+    right: NDArray[np.int64]
+    answered: NDArray[np.int64]
+
+    @property
+    def accuracy(self) -> Floats:
+        """The share of the answers that is right."""
+        return self.right / self.answered
+
+    def at(self, threshold: float) -> tuple[int, int]:
+        """Return (answers given, right ones) with a threshold."""
+        given = int(np.count_nonzero(self.thresholds >= threshold))
+        return (int(self.answered[given - 1]), int(self.right[given - 1])) if given else (0, 0)
+
+
+def calibrate(logits: NDArray[Any], labels: NDArray[np.int64]) -> Calibration:
+    """Fit temperature and thresholds to validation images: logits (n, classes) and labels (n,), n at least 1.
+
+    The same arrays give the same bits.
+    """
+    temperature = fit_temperature(logits, labels)
+    right = np.asarray(logits).argmax(axis=1) == labels
+    before, after = (confidences(logits, t) for t in (1.0, temperature))
+    return Calibration(
+        temperature=temperature,
+        images=len(labels),
+        loss=(cross_entropy(logits, labels), cross_entropy(logits, labels, temperature)),
+        error=(expected_error(reliability(before, right)), expected_error(reliability(after, right))),
+        thresholds=_thresholds(coverage(after, right)),
+    )
+
+
+def fit_temperature(logits: NDArray[Any], labels: NDArray[np.int64]) -> float:
+    """Return the temperature whose probabilities have the least cross-entropy with the labels.
+
+    As if one image more had been of each class to the same part, which keeps a few images that are all right from
+    making the model sure of everything (Platt 1999 does the same for two classes); of thousands of images it changes
+    nothing that could be seen. Newton's method on 1 / temperature, in which the loss is convex, between bounds.
+    """
+    z = np.ascontiguousarray(logits, np.float64)
+    z = z - z.max(axis=1, keepdims=True)
+    truth = z[np.arange(len(z)), labels].mean()
+    share = 1 / (len(z) + 1)
+    goal = (1 - share) * truth + share * z.mean()
+    low, high, inverse = 1 / HOTTEST, 1 / COLDEST, 1.0
+    for _ in range(_STEPS):
+        chances = np.exp(inverse * z)
+        chances /= chances.sum(axis=1, keepdims=True)
+        mean = (chances * z).sum(axis=1)
+        slope = mean.mean() - goal
+        curvature = ((chances * z * z).sum(axis=1) - mean * mean).mean()
+        low, high = (low, inverse) if slope > 0 else (inverse, high)
+        newton = inverse - slope / curvature if curvature > 0 else low
+        following = newton if low < newton < high else np.sqrt(low * high)
+        if abs(following - inverse) <= _PRECISION * inverse:
+            break
+        inverse = float(following)
+    return float(1 / inverse)
+
+
+def cross_entropy(logits: NDArray[Any], labels: NDArray[np.int64], temperature: float = 1.0) -> float:
+    """Return the mean cross-entropy, in nats."""
+    return float(-np.take_along_axis(log_softmax(logits, temperature), labels[:, None], axis=1).mean())
+
+
+def confidences(logits: NDArray[Any], temperature: float = 1.0) -> Floats:
+    """Return the probability of each image's likeliest class, float64 (n,)."""
+    return softmax(logits, temperature).max(axis=1)
+
+
+def reliability(confidence: Floats, right: NDArray[np.bool_], bins: int = BINS) -> list[Bin]:
+    """Sort answers into bins of equal width by their probability; bins without images are left out."""
+    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    count = np.bincount(place, minlength=bins)
+    mean = np.bincount(place, confidence, bins) / np.maximum(count, 1)
+    share = np.bincount(place, right, bins) / np.maximum(count, 1)
+    return [Bin(i / bins, (i + 1) / bins, int(count[i]), float(mean[i]), float(share[i]))
+            for i in range(bins) if count[i]]
+
+
+def expected_error(bins: list[Bin]) -> float:
+    """Return the expected calibration error: how far probability and accuracy lie apart, over all images."""
+    images = sum(b.images for b in bins)
+    return sum(b.images * abs(b.confidence - b.accuracy) for b in bins) / max(images, 1)
+
+
+def coverage(confidence: Floats, right: NDArray[np.bool_]) -> Coverage:
+    """Return what is answered, and how well, with each threshold that makes a difference. n is at least 1."""
+    order = np.argsort(-confidence, kind="stable")
+    ranked = confidence[order]
+    last = np.append(ranked[1:] != ranked[:-1], True)  # of those that are equally probable
+    answered = np.flatnonzero(last) + 1
+    return Coverage(ranked[last], answered / len(ranked), np.cumsum(right[order])[last].astype(np.int64), answered)
+
+
+def _thresholds(curve: Coverage) -> tuple[tuple[float, float, float], ...]:
+    """Return (level, threshold, coverage): for each level the lowest threshold that reaches it.
+
+    One more answer counts as given and wrong: so many images of which none was wrong do not promise that none will be
+    (the correction of conformal risk control, Angelopoulos et al. 2022).
+    """
+    promised = curve.right / (curve.answered + 1)
+    found = []
+    for level in LEVELS:
+        good = np.flatnonzero(promised >= level)
+        if len(good):
+            found.append((level, float(curve.thresholds[good[-1]]), float(curve.coverage[good[-1]])))
+    return tuple(found)
