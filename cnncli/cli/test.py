@@ -27,11 +27,12 @@ from .common import (
 from .models import Opened, mirror, open_model
 
 if TYPE_CHECKING:
-    from ..data import Images, Sample
+    from ..data import Images, Sample, Splits
     from ..evaluate import Evaluation
     from ..runs import Run
 
-WRITTEN = ("confusion.png", "confusion.csv", "mistakes.png", "test.json")
+WRITTEN = ("report.html", "confusion.png", "confusion.csv", "mistakes.png", "test.json")
+LEFT_OUT = "There is no comparison with the nearest neighbour"
 EXAMPLES = (
     ("cnn test", "the latest model, on the images held out of its training"),
     ("cnn test -m runs/resnet8-1 --split val", "another one, on its validation images"),
@@ -60,8 +61,8 @@ def command(data: str | None, model: Path | None, split: str | None, out: Path |
     used. Of another folder its test/ is used, if it has one, else all its class folders. Class folders must have the
     names of the model's classes; some may be missing.
 
-    Prints accuracy, loss and what is found of each class, and writes confusion.png, confusion.csv, mistakes.png (the
-    worst mistakes) and test.json.
+    Prints accuracy, loss and what is found of each class, and writes report.html (a page with all of it and the images
+    themselves, for any browser), confusion.png, confusion.csv, mistakes.png (the worst mistakes) and test.json.
     """
     from ..evaluate import evaluate
 
@@ -69,11 +70,13 @@ def command(data: str | None, model: Path | None, split: str | None, out: Path |
     opened.model.network.exact = bool(exact)
     if tta:
         mirror(opened.model)
-    images = _load(_samples(opened, data, split), opened, strict)
+    samples, training = _samples(opened, data, split)
+    images = _load(samples, opened, strict)
     with progress("testing", len(images)) as shown:
         found = evaluate(opened.model, images, progress=shown.set, name=os.fspath(opened.path))
+    found, notes = _with_baselines(found, images, training, opened)
     folder = opened.folder(out, "test")
-    _write(found, images, folder, opened.name)
+    _write(found, images, folder, opened, notes)
     if as_json:
         emit_json(found.as_json())
     else:
@@ -85,8 +88,9 @@ def command(data: str | None, model: Path | None, split: str | None, out: Path |
 # ---- which images ----
 
 
-def _samples(opened: Opened, data: str | None, split: str | None) -> "list[Sample]":
-    """Return the images to test. Raises UsageError or DataError where it is not clear which, or there are none."""
+def _samples(opened: Opened, data: str | None, split: str | None) -> "tuple[list[Sample], list[Sample]]":
+    """Return the images to test, and those that the model was trained on, none where they are not at hand. Raises
+    UsageError or DataError where it is not clear which to test, or there are none."""
     trained_on = _trained_on(opened.run)
     if data is None:
         if trained_on is None:
@@ -97,7 +101,7 @@ def _samples(opened: Opened, data: str | None, split: str | None) -> "list[Sampl
                              f"{printable(trained_on)}; name their folder: cnn test DATA")
         data = trained_on
     elif not _same(data, trained_on):
-        return _labelled(_part(data, split), opened)
+        return _labelled(_part(data, split), opened), _at_hand(opened, trained_on)
     return _held_out(opened, data, split or "test")
 
 
@@ -113,17 +117,42 @@ def _same(data: str, other: str | None) -> bool:
         return False
 
 
-def _held_out(opened: Opened, data: str, split: str) -> "list[Sample]":
-    """Return a split of the folder that the model was trained on, drawn as the training drew it."""
+def _scanned(opened: Opened, data: str) -> "Splits":
+    """Return the folder that the model was trained on, split as the training split it."""
+    from ..data import scan
+
+    assert opened.run is not None
+    recipe = opened.run.config.get("recipe")
+    return scan(data, seed=recipe.get("seed", 0) if isinstance(recipe, dict) else 0)
+
+
+def _relabelled(samples: "Sequence[Sample]", names: Sequence[str], opened: Opened) -> "list[Sample]":
+    """Return samples of classes of those names as samples of the model's classes."""
     from dataclasses import replace
 
-    from ..data import scan
+    numbers = {name: label for label, name in enumerate(opened.model.classes)}
+    return [replace(sample, label=numbers[names[sample.label]]) for sample in samples if names[sample.label] in numbers]
+
+
+def _at_hand(opened: Opened, trained_on: str | None) -> "list[Sample]":
+    """Return the images that the model was trained on, none where they have gone."""
+    if trained_on is None or not os.path.isdir(trained_on):
+        return []
+    try:
+        splits = _scanned(opened, trained_on)
+    except DataError:
+        return []
+    return _relabelled(splits.train, splits.classes, opened)
+
+
+def _held_out(opened: Opened, data: str, split: str) -> "tuple[list[Sample], list[Sample]]":
+    """Return a split of the folder that the model was trained on, drawn as the training drew it, and the training
+    images."""
     from ..training.prepare import fingerprint
 
     assert opened.run is not None
     config, classes = opened.run.config, opened.model.classes
-    recipe = config.get("recipe")
-    splits = scan(data, seed=recipe.get("seed", 0) if isinstance(recipe, dict) else 0)
+    splits = _scanned(opened, data)
     strange = [name for name in splits.classes if name not in classes]
     if strange:
         raise DataError(f"{printable(data)} now has class folders that {printable(opened.name)} does not know "
@@ -135,7 +164,7 @@ def _held_out(opened: Opened, data: str, split: str) -> "list[Sample]":
     if not samples:
         raise DataError(f"{printable(data)} has no {split} images; name a folder with images of the classes: "
                         "cnn test DATA")
-    return [replace(sample, label=classes.index(splits.classes[sample.label])) for sample in samples]
+    return _relabelled(samples, splits.classes, opened), _relabelled(splits.train, splits.classes, opened)
 
 
 def _part(data: str, split: str | None) -> str:
@@ -183,10 +212,34 @@ def _load(samples: "Sequence[Sample]", opened: Opened, strict: bool) -> "Images"
 # ---- what is found ----
 
 
-def _write(found: "Evaluation", images: "Images", folder: Path, name: str) -> None:
-    from ..atomic import write_atomically
-    from ..report import confusion, mistakes
+def _with_baselines(found: "Evaluation", images: "Images", training: "list[Sample]",
+                    opened: Opened) -> "tuple[Evaluation, list[str]]":
+    """Return the evaluation with what would be reached without learning, and sentences on what is not known."""
+    from dataclasses import replace
 
+    from .. import baselines
+    from ..kernels import threads
+
+    known = {baselines.MAJORITY: baselines.majority(found.labels, list(map(printable, found.class_names)), training)}
+    tested = {os.path.abspath(sample.path) for sample in images.samples}
+    others = [sample for sample in training if os.path.abspath(sample.path) not in tested]
+    if not others:
+        why = "these images are what it was trained on" if training else "the training images are not at hand"
+        return replace(found, baselines=known), [f"{LEFT_OUT}: {why}."]
+    with progress("comparing", None) as shown:
+        nearest = baselines.nearest_neighbour(images, others, opened.model.preprocessing, threads(), shown.set)
+    if nearest is None:
+        return replace(found, baselines=known), [f"{LEFT_OUT}: the training images cannot be read."]
+    return replace(found, baselines={baselines.NEAREST: nearest, **known}), []
+
+
+def _write(found: "Evaluation", images: "Images", folder: Path, opened: Opened, notes: Sequence[str]) -> None:
+    from ..atomic import write_atomically
+    from ..report import confusion, mistakes, page
+
+    name, relative = opened.name, [sample.relative for sample in images.samples]
+    page.write(found, folder / "report.html", title=f"Test of {name}", pixels=images.pixels, names=relative,
+               facts=_facts(opened), notes=notes)
     confusion.draw(found, folder / "confusion.png", f"Confusion matrix of {name}")
     confusion.write_csv(found, folder / "confusion.csv")
     paths = [sample.path for sample in images.samples]
@@ -194,11 +247,27 @@ def _write(found: "Evaluation", images: "Images", folder: Path, name: str) -> No
     write_atomically(folder / "test.json", (json.dumps(found.as_json(), indent=2) + "\n").encode())
 
 
+def _facts(opened: Opened) -> list[tuple[str, str]]:
+    """Return what the page says about the model, as far as its file knows."""
+    model, said = opened.model, opened.model.training
+    facts = [("model", os.fspath(opened.path)), ("network", str(said.get("architecture") or "")),
+             ("parameters", f"{sum(array.size for array in model.network.parameters().values()):,}"),
+             ("images as", model.preprocessing.describe()), ("epoch", str(said.get("epoch") or ""))]
+    counts = said.get("images")
+    if isinstance(counts, dict) and counts.get("train"):
+        facts.append(("trained on", f"{counts['train']:,} images"))
+    return [(what, value) for what, value in facts if value]
+
+
 def _print(found: "Evaluation") -> None:
     from ..report.tables import show
 
     right = int(found.confusion_matrix.diagonal().sum())
+    low, high = found.interval
     emit(f"accuracy  {found.accuracy:.2%}  ({right:,} of {found.images:,} images)")
+    emit(f"          {low:.2%} to {high:.2%} with 95 % confidence")
+    for name, baseline in found.baselines.items():
+        emit(f"          {baseline.accuracy:.2%} {name} ({baseline.how})")
     if found.top5 is not None:
         emit(f"top-5     {found.top5:.2%}")
     emit(f"loss      {found.loss:.4f}")

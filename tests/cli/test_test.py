@@ -16,7 +16,7 @@ from .looking import CLASSES, EACH, snapshot, write_images
 
 KEYS = ["model", "images", "accuracy", "top5", "loss", "classes", "confusion_matrix", "skipped", "tta",
         "accuracy_interval", "baselines", "calibration"]
-FILES = {"confusion.png", "confusion.csv", "mistakes.png", "test.json"}
+FILES = {"report.html", "confusion.png", "confusion.csv", "mistakes.png", "test.json"}
 HELD_OUT = 2 * len(CLASSES)  # a tenth of 24 is 2
 
 
@@ -27,7 +27,7 @@ def test_the_held_out_images_are_what_it_takes(place):
     assert "top-5" not in out
     for name in ("check", "new\\nline", "帽子 $x$", "stripe"):
         assert name in out
-    assert "runs/small: confusion.png" in err
+    assert "runs/small: report.html, confusion.png" in err
     assert {p.name for p in place.run.iterdir()} >= FILES
     for name in ("confusion.png", "mistakes.png"):
         with Image.open(place.run / name) as image:

@@ -1,0 +1,196 @@
+"""The page that `cnn test` writes: report.html, one file that needs no server, no network and no run folder. This
+module says what is on it; page.html, page.css and page.js, beside it, how that looks and moves; pictures.py which
+images are shown, charts.py the drawings.
+
+Names of classes and files may be anything: ``printable`` makes one line of them, Jinja2 escapes what goes into HTML,
+and the page's policy forbids every script, style and request but its own.
+"""
+
+import base64
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..atomic import write_atomically
+from ..calibration import confidences, coverage, expected_error, reliability
+from ..errors import printable
+from ..evaluate import Evaluation
+from . import charts
+from .pictures import A_CELL, Album, Pixels, Shown
+
+MOST_CLASSES = 120  # of the matrix; of more, those with the most mistakes are shown
+COUNTED = 32  # classes: with more, the cells of the matrix are shades alone
+PAIRS = 10
+SHADES = 9
+LISTED = 50  # skipped images
+REJECTIONS = (0.9, 0.95, 0.99)
+
+
+def write(found: Evaluation, path: str | os.PathLike[str], *, title: str, pixels: Pixels, names: Sequence[Any],
+          facts: Sequence[tuple[str, str]] = (), notes: Sequence[str] = ()) -> Path:
+    """Write the page about an evaluation; about what is said in the title.
+
+    pixels gives prepared images for indices, uint8 (m, h, w, c), and names are the images' file names, in the
+    evaluation's order. facts are (what, how much) pairs about the model, notes sentences about the baselines. Raises
+    SaveError where the file cannot be written.
+    """
+    write_atomically(path, render(found, title=title, pixels=pixels, names=names, facts=facts, notes=notes))
+    return Path(path)
+
+
+def render(found: Evaluation, *, title: str, pixels: Pixels, names: Sequence[Any],
+           facts: Sequence[tuple[str, str]] = (), notes: Sequence[str] = ()) -> bytes:
+    """Return the page's bytes, UTF-8; the same evaluation gives the same."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    here = files(__package__)
+    html, style, script = ((here / f"page.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(percent=percent, count=count)
+    album = Album(found, pixels, names)
+    cells = album.cells()
+    classes = [printable(name) for name in found.class_names]
+    matrix = _matrix(found)
+    page = environment.from_string(html).render(
+        title=printable(title),
+        style=Markup(style),
+        script=Markup(script),
+        policy=_policy(style, script),
+        data=Markup(_data(classes, cells.images, cells.places)),
+        found=found,
+        classes=classes,
+        right=int(found.right.sum()),
+        baselines=[(name, b, Markup(charts.interval(b.accuracy, *_interval(b), "other"))) for name, b in
+                   found.baselines.items()],
+        accuracy_bar=Markup(charts.interval(found.accuracy, *found.interval)),
+        notes=[printable(note) for note in notes],
+        facts=[(printable(what), printable(value)) for what, value in facts],
+        rows=[_row(i, found) for i in range(len(classes))],
+        matrix=matrix,
+        pairs=_pairs(found),
+        worst=album.worst(),
+        ambiguous=album.ambiguous(),
+        best=album.best(),
+        shown=len(cells.images),
+        wrong_shown=sum(image.label != image.guess for image in cells.images),
+        a_cell=A_CELL,
+        trust=_trust(found),
+        answers=_answers(found),
+        skipped=[(printable(path), printable(reason)) for path, reason in found.skipped[:LISTED]],
+    )
+    return page.encode("utf-8")
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """Return a share in per cent; what is not quite all is not called all."""
+    text = f"{100 * share:.{digits}f}"
+    if share < 1 and float(text) == 100:
+        text = f"{100 - 10.0 ** -digits:.{digits}f}"
+    return text + "\u202f%"
+
+
+def count(number: int, word: str = "") -> str:
+    """Return a number, and a word in its singular or plural: "1 image", "1,200 images"."""
+    return f"{number:,}" + (f" {word}{'s' * (number != 1)}" if word else "")
+
+
+def _policy(style: str, script: str) -> str:
+    """Return the content security policy: this style, this script, images that are in the file, nothing else."""
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
+    return (f"default-src 'none'; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; img-src data:; "
+            "base-uri 'none'; form-action 'none'")
+
+
+def _data(classes: Sequence[str], images: Sequence[Shown], places: dict[tuple[int, int], list[int]]) -> str:
+    """Return what page.js shows when it is asked, as JSON that may stand in a script element."""
+    value = {
+        "classes": classes,
+        "images": [[i.uri, i.name, i.label, i.guess, round(i.chance, 4)] for i in images],
+        "cells": {f"{label} {guess}": own for (label, guess), own in places.items()},
+    }
+    text = json.dumps(value, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _interval(baseline: Any) -> tuple[float, float]:
+    from ..statistics import wilson
+
+    return wilson(baseline.right, baseline.images)
+
+
+def _row(index: int, found: Evaluation) -> dict[str, Any]:
+    """Return a class's row of the table."""
+    from markupsafe import Markup
+
+    score = found.classes[index]
+    return {
+        "name": printable(score.name), "score": score, "index": index,
+        "recall": Markup(charts.interval(score.recall, *score.recall_interval)) if score.support else None,
+        "precision": Markup(charts.interval(score.precision, *score.precision_interval)) if score.guessed else None,
+    }
+
+
+def _matrix(found: Evaluation) -> dict[str, Any]:
+    """Return the matrix's classes, and for each of its rows the counts and shades of the cells: "r7" right, "w3"
+    wrong, "" for none."""
+    counts = found.confusion_matrix
+    total = len(counts)
+    shown = np.arange(total)
+    if total > MOST_CLASSES:
+        wrong = counts.sum(axis=0) + counts.sum(axis=1) - 2 * counts.diagonal()
+        shown = np.sort(np.argsort(-wrong, kind="stable")[:MOST_CLASSES])
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    rows = []
+    for i in shown.tolist():
+        # Half of a class's images taken for one other is as bad as it gets: mistakes are what one looks for.
+        levels = np.ceil(SHADES * np.minimum(1, np.where(np.arange(total) == i, 1, 2) * share[i])).astype(int)
+        rows.append((i, [(int(counts[i, j]), f"{'r' if i == j else 'w'}{levels[j]}" if counts[i, j] else "")
+                         for j in shown.tolist()]))
+    return {"shown": shown.tolist(), "rows": rows, "total": total, "dense": len(shown) > COUNTED}
+
+
+def _pairs(found: Evaluation) -> list[tuple[int, int, int, float]]:
+    """Return (true class, guess, images, their share of the class) of the commonest confusions."""
+    counts = found.confusion_matrix.copy()
+    np.fill_diagonal(counts, 0)
+    order = np.argsort(-counts, axis=None, kind="stable")[:PAIRS]
+    places = [divmod(int(i), len(counts)) for i in order]
+    return [(i, j, int(counts[i, j]), float(counts[i, j] / found.classes[i].support)) for i, j in places
+            if counts[i, j]]
+
+
+def _trust(found: Evaluation) -> dict[str, Any]:
+    """Return the reliability diagrams, with and without the temperature, and their errors."""
+    from markupsafe import Markup
+
+    def one(temperature: float, what: str) -> tuple[Any, float]:
+        bins = reliability(confidences(found.logits, temperature), found.right)
+        error = expected_error(bins)
+        return Markup(charts.reliability(bins, f"Reliability {what}: expected calibration error {error:.1%}")), error
+
+    before = one(1.0, "before scaling")
+    after = one(found.calibration.temperature, "after scaling") if found.calibration else None
+    return {"before": before, "after": after, "calibration": found.calibration}
+
+
+def _answers(found: Evaluation) -> dict[str, Any]:
+    """Return coverage against accuracy, and what comes of `--reject` on these images."""
+    from markupsafe import Markup
+
+    curve = coverage(found.confidences, found.right)
+    rows, marks = [], []
+    for wanted in REJECTIONS:
+        threshold = found.calibration.threshold(wanted) if found.calibration else None
+        given, right = curve.at(threshold) if threshold is not None else (0, 0)
+        rows.append((wanted, threshold, given, right))
+        if given:
+            marks.append((given / found.images, right / given, f"{wanted:g}"))
+    label = "Share of right answers against the share of images that is answered"
+    return {"chart": Markup(charts.coverage(curve, marks, label)), "rows": rows}

@@ -1,0 +1,132 @@
+"""Which images the page shows, and their thumbnails as data URIs. A test may have a hundred thousand images and a page
+must stay small enough for a phone: the mistakes come first, then what is nearly one, then some of all the rest.
+page.py, next to read, puts them onto the page.
+"""
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..errors import printable
+from ..evaluate import Evaluation
+
+WORST, AMBIGUOUS, BEST, MOST_BEST = 48, 24, 4, 240  # images; BEST of each class, MOST_BEST of all
+A_CELL = 60  # images of a cell of the confusion matrix
+MOST_CHARACTERS = 8_000_000  # of the cells' thumbnails
+SIDE, SHARP = 96, 40  # pixels: what is larger is made smaller; what is at most so large is kept without loss
+_AT_ONCE = 256
+
+Pixels = Callable[[NDArray[np.int64]], NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One image on the page. chance is the probability of the guess, other that of the second likeliest class."""
+
+    uri: str
+    name: str
+    label: int
+    guess: int
+    chance: float
+    second: int
+    other: float
+
+
+@dataclass
+class Cells:
+    """The images of the confusion matrix: each cell's places in ``images``, the surest mistake first, of the right ones
+    the least sure."""
+
+    images: list[Shown] = field(default_factory=list)
+    places: dict[tuple[int, int], list[int]] = field(default_factory=dict)
+
+
+class Album:
+    """Makes Shown of an evaluation's images; pixels gives the prepared images of indices, names are their files'."""
+
+    def __init__(self, found: Evaluation, pixels: Pixels, names: Sequence[Any]) -> None:
+        self.found, self._pixels, self._names = found, pixels, names
+        self._chances = found.confidences
+        runner_up = found.probabilities.copy()
+        runner_up[np.arange(found.images), found.guesses] = -1
+        self._second = runner_up.argmax(axis=1)
+        self._others = np.maximum(runner_up.max(axis=1), 0)
+
+    def worst(self) -> list[Shown]:
+        """The most confident mistakes."""
+        return self._shown(self.found.mistakes()[:WORST])
+
+    def ambiguous(self) -> list[Shown]:
+        """The images that could nearly as well have been something else."""
+        margin = self._chances - self._others
+        return self._shown(np.argsort(margin, kind="stable")[: min(AMBIGUOUS, self.found.images)])
+
+    def best(self) -> list[tuple[int, list[Shown]]]:
+        """The images of each class that were recognised most surely; classes without any are left out."""
+        found = self.found
+        each = max(1, min(BEST, MOST_BEST // len(found.class_names)))
+        right = np.flatnonzero(found.right)
+        right = right[np.argsort(-self._chances[right], kind="stable")]
+        chosen = [own[:each] for label in range(len(found.class_names))[:MOST_BEST]
+                  if len(own := right[found.labels[right] == label])]
+        shown = iter(self._shown(np.concatenate(chosen)) if chosen else [])
+        return [(int(found.labels[own[0]]), [next(shown) for _ in own]) for own in chosen]
+
+    def cells(self) -> Cells:
+        """The images of all cells, one of each before the second of any, as long as there is room."""
+        found, cells, room = self.found, Cells(), MOST_CHARACTERS
+        order = self._by_turns()
+        for start in range(0, len(order), _AT_ONCE):
+            for index, shown in zip(order[start : start + _AT_ONCE], self._shown(order[start : start + _AT_ONCE]),
+                                    strict=True):
+                room -= len(shown.uri)
+                if room < 0:
+                    return cells
+                key = int(found.labels[index]), int(found.guesses[index])
+                cells.places.setdefault(key, []).append(len(cells.images))
+                cells.images.append(shown)
+        return cells
+
+    def _by_turns(self) -> NDArray[np.int64]:
+        """Return the indices of what cells may show: all cells' first images, mistakes before the others, then all
+        second ones, and so on."""
+        found = self.found
+        key = found.labels * len(found.class_names) + found.guesses
+        sure = np.where(found.right, self._chances, -self._chances)
+        order = np.lexsort((sure, key))
+        first = np.append(True, key[order][1:] != key[order][:-1])
+        begins = np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))
+        turn = np.arange(len(order)) - begins
+        keep = turn < A_CELL
+        order, turn = order[keep], turn[keep]
+        return order[np.lexsort((found.right[order], turn))]
+
+    def _shown(self, indices: NDArray[np.int64]) -> list[Shown]:
+        found = self.found
+        pixels = self._pixels(indices) if len(indices) else np.empty((0, 1, 1, 1), np.uint8)
+        return [
+            Shown(data_uri(image), printable(self._names[i]), int(found.labels[i]), int(found.guesses[i]),
+                  float(self._chances[i]), int(self._second[i]), float(self._others[i]))
+            for i, image in zip(indices.tolist(), pixels, strict=True)
+        ]
+
+
+def data_uri(pixels: NDArray[np.uint8]) -> str:
+    """Return uint8 (h, w, c) as the URI of a PNG, or, of more than 40 pixels, a JPEG of at most 96."""
+    image = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
+    data, longest = io.BytesIO(), max(image.size)
+    if longest > SIDE:
+        width, height = (max(1, round(side * SIDE / longest)) for side in image.size)
+        image = image.resize((width, height), Image.Resampling.BOX)
+    if longest <= SHARP:
+        image.save(data, "PNG")
+    else:
+        image.save(data, "JPEG", quality=82)
+    kind = "png" if longest <= SHARP else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(data.getvalue()).decode('ascii')}"
