@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from .network import Network
     from .trainer import Trainer
     from .training import train
+    from .training.find_lr import find_lr
+    from .training.folds import cross_validate
 
 __version__ = "0.1.0"
 
@@ -32,7 +34,9 @@ _HOMES = {
     "Prediction": ("model", "Prediction"),
     "Trainer": ("trainer", "Trainer"),
     "architecture": ("architectures", "architecture"),
+    "cross_validate": ("training.folds", "cross_validate"),
     "errors": ("errors", ""),
+    "find_lr": ("training.find_lr", "find_lr"),
     "layers": ("layers", ""),
     "load": ("checkpoint", "load_model"),
     "loss": ("loss", ""),
@@ -40,8 +44,8 @@ _HOMES = {
     "train": ("training", "train"),
 }
 
-__all__ = ["Model", "Network", "Prediction", "Trainer", "architecture", "errors", "layers", "load", "loss", "optim",
-           "train"]
+__all__ = ["Model", "Network", "Prediction", "Trainer", "architecture", "cross_validate", "errors", "find_lr", "layers",
+           "load", "loss", "optim", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,5 +1,5 @@
-"""Test-time flips: the mean of an image's logits and its mirror image's, the same bits from ``cnn test``, ``cnn predict``
-and whoever else asks a Model, and a word where a model has never seen a mirror image."""
+"""Test-time flips: the mean of an image's logits and its mirror image's, the same bits from ``cnn test``,
+``cnn predict`` and whoever else asks a Model, and a word where a model has never seen a mirror image."""
 
 import json
 from pathlib import Path

@@ -58,7 +58,7 @@ def mirror(model: "Model") -> None:
     if isinstance(varied, dict) and varied.get("flip"):
         return
     grey = "; grey ones are often digits or letters, which turn into others" if model.preprocessing.grey else ""
-    note(f"--tta: the model was trained without mirror images{grey}. See with 'cnn test --split val' whether they help.")
+    note(f"--tta: the model was trained without mirror images{grey}. See whether they help with: cnn test --split val")
 
 
 def _resolved(folder: str) -> str:

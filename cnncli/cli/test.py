@@ -119,11 +119,12 @@ def _same(data: str, other: str | None) -> bool:
 
 def _scanned(opened: Opened, data: str) -> "Splits":
     """Return the folder that the model was trained on, split as the training split it."""
-    from ..data import scan
+    from ..training.prepare import scan_fold
 
     assert opened.run is not None
     recipe = opened.run.config.get("recipe")
-    return scan(data, seed=recipe.get("seed", 0) if isinstance(recipe, dict) else 0)
+    recipe = recipe if isinstance(recipe, dict) else {}
+    return scan_fold(data, recipe.get("seed", 0), recipe.get("fold"))
 
 
 def _relabelled(samples: "Sequence[Sample]", names: Sequence[str], opened: Opened) -> "list[Sample]":

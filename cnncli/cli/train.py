@@ -7,8 +7,11 @@ from typing import Any
 
 import click
 
+from ..errors import UsageError
 from .common import (
     Command,
+    console,
+    emit,
     emit_json,
     exact_option,
     json_option,
@@ -25,6 +28,9 @@ EXAMPLES = (
     ("cnn train photos/ --arch resnet20 --epochs 30", "a larger network, for longer"),
     ("cnn train photos/ --arch net.toml --size 64", "a network written by hand"),
     ("cnn train photos/ --patience 5 --name birds", "stop when it gets no better; runs/birds/"),
+    ("cnn train photos/ --time 30m", "as many epochs as end in half an hour"),
+    ("cnn train photos/ --find-lr", "which learning rate? a plot and a suggestion, no training"),
+    ("cnn train photos/ --folds 5", "cross-validation: five runs, mean and deviation"),
     ("cnn train --resume", "continue the latest run where it was stopped"),
     ("cnn train --resume birds --epochs 40", "continue a finished run for longer"),
 )
@@ -50,6 +56,8 @@ class Size(click.ParamType):
               help="auto, lenet5, classic, nin, vgg-small, resnet8, resnet20, resnet18, efficientnet_lite0, or a TOML "
                    "file.  [default: auto, by image size]")
 @click.option("--epochs", type=int, help="How often to go through the images.  [default: 15]")
+@click.option("--time", metavar="TIME", help="Instead of --epochs: as many as end in 10m, 90s or 1h30m, from now until "
+                                             "all is done. Speed is measured first.")
 @click.option("--batch-size", type=int, help="Images per step.  [default: 128, fewer for few images]")
 @click.option("--lr", type=float, help="The learning rate's peak.  [default: to suit network and optimiser]")
 @click.option("--optimizer", metavar="NAME", help="sgd (momentum 0.9, Nesterov), adam, adamw.  [default: sgd]")
@@ -60,6 +68,8 @@ class Size(click.ParamType):
 @click.option("--label-smoothing", type=float, help="Share of the target spread over all classes.  [default: 0.1 with "
                                                     "batch norm, else 0]")
 @click.option("--class-weights", metavar="balanced", help="Let every class count the same, however many images it has.")
+@click.option("--sampling", metavar="NAME", help="shuffled: each image once an epoch; balanced: each class equally "
+                                                 "often.  [default: shuffled]")
 @click.option("--augment/--no-augment", default=None,
               help="Vary training images: shifts, and flips unless they are grey.  [default: on]")
 @click.option("--size", type=Size(), metavar="N|WxH", help="Pixels to scale images to.  [default: to suit them]")
@@ -68,6 +78,9 @@ class Size(click.ParamType):
 @exact_option
 @threads_option
 @click.option("--patience", type=int, metavar="EPOCHS", help="Stop after so many epochs without a better one.")
+@click.option("--folds", type=int, metavar="K", help="Cross-validation: train K times, each validated on another "
+                                                   "K-th of all but the test images.")
+@click.option("--find-lr", is_flag=True, help="Train nothing, but test learning rates: draws lr.png, suggests a peak.")
 @click.option("--name", help="The run's name.  [default: architecture and a number, like resnet8-1]")
 @click.option("--resume", is_flag=False, flag_value=LATEST, metavar="[RUN]",
               help="Continue a run, to the bits it would have reached: the latest, or by name or path.")
@@ -76,7 +89,8 @@ class Size(click.ParamType):
 @click.option("--runs", type=click.Path(), default="runs", show_default=True, help="The folder that runs go to.")
 @strict_option
 @json_option
-def command(data: str | None, resume: str | None, as_json: bool, **options: Any) -> int:
+def command(data: str | None, resume: str | None, folds: int | None, find_lr: bool, as_json: bool,
+            **options: Any) -> int:
     """Train a classifier on a folder of images.
 
     DATA holds a folder for each class, with images in it and its sub-folders; or train/, val/ and test/ with such
@@ -91,14 +105,68 @@ def command(data: str | None, resume: str | None, as_json: bool, **options: Any)
     from ..training import train
     from .train_view import TrainView
 
+    options["threads"] = kernels.threads()
+    if find_lr:
+        return _find_lr(data, resume, folds, as_json, options)
+    if folds is not None:
+        return _cross_validate(data, resume, folds, as_json, options)
     with TrainView(quiet_stdout=as_json) as view:
-        run = train(data, threads=kernels.threads(), resume=False if resume is None else resume, observer=view,
-                    **options)
+        run = train(data, resume=False if resume is None else resume, observer=view, **options)
     best = run.model.training
     if as_json:
         emit_json(_result(run, best))
     _say_where(run, best, options["runs"])
     return report_skipped(run.skipped)
+
+
+def _find_lr(data: str | None, resume: str | None, folds: int | None, as_json: bool, options: dict[str, Any]) -> int:
+    """Test learning rates, print the one to take and how."""
+    from ..training.find_lr import find_lr
+    from .train_view import TrainView
+
+    others = {"--resume": resume, "--folds": folds, "--time": options["time"], "--name": options["name"]}
+    for flag, value in others.items():
+        if value is not None:
+            raise UsageError(f"--find-lr trains nothing, so that {flag} has no meaning beside it; leave one out.")
+    if data is None:
+        raise UsageError("no images to test learning rates on; give a folder with one sub-folder per class.")
+    del options["name"]
+    with TrainView(quiet_stdout=as_json) as view:
+        found = find_lr(data, observer=view, **options)
+    if as_json:
+        emit_json(found.as_json())
+    note(f"{printable(found.picture)}: the loss of {len(found.rates)} steps at rates from {found.rates[0]:.2g} up"
+         + (f"; it had run away at {found.stopped:.2g}." if found.stopped else ", which it survived all."))
+    if found.suggestion is None:
+        note("The loss fell at none of these rates: there is no suggestion. Are the images in the right folders?")
+        return 1
+    if not as_json:
+        emit(f"suggested learning rate: {found.suggestion:g}")
+    note(f"It is a tenth of {found.lowest:.2g}, where the loss was lowest. To train with it, add: "
+         f"--lr {found.suggestion:g}")
+    return 0
+
+
+def _cross_validate(data: str | None, resume: str | None, folds: int, as_json: bool, options: dict[str, Any]) -> int:
+    """Train once for each fold, and print what they reached together."""
+    from ..report.tables import show
+    from ..training.folds import cross_validate
+    from .train_view import TrainView
+
+    with TrainView(quiet_stdout=as_json) as view:
+        found = cross_validate(data, folds, resume=False if resume is None else resume, observer=view, **options)
+    if as_json:
+        emit_json(found.as_json())
+    else:
+        emit()
+        columns = (("run", "left"), ("images", "right"), ("best epoch", "right"), ("val loss", "right"),
+                   ("val accuracy", "right"), ("last epoch's", "right"))
+        show(console(), columns, [(f.run.name, f"{f.images:,}", str(f.epoch), f"{f.val_loss:.4f}",
+                                   f"{f.val_accuracy:.2%}", f"{f.last_accuracy:.2%}") for f in found.folds])
+        emit(f"accuracy of {folds} folds: {found.mean:.2%} ± {found.deviation:.2%} (mean, standard deviation); of the "
+             f"last epochs, which nothing was chosen by: {found.last_mean:.2%} ± {found.last_deviation:.2%}")
+    note("Next: train on all of it, with the same options but --folds; cnn test tells of images that none has seen.")
+    return report_skipped(found.skipped)
 
 
 def _say_where(run: Any, best: dict[str, Any], runs: str) -> None:

@@ -64,6 +64,7 @@ class TrainView(Observer):
              f"batches of {recipe['batch_size']}, seed {recipe['seed']}.")
         note(f"Run: {run.path}")
         self._told = time.monotonic()
+        self._first_step = None  # a run of a cross-validation may have been before it
 
     def resumed(self, rows: Sequence[Row], step: int) -> None:
         note(f"Resuming after {len(rows)} epochs" + (f" and {step} steps." if step else "."))

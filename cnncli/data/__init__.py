@@ -1,15 +1,19 @@
 """From a folder on disk to float batches: folder.py finds the samples, decode.py reads one file, preprocessing.py
-brings it to one size, images.py does so for all of them (in threads: ahead.py), batches.py serves them to training.
-importing.py and sample/ make folders out of other things.
+brings it to one size, images.py does so for all of them (in threads: ahead.py), batches.py serves them to training, in
+the order that order.py draws. folds.py divides samples anew for cross-validation. importing.py and sample/ make
+folders out of other things.
 """
 
 from .batches import Augmentation, Batch, Batches
 from .decode import decode
 from .folder import Sample, Splits, scan, scan_flat, scan_labelled
+from .folds import check_fold, fold_of
 from .images import Images, load_images
+from .order import SAMPLINGS
 from .preprocessing import Preprocessing, choose_size
 
 __all__ = [
+    "SAMPLINGS",
     "Augmentation",
     "Batch",
     "Batches",
@@ -17,8 +21,10 @@ __all__ = [
     "Preprocessing",
     "Sample",
     "Splits",
+    "check_fold",
     "choose_size",
     "decode",
+    "fold_of",
     "load_images",
     "scan",
     "scan_flat",

@@ -13,13 +13,14 @@ import numpy as np
 from .. import kernels
 from ..kernels import Array, aligned_empty
 from .images import Images
+from .order import SAMPLINGS, epoch_order, random_bits
 from .preprocessing import Preprocessing
 
 Batch = tuple[Array, Array, Array]  # float32 (n, h, w, c), int64 labels (n,), int64 indices (n,)
-Made = Generator[tuple[Array, Array], None, None]  # images and indices, as in a Batch
+Made = Generator[tuple[Array, Array], None, None]  # images and draws (order.py)
 
 _AT_ONCE = 64  # batches whose moves are drawn together: NumPy's calls cost more than the drawing
-_ORDER, _SHIFT_Y, _SHIFT_X, _FLIP = 1, 2, 3, 4  # what a random number is for
+_SHIFT_Y, _SHIFT_X, _FLIP = 2, 3, 4  # what a random number is for
 
 
 @dataclass(frozen=True)
@@ -51,24 +52,25 @@ class Augmentation:
 
 
 class Batches:
-    """Batches for training: each epoch a new order of all images.
+    """Batches for training: each epoch a new order of all images, or, with sampling "balanced", of as many that are
+    drawn from every class alike (order.py).
 
     The last batch of an epoch is smaller where the images do not divide evenly; where a single image would be left
     over it sits this epoch out, because batch norm has nothing to normalise it with. steps is the number of batches.
     """
 
     def __init__(self, images: Images, preprocessing: Preprocessing, batch_size: int, seed: int = 0,
-                 augmentation: Augmentation | None = None) -> None:
+                 augmentation: Augmentation | None = None, sampling: str = SAMPLINGS[0]) -> None:
         self.images, self.preprocessing = images, preprocessing
         self.batch_size, self.seed = batch_size, seed
-        self.augmentation = augmentation
+        self.augmentation, self.sampling = augmentation, sampling
         whole, rest = divmod(len(images), batch_size)
         self.steps = whole + (rest >= 2 or (whole == 0 and rest == 1))
 
     def order(self, number: int) -> Array:
-        """Return the permutation of all images that epoch `number` follows."""
-        keys = random_bits(self.seed, number, _ORDER, np.arange(len(self.images)))
-        return np.argsort(keys, kind="stable").astype(np.int64)
+        """Return the draws that epoch `number` follows: the images' numbers in another order, where none is drawn
+        twice."""
+        return epoch_order(self.images.labels, self.sampling, self.seed, number)
 
     def epoch(self, number: int, first_step: int = 0, reuse: bool = False) -> Generator[Batch, None, None]:
         """Yield (images, labels, indices) for the steps first_step … steps - 1 of one epoch.
@@ -83,31 +85,32 @@ class Batches:
         made = self._from_files(number, batches) if self.images.stored is None else (
             self._from_memory(number, batches, reuse))
         with closing(made):
-            for images, rows in made:
+            for images, draws in made:
+                rows = draws % len(self.images)
                 yield images, self.images.labels[rows], rows
 
     def _from_memory(self, number: int, batches: list[Array], reuse: bool) -> Made:
         desks: dict[int, _Desk] = {}
         for start in range(0, len(batches), _AT_ONCE):
             some = batches[start : start + _AT_ONCE]
-            moves = np.split(self._moves(number, np.concatenate(some)), np.cumsum([len(rows) for rows in some])[:-1])
-            for rows, moved in zip(some, moves, strict=True):
-                if not reuse or len(rows) not in desks:
-                    desks[len(rows)] = _Desk(self.images, self.preprocessing, len(rows))
-                yield desks[len(rows)].batch(rows, moved), rows
+            moves = np.split(self._moves(number, np.concatenate(some)), np.cumsum([len(draws) for draws in some])[:-1])
+            for draws, moved in zip(some, moves, strict=True):
+                if not reuse or len(draws) not in desks:
+                    desks[len(draws)] = _Desk(self.images, self.preprocessing, len(draws))
+                yield desks[len(draws)].batch(draws % len(self.images), moved), draws
 
     def _from_files(self, number: int, batches: list[Array]) -> Made:
         mean, std = self.preprocessing.mean, self.preprocessing.std
         with closing(self.images.decoded(batches)) as decoded:
-            for pixels, rows in decoded:
+            for pixels, draws in decoded:
                 batch = aligned_empty(pixels.shape)
-                kernels.image_batch(pixels, batch, mean, std, None, self._moves(number, rows))()
-                yield batch, rows
+                kernels.image_batch(pixels, batch, mean, std, None, self._moves(number, draws))()
+                yield batch, draws
 
-    def _moves(self, number: int, indices: Array) -> Array:
+    def _moves(self, number: int, draws: Array) -> Array:
         if self.augmentation is None:
-            return np.zeros((len(indices), 3), np.int64)
-        return self.augmentation.moves(self.seed, number, indices, self.preprocessing.size)
+            return np.zeros((len(draws), 3), np.int64)
+        return self.augmentation.moves(self.seed, number, draws, self.preprocessing.size)
 
 
 class _Desk:
@@ -126,22 +129,3 @@ class _Desk:
         np.copyto(self._moves, moves)
         self._fill()
         return self._batch
-
-
-def random_bits(seed: int, epoch: int, stream: int, indices: Array) -> Array:
-    """Return 64 random bits for each index, uint64 (n,), a function of the four arguments alone.
-
-    Each is mixed in by the finaliser of SplitMix64 (Steele, Lea and Flood 2014). Written out here because NumPy's
-    own generators may draw differently from one release to the next.
-    """
-    bits = np.full(len(indices), seed % 2**64, np.uint64)
-    for word in (epoch, stream, indices):
-        bits = _mix(bits + np.asarray(word).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
-    return bits
-
-
-def _mix(z: Array) -> Array:
-    z = z + np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))

@@ -267,7 +267,7 @@ def _check_fractions(fractions: Sequence[float]) -> None:
                          "val and test that add up to 1, the first above 0.")
 
 
-def _rank(seed: int, relative: str) -> tuple[bytes, str]:
+def rank(seed: int, relative: str) -> tuple[bytes, str]:
     """Return the sort key that decides who is held out: a keyed hash of the path inside the split's folder."""
     return blake2b(os.fsencode(relative), digest_size=8, key=str(seed).encode()).digest(), relative
 
@@ -285,7 +285,7 @@ def _counts(n: int, val: float, test: float) -> tuple[int, int]:
 def _draw(root: str, train: _Found, splits: Splits, shares: Sequence[float], seed: int) -> None:
     """Divide the training images among the splits; shares are those of val and test."""
     for label, name in enumerate(splits.classes):
-        order = sorted(train.classes[name], key=lambda item: _rank(seed, item[1]))
+        order = sorted(train.classes[name], key=lambda item: rank(seed, item[1]))
         n_val, n_test = _counts(len(order), *shares)
         held = {item: 2 if i < n_test else 1 for i, item in enumerate(order[: n_test + n_val])}
         for item in train.classes[name]:

@@ -73,7 +73,8 @@ class Images:
 
     def decoded(self, batches: Iterable[Array]) -> Generator[tuple[Array, Array], None, None]:
         """Yield (uint8 (n, h, w, c), the indices that are in it) for each array of indices, read from the files in
-        threads, the next ones while the caller is busy with those before.
+        threads, the next ones while the caller is busy with those before. Indices count round: after the last image
+        comes the first again.
 
         An image that has vanished or changed since it was loaded is left out and added to ``skipped``; DataError
         where that leaves none of an array.
@@ -104,7 +105,8 @@ class Images:
 
         def work(piece: tuple[_Read, int, int]) -> tuple[_Read, int]:
             read, first, end = piece
-            errors = decoder.decode([self.samples[i].path for i in read.rows[first:end]], read.pixels[first:end])
+            paths = [self.samples[i % len(self)].path for i in read.rows[first:end]]
+            errors = decoder.decode(paths, read.pixels[first:end])
             read.errors.update({first + i: error for i, error in errors.items()})
             return read, end
 

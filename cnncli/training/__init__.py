@@ -42,6 +42,9 @@ def train(
     seed: int | None = None,
     patience: int | None = None,
     exact: bool | None = None,
+    sampling: str | None = None,
+    time: str | float | None = None,
+    fold: tuple[int, int] | None = None,
     threads: int | None = None,
     name: str | None = None,
     resume: bool | _Path = False,
@@ -62,7 +65,10 @@ def train(
     "squared-error". augment: shifts, and flips where images have colour; on. size: pixels, one number or (h, w).
     grey: one channel or three. seed (0): of weights, order, augmentation and of the split into training, validation
     and test images. patience: epochs without a better one after which to stop. exact: convolutions without Winograd's
-    algorithm, slower and with a little less rounding; no.
+    algorithm, slower and with a little less rounding; no. sampling: "shuffled", or "balanced", which draws every
+    class equally often. time, instead of epochs: "10m", "1h30m" or seconds, from now until all is done; speed is
+    measured first. fold: (k, K), train for cross-validation on all but the k-th of K parts of what is not test
+    (cnncli.cross_validate does so for each).
 
     The result does not depend on the rest: threads; cache "ram" or "none" (decode anew each epoch); strict: raise
     ImageError for the first image that cannot be used instead of skipping it; name of the run in the folder runs.
@@ -74,7 +80,7 @@ def train(
     TrainingError (loss or gradient not finite; another process trains the run), SaveError, and, to resume, ModelError.
     """
     options = Options(arch, epochs, batch_size, lr, optimizer, schedule, warmup, weight_decay, loss, label_smoothing,
-                      class_weights, augment, size, grey, seed, patience, exact)
+                      class_weights, augment, size, grey, seed, patience, exact, sampling, time, fold)
     if cache not in ("ram", "none"):
         raise UsageError(f"the cache is ram or none, not {cache!r}.")
     if resume is not False and name is not None:
@@ -98,7 +104,7 @@ def _finish(prepared: Prepared, observer: Observer) -> Run:
     """Train what is prepared to the end and draw its curves."""
     run = prepared.lock.run
     if prepared.fit is None:
-        observer.note(f"{run.path} is finished already; there is nothing to resume. More --epochs would continue it.")
+        observer.note(prepared.why)
     else:
         with catch_stops() as stop:
             observer.started(run, prepared.fit.summary)

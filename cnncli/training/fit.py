@@ -9,6 +9,7 @@ of the state, and the same bits are written over it when training goes on from t
 
 import contextlib
 import time
+from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -23,7 +24,6 @@ from ..kernels import Array
 from ..loss import CrossEntropy
 from ..model import Model
 from ..runs import Row, Run
-from ..schedule import Schedule
 from ..trainer import Trainer
 from .observer import Observer
 from .signals import StopFlag
@@ -95,7 +95,7 @@ class Fit:
 
     trainer: Trainer
     batches: Batches
-    schedule: Schedule
+    schedule: Callable[[int], float]
     epochs: int
     patience: int | None
     model: Model
@@ -120,31 +120,41 @@ class Fit:
                 self._began = time.monotonic()
                 self.observer.epoch_started(self.progress.epoch, self.epochs, self.batches.steps)
                 self._learn()
-                self._close_epoch(self._validate())
+                self.close_epoch()
         except SaveError as error:
             raise SaveError(f"{error} Put that right, then continue with: {self._command}") from error
 
     @property
     def _command(self) -> str:
-        """What continues this run, for a sentence."""
-        return f"cnn train --resume {printable(self.run.name)}"
+        """What continues this run, for a sentence; of a fold, all of the cross-validation."""
+        name, fold = self.run.name, self.summary["recipe"]["fold"]
+        if fold and name.endswith(f"-fold{fold[0]}"):
+            return f"cnn train --folds {fold[1]} --resume {printable(name.removesuffix(f'-fold{fold[0]}'))}"
+        return f"cnn train --resume {printable(name)}"
 
     # ---- one epoch ----
 
     def _learn(self) -> None:
         """Make the steps of the epoch that are left."""
         progress, steps = self.progress, self.batches.steps
-        with contextlib.closing(self.batches.epoch(progress.epoch, progress.step, reuse=True)) as batches:
-            for images, labels, _ in batches:
-                self._stop_if_asked()
-                self._step(images, labels)
-                self.observer.step_done(progress.step, steps, progress.loss_sum / progress.seen,
+        self._stop_if_asked()
+        with contextlib.closing(self.steps()) as done:
+            for step in done:
+                self.observer.step_done(step, steps, progress.loss_sum / progress.seen,
                                         progress.correct / progress.seen)
-                if progress.step < steps and time.monotonic() - self._saved > SAVE_SECONDS:
+                if step < steps and time.monotonic() - self._saved > SAVE_SECONDS:
                     self._check_finite()
                     self._save_state()
-        self._stop_if_asked()
+                self._stop_if_asked()
         self._count_seconds()
+
+    def steps(self) -> Generator[int, None, None]:
+        """Make the steps of the epoch that are left, one each time that the next is asked for; yield its number."""
+        progress = self.progress
+        with contextlib.closing(self.batches.epoch(progress.epoch, progress.step, reuse=True)) as batches:
+            for images, labels, _ in batches:
+                self._step(images, labels)
+                yield progress.step
 
     def _step(self, images: Array, labels: Array) -> None:
         progress = self.progress
@@ -161,6 +171,10 @@ class Fit:
         measure = self._measures[len(labels)]
         progress.count(measure(logits, labels), correct, len(labels))
 
+    def close_epoch(self) -> None:
+        """Validate, write the epoch's row, the best model and the state, and go on to the next epoch."""
+        self._close(self._validate())
+
     def _validate(self) -> Evaluation | None:
         """Return what the validation images say, None without any."""
         if self.validation is None:
@@ -175,8 +189,7 @@ class Fit:
         except ModelError as error:
             raise self._broken("validation", error) from None
 
-    def _close_epoch(self, validation: Evaluation | None) -> None:
-        """Write the epoch's row, the best model and the state, and go on to the next epoch."""
+    def _close(self, validation: Evaluation | None) -> None:
         progress = self.progress
         row: Row = {
             "epoch": progress.epoch,

@@ -5,21 +5,23 @@ calls one of the two ways in here, ``begin`` and ``go_on``; fit.py does the trai
 
 import hashlib
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from .. import __version__, checkpoint
 from ..architectures import from_toml
 from ..atomic import remove_leftovers
-from ..data import Batches, Images, Preprocessing, Splits, load_images, scan
+from ..data import Batches, Images, Preprocessing, Splits, fold_of, load_images, scan
 from ..errors import DataError, ModelError, UsageError, printable
 from ..model import Model
 from ..network import Network
 from ..runs import CONFIG, HISTORY, Run, RunLock, check_name, find_run, new_run, point_latest
 from ..trainer import Trainer
+from . import budget
 from .fit import Fit, Progress
 from .observer import Observer
 from .recipe import Options, Recipe, differences, resolve
@@ -30,20 +32,24 @@ _MAY_CHANGE = {"epochs", "patience"}  # when a run is resumed
 
 @dataclass
 class Setting:
-    """What is not part of the recipe, because it does not change the result."""
+    """What is not part of the recipe, because it does not change the result. began is when it was asked for, by
+    time.monotonic."""
 
     threads: int | None
     cache: str
     strict: bool
     observer: Observer
+    began: float = field(default_factory=time.monotonic)
 
 
 @dataclass
 class Prepared:
-    """A training that can run, in a folder that is locked. fit is None where the run is finished already."""
+    """A training that can run, in a folder that is locked. fit is None where the run is finished already; why says
+    so."""
 
     lock: RunLock
     fit: Fit | None
+    why: str = ""
 
     @property
     def skipped(self) -> list[tuple[str, str]]:
@@ -57,7 +63,21 @@ def begin(data: str, options: Options, name: str | None, runs: str, setting: Set
     """Prepare a new run. Nothing is written before everything that can be refused has been looked at."""
     if name is not None:
         check_name(runs, name)
-    splits = scan(data, seed=options.seed or 0)
+    fit, config = _fresh(data, options, setting)
+    if options.time is not None:
+        config["recipe"] = _in_time(config, fit, runs, setting).config()
+        fit = _again(fit, config, setting)
+    return Prepared(new_run(runs, name, config["recipe"]["arch"].removesuffix(".toml"), config), fit)
+
+
+def rehearse(data: str, options: Options, setting: Setting) -> Fit:
+    """Return a training of these data and options that belongs to no run, to make steps with and throw away."""
+    return _fresh(data, options, setting)[0]
+
+
+def _fresh(data: str, options: Options, setting: Setting) -> tuple[Fit, dict[str, Any]]:
+    """Return a training from the beginning, and what its config.json says."""
+    splits = scan_fold(data, options.seed or 0, options.fold)
     recipe, network, notes = resolve(options, splits)
     for sentence in splits.notes + notes:
         setting.observer.note(sentence)
@@ -74,8 +94,35 @@ def begin(data: str, options: Options, name: str | None, runs: str, setting: Set
         "preprocessing": preprocessing.config(),
         "network": network.config(),
     }
-    fit = _fit(recipe, Model(network, splits.classes, preprocessing), train, val, config, setting)
-    return Prepared(new_run(runs, name, recipe.arch.removesuffix(".toml"), config), fit)
+    if recipe.fold:
+        config["options"] = options.given()  # the other folds begin with them
+    return _fit(recipe, Model(network, splits.classes, preprocessing), train, val, config, setting), config
+
+
+def _in_time(config: Mapping[str, Any], rehearsal: Fit, runs: str, setting: Setting) -> Recipe:
+    """Return the recipe with as many epochs as end in its time; the rehearsal is of no use afterwards."""
+    recipe = Recipe.from_config(config["recipe"])
+    assert recipe.time is not None
+    setting.observer.note("Measuring how fast it goes …")
+    epochs, why = budget.choose(recipe.time, setting.began, rehearsal, runs)
+    setting.observer.note(why)
+    recipe = replace(recipe, epochs=epochs)
+    recipe.check_warmup()
+    return recipe
+
+
+def _again(fit: Fit, config: Mapping[str, Any], setting: Setting) -> Fit:
+    """Return the training that config describes, from the beginning, with the images that another has loaded."""
+    recipe, model = Recipe.from_config(config["recipe"]), fit.model
+    network = Network.from_config(config["network"], recipe.seed)
+    return _fit(recipe, Model(network, model.classes, model.preprocessing), fit.batches.images, fit.validation, config,
+                setting)
+
+
+def scan_fold(data: str, seed: int, fold: Sequence[int] | None) -> Splits:
+    """Return the splits of a data folder, divided anew where one fold of a cross-validation is meant."""
+    splits = scan(data, seed=seed)
+    return fold_of(splits, fold[0], fold[1], seed) if fold else splits
 
 
 def go_on(data: str | None, options: Options, which: str | None, runs: str, setting: Setting) -> Prepared:
@@ -94,7 +141,8 @@ def _go_on(lock: RunLock, data: str | None, options: Options, setting: Setting) 
     config = run.config
     if config.get("format") != FORMAT:
         raise UsageError(f"{printable(run.path / CONFIG)} is of another version of cnn; train anew.")
-    recipe, extended = _changed(Recipe.from_config(config["recipe"]), options, run)
+    began_as = Recipe.from_config(config["recipe"])
+    recipe = _changed(began_as, options, run)
     _check_architecture(options.arch, recipe, config, run)
     state = None
     with suppress(OSError):
@@ -105,22 +153,20 @@ def _go_on(lock: RunLock, data: str | None, options: Options, setting: Setting) 
         if state.note:
             observer.note(state.note)
     progress = Progress.from_json(state.progress) if state else Progress()
-    if extended:
+    if recipe != began_as:
         progress = _extended(progress, recipe, run)
     if progress.finished:
-        return Prepared(lock, None)
+        return Prepared(lock, None, _why_finished(progress, recipe, run))
 
     data = data or config["data"]
-    splits = scan(data, seed=recipe.seed)
+    splits = scan_fold(data, recipe.seed, recipe.fold)
     _check_data(data, splits, config, run)
     train, val = _load(splits, recipe.preprocessing, setting)
     if _counts(train, val) != config["images"]:
         raise DataError(f"{printable(data)}: not the same images can be read as when {printable(run.path)} began "
                         f"({_count_words(config['images'])} then, {_count_words(_counts(train, val))} now); start a "
                         "new run.")
-    if extended:
-        for sentence in extended:
-            observer.note(sentence)
+    if recipe != began_as:
         config["recipe"] = recipe.config()
         run.write_config(config)
     if state:
@@ -131,6 +177,8 @@ def _go_on(lock: RunLock, data: str | None, options: Options, setting: Setting) 
     fit = _fit(recipe, model, train, val, config, setting)
     if state:
         _restore(fit, run, progress, state.arrays)
+    for sentence in extension(began_as, recipe, fit.trainer.steps_done, fit.batches.steps):
+        observer.note(sentence)
     run.write_history(progress.history)
     point_latest(run.path.parent, run.name)
     return Prepared(lock, fit)
@@ -141,7 +189,7 @@ def _fit(recipe: Recipe, model: Model, train: Images, val: Images | None, config
     model.network.exact = recipe.exact
     trainer = Trainer(model.network, recipe.make_optimiser(), recipe.make_loss(), threads=setting.threads,
                       seed=recipe.seed)
-    batches = Batches(train, model.preprocessing, recipe.batch_size, recipe.seed, recipe.augmentation)
+    batches = Batches(train, model.preprocessing, recipe.batch_size, recipe.seed, recipe.augmentation, recipe.sampling)
     summary = {"architecture": recipe.arch, "recipe": recipe.config(), "cnn": config["cnn"],
                "images": config["images"], "fingerprint": config["samples"]["fingerprint"]}
     return Fit(trainer, batches, recipe.make_schedule(batches.steps), recipe.epochs, recipe.patience, model, val,
@@ -202,8 +250,8 @@ def fingerprint(splits: Splits) -> dict[str, Any]:
 # ---- going on ----
 
 
-def _changed(recipe: Recipe, options: Options, run: Run) -> tuple[Recipe, list[str]]:
-    """Return the recipe to go on with and, where something that may change has changed, what to say about it."""
+def _changed(recipe: Recipe, options: Options, run: Run) -> Recipe:
+    """Return the recipe to go on with. Raises UsageError where something else has changed than what may."""
     different = differences(options, recipe)
     refused = [name for name in different if name not in _MAY_CHANGE]
     if refused:
@@ -211,15 +259,46 @@ def _changed(recipe: Recipe, options: Options, run: Run) -> tuple[Recipe, list[s
         was = ", ".join(f"{name.replace('_', ' ')} {_shown(recipe.config()[name])}" for name in refused)
         raise UsageError(f"{printable(run.path)} was trained with {was}, and is resumed as it began: leave {flags} "
                          "out, or start a new run.")
+    if "epochs" in different:
+        recipe = replace(recipe, time=None)  # they were chosen for it
+    recipe = replace(recipe, **{name: getattr(options, name) for name in different})
+    recipe.check_warmup()
+    return recipe
+
+
+def extension(before: Recipe, now: Recipe, done: int, steps: int) -> list[str]:
+    """Return what to say of a run of so many steps an epoch that goes on, after so many in all, in another way.
+
+    The rule for the learning rate: from here on it is that of a schedule of the new length, as if the run had begun
+    with it. So a longer run goes on higher, and where a schedule had come to its end that is a warm restart
+    (Loshchilov and Hutter 2017), the smaller the fewer epochs are added.
+    """
     notes = []
-    for name in different:
-        notes.append(f"The {name} are {getattr(options, name)} from now on, not {getattr(recipe, name)} as the run "
-                     "began." if name == "epochs" else
-                     f"The patience is {options.patience} epochs from now on, not {recipe.patience} as the run began.")
-        if name == "epochs" and recipe.schedule != "constant":
-            notes.append("The learning rate now follows a schedule of that length, so that the result is not that of "
-                         "an uninterrupted run.")
-    return replace(recipe, **{name: getattr(options, name) for name in different}), notes
+    if now.patience != before.patience:
+        notes.append(f"The patience is {now.patience} epochs from now on, not {before.patience} as the run began.")
+    if now.epochs == before.epochs:
+        return notes
+    notes.append(f"The epochs are {now.epochs} from now on, not {before.epochs} as the run began.")
+    if now.schedule == "constant":
+        return [*notes, f"The learning rate stays at {now.lr:g}."]
+    old, new = before.make_schedule(steps), now.make_schedule(steps)
+    was, goes_on = old(max(done - 1, 0)), new(done)
+    how = "is raised again" if goes_on > 1.5 * was else "goes on"
+    notes.append(f"The learning rate {how}, from {was:.2g} to {goes_on:.2g}, where a {now.schedule} schedule of "
+                 f"{now.epochs} epochs is by now, and ends at {new(now.epochs * steps - 1):.2g}; the result is not "
+                 "that of an uninterrupted run. The best model is kept until an epoch is better.")
+    return notes
+
+
+def _why_finished(progress: Progress, recipe: Recipe, run: Run) -> str:
+    """Return the sentence for a run that nothing is left of, with what would continue it."""
+    done, name = len(progress.history), printable(run.name)
+    if done < recipe.epochs and recipe.patience:
+        return (f"{printable(run.path)} is finished already: it stopped early after {done} of {recipe.epochs} epochs, "
+                f"{recipe.patience} of them no better. To continue: cnn train --resume {name} --patience "
+                f"{2 * recipe.patience}")
+    return (f"{printable(run.path)} is finished already, after {done} epochs; there is nothing to resume. For more of "
+            f"them: cnn train --resume {name} --epochs {2 * done}")
 
 
 def _check_architecture(arch: str | None, recipe: Recipe, config: Mapping[str, Any], run: Run) -> None:

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from ..architectures import architecture, automatic_architecture, from_toml
-from ..data import Augmentation, Preprocessing, Splits, choose_size
-from ..errors import NetworkError, UsageError, printable
+from ..data import SAMPLINGS, Augmentation, Preprocessing, Splits, check_fold, choose_size
+from ..errors import NetworkError, UsageError, did_you_mean, printable
 from ..loss import Loss, loss_by_name
 from ..network import Network
 from ..optim import RECIPES, Optimiser, optimiser_by_name
 from ..schedule import DEFAULT_SCHEDULE, Schedule
+from .budget import seconds_of
 
 EPOCHS = 15
 BATCH_SIZE, SMALLEST_BATCH = 128, 8
@@ -52,6 +53,9 @@ class Options:
     seed: int | None = None
     patience: int | None = None
     exact: bool | None = None
+    sampling: str | None = None
+    time: str | float | None = None  # instead of epochs
+    fold: tuple[int, int] | None = None  # which of how many, from 1
 
     def __post_init__(self) -> None:
         if self.arch == "auto":
@@ -64,12 +68,26 @@ class Options:
             _check_whole("size", side, 1, LARGEST_SIZE)
         _check_number("learning rate", self.lr, 0, above=True)
         _check_number("warm-up", self.warmup, 0)
+        self._check_sampling()
+        if self.time is not None:
+            object.__setattr__(self, "time", seconds_of(self.time))
+            if self.epochs is not None:
+                raise UsageError("the time chooses the number of epochs; give one of --time and --epochs.")
+        if self.fold is not None:
+            check_fold(*self.fold)
         if isinstance(self.class_weights, str) and self.class_weights != "balanced":
             raise UsageError(f"the class weights are balanced, or a number for each class, not {self.class_weights!r}.")
         # These refuse unknown names and numbers that make no sense.
         optimiser_by_name(self.optimizer or "sgd", weight_decay=self.weight_decay)
         loss_by_name(self.loss or "cross-entropy", label_smoothing=self.label_smoothing)
         Schedule(self.schedule or DEFAULT_SCHEDULE, 1.0, 1)
+
+    def _check_sampling(self) -> None:
+        if self.sampling not in (None, *SAMPLINGS):
+            raise UsageError(f"the sampling is {' or '.join(SAMPLINGS)}, not {self.sampling!r}."
+                             + did_you_mean(str(self.sampling), list(SAMPLINGS)))
+        if self.sampling == "balanced" and self.class_weights is not None:
+            raise UsageError("balanced sampling and class weights would count rare classes twice; give one of them.")
 
     def given(self) -> dict[str, Any]:
         """Return the options that are not left to us."""
@@ -80,7 +98,8 @@ class Options:
 class Recipe:
     """A training, resolved. lr is the schedule's peak, warmup in epochs (None: the schedule's own), weight_decay
     spares biases and norms, class_weights has a number a class, augment is an Augmentation's fields, size (h, w),
-    exact rules Winograd out."""
+    exact rules Winograd out. time is the seconds that the epochs were chosen for; fold is (which, of how many), and
+    its images are validated on."""
 
     arch: str
     epochs: int
@@ -100,6 +119,9 @@ class Recipe:
     seed: int
     patience: int | None
     exact: bool
+    sampling: str
+    time: float | None
+    fold: tuple[int, int] | None
 
     def config(self) -> dict[str, Any]:
         """Return it as JSON values: Recipe.from_config takes them back."""
@@ -122,6 +144,11 @@ class Recipe:
     def augmentation(self) -> Augmentation | None:
         """How training images are varied."""
         return Augmentation(**self.augment) if self.augment else None
+
+    def check_warmup(self) -> None:
+        """Raise UsageError where the warm-up is longer than the training."""
+        if self.warmup is not None and self.warmup > self.epochs:
+            raise UsageError(f"a warm-up of {self.warmup:g} epochs does not fit into {self.epochs}; shorten it.")
 
     def make_optimiser(self) -> Optimiser:
         """Return a fresh optimiser."""
@@ -175,9 +202,12 @@ def resolve(options: Options, splits: Splits) -> tuple[Recipe, Network, list[str
         seed=seed,
         patience=options.patience,
         exact=bool(options.exact),
+        sampling=options.sampling or SAMPLINGS[0],
+        time=None if options.time is None else float(options.time),
+        fold=options.fold,
     )
-    if recipe.warmup is not None and recipe.warmup > recipe.epochs:
-        raise UsageError(f"a warm-up of {recipe.warmup:g} epochs does not fit into {recipe.epochs}; shorten it.")
+    if recipe.time is None:
+        recipe.check_warmup()
     return recipe, network, notes
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cnncli.data import Sample, Splits, scan
-from cnncli.errors import NetworkError
+from cnncli.errors import NetworkError, UsageError
 from cnncli.training.recipe import Options, Recipe, differences, resolve
 
 from ..pictures import NETWORK, make_folder, make_network
@@ -99,6 +99,18 @@ def test_balanced_weights_let_every_class_count_the_same(splits: Splits) -> None
     assert len(set(counts)) > 1
     shares = [weight * count for weight, count in zip(recipe.class_weights, counts, strict=True)]
     assert shares == pytest.approx([len(samples) / 3] * 3)
+
+
+def test_balanced_sampling_is_kept_and_not_mixed_with_weights(splits: Splits) -> None:
+    recipe, _, _ = resolve(Options(arch="resnet8", sampling="balanced"), splits)
+    assert recipe.sampling == "balanced"
+    assert Recipe.from_config(json.loads(json.dumps(recipe.config()))) == recipe
+    assert resolve(Options(arch="resnet8"), splits)[0].sampling == "shuffled"
+    for weights in ("balanced", (1.0, 2.0, 3.0)):
+        with pytest.raises(UsageError, match="twice"):
+            Options(sampling="balanced", class_weights=weights)
+    with pytest.raises(UsageError, match="Did you mean 'balanced'"):
+        Options(sampling="balancd")
 
 
 def test_a_batch_larger_than_the_set_has_the_rate_of_the_set(splits: Splits) -> None:

@@ -16,6 +16,7 @@ import pytest
 from cnncli import atomic, checkpoint, runs
 from cnncli.errors import DataError, Interrupted, ModelError, TrainingError, UsageError
 from cnncli.runs import Row, Run, RunLock
+from cnncli.schedule import Schedule
 from cnncli.training import Observer, fit, signals
 
 from ..pictures import make_folder
@@ -287,6 +288,7 @@ def stopped(train: Train, **options: Any) -> Run:
      ({"optimizer": "adam"}, "--optimizer"), ({"schedule": "cosine"}, "--schedule"), ({"warmup": 1}, "--warmup"),
      ({"weight_decay": 0.1}, "--weight-decay"), ({"loss": "squared-error"}, "--loss"),
      ({"label_smoothing": 0.3}, "--label-smoothing"), ({"class_weights": "balanced"}, "--class-weights"),
+     ({"sampling": "balanced"}, "--sampling"), ({"time": "9m"}, "--time"), ({"fold": (1, 3)}, "--fold"),
      ({"augment": False}, "--augment"), ({"size": 12}, "--size"), ({"grey": True}, "--grey"), ({"seed": 3}, "--seed")],
 )
 def test_a_changed_option_is_refused_by_name(train: Train, changed: dict[str, Any], flag: str) -> None:
@@ -326,6 +328,46 @@ def test_more_epochs_are_allowed_and_said(train: Train) -> None:
         train(resume=True, epochs=4)
 
 
+def test_a_finished_run_goes_on_by_the_schedule_of_the_new_length(train: Train) -> None:
+    run = train()
+    before = run.history
+    observer = At(die)
+    train(resume=True, epochs=6, observer=observer)
+    schedule = Schedule("one-cycle", 0.1 * 8 / 128, 6 * 5)
+    rates = [row["learning_rate"] for row in run.history[3:]]
+    assert rates == pytest.approx([schedule(step) for step in (19, 24, 29)])
+    assert [{**row, "seconds": 0} for row in run.history[:3]] == [{**row, "seconds": 0} for row in before]
+    assert schedule(15) > 100 * before[-1]["learning_rate"]
+    assert f"raised again, from {before[-1]['learning_rate']:.2g} to {schedule(15):.2g}" in observer.notes[-1]
+    assert "ends at 2.5e-08" in observer.notes[-1]
+    assert "best model is kept" in observer.notes[-1]
+
+
+def test_an_extended_run_that_is_stopped_reaches_the_same_bits(train: Train) -> None:
+    train(name="a")
+    expected = outcome(train(resume="a", epochs=6))
+    train(name="b")
+    for step in (1, 4, 7):
+        with pytest.raises(Interrupted):
+            train(resume="b", epochs=6, observer=At(interrupt, steps=step))
+    assert outcome(train(resume="b")) == expected
+
+
+def test_a_run_lengthened_on_its_way_says_how_its_rate_goes_on(train: Train) -> None:
+    stopped(train, schedule="cosine")
+    observer = At(die)
+    run = train(resume="run", epochs=9, observer=observer)
+    assert len(run.history) == 9
+    assert "goes on, from" in observer.notes[-1]
+    assert "a cosine schedule of 9 epochs" in observer.notes[-1]
+
+
+def test_a_warm_up_is_not_left_longer_than_the_run(train: Train) -> None:
+    stopped(train, schedule="cosine", warmup=3)
+    with pytest.raises(UsageError, match="warm-up of 3 epochs does not fit into 2"):
+        train(resume="run", epochs=2)
+
+
 def test_more_epochs_at_a_constant_rate_are_those_of_the_longer_run(train: Train) -> None:
     expected = outcome(train(epochs=4, schedule="constant"))
     train(epochs=2, schedule="constant", name="short")
@@ -339,7 +381,8 @@ def test_a_finished_run_says_so(train: Train) -> None:
     observer = At(die)
     run = train(resume=True, observer=observer)
     assert outcome(run) == expected
-    assert "finished already" in observer.notes[-1]
+    assert "finished already, after 3 epochs; there is nothing to resume" in observer.notes[-1]
+    assert observer.notes[-1].endswith(f"cnn train --resume {run.name} --epochs 6")
 
 
 def test_patience_may_be_changed(train: Train) -> None:
@@ -347,6 +390,10 @@ def test_patience_may_be_changed(train: Train) -> None:
     done = len(run.history)
     assert done < 20
     observer = At(die)
+    train(resume=True, epochs=30, observer=observer)
+    assert len(run.history) == done, "more epochs mean nothing to a run without patience"
+    assert f"stopped early after {done} of 30 epochs" in observer.notes[-1]
+    assert "--patience 2" in observer.notes[-1]
     train(resume=True, patience=3, observer=observer)
     assert len(run.history) > done
     assert any("patience is 3" in sentence for sentence in observer.notes)

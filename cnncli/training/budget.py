@@ -1,0 +1,187 @@
+"""``--time``: how many epochs end in a given time. A rehearsal makes some real steps, validates some images and saves
+once, on a network of its own that is then thrown away, so that the training is the very one that ``--epochs`` with the
+number chosen would give. prepare.py asks here before a run begins; resuming never measures again.
+"""
+
+import math
+import os
+import re
+import tempfile
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..data import Images
+from ..errors import SaveError, UsageError
+from ..kernels import Array
+from ..runs import Run
+from .fit import Fit
+from .observer import Observer
+from .signals import StopFlag
+
+Clock = Callable[[], float]
+
+MARGIN = 0.05  # of the time, for what a machine does beside
+AFTERWARDS = 2.0  # seconds for the picture of the curves
+SHARE, LEAST, MOST = 0.03, 0.3, 10.0  # of the time that steps are measured in, at least and at most so many seconds
+WARM_UP, FEWEST = 2, 4  # steps that are not counted, because arrays are touched for the first time, and that are
+AT_ONCE = 64  # images of a validation
+ROWS = 400  # of a history that is saved to know what each costs
+LONGEST = 1000 * 24 * 3600.0
+_UNITS = {"h": 3600.0, "m": 60.0, "min": 60.0, "s": 1.0}
+
+
+def seconds_of(given: Any) -> float:
+    """Return the seconds that "90s", "10m", "1h30m" or a number means. Raises UsageError where it is no time."""
+    seconds = math.nan
+    if isinstance(given, str):
+        text = given.strip().lower().replace(" ", "")
+        if re.fullmatch(r"(\d{1,9}(\.\d{0,9})?(h|min|m|s))+", text):
+            parts = re.findall(r"([\d.]+)(h|min|m|s)", text)
+            if len({_UNITS[unit] for _, unit in parts}) == len(parts):  # no unit twice
+                seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    elif isinstance(given, int | float) and not isinstance(given, bool):
+        seconds = float(given)
+    if not 0 < seconds <= LONGEST:
+        raise UsageError(f"{given!r} is no time to train for; give hours, minutes and seconds like 10m, 90s or 1h30m.")
+    return seconds
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a training takes, in seconds: a step, a validation, what closes an epoch (saving above all), and what each
+    row of the history adds to that of all later epochs; and how many images a second the steps learn from."""
+
+    step: float
+    validation: float
+    closing: float
+    row: float
+    images_per_second: float
+
+    def epoch(self, steps: int) -> float:
+        """Return the seconds of an epoch of so many steps, the first one."""
+        return steps * self.step + self.validation + self.closing
+
+
+def epochs_within(seconds: float, cost: Cost, steps: int) -> int:
+    """Return how many epochs end in that time, what comes afterwards and a margin set aside; at least 1.
+
+    n epochs take n epoch + n (n - 1) / 2 row seconds; of that the root.
+    """
+    left, first = seconds * (1 - MARGIN) - AFTERWARDS, cost.epoch(steps) - cost.row / 2
+    if left <= 0:
+        return 1
+    epochs = left / first if cost.row <= 0 else 2 * left / (first + math.sqrt(first * first + 2 * cost.row * left))
+    return max(1, int(epochs))
+
+
+def choose(seconds: float, began: float, rehearsal: Fit, runs: str) -> tuple[int, str]:
+    """Return the number of epochs that end ``seconds`` after ``began`` (of time.monotonic), and a sentence about it.
+
+    rehearsal is the training on a network that nobody needs afterwards, runs the folder whose disk it would write to.
+    """
+    most = min(max(SHARE * seconds, LEAST), MOST)
+    cost, steps = measure(rehearsal, most, runs), rehearsal.batches.steps
+    left = seconds - (time.monotonic() - began)
+    epochs = epochs_within(left, cost, steps)
+    beside = cost.validation + cost.closing
+    why = (f"Time: {cost.images_per_second:,.0f} images a second, and {_shown(beside)} to validate and save, make "
+           f"{_shown(cost.epoch(steps))} an epoch: ")
+    if epochs * cost.epoch(steps) > left:
+        return epochs, f"{why}not even one ends in {_shown(seconds)}; one is trained all the same."
+    return epochs, f"{why}{epochs:,} epoch{'s' * (epochs > 1)} end{'s' * (epochs == 1)} in {_shown(seconds)}."
+
+
+def measure(fit: Fit, seconds: float, runs: str, clock: Clock = time.perf_counter) -> Cost:
+    """Measure for about so many seconds, more where few steps take longer, what the training that fit is takes."""
+    fit.observer, fit.stop = Observer(), StopFlag()
+    step = _step(fit, seconds, clock)
+    images = min(fit.batches.batch_size, len(fit.batches.images))
+    each, judged = _judging(fit, seconds / 3, clock)
+    everything = 0 if fit.validation is None else len(fit.validation.labels)
+    fit.validation = fit.validation and _Part(fit.validation, judged)  # type: ignore[assignment]
+    closing, row = _closing(fit, runs, clock)
+    return Cost(step, each * everything, max(0.0, closing - each * judged), row, images / step)
+
+
+def _step(fit: Fit, seconds: float, clock: Clock) -> float:
+    """Return the mean seconds of a step, its batch's making included."""
+    times: list[float] = []
+    while True:
+        with closing(fit.steps()) as steps:
+            last = clock()
+            for _ in steps:
+                now = clock()
+                times.append(now - last)
+                last = now
+                if len(times) >= WARM_UP + FEWEST and sum(times) >= seconds:
+                    return sum(times[WARM_UP:]) / len(times[WARM_UP:])
+        fit.progress.next_epoch()
+
+
+def _judging(fit: Fit, seconds: float, clock: Clock) -> tuple[float, int]:
+    """Return the seconds that validation takes for an image, and how many it judges in about so many seconds."""
+    if fit.validation is None:
+        return 0.0, 0
+    total, done, began = len(fit.validation.labels), 0, 0.0
+    with closing(fit.validation.in_order(AT_ONCE)) as batches:
+        for pixels in batches:
+            if not done:  # once more than needed: the first time lays out weights and arrays
+                fit.model.logits(pixels)
+                began = clock()
+            fit.model.logits(pixels)
+            done += len(pixels)
+            if clock() - began >= seconds:
+                break
+    return (clock() - began) / done, min(done, total)
+
+
+class _Part:
+    """The first ``count`` of labelled images, for an evaluation."""
+
+    def __init__(self, images: Images, count: int) -> None:
+        self.labels, self.skipped = images.labels[:count], images.skipped
+        self._images = images
+
+    def in_order(self, at_once: int) -> Generator[Array, None, None]:
+        """Yield them as uint8 (at_once, h, w, c)."""
+        left = len(self.labels)
+        with closing(self._images.in_order(at_once)) as batches:
+            for pixels in batches:
+                yield pixels[:left]
+                left -= len(pixels[:left])
+                if not left:
+                    return
+
+
+def _closing(fit: Fit, runs: str, clock: Clock) -> tuple[float, float]:
+    """Return what closing an epoch takes, files written where those of runs would be, and what a row of history adds.
+    Where nothing can be written there, nothing is what it seems to take; the training will say so."""
+    place = Path(os.path.abspath(runs))
+    while not place.is_dir() and place != place.parent:
+        place = place.parent
+    try:
+        with tempfile.TemporaryDirectory(prefix=".cnn-time-", dir=place) as folder:
+            fit.run = Run(folder)
+            times = []
+            for rows in (0, 0, ROWS):
+                fit.progress.history += rows * fit.progress.history[:1]
+                fit.progress.best = None  # so that the best model is saved, too
+                fit.progress.count(1.0, 0, 1)
+                began = clock()
+                fit.close_epoch()
+                times.append(clock() - began)
+            return times[1], max(0.0, (times[2] - times[1]) / ROWS)
+    except (OSError, SaveError):
+        return 0.0, 0.0
+
+
+def _shown(seconds: float) -> str:
+    """Return a time for a sentence: 0.4 s, 12 s, 3:20, 1:02:03."""
+    if seconds < 60:
+        return f"{seconds:.2g} s" if seconds < 9.5 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

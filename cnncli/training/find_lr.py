@@ -1,0 +1,152 @@
+"""``cnn train --find-lr``: Smith's range test. A network that is thrown away afterwards makes some steps while the
+learning rate grows from far too small to far too large; where the loss is lowest tells which peak a schedule can have.
+No run is made of it: what stays are a table and a picture (report/rates.py), which the next test replaces.
+
+The test is that of Smith 2017 ("Cyclical learning rates for training neural networks"), with the rate growing
+exponentially and stopped where the loss has run away, as fastai does it.
+"""
+
+import csv
+import io
+import math
+import os
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import kernels
+from ..atomic import write_atomically
+from ..errors import TrainingError, UsageError, printable
+from .fit import Fit
+from .observer import Observer
+from .prepare import Setting, rehearse
+from .recipe import Options
+
+STEPS = 120
+RANGES = {"sgd": (1e-4, 10.0), "adam": (1e-6, 1.0), "adamw": (1e-6, 1.0)}
+SMOOTHING = 0.9  # of the moving average, in which the loss of a step is one part in ten
+RUN_AWAY = 3.0  # times the lowest smoothed loss
+SHARE = 0.1  # of the rate of the lowest loss, which is already on the brink
+LEAST_FALL = 0.01  # of the loss at the beginning; less is no learning
+SETTLED = 10  # steps before the average says anything
+TABLE, PICTURE = "lr.csv", "lr.png"
+
+
+@dataclass(frozen=True)
+class RangeTest:
+    """What a range test found: the learning rates of its steps with the losses of their batches (cross-entropy, in
+    nats) and those smoothed. lowest is the rate of the lowest smoothed loss, suggestion the peak for a schedule; both
+    None where the loss fell nowhere. stopped is the rate at which the loss had run away, None where it never did.
+    architecture and optimizer are what was tested."""
+
+    rates: list[float]
+    losses: list[float]
+    smoothed: list[float]
+    lowest: float | None
+    suggestion: float | None
+    stopped: float | None
+    architecture: str
+    optimizer: str
+    table: Path
+    picture: Path
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `cnn train --find-lr --json` prints."""
+        return {"suggestion": self.suggestion, "lowest": self.lowest, "stopped": self.stopped,
+                "architecture": self.architecture, "optimizer": self.optimizer, "rates": self.rates,
+                "losses": self.losses, "smoothed": self.smoothed, "table": self.table, "picture": self.picture}
+
+
+def find_lr(data: str | os.PathLike[str], *, threads: int | None = None, cache: str = "ram", strict: bool = False,
+            runs: str | os.PathLike[str] = "runs", observer: Observer | None = None, **options: Any) -> RangeTest:
+    """Test which learning rates the training of these data takes; options are those of ``train``.
+
+    Writes lr.csv and lr.png into the folder runs, and nothing else. Raises what ``train`` raises before it begins, and
+    UsageError where lr is among the options, because it is what is looked for.
+    """
+    if options.get("lr") is not None:
+        raise UsageError("the learning rate is what is looked for; leave --lr out.")
+    wanted = Options(**options)
+    if threads is not None:
+        kernels.set_threads(threads)
+    fit = rehearse(os.fspath(data), wanted, Setting(threads, cache, strict, observer or Observer()))
+    optimizer = wanted.optimizer or "sgd"
+    low, high = RANGES[optimizer]
+    fit.schedule = lambda step: low * (high / low) ** (step / (STEPS - 1))
+    losses, stopped = sweep(fit, observer or Observer())
+    rates = [fit.schedule(step) for step in range(len(losses))]
+    smoothed = smooth(losses)
+    lowest = lowest_of(rates, smoothed)
+    folder = Path(runs)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise UsageError(f"no folder can be made at {printable(folder)}; give another place with --runs.") from None
+    found = RangeTest(rates, losses, smoothed, lowest, None if lowest is None else two_digits(SHARE * lowest), stopped,
+                      fit.summary["architecture"], optimizer, folder / TABLE, folder / PICTURE)
+    _write(found)
+    return found
+
+
+def sweep(fit: Fit, observer: Observer) -> tuple[list[float], float | None]:
+    """Make STEPS steps of a training at the rates of its schedule; return the losses of their batches, and the rate at
+    which the loss had run away or was no number any more, where it stops."""
+    losses: list[float] = []
+    progress, average, best = fit.progress, 0.0, math.inf
+    try:
+        while True:
+            before = 0.0, 0
+            with closing(fit.steps()) as steps:
+                for _ in steps:
+                    losses.append((progress.loss_sum - before[0]) / (progress.seen - before[1]))
+                    before = progress.loss_sum, progress.seen
+                    observer.step_done(len(losses), STEPS, losses[-1], 0.0)
+                    average = SMOOTHING * average + (1 - SMOOTHING) * losses[-1]
+                    now = average / (1 - SMOOTHING ** len(losses))
+                    if not math.isfinite(now) or (len(losses) > SETTLED and now > RUN_AWAY * best):
+                        return [loss for loss in losses if math.isfinite(loss)], fit.schedule(len(losses) - 1)
+                    best = min(best, now)
+                    if len(losses) == STEPS:
+                        return losses, None
+            progress.next_epoch()
+    except TrainingError:  # loss or gradient not finite: what was looked for
+        return losses, fit.schedule(len(losses))
+
+
+def smooth(losses: Sequence[float]) -> list[float]:
+    """Return the moving averages of losses, without the lean of the first ones towards 0 (as Adam corrects its own)."""
+    smoothed, average = [], 0.0
+    for step, loss in enumerate(losses, 1):
+        average = SMOOTHING * average + (1 - SMOOTHING) * loss
+        smoothed.append(average / (1 - SMOOTHING**step))
+    return smoothed
+
+
+def lowest_of(rates: Sequence[float], smoothed: Sequence[float]) -> float | None:
+    """Return the rate at which the smoothed loss is lowest, None where it is hardly below that of the beginning."""
+    if len(smoothed) <= SETTLED:
+        return None
+    start = smoothed[SETTLED - 1]
+    place = min(range(SETTLED, len(smoothed)), key=lambda step: (smoothed[step], step))
+    return rates[place] if smoothed[place] < start * (1 - LEAST_FALL) else None
+
+
+def two_digits(rate: float) -> float:
+    """Return the rate as somebody would write it."""
+    return float(f"{rate:.2g}")
+
+
+def _write(found: RangeTest) -> None:
+    """Write the table and the picture."""
+    from ..report import rates
+
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["learning_rate", "loss", "smoothed"])
+    writer.writerows([f"{value:.6g}" for value in row]
+                     for row in zip(found.rates, found.losses, found.smoothed, strict=True))
+    write_atomically(found.table, text.getvalue().encode())
+    rates.draw(found.rates, found.losses, found.smoothed, found.picture,
+               f"Learning rates for {printable(found.architecture)}, {found.optimizer}", found.suggestion)

@@ -1,0 +1,160 @@
+"""``--folds K``: cross-validation. One training after the other, each a run of its own, NAME-fold1 to NAME-foldK, that
+is validated on another K-th of the images (data/folds.py deals them out; the test images stay apart), and what their
+accuracies say together. An interrupted one goes on where it was, with the runs that are there.
+"""
+
+import os
+import re
+import statistics
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..data import check_fold
+from ..errors import UsageError, printable
+from ..runs import CONFIG, Run, check_name, latest_run
+from . import train
+
+_Path = str | os.PathLike[str]
+_FOLD = re.compile(r"(.+)-fold(\d+)")
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One fold's run: its best epoch, what that reached on the images held out, and what the last epoch did."""
+
+    fold: int
+    run: Run
+    images: int
+    epoch: int
+    val_loss: float
+    val_accuracy: float
+    last_accuracy: float
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """What the folds found: name is that of the runs without "-fold1"; skipped the images that could not be used."""
+
+    name: str
+    folds: list[Fold]
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def mean(self) -> float:
+        """The mean accuracy of the folds' best epochs. They are chosen on the very images they are measured on, which
+        flatters a little; last_mean is free of that."""
+        return statistics.fmean(fold.val_accuracy for fold in self.folds)
+
+    @property
+    def deviation(self) -> float:
+        """The standard deviation among folds (of a sample: divided by K - 1)."""
+        return statistics.stdev(fold.val_accuracy for fold in self.folds)
+
+    @property
+    def last_mean(self) -> float:
+        """The mean accuracy of the folds' last epochs."""
+        return statistics.fmean(fold.last_accuracy for fold in self.folds)
+
+    @property
+    def last_deviation(self) -> float:
+        """The standard deviation of the last epochs' accuracies."""
+        return statistics.stdev(fold.last_accuracy for fold in self.folds)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `cnn train --folds K --json` prints."""
+        return {
+            "name": self.name,
+            "mean": self.mean,
+            "deviation": self.deviation,
+            "last_mean": self.last_mean,
+            "last_deviation": self.last_deviation,
+            "folds": [{"fold": f.fold, "run": f.run.name, "path": f.run.path, "images": f.images, "best_epoch": f.epoch,
+                       "val_loss": f.val_loss, "val_accuracy": f.val_accuracy, "last_accuracy": f.last_accuracy}
+                      for f in self.folds],
+            "skipped": [{"path": path, "error": reason} for path, reason in self.skipped],
+        }
+
+
+def cross_validate(data: _Path | None, folds: int, *, name: str | None = None, resume: bool | _Path = False,
+                   runs: _Path = "runs", **options: Any) -> CrossValidation:
+    """Train once for each of so many folds and return what they reached; options are those of ``train``.
+
+    resume goes on with an earlier cross-validation: True for the latest, or its name. Runs that are finished are taken
+    as they are, the one that was interrupted goes on to the bits it would have reached, and those that are missing
+    begin with the options that were given then; others may be given only where resuming a run takes them.
+
+    Raises UsageError where it cannot be done in folds, and whatever ``train`` raises.
+    """
+    check_fold(1, folds)
+    if options.get("time") is not None:
+        raise UsageError("folds are compared after as many epochs each; give --epochs in place of --time.")
+    if resume is False:
+        if data is None:
+            raise UsageError("no images to train on; give a folder with one sub-folder per class.")
+        name = name or _free_name(runs, options.get("arch"))
+        for fold in range(1, folds + 1):
+            check_name(runs, f"{name}-fold{fold}")
+    else:
+        if name is not None:
+            raise UsageError("a cross-validation that is resumed keeps its name; leave --name out.")
+        name, first = _begun(runs, resume, folds)
+        given = {key: value for key, value in options.items() if value is not None}
+        stored = {**first["options"], **given}
+        stored.pop("fold", None)
+        data = data or first["data"]
+    found: list[Fold] = []
+    skipped: dict[str, str] = {}
+    for fold in range(1, folds + 1):
+        run = f"{name}-fold{fold}"
+        if resume is not False and (Path(runs, run) / CONFIG).is_file():
+            done = train(data, resume=run, runs=runs, **options)
+        else:
+            done = train(data, name=run, runs=runs, fold=(fold, folds), **(options if resume is False else stored))
+        found.append(_found(fold, done))
+        skipped.update(done.skipped)
+    return CrossValidation(name, found, sorted(skipped.items()))
+
+
+def _found(fold: int, run: Run) -> Fold:
+    best, rows = run.model.training, run.history
+    return Fold(fold, run, run.config["images"]["val"], best["epoch"], best["val_loss"], best["val_accuracy"],
+                rows[-1]["val_accuracy"])
+
+
+def _free_name(runs: _Path, arch: str | None) -> str:
+    """Return the first of resnet8-1, resnet8-2, … ("folds-1" for an automatic architecture) that no run begins with."""
+    stem = re.sub(r"[^\w.-]+", "-", Path(arch).name.removesuffix(".toml")).strip("-.") if arch else ""
+    if stem in ("", "auto"):
+        stem = "folds"
+    taken = os.listdir(runs) if os.path.isdir(runs) else []
+    number = 1
+    while any(entry == f"{stem}-{number}" or entry.startswith(f"{stem}-{number}-") for entry in taken):
+        number += 1
+    return f"{stem}-{number}"
+
+
+def _begun(runs: _Path, which: bool | _Path, folds: int) -> tuple[str, dict[str, Any]]:
+    """Return the name of a cross-validation, and the configuration of one of its runs."""
+    if isinstance(which, bool) or os.fspath(which) in ("", "latest"):
+        found = _FOLD.fullmatch(latest_run(runs).name)
+        if not found:
+            raise UsageError(f"the latest run of {printable(runs)}/ is no fold; name the cross-validation to go on "
+                             f"with: --folds {folds} --resume NAME")
+        name = found[1]
+    else:
+        name = Path(which).name
+        inside = _FOLD.fullmatch(name)
+        name = inside[1] if inside else name
+    for fold in range(1, folds + 1):
+        path = Path(runs, f"{name}-fold{fold}")
+        if (path / CONFIG).is_file():
+            config = Run(path).config
+            of = config.get("recipe", {}).get("fold")
+            if not isinstance(of, list) or "options" not in config:
+                raise UsageError(f"{printable(path)} is no fold of a cross-validation; begin one under another --name.")
+            if of[1] != folds:
+                raise UsageError(f"{printable(name)} has {of[1]} folds; resume it with --folds {of[1]}.")
+            return name, config
+    raise UsageError(f"there is no cross-validation {printable(name)} in {printable(runs)}/; begin one with: "
+                     f"cnn train DATA --folds {folds}")

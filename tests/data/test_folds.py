@@ -1,0 +1,56 @@
+"""cnncli/data/folds.py: folds are disjoint, cover everything but the test images, and hold a like share of
+each class."""
+
+from pathlib import Path
+
+import pytest
+
+from cnncli.data import Splits, fold_of, scan
+from cnncli.data.folder import Sample
+from cnncli.errors import DataError, UsageError
+
+from ..pictures import make_folder
+
+
+def splits_of(*counts: int) -> Splits:
+    """Train and val of so many samples a class, one in seven of them val, and two of each for test."""
+    splits = Splits([f"class {label}" for label in range(len(counts))], [], [], [])
+    for label, count in enumerate(counts):
+        for number in range(count + 2):
+            sample = Sample(f"/x/{label}/{number}", f"{label}/{number}", label)
+            (splits.test if number >= count else splits.val if number % 7 == 0 else splits.train).append(sample)
+    return splits
+
+
+@pytest.mark.parametrize("counts", [(20, 20, 20), (23, 5, 31, 2), (100, 7), (12, 12, 12, 12, 12, 12, 13)])
+@pytest.mark.parametrize("of", [2, 3, 5, 10])
+def test_each_sample_is_validated_on_once(counts: tuple[int, ...], of: int) -> None:
+    splits = splits_of(*counts)
+    pool = sorted(splits.train + splits.val, key=lambda s: s.relative)
+    folds = [fold_of(splits, which, of, 3) for which in range(1, of + 1)]
+    assert sorted((s for fold in folds for s in fold.val), key=lambda s: s.relative) == pool
+    sizes = [len(fold.val) for fold in folds]
+    assert max(sizes) - min(sizes) <= 1
+    for fold in folds:
+        assert sorted(fold.train + fold.val, key=lambda s: s.relative) == pool
+        assert fold.test == splits.test
+        assert {s.label for s in fold.train} == set(range(len(counts))), "every class is learnt"
+        for label, count in enumerate(counts):
+            held = sum(s.label == label for s in fold.val)
+            assert count // of <= held <= -(-count // of)
+
+
+def test_folds_depend_on_the_seed_and_not_on_the_order(tmp_path: Path) -> None:
+    splits = scan(make_folder(tmp_path / "data"), seed=1)
+    mixed = Splits(splits.classes, splits.val + splits.train[::-1], [], splits.test)
+    assert set(fold_of(splits, 2, 4, 1).val) == set(fold_of(mixed, 2, 4, 1).val)
+    assert set(fold_of(splits, 2, 4, 1).val) != set(fold_of(splits, 2, 4, 2).val)
+
+
+def test_what_makes_no_sense_is_refused() -> None:
+    with pytest.raises(DataError, match="class 1 has one image"):
+        fold_of(splits_of(9, 1), 1, 3, 0)
+    assert any("class 1 has 2 images for 3 folds" in note for note in fold_of(splits_of(9, 2), 1, 3, 0).notes)
+    for which, of in ((0, 3), (4, 3), (1, 1), (1, 101), (1, True), (1.0, 3)):
+        with pytest.raises(UsageError, match="fold"):
+            fold_of(splits_of(9, 9), which, of, 0)  # type: ignore[arg-type]

@@ -1,0 +1,147 @@
+"""--time: what is a time, how many epochs end in it, and that measuring leaves no trace in the training."""
+
+import math
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cnncli.errors import UsageError
+from cnncli.training import Observer, budget, prepare
+from cnncli.training.budget import Cost, epochs_within, seconds_of
+from cnncli.training.recipe import Options
+
+from .conftest import Train
+from .test_resume import outcome
+
+
+class Notes(Observer):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, sentence: str) -> None:
+        self.notes.append(sentence)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [
+    ("10m", 600), ("90s", 90), ("2h", 7200), ("1h30m", 5400), ("1h 5m 7s", 3907), ("1.5h", 5400), ("10MIN", 600),
+    (" 3m ", 180), (45, 45), (0.5, 0.5)])
+def test_times(text: Any, seconds: float) -> None:
+    assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize("wrong", ["", "10", "m", "10 apples", "-5m", "0s", 0, -1, math.nan, math.inf, "5m5m", True,
+                                   "1e9h", "1m2x", "..m", None])
+def test_what_is_no_time_is_refused(wrong: Any) -> None:
+    with pytest.raises(UsageError, match="10m, 90s or 1h30m"):
+        seconds_of(wrong)
+
+
+def test_time_and_epochs_are_one_too_many() -> None:
+    with pytest.raises(UsageError, match="one of --time and --epochs"):
+        Options(time="10m", epochs=3)
+
+
+def test_as_many_epochs_as_end_in_time() -> None:
+    for row in (0.0, 0.001, 0.5):
+        cost = Cost(step=0.01, validation=0.5, closing=0.5, row=row, images_per_second=1.0)
+        assert cost.epoch(100) == 2.0
+        for seconds in (1, 5, 30, 100, 3600):
+            epochs = epochs_within(seconds, cost, 100)
+            assert epochs >= 1
+            total = sum(2.0 + row * before for before in range(epochs)) + budget.AFTERWARDS
+            assert epochs == 1 or total <= seconds * (1 - budget.MARGIN) < total + 2.0 + row * epochs
+
+
+class Clock:
+    """A clock that only moves when somebody works."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Working:
+    """Stands for a Fit: a step takes 2 seconds, but the first two 100; judging an image takes a tenth of one."""
+
+    def __init__(self, clock: Clock, steps: int = 3, images: int = 400) -> None:
+        self.clock, self.made, self.count = clock, 0, steps
+        self.progress = self.validation = self.model = self
+        self.labels, self.judged = range(images), False
+
+    def steps(self):
+        for number in range(1, self.count + 1):
+            self.clock.now += 100 if self.made < budget.WARM_UP else 2
+            self.made += 1
+            yield number
+
+    def next_epoch(self) -> None:
+        pass
+
+    def in_order(self, at_once: int):
+        for start in range(0, len(self.labels), at_once):
+            yield self.labels[start : start + at_once]
+
+    def logits(self, pixels: range) -> None:
+        self.clock.now += 0.1 * len(pixels) if self.judged else 50
+        self.judged = True
+
+
+def test_the_first_steps_do_not_count_and_short_epochs_follow_one_another() -> None:
+    clock = Clock()
+    working = Working(clock)
+    assert budget._step(working, 1.0, clock) == 2.0  # type: ignore[arg-type]
+    assert working.made == budget.WARM_UP + budget.FEWEST
+
+
+def test_a_part_of_the_validation_stands_for_all_of_it() -> None:
+    clock = Clock()
+    each, judged = budget._judging(Working(clock), 3.0, clock)  # type: ignore[arg-type]
+    assert each == pytest.approx(0.1)
+    assert judged == 64, "a part of it"
+
+
+def test_the_time_chooses_epochs_and_leaves_no_other_trace(train: Train, tmp_path: Path,
+                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "epochs_within", lambda seconds, cost, steps: 3)
+    observer = Notes()
+    run = train(epochs=None, time="5s", observer=observer)
+    assert sorted(os.listdir(tmp_path / "runs")) == ["latest", run.name]
+    assert os.listdir(tmp_path) == ["runs"]
+    model, arrays, rows = outcome(train(epochs=3, name="same"))
+    assert outcome(run)[1:] == (arrays, rows)
+    assert model
+    assert (run.config["recipe"]["epochs"], run.config["recipe"]["time"]) == (3, 5.0)
+    assert any("images a second" in note and "3 epochs end in 5 s" in note for note in observer.notes)
+    monkeypatch.setattr(budget, "choose", None)  # resuming does not measure
+    assert outcome(train(resume=run.name, time="5s"))[1:] == (arrays, rows)
+    with pytest.raises(UsageError, match="--time"):
+        train(resume=run.name, time="9s")
+    assert train(resume=run.name, epochs=4).config["recipe"]["time"] is None
+
+
+def test_it_ends_in_time(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "AFTERWARDS", 0.2)
+    began = time.monotonic()
+    run = train(epochs=None, time=2.5)
+    assert time.monotonic() - began < 3.0
+    assert len(run.history) > 1
+
+
+def test_a_time_too_short_for_one_epoch_trains_one_and_says_so(train: Train) -> None:
+    observer = Notes()
+    assert len(train(epochs=None, time="0.001s", observer=observer).history) == 1
+    assert any("not even one ends in" in note for note in observer.notes)
+
+
+def test_a_warm_up_that_does_not_fit_is_told_before_a_run_is_made(train: Train, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="warm-up of 4 epochs does not fit into 1"):
+        train(epochs=None, time="0.001s", warmup=4)
+    assert not (tmp_path / "runs").exists()
+    assert prepare.budget is budget

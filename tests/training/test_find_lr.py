@@ -1,0 +1,131 @@
+"""The range test: where the loss is lowest is found, running away is noticed and no crash, and nothing else is left
+than a table and a picture."""
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from cnncli import cli, find_lr
+from cnncli.errors import TrainingError, UsageError
+from cnncli.training import find_lr as module
+from cnncli.training.find_lr import STEPS, lowest_of, smooth, sweep
+
+
+class Fake:
+    """Stands for a Fit whose losses are known: a list, of which None is a step that breaks."""
+
+    def __init__(self, losses: list[float | None], epoch: int = 7) -> None:
+        self.losses, self.epoch, self.progress = losses, epoch, self
+        self.made, self.loss_sum, self.seen = 0, 0.0, 0
+
+    def schedule(self, step: int) -> float:
+        return 10.0**step
+
+    def next_epoch(self) -> None:
+        self.loss_sum, self.seen = 0.0, 0
+
+    def steps(self):
+        for number in range(self.epoch):
+            loss = self.losses[self.made]
+            if loss is None:
+                raise TrainingError("the loss became inf")
+            self.made += 1
+            self.loss_sum += 4 * loss
+            self.seen += 4
+            yield number + 1
+
+
+def test_losses_are_those_of_each_batch_across_epochs() -> None:
+    losses = [2 + math.sin(step) for step in range(STEPS)]
+    found, stopped = sweep(Fake([*losses]), module.Observer())  # type: ignore[arg-type]
+    assert found == pytest.approx(losses)
+    assert stopped is None
+
+
+@pytest.mark.parametrize("end", [None, math.inf, math.nan, 1e9])
+def test_it_stops_where_the_loss_has_run_away(end: float | None) -> None:
+    found, stopped = sweep(Fake([2.0] * 30 + [end] * 100), module.Observer())  # type: ignore[arg-type]
+    assert stopped == 10.0**30
+    assert all(math.isfinite(loss) for loss in found)
+    assert found[:30] == [2.0] * 30
+
+
+def test_smoothing_does_not_lean_towards_zero() -> None:
+    assert smooth([3.0] * 20) == pytest.approx([3.0] * 20)
+    assert smooth([0.0, 1.0])[-1] == pytest.approx(1 / 1.9)
+
+
+def test_the_lowest_is_found_and_not_imagined() -> None:
+    rates = [10.0 ** (step / 10 - 4) for step in range(60)]
+    valley = [2 + (step - 40) ** 2 / 1000 for step in range(60)]
+    assert lowest_of(rates, valley) == rates[40]
+    assert lowest_of(rates, [2.0] * 60) is None
+    assert lowest_of(rates, [2.0 + step / 10 for step in range(60)]) is None
+    assert lowest_of(rates[:5], valley[:5]) is None, "ended before the average said anything"
+
+
+@pytest.fixture
+def wanted(shared: Path) -> dict[str, Any]:
+    return {"data": shared / "data", "arch": str(shared / "net.toml"), "batch_size": 8}
+
+
+def test_it_leaves_a_table_and_a_picture_and_no_run(wanted: dict[str, Any], tmp_path: Path) -> None:
+    found = find_lr(**wanted, runs=tmp_path / "runs")
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["lr.csv", "lr.png"]
+    assert len(found.rates) == len(found.losses) == len(found.smoothed)
+    assert found.rates[0] == pytest.approx(1e-4)
+    assert found.suggestion is not None
+    assert found.lowest is not None
+    assert found.suggestion == pytest.approx(found.lowest / 10, rel=0.05)
+    assert 1e-4 < found.suggestion < 1
+    with open(found.table, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["loss"]) for row in rows] == pytest.approx(found.losses, rel=1e-5)
+    with Image.open(found.picture) as image:
+        image.verify()
+    again = find_lr(**wanted, runs=tmp_path / "runs")
+    assert again == found, "the same seed finds the same, and takes the place of the one before"
+    assert find_lr(**wanted, runs=tmp_path / "runs", seed=3).losses != found.losses
+
+
+def test_the_command_says_what_to_add(wanted: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                      capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    flags = ["train", str(wanted["data"]), "--arch", wanted["arch"], "--batch-size", "8", "--find-lr"]
+    assert cli.main(flags) == 0
+    out, err = capsys.readouterr()
+    rate = out.removeprefix("suggested learning rate: ").strip()
+    assert err.splitlines()[-1].endswith(f"--lr {rate}")
+    assert cli.main([*flags, "--json", "--epochs", "30", "--optimizer", "adam"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["optimizer"] == "adam"
+    assert result["rates"][0] == pytest.approx(1e-6)
+    assert result["picture"] == "runs/lr.png"
+    monkeypatch.setattr(module, "lowest_of", lambda rates, smoothed: None)
+    assert cli.main(flags) == 1
+    assert "no suggestion" in capsys.readouterr().err
+    for more, word in ((["--resume"], "--resume"), (["--folds", "3"], "--folds"), (["--time", "3m"], "--time"),
+                       (["--name", "x"], "--name"), (["--lr", "1"], "--lr")):
+        assert cli.main([*flags, *more]) == 2
+        assert word in capsys.readouterr().err
+    assert cli.main(["train", "--find-lr"]) == 2
+
+
+def test_a_network_that_breaks_at_once_has_no_suggestion(wanted: dict[str, Any], tmp_path: Path,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(module.RANGES, "sgd", (1e25, 1e30))
+    found = find_lr(**wanted, runs=tmp_path)
+    assert found.suggestion is None
+    assert found.stopped is not None
+    assert found.picture.exists()
+
+
+def test_where_nothing_can_be_written_it_is_told(wanted: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UsageError, match="--runs"):
+        find_lr(**wanted, runs=tmp_path / "file")

@@ -1,0 +1,132 @@
+"""cross_validate: the folds' runs, what they reach together, and going on after any stop to the same bits."""
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cnncli import cli, cross_validate
+from cnncli.data import scan
+from cnncli.errors import Interrupted, UsageError
+from cnncli.runs import Run
+from cnncli.training.prepare import fingerprint, scan_fold
+
+from .conftest import Train
+from .test_resume import At, interrupt, outcome
+
+
+@pytest.fixture
+def begin(train: Train, shared: Path, tmp_path: Path) -> dict[str, Any]:
+    """What cross_validate takes for quick trainings."""
+    return {"data": shared / "data", "folds": 3, "arch": str(shared / "net.toml"), "epochs": 2, "batch_size": 8,
+            "runs": tmp_path / "runs"}
+
+
+def test_each_image_but_the_test_images_is_validated_on_once(begin: dict[str, Any], shared: Path) -> None:
+    found = cross_validate(**begin, name="cv", seed=4)
+    assert [fold.run.name for fold in found.folds] == ["cv-fold1", "cv-fold2", "cv-fold3"]
+    splits = scan(shared / "data", seed=4)
+    assert sum(fold.images for fold in found.folds) == len(splits.train) + len(splits.val)
+    for fold in found.folds:
+        config = fold.run.config
+        assert config["recipe"]["seed"] == 4
+        assert config["recipe"]["fold"] == [fold.fold, 3]
+        assert config["samples"] == fingerprint(scan_fold(str(shared / "data"), 4, (fold.fold, 3)))
+        best = max(row["val_accuracy"] for row in fold.run.history)
+        assert fold.val_accuracy == pytest.approx(best, rel=1e-6)
+        assert fold.last_accuracy == fold.run.history[-1]["val_accuracy"]
+    accuracies = [fold.val_accuracy for fold in found.folds]
+    assert found.mean == statistics.fmean(accuracies)
+    assert found.deviation == statistics.stdev(accuracies)
+    assert found.last_mean == statistics.fmean(fold.last_accuracy for fold in found.folds)
+
+
+@pytest.mark.parametrize("step", [1, 8, 9, 17, 24])
+def test_stopped_anywhere_it_goes_on_to_the_same_bits(begin: dict[str, Any], step: int) -> None:
+    expected = [outcome(fold.run) for fold in cross_validate(**begin, name="whole").folds]
+    observer = At(interrupt, steps=step)
+    with pytest.raises(Interrupted, match=r"continue with: cnn train --folds 3 --resume stopped$"):
+        cross_validate(**begin, name="stopped", observer=observer)
+    again = cross_validate(None, 3, resume="stopped", runs=begin["runs"])
+    assert again.name == "stopped"
+    assert [outcome(fold.run) for fold in again.folds] == expected
+    finished = cross_validate(None, 3, resume=True, runs=begin["runs"])
+    assert [outcome(fold.run) for fold in finished.folds] == expected
+
+
+def test_it_is_not_resumed_as_something_else(begin: dict[str, Any], train: Train) -> None:
+    runs = begin["runs"]
+    with pytest.raises(Interrupted):
+        cross_validate(**begin, name="cv", observer=At(interrupt, steps=10))
+    for wrong, words in (({"folds": 4}, "--folds 3"), ({"resume": "nix"}, "no cross-validation nix"),
+                         ({"lr": 0.5}, "--lr"), ({"name": "other"}, "leave --name out")):
+        with pytest.raises(UsageError, match=words):
+            cross_validate(**{"data": None, "folds": 3, "resume": "cv", "runs": runs, **wrong})
+    train(name="plain")
+    train(name="like-fold1")
+    with pytest.raises(UsageError, match=r"latest run of .* is no fold|is no fold of a cross-validation"):
+        cross_validate(None, 3, resume=True, runs=runs)
+    with pytest.raises(UsageError, match="is no fold of a cross-validation"):
+        cross_validate(None, 3, resume="like", runs=runs)
+    assert len(cross_validate(None, 3, resume="cv-fold1", runs=runs).folds) == 3
+
+
+def test_nothing_begins_where_something_is_in_the_way(begin: dict[str, Any]) -> None:
+    taken = Path(begin["runs"], "cv-fold3")
+    taken.mkdir(parents=True)
+    for wrong, words in (({"name": "cv"}, "cv-fold3"), ({"folds": 1}, "between 2 and"), ({"time": "5m"}, "--epochs"),
+                         ({"data": None}, "no images"), ({"name": "a/b"}, "name")):
+        with pytest.raises(UsageError, match=words):
+            cross_validate(**{**begin, **wrong})
+    assert [path.name for path in Path(begin["runs"]).iterdir()] == ["cv-fold3"]
+
+
+def test_names_are_free_and_follow_the_architecture(begin: dict[str, Any]) -> None:
+    Path(begin["runs"], "net-1").mkdir(parents=True)
+    Path(begin["runs"], "net-2-fold3").mkdir()
+    assert cross_validate(**{**begin, "folds": 2, "epochs": 1}).name == "net-3"
+
+
+def test_a_fold_alone_resumes_and_is_tested_on_what_it_never_saw(
+    begin: dict[str, Any], shared: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(Path(begin["runs"]).parent)
+    found = cross_validate(**begin, name="cv")
+    for split, count in (("test", len(scan(shared / "data").test)), ("val", found.folds[1].images)):
+        assert cli.main(["test", "-m", "runs/cv-fold2", "--split", split, "--json", "--out", "out"]) == 0
+        out, err = capsys.readouterr()
+        assert json.loads(out)["images"] == count
+        assert "has changed" not in err
+        if split == "val":
+            assert json.loads(out)["accuracy"] == found.folds[1].val_accuracy
+
+
+def test_the_command_prints_each_fold_and_mean_and_deviation(
+    begin: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(Path(begin["runs"]).parent)
+    flags = ["train", str(begin["data"]), "--arch", begin["arch"], "--epochs", "2", "--batch-size", "8", "--folds", "2"]
+    assert cli.main([*flags, "--name", "cv"]) == 0
+    out, _ = capsys.readouterr()
+    lines = out.splitlines()
+    assert [line.split()[0] for line in lines if line.strip().startswith("cv-fold")] == ["cv-fold1", "cv-fold2"]
+    assert sum(line.strip().startswith("2/2") for line in lines) == 2
+    assert "accuracy of 2 folds:" in lines[-1]
+    assert "±" in lines[-1]
+    assert cli.main(["train", "--folds", "2", "--resume", "cv", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert [fold["run"] for fold in result["folds"]] == ["cv-fold1", "cv-fold2"]
+    assert f"{result['mean']:.2%} ± {result['deviation']:.2%}" in lines[-1]
+    assert Run("runs/cv-fold1").history
+
+
+def test_validation_folders_of_ones_own_are_dealt_out_too(begin: dict[str, Any], tmp_path: Path) -> None:
+    import shutil
+
+    data = tmp_path / "own"
+    for split in ("train", "val", "test"):
+        shutil.copytree(begin["data"], data / split)
+    found = cross_validate(**{**begin, "data": data, "epochs": 1, "folds": 2})
+    assert sum(fold.images for fold in found.folds) == 2 * 42
