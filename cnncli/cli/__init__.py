@@ -20,6 +20,7 @@ COMMANDS = {
     "train": ("train", "Train a classifier on a folder of images."),
     "test": ("test", "Tell how good a model is on images that it was not trained on."),
     "predict": ("predict", "Say what is in images."),
+    "check": ("check", "Tell what is wrong with a folder of images before training on it."),
     "inspect": ("inspect", "Show a model's layers, shapes, parameters and cost."),
     "visualize-filters": ("visualize_filters", "Draw what a model has learnt, and what images light up in it."),
     "sample": ("sample", "Write out the sample images that come with cnn."),

@@ -7,8 +7,9 @@ import os
 import stat
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -21,8 +22,26 @@ MOST_PIXELS = 100_000_000
 MOST_SCANS = 500  # of a JPEG: each costs a pass over the image, and 40 kB of file can hold more than a thousand
 _WIDTH, _HEIGHT, _BITS_PER_SAMPLE, _ORIENTATION = 256, 257, 258, 274  # TIFF's and EXIF's tags
 _WIDE = ("I", "F")  # and I;16, I;16B …
+_JPEG = ("JPEG", "MPO")  # the latter has further images behind the first, as many phones write
+_LYING = (5, 6, 7, 8)  # orientations that swap width and height
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a file says of its image: the format (PNG, JPEG, BMP, GIF, TIFF, WEBP) that it really has, Pillow's mode,
+    height and width once it is upright, EXIF's orientation (1: upright as it is), whether it has further frames,
+    transparency, and values of more than 8 bits."""
+
+    format: str
+    mode: str
+    height: int
+    width: int
+    orientation: int
+    frames: bool
+    transparent: bool
+    wide: bool
 
 
 def decode(path: str | os.PathLike[str], grey: bool) -> Array:
@@ -41,21 +60,56 @@ def open_image(path: str | os.PathLike[str], grey: bool, least: tuple[int, int] 
 
     Raises ImageError, which names file and reason; nothing else, and no warning.
     """
-    path = os.fspath(path)
+    return _decoded(os.fspath(path), grey, least, None)[0]
+
+
+def examine(path: str | os.PathLike[str], least: tuple[int, int] | None = None) -> tuple[Image.Image, Header]:
+    """Return an image as ``open_image`` does, of mode "L" where the file's own mode is grey, else "RGB", and what its
+    header says. Raises ImageError."""
+    image, header = _decoded(os.fspath(path), None, least, _header)
+    assert header is not None
+    return image, header
+
+
+def _decoded(path: str, grey: bool | None, least: tuple[int, int] | None,
+             look: Callable[[Image.Image], Header] | None) -> tuple[Image.Image, Header | None]:
+    """Return an image decoded and upright, and what `look` says of it before; grey None: as the file is."""
     try:
         with quiet(), _open(path) as file:
             _refuse_scans(path, file)
             with Image.open(file, formats=FORMATS) as image:
                 _refuse_size(path, image.size)
+                header = look(image) if look else None
                 if least and image.format == "JPEG":
                     side = 2 * max(least)
                     image.draft(None, (side, side))
+                wanted = _is_grey(image) if grey is None else grey
                 image.load()
-                return _upright(_plain(path, image, grey), image)
+                return _upright(_plain(path, image, wanted), image), header
     except ImageError:
         raise
     except Exception as error:
         raise ImageError(path, _reason(error)) from None
+
+
+def _header(image: Image.Image) -> Header:
+    form = "JPEG" if image.format in _JPEG else str(image.format)
+    orientation = _orientation(image)
+    return Header(
+        form, image.mode, *_upright_size(image, orientation), orientation,
+        frames=form != "JPEG" and bool(getattr(image, "is_animated", False)),  # an MPO's second image is no frame
+        transparent=image.has_transparency_data,
+        # Pillow's modes of several channels have 8 bits; how it reads the file tells that there were 16.
+        wide=image.mode in _WIDE or image.mode.startswith("I;")
+        or (form in ("PNG", "TIFF") and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))),
+    )
+
+
+def _upright_size(image: Image.Image, orientation: int) -> tuple[int, int]:
+    """Return (h, w) as they are once the image is upright. Pillow may have turned a TIFF's size, but not its tags."""
+    tags = getattr(image, "tag_v2", {})
+    w, h = (int(tags.get(tag, side)) for tag, side in zip((_WIDTH, _HEIGHT), image.size, strict=True))
+    return (w, h) if orientation in _LYING else (h, w)
 
 
 def read_header(path: str | os.PathLike[str]) -> tuple[int, int, bool]:
@@ -67,12 +121,7 @@ def read_header(path: str | os.PathLike[str]) -> tuple[int, int, bool]:
     try:
         with quiet(), _open(path) as file, Image.open(file, formats=FORMATS) as image:
             _refuse_size(path, image.size)
-            # Pillow may already have turned a TIFF's size, but not its tags.
-            tags = getattr(image, "tag_v2", {})
-            w, h = (int(tags.get(tag, side)) for tag, side in zip((_WIDTH, _HEIGHT), image.size, strict=True))
-            if image.getexif().get(_ORIENTATION) in (5, 6, 7, 8):
-                w, h = h, w
-            return h, w, _is_grey(image)
+            return *_upright_size(image, _orientation(image)), _is_grey(image)
     except ImageError:
         raise
     except Exception as error:
@@ -208,15 +257,22 @@ def _on_white(image: Image.Image) -> Image.Image:
     return white
 
 
+def _orientation(image: Image.Image) -> int:
+    """Return what the EXIF data says of how the image lies, 1 to 8; EXIF that cannot be read says nothing, which is
+    no reason to refuse the pixels."""
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except Exception:
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
 def _upright(plain: Image.Image, image: Image.Image) -> Image.Image:
     """Apply the orientation that the file's EXIF data asks for; 1, none or nonsense is none."""
     moves = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
              5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
              8: Image.Transpose.ROTATE_90}
-    try:
-        move = moves.get(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # EXIF that cannot be read is no reason to refuse the pixels
-        move = None
+    move = moves.get(_orientation(image))
     return plain.transpose(move) if move is not None else plain
 
 

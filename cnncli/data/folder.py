@@ -6,7 +6,7 @@ samples become pixels.
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -42,46 +42,88 @@ class Splits:
 
 
 @dataclass
-class _Found:
-    """The images of one split: class name -> [(path, path from the class folder's parent)], sorted; and the rest."""
+class Found:
+    """The images of one split: class name -> [(path, path from the class folder's parent)], sorted; and the rest, by
+    that path too."""
 
     classes: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     empty: list[str] = field(default_factory=list)
     loose: list[str] = field(default_factory=list)  # images in no class folder
-    other: Counter[str] = field(default_factory=Counter)  # suffix -> files that are no images
+    other: list[str] = field(default_factory=list)  # files in class folders that are not called like images
     special: list[str] = field(default_factory=list)  # FIFOs, sockets and broken links that are called like images
+    hidden: list[str] = field(default_factory=list)  # folders that are passed over for their names
 
 
-def scan(root: str | os.PathLike[str], fractions: Sequence[float] = (0.8, 0.1, 0.1), seed: int = 0) -> Splits:
+@dataclass
+class Survey:
+    """What lies in a data folder, before anything is decided: split -> its folder ({"train": root} for bare class
+    folders), and split -> what was found there."""
+
+    root: str
+    folders: dict[str, str]
+    found: dict[str, Found]
+
+    def exclude(self, relatives: Container[str]) -> int:
+        """Drop the images whose paths inside the data folder are listed; return how many. Raises DataError where a
+        class would lose all its training images: the numbers of the classes after it would change."""
+        dropped = 0
+        for split, found in self.found.items():
+            for name, items in found.classes.items():
+                kept = [item for item in items if self.relative(split, item[1]) not in relatives]
+                if not kept and split == "train":
+                    raise DataError(f"every training image of {printable(name)} is on the list of those to exclude; "
+                                    "take some off it, or remove the class's folder.")
+                dropped += len(items) - len(kept)
+                found.classes[name] = kept
+            found.classes = {name: items for name, items in found.classes.items() if items}
+        return dropped
+
+    def relative(self, split: str, inside: str) -> str:
+        """Return the path inside the data folder of what has this path inside a split's folder."""
+        folder = self.folders[split]
+        return inside if folder == self.root else f"{os.path.basename(folder)}/{inside}"
+
+
+def survey(root: str | os.PathLike[str]) -> Survey:
+    """Look through a data folder. Raises DataError where it cannot be read, is empty or has no training images'
+    folder."""
+    root = os.fspath(root)
+    folders = _folders(root)
+    return Survey(root, folders, {split: _find(path) for split, path in folders.items()})
+
+
+def scan(root: str | os.PathLike[str], fractions: Sequence[float] = (0.8, 0.1, 0.1), seed: int = 0,
+         exclude: Container[str] = ()) -> Splits:
     """Find the classes and images of a data folder and split them into train, val and test.
 
     Two layouts: root/{train,val|valid|validation,test}/<class>/…, or bare class folders root/<class>/…. Whatever
     split is missing is drawn from the training images: within each class they are ordered by a hash of seed and
     relative path, the first go to test, the next to val, the rest stay. So the split is stratified, does not depend
     on the order in which files are listed, and files that are added later move only the few at the borders. A class
-    of one or two images stays in train; from three on each split gets one at least.
+    of one or two images stays in train; from three on each split gets one at least. exclude has paths inside the
+    folder, with "/", of images to leave out.
 
     Raises DataError where the folder cannot be used, UsageError where fractions (train, val, test) make no sense.
     """
-    root = os.fspath(root)
     _check_fractions(fractions)
-    folders = _folders(root)
-    found = {split: _find(path) for split, path in folders.items()}
+    looked = survey(root)
+    root, folders, found = looked.root, looked.folders, looked.found
     for split, path in folders.items():
         if not found[split].classes:
             _refuse_no_images(path, found[split])
+    if exclude:
+        looked.exclude(exclude)
     classes = sorted(found["train"].classes)
     if len(classes) == 1:
         raise DataError(f"{printable(folders['train'])} holds images of one class only, {printable(classes[0])}; "
                         "give it a folder for each of two or more classes.")
-    splits = Splits(classes, [], [], [], [note for s, path in folders.items() for note in _notes(path, found[s])])
-    for name, target in (("val", splits.val), ("test", splits.test)):
+    notes = [note for s, path in folders.items() for note in _notes(path, found[s])]
+    for name in ("val", "test"):
         if name in found:
-            target += _given(root, folders[name], found[name], classes, splits.notes)
-    shares = [0.0 if name in found else share for name, share in (("val", fractions[1]), ("test", fractions[2]))]
-    _draw(root, found["train"], splits, shares, seed)
+            notes += _given_notes(folders[name], found[name], classes)
+    splits = Splits(classes, **divide(looked, classes, fractions, seed), notes=notes)
     if folders["train"] != root:
-        splits.notes += _layout_notes(root, folders, splits, shares)
+        splits.notes += _layout_notes(root, folders, splits)
     counts = Counter(sample.label for sample in splits.train)
     small = [name for label, name in enumerate(classes) if counts[label] < 3]
     if small:
@@ -114,7 +156,7 @@ def scan_flat(root: str | os.PathLike[str]) -> list[str]:
     """Return the paths of all images under a folder, however deep, in sorted order. Raises DataError for none."""
     root = os.fspath(root)
     _check_folder(root)
-    paths = sorted(path for path, _ in _walk(root, "", _Found()))
+    paths = sorted(path for path, _ in _walk(root, "", Found()))
     if not paths:
         raise DataError(f"{printable(root)} holds no images ({_known_formats()}).")
     return paths
@@ -172,14 +214,21 @@ def _folders(root: str, need_train: bool = True) -> dict[str, str]:
     return {"train": root}
 
 
-def _entries(folder: str) -> list[os.DirEntry[str]]:
-    """Return a folder's entries that are neither hidden nor litter, sorted by name."""
+def _entries(folder: str, hidden: list[str] | None = None, prefix: str = "") -> list[os.DirEntry[str]]:
+    """Return a folder's entries that are neither hidden nor litter, sorted by name; prefix + the names of folders that
+    are go into `hidden`."""
     try:
         with os.scandir(folder) as entries:
-            kept = [e for e in entries if not e.name.startswith(".") and e.name.lower() not in _LITTER]
+            every = sorted(entries, key=lambda e: e.name)
     except OSError as error:
         raise DataError(f"{printable(folder)} cannot be read: {_reason(error)}.") from None
-    return sorted(kept, key=lambda e: e.name)
+    if hidden is not None:
+        hidden += [prefix + e.name for e in every if _is_passed_over(e.name) and _is_folder(e)]
+    return [e for e in every if not _is_passed_over(e.name)]
+
+
+def _is_passed_over(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _LITTER
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -193,10 +242,10 @@ def _is_image(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
-def _find(folder: str) -> _Found:
+def _find(folder: str) -> Found:
     """Look through folder/<class>/… for images."""
-    found = _Found()
-    for entry in _entries(folder):
+    found = Found()
+    for entry in _entries(folder, found.hidden):
         if _is_folder(entry):
             images = sorted(_walk(entry.path, entry.name, found), key=lambda item: item[1])
             if images:
@@ -208,7 +257,7 @@ def _find(folder: str) -> _Found:
     return found
 
 
-def _walk(folder: str, relative: str, found: _Found) -> Iterator[tuple[str, str]]:
+def _walk(folder: str, relative: str, found: Found) -> Iterator[tuple[str, str]]:
     """Yield (path, relative path) of every image under a folder. Each real folder is entered once, and none that it
     lies in, so that links which lead back up end and bring no other class's images. What is no image or no regular
     file is counted in `found`."""
@@ -224,12 +273,13 @@ def _walk(folder: str, relative: str, found: _Found) -> Iterator[tuple[str, str]
             continue
         seen.add((status.st_dev, status.st_ino))
         below = []
-        for entry in _entries(folder):
-            name = f"{relative}/{entry.name}" if relative else entry.name
+        prefix = f"{relative}/" if relative else ""
+        for entry in _entries(folder, found.hidden, prefix):
+            name = prefix + entry.name
             if _is_folder(entry):
                 below.append((entry.path, name))
             elif not _is_image(entry.name):
-                found.other[os.path.splitext(entry.name)[1].lower()] += 1
+                found.other.append(name)
             elif _is_file(entry):
                 yield entry.path, name
             else:
@@ -282,41 +332,49 @@ def _counts(n: int, val: float, test: float) -> tuple[int, int]:
     return n_val, n_test
 
 
-def _draw(root: str, train: _Found, splits: Splits, shares: Sequence[float], seed: int) -> None:
-    """Divide the training images among the splits; shares are those of val and test."""
-    for label, name in enumerate(splits.classes):
-        order = sorted(train.classes[name], key=lambda item: rank(seed, item[1]))
+def divide(looked: Survey, classes: Sequence[str], fractions: Sequence[float], seed: int) -> dict[str, list[Sample]]:
+    """Return the samples of train, val and test; splits that have no folder are drawn from train, as ``scan`` says."""
+    splits: dict[str, list[Sample]] = {"train": [], "val": [], "test": []}
+    shares = [0.0 if name in looked.found else share for name, share in zip(("val", "test"), fractions[1:],
+                                                                            strict=True)]
+    for label, name in enumerate(classes):
+        items = looked.found["train"].classes.get(name, [])
+        order = sorted(items, key=lambda item: rank(seed, item[1]))
         n_val, n_test = _counts(len(order), *shares)
-        held = {item: 2 if i < n_test else 1 for i, item in enumerate(order[: n_test + n_val])}
-        for item in train.classes[name]:
-            (splits.train, splits.val, splits.test)[held.get(item, 0)].append(_sample(root, item, label))
+        held = {item: "test" if i < n_test else "val" for i, item in enumerate(order[: n_test + n_val])}
+        for item in items:
+            splits[held.get(item, "train")].append(_sample(looked.root, item, label))
+        for split in looked.found:
+            if split != "train":
+                splits[split] += [_sample(looked.root, item, label)
+                                  for item in looked.found[split].classes.get(name, [])]
+    return splits
 
 
-def _given(root: str, folder: str, found: _Found, classes: list[str], notes: list[str]) -> list[Sample]:
-    """Return the samples of a split that has a folder of its own."""
+def _given_notes(folder: str, found: Found, classes: list[str]) -> list[str]:
+    """Return sentences about a split that has a folder of its own. Raises DataError for a class that train lacks."""
     _check_classes(folder, found.classes, classes, "train/ has none")
     missing = [name for name in classes if name not in found.classes]
-    if missing:
-        notes.append(f"{printable(folder)} has no images of {_list(missing)}.")
-    return [_sample(root, item, label) for label, name in enumerate(classes) for item in found.classes.get(name, [])]
+    return [f"{printable(folder)} has no images of {_list(missing)}."] if missing else []
 
 
 # ---- sentences ----
 
 
-def _refuse_no_images(root: str, found: _Found) -> None:
+def _refuse_no_images(root: str, found: Found) -> None:
     shown = printable(root)
     if found.loose:
         raise DataError(f"the images of {shown} lie directly in it ({_list(found.loose)}); "
                         "move them into one sub-folder per class.")
     if found.empty:
-        others = f", only {_list([s or 'files without a suffix' for s in sorted(found.other)])}" if found.other else ""
+        kinds = _list([s or "files without a suffix" for s in _suffixes(found.other)])
+        others = f", only {kinds}" if kinds else ""
         raise DataError(f"{shown} holds no images in its folders ({_list(found.empty)}){others}; "
                         f"fill one sub-folder per class with {_known_formats()} files.")
     raise DataError(f"{shown} holds no images; give a folder with one sub-folder per class.")
 
 
-def _notes(folder: str, found: _Found) -> list[str]:
+def _notes(folder: str, found: Found) -> list[str]:
     """Return sentences about what a split's folder holds beside images in class folders."""
     notes, shown = [], printable(folder)
     if found.empty:
@@ -326,7 +384,7 @@ def _notes(folder: str, found: _Found) -> list[str]:
         notes.append(f"{shown}: {len(found.loose)} {lie} in no class folder and {are} left out "
                      f"({_list(found.loose)}).")
     if found.other:
-        n, kinds = found.other.total(), _list([s or "no suffix" for s in sorted(found.other)])
+        n, kinds = len(found.other), _list([s or "no suffix" for s in _suffixes(found.other)])
         files, are = ("file", "is") if n == 1 else ("files", "are")
         notes.append(f"{shown}: {n} {files} {are} left out, not called like an image ({kinds}).")
     if found.special:
@@ -334,17 +392,27 @@ def _notes(folder: str, found: _Found) -> list[str]:
     return notes
 
 
-def _layout_notes(root: str, folders: dict[str, str], splits: Splits, shares: Sequence[float]) -> list[str]:
+def _layout_notes(root: str, folders: dict[str, str], splits: Splits) -> list[str]:
     """Return sentences about a layout with train/: what lies beside it, and which splits were drawn from it."""
     notes = []
-    beside = [e.name for e in _entries(root)
-              if e.path not in folders.values() and (_is_folder(e) or _is_image(e.name))]
+    beside = left_beside(root, folders)
     if beside:
         notes.append(f"{printable(root)}: {_list(beside)} {_is_or_are(beside)} left out, because train/ is there.")
-    for name, samples, share in (("val", splits.val, shares[0]), ("test", splits.test, shares[1])):
-        if share:
+    for name, samples in (("val", splits.val), ("test", splits.test)):
+        if name not in folders and samples:
             notes.append(f"There is no {name}/: {len(samples):,} images of train/ are held out as {name}.")
     return notes
+
+
+def left_beside(root: str, folders: dict[str, str]) -> list[str]:
+    """Return the names of folders and images beside train/, where there is one: they are left out."""
+    if folders["train"] == root:
+        return []
+    return [e.name for e in _entries(root) if e.path not in folders.values() and (_is_folder(e) or _is_image(e.name))]
+
+
+def _suffixes(names: Iterable[str]) -> list[str]:
+    return sorted({os.path.splitext(name)[1].lower() for name in names})
 
 
 def _is_or_are(names: Sequence[str]) -> str:

@@ -1,0 +1,138 @@
+"""``cnn check``: what is wrong with a folder of images, said before hours are spent on it."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import UsageError, printable
+from .common import Command, console, emit, emit_json, json_option, note, progress, threads_option
+
+if TYPE_CHECKING:
+    from ..data.check import Finding, Report
+
+FOUND = 1  # exit code: something was found that --fail-on names
+SHOWN = 5  # findings of a kind that are listed one by one
+NAMED = 4  # files of a finding that are named
+EXAMPLES = (
+    ("cnn check photos/", "what is wrong with them"),
+    ("cnn check photos/ --sheet bad.png", "see the images that it is about"),
+    ("cnn check photos/ --exclude-list out.txt", "list the useless and the double ones, and then"),
+    ("cnn train photos/ --exclude out.txt", "train without them"),
+    ("cnn check photos/ --model runs/latest", "which labels the model thinks are wrong"),
+    ("cnn check photos/ --fail-on warning --json", "for CI: exit code 1 if there is anything to look at"),
+)
+
+
+def show_kinds(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    """List the kinds of findings and stop, where --kinds is given."""
+    if wanted and not ctx.resilient_parsing:
+        from ..data.check import KINDS
+        from ..report.tables import show
+
+        show(console(), (("kind", "left"), ("level", "left"), ("meaning", "left")),
+             [(name, kind.level, kind.about) for name, kind in KINDS.items()])
+        ctx.exit()
+
+
+@click.command(cls=Command, examples=EXAMPLES)
+@click.argument("folder", type=click.Path())
+@click.option("--model", type=click.Path(path_type=Path), metavar="RUN|FILE",
+              help="Also ask a trained model which labels are probably wrong.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
+              help="Of the split that a training would draw.")
+@click.option("--exclude", type=click.Path(), metavar="FILE", help="Pass over the images that this list names.")
+@click.option("--exclude-list", type=click.Path(), metavar="FILE",
+              help="Write a list of useless and double images, for cnn train --exclude.")
+@click.option("--sheet", type=click.Path(path_type=Path), metavar="FILE.png", help="Draw the images that were found.")
+@click.option("--ignore", default="", metavar="KIND,…", help="Do not look for these.")
+@click.option("--fail-on", default="error", show_default=True, metavar="error|warning|note|never|KIND,…",
+              help="What makes the exit code 1: findings of that level and graver ones, or of these kinds.")
+@click.option("--kinds", is_flag=True, is_eager=True, expose_value=False, callback=show_kinds,
+              help="List what is looked for, and stop.")
+@json_option
+@threads_option
+def command(folder: str, model: Path | None, seed: int, exclude: str | None, exclude_list: str | None,
+            sheet: Path | None, ignore: str, fail_on: str, as_json: bool) -> int:
+    """Find out what is wrong with a folder of images before training on it.
+
+    FOLDER is what 'cnn train' takes, and is read the same way. Looks for images that cannot be used or were named,
+    turned or saved oddly, blank, dark and blurred ones, classes that are empty, hidden, nearly the same or unlike from
+    split to split, and above all for copies: the same picture, exactly or nearly, in training and test images or in
+    two classes. Images are only read, never changed.
+
+    Exit code 0 where nothing was found that --fail-on names, else 1.
+    """
+    from .. import kernels
+    from ..data.check import LEVELS, NEVER, check, words
+    from ..data.exclude import read_list, write_list
+
+    fails, ignored = words(fail_on, "--fail-on", (*LEVELS, NEVER)), words(ignore, "--ignore")
+    if sheet is not None and sheet.suffix.lower() != ".png":
+        raise UsageError(f"--sheet {printable(sheet)} must be called .png.")
+    left_out = read_list(exclude) if exclude else frozenset()
+    with progress("looking at images") as shown:
+        report = check(folder, seed=seed, exclude=left_out, ignore=ignored, threads=kernels.threads(),
+                       progress=_follow(shown))
+    if as_json:
+        emit_json(report.as_json())
+    else:
+        _print(report)
+    if exclude_list:
+        count = write_list(exclude_list, report.sections())
+        note(f"{printable(exclude_list)}: {count:,} images; cnn train {printable(folder)} --exclude "
+             f"{printable(exclude_list)} leaves them out.")
+    if sheet is not None:
+        from ..report.offenders import draw
+
+        note(f"{printable(draw(report, sheet))}: what was found, as pictures.")
+    return FOUND if report.fails(fails) else 0
+
+
+def _follow(shown: Any) -> Callable[[str, int, int], None]:
+    return lambda what, done, total: shown.set(done, total, what)
+
+
+def _print(report: "Report") -> None:
+    """Say how many images there are, a line for each kind of finding, and the first findings of each kind."""
+    from ..data.check import KINDS
+    from ..report.tables import show
+
+    images = report.images()
+    parts = ", ".join(f"{images[split]:,} {split}{' (drawn)' if split in report.drawn else ''}" for split in images)
+    emit(f"{sum(images.values()):,} images in {len(report.counts):,} classes: {parts}")
+    found = list(report.kinds())
+    if not found:
+        emit("Nothing was found.")
+        return
+    emit()
+    show(console(), (("level", "left"), ("kind", "left"), ("found", "right"), ("files", "right"), ("meaning", "left")),
+         [(KINDS[kind].level, kind, f"{len(all_of)}", f"{sum(len(f.files) for f in all_of)}", KINDS[kind].about)
+          for kind, all_of in found])
+    for kind, all_of in found:
+        emit()
+        emit(f"{kind}:")
+        for finding in all_of[:SHOWN]:
+            emit(f"  {_sentence(finding)}")
+        if len(all_of) > SHOWN:
+            emit(f"  … and {len(all_of) - SHOWN:,} more (--json lists them all)")
+
+
+def _sentence(finding: "Finding") -> str:
+    return f"{_names(finding)}: {finding.text}" if finding.files else finding.text
+
+
+def _names(finding: "Finding") -> str:
+    names: Sequence[str] = [printable(_named(finding, i)) for i in range(min(NAMED, len(finding.files)))]
+    more = len(finding.files) - len(names)
+    return " = ".join(names) + (f" = … {more} more" if more else "") if "duplicate" in finding.kind else (
+        ", ".join(names) + (f" and {more} more" if more else ""))
+
+
+def _named(finding: "Finding", i: int) -> str:
+    """A file's path; with its split where that is drawn and matters."""
+    file = finding.files[i]
+    drawn = "splits" in finding.kind and file.split and not file.relative.startswith(f"{file.split}/")
+    return f"{file.relative} ({file.split})" if drawn else os.fspath(file.relative)

@@ -1,0 +1,58 @@
+"""What is wrong with a folder of images, found before a training: ``check`` looks at every file as the training would
+(survey and splits of folder.py, decoder of decode.py) and returns a Report. facts.py measures single images, rules.py
+judges them, duplicates.py and near.py compare them, labels.py asks a model, findings.py is the result.
+"""
+
+import os
+from collections.abc import Callable, Container, Sequence
+
+from ... import kernels
+from ..folder import divide, survey
+from . import rules
+from .duplicates import of_copies
+from .facts import Measured, measure
+from .findings import DUPLICATES, KINDS, LEVELS, NEVER, File, Finding, Kind, Report, words
+
+__all__ = ["KINDS", "LEVELS", "NEVER", "File", "Finding", "Kind", "Report", "check", "words"]
+
+FRACTIONS = (0.8, 0.1, 0.1)  # what a training draws
+Progress = Callable[[str, int, int], None]  # what is being done, how many are done, of how many
+_NEAR = tuple(kind for kind in DUPLICATES if kind.startswith("near"))
+
+
+def check(root: str | os.PathLike[str], *, seed: int = 0, exclude: Container[str] = (), ignore: Sequence[str] = (),
+          threads: int | None = None, progress: Progress | None = None) -> Report:
+    """Look for whatever is wrong with a data folder, as ``cnncli.train`` would read it.
+
+    Splits that the folder lacks are drawn as a training with this seed draws them. exclude has paths inside the folder
+    that are passed over, ignore kinds of findings that are left out. Images are only read. progress(what, done, total)
+    is called from the calling thread; what it raises ends the check. Raises DataError where there is no folder, or
+    none that could be a data folder.
+    """
+    looked = survey(root)
+    if exclude:
+        looked.exclude(exclude)
+    names = sorted({name for found in looked.found.values() for name in found.classes})
+    splits = divide(looked, names, FRACTIONS, seed)
+    files = [File(sample.path, sample.relative, split, names[sample.label])
+             for split, samples in splits.items() for sample in samples]
+    measured = _measured(files, threads or kernels.available_cpus(), progress)
+    items = [rules.Looked(file, facts) for file, facts in zip(files, measured.facts, strict=True)]
+    counts = {name: dict.fromkeys(splits, 0) for name in names}
+    for file in files:
+        counts[names[0] if file.label is None else file.label][file.split or "train"] += 1
+    drawn = [split for split, samples in splits.items() if split not in looked.folders and samples]
+    findings = [*rules.of_images(items), *rules.of_layout(looked), *rules.of_classes(looked, counts)]
+    near = any(kind not in ignore for kind in _NEAR)
+    findings += of_copies(items, measured.thumbs, near, _named("comparing images", progress))
+    return Report(os.fspath(root), seed, counts, drawn, [f for f in findings if f.kind not in ignore])
+
+
+def _measured(files: Sequence[File], threads: int, progress: Progress | None) -> Measured:
+    return measure([file.path for file in files], threads, _named("looking at images", progress))
+
+
+def _named(what: str, progress: Progress | None) -> Callable[[int, int], None] | None:
+    if progress is None:
+        return None
+    return lambda done, total: progress(what, done, total)

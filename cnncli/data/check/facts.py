@@ -1,0 +1,139 @@
+"""What one image is like, in a few numbers: decoded as for training, then hashed, measured and reduced to a thumbnail,
+so that nothing of the pixels need be kept. __init__.py has this done for a whole folder in threads; near.py compares
+the thumbnails, rules.py judges the numbers.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+from PIL import Image
+
+from ...errors import ImageError
+from ...kernels import Array
+from ..ahead import Width, ahead
+from ..decode import Header, examine, quiet
+
+THUMB = 32  # pixels a side of a thumbnail
+SHARP_SIDE = 256  # pixels of the longer side at which sharpness is judged
+SHARP_LEAST = 64  # pixels of the shorter side below which it is not: small pictures have nothing that could be blurred
+_PIECE = 32  # images that a thread takes at a time, at most
+_AHEAD = 4  # pieces for each thread
+_BEAT = 0.2  # seconds between two calls of progress, at most
+_SMOOTHED = 9  # pixels over which the picture is smoothed to see what that changes
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One usable image: its header; digest, equal for equal pixels of equal size; whether it has colour; the luminance
+    (0..255) that 99 % of its pixels do not exceed, and the span from its darkest to its brightest, but for a
+    thousandth at each end; blur from 0 (sharp) to 1, None where it is too small to tell."""
+
+    header: Header
+    digest: bytes
+    colour: bool
+    bright: int
+    span: int
+    blur: float | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was found of a list of files: facts[i] or, where it cannot be used, the ImageError; thumbs uint8 (n, 32, 32)
+    luminance (zeros where there is none)."""
+
+    facts: list[Facts | ImageError]
+    thumbs: Array
+
+
+def measure(paths: Sequence[str], threads: int, progress: Progress | None = None) -> Measured:
+    """Look at every file, decoding in threads. progress(done, total) is called from the calling thread."""
+    total = len(paths)
+    thumbs = np.zeros((total, THUMB, THUMB), np.uint8)
+    facts: list[Facts | ImageError] = []
+    width, size = Width(threads), max(1, min(_PIECE, -(-total // (2 * threads))))
+
+    def work(first: int) -> list[Facts | ImageError]:
+        piece = paths[first : first + size]
+        with width.turn(len(piece)), quiet():
+            return [_look(path, thumbs[first + i]) for i, path in enumerate(piece)]
+
+    with closing(ahead(work, range(0, total, size), threads, _AHEAD * threads, _BEAT)) as results:
+        for result in results:
+            facts += result or []
+            if progress:
+                progress(len(facts), total)
+    return Measured(facts, thumbs)
+
+
+def _look(path: str, thumb: Array) -> Facts | ImageError:
+    try:
+        return _facts(path, thumb)
+    except ImageError as error:
+        return error
+
+
+def _facts(path: str, thumb: Array) -> Facts:
+    image, header = examine(path, (SHARP_SIDE // 2, SHARP_SIDE // 2))
+    colour = image.mode == "RGB" and not _is_grey(image)
+    grey = image if image.mode == "L" else image.convert("L")
+    shown = image if colour else grey
+    digest = blake2b(shown.tobytes(), digest_size=16, key=f"{header.width} {header.height} {colour}".encode()).digest()
+    thumb[:] = np.asarray(grey.resize((THUMB, THUMB), Image.Resampling.BILINEAR))
+    low, top, bright = _levels(grey)
+    large = min(header.height, header.width) >= SHARP_LEAST
+    return Facts(header, digest, colour, bright, top - low, _blur(grey) if large else None)
+
+
+def _is_grey(image: Image.Image) -> bool:
+    """Whether red, green and blue are the same everywhere."""
+    pixels = np.asarray(image)
+    # A look at a few rows settles it for nearly every photograph.
+    for part in (pixels[:: max(1, len(pixels) // 8)], pixels):
+        if not ((part[:, :, 0] == part[:, :, 1]).all() and (part[:, :, 0] == part[:, :, 2]).all()):
+            return False
+    return True
+
+
+def _levels(grey: Image.Image) -> tuple[int, int, int]:
+    """Return the luminance below which a thousandth of the pixels lie, that above which a thousandth lie, and that
+    above which a hundredth lie."""
+    counts = np.cumsum(grey.histogram())
+    total = int(counts[-1])
+    return (int(np.searchsorted(counts, total // 1000, side="right")),
+            int(np.searchsorted(counts, total - total // 1000)), int(np.searchsorted(counts, total - total // 100)))
+
+
+def _blur(grey: Image.Image) -> float:
+    """Return how much of the change from pixel to pixel outlasts a smoothing, along the direction where that is more:
+    little is left of what was sharp (Crete, Dolmiere, Ladret and Nicolas 2007). 0 where nothing changes at all."""
+    if max(grey.size) > SHARP_SIDE:
+        scale = SHARP_SIDE / max(grey.size)
+        grey = grey.resize((max(_SMOOTHED, round(grey.width * scale)), max(_SMOOTHED, round(grey.height * scale))),
+                           Image.Resampling.BILINEAR)
+    pixels = np.asarray(grey, np.float32)
+    return max(_outlasting(pixels), _outlasting(np.ascontiguousarray(pixels.T)))
+
+
+def _outlasting(pixels: Array) -> float:
+    """The share of the differences between rows that a smoothing along the columns leaves."""
+    sums = np.cumsum(np.concatenate((np.zeros_like(pixels[:1]), pixels)), axis=0, dtype=np.float64)
+    smooth = (sums[_SMOOTHED:] - sums[:-_SMOOTHED]) / _SMOOTHED
+    margin = _SMOOTHED // 2
+    before = np.abs(np.diff(pixels[margin : margin + len(smooth)], axis=0))
+    after = np.abs(np.diff(smooth, axis=0))
+    total = float(before.sum())
+    return 1 - float(np.maximum(before - after, 0).sum()) / total if total else 0.0
+
+
+def file_is_empty(path: str) -> bool:
+    """Whether a file has no bytes; False where it cannot be asked."""
+    try:
+        return os.stat(path).st_size == 0
+    except (OSError, ValueError):
+        return False

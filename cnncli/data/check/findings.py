@@ -1,0 +1,162 @@
+"""What a check of a folder can find: the kinds, with what each means and how grave it is, single findings, and the
+whole result with its JSON. rules.py makes findings; cli/check.py shows them, report/offenders.py draws them.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...errors import UsageError, did_you_mean
+
+LEVELS = ("error", "warning", "note")
+NEVER = "never"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of finding: how grave it is, and one line that says what it means for training."""
+
+    level: str
+    about: str
+
+
+# In the order in which they are shown. Errors are what makes a result wrong or an image useless; warnings want a look;
+# notes say what training does about something by itself.
+KINDS = {
+    "empty-file": Kind("error", "no bytes at all; training skips it"),
+    "not-an-image": Kind("error", "called like an image, but its content is none; training skips it"),
+    "damaged": Kind("error", "does not decode, or is cut short; training skips it"),
+    "refused": Kind("error", "too large, too slow or not allowed to be read; training skips it"),
+    "duplicate-across-splits": Kind("error", "the same pixels in two splits: the test knows what was learnt"),
+    "duplicate-two-labels": Kind("error", "the same pixels in two classes: one of them is wrong"),
+    "unknown-class": Kind("error", "in another split but not in train; training refuses the folder"),
+    "few-classes": Kind("error", "two classes with images are needed; training refuses the folder"),
+    "near-duplicate-across-splits": Kind("warning", "almost the same picture in two splits: the test is too easy"),
+    "near-duplicate-two-labels": Kind("warning", "almost the same picture in two classes: one may be wrong"),
+    "label-error": Kind("warning", "the model is sure that it belongs to another class"),
+    "duplicate": Kind("warning", "the same pixels several times in one class and split"),
+    "near-duplicate": Kind("warning", "almost the same picture several times in one class and split"),
+    "blank": Kind("warning", "one flat colour"),
+    "dark": Kind("warning", "so dark that hardly anything can be seen"),
+    "blurred": Kind("warning", "out of focus, shaken, or enlarged from a small picture"),
+    "extreme-shape": Kind("warning", "so long that scaling distorts it, or cropping leaves most of it out"),
+    "wrong-extension": Kind("warning", "the name says another format than the content; decoded all the same"),
+    "animated": Kind("warning", "several frames or pages; only the first is used"),
+    "missed-image": Kind("warning", "an image that is not called like one; training leaves it out"),
+    "loose-image": Kind("warning", "in no class folder; training leaves it out"),
+    "special-file": Kind("warning", "called like an image but no regular file; training leaves it out"),
+    "hidden-folder": Kind("warning", "holds images, but its name hides it; training leaves it out"),
+    "beside-train": Kind("warning", "lies beside train/; training leaves it out"),
+    "empty-class": Kind("warning", "a class folder without images; no class of its own"),
+    "similar-names": Kind("warning", "two classes with almost the same name"),
+    "missing-class": Kind("warning", "in train but not in another split; it cannot be judged there"),
+    "small-class": Kind("warning", "fewer than ten training images"),
+    "imbalance": Kind("warning", "the largest class has at least ten times the images of the smallest"),
+    "mixed-colour": Kind("note", "grey and colour together; all are made colour, unless --grey is given"),
+    "telling-colour": Kind("warning", "grey in one class, colour in others: that is what will be learnt"),
+    "mixed-sizes": Kind("note", "images of different sizes; all are scaled to one"),
+    "rotated": Kind("note", "EXIF turns it; decoded upright"),
+    "wide": Kind("note", "more than 8 bits a value; scaled to 8"),
+    "cmyk": Kind("note", "made for printing; converted"),
+    "transparent": Kind("note", "has transparency; laid on white"),
+}
+DUPLICATES = tuple(kind for kind in KINDS if "duplicate" in kind)
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of the data folder: where it is, its path inside the folder, its split and its class's name (None where it
+    belongs to none)."""
+
+    path: str
+    relative: str
+    split: str | None = None
+    label: str | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was found: the files it is about, first the one that may stay; what is to be said of it; value,
+    a measure where there is one (the difference of near duplicates, blur, …); and those of the files that the list for
+    `cnn train --exclude` gets."""
+
+    kind: str
+    files: tuple[File, ...]
+    text: str
+    value: float | None = None
+    exclude: tuple[File, ...] = ()
+
+    @property
+    def level(self) -> str:
+        return KINDS[self.kind].level
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind, "level": self.level, "text": self.text, "value": self.value,
+            "files": [{"path": f.relative, "split": f.split, "class": f.label} for f in self.files],
+            "exclude": [f.relative for f in self.exclude],
+        }
+
+
+@dataclass
+class Report:
+    """What a check found: counts[class][split] of the images by name, drawn, the splits that a training would draw (by
+    seed), and the findings, the gravest kind first."""
+
+    folder: str
+    seed: int
+    counts: dict[str, dict[str, int]]
+    drawn: list[str]
+    findings: list[Finding] = field(default_factory=list)
+    judged: dict[str, Any] | None = None  # what is said of the model that looked for wrong labels
+
+    def kinds(self) -> Iterator[tuple[str, list[Finding]]]:
+        """Yield each kind that was found, with its findings."""
+        for kind in KINDS:
+            found = [finding for finding in self.findings if finding.kind == kind]
+            if found:
+                yield kind, found
+
+    def images(self) -> dict[str, int]:
+        """Return how many images each split has."""
+        return {split: sum(counts[split] for counts in self.counts.values()) for split in ("train", "val", "test")}
+
+    def fails(self, fail_on: Sequence[str]) -> bool:
+        """Whether something of these kinds, or of these levels or graver ones, was found."""
+        worst = max((LEVELS.index(word) for word in fail_on if word in LEVELS), default=-1)
+        return any(f.kind in fail_on or LEVELS.index(f.level) <= worst for f in self.findings)
+
+    def sections(self) -> list[tuple[str, list[str]]]:
+        """Return what write_list takes: what to exclude, by kind."""
+        return [(f"{kind}: {KINDS[kind].about}", [file.relative for f in found for file in f.exclude])
+                for kind, found in self.kinds()]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `cnn check --json` prints."""
+        levels = Counter(finding.level for finding in self.findings)
+        return {
+            "folder": self.folder,
+            "seed": self.seed,
+            "images": self.images(),
+            "drawn": self.drawn,
+            "classes": [{"name": name, **counts} for name, counts in self.counts.items()],
+            "model": self.judged,
+            "errors": levels["error"], "warnings": levels["warning"], "notes": levels["note"],
+            "kinds": [{"kind": kind, "level": KINDS[kind].level, "findings": len(found),
+                       "files": sum(len(f.files) for f in found), "about": KINDS[kind].about}
+                      for kind, found in self.kinds()],
+            "findings": [finding.as_json() for _, found in self.kinds() for finding in found],
+            "exclude": list(dict.fromkeys(name for _, names in self.sections() for name in names)),
+        }
+
+
+def words(text: str, option: str, more: Sequence[str] = ()) -> list[str]:
+    """Return the kinds (and `more` words) of a comma-separated list. Raises UsageError with the nearest word."""
+    known = [*more, *KINDS]
+    given = [word.strip() for word in text.split(",") if word.strip()]
+    for word in given:
+        if word not in known:
+            raise UsageError(f"{option} {word!r} is no kind of finding.{did_you_mean(word, known)} 'cnn check --kinds' "
+                             "lists them.")
+    return given

@@ -1,0 +1,103 @@
+"""A list of images to leave out: a text file that `cnn check` writes, that people may edit, and that training and test
+read. It names paths inside the data folder, so that it moves with it; folder.py drops them before it draws splits.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+
+from ..atomic import write_atomically
+from ..errors import UsageError, printable
+
+MOST_BYTES = 1 << 28  # of a list; millions of names, and no device that never ends
+_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
+_CODES = {escape[1]: character for character, escape in _ESCAPES.items()}
+_HEADING = (
+    "Images for `cnn train --exclude` to leave out, one a line, by their paths inside the data folder.",
+    "Written by `cnn check`; take out the lines of those to keep. No image has been changed.",
+)
+
+
+def read_list(path: str | os.PathLike[str]) -> frozenset[str]:
+    """Return the paths that a list names: one a line, empty lines and those that begin with "#" left out.
+
+    A name in double quotes has escapes: \\n, \\r, \\t, \\", \\\\ and \\ooo, a byte in octal. Raises UsageError where
+    the file cannot be read or a line makes no sense.
+    """
+    shown = printable(path)
+    try:
+        if not os.path.isfile(path):
+            raise UsageError(f"there is no file {shown}; give a list as 'cnn check --exclude-list' writes it.")
+        with open(path, "rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{shown} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
+    if len(data) > MOST_BYTES:
+        raise UsageError(f"{shown} is too large for a list of paths.")
+    names = set()
+    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+        text = os.fsdecode(line.removesuffix(b"\r"))
+        if text.startswith('"'):
+            name = _unquoted(text)
+            if name is None:
+                raise UsageError(f"line {number} of {shown} begins with a quote but is not well quoted; write it as "
+                                 "'cnn check --exclude-list' does.")
+            names.add(name)
+        elif text.strip() and not text.startswith("#"):
+            names.add(text.removeprefix("./"))
+    return frozenset(names)
+
+
+def write_list(path: str | os.PathLike[str], sections: Iterable[tuple[str, Sequence[str]]]) -> int:
+    """Write a list of (heading, paths inside the data folder); return how many paths. Raises SaveError.
+
+    A path is listed once, under the first heading that has it. Nothing that is not such a list is overwritten:
+    UsageError.
+    """
+    _refuse_strange(path)
+    lines, listed = [f"# {line}" for line in _HEADING], set()
+    for heading, names in sections:
+        new = [name for name in dict.fromkeys(names) if name not in listed]
+        if new:
+            listed.update(new)
+            lines += ["", f"# {printable(heading)}", *map(_quoted, new)]
+    write_atomically(path, os.fsencode("\n".join(lines) + "\n"))
+    return len(listed)
+
+
+def _refuse_strange(path: str | os.PathLike[str]) -> None:
+    """Refuse to replace a file that does not begin as our lists do: somebody may have mixed up the names."""
+    if not os.path.lexists(path):
+        return
+    start = os.fsencode(f"# {_HEADING[0]}")
+    if os.path.isfile(path):
+        with open(path, "rb") as file:
+            if file.read(len(start)) in (start, b""):
+                return
+    raise UsageError(f"{printable(path)} is there already and is no list of images to exclude; give another name.")
+
+
+def _quoted(name: str) -> str:
+    plain = name.isprintable() and not name.startswith(('"', "#", "./")) and name == name.strip()
+    return name if plain else '"' + "".join(map(_escaped, name)) + '"'
+
+
+def _escaped(character: str) -> str:
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    if character.isprintable() or character == " ":
+        return character
+    return "".join(f"\\{byte:03o}" for byte in os.fsencode(character))
+
+
+def _unquoted(text: str) -> str | None:
+    """Return what a quoted name stands for, None where it is not well formed."""
+    if not re.fullmatch(r'"(?:[^"\\]|\\[nrt"\\]|\\[0-3][0-7]{2})*"', text):
+        return None
+    name = re.sub(rb"\\([0-3][0-7]{2}|.)", _unescaped, os.fsencode(text[1:-1]))
+    return os.fsdecode(name)
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    code = found[1]
+    return bytes([int(code, 8)]) if len(code) == 3 else _CODES[code.decode()].encode()
