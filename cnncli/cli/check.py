@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from ..errors import UsageError, printable
 from .common import Command, console, emit, emit_json, json_option, note, progress, threads_option
 
 if TYPE_CHECKING:
-    from ..data.check import Finding, Report
+    from ..data.check import Finding, Judge, Report
 
 FOUND = 1  # exit code: something was found that --fail-on names
 SHOWN = 5  # findings of a kind that are listed one by one
@@ -67,15 +68,19 @@ def command(folder: str, model: Path | None, seed: int, exclude: str | None, exc
     """
     from .. import kernels
     from ..data.check import LEVELS, NEVER, check, words
+    from ..data.check.labels import sentences
     from ..data.exclude import read_list, write_list
 
     fails, ignored = words(fail_on, "--fail-on", (*LEVELS, NEVER)), words(ignore, "--ignore")
     if sheet is not None and sheet.suffix.lower() != ".png":
         raise UsageError(f"--sheet {printable(sheet)} must be called .png.")
     left_out = read_list(exclude) if exclude else frozenset()
+    judge = _judge(model, folder) if model else None
     with progress("looking at images") as shown:
-        report = check(folder, seed=seed, exclude=left_out, ignore=ignored, threads=kernels.threads(),
-                       progress=_follow(shown))
+        report = check(folder, seed=seed, exclude=left_out, ignore=ignored, judge=judge,
+                       threads=kernels.threads(), progress=_follow(shown))
+    for sentence in sentences(report.judged or {}):
+        note(sentence)
     if as_json:
         emit_json(report.as_json())
     else:
@@ -89,6 +94,25 @@ def command(folder: str, model: Path | None, seed: int, exclude: str | None, exc
 
         note(f"{printable(draw(report, sheet))}: what was found, as pictures.")
     return FOUND if report.fails(fails) else 0
+
+
+def _judge(model: Path, folder: str) -> "Judge":
+    """Open a model, and find out which of the folder's images it was trained on."""
+    from ..data.check import Judge
+    from ..errors import DataError
+    from ..training.prepare import excluded, scan_fold
+    from .models import open_model
+
+    opened = open_model(model)
+    config = opened.run.config if opened.run else {}
+    data, recipe = config.get("data"), config.get("recipe")
+    seen = None
+    with suppress(OSError, DataError):
+        if isinstance(data, str) and os.path.samefile(data, folder):
+            recipe = recipe if isinstance(recipe, dict) else {}
+            splits = scan_fold(folder, recipe.get("seed", 0), recipe.get("fold"), excluded(config))
+            seen = {sample.relative for sample in splits.train}
+    return Judge(opened.model, os.fspath(opened.path), seen)
 
 
 def _follow(shown: Any) -> Callable[[str, int, int], None]:

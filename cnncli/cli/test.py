@@ -119,12 +119,12 @@ def _same(data: str, other: str | None) -> bool:
 
 def _scanned(opened: Opened, data: str) -> "Splits":
     """Return the folder that the model was trained on, split as the training split it."""
-    from ..training.prepare import scan_fold
+    from ..training.prepare import excluded, scan_fold
 
     assert opened.run is not None
     recipe = opened.run.config.get("recipe")
     recipe = recipe if isinstance(recipe, dict) else {}
-    return scan_fold(data, recipe.get("seed", 0), recipe.get("fold"))
+    return scan_fold(data, recipe.get("seed", 0), recipe.get("fold"), excluded(opened.run.config))
 
 
 def _relabelled(samples: "Sequence[Sample]", names: Sequence[str], opened: Opened) -> "list[Sample]":

@@ -75,6 +75,8 @@ class Size(click.ParamType):
 @click.option("--size", type=Size(), metavar="N|WxH", help="Pixels to scale images to.  [default: to suit them]")
 @click.option("--grey/--colour", default=None, help="One channel or three.  [default: what the images are]")
 @click.option("--seed", type=int, help="Of weights, order, augmentation and split.  [default: 0]")
+@click.option("--exclude", type=click.Path(), metavar="FILE",
+              help="Leave out the images that this list names; cnn check --exclude-list writes one.")
 @exact_option
 @threads_option
 @click.option("--patience", type=int, metavar="EPOCHS", help="Stop after so many epochs without a better one.")

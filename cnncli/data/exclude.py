@@ -2,6 +2,7 @@
 read. It names paths inside the data folder, so that it moves with it; folder.py drops them before it draws splits.
 """
 
+import hashlib
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -46,6 +47,12 @@ def read_list(path: str | os.PathLike[str]) -> frozenset[str]:
         elif text.strip() and not text.startswith("#"):
             names.add(text.removeprefix("./"))
     return frozenset(names)
+
+
+def fingerprint(names: Iterable[str]) -> str | None:
+    """Return a hash of the names on a list, whatever their order; None where there are none."""
+    encoded = sorted(map(os.fsencode, names))
+    return hashlib.sha256(b"\0".join(encoded)).hexdigest() if encoded else None
 
 
 def write_list(path: str | os.PathLike[str], sections: Iterable[tuple[str, Sequence[str]]]) -> int:

@@ -6,7 +6,7 @@ samples become pixels.
 import os
 import stat
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -32,13 +32,15 @@ class Sample:
 
 @dataclass
 class Splits:
-    """What a data folder holds. Class k is classes[k]; notes are sentences that the user should read."""
+    """What a data folder holds. Class k is classes[k]; notes are sentences that the user should read; excluded is what
+    was to be left out, sorted."""
 
     classes: list[str]
     train: list[Sample]
     val: list[Sample]
     test: list[Sample]
     notes: list[str] = field(default_factory=list)
+    excluded: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -93,7 +95,7 @@ def survey(root: str | os.PathLike[str]) -> Survey:
 
 
 def scan(root: str | os.PathLike[str], fractions: Sequence[float] = (0.8, 0.1, 0.1), seed: int = 0,
-         exclude: Container[str] = ()) -> Splits:
+         exclude: Collection[str] = ()) -> Splits:
     """Find the classes and images of a data folder and split them into train, val and test.
 
     Two layouts: root/{train,val|valid|validation,test}/<class>/…, or bare class folders root/<class>/…. Whatever
@@ -111,8 +113,7 @@ def scan(root: str | os.PathLike[str], fractions: Sequence[float] = (0.8, 0.1, 0
     for split, path in folders.items():
         if not found[split].classes:
             _refuse_no_images(path, found[split])
-    if exclude:
-        looked.exclude(exclude)
+    dropped = looked.exclude(frozenset(exclude)) if exclude else 0
     classes = sorted(found["train"].classes)
     if len(classes) == 1:
         raise DataError(f"{printable(folders['train'])} holds images of one class only, {printable(classes[0])}; "
@@ -121,7 +122,9 @@ def scan(root: str | os.PathLike[str], fractions: Sequence[float] = (0.8, 0.1, 0
     for name in ("val", "test"):
         if name in found:
             notes += _given_notes(folders[name], found[name], classes)
-    splits = Splits(classes, **divide(looked, classes, fractions, seed), notes=notes)
+    splits = Splits(classes, **divide(looked, classes, fractions, seed), notes=notes, excluded=sorted(exclude))
+    if exclude:
+        splits.notes.append(_exclusion(root, dropped, len(splits.excluded)))
     if folders["train"] != root:
         splits.notes += _layout_notes(root, folders, splits)
     counts = Counter(sample.label for sample in splits.train)
@@ -413,6 +416,14 @@ def left_beside(root: str, folders: dict[str, str]) -> list[str]:
 
 def _suffixes(names: Iterable[str]) -> list[str]:
     return sorted({os.path.splitext(name)[1].lower() for name in names})
+
+
+def _exclusion(root: str, dropped: int, listed: int) -> str:
+    """Return a sentence about a list of images to exclude."""
+    strange = listed - dropped
+    others = f"; {strange:,} more on the list {'is' if strange == 1 else 'are'} not there" if strange else ""
+    return f"{printable(root)}: {dropped:,} image{'s' * (dropped != 1)} left out, because the list to exclude has " + (
+        f"{'it' if dropped == 1 else 'them'}{others}.")
 
 
 def _is_or_are(names: Sequence[str]) -> str:

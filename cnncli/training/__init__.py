@@ -45,6 +45,7 @@ def train(
     sampling: str | None = None,
     time: str | float | None = None,
     fold: tuple[int, int] | None = None,
+    exclude: _Path | None = None,
     threads: int | None = None,
     name: str | None = None,
     resume: bool | _Path = False,
@@ -68,7 +69,8 @@ def train(
     algorithm, slower and with a little less rounding; no. sampling: "shuffled", or "balanced", which draws every
     class equally often. time, instead of epochs: "10m", "1h30m" or seconds, from now until all is done; speed is
     measured first. fold: (k, K), train for cross-validation on all but the k-th of K parts of what is not test
-    (cnncli.cross_validate does so for each).
+    (cnncli.cross_validate does so for each). exclude: a file that names images to leave out, as `cnn check
+    --exclude-list` writes it; the run remembers them.
 
     The result does not depend on the rest: threads; cache "ram" or "none" (decode anew each epoch); strict: raise
     ImageError for the first image that cannot be used instead of skipping it; name of the run in the folder runs.
@@ -80,7 +82,8 @@ def train(
     TrainingError (loss or gradient not finite; another process trains the run), SaveError, and, to resume, ModelError.
     """
     options = Options(arch, epochs, batch_size, lr, optimizer, schedule, warmup, weight_decay, loss, label_smoothing,
-                      class_weights, augment, size, grey, seed, patience, exact, sampling, time, fold)
+                      class_weights, augment, size, grey, seed, patience, exact, sampling, time, fold,
+                      None if exclude is None else os.fspath(exclude))
     if cache not in ("ram", "none"):
         raise UsageError(f"the cache is ram or none, not {cache!r}.")
     if resume is not False and name is not None:

@@ -6,7 +6,7 @@ calls one of the two ways in here, ``begin`` and ``go_on``; fit.py does the trai
 import hashlib
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from .. import __version__, checkpoint
 from ..architectures import from_toml
 from ..atomic import remove_leftovers
 from ..data import Batches, Images, Preprocessing, Splits, fold_of, load_images, scan
+from ..data.exclude import read_list
 from ..errors import DataError, ModelError, UsageError, printable
 from ..model import Model
 from ..network import Network
@@ -77,7 +78,8 @@ def rehearse(data: str, options: Options, setting: Setting) -> Fit:
 
 def _fresh(data: str, options: Options, setting: Setting) -> tuple[Fit, dict[str, Any]]:
     """Return a training from the beginning, and what its config.json says."""
-    splits = scan_fold(data, options.seed or 0, options.fold)
+    splits = scan_fold(data, options.seed or 0, options.fold,
+                       read_list(options.exclude) if options.exclude else ())
     recipe, network, notes = resolve(options, splits)
     for sentence in splits.notes + notes:
         setting.observer.note(sentence)
@@ -89,6 +91,7 @@ def _fresh(data: str, options: Options, setting: Setting) -> tuple[Fit, dict[str
         "data": os.path.abspath(data),
         "classes": splits.classes,
         "samples": fingerprint(splits),
+        "excluded": splits.excluded,
         "images": _counts(train, val),
         "recipe": recipe.config(),
         "preprocessing": preprocessing.config(),
@@ -119,9 +122,10 @@ def _again(fit: Fit, config: Mapping[str, Any], setting: Setting) -> Fit:
                 setting)
 
 
-def scan_fold(data: str, seed: int, fold: Sequence[int] | None) -> Splits:
-    """Return the splits of a data folder, divided anew where one fold of a cross-validation is meant."""
-    splits = scan(data, seed=seed)
+def scan_fold(data: str, seed: int, fold: Sequence[int] | None, exclude: Collection[str] = ()) -> Splits:
+    """Return the splits of a data folder without the images to exclude, divided anew where one fold of a
+    cross-validation is meant."""
+    splits = scan(data, seed=seed, exclude=exclude)
     return fold_of(splits, fold[0], fold[1], seed) if fold else splits
 
 
@@ -134,6 +138,12 @@ def go_on(data: str | None, options: Options, which: str | None, runs: str, sett
     except BaseException:
         lock.release()
         raise
+
+
+def excluded(config: Mapping[str, Any]) -> list[str]:
+    """Return the paths inside the data folder that a run's config says were left out."""
+    names = config.get("excluded")
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
 def _go_on(lock: RunLock, data: str | None, options: Options, setting: Setting) -> Prepared:
@@ -159,7 +169,7 @@ def _go_on(lock: RunLock, data: str | None, options: Options, setting: Setting) 
         return Prepared(lock, None, _why_finished(progress, recipe, run))
 
     data = data or config["data"]
-    splits = scan_fold(data, recipe.seed, recipe.fold)
+    splits = scan_fold(data, recipe.seed, recipe.fold, excluded(config))
     _check_data(data, splits, config, run)
     train, val = _load(splits, recipe.preprocessing, setting)
     if _counts(train, val) != config["images"]:
@@ -256,7 +266,7 @@ def _changed(recipe: Recipe, options: Options, run: Run) -> Recipe:
     refused = [name for name in different if name not in _MAY_CHANGE]
     if refused:
         flags = ", ".join("--" + name.replace("_", "-") for name in refused)
-        was = ", ".join(f"{name.replace('_', ' ')} {_shown(recipe.config()[name])}" for name in refused)
+        was = ", ".join(f"{name.replace('_', ' ')} {_shown(name, recipe.config()[name])}" for name in refused)
         raise UsageError(f"{printable(run.path)} was trained with {was}, and is resumed as it began: leave {flags} "
                          "out, or start a new run.")
     if "epochs" in different:
@@ -310,7 +320,9 @@ def _check_architecture(arch: str | None, recipe: Recipe, config: Mapping[str, A
                          "--arch out, or start a new run.")
 
 
-def _shown(value: Any) -> str:
+def _shown(name: str, value: Any) -> str:
+    if name == "exclude" and value is not None:
+        return "another list"
     if isinstance(value, dict):
         return "on"
     return "x".join(map(str, value)) if isinstance(value, list) else "off" if value is None else str(value)

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..architectures import architecture, automatic_architecture, from_toml
 from ..data import SAMPLINGS, Augmentation, Preprocessing, Splits, check_fold, choose_size
+from ..data.exclude import fingerprint, read_list
 from ..errors import NetworkError, UsageError, did_you_mean, printable
 from ..loss import Loss, loss_by_name
 from ..network import Network
@@ -56,6 +57,7 @@ class Options:
     sampling: str | None = None
     time: str | float | None = None  # instead of epochs
     fold: tuple[int, int] | None = None  # which of how many, from 1
+    exclude: str | None = None
 
     def __post_init__(self) -> None:
         if self.arch == "auto":
@@ -99,7 +101,7 @@ class Recipe:
     """A training, resolved. lr is the schedule's peak, warmup in epochs (None: the schedule's own), weight_decay
     spares biases and norms, class_weights has a number a class, augment is an Augmentation's fields, size (h, w),
     exact rules Winograd out. time is the seconds that the epochs were chosen for; fold is (which, of how many), and
-    its images are validated on."""
+    its images are validated on; exclude is the fingerprint of the list of images that were left out."""
 
     arch: str
     epochs: int
@@ -122,6 +124,7 @@ class Recipe:
     sampling: str
     time: float | None
     fold: tuple[int, int] | None
+    exclude: str | None
 
     def config(self) -> dict[str, Any]:
         """Return it as JSON values: Recipe.from_config takes them back."""
@@ -205,6 +208,7 @@ def resolve(options: Options, splits: Splits) -> tuple[Recipe, Network, list[str
         sampling=options.sampling or SAMPLINGS[0],
         time=None if options.time is None else float(options.time),
         fold=options.fold,
+        exclude=fingerprint(splits.excluded),
     )
     if recipe.time is None:
         recipe.check_warmup()
@@ -224,6 +228,8 @@ def differences(options: Options, recipe: Recipe) -> list[str]:
             was, value = (None, None) if isinstance(value, str) == (was is not None) else (was, tuple(value))
         elif name == "arch":
             value = _arch_name(value)
+        elif name == "exclude":
+            value = fingerprint(read_list(value))
         if value != was:
             found.append(name)
     return found

@@ -10,10 +10,11 @@ from ... import kernels
 from ..folder import divide, survey
 from . import rules
 from .duplicates import of_copies
-from .facts import Measured, measure
+from .facts import Facts, Measured, measure
 from .findings import DUPLICATES, KINDS, LEVELS, NEVER, File, Finding, Kind, Report, words
+from .labels import Judge, of_labels
 
-__all__ = ["KINDS", "LEVELS", "NEVER", "File", "Finding", "Kind", "Report", "check", "words"]
+__all__ = ["DUPLICATES", "KINDS", "LEVELS", "NEVER", "File", "Finding", "Judge", "Kind", "Report", "check", "words"]
 
 FRACTIONS = (0.8, 0.1, 0.1)  # what a training draws
 Progress = Callable[[str, int, int], None]  # what is being done, how many are done, of how many
@@ -21,11 +22,12 @@ _NEAR = tuple(kind for kind in DUPLICATES if kind.startswith("near"))
 
 
 def check(root: str | os.PathLike[str], *, seed: int = 0, exclude: Container[str] = (), ignore: Sequence[str] = (),
-          threads: int | None = None, progress: Progress | None = None) -> Report:
+          judge: Judge | None = None, threads: int | None = None, progress: Progress | None = None) -> Report:
     """Look for whatever is wrong with a data folder, as ``cnncli.train`` would read it.
 
     Splits that the folder lacks are drawn as a training with this seed draws them. exclude has paths inside the folder
-    that are passed over, ignore kinds of findings that are left out. Images are only read. progress(what, done, total)
+    that are passed over, ignore kinds of findings that are left out; judge is asked which labels are wrong. Images are
+    only read. progress(what, done, total)
     is called from the calling thread; what it raises ends the check. Raises DataError where there is no folder, or
     none that could be a data folder.
     """
@@ -45,7 +47,12 @@ def check(root: str | os.PathLike[str], *, seed: int = 0, exclude: Container[str
     findings = [*rules.of_images(items), *rules.of_layout(looked), *rules.of_classes(looked, counts)]
     near = any(kind not in ignore for kind in _NEAR)
     findings += of_copies(items, measured.thumbs, near, _named("comparing images", progress))
-    return Report(os.fspath(root), seed, counts, drawn, [f for f in findings if f.kind not in ignore])
+    judged = None
+    if judge is not None and "label-error" not in ignore:
+        usable = [item.file for item in items if isinstance(item.facts, Facts)]
+        wrong, judged = of_labels(usable, judge, _named("asking the model", progress))
+        findings += wrong
+    return Report(os.fspath(root), seed, counts, drawn, [f for f in findings if f.kind not in ignore], judged)
 
 
 def _measured(files: Sequence[File], threads: int, progress: Progress | None) -> Measured:

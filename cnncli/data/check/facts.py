@@ -24,6 +24,7 @@ _PIECE = 32  # images that a thread takes at a time, at most
 _AHEAD = 4  # pieces for each thread
 _BEAT = 0.2  # seconds between two calls of progress, at most
 _SMOOTHED = 9  # pixels over which the picture is smoothed to see what that changes
+_STEP = 1.5  # levels between neighbours below which a change is only that from one level to the next
 
 Progress = Callable[[int, int], None]
 
@@ -111,7 +112,8 @@ def _levels(grey: Image.Image) -> tuple[int, int, int]:
 
 def _blur(grey: Image.Image) -> float:
     """Return how much of the change from pixel to pixel outlasts a smoothing, along the direction where that is more:
-    little is left of what was sharp (Crete, Dolmiere, Ladret and Nicolas 2007). 0 where nothing changes at all."""
+    little is left of what was sharp (Crete, Dolmiere, Ladret and Nicolas 2007). 1 where all changes are
+    slow."""
     if max(grey.size) > SHARP_SIDE:
         scale = SHARP_SIDE / max(grey.size)
         grey = grey.resize((max(_SMOOTHED, round(grey.width * scale)), max(_SMOOTHED, round(grey.height * scale))),
@@ -126,9 +128,10 @@ def _outlasting(pixels: Array) -> float:
     smooth = (sums[_SMOOTHED:] - sums[:-_SMOOTHED]) / _SMOOTHED
     margin = _SMOOTHED // 2
     before = np.abs(np.diff(pixels[margin : margin + len(smooth)], axis=0))
-    after = np.abs(np.diff(smooth, axis=0))
+    before[before < _STEP] = 0
+    lost = np.maximum(before - np.abs(np.diff(smooth, axis=0)), 0)
     total = float(before.sum())
-    return 1 - float(np.maximum(before - after, 0).sum()) / total if total else 0.0
+    return 1 - float(lost.sum()) / total if total else 1.0
 
 
 def file_is_empty(path: str) -> bool:

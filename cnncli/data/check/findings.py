@@ -31,6 +31,7 @@ KINDS = {
     "duplicate-across-splits": Kind("error", "the same pixels in two splits: the test knows what was learnt"),
     "duplicate-two-labels": Kind("error", "the same pixels in two classes: one of them is wrong"),
     "unknown-class": Kind("error", "in another split but not in train; training refuses the folder"),
+    "empty-split": Kind("error", "a split's folder without images; training refuses the folder"),
     "few-classes": Kind("error", "two classes with images are needed; training refuses the folder"),
     "near-duplicate-across-splits": Kind("warning", "almost the same picture in two splits: the test is too easy"),
     "near-duplicate-two-labels": Kind("warning", "almost the same picture in two classes: one may be wrong"),

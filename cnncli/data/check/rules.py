@@ -19,7 +19,7 @@ from .findings import File, Finding
 
 DARK = 40  # luminance, of 255, that 99 % of a dark image's pixels do not exceed
 BLANK = 6  # levels from the darkest to the brightest pixel of a blank one
-BLURRED = 0.72  # of the changes from pixel to pixel that outlast a smoothing
+BLURRED = 0.55  # of the changes from pixel to pixel that outlast a smoothing
 EXTREME = 3.0  # times as long, or as high, as the middle one of the data set
 IMBALANCE, SMALL = 10, 10
 TELLING = 0.5  # by which a class's share of grey images must differ from the others' to give the class away
@@ -169,6 +169,11 @@ def of_classes(looked: Survey, counts: dict[str, dict[str, int]]) -> Iterator[Fi
                       float(len(train)))
     for split in looked.folders:
         if split == "train":
+            continue
+        if not looked.found[split].classes:
+            folder = looked.folders[split]
+            yield Finding("empty-split", (File(folder, os.path.basename(folder), split),),
+                          "no class folder with images.")
             continue
         for name in sorted(set(looked.found[split].classes) - set(train)):
             yield Finding("unknown-class", (_folder_of(looked, split, name),),
