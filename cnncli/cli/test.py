@@ -257,6 +257,8 @@ def _facts(opened: Opened) -> list[tuple[str, str]]:
     counts = said.get("images")
     if isinstance(counts, dict) and counts.get("train"):
         facts.append(("trained on", f"{counts['train']:,} images"))
+    if model.flips:
+        facts.append(("judged by", "each image and its mirror image"))
     return [(what, value) for what, value in facts if value]
 
 

@@ -137,8 +137,8 @@ def _find_lr(data: str | None, resume: str | None, folds: int | None, as_json: b
         found = find_lr(data, observer=view, **options)
     if as_json:
         emit_json(found.as_json())
-    note(f"{printable(found.picture)}: the loss of {len(found.rates)} steps at rates from {found.rates[0]:.2g} up"
-         + (f"; it had run away at {found.stopped:.2g}." if found.stopped else ", which it survived all."))
+    note(f"{printable(found.picture)}: the loss of {len(found.losses)} steps, as the rate grows"
+         + (f"; at {found.stopped:.2g} it had run away." if found.stopped else f" to {found.rates[-1]:.2g}."))
     if found.suggestion is None:
         note("The loss fell at none of these rates: there is no suggestion. Are the images in the right folders?")
         return 1

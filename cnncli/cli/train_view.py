@@ -56,6 +56,9 @@ class TrainView(Observer):
     def loading(self, what: str, done: int, total: int) -> None:
         self._show(f"decoding {what} images", done, total, always=done == total)
 
+    def testing_rates(self, done: int, total: int) -> None:
+        self._show("testing learning rates", done, total)
+
     def started(self, run: Run, summary: dict[str, Any]) -> None:
         recipe, images = summary["recipe"], summary["images"]
         height, width = recipe["size"]

@@ -102,7 +102,7 @@ def sweep(fit: Fit, observer: Observer) -> tuple[list[float], float | None]:
                 for _ in steps:
                     losses.append((progress.loss_sum - before[0]) / (progress.seen - before[1]))
                     before = progress.loss_sum, progress.seen
-                    observer.step_done(len(losses), STEPS, losses[-1], 0.0)
+                    observer.testing_rates(len(losses), STEPS)
                     average = SMOOTHING * average + (1 - SMOOTHING) * losses[-1]
                     now = average / (1 - SMOOTHING ** len(losses))
                     if not math.isfinite(now) or (len(losses) > SETTLED and now > RUN_AWAY * best):

@@ -18,6 +18,9 @@ class Observer:
     def loading(self, what: str, done: int, total: int) -> None:
         """So many images of "training" or "validation" are decoded."""
 
+    def testing_rates(self, done: int, total: int) -> None:
+        """So many steps of a test of learning rates are made; it may stop before the last one."""
+
     def started(self, run: Run, summary: dict[str, Any]) -> None:
         """The run's folder is there and training begins, or goes on. summary holds classes, images and recipe."""
 

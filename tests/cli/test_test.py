@@ -98,6 +98,7 @@ def test_mirror_images_are_looked_at_where_that_is_asked_for(place):
     assert (plain["tta"], flipped["tta"]) == (False, True)
     assert plain["loss"] != flipped["loss"]
     assert json.loads((place.run / "test.json").read_text()) == flipped
+    assert "its mirror image" in (place.run / "report.html").read_text(encoding="utf-8")
     assert "mirror images" not in place.cnn("test")[1]
 
 

@@ -133,6 +133,11 @@ def test_resuming_from_the_command_line(work: Path, capsys: pytest.CaptureFixtur
         (["--schedule", "cosin"], "Did you mean 'cosine'?"), (["--loss", "entropy"], "cross-entropy"),
         (["--cache", "disk"], "ram or none"), (["--name", "a/b"], "name"), (["--epoch", "3"], "--epochs"),
         (["--resume", "--name", "x"], "--name"), (["--resume", "nothing"], "no run"), (["--class-weights", "x"], "bal"),
+        (["--time", "10"], "10m, 90s or 1h30m"), (["--time", "5m", "--epochs", "3"], "one of --time and --epochs"),
+        (["--folds", "1"], "between 2 and 100"), (["--folds", "3", "--time", "5m"], "--epochs"),
+        (["--folds", "3", "--resume", "x"], "no cross-validation x"), (["--sampling", "balancd"], "Did you mean 'bal"),
+        (["--sampling", "balanced", "--class-weights", "balanced"], "twice"), (["--find-lr", "--resume"], "--resume"),
+        (["--find-lr", "--lr", "1"], "--lr"),
     ],
 )
 def test_wrong_usage_is_one_sentence(
