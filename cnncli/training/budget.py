@@ -27,7 +27,8 @@ Clock = Callable[[], float]
 MARGIN = 0.05  # of the time, for what a machine does beside
 AFTERWARDS = 2.0  # seconds for the picture of the curves
 SHARE, LEAST, MOST = 0.03, 0.3, 10.0  # of the time that steps are measured in, at least and at most so many seconds
-WARM_UP, FEWEST = 2, 4  # steps that are not counted, because arrays are touched for the first time, and that are
+WARM_UP, FEWEST = 1, 4  # steps that are not counted, because arrays are touched for the first time, and that are
+SLOW = 4.0  # times the seconds meant for measuring, after which one step that counts is enough
 AT_ONCE = 64  # images of a validation
 ROWS = 400  # of a history that is saved to know what each costs
 LONGEST = 1000 * 24 * 3600.0
@@ -108,17 +109,18 @@ def measure(fit: Fit, seconds: float, runs: str, clock: Clock = time.perf_counte
 
 
 def _step(fit: Fit, seconds: float, clock: Clock) -> float:
-    """Return the mean seconds of a step, its batch's making included."""
-    times: list[float] = []
+    """Return the mean seconds of a step, the making of its batch included."""
+    made, began, warm = 0, clock(), 0.0
     while True:
         with closing(fit.steps()) as steps:
-            last = clock()
             for _ in steps:
-                now = clock()
-                times.append(now - last)
-                last = now
-                if len(times) >= WARM_UP + FEWEST and sum(times) >= seconds:
-                    return sum(times[WARM_UP:]) / len(times[WARM_UP:])
+                made, now = made + 1, clock()
+                if made == WARM_UP:
+                    warm = now
+                counted = made - WARM_UP
+                enough = counted >= FEWEST and now - warm >= seconds
+                if enough or (counted > 0 and now - began >= SLOW * seconds):
+                    return (now - warm) / counted
         fit.progress.next_epoch()
 
 

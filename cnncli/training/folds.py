@@ -107,6 +107,8 @@ def cross_validate(data: _Path | None, folds: int, *, name: str | None = None, r
     skipped: dict[str, str] = {}
     for fold in range(1, folds + 1):
         run = f"{name}-fold{fold}"
+        if observer := options.get("observer"):
+            observer.note(f"Fold {fold} of {folds}: {printable(Path(runs, run))}")
         if resume is not False and (Path(runs, run) / CONFIG).is_file():
             done = train(data, resume=run, runs=runs, **options)
         else:
@@ -117,9 +119,9 @@ def cross_validate(data: _Path | None, folds: int, *, name: str | None = None, r
 
 
 def _found(fold: int, run: Run) -> Fold:
-    best, rows = run.model.training, run.history
-    return Fold(fold, run, run.config["images"]["val"], best["epoch"], best["val_loss"], best["val_accuracy"],
-                rows[-1]["val_accuracy"])
+    best, images = run.model.training, run.config["images"]["val"]
+    last = round(run.history[-1]["val_accuracy"] * images) / images  # without the rounding of history.csv
+    return Fold(fold, run, images, best["epoch"], best["val_loss"], best["val_accuracy"], last)
 
 
 def _free_name(runs: _Path, arch: str | None) -> str:

@@ -264,6 +264,9 @@ def _changed(recipe: Recipe, options: Options, run: Run) -> Recipe:
     """Return the recipe to go on with. Raises UsageError where something else has changed than what may."""
     different = differences(options, recipe)
     refused = [name for name in different if name not in _MAY_CHANGE]
+    if "time" in refused:
+        raise UsageError(f"{printable(run.path)} is resumed for the epochs that it has, and measures nothing; to train "
+                         "it for longer give --epochs in place of --time.")
     if refused:
         flags = ", ".join("--" + name.replace("_", "-") for name in refused)
         was = ", ".join(f"{name.replace('_', ' ')} {_shown(name, recipe.config()[name])}" for name in refused)

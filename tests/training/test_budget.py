@@ -13,6 +13,7 @@ from cnncli.training import Observer, budget, prepare
 from cnncli.training.budget import Cost, epochs_within, seconds_of
 from cnncli.training.recipe import Options
 
+from ..pictures import make_folder
 from .conftest import Train
 from .test_resume import outcome
 
@@ -68,7 +69,7 @@ class Clock:
 
 
 class Working:
-    """Stands for a Fit: a step takes 2 seconds, but the first two 100; judging an image takes a tenth of one."""
+    """Stands for a Fit: a step takes 2 seconds, but the first one 100; judging an image takes a tenth of one."""
 
     def __init__(self, clock: Clock, steps: int = 3, images: int = 400) -> None:
         self.clock, self.made, self.count = clock, 0, steps
@@ -96,8 +97,15 @@ class Working:
 def test_the_first_steps_do_not_count_and_short_epochs_follow_one_another() -> None:
     clock = Clock()
     working = Working(clock)
+    assert budget._step(working, 40.0, clock) == 2.0  # type: ignore[arg-type]
+    assert working.made == 1 + 20
+
+
+def test_slow_steps_do_not_eat_up_the_time() -> None:
+    clock = Clock()
+    working = Working(clock)
     assert budget._step(working, 1.0, clock) == 2.0  # type: ignore[arg-type]
-    assert working.made == budget.WARM_UP + budget.FEWEST
+    assert working.made == 2
 
 
 def test_a_part_of_the_validation_stands_for_all_of_it() -> None:
@@ -132,6 +140,12 @@ def test_it_ends_in_time(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     run = train(epochs=None, time=2.5)
     assert time.monotonic() - began < 3.0
     assert len(run.history) > 1
+
+
+def test_without_validation_images(train: Train, tmp_path: Path) -> None:
+    observer = Notes()
+    train(data=make_folder(tmp_path / "few", each=2), epochs=None, time="0.001s", observer=observer)
+    assert any("no validation images" in note for note in observer.notes)
 
 
 def test_a_time_too_short_for_one_epoch_trains_one_and_says_so(train: Train) -> None:

@@ -36,7 +36,8 @@ def test_each_image_but_the_test_images_is_validated_on_once(begin: dict[str, An
         assert config["samples"] == fingerprint(scan_fold(str(shared / "data"), 4, (fold.fold, 3)))
         best = max(row["val_accuracy"] for row in fold.run.history)
         assert fold.val_accuracy == pytest.approx(best, rel=1e-6)
-        assert fold.last_accuracy == fold.run.history[-1]["val_accuracy"]
+        assert fold.last_accuracy == pytest.approx(fold.run.history[-1]["val_accuracy"], rel=1e-6)
+        assert fold.last_accuracy * fold.images == pytest.approx(round(fold.last_accuracy * fold.images), abs=1e-9)
     accuracies = [fold.val_accuracy for fold in found.folds]
     assert found.mean == statistics.fmean(accuracies)
     assert found.deviation == statistics.stdev(accuracies)
