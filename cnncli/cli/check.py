@@ -40,8 +40,9 @@ def show_kinds(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> 
 
 @click.command(cls=Command, examples=EXAMPLES)
 @click.argument("folder", type=click.Path())
-@click.option("--model", type=click.Path(path_type=Path), metavar="RUN|FILE",
-              help="Also ask a trained model which labels are probably wrong.")
+@click.option("--model", "models", type=click.Path(path_type=Path), multiple=True, metavar="RUN|FILE",
+              help="Also ask a trained model which labels are probably wrong; several, such as those of the folds of a "
+                   "cross-validation, judge the images that they were not trained on.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
               help="Of the split that a training would draw.")
 @click.option("--exclude", type=click.Path(), metavar="FILE", help="Pass over the images that this list names.")
@@ -55,7 +56,7 @@ def show_kinds(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> 
               help="List what is looked for, and stop.")
 @json_option
 @threads_option
-def command(folder: str, model: Path | None, seed: int, exclude: str | None, exclude_list: str | None,
+def command(folder: str, models: tuple[Path, ...], seed: int, exclude: str | None, exclude_list: str | None,
             sheet: Path | None, ignore: str, fail_on: str, as_json: bool) -> int:
     """Find out what is wrong with a folder of images before training on it.
 
@@ -75,11 +76,11 @@ def command(folder: str, model: Path | None, seed: int, exclude: str | None, exc
     if sheet is not None and sheet.suffix.lower() != ".png":
         raise UsageError(f"--sheet {printable(sheet)} must be called .png.")
     left_out = read_list(exclude) if exclude else frozenset()
-    judge = _judge(model, folder) if model else None
+    judges = [_judge(model, folder) for model in models]
     with progress("looking at images") as shown:
-        report = check(folder, seed=seed, exclude=left_out, ignore=ignored, judge=judge,
+        report = check(folder, seed=seed, exclude=left_out, ignore=ignored, judges=judges,
                        threads=kernels.threads(), progress=_follow(shown))
-    for sentence in sentences(report.judged or {}):
+    for sentence in sentences(report.judged) if report.judged else ():
         note(sentence)
     if as_json:
         emit_json(report.as_json())

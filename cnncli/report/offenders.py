@@ -91,7 +91,7 @@ def _card(sheet: Canvas, x: float, y: float, finding: Finding) -> None:
         left = x + place * (SIDE + GAP)
         _tile(sheet, left, y, file, kept=len(finding.files) > 1 and file not in finding.exclude)
         if place:
-            sheet.line(left - GAP, y + SIDE / 2, left, y + SIDE / 2, LINE)
+            sheet.line(left - GAP + 3, y + SIDE / 2, left - 4, y + SIDE / 2, LINE)
     width = tiles * (SIDE + GAP) - GAP
     more = f" {len(finding.files) - tiles} more files." if len(finding.files) > tiles else ""
     for number, line in enumerate(wrapped(finding.text + more, width, 9)[:_LINES]):

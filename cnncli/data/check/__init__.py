@@ -22,12 +22,12 @@ _NEAR = tuple(kind for kind in DUPLICATES if kind.startswith("near"))
 
 
 def check(root: str | os.PathLike[str], *, seed: int = 0, exclude: Container[str] = (), ignore: Sequence[str] = (),
-          judge: Judge | None = None, threads: int | None = None, progress: Progress | None = None) -> Report:
+          judges: Sequence[Judge] = (), threads: int | None = None, progress: Progress | None = None) -> Report:
     """Look for whatever is wrong with a data folder, as ``cnncli.train`` would read it.
 
     Splits that the folder lacks are drawn as a training with this seed draws them. exclude has paths inside the folder
-    that are passed over, ignore kinds of findings that are left out; judge is asked which labels are wrong. Images are
-    only read. progress(what, done, total)
+    that are passed over, ignore kinds of findings that are left out; judges are models that are asked which labels
+    are wrong. Images are only read. progress(what, done, total)
     is called from the calling thread; what it raises ends the check. Raises DataError where there is no folder, or
     none that could be a data folder.
     """
@@ -48,9 +48,9 @@ def check(root: str | os.PathLike[str], *, seed: int = 0, exclude: Container[str
     near = any(kind not in ignore for kind in _NEAR)
     findings += of_copies(items, measured.thumbs, near, _named("comparing images", progress))
     judged = None
-    if judge is not None and "label-error" not in ignore:
+    if judges and "label-error" not in ignore:
         usable = [item.file for item in items if isinstance(item.facts, Facts)]
-        wrong, judged = of_labels(usable, judge, _named("asking the model", progress))
+        wrong, judged = of_labels(usable, judges, _named("asking the model", progress))
         findings += wrong
     return Report(os.fspath(root), seed, counts, drawn, [f for f in findings if f.kind not in ignore], judged)
 

@@ -19,36 +19,47 @@ if TYPE_CHECKING:
     from ...model import Model
 
 _FEWEST = 5  # images of a class from which its usual probability is told
+_ROUNDING = 1e-9  # a mean of equal numbers may come out above them
 
 
 @dataclass(frozen=True)
 class Judge:
     """A model that is asked about labels: its name, and the paths inside the data folder of the images that it was
-    trained on; None where it is not known whether it was trained on any."""
+    trained on; None where it is not known to have been trained on any."""
 
     model: "Model"
     name: str
     seen: Collection[str] | None
 
+    def knows(self, file: File) -> bool:
+        """Whether it was trained on this image."""
+        return self.seen is not None and file.relative in self.seen
 
-def of_labels(files: Sequence[File], judge: Judge, progress: Progress | None = None
+
+def of_labels(files: Sequence[File], judges: Sequence[Judge], progress: Progress | None = None
               ) -> tuple[list[Finding], dict[str, Any]]:
-    """Return findings for usable images, the surest mistake first, and what is to be said of the model.
+    """Return findings for usable images, the surest mistake first, and what is to be said of the models.
 
-    Images that the model was trained on are judged apart from the others, because it is surer of them whatever their
-    labels, and finds few of their errors. Raises DataError where the model knows none of the classes.
+    An image is judged by the models that were not trained on it, such as that of its fold in a cross-validation; their
+    probabilities are averaged. Images that all of them were trained on are judged by all, apart from the others,
+    because models are surer of those whatever their labels, and find fewer of their errors.
+    Raises DataError where the models' classes differ, or are none of the folder's.
     """
-    classes = judge.model.classes
+    classes = judges[0].model.classes
     number = {name: k for k, name in enumerate(classes)}
+    for judge in judges[1:]:
+        if sorted(judge.model.classes) != sorted(classes):
+            raise DataError(f"{printable(judge.name)} and {printable(judges[0].name)} have different classes; give "
+                            "models of the same ones, such as the folds of one cross-validation.")
     known = [file for file in files if file.label in number]
     if not known:
-        raise DataError(f"{printable(judge.name)} knows none of the folder's classes; give a model that was trained on "
-                        "such images.")
-    answers = _answers(known, judge.model, number, progress)
+        raise DataError(f"{printable(judges[0].name)} knows none of the folder's classes; give a model that was "
+                        "trained on such images.")
+    seen = np.array([all(judge.knows(file) for judge in judges) for file in known], bool)
+    answers = _answers(known, seen, judges, number, progress)
     usable = np.flatnonzero(np.isfinite(answers).all(axis=1))
-    known, answers = [known[i] for i in usable], answers[usable]
+    known, seen, answers = [known[i] for i in usable], seen[usable], answers[usable]
     labels = np.array([number[file.label or ""] for file in known], np.int64)
-    seen = np.array([judge.seen is not None and file.relative in judge.seen for file in known], bool)
     found = []
     for part in (np.flatnonzero(~seen), np.flatnonzero(seen)):
         guesses = suspected(answers[part], labels[part])
@@ -57,10 +68,11 @@ def of_labels(files: Sequence[File], judge: Judge, progress: Progress | None = N
     findings.sort(key=lambda finding: (-(finding.value or 0), finding.files[0].relative))
     right = answers.argmax(axis=1) == labels
     return findings, {
-        "path": judge.name,
+        "paths": [judge.name for judge in judges],
         "images": len(known),
+        "seen": int(seen.sum()),
+        "elsewhere": [judge.name for judge in judges if judge.seen is None],
         "unknown_classes": sorted({file.label or "" for file in files} - set(number)),
-        "seen": None if judge.seen is None else int(seen.sum()),
         "accuracy_seen": float(right[seen].mean()) if seen.any() else None,
         "accuracy_unseen": float(right[~seen].mean()) if (~seen).any() else None,
     }
@@ -80,7 +92,7 @@ def suspected(probabilities: Array, labels: Array) -> Array:
     counts = np.bincount(labels, minlength=classes)
     sums = np.bincount(labels, weights=probabilities[np.arange(n), labels], minlength=classes)
     thresholds = np.where(counts >= _FEWEST, sums / np.maximum(counts, 1), np.inf)
-    reached = np.where(probabilities >= thresholds, probabilities, -1.0)
+    reached = np.where(probabilities >= thresholds - _ROUNDING, probabilities, -1.0)
     likeliest = reached.argmax(axis=1)
     wrong = (reached.max(axis=1) >= 0) & (likeliest != labels) & (
         probabilities[np.arange(n), likeliest] > probabilities[np.arange(n), labels])
@@ -88,16 +100,25 @@ def suspected(probabilities: Array, labels: Array) -> Array:
     return guesses
 
 
-def _answers(files: Sequence[File], model: "Model", number: dict[str, int], progress: Progress | None) -> Array:
-    """Return every image's probabilities, (n, classes); NaN for images that cannot be used."""
-    answers = np.full((len(files), len(number)), np.nan)
-    with closing(model.predictions([file.path for file in files])) as predictions:
-        for i, prediction in enumerate(predictions):
-            for label, probability in prediction.top:
-                answers[i, number[label]] = probability
-            if progress:
-                progress(i + 1, len(files))
-    return answers
+def _answers(files: Sequence[File], seen: Array, judges: Sequence[Judge], number: dict[str, int],
+             progress: Progress | None) -> Array:
+    """Return every image's probabilities, (n, classes): the mean of those models' that did not see it in training, or
+    of all where all did; NaN for images that cannot be used."""
+    answers, voices = np.zeros((len(files), len(number))), np.zeros(len(files))
+    asked = [[i for i, file in enumerate(files) if seen[i] or not judge.knows(file)] for judge in judges]
+    done, total = 0, sum(map(len, asked))
+    for judge, rows in zip(judges, asked, strict=True):
+        voices[rows] += 1
+        with closing(judge.model.predictions([files[i].path for i in rows])) as predictions:
+            for i, prediction in zip(rows, predictions, strict=True):
+                if prediction.error is not None:
+                    answers[i] = np.nan
+                for label, probability in prediction.top:
+                    answers[i, number[label]] += probability
+                done += 1
+                if progress:
+                    progress(done, total)
+    return answers / np.maximum(voices, 1)[:, None]
 
 
 def _finding(file: File, answer: Array, label: int, guess: int, classes: Sequence[str], seen: bool) -> Finding:
@@ -109,14 +130,14 @@ def _finding(file: File, answer: Array, label: int, guess: int, classes: Sequenc
 
 def sentences(judged: dict[str, Any]) -> Iterator[str]:
     """Yield what people should know about how far to trust it."""
-    if not judged:
-        return
-    name = printable(judged["path"])
-    if judged["seen"] is None:
-        yield f"As far as is known, {name} was not trained on these images."
-    elif judged["seen"]:
-        yield (f"{name} was trained on {judged['seen']:,} of the {judged['images']:,} images. It knows many of their "
-               "labels by heart, wrong ones too, so that fewer of their errors show than of the others'.")
+    names = ", ".join(map(printable, judged["paths"]))
+    for name in judged["elsewhere"]:
+        yield f"As far as is known, {printable(name)} was not trained on these images."
+    if judged["seen"]:
+        yield (f"{names}: trained on {judged['seen']:,} of the {judged['images']:,} images. Their labels, wrong ones "
+               "too, are known by heart, so that fewer of their errors show than of the others'. The models of a "
+               "cross-validation (cnn train --folds), each given with --model, judge every image without having seen "
+               "its label.")
     if judged["unknown_classes"]:
-        names = ", ".join(map(printable, judged["unknown_classes"][:5]))
-        yield f"{name} does not know {names}: their images were not judged."
+        unknown = ", ".join(map(printable, judged["unknown_classes"][:5]))
+        yield f"{names}: does not know {unknown}; their images were not judged."
