@@ -25,7 +25,7 @@ LEVELS = (
     {"layers", "loss", "optim", "schedule", "calibration", "statistics"},
     {"network", "plan", "packing", "fusion", "architectures", "data", "model", "modelfile", "checkpoint", "runs",
      "analysis"},
-    {"trainer", "training", "evaluate", "predict", "visualize", "report", "baselines"},
+    {"trainer", "training", "ema", "evaluate", "predict", "visualize", "report", "baselines"},
     {""},
     {"cli", "__main__"},
 )

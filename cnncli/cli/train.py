@@ -70,6 +70,8 @@ class Size(click.ParamType):
 @click.option("--class-weights", metavar="balanced", help="Let every class count the same, however many images it has.")
 @click.option("--sampling", metavar="NAME", help="shuffled: each image once an epoch; balanced: each class equally "
                                                  "often.  [default: shuffled]")
+@click.option("--ema", type=float, metavar="PART",
+              help="The last part of the training over which weights are averaged; 0 for none.  [default: 0.25]")
 @click.option("--augment/--no-augment", default=None,
               help="Vary training images: shifts, and flips unless they are grey.  [default: on]")
 @click.option("--size", type=Size(), metavar="N|WxH", help="Pixels to scale images to.  [default: to suit them]")
@@ -96,8 +98,8 @@ def command(data: str | None, resume: str | None, folds: int | None, find_lr: bo
     """Train a classifier on a folder of images.
 
     DATA holds a folder for each class, with images in it and its sub-folders; or train/, val/ and test/ with such
-    class folders. What is not there for validation and test is held out of the training images, 10 % each, by a hash
-    of their names; nothing is copied or moved.
+    class folders. What is not there for validation and test is held out of the training images, 10 % each (2,500 at
+    most for validation), by a hash of their names; nothing is copied or moved.
 
     The run goes to runs/NAME/: model.safetensors (the best epoch's), history.csv, curves.png, config.json, and what
     resuming needs. Ctrl-C stops after the step, saved. An epoch's line goes to stdout (with --json to stderr, and one

@@ -41,6 +41,7 @@ def train(
     grey: bool | None = None,
     seed: int | None = None,
     patience: int | None = None,
+    ema: float | None = None,
     exact: bool | None = None,
     sampling: str | None = None,
     time: str | float | None = None,
@@ -65,8 +66,9 @@ def train(
     loss: "cross-entropy", with label_smoothing and class_weights ("balanced" or a number a class), or
     "squared-error". augment: shifts, and flips where images have colour; on. size: pixels, one number or (h, w).
     grey: one channel or three. seed (0): of weights, order, augmentation and of the split into training, validation
-    and test images. patience: epochs without a better one after which to stop. exact: convolutions without Winograd's
-    algorithm, slower and with a little less rounding; no. sampling: "shuffled", or "balanced", which draws every
+    and test images. patience: epochs without a better one after which to stop. ema: the last part of the steps over
+    which weights are averaged, 0.25; 0 for none. exact: convolutions without Winograd's algorithm, slower and with a
+    little less rounding; no. sampling: "shuffled", or "balanced", which draws every
     class equally often. time, instead of epochs: "10m", "1h30m" or seconds, from now until all is done; speed is
     measured first. fold: (k, K), train for cross-validation on all but the k-th of K parts of what is not test
     (cnncli.cross_validate does so for each). exclude: a file that names images to leave out, as `cnn check
@@ -82,8 +84,8 @@ def train(
     TrainingError (loss or gradient not finite; another process trains the run), SaveError, and, to resume, ModelError.
     """
     options = Options(arch, epochs, batch_size, lr, optimizer, schedule, warmup, weight_decay, loss, label_smoothing,
-                      class_weights, augment, size, grey, seed, patience, exact, sampling, time, fold,
-                      None if exclude is None else os.fspath(exclude))
+                      class_weights, augment, size, grey, seed, patience, ema, exact, sampling, time,
+                      fold, None if exclude is None else os.fspath(exclude))
     if cache not in ("ram", "none"):
         raise UsageError(f"the cache is ram or none, not {cache!r}.")
     if resume is not False and name is not None:

@@ -18,6 +18,7 @@ import numpy as np
 from .. import checkpoint
 from ..calibration import calibrate
 from ..data import Batches, Images
+from ..ema import WeightAverage
 from ..errors import Interrupted, ModelError, SaveError, TrainingError, printable
 from ..evaluate import Evaluation, evaluate
 from ..kernels import Array
@@ -28,6 +29,9 @@ from ..trainer import Trainer
 from .observer import Observer
 from .signals import StopFlag
 
+AVERAGE_STEPS = 4  # between two updates of the weights' average
+AVERAGE_MEMORY = 0.25  # how far it looks back, as a part of the stretch that is averaged
+_AVERAGE = "average."  # what its arrays' names begin with in a saved state
 SAVE_SECONDS = 180.0  # the longest stretch of an epoch that a power cut can cost
 FORMAT = 1  # of what Progress holds
 
@@ -90,7 +94,8 @@ class Fit:
     """A training with everything that it needs; ``run_to_the_end`` does it.
 
     model is the network with its classes and preprocessing; images is what the validation runs over, None for none.
-    summary is what the model files say about the training, without the epoch.
+    summary is what the model files say about the training, without the epoch. averaged is the last part of all steps
+    over which the weights are averaged; the model is then that average.
     """
 
     trainer: Trainer
@@ -103,8 +108,10 @@ class Fit:
     summary: dict[str, Any]
     observer: Observer
     progress: Progress = field(default_factory=Progress)
+    averaged: float = 0.0
 
     def __post_init__(self) -> None:
+        self._average: WeightAverage | None = None
         self._measures: dict[int, _Measure] = {}
         self._saved = self._began = time.monotonic()
 
@@ -164,6 +171,7 @@ class Fit:
             self.trainer.step(images, labels)
         except TrainingError as error:
             raise self._broken(f"step {progress.step + 1}", error) from None
+        self._follow(done + 1)
         logits = self.trainer.logits
         correct = int((logits.argmax(axis=1) == labels).sum())
         if len(labels) not in self._measures:
@@ -174,6 +182,25 @@ class Fit:
     def close_epoch(self) -> None:
         """Validate, write the epoch's row, the best model and the state, and go on to the next epoch."""
         self._close(self._validate())
+
+    def _follow(self, done: int) -> None:
+        """Move the weights' average along after so many steps in all, where they are averaged by then."""
+        total = self.epochs * self.batches.steps
+        stretch = self.averaged * total
+        if done <= total - stretch or done % AVERAGE_STEPS:
+            return
+        if self._average is None:
+            self._average = self._new_average()
+        else:
+            self._average.update()
+
+    def _new_average(self) -> WeightAverage:
+        updates = self.averaged * self.epochs * self.batches.steps / AVERAGE_STEPS
+        return WeightAverage(self.trainer.network, 1 / max(1.0, AVERAGE_MEMORY * updates))
+
+    def _judged(self) -> contextlib.AbstractContextManager[None]:
+        """The network as it is validated and saved as the model: averaged, where there is an average."""
+        return self._average.in_place() if self._average else contextlib.nullcontext()
 
     def _validate(self) -> Evaluation | None:
         """Return what the validation images say, None without any."""
@@ -224,7 +251,8 @@ class Fit:
         kept = {k: v for k, v in row.items() if k not in ("images_per_second", "seconds")}
         self.model.training = {**self.summary, **kept}
         self.model.calibration = calibrate(validation.logits, validation.labels) if validation else None
-        checkpoint.save_model(self.run.path / checkpoint.MODEL, self.model)
+        with self._judged():
+            checkpoint.save_model(self.run.path / checkpoint.MODEL, self.model)
         self.model.calibration = None  # it is of these weights alone
 
     def _save_state(self) -> None:
@@ -232,8 +260,23 @@ class Fit:
         if self.progress.step:
             self._count_seconds()
         self.model.training = {**self.summary, "epoch": self.progress.epoch - (not self.progress.step)}
-        checkpoint.save_state(self.run.path, self.model, self.trainer.optimiser.state(), asdict(self.progress))
+        checkpoint.save_state(self.run.path, self.model, self._arrays(), asdict(self.progress))
         self._saved = time.monotonic()
+
+    def _arrays(self) -> dict[str, Array]:
+        """What resuming needs beside weights and progress: the optimiser's memory, and the average."""
+        average = self._average.state() if self._average else {}
+        return {**self.trainer.optimiser.state(), **{_AVERAGE + name: array for name, array in average.items()}}
+
+    def restore(self, progress: Progress, arrays: dict[str, Array]) -> None:
+        """Put the training where a saved state was; the model has its weights already."""
+        average = {name.removeprefix(_AVERAGE): array for name, array in arrays.items() if name.startswith(_AVERAGE)}
+        self.trainer.optimiser.load_state({k: v for k, v in arrays.items() if not k.startswith(_AVERAGE)})
+        self.trainer.steps_done = (progress.epoch - 1) * self.batches.steps + progress.step
+        if average:
+            self._average = self._new_average()
+            self._average.load_state(average)
+        self.progress = progress
 
     def _count_seconds(self) -> None:
         """Put the time since the epoch, or the last save, began into the progress."""

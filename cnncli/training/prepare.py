@@ -203,7 +203,7 @@ def _fit(recipe: Recipe, model: Model, train: Images, val: Images | None, config
     summary = {"architecture": recipe.arch, "recipe": recipe.config(), "cnn": config["cnn"],
                "images": config["images"], "fingerprint": config["samples"]["fingerprint"]}
     return Fit(trainer, batches, recipe.make_schedule(batches.steps), recipe.epochs, recipe.patience, model, val,
-               summary, setting.observer)
+               summary, setting.observer, averaged=recipe.ema)
 
 
 # ---- images ----
@@ -363,11 +363,9 @@ def _two(counts: Mapping[str, Any]) -> tuple[int, int]:
 
 def _restore(fit: Fit, run: Run, progress: Progress, arrays: dict[str, Any]) -> None:
     """Put a fit where a saved state was."""
-    fit.trainer.optimiser.load_state(arrays)
-    fit.trainer.steps_done = (progress.epoch - 1) * fit.batches.steps + progress.step
     if progress.best and _best_on_disk(run.path / checkpoint.MODEL, fit.observer) != progress.best["epoch"]:
         progress.best = None  # the next epoch's takes its place, also where it was on its way there when killed
-    fit.progress = progress
+    fit.restore(progress, arrays)
     fit.observer.resumed(progress.history, progress.step)
 
 

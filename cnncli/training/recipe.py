@@ -25,6 +25,7 @@ STEPS_AN_EPOCH = 40  # at least, or the batch is made smaller
 # The peak of the learning rate for a batch of 128: (with batch norm, without).
 PEAK_LR = {"sgd": (0.1, 0.05), "adam": (2e-3, 1e-3), "adamw": (2e-3, 1e-3)}
 MOST_TIMES_PEAK = 8  # for very large batches; beyond that, training tends to break
+AVERAGED_PART = 0.25  # the last part of a training, over which the weights are averaged
 LABEL_SMOOTHING = 0.1  # with batch norm; nets without it learn slowly enough
 # With fewer parameters than this for each image, and no batch norm, a network learns little by heart: variety only
 # slows it down. LeNet-5 on 54,000 images of Fashion-MNIST in 8 epochs, of the validation images: 91.6 % without, 90.4 %
@@ -53,6 +54,7 @@ class Options:
     grey: bool | None = None
     seed: int | None = None
     patience: int | None = None
+    ema: float | None = None
     exact: bool | None = None
     sampling: str | None = None
     time: str | float | None = None  # instead of epochs
@@ -70,6 +72,7 @@ class Options:
             _check_whole("size", side, 1, LARGEST_SIZE)
         _check_number("learning rate", self.lr, 0, above=True)
         _check_number("warm-up", self.warmup, 0)
+        _check_number("averaged part", self.ema, 0, most=1)
         self._check_sampling()
         if self.time is not None:
             object.__setattr__(self, "time", seconds_of(self.time))
@@ -99,9 +102,10 @@ class Options:
 @dataclass(frozen=True)
 class Recipe:
     """A training, resolved. lr is the schedule's peak, warmup in epochs (None: the schedule's own), weight_decay
-    spares biases and norms, class_weights has a number a class, augment is an Augmentation's fields, size (h, w),
-    exact rules Winograd out. time is the seconds that the epochs were chosen for; fold is (which, of how many), and
-    its images are validated on; exclude is the fingerprint of the list of images that were left out."""
+    spares biases and norms, class_weights has a number a class, augment is an Augmentation's fields, size (h, w), ema
+    the last part of all steps, over which weights are averaged, exact rules Winograd out. time is the seconds that the
+    epochs were chosen for; fold is (which, of how many), and its images are validated on;
+    exclude is the fingerprint of the list of images that were left out."""
 
     arch: str
     epochs: int
@@ -120,6 +124,7 @@ class Recipe:
     resize: str
     seed: int
     patience: int | None
+    ema: float
     exact: bool
     sampling: str
     time: float | None
@@ -204,6 +209,7 @@ def resolve(options: Options, splits: Splits) -> tuple[Recipe, Network, list[str
         resize=preprocessing.resize,
         seed=seed,
         patience=options.patience,
+        ema=AVERAGED_PART if options.ema is None else float(options.ema),
         exact=bool(options.exact),
         sampling=options.sampling or SAMPLINGS[0],
         time=None if options.time is None else float(options.time),
@@ -322,10 +328,11 @@ def _check_whole(what: str, value: Any, least: int, most: int | None = None) -> 
         raise UsageError(f"the {what} must be a whole number {limits}, not {value!r}.")
 
 
-def _check_number(what: str, value: Any, least: float, above: bool = False) -> None:
+def _check_number(what: str, value: Any, least: float, above: bool = False, most: float = math.inf) -> None:
     if value is None:
         return
     good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not good or value < least or (above and value == least):
-        raise UsageError(f"the {what} must be a finite number {'above' if above else 'of at least'} {least:g}, "
+    if not good or value < least or (above and value == least) or value > most:
+        limit = f" and of at most {most:g}" if math.isfinite(most) else ""
+        raise UsageError(f"the {what} must be a finite number {'above' if above else 'of at least'} {least:g}{limit}, "
                          f"not {value!r}.")

@@ -56,6 +56,15 @@ def test_missing_val_is_held_out_of_train(tmp_path: Path) -> None:
     assert splits.notes == ["There is no val/: 4 images of train/ are held out as val."]
 
 
+def test_a_large_folder_gives_no_more_for_validation_than_it_takes(tmp_path: Path,
+                                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, dog=60, cat=40)
+    monkeypatch.setattr("cnncli.data.folder.MOST_VALIDATION", 5)
+    splits = scan(tmp_path)
+    assert Counter(s.label for s in splits.val) == {0: 2, 1: 3}
+    assert Counter(s.label for s in splits.test) == {0: 4, 1: 6}
+
+
 def test_missing_test_is_held_out_of_train(tmp_path: Path) -> None:
     splits = scan(make(tmp_path, train__a=20, train__b=20, val__a=2, val__b=2))
     assert [len(s) for s in (splits.train, splits.val, splits.test)] == [36, 4, 4]
