@@ -185,14 +185,15 @@ class Fit:
 
     def _follow(self, done: int) -> None:
         """Move the weights' average along after so many steps in all, where they are averaged by then."""
-        total = self.epochs * self.batches.steps
-        stretch = self.averaged * total
-        if done <= total - stretch or done % AVERAGE_STEPS:
+        if not self._averages(done) or done % AVERAGE_STEPS:
             return
         if self._average is None:
             self._average = self._new_average()
         else:
             self._average.update()
+
+    def _averages(self, done: int) -> bool:
+        return done > (1 - self.averaged) * self.epochs * self.batches.steps
 
     def _new_average(self) -> WeightAverage:
         updates = self.averaged * self.epochs * self.batches.steps / AVERAGE_STEPS
@@ -273,7 +274,7 @@ class Fit:
         average = {name.removeprefix(_AVERAGE): array for name, array in arrays.items() if name.startswith(_AVERAGE)}
         self.trainer.optimiser.load_state({k: v for k, v in arrays.items() if not k.startswith(_AVERAGE)})
         self.trainer.steps_done = (progress.epoch - 1) * self.batches.steps + progress.step
-        if average:
+        if average and self._averages(self.trainer.steps_done):  # a training made longer may have begun too early
             self._average = self._new_average()
             self._average.load_state(average)
         self.progress = progress

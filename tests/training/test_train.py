@@ -236,8 +236,21 @@ def test_a_loss_that_is_no_number_stops_training(train: Train, optimizer: str, l
     assert not (tmp_path / "runs" / "wild" / "model.safetensors").exists()
 
 
+def test_the_model_is_the_average_of_the_last_weights(train: Train) -> None:
+    def weights(run: Run) -> tuple[np.ndarray, np.ndarray]:
+        name = next(iter(run.model.network.parameters()))
+        last = checkpoint.load_state(run.path).model.network.parameters()[name]
+        return run.model.network.parameters()[name], last
+
+    averaged, last = weights(train(name="averaged", epochs=1))
+    plain, also_last = weights(train(name="plain", epochs=1, ema=0))
+    np.testing.assert_array_equal(plain, last)
+    np.testing.assert_array_equal(plain, also_last)
+    assert 0 < np.abs(averaged - plain).max() < np.abs(plain).max()
+
+
 def test_the_last_good_model_is_kept(train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    reference = train(name="reference", epochs=1, schedule="constant")
+    reference = train(name="reference", epochs=1, schedule="constant", ema=0)
     step, steps = Trainer.step, []
 
     def poisoned(self: Trainer, images: np.ndarray, labels: np.ndarray) -> float:
@@ -246,7 +259,7 @@ def test_the_last_good_model_is_kept(train: Train, tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(Trainer, "step", poisoned)
     with pytest.raises(TrainingError, match=r"epoch 2, step 3: the loss .*the model of epoch 1 is kept in .*model"):
-        train(name="poisoned", schedule="constant")
+        train(name="poisoned", schedule="constant", ema=0)
     run = Run(tmp_path / "runs" / "poisoned")
     for name, array in run.model.network.parameters().items():
         np.testing.assert_array_equal(array, reference.model.network.parameters()[name])
