@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from ... import kernels
 from ...kernels import Array
 
 SIDE = 16  # pixels a side of what is compared: half a thumbnail's
@@ -20,7 +21,8 @@ MOST_DIFFERENT = 0.2  # of a picture's own variation that may be left between ne
 FALSE = 0.1  # of the pairs reported that may be false, as far as that can be told
 SURE = 0.1  # difference after the first fit below which a pair is looked at however many there are
 FLAT = 2.0  # levels of deviation below which there is no picture to compare
-_ROWS, _COLUMNS = 256, 2048  # of a block of the matrix of all pairs
+_ROWS, _COLUMNS = 256, 1024  # of a block of the matrix of all pairs, which should stay in cache
+_MERGES, _MERGE = (1, 2, 4), 8  # after which blocks of a row, and every how many, the best are sorted out
 _PAIRS = 2048  # that are fitted at a time
 _MOST = 2000  # pairs that are looked at more closely, and half as many as there are images
 _TELLING = 20  # pairs at least from which to tell how close unlike pictures lie
@@ -153,12 +155,14 @@ def _all_features(thumbs: Array, weights: Array) -> Array:
 
 def _neighbours(descriptors: Array, progress: Progress | None) -> tuple[Array, Array]:
     """Return the pairs (i, j), i < j, in which one is among the other's NEIGHBOURS nearest by cosine."""
-    unit = descriptors.astype(np.float32)
+    n = len(descriptors)
+    unit = np.zeros((n, WAVES**2), np.float32)  # one zero more than there are numbers: kernels like whole vectors
+    unit[:, : descriptors.shape[1]] = descriptors
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
-    n = len(unit)
+    product = _Product(min(_ROWS, n), min(_COLUMNS, n))
     keys = []
     for start in range(0, n, _ROWS):
-        rows, columns = _nearest_of(unit, start, min(start + _ROWS, n))
+        rows, columns = _nearest_of(unit, start, min(start + _ROWS, n), product)
         keys.append(np.unique(np.minimum(rows, columns) * n + np.maximum(rows, columns)))
         if progress:
             progress(min(start + _ROWS, n), n)
@@ -166,29 +170,80 @@ def _neighbours(descriptors: Array, progress: Progress | None) -> tuple[Array, A
     return pairs // n, pairs % n
 
 
-def _nearest_of(unit: Array, start: int, end: int) -> tuple[Array, Array]:
+class _Product:
+    """Products of blocks of vectors by our own kernels: the same on any number of threads, and no slower where other
+    programs want the cores."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        depth, sizes = WAVES**2, kernels.linear_convolution(rows, WAVES**2, columns)
+        self._x, self._weight = np.zeros((rows, depth), np.float32), np.zeros((columns, depth), np.float32)
+        self._y = kernels.aligned_empty((rows, columns))
+        packed = kernels.aligned_empty((sizes.packed(kernels.FORWARD),), np.uint8)
+        workspace = kernels.aligned_empty((sizes.workspace(kernels.FORWARD),), np.uint8)
+        self._pack = kernels.linear_pack(kernels.FORWARD, self._weight, packed)
+        self._multiply = kernels.linear_forward(self._x, self._weight, packed, self._y, workspace)
+
+    def take(self, rows: Array) -> None:
+        """Take the vectors on the left."""
+        self._x[: len(rows)] = rows
+
+    def with_(self, columns: Array) -> Array:
+        """Return their products with these, (rows, columns); the next call overwrites them."""
+        self._weight[: len(columns)] = columns
+        self._pack()
+        self._multiply()
+        return self._y[:, : len(columns)]
+
+
+def _nearest_of(unit: Array, start: int, end: int, product: _Product) -> tuple[Array, Array]:
     """Return the pairs of the images start … end - 1 with their nearest among all."""
-    block, n = unit[start:end], len(unit)
-    least = np.full((end - start, 1), LEAST_LIKE, np.float32)  # what a pair must exceed: each row's last place so far
-    rows, columns, likes = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
-    for left in range(0, n, _COLUMNS):
-        like = block @ unit[left : left + _COLUMNS].T
-        if left == 0 and like.shape[1] > NEIGHBOURS + 1:  # spares sorting thousands; itself is one of them
+    count, n = end - start, len(unit)
+    least = np.full((count, 1), LEAST_LIKE, np.float32)  # what a pair must exceed: each row's last place so far
+    best = _Best(start)
+    product.take(unit[start:end])
+    for number, left in enumerate(range(0, n, _COLUMNS)):
+        like = product.with_(unit[left : left + _COLUMNS])[:count]
+        if number == 0 and like.shape[1] > NEIGHBOURS + 1:  # spares sorting thousands; itself is one of them
             last = np.partition(like, -NEIGHBOURS - 1, axis=1)[:, -NEIGHBOURS - 1 :].min(axis=1)
             least[:, 0] = np.maximum(least[:, 0], np.nextafter(last, np.float32(-1)))
-        hits = np.flatnonzero(like > least)
-        r, c = hits // like.shape[1], hits % like.shape[1] + left
-        other = r + start != c
-        rows, columns = np.concatenate((rows, r[other])), np.concatenate((columns, c[other]))
-        likes = np.concatenate((likes, like.ravel()[hits][other]))
+        rows, columns = np.divmod(np.flatnonzero(like > least), like.shape[1])  # nonzero takes forty times as long
+        best.add(rows, columns, like, left)
+        if number in _MERGES or number % _MERGE == 0:
+            best.merge(least)
+    best.merge(least)
+    return best.rows + start, best.columns
+
+
+class _Best:
+    """The nearest that were found of some images so far, and those that may be among them."""
+
+    def __init__(self, start: int) -> None:
+        self._start = start
+        self.rows, self.columns = np.empty(0, np.int64), np.empty(0, np.int64)
+        self._likes = np.empty(0, np.float32)
+        self._waiting: list[tuple[Array, Array, Array]] = []
+
+    def add(self, rows: Array, columns: Array, like: Array, left: int) -> None:
+        """Note hits, by their places in a block of products that begins with image ``left``."""
+        if len(rows):
+            other = rows + self._start != columns + left
+            rows, columns = rows[other], columns[other]
+            self._waiting.append((rows, columns + left, like[rows, columns]))
+
+    def merge(self, least: Array) -> None:
+        """Keep the best of each row, and raise least (rows, 1) to the last of them."""
+        if not self._waiting:
+            return
+        every = [(self.rows, self.columns, self._likes), *self._waiting]
+        rows, columns, likes = (np.concatenate(parts) for parts in zip(*every, strict=True))
+        self._waiting = []
         order = np.lexsort((columns, -likes, rows))
         rows, columns, likes = rows[order], columns[order], likes[order]
         place = np.arange(len(rows)) - np.searchsorted(rows, rows)
         kept = place < NEIGHBOURS
-        rows, columns, likes, place = rows[kept], columns[kept], likes[kept], place[kept]
-        full = place == NEIGHBOURS - 1
-        least[rows[full], 0] = likes[full]
-    return rows + start, columns
+        self.rows, self.columns, self._likes = rows[kept], columns[kept], likes[kept]
+        full = place[kept] == NEIGHBOURS - 1
+        least[self.rows[full], 0] = self._likes[full]
 
 
 # ---- how different two pictures are ----
