@@ -136,10 +136,15 @@ def test_the_time_chooses_epochs_and_leaves_no_other_trace(train: Train, tmp_pat
 
 def test_it_ends_in_time(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "AFTERWARDS", 0.2)
-    began = time.monotonic()
-    run = train(epochs=None, time=2.5)
-    assert time.monotonic() - began < 3.0
-    assert len(run.history) > 1
+    took = []
+    for _ in range(4):  # on a machine that is busier while it trains than while it measures no forecast holds
+        began = time.monotonic()
+        run = train(epochs=None, time=2.0)
+        took.append(time.monotonic() - began)
+        assert len(run.history) > 1
+        if took[-1] < 2.2:
+            return
+    raise AssertionError(f"2 seconds became {took}")
 
 
 def test_without_validation_images(train: Train, tmp_path: Path) -> None:

@@ -91,6 +91,19 @@ def test_stopped_after_any_step_and_resumed(train: Train, optimizer: str) -> Non
         assert outcome(train(resume=f"s{step}")) == expected, f"after step {step}"
 
 
+def test_balanced_sampling_resumes_to_the_same_bits(train: Train, tmp_path: Path) -> None:
+    data = make_folder(tmp_path / "data", each=20)
+    for number in range(6, 20):
+        (data / "bee" / f"{number:02}.png").unlink()
+    expected = outcome(train(data=data, sampling="balanced"))
+    assert expected[1] != outcome(train(data=data))[1], "other weights than without"
+    steps = -(-36 // 8)
+    for step in (1, steps, steps + 2, 2 * steps + 1):
+        with pytest.raises(Interrupted):
+            train(data=data, sampling="balanced", name=f"s{step}", observer=At(interrupt, steps=step))
+        assert outcome(train(resume=f"s{step}", cache="none")) == expected, f"after step {step}"
+
+
 def test_stopped_at_every_step_in_turn(train: Train) -> None:
     expected = outcome(train())
     with pytest.raises(Interrupted):
