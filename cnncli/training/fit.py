@@ -213,7 +213,8 @@ class Fit:
             self.observer.validating(done, total)
 
         try:
-            return evaluate(self.model, self.validation, progress=watch)
+            with self._judged():
+                return evaluate(self.model, self.validation, progress=watch)
         except ModelError as error:
             raise self._broken("validation", error) from None
 

@@ -389,6 +389,13 @@ def test_more_epochs_at_a_constant_rate_are_those_of_the_longer_run(train: Train
     assert model
 
 
+def test_a_longer_run_forgets_the_average_that_it_had_as_a_short_one(train: Train) -> None:
+    expected = outcome(train(epochs=4, schedule="constant"))[1]
+    assert any(name.startswith("average.") for name in expected)
+    train(epochs=2, schedule="constant", name="short")
+    assert outcome(train(resume="short", epochs=4))[1] == expected
+
+
 def test_a_finished_run_says_so(train: Train) -> None:
     expected = outcome(train())
     observer = At(die)
