@@ -73,6 +73,10 @@ class Progress:
         return cls(**value)
 
 
+class _StopHere(Exception):
+    """A signal came in the middle of a validation."""
+
+
 class _Measure:
     """The plain cross-entropy of batches of one shape, its arrays and call kept from one step to the next."""
 
@@ -209,12 +213,15 @@ class Fit:
             return None
 
         def watch(done: int, total: int) -> None:
-            self._stop_if_asked()
+            if self.stop:
+                raise _StopHere
             self.observer.validating(done, total)
 
         try:
             with self._judged():
                 return evaluate(self.model, self.validation, progress=watch)
+        except _StopHere:
+            raise self._interrupted() from None  # by now the network has the weights again that belong into the state
         except ModelError as error:
             raise self._broken("validation", error) from None
 
@@ -288,14 +295,17 @@ class Fit:
 
     def _stop_if_asked(self) -> None:
         """Save and raise Interrupted where a signal came."""
-        if not self.stop:
-            return
+        if self.stop:
+            raise self._interrupted()
+
+    def _interrupted(self) -> Interrupted:
+        """Save, and return what is to be raised."""
         progress = self.progress
         self.observer.stopping(self.stop.cause)
         if progress.step:
             self._check_finite()
             self._save_state()
-        raise Interrupted(
+        return Interrupted(
             f"stopped by {self.stop.cause} in epoch {progress.epoch}, {progress.step} of {self.batches.steps} steps "
             f"done, all saved; continue with: {self._command}", self.stop.signal)
 

@@ -128,13 +128,14 @@ def test_stopped_during_validation(train: Train, epoch: int) -> None:
     assert outcome(train(resume="v")) == expected
 
 
-def test_stopped_between_the_batches_of_validation(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = outcome(train())
+@pytest.mark.parametrize("ema", [0, 1])  # while averaged weights are judged, the state is still that of the others
+def test_stopped_between_the_batches_of_validation(train: Train, monkeypatch: pytest.MonkeyPatch, ema: int) -> None:
+    expected = outcome(train(ema=ema))
     evaluate = fit.evaluate
     with monkeypatch.context() as patch:
         patch.setattr(fit, "evaluate", lambda *args, **options: evaluate(*args, **options, batch_size=1))
         with pytest.raises(Interrupted, match="epoch 2, 5 of 5 steps"):
-            train(name="v", observer=At(interrupt, validation=5))
+            train(name="v", ema=ema, observer=At(interrupt, validation=5))
     assert outcome(train(resume="v")) == expected
 
 
