@@ -15,7 +15,7 @@ from .statistics import SIDE, Baseline, nearest, spread, thumbnails
 MAJORITY, NEAREST = "majority class", "nearest neighbour"
 TESTED, KNOWN = 2_000, 10_000  # images at most, of those tested and of those trained on
 BYTES, LEAST = 96 * 2**20, 200  # of training images' files that are read at most, but so many images all the same
-_PIECE = 500
+_PIECE, _PIECE_BYTES = 500, 2**28  # images that are looked at together
 _PROBED = 50  # files whose size is looked at
 
 
@@ -34,18 +34,19 @@ def nearest_neighbour(images: Images, training: Sequence[Sample], preprocessing:
     tested = spread(images.labels, TESTED)
     known = _affordable(training)
     read = 0
+    step = max(1, min(_PIECE, _PIECE_BYTES // int(np.prod(images.shape))))
 
     def blocks() -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
         nonlocal read
-        for start in range(0, len(known), _PIECE):
-            piece = load_images(known[start : start + _PIECE], preprocessing, threads, "ram")
+        for start in range(0, len(known), step):
+            piece = load_images(known[start : start + step], preprocessing, threads, "ram")
             read += len(piece)
             if progress:
-                progress(min(start + _PIECE, len(known)), len(known))
+                progress(min(start + step, len(known)), len(known))
             yield thumbnails(piece.pixels(np.arange(len(piece)))), piece.labels
 
-    mine = np.concatenate([thumbnails(images.pixels(tested[start : start + _PIECE]))
-                           for start in range(0, len(tested), _PIECE)])
+    mine = np.concatenate([thumbnails(images.pixels(tested[start : start + step]))
+                           for start in range(0, len(tested), step)])
     labels = nearest(mine, blocks())
     if not read:
         return None

@@ -251,9 +251,11 @@ def _write(found: "Evaluation", images: "Images", folder: Path, opened: Opened, 
 def _facts(opened: Opened) -> list[tuple[str, str]]:
     """Return what the page says about the model, as far as its file knows."""
     model, said = opened.model, opened.model.training
-    facts = [("model", os.fspath(opened.path)), ("network", str(said.get("architecture") or "")),
+    facts = [("network", str(said.get("architecture") or "")),
              ("parameters", f"{sum(array.size for array in model.network.parameters().values()):,}"),
-             ("images as", model.preprocessing.describe()), ("epoch", str(said.get("epoch") or ""))]
+             ("images as", model.preprocessing.describe().rstrip(".")), ("epoch", str(said.get("epoch") or ""))]
+    if model.flips:
+        facts.append(("looked at", "each image and its mirror image"))
     counts = said.get("images")
     if isinstance(counts, dict) and counts.get("train"):
         facts.append(("trained on", f"{counts['train']:,} images"))

@@ -20,7 +20,7 @@ WORST, AMBIGUOUS, BEST, MOST_BEST = 48, 24, 4, 240  # images; BEST of each class
 A_CELL = 60  # images of a cell of the confusion matrix
 MOST_CHARACTERS = 8_000_000  # of the cells' thumbnails
 SIDE, SHARP = 96, 40  # pixels: what is larger is made smaller; what is at most so large is kept without loss
-_AT_ONCE = 256
+_AT_ONCE, _ROWS = 64, 4096  # pictures that are in memory together, and images' probabilities
 
 Pixels = Callable[[NDArray[np.int64]], NDArray[np.uint8]]
 
@@ -53,10 +53,12 @@ class Album:
     def __init__(self, found: Evaluation, pixels: Pixels, names: Sequence[Any]) -> None:
         self.found, self._pixels, self._names = found, pixels, names
         self._chances = found.confidences
-        runner_up = found.probabilities.copy()
-        runner_up[np.arange(found.images), found.guesses] = -1
-        self._second = runner_up.argmax(axis=1)
-        self._others = np.maximum(runner_up.max(axis=1), 0)
+        self._second, self._others = np.empty(found.images, np.int64), np.empty(found.images)
+        for start in range(0, found.images, _ROWS):
+            part = slice(start, start + _ROWS)
+            others = found.probabilities[part].copy()
+            others[np.arange(len(others)), found.guesses[part]] = -1
+            self._second[part], self._others[part] = others.argmax(axis=1), np.maximum(others.max(axis=1), 0)
 
     def worst(self) -> list[Shown]:
         """The most confident mistakes."""
@@ -83,8 +85,8 @@ class Album:
         found, cells, room = self.found, Cells(), MOST_CHARACTERS
         order = self._by_turns()
         for start in range(0, len(order), _AT_ONCE):
-            for index, shown in zip(order[start : start + _AT_ONCE], self._shown(order[start : start + _AT_ONCE]),
-                                    strict=True):
+            some = order[start : start + _AT_ONCE]
+            for index, shown in zip(some, self._shown(some), strict=True):
                 room -= len(shown.uri)
                 if room < 0:
                     return cells
@@ -108,13 +110,15 @@ class Album:
         return order[np.lexsort((found.right[order], turn))]
 
     def _shown(self, indices: NDArray[np.int64]) -> list[Shown]:
-        found = self.found
-        pixels = self._pixels(indices) if len(indices) else np.empty((0, 1, 1, 1), np.uint8)
-        return [
-            Shown(data_uri(image), printable(self._names[i]), int(found.labels[i]), int(found.guesses[i]),
-                  float(self._chances[i]), int(self._second[i]), float(self._others[i]))
-            for i, image in zip(indices.tolist(), pixels, strict=True)
-        ]
+        found, shown = self.found, list[Shown]()
+        for start in range(0, len(indices), _AT_ONCE):
+            some = indices[start : start + _AT_ONCE]
+            shown += [
+                Shown(data_uri(image), printable(self._names[i]), int(found.labels[i]), int(found.guesses[i]),
+                      float(self._chances[i]), int(self._second[i]), float(self._others[i]))
+                for i, image in zip(some.tolist(), self._pixels(some), strict=True)
+            ]
+        return shown
 
 
 def data_uri(pixels: NDArray[np.uint8]) -> str:

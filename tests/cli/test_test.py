@@ -102,6 +102,39 @@ def test_mirror_images_are_looked_at_where_that_is_asked_for(place):
     assert "mirror images" not in place.cnn("test")[1]
 
 
+def test_what_would_be_reached_without_learning(place):
+    report = place.json("test")
+    assert list(report["baselines"]) == ["nearest neighbour", "majority class"]
+    nearest, majority = report["baselines"].values()
+    assert majority["accuracy"] == 1 / len(CLASSES)
+    assert nearest["images"] == majority["images"] == HELD_OUT
+    assert f"{len(scan('photos').train)} training images, as grey thumbnails of 16 x 16" in nearest["how"]
+    low, high = report["accuracy_interval"]
+    assert low < report["accuracy"] < high or report["accuracy"] in (low, high)
+    page = (place.run / "report.html").read_text()
+    assert nearest["how"] in page
+    for arguments, why in ((("--split", "train"), "these images are what it was trained on"),
+                           (("-m", "runs/small/last.safetensors", "photos", "--out", "o"), "")):
+        assert ("nearest neighbour" in place.json("test", *arguments)["baselines"]) == (not why)
+    place.cnn("test", "--split", "train")
+    assert "these images are what it was trained on" in (place.run / "report.html").read_text()
+    shutil.copy(place.run / "model.safetensors", place.path / "loose.safetensors")
+    place.cnn("test", "photos", "-m", "loose.safetensors")
+    assert "training images are not at hand" in (place.path / "loose-test" / "report.html").read_text()
+
+
+def test_a_folder_that_is_part_of_what_it_was_trained_on(place):
+    """An image is not compared with itself."""
+    (place.path / "photos").rename(place.path / "all")
+    (place.path / "photos").mkdir()
+    (place.path / "all").rename(place.path / "photos" / "train")
+    count = len(scan("photos").train)
+    report = place.json("test", "photos/train")
+    assert report["images"] == EACH * len(CLASSES)
+    assert count
+    assert "nearest neighbour" not in report["baselines"]
+
+
 def test_held_out_images_were_not_trained_on(place):
     """The three splits are disjoint and are all the images."""
     counts = [place.json("test", "--split", split, "--out", f"out-{split}")["images"] for split in

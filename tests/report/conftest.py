@@ -1,5 +1,6 @@
-"""The fixture ``words``: what was written on a picture."""
+"""The fixtures ``words``, what was written on a picture, and ``browser``, where pages open."""
 
-from tests.words import words
+from ..words import words
+from .browser import browser
 
-__all__ = ["words"]
+__all__ = ["browser", "words"]

@@ -1,0 +1,195 @@
+"""report/page.py: what is in the file and that nothing else is needed. How it behaves is test_page_browser.py's."""
+
+import base64
+import hashlib
+import io
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnncli.errors import printable
+from cnncli.evaluate import score
+from cnncli.report import charts, page, pictures
+
+from .looks import HOSTILE, evaluation, names, pixels
+
+
+class Read(HTMLParser):
+    """The page's elements with their attributes, its words, and what stands in its scripts and styles."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.inside: dict[str, list[str]] = {"script": [], "style": []}
+        self.words, self._open = "", ""
+        self.feed(data.decode("utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag in self.inside:
+            self._open = tag
+            self.inside[tag].append("")
+
+    def handle_endtag(self, tag):
+        if tag == self._open:
+            self._open = ""
+
+    def handle_data(self, data):
+        if self._open:
+            self.inside[self._open][-1] += data
+        else:
+            self.words += data
+
+    @property
+    def data(self):
+        return json.loads(self.inside["script"][0])
+
+
+def rendered(found, **options):
+    return page.render(found, **{"title": "Test of a", "pixels": pixels(found), "names": names(found), **options})
+
+
+def test_the_file_asks_for_nothing_and_allows_nothing_but_its_own():
+    found = evaluation(["a", "b", "c"], 60)
+    data = rendered(found)
+    read = Read(data)
+    assert not re.search(r"https?:|url\(|@import|fetch|XMLHttp", "".join(read.inside["script"] + read.inside["style"]))
+    for tag, attributes in read.elements:
+        for name in ("src", "href", "srcset", "action", "data", "poster"):
+            assert (attributes.get(name) or "data:").startswith("data:"), (tag, attributes)
+        assert not [name for name in attributes if name.startswith("on") or name == "style"], (tag, attributes)
+        assert tag not in ("iframe", "object", "embed", "base", "form")
+    [policy] = [a["content"] for _, a in read.elements if a.get("http-equiv") == "Content-Security-Policy"]
+    for kind, text in (("script", read.inside["script"][1]), ("style", read.inside["style"][0])):
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}'" in policy
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert rendered(found) == data, "the same evaluation gives the same bytes"
+
+
+def test_all_figures_are_there():
+    found = evaluation(["a", "b", "c"], 500)
+    words = Read(rendered(found, facts=[("network", "resnet8")], notes=["No neighbour."])).words
+    low, high = found.interval
+    for text in (page.percent(found.accuracy), page.percent(low), page.percent(high), "majority class", "resnet8",
+                 "No neighbour.", f"--reject {page.REJECTIONS[0]}", f"{found.calibration.temperature:.3g}"):
+        assert text in words
+    for one in found.classes:
+        assert page.percent(one.recall) in words
+        assert f"{one.f1:.3f}" in words
+    assert page.percent(found.as_json()["calibration"]["error_before"]) in words
+    assert page.percent(found.as_json()["calibration"]["error_after"]) in words
+
+
+def test_every_cell_holds_its_own_images_the_surest_mistakes_first():
+    found = evaluation(["a", "b", "c"], 300)
+    data = Read(rendered(found)).data
+    seen = set()
+    for key, places in data["cells"].items():
+        label, guess = map(int, key.split())
+        numbers = []
+        for place in places:
+            uri, name, its_label, its_guess, chance = data["images"][place]
+            with Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))) as image:
+                pixel = np.asarray(image)
+            numbers.append(int(pixel[0, 0, 0]) * 256 + int(pixel[0, 1, 0]))
+            assert (label, guess) == (its_label, its_guess) == (found.labels[numbers[-1]], found.guesses[numbers[-1]])
+            assert name == names(found)[numbers[-1]]
+            assert chance == pytest.approx(found.probabilities[numbers[-1], guess], abs=1e-4)
+        chances = found.confidences[numbers]
+        assert (np.diff(chances) >= 0).all() if label == guess else (np.diff(chances) <= 0).all()
+        assert len(places) == min(found.confusion_matrix[label, guess], pictures.A_CELL)
+        seen.update(numbers)
+    assert set(np.flatnonzero(~found.right).tolist()) <= seen
+
+
+def test_names_may_hold_anything():
+    found = evaluation(HOSTILE, 200)
+    data = rendered(found, title="Test of <b>x</b>\n", notes=["<i>"], facts=[("<u>", "\udcff")])
+    read = Read(data)
+    assert len(read.inside["script"]) == 2, "no script but our own"
+    assert not [a for tag, a in read.elements if tag in ("b", "i", "u") and a]
+    assert "onerror" not in {name for _, a in read.elements for name in a}
+    assert read.data["classes"] == [printable(name) for name in HOSTILE]
+    assert all(printable(name) in read.words for name in HOSTILE)
+    assert "{{ 7 * 7 }}" in read.words
+    assert "Test of <b>x</b>\\n" in read.words
+    assert r"\xff" in read.words
+
+
+def test_a_bound_on_the_size_is_kept_and_said(monkeypatch):
+    found = evaluation([f"class {i}" for i in range(5)], 3000, sure=1.2)
+    whole = Read(rendered(found)).data
+    assert max(map(len, whole["cells"].values())) == pictures.A_CELL
+    monkeypatch.setattr(pictures, "MOST_CHARACTERS", 40_000)
+    read = Read(rendered(found))
+    shown = len(read.data["images"])
+    assert 25 < shown < len(whole["images"])
+    assert sum(len(uri) for uri, *_ in read.data["images"]) <= 40_000
+    assert len(read.data["cells"]) == 25, "every cell has its turn before any has a second one"
+    lengths = [len(places) for places in read.data["cells"].values()]
+    assert max(lengths) - min(lengths) <= 1
+    wrong = sum(label != guess for _, _, label, guess, _ in read.data["images"])
+    assert f"{shown} images of 3,000 can be shown here" in " ".join(read.words.split())
+    assert f"{wrong} of the {(~found.right).sum():,} mistakes" in " ".join(read.words.split())
+
+
+@pytest.mark.parametrize(("size", "channels", "kind"), [(12, 1, "png"), (40, 3, "png"), (41, 3, "jpeg"),
+                                                        (300, 1, "jpeg")])
+def test_thumbnails(size, channels, kind, rng):
+    image = rng.integers(0, 256, (size, size // 2, channels), np.uint8)
+    uri = pictures.data_uri(image)
+    assert uri.startswith(f"data:image/{kind};base64,")
+    with Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))) as again:
+        assert max(again.size) == min(size, pictures.SIDE)
+        if kind == "png":
+            assert (np.asarray(again).reshape(image.shape) == image).all()
+
+
+def test_hundreds_of_classes_show_those_with_the_most_mistakes():
+    found = evaluation([f"class {i}" for i in range(150)], 2000)
+    read = Read(rendered(found))
+    shown = [int(a["data-class"]) for tag, a in read.elements if tag == "th" and "data-class" in a]
+    assert len(shown) == 2 * page.MOST_CLASSES
+    assert shown[: page.MOST_CLASSES] == sorted(shown[page.MOST_CLASSES :])
+    wrong = found.confusion_matrix.sum(0) + found.confusion_matrix.sum(1) - 2 * found.confusion_matrix.diagonal()
+    assert wrong[sorted(set(shown))].min() >= wrong[sorted(set(range(150)) - set(shown))].max()
+    assert "Of 150 classes these are the 120" in " ".join(read.words.split())
+
+
+def test_what_may_be_missing():
+    right = score(np.eye(2)[[0, 1, 1]] * 9, np.array([0, 1, 1]), ["a", "b"])
+    words = Read(rendered(right)).words
+    assert "there is no mistake" in words
+    assert "not calibrated" in words
+    wrong = score(np.eye(3)[[0, 0]] * 9, np.array([1, 1]), ["a", "b", "c"])
+    words = Read(rendered(wrong)).words
+    assert "No image was recognised." in words
+    assert "no images" in words, "a class without any"
+    one = score(np.array([[0.0, 0.0]]), np.array([1]), ["a", "b"])
+    assert b"nan" not in rendered(one).lower().split(b"<script")[0].replace(b"ordinance", b"")
+
+
+def test_percent_does_not_round_up_to_all():
+    assert [page.percent(v) for v in (0, 0.5, 0.99994, 1)] == [
+        "0.0\u202f%", "50.0\u202f%", "99.9\u202f%", "100.0\u202f%"]
+    assert page.percent(0.997, 0) == "99\u202f%"
+
+
+def test_charts_stay_on_their_sheets(rng):
+    from cnncli.calibration import coverage, reliability
+
+    for images in (1, 2, 40, 5000):
+        confidence, right = rng.random(images), rng.random(images) < 0.5
+        curve = coverage(confidence, right)
+        drawn = charts.coverage(curve, [(1.0, float(curve.accuracy[-1]), "0.9")], "x") + charts.reliability(
+            reliability(confidence, right), "y")
+        places = [float(v) for v in re.findall(r'(?:x|y|cx|cy)="([-\d.]+)"', drawn)]
+        places += [float(v) for pair in re.findall(r"[ML]([\d.-]+) ([\d.-]+)", drawn) for v in pair]
+        assert min(places) >= 0
+        assert max(places) <= max(charts.WIDTH, charts.HEIGHT)
