@@ -254,8 +254,6 @@ def _facts(opened: Opened) -> list[tuple[str, str]]:
     facts = [("network", str(said.get("architecture") or "")),
              ("parameters", f"{sum(array.size for array in model.network.parameters().values()):,}"),
              ("images as", model.preprocessing.describe().rstrip(".")), ("epoch", str(said.get("epoch") or ""))]
-    if model.flips:
-        facts.append(("looked at", "each image and its mirror image"))
     counts = said.get("images")
     if isinstance(counts, dict) and counts.get("train"):
         facts.append(("trained on", f"{counts['train']:,} images"))
