@@ -83,7 +83,7 @@ def test_the_best_epoch_is_kept_and_a_test_finds_what_training_said(train: Train
     model = run.model
     result = evaluate(model, load_images(scan(data).val, model.preprocessing))
     assert (result.loss, result.accuracy) == (model.training["val_loss"], model.training["val_accuracy"])
-    averaged = train(data=data, epochs=1, ema=1).model
+    averaged = train(data=data, epochs=3, ema=1).model
     result = evaluate(averaged, load_images(scan(data).val, averaged.preprocessing))
     assert result.loss == averaged.training["val_loss"], "the average is what is validated"
     state = checkpoint.load_state(run.path)
