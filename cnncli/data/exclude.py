@@ -5,7 +5,7 @@ read. It names paths inside the data folder, so that it moves with it; folder.py
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from ..atomic import write_atomically
 from ..errors import UsageError, printable
@@ -47,6 +47,13 @@ def read_list(path: str | os.PathLike[str]) -> frozenset[str]:
         elif text.strip() and not text.startswith("#"):
             names.add(text.removeprefix("./"))
     return frozenset(names)
+
+
+def names_of(given: str | os.PathLike[str] | Collection[str]) -> list[str]:
+    """Return the names that somebody gave, or that the file lists which somebody gave, sorted. Raises UsageError."""
+    if isinstance(given, str | os.PathLike):
+        return sorted(read_list(given))
+    return sorted(set(given))
 
 
 def fingerprint(names: Iterable[str]) -> str | None:

@@ -18,6 +18,7 @@ SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp")
 )
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+FRACTIONS = (0.8, 0.1, 0.1)  # of the images that go to train, val and test
 MOST_VALIDATION = 2500  # images that are drawn for validation: accuracy is then known to 0.6 points or better
 _LITTER = frozenset(("__macosx", "thumbs.db", "desktop.ini"))
 
@@ -95,7 +96,7 @@ def survey(root: str | os.PathLike[str]) -> Survey:
     return Survey(root, folders, {split: _find(path) for split, path in folders.items()})
 
 
-def scan(root: str | os.PathLike[str], fractions: Sequence[float] = (0.8, 0.1, 0.1), seed: int = 0,
+def scan(root: str | os.PathLike[str], fractions: Sequence[float] = FRACTIONS, seed: int = 0,
          exclude: Collection[str] = ()) -> Splits:
     """Find the classes and images of a data folder and split them into train, val and test.
 

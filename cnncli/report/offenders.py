@@ -111,6 +111,6 @@ def _tile(sheet: Canvas, x: float, y: float, file: File, kept: bool) -> None:
     where = " / ".join(printable(part) for part in (file.split, file.label) if part)
     sheet.text(x, y + SIDE + 3, where, 9, RIGHT if kept else WRONG, width=SIDE)
     name = file.relative
-    for known in (file.split, file.label):
+    for known in (file.split, "train", file.label):  # what is drawn from train/ lies there
         name = name.removeprefix(f"{known}/")
     sheet.text(x, y + SIDE + 15, name, 9, INK, width=SIDE)

@@ -6,10 +6,11 @@ The package is called training because ``cnncli.train`` is the function.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from .. import kernels
+from ..data.exclude import names_of
 from ..errors import UsageError
 from ..runs import CURVES, Run
 from .observer import Observer
@@ -46,7 +47,7 @@ def train(
     sampling: str | None = None,
     time: str | float | None = None,
     fold: tuple[int, int] | None = None,
-    exclude: _Path | None = None,
+    exclude: _Path | Collection[str] | None = None,
     threads: int | None = None,
     name: str | None = None,
     resume: bool | _Path = False,
@@ -71,8 +72,8 @@ def train(
     little less rounding; no. sampling: "shuffled", or "balanced", which draws every
     class equally often. time, instead of epochs: "10m", "1h30m" or seconds, from now until all is done; speed is
     measured first. fold: (k, K), train for cross-validation on all but the k-th of K parts of what is not test
-    (cnncli.cross_validate does so for each). exclude: a file that names images to leave out, as `cnn check
-    --exclude-list` writes it; the run remembers them.
+    (cnncli.cross_validate does so for each). exclude: images to leave out, their paths inside
+    data or a file that lists them, as `cnn check --exclude-list` writes it; the run remembers them.
 
     The result does not depend on the rest: threads; cache "ram" or "none" (decode anew each epoch); strict: raise
     ImageError for the first image that cannot be used instead of skipping it; name of the run in the folder runs.
@@ -85,7 +86,7 @@ def train(
     """
     options = Options(arch, epochs, batch_size, lr, optimizer, schedule, warmup, weight_decay, loss, label_smoothing,
                       class_weights, augment, size, grey, seed, patience, ema, exact, sampling, time,
-                      fold, None if exclude is None else os.fspath(exclude))
+                      fold, None if exclude is None else names_of(exclude))
     if cache not in ("ram", "none"):
         raise UsageError(f"the cache is ram or none, not {cache!r}.")
     if resume is not False and name is not None:

@@ -16,7 +16,6 @@ from .. import __version__, checkpoint
 from ..architectures import from_toml
 from ..atomic import remove_leftovers
 from ..data import Batches, Images, Preprocessing, Splits, fold_of, load_images, scan
-from ..data.exclude import read_list
 from ..errors import DataError, ModelError, UsageError, printable
 from ..model import Model
 from ..network import Network
@@ -79,7 +78,7 @@ def rehearse(data: str, options: Options, setting: Setting) -> Fit:
 def _fresh(data: str, options: Options, setting: Setting) -> tuple[Fit, dict[str, Any]]:
     """Return a training from the beginning, and what its config.json says."""
     splits = scan_fold(data, options.seed or 0, options.fold,
-                       read_list(options.exclude) if options.exclude else ())
+                       options.exclude or ())
     recipe, network, notes = resolve(options, splits)
     for sentence in splits.notes + notes:
         setting.observer.note(sentence)

@@ -4,14 +4,14 @@ makes the optimiser, schedule, loss and network; what was given always wins over
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from ..architectures import architecture, automatic_architecture, from_toml
 from ..data import SAMPLINGS, Augmentation, Preprocessing, Splits, check_fold, choose_size
-from ..data.exclude import fingerprint, read_list
+from ..data.exclude import fingerprint, names_of
 from ..errors import NetworkError, UsageError, did_you_mean, printable
 from ..loss import Loss, loss_by_name
 from ..network import Network
@@ -59,7 +59,7 @@ class Options:
     sampling: str | None = None
     time: str | float | None = None  # instead of epochs
     fold: tuple[int, int] | None = None  # which of how many, from 1
-    exclude: str | None = None
+    exclude: Collection[str] | None = None  # names, or the file that lists them, which becomes its names
 
     def __post_init__(self) -> None:
         if self.arch == "auto":
@@ -68,6 +68,8 @@ class Options:
         _check_whole("batch size", self.batch_size, 1)
         _check_whole("patience", self.patience, 1)
         _check_whole("seed", self.seed, 0, LARGEST_SEED)
+        if self.exclude is not None:
+            object.__setattr__(self, "exclude", names_of(self.exclude))
         for side in self.size if isinstance(self.size, tuple | list) else [self.size]:
             _check_whole("size", side, 1, LARGEST_SIZE)
         _check_number("learning rate", self.lr, 0, above=True)
@@ -235,7 +237,7 @@ def differences(options: Options, recipe: Recipe) -> list[str]:
         elif name == "arch":
             value = _arch_name(value)
         elif name == "exclude":
-            value = fingerprint(read_list(value))
+            value = fingerprint(value)
         if value != was:
             found.append(name)
     return found

@@ -41,3 +41,23 @@ def test_resuming_needs_no_list_and_takes_no_other(train: Train, shared: Path, t
 @pytest.mark.parametrize("remembered", [None, "ant/1.png", [1, "a"], {"a": 1}])
 def test_a_config_that_was_tampered_with(remembered: object) -> None:
     assert excluded({"excluded": remembered}) in ([], ["a"])
+
+
+def test_names_will_do_in_place_of_a_file(train: Train, shared: Path) -> None:
+    names = [scan(shared / "data").train[3].relative]
+    run = train(exclude=names, epochs=1)
+    assert excluded(run.config) == names
+    assert len(train(resume=run.path, exclude=set(names), epochs=2).history) == 2
+
+
+def test_the_folds_of_a_cross_validation_leave_out_the_same(train: Train, shared: Path, tmp_path: Path) -> None:
+    """Those that are still missing when it is resumed, too, although the list has changed meanwhile."""
+    import cnncli
+
+    names = [sample.relative for sample in scan(shared / "data").train[:2]]
+    write_list(tmp_path / "out.txt", [("x", names)])
+    first = train(exclude=tmp_path / "out.txt", fold=(1, 2), name="cv-fold1", epochs=1)
+    (tmp_path / "out.txt").unlink()
+    found = cnncli.cross_validate(None, 2, resume="cv", runs=tmp_path / "runs")
+    assert [excluded(fold.run.config) for fold in found.folds] == [sorted(names)] * 2
+    assert sum(fold.images for fold in found.folds) == sum(first.config["images"].values())

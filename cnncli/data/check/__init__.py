@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Container, Sequence
 
 from ... import kernels
-from ..folder import divide, survey
+from ..folder import FRACTIONS, divide, survey
 from . import rules
 from .duplicates import of_copies
 from .facts import Facts, Measured, measure
@@ -16,7 +16,6 @@ from .labels import Judge, of_labels
 
 __all__ = ["DUPLICATES", "KINDS", "LEVELS", "NEVER", "File", "Finding", "Judge", "Kind", "Report", "check", "words"]
 
-FRACTIONS = (0.8, 0.1, 0.1)  # what a training draws
 Progress = Callable[[str, int, int], None]  # what is being done, how many are done, of how many
 _NEAR = tuple(kind for kind in DUPLICATES if kind.startswith("near"))
 

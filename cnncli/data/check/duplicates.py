@@ -50,7 +50,7 @@ def _near(looked: Sequence[Looked], members: list[list[int]], pairs: Pairs) -> I
     for i, j, value in pairs:
         for k in (i, j):
             difference[k] = min(value, difference.get(k, value))
-    for group in groups(pairs):
+    for group in sorted(groups(pairs), key=lambda group: min(difference[k] for k in group)):
         files, rest = _ordered([looked[i].file for k in group for i in members[k]])
         value = round(min(difference[k] for k in group), 4)
         text = f"{len(files)} almost the same pictures (difference {value:.2f})"
