@@ -55,7 +55,7 @@ class Size(click.ParamType):
 @click.option("--arch", metavar="NAME|FILE.toml",
               help="auto, lenet5, classic, nin, vgg-small, resnet8, resnet20, resnet18, efficientnet_lite0, or a TOML "
                    "file.  [default: auto, by image size]")
-@click.option("--epochs", type=int, help="How often to go through the images.  [default: 15]")
+@click.option("--epochs", type=int, help="How often to go through the images.  [default: 15, more for few images]")
 @click.option("--time", metavar="TIME", help="Instead of --epochs: as many as end in 10m, 90s or 1h30m, from now until "
                                              "all is done. Speed is measured first.")
 @click.option("--batch-size", type=int, help="Images per step.  [default: 128, fewer for few images]")

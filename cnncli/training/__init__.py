@@ -61,9 +61,10 @@ def train(
     data is a folder with a sub-folder for each class, or with train/, val/ and test/ of such. What is None is chosen to
     suit images and network, and said to the observer:
 
-    arch: an architecture's name or a TOML file; "auto" chooses by image size. epochs: 15. batch_size: 128, fewer for
-    few images. lr: the schedule's peak. optimizer: "sgd" (with Nesterov momentum 0.9), "adam", "adamw". schedule:
-    "one-cycle", "cosine", "step", "constant"; warmup: its length in epochs. weight_decay spares biases and norms.
+    arch: an architecture's name or a TOML file; "auto" chooses by image size. epochs: 15, more for few images.
+    batch_size: 128, fewer for few images. lr: the schedule's peak. optimizer: "sgd" (with Nesterov momentum 0.9),
+    "adam", "adamw". schedule: "one-cycle", "cosine", "step", "constant"; warmup: its length in epochs.
+    weight_decay spares biases and norms.
     loss: "cross-entropy", with label_smoothing and class_weights ("balanced" or a number a class), or
     "squared-error". augment: shifts, and flips where images have colour; on. size: pixels, one number or (h, w).
     grey: one channel or three. seed (0): of weights, order, augmentation and of the split into training, validation

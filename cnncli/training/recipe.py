@@ -20,6 +20,7 @@ from ..schedule import DEFAULT_SCHEDULE, Schedule
 from .budget import seconds_of
 
 EPOCHS = 15
+LEAST_SEEN, MOST_EPOCHS = 45_000, 100  # images in all epochs together, where there are few; and where that ends
 BATCH_SIZE, SMALLEST_BATCH = 128, 8
 STEPS_AN_EPOCH = 40  # at least, or the batch is made smaller
 # The peak of the learning rate for a batch of 128: (with batch norm, without).
@@ -186,6 +187,8 @@ def resolve(options: Options, splits: Splits) -> tuple[Recipe, Network, list[str
     arch, network, why = _network(options.arch, preprocessing, classes, seed)
     notes += why
     with_norm = any(type(node.layer).__name__ == "BatchNorm2d" for node in network.nodes)
+    epochs, why = _epochs(options, len(splits.train))
+    notes += why
     batch_size, why = _batch_size(options.batch_size, len(splits.train))
     notes += why
     augmentation, why = _augmentation(options.augment, preprocessing, network, with_norm, len(splits.train))
@@ -195,7 +198,7 @@ def resolve(options: Options, splits: Splits) -> tuple[Recipe, Network, list[str
     at_once = min(batch_size, len(splits.train))
     recipe = Recipe(
         arch=arch,
-        epochs=options.epochs or EPOCHS,
+        epochs=epochs,
         batch_size=batch_size,
         lr=_learning_rate(optimizer, at_once, with_norm) if options.lr is None else float(options.lr),
         optimizer=optimizer,
@@ -265,6 +268,15 @@ def _network(
         height, width = preprocessing.size
         raise NetworkError(f"{arch} does not suit images of {width} x {height} pixels; give a larger --size or another "
                            f"--arch ({str(error).rstrip('.')}).") from None
+
+
+def _epochs(options: Options, images: int) -> tuple[int, list[str]]:
+    """Return how many epochs: more for small sets, which would otherwise be over before anything is learnt."""
+    if options.epochs is not None:
+        return options.epochs, []
+    epochs = min(max(EPOCHS, math.ceil(LEAST_SEEN / images)), MOST_EPOCHS)
+    few = epochs > EPOCHS and options.time is None
+    return epochs, [f"{epochs} epochs, because there are only {images:,} training images."] if few else []
 
 
 def _batch_size(given: int | None, images: int) -> tuple[int, list[str]]:

@@ -32,6 +32,14 @@ def test_small_sets_get_small_batches_and_rates_to_match(splits: Splits, images:
     assert any("Batches of" in note for note in notes) == (batch < 128)
 
 
+@pytest.mark.parametrize(("images", "epochs"), [(60000, 15), (3000, 15), (1000, 45), (450, 100), (20, 100)])
+def test_small_sets_are_seen_more_often(splits: Splits, images: int, epochs: int) -> None:
+    recipe, _, notes = resolve(Options(arch="resnet8"), of_size(splits, images))
+    assert recipe.epochs == epochs
+    assert any("epochs, because" in note for note in notes) == (epochs > 15)
+    assert resolve(Options(arch="resnet8", epochs=3), of_size(splits, images))[0].epochs == 3
+
+
 def test_the_rate_does_not_grow_with_the_batch_for_ever(splits: Splits) -> None:
     many = of_size(splits, 60000)
     assert resolve(Options(arch="resnet8", batch_size=256), many)[0].lr == pytest.approx(0.2)
