@@ -13,7 +13,7 @@ import numpy as np
 
 from . import kernels
 from .errors import UsageError, did_you_mean
-from .kernels import Array, Call
+from .kernels import Array, Call, Mixed
 
 
 class Loss:
@@ -21,11 +21,13 @@ class Loss:
 
     name: ClassVar[str] = ""
 
-    def calls(self, logits: Array, labels: Array, losses: Array, dlogits: Array | None = None) -> list[Call]:
+    def calls(self, logits: Array, labels: Array, losses: Array, dlogits: Array | None = None,
+              mixed: Mixed | None = None) -> list[Call]:
         """Return the calls that fill losses, float64 (n,), with each image's share: their sum is the batch's loss.
 
-        dlogits, float32 (n, classes), receives the gradient of that sum; None where nobody needs it. Running the
-        calls raises DataError where a label is out of range.
+        dlogits, float32 (n, classes), receives the gradient of that sum; None where nobody needs it. mixed, (other
+        labels int64 (n,), shares float32 (n,)), is for images of two in one: by that share the label's, by the rest the
+        other's. Running the calls raises DataError where a label is out of range.
         """
         raise TypeError(f"{type(self).__name__} has no calls")
 
@@ -65,14 +67,15 @@ class CrossEntropy(Loss):
             if not (math.isfinite(weight) and weight >= 0):
                 raise UsageError(f"a class weight is a finite number of at least 0, not {weight!r}.")
 
-    def calls(self, logits: Array, labels: Array, losses: Array, dlogits: Array | None = None) -> list[Call]:
+    def calls(self, logits: Array, labels: Array, losses: Array, dlogits: Array | None = None,
+              mixed: Mixed | None = None) -> list[Call]:
         weights = None
         if self.class_weights is not None:
             weights = np.array(self.class_weights, np.float32)
             if len(weights) != logits.shape[1]:
                 raise UsageError(f"there are {len(weights)} class weights for {logits.shape[1]} classes; give one a "
                                  "class, in class order.")
-        return [kernels.cross_entropy(logits, labels, losses, dlogits, weights, self.label_smoothing)]
+        return [kernels.cross_entropy(logits, labels, losses, dlogits, weights, self.label_smoothing, mixed)]
 
     def config(self) -> dict[str, Any]:
         return {"name": self.name, "label_smoothing": self.label_smoothing, "class_weights": self.class_weights}
@@ -85,8 +88,9 @@ class SquaredError(Loss):
 
     name = "squared-error"
 
-    def calls(self, logits: Array, labels: Array, losses: Array, dlogits: Array | None = None) -> list[Call]:
-        return [kernels.squared_error(logits, labels, losses, dlogits)]
+    def calls(self, logits: Array, labels: Array, losses: Array, dlogits: Array | None = None,
+              mixed: Mixed | None = None) -> list[Call]:
+        return [kernels.squared_error(logits, labels, losses, dlogits, mixed)]
 
 
 LOSSES: dict[str, Callable[..., Loss]] = {loss.name: loss for loss in (CrossEntropy, SquaredError)}

@@ -7,7 +7,7 @@ fills the folder, and every command that is not told a model looks for the lates
                    model.safetensors      the best model
                    last.safetensors       the state to resume from, and
                    previous.safetensors   the one before
-                   curves.png
+                   curves.png, and augmented.png where --preview was given
                    lock                   held, with its process number, by the training at work
     runs/latest -> resnet8-1
 """
@@ -41,6 +41,7 @@ LATEST = "latest"
 COLUMNS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate", "images_per_second",
            "seconds")
 CONFIG, HISTORY, CURVES, LOCK = "config.json", "history.csv", "curves.png", "lock"
+AUGMENTED = "augmented.png"
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 Row = dict[str, Any]
 

@@ -3,12 +3,13 @@ also the way to train from Python with one's own loop.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from . import kernels
 from .errors import TrainingError
-from .kernels import Array, Call, aligned_empty
+from .kernels import Array, Call, Mixed, aligned_empty
 from .loss import CrossEntropy, Loss
 from .network import Network
 from .optim import Optimiser, clip_scale, gradient_norm
@@ -34,7 +35,7 @@ class Trainer:
         self.loss = loss or CrossEntropy()
         self.clip_norm = clip_norm
         self.logits: Array = np.empty((0, *network.output_shape), np.float32)
-        self._calls: dict[int, tuple[Plan, Array, Array, list[Call]]] = {}
+        self._calls: dict[tuple[int, bool], _Prepared] = {}
         network.clock[:] = seed, 0
         self._norm = gradient_norm(network.gradients())
         optimiser.bind(network.parameters(), network.gradients())
@@ -48,22 +49,27 @@ class Trainer:
     def steps_done(self, steps: int) -> None:
         self.network.clock[1] = steps
 
-    def step(self, images: Array, labels: Array) -> float:
+    def step(self, images: Array, labels: Array, mixed: Mixed | None = None) -> float:
         """Learn from one batch and return its loss, the mean over images before the update.
 
-        images: float32 (n, h, w, c); labels: int (n,), class numbers. Afterwards ``logits`` is (n, classes), a view
-        that the next step overwrites. Raises TrainingError, and updates no weight, where loss or gradient is not
-        finite.
+        images: float32 (n, h, w, c); labels: int (n,), class numbers. mixed is (other labels int (n,), shares float
+        (n,)) where images are of two in one: by that share the label's, by the rest the other's. Afterwards
+        ``logits`` is (n, classes), a view that the next step overwrites. Raises TrainingError, and updates no weight,
+        where loss or gradient is not finite.
         """
-        plan, label_array, losses, loss_calls = self._prepared(len(images))
+        prepared = self._prepared(len(images), mixed is not None)
+        plan = prepared.plan
         np.copyto(plan.input, images)
-        np.copyto(label_array, labels)
+        np.copyto(prepared.labels, labels)
+        if mixed is not None and prepared.mixed is not None:
+            np.copyto(prepared.mixed[0], mixed[0])
+            np.copyto(prepared.mixed[1], mixed[1])
         self.network.clock[1] += np.uint64(1)
         plan.forward()
-        for call in loss_calls:
+        for call in prepared.loss_calls:
             call()
         self.logits = plan.output
-        loss = float(losses.sum())
+        loss = float(prepared.losses.sum())
         if not math.isfinite(loss):
             raise TrainingError(f"the loss became {loss}; use a lower learning rate.")
         plan.backward()
@@ -75,12 +81,23 @@ class Trainer:
         self.network.changed()
         return loss
 
-    def _prepared(self, batch: int) -> tuple[Plan, Array, Array, list[Call]]:
+    def _prepared(self, batch: int, with_mixed: bool) -> "_Prepared":
         """Return the plan of this batch size with the loss's calls on its arrays; kept while the plan is."""
         plan = self.network.plan(batch, training=True)
-        known = self._calls.get(batch)
-        if known is None or known[0] is not plan:
+        known = self._calls.get((batch, with_mixed))
+        if known is None or known.plan is not plan:
             labels, losses = aligned_empty((batch,), np.int64), aligned_empty((batch,), np.float64)
-            calls = self.loss.calls(plan.output, labels, losses, plan.output_gradient)
-            known = self._calls[batch] = (plan, labels, losses, calls)
+            mixed = (aligned_empty((batch,), np.int64), aligned_empty((batch,))) if with_mixed else None
+            calls = self.loss.calls(plan.output, labels, losses, plan.output_gradient, mixed)
+            known = self._calls[batch, with_mixed] = _Prepared(plan, labels, losses, mixed, calls)
         return known
+
+
+class _Prepared(NamedTuple):
+    """What a step of one batch size runs, and the arrays that it reads and fills."""
+
+    plan: Plan
+    labels: Array
+    losses: Array
+    mixed: Mixed | None
+    loss_calls: list[Call]

@@ -41,17 +41,19 @@ int cnn_threads_get(void);
 /* ---- loss.c: losses with their gradients --------------------------------------------------------- */
 
 /* Softmax cross-entropy, the weighted mean over n images: losses[i] (n doubles) is image i's share of
- *     -sum_i sum_k t_ik log softmax(logits_i)_k / sum_i weights[labels_i],
- *     t_ik = (1 - smoothing) weights[k] [k = labels_i] + smoothing / classes * weights[k].
+ *     -sum_i sum_k t_ik log softmax(logits_i)_k / sum_i sum_k p_ik weights[k],
+ *     t_ik = (1 - smoothing) weights[k] p_ik + smoothing / classes * weights[k].
+ * p_ik is 1 at k = labels_i; or, where `others` and `shares` are given, shares_i there and 1 - shares_i at k = others_i,
+ * added where both are one class: images of two in one. They are NULL both or neither; shares are 0 … 1.
  * logits is n x classes, weights has one entry a class, or is NULL for ones. dlogits, of logits' shape, is the
  * gradient of the sum of the losses, or NULL where nobody needs it; it may be logits. Where every image weighs
  * nothing, losses and gradient are 0. CNN_INVALID, with nothing written, where a label is not in 0 … classes-1. */
 cnn_status cnn_cross_entropy(int64_t n, int64_t classes, double smoothing, const float *logits, const int64_t *labels,
-                             const float *weights, double *losses, float *dlogits);
-/* losses[i] = 1/2 sum_k (t_ik - outputs_ik)^2 / n where t is 1 at the label and 0 elsewhere; otherwise as
- * cnn_cross_entropy. */
-cnn_status cnn_squared_error(int64_t n, int64_t classes, const float *outputs, const int64_t *labels, double *losses,
-                             float *doutputs);
+                             const int64_t *others, const float *shares, const float *weights, double *losses,
+                             float *dlogits);
+/* losses[i] = 1/2 sum_k (p_ik - outputs_ik)^2 / n; otherwise as cnn_cross_entropy. */
+cnn_status cnn_squared_error(int64_t n, int64_t classes, const float *outputs, const int64_t *labels,
+                             const int64_t *others, const float *shares, double *losses, float *doutputs);
 
 /* ---- optim.c: what turns gradients into new parameters --------------------------------------------- */
 
@@ -170,6 +172,45 @@ cnn_status cnn_image_batch(int64_t stored, int64_t n, int64_t h, int64_t w, int6
 /* counts[channel][value] += how often each value 0 … 255 stands in x, uint8 (pixels, c); counts is (c, 256). Keeps to
  * the calling thread: the threads that decode images call it, each with counts of its own. */
 cnn_status cnn_image_histogram(int64_t pixels, int64_t c, const uint8_t *x, int64_t *counts);
+
+/* ---- augment.c: what training does to images beyond whole shifts and flips --------------------------- */
+
+/* What an image's list may hold; each has a strength. Those of geometry become one map, mirrored at the borders and
+ * interpolated once; then the others follow in their order, on values 0 … 255. In grey, SATURATION and HUE do nothing. */
+typedef enum {
+    CNN_NO_OPERATION = 0,
+    CNN_ROTATE = 1,         /* degrees, against the clock, about the middle */
+    CNN_SCALE = 2,          /* times e^strength about the middle */
+    CNN_SHEAR_X = 3,        /* each row slides by its distance from the middle times the tangent of so many degrees */
+    CNN_SHEAR_Y = 4,        /* each column likewise */
+    CNN_TRANSLATE_X = 5,    /* to the left, in pixels */
+    CNN_TRANSLATE_Y = 6,    /* upward, in pixels */
+    CNN_BRIGHTNESS = 7,     /* times strength */
+    CNN_CONTRAST = 8,       /* the distance from the image's mean grey times strength */
+    CNN_SATURATION = 9,     /* the distance from the pixel's own grey times strength */
+    CNN_HUE = 10,           /* colours turned about the axis of greys by this share of the full circle */
+    CNN_POSTERISE = 11,     /* so many bits, 1 … 8, are kept */
+    CNN_SOLARISE = 12,      /* values of at least strength are turned into their negatives */
+    CNN_AUTOCONTRAST = 13,  /* each channel's darkest becomes 0, its brightest 255 */
+    CNN_EQUALISE = 14,      /* each channel's values are spread evenly */
+    CNN_SHARPNESS = 15      /* the distance from the mean of the pixel's surroundings times strength */
+} cnn_operation;
+
+/* As cnn_image_batch, and each image goes through its own list between the shift and the flip: operations and strengths
+ * are (n, steps), at most 32 steps. Neighbouring linear operations of colour become one, and only their result is
+ * brought into 0 … 255. c is 1 or 3. CNN_INVALID where a strength is out of reason: scales beyond 5, shears beyond 80,
+ * posterising to other than 1 … 8 bits, others beyond 1e5, or geometry whose whole enlarges distances 500 times. */
+cnn_status cnn_augment_batch(int64_t stored, int64_t n, int64_t h, int64_t w, int64_t c, const uint8_t *x,
+                             const int64_t *rows, const int64_t *moves, int64_t steps, const int64_t *operations,
+                             const double *strengths, const float *scale, const float *shift, float *y);
+/* Overwrites boxes (n, boxes, 4: top, left, height, width) of the batch y: with 0, the mean, where noise (n, boxes) is
+ * 0, else with random bytes, normalised, that depend on noise and the place alone. */
+cnn_status cnn_erase_batch(int64_t n, int64_t h, int64_t w, int64_t c, int64_t boxes, const int64_t *box,
+                           const uint64_t *noise, const float *scale, const float *shift, float *y);
+/* y[i] = shares[i] x[i] + (1 - shares[i]) x[partners[i]] where boxes (n, 4) has no height; else x[i] with that box of
+ * x[partners[i]]. */
+cnn_status cnn_mix_batch(int64_t n, int64_t h, int64_t w, int64_t c, const float *x, const int64_t *partners,
+                         const float *shares, const int64_t *boxes, float *y);
 
 /* ---- norm.c: batch normalisation (Ioffe and Szegedy 2015) over rows = n * h * w of c channels --------- */
 

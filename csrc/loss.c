@@ -3,7 +3,8 @@
 #include "internal.h"
 
 struct loss_row {
-    int64_t classes, label;
+    int64_t classes, label, other;
+    double share;             /* of the target that is the label's; the rest is the other's */
     double smoothing, scale;  /* scale: 1 / the sum of the weights in the batch, or 1 / n */
     double weight_sum;        /* of all classes: what smoothing spreads the target over */
     const float *weights;     /* NULL: ones */
@@ -20,11 +21,12 @@ static inline float weight_of(const float *weights, int64_t k) { return weights 
 static double cross_entropy_reference(const struct loss_row *row, const float *x, float *dx) {
     int64_t classes = row->classes;
     double spread = row->smoothing / (double)classes;
-    double peak = (1 - row->smoothing) * weight_of(row->weights, row->label);
-    double total = peak + spread * row->weight_sum;
+    double peak = (1 - row->smoothing) * row->share * weight_of(row->weights, row->label);
+    double second = (1 - row->smoothing) * (1 - row->share) * weight_of(row->weights, row->other);
+    double total = peak + second + spread * row->weight_sum;
     float top = x[0];
     for (int64_t k = 1; k < classes; k++) top = CNN_MAX(x[k], top);
-    double sum = 0, smooth = 0, at_label = x[row->label] - top;
+    double sum = 0, smooth = 0, at_label = x[row->label] - top, at_other = x[row->other] - top;
     for (int64_t k = 0; k < classes; k++) {
         float z = x[k] - top;
         sum += exp(z);
@@ -32,17 +34,19 @@ static double cross_entropy_reference(const struct loss_row *row, const float *x
     }
     if (dx) {
         for (int64_t k = 0; k < classes; k++) {
-            double target = spread * weight_of(row->weights, k) + (k == row->label ? peak : 0);
+            double target = spread * weight_of(row->weights, k) + (k == row->label ? peak : 0)
+                            + (k == row->other ? second : 0);
             dx[k] = (float)((exp(x[k] - top) / sum * total - target) * row->scale);
         }
     }
-    return (total * log(sum) - peak * at_label - spread * smooth) * row->scale;
+    double hit = peak * at_label + (second > 0 ? second * at_other : 0); /* a class ruled out is at minus infinity */
+    return (total * log(sum) - hit - spread * smooth) * row->scale;
 }
 
 static double squared_error_reference(const struct loss_row *row, const float *x, float *dx) {
     double sum = 0;
     for (int64_t k = 0; k < row->classes; k++) {
-        double difference = x[k] - (double)(k == row->label);
+        double difference = x[k] - row->share * (k == row->label) - (1 - row->share) * (k == row->other);
         sum += difference * difference;
         if (dx) dx[k] = (float)(difference * row->scale);
     }
@@ -64,7 +68,8 @@ struct loss_work {
     struct loss_row row;  /* but for the label */
     int64_t n, rows;      /* rows: of one chunk */
     const float *x;
-    const int64_t *labels;
+    const int64_t *labels, *others;
+    const float *shares;  /* NULL, like others, where each image is its label's alone */
     double *losses;
     float *dx;
 };
@@ -75,6 +80,8 @@ static cnn_status loss_chunk(void *context, int64_t chunk) {
     int64_t end = CNN_MIN(work->n, (chunk + 1) * work->rows);
     for (int64_t i = chunk * work->rows; i < end; i++) {
         row.label = work->labels[i];
+        row.other = work->others ? work->others[i] : row.label;
+        row.share = work->shares ? work->shares[i] : 1;
         float *dx = work->dx ? work->dx + i * row.classes : NULL;
         work->losses[i] = work->loss(&row, work->x + i * row.classes, dx);
     }
@@ -87,29 +94,45 @@ static bool labels_fit(int64_t n, int64_t classes, const int64_t *labels) {
     return true;
 }
 
+static bool targets_fit(int64_t n, int64_t classes, const int64_t *labels, const int64_t *others, const float *shares) {
+    if (!labels_fit(n, classes, labels) || !others != !shares) return false;
+    for (int64_t i = 0; shares && i < n; i++)
+        if (!(shares[i] >= 0 && shares[i] <= 1)) return false;
+    return !others || labels_fit(n, classes, others);
+}
+
 static cnn_status run(struct loss_work *work) {
     work->rows = CNN_MAX(1, CNN_PIECE / 4 / work->row.classes); /* an exponential costs some four plain words */
     return cnn_parallel(loss_chunk, work, cnn_ceil_div(work->n, work->rows));
 }
 
 cnn_status cnn_cross_entropy(int64_t n, int64_t classes, double smoothing, const float *logits, const int64_t *labels,
-                             const float *weights, double *losses, float *dlogits) {
+                             const int64_t *others, const float *shares, const float *weights, double *losses,
+                             float *dlogits) {
     if (!cnn_sizes_fit(sizeof(float), 2, (int64_t[]){n, classes})) return CNN_INVALID;
-    if (!(smoothing >= 0 && smoothing <= 1) || !labels_fit(n, classes, labels)) return CNN_INVALID;
+    if (!(smoothing >= 0 && smoothing <= 1) || !targets_fit(n, classes, labels, others, shares)) return CNN_INVALID;
     double batch = 0, all = 0;
-    for (int64_t i = 0; i < n; i++) batch += weight_of(weights, labels[i]);
+    for (int64_t i = 0; i < n; i++) {
+        double share = shares ? shares[i] : 1;
+        batch += share * weight_of(weights, labels[i]);
+        if (others) batch += (1 - share) * weight_of(weights, others[i]);
+    }
     for (int64_t k = 0; k < classes; k++) all += weight_of(weights, k);
     double scale = batch > 0 ? 1 / batch : 0;
-    struct loss_work work = {.loss = kernels()->cross_entropy, .n = n, .x = logits, .labels = labels,
-                             .losses = losses, .dx = dlogits, .row = {classes, 0, smoothing, scale, all, weights}};
+    struct loss_work work = {.loss = kernels()->cross_entropy, .n = n, .x = logits, .labels = labels, .others = others,
+                             .shares = shares, .losses = losses, .dx = dlogits,
+                             .row = {.classes = classes, .smoothing = smoothing, .scale = scale, .weight_sum = all,
+                                     .weights = weights}};
     return run(&work);
 }
 
-cnn_status cnn_squared_error(int64_t n, int64_t classes, const float *outputs, const int64_t *labels, double *losses,
-                             float *doutputs) {
-    if (!cnn_sizes_fit(sizeof(float), 2, (int64_t[]){n, classes}) || !labels_fit(n, classes, labels))
+cnn_status cnn_squared_error(int64_t n, int64_t classes, const float *outputs, const int64_t *labels,
+                             const int64_t *others, const float *shares, double *losses, float *doutputs) {
+    if (!cnn_sizes_fit(sizeof(float), 2, (int64_t[]){n, classes})
+        || !targets_fit(n, classes, labels, others, shares))
         return CNN_INVALID;
     struct loss_work work = {.loss = kernels()->squared_error, .n = n, .x = outputs, .labels = labels,
-                             .losses = losses, .dx = doutputs, .row = {classes, 0, 0, 1 / (double)n, 0, NULL}};
+                             .others = others, .shares = shares, .losses = losses, .dx = doutputs,
+                             .row = {.classes = classes, .scale = 1 / (double)n}};
     return run(&work);
 }

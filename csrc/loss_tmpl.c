@@ -37,10 +37,11 @@ static double ISA(cross_entropy)(const struct loss_row *row, const float *x, flo
     int64_t classes = row->classes;
     const float *weights = row->weights;
     double spread = row->smoothing / (double)classes;
-    double peak = (1 - row->smoothing) * weight_of(weights, row->label);
-    double total = peak + spread * row->weight_sum;
+    double peak = (1 - row->smoothing) * row->share * weight_of(weights, row->label);
+    double second = (1 - row->smoothing) * (1 - row->share) * weight_of(weights, row->other);
+    double total = peak + second + spread * row->weight_sum;
     float most = ISA(row_max)(x, classes);
-    float at_label = x[row->label] - most; /* before dx, which may be x, is written */
+    float at_label = x[row->label] - most, at_other = x[row->other] - most; /* before dx, which may be x, is written */
     vf top = vset(most), sum = vset(0), smooth = vset(0), share = vset((float)spread);
     for (int64_t k = 0; k < classes; k += VLEN) {
         int64_t rest = classes - k;
@@ -62,16 +63,19 @@ static double ISA(cross_entropy)(const struct loss_row *row, const float *x, flo
             ISA(store_up_to)(dx + k, ISA(load_or)(dx + k, rest, 0) * factor - w * base, rest);
         }
         dx[row->label] -= (float)(peak * row->scale);
+        dx[row->other] -= (float)(second * row->scale);
     }
-    return (total * log(exponentials) - peak * at_label - vsum(smooth)) * row->scale;
+    double hit = peak * at_label + (second > 0 ? second * at_other : 0); /* a class ruled out is at minus infinity */
+    return (total * log(exponentials) - hit - vsum(smooth)) * row->scale;
 }
 
 static double ISA(squared_error)(const struct loss_row *row, const float *x, float *dx) {
     vf scale = vset((float)row->scale), sum = vset(0);
     for (int64_t k = 0; k < row->classes; k += VLEN) {
-        int64_t rest = row->classes - k, label = row->label - k;
+        int64_t rest = row->classes - k, label = row->label - k, other = row->other - k;
         union { vf v; float f[VLEN]; } difference = {.v = ISA(load_or)(x + k, rest, 0)};
-        if (label >= 0 && label < VLEN) difference.f[label] -= 1;
+        if (label >= 0 && label < VLEN) difference.f[label] -= (float)row->share;
+        if (other >= 0 && other < VLEN) difference.f[other] -= (float)(1 - row->share);
         sum += difference.v * difference.v;
         if (dx) ISA(store_up_to)(dx + k, difference.v * scale, rest);
     }

@@ -111,3 +111,24 @@ def test_clipping_bounds_the_update(rng: np.random.Generator) -> None:
         moved.append(np.sqrt(sum(((v - before[k]) ** 2).sum() for k, v in network.parameters().items())))
     assert moved[1] == pytest.approx(1e-3, rel=1e-3)
     assert moved[0] > 0.01
+
+
+def test_a_batch_of_mixed_images_has_two_labels(isa: str, rng: np.random.Generator) -> None:
+    """One layer without bias: its gradient is that of the two labels, each by its share."""
+    layers = [{"type": "Flatten"}, {"type": "Linear", "out_features": 3, "bias": False}]
+    images, labels = batch(rng, 10)
+    others, shares = rng.integers(0, 3, 10), rng.random(10).astype(np.float32)
+    start = Network(layers, (9, 9, 1), seed=1).parameters()["linear1.weight"].copy()
+    moved = {}
+    for name, arguments in (("both", (labels, (others, shares))), ("label", (labels,)), ("other", (others,))):
+        network = Network(layers, (9, 9, 1), seed=1)
+        trainer = Trainer(network, SGD(lr=1.0))
+        trainer.step(images, *arguments)
+        moved[name] = network.parameters()["linear1.weight"] - start
+    logits = images.reshape(10, -1).astype(float) @ start.T
+    chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    target = shares[:, None] * np.eye(3)[labels] + (1 - shares)[:, None] * np.eye(3)[others]
+    expected = -((chances - target).T @ images.reshape(10, -1)) / 10
+    np.testing.assert_allclose(moved["both"], expected, atol=1e-5)
+    assert not np.allclose(moved["both"], moved["label"], atol=1e-3)
+    assert not np.allclose(moved["both"], moved["other"], atol=1e-3)

@@ -27,6 +27,7 @@ EXAMPLES = (
     ("cnn train photos/", "a folder per class; everything chosen to suit the images"),
     ("cnn train photos/ --arch resnet20 --epochs 30", "a larger network, for longer"),
     ("cnn train photos/ --arch net.toml --size 64", "a network written by hand"),
+    ("cnn train scans/ --augment digits --preview", "vary images as suits digits; look at augmented.png"),
     ("cnn train photos/ --patience 5 --name birds", "stop when it gets no better; runs/birds/"),
     ("cnn train photos/ --time 30m", "as many epochs as end in half an hour"),
     ("cnn train photos/ --find-lr", "which learning rate? a plot and a suggestion, no training"),
@@ -72,8 +73,12 @@ class Size(click.ParamType):
                                                  "often.  [default: shuffled]")
 @click.option("--ema", type=float, metavar="PART",
               help="The last part of the training over which weights are averaged; 0 for none.  [default: 0.25]")
-@click.option("--augment/--no-augment", default=None,
-              help="Vary training images: shifts, and flips unless they are grey.  [default: on]")
+@click.option("--augment", metavar="HOW",
+              help="How training images are varied: auto, none, digits, photo, strong, or a list with strengths, as "
+                   "shift=4,flip,rotate=10,scale=0.2,shear=10,colour=0.2,hue=0.05,randaugment=2:9,erase=0.25,cutout=16,"
+                   "mixup=0.2,cutmix=1.  [default: auto: shifts, and flips unless images are grey]")
+@click.option("--no-augment", is_flag=True, help="The same as --augment none.")
+@click.option("--preview", is_flag=True, help="First draw augmented.png: some training images and how they are varied.")
 @click.option("--size", type=Size(), metavar="N|WxH", help="Pixels to scale images to.  [default: to suit them]")
 @click.option("--grey/--colour", default=None, help="One channel or three.  [default: what the images are]")
 @click.option("--seed", type=int, help="Of weights, order, augmentation and split.  [default: 0]")
@@ -109,6 +114,10 @@ def command(data: str | None, resume: str | None, folds: int | None, find_lr: bo
     from ..training import train
     from .train_view import TrainView
 
+    if options.pop("no_augment"):
+        if options["augment"] is not None:
+            raise UsageError("--augment and --no-augment contradict each other; leave one of them out.")
+        options["augment"] = "none"
     options["threads"] = kernels.threads()
     if find_lr:
         return _find_lr(data, resume, folds, as_json, options)
@@ -128,7 +137,8 @@ def _find_lr(data: str | None, resume: str | None, folds: int | None, as_json: b
     from ..training.find_lr import find_lr
     from .train_view import TrainView
 
-    others = {"--resume": resume, "--folds": folds, "--time": options["time"], "--name": options["name"]}
+    others = {"--resume": resume, "--folds": folds, "--time": options["time"], "--name": options["name"],
+              "--preview": options.pop("preview") or None}
     for flag, value in others.items():
         if value is not None:
             raise UsageError(f"--find-lr trains nothing, so that {flag} has no meaning beside it; leave one out.")

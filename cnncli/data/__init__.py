@@ -4,11 +4,13 @@ the order that order.py draws. folds.py divides samples anew for cross-validatio
 folders out of other things.
 """
 
-from .batches import Augmentation, Batch, Batches
+from .augmentation import Augmentation
+from .batches import Batch, Batches
 from .decode import decode
 from .folder import Sample, Splits, scan, scan_flat, scan_labelled
 from .folds import check_fold, fold_of
 from .images import Images, load_images
+from .naming import describe
 from .order import SAMPLINGS
 from .preprocessing import Preprocessing, choose_size
 
@@ -24,6 +26,7 @@ __all__ = [
     "check_fold",
     "choose_size",
     "decode",
+    "describe",
     "fold_of",
     "load_images",
     "scan",

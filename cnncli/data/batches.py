@@ -4,51 +4,23 @@ without a cache its files are decoded while the batches before it are trained on
 epoch where a run is resumed, cache or not: all give the same bits.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 
 import numpy as np
 
 from .. import kernels
-from ..kernels import Array, aligned_empty
+from ..kernels import Array, Call, Mixed, aligned_empty
+from .augmentation import Augmentation, Mixing, Variation
 from .images import Images
-from .order import SAMPLINGS, epoch_order, random_bits
+from .order import SAMPLINGS, epoch_order
 from .preprocessing import Preprocessing
 
-Batch = tuple[Array, Array, Array]  # float32 (n, h, w, c), int64 labels (n,), int64 indices (n,)
-Made = Generator[tuple[Array, Array], None, None]  # images and draws (order.py)
+# float32 (n, h, w, c), int64 labels (n,), int64 indices (n,); where images are mixed also (other labels, shares)
+Batch = tuple[Array, Array, Array] | tuple[Array, Array, Array, Mixed]
+Made = Generator[tuple[Array, Array], None, None]  # images, not mixed yet, and draws (order.py)
 
-_AT_ONCE = 64  # batches whose moves are drawn together: NumPy's calls cost more than the drawing
-_SHIFT_Y, _SHIFT_X, _FLIP = 2, 3, 4  # what a random number is for
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """How training images are varied: moved by up to shift pixels each way, mirrored at the borders (a random crop
-    of the padded image), and, if flip, turned left to right half of the time."""
-
-    shift: int = 0
-    flip: bool = False
-
-    @classmethod
-    def default(cls, preprocessing: Preprocessing) -> "Augmentation":
-        """Return what suits the images: shifts of an eighth of the shorter side and flips in colour (4 pixels at 32,
-        as usual for CIFAR); a fourteenth in grey (2 at 28) and no flip, which would turn digits and letters into
-        others."""
-        side = min(preprocessing.size)
-        return cls(side // 14, False) if preprocessing.grey else cls(side // 8, True)
-
-    def moves(self, seed: int, epoch: int, indices: Array, size: tuple[int, int]) -> Array:
-        """Return int64 (n, 3): shift down, shift right and flip of each image in that epoch."""
-        moves = np.zeros((len(indices), 3), np.int64)
-        for column, (stream, side) in enumerate(((_SHIFT_Y, size[0]), (_SHIFT_X, size[1]))):
-            most = min(self.shift, side)
-            draws = random_bits(seed, epoch, stream, indices) >> np.uint64(32)
-            moves[:, column] = ((draws * np.uint64(2 * most + 1)) >> np.uint64(32)).astype(np.int64) - most
-        if self.flip:
-            moves[:, 2] = (random_bits(seed, epoch, _FLIP, indices) >> np.uint64(63)).astype(np.int64)
-        return moves
+_AT_ONCE = 64  # batches whose variations are drawn together: NumPy's calls cost more than the drawing
 
 
 class Batches:
@@ -73,7 +45,9 @@ class Batches:
         return epoch_order(self.images.labels, self.sampling, self.seed, number)
 
     def epoch(self, number: int, first_step: int = 0, reuse: bool = False) -> Generator[Batch, None, None]:
-        """Yield (images, labels, indices) for the steps first_step … steps - 1 of one epoch.
+        """Yield (images, labels, indices) for the steps first_step … steps - 1 of one epoch; where the augmentation
+        mixes images (images, labels, indices, (other labels int64 (n,), shares float32 (n,))): by its share an image
+        is its label's, by the rest the other's.
 
         The arrays are new ones each time; with reuse, images is overwritten by the next batch, which spares memory
         and time. An image that can no longer be read (only without a cache) is missing from its batch and noted in
@@ -84,48 +58,103 @@ class Batches:
                    for step in range(first_step, self.steps)]
         made = self._from_files(number, batches) if self.images.stored is None else (
             self._from_memory(number, batches, reuse))
+        labels, mixers = self.images.labels, dict[int, _Mixer]()
         with closing(made):
             for images, draws in made:
                 rows = draws % len(self.images)
-                yield images, self.images.labels[rows], rows
+                if self.augmentation is None or not self.augmentation.mixes:
+                    yield images, labels[rows], rows
+                    continue
+                if not reuse or len(rows) not in mixers:
+                    mixers[len(rows)] = _Mixer(images)
+                mixing = self.augmentation.mixing(self.seed, number, draws, self.preprocessing.size)
+                yield (mixers[len(rows)].mixed(images, mixing), labels[rows], rows,
+                       (labels[rows][mixing.partners], mixing.shares))
+
+    def sample(self, number: int, index: int) -> tuple[Array, int | None, float]:
+        """Return one image as epoch `number` has it, float32 (h, w, c), the index of the image that it is mixed with,
+        if any, and its own share, without making the batch that it is in."""
+        if self.augmentation is None or not self.augmentation.mixes:
+            return self._varied(number, np.array([index]))[0], None, 1.0
+        order = self.order(number)
+        places = np.flatnonzero(order == index)  # none, or beyond the last batch, where the image sits out
+        place = int(places[0]) if len(places) else len(order) - 1
+        step = min(place // self.batch_size, self.steps - 1)
+        draws = order[step * self.batch_size : (step + 1) * self.batch_size]
+        mixing = self.augmentation.mixing(self.seed, number, draws, self.preprocessing.size)
+        within = min(place - step * self.batch_size, len(draws) - 1)
+        other = int(draws[mixing.partners[within]])
+        pair = Mixing(np.array([1, 0]), np.repeat(mixing.shares[within], 2),
+                      np.repeat(mixing.boxes[[within]], 2, axis=0))
+        images = self._varied(number, np.array([index, other]))
+        return _Mixer(images).mixed(images, pair)[0], other % len(self.images), float(mixing.shares[within])
 
     def _from_memory(self, number: int, batches: list[Array], reuse: bool) -> Made:
+        assert self.images.stored is not None
         desks: dict[int, _Desk] = {}
         for start in range(0, len(batches), _AT_ONCE):
             some = batches[start : start + _AT_ONCE]
-            moves = np.split(self._moves(number, np.concatenate(some)), np.cumsum([len(draws) for draws in some])[:-1])
-            for draws, moved in zip(some, moves, strict=True):
+            varied, first = self._variation(number, np.concatenate(some)), 0
+            for draws in some:
+                variation, first = varied.part(first, first + len(draws)), first + len(draws)
                 if not reuse or len(draws) not in desks:
-                    desks[len(draws)] = _Desk(self.images, self.preprocessing, len(draws))
-                yield desks[len(draws)].batch(draws % len(self.images), moved), draws
+                    desks[len(draws)] = _Desk(self.images.stored, self.preprocessing, variation)
+                yield desks[len(draws)].batch(draws % len(self.images), variation), draws
 
     def _from_files(self, number: int, batches: list[Array]) -> Made:
-        mean, std = self.preprocessing.mean, self.preprocessing.std
         with closing(self.images.decoded(batches)) as decoded:
             for pixels, draws in decoded:
-                batch = aligned_empty(pixels.shape)
-                kernels.image_batch(pixels, batch, mean, std, None, self._moves(number, draws))()
-                yield batch, draws
+                variation = self._variation(number, draws)
+                yield _Desk(pixels, self.preprocessing, variation).batch(np.arange(len(draws)), variation), draws
 
-    def _moves(self, number: int, draws: Array) -> Array:
-        if self.augmentation is None:
-            return np.zeros((len(draws), 3), np.int64)
-        return self.augmentation.moves(self.seed, number, draws, self.preprocessing.size)
+    def _varied(self, number: int, draws: Array) -> Array:
+        pixels, variation = self.images.pixels(draws % len(self.images)), self._variation(number, draws)
+        return _Desk(pixels, self.preprocessing, variation).batch(np.arange(len(draws)), variation)
+
+    def _variation(self, number: int, draws: Array) -> Variation:
+        return (self.augmentation or Augmentation()).draw(self.seed, number, draws, self.images.shape)
 
 
 class _Desk:
-    """Where batches of one size are put together from images in memory: the arrays, and the call that fills them."""
+    """Where batches of one size are put together from images in memory: the arrays, and the calls that fill them. All
+    variations must be of the first one's shapes."""
 
-    def __init__(self, images: Images, preprocessing: Preprocessing, count: int) -> None:
-        assert images.stored is not None
-        self._rows, self._moves = np.empty(count, np.int64), np.empty((count, 3), np.int64)
-        self._batch = aligned_empty((count, *images.shape))
-        self._fill = kernels.image_batch(images.stored, self._batch, preprocessing.mean, preprocessing.std, self._rows,
-                                         self._moves)
+    def __init__(self, stored: Array, preprocessing: Preprocessing, variation: Variation) -> None:
+        count, mean, std = len(variation.moves), preprocessing.mean, preprocessing.std
+        self._rows = np.empty(count, np.int64)
+        self._variation = Variation(*map(np.empty_like, variation))
+        self._batch = aligned_empty((count, *stored.shape[1:]))
+        moves, operations, strengths, boxes, noise = self._variation
+        self._calls: Sequence[Call] = [
+            kernels.augment_batch(stored, self._batch, mean, std, self._rows, moves, operations, strengths)
+            if operations.size else kernels.image_batch(stored, self._batch, mean, std, self._rows, moves)]
+        if boxes.size:
+            self._calls = [*self._calls, kernels.erase_batch(self._batch, mean, std, boxes, noise)]
 
-    def batch(self, rows: Array, moves: Array) -> Array:
-        """Return those images normalised and moved, float32 (count, h, w, c); the next call overwrites it."""
+    def batch(self, rows: Array, variation: Variation) -> Array:
+        """Return those images normalised and varied, float32 (count, h, w, c); the next call overwrites it."""
         np.copyto(self._rows, rows)
-        np.copyto(self._moves, moves)
-        self._fill()
+        for ours, theirs in zip(self._variation, variation, strict=True):
+            np.copyto(ours, theirs)
+        for call in self._calls:
+            call()
+        return self._batch
+
+
+class _Mixer:
+    """Mixes the images of batches of one size; the result is overwritten by the next."""
+
+    def __init__(self, images: Array) -> None:
+        self._from, self._mixing = images, Mixing(np.empty(len(images), np.int64), np.empty(len(images), np.float32),
+                                                  np.empty((len(images), 4), np.int64))
+        self._batch = aligned_empty(images.shape)
+        self._call = kernels.mix_batch(images, self._batch, *self._mixing)
+
+    def mixed(self, images: Array, mixing: Mixing) -> Array:
+        """Return the batch with every image mixed."""
+        if images is not self._from:  # made anew: not this one's
+            self._call, self._from = kernels.mix_batch(images, self._batch, *self._mixing), images
+        for ours, theirs in zip(self._mixing, mixing, strict=True):
+            np.copyto(ours, theirs)
+        self._call()
         return self._batch

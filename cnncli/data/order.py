@@ -1,5 +1,5 @@
-"""In which order an epoch goes through the images, a function of (seed, epoch, labels) alone, and the hash behind
-everything that is drawn in training. batches.py follows the order.
+"""In which order an epoch goes through the images, a function of (seed, epoch, labels) alone. batches.py follows the
+order; hashing.py draws it.
 
 An order holds draws, not images: draw d is of image d % n, and where an image is drawn again in the same epoch, d // n
 counts its copies, so that each copy is varied in another way.
@@ -8,9 +8,9 @@ counts its copies, so that each copy is varied in another way.
 import numpy as np
 
 from ..kernels import Array
+from .hashing import ORDER, RANK, REST, random_bits
 
 SAMPLINGS = ("shuffled", "balanced")
-_ORDER, _RANK, _REST = 1, 101, 102  # what a random number is for; those of augmentation lie between
 
 
 def epoch_order(labels: Array, sampling: str, seed: int, epoch: int) -> Array:
@@ -22,7 +22,7 @@ def epoch_order(labels: Array, sampling: str, seed: int, epoch: int) -> Array:
     the epoch stays as long as it is.
     """
     draws = np.arange(len(labels)) if sampling == "shuffled" else _balanced(labels, seed, epoch)
-    keys = random_bits(seed, epoch, _ORDER, draws)
+    keys = random_bits(seed, epoch, ORDER, draws)
     return draws[np.argsort(keys, kind="stable")].astype(np.int64)
 
 
@@ -31,30 +31,11 @@ def _balanced(labels: Array, seed: int, epoch: int) -> Array:
     if not count:
         return np.arange(0)
     each, rest = divmod(count, len(classes))
-    once_more = classes[np.argsort(random_bits(seed, epoch, _REST, classes), kind="stable")][:rest]
+    once_more = classes[np.argsort(random_bits(seed, epoch, REST, classes), kind="stable")][:rest]
     draws = []
     for label in classes:
         members = np.flatnonzero(labels == label)
-        members = members[np.argsort(random_bits(seed, epoch, _RANK, members), kind="stable")]
+        members = members[np.argsort(random_bits(seed, epoch, RANK, members), kind="stable")]
         places = np.arange(each + int(label in once_more))
         draws.append(members[places % len(members)] + places // len(members) * count)
     return np.concatenate(draws)
-
-
-def random_bits(seed: int, epoch: int, stream: int, indices: Array) -> Array:
-    """Return 64 random bits for each index, uint64 (n,), a function of the four arguments alone.
-
-    Each is mixed in by the finaliser of SplitMix64 (Steele, Lea and Flood 2014). Written out here because NumPy's
-    own generators may draw differently from one release to the next.
-    """
-    bits = np.full(len(indices), seed % 2**64, np.uint64)
-    for word in (epoch, stream, indices):
-        bits = _mix(bits + np.asarray(word).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
-    return bits
-
-
-def _mix(z: Array) -> Array:
-    z = z + np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))

@@ -6,6 +6,7 @@ one likes. Layers are made of these calls; nothing else in the package touches `
     call()
 """
 
+from .augment import OPERATIONS, augment_batch, erase_batch, mix_batch
 from .conv import (
     BACKWARD_DATA,
     BACKWARD_WEIGHTS,
@@ -46,7 +47,7 @@ from .elementwise import (
 )
 from .image import image_batch, image_histogram
 from .linear import linear_backward_data, linear_backward_weights, linear_convolution, linear_forward, linear_pack
-from .loss import cross_entropy, squared_error
+from .loss import Mixed, cross_entropy, squared_error
 from .norm import (
     batch_norm_again,
     batch_norm_backward,
@@ -74,11 +75,13 @@ __all__ = [
     "BACKWARD_WEIGHTS",
     "FORWARD",
     "FUSED",
+    "OPERATIONS",
     "Array",
     "Call",
     "Convolution",
     "Finish",
     "Hyper",
+    "Mixed",
     "Tensor",
     "Windows",
     "activation_backward",
@@ -89,6 +92,7 @@ __all__ = [
     "aligned_empty",
     "aligned_zeros",
     "allocation_limit",
+    "augment_batch",
     "available_cpus",
     "average_pool_backward",
     "average_pool_forward",
@@ -106,6 +110,7 @@ __all__ = [
     "copy_channels",
     "cross_entropy",
     "dropout",
+    "erase_batch",
     "flatten_backward",
     "flatten_forward",
     "gradient_norm",
@@ -121,6 +126,7 @@ __all__ = [
     "lp_pool_forward",
     "max_pool_backward",
     "max_pool_forward",
+    "mix_batch",
     "multiply_adds",
     "packed_weights",
     "set_isa",

@@ -19,11 +19,7 @@ def image_batch(x: Array, y: Array, mean: Sequence[float], std: Sequence[float],
     if x.ndim != 4 or y.ndim != 4 or x.shape[1:] != y.shape[1:]:
         raise ValueError(f"x and y must be images of one shape, not {x.shape} and {y.shape}")
     n, h, w, c = y.shape
-    if len(mean) != c or len(std) != c:
-        raise ValueError(f"mean and std must have {c} entries each, not {len(mean)} and {len(std)}")
-    deviation = np.asarray(std, np.float64)
-    scale = (1 / (255 * deviation)).astype(np.float32)
-    shift = (-np.asarray(mean, np.float64) / deviation).astype(np.float32)
+    scale, shift = factors(mean, std, c)
     return Call("cnn_image_batch", len(x), n, h, w, c, pointer("x", x, dtype=np.uint8),
                 pointer("rows", rows, (n,), np.int64), pointer("moves", moves, (n, 3), np.int64),
                 pointer("scale", scale), pointer("shift", shift), pointer("y", y),
@@ -35,3 +31,11 @@ def image_histogram(x: Array, counts: Array) -> Call:
     c = x.shape[-1]
     return Call("cnn_image_histogram", x.size // c, c, pointer("x", x, dtype=np.uint8),
                 pointer("counts", counts, (c, 256), np.int64), keep=(x, counts))
+
+
+def factors(mean: Sequence[float], std: Sequence[float], c: int) -> tuple[Array, Array]:
+    """Return scale and shift, float32 (c,): bytes * scale + shift is normalised."""
+    if len(mean) != c or len(std) != c:
+        raise ValueError(f"mean and std must have {c} entries each, not {len(mean)} and {len(std)}")
+    deviation = np.asarray(std, np.float64)
+    return ((1 / (255 * deviation)).astype(np.float32), (-np.asarray(mean, np.float64) / deviation).astype(np.float32))

@@ -4,46 +4,58 @@ from .._kernels import lib
 from ..errors import DataError
 from .door import Array, Call, pointer
 
+Mixed = tuple[Array, Array]  # other labels int64 (n,), the label's own share float32 (n,)
+
 
 class LossCall(Call):
     """A call over labels that somebody else fills in later: C checks them each time, and this names the wrong one."""
 
     __slots__ = ("classes", "labels")
 
-    def __init__(self, name: str, *arguments: object, labels: Array, classes: int, keep: tuple[object, ...]) -> None:
+    def __init__(self, name: str, *arguments: object, labels: tuple[Array, ...], classes: int,
+                 keep: tuple[object, ...]) -> None:
         super().__init__(name, *arguments, keep=keep)
         self.labels = labels
         self.classes = classes
 
     def fail(self, status: int) -> None:
-        wrong = (self.labels < 0) | (self.labels >= self.classes)
-        if status == lib.CNN_INVALID and wrong.any():
-            image = int(wrong.argmax())
-            raise DataError(f"image {image} of the batch has label {self.labels[image]}, but the network has "
-                            f"{self.classes} outputs; labels go from 0 to {self.classes - 1}.")
+        for labels in self.labels:
+            wrong = (labels < 0) | (labels >= self.classes)
+            if status == lib.CNN_INVALID and wrong.any():
+                image = int(wrong.argmax())
+                raise DataError(f"image {image} of the batch has label {labels[image]}, but the network has "
+                                f"{self.classes} outputs; labels go from 0 to {self.classes - 1}.")
         super().fail(status)
 
 
 def cross_entropy(logits: Array, labels: Array, losses: Array, dlogits: Array | None = None,
-                  weights: Array | None = None, smoothing: float = 0.0) -> Call:
+                  weights: Array | None = None, smoothing: float = 0.0, mixed: Mixed | None = None) -> Call:
     """Prepare softmax cross-entropy: float32 logits (n, classes), int64 labels (n,) -> float64 losses (n,), each
     image's share of the weighted mean, and, unless None, dlogits, the gradient of their sum.
 
-    weights is float32 (classes,) or None for ones; dlogits may be logits. Running the call raises DataError where a
-    label is out of range.
+    weights is float32 (classes,) or None for ones; dlogits may be logits. mixed is (other labels int64 (n,), shares
+    float32 (n,)): an image's target is its label's by that share and the other's by the rest. Running the call raises
+    DataError where a label is out of range.
     """
     n, classes = logits.shape
+    others, shares = mixed or (None, None)
     return LossCall("cnn_cross_entropy", n, classes, smoothing, pointer("logits", logits),
-                    pointer("labels", labels, (n,), "int64"), pointer("weights", weights, (classes,)),
+                    pointer("labels", labels, (n,), "int64"), pointer("other labels", others, (n,), "int64"),
+                    pointer("shares", shares, (n,)), pointer("weights", weights, (classes,)),
                     pointer("losses", losses, (n,), "float64"), pointer("dlogits", dlogits, logits.shape),
-                    labels=labels, classes=classes, keep=(logits, weights, losses, dlogits))
+                    labels=(labels, *(mixed or ())[:1]), classes=classes,
+                    keep=(logits, mixed, weights, losses, dlogits))
 
 
-def squared_error(outputs: Array, labels: Array, losses: Array, doutputs: Array | None = None) -> Call:
-    """Prepare losses[i] = 1/2 sum over classes of (one-hot target - output)^2, divided by n, and, unless None, the
-    gradient of their sum; shapes and errors as in cross_entropy."""
+def squared_error(outputs: Array, labels: Array, losses: Array, doutputs: Array | None = None,
+                  mixed: Mixed | None = None) -> Call:
+    """Prepare losses[i] = 1/2 sum over classes of (target - output)^2, divided by n, and, unless None, the gradient of
+    their sum; the target is 1 at the label or, mixed, its share there and the rest at the other. Shapes and errors as
+    in cross_entropy."""
     n, classes = outputs.shape
+    others, shares = mixed or (None, None)
     return LossCall("cnn_squared_error", n, classes, pointer("outputs", outputs),
-                    pointer("labels", labels, (n,), "int64"), pointer("losses", losses, (n,), "float64"),
+                    pointer("labels", labels, (n,), "int64"), pointer("other labels", others, (n,), "int64"),
+                    pointer("shares", shares, (n,)), pointer("losses", losses, (n,), "float64"),
                     pointer("doutputs", doutputs, outputs.shape),
-                    labels=labels, classes=classes, keep=(outputs, losses, doutputs))
+                    labels=(labels, *(mixed or ())[:1]), classes=classes, keep=(outputs, mixed, losses, doutputs))

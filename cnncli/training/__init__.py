@@ -10,9 +10,10 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from .. import kernels
+from ..data import Augmentation
 from ..data.exclude import names_of
-from ..errors import UsageError
-from ..runs import CURVES, Run
+from ..errors import CnnError, UsageError
+from ..runs import AUGMENTED, CURVES, Run
 from .observer import Observer
 from .prepare import Prepared, Setting, begin, go_on
 from .recipe import Options, Recipe
@@ -37,7 +38,7 @@ def train(
     loss: str | None = None,
     label_smoothing: float | None = None,
     class_weights: str | Sequence[float] | None = None,
-    augment: bool | None = None,
+    augment: str | bool | Augmentation | None = None,
     size: int | tuple[int, int] | None = None,
     grey: bool | None = None,
     seed: int | None = None,
@@ -54,6 +55,7 @@ def train(
     cache: str = "ram",
     strict: bool = False,
     runs: _Path = "runs",
+    preview: bool = False,
     observer: Observer | None = None,
 ) -> Run:
     """Train a classifier on a folder of images and return the run: its .path, .model (the best), .history, .skipped.
@@ -66,7 +68,8 @@ def train(
     "adam", "adamw". schedule: "one-cycle", "cosine", "step", "constant"; warmup: its length in epochs.
     weight_decay spares biases and norms.
     loss: "cross-entropy", with label_smoothing and class_weights ("balanced" or a number a class), or
-    "squared-error". augment: shifts, and flips where images have colour; on. size: pixels, one number or (h, w).
+    "squared-error". augment: "auto" (shifts, and flips where images have colour), "none", "digits", "photo", "strong",
+    a list as "shift=4,flip,rotate=10", or an Augmentation. size: pixels, one number or (h, w).
     grey: one channel or three. seed (0): of weights, order, augmentation and of the split into training, validation
     and test images. patience: epochs without a better one after which to stop. ema: the last part of the steps over
     which weights are averaged, 0.25; 0 for none. exact: convolutions without Winograd's algorithm, slower and with a
@@ -77,7 +80,8 @@ def train(
     data or a file that lists them, as `cnn check --exclude-list` writes it; the run remembers them.
 
     The result does not depend on the rest: threads; cache "ram" or "none" (decode anew each epoch); strict: raise
-    ImageError for the first image that cannot be used instead of skipping it; name of the run in the folder runs.
+    ImageError for the first image that cannot be used instead of skipping it; name of the run in the folder runs;
+    preview: draw augmented.png, some training images as the first epochs vary them, into the run's folder first.
 
     resume continues a run to the very bits that it would have reached: True for the latest, or its name or path.
     data may then be left out. Options other than epochs and patience must be what they were.
@@ -104,6 +108,8 @@ def train(
         which = None if resume is True else os.fspath(resume)
         prepared = go_on(None if data is None else os.fspath(data), options, which, os.fspath(runs), setting)
     with prepared.lock:
+        if preview:
+            _preview(prepared, watcher)
         return _finish(prepared, watcher)
 
 
@@ -120,6 +126,21 @@ def _finish(prepared: Prepared, observer: Observer) -> Run:
             prepared.fit = None  # images and arena: what draws the curves takes their memory
             _draw(run, observer)
     return run
+
+
+def _preview(prepared: Prepared, observer: Observer) -> None:
+    """Draw augmented.png. A training is not given up over a picture."""
+    from ..report import augmented
+
+    run = prepared.lock.run
+    path: Path = run.path / AUGMENTED
+    if prepared.fit is None:
+        return
+    try:
+        augmented.draw(prepared.fit.batches, run.config["classes"], path, run.name)
+        observer.note(f"{path} shows what training images look like.")
+    except (OSError, ImportError, CnnError) as error:
+        observer.note(f"{path} could not be drawn: {error}")
 
 
 def _draw(run: Run, observer: Observer) -> None:

@@ -17,11 +17,11 @@ import numpy as np
 
 from .. import checkpoint
 from ..calibration import calibrate
-from ..data import Batches, Images
+from ..data import Batch, Batches, Images
 from ..ema import WeightAverage
 from ..errors import Interrupted, ModelError, SaveError, TrainingError, printable
 from ..evaluate import Evaluation, evaluate
-from ..kernels import Array
+from ..kernels import Array, Mixed
 from ..loss import CrossEntropy
 from ..model import Model
 from ..runs import Row, Run
@@ -82,12 +82,15 @@ class _Measure:
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self._logits, self._labels = np.empty(shape, np.float32), np.empty(shape[0], np.int64)
-        self._losses = np.empty(shape[0])
-        self._calls = CrossEntropy().calls(self._logits, self._labels, self._losses)
+        self._mixed, self._losses = (np.empty(shape[0], np.int64), np.empty(shape[0], np.float32)), np.empty(shape[0])
+        self._calls = CrossEntropy().calls(self._logits, self._labels, self._losses, mixed=self._mixed)
 
-    def __call__(self, logits: Array, labels: Array) -> float:
+    def __call__(self, logits: Array, labels: Array, mixed: Mixed | None) -> float:
         np.copyto(self._logits, logits)
         np.copyto(self._labels, labels)
+        others, shares = mixed or (labels, 1.0)
+        np.copyto(self._mixed[0], others)
+        np.copyto(self._mixed[1], shares)
         for call in self._calls:
             call()
         return float(self._losses.sum())
@@ -163,25 +166,27 @@ class Fit:
         """Make the steps of the epoch that are left, one each time that the next is asked for; yield its number."""
         progress = self.progress
         with contextlib.closing(self.batches.epoch(progress.epoch, progress.step, reuse=True)) as batches:
-            for images, labels, _ in batches:
-                self._step(images, labels)
+            for batch in batches:
+                self._step(batch)
                 yield progress.step
 
-    def _step(self, images: Array, labels: Array) -> None:
-        progress = self.progress
+    def _step(self, batch: Batch) -> None:
+        progress, images, labels = self.progress, batch[0], batch[1]
+        mixed = batch[3] if len(batch) == 4 else None
         done = (progress.epoch - 1) * self.batches.steps + progress.step
         self.trainer.optimiser.lr = self.schedule(done)
         try:
-            self.trainer.step(images, labels)
+            self.trainer.step(images, labels, mixed)
         except TrainingError as error:
             raise self._broken(f"step {progress.step + 1}", error) from None
         self._follow(done + 1)
         logits = self.trainer.logits
-        correct = int((logits.argmax(axis=1) == labels).sum())
+        most = labels if mixed is None else np.where(mixed[1] < 0.5, mixed[0], labels)  # what the larger part shows
+        correct = int((logits.argmax(axis=1) == most).sum())
         if len(labels) not in self._measures:
             self._measures[len(labels)] = _Measure(logits.shape)
         measure = self._measures[len(labels)]
-        progress.count(measure(logits, labels), correct, len(labels))
+        progress.count(measure(logits, labels, mixed), correct, len(labels))
 
     def close_epoch(self) -> None:
         """Validate, write the epoch's row, the best model and the state, and go on to the next epoch."""

@@ -325,8 +325,8 @@ def _check_architecture(arch: str | None, recipe: Recipe, config: Mapping[str, A
 def _shown(name: str, value: Any) -> str:
     if name == "exclude" and value is not None:
         return "another list"
-    if isinstance(value, dict):
-        return "on"
+    if isinstance(value, dict):  # strengths of augmentation
+        return ",".join(f"{key}={strength}" for key, strength in value.items() if strength)
     return "x".join(map(str, value)) if isinstance(value, list) else "off" if value is None else str(value)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..architectures import architecture, automatic_architecture, from_toml
-from ..data import SAMPLINGS, Augmentation, Preprocessing, Splits, check_fold, choose_size
+from ..data import SAMPLINGS, Augmentation, Preprocessing, Splits, check_fold, choose_size, describe
 from ..data.exclude import fingerprint, names_of
 from ..errors import NetworkError, UsageError, did_you_mean, printable
 from ..loss import Loss, loss_by_name
@@ -50,7 +50,7 @@ class Options:
     loss: str | None = None
     label_smoothing: float | None = None
     class_weights: str | Sequence[float] | None = None
-    augment: bool | None = None
+    augment: str | bool | Augmentation | None = None
     size: int | tuple[int, int] | None = None
     grey: bool | None = None
     seed: int | None = None
@@ -65,6 +65,10 @@ class Options:
     def __post_init__(self) -> None:
         if self.arch == "auto":
             object.__setattr__(self, "arch", None)
+        if isinstance(self.augment, str):
+            Augmentation.parse(self.augment, Preprocessing((LARGEST_SIZE, LARGEST_SIZE)))  # refuses unknown words
+            if self.augment == "auto":
+                object.__setattr__(self, "augment", None)
         _check_whole("epochs", self.epochs, 1)
         _check_whole("batch size", self.batch_size, 1)
         _check_whole("patience", self.patience, 1)
@@ -105,7 +109,7 @@ class Options:
 @dataclass(frozen=True)
 class Recipe:
     """A training, resolved. lr is the schedule's peak, warmup in epochs (None: the schedule's own), weight_decay
-    spares biases and norms, class_weights has a number a class, augment is an Augmentation's fields, size (h, w), ema
+    spares biases and norms, class_weights has a number a class, augment is an Augmentation's config(), size (h, w), ema
     the last part of all steps, over which weights are averaged, exact rules Winograd out. time is the seconds that the
     epochs were chosen for; fold is (which, of how many), and its images are validated on;
     exclude is the fingerprint of the list of images that were left out."""
@@ -154,7 +158,7 @@ class Recipe:
     @property
     def augmentation(self) -> Augmentation | None:
         """How training images are varied."""
-        return Augmentation(**self.augment) if self.augment else None
+        return Augmentation.from_config(self.augment)
 
     def check_warmup(self) -> None:
         """Raise UsageError where the warm-up is longer than the training."""
@@ -208,7 +212,7 @@ def resolve(options: Options, splits: Splits) -> tuple[Recipe, Network, list[str
         loss=options.loss or "cross-entropy",
         label_smoothing=_label_smoothing(options, with_norm),
         class_weights=_class_weights(options.class_weights, splits),
-        augment=asdict(augmentation) if augmentation else None,
+        augment=augmentation.config() if augmentation else None,
         size=preprocessing.size,
         grey=preprocessing.grey,
         resize=preprocessing.resize,
@@ -234,7 +238,7 @@ def differences(options: Options, recipe: Recipe) -> list[str]:
         if name == "size":
             value = (value, value) if isinstance(value, int) else tuple(value)
         elif name == "augment":
-            was = was is not None
+            was, value = _augmentation_config(was, value, recipe.preprocessing)
         elif name == "class_weights":
             was, value = (None, None) if isinstance(value, str) == (was is not None) else (was, tuple(value))
         elif name == "arch":
@@ -290,17 +294,35 @@ def _batch_size(given: int | None, images: int) -> tuple[int, list[str]]:
 
 
 def _augmentation(
-    given: bool | None, preprocessing: Preprocessing, network: Network, with_norm: bool, images: int
+    given: str | bool | Augmentation | None, preprocessing: Preprocessing, network: Network, with_norm: bool,
+    images: int
 ) -> tuple[Augmentation | None, list[str]]:
-    """Return how to vary the training images: not at all where that was asked for or would only slow things down."""
-    if given is False:
-        return None, []
+    """Return how to vary the training images, with the sentence that says so: not at all where that was asked for or
+    would only slow things down."""
     parameters = sum(array.size for array in network.parameters().values())
     if given is None and not with_norm and parameters < TOO_FEW_PARAMETERS * images:
         return None, [f"Images are not varied in training: {parameters:,} parameters cannot learn {images:,} images by "
-                      "heart; --augment varies them all the same."]
-    note = "Images are shifted but not flipped in training: grey ones are often digits or letters."
-    return Augmentation.default(preprocessing), [note] if preprocessing.grey else []
+                      f"heart; --augment {'digits' if preprocessing.grey else 'photo'} varies them all the same."]
+    augmentation = _asked(given, preprocessing)
+    chosen = not isinstance(given, Augmentation) and (not isinstance(given, str) or "flip" not in given)
+    return augmentation, [describe(augmentation, preprocessing, chosen)]
+
+
+def _asked(given: str | bool | Augmentation | None, preprocessing: Preprocessing) -> Augmentation | None:
+    """Return the augmentation that somebody asked for; what suits the images where that was left to us."""
+    if isinstance(given, Augmentation):
+        return given
+    return Augmentation.named("none" if given is False else "auto", preprocessing) if not isinstance(given, str) else (
+        Augmentation.parse(given, preprocessing))
+
+
+def _augmentation_config(was: dict[str, Any] | None, given: str | bool | Augmentation, preprocessing: Preprocessing
+                         ) -> tuple[Any, Any]:
+    """Return the strengths of a recipe and of an option in the same form; True is whatever there was."""
+    if given is True:
+        return was is not None, True
+    before, asked = Augmentation.from_config(was), _asked(given, preprocessing)
+    return before and before.config(), asked and asked.config()
 
 
 def _learning_rate(optimizer: str, batch_size: int, with_norm: bool) -> float:

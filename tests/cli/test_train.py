@@ -112,6 +112,32 @@ def test_skipped_images_are_listed_and_the_exit_code_says_so(work: Path, capsys:
     assert "cannot be used" in capsys.readouterr().err
 
 
+def test_how_images_are_varied_is_asked_for_said_and_kept(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*SHORT, "--augment", "shift=1,rotate=5,cutmix", "--preview"]) == 0
+    err = capsys.readouterr().err
+    assert "shifted by up to 1 pixel, turned by up to 5° and mixed in pairs (cutmix 1) in training." in err
+    assert "augmented.png shows what training images look like." in err
+    run = Run(work / "runs" / "net-1")
+    assert (run.path / "augmented.png").exists()
+    assert run.config["recipe"]["augment"] | {"shift": 1, "rotate": 5.0, "cutmix": 1.0, "mixup": 0.0} == (
+        run.config["recipe"]["augment"])
+    assert main([*SHORT, "--no-augment"]) == 0
+    assert "Images are not varied in training." in capsys.readouterr().err
+    assert Run(work / "runs" / "net-2").config["recipe"]["augment"] is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [(["--augment", "digts"], "Did you mean 'digits'?"), (["--augment", "rotate=1e3"], "give degrees from 0 to 180"),
+     (["--augment", "photo", "--no-augment"], "contradict each other; leave one of them out")],
+)
+def test_augmentation_that_makes_no_sense(work: Path, capsys: pytest.CaptureFixture[str], flags: list[str],
+                                          sentence: str) -> None:
+    assert main([*SHORT, *flags]) == 2
+    assert sentence in capsys.readouterr().err
+    assert not (work / "runs").exists()
+
+
 def test_resuming_from_the_command_line(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(SHORT) == 0
     expected = (work / "runs" / "net-1" / "model.safetensors").read_bytes()
@@ -138,6 +164,7 @@ def test_resuming_from_the_command_line(work: Path, capsys: pytest.CaptureFixtur
         (["--folds", "3", "--resume", "x"], "no cross-validation x"), (["--sampling", "balancd"], "Did you mean 'bal"),
         (["--sampling", "balanced", "--class-weights", "balanced"], "twice"), (["--find-lr", "--resume"], "--resume"),
         (["--find-lr", "--lr", "1"], "--lr"),
+        (["--find-lr", "--preview"], "--preview"),
     ],
 )
 def test_wrong_usage_is_one_sentence(

@@ -1,15 +1,20 @@
 """cnncli/data/batches.py: the same bits for a seed and an epoch, whatever the threads, the cache and the start."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from cnncli.data import Augmentation, Batches, Images, Preprocessing, Sample, load_images
+from cnncli import kernels
+from cnncli.data import Augmentation, Batch, Batches, Images, Preprocessing, Sample, load_images
 from cnncli.data import batches as batches_module
 
+PLAIN = Augmentation(2, True)
+EVERYTHING = Augmentation(2, True, 20, 0.3, 10, 0.3, 0.3, 0.3, 0.1, 2, 12, 0.5, 3)
+MIXED = replace(EVERYTHING, mixup=0.4, cutmix=1.0)
 PREPROCESSING = Preprocessing((9, 7), grey=False, mean=(0.5, 0.4, 0.3), std=(0.25, 0.2, 0.3))
 
 
@@ -40,7 +45,7 @@ def test_an_epoch_holds_every_image_once(samples: list[Sample]) -> None:
     indices = np.concatenate([i for _, _, i in seen])
     assert sorted(indices) == list(range(41))
     assert not np.array_equal(indices, np.arange(41))
-    for x, labels, rows in seen:
+    for x, labels, rows, *_ in seen:
         assert np.array_equal(x, PREPROCESSING.normalise(images.pixels(rows)))
         assert np.array_equal(labels, images.labels[rows])
 
@@ -81,15 +86,77 @@ def test_the_order_is_what_its_definition_says(samples: list[Sample]) -> None:
     assert Batches(load(samples), PREPROCESSING, 16, seed=3).order(5).tolist() == expected
 
 
-def test_cache_and_resuming_give_the_same_bits(samples: list[Sample]) -> None:
-    augmentation = Augmentation(2, True)
+def flat(batch: Batch) -> list[np.ndarray]:
+    """All arrays of a batch."""
+    return [*batch[:3], *(batch[3] if len(batch) == 4 else ())]
+
+
+@pytest.mark.parametrize("augmentation", [PLAIN, EVERYTHING, MIXED], ids=["plain", "everything", "mixed"])
+def test_cache_and_resuming_give_the_same_bits(samples: list[Sample], augmentation: Augmentation, isa: str) -> None:
     whole = list(Batches(load(samples), PREPROCESSING, 6, 1, augmentation).epoch(4))
     for cache in ("ram", "none"):
         again = list(Batches(load(samples, cache), PREPROCESSING, 6, 1, augmentation).epoch(4, first_step=3))
         assert len(again) == len(whole) - 3
         for one, other in zip(whole[3:], again, strict=True):
-            for a, b in zip(one, other, strict=True):
+            for a, b in zip(flat(one), flat(other), strict=True):
                 assert np.array_equal(a, b)
+
+
+@pytest.mark.parametrize("augmentation", [EVERYTHING, MIXED], ids=["everything", "mixed"])
+def test_threads_change_nothing(samples: list[Sample], augmentation: Augmentation, isa: str) -> None:
+    batches, before, results = Batches(load(samples), PREPROCESSING, 16, 1, augmentation), kernels.threads(), []
+    try:
+        for count in (1, 3):
+            kernels.set_threads(count)
+            results.append([flat(batch) for batch in batches.epoch(2)])
+    finally:
+        kernels.set_threads(before)
+    for one, other in zip(*results, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("cache", ["ram", "none"])
+def test_mixed_images_are_of_the_two_that_the_labels_say(samples: list[Sample], cache: str) -> None:
+    images = load(samples, cache)
+    batches = Batches(images, PREPROCESSING, 16, 1, MIXED)
+    unmixed = Batches(images, PREPROCESSING, 16, 1, replace(MIXED, mixup=0, cutmix=0))
+    blended = 0
+    for batch, plain in zip(batches.epoch(3), unmixed.epoch(3), strict=True):
+        assert len(batch) == 4
+        x, labels, rows, (others, shares) = batch
+        assert np.array_equal(rows, plain[2])
+        mixing = MIXED.mixing(1, 3, rows, (9, 7))
+        assert np.array_equal(others, labels[mixing.partners])
+        for i, (partner, box) in enumerate(zip(mixing.partners, mixing.boxes, strict=True)):
+            if box[2] == 0:
+                blended += 1
+                wanted = shares[i] * plain[0][i] + (1 - shares[i]) * plain[0][partner]
+                np.testing.assert_allclose(x[i], wanted, atol=1e-5)
+            else:
+                inside = np.zeros((9, 7), bool)
+                inside[box[0] : box[0] + box[2], box[1] : box[1] + box[3]] = True
+                assert np.array_equal(x[i], np.where(inside[:, :, None], plain[0][partner], plain[0][i]))
+                assert shares[i] == pytest.approx(1 - inside.mean(), abs=1e-6)
+    assert 10 < blended < 31
+
+
+@pytest.mark.parametrize("augmentation", [EVERYTHING, MIXED, None], ids=["everything", "mixed", "none"])
+def test_a_sample_is_what_is_in_the_batch(samples: list[Sample], augmentation: Augmentation | None) -> None:
+    batches = Batches(load(samples), PREPROCESSING, 16, 1, augmentation)
+    for batch in batches.epoch(2):
+        others, shares = batch[3] if len(batch) == 4 else (batch[1], np.ones(len(batch[1])))
+        for x, index, other_label, share in zip(batch[0], batch[2], others, shares, strict=True):
+            image, other, own = batches.sample(2, int(index))
+            assert np.array_equal(image, x)
+            assert own == pytest.approx(float(share))
+            assert other is None or batches.images.labels[other] == other_label
+            assert (other is None) == (augmentation is not MIXED)
+
+
+def test_a_sample_that_sits_out_is_drawn_all_the_same(samples: list[Sample]) -> None:
+    batches = Batches(load(samples), PREPROCESSING, 40, 1, MIXED)
+    image, _, _ = batches.sample(1, int(batches.order(1)[40]))
+    assert image.shape == (9, 7, 3)
 
 
 def test_augmentation_is_the_padded_crop_and_the_flip(samples: list[Sample]) -> None:
@@ -114,31 +181,28 @@ def test_moves_are_spread_evenly() -> None:
     assert not Augmentation(0, False).moves(0, 0, np.arange(9), (32, 32)).any()
 
 
-def test_default_augmentation() -> None:
-    assert Augmentation.default(Preprocessing((28, 28), grey=True)) == Augmentation(2, False)
-    assert Augmentation.default(Preprocessing((32, 32))) == Augmentation(4, True)
-
-
+@pytest.mark.parametrize("augmentation", [PLAIN, EVERYTHING, MIXED], ids=["plain", "everything", "mixed"])
 @pytest.mark.parametrize("cache", ["ram", "none"])
-def test_reused_arrays_hold_the_same(samples: list[Sample], cache: str) -> None:
-    batches = Batches(load(samples, cache), PREPROCESSING, 6, 1, Augmentation(2, True))
+def test_reused_arrays_hold_the_same(samples: list[Sample], cache: str, augmentation: Augmentation) -> None:
+    batches = Batches(load(samples, cache), PREPROCESSING, 6, 1, augmentation)
     alone = list(batches.epoch(2))
     addresses = set()
-    for (x, labels, rows), (y, same_labels, same_rows) in zip(alone, batches.epoch(2, reuse=True), strict=True):
-        assert np.array_equal(x, y)
-        assert np.array_equal(labels, same_labels)
-        assert np.array_equal(rows, same_rows)
-        addresses.add(y.ctypes.data)
+    for one, other in zip(alone, batches.epoch(2, reuse=True), strict=True):
+        for a, b in zip(flat(one), flat(other), strict=True):
+            assert np.array_equal(a, b)
+        addresses.add(other[0].ctypes.data)
     assert cache == "none" or len(addresses) == 2  # whole batches, and the smaller last one
 
 
 def test_moves_drawn_for_many_batches_at_once_are_those_of_each(samples: list[Sample],
                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
-    batches = Batches(load(samples), PREPROCESSING, 4, 1, Augmentation(3, True))
-    together = [x for x, _, _ in batches.epoch(7)]
-    monkeypatch.setattr(batches_module, "_AT_ONCE", 1)
-    for x, (y, _, _) in zip(together, batches.epoch(7), strict=True):
-        assert np.array_equal(x, y)
+    for augmentation in (Augmentation(3, True), EVERYTHING):
+        batches = Batches(load(samples), PREPROCESSING, 4, 1, augmentation)
+        monkeypatch.setattr(batches_module, "_AT_ONCE", 64)
+        together = [batch[0] for batch in batches.epoch(7)]
+        monkeypatch.setattr(batches_module, "_AT_ONCE", 1)
+        for x, batch in zip(together, batches.epoch(7), strict=True):
+            assert np.array_equal(x, batch[0])
 
 
 def test_no_thread_is_left_behind(samples: list[Sample]) -> None:

@@ -298,7 +298,9 @@ static void check_rows(int64_t rows, int64_t c) {
     float *x = filled(rows * c, -4, 4), *dy = filled(rows * c, -1, 1);
     int64_t *labels = malloc((size_t)rows * sizeof *labels);
     double *losses = malloc((size_t)rows * sizeof *losses);
-    for (int64_t i = 0; i < rows; i++) labels[i] = i * 7 % c;
+    int64_t *others = malloc((size_t)rows * sizeof *others);
+    float *shares = filled(rows, 0, 1);
+    for (int64_t i = 0; i < rows; i++) labels[i] = i * 7 % c, others[i] = (i * 5 + 1) % c;
     const uint64_t clock[] = {3, 5};
     struct output sum = output(rows * c), dropped = output(rows * c), soft = output(rows * c), dsoft = output(rows * c),
                   entropy = output(rows * c), squares = output(rows * c), share = output(2 * rows);
@@ -308,9 +310,9 @@ static void check_rows(int64_t rows, int64_t c) {
         must("dropout", cnn_dropout(0.3, clock, 1, rows * c, x, dropped.by[side]));
         must("softmax", cnn_softmax_forward(rows, c, x, soft.by[side]));
         must("softmax back", cnn_softmax_backward(rows, c, soft.by[0], dy, dsoft.by[side]));
-        must("entropy", cnn_cross_entropy(rows, c, 0.1, x, labels, NULL, losses, entropy.by[side]));
+        must("entropy", cnn_cross_entropy(rows, c, 0.1, x, labels, others, shares, NULL, losses, entropy.by[side]));
         for (int64_t i = 0; i < rows; i++) share.by[side][i] = (float)losses[i];
-        must("squares", cnn_squared_error(rows, c, x, labels, losses, squares.by[side]));
+        must("squares", cnn_squared_error(rows, c, x, labels, others, shares, losses, squares.by[side]));
         for (int64_t i = 0; i < rows; i++) share.by[side][rows + i] = (float)losses[i];
     }
     compare("sum", c, sum, 0);
@@ -320,7 +322,7 @@ static void check_rows(int64_t rows, int64_t c) {
     compare("cross-entropy's gradient", c, entropy, POINTWISE * U);
     compare("squared error's gradient", c, squares, POINTWISE * U);
     compare("losses", c, share, POINTWISE * U);
-    free(x), free(dy), free(labels), free(losses);
+    free(x), free(dy), free(labels), free(losses), free(others), free(shares);
 }
 
 static void check_steps(int64_t count) {
@@ -359,6 +361,32 @@ static void check_images(int64_t c) {
     free(x), free(scale), free(shift);
 }
 
+/* Lists without jumps (thresholds, histograms), which a rounding error could take to either side. */
+static void check_augmentation(int64_t c) {
+    enum { N = 3, H = 11, W = 70, STEPS = 5 };
+    uint8_t *x = malloc((size_t)(N * H * W * c));
+    for (int64_t i = 0; i < N * H * W * c; i++) x[i] = (uint8_t)(100 + 80 * sin((double)i * 0.01));
+    float *scale = filled(c, 0.1f, 1), *shift = filled(c, -1, 1);
+    const int64_t moves[] = {0, 0, 0, 2, -3, 1, -1, 20, 0};
+    const int64_t operations[N * STEPS] = {CNN_ROTATE, CNN_SCALE, CNN_SHARPNESS, CNN_BRIGHTNESS, CNN_HUE,
+                                           CNN_SHEAR_X, CNN_CONTRAST, CNN_AUTOCONTRAST, CNN_NO_OPERATION, CNN_SATURATION,
+                                           CNN_POSTERISE, CNN_SOLARISE, CNN_EQUALISE, CNN_HUE, CNN_CONTRAST};
+    const double strengths[N * STEPS] = {30, -0.2, 1.7, 1.3, 0.2, 20, 0.4, 0, 0, 1.8, 4, 130, 0, -0.1, 0.7};
+    const int64_t partners[N] = {1, 2, 0}, boxes[4 * N] = {0};
+    const float shares[N] = {0.3f, 1, 0.8f};
+    struct output y = output(N * H * W * c), mixed = output(N * H * W * c);
+    for (int side = 0; side < SIDES; side++) {
+        use(side);
+        must("augmentation", cnn_augment_batch(N, N, H, W, c, x, NULL, moves, STEPS, operations, strengths, scale,
+                                               shift, y.by[side]));
+        must("mixing", cnn_mix_batch(N, H, W, c, y.by[side], partners, shares, boxes, mixed.by[side]));
+    }
+    /* Places in the source are good to some 1e-5 of a pixel, and neighbours differ by 80 at most. */
+    compare("augmentation", c, y, 4096 * U);
+    compare("mixing", c, mixed, 4096 * U);
+    free(x), free(scale), free(shift);
+}
+
 static const char *const names[] = {"reference", "baseline", "avx2", "avx512"};
 
 static void tell(void) {
@@ -383,6 +411,7 @@ int main(int count, char **arguments) {
         check_max_pool(c, (cnn_pool){2, 9, 11, c, 7, 4, 3, 3, 1, 2, 1, 1, 2, 2}, CNN_RELU);
         check_images(c);
     }
+    check_augmentation(1), check_augmentation(3);
     check_norm(300, 17, CNN_IDENTITY, false);
     check_norm(11000, 6, CNN_RELU, false);
     check_norm(1001, 33, CNN_RELU6, true);

@@ -14,18 +14,27 @@ LOSS, GRADIENT = 3e-6, 2e-6
 CLASSES = [1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 33, 1000, 5001]
 
 
-def cross_entropy(x, labels, weights, smoothing):
+def targets(classes, labels, mixed):
+    """One-hot rows, or each image's share at its label and the rest at the other."""
+    if mixed is None:
+        return np.eye(classes)[labels]
+    shares = mixed[1].astype(float)[:, None]
+    return shares * np.eye(classes)[labels] + (1 - shares) * np.eye(classes)[mixed[0]]
+
+
+def cross_entropy(x, labels, weights, smoothing, mixed=None):
     """The formula, float64: each image's share and the gradient of the sum."""
     x, weights = x.astype(float), np.ones(x.shape[1]) if weights is None else weights.astype(float)
     logp = x - x.max(1, keepdims=True)
     logp -= np.log(np.exp(logp).sum(1, keepdims=True))
-    target = (1 - smoothing) * np.eye(x.shape[1])[labels] * weights + smoothing / x.shape[1] * weights
-    norm = weights[labels].sum()
+    pure = targets(x.shape[1], labels, mixed)
+    target = (1 - smoothing) * pure * weights + smoothing / x.shape[1] * weights
+    norm = (pure * weights).sum()
     return -(target * logp).sum(1) / norm, (np.exp(logp) * target.sum(1, keepdims=True) - target) / norm
 
 
-def squared_error(x, labels):
-    difference = x.astype(float) - np.eye(x.shape[1])[labels]
+def squared_error(x, labels, mixed=None):
+    difference = x.astype(float) - targets(x.shape[1], labels, mixed)
     return 0.5 * (difference**2).sum(1) / len(x), difference / len(x)
 
 
@@ -36,13 +45,13 @@ def guarded(shape, dtype=np.float32):
     return memory[:size].reshape(shape), memory[size:]
 
 
-def run(x, labels, weights=None, smoothing=0.0, squared=False):
+def run(x, labels, weights=None, smoothing=0.0, squared=False, mixed=None):
     losses, after_losses = guarded((len(x),), np.float64)
     dx, after_dx = guarded(x.shape)
     if squared:
-        kernels.squared_error(x, labels, losses, dx)()
+        kernels.squared_error(x, labels, losses, dx, mixed)()
     else:
-        kernels.cross_entropy(x, labels, losses, dx, weights, smoothing)()
+        kernels.cross_entropy(x, labels, losses, dx, weights, smoothing, mixed)()
     assert (after_losses == 12345).all(), "wrote past the end of the losses"
     assert (after_dx == 12345).all(), "wrote past the end of the gradient"
     return losses, dx
@@ -71,6 +80,53 @@ def test_squared_error(classes, isa, rng):
     expected, gradient = squared_error(x, labels)
     np.testing.assert_allclose(losses, expected, rtol=LOSS)
     np.testing.assert_allclose(dx, gradient, rtol=LOSS, atol=1e-9)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("classes", CLASSES)
+def test_images_of_two_in_one(classes, weighted, smoothing, isa, threads, rng):
+    n = 2 if classes == 5001 else 13
+    x = (rng.standard_normal((n, classes)) * 3).astype(np.float32)
+    labels, others, shares = rng.integers(0, classes, n), rng.integers(0, classes, n), rng.random(n).astype(np.float32)
+    others[0], shares[1] = labels[0], 1
+    weights = (rng.random(classes) + 0.1).astype(np.float32) if weighted else None
+    losses, dx = run(x, labels, weights, smoothing, mixed=(others, shares))
+    expected, gradient = cross_entropy(x, labels, weights, smoothing, (others, shares))
+    np.testing.assert_allclose(losses, expected, rtol=LOSS, atol=LOSS)
+    np.testing.assert_allclose(dx, gradient, rtol=2e-5, atol=GRADIENT)
+    losses, dx = run(x, labels, squared=True, mixed=(others, shares))
+    expected, gradient = squared_error(x, labels, (others, shares))
+    np.testing.assert_allclose(losses, expected, rtol=LOSS)
+    np.testing.assert_allclose(dx, gradient, rtol=LOSS, atol=1e-8)
+
+
+@pytest.mark.parametrize("squared", [False, True])
+def test_a_share_of_one_is_the_label_alone_to_the_bit(squared, isa, rng):
+    x = (rng.standard_normal((9, 21)) * 3).astype(np.float32)
+    labels, others = rng.integers(0, 21, 9), rng.integers(0, 21, 9)
+    if not squared:
+        x[np.arange(9), others] = np.where(others == labels, 1, -np.inf)  # ruled out, but nothing is asked of it
+    plain = run(x, labels, None, 0.0, squared)
+    mixed = run(x, labels, None, 0.0, squared, (others, np.ones(9, np.float32)))
+    assert np.array_equal(plain[0], mixed[0])
+    assert np.array_equal(plain[1], mixed[1])
+    assert np.isfinite(plain[0]).all()
+
+
+def test_other_labels_and_shares_that_make_no_sense(isa):
+    x, labels, losses = np.zeros((4, 3), np.float32), np.zeros(4, np.int64), np.full(4, 7.0)
+    half = np.full(4, 0.5, np.float32)
+    for call in (kernels.cross_entropy(x, labels, losses, mixed=(np.array([0, 1, 3, 0]), half)),
+                 kernels.squared_error(x, labels, losses, mixed=(np.array([0, 1, 3, 0]), half))):
+        with pytest.raises(DataError, match="image 2 of the batch has label 3"):
+            call()
+    for share in (-0.1, 1.1, np.nan):
+        with pytest.raises(ValueError, match="refused its arguments"):
+            kernels.cross_entropy(x, labels, losses, mixed=(labels, np.array([0.5, 1, 0, share], np.float32)))()
+    with pytest.raises(ValueError, match="shares must have shape"):
+        kernels.squared_error(x, labels, losses, mixed=(labels, half[:3]))
+    assert (losses == 7).all()
 
 
 def test_a_perfect_answer_has_no_squared_error(isa):

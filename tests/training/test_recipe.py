@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cnncli.data import Sample, Splits, scan
+from cnncli.data import Augmentation, Sample, Splits, scan
 from cnncli.errors import NetworkError, UsageError
 from cnncli.training.recipe import Options, Recipe, differences, resolve
 
@@ -89,6 +89,34 @@ def test_what_is_asked_for_wins(splits: Splits) -> None:
     assert recipe.make_schedule(10).warmup_steps == 5
     assert recipe.make_loss().config()["class_weights"] == [1.0, 2.0, 3.0]
     assert resolve(Options(augment=False), splits)[0].augmentation is None
+    assert resolve(Options(augment="none"), splits)[0].augmentation is None
+    many = of_size(splits, 60000)
+    asked_for = resolve(Options(arch="lenet5", size=32, augment="shift=1,rotate=7"), many)[0]
+    assert asked_for.augmentation == Augmentation(1, rotate=7)
+    assert resolve(Options(augment=Augmentation(1)), splits)[0].augmentation == Augmentation(1)
+
+
+def test_how_images_are_varied_is_said(splits: Splits) -> None:
+    def said(**options: Any) -> str:
+        notes = resolve(Options(arch="resnet8", **options), splits)[2]
+        return " ".join(note for note in notes if "in training" in note)
+
+    assert said() == "Images are shifted by up to 2 pixels and flipped half of the time in training."
+    assert "not flipped: grey ones are often digits" in said(grey=True)
+    assert "not flipped" not in said(grey=True, augment="shift=2,flip=off"), "asked for, so not explained"
+    assert said(augment="none") == "Images are not varied in training."
+    assert "mixed in pairs (mixup 0.2)" in said(augment="auto,mixup")
+
+
+@pytest.mark.parametrize("augment", ["rotat=3", "rotate=999", "photo,digits"])
+def test_augmentation_that_makes_no_sense_is_refused_at_once(augment: str) -> None:
+    with pytest.raises(UsageError, match=r"--augment|rotate"):
+        Options(augment=augment)
+
+
+def test_an_augmentation_too_strong_for_the_images_is_refused(splits: Splits) -> None:
+    with pytest.raises(UsageError, match=r"shift=9 would move images of 16 pixels by more than half; give at most 8\."):
+        resolve(Options(arch="resnet8", augment="shift=9"), splits)
 
 
 def test_a_recipe_survives_its_json_and_knows_what_differs(splits: Splits) -> None:
@@ -96,6 +124,12 @@ def test_a_recipe_survives_its_json_and_knows_what_differs(splits: Splits) -> No
     assert Recipe.from_config(json.loads(json.dumps(recipe.config()))) == recipe
     assert differences(Options(arch="resnet8", class_weights="balanced", size=16, augment=True), recipe) == []
     assert differences(Options(lr=0.5, size=20, augment=False, grey=True), recipe) == ["lr", "augment", "size", "grey"]
+    varied, _, _ = resolve(Options(arch="resnet8", augment="photo,mixup=0.3,flip=alternate"), splits)
+    assert Recipe.from_config(json.loads(json.dumps(varied.config()))) == varied
+    same = ("photo,flip=alternate,mixup=0.3", varied.augmentation, True)
+    assert [differences(Options(augment=augment), varied) for augment in same] == [[], [], []]
+    others = ("photo,mixup=0.3", "none", False, "auto,shift=3")
+    assert [differences(Options(augment=augment), varied) for augment in others] == [["augment"]] * 4
 
 
 def test_balanced_weights_let_every_class_count_the_same(splits: Splits) -> None:

@@ -104,6 +104,24 @@ def test_balanced_sampling_resumes_to_the_same_bits(train: Train, tmp_path: Path
         assert outcome(train(resume=f"s{step}", cache="none")) == expected, f"after step {step}"
 
 
+@pytest.mark.parametrize("cache", ["ram", "none"])
+def test_varied_and_mixed_images_are_the_same_after_resuming(train: Train, cache: str) -> None:
+    strong = {"augment": "strong,rotate,scale,shear,colour,hue,cutout=3,flip=alternate", "epochs": 2}
+    expected = outcome(train(**strong))
+    assert expected != outcome(train(epochs=2, name="other"))
+    for step in (3, 5, 8):
+        with pytest.raises(Interrupted):
+            train(**strong, cache=cache, threads=2, name=f"m{step}", observer=At(interrupt, steps=step))
+        assert outcome(train(resume=f"m{step}", cache=cache, threads=1)) == expected, f"after step {step}"
+
+
+def test_the_strengths_of_a_run_are_told_where_others_are_asked_for(train: Train) -> None:
+    with pytest.raises(Interrupted):
+        train(augment="shift=2,rotate=20", name="run", observer=At(interrupt, steps=2))
+    with pytest.raises(UsageError, match=r"trained with augment shift=2,rotate=20\.0.*leave --augment out"):
+        train(resume="run", augment="shift=2,rotate=30")
+
+
 def test_stopped_at_every_step_in_turn(train: Train) -> None:
     expected = outcome(train())
     with pytest.raises(Interrupted):

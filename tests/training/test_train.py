@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from cnncli import atomic, checkpoint, kernels, training
-from cnncli.data import Images, load_images, scan
+from cnncli.data import Augmentation, Images, load_images, scan
 from cnncli.errors import DataError, ImageError, SaveError, TrainingError, UsageError
 from cnncli.evaluate import evaluate
+from cnncli.report import augmented
 from cnncli.runs import COLUMNS, Row, Run
 from cnncli.trainer import Trainer
 from cnncli.training import Observer, fit, prepare
@@ -141,6 +142,42 @@ def test_grey_images_are_not_flipped_and_it_is_said(train: Train, tmp_path: Path
     assert run.config["recipe"]["grey"] is True
     assert run.config["recipe"]["augment"]["flip"] is False
     assert any("not flipped" in sentence for sentence in notes.sentences)
+
+
+def test_the_losses_of_mixed_images_are_against_both_labels(train: Train) -> None:
+    """With half of each of two images nobody can be surer than ln 2: what is learnt by heart must not look better."""
+    run = train(augment="mixup=10", epochs=6, label_smoothing=0.0)
+    shares = Augmentation(mixup=10).mixing(0, 1, np.arange(36), (10, 10)).shares
+    entropy = -np.mean(shares * np.log(shares) + (1 - shares) * np.log(1 - shares))
+    pairs_of_one_class = 1 / 3
+    assert all(row["train_loss"] > 0.8 * (1 - pairs_of_one_class) * entropy for row in run.history)
+    assert all(0 <= row["train_accuracy"] <= 1 for row in run.history)
+
+
+def test_the_preview_is_drawn_before_training_and_changes_nothing(train: Train, shared: Path) -> None:
+    class Watch(Notes):
+        def started(self, run: Run, summary: dict[str, Any]) -> None:
+            seen.append((run.path / "augmented.png").read_bytes()[:4])
+
+    seen: list[bytes] = []
+    notes = Watch()
+    run = train(preview=True, observer=notes)
+    assert seen == [b"\x89PNG"]
+    assert any(sentence == f"{run.path / 'augmented.png'} shows what training images look like."
+               for sentence in notes.sentences)
+    plain = train()
+    assert model_bytes(plain) == model_bytes(run)
+    assert not (plain.path / "augmented.png").exists()
+
+
+def test_a_preview_that_cannot_be_drawn_stops_no_training(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise SaveError("no space left.")
+
+    monkeypatch.setattr(augmented, "draw", full)
+    notes = Notes()
+    assert len(train(preview=True, observer=notes).history) == 3
+    assert any("could not be drawn: no space left." in sentence for sentence in notes.sentences)
 
 
 def test_the_curves_are_drawn(shared: Path, tmp_path: Path) -> None:

@@ -1,0 +1,311 @@
+"""How training images are varied. An ``Augmentation`` holds the strengths; it draws, for the images of a batch, what
+is done to each: a function of (seed, epoch, image) alone. batches.py hands that to csrc/augment.c, or to csrc/image.c
+where whole shifts and flips are all; training/recipe.py keeps the strengths; naming.py reads them from what somebody
+wrote and puts them into words.
+"""
+
+import math
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import UsageError
+from ..kernels import OPERATIONS, Array
+from . import hashing
+from .hashing import again, below, random_bits, uniform
+from .preprocessing import Preprocessing
+
+MOST_OPERATIONS = 16  # of RandAugment on one image
+MOST_MAGNITUDE = 30.0
+ALTERNATE = "alternate"
+_ERASED = (0.02, 1 / 3)  # shares of the image
+_LEAST_RATIO = 0.3  # of a box's shorter side to its longer one
+
+# RandAugment's operations: what the strength is at magnitude 0 and at the largest, and whether its sign is drawn; None
+# for the sides of the image, in which translations are measured. As in the paper, with the ranges of torchvision.
+_RANDAUGMENT: tuple[tuple[str, float, float, bool], ...] = (
+    ("none", 0, 0, False), ("shear-x", 0, math.degrees(math.atan(0.3)), True),
+    ("shear-y", 0, math.degrees(math.atan(0.3)), True), ("translate-x", 0, 0.45, True), ("translate-y", 0, 0.45, True),
+    ("rotate", 0, 30, True), ("brightness", 0, 0.9, True), ("saturation", 0, 0.9, True), ("contrast", 0, 0.9, True),
+    ("sharpness", 0, 0.9, True), ("posterise", 8, 4, False), ("solarise", 255, 0, False),
+    ("autocontrast", 0, 0, False), ("equalise", 0, 0, False))
+_AROUND_ONE = ("brightness", "saturation", "contrast", "sharpness")  # strengths that are factors
+
+
+class Variation(NamedTuple):
+    """What is done to n images, as csrc/augment.c takes it. Lists may be empty."""
+
+    moves: Array  # int64 (n, 3): shift down, shift right, flip
+    operations: Array  # int64 (n, steps)
+    strengths: Array  # float64 (n, steps)
+    boxes: Array  # int64 (n, count, 4): top, left, height, width of what is erased
+    noise: Array  # uint64 (n, count): 0 for the mean
+
+    def part(self, first: int, end: int) -> "Variation":
+        """Return what is done to the images first … end - 1."""
+        return Variation(*(array[first:end] for array in self))
+
+
+class Mixing(NamedTuple):
+    """Which images of a batch are mixed with which others, as csrc/augment.c takes it."""
+
+    partners: Array  # int64 (n,): places in the batch
+    shares: Array  # float32 (n,): what is left of the image itself
+    boxes: Array  # int64 (n, 4): top, left, height, width that the partner fills; no height: blended
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How training images are varied; nothing where a strength is 0.
+
+    shift: moved by up to so many pixels each way, mirrored at the borders (a random crop of the padded image). flip:
+    turned left to right half of the time, or "alternate": in every other epoch, from where the image's own hash says
+    (Jordan 2024). rotate: by up to so many degrees either way. scale: larger or smaller by up to this share. shear:
+    slanted along both axes by up to so many degrees. brightness, contrast, saturation: times 1 - v to 1 + v; hue: by up
+    to this share of the colour circle. randaugment: so many operations, drawn for each image, of a magnitude of 30 at
+    most (Cubuk et al. 2020). erase: with this probability, a rectangle of 2 to 33 % becomes noise (Zhong et al. 2020).
+    cutout: a square of so many pixels becomes the mean (DeVries and Taylor 2017). mixup: blended with another image of
+    the batch by a share of Beta(v, v) (Zhang et al. 2018); cutmix: a rectangle of another image, of a share of
+    Beta(v, v) (Yun et al. 2019); with both, every image draws which.
+
+    Raises UsageError where a strength makes no sense.
+    """
+
+    shift: int = 0
+    flip: bool | str = False
+    rotate: float = 0.0
+    scale: float = 0.0
+    shear: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+    randaugment: int = 0
+    magnitude: float = 9.0
+    erase: float = 0.0
+    cutout: int = 0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name == "flip":
+                if not (isinstance(value, bool) or value == ALTERNATE):
+                    raise UsageError(f"flip is on, off or {ALTERNATE}, not {value!r}.")
+                continue
+            most, what = LIMITS[field.name]
+            whole = isinstance(field.default, int)
+            good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most
+            if not good or (whole and value != int(value)):
+                raise UsageError(f"{field.name}={value} makes no sense: give {what} from 0 to {most:g}.")
+            object.__setattr__(self, field.name, int(value) if whole else float(value))
+
+    def config(self) -> dict[str, Any]:
+        """Return what ``from_config`` takes back, as plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_config(cls, config: Any) -> "Augmentation | None":
+        """Return what ``config`` described, None for None; entries that are missing are off. Raises UsageError."""
+        if config is None:
+            return None
+        known = {field.name for field in fields(cls)}
+        if not isinstance(config, dict) or not config.keys() <= known:
+            raise UsageError("the run's augmentation is not one of this version of cnn; train anew.")
+        return cls(**config)
+
+    @classmethod
+    def default(cls, preprocessing: Preprocessing) -> "Augmentation":
+        """Return what suits the images: shifts of an eighth of the shorter side and flips in colour (4 pixels at 32,
+        as usual for CIFAR); a fourteenth in grey (2 at 28) and no flip, which would turn digits and letters into
+        others."""
+        side = min(preprocessing.size)
+        return cls(side // 14, False) if preprocessing.grey else cls(side // 8, True)
+
+    @classmethod
+    def named(cls, name: str, preprocessing: Preprocessing) -> "Augmentation | None":
+        """Return what suits images of a kind: "auto" (``default``), "digits", "photo" or "strong"; None for "none".
+        Raises UsageError where there is no such name."""
+        from . import naming
+
+        return naming.named(name, preprocessing)
+
+    @classmethod
+    def parse(cls, text: str, preprocessing: Preprocessing) -> "Augmentation | None":
+        """Return what ``--augment`` says: a name, or a list as "shift=4,flip,rotate=10", which may begin with a name.
+        Raises UsageError, with the remedy, where a word is unknown or a strength makes no sense."""
+        from . import naming
+
+        return naming.parse(text, preprocessing)
+
+    @property
+    def mixes(self) -> bool:
+        """Whether images are mixed with others, so that batches have two labels an image."""
+        return bool(self.mixup or self.cutmix)
+
+    # ---- drawing ----
+
+    def draw(self, seed: int, epoch: int, indices: Array, shape: tuple[int, int, int]) -> Variation:
+        """Return what is done to the images of those indices in that epoch; shape is theirs, (h, w, c)."""
+        size = (shape[0], shape[1])
+        boxes, noise = self._erased(seed, epoch, indices, size)
+        return Variation(self.moves(seed, epoch, indices, size), *self._operations(seed, epoch, indices, size),
+                         boxes, noise)
+
+    def moves(self, seed: int, epoch: int, indices: Array, size: tuple[int, int]) -> Array:
+        """Return int64 (n, 3): shift down, shift right and flip of each image in that epoch."""
+        moves = np.zeros((len(indices), 3), np.int64)
+        for column, (stream, side) in enumerate(((hashing.SHIFT_Y, size[0]), (hashing.SHIFT_X, size[1]))):
+            most = min(self.shift, side)
+            moves[:, column] = below(random_bits(seed, epoch, stream, indices), 2 * most + 1) - most
+        if self.flip == ALTERNATE:
+            first = random_bits(seed, 0, hashing.FLIP, indices) >> np.uint64(63)
+            moves[:, 2] = first.astype(np.int64) ^ (epoch & 1)
+        elif self.flip:
+            moves[:, 2] = (random_bits(seed, epoch, hashing.FLIP, indices) >> np.uint64(63)).astype(np.int64)
+        return moves
+
+    def _operations(self, seed: int, epoch: int, indices: Array, size: tuple[int, int]) -> tuple[Array, Array]:
+        """Return operations and strengths, (n, steps): geometry, RandAugment's, then colours."""
+        columns: list[tuple[Array, Array]] = []
+
+        def add(name: str, stream: int, most: float, middle: float = 0.0) -> None:
+            if most:
+                drawn = uniform(random_bits(seed, epoch, stream, indices), middle - most, middle + most)
+                columns.append((np.full(len(indices), OPERATIONS[name], np.int64), drawn))
+
+        add("rotate", hashing.ROTATE, self.rotate)
+        add("scale", hashing.SCALE, math.log1p(self.scale))
+        add("shear-x", hashing.SHEAR_X, self.shear)
+        add("shear-y", hashing.SHEAR_Y, self.shear)
+        columns += [self._random_operation(random_bits(seed, epoch, hashing.RANDAUGMENT + 2 * place, indices),
+                                           random_bits(seed, epoch, hashing.RANDAUGMENT + 2 * place + 1, indices), size)
+                    for place in range(self.randaugment)]
+        add("brightness", hashing.BRIGHTNESS, self.brightness, 1)
+        add("contrast", hashing.CONTRAST, self.contrast, 1)
+        add("saturation", hashing.SATURATION, self.saturation, 1)
+        add("hue", hashing.HUE, self.hue)
+        if not columns:
+            return np.empty((len(indices), 0), np.int64), np.empty((len(indices), 0))
+        return (np.ascontiguousarray(np.stack([operation for operation, _ in columns], axis=1)),
+                np.ascontiguousarray(np.stack([strength for _, strength in columns], axis=1)))
+
+    def _random_operation(self, which: Array, sign: Array, size: tuple[int, int]) -> tuple[Array, Array]:
+        """Return one of RandAugment's operations for each image, with its strength, from two draws of bits."""
+        operations, strengths, signed = _randaugment(self.magnitude, size)
+        drawn = below(which, len(operations))
+        minus = signed[drawn] & (sign >> np.uint64(63)).astype(bool)
+        strength = np.where(minus, -strengths[drawn], strengths[drawn])
+        around_one = np.isin(operations, [OPERATIONS[name] for name in _AROUND_ONE])
+        return operations[drawn], np.where(around_one[drawn], 1 + strength, strength)
+
+    def _erased(self, seed: int, epoch: int, indices: Array, size: tuple[int, int]) -> tuple[Array, Array]:
+        """Return boxes (n, count, 4) and noise (n, count); a box of no size where nothing is erased."""
+        boxes, noise = [], []
+        if self.cutout:
+            bits = random_bits(seed, epoch, hashing.CUTOUT, indices)
+            sides = np.full(len(indices), self.cutout)
+            boxes.append(_around(below(bits, size[0]), below(again(bits), size[1]), sides, sides, size))
+            noise.append(np.zeros(len(indices), np.uint64))
+        if self.erase:
+            bits = random_bits(seed, epoch, hashing.ERASE, indices)
+            draws = [bits]
+            for _ in range(5):
+                draws.append(again(draws[-1]))
+            area = uniform(draws[1], *_ERASED) * (size[0] * size[1])
+            ratio = uniform(draws[2], _LEAST_RATIO, 1)
+            longer, shorter = np.sqrt(area / ratio), np.sqrt(area * ratio)
+            upright = (draws[0] & np.uint64(1)).astype(bool)
+            chosen = uniform(draws[0]) < self.erase
+            drawn = np.where(upright, longer, shorter), np.where(upright, shorter, longer)
+            extents = [np.clip(np.rint(side).astype(np.int64), 1, most) * chosen
+                       for side, most in zip(drawn, size, strict=True)]
+            places = [(uniform(draw) * (most - extent + 1)).astype(np.int64)
+                      for draw, extent, most in zip(draws[3:5], extents, size, strict=True)]
+            boxes.append(np.stack([*places, *extents], axis=1))
+            noise.append(draws[5] | np.uint64(1))
+        if not boxes:
+            return np.empty((len(indices), 0, 4), np.int64), np.empty((len(indices), 0), np.uint64)
+        return np.ascontiguousarray(np.stack(boxes, axis=1)), np.ascontiguousarray(np.stack(noise, axis=1))
+
+    def mixing(self, seed: int, epoch: int, indices: Array, size: tuple[int, int]) -> Mixing:
+        """Return how the images of those indices, which are one batch, are mixed. None is mixed with itself, unless
+        it is alone."""
+        n = len(indices)
+        partners = np.arange(n)
+        if n > 1:
+            partners = (partners + 1 + below(random_bits(seed, epoch, hashing.MIX_PARTNER, indices), n - 1)) % n
+        cut = np.full(n, bool(self.cutmix))
+        if self.mixup and self.cutmix:
+            cut = (random_bits(seed, epoch, hashing.MIX_KIND, indices) >> np.uint64(63)).astype(bool)
+        draws = uniform(random_bits(seed, epoch, hashing.MIX_SHARE, indices))
+        shares = beta(draws, self.mixup) if self.mixup else np.ones(n)
+        boxes = np.zeros((n, 4), np.int64)
+        if self.cutmix:
+            bits = random_bits(seed, epoch, hashing.MIX_BOX, indices)
+            side = np.sqrt(1 - beta(draws, self.cutmix))
+            sides = [np.rint(side * most).astype(np.int64) for most in size]
+            drawn = _around(below(bits, size[0]), below(again(bits), size[1]), sides[0], sides[1], size)
+            left = 1 - drawn[:, 2] * drawn[:, 3] / (size[0] * size[1])
+            boxes[cut], shares = drawn[cut], np.where(cut, left, shares)
+        return Mixing(partners.astype(np.int64), shares.astype(np.float32), boxes)
+
+
+LIMITS: dict[str, tuple[float, str]] = {
+    "shift": (4096, "pixels"), "rotate": (180, "degrees"), "scale": (2, "a share"), "shear": (45, "degrees"),
+    "brightness": (1, "a share"), "contrast": (1, "a share"), "saturation": (1, "a share"),
+    "hue": (0.5, "a share of the circle"), "randaugment": (MOST_OPERATIONS, "a number of operations"),
+    "magnitude": (MOST_MAGNITUDE, "a magnitude"), "erase": (1, "a probability"), "cutout": (4096, "pixels"),
+    "mixup": (10, "the parameter of a Beta distribution"), "cutmix": (10, "the parameter of a Beta distribution"),
+}
+
+
+def _around(row: Array, column: Array, height: Array, width: Array, size: tuple[int, int]) -> Array:
+    """Return boxes (n, 4) of that size around a pixel, cut off at the borders; those without a width have no height."""
+    top, left = np.maximum(row - height // 2, 0), np.maximum(column - width // 2, 0)
+    bottom = np.minimum(row - height // 2 + height, size[0])
+    right = np.minimum(column - width // 2 + width, size[1])
+    empty = (bottom <= top) | (right <= left)
+    boxes = np.stack([top, left, bottom - top, right - left], axis=1)
+    boxes[empty] = 0
+    return boxes
+
+
+@lru_cache(maxsize=8)
+def _randaugment(magnitude: float, size: tuple[int, int]) -> tuple[Array, Array, Array]:
+    """Return RandAugment's operations, int64 (14,), their strengths and whether their sign is drawn."""
+    strengths = []
+    for name, least, most, _ in _RANDAUGMENT:
+        strength = least + (most - least) * magnitude / MOST_MAGNITUDE
+        sides = {"translate-x": size[1], "translate-y": size[0]}
+        strengths.append(float(round(strength)) if name == "posterise" else strength * sides.get(name, 1))
+    return (np.array([OPERATIONS[name] for name, *_ in _RANDAUGMENT], np.int64), np.array(strengths),
+            np.array([signed for *_, signed in _RANDAUGMENT]))
+
+
+@lru_cache(maxsize=8)
+def _beta_table(parameter: float) -> tuple[Array, Array]:
+    """Return the distribution function of the lower half of Beta(v, v), and where it has those values.
+
+    The density is (x (1 - x))^(v-1), which for v < 1 is infinite at 0: with t = x^v it becomes (1 - t^(1/v))^(v-1) / v.
+    Both are smooth, and the trapezoidal rule sums them up.
+    """
+    if parameter < 1:
+        x = np.linspace(0, 0.5**parameter, 2049) ** (1 / parameter)
+        density = (1 - x) ** (parameter - 1)
+    else:
+        x = np.linspace(0, 0.5, 2049)
+        density = (x * (1 - x)) ** (parameter - 1)
+    total = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2)])
+    return total / total[-1], x
+
+
+def beta(draws: Array, parameter: float) -> Array:
+    """Turn uniform draws of [0, 1) into draws of Beta(parameter, parameter), by its inverse distribution function."""
+    values, places = _beta_table(parameter)
+    upper = draws >= 0.5
+    lower_half = np.interp(2 * np.where(upper, 1 - draws, draws), values, places)
+    return np.where(upper, 1 - lower_half, lower_half)

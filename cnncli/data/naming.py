@@ -1,0 +1,127 @@
+"""Augmentation in words: the names and lists that ``--augment`` takes, and the sentence that says what is done. The
+strengths themselves, and what they mean, are in augmentation.py.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from ..errors import UsageError, did_you_mean, printable
+from .augmentation import ALTERNATE, LIMITS, Augmentation
+from .preprocessing import Preprocessing
+
+NAMES = ("auto", "none", "digits", "photo", "strong")
+# What a word of a list means where no strength is given; shift and cutout follow the images' size.
+_USUAL: dict[str, float] = {"rotate": 15, "scale": 0.2, "shear": 10, "brightness": 0.2, "contrast": 0.2,
+                            "saturation": 0.2, "colour": 0.2, "hue": 0.05, "randaugment": 2, "erase": 0.25,
+                            "mixup": 0.2, "cutmix": 1}
+_WORDS = ("shift", "flip", "cutout", *_USUAL)
+_OFF = ("0", "no", "off", "false")
+
+
+def named(name: str, preprocessing: Preprocessing) -> Augmentation | None:
+    """Return the augmentation of that name, None for "none". Raises UsageError where there is none."""
+    side, auto = min(preprocessing.size), Augmentation.default(preprocessing)
+    known = {
+        "auto": auto,
+        "none": None,
+        "digits": Augmentation(shift=side // 14, rotate=10, scale=0.1, shear=10),
+        "photo": Augmentation(shift=side // 8, flip=True, rotate=5, scale=0.2, brightness=0.2, contrast=0.2,
+                              saturation=0.2),
+        "strong": Augmentation(shift=side // 8, flip=auto.flip, randaugment=2, magnitude=9, erase=0.25, mixup=0.2,
+                               cutmix=1),
+    }
+    if name not in known:
+        raise UsageError(f"--augment knows no {printable(name)!r}; give {', '.join(NAMES)}, or a list of "
+                         f"{', '.join(_WORDS)}, as shift=4,flip,rotate=10.{did_you_mean(name, [*NAMES, *_WORDS])}")
+    return known[name]
+
+
+def parse(text: str, preprocessing: Preprocessing) -> Augmentation | None:
+    """Return what a name or a list says, None for nothing; see Augmentation.parse."""
+    first, *rest = words = [word.strip() for word in text.lower().split(",")]
+    if first in NAMES or (not rest and "=" not in first and first not in (*_WORDS, "color")):
+        start, words = named(first, preprocessing) or Augmentation(), rest
+    else:
+        start = Augmentation()
+    changes: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = (part.strip() for part in word.partition("="))
+        name = "colour" if name == "color" else name
+        if name not in _WORDS:
+            named(name, preprocessing)  # says what there is
+            raise UsageError(f"--augment {printable(text)}: {name} is only for the beginning of the list.")
+        if equals and not value:
+            raise UsageError(f"--augment {printable(word)} lacks its strength; give a number, or leave = away.")
+        changes.update(_strengths(name, value, preprocessing))
+    chosen = replace(start, **changes)
+    side = min(preprocessing.size)
+    if chosen.shift > side // 2:
+        raise UsageError(f"shift={chosen.shift} would move images of {side} pixels by more than half; give at most "
+                         f"{side // 2}.")
+    if chosen.cutout > side:
+        raise UsageError(f"cutout={chosen.cutout} is more than the {side} pixels of an image; give less.")
+    return None if chosen == Augmentation() else chosen
+
+
+def _strengths(name: str, value: str, preprocessing: Preprocessing) -> dict[str, Any]:
+    """Return the fields that one word of a list sets."""
+    if name == "flip":
+        if value not in ("", ALTERNATE, "1", "on", *_OFF):
+            raise UsageError(f"flip={printable(value)} makes no sense: give flip, flip=off or flip={ALTERNATE}.")
+        return {"flip": ALTERNATE if value == ALTERNATE else value not in _OFF}
+    if name == "randaugment" and value not in _OFF:
+        count, colon, magnitude = value.partition(":")
+        strengths = {"randaugment": _number(name, count) if count else _USUAL[name]}
+        return strengths | ({"magnitude": _number(name, magnitude)} if colon else {})
+    usual = {"shift": Augmentation.default(preprocessing).shift, "cutout": min(preprocessing.size) // 2, **_USUAL}
+    strength = 0.0 if value in _OFF else _number(name, value) if value else usual[name]
+    if name == "colour":
+        if not 0 <= strength <= 1:
+            raise UsageError(f"colour={printable(value)} makes no sense: give a share from 0 to 1.")
+        return {"brightness": strength, "contrast": strength, "saturation": strength}
+    return {name: strength}
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        what = "2:9, operations and magnitude" if name == "randaugment" else LIMITS.get(name, (1, "a share"))[1]
+        raise UsageError(f"{name}={printable(text)} makes no sense: give {what}.") from None
+
+
+def describe(augmentation: Augmentation | None, preprocessing: Preprocessing, chosen: bool = True) -> str:
+    """Return the sentence that says how training images are varied. Where grey images are not flipped and nobody asked
+    for that (chosen), it says why."""
+    if augmentation is None:
+        return "Images are not varied in training."
+    a, done = augmentation, []
+    if a.shift:
+        done.append(f"shifted by up to {a.shift} pixel{'s' * (a.shift > 1)}")
+    if a.flip:
+        done.append("flipped in every other epoch" if a.flip == ALTERNATE else "flipped half of the time")
+    if a.rotate:
+        done.append(f"turned by up to {a.rotate:g}°")
+    if a.scale:
+        done.append(f"scaled by up to {a.scale:.0%}")
+    if a.shear:
+        done.append(f"slanted by up to {a.shear:g}°")
+    colours = [f"{name} {getattr(a, name):g}" for name in ("brightness", "contrast", "saturation", "hue")
+               if getattr(a, name)]
+    if colours:
+        done.append(f"changed in {', '.join(colours)}")
+    if a.randaugment:
+        done.append(f"put through {a.randaugment} operation{'s' * (a.randaugment > 1)} of RandAugment (magnitude "
+                    f"{a.magnitude:g})")
+    if a.erase:
+        done.append(f"erased in part ({a.erase:.0%} of them)")
+    if a.cutout:
+        done.append(f"blanked out in a square of {a.cutout} pixels")
+    mixed = [f"{name} {getattr(a, name):g}" for name in ("mixup", "cutmix") if getattr(a, name)]
+    if mixed:
+        done.append(f"mixed in pairs ({', '.join(mixed)})")
+    what = f"{', '.join(done[:-1])}{' and ' * (len(done) > 1)}{done[-1]}" if done else "not varied"
+    if chosen and preprocessing.grey and not a.flip:
+        also = "but" if done else "as they are too small for that, and"
+        return f"Images are {what} in training, {also} not flipped: grey ones are often digits or letters."
+    return f"Images are {what} in training."

@@ -1,0 +1,265 @@
+"""cnncli/data/augmentation.py and naming.py: what is drawn is a function of (seed, epoch, image), spread as the papers
+say; names and lists say what they mean, and nonsense is refused with a remedy."""
+
+import json
+import math
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cnncli.data import Augmentation, Preprocessing, describe
+from cnncli.data.augmentation import beta
+from cnncli.errors import UsageError
+from cnncli.kernels import OPERATIONS
+
+COLOUR, GREY = Preprocessing((32, 32)), Preprocessing((28, 28), grey=True)
+EVERYTHING = Augmentation(3, True, 10, 0.2, 8, 0.3, 0.4, 0.5, 0.1, 3, 12, 0.5, 8, 0.4, 1)
+MANY = np.arange(20000)
+
+
+def same(one: Any, other: Any) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+# ---- what is drawn ----
+
+
+def test_an_image_is_varied_alike_in_whatever_company() -> None:
+    whole = EVERYTHING.draw(3, 5, MANY[:500], (32, 30, 3))
+    for first, end in ((0, 1), (17, 18), (100, 333)):
+        assert same(whole.part(first, end), EVERYTHING.draw(3, 5, MANY[first:end], (32, 30, 3)))
+    assert same(whole, EVERYTHING.draw(3, 5, MANY[:500], (32, 30, 3)))
+    for other in (EVERYTHING.draw(4, 5, MANY[:500], (32, 30, 3)), EVERYTHING.draw(3, 6, MANY[:500], (32, 30, 3))):
+        assert not any(np.array_equal(a, b) for a, b in zip(whole, other, strict=True))
+
+
+def test_one_strength_does_not_move_another() -> None:
+    """Somebody who adds erasing keeps the same shifts: each has random numbers of its own."""
+    whole = EVERYTHING.draw(0, 1, MANY[:99], (32, 32, 3))
+    for name in ("shift", "rotate", "erase", "hue"):
+        alone = Augmentation(**{name: getattr(EVERYTHING, name)}).draw(0, 1, MANY[:99], (32, 32, 3))
+        if name == "shift":
+            assert np.array_equal(alone.moves[:, :2], whole.moves[:, :2])
+        elif name == "erase":
+            assert np.array_equal(alone.boxes[:, 0], whole.boxes[:, 1])
+        else:
+            column = np.flatnonzero(whole.operations[0] == OPERATIONS[name])[-1]
+            assert np.array_equal(alone.strengths[:, 0], whole.strengths[:, column])
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "strength", "low", "high"),
+    [("rotate", "rotate", 20, -20, 20), ("scale", "scale", 0.25, -math.log(1.25), math.log(1.25)),
+     ("shear-x", "shear", 8, -8, 8), ("shear-y", "shear", 8, -8, 8), ("brightness", "brightness", 0.4, 0.6, 1.4),
+     ("contrast", "contrast", 0.3, 0.7, 1.3), ("saturation", "saturation", 1, 0, 2), ("hue", "hue", 0.1, -0.1, 0.1)],
+)
+def test_strengths_are_spread_evenly(name: str, field: str, strength: float, low: float, high: float) -> None:
+    drawn = Augmentation(**{field: strength}).draw(0, 0, MANY, (32, 32, 3))
+    column = list(drawn.operations[0]).index(OPERATIONS[name])
+    shares = np.histogram(drawn.strengths[:, column], 10, (low, high))[0] / len(MANY)
+    assert shares.sum() == 1
+    assert shares.min() > 0.092
+    assert shares.max() < 0.108
+
+
+def test_an_alternating_flip_shows_each_side_in_turn() -> None:
+    augmentation = Augmentation(flip="alternate")
+    flips = np.stack([augmentation.moves(7, epoch, MANY, (32, 32))[:, 2] for epoch in range(4)])
+    assert np.array_equal(flips[0], flips[2])
+    assert np.array_equal(flips[0], 1 - flips[1])
+    assert np.array_equal(flips[1], flips[3])
+    assert abs(flips[0].mean() - 0.5) < 0.02
+    assert not np.array_equal(flips[0], augmentation.moves(8, 0, MANY, (32, 32))[:, 2])
+
+
+def test_randaugment_draws_from_its_list_with_its_strengths() -> None:
+    drawn = Augmentation(randaugment=2, magnitude=15).draw(0, 0, MANY, (20, 40, 3))
+    assert drawn.operations.shape == (20000, 2)
+    zero, factor = {0.0}, {0.55, 1.45}
+    known = {
+        "none": zero, "autocontrast": zero, "equalise": zero, "shear-x": {-8.35, 8.35}, "shear-y": {-8.35, 8.35},
+        "translate-x": {-9.0, 9.0}, "translate-y": {-4.5, 4.5}, "rotate": {-15.0, 15.0}, "posterise": {6.0},
+        "solarise": {127.5}, "brightness": factor, "saturation": factor, "contrast": factor, "sharpness": factor}
+    for name, strengths in known.items():
+        here = drawn.operations == OPERATIONS[name]
+        assert here.mean() == pytest.approx(1 / 14, rel=0.08), name
+        assert set(np.round(drawn.strengths[here], 2).tolist()) == strengths, name
+    assert abs(np.corrcoef(drawn.operations.T)[0, 1]) < 0.03
+
+
+def test_erased_boxes_have_the_papers_sizes() -> None:
+    size = (60, 40)
+    boxes = Augmentation(erase=0.3).draw(0, 0, MANY, (*size, 3)).boxes[:, 0]
+    erased = boxes[boxes[:, 2] > 0]
+    assert len(erased) / len(MANY) == pytest.approx(0.3, abs=0.015)
+    top, left, height, width = erased.T
+    assert min(top.min(), left.min()) >= 0
+    assert (top + height).max() <= 60
+    assert (left + width).max() <= 40
+    area = height * width / 2400
+    assert area.min() > 0.015
+    assert area.max() < 0.345
+    assert np.mean(area) == pytest.approx((0.02 + 1 / 3) / 2, abs=0.012)
+    assert np.mean(height > width) == pytest.approx(0.5, abs=0.05)
+    free = (height < 40) & (width < 40)
+    assert ((np.maximum(height, width) / np.minimum(height, width))[free] < 4.5).all()
+    assert np.histogram(top[height == 12], 7, (0, 49))[0].min() > 0, "not everywhere"
+
+
+def test_cutout_is_a_square_around_any_pixel_cut_off_at_the_border() -> None:
+    drawn = Augmentation(cutout=8).draw(0, 0, MANY, (32, 32, 3))
+    _, _, height, width = drawn.boxes[:, 0].T
+    assert (drawn.noise == 0).all()
+    assert height.max() == width.max() == 8
+    assert height.min() == 4
+    covered = np.zeros((32, 32))
+    for top, left, h, w in drawn.boxes[:, 0]:
+        covered[top : top + h, left : left + w] += 1
+    assert covered[8:24, 8:24].std() / covered[8:24, 8:24].mean() < 0.05
+
+
+# ---- mixing ----
+
+
+@pytest.mark.parametrize("parameter", [0.1, 0.2, 0.5, 1, 2, 8])
+def test_beta(parameter: float) -> None:
+    """Against the moments, and for 1/2 and 1 the closed distribution functions."""
+    drawn = beta((np.arange(100000) + 0.5) / 100000, parameter)
+    assert drawn.mean() == pytest.approx(0.5, abs=1e-6)
+    assert drawn.var() == pytest.approx(1 / (4 * (2 * parameter + 1)), rel=2e-3)
+    assert (np.diff(drawn) >= 0).all()
+    at = np.array([0.01, 0.2, 0.5, 0.9])
+    closed = {1: at, 0.5: 2 / math.pi * np.arcsin(np.sqrt(at)), 2: 3 * at**2 - 2 * at**3}
+    if parameter in closed:
+        np.testing.assert_allclose(np.searchsorted(drawn, at) / 100000, closed[parameter], atol=1e-3)
+
+
+def test_partners_are_others_and_everybody_may_be_one() -> None:
+    mixing = Augmentation(mixup=0.4).mixing(0, 0, MANY, (32, 32))
+    assert (mixing.partners != np.arange(len(MANY))).all()
+    assert mixing.partners.min() >= 0
+    assert np.histogram(mixing.partners, 10, (0, len(MANY)))[0].min() > 1800
+    assert (mixing.boxes == 0).all()
+    assert mixing.shares.var() == pytest.approx(1 / (4 * 1.8), rel=0.05)
+    alone = Augmentation(mixup=0.4, cutmix=1).mixing(0, 0, MANY[:1], (32, 32))
+    assert alone.partners.tolist() == [0]
+
+
+def test_cutmix_shares_are_what_is_left_of_the_image() -> None:
+    mixing = Augmentation(cutmix=1).mixing(0, 0, MANY, (30, 40))
+    left = 1 - mixing.boxes[:, 2] * mixing.boxes[:, 3] / 1200
+    np.testing.assert_allclose(mixing.shares, left, atol=1e-6)
+    assert (mixing.boxes[:, 0] + mixing.boxes[:, 2] <= 30).all()
+    assert (mixing.boxes[:, 1] + mixing.boxes[:, 3] <= 40).all()
+    assert (mixing.boxes >= 0).all()
+    whole = mixing.shares[(mixing.boxes[:, 0] > 0) & (mixing.boxes[:, 1] > 0)]
+    assert whole.min() < 0.3
+
+
+def test_with_both_half_of_the_images_are_cut() -> None:
+    mixing = Augmentation(mixup=0.4, cutmix=1).mixing(0, 0, MANY, (32, 32))
+    cut = mixing.boxes[:, 2] > 0
+    assert 0.44 < cut.mean() < 0.51
+    np.testing.assert_allclose(mixing.shares[cut], (1 - mixing.boxes[:, 2] * mixing.boxes[:, 3] / 1024)[cut], atol=1e-6)
+
+
+# ---- names and lists ----
+
+
+def test_names() -> None:
+    assert Augmentation.named("auto", GREY) == Augmentation(2, False) == Augmentation.default(GREY)
+    assert Augmentation.named("auto", COLOUR) == Augmentation(4, True)
+    assert Augmentation.named("none", COLOUR) is None
+    digits, strong = Augmentation.named("digits", COLOUR), Augmentation.named("strong", COLOUR)
+    assert digits is not None
+    assert strong is not None
+    assert not digits.flip
+    assert digits.rotate == 10
+    assert strong.flip
+    assert strong.mixes
+    grey = Augmentation.named("strong", GREY), Augmentation.named("photo", GREY)
+    assert [one and one.flip for one in grey] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [("shift=4,flip,rotate=10,erase=0.25,mixup=0.2", dict(shift=4, flip=True, rotate=10, erase=0.25, mixup=0.2)),
+     ("flip=alternate", dict(flip="alternate")), (" Shift = 3 , FLIP ", dict(shift=3, flip=True)),
+     ("shift", dict(shift=4)), ("cutout", dict(cutout=16)), ("cutmix", dict(cutmix=1)), ("hue", dict(hue=0.05)),
+     ("color=0.3", dict(brightness=0.3, contrast=0.3, saturation=0.3)),
+     ("colour=0.3,contrast=0", dict(brightness=0.3, saturation=0.3)),
+     ("randaugment", dict(randaugment=2)), ("randaugment=3", dict(randaugment=3)),
+     ("randaugment=1:20", dict(randaugment=1, magnitude=20)), ("randaugment=:5", dict(randaugment=2, magnitude=5)),
+     ("auto,erase", dict(shift=4, flip=True, erase=0.25)), ("auto,flip=off", dict(shift=4)),
+     ("none,scale=0.1", dict(scale=0.1)), ("digits", dict(shift=2, rotate=10, scale=0.1, shear=10)),
+     ("digits,shear=off,scale=0", dict(shift=2, rotate=10))],
+)
+def test_lists(text: str, fields: dict[str, Any]) -> None:
+    assert Augmentation.parse(text, COLOUR) == Augmentation(**fields)
+
+
+@pytest.mark.parametrize("text", ["none", "shift=0", "flip=off", "auto,shift=0,flip=no"])
+def test_a_list_of_nothing_is_none(text: str) -> None:
+    assert Augmentation.parse(text, COLOUR) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [("rotat=10", r"knows no 'rotat'.*Did you mean 'rotate'\?"), ("digit", "mean 'digits'"), ("", "knows no ''"),
+     ("shift=4,", "knows no ''"), ("shift,photo", "photo is only for the beginning"), ("rotate=400", "degrees from 0"),
+     ("rotate=-3", "degrees from 0"), ("rotate=ten", "rotate=ten makes no sense: give degrees"),
+     ("rotate=nan", "degrees from"), ("shift=1.5", "give pixels"), ("shift=17", "more than half; give at most 16"),
+     ("cutout=33", "more than the 32 pixels"), ("erase=1.2", "a probability from 0 to 1"), ("hue=0.6", "circle from"),
+     ("colour=2", "colour=2 makes no sense: give a share"), ("flip=maybe", "give flip, flip=off or flip=alternate"),
+     ("rotate=", "lacks its strength"), ("randaugment=2:x", "operations and magnitude"), ("randaugment=2:31", "30"),
+     ("randaugment=17", "0 to 16"), ("mixup=11", "Beta"), ("mixup=inf", "Beta"), ("shift=\x1b[1m", "x1b")],
+)
+def test_nonsense_is_refused_with_a_remedy(text: str, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence) as error:
+        Augmentation.parse(text, COLOUR)
+    assert str(error.value).isprintable()
+    assert str(error.value).endswith((".", "?"))
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Augmentation)])
+def test_fields_are_checked_in_python_too(name: str) -> None:
+    with pytest.raises(UsageError, match=name):
+        Augmentation(**{name: -1})
+    with pytest.raises(UsageError, match=name):
+        Augmentation(**{name: "much"})
+
+
+def test_config_survives_its_json() -> None:
+    for one in (EVERYTHING, Augmentation(), Augmentation(flip="alternate")):
+        assert Augmentation.from_config(json.loads(json.dumps(one.config()))) == one
+    assert Augmentation.from_config(None) is None
+    assert Augmentation.from_config({"shift": 2, "flip": True}) == Augmentation(2, True)
+    for wrong in ({"shift": 2, "blur": 1}, [1], {"rotate": 1e9}):
+        with pytest.raises(UsageError):
+            Augmentation.from_config(wrong)
+
+
+def test_the_sentence_says_all_of_it() -> None:
+    sentence = describe(EVERYTHING, COLOUR)
+    for word in ("3 pixels", "flipped half", "10°", "20%", "8°", "brightness 0.3", "hue 0.1", "3 operations", "12",
+                 "50%", "8 pixels", "mixup 0.4", "cutmix 1"):
+        assert word in sentence
+    assert "not flipped" in describe(Augmentation(2), GREY)
+    assert "not flipped" not in describe(Augmentation(2), GREY, chosen=False)
+    assert "not flipped" not in describe(Augmentation(2), COLOUR)
+    assert "too small for that, and not flipped" in describe(Augmentation(), GREY)
+    assert describe(None, GREY) == describe(Augmentation(), GREY, chosen=False) == "Images are not varied in training."
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**64), st.integers(1, 40), st.integers(1, 40), st.integers(0, 10**6))
+def test_boxes_are_always_inside(seed: int, h: int, w: int, first: int) -> None:
+    indices = np.arange(first, first + 50)
+    boxes = EVERYTHING.draw(seed, 1, indices, (h, w, 3)).boxes.reshape(-1, 4)
+    for top, left, height, width in [*boxes, *EVERYTHING.mixing(seed, 1, indices, (h, w)).boxes]:
+        assert 0 <= top <= top + height <= h
+        assert 0 <= left <= left + width <= w
