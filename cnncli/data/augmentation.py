@@ -13,13 +13,11 @@ import numpy as np
 
 from ..errors import UsageError
 from ..kernels import OPERATIONS, Array
-from . import hashing
+from . import hashing, naming
 from .hashing import again, below, random_bits, uniform
+from .naming import ALTERNATE, LIMITS
 from .preprocessing import Preprocessing
 
-MOST_OPERATIONS = 16  # of RandAugment on one image
-MOST_MAGNITUDE = 30.0
-ALTERNATE = "alternate"
 _ERASED = (0.02, 1 / 3)  # shares of the image
 _LEAST_RATIO = 0.3  # of a box's shorter side to its longer one
 
@@ -122,24 +120,21 @@ class Augmentation:
         """Return what suits the images: shifts of an eighth of the shorter side and flips in colour (4 pixels at 32,
         as usual for CIFAR); a fourteenth in grey (2 at 28) and no flip, which would turn digits and letters into
         others."""
-        side = min(preprocessing.size)
-        return cls(side // 14, False) if preprocessing.grey else cls(side // 8, True)
+        return cls(**naming.auto(preprocessing))
 
     @classmethod
     def named(cls, name: str, preprocessing: Preprocessing) -> "Augmentation | None":
         """Return what suits images of a kind: "auto" (``default``), "digits", "photo" or "strong"; None for "none".
         Raises UsageError where there is no such name."""
-        from . import naming
-
-        return naming.named(name, preprocessing)
+        strengths = naming.named(name, preprocessing)
+        return None if strengths is None else cls(**strengths)
 
     @classmethod
     def parse(cls, text: str, preprocessing: Preprocessing) -> "Augmentation | None":
         """Return what ``--augment`` says: a name, or a list as "shift=4,flip,rotate=10", which may begin with a name.
         Raises UsageError, with the remedy, where a word is unknown or a strength makes no sense."""
-        from . import naming
-
-        return naming.parse(text, preprocessing)
+        chosen = cls(**naming.parse(text, preprocessing))
+        return None if chosen == cls() else chosen
 
     @property
     def mixes(self) -> bool:
@@ -254,15 +249,6 @@ class Augmentation:
         return Mixing(partners.astype(np.int64), shares.astype(np.float32), boxes)
 
 
-LIMITS: dict[str, tuple[float, str]] = {
-    "shift": (4096, "pixels"), "rotate": (180, "degrees"), "scale": (2, "a share"), "shear": (45, "degrees"),
-    "brightness": (1, "a share"), "contrast": (1, "a share"), "saturation": (1, "a share"),
-    "hue": (0.5, "a share of the circle"), "randaugment": (MOST_OPERATIONS, "a number of operations"),
-    "magnitude": (MOST_MAGNITUDE, "a magnitude"), "erase": (1, "a probability"), "cutout": (4096, "pixels"),
-    "mixup": (10, "the parameter of a Beta distribution"), "cutmix": (10, "the parameter of a Beta distribution"),
-}
-
-
 def _around(row: Array, column: Array, height: Array, width: Array, size: tuple[int, int]) -> Array:
     """Return boxes (n, 4) of that size around a pixel, cut off at the borders; those without a width have no height."""
     top, left = np.maximum(row - height // 2, 0), np.maximum(column - width // 2, 0)
@@ -279,7 +265,7 @@ def _randaugment(magnitude: float, size: tuple[int, int]) -> tuple[Array, Array,
     """Return RandAugment's operations, int64 (14,), their strengths and whether their sign is drawn."""
     strengths = []
     for name, least, most, _ in _RANDAUGMENT:
-        strength = least + (most - least) * magnitude / MOST_MAGNITUDE
+        strength = least + (most - least) * magnitude / LIMITS["magnitude"][0]
         sides = {"translate-x": size[1], "translate-y": size[0]}
         strengths.append(float(round(strength)) if name == "posterise" else strength * sides.get(name, 1))
     return (np.array([OPERATIONS[name] for name, *_ in _RANDAUGMENT], np.int64), np.array(strengths),

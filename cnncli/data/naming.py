@@ -1,15 +1,28 @@
-"""Augmentation in words: the names and lists that ``--augment`` takes, and the sentence that says what is done. The
-strengths themselves, and what they mean, are in augmentation.py.
+"""Augmentation in words: the names and lists that ``--augment`` takes, and the sentence that says what is done.
+Strengths are plain dictionaries here, of the fields of augmentation.py's ``Augmentation``, which checks them and says
+what they mean.
 """
 
-from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError, did_you_mean, printable
-from .augmentation import ALTERNATE, LIMITS, Augmentation
 from .preprocessing import Preprocessing
 
+if TYPE_CHECKING:
+    from .augmentation import Augmentation
+
+Strengths = dict[str, Any]
+
 NAMES = ("auto", "none", "digits", "photo", "strong")
+ALTERNATE = "alternate"
+# The most that makes sense of each strength, and what it is given in.
+LIMITS: dict[str, tuple[float, str]] = {
+    "shift": (4096, "pixels"), "rotate": (180, "degrees"), "scale": (2, "a share"), "shear": (45, "degrees"),
+    "brightness": (1, "a share"), "contrast": (1, "a share"), "saturation": (1, "a share"),
+    "hue": (0.5, "a share of the circle"), "randaugment": (16, "a number of operations"),
+    "magnitude": (30, "a magnitude"), "erase": (1, "a probability"), "cutout": (4096, "pixels"),
+    "mixup": (10, "the parameter of a Beta distribution"), "cutmix": (10, "the parameter of a Beta distribution"),
+}
 # What a word of a list means where no strength is given; shift and cutout follow the images' size.
 _USUAL: dict[str, float] = {"rotate": 15, "scale": 0.2, "shear": 10, "brightness": 0.2, "contrast": 0.2,
                             "saturation": 0.2, "colour": 0.2, "hue": 0.05, "randaugment": 2, "erase": 0.25,
@@ -18,17 +31,22 @@ _WORDS = ("shift", "flip", "cutout", *_USUAL)
 _OFF = ("0", "no", "off", "false")
 
 
-def named(name: str, preprocessing: Preprocessing) -> Augmentation | None:
-    """Return the augmentation of that name, None for "none". Raises UsageError where there is none."""
-    side, auto = min(preprocessing.size), Augmentation.default(preprocessing)
-    known = {
-        "auto": auto,
+def auto(preprocessing: Preprocessing) -> Strengths:
+    """Return what suits the images: see Augmentation.default."""
+    side = min(preprocessing.size)
+    return {"shift": side // 14, "flip": False} if preprocessing.grey else {"shift": side // 8, "flip": True}
+
+
+def named(name: str, preprocessing: Preprocessing) -> Strengths | None:
+    """Return the strengths of that name, None for "none". Raises UsageError where there is none."""
+    side, suited = min(preprocessing.size), auto(preprocessing)
+    known: dict[str, Strengths | None] = {
+        "auto": suited,
         "none": None,
-        "digits": Augmentation(shift=side // 14, rotate=10, scale=0.1, shear=10),
-        "photo": Augmentation(shift=side // 8, flip=True, rotate=5, scale=0.2, brightness=0.2, contrast=0.2,
-                              saturation=0.2),
-        "strong": Augmentation(shift=side // 8, flip=auto.flip, randaugment=2, magnitude=9, erase=0.25, mixup=0.2,
-                               cutmix=1),
+        "digits": dict(shift=side // 14, rotate=10, scale=0.1, shear=10),
+        "photo": dict(shift=side // 8, flip=True, rotate=5, scale=0.2, brightness=0.2, contrast=0.2, saturation=0.2),
+        "strong": dict(shift=side // 8, flip=suited["flip"], randaugment=2, magnitude=9, erase=0.25, mixup=0.2,
+                       cutmix=1),
     }
     if name not in known:
         raise UsageError(f"--augment knows no {printable(name)!r}; give {', '.join(NAMES)}, or a list of "
@@ -36,14 +54,12 @@ def named(name: str, preprocessing: Preprocessing) -> Augmentation | None:
     return known[name]
 
 
-def parse(text: str, preprocessing: Preprocessing) -> Augmentation | None:
-    """Return what a name or a list says, None for nothing; see Augmentation.parse."""
+def parse(text: str, preprocessing: Preprocessing) -> Strengths:
+    """Return the strengths that a name or a list says; see Augmentation.parse."""
     first, *rest = words = [word.strip() for word in text.lower().split(",")]
+    strengths: Strengths = {}
     if first in NAMES or (not rest and "=" not in first and first not in (*_WORDS, "color")):
-        start, words = named(first, preprocessing) or Augmentation(), rest
-    else:
-        start = Augmentation()
-    changes: dict[str, Any] = {}
+        strengths, words = named(first, preprocessing) or {}, rest
     for word in words:
         name, equals, value = (part.strip() for part in word.partition("="))
         name = "colour" if name == "color" else name
@@ -52,18 +68,17 @@ def parse(text: str, preprocessing: Preprocessing) -> Augmentation | None:
             raise UsageError(f"--augment {printable(text)}: {name} is only for the beginning of the list.")
         if equals and not value:
             raise UsageError(f"--augment {printable(word)} lacks its strength; give a number, or leave = away.")
-        changes.update(_strengths(name, value, preprocessing))
-    chosen = replace(start, **changes)
-    side = min(preprocessing.size)
-    if chosen.shift > side // 2:
-        raise UsageError(f"shift={chosen.shift} would move images of {side} pixels by more than half; give at most "
+        strengths |= _strengths(name, value, preprocessing)
+    side, shift, cutout = min(preprocessing.size), strengths.get("shift", 0), strengths.get("cutout", 0)
+    if side // 2 < shift <= LIMITS["shift"][0]:
+        raise UsageError(f"shift={shift:g} would move images of {side} pixels by more than half; give at most "
                          f"{side // 2}.")
-    if chosen.cutout > side:
-        raise UsageError(f"cutout={chosen.cutout} is more than the {side} pixels of an image; give less.")
-    return None if chosen == Augmentation() else chosen
+    if side < cutout <= LIMITS["cutout"][0]:
+        raise UsageError(f"cutout={cutout:g} is more than the {side} pixels of an image; give less.")
+    return strengths
 
 
-def _strengths(name: str, value: str, preprocessing: Preprocessing) -> dict[str, Any]:
+def _strengths(name: str, value: str, preprocessing: Preprocessing) -> Strengths:
     """Return the fields that one word of a list sets."""
     if name == "flip":
         if value not in ("", ALTERNATE, "1", "on", *_OFF):
@@ -73,7 +88,7 @@ def _strengths(name: str, value: str, preprocessing: Preprocessing) -> dict[str,
         count, colon, magnitude = value.partition(":")
         strengths = {"randaugment": _number(name, count) if count else _USUAL[name]}
         return strengths | ({"magnitude": _number(name, magnitude)} if colon else {})
-    usual = {"shift": Augmentation.default(preprocessing).shift, "cutout": min(preprocessing.size) // 2, **_USUAL}
+    usual = {"shift": auto(preprocessing)["shift"], "cutout": min(preprocessing.size) // 2, **_USUAL}
     strength = 0.0 if value in _OFF else _number(name, value) if value else usual[name]
     if name == "colour":
         if not 0 <= strength <= 1:
@@ -90,7 +105,7 @@ def _number(name: str, text: str) -> float:
         raise UsageError(f"{name}={printable(text)} makes no sense: give {what}.") from None
 
 
-def describe(augmentation: Augmentation | None, preprocessing: Preprocessing, chosen: bool = True) -> str:
+def describe(augmentation: "Augmentation | None", preprocessing: Preprocessing, chosen: bool = True) -> str:
     """Return the sentence that says how training images are varied. Where grey images are not flipped and nobody asked
     for that (chosen), it says why."""
     if augmentation is None:

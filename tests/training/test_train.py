@@ -293,7 +293,7 @@ def test_the_last_good_model_is_kept(train: Train, tmp_path: Path, monkeypatch: 
     reference = train(name="reference", epochs=1, schedule="constant", ema=0)
     step, steps = Trainer.step, []
 
-    def poisoned(self: Trainer, images: np.ndarray, labels: np.ndarray) -> float:
+    def poisoned(self: Trainer, images: np.ndarray, labels: np.ndarray, mixed: None) -> float:
         steps.append(1)
         return step(self, images * np.float32("nan") if len(steps) == 8 else images, labels)
 
@@ -313,7 +313,7 @@ def test_statistics_that_are_no_numbers_are_not_saved(
 ) -> None:
     step, steps = Trainer.step, []
 
-    def poisoned(self: Trainer, images: np.ndarray, labels: np.ndarray) -> float:
+    def poisoned(self: Trainer, images: np.ndarray, labels: np.ndarray, mixed: None) -> float:
         loss = step(self, images, labels)
         steps.append(1)
         if len(steps) == 7:
