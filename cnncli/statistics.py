@@ -59,7 +59,7 @@ def thumbnails(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
             shape = [1, 1, 1]
             shape[axis] = SIDE
             grey = np.add.reduceat(grey, edges, axis=axis) / widths.reshape(shape)
-    return np.asarray(np.rint(grey).reshape(n, -1) - 128, np.float32)
+    return np.asarray(np.rint(grey).reshape(n, min(h, SIDE) * min(w, SIDE)) - 128, np.float32)
 
 
 def nearest(images: NDArray[np.float32], known: Iterable[tuple[NDArray[np.float32], NDArray[np.int64]]]
