@@ -23,7 +23,7 @@ _LINE = 64
 INPUT = "input"
 # What backward reads once more is made again rather than kept, where that is cheap and this much is won: this many
 # bytes, and this part of all that is kept. It costs one more walk through memory.
-_REMADE_BYTES, _REMADE_PART = 2**25, 1 / 16
+_REMADE_BYTES, _REMADE_PART = 10 * 2**20, 1 / 24
 
 
 @dataclass(eq=False)
