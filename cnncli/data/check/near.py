@@ -18,14 +18,14 @@ LEAST_LIKE = 0.5  # cosine between descriptors
 PROMISING = 0.6  # difference after the first fit up to which a pair is looked at more closely
 ROUNDS = 3  # of moving the pixels and fitting again
 MOST_DIFFERENT = 0.2  # of a picture's own variation that may be left between near duplicates
-FALSE = 0.1  # of the pairs reported that may be false, as far as that can be told
+FALSE, FEW = 0.1, 1.0  # of the pairs reported, that share or that many may be false, as far as that can be told
 SURE = 0.1  # difference after the first fit below which a pair is looked at however many there are
 FLAT = 2.0  # levels of deviation below which there is no picture to compare
 _ROWS, _COLUMNS = 256, 1024  # of a block of the matrix of all pairs, which should stay in cache
 _MERGES, _MERGE = (1, 2, 4), 8  # after which blocks of a row, and every how many, the best are sorted out
 _PAIRS = 2048  # that are fitted at a time
 _MOST = 2000  # pairs that are looked at more closely, and half as many as there are images
-_TELLING = 20  # pairs at least from which to tell how close unlike pictures lie
+_TELLING = 50  # pairs at least from which to tell how close unlike pictures lie
 _SHELL, _POWERS = 1.25, (4.0, 16.0)  # how much larger a shell's outside is than its inside; powers that make sense
 _PRIOR = 50  # images that the law below is worth when the variances of a data set are estimated
 _MOST_SHIFT, _SCALES, _GAINS = 0.15, (0.75, 1.15), (0.3, 3.0)  # of what can still be called the same picture
@@ -76,22 +76,33 @@ def _promising(features: Array, first: Array, second: Array) -> tuple[Array, Arr
 
 def _limit(differences: Array, reach: float) -> float:
     """Return the difference below which pairs are near duplicates: MOST_DIFFERENT, or less where pictures that are not
-    the same lie so close together that more than FALSE of the pairs would be false.
+    the same lie so close together that more than FALSE of the pairs, and FEW, would be false.
 
     How many those are is told from the pairs just beyond: the number of unlike pairs within a difference grows with a
-    power of it, the data's own dimension, so that two shells further out say how many to expect further in. Copies
-    themselves lie far inside of both.
+    power of it, the data's own dimension, so that two shells further out say how many to expect further in. The power
+    itself grows inward, so the innermost shells are taken that still look like a crowd; copies show by a smaller one.
     """
     values = np.sort(differences)
     far = 0.8 * reach  # beyond it some pairs are missing: those that the first fit put behind the promising ones
-    inner, middle, outer = np.searchsorted(values, (far / _SHELL**2, far / _SHELL, far))
-    if outer - middle < _TELLING:
+    count, power = _crowd(values, far)
+    if count < _TELLING:
         return MOST_DIFFERENT
-    power = np.clip(np.log((outer - middle) / max(middle - inner, 1)) / np.log(_SHELL), *_POWERS)
-    expected = (outer - middle) / (1 - _SHELL**-power) * (values / far) ** power
-    allowed = np.maximum(FALSE * np.arange(1, len(values) + 1), 0.5)
+    while True:
+        closer, higher = _crowd(values, far / _SHELL)
+        if closer < _TELLING or higher < power:
+            break
+        far, count, power = far / _SHELL, closer, higher
+    power = float(np.clip(power, *_POWERS))
+    expected = count / (1 - _SHELL**-power) * (values / far) ** power
+    allowed = np.maximum(FALSE * np.arange(1, len(values) + 1), FEW)
     good = np.flatnonzero((values < MOST_DIFFERENT) & (expected <= allowed))
     return float(np.nextafter(values[good[-1]], np.float32(1))) if len(good) else 0.0
+
+
+def _crowd(values: Array, far: float) -> tuple[int, float]:
+    """Return how many sorted values lie in the shell that ends at ``far``, and the power by which the shells grow."""
+    inner, middle, outer = np.searchsorted(values, (far / _SHELL**2, far / _SHELL, far)).tolist()
+    return outer - middle, float(np.log(max(outer - middle, 1) / max(middle - inner, 1)) / np.log(_SHELL))
 
 
 # ---- descriptors ----
@@ -156,13 +167,18 @@ def _all_features(thumbs: Array, weights: Array) -> Array:
 def _neighbours(descriptors: Array, progress: Progress | None) -> tuple[Array, Array]:
     """Return the pairs (i, j), i < j, in which one is among the other's NEIGHBOURS nearest by cosine."""
     n = len(descriptors)
+    # Each block gets images from all over the folder: where classes come one after the other, most rows would meet
+    # their nearest late, and hold thousands of others until then.
+    blocks = -(-n // _COLUMNS)
+    order = np.concatenate([np.arange(first, n, blocks) for first in range(blocks)])
     unit = np.zeros((n, WAVES**2), np.float32)  # one zero more than there are numbers: kernels like whole vectors
-    unit[:, : descriptors.shape[1]] = descriptors
+    unit[:, : descriptors.shape[1]] = descriptors[order]
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
     product = _Product(min(_ROWS, n), min(_COLUMNS, n))
     keys = []
     for start in range(0, n, _ROWS):
         rows, columns = _nearest_of(unit, start, min(start + _ROWS, n), product)
+        rows, columns = order[rows], order[columns]
         keys.append(np.unique(np.minimum(rows, columns) * n + np.maximum(rows, columns)))
         if progress:
             progress(min(start + _ROWS, n), n)
