@@ -54,10 +54,10 @@ def _tile(sheet: Canvas, column: int, y: float, pixels: NDArray[np.uint8], words
 
 
 def _mixture(classes: Sequence[str], labels: Sequence[int], share: float) -> str:
-    """Return what a mixed image is said to be, "" where it is the row's own class alone."""
+    """Return what else is in a mixed image, "" where it is the row's own class alone."""
     if share > 0.995 or labels[0] == labels[1]:
         return ""
-    return f"{share:.0%} + {1 - share:.0%} {classes[labels[1]]}"
+    return f"+ {1 - share:.0%} {classes[labels[1]]}"
 
 
 def _chosen(labels: NDArray[Any]) -> list[int]:

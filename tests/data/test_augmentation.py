@@ -149,6 +149,18 @@ def test_partners_are_others_and_everybody_may_be_one() -> None:
     assert alone.partners.tolist() == [0]
 
 
+def test_an_image_draws_its_own_mixing() -> None:
+    """How far along the batch its partner is, the share and the box follow the image, not its place."""
+    there, back = (Augmentation(mixup=0.4, cutmix=1).mixing(0, 3, indices, (32, 32)) for indices in
+                   (MANY[50:150], MANY[50:150][::-1]))
+    distances = [(mixing.partners - np.arange(100)) % 100 for mixing in (there, back)]
+    assert np.array_equal(distances[0], distances[1][::-1])
+    assert np.array_equal(there.shares, back.shares[::-1])
+    assert np.array_equal(there.boxes, back.boxes[::-1])
+    assert len(set(distances[0])) > 40
+    assert not same(there, Augmentation(mixup=0.4, cutmix=1).mixing(0, 4, MANY[50:150], (32, 32)))
+
+
 def test_cutmix_shares_are_what_is_left_of_the_image() -> None:
     mixing = Augmentation(cutmix=1).mixing(0, 0, MANY, (30, 40))
     left = 1 - mixing.boxes[:, 2] * mixing.boxes[:, 3] / 1200

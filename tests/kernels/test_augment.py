@@ -2,6 +2,9 @@
 sentinels behind the output, and what it must refuse."""
 
 import math
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -112,6 +115,38 @@ def test_without_operations_it_is_the_plain_batch_to_the_bit(shape: tuple[int, .
         image_batch(x, plain, MEAN[:c], STD[:c], None, moves)()
         augment_batch(x, ours, MEAN[:c], STD[:c], None, moves, operations, strengths)()
         np.testing.assert_allclose(ours, plain, rtol=2e-7, atol=1e-6)
+
+
+BETWEEN_PAGES = """
+import ctypes, mmap, sys
+import numpy as np
+from cnncli import kernels
+page, libc = mmap.PAGESIZE, ctypes.CDLL(None, use_errno=True)
+memory = mmap.mmap(-1, 3 * page)
+middle = np.frombuffer(memory, np.uint8)[page : 2 * page]
+for start in (0, 2 * page):
+    address = ctypes.c_void_p(middle.ctypes.data - page + start)
+    assert libc.mprotect(address, ctypes.c_size_t(page), 0) == 0, ctypes.get_errno()
+kernels.set_isa(sys.argv[1])
+for shape in ((1, 1, 1), (5, 7, 3), (16, 33, 1)):
+    size = int(np.prod(shape))
+    for x in (middle[:size], middle[page - size :]):
+        for step in range(40):
+            moves = np.array([[step % 3 - 1, 0, step % 2]])
+            operations = np.array([[kernels.OPERATIONS["rotate"], kernels.OPERATIONS["scale"]]])
+            y, strengths = np.empty((1, *shape), np.float32), np.array([[step * 9.0, (step % 5 - 2) / 3]])
+            kernels.augment_batch(x.reshape(1, *shape), y, [0] * shape[2], [1] * shape[2], None, moves, operations,
+                                  strengths)()
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux's mprotect")
+def test_nothing_outside_the_source_is_read(isa: str) -> None:
+    """Between two pages whose reading ends the process: also what would then be multiplied by 0."""
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", BETWEEN_PAGES, isa], cwd=root, capture_output=True, text=True,
+                          check=False)
+    assert done.returncode == 0, done.stderr or f"ended by signal {-done.returncode}"
 
 
 def test_directions(isa: str) -> None:
