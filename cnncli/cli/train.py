@@ -156,7 +156,7 @@ def _find_lr(data: str | None, resume: str | None, folds: int | None, as_json: b
         return 1
     if not as_json:
         emit(f"suggested learning rate: {found.suggestion:g}")
-    note(f"It is a tenth of {found.lowest:.2g}, where the loss was lowest. To train with it, add: "
+    note(f"It is a third of {found.lowest:.2g}, where the loss was lowest. To train with it, add: "
          f"--lr {found.suggestion:g}")
     return 0
 

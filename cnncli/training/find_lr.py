@@ -28,7 +28,10 @@ STEPS = 120
 RANGES = {"sgd": (1e-4, 10.0), "adam": (1e-6, 1.0), "adamw": (1e-6, 1.0)}
 SMOOTHING = 0.9  # of the moving average, in which the loss of a step is one part in ten
 RUN_AWAY = 3.0  # times the lowest smoothed loss
-SHARE = 0.1  # of the rate of the lowest loss, which is already on the brink
+# Of the rate of the lowest loss, which is on the brink. With 960 images of Fashion-MNIST, tested on 2,000 others, peaks
+# of a tenth, a fifth, a third and all of it reached: lenet5 with SGD 76.9, 76.1, 78.8, 76.3 %, with Adam 78.7, 79.4,
+# 79.9, 71.7 % (12 epochs), resnet8 73.5, 74.1, 75.6, 74.5 % (6 epochs), means of two seeds.
+SHARE = 1 / 3
 LEAST_FALL = 0.01  # of the loss at the beginning; less is no learning
 SETTLED = 10  # steps before the average says anything
 TABLE, PICTURE = "lr.csv", "lr.png"

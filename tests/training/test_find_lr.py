@@ -81,8 +81,8 @@ def test_it_leaves_a_table_and_a_picture_and_no_run(wanted: dict[str, Any], tmp_
     assert found.rates[0] == pytest.approx(1e-4)
     assert found.suggestion is not None
     assert found.lowest is not None
-    assert found.suggestion == pytest.approx(found.lowest / 10, rel=0.05)
-    assert 1e-4 < found.suggestion < 1
+    assert found.suggestion == pytest.approx(found.lowest / 3, rel=0.05)
+    assert 1e-4 < found.suggestion < 3.4
     with open(found.table, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["loss"]) for row in rows] == pytest.approx(found.losses, rel=1e-5)
