@@ -11,7 +11,7 @@ To add one: subclass ``Optimiser`` and register it in OPTIMISERS.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -49,19 +49,33 @@ class Optimiser:
         self._call: Call | None = None
         self._memory: dict[str, dict[str, Array]] = {}
 
-    def bind(self, parameters: dict[str, Array], gradients: dict[str, Array]) -> None:
+    def bind(self, parameters: dict[str, Array], gradients: dict[str, Array],
+             rates: Mapping[str, float] | None = None) -> None:
         """Prepare to update these float32 arrays in place from their gradients (the same names and shapes); start
-        afresh, with step 0 and an empty memory."""
+        afresh, with step 0 and an empty memory.
+
+        A parameter that rates names learns with so many times the learning rate; weight decay shrinks it, of whatever
+        dimensions, by the same part as the weights without a rate.
+        """
         if parameters.keys() != gradients.keys():
             raise ValueError("parameters and gradients must have the same names")
+        rates = rates or {}
+        unknown = sorted(rates.keys() - parameters.keys())
+        if unknown:
+            raise ValueError(f"there is a learning rate for {unknown[0]}, which is no parameter")
         self._steps = 0
         self._memory = {kind: {name: aligned_zeros(p.shape) for name, p in parameters.items()}
                         for kind in self.memories}
         self._call = self._prepare([
             kernels.Tensor(name, parameter, gradients[name], tuple(self._memory[kind][name] for kind in self.memories),
-                           self.weight_decay if parameter.ndim >= 2 else 0.0)
+                           *self._decay_and_rate(parameter, rates.get(name)))
             for name, parameter in parameters.items()
         ])
+
+    def _decay_and_rate(self, parameter: Array, rate: float | None) -> tuple[float, float]:
+        if rate is None:
+            return (self.weight_decay if parameter.ndim >= 2 else 0.0), 1.0
+        return self.weight_decay / rate, rate
 
     def step(self, scale: float = 1.0) -> None:
         """Update every parameter once; scale multiplies every gradient first (see clip_scale)."""

@@ -78,7 +78,7 @@ def fold(norm: BatchNorm2d, params: dict[str, Array], folded: dict[str, Array]) 
     evaluation."""
     mean, var = (norm.state[name].astype(np.float64) for name in ("running_mean", "running_var"))
     weight = params["weight"]
-    scale = norm.params["weight"] / np.sqrt(var + norm.eps) if norm.affine else 1 / np.sqrt(var + norm.eps)
+    scale = norm.params.get("weight", 1) / np.sqrt(var + norm.eps)
     shift = (params["bias"] - mean if "bias" in params else -mean) * scale
     np.multiply(weight, scale.astype(np.float32).reshape(-1, *[1] * (weight.ndim - 1)), out=folded["weight"])
-    folded["bias"][...] = shift + norm.params["bias"] if norm.affine else shift
+    folded["bias"][...] = shift + norm.params.get("bias", 0)

@@ -266,10 +266,10 @@ class _Gradients:
                 self._back(unit, self.sums.pop(unit.output), plan._end - i)
 
     def _names_that_need_a_gradient(self, units: list[Unit]) -> set[str]:
-        """Return the values of units that have parameters or such a unit before them: nobody asks for the others'."""
+        """Return the values of units that learn, or have such a unit before them: nobody asks for the others'."""
         wanted: set[str] = set()
         for unit in units:
-            if unit.node.layer.params or wanted.intersection(unit.reads):
+            if unit.node.layer.grads or wanted.intersection(unit.reads):
                 wanted.add(unit.output)
         return wanted
 

@@ -3,6 +3,7 @@ also the way to train from Python with one's own loop.
 """
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -21,12 +22,13 @@ class Trainer:
 
     optimiser is bound to the network's parameters here; its lr may be set before each step. loss is the softmax
     cross-entropy unless given. clip_norm bounds the norm of all gradients together. seed is dropout's; the starting
-    weights are the network's own business. threads sets the size of the pool for the whole process.
+    weights are the network's own business. threads sets the size of the pool for the whole process. rates gives some
+    parameters, by name, a learning rate that is so many times the others' (Optimiser.bind).
     """
 
     def __init__(
         self, network: Network, optimiser: Optimiser, loss: Loss | None = None, threads: int | None = None,
-        clip_norm: float | None = None, seed: int = 0,
+        clip_norm: float | None = None, seed: int = 0, rates: Mapping[str, float] | None = None,
     ) -> None:
         if threads is not None:
             kernels.set_threads(threads)
@@ -38,7 +40,8 @@ class Trainer:
         self._calls: dict[tuple[int, bool], _Prepared] = {}
         network.clock[:] = seed, 0
         self._norm = gradient_norm(network.gradients())
-        optimiser.bind(network.parameters(), network.gradients())
+        gradients, parameters = network.gradients(), network.parameters()  # what is frozen has no gradient
+        optimiser.bind({name: parameters[name] for name in gradients}, gradients, rates)
 
     @property
     def steps_done(self) -> int:

@@ -65,6 +65,7 @@ typedef struct {
     const float *gradient;
     float *first, *second;
     double weight_decay;
+    double rate;  /* its learning rate is so many times the others': 1 for most */
 } cnn_tensor;
 
 /* What changes from step to step, read when the operation runs. */
@@ -268,6 +269,8 @@ cnn_status cnn_lp_pool_backward(const cnn_pool *p, float norm, const float *x, c
 
 /* out[i] = a[i] + b[i]; out may be a or b. */
 cnn_status cnn_add(int64_t count, const float *a, const float *b, float *out);
+/* y[i] = factor * x[i]; y may be x. */
+cnn_status cnn_scale(int64_t count, float factor, const float *x, float *y);
 /* y[i] = x[i] / (1 - p) with probability 1 - p, else 0. Which i are kept depends on clock (seed, step), stream and i
  * alone, so the same call on dy is its backward. y may be x. */
 cnn_status cnn_dropout(double p, const uint64_t *clock, uint64_t stream, int64_t count, const float *x, float *y);

@@ -1,10 +1,11 @@
-/* What joins, reorders or thins out activations: addition, softmax, dropout, copies of channel ranges (Concat) and
- * the reordering of Flatten. Entry points, checks and the plain-loop reference; the vector version is
+/* What joins, reorders or thins out activations: addition, a factor, softmax, dropout, copies of channel ranges
+ * (Concat) and the reordering of Flatten. Entry points, checks and the plain-loop reference; the vector version is
  * elementwise_tmpl.c. The layers are in cnncli/layers/combine.py, dropout.py, flatten.py and softmax.py. */
 #include "internal.h"
 
 struct elementwise_kernels {
     void (*add)(int64_t count, const float *a, const float *b, float *out);
+    void (*scale)(int64_t count, float factor, const float *x, float *y);
     void (*dropout)(uint32_t first_key, uint32_t second_key, int32_t threshold, float scale, int64_t count,
                     const float *x, float *y);
     void (*softmax)(int64_t c, const float *x, float *y);
@@ -38,6 +39,10 @@ static void add_reference(int64_t count, const float *a, const float *b, float *
     for (int64_t i = 0; i < count; i++) out[i] = a[i] + b[i];
 }
 
+static void scale_reference(int64_t count, float factor, const float *x, float *y) {
+    for (int64_t i = 0; i < count; i++) y[i] = factor * x[i];
+}
+
 static void dropout_reference(uint32_t first_key, uint32_t second_key, int32_t threshold, float scale, int64_t count,
                               const float *x, float *y) {
     for (int64_t i = 0; i < count; i++) {
@@ -68,8 +73,8 @@ static void transpose_reference(int64_t rows, int64_t columns, const float *from
 #define CNN_TEMPLATE "elementwise_tmpl.c"
 #include "foreach_isa.h"
 
-static const struct elementwise_kernels reference = {add_reference, dropout_reference, softmax_reference,
-                                                     softmax_back_reference, transpose_reference};
+static const struct elementwise_kernels reference = {add_reference, scale_reference, dropout_reference,
+                                                     softmax_reference, softmax_back_reference, transpose_reference};
 static const struct elementwise_kernels *const tables[] = CNN_TABLES(elementwise_kernels);
 
 static const struct elementwise_kernels *kernels(void) {
@@ -91,6 +96,23 @@ cnn_status cnn_add(int64_t count, const float *a, const float *b, float *out) {
     if (count < 0) return CNN_INVALID;
     struct add_work work = {count, a, b, out};
     return cnn_parallel(add_chunk, &work, cnn_ceil_div(count, CNN_PIECE));
+}
+
+/* ---- a factor ---- */
+
+struct scale_work { int64_t count; float factor; const float *x; float *y; };
+
+static cnn_status scale_chunk(void *context, int64_t chunk) {
+    const struct scale_work *work = context;
+    int64_t start = chunk * CNN_PIECE;
+    kernels()->scale(CNN_MIN(CNN_PIECE, work->count - start), work->factor, work->x + start, work->y + start);
+    return CNN_OK;
+}
+
+cnn_status cnn_scale(int64_t count, float factor, const float *x, float *y) {
+    if (count < 0) return CNN_INVALID;
+    struct scale_work work = {count, factor, x, y};
+    return cnn_parallel(scale_chunk, &work, cnn_ceil_div(count, CNN_PIECE));
 }
 
 /* ---- dropout ---- */

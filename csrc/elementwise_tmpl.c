@@ -1,5 +1,5 @@
-/* Addition, dropout, softmax and transposition, the vector version. Compiled per instruction set by foreach_isa.h on
- * behalf of elementwise.c, whose reference says what each computes. */
+/* Addition, a factor, dropout, softmax and transposition, the vector version. Compiled per instruction set by
+ * foreach_isa.h on behalf of elementwise.c, whose reference says what each computes. */
 
 typedef uint32_t ISA(random_t) __attribute__((vector_size(VLEN * 4)));
 
@@ -7,6 +7,13 @@ static void ISA(add)(int64_t count, const float *a, const float *b, float *out) 
     int64_t i = 0;
     for (; i + VLEN <= count; i += VLEN) vstore(out + i, vload(a + i) + vload(b + i));
     for (; i < count; i++) out[i] = a[i] + b[i];
+}
+
+static void ISA(scale)(int64_t count, float factor, const float *x, float *y) {
+    vf by = vset(factor);
+    int64_t i = 0;
+    for (; i + VLEN <= count; i += VLEN) vstore(y + i, by * vload(x + i));
+    for (; i < count; i++) y[i] = factor * x[i];
 }
 
 /* random_bits(), all but the lowest eight, for elements i … i + VLEN - 1. */
@@ -113,5 +120,5 @@ static void ISA(transpose)(int64_t rows, int64_t columns, const float *from, flo
 }
 #undef TILE
 
-static const struct elementwise_kernels ISA(elementwise_kernels) = {ISA(add), ISA(dropout), ISA(softmax),
+static const struct elementwise_kernels ISA(elementwise_kernels) = {ISA(add), ISA(scale), ISA(dropout), ISA(softmax),
                                                                     ISA(softmax_back), ISA(transpose)};

@@ -18,7 +18,7 @@ struct sgd_step {
 struct adam_step {
     float scale, weight_decay, shrink; /* g += weight_decay * p, p *= shrink: one of the two changes nothing */
     float fresh1, beta2, fresh2;       /* 1 - beta1, beta2, 1 - beta2 */
-    float step_size, root, eps;        /* lr / (1 - beta1^step), 1 / sqrt(1 - beta2^step) */
+    float step_size, root, eps;        /* lr * rate / (1 - beta1^step), 1 / sqrt(1 - beta2^step) */
 };
 
 struct optim_kernels {
@@ -71,7 +71,7 @@ struct optim_work {
     const cnn_tensor *tensor;
     struct sgd_step sgd;
     struct adam_step adam;
-    double lr;
+    double lr, step_size; /* step_size: Adam's, lr / (1 - beta1^step) */
     bool decoupled;
     double *partials;
 };
@@ -105,6 +105,7 @@ static void sgd_part(const struct optim_work *work, int64_t chunk, const cnn_ten
     (void)chunk;
     struct sgd_step step = work->sgd;
     step.weight_decay = (float)t->weight_decay;
+    step.lr = (float)(work->lr * t->rate);
     work->kernels->sgd(&step, count, t->gradient + start, t->parameter + start, t->first ? t->first + start : NULL);
 }
 
@@ -112,7 +113,8 @@ static void adam_part(const struct optim_work *work, int64_t chunk, const cnn_te
     (void)chunk;
     struct adam_step step = work->adam;
     step.weight_decay = work->decoupled ? 0 : (float)t->weight_decay;
-    step.shrink = work->decoupled ? (float)(1 - work->lr * t->weight_decay) : 1;
+    step.shrink = work->decoupled ? (float)(1 - work->lr * t->rate * t->weight_decay) : 1;
+    step.step_size = (float)(work->step_size * t->rate);
     work->kernels->adam(&step, count, t->gradient + start, t->parameter + start, t->first + start, t->second + start);
 }
 
@@ -152,8 +154,8 @@ cnn_status cnn_sgd(int64_t tensors, const cnn_tensor *tensor, const cnn_hyper *h
         if (!tensor[i].parameter || !tensor[i].first != (momentum == 0)) return CNN_INVALID;
     /* The first gradient starts the momentum undampened. */
     double fresh = hyper->step == 1 ? 1 : 1 - dampening;
-    struct optim_work work = {.tensors = tensors, .tensor = tensor,
-                              .sgd = {.lr = (float)hyper->lr, .scale = (float)hyper->scale,
+    struct optim_work work = {.tensors = tensors, .tensor = tensor, .lr = hyper->lr,
+                              .sgd = {.scale = (float)hyper->scale,
                                       .momentum = (float)momentum, .fresh = (float)fresh, .nesterov = nesterov}};
     return run(sgd_chunk, &work, total);
 }
@@ -166,10 +168,9 @@ cnn_status cnn_adam(int64_t tensors, const cnn_tensor *tensor, const cnn_hyper *
         if (!tensor[i].parameter || !tensor[i].first || !tensor[i].second) return CNN_INVALID;
     double step = (double)hyper->step;
     struct optim_work work = {.tensors = tensors, .tensor = tensor, .lr = hyper->lr,
-                              .decoupled = decoupled,
+                              .step_size = hyper->lr / (1 - pow(beta1, step)), .decoupled = decoupled,
                               .adam = {.scale = (float)hyper->scale, .fresh1 = (float)(1 - beta1),
                                        .beta2 = (float)beta2, .fresh2 = (float)(1 - beta2), .eps = (float)eps,
-                                       .step_size = (float)(hyper->lr / (1 - pow(beta1, step))),
                                        .root = (float)(1 / sqrt(1 - pow(beta2, step)))}};
     return run(adam_chunk, &work, total);
 }

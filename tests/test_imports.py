@@ -22,7 +22,7 @@ LEVELS = (
     {"errors"},
     {"_kernels", "atomic"},
     {"kernels", "canvas"},
-    {"layers", "loss", "optim", "schedule", "calibration", "statistics"},
+    {"layers", "loss", "optim", "lookahead", "schedule", "calibration", "statistics"},
     {"network", "plan", "packing", "fusion", "architectures", "data", "model", "modelfile", "checkpoint", "runs",
      "analysis"},
     {"trainer", "training", "ema", "evaluate", "predict", "visualize", "report", "baselines"},

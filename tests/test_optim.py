@@ -95,6 +95,27 @@ def test_ten_steps(optimiser, update, decay, scale, isa):
         np.testing.assert_allclose(got[name], expected[name], err_msg=name, **TOLERANCE)
 
 
+def test_a_rate_of_its_own_with_the_decay_of_the_others(isa):
+    """A parameter with a rate does what one that is scaled by its root would: lr times rate, shrinking as the rest."""
+    weights, gradients = network()
+    rates = {"bn.weight": 64.0, "fc.weight": 0.25}
+    optimiser = SGD(0.1, momentum=0.9, nesterov=True, weight_decay=0.05)
+    optimiser.bind(weights, gradients, rates)
+    expected, momentum = {name: w.astype(float) for name, w in weights.items()}, dict.fromkeys(weights, 0.0)
+    for step in range(4):
+        fill(gradients, step)
+        optimiser.step()
+        for name, p in expected.items():
+            rate = rates.get(name, 1.0)
+            g = gradients[name] + (0.05 / rate * p if p.ndim > 1 or name in rates else 0)
+            momentum[name] = 0.9 * momentum[name] + g
+            expected[name] = p - 0.1 * rate * (g + 0.9 * momentum[name])
+    for name in SHAPES:
+        np.testing.assert_allclose(weights[name], expected[name], rtol=2e-5, atol=2e-5 * rates.get(name, 1))
+    with pytest.raises(ValueError, match="no parameter"):
+        optimiser.bind(weights, gradients, {"fc.wait": 2.0})
+
+
 @pytest.mark.parametrize("optimiser", OPTIMISERS_TO_TEST)
 def test_same_bits_on_any_threads(optimiser, isa):
     before, results = kernels.threads(), []

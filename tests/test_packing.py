@@ -15,7 +15,7 @@ NETWORK = [
     {"type": "Conv2d", "name": "depthwise", "out_channels": 9, "kernel_size": 3, "groups": 9, "bias": False},
     {"type": "BatchNorm2d", "name": "norm2", "affine": False},
     {"type": "Conv2d", "name": "again", "out_channels": 9, "kernel_size": 1, "bias": False},
-    {"type": "BatchNorm2d", "name": "norm3", "eps": 1e-3},
+    {"type": "BatchNorm2d", "name": "norm3", "eps": 1e-3, "scale": False},
     {"type": "Add", "name": "sum", "inputs": ["norm3", "norm2"]},
     {"type": "ReLU6", "name": "relu6"},
     {"type": "Flatten", "name": "flat"},

@@ -57,6 +57,18 @@ def test_one_cycle(ramp):
     assert up[10] == pytest.approx(0.028 if ramp == "linear" else 0.004 + 0.096 * (1 - math.cos(math.pi / 4)) / 2)
 
 
+@pytest.mark.parametrize("warmup", [0, 40])
+def test_triangular(warmup):
+    line = rates("triangular", total=200, warmup=warmup)
+    top = warmup or 46
+    assert line[0] == pytest.approx(0.02)
+    assert line[top // 2] == pytest.approx(0.06)
+    assert line[top] == max(line) == pytest.approx(0.1)
+    assert line[(top + 200) // 2] == pytest.approx((0.1 + 0.007) / 2)
+    assert line[199] == pytest.approx(0.007 + (0.1 - 0.007) / (200 - top))
+    assert rates("triangular", total=1) == pytest.approx([0.1])
+
+
 def test_one_cycle_climbs_for_three_tenths():
     cycle = rates("one-cycle", total=100)
     assert cycle.index(max(cycle)) == 29

@@ -43,6 +43,22 @@ def _conv2d(config: Config, shape: Shape) -> nn.Module:
     return nn.Conv2d(padding=tuple(padding), **common) if len(padding) == 2 else _Padded(padding, **common)
 
 
+def _whitening(config: Config, shape: Shape) -> nn.Module:
+    kh, kw = config["kernel_size"]
+    module = _conv2d({**config, "out_channels": 2 * kh * kw * config["in_channels"], "stride": [1, 1],
+                      "dilation": [1, 1], "groups": 1}, shape)
+    module.get_parameter("weight").requires_grad_(False)
+    return module
+
+
+def _batch_norm(config: Config, shape: Shape) -> nn.Module:
+    options = {name: value for name, value in config.items() if name != "scale"}
+    module = (nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d)(**options)
+    if not config.get("scale", True):
+        module.register_parameter("weight", None)
+    return module
+
+
 def _pool(kind: Callable[..., nn.Module]) -> Callable[[Config, Shape], nn.Module]:
     def build(config: Config, shape: Shape) -> nn.Module:
         return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()})
@@ -68,11 +84,20 @@ class _GlobalAvgPool2d(nn.Module):
         return functional.adaptive_avg_pool2d(x, 1).flatten(1)
 
 
+class _Scale(nn.Module):
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.factor
+
+
 # Layer type -> (config, shape of the first input) -> module.
 PEERS: dict[str, Callable[[Config, Shape], nn.Module]] = {
     "Add": lambda config, shape: _Add(),
     "AvgPool2d": _pool(nn.AvgPool2d),
-    "BatchNorm2d": lambda config, shape: (nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d)(**config),
+    "BatchNorm2d": _batch_norm,
     "Concat": lambda config, shape: _Concat(),
     "Conv2d": _conv2d,
     "Dropout": lambda config, shape: nn.Dropout(**config),
@@ -84,10 +109,12 @@ PEERS: dict[str, Callable[[Config, Shape], nn.Module]] = {
     "MaxPool2d": _pool(nn.MaxPool2d),
     "ReLU": lambda config, shape: nn.ReLU(),
     "ReLU6": lambda config, shape: nn.ReLU6(),
+    "Scale": lambda config, shape: _Scale(config["factor"]),
     "SiLU": lambda config, shape: nn.SiLU(),
     "Sigmoid": lambda config, shape: nn.Sigmoid(),
     "Softmax": lambda config, shape: nn.Softmax(1),
     "Tanh": lambda config, shape: nn.Tanh(),
+    "Whitening": _whitening,
 }
 # Layers whose result nobody needs for a gradient, so that the next one may overwrite it.
 _OVERWRITABLE = {"Add", "BatchNorm2d", "Conv2d", "Linear", "MaxPool2d"}

@@ -12,6 +12,7 @@ from .efficientnet import efficientnet_lite0
 from .lenet5 import lenet5
 from .nin import nin
 from .resnet import resnet8, resnet18, resnet20
+from .resnet9 import resnet9
 from .toml import from_toml
 from .vgg import vgg_small
 
@@ -21,6 +22,7 @@ ARCHITECTURES: dict[str, Callable[[tuple[int, int, int], int], list[Description]
     "nin": nin,
     "vgg-small": vgg_small,
     "resnet8": resnet8,
+    "resnet9": resnet9,
     "resnet20": resnet20,
     "resnet18": resnet18,
     "efficientnet_lite0": efficientnet_lite0,

@@ -124,7 +124,7 @@ def _scanned(opened: Opened, data: str) -> "Splits":
     assert opened.run is not None
     recipe = opened.run.config.get("recipe")
     recipe = recipe if isinstance(recipe, dict) else {}
-    return scan_fold(data, recipe.get("seed", 0), recipe.get("fold"), excluded(opened.run.config))
+    return scan_fold(data, recipe.get("seed", 0), recipe.get("fold"), excluded(opened.run.config), recipe.get("recipe"))
 
 
 def _relabelled(samples: "Sequence[Sample]", names: Sequence[str], opened: Opened) -> "list[Sample]":

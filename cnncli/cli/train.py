@@ -32,6 +32,7 @@ EXAMPLES = (
     ("cnn train photos/ --time 30m", "as many epochs as end in half an hour"),
     ("cnn train photos/ --find-lr", "which learning rate? a plot and a suggestion, no training"),
     ("cnn train photos/ --folds 5", "cross-validation: five runs, mean and deviation"),
+    ("cnn train photos/ --recipe fast", "small pictures in minutes; then: cnn test --tta"),
     ("cnn train --resume", "continue the latest run where it was stopped"),
     ("cnn train --resume birds --epochs 40", "continue a finished run for longer"),
 )
@@ -54,15 +55,18 @@ class Size(click.ParamType):
 @click.command(cls=Command, examples=EXAMPLES)
 @click.argument("data", type=click.Path(), required=False)
 @click.option("--arch", metavar="NAME|FILE.toml",
-              help="auto, lenet5, classic, nin, vgg-small, resnet8, resnet20, resnet18, efficientnet_lite0, or a TOML "
-                   "file.  [default: auto, by image size]")
+              help="auto, lenet5, classic, nin, vgg-small, resnet8, resnet9, resnet20, resnet18, efficientnet_lite0, "
+                   "or a TOML file.  [default: auto, by image size]")
+@click.option("--recipe", metavar="auto|fast",
+              help="fast: a small network in few, large steps, for pictures of about 32 pixels; trains on all images, "
+                   "keeping none for validation.  [default: auto]")
 @click.option("--epochs", type=int, help="How often to go through the images.  [default: 15, more for few images]")
 @click.option("--time", metavar="TIME", help="Instead of --epochs: as many as end in 10m, 90s or 1h30m, from now until "
                                              "all is done. Speed is measured first.")
 @click.option("--batch-size", type=int, help="Images per step.  [default: 128, fewer for few images]")
 @click.option("--lr", type=float, help="The learning rate's peak.  [default: to suit network and optimiser]")
 @click.option("--optimizer", metavar="NAME", help="sgd (momentum 0.9, Nesterov), adam, adamw.  [default: sgd]")
-@click.option("--schedule", metavar="NAME", help="one-cycle, cosine, step, constant.  [default: one-cycle]")
+@click.option("--schedule", metavar="NAME", help="one-cycle, cosine, step, constant, triangular.  [default: one-cycle]")
 @click.option("--warmup", type=float, metavar="EPOCHS", help="How long the learning rate climbs at the start.")
 @click.option("--weight-decay", type=float, help="Spares biases and norms.  [default: 5e-4 for sgd]")
 @click.option("--loss", metavar="NAME", help="cross-entropy, squared-error.  [default: cross-entropy]")

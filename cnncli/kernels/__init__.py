@@ -42,6 +42,7 @@ from .elementwise import (
     dropout,
     flatten_backward,
     flatten_forward,
+    scale,
     softmax_backward,
     softmax_forward,
 )
@@ -129,6 +130,7 @@ __all__ = [
     "mix_batch",
     "multiply_adds",
     "packed_weights",
+    "scale",
     "set_isa",
     "set_threads",
     "sgd_step",

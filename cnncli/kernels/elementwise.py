@@ -1,5 +1,5 @@
-"""Door to csrc/elementwise.c: addition, dropout, softmax, copies of channel ranges, Flatten's reordering. The layers
-are in cnncli/layers/combine.py, dropout.py, flatten.py and softmax.py."""
+"""Door to csrc/elementwise.c: addition, a factor, dropout, softmax, copies of channel ranges, Flatten's reordering. The
+layers are in cnncli/layers/combine.py, dropout.py, flatten.py, scale.py and softmax.py."""
 
 import numpy as np
 
@@ -10,6 +10,11 @@ def add(a: Array, b: Array, out: Array) -> Call:
     """Prepare out = a + b, all of one shape; out may be a or b."""
     return Call("cnn_add", a.size, pointer("a", a), pointer("b", b, a.shape), pointer("out", out, a.shape),
                 keep=(a, b, out))
+
+
+def scale(x: Array, y: Array, factor: float) -> Call:
+    """Prepare y = factor * x, both of one shape; y may be x."""
+    return Call("cnn_scale", x.size, factor, pointer("x", x), pointer("y", y, x.shape), keep=(x, y))
 
 
 def dropout(x: Array, y: Array, p: float, clock: Array, stream: int) -> Call:

@@ -14,13 +14,14 @@ from .door import Array, Call, pointer
 @dataclass
 class Tensor:
     """One parameter array, its gradient and the optimiser's memory of it, two arrays at most (all float32, of one
-    shape), and its weight decay."""
+    shape), its weight decay, and how many times the learning rate it learns with."""
 
     name: str
     parameter: Array | None
     gradient: Array
     memory: tuple[Array, ...] = ()
     weight_decay: float = 0.0
+    rate: float = 1.0
 
 
 class Hyper:
@@ -69,5 +70,5 @@ def _table(tensors: Sequence[Tensor]) -> tuple[Any, tuple[Any, ...]]:
         first, second = (*t.memory, None, None)[:2]
         row.first = pointer(f"the optimiser's first memory of {t.name}", first, shape)
         row.second = pointer(f"the optimiser's second memory of {t.name}", second, shape)
-        row.weight_decay = t.weight_decay
+        row.weight_decay, row.rate = t.weight_decay, t.rate
     return table, (table, tuple(tensors))

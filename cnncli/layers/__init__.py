@@ -10,7 +10,9 @@ from .flatten import Flatten
 from .linear import Linear
 from .norm import BatchNorm2d
 from .pool import AvgPool2d, GlobalAvgPool2d, LPPool2d, MaxPool2d
+from .scale import Scale
 from .softmax import Softmax
+from .whitening import Whitening
 
 LAYERS: dict[str, type[Layer]] = {
     layer.__name__: layer
@@ -29,10 +31,12 @@ LAYERS: dict[str, type[Layer]] = {
         Linear,
         ReLU,
         ReLU6,
+        Scale,
         SiLU,
         Sigmoid,
         Softmax,
         Tanh,
+        Whitening,
     )
 }
 
@@ -55,9 +59,11 @@ __all__ = [
     "MaxPool2d",
     "ReLU",
     "ReLU6",
+    "Scale",
     "Shape",
     "SiLU",
     "Sigmoid",
     "Softmax",
     "Tanh",
+    "Whitening",
 ]

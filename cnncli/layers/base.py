@@ -56,7 +56,8 @@ class Buffers:
 class Layer:
     """One operation of a network with its parameters.
 
-    params and grads have the same keys ("weight", "bias") and shapes, those of the model file; state holds what
+    params and grads have the same keys ("weight", "bias") and shapes, those of the model file, but that what is frozen
+    has no gradient; state holds what
     training updates without a gradient (batch norm's running_mean and running_var).
     """
 
@@ -71,6 +72,7 @@ class Layer:
     dx_may_be_dy = False  # whether backward can write dx over dy
     remakes_output = False  # whether remake_calls yields y again where nothing was added; backward then does without y
     exact = False  # whether convolutions compute every product as written; the network's switch
+    frozen: tuple[str, ...] = ()  # parameters that training does not change: they have no gradient
     stream = 0  # the layer's place in its network: what tells two layers' random draws apart
 
     def __init__(self) -> None:
@@ -133,10 +135,12 @@ class Layer:
     # ---- what every layer has ----
 
     def add_parameter(self, name: str, shape: Shape) -> None:
-        """Allocate a parameter and its gradient, zeroed; keeps what is there if the shape is the same."""
+        """Allocate a parameter and, unless it is frozen, its gradient, zeroed; keeps what is there if the shape is the
+        same."""
         if name not in self.params or self.params[name].shape != shape:
             self.params[name] = aligned_zeros(shape)
-            self.grads[name] = aligned_zeros(shape)
+            if name not in self.frozen:
+                self.grads[name] = aligned_zeros(shape)
 
     def forward(self, *x: Array, training: bool = False) -> Array:
         """Apply the layer alone: float32 arrays (n, h, w, c) or (n, features) -> a new array (n, …)."""

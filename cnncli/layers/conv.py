@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import kernels
 from ..errors import NetworkError
-from ..kernels import Array, Call
+from ..kernels import Array, Call, aligned_empty
 from .base import Buffers, Layer, Shape, image_shape, pair, truth, whole
 from .init import INITIALISERS, checked
 
@@ -91,8 +91,11 @@ class Conv2d(Layer):
         if io.dy is None:
             return []
         convolution = self._convolution(len(io.y), io.x[0].shape[1:])
-        calls = [kernels.conv2d_backward_weights(convolution, io.x[0], io.dy, self.grads["weight"],
-                                                 self.grads.get("bias"), io.workspace)]
+        dweight = self.grads.get("weight")
+        if dweight is None:  # frozen: for the bias's sake all the same
+            dweight = aligned_empty(self.params["weight"].shape)
+        calls = [kernels.conv2d_backward_weights(convolution, io.x[0], io.dy, dweight, self.grads.get("bias"),
+                                                 io.workspace)]
         if io.dx[0] is not None:
             finish = kernels.Finish(None, io.dx_add, io.dx_activation, io.dx_gate)
             calls.append(kernels.conv2d_backward_data(convolution, io.dy, self.params["weight"],

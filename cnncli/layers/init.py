@@ -30,12 +30,22 @@ def pytorch(rng: np.random.Generator, weight: Array, bias: Array | None, fan_in:
         _uniform(rng, bias, 1 / math.sqrt(fan_in))
 
 
+def dirac(rng: np.random.Generator, weight: Array, bias: Array | None, fan_in: int, fan_out: int, fan: int) -> None:
+    """Let the first filters pass their inputs on unchanged, as many as there are inputs, and draw the others as
+    ``pytorch`` does: a layer that begins near the identity (Zagoruyko and Komodakis 2017; Jordan 2024)."""
+    pytorch(rng, weight, bias, fan_in, fan_out, fan)
+    count = min(weight.shape[:2])
+    weight[:count] = 0
+    middles = np.arange(count), np.arange(count), *(side // 2 for side in weight.shape[2:])
+    weight[middles] = 1
+
+
 def _uniform(rng: np.random.Generator, array: Array, bound: float) -> None:
     array[...] = (rng.random(array.shape, dtype=np.float32) * 2 - 1) * np.float32(bound)
 
 
 INITIALISERS: dict[str, Callable[[np.random.Generator, Array, Array | None, int, int, int], None]] = {
-    "he": he, "xavier": xavier, "pytorch": pytorch}
+    "he": he, "xavier": xavier, "pytorch": pytorch, "dirac": dirac}
 
 
 def checked(name: str) -> str:

@@ -15,14 +15,15 @@ class BatchNorm2d(Layer):
 
     Takes images (h, w, c) and flat vectors (features,) alike. Training uses the batch's mean and variance over
     n, h, w and moves running_mean and running_var (unbiased) by ``momentum`` towards them; otherwise the running
-    ones are used. ``affine=False`` leaves out weight and bias.
+    ones are used. ``affine=False`` leaves out weight and bias, ``scale=False`` the weight alone: before a ReLU its work
+    can be done by the next layer's weights.
     """
 
     reads_input = True
     fuses_add = fuses_activation = gates_itself = dx_may_be_dy = remakes_output = True
 
     def __init__(self, num_features: int | None = None, eps: float = 1e-5, momentum: float = 0.1,
-                 affine: bool = True) -> None:
+                 affine: bool = True, scale: bool = True) -> None:
         super().__init__()
         if num_features is not None and (not isinstance(num_features, int) or num_features < 1):
             raise NetworkError(f"num_features must be a whole number of at least 1, not {num_features!r}.")
@@ -32,15 +33,18 @@ class BatchNorm2d(Layer):
             raise NetworkError(f"momentum must be a number from 0 to 1, not {momentum!r}.")
         self.num_features = num_features
         self.eps, self.momentum, self.affine = float(eps), float(momentum), truth("affine", affine)
+        self.scale = truth("scale", scale)
 
     def config(self) -> dict[str, Any]:
-        return {"num_features": self.num_features, "eps": self.eps, "momentum": self.momentum, "affine": self.affine}
+        return {"num_features": self.num_features, "eps": self.eps, "momentum": self.momentum, "affine": self.affine,
+                **({} if self.scale else {"scale": False})}
 
     def bind(self, *shapes: Shape) -> None:
         channels = self.output_shape(*shapes)[-1]
         self.num_features = channels
         if self.affine:
-            self.add_parameter("weight", (channels,))
+            if self.scale:
+                self.add_parameter("weight", (channels,))
             self.add_parameter("bias", (channels,))
         if "running_mean" not in self.state:
             self.state = {"running_mean": aligned_zeros((channels,)), "running_var": aligned_zeros((channels,))}

@@ -57,6 +57,7 @@ def train(
     runs: _Path = "runs",
     preview: bool = False,
     observer: Observer | None = None,
+    recipe: str | None = None,
 ) -> Run:
     """Train a classifier on a folder of images and return the run: its .path, .model (the best), .history, .skipped.
 
@@ -78,6 +79,8 @@ def train(
     measured first. fold: (k, K), train for cross-validation on all but the k-th of K parts of what is not test
     (cnncli.cross_validate does so for each). exclude: images to leave out, their paths inside
     data or a file that lists them, as `cnn check --exclude-list` writes it; the run remembers them.
+    recipe: "fast" chooses otherwise: what learns small pictures in a few hundred large steps (training/fast.py),
+    holding no image out for validation; "auto".
 
     The result does not depend on the rest: threads; cache "ram" or "none" (decode anew each epoch); strict: raise
     ImageError for the first image that cannot be used instead of skipping it; name of the run in the folder runs;
@@ -91,7 +94,7 @@ def train(
     """
     options = Options(arch, epochs, batch_size, lr, optimizer, schedule, warmup, weight_decay, loss, label_smoothing,
                       class_weights, augment, size, grey, seed, patience, ema, exact, sampling, time,
-                      fold, None if exclude is None else names_of(exclude))
+                      fold, None if exclude is None else names_of(exclude), recipe)
     if cache not in ("ram", "none"):
         raise UsageError(f"the cache is ram or none, not {cache!r}.")
     if resume is not False and name is not None:

@@ -22,6 +22,7 @@ from ..ema import WeightAverage
 from ..errors import Interrupted, ModelError, SaveError, TrainingError, printable
 from ..evaluate import Evaluation, evaluate
 from ..kernels import Array, Mixed
+from ..lookahead import Lookahead
 from ..loss import CrossEntropy
 from ..model import Model
 from ..runs import Row, Run
@@ -116,6 +117,7 @@ class Fit:
     observer: Observer
     progress: Progress = field(default_factory=Progress)
     averaged: float = 0.0
+    lookahead: Lookahead | None = None
 
     def __post_init__(self) -> None:
         self._average: WeightAverage | None = None
@@ -179,6 +181,8 @@ class Fit:
             self.trainer.step(images, labels, mixed)
         except TrainingError as error:
             raise self._broken(f"step {progress.step + 1}", error) from None
+        if self.lookahead and self.lookahead.after(done + 1):
+            self.trainer.network.changed()
         self._follow(done + 1)
         logits = self.trainer.logits
         most = labels if mixed is None else np.where(mixed[1] < 0.5, mixed[0], labels)  # what the larger part shows
@@ -278,14 +282,17 @@ class Fit:
         self._saved = time.monotonic()
 
     def _arrays(self) -> dict[str, Array]:
-        """What resuming needs beside weights and progress: the optimiser's memory, and the average."""
+        """What resuming needs beside weights and progress: the optimiser's memory, slow weights, and the average."""
         average = self._average.state() if self._average else {}
-        return {**self.trainer.optimiser.state(), **{_AVERAGE + name: array for name, array in average.items()}}
+        slow = self.lookahead.state() if self.lookahead else {}
+        return {**self.trainer.optimiser.state(), **slow, **{_AVERAGE + name: a for name, a in average.items()}}
 
     def restore(self, progress: Progress, arrays: dict[str, Array]) -> None:
         """Put the training where a saved state was; the model has its weights already."""
         average = {name.removeprefix(_AVERAGE): array for name, array in arrays.items() if name.startswith(_AVERAGE)}
         self.trainer.optimiser.load_state({k: v for k, v in arrays.items() if not k.startswith(_AVERAGE)})
+        if self.lookahead:
+            self.lookahead.load_state(arrays)
         self.trainer.steps_done = (progress.epoch - 1) * self.batches.steps + progress.step
         if average and self._averages(self.trainer.steps_done):  # a training made longer may have begun too early
             self._average = self._new_average()

@@ -17,6 +17,7 @@ from ..architectures import from_toml
 from ..atomic import remove_leftovers
 from ..data import Batches, Images, Preprocessing, Splits, fold_of, load_images, scan
 from ..errors import DataError, ModelError, UsageError, printable
+from ..lookahead import Lookahead
 from ..model import Model
 from ..network import Network
 from ..runs import CONFIG, HISTORY, Run, RunLock, check_name, find_run, new_run, point_latest
@@ -24,7 +25,8 @@ from ..trainer import Trainer
 from . import budget
 from .fit import Fit, Progress
 from .observer import Observer
-from .recipe import Options, Recipe, differences, resolve
+from .recipe import Options, Recipe, differences, fractions, resolve
+from .whitening import fit_whitening
 
 FORMAT = 1  # of config.json
 _MAY_CHANGE = {"epochs", "patience"}  # when a run is resumed
@@ -77,13 +79,14 @@ def rehearse(data: str, options: Options, setting: Setting) -> Fit:
 
 def _fresh(data: str, options: Options, setting: Setting) -> tuple[Fit, dict[str, Any]]:
     """Return a training from the beginning, and what its config.json says."""
-    splits = scan_fold(data, options.seed or 0, options.fold,
-                       options.exclude or ())
+    splits = scan_fold(data, options.seed or 0, options.fold, options.exclude or (), options.recipe)
     recipe, network, notes = resolve(options, splits)
     for sentence in splits.notes + notes:
         setting.observer.note(sentence)
     train, val = _load(splits, recipe.preprocessing, setting)
     preprocessing = recipe.preprocessing.fitted(train.histogram)
+    if fit_whitening(network, train, preprocessing):
+        setting.observer.note("The first layer whitens: it is computed from training images and does not learn.")
     config = {
         "format": FORMAT,
         "cnn": __version__,
@@ -117,14 +120,16 @@ def _again(fit: Fit, config: Mapping[str, Any], setting: Setting) -> Fit:
     """Return the training that config describes, from the beginning, with the images that another has loaded."""
     recipe, model = Recipe.from_config(config["recipe"]), fit.model
     network = Network.from_config(config["network"], recipe.seed)
+    fit_whitening(network, fit.batches.images, model.preprocessing)
     return _fit(recipe, Model(network, model.classes, model.preprocessing), fit.batches.images, fit.validation, config,
                 setting)
 
 
-def scan_fold(data: str, seed: int, fold: Sequence[int] | None, exclude: Collection[str] = ()) -> Splits:
-    """Return the splits of a data folder without the images to exclude, divided anew where one fold of a
-    cross-validation is meant."""
-    splits = scan(data, seed=seed, exclude=exclude)
+def scan_fold(data: str, seed: int, fold: Sequence[int] | None, exclude: Collection[str] = (),
+              recipe: str | None = None) -> Splits:
+    """Return the splits of a data folder without the images to exclude, as the recipe of that name has them, divided
+    anew where one fold of a cross-validation is meant."""
+    splits = scan(data, fractions(recipe), seed=seed, exclude=exclude)
     return fold_of(splits, fold[0], fold[1], seed) if fold else splits
 
 
@@ -168,7 +173,7 @@ def _go_on(lock: RunLock, data: str | None, options: Options, setting: Setting) 
         return Prepared(lock, None, _why_finished(progress, recipe, run))
 
     data = data or config["data"]
-    splits = scan_fold(data, recipe.seed, recipe.fold, excluded(config))
+    splits = scan_fold(data, recipe.seed, recipe.fold, excluded(config), recipe.recipe)
     _check_data(data, splits, config, run)
     train, val = _load(splits, recipe.preprocessing, setting)
     if _counts(train, val) != config["images"]:
@@ -183,6 +188,7 @@ def _go_on(lock: RunLock, data: str | None, options: Options, setting: Setting) 
     else:
         preprocessing = Preprocessing.from_config(config["preprocessing"])
         model = Model(Network.from_config(config["network"], recipe.seed), splits.classes, preprocessing)
+        fit_whitening(model.network, train, preprocessing)
     fit = _fit(recipe, model, train, val, config, setting)
     if state:
         _restore(fit, run, progress, state.arrays)
@@ -197,12 +203,14 @@ def _fit(recipe: Recipe, model: Model, train: Images, val: Images | None, config
          setting: Setting) -> Fit:
     model.network.exact = recipe.exact
     trainer = Trainer(model.network, recipe.make_optimiser(), recipe.make_loss(), threads=setting.threads,
-                      seed=recipe.seed)
+                      seed=recipe.seed, rates=recipe.make_rates(model.network))
     batches = Batches(train, model.preprocessing, recipe.batch_size, recipe.seed, recipe.augmentation, recipe.sampling)
     summary = {"architecture": recipe.arch, "recipe": recipe.config(), "cnn": config["cnn"],
                "images": config["images"], "fingerprint": config["samples"]["fingerprint"]}
+    arrays = {**model.network.parameters(), **model.network.buffers()}
+    lookahead = Lookahead(arrays, recipe.epochs * batches.steps) if recipe.lookahead else None
     return Fit(trainer, batches, recipe.make_schedule(batches.steps), recipe.epochs, recipe.patience, model, val,
-               summary, setting.observer, averaged=recipe.ema)
+               summary, setting.observer, averaged=recipe.ema, lookahead=lookahead)
 
 
 # ---- images ----

@@ -17,8 +17,10 @@ from ..loss import Loss, loss_by_name
 from ..network import Network
 from ..optim import RECIPES, Optimiser, optimiser_by_name
 from ..schedule import DEFAULT_SCHEDULE, Schedule
+from . import fast
 from .budget import seconds_of
 
+AUTO, FAST = NAMED = "auto", "fast"
 EPOCHS = 15
 LEAST_SEEN, MOST_EPOCHS = 45_000, 100  # images in all epochs together, where there are few; and where that ends
 BATCH_SIZE, SMALLEST_BATCH = 128, 8
@@ -61,6 +63,7 @@ class Options:
     time: str | float | None = None  # instead of epochs
     fold: tuple[int, int] | None = None  # which of how many, from 1
     exclude: Collection[str] | None = None  # names, or the file that lists them, which becomes its names
+    recipe: str | None = None
 
     def __post_init__(self) -> None:
         if self.arch == "auto":
@@ -69,6 +72,9 @@ class Options:
             Augmentation.parse(self.augment, Preprocessing((LARGEST_SIZE, LARGEST_SIZE)))  # refuses unknown words
             if self.augment == "auto":
                 object.__setattr__(self, "augment", None)
+        if self.recipe not in (None, *NAMED):
+            raise UsageError(f"there is no recipe {self.recipe!r}; known are {', '.join(NAMED)}."
+                             + did_you_mean(self.recipe, list(NAMED)))
         _check_whole("epochs", self.epochs, 1)
         _check_whole("batch size", self.batch_size, 1)
         _check_whole("patience", self.patience, 1)
@@ -111,8 +117,10 @@ class Recipe:
     """A training, resolved. lr is the schedule's peak, warmup in epochs (None: the schedule's own), weight_decay
     spares biases and norms, class_weights has a number a class, augment is an Augmentation's config(), size (h, w), ema
     the last part of all steps, over which weights are averaged, exact rules Winograd out. time is the seconds that the
-    epochs were chosen for; fold is (which, of how many), and its images are validated on;
-    exclude is the fingerprint of the list of images that were left out."""
+    epochs were chosen for; fold is (which, of how many), and its images are validated on; exclude is the fingerprint of
+    the list of images that were left out. recipe is the name that the choices go by, momentum SGD's (None: the
+    optimiser's own), norm_biases the learning rate of the batch norms' biases as a multiple of lr (None: 1), lookahead
+    whether slow weights follow (lookahead.py)."""
 
     arch: str
     epochs: int
@@ -137,6 +145,10 @@ class Recipe:
     time: float | None
     fold: tuple[int, int] | None
     exclude: str | None
+    recipe: str
+    momentum: float | None
+    norm_biases: float | None
+    lookahead: bool
 
     def config(self) -> dict[str, Any]:
         """Return it as JSON values: Recipe.from_config takes them back."""
@@ -167,7 +179,11 @@ class Recipe:
 
     def make_optimiser(self) -> Optimiser:
         """Return a fresh optimiser."""
-        return optimiser_by_name(self.optimizer, lr=self.lr, weight_decay=self.weight_decay)
+        return optimiser_by_name(self.optimizer, lr=self.lr, weight_decay=self.weight_decay, momentum=self.momentum)
+
+    def make_rates(self, network: Network) -> dict[str, float] | None:
+        """Return the learning rates of single parameters of the network, by name, as multiples of the others'."""
+        return None if self.norm_biases is None else fast.rates(network, self.norm_biases)
 
     def make_loss(self) -> Loss:
         """Return the loss that is made small."""
@@ -187,30 +203,35 @@ def resolve(options: Options, splits: Splits) -> tuple[Recipe, Network, list[str
     """
     preprocessing, why = choose_size(splits.train, options.size, options.grey)
     notes = [f"Images: {reason}" for reason in why]
-    classes, seed = len(splits.classes), options.seed or 0
-    arch, network, why = _network(options.arch, preprocessing, classes, seed)
+    classes, seed, is_fast = len(splits.classes), options.seed or 0, options.recipe == FAST
+    arch, network, why = _network(options.arch or (fast.ARCH if is_fast else None), preprocessing, classes, seed)
     notes += why
     with_norm = any(type(node.layer).__name__ == "BatchNorm2d" for node in network.nodes)
-    epochs, why = _epochs(options, len(splits.train))
+    epochs, why = _epochs(options, len(splits.train), fast.EPOCHS if is_fast else EPOCHS)
     notes += why
-    batch_size, why = _batch_size(options.batch_size, len(splits.train))
+    batch_size, why = _batch_size(options.batch_size, len(splits.train), fast.BATCH_SIZE if is_fast else BATCH_SIZE)
     notes += why
-    augmentation, why = _augmentation(options.augment, preprocessing, network, with_norm, len(splits.train))
+    varied = fast.augmentation(preprocessing) if is_fast and options.augment in (None, True) else options.augment
+    augmentation, why = _augmentation(varied, preprocessing, network, with_norm, len(splits.train))
     notes += why
     optimizer = options.optimizer or "sgd"
-    weight_decay = RECIPES[optimizer].get("weight_decay", 0.0) if options.weight_decay is None else options.weight_decay
     at_once = min(batch_size, len(splits.train))
+    tuning = fast.tuning(arch, optimizer, at_once) if is_fast else None
+    lr = tuning.lr if tuning else _learning_rate(optimizer, at_once, with_norm)
+    weight_decay = tuning.weight_decay if tuning else RECIPES[optimizer].get("weight_decay", 0.0)
+    smoothing = fast.LABEL_SMOOTHING if is_fast else LABEL_SMOOTHING if with_norm else 0.0
+    notes += _notes_on_fast(preprocessing, tuning, splits) if is_fast else []
     recipe = Recipe(
         arch=arch,
         epochs=epochs,
         batch_size=batch_size,
-        lr=_learning_rate(optimizer, at_once, with_norm) if options.lr is None else float(options.lr),
+        lr=lr if options.lr is None else float(options.lr),
         optimizer=optimizer,
-        schedule=options.schedule or DEFAULT_SCHEDULE,
+        schedule=options.schedule or (fast.SCHEDULE if is_fast else DEFAULT_SCHEDULE),
         warmup=None if options.warmup is None else float(options.warmup),
-        weight_decay=float(weight_decay),
+        weight_decay=float(weight_decay if options.weight_decay is None else options.weight_decay),
         loss=options.loss or "cross-entropy",
-        label_smoothing=_label_smoothing(options, with_norm),
+        label_smoothing=_label_smoothing(options, smoothing),
         class_weights=_class_weights(options.class_weights, splits),
         augment=augmentation.config() if augmentation else None,
         size=preprocessing.size,
@@ -218,12 +239,16 @@ def resolve(options: Options, splits: Splits) -> tuple[Recipe, Network, list[str
         resize=preprocessing.resize,
         seed=seed,
         patience=options.patience,
-        ema=AVERAGED_PART if options.ema is None else float(options.ema),
+        ema=(0.0 if is_fast else AVERAGED_PART) if options.ema is None else float(options.ema),
         exact=bool(options.exact),
         sampling=options.sampling or SAMPLINGS[0],
         time=None if options.time is None else float(options.time),
         fold=options.fold,
         exclude=fingerprint(splits.excluded),
+        recipe=options.recipe or AUTO,
+        momentum=tuning.momentum if tuning else None,
+        norm_biases=tuning.norm_biases if tuning else None,
+        lookahead=is_fast,
     )
     if recipe.time is None:
         recipe.check_warmup()
@@ -274,23 +299,23 @@ def _network(
                            f"--arch ({str(error).rstrip('.')}).") from None
 
 
-def _epochs(options: Options, images: int) -> tuple[int, list[str]]:
+def _epochs(options: Options, images: int, usual: int) -> tuple[int, list[str]]:
     """Return how many epochs: more for small sets, which would otherwise be over before anything is learnt."""
     if options.epochs is not None:
         return options.epochs, []
-    epochs = min(max(EPOCHS, math.ceil(LEAST_SEEN / images)), MOST_EPOCHS)
-    few = epochs > EPOCHS and options.time is None
+    epochs = min(max(usual, math.ceil(LEAST_SEEN / images)), MOST_EPOCHS)
+    few = epochs > usual and options.time is None
     return epochs, [f"{epochs} epochs, because there are only {images:,} training images."] if few else []
 
 
-def _batch_size(given: int | None, images: int) -> tuple[int, list[str]]:
+def _batch_size(given: int | None, images: int, usual: int) -> tuple[int, list[str]]:
     """Return the batch size: the usual one, halved for small sets until an epoch has steps enough to learn from."""
     if given is not None:
         return given, []
-    size = BATCH_SIZE
+    size = usual
     while size > SMALLEST_BATCH and images < size * STEPS_AN_EPOCH:
         size //= 2
-    return size, [f"Batches of {size}, because there are only {images:,} training images."] if size < BATCH_SIZE else []
+    return size, [f"Batches of {size}, because there are only {images:,} training images."] if size < usual else []
 
 
 def _augmentation(
@@ -325,18 +350,35 @@ def _augmentation_config(was: dict[str, Any] | None, given: str | bool | Augment
     return before and before.config(), asked and asked.config()
 
 
+def _notes_on_fast(preprocessing: Preprocessing, tuning: fast.Tuning | None, splits: Splits) -> list[str]:
+    notes = []
+    if max(preprocessing.size) > fast.LARGEST_SIDE:
+        notes.append("The recipe fast is made for pictures of about 32 pixels; --size 32 scales them down.")
+    if tuning is None:
+        notes.append(f"Learning rates are the usual ones: those of the recipe fast suit sgd and {fast.ARCH} only.")
+    if not splits.val:
+        notes.append("The recipe fast trains on every image of train/ and holds none out; without a val/ beside it, "
+                     "nothing says which epoch is best.")
+    return notes
+
+
+def fractions(recipe: str | None) -> tuple[float, float, float]:
+    """Return how a folder's images are divided into training, validation and test where it does not say."""
+    return fast.FRACTIONS if recipe == FAST else (0.8, 0.1, 0.1)
+
+
 def _learning_rate(optimizer: str, batch_size: int, with_norm: bool) -> float:
     """Return the peak learning rate; SGD's grows with the batch, as far as that holds (Goyal et al. 2017)."""
     peak = PEAK_LR[optimizer][0 if with_norm else 1]
     return peak * min(batch_size / BATCH_SIZE, MOST_TIMES_PEAK) if optimizer == "sgd" else peak
 
 
-def _label_smoothing(options: Options, with_norm: bool) -> float | None:
+def _label_smoothing(options: Options, usual: float) -> float | None:
     if options.loss not in (None, "cross-entropy"):
         return None
     if options.label_smoothing is not None:
         return float(options.label_smoothing)
-    return LABEL_SMOOTHING if with_norm else 0.0
+    return usual
 
 
 def _class_weights(given: str | Sequence[float] | None, splits: Splits) -> tuple[float, ...] | None:

@@ -302,11 +302,13 @@ static void check_rows(int64_t rows, int64_t c) {
     float *shares = filled(rows, 0, 1);
     for (int64_t i = 0; i < rows; i++) labels[i] = i * 7 % c, others[i] = (i * 5 + 1) % c;
     const uint64_t clock[] = {3, 5};
-    struct output sum = output(rows * c), dropped = output(rows * c), soft = output(rows * c), dsoft = output(rows * c),
+    struct output sum = output(rows * c), scaled = output(rows * c), dropped = output(rows * c),
+                  soft = output(rows * c), dsoft = output(rows * c),
                   entropy = output(rows * c), squares = output(rows * c), share = output(2 * rows);
     for (int side = 0; side < SIDES; side++) {
         use(side);
         must("add", cnn_add(rows * c, x, dy, sum.by[side]));
+        must("scale", cnn_scale(rows * c, -0.3f, x, scaled.by[side]));
         must("dropout", cnn_dropout(0.3, clock, 1, rows * c, x, dropped.by[side]));
         must("softmax", cnn_softmax_forward(rows, c, x, soft.by[side]));
         must("softmax back", cnn_softmax_backward(rows, c, soft.by[0], dy, dsoft.by[side]));
@@ -316,6 +318,7 @@ static void check_rows(int64_t rows, int64_t c) {
         for (int64_t i = 0; i < rows; i++) share.by[side][rows + i] = (float)losses[i];
     }
     compare("sum", c, sum, 0);
+    compare("scale", c, scaled, 0);
     compare("dropout", c, dropped, 0);
     compare("softmax", c, soft, POINTWISE * U);
     compare("softmax's dx", c, dsoft, POINTWISE * U);
@@ -334,10 +337,10 @@ static void check_steps(int64_t count) {
         use(side);
         memcpy(sgd.by[side], start, (size_t)(2 * count) * sizeof(float));
         memcpy(adam.by[side], start, (size_t)(3 * count) * sizeof(float));
-        cnn_tensor one = {count, sgd.by[side], gradient, sgd.by[side] + count, NULL, 0.01};
+        cnn_tensor one = {count, sgd.by[side], gradient, sgd.by[side] + count, NULL, 0.01, 2};
         must("sgd", cnn_sgd(1, &one, &hyper, 0.9, 0, 1));
         must("norm", cnn_gradient_norm(1, &one, partials, norm + side));
-        cnn_tensor two = {count, adam.by[side], gradient, adam.by[side] + count, adam.by[side] + 2 * count, 0.01};
+        cnn_tensor two = {count, adam.by[side], gradient, adam.by[side] + count, adam.by[side] + 2 * count, 0.01, 0.5};
         must("adam", cnn_adam(1, &two, &hyper, 0.9, 0.99, 1e-8, 1));
     }
     compare("SGD", count, sgd, POINTWISE * U);

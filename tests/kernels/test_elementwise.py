@@ -23,6 +23,15 @@ def test_add(size, isa, threads, rng):
 
 
 @pytest.mark.parametrize("size", SIZES)
+def test_scale(size, isa, threads, rng):
+    x, y = rng.standard_normal(size).astype(np.float32), Guarded((size,))
+    kernels.scale(x, y.a, -0.3)()
+    assert np.array_equal(y.check(), np.float32(-0.3) * x)
+    kernels.scale(x, x, -0.3)()
+    assert np.array_equal(x, y.a)
+
+
+@pytest.mark.parametrize("size", SIZES)
 def test_dropout_is_the_same_on_every_isa(size, isa, threads, rng):
     x, clock = rng.standard_normal(size).astype(np.float32), np.array([7, 11], np.uint64)
     y, expected = Guarded((size,)), np.empty(size, np.float32)

@@ -10,16 +10,16 @@ from cnncli import kernels
 SIZES = [1, 3, 4, 7, 8, 15, 16, 17, 33, 16383, 16384, 16385, 40001, 32769]
 
 
-def tensors(rng, memories, sizes=SIZES, weight_decay=0.1):
+def tensors(rng, memories, sizes=SIZES, weight_decay=0.1, rates=(1.0, 64.0, 0.25)):
     """Return tensors of these sizes, each array with sentinels behind it, and those sentinels."""
     made, after = [], []
-    for size in sizes:
+    for place, size in enumerate(sizes):
         memory = rng.standard_normal((4, size + 16)).astype(np.float32)
         memory[3] **= 2
         memory[:, size:] = 12345
         p, g, *state = memory[:, :size]
         made.append(kernels.Tensor(str(size), p, g, tuple(state[:memories] if memories != 1 else state[1:]),
-                                   weight_decay))
+                                   weight_decay, rates[place % len(rates)]))
         after.append(memory[:, size:])
     return made, after
 
@@ -38,7 +38,7 @@ def test_sgd(momentum, nesterov, isa, threads, rng):
             first = momentum * memory[0] + g
             np.testing.assert_allclose(t.memory[0], first, rtol=1e-6, atol=1e-6)
             g = g + momentum * first if nesterov else first
-        np.testing.assert_allclose(t.parameter, p - 0.05 * g, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(t.parameter, p - 0.05 * t.rate * g, rtol=1e-6, atol=max(t.rate, 1) * 1e-6)
     assert all((sentinels == 12345).all() for sentinels in after), "wrote past the end"
 
 
@@ -51,12 +51,12 @@ def test_adam(decoupled, isa, threads, rng):
     kernels.adam_step(made, hyper, (0.9, 0.99), 1e-3, decoupled)()
     for t, (p, g, m, v) in zip(made, before, strict=True):
         g = 0.5 * g + (0 if decoupled else 0.1) * p
-        p = p * (1 - 0.05 * 0.1) if decoupled else p
+        p = p * (1 - 0.05 * t.rate * 0.1) if decoupled else p
         m, v = 0.9 * m + 0.1 * g, 0.99 * v + 0.01 * g**2
-        p = p - 0.05 * (m / (1 - 0.9**7)) / (np.sqrt(v / (1 - 0.99**7)) + 1e-3)
+        p = p - 0.05 * t.rate * (m / (1 - 0.9**7)) / (np.sqrt(v / (1 - 0.99**7)) + 1e-3)
         np.testing.assert_allclose(t.memory[0], m, rtol=1e-6, atol=1e-6)
         np.testing.assert_allclose(t.memory[1], v, rtol=1e-6, atol=1e-6)
-        np.testing.assert_allclose(t.parameter, p, rtol=2e-6, atol=2e-6)
+        np.testing.assert_allclose(t.parameter, p, rtol=2e-6, atol=max(t.rate, 1) * 2e-6)
     assert all((sentinels == 12345).all() for sentinels in after), "wrote past the end"
 
 

@@ -69,7 +69,7 @@ def _numeric_gradients(layer, x, dy, dx, grads, rng) -> None:
         return float(np.vdot(layer.forward(*x, training=True).astype(np.float64), dy))
 
     pairs = [(f"x[{i}]", x[i], dx[i]) for i in range(len(x))]
-    pairs += [(name, layer.params[name], grads[name]) for name in layer.params]
+    pairs += [(name, layer.params[name], grads[name]) for name in layer.grads]  # what is frozen has none
     for name, array, gradient in pairs:
         direction = np.sign(rng.standard_normal(array.shape)).astype(np.float32) * (rng.random(array.shape) < 0.5)
         direction /= max(1.0, float(np.sqrt(np.count_nonzero(direction))))

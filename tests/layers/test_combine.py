@@ -1,11 +1,12 @@
-"""layers/combine.py, dropout.py, flatten.py and softmax.py: conformance, refusals, and the orders they promise."""
+"""layers/combine.py, dropout.py, flatten.py, scale.py and softmax.py: conformance, refusals, and the orders that they
+promise."""
 
 import numpy as np
 import pytest
 
 from cnncli import kernels
 from cnncli.errors import NetworkError
-from cnncli.layers import Add, Concat, Dropout, Flatten, Softmax
+from cnncli.layers import Add, Concat, Dropout, Flatten, Scale, Softmax
 
 from .conformance import check_layer
 
@@ -32,6 +33,19 @@ def test_flatten(shape, isa, rng):
 @pytest.mark.parametrize("shape", [(10,), (1,), (33,), (3, 2, 17)], ids=str)
 def test_softmax(shape, isa):
     check_layer(Softmax(), shape)
+
+
+@pytest.mark.parametrize("shape", [(10,), (5, 3, 17)], ids=str)
+def test_scale(shape, isa, rng):
+    check_layer(Scale(1 / 9), shape)
+    x = rng.standard_normal((2, *shape)).astype(np.float32)
+    assert np.array_equal(Scale(-0.5).forward(x), -0.5 * x)
+
+
+@pytest.mark.parametrize("factor", [float("nan"), float("inf"), True, "9"], ids=str)
+def test_a_scale_by_no_finite_number_is_refused(factor):
+    with pytest.raises(NetworkError, match="factor must be a finite number"):
+        Scale(factor)
 
 
 @pytest.mark.parametrize("p", [0.0, 0.3, 0.5, 1.0])

@@ -47,6 +47,17 @@ def test_same_tf_is_tensorflow_s(size):
     assert corner == (1 if size % 2 == 0 else 0)
 
 
+@pytest.mark.parametrize(("inputs", "outputs", "kernel"), [(3, 8, 3), (5, 5, (1, 3)), (6, 4, 3)])
+def test_dirac_passes_its_inputs_on_first(inputs, outputs, kernel, rng):
+    layer = Conv2d(inputs, outputs, kernel, padding="same", bias=False, init="dirac")
+    layer.bind((6, 5, inputs))
+    layer.initialise(rng)
+    x = rng.standard_normal((2, 6, 5, inputs)).astype(np.float32)
+    count = min(inputs, outputs)
+    assert np.array_equal(layer.forward(x)[..., :count], x[..., :count])
+    assert np.count_nonzero(layer.params["weight"][count:]) == layer.params["weight"][count:].size
+
+
 def test_initialisers():
     rng = np.random.default_rng(0)
     for init, deviation in (("he", np.sqrt(2 / (64 * 9))), ("xavier", np.sqrt(2 / (96 * 9))),

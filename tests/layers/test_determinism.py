@@ -18,6 +18,8 @@ from cnncli.layers import (
     Linear,
     LPPool2d,
     MaxPool2d,
+    Scale,
+    Whitening,
 )
 
 # 76,849 values: five pieces of pointwise work, three chunks of batch normalisation, two blocks of pooled channels.
@@ -39,6 +41,8 @@ CASES = {
     "LPPool2d": (lambda: LPPool2d(2, 3, 2), [IMAGE]),
     "Linear": (lambda: Linear(None, 301), [FLAT]),
     "MaxPool2d": (lambda: MaxPool2d(3, 2, 1), [IMAGE]),
+    "Scale": (lambda: Scale(0.3), [IMAGE]),
+    "Whitening": (Whitening, [(37, 31, 3)]),
     **{name: (LAYERS[name], [IMAGE]) for name in ("LeakyReLU", "ReLU", "ReLU6", "SiLU", "Sigmoid", "Softmax", "Tanh")},
 }
 

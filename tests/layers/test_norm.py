@@ -11,9 +11,12 @@ from .conformance import check_layer
 
 
 @pytest.mark.parametrize("shape", [(4, 5, 1), (3, 4, 6), (5, 3, 17), (12,)], ids=str)
-@pytest.mark.parametrize("affine", [True, False])
-def test_conformance(shape, affine, isa):
-    check_layer(BatchNorm2d(affine=affine), shape, batch=4)
+@pytest.mark.parametrize("options", [{}, {"affine": False}, {"scale": False}], ids=str)
+def test_conformance(shape, options, isa):
+    layer = BatchNorm2d(**options)
+    check_layer(layer, shape, batch=4)
+    assert set(layer.params) == {"weight", "bias"} - ({"weight"} if options else set()) - (
+        {"bias"} if "affine" in options else set())
 
 
 def test_running_statistics_follow_the_batches(isa, rng):

@@ -57,13 +57,16 @@ CASES = [
     ]),
     ("GlobalAvgPool2d", {}, [IMAGE]),
     *(("BatchNorm2d", options, [shape]) for options in [
-        {}, {"eps": 1e-3, "momentum": 0.3}, {"affine": False}] for shape in (IMAGE, FLAT, (9, 9, 64), (33,))),
+        {}, {"eps": 1e-3, "momentum": 0.3}, {"affine": False}, {"scale": False}]
+      for shape in (IMAGE, FLAT, (9, 9, 64), (33,))),
     *(("Linear", options, [shape]) for options, shape in [
         ({"out_features": 10}, FLAT), ({"out_features": 1, "bias": False}, FLAT), ({"out_features": 100}, (1, )),
         ({"out_features": 130}, (400,))]),
     *((name, {}, [shape]) for name in ("ReLU", "ReLU6", "LeakyReLU", "SiLU", "Sigmoid", "Tanh", "Softmax", "Flatten")
       for shape in (IMAGE, FLAT)),
     ("LeakyReLU", {"negative_slope": 0.2}, [IMAGE]),
+    ("Scale", {"factor": -0.3}, [IMAGE]),
+    *(("Whitening", options, [IMAGE]) for options in ({}, {"padding": "same", "bias": False}, {"kernel_size": 3})),
     ("Dropout", {"p": 0.0}, [IMAGE]),
     *(("Add", {}, [shape] * inputs) for inputs in (2, 3) for shape in (IMAGE, FLAT)),
     ("Concat", {}, [IMAGE, (9, 11, 1), (9, 11, 7)]),

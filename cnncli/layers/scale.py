@@ -1,0 +1,36 @@
+"""A constant factor. The kernel is in csrc/elementwise.c."""
+
+import math
+from typing import Any
+
+from .. import kernels
+from ..errors import NetworkError
+from ..kernels import Call
+from .base import Buffers, Layer
+
+
+class Scale(Layer):
+    """y = factor * x, any shape; the factor does not learn.
+
+    Behind a network's last layer, a factor below 1 is a temperature: the logits stay small and learn slowly.
+    """
+
+    dx_may_be_dy = True
+
+    def __init__(self, factor: float = 1.0) -> None:
+        super().__init__()
+        number = isinstance(factor, int | float) and not isinstance(factor, bool)
+        if not number or not math.isfinite(factor):
+            raise NetworkError(f"Scale's factor must be a finite number, not {factor!r}.")
+        self.factor = float(factor)
+
+    def config(self) -> dict[str, Any]:
+        return {"factor": self.factor}
+
+    def forward_calls(self, io: Buffers) -> list[Call]:
+        return [kernels.scale(io.x[0], io.y, self.factor)]
+
+    def backward_calls(self, io: Buffers) -> list[Call]:
+        if io.dx[0] is None or io.dy is None:
+            return []
+        return [kernels.scale(io.dy, io.dx[0], self.factor)]
