@@ -60,6 +60,32 @@ def test_what_all_images_share_makes_none_of_them_alike() -> None:
     assert [(i, j) for i, j, _ in near_duplicates(np.concatenate([images, copy[None]]))] == [(7, 200)]
 
 
+def test_every_wave_counts_the_same() -> None:
+    """Numbers that vary more in a data set weigh less, so that all vary by about 1."""
+    rng = np.random.default_rng(6)
+    images = np.clip(alike(1500, 5) + rng.normal(0, 40, (1500, 1, 1)) + rng.normal(0, 1, (1500, 1, 1))
+                     * np.linspace(-30, 30, 32), 0, 255).astype(np.uint8)
+    weighted = near._transformed(near._halved(images)) * near._weights(images)
+    plain = near._transformed(near._halved(images))
+    assert plain.std(axis=0).max() > 20 * plain.std(axis=0).min()
+    assert weighted.std(axis=0).max() < 1.1
+    assert weighted.std(axis=0).min() > 0.25
+    few = near._weights(images[:3])
+    assert np.isfinite(few).all()
+    assert few.max() < 20 * few.min(), "three images say little; the law for pictures holds"
+
+
+def test_fitting_again_undoes_what_one_fit_cannot(others: np.ndarray) -> None:
+    copies = np.stack([thumb(cropped(scene(seed), 0.07)) for seed in range(10)])
+    images = np.concatenate([others, copies])
+    weights = near._weights(images)
+    first, second = np.arange(10), OTHERS + np.arange(10)
+    once = near._fit(near._all_features(images, weights), first, second)
+    again = near._refined(images, weights, first, second)
+    assert (again < 0.6 * once).all()
+    assert [(i, j) for i, j, _ in near_duplicates(images)] == list(zip(first.tolist(), second.tolist(), strict=True))
+
+
 def test_crowded_data_sets_ask_for_more_likeness(others: np.ndarray) -> None:
     """Where unlike pictures lie close together, the limit moves in front of them."""
     few = np.sort(np.random.default_rng(0).uniform(0.3, 0.6, 40))
