@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from . import errors, layers, loss, optim
     from .architectures import architecture
     from .checkpoint import load_model as load
+    from .data.check import check
     from .model import Model, Prediction
     from .network import Network
     from .trainer import Trainer
@@ -34,6 +35,7 @@ _HOMES = {
     "Prediction": ("model", "Prediction"),
     "Trainer": ("trainer", "Trainer"),
     "architecture": ("architectures", "architecture"),
+    "check": ("data.check", "check"),
     "cross_validate": ("training.folds", "cross_validate"),
     "errors": ("errors", ""),
     "find_lr": ("training.find_lr", "find_lr"),
@@ -44,8 +46,8 @@ _HOMES = {
     "train": ("training", "train"),
 }
 
-__all__ = ["Model", "Network", "Prediction", "Trainer", "architecture", "cross_validate", "errors", "find_lr", "layers",
-           "load", "loss", "optim", "train"]
+__all__ = ["Model", "Network", "Prediction", "Trainer", "architecture", "check", "cross_validate", "errors", "find_lr",
+           "layers", "load", "loss", "optim", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,7 +4,7 @@ the thumbnails, rules.py judges the numbers.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -23,6 +23,7 @@ SHARP_LEAST = 64  # pixels of the shorter side below which it is not: small pict
 _PIECE = 32  # images that a thread takes at a time, at most
 _AHEAD = 4  # pieces for each thread
 _BEAT = 0.2  # seconds between two calls of progress, at most
+_STRIP = 1 << 20  # pixels of an image that are copied at a time
 _SMOOTHED = 9  # pixels over which the picture is smoothed to see what that changes
 _STEP = 1.5  # levels between neighbours below which a change is only that from one level to the next
 
@@ -83,22 +84,34 @@ def _facts(path: str, thumb: Array) -> Facts:
     image, header = examine(path, (SHARP_SIDE // 2, SHARP_SIDE // 2))
     colour = image.mode == "RGB" and not _is_grey(image)
     grey = image if image.mode == "L" else image.convert("L")
-    shown = image if colour else grey
-    digest = blake2b(shown.tobytes(), digest_size=16, key=f"{header.width} {header.height} {colour}".encode()).digest()
+    digest = blake2b(digest_size=16, key=f"{header.width} {header.height} {colour}".encode())
+    for strip in _strips(image if colour else grey):
+        digest.update(strip.tobytes())
     thumb[:] = np.asarray(grey.resize((THUMB, THUMB), Image.Resampling.BILINEAR))
     low, top, bright = _levels(grey)
     large = min(header.height, header.width) >= SHARP_LEAST
-    return Facts(header, digest, colour, bright, top - low, _blur(grey) if large else None)
+    return Facts(header, digest.digest(), colour, bright, top - low, _blur(grey) if large else None)
 
 
 def _is_grey(image: Image.Image) -> bool:
     """Whether red, green and blue are the same everywhere."""
-    pixels = np.asarray(image)
-    # A look at a few rows settles it for nearly every photograph.
-    for part in (pixels[:: max(1, len(pixels) // 8)], pixels):
-        if not ((part[:, :, 0] == part[:, :, 1]).all() and (part[:, :, 0] == part[:, :, 2]).all()):
-            return False
+    for strip in _strips(image):
+        pixels = np.asarray(strip)
+        # A look at a few rows settles it for nearly every photograph.
+        for part in (pixels[:: max(1, len(pixels) // 8)], pixels):
+            if not ((part[:, :, 0] == part[:, :, 1]).all() and (part[:, :, 0] == part[:, :, 2]).all()):
+                return False
     return True
+
+
+def _strips(image: Image.Image) -> Iterator[Image.Image]:
+    """Yield an image from top to bottom in pieces that take little memory."""
+    rows = max(1, _STRIP // image.width)
+    if rows >= image.height:
+        yield image
+        return
+    for top in range(0, image.height, rows):
+        yield image.crop((0, top, image.width, min(top + rows, image.height)))
 
 
 def _levels(grey: Image.Image) -> tuple[int, int, int]:

@@ -30,6 +30,16 @@ def test_equal_pixels_have_equal_digests_whatever_mode_they_are_in(tmp_path: Pat
     assert len({plain.digest, turned.digest, colour.digest}) == 3
 
 
+def test_strips_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = {"colour": scene(6), "grey": scene(7).convert("L").convert("RGB")}
+    images["late"] = images["grey"].copy()
+    images["late"].putpixel((50, 79), (200, 10, 10))
+    whole = of(tmp_path, **images)
+    monkeypatch.setattr(facts, "_STRIP", 7 * 96)
+    assert of(tmp_path, **images) == whole
+    assert [item.colour for item in whole] == [True, False, True]
+
+
 def test_colour_in_a_single_pixel_is_colour(tmp_path: Path) -> None:
     image = scene(2).convert("L").convert("RGB")
     image.putpixel((37, 41), (10, 200, 10))
