@@ -111,7 +111,8 @@ def _judge(model: Path, folder: str) -> "Judge":
     with suppress(OSError, DataError):
         if isinstance(data, str) and os.path.samefile(data, folder):
             recipe = recipe if isinstance(recipe, dict) else {}
-            splits = scan_fold(folder, recipe.get("seed", 0), recipe.get("fold"), excluded(config))
+            splits = scan_fold(folder, recipe.get("seed", 0), recipe.get("fold"), excluded(config),
+                               recipe.get("recipe"))
             seen = {sample.relative for sample in splits.train}
     return Judge(opened.model, os.fspath(opened.path), seen)
 
