@@ -36,6 +36,9 @@ def _conv2d(config: Config, shape: Shape) -> nn.Module:
             reach = (config["kernel_size"][axis] - 1) * config["dilation"][axis] + 1
             need = max(0, (-(-size // stride) - 1) * stride + reach - size)
             padding += [need // 2, need - need // 2]
+    if padding == "same" and any(size % 2 == 0 for size in config["kernel_size"]):  # PyTorch warns of the copy
+        total = [(size - 1) * step for size, step in zip(config["kernel_size"], config["dilation"], strict=True)]
+        padding = [side for each in total for side in (each // 2, each - each // 2)]
     if isinstance(padding, str):
         return nn.Conv2d(padding=padding, **common)
     if len(padding) == 4 and padding[0] == padding[1] and padding[2] == padding[3]:

@@ -19,7 +19,9 @@ def compare(layer, module, x, rng):
     dx = layer.backward(dy)
     for i, (a, b) in enumerate(zip(dx if isinstance(dx, tuple) else (dx,), theirs_x, strict=True)):
         assert_agrees(a, from_torch(b.grad), f"{layer!r}: gradient of input {i}")
-    for parameter, tensor in module.named_parameters():
+    learnt = {parameter: tensor for parameter, tensor in module.named_parameters() if tensor.requires_grad}
+    assert learnt.keys() == layer.grads.keys()
+    for parameter, tensor in learnt.items():
         assert_agrees(layer.grads[parameter], tensor.grad.numpy(), f"{layer!r}: gradient of {parameter}")
     for buffer, array in layer.state.items():
         assert_agrees(array, module.get_buffer(buffer).numpy(), f"{layer!r}: {buffer}")
