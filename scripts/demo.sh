@@ -26,6 +26,6 @@ step visualize-filters "$image" --out pictures
 
 printf '\nWhere to look, all under %s:\n' "$(pwd)"
 printf '  %s\n' 'images/                the photos of clothes it learnt from, a folder per class' \
-    'runs/latest/           the model, its learning curves (curves.png) and its history' \
+    'runs/latest/           the model, what it gets wrong (report.html), its learning curves (curves.png) and its history' \
     'filters/, pictures/    what the first layer looks for, and what the image lights up' \
     'Now your own: cnn train FOLDER, with a folder of images per class.'

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from cnncli import atomic, checkpoint, kernels, training
+from cnncli.calibration import calibrate
 from cnncli.data import Images, load_images, scan
 from cnncli.errors import DataError, ImageError, SaveError, TrainingError, UsageError
 from cnncli.evaluate import evaluate
@@ -84,6 +85,8 @@ def test_the_best_epoch_is_kept_and_a_test_finds_what_training_said(train: Train
     model = run.model
     result = evaluate(model, load_images(scan(data).val, model.preprocessing))
     assert (result.loss, result.accuracy) == (model.training["val_loss"], model.training["val_accuracy"])
+    assert model.calibration == calibrate(result.logits, result.labels), "fitted to just these"
+    assert checkpoint.load_model(run.path / checkpoint.LAST).calibration is None, "which has other weights"
     averaged = train(data=data, epochs=3, ema=1).model
     result = evaluate(averaged, load_images(scan(data).val, averaged.preprocessing))
     assert result.loss == averaged.training["val_loss"], "the average is what is validated"
@@ -134,6 +137,7 @@ def test_without_validation_images_the_last_epoch_is_the_best(train: Train, tmp_
     assert run.history[0]["val_loss"] is None
     assert run.model.training["val_accuracy"] is None
     assert any("no validation images" in sentence for sentence in notes.sentences)
+    assert run.model.calibration is None
 
 
 def test_grey_images_are_not_flipped_and_it_is_said(train: Train, tmp_path: Path) -> None:
