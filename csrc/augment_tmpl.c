@@ -48,35 +48,34 @@ static void ISA(sample)(int64_t h, int64_t w, int64_t c, const uint8_t *x, const
 
 CNN_INLINE vf ISA(clip)(vf a) { return vmin(vmax(a, vset(0)), vset(255)); }
 
-CNN_INLINE vf ISA(grey_of)(const struct colours *m, vf a) { return ISA(clip)(a * m->m[0][0] + m->m[0][3]); }
-
-CNN_INLINE vf ISA(channel_of)(const float *m, vf r, vf g, vf b) {
-    return ISA(clip)(b * m[2] + (g * m[1] + (r * m[0] + m[3])));
-}
-
-static void ISA(recolour)(int64_t pixels, int64_t c, const struct colours *colours, float *planes) {
-    for (int64_t i = 0; i < pixels; i += VLEN) {
-        const int64_t rest = pixels - i;
-        float *x = planes + i;
-        if (c == 1) {
-            vf grey = ISA(grey_of)(colours, rest < VLEN ? vload_part(x, rest) : vload(x));
-            if (rest < VLEN) vstore_part(x, grey, rest);
-            else vstore(x, grey);
-            continue;
-        }
-        vf from[3], to[3];
-        for (int64_t k = 0; k < 3; k++) from[k] = rest < VLEN ? vload_part(x + k * pixels, rest) : vload(x + k * pixels);
-        for (int64_t k = 0; k < 3; k++) to[k] = ISA(channel_of)(colours->m[k], from[0], from[1], from[2]);
-        for (int64_t k = 0; k < 3; k++) {
-            if (rest < VLEN) vstore_part(x + k * pixels, to[k], rest);
-            else vstore(x + k * pixels, to[k]);
-        }
-    }
-}
-
 CNN_INLINE float ISA(clip_one)(float a) {
     a = a < 0 ? 0 : a;
     return a > 255 ? 255 : a;
+}
+
+/* One channel of a pixel's three, before it is clipped. */
+#define MIXED_CHANNEL(m, r, g, b) ((b) * (m)[2] + ((g) * (m)[1] + ((r) * (m)[0] + (m)[3])))
+
+static void ISA(recolour)(int64_t pixels, int64_t c, const struct colours *colours, float *planes) {
+    const struct colours m = *colours;
+    int64_t i = 0;
+    if (c == 1) {
+        for (; i < pixels; i++) planes[i] = ISA(clip_one)(planes[i] * m.m[0][0] + m.m[0][3]);
+        return;
+    }
+    float *red = planes, *green = planes + pixels, *blue = planes + 2 * pixels;
+    for (; i + VLEN <= pixels; i += VLEN) {
+        const vf r = vload(red + i), g = vload(green + i), b = vload(blue + i);
+        vstore(red + i, ISA(clip)(MIXED_CHANNEL(m.m[0], r, g, b)));
+        vstore(green + i, ISA(clip)(MIXED_CHANNEL(m.m[1], r, g, b)));
+        vstore(blue + i, ISA(clip)(MIXED_CHANNEL(m.m[2], r, g, b)));
+    }
+    for (; i < pixels; i++) {
+        const float r = red[i], g = green[i], b = blue[i];
+        red[i] = ISA(clip_one)(MIXED_CHANNEL(m.m[0], r, g, b));
+        green[i] = ISA(clip_one)(MIXED_CHANNEL(m.m[1], r, g, b));
+        blue[i] = ISA(clip_one)(MIXED_CHANNEL(m.m[2], r, g, b));
+    }
 }
 
 static void ISA(finish)(int64_t pixels, int64_t c, const struct colours *colours, const float *planes,
@@ -94,8 +93,7 @@ static void ISA(finish)(int64_t pixels, int64_t c, const struct colours *colours
     for (int64_t i = 0; i < pixels; i++) {
         const float r = red[i], g = green[i], b = blue[i];
         for (int64_t k = 0; k < 3; k++)
-            out[3 * i + k] = ISA(clip_one)(b * m.m[k][2] + (g * m.m[k][1] + (r * m.m[k][0] + m.m[k][3]))) * times[k]
-                             + plus[k];
+            out[3 * i + k] = ISA(clip_one)(MIXED_CHANNEL(m.m[k], r, g, b)) * times[k] + plus[k];
     }
 }
 
@@ -129,3 +127,5 @@ static void ISA(blend)(int64_t count, float share, const float *restrict x, cons
 
 static const struct augment_kernels ISA(augment_kernels) = {ISA(sample), ISA(recolour), ISA(finish), ISA(posterise),
                                                             ISA(solarise), ISA(sharpen), ISA(blend)};
+
+#undef MIXED_CHANNEL

@@ -79,8 +79,8 @@ class Size(click.ParamType):
               help="The last part of the training over which weights are averaged; 0 for none.  [default: 0.25]")
 @click.option("--augment", metavar="HOW",
               help="How training images are varied: auto, none, digits, photo, strong, or a list with strengths, as "
-                   "shift=4,flip,rotate=10,scale=0.2,shear=10,colour=0.2,hue=0.05,randaugment=2:9,erase=0.25,cutout=16,"
-                   "mixup=0.2,cutmix=1.  [default: auto: shifts, and flips unless images are grey]")
+                   "shift=4,flip,rotate=10; there are shift, flip, rotate, scale, shear, colour, hue, randaugment, "
+                   "erase, cutout, mixup and cutmix.  [default: auto: shifts, and flips unless images are grey]")
 @click.option("--no-augment", is_flag=True, help="The same as --augment none.")
 @click.option("--preview", is_flag=True, help="First draw augmented.png: some training images and how they are varied.")
 @click.option("--size", type=Size(), metavar="N|WxH", help="Pixels to scale images to.  [default: to suit them]")
