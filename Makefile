@@ -5,7 +5,7 @@
 #   make test        every test, in at most five minutes on two cores
 #   make lint        ruff and mypy
 #   make wheel       a wheel in dist/
-#   make bench       ours and the peers side by side, about twenty minutes; BENCH="--quick" is one of its options
+#   make bench       ours and the peers side by side, about half an hour; BENCH="--quick" is one of its options
 #   make sanitize    the kernel tests under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make test-peers  the comparison with PyTorch, in an environment of its own
 #   make clean       remove what make made
