@@ -1,5 +1,5 @@
-"""A moving average of a network's weights over the last part of a training, which mostly judges better than the weights
-of any one step. training/fit.py updates it between steps, validates with it and saves it as the model.
+"""A moving average of a network's weights over the last part of a training, which varies less than the weights of any
+one step. training/fit.py updates it between steps, validates with it and saves it as the model.
 """
 
 from collections.abc import Generator
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from .errors import ModelError
 from .kernels import Array
 from .network import Network
 
@@ -58,10 +59,11 @@ class WeightAverage:
         return dict(self._arrays)
 
     def load_state(self, arrays: dict[str, Array]) -> None:
-        """Put the average where ``state`` was. Raises ValueError where names or shapes are others."""
+        """Put the average where ``state`` was. Raises ModelError where names or shapes are others."""
         if arrays.keys() != self._arrays.keys():
-            raise ValueError("the saved average is of another network")
+            raise ModelError("the saved average of the weights is of another network; train anew.")
         for name, array in arrays.items():
             if array.shape != self._arrays[name].shape:
-                raise ValueError(f"the saved average of {name} is {array.shape}, not {self._arrays[name].shape}")
+                raise ModelError(f"the saved average of {name} is {array.shape}, not {self._arrays[name].shape}; train "
+                                 "anew.")
             np.copyto(self._arrays[name], array)

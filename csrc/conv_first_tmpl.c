@@ -3,23 +3,7 @@
  * and goes into every result, or every tap's sum, that it meets. */
 
 #undef UNROLL
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 25")
-#endif
-
-/* Keeps a value that has been loaded: compilers would rather load it again for each multiply-add. */
-#undef HOLD
-#if defined(__aarch64__)
-#define HOLD(a) __asm__("" : "+w"(a))
-#elif VLEN == 16
-#define HOLD(a) __asm__("" : "+v"(a))
-#elif CNN_X86
-#define HOLD(a) __asm__("" : "+x"(a))
-#else
-#define HOLD(a)
-#endif
+#define UNROLL CNN_UNROLL(25)
 
 #define MOST_RESULTS 8
 
@@ -70,7 +54,7 @@ CNN_INLINE void ISA(tap_row)(const int kernel, const int stride, const int resul
     UNROLL for (int m = 0; m < sources; m++, x += step) {
         if ((!some && m >= kernel / 2 && m < sources - kernel / 2) || valid >> m & 1) {
             vf value = vset(*x);
-            HOLD(value);
+            vhold(value);
             UNROLL for (int t = 0; t < kernel; t++) {
                 const int q = (m - t) / stride;
                 if (m >= t && (m - t) % stride == 0 && q < results) sums[q] += taps[t] * value;
@@ -135,7 +119,7 @@ CNN_INLINE void ISA(weights_block)(const int kernel, const int stride, const int
         UNROLL for (int m = 0; m < sources; m++, from += step) {
             if ((!some && m >= kernel / 2 && m < sources - kernel / 2) || valid >> m & 1) {
                 vf value = vset(*from);
-                HOLD(value);
+                vhold(value);
                 UNROLL for (int t = 0; t < kernel; t++) {
                     const int q = (m - t) / stride;
                     if (m >= t && (m - t) % stride == 0 && q < COLUMNS) sums[s * kernel + t] += value * d[q];

@@ -3,23 +3,7 @@
  * into pixels, channels next to each other, eight at a time. */
 
 #undef UNROLL
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
-
-/* Keeps a value that has been loaded: compilers would rather load it again for each multiply-add. */
-#undef HOLD
-#if defined(__aarch64__)
-#define HOLD(a) __asm__("" : "+w"(a))
-#elif VLEN == 16
-#define HOLD(a) __asm__("" : "+v"(a))
-#elif CNN_X86
-#define HOLD(a) __asm__("" : "+x"(a))
-#else
-#define HOLD(a)
-#endif
+#define UNROLL CNN_UNROLL(16)
 
 #define BLOCK 2 /* vectors of a row's results at once */
 
@@ -102,7 +86,7 @@ CNN_INLINE void ISA(block)(const int k, const int vectors, const struct planar_r
             vf value[BLOCK];
             UNROLL for (int v = 0; v < vectors; v++) {
                 value[v] = vload(x + t + v * VLEN);
-                HOLD(value[v]);
+                vhold(value[v]);
             }
             UNROLL for (int i = 0; i < k; i++) {
                 const vf w = vset(weight[i]);

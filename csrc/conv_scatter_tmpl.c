@@ -63,11 +63,7 @@ static void ISA(finish)(const cnn_finish *f, int64_t count, int64_t c, float *su
 /* ---- strips ---- */
 
 #undef UNROLL
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 10")
-#endif
+#define UNROLL CNN_UNROLL(10)
 
 /* Where a vector of the window goes, from the place of its pixel on, and which of its lanes do. */
 struct ISA(strip_vector) { int64_t to; vi kept; };

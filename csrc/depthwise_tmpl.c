@@ -3,25 +3,10 @@
  * channels are no whole number of vectors the last vector overlaps the one before, and its first lanes are kept. */
 
 #undef UNROLL
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 25")
-#endif
+#define UNROLL CNN_UNROLL(25)
 
-/* Compilers would rather load a value again for each multiply-add, and keep an address for each pixel of a tile, than
- * hold one of them: this says that the value is only to be had here. */
-#undef HOLD
+/* Keeps an address: compilers would rather have one for each pixel of a tile. */
 #undef HOLD_POINTER
-#if defined(__aarch64__)
-#define HOLD(a) __asm__("" : "+w"(a))
-#elif VLEN == 16
-#define HOLD(a) __asm__("" : "+v"(a))
-#elif CNN_X86
-#define HOLD(a) __asm__("" : "+x"(a))
-#else
-#define HOLD(a)
-#endif
 #define HOLD_POINTER(a) __asm__("" : "+r"(a))
 
 CNN_INLINE vf ISA(load_lanes)(const float *p, int64_t part) { return part ? vload_part(p, part) : vload(p); }
@@ -118,7 +103,7 @@ CNN_INLINE void ISA(tap_row)(const int kernel, const int stride, const bool spre
         }
         if ((!some && m >= kernel / 2 && m < sources - kernel / 2) || valid >> m & 1) {
             vf value = vload(x + m % 3 * pixel);
-            HOLD(value);
+            vhold(value);
             UNROLL for (int t = 0; t < kernel; t++) {
                 const int q = spread ? m * stride + t - (kernel - 1) : (m - t) / stride;
                 const bool meets = spread ? q >= 0 : m >= t && (m - t) % stride == 0;
@@ -270,7 +255,7 @@ CNN_INLINE void ISA(weights_block)(const int kernel, const int stride, const int
             }
             if ((!some && m >= kernel / 2 && m < sources - kernel / 2) || valid >> m & 1) {
                 vf value = vload(from + m % 3 * pixel);
-                HOLD(value);
+                vhold(value);
                 UNROLL for (int t = 0; t < kernel; t++) {
                     const int q = (m - t) / stride;
                     if (m >= t && (m - t) % stride == 0 && q < WEIGHTS_COLUMNS) sums[s * kernel + t] += value * d[q];

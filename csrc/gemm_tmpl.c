@@ -32,11 +32,7 @@
 #define ROWS(vectors) (12 / (vectors))
 #endif
 #endif
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 12")
-#endif
+#define UNROLL CNN_UNROLL(12)
 
 /* A vector of LANES floats: half a vf with AVX-512, elsewhere the same. */
 typedef float ISA(lanes_t) __attribute__((vector_size(LANES * 4)));

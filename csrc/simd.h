@@ -25,6 +25,26 @@ typedef int32_t ISA(vi_unaligned_t) __attribute__((vector_size(VLEN * 4), aligne
 #define vsum ISA(vsum_)
 #define vsqrt ISA(vsqrt_)
 #define vexp ISA(vexp_)
+
+/* Before a loop of at most n rounds, a constant: there is no loop left. */
+#define CNN_PRAGMA(words) _Pragma(#words)
+#if defined(__clang__)
+#define CNN_UNROLL(n) CNN_PRAGMA(clang loop unroll(full))
+#else
+#define CNN_UNROLL(n) CNN_PRAGMA(GCC unroll n)
+#endif
+#endif
+
+/* Keeps a vector that has been loaded: compilers would rather load it again for each multiply-add. */
+#undef vhold
+#if defined(__aarch64__)
+#define vhold(a) __asm__("" : "+w"(a))
+#elif VLEN == 16
+#define vhold(a) __asm__("" : "+v"(a))
+#elif CNN_X86
+#define vhold(a) __asm__("" : "+x"(a))
+#else
+#define vhold(a)
 #endif
 
 CNN_INLINE vf vset(float a) { return a - (vf){0}; }

@@ -6,11 +6,7 @@
  * an image gives the same bits alone and in a batch. */
 
 #undef UNROLL
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 12")
-#endif
+#define UNROLL CNN_UNROLL(12)
 
 /* The next lines of what is wanted soon, into L2. */
 CNN_INLINE void ISA(fetch)(struct winograd_fetch *f) {

@@ -17,11 +17,7 @@
 #undef MANY_REGISTERS
 #undef UNROLL
 #define MANY_REGISTERS (VLEN == 16 || !CNN_X86)
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 12")
-#endif
+#define UNROLL CNN_UNROLL(12)
 
 #undef A1
 #undef A2

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cnncli.ema import WeightAverage
+from cnncli.errors import ModelError
 from cnncli.network import Network
 
 LAYERS = [{"type": "Conv2d", "out_channels": 4, "kernel_size": 3}, {"type": "BatchNorm2d"}, {"type": "Flatten"},
@@ -57,7 +58,7 @@ def test_a_saved_average_goes_on_to_the_same_bits(rng: np.random.Generator) -> N
         average.update()
     for name, array in one.state().items():
         np.testing.assert_array_equal(array, other.state()[name])
-    with pytest.raises(ValueError, match="of another network"):
+    with pytest.raises(ModelError, match="of another network"):
         other.load_state({})
-    with pytest.raises(ValueError, match=r"the saved average of linear1\.bias"):
+    with pytest.raises(ModelError, match=r"the saved average of linear1\.bias"):
         other.load_state({**one.state(), "linear1.bias": np.zeros(7, np.float32)})

@@ -19,7 +19,7 @@ SUFFIXES = frozenset(
 )
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 FRACTIONS = (0.8, 0.1, 0.1)  # of the images that go to train, val and test
-MOST_VALIDATION = 2500  # images that are drawn for validation: accuracy is then known to 0.6 points or better
+MOST_VALIDATION = 2500  # images that are drawn for validation: the standard error of accuracy is a point at most
 _LITTER = frozenset(("__macosx", "thumbs.db", "desktop.ini"))
 
 

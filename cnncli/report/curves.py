@@ -39,6 +39,11 @@ def draw(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str], title:
     accuracies.yaxis.set_major_formatter(PercentFormatter(1))
     _mark_best(accuracies, rows)
     _rates(rates, rows)
+    return save(figure, path)
+
+
+def save(figure: Any, path: str | os.PathLike[str]) -> Path:
+    """Write a matplotlib figure as a PNG file, whole or not at all; return its path."""
     data = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a picture that could be prettier is no reason to stop

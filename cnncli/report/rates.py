@@ -2,15 +2,12 @@
 find_lr.py makes the test; curves.py draws whole trainings.
 """
 
-import io
 import os
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..atomic import write_atomically
 from ..canvas import drawable
-from .curves import TRAIN, VALIDATION
+from .curves import TRAIN, VALIDATION, save
 
 _MARGINS = {"left": 0.09, "right": 0.97, "bottom": 0.13, "top": 0.88}
 _ABOVE = 1.6  # times the first smoothed loss: what runs away further is cut off
@@ -44,9 +41,4 @@ def draw(rates: Sequence[float], losses: Sequence[float], smoothed: Sequence[flo
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.legend(frameon=False)
-    data = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a picture that could be prettier is no reason to stop
-        figure.savefig(data, format="png")
-    write_atomically(path, data.getvalue())
-    return Path(path)
+    return save(figure, path)
