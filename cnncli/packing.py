@@ -1,6 +1,7 @@
 """What the kernels read in place of the parameters: weights laid out for a pass, with a batch norm folded in where the
 plan has fused one. It belongs to the network, is shared by all its plans, and is made anew when parameters have
-changed: once after an update, never within a pass.
+changed: once after an update, never within a pass. What is large is not kept in training, where every step changes it:
+plan.py then lays it out between two passes, in memory that others use before and after.
 """
 
 from collections.abc import Iterable
@@ -12,6 +13,8 @@ from . import kernels
 from .fusion import Unit
 from .kernels import Array, Call, aligned_empty
 from .layers import BatchNorm2d, Shape
+
+MOST_KEPT = 4 * 2**20  # bytes of one layer's weights for one pass, in training
 
 
 @dataclass(eq=False)
@@ -49,10 +52,13 @@ class Packing:
         return self._revision, kernels.active_isa()
 
     def of(self, unit: Unit, shapes: Iterable[Shape], training: bool) -> dict[int, Packed]:
-        """Return what a unit's passes read, pass (kernels.FORWARD …) -> Packed; to be made by ``refresh``."""
+        """Return what a unit's passes read, pass (kernels.FORWARD …) -> Packed; to be made by ``refresh``. In training
+        without what ``fleeting`` returns."""
         layer, shapes = unit.node.layer, tuple(shapes)
         found = {}
         for which, size in layer.packed(*shapes, training=training).items():
+            if training and size > MOST_KEPT:
+                continue
             key = unit.node.name, unit.norm.name if unit.norm else "", which
             if key not in self._packed:
                 params = layer.params
@@ -71,6 +77,12 @@ class Packing:
             if each.made != state:
                 each.make()
                 each.made = state
+
+
+def fleeting(unit: Unit, shapes: Iterable[Shape]) -> dict[int, int]:
+    """Return what a training plan lays out itself, just before it is read: pass -> bytes."""
+    sizes = unit.node.layer.packed(*shapes, training=True)
+    return {which: size for which, size in sizes.items() if size > MOST_KEPT}
 
 
 def fold(norm: BatchNorm2d, params: dict[str, Array], folded: dict[str, Array]) -> None:

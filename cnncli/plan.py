@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .fusion import Unit, fuse
-from .kernels import Array, Call, activation_backward, add, aligned_empty, aligned_zeros
+from .kernels import BACKWARD_DATA, FORWARD, Array, Call, activation_backward, add, aligned_empty, aligned_zeros
 from .layers import Buffers, Shape
-from .packing import Packed, Packing
+from .packing import Packed, Packing, fleeting
 
 if TYPE_CHECKING:
     from .network import Node
@@ -103,6 +103,7 @@ class Plan:
         self._saved = self._lay_out_saved() if training else [{} for _ in self._units]
         self._steps: list[Backward | Sum | Gate] = []
         self._output_gradient = _Gradients(self).output if training else None
+        self._fleeting = self._lay_out_fleeting() if training else [{} for _ in self._units]
         workspace = max(u.node.layer.workspace(batch, *self._input_shapes(u), training=training) for u in self._units)
         self._workspace = self._new((workspace,), np.uint8, 0, self._end)
         self.arena_bytes = _allocate(self._tensors)
@@ -199,18 +200,28 @@ class Plan:
             for i, unit in enumerate(self._units)
         ]
 
+    def _lay_out_fleeting(self) -> list[dict[int, Tensor]]:
+        """Find room for large packed weights, each for the one step that reads it."""
+        found: list[dict[int, Tensor]] = []
+        for i, unit in enumerate(self._units):
+            steps = {FORWARD: i, BACKWARD_DATA: self._end - i}
+            found.append({which: self._new((size,), np.uint8, steps[which], steps[which])
+                          for which, size in fleeting(unit, self._input_shapes(unit)).items()})
+        return found
+
     # ---- calls ----
 
     def _emit(self) -> None:
         buffers: dict[str, Buffers] = {}
         self._forward_calls: list[Call] = []
+        fleeting = {unit.output: tensors for unit, tensors in zip(self._units, self._fleeting, strict=True)}
         for unit, saved, packed in zip(self._units, self._saved, self._packed, strict=True):
             io = Buffers(
                 x=[self._values[name].array for name in unit.inputs],
                 y=self._values[unit.output].array,
                 training=self.training,
                 saved={name: tensor.array for name, tensor in saved.items()},
-                packed={which: each.array for which, each in packed.items()},
+                packed={which: each.array for which, each in (packed | fleeting[unit.output]).items()},
                 workspace=self._workspace.array,
                 clock=self._clock,
                 params=next((each.params for each in packed.values()), None),
@@ -218,7 +229,7 @@ class Plan:
                 activation=unit.activation,
             )
             buffers[unit.output] = io
-            self._forward_calls += unit.node.layer.forward_calls(io)
+            self._forward_calls += self._pack(unit, fleeting, FORWARD) + unit.node.layer.forward_calls(io)
         self._backward_calls: list[Call] = []
         makers, to_remake = {unit.output: unit for unit in self._units}, dict(self._remade)
         for step in self._steps:
@@ -232,7 +243,14 @@ class Plan:
                 for name in to_remake.keys() & set(step.unit.inputs):
                     again = replace(buffers[name], y=to_remake.pop(name).array)
                     self._backward_calls += makers[name].node.layer.remake_calls(again)
+                if step.dx[0]:
+                    self._backward_calls += self._pack(step.unit, fleeting, BACKWARD_DATA)
                 self._backward_calls += self._backward_of(step, buffers[step.unit.output])
+
+    def _pack(self, unit: Unit, fleeting: dict[str, dict[int, Tensor]], which: int) -> list[Call]:
+        """The calls that lay a unit's weights out for this pass, where nobody keeps them laid out."""
+        arrays = {each: t.array for each, t in fleeting[unit.output].items() if each == which}
+        return unit.node.layer.pack_calls(unit.node.layer.params, arrays, *self._input_shapes(unit)) if arrays else []
 
     def _backward_of(self, step: Backward, io: Buffers) -> list[Call]:
         io.x = [self._remade.get(name, self._values[name]).array for name in step.unit.inputs]

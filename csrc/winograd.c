@@ -5,8 +5,8 @@
  * Forward takes tiles of 4 x 4 results, whose transformed pixels V are multiplied with a panel of transformed weights U
  * after the other; each product M is turned into results while it is in L2. Where the weights are small against the
  * pixels, a chunk takes a block of tiles all the way and its V stays in L2, too. Otherwise V is made first, for as many
- * tiles as the outer caches hold, and a chunk owns a panel. Large weights are not packed: U is four times their size,
- * more than memory delivers in time, so each chunk makes the U of its panel. */
+ * tiles as the outer caches hold, and a chunk owns a panel. U is four times the weights' size: plan.py decides how long
+ * it is kept. */
 #include "winograd.h"
 
 #define CNN_TEMPLATE "winograd_tmpl.c"
@@ -21,12 +21,9 @@ const struct winograd_products *cnn_winograd_products(void) { return tables[cnn_
 #define FEWEST_CHANNELS 16                          /* fewer leave vectors half empty, and err more */
 #define FEWEST_PIXELS 64                            /* to sum up for a weight: in short sums transforms' errors show */
 #define TRANSFORM 12                                /* cycles a channel of a tile */
-#define LARGEST_PACKED ((int64_t)4 << 20)           /* bytes of U */
 #define BLOCK_FLOATS 131072                         /* V and M of a block of tiles: half of the smallest L2 … */
 #define BLOCK_TILES 96                              /* … but no more tiles */
 #define BLOCK_FEWEST 24                             /* … and no fewer */
-#define OWN_TILES 120                               /* a round where chunks make their own U: M fills half of L2 … */
-#define OWN_DEPTH 64                                /* … beside U of so many channels */
 #define ROUND_FLOATS ((int64_t)5 << 19)             /* V of a round: 10 MiB of outer cache */
 #define CHUNK_PRODUCTS (1 << 22)                    /* multiply-adds that are worth a chunk of their own */
 
@@ -49,12 +46,12 @@ struct product_work {
     struct winograd_tiles tiles;
     const struct winograd_products *products;
     const struct winograd_transforms *transforms;
-    const float *weight, *packed;               /* packed NULL: each chunk makes its own */
+    const float *weight, *packed;
     int64_t columns, channel_step, column_step; /* of the result; in OIHW weights */
     bool flipped;
     const cnn_finish *finish;
     float *out, *v;
-    int64_t first, count, step, depth;          /* tiles of this round; V's step; channels at once */
+    int64_t first, count, step;                 /* tiles of this round; V's step */
     int64_t panels, panel_floats;               /* of U */
     int64_t block, parts;                       /* tiles at a time; parts of a round */
 };
@@ -79,30 +76,20 @@ static struct product_work start(const cnn_conv2d *p, int pass) {
 }
 
 /* Floats of U at most: a panel of 8 columns or more gains less than 32 floats a frequency by its odd step. */
-static int64_t packed_floats(int64_t channels, int64_t columns) {
-    return WINOGRAD_FREQUENCIES * (channels + 4) * cnn_round_up(columns, WINOGRAD_WIDEST_PANEL);
-}
-
 static int64_t packed_size(const cnn_conv2d *p, int pass) {
-    int64_t floats = packed_floats(pass == CNN_FORWARD ? p->c : p->k, pass == CNN_FORWARD ? p->k : p->c);
-    return floats * (int64_t)sizeof(float) > LARGEST_PACKED ? 0 : floats;
-}
-
-/* U of `channels` channels from channel `from` on. */
-static void make_panel(const struct product_work *w, int64_t panel, int64_t from, int64_t channels, float *u) {
-    int64_t first = panel * w->products->panel, columns = CNN_MIN(w->products->panel, w->columns - first);
-    const float *weight = w->weight + from * w->channel_step + first * w->column_step;
-    w->transforms->weights(weight, channels, columns, w->channel_step, w->column_step, w->flipped, u);
+    int64_t channels = pass == CNN_FORWARD ? p->c : p->k, columns = pass == CNN_FORWARD ? p->k : p->c;
+    return WINOGRAD_FREQUENCIES * (channels + 4) * cnn_round_up(columns, WINOGRAD_WIDEST_PANEL);
 }
 
 static cnn_status pack_chunk(void *context, int64_t panel) {
     const struct product_work *w = context;
-    make_panel(w, panel, 0, w->view.c, w->v + panel * w->panel_floats);
+    int64_t first = panel * w->products->panel, columns = CNN_MIN(w->products->panel, w->columns - first);
+    w->transforms->weights(w->weight + first * w->column_step, w->view.c, columns, w->channel_step, w->column_step,
+                           w->flipped, w->v + panel * w->panel_floats);
     return CNN_OK;
 }
 
 static cnn_status pack(const cnn_conv2d *p, int pass, const float *weight, float *packed) {
-    if (!packed_size(p, pass)) return CNN_OK;
     struct product_work work = start(p, pass);
     work.weight = weight;
     work.v = packed;
@@ -153,10 +140,10 @@ static cnn_status block_chunk(void *context, int64_t chunk) {
     float *v = cnn_scratch((size_t)(v_floats + product_floats(count)) * sizeof *v), *m = v + v_floats;
     if (!v) return CNN_NO_MEMORY;
     struct winograd_fetch fetch = block_fetch(w, first, count);
-    w->transforms->input(&w->tiles, first, count, w->view.c, step, v);
+    w->transforms->input(&w->tiles, first, count, step, v);
     for (int64_t panel = 0; panel < w->panels; panel++) {
         const float *u = w->packed + panel * w->panel_floats;
-        w->products->forward(v, step, count, w->view.c, w->view.c, u, panel_columns(w, panel), false, &fetch, m);
+        w->products->forward(v, step, count, w->view.c, u, panel_columns(w, panel), &fetch, m);
         finish_panel(w, first, count, panel, m);
     }
     return CNN_OK;
@@ -173,8 +160,8 @@ static int64_t block_tiles(int64_t total, int64_t channels) {
 static cnn_status input_chunk(void *context, int64_t chunk) {
     const struct product_work *w = context;
     int64_t at = chunk * WINOGRAD_WIDEST_GROUP, count = CNN_MIN(WINOGRAD_WIDEST_GROUP, w->count - at);
-    w->transforms->input(&w->tiles, w->first + at, count, w->depth, w->step,
-                         w->v + at * cnn_round_up(w->depth, w->products->lanes));
+    w->transforms->input(&w->tiles, w->first + at, count, w->step,
+                         w->v + at * cnn_round_up(w->view.c, w->products->lanes));
     return CNN_OK;
 }
 
@@ -182,58 +169,41 @@ static cnn_status panel_chunk(void *context, int64_t chunk) {
     const struct product_work *w = context;
     int64_t panel = chunk / w->parts, each = cnn_round_up(cnn_ceil_div(w->count, w->parts), WINOGRAD_WIDEST_GROUP);
     int64_t from = chunk % w->parts * each, to = CNN_MIN(from + each, w->count);
-    int64_t u_floats = w->packed ? 0 : cnn_winograd_panel(w->depth, w->products->panel);
-    float *u = cnn_scratch((size_t)(u_floats + product_floats(w->block)) * sizeof *u), *m = u + u_floats;
+    const float *u = w->packed + panel * w->panel_floats;
+    float *m = cnn_scratch((size_t)product_floats(w->block) * sizeof *m);
     struct winograd_fetch nothing_ahead = {.each = 0};
-    if (!u) return CNN_NO_MEMORY;
+    if (!m) return CNN_NO_MEMORY;
     for (; from < to; from += w->block) {
         int64_t count = CNN_MIN(w->block, to - from);
-        const float *v = w->v + from * cnn_round_up(w->depth, w->products->lanes);
-        for (int64_t c = 0; c < w->view.c; c += w->depth, v += WINOGRAD_FREQUENCIES * w->step) {
-            int64_t channels = CNN_MIN(w->depth, w->view.c - c);
-            if (!w->packed) make_panel(w, panel, c, channels, u);
-            const float *from_u = w->packed ? w->packed + panel * w->panel_floats : u;
-            w->products->forward(v, w->step, count, w->depth, channels, from_u, panel_columns(w, panel), c > 0,
-                                 &nothing_ahead, m);
-        }
+        const float *v = w->v + from * cnn_round_up(w->view.c, w->products->lanes);
+        w->products->forward(v, w->step, count, w->view.c, u, panel_columns(w, panel), &nothing_ahead, m);
         finish_panel(w, w->first + from, count, panel, m);
     }
     return CNN_OK;
 }
 
-/* Channels whose V and U are taken at once: U that is made for a chunk stays in L2. */
-static int64_t depth_at_once(int64_t channels, bool packed) { return packed ? channels : CNN_MIN(channels, OWN_DEPTH); }
-
-static int64_t round_tiles(int64_t total, int64_t channels, bool packed) {
+static int64_t round_tiles(int64_t total, int64_t channels) {
     int64_t most = ROUND_FLOATS / (WINOGRAD_FREQUENCIES * cnn_round_up(channels, WINOGRAD_WIDEST));
-    most = packed ? CNN_MAX(most / BLOCK_TILES, 1) * BLOCK_TILES : OWN_TILES;
-    return cut(total, most, WINOGRAD_WIDEST_GROUP);
-}
-
-static int64_t round_floats(const struct conv_view *v, int64_t total, bool packed) {
-    int64_t depth = depth_at_once(v->c, packed), round = round_tiles(total, v->c, packed);
-    return cnn_ceil_div(v->c, depth) * WINOGRAD_FREQUENCIES * frequency_step(round, depth);
+    return cut(total, CNN_MAX(most / BLOCK_TILES, 1) * BLOCK_TILES, WINOGRAD_WIDEST_GROUP);
 }
 
 static cnn_status by_panels(struct product_work *w) {
-    int64_t round = round_tiles(w->tiles.total, w->view.c, w->packed);
-    w->depth = depth_at_once(w->view.c, w->packed);
-    w->step = frequency_step(round, w->depth);
-    w->block = w->packed ? cut(round, BLOCK_TILES, WINOGRAD_WIDEST_GROUP) : round;
+    int64_t round = round_tiles(w->tiles.total, w->view.c);
+    w->step = frequency_step(round, w->view.c);
+    w->block = cut(round, BLOCK_TILES, WINOGRAD_WIDEST_GROUP);
     for (w->first = 0; w->first < w->tiles.total; w->first += round) {
         w->count = CNN_MIN(round, w->tiles.total - w->first);
-        int64_t wanted = w->packed ? WINOGRAD_CHUNKS : WINOGRAD_CHUNKS / 2; /* each makes its own U */
-        w->parts = CNN_MIN(cnn_ceil_div(wanted, w->panels), cnn_ceil_div(w->count, WINOGRAD_WIDEST_GROUP));
-        cnn_status status = cnn_parallel(input_chunk, w, cnn_ceil_div(w->count, WINOGRAD_WIDEST_GROUP));
+        int64_t groups = cnn_ceil_div(w->count, WINOGRAD_WIDEST_GROUP);
+        w->parts = CNN_MIN(cnn_ceil_div(WINOGRAD_CHUNKS, w->panels), groups);
+        cnn_status status = cnn_parallel(input_chunk, w, groups);
         if (status == CNN_OK) status = cnn_parallel(panel_chunk, w, w->panels * w->parts);
         if (status != CNN_OK) return status;
     }
     return CNN_OK;
 }
 
-/* Whether panels are shared out instead of tiles: weights that nobody packed, or an image that gives few blocks. */
-static bool panels_shared(const cnn_conv2d *p, int pass, const struct conv_view *v, int64_t columns) {
-    if (!packed_size(p, pass)) return true;
+/* Whether panels are shared out instead of tiles: an image or few give too few blocks. */
+static bool panels_shared(const struct conv_view *v, int64_t columns) {
     struct winograd_tiles t;
     cnn_winograd_count(v, &t);
     double products = (double)t.total * WINOGRAD_FREQUENCIES * (double)v->c * (double)columns;
@@ -243,28 +213,29 @@ static bool panels_shared(const cnn_conv2d *p, int pass, const struct conv_view 
 
 static const cnn_finish nothing = {.activation = CNN_IDENTITY};
 
-static cnn_status multiply(const cnn_conv2d *p, int pass, const float *source, const float *weight,
-                           const float *packed, const cnn_finish *finish, float *out, float *workspace) {
+static cnn_status multiply(const cnn_conv2d *p, int pass, const float *source, const float *packed,
+                           const cnn_finish *finish, float *out, float *workspace) {
     struct product_work w = start(p, pass);
-    w.weight = weight;
-    w.packed = packed_size(p, pass) ? packed : NULL;
+    w.packed = packed;
     w.finish = finish ? finish : &nothing;
     w.out = out;
     w.tiles = cnn_winograd_tiles(&w.view, source, workspace);
     w.v = workspace + cnn_winograd_pixels(&w.view);
-    if (panels_shared(p, pass, &w.view, w.columns)) return by_panels(&w);
+    if (panels_shared(&w.view, w.columns)) return by_panels(&w);
     w.block = block_tiles(w.tiles.total, w.view.c);
     return cnn_parallel(block_chunk, &w, cnn_ceil_div(w.tiles.total, w.block));
 }
 
 static cnn_status forward(const cnn_conv2d *p, const float *x, const float *weight, const float *packed,
                           const cnn_finish *finish, float *y, float *workspace) {
-    return multiply(p, CNN_FORWARD, x, weight, packed, finish, y, workspace);
+    (void)weight;
+    return multiply(p, CNN_FORWARD, x, packed, finish, y, workspace);
 }
 
 static cnn_status backward_data(const cnn_conv2d *p, const float *dy, const float *weight, const float *packed,
                                 const cnn_finish *finish, float *dx, float *workspace) {
-    return multiply(p, CNN_BACKWARD_DATA, dy, weight, packed, finish, dx, workspace);
+    (void)weight;
+    return multiply(p, CNN_BACKWARD_DATA, dy, packed, finish, dx, workspace);
 }
 
 /* Floats of workspace. */
@@ -272,9 +243,9 @@ static int64_t workspace_size(const cnn_conv2d *p, int pass) {
     if (pass == CNN_BACKWARD_WEIGHTS) return cnn_winograd_weights_workspace(p);
     struct product_work w = over_view(p, pass);
     int64_t floats = cnn_winograd_pixels(&w.view);
-    if (!panels_shared(p, pass, &w.view, w.columns)) return floats;
+    if (!panels_shared(&w.view, w.columns)) return floats;
     cnn_winograd_count(&w.view, &w.tiles);
-    return floats + round_floats(&w.view, w.tiles.total, packed_size(p, pass) > 0);
+    return floats + WINOGRAD_FREQUENCIES * frequency_step(round_tiles(w.tiles.total, w.view.c), w.view.c);
 }
 
 const struct conv_family cnn_winograd = {workspace_size, packed_size, pack, forward, backward_data,

@@ -52,7 +52,7 @@ struct winograd_tiles {
 #endif
 
 /* How transformed data lie in memory:
- *   V forward     [block of channels][frequency][group][vector][tile of group][lane]
+ *   V forward     [frequency][group][vector][tile of group][lane]
  *   V gradient    [frequency][band][tile][channel of band]
  *   W             [frequency][panel][tile][column]: transformed dy
  *   U             [panel][frequency][channel][column]
@@ -61,9 +61,8 @@ struct winograd_tiles {
 
 /* winograd_transform.c */
 struct winograd_transforms {
-    /* V of tiles first … first+count-1, laid out forward, as places 0 … count-1; V of every `depth` channels comes
-     * after that of the ones before. */
-    void (*input)(const struct winograd_tiles *t, int64_t first, int64_t count, int64_t depth, int64_t step, float *v);
+    /* V of tiles first … first+count-1, laid out forward, as places 0 … count-1. */
+    void (*input)(const struct winograd_tiles *t, int64_t first, int64_t count, int64_t step, float *v);
     /* U of one panel, `columns` of them real, from OIHW weights: channel_step and column_step are the floats from one
      * channel or column to the next; flipped turns the window by 180 degrees. */
     void (*weights)(const float *weight, int64_t channels, int64_t columns, int64_t channel_step, int64_t column_step,
@@ -98,10 +97,9 @@ struct winograd_fetch {
 struct winograd_products {
     int64_t lanes, panel; /* of a vector, and the columns of two */
     int64_t group, band;  /* tiles and channels at a time, as defined above */
-    /* M = V U, or added to it, for one panel of `columns` real columns and the first `channels` of the `depth` that V
-     * was laid out for. */
-    void (*forward)(const float *v, int64_t step, int64_t tiles, int64_t depth, int64_t channels, const float *u,
-                    int64_t columns, bool accumulate, struct winograd_fetch *fetch, float *m);
+    /* M = V U for one panel of `columns` real columns. */
+    void (*forward)(const float *v, int64_t step, int64_t tiles, int64_t channels, const float *u, int64_t columns,
+                    struct winograd_fetch *fetch, float *m);
     /* dU = V' W, or added to it, for channels first … first+count-1 (first a multiple of band) and one panel of W,
      * whose tiles begin at w. */
     void (*outer)(const float *v, int64_t v_step, const float *w, int64_t w_step, int64_t tiles, int64_t places,

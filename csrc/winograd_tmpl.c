@@ -8,6 +8,11 @@
 #undef UNROLL
 #define UNROLL CNN_UNROLL(12)
 
+/* How many tiles of a last group are taken by thirds of the register tile, which with 12 rows keep the multipliers as
+ * busy as the whole does; or by a half. */
+#undef WINOGRAD_TAIL
+#define WINOGRAD_TAIL (WINOGRAD_GROUP == 12 ? 8 : WINOGRAD_GROUP / 2)
+
 /* The next lines of what is wanted soon, into L2. */
 CNN_INLINE void ISA(fetch)(struct winograd_fetch *f) {
     for (int64_t left = f->each; left > 0 && f->streams[f->at].lines > 0;) {
@@ -22,7 +27,7 @@ CNN_INLINE void ISA(fetch)(struct winograd_fetch *f) {
 /* `rows` tiles of a group; a is their V at one frequency, b the panel of U there, next the V that comes after it: it
  * may lie in a far cache and is fetched meanwhile. */
 CNN_INLINE void ISA(tile)(const int rows, const int vectors, int64_t channels, const float *a, const float *next,
-                          const float *b, bool accumulate, float *m) {
+                          const float *b, float *m) {
     vf acc[12][2];
     UNROLL for (int r = 0; r < rows; r++) acc[r][0] = acc[r][1] = vset(0);
     for (; channels > 0; channels -= VLEN, a += (WINOGRAD_GROUP - 1) * VLEN, next -= (VLEN - WINOGRAD_GROUP) * VLEN) {
@@ -36,37 +41,36 @@ CNN_INLINE void ISA(tile)(const int rows, const int vectors, int64_t channels, c
             }
         }
     }
-    UNROLL for (int r = 0; r < rows; r++) {
-        for (int i = 0; i < vectors; i++) {
-            float *to = m + (r * vectors + i) * WINOGRAD_SLOTS * VLEN;
-            vstore(to, accumulate ? vload(to) + acc[r][i] : acc[r][i]);
-        }
-    }
+    UNROLL for (int r = 0; r < rows; r++)
+        for (int i = 0; i < vectors; i++) vstore(m + (r * vectors + i) * WINOGRAD_SLOTS * VLEN, acc[r][i]);
 }
 
-CNN_INLINE void ISA(product_panel)(const int vectors, const float *v, int64_t step, int64_t tiles, int64_t depth,
-                                   int64_t channels, const float *u, bool accumulate, struct winograd_fetch *fetch,
-                                   float *m) {
-    int64_t group = cnn_round_up(depth, VLEN) * WINOGRAD_GROUP, u_step = cnn_winograd_step(channels, vectors * VLEN);
+CNN_INLINE void ISA(product_panel)(const int vectors, const float *v, int64_t step, int64_t tiles, int64_t channels,
+                                   const float *u, struct winograd_fetch *fetch, float *m) {
+    int64_t group = cnn_round_up(channels, VLEN) * WINOGRAD_GROUP;
+    int64_t u_step = cnn_winograd_step(channels, vectors * VLEN);
     const int64_t row = vectors * WINOGRAD_SLOTS * VLEN;
     for (int64_t f = 0; f < 36; f++, v += step, u += u_step, m += VLEN) {
         const float *a = v;
         float *to = m;
         int64_t left = tiles;
-        for (; left > WINOGRAD_GROUP / 2; left -= WINOGRAD_GROUP, a += group, to += WINOGRAD_GROUP * row) {
+        for (; left > WINOGRAD_TAIL; left -= WINOGRAD_GROUP, a += group, to += WINOGRAD_GROUP * row) {
             const float *next = left > WINOGRAD_GROUP ? a + group : v + step;
             ISA(fetch)(fetch);
-            ISA(tile)(WINOGRAD_GROUP, vectors, channels, a, next, u, accumulate, to);
+            ISA(tile)(WINOGRAD_GROUP, vectors, channels, a, next, u, to);
         }
-        if (left > WINOGRAD_GROUP / 3) ISA(tile)(WINOGRAD_GROUP / 2, vectors, channels, a, v + step, u, accumulate, to);
-        else if (left > 0) ISA(tile)(WINOGRAD_GROUP / 3, vectors, channels, a, v + step, u, accumulate, to);
+        if (left > WINOGRAD_GROUP / 3 && left <= WINOGRAD_GROUP / 2)
+            ISA(tile)(WINOGRAD_GROUP / 2, vectors, channels, a, v + step, u, to);
+        else
+            for (; left > 0; left -= WINOGRAD_GROUP / 3, a += WINOGRAD_GROUP / 3 * VLEN, to += WINOGRAD_GROUP / 3 * row)
+                ISA(tile)(WINOGRAD_GROUP / 3, vectors, channels, a, v + step, u, to);
     }
 }
 
-static void ISA(forward)(const float *v, int64_t step, int64_t tiles, int64_t depth, int64_t channels, const float *u,
-                         int64_t columns, bool accumulate, struct winograd_fetch *fetch, float *m) {
-    if (columns > VLEN) ISA(product_panel)(2, v, step, tiles, depth, channels, u, accumulate, fetch, m);
-    else ISA(product_panel)(1, v, step, tiles, depth, channels, u, accumulate, fetch, m);
+static void ISA(forward)(const float *v, int64_t step, int64_t tiles, int64_t channels, const float *u,
+                         int64_t columns, struct winograd_fetch *fetch, float *m) {
+    if (columns > VLEN) ISA(product_panel)(2, v, step, tiles, channels, u, fetch, m);
+    else ISA(product_panel)(1, v, step, tiles, channels, u, fetch, m);
 }
 
 /* ---- dU = V' W ---- */

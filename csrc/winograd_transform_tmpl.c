@@ -138,23 +138,19 @@ CNN_INLINE void ISA(input_vector)(const float *const *at, int64_t c, float *to, 
 #undef FAR_CHANNELS
 #define FAR_CHANNELS 48
 
-static void ISA(input)(const struct winograd_tiles *t, int64_t first, int64_t count, int64_t depth, int64_t step,
-                       float *v) {
+static void ISA(input)(const struct winograd_tiles *t, int64_t first, int64_t count, int64_t step, float *v) {
     const struct conv_view *view = t->view;
     const float *at[36];
     struct ISA(place) place = ISA(place)(t, first);
-    int64_t vectors = cnn_ceil_div(depth, VLEN);
+    int64_t vectors = cnn_ceil_div(view->c, VLEN);
     int64_t ahead = view->c >= FAR_CHANNELS ? 8 * view->pixel : 4 * view->w * view->pixel;
     for (int64_t i = 0; i < count; i++, ISA(next)(t, &place)) {
         ISA(patch)(t, 6, place.image, view->start_h + 4 * place.row, view->start_w + 4 * place.column, at);
-        float *block = v + (i / WINOGRAD_GROUP * vectors * WINOGRAD_GROUP + i % WINOGRAD_GROUP) * VLEN;
-        for (int64_t from = 0; from < view->c; from += depth, block += 36 * step) {
-            int64_t to = CNN_MIN(from + depth, view->c);
-            for (int64_t c = from; c < to; c += VLEN) {
-                UNROLL for (int row = 2; row < 6; row++)
-                    for (int j = 1; j < 5; j++) __builtin_prefetch(at[row * 6 + j] + c + ahead);
-                ISA(input_vector)(at, c, block + (c - from) * WINOGRAD_GROUP, step);
-            }
+        float *tile = v + (i / WINOGRAD_GROUP * vectors * WINOGRAD_GROUP + i % WINOGRAD_GROUP) * VLEN;
+        for (int64_t c = 0; c < view->c; c += VLEN) {
+            UNROLL for (int row = 2; row < 6; row++)
+                for (int j = 1; j < 5; j++) __builtin_prefetch(at[row * 6 + j] + c + ahead);
+            ISA(input_vector)(at, c, tile + c * WINOGRAD_GROUP, step);
         }
     }
 }
