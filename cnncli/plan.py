@@ -7,13 +7,14 @@ Network.plan makes and keeps plans.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .fusion import Unit, fuse
 from .kernels import BACKWARD_DATA, FORWARD, Array, Call, activation_backward, add, aligned_empty, aligned_zeros
-from .layers import Buffers, Shape
+from .layers import Buffers, MaxPool2d, Shape
 from .packing import Packed, Packing, fleeting
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class Plan:
         self._saved = self._lay_out_saved() if training else [{} for _ in self._units]
         self._steps: list[Backward | Sum | Gate] = []
         self._output_gradient = _Gradients(self).output if training else None
+        self._pooled = self._lay_out_pooled()
         self._fleeting = self._lay_out_fleeting() if training else [{} for _ in self._units]
         workspace = max(u.node.layer.workspace(batch, *self._input_shapes(u), training=training) for u in self._units)
         self._workspace = self._new((workspace,), np.uint8, 0, self._end)
@@ -200,6 +202,20 @@ class Plan:
             for i, unit in enumerate(self._units)
         ]
 
+    def _lay_out_pooled(self) -> set[str]:
+        """Return the values that never exist, because the pooling that alone reads them is done in the same call."""
+        found = set()
+        for i, (unit, behind) in enumerate(pairwise(self._units)):
+            value, pooling = self._values[unit.output], behind.node.layer
+            if behind.reads != (unit.output,) or value.last > i + 1 or unit.add or not isinstance(pooling, MaxPool2d):
+                continue
+            if pooling.halves(self._shapes[unit.output]) and unit.node.layer.pools(*self._input_shapes(unit)):
+                found.add(unit.output)
+                value.shape = (0, *value.shape[1:])
+                for tensor in (self._values[behind.output], *self._saved[i + 1].values()):
+                    tensor.first = i
+        return found
+
     def _lay_out_fleeting(self) -> list[dict[int, Tensor]]:
         """Find room for large packed weights, each for the one step that reads it."""
         found: list[dict[int, Tensor]] = []
@@ -213,6 +229,7 @@ class Plan:
 
     def _emit(self) -> None:
         buffers: dict[str, Buffers] = {}
+        makers = {unit.output: unit for unit in self._units}
         self._forward_calls: list[Call] = []
         fleeting = {unit.output: tensors for unit, tensors in zip(self._units, self._fleeting, strict=True)}
         for unit, saved, packed in zip(self._units, self._saved, self._packed, strict=True):
@@ -229,9 +246,13 @@ class Plan:
                 activation=unit.activation,
             )
             buffers[unit.output] = io
-            self._forward_calls += self._pack(unit, fleeting, FORWARD) + unit.node.layer.forward_calls(io)
+            self._forward_calls += self._pack(unit, fleeting, FORWARD)
+            if unit.inputs[0] in self._pooled:
+                unit, io = makers[unit.inputs[0]], _pooled(buffers[unit.inputs[0]], io)
+            if unit.output not in self._pooled or io.pooled:
+                self._forward_calls += unit.node.layer.forward_calls(io)
         self._backward_calls: list[Call] = []
-        makers, to_remake = {unit.output: unit for unit in self._units}, dict(self._remade)
+        to_remake = dict(self._remade)
         for step in self._steps:
             if isinstance(step, Sum):
                 self._backward_calls.append(add(step.a.array, step.b.array, step.out.array))
@@ -354,6 +375,12 @@ class _Gradients:
 
     def _new_like(self, name: str, step: int) -> Tensor:
         return self.plan._new((self.plan.batch, *self.plan._shapes[name]), np.float32, step, step)
+
+
+def _pooled(io: Buffers, pooling: Buffers) -> Buffers:
+    """What a layer needs in order to do the pooling behind it, too."""
+    activation = io.activation or pooling.activation
+    return replace(io, y=pooling.y, pooled=True, taps=pooling.saved.get("taps"), activation=activation)
 
 
 def _remakes(unit: Unit) -> bool:

@@ -115,6 +115,11 @@ typedef struct {
     int activation;     /* f: CNN_IDENTITY, CNN_RELU or CNN_RELU6 */
     const float *gate;  /* shaped as the result, f's output where it went forward: f' is 1 where it is above 0 and,
                          * for RELU6, below 6, and 0 elsewhere. NULL: none */
+    int pooled;         /* 1: of every 2 x 2 sums, without overlap, only f(the largest + bias) is stored, as max pooling
+                         * would: the result is (n, oh / 2, ow / 2, k). Forward only, without add and gate, and where
+                         * cnn_conv2d_pools says so */
+    uint8_t *taps;      /* then: shaped as the result, receives which was the largest, as in cnn_max_pool_forward; or
+                         * NULL */
 } cnn_finish;
 
 /* How many bytes of workspace a pass needs, on any instruction set; -1 where the convolution is CNN_INVALID. The
@@ -123,6 +128,8 @@ int64_t cnn_conv2d_workspace(const cnn_conv2d *p, int pass);
 /* How many bytes the weights take as CNN_FORWARD or CNN_BACKWARD_DATA reads them, on any instruction set and for any
  * n, or 0 where it reads them as they are; -1 where the convolution is CNN_INVALID. */
 int64_t cnn_conv2d_packed(const cnn_conv2d *p, int pass);
+/* Whether forward takes a finish that is pooled: 1 or 0, for any n. */
+int cnn_conv2d_pools(const cnn_conv2d *p);
 /* Lays the weights out for that pass and the active instruction set: once after each change of them. */
 cnn_status cnn_conv2d_pack(const cnn_conv2d *p, int pass, const float *weight, float *packed);
 /* y = finish(x * weight) (cross-correlation); finish may be NULL. packed is what cnn_conv2d_pack made of weight. One

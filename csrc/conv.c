@@ -109,24 +109,54 @@ static int64_t pixel_under(const cnn_conv2d *p, int64_t image, int64_t oh, int64
     return (image * p->h + i) * p->w + j;
 }
 
+/* The sum of one result. */
+static double reference_sum(const struct reference_work *work, int64_t image, int64_t oh, int64_t ow, int64_t k) {
+    const cnn_conv2d *p = work->p;
+    int64_t in = p->c / p->groups, out = p->k / p->groups;
+    const float *weight = work->other + k * in * p->kh * p->kw;
+    double sum = 0;
+    for (int64_t s = 0; s < p->kh; s++) {
+        for (int64_t t = 0; t < p->kw; t++) {
+            int64_t pixel = pixel_under(p, image, oh, ow, s, t);
+            for (int64_t c = 0; pixel >= 0 && c < in; c++)
+                sum += (double)work->in[pixel * p->c + k / out * in + c] * weight[(c * p->kh + s) * p->kw + t];
+        }
+    }
+    return sum;
+}
+
 /* One image. */
 static cnn_status reference_forward(void *context, int64_t image) {
     const struct reference_work *work = context;
     const cnn_conv2d *p = work->p;
-    int64_t in = p->c / p->groups, out = p->k / p->groups;
     for (int64_t o = 0; o < p->oh * p->ow * p->k; o++) {
-        int64_t k = o % p->k, ow = o / p->k % p->ow, oh = o / p->k / p->ow;
-        const float *weight = work->other + k * in * p->kh * p->kw;
-        int64_t at = image * p->oh * p->ow * p->k + o;
-        double sum = 0;
-        for (int64_t s = 0; s < p->kh; s++) {
-            for (int64_t t = 0; t < p->kw; t++) {
-                int64_t pixel = pixel_under(p, image, oh, ow, s, t);
-                for (int64_t c = 0; pixel >= 0 && c < in; c++)
-                    sum += (double)work->in[pixel * p->c + k / out * in + c] * weight[(c * p->kh + s) * p->kw + t];
-            }
-        }
+        int64_t at = image * p->oh * p->ow * p->k + o, k = o % p->k;
+        double sum = reference_sum(work, image, o / p->k / p->ow, o / p->k % p->ow, k);
         work->out[at] = (float)cnn_finished(work->finish, at, k, sum);
+    }
+    return CNN_OK;
+}
+
+/* The same with a finish that is pooled. */
+static cnn_status reference_pooled(void *context, int64_t image) {
+    const struct reference_work *work = context;
+    const cnn_conv2d *p = work->p;
+    const cnn_finish before = {.bias = work->finish->bias, .activation = CNN_IDENTITY};
+    const cnn_finish after = {.activation = work->finish->activation};
+    int64_t rows = p->oh / 2, columns = p->ow / 2;
+    for (int64_t o = 0; o < rows * columns * p->k; o++) {
+        int64_t at = image * rows * columns * p->k + o, k = o % p->k;
+        float largest = 0;
+        uint8_t place = 0;
+        for (uint8_t tap = 0; tap < 4; tap++) {
+            int64_t row = 2 * (o / p->k / columns) + tap / 2, column = 2 * (o / p->k % columns) + tap % 2;
+            float value = (float)cnn_finished(&before, 0, k, reference_sum(work, image, row, column, k));
+            if (tap && !(value > largest || value != value)) continue;
+            largest = value;
+            place = tap;
+        }
+        work->out[at] = (float)cnn_finished(&after, at, k, largest);
+        if (work->finish->taps) work->finish->taps[at] = place;
     }
     return CNN_OK;
 }
@@ -196,6 +226,14 @@ static bool finish_valid(const cnn_finish *f) {
     return !f || (f->activation >= CNN_IDENTITY && f->activation <= CNN_RELU6);
 }
 
+int cnn_conv2d_pools(const cnn_conv2d *p) {
+    return valid(p) && p->oh > 1 && p->ow > 1 && family(p, CNN_FORWARD)->pools;
+}
+
+static bool pooling_valid(const cnn_conv2d *p, const cnn_finish *f) {
+    return !f || !f->pooled || (cnn_conv2d_pools(p) && !f->add && !f->gate);
+}
+
 int64_t cnn_conv2d_workspace(const cnn_conv2d *p, int pass) {
     if (!valid(p) || pass < CNN_FORWARD || pass > CNN_BACKWARD_WEIGHTS) return -1;
     return family(p, pass)->workspace(p, pass) * (int64_t)sizeof(float);
@@ -214,17 +252,17 @@ cnn_status cnn_conv2d_pack(const cnn_conv2d *p, int pass, const float *weight, f
 
 cnn_status cnn_conv2d_forward(const cnn_conv2d *p, const float *x, const float *weight, const float *packed,
                               const cnn_finish *finish, float *y, void *workspace) {
-    if (!valid(p) || !finish_valid(finish)) return CNN_INVALID;
+    if (!valid(p) || !finish_valid(finish) || !pooling_valid(p, finish)) return CNN_INVALID;
     if (cnn_use_reference()) {
         struct reference_work work = {p, x, weight, finish, y, NULL};
-        return cnn_parallel(reference_forward, &work, p->n);
+        return cnn_parallel(finish && finish->pooled ? reference_pooled : reference_forward, &work, p->n);
     }
     return family(p, CNN_FORWARD)->forward(p, x, weight, packed, finish, y, workspace);
 }
 
 cnn_status cnn_conv2d_backward_data(const cnn_conv2d *p, const float *dy, const float *weight, const float *packed,
                                     const cnn_finish *finish, float *dx, void *workspace) {
-    if (!valid(p) || !finish_valid(finish)) return CNN_INVALID;
+    if (!valid(p) || !finish_valid(finish) || (finish && finish->pooled)) return CNN_INVALID;
     if (cnn_use_reference()) {
         struct reference_work work = {p, dy, weight, finish, dx, NULL};
         return cnn_parallel(reference_backward_data, &work, p->n);

@@ -65,6 +65,7 @@ struct conv_family {
                                 const cnn_finish *finish, float *dx, float *workspace);
     cnn_status (*backward_weights)(const cnn_conv2d *p, const float *x, const float *dy, float *dweight, float *dbias,
                                    float *workspace);
+    bool pools; /* whether forward takes a finish that is pooled */
 };
 
 /* The families, and whether one takes this layer in this pass, and is faster; conv.c asks in its order. */

@@ -103,4 +103,4 @@ static cnn_status backward_data(const cnn_conv2d *p, const float *dy, const floa
 }
 
 const struct conv_family cnn_deep = {workspace_size, cnn_dense_packed, cnn_dense_pack, forward, backward_data,
-                                     cnn_dense_backward_weights};
+                                     cnn_dense_backward_weights, false};

@@ -126,7 +126,7 @@ static void product_block(const struct product_work *w, int64_t group, int64_t p
             if (w->finish) {
                 const cnn_finish *f = w->finish;
                 finish = (cnn_finish){f->bias ? f->bias + first : NULL, f->add ? f->add + first : NULL, f->activation,
-                                      f->gate ? f->gate + first : NULL};
+                                      f->gate ? f->gate + first : NULL, 0, NULL};
                 product.finish = &finish;
             }
         }
@@ -198,4 +198,4 @@ static cnn_status backward_data(const cnn_conv2d *p, const float *dy, const floa
 }
 
 const struct conv_family cnn_dense = {cnn_dense_workspace, cnn_dense_packed, cnn_dense_pack,
-                                      forward, backward_data, cnn_dense_backward_weights};
+                                      forward, backward_data, cnn_dense_backward_weights, false};

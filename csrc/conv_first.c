@@ -228,4 +228,5 @@ static int64_t workspace_size(const cnn_conv2d *p, int pass) {
     return weights_ranges(p) * (p->c * p->kh * p->kw + 1) * cnn_round_up(p->k, WIDEST);
 }
 
-const struct conv_family cnn_first = {workspace_size, packed_size, pack, forward, backward_data, backward_weights};
+const struct conv_family cnn_first = {workspace_size, packed_size, pack, forward, backward_data,
+                                      backward_weights, false};

@@ -15,11 +15,18 @@ struct planar_row {
     const cnn_finish *finish;
     float *out;
     int64_t at, room;         /* where result 0 goes; the floats that may be written from there on */
+    int64_t line;             /* where the finish is pooled: planes of one row, in floats … */
+    float *pooled;            /* … and room for a row of results, [k][pooled_pitch], and for which they were */
+    int32_t *taps;
 };
 
 struct planar_kernels {
     void (*rows[MOST_OUTPUTS])(const struct planar_row *row); /* by k */
+    void (*pairs[MOST_OUTPUTS])(const struct planar_row *row); /* two rows, pooled into one */
 };
+
+/* Columns of a row of results that is pooled, in whole vectors, and those beside them that vectors write. */
+static inline int64_t pooled_pitch(int64_t columns) { return cnn_round_up(columns / 2, WIDEST) + WIDEST; }
 
 #define CNN_TEMPLATE "conv_planar_tmpl.c"
 #include "foreach_isa.h"
@@ -78,26 +85,54 @@ struct forward_work {
     const cnn_finish *finish;
     float *y;
     int64_t count, blocks; /* rows of a chunk; chunks of an image */
+    bool pooled;
 };
 
-static cnn_status forward_chunk(void *context, int64_t chunk) {
-    const struct forward_work *w = context;
+/* Rows first … end-1 of an image's results, whose planes begin at x. */
+static void single_rows(const struct forward_work *w, struct planar_row row, int64_t image, int64_t first,
+                        int64_t end, const float *x) {
     const cnn_conv2d *p = w->p;
-    int64_t image = chunk / w->blocks, first = chunk % w->blocks * w->count, end = CNN_MIN(first + w->count, p->oh);
-    int64_t rows = end - first + p->kh - 1, line = p->c * pitch_of(p), last = (image * p->oh + end) * p->ow * p->k;
-    float *x = cnn_scratch((size_t)(rows * line) * sizeof *x);
-    if (!x) return CNN_NO_MEMORY;
-    copy_planes(p, w->x + image * p->h * p->w * p->c, first - p->pad_top, rows, x);
-    struct planar_row row = {.pitch = pitch_of(p), .kw = p->kw, .columns = p->ow, .finish = w->finish, .out = w->y};
+    int64_t last = (image * p->oh + end) * p->ow * p->k;
     for (int64_t i = first; i < end; i++) {
         int64_t top = i - p->pad_top, low = CNN_MAX(0, -top), high = CNN_MIN(p->kh, p->h - top);
         row.planes = CNN_MAX(0, high - low) * p->c;
-        row.x = x + (i - first + (row.planes ? low : 0)) * line;
+        row.x = x + (i - first + (row.planes ? low : 0)) * row.line;
         row.weight = w->weight + (row.planes ? low : 0) * p->c * p->kw * p->k;
         row.at = (image * p->oh + i) * p->ow * p->k;
         row.room = last - row.at;
         w->row(&row);
     }
+}
+
+/* The same, two at a time. Planes outside the image are zeros and count. */
+static void pairs_of_rows(const struct forward_work *w, struct planar_row row, int64_t image, int64_t first,
+                          int64_t end, const float *x) {
+    const cnn_conv2d *p = w->p;
+    int64_t rows = p->oh / 2, across = p->ow / 2 * p->k, last = (image * rows + end / 2) * across;
+    row.planes = p->kh * p->c;
+    row.weight = w->weight;
+    for (int64_t i = first; i + 1 < end; i += 2) {
+        row.x = x + (i - first) * row.line;
+        row.at = (image * rows + i / 2) * across;
+        row.room = last - row.at;
+        w->row(&row);
+    }
+}
+
+static cnn_status forward_chunk(void *context, int64_t chunk) {
+    const struct forward_work *w = context;
+    const cnn_conv2d *p = w->p;
+    int64_t image = chunk / w->blocks, first = chunk % w->blocks * w->count, end = CNN_MIN(first + w->count, p->oh);
+    int64_t rows = end - first + p->kh - 1, line = p->c * pitch_of(p);
+    int64_t pooled = w->pooled ? p->k * pooled_pitch(p->ow) : 0;
+    float *x = cnn_scratch((size_t)(rows * line + 2 * pooled) * sizeof *x);
+    if (!x) return CNN_NO_MEMORY;
+    copy_planes(p, w->x + image * p->h * p->w * p->c, first - p->pad_top, rows, x);
+    struct planar_row row = {.pitch = pitch_of(p), .kw = p->kw, .columns = p->ow, .finish = w->finish, .out = w->y,
+                             .line = line, .pooled = x + rows * line,
+                             .taps = (int32_t *)(x + rows * line + pooled)};
+    if (w->pooled) pairs_of_rows(w, row, image, first, end, x);
+    else single_rows(w, row, image, first, end, x);
     return CNN_OK;
 }
 
@@ -106,9 +141,15 @@ static const cnn_finish nothing = {.activation = CNN_IDENTITY};
 static cnn_status forward(const cnn_conv2d *p, const float *x, const float *weight, const float *packed,
                           const cnn_finish *finish, float *y, float *workspace) {
     (void)weight, (void)workspace;
-    struct forward_work work = {.p = p, .row = tables[cnn_table_index()]->rows[p->k - 1], .x = x, .weight = packed,
+    const struct planar_kernels *kernels = tables[cnn_table_index()];
+    struct forward_work work = {.p = p, .row = kernels->rows[p->k - 1], .x = x, .weight = packed,
                                 .finish = finish ? finish : &nothing, .y = y};
     work.count = CNN_MIN(p->oh, CNN_MAX(1, CHUNK_FLOATS / (p->ow * p->k)));
+    work.pooled = work.finish->pooled;
+    if (work.pooled) {
+        work.row = kernels->pairs[p->k - 1];
+        work.count = cnn_round_up(work.count, 2);
+    }
     work.blocks = cnn_ceil_div(p->oh, work.count);
     return cnn_parallel(forward_chunk, &work, p->n * work.blocks);
 }
@@ -118,4 +159,4 @@ static int64_t no_workspace(const cnn_conv2d *p, int pass) {
     return 0;
 }
 
-const struct conv_family cnn_planar = {no_workspace, packed_size, pack, forward, NULL, NULL};
+const struct conv_family cnn_planar = {no_workspace, packed_size, pack, forward, NULL, NULL, true};

@@ -184,4 +184,4 @@ static cnn_status backward_data(const cnn_conv2d *p, const float *dy, const floa
     return cnn_parallel(scatter_image, &work, p->n);
 }
 
-const struct conv_family cnn_scatter = {no_workspace, packed_size, pack, NULL, backward_data, NULL};
+const struct conv_family cnn_scatter = {no_workspace, packed_size, pack, NULL, backward_data, NULL, false};

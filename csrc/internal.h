@@ -21,6 +21,16 @@
 #else
 #define CNN_X86 0
 #endif
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+/* Four lanes of a and b, which have four each; a's are 0 … 3, b's 4 … 7. */
+#if defined(__clang__)
+#define CNN_MIX(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#else
+#define CNN_MIX(a, b, i, j, k, l) __builtin_shuffle(a, b, (int __attribute__((vector_size(16)))){i, j, k, l})
+#endif
 
 #define CNN_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define CNN_MAX(a, b) ((a) > (b) ? (a) : (b))

@@ -22,6 +22,7 @@ typedef int32_t ISA(vi_unaligned_t) __attribute__((vector_size(VLEN * 4), aligne
 #define vselect ISA(vselect_)
 #define vmax ISA(vmax_)
 #define vmin ISA(vmin_)
+#define vfma ISA(vfma_)
 #define vsum ISA(vsum_)
 #define vsqrt ISA(vsqrt_)
 #define vexp ISA(vexp_)
@@ -50,6 +51,17 @@ typedef int32_t ISA(vi_unaligned_t) __attribute__((vector_size(VLEN * 4), aligne
 CNN_INLINE vf vset(float a) { return a - (vf){0}; }
 CNN_INLINE vf vload(const float *p) { return *(const ISA(vf_unaligned_t) *)p; }
 CNN_INLINE void vstore(float *p, vf a) { *(ISA(vf_unaligned_t) *)p = a; }
+
+/* a * b + c, rounded once wherever the CPU can; a * b + c as written may be rounded once or twice, as the compiler likes. */
+#if VLEN == 16
+CNN_INLINE vf vfma(vf a, vf b, vf c) { return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
+#elif VLEN == 8
+CNN_INLINE vf vfma(vf a, vf b, vf c) { return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
+#elif defined(__aarch64__)
+CNN_INLINE vf vfma(vf a, vf b, vf c) { return (vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b); }
+#else
+CNN_INLINE vf vfma(vf a, vf b, vf c) { return a * b + c; }
+#endif
 
 /* The first `count` < VLEN floats; the other lanes are zero and their memory is not touched. Wide vectors have masks
  * for that; elsewhere the lanes go through memory, and so do those of AVX2 on their way out, whose masked stores are

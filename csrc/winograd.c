@@ -124,7 +124,7 @@ static int64_t product_floats(int64_t tiles) {
  * next. */
 static struct winograd_fetch block_fetch(const struct product_work *w, int64_t first, int64_t count) {
     const struct winograd_stream streams[] = {
-        cnn_winograd_written(&w->tiles, first, count, w->out),
+        cnn_winograd_written(&w->tiles, first, count, w->finish->pooled ? NULL : w->out),
         cnn_winograd_written(&w->tiles, first, count, w->finish->gate),
         cnn_winograd_written(&w->tiles, first, count, w->finish->add),
         cnn_winograd_read(&w->tiles, first + count, w->block),
@@ -249,4 +249,4 @@ static int64_t workspace_size(const cnn_conv2d *p, int pass) {
 }
 
 const struct conv_family cnn_winograd = {workspace_size, packed_size, pack, forward, backward_data,
-                                         cnn_winograd_backward_weights};
+                                         cnn_winograd_backward_weights, true};

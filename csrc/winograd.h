@@ -155,12 +155,6 @@ struct winograd_fetch cnn_winograd_fetch(const struct winograd_stream *streams, 
 
 typedef float cnn_float4 __attribute__((vector_size(16)));
 typedef float cnn_float4_unaligned __attribute__((vector_size(16), aligned(4), may_alias));
-#if defined(__clang__)
-#define CNN_MIX(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
-#else
-#define CNN_MIX(a, b, i, j, k, l) __builtin_shuffle(a, b, (int __attribute__((vector_size(16)))){i, j, k, l})
-#endif
-
 /* to[i * step + j] = from[j * column_step + i] for i, j < 4. */
 static inline void cnn_transpose4(const float *from, int64_t column_step, float *to, int64_t step) {
     cnn_float4 a = *(const cnn_float4_unaligned *)from, b = *(const cnn_float4_unaligned *)(from + column_step);

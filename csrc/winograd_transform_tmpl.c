@@ -14,6 +14,8 @@
  * The rows of a point and its negative share an even and an odd part. A two-dimensional transform takes columns
  * first, for some rows of the result at a time, so that these stay in registers, then those rows. */
 
+#include "pool_tap.h"
+
 #undef MANY_REGISTERS
 #undef UNROLL
 #define MANY_REGISTERS (VLEN == 16 || !CNN_X86)
@@ -271,16 +273,17 @@ static void ISA(weights)(const float *weight, int64_t channels, int64_t columns,
 
 /* ---- A' M A, and what becomes of the result ---- */
 
-/* Rows 0 and 2 of the six values, or 1 and 3. */
+/* Rows 0 and 2 of the six values, or 1 and 3. Which products are rounded is not left to the compiler, whose choice may
+ * differ from one place to the next: with and without pooling results are to be the same bits. */
 CNN_INLINE void ISA(gather_even)(const vf m[6], vf *y0, vf *y2) {
     vf a = m[1] + m[2], b = m[3] + m[4];
     *y0 = m[0] + (a + b);
-    *y2 = A2 * a + B2 * b;
+    *y2 = vfma(vset(A2), a, vset(B2) * b);
 }
 CNN_INLINE void ISA(gather_odd)(const vf m[6], vf *y1, vf *y3) {
     vf a = m[1] - m[2], b = m[3] - m[4];
-    *y1 = A1 * a + B1 * b;
-    *y3 = A3 * a + (B3 * b + m[5]);
+    *y1 = vfma(vset(A1), a, vset(B1) * b);
+    *y3 = vfma(vset(A3), a, vfma(vset(B3), b, m[5]));
 }
 
 CNN_INLINE vf ISA(finished)(const cnn_finish *f, vf bias, vf value, vf add, vf gate) {
@@ -349,6 +352,70 @@ CNN_INLINE void ISA(output_vector)(const struct ISA(target) *to, const bool whol
     ISA(output_rows)(to, whole, lanes, 1, bias, m);
 }
 
+/* ---- … and of every 2 x 2 results the largest ---- */
+
+/* Rows `parity` and `parity` + 2 of a tile. */
+CNN_INLINE void ISA(results)(const int parity, vf bias, const float *m, vf y[2][4]) {
+    vf first[6], second[6];
+    UNROLL for (int j = 0; j < 6; j++) {
+        vf column[6];
+        UNROLL for (int i = 0; i < 6; i++) column[i] = vload(m + (i * 6 + j) * VLEN);
+        if (parity) ISA(gather_odd)(column, &first[j], &second[j]);
+        else ISA(gather_even)(column, &first[j], &second[j]);
+    }
+    ISA(gather_even)(first, &y[0][0], &y[0][2]);
+    ISA(gather_odd)(first, &y[0][1], &y[0][3]);
+    ISA(gather_even)(second, &y[1][0], &y[1][2]);
+    ISA(gather_odd)(second, &y[1][1], &y[1][3]);
+    UNROLL for (int j = 0; j < 8; j++) y[j / 4][j % 4] += bias;
+}
+
+/* A target's rows and columns are those of the four largest. */
+CNN_INLINE void ISA(pooled_vector)(const struct ISA(target) *to, const bool kept, int64_t lanes, vf bias,
+                                   const float *m) {
+    const vf lowest = vset(to->finish->activation == CNN_IDENTITY ? -INFINITY : 0);
+    const vf limit = vset(to->finish->activation == CNN_RELU6 ? 6 : INFINITY);
+    vf upper[2][4], lower[2][4];
+    ISA(results)(0, bias, m, upper);
+    ISA(results)(1, bias, m, lower);
+    UNROLL for (int i = 0; i < 2; i++) {
+        UNROLL for (int j = 0; j < 2; j++) {
+            vf best = upper[i][2 * j];
+            vi place = {0};
+            ISA(max_tap)(kept, upper[i][2 * j + 1], 1, &best, &place);
+            ISA(max_tap)(kept, lower[i][2 * j], 2, &best, &place);
+            ISA(max_tap)(kept, lower[i][2 * j + 1], 3, &best, &place);
+            if (i >= to->rows || j >= to->columns) continue;
+            int64_t at = to->first + i * to->row + j * to->pixel;
+            best = vmin(limit, vmax(lowest, best));
+            if (lanes == VLEN) vstore(to->out + at, best);
+            else vstore_part(to->out + at, best, lanes);
+            if (kept) ISA(max_store_taps)(to->finish->taps + at, place, lanes);
+        }
+    }
+}
+
+static void ISA(output_pooled)(const struct winograd_tiles *t, int64_t first, int64_t count, int64_t column,
+                               int64_t columns, const float *m, const cnn_finish *finish, const vf bias[2],
+                               float *out) {
+    const struct conv_view *v = t->view;
+    const int64_t rows = v->rows / 2, across = v->columns / 2, k = v->out_pixel;
+    int64_t vectors = cnn_winograd_width(2 * VLEN, columns, 0) / VLEN;
+    struct ISA(place) place = ISA(place)(t, first);
+    for (int64_t i = 0; i < count; i++, ISA(next)(t, &place), m += vectors * WINOGRAD_SLOTS * VLEN) {
+        int64_t row = 2 * place.row, left = 2 * place.column;
+        struct ISA(target) to = {
+            .out = out, .row = across * k, .pixel = k, .finish = finish, .rows = rows - row, .columns = across - left,
+            .first = ((place.image * rows + row) * across + left) * k + column};
+        for (int64_t at = 0; at < columns; at += VLEN, to.first += VLEN) {
+            const float *from = m + at * WINOGRAD_SLOTS;
+            int64_t lanes = CNN_MIN(columns - at, VLEN);
+            if (finish->taps) ISA(pooled_vector)(&to, true, lanes, bias[at / VLEN], from);
+            else ISA(pooled_vector)(&to, false, lanes, bias[at / VLEN], from);
+        }
+    }
+}
+
 static void ISA(output)(const struct winograd_tiles *t, int64_t first, int64_t count, int64_t column, int64_t columns,
                         const float *m, const cnn_finish *finish, float *out) {
     const struct conv_view *v = t->view;
@@ -358,6 +425,10 @@ static void ISA(output)(const struct winograd_tiles *t, int64_t first, int64_t c
     if (finish->bias) {
         bias[0] = vload_part(finish->bias + column, CNN_MIN(columns, VLEN));
         if (columns > VLEN) bias[1] = vload_part(finish->bias + column + VLEN, columns - VLEN);
+    }
+    if (finish->pooled) {
+        ISA(output_pooled)(t, first, count, column, columns, m, finish, bias, out);
+        return;
     }
     for (int64_t i = 0; i < count; i++, ISA(next)(t, &place), m += vectors * WINOGRAD_SLOTS * VLEN) {
         struct ISA(target) to = {

@@ -61,7 +61,27 @@ FUSED = [
     {"type": "Linear", "name": "fc2", "out_features": 5},
     {"type": "ReLU", "name": "last"},
 ]
-GRAPHS = {"branches": BRANCHES, "unlearnt start": UNLEARNT_START, "fused": FUSED}
+# Poolings that the convolution before them does; not "apart", whose values a second layer reads.
+POOLED = [
+    {"type": "Conv2d", "name": "stem", "out_channels": 16, "kernel_size": 3, "padding": 1},
+    {"type": "Conv2d", "name": "one", "out_channels": 20, "kernel_size": 3, "padding": 1},
+    {"type": "ReLU", "name": "relu1"},
+    {"type": "MaxPool2d", "name": "pool1", "kernel_size": 2},
+    {"type": "Conv2d", "name": "two", "out_channels": 32, "kernel_size": 3, "padding": 1},
+    {"type": "MaxPool2d", "name": "pool2", "kernel_size": 2},
+    {"type": "BatchNorm2d", "name": "norm"},
+    {"type": "Flatten", "name": "left"},
+    {"type": "Conv2d", "name": "three", "out_channels": 32, "kernel_size": 3, "padding": 1, "inputs": ["pool1"]},
+    {"type": "MaxPool2d", "name": "apart", "kernel_size": 2},
+    {"type": "Conv2d", "name": "four", "out_channels": 32, "kernel_size": 3, "padding": 1, "inputs": ["three"]},
+    {"type": "ReLU6", "name": "relu2"},
+    {"type": "MaxPool2d", "name": "pool3", "kernel_size": 2},
+    {"type": "Add", "name": "sum", "inputs": ["apart", "pool3"]},
+    {"type": "Flatten", "name": "right"},
+    {"type": "Concat", "name": "both", "inputs": ["left", "right"]},
+    {"type": "Linear", "name": "fc", "out_features": 5},
+]
+GRAPHS = {"branches": BRANCHES, "unlearnt start": UNLEARNT_START, "fused": FUSED, "pooled": POOLED}
 
 
 def make_everything_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,6 +150,20 @@ def test_large_values_are_made_again_rather_than_kept(monkeypatch: pytest.Monkey
     plan = network._new_plan(4, training=True)
     assert plan._remade.keys() == {"relu1", "relu2"}  # nobody reads relu3 in backward
     assert plan.arena_bytes < kept.arena_bytes
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_convolutions_do_the_poolings_that_alone_read_them(training: bool, rng: np.random.Generator) -> None:
+    network = Network(POOLED, (8, 8, 3), seed=3)
+    plan = network.plan(4, training)
+    assert plan._pooled == ({"one", "two", "four"} if training else {"relu1", "two", "relu2"})
+    assert all(plan._values[name].bytes == 0 for name in plan._pooled)
+    for unit, pooling in itertools.pairwise(plan._units):
+        if unit.output in plan._pooled:  # which reads while the pooling's result is written
+            assert not np.shares_memory(plan._values[unit.inputs[0]].array, plan._values[pooling.output].array)
+    images = rng.standard_normal((4, 8, 8, 3)).astype(np.float32)
+    kept = network.activations(images, [node.name for node in network.nodes])
+    np.testing.assert_array_equal(network.forward(images), kept["fc"])
 
 
 def test_the_arena_reuses_memory() -> None:

@@ -59,6 +59,11 @@ class Convolution:
         return int(most)
 
 
+    @property
+    def pools(self) -> bool:
+        """Whether forward takes a finish that is pooled."""
+        return bool(lib.cnn_conv2d_pools(self.struct()))
+
     def packed(self, which: int) -> int:
         """Return the bytes of packed weights that FORWARD or BACKWARD_DATA reads, for any number of images."""
         size = lib.cnn_conv2d_packed(self.struct(), which)
@@ -71,17 +76,26 @@ class Convolution:
 class Finish:
     """What becomes of a convolution's results before they are stored: f(sum + bias + add), or with a gate, the output
     of f where it went forward, (sum + bias + add) * f'. bias is (channels,); add and gate have the result's shape, and
-    add may be the result's own array. activation, f, is one of FUSED."""
+    add may be the result's own array. activation, f, is one of FUSED. Where pooled, only the largest of every 2 x 2
+    results is stored, and taps, unless None, receives which that was, uint8 and shaped as the result."""
 
     bias: Array | None = None
     add: Array | None = None
     activation: str = ""
     gate: Array | None = None
+    pooled: bool = False
+    taps: Array | None = None
+
+    def shape(self, convolution: Convolution) -> tuple[int, ...]:
+        """Return the shape of what a forward pass stores."""
+        n, oh, ow, k = convolution.y_shape
+        return (n, oh // 2, ow // 2, k) if self.pooled else (n, oh, ow, k)
 
     def struct(self, shape: tuple[int, ...]) -> Any:
         """Return a new cnn_finish for results of this shape."""
         return ffi.new("cnn_finish *", [pointer("bias", self.bias, shape[-1:]), pointer("add", self.add, shape),
-                                        FUSED[self.activation], pointer("gate", self.gate, shape)])
+                                        FUSED[self.activation], pointer("gate", self.gate, shape), self.pooled,
+                                        pointer("taps", self.taps, shape, np.uint8)])
 
 
 def _workspace(convolution: Convolution, which: int, workspace: Array) -> Any:
@@ -120,10 +134,11 @@ def conv2d_forward(convolution: Convolution, x: Array, weight: Array, packed: Ar
                    finish: Finish = _NOTHING) -> Call:
     """Prepare y = finish(x * weight) (cross-correlation); packed is ``conv2d_pack``'s, packed and workspace uint8."""
     struct, scratch = convolution.struct(), _workspace(convolution, FORWARD, workspace)
-    last = finish.struct(convolution.y_shape)
+    shape = finish.shape(convolution)
+    last = finish.struct(shape)
     return Call("cnn_conv2d_forward", struct, pointer("x", x, convolution.x_shape),
                 pointer("weight", weight, convolution.weight_shape), _packed(convolution, FORWARD, packed), last,
-                pointer("y", y, convolution.y_shape), scratch,
+                pointer("y", y, shape), scratch,
                 keep=(struct, x, weight, packed, finish, last, y, workspace))
 
 

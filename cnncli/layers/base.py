@@ -30,8 +30,9 @@ class Buffers:
     from it and from nothing else. training says which of the two behaviours forward has.
 
     The rest is what a plan fuses into the layer, where its class says that it can. Forward is then
-    y = activation(layer(x) + add), and backward puts add's gradient into dadd, which may be dy. params replaces the
-    layer's own (a batch norm folded into them). dx[0] becomes (gradient + dx_add), which may be dx[0] itself, times
+    y = activation(layer(x) + add), and backward puts add's gradient into dadd, which may be dy. Where pooled, y is the
+    maximum of every 2 x 2 of that, and taps, unless None, is filled as MaxPool2d saves it. params replaces the layer's
+    own (a batch norm folded into them). dx[0] becomes (gradient + dx_add), which may be dx[0] itself, times
     the slope of dx_activation where dx_gate, its output, is.
     """
 
@@ -47,6 +48,8 @@ class Buffers:
     params: dict[str, Array] | None = None
     add: Array | None = None
     activation: str = ""
+    pooled: bool = False
+    taps: Array | None = None
     dadd: Array | None = None
     dx_add: Array | None = None
     dx_activation: str = ""
@@ -115,6 +118,10 @@ class Layer:
     def pack_calls(self, params: dict[str, Array], packed: dict[int, Array], *shapes: Shape) -> list[Call]:
         """Return the calls that fill ``packed`` from ``params``, needed after every change of them."""
         return []
+
+    def pools(self, *shapes: Shape) -> bool:
+        """Return whether forward takes Buffers.pooled."""
+        return False
 
     def forward_calls(self, io: Buffers) -> list[Call]:
         """Return the calls that compute io.y from io.x."""

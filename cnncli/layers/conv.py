@@ -81,16 +81,19 @@ class Conv2d(Layer):
         convolution = self._convolution(1, shapes[0])
         return [kernels.conv2d_pack(convolution, which, params["weight"], array) for which, array in packed.items()]
 
+    def pools(self, *shapes: Shape) -> bool:
+        return self._convolution(1, shapes[0]).pools
+
     def forward_calls(self, io: Buffers) -> list[Call]:
         convolution, params = self._convolution(len(io.y), io.x[0].shape[1:]), io.params or self.params
-        finish = kernels.Finish(params.get("bias"), io.add, io.activation)
+        finish = kernels.Finish(params.get("bias"), io.add, io.activation, pooled=io.pooled, taps=io.taps)
         return [kernels.conv2d_forward(convolution, io.x[0], params["weight"], io.packed[kernels.FORWARD], io.y,
                                        io.workspace, finish)]
 
     def backward_calls(self, io: Buffers) -> list[Call]:
         if io.dy is None:
             return []
-        convolution = self._convolution(len(io.y), io.x[0].shape[1:])
+        convolution = self._convolution(len(io.dy), io.x[0].shape[1:])
         dweight = self.grads.get("weight")
         if dweight is None:  # frozen: for the bias's sake all the same
             dweight = aligned_empty(self.params["weight"].shape)

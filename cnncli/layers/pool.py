@@ -67,6 +67,11 @@ class MaxPool2d(_Pool):
         return {"kernel_size": list(w.kernel), "stride": list(w.stride), "padding": list(w.padding),
                 "dilation": list(w.dilation), "ceil_mode": self.ceil_mode}
 
+    def halves(self, shape: Shape) -> bool:
+        """Return whether an image becomes the maxima of its 2 x 2 blocks, which the layer before may know how to do."""
+        h, w, c = image_shape(self, shape)
+        return self.windows == Windows((2, 2), (2, 2)) and self.output_shape(shape) == (h // 2, w // 2, c)
+
     def saved(self, batch: int, *shapes: Shape) -> dict[str, Spec]:
         return {"taps": ((batch, *self.output_shape(*shapes)), kernels.tap_dtype(self.windows.kernel))}
 

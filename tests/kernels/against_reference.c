@@ -96,11 +96,11 @@ enum { PLAIN, FORWARD_RELU, FORWARD_RELU6, BACKWARD_RELU, BACKWARD_RELU6, FORMS 
 
 static cnn_finish finish(int form, const float *bias, const float *add, const float *gate) {
     switch (form) {
-    case FORWARD_RELU: return (cnn_finish){bias, NULL, CNN_RELU, NULL};
-    case FORWARD_RELU6: return (cnn_finish){bias, add, CNN_RELU6, NULL};
-    case BACKWARD_RELU: return (cnn_finish){NULL, add, CNN_RELU, gate};
-    case BACKWARD_RELU6: return (cnn_finish){NULL, NULL, CNN_RELU6, gate};
-    default: return (cnn_finish){bias, NULL, CNN_IDENTITY, NULL};
+    case FORWARD_RELU: return (cnn_finish){bias, NULL, CNN_RELU, NULL, 0, NULL};
+    case FORWARD_RELU6: return (cnn_finish){bias, add, CNN_RELU6, NULL, 0, NULL};
+    case BACKWARD_RELU: return (cnn_finish){NULL, add, CNN_RELU, gate, 0, NULL};
+    case BACKWARD_RELU6: return (cnn_finish){NULL, NULL, CNN_RELU6, gate, 0, NULL};
+    default: return (cnn_finish){bias, NULL, CNN_IDENTITY, NULL, 0, NULL};
     }
 }
 
@@ -111,6 +111,26 @@ static float *packed(const cnn_conv2d *p, int pass, const float *weight) {
     float *memory = aligned_alloc(64, (size_t)(bytes + 64) / 64 * 64);
     must("pack", cnn_conv2d_pack(p, pass, weight, memory));
     return memory;
+}
+
+/* The same, of every 2 x 2 results the largest. Which that was may differ where two are nearly equal, but not by much. */
+static void check_pooled(int64_t number, cnn_conv2d p, const float *x, const float *weight, void *workspace) {
+    if (!cnn_conv2d_pools(&p)) return;
+    int64_t ys = p.n * (p.oh / 2) * (p.ow / 2) * p.k;
+    float *bias = filled(p.k, -1, 1);
+    uint8_t *taps = malloc((size_t)ys);
+    struct output y = output(ys);
+    for (int side = 0; side < SIDES; side++) {
+        use(side);
+        float *weights = packed(&p, CNN_FORWARD, weight);
+        cnn_finish end = {bias, NULL, CNN_RELU, NULL, 1, side == VECTORS ? taps : NULL};
+        must("pooled", cnn_conv2d_forward(&p, x, weight, weights, &end, y.by[side], workspace));
+        free(weights);
+    }
+    for (int64_t i = 0; i < ys; i++)
+        if (taps[i] > 3) failures++, printf("tap %d, case %d\n", taps[i], (int)number);
+    compare("pooled convolution", number, y, sum_bound(&p, p.c / p.groups * p.kh * p.kw + 1));
+    free(bias), free(taps);
 }
 
 static void check_forward(int64_t number, cnn_conv2d p, const float *x, const float *weight, void *workspace) {
@@ -166,6 +186,7 @@ static void check_convolution(int64_t number, cnn_conv2d p) {
     void *workspace = aligned_alloc(64, (size_t)(size + 64) / 64 * 64);
     float *x = filled(p.n * p.h * p.w * p.c, -1, 1), *weight = filled(ws, -1, 1), *dy = filled(ys, -1, 1);
     check_forward(number, p, x, weight, workspace);
+    check_pooled(number, p, x, weight, workspace);
     check_backward_data(number, p, dy, weight, workspace);
     struct output dweight = output(ws), dbias = output(p.k);
     for (int side = 0; side < SIDES; side++) {
