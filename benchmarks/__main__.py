@@ -3,7 +3,7 @@
     python -m benchmarks --quick                                   all of it, roughly, in a few minutes
     python -m benchmarks --only training --networks lenet5 --threads 2 --rounds 5 --seconds 2 --json training.json
     python -m benchmarks --only conv --layers 3x3 --isa avx2       one part may have options of its own
-    python -m benchmarks --only fashion_mnist --help               accuracy: hours, and never part of "all"
+    python -m benchmarks --only accuracy --help                    on official test images: hours, never part of "all"
 
 The peers (PyTorch, ONNX Runtime, OpenVINO, ncnn) run under the interpreter of --peers-python, by default
 .venv-bench/bin/python, which `make bench` fills; without one ours is measured alone.
@@ -33,7 +33,7 @@ PARTS = {
     "start": "cold start of `cnn predict image.png` and `cnn --help`, and of importing PyTorch",
     "pipeline": "training from PNG files, decoding JPEGs, predicting a folder",
 }
-ACCURACY = "fashion_mnist"
+ACCURACY = "accuracy"
 ROUNDS, SECONDS = 5, 2.0
 PEERS_PYTHON = ROOT / ".venv-bench/bin/python"
 QUICK_ROUNDS, QUICK_SECONDS = 2, 0.3
@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parts = "\n".join(f"  {name:13} {what}" for name, what in PARTS.items())
-    result.epilog = f"parts:\n{parts}\n  {ACCURACY} accuracy on the whole of Fashion-MNIST"
+    result.epilog = f"parts:\n{parts}\n  {ACCURACY} on the official test images of Fashion-MNIST and CIFAR-10"
     result.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help="these parts")
     result.add_argument("--networks", nargs="+", metavar="NAME", choices=[case.name for case in cases.CASES],
                         help=f"these of {', '.join(case.name for case in cases.CASES)}")

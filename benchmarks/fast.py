@@ -1,13 +1,12 @@
-"""``cnn train --recipe fast``: how good it is on CIFAR-10's official test images, and how long a step takes beside the
-same recipe in PyTorch (workers/torch_fast.py). ``python -m benchmarks.datasets cifar10 FOLDER`` fetches the images.
+"""``cnn train --recipe fast``: how long its steps take beside those of the same recipe in PyTorch
+(workers/torch_fast.py), which makes as many. How good it is, accuracy.py measures. ``python -m benchmarks.datasets
+cifar10 FOLDER`` fetches the images.
 
-    python -m benchmarks.fast accuracy FOLDER --work fast           a whole training, then the test; goes on if stopped
-    python -m benchmarks.fast speed FOLDER --peers-python PYTHON    some dozen steps of each, in turns
+    python -m benchmarks.fast FOLDER --peers-python PYTHON    some dozen steps of each, in turns
 """
 
 import argparse
 import contextlib
-import csv
 import json
 import statistics
 import subprocess
@@ -26,29 +25,8 @@ from cnncli.training.observer import Observer
 from cnncli.training.prepare import Setting, begin
 from cnncli.training.recipe import Options, fractions
 
-GOAL, TIMES_FASTER = 0.94, 2.0
+TIMES_FASTER = 2.0
 MODES = ("eager", "channels_last", "compiled", "channels_last compiled")
-
-
-def accuracy(folder: Path, work: Path, seed: int, epochs: int | None) -> dict[str, Any]:
-    """Train as a user would, or go on with that training, and test; return what docs/accuracy.md shows."""
-    name = f"fast-seed{seed}"
-    work.mkdir(parents=True, exist_ok=True)
-    program = [sys.executable, "-m", "cnncli"]
-    if (work / "runs" / name / "last.safetensors").exists():
-        subprocess.run([*program, "train", "--resume", name], cwd=work, check=True)
-    else:
-        given = ["--seed", str(seed), "--name", name, *([] if epochs is None else ["--epochs", str(epochs)])]
-        subprocess.run([*program, "train", str(folder.resolve()), "--recipe", "fast", *given], cwd=work, check=True)
-    found = {}
-    for flags in ([], ["--tta"]):
-        done = subprocess.run([*program, "test", "-m", f"runs/{name}", "--json", *flags], cwd=work, check=True,
-                              text=True, stdout=subprocess.PIPE)
-        found["tta" if flags else "plain"] = json.loads(done.stdout)["accuracy"]
-    with open(work / "runs" / name / "history.csv", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return {"seed": seed, "epochs": len(rows), **found, "seconds": round(sum(float(row["seconds"]) for row in rows)),
-            "images_per_second": round(statistics.median(float(row["images_per_second"]) for row in rows))}
 
 
 def ours(folder: Path, steps: int, threads: int) -> float:
@@ -114,21 +92,14 @@ def speed(folder: Path, python: str, steps: int, rounds: int, threads: int, mode
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fast", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("accuracy", "speed"))
     parser.add_argument("folder", type=Path, help="train/CLASS/*.png and test/CLASS/*.png")
-    parser.add_argument("--work", type=Path, default=Path("fast"), help="folder for the run (accuracy)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--epochs", type=int, help="instead of the recipe's own (accuracy)")
     parser.add_argument("--peers-python", default=str(ROOT / ".venv-bench/bin/python"), help="one that has PyTorch")
-    parser.add_argument("--steps", type=int, default=20, help="of each contender in each round (speed)")
+    parser.add_argument("--steps", type=int, default=20, help="of each contender in each round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=kernels.available_cpus())
-    parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES), help="PyTorch's (speed)")
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES), help="PyTorch's")
     given = parser.parse_args(arguments)
-    if given.what == "accuracy":
-        found = {**accuracy(given.folder, given.work, given.seed, given.epochs), "goal": GOAL}
-    else:
-        found = speed(given.folder, given.peers_python, given.steps, given.rounds, given.threads, given.modes)
+    found = speed(given.folder, given.peers_python, given.steps, given.rounds, given.threads, given.modes)
     print(json.dumps(found, indent=2))
 
 

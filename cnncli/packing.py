@@ -1,7 +1,7 @@
-"""What the kernels read in place of the parameters: weights laid out for a pass, with a batch norm folded in where the
-plan has fused one. It belongs to the network, is shared by all its plans, and is made anew when parameters have
-changed: once after an update, never within a pass. What is large is not kept in training, where every step changes it:
-plan.py then lays it out between two passes, in memory that others use before and after.
+"""What evaluation's kernels read in place of the parameters: weights laid out for them, with a batch norm folded in
+where the plan has fused one. It belongs to the network, is shared by all its plans, and is made anew when parameters
+have changed. Nothing is kept here for training, whose every step changes the weights: its plan lays each out just
+before the pass that reads it, in memory that others use before and after.
 """
 
 from collections.abc import Iterable
@@ -13,8 +13,6 @@ from . import kernels
 from .fusion import Unit
 from .kernels import Array, Call, aligned_empty
 from .layers import BatchNorm2d, Shape
-
-MOST_KEPT = 4 * 2**20  # bytes of one layer's weights for one pass, in training
 
 
 @dataclass(eq=False)
@@ -51,14 +49,11 @@ class Packing:
         """What packed weights depend on beside the layer."""
         return self._revision, kernels.active_isa()
 
-    def of(self, unit: Unit, shapes: Iterable[Shape], training: bool) -> dict[int, Packed]:
-        """Return what a unit's passes read, pass (kernels.FORWARD …) -> Packed; to be made by ``refresh``. In training
-        without what ``fleeting`` returns."""
+    def of(self, unit: Unit, shapes: Iterable[Shape]) -> dict[int, Packed]:
+        """Return what a unit's forward pass reads, kernels.FORWARD -> Packed; to be made by ``refresh``."""
         layer, shapes = unit.node.layer, tuple(shapes)
         found = {}
-        for which, size in layer.packed(*shapes, training=training).items():
-            if training and size > MOST_KEPT:
-                continue
+        for which, size in layer.packed(*shapes, training=False).items():
             key = unit.node.name, unit.norm.name if unit.norm else "", which
             if key not in self._packed:
                 params = layer.params
@@ -77,12 +72,6 @@ class Packing:
             if each.made != state:
                 each.make()
                 each.made = state
-
-
-def fleeting(unit: Unit, shapes: Iterable[Shape]) -> dict[int, int]:
-    """Return what a training plan lays out itself, just before it is read: pass -> bytes."""
-    sizes = unit.node.layer.packed(*shapes, training=True)
-    return {which: size for which, size in sizes.items() if size > MOST_KEPT}
 
 
 def fold(norm: BatchNorm2d, params: dict[str, Array], folded: dict[str, Array]) -> None:

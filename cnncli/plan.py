@@ -15,7 +15,7 @@ import numpy as np
 from .fusion import Unit, fuse
 from .kernels import BACKWARD_DATA, FORWARD, Array, Call, activation_backward, add, aligned_empty, aligned_zeros
 from .layers import Buffers, MaxPool2d, Shape
-from .packing import Packed, Packing, fleeting
+from .packing import Packed, Packing
 
 if TYPE_CHECKING:
     from .network import Node
@@ -109,7 +109,7 @@ class Plan:
         workspace = max(u.node.layer.workspace(batch, *self._input_shapes(u), training=training) for u in self._units)
         self._workspace = self._new((workspace,), np.uint8, 0, self._end)
         self.arena_bytes = _allocate(self._tensors)
-        self._packed = [packing.of(unit, self._input_shapes(unit), training) for unit in self._units]
+        self._packed = [{} if training else packing.of(unit, self._input_shapes(unit)) for unit in self._units]
         self._packed_weights: list[Packed] = [each for packed in self._packed for each in packed.values()]
         self._packed_state: Any = None
         self._emit()
@@ -217,12 +217,13 @@ class Plan:
         return found
 
     def _lay_out_fleeting(self) -> list[dict[int, Tensor]]:
-        """Find room for large packed weights, each for the one step that reads it."""
+        """Find room for training's packed weights, each for the one step that reads it."""
         found: list[dict[int, Tensor]] = []
         for i, unit in enumerate(self._units):
             steps = {FORWARD: i, BACKWARD_DATA: self._end - i}
+            sizes = unit.node.layer.packed(*self._input_shapes(unit), training=True)
             found.append({which: self._new((size,), np.uint8, steps[which], steps[which])
-                          for which, size in fleeting(unit, self._input_shapes(unit)).items()})
+                          for which, size in sizes.items()})
         return found
 
     # ---- calls ----
@@ -269,7 +270,7 @@ class Plan:
                 self._backward_calls += self._backward_of(step, buffers[step.unit.output])
 
     def _pack(self, unit: Unit, fleeting: dict[str, dict[int, Tensor]], which: int) -> list[Call]:
-        """The calls that lay a unit's weights out for this pass, where nobody keeps them laid out."""
+        """The calls that lay a unit's weights out for this pass of training."""
         arrays = {each: t.array for each, t in fleeting[unit.output].items() if each == which}
         return unit.node.layer.pack_calls(unit.node.layer.params, arrays, *self._input_shapes(unit)) if arrays else []
 

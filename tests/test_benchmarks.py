@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import cases, tables
+from benchmarks import accuracy, cases, tables
 from benchmarks.busy import Busy
 from benchmarks.cases import Case, read_network, write_case
 from benchmarks.contest import Contender, Contest, Failure, Run, alone
@@ -257,3 +257,23 @@ def test_what_makes_no_sense_is_refused(arguments, words):
     assert done.returncode
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_first_images_of_each_class_are_a_data_set_of_their_own(tmp_path):
+    for split, count in (("train", accuracy.FEW + 3), ("test", 2)):
+        for kind in ("bag", "coat"):
+            (tmp_path / "fashion_mnist" / split / kind).mkdir(parents=True)
+            for number in range(count):
+                (tmp_path / "fashion_mnist" / split / kind / f"{number:05}.png").write_bytes(b"image")
+    accuracy.fetch("fashion_500", tmp_path)
+    few = sorted(path.name for path in (tmp_path / "fashion_500/train/coat").iterdir())
+    assert few == [f"{number:05}.png" for number in range(accuracy.FEW)]
+    assert len(list((tmp_path / "fashion_500/test/bag").iterdir())) == 2
+
+
+def test_accuracies_are_shown_as_the_mean_of_their_seeds():
+    row = {"case": "fashion-lenet5", "flags": "--arch lenet5", "network": "lenet5", "parameters": 61706, "epochs": 15,
+           "seconds": 80}
+    table = accuracy.show([{**row, "seed": 0, "accuracy": 0.92}, {**row, "seed": 1, "accuracy": 0.90}])
+    assert "| 91.00% (seeds 0, 1: 92.00%, 90.00%) | 91.0% |" in table
+    assert "missed" in accuracy.show([{**row, "seed": 0, "accuracy": 0.9}])
