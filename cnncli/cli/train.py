@@ -110,9 +110,10 @@ def command(data: str | None, resume: str | None, folds: int | None, find_lr: bo
     class folders. What is not there for validation and test is held out of the training images, 10 % each (2,500 at
     most for validation), by a hash of their names; nothing is copied or moved.
 
-    The run goes to runs/NAME/: model.safetensors (the best epoch's), history.csv, curves.png, config.json, and what
-    resuming needs. Ctrl-C stops after the step, saved. An epoch's line goes to stdout (with --json to stderr, and one
-    object at the end to stdout), everything else to stderr; losses are cross-entropy, a star marks the best epoch.
+    The run goes to runs/NAME/: model.safetensors (the best epoch's, the latest of those within a standard error of the
+    highest validation accuracy), history.csv, curves.png, config.json, and what resuming needs. Ctrl-C stops after the
+    step, saved. An epoch's line goes to stdout (with --json to stderr, and one object at the end to stdout), everything
+    else to stderr; losses are cross-entropy, a star marks the best epoch so far.
     """
     from .. import kernels
     from ..training import train
@@ -189,8 +190,13 @@ def _cross_validate(data: str | None, resume: str | None, folds: int, as_json: b
 
 def _say_where(run: Any, best: dict[str, Any], runs: str) -> None:
     """Say how good the model is, where, and what to do next."""
+    from ..training.fit import highest
+
     if best.get("val_accuracy") is not None:
-        note(f"Best: epoch {best['epoch']}, {best['val_accuracy']:.2%} of the validation images right.")
+        top = highest(run.history)
+        other = "" if top["epoch"] == best["epoch"] else (
+            f"; epoch {top['epoch']} had {top['val_accuracy']:.2%}, which so few images cannot tell from it")
+        note(f"Best: epoch {best['epoch']}, {best['val_accuracy']:.2%} of the validation images right{other}.")
     note(f"Model: {printable(run.path)}/model.safetensors (curves.png and history.csv beside it)")
     note("Next: cnn test" if runs == "runs" else f"Next: cnn test -m {printable(run.path)}")
 

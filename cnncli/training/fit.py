@@ -8,8 +8,9 @@ of the state, and the same bits are written over it when training goes on from t
 """
 
 import contextlib
+import math
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -40,8 +41,8 @@ FORMAT = 1  # of what Progress holds
 @dataclass
 class Progress:
     """How far a training has got; JSON values only. epoch is the one under way, counted from 1, of which ``step``
-    steps are done, with the sums over their images and the seconds spent on them. best is the row of the best epoch,
-    history all rows."""
+    steps are done, with the sums over their images and the seconds spent on them. best is the row of the epoch
+    whose model is kept, history all rows."""
 
     epoch: int = 1
     step: int = 0
@@ -247,13 +248,14 @@ class Fit:
             "seconds": progress.seconds + time.monotonic() - self._began,
         }
         self._check_finite()
-        best = progress.best is None or _rank(row) > _rank(progress.best)
+        progress.history.append(row)
+        top, images = highest(progress.history), len(validation.labels) if validation else 0
+        best = progress.best is None or as_good(row, top, images)
         if best:
             self._save_best(row, validation)
             progress.best = row
-        progress.history.append(row)
         self.run.write_history(progress.history)
-        waited = row["epoch"] - progress.best["epoch"] if progress.best else 0
+        waited = row["epoch"] - top["epoch"]
         progress.finished = row["epoch"] >= self.epochs or (self.patience is not None and waited >= self.patience)
         progress.next_epoch()
         self._save_state()
@@ -335,10 +337,21 @@ class Fit:
         return TrainingError(f"epoch {self.progress.epoch}, {where}: {why} Training stopped; {kept}.")
 
 
-def _rank(row: Row) -> tuple[float, float]:
-    """Return what the best epoch has most of: validation accuracy, then little loss; the last epoch without either."""
+def highest(history: Sequence[Row]) -> Row:
+    """Return the row of the highest validation accuracy; of several that of the least loss; without validation the
+    last."""
+    return max(history, key=lambda row: (row["epoch"],) if row["val_accuracy"] is None
+               else (row["val_accuracy"], -row["val_loss"]))
+
+
+def as_good(row: Row, top: Row, images: int) -> bool:
+    """Whether an epoch's model takes the place of an earlier one: its validation accuracy lies within a standard error
+    of the highest so far, so that this many images cannot tell the two apart. Later is better then: weights settle
+    towards a schedule's end, and the highest of many noisy figures flatters (cf. the one-standard-error rule, Breiman
+    et al. 1984)."""
     if row["val_accuracy"] is None:
-        return row["epoch"], 0.0
-    return row["val_accuracy"], -row["val_loss"]
+        return True
+    error = math.sqrt(top["val_accuracy"] * (1 - top["val_accuracy"]) / max(images, 1))
+    return bool(row["val_accuracy"] >= top["val_accuracy"] - error)
 
 

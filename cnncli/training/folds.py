@@ -21,7 +21,7 @@ _FOLD = re.compile(r"(.+)-fold(\d+)")
 
 @dataclass(frozen=True)
 class Fold:
-    """One fold's run: its best epoch, what that reached on the images held out, and what the last epoch did."""
+    """One fold's run: the epoch it kept, what that reached on the images held out, and what the last epoch did."""
 
     fold: int
     run: Run
@@ -42,7 +42,7 @@ class CrossValidation:
 
     @property
     def mean(self) -> float:
-        """The mean accuracy of the folds' best epochs. They are chosen on the very images they are measured on, which
+        """The mean accuracy of the epochs that the folds kept. They are chosen on the very images they are measured on, which
         flatters a little; last_mean is free of that."""
         return statistics.fmean(fold.val_accuracy for fold in self.folds)
 

@@ -23,7 +23,7 @@ from ..network import Network
 from ..runs import CONFIG, HISTORY, Run, RunLock, check_name, find_run, new_run, point_latest
 from ..trainer import Trainer
 from . import budget
-from .fit import Fit, Progress
+from .fit import Fit, Progress, highest
 from .observer import Observer
 from .recipe import Options, Recipe, differences, fractions, resolve
 from .whitening import fit_whitening
@@ -306,7 +306,7 @@ def extension(before: Recipe, now: Recipe, done: int, steps: int) -> list[str]:
     how = "is raised again" if goes_on > 1.5 * was else "goes on"
     notes.append(f"The learning rate {how}, from {was:.2g} to {goes_on:.2g}, where a {now.schedule} schedule of "
                  f"{now.epochs} epochs is by now, and ends at {new(now.epochs * steps - 1):.2g}; the result is not "
-                 "that of an uninterrupted run. The best model is kept until an epoch is better.")
+                 "that of an uninterrupted run. The best model is kept until an epoch is as good.")
     return notes
 
 
@@ -344,7 +344,7 @@ def _extended(progress: Progress, recipe: Recipe, run: Run) -> Progress:
     if recipe.epochs < done or (recipe.epochs == done and progress.step):
         raise UsageError(f"{printable(run.path)} has done {progress.epoch if progress.step else done} epochs already; "
                          "--epochs must be more.")
-    waited = done - progress.best["epoch"] if progress.best else 0
+    waited = done - highest(progress.history)["epoch"] if done else 0
     impatient = recipe.patience is not None and waited >= recipe.patience
     return replace(progress, finished=done >= recipe.epochs or impatient)
 

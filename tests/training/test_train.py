@@ -5,6 +5,7 @@ import json
 import math
 import os
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from cnncli.report import augmented
 from cnncli.runs import COLUMNS, Row, Run
 from cnncli.trainer import Trainer
 from cnncli.training import Observer, fit, prepare
+from cnncli.training.fit import as_good, highest
 
 from ..pictures import NETWORK, make_folder, make_network
 from .conftest import Train
@@ -124,9 +126,34 @@ def test_no_time_thread_or_place_is_in_the_model_file(train: Train, tmp_path: Pa
 def test_patience_ends_a_training_that_gets_no_better(train: Train) -> None:
     notes = Notes()
     run = train(epochs=50, patience=2, lr=1e-9, observer=notes)
-    assert len(run.history) == notes.best[-1] + 2 < 50
+    assert len(run.history) == highest(run.history)["epoch"] + 2 < 50
     assert "stopped early" in notes.sentences[-1]
     assert run.model.training["epoch"] == notes.best[-1]
+
+
+def test_the_best_epoch_is_the_latest_within_a_standard_error_of_the_highest() -> None:
+    rows = [{"epoch": number, "val_accuracy": accuracy, "val_loss": loss} for number, (accuracy, loss) in enumerate(
+        [(0.80, 0.5), (0.90, 0.4), (0.87, 0.3), (0.90, 0.3), (0.83, 0.6)], start=1)]
+    top = highest(rows)
+    assert top["epoch"] == 4  # as many right as epoch 2, with less loss
+    # 100 images: a standard error of 0.9 is 0.03
+    assert [row["epoch"] for row in rows if as_good(row, top, 100)] == [2, 3, 4]
+    assert [row["epoch"] for row in rows if as_good(row, top, 1000)] == [2, 4]
+    unjudged = [{"epoch": number, "val_accuracy": None, "val_loss": None} for number in (1, 2)]
+    assert highest(unjudged)["epoch"] == 2
+    assert as_good(unjudged[0], unjudged[0], 0)
+
+
+def test_a_training_keeps_the_latest_of_epochs_that_validation_cannot_tell_apart(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accuracies = iter([0.5, 0.9, 0.1, 0.89, 0.2])  # a standard error of 0.9 is less than 0.3, however few the images
+    monkeypatch.setattr("cnncli.training.fit.evaluate", lambda model, images, progress: replace(
+        evaluate(model, images, progress=progress), accuracy=next(accuracies)))
+    notes = Notes()
+    run = train(epochs=5, observer=notes)
+    assert notes.best == [1, 2, 4]
+    assert run.model.training["epoch"] == 4
 
 
 def test_without_validation_images_the_last_epoch_is_the_best(train: Train, tmp_path: Path) -> None:
