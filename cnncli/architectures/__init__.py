@@ -12,6 +12,7 @@ from .efficientnet import efficientnet_lite0
 from .lenet5 import lenet5
 from .nin import nin
 from .resnet import resnet8, resnet18, resnet20
+from .resnet9 import LARGEST_SIDE as RESNET9_LARGEST
 from .resnet9 import resnet9
 from .toml import from_toml
 from .vgg import vgg_small
@@ -49,6 +50,8 @@ def automatic_architecture(input_shape: Sequence[int]) -> tuple[str, str]:
     size = f"{width}x{height} pixels"
     if min(height, width) < 12:
         return "classic", f"classic, because images of {size} are too small to be halved more than once"
+    if max(height, width) <= RESNET9_LARGEST:
+        return "resnet9", f"resnet9, because images of {size} are learnt best by few, wide layers"
     if max(height, width) <= 96:
         return "resnet20", f"resnet20, because images of {size} need few filters and profit from many layers"
     return "resnet18", f"resnet18, because images of {size} are photographs and need its depth"

@@ -6,6 +6,7 @@
 from .builder import Builder, Description
 
 WIDTHS = (64, 256, 256)
+LARGEST_SIDE = 64  # pixels, beyond which another network suits better
 
 
 def resnet9(input_shape: tuple[int, int, int], classes: int) -> list[Description]:

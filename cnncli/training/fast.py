@@ -16,7 +16,6 @@ SCHEDULE = "triangular"
 LABEL_SMOOTHING = 0.2
 # Nothing is held out for validation: every image is trained on, and the last epoch is the one to keep.
 FRACTIONS = (0.9, 0.0, 0.1)
-LARGEST_SIDE = 64  # pixels, beyond which another network suits better
 
 
 @dataclass(frozen=True)

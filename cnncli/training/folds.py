@@ -42,8 +42,8 @@ class CrossValidation:
 
     @property
     def mean(self) -> float:
-        """The mean accuracy of the epochs that the folds kept. They are chosen on the very images they are measured on, which
-        flatters a little; last_mean is free of that."""
+        """The mean accuracy of the epochs that the folds kept. They are chosen on the very images they are measured on,
+        which flatters a little; last_mean is free of that."""
         return statistics.fmean(fold.val_accuracy for fold in self.folds)
 
     @property

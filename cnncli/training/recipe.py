@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..architectures import architecture, automatic_architecture, from_toml
+from ..architectures.resnet9 import LARGEST_SIDE
 from ..data import SAMPLINGS, Augmentation, Preprocessing, Splits, check_fold, choose_size, describe
 from ..data.exclude import fingerprint, names_of
 from ..errors import NetworkError, UsageError, did_you_mean, printable
@@ -352,7 +353,7 @@ def _augmentation_config(was: dict[str, Any] | None, given: str | bool | Augment
 
 def _notes_on_fast(preprocessing: Preprocessing, tuning: fast.Tuning | None, splits: Splits) -> list[str]:
     notes = []
-    if max(preprocessing.size) > fast.LARGEST_SIDE:
+    if max(preprocessing.size) > LARGEST_SIDE:
         notes.append("The recipe fast is made for pictures of about 32 pixels; --size 32 scales them down.")
     if tuning is None:
         notes.append(f"Learning rates are the usual ones: those of the recipe fast suit sgd and {fast.ARCH} only.")

@@ -103,7 +103,8 @@ def test_unknown_and_impossible() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "name"), [((8, 8, 1), "classic"), ((28, 28, 1), "resnet20"), ((224, 224, 3), "resnet18")]
+    ("shape", "name"), [((8, 8, 1), "classic"), ((12, 15, 3), "resnet9"), ((28, 28, 1), "resnet9"),
+                        ((64, 65, 3), "resnet20"), ((224, 224, 3), "resnet18")]
 )
 def test_automatic_choice_says_why(shape: tuple[int, int, int], name: str) -> None:
     chosen, reason = automatic_architecture(shape)
