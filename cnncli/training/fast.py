@@ -10,7 +10,7 @@ from ..data.augmentation import ALTERNATE
 from ..network import Network
 
 ARCH = "resnet9"
-EPOCHS = 16
+EPOCHS = 20
 BATCH_SIZE = 1024
 SCHEDULE = "triangular"
 LABEL_SMOOTHING = 0.2
