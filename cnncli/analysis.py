@@ -81,12 +81,21 @@ def _after(node: Node, inputs: Sequence[Field]) -> Field:
         return Field((across[0], across[1]), inputs[0].step, (1, 1), whole=True)
     config = node.layer.config()
     grid = (node.shape[0], node.shape[1]) if len(node.shape) == 3 else inputs[0].grid
+    if "output_size" in config:
+        config = _shared_out(inputs[0].grid, grid)
     if "kernel_size" not in config:
         return Field((rows[0], columns[0]), (rows[1], columns[1]), grid, whole)
     kernel = _pair(config["kernel_size"])
     stride, dilation = _pair(config.get("stride") or kernel), _pair(config.get("dilation", 1))
     size = [r[0] + d * (k - 1) * r[1] for r, k, d in zip((rows, columns), kernel, dilation, strict=True)]
     return Field((size[0], size[1]), (rows[1] * stride[0], columns[1] * stride[1]), grid, whole)
+
+
+def _shared_out(grid: tuple[int, int], cells: tuple[int, int]) -> dict[str, Any]:
+    """Return adaptive pooling as windows: the widest of them, and the widest step from one to the next."""
+    both = list(zip(grid, cells, strict=True))
+    return {"kernel_size": [max(-(-(i + 1) * side // n) - i * side // n for i in range(n)) for side, n in both],
+            "stride": [-(-side // n) for side, n in both]}
 
 
 def _widest(inputs: Sequence[Field], axis: int) -> tuple[int, int, int]:

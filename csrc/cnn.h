@@ -272,6 +272,14 @@ cnn_status cnn_lp_pool_forward(const cnn_pool *p, float norm, const float *x, fl
 cnn_status cnn_lp_pool_backward(const cnn_pool *p, float norm, const float *x, const float *y, const float *dy,
                                 float *dx);
 
+/* ---- pool_adaptive.c: means of oh x ow windows that share an image out -------------------------------- */
+
+/* (n, h, w, c) to (n, oh, ow, c) and back; window i of oh covers rows floor(i h / oh) … ceil((i + 1) h / oh) - 1. */
+cnn_status cnn_adaptive_average_pool_forward(int64_t n, int64_t h, int64_t w, int64_t c, int64_t oh, int64_t ow,
+                                             const float *x, float *y);
+cnn_status cnn_adaptive_average_pool_backward(int64_t n, int64_t h, int64_t w, int64_t c, int64_t oh, int64_t ow,
+                                              const float *dy, float *dx);
+
 /* ---- elementwise.c: what joins, reorders or thins out activations ------------------------------------- */
 
 /* out[i] = a[i] + b[i]; out may be a or b. */

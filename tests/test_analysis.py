@@ -37,6 +37,7 @@ NETWORKS = {
     "padding": [conv(5, padding=2), {"type": "AvgPool2d", "kernel_size": 2}, conv(3, padding="same")],
     "pools": [{"type": "AvgPool2d", "kernel_size": 3, "stride": 2}, conv(3), {"type": "AvgPool2d", "kernel_size": 2},
               {"type": "AvgPool2d", "kernel_size": 2, "stride": 1}],
+    "shared out": [conv(3), {"type": "AdaptiveAvgPool2d", "output_size": 7}],
     "skip": [conv(3, padding=1, name="a"), conv(3, padding=1, name="b"), conv(5, padding=2, name="c"),
              {"type": "Add", "inputs": ["a", "c"], "name": "sum"}, conv(3)],
 }
@@ -77,7 +78,8 @@ def test_parameters_and_cost_of_lenet_by_hand():
     assert sum(layer.parameters for layer in layers.values()) == 61_706  # LeCun's net with 10 outputs
 
 
-@pytest.mark.parametrize("name", ["lenet5", "classic", "nin", "vgg-small", "resnet8", "resnet20", "efficientnet_lite0"])
+@pytest.mark.parametrize("name", ["lenet5", "classic", "nin", "vgg-small", "resnet8", "resnet20", "vgg11",
+                                  "squeezenet1_1", "efficientnet_lite0"])
 def test_every_architecture_can_be_summarised(name):
     network = architecture(name, (32, 32, 3), 10)
     layers = summarise(network)

@@ -55,7 +55,7 @@ def _whitening(config: Config, shape: Shape) -> nn.Module:
 
 
 def _batch_norm(config: Config, shape: Shape) -> nn.Module:
-    options = {name: value for name, value in config.items() if name != "scale"}
+    options = {name: value for name, value in config.items() if name not in ("scale", "init")}
     module = (nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d)(**options)
     if not config.get("scale", True):
         module.register_parameter("weight", None)
@@ -98,6 +98,7 @@ class _Scale(nn.Module):
 
 # Layer type -> (config, shape of the first input) -> module.
 PEERS: dict[str, Callable[[Config, Shape], nn.Module]] = {
+    "AdaptiveAvgPool2d": _pool(nn.AdaptiveAvgPool2d),
     "Add": lambda config, shape: _Add(),
     "AvgPool2d": _pool(nn.AvgPool2d),
     "BatchNorm2d": _batch_norm,

@@ -8,14 +8,16 @@ from ..errors import UsageError, did_you_mean
 from ..network import Network
 from .builder import Description
 from .classic import classic
-from .efficientnet import efficientnet_lite0
+from .efficientnet import efficientnet_lite0, efficientnet_lite1, efficientnet_lite2
 from .lenet5 import lenet5
+from .mobilenet import mobilenet_v2
 from .nin import nin
-from .resnet import resnet8, resnet18, resnet20
+from .resnet import resnet8, resnet18, resnet20, resnet34, resnet50
 from .resnet9 import LARGEST_SIDE as RESNET9_LARGEST
 from .resnet9 import resnet9
+from .squeezenet import squeezenet1_1
 from .toml import from_toml
-from .vgg import vgg_small
+from .vgg import vgg11, vgg16, vgg_small
 
 ARCHITECTURES: dict[str, Callable[[tuple[int, int, int], int], list[Description]]] = {
     "lenet5": lenet5,
@@ -26,7 +28,15 @@ ARCHITECTURES: dict[str, Callable[[tuple[int, int, int], int], list[Description]
     "resnet9": resnet9,
     "resnet20": resnet20,
     "resnet18": resnet18,
+    "resnet34": resnet34,
+    "resnet50": resnet50,
+    "vgg11": vgg11,
+    "vgg16": vgg16,
+    "squeezenet1_1": squeezenet1_1,
+    "mobilenet_v2": mobilenet_v2,
     "efficientnet_lite0": efficientnet_lite0,
+    "efficientnet_lite1": efficientnet_lite1,
+    "efficientnet_lite2": efficientnet_lite2,
 }
 
 __all__ = ["ARCHITECTURES", "architecture", "automatic_architecture", "from_toml"]

@@ -55,8 +55,9 @@ class Size(click.ParamType):
 @click.command(cls=Command, examples=EXAMPLES)
 @click.argument("data", type=click.Path(), required=False)
 @click.option("--arch", metavar="NAME|FILE.toml",
-              help="auto, lenet5, classic, nin, vgg-small, resnet8, resnet9, resnet20, resnet18, efficientnet_lite0, "
-                   "or a TOML file.  [default: auto, by image size]")
+              help="auto, lenet5, classic, nin, vgg-small, resnet8, resnet9, resnet20, resnet18, resnet34, "
+                   "resnet50, vgg11, vgg16, squeezenet1_1, mobilenet_v2, efficientnet_lite0, efficientnet_lite1, "
+                   "efficientnet_lite2, or a TOML file.  [default: auto, by image size]")
 @click.option("--recipe", metavar="auto|fast",
               help="fast: a small network in few, large steps, for pictures of about 32 pixels; trains on all images, "
                    "keeping none for validation.  [default: auto]")

@@ -61,6 +61,8 @@ from .peak import multiply_adds
 from .pointwise import ACTIVATIONS, activation_backward, activation_forward
 from .pool import (
     Windows,
+    adaptive_average_pool_backward,
+    adaptive_average_pool_forward,
     average_pool_backward,
     average_pool_forward,
     lp_pool_backward,
@@ -89,6 +91,8 @@ __all__ = [
     "activation_forward",
     "active_isa",
     "adam_step",
+    "adaptive_average_pool_backward",
+    "adaptive_average_pool_forward",
     "add",
     "aligned_empty",
     "aligned_zeros",

@@ -1,4 +1,5 @@
-"""Door to csrc/pool.c: max, average and LP pooling. The layers are in cnncli/layers/pool.py."""
+"""Door to csrc/pool.c and pool_adaptive.c: max, average, LP and adaptive average pooling. The layers are in
+cnncli/layers/pool.py."""
 
 from dataclasses import astuple, dataclass
 from typing import Any
@@ -82,3 +83,21 @@ def lp_pool_backward(windows: Windows, norm: float, x: Array, y: Array, dy: Arra
     p = windows.on(dx, dy)
     return Call("cnn_lp_pool_backward", p, norm, pointer("x", x, dx.shape), pointer("y", y, dy.shape),
                 pointer("dy", dy), pointer("dx", dx), keep=(p, x, y, dy, dx))
+
+
+def adaptive_average_pool_forward(x: Array, y: Array) -> Call:
+    """Prepare y (n, oh, ow, c): the means of the oh x ow windows that share x (n, h, w, c) out."""
+    return Call("cnn_adaptive_average_pool_forward", *_sizes(x, y), pointer("x", x), pointer("y", y), keep=(x, y))
+
+
+def adaptive_average_pool_backward(dy: Array, dx: Array) -> Call:
+    """Prepare dx (n, h, w, c) from dy (n, oh, ow, c)."""
+    return Call("cnn_adaptive_average_pool_backward", *_sizes(dx, dy), pointer("dy", dy), pointer("dx", dx),
+                keep=(dy, dx))
+
+
+def _sizes(images: Array, pooled: Array) -> tuple[int, ...]:
+    n, _, _, c = images.shape
+    if pooled.ndim != 4 or (pooled.shape[0], pooled.shape[3]) != (n, c):
+        raise ValueError(f"pooling takes {images.shape} to (n, oh, ow, c), not to {pooled.shape}")
+    return *images.shape, *pooled.shape[1:3]

@@ -9,7 +9,7 @@ from .dropout import Dropout
 from .flatten import Flatten
 from .linear import Linear
 from .norm import BatchNorm2d
-from .pool import AvgPool2d, GlobalAvgPool2d, LPPool2d, MaxPool2d
+from .pool import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, LPPool2d, MaxPool2d
 from .scale import Scale
 from .softmax import Softmax
 from .whitening import Whitening
@@ -17,6 +17,7 @@ from .whitening import Whitening
 LAYERS: dict[str, type[Layer]] = {
     layer.__name__: layer
     for layer in (
+        AdaptiveAvgPool2d,
         Add,
         AvgPool2d,
         BatchNorm2d,
@@ -43,6 +44,7 @@ LAYERS: dict[str, type[Layer]] = {
 __all__ = [
     "LAYERS",
     "Activation",
+    "AdaptiveAvgPool2d",
     "Add",
     "AvgPool2d",
     "BatchNorm2d",

@@ -9,6 +9,8 @@ from ..errors import NetworkError
 from ..kernels import Call, aligned_zeros
 from .base import Buffers, Layer, Shape, Spec, count, truth
 
+_FIRST_WEIGHT = {"ones": 1, "zeros": 0}
+
 
 class BatchNorm2d(Layer):
     """Normalise each channel to mean 0 and variance 1, then scale and shift it (Ioffe and Szegedy 2015).
@@ -16,14 +18,15 @@ class BatchNorm2d(Layer):
     Takes images (h, w, c) and flat vectors (features,) alike. Training uses the batch's mean and variance over
     n, h, w and moves running_mean and running_var (unbiased) by ``momentum`` towards them; otherwise the running
     ones are used. ``affine=False`` leaves out weight and bias, ``scale=False`` the weight alone: before a ReLU its work
-    can be done by the next layer's weights.
+    can be done by the next layer's weights. ``init="zeros"`` lets the weight begin at 0 and not at 1: at the end of a
+    residual block, which then begins as the identity, so that deep networks learn from the start (Goyal et al. 2017).
     """
 
     reads_input = True
     fuses_add = fuses_activation = gates_itself = dx_may_be_dy = remakes_output = True
 
     def __init__(self, num_features: int | None = None, eps: float = 1e-5, momentum: float = 0.1,
-                 affine: bool = True, scale: bool = True) -> None:
+                 affine: bool = True, scale: bool = True, init: str = "ones") -> None:
         super().__init__()
         if num_features is not None and (not isinstance(num_features, int) or num_features < 1):
             raise NetworkError(f"num_features must be a whole number of at least 1, not {num_features!r}.")
@@ -34,10 +37,13 @@ class BatchNorm2d(Layer):
         self.num_features = num_features
         self.eps, self.momentum, self.affine = float(eps), float(momentum), truth("affine", affine)
         self.scale = truth("scale", scale)
+        if init not in _FIRST_WEIGHT:
+            raise NetworkError(f"BatchNorm2d's init must be {' or '.join(_FIRST_WEIGHT)}, not {init!r}.")
+        self.init = init
 
     def config(self) -> dict[str, Any]:
         return {"num_features": self.num_features, "eps": self.eps, "momentum": self.momentum, "affine": self.affine,
-                **({} if self.scale else {"scale": False})}
+                **({} if self.scale else {"scale": False}), **({} if self.init == "ones" else {"init": self.init})}
 
     def bind(self, *shapes: Shape) -> None:
         channels = self.output_shape(*shapes)[-1]
@@ -57,8 +63,9 @@ class BatchNorm2d(Layer):
         return shapes[0]
 
     def initialise(self, rng: np.random.Generator) -> None:
+        first = {"weight": _FIRST_WEIGHT[self.init], "running_var": 1}
         for name, array in {**self.params, **self.state}.items():
-            array.fill(1 if name in ("weight", "running_var") else 0)
+            array.fill(first.get(name, 0))
 
     def saved(self, batch: int, *shapes: Shape) -> dict[str, Spec]:
         return {"statistics": ((2, shapes[0][-1]), np.float64)}

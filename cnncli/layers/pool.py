@@ -156,3 +156,26 @@ class GlobalAvgPool2d(Layer):
     def _whole(self, images: Array, flat: Array) -> tuple[Windows, Array]:
         n, h, w, c = images.shape
         return Windows((h, w), (h, w)), flat.reshape(n, 1, 1, c)
+
+
+class AdaptiveAvgPool2d(Layer):
+    """The means of the windows that share an image out: (h, w, c) -> (oh, ow, c) with output_size (oh, ow), for images
+    of any size. Windows are PyTorch's: from floor(i h / oh) to ceil((i + 1) h / oh)."""
+
+    def __init__(self, output_size: Size) -> None:
+        super().__init__()
+        self.output_size = pair("output_size", output_size)
+
+    def config(self) -> dict[str, Any]:
+        return {"output_size": list(self.output_size)}
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return *self.output_size, image_shape(self, shapes[0])[2]
+
+    def forward_calls(self, io: Buffers) -> list[Call]:
+        return [kernels.adaptive_average_pool_forward(io.x[0], io.y)]
+
+    def backward_calls(self, io: Buffers) -> list[Call]:
+        if io.dx[0] is None or io.dy is None:
+            return []
+        return [kernels.adaptive_average_pool_backward(io.dy, io.dx[0])]

@@ -239,3 +239,23 @@ def test_a_large_mean_rounds_little(isa, rng):
     y = np.empty((1, 1, 1, 17), np.float32)
     kernels.average_pool_forward(Windows((224, 224), (224, 224)), True, x, y)()
     np.testing.assert_allclose(y[0, 0, 0], x.astype(np.float64).mean((0, 1, 2)), rtol=2e-6)
+
+
+@pytest.mark.parametrize("cells", [(1, 1), (3, 4), (9, 11), (4, 7), (13, 2)], ids=str)
+@pytest.mark.parametrize("c", CHANNELS)
+def test_adaptive(cells, c, isa, rng):
+    x = rng.standard_normal((3, *IMAGE, c)).astype(np.float32)
+    dy = rng.standard_normal((3, *cells, c)).astype(np.float32)
+    y, dx = Guarded(dy.shape), Guarded(x.shape)
+    kernels.adaptive_average_pool_forward(x, y.a)()
+    kernels.adaptive_average_pool_backward(dy, dx.a)()
+    expected_y, expected_dx = np.zeros(dy.shape), np.zeros(x.shape)
+    for row in range(cells[0]):
+        for column in range(cells[1]):
+            rows, columns = (slice(at * size // out, -(-(at + 1) * size // out))
+                             for at, size, out in zip((row, column), IMAGE, cells, strict=True))
+            window = x[:, rows, columns].astype(np.float64)
+            expected_y[:, row, column] = window.mean((1, 2))
+            expected_dx[:, rows, columns] += dy[:, row, column, None, None] / (window.shape[1] * window.shape[2])
+    np.testing.assert_allclose(y.check(), expected_y, **TOLERANCE)
+    np.testing.assert_allclose(dx.check(), expected_dx, **TOLERANCE)

@@ -7,6 +7,7 @@ import pytest
 from cnncli import kernels
 from cnncli.layers import (
     LAYERS,
+    AdaptiveAvgPool2d,
     Add,
     AvgPool2d,
     BatchNorm2d,
@@ -25,6 +26,7 @@ from cnncli.layers import (
 # 76,849 values: five pieces of pointwise work, three chunks of batch normalisation, two blocks of pooled channels.
 IMAGE, SMALL, FLAT = (37, 31, 67), (17, 15, 33), (2051,)
 CASES = {
+    "AdaptiveAvgPool2d": (lambda: AdaptiveAvgPool2d((7, 5)), [IMAGE]),
     "Add": (Add, [IMAGE, IMAGE]),
     "AvgPool2d": (lambda: AvgPool2d(3, 2, 1), [IMAGE]),
     "BatchNorm2d": (BatchNorm2d, [IMAGE]),

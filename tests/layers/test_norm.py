@@ -44,6 +44,16 @@ def test_an_image_is_normalised_alike_in_any_batch(isa, rng):
     assert np.array_equal(together, alone)
 
 
+@pytest.mark.parametrize(("init", "first"), [("ones", 1), ("zeros", 0)])
+def test_the_weight_begins_as_asked(init, first, rng):
+    layer = BatchNorm2d(init=init)
+    layer.bind((3, 2, 5))
+    layer.initialise(rng)
+    assert (layer.params["weight"] == first).all()
+    assert (layer.state["running_var"] == 1).all()
+    assert BatchNorm2d(**layer.config()).init == init
+
+
 def test_one_value_per_channel_is_refused():
     with pytest.raises(NetworkError, match="one value per channel"):
         BatchNorm2d().forward(np.ones((1, 4), np.float32), training=True)
@@ -51,7 +61,8 @@ def test_one_value_per_channel_is_refused():
     BatchNorm2d().forward(np.ones((1, 2, 1, 4), np.float32), training=True)
 
 
-@pytest.mark.parametrize("options", [dict(num_features=0), dict(eps=-1), dict(momentum=2), dict(momentum=None)])
+@pytest.mark.parametrize("options", [dict(num_features=0), dict(eps=-1), dict(momentum=2), dict(momentum=None),
+                                     dict(init="two")])
 def test_bad_options_are_refused(options):
     with pytest.raises(NetworkError):
         BatchNorm2d(**options)

@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 
 from cnncli.errors import NetworkError
-from cnncli.layers import AvgPool2d, GlobalAvgPool2d, LPPool2d, MaxPool2d
+from cnncli.layers import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, LPPool2d, MaxPool2d
 
 from .conformance import check_layer
 
 
 @pytest.mark.parametrize("layer", [
     AvgPool2d(2), AvgPool2d(3, 2, 1), AvgPool2d((3, 2), (1, 3), (1, 0), True, False), GlobalAvgPool2d(),
-    LPPool2d(2, 2), LPPool2d(2, 3, 2), LPPool2d(2, 3, 2, True), LPPool2d(1, 2),
+    LPPool2d(2, 2), LPPool2d(2, 3, 2), LPPool2d(2, 3, 2, True), LPPool2d(1, 2), AdaptiveAvgPool2d(3),
+    AdaptiveAvgPool2d((7, 6)), AdaptiveAvgPool2d((9, 1)),
 ], ids=repr)  # fmt: skip
 @pytest.mark.parametrize("channels", [3, 8])
 def test_smooth(layer, channels, isa):
@@ -39,6 +40,8 @@ def test_maximum(layer, isa):
     (AvgPool2d(1, 3, ceil_mode=True), 3, 1),
     (AvgPool2d(4, 2, ceil_mode=True), 3, 1),
     (LPPool2d(2, 3, 2), 8, 3),
+    (AdaptiveAvgPool2d(7), 8, 7),
+    (AdaptiveAvgPool2d(7), 2, 7),
 ], ids=repr)  # fmt: skip
 def test_output_sizes(layer, size, expected):
     assert layer.output_shape((size, size, 3)) == (expected, expected, 3)
@@ -46,7 +49,7 @@ def test_output_sizes(layer, size, expected):
 
 def test_an_image_is_pooled_alike_in_any_batch(isa, rng):
     x = rng.standard_normal((18, 9, 7, 67)).astype(np.float32)
-    for layer in (MaxPool2d(3, 2, 1), AvgPool2d(3, 2, 1), LPPool2d(2, 3, 2), GlobalAvgPool2d()):
+    for layer in (MaxPool2d(3, 2, 1), AvgPool2d(3, 2, 1), LPPool2d(2, 3, 2), GlobalAvgPool2d(), AdaptiveAvgPool2d(4)):
         alone = np.concatenate([layer.forward(x[i : i + 1]) for i in range(len(x))])
         assert np.array_equal(layer.forward(x), alone)
 
@@ -59,6 +62,8 @@ def test_an_image_is_pooled_alike_in_any_batch(isa, rng):
     (lambda: MaxPool2d(2, 2, 1, 3, True).output_shape((1, 1, 1)), "misses all"),
     (lambda: AvgPool2d(2).output_shape((10,)), "before Flatten"),
     (lambda: LPPool2d(0, 2), "norm_type"),
+    (lambda: AdaptiveAvgPool2d(0), "output_size"),
+    (lambda: AdaptiveAvgPool2d(2).output_shape((10,)), "before Flatten"),
 ])  # fmt: skip
 def test_refusals(make, message):
     with pytest.raises(NetworkError, match=message):

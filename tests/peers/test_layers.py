@@ -56,6 +56,7 @@ CASES = [
         {"norm_type": 4, "kernel_size": [2, 3], "stride": 1}, {"norm_type": 2, "kernel_size": 2, "ceil_mode": True},
     ]),
     ("GlobalAvgPool2d", {}, [IMAGE]),
+    *(("AdaptiveAvgPool2d", {"output_size": size}, [IMAGE]) for size in [[7, 7], [3, 11], [12, 5]]),
     *(("BatchNorm2d", options, [shape]) for options in [
         {}, {"eps": 1e-3, "momentum": 0.3}, {"affine": False}, {"scale": False}]
       for shape in (IMAGE, FLAT, (9, 9, 64), (33,))),
