@@ -1,6 +1,6 @@
 """SqueezeNet: AlexNet's accuracy with a fiftieth of its weights. Iandola et al., "SqueezeNet: AlexNet-level accuracy
-with 50x fewer parameters and <0.5MB model size", 2016; version 1.1 is its authors' later one, of 2.4 times less arithmetic.
-Layers bear torchvision's names.
+with 50x fewer parameters and <0.5MB model size", 2016; version 1.1 is its authors' later one, of 2.4 times less
+arithmetic. Layers bear torchvision's names.
 """
 
 from .builder import Builder, Description
