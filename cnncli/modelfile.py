@@ -27,6 +27,8 @@ _DIGEST = re.compile(rb'"digest":"([0-9a-f]{64})"')  # quotes inside a JSON stri
 _NO_DIGEST = "0" * 64
 _DTYPES = {"F32": np.float32, "F64": np.float64, "U8": np.uint8, "I32": np.int32, "U32": np.uint32, "I64": np.int64,
            "U64": np.uint64, "BOOL": np.bool_}
+_BFLOAT16 = np.dtype("V2")  # the upper half of a float32; NumPy knows no such type
+_FOREIGN_DTYPES = {**_DTYPES, "F16": np.float16, "BF16": _BFLOAT16, "I8": np.int8, "I16": np.int16, "U16": np.uint16}
 _LARGEST_HEADER = 4 * 2**20  # 20,000 class names and a thousand layers fit several times
 _LARGEST_FILE = 8 * 2**30
 _MOST_TENSORS = 20_000
@@ -92,6 +94,21 @@ def open_model(path: str) -> BinaryIO:
 def read_header(file: BinaryIO, path: str) -> Header:
     """Read and check a file's header. Raises ModelError, naming path, where it is not ours, damaged or of a later
     version. The digest has not been compared yet: ``read_tensors`` and ``check_digest`` do."""
+    table, raw, data_bytes = _read_table(file, path)
+    metadata = table.pop("__metadata__", None)
+    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+        raise _not_ours(path, "a safetensors file, but without cnn's description")
+    if not all(isinstance(value, str) for value in metadata.values()):
+        raise damaged(path, "its description is not made of strings")
+    _check_version(metadata.pop("version", ""), path)
+    digest = metadata.pop("digest", "")
+    if _DIGEST.findall(raw) != [digest.encode("utf-8", "replace")]:
+        raise damaged(path, "its checksum is not there")
+    return Header(_entries(table, _DTYPES, data_bytes, path), metadata, raw, digest, data_bytes)
+
+
+def _read_table(file: BinaryIO, path: str) -> tuple[dict[str, Any], bytes, int]:
+    """Return the JSON of any safetensors file's header, the bytes up to its end, and how many follow."""
     size = os.fstat(file.fileno()).st_size
     if not size:
         raise damaged(path, "it is empty")
@@ -104,18 +121,7 @@ def read_header(file: BinaryIO, path: str) -> Header:
         raise _not_ours(path, _guess(start + raw[:64]))
     if len(raw) < length:
         raise damaged(path, f"it ends after {size:,} bytes, within its description")
-    table = _json(raw, path)
-    metadata = table.pop("__metadata__", None)
-    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
-        raise _not_ours(path, "a safetensors file, but without cnn's description")
-    if not all(isinstance(value, str) for value in metadata.values()):
-        raise damaged(path, "its description is not made of strings")
-    _check_version(metadata.pop("version", ""), path)
-    digest = metadata.pop("digest", "")
-    if _DIGEST.findall(raw) != [digest.encode("utf-8", "replace")]:
-        raise damaged(path, "its checksum is not there")
-    entries = _entries(table, size - 8 - length, path)
-    return Header(entries, metadata, start + raw, digest, size - 8 - length)
+    return _json(raw, path), start + raw, size - 8 - length
 
 
 def read_tensors(file: BinaryIO, header: Header, path: str) -> dict[str, Array]:
@@ -131,6 +137,29 @@ def read_tensors(file: BinaryIO, header: Header, path: str) -> dict[str, Array]:
     if digest.hexdigest() != header.digest:
         raise damaged(path, "its checksum does not fit its content")
     return {name: data[e.begin : e.end].view(e.dtype).reshape(e.shape) for name, e in header.tensors.items()}
+
+
+def is_ours(file: BinaryIO, path: str) -> bool:
+    """Whether a safetensors file claims to be a model of cnn. Raises ModelError where it is no safetensors file."""
+    metadata = _read_table(file, path)[0].get("__metadata__")
+    return isinstance(metadata, dict) and metadata.get("format") == FORMAT
+
+
+def read_foreign(file: BinaryIO, path: str) -> dict[str, Array]:
+    """Read the arrays of any safetensors file, those of half precision as float32. Raises ModelError."""
+    table, raw, data_bytes = _read_table(file, path)
+    table.pop("__metadata__", None)
+    entries = _entries(table, _FOREIGN_DTYPES, data_bytes, path)
+    data = np.zeros(data_bytes, np.uint8)
+    file.seek(len(raw))
+    _read_into(file, data.data)
+    return {name: _widened(data[e.begin : e.end].copy().view(e.dtype)).reshape(e.shape) for name, e in entries.items()}
+
+
+def _widened(values: Array) -> Array:
+    if values.dtype == _BFLOAT16:
+        return (values.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+    return values.astype(np.float32) if values.dtype.kind == "f" else values
 
 
 def check_digest(file: BinaryIO, header: Header, path: str) -> None:
@@ -179,13 +208,13 @@ def _check_version(text: str, path: str) -> None:
                          f"up to {VERSION}); update it with 'pip install --upgrade cnncli'.")
 
 
-def _entries(table: dict[str, Any], data_bytes: int, path: str) -> dict[str, Entry]:
+def _entries(table: dict[str, Any], dtypes: dict[str, Any], data_bytes: int, path: str) -> dict[str, Entry]:
     """Check the table of arrays: known types, sizes that fit, no overlap, no gap, nothing beyond the file."""
     if len(table) > _MOST_TENSORS:
         raise damaged(path, f"it claims {len(table):,} arrays")
     entries: dict[str, Entry] = {}
     for name, value in table.items():
-        entry = _entry(value)
+        entry = _entry(value, dtypes)
         if entry is None:
             raise damaged(path, f"its array {printable(name[:60])} has an impossible type or size")
         entries[name] = entry
@@ -199,11 +228,11 @@ def _entries(table: dict[str, Any], data_bytes: int, path: str) -> dict[str, Ent
     return entries
 
 
-def _entry(value: Any) -> Entry | None:
+def _entry(value: Any, dtypes: dict[str, Any]) -> Entry | None:
     """Return one line of the table, None where it is impossible in itself."""
     if not isinstance(value, dict) or not isinstance(value.get("dtype"), str):
         return None
-    dtype = _DTYPES.get(value["dtype"])
+    dtype = dtypes.get(value["dtype"])
     shape, place = _sizes(value.get("shape"), 8), _sizes(value.get("data_offsets"), 2)
     if dtype is None or shape is None or place is None or len(place) != 2:
         return None

@@ -1,0 +1,121 @@
+"""weights/fitting.py and names.py: others' names find their places, a head of other classes stays fresh, and whatever
+else does not fit is listed and changes nothing. The published files themselves are read in test_pretrained.py."""
+
+import numpy as np
+import pytest
+
+from cnncli.architectures import architecture
+from cnncli.errors import ModelError
+from cnncli.network import Network
+from cnncli.weights import Weights
+from cnncli.weights.fitting import fit
+
+SIZE = {"efficientnet_lite0": 32, "mobilenet_v2": 32, "vgg11": 32}
+
+
+def network(name: str, classes: int = 5, seed: int = 1) -> Network:
+    size = SIZE.get(name, 32)
+    return architecture(name, (size, size, 3), classes, seed)
+
+
+def arrays(net: Network) -> dict[str, np.ndarray]:
+    return {name: array.copy() for name, array in {**net.parameters(), **net.buffers()}.items()}
+
+
+def fitted(name: str, found: dict[str, np.ndarray], classes: int = 5, **options: bool):
+    net = network(name, classes, seed=2)
+    return net, fit(net, name, Weights("w.pth", found), **options)
+
+
+def test_our_own_names_are_theirs() -> None:
+    found = arrays(network("resnet18"))
+    net, result = fitted("resnet18", {**found, "bn1.num_batches_tracked": np.array(7)})
+    assert result.head == ""
+    assert sorted(result.taken) == sorted(found)
+    assert all(np.array_equal(array, found[name]) for name, array in arrays(net).items())
+
+
+@pytest.mark.parametrize(("name", "theirs"), [
+    ("efficientnet_lite0", {
+        "_conv_stem.weight": "conv_stem.weight", "_bn0.running_var": "bn1.running_var",
+        "_blocks.0._depthwise_conv.weight": "blocks.0.0.conv_dw.weight", "_blocks.0._bn1.bias": "blocks.0.0.bn1.bias",
+        "_blocks.0._project_conv.weight": "blocks.0.0.conv_pw.weight", "_blocks.0._bn2.weight": "blocks.0.0.bn2.weight",
+        "_blocks.1._expand_conv.weight": "blocks.1.0.conv_pw.weight", "_blocks.1._bn0.weight": "blocks.1.0.bn1.weight",
+        "_blocks.2._depthwise_conv.weight": "blocks.1.1.conv_dw.weight", "_blocks.2._bn1.bias": "blocks.1.1.bn2.bias",
+        "_blocks.15._project_conv.weight": "blocks.6.0.conv_pwl.weight", "_blocks.15._bn2.bias": "blocks.6.0.bn3.bias",
+        "_conv_head.weight": "conv_head.weight", "_bn1.running_mean": "bn2.running_mean", "_fc.bias": "classifier.bias",
+    }),
+    ("mobilenet_v2", {
+        "conv_stem.weight": "features.0.0.weight", "bn1.bias": "features.0.1.bias",
+        "blocks.0.0.conv_dw.weight": "features.1.conv.0.0.weight", "blocks.0.0.bn2.bias": "features.1.conv.2.bias",
+        "blocks.1.0.conv_pw.weight": "features.2.conv.0.0.weight",
+        "blocks.1.1.bn2.weight": "features.3.conv.1.1.weight",
+        "blocks.6.0.conv_pwl.weight": "features.17.conv.2.weight", "blocks.6.0.bn3.bias": "features.17.conv.3.bias",
+        "conv_head.weight": "features.18.0.weight", "classifier.weight": "classifier.1.weight",
+    }),
+])
+def test_other_names_find_their_places(name: str, theirs: dict[str, str]) -> None:
+    """The names asked here are written down by hand; the whole network then goes through all of the table."""
+    from cnncli.weights.names import tables
+
+    own = arrays(network(name))
+    layers = list(dict.fromkeys(array.rpartition(".")[0] for array in own))
+    [table] = tables(name, layers)
+    assert sorted(table.values()) == sorted(layers)
+    back = {ours: their for their, ours in table.items()}
+    renamed = {f"{back[array.rpartition('.')[0]]}.{array.rpartition('.')[2]}": value for array, value in own.items()}
+    for their, ours in theirs.items():
+        assert renamed[their] is own[ours]
+    net, result = fitted(name, renamed)
+    assert result.complaint() == ""
+    assert len(result.taken) == len(own)
+    assert all(np.array_equal(array, own[place]) for place, array in arrays(net).items())
+
+
+def test_dense_layers_may_be_convolutions_elsewhere() -> None:
+    own = arrays(network("vgg11"))
+    dense = {"pre_logits.fc1": "classifier.0", "pre_logits.fc2": "classifier.3", "head.fc": "classifier.6"}
+    found = {name: array for name, array in own.items() if name.startswith("features.")}
+    for theirs, ours in dense.items():
+        weight = own[f"{ours}.weight"]
+        found[f"{theirs}.weight"] = weight.reshape(len(weight), -1, *((7, 7) if ours == "classifier.0" else (1, 1)))
+        found[f"{theirs}.bias"] = own[f"{ours}.bias"]
+    net, _ = fitted("vgg11", found)
+    assert all(np.array_equal(array, own[name]) for name, array in arrays(net).items())
+
+
+def test_another_number_of_classes_leaves_the_head_fresh() -> None:
+    found = arrays(network("resnet18", classes=1000))
+    net, result = fitted("resnet18", found, classes=3)
+    fresh = arrays(network("resnet18", 3, seed=2))
+    assert result.head == "fc"
+    assert not {"fc.weight", "fc.bias"} & set(result.taken)
+    assert np.array_equal(arrays(net)["fc.weight"], fresh["fc.weight"])
+    assert np.array_equal(arrays(net)["layer4.1.conv2.weight"], found["layer4.1.conv2.weight"])
+    # as many classes, but others, or no head at all in the file:
+    same = arrays(network("resnet18", classes=3))
+    assert fitted("resnet18", same, classes=3, head=False)[1].head == "fc"
+    body = {name: array for name, array in same.items() if not name.startswith("fc.")}
+    assert fitted("resnet18", body, classes=3)[1].head == "fc"
+
+
+def test_whatever_does_not_fit_is_listed_and_nothing_changes() -> None:
+    found = arrays(network("resnet18"))
+    del found["bn1.weight"]
+    found["layer1.0.conv1.weight"] = found["layer1.0.conv1.weight"][:, :, :1]
+    found["conv9.weight"] = np.ones(3, np.float32)
+    net = network("resnet18", seed=2)
+    before = arrays(net)
+    with pytest.raises(ModelError) as caught:
+        fit(net, "resnet18", Weights("w.pth", found))
+    message = str(caught.value)
+    assert message.startswith("w.pth does not fit resnet18: missing: bn1.weight; of another shape: "
+                              "layer1.0.conv1.weight (64 x 64 x 1 x 3 there, 64 x 64 x 3 x 3 here); "
+                              "unexpected: conv9.weight; give")
+    assert caught.value.exit_code == 4
+    assert all(np.array_equal(array, before[name]) for name, array in arrays(net).items())
+
+
+def test_long_lists_are_cut() -> None:
+    with pytest.raises(ModelError, match=r"missing: conv1\.weight, .* and \d+ more; unexpected: other"):
+        fitted("resnet18", {"other": np.ones(1, np.float32)})
