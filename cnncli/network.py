@@ -8,7 +8,7 @@ import math
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -63,13 +63,7 @@ class Network:
     def __init__(
         self, layers: Iterable[Layer | Mapping[str, Any]], input_shape: Sequence[int], seed: int | None = 0
     ) -> None:
-        self.input_shape = _checked_input_shape(input_shape)
-        self.nodes: list[Node] = []
-        self.clock = np.zeros(2, np.uint64)  # (seed, step): what dropout draws from
-        self._shapes: dict[str, Shape] = {INPUT: self.input_shape}
-        self._exact = False
-        self._packing = Packing()
-        self._plans: OrderedDict[tuple[int, bool], Plan] = OrderedDict()
+        self._begin(_checked_input_shape(input_shape))
         for index, description in enumerate(layers):
             try:
                 self._append(description)
@@ -78,13 +72,25 @@ class Network:
         if not self.nodes:
             raise NetworkError("a network needs at least one layer.")
         self._check_all_used()
+        self._measure()
+        if seed is not None:
+            self.initialise(seed)
+
+    def _begin(self, input_shape: Shape) -> None:
+        self.input_shape = input_shape
+        self.nodes: list[Node] = []
+        self.clock = np.zeros(2, np.uint64)  # (seed, step): what dropout draws from
+        self._shapes: dict[str, Shape] = {INPUT: input_shape}
+        self._exact = False
+        self._packing = Packing()
+        self._plans: OrderedDict[tuple[int, bool], Plan] = OrderedDict()
+
+    def _measure(self) -> None:
         floats = sum(math.prod(shape) for shape in self._shapes.values())
         self._images_at_once = max(1, min(_IMAGES_AT_ONCE, _FLOATS_AT_ONCE // floats))
         self._layer_floats = max(math.prod(node.shape) + sum(math.prod(self._shapes[name]) for name in node.inputs)
                                  for node in self.nodes)
         self._weight_floats = sum(array.size for array in self.parameters().values())
-        if seed is not None:
-            self.initialise(seed)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], seed: int | None = None) -> "Network":
@@ -159,6 +165,36 @@ class Network:
         for index, node in enumerate(self.nodes[:-1]):
             if node.name not in used:
                 raise LayerError(index, f"layer {index + 1} ({node.name!r}) feeds no other layer; remove it or use it.")
+
+    # ---- taking it apart ----
+
+    def split(self, name: str) -> tuple["Network", "Network"]:
+        """Return two networks of these very layers: from the input to the layer of that name, and from its output on.
+
+        The second one's input is (h, w, c), or (features,), of one image. They share all numbers with this one, so that
+        whoever changes some calls ``changed`` of each that runs next. Raises NetworkError where that layer is the last,
+        or where something behind it reads what lies before.
+        """
+        place = self.nodes.index(self.node(name)) + 1
+        before, behind = self.nodes[:place], self.nodes[place:]
+        if not behind or not self.is_cut(name):
+            raise NetworkError(f"the network cannot be split behind {name!r}; choose a layer that all others follow.")
+        moved = [replace(n, inputs=tuple(INPUT if i == name else i for i in n.inputs)) for n in behind]
+        return self._part(before, self.input_shape), self._part(moved, self._shapes[name])
+
+    def is_cut(self, name: str) -> bool:
+        """Whether everything behind a layer reads its output, or what follows from it, and nothing else."""
+        place = self.nodes.index(self.node(name)) + 1
+        known = {name, *(node.name for node in self.nodes[place:])}
+        return all(known.issuperset(node.inputs) for node in self.nodes[place:])
+
+    def _part(self, nodes: list[Node], input_shape: Shape) -> "Network":
+        part = Network.__new__(Network)
+        part._begin(input_shape)
+        part.nodes, part._exact = nodes, self._exact
+        part._shapes |= {node.name: node.shape for node in nodes}
+        part._measure()
+        return part
 
     # ---- what is in it ----
 
@@ -288,7 +324,7 @@ class Network:
         return self._images_at_once
 
     def _checked_images(self, images: Array) -> Array:
-        if images.ndim != 4 or images.shape[1:] != self.input_shape or not len(images):
+        if images.shape[1:] != self.input_shape or not len(images):
             raise ValueError(f"images must have shape (n, {', '.join(map(str, self.input_shape))}), not {images.shape}")
         return np.ascontiguousarray(images, np.float32)
 

@@ -24,7 +24,7 @@ LEVELS = (
     {"kernels", "canvas"},
     {"layers", "loss", "optim", "lookahead", "schedule", "calibration", "statistics"},
     {"network", "plan", "packing", "fusion", "architectures", "data", "model", "modelfile", "checkpoint", "runs",
-     "analysis", "weights"},
+     "analysis", "weights", "blocks"},
     {"trainer", "training", "ema", "evaluate", "predict", "visualize", "report", "baselines"},
     {""},
     {"cli", "__main__"},
