@@ -112,6 +112,13 @@ class Model:
 
         Files are decoded in threads while the network judges those before. Memory does not grow with their number.
         """
+        with closing(self.prepared(paths)) as batches:
+            for batch in batches:
+                yield from self._judge(batch, top)
+
+    def prepared(self, paths: Iterable[str | os.PathLike[str]]) -> Generator[list[tuple[str, Array | str]], None, None]:
+        """Yield image files a batch at a time, each as (path, uint8 (h, w, c) of the model's size), or (path, the
+        sentence that says why it cannot be read); in order, decoded in threads ahead of whoever asks."""
         from .data.ahead import Width, ahead
         from .data.decode import quiet
 
@@ -132,9 +139,10 @@ class Model:
             for piece in prepared:
                 batch += piece or []
                 if len(batch) >= at_once:
-                    yield from self._judge(batch, top)
+                    yield batch
                     batch = []
-            yield from self._judge(batch, top)
+            if batch:
+                yield batch
 
     def _prepare(self, path: str) -> "tuple[str, Array | str]":
         try:

@@ -1,0 +1,68 @@
+"""``cnn features``: parse, call cnncli/features.py, and write the file."""
+
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
+import click
+
+from .common import (
+    Command,
+    emit_json,
+    exact_option,
+    json_option,
+    note,
+    printable,
+    progress,
+    report_skipped,
+    threads_option,
+)
+
+FEW = 200  # images that are done before anyone asks how far it has got
+EXAMPLES = (
+    ("cnn features runs/latest photos/ -o photos.npz", "features and paths of every image under a folder"),
+    ("cnn features efficientnet_lite0 a.png b.png -o ab.npz", "of a pretrained network, with nothing trained"),
+)
+
+
+@click.command(cls=Command, examples=EXAMPLES)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE…")
+@click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("features.npz"), metavar="FILE.npz",
+              help="Where to write them.  [default: features.npz]")
+@json_option
+@exact_option
+@threads_option
+def command(model: Path, images: tuple[str, ...], out: Path, as_json: bool, exact: bool | None) -> int:
+    """Write what the network makes of images before it decides, for search and clustering.
+
+    MODEL is a model file, a run folder, or a pretrained network; IMAGE a file, a folder (the images under it), a
+    pattern such as 'photos/*.png', or - for a list of paths on standard input. The file holds "features", float32
+    (images, features), and "paths", row by row; with NumPy: numpy.load("features.npz"). Images that cannot be read are
+    skipped and listed at the end.
+    """
+    from .. import load, predict
+    from ..errors import DataError, UsageError
+    from ..features import features
+
+    if out.suffix.lower() != ".npz":
+        raise UsageError(f"--out {printable(out)} must end in .npz.")
+    if not out.parent.is_dir():
+        raise UsageError(f"--out {printable(out)}: there is no folder {printable(out.parent)}; make it first.")
+    loaded = load(model)
+    loaded.network.exact = bool(exact)
+    found = predict.find_images(images, sys.stdin.buffer.read() if "-" in images and sys.stdin else b"")
+    if not found:
+        raise DataError("the list on standard input is empty; give at least one image.")
+    with progress("looking", len(found)) if len(found) > FEW else nullcontext() as bar:
+        made = features(loaded, found, lambda done: bar.set(done) if bar else None)
+    if made.paths:
+        made.write(str(out))
+        note(f"{printable(out)}: {len(made.paths):,} image{'s' * (len(made.paths) != 1)}, {made.values.shape[1]:,} "
+             "features each.")
+    if as_json:
+        emit_json({"path": str(out) if made.paths else None, "images": len(made.paths),
+                   "features": made.values.shape[1],
+                   "skipped": [{"path": path, "error": reason} for path, reason in made.skipped]})
+    code = report_skipped(made.skipped)
+    return code if made.paths else 1
