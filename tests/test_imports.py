@@ -25,7 +25,8 @@ LEVELS = (
     {"layers", "loss", "optim", "lookahead", "schedule", "calibration", "statistics"},
     {"network", "plan", "packing", "fusion", "architectures", "data", "model", "modelfile", "checkpoint", "runs",
      "analysis", "weights", "blocks"},
-    {"trainer", "training", "ema", "evaluate", "predict", "visualize", "report", "baselines", "features"},
+    {"trainer", "training", "ema", "evaluate", "predict", "visualize", "report", "baselines", "features",
+     "export"},
     {""},
     {"cli", "__main__"},
 )

@@ -23,6 +23,7 @@ COMMANDS = {
     "check": ("check", "Tell what is wrong with a folder of images before training on it."),
     "inspect": ("inspect", "Show a model's layers, shapes, parameters and cost."),
     "visualize-filters": ("visualize_filters", "Draw what a model has learnt, and what images light up in it."),
+    "export": ("export", "Write a model in a form that others run."),
     "features": ("features", "Write what a network makes of images, for search and clustering."),
     "sample": ("sample", "Write out the sample images that come with cnn."),
     "import": ("importing", "Turn a data set file (IDX, .npz) into a folder of images."),

@@ -121,7 +121,7 @@ class Conv2d(Layer):
             raise NetworkError(f"Conv2d takes {self.in_channels} channels, but its input has {c}; "
                                "leave in_channels out to take what comes.")
         self._divide(c)
-        top, bottom, left, right = self._zeros(h, w)
+        top, bottom, left, right = self.zeros(h, w)
         convolution = kernels.Convolution((batch, h, w, c), self.out_channels, self.kernel_size, self.stride,
                                           (top, bottom, left, right), self.dilation, self.groups, self.exact)
         if min(convolution.y_shape[1:3]) < 1:
@@ -131,7 +131,7 @@ class Conv2d(Layer):
                 f"{h + top + bottom} x {w + left + right}; use a smaller kernel, more padding or a larger image.")
         return convolution
 
-    def _zeros(self, h: int, w: int) -> tuple[int, int, int, int]:
+    def zeros(self, h: int, w: int) -> tuple[int, int, int, int]:
         """The zeros at top, bottom, left and right of an h x w image."""
         if not isinstance(self.padding, str):
             both = self.padding

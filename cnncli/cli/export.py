@@ -1,0 +1,45 @@
+"""``cnn export``: parse, have cnncli/export/ make the file, and write it."""
+
+import os
+from pathlib import Path
+
+import click
+
+from .common import Command, emit_json, json_option, note, printable
+
+EXAMPLES = (
+    ("cnn export runs/latest birds.onnx", "images in, probabilities out, for any runtime of ONNX"),
+    ("cnn export runs/latest birds.onnx --raw", "the network alone: normalised numbers in, logits out"),
+)
+
+
+@click.command(cls=Command, examples=EXAMPLES)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE.onnx")
+@click.option("--raw", is_flag=True, help="Leave out what is done before and behind the network: float32 (n, c, h, w), "
+              "normalised, to logits.")
+@json_option
+def command(model: Path, file: Path, raw: bool, as_json: bool) -> int:
+    """Write a model in a form that others run.
+
+    MODEL is a model file, a run folder, or a pretrained network. An .onnx file (with the extra [onnx]) takes uint8
+    images (n, height, width, channels) of the model's size and yields calibrated probabilities; class names,
+    preprocessing and a picture with its probabilities are in its metadata. Where onnxruntime is installed it is run
+    before it is written, and has to answer as cnn does.
+    """
+    from .. import load
+    from ..atomic import write_atomically
+    from ..errors import UsageError
+    from ..export import to_onnx
+
+    if file.suffix.lower() != ".onnx":
+        raise UsageError(f"{printable(file)}: give a name that ends in .onnx.")
+    if not file.parent.is_dir():
+        raise UsageError(f"{printable(file)}: there is no folder {printable(file.parent)}; make it first.")
+    loaded = load(model)
+    data, said = to_onnx(loaded, raw)
+    write_atomically(file, data)
+    note(f"{printable(file)}: {len(data):,} bytes. {said}")
+    if as_json:
+        emit_json({"path": os.fspath(file), "bytes": len(data), "classes": len(loaded.classes), "raw": raw})
+    return 0
