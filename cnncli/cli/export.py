@@ -10,34 +10,42 @@ from .common import Command, emit_json, json_option, note, printable
 EXAMPLES = (
     ("cnn export runs/latest birds.onnx", "images in, probabilities out, for any runtime of ONNX"),
     ("cnn export runs/latest birds.onnx --raw", "the network alone: normalised numbers in, logits out"),
+    ("cnn export runs/latest birds.safetensors --torch-names", "for torchvision's or timm's network of that name"),
 )
 
 
 @click.command(cls=Command, examples=EXAMPLES)
 @click.argument("model", type=click.Path(path_type=Path))
-@click.argument("file", type=click.Path(path_type=Path), metavar="FILE.onnx")
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 @click.option("--raw", is_flag=True, help="Leave out what is done before and behind the network: float32 (n, c, h, w), "
               "normalised, to logits.")
+@click.option("--torch-names", is_flag=True, help="With a .safetensors file: weights for PyTorch, by the names of "
+              "torchvision's or timm's network.")
 @json_option
-def command(model: Path, file: Path, raw: bool, as_json: bool) -> int:
+def command(model: Path, file: Path, raw: bool, torch_names: bool, as_json: bool) -> int:
     """Write a model in a form that others run.
 
     MODEL is a model file, a run folder, or a pretrained network. An .onnx file (with the extra [onnx]) takes uint8
     images (n, height, width, channels) of the model's size and yields calibrated probabilities; class names,
     preprocessing and a picture with its probabilities are in its metadata. Where onnxruntime is installed it is run
     before it is written, and has to answer as cnn does.
+
+    A .safetensors file with --torch-names holds the weights alone, for load_state_dict(…, strict=True).
     """
     from .. import load
     from ..atomic import write_atomically
     from ..errors import UsageError
-    from ..export import to_onnx
+    from ..export import to_onnx, to_torch_names
 
-    if file.suffix.lower() != ".onnx":
-        raise UsageError(f"{printable(file)}: give a name that ends in .onnx.")
+    suffix = file.suffix.lower()
+    if suffix != (".safetensors" if torch_names else ".onnx"):
+        raise UsageError(f"{printable(file)}: give a name that ends in .onnx, or in .safetensors with --torch-names.")
+    if raw and torch_names:
+        raise UsageError("--raw is of .onnx files; with --torch-names there is nothing but weights.")
     if not file.parent.is_dir():
         raise UsageError(f"{printable(file)}: there is no folder {printable(file.parent)}; make it first.")
     loaded = load(model)
-    data, said = to_onnx(loaded, raw)
+    data, said = to_torch_names(loaded) if torch_names else to_onnx(loaded, raw)
     write_atomically(file, data)
     note(f"{printable(file)}: {len(data):,} bytes. {said}")
     if as_json:

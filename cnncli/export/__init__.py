@@ -1,5 +1,8 @@
-"""export/: a model in forms that others run. onnx.py writes ONNX files; cli/export.py is the command."""
+"""export/: a model in forms that others run. onnx.py writes ONNX files, torch_names.py state dicts for PyTorch;
+cli/export.py is the command.
+"""
 
 from .onnx import to_onnx
+from .torch_names import to_torch_names
 
-__all__ = ["to_onnx"]
+__all__ = ["to_onnx", "to_torch_names"]

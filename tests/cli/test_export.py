@@ -3,10 +3,15 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
+from cnncli.architectures import architecture
 from cnncli.checkpoint import save_model
 from cnncli.cli import main
+from cnncli.data import Preprocessing
+from cnncli.model import Model
 
 from ..small_model import small_model
 
@@ -28,11 +33,27 @@ def test_an_onnx_file(here: Path, capsys: pytest.CaptureFixture[str], raw: bool)
     assert json.loads(said.out) == {"path": "m.onnx", "bytes": Path("m.onnx").stat().st_size, "classes": 3, "raw": raw}
 
 
+def test_weights_for_pytorch(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = Model(architecture("resnet18", (32, 32, 3), 2, seed=1), ["a", "b"], Preprocessing((32, 32)),
+                  {"architecture": "resnet18"})
+    save_model(here / "r.safetensors", model)
+    assert main(["export", "r.safetensors", "torch.safetensors", "--torch-names"]) == 0
+    assert "torchvision.models.resnet18 with 2 classes" in capsys.readouterr().err
+    arrays = load_file("torch.safetensors")
+    assert len(arrays) == 122  # torchvision's
+    assert arrays["layer1.0.bn1.num_batches_tracked"].dtype == np.int64
+    assert np.array_equal(arrays["fc.weight"], model.network.parameters()["fc.weight"])
+
+
 @pytest.mark.parametrize(("arguments", "code", "words"), [
     (["m.safetensors", "m.tflite"], 2, "ends in .onnx"),
+    (["m.safetensors", "other.safetensors"], 2, "with --torch-names"),
+    (["m.safetensors", "m.onnx", "--torch-names"], 2, "in .safetensors with --torch-names"),
+    (["m.safetensors", "o.safetensors", "--torch-names", "--raw"], 2, "--raw is of .onnx files"),
+    (["m.safetensors", "o.safetensors", "--torch-names"], 2, "torchvision or timm"),
     (["m.safetensors", "no/m.onnx"], 2, "there is no folder no"),
     (["nothing", "m.onnx"], 4, "there is no model nothing"),
-    (["m.safetensors"], 2, "FILE.onnx"),
+    (["m.safetensors"], 2, "FILE"),
 ])
 def test_refusals(here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, words: str) -> None:
     assert main(["export", *arguments]) == code
