@@ -9,6 +9,7 @@ from .common import Command, emit_json, json_option, note, printable
 
 EXAMPLES = (
     ("cnn export runs/latest birds.onnx", "images in, probabilities out, for any runtime of ONNX"),
+    ("cnn export runs/latest classifier.c", "one C file that needs nothing but libm"),
     ("cnn export runs/latest birds.onnx --raw", "the network alone: normalised numbers in, logits out"),
     ("cnn export runs/latest birds.safetensors --torch-names", "for torchvision's or timm's network of that name"),
 )
@@ -30,22 +31,29 @@ def command(model: Path, file: Path, raw: bool, torch_names: bool, as_json: bool
     preprocessing and a picture with its probabilities are in its metadata. Where onnxruntime is installed it is run
     before it is written, and has to answer as cnn does.
 
+    A .c file has the weights, the few functions that they need, and "int classify(const uint8_t *rgb, int h, int w,
+    float *probabilities)", which takes images of any size.
+
     A .safetensors file with --torch-names holds the weights alone, for load_state_dict(…, strict=True).
     """
     from .. import load
     from ..atomic import write_atomically
     from ..errors import UsageError
-    from ..export import to_onnx, to_torch_names
+    from ..export import to_c, to_onnx, to_torch_names
 
     suffix = file.suffix.lower()
-    if suffix != (".safetensors" if torch_names else ".onnx"):
-        raise UsageError(f"{printable(file)}: give a name that ends in .onnx, or in .safetensors with --torch-names.")
-    if raw and torch_names:
-        raise UsageError("--raw is of .onnx files; with --torch-names there is nothing but weights.")
+    if suffix not in ((".safetensors",) if torch_names else (".onnx", ".c")):
+        raise UsageError(f"{printable(file)}: give a name that ends in .onnx or .c, or in .safetensors with "
+                         "--torch-names.")
+    if raw and suffix != ".onnx":
+        raise UsageError("--raw is for .onnx files; the others have no two forms.")
     if not file.parent.is_dir():
         raise UsageError(f"{printable(file)}: there is no folder {printable(file.parent)}; make it first.")
     loaded = load(model)
-    data, said = to_torch_names(loaded) if torch_names else to_onnx(loaded, raw)
+    if suffix == ".c":
+        data, said = to_c(loaded).encode("ascii"), "Compile it with a C99 compiler and -lm; its first lines tell more."
+    else:
+        data, said = to_torch_names(loaded) if torch_names else to_onnx(loaded, raw)
     write_atomically(file, data)
     note(f"{printable(file)}: {len(data):,} bytes. {said}")
     if as_json:

@@ -21,7 +21,7 @@ from .decode import open_image, read_header
 from .folder import Sample
 
 LARGEST_SIDE = 4096
-_CROP_SHARE = 0.875  # of the shorter side that the central crop keeps, as is the custom since AlexNet (224 of 256)
+CROP_SHARE = 0.875  # of the shorter side that the central crop keeps, as is the custom since AlexNet (224 of 256)
 _CHANNEL_NAMES = {1: ("grey",), 3: ("red", "green", "blue")}
 
 
@@ -83,7 +83,7 @@ class Preprocessing:
     def prepare(self, path: str | os.PathLike[str]) -> Array:
         """Return an image file as uint8 (h, w, c), ready to be normalised. Raises ImageError."""
         h, w = self.size
-        image = open_image(path, self.grey, (math.ceil(h / _CROP_SHARE), math.ceil(w / _CROP_SHARE)))
+        image = open_image(path, self.grey, (math.ceil(h / CROP_SHARE), math.ceil(w / CROP_SHARE)))
         return np.asarray(self._resized(image)).reshape(self.shape)
 
     def prepare_array(self, pixels: Array) -> Array:
@@ -123,7 +123,7 @@ class Preprocessing:
         if self.resize == "squash":
             return image.resize((w, h), Image.Resampling.BICUBIC)
         # The box of the source that becomes the centre, in one resampling; it may have fractions of a pixel.
-        scale = min(image.width / w, image.height / h) * _CROP_SHARE
+        scale = min(image.width / w, image.height / h) * CROP_SHARE
         box_w, box_h = w * scale, h * scale
         left, top = (image.width - box_w) / 2, (image.height - box_h) / 2
         return image.resize((w, h), Image.Resampling.BICUBIC, box=(left, top, left + box_w, top + box_h))

@@ -7,13 +7,15 @@ is written as sums and constant factors, so that no runtime has to agree about i
 """
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from ..kernels import Array
-from ..layers import LAYERS, AdaptiveAvgPool2d, AvgPool2d, BatchNorm2d, Conv2d, Layer, LPPool2d, MaxPool2d, Shape
+from ..layers import LAYERS, AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Layer, LPPool2d, MaxPool2d, Shape
 from ..network import INPUT, Network, Node
+from .windows import mean_factors, windows_of
 
 
 class Graph:
@@ -95,23 +97,20 @@ def _max_pool(graph: Graph, node: Node, inputs: list[str], shapes: list[Shape]) 
 
 
 def _avg_pool(graph: Graph, node: Node, inputs: list[str], shapes: list[Shape]) -> str:
-    layer = node.layer
-    assert isinstance(layer, AvgPool2d)
-    counts = [_counts(node, shapes[0], axis, layer.count_include_pad) for axis in (0, 1)]
-    return _times(graph, node.name, _mean(graph, node, inputs[0], shapes[0], f"{node.name}.mean"),
-                  _area(node) / np.outer(*counts))
+    mean = _mean(graph, node, inputs[0], shapes[0], f"{node.name}.mean")
+    return _times(graph, node.name, mean, prod(windows_of(node).kernel) * mean_factors(node, shapes[0]))
 
 
 def _lp_pool(graph: Graph, node: Node, inputs: list[str], shapes: list[Shape]) -> str:
     layer = node.layer
     assert isinstance(layer, LPPool2d)
     norm = float(layer.norm_type)
-    counts = [_counts(node, shapes[0], axis, True) for axis in (0, 1)]
     power = graph.constant(f"{node.name}.norm", norm)
     root = graph.constant(f"{node.name}.root", 1 / norm)
     raised = graph.add("Pow", [inputs[0], power], f"{node.name}.raised")
     mean = _mean(graph, node, raised, shapes[0], f"{node.name}.mean")
-    total = _times(graph, f"{node.name}.sum", mean, _area(node) ** 2 / np.outer(*counts))
+    total = _times(graph, f"{node.name}.sum", mean,
+                   prod(windows_of(node).kernel) * mean_factors(node, shapes[0]))
     return graph.add("Pow", [total, root], node.name)
 
 
@@ -196,7 +195,7 @@ def supported() -> dict[str, type[Layer]]:
 
 def _pads(node: Node, shape: Shape) -> list[int]:
     """Return ONNX's pads [top, left, bottom, right] with which plain division yields our number of windows."""
-    windows: Any = getattr(node.layer, "windows")  # noqa: B009
+    windows = windows_of(node)
     begin, end = [], []
     for axis in (0, 1):
         k, s, p, d = (getattr(windows, name)[axis] for name in ("kernel", "stride", "padding", "dilation"))
@@ -207,23 +206,9 @@ def _pads(node: Node, shape: Shape) -> list[int]:
 
 def _mean(graph: Graph, node: Node, value: str, shape: Shape, name: str) -> str:
     """Append the sum over each window, divided by the window's full size."""
-    windows: Any = getattr(node.layer, "windows")  # noqa: B009
+    windows = windows_of(node)
     return graph.add("AveragePool", [value], name, kernel_shape=list(windows.kernel), strides=list(windows.stride),
                      pads=_pads(node, shape), count_include_pad=1)
-
-
-def _area(node: Node) -> int:
-    windows: Any = getattr(node.layer, "windows")  # noqa: B009
-    return int(windows.kernel[0] * windows.kernel[1])
-
-
-def _counts(node: Node, shape: Shape, axis: int, with_padding: bool) -> Array:
-    """Return how many rows (or columns) of each window count in the divisor."""
-    windows: Any = getattr(node.layer, "windows")  # noqa: B009
-    k, s, p = (getattr(windows, name)[axis] for name in ("kernel", "stride", "padding"))
-    start = np.arange(node.shape[axis]) * s - p
-    first, last = (start, shape[axis] + p) if with_padding else (np.maximum(start, 0), shape[axis])
-    return np.minimum(start + k, last) - first
 
 
 def _times(graph: Graph, name: str, value: str, factors: Array) -> str:

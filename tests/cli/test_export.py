@@ -33,6 +33,14 @@ def test_an_onnx_file(here: Path, capsys: pytest.CaptureFixture[str], raw: bool)
     assert json.loads(said.out) == {"path": "m.onnx", "bytes": Path("m.onnx").stat().st_size, "classes": 3, "raw": raw}
 
 
+def test_a_c_file(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "m.safetensors", "classifier.c"]) == 0
+    assert "Compile it" in capsys.readouterr().err
+    source = Path("classifier.c").read_text(encoding="ascii")
+    assert "int classify(const uint8_t *rgb, int h, int w, float *probabilities) {" in source
+    assert "adaptive_pool" not in source  # nothing that the network does not need
+
+
 def test_weights_for_pytorch(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = Model(architecture("resnet18", (32, 32, 3), 2, seed=1), ["a", "b"], Preprocessing((32, 32)),
                   {"architecture": "resnet18"})
@@ -46,10 +54,11 @@ def test_weights_for_pytorch(here: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.parametrize(("arguments", "code", "words"), [
-    (["m.safetensors", "m.tflite"], 2, "ends in .onnx"),
+    (["m.safetensors", "m.tflite"], 2, "ends in .onnx or .c"),
     (["m.safetensors", "other.safetensors"], 2, "with --torch-names"),
+    (["m.safetensors", "m.c", "--raw"], 2, "--raw is for .onnx files"),
     (["m.safetensors", "m.onnx", "--torch-names"], 2, "in .safetensors with --torch-names"),
-    (["m.safetensors", "o.safetensors", "--torch-names", "--raw"], 2, "--raw is of .onnx files"),
+    (["m.safetensors", "o.safetensors", "--torch-names", "--raw"], 2, "--raw is for .onnx files"),
     (["m.safetensors", "o.safetensors", "--torch-names"], 2, "torchvision or timm"),
     (["m.safetensors", "no/m.onnx"], 2, "there is no folder no"),
     (["nothing", "m.onnx"], 4, "there is no model nothing"),

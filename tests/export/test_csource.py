@@ -1,0 +1,105 @@
+"""export/csource.py: the source is compiled without a warning and says what predict says, for images of all sizes, from
+every layer and every architecture."""
+
+import ctypes
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cnncli.architectures import architecture
+from cnncli.calibration import Calibration
+from cnncli.data import Preprocessing
+from cnncli.export.csource import to_c
+from cnncli.model import Model
+
+from .cases import CASES, model_of, name_of, network_of
+
+pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+FLAGS = ["-std=c99", "-O1", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-shared", "-fPIC"]
+NAMES = ["plain", 'quote " and \\ and ??/', "été \udcff\n"]
+
+
+def compiled(source: str, folder: Path) -> Any:
+    (folder / "classifier.c").write_text(source, encoding="ascii")
+    subprocess.run(["cc", *FLAGS, "classifier.c", "-o", "classifier.so", "-lm"], cwd=folder, check=True)
+    return ctypes.CDLL(str(folder / "classifier.so"))
+
+
+def classifier(model: Model, folder: Path) -> Callable[[Any], tuple[int, Any]]:
+    """Return the model, written, compiled and loaded: an image -> (class, probabilities)."""
+    library = compiled(to_c(model), folder)
+
+    def classify(image: Any) -> tuple[int, Any]:
+        image, probabilities = np.ascontiguousarray(image), np.zeros(len(model.classes), np.float32)
+        found = library.classify(image.ctypes.data_as(ctypes.c_void_p), *image.shape[:2],
+                                 probabilities.ctypes.data_as(ctypes.c_void_p))
+        return found, probabilities
+    return classify
+
+
+def expected(model: Model, image: Any) -> Any:
+    if model.preprocessing.grey:
+        from PIL import Image
+        image = np.asarray(Image.fromarray(image).convert("L"))[..., None]
+    return model.probabilities(model.preprocessing.prepare_array(image)[None])[0]
+
+
+@pytest.mark.parametrize("layers", CASES, ids=name_of)
+def test_every_layer(layers: list[dict[str, Any]], tmp_path: Path, rng: np.random.Generator) -> None:
+    model = model_of(network_of(layers, (10, 9, 3)), rng)
+    classify = classifier(model, tmp_path)
+    for image in rng.integers(0, 256, (3, 10, 9, 3), dtype=np.uint8):
+        found, probabilities = classify(image)
+        np.testing.assert_allclose(probabilities, expected(model, image), atol=2e-5)
+        assert found == probabilities.argmax()
+
+
+@pytest.mark.parametrize("name", ["lenet5", "nin", "resnet8", "resnet9", "squeezenet1_1", "mobilenet_v2",
+                                  "efficientnet_lite0"])
+def test_architectures(name: str, tmp_path: Path, rng: np.random.Generator) -> None:
+    shape = (28, 28, 1) if name == "lenet5" else (32, 32, 3)
+    model = model_of(architecture(name, shape, 5, seed=1), rng)
+    model.calibration = Calibration(1.7, 100, (1.0, 0.9), (0.1, 0.05), ())
+    source = to_c(model)
+    if name == "lenet5":
+        assert len(source) < 1_000_000
+    classify = classifier(model, tmp_path)
+    image = rng.integers(0, 256, (*shape[:2], 3), dtype=np.uint8)
+    np.testing.assert_allclose(classify(image)[1], expected(model, image), atol=1e-5)
+
+
+@pytest.mark.parametrize("resize", ["squash", "crop"])
+@pytest.mark.parametrize("grey", [False, True])
+def test_images_of_any_size_become_what_predict_makes_of_them(resize: str, grey: bool, tmp_path: Path,
+                                                              rng: np.random.Generator) -> None:
+    """The network sums pixels up for each class: a byte of difference would show. Of tall images some may be one or two
+    off, where Pillow begins with the columns."""
+    network = network_of([{"type": "Dropout"}], (4, 3, 1 if grey else 3))
+    parameters = network.parameters()
+    [weight] = [array for name, array in parameters.items() if name.endswith("weight")]
+    for row in range(4):
+        weight[row] = np.arange(weight.shape[1]) % 4 == row
+    model = Model(network, [str(i) for i in range(4)], Preprocessing((4, 3), grey, resize))
+    classify = classifier(model, tmp_path)
+    for size in [(4, 3), (3, 4), (40, 31), (31, 90), (1, 1), (2, 700), (9, 3), (200, 30)]:
+        image = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+        allowed = 1e-6 if size[0] < 1.3 * size[1] else 1e-2
+        np.testing.assert_allclose(classify(image)[1], expected(model, image), atol=allowed, err_msg=str(size))
+
+
+def test_names_and_refusals(tmp_path: Path, rng: np.random.Generator) -> None:
+    model = model_of(network_of([{"type": "ReLU"}], (4, 3, 3)), rng)
+    model.classes = [*NAMES, "last"]
+    library = compiled(to_c(model), tmp_path)
+    names = (ctypes.c_char_p * 4).in_dll(library, "class_names")
+    assert [name.decode("utf-8", "surrogateescape") for name in names] == model.classes
+    one = np.zeros((4, 3, 3), np.uint8)
+    room = np.zeros(4, np.float32)
+    for data, h, w in ((None, 4, 3), (one.ctypes.data, 0, 3), (one.ctypes.data, 4, -1)):
+        assert library.classify(ctypes.c_void_p(data), h, w, ctypes.c_void_p(room.ctypes.data)) == -1
+    assert not room.any()
