@@ -2,7 +2,7 @@
 # outside this folder, and nothing twice: the stamps in .venv say what is there already.
 #
 #   make demo        install, then the main job on the sample images: train, test, predict, look inside
-#   make test        every test, in some five and a half minutes on two cores
+#   make test        every test, in some six minutes on two cores
 #   make lint        ruff and mypy
 #   make wheel       a wheel in dist/
 #   make bench       ours and the peers side by side, about half an hour; BENCH="--quick" is one of its options

@@ -27,8 +27,8 @@ _DIGEST = re.compile(rb'"digest":"([0-9a-f]{64})"')  # quotes inside a JSON stri
 _NO_DIGEST = "0" * 64
 _DTYPES = {"F32": np.float32, "F64": np.float64, "U8": np.uint8, "I32": np.int32, "U32": np.uint32, "I64": np.int64,
            "U64": np.uint64, "BOOL": np.bool_}
-_BFLOAT16 = np.dtype("V2")  # the upper half of a float32; NumPy knows no such type
-_FOREIGN_DTYPES = {**_DTYPES, "F16": np.float16, "BF16": _BFLOAT16, "I8": np.int8, "I16": np.int16, "U16": np.uint16}
+BFLOAT16 = np.dtype("V2")  # the upper half of a float32; NumPy knows no such type
+_FOREIGN_DTYPES = {**_DTYPES, "F16": np.float16, "BF16": BFLOAT16, "I8": np.int8, "I16": np.int16, "U16": np.uint16}
 _LARGEST_HEADER = 4 * 2**20  # 20,000 class names and a thousand layers fit several times
 _LARGEST_FILE = 8 * 2**30
 _MOST_TENSORS = 20_000
@@ -153,13 +153,14 @@ def read_foreign(file: BinaryIO, path: str) -> dict[str, Array]:
     data = np.zeros(data_bytes, np.uint8)
     file.seek(len(raw))
     _read_into(file, data.data)
-    return {name: _widened(data[e.begin : e.end].copy().view(e.dtype)).reshape(e.shape) for name, e in entries.items()}
+    return {name: widened(data[e.begin : e.end].view(e.dtype)).reshape(e.shape) for name, e in entries.items()}
 
 
-def _widened(values: Array) -> Array:
-    if values.dtype == _BFLOAT16:
+def widened(values: Array) -> Array:
+    """Return floats of any precision, BFLOAT16 too, as float32, and whatever else as it is."""
+    if values.dtype == BFLOAT16:
         return (values.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
-    return values.astype(np.float32) if values.dtype.kind == "f" else values
+    return values.astype(np.float32, copy=False) if values.dtype.kind == "f" else values
 
 
 def check_digest(file: BinaryIO, header: Header, path: str) -> None:

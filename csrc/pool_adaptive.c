@@ -37,15 +37,16 @@ static float factor(struct window r, struct window c) { return 1 / (float)((r.to
 /* One row of results. */
 static cnn_status forward_chunk(void *context, int64_t chunk) {
     const struct adaptive_job *job = context;
+    void (*add)(int64_t, float, const float *, float *) = kernels()->add;
     const float *x = job->from + chunk / job->oh * job->h * job->w * job->c;
     struct window r = window(chunk % job->oh, job->h, job->oh);
     for (int64_t column = 0; column < job->ow; column++) {
         float *y = job->to + (chunk * job->ow + column) * job->c;
         struct window c = window(column, job->w, job->ow);
+        float share = factor(r, c);
         memset(y, 0, (size_t)job->c * sizeof(float));
         for (int64_t i = r.from; i < r.to; i++)
-            for (int64_t j = c.from; j < c.to; j++)
-                kernels()->add(job->c, factor(r, c), x + (i * job->w + j) * job->c, y);
+            for (int64_t j = c.from; j < c.to; j++) add(job->c, share, x + (i * job->w + j) * job->c, y);
     }
     return CNN_OK;
 }
@@ -53,14 +54,15 @@ static cnn_status forward_chunk(void *context, int64_t chunk) {
 /* One image, because windows overlap. */
 static cnn_status backward_chunk(void *context, int64_t chunk) {
     const struct adaptive_job *job = context;
+    void (*add)(int64_t, float, const float *, float *) = kernels()->add;
     float *dx = job->to + chunk * job->h * job->w * job->c;
     memset(dx, 0, (size_t)(job->h * job->w * job->c) * sizeof(float));
     for (int64_t at = 0; at < job->oh * job->ow; at++) {
         const float *dy = job->from + (chunk * job->oh * job->ow + at) * job->c;
         struct window r = window(at / job->ow, job->h, job->oh), c = window(at % job->ow, job->w, job->ow);
+        float share = factor(r, c);
         for (int64_t i = r.from; i < r.to; i++)
-            for (int64_t j = c.from; j < c.to; j++)
-                kernels()->add(job->c, factor(r, c), dy, dx + (i * job->w + j) * job->c);
+            for (int64_t j = c.from; j < c.to; j++) add(job->c, share, dy, dx + (i * job->w + j) * job->c);
     }
     return CNN_OK;
 }

@@ -16,7 +16,7 @@ class _Stage(NamedTuple):
     stride: int
 
 
-_STAGES = (
+STAGES = (
     _Stage(1, 16, 1, 1),
     _Stage(6, 24, 2, 2),
     _Stage(6, 32, 3, 2),
@@ -33,7 +33,7 @@ def mobilenet_v2(input_shape: tuple[int, int, int], classes: int) -> list[Descri
     net = Builder()
     _conv_bn_relu6(net, "features.0", _STEM, 3, stride=2, padding=1)
     place, channels = 1, _STEM
-    for stage in _STAGES:
+    for stage in STAGES:
         for repeat in range(stage.repeats):
             _block(net, f"features.{place}", stage, channels, stage.stride if repeat == 0 else 1)
             place, channels = place + 1, stage.channels

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..kernels import Array
-from ..layers import LAYERS, AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Layer, LPPool2d, MaxPool2d, Shape
+from ..layers import AdaptiveAvgPool2d, BatchNorm2d, Conv2d, LPPool2d, MaxPool2d, Shape
 from ..network import INPUT, Network, Node
 from .windows import mean_factors, windows_of
 
@@ -183,11 +183,6 @@ _WRITERS: dict[str, _Writer] = {
     "Softmax": _softmax,
     "Tanh": _plain("Tanh"),
 }
-
-
-def supported() -> dict[str, type[Layer]]:
-    """Return the layers that can be written: all there are."""
-    return {name: kind for name, kind in LAYERS.items() if any(base.__name__ in _WRITERS for base in kind.__mro__)}
 
 
 # ---- pooling windows ----

@@ -200,5 +200,3 @@ static void softmax(const float *x, long pixels, int c, float divisor, float *y)
         for (int k = 0; k < c; k++) y[k] = (float)(y[k] / sum);
     }
 }
-
-/* ---- end ---- */

@@ -353,5 +353,3 @@ def as_good(row: Row, top: Row, images: int) -> bool:
         return True
     error = math.sqrt(top["val_accuracy"] * (1 - top["val_accuracy"]) / max(images, 1))
     return bool(row["val_accuracy"] >= top["val_accuracy"] - error)
-
-

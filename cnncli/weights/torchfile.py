@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import ModelError, printable
 from ..kernels import Array
+from ..modelfile import BFLOAT16, widened
 from . import pickled
 from .pickled import PickleError
 
@@ -24,11 +25,9 @@ _LARGEST_FILE = 8 * 2**30
 _MOST_DIMENSIONS = 8
 _MOST_ITEMS = 100_000
 _WHOLES = ("state_dict", "model_state_dict", "model", "net")  # what checkpoints call the state dict in them
-# What storages hold; bfloat16 are the upper halves of float32.
-_BFLOAT16 = "bfloat16"
-_STORAGES: dict[str, Any] = {
+_STORAGES = {  # what they hold
     "FloatStorage": np.dtype("<f4"), "DoubleStorage": np.dtype("<f8"), "HalfStorage": np.dtype("<f2"),
-    "BFloat16Storage": _BFLOAT16, "LongStorage": np.dtype("<i8"), "IntStorage": np.dtype("<i4"),
+    "BFloat16Storage": BFLOAT16, "LongStorage": np.dtype("<i8"), "IntStorage": np.dtype("<i4"),
     "ShortStorage": np.dtype("<i2"), "CharStorage": np.dtype("i1"), "ByteStorage": np.dtype("u1"),
     "BoolStorage": np.dtype("?"),
 }
@@ -44,7 +43,7 @@ class _Storage:
 
     @property
     def bytes(self) -> int:
-        return self.count * (2 if self.kind == _BFLOAT16 else int(self.kind.itemsize))
+        return self.count * int(self.kind.itemsize)
 
 
 @dataclass(frozen=True)
@@ -170,6 +169,7 @@ def _read_zip(file: BinaryIO, size: int) -> Any:
                 if info is None or info.file_size < storage.bytes:
                     raise PickleError("a part of its data is missing")
                 data[key] = archive.read(info)
+    # All that zipfile raises: of damage, of a password (RuntimeError), of a method it lacks (NotImplementedError).
     except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, NotImplementedError, ValueError) as error:
         raise PickleError("its zip archive is damaged") from error
     return _filled(value, data)
@@ -213,7 +213,7 @@ def _filled(value: Any, data: dict[str, bytes]) -> Any:
         if items > _MOST_ITEMS:  # few dicts that hold each other often
             raise PickleError("its dicts are too many")
         if isinstance(item, _Tensor):
-            room -= math.prod(item.shape) * item.storage.bytes // max(item.storage.count, 1)
+            room -= math.prod(item.shape) * int(item.storage.kind.itemsize)
             if room < 0:
                 raise PickleError("its tensors overlap each other")
             return _array(item, data[item.storage.key])
@@ -225,13 +225,9 @@ def _filled(value: Any, data: dict[str, bytes]) -> Any:
 
 
 def _array(tensor: _Tensor, data: bytes) -> Array:
-    storage = tensor.storage
-    if storage.kind == _BFLOAT16:
-        values = (np.frombuffer(data, "<u2", storage.count).astype(np.uint32) << 16).view(np.float32)
-    else:
-        values = np.frombuffer(data, storage.kind, storage.count)
+    values = np.frombuffer(data, tensor.storage.kind, tensor.storage.count)
     if 0 in tensor.shape:
-        return np.zeros(tensor.shape, values.dtype)
+        return widened(np.zeros(tensor.shape, values.dtype))
     view = np.lib.stride_tricks.as_strided(values[tensor.offset :], tensor.shape,
                                            [step * values.itemsize for step in tensor.strides], writeable=False)
-    return np.array(view, np.float32 if values.dtype.kind == "f" else values.dtype, order="C")
+    return widened(np.array(view, order="C"))

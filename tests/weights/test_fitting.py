@@ -10,12 +10,9 @@ from cnncli.network import Network
 from cnncli.weights import Weights
 from cnncli.weights.fitting import fit
 
-SIZE = {"efficientnet_lite0": 32, "mobilenet_v2": 32, "vgg11": 32}
-
 
 def network(name: str, classes: int = 5, seed: int = 1) -> Network:
-    size = SIZE.get(name, 32)
-    return architecture(name, (size, size, 3), classes, seed)
+    return architecture(name, (32, 32, 3), classes, seed)
 
 
 def arrays(net: Network) -> dict[str, np.ndarray]:
