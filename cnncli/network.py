@@ -15,7 +15,7 @@ import numpy as np
 
 from .errors import NetworkError, did_you_mean
 from .kernels import Array, threads
-from .layers import LAYERS, Layer, Shape
+from .layers import LAYERS, BatchNorm2d, Layer, Shape
 from .packing import Packing
 from .plan import Plan
 
@@ -81,7 +81,8 @@ class Network:
         self.nodes: list[Node] = []
         self.clock = np.zeros(2, np.uint64)  # (seed, step): what dropout draws from
         self._shapes: dict[str, Shape] = {INPUT: input_shape}
-        self._exact = False
+        self._exact = self._fixed = False
+        self._whole: Network | None = None
         self._packing = Packing()
         self._plans: OrderedDict[tuple[int, bool], Plan] = OrderedDict()
 
@@ -171,8 +172,8 @@ class Network:
     def split(self, name: str) -> tuple["Network", "Network"]:
         """Return two networks of these very layers: from the input to the layer of that name, and from its output on.
 
-        The second one's input is (h, w, c), or (features,), of one image. They share all numbers with this one, so that
-        whoever changes some calls ``changed`` of each that runs next. Raises NetworkError where that layer is the last,
+        The second one's input is (h, w, c), or (features,), of one image. They share all numbers with this one, which
+        knows of what is changed in them, but not the other way round. Raises NetworkError where that layer is the last,
         or where something behind it reads what lies before.
         """
         place = self.nodes.index(self.node(name)) + 1
@@ -191,7 +192,7 @@ class Network:
     def _part(self, nodes: list[Node], input_shape: Shape) -> "Network":
         part = Network.__new__(Network)
         part._begin(input_shape)
-        part.nodes, part._exact = nodes, self._exact
+        part.nodes, part._exact, part._fixed, part._whole = nodes, self._exact, self._fixed, self
         part._shapes |= {node.name: node.shape for node in nodes}
         part._measure()
         return part
@@ -236,10 +237,27 @@ class Network:
         self._packing = Packing()
         self._plans.clear()
 
+    @property
+    def fixed_statistics(self) -> bool:
+        """Whether batch norms use their running statistics in training too, and leave them as they are (False)."""
+        return self._fixed
+
+    @fixed_statistics.setter
+    def fixed_statistics(self, fixed: bool) -> None:
+        if fixed == self._fixed:
+            return
+        self._fixed = fixed
+        for node in self.nodes:
+            if isinstance(node.layer, BatchNorm2d):
+                node.layer.fixed = fixed
+        self._plans.clear()
+
     def changed(self) -> None:
         """Say that numbers in ``parameters()`` or ``buffers()`` were changed: the kernels read copies that are laid out
-        for them, and these are made anew before the next forward."""
+        for them, and these are made anew before the next forward; of the network that this is a part of as well."""
         self._packing.changed()
+        if self._whole is not None:
+            self._whole.changed()
 
     def parameters(self) -> dict[str, Array]:
         """Return what training learns: {"conv1.weight": array, …}, in the model file's layout, not copied.

@@ -234,16 +234,16 @@ cnn_status cnn_batch_norm_train(int64_t rows, int64_t c, double eps, double mome
 /* The y of cnn_batch_norm_train once more, to the bit, from its x and its statistics. */
 cnn_status cnn_batch_norm_again(int64_t rows, int64_t c, const float *x, const float *weight, const float *bias,
                                 const double *statistics, int activation, float *y, void *workspace);
-/* The same with a mean and variance that are given. y may be x. */
+/* The same with a mean and variance that are given. y may be x. statistics may be NULL. */
 cnn_status cnn_batch_norm_infer(int64_t rows, int64_t c, double eps, const float *x, const float *weight,
                                 const float *bias, const float *mean, const float *var, const float *add,
-                                int activation, float *y, void *workspace);
-/* The gradients of cnn_batch_norm_train: dadd = dy * f', and the others from that. dx, dadd, dweight and dbias may
- * each be NULL where not wanted. dadd may be dy; without dadd dx may be dy. Where nothing was added y may be NULL: f'
- * then follows from x, which is cheaper. */
+                                int activation, float *y, double *statistics, void *workspace);
+/* The gradients of cnn_batch_norm_train or, with fixed, of cnn_batch_norm_infer, whose statistics do not follow x:
+ * dadd = dy * f', and the others from that. dx, dadd, dweight and dbias may each be NULL where not wanted. dadd may be
+ * dy; without dadd dx may be dy. Where nothing was added y may be NULL: f' then follows from x, which is cheaper. */
 cnn_status cnn_batch_norm_backward(int64_t rows, int64_t c, const float *x, const float *y, const float *weight,
                                    const float *bias, int activation, const float *dy, const double *statistics,
-                                   float *dx, float *dadd, float *dweight, float *dbias, void *workspace);
+                                   int fixed, float *dx, float *dadd, float *dweight, float *dbias, void *workspace);
 
 /* ---- pool.c: pooling over windows of kh x kw -------------------------------------------------------- */
 

@@ -51,6 +51,7 @@ struct norm_work {
     double eps, momentum;
     int activation;
     norm_gate gate;
+    bool fixed; /* backward's: whether the statistics were given */
     const float *x, *y, *add, *dy, *weight, *bias;
     float *out, *dadd, *running_mean, *running_var, *dweight, *dbias;
     double *mean, *scale; /* of the batch: the mean, and 1 / sqrt(variance + eps) */
@@ -207,14 +208,15 @@ static cnn_status combine_moments(void *context, int64_t block) {
     return CNN_OK;
 }
 
-/* dx = dz * k1 + (x - k0) * k3 + k4, from the sums over the batch of dz and of dz * (x - float(mean)). */
+/* dx = dz * k1 + (x - k0) * k3 + k4, from the sums over the batch of dz and of dz * (x - float(mean)); k3 and k4 are 0
+ * where the statistics do not follow x. */
 static void backward_results(const struct norm_work *work, int64_t k, double sum, double product) {
     double mean = work->mean[k], scale = work->scale[k], rows = (double)work->rows;
     double lost = mean - (float)mean, factor = scale * (work->weight ? work->weight[k] : 1);
-    double dweight = (product - lost * sum) * scale, slope = -factor * scale * dweight / rows;
+    double dweight = (product - lost * sum) * scale, slope = work->fixed ? 0 : -factor * scale * dweight / rows;
     float *out = work->coefficients + k;
     out[3 * work->c] = (float)slope;
-    out[4 * work->c] = (float)(-factor * sum / rows - slope * lost);
+    out[4 * work->c] = work->fixed ? 0 : (float)(-factor * sum / rows - slope * lost);
     if (work->dweight) work->dweight[k] = (float)dweight;
     if (work->dbias) work->dbias[k] = (float)sum;
 }
@@ -283,7 +285,8 @@ static void backward_reference(const struct norm_work *work, int64_t k) {
         double normal = (work->x[i] - mean) * scale;
         float dz = gated_reference(work, i, k);
         if (work->dadd) work->dadd[i] = dz;
-        if (work->out) work->out[i] = (float)(factor * (dz - dbias / rows - normal * dweight / rows));
+        double through = work->fixed ? 0 : dbias / rows + normal * dweight / rows; /* by way of the statistics */
+        if (work->out) work->out[i] = (float)(factor * (dz - through));
     }
     if (work->dweight) work->dweight[k] = (float)dweight;
     if (work->dbias) work->dbias[k] = (float)dbias;
@@ -339,12 +342,13 @@ cnn_status cnn_batch_norm_again(int64_t rows, int64_t c, const float *x, const f
 
 cnn_status cnn_batch_norm_infer(int64_t rows, int64_t c, double eps, const float *x, const float *weight,
                                 const float *bias, const float *mean, const float *var, const float *add,
-                                int activation, float *y, void *workspace) {
+                                int activation, float *y, double *statistics, void *workspace) {
     struct norm_work work = {.eps = eps, .activation = activation, .x = x, .weight = weight, .bias = bias, .add = add,
                              .out = y};
     if (!set_up(&work, rows, c, workspace)) return CNN_INVALID;
     for (int64_t k = 0; k < c; k++) {
         double scale = 1 / sqrt(var[k] + eps);
+        if (statistics) statistics[k] = mean[k], statistics[c + k] = scale;
         if (work.kernels) forward_coefficients(&work, k, mean[k], scale);
         else normalise_reference(&work, k, mean[k], scale);
     }
@@ -353,8 +357,8 @@ cnn_status cnn_batch_norm_infer(int64_t rows, int64_t c, double eps, const float
 
 cnn_status cnn_batch_norm_backward(int64_t rows, int64_t c, const float *x, const float *y, const float *weight,
                                    const float *bias, int activation, const float *dy, const double *statistics,
-                                   float *dx, float *dadd, float *dweight, float *dbias, void *workspace) {
-    struct norm_work work = {.activation = activation, .x = x, .y = y, .weight = weight, .bias = bias, .dy = dy,
+                                   int fixed, float *dx, float *dadd, float *dweight, float *dbias, void *workspace) {
+    struct norm_work work = {.activation = activation, .fixed = fixed != 0, .x = x, .y = y, .weight = weight, .bias = bias, .dy = dy,
                              .out = dx, .dadd = dadd, .dweight = dweight, .dbias = dbias,
                              .mean = (double *)statistics, .scale = (double *)statistics + c};
     if (!set_up(&work, rows, c, workspace) || (dx && dx == dadd)) return CNN_INVALID;

@@ -6,8 +6,9 @@ import json
 import numpy as np
 import pytest
 
+from cnncli.architectures import architecture
 from cnncli.errors import NetworkError
-from cnncli.layers import Linear, ReLU
+from cnncli.layers import BatchNorm2d, Linear, ReLU
 from cnncli.network import Network
 
 CONV = {"type": "Conv2d", "name": "conv", "out_channels": 4, "kernel_size": 3, "padding": 1}
@@ -123,3 +124,17 @@ def test_exact_rules_winograd_out(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(quick, exact, rtol=1e-4, atol=1e-4)
     network.exact = False
     assert np.array_equal(network.forward(images), quick)
+
+
+def test_fixed_statistics_are_those_of_evaluation_and_stay(rng):
+    network = architecture("resnet8", (16, 16, 3), 4, seed=3)
+    images = rng.standard_normal((6, 16, 16, 3)).astype(np.float32)
+    network.forward(images, training=True)
+    before = {name: array.copy() for name, array in network.buffers().items()}
+    network.fixed_statistics = True
+    np.testing.assert_allclose(network.forward(images, training=True), network.forward(images), rtol=1e-5, atol=1e-5)
+    assert all(np.array_equal(before[name], array) for name, array in network.buffers().items())
+    assert all(node.layer.fixed for node in network.nodes if isinstance(node.layer, BatchNorm2d))
+    assert network.split("layer1.0.relu")[1].fixed_statistics
+    network.fixed_statistics = False
+    assert not np.allclose(network.forward(images, training=True), network.forward(images), rtol=1e-3)

@@ -55,20 +55,25 @@ def batch_norm_again(x: Array, weight: Array | None, bias: Array | None, y: Arra
 
 
 def batch_norm_infer(x: Array, weight: Array | None, bias: Array | None, mean: Array, var: Array, y: Array,
-                     workspace: Array, eps: float, add: Array | None = None, activation: str = "") -> Call:
-    """Prepare y = activation(x (…, c) normalised with a given mean and var (c,) + add); y may be x or add."""
+                     workspace: Array, eps: float, add: Array | None = None, activation: str = "",
+                     statistics: Array | None = None) -> Call:
+    """Prepare y = activation(x (…, c) normalised with a given mean and var (c,) + add); y may be x or add. statistics,
+    float64 (2, c), is filled for backward."""
     channels = x.shape[-1]
     rows, shape = x.size // channels, (channels,)
     return Call("cnn_batch_norm_infer", rows, channels, eps, pointer("x", x), pointer("weight", weight, shape),
                 pointer("bias", bias, shape), pointer("mean", mean, shape), pointer("var", var, shape),
                 pointer("add", add, x.shape), FUSED[activation], pointer("y", y, x.shape),
-                _workspace(rows, channels, workspace), keep=(x, weight, bias, mean, var, add, y, workspace))
+                pointer("statistics", statistics, (2, channels), np.float64), _workspace(rows, channels, workspace),
+                keep=(x, weight, bias, mean, var, add, y, statistics, workspace))
 
 
 def batch_norm_backward(x: Array, weight: Array | None, bias: Array | None, dy: Array, statistics: Array,
                         dx: Array | None, dweight: Array | None, dbias: Array | None, workspace: Array,
-                        y: Array | None = None, activation: str = "", dadd: Array | None = None) -> Call:
-    """Prepare the gradients of batch_norm_train; dx, dadd, dweight and dbias may each be None.
+                        y: Array | None = None, activation: str = "", dadd: Array | None = None,
+                        fixed: bool = False) -> Call:
+    """Prepare the gradients of batch_norm_train or, with fixed, of batch_norm_infer, whose statistics do not follow x;
+    dx, dadd, dweight and dbias may each be None.
 
     y, forward's result, is needed where it had an activation and something to add. dadd may be dy; without dadd, dx
     may be dy.
@@ -77,7 +82,7 @@ def batch_norm_backward(x: Array, weight: Array | None, bias: Array | None, dy: 
     rows, shape = x.size // channels, (channels,)
     return Call("cnn_batch_norm_backward", rows, channels, pointer("x", x), pointer("y", y, x.shape),
                 pointer("weight", weight, shape), pointer("bias", bias, shape), FUSED[activation],
-                pointer("dy", dy, x.shape), pointer("statistics", statistics, (2, channels), np.float64),
+                pointer("dy", dy, x.shape), pointer("statistics", statistics, (2, channels), np.float64), int(fixed),
                 pointer("dx", dx, x.shape), pointer("dadd", dadd, x.shape), pointer("dweight", dweight, shape),
                 pointer("dbias", dbias, shape), _workspace(rows, channels, workspace),
                 keep=(x, y, weight, bias, dy, statistics, dx, dadd, dweight, dbias, workspace))

@@ -20,8 +20,12 @@ class BatchNorm2d(Layer):
     ones are used. ``affine=False`` leaves out weight and bias, ``scale=False`` the weight alone: before a ReLU its work
     can be done by the next layer's weights. ``init="zeros"`` lets the weight begin at 0 and not at 1: at the end of a
     residual block, which then begins as the identity, so that deep networks learn from the start (Goyal et al. 2017).
+
+    ``fixed``, False until somebody sets it, lets training use the running statistics as they are and leave them so:
+    for networks that others have trained, where a batch is too small to have statistics of its own.
     """
 
+    fixed = False
     reads_input = True
     fuses_add = fuses_activation = gates_itself = dx_may_be_dy = remakes_output = True
 
@@ -76,9 +80,9 @@ class BatchNorm2d(Layer):
     def forward_calls(self, io: Buffers) -> list[Call]:
         x, weight, bias = io.x[0], self.params.get("weight"), self.params.get("bias")
         mean, var = self.state["running_mean"], self.state["running_var"]
-        if not io.training:
+        if not io.training or self.fixed:
             return [kernels.batch_norm_infer(x, weight, bias, mean, var, io.y, io.workspace, self.eps, io.add,
-                                             io.activation)]
+                                             io.activation, io.saved.get("statistics"))]
         if x.size == x.shape[-1]:
             raise NetworkError("BatchNorm2d cannot train on one value per channel; use a batch of two images or more.")
         return [kernels.batch_norm_train(x, weight, bias, io.y, mean, var, io.saved["statistics"], io.workspace,
@@ -94,4 +98,5 @@ class BatchNorm2d(Layer):
         y = io.y if io.add is not None else None  # without add the activation's slope follows from x
         return [kernels.batch_norm_backward(io.x[0], self.params.get("weight"), self.params.get("bias"), io.dy,
                                             io.saved["statistics"], io.dx[0], self.grads.get("weight"),
-                                            self.grads.get("bias"), io.workspace, y, io.activation, io.dadd)]
+                                            self.grads.get("bias"), io.workspace, y, io.activation, io.dadd,
+                                            self.fixed)]

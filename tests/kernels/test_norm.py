@@ -154,6 +154,32 @@ def test_evaluation(rows, c, activation, isa, threads, rng):
 
 @pytest.mark.parametrize("activation", ["", "relu", "relu6"])
 @pytest.mark.parametrize(("rows", "c"), CASES)
+def test_backward_with_given_statistics(rows, c, activation, isa, threads, rng):
+    x = rng.normal(1, 2, (rows, c)).astype(np.float32)
+    dy = rng.normal(0.3, 1, (rows, c)).astype(np.float32)
+    weight, bias, mean = (rng.standard_normal(c).astype(np.float32) for _ in range(3))
+    var = rng.uniform(0.1, 3, c).astype(np.float32)
+    statistics, y = Guarded((2, c), np.float64), np.empty_like(x)
+    workspace = np.empty(kernels.batch_norm_workspace(rows, c), np.uint8)
+    kernels.batch_norm_infer(x, weight, bias, mean, var, y, workspace, EPS, None, activation, statistics.a)()
+    scale = 1 / np.sqrt(var.astype(np.float64) + EPS)
+    np.testing.assert_allclose(statistics.check(), [mean, scale], rtol=1e-12)
+
+    dx, dadd, dweight, dbias = (Guarded(shape) for shape in (x.shape, x.shape, (c,), (c,)))
+    for given in (y, None):  # f' from y, or from x
+        kernels.batch_norm_backward(x, weight, bias, dy, statistics.a, dx.a, dweight.a, dbias.a, workspace, given,
+                                    activation, dadd.a, fixed=True)()
+        dz = np.where(y > 0 if activation else True, dy, 0)
+        dz = np.where(y >= 6, 0, dz) if activation == "relu6" else dz
+        assert np.array_equal(dadd.check(), dz.astype(np.float32))
+        np.testing.assert_allclose(dx.check(), dz * scale * weight, rtol=1e-6, atol=1e-7)
+        normal, size = (x - mean.astype(np.float64)) * scale, np.sqrt(rows)
+        np.testing.assert_allclose(dweight.check() / size, (dz * normal).sum(0) / size, **BACKWARD)
+        np.testing.assert_allclose(dbias.check() / size, dz.sum(0) / size, **BACKWARD)
+
+
+@pytest.mark.parametrize("activation", ["", "relu", "relu6"])
+@pytest.mark.parametrize(("rows", "c"), CASES)
 def test_forward_again_yields_the_same_bits(rows, c, activation, isa, threads, rng):
     x = rng.normal(1, 2, (rows, c)).astype(np.float32)
     weight, bias = (rng.standard_normal(c).astype(np.float32) for _ in range(2))

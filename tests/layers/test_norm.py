@@ -44,6 +44,25 @@ def test_an_image_is_normalised_alike_in_any_batch(isa, rng):
     assert np.array_equal(together, alone)
 
 
+@pytest.mark.parametrize("shape", [(3, 4, 6), (12,)], ids=str)
+@pytest.mark.parametrize("options", [{}, {"affine": False}, {"scale": False}], ids=str)
+def test_conformance_with_fixed_statistics(shape, options, isa):
+    layer = BatchNorm2d(**options)
+    layer.fixed = True
+    check_layer(layer, shape, batch=4)
+    assert (layer.state["running_mean"] == 0).all()
+
+
+def test_fixed_statistics_are_used_and_kept_in_training(isa, rng):
+    layer = BatchNorm2d()
+    layer.forward(rng.normal(3, 2, (4, 3, 2, 5)).astype(np.float32), training=True)
+    before = {name: array.copy() for name, array in layer.state.items()}
+    layer.fixed, layer._alone = True, None
+    x = rng.normal(-1, 3, (1, 1, 1, 5)).astype(np.float32)  # a single value per channel is enough
+    assert np.array_equal(layer.forward(x, training=True), layer.forward(x))
+    assert all(np.array_equal(before[name], array) for name, array in layer.state.items())
+
+
 @pytest.mark.parametrize(("init", "first"), [("ones", 1), ("zeros", 0)])
 def test_the_weight_begins_as_asked(init, first, rng):
     layer = BatchNorm2d(init=init)
