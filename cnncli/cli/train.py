@@ -65,14 +65,15 @@ class Size(click.ParamType):
 @click.option("--time", metavar="TIME", help="Instead of --epochs: as many as end in 10m, 90s or 1h30m, from now until "
                                              "all is done. Speed is measured first.")
 @click.option("--batch-size", type=int, help="Images per step.  [default: 128, fewer for few images]")
-@click.option("--lr", type=float, help="The learning rate's peak.  [default: to suit network and optimiser]")
+@click.option("--lr", type=float, help="The learning rate's peak.  [default: to suit network, images and "
+                                                          "optimiser]")
 @click.option("--optimizer", metavar="NAME", help="sgd (momentum 0.9, Nesterov), adam, adamw.  [default: sgd]")
 @click.option("--schedule", metavar="NAME", help="one-cycle, cosine, step, constant, triangular.  [default: one-cycle]")
 @click.option("--warmup", type=float, metavar="EPOCHS", help="How long the learning rate climbs at the start.")
 @click.option("--weight-decay", type=float, help="Spares biases and norms.  [default: 5e-4 for sgd]")
 @click.option("--loss", metavar="NAME", help="cross-entropy, squared-error.  [default: cross-entropy]")
 @click.option("--label-smoothing", type=float, help="Share of the target spread over all classes.  [default: 0.1 with "
-                                                    "batch norm, else 0]")
+                                                    "batch norm, 0 without or with few parameters for each image]")
 @click.option("--class-weights", metavar="balanced", help="Let every class count the same, however many images it has.")
 @click.option("--sampling", metavar="NAME", help="shuffled: each image once an epoch; balanced: each class equally "
                                                  "often.  [default: shuffled]")

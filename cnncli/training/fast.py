@@ -3,40 +3,34 @@
 given; whatever else was given wins over it.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ..data import Augmentation, Preprocessing
 from ..data.augmentation import ALTERNATE
 from ..network import Network
+from . import defaults
+from .defaults import Defaults, Tuning
 
 ARCH = "resnet9"
-EPOCHS = 20
-BATCH_SIZE = 1024
-SCHEDULE = "triangular"
+DEFAULTS = Defaults(epochs=20, batch_size=1024, schedule="triangular", averaged=0.0, lookahead=True)
 LABEL_SMOOTHING = 0.2
 # Nothing is held out for validation: every image is trained on, and the last epoch is the one to keep.
 FRACTIONS = (0.9, 0.0, 0.1)
+TUNING = Tuning(lr=1.5, weight_decay=0.00133, label_smoothing=LABEL_SMOOTHING, momentum=0.85, norm_biases=64.0)
 
 
-@dataclass(frozen=True)
-class Tuning:
-    """How SGD goes with resnet9: the peak learning rate for BATCH_SIZE images, momentum, weight decay, and the learning
-    rate of the batch norms' biases as a multiple of it."""
-
-    lr: float = 1.5
-    momentum: float = 0.85
-    weight_decay: float = 0.00133
-    norm_biases: float = 64.0
+def tuning(network: Network, arch: str, optimizer: str, batch_size: int, images: int) -> Tuning:
+    """Return the tuning for batches of that size; the usual one for another network or optimiser than it was made
+    for."""
+    if not suits(arch, optimizer):
+        return replace(defaults.tuning(network, arch, optimizer, batch_size, images),
+                       label_smoothing=LABEL_SMOOTHING)
+    return replace(TUNING, lr=TUNING.lr * batch_size / DEFAULTS.batch_size)
 
 
-TUNING = Tuning()
-
-
-def tuning(arch: str, optimizer: str, batch_size: int) -> Tuning | None:
-    """Return the tuning for batches of that size; None for another network or optimiser, which it was not made for."""
-    if arch != ARCH or optimizer != "sgd":
-        return None
-    return replace(TUNING, lr=TUNING.lr * batch_size / BATCH_SIZE)
+def suits(arch: str, optimizer: str) -> bool:
+    """Whether these are what the recipe was made for."""
+    return arch == ARCH and optimizer == "sgd"
 
 
 def augmentation(preprocessing: Preprocessing) -> Augmentation:

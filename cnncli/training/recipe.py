@@ -16,21 +16,15 @@ from ..data.exclude import fingerprint, names_of
 from ..errors import NetworkError, UsageError, did_you_mean, printable
 from ..loss import Loss, loss_by_name
 from ..network import Network
-from ..optim import RECIPES, Optimiser, optimiser_by_name
+from ..optim import Optimiser, optimiser_by_name
 from ..schedule import DEFAULT_SCHEDULE, Schedule
-from . import fast
+from . import defaults, fast
 from .budget import seconds_of
+from .defaults import Defaults, has_norm, parameters
 
 AUTO, FAST = NAMED = "auto", "fast"
-EPOCHS = 15
-LEAST_SEEN, MOST_EPOCHS = 45_000, 100  # images in all epochs together, where there are few; and where that ends
-BATCH_SIZE, SMALLEST_BATCH = 128, 8
+SMALLEST_BATCH = 8
 STEPS_AN_EPOCH = 40  # at least, or the batch is made smaller
-# The peak of the learning rate for a batch of 128: (with batch norm, without).
-PEAK_LR = {"sgd": (0.1, 0.05), "adam": (2e-3, 1e-3), "adamw": (2e-3, 1e-3)}
-MOST_TIMES_PEAK = 8  # for very large batches; beyond that, training tends to break
-AVERAGED_PART = 0.25  # the last part of a training, over which the weights are averaged
-LABEL_SMOOTHING = 0.1  # with batch norm; nets without it learn slowly enough
 # With fewer parameters than this for each image, and no batch norm, a network learns little by heart: variety only
 # slows it down. LeNet-5 on 54,000 images of Fashion-MNIST in 8 epochs, of the validation images: 91.6 % without, 90.4 %
 # with shifts.
@@ -207,32 +201,29 @@ def resolve(options: Options, splits: Splits) -> tuple[Recipe, Network, list[str
     classes, seed, is_fast = len(splits.classes), options.seed or 0, options.recipe == FAST
     arch, network, why = _network(options.arch or (fast.ARCH if is_fast else None), preprocessing, classes, seed)
     notes += why
-    with_norm = any(type(node.layer).__name__ == "BatchNorm2d" for node in network.nodes)
-    epochs, why = _epochs(options, len(splits.train), fast.EPOCHS if is_fast else EPOCHS)
+    kind: Any = fast if is_fast else defaults
+    usual: Defaults = kind.DEFAULTS
+    epochs, why = _epochs(options, len(splits.train), usual)
     notes += why
-    batch_size, why = _batch_size(options.batch_size, len(splits.train), fast.BATCH_SIZE if is_fast else BATCH_SIZE)
+    batch_size, why = _batch_size(options.batch_size, len(splits.train), usual.batch_size)
     notes += why
     varied = fast.augmentation(preprocessing) if is_fast and options.augment in (None, True) else options.augment
-    augmentation, why = _augmentation(varied, preprocessing, network, with_norm, len(splits.train))
+    augmentation, why = _augmentation(varied, preprocessing, network, len(splits.train))
     notes += why
     optimizer = options.optimizer or "sgd"
-    at_once = min(batch_size, len(splits.train))
-    tuning = fast.tuning(arch, optimizer, at_once) if is_fast else None
-    lr = tuning.lr if tuning else _learning_rate(optimizer, at_once, with_norm)
-    weight_decay = tuning.weight_decay if tuning else RECIPES[optimizer].get("weight_decay", 0.0)
-    smoothing = fast.LABEL_SMOOTHING if is_fast else LABEL_SMOOTHING if with_norm else 0.0
-    notes += _notes_on_fast(preprocessing, tuning, splits) if is_fast else []
+    tuning = kind.tuning(network, arch, optimizer, min(batch_size, len(splits.train)), len(splits.train))
+    notes += _notes_on_fast(preprocessing, arch, optimizer, splits) if is_fast else []
     recipe = Recipe(
         arch=arch,
         epochs=epochs,
         batch_size=batch_size,
-        lr=lr if options.lr is None else float(options.lr),
+        lr=tuning.lr if options.lr is None else float(options.lr),
         optimizer=optimizer,
-        schedule=options.schedule or (fast.SCHEDULE if is_fast else DEFAULT_SCHEDULE),
+        schedule=options.schedule or usual.schedule,
         warmup=None if options.warmup is None else float(options.warmup),
-        weight_decay=float(weight_decay if options.weight_decay is None else options.weight_decay),
+        weight_decay=float(tuning.weight_decay if options.weight_decay is None else options.weight_decay),
         loss=options.loss or "cross-entropy",
-        label_smoothing=_label_smoothing(options, smoothing),
+        label_smoothing=_label_smoothing(options, tuning.label_smoothing),
         class_weights=_class_weights(options.class_weights, splits),
         augment=augmentation.config() if augmentation else None,
         size=preprocessing.size,
@@ -240,16 +231,16 @@ def resolve(options: Options, splits: Splits) -> tuple[Recipe, Network, list[str
         resize=preprocessing.resize,
         seed=seed,
         patience=options.patience,
-        ema=(0.0 if is_fast else AVERAGED_PART) if options.ema is None else float(options.ema),
+        ema=usual.averaged if options.ema is None else float(options.ema),
         exact=bool(options.exact),
         sampling=options.sampling or SAMPLINGS[0],
         time=None if options.time is None else float(options.time),
         fold=options.fold,
         exclude=fingerprint(splits.excluded),
         recipe=options.recipe or AUTO,
-        momentum=tuning.momentum if tuning else None,
-        norm_biases=tuning.norm_biases if tuning else None,
-        lookahead=is_fast,
+        momentum=tuning.momentum,
+        norm_biases=tuning.norm_biases,
+        lookahead=usual.lookahead,
     )
     if recipe.time is None:
         recipe.check_warmup()
@@ -300,12 +291,12 @@ def _network(
                            f"--arch ({str(error).rstrip('.')}).") from None
 
 
-def _epochs(options: Options, images: int, usual: int) -> tuple[int, list[str]]:
+def _epochs(options: Options, images: int, usual: Defaults) -> tuple[int, list[str]]:
     """Return how many epochs: more for small sets, which would otherwise be over before anything is learnt."""
     if options.epochs is not None:
         return options.epochs, []
-    epochs = min(max(usual, math.ceil(LEAST_SEEN / images)), MOST_EPOCHS)
-    few = epochs > usual and options.time is None
+    epochs = min(max(usual.epochs, math.ceil(usual.least_seen / images)), usual.most_epochs)
+    few = epochs > usual.epochs and options.time is None
     return epochs, [f"{epochs} epochs, because there are only {images:,} training images."] if few else []
 
 
@@ -320,14 +311,13 @@ def _batch_size(given: int | None, images: int, usual: int) -> tuple[int, list[s
 
 
 def _augmentation(
-    given: str | bool | Augmentation | None, preprocessing: Preprocessing, network: Network, with_norm: bool,
-    images: int
+    given: str | bool | Augmentation | None, preprocessing: Preprocessing, network: Network, images: int
 ) -> tuple[Augmentation | None, list[str]]:
     """Return how to vary the training images, with the sentence that says so: not at all where that was asked for or
     would only slow things down."""
-    parameters = sum(array.size for array in network.parameters().values())
-    if given is None and not with_norm and parameters < TOO_FEW_PARAMETERS * images:
-        return None, [f"Images are not varied in training: {parameters:,} parameters cannot learn {images:,} images by "
+    count = parameters(network)
+    if given is None and not has_norm(network) and count < TOO_FEW_PARAMETERS * images:
+        return None, [f"Images are not varied in training: {count:,} parameters cannot learn {images:,} images by "
                       f"heart; --augment {'digits' if preprocessing.grey else 'photo'} varies them all the same."]
     augmentation = _asked(given, preprocessing)
     chosen = not isinstance(given, Augmentation) and (not isinstance(given, str) or "flip" not in given)
@@ -351,11 +341,11 @@ def _augmentation_config(was: dict[str, Any] | None, given: str | bool | Augment
     return before and before.config(), asked and asked.config()
 
 
-def _notes_on_fast(preprocessing: Preprocessing, tuning: fast.Tuning | None, splits: Splits) -> list[str]:
+def _notes_on_fast(preprocessing: Preprocessing, arch: str, optimizer: str, splits: Splits) -> list[str]:
     notes = []
     if max(preprocessing.size) > LARGEST_SIDE:
         notes.append("The recipe fast is made for pictures of about 32 pixels; --size 32 scales them down.")
-    if tuning is None:
+    if not fast.suits(arch, optimizer):
         notes.append(f"Learning rates are the usual ones: those of the recipe fast suit sgd and {fast.ARCH} only.")
     if not splits.val:
         notes.append("The recipe fast trains on every image of train/ and holds none out; without a val/ beside it, "
@@ -366,12 +356,6 @@ def _notes_on_fast(preprocessing: Preprocessing, tuning: fast.Tuning | None, spl
 def fractions(recipe: str | None) -> tuple[float, float, float]:
     """Return how a folder's images are divided into training, validation and test where it does not say."""
     return fast.FRACTIONS if recipe == FAST else (0.8, 0.1, 0.1)
-
-
-def _learning_rate(optimizer: str, batch_size: int, with_norm: bool) -> float:
-    """Return the peak learning rate; SGD's grows with the batch, as far as that holds (Goyal et al. 2017)."""
-    peak = PEAK_LR[optimizer][0 if with_norm else 1]
-    return peak * min(batch_size / BATCH_SIZE, MOST_TIMES_PEAK) if optimizer == "sgd" else peak
 
 
 def _label_smoothing(options: Options, usual: float) -> float | None:

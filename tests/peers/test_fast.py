@@ -67,7 +67,7 @@ def test_steps_are_the_same(images, rng):
     optimiser = SGD(tuning.lr, tuning.momentum, nesterov=True, weight_decay=tuning.weight_decay)
     rates = fast.rates(network, tuning.norm_biases)
     trainer = Trainer(network, optimiser, CrossEntropy(fast.LABEL_SMOOTHING), rates=rates)
-    schedule = Schedule(fast.SCHEDULE, tuning.lr, STEPS)
+    schedule = Schedule(fast.DEFAULTS.schedule, tuning.lr, STEPS)
     slow = Lookahead({**network.parameters(), **network.buffers()}, STEPS)
     theirs = torch.optim.SGD(model.groups(), torch_fast.LR, momentum=torch_fast.MOMENTUM, nesterov=True)
     peaks, their_slow = [group["lr"] for group in theirs.param_groups], torch_fast.Lookahead(model)

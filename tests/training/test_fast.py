@@ -29,7 +29,7 @@ def splits(tmp_path_factory: pytest.TempPathFactory) -> Splits:
 
 def test_what_it_chooses(splits: Splits) -> None:
     recipe, network, notes = resolve(Options(recipe="fast"), of_size(splits, 50_000))
-    assert (recipe.recipe, recipe.arch, recipe.epochs, recipe.batch_size) == ("fast", "resnet9", fast.EPOCHS, 1024)
+    assert (recipe.recipe, recipe.arch, recipe.epochs, recipe.batch_size) == ("fast", "resnet9", 20, 1024)
     assert (recipe.lr, recipe.momentum, recipe.schedule) == (1.5, 0.85, "triangular")
     assert recipe.lookahead
     assert recipe.label_smoothing == 0.2
@@ -53,7 +53,7 @@ def test_another_network_or_optimiser_gets_its_usual_rates(splits: Splits) -> No
         recipe, _, notes = resolve(options, of_size(splits, 50_000))
         assert recipe.norm_biases is None
         assert recipe.momentum is None
-        assert recipe.lr == (2e-3 if options.optimizer else 0.8)
+        assert recipe.lr == (2e-3 if options.optimizer else 1.6)
         assert any("usual ones" in note for note in notes)
 
 

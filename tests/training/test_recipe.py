@@ -24,7 +24,7 @@ def of_size(splits: Splits, count: int) -> Splits:
     return Splits(splits.classes, samples, splits.val, splits.test)
 
 
-@pytest.mark.parametrize(("images", "batch"), [(60000, 128), (5120, 128), (5119, 64), (2400, 32), (700, 16), (20, 8)])
+@pytest.mark.parametrize(("images", "batch"), [(7000, 128), (5120, 128), (5119, 64), (2400, 32), (700, 16), (20, 8)])
 def test_small_sets_get_small_batches_and_rates_to_match(splits: Splits, images: int, batch: int) -> None:
     recipe, _, notes = resolve(Options(arch="resnet8"), of_size(splits, images))
     assert recipe.batch_size == batch
@@ -41,20 +41,29 @@ def test_small_sets_are_seen_more_often(splits: Splits, images: int, epochs: int
 
 
 def test_the_rate_does_not_grow_with_the_batch_for_ever(splits: Splits) -> None:
-    many = of_size(splits, 60000)
+    many = of_size(splits, 6000)
     assert resolve(Options(arch="resnet8", batch_size=256), many)[0].lr == pytest.approx(0.2)
-    assert resolve(Options(arch="resnet8", batch_size=30000), many)[0].lr == pytest.approx(0.8)
+    assert resolve(Options(arch="resnet8", batch_size=3000), many)[0].lr == pytest.approx(0.8)
+
+
+def test_few_parameters_for_each_image_need_no_smoothing_and_take_larger_steps(splits: Splits) -> None:
+    for images, lr, smoothing in ((7000, 0.1, 0.1), (8000, 0.2, 0.0)):  # resnet8 has 77,000 to 78,000
+        recipe = resolve(Options(arch="resnet8"), of_size(splits, images))[0]
+        assert (recipe.lr, recipe.label_smoothing) == (lr, smoothing)
+    adam = resolve(Options(arch="resnet8", optimizer="adam"), of_size(splits, 8000))[0]
+    assert (adam.lr, adam.label_smoothing) == (2e-3, 0.0)
+    assert resolve(Options(arch="lenet5", size=32), of_size(splits, 60000))[0].lr == 0.05  # has no batch norm
 
 
 def test_defaults_suit_the_network(splits: Splits, tmp_path: Path) -> None:
-    many = of_size(splits, 60000)
+    many = of_size(splits, 6000)
     with_norm, _, _ = resolve(Options(arch="resnet8"), many)
     plain, _, _ = resolve(Options(arch="lenet5", size=32), many)
     assert (with_norm.lr, with_norm.label_smoothing) == (0.1, 0.1)
     assert (plain.lr, plain.label_smoothing) == (0.05, 0.0)
     by_hand, network, _ = resolve(Options(arch=make_network(tmp_path / "net.toml", NETWORK)), many)
     assert by_hand.arch == "net.toml"
-    assert by_hand.lr == 0.1
+    assert by_hand.lr == 0.2  # so small a network
     assert network.output_shape == (3,)
     assert (with_norm.epochs, with_norm.weight_decay, with_norm.schedule) == (15, 5e-4, "one-cycle")
     assert resolve(Options(arch="resnet8", optimizer="adam"), many)[0].lr == 2e-3
