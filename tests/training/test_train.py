@@ -80,7 +80,7 @@ def test_what_a_training_leaves_behind(train: Train, shared: Path) -> None:
 
 def test_the_best_epoch_is_kept_and_a_test_finds_what_training_said(train: Train, tmp_path: Path) -> None:
     data = make_folder(tmp_path / "data", each=40)
-    run = train(data=data, epochs=6, lr=0.3, schedule="constant", weight_decay=0)
+    run = train(data=data, epochs=6, lr=0.3, schedule="constant", weight_decay=0, label_smoothing=0.1)
     rows = run.history
     best = max(rows, key=lambda row: (row["val_accuracy"], -row["val_loss"]))
     assert run.model.training["epoch"] == best["epoch"]
