@@ -215,10 +215,11 @@ class Network:
         """Return the shape that a layer, or "input", yields for one image."""
         return self._shapes[name]
 
-    def initialise(self, seed: int) -> None:
-        """Draw all starting weights anew; the same seed gives the same weights."""
+    def initialise(self, seed: int, only: str | None = None) -> None:
+        """Draw all starting weights anew, or those of one layer; the same seed gives the same weights."""
         for index, node in enumerate(self.nodes):
-            node.layer.initialise(np.random.default_rng([seed, index]))
+            if only in (None, node.name):
+                node.layer.initialise(np.random.default_rng([seed, index]))
         self.clock[:] = seed, 0
         self.changed()
 

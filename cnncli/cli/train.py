@@ -28,6 +28,9 @@ EXAMPLES = (
     ("cnn train photos/ --arch resnet20 --epochs 30", "a larger network, for longer"),
     ("cnn train photos/ --arch net.toml --size 64", "a network written by hand"),
     ("cnn train scans/ --augment digits --preview", "vary images as suits digits; look at augmented.png"),
+    ("cnn train photos/ --init efficientnet_lite0", "start from a network that knows ImageNet"),
+    ("cnn train photos/ --init efficientnet_lite0 --probe", "fit its last layer only: seconds"),
+    ("cnn train photos/ --init runs/birds --freeze 3", "start from a model; its first three blocks stay"),
     ("cnn train photos/ --patience 5 --name birds", "stop when it gets no better; runs/birds/"),
     ("cnn train photos/ --time 30m", "as many epochs as end in half an hour"),
     ("cnn train photos/ --find-lr", "which learning rate? a plot and a suggestion, no training"),
@@ -52,12 +55,29 @@ class Size(click.ParamType):
         return int(found[2] or found[1]), int(found[1])
 
 
+class Blocks(click.ParamType):
+    """A number of blocks, or a word that stands for one."""
+
+    name = "blocks"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return int(value) if isinstance(value, str) and re.fullmatch(r"\d{1,9}", value.strip()) else value
+
+
 @click.command(cls=Command, examples=EXAMPLES)
 @click.argument("data", type=click.Path(), required=False)
 @click.option("--arch", metavar="NAME|FILE.toml",
               help="auto, lenet5, classic, nin, vgg-small, resnet8, resnet9, resnet20, resnet18, resnet34, "
                    "resnet50, vgg11, vgg16, squeezenet1_1, mobilenet_v2, efficientnet_lite0, efficientnet_lite1, "
                    "efficientnet_lite2, or a TOML file.  [default: auto, by image size]")
+@click.option("--init", metavar="NAME|FILE",
+              help="Weights to begin with: efficientnet_lite0, efficientnet_lite1 or efficientnet_lite2, trained on "
+                   "ImageNet, a model or run of ours, a .safetensors or a PyTorch file; none: fresh ones.  [default: "
+                   "efficientnet_lite0 for photographs, where it is installed]")
+@click.option("--freeze", type=Blocks(), metavar="N|all|none",
+              help="With --init: how many blocks from the stem on do not learn; all but the last layer.  "
+                   "[default: none]")
+@click.option("--probe", is_flag=True, help="With --init: fit the last layer only, to features that are computed once.")
 @click.option("--recipe", metavar="auto|fast",
               help="fast: a small network in few, large steps, for pictures of about 32 pixels; trains on all images, "
                    "keeping none for validation.  [default: auto]")

@@ -56,6 +56,9 @@ class TrainView(Observer):
     def loading(self, what: str, done: int, total: int) -> None:
         self._show(f"decoding {what} images", done, total, always=done == total)
 
+    def computing_features(self, done: int, total: int) -> None:
+        self._show("computing features", done, total)
+
     def testing_rates(self, done: int, total: int) -> None:
         self._show("testing learning rates", done, total)
 

@@ -12,7 +12,7 @@ from .folds import check_fold, fold_of
 from .images import Images, load_images
 from .naming import describe
 from .order import SAMPLINGS
-from .preprocessing import Preprocessing, choose_size
+from .preprocessing import Preprocessing, choose_size, typical_side
 
 __all__ = [
     "SAMPLINGS",
@@ -32,4 +32,5 @@ __all__ = [
     "scan",
     "scan_flat",
     "scan_labelled",
+    "typical_side",
 ]

@@ -22,6 +22,7 @@ from .folder import Sample
 
 LARGEST_SIDE = 4096
 CROP_SHARE = 0.875  # of the shorter side that the central crop keeps, as is the custom since AlexNet (224 of 256)
+_LOOKED_AT = 200  # headers, to know what images are like
 _CHANNEL_NAMES = {1: ("grey",), 3: ("red", "green", "blue")}
 
 
@@ -129,31 +130,27 @@ class Preprocessing:
         return image.resize((w, h), Image.Resampling.BICUBIC, box=(left, top, left + box_w, top + box_h))
 
 
-def choose_size(samples: Sequence[Sample], size: int | tuple[int, int] | None = None, grey: bool | None = None,
-                most: int = 200) -> tuple[Preprocessing, list[str]]:
-    """Choose the preprocessing that suits the images, from the headers of up to `most` of them, evenly spread.
+def typical_side(samples: Sequence[Sample]) -> int:
+    """Return the pixels of the longer side that most images have. Raises DataError where none can be read."""
+    return max(_common(_headers(samples)))
+
+
+def choose_size(samples: Sequence[Sample], size: int | tuple[int, int] | None = None, grey: bool | None = None
+                ) -> tuple[Preprocessing, list[str]]:
+    """Choose the preprocessing that suits the images, from the headers of some of them, evenly spread.
 
     size and grey override the choice. Returns it with sentences that say what was chosen and why. Raises DataError
     where none of the images can be read.
     """
-    looked = samples if len(samples) <= most else [samples[i * len(samples) // most] for i in range(most)]
-    headers, failed = [], None
-    for sample in looked:
-        try:
-            headers.append(read_header(sample.path))
-        except ImageError as error:
-            failed = error
-    if not headers:
-        raise DataError("none of the training images can be read; " + (f"the last one: {failed}" if failed else ""))
+    headers = _headers(samples)
     notes = []
     all_grey = all(header[2] for header in headers)
     if grey is None:
         grey = all_grey
         notes.append("grey, because the images are." if grey else "colour, because the images have it.")
-    sizes = Counter((h, w) for h, w, _ in headers)
-    common = min(sizes, key=lambda s: (-sizes[s], s))
+    common = _common(headers)
     shorter = sorted(min(h, w) for h, w, _ in headers)[len(headers) // 2]
-    one_size, longest = len(sizes) == 1, max(common)
+    one_size, longest = len({(h, w) for h, w, _ in headers}) == 1, max(common)
     if size is not None:
         chosen = (size, size) if isinstance(size, int) else size
         resize = "squash" if longest <= 40 or (longest <= 96 and one_size) else "crop"
@@ -168,6 +165,27 @@ def choose_size(samples: Sequence[Sample], size: int | tuple[int, int] | None = 
         notes.append(f"128 x 128 pixels from the centre, because the images are photographs (typically {shorter} "
                      "pixels on the shorter side); --size asks for another.")
     return Preprocessing(chosen, grey, resize), notes
+
+
+def _headers(samples: Sequence[Sample]) -> list[tuple[int, int, bool]]:
+    """Return height, width and whether it is grey of some images."""
+    looked = samples if len(samples) <= _LOOKED_AT else [
+        samples[i * len(samples) // _LOOKED_AT] for i in range(_LOOKED_AT)]
+    headers, failed = [], None
+    for sample in looked:
+        try:
+            headers.append(read_header(sample.path))
+        except ImageError as error:
+            failed = error
+    if not headers:
+        raise DataError("none of the training images can be read; " + (f"the last one: {failed}" if failed else ""))
+    return headers
+
+
+def _common(headers: Sequence[tuple[int, int, bool]]) -> tuple[int, int]:
+    """Return the most frequent (height, width), of several the smallest."""
+    sizes = Counter((h, w) for h, w, _ in headers)
+    return min(sizes, key=lambda s: (-sizes[s], s))
 
 
 def _times(size: tuple[int, int]) -> str:

@@ -58,6 +58,9 @@ def train(
     preview: bool = False,
     observer: Observer | None = None,
     recipe: str | None = None,
+    init: str | os.PathLike[str] | None = None,
+    freeze: str | int | None = None,
+    probe: bool = False,
 ) -> Run:
     """Train a classifier on a folder of images and return the run: its .path, .model (the best), .history, .skipped.
 
@@ -81,6 +84,10 @@ def train(
     data or a file that lists them, as `cnn check --exclude-list` writes it; the run remembers them.
     recipe: "fast" chooses otherwise: what learns small pictures in a few hundred large steps (training/fast.py),
     holding no image out for validation; "auto".
+    init: weights to begin with: "efficientnet_lite0", _lite1 or _lite2 (trained on ImageNet), a model or run of ours, a
+    .safetensors or PyTorch file; "none" for fresh ones also where photographs would get pretrained ones. The last layer
+    is fresh where the classes are others, and is fitted to features first. freeze: how many blocks from the stem on
+    keep these weights, or "all" but the last. probe: fit the last layer to features that are computed once, no more.
 
     The result does not depend on the rest: threads; cache "ram" or "none" (decode anew each epoch); strict: raise
     ImageError for the first image that cannot be used instead of skipping it; name of the run in the folder runs;
@@ -94,7 +101,8 @@ def train(
     """
     options = Options(arch, epochs, batch_size, lr, optimizer, schedule, warmup, weight_decay, loss, label_smoothing,
                       class_weights, augment, size, grey, seed, patience, ema, exact, sampling, time,
-                      fold, None if exclude is None else names_of(exclude), recipe)
+                      fold, None if exclude is None else names_of(exclude), recipe,
+                      None if init is None else os.fspath(init), freeze, probe)
     if cache not in ("ram", "none"):
         raise UsageError(f"the cache is ram or none, not {cache!r}.")
     if resume is not False and name is not None:

@@ -72,12 +72,15 @@ def find_lr(data: str | os.PathLike[str], *, threads: int | None = None, cache: 
     if options.get("lr") is not None:
         raise UsageError("the learning rate is what is looked for; leave --lr out.")
     wanted = Options(**options)
+    if wanted.probe:
+        raise UsageError("--probe has no learning rate to be found; leave --find-lr or --probe out.")
     if threads is not None:
         kernels.set_threads(threads)
     fit = rehearse(os.fspath(data), wanted, Setting(threads, cache, strict, observer or Observer()))
     optimizer = wanted.optimizer or "sgd"
     low, high = RANGES[optimizer]
     fit.schedule = lambda step: low * (high / low) ** (step / (STEPS - 1))
+    fit.open()
     losses, stopped = sweep(fit, observer or Observer())
     rates = [fit.schedule(step) for step in range(len(losses))]
     smoothed = smooth(losses)

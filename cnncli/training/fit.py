@@ -124,6 +124,7 @@ class Fit:
         self._average: WeightAverage | None = None
         self._measures: dict[int, _Measure] = {}
         self._saved = self._began = time.monotonic()
+        self.stop = StopFlag()
 
     def run_to_the_end(self, run: Run, stop: StopFlag) -> None:
         """Train until the last epoch, or until patience ends, or until stop is up; write into the run's folder.
@@ -155,6 +156,8 @@ class Fit:
         """Make the steps of the epoch that are left."""
         progress, steps = self.progress, self.batches.steps
         self._stop_if_asked()
+        if progress.epoch == 1 and not progress.step:
+            self.open()
         with contextlib.closing(self.steps()) as done:
             for step in done:
                 self.observer.step_done(step, steps, progress.loss_sum / progress.seen,
@@ -164,6 +167,9 @@ class Fit:
                     self._save_state()
                 self._stop_if_asked()
         self._count_seconds()
+
+    def open(self) -> None:
+        """Do what comes before the first step: here nothing."""
 
     def steps(self) -> Generator[int, None, None]:
         """Make the steps of the epoch that are left, one each time that the next is asked for; yield its number."""

@@ -18,6 +18,9 @@ class Observer:
     def loading(self, what: str, done: int, total: int) -> None:
         """So many images of "training" or "validation" are decoded."""
 
+    def computing_features(self, done: int, total: int) -> None:
+        """So many images have gone through the layers before the head, once, which the head is then fitted to."""
+
     def testing_rates(self, done: int, total: int) -> None:
         """So many steps of a test of learning rates are made; it may stop before the last one."""
 

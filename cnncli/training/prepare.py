@@ -19,13 +19,14 @@ from ..data import Batches, Images, Preprocessing, Splits, fold_of, load_images,
 from ..errors import DataError, ModelError, UsageError, printable
 from ..lookahead import Lookahead
 from ..model import Model
-from ..network import Network
 from ..runs import CONFIG, HISTORY, Run, RunLock, check_name, find_run, new_run, point_latest
 from ..trainer import Trainer
-from . import budget
+from . import budget, finetune
 from .fit import Fit, Progress, highest
 from .observer import Observer
+from .probe import HeadFirst
 from .recipe import Options, Recipe, differences, fractions, resolve
+from .start import first_network
 from .whitening import fit_whitening
 
 FORMAT = 1  # of config.json
@@ -80,12 +81,13 @@ def rehearse(data: str, options: Options, setting: Setting) -> Fit:
 def _fresh(data: str, options: Options, setting: Setting) -> tuple[Fit, dict[str, Any]]:
     """Return a training from the beginning, and what its config.json says."""
     splits = scan_fold(data, options.seed or 0, options.fold, options.exclude or (), options.recipe)
-    recipe, network, notes = resolve(options, splits)
+    recipe, beginning, notes = resolve(options, splits)
+    network = beginning.network
     for sentence in splits.notes + notes:
         setting.observer.note(sentence)
     train, val = _load(splits, recipe.preprocessing, setting)
-    preprocessing = recipe.preprocessing.fitted(train.histogram)
-    if fit_whitening(network, train, preprocessing):
+    preprocessing = beginning.preprocessing or recipe.preprocessing.fitted(train.histogram)
+    if not beginning.source and fit_whitening(network, train, preprocessing):
         setting.observer.note("The first layer whitens: it is computed from training images and does not learn.")
     config = {
         "format": FORMAT,
@@ -98,6 +100,7 @@ def _fresh(data: str, options: Options, setting: Setting) -> tuple[Fit, dict[str
         "recipe": recipe.config(),
         "preprocessing": preprocessing.config(),
         "network": network.config(),
+        "init": {"digest": beginning.digest, "new_head": beginning.new_head} if beginning.source else None,
     }
     if recipe.fold:
         config["options"] = options.given()  # the other folds begin with them
@@ -119,8 +122,9 @@ def _in_time(config: Mapping[str, Any], rehearsal: Fit, runs: str, setting: Sett
 def _again(fit: Fit, config: Mapping[str, Any], setting: Setting) -> Fit:
     """Return the training that config describes, from the beginning, with the images that another has loaded."""
     recipe, model = Recipe.from_config(config["recipe"]), fit.model
-    network = Network.from_config(config["network"], recipe.seed)
-    fit_whitening(network, fit.batches.images, model.preprocessing)
+    network = first_network(config, recipe.seed)
+    if not recipe.init:
+        fit_whitening(network, fit.batches.images, model.preprocessing)
     return _fit(recipe, Model(network, model.classes, model.preprocessing), fit.batches.images, fit.validation, config,
                 setting)
 
@@ -187,8 +191,9 @@ def _go_on(lock: RunLock, data: str | None, options: Options, setting: Setting) 
         model = state.model
     else:
         preprocessing = Preprocessing.from_config(config["preprocessing"])
-        model = Model(Network.from_config(config["network"], recipe.seed), splits.classes, preprocessing)
-        fit_whitening(model.network, train, preprocessing)
+        model = Model(first_network(config, recipe.seed), splits.classes, preprocessing)
+        if not recipe.init:
+            fit_whitening(model.network, train, preprocessing)
     fit = _fit(recipe, model, train, val, config, setting)
     if state:
         _restore(fit, run, progress, state.arrays)
@@ -201,16 +206,22 @@ def _go_on(lock: RunLock, data: str | None, options: Options, setting: Setting) 
 
 def _fit(recipe: Recipe, model: Model, train: Images, val: Images | None, config: Mapping[str, Any],
          setting: Setting) -> Fit:
-    model.network.exact = recipe.exact
-    trainer = Trainer(model.network, recipe.make_optimiser(), recipe.make_loss(), threads=setting.threads,
-                      seed=recipe.seed, rates=recipe.make_rates(model.network))
+    network = model.network
+    network.exact, network.fixed_statistics = recipe.exact, recipe.fixed_statistics
+    optimiser, loss, rates = recipe.make_optimiser(), recipe.make_loss(), recipe.make_rates(network)
+    frozen = finetune.frozen_blocks(network, recipe.freeze)
+    trainer = (finetune.PartTrainer(network, frozen, optimiser, loss, setting.threads, recipe.seed, rates) if frozen
+               else Trainer(network, optimiser, loss, setting.threads, seed=recipe.seed, rates=rates))
     batches = Batches(train, model.preprocessing, recipe.batch_size, recipe.seed, recipe.augmentation, recipe.sampling)
     summary = {"architecture": recipe.arch, "recipe": recipe.config(), "cnn": config["cnn"],
                "images": config["images"], "fingerprint": config["samples"]["fingerprint"]}
     arrays = {**model.network.parameters(), **model.network.buffers()}
     lookahead = Lookahead(arrays, recipe.epochs * batches.steps) if recipe.lookahead else None
-    return Fit(trainer, batches, recipe.make_schedule(batches.steps), recipe.epochs, recipe.patience, model, val,
-               summary, setting.observer, averaged=recipe.ema, lookahead=lookahead)
+    parts = (trainer, batches, recipe.make_schedule(batches.steps), recipe.epochs, recipe.patience, model, val, summary,
+             setting.observer)
+    if recipe.head_first:
+        return HeadFirst(*parts, averaged=recipe.ema, lookahead=lookahead, only=recipe.probe)
+    return Fit(*parts, averaged=recipe.ema, lookahead=lookahead)
 
 
 # ---- images ----

@@ -6,19 +6,17 @@ makes the optimiser, schedule, loss and network; what was given always wins over
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import Any
 
-from ..architectures import architecture, automatic_architecture, from_toml
 from ..architectures.resnet9 import LARGEST_SIDE
 from ..data import SAMPLINGS, Augmentation, Preprocessing, Splits, check_fold, choose_size, describe
 from ..data.exclude import fingerprint, names_of
-from ..errors import NetworkError, UsageError, did_you_mean, printable
+from ..errors import UsageError, did_you_mean
 from ..loss import Loss, loss_by_name
 from ..network import Network
 from ..optim import Optimiser, optimiser_by_name
 from ..schedule import DEFAULT_SCHEDULE, Schedule
-from . import defaults, fast
+from . import defaults, fast, finetune, probe, start
 from .budget import seconds_of
 from .defaults import Defaults, has_norm, parameters
 
@@ -59,6 +57,9 @@ class Options:
     fold: tuple[int, int] | None = None  # which of how many, from 1
     exclude: Collection[str] | None = None  # names, or the file that lists them, which becomes its names
     recipe: str | None = None
+    init: str | None = None  # what to begin with: a pretrained network, a file or run; "none" for fresh weights
+    freeze: str | int | None = None  # blocks that do not learn, or "all" or "none"
+    probe: bool | None = None
 
     def __post_init__(self) -> None:
         if self.arch == "auto":
@@ -82,6 +83,12 @@ class Options:
         _check_number("warm-up", self.warmup, 0)
         _check_number("averaged part", self.ema, 0, most=1)
         self._check_sampling()
+        object.__setattr__(self, "probe", self.probe or None)
+        if self.freeze == finetune.NONE:
+            object.__setattr__(self, "freeze", 0)
+        finetune.check(self)
+        if self.init not in (None, start.NONE) and self.recipe == FAST:
+            raise UsageError("the recipe fast begins from nothing; leave --init or --recipe out.")
         if self.time is not None:
             object.__setattr__(self, "time", seconds_of(self.time))
             if self.epochs is not None:
@@ -115,7 +122,10 @@ class Recipe:
     epochs were chosen for; fold is (which, of how many), and its images are validated on; exclude is the fingerprint of
     the list of images that were left out. recipe is the name that the choices go by, momentum SGD's (None: the
     optimiser's own), norm_biases the learning rate of the batch norms' biases as a multiple of lr (None: 1), lookahead
-    whether slow weights follow (lookahead.py)."""
+    whether slow weights follow (lookahead.py). init is where the first weights are from (None: they are fresh), freeze
+    how many blocks keep them, or "all" but the last; head_first says whether the last layer is fitted to features
+    before the first step, probe whether that is all; stem_rate is the learning rate of the first block as a multiple of
+    the last one's (None: 1), fixed_statistics keeps the batch norms' running statistics as they are."""
 
     arch: str
     epochs: int
@@ -144,6 +154,12 @@ class Recipe:
     momentum: float | None
     norm_biases: float | None
     lookahead: bool
+    init: str | None
+    freeze: int | str
+    probe: bool
+    head_first: bool
+    stem_rate: float | None
+    fixed_statistics: bool
 
     def config(self) -> dict[str, Any]:
         """Return it as JSON values: Recipe.from_config takes them back."""
@@ -178,6 +194,8 @@ class Recipe:
 
     def make_rates(self, network: Network) -> dict[str, float] | None:
         """Return the learning rates of single parameters of the network, by name, as multiples of the others'."""
+        if self.stem_rate is not None:
+            return finetune.rates(network, self.stem_rate)
         return None if self.norm_biases is None else fast.rates(network, self.norm_biases)
 
     def make_loss(self) -> Loss:
@@ -191,25 +209,24 @@ class Recipe:
         return Schedule(self.schedule, self.lr, self.epochs * steps, warmup)
 
 
-def resolve(options: Options, splits: Splits) -> tuple[Recipe, Network, list[str]]:
-    """Choose whatever was not given; return the recipe, the network with its first weights, and what to tell the user.
+def resolve(options: Options, splits: Splits) -> tuple[Recipe, start.Start, list[str]]:
+    """Choose whatever was not given; return the recipe, what it begins with, and what to tell the user.
 
     Looks at the headers of some images. Raises UsageError, NetworkError or DataError where nothing fits.
     """
-    preprocessing, why = choose_size(splits.train, options.size, options.grey)
-    notes = [f"Images: {reason}" for reason in why]
-    classes, seed, is_fast = len(splits.classes), options.seed or 0, options.recipe == FAST
-    arch, network, why = _network(options.arch or (fast.ARCH if is_fast else None), preprocessing, classes, seed)
-    notes += why
-    kind: Any = fast if is_fast else defaults
+    is_fast = options.recipe == FAST
+    beginning, preprocessing, notes = _begin(options, splits)
+    arch, network = beginning.arch, beginning.network
+    kind: Any = fast if is_fast else finetune if beginning.source else defaults
     usual: Defaults = kind.DEFAULTS
-    epochs, why = _epochs(options, len(splits.train), usual)
-    notes += why
-    batch_size, why = _batch_size(options.batch_size, len(splits.train), usual.batch_size)
-    notes += why
+    epochs, few = _epochs(options, len(splits.train), usual)
+    batch_size, small = _batch_size(options.batch_size, len(splits.train), usual.batch_size)
     varied = fast.augmentation(preprocessing) if is_fast and options.augment in (None, True) else options.augment
-    augmentation, why = _augmentation(varied, preprocessing, network, len(splits.train))
-    notes += why
+    augmentation, how = _augmentation(varied, preprocessing, network, len(splits.train))
+    if options.probe:  # sees every image once, as it is
+        epochs, augmentation = 1, None
+    else:
+        notes += few + small + how
     optimizer = options.optimizer or "sgd"
     tuning = kind.tuning(network, arch, optimizer, min(batch_size, len(splits.train)), len(splits.train))
     notes += _notes_on_fast(preprocessing, arch, optimizer, splits) if is_fast else []
@@ -223,13 +240,13 @@ def resolve(options: Options, splits: Splits) -> tuple[Recipe, Network, list[str
         warmup=None if options.warmup is None else float(options.warmup),
         weight_decay=float(tuning.weight_decay if options.weight_decay is None else options.weight_decay),
         loss=options.loss or "cross-entropy",
-        label_smoothing=_label_smoothing(options, tuning.label_smoothing),
+        label_smoothing=_label_smoothing(options, 0.0 if options.probe else tuning.label_smoothing),
         class_weights=_class_weights(options.class_weights, splits),
         augment=augmentation.config() if augmentation else None,
         size=preprocessing.size,
         grey=preprocessing.grey,
         resize=preprocessing.resize,
-        seed=seed,
+        seed=options.seed or 0,
         patience=options.patience,
         ema=usual.averaged if options.ema is None else float(options.ema),
         exact=bool(options.exact),
@@ -241,10 +258,12 @@ def resolve(options: Options, splits: Splits) -> tuple[Recipe, Network, list[str
         momentum=tuning.momentum,
         norm_biases=tuning.norm_biases,
         lookahead=usual.lookahead,
+        **_fine_tuning(options, beginning, tuning.stem_rate, batch_size),
     )
+    notes += finetune.notes(recipe, network) if beginning.source else []
     if recipe.time is None:
         recipe.check_warmup()
-    return recipe, network, notes
+    return recipe, beginning, notes
 
 
 def differences(options: Options, recipe: Recipe) -> list[str]:
@@ -259,9 +278,11 @@ def differences(options: Options, recipe: Recipe) -> list[str]:
         elif name == "class_weights":
             was, value = (None, None) if isinstance(value, str) == (was is not None) else (was, tuple(value))
         elif name == "arch":
-            value = _arch_name(value)
+            value = start.arch_name(value)
         elif name == "exclude":
             value = fingerprint(value)
+        elif name == "init":
+            value = start.source_of(value)
         if value != was:
             found.append(name)
     return found
@@ -270,25 +291,37 @@ def differences(options: Options, recipe: Recipe) -> list[str]:
 # ---- single choices ----
 
 
-def _arch_name(arch: str) -> str:
-    return Path(arch).name if arch.lower().endswith(".toml") else arch
+def _begin(options: Options, splits: Splits) -> tuple[start.Start, Preprocessing, list[str]]:
+    """Return the network with its first weights, what is done to images, and the reasons."""
+    preprocessing, why = choose_size(splits.train, options.size, options.grey)
+    arch, init = options.arch, options.init
+    said: list[str] = []
+    if init is None and arch is None and options.recipe != FAST:
+        init, said = start.automatic(splits.train, preprocessing, options.size)
+    if init in (None, start.NONE):
+        if options.probe or options.freeze:
+            raise UsageError(f"{'--probe' if options.probe else '--freeze'} keeps what a network has learnt elsewhere; "
+                             "say which with --init.")
+        beginning = start.fresh(arch or (fast.ARCH if options.recipe == FAST else None), preprocessing,
+                                len(splits.classes), options.seed or 0)
+        return beginning, preprocessing, [*(f"Images: {reason}" for reason in why), *beginning.notes]
+    beginning = start.begun(init, arch, options.size, options.grey, splits.classes, options.seed or 0)
+    assert beginning.preprocessing is not None
+    return beginning, beginning.preprocessing, [*said, *beginning.notes]
 
 
-def _network(
-    arch: str | None, preprocessing: Preprocessing, classes: int, seed: int
-) -> tuple[str, Network, list[str]]:
-    notes = []
-    if arch is None:
-        arch, why = automatic_architecture(preprocessing.shape)
-        notes.append(f"Architecture: {why}.")
-    if arch.lower().endswith(".toml"):
-        return printable(_arch_name(arch)), from_toml(arch, preprocessing.shape, classes, seed), notes
-    try:
-        return arch, architecture(arch, preprocessing.shape, classes, seed), notes
-    except NetworkError as error:
-        height, width = preprocessing.size
-        raise NetworkError(f"{arch} does not suit images of {width} x {height} pixels; give a larger --size or another "
-                           f"--arch ({str(error).rstrip('.')}).") from None
+def _fine_tuning(options: Options, beginning: start.Start, stem_rate: float | None, batch_size: int) -> dict[str, Any]:
+    """Return the fields of a recipe that say what others' weights become."""
+    if options.probe:
+        probe.check_head(beginning.network, beginning.arch)
+    freeze = finetune.ALL if options.probe else options.freeze or 0
+    finetune.frozen_blocks(beginning.network, freeze)  # refuses more than there are
+    return {"init": beginning.source,
+            "freeze": freeze,
+            "probe": bool(options.probe),
+            "head_first": bool(options.probe) or (beginning.new_head and probe.head(beginning.network) is not None),
+            "stem_rate": stem_rate,
+            "fixed_statistics": beginning.source is not None and batch_size < finetune.SMALL_BATCH}
 
 
 def _epochs(options: Options, images: int, usual: Defaults) -> tuple[int, list[str]]:

@@ -1,0 +1,99 @@
+"""Training a network that has learnt elsewhere: smaller steps, the smaller the nearer to the stem, some of its blocks
+not at all. start.py brings its weights, probe.py fits its head first; recipe.py asks here for what is usual.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ..blocks import blocks
+from ..errors import UsageError
+from ..kernels import Array, Mixed
+from ..loss import Loss
+from ..network import Network
+from ..optim import RECIPES, Optimiser
+from ..schedule import DEFAULT_SCHEDULE
+from ..trainer import Trainer
+from .defaults import Defaults, Tuning
+
+if TYPE_CHECKING:
+    from .recipe import Options, Recipe
+
+DEFAULTS = Defaults(epochs=8, batch_size=32, schedule=DEFAULT_SCHEDULE, averaged=0.25, least_seen=10_000,
+                    most_epochs=50)
+PEAK_LR = {"sgd": 0.01, "adam": 3e-4, "adamw": 3e-4}  # for a batch of 32
+STEM_RATE = 0.1  # of the head's
+LABEL_SMOOTHING = 0.1
+# Batches of fewer images have no statistics worth having: batch norms keep those that they came with.
+SMALL_BATCH = 16
+ALL, NONE = "all", "none"
+
+
+def tuning(network: Network, arch: str, optimizer: str, batch_size: int, images: int) -> Tuning:
+    """Return the tuning for batches of that size."""
+    lr = PEAK_LR[optimizer] * (batch_size / DEFAULTS.batch_size if optimizer == "sgd" else 1)
+    return Tuning(lr, RECIPES[optimizer].get("weight_decay", 0.0), LABEL_SMOOTHING, stem_rate=STEM_RATE)
+
+
+def rates(network: Network, stem_rate: float) -> dict[str, float]:
+    """Return parameter name -> how many times the learning rate it learns with: stem_rate in the first block, 1 in the
+    last, and evenly more from each to the next (Howard and Ruder 2018, where they fall by a constant factor, too)."""
+    found, parts = {}, blocks(network)
+    for place, block in enumerate(parts):
+        rate = stem_rate ** (1 - place / max(1, len(parts) - 1))
+        for name in block.layers:
+            found.update({f"{name}.{key}": rate for key in network.node(name).layer.grads})
+    return found
+
+
+def frozen_blocks(network: Network, freeze: str | int) -> int:
+    """Return how many blocks do not learn: so many, or all but the last. Raises UsageError where there are not so
+    many."""
+    most = len(blocks(network)) - 1
+    if isinstance(freeze, str):
+        return most
+    if freeze > most:
+        raise UsageError(f"the network has {most} blocks before its last one, so that {freeze} cannot be frozen; give "
+                         f"--freeze a number up to {most}, or {ALL}.")
+    return freeze
+
+
+def notes(recipe: "Recipe", network: Network) -> list[str]:
+    """Return what becomes of the layers, in words."""
+    parts = len(blocks(network))
+    frozen = frozen_blocks(network, recipe.freeze)
+    if recipe.probe:
+        return ["Learning: the last layer alone, fitted to features that are computed once."]
+    said = "the last layer is fitted to features first; then " if recipe.head_first else ""
+    layers = f"blocks {frozen + 1} to {parts} of {parts}" if frozen else "all layers"
+    slower = "" if recipe.stem_rate is None or frozen == parts - 1 else (
+        f", the nearer to the stem the more slowly, by down to {recipe.stem_rate:g}")
+    fixed = "; batch norms keep their statistics, because batches are small" if recipe.fixed_statistics else ""
+    return [f"Learning: {said}{layers}{slower}{fixed}."]
+
+
+class PartTrainer(Trainer):
+    """Trains a network but for its first blocks: these run as in evaluation, and keep everything that they know."""
+
+    def __init__(self, network: Network, frozen: int, optimiser: Optimiser, loss: Loss, threads: int | None = None,
+                 seed: int = 0, rates: Mapping[str, float] | None = None) -> None:
+        self._body, rest = network.split(blocks(network)[frozen - 1].last)
+        learning = rest.gradients()
+        super().__init__(rest, optimiser, loss, threads, seed=seed,
+                         rates=rates and {name: rate for name, rate in rates.items() if name in learning})
+
+    def step(self, images: Array, labels: Array, mixed: Mixed | None = None) -> float:
+        return super().step(self._body.forward(images), labels, mixed)
+
+
+def check(options: "Options") -> None:
+    """Raise UsageError where options of fine-tuning make no sense, or none beside the others."""
+    freeze = options.freeze
+    whole = isinstance(freeze, int) and not isinstance(freeze, bool) and freeze >= 0
+    if not (freeze in (None, ALL) or whole):
+        raise UsageError(f"--freeze takes a number of blocks, {ALL} or {NONE}, not {freeze!r}.")
+    if options.probe:
+        for what, value in (("--epochs", options.epochs), ("--time", options.time), ("--freeze", freeze),
+                            ("--augment", options.augment), ("--patience", options.patience)):
+            if value is not None:
+                raise UsageError(f"--probe fits the last layer alone, to features that are computed once; {what} has "
+                                 "no meaning beside it, leave one of them out.")

@@ -1,0 +1,171 @@
+"""The head first: the last layer is fitted to features that the layers before it make of each image once, which takes
+as long as a look at the images. That is all of a linear probe (``--probe``), and what a training begins with whose
+other layers have learnt elsewhere: gradients through a random head would spoil them (Kumar et al. 2022).
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..calibration import cross_entropy
+from ..data import Images
+from ..errors import UsageError
+from ..kernels import Array, aligned_empty
+from ..layers import Linear
+from ..loss import Loss
+from ..model import Model
+from ..network import Network, Node
+from .fit import Fit
+from .lbfgs import Vector, minimise
+
+AT_ONCE = 64
+# How strongly the head's weights are held down: less and less, as long as the validation images win by it; and how
+# strongly where there are none. On features of mean 0 and deviation 1.
+STRENGTHS, USUAL_STRENGTH = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001), 0.03
+LEAST_DEVIATION = 1e-3  # of a feature, below which it is taken as it is
+
+Watch = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """How well a head fits: of the training images the mean cross-entropy and how many are right; the strength with
+    which its weights were held down."""
+
+    loss: float
+    right: int
+    images: int
+    strength: float
+
+
+def head(network: Network) -> Node | None:
+    """Return the dense layer that decides, None where that is something else."""
+    last = next((node for node in reversed(network.nodes) if node.layer.params), None)
+    fits = last is not None and isinstance(last.layer, Linear) and last.inputs[0] != "input"
+    return last if fits and last is not None and network.is_cut(last.inputs[0]) else None
+
+
+def check_head(network: Network, arch: str) -> None:
+    """Raise UsageError where the last layer is none that can be fitted alone."""
+    if head(network) is None:
+        raise UsageError(f"the last layer of {arch} is no dense one behind others, so that --probe cannot fit it; give "
+                         "--freeze all instead.")
+
+
+def fit_head(model: Model, loss: Loss, train: Images, val: Images | None, watch: Watch) -> Probe:
+    """Fit the last layer of a model to the loss of all training images, with the weight decay that is best for the
+    validation images. watch(done, total) is called as images go through the layers before it."""
+    last = head(model.network)
+    assert last is not None, "check_head has not been asked"
+    body, behind = model.network.split(last.inputs[0])
+    total = len(train) + (len(val) if val else 0)
+    x = _features(body, model, train, lambda done: watch(done, total))
+    seen = None if val is None else _features(body, model, val, lambda done: watch(len(train) + done, total))
+    bias = "bias" in last.layer.params
+    mean = x.mean(0, dtype=np.float64) * bias
+    deviation = x.std(0, dtype=np.float64)
+    deviation[deviation < LEAST_DEVIATION] = 1
+    for values in (x, seen):
+        if values is not None:
+            values[...] = (values - mean) / deviation
+    fitted = _Fitting(behind, last, loss, x, train.labels).fit(seen, None if val is None else val.labels)
+    weight = last.layer.params["weight"]
+    wide = weight / deviation
+    weight[...] = wide
+    if bias:
+        last.layer.params["bias"] -= (wide * mean).sum(1).astype(np.float32)
+    model.network.changed()
+    return fitted
+
+
+def _features(body: Network, model: Model, images: Images, watch: Callable[[int], None]) -> Array:
+    """Return what the layers before the head make of prepared images, float32 (n, d)."""
+    found, done = aligned_empty((len(images), *body.output_shape)), 0
+    with closing(images.in_order(AT_ONCE)) as batches:
+        for pixels in batches:
+            found[done : done + len(pixels)] = body.forward(model.preprocessing.normalise(pixels))
+            done += len(pixels)
+            watch(done)
+    return found
+
+
+class _Fitting:
+    """The last layer on all features at once; its own forward and backward, and the loss's, say what is better."""
+
+    def __init__(self, behind: Network, last: Node, loss: Loss, x: Array, labels: Array) -> None:
+        self._behind, self._params, self._grads = behind, last.layer.params, last.layer.grads
+        self._labels, self._losses = labels, np.empty(len(x))
+        self._plan = behind.plan(len(x), training=True)
+        self._calls = loss.calls(self._plan.output, np.ascontiguousarray(labels), self._losses,
+                                 self._plan.output_gradient)
+        np.copyto(self._plan.input, x)
+        self._shrunk = self._flat({name: np.full(array.shape, name == "weight", np.float32)
+                                   for name, array in self._params.items()})
+
+    def fit(self, seen: Array | None, labels: Array | None) -> Probe:
+        """Fit and return how well. With validation features the strength is the one of their least loss."""
+        point = np.zeros_like(self._shrunk)
+        best, least, chosen = point, np.inf, USUAL_STRENGTH
+        for strength in (USUAL_STRENGTH,) if seen is None else STRENGTHS:
+            point, _ = minimise(lambda at, strength=strength: self._value(at, strength), point)  # type: ignore[misc]
+            self._put(point)
+            found = 0.0 if seen is None or labels is None else cross_entropy(self._behind.forward(seen), labels)
+            if found >= least:
+                break
+            best, least, chosen = point, found, strength
+        self._value(best, chosen)
+        logits = self._plan.output
+        right = int((logits.argmax(axis=1) == self._labels).sum())
+        return Probe(cross_entropy(logits, self._labels), right, len(self._labels), chosen)
+
+    def _value(self, point: Vector, strength: float) -> tuple[float, Vector]:
+        """Return the loss with weight decay, and its gradient."""
+        self._put(point)
+        self._plan.forward()
+        for call in self._calls:
+            call()
+        self._plan.backward()
+        held = strength * self._shrunk * point
+        return float(self._losses.sum() + 0.5 * (held * point).sum()), self._flat(self._grads) + held
+
+    def _put(self, point: Vector) -> None:
+        start = 0
+        for array in self._params.values():
+            array[...] = point[start : start + array.size].reshape(array.shape)
+            start += array.size
+        self._behind.changed()
+
+    def _flat(self, arrays: dict[str, Array]) -> Vector:
+        flat: Sequence[Array] = [array.ravel() for array in arrays.values()]
+        return np.concatenate(flat).astype(np.float64)
+
+
+@dataclass
+class HeadFirst(Fit):
+    """A training that fits the head before the first step; with ``only`` that is all of it."""
+
+    only: bool = False
+
+    def open(self) -> None:
+        self._probe()
+
+    def _probe(self) -> Probe:
+        def watch(done: int, total: int) -> None:
+            self.observer.computing_features(done, total)
+            self._stop_if_asked()
+
+        found = fit_head(self.model, self.trainer.loss, self.batches.images, self.validation, watch)
+        self.observer.note(f"The last layer is fitted to features of {found.images:,} images; with it, "
+                           f"{found.right / found.images:.2%} of them are right.")
+        return found
+
+    def _learn(self) -> None:
+        if not self.only:
+            super()._learn()
+            return
+        self._stop_if_asked()
+        found = self._probe()
+        self.progress.count(found.loss, found.right, found.images)
+        self._count_seconds()

@@ -1,0 +1,186 @@
+"""What a training begins with: a network with fresh weights, or one that has learnt elsewhere, whose weights --init
+names. recipe.py asks here; prepare.py asks again where a run is begun anew. weights/ reads and fits the files.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..architectures import ARCHITECTURES, architecture, automatic_architecture, from_toml
+from ..data import Preprocessing, Sample, typical_side
+from ..errors import ModelError, NetworkError, UsageError, printable
+from ..network import Network
+from ..weights.fitting import Fitted, fit
+from ..weights.pretrained import PRETRAINED, class_names, installed, is_pretrained, pretrained_weights
+from ..weights.reading import Weights, read_weights
+
+AUTOMATIC = "efficientnet_lite0"  # for photographs, where its weights are installed
+NONE = "none"
+LARGEST_SMALL = 64  # pixels of a side; larger images are photographs
+# What the weights that torchvision publishes were trained with: pixels, and the mean and deviation of ImageNet.
+_SIZE, _MEAN, _STD = 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Start:
+    """A network with its first weights. preprocessing has mean and deviation where the weights need theirs, else None;
+    source is where they are from, None for fresh ones, and digest what tells them from others; new_head says whether
+    the last layer with weights is fresh all the same."""
+
+    arch: str
+    network: Network
+    preprocessing: Preprocessing | None = None
+    source: str | None = None
+    digest: str | None = None
+    new_head: bool = False
+    notes: list[str] = field(default_factory=list)
+
+
+def automatic(samples: Sequence[Sample], preprocessing: Preprocessing, size: int | tuple[int, int] | None
+              ) -> tuple[str | None, list[str]]:
+    """Return what to begin from where nobody says, and a sentence about it: a pretrained network for photographs, where
+    one is installed; None for fresh weights."""
+    wanted = (size, size) if isinstance(size, int) else size
+    small = typical_side(samples) <= LARGEST_SMALL or (wanted is not None and min(wanted) <= LARGEST_SMALL)
+    if small or preprocessing.grey or not installed(AUTOMATIC):
+        return None, []
+    return AUTOMATIC, [f"Architecture: {AUTOMATIC} with its ImageNet weights, because the images are photographs and "
+                       f"these are installed; --init {NONE} begins from nothing."]
+
+
+def fresh(arch: str | None, preprocessing: Preprocessing, classes: int, seed: int) -> Start:
+    """Return a network with fresh weights: arch is a name, a TOML file, or None for what suits the images."""
+    notes = []
+    if arch is None:
+        arch, why = automatic_architecture(preprocessing.shape)
+        notes.append(f"Architecture: {why}.")
+    return Start(arch_name(arch), _built(arch, preprocessing, classes, seed), notes=notes)
+
+
+def begun(init: str, arch: str | None, size: int | tuple[int, int] | None, grey: bool | None,
+          classes: Sequence[str], seed: int) -> Start:
+    """Return a network with the weights that init names: a pretrained network, or a file or run.
+
+    arch is needed where neither the file nor its name says which network it is. Where the classes are others, the last
+    layer is fresh. Raises ModelError where the file cannot be used or does not fit, UsageError where nothing says what
+    network to take.
+    """
+    weights = pretrained_weights(init) if is_pretrained(init) else read_weights(init)
+    model = weights.model
+    arch = arch or _arch_of(init, weights)
+    preprocessing = _preprocessing(init, arch, weights, size, grey)
+    if model is not None and arch == model.training.get("architecture", ""):
+        network = _with_classes(model.network, preprocessing, len(classes))
+    else:
+        network = _built(arch, preprocessing, len(classes), None)
+    names = _classes_of(init, weights, len(classes))
+    fitted = fit(network, arch_name(arch), weights, head=names is None or names == list(classes))
+    if fitted.head:
+        network.initialise(seed, only=fitted.head)
+    return Start(arch_name(arch), network, preprocessing, source_of(init),
+                 _digest(weights), bool(fitted.head), [_sentence(init, arch, preprocessing, fitted, len(classes))])
+
+
+def first_network(config: Mapping[str, Any], seed: int) -> Network:
+    """Return the network that a run's config.json describes as it was before the first step. Raises ModelError where
+    the weights that it began with are not there any more, or others."""
+    source = config["recipe"]["init"]
+    if source is None:
+        return Network.from_config(config["network"], seed)
+    network = Network.from_config(config["network"])
+    weights = pretrained_weights(source) if source in PRETRAINED else read_weights(source)
+    if _digest(weights) != config["init"]["digest"]:
+        raise ModelError(f"{printable(source)} holds other weights than when the run began; start a new run.")
+    fitted = fit(network, config["recipe"]["arch"], weights, head=not config["init"]["new_head"])
+    if fitted.head:
+        network.initialise(seed, only=fitted.head)
+    return network
+
+
+def source_of(init: str) -> str | None:
+    """Return what a recipe calls it: a pretrained network's name, or the absolute path; None for fresh weights."""
+    return None if init == NONE else init if is_pretrained(init) else os.path.abspath(init)
+
+
+def arch_name(arch: str) -> str:
+    """Return what a run calls its architecture: of a file its name."""
+    return printable(Path(arch).name) if arch.lower().endswith(".toml") else arch
+
+
+def _built(arch: str, preprocessing: Preprocessing, classes: int, seed: int | None) -> Network:
+    if arch.lower().endswith(".toml"):
+        return from_toml(arch, preprocessing.shape, classes, seed)
+    try:
+        return architecture(arch, preprocessing.shape, classes, seed)
+    except NetworkError as error:
+        height, width = preprocessing.size
+        raise NetworkError(f"{arch} does not suit images of {width} x {height} pixels; give a larger --size or another "
+                           f"--arch ({str(error).rstrip('.')}).") from None
+
+
+def _arch_of(init: str, weights: Weights) -> str:
+    """Return which network a file's weights are of: what it says itself, or its name begins with."""
+    if is_pretrained(init):
+        return init
+    if weights.model is not None:
+        return str(weights.model.training.get("architecture", ""))
+    stem = Path(weights.path).name.lower().replace("-", "_")
+    found = [name for name in ARCHITECTURES if stem.startswith(name.replace("-", "_"))]
+    if not found:
+        raise UsageError(f"nothing says which network's weights are in {printable(weights.path)}; give its --arch.")
+    return max(found, key=len)
+
+
+def _preprocessing(init: str, arch: str, weights: Weights, size: int | tuple[int, int] | None, grey: bool | None
+                   ) -> Preprocessing:
+    """Return what was done to the images that the weights have learnt from, for images of that size."""
+    known = PRETRAINED.get(init if is_pretrained(init) else arch)
+    if weights.model is not None:
+        found = weights.model.preprocessing
+    elif known is not None:
+        found = known.preprocessing
+    else:
+        found = Preprocessing((_SIZE, _SIZE), False, "crop", _MEAN, _STD)
+    if size is not None:
+        found = replace(found, size=(size, size) if isinstance(size, int) else size)
+    if grey is not None and grey != found.grey:  # the first layer's shape will tell whether that can be
+        channels = 1 if grey else 3
+        found = replace(found, grey=grey, mean=(sum(found.mean) / len(found.mean),) * channels,
+                        std=(sum(found.std) / len(found.std),) * channels)
+    return found
+
+
+def _with_classes(network: Network, preprocessing: Preprocessing, classes: int) -> Network:
+    """Return the same network, its weights zero, for images of that size and so many classes."""
+    config = network.config()
+    config["input_shape"] = list(preprocessing.shape)
+    head = next(node.name for node in reversed(network.nodes) if node.layer.params)
+    for layer in config["layers"]:
+        if layer["name"] == head:
+            layer.update({key: classes for key in ("out_features", "out_channels") if key in layer})
+    return Network.from_config(config)
+
+
+def _classes_of(init: str, weights: Weights, count: int) -> list[str] | None:
+    """Return what the outputs are called that weights were trained for, None where nobody knows."""
+    if weights.model is not None:
+        return weights.model.classes
+    return class_names() if is_pretrained(init) and count == len(class_names()) else None
+
+
+def _digest(weights: Weights) -> str:
+    digest = hashlib.sha256()
+    for name, array in sorted(weights.arrays.items()):
+        digest.update(f"{name}\0{array.dtype.str}\0{array.shape}\0".encode() + array.tobytes())
+    return digest.hexdigest()
+
+
+def _sentence(init: str, arch: str, preprocessing: Preprocessing, fitted: Fitted, classes: int) -> str:
+    height, width = preprocessing.size
+    where = f"{init}, trained on ImageNet" if is_pretrained(init) else printable(init)
+    head = (f"; its last layer, {fitted.head}, is new, for {classes} classes" if fitted.head else
+            "; its last layer is kept")
+    return f"Start: {arch_name(arch)} with the weights of {where}, for {width} x {height} pixels{head}."
