@@ -11,7 +11,7 @@ from typing import Any
 
 from ..architectures import ARCHITECTURES, architecture, automatic_architecture, from_toml
 from ..data import Preprocessing, Sample, typical_side
-from ..errors import ModelError, NetworkError, UsageError, printable
+from ..errors import ModelError, NetworkError, UsageError, did_you_mean, printable
 from ..network import Network
 from ..weights.fitting import Fitted, fit
 from ..weights.pretrained import PRETRAINED, class_names, installed, is_pretrained, pretrained_weights
@@ -68,12 +68,15 @@ def begun(init: str, arch: str | None, size: int | tuple[int, int] | None, grey:
     layer is fresh. Raises ModelError where the file cannot be used or does not fit, UsageError where nothing says what
     network to take.
     """
+    if not is_pretrained(init) and not os.path.lexists(init):
+        raise ModelError(f"{printable(init)} is no file and no pretrained network; give a file of weights, a run, or one "
+                         f"of {', '.join(PRETRAINED)}.{did_you_mean(init, list(PRETRAINED))}")
     weights = pretrained_weights(init) if is_pretrained(init) else read_weights(init)
     model = weights.model
     arch = arch or _arch_of(init, weights)
     preprocessing = _preprocessing(init, arch, weights, size, grey)
     if model is not None and arch == model.training.get("architecture", ""):
-        network = _with_classes(model.network, preprocessing, len(classes))
+        network = _with_classes(init, model.network, preprocessing, len(classes))
     else:
         network = _built(arch, preprocessing, len(classes), None)
     names = _classes_of(init, weights, len(classes))
@@ -153,7 +156,7 @@ def _preprocessing(init: str, arch: str, weights: Weights, size: int | tuple[int
     return found
 
 
-def _with_classes(network: Network, preprocessing: Preprocessing, classes: int) -> Network:
+def _with_classes(init: str, network: Network, preprocessing: Preprocessing, classes: int) -> Network:
     """Return the same network, its weights zero, for images of that size and so many classes."""
     config = network.config()
     config["input_shape"] = list(preprocessing.shape)
@@ -161,7 +164,12 @@ def _with_classes(network: Network, preprocessing: Preprocessing, classes: int) 
     for layer in config["layers"]:
         if layer["name"] == head:
             layer.update({key: classes for key in ("out_features", "out_channels") if key in layer})
-    return Network.from_config(config)
+    try:
+        return Network.from_config(config)
+    except NetworkError as error:
+        height, width = preprocessing.size
+        raise ModelError(f"the network of {printable(init)} does not take images of {width} x {height} pixels "
+                         f"({str(error).rstrip('.')}); leave --size out.") from None
 
 
 def _classes_of(init: str, weights: Weights, count: int) -> list[str] | None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cnncli import checkpoint, training
@@ -19,6 +20,7 @@ from cnncli.cli.train_view import clock, epoch_line
 from cnncli.runs import Run
 
 from ..pictures import make_folder, make_network
+from ..weights.torchfiles import saved
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30.0  # seconds that a test waits for a process on a busy machine
@@ -337,3 +339,45 @@ def test_a_bar_on_a_terminal_that_leaves_the_cursor_alone(work: Path) -> None:
     assert "loss" in text
     assert text.rstrip().endswith("cnn train --resume net-1")
     said(text)
+
+
+def test_a_training_begins_with_a_run_and_says_so(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*SHORT, "--name", "first"]) == 0
+    capsys.readouterr()
+    assert main(["train", "data", "--init", "runs/first", "--epochs", "1", "--freeze", "1"]) == 0
+    said = capsys.readouterr().err
+    assert "Start: net.toml with the weights of runs/first, for 10 x 10 pixels; its last layer is kept." in said
+    assert "Learning: blocks 2 to 2 of 2; batch norms keep their statistics, because batches are small." in said
+    assert main(["train", "data", "--init", "runs/first", "--probe", "--json"]) == 0
+    out, said = capsys.readouterr()
+    assert json.loads(out)["recipe"]["probe"] is True
+    assert "Learning: the last layer alone, fitted to features that are computed once." in said
+
+
+def overlapping() -> bytes:
+    header = json.dumps({"a": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]},
+                         "b": {"dtype": "F32", "shape": [4], "data_offsets": [8, 24]}}).encode()
+    return len(header).to_bytes(8, "little") + header + bytes(24)
+
+
+@pytest.mark.parametrize(("name", "data", "arch", "words"), [
+    ("photo.pth", b"\xff\xd8\xff\xe0 a photograph", "resnet8", "holds no weights"),
+    ("empty.pth", b"", "resnet8", "holds no weights"),
+    ("huge.safetensors", (2**63).to_bytes(8, "little") + b"{}", "resnet8", "huge.safetensors"),
+    ("overlapping.safetensors", overlapping(), "resnet8", "overlapping.safetensors"),
+    ("command.pth", b"\x80\x02cposix\nsystem\nX\x04\x00\x00\x00touch\x85R.", "resnet8", "posix"),
+    ("bomb.pth", b"\x80\x02" + b"]" + b"q\x00(h\x00h\x00e" * 200000 + b".", "resnet8", "bomb.pth"),
+    ("other.pth", saved({"fc.weight": np.zeros((5, 7), np.float32)}), "resnet8", "does not fit resnet8: missing"),
+    ("deep.pth", saved({"fc.weight": np.zeros((5, 7), np.float32)}), "vgg16", "does not fit vgg16: missing"),
+], ids=lambda value: value if isinstance(value, str) and "." in value else "")
+def test_weights_that_cannot_be_used_are_refused_at_once(
+    work: Path, capsys: pytest.CaptureFixture[str], name: str, data: bytes, arch: str, words: str
+) -> None:
+    (work / name).write_bytes(data)
+    assert main(["train", "data", "--init", name, "--arch", arch]) == 4
+    out, said = capsys.readouterr()
+    assert not out
+    assert said.startswith(f"cnn: {name} ")
+    assert said.count("\n") == 1
+    assert words in said
+    assert not (work / "runs").exists()
