@@ -69,8 +69,8 @@ def begun(init: str, arch: str | None, size: int | tuple[int, int] | None, grey:
     network to take.
     """
     if not is_pretrained(init) and not os.path.lexists(init):
-        raise ModelError(f"{printable(init)} is no file and no pretrained network; give a file of weights, a run, or one "
-                         f"of {', '.join(PRETRAINED)}.{did_you_mean(init, list(PRETRAINED))}")
+        raise ModelError(f"{printable(init)} is no file and no pretrained network; give a file of weights, a run, or "
+                         f"one of {', '.join(PRETRAINED)}.{did_you_mean(init, list(PRETRAINED))}")
     weights = pretrained_weights(init) if is_pretrained(init) else read_weights(init)
     model = weights.model
     arch = arch or _arch_of(init, weights)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnncli.data import Preprocessing, Sample, choose_size
+from cnncli.data import Preprocessing, Sample, choose_size, typical_side
 from cnncli.errors import DataError, ImageError, ModelError
 
 
@@ -192,6 +192,10 @@ def test_only_some_headers_are_read_and_bad_ones_passed_over(tmp_path: Path) -> 
     with pytest.raises(DataError, match="none"):
         choose_size([])
     gone = Sample(str(tmp_path / "gone.png"), "gone.png", 0)
-    assert chosen(([good] + [gone] * 9) * 100, most=10) == ((28, 28), True, "squash")
+    few = ([good] + [gone] * 9) * 200  # of each ten the first is looked at
+    assert chosen(few) == ((28, 28), True, "squash")
+    assert typical_side(few) == 28
+    with pytest.raises(DataError, match="none"):
+        typical_side([gone] * 3)
     with pytest.raises(ImageError):
         Preprocessing((8, 8)).prepare(bad.path)

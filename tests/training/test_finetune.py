@@ -1,5 +1,5 @@
-"""training/finetune.py: what is frozen keeps every bit, what learns does so the more slowly the nearer it is to the stem,
-and options that make no sense are refused."""
+"""training/finetune.py: what is frozen keeps every bit, what learns does so the more slowly the nearer it is to the
+stem, and options that make no sense are refused."""
 
 from pathlib import Path
 

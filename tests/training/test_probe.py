@@ -1,7 +1,6 @@
 """training/probe.py: the head ends where the gradient of all images vanishes, under the weight decay that validation
 images like best; features are computed once; and what --probe leaves is a run like any other."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np

@@ -1,5 +1,5 @@
-"""training/start.py: what a training begins with. Others' weights are found, fitted and told apart; heads are kept where
-the classes are the same; and what cannot be used is refused before anything is written."""
+"""training/start.py: what a training begins with. Others' weights are found, fitted and told apart; heads are kept
+where the classes are the same; and what cannot be used is refused before anything is written."""
 
 import os
 from pathlib import Path
@@ -137,7 +137,7 @@ def test_photographs_begin_with_a_pretrained_network_where_one_is_installed(
     assert asked(photographs) is None
 
 
-def test_what_is_asked_for_comes_before_the_automatic_choice(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_asked_for_comes_first(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     splits = scan(photographs)
     for options in (Options(init="none"), Options(arch="resnet8"), Options(recipe="fast", size=32)):
         assert resolve(options, splits)[0].init is None
