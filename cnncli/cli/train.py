@@ -87,7 +87,8 @@ class Blocks(click.ParamType):
 @click.option("--batch-size", type=int, help="Images per step.  [default: 128, fewer for few images]")
 @click.option("--lr", type=float, help="The learning rate's peak.  [default: to suit network, images and "
                                                           "optimiser]")
-@click.option("--optimizer", metavar="NAME", help="sgd (momentum 0.9, Nesterov), adam, adamw.  [default: sgd]")
+@click.option("--optimizer", metavar="NAME", help="sgd (momentum 0.9, Nesterov), adam, adamw.  [default: sgd; with "
+                                               "--init adamw]")
 @click.option("--schedule", metavar="NAME", help="one-cycle, cosine, step, constant, triangular.  [default: one-cycle]")
 @click.option("--warmup", type=float, metavar="EPOCHS", help="How long the learning rate climbs at the start.")
 @click.option("--weight-decay", type=float, help="Spares biases and norms.  [default: 5e-4 for sgd]")

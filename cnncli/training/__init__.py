@@ -69,8 +69,8 @@ def train(
 
     arch: an architecture's name or a TOML file; "auto" chooses by image size. epochs: 15, more for few images.
     batch_size: 128, fewer for few images. lr: the schedule's peak. optimizer: "sgd" (with Nesterov momentum 0.9),
-    "adam", "adamw". schedule: "one-cycle", "cosine", "step", "constant"; warmup: its length in epochs.
-    weight_decay spares biases and norms.
+    "adam", or "adamw", the choice where init is given. schedule: "one-cycle", "cosine", "step", "constant"; warmup: its
+    length in epochs. weight_decay spares biases and norms.
     loss: "cross-entropy", with label_smoothing and class_weights ("balanced" or a number a class), or
     "squared-error". augment: "auto" (shifts, and flips where images have colour), "none", "digits", "photo", "strong",
     a list as "shift=4,flip,rotate=10", or an Augmentation. size: pixels, one number or (h, w).

@@ -24,7 +24,7 @@ FEW_PARAMETERS, TIMES_PEAK_WITH_FEW = 10, 2
 class Defaults:
     """How long, in what steps: epochs, more where all together would see fewer than least_seen images, but at most
     most_epochs; images a step, fewer for small sets; the learning rate's course; the last part of all steps over which
-    weights are averaged; whether slow weights follow (lookahead.py)."""
+    weights are averaged; what makes the steps; whether slow weights follow (lookahead.py)."""
 
     epochs: int
     batch_size: int
@@ -32,6 +32,7 @@ class Defaults:
     averaged: float
     least_seen: int = 45_000
     most_epochs: int = 100
+    optimizer: str = "sgd"
     lookahead: bool = False
 
 

@@ -77,7 +77,7 @@ def find_lr(data: str | os.PathLike[str], *, threads: int | None = None, cache: 
     if threads is not None:
         kernels.set_threads(threads)
     fit = rehearse(os.fspath(data), wanted, Setting(threads, cache, strict, observer or Observer()))
-    optimizer = wanted.optimizer or "sgd"
+    optimizer = fit.summary["recipe"]["optimizer"]
     low, high = RANGES[optimizer]
     fit.schedule = lambda step: low * (high / low) ** (step / (STEPS - 1))
     fit.open()

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from .recipe import Options, Recipe
 
 DEFAULTS = Defaults(epochs=8, batch_size=32, schedule=DEFAULT_SCHEDULE, averaged=0.25, least_seen=10_000,
-                    most_epochs=50)
-PEAK_LR = {"sgd": 0.01, "adam": 3e-4, "adamw": 3e-4}  # for a batch of 32
+                    most_epochs=50, optimizer="adamw")
+# For batches of 32. Loss of the validation images of photographs of clothes, 3 epochs at 128 pixels: SGD 0.457 with
+# 0.001, 0.399 with 0.003; AdamW 0.445 with 1e-4, 0.384 with 3e-4.
+PEAK_LR = {"sgd": 0.003, "adam": 3e-4, "adamw": 3e-4}
 STEM_RATE = 0.1  # of the head's
 LABEL_SMOOTHING = 0.1
 # The statistics of smaller batches are not worth having: batch norms keep those that they came with, for which the head

@@ -227,7 +227,7 @@ def resolve(options: Options, splits: Splits) -> tuple[Recipe, start.Start, list
         epochs, augmentation = 1, None
     else:
         notes += few + small + how
-    optimizer = options.optimizer or "sgd"
+    optimizer = options.optimizer or usual.optimizer
     tuning = kind.tuning(network, arch, optimizer, min(batch_size, len(splits.train)), len(splits.train))
     notes += _notes_on_fast(preprocessing, arch, optimizer, splits) if is_fast else []
     recipe = Recipe(
