@@ -57,7 +57,8 @@ def golden_model() -> Model:
         trainer.step(images, np.arange(32) % 3)
     preprocessing = Preprocessing((16, 12), False, "crop", (0.5, 0.45, 0.4), (0.25, 0.24, 0.23))
     training = {"architecture": "golden.toml", "epoch": 5, "cnn": __version__}
-    return Model(network, CLASSES, preprocessing, training, Calibration(1.25, 40, (1.1, 1.0), (0.2, 0.1), ((0.5, 0.4, 0.9),)))
+    return Model(network, CLASSES, preprocessing, training,
+                 Calibration(1.25, 40, (1.1, 1.0), (0.2, 0.1), ((0.5, 0.4, 0.9),)))
 
 
 def main() -> None:
