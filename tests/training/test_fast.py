@@ -28,12 +28,12 @@ def splits(tmp_path_factory: pytest.TempPathFactory) -> Splits:
 
 
 def test_what_it_chooses(splits: Splits) -> None:
-    recipe, network, notes = resolve(Options(recipe="fast"), of_size(splits, 50_000))
+    recipe, begun, notes = resolve(Options(recipe="fast"), of_size(splits, 50_000))
     assert (recipe.recipe, recipe.arch, recipe.epochs, recipe.batch_size) == ("fast", "resnet9", 20, 1024)
     assert (recipe.lr, recipe.momentum, recipe.schedule) == (1.5, 0.85, "triangular")
     assert recipe.lookahead
     assert recipe.label_smoothing == 0.2
-    rates = recipe.make_rates(network)
+    rates = recipe.make_rates(begun.network)
     assert rates == {f"stage{stage}.bn{place}.bias": 64.0 for stage in (1, 2, 3) for place in (1, 2)}
     assert recipe.make_optimiser().config()["momentum"] == 0.85
     assert any("holds none out" in note for note in notes)

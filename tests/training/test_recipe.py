@@ -61,10 +61,10 @@ def test_defaults_suit_the_network(splits: Splits, tmp_path: Path) -> None:
     plain, _, _ = resolve(Options(arch="lenet5", size=32), many)
     assert (with_norm.lr, with_norm.label_smoothing) == (0.1, 0.1)
     assert (plain.lr, plain.label_smoothing) == (0.05, 0.0)
-    by_hand, network, _ = resolve(Options(arch=make_network(tmp_path / "net.toml", NETWORK)), many)
+    by_hand, begun, _ = resolve(Options(arch=make_network(tmp_path / "net.toml", NETWORK)), many)
     assert by_hand.arch == "net.toml"
     assert by_hand.lr == 0.2  # so small a network
-    assert network.output_shape == (3,)
+    assert begun.network.output_shape == (3,)
     assert (with_norm.epochs, with_norm.weight_decay, with_norm.schedule) == (15, 5e-4, "one-cycle")
     assert resolve(Options(arch="resnet8", optimizer="adam"), many)[0].lr == 2e-3
 
@@ -91,9 +91,9 @@ def test_what_is_asked_for_wins(splits: Splits) -> None:
         "arch": "resnet20", "epochs": 2, "batch_size": 5, "lr": 0.7, "optimizer": "adamw", "schedule": "cosine",
         "warmup": 0.5, "weight_decay": 0.25, "loss": "cross-entropy", "label_smoothing": 0.2,
         "class_weights": (1.0, 2.0, 3.0), "size": (20, 24), "grey": True, "seed": 9, "patience": 4}
-    recipe, network, _ = resolve(Options(**asked), splits)
+    recipe, begun, _ = resolve(Options(**asked), splits)
     assert {name: getattr(recipe, name) for name in asked} == asked
-    assert network.input_shape == (20, 24, 1)
+    assert begun.network.input_shape == (20, 24, 1)
     assert recipe.make_optimiser().config() | {"lr": 0.7, "weight_decay": 0.25} == recipe.make_optimiser().config()
     assert recipe.make_schedule(10).warmup_steps == 5
     assert recipe.make_loss().config()["class_weights"] == [1.0, 2.0, 3.0]
