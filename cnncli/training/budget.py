@@ -53,14 +53,16 @@ def seconds_of(given: Any) -> float:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a training takes, in seconds: a step, a validation, what closes an epoch (saving above all), and what each
-    row of the history adds to that of all later epochs; and how many images a second the steps learn from."""
+    """What a training takes, in seconds: step, validation, what closes an epoch (saving above all), what each row of
+    the history adds to that of all later epochs; how many images a second the steps learn from; and the seconds before
+    the first step."""
 
     step: float
     validation: float
     closing: float
     row: float
     images_per_second: float
+    opening: float = 0.0
 
     def epoch(self, steps: int) -> float:
         """Return the seconds of an epoch of so many steps, the first one."""
@@ -86,7 +88,7 @@ def choose(seconds: float, began: float, rehearsal: Fit, runs: str) -> tuple[int
     """
     most = min(max(SHARE * seconds, LEAST), MOST)
     cost, steps = measure(rehearsal, most, runs), rehearsal.batches.steps
-    left = seconds - (time.monotonic() - began)
+    left = seconds - (time.monotonic() - began) - cost.opening
     epochs = epochs_within(left, cost, steps)
     beside = cost.validation + cost.closing
     why = (f"Time: {cost.images_per_second:,.0f} images a second, and {_shown(beside)} to validate and save, make "
@@ -102,10 +104,11 @@ def measure(fit: Fit, seconds: float, runs: str, clock: Clock = time.perf_counte
     step = _step(fit, seconds, clock)
     images = min(fit.batches.batch_size, len(fit.batches.images))
     each, judged = _judging(fit, seconds / 3, clock)
-    everything = 0 if fit.validation is None else len(fit.validation.labels)
+    everything, opens = 0 if fit.validation is None else len(fit.validation.labels), fit.opening_images
     fit.validation = fit.validation and _Part(fit.validation, judged)  # type: ignore[assignment]
     closing, row = _closing(fit, runs, clock)
-    return Cost(step, each * everything, max(0.0, closing - each * judged), row, images / step)
+    opening = opens * (each or step / images)
+    return Cost(step, each * everything, max(0.0, closing - each * judged), row, images / step, opening)
 
 
 def _step(fit: Fit, seconds: float, clock: Clock) -> float:

@@ -171,6 +171,11 @@ class Fit:
     def open(self) -> None:
         """Do what comes before the first step: here nothing."""
 
+    @property
+    def opening_images(self) -> int:
+        """How many images ``open`` looks at."""
+        return 0
+
     def steps(self) -> Generator[int, None, None]:
         """Make the steps of the epoch that are left, one each time that the next is asked for; yield its number."""
         progress = self.progress

@@ -151,6 +151,10 @@ class HeadFirst(Fit):
     def open(self) -> None:
         self._probe()
 
+    @property
+    def opening_images(self) -> int:
+        return len(self.batches.images) + (len(self.validation) if self.validation else 0)
+
     def _probe(self) -> Probe:
         def watch(done: int, total: int) -> None:
             self.observer.computing_features(done, total)

@@ -4,6 +4,7 @@ import math
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -113,6 +114,28 @@ def test_a_part_of_the_validation_stands_for_all_of_it() -> None:
     each, judged = budget._judging(Working(clock), 3.0, clock)  # type: ignore[arg-type]
     assert each == pytest.approx(0.1)
     assert judged == 64, "a part of it"
+
+
+def test_what_comes_before_the_first_step_is_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    rehearsal: Any = SimpleNamespace(batches=SimpleNamespace(steps=10))
+    chosen = []
+    for opening in (0.0, 500.0):
+        monkeypatch.setattr(budget, "measure", lambda *_, opening=opening: Cost(1.0, 0.0, 0.0, 0.0, 1.0, opening))
+        chosen.append(budget.choose(1000.0, time.monotonic(), rehearsal, "runs")[0])
+    assert chosen == [94, 47]
+
+
+def test_a_fresh_head_costs_a_look_at_all_images(train: Train, tmp_path: Path) -> None:
+    before = train().path
+    setting = prepare.Setting(None, "ram", False, Observer())
+    data = make_folder(tmp_path / "others", classes=("dog", "eel"))
+    fit = prepare.rehearse(str(data), Options(init=str(before)), setting)
+    assert fit.opening_images == len(fit.batches.images) + len(fit.validation or ())
+    opening, judged = fit.opening_images, len(fit.validation or ())
+    cost = budget.measure(fit, 0.05, str(tmp_path))
+    assert cost.opening == pytest.approx(cost.validation / judged * opening)
+    same = make_folder(tmp_path / "same")  # the classes that the head knows
+    assert prepare.rehearse(str(same), Options(init=str(before)), setting).opening_images == 0
 
 
 def test_the_time_chooses_epochs_and_leaves_no_other_trace(train: Train, tmp_path: Path,
