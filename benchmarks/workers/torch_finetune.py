@@ -25,7 +25,7 @@ MODES = ("eager", "channels_last", "compiled", "channels_last compiled")
 WORKERS = (0, 2)  # processes that decode
 
 
-class Photographs(torch.utils.data.Dataset):  # type: ignore[type-arg]
+class Photographs(torch.utils.data.Dataset):
     """Image files, each scaled and cropped."""
 
     def __init__(self, paths: list[Path]) -> None:
