@@ -284,7 +284,7 @@ static void check_norm(int64_t rows, int64_t c, int activation, bool added) {
         must("train", cnn_batch_norm_train(rows, c, 1e-5, 0.1, x, weight, bias, add, activation, y.by[side],
                                            mean.by[side], var.by[side], statistics, workspace));
         must("back", cnn_batch_norm_backward(rows, c, x, added ? y.by[0] : NULL, weight, bias, activation, dy,
-                                             statistics, dx.by[side], dadd.by[side], dweight.by[side], dbias.by[side],
+                                             statistics, 0, dx.by[side], dadd.by[side], dweight.by[side], dbias.by[side],
                                              workspace));
         must("infer", cnn_batch_norm_infer(rows, c, 1e-5, x, weight, bias, mean.by[0], var.by[0], add, activation,
                                            inferred.by[side], workspace));
