@@ -287,7 +287,7 @@ static void check_norm(int64_t rows, int64_t c, int activation, bool added) {
                                              statistics, 0, dx.by[side], dadd.by[side], dweight.by[side], dbias.by[side],
                                              workspace));
         must("infer", cnn_batch_norm_infer(rows, c, 1e-5, x, weight, bias, mean.by[0], var.by[0], add, activation,
-                                           inferred.by[side], workspace));
+                                           inferred.by[side], NULL, workspace));
     }
     compare("normalised", rows, y, 2 * POINTWISE * U);
     compare("normalisation's dx", rows, dx, 2 * POINTWISE * U);
