@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+TORCH_MODES = ("eager", "channels_last", "compiled", "channels_last compiled")
 SETTLE = 0.05  # seconds for the last threads of whoever ran before to be stopped
 PREPARE_SECONDS = 900.0  # torch.compile of a large network
 FIRST = "ours"  # the contender that all others are rivals of

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.contest import ROOT
+from benchmarks.contest import ROOT, TORCH_MODES
 from cnncli import kernels
 from cnncli.data import choose_size, load_images, scan
 from cnncli.training.observer import Observer
@@ -26,7 +26,6 @@ from cnncli.training.prepare import Setting, begin
 from cnncli.training.recipe import Options, fractions
 
 TIMES_FASTER = 2.0
-MODES = ("eager", "channels_last", "compiled", "channels_last compiled")
 
 
 def ours(folder: Path, steps: int, threads: int) -> float:
@@ -97,7 +96,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--steps", type=int, default=20, help="of each contender in each round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=kernels.available_cpus())
-    parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES), help="PyTorch's")
+    parser.add_argument("--modes", nargs="+", choices=TORCH_MODES, default=list(TORCH_MODES), help="PyTorch's")
     given = parser.parse_args(arguments)
     found = speed(given.folder, given.peers_python, given.steps, given.rounds, given.threads, given.modes)
     print(json.dumps(found, indent=2))

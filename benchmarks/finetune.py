@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.contest import ROOT
+from benchmarks.contest import ROOT, TORCH_MODES
 from cnncli import kernels
 from cnncli.architectures import architecture
 from cnncli.features import features
@@ -30,7 +30,6 @@ from cnncli.weights.pretrained import PRETRAINED
 
 NETWORK, CLASSES, TIMES_FASTER = "efficientnet_lite0", 10, 2.0
 PROBE = 3409  # images whose features a probe needs: training and validation images of docs/accuracy.md's clothes
-MODES = ("eager", "channels_last", "compiled", "channels_last compiled")
 
 
 def our_steps(steps: int) -> float:
@@ -112,7 +111,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--images", type=int, default=256, help="whose features are computed")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=kernels.available_cpus())
-    parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES), help="PyTorch's")
+    parser.add_argument("--modes", nargs="+", choices=TORCH_MODES, default=list(TORCH_MODES), help="PyTorch's")
     print(json.dumps(measure(parser.parse_args(arguments)), indent=2))
 
 

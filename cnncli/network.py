@@ -292,22 +292,21 @@ class Network:
     def _new_plan(self, batch: int, training: bool, keep: frozenset[str] = frozenset()) -> Plan:
         return Plan(self.nodes, self.input_shape, batch, training, clock=self.clock, packing=self._packing, keep=keep)
 
-    def forward(self, images: Array, training: bool = False) -> Array:
+    def forward(self, images: Array, training: bool = False, out: Array | None = None) -> Array:
         """Return the outputs (n, classes), float32, for images (n, h, w, c), float32, any n.
 
         With training, all images are one batch: batch norm takes its statistics, dropout drops. Otherwise they run
-        a few at a time, and an image's output does not depend on its neighbours.
+        a few at a time, and an image's output does not depend on its neighbours. out, float32 (n, classes), is filled
+        and returned where it is given: then nothing is allocated.
         """
         images = self._checked_images(images)
+        outputs = np.empty((len(images), *self.output_shape), np.float32) if out is None else out
         if training:
             self.clock[1] += np.uint64(1)
-            outputs = self._run(images, training).copy()
+            outputs[...] = self._run(images, training)
             self.changed()  # batch norms moved their statistics
             return outputs
         step = self._images_in_cache(len(images))
-        if len(images) <= step:
-            return self._run(images, training).copy()
-        outputs = np.empty((len(images), *self.output_shape), np.float32)
         for start in range(0, len(images), step):
             outputs[start : start + step] = self._run(images[start : start + step], training)
         return outputs

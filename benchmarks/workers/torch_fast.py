@@ -19,6 +19,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from benchmarks.contest import TORCH_MODES
+
 WIDTHS = (64, 256, 256)
 BATCH, LR, MOMENTUM, WEIGHT_DECAY, SMOOTHING = 1024, 1.5, 0.85, 0.00133, 0.2
 NORM_BIASES = 64.0  # the learning rate of batch norms' biases as a multiple of LR
@@ -27,7 +29,6 @@ START, TOP, END = 0.2, 0.23, 0.07  # the triangle's corners: heights at both end
 EVERY, LAST_DECAY = 5, 0.95**5  # Lookahead's
 WHITENING_IMAGES, EPSILON = 5_000, 5e-4
 SHIFT = 2
-MODES = ("eager", "channels_last", "compiled", "channels_last compiled")
 
 
 class Net(nn.Module):
@@ -183,7 +184,7 @@ def test(model: Net, data: Data, arrays: dict[str, np.ndarray], layout: torch.me
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("images", type=Path, help="train_images, train_labels, test_images, test_labels, as .npz")
-    parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
+    parser.add_argument("--modes", nargs="+", choices=TORCH_MODES, default=list(TORCH_MODES))
     parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--steps", type=int, help="stop after so many")
     parser.add_argument("--seed", type=int, default=0)

@@ -1,6 +1,6 @@
 """Fine-tuning and a linear probe in PyTorch: the EfficientNet-Lite0 of its publisher (efficientnet_lite_pytorch), with
-the batches, loss and update of ``cnn train --init efficientnet_lite0`` (cnncli/training/finetune.py), and the features
-of image files, decoded by Pillow. benchmarks/finetune.py runs it under the peers' interpreter; it prints a JSON object.
+the batches and the loss of ``cnn train --init efficientnet_lite0 --optimizer sgd`` (cnncli/training/finetune.py), and the
+features of image files, decoded by Pillow. benchmarks/finetune.py runs it under the peers' interpreter; it prints JSON.
 
     python -m benchmarks.workers.torch_finetune FOLDER --steps 8 --images 256
 """
@@ -19,9 +19,10 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional
 
+from benchmarks.contest import TORCH_MODES
+
 BATCH, SIZE, SHORTER, CLASSES = 32, 224, 256, 10
 LR, MOMENTUM, WEIGHT_DECAY, SMOOTHING = 0.003, 0.9, 5e-4, 0.1
-MODES = ("eager", "channels_last", "compiled", "channels_last compiled")
 WORKERS = (0, 2)  # processes that decode
 
 
@@ -94,7 +95,7 @@ def features(mode: str, paths: list[Path], workers: int) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="of photographs, in sub-folders")
-    parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
+    parser.add_argument("--modes", nargs="+", choices=TORCH_MODES, default=list(TORCH_MODES))
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--images", type=int, default=256, help="whose features are computed")
     parser.add_argument("--threads", type=int)

@@ -65,9 +65,11 @@ class TrainView(Observer):
     def started(self, run: Run, summary: dict[str, Any]) -> None:
         recipe, images = summary["recipe"], summary["images"]
         height, width = recipe["size"]
+        steps = (f"{recipe['optimizer']}, {recipe['schedule']} up to {recipe['lr']:g}, batches of "
+                 f"{recipe['batch_size']}, ")
+        how = "" if recipe["probe"] else steps
         note(f"Training {summary['architecture']} on {images['train']:,} images of {width} x {height} pixels, "
-             f"validating on {images['val']:,}; {recipe['optimizer']}, {recipe['schedule']} up to {recipe['lr']:g}, "
-             f"batches of {recipe['batch_size']}, seed {recipe['seed']}.")
+             f"validating on {images['val']:,}; {how}seed {recipe['seed']}.")
         note(f"Run: {run.path}")
         self._told = time.monotonic()
         self._first_step = None  # a run of a cross-validation may have been before it

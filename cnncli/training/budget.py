@@ -20,7 +20,6 @@ from ..kernels import Array
 from ..runs import Run
 from .fit import Fit
 from .observer import Observer
-from .signals import StopFlag
 
 Clock = Callable[[], float]
 
@@ -100,7 +99,7 @@ def choose(seconds: float, began: float, rehearsal: Fit, runs: str) -> tuple[int
 
 def measure(fit: Fit, seconds: float, runs: str, clock: Clock = time.perf_counter) -> Cost:
     """Measure for about so many seconds, more where few steps take longer, what the training that fit is takes."""
-    fit.observer, fit.stop = Observer(), StopFlag()
+    fit.observer = Observer()
     step = _step(fit, seconds, clock)
     images = min(fit.batches.batch_size, len(fit.batches.images))
     each, judged = _judging(fit, seconds / 3, clock)

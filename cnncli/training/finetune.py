@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..blocks import blocks
 from ..errors import UsageError
-from ..kernels import Array, Mixed
+from ..kernels import Array, Mixed, aligned_empty
 from ..loss import Loss
 from ..network import Network
 from ..optim import RECIPES, Optimiser
@@ -80,12 +80,16 @@ class PartTrainer(Trainer):
     def __init__(self, network: Network, frozen: int, optimiser: Optimiser, loss: Loss, threads: int | None = None,
                  seed: int = 0, rates: Mapping[str, float] | None = None) -> None:
         self._body, rest = network.split(blocks(network)[frozen - 1].last)
+        self._features: dict[int, Array] = {}  # what the frozen part makes of a batch, by its size
         learning = rest.gradients()
         super().__init__(rest, optimiser, loss, threads, seed=seed,
                          rates=rates and {name: rate for name, rate in rates.items() if name in learning})
 
     def step(self, images: Array, labels: Array, mixed: Mixed | None = None) -> float:
-        return super().step(self._body.forward(images), labels, mixed)
+        count = len(images)
+        if count not in self._features:
+            self._features[count] = aligned_empty((count, *self._body.output_shape))
+        return super().step(self._body.forward(images, out=self._features[count]), labels, mixed)
 
 
 def check(options: "Options") -> None:

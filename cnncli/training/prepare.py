@@ -122,11 +122,16 @@ def _in_time(config: Mapping[str, Any], rehearsal: Fit, runs: str, setting: Sett
 def _again(fit: Fit, config: Mapping[str, Any], setting: Setting) -> Fit:
     """Return the training that config describes, from the beginning, with the images that another has loaded."""
     recipe, model = Recipe.from_config(config["recipe"]), fit.model
-    network = first_network(config, recipe.seed)
-    if not recipe.init:
-        fit_whitening(network, fit.batches.images, model.preprocessing)
-    return _fit(recipe, Model(network, model.classes, model.preprocessing), fit.batches.images, fit.validation, config,
-                setting)
+    train = fit.batches.images
+    return _fit(recipe, _first_model(config, model.classes, train), train, fit.validation, config, setting)
+
+
+def _first_model(config: Mapping[str, Any], classes: Sequence[str], train: Images) -> Model:
+    """Return the model that config describes as it was before the first step."""
+    network, preprocessing = first_network(config), Preprocessing.from_config(config["preprocessing"])
+    if config["init"] is None:
+        fit_whitening(network, train, preprocessing)
+    return Model(network, classes, preprocessing)
 
 
 def scan_fold(data: str, seed: int, fold: Sequence[int] | None, exclude: Collection[str] = (),
@@ -190,10 +195,7 @@ def _go_on(lock: RunLock, data: str | None, options: Options, setting: Setting) 
     if state:
         model = state.model
     else:
-        preprocessing = Preprocessing.from_config(config["preprocessing"])
-        model = Model(first_network(config, recipe.seed), splits.classes, preprocessing)
-        if not recipe.init:
-            fit_whitening(model.network, train, preprocessing)
+        model = _first_model(config, splits.classes, train)
     fit = _fit(recipe, model, train, val, config, setting)
     if state:
         _restore(fit, run, progress, state.arrays)

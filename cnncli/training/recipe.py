@@ -293,19 +293,20 @@ def differences(options: Options, recipe: Recipe) -> list[str]:
 
 def _begin(options: Options, splits: Splits) -> tuple[start.Start, Preprocessing, list[str]]:
     """Return the network with its first weights, what is done to images, and the reasons."""
-    preprocessing, why = choose_size(splits.train, options.size, options.grey)
-    arch, init = options.arch, options.init
+    arch, init, seed = options.arch, options.init, options.seed or 0
     said: list[str] = []
-    if init is None and arch is None and options.recipe != FAST:
-        init, said = start.automatic(splits.train, preprocessing, options.size)
     if init in (None, start.NONE):
-        if options.probe or options.freeze:
-            raise UsageError(f"{'--probe' if options.probe else '--freeze'} keeps what a network has learnt elsewhere; "
-                             "say which with --init.")
-        beginning = start.fresh(arch or (fast.ARCH if options.recipe == FAST else None), preprocessing,
-                                len(splits.classes), options.seed or 0)
-        return beginning, preprocessing, [*(f"Images: {reason}" for reason in why), *beginning.notes]
-    beginning = start.begun(init, arch, options.size, options.grey, splits.classes, options.seed or 0)
+        preprocessing, why = choose_size(splits.train, options.size, options.grey)
+        if init is None and arch is None and options.recipe != FAST:
+            init, said = start.automatic(splits.train, preprocessing, options.size)
+        if init in (None, start.NONE):
+            if options.probe or options.freeze:
+                raise UsageError(f"{'--probe' if options.probe else '--freeze'} keeps what a network has learnt "
+                                 "elsewhere; say which with --init.")
+            beginning = start.fresh(arch or (fast.ARCH if options.recipe == FAST else None), preprocessing,
+                                    len(splits.classes), seed)
+            return beginning, preprocessing, [*(f"Images: {reason}" for reason in why), *beginning.notes]
+    beginning = start.begun(init, arch, options.size, options.grey, splits.classes, seed)
     assert beginning.preprocessing is not None
     return beginning, beginning.preprocessing, [*said, *beginning.notes]
 

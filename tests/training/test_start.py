@@ -104,13 +104,13 @@ def test_a_run_that_is_begun_anew_begins_with_the_same(train: Train, tmp_path: P
         tmp_path / "others", classes=OTHERS))
     assert run.config["recipe"]["init"] == os.fspath(before.path)
     first = begun(str(before.path), None, None, None, OTHERS, 0).network
-    again = first_network(run.config, 0)
+    again = first_network(run.config)
     assert again.config() == run.config["network"]
     assert all(np.array_equal(array, arrays(again)[name]) for name, array in arrays(first).items())
     train(name="changed", seed=3)
     (before.path / "model.safetensors").write_bytes((before.path.parent / "changed/model.safetensors").read_bytes())
     with pytest.raises(ModelError, match=r"holds other weights than when the run began"):
-        first_network(run.config, 0)
+        first_network(run.config)
 
 
 @pytest.fixture
