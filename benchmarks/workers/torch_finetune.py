@@ -1,6 +1,7 @@
 """Fine-tuning and a linear probe in PyTorch: the EfficientNet-Lite0 of its publisher (efficientnet_lite_pytorch), with
-the batches and the loss of ``cnn train --init efficientnet_lite0 --optimizer sgd`` (cnncli/training/finetune.py), and the
-features of image files, decoded by Pillow. benchmarks/finetune.py runs it under the peers' interpreter; it prints JSON.
+the batches and the loss of ``cnn train --init efficientnet_lite0 --optimizer sgd`` (cnncli/training/finetune.py), and
+the features of image files, decoded by Pillow. benchmarks/finetune.py runs it under the peers' interpreter; it prints
+JSON.
 
     python -m benchmarks.workers.torch_finetune FOLDER --steps 8 --images 256
 """
