@@ -1,9 +1,8 @@
 """Fine-tuning and a linear probe in PyTorch: the EfficientNet-Lite0 of its publisher (efficientnet_lite_pytorch), with
-the batches and the loss of ``cnn train --init efficientnet_lite0 --optimizer sgd`` (cnncli/training/finetune.py), and
-the features of image files, decoded by Pillow. benchmarks/finetune.py runs it under the peers' interpreter; it prints
-JSON.
+the batches, loss and optimiser of ``cnn train --init efficientnet_lite0`` (cnncli/training/finetune.py), and the
+features of image files, decoded by Pillow. benchmarks/finetune.py runs it under the peers' interpreter; it prints JSON.
 
-    python -m benchmarks.workers.torch_finetune FOLDER --steps 8 --images 256
+    python -m benchmarks.workers.torch_finetune WEIGHTS FOLDER --steps 8 --images 256
 """
 
 import argparse
@@ -23,7 +22,7 @@ from torch.nn import functional
 from benchmarks.contest import TORCH_MODES
 
 BATCH, SIZE, SHORTER, CLASSES = 32, 224, 256, 10
-LR, MOMENTUM, WEIGHT_DECAY, SMOOTHING = 0.003, 0.9, 5e-4, 0.1
+LR, WEIGHT_DECAY, SMOOTHING = 3e-4, 1e-2, 0.1
 WORKERS = (0, 2)  # processes that decode
 
 
@@ -47,24 +46,22 @@ class Photographs(torch.utils.data.Dataset):
         return torch.from_numpy((pixels - 127) / 128).permute(2, 0, 1)
 
 
-def network(mode: str) -> tuple[nn.Module, Any, torch.memory_format]:
-    """Return the network, what runs it in that mode, and its memory format."""
+def network(weights: str, mode: str) -> tuple[nn.Module, Any, torch.memory_format]:
+    """Return the pretrained network with another head, what runs it in that mode, and its memory format."""
     layout = torch.channels_last if "channels_last" in mode else torch.contiguous_format
-    model = EfficientNet.from_name("efficientnet-lite0")
-    model._fc = nn.Linear(model._fc.in_features, CLASSES)
+    model = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights, num_classes=CLASSES)
     model = model.to(memory_format=layout)
     return model, torch.compile(model) if "compiled" in mode else model, layout
 
 
-def steps(mode: str, count: int) -> float:
+def steps(weights: str, mode: str, count: int) -> float:
     """Return images a second in fine-tuning, batch norms' statistics fixed; the first two steps are left out."""
-    model, run, layout = network(mode)
+    model, run, layout = network(weights, mode)
     model.train()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eval()
-    optimiser = torch.optim.SGD(model.parameters(), LR, momentum=MOMENTUM, nesterov=True, weight_decay=WEIGHT_DECAY,
-                                fused=True)
+    optimiser = torch.optim.AdamW(model.parameters(), LR, weight_decay=WEIGHT_DECAY, fused=True)
     x = torch.randn(BATCH, 3, SIZE, SIZE).contiguous(memory_format=layout)
     labels, times = torch.arange(BATCH) % CLASSES, []
     for _ in range(count + 2):
@@ -76,10 +73,10 @@ def steps(mode: str, count: int) -> float:
     return BATCH / statistics.median(times[2:])
 
 
-def features(mode: str, paths: list[Path], workers: int) -> tuple[float, float]:
+def features(weights: str, mode: str, paths: list[Path], workers: int) -> tuple[float, float]:
     """Return the seconds of the first batch, in which things are compiled, and images a second afterwards, from files
     to what the last layer gets."""
-    model, _, layout = network(mode)
+    model, _, layout = network(weights, mode)
     model.eval()
     extract = model.extract_features
     run = torch.compile(extract) if "compiled" in mode else extract
@@ -95,6 +92,7 @@ def features(mode: str, paths: list[Path], workers: int) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("weights", help="the .pth file of the publisher")
     parser.add_argument("folder", type=Path, help="of photographs, in sub-folders")
     parser.add_argument("--modes", nargs="+", choices=TORCH_MODES, default=list(TORCH_MODES))
     parser.add_argument("--steps", type=int, default=8)
@@ -107,8 +105,9 @@ def main() -> None:
     paths = paths[:: max(1, len(paths) // given.images)][: given.images]
     found: dict[str, Any] = {"version": torch.__version__, "fine-tuning": {}, "features": {}}
     for mode in given.modes:
-        found["fine-tuning"][mode] = steps(mode, given.steps)
-        measured = [features(mode, paths, workers) for workers in WORKERS]  # the second time nothing is compiled
+        found["fine-tuning"][mode] = steps(given.weights, mode, given.steps)
+        # Only the first time is anything compiled.
+        measured = [features(given.weights, mode, paths, workers) for workers in WORKERS]
         found["features"][mode] = {"first": measured[0][0], "images_per_second": max(speed for _, speed in measured)}
     print(json.dumps(found))
 

@@ -53,7 +53,7 @@ OPTIMISERS = {
 # Deep networks with batch norm. Five halvings of small images leave it so few pixels to take a variance of, and ten
 # larger steps of training mix errors so much, that PyTorch in float32 is itself further than the tolerance from
 # PyTorch in float64: hence larger images, or smaller steps.
-DEEP = {"resnet18": (64, 0.01), "resnet34": (128, 0.001), "resnet50": (128, 0.01), "mobilenet_v2": (128, 0.01),
+DEEP = {"resnet18": (64, 0.01), "resnet34": (128, 0.001), "resnet50": (128, 0.01), "mobilenet_v2": (128, 0.003),
         "efficientnet_lite0": (128, 0.01), "efficientnet_lite1": (128, 0.003), "efficientnet_lite2": (128, 0.003)}
 OTHERS = (32, 0.01)
 
