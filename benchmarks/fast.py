@@ -21,9 +21,10 @@ import numpy as np
 from benchmarks.contest import ROOT, TORCH_MODES
 from cnncli import kernels
 from cnncli.data import choose_size, load_images, scan
+from cnncli.runs.samples import fractions
 from cnncli.training.observer import Observer
+from cnncli.training.options import Options
 from cnncli.training.prepare import Setting, begin
-from cnncli.training.recipe import Options, fractions
 
 TIMES_FASTER = 2.0
 

@@ -22,13 +22,13 @@ import numpy as np
 
 from benchmarks.contest import ROOT, TORCH_MODES
 from cnncli import kernels
-from cnncli.features import features
 from cnncli.loss import CrossEntropy
 from cnncli.model import Model
+from cnncli.model.features import features
 from cnncli.optim import optimiser_by_name
-from cnncli.trainer import Trainer
 from cnncli.training.finetune import DEFAULTS, LABEL_SMOOTHING, PEAK_LR, STEM_RATE, rates
 from cnncli.training.start import begun
+from cnncli.training.trainer import Trainer
 from cnncli.weights.pretrained import PRETRAINED, pretrained_weights
 
 NETWORK, CLASSES, TIMES_FASTER = "efficientnet_lite0", "0123456789", 2.0

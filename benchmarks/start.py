@@ -61,9 +61,10 @@ def write_image_and_model(folder: Path, architecture: str = ARCHITECTURE,
     """Write an image and a model file of untrained weights, which cost the same."""
     from PIL import Image
 
-    from cnncli import Model, checkpoint
+    from cnncli import Model
     from cnncli import architecture as build
     from cnncli.data import Preprocessing
+    from cnncli.model import checkpoint
 
     image, model = folder / "image.png", folder / "model.safetensors"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)).save(image)

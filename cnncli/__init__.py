@@ -14,26 +14,27 @@ Nothing is imported before it is used: ``import cnncli`` takes no time and chang
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ._version import __version__
+
 if TYPE_CHECKING:
     from . import errors, layers, loss, optim
     from .architectures import architecture
     from .data.check import check
     from .model import Model, Prediction
     from .network import Network
-    from .trainer import Trainer
-    from .training import train
     from .training.find_lr import find_lr
     from .training.folds import cross_validate
+    from .training.train import train
+    from .training.trainer import Trainer
     from .weights.pretrained import load
 
-__version__ = "0.1.0"
 
 # name -> (module, the name in it; "" for the module itself)
 _HOMES = {
     "Model": ("model", "Model"),
     "Network": ("network", "Network"),
     "Prediction": ("model", "Prediction"),
-    "Trainer": ("trainer", "Trainer"),
+    "Trainer": ("training.trainer", "Trainer"),
     "architecture": ("architectures", "architecture"),
     "check": ("data.check", "check"),
     "cross_validate": ("training.folds", "cross_validate"),
@@ -43,11 +44,11 @@ _HOMES = {
     "load": ("weights.pretrained", "load"),
     "loss": ("loss", ""),
     "optim": ("optim", ""),
-    "train": ("training", "train"),
+    "train": ("training.train", "train"),
 }
 
-__all__ = ["Model", "Network", "Prediction", "Trainer", "architecture", "check", "cross_validate", "errors", "find_lr",
-           "layers", "load", "loss", "optim", "train"]
+__all__ = ["Model", "Network", "Prediction", "Trainer", "__version__", "architecture", "check", "cross_validate",
+           "errors", "find_lr", "layers", "load", "loss", "optim", "train"]
 
 
 def __getattr__(name: str) -> Any:

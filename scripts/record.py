@@ -26,7 +26,9 @@ import numpy as np
 from PIL import Image
 
 TIMED = ("images_per_second", "seconds")
-SPEED = re.compile(r"^(\s+\d+/\d+\s.*%\s+\S+)\s+[\d,]+\s+\d+:\d\d", re.MULTILINE)  # in an epoch's line of the table
+SPEED = re.compile(r"^(\s+\d+/\d+\s.*[%-]\s+\S+)\s+[\d,]+\s+\d+:\d\d", re.MULTILINE)  # in an epoch's line of the table
+COMMANDS = ("", "train", "test", "predict", "check", "inspect", "visualize-filters", "export", "features", "sample",
+            "import")
 UNTOLD = ("curves.png", "lock")  # files that hold times or a process's number
 SMALL = ["--epochs", "2", "--seed", "3"]
 # name of the run -> the options of `cnn train`
@@ -43,8 +45,8 @@ TRAININGS: dict[str, list[str]] = {
     "again": ["colour", "--init", "runs/resnet-colour", "--epochs", "1"],
     "balanced": ["uneven", "--arch", "lenet5", *SMALL, "--sampling", "balanced"],
     "weighed": ["uneven", "--arch", "lenet5", *SMALL, "--class-weights", "balanced", "--exact"],
-    "squared": ["grey", "--arch", "classic", "--size", "40x32", *SMALL, "--loss", "squared-error", "--optimizer", "adam",
-                "--schedule", "cosine", "--ema", "0", "--no-augment"],
+    "squared": ["grey", "--arch", "classic", "--size", "40x32", *SMALL, "--loss", "squared-error", "--optimizer",
+                "adam", "--schedule", "cosine", "--ema", "0", "--no-augment"],
     "patient": ["grey", "--arch", "lenet5", "--epochs", "6", "--patience", "1", "--lr", "1e-6", "--cache", "none"],
 }  # fmt: skip
 
@@ -147,7 +149,7 @@ def record(recorder: Recorder) -> None:
     for name, arguments in looks():
         recorder.run(name, *arguments)
     recorder.digests("looks", "out", "filters", "imported", "exports", "runs/lenet5/pictures")
-    for command in ("", *("train test predict check inspect visualize-filters export features sample import".split())):
+    for command in COMMANDS:
         recorder.run(f"help {command}", *filter(None, (command, "--help")))
 
 
@@ -182,8 +184,8 @@ def looks() -> Iterator[tuple[str, list[str]]]:
     yield "inspect plain", ["inspect", "runs/resnet8", "--out", "filters"]
     yield "inspect nothing", ["inspect", "nowhere"]
     yield "visualize", ["visualize-filters", "grey/class 2", "-m", "runs/lenet5", "--json"]
-    yield "visualize layers", ["visualize-filters", "colour/class 0/001.png", "-m", "runs/tuned", "--layer", "conv_stem",
-                               "--layer", "blocks.1.0.conv_pw", "--out", "out/layers"]
+    yield "visualize layers", ["visualize-filters", "colour/class 0/001.png", "-m", "runs/tuned", "--layer",
+                               "conv_stem", "--layer", "blocks.1.0.conv_pw", "--out", "out/layers"]
     yield "visualize layer", ["visualize-filters", "-m", "runs/lenet5", "--layer", "conv9"]
     yield "features", ["features", "runs/resnet8", "grey", "--json", "--out", "out/features.npz"]
     yield "features tuned", ["features", "runs/tuned", "colour/class 1", "other", "--out", "out/tuned.npz"]

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from cnncli import canvas
-from cnncli.canvas import Canvas
 from cnncli.errors import printable
+from cnncli.visualize import canvas
+from cnncli.visualize.canvas import Canvas
 
 Box = tuple[float, float, float, float]
 

@@ -21,7 +21,7 @@ COMMANDS = {
     "test": ("test", "Tell how good a model is on images that it was not trained on."),
     "predict": ("predict", "Say what is in images."),
     "check": ("check", "Tell what is wrong with a folder of images before training on it."),
-    "inspect": ("inspect", "Show a model's layers, shapes, parameters and cost."),
+    "inspect": ("inspecting", "Show a model's layers, shapes, parameters and cost."),
     "visualize-filters": ("visualize_filters", "Draw what a model has learnt, and what images light up in it."),
     "export": ("export", "Write a model in a form that others run."),
     "features": ("features", "Write what a network makes of images, for search and clustering."),
@@ -86,7 +86,7 @@ class Commands(click.Group):
 def show_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
     """Print the version and stop, where --version is given."""
     if wanted and not ctx.resilient_parsing:
-        from .. import __version__
+        from .._version import __version__
 
         click.echo(f"cnn {__version__}")
         ctx.exit()

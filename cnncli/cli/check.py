@@ -101,7 +101,7 @@ def _judge(model: Path, folder: str) -> "Judge":
     """Open a model, and find out which of the folder's images it was trained on."""
     from ..data.check import Judge
     from ..errors import DataError
-    from ..training.prepare import excluded, scan_fold
+    from ..runs.samples import excluded, scan_fold
     from .models import open_model
 
     opened = open_model(model)

@@ -41,9 +41,10 @@ def command(model: Path, images: tuple[str, ...], out: Path, as_json: bool, exac
     (images, features), and "paths", row by row; with NumPy: numpy.load("features.npz"). Images that cannot be read are
     skipped and listed at the end.
     """
-    from .. import load, predict
+    from .. import load
     from ..errors import DataError, UsageError
-    from ..features import features
+    from ..model import predict
+    from ..model.features import features
 
     if out.suffix.lower() != ".npz":
         raise UsageError(f"--out {printable(out)} must end in .npz.")

@@ -37,8 +37,8 @@ class Opened:
 
 def open_model(model: Path | None) -> Opened:
     """Load a model file, a run folder's model or a pretrained network; None is the latest run's. Raises ModelError."""
-    from .. import predict
-    from ..checkpoint import load_model, model_path
+    from ..model import predict
+    from ..model.checkpoint import load_model, model_path
     from ..runs import CONFIG, Run
     from ..weights.pretrained import is_pretrained, load
 

@@ -29,7 +29,7 @@ from .models import mirror
 
 if TYPE_CHECKING:
     from ..model import Model, Prediction
-    from ..predict import Table
+    from ..model.predict import Table
 
 LISTED_IN_JSON = 5  # labels that each item's top holds unless --top says otherwise
 WIDEST_PATH = 80
@@ -69,8 +69,9 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
     Probabilities are calibrated on the validation images of the training, if it had any. With --reject, JSON items say
     in "rejected" whether the label is "unknown" for that reason; "top" stays.
     """
-    from .. import load, predict
+    from .. import load
     from ..errors import DataError, UsageError
+    from ..model import predict
 
     if reject is not None and not 0 < reject < 1:
         raise UsageError(f"--reject {reject:g}: the accuracy lies between 0 and 1; --reject 0.95 wants 95 % of the "
@@ -115,7 +116,7 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
 
 
 def _threshold(model: "Model", accuracy: float) -> float:
-    from ..predict import rejection
+    from ..model.predict import rejection
 
     threshold, sentence = rejection(model, accuracy)
     if sentence:
@@ -152,7 +153,7 @@ def _print_json(items: Iterable[dict[str, Any]]) -> None:
 
 def _print_table(answers: "Iterable[Prediction]", paths: Sequence[str], classes: Sequence[str], top: int) -> None:
     """Print a line for each image as the answers come: path, then label and probability, top times."""
-    from ..predict import labelled
+    from ..model.predict import labelled
 
     path_width = min(WIDEST_PATH, max(len(printable(path)) for path in [*paths, "image"]))
     label_width = max(len(printable(name)) for name in [*classes, "unknown"])

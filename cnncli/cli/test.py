@@ -28,7 +28,7 @@ from .models import Opened, mirror, open_model
 
 if TYPE_CHECKING:
     from ..data import Images, Sample, Splits
-    from ..evaluate import Evaluation
+    from ..evaluation.scores import Evaluation
     from ..runs import Run
 
 WRITTEN = ("report.html", "confusion.png", "confusion.csv", "mistakes.png", "test.json")
@@ -64,7 +64,7 @@ def command(data: str | None, model: Path | None, split: str | None, out: Path |
     Prints accuracy, loss and what is found of each class, and writes report.html (a page with all of it and the images
     themselves, for any browser), confusion.png, confusion.csv, mistakes.png (the worst mistakes) and test.json.
     """
-    from ..evaluate import evaluate
+    from ..evaluation.scores import evaluate
 
     opened = open_model(model)
     opened.model.network.exact = bool(exact)
@@ -119,7 +119,7 @@ def _same(data: str, other: str | None) -> bool:
 
 def _scanned(opened: Opened, data: str) -> "Splits":
     """Return the folder that the model was trained on, split as the training split it."""
-    from ..training.prepare import excluded, scan_fold
+    from ..runs.samples import excluded, scan_fold
 
     assert opened.run is not None
     recipe = opened.run.config.get("recipe")
@@ -149,7 +149,7 @@ def _at_hand(opened: Opened, trained_on: str | None) -> "list[Sample]":
 def _held_out(opened: Opened, data: str, split: str) -> "tuple[list[Sample], list[Sample]]":
     """Return a split of the folder that the model was trained on, drawn as the training drew it, and the training
     images."""
-    from ..training.prepare import fingerprint
+    from ..runs.samples import fingerprint
 
     assert opened.run is not None
     config, classes = opened.run.config, opened.model.classes
@@ -218,7 +218,7 @@ def _with_baselines(found: "Evaluation", images: "Images", training: "list[Sampl
     """Return the evaluation with what would be reached without learning, and sentences on what is not known."""
     from dataclasses import replace
 
-    from .. import baselines
+    from ..evaluation import baselines
     from ..kernels import threads
 
     known = {baselines.MAJORITY: baselines.majority(found.labels, list(map(printable, found.class_names)), training)}

@@ -139,7 +139,7 @@ def command(data: str | None, resume: str | None, folds: int | None, find_lr: bo
     else to stderr; losses are cross-entropy, a star marks the best epoch so far.
     """
     from .. import kernels
-    from ..training import train
+    from ..training.train import train
     from .train_view import TrainView
 
     if options.pop("no_augment"):

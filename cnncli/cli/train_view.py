@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ..runs import Row, Run
-from ..training import Observer
+from ..training.observer import Observer
 from .common import console, emit, is_terminal, note
 
 if TYPE_CHECKING:

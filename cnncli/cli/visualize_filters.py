@@ -24,7 +24,7 @@ from .common import (
 from .models import Opened, open_model
 
 if TYPE_CHECKING:
-    from ..canvas import Canvas
+    from ..visualize.canvas import Canvas
 
 BEST = 5  # classes named beside an image
 LONGEST_STEM = 60
@@ -76,7 +76,7 @@ def command(images: tuple[str, ...], model: Path | None, layers: tuple[str, ...]
 
 def _find(images: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
     """Return the image files meant, and (path, error) of what is none."""
-    from ..predict import find_images
+    from ..model.predict import find_images
 
     found: list[str] = []
     skipped: list[tuple[str, str]] = []

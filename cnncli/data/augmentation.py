@@ -13,11 +13,18 @@ import numpy as np
 
 from ..errors import UsageError
 from ..kernels import OPERATIONS, Array
-from . import hashing, naming
+from . import hashing
 from .hashing import again, below, random_bits, uniform
-from .naming import ALTERNATE, LIMITS
-from .preprocessing import Preprocessing
 
+ALTERNATE = "alternate"  # a flip in every other epoch
+# The most that makes sense of each strength, and what it is given in.
+LIMITS: dict[str, tuple[float, str]] = {
+    "shift": (4096, "pixels"), "rotate": (180, "degrees"), "scale": (2, "a share"), "shear": (45, "degrees"),
+    "brightness": (1, "a share"), "contrast": (1, "a share"), "saturation": (1, "a share"),
+    "hue": (0.5, "a share of the circle"), "randaugment": (16, "a number of operations"),
+    "magnitude": (30, "a magnitude"), "erase": (1, "a probability"), "cutout": (4096, "pixels"),
+    "mixup": (10, "the parameter of a Beta distribution"), "cutmix": (10, "the parameter of a Beta distribution"),
+}
 _ERASED = (0.02, 1 / 3)  # shares of the image
 _LEAST_RATIO = 0.3  # of a box's shorter side to its longer one
 
@@ -114,27 +121,6 @@ class Augmentation:
         if not isinstance(config, dict) or not config.keys() <= known:
             raise UsageError("the run's augmentation is not one of this version of cnn; train anew.")
         return cls(**config)
-
-    @classmethod
-    def default(cls, preprocessing: Preprocessing) -> "Augmentation":
-        """Return what suits the images: shifts of an eighth of the shorter side and flips in colour (4 pixels at 32,
-        as usual for CIFAR); a fourteenth in grey (2 at 28) and no flip, which would turn digits and letters into
-        others."""
-        return cls(**naming.auto(preprocessing))
-
-    @classmethod
-    def named(cls, name: str, preprocessing: Preprocessing) -> "Augmentation | None":
-        """Return what suits images of a kind: "auto" (``default``), "digits", "photo" or "strong"; None for "none".
-        Raises UsageError where there is no such name."""
-        strengths = naming.named(name, preprocessing)
-        return None if strengths is None else cls(**strengths)
-
-    @classmethod
-    def parse(cls, text: str, preprocessing: Preprocessing) -> "Augmentation | None":
-        """Return what ``--augment`` says: a name, or a list as "shift=4,flip,rotate=10", which may begin with a name.
-        Raises UsageError, with the remedy, where a word is unknown or a strength makes no sense."""
-        chosen = cls(**naming.parse(text, preprocessing))
-        return None if chosen == cls() else chosen
 
     @property
     def mixes(self) -> bool:

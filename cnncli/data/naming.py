@@ -1,28 +1,16 @@
 """Augmentation in words: the names and lists that ``--augment`` takes, and the sentence that says what is done.
-Strengths are plain dictionaries here, of the fields of augmentation.py's ``Augmentation``, which checks them and says
-what they mean.
+augmentation.py says what the strengths mean, and checks them.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import UsageError, did_you_mean, printable
+from .augmentation import ALTERNATE, LIMITS, Augmentation
 from .preprocessing import Preprocessing
-
-if TYPE_CHECKING:
-    from .augmentation import Augmentation
 
 Strengths = dict[str, Any]
 
 NAMES = ("auto", "none", "digits", "photo", "strong")
-ALTERNATE = "alternate"
-# The most that makes sense of each strength, and what it is given in.
-LIMITS: dict[str, tuple[float, str]] = {
-    "shift": (4096, "pixels"), "rotate": (180, "degrees"), "scale": (2, "a share"), "shear": (45, "degrees"),
-    "brightness": (1, "a share"), "contrast": (1, "a share"), "saturation": (1, "a share"),
-    "hue": (0.5, "a share of the circle"), "randaugment": (16, "a number of operations"),
-    "magnitude": (30, "a magnitude"), "erase": (1, "a probability"), "cutout": (4096, "pixels"),
-    "mixup": (10, "the parameter of a Beta distribution"), "cutmix": (10, "the parameter of a Beta distribution"),
-}
 # What a word of a list means where no strength is given; shift and cutout follow the images' size.
 _USUAL: dict[str, float] = {"rotate": 15, "scale": 0.2, "shear": 10, "brightness": 0.2, "contrast": 0.2,
                             "saturation": 0.2, "colour": 0.2, "hue": 0.05, "randaugment": 2, "erase": 0.25,
@@ -31,15 +19,34 @@ _WORDS = ("shift", "flip", "cutout", *_USUAL)
 _OFF = ("0", "no", "off", "false")
 
 
-def auto(preprocessing: Preprocessing) -> Strengths:
-    """Return what suits the images: see Augmentation.default."""
+def default(preprocessing: Preprocessing) -> Augmentation:
+    """Return what suits the images: shifts of an eighth of the shorter side and flips in colour (4 pixels at 32, as
+    usual for CIFAR); a fourteenth in grey (2 at 28) and no flip, which would turn digits and letters into others."""
+    return Augmentation(**_auto(preprocessing))
+
+
+def named(name: str, preprocessing: Preprocessing) -> Augmentation | None:
+    """Return what suits images of a kind: "auto" (``default``), "digits", "photo" or "strong"; None for "none".
+    Raises UsageError where there is no such name."""
+    strengths = _named(name, preprocessing)
+    return None if strengths is None else Augmentation(**strengths)
+
+
+def parse(text: str, preprocessing: Preprocessing) -> Augmentation | None:
+    """Return what ``--augment`` says: a name, or a list as "shift=4,flip,rotate=10", which may begin with a name.
+    Raises UsageError, with the remedy, where a word is unknown or a strength makes no sense."""
+    chosen = Augmentation(**_parsed(text, preprocessing))
+    return None if chosen == Augmentation() else chosen
+
+
+def _auto(preprocessing: Preprocessing) -> Strengths:
     side = min(preprocessing.size)
     return {"shift": side // 14, "flip": False} if preprocessing.grey else {"shift": side // 8, "flip": True}
 
 
-def named(name: str, preprocessing: Preprocessing) -> Strengths | None:
+def _named(name: str, preprocessing: Preprocessing) -> Strengths | None:
     """Return the strengths of that name, None for "none". Raises UsageError where there is none."""
-    side, suited = min(preprocessing.size), auto(preprocessing)
+    side, suited = min(preprocessing.size), _auto(preprocessing)
     known: dict[str, Strengths | None] = {
         "auto": suited,
         "none": None,
@@ -54,17 +61,17 @@ def named(name: str, preprocessing: Preprocessing) -> Strengths | None:
     return known[name]
 
 
-def parse(text: str, preprocessing: Preprocessing) -> Strengths:
-    """Return the strengths that a name or a list says; see Augmentation.parse."""
+def _parsed(text: str, preprocessing: Preprocessing) -> Strengths:
+    """Return the strengths that a name or a list says."""
     first, *rest = words = [word.strip() for word in text.lower().split(",")]
     strengths: Strengths = {}
     if first in NAMES or (not rest and "=" not in first and first not in (*_WORDS, "color")):
-        strengths, words = named(first, preprocessing) or {}, rest
+        strengths, words = _named(first, preprocessing) or {}, rest
     for word in words:
         name, equals, value = (part.strip() for part in word.partition("="))
         name = "colour" if name == "color" else name
         if name not in _WORDS:
-            named(name, preprocessing)  # says what there is
+            _named(name, preprocessing)  # says what there is
             raise UsageError(f"--augment {printable(text)}: {name} is only for the beginning of the list.")
         if equals and not value:
             raise UsageError(f"--augment {printable(word)} lacks its strength; give a number, or leave = away.")
@@ -88,7 +95,7 @@ def _strengths(name: str, value: str, preprocessing: Preprocessing) -> Strengths
         count, colon, magnitude = value.partition(":")
         strengths = {"randaugment": _number(name, count) if count else _USUAL[name]}
         return strengths | ({"magnitude": _number(name, magnitude)} if colon else {})
-    usual = {"shift": auto(preprocessing)["shift"], "cutout": min(preprocessing.size) // 2, **_USUAL}
+    usual = {"shift": _auto(preprocessing)["shift"], "cutout": min(preprocessing.size) // 2, **_USUAL}
     strength = 0.0 if value in _OFF else _number(name, value) if value else usual[name]
     if name == "colour":
         if not 0 <= strength <= 1:
@@ -105,7 +112,7 @@ def _number(name: str, text: str) -> float:
         raise UsageError(f"{name}={printable(text)} makes no sense: give {what}.") from None
 
 
-def describe(augmentation: "Augmentation | None", preprocessing: Preprocessing, chosen: bool = True) -> str:
+def describe(augmentation: Augmentation | None, preprocessing: Preprocessing, chosen: bool = True) -> str:
     """Return the sentence that says how training images are varied. Where grey images are not flipped and nobody asked
     for that (chosen), it says why."""
     if augmentation is None:

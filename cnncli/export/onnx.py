@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import __version__
+from .._version import __version__
 from ..errors import SaveError, UsageError
 from ..model import Model
 from .golden import TOLERANCE, Golden, golden

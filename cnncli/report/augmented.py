@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..canvas import FAINT, INK, Canvas, fitted, picture, wrapped
 from ..data import Batches, describe
 from ..kernels import Array
+from ..visualize.canvas import FAINT, INK, Canvas, fitted, picture, wrapped
 
 IMAGES, EPOCHS = 8, 7  # rows, and columns beside the first
 SIDE = 112  # pixels of a thumbnail's longer side

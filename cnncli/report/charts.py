@@ -6,7 +6,7 @@ in here. page.py asks for them.
 from collections.abc import Iterable, Sequence
 from math import ceil
 
-from ..calibration import Bin, Coverage
+from ..model.calibration import Bin, Coverage
 
 WIDTH, HEIGHT = 340, 300
 _LEFT, _TOP, _RIGHT, _BOTTOM = 44, 24, 22, 40

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..atomic import write_atomically
-from ..canvas import FAINT, INK, LINE, PAPER, RIGHT, WRONG, Canvas, coloured, fit, picture, text_width
-from ..evaluate import Evaluation
+from ..evaluation.scores import Evaluation
+from ..visualize.canvas import FAINT, INK, LINE, PAPER, RIGHT, WRONG, Canvas, coloured, fit, picture, text_width
 
 LONGEST_NAME = 230  # pixels; longer names lose their middle
 MARGIN = 24

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..atomic import write_atomically
-from ..canvas import drawable, fallback_fonts
+from ..visualize.canvas import drawable, fallback_fonts
 
 TRAIN, VALIDATION, RATE = "#0072b2", "#d55e00", "#5b4a8a"  # Okabe and Ito's blue and vermilion, and a violet
 

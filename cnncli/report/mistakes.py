@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..canvas import FAINT, INK, RIGHT, WRONG, Canvas, fitted, picture
-from ..evaluate import Evaluation
+from ..evaluation.scores import Evaluation
+from ..visualize.canvas import FAINT, INK, RIGHT, WRONG, Canvas, fitted, picture
 
 MOST = 48  # thumbnails on the sheet
 COLUMNS = 8

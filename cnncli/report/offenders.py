@@ -8,10 +8,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..canvas import FAINT, INK, LINE, RIGHT, WRONG, Canvas, fitted, wrapped
 from ..data.check import DUPLICATES, KINDS, File, Finding, Report
 from ..data.decode import examine
 from ..errors import ImageError, printable
+from ..visualize.canvas import FAINT, INK, LINE, RIGHT, WRONG, Canvas, fitted, wrapped
 
 MOST = 16  # cards of a kind
 TILES = 6  # pictures on a card

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from ..atomic import write_atomically
-from ..calibration import confidences, coverage, expected_error, reliability
 from ..errors import printable
-from ..evaluate import Evaluation
+from ..evaluation.scores import Evaluation
+from ..model.calibration import confidences, coverage, expected_error, reliability
 from . import charts
 from .pictures import A_CELL, Album, Pixels, Shown
 
@@ -120,7 +120,7 @@ def _data(classes: Sequence[str], images: Sequence[Shown], places: dict[tuple[in
 
 
 def _interval(baseline: Any) -> tuple[float, float]:
-    from ..statistics import wilson
+    from ..evaluation.intervals import wilson
 
     return wilson(baseline.right, baseline.images)
 

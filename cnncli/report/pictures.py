@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import printable
-from ..evaluate import Evaluation
+from ..evaluation.scores import Evaluation
 
 WORST, AMBIGUOUS, BEST, MOST_BEST = 48, 24, 4, 240  # images; BEST of each class, MOST_BEST of all
 A_CELL = 60  # images of a cell of the confusion matrix

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..canvas import drawable
+from ..visualize.canvas import drawable
 from .curves import TRAIN, VALIDATION, save
 
 _MARGINS = {"left": 0.09, "right": 0.97, "bottom": 0.13, "top": 0.88}

@@ -5,17 +5,15 @@ number chosen would give. prepare.py asks here before a run begins; resuming nev
 
 import math
 import os
-import re
 import tempfile
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..data import Images
-from ..errors import SaveError, UsageError
+from ..errors import SaveError
 from ..kernels import Array
 from ..runs import Run
 from .fit import Fit
@@ -30,24 +28,6 @@ WARM_UP, FEWEST = 1, 4  # steps that are not counted, because arrays are touched
 SLOW = 4.0  # times the seconds meant for measuring, after which one step that counts is enough
 AT_ONCE = 64  # images of a validation
 ROWS = 400  # of a history that is saved to know what each costs
-LONGEST = 1000 * 24 * 3600.0
-_UNITS = {"h": 3600.0, "m": 60.0, "min": 60.0, "s": 1.0}
-
-
-def seconds_of(given: Any) -> float:
-    """Return the seconds that "90s", "10m", "1h30m" or a number means. Raises UsageError where it is no time."""
-    seconds = math.nan
-    if isinstance(given, str):
-        text = given.strip().lower().replace(" ", "")
-        if re.fullmatch(r"(\d{1,9}(\.\d{0,9})?(h|min|m|s))+", text):
-            parts = re.findall(r"([\d.]+)(h|min|m|s)", text)
-            if len({_UNITS[unit] for _, unit in parts}) == len(parts):  # no unit twice
-                seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
-    elif isinstance(given, int | float) and not isinstance(given, bool):
-        seconds = float(given)
-    if not 0 < seconds <= LONGEST:
-        raise UsageError(f"{given!r} is no time to train for; give hours, minutes and seconds like 10m, 90s or 1h30m.")
-    return seconds
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..layers import BatchNorm2d
 from ..network import Network
 from ..optim import RECIPES
-from ..schedule import DEFAULT_SCHEDULE
+from ..optim.schedule import DEFAULT_SCHEDULE
 
 # The peak of the learning rate for a batch of 128: (with batch norm, without).
 PEAK_LR = {"sgd": (0.1, 0.05), "adam": (2e-3, 1e-3), "adamw": (2e-3, 1e-3)}

@@ -14,8 +14,6 @@ from .defaults import Defaults, Tuning
 ARCH = "resnet9"
 DEFAULTS = Defaults(epochs=20, batch_size=1024, schedule="triangular", averaged=0.0, lookahead=True)
 LABEL_SMOOTHING = 0.2
-# Nothing is held out for validation: every image is trained on, and the last epoch is the one to keep.
-FRACTIONS = (0.9, 0.0, 0.1)
 TUNING = Tuning(lr=1.5, weight_decay=0.00133, label_smoothing=LABEL_SMOOTHING, momentum=0.85, norm_biases=64.0)
 
 

@@ -21,8 +21,8 @@ from ..atomic import write_atomically
 from ..errors import TrainingError, UsageError, printable
 from .fit import Fit
 from .observer import Observer
+from .options import Options
 from .prepare import Setting, rehearse
-from .recipe import Options
 
 STEPS = 120
 RANGES = {"sgd": (1e-4, 10.0), "adam": (1e-6, 1.0), "adamw": (1e-6, 1.0)}

@@ -3,20 +3,16 @@ not at all. start.py brings its weights, probe.py fits its head first; recipe.py
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-from ..blocks import blocks
 from ..errors import UsageError
 from ..kernels import Array, Mixed, aligned_empty
 from ..loss import Loss
 from ..network import Network
+from ..network.blocks import blocks
 from ..optim import RECIPES, Optimiser
-from ..schedule import DEFAULT_SCHEDULE
-from ..trainer import Trainer
+from ..optim.schedule import DEFAULT_SCHEDULE
 from .defaults import Defaults, Tuning
-
-if TYPE_CHECKING:
-    from .recipe import Options, Recipe
+from .trainer import Trainer
 
 DEFAULTS = Defaults(epochs=8, batch_size=32, schedule=DEFAULT_SCHEDULE, averaged=0.25, least_seen=10_000,
                     most_epochs=50, optimizer="adamw")
@@ -60,20 +56,6 @@ def frozen_blocks(network: Network, freeze: str | int) -> int:
     return freeze
 
 
-def notes(recipe: "Recipe", network: Network) -> list[str]:
-    """Return what becomes of the layers, in words."""
-    parts = len(blocks(network))
-    frozen = frozen_blocks(network, recipe.freeze)
-    if recipe.probe:
-        return ["Learning: the last layer alone, fitted to features that are computed once."]
-    said = "the last layer is fitted to features first; then " if recipe.head_first else ""
-    layers = f"blocks {frozen + 1} to {parts} of {parts}" if frozen else "all layers"
-    slower = "" if recipe.stem_rate is None or frozen == parts - 1 else (
-        f", the nearer to the stem the more slowly, by down to {recipe.stem_rate:g}")
-    fixed = "; batch norms keep their statistics, because batches are small" if recipe.fixed_statistics else ""
-    return [f"Learning: {said}{layers}{slower}{fixed}."]
-
-
 class PartTrainer(Trainer):
     """Trains a network but for its first blocks: these run as in evaluation, and keep everything that they know."""
 
@@ -90,17 +72,3 @@ class PartTrainer(Trainer):
         if count not in self._features:
             self._features[count] = aligned_empty((count, *self._body.output_shape))
         return super().step(self._body.forward(images, out=self._features[count]), labels, mixed)
-
-
-def check(options: "Options") -> None:
-    """Raise UsageError where options of fine-tuning make no sense, or none beside the others."""
-    freeze = options.freeze
-    whole = isinstance(freeze, int) and not isinstance(freeze, bool) and freeze >= 0
-    if not (freeze in (None, ALL) or whole):
-        raise UsageError(f"--freeze takes a number of blocks, {ALL} or {NONE}, not {freeze!r}.")
-    if options.probe:
-        for what, value in (("--epochs", options.epochs), ("--time", options.time), ("--freeze", freeze),
-                            ("--augment", options.augment), ("--patience", options.patience)):
-            if value is not None:
-                raise UsageError(f"--probe fits the last layer alone, to features that are computed once; {what} has "
-                                 "no meaning beside it, leave one of them out.")

@@ -16,20 +16,19 @@ from typing import Any
 
 import numpy as np
 
-from .. import checkpoint
-from ..calibration import calibrate
 from ..data import Batch, Batches, Images
-from ..ema import WeightAverage
 from ..errors import Interrupted, ModelError, SaveError, TrainingError, printable
-from ..evaluate import Evaluation, evaluate
+from ..evaluation.scores import Evaluation, evaluate
 from ..kernels import Array, Mixed
-from ..lookahead import Lookahead
 from ..loss import CrossEntropy
-from ..model import Model
+from ..model import Model, checkpoint
+from ..model.calibration import calibrate
+from ..optim.average import WeightAverage
+from ..optim.lookahead import Lookahead
 from ..runs import Row, Run
-from ..trainer import Trainer
 from .observer import Observer
 from .signals import StopFlag
+from .trainer import Trainer
 
 AVERAGE_STEPS = 4  # between two updates of the weights' average
 AVERAGE_MEMORY = 0.25  # how far it looks back, as a part of the stretch that is averaged

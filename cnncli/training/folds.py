@@ -13,7 +13,7 @@ from typing import Any
 from ..data import check_fold
 from ..errors import UsageError, printable
 from ..runs import CONFIG, Run, check_name, latest_run
-from . import train
+from .train import train
 
 _Path = str | os.PathLike[str]
 _FOLD = re.compile(r"(.+)-fold(\d+)")

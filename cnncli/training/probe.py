@@ -9,14 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..calibration import cross_entropy
 from ..data import Images
-from ..errors import UsageError
 from ..kernels import Array, aligned_empty
-from ..layers import Linear
 from ..loss import Loss
 from ..model import Model
+from ..model.calibration import cross_entropy
 from ..network import Network, Node
+from ..network.blocks import head
 from .fit import Fit
 from .lbfgs import Vector, minimise
 
@@ -38,20 +37,6 @@ class Probe:
     right: int
     images: int
     strength: float
-
-
-def head(network: Network) -> Node | None:
-    """Return the dense layer that decides, None where that is something else."""
-    last = next((node for node in reversed(network.nodes) if node.layer.params), None)
-    fits = last is not None and isinstance(last.layer, Linear) and last.inputs[0] != "input"
-    return last if fits and last is not None and network.is_cut(last.inputs[0]) else None
-
-
-def check_head(network: Network, arch: str) -> None:
-    """Raise UsageError where the last layer is none that can be fitted alone."""
-    if head(network) is None:
-        raise UsageError(f"the last layer of {arch} is no dense one behind others, so that --probe cannot fit it; give "
-                         "--freeze all instead.")
 
 
 def fit_head(model: Model, loss: Loss, train: Images, val: Images | None, watch: Watch) -> Probe:

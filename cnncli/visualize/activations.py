@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..canvas import FAINT, INK, LINE, Canvas, coloured, fitted, number, picture, signed, text_width
 from ..layers import Shape
+from .canvas import FAINT, INK, LINE, Canvas, coloured, fitted, number, picture, signed, text_width
 
 MAP_ROWS = 2  # of a layer
 MOST_CELLS = 256  # of a flat layer

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..canvas import FAINT, INK, Canvas, number, picture, signed, wrapped
+from .canvas import FAINT, INK, Canvas, number, picture, signed, wrapped
 
 MOST_FILTERS, MOST_ROWS, MOST_COLUMNS = 128, 48, 48  # what a person still looks at
 WIDEST = 1400  # pixels

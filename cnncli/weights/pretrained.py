@@ -8,10 +8,10 @@ from collections import Counter
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from ..checkpoint import load_model
 from ..data.preprocessing import Preprocessing
 from ..errors import ModelError
 from ..model import Model
+from ..model.checkpoint import load_model
 from .reading import Weights, read_weights
 
 INSTALL = "pip install 'cnncli[pretrained]'"

@@ -5,11 +5,11 @@ from here.
 import os
 from dataclasses import dataclass
 
-from ..checkpoint import load_model, model_path
 from ..errors import ModelError, printable
 from ..kernels import Array
 from ..model import Model
-from ..modelfile import is_ours, open_model, read_foreign
+from ..model.checkpoint import load_model, model_path
+from ..model.modelfile import is_ours, open_model, read_foreign
 
 _ZIP, _PICKLE, _JSON = b"PK\x03\x04", b"\x80", b"{"
 

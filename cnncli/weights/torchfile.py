@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import ModelError, printable
 from ..kernels import Array
-from ..modelfile import BFLOAT16, widened
+from ..model.modelfile import BFLOAT16, widened
 from . import pickled
 from .pickled import PickleError
 

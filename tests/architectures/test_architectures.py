@@ -10,7 +10,7 @@ import pytest
 from cnncli.architectures import ARCHITECTURES, architecture, automatic_architecture
 from cnncli.errors import NetworkError, UsageError
 from cnncli.optim import SGD
-from cnncli.trainer import Trainer
+from cnncli.training.trainer import Trainer
 
 
 def parameters(name: str, shape: tuple[int, int, int], classes: int) -> int:

@@ -8,10 +8,10 @@ import pytest
 from safetensors.numpy import load_file
 
 from cnncli.architectures import architecture
-from cnncli.checkpoint import save_model
 from cnncli.cli import main
 from cnncli.data import Preprocessing
 from cnncli.model import Model
+from cnncli.model.checkpoint import save_model
 
 from ..small_model import small_model
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnncli.checkpoint import save_model
 from cnncli.cli import main
+from cnncli.model.checkpoint import save_model
 
 from ..pictures import make_folder
 from ..small_model import small_model

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnncli import cli, predict
-from cnncli.calibration import Calibration
-from cnncli.checkpoint import load_model, save_model
+from cnncli import cli
 from cnncli.cli import common
 from cnncli.errors import UsageError
-from cnncli.model import Prediction
+from cnncli.model import Prediction, predict
+from cnncli.model.calibration import Calibration
+from cnncli.model.checkpoint import load_model, save_model
 
 from ..small_model import CLASSES, small_model
 

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 import cnncli
-from cnncli import evaluate
 from cnncli.data import scan
+from cnncli.evaluation import scores as evaluate
 
 from .looking import CLASSES, EACH, snapshot, write_images
 
@@ -258,7 +258,7 @@ def test_no_run_at_all_and_a_damaged_configuration(place, tmp_path, monkeypatch)
 
 
 def test_a_model_whose_outputs_are_no_numbers(place):
-    from cnncli.checkpoint import load_model, save_model
+    from cnncli.model.checkpoint import load_model, save_model
 
     model = load_model(place.run)
     next(iter(model.network.parameters().values()))[...] = np.nan

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnncli import checkpoint, training
 from cnncli.cli import main
 from cnncli.cli.train_view import clock, epoch_line
+from cnncli.model import checkpoint
 from cnncli.runs import Run
+from cnncli.training import train as training
 
 from ..pictures import make_folder, make_network
 from ..weights.torchfiles import saved
@@ -43,8 +44,8 @@ LONG = ["train", "data", "--arch", "net.toml", "--epochs", "100000", "--batch-si
 
 def start(work: Path, *arguments: str, before: str = "", **options: object) -> "subprocess.Popen[str]":
     """Run cnn in a process of its own, after a piece of Python; no pictures."""
-    code = ("import sys, cnncli.training\n"
-            "cnncli.training._draw = lambda *_: None\n"
+    code = ("import sys\n"
+            "import cnncli.training.train; cnncli.training.train._draw = lambda *_: None\n"
             f"{before}\nfrom cnncli.cli import main\nsys.exit(main({list(arguments)!r}))")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "CNN_THREADS": "1"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnncli.data import Augmentation, Preprocessing, describe
+from cnncli.data import Augmentation, Preprocessing, describe, naming
 from cnncli.data.augmentation import beta
 from cnncli.errors import UsageError
 from cnncli.kernels import OPERATIONS
@@ -183,17 +183,17 @@ def test_with_both_half_of_the_images_are_cut() -> None:
 
 
 def test_names() -> None:
-    assert Augmentation.named("auto", GREY) == Augmentation(2, False) == Augmentation.default(GREY)
-    assert Augmentation.named("auto", COLOUR) == Augmentation(4, True)
-    assert Augmentation.named("none", COLOUR) is None
-    digits, strong = Augmentation.named("digits", COLOUR), Augmentation.named("strong", COLOUR)
+    assert naming.named("auto", GREY) == Augmentation(2, False) == naming.default(GREY)
+    assert naming.named("auto", COLOUR) == Augmentation(4, True)
+    assert naming.named("none", COLOUR) is None
+    digits, strong = naming.named("digits", COLOUR), naming.named("strong", COLOUR)
     assert digits is not None
     assert strong is not None
     assert not digits.flip
     assert digits.rotate == 10
     assert strong.flip
     assert strong.mixes
-    grey = Augmentation.named("strong", GREY), Augmentation.named("photo", GREY)
+    grey = naming.named("strong", GREY), naming.named("photo", GREY)
     assert [one and one.flip for one in grey] == [False, True]
 
 
@@ -211,12 +211,12 @@ def test_names() -> None:
      ("digits,shear=off,scale=0", dict(shift=2, rotate=10))],
 )
 def test_lists(text: str, fields: dict[str, Any]) -> None:
-    assert Augmentation.parse(text, COLOUR) == Augmentation(**fields)
+    assert naming.parse(text, COLOUR) == Augmentation(**fields)
 
 
 @pytest.mark.parametrize("text", ["none", "shift=0", "flip=off", "auto,shift=0,flip=no"])
 def test_a_list_of_nothing_is_none(text: str) -> None:
-    assert Augmentation.parse(text, COLOUR) is None
+    assert naming.parse(text, COLOUR) is None
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_a_list_of_nothing_is_none(text: str) -> None:
 )
 def test_nonsense_is_refused_with_a_remedy(text: str, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence) as error:
-        Augmentation.parse(text, COLOUR)
+        naming.parse(text, COLOUR)
     assert str(error.value).isprintable()
     assert str(error.value).endswith((".", "?"))
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from cnncli.architectures import architecture
-from cnncli.calibration import Calibration
 from cnncli.data import Preprocessing
 from cnncli.export.csource import to_c
 from cnncli.model import Model
+from cnncli.model.calibration import Calibration
 
 from .cases import CASES, model_of, name_of, network_of
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from cnncli.architectures import ARCHITECTURES, architecture
-from cnncli.calibration import Calibration
 from cnncli.errors import SaveError, UsageError
 from cnncli.export import onnx as exporting
 from cnncli.export.onnx import to_onnx
+from cnncli.model.calibration import Calibration
 
 from .cases import CASES, model_of, name_of, network_of
 

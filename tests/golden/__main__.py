@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cnncli import Trainer, __version__
-from cnncli.calibration import Calibration
-from cnncli.checkpoint import save_model
+from cnncli import Trainer
+from cnncli._version import __version__
 from cnncli.data import Preprocessing
 from cnncli.layers import LAYERS, Whitening
 from cnncli.model import Model
+from cnncli.model.calibration import Calibration
+from cnncli.model.checkpoint import save_model
 from cnncli.network import Network
 from cnncli.optim import SGD
 

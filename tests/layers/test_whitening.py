@@ -7,7 +7,7 @@ import pytest
 from cnncli.layers import Whitening
 from cnncli.network import Network
 from cnncli.optim import SGD
-from cnncli.trainer import Trainer
+from cnncli.training.trainer import Trainer
 
 from .conformance import check_layer
 

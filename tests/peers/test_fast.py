@@ -9,12 +9,12 @@ from torch.nn import functional
 from benchmarks.workers import torch_fast
 from cnncli import kernels
 from cnncli.architectures import architecture
-from cnncli.lookahead import Lookahead
 from cnncli.loss import CrossEntropy
 from cnncli.optim import SGD
-from cnncli.schedule import Schedule
-from cnncli.trainer import Trainer
+from cnncli.optim.lookahead import Lookahead
+from cnncli.optim.schedule import Schedule
 from cnncli.training import fast
+from cnncli.training.trainer import Trainer
 
 from .mirror import from_torch, to_torch
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.optim import lr_scheduler
 
-from cnncli.schedule import Schedule
+from cnncli.optim.schedule import Schedule
 
 TOTAL, WARMUP = 50, 6
 CASES = [

@@ -10,8 +10,8 @@ from cnncli.architectures import ARCHITECTURES, architecture
 from cnncli.loss import CrossEntropy, SquaredError
 from cnncli.network import Network
 from cnncli.optim import SGD, Adam, AdamW
-from cnncli.schedule import Schedule
-from cnncli.trainer import Trainer
+from cnncli.optim.schedule import Schedule
+from cnncli.training.trainer import Trainer
 
 from .mirror import OF_LARGEST_TRAINED, Mirror, assert_agrees, assert_arrays_agree, from_torch, to_torch
 from .test_optimisers import groups

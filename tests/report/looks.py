@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from cnncli.calibration import calibrate
-from cnncli.evaluate import Evaluation, score
-from cnncli.statistics import Baseline
+from cnncli.evaluation.intervals import Baseline
+from cnncli.evaluation.scores import Evaluation, score
+from cnncli.model.calibration import calibrate
 
 HOSTILE = ["</script><script>alert(1)</script>", '"><img src=x onerror=alert(2)>', "new\nline",
            "caf\udce9 & {{ 7 * 7 }}", "\u202etxt.exe", "'; alert(3); '"]

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from cnncli.errors import SaveError
-from cnncli.evaluate import score
+from cnncli.evaluation.scores import score
 from cnncli.report import confusion
 
 LONG = "a name that is much longer than what fits beside a matrix " * 3

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnncli.evaluate import score
+from cnncli.evaluation.scores import score
 from cnncli.report import mistakes
 
 NAMES = ["cat", "dog", "帽子", "a class with a name of many words, more than fit"]

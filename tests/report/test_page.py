@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from cnncli.errors import printable
-from cnncli.evaluate import score
+from cnncli.evaluation.scores import score
 from cnncli.report import charts, page, pictures
 
 from .looks import HOSTILE, evaluation, names, pixels
@@ -182,7 +182,7 @@ def test_percent_does_not_round_up_to_all():
 
 
 def test_charts_stay_on_their_sheets(rng):
-    from cnncli.calibration import coverage, reliability
+    from cnncli.model.calibration import coverage, reliability
 
     for images in (1, 2, 40, 5000):
         confidence, right = rng.random(images), rng.random(images) < 0.5

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from cnncli import training
 from cnncli.runs import Run
+from cnncli.training import train as training
 
 from ..pictures import make_folder, make_network
 

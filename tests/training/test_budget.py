@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from cnncli.errors import UsageError
-from cnncli.training import Observer, budget, prepare
-from cnncli.training.budget import Cost, epochs_within, seconds_of
-from cnncli.training.recipe import Options
+from cnncli.training import budget, prepare
+from cnncli.training.budget import Cost, epochs_within
+from cnncli.training.observer import Observer
+from cnncli.training.options import Options, seconds_of
 
 from ..pictures import make_folder
 from .conftest import Train

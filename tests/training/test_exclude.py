@@ -7,7 +7,7 @@ import pytest
 from cnncli.data import scan
 from cnncli.data.exclude import fingerprint, write_list
 from cnncli.errors import UsageError
-from cnncli.training.prepare import excluded
+from cnncli.runs.samples import excluded
 
 from .conftest import Train
 

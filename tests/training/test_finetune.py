@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from cnncli.architectures import architecture
-from cnncli.blocks import blocks
 from cnncli.errors import UsageError
 from cnncli.loss import CrossEntropy
+from cnncli.network.blocks import blocks
 from cnncli.optim import SGD
 from cnncli.training.finetune import PartTrainer, frozen_blocks, rates
-from cnncli.training.recipe import Options
+from cnncli.training.options import Options
 
 from ..pictures import make_folder
 from .conftest import Train
@@ -66,7 +66,7 @@ def test_a_frozen_run_resumes_to_the_same_bits(train: Train, tmp_path: Path) -> 
     assert whole.config["recipe"]["head_first"] is False, "the classes are the same"
 
     from cnncli.errors import Interrupted
-    from cnncli.training import Observer
+    from cnncli.training.observer import Observer
 
     class Stopper(Observer):
         def epoch_done(self, row, best) -> None:

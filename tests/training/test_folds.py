@@ -11,7 +11,7 @@ from cnncli import cli, cross_validate
 from cnncli.data import scan
 from cnncli.errors import Interrupted, UsageError
 from cnncli.runs import Run
-from cnncli.training.prepare import fingerprint, scan_fold
+from cnncli.runs.samples import fingerprint, scan_fold
 
 from .conftest import Train
 from .test_resume import At, interrupt, outcome

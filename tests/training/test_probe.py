@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 
 from cnncli import architecture, kernels
-from cnncli.calibration import cross_entropy, softmax
 from cnncli.data import Preprocessing
 from cnncli.errors import Interrupted, UsageError
-from cnncli.evaluate import evaluate
+from cnncli.evaluation.scores import evaluate
 from cnncli.loss import CrossEntropy, SquaredError
 from cnncli.model import Model
-from cnncli.training import Observer
-from cnncli.training.probe import STRENGTHS, USUAL_STRENGTH, check_head, fit_head, head
+from cnncli.model.calibration import cross_entropy, softmax
+from cnncli.network.blocks import head
+from cnncli.training.choose import check_head
+from cnncli.training.observer import Observer
+from cnncli.training.probe import STRENGTHS, USUAL_STRENGTH, fit_head
 from cnncli.training.start import first_network
 
 from .conftest import Train

@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 
-from cnncli import atomic, checkpoint, runs
+from cnncli import atomic, runs
 from cnncli.errors import DataError, Interrupted, ModelError, TrainingError, UsageError
+from cnncli.model import checkpoint
+from cnncli.optim.schedule import Schedule
 from cnncli.runs import Row, Run, RunLock
-from cnncli.schedule import Schedule
-from cnncli.training import Observer, fit, signals
+from cnncli.training import fit, signals
+from cnncli.training.observer import Observer
 
 from ..pictures import make_folder
 from .conftest import Train

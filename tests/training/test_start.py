@@ -12,7 +12,8 @@ from cnncli.architectures import architecture
 from cnncli.data import Preprocessing, scan
 from cnncli.errors import ModelError, UsageError
 from cnncli.training import start as module
-from cnncli.training.recipe import Options, resolve
+from cnncli.training.choose import choose
+from cnncli.training.options import Options
 from cnncli.training.start import AUTOMATIC, automatic, begun, first_network
 from cnncli.weights import pretrained
 
@@ -140,10 +141,10 @@ def test_photographs_begin_with_a_pretrained_network_where_one_is_installed(
 def test_what_is_asked_for_comes_first(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     splits = scan(photographs)
     for options in (Options(init="none"), Options(arch="resnet8"), Options(recipe="fast", size=32)):
-        assert resolve(options, splits)[0].init is None
+        assert choose(options, splits)[0].init is None
     monkeypatch.setattr(module, "begun", lambda init, *others: (_ for _ in ()).throw(ModelError(init)))
     with pytest.raises(ModelError, match=AUTOMATIC):
-        resolve(Options(), splits)
+        choose(Options(), splits)
 
 
 @pytest.mark.parametrize("name", pretrained.PRETRAINED)

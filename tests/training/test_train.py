@@ -12,16 +12,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnncli import atomic, checkpoint, kernels, training
-from cnncli.calibration import calibrate
+from cnncli import atomic, kernels
 from cnncli.data import Images, load_images, scan
 from cnncli.errors import DataError, ImageError, SaveError, TrainingError, UsageError
-from cnncli.evaluate import evaluate
+from cnncli.evaluation.scores import evaluate
+from cnncli.model import checkpoint
+from cnncli.model.calibration import calibrate
 from cnncli.report import augmented
 from cnncli.runs import COLUMNS, Row, Run
-from cnncli.trainer import Trainer
-from cnncli.training import Observer, fit, prepare
+from cnncli.training import fit, prepare
+from cnncli.training import train as training
 from cnncli.training.fit import as_good, highest
+from cnncli.training.observer import Observer
+from cnncli.training.trainer import Trainer
 
 from ..pictures import NETWORK, make_folder, make_network
 from .conftest import Train

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnncli.checkpoint import save_model
 from cnncli.errors import ModelError
+from cnncli.model.checkpoint import save_model
 from cnncli.weights import read_weights
 
 from ..small_model import small_model

@@ -3,10 +3,10 @@ judges every image as `cnn predict` would; an image whose probability for anothe
 that do belong there is probably one of them.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,11 +15,32 @@ from ...kernels import Array
 from .findings import File, Finding
 from .near import Progress
 
-if TYPE_CHECKING:
-    from ...model import Model
-
 _FEWEST = 5  # images of a class from which its usual probability is told
 _ROUNDING = 1e-9  # a mean of equal numbers may come out above them
+
+
+class Answer(Protocol):
+    """What a Prediction tells of one image."""
+
+    @property
+    def top(self) -> list[tuple[str, float]]:
+        """(label, probability) pairs, of all classes."""
+        ...
+
+    @property
+    def error(self) -> str | None:
+        """Why the image could not be judged, None where it was."""
+        ...
+
+
+class Classifier(Protocol):
+    """What is needed of a Model."""
+
+    classes: list[str]
+
+    def predictions(self, paths: Iterable[str]) -> Generator[Answer, None, None]:
+        """Judge image files, in their order."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -27,7 +48,7 @@ class Judge:
     """A model that is asked about labels: its name, and the paths inside the data folder of the images that it was
     trained on; None where it is not known to have been trained on any."""
 
-    model: "Model"
+    model: Classifier
     name: str
     seen: Collection[str] | None
 

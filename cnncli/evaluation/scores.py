@@ -1,0 +1,254 @@
+"""How good a model is on labelled images: runs it over them in batches (``evaluate``) and turns logits and labels into
+accuracy, top-5, loss, a confusion matrix and precision, recall and F1 for each class (``score``). The command that
+calls it is cli/test.py; the pictures and tables of its result are in report/.
+"""
+
+import os
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataError, ModelError
+from ..model.calibration import Calibration, confidences, cross_entropy, expected_error, reliability, softmax
+from .intervals import Baseline, wilson
+
+TOP_NEEDS = 6  # classes; with five or fewer the five best always hold the truth
+
+
+class Classifier(Protocol):
+    """What ``evaluate`` needs of a Model."""
+
+    classes: list[str]
+    flips: bool
+    calibration: Calibration | None
+
+    def logits(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """uint8 (n, h, w, c) -> float32 (n, classes)."""
+        ...
+
+
+class LabelledImages(Protocol):
+    """What ``evaluate`` needs of data.load_images' result."""
+
+    labels: NDArray[np.int64]
+    skipped: list[tuple[Any, str]]
+
+    def in_order(self, at_once: int) -> Generator[NDArray[np.uint8], None, None]:
+        """All prepared images, uint8 (at_once, h, w, c) at a time."""
+        ...
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """One class's share. precision is 0 where nothing was predicted as it, recall 0 where it has no images; support
+    is how many images it has, guessed how many were predicted as it."""
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+    guessed: int = 0
+
+    @property
+    def right(self) -> int:
+        """How many images of the class were recognised."""
+        return round(self.recall * self.support)
+
+    @property
+    def recall_interval(self) -> tuple[float, float]:
+        """What recall lies in with 95 % confidence."""
+        return wilson(self.right, self.support)
+
+    @property
+    def precision_interval(self) -> tuple[float, float]:
+        """What precision lies in with 95 % confidence."""
+        return wilson(self.right, self.guessed)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as `cnn test --json` prints it."""
+        return {"name": self.name, "precision": self.precision, "recall": self.recall, "f1": self.f1,
+                "support": self.support, "precision_interval": list(self.precision_interval),
+                "recall_interval": list(self.recall_interval)}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a test found.
+
+    confusion_matrix is int64 (classes, classes), rows true and columns predicted, in class order. In the order of the
+    images: logits, as given, and probabilities, what the model's calibration makes of them, float64 (n, classes);
+    labels and guesses (the class of the largest logit, the first of equals), int64 (n,). loss is the cross-entropy of
+    the outputs as they are, as in training's history; top5 is None under six classes. baselines, where somebody has
+    found them, says what would be reached without learning, by name. flips says whether the mirror images were looked
+    at as well.
+    """
+
+    class_names: list[str]
+    accuracy: float
+    top5: float | None
+    loss: float
+    classes: list[ClassScore]
+    confusion_matrix: NDArray[np.int64]
+    logits: NDArray[Any]
+    probabilities: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    guesses: NDArray[np.int64]
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    model: str = ""
+    flips: bool = False
+    calibration: Calibration | None = None
+    baselines: dict[str, Baseline] = field(default_factory=dict)
+
+    @property
+    def images(self) -> int:
+        """How many images were tested."""
+        return len(self.labels)
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether each image was guessed right."""
+        return np.asarray(self.guesses == self.labels)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """What the accuracy lies in with 95 % confidence."""
+        return wilson(int(self.right.sum()), self.images)
+
+    @property
+    def confidences(self) -> NDArray[np.float64]:
+        """The probability of each image's guess."""
+        return np.asarray(self.probabilities[np.arange(self.images), self.guesses])
+
+    def mistakes(self) -> NDArray[np.int64]:
+        """Return the indices of the images guessed wrong, the most confident first."""
+        wrong = np.flatnonzero(self.guesses != self.labels)
+        return wrong[np.argsort(-self.probabilities[wrong, self.guesses[wrong]], kind="stable")]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `cnn test --json` prints."""
+        return {
+            "model": self.model,
+            "images": self.images,
+            "accuracy": self.accuracy,
+            "top5": self.top5,
+            "loss": self.loss,
+            "classes": [c.as_json() for c in self.classes],
+            "confusion_matrix": self.confusion_matrix.tolist(),
+            "skipped": [{"path": path, "error": error} for path, error in self.skipped],
+            "tta": self.flips,
+            "accuracy_interval": list(self.interval),
+            "baselines": {name: baseline.as_json() for name, baseline in self.baselines.items()},
+            "calibration": self._calibration_json(),
+        }
+
+    def _calibration_json(self) -> dict[str, Any]:
+        """Return what the probabilities of these images are worth, before and after scaling (the same without one)."""
+        temperature = self.calibration.temperature if self.calibration else 1.0
+        found: dict[str, Any] = {"temperature": self.calibration.temperature if self.calibration else None}
+        for when, value in (("before", 1.0), ("after", temperature)):
+            bins = reliability(confidences(self.logits, value), self.right)
+            found[f"error_{when}"] = expected_error(bins)
+            found[f"loss_{when}"] = cross_entropy(self.logits, self.labels, value)
+        return found
+
+
+def evaluate(
+    model: Classifier,
+    images: LabelledImages,
+    *,
+    batch_size: int = 64,
+    progress: Callable[[int, int], None] | None = None,
+    name: str = "",
+) -> Evaluation:
+    """Run the model over the images in batches and score it; progress(done, total) is called after each batch.
+
+    name is the model's, for the result. Raises DataError where there is no image and ModelError where the model's
+    outputs are not numbers.
+    """
+    total, done = len(images.labels), 0
+    logits = np.empty((total, len(model.classes)), np.float32)
+    with closing(images.in_order(batch_size)) as batches:
+        for pixels in batches:
+            logits[done : done + len(pixels)] = model.logits(pixels)
+            done += len(pixels)
+            if progress is not None:
+                progress(done, total)
+    skipped = [(os.fspath(path), str(reason)) for path, reason in images.skipped]
+    return score(logits, images.labels, model.classes, skipped=skipped, model=name, flips=model.flips,
+                 calibration=model.calibration)
+
+
+def score(
+    logits: NDArray[Any],
+    labels: NDArray[Any],
+    classes: Sequence[str],
+    *,
+    skipped: Sequence[tuple[str, str]] = (),
+    model: str = "",
+    flips: bool = False,
+    calibration: Calibration | None = None,
+) -> Evaluation:
+    """Score logits (n, classes) against labels (n,), which index classes; the calibration makes probabilities of them.
+
+    The loss is the mean cross-entropy, in nats, without calibration. Logarithms of probabilities do as well as logits:
+    softmax gives them back. Raises DataError where n is 0, ModelError where a logit is not finite, ValueError where
+    shapes or labels do not fit.
+    """
+    logits, labels, count = np.asarray(logits), np.asarray(labels, np.int64), len(classes)
+    if logits.shape != (len(labels), count):
+        raise ValueError(f"logits are {logits.shape}, not {(len(labels), count)}: one row an image, one column a class")
+    if not len(labels):
+        raise DataError("There is no image to test; give a folder with images in its class folders.")
+    if labels.min() < 0 or labels.max() >= count:
+        raise ValueError(f"labels must lie between 0 and {count - 1}, not {labels.min()} and {labels.max()}")
+    broken = int((~np.isfinite(logits)).any(axis=1).sum())
+    if broken:
+        raise ModelError(f"The model's outputs are not finite numbers for {broken} of {len(labels)} images, so it "
+                         "cannot be used; train it again, with a smaller learning rate.")
+
+    truth = np.take_along_axis(logits, labels[:, None], axis=1)
+    before = (logits > truth).sum(1) + ((logits == truth) & (np.arange(count) < labels[:, None])).sum(1)
+    guesses = logits.argmax(axis=1)
+    matrix = confusion_matrix(labels, guesses, count)
+    return Evaluation(
+        class_names=list(classes),
+        accuracy=float(np.trace(matrix) / len(labels)),
+        top5=float((before < 5).mean()) if count >= TOP_NEEDS else None,
+        loss=cross_entropy(logits, labels),
+        classes=class_scores(matrix, classes),
+        confusion_matrix=matrix,
+        logits=logits,
+        probabilities=softmax(logits, calibration.temperature if calibration else 1.0),
+        labels=labels,
+        guesses=guesses,
+        skipped=list(skipped),
+        model=model,
+        flips=flips,
+        calibration=calibration,
+    )
+
+
+def confusion_matrix(labels: NDArray[np.int64], guesses: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Return int64 (count, count): how many images of each true class (row) were guessed as each class (column)."""
+    return np.bincount(labels * count + guesses, minlength=count * count).reshape(count, count).astype(np.int64)
+
+
+def class_scores(matrix: NDArray[np.int64], classes: Sequence[str]) -> list[ClassScore]:
+    """Return each class's precision, recall and F1 (0 where nothing is divided) and number of images."""
+    right, guessed, support = np.diagonal(matrix), matrix.sum(axis=0), matrix.sum(axis=1)
+    precision, recall = _ratio(right, guessed), _ratio(right, support)
+    f1 = _ratio(2 * right, guessed + support)
+    return [
+        ClassScore(name, float(precision[i]), float(recall[i]), float(f1[i]), int(support[i]), int(guessed[i]))
+        for i, name in enumerate(classes)
+    ]
+
+
+def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
+    return part / np.maximum(whole, 1)
+

@@ -1,0 +1,280 @@
+"""Models and the state of a training on disk. A Model becomes one file (modelfile.py says of which bytes, atomic.py
+how it gets onto the disk without ever endangering the one before), and a file becomes a Model again after everything
+in it has been doubted. training/ saves, evaluate.py, predict.py and the rest load.
+
+A run folder holds model.safetensors, the best model, and last.safetensors and previous.safetensors, which hold
+beside the model what resuming needs. These are model files like any other.
+"""
+
+import json
+import math
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from ..atomic import remove_leftovers, write_atomically
+from ..data.preprocessing import Preprocessing
+from ..errors import CnnError, ModelError, printable
+from ..kernels import Array, allocation_limit
+from ..layers import LAYERS
+from ..network import Network
+from ..network.graph import LARGEST_NUMBER, LONGEST_TEXT, MOST_LAYERS
+from .calibration import Calibration
+from .model import Model
+from .modelfile import Header, check_digest, damaged, open_model, pack, parse, read_header, read_tensors
+
+MODEL, LAST, PREVIOUS = "model.safetensors", "last.safetensors", "previous.safetensors"
+
+_STATE = "state/"  # before the names of arrays that are not the model's; "/" is in no layer's name
+_SLACK = 32 * 2**20  # bytes that a network may take beside twice its parameters
+_UNBUILDABLE = (CnnError, ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError,
+                ValueError)
+
+Path = str | os.PathLike[str]
+
+
+@dataclass
+class State:
+    """What a training left behind to go on from: the model as of its last step, the arrays and the progress that were
+    saved with it, the file that they came from, and a sentence for the user where that is not the newest one."""
+
+    model: Model
+    arrays: dict[str, Array]
+    progress: dict[str, Any]
+    path: str
+    note: str = ""
+
+
+# ---- saving ----
+
+
+def save_model(path: Path, model: Model) -> None:
+    """Write a model file. The same model gives the same bytes.
+
+    Raises SaveError where the disk refuses; a file that was there before is then unchanged.
+    """
+    write_atomically(path, pack(_arrays(model), _metadata(model)))
+
+
+def save_state(folder: Path, model: Model, arrays: dict[str, Array], progress: dict[str, Any]) -> None:
+    """Write last.safetensors into a run folder; what was last becomes previous.
+
+    Whenever the process dies, last or previous is whole. arrays is whatever resuming needs beside the model (the
+    optimiser's), progress any JSON object. Raises SaveError where the disk refuses; both files are then unchanged.
+    """
+    data = pack({**_arrays(model), **{_STATE + name: array for name, array in arrays.items()}},
+                {**_metadata(model), "progress": _json(progress)})
+    last = os.path.join(folder, LAST)
+    with suppress(OSError):
+        remove_leftovers(last)
+    write_atomically(last, data, keep_as=os.path.join(folder, PREVIOUS))
+
+
+def _arrays(model: Model) -> dict[str, Array]:
+    return {**model.network.parameters(), **model.network.buffers()}
+
+
+def _metadata(model: Model) -> dict[str, str]:
+    parts = {"network": _json(model.network.config()), "classes": _json(model.classes),
+             "preprocessing": _json(model.preprocessing.config()), "training": _json(model.training)}
+    return {**parts, "calibration": _json(model.calibration.config())} if model.calibration else parts
+
+
+def _json(value: Any) -> str:
+    """Return JSON in one fixed form. What is not finite becomes null, which every reader understands."""
+    return json.dumps(_finite(value), sort_keys=True, allow_nan=False, separators=(",", ":"))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+# ---- loading ----
+
+
+def load_model(path: Path) -> Model:
+    """Return the model in a file or a run folder (runs/latest is one).
+
+    Raises ModelError, naming the file and the remedy, where there is none or it cannot be trusted.
+    """
+    return _load(model_path(path))[0]
+
+
+def load_state(path: Path) -> State:
+    """Return what save_state wrote: from a run folder's last.safetensors or, where that is damaged or not there, from
+    previous.safetensors, with a note that says so. Also takes such a file itself.
+
+    Raises ModelError where neither can be used.
+    """
+    folder = _followed(os.fspath(path))
+    if not os.path.isdir(folder):
+        return _load_state(folder)
+    last, previous = os.path.join(folder, LAST), os.path.join(folder, PREVIOUS)
+    try:
+        return _load_state(last)
+    except ModelError as error:
+        if not os.path.lexists(last) and not os.path.lexists(previous):
+            raise ModelError(f"{printable(folder)} holds nothing to resume from (no {LAST}); start a new training "
+                             "without --resume.") from None
+        try:
+            state = _load_state(previous)
+        except ModelError:
+            raise error from None
+        state.note = f"{error} The state before it, {printable(previous)}, is used instead."
+        return state
+
+
+def model_path(path: Path) -> str:
+    """Return the model file that a path means: itself, or model.safetensors of a run folder; runs/latest may also be
+    a text file that holds the name of a run beside it. Raises ModelError where there is none."""
+    given = os.fspath(path)
+    found = _followed(given)
+    if os.path.isdir(found):
+        inside = os.path.join(found, MODEL)
+        if not os.path.lexists(inside):
+            if os.path.isfile(os.path.join(found, "config.json")):
+                raise ModelError(f"{printable(os.path.realpath(found))} has no model yet, its training did not finish "
+                                 "an epoch; name another run's folder with -m.")
+            raise ModelError(f"{printable(given)} holds no {MODEL}; name a model file or a run folder with -m.")
+        return inside
+    if not os.path.lexists(found):
+        raise ModelError(f"there is no model {printable(given)}; train one with 'cnn train DATA', or name a model file "
+                         "or run folder with -m.")
+    return found
+
+
+def _followed(path: str) -> str:
+    """Return the run folder that a text file named "latest" names, whatever else path is unchanged."""
+    if os.path.basename(os.path.normpath(path)) != "latest" or not os.path.isfile(path):
+        return path
+    with open(path, "rb") as file:
+        name = os.fsdecode(file.read(1024).strip())
+    if not name or "\0" in name or os.path.basename(name) != name or name in (os.curdir, os.pardir):
+        raise ModelError(f"{printable(path)} does not hold the name of a run beside it; name a run folder with -m.")
+    return os.path.join(os.path.dirname(path), name)
+
+
+def _load_state(path: str) -> State:
+    model, header, tensors = _load(path)
+    if "progress" not in header.metadata:
+        raise ModelError(f"{printable(path)} is a finished model without what resuming needs; give the run folder, "
+                         f"which holds {LAST}.")
+    progress = parse(header.metadata["progress"], path, "progress")
+    arrays = {name.removeprefix(_STATE): array for name, array in tensors.items() if name.startswith(_STATE)}
+    return State(model, arrays, progress, path)
+
+
+def _load(path: str) -> tuple[Model, Header, dict[str, Array]]:
+    with open_model(path) as file:
+        header = read_header(file, path)
+        try:
+            model = _build(header, path)
+        except ModelError:
+            check_digest(file, header, path)  # where the file is damaged, that is what to say
+            raise
+        tensors = read_tensors(file, header, path)
+    for name, array in _arrays(model).items():
+        array[...] = tensors[name]
+    return model, header, tensors
+
+
+def _build(header: Header, path: str) -> Model:
+    """Return the model that a header describes, its weights still zero, and sure to fit the arrays of the file."""
+    missing = [key for key in ("network", "classes", "preprocessing", "training") if key not in header.metadata]
+    if missing:
+        raise damaged(path, f"its part {missing[0]!r} is not there")
+    parts = {key: parse(text, path, key) for key, text in header.metadata.items()
+             if key in ("network", "classes", "preprocessing", "training")}
+    network = _network(parts["network"], header, path)
+    try:
+        preprocessing = Preprocessing.from_config(parts["preprocessing"])
+    except _UNBUILDABLE as error:
+        raise damaged(path, f"its preprocessing makes no sense: {_short(error)}") from error
+    if preprocessing.shape != network.input_shape:
+        raise damaged(path, f"its images of {preprocessing.shape} do not fit its network, which takes "
+                            f"{network.input_shape}")
+    classes = parts["classes"]
+    if not all(map(_is_name, classes)) or len(set(classes)) != len(classes):
+        raise damaged(path, "its classes are not different names")
+    if network.output_shape != (len(classes),):
+        raise damaged(path, f"its network yields {network.output_shape}, not {len(classes)} classes")
+    return Model(network, classes, preprocessing, parts["training"], _calibration(header, path))
+
+
+def _calibration(header: Header, path: str) -> Calibration | None:
+    """Return the calibration, which models trained without validation images, and those of old, have none of."""
+    if "calibration" not in header.metadata:
+        return None
+    try:
+        return Calibration.from_config(parse(header.metadata["calibration"], path, "calibration"))
+    except ValueError as error:
+        raise damaged(path, f"its calibration makes no sense: {_short(error)}") from error
+
+
+def _network(config: dict[str, Any], header: Header, path: str) -> Network:
+    """Build the network without taking more memory than the arrays in the file account for."""
+    _check_plausible(config, path)
+    wanted = {name: entry for name, entry in header.tensors.items() if not name.startswith(_STATE)}
+    stored = sum(entry.end - entry.begin for entry in wanted.values())
+    try:
+        with allocation_limit(2 * stored + _SLACK):
+            network = Network.from_config(config)
+    except MemoryError as error:
+        raise damaged(path, "its network needs more weights than it holds") from error
+    except _UNBUILDABLE as error:
+        raise ModelError(f"{printable(path)} holds a network that cannot be built: {_short(error)} Update cnncli, or "
+                         "train again.") from error
+    arrays = {**network.parameters(), **network.buffers()}
+    for name in sorted(arrays.keys() ^ wanted.keys()):
+        raise damaged(path, f"{printable(name[:60])} is in {'its network' if name in arrays else 'the file'} only")
+    for name, array in arrays.items():
+        if array.shape != wanted[name].shape or array.dtype != wanted[name].dtype:
+            raise damaged(path, f"{name} has the shape {wanted[name].shape}, its network needs {array.shape}")
+    return network
+
+
+def _check_plausible(config: dict[str, Any], path: str) -> None:
+    """Refuse what would cost time or memory already while the network is built, and layers that are not known."""
+    layers = config.get("layers")
+    if not isinstance(layers, list) or len(layers) > MOST_LAYERS:
+        raise damaged(path, f"its network is not a list of at most {MOST_LAYERS} layers")
+    names: set[Any] = {"input"}
+    for layer in layers:
+        if not isinstance(layer, dict) or len(layer) > 50 or not _bounded(layer):
+            raise damaged(path, "its network has a layer that makes no sense")
+        kind, name, inputs = layer.get("type"), layer.get("name"), layer.get("inputs")
+        if not isinstance(inputs, list) or not all(isinstance(text, str) for text in (kind, name, *inputs)):
+            raise damaged(path, "its network has a layer without type, name or inputs")
+        if kind not in LAYERS:
+            raise ModelError(f"{printable(path)} holds a layer of type {printable(kind)}, which this version of cnn "
+                             "does not know; update it with 'pip install --upgrade cnncli'.")
+        if not names.issuperset(inputs):
+            raise damaged(path, f"its layer {printable(name)} has an input that is no layer before it")
+        names.add(name)
+
+
+def _bounded(value: Any, depth: int = 0) -> bool:
+    if isinstance(value, dict | list):
+        items = list(value.values()) + list(value) if isinstance(value, dict) else value
+        return depth < 4 and len(items) <= 100 and all(_bounded(item, depth + 1) for item in items)
+    if isinstance(value, str):
+        return len(value) <= LONGEST_TEXT
+    return value is None or abs(value) < LARGEST_NUMBER
+
+
+def _is_name(value: Any) -> bool:
+    """Whether a value can be a folder's name, bytes that are no UTF-8 included."""
+    try:
+        return isinstance(value, str) and bool(value.encode("utf-8", "surrogateescape"))
+    except UnicodeEncodeError:
+        return False
+
+
+def _short(error: BaseException) -> str:
+    text = printable(error) or type(error).__name__
+    return text if len(text) < 300 else text[:300] + "…"

@@ -1,0 +1,67 @@
+"""What a network makes of an image just before it decides: the numbers that its last layer with weights gets, by which
+images can be searched and clustered. `cnn features` writes them into a file; blocks.py says where the head begins.
+"""
+
+import io
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..atomic import write_atomically
+from ..errors import NetworkError
+from ..kernels import Array
+from ..network import Network
+from ..network.blocks import blocks
+from .model import Model, Prediction
+
+
+@dataclass(frozen=True)
+class Features:
+    """Of n images that could be read, row by row: paths, and values float32 (n, d); (path, sentence) of the others."""
+
+    paths: list[str]
+    values: Array
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    def write(self, path: str) -> None:
+        """Write an .npz file with the arrays "features" and "paths". Raises SaveError where the disk refuses."""
+        data = io.BytesIO()
+        np.savez(data, features=self.values, paths=np.array(self.paths, dtype=np.str_))
+        write_atomically(path, data.getvalue())
+
+
+def body(network: Network) -> Network:
+    """Return the layers before the head, sharing their numbers. Raises NetworkError where there are none."""
+    found = blocks(network)
+    if len(found) < 2:
+        raise NetworkError("the network has no layer before its last one, so that it has no features; use another.")
+    return network.split(found[-2].last)[0]
+
+
+def features(model: Model, found: Sequence[str | Prediction],
+             progress: Callable[[int], None] = lambda done: None) -> Features:
+    """Return the features of what predict.find_images found. Maps become the mean over their positions.
+
+    An image's features are the same bits whichever images are beside it. progress gets how many are done.
+    """
+    before = body(model.network)
+    width = before.output_shape[-1]
+    paths, rows = [], []
+    skipped = [(item.path, item.error or "") for item in found if isinstance(item, Prediction)]
+    done = len(skipped)
+    with closing(model.prepared(item for item in found if isinstance(item, str))) as batches:
+        for batch in batches:
+            good = [(path, pixels) for path, pixels in batch if not isinstance(pixels, str)]
+            skipped += [(path, pixels) for path, pixels in batch if isinstance(pixels, str)]
+            if good:
+                paths += [path for path, _ in good]
+                rows.append(_flat(before.forward(model.preprocessing.normalise(np.stack([p for _, p in good])))))
+            done += len(batch)
+            progress(done)
+    return Features(paths, np.concatenate(rows) if rows else np.empty((0, width), np.float32), skipped)
+
+
+def _flat(values: Array) -> Array:
+    return values.mean(axis=(1, 2), dtype=np.float64).astype(np.float32) if values.ndim == 4 else values

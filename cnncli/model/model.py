@@ -1,0 +1,174 @@
+"""A trained model in memory: the network, what its outputs are called, and what is done to an image before it. Whoever
+asks what is on an image (cnn predict, cnn test, Python) asks here, so that all get the same answer. checkpoint.py
+brings models from and to disk.
+"""
+
+import os
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import ImageError
+from ..kernels import Array, threads
+from ..network import Network
+from .calibration import Calibration, softmax
+
+if TYPE_CHECKING:
+    from ..data.preprocessing import Preprocessing
+
+_IMAGES_AT_ONCE = 64  # decoded and judged together: enough to keep every core busy, little to wait for
+_PIECE = 8  # of them that a thread decodes at a time, at most
+_PIXELS_AT_ONCE = 2**24  # bytes of decoded images, for networks with large ones
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one image.
+
+    top holds (label, probability) pairs, the likeliest first; label and probability are the first of them. Where the
+    image could not be judged, error is the sentence that says why, top is empty and the others are None. Where the
+    answer was withheld (predict.withhold), rejected is True and label is "unknown"; the rest stays.
+    """
+
+    path: str
+    label: str | None = None
+    probability: float | None = None
+    top: list[tuple[str, float]] = field(default_factory=list)
+    error: str | None = None
+    rejected: bool = False
+
+
+class Model:
+    """A classifier: network, class names in the order of its outputs, preprocessing, and how it was trained.
+
+    training is a JSON object without times, hosts or numbers of threads, so that the same training gives the same file.
+    calibration is what was fitted on validation images, None without any: its temperature goes into probabilities.
+    flips, False until somebody sets it, lets ``logits`` and all that asks it look at each image and its mirror image.
+    """
+
+    def __init__(self, network: Network, classes: Sequence[str], preprocessing: "Preprocessing",
+                 training: dict[str, Any] | None = None, calibration: Calibration | None = None) -> None:
+        self.network = network
+        self.classes = list(classes)
+        self.preprocessing = preprocessing
+        self.training = dict(training or {})
+        self.flips = False
+        self.calibration = calibration
+        if network.output_shape != (len(self.classes),) or network.input_shape != preprocessing.shape:
+            raise ValueError(f"a network from {network.input_shape} to {network.output_shape} does not fit "
+                             f"{len(self.classes)} classes of images {preprocessing.shape}")
+
+    def logits(self, images: Array) -> Array:
+        """Return the network's outputs, float32 (n, classes), before softmax.
+
+        images: uint8 (n, h, w, c) as decoded, of any size: brought to the model's and normalised like files; or
+        floats (n, h, w, c) of the model's size that are normalised already. An image's outputs are the same bits
+        whichever images are beside it. With ``flips`` they are the mean of the image's and its mirror image's.
+        """
+        images = np.asarray(images)
+        if images.ndim != 4 or images.shape[3] != self.preprocessing.channels:
+            raise ValueError(f"images must have shape (n, h, w, {self.preprocessing.channels}), not {images.shape}")
+        outputs = np.empty((len(images), len(self.classes)), np.float32)
+        step = self.network.images_at_once()
+        for start in range(0, len(images), step):
+            part = self._normalised(images[start : start + step])
+            outputs[start : start + step] = self._with_mirrored(part) if self.flips else self.network.forward(part)
+        return outputs
+
+    def _with_mirrored(self, images: Array) -> Array:
+        """Return the mean logits of normalised images and of the same turned left to right, float32 (n, classes).
+
+        The mean of logits rather than of probabilities: it is what a temperature divides, so that calibration and loss
+        go on meaning the same, and its softmax is the geometric mean of the two probabilities, made to add up to 1.
+        Krizhevsky et al. 2012 average the probabilities of crops and flips, Jordan 2024 (airbench) the logits, as here.
+        """
+        mirrored = self.network.forward(np.ascontiguousarray(images[:, :, ::-1]))
+        return (self.network.forward(images) + mirrored) * np.float32(0.5)
+
+    def probabilities(self, images: Array) -> Array:
+        """Return softmax(logits(images) / temperature), float64 (n, classes); each row adds up to 1. The temperature is
+        the calibration's, 1 without one."""
+        return softmax(self.logits(images), self.temperature)
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by for probabilities."""
+        return self.calibration.temperature if self.calibration else 1.0
+
+    def predict(self, paths: Iterable[str | os.PathLike[str]], top: int | None = None) -> list[Prediction]:
+        """Judge image files: one Prediction each, in the order given. top is how many labels each lists (all).
+
+        Files that cannot be read get a Prediction with an error; nothing is raised for them.
+        """
+        return list(self.predictions(paths, top))
+
+    def predictions(self, paths: Iterable[str | os.PathLike[str]],
+                    top: int | None = None) -> Generator[Prediction, None, None]:
+        """As ``predict``, but yields each Prediction as soon as it is known; paths may be a generator.
+
+        Files are decoded in threads while the network judges those before. Memory does not grow with their number.
+        """
+        with closing(self.prepared(paths)) as batches:
+            for batch in batches:
+                yield from self._judge(batch, top)
+
+    def prepared(self, paths: Iterable[str | os.PathLike[str]]) -> Generator[list[tuple[str, Array | str]], None, None]:
+        """Yield image files a batch at a time, each as (path, uint8 (h, w, c) of the model's size), or (path, the
+        sentence that says why it cannot be read); in order, decoded in threads ahead of whoever asks."""
+        from ..data.ahead import Width, ahead
+        from ..data.decode import quiet
+
+        h, w, c = self.preprocessing.shape
+        at_once = max(1, min(_IMAGES_AT_ONCE, _PIXELS_AT_ONCE // (h * w * c)))
+        names = (os.fspath(path) for path in paths)
+        first, count = list(islice(names, at_once)), threads()
+        size = max(1, min(_PIECE, at_once // 2, len(first) // (2 * count)))
+        every, width = chain(first, names), Width(count)
+
+        def prepare(piece: list[str]) -> "list[tuple[str, Array | str]]":
+            with width.turn(len(piece)), quiet():
+                return [self._prepare(path) for path in piece]
+
+        pieces = iter(lambda: list(islice(every, size)), [])
+        with closing(ahead(prepare, pieces, count, max(2 * count, at_once // size))) as prepared:
+            batch: list[tuple[str, Array | str]] = []
+            for piece in prepared:
+                batch += piece or []
+                if len(batch) >= at_once:
+                    yield batch
+                    batch = []
+            if batch:
+                yield batch
+
+    def _prepare(self, path: str) -> "tuple[str, Array | str]":
+        try:
+            return path, self.preprocessing.prepare(path)
+        except ImageError as error:
+            return path, str(error)
+
+    def _judge(self, batch: "list[tuple[str, Array | str]]", top: int | None) -> Iterator[Prediction]:
+        good = [pixels for _, pixels in batch if not isinstance(pixels, str)]
+        logits = self.logits(np.stack(good)) if good else np.empty((0, len(self.classes)), np.float32)
+        with np.errstate(invalid="ignore"):  # of logits that are no numbers
+            rows = zip(logits, softmax(logits, self.temperature), strict=True)
+        for path, pixels in batch:
+            yield (Prediction(path, error=pixels) if isinstance(pixels, str)
+                   else self._prediction(path, *next(rows), top))
+
+    def _prediction(self, path: str, logits: Array, probabilities: Array, top: int | None) -> Prediction:
+        if not np.isfinite(logits).all():
+            return Prediction(path, error="the model's answer for it is not a number; train the model again.")
+        order = np.argsort(-logits, kind="stable")[:top]  # what is too close for probabilities still has an order
+        ranked = [(self.classes[i], float(probabilities[i])) for i in order]
+        return Prediction(path, *ranked[0], top=ranked)
+
+    def _normalised(self, images: Array) -> Array:
+        if images.dtype != np.uint8:
+            return np.ascontiguousarray(images, np.float32)
+        if images.shape[1:] != self.preprocessing.shape:
+            images = np.stack([self.preprocessing.prepare_array(image) for image in images])
+        return self.preprocessing.normalise(images)

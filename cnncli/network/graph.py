@@ -1,0 +1,195 @@
+"""The graph of a network: named layers in topological order, each naming its inputs. It is built from descriptions,
+which are doubted here, and is plain data that goes into the model file as JSON. network.py runs it.
+"""
+
+import inspect
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..errors import NetworkError, did_you_mean
+from ..layers import LAYERS, Layer, Shape
+
+INPUT = "input"
+# What a network may be: no more is read out of a model file, so no more is built to be saved in one.
+MOST_LAYERS, MOST_INPUTS = 4_000, 100
+LONGEST_TEXT = 200
+LARGEST_NUMBER = 2**31
+LARGEST_OUTPUT = 2**28  # numbers that one layer may yield for one image: 1 GiB
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+class LayerError(NetworkError):
+    """One layer of a description is wrong; ``index`` says which, counted from 0."""
+
+    def __init__(self, index: int, message: str) -> None:
+        super().__init__(message)
+        self.index = index
+
+
+@dataclass(frozen=True)
+class Node:
+    """A layer's place in a network: its name, the names of its inputs, the shape (h, w, c) or (features,) it yields."""
+
+    name: str
+    layer: Layer
+    inputs: tuple[str, ...]
+    shape: Shape
+
+
+class Graph:
+    """Nodes in topological order, and the shape of every value by name: of "input" and of each node.
+
+    layers and input_shape are what Network takes. Raises NetworkError, naming the layer and the reason.
+    """
+
+    def __init__(self, layers: Iterable[Layer | Mapping[str, Any]], input_shape: Sequence[int]) -> None:
+        self._begin(_checked_input_shape(input_shape))
+        for index, description in enumerate(layers):
+            try:
+                self._append(description)
+            except NetworkError as error:
+                raise LayerError(index, f"layer {index + 1} ({_title(description)}): {error}") from None
+        if not self.nodes:
+            raise NetworkError("a network needs at least one layer.")
+        self._check_all_used()
+
+    def _begin(self, input_shape: Shape) -> None:
+        self.input_shape = input_shape
+        self.nodes: list[Node] = []
+        self.shapes: dict[str, Shape] = {INPUT: input_shape}
+
+    def config(self) -> dict[str, Any]:
+        """Return the graph as JSON values: {"input_shape": [h, w, c], "layers": [{"name", "type", "inputs", …}]}."""
+        return {
+            "input_shape": list(self.input_shape),
+            "layers": [
+                {"name": n.name, "type": type(n.layer).__name__, "inputs": list(n.inputs), **n.layer.config()}
+                for n in self.nodes
+            ],
+        }
+
+    def node(self, name: str) -> Node:
+        """Return the node of that name. Raises NetworkError with the nearest name."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise NetworkError(f"the network has no layer {name!r}.{did_you_mean(name, [n.name for n in self.nodes])}")
+
+    # ---- building ----
+
+    def _append(self, description: Layer | Mapping[str, Any]) -> None:
+        if not isinstance(description, Layer | Mapping):
+            raise NetworkError("a layer is a table of options with a type.")
+        if len(self.nodes) >= MOST_LAYERS:
+            raise NetworkError(f"a network has at most {MOST_LAYERS:,} layers.")
+        options = {} if isinstance(description, Layer) else dict(description)
+        layer = description if isinstance(description, Layer) else _build(options)
+        if any(node.layer is layer for node in self.nodes):
+            raise NetworkError("the same layer object stands in the network twice; make a second one.")
+        name = options.get("name") or self._new_name(layer)
+        if isinstance(name, str) and len(name) > LONGEST_TEXT:
+            raise NetworkError(f"its name has {len(name):,} letters; give it one of at most {LONGEST_TEXT}.")
+        if not isinstance(name, str) or not _NAME.fullmatch(name) or name in self.shapes:
+            raise NetworkError(f"the name {name!r} is taken or not made of letters, digits, '_', '.', '-'.")
+        inputs = self._inputs(layer, options.get("inputs"))
+        shapes = [self.shapes[i] for i in inputs]
+        shape = tuple(layer.output_shape(*shapes))
+        if min(shape) < 1:
+            raise NetworkError(f"its output would be empty ({'x'.join(map(str, shape))}).")
+        if math.prod(shape) > LARGEST_OUTPUT:
+            raise NetworkError(f"its output would be too large ({'x'.join(map(str, shape))}, more than "
+                               f"{LARGEST_OUTPUT:,} numbers for one image).")
+        layer.bind(*shapes)
+        layer.stream = len(self.nodes)
+        self.shapes[name] = shape
+        self.nodes.append(Node(name, layer, inputs, shape))
+
+    def _inputs(self, layer: Layer, given: Any) -> tuple[str, ...]:
+        if given is None:
+            given = [self.nodes[-1].name if self.nodes else INPUT]
+        inputs = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, list | tuple) else ()
+        for name in inputs:
+            if name not in self.shapes:
+                hint = did_you_mean(name, list(self.shapes)) if isinstance(name, str) else ""
+                raise NetworkError(f"its input {name!r} is not a layer before it.{hint}")
+        if len(inputs) != layer.arity and not (layer.arity is None and len(inputs) >= 2):
+            wanted = "two or more inputs" if layer.arity is None else f"{layer.arity} input"
+            raise NetworkError(f"it takes {wanted}, not {len(inputs)}; name them in `inputs`.")
+        if len(inputs) > MOST_INPUTS:
+            raise NetworkError(f"it takes at most {MOST_INPUTS} inputs, not {len(inputs)}; join them in steps.")
+        return inputs
+
+    def _new_name(self, layer: Layer) -> str:
+        stem = type(layer).__name__.lower().removesuffix("2d")
+        number = 1 + sum(type(node.layer) is type(layer) for node in self.nodes)
+        while f"{stem}{number}" in self.shapes:
+            number += 1
+        return f"{stem}{number}"
+
+    def _check_all_used(self) -> None:
+        used = {name for node in self.nodes for name in node.inputs}
+        for index, node in enumerate(self.nodes[:-1]):
+            if node.name not in used:
+                raise LayerError(index, f"layer {index + 1} ({node.name!r}) feeds no other layer; remove it or use it.")
+
+    # ---- taking it apart ----
+
+    def cut(self, name: str) -> tuple["Graph", "Graph"]:
+        """Return two graphs of these very layers: up to the layer of that name, and from its output, as "input", on."""
+        place = self.nodes.index(self.node(name)) + 1
+        before, behind = self.nodes[:place], self.nodes[place:]
+        if not behind or not self.is_cut(name):
+            raise NetworkError(f"the network cannot be split behind {name!r}; choose a layer that all others follow.")
+        moved = [replace(n, inputs=tuple(INPUT if i == name else i for i in n.inputs)) for n in behind]
+        return self._part(before, self.input_shape), self._part(moved, self.shapes[name])
+
+    def is_cut(self, name: str) -> bool:
+        """Whether everything behind a layer reads its output, or what follows from it, and nothing else."""
+        place = self.nodes.index(self.node(name)) + 1
+        known = {name, *(node.name for node in self.nodes[place:])}
+        return all(known.issuperset(node.inputs) for node in self.nodes[place:])
+
+    def _part(self, nodes: list[Node], input_shape: Shape) -> "Graph":
+        part = Graph.__new__(Graph)
+        part._begin(input_shape)
+        part.nodes = nodes
+        part.shapes |= {node.name: node.shape for node in nodes}
+        return part
+
+
+def _checked_input_shape(shape: Sequence[int]) -> tuple[int, int, int]:
+    good = isinstance(shape, list | tuple) and len(shape) == 3
+    if not good or not all(isinstance(v, int) and 0 < v < 2**20 for v in shape):
+        raise NetworkError(f"input_shape must be three sizes (h, w, c), not {shape!r}.")
+    return shape[0], shape[1], shape[2]
+
+
+def _title(description: Layer | Mapping[str, Any]) -> str:
+    if isinstance(description, Layer):
+        return type(description).__name__
+    if not isinstance(description, Mapping):
+        return "not a table"
+    kind, name = description.get("type", "no type"), description.get("name")
+    return f"{kind} {name!r}" if name else str(kind)
+
+
+def _build(options: dict[str, Any]) -> Layer:
+    """Make a layer of a description, leaving name and inputs in it."""
+    kind = options.get("type")
+    if not isinstance(kind, str) or kind not in LAYERS:
+        raise NetworkError(f"{kind!r} is no layer type.{did_you_mean(str(kind), list(LAYERS))}")
+    known = [name for name in inspect.signature(LAYERS[kind].__init__).parameters if name != "self"]
+    config = {k: v for k, v in options.items() if k not in ("type", "name", "inputs")}
+    for option, value in config.items():
+        if option not in known:
+            raise NetworkError(f"it has no option {option!r}.{did_you_mean(option, known)}")
+        for number in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(number, int | float) and LARGEST_NUMBER <= abs(number) < float("inf"):
+                raise NetworkError(f"{option} must be below {LARGEST_NUMBER:,}, not {value!r}.")
+    try:
+        return LAYERS[kind](**config)
+    except (TypeError, ValueError) as error:
+        raise NetworkError(f"{str(error).removeprefix(LAYERS[kind].__name__ + '.__init__() ')}.") from None

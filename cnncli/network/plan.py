@@ -1,0 +1,232 @@
+"""A plan: what a network does for one batch size, worked out once and run many times. It takes the units that fusion.py
+makes of the layers, orders forward and backward as steps, finds when each array is first and last needed, lays all of
+them into one arena, and collects the layers' calls. After that a training step allocates nothing and checks nothing.
+Network.plan makes and keeps plans.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from ..kernels import BACKWARD_DATA, FORWARD, Array, Call, activation_backward, add
+from ..layers import Buffers, MaxPool2d, Shape
+from .arena import Arena, Tensor
+from .fusion import Unit, fuse
+from .gradients import Backward, Gate, Gradients, Sum, last_step
+from .graph import INPUT, Node
+from .packing import Packed, Packing
+
+# What backward reads once more is made again rather than kept, where that is cheap and this much is won: this many
+# bytes, and this part of all that is kept. It costs one more walk through memory.
+_REMADE_BYTES, _REMADE_PART = 10 * 2**20, 1 / 24
+
+
+class Plan:
+    """The calls and the memory for one batch size.
+
+    input is the array (n, h, w, c) to fill before ``forward``, output the (n, …) of the last layer after it. In
+    training, output_gradient is to be filled with the loss's gradient before ``backward``, which fills the layers'
+    ``grads``. keep names layers whose output must survive the whole forward pass.
+    """
+
+    def __init__(
+        self, nodes: Sequence[Node], input_shape: Shape, batch: int, training: bool, *, clock: Array,
+        packing: Packing, keep: frozenset[str] = frozenset(),
+    ) -> None:
+        self.batch, self.training = batch, training
+        self._clock, self._packing = clock, packing
+        self._shapes = {INPUT: input_shape, **{n.name: n.shape for n in nodes}}
+        self._units = fuse(nodes, training, keep)
+        self._arena = Arena()
+        self._end = last_step(self._units)
+        self._values = self._lay_out_forward(keep)
+        self._saved = self._lay_out_saved() if training else [{} for _ in self._units]
+        self._gradients = Gradients(self._units, self._shapes, batch, self._arena) if training else None
+        self._pooled = self._lay_out_pooled()
+        self._fleeting = self._lay_out_fleeting() if training else [{} for _ in self._units]
+        workspace = max(u.node.layer.workspace(batch, *self._input_shapes(u), training=training) for u in self._units)
+        self._workspace = self._arena.new((workspace,), np.uint8, 0, self._end)
+        self.arena_bytes = self._arena.lay_out()
+        self._packed = [{} if training else packing.of(unit, self._input_shapes(unit)) for unit in self._units]
+        self._packed_weights: list[Packed] = [each for packed in self._packed for each in packed.values()]
+        self._packed_state: Any = None
+        self._emit()
+
+    @property
+    def input(self) -> Array:
+        """The images (n, h, w, c), float32: to be filled before forward."""
+        return self._values[INPUT].array
+
+    @property
+    def output(self) -> Array:
+        """What the last layer yields (n, …), float32, after forward."""
+        return self._values[self._units[-1].output].array
+
+    @property
+    def output_gradient(self) -> Array:
+        """The gradient of the loss by ``output``: to be filled before backward."""
+        assert self._gradients is not None, "a plan for inference has no backward"
+        return self._gradients.output.array
+
+    def kept(self, name: str) -> Array:
+        """Return the output of a layer that was named in keep."""
+        return self._values[name].array
+
+    def forward(self) -> None:
+        """Compute output from input."""
+        state = self._packing.state
+        if state != self._packed_state:
+            self._packing.refresh(self._packed_weights)
+            self._packed_state = state
+        for call in self._forward_calls:
+            status = call.function(*call.arguments)
+            if status:
+                call.fail(status)
+
+    def backward(self) -> None:
+        """Compute every layer's grads from output_gradient; forward must have run just before."""
+        for call in self._backward_calls:
+            status = call.function(*call.arguments)
+            if status:
+                call.fail(status)
+
+    # ---- who needs what until when: forward of unit i is step i, its backward step end - i ----
+
+    def _input_shapes(self, unit: Unit) -> list[Shape]:
+        return [self._shapes[name] for name in unit.inputs]
+
+    def _lay_out_forward(self, keep: frozenset[str]) -> dict[str, Tensor]:
+        values = {INPUT: self._arena.new((self.batch, *self._shapes[INPUT]), np.float32, 0, 0)}
+        later: dict[str, list[int]] = {}  # the backward steps that read a value
+        for i, unit in enumerate(self._units):
+            backward, layer = self._end - i, unit.node.layer
+            for name in unit.reads:
+                values[name].use(i)
+            for name in unit.inputs if self.training and layer.reads_input else ():
+                later.setdefault(name, []).append(backward)
+            value = self._arena.new((self.batch, *self._shapes[unit.output]), np.float32, i, i)
+            if self.training and (layer.reads_output or unit.activation) and not _remakes(unit):
+                value.use(backward)
+            if unit.output in keep:
+                value.use(self._end)
+            values[unit.output] = value
+        self._lay_out_remade(values, later, keep)
+        # The loss reads the output and, after a step of training, whoever counts the hits.
+        values[self._units[-1].output].use(self._end if self.training else len(self._units))
+        return values
+
+    def _lay_out_remade(self, values: dict[str, Tensor], later: dict[str, list[int]], keep: frozenset[str]) -> None:
+        """Keep the values that backward reads, or find memory where they are made again just before."""
+        self._remade: dict[str, Tensor] = {}
+        least = max(_REMADE_BYTES, _REMADE_PART * sum(values[name].bytes for name in later))
+        makers = {unit.output: unit for unit in self._units}
+        for name, steps in later.items():
+            if values[name].bytes >= least and name in makers and _remakes(makers[name]) and name not in keep:
+                self._remade[name] = self._arena.new(values[name].shape, np.float32, min(steps), max(steps))
+            else:
+                values[name].use(max(steps))
+
+    def _lay_out_saved(self) -> list[dict[str, Tensor]]:
+        return [
+            {
+                name: self._arena.new(shape, dtype, i, self._end - i)
+                for name, (shape, dtype) in unit.node.layer.saved(self.batch, *self._input_shapes(unit)).items()
+            }
+            for i, unit in enumerate(self._units)
+        ]
+
+    def _lay_out_pooled(self) -> set[str]:
+        """Return the values that never exist, because the pooling that alone reads them is done in the same call."""
+        found = set()
+        for i, (unit, behind) in enumerate(pairwise(self._units)):
+            value, pooling = self._values[unit.output], behind.node.layer
+            if behind.reads != (unit.output,) or value.last > i + 1 or unit.add or not isinstance(pooling, MaxPool2d):
+                continue
+            if pooling.halves(self._shapes[unit.output]) and unit.node.layer.pools(*self._input_shapes(unit)):
+                found.add(unit.output)
+                value.shape = (0, *value.shape[1:])
+                for tensor in (self._values[behind.output], *self._saved[i + 1].values()):
+                    tensor.first = i
+        return found
+
+    def _lay_out_fleeting(self) -> list[dict[int, Tensor]]:
+        """Find room for training's packed weights, each for the one step that reads it."""
+        found: list[dict[int, Tensor]] = []
+        for i, unit in enumerate(self._units):
+            steps = {FORWARD: i, BACKWARD_DATA: self._end - i}
+            sizes = unit.node.layer.packed(*self._input_shapes(unit), training=True)
+            found.append({which: self._arena.new((size,), np.uint8, steps[which], steps[which])
+                          for which, size in sizes.items()})
+        return found
+
+    # ---- calls ----
+
+    def _emit(self) -> None:
+        buffers: dict[str, Buffers] = {}
+        makers = {unit.output: unit for unit in self._units}
+        self._forward_calls: list[Call] = []
+        fleeting = {unit.output: tensors for unit, tensors in zip(self._units, self._fleeting, strict=True)}
+        for unit, saved, packed in zip(self._units, self._saved, self._packed, strict=True):
+            io = Buffers(
+                x=[self._values[name].array for name in unit.inputs],
+                y=self._values[unit.output].array,
+                training=self.training,
+                saved={name: tensor.array for name, tensor in saved.items()},
+                packed={which: each.array for which, each in (packed | fleeting[unit.output]).items()},
+                workspace=self._workspace.array,
+                clock=self._clock,
+                params=next((each.params for each in packed.values()), None),
+                add=self._values[unit.add].array if unit.add else None,
+                activation=unit.activation,
+            )
+            buffers[unit.output] = io
+            self._forward_calls += self._pack(unit, fleeting, FORWARD)
+            if unit.inputs[0] in self._pooled:
+                unit, io = makers[unit.inputs[0]], _pooled(buffers[unit.inputs[0]], io)
+            if unit.output not in self._pooled or io.pooled:
+                self._forward_calls += unit.node.layer.forward_calls(io)
+        self._backward_calls: list[Call] = []
+        to_remake = dict(self._remade)
+        for step in self._gradients.steps if self._gradients else ():
+            if isinstance(step, Sum):
+                self._backward_calls.append(add(step.a.array, step.b.array, step.out.array))
+            elif isinstance(step, Gate):
+                y = self._values[step.unit.output].array
+                gate = activation_backward(step.unit.activation, None, y, step.dy.array, step.out.array)
+                self._backward_calls.append(gate)
+            elif not step.unit.node.layer.passes_gradient:
+                for name in to_remake.keys() & set(step.unit.inputs):
+                    again = replace(buffers[name], y=to_remake.pop(name).array)
+                    self._backward_calls += makers[name].node.layer.remake_calls(again)
+                if step.dx[0]:
+                    self._backward_calls += self._pack(step.unit, fleeting, BACKWARD_DATA)
+                self._backward_calls += self._backward_of(step, buffers[step.unit.output])
+
+    def _pack(self, unit: Unit, fleeting: dict[str, dict[int, Tensor]], which: int) -> list[Call]:
+        """The calls that lay a unit's weights out for this pass of training."""
+        arrays = {each: t.array for each, t in fleeting[unit.output].items() if each == which}
+        return unit.node.layer.pack_calls(unit.node.layer.params, arrays, *self._input_shapes(unit)) if arrays else []
+
+    def _backward_of(self, step: Backward, io: Buffers) -> list[Call]:
+        io.x = [self._remade.get(name, self._values[name]).array for name in step.unit.inputs]
+        io.dy = step.dy.array
+        io.dx = [t.array if t else None for t in step.dx]
+        io.dadd = step.dadd.array if step.dadd else None
+        io.dx_add = step.before.array if step.before else None
+        if step.gate:
+            io.dx_activation, io.dx_gate = step.gate.activation, self._values[step.gate.output].array
+        return step.unit.node.layer.backward_calls(io)
+
+
+def _pooled(io: Buffers, pooling: Buffers) -> Buffers:
+    """What a layer needs in order to do the pooling behind it, too."""
+    activation = io.activation or pooling.activation
+    return replace(io, y=pooling.y, pooled=True, taps=pooling.saved.get("taps"), activation=activation)
+
+
+def _remakes(unit: Unit) -> bool:
+    """Whether a unit's output can be made again in backward."""
+    return unit.node.layer.remakes_output and unit.add is None

@@ -1,0 +1,228 @@
+"""Optimisers: what turns gradients into the next parameters, and the norm that clipping and the check for NaN need.
+An optimiser prepares one kernel call (csrc/optim.c) for all parameters when it is bound, and runs it each step;
+cnncli/trainer.py drives it, cnncli/schedule.py says the learning rate.
+
+    norm = gradient_norm(gradients)
+    optimiser.bind(parameters, gradients)
+    optimiser.lr = schedule(step)
+    optimiser.step(clip_scale(norm(), clip_norm))
+
+To add one: subclass ``Optimiser`` and register it in OPTIMISERS.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .. import kernels
+from ..errors import ModelError, UsageError, did_you_mean
+from ..kernels import Array, Call, aligned_zeros
+
+# What small image classifiers train well with, where the user says nothing: optimiser_by_name fills these in. The
+# classes' own defaults are PyTorch's.
+DEFAULT_OPTIMISER = "sgd"
+RECIPES: dict[str, dict[str, Any]] = {
+    "sgd": {"lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4},
+    "adam": {"lr": 1e-3},
+    "adamw": {"lr": 1e-3, "weight_decay": 1e-2},
+}
+
+
+class Optimiser:
+    """What every optimiser has. Semantics and defaults are PyTorch's, but that weight decay spares whatever has fewer
+    than two dimensions (biases, batch norm): shrinking those regularises nothing.
+
+    lr may be set before each step. Raises UsageError where an option makes no sense.
+    """
+
+    name: ClassVar[str] = ""
+    memories: tuple[str, ...] = ()  # the names of its arrays beside each parameter
+
+    def __init__(self, lr: float, weight_decay: float) -> None:
+        self.lr = _number("learning rate", lr)
+        self.weight_decay = _number("weight decay", weight_decay)
+        self._initial_lr = self.lr
+        self._steps = 0
+        self._hyper = kernels.Hyper()
+        self._call: Call | None = None
+        self._memory: dict[str, dict[str, Array]] = {}
+
+    def bind(self, parameters: dict[str, Array], gradients: dict[str, Array],
+             rates: Mapping[str, float] | None = None) -> None:
+        """Prepare to update these float32 arrays in place from their gradients (the same names and shapes); start
+        afresh, with step 0 and an empty memory.
+
+        A parameter that rates names learns with so many times the learning rate; weight decay shrinks it, of whatever
+        dimensions, by the same part as the weights without a rate.
+        """
+        if parameters.keys() != gradients.keys():
+            raise ValueError("parameters and gradients must have the same names")
+        rates = rates or {}
+        unknown = sorted(rates.keys() - parameters.keys())
+        if unknown:
+            raise ValueError(f"there is a learning rate for {unknown[0]}, which is no parameter")
+        self._steps = 0
+        self._memory = {kind: {name: aligned_zeros(p.shape) for name, p in parameters.items()}
+                        for kind in self.memories}
+        self._call = self._prepare([
+            kernels.Tensor(name, parameter, gradients[name], tuple(self._memory[kind][name] for kind in self.memories),
+                           *self._decay_and_rate(parameter, rates.get(name)))
+            for name, parameter in parameters.items()
+        ])
+
+    def _decay_and_rate(self, parameter: Array, rate: float | None) -> tuple[float, float]:
+        if rate is None:
+            return (self.weight_decay if parameter.ndim >= 2 else 0.0), 1.0
+        return self.weight_decay / rate, rate
+
+    def step(self, scale: float = 1.0) -> None:
+        """Update every parameter once; scale multiplies every gradient first (see clip_scale)."""
+        if self._call is None:
+            raise ValueError("bind the optimiser to parameters before its first step")
+        self._hyper.set(self.lr, scale, self._steps + 1)
+        self._call()
+        self._steps += 1
+
+    def state(self) -> dict[str, Array]:
+        """Return a copy of what continuing needs: "step", int64 (1,), and e.g. "momentum/conv1.weight", float32."""
+        arrays = {f"{kind}/{name}": a.copy() for kind, named in self._memory.items() for name, a in named.items()}
+        return {"step": np.array([self._steps], np.int64), **arrays}
+
+    def load_state(self, state: dict[str, Array]) -> None:
+        """Continue from what state() returned, bit for bit. Call after bind; arrays of other names are left alone.
+
+        Raises ModelError, changing nothing, where an array is missing or has another shape.
+        """
+        wanted = {f"{kind}/{name}": a for kind, named in self._memory.items() for name, a in named.items()}
+        for name, shape in {"step": (1,), **{name: a.shape for name, a in wanted.items()}}.items():
+            if name not in state or state[name].shape != shape:
+                raise ModelError(f"the saved state has no {name} of shape {shape}, which {self.name} needs to "
+                                 "continue; train anew, or with the optimiser and network that it was saved from.")
+        for name, array in wanted.items():
+            array[...] = state[name]
+        self._steps = int(state["step"][0])
+
+    def config(self) -> dict[str, Any]:
+        """Return {"name": …} and the constructor's arguments, as plain JSON values: optimiser_by_name(**config)."""
+        return {"name": self.name, "lr": self._initial_lr, "weight_decay": self.weight_decay}
+
+    def _prepare(self, tensors: list[kernels.Tensor]) -> Call:
+        raise TypeError(f"{type(self).__name__} has no step")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.config().items() if k != 'name')})"
+
+
+class SGD(Optimiser):
+    """Stochastic gradient descent with momentum (Polyak 1964), dampening and Nesterov's variant (Sutskever et al.
+    2013), as torch.optim.SGD."""
+
+    name = "sgd"
+
+    def __init__(self, lr: float = 1e-3, momentum: float = 0.0, dampening: float = 0.0, weight_decay: float = 0.0,
+                 nesterov: bool = False) -> None:
+        super().__init__(lr, weight_decay)
+        self.momentum = _number("momentum", momentum)
+        self.dampening = _number("dampening", dampening)
+        self.nesterov = bool(nesterov)
+        if self.nesterov and (self.momentum == 0 or self.dampening != 0):
+            raise UsageError("Nesterov needs a momentum above 0 and no dampening.")
+        self.memories = ("momentum",) if self.momentum else ()
+
+    def config(self) -> dict[str, Any]:
+        return {**super().config(), "momentum": self.momentum, "dampening": self.dampening, "nesterov": self.nesterov}
+
+    def _prepare(self, tensors: list[kernels.Tensor]) -> Call:
+        return kernels.sgd_step(tensors, self._hyper, self.momentum, self.dampening, self.nesterov)
+
+
+class Adam(Optimiser):
+    """Adaptive moments (Kingma and Ba 2015), as torch.optim.Adam: weight decay is added to the gradient."""
+
+    name = "adam"
+    memories = ("exp_avg", "exp_avg_sq")
+    decoupled: ClassVar[bool] = False
+
+    def __init__(self, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+                 weight_decay: float = 0.0) -> None:
+        super().__init__(lr, weight_decay)
+        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+            raise UsageError(f"betas are two numbers from 0 to below 1, not {betas!r}.")
+        self.betas = (float(betas[0]), float(betas[1]))
+        self.eps = _number("eps", eps)
+
+    def config(self) -> dict[str, Any]:
+        return {**super().config(), "betas": list(self.betas), "eps": self.eps}
+
+    def _prepare(self, tensors: list[kernels.Tensor]) -> Call:
+        return kernels.adam_step(tensors, self._hyper, self.betas, self.eps, self.decoupled)
+
+
+class AdamW(Adam):
+    """Adam with weight decay apart from the gradient (Loshchilov and Hutter 2019), as torch.optim.AdamW."""
+
+    name = "adamw"
+    decoupled = True
+
+    def __init__(self, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+                 weight_decay: float = 1e-2) -> None:
+        super().__init__(lr, betas, eps, weight_decay)
+
+
+OPTIMISERS: dict[str, Callable[..., Optimiser]] = {kind.name: kind for kind in (SGD, Adam, AdamW)}
+
+
+def optimiser_by_name(name: str = DEFAULT_OPTIMISER, **options: Any) -> Optimiser:
+    """Return the optimiser of that name ("sgd", "adam", "adamw"); what is not given, or None, comes from RECIPES.
+
+    Raises UsageError where the name is unknown or the optimiser does not take an option.
+    """
+    if name not in OPTIMISERS:
+        raise UsageError(f"there is no optimiser {name!r}; known are {', '.join(OPTIMISERS)}."
+                         + did_you_mean(name, list(OPTIMISERS)))
+    taken = {**RECIPES[name], **{option: value for option, value in options.items() if value is not None}}
+    known = OPTIMISERS[name]().config()
+    for option in taken:
+        if option not in known or option == "name":
+            raise UsageError(f"the optimiser {name} takes no {option.replace('_', ' ')}; leave it out.")
+    return OPTIMISERS[name](**taken)
+
+
+class GradientNorm:
+    """The Euclidean norm of all gradients together; a prepared call, the same bits on any number of threads."""
+
+    def __init__(self, gradients: dict[str, Array]) -> None:
+        self._gradients = dict(gradients)
+        self._norm = np.zeros(1)
+        self._call = kernels.gradient_norm([kernels.Tensor(name, None, g) for name, g in gradients.items()], self._norm)
+
+    def __call__(self) -> float:
+        """Return the norm; infinite or NaN exactly where some gradient is."""
+        self._call()
+        return float(self._norm[0])
+
+    def not_finite(self) -> list[str]:
+        """Return the names of the gradients that hold an infinity or a NaN."""
+        return [name for name, gradient in self._gradients.items() if not np.isfinite(gradient).all()]
+
+
+def gradient_norm(gradients: dict[str, Array]) -> GradientNorm:
+    """Return a callable that computes the norm of these gradients as they are at the time."""
+    return GradientNorm(gradients)
+
+
+def clip_scale(norm: float, clip_norm: float | None) -> float:
+    """Return what to multiply gradients of that norm with so that it is at most clip_norm; None never clips.
+
+    min(1, clip_norm / (norm + 1e-6)), as torch.nn.utils.clip_grad_norm_ (Pascanu et al. 2013).
+    """
+    return 1.0 if clip_norm is None else min(1.0, clip_norm / (norm + 1e-6))
+
+
+def _number(what: str, value: float) -> float:
+    """Return a number that is finite and at least 0, as a float. Raises UsageError otherwise."""
+    if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
+        raise UsageError(f"the {what} must be a finite number of at least 0, not {value!r}.")
+    return float(value)

@@ -1,0 +1,154 @@
+"""What somebody wants of a training: ``Options``, each of them None where it is left to choose.py, all of them checked
+here, before an image is looked at.
+"""
+
+import math
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from ..data import SAMPLINGS, Augmentation, Preprocessing, check_fold, naming
+from ..data.exclude import names_of
+from ..errors import UsageError, did_you_mean
+from ..loss import loss_by_name
+from ..optim import optimiser_by_name
+from ..optim.schedule import DEFAULT_SCHEDULE, Schedule
+from . import finetune, start
+
+AUTO, FAST = NAMED = "auto", "fast"
+LARGEST_SIZE, LARGEST_SEED = 4096, 2**63 - 1
+LONGEST = 1000 * 24 * 3600.0
+_UNITS = {"h": 3600.0, "m": 60.0, "min": 60.0, "s": 1.0}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What somebody asked for; None is "choose for me". cnncli.train documents each."""
+
+    arch: str | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    lr: float | None = None
+    optimizer: str | None = None
+    schedule: str | None = None
+    warmup: float | None = None
+    weight_decay: float | None = None
+    loss: str | None = None
+    label_smoothing: float | None = None
+    class_weights: str | Sequence[float] | None = None
+    augment: str | bool | Augmentation | None = None
+    size: int | tuple[int, int] | None = None
+    grey: bool | None = None
+    seed: int | None = None
+    patience: int | None = None
+    ema: float | None = None
+    exact: bool | None = None
+    sampling: str | None = None
+    time: str | float | None = None  # instead of epochs
+    fold: tuple[int, int] | None = None  # which of how many, from 1
+    exclude: Collection[str] | None = None  # names, or the file that lists them, which becomes its names
+    recipe: str | None = None
+    init: str | None = None  # what to begin with: a pretrained network, a file or run; "none" for fresh weights
+    freeze: str | int | None = None  # blocks that do not learn, or "all" or "none"
+    probe: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.arch == "auto":
+            object.__setattr__(self, "arch", None)
+        if isinstance(self.augment, str):
+            naming.parse(self.augment, Preprocessing((LARGEST_SIZE, LARGEST_SIZE)))  # refuses unknown words
+            if self.augment == "auto":
+                object.__setattr__(self, "augment", None)
+        if self.recipe not in (None, *NAMED):
+            raise UsageError(f"there is no recipe {self.recipe!r}; known are {', '.join(NAMED)}."
+                             + did_you_mean(self.recipe, list(NAMED)))
+        _check_whole("epochs", self.epochs, 1)
+        _check_whole("batch size", self.batch_size, 1)
+        _check_whole("patience", self.patience, 1)
+        _check_whole("seed", self.seed, 0, LARGEST_SEED)
+        if self.exclude is not None:
+            object.__setattr__(self, "exclude", names_of(self.exclude))
+        for side in self.size if isinstance(self.size, tuple | list) else [self.size]:
+            _check_whole("size", side, 1, LARGEST_SIZE)
+        _check_number("learning rate", self.lr, 0, above=True)
+        _check_number("warm-up", self.warmup, 0)
+        _check_number("averaged part", self.ema, 0, most=1)
+        self._check_sampling()
+        object.__setattr__(self, "probe", self.probe or None)
+        if self.freeze == finetune.NONE:
+            object.__setattr__(self, "freeze", 0)
+        _check_fine_tuning(self)
+        if self.init not in (None, start.NONE) and self.recipe == FAST:
+            raise UsageError("the recipe fast begins from nothing; leave --init or --recipe out.")
+        if self.time is not None:
+            object.__setattr__(self, "time", seconds_of(self.time))
+            if self.epochs is not None:
+                raise UsageError("the time chooses the number of epochs; give one of --time and --epochs.")
+        if self.fold is not None:
+            check_fold(*self.fold)
+        if isinstance(self.class_weights, str) and self.class_weights != "balanced":
+            raise UsageError(f"the class weights are balanced, or a number for each class, not {self.class_weights!r}.")
+        # These refuse unknown names and numbers that make no sense.
+        optimiser_by_name(self.optimizer or "sgd", weight_decay=self.weight_decay)
+        loss_by_name(self.loss or "cross-entropy", label_smoothing=self.label_smoothing)
+        Schedule(self.schedule or DEFAULT_SCHEDULE, 1.0, 1)
+
+    def _check_sampling(self) -> None:
+        if self.sampling not in (None, *SAMPLINGS):
+            raise UsageError(f"the sampling is {' or '.join(SAMPLINGS)}, not {self.sampling!r}."
+                             + did_you_mean(str(self.sampling), list(SAMPLINGS)))
+        if self.sampling == "balanced" and self.class_weights is not None:
+            raise UsageError("balanced sampling and class weights would count rare classes twice; give one of them.")
+
+    def given(self) -> dict[str, Any]:
+        """Return the options that are not left to us."""
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
+
+
+def _check_fine_tuning(options: Options) -> None:
+    """Raise UsageError where options of fine-tuning make no sense, or none beside the others."""
+    freeze = options.freeze
+    whole = isinstance(freeze, int) and not isinstance(freeze, bool) and freeze >= 0
+    if not (freeze in (None, finetune.ALL) or whole):
+        raise UsageError(f"--freeze takes a number of blocks, {finetune.ALL} or {finetune.NONE}, not {freeze!r}.")
+    if options.probe:
+        for what, value in (("--epochs", options.epochs), ("--time", options.time), ("--freeze", freeze),
+                            ("--augment", options.augment), ("--patience", options.patience)):
+            if value is not None:
+                raise UsageError(f"--probe fits the last layer alone, to features that are computed once; {what} has "
+                                 "no meaning beside it, leave one of them out.")
+
+
+def seconds_of(given: Any) -> float:
+    """Return the seconds that "90s", "10m", "1h30m" or a number means. Raises UsageError where it is no time."""
+    seconds = math.nan
+    if isinstance(given, str):
+        text = given.strip().lower().replace(" ", "")
+        if re.fullmatch(r"(\d{1,9}(\.\d{0,9})?(h|min|m|s))+", text):
+            parts = re.findall(r"([\d.]+)(h|min|m|s)", text)
+            if len({_UNITS[unit] for _, unit in parts}) == len(parts):  # no unit twice
+                seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    elif isinstance(given, int | float) and not isinstance(given, bool):
+        seconds = float(given)
+    if not 0 < seconds <= LONGEST:
+        raise UsageError(f"{given!r} is no time to train for; give hours, minutes and seconds like 10m, 90s or 1h30m.")
+    return seconds
+
+
+def _check_whole(what: str, value: Any, least: int, most: int | None = None) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
+        limits = f"of at least {least}" if most is None else f"from {least} to {most}"
+        raise UsageError(f"the {what} must be a whole number {limits}, not {value!r}.")
+
+
+def _check_number(what: str, value: Any, least: float, above: bool = False, most: float = math.inf) -> None:
+    if value is None:
+        return
+    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not good or value < least or (above and value == least) or value > most:
+        limit = f" and of at most {most:g}" if math.isfinite(most) else ""
+        raise UsageError(f"the {what} must be a finite number {'above' if above else 'of at least'} {least:g}{limit}, "
+                         f"not {value!r}.")

@@ -1,0 +1,235 @@
+"""From a run's folder to a training that goes on where it was: what was saved there, and whether it still belongs to
+these images and these options. train.py asks here where prepare.py makes a new one.
+"""
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..architectures import from_toml
+from ..atomic import remove_leftovers
+from ..data import Augmentation, Preprocessing, Splits
+from ..data.exclude import fingerprint as fingerprint_of_names
+from ..errors import DataError, ModelError, UsageError, printable
+from ..model import checkpoint
+from ..runs import CONFIG, HISTORY, Run, RunLock, find_run, point_latest
+from ..runs.samples import excluded, fingerprint, scan_fold
+from . import start
+from .choose import asked_augmentation
+from .fit import Fit, Progress, highest
+from .observer import Observer
+from .options import Options
+from .prepare import FORMAT, Prepared, Setting, _count_words, _counts, _first_model, _fit, _load
+from .recipe import Recipe
+
+_MAY_CHANGE = {"epochs", "patience"}  # when a run is resumed
+
+
+def resume(data: str | None, options: Options, which: str | None, runs: str, setting: Setting) -> Prepared:
+    """Prepare to continue a run where it was. Raises UsageError or DataError where options, classes or images are not
+    what they were, naming them: it would not be the same training."""
+    lock = RunLock(find_run(runs, which))
+    try:
+        return _resumed(lock, data, options, setting)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _resumed(lock: RunLock, data: str | None, options: Options, setting: Setting) -> Prepared:
+    run, observer = lock.run, setting.observer
+    config = run.config
+    if config.get("format") != FORMAT:
+        raise UsageError(f"{printable(run.path / CONFIG)} is of another version of cnn; train anew.")
+    began_as = Recipe.from_config(config["recipe"])
+    recipe = _changed(began_as, options, run)
+    _check_architecture(options.arch, recipe, config, run)
+    state = None
+    with suppress(OSError):
+        for file in (checkpoint.MODEL, CONFIG, HISTORY):
+            remove_leftovers(run.path / file)
+    if any(os.path.lexists(run.path / file) for file in (checkpoint.LAST, checkpoint.PREVIOUS)):
+        state = checkpoint.load_state(run.path)
+        if state.note:
+            observer.note(state.note)
+    progress = Progress.from_json(state.progress) if state else Progress()
+    if recipe != began_as:
+        progress = _extended(progress, recipe, run)
+    if progress.finished:
+        return Prepared(lock, None, _why_finished(progress, recipe, run))
+
+    data = data or config["data"]
+    splits = scan_fold(data, recipe.seed, recipe.fold, excluded(config), recipe.recipe)
+    _check_data(data, splits, config, run)
+    train, val = _load(splits, recipe.preprocessing, setting)
+    if _counts(train, val) != config["images"]:
+        raise DataError(f"{printable(data)}: not the same images can be read as when {printable(run.path)} began "
+                        f"({_count_words(config['images'])} then, {_count_words(_counts(train, val))} now); start a "
+                        "new run.")
+    if recipe != began_as:
+        config["recipe"] = recipe.config()
+        run.write_config(config)
+    if state:
+        model = state.model
+    else:
+        model = _first_model(config, splits.classes, train)
+    fit = _fit(recipe, model, train, val, config, setting)
+    if state:
+        _restore(fit, run, progress, state.arrays)
+    for sentence in extension(began_as, recipe, fit.trainer.steps_done, fit.batches.steps):
+        observer.note(sentence)
+    run.write_history(progress.history)
+    point_latest(run.path.parent, run.name)
+    return Prepared(lock, fit)
+
+
+def differences(options: Options, recipe: Recipe) -> list[str]:
+    """Return the names of options that were given and are not what the recipe says, for somebody who resumes."""
+    found = []
+    for name, value in options.given().items():
+        was = getattr(recipe, name)
+        if name == "size":
+            value = (value, value) if isinstance(value, int) else tuple(value)
+        elif name == "augment":
+            was, value = _augmentation_config(was, value, recipe.preprocessing)
+        elif name == "class_weights":
+            was, value = (None, None) if isinstance(value, str) == (was is not None) else (was, tuple(value))
+        elif name == "arch":
+            value = start.arch_name(value)
+        elif name == "exclude":
+            value = fingerprint_of_names(value)
+        elif name == "init":
+            value = start.source_of(value)
+        if value != was:
+            found.append(name)
+    return found
+
+
+def _augmentation_config(was: dict[str, Any] | None, given: str | bool | Augmentation, preprocessing: Preprocessing
+                         ) -> tuple[Any, Any]:
+    """Return the strengths of a recipe and of an option in the same form; True is whatever there was."""
+    if given is True:
+        return was is not None, True
+    before, asked = Augmentation.from_config(was), asked_augmentation(given, preprocessing)
+    return before and before.config(), asked and asked.config()
+
+
+def _changed(recipe: Recipe, options: Options, run: Run) -> Recipe:
+    """Return the recipe to go on with. Raises UsageError where something else has changed than what may."""
+    different = differences(options, recipe)
+    refused = [name for name in different if name not in _MAY_CHANGE]
+    if "time" in refused:
+        raise UsageError(f"{printable(run.path)} is resumed for the epochs that it has, and measures nothing; to train "
+                         "it for longer give --epochs in place of --time.")
+    if refused:
+        flags = ", ".join("--" + name.replace("_", "-") for name in refused)
+        was = ", ".join(f"{name.replace('_', ' ')} {_shown(name, recipe.config()[name])}" for name in refused)
+        raise UsageError(f"{printable(run.path)} was trained with {was}, and is resumed as it began: leave {flags} "
+                         "out, or start a new run.")
+    if "epochs" in different:
+        recipe = replace(recipe, time=None)  # they were chosen for it
+    recipe = replace(recipe, **{name: getattr(options, name) for name in different})
+    recipe.check_warmup()
+    return recipe
+
+
+def extension(before: Recipe, now: Recipe, done: int, steps: int) -> list[str]:
+    """Return what to say of a run of so many steps an epoch that goes on, after so many in all, in another way.
+
+    The rule for the learning rate: from here on it is that of a schedule of the new length, as if the run had begun
+    with it. So a longer run goes on higher, and where a schedule had come to its end that is a warm restart
+    (Loshchilov and Hutter 2017), the smaller the fewer epochs are added.
+    """
+    notes = []
+    if now.patience != before.patience:
+        notes.append(f"The patience is {now.patience} epochs from now on, not {before.patience} as the run began.")
+    if now.epochs == before.epochs:
+        return notes
+    notes.append(f"The epochs are {now.epochs} from now on, not {before.epochs} as the run began.")
+    if now.schedule == "constant":
+        return [*notes, f"The learning rate stays at {now.lr:g}."]
+    old, new = before.make_schedule(steps), now.make_schedule(steps)
+    was, goes_on = old(max(done - 1, 0)), new(done)
+    how = "is raised again" if goes_on > 1.5 * was else "goes on"
+    notes.append(f"The learning rate {how}, from {was:.2g} to {goes_on:.2g}, where a {now.schedule} schedule of "
+                 f"{now.epochs} epochs is by now, and ends at {new(now.epochs * steps - 1):.2g}; the result is not "
+                 "that of an uninterrupted run. The best model is kept until an epoch is as good.")
+    return notes
+
+
+def _why_finished(progress: Progress, recipe: Recipe, run: Run) -> str:
+    """Return the sentence for a run that nothing is left of, with what would continue it."""
+    done, name = len(progress.history), printable(run.name)
+    if done < recipe.epochs and recipe.patience:
+        return (f"{printable(run.path)} is finished already: it stopped early after {done} of {recipe.epochs} epochs, "
+                f"{recipe.patience} of them no better. To continue: cnn train --resume {name} --patience "
+                f"{2 * recipe.patience}")
+    return (f"{printable(run.path)} is finished already, after {done} epochs; there is nothing to resume. For more of "
+            f"them: cnn train --resume {name} --epochs {2 * done}")
+
+
+def _check_architecture(arch: str | None, recipe: Recipe, config: Mapping[str, Any], run: Run) -> None:
+    """Raise UsageError where a TOML file is given again but describes another network by now."""
+    if arch is None or not arch.lower().endswith(".toml"):
+        return
+    if from_toml(arch, recipe.preprocessing.shape, len(config["classes"]), None).config() != config["network"]:
+        raise UsageError(f"{printable(arch)} describes another network than when {printable(run.path)} began: leave "
+                         "--arch out, or start a new run.")
+
+
+def _shown(name: str, value: Any) -> str:
+    if name == "exclude" and value is not None:
+        return "another list"
+    if isinstance(value, dict):  # strengths of augmentation
+        return ",".join(f"{key}={strength}" for key, strength in value.items() if strength)
+    return "x".join(map(str, value)) if isinstance(value, list) else "off" if value is None else str(value)
+
+
+def _extended(progress: Progress, recipe: Recipe, run: Run) -> Progress:
+    """Return the progress of a run whose epochs or patience have been changed."""
+    done = len(progress.history)
+    if recipe.epochs < done or (recipe.epochs == done and progress.step):
+        raise UsageError(f"{printable(run.path)} has done {progress.epoch if progress.step else done} epochs already; "
+                         "--epochs must be more.")
+    waited = done - highest(progress.history)["epoch"] if done else 0
+    impatient = recipe.patience is not None and waited >= recipe.patience
+    return replace(progress, finished=done >= recipe.epochs or impatient)
+
+
+def _check_data(data: str, splits: Splits, config: Mapping[str, Any], run: Run) -> None:
+    shown, now, then = printable(data), fingerprint(splits), config["samples"]
+    if splits.classes != config["classes"]:
+        new, gone = sorted(set(splits.classes) - set(config["classes"])), sorted(
+            set(config["classes"]) - set(splits.classes))
+        what = "; ".join(f"{word}: {', '.join(map(printable, names[:5]))}" for word, names in
+                         (("new", new), ("gone", gone)) if names)
+        raise DataError(f"{shown} has other classes than when {printable(run.path)} began ({what}); start a new run.")
+    if now["fingerprint"] != then["fingerprint"]:
+        what = (f"{_count_words(then)} then, {_count_words(now)} now" if _two(then) != _two(now)
+                else "as many, but with other names or sizes")
+        raise DataError(f"{shown} holds other images than when {printable(run.path)} began ({what}); put them back, or "
+                        "start a new run.")
+
+
+def _two(counts: Mapping[str, Any]) -> tuple[int, int]:
+    return counts["train"], counts["val"]
+
+
+def _restore(fit: Fit, run: Run, progress: Progress, arrays: dict[str, Any]) -> None:
+    """Put a fit where a saved state was."""
+    if progress.best and _best_on_disk(run.path / checkpoint.MODEL, fit.observer) != progress.best["epoch"]:
+        progress.best = None  # the next epoch's takes its place, also where it was on its way there when killed
+    fit.restore(progress, arrays)
+    fit.observer.resumed(progress.history, progress.step)
+
+
+def _best_on_disk(path: Path, observer: Observer) -> int | None:
+    """Return the epoch whose weights model.safetensors holds, None where it cannot be used."""
+    try:
+        return checkpoint.load_model(path).training.get("epoch")
+    except ModelError as error:
+        observer.note(f"{error} The best model from now on takes its place.")
+        return None

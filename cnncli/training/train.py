@@ -1,0 +1,166 @@
+"""Training, from a folder of images to a run's folder with a model in it: ``cnncli.train``. prepare.py looks at data
+and options, recipe.py settles what is done, fit.py does it, signals.py stops it, observer.py is told about it. The
+command is cli/train.py.
+
+The package is called training because ``cnncli.train`` is the function.
+"""
+
+import os
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from .. import kernels
+from ..data import Augmentation
+from ..data.exclude import names_of
+from ..errors import CnnError, UsageError
+from ..runs import AUGMENTED, CURVES, Run
+from .observer import Observer
+from .options import Options
+from .prepare import Prepared, Setting, begin
+from .resume import resume as resumed
+from .signals import catch_stops
+
+__all__ = ["train"]
+
+_Path = str | os.PathLike[str]
+
+
+def train(
+    data: _Path | None = None,
+    arch: str | None = "auto",
+    *,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    optimizer: str | None = None,
+    schedule: str | None = None,
+    warmup: float | None = None,
+    weight_decay: float | None = None,
+    loss: str | None = None,
+    label_smoothing: float | None = None,
+    class_weights: str | Sequence[float] | None = None,
+    augment: str | bool | Augmentation | None = None,
+    size: int | tuple[int, int] | None = None,
+    grey: bool | None = None,
+    seed: int | None = None,
+    patience: int | None = None,
+    ema: float | None = None,
+    exact: bool | None = None,
+    sampling: str | None = None,
+    time: str | float | None = None,
+    fold: tuple[int, int] | None = None,
+    exclude: _Path | Collection[str] | None = None,
+    threads: int | None = None,
+    name: str | None = None,
+    resume: bool | _Path = False,
+    cache: str = "ram",
+    strict: bool = False,
+    runs: _Path = "runs",
+    preview: bool = False,
+    observer: Observer | None = None,
+    recipe: str | None = None,
+    init: str | os.PathLike[str] | None = None,
+    freeze: str | int | None = None,
+    probe: bool = False,
+) -> Run:
+    """Train a classifier on a folder of images and return the run: its .path, .model (the best), .history, .skipped.
+
+    data is a folder with a sub-folder for each class, or with train/, val/ and test/ of such. What is None is chosen to
+    suit images and network, and said to the observer:
+
+    arch: an architecture's name or a TOML file; "auto" chooses by image size. epochs: 15, more for few images.
+    batch_size: 128, fewer for few images. lr: the schedule's peak. optimizer: "sgd" (with Nesterov momentum 0.9),
+    "adam", or "adamw", the choice where init is given. schedule: "one-cycle", "cosine", "step", "constant"; warmup: its
+    length in epochs. weight_decay spares biases and norms.
+    loss: "cross-entropy", with label_smoothing and class_weights ("balanced" or a number a class), or
+    "squared-error". augment: "auto" (shifts, and flips where images have colour), "none", "digits", "photo", "strong",
+    a list as "shift=4,flip,rotate=10", or an Augmentation. size: pixels, one number or (h, w).
+    grey: one channel or three. seed (0): of weights, order, augmentation and of the split into training, validation
+    and test images. patience: epochs without a better one after which to stop. ema: the last part of the steps over
+    which weights are averaged, 0.25; 0 for none. exact: convolutions without Winograd's algorithm, slower and with a
+    little less rounding; no. sampling: "shuffled", or "balanced", which draws every
+    class equally often. time, instead of epochs: "10m", "1h30m" or seconds, from now until all is done; speed is
+    measured first. fold: (k, K), train for cross-validation on all but the k-th of K parts of what is not test
+    (cnncli.cross_validate does so for each). exclude: images to leave out, their paths inside
+    data or a file that lists them, as `cnn check --exclude-list` writes it; the run remembers them.
+    recipe: "fast" chooses otherwise: what learns small pictures in a few hundred large steps (training/fast.py),
+    holding no image out for validation; "auto".
+    init: weights to begin with: "efficientnet_lite0", _lite1 or _lite2 (trained on ImageNet), a model or run of ours, a
+    .safetensors or PyTorch file; "none" for fresh ones also where photographs would get pretrained ones. The last layer
+    is fresh where the classes are others, and is fitted to features first. freeze: how many blocks from the stem on
+    keep these weights, or "all" but the last. probe: fit the last layer to features that are computed once, no more.
+
+    The result does not depend on the rest: threads; cache "ram" or "none" (decode anew each epoch); strict: raise
+    ImageError for the first image that cannot be used instead of skipping it; name of the run in the folder runs;
+    preview: draw augmented.png, some training images as the first epochs vary them, into the run's folder first.
+
+    resume continues a run to the very bits that it would have reached: True for the latest, or its name or path.
+    data may then be left out. Options other than epochs and patience must be what they were.
+
+    SIGINT and SIGTERM end it after the step, saved, with Interrupted. Raises UsageError, DataError, NetworkError,
+    TrainingError (loss or gradient not finite; another process trains the run), SaveError, and, to resume, ModelError.
+    """
+    options = Options(arch, epochs, batch_size, lr, optimizer, schedule, warmup, weight_decay, loss, label_smoothing,
+                      class_weights, augment, size, grey, seed, patience, ema, exact, sampling, time,
+                      fold, None if exclude is None else names_of(exclude), recipe,
+                      None if init is None else os.fspath(init), freeze, probe)
+    if cache not in ("ram", "none"):
+        raise UsageError(f"the cache is ram or none, not {cache!r}.")
+    if resume is not False and name is not None:
+        raise UsageError("a run that is resumed keeps its name; leave --name out.")
+    if resume is False and data is None:
+        raise UsageError("no images to train on; give a folder with one sub-folder per class.")
+    if threads is not None:
+        kernels.set_threads(threads)
+    watcher = observer or Observer()
+    setting = Setting(threads, cache, strict, watcher)
+    if resume is False:
+        prepared = begin(os.fspath(data or ""), options, name, os.fspath(runs), setting)
+    else:
+        which = None if resume is True else os.fspath(resume)
+        prepared = resumed(None if data is None else os.fspath(data), options, which, os.fspath(runs), setting)
+    with prepared.lock:
+        if preview:
+            _preview(prepared, watcher)
+        return _finish(prepared, watcher)
+
+
+def _finish(prepared: Prepared, observer: Observer) -> Run:
+    """Train what is prepared to the end and draw its curves."""
+    run = prepared.lock.run
+    if prepared.fit is None:
+        observer.note(prepared.why)
+    else:
+        with catch_stops() as stop:
+            observer.started(run, prepared.fit.summary)
+            prepared.fit.run_to_the_end(run, stop)
+            run.skipped = prepared.skipped
+            prepared.fit = None  # images and arena: what draws the curves takes their memory
+            _draw(run, observer)
+    return run
+
+
+def _preview(prepared: Prepared, observer: Observer) -> None:
+    """Draw augmented.png. A training is not given up over a picture."""
+    from ..report import augmented
+
+    run = prepared.lock.run
+    path: Path = run.path / AUGMENTED
+    if prepared.fit is None:
+        return
+    try:
+        augmented.draw(prepared.fit.batches, run.config["classes"], path, run.name)
+        observer.note(f"{path} shows what training images look like.")
+    except (OSError, ImportError, CnnError) as error:
+        observer.note(f"{path} could not be drawn: {error}")
+
+
+def _draw(run: Run, observer: Observer) -> None:
+    """Draw curves.png. A training that is done is not lost over a picture."""
+    from ..report import curves
+
+    path: Path = run.path / CURVES
+    try:
+        curves.draw(run.history, path, run.name)
+    except (OSError, ImportError) as error:
+        observer.note(f"{path} could not be drawn: {error}.")

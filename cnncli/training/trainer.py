@@ -1,0 +1,106 @@
+"""One step of training: forward, loss, backward, update. train.py calls it for every batch of every epoch; it is
+also the way to train from Python with one's own loop.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from .. import kernels
+from ..errors import TrainingError
+from ..kernels import Array, Call, Mixed, aligned_empty
+from ..loss import CrossEntropy, Loss
+from ..network import Network
+from ..network.plan import Plan
+from ..optim import Optimiser, clip_scale, gradient_norm
+
+
+class Trainer:
+    """Trains a network, a batch at a time.
+
+    optimiser is bound to the network's parameters here; its lr may be set before each step. loss is the softmax
+    cross-entropy unless given. clip_norm bounds the norm of all gradients together. seed is dropout's; the starting
+    weights are the network's own business. threads sets the size of the pool for the whole process. rates gives some
+    parameters, by name, a learning rate that is so many times the others' (Optimiser.bind).
+    """
+
+    def __init__(
+        self, network: Network, optimiser: Optimiser, loss: Loss | None = None, threads: int | None = None,
+        clip_norm: float | None = None, seed: int = 0, rates: Mapping[str, float] | None = None,
+    ) -> None:
+        if threads is not None:
+            kernels.set_threads(threads)
+        self.network = network
+        self.optimiser = optimiser
+        self.loss = loss or CrossEntropy()
+        self.clip_norm = clip_norm
+        self.logits: Array = np.empty((0, *network.output_shape), np.float32)
+        self._calls: dict[tuple[int, bool], _Prepared] = {}
+        network.clock[:] = seed, 0
+        self._norm = gradient_norm(network.gradients())
+        gradients, parameters = network.gradients(), network.parameters()  # what is frozen has no gradient
+        optimiser.bind({name: parameters[name] for name in gradients}, gradients, rates)
+
+    @property
+    def steps_done(self) -> int:
+        """Steps since the start; to be set when training resumes, since dropout draws from it."""
+        return int(self.network.clock[1])
+
+    @steps_done.setter
+    def steps_done(self, steps: int) -> None:
+        self.network.clock[1] = steps
+
+    def step(self, images: Array, labels: Array, mixed: Mixed | None = None) -> float:
+        """Learn from one batch and return its loss, the mean over images before the update.
+
+        images: float32 (n, h, w, c); labels: int (n,), class numbers. mixed is (other labels int (n,), shares float
+        (n,)) where images are of two in one: by that share the label's, by the rest the other's. Afterwards
+        ``logits`` is (n, classes), a view that the next step overwrites. Raises TrainingError, and updates no weight,
+        where loss or gradient is not finite.
+        """
+        prepared = self._prepared(len(images), mixed is not None)
+        plan = prepared.plan
+        np.copyto(plan.input, images)
+        np.copyto(prepared.labels, labels)
+        if mixed is not None and prepared.mixed is not None:
+            np.copyto(prepared.mixed[0], mixed[0])
+            np.copyto(prepared.mixed[1], mixed[1])
+        self.network.clock[1] += np.uint64(1)
+        plan.forward()
+        for call in prepared.loss_calls:
+            call()
+        self.logits = plan.output
+        loss = float(prepared.losses.sum())
+        if not math.isfinite(loss):
+            raise TrainingError(f"the loss became {loss}; use a lower learning rate.")
+        plan.backward()
+        norm = self._norm()
+        if not math.isfinite(norm):
+            names = self._norm.not_finite()
+            raise TrainingError(f"the gradient of {names[-1]} became infinite or NaN; use a lower learning rate.")
+        self.optimiser.step(clip_scale(norm, self.clip_norm))
+        self.network.changed()
+        return loss
+
+    def _prepared(self, batch: int, with_mixed: bool) -> "_Prepared":
+        """Return the plan of this batch size with the loss's calls on its arrays; kept while the plan is."""
+        plan = self.network.plan(batch, training=True)
+        known = self._calls.get((batch, with_mixed))
+        if known is None or known.plan is not plan:
+            labels, losses = aligned_empty((batch,), np.int64), aligned_empty((batch,), np.float64)
+            mixed = (aligned_empty((batch,), np.int64), aligned_empty((batch,))) if with_mixed else None
+            calls = self.loss.calls(plan.output, labels, losses, plan.output_gradient, mixed)
+            known = self._calls[batch, with_mixed] = _Prepared(plan, labels, losses, mixed, calls)
+        return known
+
+
+class _Prepared(NamedTuple):
+    """What a step of one batch size runs, and the arrays that it reads and fills."""
+
+    plan: Plan
+    labels: Array
+    losses: Array
+    mixed: Mixed | None
+    loss_calls: list[Call]

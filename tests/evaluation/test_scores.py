@@ -1,0 +1,141 @@
+"""cnncli/evaluate.py against counting by hand, image by image."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from cnncli.errors import DataError, ModelError
+from cnncli.evaluation.scores import evaluate, score
+
+
+def counted(logits, labels, count):
+    """Accuracy, top-5, loss, matrix, per class (precision, recall, f1, support), by plain loops in Python floats."""
+    matrix = [[0] * count for _ in range(count)]
+    top5 = loss = 0.0
+    for row, label in zip(logits.tolist(), labels.tolist(), strict=True):
+        ranked = sorted(range(count), key=lambda c: -row[c])
+        matrix[label][ranked[0]] += 1
+        top5 += label in ranked[:5]
+        loss += math.log(sum(math.exp(v) for v in row)) - row[label]
+    scores = []
+    for c in range(count):
+        guessed, support = sum(matrix[r][c] for r in range(count)), sum(matrix[c])
+        precision = matrix[c][c] / guessed if guessed else 0.0
+        recall = matrix[c][c] / support if support else 0.0
+        f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+        scores.append((precision, recall, f1, support))
+    right = sum(matrix[c][c] for c in range(count))
+    return right / len(labels), top5 / len(labels), loss / len(labels), matrix, scores
+
+
+@pytest.mark.parametrize(("count", "images"), [(2, 1), (2, 50), (5, 40), (6, 40), (10, 300), (100, 250)])
+def test_agrees_with_counting(count, images, rng):
+    logits = rng.standard_normal((images, count)) * 3
+    labels = rng.integers(0, count, images)
+    labels[labels == 1] = 0  # class 1 has no images
+    found = score(logits, labels, [f"class {i}" for i in range(count)])
+    accuracy, top5, loss, matrix, scores = counted(logits, labels, count)
+    assert found.accuracy == pytest.approx(accuracy)
+    assert found.top5 == (pytest.approx(top5) if count >= 6 else None)
+    assert found.loss == pytest.approx(loss)
+    assert found.confusion_matrix.tolist() == matrix
+    for mine, theirs in zip(found.classes, scores, strict=True):
+        assert (mine.precision, mine.recall, mine.f1, mine.support) == pytest.approx(theirs)
+
+
+def test_a_class_without_images_and_one_that_is_never_guessed():
+    found = score(np.array([[3.0, 0, 1], [2, 0, 1], [0, 1, 3]]), np.array([0, 0, 0]), ["a", "b", "c"])
+    assert [c.support for c in found.classes] == [3, 0, 0]
+    a, b, c = found.classes
+    assert (a.precision, a.recall, a.f1) == (1, pytest.approx(2 / 3), pytest.approx(0.8))
+    assert (b.precision, b.recall, b.f1) == (0, 0, 0)
+    assert (c.precision, c.recall, c.f1) == (0, 0, 0)
+
+
+def test_equal_logits_count_for_the_first_class():
+    found = score(np.zeros((7, 7)), np.arange(7), list("abcdefg"))
+    assert found.accuracy == 1 / 7
+    assert found.top5 == 5 / 7
+    assert found.loss == pytest.approx(math.log(7))
+    assert found.guesses.tolist() == [0] * 7
+
+
+def test_large_logits_neither_overflow_nor_lose_the_loss():
+    found = score(np.array([[1000.0, 0.0], [0.0, 1000.0]]), np.array([0, 0]), ["a", "b"])
+    assert found.loss == pytest.approx(500)
+    assert found.probabilities.tolist() == [[1, 0], [0, 1]]
+
+
+def test_log_probabilities_do_as_well_as_logits(rng):
+    logits, labels = rng.standard_normal((20, 4)), rng.integers(0, 4, 20)
+    found = score(logits, labels, list("abcd"))
+    again = score(np.log(found.probabilities), labels, list("abcd"))
+    assert again.loss == pytest.approx(found.loss, rel=1e-6)
+
+
+def test_mistakes_come_most_confident_first():
+    logits = np.array([[5.0, 0], [1, 0], [0, 9], [0, 1]])
+    assert score(logits, np.array([1, 1, 0, 1]), ["a", "b"]).mistakes().tolist() == [2, 0, 1]
+    assert score(logits, np.array([0, 0, 1, 1]), ["a", "b"]).mistakes().tolist() == []
+
+
+def test_json_has_exactly_the_keys_that_programs_rely_on(rng):
+    found = score(rng.standard_normal((9, 6)), rng.integers(0, 6, 9), list("abcdef"), skipped=[("x.png", "is broken")],
+                  model="runs/a")
+    report = found.as_json()
+    assert list(report) == ["model", "images", "accuracy", "top5", "loss", "classes", "confusion_matrix", "skipped",
+                            "tta", "accuracy_interval", "baselines", "calibration"]
+    assert [list(c) for c in report["classes"]] == [
+        ["name", "precision", "recall", "f1", "support", "precision_interval", "recall_interval"]] * 6
+    assert report["skipped"] == [{"path": "x.png", "error": "is broken"}]
+    assert report["model"] == "runs/a"
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+
+
+def test_refuses_what_cannot_be_scored():
+    with pytest.raises(DataError, match="no image to test"):
+        score(np.zeros((0, 2)), np.zeros(0), ["a", "b"])
+    with pytest.raises(ModelError, match="for 2 of 3 images"):
+        score(np.array([[np.nan, 0], [1, 2], [np.inf, 1]]), np.array([0, 1, 0]), ["a", "b"])
+    with pytest.raises(ValueError, match="one row an image"):
+        score(np.zeros((3, 2)), np.zeros(3), ["a", "b", "c"])
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        score(np.zeros((1, 2)), np.array([2]), ["a", "b"])
+
+
+class Images:
+    """Ten images whose only pixel is their number."""
+
+    def __init__(self):
+        self.labels = np.arange(10) % 3
+        self.skipped = [("bad.png", "bad.png is empty.")]
+
+    def in_order(self, at_once):
+        for start in range(0, 10, at_once):
+            yield np.arange(start, min(start + at_once, 10), dtype=np.uint8).reshape(-1, 1, 1, 1)
+
+
+class Right:
+    """A model that knows the answers, and in which batches it was asked."""
+
+    def __init__(self):
+        self.classes, self.flips, self.calibration = ["a", "b", "c"], False, None
+        self.asked = []
+
+    def logits(self, images):
+        assert images.dtype == np.uint8
+        self.asked.append(len(images))
+        return np.eye(3, dtype=np.float32)[images[:, 0, 0, 0] % 3]
+
+
+@pytest.mark.parametrize(("size", "batches"), [(4, [4, 4, 2]), (10, [10]), (64, [10]), (1, [1] * 10)])
+def test_runs_in_batches_and_tells_how_far_it_is(size, batches):
+    model, told = Right(), []
+    found = evaluate(model, Images(), batch_size=size, progress=lambda *how_far: told.append(how_far), name="m")
+    assert found.accuracy == 1
+    assert found.model == "m"
+    assert found.skipped == [("bad.png", "bad.png is empty.")]
+    assert model.asked == batches
+    assert told == [(sum(batches[: i + 1]), 10) for i in range(len(batches))]

@@ -1,0 +1,95 @@
+"""csrc/cnn.h, the contract, against both its sides: every prototype has its definition in C, its door in Python and a
+test that names that door; every vector version has a plain-loop reference; and the sources compile without a warning
+with the other compilers that people have."""
+
+import ast
+import re
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CONTRACT = (ROOT / "csrc/cnn.h").read_text(encoding="utf-8")
+CODE = re.sub(r"/\*.*?\*/", "", CONTRACT, flags=re.DOTALL)
+PROTOTYPES = re.findall(r"^\w[\w ]*[ *](cnn_\w+)\(", CODE, flags=re.MULTILINE)
+C_FILES = sorted(p for p in (ROOT / "csrc").glob("*.c") if not p.name.endswith("_tmpl.c"))
+FLAGS = ["-std=gnu11", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-O1", "-c", "-o", "/dev/null",
+         "-Wall", "-Wextra", "-Werror", "-Wno-psabi", "-Wno-unused-function"]  # fmt: skip
+
+
+@cache
+def doors() -> dict[str, set[str]]:
+    """C function -> the Python functions that call it: all names of cnncli/kernels/ around its mention."""
+    found: dict[str, set[str]] = {}
+    for path in (ROOT / "cnncli/kernels").glob("*.py"):
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(function, ast.FunctionDef | ast.ClassDef):
+                continue
+            for node in ast.walk(function):
+                name = node.value if isinstance(node, ast.Constant) else getattr(node, "attr", None)
+                if isinstance(name, str) and name in PROTOTYPES:
+                    found.setdefault(name, set()).add(function.name)
+    return found
+
+
+@cache
+def other_tests() -> str:
+    """All tests but this one."""
+    return "\n".join(p.read_text(encoding="utf-8") for p in (ROOT / "tests").rglob("*.py") if p != Path(__file__))
+
+
+def test_no_line_of_the_contract_is_the_preprocessors():
+    assert [line for line in CONTRACT.splitlines() if line.lstrip().startswith("#")] == []
+    assert len(PROTOTYPES) == CODE.count("(") == len(set(PROTOTYPES)), "a prototype that this test does not see"
+
+
+@pytest.mark.parametrize("name", PROTOTYPES)
+def test_every_prototype_is_defined_once_and_says_what_it_does(name):
+    definition = re.compile(rf"^\w[\w ]*[ *]{name}\([^;]*?\) \{{", re.MULTILINE)
+    assert sum(len(definition.findall(path.read_text(encoding="utf-8"))) for path in C_FILES) == 1
+    paragraphs = re.split(r"\n\s*\n", CONTRACT)  # a comment may speak for the prototypes of its paragraph
+    paragraph = next(p for p in paragraphs if re.search(rf"\b{name}\(", p))
+    assert "/*" in paragraph[: paragraph.index(f"{name}(")]
+
+
+@pytest.mark.parametrize("name", PROTOTYPES)
+def test_every_prototype_has_a_door_that_a_test_opens(name):
+    assert name in doors(), "no function of cnncli/kernels/ calls it"
+    known = {name, *doors()[name]}
+    assert any(re.search(rf"\b{word}\b", other_tests()) for word in known), f"no test names {' or '.join(known)}"
+
+
+@pytest.mark.parametrize("template", sorted((ROOT / "csrc").glob("*_tmpl.c")), ids=lambda p: p.name)
+def test_every_vector_version_belongs_to_a_file_that_dispatches_it(template):
+    operation = template.with_name(template.name.replace("_tmpl", "")).read_text(encoding="utf-8")
+    assert f'#define CNN_TEMPLATE "{template.name}"' in operation
+    assert re.search(r"\bCNN_TABLES\(\w+\)", operation)
+
+
+@pytest.mark.parametrize("path", C_FILES, ids=lambda p: p.name)
+def test_every_operation_has_a_plain_loop_reference(path):
+    """A file that defines a prototype which computes (takes arrays of float) asks whether the reference is wanted."""
+    text = path.read_text(encoding="utf-8")
+    takes_floats = r"\([^;{]*float \*[^;{]*\) \{"
+    computes = [n for n in PROTOTYPES if re.search(rf"^cnn_status {n}{takes_floats}", text, re.MULTILINE)]
+    assert not computes or "cnn_use_reference()" in text, f"{computes} have no reference"
+
+
+@pytest.mark.parametrize("path", C_FILES, ids=lambda p: p.name)
+@pytest.mark.parametrize("compiler", ["clang", "aarch64-linux-gnu-gcc"])
+def test_other_compilers_take_it_without_a_warning(compiler, path):
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} is not installed")
+    done = subprocess.run([compiler, *FLAGS, "-I", ROOT / "csrc", path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("function", ["fopen", "printf", "fprintf", "exit", "abort", "rand", "srand", "time", "malloc",
+                                      "calloc", "realloc"])  # fmt: skip
+def test_kernels_neither_print_nor_exit_nor_allocate(function):
+    for path in (ROOT / "csrc").glob("*.[ch]"):
+        code = re.sub(r"/\*.*?\*/", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+        assert not re.search(rf"\b{function}\s*\(", code), path.name

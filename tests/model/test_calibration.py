@@ -1,0 +1,156 @@
+"""cnncli/calibration.py: the temperature against the loss on a grid, thresholds against counting, and the worth of both
+on images that they were not fitted to."""
+
+import json
+
+import numpy as np
+import pytest
+
+from cnncli.model.calibration import (
+    HOTTEST,
+    LEVELS,
+    Calibration,
+    calibrate,
+    confidences,
+    coverage,
+    cross_entropy,
+    expected_error,
+    fit_temperature,
+    log_softmax,
+    reliability,
+    softmax,
+)
+
+
+def drawn(rng: np.random.Generator, images: int, classes: int, temperature: float):
+    """Logits that are sure of themselves by that factor too much, and labels."""
+    logits = rng.standard_normal((images, classes)) * 2
+    chances = softmax(logits)
+    labels = (chances.cumsum(axis=1) > rng.random((images, 1))).argmax(axis=1)
+    return (logits * temperature).astype(np.float32), labels
+
+
+@pytest.mark.parametrize("temperature", [0.05, 0.5, 1.0, 1.7, 8.0])
+def test_the_temperature_that_was_put_in_is_found(rng, temperature):
+    logits, labels = drawn(rng, 20_000, 6, temperature)
+    found = fit_temperature(logits, labels)
+    assert found == pytest.approx(temperature, rel=0.05)
+    losses = [cross_entropy(logits, labels, found * factor) for factor in (0.97, 0.999, 1, 1.001, 1.03)]
+    assert min(losses) >= losses[2] - 1e-6
+    assert losses[0] > losses[2] < losses[4]
+
+
+def test_scaling_makes_probabilities_mean_what_they_say(rng):
+    logits, labels = drawn(rng, 20_000, 6, 4.0)
+    fitted = calibrate(logits[:10_000], labels[:10_000])
+    assert fitted.error[0] > 0.15
+    assert fitted.error[1] < 0.02
+    assert fitted.loss[1] < fitted.loss[0]
+    right = logits[10_000:].argmax(axis=1) == labels[10_000:]
+    assert expected_error(reliability(confidences(logits[10_000:], fitted.temperature), right)) < 0.02
+
+
+@pytest.mark.parametrize("images", [1, 3, 30])
+def test_a_few_images_that_are_all_right_prove_little(images):
+    logits = np.tile(np.array([[9.0, 0, 0]], np.float32), (images, 1))
+    found = calibrate(logits, np.zeros(images, np.int64))
+    assert 0.9 < found.temperature <= 1
+    assert all(level < images / (images + 1) + 1e-9 for level, _, _ in found.thresholds)
+
+
+def test_logits_that_say_nothing_and_logits_that_are_huge():
+    assert calibrate(np.zeros((5, 4), np.float32), np.arange(5) % 4).temperature == 1
+    worse_than_guessing = calibrate(np.eye(4, dtype=np.float32)[np.arange(4000) % 4] * 9, np.arange(1, 4001) % 4)
+    assert worse_than_guessing.temperature == pytest.approx(HOTTEST, rel=1e-6)
+    huge = calibrate(np.array([[1e30, -1e30], [-1e30, 1e30]], np.float32), np.array([0, 0]))
+    assert np.isfinite([huge.temperature, *huge.loss, *huge.error]).all()
+
+
+def test_the_same_arrays_give_the_same_bytes(rng):
+    logits, labels = drawn(rng, 500, 10, 2.0)
+    first, again = (json.dumps(calibrate(logits.copy(), labels).config()) for _ in range(2))
+    assert first == again
+    assert Calibration.from_config(json.loads(first)).config() == json.loads(first)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10, 37, 1000])
+def test_an_image_has_the_same_bits_alone_and_beside_others(rng, classes):
+    logits = (rng.standard_normal((33, classes)) * 5).astype(np.float32)
+    for temperature in (1.0, 1.37):
+        together = softmax(logits, temperature)
+        for size in (1, 2, 5):
+            parts = [softmax(logits[i : i + size], temperature) for i in range(0, 33, size)]
+            np.testing.assert_array_equal(np.concatenate(parts), together)
+        np.testing.assert_allclose(together.sum(axis=1), 1, rtol=1e-12)
+        np.testing.assert_allclose(np.exp(log_softmax(logits, temperature)), together)
+
+
+def test_bins_and_their_error_against_counting(rng):
+    confidence, right = rng.random(1000), rng.random(1000) < 0.7
+    confidence[:3] = 0, 0.2, 1
+    bins = reliability(confidence, right, bins=5)
+    assert sum(b.images for b in bins) == 1000
+    error = 0.0
+    for b in bins:
+        inside = (confidence > b.low) & (confidence <= b.high) | ((b.low == 0) & (confidence == 0))
+        assert b.images == inside.sum()
+        assert b.confidence == pytest.approx(confidence[inside].mean())
+        assert b.accuracy == pytest.approx(right[inside].mean())
+        error += inside.mean() * abs(confidence[inside].mean() - right[inside].mean())
+    assert expected_error(bins) == pytest.approx(error)
+    assert [b.low for b in reliability(np.array([0.95]), np.array([True]))] == [14 / 15]
+
+
+def test_coverage_against_counting(rng):
+    confidence, right = rng.integers(1, 9, 200) / 8, rng.random(200) < 0.6
+    curve = coverage(confidence, right)
+    assert len(curve.thresholds) == len(set(confidence.tolist())), "equal probabilities are answered together"
+    for threshold, share, accuracy in zip(curve.thresholds, curve.coverage, curve.accuracy, strict=True):
+        given = confidence >= threshold
+        assert share == given.mean()
+        assert accuracy == pytest.approx(right[given].mean())
+        assert curve.at(threshold) == (given.sum(), right[given].sum())
+    assert curve.at(2.0) == (0, 0)
+    assert curve.coverage[-1] == 1
+
+
+def test_a_threshold_is_the_lowest_that_is_accurate_enough(rng):
+    logits, labels = drawn(rng, 3000, 5, 1.0)
+    found = calibrate(logits, labels)
+    confidence, right = confidences(logits, found.temperature), logits.argmax(axis=1) == labels
+    reached = {level: (threshold, share) for level, threshold, share in found.thresholds}
+    for level in LEVELS:
+        good = [t for t in confidence
+                if right[confidence >= t].sum() / (np.count_nonzero(confidence >= t) + 1) >= level]
+        assert (level in reached) == bool(good)
+        if good:
+            assert reached[level] == (min(good), pytest.approx((confidence >= min(good)).mean()))
+    assert found.threshold(0.9) == reached[0.9][0]
+    assert found.threshold(0.898) == found.threshold(0.9), "between two levels the higher one counts"
+    assert found.threshold(0.1) == reached[0.5][0]
+    assert found.threshold(0.9999) is None
+
+
+def test_a_threshold_keeps_its_promise_on_other_images(rng):
+    logits, labels = drawn(rng, 12_000, 5, 3.0)
+    threshold = calibrate(logits[:4000], labels[:4000]).threshold(0.9)
+    fitted = calibrate(logits[:4000], labels[:4000]).temperature
+    given = confidences(logits[4000:], fitted) >= threshold
+    right = logits[4000:].argmax(axis=1) == labels[4000:]
+    assert right.mean() < 0.75
+    assert right[given].mean() == pytest.approx(0.9, abs=0.03)
+
+
+@pytest.mark.parametrize("change", [
+    {"temperature": 0}, {"temperature": float("nan")}, {"temperature": "hot"}, {"temperature": 1e9}, {"images": 0},
+    {"images": None}, {"loss": [1]}, {"error": [1, None]}, {"error": [1, float("inf")]},
+    {"thresholds": [[0.5, 2, 0.5]]}, {"thresholds": [[0.5, 0.5]]}, {"thresholds": 5},
+    {"thresholds": [[0.5, 0.5, 0.5]] * 2000},
+])
+def test_what_makes_no_sense_is_refused(change):
+    good = {"temperature": 1.5, "images": 3, "loss": [1, 0.9], "error": [0.2, 0.1], "thresholds": [[0.5, 0.6, 0.7]]}
+    assert Calibration.from_config(good).threshold(0.5) == 0.6
+    with pytest.raises(ValueError, match=r"calibration|temperature|loss|threshold"):
+        Calibration.from_config({**good, **change})
+    with pytest.raises(ValueError, match="calibration"):
+        Calibration.from_config({})

@@ -1,0 +1,71 @@
+"""features.py: the numbers before the head are those that the head decides by, for an image alone and among others."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cnncli.architectures import architecture
+from cnncli.data import Preprocessing
+from cnncli.errors import NetworkError
+from cnncli.model import Model, Prediction
+from cnncli.model.features import body, features
+from cnncli.network import Network
+
+from ..pictures import make_folder
+
+
+def model_of(name: str) -> Model:
+    network = architecture(name, (32, 32, 3), 3, seed=4)
+    return Model(network, ["a", "b", "c"], Preprocessing((32, 32), mean=(0.5,) * 3, std=(0.25,) * 3))
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    return [str(path) for path in sorted(make_folder(tmp_path_factory.mktemp("pictures") / "data").rglob("*.png"))]
+
+
+def test_the_head_decides_by_them(paths: list[str]) -> None:
+    model = model_of("resnet8")
+    made = features(model, paths)
+    assert made.paths == paths
+    assert made.values.shape == (len(paths), 64)
+    images = np.stack([model.preprocessing.prepare(path) for path in paths])
+    arrays = model.network.parameters()
+    expected = made.values @ arrays["fc.weight"].T + arrays["fc.bias"]
+    np.testing.assert_allclose(model.logits(images), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["lenet5", "squeezenet1_1", "efficientnet_lite0"])
+def test_an_image_has_the_same_alone(name: str, paths: list[str]) -> None:
+    model = model_of(name)
+    together = features(model, paths).values
+    assert together.shape == (len(paths), {"lenet5": 84, "squeezenet1_1": 512, "efficientnet_lite0": 1280}[name])
+    for place in (0, 5):
+        assert np.array_equal(features(model, [paths[place]]).values[0], together[place])
+
+
+def test_what_cannot_be_read_is_left_out(paths: list[str], tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    done: list[int] = []
+    found = [Prediction("nothing", error="no such thing"), paths[0], str(broken), paths[1]]
+    made = features(model_of("resnet8"), found, done.append)
+    assert made.paths == paths[:2]
+    assert [path for path, _ in made.skipped] == ["nothing", str(broken)]
+    assert done[-1] == 4
+    none = features(model_of("resnet8"), [str(broken)])
+    assert none.values.shape == (0, 64)
+
+
+def test_the_file(paths: list[str], tmp_path: Path) -> None:
+    made = features(model_of("resnet8"), paths[:3])
+    made.write(str(tmp_path / "f.npz"))
+    with np.load(tmp_path / "f.npz") as file:
+        assert np.array_equal(file["features"], made.values)
+        assert file["paths"].tolist() == paths[:3]
+
+
+def test_a_network_of_one_layer_has_none() -> None:
+    with pytest.raises(NetworkError, match="no features"):
+        body(Network([{"type": "Flatten"}, {"type": "Linear", "out_features": 2}], (2, 2, 1)))

@@ -1,0 +1,199 @@
+"""cnncli/model.py: one answer for an image, whichever way and beside whichever others it is asked for; and the Python
+API of cnncli/__init__.py, which imports nothing before it is used."""
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import cnncli
+from cnncli import kernels
+from cnncli.data import Preprocessing
+from cnncli.model import Model, Prediction
+from cnncli.model.checkpoint import save_model
+from cnncli.network import Network
+
+from ..small_model import CLASSES, small_model
+
+ROOT = Path(__file__).parents[2]
+
+
+def write_images(folder: Path, count: int, seed: int = 0, sizes: bool = True) -> list[str]:
+    """Write count PNG files of random pixels and different sizes; return their paths."""
+    rng, paths = np.random.default_rng(seed), []
+    for number in range(count):
+        h, w = (rng.integers(3, 12, 2)) if sizes else (6, 5)
+        paths.append(str(folder / f"{number:03}.png"))
+        Image.fromarray(rng.integers(0, 256, (h, w, 3), np.uint8)).save(paths[-1])
+    return paths
+
+
+# ---- logits and probabilities ----
+
+
+@pytest.mark.parametrize(("architecture", "size"), [("lenet5", 28), ("resnet8", 28), ("resnet20", 9), ("nin", 11)])
+def test_an_image_gets_the_same_bits_in_any_batch(
+    architecture: str, size: int, isa: str, rng: np.random.Generator
+) -> None:
+    network = cnncli.architecture(architecture, (size, size, 3), 10)
+    model = Model(network, list("abcdefghij"), Preprocessing((size, size)))
+    count = 4 if isa == "reference" else 17
+    images = rng.integers(0, 256, (count, size, size, 3), np.uint8)
+    alone = np.concatenate([model.logits(images[i : i + 1]) for i in range(count)])
+    for batch in (2, 3, count):
+        together = np.concatenate([model.logits(images[i : i + batch]) for i in range(0, count, batch)])
+        np.testing.assert_array_equal(together, alone)
+
+
+def test_logits_of_uint8_normalise_and_resize_and_floats_go_as_they_are(rng: np.random.Generator) -> None:
+    model = small_model(mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
+    images = rng.integers(0, 256, (4, 6, 5, 3), np.uint8)
+    floats = ((images / 255 - [0.5, 0.4, 0.3]) / [0.2, 0.3, 0.4]).astype(np.float32)
+    np.testing.assert_allclose(model.logits(images), model.logits(floats), rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(model.logits(floats), model.network.forward(floats))
+    large = rng.integers(0, 256, (2, 30, 20, 3), np.uint8)
+    resized = np.stack([model.preprocessing.prepare_array(image) for image in large])
+    np.testing.assert_array_equal(model.logits(large), model.logits(resized))
+    np.testing.assert_array_equal(model.logits(floats.astype(np.float64)), model.logits(floats))
+    assert model.logits(images[:0]).shape == (0, 3)
+    for wrong in (images[0], images[..., :1], floats[:, :3]):
+        with pytest.raises(ValueError, match="shape"):
+            model.logits(wrong)
+
+
+def test_probabilities_are_softmax_also_of_large_logits(rng: np.random.Generator) -> None:
+    model = small_model()
+    images = rng.integers(0, 256, (5, 6, 5, 3), np.uint8)
+    logits = model.logits(images).astype(np.float64)
+    expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    np.testing.assert_allclose(model.probabilities(images), expected, rtol=1e-12)
+    model.network.parameters()["linear1.weight"][...] *= 1e5
+    probabilities = model.probabilities(images)
+    np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-12)
+
+
+def test_a_network_that_does_not_fit_is_refused() -> None:
+    model = small_model()
+    with pytest.raises(ValueError, match="does not fit"):
+        Model(model.network, ["a", "b"], model.preprocessing)
+    with pytest.raises(ValueError, match="does not fit"):
+        Model(model.network, CLASSES, Preprocessing((7, 7)))
+
+
+# ---- predict ----
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 64, 65, 150])
+def test_predictions_come_in_order_and_agree_with_probabilities(tmp_path: Path, count: int, threads: int) -> None:
+    model, paths = small_model(), write_images(tmp_path, count)
+    answers = model.predict(paths)
+    assert [answer.path for answer in answers] == paths
+    for path, answer in zip(paths, answers, strict=True):
+        probabilities = model.probabilities(model.preprocessing.prepare(path)[None])[0]
+        assert answer.top == sorted(zip(CLASSES, probabilities, strict=True), key=lambda pair: -pair[1])
+        assert (answer.label, answer.probability) == answer.top[0]
+        assert answer.error is None
+
+
+def test_top_and_equal_probabilities(tmp_path: Path) -> None:
+    model, paths = small_model(), write_images(tmp_path, 2)
+    assert [len(answer.top) for answer in model.predict(paths, top=2)] == [2, 2]
+    for array in model.network.parameters().values():
+        array[...] = 0
+    assert [label for label, _ in model.predict(paths)[0].top] == CLASSES  # class order decides
+
+
+def test_images_that_cannot_be_read_stand_among_the_others(tmp_path: Path) -> None:
+    paths = write_images(tmp_path, 70)
+    for number, content in ((0, b""), (33, b"no image"), (69, Path(paths[1]).read_bytes()[:60])):
+        Path(paths[number]).write_bytes(content)
+    Path(paths[5]).unlink()
+    answers = small_model().predict(paths)
+    assert [a.path for a in answers] == paths
+    failed = {number for number, answer in enumerate(answers) if answer.error}
+    assert failed == {0, 5, 33, 69}
+    for number in failed:
+        assert answers[number] == Prediction(paths[number], error=answers[number].error)
+        assert paths[number] in answers[number].error
+    assert small_model().predict([paths[5]])[0].label is None
+    assert small_model().predict(paths[5:6] * 3)[2].label is None
+
+
+def test_an_answer_that_is_no_number_is_an_error(tmp_path: Path) -> None:
+    model, paths = small_model(), write_images(tmp_path, 1)
+    model.network.parameters()["linear1.weight"][...] = np.inf
+    with np.errstate(invalid="ignore"):
+        answer = model.predict(paths)[0]
+    assert answer.label is None
+    assert "not a number" in answer.error
+
+
+def test_paths_may_be_a_generator_and_are_read_no_further_than_needed(tmp_path: Path) -> None:
+    model, paths, taken = small_model(), write_images(tmp_path, 1), []
+
+    def endless():
+        while True:
+            taken.append(1)
+            yield Path(paths[0])
+
+    answers = model.predictions(endless(), top=1)
+    assert next(answers).path == paths[0]
+    answers.close()
+    assert len(taken) <= 3 * 64
+    assert not [t for t in threading.enumerate() if t.name.startswith("cnn-decode")]
+
+
+def test_no_thread_is_started_for_one_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading.Thread, "start", lambda self: pytest.fail("a thread was started"))
+    assert len(small_model().predict(write_images(tmp_path, 1))) == 1
+
+
+def test_a_bug_in_decoding_is_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self, path):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Preprocessing, "prepare", broken)
+    for count in (1, 3):
+        with pytest.raises(ZeroDivisionError):
+            small_model().predict(["a"] * count)
+
+
+# ---- from Python ----
+
+
+def test_the_python_api(tmp_path: Path, rng: np.random.Generator) -> None:
+    save_model(tmp_path / "model.safetensors", small_model())
+    model = cnncli.load(tmp_path)
+    assert isinstance(model, cnncli.Model)
+    assert isinstance(model.predict(write_images(tmp_path, 1))[0], cnncli.Prediction)
+
+    network = cnncli.architecture("lenet5", input_shape=(28, 28, 1), classes=10)
+    assert isinstance(network, cnncli.Network)
+    trainer = cnncli.Trainer(network, cnncli.optim.SGD(lr=0.01, momentum=0.9, weight_decay=1e-4),
+                             threads=kernels.threads())
+    images, labels = rng.standard_normal((8, 28, 28, 1)).astype(np.float32), np.arange(8) % 10
+    assert trainer.step(images, labels) > 0
+    assert network.forward(images, training=False).shape == (8, 10)
+    assert isinstance(cnncli.layers.ReLU().forward(images), np.ndarray)
+    assert Network is cnncli.Network
+
+
+def test_every_name_of_the_api_is_there() -> None:
+    for name in cnncli.__all__:
+        assert getattr(cnncli, name) is not None
+        assert name in dir(cnncli)
+    assert callable(cnncli.train)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = cnncli.nothing
+
+
+def test_importing_the_package_imports_nothing_else() -> None:
+    code = ("import sys; before = set(sys.modules); import cnncli;"
+            "print(sorted(m.split('.')[0] for m in set(sys.modules) - before if not m.startswith('cnncli')"
+            " and m.split('.')[0] not in sys.stdlib_module_names))")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,140 @@
+"""network.py: what a description may say, how mistakes in it are told, and that evaluation of an image does not depend
+on its neighbours."""
+
+import json
+
+import numpy as np
+import pytest
+
+from cnncli.architectures import architecture
+from cnncli.errors import NetworkError
+from cnncli.layers import BatchNorm2d, Linear, ReLU
+from cnncli.network import Network
+
+CONV = {"type": "Conv2d", "name": "conv", "out_channels": 4, "kernel_size": 3, "padding": 1}
+END = [{"type": "Flatten"}, {"type": "Linear", "out_features": 3}]
+
+
+def test_config_builds_the_same_network() -> None:
+    network = Network([CONV, {"type": "ReLU"}, {"type": "Add", "inputs": ["relu1", "conv"]}, *END], (6, 5, 2))
+    config = json.loads(json.dumps(network.config()))
+    again = Network.from_config(config)
+    assert again.config() == config
+    assert [n.name for n in again.nodes] == ["conv", "relu1", "add1", "flatten1", "linear1"]
+    assert again.output_shape == (3,)
+    assert {k: v.shape for k, v in again.parameters().items()} == {
+        "conv.weight": (4, 2, 3, 3), "conv.bias": (4,), "linear1.weight": (3, 120), "linear1.bias": (3,)}
+    assert all(not v.any() for v in again.parameters().values())
+
+
+def test_seed_decides_the_weights() -> None:
+    first, same, other = (Network([CONV, *END], (6, 5, 2), seed=s).parameters() for s in (1, 1, 2))
+    assert all(np.array_equal(first[k], same[k]) for k in first)
+    assert not np.array_equal(first["conv.weight"], other["conv.weight"])
+
+
+@pytest.mark.parametrize(
+    ("layers", "sentence"),
+    [
+        ([], "at least one layer"),
+        ([{"type": "Conv3d"}], "layer 1 (Conv3d): 'Conv3d' is no layer type. Did you mean 'Conv2d'?"),
+        ([{"name": "x"}], "layer 1 (no type 'x')"),
+        ([{**CONV, "kernal_size": 3}], "layer 1 (Conv2d 'conv'): it has no option 'kernal_size'. Did you mean"),
+        ([CONV, CONV], "layer 2 (Conv2d 'conv'): the name 'conv' is taken"),
+        ([{**CONV, "name": "input"}], "the name 'input' is taken"),
+        ([{**CONV, "name": "a b"}], "not made of letters"),
+        ([CONV, {"type": "Add", "inputs": ["conv", "cone"]}], "its input 'cone' is not a layer before it. Did you"),
+        ([CONV, {"type": "Add"}], "it takes two or more inputs, not 1"),
+        ([CONV, {"type": "ReLU", "inputs": ["conv", "input"]}], "it takes 1 input, not 2"),
+        ([CONV, {"type": "Add", "inputs": ["conv", "input"]}], "layer 2 (Add)"),
+        ([CONV, {**CONV, "name": "b", "inputs": ["input"]}], "layer 1 ('conv') feeds no other layer"),
+        ([{"type": "Flatten"}, CONV], "layer 2 (Conv2d 'conv')"),
+        ([{"type": "MaxPool2d", "kernel_size": 9}], "layer 1 (MaxPool2d)"),
+        ([{"type": "Conv2d", "kernel_size": 3}], "layer 1 (Conv2d)"),
+        (["Conv2d"], "layer 1 (not a table)"),
+        ([{**CONV, "out_channels": "many"}], "layer 1 (Conv2d 'conv')"),
+    ],
+)
+def test_mistakes_are_told_with_the_layer(layers: list, sentence: str) -> None:
+    with pytest.raises(NetworkError) as caught:
+        Network(layers, (6, 5, 2))
+    assert sentence in str(caught.value)
+    assert str(caught.value).endswith((".", "?"))
+
+
+@pytest.mark.parametrize("shape", [(), (6, 5), (6, 5, 0), (6, 5, -1), (6, 5, 2.0), "abc", (2**30, 5, 1)])
+def test_input_shape_is_checked(shape) -> None:
+    with pytest.raises(NetworkError, match="input_shape"):
+        Network([CONV, *END], shape)
+
+
+def test_one_layer_object_cannot_stand_twice() -> None:
+    relu = ReLU()
+    with pytest.raises(NetworkError, match="second one"):
+        Network([relu, relu, *END], (6, 5, 2))
+
+
+def test_an_image_is_evaluated_alike_in_any_batch(isa: str, rng: np.random.Generator) -> None:
+    layers = [CONV, {"type": "BatchNorm2d"}, {"type": "ReLU"}, {"type": "GlobalAvgPool2d"}, Linear(None, 3)]
+    network = Network(layers, (9, 7, 2))
+    images = rng.standard_normal((37, 9, 7, 2)).astype(np.float32)
+    network.forward(images, training=True)  # running statistics that are not those of the start
+    together = network.forward(images)
+    for start, size in ((0, 1), (5, 1), (36, 1), (3, 20)):
+        np.testing.assert_array_equal(network.forward(images[start : start + size]), together[start : start + size])
+
+
+def test_large_images_are_evaluated_a_few_at_a_time(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cnncli.network.network.threads", lambda: 1)
+    conv = {"type": "Conv2d", "out_channels": 6, "kernel_size": 3}
+    network = Network([conv, {"type": "GlobalAvgPool2d"}, Linear(None, 3)], (128, 128, 2))
+    images = rng.standard_normal((11, 128, 128, 2)).astype(np.float32)
+    together = network.forward(images)
+    assert {batch for batch, _ in network._plans} == {4, 3}  # what leaves a layer's data in cache, shared out evenly
+    for i, image in enumerate(images):
+        np.testing.assert_array_equal(network.forward(image[None])[0], together[i])
+
+
+def test_activations_are_those_of_forward(rng: np.random.Generator) -> None:
+    network = Network([CONV, {"type": "ReLU", "name": "relu"}, *END], (6, 5, 2))
+    images = rng.standard_normal((3, 6, 5, 2)).astype(np.float32)
+    seen = network.activations(images, ["conv", "relu", "linear1"])
+    np.testing.assert_array_equal(seen["relu"], np.maximum(seen["conv"], 0))
+    np.testing.assert_array_equal(seen["linear1"], network.forward(images))
+    with pytest.raises(NetworkError, match="Did you mean 'relu'"):
+        network.activations(images, ["rely"])
+
+
+def test_images_of_another_shape_are_refused() -> None:
+    network = Network([CONV, *END], (6, 5, 2))
+    with pytest.raises(ValueError, match="images must have shape"):
+        network.forward(np.zeros((1, 5, 6, 2), np.float32))
+
+
+def test_exact_rules_winograd_out(rng: np.random.Generator) -> None:
+    layers = [{"type": "Conv2d", "out_channels": 32, "kernel_size": 3, "padding": 1},
+              {"type": "Conv2d", "out_channels": 32, "kernel_size": 3, "padding": 1}, {"type": "Flatten"},
+              {"type": "Linear", "out_features": 2}]
+    network = Network(layers, (32, 32, 3))
+    images = rng.standard_normal((2, 32, 32, 3)).astype(np.float32)
+    quick = network.forward(images)
+    network.exact = True
+    exact = network.forward(images)
+    assert not np.array_equal(quick, exact)
+    np.testing.assert_allclose(quick, exact, rtol=1e-4, atol=1e-4)
+    network.exact = False
+    assert np.array_equal(network.forward(images), quick)
+
+
+def test_fixed_statistics_are_those_of_evaluation_and_stay(rng):
+    network = architecture("resnet8", (16, 16, 3), 4, seed=3)
+    images = rng.standard_normal((6, 16, 16, 3)).astype(np.float32)
+    network.forward(images, training=True)
+    before = {name: array.copy() for name, array in network.buffers().items()}
+    network.fixed_statistics = True
+    np.testing.assert_allclose(network.forward(images, training=True), network.forward(images), rtol=1e-5, atol=1e-5)
+    assert all(np.array_equal(before[name], array) for name, array in network.buffers().items())
+    assert all(node.layer.fixed for node in network.nodes if isinstance(node.layer, BatchNorm2d))
+    assert network.split("layer1.0.relu")[1].fixed_statistics
+    network.fixed_statistics = False
+    assert not np.allclose(network.forward(images, training=True), network.forward(images), rtol=1e-3)
