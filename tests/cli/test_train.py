@@ -237,7 +237,7 @@ def test_a_signal_saves_and_says_how_to_go_on(work: Path, number: int, code: int
 
 SLOW_STEPS = """
 import time
-from cnncli.trainer import Trainer
+from cnncli.training.trainer import Trainer
 step = Trainer.step
 def slow(*arguments):
     loss = step(*arguments)
@@ -263,7 +263,7 @@ def test_a_second_signal_ends_it_at_once(work: Path) -> None:
     process = start(work, *LONG, before=SLOW_STEPS)
     assert process.stdout is not None
     while process.stdout.readline() != "step\n":
-        pass
+        assert process.poll() is None
     process.send_signal(signal.SIGINT)
     time.sleep(0.3)
     assert process.poll() is None  # it finishes the step first
