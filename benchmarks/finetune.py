@@ -27,7 +27,7 @@ from cnncli.model import Model
 from cnncli.model.features import features
 from cnncli.optim import optimiser_by_name
 from cnncli.training.finetune import DEFAULTS, LABEL_SMOOTHING, PEAK_LR, STEM_RATE, rates
-from cnncli.training.start import begun
+from cnncli.training.start import from_weights
 from cnncli.training.trainer import Trainer
 from cnncli.weights.pretrained import PRETRAINED, pretrained_weights
 
@@ -37,7 +37,7 @@ PROBE = 3409  # images whose features a probe needs: training and validation ima
 
 def our_steps(steps: int) -> float:
     """Return images a second in fine-tuning; the first two steps are left out."""
-    batch, network = DEFAULTS.batch_size, begun(NETWORK, None, None, None, CLASSES, seed=0).network
+    batch, network = DEFAULTS.batch_size, from_weights(NETWORK, None, None, None, CLASSES, seed=0).network
     network.fixed_statistics = True
     optimiser = optimiser_by_name(DEFAULTS.optimizer, lr=PEAK_LR[DEFAULTS.optimizer])
     trainer = Trainer(network, optimiser, CrossEntropy(LABEL_SMOOTHING), rates=rates(network, STEM_RATE))
@@ -52,7 +52,8 @@ def our_steps(steps: int) -> float:
 
 def our_features(paths: list[str]) -> dict[str, float]:
     """Return the seconds of the first batch, and images a second from files to features afterwards."""
-    model = Model(begun(NETWORK, None, None, None, CLASSES, seed=0).network, CLASSES, PRETRAINED[NETWORK].preprocessing)
+    network = from_weights(NETWORK, None, None, None, CLASSES, seed=0).network
+    model = Model(network, CLASSES, PRETRAINED[NETWORK].preprocessing)
     mark = time.perf_counter()
     features(model, paths[:32])
     began = time.perf_counter()

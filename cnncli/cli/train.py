@@ -213,7 +213,7 @@ def _cross_validate(data: str | None, resume: str | None, folds: int, as_json: b
 
 def _say_where(run: Any, best: dict[str, Any], runs: str) -> None:
     """Say how good the model is, where, and what to do next."""
-    from ..training.fit import highest
+    from ..training.progress import highest
 
     if best.get("val_accuracy") is not None:
         top = highest(run.history)

@@ -3,21 +3,23 @@ once, on a network of its own that is then thrown away, so that the training is 
 number chosen would give. prepare.py asks here before a run begins; resuming never measures again.
 """
 
+import contextlib
 import math
 import os
 import tempfile
 import time
 from collections.abc import Callable, Generator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..data import Images
 from ..errors import SaveError
+from ..evaluation.scores import Evaluation
 from ..kernels import Array
+from ..model import Model
 from ..runs import Run
 from .fit import Fit
-from .observer import Observer
+from .progress import Progress
 
 Clock = Callable[[], float]
 
@@ -60,7 +62,7 @@ def epochs_within(seconds: float, cost: Cost, steps: int) -> int:
     return max(1, int(epochs))
 
 
-def choose(seconds: float, began: float, rehearsal: Fit, runs: str) -> tuple[int, str]:
+def choose_epochs(seconds: float, began: float, rehearsal: Fit, runs: str) -> tuple[int, str]:
     """Return the number of epochs that end ``seconds`` after ``began`` (of time.monotonic), and a sentence about it.
 
     rehearsal is the training on a network that nobody needs afterwards, runs the folder whose disk it would write to.
@@ -79,44 +81,42 @@ def choose(seconds: float, began: float, rehearsal: Fit, runs: str) -> tuple[int
 
 def measure(fit: Fit, seconds: float, runs: str, clock: Clock = time.perf_counter) -> Cost:
     """Measure for about so many seconds, more where few steps take longer, what the training that fit is takes."""
-    fit.observer = Observer()
     step = _step(fit, seconds, clock)
     images = min(fit.batches.batch_size, len(fit.batches.images))
-    each, judged = _judging(fit, seconds / 3, clock)
-    everything, opens = 0 if fit.validation is None else len(fit.validation.labels), fit.opening_images
-    fit.validation = fit.validation and _Part(fit.validation, judged)  # type: ignore[assignment]
-    closing, row = _closing(fit, runs, clock)
-    opening = opens * (each or step / images)
-    return Cost(step, each * everything, max(0.0, closing - each * judged), row, images / step, opening)
+    validation, judged = fit.validation, None
+    each = 0.0
+    if validation is not None:
+        each, count = _judging(fit.model, validation, seconds / 3, clock)
+        judged = fit.validate(_Part(validation, count))
+    closing, row = _closing(fit, judged, runs, clock)
+    everything = 0 if validation is None else len(validation.labels)
+    return Cost(step, each * everything, closing, row, images / step, fit.head_images * (each or step / images))
 
 
 def _step(fit: Fit, seconds: float, clock: Clock) -> float:
     """Return the mean seconds of a step, the making of its batch included."""
-    made, began, warm = 0, clock(), 0.0
-    while True:
-        with closing(fit.steps()) as steps:
-            for _ in steps:
-                made, now = made + 1, clock()
-                if made == WARM_UP:
-                    warm = now
-                counted = made - WARM_UP
-                enough = counted >= FEWEST and now - warm >= seconds
-                if enough or (counted > 0 and now - began >= SLOW * seconds):
-                    return (now - warm) / counted
-        fit.progress.next_epoch()
+    began, warm = clock(), 0.0
+    with contextlib.closing(fit.endless_steps()) as steps:
+        for made, _ in enumerate(steps, 1):
+            now = clock()
+            if made == WARM_UP:
+                warm = now
+            counted = made - WARM_UP
+            enough = counted >= FEWEST and now - warm >= seconds
+            if enough or (counted > 0 and now - began >= SLOW * seconds):
+                return (now - warm) / counted
+    raise AssertionError("steps never end")
 
 
-def _judging(fit: Fit, seconds: float, clock: Clock) -> tuple[float, int]:
+def _judging(model: Model, images: Images, seconds: float, clock: Clock) -> tuple[float, int]:
     """Return the seconds that validation takes for an image, and how many it judges in about so many seconds."""
-    if fit.validation is None:
-        return 0.0, 0
-    total, done, began = len(fit.validation.labels), 0, 0.0
-    with closing(fit.validation.in_order(AT_ONCE)) as batches:
+    total, done, began = len(images.labels), 0, 0.0
+    with contextlib.closing(images.in_order(AT_ONCE)) as batches:
         for pixels in batches:
             if not done:  # once more than needed: the first time lays out weights and arrays
-                fit.model.logits(pixels)
+                model.logits(pixels)
                 began = clock()
-            fit.model.logits(pixels)
+            model.logits(pixels)
             done += len(pixels)
             if clock() - began >= seconds:
                 break
@@ -133,7 +133,7 @@ class _Part:
     def in_order(self, at_once: int) -> Generator[Array, None, None]:
         """Yield them as uint8 (at_once, h, w, c)."""
         left = len(self.labels)
-        with closing(self._images.in_order(at_once)) as batches:
+        with contextlib.closing(self._images.in_order(at_once)) as batches:
             for pixels in batches:
                 yield pixels[:left]
                 left -= len(pixels[:left])
@@ -141,7 +141,7 @@ class _Part:
                     return
 
 
-def _closing(fit: Fit, runs: str, clock: Clock) -> tuple[float, float]:
+def _closing(fit: Fit, judged: Evaluation | None, runs: str, clock: Clock) -> tuple[float, float]:
     """Return what closing an epoch takes, files written where those of runs would be, and what a row of history adds.
     Where nothing can be written there, nothing is what it seems to take; the training will say so."""
     place = Path(os.path.abspath(runs))
@@ -149,14 +149,14 @@ def _closing(fit: Fit, runs: str, clock: Clock) -> tuple[float, float]:
         place = place.parent
     try:
         with tempfile.TemporaryDirectory(prefix=".cnn-time-", dir=place) as folder:
-            fit.run = Run(folder)
-            times = []
+            fit.write_into(Run(folder))
+            times: list[float] = []
             for rows in (0, 0, ROWS):
-                fit.progress.history += rows * fit.progress.history[:1]
-                fit.progress.best = None  # so that the best model is saved, too
-                fit.progress.count(1.0, 0, 1)
+                # One image has been seen; no epoch is the best yet, so that the best model is saved, too.
+                history = fit.progress.history[:1] * rows
+                fit.restore(Progress(epoch=1, step=1, seen=1, loss_sum=1.0, history=history), fit.arrays())
                 began = clock()
-                fit.close_epoch()
+                fit.close_epoch(judged)
                 times.append(clock() - began)
             return times[1], max(0.0, (times[2] - times[1]) / ROWS)
     except (OSError, SaveError):

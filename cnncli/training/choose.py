@@ -1,22 +1,26 @@
-"""What a training does, decided before it begins: options and facts about the images go in, a recipe (recipe.py) and
-the reasons for it come out. What was given always wins over what would be chosen. prepare.py asks here once.
+"""What a training does, decided before it begins: options, facts about the images and the network as it starts go in,
+and a recipe (recipe.py) with the reasons for it comes out. Nothing is read or changed here. What was given always wins
+over what would be chosen.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ..architectures.resnet9 import LARGEST_SIDE
-from ..data import SAMPLINGS, Augmentation, Preprocessing, Splits, choose_size, describe, naming
+from ..data import SAMPLINGS, Augmentation, Preprocessing, Splits, describe, naming
 from ..data.exclude import fingerprint
 from ..errors import UsageError
 from ..network import Network
 from ..network.blocks import blocks, head
-from . import defaults, fast, finetune, start
+from . import defaults, fast, finetune
 from .defaults import Defaults, has_norm, parameters
 from .finetune import frozen_blocks
-from .options import AUTO, FAST, Options
+from .options import ALL, AUTO, FAST, Options
 from .recipe import Recipe
+from .start import Start
 
 SMALLEST_BATCH = 8
 STEPS_AN_EPOCH = 40  # at least, or the batch is made smaller
@@ -26,29 +30,58 @@ STEPS_AN_EPOCH = 40  # at least, or the batch is made smaller
 TOO_FEW_PARAMETERS = 2
 
 
-def choose(options: Options, splits: Splits) -> tuple[Recipe, start.Start, list[str]]:
-    """Choose whatever was not given; return the recipe, what it begins with, and what to tell the user.
+@dataclass(frozen=True)
+class Facts:
+    """What a choice depends on beside options and network: how many images of each class are trained on, how many there
+    are to validate on, and the fingerprint of the list of images that were left out (None without any)."""
 
-    Looks at the headers of some images. Raises UsageError, NetworkError or DataError where nothing fits.
+    counts: tuple[int, ...]
+    val: int
+    excluded: str | None
+
+    @property
+    def images(self) -> int:
+        """How many images are trained on."""
+        return sum(self.counts)
+
+    @classmethod
+    def of(cls, splits: Splits) -> "Facts":
+        """Return the facts about a data folder's images."""
+        counts = Counter(sample.label for sample in splits.train)
+        return cls(tuple(counts[label] for label in range(len(splits.classes))), len(splits.val),
+                   fingerprint(splits.excluded))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is done, and the sentences that tell the user why."""
+
+    recipe: Recipe
+    notes: list[str]
+
+
+def choose(options: Options, facts: Facts, start: Start) -> Choice:
+    """Choose whatever was not given, for a network as it starts. Nothing is read, drawn or changed.
+
+    Raises UsageError where options fit neither images nor network.
     """
     is_fast = options.recipe == FAST
-    beginning, preprocessing, notes = _begin(options, splits)
-    arch, network = beginning.arch, beginning.network
-    kind: Any = fast if is_fast else finetune if beginning.source else defaults
+    kind: Any = fast if is_fast else finetune if start.source else defaults
     usual: Defaults = kind.DEFAULTS
-    epochs, few = _epochs(options, len(splits.train), usual)
-    batch_size, small = _batch_size(options.batch_size, len(splits.train), usual.batch_size)
+    preprocessing, network, images = start.preprocessing, start.network, facts.images
+    epochs, few = _epochs(options, images, usual)
+    batch_size, small = _batch_size(options.batch_size, images, usual.batch_size)
     varied = fast.augmentation(preprocessing) if is_fast and options.augment in (None, True) else options.augment
-    augmentation, how = _augmentation(varied, preprocessing, network, len(splits.train))
-    if options.probe:  # sees every image once, as it is
-        epochs, augmentation = 1, None
-    else:
-        notes += few + small + how
+    augmentation, how = _augmentation(varied, preprocessing, network, images)
     optimizer = options.optimizer or usual.optimizer
-    tuning = kind.tuning(network, arch, optimizer, min(batch_size, len(splits.train)), len(splits.train))
-    notes += _notes_on_fast(preprocessing, arch, optimizer, splits) if is_fast else []
+    tuning = kind.tuning(network, start.arch, optimizer, min(batch_size, images), images)
+    notes = [*few, *small, *how]
+    if options.probe:  # sees every image once, as it is
+        epochs, augmentation, notes = 1, None, []
+    if is_fast:
+        notes += _notes_on_fast(preprocessing, start.arch, optimizer, facts)
     recipe = Recipe(
-        arch=arch,
+        arch=start.arch,
         epochs=epochs,
         batch_size=batch_size,
         lr=tuning.lr if options.lr is None else float(options.lr),
@@ -58,7 +91,7 @@ def choose(options: Options, splits: Splits) -> tuple[Recipe, start.Start, list[
         weight_decay=float(tuning.weight_decay if options.weight_decay is None else options.weight_decay),
         loss=options.loss or "cross-entropy",
         label_smoothing=_label_smoothing(options, 0.0 if options.probe else tuning.label_smoothing),
-        class_weights=_class_weights(options.class_weights, splits),
+        class_weights=_class_weights(options.class_weights, facts),
         augment=augmentation.config() if augmentation else None,
         size=preprocessing.size,
         grey=preprocessing.grey,
@@ -70,51 +103,32 @@ def choose(options: Options, splits: Splits) -> tuple[Recipe, start.Start, list[
         sampling=options.sampling or SAMPLINGS[0],
         time=None if options.time is None else float(options.time),
         fold=options.fold,
-        exclude=fingerprint(splits.excluded),
+        exclude=facts.excluded,
         recipe=options.recipe or AUTO,
         momentum=tuning.momentum,
         norm_biases=tuning.norm_biases,
         lookahead=usual.lookahead,
-        **_fine_tuning(options, beginning, tuning.stem_rate, batch_size),
+        **_fine_tuning(options, start, tuning.stem_rate, batch_size),
     )
-    notes += _notes_on_fine_tuning(recipe, network) if beginning.source else []
+    if start.source:
+        notes += _notes_on_fine_tuning(recipe, network)
     if recipe.time is None:
         recipe.check_warmup()
-    return recipe, beginning, notes
+    return Choice(recipe, notes)
 
 
-def _begin(options: Options, splits: Splits) -> tuple[start.Start, Preprocessing, list[str]]:
-    """Return the network with its first weights, what is done to images, and the reasons."""
-    arch, init, seed = options.arch, options.init, options.seed or 0
-    said: list[str] = []
-    if init in (None, start.NONE):
-        preprocessing, why = choose_size(splits.train, options.size, options.grey)
-        if init is None and arch is None and options.recipe != FAST:
-            init, said = start.automatic(splits.train, preprocessing, options.size)
-        if init in (None, start.NONE):
-            if options.probe or options.freeze:
-                raise UsageError(f"{'--probe' if options.probe else '--freeze'} keeps what a network has learnt "
-                                 "elsewhere; say which with --init.")
-            beginning = start.fresh(arch or (fast.ARCH if options.recipe == FAST else None), preprocessing,
-                                    len(splits.classes), seed)
-            return beginning, preprocessing, [*(f"Images: {reason}" for reason in why), *beginning.notes]
-    beginning = start.begun(init, arch, options.size, options.grey, splits.classes, seed)
-    assert beginning.preprocessing is not None
-    return beginning, beginning.preprocessing, [*said, *beginning.notes]
-
-
-def _fine_tuning(options: Options, beginning: start.Start, stem_rate: float | None, batch_size: int) -> dict[str, Any]:
+def _fine_tuning(options: Options, start: Start, stem_rate: float | None, batch_size: int) -> dict[str, Any]:
     """Return the fields of a recipe that say what others' weights become."""
     if options.probe:
-        check_head(beginning.network, beginning.arch)
-    freeze = finetune.ALL if options.probe else options.freeze or 0
-    finetune.frozen_blocks(beginning.network, freeze)  # refuses more than there are
-    return {"init": beginning.source,
+        check_head(start.network, start.arch)
+    freeze = ALL if options.probe else options.freeze or 0
+    finetune.frozen_blocks(start.network, freeze)  # refuses more than there are
+    return {"init": start.source,
             "freeze": freeze,
             "probe": bool(options.probe),
-            "head_first": bool(options.probe) or (beginning.new_head and head(beginning.network) is not None),
+            "head_first": bool(options.probe) or (start.new_head and head(start.network) is not None),
             "stem_rate": stem_rate,
-            "fixed_statistics": beginning.source is not None and batch_size < finetune.SMALL_BATCH}
+            "fixed_statistics": start.source is not None and batch_size < finetune.SMALL_BATCH}
 
 
 def _notes_on_fine_tuning(recipe: Recipe, network: Network) -> list[str]:
@@ -179,13 +193,13 @@ def asked_augmentation(given: str | bool | Augmentation | None, preprocessing: P
         naming.parse(given, preprocessing))
 
 
-def _notes_on_fast(preprocessing: Preprocessing, arch: str, optimizer: str, splits: Splits) -> list[str]:
+def _notes_on_fast(preprocessing: Preprocessing, arch: str, optimizer: str, facts: Facts) -> list[str]:
     notes = []
     if max(preprocessing.size) > LARGEST_SIDE:
         notes.append("The recipe fast is made for pictures of about 32 pixels; --size 32 scales them down.")
     if not fast.suits(arch, optimizer):
         notes.append(f"Learning rates are the usual ones: those of the recipe fast suit sgd and {fast.ARCH} only.")
-    if not splits.val:
+    if not facts.val:
         notes.append("The recipe fast trains on every image of train/ and holds none out; without a val/ beside it, "
                      "nothing says which epoch is best.")
     return notes
@@ -199,15 +213,12 @@ def _label_smoothing(options: Options, usual: float) -> float | None:
     return usual
 
 
-def _class_weights(given: str | Sequence[float] | None, splits: Splits) -> tuple[float, ...] | None:
+def _class_weights(given: str | Sequence[float] | None, facts: Facts) -> tuple[float, ...] | None:
     """Return a weight for each class; "balanced" makes every class count the same, however many images it has."""
     if given is None:
         return None
     if not isinstance(given, str):
-        if len(given) != len(splits.classes):
-            raise UsageError(f"there are {len(given)} class weights for {len(splits.classes)} classes.")
+        if len(given) != len(facts.counts):
+            raise UsageError(f"there are {len(given)} class weights for {len(facts.counts)} classes.")
         return tuple(float(weight) for weight in given)
-    counts = [0] * len(splits.classes)
-    for sample in splits.train:
-        counts[sample.label] += 1
-    return tuple(len(splits.train) / (len(counts) * count) for count in counts)
+    return tuple(facts.images / (len(facts.counts) * count) for count in facts.counts)

@@ -22,7 +22,7 @@ from ..errors import TrainingError, UsageError, printable
 from .fit import Fit
 from .observer import Observer
 from .options import Options
-from .prepare import Setting, rehearse
+from .prepare import Setting, gather
 
 STEPS = 120
 RANGES = {"sgd": (1e-4, 10.0), "adam": (1e-6, 1.0), "adamw": (1e-6, 1.0)}
@@ -76,13 +76,18 @@ def find_lr(data: str | os.PathLike[str], *, threads: int | None = None, cache: 
         raise UsageError("--probe has no learning rate to be found; leave --find-lr or --probe out.")
     if threads is not None:
         kernels.set_threads(threads)
-    fit = rehearse(os.fspath(data), wanted, Setting(threads, cache, strict, observer or Observer()))
-    optimizer = fit.summary["recipe"]["optimizer"]
-    low, high = RANGES[optimizer]
-    fit.schedule = lambda step: low * (high / low) ** (step / (STEPS - 1))
-    fit.open()
-    losses, stopped = sweep(fit, observer or Observer())
-    rates = [fit.schedule(step) for step in range(len(losses))]
+    watcher = observer or Observer()
+    material, model = gather(os.fspath(data), wanted, Setting(threads, cache, strict, watcher))
+    low, high = RANGES[material.recipe.optimizer]
+
+    def rising(step: int) -> float:
+        return low * (high / low) ** (step / (STEPS - 1))
+
+    fit = material.fit(model, schedule=rising)
+    if fit.head_first:
+        fit.fit_head()
+    losses, stopped = sweep(fit, watcher)
+    rates = [rising(step) for step in range(len(losses))]
     smoothed = smooth(losses)
     lowest = lowest_of(rates, smoothed)
     folder = Path(runs)
@@ -91,7 +96,7 @@ def find_lr(data: str | os.PathLike[str], *, threads: int | None = None, cache: 
     except (FileExistsError, NotADirectoryError):
         raise UsageError(f"no folder can be made at {printable(folder)}; give another place with --runs.") from None
     found = RangeTest(rates, losses, smoothed, lowest, None if lowest is None else two_digits(SHARE * lowest), stopped,
-                      fit.summary["architecture"], optimizer, folder / TABLE, folder / PICTURE)
+                      material.recipe.arch, material.recipe.optimizer, folder / TABLE, folder / PICTURE)
     _write(found)
     return found
 
@@ -100,25 +105,22 @@ def sweep(fit: Fit, observer: Observer) -> tuple[list[float], float | None]:
     """Make STEPS steps of a training at the rates of its schedule; return the losses of their batches, and the rate at
     which the loss had run away or was no number any more, where it stops."""
     losses: list[float] = []
-    progress, average, best = fit.progress, 0.0, math.inf
+    average, best = 0.0, math.inf
     try:
-        while True:
-            before = 0.0, 0
-            with closing(fit.steps()) as steps:
-                for _ in steps:
-                    losses.append((progress.loss_sum - before[0]) / (progress.seen - before[1]))
-                    before = progress.loss_sum, progress.seen
-                    observer.testing_rates(len(losses), STEPS)
-                    average = SMOOTHING * average + (1 - SMOOTHING) * losses[-1]
-                    now = average / (1 - SMOOTHING ** len(losses))
-                    if not math.isfinite(now) or (len(losses) > SETTLED and now > RUN_AWAY * best):
-                        return [loss for loss in losses if math.isfinite(loss)], fit.schedule(len(losses) - 1)
-                    best = min(best, now)
-                    if len(losses) == STEPS:
-                        return losses, None
-            progress.next_epoch()
+        with closing(fit.endless_steps()) as steps:
+            for step in steps:
+                losses.append(step.loss)
+                observer.testing_rates(len(losses), STEPS)
+                average = SMOOTHING * average + (1 - SMOOTHING) * losses[-1]
+                now = average / (1 - SMOOTHING ** len(losses))
+                if not math.isfinite(now) or (len(losses) > SETTLED and now > RUN_AWAY * best):
+                    return [loss for loss in losses if math.isfinite(loss)], fit.schedule(len(losses) - 1)
+                best = min(best, now)
+                if len(losses) == STEPS:
+                    break
     except TrainingError:  # loss or gradient not finite: what was looked for
         return losses, fit.schedule(len(losses))
+    return losses, None
 
 
 def smooth(losses: Sequence[float]) -> list[float]:

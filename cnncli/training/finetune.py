@@ -2,17 +2,14 @@
 not at all. start.py brings its weights, probe.py fits its head first; recipe.py asks here for what is usual.
 """
 
-from collections.abc import Mapping
 
 from ..errors import UsageError
-from ..kernels import Array, Mixed, aligned_empty
-from ..loss import Loss
 from ..network import Network
 from ..network.blocks import blocks
-from ..optim import RECIPES, Optimiser
+from ..optim import RECIPES
 from ..optim.schedule import DEFAULT_SCHEDULE
 from .defaults import Defaults, Tuning
-from .trainer import Trainer
+from .options import ALL
 
 DEFAULTS = Defaults(epochs=8, batch_size=32, schedule=DEFAULT_SCHEDULE, averaged=0.25, least_seen=10_000,
                     most_epochs=50, optimizer="adamw")
@@ -24,7 +21,6 @@ LABEL_SMOOTHING = 0.1
 # The statistics of smaller batches are not worth having: batch norms keep those that they came with, for which the head
 # was fitted. Photographs of clothes, batches of 32: of the first epoch's images 53 % right with each batch's own.
 SMALL_BATCH = 64
-ALL, NONE = "all", "none"
 
 
 def tuning(network: Network, arch: str, optimizer: str, batch_size: int, images: int) -> Tuning:
@@ -54,21 +50,3 @@ def frozen_blocks(network: Network, freeze: str | int) -> int:
         raise UsageError(f"the network has {most} blocks before its last one, so that {freeze} cannot be frozen; give "
                          f"--freeze a number up to {most}, or {ALL}.")
     return freeze
-
-
-class PartTrainer(Trainer):
-    """Trains a network but for its first blocks: these run as in evaluation, and keep everything that they know."""
-
-    def __init__(self, network: Network, frozen: int, optimiser: Optimiser, loss: Loss, threads: int | None = None,
-                 seed: int = 0, rates: Mapping[str, float] | None = None) -> None:
-        self._body, rest = network.split(blocks(network)[frozen - 1].last)
-        self._features: dict[int, Array] = {}  # what the frozen part makes of a batch, by its size
-        learning = rest.gradients()
-        super().__init__(rest, optimiser, loss, threads, seed=seed,
-                         rates=rates and {name: rate for name, rate in rates.items() if name in learning})
-
-    def step(self, images: Array, labels: Array, mixed: Mixed | None = None) -> float:
-        count = len(images)
-        if count not in self._features:
-            self._features[count] = aligned_empty((count, *self._body.output_shape))
-        return super().step(self._body.forward(images, out=self._features[count]), labels, mixed)

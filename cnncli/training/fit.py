@@ -1,5 +1,5 @@
-"""The loop: epochs of steps, validation, the best and the last checkpoint. training/__init__.py prepares what is needed
-here and comes back for the result; trainer.py makes one step, signals.py says when to stop, observer.py who is told.
+"""The loop: epochs of steps, validation, the best and the last checkpoint. It decides nothing: prepare.py makes it of a
+recipe, train.py runs it, trainer.py makes one step, signals.py says when to stop, observer.py who is told.
 
 Why a resumed run continues to the very bits: a state holds the weights, the optimiser's memory, the epoch, the step in
 it and the sums over it so far; everything random is a function of seed, epoch, step and image, so that nothing else
@@ -8,17 +8,16 @@ of the state, and the same bits are written over it when training goes on from t
 """
 
 import contextlib
-import math
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..data import Batch, Batches, Images
 from ..errors import Interrupted, ModelError, SaveError, TrainingError, printable
-from ..evaluation.scores import Evaluation, evaluate
+from ..evaluation.scores import Evaluation, LabelledImages, evaluate
 from ..kernels import Array, Mixed
 from ..loss import CrossEntropy
 from ..model import Model, checkpoint
@@ -27,6 +26,8 @@ from ..optim.average import WeightAverage
 from ..optim.lookahead import Lookahead
 from ..runs import Row, Run
 from .observer import Observer
+from .probe import Probe, fit_head
+from .progress import Progress, as_good, highest
 from .signals import StopFlag
 from .trainer import Trainer
 
@@ -34,44 +35,6 @@ AVERAGE_STEPS = 4  # between two updates of the weights' average
 AVERAGE_MEMORY = 0.25  # how far it looks back, as a part of the stretch that is averaged
 _AVERAGE = "average."  # what its arrays' names begin with in a saved state
 SAVE_SECONDS = 180.0  # the longest stretch of an epoch that a power cut can cost
-FORMAT = 1  # of what Progress holds
-
-
-@dataclass
-class Progress:
-    """How far a training has got; JSON values only. epoch is the one under way, counted from 1, of which ``step``
-    steps are done, with the sums over their images and the seconds spent on them. best is the row of the epoch
-    whose model is kept, history all rows."""
-
-    epoch: int = 1
-    step: int = 0
-    loss_sum: float = 0.0
-    correct: int = 0
-    seen: int = 0
-    seconds: float = 0.0
-    finished: bool = False
-    best: Row | None = None
-    history: list[Row] = field(default_factory=list)
-    format: int = FORMAT
-
-    def count(self, loss: float, correct: int, images: int) -> None:
-        """Add one step's batch."""
-        self.step += 1
-        self.loss_sum += loss * images
-        self.correct += correct
-        self.seen += images
-
-    def next_epoch(self) -> None:
-        """Close the epoch under way."""
-        self.epoch, self.step = self.epoch + 1, 0
-        self.loss_sum, self.correct, self.seen, self.seconds = 0.0, 0, 0, 0.0
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "Progress":
-        """Read what ``asdict`` wrote. Raises ModelError where another version of cnn wrote it."""
-        if value.get("format") != FORMAT or value.keys() != cls.__dataclass_fields__.keys():
-            raise ModelError("the saved state is of another version of cnn; train anew, or continue it with that one.")
-        return cls(**value)
 
 
 class _StopHere(Exception):
@@ -97,13 +60,25 @@ class _Measure:
         return float(self._losses.sum())
 
 
-@dataclass
+class Done(NamedTuple):
+    """One step, done: the mean plain cross-entropy of its batch, how many of its images were right, of how many."""
+
+    loss: float
+    right: int
+    images: int
+
+
+@dataclass(kw_only=True)
 class Fit:
     """A training with everything that it needs; ``run_to_the_end`` does it.
 
-    model is the network with its classes and preprocessing; images is what the validation runs over, None for none.
-    summary is what the model files say about the training, without the epoch. averaged is the last part of all steps
-    over which the weights are averaged; the model is then that average.
+    model is the network with its classes and preprocessing; validation is what every epoch is judged by, None for
+    nothing. summary is what the model files say about the training, without the epoch. averaged is the last part of
+    all steps over which the weights are averaged; the model is then that average. head_first: the last layer is fitted
+    to features before the first step; head_only: and that is all.
+
+    Whoever measures a training, and throws it away afterwards, makes one of these and calls ``fit_head``,
+    ``endless_steps``, ``write_into``, ``validate`` and ``close_epoch``: the loop is made of them.
     """
 
     trainer: Trainer
@@ -118,12 +93,14 @@ class Fit:
     progress: Progress = field(default_factory=Progress)
     averaged: float = 0.0
     lookahead: Lookahead | None = None
+    head_first: bool = False
+    head_only: bool = False
 
     def __post_init__(self) -> None:
         self._average: WeightAverage | None = None
         self._measures: dict[int, _Measure] = {}
         self._saved = self._began = time.monotonic()
-        self.stop = StopFlag()
+        self._stop = StopFlag()
 
     def run_to_the_end(self, run: Run, stop: StopFlag) -> None:
         """Train until the last epoch, or until patience ends, or until stop is up; write into the run's folder.
@@ -131,15 +108,20 @@ class Fit:
         Raises Interrupted, after saving, where a signal came; TrainingError where loss or gradients are not finite;
         SaveError where the disk refuses. What was saved before stays usable each time.
         """
-        self.run, self.stop = run, stop
+        self.write_into(run)
+        self._stop = stop
         try:
             while not self.progress.finished:
                 self._began = time.monotonic()
                 self.observer.epoch_started(self.progress.epoch, self.epochs, self.batches.steps)
                 self._learn()
-                self.close_epoch()
+                self.close_epoch(self.validate(self.validation))
         except SaveError as error:
             raise SaveError(f"{error} Put that right, then continue with: {self._command}") from error
+
+    def write_into(self, run: Run) -> None:
+        """Let everything that is saved from now on go into a run's folder."""
+        self.run = run
 
     @property
     def _command(self) -> str:
@@ -155,35 +137,54 @@ class Fit:
         """Make the steps of the epoch that are left."""
         progress, steps = self.progress, self.batches.steps
         self._stop_if_asked()
-        if progress.epoch == 1 and not progress.step:
-            self.open()
-        with contextlib.closing(self.steps()) as done:
-            for step in done:
-                self.observer.step_done(step, steps, progress.loss_sum / progress.seen,
-                                        progress.correct / progress.seen)
-                if step < steps and time.monotonic() - self._saved > SAVE_SECONDS:
+        if self.head_only or (self.head_first and progress.epoch == 1 and not progress.step):
+            found = self.fit_head()
+            if self.head_only:
+                progress.count(found.loss, found.right, found.images)
+                self._count_seconds()
+                return
+        with contextlib.closing(self._steps()) as done:
+            for _ in done:
+                self.observer.step_done(progress.step, steps, progress.loss, progress.accuracy)
+                if progress.step < steps and time.monotonic() - self._saved > SAVE_SECONDS:
                     self._check_finite()
                     self._save_state()
                 self._stop_if_asked()
         self._count_seconds()
 
-    def open(self) -> None:
-        """Do what comes before the first step: here nothing."""
-
     @property
-    def opening_images(self) -> int:
-        """How many images ``open`` looks at."""
-        return 0
+    def head_images(self) -> int:
+        """How many images ``fit_head`` looks at; 0 where the head is not fitted."""
+        if not self.head_first:
+            return 0
+        return len(self.batches.images) + (len(self.validation) if self.validation else 0)
 
-    def steps(self) -> Generator[int, None, None]:
-        """Make the steps of the epoch that are left, one each time that the next is asked for; yield its number."""
+    def fit_head(self) -> Probe:
+        """Fit the last layer to features of all images, which the layers before it compute once."""
+
+        def watch(done: int, total: int) -> None:
+            self.observer.computing_features(done, total)
+            self._stop_if_asked()
+
+        found = fit_head(self.model, self.trainer.loss, self.batches.images, self.validation, watch)
+        self.observer.note(f"The last layer is fitted to features of {found.images:,} images; with it, "
+                           f"{found.right / found.images:.2%} of them are right.")
+        return found
+
+    def endless_steps(self) -> Generator[Done, None, None]:
+        """Make steps, epoch after epoch, one each time that the next is asked for; nothing is judged or saved."""
+        while True:
+            yield from self._steps()
+            self.progress.next_epoch()
+
+    def _steps(self) -> Generator[Done, None, None]:
+        """Make the steps of the epoch that are left, one each time that the next is asked for."""
         progress = self.progress
         with contextlib.closing(self.batches.epoch(progress.epoch, progress.step, reuse=True)) as batches:
             for batch in batches:
-                self._step(batch)
-                yield progress.step
+                yield self._step(batch)
 
-    def _step(self, batch: Batch) -> None:
+    def _step(self, batch: Batch) -> Done:
         progress, images, labels = self.progress, batch[0], batch[1]
         mixed = batch[3] if len(batch) == 4 else None
         done = (progress.epoch - 1) * self.batches.steps + progress.step
@@ -197,15 +198,13 @@ class Fit:
         self._follow(done + 1)
         logits = self.trainer.logits
         most = labels if mixed is None else np.where(mixed[1] < 0.5, mixed[0], labels)  # what the larger part shows
-        correct = int((logits.argmax(axis=1) == most).sum())
+        right = int((logits.argmax(axis=1) == most).sum())
         if len(labels) not in self._measures:
             self._measures[len(labels)] = _Measure(logits.shape)
         measure = self._measures[len(labels)]
-        progress.count(measure(logits, labels, mixed), correct, len(labels))
-
-    def close_epoch(self) -> None:
-        """Validate, write the epoch's row, the best model and the state, and go on to the next epoch."""
-        self._close(self._validate())
+        step = Done(measure(logits, labels, mixed), right, len(labels))
+        progress.count(*step)
+        return step
 
     def _follow(self, done: int) -> None:
         """Move the weights' average along after so many steps in all, where they are averaged by then."""
@@ -223,34 +222,36 @@ class Fit:
         updates = self.averaged * self.epochs * self.batches.steps / AVERAGE_STEPS
         return WeightAverage(self.trainer.network, 1 / max(1.0, AVERAGE_MEMORY * updates))
 
-    def _judged(self) -> contextlib.AbstractContextManager[None]:
+    def _averaged_weights(self) -> contextlib.AbstractContextManager[None]:
         """The network as it is validated and saved as the model: averaged, where there is an average."""
         return self._average.in_place() if self._average else contextlib.nullcontext()
 
-    def _validate(self) -> Evaluation | None:
-        """Return what the validation images say, None without any."""
-        if self.validation is None:
+    def validate(self, images: LabelledImages | None) -> Evaluation | None:
+        """Return how good the model is by now on these images, None without any."""
+        if images is None:
             return None
 
         def watch(done: int, total: int) -> None:
-            if self.stop:
+            if self._stop:
                 raise _StopHere
             self.observer.validating(done, total)
 
         try:
-            with self._judged():
-                return evaluate(self.model, self.validation, progress=watch)
+            with self._averaged_weights():
+                return evaluate(self.model, images, progress=watch)
         except _StopHere:
             raise self._interrupted() from None  # by now the network has the weights again that belong into the state
         except ModelError as error:
             raise self._broken("validation", error) from None
 
-    def _close(self, validation: Evaluation | None) -> None:
+    def close_epoch(self, validation: Evaluation | None) -> None:
+        """Write the epoch's row, the best model, calibrated by what the validation said, and the state; go on to the
+        next epoch."""
         progress = self.progress
         row: Row = {
             "epoch": progress.epoch,
-            "train_loss": progress.loss_sum / progress.seen,
-            "train_accuracy": progress.correct / progress.seen,
+            "train_loss": progress.loss,
+            "train_accuracy": progress.accuracy,
             "val_loss": validation.loss if validation else None,
             "val_accuracy": validation.accuracy if validation else None,
             "learning_rate": self.schedule(progress.epoch * self.batches.steps - 1),
@@ -281,7 +282,7 @@ class Fit:
         kept = {k: v for k, v in row.items() if k not in ("images_per_second", "seconds")}
         self.model.training = {**self.summary, **kept}
         self.model.calibration = calibrate(validation.logits, validation.labels) if validation else None
-        with self._judged():
+        with self._averaged_weights():
             checkpoint.save_model(self.run.path / checkpoint.MODEL, self.model)
         self.model.calibration = None  # it is of these weights alone
 
@@ -290,10 +291,10 @@ class Fit:
         if self.progress.step:
             self._count_seconds()
         self.model.training = {**self.summary, "epoch": self.progress.epoch - (not self.progress.step)}
-        checkpoint.save_state(self.run.path, self.model, self._arrays(), asdict(self.progress))
+        checkpoint.save_state(self.run.path, self.model, self.arrays(), asdict(self.progress))
         self._saved = time.monotonic()
 
-    def _arrays(self) -> dict[str, Array]:
+    def arrays(self) -> dict[str, Array]:
         """What resuming needs beside weights and progress: the optimiser's memory, slow weights, and the average."""
         average = self._average.state() if self._average else {}
         slow = self.lookahead.state() if self.lookahead else {}
@@ -319,19 +320,19 @@ class Fit:
 
     def _stop_if_asked(self) -> None:
         """Save and raise Interrupted where a signal came."""
-        if self.stop:
+        if self._stop:
             raise self._interrupted()
 
     def _interrupted(self) -> Interrupted:
         """Save, and return what is to be raised."""
         progress = self.progress
-        self.observer.stopping(self.stop.cause)
+        self.observer.stopping(self._stop.cause)
         if progress.step:
             self._check_finite()
             self._save_state()
         return Interrupted(
-            f"stopped by {self.stop.cause} in epoch {progress.epoch}, {progress.step} of {self.batches.steps} steps "
-            f"done, all saved; continue with: {self._command}", self.stop.signal)
+            f"stopped by {self._stop.cause} in epoch {progress.epoch}, {progress.step} of {self.batches.steps} steps "
+            f"done, all saved; continue with: {self._command}", self._stop.signal)
 
     def _check_finite(self) -> None:
         """Refuse to save what is not finite: batch norm's running statistics can overflow while the loss does not."""
@@ -345,21 +346,3 @@ class Fit:
         kept = (f"the model of epoch {best['epoch']} is kept in {printable(self.run.path / checkpoint.MODEL)}" if best
                 else "no model had been saved yet")
         return TrainingError(f"epoch {self.progress.epoch}, {where}: {why} Training stopped; {kept}.")
-
-
-def highest(history: Sequence[Row]) -> Row:
-    """Return the row of the highest validation accuracy; of several that of the least loss; without validation the
-    last."""
-    return max(history, key=lambda row: (row["epoch"],) if row["val_accuracy"] is None
-               else (row["val_accuracy"], -row["val_loss"]))
-
-
-def as_good(row: Row, top: Row, images: int) -> bool:
-    """Whether an epoch's model takes the place of an earlier one: its validation accuracy lies within a standard error
-    of the highest so far, so that this many images cannot tell the two apart. Later is better then: weights settle
-    towards a schedule's end, and the highest of many noisy figures flatters (cf. the one-standard-error rule, Breiman
-    et al. 1984)."""
-    if row["val_accuracy"] is None:
-        return True
-    error = math.sqrt(top["val_accuracy"] * (1 - top["val_accuracy"]) / max(images, 1))
-    return bool(row["val_accuracy"] >= top["val_accuracy"] - error)

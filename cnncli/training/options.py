@@ -14,15 +14,15 @@ from ..errors import UsageError, did_you_mean
 from ..loss import loss_by_name
 from ..optim import optimiser_by_name
 from ..optim.schedule import DEFAULT_SCHEDULE, Schedule
-from . import finetune, start
 
+ALL, NONE = "all", "none"  # for --freeze; "none" for --init, too
 AUTO, FAST = NAMED = "auto", "fast"
 LARGEST_SIZE, LARGEST_SEED = 4096, 2**63 - 1
 LONGEST = 1000 * 24 * 3600.0
 _UNITS = {"h": 3600.0, "m": 60.0, "min": 60.0, "s": 1.0}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """What somebody asked for; None is "choose for me". cnncli.train documents each."""
 
@@ -76,10 +76,10 @@ class Options:
         _check_number("averaged part", self.ema, 0, most=1)
         self._check_sampling()
         object.__setattr__(self, "probe", self.probe or None)
-        if self.freeze == finetune.NONE:
+        if self.freeze == NONE:
             object.__setattr__(self, "freeze", 0)
         _check_fine_tuning(self)
-        if self.init not in (None, start.NONE) and self.recipe == FAST:
+        if self.init not in (None, NONE) and self.recipe == FAST:
             raise UsageError("the recipe fast begins from nothing; leave --init or --recipe out.")
         if self.time is not None:
             object.__setattr__(self, "time", seconds_of(self.time))
@@ -110,8 +110,8 @@ def _check_fine_tuning(options: Options) -> None:
     """Raise UsageError where options of fine-tuning make no sense, or none beside the others."""
     freeze = options.freeze
     whole = isinstance(freeze, int) and not isinstance(freeze, bool) and freeze >= 0
-    if not (freeze in (None, finetune.ALL) or whole):
-        raise UsageError(f"--freeze takes a number of blocks, {finetune.ALL} or {finetune.NONE}, not {freeze!r}.")
+    if not (freeze in (None, ALL) or whole):
+        raise UsageError(f"--freeze takes a number of blocks, {ALL} or {NONE}, not {freeze!r}.")
     if options.probe:
         for what, value in (("--epochs", options.epochs), ("--time", options.time), ("--freeze", freeze),
                             ("--augment", options.augment), ("--patience", options.patience)):

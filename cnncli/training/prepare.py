@@ -4,7 +4,7 @@ folder. resume.py is the way in for a training that goes on, fit.py does the tra
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,18 +12,19 @@ from .._version import __version__
 from ..data import Batches, Images, Preprocessing, Splits, load_images
 from ..errors import DataError, printable
 from ..model import Model
+from ..network import Network
 from ..optim.lookahead import Lookahead
 from ..runs import RunLock, check_name, new_run
 from ..runs.samples import fingerprint, scan_fold
 from . import budget, finetune
-from .choose import choose
+from .choose import Facts, choose
 from .fit import Fit
 from .observer import Observer
 from .options import Options
-from .probe import HeadFirst
 from .recipe import Recipe
+from .start import begin as begin_with
 from .start import first_network
-from .trainer import Trainer
+from .trainer import PartTrainer, Trainer
 from .whitening import fit_whitening
 
 FORMAT = 1  # of config.json
@@ -58,32 +59,84 @@ class Prepared:
         return self.fit.batches.images.skipped + (self.fit.validation.skipped if self.fit.validation else [])
 
 
+@dataclass(frozen=True)
+class Material:
+    """What a training is made of, but for its model: a recipe, the decoded images (validation None where there are
+    none), and what the run's config.json says."""
+
+    recipe: Recipe
+    train: Images
+    validation: Images | None
+    config: dict[str, Any]
+    setting: Setting
+
+    def first_model(self) -> Model:
+        """Return the model as config describes it before the first step."""
+        network = first_network(self.config)
+        preprocessing = Preprocessing.from_config(self.config["preprocessing"])
+        if self.config["init"] is None:
+            fit_whitening(network, self.train, preprocessing)
+        return Model(network, self.config["classes"], preprocessing)
+
+    def fit(self, model: Model, *, observer: Observer | None = None,
+            schedule: Callable[[int], float] | None = None) -> Fit:
+        """Return the training of a model with this material. observer is the setting's and schedule the recipe's,
+        unless others are given: what is measured and thrown away is watched by nobody, at rates of its own."""
+        recipe, network = self.recipe, model.network
+        network.exact, network.fixed_statistics = recipe.exact, recipe.fixed_statistics
+        batches = Batches(self.train, model.preprocessing, recipe.batch_size, recipe.seed, recipe.augmentation,
+                          recipe.sampling)
+        arrays = {**network.parameters(), **network.buffers()}
+        return Fit(
+            trainer=self._trainer(network),
+            batches=batches,
+            schedule=schedule or recipe.make_schedule(batches.steps),
+            epochs=recipe.epochs,
+            patience=recipe.patience,
+            model=model,
+            validation=self.validation,
+            summary={"architecture": recipe.arch, "recipe": recipe.config(), "cnn": self.config["cnn"],
+                     "images": self.config["images"], "fingerprint": self.config["samples"]["fingerprint"]},
+            observer=observer or self.setting.observer,
+            averaged=recipe.ema,
+            lookahead=Lookahead(arrays, recipe.epochs * batches.steps) if recipe.lookahead else None,
+            head_first=recipe.head_first,
+            head_only=recipe.probe,
+        )
+
+    def _trainer(self, network: Network) -> Trainer:
+        recipe = self.recipe
+        optimiser, loss, rates = recipe.make_optimiser(), recipe.make_loss(), recipe.make_rates(network)
+        frozen = finetune.frozen_blocks(network, recipe.freeze)
+        if frozen:
+            return PartTrainer(network, frozen, optimiser, loss, self.setting.threads, recipe.seed, rates)
+        return Trainer(network, optimiser, loss, self.setting.threads, seed=recipe.seed, rates=rates)
+
+
 def begin(data: str, options: Options, name: str | None, runs: str, setting: Setting) -> Prepared:
     """Prepare a new run. Nothing is written before everything that can be refused has been looked at."""
     if name is not None:
         check_name(runs, name)
-    fit, config = _fresh(data, options, setting)
+    material, model = gather(data, options, setting)
     if options.time is not None:
-        config["recipe"] = _in_time(config, fit, runs, setting).config()
-        fit = _again(fit, config, setting)
+        material = _in_time(material, model, runs)
+        model = material.first_model()
+    fit, config = material.fit(model), material.config
     return Prepared(new_run(runs, name, config["recipe"]["arch"].removesuffix(".toml"), config), fit)
 
 
-def rehearse(data: str, options: Options, setting: Setting) -> Fit:
-    """Return a training of these data and options that belongs to no run, to make steps with and throw away."""
-    return _fresh(data, options, setting)[0]
-
-
-def _fresh(data: str, options: Options, setting: Setting) -> tuple[Fit, dict[str, Any]]:
-    """Return a training from the beginning, and what its config.json says."""
+def gather(data: str, options: Options, setting: Setting) -> tuple[Material, Model]:
+    """Return what a training of these data and options is made of, and the model that it begins with. Belongs to no run
+    yet, so that it can be measured and thrown away, too."""
     splits = scan_fold(data, options.seed or 0, options.fold, options.exclude or (), options.recipe)
-    recipe, beginning, notes = choose(options, splits)
-    network = beginning.network
-    for sentence in splits.notes + notes:
+    start = begin_with(options, splits)
+    choice = choose(options, Facts.of(splits), start)
+    for sentence in splits.notes + start.notes + choice.notes:
         setting.observer.note(sentence)
-    train, val = _load(splits, recipe.preprocessing, setting)
-    preprocessing = beginning.preprocessing or recipe.preprocessing.fitted(train.histogram)
-    if not beginning.source and fit_whitening(network, train, preprocessing):
+    recipe, network = choice.recipe, start.network
+    train, validation = load(splits, recipe.preprocessing, setting)
+    preprocessing = start.preprocessing if start.source else recipe.preprocessing.fitted(train.histogram)
+    if not start.source and fit_whitening(network, train, preprocessing):
         setting.observer.note("The first layer whitens: it is computed from training images and does not learn.")
     config = {
         "format": FORMAT,
@@ -92,68 +145,33 @@ def _fresh(data: str, options: Options, setting: Setting) -> tuple[Fit, dict[str
         "classes": splits.classes,
         "samples": fingerprint(splits),
         "excluded": splits.excluded,
-        "images": _counts(train, val),
+        "images": counts(train, validation),
         "recipe": recipe.config(),
         "preprocessing": preprocessing.config(),
         "network": network.config(),
-        "init": {"digest": beginning.digest, "new_head": beginning.new_head} if beginning.source else None,
+        "init": {"digest": start.digest, "new_head": start.new_head} if start.source else None,
     }
     if recipe.fold:
         config["options"] = options.given()  # the other folds begin with them
-    return _fit(recipe, Model(network, splits.classes, preprocessing), train, val, config, setting), config
+    return Material(recipe, train, validation, config, setting), Model(network, splits.classes, preprocessing)
 
 
-def _in_time(config: Mapping[str, Any], rehearsal: Fit, runs: str, setting: Setting) -> Recipe:
-    """Return the recipe with as many epochs as end in its time; the rehearsal is of no use afterwards."""
-    recipe = Recipe.from_config(config["recipe"])
+def _in_time(material: Material, model: Model, runs: str) -> Material:
+    """Return the material of a training of as many epochs as end in its time; the model is of no use afterwards."""
+    recipe, setting = material.recipe, material.setting
     assert recipe.time is not None
     setting.observer.note("Measuring how fast it goes …")
-    epochs, why = budget.choose(recipe.time, setting.began, rehearsal, runs)
+    epochs, why = budget.choose_epochs(recipe.time, setting.began, material.fit(model, observer=Observer()), runs)
     setting.observer.note(why)
     recipe = replace(recipe, epochs=epochs)
     recipe.check_warmup()
-    return recipe
-
-
-def _again(fit: Fit, config: Mapping[str, Any], setting: Setting) -> Fit:
-    """Return the training that config describes, from the beginning, with the images that another has loaded."""
-    recipe, model = Recipe.from_config(config["recipe"]), fit.model
-    train = fit.batches.images
-    return _fit(recipe, _first_model(config, model.classes, train), train, fit.validation, config, setting)
-
-
-def _first_model(config: Mapping[str, Any], classes: Sequence[str], train: Images) -> Model:
-    """Return the model that config describes as it was before the first step."""
-    network, preprocessing = first_network(config), Preprocessing.from_config(config["preprocessing"])
-    if config["init"] is None:
-        fit_whitening(network, train, preprocessing)
-    return Model(network, classes, preprocessing)
-
-
-def _fit(recipe: Recipe, model: Model, train: Images, val: Images | None, config: Mapping[str, Any],
-         setting: Setting) -> Fit:
-    network = model.network
-    network.exact, network.fixed_statistics = recipe.exact, recipe.fixed_statistics
-    optimiser, loss, rates = recipe.make_optimiser(), recipe.make_loss(), recipe.make_rates(network)
-    frozen = finetune.frozen_blocks(network, recipe.freeze)
-    trainer = (finetune.PartTrainer(network, frozen, optimiser, loss, setting.threads, recipe.seed, rates) if frozen
-               else Trainer(network, optimiser, loss, setting.threads, seed=recipe.seed, rates=rates))
-    batches = Batches(train, model.preprocessing, recipe.batch_size, recipe.seed, recipe.augmentation, recipe.sampling)
-    summary = {"architecture": recipe.arch, "recipe": recipe.config(), "cnn": config["cnn"],
-               "images": config["images"], "fingerprint": config["samples"]["fingerprint"]}
-    arrays = {**model.network.parameters(), **model.network.buffers()}
-    lookahead = Lookahead(arrays, recipe.epochs * batches.steps) if recipe.lookahead else None
-    parts = (trainer, batches, recipe.make_schedule(batches.steps), recipe.epochs, recipe.patience, model, val, summary,
-             setting.observer)
-    if recipe.head_first:
-        return HeadFirst(*parts, averaged=recipe.ema, lookahead=lookahead, only=recipe.probe)
-    return Fit(*parts, averaged=recipe.ema, lookahead=lookahead)
+    return replace(material, recipe=recipe, config={**material.config, "recipe": recipe.config()})
 
 
 # ---- images ----
 
 
-def _load(splits: Splits, preprocessing: Preprocessing, setting: Setting) -> tuple[Images, Images | None]:
+def load(splits: Splits, preprocessing: Preprocessing, setting: Setting) -> tuple[Images, Images | None]:
     """Decode the training and validation images."""
     loaded = {}
     for what, samples in (("training", splits.train), ("validation", splits.val)):
@@ -179,12 +197,11 @@ def _sentence(path: str, reason: str) -> str:
     return f"{printable(path)}: {printable(reason).rstrip('.')}."
 
 
-def _counts(train: Images, val: Images | None) -> dict[str, int]:
+def counts(train: Images, val: Images | None) -> dict[str, int]:
+    """Return how many images can be used, as config.json has it."""
     return {"train": len(train), "val": len(val) if val else 0}
 
 
-def _count_words(counts: Mapping[str, int]) -> str:
-    return f"{counts['train']} for training and {counts['val']} for validation"
-
-
-# ---- going on ----
+def in_words(of: Mapping[str, int]) -> str:
+    """Return these numbers for a sentence."""
+    return f"{of['train']} for training and {of['val']} for validation"

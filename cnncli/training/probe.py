@@ -1,6 +1,7 @@
 """The head first: the last layer is fitted to features that the layers before it make of each image once, which takes
 as long as a look at the images. That is all of a linear probe (``--probe``), and what a training begins with whose
-other layers have learnt elsewhere: gradients through a random head would spoil them (Kumar et al. 2022).
+other layers have learnt elsewhere: gradients through a random head would spoil them (Kumar et al. 2022). fit.py asks
+for it before the first step.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +17,6 @@ from ..model import Model
 from ..model.calibration import cross_entropy
 from ..network import Network, Node
 from ..network.blocks import head
-from .fit import Fit
 from .lbfgs import Vector, minimise
 
 AT_ONCE = 64
@@ -125,36 +125,3 @@ class _Fitting:
     def _flat(self, arrays: dict[str, Array]) -> Vector:
         flat: Sequence[Array] = [array.ravel() for array in arrays.values()]
         return np.concatenate(flat).astype(np.float64)
-
-
-@dataclass
-class HeadFirst(Fit):
-    """A training that fits the head before the first step; with ``only`` that is all of it."""
-
-    only: bool = False
-
-    def open(self) -> None:
-        self._probe()
-
-    @property
-    def opening_images(self) -> int:
-        return len(self.batches.images) + (len(self.validation) if self.validation else 0)
-
-    def _probe(self) -> Probe:
-        def watch(done: int, total: int) -> None:
-            self.observer.computing_features(done, total)
-            self._stop_if_asked()
-
-        found = fit_head(self.model, self.trainer.loss, self.batches.images, self.validation, watch)
-        self.observer.note(f"The last layer is fitted to features of {found.images:,} images; with it, "
-                           f"{found.right / found.images:.2%} of them are right.")
-        return found
-
-    def _learn(self) -> None:
-        if not self.only:
-            super()._learn()
-            return
-        self._stop_if_asked()
-        found = self._probe()
-        self.progress.count(found.loss, found.right, found.images)
-        self._count_seconds()

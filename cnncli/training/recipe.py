@@ -13,7 +13,7 @@ from ..optim import Optimiser, Schedule, optimiser_by_name
 from . import fast, finetune
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """A training, resolved. lr is the schedule's peak, warmup in epochs (None: the schedule's own), weight_decay
     spares biases and norms, class_weights has a number a class, augment is an Augmentation's config(), size (h, w), ema

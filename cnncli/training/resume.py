@@ -19,10 +19,11 @@ from ..runs import CONFIG, HISTORY, Run, RunLock, find_run, point_latest
 from ..runs.samples import excluded, fingerprint, scan_fold
 from . import start
 from .choose import asked_augmentation
-from .fit import Fit, Progress, highest
+from .fit import Fit
 from .observer import Observer
 from .options import Options
-from .prepare import FORMAT, Prepared, Setting, _count_words, _counts, _first_model, _fit, _load
+from .prepare import FORMAT, Material, Prepared, Setting, counts, in_words, load
+from .progress import Progress, highest
 from .recipe import Recipe
 
 _MAY_CHANGE = {"epochs", "patience"}  # when a run is resumed
@@ -64,19 +65,16 @@ def _resumed(lock: RunLock, data: str | None, options: Options, setting: Setting
     data = data or config["data"]
     splits = scan_fold(data, recipe.seed, recipe.fold, excluded(config), recipe.recipe)
     _check_data(data, splits, config, run)
-    train, val = _load(splits, recipe.preprocessing, setting)
-    if _counts(train, val) != config["images"]:
+    train, val = load(splits, recipe.preprocessing, setting)
+    if counts(train, val) != config["images"]:
         raise DataError(f"{printable(data)}: not the same images can be read as when {printable(run.path)} began "
-                        f"({_count_words(config['images'])} then, {_count_words(_counts(train, val))} now); start a "
+                        f"({in_words(config['images'])} then, {in_words(counts(train, val))} now); start a "
                         "new run.")
     if recipe != began_as:
         config["recipe"] = recipe.config()
         run.write_config(config)
-    if state:
-        model = state.model
-    else:
-        model = _first_model(config, splits.classes, train)
-    fit = _fit(recipe, model, train, val, config, setting)
+    material = Material(recipe, train, val, config, setting)
+    fit = material.fit(state.model if state else material.first_model())
     if state:
         _restore(fit, run, progress, state.arrays)
     for sentence in extension(began_as, recipe, fit.trainer.steps_done, fit.batches.steps):
@@ -208,7 +206,7 @@ def _check_data(data: str, splits: Splits, config: Mapping[str, Any], run: Run) 
                          (("new", new), ("gone", gone)) if names)
         raise DataError(f"{shown} has other classes than when {printable(run.path)} began ({what}); start a new run.")
     if now["fingerprint"] != then["fingerprint"]:
-        what = (f"{_count_words(then)} then, {_count_words(now)} now" if _two(then) != _two(now)
+        what = (f"{in_words(then)} then, {in_words(now)} now" if _two(then) != _two(now)
                 else "as many, but with other names or sizes")
         raise DataError(f"{shown} holds other images than when {printable(run.path)} began ({what}); put them back, or "
                         "start a new run.")

@@ -1,5 +1,6 @@
 """What a training begins with: a network with fresh weights, or one that has learnt elsewhere, whose weights --init
-names. recipe.py asks here; prepare.py asks again where a run is begun anew. weights/ reads and fits the files.
+names. prepare.py asks here before anything is chosen, and again where a run is begun anew. weights/ reads and fits the
+files.
 """
 
 import hashlib
@@ -10,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from ..architectures import ARCHITECTURES, architecture, automatic_architecture, from_toml
-from ..data import Preprocessing, Sample, typical_side
+from ..data import Preprocessing, Sample, Splits, choose_size, typical_side
 from ..errors import ModelError, NetworkError, UsageError, did_you_mean, printable
 from ..network import Network
 from ..weights.fitting import Fitted, fit
 from ..weights.pretrained import CLASSES, PRETRAINED, class_names, installed, is_pretrained, pretrained_weights
 from ..weights.reading import Weights, read_weights
+from . import fast
+from .options import FAST, NONE, Options
 
 AUTOMATIC = "efficientnet_lite0"  # for photographs, where its weights are installed
-NONE = "none"
 LARGEST_SMALL = 64  # pixels of a side; larger images are photographs
 # What the weights that torchvision publishes were trained with: pixels, and the mean and deviation of ImageNet.
 _SIZE, _MEAN, _STD = 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -26,17 +28,39 @@ _SIZE, _MEAN, _STD = 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Start:
-    """A network with its first weights. preprocessing has mean and deviation where the weights need theirs, else None;
-    source is where they are from, None for fresh ones, and digest what tells them from others; new_head says whether
-    the last layer with weights is fresh all the same."""
+    """A network with its first weights. preprocessing has mean and deviation where the weights need theirs; else they
+    are fitted to the images. source is where the weights are from, None for fresh ones, and digest what tells them from
+    others; new_head says whether the last layer with weights is fresh all the same. notes tell the user why."""
 
     arch: str
     network: Network
-    preprocessing: Preprocessing | None = None
+    preprocessing: Preprocessing
     source: str | None = None
     digest: str | None = None
     new_head: bool = False
     notes: list[str] = field(default_factory=list)
+
+
+def begin(options: Options, splits: Splits) -> Start:
+    """Return the network that these options mean for these images, with its first weights and how images come to it.
+
+    Looks at the headers of some images. Raises UsageError, NetworkError, ModelError or DataError where nothing fits.
+    """
+    arch, init, seed = options.arch, options.init, options.seed or 0
+    said: list[str] = []
+    if init in (None, NONE):
+        preprocessing, why = choose_size(splits.train, options.size, options.grey)
+        if init is None and arch is None and options.recipe != FAST:
+            init, said = automatic(splits.train, preprocessing, options.size)
+        if init in (None, NONE):
+            if options.probe or options.freeze:
+                raise UsageError(f"{'--probe' if options.probe else '--freeze'} keeps what a network has learnt "
+                                 "elsewhere; say which with --init.")
+            found = fresh(arch or (fast.ARCH if options.recipe == FAST else None), preprocessing, len(splits.classes),
+                          seed)
+            return replace(found, notes=[*(f"Images: {reason}" for reason in why), *found.notes])
+    found = from_weights(init, arch, options.size, options.grey, splits.classes, seed)
+    return replace(found, notes=[*said, *found.notes])
 
 
 def automatic(samples: Sequence[Sample], preprocessing: Preprocessing, size: int | tuple[int, int] | None
@@ -57,10 +81,10 @@ def fresh(arch: str | None, preprocessing: Preprocessing, classes: int, seed: in
     if arch is None:
         arch, why = automatic_architecture(preprocessing.shape)
         notes.append(f"Architecture: {why}.")
-    return Start(arch_name(arch), _built(arch, preprocessing, classes, seed), notes=notes)
+    return Start(arch_name(arch), _built(arch, preprocessing, classes, seed), preprocessing, notes=notes)
 
 
-def begun(init: str, arch: str | None, size: int | tuple[int, int] | None, grey: bool | None,
+def from_weights(init: str, arch: str | None, size: int | tuple[int, int] | None, grey: bool | None,
           classes: Sequence[str], seed: int) -> Start:
     """Return a network with the weights that init names: a pretrained network, or a file or run.
 

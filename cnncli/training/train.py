@@ -1,8 +1,5 @@
-"""Training, from a folder of images to a run's folder with a model in it: ``cnncli.train``. prepare.py looks at data
-and options, recipe.py settles what is done, fit.py does it, signals.py stops it, observer.py is told about it. The
-command is cli/train.py.
-
-The package is called training because ``cnncli.train`` is the function.
+"""Training, from a folder of images to a run's folder with a model in it: ``cnncli.train``. prepare.py or resume.py
+makes a training ready, fit.py does it, signals.py stops it, observer.py is told about it. The command is cli/train.py.
 """
 
 import os
@@ -100,10 +97,12 @@ def train(
     SIGINT and SIGTERM end it after the step, saved, with Interrupted. Raises UsageError, DataError, NetworkError,
     TrainingError (loss or gradient not finite; another process trains the run), SaveError, and, to resume, ModelError.
     """
-    options = Options(arch, epochs, batch_size, lr, optimizer, schedule, warmup, weight_decay, loss, label_smoothing,
-                      class_weights, augment, size, grey, seed, patience, ema, exact, sampling, time,
-                      fold, None if exclude is None else names_of(exclude), recipe,
-                      None if init is None else os.fspath(init), freeze, probe)
+    options = Options(
+        arch=arch, epochs=epochs, batch_size=batch_size, lr=lr, optimizer=optimizer, schedule=schedule, warmup=warmup,
+        weight_decay=weight_decay, loss=loss, label_smoothing=label_smoothing, class_weights=class_weights,
+        augment=augment, size=size, grey=grey, seed=seed, patience=patience, ema=ema, exact=exact, sampling=sampling,
+        time=time, fold=fold, exclude=None if exclude is None else names_of(exclude), recipe=recipe,
+        init=None if init is None else os.fspath(init), freeze=freeze, probe=probe)
     if cache not in ("ram", "none"):
         raise UsageError(f"the cache is ram or none, not {cache!r}.")
     if resume is not False and name is not None:

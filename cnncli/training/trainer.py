@@ -1,5 +1,5 @@
-"""One step of training: forward, loss, backward, update. train.py calls it for every batch of every epoch; it is
-also the way to train from Python with one's own loop.
+"""One step of training: forward, loss, backward, update. fit.py calls it for every batch of every epoch; it is also the
+way to train from Python with one's own loop.
 """
 
 import math
@@ -13,6 +13,7 @@ from ..errors import TrainingError
 from ..kernels import Array, Call, Mixed, aligned_empty
 from ..loss import CrossEntropy, Loss
 from ..network import Network
+from ..network.blocks import blocks
 from ..network.plan import Plan
 from ..optim import Optimiser, clip_scale, gradient_norm
 
@@ -94,6 +95,24 @@ class Trainer:
             calls = self.loss.calls(plan.output, labels, losses, plan.output_gradient, mixed)
             known = self._calls[batch, with_mixed] = _Prepared(plan, labels, losses, mixed, calls)
         return known
+
+
+class PartTrainer(Trainer):
+    """Trains a network but for its first blocks: these run as in evaluation, and keep everything that they know."""
+
+    def __init__(self, network: Network, frozen: int, optimiser: Optimiser, loss: Loss, threads: int | None = None,
+                 seed: int = 0, rates: Mapping[str, float] | None = None) -> None:
+        self._body, rest = network.split(blocks(network)[frozen - 1].last)
+        self._features: dict[int, Array] = {}  # what the frozen part makes of a batch, by its size
+        learning = rest.gradients()
+        super().__init__(rest, optimiser, loss, threads, seed=seed,
+                         rates=rates and {name: rate for name, rate in rates.items() if name in learning})
+
+    def step(self, images: Array, labels: Array, mixed: Mixed | None = None) -> float:
+        count = len(images)
+        if count not in self._features:
+            self._features[count] = aligned_empty((count, *self._body.output_shape))
+        return super().step(self._body.forward(images, out=self._features[count]), labels, mixed)
 
 
 class _Prepared(NamedTuple):

@@ -12,6 +12,7 @@ import pytest
 from cnncli.errors import UsageError
 from cnncli.training import budget, prepare
 from cnncli.training.budget import Cost, epochs_within
+from cnncli.training.fit import Fit
 from cnncli.training.observer import Observer
 from cnncli.training.options import Options, seconds_of
 
@@ -71,21 +72,18 @@ class Clock:
 
 
 class Working:
-    """Stands for a Fit: a step takes 2 seconds, but the first one 100; judging an image takes a tenth of one."""
+    """Stands for a Fit and its model and images: a step takes 2 seconds, but the first one 100; judging an image takes
+    a tenth of one."""
 
-    def __init__(self, clock: Clock, steps: int = 3, images: int = 400) -> None:
-        self.clock, self.made, self.count = clock, 0, steps
-        self.progress = self.validation = self.model = self
+    def __init__(self, clock: Clock, images: int = 400) -> None:
+        self.clock, self.made = clock, 0
         self.labels, self.judged = range(images), False
 
-    def steps(self):
-        for number in range(1, self.count + 1):
+    def endless_steps(self):
+        while True:
             self.clock.now += 100 if self.made < budget.WARM_UP else 2
             self.made += 1
-            yield number
-
-    def next_epoch(self) -> None:
-        pass
+            yield self.made
 
     def in_order(self, at_once: int):
         for start in range(0, len(self.labels), at_once):
@@ -96,7 +94,7 @@ class Working:
         self.judged = True
 
 
-def test_the_first_steps_do_not_count_and_short_epochs_follow_one_another() -> None:
+def test_the_first_steps_do_not_count() -> None:
     clock = Clock()
     working = Working(clock)
     assert budget._step(working, 40.0, clock) == 2.0  # type: ignore[arg-type]
@@ -112,7 +110,8 @@ def test_slow_steps_do_not_eat_up_the_time() -> None:
 
 def test_a_part_of_the_validation_stands_for_all_of_it() -> None:
     clock = Clock()
-    each, judged = budget._judging(Working(clock), 3.0, clock)  # type: ignore[arg-type]
+    working: Any = Working(clock)
+    each, judged = budget._judging(working, working, 3.0, clock)
     assert each == pytest.approx(0.1)
     assert judged == 64, "a part of it"
 
@@ -122,21 +121,50 @@ def test_what_comes_before_the_first_step_is_set_aside(monkeypatch: pytest.Monke
     chosen = []
     for opening in (0.0, 500.0):
         monkeypatch.setattr(budget, "measure", lambda *_, opening=opening: Cost(1.0, 0.0, 0.0, 0.0, 1.0, opening))
-        chosen.append(budget.choose(1000.0, time.monotonic(), rehearsal, "runs")[0])
+        chosen.append(budget.choose_epochs(1000.0, time.monotonic(), rehearsal, "runs")[0])
     assert chosen == [94, 47]
 
 
 def test_a_fresh_head_costs_a_look_at_all_images(train: Train, tmp_path: Path) -> None:
     before = train().path
     setting = prepare.Setting(None, "ram", False, Observer())
-    data = make_folder(tmp_path / "others", classes=("dog", "eel"))
-    fit = prepare.rehearse(str(data), Options(init=str(before)), setting)
-    assert fit.opening_images == len(fit.batches.images) + len(fit.validation or ())
-    opening, judged = fit.opening_images, len(fit.validation or ())
+
+    def rehearsal(data: Path) -> Fit:
+        material, model = prepare.gather(str(data), Options(init=str(before)), setting)
+        return material.fit(model)
+
+    fit = rehearsal(make_folder(tmp_path / "others", classes=("dog", "eel")))
+    assert fit.head_images == len(fit.batches.images) + len(fit.validation or ())
     cost = budget.measure(fit, 0.05, str(tmp_path))
-    assert cost.opening == pytest.approx(cost.validation / judged * opening)
-    same = make_folder(tmp_path / "same")  # the classes that the head knows
-    assert prepare.rehearse(str(same), Options(init=str(before)), setting).opening_images == 0
+    assert cost.opening == pytest.approx(cost.validation / len(fit.validation or ()) * fit.head_images)
+    assert rehearsal(make_folder(tmp_path / "same")).head_images == 0, "the classes that the head knows"
+
+
+def test_measuring_changes_nothing_of_the_loop_that_it_measures(train: Train, tmp_path: Path) -> None:
+    """All images validate afterwards, the same observer watches, the same rates are meant (once a part of them did)."""
+    setting = prepare.Setting(None, "ram", False, Observer())
+    material, model = prepare.gather(str(tmp_path.parent / train().config["data"]), Options(epochs=2), setting)
+    fit = material.fit(model)
+    kept = (fit.observer, fit.validation, fit.schedule, fit.model, fit.trainer, fit.batches)
+    budget.measure(fit, 0.01, str(tmp_path))
+    now = (fit.observer, fit.validation, fit.schedule, fit.model, fit.trainer, fit.batches)
+    assert all(one is other for one, other in zip(kept, now, strict=True))
+
+
+@pytest.mark.parametrize("extra", [{}, {"freeze": 1}], ids=["all", "frozen"])
+def test_time_validates_on_all_images_also_where_weights_are_taken_over(
+        train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: dict[str, Any]) -> None:
+    """The rehearsal's part of the validation images was left in the training itself: it ended with a TypeError where a
+    head had to be fitted, and chose the best epoch by the part elsewhere."""
+    before = train().path
+    data = make_folder(tmp_path / "others", classes=("dog", "eel"), each=40)
+    monkeypatch.setattr(budget, "epochs_within", lambda seconds, cost, steps: 2)
+    monkeypatch.setattr(budget, "AT_ONCE", 1)  # so that one image stands for all of them in the rehearsal
+    given = dict(data=data, arch=None, init=before, batch_size=8, **extra)
+    timed = train(**given, epochs=None, time="0.05s", name="timed")
+    counted = train(**given, epochs=2, name="counted")
+    assert outcome(timed)[1:] == outcome(counted)[1:]
+    assert timed.model.training["images"]["val"] > 1
 
 
 def test_the_time_chooses_epochs_and_leaves_no_other_trace(train: Train, tmp_path: Path,
@@ -151,7 +179,7 @@ def test_the_time_chooses_epochs_and_leaves_no_other_trace(train: Train, tmp_pat
     assert model
     assert (run.config["recipe"]["epochs"], run.config["recipe"]["time"]) == (3, 5.0)
     assert any("images a second" in note and "3 epochs end in 5 s" in note for note in observer.notes)
-    monkeypatch.setattr(budget, "choose", None)  # resuming does not measure
+    monkeypatch.setattr(budget, "choose_epochs", None)  # resuming does not measure
     assert outcome(train(resume=run.name, time="5s"))[1:] == (arrays, rows)
     with pytest.raises(UsageError, match="--time"):
         train(resume=run.name, time="9s")
@@ -187,4 +215,3 @@ def test_a_warm_up_that_does_not_fit_is_told_before_a_run_is_made(train: Train, 
     with pytest.raises(UsageError, match="warm-up of 4 epochs does not fit into 1"):
         train(epochs=None, time="0.001s", warmup=4)
     assert not (tmp_path / "runs").exists()
-    assert prepare.budget is budget

@@ -13,11 +13,11 @@ from cnncli.errors import Interrupted, UsageError
 from cnncli.model import checkpoint
 from cnncli.runs.samples import fractions
 from cnncli.training import fast
-from cnncli.training.choose import choose
 from cnncli.training.options import Options
 from cnncli.training.recipe import Recipe
 
 from ..pictures import make_folder
+from .choosing import chosen
 from .conftest import Train
 from .test_recipe import of_size
 from .test_resume import At, interrupt, outcome
@@ -31,7 +31,7 @@ def splits(tmp_path_factory: pytest.TempPathFactory) -> Splits:
 
 
 def test_what_it_chooses(splits: Splits) -> None:
-    recipe, begun, notes = choose(Options(recipe="fast"), of_size(splits, 50_000))
+    recipe, begun, notes = chosen(Options(recipe="fast"), of_size(splits, 50_000))
     assert (recipe.recipe, recipe.arch, recipe.epochs, recipe.batch_size) == ("fast", "resnet9", 20, 1024)
     assert (recipe.lr, recipe.momentum, recipe.schedule) == (1.5, 0.85, "triangular")
     assert recipe.lookahead
@@ -46,14 +46,14 @@ def test_what_it_chooses(splits: Splits) -> None:
 def test_what_is_given_wins(splits: Splits) -> None:
     given = Options(recipe="fast", epochs=3, batch_size=64, lr=0.3, schedule="cosine", weight_decay=0.1,
                     label_smoothing=0.0, augment=False)
-    recipe, _, _ = choose(given, of_size(splits, 50_000))
+    recipe, _, _ = chosen(given, of_size(splits, 50_000))
     assert (recipe.epochs, recipe.batch_size, recipe.lr, recipe.schedule) == (3, 64, 0.3, "cosine")
     assert (recipe.weight_decay, recipe.label_smoothing, recipe.augment) == (0.1, 0.0, None)
 
 
 def test_another_network_or_optimiser_gets_its_usual_rates(splits: Splits) -> None:
     for options in (Options(recipe="fast", arch="resnet20"), Options(recipe="fast", optimizer="adamw")):
-        recipe, _, notes = choose(options, of_size(splits, 50_000))
+        recipe, _, notes = chosen(options, of_size(splits, 50_000))
         assert recipe.norm_biases is None
         assert recipe.momentum is None
         assert recipe.lr == (2e-3 if options.optimizer else 1.6)
@@ -61,7 +61,7 @@ def test_another_network_or_optimiser_gets_its_usual_rates(splits: Splits) -> No
 
 
 def test_fewer_images_get_smaller_batches_and_rates(splits: Splits) -> None:
-    recipe, _, notes = choose(Options(recipe="fast"), of_size(splits, 12_000))
+    recipe, _, notes = chosen(Options(recipe="fast"), of_size(splits, 12_000))
     assert recipe.batch_size == 256
     assert recipe.lr == pytest.approx(1.5 / 4)
     assert any("Batches of 256" in note for note in notes)

@@ -14,33 +14,26 @@ from cnncli import cli, find_lr
 from cnncli.errors import TrainingError, UsageError
 from cnncli.training import find_lr as module
 from cnncli.training.find_lr import STEPS, lowest_of, smooth, sweep
+from cnncli.training.fit import Done
 
 
 class Fake:
     """Stands for a Fit whose losses are known: a list, of which None is a step that breaks."""
 
-    def __init__(self, losses: list[float | None], epoch: int = 7) -> None:
-        self.losses, self.epoch, self.progress = losses, epoch, self
-        self.made, self.loss_sum, self.seen = 0, 0.0, 0
+    def __init__(self, losses: list[float | None]) -> None:
+        self.losses = losses
 
     def schedule(self, step: int) -> float:
         return 10.0**step
 
-    def next_epoch(self) -> None:
-        self.loss_sum, self.seen = 0.0, 0
-
-    def steps(self):
-        for number in range(self.epoch):
-            loss = self.losses[self.made]
+    def endless_steps(self):
+        for loss in self.losses:
             if loss is None:
                 raise TrainingError("the loss became inf")
-            self.made += 1
-            self.loss_sum += 4 * loss
-            self.seen += 4
-            yield number + 1
+            yield Done(loss, 1, 4)
 
 
-def test_losses_are_those_of_each_batch_across_epochs() -> None:
+def test_losses_are_those_of_each_batch() -> None:
     losses = [2 + math.sin(step) for step in range(STEPS)]
     found, stopped = sweep(Fake([*losses]), module.Observer())  # type: ignore[arg-type]
     assert found == pytest.approx(losses)

@@ -11,8 +11,9 @@ from cnncli.errors import UsageError
 from cnncli.loss import CrossEntropy
 from cnncli.network.blocks import blocks
 from cnncli.optim import SGD
-from cnncli.training.finetune import PartTrainer, frozen_blocks, rates
+from cnncli.training.finetune import frozen_blocks, rates
 from cnncli.training.options import Options
+from cnncli.training.trainer import PartTrainer
 
 from ..pictures import make_folder
 from .conftest import Train

@@ -8,12 +8,12 @@ import pytest
 
 from cnncli.data import Augmentation, Sample, Splits, scan
 from cnncli.errors import NetworkError, UsageError
-from cnncli.training.choose import choose
 from cnncli.training.options import Options
 from cnncli.training.recipe import Recipe
 from cnncli.training.resume import differences
 
 from ..pictures import NETWORK, make_folder, make_network
+from .choosing import chosen
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def of_size(splits: Splits, count: int) -> Splits:
 
 @pytest.mark.parametrize(("images", "batch"), [(7000, 128), (5120, 128), (5119, 64), (2400, 32), (700, 16), (20, 8)])
 def test_small_sets_get_small_batches_and_rates_to_match(splits: Splits, images: int, batch: int) -> None:
-    recipe, _, notes = choose(Options(arch="resnet8"), of_size(splits, images))
+    recipe, _, notes = chosen(Options(arch="resnet8"), of_size(splits, images))
     assert recipe.batch_size == batch
     assert recipe.lr == pytest.approx(0.1 * batch / 128)
     assert any("Batches of" in note for note in notes) == (batch < 128)
@@ -37,56 +37,56 @@ def test_small_sets_get_small_batches_and_rates_to_match(splits: Splits, images:
 
 @pytest.mark.parametrize(("images", "epochs"), [(60000, 15), (3000, 15), (1000, 45), (450, 100), (20, 100)])
 def test_small_sets_are_seen_more_often(splits: Splits, images: int, epochs: int) -> None:
-    recipe, _, notes = choose(Options(arch="resnet8"), of_size(splits, images))
+    recipe, _, notes = chosen(Options(arch="resnet8"), of_size(splits, images))
     assert recipe.epochs == epochs
     assert any("epochs, because" in note for note in notes) == (epochs > 15)
-    assert choose(Options(arch="resnet8", epochs=3), of_size(splits, images))[0].epochs == 3
+    assert chosen(Options(arch="resnet8", epochs=3), of_size(splits, images))[0].epochs == 3
 
 
 def test_the_rate_does_not_grow_with_the_batch_for_ever(splits: Splits) -> None:
     many = of_size(splits, 6000)
-    assert choose(Options(arch="resnet8", batch_size=256), many)[0].lr == pytest.approx(0.2)
-    assert choose(Options(arch="resnet8", batch_size=3000), many)[0].lr == pytest.approx(0.8)
+    assert chosen(Options(arch="resnet8", batch_size=256), many)[0].lr == pytest.approx(0.2)
+    assert chosen(Options(arch="resnet8", batch_size=3000), many)[0].lr == pytest.approx(0.8)
 
 
 def test_few_parameters_for_each_image_need_no_smoothing_and_take_larger_steps(splits: Splits) -> None:
     for images, lr, smoothing in ((7000, 0.1, 0.1), (8000, 0.2, 0.0)):  # resnet8 has 77,000 to 78,000
-        recipe = choose(Options(arch="resnet8"), of_size(splits, images))[0]
+        recipe = chosen(Options(arch="resnet8"), of_size(splits, images))[0]
         assert (recipe.lr, recipe.label_smoothing) == (lr, smoothing)
-    adam = choose(Options(arch="resnet8", optimizer="adam"), of_size(splits, 8000))[0]
+    adam = chosen(Options(arch="resnet8", optimizer="adam"), of_size(splits, 8000))[0]
     assert (adam.lr, adam.label_smoothing) == (2e-3, 0.0)
-    assert choose(Options(arch="lenet5", size=32), of_size(splits, 60000))[0].lr == 0.05  # has no batch norm
+    assert chosen(Options(arch="lenet5", size=32), of_size(splits, 60000))[0].lr == 0.05  # has no batch norm
 
 
 def test_defaults_suit_the_network(splits: Splits, tmp_path: Path) -> None:
     many = of_size(splits, 6000)
-    with_norm, _, _ = choose(Options(arch="resnet8"), many)
-    plain, _, _ = choose(Options(arch="lenet5", size=32), many)
+    with_norm, _, _ = chosen(Options(arch="resnet8"), many)
+    plain, _, _ = chosen(Options(arch="lenet5", size=32), many)
     assert (with_norm.lr, with_norm.label_smoothing) == (0.1, 0.1)
     assert (plain.lr, plain.label_smoothing) == (0.05, 0.0)
-    by_hand, begun, _ = choose(Options(arch=make_network(tmp_path / "net.toml", NETWORK)), many)
+    by_hand, begun, _ = chosen(Options(arch=make_network(tmp_path / "net.toml", NETWORK)), many)
     assert by_hand.arch == "net.toml"
     assert by_hand.lr == 0.2  # so small a network
     assert begun.network.output_shape == (3,)
     assert (with_norm.epochs, with_norm.weight_decay, with_norm.schedule) == (15, 5e-4, "one-cycle")
-    assert choose(Options(arch="resnet8", optimizer="adam"), many)[0].lr == 2e-3
+    assert chosen(Options(arch="resnet8", optimizer="adam"), many)[0].lr == 2e-3
 
 
 def test_images_are_not_varied_for_a_network_too_small_to_learn_them_by_heart(splits: Splits) -> None:
     lenet5 = Options(arch="lenet5", size=32)
-    recipe, _, notes = choose(lenet5, of_size(splits, 60000))
+    recipe, _, notes = chosen(lenet5, of_size(splits, 60000))
     assert recipe.augmentation is None
     assert any("--augment" in note for note in notes)
-    assert choose(lenet5, of_size(splits, 3000))[0].augmentation is not None
-    assert choose(Options(arch="resnet8"), of_size(splits, 60000))[0].augmentation is not None
-    asked, _, _ = choose(Options(arch="lenet5", size=32, augment=True), of_size(splits, 60000))
+    assert chosen(lenet5, of_size(splits, 3000))[0].augmentation is not None
+    assert chosen(Options(arch="resnet8"), of_size(splits, 60000))[0].augmentation is not None
+    asked, _, _ = chosen(Options(arch="lenet5", size=32, augment=True), of_size(splits, 60000))
     assert asked.augmentation is not None
 
 
 def test_the_automatic_choice_is_explained(splits: Splits) -> None:
-    recipe, _, notes = choose(Options(arch="auto"), splits)
+    recipe, _, notes = chosen(Options(arch="auto"), splits)
     assert any(note.startswith(f"Architecture: {recipe.arch}, because") for note in notes)
-    assert not any("Architecture" in note for note in choose(Options(arch="resnet8"), splits)[2])
+    assert not any("Architecture" in note for note in chosen(Options(arch="resnet8"), splits)[2])
 
 
 def test_what_is_asked_for_wins(splits: Splits) -> None:
@@ -94,23 +94,23 @@ def test_what_is_asked_for_wins(splits: Splits) -> None:
         "arch": "resnet20", "epochs": 2, "batch_size": 5, "lr": 0.7, "optimizer": "adamw", "schedule": "cosine",
         "warmup": 0.5, "weight_decay": 0.25, "loss": "cross-entropy", "label_smoothing": 0.2,
         "class_weights": (1.0, 2.0, 3.0), "size": (20, 24), "grey": True, "seed": 9, "patience": 4}
-    recipe, begun, _ = choose(Options(**asked), splits)
+    recipe, begun, _ = chosen(Options(**asked), splits)
     assert {name: getattr(recipe, name) for name in asked} == asked
     assert begun.network.input_shape == (20, 24, 1)
     assert recipe.make_optimiser().config() | {"lr": 0.7, "weight_decay": 0.25} == recipe.make_optimiser().config()
     assert recipe.make_schedule(10).warmup_steps == 5
     assert recipe.make_loss().config()["class_weights"] == [1.0, 2.0, 3.0]
-    assert choose(Options(augment=False), splits)[0].augmentation is None
-    assert choose(Options(augment="none"), splits)[0].augmentation is None
+    assert chosen(Options(augment=False), splits)[0].augmentation is None
+    assert chosen(Options(augment="none"), splits)[0].augmentation is None
     many = of_size(splits, 60000)
-    asked_for = choose(Options(arch="lenet5", size=32, augment="shift=1,rotate=7"), many)[0]
+    asked_for = chosen(Options(arch="lenet5", size=32, augment="shift=1,rotate=7"), many)[0]
     assert asked_for.augmentation == Augmentation(1, rotate=7)
-    assert choose(Options(augment=Augmentation(1)), splits)[0].augmentation == Augmentation(1)
+    assert chosen(Options(augment=Augmentation(1)), splits)[0].augmentation == Augmentation(1)
 
 
 def test_how_images_are_varied_is_said(splits: Splits) -> None:
     def said(**options: Any) -> str:
-        notes = choose(Options(arch="resnet8", **options), splits)[2]
+        notes = chosen(Options(arch="resnet8", **options), splits)[2]
         return " ".join(note for note in notes if "in training" in note)
 
     assert said() == "Images are shifted by up to 2 pixels and flipped half of the time in training."
@@ -128,15 +128,15 @@ def test_augmentation_that_makes_no_sense_is_refused_at_once(augment: str) -> No
 
 def test_an_augmentation_too_strong_for_the_images_is_refused(splits: Splits) -> None:
     with pytest.raises(UsageError, match=r"shift=9 would move images of 16 pixels by more than half; give at most 8\."):
-        choose(Options(arch="resnet8", augment="shift=9"), splits)
+        chosen(Options(arch="resnet8", augment="shift=9"), splits)
 
 
 def test_a_recipe_survives_its_json_and_knows_what_differs(splits: Splits) -> None:
-    recipe, _, _ = choose(Options(arch="resnet8", class_weights="balanced"), splits)
+    recipe, _, _ = chosen(Options(arch="resnet8", class_weights="balanced"), splits)
     assert Recipe.from_config(json.loads(json.dumps(recipe.config()))) == recipe
     assert differences(Options(arch="resnet8", class_weights="balanced", size=16, augment=True), recipe) == []
     assert differences(Options(lr=0.5, size=20, augment=False, grey=True), recipe) == ["lr", "augment", "size", "grey"]
-    varied, _, _ = choose(Options(arch="resnet8", augment="photo,mixup=0.3,flip=alternate"), splits)
+    varied, _, _ = chosen(Options(arch="resnet8", augment="photo,mixup=0.3,flip=alternate"), splits)
     assert Recipe.from_config(json.loads(json.dumps(varied.config()))) == varied
     same = ("photo,flip=alternate,mixup=0.3", varied.augmentation, True)
     assert [differences(Options(augment=augment), varied) for augment in same] == [[], [], []]
@@ -146,7 +146,7 @@ def test_a_recipe_survives_its_json_and_knows_what_differs(splits: Splits) -> No
 
 def test_balanced_weights_let_every_class_count_the_same(splits: Splits) -> None:
     samples = [s for i, s in enumerate(splits.train) if s.label != 1 or i % 2]
-    recipe, _, _ = choose(Options(arch="resnet8", class_weights="balanced"),
+    recipe, _, _ = chosen(Options(arch="resnet8", class_weights="balanced"),
                            Splits(splits.classes, samples, splits.val, splits.test))
     assert recipe.class_weights is not None
     counts = [sum(s.label == k for s in samples) for k in range(3)]
@@ -156,10 +156,10 @@ def test_balanced_weights_let_every_class_count_the_same(splits: Splits) -> None
 
 
 def test_balanced_sampling_is_kept_and_not_mixed_with_weights(splits: Splits) -> None:
-    recipe, _, _ = choose(Options(arch="resnet8", sampling="balanced"), splits)
+    recipe, _, _ = chosen(Options(arch="resnet8", sampling="balanced"), splits)
     assert recipe.sampling == "balanced"
     assert Recipe.from_config(json.loads(json.dumps(recipe.config()))) == recipe
-    assert choose(Options(arch="resnet8"), splits)[0].sampling == "shuffled"
+    assert chosen(Options(arch="resnet8"), splits)[0].sampling == "shuffled"
     for weights in ("balanced", (1.0, 2.0, 3.0)):
         with pytest.raises(UsageError, match="twice"):
             Options(sampling="balanced", class_weights=weights)
@@ -168,9 +168,9 @@ def test_balanced_sampling_is_kept_and_not_mixed_with_weights(splits: Splits) ->
 
 
 def test_a_batch_larger_than_the_set_has_the_rate_of_the_set(splits: Splits) -> None:
-    assert choose(Options(arch="resnet8", batch_size=10**11), splits)[0].lr == 0.1 * len(splits.train) / 128
+    assert chosen(Options(arch="resnet8", batch_size=10**11), splits)[0].lr == 0.1 * len(splits.train) / 128
 
 
 def test_an_architecture_that_is_too_large_for_the_images_is_told_with_the_flags_that_help(splits: Splits) -> None:
     with pytest.raises(NetworkError, match=r"^classic does not suit images of 1 x 1 pixels; give a larger --size"):
-        choose(Options(arch="classic", size=1), splits)
+        chosen(Options(arch="classic", size=1), splits)

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from cnncli import atomic, runs
+from cnncli import atomic
 from cnncli.errors import DataError, Interrupted, ModelError, TrainingError, UsageError
 from cnncli.model import checkpoint
 from cnncli.optim.schedule import Schedule
 from cnncli.runs import Row, Run, RunLock
+from cnncli.runs import run as runs
 from cnncli.training import fit, signals
 from cnncli.training.observer import Observer
 

