@@ -29,6 +29,7 @@ TIMED = ("images_per_second", "seconds")
 SPEED = re.compile(r"^(\s+\d+/\d+\s.*[%-]\s+\S+)\s+[\d,]+\s+\d+:\d\d", re.MULTILINE)  # in an epoch's line of the table
 COMMANDS = ("", "train", "test", "predict", "check", "inspect", "visualize-filters", "export", "features", "sample",
             "import")
+PROGRESS = re.compile(r"^[a-z][a-z ]*: [\d,]+( of [\d,]+)?\n", re.MULTILINE)  # told where something takes long
 UNTOLD = ("curves.png", "lock")  # files that hold times or a process's number
 SMALL = ["--epochs", "2", "--seed", "3"]
 # name of the run -> the options of `cnn train`
@@ -85,7 +86,7 @@ class Recorder:
         if "--json" in arguments and done.stdout:
             out = without_times(json.loads(done.stdout))
         self.found[name] = {"exit": done.returncode,
-                            **({"stdout": out, "stderr": SPEED.sub(r"\1", done.stderr)} if told else {})}
+                            **({"stdout": out, "stderr": SPEED.sub(r"\1", PROGRESS.sub("", done.stderr))} if told else {})}
 
     def digests(self, name: str, *folders: str) -> None:
         """Record the digest of each file in these folders."""

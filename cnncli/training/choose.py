@@ -180,12 +180,12 @@ def _augmentation(
     if given is None and not has_norm(network) and count < TOO_FEW_PARAMETERS * images:
         return None, [f"Images are not varied in training: {count:,} parameters cannot learn {images:,} images by "
                       f"heart; --augment {'digits' if preprocessing.grey else 'photo'} varies them all the same."]
-    augmentation = asked_augmentation(given, preprocessing)
+    augmentation = requested_augmentation(given, preprocessing)
     chosen = not isinstance(given, Augmentation) and (not isinstance(given, str) or "flip" not in given)
     return augmentation, [describe(augmentation, preprocessing, chosen)]
 
 
-def asked_augmentation(given: str | bool | Augmentation | None, preprocessing: Preprocessing) -> Augmentation | None:
+def requested_augmentation(given: str | bool | Augmentation | None, preprocessing: Preprocessing) -> Augmentation | None:
     """Return the augmentation that somebody asked for; what suits the images where that was left to us."""
     if isinstance(given, Augmentation):
         return given

@@ -201,10 +201,10 @@ class Fit:
         right = int((logits.argmax(axis=1) == most).sum())
         if len(labels) not in self._measures:
             self._measures[len(labels)] = _Measure(logits.shape)
-        measure = self._measures[len(labels)]
-        step = Done(measure(logits, labels, mixed), right, len(labels))
-        progress.count(*step)
-        return step
+        before, measure = progress.loss_sum, self._measures[len(labels)]
+        progress.count(measure(logits, labels, mixed), right, len(labels))
+        # What the epoch's sum grew by: what is told of the steps adds up to what is told of the epoch.
+        return Done((progress.loss_sum - before) / len(labels), right, len(labels))
 
     def _follow(self, done: int) -> None:
         """Move the weights' average along after so many steps in all, where they are averaged by then."""

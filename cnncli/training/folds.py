@@ -98,7 +98,7 @@ def cross_validate(data: _Path | None, folds: int, *, name: str | None = None, r
     else:
         if name is not None:
             raise UsageError("a cross-validation that is resumed keeps its name; leave --name out.")
-        name, first = _begun(runs, resume, folds)
+        name, first = _existing(runs, resume, folds)
         given = {key: value for key, value in options.items() if value is not None}
         stored = {**first["options"], **given}
         stored.pop("fold", None)
@@ -136,7 +136,7 @@ def _free_name(runs: _Path, arch: str | None) -> str:
     return f"{stem}-{number}"
 
 
-def _begun(runs: _Path, which: bool | _Path, folds: int) -> tuple[str, dict[str, Any]]:
+def _existing(runs: _Path, which: bool | _Path, folds: int) -> tuple[str, dict[str, Any]]:
     """Return the name of a cross-validation, and the configuration of one of its runs."""
     if isinstance(which, bool) or os.fspath(which) in ("", "latest"):
         found = _FOLD.fullmatch(latest_run(runs).name)

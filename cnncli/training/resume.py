@@ -18,7 +18,7 @@ from ..model import checkpoint
 from ..runs import CONFIG, HISTORY, Run, RunLock, find_run, point_latest
 from ..runs.samples import excluded, fingerprint, scan_fold
 from . import start
-from .choose import asked_augmentation
+from .choose import requested_augmentation
 from .fit import Fit
 from .observer import Observer
 from .options import Options
@@ -111,7 +111,7 @@ def _augmentation_config(was: dict[str, Any] | None, given: str | bool | Augment
     """Return the strengths of a recipe and of an option in the same form; True is whatever there was."""
     if given is True:
         return was is not None, True
-    before, asked = Augmentation.from_config(was), asked_augmentation(given, preprocessing)
+    before, asked = Augmentation.from_config(was), requested_augmentation(given, preprocessing)
     return before and before.config(), asked and asked.config()
 
 

@@ -151,7 +151,7 @@ def test_measuring_changes_nothing_of_the_loop_that_it_measures(train: Train, tm
     assert all(one is other for one, other in zip(kept, now, strict=True))
 
 
-@pytest.mark.parametrize("extra", [{}, {"freeze": 1}], ids=["all", "frozen"])
+@pytest.mark.parametrize("extra", [{"init": None}, {}, {"freeze": 1}], ids=["fresh", "taken over", "frozen"])
 def test_time_validates_on_all_images_also_where_weights_are_taken_over(
         train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: dict[str, Any]) -> None:
     """The rehearsal's part of the validation images was left in the training itself: it ended with a TypeError where a
@@ -160,7 +160,8 @@ def test_time_validates_on_all_images_also_where_weights_are_taken_over(
     data = make_folder(tmp_path / "others", classes=("dog", "eel"), each=40)
     monkeypatch.setattr(budget, "epochs_within", lambda seconds, cost, steps: 2)
     monkeypatch.setattr(budget, "AT_ONCE", 1)  # so that one image stands for all of them in the rehearsal
-    given = dict(data=data, arch=None, init=before, batch_size=8, **extra)
+    given: dict[str, Any] = {"data": data, "init": before, "batch_size": 8, **extra}
+    given |= {"arch": None} if given["init"] else {}
     timed = train(**given, epochs=None, time="0.05s", name="timed")
     counted = train(**given, epochs=2, name="counted")
     assert outcome(timed)[1:] == outcome(counted)[1:]

@@ -19,7 +19,7 @@ from cnncli.training.recipe import Recipe
 from ..pictures import make_folder
 from .choosing import chosen
 from .conftest import Train
-from .test_recipe import of_size
+from .test_choose import of_size
 from .test_resume import At, interrupt, outcome
 
 QUICK: dict[str, Any] = {"arch": "resnet9", "recipe": "fast", "epochs": 3, "batch_size": 8, "lr": 0.02, "size": 12}

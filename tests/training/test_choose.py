@@ -1,16 +1,21 @@
 """What is chosen where nothing is asked for, that what is asked for wins, and that a recipe survives its JSON."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from cnncli.data import Augmentation, Sample, Splits, scan
+from cnncli import architecture
+from cnncli.data import Augmentation, Preprocessing, Sample, Splits, scan
 from cnncli.errors import NetworkError, UsageError
+from cnncli.training.choose import Facts, choose
 from cnncli.training.options import Options
 from cnncli.training.recipe import Recipe
 from cnncli.training.resume import differences
+from cnncli.training.start import Start
 
 from ..pictures import NETWORK, make_folder, make_network
 from .choosing import chosen
@@ -174,3 +179,21 @@ def test_a_batch_larger_than_the_set_has_the_rate_of_the_set(splits: Splits) -> 
 def test_an_architecture_that_is_too_large_for_the_images_is_told_with_the_flags_that_help(splits: Splits) -> None:
     with pytest.raises(NetworkError, match=r"^classic does not suit images of 1 x 1 pixels; give a larger --size"):
         chosen(Options(arch="classic", size=1), splits)
+
+
+def test_choosing_reads_and_changes_nothing() -> None:
+    """Options, facts and a start are all it knows: no folder is there, and the network's numbers stay as they are."""
+    preprocessing = Preprocessing((16, 16), False, "squash")
+    network = architecture("resnet8", (16, 16, 3), 2, seed=1)
+    beginning = Start("resnet8", network, preprocessing)
+    before = {name: array.copy() for name, array in network.parameters().items()}
+    opened: list[Any] = []
+    sys.addaudithook(lambda event, arguments: opened.append(arguments) if event == "open" and watching else None)
+    watching = True
+    first, again = (choose(Options(class_weights="balanced"), Facts((30, 10), 4, None), beginning) for _ in range(2))
+    watching = False
+    assert first == again
+    assert not opened
+    assert first.recipe.class_weights == pytest.approx((40 / 60, 2.0))
+    assert (first.recipe.epochs, first.recipe.batch_size) == (100, 8)
+    assert all(np.array_equal(array, before[name]) for name, array in network.parameters().items())
