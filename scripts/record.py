@@ -86,13 +86,18 @@ class Recorder:
         if "--json" in arguments and done.stdout:
             out = without_times(json.loads(done.stdout))
         self.found[name] = {"exit": done.returncode,
-                            **({"stdout": out, "stderr": SPEED.sub(r"\1", PROGRESS.sub("", done.stderr))} if told else {})}
+                            **({"stdout": out, "stderr": untimed(done.stderr)} if told else {})}
 
     def digests(self, name: str, *folders: str) -> None:
         """Record the digest of each file in these folders."""
         files = [path for folder in folders for path in sorted((self.folder / folder).rglob("*")) if path.is_file()]
         self.found[f"{name}: files"] = {path.relative_to(self.folder).as_posix(): digest(path) for path in files
                                         if path.name not in UNTOLD and not path.name.startswith(".")}
+
+
+def untimed(text: str) -> str:
+    """Return what was told on the way without what depends on how fast it went."""
+    return SPEED.sub(r"\1", PROGRESS.sub("", text))
 
 
 def digest(path: Path) -> str:

@@ -2,6 +2,7 @@
 short and open by saying what they are for. Read from the sources with ast; nothing is imported."""
 
 import ast
+import sys
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -79,6 +80,16 @@ def test_only_the_door_touches_the_extension(module):
     if room(module) != "kernels":
         targets = [target for _, target in own_imports(module, MODULES[module])]
         assert not [target for target in targets if target.startswith("cnncli._kernels")]
+
+
+def test_every_room_says_what_lives_in_it_and_what_may_not():
+    silent = [path for path in PACKAGE.glob("*/__init__.py")
+              if "What may not be here:" not in (ast.get_docstring(tree(path)) or "")]  # fmt: skip
+    assert not silent
+
+
+def test_nothing_is_named_like_a_module_of_the_standard_library():
+    assert {path.stem for path in MODULES.values()} & sys.stdlib_module_names <= {"__main__"}
 
 
 def test_modules_do_not_import_in_circles():

@@ -1,5 +1,7 @@
 """The architectures by name: a file per family, each a function of the image's shape and the number of classes that
 returns layer descriptions. ``architecture`` makes a network of one; toml.py reads those written by hand.
+
+What may not be here: weights, and what a network is trained with.
 """
 
 from collections.abc import Callable, Sequence

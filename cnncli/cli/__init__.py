@@ -1,6 +1,9 @@
 """The program ``cnn``: one click group whose commands are loaded when they are asked for, and the one place where
 errors become sentences and exit codes. Each command is a file beside this one that parses, calls and renders; what
 they share is in common.py. ``main`` is what the installed script and ``python -m cnncli`` run.
+
+What may not be here: anything that a Python user would want, too (it belongs into the library), and more than parsing,
+one call and rendering.
 """
 
 import errno

@@ -2,6 +2,9 @@
 brings it to one size, images.py does so for all of them (in threads: ahead.py), batches.py serves them to training, in
 the order that order.py draws. folds.py divides samples anew for cross-validation. importing.py and sample/ make
 folders out of other things.
+
+What may not be here: networks and models (what asks one, as data/check/ does, is handed it), and what is usual for
+which training.
 """
 
 from .augmentation import Augmentation

@@ -1,5 +1,7 @@
-"""export/: a model in forms that others run. onnx.py writes ONNX files, csource.py C, torch_names.py state dicts for
-PyTorch; cli/export.py is the command.
+"""A model in forms that others run: onnx.py and onnx_layers.py write ONNX files, csource.py and runtime.c one C file,
+torch_names.py state dicts for PyTorch; golden.py makes the picture by which each is checked before it is written.
+
+What may not be here: anything that our own commands need to run a model.
 """
 
 from .csource import to_c

@@ -4,6 +4,8 @@ one likes. Layers are made of these calls; nothing else in the package touches `
 
     call = kernels.activation_forward("relu", x, y)
     call()
+
+What may not be here: networks, and arithmetic in Python that C could do.
 """
 
 from .augment import OPERATIONS, augment_batch, erase_batch, mix_batch

@@ -1,5 +1,8 @@
 """The layers, a family per file. Semantics and defaults are PyTorch's. ``LAYERS`` maps the type names that model
-files and TOML architectures use to the classes."""
+files and TOML architectures use to the classes.
+
+What may not be here: anything that knows of a layer's neighbours (network/).
+"""
 
 from .activation import Activation, LeakyReLU, ReLU, ReLU6, Sigmoid, SiLU, Tanh
 from .base import Buffers, Layer, Shape

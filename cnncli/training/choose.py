@@ -185,7 +185,8 @@ def _augmentation(
     return augmentation, [describe(augmentation, preprocessing, chosen)]
 
 
-def requested_augmentation(given: str | bool | Augmentation | None, preprocessing: Preprocessing) -> Augmentation | None:
+def requested_augmentation(given: str | bool | Augmentation | None, preprocessing: Preprocessing
+                           ) -> Augmentation | None:
     """Return the augmentation that somebody asked for; what suits the images where that was left to us."""
     if isinstance(given, Augmentation):
         return given
