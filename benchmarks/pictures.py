@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cnncli.data.folder import Sample
 from cnncli.data.importing import load_arrays
+from cnncli.data.splits import Sample
 from cnncli.data.writing import write_images
 
 _SAMPLE = Path(__file__).resolve().parents[1] / "cnncli/data/sample/fashion-mnist.npz"

@@ -18,7 +18,7 @@ from benchmarks.pictures import write_garments, write_photographs
 from benchmarks.start import cnn, run, write_image_and_model
 from benchmarks.tables import spread, table
 from cnncli.data import Preprocessing, load_images
-from cnncli.data.folder import Sample
+from cnncli.data.splits import Sample
 
 EPOCHS, TRAININGS = 4, 2
 TRAINING_GOAL = 0.9

@@ -1,7 +1,7 @@
-"""From a folder on disk to float batches: folder.py finds the samples, decode.py reads one file, preprocessing.py
-brings it to one size, images.py does so for all of them (in threads: ahead.py), batches.py serves them to training, in
-the order that order.py draws. folds.py divides samples anew for cross-validation. importing.py and sample/ make
-folders out of other things.
+"""From a folder on disk, or arrays in memory, to float batches: sources.py finds the samples (folder.py, memory.py) and
+splits.py divides them, decode.py reads one file, preprocessing.py brings it to one size, images.py does so for all of
+them (in threads: prefetch.py), batches.py serves them to training, in the order that order.py draws. folds.py divides
+samples anew for cross-validation. importing.py and sample/ make folders out of other things.
 
 What may not be here: networks and models (what asks one, as data/check/ does, is handed it), and what is usual for
 which training.
@@ -10,18 +10,21 @@ which training.
 from .augmentation import Augmentation
 from .batches import Batch, Batches
 from .decode import decode
-from .folder import Sample, Splits, scan, scan_flat, scan_labelled
+from .folder import scan_flat
 from .folds import check_fold, fold_of
 from .images import Images, load_images
 from .naming import describe
 from .order import SAMPLINGS
 from .preprocessing import Preprocessing, choose_size, typical_side
+from .sources import Data, scan, scan_labelled
+from .splits import Sample, Splits
 
 __all__ = [
     "SAMPLINGS",
     "Augmentation",
     "Batch",
     "Batches",
+    "Data",
     "Images",
     "Preprocessing",
     "Sample",

@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import UsageError
 from ..kernels import OPERATIONS, Array
 from . import hashing
-from .hashing import again, below, random_bits, uniform
+from .hashing import below, next_bits, random_bits, uniform
 
 ALTERNATE = "alternate"  # a flip in every other epoch
 # The most that makes sense of each strength, and what it is given in.
@@ -189,13 +189,13 @@ class Augmentation:
         if self.cutout:
             bits = random_bits(seed, epoch, hashing.CUTOUT, indices)
             sides = np.full(len(indices), self.cutout)
-            boxes.append(_around(below(bits, size[0]), below(again(bits), size[1]), sides, sides, size))
+            boxes.append(_around(below(bits, size[0]), below(next_bits(bits), size[1]), sides, sides, size))
             noise.append(np.zeros(len(indices), np.uint64))
         if self.erase:
             bits = random_bits(seed, epoch, hashing.ERASE, indices)
             draws = [bits]
             for _ in range(5):
-                draws.append(again(draws[-1]))
+                draws.append(next_bits(draws[-1]))
             area = uniform(draws[1], *_ERASED) * (size[0] * size[1])
             ratio = uniform(draws[2], _LEAST_RATIO, 1)
             longer, shorter = np.sqrt(area / ratio), np.sqrt(area * ratio)
@@ -229,7 +229,7 @@ class Augmentation:
             bits = random_bits(seed, epoch, hashing.MIX_BOX, indices)
             side = np.sqrt(1 - beta(draws, self.cutmix))
             sides = [np.rint(side * most).astype(np.int64) for most in size]
-            drawn = _around(below(bits, size[0]), below(again(bits), size[1]), sides[0], sides[1], size)
+            drawn = _around(below(bits, size[0]), below(next_bits(bits), size[1]), sides[0], sides[1], size)
             left = 1 - drawn[:, 2] * drawn[:, 3] / (size[0] * size[1])
             boxes[cut], shares = drawn[cut], np.where(cut, left, shares)
         return Mixing(partners.astype(np.int64), shares.astype(np.float32), boxes)

@@ -91,31 +91,31 @@ class Batches:
 
     def _from_memory(self, number: int, batches: list[Array], reuse: bool) -> Made:
         assert self.images.stored is not None
-        desks: dict[int, _Desk] = {}
+        assemblers: dict[int, _Assembler] = {}
         for start in range(0, len(batches), _AT_ONCE):
             some = batches[start : start + _AT_ONCE]
             varied, first = self._variation(number, np.concatenate(some)), 0
             for draws in some:
                 variation, first = varied.part(first, first + len(draws)), first + len(draws)
-                if not reuse or len(draws) not in desks:
-                    desks[len(draws)] = _Desk(self.images.stored, self.preprocessing, variation)
-                yield desks[len(draws)].batch(draws % len(self.images), variation), draws
+                if not reuse or len(draws) not in assemblers:
+                    assemblers[len(draws)] = _Assembler(self.images.stored, self.preprocessing, variation)
+                yield assemblers[len(draws)].batch(draws % len(self.images), variation), draws
 
     def _from_files(self, number: int, batches: list[Array]) -> Made:
         with closing(self.images.decoded(batches)) as decoded:
             for pixels, draws in decoded:
                 variation = self._variation(number, draws)
-                yield _Desk(pixels, self.preprocessing, variation).batch(np.arange(len(draws)), variation), draws
+                yield _Assembler(pixels, self.preprocessing, variation).batch(np.arange(len(draws)), variation), draws
 
     def _varied(self, number: int, draws: Array) -> Array:
         pixels, variation = self.images.pixels(draws % len(self.images)), self._variation(number, draws)
-        return _Desk(pixels, self.preprocessing, variation).batch(np.arange(len(draws)), variation)
+        return _Assembler(pixels, self.preprocessing, variation).batch(np.arange(len(draws)), variation)
 
     def _variation(self, number: int, draws: Array) -> Variation:
         return (self.augmentation or Augmentation()).draw(self.seed, number, draws, self.images.shape)
 
 
-class _Desk:
+class _Assembler:
     """Where batches of one size are put together from images in memory: the arrays, and the calls that fill them. All
     variations must be of the first one's shapes."""
 

@@ -23,7 +23,7 @@ MOST_SCANS = 500  # of a JPEG: each costs a pass over the image, and 40 kB of fi
 _WIDTH, _HEIGHT, _BITS_PER_SAMPLE, _ORIENTATION = 256, 257, 258, 274  # TIFF's and EXIF's tags
 _WIDE = ("I", "F")  # and I;16, I;16B …
 _JPEG = ("JPEG", "MPO")  # the latter has further images behind the first, as many phones write
-_LYING = (5, 6, 7, 8)  # orientations that swap width and height
+_TRANSPOSED = (5, 6, 7, 8)  # orientations that swap width and height
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -109,7 +109,7 @@ def _upright_size(image: Image.Image, orientation: int) -> tuple[int, int]:
     """Return (h, w) as they are once the image is upright. Pillow may have turned a TIFF's size, but not its tags."""
     tags = getattr(image, "tag_v2", {})
     w, h = (int(tags.get(tag, side)) for tag, side in zip((_WIDTH, _HEIGHT), image.size, strict=True))
-    return (w, h) if orientation in _LYING else (h, w)
+    return (w, h) if orientation in _TRANSPOSED else (h, w)
 
 
 def read_header(path: str | os.PathLike[str]) -> tuple[int, int, bool]:

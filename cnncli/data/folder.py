@@ -1,91 +1,33 @@
 """The first step of the flow: a folder on disk becomes lists of samples, one for each split, and a list of classes.
-Nothing is opened, copied or moved here; names and file types are all that is looked at. Read images.py next for how
-samples become pixels.
+Nothing is opened, copied or moved here; names and file types are all that is looked at. splits.py divides what was
+found; images.py makes pixels of samples.
 """
 
 import os
 import stat
-from collections import Counter
-from collections.abc import Collection, Container, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from hashlib import blake2b
 from pathlib import Path
 
-from ..errors import DataError, UsageError, printable
+from ..errors import DataError, printable
+from .splits import (
+    FRACTIONS,
+    Found,
+    Sample,
+    Splits,
+    Survey,
+    check_fractions,
+    divide,
+    exclusion_note,
+    listed,
+    small_classes_notes,
+)
 
 SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp")
 )
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-FRACTIONS = (0.8, 0.1, 0.1)  # of the images that go to train, val and test
-MOST_VALIDATION = 2500  # images that are drawn for validation: the standard error of accuracy is a point at most
 _LITTER = frozenset(("__macosx", "thumbs.db", "desktop.ini"))
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One image file: its path, its path inside the data folder (with "/"), and its class's number."""
-
-    path: str
-    relative: str
-    label: int
-
-
-@dataclass
-class Splits:
-    """What a data folder holds. Class k is classes[k]; notes are sentences that the user should read; excluded is what
-    was to be left out, sorted."""
-
-    classes: list[str]
-    train: list[Sample]
-    val: list[Sample]
-    test: list[Sample]
-    notes: list[str] = field(default_factory=list)
-    excluded: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Found:
-    """The images of one split: class name -> [(path, path from the class folder's parent)], sorted; and the rest, by
-    that path too."""
-
-    classes: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
-    empty: list[str] = field(default_factory=list)
-    loose: list[str] = field(default_factory=list)  # images in no class folder
-    other: list[str] = field(default_factory=list)  # files in class folders that are not called like images
-    special: list[str] = field(default_factory=list)  # FIFOs, sockets and broken links that are called like images
-    hidden: list[str] = field(default_factory=list)  # folders that are passed over for their names
-
-
-@dataclass
-class Survey:
-    """What lies in a data folder, before anything is decided: split -> its folder ({"train": root} for bare class
-    folders), and split -> what was found there."""
-
-    root: str
-    folders: dict[str, str]
-    found: dict[str, Found]
-
-    def exclude(self, relatives: Container[str]) -> int:
-        """Drop the images whose paths inside the data folder are listed; return how many. Raises DataError where a
-        class would lose all its training images: the numbers of the classes after it would change."""
-        dropped = 0
-        for split, found in self.found.items():
-            for name, items in found.classes.items():
-                kept = [item for item in items if self.relative(split, item[1]) not in relatives]
-                if not kept and split == "train":
-                    raise DataError(f"every training image of {printable(name)} is on the list of those to exclude; "
-                                    "take some off it, or remove the class's folder.")
-                dropped += len(items) - len(kept)
-                found.classes[name] = kept
-            found.classes = {name: items for name, items in found.classes.items() if items}
-        return dropped
-
-    def relative(self, split: str, inside: str) -> str:
-        """Return the path inside the data folder of what has this path inside a split's folder."""
-        folder = self.folders[split]
-        return inside if folder == self.root else f"{os.path.basename(folder)}/{inside}"
 
 
 def survey(root: str | os.PathLike[str]) -> Survey:
@@ -110,7 +52,7 @@ def scan(root: str | os.PathLike[str], fractions: Sequence[float] = FRACTIONS, s
 
     Raises DataError where the folder cannot be used, UsageError where fractions (train, val, test) make no sense.
     """
-    _check_fractions(fractions)
+    check_fractions(fractions)
     looked = survey(root)
     root, folders, found = looked.root, looked.folders, looked.found
     for split, path in folders.items():
@@ -127,13 +69,10 @@ def scan(root: str | os.PathLike[str], fractions: Sequence[float] = FRACTIONS, s
             notes += _given_notes(folders[name], found[name], classes)
     splits = Splits(classes, **divide(looked, classes, fractions, seed), notes=notes, excluded=sorted(exclude))
     if exclude:
-        splits.notes.append(_exclusion(root, dropped, len(splits.excluded)))
+        splits.notes.append(exclusion_note(root, dropped, len(splits.excluded)))
     if folders["train"] != root:
         splits.notes += _layout_notes(root, folders, splits)
-    counts = Counter(sample.label for sample in splits.train)
-    small = [name for label, name in enumerate(classes) if counts[label] < 3]
-    if small:
-        splits.notes.append(f"fewer than three training images of {_list(small)}.")
+    splits.notes += small_classes_notes(splits)
     return splits
 
 
@@ -153,9 +92,8 @@ def scan_labelled(root: str | os.PathLike[str], classes: Sequence[str]) -> tuple
     notes = _notes(folders[split], found)
     if len(folders) > 1:
         notes.append(f"the images of {printable(folders[split])} are used.")
-    samples = [_sample(root, item, label) for label, name in enumerate(classes)
-               for item in found.classes.get(name, [])]
-    return samples, notes
+    looked = Survey(root, folders, {split: found})
+    return [sample for label, name in enumerate(classes) for sample in looked.samples(split, name, label)], notes
 
 
 def scan_flat(root: str | os.PathLike[str]) -> list[str]:
@@ -172,7 +110,7 @@ def _check_classes(folder: str, names: Iterable[str], known: Sequence[str], why:
     """Raise DataError where a class folder's name is not a known class."""
     strange = sorted(set(names) - set(known))
     if strange:
-        raise DataError(f"{printable(folder)} has images of {_list(strange)}, but {why}; "
+        raise DataError(f"{printable(folder)} has images of {listed(strange)}, but {why}; "
                         "rename or remove the folder.")
 
 
@@ -308,61 +246,11 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _sample(root: str, item: tuple[str, str], label: int) -> Sample:
-    path = item[0]
-    return Sample(path, os.path.relpath(path, root).replace(os.sep, "/") if root else item[1], label)
-
-
-# ---- splitting ----
-
-
-def _check_fractions(fractions: Sequence[float]) -> None:
-    good = len(fractions) == 3 and all(0 <= f <= 1 for f in fractions) and abs(sum(fractions) - 1) < 1e-6
-    if not good or fractions[0] <= 0:
-        raise UsageError(f"the split {'/'.join(map(str, fractions))} makes no sense: give three numbers for train, "
-                         "val and test that add up to 1, the first above 0.")
-
-
-def rank(seed: int, relative: str) -> tuple[bytes, str]:
-    """Return the sort key that decides who is held out: a keyed hash of the path inside the split's folder."""
-    return blake2b(os.fsencode(relative), digest_size=8, key=str(seed).encode()).digest(), relative
-
-
-def _counts(n: int, val: float, test: float) -> tuple[int, int]:
-    """Return how many of a class's n images go to val and test; at least one always stays in train."""
-    if n < 3:
-        return 0, 0
-    n_val, n_test = (max(1, int(n * share + 0.5)) if share else 0 for share in (val, test))
-    while n_val + n_test >= n:
-        n_val, n_test = (n_val - 1, n_test) if n_val >= n_test else (n_val, n_test - 1)
-    return n_val, n_test
-
-
-def divide(looked: Survey, classes: Sequence[str], fractions: Sequence[float], seed: int) -> dict[str, list[Sample]]:
-    """Return the samples of train, val and test; splits that have no folder are drawn from train, as ``scan`` says."""
-    splits: dict[str, list[Sample]] = {"train": [], "val": [], "test": []}
-    images = sum(map(len, looked.found["train"].classes.values()))
-    wanted = {"val": min(fractions[1], MOST_VALIDATION / max(images, 1)), "test": fractions[2]}
-    shares = [0.0 if name in looked.found else share for name, share in wanted.items()]
-    for label, name in enumerate(classes):
-        items = looked.found["train"].classes.get(name, [])
-        order = sorted(items, key=lambda item: rank(seed, item[1]))
-        n_val, n_test = _counts(len(order), *shares)
-        held = {item: "test" if i < n_test else "val" for i, item in enumerate(order[: n_test + n_val])}
-        for item in items:
-            splits[held.get(item, "train")].append(_sample(looked.root, item, label))
-        for split in looked.found:
-            if split != "train":
-                splits[split] += [_sample(looked.root, item, label)
-                                  for item in looked.found[split].classes.get(name, [])]
-    return splits
-
-
 def _given_notes(folder: str, found: Found, classes: list[str]) -> list[str]:
     """Return sentences about a split that has a folder of its own. Raises DataError for a class that train lacks."""
     _check_classes(folder, found.classes, classes, "train/ has none")
     missing = [name for name in classes if name not in found.classes]
-    return [f"{printable(folder)} has no images of {_list(missing)}."] if missing else []
+    return [f"{printable(folder)} has no images of {listed(missing)}."] if missing else []
 
 
 # ---- sentences ----
@@ -371,12 +259,12 @@ def _given_notes(folder: str, found: Found, classes: list[str]) -> list[str]:
 def _refuse_no_images(root: str, found: Found) -> None:
     shown = printable(root)
     if found.loose:
-        raise DataError(f"the images of {shown} lie directly in it ({_list(found.loose)}); "
+        raise DataError(f"the images of {shown} lie directly in it ({listed(found.loose)}); "
                         "move them into one sub-folder per class.")
     if found.empty:
-        kinds = _list([s or "files without a suffix" for s in _suffixes(found.other)])
+        kinds = listed([s or "files without a suffix" for s in _suffixes(found.other)])
         others = f", only {kinds}" if kinds else ""
-        raise DataError(f"{shown} holds no images in its folders ({_list(found.empty)}){others}; "
+        raise DataError(f"{shown} holds no images in its folders ({listed(found.empty)}){others}; "
                         f"fill one sub-folder per class with {_known_formats()} files.")
     raise DataError(f"{shown} holds no images; give a folder with one sub-folder per class.")
 
@@ -385,17 +273,17 @@ def _notes(folder: str, found: Found) -> list[str]:
     """Return sentences about what a split's folder holds beside images in class folders."""
     notes, shown = [], printable(folder)
     if found.empty:
-        notes.append(f"{shown}: no images in {_list(found.empty)}; left out of the classes.")
+        notes.append(f"{shown}: no images in {listed(found.empty)}; left out of the classes.")
     if found.loose:
         lie, are = ("image lies", "is") if len(found.loose) == 1 else ("images lie", "are")
         notes.append(f"{shown}: {len(found.loose)} {lie} in no class folder and {are} left out "
-                     f"({_list(found.loose)}).")
+                     f"({listed(found.loose)}).")
     if found.other:
-        n, kinds = len(found.other), _list([s or "no suffix" for s in _suffixes(found.other)])
+        n, kinds = len(found.other), listed([s or "no suffix" for s in _suffixes(found.other)])
         files, are = ("file", "is") if n == 1 else ("files", "are")
         notes.append(f"{shown}: {n} {files} {are} left out, not called like an image ({kinds}).")
     if found.special:
-        notes.append(f"{shown}: {_list(found.special)} {_is_or_are(found.special)} left out, not a regular file.")
+        notes.append(f"{shown}: {listed(found.special)} {_is_or_are(found.special)} left out, not a regular file.")
     return notes
 
 
@@ -404,7 +292,7 @@ def _layout_notes(root: str, folders: dict[str, str], splits: Splits) -> list[st
     notes = []
     beside = left_beside(root, folders)
     if beside:
-        notes.append(f"{printable(root)}: {_list(beside)} {_is_or_are(beside)} left out, because train/ is there.")
+        notes.append(f"{printable(root)}: {listed(beside)} {_is_or_are(beside)} left out, because train/ is there.")
     for name, samples in (("val", splits.val), ("test", splits.test)):
         if name not in folders and samples:
             notes.append(f"There is no {name}/: {len(samples):,} images of train/ are held out as {name}.")
@@ -422,21 +310,8 @@ def _suffixes(names: Iterable[str]) -> list[str]:
     return sorted({os.path.splitext(name)[1].lower() for name in names})
 
 
-def _exclusion(root: str, dropped: int, listed: int) -> str:
-    """Return a sentence about a list of images to exclude."""
-    strange = listed - dropped
-    others = f"; {strange:,} more on the list {'is' if strange == 1 else 'are'} not there" if strange else ""
-    return f"{printable(root)}: {dropped:,} image{'s' * (dropped != 1)} left out, because the list to exclude has " + (
-        f"{'it' if dropped == 1 else 'them'}{others}.")
-
-
 def _is_or_are(names: Sequence[str]) -> str:
     return "is" if len(names) == 1 else "are"
-
-
-def _list(names: Sequence[str], most: int = 5) -> str:
-    shown = ", ".join(printable(name) for name in names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
 def _known_formats() -> str:

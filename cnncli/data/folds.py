@@ -5,7 +5,7 @@ validated on once while the others are trained on. folder.py finds the samples; 
 from dataclasses import replace
 
 from ..errors import DataError, UsageError, printable
-from .folder import Sample, Splits, rank
+from .splits import Sample, Splits, rank
 
 MOST_FOLDS = 100
 

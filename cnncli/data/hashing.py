@@ -36,7 +36,7 @@ def uniform(bits: Array, low: float = 0.0, high: float = 1.0) -> Array:
     return np.asarray(low + (high - low) * share)
 
 
-def again(bits: Array) -> Array:
+def next_bits(bits: Array) -> Array:
     """Return other random bits, made of these: for a second number with the same purpose."""
     return _mix(bits)
 

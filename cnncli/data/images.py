@@ -1,4 +1,4 @@
-"""Samples become pixels: every file is decoded once, in threads, into one uint8 array that stays in memory ("ram"), or
+"""Samples become pixels: every image is decoded once, in threads, into one uint8 array that stays in memory ("ram"), or
 is decoded again each time it is needed ("none"), to the same bits, ahead of whoever needs it. Images that cannot be
 used are left out, with the reason, and never raised unless strict. batches.py makes batches of this.
 """
@@ -14,13 +14,13 @@ import numpy as np
 from .. import kernels
 from ..errors import DataError, ImageError, UsageError
 from ..kernels import Array
-from .ahead import Width, ahead
 from .decode import quiet
-from .folder import Sample
+from .prefetch import ConcurrencyLimit, prefetch
 from .preprocessing import Preprocessing
+from .splits import Sample
 
 _PIECE = 32  # images that a thread takes at a time, at most
-_PIECES_AHEAD = 4  # for each thread: two batches, where a batch is cut into two pieces for each
+_PREFETCHED = 4  # for each thread: two batches, where a batch is cut into two pieces for each
 _BEAT = 0.2  # seconds between two calls of progress, at most, so that whoever waits can be stopped
 _SHARE = 0.8  # of the free memory that the images may fill
 
@@ -105,12 +105,12 @@ class Images:
 
         def work(piece: tuple[_Read, int, int]) -> tuple[_Read, int]:
             read, first, end = piece
-            paths = [self.samples[i % len(self)].path for i in read.rows[first:end]]
-            errors = decoder.decode(paths, read.pixels[first:end])
+            samples = [self.samples[i % len(self)] for i in read.rows[first:end]]
+            errors = decoder.decode(samples, read.pixels[first:end])
             read.errors.update({first + i: error for i, error in errors.items()})
             return read, end
 
-        with closing(ahead(work, pieces(), self._threads, _PIECES_AHEAD * self._threads)) as done, decoder:
+        with closing(prefetch(work, pieces(), self._threads, _PREFETCHED * self._threads)) as done, decoder:
             for piece in done:
                 if piece and piece[1] == len(piece[0].rows):
                     yield piece[0]
@@ -135,7 +135,7 @@ class _Decoder:
 
     def __init__(self, preprocessing: Preprocessing, threads: int) -> None:
         self._preprocessing, self._threads = preprocessing, threads
-        self._width, self._closed = Width(threads), threading.Event()
+        self._limit, self._closed = ConcurrencyLimit(threads), threading.Event()
 
     def __enter__(self) -> "_Decoder":
         return self
@@ -147,15 +147,15 @@ class _Decoder:
         """Return how many of so many images a thread should take at a time."""
         return max(1, min(_PIECE, -(-images // (2 * self._threads))))
 
-    def decode(self, paths: Sequence[str], out: Array) -> Errors:
-        """Fill out[i] with the prepared paths[i]; return {i: error} for those that cannot be."""
+    def decode(self, samples: Sequence[Sample], out: Array) -> Errors:
+        """Fill out[i] with the prepared samples[i]; return {i: error} for those that cannot be."""
         errors: Errors = {}
-        with self._width.turn(len(paths)), quiet():
-            for i, path in enumerate(paths):
+        with self._limit.slot(len(samples)), quiet():
+            for i, sample in enumerate(samples):
                 if self._closed.is_set():
                     break
                 try:
-                    out[i] = self._preprocessing.prepare(path)
+                    out[i] = self._preprocessing.prepare(sample.source)
                 except ImageError as error:
                     errors[i] = error
         return errors
@@ -181,18 +181,18 @@ def load_images(samples: Sequence[Sample], preprocessing: Preprocessing, threads
     size = decoder.piece(total)
 
     def work(first: int) -> tuple[int, Errors, Array]:
-        paths = [sample.path for sample in samples[first : first + size]]
-        out = np.empty((len(paths), *shape), np.uint8) if stored is None else stored[first : first + size]
-        errors = decoder.decode(paths, out)
+        part = samples[first : first + size]
+        out = np.empty((len(part), *shape), np.uint8) if stored is None else stored[first : first + size]
+        errors = decoder.decode(part, out)
         histogram = np.zeros((shape[2], 256), np.int64)
-        good = [i for i in range(len(paths)) if i not in errors]
+        good = [i for i in range(len(part)) if i not in errors]
         if good:
             kernels.image_histogram(out[good] if errors else out, histogram)()
-        return len(paths), {first + i: error for i, error in errors.items()}, histogram
+        return len(part), {first + i: error for i, error in errors.items()}, histogram
 
     errors: Errors = {}
     histogram, done = np.zeros((shape[2], 256), np.int64), 0
-    with closing(ahead(work, range(0, total, size), threads, _PIECES_AHEAD * threads, _BEAT)) as results, decoder:
+    with closing(prefetch(work, range(0, total, size), threads, _PREFETCHED * threads, _BEAT)) as results, decoder:
         for result in results:
             if result:
                 count, failed, counts = result

@@ -18,7 +18,7 @@ from .. import kernels
 from ..errors import DataError, ImageError, ModelError
 from ..kernels import Array, aligned_empty
 from .decode import open_image, read_header
-from .folder import Sample
+from .splits import Sample
 
 LARGEST_SIDE = 4096
 CROP_SHARE = 0.875  # of the shorter side that the central crop keeps, as is the custom since AlexNet (224 of 256)
@@ -81,10 +81,13 @@ class Preprocessing:
                                  "train it again.")
         return cls((size[0], size[1]), grey, resize, tuple(map(float, mean)), tuple(map(float, std)))
 
-    def prepare(self, path: str | os.PathLike[str]) -> Array:
-        """Return an image file as uint8 (h, w, c), ready to be normalised. Raises ImageError."""
+    def prepare(self, source: str | os.PathLike[str] | Array) -> Array:
+        """Return an image, its file's path or its decoded pixels (``prepare_array``), as uint8 (h, w, c), ready to be
+        normalised. Raises ImageError."""
+        if isinstance(source, np.ndarray):
+            return self.prepare_array(source)
         h, w = self.size
-        image = open_image(path, self.grey, (math.ceil(h / CROP_SHARE), math.ceil(w / CROP_SHARE)))
+        image = open_image(source, self.grey, (math.ceil(h / CROP_SHARE), math.ceil(w / CROP_SHARE)))
         return np.asarray(self._resized(image)).reshape(self.shape)
 
     def prepare_array(self, pixels: Array) -> Array:
@@ -174,12 +177,20 @@ def _headers(samples: Sequence[Sample]) -> list[tuple[int, int, bool]]:
     headers, failed = [], None
     for sample in looked:
         try:
-            headers.append(read_header(sample.path))
+            headers.append(_header(sample))
         except ImageError as error:
             failed = error
     if not headers:
         raise DataError("none of the training images can be read; " + (f"the last one: {failed}" if failed else ""))
     return headers
+
+
+def _header(sample: Sample) -> tuple[int, int, bool]:
+    """Return height, width and whether it is grey of one image. Raises ImageError."""
+    if sample.pixels is None:
+        return read_header(sample.path)
+    h, w, *channels = sample.pixels.shape
+    return h, w, channels in ([], [1])
 
 
 def _common(headers: Sequence[tuple[int, int, bool]]) -> tuple[int, int]:

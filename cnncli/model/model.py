@@ -119,22 +119,22 @@ class Model:
     def prepared(self, paths: Iterable[str | os.PathLike[str]]) -> Generator[list[tuple[str, Array | str]], None, None]:
         """Yield image files a batch at a time, each as (path, uint8 (h, w, c) of the model's size), or (path, the
         sentence that says why it cannot be read); in order, decoded in threads ahead of whoever asks."""
-        from ..data.ahead import Width, ahead
         from ..data.decode import quiet
+        from ..data.prefetch import ConcurrencyLimit, prefetch
 
         h, w, c = self.preprocessing.shape
         at_once = max(1, min(_IMAGES_AT_ONCE, _PIXELS_AT_ONCE // (h * w * c)))
         names = (os.fspath(path) for path in paths)
         first, count = list(islice(names, at_once)), threads()
         size = max(1, min(_PIECE, at_once // 2, len(first) // (2 * count)))
-        every, width = chain(first, names), Width(count)
+        every, limit = chain(first, names), ConcurrencyLimit(count)
 
         def prepare(piece: list[str]) -> "list[tuple[str, Array | str]]":
-            with width.turn(len(piece)), quiet():
+            with limit.slot(len(piece)), quiet():
                 return [self._prepare(path) for path in piece]
 
         pieces = iter(lambda: list(islice(every, size)), [])
-        with closing(ahead(prepare, pieces, count, max(2 * count, at_once // size))) as prepared:
+        with closing(prefetch(prepare, pieces, count, max(2 * count, at_once // size))) as prepared:
             batch: list[tuple[str, Array | str]] = []
             for piece in prepared:
                 batch += piece or []

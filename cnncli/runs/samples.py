@@ -33,14 +33,11 @@ def excluded(config: Mapping[str, Any]) -> list[str]:
 
 
 def fingerprint(splits: Splits) -> dict[str, Any]:
-    """Return how many samples each split has, and a hash of the relative paths, labels and sizes of them all."""
+    """Return how many samples each split has, and a hash of relative paths, labels and sizes of the files to learn from
+    and to validate on; of images in memory, of their pixels."""
     digest = hashlib.sha256()
     named = {"train": splits.train, "val": splits.val, "test": splits.test}
     for split in ("train", "val"):
         for sample in named[split]:
-            try:
-                size = os.stat(sample.path).st_size
-            except OSError:
-                size = -1
-            digest.update(f"{split}\0{sample.label}\0{size}\0".encode() + os.fsencode(sample.relative) + b"\0")
+            digest.update(f"{split}\0{sample.label}\0{sample.mark()}\0".encode() + os.fsencode(sample.relative) + b"\0")
     return {**{split: len(samples) for split, samples in named.items()}, "fingerprint": digest.hexdigest()}

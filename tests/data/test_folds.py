@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cnncli.data import Splits, fold_of, scan
-from cnncli.data.folder import Sample
+from cnncli.data.splits import Sample
 from cnncli.errors import DataError, UsageError
 
 from ..pictures import make_folder

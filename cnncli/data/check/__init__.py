@@ -7,7 +7,8 @@ import os
 from collections.abc import Callable, Container, Sequence
 
 from ... import kernels
-from ..folder import FRACTIONS, divide, survey
+from ..folder import survey
+from ..splits import FRACTIONS, divide
 from . import rules
 from .duplicates import of_copies
 from .facts import Facts, Measured, measure

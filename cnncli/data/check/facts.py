@@ -14,8 +14,8 @@ from PIL import Image
 
 from ...errors import ImageError
 from ...kernels import Array
-from ..ahead import Width, ahead
 from ..decode import Header, examine, quiet
+from ..prefetch import ConcurrencyLimit, prefetch
 
 THUMB = 32  # pixels a side of a thumbnail
 SHARP_SIDE = 256  # pixels of the longer side at which sharpness is judged
@@ -58,14 +58,14 @@ def measure(paths: Sequence[str], threads: int, progress: Progress | None = None
     total = len(paths)
     thumbs = np.zeros((total, THUMB, THUMB), np.uint8)
     facts: list[Facts | ImageError] = []
-    width, size = Width(threads), max(1, min(_PIECE, -(-total // (2 * threads))))
+    limit, size = ConcurrencyLimit(threads), max(1, min(_PIECE, -(-total // (2 * threads))))
 
     def work(first: int) -> list[Facts | ImageError]:
         piece = paths[first : first + size]
-        with width.turn(len(piece)), quiet():
+        with limit.slot(len(piece)), quiet():
             return [_look(path, thumbs[first + i]) for i, path in enumerate(piece)]
 
-    with closing(ahead(work, range(0, total, size), threads, _AHEAD * threads, _BEAT)) as results:
+    with closing(prefetch(work, range(0, total, size), threads, _AHEAD * threads, _BEAT)) as results:
         for result in results:
             facts += result or []
             if progress:

@@ -13,7 +13,8 @@ from statistics import median
 
 from ...errors import ImageError, printable
 from ..decode import read_header
-from ..folder import SUFFIXES, Survey, left_beside
+from ..folder import SUFFIXES, left_beside
+from ..splits import Survey
 from .facts import Facts
 from .findings import File, Finding
 

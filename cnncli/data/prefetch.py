@@ -22,8 +22,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Width:
-    """How many of a few threads may work at the same time: all of them, or one where more would be slower.
+class ConcurrencyLimit:
+    """A semaphore that sets its own limit: all of a few threads may work at a time, or one where more would be slower.
 
     Most of the time that a small image takes is spent in the interpreter, which runs one thread at a time; two then do
     half as much as one, because they hand its lock to each other at every file operation. So there is one at first,
@@ -32,14 +32,14 @@ class Width:
     """
 
     def __init__(self, threads: int) -> None:
-        self._threads, self._allowed, self._active, self._patience = threads, 1, 0, 0
+        self._threads, self._limit, self._active, self._patience = threads, 1, 0, 0
         self._change = threading.Condition()
 
     @contextmanager
-    def turn(self, images: int) -> Iterator[None]:
-        """Wait until this thread may work, let it, and learn from how long that took; images is how many it does."""
+    def slot(self, images: int) -> Iterator[None]:
+        """Wait for a slot, hold it in the with block, and learn from its time; images is how many it is for."""
         with self._change:
-            while self._active >= self._allowed:
+            while self._active >= self._limit:
                 self._change.wait()
             self._active += 1
         wall, processor = time.perf_counter(), time.thread_time()
@@ -48,21 +48,21 @@ class Width:
         finally:
             with self._change:
                 self._active -= 1
-                self._judge(images, time.perf_counter() - wall, time.thread_time() - processor)
+                self._adapt(images, time.perf_counter() - wall, time.thread_time() - processor)
                 self._change.notify_all()
 
-    def _judge(self, images: int, wall: float, processor: float) -> None:
+    def _adapt(self, images: int, wall: float, processor: float) -> None:
         slow = processor > _QUICK * images
-        if slow or (self._allowed == 1 and wall > _WAITS * processor):
-            self._allowed, self._patience = self._threads, _PATIENCE
-        elif self._allowed > 1:  # beside others a wait may be for the lock: look again, alone, after a while
+        if slow or (self._limit == 1 and wall > _WAITS * processor):
+            self._limit, self._patience = self._threads, _PATIENCE
+        elif self._limit > 1:  # beside others a wait may be for the lock: look again, alone, after a while
             self._patience -= 1
             if not self._patience:
-                self._allowed = 1
+                self._limit = 1
 
 
-def ahead(work: Callable[[Item], Result], items: Iterable[Item], threads: int, most: int,
-          beat: float | None = None) -> Generator[Result | None, None, None]:
+def prefetch(work: Callable[[Item], Result], items: Iterable[Item], threads: int, most: int,
+             beat: float | None = None) -> Generator[Result | None, None, None]:
     """Yield work(item) for all items in order; up to ``most`` of them are done or under way before they are needed.
 
     items is only read in the caller's thread. With beat, None comes every so many seconds while a result takes long.

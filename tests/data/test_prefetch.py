@@ -1,4 +1,4 @@
-"""cnncli/data/ahead.py: order and bounds of what is worked on beside the caller, and when one thread is enough."""
+"""cnncli/data/prefetch.py: order and bounds of what is worked on beside the caller, and when one thread is enough."""
 
 import threading
 import time
@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from cnncli.data import ahead as module
-from cnncli.data.ahead import Width, ahead
+from cnncli.data import prefetch as module
+from cnncli.data.prefetch import ConcurrencyLimit, prefetch
 
 
 def workers() -> list[threading.Thread]:
@@ -21,7 +21,7 @@ def test_results_come_in_order(count: int, threads: int) -> None:
         time.sleep(0.003 * (number % 3 == 0))
         return number * 2
 
-    assert list(ahead(work, range(count), threads, 4)) == [2 * number for number in range(count)]
+    assert list(prefetch(work, range(count), threads, 4)) == [2 * number for number in range(count)]
     assert not workers()
 
 
@@ -33,7 +33,7 @@ def test_no_more_than_asked_is_taken_before_it_is_needed() -> None:
             taken.append(number)
             yield number
 
-    results = ahead(lambda number: number, numbers(), 2, 5)
+    results = prefetch(lambda number: number, numbers(), 2, 5)
     for number in range(20):
         assert next(results) == number
         assert len(taken) <= number + 1 + 5
@@ -51,7 +51,7 @@ def test_an_exception_comes_in_its_turn_and_ends_the_work() -> None:
             raise KeyError(number)
         return number
 
-    results = ahead(work, range(100), 2, 4)
+    results = prefetch(work, range(100), 2, 4)
     assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(KeyError):
         next(results)
@@ -60,25 +60,25 @@ def test_an_exception_comes_in_its_turn_and_ends_the_work() -> None:
 
 
 def test_the_beat_is_heard_while_a_result_takes_long() -> None:
-    heard = list(ahead(lambda seconds: time.sleep(seconds) or seconds, (0.1, 0.0), 1, 2, beat=0.01))
+    heard = list(prefetch(lambda seconds: time.sleep(seconds) or seconds, (0.1, 0.0), 1, 2, beat=0.01))
     assert [result for result in heard if result is not None] == [0.1, 0.0]
     assert heard.count(None) >= 3
 
 
-def spend(width: Width, images: int, busy: float, idle: float = 0.0) -> None:
-    with width.turn(images):
+def spend(limit: ConcurrencyLimit, images: int, busy: float, idle: float = 0.0) -> None:
+    with limit.slot(images):
         end = time.thread_time() + busy
         while time.thread_time() < end:
             pass
         time.sleep(idle)
 
 
-def allowed(width: Width, most: int) -> int:
+def allowed(limit: ConcurrencyLimit, most: int) -> int:
     """How many threads get in at the same time."""
     inside, together, leave = threading.Semaphore(0), [], threading.Event()
 
     def enter() -> None:
-        with width.turn(10**6):
+        with limit.slot(10**6):
             together.append(1)
             inside.release()
             leave.wait()
@@ -96,8 +96,8 @@ def allowed(width: Width, most: int) -> int:
 
 
 def test_one_thread_until_images_take_long_or_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert allowed(Width(3), 4) == 1
-    heavy, waiting, quick = Width(3), Width(3), Width(3)
+    assert allowed(ConcurrencyLimit(3), 4) == 1
+    heavy, waiting, quick = ConcurrencyLimit(3), ConcurrencyLimit(3), ConcurrencyLimit(3)
     spend(heavy, 10, 0.02)
     assert allowed(heavy, 4) == 3
     spend(waiting, 100, 0.001, 0.05)
@@ -110,8 +110,8 @@ def test_one_thread_until_images_take_long_or_wait(monkeypatch: pytest.MonkeyPat
 def test_back_to_one_thread_when_images_have_become_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_WAITS", 10**6)
     monkeypatch.setattr(module, "_PATIENCE", 5)
-    width = Width(3)
-    spend(width, 10, 0.02)
+    limit = ConcurrencyLimit(3)
+    spend(limit, 10, 0.02)
     for _ in range(5):
-        spend(width, 10**6, 0.0)
-    assert allowed(width, 4) == 1
+        spend(limit, 10**6, 0.0)
+    assert allowed(limit, 4) == 1

@@ -1,0 +1,69 @@
+"""Images that somebody has in memory, as arrays of whatever library: looked at once, refused in plain words where they
+cannot be images, and handed on as 8-bit pixels. memory.py makes samples of them, model/inputs.py asks models of them.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError
+from ..kernels import Array
+
+_COLOURS = (1, 3)
+
+
+def as_array(given: Any, what: str) -> Array:
+    """Return whatever NumPy takes for an array as one. Raises DataError where it takes it for none."""
+    try:
+        array = np.asarray(given)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"{what}: no array can be made of this: {str(error).rstrip('.')}.") from None
+    if array.dtype.kind not in "biufUSO":
+        raise DataError(f"{what}: values of type {array.dtype} are no numbers; give a NumPy array.")
+    return array
+
+
+def as_picture(given: Any, what: str) -> Array:
+    """Return one image, (h, w), (h, w, 1) or (h, w, 3), as uint8. Raises DataError, naming it, where it is none."""
+    array = as_array(given, what)
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in _COLOURS):
+        raise DataError(f"{what}: the shape is {array.shape}, but an image is (h, w), (h, w, 1) or (h, w, 3)."
+                        + _channels_first(array.shape))
+    return _as_bytes(array, what)
+
+
+def as_pictures(given: Any, what: str) -> list[Array]:
+    """Return images, (n, h, w), (n, h, w, 1) or (n, h, w, 3), or a list of images of any size, as uint8 each.
+
+    uint8 is taken as it is, and not copied; floats from 0 to 1, where 1 is white, are rounded to one of 256 levels.
+    Raises DataError, naming what cannot be used and why.
+    """
+    if isinstance(given, list | tuple):
+        return [as_picture(image, f"{what}[{i}]") for i, image in enumerate(given)]
+    array = as_array(given, what)
+    if array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[3] not in _COLOURS):
+        raise DataError(f"{what}: the shape is {array.shape}, but images are (n, h, w), (n, h, w, 1) or (n, h, w, 3)."
+                        + _channels_first(array.shape[1:]))
+    if array.dtype == np.uint8 and array.size:
+        return list(array)
+    return [_as_bytes(image, f"{what}[{i}]") for i, image in enumerate(array)]
+
+
+def _as_bytes(array: Array, what: str) -> Array:
+    if not array.size:
+        raise DataError(f"{what}: the shape is {array.shape}, so that there are no pixels; give images of one or more.")
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype.kind != "f":
+        raise DataError(f"{what}: the type is {array.dtype}; give uint8 from 0 to 255, or floats from 0 to 1.")
+    low, high = float(array.min()), float(array.max())
+    if not (low >= 0 and high <= 1):
+        raise DataError(f"{what}: floats from {low:g} to {high:g}; give floats from 0 to 1, where 1 is white, "
+                        "or uint8 from 0 to 255.")
+    return np.rint(array.astype(np.float64) * 255).astype(np.uint8)
+
+
+def _channels_first(shape: tuple[int, ...]) -> str:
+    """Return a hint where the shape of an image looks like PyTorch's (c, h, w)."""
+    return " Bring the channels to the end with numpy.moveaxis(images, -3, -1)." if (
+        len(shape) == 3 and shape[0] in _COLOURS) else ""

@@ -1,0 +1,177 @@
+"""Which images are trained on, validated on and tested on: samples, what was found of each split and class, and the
+division that is drawn where none is given. folder.py finds images on a disk, memory.py in arrays; both ask here.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Literal
+
+from ..errors import DataError, UsageError, printable
+from ..kernels import Array
+
+Split = Literal["train", "val", "test"]
+FRACTIONS = (0.8, 0.1, 0.1)  # of the images that go to train, val and test
+MOST_VALIDATION = 2500  # images that are drawn for validation: the standard error of accuracy is a point at most
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image: its file's path, its path inside the data folder (with "/"), and its class's number.
+
+    Of an image in memory pixels is uint8 (h, w), (h, w, 1) or (h, w, 3), path what messages call it, and relative its
+    place in the array, which stands for the path wherever images are told apart: in splits, folds and lists to exclude.
+    """
+
+    path: str
+    relative: str
+    label: int
+    pixels: Array | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def source(self) -> str | Array:
+        """What Preprocessing.prepare takes: the file's path, or the pixels."""
+        return self.path if self.pixels is None else self.pixels
+
+    def mark(self) -> str:
+        """Return what shows whether the image has changed: a file's size ("-1" where it has gone), a hash of pixels."""
+        if self.pixels is not None:
+            digest = blake2b(str(self.pixels.shape).encode(), digest_size=16)
+            digest.update(self.pixels.tobytes())
+            return digest.hexdigest()
+        try:
+            return str(os.stat(self.path).st_size)
+        except OSError:
+            return "-1"
+
+
+@dataclass
+class Splits:
+    """What a data folder holds. Class k is classes[k]; notes are sentences that the user should read; excluded is what
+    was to be left out, sorted."""
+
+    classes: list[str]
+    train: list[Sample]
+    val: list[Sample]
+    test: list[Sample]
+    notes: list[str] = field(default_factory=list)
+    excluded: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Found:
+    """The images of one split: class name -> [(path, path from the class folder's parent)], sorted; and the rest, by
+    that path too."""
+
+    classes: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    empty: list[str] = field(default_factory=list)
+    loose: list[str] = field(default_factory=list)  # images in no class folder
+    other: list[str] = field(default_factory=list)  # files in class folders that are not called like images
+    special: list[str] = field(default_factory=list)  # FIFOs, sockets and broken links that are called like images
+    hidden: list[str] = field(default_factory=list)  # folders that are passed over for their names
+
+
+@dataclass
+class Survey:
+    """What lies in a data folder, before anything is decided: split -> its folder ({"train": root} for bare class
+    folders), and split -> what was found there."""
+
+    root: str
+    folders: dict[str, str]
+    found: dict[str, Found]
+
+    def exclude(self, relatives: Container[str]) -> int:
+        """Drop the images whose paths inside the data folder are listed; return how many. Raises DataError where a
+        class would lose all its training images: the numbers of the classes after it would change."""
+        dropped = 0
+        for split, found in self.found.items():
+            for name, items in found.classes.items():
+                kept = [item for item in items if self.relative(split, item[1]) not in relatives]
+                if not kept and split == "train":
+                    raise DataError(f"every training image of {printable(name)} is on the list of those to exclude; "
+                                    "take some off it, or remove the class's folder.")
+                dropped += len(items) - len(kept)
+                found.classes[name] = kept
+            found.classes = {name: items for name, items in found.classes.items() if items}
+        return dropped
+
+    def relative(self, split: str, inside: str) -> str:
+        """Return the path inside the data folder of what has this path inside a split's folder."""
+        folder = self.folders[split]
+        return inside if folder == self.root else f"{os.path.basename(folder)}/{inside}"
+
+    def sample(self, split: str, item: tuple[str, str], label: int) -> Sample:
+        """Return one of the images that were found as a sample."""
+        return Sample(item[0], self.relative(split, item[1]), label)
+
+    def samples(self, split: str, name: str, label: int) -> list[Sample]:
+        """Return a split's images of the class of that name as samples."""
+        return [self.sample(split, item, label) for item in self.found[split].classes.get(name, [])]
+
+
+def check_fractions(fractions: Sequence[float]) -> None:
+    """Raise UsageError where fractions are not those of train, val and test."""
+    good = len(fractions) == 3 and all(0 <= f <= 1 for f in fractions) and abs(sum(fractions) - 1) < 1e-6
+    if not good or fractions[0] <= 0:
+        raise UsageError(f"the split {'/'.join(map(str, fractions))} makes no sense: give three numbers for train, "
+                         "val and test that add up to 1, the first above 0.")
+
+
+def rank(seed: int, relative: str) -> tuple[bytes, str]:
+    """Return the sort key that decides who is held out: a keyed hash of the path inside the split's folder."""
+    return blake2b(os.fsencode(relative), digest_size=8, key=str(seed).encode()).digest(), relative
+
+
+def _counts(n: int, val: float, test: float) -> tuple[int, int]:
+    """Return how many of a class's n images go to val and test; at least one always stays in train."""
+    if n < 3:
+        return 0, 0
+    n_val, n_test = (max(1, int(n * share + 0.5)) if share else 0 for share in (val, test))
+    while n_val + n_test >= n:
+        n_val, n_test = (n_val - 1, n_test) if n_val >= n_test else (n_val, n_test - 1)
+    return n_val, n_test
+
+
+def divide(looked: Survey, classes: Sequence[str], fractions: Sequence[float], seed: int) -> dict[str, list[Sample]]:
+    """Return the samples of train, val and test; splits that have no folder are drawn from train, as ``scan`` says."""
+    splits: dict[str, list[Sample]] = {"train": [], "val": [], "test": []}
+    images = sum(map(len, looked.found["train"].classes.values()))
+    wanted = {"val": min(fractions[1], MOST_VALIDATION / max(images, 1)), "test": fractions[2]}
+    shares = [0.0 if name in looked.found else share for name, share in wanted.items()]
+    for label, name in enumerate(classes):
+        items = looked.found["train"].classes.get(name, [])
+        order = sorted(items, key=lambda item: rank(seed, item[1]))
+        n_val, n_test = _counts(len(order), *shares)
+        held = {item: "test" if i < n_test else "val" for i, item in enumerate(order[: n_test + n_val])}
+        for item in items:
+            splits[held.get(item, "train")].append(looked.sample("train", item, label))
+        for split in looked.found:
+            if split != "train":
+                splits[split] += looked.samples(split, name, label)
+    return splits
+
+
+# ---- sentences ----
+
+
+def exclusion_note(name: str, dropped: int, listed: int) -> str:
+    """Return a sentence about a list of images to exclude; name is the data's."""
+    strange = listed - dropped
+    others = f"; {strange:,} more on the list {'is' if strange == 1 else 'are'} not there" if strange else ""
+    return f"{printable(name)}: {dropped:,} image{'s' * (dropped != 1)} left out, because the list to exclude has " + (
+        f"{'it' if dropped == 1 else 'them'}{others}.")
+
+
+def small_classes_notes(splits: Splits) -> list[str]:
+    """Return a sentence about the classes that have too few training images, none where no class has."""
+    counts = Counter(sample.label for sample in splits.train)
+    small = [name for label, name in enumerate(splits.classes) if counts[label] < 3]
+    return [f"fewer than three training images of {listed(small)}."] if small else []
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """Return names as a sentence lists them, so many at most."""
+    shown = ", ".join(printable(name) for name in names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
