@@ -155,7 +155,7 @@ def command(data: str | None, resume: str | None, folds: int | None, find_lr: bo
         run = train(data, resume=False if resume is None else resume, observer=view, **options)
     best = run.model.training
     if as_json:
-        emit_json(_result(run, best))
+        emit_json(run.as_json())
     _say_where(run, best, options["runs"])
     return report_skipped(run.skipped)
 
@@ -222,22 +222,3 @@ def _say_where(run: Any, best: dict[str, Any], runs: str) -> None:
         note(f"Best: epoch {best['epoch']}, {best['val_accuracy']:.2%} of the validation images right{other}.")
     note(f"Model: {printable(run.path)}/model.safetensors (curves.png and history.csv beside it)")
     note("Next: cnn test" if runs == "runs" else f"Next: cnn test -m {printable(run.path)}")
-
-
-def _result(run: Any, best: dict[str, Any]) -> dict[str, Any]:
-    """Return what --json prints."""
-    config = run.config
-    return {
-        "run": run.name,
-        "path": run.path,
-        "model": run.path / "model.safetensors",
-        "architecture": best.get("architecture"),
-        "classes": config["classes"],
-        "images": config["images"],
-        "recipe": config["recipe"],
-        "best_epoch": best.get("epoch"),
-        "val_accuracy": best.get("val_accuracy"),
-        "val_loss": best.get("val_loss"),
-        "history": run.history,
-        "skipped": [{"path": path, "error": reason} for path, reason in run.skipped],
-    }

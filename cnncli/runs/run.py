@@ -100,6 +100,24 @@ class Run:
         writer.writerows([_cell(row[column]) for column in COLUMNS] for row in rows)
         write_atomically(self.path / HISTORY, text.getvalue().encode())
 
+    def as_json(self) -> dict[str, Any]:
+        """Return what `cnn train --json` prints. Raises ModelError where there is no model yet."""
+        config, best = self.config, self.model.training
+        return {
+            "run": self.name,
+            "path": self.path,
+            "model": self.path / "model.safetensors",
+            "architecture": best.get("architecture"),
+            "classes": config["classes"],
+            "images": config["images"],
+            "recipe": config["recipe"],
+            "best_epoch": best.get("epoch"),
+            "val_accuracy": best.get("val_accuracy"),
+            "val_loss": best.get("val_loss"),
+            "history": self.history,
+            "skipped": [{"path": path, "error": reason} for path, reason in self.skipped],
+        }
+
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
 
