@@ -134,12 +134,11 @@ def read_header(path: str | os.PathLike[str]) -> tuple[int, int, bool]:
 def _open(path: str) -> BinaryIO:
     """Open a regular file; O_NONBLOCK, so that a FIFO is refused and not waited for."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    file = os.fdopen(descriptor, "rb")
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode) or not status.st_size:
-        file.close()
+        os.close(descriptor)
         raise ImageError(path, "it is empty" if stat.S_ISREG(status.st_mode) else "it is not a regular file")
-    return file
+    return os.fdopen(descriptor, "rb")
 
 
 def _refuse_scans(path: str, file: BinaryIO) -> None:

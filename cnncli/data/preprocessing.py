@@ -6,20 +6,22 @@ Preprocessing is stored in the model file, so that training, test and use see th
 import math
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from reprlib import repr as short
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from PIL import Image
 
 from .. import kernels
-from ..errors import DataError, ImageError, ModelError
+from ..errors import DataError, ImageError, ModelError, UsageError
 from ..kernels import Array, aligned_empty
 from .decode import open_image, read_header
 from .splits import Sample
 
+Resize = Literal["squash", "crop"]
+RESIZES: tuple[Resize, ...] = get_args(Resize)
 LARGEST_SIDE = 4096
 CROP_SHARE = 0.875  # of the shorter side that the central crop keeps, as is the custom since AlexNet (224 of 256)
 _LOOKED_AT = 200  # headers, to know what images are like
@@ -37,14 +39,17 @@ class Preprocessing:
 
     size: tuple[int, int]
     grey: bool = False
-    resize: str = "squash"
+    resize: Resize = "squash"
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "size", tuple(self.size))
-        object.__setattr__(self, "mean", tuple(self.mean) or (0.0,) * self.channels)
-        object.__setattr__(self, "std", tuple(self.std) or (1.0,) * self.channels)
+        for name, usual in (("size", ()), ("mean", (0.0,) * self.channels), ("std", (1.0,) * self.channels)):
+            given = getattr(self, name)
+            object.__setattr__(self, name, tuple(given) or usual if isinstance(given, Iterable) else given)
+        for name, good in _checks(self.size, self.grey, self.resize, self.mean, self.std).items():
+            if not good:
+                raise UsageError(f"a preprocessing with {name} = {short(getattr(self, name))} makes no sense.")
 
     @property
     def channels(self) -> int:
@@ -67,15 +72,7 @@ class Preprocessing:
         if not isinstance(config, dict) or set(config) != set(keys):
             raise ModelError(f"the model's preprocessing must have the entries {', '.join(keys)}; train it again.")
         size, grey, resize, mean, std = (config[key] for key in keys)
-        channels = 1 if grey is True else 3
-        checks = {
-            "size": _numbers(size, 2) and all(isinstance(v, int) and 1 <= v <= LARGEST_SIDE for v in size),
-            "grey": isinstance(grey, bool),
-            "resize": resize in ("squash", "crop"),
-            "mean": _numbers(mean, channels) and all(0 <= v <= 1 for v in mean),
-            "std": _numbers(std, channels) and all(1e-6 <= v <= 1e6 for v in std),
-        }
-        for key, good in checks.items():
+        for key, good in _checks(size, grey, resize, mean, std).items():
             if not good:
                 raise ModelError(f"the model's preprocessing has {key} = {short(config[key])}, which makes no sense; "
                                  "train it again.")
@@ -154,6 +151,7 @@ def choose_size(samples: Sequence[Sample], size: int | tuple[int, int] | None = 
     common = _common(headers)
     shorter = sorted(min(h, w) for h, w, _ in headers)[len(headers) // 2]
     one_size, longest = len({(h, w) for h, w, _ in headers}) == 1, max(common)
+    resize: Resize
     if size is not None:
         chosen = (size, size) if isinstance(size, int) else size
         resize = "squash" if longest <= 40 or (longest <= 96 and one_size) else "crop"
@@ -201,6 +199,18 @@ def _common(headers: Sequence[tuple[int, int, bool]]) -> tuple[int, int]:
 
 def _times(size: tuple[int, int]) -> str:
     return f"{size[1]} x {size[0]}"
+
+
+def _checks(size: Any, grey: Any, resize: Any, mean: Any, std: Any) -> dict[str, bool]:
+    """Return which entries of a preprocessing make sense."""
+    channels = 1 if grey is True else 3
+    return {
+        "size": _numbers(size, 2) and all(isinstance(v, int) and 1 <= v <= LARGEST_SIDE for v in size),
+        "grey": isinstance(grey, bool),
+        "resize": resize in RESIZES,
+        "mean": _numbers(mean, channels) and all(0 <= v <= 1 for v in mean),
+        "std": _numbers(std, channels) and all(1e-6 <= v <= 1e6 for v in std),
+    }
 
 
 def _numbers(value: Any, count: int) -> bool:

@@ -6,8 +6,6 @@ A run folder holds model.safetensors, the best model, and last.safetensors and p
 beside the model what resuming needs. These are model files like any other.
 """
 
-import json
-import math
 import os
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,7 +20,7 @@ from ..network import Network
 from ..network.graph import LARGEST_NUMBER, LONGEST_TEXT, MOST_LAYERS
 from .calibration import Calibration
 from .model import Model
-from .modelfile import Header, check_digest, damaged, open_model, pack, parse, read_header, read_tensors
+from .modelfile import Header, as_json, check_digest, damaged, open_model, pack, parse, read_header, read_tensors
 
 MODEL, LAST, PREVIOUS = "model.safetensors", "last.safetensors", "previous.safetensors"
 
@@ -54,7 +52,7 @@ def save_model(path: Path, model: Model) -> None:
 
     Raises SaveError where the disk refuses; a file that was there before is then unchanged.
     """
-    write_atomically(path, pack(_arrays(model), _metadata(model)))
+    write_atomically(path, pack(model.arrays(), model.metadata()))
 
 
 def save_state(folder: Path, model: Model, arrays: dict[str, Array], progress: dict[str, Any]) -> None:
@@ -63,35 +61,12 @@ def save_state(folder: Path, model: Model, arrays: dict[str, Array], progress: d
     Whenever the process dies, last or previous is whole. arrays is whatever resuming needs beside the model (the
     optimiser's), progress any JSON object. Raises SaveError where the disk refuses; both files are then unchanged.
     """
-    data = pack({**_arrays(model), **{_STATE + name: array for name, array in arrays.items()}},
-                {**_metadata(model), "progress": _json(progress)})
+    data = pack({**model.arrays(), **{_STATE + name: array for name, array in arrays.items()}},
+                {**model.metadata(), "progress": as_json(progress)})
     last = os.path.join(folder, LAST)
     with suppress(OSError):
         remove_leftovers(last)
     write_atomically(last, data, keep_as=os.path.join(folder, PREVIOUS))
-
-
-def _arrays(model: Model) -> dict[str, Array]:
-    return {**model.network.parameters(), **model.network.buffers()}
-
-
-def _metadata(model: Model) -> dict[str, str]:
-    parts = {"network": _json(model.network.config()), "classes": _json(model.classes),
-             "preprocessing": _json(model.preprocessing.config()), "training": _json(model.training)}
-    return {**parts, "calibration": _json(model.calibration.config())} if model.calibration else parts
-
-
-def _json(value: Any) -> str:
-    """Return JSON in one fixed form. What is not finite becomes null, which every reader understands."""
-    return json.dumps(_finite(value), sort_keys=True, allow_nan=False, separators=(",", ":"))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 # ---- loading ----
@@ -178,7 +153,7 @@ def _load(path: str) -> tuple[Model, Header, dict[str, Array]]:
             check_digest(file, header, path)  # where the file is damaged, that is what to say
             raise
         tensors = read_tensors(file, header, path)
-    for name, array in _arrays(model).items():
+    for name, array in model.arrays().items():
         array[...] = tensors[name]
     return model, header, tensors
 

@@ -4,7 +4,7 @@ brings models from and to disk.
 """
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ImageError
+from ..atomic import write_atomically
+from ..errors import DataError, ImageError, UsageError, printable
 from ..kernels import Array, threads
 from ..network import Network
 from .calibration import Calibration, softmax
+from .modelfile import as_json, check_target, pack
 
 if TYPE_CHECKING:
     from ..data.preprocessing import Preprocessing
+    from .inputs import Images
 
 _IMAGES_AT_ONCE = 64  # decoded and judged together: enough to keep every core busy, little to wait for
 _PIECE = 8  # of them that a thread decodes at a time, at most
@@ -48,19 +51,51 @@ class Model:
     training is a JSON object without times, hosts or numbers of threads, so that the same training gives the same file.
     calibration is what was fitted on validation images, None without any: its temperature goes into probabilities.
     flips, False until somebody sets it, lets ``logits`` and all that asks it look at each image and its mirror image.
+    Raises UsageError where classes, preprocessing and network do not go together.
     """
 
     def __init__(self, network: Network, classes: Sequence[str], preprocessing: "Preprocessing",
                  training: dict[str, Any] | None = None, calibration: Calibration | None = None) -> None:
+        from ..data.preprocessing import Preprocessing
+
+        if not isinstance(network, Network) or not isinstance(preprocessing, Preprocessing):
+            raise UsageError("a model is made of a Network, its classes and a Preprocessing, not of "
+                             f"{type(network).__name__} and {type(preprocessing).__name__}.")
         self.network = network
-        self.classes = list(classes)
+        self.classes = _checked(classes)
         self.preprocessing = preprocessing
         self.training = dict(training or {})
         self.flips = False
         self.calibration = calibration
         if network.output_shape != (len(self.classes),) or network.input_shape != preprocessing.shape:
-            raise ValueError(f"a network from {network.input_shape} to {network.output_shape} does not fit "
-                             f"{len(self.classes)} classes of images {preprocessing.shape}")
+            raise UsageError(f"a network from {network.input_shape} to {network.output_shape} does not fit "
+                             f"{len(self.classes)} classes of images {preprocessing.shape}.")
+
+    # ---- saving ----
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model into a file whose name ends in .safetensors, whole or not at all; cnncli.load brings it back
+        with the same bits.
+
+        An older model file of that name is replaced, once the new one is on the disk. Raises UsageError where the name
+        is another or something else is called so, SaveError where the disk refuses.
+        """
+        check_target(os.fspath(path))
+        write_atomically(path, pack(self.arrays(), self.metadata()))
+
+    def arrays(self) -> dict[str, Array]:
+        """Return the arrays of the model file by name: what the network has learnt and counted."""
+        return {**self.network.parameters(), **self.network.buffers()}
+
+    def metadata(self) -> dict[str, str]:
+        """Return the metadata of the model file: all the rest, as JSON."""
+        parts = {"network": self.network.config(), "classes": self.classes,
+                 "preprocessing": self.preprocessing.config(), "training": self.training}
+        if self.calibration:
+            parts["calibration"] = self.calibration.config()
+        return {name: as_json(part) for name, part in parts.items()}
+
+    # ---- judging ----
 
     def logits(self, images: Array) -> Array:
         """Return the network's outputs, float32 (n, classes), before softmax.
@@ -68,10 +103,9 @@ class Model:
         images: uint8 (n, h, w, c) as decoded, of any size: brought to the model's and normalised like files; or
         floats (n, h, w, c) of the model's size that are normalised already. An image's outputs are the same bits
         whichever images are beside it. With ``flips`` they are the mean of the image's and its mirror image's.
+        Raises DataError where images are neither.
         """
-        images = np.asarray(images)
-        if images.ndim != 4 or images.shape[3] != self.preprocessing.channels:
-            raise ValueError(f"images must have shape (n, h, w, {self.preprocessing.channels}), not {images.shape}")
+        images = self._batch(images)
         outputs = np.empty((len(images), len(self.classes)), np.float32)
         step = self.network.images_at_once()
         for start in range(0, len(images), step):
@@ -99,39 +133,47 @@ class Model:
         """What logits are divided by for probabilities."""
         return self.calibration.temperature if self.calibration else 1.0
 
-    def predict(self, paths: Iterable[str | os.PathLike[str]], top: int | None = None) -> list[Prediction]:
-        """Judge image files: one Prediction each, in the order given. top is how many labels each lists (all).
+    def predict(self, images: "Images", top: int | None = None) -> list[Prediction]:
+        """Judge images: one Prediction each, in the order given. top is how many labels each lists (all).
 
-        Files that cannot be read get a Prediction with an error; nothing is raised for them.
+        images: a file's path, a folder (all images under it), an array (one image (h, w) or (h, w, 1 or 3), or several,
+        (n, h, w) or (n, h, w, 1 or 3)), or a list of paths and of arrays of one image. Arrays are uint8, or floats from
+        0 to 1 where 1 is white, of any size and as they would be decoded: they get the answer of a file with these
+        pixels, and the path "images[i]".
+
+        Files that cannot be read get a Prediction with an error; nothing is raised for them. Raises UsageError or
+        DataError where something is no image.
         """
-        return list(self.predictions(paths, top))
+        return list(self.predictions(images, top))
 
-    def predictions(self, paths: Iterable[str | os.PathLike[str]],
-                    top: int | None = None) -> Generator[Prediction, None, None]:
-        """As ``predict``, but yields each Prediction as soon as it is known; paths may be a generator.
+    def predictions(self, images: "Images", top: int | None = None) -> Generator[Prediction, None, None]:
+        """As ``predict``, but yields each Prediction as soon as it is known; images may be a generator.
 
         Files are decoded in threads while the network judges those before. Memory does not grow with their number.
         """
-        with closing(self.prepared(paths)) as batches:
+        if top is not None and (isinstance(top, bool) or not isinstance(top, int | np.integer) or top < 1):
+            raise UsageError(f"top is a number of labels, 1 or more, not {top!r}.")
+        with closing(self.prepared(images)) as batches:
             for batch in batches:
                 yield from self._judge(batch, top)
 
-    def prepared(self, paths: Iterable[str | os.PathLike[str]]) -> Generator[list[tuple[str, Array | str]], None, None]:
-        """Yield image files a batch at a time, each as (path, uint8 (h, w, c) of the model's size), or (path, the
-        sentence that says why it cannot be read); in order, decoded in threads ahead of whoever asks."""
+    def prepared(self, images: "Images") -> Generator[list[tuple[str, Array | str]], None, None]:
+        """Yield what ``predict`` takes a batch at a time, each image as (path, uint8 (h, w, c) of the model's size), or
+        (path, the sentence that says why it cannot be read); in order, decoded in threads ahead of whoever asks."""
         from ..data.decode import quiet
         from ..data.prefetch import ConcurrencyLimit, prefetch
+        from .inputs import inputs
 
         h, w, c = self.preprocessing.shape
         at_once = max(1, min(_IMAGES_AT_ONCE, _PIXELS_AT_ONCE // (h * w * c)))
-        names = (os.fspath(path) for path in paths)
-        first, count = list(islice(names, at_once)), threads()
+        given = inputs(images)
+        first, count = list(islice(given, at_once)), threads()
         size = max(1, min(_PIECE, at_once // 2, len(first) // (2 * count)))
-        every, limit = chain(first, names), ConcurrencyLimit(count)
+        every, limit = chain(first, given), ConcurrencyLimit(count)
 
-        def prepare(piece: list[str]) -> "list[tuple[str, Array | str]]":
+        def prepare(piece: list[tuple[str, str | Array]]) -> "list[tuple[str, Array | str]]":
             with limit.slot(len(piece)), quiet():
-                return [self._prepare(path) for path in piece]
+                return [self._prepare(name, source) for name, source in piece]
 
         pieces = iter(lambda: list(islice(every, size)), [])
         with closing(prefetch(prepare, pieces, count, max(2 * count, at_once // size))) as prepared:
@@ -144,11 +186,11 @@ class Model:
             if batch:
                 yield batch
 
-    def _prepare(self, path: str) -> "tuple[str, Array | str]":
+    def _prepare(self, name: str, source: str | Array) -> "tuple[str, Array | str]":
         try:
-            return path, self.preprocessing.prepare(path)
+            return name, self.preprocessing.prepare(source)
         except ImageError as error:
-            return path, str(error)
+            return name, str(error)
 
     def _judge(self, batch: "list[tuple[str, Array | str]]", top: int | None) -> Iterator[Prediction]:
         good = [pixels for _, pixels in batch if not isinstance(pixels, str)]
@@ -166,9 +208,38 @@ class Model:
         ranked = [(self.classes[i], float(probabilities[i])) for i in order]
         return Prediction(path, *ranked[0], top=ranked)
 
+    def _batch(self, images: Any) -> Array:
+        """Return what ``logits`` takes as an array. Raises DataError where it is none of images."""
+        from ..data.pixels import as_array
+
+        images, channels = as_array(images, "images"), self.preprocessing.channels
+        if images.ndim != 4 or images.shape[3] != channels or not all(images.shape[1:]):
+            raise DataError(f"images must have the shape (n, h, w, {channels}), not {images.shape}.")
+        if images.dtype == np.uint8:
+            return images
+        if images.dtype.kind != "f":
+            raise DataError(f"images must be uint8 as decoded, or floats that are normalised, not {images.dtype}.")
+        if images.shape[1:] != self.preprocessing.shape:
+            raise DataError(f"floats must be of the model's size, {self.preprocessing.shape} each, not "
+                            f"{images.shape[1:]}.")
+        if not np.isfinite(images).all():
+            raise DataError("images hold values that are infinite or no numbers; give finite ones.")
+        return images
+
     def _normalised(self, images: Array) -> Array:
         if images.dtype != np.uint8:
             return np.ascontiguousarray(images, np.float32)
         if images.shape[1:] != self.preprocessing.shape:
             images = np.stack([self.preprocessing.prepare_array(image) for image in images])
         return self.preprocessing.normalise(images)
+
+
+def _checked(classes: Sequence[str]) -> list[str]:
+    """Return class names that a model file can hold. Raises UsageError for others."""
+    names = [] if isinstance(classes, str) else list(classes)
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise UsageError(f"classes are a list of names, one for each output of the network, not {classes!r}.")
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UsageError(f"two classes are called {printable(twice)!r}; give each its own name.")
+    return names

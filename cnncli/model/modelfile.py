@@ -18,10 +18,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ..errors import ModelError, printable
+from ..errors import ModelError, UsageError, printable
 from ..kernels import Array, aligned_empty
 
 FORMAT, VERSION = "cnn-model", 1
+SUFFIX = ".safetensors"
 
 _DIGEST = re.compile(rb'"digest":"([0-9a-f]{64})"')  # quotes inside a JSON string are escaped: only the entry matches
 _NO_DIGEST = "0" * 64
@@ -76,6 +77,35 @@ def pack(tensors: dict[str, Array], metadata: dict[str, str]) -> bytes:
     return b"".join((_DIGEST.sub(b'"digest":"' + digest.hexdigest().encode() + b'"', start), data))
 
 
+def as_json(value: Any) -> str:
+    """Return JSON in one fixed form. What is not finite becomes null, which every reader understands."""
+    return json.dumps(_finite(value), sort_keys=True, allow_nan=False, separators=(",", ":"))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def check_target(path: str) -> None:
+    """Raise UsageError where a model is not to be written: another suffix, no folder, something that is no model."""
+    shown, folder = printable(path), os.path.dirname(path) or os.curdir
+    if not path.lower().endswith(SUFFIX):
+        raise UsageError(f"{shown} is no name for a model file; give one that ends in {SUFFIX}.")
+    if not os.path.isdir(folder):
+        raise UsageError(f"there is no folder {printable(folder)} for {shown}; make it first.")
+    if not os.path.lexists(path):
+        return
+    try:
+        with open_model(path) as file:
+            read_header(file, path)
+    except ModelError:
+        raise UsageError(f"{shown} is there already and is no model file; give another name, or remove it.") from None
+
+
 def open_model(path: str) -> BinaryIO:
     """Open a regular file for reading. Raises ModelError for whatever else there is, without waiting on a pipe."""
     shown = printable(path)
@@ -84,11 +114,10 @@ def open_model(path: str) -> BinaryIO:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ModelError(f"{shown} cannot be read ({reason.lower()}); name a model file with -m.") from error
-    file = os.fdopen(descriptor, "rb", buffering=0)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        file.close()
+        os.close(descriptor)
         raise ModelError(f"{shown} is not a regular file; name a model file with -m.")
-    return file
+    return os.fdopen(descriptor, "rb", buffering=0)
 
 
 def read_header(file: BinaryIO, path: str) -> Header:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ..data import Augmentation, Preprocessing
+from ..data.preprocessing import Resize
 from ..errors import UsageError
 from ..loss import Loss, loss_by_name
 from ..network import Network
@@ -40,7 +41,7 @@ class Recipe:
     augment: dict[str, Any] | None
     size: tuple[int, int]
     grey: bool
-    resize: str
+    resize: Resize
     seed: int
     patience: int | None
     ema: float

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from cnncli.data import Preprocessing, Sample, choose_size, typical_side
-from cnncli.errors import DataError, ImageError, ModelError
+from cnncli.errors import DataError, ImageError, ModelError, UsageError
 
 
 def save(path: Path, w: int, h: int, mode: str = "RGB", value: Any = 0) -> Sample:
@@ -199,3 +199,11 @@ def test_only_some_headers_are_read_and_bad_ones_passed_over(tmp_path: Path) -> 
         typical_side([gone] * 3)
     with pytest.raises(ImageError):
         Preprocessing((8, 8)).prepare(bad.path)
+
+
+@pytest.mark.parametrize("wrong", [{"size": 32}, {"size": (32,)}, {"size": (0, 32)}, {"size": (32.0, 32)},
+                                   {"size": "ab"}, {"grey": 1}, {"resize": "stretch"}, {"mean": 0.5}, {"mean": (0.5,)},
+                                   {"std": (0.0, 1.0, 1.0)}, {"mean": (float("nan"), 0, 0)}], ids=repr)
+def test_a_preprocessing_that_makes_no_sense_is_refused(wrong):
+    with pytest.raises(UsageError, match=f"a preprocessing with {next(iter(wrong))} = .* makes no sense"):
+        Preprocessing(**{"size": (32, 32), **wrong})

@@ -1,23 +1,27 @@
 """cnncli/model.py: one answer for an image, whichever way and beside whichever others it is asked for; and the Python
 API of cnncli/__init__.py, which imports nothing before it is used."""
 
+import os
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.numpy
 from PIL import Image
 
 import cnncli
 from cnncli import kernels
 from cnncli.data import Preprocessing
+from cnncli.errors import CnnError, DataError, SaveError, UsageError
 from cnncli.model import Model, Prediction
 from cnncli.model.checkpoint import save_model
 from cnncli.network import Network
 
-from ..small_model import CLASSES, small_model
+from ..small_model import CLASSES, same, small_model
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,9 +64,21 @@ def test_logits_of_uint8_normalise_and_resize_and_floats_go_as_they_are(rng: np.
     np.testing.assert_array_equal(model.logits(large), model.logits(resized))
     np.testing.assert_array_equal(model.logits(floats.astype(np.float64)), model.logits(floats))
     assert model.logits(images[:0]).shape == (0, 3)
-    for wrong in (images[0], images[..., :1], floats[:, :3]):
-        with pytest.raises(ValueError, match="shape"):
-            model.logits(wrong)
+    strided = np.asfortranarray(images)[::-1, :, ::-1]
+    np.testing.assert_array_equal(model.logits(strided), model.logits(strided.copy()))
+
+
+@pytest.mark.parametrize(("wrong", "words"), [
+    (np.zeros((6, 5, 3), np.uint8), r"shape \(n, h, w, 3\), not \(6, 5, 3\)"), (np.zeros((1, 6, 5, 1)), "shape"),
+    (np.zeros((1, 3, 5, 3)), r"the model's size, \(6, 5, 3\) each, not \(3, 5, 3\)"), (3, r"not \(\)"), ("a", "not"),
+    (np.zeros((1, 6, 5, 3), int), "not int64"), (np.zeros((1, 0, 5, 3), np.uint8), "shape"), ([[1], [2, 3]], "array"),
+    (np.full((1, 6, 5, 3), np.nan), "no numbers"), (np.full((1, 6, 5, 3), np.inf), "infinite"), (None, "not"),
+    (np.zeros((1, 6, 5, 3), complex), "complex128"), (np.zeros((1, 6, 5, 3), object), "not object")])
+def test_what_is_no_batch_is_refused_in_a_sentence(wrong: Any, words: str) -> None:
+    for ask in (small_model().logits, small_model().probabilities):
+        with pytest.raises(DataError, match=words) as caught:
+            ask(wrong)
+        assert str(caught.value).endswith(".")
 
 
 def test_probabilities_are_softmax_also_of_large_logits(rng: np.random.Generator) -> None:
@@ -78,10 +94,16 @@ def test_probabilities_are_softmax_also_of_large_logits(rng: np.random.Generator
 
 def test_a_network_that_does_not_fit_is_refused() -> None:
     model = small_model()
-    with pytest.raises(ValueError, match="does not fit"):
+    with pytest.raises(UsageError, match="does not fit"):
         Model(model.network, ["a", "b"], model.preprocessing)
-    with pytest.raises(ValueError, match="does not fit"):
+    with pytest.raises(UsageError, match="does not fit"):
         Model(model.network, CLASSES, Preprocessing((7, 7)))
+    for classes, words in ((["a", "b", "a"], "two classes are called 'a'"), ("abc", "list of names"),
+                           (["a", "b", 3], "list of names"), (["a", "b", ""], "list of names"), ([], "list of names")):
+        with pytest.raises(UsageError, match=words):
+            Model(model.network, classes, model.preprocessing)
+    with pytest.raises(UsageError, match="not of Network and tuple"):
+        Model(model.network, CLASSES, (6, 5))  # type: ignore[arg-type]
 
 
 # ---- predict ----
@@ -153,13 +175,105 @@ def test_no_thread_is_started_for_one_image(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_bug_in_decoding_is_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(self, path):
+    def broken(self, source):
         raise ZeroDivisionError
 
     monkeypatch.setattr(Preprocessing, "prepare", broken)
     for count in (1, 3):
         with pytest.raises(ZeroDivisionError):
             small_model().predict(["a"] * count)
+
+
+# ---- what predict takes ----
+
+
+def test_a_path_is_one_path_and_a_folder_the_images_under_it(tmp_path: Path) -> None:
+    model, paths = small_model(), write_images(tmp_path, 3)
+    (tmp_path / "deep").mkdir()
+    deep = write_images(tmp_path / "deep", 1)
+    (tmp_path / "note.txt").write_text("no image")
+    every = model.predict([*paths, *deep])
+    assert model.predict(paths[0]) == model.predict(Path(paths[0])) == every[:1]
+    assert model.predict(str(tmp_path)) == model.predict(tmp_path) == every
+    assert model.predict([paths[2], tmp_path / "deep"]) == every[2:]
+    assert model.predict(np.array(paths)) == every[:3]
+    assert model.predict(iter(paths)) == every[:3]
+    assert model.predict("nowhere.png")[0].error is not None
+
+
+def test_an_array_gets_the_answer_of_a_file_with_its_pixels(tmp_path: Path) -> None:
+    paths = write_images(tmp_path, 6)
+    for model in (small_model(), small_model(grey=True)):
+        answers = [(a.label, a.probability, a.top) for a in model.predict(paths)]
+        pixels = [np.asarray(Image.open(path)) for path in paths]
+        for images in (pixels, [p / 255 for p in pixels], [p[::-1][::-1] for p in pixels], map(Image.open, paths)):
+            found = model.predict(images)
+            assert [a.path for a in found] == [f"images[{i}]" for i in range(6)]
+            assert [(a.label, a.probability, a.top) for a in found] == answers
+        assert [a.path for a in model.predict([pixels[0], paths[1]])] == ["images[0]", paths[1]]
+
+
+def test_shapes_of_arrays(rng: np.random.Generator) -> None:
+    model = small_model(grey=True)
+    grey = rng.integers(0, 256, (4, 8, 7), np.uint8)
+    colour = np.repeat(grey[..., None], 3, axis=3)
+    four = model.predict(grey)
+    assert len(four) == 4
+    assert model.predict(grey[..., None]) == model.predict(colour) == model.predict(list(grey)) == four
+    assert model.predict(np.float32(grey / 255)) == model.predict(np.asfortranarray(grey)) == four
+    for one in (grey[0], grey[0, ..., None], colour[0]):
+        assert model.predict(one) == four[:1]
+    assert model.predict(grey[:0]) == model.predict([]) == []
+
+
+@pytest.mark.parametrize(("wrong", "words"), [
+    (3, "not int"), (None, "not NoneType"), (b"a.png", "not bytes"), ({"a": 1}, "not dict"), ([3], r"images\[0\]"),
+    (np.zeros((2, 3, 8, 8), np.uint8), "moveaxis"), (np.zeros((2, 8, 8, 4), np.uint8), "the shape is"),
+    (np.zeros((8, 8), int), "give uint8"), (np.zeros((8, 8), np.uint16), "give uint8"), (np.zeros(8), "the shape is"),
+    (np.full((8, 8), 200.0), "floats from 200 to 200"), (np.full((8, 8, 3), np.nan), "floats from nan"),
+    (np.zeros((1, 8, 8, 3)) - 0.1, r"images\[0\]: floats from -0.1"), (np.zeros((0, 8)), "no pixels"),
+    (["a.png", np.zeros((3, 8, 8))], r"images\[1\]: the shape is"), (np.zeros((8, 8), complex), "complex")])
+def test_what_is_no_image_is_refused_in_a_sentence(wrong: Any, words: str) -> None:
+    with pytest.raises(CnnError, match=words):
+        small_model().predict(wrong)
+
+
+@pytest.mark.parametrize("top", [0, -1, 1.5, True, "2"])
+def test_top_is_one_or_more(top: Any) -> None:
+    with pytest.raises(UsageError, match="1 or more"):
+        small_model().predict([], top)
+
+
+# ---- saving ----
+
+
+def test_a_saved_model_comes_back_with_the_same_bits(tmp_path: Path) -> None:
+    model, path = small_model(seed=3), tmp_path / "my.safetensors"
+    model.save(path)
+    assert same(cnncli.load(path), model)
+    save_model(tmp_path / "other.safetensors", model)
+    assert path.read_bytes() == (tmp_path / "other.safetensors").read_bytes()
+    small_model(seed=4).save(str(path))
+    assert same(cnncli.load(path), small_model(seed=4))
+
+
+def test_nothing_but_a_model_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, notes = small_model(), tmp_path / "notes.safetensors"
+    notes.write_text("my notes")
+    (tmp_path / "folder.safetensors").mkdir()
+    safetensors.numpy.save_file({"a": np.zeros(3)}, tmp_path / "theirs.safetensors")
+    for name, words in (("notes.safetensors", "no model file"), ("folder.safetensors", "no model file"),
+                        ("theirs.safetensors", "no model file"), ("model.txt", "ends in .safetensors"),
+                        ("", "ends in .safetensors"), ("none/model.safetensors", "no folder")):
+        with pytest.raises(UsageError, match=words):
+            model.save(tmp_path / name)
+    assert notes.read_text() == "my notes"
+    model.save(tmp_path / "model.safetensors")
+    monkeypatch.setattr(os, "write", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(SaveError, match="no space left"):
+        small_model(seed=1).save(tmp_path / "model.safetensors")
+    assert same(cnncli.load(tmp_path / "model.safetensors"), model)
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 # ---- from Python ----
