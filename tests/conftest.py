@@ -1,11 +1,41 @@
-"""Fixtures that every test may use: each instruction set of this machine, each number of threads, a generator."""
+"""What every test may use: each instruction set of this machine, each number of threads, a generator. And what is
+asked of all of them: that the extension is the one that csrc/ describes, that a test marked ``alone`` has the machine
+for itself, and that the mark ``slow`` is true (which is told, and fails nothing)."""
 
+import fcntl
+import os
+import runpy
+import sys
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cnncli import kernels
+from cnncli import _kernels
+
+ROOT = Path(__file__).parent.parent
+# A test is slow from so many seconds of processor time on, its child processes' included. Time on the clock would
+# depend on what else the machine does.
+SLOW = 2.0
+
+
+def _built_from_here() -> bool:
+    """Return whether the extension was built from the csrc/ beside these tests; without csrc/, nobody can say no."""
+    if not (ROOT / "csrc").is_dir():
+        return True
+    if not hasattr(_kernels.lib, "cnn_built_from"):
+        return False
+    built_from: bytes = _kernels.ffi.string(_kernels.lib.cnn_built_from)
+    return built_from.decode() == runpy.run_path(str(ROOT / "build.py"))["digest"](ROOT)
+
+
+if not _built_from_here():
+    sys.exit(f"{_kernels.__file__} was built from another csrc/ or build.py than lie here: run 'make' (in an "
+             "environment of your own: 'python setup.py build_ext --inplace').")  # fmt: skip
+
+from cnncli import kernels  # noqa: E402  (an old extension may lack what this asks of it)
 
 
 @pytest.fixture(params=kernels.isas())
@@ -27,3 +57,49 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Run a test marked ``alone`` while no other process of this run tests anything. Who waits for that holds the door,
+    so that nobody overtakes."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    if run is None:
+        return (yield)
+    paths = (Path(tempfile.gettempdir(), f"cnn-tests-{run}-{name}") for name in ("door", "room"))
+    with next(paths).open("w") as door, next(paths).open("w") as room:
+        fcntl.flock(door, fcntl.LOCK_EX)
+        fcntl.flock(room, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
+        fcntl.flock(door, fcntl.LOCK_UN)
+        return (yield)
+
+
+def _processor_seconds() -> float:
+    return sum(os.times()[:4])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    item.stash[STARTED] = _processor_seconds()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    yield
+    item.user_properties.append(("processor_seconds", _processor_seconds() - item.stash[STARTED]))
+
+
+STARTED = pytest.StashKey[float]()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which marks are not true: a test without ``slow`` that took long, a test with it that took no time."""
+    for report in terminalreporter.getreports(""):
+        seconds = dict(report.user_properties).get("processor_seconds")
+        if report.when != "teardown" or seconds is None:
+            continue
+        marked = "slow" in report.keywords
+        if (seconds > SLOW and not marked) or (seconds < SLOW / 10 and marked):
+            said = "marked slow and took" if marked else "not marked slow and took"
+            terminalreporter.write_line(f"{report.nodeid} is {said} {seconds:.1f} s of processor time")
