@@ -1,5 +1,6 @@
-"""A model in forms that others run: onnx.py and onnx_layers.py write ONNX files, csource.py and runtime.c one C file,
-torch_names.py state dicts for PyTorch; golden.py makes the picture by which each is checked before it is written.
+"""A model in forms that others run: onnx.py and onnx_layers.py write ONNX files, csource.py, c_layers.py and runtime.c
+one C file, torch_names.py state dicts for PyTorch; golden.py makes the picture by which each is checked before it is
+written.
 
 What may not be here: anything that our own commands need to run a model.
 """

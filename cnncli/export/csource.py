@@ -1,87 +1,40 @@
 """A model as one C file that needs nothing but libm: weights, the few functions that its layers need (runtime.c has
 them all), and ``classify``, which takes an image of any size through the very steps of `cnn predict`. For
-microcontrollers with memory to spare, for games, for whatever has a C compiler and no Python.
+microcontrollers with memory to spare, for games, for whatever has a C compiler and no Python. c_layers.py writes the
+network.
 """
 
 import re
-from collections.abc import Callable, Iterable
 from importlib.resources import files
-from typing import Any
-
-import numpy as np
 
 from .._version import __version__
 from ..data.preprocessing import CROP_SHARE
-from ..layers import AdaptiveAvgPool2d, AvgPool2d, BatchNorm2d, Conv2d, LPPool2d, MaxPool2d
 from ..model import Model
-from ..network import INPUT, Node
-from .windows import mean_factors
+from ..network import INPUT
+from .c_layers import Source, number
 
 _PART = re.compile(r"^/\* ---- (\w+) ---- \*/\n", re.MULTILINE)
-_NUMBERS_A_LINE = 10
 _GREY = "(uint8_t)((rgb[3 * i] * 19595 + rgb[3 * i + 1] * 38470 + rgb[3 * i + 2] * 7471 + 32768) >> 16)"
 
 
 def to_c(model: Model) -> str:
-    """Return the C source."""
-    return _Source(model).text()
+    """Return the C source. Raises UsageError for a layer that C cannot hold."""
+    source = Source(model.network)
+    source.parts |= {"start", "resize", "softmax"}
+    used = [text for name, text in _parts().items() if name in source.parts]
+    return "\n".join([_heading(model), *used, *source.weights, _classify(model, source)])
 
 
-class _Source:
-    """Collects weights and calls, a layer at a time, and where in working memory each value lies."""
-
-    def __init__(self, model: Model) -> None:
-        self.model, self.network = model, model.network
-        self.parts = {"start", "resize", "softmax"}
-        self.weights: list[str] = []
-        self.calls: list[str] = []
-        self.memory = _Memory()
-        last = {name: place for place, node in enumerate(self.network.nodes) for name in node.inputs}
-        self.places = {INPUT: self.memory.take(_count(self.network.input_shape))}
-        for place, node in enumerate(self.network.nodes):
-            self.places[node.name] = self.memory.take(_count(node.shape))
-            kind = next(base.__name__ for base in type(node.layer).__mro__ if base.__name__ in _WRITERS)
-            _WRITERS[kind](self, node)
-            for name in {*node.inputs}:
-                if last[name] == place:
-                    self.memory.give(self.places[name])
-
-    def value(self, name: str) -> str:
-        """Return the expression for a value's first number."""
-        return f"at + {self.places[name][0]}"
-
-    def call(self, part: str, function: str, *arguments: Any) -> None:
-        """Append a call of a function that lies in a part of runtime.c."""
-        self.parts.add(part)
-        self.calls.append(f"{function}({', '.join(map(str, arguments))});")
-
-    def numbers(self, name: str, array: Any) -> str:
-        """Add an array of constants, to the bit, and return the expression for it."""
-        bits = np.ascontiguousarray(array, np.float32).ravel().view(np.uint32).tolist()
-        symbol = f"n{len(self.weights)}"
-        starts = range(0, len(bits), _NUMBERS_A_LINE)
-        body = ",\n".join(",".join(f"0x{v:x}" for v in bits[i : i + _NUMBERS_A_LINE]) for i in starts)
-        kind = f"union {{ uint32_t bits[{len(bits)}]; float values[{len(bits)}]; }}"
-        self.weights.append(f"/* {name} */\nstatic const {kind} {symbol} = {{{{\n{body}}}}};\n")
-        return f"{symbol}.values"
-
-    def text(self) -> str:
-        """Return the whole file."""
-        parts = _parts()
-        used = [text for name, text in parts.items() if name in self.parts]
-        return "\n".join([_heading(self.model), *used, *self.weights, self._classify()])
-
-    def _classify(self) -> str:
-        h, w, c = self.model.preprocessing.shape
-        mean, std = self.model.preprocessing.mean, self.model.preprocessing.std
-        names = ",\n    ".join(_quoted(name) for name in self.model.classes)
-        last = self.network.nodes[-1].name
-        return _FUNCTION.format(
-            classes=len(self.model.classes), names=names, h=h, w=w, c=c, size=h * w * c, floats=self.memory.most,
-            grey=_grey() if c == 1 else "", source="grey" if c == 1 else "rgb", box=_box(self.model),
-            means=", ".join(map(_number, mean)), stds=", ".join(map(_number, std)), image=self.value(INPUT),
-            calls="\n    ".join(self.calls), logits=self.value(last), temperature=_number(self.model.temperature),
-            free="free(grey), " if c == 1 else "")
+def _classify(model: Model, source: Source) -> str:
+    h, w, c = model.preprocessing.shape
+    mean, std = model.preprocessing.mean, model.preprocessing.std
+    names = ",\n    ".join(_quoted(name) for name in model.classes)
+    return _FUNCTION.format(
+        classes=len(model.classes), names=names, h=h, w=w, c=c, size=h * w * c, floats=source.memory.most,
+        grey=_grey() if c == 1 else "", source="grey" if c == 1 else "rgb", box=_box(model),
+        means=", ".join(map(number, mean)), stds=", ".join(map(number, std)), image=source.value(INPUT),
+        calls="\n    ".join(source.calls), logits=source.value(model.network.nodes[-1].name),
+        temperature=number(model.temperature), free="free(grey), " if c == 1 else "")
 
 
 _FUNCTION = """enum {{ CLASSES = {classes} }};
@@ -139,172 +92,9 @@ def _box(model: Model) -> str:
     if model.preprocessing.resize == "squash":
         return ""
     return (f"    if (h != {h} || w != {w}) {{\n"
-            f"        double scale = (w / {w}.0 < h / {h}.0 ? w / {w}.0 : h / {h}.0) * {_number(CROP_SHARE)};\n"
+            f"        double scale = (w / {w}.0 < h / {h}.0 ? w / {w}.0 : h / {h}.0) * {number(CROP_SHARE)};\n"
             f"        left = (w - {w} * scale) / 2, right = left + {w} * scale;\n"
             f"        top = (h - {h} * scale) / 2, bottom = top + {h} * scale;\n    }}\n")
-
-
-# ---- layers ----
-
-
-def _conv(source: _Source, node: Node) -> None:
-    layer = node.layer
-    assert isinstance(layer, Conv2d)
-    (h, w, ci), (oh, ow, co) = source.network.shape_of(node.inputs[0]), node.shape
-    top, _, left, _ = layer.zeros(h, w)
-    weights = source.numbers(f"{node.name}.weight", layer.params["weight"].transpose(2, 3, 1, 0))
-    source.call("conv", "conv", source.value(node.inputs[0]), h, w, ci, weights, _bias(source, node),
-                source.value(node.name), oh, ow, co, *layer.kernel_size, *layer.stride, top, left, *layer.dilation,
-                layer.groups)
-
-
-def _linear(source: _Source, node: Node) -> None:
-    weight = node.layer.params["weight"]
-    source.call("linear", "linear", source.value(node.inputs[0]), weight.shape[1],
-                source.numbers(f"{node.name}.weight", weight.T), _bias(source, node), source.value(node.name),
-                weight.shape[0])
-
-
-def _bias(source: _Source, node: Node) -> str:
-    return source.numbers(f"{node.name}.bias", node.layer.params["bias"]) if "bias" in node.layer.params else "NULL"
-
-
-def _batch_norm(source: _Source, node: Node) -> None:
-    layer = node.layer
-    assert isinstance(layer, BatchNorm2d)
-    mean, var = (layer.state[name].astype(np.float64) for name in ("running_mean", "running_var"))
-    scale = layer.params.get("weight", 1) / np.sqrt(var + layer.eps)
-    shift = layer.params.get("bias", 0) - mean * scale
-    source.call("affine", "affine", source.value(node.inputs[0]), _count(node.shape[:-1]), node.shape[-1],
-                source.numbers(f"{node.name}, scale", scale), source.numbers(f"{node.name}, shift", shift),
-                source.value(node.name))
-
-
-def _max_pool(source: _Source, node: Node) -> None:
-    layer = node.layer
-    assert isinstance(layer, MaxPool2d)
-    w = layer.windows
-    source.call("maximum", "max_pool", *_images(source, node), *w.kernel, *w.stride, *w.padding, *w.dilation)
-
-
-def _mean_pool(source: _Source, node: Node) -> None:
-    layer = node.layer
-    assert isinstance(layer, AvgPool2d | LPPool2d)
-    w = layer.windows
-    factors = source.numbers(f"{node.name}, factors", mean_factors(node, source.network.shape_of(node.inputs[0])))
-    norm = float(layer.norm_type) if isinstance(layer, LPPool2d) else 1.0
-    source.call("mean", "mean_pool", *_images(source, node), *w.kernel, *w.stride, *w.padding, factors,
-                f"(float){_number(norm)}")
-
-
-def _global_avg_pool(source: _Source, node: Node) -> None:
-    h, w, c = source.network.shape_of(node.inputs[0])
-    source.call("adaptive", "adaptive_pool", source.value(node.inputs[0]), h, w, c, source.value(node.name), 1, 1)
-
-
-def _adaptive_avg_pool(source: _Source, node: Node) -> None:
-    assert isinstance(node.layer, AdaptiveAvgPool2d)
-    source.call("adaptive", "adaptive_pool", *_images(source, node))
-
-
-def _images(source: _Source, node: Node) -> list[Any]:
-    return [source.value(node.inputs[0]), *source.network.shape_of(node.inputs[0]), source.value(node.name),
-            *node.shape[:2]]
-
-
-def _flatten(source: _Source, node: Node) -> None:
-    shape = source.network.shape_of(node.inputs[0])
-    source.call("flatten", "flatten", source.value(node.inputs[0]), _count(shape[:-1]), shape[-1],
-                source.value(node.name))
-
-
-def _add(source: _Source, node: Node) -> None:
-    _copy(source, node)
-    for name in node.inputs[1:]:
-        source.call("add", "add", source.value(name), _count(node.shape), source.value(node.name))
-
-
-def _copy(source: _Source, node: Node) -> None:
-    source.calls.append(f"memcpy({source.value(node.name)}, {source.value(node.inputs[0])}, "
-                        f"{_count(node.shape)} * sizeof(float));")
-
-
-def _concat(source: _Source, node: Node) -> None:
-    first = 0
-    for name in node.inputs:
-        channels = source.network.shape_of(name)[-1]
-        source.call("concat", "put_channels", source.value(name), _count(node.shape[:-1]), channels,
-                    source.value(node.name), first, node.shape[-1])
-        first += channels
-
-
-def _softmax(source: _Source, node: Node) -> None:
-    source.call("softmax", "softmax", source.value(node.inputs[0]), _count(node.shape[:-1]), node.shape[-1], "1",
-                source.value(node.name))
-
-
-def _pointwise(function: str, option: str = "") -> Callable[[_Source, Node], None]:
-    def write(source: _Source, node: Node) -> None:
-        number = node.layer.config()[option] if option else 0
-        source.call("pointwise", "pointwise", source.value(node.inputs[0]), _count(node.shape), function,
-                    f"(float){_number(number)}", source.value(node.name))
-    return write
-
-
-_WRITERS: dict[str, Callable[[_Source, Node], None]] = {
-    "AdaptiveAvgPool2d": _adaptive_avg_pool,
-    "Add": _add,
-    "AvgPool2d": _mean_pool,
-    "BatchNorm2d": _batch_norm,
-    "Concat": _concat,
-    "Conv2d": _conv,  # and Whitening, which is one
-    "Dropout": _copy,
-    "Flatten": _flatten,
-    "GlobalAvgPool2d": _global_avg_pool,
-    "LPPool2d": _mean_pool,
-    "LeakyReLU": _pointwise("LEAKY_RELU", "negative_slope"),
-    "Linear": _linear,
-    "MaxPool2d": _max_pool,
-    "ReLU": _pointwise("RELU"),
-    "ReLU6": _pointwise("RELU6"),
-    "Scale": _pointwise("SCALE", "factor"),
-    "SiLU": _pointwise("SILU"),
-    "Sigmoid": _pointwise("SIGMOID"),
-    "Softmax": _softmax,
-    "Tanh": _pointwise("TANH"),
-}
-
-
-# ---- memory ----
-
-
-class _Memory:
-    """Hands out stretches of working memory, each at the lowest place where nothing lies."""
-
-    def __init__(self) -> None:
-        self.taken: list[tuple[int, int]] = []
-        self.most = 0
-
-    def take(self, count: int) -> tuple[int, int]:
-        start = 0
-        for begin, end in sorted(self.taken):
-            if start + count <= begin:
-                break
-            start = max(start, end)
-        self.taken.append((start, start + count))
-        self.most = max(self.most, start + count)
-        return start, start + count
-
-    def give(self, place: tuple[int, int]) -> None:
-        self.taken.remove(place)
-
-
-def _count(shape: Iterable[int]) -> int:
-    return int(np.prod(list(shape), dtype=np.int64))
-
-
-def _number(value: float) -> str:
-    return repr(float(value))
 
 
 def _quoted(name: str) -> str:

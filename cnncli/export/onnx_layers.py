@@ -1,5 +1,5 @@
-"""A network as the nodes of an ONNX graph: a function for each type of layer. onnx.py puts what is before and behind
-the network around them.
+"""A network as the nodes of an ONNX graph: a function for each type of layer, entered in WRITERS by its decorator.
+onnx.py puts what is before and behind the network around them.
 
 Images are (n, c, h, w) there, as ONNX's operators want them; flat values are (n, features), in the same order as ours.
 What ONNX's pooling counts differently than ours (windows that ceil_mode lets reach beyond the padding, signed powers)
@@ -7,15 +7,21 @@ is written as sums and constant factors, so that no runtime has to agree about i
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from ..kernels import Array
-from ..layers import AdaptiveAvgPool2d, BatchNorm2d, Conv2d, LPPool2d, MaxPool2d, Shape
-from ..network import INPUT, Network, Node
-from .windows import mean_factors, windows_of
+from .. import layers
+from ..kernels import Array, Windows
+from ..layers import Layer, Shape
+from ..network import INPUT, Network
+from .windows import mean_factors, whole_factors
+from .writers import Writers
+
+WRITERS = Writers("an ONNX file")
+Kind = TypeVar("Kind", bound=Layer)
 
 
 class Graph:
@@ -42,175 +48,175 @@ def add_network(graph: Graph, network: Network, images: str) -> str:
     """Append a network that reads the value ``images`` (n, c, h, w); return the name of its output (n, classes)."""
     values = {INPUT: images}
     for node in network.nodes:
-        kind = next(base.__name__ for base in type(node.layer).__mro__ if base.__name__ in _WRITERS)
         shapes = [network.shape_of(name) for name in node.inputs]
-        values[node.name] = _WRITERS[kind](graph, node, [values[name] for name in node.inputs], shapes)
+        place = Place(graph, node.name, node.layer, [values[name] for name in node.inputs], shapes, node.shape)
+        values[node.name] = WRITERS.for_node(node)(place)
     return values[network.nodes[-1].name]
 
 
-# ---- a function for each layer: (graph, node, inputs' names, their shapes) -> name of the output ----
+@dataclass(frozen=True)
+class Place(Generic[Kind]):
+    """A layer about to be written: the values that it reads, their shapes and its own, as we have them."""
 
-_Writer = Callable[[Graph, Node, list[str], list[Shape]], str]
+    graph: Graph
+    name: str
+    layer: Kind
+    inputs: list[str]
+    shapes: list[Shape]
+    shape: Shape
+
+    def add(self, operator: str, inputs: Sequence[str], part: str = "", **attributes: Any) -> str:
+        """Append a node that yields the layer's value, or a part on the way to it; return the value's name."""
+        return self.graph.add(operator, inputs, f"{self.name}.{part}" if part else self.name, **attributes)
+
+    def constant(self, part: str, array: Any, dtype: Any = np.float32) -> str:
+        """Add a constant of the layer's and return its name."""
+        return self.graph.constant(f"{self.name}.{part}", array, dtype)
+
+    def parameters(self) -> list[str]:
+        """Add weight and bias, as far as it has them."""
+        params = self.layer.params
+        return [self.constant(part, params[part]) for part in ("weight", "bias") if part in params]
 
 
-def _parameter(graph: Graph, node: Node, part: str) -> str:
-    return graph.constant(f"{node.name}.{part}", node.layer.params[part])
+# ---- a function for each layer: place -> name of the output ----
 
 
-def _conv(graph: Graph, node: Node, inputs: list[str], shapes: list[Shape]) -> str:
-    layer = node.layer
-    assert isinstance(layer, Conv2d)
-    top, bottom, left, right = layer.zeros(*shapes[0][:2])
-    weights = [_parameter(graph, node, part) for part in ("weight", "bias") if part in layer.params]
-    return graph.add("Conv", [*inputs, *weights], node.name, kernel_shape=list(layer.kernel_size),
+@WRITERS.of(layers.Conv2d, layers.Whitening)
+def _conv(place: Place[layers.Conv2d]) -> str:
+    layer = place.layer
+    top, bottom, left, right = layer.zeros(*place.shapes[0][:2])
+    return place.add("Conv", [*place.inputs, *place.parameters()], kernel_shape=list(layer.kernel_size),
                      strides=list(layer.stride), dilations=list(layer.dilation), group=layer.groups,
                      pads=[top, left, bottom, right])
 
 
-def _linear(graph: Graph, node: Node, inputs: list[str], shapes: list[Shape]) -> str:
-    weights = [_parameter(graph, node, part) for part in ("weight", "bias") if part in node.layer.params]
-    return graph.add("Gemm", [*inputs, *weights], node.name, transB=1)
+@WRITERS.of(layers.Linear)
+def _linear(place: Place[layers.Linear]) -> str:
+    return place.add("Gemm", [*place.inputs, *place.parameters()], transB=1)
 
 
-def _batch_norm(graph: Graph, node: Node, inputs: list[str], shapes: list[Shape]) -> str:
-    layer = node.layer
-    assert isinstance(layer, BatchNorm2d)
-    channels = shapes[0][-1]
+@WRITERS.of(layers.BatchNorm2d)
+def _batch_norm(place: Place[layers.BatchNorm2d]) -> str:
+    channels = place.shapes[0][-1]
     defaults = {"weight": np.ones(channels), "bias": np.zeros(channels)}
-    arrays = {**defaults, **layer.params, **layer.state}
-    names = [graph.constant(f"{node.name}.{part}", arrays[part]) for part in
-             ("weight", "bias", "running_mean", "running_var")]
-    return graph.add("BatchNormalization", [*inputs, *names], node.name, epsilon=layer.eps)
+    arrays = {**defaults, **place.layer.params, **place.layer.state}
+    names = [place.constant(part, arrays[part]) for part in ("weight", "bias", "running_mean", "running_var")]
+    return place.add("BatchNormalization", [*place.inputs, *names], epsilon=place.layer.eps)
 
 
-def _max_pool(graph: Graph, node: Node, inputs: list[str], shapes: list[Shape]) -> str:
-    layer = node.layer
-    assert isinstance(layer, MaxPool2d)
-    windows, pads = layer.windows, _pads(node, shapes[0])
+@WRITERS.of(layers.MaxPool2d)
+def _max_pool(place: Place[layers.MaxPool2d]) -> str:
+    windows, inputs = place.layer.windows, place.inputs
+    pads = _pads(windows, place)
     if any(pad >= kernel for pad, kernel in zip(pads, windows.kernel * 2, strict=True)):  # a dilated window's
         zeros = [0, 0, pads[0], pads[1], 0, 0, pads[2], pads[3]]
-        inputs = [graph.add("Pad", [*inputs, graph.constant(f"{node.name}.pads", zeros, np.int64),
-                                    graph.constant(f"{node.name}.least", -np.inf)], f"{node.name}.padded")]
+        inputs = [place.add("Pad", [*inputs, place.constant("pads", zeros, np.int64),
+                                    place.constant("least", -np.inf)], "padded")]
         pads = [0, 0, 0, 0]
-    return graph.add("MaxPool", inputs, node.name, kernel_shape=list(windows.kernel), strides=list(windows.stride),
+    return place.add("MaxPool", inputs, kernel_shape=list(windows.kernel), strides=list(windows.stride),
                      dilations=list(windows.dilation), pads=pads)
 
 
-def _avg_pool(graph: Graph, node: Node, inputs: list[str], shapes: list[Shape]) -> str:
-    mean = _mean(graph, node, inputs[0], shapes[0], f"{node.name}.mean")
-    return _times(graph, node.name, mean, prod(windows_of(node).kernel) * mean_factors(node, shapes[0]))
+@WRITERS.of(layers.AvgPool2d)
+def _avg_pool(place: Place[layers.AvgPool2d]) -> str:
+    windows = place.layer.windows
+    factors = mean_factors(windows, place.shapes[0], place.shape, place.layer.count_include_pad)
+    return _times(place, "", _mean(place, windows, place.inputs[0]), prod(windows.kernel) * factors)
 
 
-def _lp_pool(graph: Graph, node: Node, inputs: list[str], shapes: list[Shape]) -> str:
-    layer = node.layer
-    assert isinstance(layer, LPPool2d)
-    norm = float(layer.norm_type)
-    power = graph.constant(f"{node.name}.norm", norm)
-    root = graph.constant(f"{node.name}.root", 1 / norm)
-    raised = graph.add("Pow", [inputs[0], power], f"{node.name}.raised")
-    mean = _mean(graph, node, raised, shapes[0], f"{node.name}.mean")
-    total = _times(graph, f"{node.name}.sum", mean,
-                   prod(windows_of(node).kernel) * mean_factors(node, shapes[0]))
-    return graph.add("Pow", [total, root], node.name)
+@WRITERS.of(layers.LPPool2d)
+def _lp_pool(place: Place[layers.LPPool2d]) -> str:
+    windows, norm = place.layer.windows, float(place.layer.norm_type)
+    power, root = place.constant("norm", norm), place.constant("root", 1 / norm)
+    mean = _mean(place, windows, place.add("Pow", [place.inputs[0], power], "raised"))
+    factors = whole_factors(windows, place.shapes[0], place.shape)
+    return place.add("Pow", [_times(place, "sum", mean, prod(windows.kernel) * factors), root])
 
 
-def _global_avg_pool(graph: Graph, node: Node, inputs: list[str], shapes: list[Shape]) -> str:
-    mean = graph.add("GlobalAveragePool", inputs, f"{node.name}.mean")
-    return graph.add("Flatten", [mean], node.name, axis=1)
+@WRITERS.of(layers.GlobalAvgPool2d)
+def _global_avg_pool(place: Place[layers.GlobalAvgPool2d]) -> str:
+    return place.add("Flatten", [place.add("GlobalAveragePool", place.inputs, "mean")], axis=1)
 
 
-def _adaptive_avg_pool(graph: Graph, node: Node, inputs: list[str], shapes: list[Shape]) -> str:
+@WRITERS.of(layers.AdaptiveAvgPool2d)
+def _adaptive_avg_pool(place: Place[layers.AdaptiveAvgPool2d]) -> str:
     """Two products with constant matrices, down the rows and along the columns."""
-    layer = node.layer
-    assert isinstance(layer, AdaptiveAvgPool2d)
-    down, along = (_sharing(size, cells) for size, cells in zip(shapes[0][:2], layer.output_size, strict=True))
-    rows = graph.add("MatMul", [graph.constant(f"{node.name}.down", down), inputs[0]], f"{node.name}.rows")
-    return graph.add("MatMul", [rows, graph.constant(f"{node.name}.along", along.T)], node.name)
+    sizes = zip(place.shapes[0][:2], place.layer.output_size, strict=True)
+    down, along = (_sharing(size, cells) for size, cells in sizes)
+    rows = place.add("MatMul", [place.constant("down", down), place.inputs[0]], "rows")
+    return place.add("MatMul", [rows, place.constant("along", along.T)])
 
 
-def _softmax(graph: Graph, node: Node, inputs: list[str], shapes: list[Shape]) -> str:
-    return graph.add("Softmax", inputs, node.name, axis=1)
+@WRITERS.of(layers.Softmax)
+def _softmax(place: Place[layers.Softmax]) -> str:
+    return place.add("Softmax", place.inputs, axis=1)
 
 
-def _flatten(graph: Graph, node: Node, inputs: list[str], shapes: list[Shape]) -> str:
-    return graph.add("Flatten", inputs, node.name, axis=1)
+@WRITERS.of(layers.Flatten)
+def _flatten(place: Place[layers.Flatten]) -> str:
+    return place.add("Flatten", place.inputs, axis=1)
 
 
-def _concat(graph: Graph, node: Node, inputs: list[str], shapes: list[Shape]) -> str:
-    return graph.add("Concat", inputs, node.name, axis=1)
+@WRITERS.of(layers.Concat)
+def _concat(place: Place[layers.Concat]) -> str:
+    return place.add("Concat", place.inputs, axis=1)
 
 
-def _relu6(graph: Graph, node: Node, inputs: list[str], shapes: list[Shape]) -> str:
-    limits = [graph.constant(f"{node.name}.{name}", value) for name, value in (("least", 0.0), ("most", 6.0))]
-    return graph.add("Clip", [*inputs, *limits], node.name)
+@WRITERS.of(layers.ReLU6)
+def _relu6(place: Place[layers.ReLU6]) -> str:
+    limits = [place.constant(name, value) for name, value in (("least", 0.0), ("most", 6.0))]
+    return place.add("Clip", [*place.inputs, *limits])
 
 
-def _leaky_relu(graph: Graph, node: Node, inputs: list[str], shapes: list[Shape]) -> str:
-    return graph.add("LeakyRelu", inputs, node.name, alpha=float(node.layer.config()["negative_slope"]))
+@WRITERS.of(layers.LeakyReLU)
+def _leaky_relu(place: Place[layers.LeakyReLU]) -> str:
+    return place.add("LeakyRelu", place.inputs, alpha=place.layer.slope)
 
 
-def _silu(graph: Graph, node: Node, inputs: list[str], shapes: list[Shape]) -> str:
-    return graph.add("Mul", [inputs[0], graph.add("Sigmoid", inputs, f"{node.name}.sigmoid")], node.name)
+@WRITERS.of(layers.SiLU)
+def _silu(place: Place[layers.SiLU]) -> str:
+    return place.add("Mul", [place.inputs[0], place.add("Sigmoid", place.inputs, "sigmoid")])
 
 
-def _scale(graph: Graph, node: Node, inputs: list[str], shapes: list[Shape]) -> str:
-    return graph.add("Mul", [*inputs, graph.constant(f"{node.name}.factor", node.layer.config()["factor"])], node.name)
+@WRITERS.of(layers.Scale)
+def _scale(place: Place[layers.Scale]) -> str:
+    return place.add("Mul", [*place.inputs, place.constant("factor", place.layer.factor)])
 
 
-def _plain(operator: str) -> _Writer:
-    return lambda graph, node, inputs, shapes: graph.add(operator, inputs, node.name)
+def _plain(operator: str) -> Callable[[Place[Any]], str]:
+    """The writer of a layer that is one operator without attributes."""
+    return lambda place: place.add(operator, place.inputs)
 
 
-_WRITERS: dict[str, _Writer] = {
-    "AdaptiveAvgPool2d": _adaptive_avg_pool,
-    "Add": _plain("Sum"),
-    "AvgPool2d": _avg_pool,
-    "BatchNorm2d": _batch_norm,
-    "Concat": _concat,
-    "Conv2d": _conv,  # and Whitening, which is one
-    "Dropout": _plain("Identity"),
-    "Flatten": _flatten,
-    "GlobalAvgPool2d": _global_avg_pool,
-    "LPPool2d": _lp_pool,
-    "LeakyReLU": _leaky_relu,
-    "Linear": _linear,
-    "MaxPool2d": _max_pool,
-    "ReLU": _plain("Relu"),
-    "ReLU6": _relu6,
-    "Scale": _scale,
-    "SiLU": _silu,
-    "Sigmoid": _plain("Sigmoid"),
-    "Softmax": _softmax,
-    "Tanh": _plain("Tanh"),
-}
+WRITERS |= {layers.Add: _plain("Sum"), layers.Dropout: _plain("Identity"), layers.ReLU: _plain("Relu"),
+            layers.Sigmoid: _plain("Sigmoid"), layers.Tanh: _plain("Tanh")}
 
 
 # ---- pooling windows ----
 
 
-def _pads(node: Node, shape: Shape) -> list[int]:
+def _pads(windows: Windows, place: Place[Any]) -> list[int]:
     """Return ONNX's pads [top, left, bottom, right] with which plain division yields our number of windows."""
-    windows = windows_of(node)
     begin, end = [], []
     for axis in (0, 1):
         k, s, p, d = (getattr(windows, name)[axis] for name in ("kernel", "stride", "padding", "dilation"))
         begin.append(p)
-        end.append(max(0, (node.shape[axis] - 1) * s + d * (k - 1) + 1 - shape[axis] - p))
+        end.append(max(0, (place.shape[axis] - 1) * s + d * (k - 1) + 1 - place.shapes[0][axis] - p))
     return begin + end
 
 
-def _mean(graph: Graph, node: Node, value: str, shape: Shape, name: str) -> str:
+def _mean(place: Place[Any], windows: Windows, value: str) -> str:
     """Append the sum over each window, divided by the window's full size."""
-    windows = windows_of(node)
-    return graph.add("AveragePool", [value], name, kernel_shape=list(windows.kernel), strides=list(windows.stride),
-                     pads=_pads(node, shape), count_include_pad=1)
+    return place.add("AveragePool", [value], "mean", kernel_shape=list(windows.kernel), strides=list(windows.stride),
+                     pads=_pads(windows, place), count_include_pad=1)
 
 
-def _times(graph: Graph, name: str, value: str, factors: Array) -> str:
+def _times(place: Place[Any], part: str, value: str, factors: Array) -> str:
     """Append a product with factors (oh, ow), of which nothing is left where all are 1."""
     if (factors == 1).all():
-        return graph.add("Identity", [value], name)
-    return graph.add("Mul", [value, graph.constant(f"{name}.factors", factors)], name)
+        return place.add("Identity", [value], part)
+    return place.add("Mul", [value, place.constant(f"{part}.factors".lstrip("."), factors)], part)
 
 
 def _sharing(size: int, cells: int) -> Array:

@@ -9,7 +9,6 @@ import numpy as np
 
 from ..errors import UsageError
 from ..kernels import Array
-from ..layers import BatchNorm2d
 from ..model import Model
 
 # Whose network it is, and by which name: what loads the file.
@@ -40,5 +39,5 @@ def state_dict(model: Model) -> dict[str, Array]:
     """Return the arrays under PyTorch's names, with a count of steps, 0, for each batch norm."""
     arrays: dict[str, Any] = {**model.network.parameters(), **model.network.buffers()}
     counts = {f"{node.name}.num_batches_tracked": np.zeros((), np.int64) for node in model.network.nodes
-              if isinstance(node.layer, BatchNorm2d)}
+              if node.layer.normalises}
     return arrays | counts

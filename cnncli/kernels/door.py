@@ -29,14 +29,16 @@ _ISA_NAMES = {number: name for name, number in _ISAS.items()}
 class Call:
     """One operation with its arguments checked and its pointers taken, ready to run again and again.
 
-    ``keep`` holds the arrays whose memory the pointers point to, so that it outlives the call.
+    ``keep`` holds the arrays whose memory the pointers point to, so that it outlives the call. ``function`` is C's of
+    that name, or one of Python that returns 0.
     """
 
     __slots__ = ("arguments", "function", "keep", "name")
 
-    def __init__(self, name: str, *arguments: Any, keep: tuple[Any, ...] = ()) -> None:
+    def __init__(self, name: str, *arguments: Any, keep: tuple[Any, ...] = (),
+                 function: Callable[..., int] | None = None) -> None:
         self.name = name
-        self.function: Callable[..., int] = getattr(lib, name)
+        self.function: Callable[..., int] = function or getattr(lib, name)
         self.arguments = arguments
         self.keep = keep
 

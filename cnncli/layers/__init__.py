@@ -1,74 +1,34 @@
 """The layers, a family per file. Semantics and defaults are PyTorch's. ``LAYERS`` maps the type names that model
-files and TOML architectures use to the classes.
+files and TOML architectures use to the classes; a class enters it by itself (base.py), python.py's are a user's own.
 
-What may not be here: anything that knows of a layer's neighbours (network/).
+What may not be here: anything that knows of a second layer (network/), or of files.
 """
 
-from .activation import Activation, LeakyReLU, ReLU, ReLU6, Sigmoid, SiLU, Tanh
-from .base import Buffers, Layer, Shape
-from .combine import Add, Concat
-from .conv import Conv2d
-from .dropout import Dropout
-from .flatten import Flatten
-from .linear import Linear
-from .norm import BatchNorm2d
-from .pool import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, LPPool2d, MaxPool2d
-from .scale import Scale
-from .softmax import Softmax
-from .whitening import Whitening
-
-LAYERS: dict[str, type[Layer]] = {
-    layer.__name__: layer
-    for layer in (
-        AdaptiveAvgPool2d,
-        Add,
-        AvgPool2d,
-        BatchNorm2d,
-        Concat,
-        Dropout,
-        Flatten,
-        GlobalAvgPool2d,
-        LPPool2d,
-        LeakyReLU,
-        MaxPool2d,
-        Conv2d,
-        Linear,
-        ReLU,
-        ReLU6,
-        Scale,
-        SiLU,
-        Sigmoid,
-        Softmax,
-        Tanh,
-        Whitening,
-    )
-}
-
-__all__ = [
-    "LAYERS",
-    "Activation",
-    "AdaptiveAvgPool2d",
-    "Add",
-    "AvgPool2d",
-    "BatchNorm2d",
-    "Buffers",
-    "Concat",
-    "Conv2d",
-    "Dropout",
-    "Flatten",
-    "GlobalAvgPool2d",
-    "LPPool2d",
-    "Layer",
-    "LeakyReLU",
-    "Linear",
-    "MaxPool2d",
-    "ReLU",
-    "ReLU6",
-    "Scale",
-    "Shape",
-    "SiLU",
-    "Sigmoid",
-    "Softmax",
-    "Tanh",
-    "Whitening",
-]
+from .activation import Activation as Activation
+from .activation import LeakyReLU as LeakyReLU
+from .activation import ReLU as ReLU
+from .activation import ReLU6 as ReLU6
+from .activation import Sigmoid as Sigmoid
+from .activation import SiLU as SiLU
+from .activation import Tanh as Tanh
+from .base import LAYERS as LAYERS
+from .base import Buffers as Buffers
+from .base import Layer as Layer
+from .base import Shape as Shape
+from .combine import Add as Add
+from .combine import Concat as Concat
+from .conv import Conv2d as Conv2d
+from .dropout import Dropout as Dropout
+from .flatten import Flatten as Flatten
+from .gradients import check_gradients as check_gradients
+from .linear import Linear as Linear
+from .norm import BatchNorm2d as BatchNorm2d
+from .pool import AdaptiveAvgPool2d as AdaptiveAvgPool2d
+from .pool import AvgPool2d as AvgPool2d
+from .pool import GlobalAvgPool2d as GlobalAvgPool2d
+from .pool import LPPool2d as LPPool2d
+from .pool import MaxPool2d as MaxPool2d
+from .python import PythonLayer as PythonLayer
+from .scale import Scale as Scale
+from .softmax import Softmax as Softmax
+from .whitening import Whitening as Whitening

@@ -8,10 +8,9 @@ from ..kernels import Call
 from .base import Buffers, Layer
 
 
-class Activation(Layer):
+class Activation(Layer, abstract=True):
     """y = f(x), elementwise, any shape. The subclasses name f."""
 
-    function = ""
     reads_output = dx_may_be_dy = True
     slope = 0.0
 

@@ -1,9 +1,10 @@
 """What a layer is. A layer knows its shapes, its parameters and which kernels compute it; it does not know the
-network around it, and owns no activations. The network's plan (cnncli/plan.py) gives it arrays and collects the
+network around it, and owns no activations. The network's plan (network/plan.py) gives it arrays and collects the
 calls that it answers with; used alone, ``forward`` and ``backward`` do the same for one layer.
 
 To add a layer: subclass ``Layer`` in the file of its family, give it a config that its constructor takes back, and
-register it in layers/__init__.py. tests/layers/conformance.py then checks it like every other.
+say in its class what others ask (the facts at the top of ``Layer``). docs/layers.md lists the other places; for each
+that is forgotten tests/layers/test_register.py fails. Layers in NumPy are in python.py.
 """
 
 import math
@@ -12,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import NetworkError
-from ..kernels import Array, Call, aligned_empty, aligned_zeros
+from ..errors import NetworkError, UsageError
+from ..kernels import Array, Call, Windows, aligned_empty, aligned_zeros
 
 Shape = tuple[int, ...]  # of one image: (h, w, c), or (features,)
 Spec = tuple[Shape, Any]  # a whole array's shape and dtype
+LAYERS: dict[str, type["Layer"]] = {}  # by the names that model files use; a class enters when it is defined
 
 
 @dataclass
@@ -60,23 +62,46 @@ class Layer:
     """One operation of a network with its parameters.
 
     params and grads have the same keys ("weight", "bias") and shapes, those of the model file, but that what is frozen
-    has no gradient; state holds what
-    training updates without a gradient (batch norm's running_mean and running_var).
+    has no gradient; state holds what training updates without a gradient (batch norm's running_mean and running_var).
+
+    A subclass is registered in LAYERS under its name, unless it is ``abstract``.
     """
+
+    # ---- what the plan asks ----
 
     arity: int | None = 1  # inputs; None for two or more
     reads_input = False  # whether backward reads x …
     reads_output = False  # … or y: the plan keeps them until then
     passes_gradient = False  # whether every dx is dy itself, so that a plan needs no backward call (Add)
+    sums = False  # whether its output is the sum of its inputs (Add)
+    function = ""  # an activation's name in kernels.ACTIVATIONS
     fuses_add = False  # whether forward takes Buffers.add …
     fuses_activation = False  # … and activation …
     gates_itself = False  # … and backward then wants dy as it comes; otherwise dy already times the activation's slope
     finishes_gradient = False  # whether backward takes dx_add and dx_gate
+    swaps_with_activation = False  # whether a ReLU before it may as well come behind it: the maximum is the same
+    folds = False  # whether ``fold`` can put what it does in evaluation into the weights of the layer before it …
+    takes_fold = False  # … and whether its own weights take that
     dx_may_be_dy = False  # whether backward can write dx over dy
     remakes_output = False  # whether remake_calls yields y again where nothing was added; backward then does without y
     exact = False  # whether convolutions compute every product as written; the network's switch
     frozen: tuple[str, ...] = ()  # parameters that training does not change: they have no gradient
+    fixed = False  # whether one that normalises uses its running statistics in training, too; the network's switch
     stream = 0  # the layer's place in its network: what tells two layers' random draws apart
+
+    # ---- what others ask, who keep no lists of classes ----
+
+    begins_block = False  # whether a block of the network begins with its weights (network/blocks.py)
+    decides = False  # whether it may be a classifier's head: its weight is (classes, features) (network/blocks.py)
+    normalises = False  # whether it is a batch norm: recipes and PyTorch's files treat networks with one differently
+    fits_images = False  # whether ``fit`` computes its weights from training images before the first step
+    looks_everywhere = False  # whether each output looks at every position of the input (network/analysis.py)
+    shows_maps = False  # whether `cnn visualize-filters` draws what it yields where nobody names layers
+
+    def __init_subclass__(cls, abstract: bool = False, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if not abstract:
+            _register(cls)
 
     def __init__(self) -> None:
         self.params: dict[str, Array] = {}
@@ -123,6 +148,24 @@ class Layer:
         """Return whether forward takes Buffers.pooled."""
         return False
 
+    def halves(self, shape: Shape) -> bool:
+        """Return whether it takes the maxima of an image's 2 x 2 blocks, which the layer before may do (``pools``)."""
+        return False
+
+    def fold(self, params: dict[str, Array], folded: dict[str, Array]) -> None:
+        """Write into ``folded`` the weight and bias with which the layer before, whose params are given, does in
+        evaluation what both do."""
+        raise TypeError(f"{type(self).__name__} folds into nothing")
+
+    def fit(self, images: Array) -> None:
+        """Compute the weights from training images, float32 (n, h, w, c) as the network gets them."""
+        raise TypeError(f"{type(self).__name__} is not fitted to images")
+
+    def reach(self, *shapes: Shape) -> Windows | None:
+        """Return the windows of its input that outputs look at, the widest where they differ; None for single
+        positions."""
+        return None
+
     def forward_calls(self, io: Buffers) -> list[Call]:
         """Return the calls that compute io.y from io.x."""
         raise TypeError(f"{type(self).__name__} has no forward")
@@ -150,8 +193,11 @@ class Layer:
                 self.grads[name] = aligned_zeros(shape)
 
     def forward(self, *x: Array, training: bool = False) -> Array:
-        """Apply the layer alone: float32 arrays (n, h, w, c) or (n, features) -> a new array (n, …)."""
-        io = self._buffers([np.ascontiguousarray(a, np.float32) for a in x], training)
+        """Apply the layer alone: float32 arrays (n, h, w, c) or (n, features) -> a new array (n, …).
+
+        Raises NetworkError, naming shapes, where they do not suit the layer, UsageError for what are no numbers.
+        """
+        io = self._buffers([floats(f"what {type(self).__name__} is applied to", a) for a in x], training)
         shapes = [a.shape[1:] for a in io.x]
         for call in self.pack_calls(self.params, io.packed, *shapes) + self.forward_calls(io):
             call()
@@ -162,16 +208,18 @@ class Layer:
         """Return the gradient of the last forward's input (a tuple where there are several); fills ``grads``."""
         io = self._alone
         if io is None or not io.training:
-            raise ValueError("backward needs a forward(..., training=True) before it")
-        io.dy = np.ascontiguousarray(dy, np.float32)
+            raise UsageError(f"{type(self).__name__}.backward needs a forward(..., training=True) before it.")
+        io.dy = floats(f"the gradient of {type(self).__name__}'s output", dy)
+        if io.dy.shape != io.y.shape:
+            raise NetworkError(f"{type(self).__name__}'s output was {io.y.shape}, so its gradient must be, not "
+                               f"{io.dy.shape}.")
         io.dx = [aligned_empty(a.shape) for a in io.x]
         for call in self.backward_calls(io):
             call()
         return io.dx[0] if self.arity == 1 else tuple(io.dx)
 
     def _buffers(self, x: list[Array], training: bool) -> Buffers:
-        if self.arity not in (None, len(x)):
-            raise NetworkError(f"{type(self).__name__} takes {self.arity} input, not {len(x)}.")
+        self._check_inputs([a.shape for a in x])
         batch, shapes = len(x[0]), [tuple(a.shape[1:]) for a in x]
         self.bind(*shapes)
         y = aligned_empty((batch, *self.output_shape(*shapes)))
@@ -182,8 +230,41 @@ class Layer:
         packed = {k: aligned_empty((size,), np.uint8) for k, size in self.packed(*shapes, training=training).items()}
         return Buffers(x=x, y=y, training=training, saved=saved, packed=packed, workspace=scratch, clock=clock)
 
+    def _check_inputs(self, shapes: list[Shape]) -> None:
+        name, given = type(self).__name__, " and ".join(map(str, shapes))
+        if len(shapes) != (self.arity or max(2, len(shapes))):
+            wanted = "two inputs or more" if self.arity is None else f"{self.arity} input"
+            raise NetworkError(f"{name} takes {wanted}, not {len(shapes)}.")
+        if any(len(shape) not in (2, 4) or 0 in shape for shape in shapes):
+            raise NetworkError(f"{name} takes arrays (n, h, w, c) or (n, features) that are not empty, not {given}.")
+        if len({shape[0] for shape in shapes}) > 1:
+            raise NetworkError(f"{name}'s inputs need one number of images, not {given}.")
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.config().items())})"
+
+
+def _register(cls: type[Layer]) -> None:
+    """Enter a class under its name. Whoever defines one anew replaces it, but none of this package's."""
+    known = LAYERS.get(cls.__name__)
+    if known is not None and known.__module__.startswith(f"{__package__}.") and known.__module__ != cls.__module__:
+        raise NetworkError(f"{cls.__name__} is a layer of cnncli's; give your class another name.")
+    LAYERS[cls.__name__] = cls
+
+
+def floats(what: str, value: Any) -> Array:
+    """Return numbers as a C-contiguous float32 array. Raises UsageError where they are none."""
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of different lengths
+        array = np.empty(0, object)
+    if array.dtype.kind not in "fiub":
+        raise UsageError(f"{what} must be an array of numbers, not {_described(value, array)}.")
+    return np.ascontiguousarray(array, np.float32)
+
+
+def _described(value: Any, array: Array) -> str:
+    return f"one of {array.dtype}" if isinstance(value, np.ndarray) else f"a {type(value).__name__} of something else"
 
 
 def image_shape(layer: Layer, shape: Shape) -> tuple[int, int, int]:

@@ -11,7 +11,7 @@ class Add(Layer):
     """The sum of two or more inputs of one shape: a skip connection's end (He et al. 2016)."""
 
     arity = None
-    passes_gradient = True
+    passes_gradient = sums = True
 
     def output_shape(self, *shapes: Shape) -> Shape:
         _several(self, shapes)

@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import kernels
 from ..errors import NetworkError
-from ..kernels import Array, Call, aligned_empty
+from ..kernels import Array, Call, Windows, aligned_empty
 from .base import Buffers, Layer, Shape, image_shape, pair, truth, whole
 from .init import INITIALISERS, checked
 
@@ -24,7 +24,8 @@ class Conv2d(Layer):
     """
 
     reads_input = True
-    fuses_add = fuses_activation = finishes_gradient = True
+    fuses_add = fuses_activation = finishes_gradient = takes_fold = True
+    begins_block = shows_maps = True
 
     def __init__(self, in_channels: int | None = None, out_channels: int = 0, kernel_size: Any = 3, stride: Any = 1,
                  padding: Any = 0, dilation: Any = 1, groups: int = 1, bias: bool = True, init: str = "he") -> None:
@@ -110,6 +111,9 @@ class Conv2d(Layer):
         _, oh, ow, _ = convolution.y_shape
         out, inputs, kh, kw = convolution.weight_shape
         return oh * ow * out * inputs * kh * kw
+
+    def reach(self, *shapes: Shape) -> Windows:
+        return Windows(self.kernel_size, self.stride, dilation=self.dilation)
 
     def _divide(self, channels: int) -> None:
         if channels % self.groups:

@@ -18,7 +18,8 @@ class Linear(Layer):
     """
 
     reads_input = True
-    fuses_add = fuses_activation = finishes_gradient = True
+    fuses_add = fuses_activation = finishes_gradient = takes_fold = True
+    begins_block = decides = looks_everywhere = True
 
     def __init__(self, in_features: int | None = None, out_features: int = 0, bias: bool = True,
                  init: str = "he") -> None:

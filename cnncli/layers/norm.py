@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import kernels
 from ..errors import NetworkError
-from ..kernels import Call, aligned_zeros
+from ..kernels import Array, Call, aligned_zeros
 from .base import Buffers, Layer, Shape, Spec, count, truth
 
 _FIRST_WEIGHT = {"ones": 1, "zeros": 0}
@@ -25,9 +25,8 @@ class BatchNorm2d(Layer):
     for networks that others have trained, where a batch is too small to have statistics of its own.
     """
 
-    fixed = False
     reads_input = True
-    fuses_add = fuses_activation = gates_itself = dx_may_be_dy = remakes_output = True
+    fuses_add = fuses_activation = gates_itself = dx_may_be_dy = remakes_output = folds = normalises = True
 
     def __init__(self, num_features: int | None = None, eps: float = 1e-5, momentum: float = 0.1,
                  affine: bool = True, scale: bool = True, init: str = "ones") -> None:
@@ -70,6 +69,14 @@ class BatchNorm2d(Layer):
         first = {"weight": _FIRST_WEIGHT[self.init], "running_var": 1}
         for name, array in {**self.params, **self.state}.items():
             array.fill(first.get(name, 0))
+
+    def fold(self, params: dict[str, Array], folded: dict[str, Array]) -> None:
+        mean, var = (self.state[name].astype(np.float64) for name in ("running_mean", "running_var"))
+        weight = params["weight"]
+        scale = self.params.get("weight", 1) / np.sqrt(var + self.eps)
+        shift = (params["bias"] - mean if "bias" in params else -mean) * scale
+        np.multiply(weight, scale.astype(np.float32).reshape(-1, *[1] * (weight.ndim - 1)), out=folded["weight"])
+        folded["bias"][...] = shift + self.params.get("bias", 0)
 
     def saved(self, batch: int, *shapes: Shape) -> dict[str, Spec]:
         return {"statistics": ((2, shapes[0][-1]), np.float64)}

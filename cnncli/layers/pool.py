@@ -10,11 +10,13 @@ from .base import Buffers, Layer, Shape, Spec, image_shape, pair, truth
 Size = int | tuple[int, int] | list[int]
 
 
-class _Pool(Layer):
+class Pool(Layer, abstract=True):
     """Windows of kernel_size every stride (kernel_size where None): (h, w, c) -> (oh, ow, c), PyTorch's sizes.
 
     ceil_mode lets the last window reach beyond the image's end, if it starts inside the image or its left padding.
     """
+
+    shows_maps = True
 
     def __init__(self, kernel_size: Size, stride: Size | None, padding: Size, dilation: Size, ceil_mode: bool) -> None:
         super().__init__()
@@ -30,6 +32,9 @@ class _Pool(Layer):
     def output_shape(self, *shapes: Shape) -> Shape:
         h, w, c = image_shape(self, shapes[0])
         return self._steps(h, 0), self._steps(w, 1), c
+
+    def reach(self, *shapes: Shape) -> Windows:
+        return self.windows
 
     def _steps(self, size: int, axis: int) -> int:
         """Return how many windows fit along one axis. Raises NetworkError where none does."""
@@ -50,10 +55,10 @@ class _Pool(Layer):
         return steps
 
 
-class MaxPool2d(_Pool):
+class MaxPool2d(Pool):
     """The largest value of each window; padding never wins, NaN always does."""
 
-    fuses_activation = gates_itself = True
+    fuses_activation = gates_itself = swaps_with_activation = True
 
     def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Size = 0, dilation: Size = 1,
                  ceil_mode: bool = False) -> None:
@@ -68,7 +73,6 @@ class MaxPool2d(_Pool):
                 "dilation": list(w.dilation), "ceil_mode": self.ceil_mode}
 
     def halves(self, shape: Shape) -> bool:
-        """Return whether an image becomes the maxima of its 2 x 2 blocks, which the layer before may know how to do."""
         h, w, c = image_shape(self, shape)
         return self.windows == Windows((2, 2), (2, 2)) and self.output_shape(shape) == (h // 2, w // 2, c)
 
@@ -85,7 +89,7 @@ class MaxPool2d(_Pool):
         return [kernels.max_pool_backward(self.windows, io.saved["taps"], io.dy, io.dx[0], y, io.activation)]
 
 
-class AvgPool2d(_Pool):
+class AvgPool2d(Pool):
     """The mean of each window. count_include_pad says whether padding counts as zeros or not at all."""
 
     def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Size = 0, ceil_mode: bool = False,
@@ -107,7 +111,7 @@ class AvgPool2d(_Pool):
         return [kernels.average_pool_backward(self.windows, self.count_include_pad, io.dy, io.dx[0])]
 
 
-class LPPool2d(_Pool):
+class LPPool2d(Pool):
     """(sum of x^p)^(1/p) over each window, p = norm_type: 2 for the L2 norm (Sermanet et al. 2012), 1 for the sum.
 
     As PyTorch's: signs are kept, so that odd p can give NaN where the sum is negative; windows that ceil_mode cuts
@@ -140,6 +144,8 @@ class LPPool2d(_Pool):
 class GlobalAvgPool2d(Layer):
     """The mean of each channel over the whole image: (h, w, c) -> (c,) (Lin et al. 2014)."""
 
+    looks_everywhere = True
+
     def output_shape(self, *shapes: Shape) -> Shape:
         return (image_shape(self, shapes[0])[2],)
 
@@ -171,6 +177,11 @@ class AdaptiveAvgPool2d(Layer):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         return *self.output_size, image_shape(self, shapes[0])[2]
+
+    def reach(self, *shapes: Shape) -> Windows:
+        both = list(zip(shapes[0], self.output_size, strict=False))
+        rows, columns = (max(-(-(i + 1) * side // n) - i * side // n for i in range(n)) for side, n in both)
+        return Windows((rows, columns), (-(-both[0][0] // both[0][1]), -(-both[1][0] // both[1][1])))
 
     def forward_calls(self, io: Buffers) -> list[Call]:
         return [kernels.adaptive_average_pool_forward(io.x[0], io.y)]

@@ -23,6 +23,8 @@ class Whitening(Conv2d):
     """
 
     frozen = ("weight",)
+    fits_images = True
+    shows_maps = False  # every network's are much alike
 
     def __init__(self, in_channels: int | None = None, kernel_size: Any = 2, padding: Any = 0,
                  bias: bool = True) -> None:

@@ -4,13 +4,10 @@ each layer. `cnn inspect` shows it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ..layers import Shape
 from .graph import INPUT, Node
 from .network import Network
-
-_WHOLE = frozenset({"GlobalAvgPool2d", "Linear"})  # one output looks at every position of the input
 
 
 @dataclass(frozen=True)
@@ -70,39 +67,26 @@ def receptive_field(network: Network) -> dict[str, Field]:
     h, w, _ = network.input_shape
     fields = {INPUT: Field(grid=(h, w))}
     for node in network.nodes:
-        fields[node.name] = _after(node, [fields[name] for name in node.inputs])
+        shapes = [network.shape_of(name) for name in node.inputs]
+        fields[node.name] = _after(node, [fields[name] for name in node.inputs], shapes)
     return fields
 
 
-def _after(node: Node, inputs: Sequence[Field]) -> Field:
+def _after(node: Node, inputs: Sequence[Field], shapes: Sequence[Shape]) -> Field:
     rows, columns = (_widest(inputs, axis) for axis in (0, 1))
     whole = any(field.whole for field in inputs)
-    if type(node.layer).__name__ in _WHOLE:
+    if node.layer.looks_everywhere:
         across = [size + (grid - 1) * step for size, step, grid in (rows, columns)]
         return Field((across[0], across[1]), inputs[0].step, (1, 1), whole=True)
-    config = node.layer.config()
     grid = (node.shape[0], node.shape[1]) if len(node.shape) == 3 else inputs[0].grid
-    if "output_size" in config:
-        config = _shared_out(inputs[0].grid, grid)
-    if "kernel_size" not in config:
+    windows = node.layer.reach(*shapes)
+    if windows is None:
         return Field((rows[0], columns[0]), (rows[1], columns[1]), grid, whole)
-    kernel = _pair(config["kernel_size"])
-    stride, dilation = _pair(config.get("stride") or kernel), _pair(config.get("dilation", 1))
-    size = [r[0] + d * (k - 1) * r[1] for r, k, d in zip((rows, columns), kernel, dilation, strict=True)]
-    return Field((size[0], size[1]), (rows[1] * stride[0], columns[1] * stride[1]), grid, whole)
-
-
-def _shared_out(grid: tuple[int, int], cells: tuple[int, int]) -> dict[str, Any]:
-    """Return adaptive pooling as windows: the widest of them, and the widest step from one to the next."""
-    both = list(zip(grid, cells, strict=True))
-    return {"kernel_size": [max(-(-(i + 1) * side // n) - i * side // n for i in range(n)) for side, n in both],
-            "stride": [-(-side // n) for side, n in both]}
+    size = [r[0] + d * (k - 1) * r[1]
+            for r, k, d in zip((rows, columns), windows.kernel, windows.dilation, strict=True)]
+    return Field((size[0], size[1]), (rows[1] * windows.stride[0], columns[1] * windows.stride[1]), grid, whole)
 
 
 def _widest(inputs: Sequence[Field], axis: int) -> tuple[int, int, int]:
     """Return (size, step, grid) along an axis: of several inputs the largest of each."""
     return (max(f.size[axis] for f in inputs), max(f.step[axis] for f in inputs), max(f.grid[axis] for f in inputs))
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else (value[0], value[1])

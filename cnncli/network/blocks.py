@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from ..layers import Conv2d, Linear
 from .graph import INPUT, Node
 from .network import Network
 
@@ -46,7 +45,7 @@ def blocks(network: Network) -> list[Block]:
 def head(network: Network) -> Node | None:
     """Return the dense layer that decides, None where that is something else."""
     last = next((node for node in reversed(network.nodes) if node.layer.params), None)
-    fits = last is not None and isinstance(last.layer, Linear) and last.inputs[0] != INPUT
+    fits = last is not None and last.layer.decides and last.inputs[0] != INPUT
     return last if fits and last is not None and network.is_cut(last.inputs[0]) else None
 
 
@@ -56,4 +55,4 @@ def _prefix(node: Node) -> str:
 
 
 def _weighs(nodes: Sequence[Node]) -> bool:
-    return any(isinstance(node.layer, Conv2d | Linear) for node in nodes)
+    return any(node.layer.begins_block for node in nodes)

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..kernels import FUSED
-from ..layers import Activation, Add, BatchNorm2d, Conv2d, Linear, MaxPool2d
 from .graph import Node
 
 
@@ -67,7 +66,7 @@ class _Fusion:
         if not _function(node) or self.uses[node.name] != 1 or node.name in self.keep:
             return False
         behind = self.consumer[node.name].layer
-        if not (isinstance(behind, MaxPool2d) and behind.fuses_activation):
+        if not (behind.swaps_with_activation and behind.fuses_activation):
             return False
         if not self.training and self._vanishes(node.inputs[0]) and self._takes_activation(node.inputs[0]):
             return False
@@ -76,14 +75,14 @@ class _Fusion:
 
     def _absorbed(self, node: Node) -> bool:
         """Whether the unit that yields the node's input takes the node in; the one that runs last, where two do."""
-        if isinstance(node.layer, Add):
+        if node.layer.sums:
             return self._absorbed_sum(node)
         name = node.inputs[0]
         if not self._vanishes(name):
             return False
         unit = self.made_by[name]
-        if isinstance(node.layer, BatchNorm2d) and not self.training:
-            if not isinstance(unit.node.layer, Conv2d | Linear) or unit.output != unit.node.name:
+        if node.layer.folds and not self.training:
+            if not unit.node.layer.takes_fold or unit.output != unit.node.name:
                 return False
             unit.norm = node
         elif _function(node) and self._takes_activation(name):
@@ -122,5 +121,4 @@ class _Fusion:
 
 def _function(node: Node) -> str:
     """The name of an activation that can be fused; "" for all else."""
-    layer = node.layer
-    return layer.function if isinstance(layer, Activation) and layer.function in FUSED else ""
+    return node.layer.function if node.layer.function in FUSED else ""

@@ -47,6 +47,8 @@ class Graph:
 
     def __init__(self, layers: Iterable[Layer | Mapping[str, Any]], input_shape: Sequence[int]) -> None:
         self._begin(_checked_input_shape(input_shape))
+        if not isinstance(layers, Iterable):
+            raise NetworkError(f"a network is made of a list of layers, not of {layers!r}.")
         for index, description in enumerate(layers):
             try:
                 self._append(description)
@@ -96,7 +98,7 @@ class Graph:
             raise NetworkError(f"the name {name!r} is taken or not made of letters, digits, '_', '.', '-'.")
         inputs = self._inputs(layer, options.get("inputs"))
         shapes = [self.shapes[i] for i in inputs]
-        shape = tuple(layer.output_shape(*shapes))
+        shape = _checked_shape(layer, layer.output_shape(*shapes))
         if min(shape) < 1:
             raise NetworkError(f"its output would be empty ({'x'.join(map(str, shape))}).")
         if math.prod(shape) > LARGEST_OUTPUT:
@@ -167,6 +169,14 @@ def _checked_input_shape(shape: Sequence[int]) -> tuple[int, int, int]:
     return shape[0], shape[1], shape[2]
 
 
+def _checked_shape(layer: Layer, shape: Any) -> Shape:
+    """Return what a layer says of its output, which may be a user's, as a shape."""
+    sizes = tuple(shape) if isinstance(shape, list | tuple) else ()
+    if len(sizes) not in (1, 3) or not all(isinstance(size, int) for size in sizes):
+        raise NetworkError(f"{type(layer).__name__}.output_shape must return (h, w, c) or (features,), not {shape!r}.")
+    return sizes
+
+
 def _title(description: Layer | Mapping[str, Any]) -> str:
     if isinstance(description, Layer):
         return type(description).__name__
@@ -185,7 +195,7 @@ def _build(options: dict[str, Any]) -> Layer:
     config = {k: v for k, v in options.items() if k not in ("type", "name", "inputs")}
     for option, value in config.items():
         if option not in known:
-            raise NetworkError(f"it has no option {option!r}.{did_you_mean(option, known)}")
+            raise NetworkError(f"it has no option {option!r}.{did_you_mean(str(option), known)}")
         for number in value if isinstance(value, list | tuple) else [value]:
             if isinstance(number, int | float) and LARGEST_NUMBER <= abs(number) < float("inf"):
                 raise NetworkError(f"{option} must be below {LARGEST_NUMBER:,}, not {value!r}.")

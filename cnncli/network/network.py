@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import NetworkError
+from ..errors import NetworkError, UsageError, did_you_mean
 from ..kernels import Array, threads
-from ..layers import BatchNorm2d, Layer, Shape
+from ..layers import Layer, Shape
+from ..layers.base import floats
 from .graph import Graph, Node
 from .packing import Packing
 from .plan import Plan
@@ -108,10 +109,15 @@ class Network:
 
     def shape_of(self, name: str) -> Shape:
         """Return the shape that a layer, or "input", yields for one image."""
+        if name not in self._graph.shapes:
+            known = list(self._graph.shapes)
+            raise NetworkError(f"the network has no layer {name!r}.{did_you_mean(str(name), known)}")
         return self._graph.shapes[name]
 
     def initialise(self, seed: int, only: str | None = None) -> None:
         """Draw all starting weights anew, or those of one layer; the same seed gives the same weights."""
+        if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
+            raise UsageError(f"a seed must be a whole number from 0 to 2^64 - 1, not {seed!r}.")
         for index, node in enumerate(self.nodes):
             if only in (None, node.name):
                 node.layer.initialise(np.random.default_rng([seed, index]))
@@ -144,7 +150,7 @@ class Network:
             return
         self._fixed = fixed
         for node in self.nodes:
-            if isinstance(node.layer, BatchNorm2d):
+            if node.layer.normalises:
                 node.layer.fixed = fixed
         self._plans.clear()
 
@@ -192,10 +198,14 @@ class Network:
 
         With training, all images are one batch: batch norm takes its statistics, dropout drops. Otherwise they run
         a few at a time, and an image's output does not depend on its neighbours. out, float32 (n, classes), is filled
-        and returned where it is given: then nothing is allocated.
+        and returned where it is given: then nothing is allocated. Raises NetworkError for images of another shape,
+        UsageError for what are no numbers.
         """
         images = self._checked_images(images)
-        outputs = np.empty((len(images), *self.output_shape), np.float32) if out is None else out
+        shape = (len(images), *self.output_shape)
+        outputs = np.empty(shape, np.float32) if out is None else out
+        if out is not None and (not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != np.float32):
+            raise NetworkError(f"out must be a float32 array of shape {shape}.")
         if training:
             self.clock[1] += np.uint64(1)
             outputs[...] = self._run(images, training)
@@ -223,7 +233,10 @@ class Network:
         return plan.output
 
     def activations(self, images: Array, names: Sequence[str]) -> dict[str, Array]:
-        """Return what the named layers yield for images (n, h, w, c), as in evaluation: {name: (n, *shape)}."""
+        """Return what the named layers yield for images (n, h, w, c), as in evaluation: {name: (n, *shape)}.
+
+        Raises NetworkError for images of another shape and names that there are not.
+        """
         images = self._checked_images(images)
         for name in names:
             self.node(name)
@@ -237,6 +250,12 @@ class Network:
         return self._images_at_once
 
     def _checked_images(self, images: Array) -> Array:
-        if images.shape[1:] != self.input_shape or not len(images):
-            raise ValueError(f"images must have shape (n, {', '.join(map(str, self.input_shape))}), not {images.shape}")
-        return np.ascontiguousarray(images, np.float32)
+        images = floats("images", images)
+        if images.shape[1:] == self.input_shape and len(images):
+            return images
+        wanted, hint = f"(n, {', '.join(map(str, self.input_shape))})", ""
+        if images.shape == self.input_shape:
+            hint = "; a single image is images[None]"
+        elif images.ndim == 4 and (*images.shape[2:], images.shape[1]) == self.input_shape:
+            hint = "; put the channels last: images.transpose(0, 2, 3, 1)"
+        raise NetworkError(f"images must have shape {wanted}, n at least 1, not {images.shape}{hint}.")

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import kernels
 from ..kernels import Array, Call, aligned_empty
-from ..layers import BatchNorm2d, Shape
+from ..layers import Shape
 from .fusion import Unit
 
 
@@ -26,9 +26,8 @@ class Packed:
     made: tuple[int, str] | None = None  # of which revision, for which instruction set
 
     def make(self) -> None:
-        norm = self.unit.norm
-        if norm is not None and isinstance(norm.layer, BatchNorm2d):
-            fold(norm.layer, self.unit.node.layer.params, self.params)
+        if self.unit.norm is not None:
+            self.unit.norm.layer.fold(self.unit.node.layer.params, self.params)
         for call in self.calls:
             call()
 
@@ -72,14 +71,3 @@ class Packing:
             if each.made != state:
                 each.make()
                 each.made = state
-
-
-def fold(norm: BatchNorm2d, params: dict[str, Array], folded: dict[str, Array]) -> None:
-    """Write into ``folded`` the weight and bias with which the layer alone does what it does before a batch norm in
-    evaluation."""
-    mean, var = (norm.state[name].astype(np.float64) for name in ("running_mean", "running_var"))
-    weight = params["weight"]
-    scale = norm.params.get("weight", 1) / np.sqrt(var + norm.eps)
-    shift = (params["bias"] - mean if "bias" in params else -mean) * scale
-    np.multiply(weight, scale.astype(np.float32).reshape(-1, *[1] * (weight.ndim - 1)), out=folded["weight"])
-    folded["bias"][...] = shift + norm.params.get("bias", 0)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..kernels import BACKWARD_DATA, FORWARD, Array, Call, activation_backward, add
-from ..layers import Buffers, MaxPool2d, Shape
+from ..layers import Buffers, Shape
 from .arena import Arena, Tensor
 from .fusion import Unit, fuse
 from .gradients import Backward, Gate, Gradients, Sum, last_step
@@ -143,7 +143,7 @@ class Plan:
         found = set()
         for i, (unit, behind) in enumerate(pairwise(self._units)):
             value, pooling = self._values[unit.output], behind.node.layer
-            if behind.reads != (unit.output,) or value.last > i + 1 or unit.add or not isinstance(pooling, MaxPool2d):
+            if behind.reads != (unit.output,) or value.last > i + 1 or unit.add:
                 continue
             if pooling.halves(self._shapes[unit.output]) and unit.node.layer.pools(*self._input_shapes(unit)):
                 found.add(unit.output)

@@ -4,7 +4,6 @@ two things, DEFAULTS and ``tuning``, for other trainings; recipe.py takes them f
 
 from dataclasses import dataclass
 
-from ..layers import BatchNorm2d
 from ..network import Network
 from ..optim import RECIPES
 from ..optim.schedule import DEFAULT_SCHEDULE
@@ -67,7 +66,7 @@ def tuning(network: Network, arch: str, optimizer: str, batch_size: int, images:
 
 def has_norm(network: Network) -> bool:
     """Whether a network has batch norms."""
-    return any(isinstance(node.layer, BatchNorm2d) for node in network.nodes)
+    return any(node.layer.normalises for node in network.nodes)
 
 
 def parameters(network: Network) -> int:

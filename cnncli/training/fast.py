@@ -39,4 +39,4 @@ def augmentation(preprocessing: Preprocessing) -> Augmentation:
 def rates(network: Network, norm_biases: float) -> dict[str, float]:
     """Return parameter name -> how many times the learning rate it learns with."""
     return {f"{node.name}.bias": norm_biases for node in network.nodes
-            if type(node.layer).__name__ == "BatchNorm2d" and "bias" in node.layer.grads}
+            if node.layer.normalises and "bias" in node.layer.grads}

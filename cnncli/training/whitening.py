@@ -5,7 +5,6 @@ first step. prepare.py calls it.
 import numpy as np
 
 from ..data import Images, Preprocessing
-from ..layers import Whitening
 from ..network import INPUT, Network
 
 IMAGES = 5_000  # some 5 million patches of 32 x 32 pixels
@@ -13,7 +12,7 @@ IMAGES = 5_000  # some 5 million patches of 32 x 32 pixels
 
 def fit_whitening(network: Network, images: Images, preprocessing: Preprocessing) -> bool:
     """Fit the whitening layers that see the images themselves; return whether there are any."""
-    layers = [node.layer for node in network.nodes if isinstance(node.layer, Whitening) and node.inputs == (INPUT,)]
+    layers = [node.layer for node in network.nodes if node.layer.fits_images and node.inputs == (INPUT,)]
     if not layers:
         return False
     count = min(IMAGES, len(images))

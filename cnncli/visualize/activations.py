@@ -21,7 +21,6 @@ WIDTH = 1200  # pixels for the maps beside it
 MAP, LEAST = 104, 96  # pixels of a map's longer side, about; and of the words beneath it
 GAP, WORDS = 14, 38
 MARGIN = 24
-_SPATIAL = ("Conv2d", "MaxPool2d", "AvgPool2d", "LPPool2d")
 
 
 @dataclass(frozen=True)
@@ -37,8 +36,7 @@ def default_layers(nodes: Sequence[Any]) -> list[str]:
     """Return the names of at most six layers, spread evenly from first to last: the outputs of convolutions and
     poolings that still have a picture (more than one position), 1x1 convolutions only where there is nothing else;
     where there is none at all, the last layer."""
-    spatial = [n for n in nodes if type(n.layer).__name__ in _SPATIAL and len(n.shape) == 3
-               and n.shape[0] * n.shape[1] > 1]
+    spatial = [n for n in nodes if n.layer.shows_maps and len(n.shape) == 3 and n.shape[0] * n.shape[1] > 1]
     names = [n.name for n in spatial if n.layer.config().get("kernel_size") not in (1, [1, 1])]
     names = names or [n.name for n in spatial] or [nodes[-1].name]
     places = np.linspace(0, len(names) - 1, min(DEFAULT_LAYERS, len(names))).round().astype(int)

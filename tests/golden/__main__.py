@@ -9,7 +9,7 @@ from PIL import Image
 from cnncli import Trainer
 from cnncli._version import __version__
 from cnncli.data import Preprocessing
-from cnncli.layers import LAYERS, Whitening
+from cnncli.layers import LAYERS
 from cnncli.model import Model
 from cnncli.model.calibration import Calibration
 from cnncli.model.checkpoint import save_model
@@ -50,7 +50,7 @@ def golden_model() -> Model:
     network, rng = Network(LAYERS_OF_ALL_KINDS, (16, 12, 3), seed=1), np.random.default_rng(1)
     images = rng.standard_normal((32, 16, 12, 3)).astype(np.float32)
     for node in network.nodes:
-        if isinstance(node.layer, Whitening):
+        if node.layer.fits_images:
             node.layer.fit(images)
     network.changed()
     trainer = Trainer(network, SGD(lr=0.05))

@@ -12,10 +12,7 @@ import numpy as np
 
 from cnncli import kernels
 from cnncli.layers import LAYERS, Layer
-
-# Numeric gradients: float32 forward, central differences along random directions, so noise is about
-# 2^-24 * |y| / step; these bounds hold for outputs of order 1.
-STEP, GRADIENT_TOLERANCE = 1e-2, 2e-2
+from cnncli.layers.gradients import compare, restart
 
 
 def check_layer(layer: Layer, *shapes: Sequence[int], batch: int = 3, seed: int = 0, gradients: bool = True) -> None:
@@ -39,12 +36,7 @@ def check_layer(layer: Layer, *shapes: Sequence[int], batch: int = 3, seed: int 
 
     _same_bits_on_any_threads(layer, x, dy, y, dx, grads)
     if gradients:
-        _numeric_gradients(layer, x, dy, dx, grads, rng)
-
-
-def _restart(layer: Layer) -> None:
-    """Back to before the first forward: same randomness, same running statistics."""
-    layer._alone = None
+        compare(layer, x, dy, rng)
 
 
 def _same_bits_on_any_threads(layer, x, dy, y, dx, grads) -> None:
@@ -52,7 +44,7 @@ def _same_bits_on_any_threads(layer, x, dy, y, dx, grads) -> None:
     try:
         for count in (1, 2, 4):
             kernels.set_threads(count)
-            _restart(layer)
+            restart(layer)
             assert np.array_equal(layer.forward(*x, training=True), y), f"forward differs on {count} threads"
             again = layer.backward(dy)
             for a, b in zip(again if isinstance(again, tuple) else (again,), dx, strict=True):
@@ -61,27 +53,3 @@ def _same_bits_on_any_threads(layer, x, dy, y, dx, grads) -> None:
                 assert np.array_equal(grad, grads[name]), f"d{name} differs on {count} threads"
     finally:
         kernels.set_threads(before)
-
-
-def _numeric_gradients(layer, x, dy, dx, grads, rng) -> None:
-    def value() -> float:
-        _restart(layer)
-        return float(np.vdot(layer.forward(*x, training=True).astype(np.float64), dy))
-
-    pairs = [(f"x[{i}]", x[i], dx[i]) for i in range(len(x))]
-    pairs += [(name, layer.params[name], grads[name]) for name in layer.grads]  # what is frozen has none
-    for name, array, gradient in pairs:
-        direction = np.sign(rng.standard_normal(array.shape)).astype(np.float32) * (rng.random(array.shape) < 0.5)
-        direction /= max(1.0, float(np.sqrt(np.count_nonzero(direction))))
-        start = array.copy()
-        array[...] = start + STEP * direction
-        up = value()
-        array[...] = start - STEP * direction
-        down = value()
-        array[...] = start
-        numeric = (up - down) / (2 * STEP)
-        analytic = float(np.vdot(gradient.astype(np.float64), direction))
-        scale = max(1.0, abs(numeric), float(np.linalg.norm(gradient)) * 0.3)
-        assert abs(numeric - analytic) <= GRADIENT_TOLERANCE * scale, (
-            f"{layer!r}: d{name} is {analytic}, numerically {numeric}"
-        )

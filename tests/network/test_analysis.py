@@ -86,3 +86,8 @@ def test_every_architecture_can_be_summarised(name):
     assert [layer.name for layer in layers] == [node.name for node in network.nodes]
     assert sum(layer.parameters for layer in layers) == sum(a.size for a in network.parameters().values())
     assert layers[-1].field.whole
+
+
+def test_a_whitening_layer_moves_by_single_pixels() -> None:
+    network = Network([{"type": "Whitening"}, {"type": "Conv2d", "out_channels": 2, "kernel_size": 3}], (8, 8, 1))
+    assert [field.size for field in list(receptive_field(network).values())[1:]] == [(2, 2), (4, 4)]

@@ -2,12 +2,13 @@
 on its neighbours."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 
 from cnncli.architectures import architecture
-from cnncli.errors import NetworkError
+from cnncli.errors import NetworkError, UsageError
 from cnncli.layers import BatchNorm2d, Linear, ReLU
 from cnncli.network import Network
 
@@ -107,8 +108,31 @@ def test_activations_are_those_of_forward(rng: np.random.Generator) -> None:
 
 def test_images_of_another_shape_are_refused() -> None:
     network = Network([CONV, *END], (6, 5, 2))
-    with pytest.raises(ValueError, match="images must have shape"):
-        network.forward(np.zeros((1, 5, 6, 2), np.float32))
+    for shape, words in (((1, 5, 6, 2), "not (1, 5, 6, 2)."), ((0, 6, 5, 2), "n at least 1"), ((60,), "not (60,)"),
+                         ((6, 5, 2), "a single image is images[None]"), ((4, 2, 6, 5), "put the channels last")):
+        with pytest.raises(NetworkError, match=re.escape("images must have shape (n, 6, 5, 2)")) as refused:
+            network.forward(np.zeros(shape, np.float32))
+        assert words in str(refused.value)
+    for wrong in (["a.png"], None, np.zeros((1, 6, 5, 2), complex), [[1, 2], [3]]):
+        with pytest.raises(UsageError, match="images must be an array of numbers"):
+            network.activations(wrong, ["conv"])
+    with pytest.raises(NetworkError, match="out must be a float32 array of shape"):
+        network.forward(np.zeros((2, 6, 5, 2), np.float32), out=np.zeros((2, 4), np.float32))
+    with pytest.raises(NetworkError, match="Did you mean 'conv'"):
+        network.shape_of("con")
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64, 1.5, "one"])
+def test_seeds_that_are_none_are_refused(seed) -> None:
+    with pytest.raises(UsageError, match="a seed must be a whole number"):
+        Network([CONV, *END], (6, 5, 2), seed)
+
+
+def test_what_is_no_list_of_layers_is_refused() -> None:
+    with pytest.raises(NetworkError, match="a network is made of a list of layers, not of 3"):
+        Network(3, (6, 5, 2))
+    with pytest.raises(NetworkError, match="it has no option 3"):
+        Network([{**CONV, 3: 4}, *END], (6, 5, 2))
 
 
 def test_exact_rules_winograd_out(rng: np.random.Generator) -> None:

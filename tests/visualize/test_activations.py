@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from cnncli.layers import LAYERS
 from cnncli.visualize import activations
 from cnncli.visualize.activations import LayerMaps, default_layers, draw
 
@@ -70,7 +71,7 @@ def test_a_constant_map_says_so(words):
 
 
 def node(name, kind, shape, kernel=3):
-    layer = type(kind, (), {"config": lambda self: {"kernel_size": kernel}})()
+    layer = type(kind, (), {"config": lambda self: {"kernel_size": kernel}, "shows_maps": LAYERS[kind].shows_maps})()
     return SimpleNamespace(name=name, layer=layer, shape=shape)
 
 
