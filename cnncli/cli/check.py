@@ -1,18 +1,17 @@
 """``cnn check``: what is wrong with a folder of images, said before hours are spent on it."""
 
 import os
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import UsageError, printable
-from .common import Command, console, emit, emit_json, json_option, note, progress, threads_option
+from .common import Command, console, emit, emit_json, json_option, note, steps, threads_option
 
 if TYPE_CHECKING:
-    from ..data.check import Finding, Judge, Report
+    from ..data.check import Finding, Report
 
 FOUND = 1  # exit code: something was found that --fail-on names
 SHOWN = 5  # findings of a kind that are listed one by one
@@ -67,20 +66,16 @@ def command(folder: str, models: tuple[Path, ...], seed: int, exclude: str | Non
 
     Exit code 0 where nothing was found that --fail-on names, else 1.
     """
-    from .. import kernels
-    from ..data.check import LEVELS, NEVER, check, words
-    from ..data.check.labels import sentences
-    from ..data.exclude import read_list, write_list
+    from ..data.check import LEVELS, NEVER, words
+    from ..data.exclude import write_list
+    from ..evaluation.check import check
 
     fails, ignored = words(fail_on, "--fail-on", (*LEVELS, NEVER)), words(ignore, "--ignore")
     if sheet is not None and sheet.suffix.lower() != ".png":
         raise UsageError(f"--sheet {printable(sheet)} must be called .png.")
-    left_out = read_list(exclude) if exclude else frozenset()
-    judges = [_judge(model, folder) for model in models]
-    with progress("looking at images") as shown:
-        report = check(folder, seed=seed, exclude=left_out, ignore=ignored, judges=judges,
-                       threads=kernels.threads(), progress=_follow(shown))
-    for sentence in sentences(report.judged) if report.judged else ():
+    with steps() as shown:
+        report = check(folder, models=models, seed=seed, exclude=exclude or (), ignore=ignored, progress=shown)
+    for sentence in report.notes:
         note(sentence)
     if as_json:
         emit_json(report.as_json())
@@ -95,30 +90,6 @@ def command(folder: str, models: tuple[Path, ...], seed: int, exclude: str | Non
 
         note(f"{printable(draw(report, sheet))}: what was found, as pictures.")
     return FOUND if report.fails(fails) else 0
-
-
-def _judge(model: Path, folder: str) -> "Judge":
-    """Open a model, and find out which of the folder's images it was trained on."""
-    from ..data.check import Judge
-    from ..errors import DataError
-    from ..runs.samples import excluded, scan_fold
-    from .models import open_model
-
-    opened = open_model(model)
-    config = opened.run.config if opened.run else {}
-    data, recipe = config.get("data"), config.get("recipe")
-    seen = None
-    with suppress(OSError, DataError):
-        if isinstance(data, str) and os.path.samefile(data, folder):
-            recipe = recipe if isinstance(recipe, dict) else {}
-            splits = scan_fold(folder, recipe.get("seed", 0), recipe.get("fold"), excluded(config),
-                               recipe.get("recipe"))
-            seen = {sample.relative for sample in splits.train}
-    return Judge(opened.model, os.fspath(opened.path), seen)
-
-
-def _follow(shown: Any) -> Callable[[str, int, int], None]:
-    return lambda what, done, total: shown.set(done, total, what)
 
 
 def _print(report: "Report") -> None:

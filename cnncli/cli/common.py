@@ -19,8 +19,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +84,11 @@ tta_option = click.option("--tta", is_flag=True,
 # The command does not see it: Command.invoke sets it, kernels.threads() tells it.
 threads_option = click.option("--threads", type=click.IntRange(1, 256), expose_value=False, callback=_keep_threads,
                               help="Threads to use; results do not depend on it.  [default: all CPUs]")
+
+
+def listed_on_stdin(names: Sequence[str]) -> bytes:
+    """Return what stands on standard input where "-" is among the names of images, for find_images."""
+    return sys.stdin.buffer.read() if "-" in names and sys.stdin else b""
 
 
 def emit(line: str = "") -> None:
@@ -206,3 +211,20 @@ def progress(what: str, total: int | None = None) -> Iterator[Progress]:
                rich.TimeRemainingColumn())
     with rich.Progress(*columns, console=console(stderr=True), transient=True) as bar:
         yield Progress(what, total, bar)
+
+
+@contextmanager
+def steps() -> Iterator[Callable[[str, int, int], None]]:
+    """Show the progress of a call to the library that takes several steps: yields what such calls take, (what, done,
+    total). Each step is shown by itself, from when it is first heard of."""
+    shown: Progress | None = None
+    with ExitStack() as stack:
+
+        def show(what: str, done: int, total: int) -> None:
+            nonlocal shown
+            if shown is None or shown.what != what:
+                stack.close()
+                shown = stack.enter_context(progress(what, total))
+            shown.set(done, total)
+
+        yield show

@@ -1,6 +1,5 @@
-"""``cnn export``: parse, have cnncli/export/ make the file, and write it."""
+"""``cnn export``: parse, have cnncli/export/ write the file, and say so."""
 
-import os
 from pathlib import Path
 
 import click
@@ -36,26 +35,10 @@ def command(model: Path, file: Path, raw: bool, torch_names: bool, as_json: bool
 
     A .safetensors file with --torch-names holds the weights alone, for load_state_dict(…, strict=True).
     """
-    from .. import load
-    from ..atomic import write_atomically
-    from ..errors import UsageError
-    from ..export import to_c, to_onnx, to_torch_names
+    from ..export import export_model
 
-    suffix = file.suffix.lower()
-    if suffix not in ((".safetensors",) if torch_names else (".onnx", ".c")):
-        raise UsageError(f"{printable(file)}: give a name that ends in .onnx or .c, or in .safetensors with "
-                         "--torch-names.")
-    if raw and suffix != ".onnx":
-        raise UsageError("--raw is for .onnx files; the others have no two forms.")
-    if not file.parent.is_dir():
-        raise UsageError(f"{printable(file)}: there is no folder {printable(file.parent)}; make it first.")
-    loaded = load(model)
-    if suffix == ".c":
-        data, said = to_c(loaded).encode("ascii"), "Compile it with a C99 compiler and -lm; its first lines tell more."
-    else:
-        data, said = to_torch_names(loaded) if torch_names else to_onnx(loaded, raw)
-    write_atomically(file, data)
-    note(f"{printable(file)}: {len(data):,} bytes. {said}")
+    made = export_model(model, file, raw=raw, torch_names=torch_names)
+    note(f"{printable(made.path)}: {made.bytes:,} bytes. {made.note}")
     if as_json:
-        emit_json({"path": os.fspath(file), "bytes": len(data), "classes": len(loaded.classes), "raw": raw})
+        emit_json(made.as_json())
     return 0

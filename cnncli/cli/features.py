@@ -1,6 +1,5 @@
-"""``cnn features``: parse, call cnncli/features.py, and write the file."""
+"""``cnn features``: parse, call cnncli/model/features.py, and write the file."""
 
-import sys
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from .common import (
     emit_json,
     exact_option,
     json_option,
+    listed_on_stdin,
     note,
     printable,
     progress,
@@ -41,10 +41,10 @@ def command(model: Path, images: tuple[str, ...], out: Path, as_json: bool, exac
     (images, features), and "paths", row by row; with NumPy: numpy.load("features.npz"). Images that cannot be read are
     skipped and listed at the end.
     """
-    from .. import load
+    from ..data.finding import find_images
     from ..errors import DataError, UsageError
-    from ..model import predict
     from ..model.features import features
+    from ..weights.pretrained import load
 
     if out.suffix.lower() != ".npz":
         raise UsageError(f"--out {printable(out)} must end in .npz.")
@@ -52,11 +52,11 @@ def command(model: Path, images: tuple[str, ...], out: Path, as_json: bool, exac
         raise UsageError(f"--out {printable(out)}: there is no folder {printable(out.parent)}; make it first.")
     loaded = load(model)
     loaded.network.exact = bool(exact)
-    found = predict.find_images(images, sys.stdin.buffer.read() if "-" in images and sys.stdin else b"")
+    found = find_images(images, listed_on_stdin(images))
     if not found:
         raise DataError("the list on standard input is empty; give at least one image.")
     with progress("looking", len(found)) if len(found) > FEW else nullcontext() as bar:
-        made = features(loaded, found, lambda done: bar.set(done) if bar else None)
+        made = features(loaded, found, bar.set if bar else None)
     if made.paths:
         made.write(str(out))
         note(f"{printable(out)}: {len(made.paths):,} image{'s' * (len(made.paths) != 1)}, {made.values.shape[1]:,} "

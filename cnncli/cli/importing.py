@@ -1,10 +1,10 @@
-"""``cnn import``: parse, call cnncli/data/importing.py and writing.py, and say what was written."""
+"""``cnn import``: parse, call cnncli/data/importing.py, and say what was written."""
 
 from pathlib import Path
 
 import click
 
-from .common import Command, emit, emit_json, json_option, note, printable, progress
+from .common import Command, emit, emit_json, json_option, note, printable, steps
 
 EXAMPLES = (
     ("cnn import mnist/ mnist-png", "a folder with train-images-idx3-ubyte.gz and its kin"),
@@ -28,18 +28,14 @@ def command(sources: tuple[str, ...], directory: Path, names: str | None, as_jso
     DIR/train/<class>/00001.png and so on, numbered by their place in SOURCE, or to DIR/<class>/ where it has only one
     part. DIR must be empty or not there yet.
     """
-    from ..data.importing import load_arrays, parse_names
-    from ..data.writing import check_names, check_target, write_images
+    from ..data.importing import import_images
 
-    check_target(directory)
-    note(f"reading {', '.join(map(printable, sources))}")
-    splits, classes = load_arrays(sources, parse_names(names) if names is not None else None)
-    check_names(classes)
-    with progress("writing images", sum(len(labels) for _, labels in splits.values())) as bar:
-        counts = write_images(directory, splits, classes, progress=bar.set)
+    with steps() as shown:
+        made = import_images(sources, directory, names, note=note,
+                             progress=lambda done, total: shown("writing images", done, total))
     if as_json:
-        emit_json({"directory": directory, "classes": classes, "images": counts})
+        emit_json({"directory": made.directory, "classes": made.classes, "images": made.images})
     else:
         parts = ", ".join(f"{count:,} {split} images" if split else f"{count:,} images"
-                          for split, count in counts.items())
-        emit(f"{printable(directory)}: {parts} of {len(classes)} classes.")
+                          for split, count in made.images.items())
+        emit(f"{printable(directory)}: {parts} of {len(made.classes)} classes.")

@@ -1,4 +1,4 @@
-"""``cnn predict``: parse, call cnncli/predict.py, and print a table or JSON as the answers come."""
+"""``cnn predict``: parse, call cnncli/model/predict.py, and print a table or JSON as the answers come."""
 
 import json
 import sys
@@ -16,6 +16,7 @@ from .common import (
     exact_option,
     is_terminal,
     json_option,
+    listed_on_stdin,
     model_option,
     note,
     printable,
@@ -25,11 +26,10 @@ from .common import (
     threads_option,
     tta_option,
 )
-from .models import mirror
 
 if TYPE_CHECKING:
-    from ..model import Model, Prediction
-    from ..model.predict import Table
+    from ..model import Prediction
+    from ..report.predictions import Table
 
 LISTED_IN_JSON = 5  # labels that each item's top holds unless --top says otherwise
 WIDEST_PATH = 80
@@ -69,35 +69,36 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
     Probabilities are calibrated on the validation images of the training, if it had any. With --reject, JSON items say
     in "rejected" whether the label is "unknown" for that reason; "top" stays.
     """
-    from .. import load
+    from ..data.finding import find_images
     from ..errors import DataError, UsageError
-    from ..model import predict
+    from ..model.flips import mirror
+    from ..model.predict import LATEST, check_reject, predict
+    from ..report.predictions import Table, as_item, check_table_path
+    from ..weights.pretrained import load
 
-    if reject is not None and not 0 < reject < 1:
-        raise UsageError(f"--reject {reject:g}: the accuracy lies between 0 and 1; --reject 0.95 wants 95 % of the "
-                         "answers right.")
+    if reject is not None:
+        check_reject(reject)
     if table == "-" and as_json:
         raise UsageError("--csv - and --json both want standard output; give the table a file.")
     if table and table != "-":
-        predict.check_table_path(table)
-    loaded = load(model or predict.LATEST)
+        check_table_path(table)
+    loaded = load(model or LATEST)
     loaded.network.exact = bool(exact)
-    if tta:
-        mirror(loaded)
-    found = predict.find_images(images, sys.stdin.buffer.read() if "-" in images and sys.stdin else b"")
+    doubt = mirror(loaded) if tta else ""
+    if doubt:
+        note(doubt)
+    found = find_images(images, listed_on_stdin(images))
     if not found:
         raise DataError("the list on standard input is empty; give at least one image.")
     shown = min(top or (LISTED_IN_JSON if as_json else 1), len(loaded.classes))
-    rows = predict.Table(shown) if table else None
+    rows = Table(shown) if table else None
     failed: list[tuple[str, str]] = []
     watched = not is_terminal(sys.stdout) or (rows is not None and not as_json)
     with progress("judging", len(found)) if watched and len(found) > FEW else nullcontext() as bar:
-        judged = predict.predict(loaded, found, shown)
-        if reject is not None:
-            judged = predict.withhold(judged, _threshold(loaded, reject))
+        judged = predict(loaded, found, top=shown, reject=reject, note=note)
         answers = _watched(judged, failed, strict, rows, bar)
         if as_json:
-            _print_json(predict.as_json(answer, reject is not None) for answer in answers)
+            _print_json(as_item(answer, reject is not None) for answer in answers)
         elif rows:
             for _ in answers:
                 pass
@@ -113,15 +114,6 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
         note(f"{table}: {rows.rows:,} row{'s' * (rows.rows != 1)}.")
     code = report_skipped(failed)
     return 1 if len(failed) == len(found) else code
-
-
-def _threshold(model: "Model", accuracy: float) -> float:
-    from ..model.predict import rejection
-
-    threshold, sentence = rejection(model, accuracy)
-    if sentence:
-        note(sentence)
-    return threshold
 
 
 def _watched(answers: "Iterator[Prediction]", failed: list[tuple[str, str]], strict: bool,
@@ -153,7 +145,7 @@ def _print_json(items: Iterable[dict[str, Any]]) -> None:
 
 def _print_table(answers: "Iterable[Prediction]", paths: Sequence[str], classes: Sequence[str], top: int) -> None:
     """Print a line for each image as the answers come: path, then label and probability, top times."""
-    from ..model.predict import labelled
+    from ..report.predictions import labelled
 
     path_width = min(WIDEST_PATH, max(len(printable(path)) for path in [*paths, "image"]))
     label_width = max(len(printable(name)) for name in [*classes, "unknown"])

@@ -1,33 +1,27 @@
 """``cnn visualize-filters``: the filters of a model's first layer, and what images light up in its layers."""
 
-import os
-import re
-import sys
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import DataError, ImageError, ModelError, printable
+from ..errors import DataError, printable
 from .common import (
     Command,
     emit,
     emit_json,
     json_option,
+    listed_on_stdin,
     model_option,
     note,
     progress,
     report_skipped,
     threads_option,
 )
-from .models import Opened, open_model
 
 if TYPE_CHECKING:
-    from ..visualize.canvas import Canvas
+    from ..visualize.sheets import Sheet
 
-BEST = 5  # classes named beside an image
-LONGEST_STEM = 60
 EXAMPLES = (
     ("cnn visualize-filters", "the latest model's first filters"),
     ("cnn visualize-filters a.png photos/", "and what these images light up"),
@@ -54,96 +48,36 @@ def command(images: tuple[str, ...], model: Path | None, layers: tuple[str, ...]
     channels first. IMAGE is a file, a folder, a pattern such as 'photos/*.png', or - for a list of paths on standard
     input. Prints the names of the files.
     """
+    from ..data.finding import Missing, find_images
+    from ..runs.opened import open_model
+    from ..visualize.sheets import draw_activations, draw_filters
+
     opened = open_model(model)
-    names = list(dict.fromkeys(layers))
-    for name in names:
-        opened.model.network.node(name)  # raises with the nearest name
-    found, skipped = _find(images)
+    filters = draw_filters(opened.model, layers)
+    found = find_images(images, listed_on_stdin(images))
+    files = [item for item in found if isinstance(item, str)]
+    skipped = [(item.path, item.error) for item in found if isinstance(item, Missing)]
     folder = opened.folder(out, "pictures", inside="pictures")
-    written: list[dict[str, Any]] = []
-    for item, sheet in _sheets(opened, names, found, skipped):
-        item["path"] = os.fspath(sheet.save(folder / item["path"]))
-        written.append(item)
-        if not as_json:
-            emit(printable(item["path"]))
+    if not filters:
+        note(f"{printable(opened.name)} has no convolution, so there are no filters to draw.")
+    written = [_saved(sheet, folder, as_json) for sheet in filters]
+    with progress("drawing", len(files)) as shown:
+        for sheet in draw_activations(files, opened.model, layers):
+            if isinstance(sheet, Missing):
+                skipped.append((sheet.path, sheet.error))
+            else:
+                written.append(_saved(sheet, folder, as_json))
+            shown.advance()
     if as_json:
         emit_json({"model": opened.path, "written": written,
                    "skipped": [{"path": path, "error": error} for path, error in skipped]})
     code = report_skipped(skipped)
-    answered = any(item["kind"] == "activations" for item in written)
-    return DataError.exit_code if skipped and not answered else code
+    return DataError.exit_code if skipped and len(written) == len(filters) else code
 
 
-def _find(images: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
-    """Return the image files meant, and (path, error) of what is none."""
-    from ..model.predict import find_images
-
-    found: list[str] = []
-    skipped: list[tuple[str, str]] = []
-    for item in find_images(images, sys.stdin.buffer.read() if "-" in images else b""):
-        if isinstance(item, str):
-            found.append(item)
-        else:
-            skipped.append((item.path, item.error or "it is no image."))
-    return found, skipped
-
-
-def _sheets(opened: Opened, names: list[str], images: Sequence[str], skipped: list[tuple[str, str]]
-            ) -> "Iterator[tuple[dict[str, Any], Canvas]]":
-    """Yield each sheet with what is on it, "path" being the file's name so far."""
-    from ..visualize import activations
-
-    yield from _filters(opened, names)
-    names = names or activations.default_layers(opened.model.network.nodes)
-    taken: set[str] = set()
-    with progress("drawing", len(images)) as shown:
-        for path in images:
-            try:
-                sheet = _answer(opened, path, names)
-            except ImageError as error:
-                skipped.append((error.path, error.reason))
-            else:
-                yield {"path": _file_name(path, taken), "kind": "activations", "image": path, "layers": names}, sheet
-            shown.advance()
-
-
-def _filters(opened: Opened, names: Sequence[str]) -> "Iterator[tuple[dict[str, Any], Canvas]]":
-    from ..network import INPUT
-    from ..visualize.filters import convolutions, draw
-
-    nodes = opened.model.network.nodes
-    every = convolutions(nodes)
-    if not every:
-        note(f"{printable(opened.name)} has no convolution, so there are no filters to draw.")
-    first = {node.name for node in nodes if node.inputs == (INPUT,)}
-    for filters in [f for f in every if f.name in names] or every[:1]:
-        sheet = draw(filters, f"Filters of {filters.name} in {opened.name}", first=filters.name in first)
-        yield {"path": f"filters-{filters.name}.png", "kind": "filters", "image": None, "layers": [filters.name]}, sheet
-
-
-def _answer(opened: Opened, path: str, names: Sequence[str]) -> "Canvas":
-    """Return the sheet of one image. Raises ImageError where it cannot be used."""
-    from ..visualize import activations
-
-    model = opened.model
-    pixels = model.preprocessing.prepare(path)
-    answers = model.network.activations(model.preprocessing.normalise(pixels[None]), list(names))
-    nodes = {node.name: node for node in model.network.nodes}
-    chances = model.probabilities(pixels[None])[0]
-    if chances.min() != chances.min():
-        raise ModelError(f"the outputs of {printable(opened.path)} are not finite numbers; train it again, with a "
-                         "smaller learning rate.")
-    verdict = [(model.classes[i], float(chances[i])) for i in (-chances).argsort(kind="stable")[:BEST]]
-    title = f"{os.path.basename(path)} in {opened.name}"
-    return activations.draw(pixels, activations.maps(nodes, answers, names, 0), title, verdict)
-
-
-def _file_name(image: str, taken: set[str]) -> str:
-    """Return a new name for an image's sheet: its own, made fit for any disk, numbered where two are alike."""
-    stem = re.sub(r"[^\w.-]+", "_", printable(os.path.splitext(os.path.basename(image))[0]))[:LONGEST_STEM]
-    name, number = f"activations-{stem}.png", 1
-    while name.lower() in taken:
-        number += 1
-        name = f"activations-{stem}-{number}.png"
-    taken.add(name.lower())
-    return name
+def _saved(sheet: "Sheet", folder: Path, as_json: bool) -> dict[str, Any]:
+    """Write a sheet, print its file's name, and return what --json says of it."""
+    path = sheet.save(folder)
+    if not as_json:
+        emit(printable(path))
+    return sheet.as_json(path)

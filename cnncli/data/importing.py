@@ -10,15 +10,17 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 from ..errors import DataError, UsageError, printable
 from ..kernels import Array
-from .images import free_memory
-from .writing import Arrays
+from .images import Progress, free_memory
+from .writing import Arrays, check_target, write_images
 
 FASHION = ("tshirt-top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot")
 Readable = BinaryIO | gzip.GzipFile
@@ -33,6 +35,33 @@ _NPZ_NAMES = (
     *((f"{name}_x", f"{name}_y", split) for name, split in _SPLIT.items()),
     ("images", "labels", ""), ("x", "y", ""), ("data", "labels", ""), ("data", "targets", ""),
 )
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A folder of images that was written: its classes, and how many images of each split ("" where it has none)."""
+
+    directory: Path
+    classes: list[str]
+    images: dict[str, int]
+
+
+def import_images(sources: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], directory: str | os.PathLike[str],
+                  classes: str | Sequence[str] | None = None, *, threads: int | None = None,
+                  note: Callable[[str], None] | None = None, progress: Progress | None = None) -> Imported:
+    """Turn a data set file, or several, into a folder of images, which must be empty or not there yet.
+
+    sources is what ``load_arrays`` takes, or a single one. classes are the classes' names in the labels' order, or a
+    text that ``parse_names`` takes; by default those in the file, else the labels. note gets a sentence before files
+    are read; progress(done, total) counts images, from the calling thread. Either the whole folder is there in the end
+    or nothing of it. Raises DataError or UsageError.
+    """
+    paths = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
+    target = check_target(directory)
+    if note:
+        note(f"reading {', '.join(map(printable, paths))}")
+    splits, names = load_arrays(paths, parse_names(classes) if isinstance(classes, str) else classes)
+    return Imported(target, names, write_images(target, splits, names, threads, progress))
 
 
 def load_arrays(sources: Sequence[str | os.PathLike[str]], names: Sequence[str] | None = None

@@ -1,22 +1,45 @@
 """What would be reached without learning, on the very images of a test: by always naming the commonest class, and by
-naming that of the training image that looks most alike. statistics.py compares; here it is settled which images are
-taken, so that it stays a matter of seconds, and said how many. cli/test.py asks, evaluate.py carries the answer.
+naming that of the training image that looks most alike. Only so many images are taken that it stays a matter of
+seconds, and it is said how many. evaluate.py asks, scores.py's Evaluation carries the answer.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Images, Preprocessing, Sample, load_images
-from .intervals import SIDE, Baseline, nearest, spread, thumbnails
+from .intervals import wilson
 
 MAJORITY, NEAREST = "majority class", "nearest neighbour"
 TESTED, KNOWN = 2_000, 10_000  # images at most, of those tested and of those trained on
 BYTES, LEAST = 96 * 2**20, 200  # of training images' files that are read at most, but so many images all the same
 _PIECE, _PIECE_BYTES = 500, 2**28  # images that are looked at together
 _PROBED = 50  # files whose size is looked at
+SIDE = 16  # pixels of a thumbnail: 256 products of numbers up to 128 add up to less than 2^24, exact in float32
+_BLOCK = 512  # thumbnails whose distances are computed at once
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What is reached without learning: right of so many images, and in words by whom."""
+
+    right: int
+    images: int
+    how: str
+
+    @property
+    def accuracy(self) -> float:
+        """The share that is right."""
+        return self.right / self.images
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for `cnn test --json`."""
+        return {"accuracy": self.accuracy, "interval": list(wilson(self.right, self.images)), "images": self.images,
+                "how": self.how}
 
 
 def majority(labels: NDArray[np.int64], classes: Sequence[str], training: Sequence[Sample] | None) -> Baseline:
@@ -72,3 +95,66 @@ def _affordable(training: Sequence[Sample]) -> list[Sample]:
 
 def _of(some: int, all_of_them: int) -> str:
     return f"{some:,}" if some == all_of_them else f"{some:,} of {all_of_them:,}"
+
+
+# ---- thumbnails, and which are alike ----
+
+
+def thumbnails(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return uint8 (n, h, w, c) as grey images of at most 16 x 16 pixels in a row each, whole numbers from -128 to 127:
+    float32 (n, pixels)."""
+    n, h, w, c = pixels.shape
+    weights = (299, 587, 114) if c == 3 else (1000 // c,) * c
+    grey: NDArray[Any] = sum(weight * pixels[..., i].astype(np.int32) for i, weight in enumerate(weights)) / 1000
+    for axis, size in ((1, h), (2, w)):
+        if size > SIDE:
+            edges = np.arange(SIDE) * size // SIDE
+            widths = np.diff(np.append(edges, size)).astype(np.float32)
+            shape = [1, 1, 1]
+            shape[axis] = SIDE
+            grey = np.add.reduceat(grey, edges, axis=axis) / widths.reshape(shape)
+    return np.asarray(np.rint(grey).reshape(n, min(h, SIDE) * min(w, SIDE)) - 128, np.float32)
+
+
+def nearest(images: NDArray[np.float32], known: Iterable[tuple[NDArray[np.float32], NDArray[np.int64]]]
+            ) -> NDArray[np.int64]:
+    """Return, for each thumbnail, the label of the nearest known one, the first of equals.
+
+    images float32 (n, pixels); known yields (thumbnails, labels) blocks. All numbers are whole and below 2^24, so that
+    neither blocks nor threads make a difference.
+    """
+    best = np.full(len(images), np.inf, np.float32)
+    labels = np.full(len(images), -1, np.int64)
+    for block, names in known:
+        if not len(block):
+            continue
+        squares = (block * block).sum(axis=1)
+        for start in range(0, len(images), _BLOCK):
+            part = slice(start, start + _BLOCK)
+            distances = squares - 2 * (images[part] @ block.T)  # but for the image's own square, the same for all
+            first = distances.argmin(axis=1)
+            least = distances[np.arange(len(first)), first]
+            closer = least < best[part]
+            best[part] = np.where(closer, least, best[part])
+            labels[part] = np.where(closer, names[first], labels[part])
+    return labels
+
+
+def spread(labels: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Return the indices, ascending, of at most so many images, evenly from all classes: of each class as many as fit,
+    or all, taken at equal distances."""
+    if len(labels) <= most:
+        return np.arange(len(labels))
+    counts = np.bincount(labels)
+    low, high = 0, most  # the most of each class that keeps the sum within bounds
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if np.minimum(counts, middle).sum() <= most else (low, middle - 1)
+    chosen = []
+    for label in np.flatnonzero(counts):
+        own = np.flatnonzero(labels == label)
+        take = min(low, len(own))
+        chosen.append(own[np.arange(take) * len(own) // max(take, 1)])
+    if not low:  # more classes than images
+        chosen = [np.arange(most) * len(labels) // most]
+    return np.sort(np.concatenate(chosen))

@@ -1,6 +1,6 @@
 """How good a model is on labelled images: runs it over them in batches (``evaluate``) and turns logits and labels into
-accuracy, top-5, loss, a confusion matrix and precision, recall and F1 for each class (``score``). The command that
-calls it is cli/test.py; the pictures and tables of its result are in report/.
+accuracy, top-5, loss, a confusion matrix and precision, recall and F1 for each class (``score``). Training calls it
+for its validation images, evaluate.py for a test; the pictures and tables of its result are in report/.
 """
 
 import os
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from ..errors import DataError, ModelError
 from ..model.calibration import Calibration, confidences, cross_entropy, expected_error, reliability, softmax
-from .intervals import Baseline, wilson
+from .baselines import Baseline
+from .intervals import wilson
 
 TOP_NEEDS = 6  # classes; with five or fewer the five best always hold the truth
 

@@ -1,12 +1,62 @@
 """A model in forms that others run: onnx.py and onnx_layers.py write ONNX files, csource.py, c_layers.py and runtime.c
 one C file, torch_names.py state dicts for PyTorch; golden.py makes the picture by which each is checked before it is
-written.
+written. ``export_model`` takes the form that a file's name asks for.
 
 What may not be here: anything that our own commands need to run a model.
 """
 
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from ..atomic import write_atomically
+from ..errors import UsageError, printable
+from ..model import Model
+from ..weights.pretrained import load
 from .csource import to_c
 from .onnx import to_onnx
 from .torch_names import to_torch_names
 
-__all__ = ["to_c", "to_onnx", "to_torch_names"]
+__all__ = ["Exported", "export_model", "to_c", "to_onnx", "to_torch_names"]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that was written: its size, of how many classes and in which form, and a sentence about it."""
+
+    path: str
+    bytes: int
+    classes: int
+    raw: bool
+    note: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `cnn export --json` prints."""
+        return {"path": self.path, "bytes": self.bytes, "classes": self.classes, "raw": self.raw}
+
+
+def export_model(model: Model | str | os.PathLike[str], path: str | os.PathLike[str], *, raw: bool = False,
+                 torch_names: bool = False) -> Exported:
+    """Write a model, or that of a file, a run folder or a pretrained network's name, in the form that path ends in.
+
+    ".onnx" needs the extra [onnx]; raw leaves out what is before and behind the network. ".c" is one C file.
+    ".safetensors" with torch_names are weights by the names of torchvision's or timm's network. Raises UsageError
+    where suffix, options and model do not go together, SaveError where the file cannot be written or, as ONNX, does not
+    answer as the model does.
+    """
+    file = os.fspath(path)
+    suffix, folder = os.path.splitext(file)[1].lower(), os.path.dirname(file) or os.curdir
+    if suffix not in ((".safetensors",) if torch_names else (".onnx", ".c")):
+        raise UsageError(f"{printable(file)}: give a name that ends in .onnx or .c, or in .safetensors with "
+                         "--torch-names.")
+    if raw and suffix != ".onnx":
+        raise UsageError("--raw is for .onnx files; the others have no two forms.")
+    if not os.path.isdir(folder):
+        raise UsageError(f"{printable(file)}: there is no folder {printable(folder)}; make it first.")
+    loaded = model if isinstance(model, Model) else load(model)
+    if suffix == ".c":
+        data, said = to_c(loaded).encode("ascii"), "Compile it with a C99 compiler and -lm; its first lines tell more."
+    else:
+        data, said = to_torch_names(loaded) if torch_names else to_onnx(loaded, raw)
+    write_atomically(file, data)
+    return Exported(file, len(data), len(loaded.classes), raw, said)

@@ -1,6 +1,6 @@
 """How far a model's probabilities can be trusted: softmax with a temperature, the fit of that temperature and of the
 thresholds below which an answer is better withheld, and the figures that show what they are worth. training/fit.py
-fits them on the validation images, model.py and evaluate.py apply them, report/page.py draws them.
+fits them on the validation images, model.py and evaluation/scores.py apply them, report/page.py draws them.
 
 The temperature is that of Guo et al. 2017 ("On calibration of modern neural networks"); withholding answers is the
 selective classification of Geifman and El-Yaniv 2017.

@@ -1,6 +1,6 @@
 """Models and the state of a training on disk. A Model becomes one file (modelfile.py says of which bytes, atomic.py
 how it gets onto the disk without ever endangering the one before), and a file becomes a Model again after everything
-in it has been doubted. training/ saves, evaluate.py, predict.py and the rest load.
+in it has been doubted. training/ saves, and whoever has a model opened loads.
 
 A run folder holds model.safetensors, the best model, and last.safetensors and previous.safetensors, which hold
 beside the model what resuming needs. These are model files like any other.
@@ -155,6 +155,7 @@ def _load(path: str) -> tuple[Model, Header, dict[str, Array]]:
         tensors = read_tensors(file, header, path)
     for name, array in model.arrays().items():
         array[...] = tensors[name]
+    model.path = path
     return model, header, tensors
 
 

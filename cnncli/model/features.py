@@ -3,18 +3,19 @@ images can be searched and clustered. `cnn features` writes them into a file; bl
 """
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..atomic import write_atomically
+from ..data.finding import Images, Missing, image_files
 from ..errors import NetworkError
 from ..kernels import Array
 from ..network import Network
 from ..network.blocks import blocks
-from .model import Model, Prediction
+from .model import Model
 
 
 @dataclass(frozen=True)
@@ -40,16 +41,17 @@ def body(network: Network) -> Network:
     return network.split(found[-2].last)[0]
 
 
-def features(model: Model, found: Sequence[str | Prediction],
-             progress: Callable[[int], None] = lambda done: None) -> Features:
-    """Return the features of what predict.find_images found. Maps become the mean over their positions.
+def features(model: Model, images: Images, progress: Callable[[int, int], None] | None = None) -> Features:
+    """Return the features of images. Maps become the mean over their positions.
 
-    An image's features are the same bits whichever images are beside it. progress gets how many are done.
+    images is a file, a folder, a pattern, or a list of files, such as find_images returns. An image's features are the
+    same bits whichever images are beside it. progress(done, total) is called after each batch.
     """
+    found = image_files(images)
     before = body(model.network)
     width = before.output_shape[-1]
     paths, rows = [], []
-    skipped = [(item.path, item.error or "") for item in found if isinstance(item, Prediction)]
+    skipped = [(item.path, item.error) for item in found if isinstance(item, Missing)]
     done = len(skipped)
     with closing(model.prepared(item for item in found if isinstance(item, str))) as batches:
         for batch in batches:
@@ -59,7 +61,8 @@ def features(model: Model, found: Sequence[str | Prediction],
                 paths += [path for path, _ in good]
                 rows.append(_flat(before.forward(model.preprocessing.normalise(np.stack([p for _, p in good])))))
             done += len(batch)
-            progress(done)
+            if progress:
+                progress(done, len(found))
     return Features(paths, np.concatenate(rows) if rows else np.empty((0, width), np.float32), skipped)
 
 

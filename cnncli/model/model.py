@@ -51,6 +51,7 @@ class Model:
     training is a JSON object without times, hosts or numbers of threads, so that the same training gives the same file.
     calibration is what was fitted on validation images, None without any: its temperature goes into probabilities.
     flips, False until somebody sets it, lets ``logits`` and all that asks it look at each image and its mirror image.
+    path is the file that it was read from, None where it comes from none.
     Raises UsageError where classes, preprocessing and network do not go together.
     """
 
@@ -66,6 +67,7 @@ class Model:
         self.preprocessing = preprocessing
         self.training = dict(training or {})
         self.flips = False
+        self.path: str | None = None
         self.calibration = calibration
         if network.output_shape != (len(self.classes),) or network.input_shape != preprocessing.shape:
             raise UsageError(f"a network from {network.input_shape} to {network.output_shape} does not fit "

@@ -1,13 +1,17 @@
 """Which images a run is trained, validated and tested on: the data folder, divided as the training divided it. Whoever
-needs to know asks here: training and resuming, `cnn test`, `cnn check --model`.
+needs to know asks here: a new training (``scan_fold``), and of a run that is there (``of_run``) resuming, evaluating,
+and checking a folder's labels.
 """
 
 import hashlib
 import os
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from ..data import Splits, fold_of, scan
+from ..errors import DataError
+from .run import Run
 
 # The recipe fast holds nothing out for validation: every image is trained on, and the last epoch is the one to keep.
 _FAST, _NOTHING_HELD_OUT = "fast", (0.9, 0.0, 0.1)
@@ -41,3 +45,44 @@ def fingerprint(splits: Splits) -> dict[str, Any]:
         for sample in named[split]:
             digest.update(f"{split}\0{sample.label}\0{sample.mark()}\0".encode() + os.fsencode(sample.relative) + b"\0")
     return {**{split: len(samples) for split, samples in named.items()}, "fingerprint": digest.hexdigest()}
+
+
+# ---- of a run that is there ----
+
+
+def of_run(run: Run, data: str) -> Splits:
+    """Return the images of a data folder, divided as the run's training divided them. Raises DataError where the folder
+    cannot be used."""
+    config = run.config
+    recipe = config.get("recipe")
+    recipe = recipe if isinstance(recipe, dict) else {}
+    return scan_fold(data, recipe.get("seed", 0), recipe.get("fold"), excluded(config), recipe.get("recipe"))
+
+
+def data_folder(run: Run | None) -> str | None:
+    """Return the folder that a run was trained on, as far as it says; None where there is no run."""
+    data = run.config.get("data") if run else None
+    return data if isinstance(data, str) else None
+
+
+def is_data_of(run: Run | None, folder: str) -> bool:
+    """Whether a folder is the one that the run was trained on, by whatever path."""
+    data = data_folder(run)
+    try:
+        return data is not None and os.path.samefile(folder, data)
+    except OSError:
+        return False
+
+
+def have_changed(run: Run, splits: Splits) -> bool:
+    """Whether these are not the images, by path, class and size, that the run was trained and validated on."""
+    return bool(run.config.get("samples") != fingerprint(splits))
+
+
+def trained_on(run: Run | None, folder: str) -> set[str] | None:
+    """Return the paths inside a data folder of the images that the run was trained on; None where it is not the run's
+    folder, or can no longer be read."""
+    if run is not None and is_data_of(run, folder):
+        with suppress(OSError, DataError):
+            return {sample.relative for sample in of_run(run, folder).train}
+    return None

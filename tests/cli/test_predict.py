@@ -16,8 +16,6 @@ from PIL import Image
 
 from cnncli import cli
 from cnncli.cli import common
-from cnncli.errors import UsageError
-from cnncli.model import Prediction, predict
 from cnncli.model.calibration import Calibration
 from cnncli.model.checkpoint import load_model, save_model
 
@@ -57,37 +55,6 @@ def answers(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) 
 
 
 # ---- what stands for images ----
-
-
-def test_files_folders_and_patterns(home: Path) -> None:
-    assert predict.find_images(["d.jpg", "photos", "photos/notes.txt", "gone.png"]) == [
-        "d.jpg", "photos/a.png", "photos/b.png", "photos/bad.png", "photos/below/c.png", "photos/notes.txt",
-        "gone.png"]
-    assert predict.find_images(["photos/?.png"]) == ["photos/a.png", "photos/b.png"]
-    assert predict.find_images(["photos/**"]) == [
-        "photos/a.png", "photos/b.png", "photos/bad.png", "photos/below/c.png"]
-    assert predict.find_images(["ph*/bel*"]) == ["photos/below/c.png"]
-    assert predict.find_images(["no*.png"]) == ["no*.png"]
-    Path("x[1].png").write_bytes(b"")
-    assert predict.find_images(["x[1].png"]) == ["x[1].png"]
-
-
-def test_a_folder_without_images_stands_for_an_error(home: Path) -> None:
-    os.mkdir("empty")
-    [item] = predict.find_images(["empty"])
-    assert isinstance(item, Prediction)
-    assert item.path == "empty"
-    assert "holds no images" in (item.error or "")
-
-
-@pytest.mark.parametrize(("listing", "names"), [
-    (b"a.png\nb c.png\r\n\n\nx[1].png", ["a.png", "b c.png", "x[1].png"]),
-    (b"a\nb.png\0c.png\0", ["a\nb.png", "c.png"]),
-    (b"caf\xe9.png\n", ["caf\udce9.png"]),
-    (b"", []),
-])
-def test_a_list_on_standard_input(listing: bytes, names: list[str]) -> None:
-    assert predict.find_images(["-"], listing) == names
 
 
 def test_standard_input_is_read(home: Path) -> None:
@@ -288,8 +255,6 @@ def test_a_table_replaces_nothing_but_a_table(home: Path, name: str, capsys: pyt
     assert cli.main(["predict", "d.jpg", "--csv", name]) == 2
     assert "--csv" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == before
-    with pytest.raises(UsageError):
-        predict.check_table_path(name)
 
 
 def test_nothing_is_written_but_the_table(home: Path) -> None:

@@ -1,4 +1,4 @@
-"""cnncli/evaluate.py against counting by hand, image by image."""
+"""evaluation/scores.py against counting by hand, image by image."""
 
 import json
 import math

@@ -7,8 +7,9 @@ import pytest
 
 from cnncli.architectures import architecture
 from cnncli.data import Preprocessing
+from cnncli.data.finding import Missing
 from cnncli.errors import NetworkError
-from cnncli.model import Model, Prediction
+from cnncli.model import Model
 from cnncli.model.features import body, features
 from cnncli.network import Network
 
@@ -45,15 +46,22 @@ def test_an_image_has_the_same_alone(name: str, paths: list[str]) -> None:
         assert np.array_equal(features(model, [paths[place]]).values[0], together[place])
 
 
+def test_one_name_may_stand_for_several(paths: list[str]) -> None:
+    model, folder = model_of("resnet8"), Path(paths[0]).parent
+    whole = features(model, folder)
+    assert whole.paths == sorted(str(path) for path in folder.iterdir())
+    assert features(model, paths[0]).paths == [paths[0]], "a path, not its letters"
+
+
 def test_what_cannot_be_read_is_left_out(paths: list[str], tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no image")
-    done: list[int] = []
-    found = [Prediction("nothing", error="no such thing"), paths[0], str(broken), paths[1]]
-    made = features(model_of("resnet8"), found, done.append)
+    done: list[tuple[int, int]] = []
+    found = [Missing("nothing", "no such thing"), paths[0], str(broken), paths[1]]
+    made = features(model_of("resnet8"), found, lambda *how_far: done.append(how_far))
     assert made.paths == paths[:2]
     assert [path for path, _ in made.skipped] == ["nothing", str(broken)]
-    assert done[-1] == 4
+    assert done[-1] == (4, 4)
     none = features(model_of("resnet8"), [str(broken)])
     assert none.values.shape == (0, 64)
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from cnncli.evaluation.intervals import Baseline
+from cnncli.evaluation.baselines import Baseline
 from cnncli.evaluation.scores import Evaluation, score
 from cnncli.model.calibration import calibrate
 

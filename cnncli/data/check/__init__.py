@@ -13,7 +13,7 @@ from . import rules
 from .duplicates import of_copies
 from .facts import Facts, Measured, measure
 from .findings import DUPLICATES, KINDS, LEVELS, NEVER, File, Finding, Kind, Report, words
-from .labels import Judge, of_labels
+from .labels import Judge, of_labels, sentences
 
 __all__ = ["DUPLICATES", "KINDS", "LEVELS", "NEVER", "File", "Finding", "Judge", "Kind", "Report", "check", "words"]
 
@@ -52,7 +52,8 @@ def check(root: str | os.PathLike[str], *, seed: int = 0, exclude: Container[str
         usable = [item.file for item in items if isinstance(item.facts, Facts)]
         wrong, judged = of_labels(usable, judges, _named("asking the model", progress))
         findings += wrong
-    return Report(os.fspath(root), seed, counts, drawn, [f for f in findings if f.kind not in ignore], judged)
+    return Report(os.fspath(root), seed, counts, drawn, [f for f in findings if f.kind not in ignore], judged,
+                  list(sentences(judged)) if judged else [])
 
 
 def _measured(files: Sequence[File], threads: int, progress: Progress | None) -> Measured:

@@ -103,7 +103,7 @@ class Finding:
 @dataclass
 class Report:
     """What a check found: counts[class][split] of the images by name, drawn, the splits that a training would draw (by
-    seed), and the findings, the gravest kind first."""
+    seed), the findings, the gravest kind first, and sentences on how far to trust what models said."""
 
     folder: str
     seed: int
@@ -111,6 +111,7 @@ class Report:
     drawn: list[str]
     findings: list[Finding] = field(default_factory=list)
     judged: dict[str, Any] | None = None  # what is said of the model that looked for wrong labels
+    notes: list[str] = field(default_factory=list)
 
     def kinds(self) -> Iterator[tuple[str, list[Finding]]]:
         """Yield each kind that was found, with its findings."""

@@ -1,0 +1,145 @@
+"""How good a model is, in one call: which images (held_out.py), the model's answers to them and their scores
+(scores.py), what would be reached without learning (baselines.py), and what a report says beside that. `cnn test` shows
+it; report/files.py writes it.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import kernels
+from ..data import Images, Sample
+from ..errors import printable
+from ..model import Model
+from ..model.flips import mirror
+from ..runs.opened import AnyModel, Opened, open_model
+from . import baselines, scores
+from .baselines import Baseline
+from .held_out import Note, Progress, labelled_images
+from .scores import Evaluation
+
+LEFT_OUT = "There is no comparison with the nearest neighbour"
+Split = Literal["train", "val", "test"]
+
+
+@dataclass(frozen=True)
+class ModelTest(Evaluation):
+    """An Evaluation of a whole model, with what a report shows beside the figures.
+
+    opened is the model, its file and its run. samples are the images' files and labels, in the evaluation's order, and
+    ``pixels`` has what the network saw of them. facts are (what, value) pairs about the model, for people; notes the
+    sentences that the caller was told on the way; comparison those on why there is no comparison with a baseline.
+    """
+
+    opened: Opened = field(kw_only=True, repr=False)
+    tested: Images = field(kw_only=True, repr=False)
+    facts: list[tuple[str, str]] = field(kw_only=True)
+    notes: list[str] = field(kw_only=True)
+    comparison: list[str] = field(kw_only=True)
+
+    @property
+    def samples(self) -> list[Sample]:
+        """The images' files and labels, in the evaluation's order."""
+        return self.tested.samples
+
+    def pixels(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return those images as the network saw them, uint8 (n, h, w, c)."""
+        return self.tested.pixels(indices)
+
+
+def evaluate(model: AnyModel = None, data: str | os.PathLike[str] | None = None, *, split: Split | None = None,
+             tta: bool | None = None, exact: bool | None = None, strict: bool = False, threads: int | None = None,
+             compare: bool = True, progress: Progress | None = None, note: Note | None = None) -> ModelTest:
+    """Tell how good a model is on images that it was not trained on.
+
+    model is a Model, a model file, a run or its folder, a pretrained network's name, or None for the latest run's.
+    data is a folder with a sub-folder of images for each class, called like the model's classes; some may be missing.
+    None is the folder that the model was trained on, of which the images of split are used ("test" by default), divided
+    as the training divided them; of another folder its test/ (or that of split), if it has one, else all class folders.
+
+    tta judges each image and its mirror image, exact convolves without Winograd's algorithm; None leaves either as the
+    model has it. strict raises the first ImageError instead of skipping the image. threads sets the size of the pool
+    for the whole process. compare=False leaves out what would be reached without learning. progress(what, done, total)
+    is called from the calling thread; what it raises ends the test. note gets sentences that a user should know, when
+    they are known.
+
+    Raises UsageError or DataError where it is not clear which images are meant, or none can be used; ModelError where
+    there is no model, it cannot be trusted, or its answers are no numbers.
+    """
+    opened = open_model(model)
+    if threads is not None:
+        kernels.set_threads(threads)
+    notes: list[str] = []
+
+    def tell(sentence: str) -> None:
+        notes.append(sentence)
+        if note:
+            note(sentence)
+
+    with _judging(opened.model, tta, exact, tell):
+        labelled = labelled_images(opened, data, split, strict, tell, progress)
+        images = labelled.images
+        found = scores.evaluate(opened.model, images, progress=_step("testing", progress), name=os.fspath(opened.path))
+        known, why = _baselines(found, images, labelled.training, opened, progress) if compare else ({}, [])
+        everything = {f.name: getattr(found, f.name) for f in fields(found)} | {"baselines": known}
+        return ModelTest(**everything, opened=opened, tested=images, facts=_facts(opened.model), notes=notes,
+                         comparison=why)
+
+
+@contextmanager
+def _judging(model: Model, tta: bool | None, exact: bool | None, tell: Note) -> Iterator[None]:
+    """Let a model judge as asked; afterwards it is as it was."""
+    flips, was_exact = model.flips, model.network.exact
+    try:
+        if exact is not None:
+            model.network.exact = exact
+        if tta:
+            doubt = mirror(model)
+            if doubt:
+                tell(doubt)
+        elif tta is not None:
+            model.flips = False
+        yield
+    finally:
+        model.flips, model.network.exact = flips, was_exact
+
+
+def _step(what: str, progress: Progress | None) -> Callable[[int, int], None] | None:
+    if progress is None:
+        return None
+    return lambda done, total: progress(what, done, total)
+
+
+def _baselines(found: Evaluation, images: Images, training: Sequence[Sample], opened: Opened,
+               progress: Progress | None) -> tuple[dict[str, Baseline], list[str]]:
+    """Return what would be reached without learning, by name, and sentences on what is not known."""
+    known = {baselines.MAJORITY: baselines.majority(found.labels, list(map(printable, found.class_names)), training)}
+    tested = {os.path.abspath(sample.path) for sample in images.samples}
+    others = [sample for sample in training if os.path.abspath(sample.path) not in tested]
+    if not others:
+        why = "these images are what it was trained on" if training else "the training images are not at hand"
+        return known, [f"{LEFT_OUT}: {why}."]
+    nearest = baselines.nearest_neighbour(images, others, opened.model.preprocessing, kernels.threads(),
+                                          _step("comparing", progress))
+    if nearest is None:
+        return known, [f"{LEFT_OUT}: the training images cannot be read."]
+    return {baselines.NEAREST: nearest, **known}, []
+
+
+def _facts(model: Model) -> list[tuple[str, str]]:
+    """Return what is to be said about the model, as far as its file knows."""
+    said = model.training
+    facts = [("network", str(said.get("architecture") or "")),
+             ("parameters", f"{sum(array.size for array in model.network.parameters().values()):,}"),
+             ("images as", model.preprocessing.describe().rstrip(".")), ("epoch", str(said.get("epoch") or ""))]
+    counts = said.get("images")
+    if isinstance(counts, dict) and counts.get("train"):
+        facts.append(("trained on", f"{counts['train']:,} images"))
+    if model.flips:
+        facts.append(("judged by", "each image and its mirror image"))
+    return [(what, value) for what, value in facts if value]

@@ -1,0 +1,120 @@
+"""Which images a model is judged on: those held out of its training, drawn as the training drew them, or those of some
+other folder; and which it was trained on, so that others are compared with them. runs/samples.py knows what a run has
+seen; evaluate.py goes on with what is found here.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..data import Images, Sample, Splits, load_images, scan_labelled
+from ..data.folder import SPLITS
+from ..data.images import check_memory
+from ..errors import DataError, UsageError, printable
+from ..kernels import threads
+from ..runs import samples
+from ..runs.opened import Opened
+
+Note = Callable[[str], None]
+Progress = Callable[[str, int, int], None]  # what is being done, how many are done, of how many
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Images to judge a model on, with labels that are its classes' numbers, and the samples that it was trained on,
+    none where they are not at hand."""
+
+    images: Images
+    training: list[Sample]
+
+
+def labelled_images(opened: Opened, data: str | os.PathLike[str] | None, split: str | None, strict: bool = False,
+                    note: Note = lambda sentence: None, progress: Progress | None = None) -> Labelled:
+    """Return what ``evaluate`` means by data and split, decoded and labelled: whatever else data may be one day becomes
+    Labelled here. strict raises the first ImageError. Raises UsageError or DataError where it is not clear which
+    images are meant, or there are none."""
+    chosen, training = choose(opened, None if data is None else os.fspath(data), split, note)
+    return Labelled(_load(chosen, opened, strict, progress), training)
+
+
+def choose(opened: Opened, data: str | None, split: str | None, note: Note) -> tuple[list[Sample], list[Sample]]:
+    """Return the samples to judge, and those that the model was trained on."""
+    trained_on = samples.data_folder(opened.run)
+    if data is None:
+        if trained_on is None:
+            raise UsageError(f"{printable(opened.path)} lies in no run's folder, so it is not known what it was "
+                             "trained on; name images: cnn test DATA")
+        if not os.path.isdir(trained_on):
+            raise UsageError(f"the images that {printable(opened.name)} was trained on are no longer in "
+                             f"{printable(trained_on)}; name their folder: cnn test DATA")
+        data = trained_on
+    elif not samples.is_data_of(opened.run, data):
+        chosen, notes = scan_labelled(_part(data, split), opened.model.classes)
+        for sentence in notes:
+            note(sentence)
+        return chosen, _at_hand(opened, trained_on)
+    return _held_out(opened, data, split or "test", note)
+
+
+def _part(data: str, split: str | None) -> str:
+    """Return the folder of a split of some other folder, or that folder itself where none is asked for."""
+    if split is None:
+        return data
+    names = os.listdir(data) if os.path.isdir(data) else []
+    for name in sorted(names):
+        if SPLITS.get(name.lower()) == split and os.path.isdir(os.path.join(data, name)):
+            return os.path.join(data, name)
+    raise UsageError(f"{printable(data)} has no {split}/, and is not the folder that the model was trained on; leave "
+                     "--split out to test on all of its images.")
+
+
+def _at_hand(opened: Opened, trained_on: str | None) -> list[Sample]:
+    """Return the images that the model was trained on, none where they have gone."""
+    if opened.run is None or trained_on is None or not os.path.isdir(trained_on):
+        return []
+    try:
+        splits = samples.of_run(opened.run, trained_on)
+    except DataError:
+        return []
+    return _relabelled(splits.train, splits, opened)
+
+
+def _held_out(opened: Opened, data: str, split: str, note: Note) -> tuple[list[Sample], list[Sample]]:
+    """Return a split of the folder that the model was trained on, and the training images."""
+    assert opened.run is not None
+    splits = samples.of_run(opened.run, data)
+    strange = [name for name in splits.classes if name not in opened.model.classes]
+    if strange:
+        raise DataError(f"{printable(data)} now has class folders that {printable(opened.name)} does not know "
+                        f"({', '.join(map(printable, strange[:5]))}); move them away, or train again.")
+    if samples.have_changed(opened.run, splits):
+        note(f"{printable(data)} has changed since {printable(opened.name)} was trained: some of the images tested may "
+             "be among those that it was trained on.")
+    chosen: list[Sample] = getattr(splits, split)
+    if not chosen:
+        raise DataError(f"{printable(data)} has no {split} images; name a folder with images of the classes: "
+                        "cnn test DATA")
+    return _relabelled(chosen, splits, opened), _relabelled(splits.train, splits, opened)
+
+
+def _relabelled(chosen: Sequence[Sample], splits: Splits, opened: Opened) -> list[Sample]:
+    """Return samples of a folder's classes as samples of the model's, those of the same names."""
+    numbers: dict[str, Any] = {name: label for label, name in enumerate(opened.model.classes)}
+    names = splits.classes
+    return [replace(sample, label=numbers[names[sample.label]]) for sample in chosen if names[sample.label] in numbers]
+
+
+def _load(chosen: Sequence[Sample], opened: Opened, strict: bool, progress: Progress | None) -> Images:
+    """Decode the images, kept in memory where they fit. Raises DataError where none of them can be used."""
+    preprocessing, cache = opened.model.preprocessing, "ram"
+    try:
+        check_memory(len(chosen), preprocessing.shape)
+    except DataError:
+        cache = "none"
+    shown = (lambda done, total: progress("reading images", done, total)) if progress else None
+    images = load_images(chosen, preprocessing, threads(), cache, strict, progress=shown)
+    if not len(images):
+        path, reason = images.skipped[0]
+        raise DataError(f"none of the {len(chosen):,} images can be used; the first: {printable(path)}: {reason}.")
+    return images

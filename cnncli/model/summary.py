@@ -1,0 +1,53 @@
+"""A model in figures: its layers with shapes, parameters, cost and receptive fields (network/analysis.py counts them),
+and what it was made for and how. `cnn inspect` shows it.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..data import Preprocessing
+from ..network import analysis
+from ..network.analysis import LayerSummary
+from .model import Model
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a model consists of; training is the summary that its file holds."""
+
+    architecture: str | None
+    input_shape: tuple[int, ...]
+    classes: list[str]
+    layers: list[LayerSummary]
+    preprocessing: Preprocessing
+    training: dict[str, Any]
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers are learnt."""
+        return sum(layer.parameters for layer in self.layers)
+
+    @property
+    def multiply_adds(self) -> int:
+        """What one image costs, counted for convolutions and linear layers."""
+        return sum(layer.multiply_adds for layer in self.layers)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `cnn inspect --json` prints."""
+        return {
+            "architecture": self.architecture,
+            "input_shape": self.input_shape,
+            "classes": self.classes,
+            "parameters": self.parameters,
+            "flops": sum(layer.flops for layer in self.layers),
+            "layers": [{"name": layer.name, "type": layer.type, "output_shape": layer.output_shape,
+                        "parameters": layer.parameters, "flops": layer.flops} for layer in self.layers],
+            "preprocessing": self.preprocessing.config(),
+            "training": self.training,
+        }
+
+
+def summarise(model: Model) -> Summary:
+    """Return a model in figures."""
+    return Summary(model.training.get("architecture"), model.network.input_shape, model.classes,
+                   analysis.summarise(model.network), model.preprocessing, model.training)

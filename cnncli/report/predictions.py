@@ -1,0 +1,83 @@
+"""What a model says of images in the forms that other programs read: the items of a JSON array and the rows of a CSV
+table. model/predict.py has the answers made; cli/predict.py prints them.
+"""
+
+import csv
+import io
+import os
+import stat
+from typing import Any
+
+from ..atomic import write_atomically
+from ..data.folder import SUFFIXES
+from ..errors import UsageError, printable
+from ..model import Prediction
+from ..model.predict import UNKNOWN
+
+_TABLES = (".csv", ".tsv", ".txt")
+
+
+def as_item(prediction: Prediction, rejecting: bool = False) -> dict[str, Any]:
+    """Return one item of the array that `cnn predict --json` prints; with --reject it says whether it was rejected, for
+    a class may be called "unknown", too."""
+    item = {"path": prediction.path, "label": prediction.label, "probability": prediction.probability,
+            "top": [{"label": label, "probability": probability} for label, probability in prediction.top],
+            "error": prediction.error}
+    return {**item, "rejected": prediction.rejected} if rejecting else item
+
+
+class Table:
+    """The rows of a CSV file: path, label, probability, label_2, probability_2 … up to top, error.
+
+    Names keep their bytes, also those that are no UTF-8; quoting is the csv module's.
+    """
+
+    def __init__(self, top: int = 1) -> None:
+        self.top, self.rows = top, 0
+        self._text = io.StringIO(newline="")
+        self._writer = csv.writer(self._text, lineterminator="\n")
+        more = [f"{name}_{rank}" for rank in range(2, top + 1) for name in ("label", "probability")]
+        self._writer.writerow(["path", "label", "probability", *more, "error"])
+
+    def add(self, prediction: Prediction) -> None:
+        """Add a row."""
+        cells = [cell for label, probability in labelled(prediction) for cell in (label, f"{probability:.6f}")]
+        cells += [""] * (2 * self.top - len(cells))
+        self._writer.writerow([prediction.path, *cells[: 2 * self.top], prediction.error or ""])
+        self.rows += 1
+
+    def encoded(self) -> bytes:
+        """Return the file's bytes."""
+        return self._text.getvalue().encode("utf-8", "surrogateescape")
+
+    def write(self, path: str) -> None:
+        """Put the file where path is, whole or not at all. Raises SaveError where the disk refuses."""
+        write_atomically(path, self.encoded())
+
+
+def labelled(prediction: Prediction) -> list[tuple[str, float]]:
+    """Return what a row of a table shows: (label, probability) pairs, the first label being the answer."""
+    if not prediction.rejected:
+        return prediction.top
+    return [(UNKNOWN, prediction.top[0][1]), *prediction.top[1:]]
+
+
+def check_table_path(path: str) -> None:
+    """Raise UsageError where writing a CSV file to path would fail, or could replace something that is none."""
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix in SUFFIXES or suffix == ".safetensors":
+        raise UsageError(f"--csv {printable(path)} names {'a model' if suffix == '.safetensors' else 'an image'}; give "
+                         "a file whose name ends in .csv.")
+    folder = os.path.dirname(path) or os.curdir
+    if not os.path.isdir(folder):
+        raise UsageError(f"--csv {printable(path)}: there is no folder {printable(folder)}; make it first.")
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return
+    if not stat.S_ISREG(mode):
+        raise UsageError(f"--csv {printable(path)} is no regular file; give a file whose name ends in .csv, or '-' for "
+                         "standard output.")
+    if suffix not in _TABLES:
+        raise UsageError(f"--csv {printable(path)} is there already and is no table by its name; give a file whose "
+                         "name ends in .csv.")

@@ -1,0 +1,132 @@
+"""The sheets that show a model: its filters, and what images light up in it, each with a name for its file. filters.py
+and activations.py draw one sheet; which layers are on it, and what is written there, is settled here.
+"""
+
+import io
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..atomic import write_atomically
+from ..data.finding import Images, Missing, image_files
+from ..errors import ImageError, ModelError, printable
+from ..network import INPUT
+from ..runs.opened import AnyModel, Opened, make_folder, open_model
+from . import activations, filters
+from .canvas import Canvas
+
+BEST = 5  # classes named beside an image
+LONGEST_STEM = 60
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A sheet of "filters" or "activations", of an image or None, with the names of the layers on it and of its file.
+    canvas.image is the picture, Pillow's."""
+
+    kind: str
+    image: str | None
+    layers: list[str]
+    file: str
+    canvas: Canvas
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write it into a folder, as PNG, replacing what was there. Raises SaveError where the disk refuses."""
+        return self.canvas.save(Path(folder, self.file))
+
+    def as_json(self, path: str | os.PathLike[str]) -> dict[str, Any]:
+        """Return what `cnn visualize-filters --json` prints of it, written to path."""
+        return {"path": os.fspath(path), "kind": self.kind, "image": self.image, "layers": self.layers}
+
+
+def draw_filters(model: AnyModel = None, layers: Sequence[str] = ()) -> list[Sheet]:
+    """Draw the filters of the convolutions among these layers, or, where there is none, of the first one; none where
+    the network has no convolution. Raises NetworkError for a layer that is not there, with the nearest name."""
+    opened = open_model(model)
+    names = _checked(opened, layers)
+    every = filters.convolutions(opened.model.network.nodes)
+    return [Sheet("filters", None, [each.name], f"filters-{each.name}.png",
+                  _drawn(each, opened, f"Filters of {each.name} in {opened.name}"))
+            for each in [f for f in every if f.name in names] or every[:1]]
+
+
+def write_filters(folder: str | os.PathLike[str], model: AnyModel = None) -> list[Path]:
+    """Write every convolution's filters, as a picture and as .npy, into a folder; return the files."""
+    opened, into = open_model(model), make_folder(folder)
+    written = []
+    for each in filters.convolutions(opened.model.network.nodes):
+        data = io.BytesIO()
+        np.save(data, each.weight, allow_pickle=False)
+        written.append(_drawn(each, opened, f"{each.name} of {opened.name}").save(into / f"{each.name}.png"))
+        written.append(into / f"{each.name}.npy")
+        write_atomically(written[-1], data.getvalue())
+    return written
+
+
+def draw_activations(images: Images, model: AnyModel = None, layers: Sequence[str] = ()) -> Iterator[Sheet | Missing]:
+    """Draw what each image lights up in these layers, by default in a spread of convolutions and poolings, a sheet at a
+    time; what is no image yields a Missing.
+
+    images is a file, a folder, a pattern, or a list of files. Raises NetworkError for a layer that is not there,
+    ModelError where the model's answers are no numbers.
+    """
+    opened = open_model(model)
+    names = _checked(opened, layers) or activations.default_layers(opened.model.network.nodes)
+    return _sheets(opened, image_files(images), names)
+
+
+def _sheets(opened: Opened, images: Sequence[str | Missing], names: list[str]) -> Iterator[Sheet | Missing]:
+    taken: set[str] = set()
+    for image in images:
+        if isinstance(image, Missing):
+            yield image
+            continue
+        try:
+            canvas = _answer(opened, image, names)
+        except ImageError as error:
+            yield Missing(error.path, error.reason)
+        else:
+            yield Sheet("activations", image, names, _file_name(image, taken), canvas)
+
+
+def _checked(opened: Opened, layers: Sequence[str]) -> list[str]:
+    names = list(dict.fromkeys(layers))
+    for name in names:
+        opened.model.network.node(name)  # raises with the nearest name
+    return names
+
+
+def _drawn(each: filters.Filters, opened: Opened, title: str) -> Canvas:
+    first = {node.name for node in opened.model.network.nodes if node.inputs == (INPUT,)}
+    return filters.draw(each, title, first=each.name in first)
+
+
+def _answer(opened: Opened, path: str, names: Sequence[str]) -> Canvas:
+    """Return the sheet of one image. Raises ImageError where it cannot be used."""
+    model = opened.model
+    pixels = model.preprocessing.prepare(path)
+    answers = model.network.activations(model.preprocessing.normalise(pixels[None]), list(names))
+    nodes = {node.name: node for node in model.network.nodes}
+    chances = model.probabilities(pixels[None])[0]
+    if not np.isfinite(chances).all():
+        raise ModelError(f"the outputs of {printable(opened.path)} are not finite numbers; train it again, with a "
+                         "smaller learning rate.")
+    verdict = [(model.classes[i], float(chances[i])) for i in (-chances).argsort(kind="stable")[:BEST]]
+    title = f"{os.path.basename(path)} in {opened.name}"
+    return activations.draw(pixels, activations.maps(nodes, answers, names, 0), title, verdict)
+
+
+def _file_name(image: str, taken: set[str]) -> str:
+    """Return a new name for an image's sheet: its own, made fit for any disk, numbered where two are alike."""
+    stem = re.sub(r"[^\w.-]+", "_", printable(os.path.splitext(os.path.basename(image))[0]))[:LONGEST_STEM]
+    name, number = f"activations-{stem}.png", 1
+    while name.lower() in taken:
+        number += 1
+        name = f"activations-{stem}-{number}.png"
+    taken.add(name.lower())
+    return name

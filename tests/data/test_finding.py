@@ -1,0 +1,58 @@
+"""data/finding.py: what a file, a folder, a pattern and a list stand for, and a name that stands for nothing."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cnncli.data.finding import Missing, find_images, image_files
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in: photos/ with two images, one below and a file that is none; d.jpg. Nothing is opened."""
+    monkeypatch.chdir(tmp_path)
+    os.makedirs("photos/below")
+    for name in ("photos/b.png", "photos/a.png", "photos/below/c.png", "d.jpg", "photos/notes.txt", "x[1].png"):
+        Path(name).touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize(("named", "found"), [
+    (["d.jpg", "photos", "photos/notes.txt", "gone.png"],
+     ["d.jpg", "photos/a.png", "photos/b.png", "photos/below/c.png", "photos/notes.txt", "gone.png"]),
+    (["photos/?.png"], ["photos/a.png", "photos/b.png"]),
+    (["photos/**"], ["photos/a.png", "photos/b.png", "photos/below/c.png"]),
+    (["ph*/bel*"], ["photos/below/c.png"]),
+    (["no*.png"], ["no*.png"]),
+    (["x[1].png"], ["x[1].png"]),
+    ("photos", ["photos/a.png", "photos/b.png", "photos/below/c.png"]),
+    (Path("d.jpg"), ["d.jpg"]),
+    ([], []),
+])  # fmt: skip
+def test_files_folders_and_patterns(home: Path, named, found: list[str]) -> None:
+    assert find_images(named) == found
+
+
+def test_a_folder_without_images_is_missing(home: Path) -> None:
+    os.mkdir("empty")
+    [item] = find_images(["empty"])
+    assert isinstance(item, Missing)
+    assert item.path == "empty"
+    assert "holds no images" in item.error
+
+
+@pytest.mark.parametrize(("listing", "names"), [
+    (b"a.png\nb c.png\r\n\n\nx[1].png", ["a.png", "b c.png", "x[1].png"]),
+    (b"a\nb.png\0c.png\0", ["a\nb.png", "c.png"]),
+    (b"caf\xe9.png\n", ["caf\udce9.png"]),
+    (b"", []),
+])
+def test_a_list_on_standard_input(listing: bytes, names: list[str]) -> None:
+    assert find_images(["-"], listing) == names
+
+
+def test_one_name_is_looked_up_and_a_list_is_taken_as_it_stands(home: Path) -> None:
+    assert image_files("photos/?.png") == ["photos/a.png", "photos/b.png"]
+    gone = Missing("gone", "no such thing")
+    assert image_files([Path("photos/a.png"), "photos/?.png", gone]) == ["photos/a.png", "photos/?.png", gone]

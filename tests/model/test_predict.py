@@ -1,0 +1,63 @@
+"""model/predict.py: answers in the order of the images whatever they are, withheld below the probability asked for, and a
+word where nothing stands behind that."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnncli.data.finding import Missing
+from cnncli.errors import UsageError
+from cnncli.model.calibration import Calibration
+from cnncli.model.predict import UNKNOWN, predict
+
+from ..small_model import CLASSES, small_model
+
+
+@pytest.fixture
+def folder(tmp_path: Path, rng: np.random.Generator) -> Path:
+    for number in range(12):
+        Image.fromarray(rng.integers(0, 256, (6, 5, 3), np.uint8)).save(tmp_path / f"{number:02}.png")
+    return tmp_path
+
+
+def test_one_name_or_many_and_what_is_no_image_in_its_place(folder: Path) -> None:
+    model = small_model()
+    paths = sorted(map(str, folder.iterdir()))
+    assert [answer.path for answer in predict(model, folder)] == paths
+    assert list(predict(model, str(folder / "0?.png"))) == model.predict(paths[:10])
+    (folder / "bad.png").write_bytes(b"bad")
+    answers = list(predict(model, [paths[1], Missing("nowhere", "is not there."), folder / "bad.png", paths[0]], top=2))
+    assert [answer.path for answer in answers] == [paths[1], "nowhere", str(folder / "bad.png"), paths[0]]
+    assert [answer.error is None for answer in answers] == [True, False, False, True]
+    assert answers[1].error == "is not there."
+    assert [len(answer.top) for answer in answers] == [2, 0, 0, 2]
+    assert answers[0].label in CLASSES
+
+
+def test_what_is_not_sure_enough_is_unknown(folder: Path) -> None:
+    model = small_model()
+    threshold = sorted(answer.probability or 0 for answer in predict(model, folder))[6]
+    model.calibration = Calibration(1.0, 50, (1.0, 0.9), (0.2, 0.1), ((0.8, threshold, 0.5),))
+    told: list[str] = []
+    answers = list(predict(model, folder, reject=0.8, note=told.append))
+    assert [a.rejected for a in answers] == [(a.probability or 0) < threshold for a in answers]
+    assert sum(a.rejected for a in answers) == 6
+    assert {a.label for a in answers if a.rejected} == {UNKNOWN}
+    assert UNKNOWN not in {a.label for a in answers if not a.rejected}
+    assert told == []
+
+
+def test_who_cannot_promise_it_says_so_before_the_first_answer(folder: Path) -> None:
+    told: list[str] = []
+    answers = predict(small_model(), folder, reject=0.9, note=told.append)
+    assert len(told) == 1
+    assert "without validation images" in told[0]
+    assert all(a.rejected == ((a.probability or 0) < 0.9) for a in answers)
+
+
+@pytest.mark.parametrize("reject", [0, 1, 95, -0.5, float("nan")])
+def test_shares_that_are_none(folder: Path, reject: float) -> None:
+    with pytest.raises(UsageError, match="between 0 and 1"):
+        predict(small_model(), folder, reject=reject)
