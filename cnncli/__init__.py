@@ -3,6 +3,8 @@
     run = cnncli.train("photos/", arch="resnet20", epochs=10, seed=0)   # the run, with .model and .history
     model = cnncli.load("runs/latest")                                 # a file, a run folder, efficientnet_lite0
     model.predict(["a.png"])                                           # [Prediction(path, label, probability, …)]
+    found = cnncli.evaluate(model, "photos/", split="test")            # accuracy, intervals, per class, confusion, …
+    cnncli.write_report(found, "report/")                              # report.html and its kin
 
     network = cnncli.architecture("resnet20", input_shape=(32, 32, 3), classes=10)
     trainer = cnncli.Trainer(network, cnncli.optim.SGD(lr=0.1, momentum=0.9), threads=2)
@@ -19,13 +21,23 @@ from ._version import __version__
 if TYPE_CHECKING:
     from . import errors, layers, loss, optim
     from .architectures import architecture
-    from .data.check import check
+    from .data.finding import find_images
+    from .data.importing import import_images
+    from .data.sample import write_sample
+    from .evaluation.check import check
+    from .evaluation.evaluate import evaluate
+    from .export import export_model
     from .model import Model, Prediction
+    from .model.features import features
+    from .model.predict import predict
+    from .model.summary import summarise
     from .network import Network
+    from .report.files import write as write_report
     from .training.find_lr import find_lr
     from .training.folds import cross_validate
     from .training.train import train
     from .training.trainer import Trainer
+    from .visualize.sheets import draw_activations, draw_filters
     from .weights.pretrained import load
 
 
@@ -36,19 +48,32 @@ _HOMES = {
     "Prediction": ("model", "Prediction"),
     "Trainer": ("training.trainer", "Trainer"),
     "architecture": ("architectures", "architecture"),
-    "check": ("data.check", "check"),
+    "check": ("evaluation.check", "check"),
     "cross_validate": ("training.folds", "cross_validate"),
+    "draw_activations": ("visualize.sheets", "draw_activations"),
+    "draw_filters": ("visualize.sheets", "draw_filters"),
     "errors": ("errors", ""),
+    "evaluate": ("evaluation.evaluate", "evaluate"),
+    "export_model": ("export", "export_model"),
+    "features": ("model.features", "features"),
+    "find_images": ("data.finding", "find_images"),
     "find_lr": ("training.find_lr", "find_lr"),
+    "import_images": ("data.importing", "import_images"),
     "layers": ("layers", ""),
     "load": ("weights.pretrained", "load"),
     "loss": ("loss", ""),
     "optim": ("optim", ""),
+    "predict": ("model.predict", "predict"),
+    "summarise": ("model.summary", "summarise"),
     "train": ("training.train", "train"),
+    "write_report": ("report.files", "write"),
+    "write_sample": ("data.sample", "write_sample"),
 }
 
 __all__ = ["Model", "Network", "Prediction", "Trainer", "__version__", "architecture", "check", "cross_validate",
-           "errors", "find_lr", "layers", "load", "loss", "optim", "train"]
+           "draw_activations", "draw_filters", "errors", "evaluate", "export_model", "features", "find_images",
+           "find_lr", "import_images", "layers", "load", "loss", "optim", "predict", "summarise", "train",
+           "write_report", "write_sample"]
 
 
 def __getattr__(name: str) -> Any:

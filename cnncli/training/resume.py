@@ -16,7 +16,7 @@ from ..data.exclude import fingerprint as fingerprint_of_names
 from ..errors import DataError, ModelError, UsageError, printable
 from ..model import checkpoint
 from ..runs import CONFIG, HISTORY, Run, RunLock, find_run, point_latest
-from ..runs.samples import excluded, fingerprint, scan_fold
+from ..runs.samples import fingerprint, of_run
 from . import start
 from .choose import requested_augmentation
 from .fit import Fit
@@ -63,7 +63,7 @@ def _resumed(lock: RunLock, data: str | None, options: Options, setting: Setting
         return Prepared(lock, None, _why_finished(progress, recipe, run))
 
     data = data or config["data"]
-    splits = scan_fold(data, recipe.seed, recipe.fold, excluded(config), recipe.recipe)
+    splits = of_run(run, data)
     _check_data(data, splits, config, run)
     train, val = load(splits, recipe.preprocessing, setting)
     if counts(train, val) != config["images"]:

@@ -164,7 +164,8 @@ def refused(words: str, *sources: Path) -> None:
     (gzip.compress(b"\0\0\x08\3" + struct.pack(">3I", 2, 2, 2) + bytes(7), mtime=0), "ends after 7 of 8"),
     (gzip.compress(b"\0\0\x08\3" + struct.pack(">3I", 2, 2, 2) + bytes(9), mtime=0), "goes on after"),
     (gzip.compress(b"\0\0\x08\3" + struct.pack(">3I", 2**16, 2**16, 2**16) + bytes(9), mtime=0), "too short"),
-    (gzip.compress(b"\0\0\x08\3" + struct.pack(">3I", 9, 9, 9) + bytes(range(243)) * 3)[:-30], "cannot be read"),
+    (gzip.compress(b"\0\0\x08\3" + struct.pack(">3I", 9, 9, 9) + bytes(range(243)) * 3, mtime=0)[:-30],
+     "cannot be read"),
     (b"\x1f\x8b" + bytes(20), "cannot be read"),
 ])
 def test_broken_idx_files(data: bytes, words: str, tmp_path: Path) -> None:

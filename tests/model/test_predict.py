@@ -1,5 +1,5 @@
-"""model/predict.py: answers in the order of the images whatever they are, withheld below the probability asked for, and a
-word where nothing stands behind that."""
+"""model/predict.py: answers in the order of the images whatever they are, withheld below the probability asked for,
+and a word where nothing stands behind that."""
 
 from pathlib import Path
 
