@@ -24,10 +24,14 @@ Images = str | os.PathLike[str] | Iterable[Found | os.PathLike[str]]  # what ima
 
 
 def image_files(images: Images) -> list[Found]:
-    """Return what find_images finds where one name is given; a list of files, such as it returns, as it stands."""
+    """Return what find_images finds where one name is given; of a list, such as it returns, the files that are in it and
+    the images under its folders: no name in it is a pattern."""
     if isinstance(images, str | os.PathLike):
         return find_images(images)
-    return [image if isinstance(image, Missing) else os.fspath(image) for image in images]
+    found: list[Found] = []
+    for image in images:
+        found += [image] if isinstance(image, Missing) else _images_of(os.fspath(image))
+    return found
 
 
 def find_images(named: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], listing: bytes = b"") -> list[Found]:

@@ -56,3 +56,4 @@ def test_one_name_is_looked_up_and_a_list_is_taken_as_it_stands(home: Path) -> N
     assert image_files("photos/?.png") == ["photos/a.png", "photos/b.png"]
     gone = Missing("gone", "no such thing")
     assert image_files([Path("photos/a.png"), "photos/?.png", gone]) == ["photos/a.png", "photos/?.png", gone]
+    assert image_files(["d.jpg", "photos/below"]) == ["d.jpg", "photos/below/c.png"]
