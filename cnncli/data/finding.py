@@ -24,8 +24,8 @@ Images = str | os.PathLike[str] | Iterable[Found | os.PathLike[str]]  # what ima
 
 
 def image_files(images: Images) -> list[Found]:
-    """Return what find_images finds where one name is given; of a list, such as it returns, the files that are in it and
-    the images under its folders: no name in it is a pattern."""
+    """Return what find_images finds where one name is given; of a list, such as it returns, the files that are in it
+    and the images under its folders: no name in it is a pattern."""
     if isinstance(images, str | os.PathLike):
         return find_images(images)
     found: list[Found] = []
