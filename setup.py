@@ -10,9 +10,11 @@ import hashlib
 import os
 import runpy
 import subprocess
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from setuptools import setup
 from setuptools.command.build_ext import build_ext
@@ -37,15 +39,15 @@ class IncrementalBuild(build_ext):
             extension.sources.append(str(stamp))
         compile_anew = self.compiler.compile
 
-        def compile_changed(sources, output_dir=None, **options):
+        def compile_changed(sources: list[str], output_dir: str | None = None, **options: Any) -> list[str]:
             digest = cache(_digest)  # one reading of each file: what is edited meanwhile is compiled next time
             for path in Path("csrc").iterdir():
                 digest(path)
             folder = OBJECTS / _settings(self.compiler.compiler_so, options)
             options["extra_postargs"] = [*(options.get("extra_postargs") or ()), "-MMD"]
 
-            def one(source):
-                (name,) = self.compiler.object_filenames([source], False, str(folder))
+            def one(source: str) -> str:
+                name: str = self.compiler.object_filenames([source], False, str(folder))[0]
                 made_from = Path(name).with_suffix(".from")
                 if not (os.path.exists(name) and made_from.exists() and _as_it_says(made_from, digest)):
                     made_from.unlink(missing_ok=True)
@@ -68,13 +70,13 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "absent"
 
 
-def _as_it_says(made_from: Path, digest) -> bool:
+def _as_it_says(made_from: Path, digest: Callable[[Path], str]) -> bool:
     """Return whether the files that an object was made from are still what they were."""
     entries = [line.split(" ", 1) for line in made_from.read_text().splitlines()]
     return bool(entries) and all(digest(Path(path)) == then for then, path in entries)
 
 
-def _settings(compiler: list[str], options: dict) -> str:
+def _settings(compiler: list[str], options: dict[str, Any]) -> str:
     """Return the name of the folder for what this compiler makes with these options."""
     version = subprocess.run([*compiler, "--version"], capture_output=True, text=True, check=False).stdout
     said = [compiler, version, {key: value for key, value in options.items() if key != "depends"}]

@@ -61,7 +61,7 @@ def fetch(package: str, folder: Path) -> Path:
     """Download an npm package, running none of its code, and return its archive."""
     print(f"fetching {package}", file=sys.stderr)
     done = subprocess.run(["npm", "pack", "--json", package], cwd=folder, check=True, stdout=subprocess.PIPE, text=True)
-    return folder / json.loads(done.stdout)[0]["filename"]
+    return folder / str(json.loads(done.stdout)[0]["filename"])
 
 
 def checked_members(archive: Path, folder: Path, wanted: dict[str, tuple[int, str]]) -> dict[str, Path]:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cases import Case, write_case
+from benchmarks.contest import FIRST as OURS
 from benchmarks.contest import Contest
-from benchmarks.figures import OURS
 from benchmarks.machine import cpu_count
 from benchmarks.options import Options
 from benchmarks.tables import number, ratio, table

@@ -14,8 +14,8 @@ from importlib import import_module
 
 import click
 
-from ..errors import CnnError, UsageError, did_you_mean
-from .common import Command, printable
+from ..errors import CnnError, UsageError, did_you_mean, printable
+from .common import Command
 
 # name -> (module that defines `command`, the line in `cnn --help`). The line stands here and not in the module, so
 # that `cnn --help` imports none of them.

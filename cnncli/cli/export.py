@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from .common import Command, emit_json, json_option, note, printable
+from ..errors import printable
+from .common import Command, emit_json, json_option, note
 
 EXAMPLES = (
     ("cnn export runs/latest birds.onnx", "images in, probabilities out, for any runtime of ONNX"),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from ..errors import printable
 from .common import (
     Command,
     emit_json,
@@ -12,7 +13,6 @@ from .common import (
     json_option,
     listed_on_stdin,
     note,
-    printable,
     progress,
     report_skipped,
     threads_option,

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from .common import Command, emit, emit_json, json_option, note, printable, steps
+from ..errors import printable
+from .common import Command, emit, emit_json, json_option, note, steps
 
 EXAMPLES = (
     ("cnn import mnist/ mnist-png", "a folder with train-images-idx3-ubyte.gz and its kin"),

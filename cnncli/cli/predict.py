@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import printable
 from .common import (
     Command,
     Progress,
@@ -19,7 +20,6 @@ from .common import (
     listed_on_stdin,
     model_option,
     note,
-    printable,
     progress,
     report_skipped,
     strict_option,

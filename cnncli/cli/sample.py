@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from .common import Command, emit, emit_json, json_option, printable, progress
+from ..errors import printable
+from .common import Command, emit, emit_json, json_option, progress
 
 EXAMPLES = (
     ("cnn sample demo/", "3,000 training and 1,000 test images in demo/train and demo/test"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ..errors import UsageError
+from ..errors import UsageError, printable
 from .common import (
     Command,
     console,
@@ -16,7 +16,6 @@ from .common import (
     exact_option,
     json_option,
     note,
-    printable,
     report_skipped,
     strict_option,
     threads_option,
@@ -41,7 +40,7 @@ EXAMPLES = (
 )
 
 
-class Size(click.ParamType):
+class Size(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5 only
     """A size in pixels: "64", or "64x48", width by height. Becomes (h, w)."""
 
     name = "size"
@@ -55,7 +54,7 @@ class Size(click.ParamType):
         return int(found[2] or found[1]), int(found[1])
 
 
-class Blocks(click.ParamType):
+class Blocks(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5 only
     """A number of blocks, or a word that stands for one."""
 
     name = "blocks"

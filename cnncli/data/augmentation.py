@@ -280,4 +280,5 @@ def beta(draws: Array, parameter: float) -> Array:
     values, places = _beta_table(parameter)
     upper = draws >= 0.5
     lower_half = np.interp(2 * np.where(upper, 1 - draws, draws), values, places)
-    return np.where(upper, 1 - lower_half, lower_half)
+    drawn: Array = np.where(upper, 1 - lower_half, lower_half)
+    return drawn

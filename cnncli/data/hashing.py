@@ -27,7 +27,8 @@ def random_bits(seed: int, epoch: int, stream: int, indices: Array) -> Array:
 
 def below(bits: Array, count: int) -> Array:
     """Turn random bits into whole numbers 0 … count - 1, int64, by their upper half."""
-    return (((bits >> np.uint64(32)) * np.uint64(count)) >> np.uint64(32)).astype(np.int64)
+    numbers: Array = (((bits >> np.uint64(32)) * np.uint64(count)) >> np.uint64(32)).astype(np.int64)
+    return numbers
 
 
 def uniform(bits: Array, low: float = 0.0, high: float = 1.0) -> Array:
@@ -45,4 +46,5 @@ def _mix(z: Array) -> Array:
     z = z + np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+    mixed: Array = z ^ (z >> np.uint64(31))
+    return mixed

@@ -271,7 +271,8 @@ def _bytes(path: str, x: Array) -> Array:
     if x.dtype == np.uint8:
         return x
     if x.dtype == np.bool_:
-        return x.astype(np.uint8) * np.uint8(255)
+        white: Array = x.astype(np.uint8) * np.uint8(255)
+        return white
     if x.dtype.kind in "iuf":
         low, high = float(x.min()), float(x.max())
         scale = 255.0 if x.dtype.kind == "f" and high <= 1 else 1.0 if high <= 255 else 255 / 65535

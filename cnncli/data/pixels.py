@@ -15,7 +15,7 @@ _COLOURS = (1, 3)
 def as_array(given: Any, what: str) -> Array:
     """Return whatever NumPy takes for an array as one. Raises DataError where it takes it for none."""
     try:
-        array = np.asarray(given)
+        array: Array = np.asarray(given)
     except (TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"{what}: no array can be made of this: {str(error).rstrip('.')}.") from None
     if array.dtype.kind not in "biufUSO":

@@ -109,7 +109,8 @@ def _aligned(make: Callable[..., Array], shape: tuple[int, ...], dtype: Any) -> 
         raise MemoryError(f"an array of {size:,} bytes")
     raw = make(size + 64, dtype=np.uint8)
     offset = -raw.ctypes.data % 64
-    return raw[offset : offset + size].view(dtype).reshape(shape)
+    array: Array = raw[offset : offset + size].view(dtype).reshape(shape)
+    return array
 
 
 def isas() -> list[str]:

@@ -40,7 +40,7 @@ class Pool(Layer, abstract=True):
         """Return how many windows fit along one axis. Raises NetworkError where none does."""
         k, s, p, d = (getattr(self.windows, name)[axis] for name in ("kernel", "stride", "padding", "dilation"))
         span = d * (k - 1) + 1
-        steps = (size + 2 * p - span + (s - 1 if self.ceil_mode else 0)) // s + 1
+        steps: int = (size + 2 * p - span + (s - 1 if self.ceil_mode else 0)) // s + 1
         if self.ceil_mode and (steps - 1) * s >= size + p:
             steps -= 1
         if steps < 1:

@@ -83,7 +83,7 @@ class PythonLayer(Layer, abstract=True):
 
 def _read_only(array: Array) -> Array:
     """Return a view that nobody can write through: others read the array, too."""
-    view = array.view()
+    view: Array = array.view()
     view.flags.writeable = False
     return view
 

@@ -33,7 +33,8 @@ def log_softmax(logits: NDArray[Any], temperature: float = 1.0) -> Floats:
     """Return the logarithm of ``softmax``."""
     scaled = np.ascontiguousarray(logits, np.float64)
     scaled = (scaled - scaled.max(axis=1, keepdims=True)) / temperature
-    return scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
+    logarithms: Floats = scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
+    return logarithms
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,8 @@ def cross_entropy(logits: NDArray[Any], labels: NDArray[np.int64], temperature: 
 
 def confidences(logits: NDArray[Any], temperature: float = 1.0) -> Floats:
     """Return the probability of each image's likeliest class, float64 (n,)."""
-    return softmax(logits, temperature).max(axis=1)
+    likeliest: Floats = softmax(logits, temperature).max(axis=1)
+    return likeliest
 
 
 def reliability(confidence: Floats, right: NDArray[np.bool_], bins: int = BINS) -> list[Bin]:

@@ -123,7 +123,8 @@ class Model:
         Krizhevsky et al. 2012 average the probabilities of crops and flips, Jordan 2024 (airbench) the logits, as here.
         """
         mirrored = self.network.forward(np.ascontiguousarray(images[:, :, ::-1]))
-        return (self.network.forward(images) + mirrored) * np.float32(0.5)
+        mean: Array = (self.network.forward(images) + mirrored) * np.float32(0.5)
+        return mean
 
     def probabilities(self, images: Array) -> Array:
         """Return softmax(logits(images) / temperature), float64 (n, classes); each row adds up to 1. The temperature is
@@ -210,11 +211,11 @@ class Model:
         ranked = [(self.classes[i], float(probabilities[i])) for i in order]
         return Prediction(path, *ranked[0], top=ranked)
 
-    def _batch(self, images: Any) -> Array:
+    def _batch(self, given: Any) -> Array:
         """Return what ``logits`` takes as an array. Raises DataError where it is none of images."""
         from ..data.pixels import as_array
 
-        images, channels = as_array(images, "images"), self.preprocessing.channels
+        images, channels = as_array(given, "images"), self.preprocessing.channels
         if images.ndim != 4 or images.shape[3] != channels or not all(images.shape[1:]):
             raise DataError(f"images must have the shape (n, h, w, {channels}), not {images.shape}.")
         if images.dtype == np.uint8:

@@ -26,7 +26,7 @@ class Tensor:
 
     @property
     def bytes(self) -> int:
-        size = int(np.prod(self.shape, dtype=object)) * np.dtype(self.dtype).itemsize
+        size: int = int(np.prod(self.shape, dtype=object)) * np.dtype(self.dtype).itemsize
         return (size + _LINE - 1) // _LINE * _LINE
 
     def use(self, step: int) -> "Tensor":

@@ -81,7 +81,7 @@ def find_lr(data: str | os.PathLike[str], *, threads: int | None = None, cache: 
     low, high = RANGES[material.recipe.optimizer]
 
     def rising(step: int) -> float:
-        return low * (high / low) ** (step / (STEPS - 1))
+        return float(low * (high / low) ** (step / (STEPS - 1)))
 
     fit = material.fit(model, schedule=rising)
     if fit.head_first:

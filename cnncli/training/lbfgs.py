@@ -49,7 +49,8 @@ def minimise(function: Function, start: Vector, most: int = 200, tolerance: floa
 def _direction(gradient: Vector, pairs: deque[tuple[Vector, Vector, float]]) -> Vector:
     """Return the gradient times the inverse of the curvature that the last steps have shown: the two loops of the
     paper."""
-    direction, factors = gradient.copy(), []
+    direction: Vector = gradient.copy()
+    factors: list[float] = []
     for step, change, curvature in reversed(pairs):
         factors.append(_dot(step, direction) / curvature)
         direction -= factors[-1] * change

@@ -46,7 +46,8 @@ def ramp(name: str) -> NDArray[np.uint8]:
     anchors = np.array([[int(code[i : i + 2], 16) for i in (0, 2, 4)] for code in _RAMPS[name]], np.float64)
     at = np.linspace(0, len(anchors) - 1, 256)
     columns = [np.interp(at, np.arange(len(anchors)), anchors[:, i]) for i in range(3)]
-    return np.stack(columns, axis=1).round().astype(np.uint8)
+    colours: NDArray[np.uint8] = np.stack(columns, axis=1).round().astype(np.uint8)
+    return colours
 
 
 def coloured(values: NDArray[Any], low: float, high: float, name: str) -> NDArray[np.uint8]:
@@ -54,7 +55,8 @@ def coloured(values: NDArray[Any], low: float, high: float, name: str) -> NDArra
     span = high - low
     with np.errstate(invalid="ignore"):  # a broken model's NaNs and infinities are drawn, too: as the lowest value
         at = np.zeros(np.shape(values)) if span <= 0 else np.clip((np.asarray(values, np.float64) - low) / span, 0, 1)
-    return ramp(name)[(np.nan_to_num(at) * 255).round().astype(np.intp)]
+    colours: NDArray[np.uint8] = ramp(name)[(np.nan_to_num(at) * 255).round().astype(np.intp)]
+    return colours
 
 
 def signed(values: NDArray[Any], most: float) -> NDArray[np.uint8]:
@@ -155,7 +157,7 @@ def number(value: float, digits: int = 3) -> str:
 
 def text_width(text: str, size: int = 13, *, bold: bool = False) -> float:
     """Return how many pixels wide text is on a canvas."""
-    return sum(font.getlength(part) for part, font in _runs(printable(text), size, bold))
+    return float(sum(font.getlength(part) for part, font in _runs(printable(text), size, bold)))
 
 
 def wrapped(text: str, width: float, size: int = 12) -> list[str]:

@@ -79,7 +79,9 @@ def _gallery(filters: Filters, title: str) -> Canvas:
 
 def _colour(weight: NDArray[np.float32], most: float) -> NDArray[np.uint8]:
     """Weights (kh, kw, 3) -> uint8, 0 in the middle of the range; all grey where every weight is 0."""
-    return (127.5 + 127.5 * np.nan_to_num(weight / (most or 1.0), posinf=1, neginf=-1)).round().astype(np.uint8)
+    share = np.nan_to_num(weight / (most or 1.0), posinf=1, neginf=-1)
+    colour: NDArray[np.uint8] = (127.5 + 127.5 * share).round().astype(np.uint8)
+    return colour
 
 
 def _table(filters: Filters, title: str) -> Canvas:

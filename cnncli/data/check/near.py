@@ -120,12 +120,13 @@ _COSINES = _cosines()
 def _halved(thumbs: Array) -> Array:
     """Thumbnails as float32 (n, SIDE, SIDE)."""
     n = len(thumbs)
-    return thumbs.reshape(n, SIDE, 2, SIDE, 2).mean(axis=(2, 4), dtype=np.float32)
+    halved: Array = thumbs.reshape(n, SIDE, 2, SIDE, 2).mean(axis=(2, 4), dtype=np.float32)
+    return halved
 
 
 def _transformed(pictures: Array) -> Array:
     """(n, SIDE, SIDE) -> cosine coefficients without the mean, (n, WAVES² - 1)."""
-    waves = np.matmul(np.matmul(_COSINES, pictures), _COSINES.T)
+    waves: Array = np.matmul(np.matmul(_COSINES, pictures), _COSINES.T)
     return waves.reshape(len(waves), -1)[:, 1:]
 
 
@@ -140,7 +141,8 @@ def _weights(thumbs: Array) -> Array:
     waves = np.arange(WAVES)
     law = 1 / (waves[:, None] ** 2 + waves**2).ravel()[1:]
     law *= max(float(variance.mean()), 1.0) / law.mean()
-    return (1 / np.sqrt((count * variance + _PRIOR * law) / (count + _PRIOR))).astype(np.float32)
+    weights: Array = (1 / np.sqrt((count * variance + _PRIOR * law) / (count + _PRIOR))).astype(np.float32)
+    return weights
 
 
 def _features(pictures: Array, weights: Array) -> Array:
