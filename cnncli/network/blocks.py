@@ -43,8 +43,14 @@ def blocks(network: Network) -> list[Block]:
 
 
 def head(network: Network) -> Node | None:
-    """Return the dense layer that decides, None where that is something else."""
-    last = next((node for node in reversed(network.nodes) if node.layer.params), None)
+    """Return the head's layer with weights: the last one of the network, None where there are no weights at all."""
+    return next((node for node in reversed(network.nodes) if node.layer.params), None)
+
+
+def dense_head(network: Network) -> Node | None:
+    """Return the head where it is a dense layer that can be fitted alone, to what the layers before it yield; else
+    None."""
+    last = head(network)
     fits = last is not None and last.layer.decides and last.inputs[0] != INPUT
     return last if fits and last is not None and network.is_cut(last.inputs[0]) else None
 

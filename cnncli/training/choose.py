@@ -14,7 +14,7 @@ from ..data import SAMPLINGS, Augmentation, Preprocessing, Splits, describe, nam
 from ..data.exclude import fingerprint
 from ..errors import UsageError
 from ..network import Network
-from ..network.blocks import blocks, head
+from ..network.blocks import blocks, dense_head
 from . import defaults, fast, finetune
 from .defaults import Defaults, has_norm, parameters
 from .finetune import frozen_blocks
@@ -126,7 +126,7 @@ def _fine_tuning(options: Options, start: Start, stem_rate: float | None, batch_
     return {"init": start.source,
             "freeze": freeze,
             "probe": bool(options.probe),
-            "head_first": bool(options.probe) or (start.new_head and head(start.network) is not None),
+            "head_first": bool(options.probe) or (start.new_head and dense_head(start.network) is not None),
             "stem_rate": stem_rate,
             "fixed_statistics": start.source is not None and batch_size < finetune.SMALL_BATCH}
 
@@ -147,7 +147,7 @@ def _notes_on_fine_tuning(recipe: Recipe, network: Network) -> list[str]:
 
 def check_head(network: Network, arch: str) -> None:
     """Raise UsageError where the last layer is none that can be fitted alone."""
-    if head(network) is None:
+    if dense_head(network) is None:
         raise UsageError(f"the last layer of {arch} is no dense one behind others, so that --probe cannot fit it; give "
                          "--freeze all instead.")
 

@@ -16,7 +16,7 @@ from ..loss import Loss
 from ..model import Model
 from ..model.calibration import cross_entropy
 from ..network import Network, Node
-from ..network.blocks import head
+from ..network.blocks import dense_head
 from .lbfgs import Vector, minimise
 
 AT_ONCE = 64
@@ -42,7 +42,7 @@ class Probe:
 def fit_head(model: Model, loss: Loss, train: Images, val: Images | None, watch: Watch) -> Probe:
     """Fit the last layer of a model to the loss of all training images, with the weight decay that is best for the
     validation images. watch(done, total) is called as images go through the layers before it."""
-    last = head(model.network)
+    last = dense_head(model.network)
     assert last is not None, "check_head has not been asked"
     body, behind = model.network.split(last.inputs[0])
     total = len(train) + (len(val) if val else 0)

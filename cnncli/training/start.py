@@ -14,6 +14,7 @@ from ..architectures import ARCHITECTURES, architecture, automatic_architecture,
 from ..data import Preprocessing, Sample, Splits, choose_size, typical_side
 from ..errors import ModelError, NetworkError, UsageError, did_you_mean, printable
 from ..network import Network
+from ..network.blocks import head
 from ..weights.fitting import Fitted, fit
 from ..weights.pretrained import CLASSES, PRETRAINED, class_names, installed, is_pretrained, pretrained_weights
 from ..weights.reading import Weights, read_weights
@@ -193,9 +194,9 @@ def _with_classes(init: str, network: Network, preprocessing: Preprocessing, cla
     """Return the same network, its weights zero, for images of that size and so many classes."""
     config = network.config()
     config["input_shape"] = list(preprocessing.shape)
-    head = next(node.name for node in reversed(network.nodes) if node.layer.params)
+    last = head(network)
     for layer in config["layers"]:
-        if layer["name"] == head:
+        if last is not None and layer["name"] == last.name:
             layer.update({key: classes for key in ("out_features", "out_channels") if key in layer})
     try:
         return Network.from_config(config)

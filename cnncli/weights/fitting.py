@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from ..errors import ModelError, printable
 from ..kernels import Array
 from ..network import Network
+from ..network.blocks import head as find_head
 from .names import tables
 from .reading import Weights
 
@@ -50,7 +51,8 @@ def fit(network: Network, architecture: str, weights: Weights, head: bool = True
     network is then unchanged.
     """
     ours = {**network.parameters(), **network.buffers()}
-    found, fitted = _best(ours, architecture, weights, _head(network), head)
+    last = find_head(network)
+    found, fitted = _best(ours, architecture, weights, last.name if last else "", head)
     if complaint := fitted.complaint():
         raise ModelError(f"{printable(weights.path)} does not fit {architecture}: {complaint}; give weights of "
                          f"{architecture}, or another --arch.")
@@ -75,11 +77,11 @@ def _best(ours: Mapping[str, Array], architecture: str, weights: Weights, head: 
                 found[own] = array
             else:
                 unexpected.append(name)
-        choices.append((found, _judged(ours, found, unexpected, head, with_head)))
+        choices.append((found, _compared(ours, found, unexpected, head, with_head)))
     return max(choices, key=lambda choice: len(choice[1].taken))
 
 
-def _judged(ours: Mapping[str, Array], found: Mapping[str, Array], unexpected: list[str], head: str,
+def _compared(ours: Mapping[str, Array], found: Mapping[str, Array], unexpected: list[str], head: str,
             with_head: bool) -> Fitted:
     fitted = Fitted(unexpected=unexpected)
     for name, array in ours.items():
@@ -96,11 +98,6 @@ def _judged(ours: Mapping[str, Array], found: Mapping[str, Array], unexpected: l
     if fitted.head:  # all of it or nothing
         fitted.taken = [name for name in fitted.taken if name.rpartition(".")[0] != head]
     return fitted
-
-
-def _head(network: Network) -> str:
-    """Return the name of the last layer with parameters."""
-    return next((node.name for node in reversed(network.nodes) if node.layer.params), "")
 
 
 def _classes_differ(ours: Array, theirs: Array) -> bool:

@@ -13,7 +13,7 @@ from cnncli.evaluation.scores import evaluate
 from cnncli.loss import CrossEntropy, SquaredError
 from cnncli.model import Model
 from cnncli.model.calibration import cross_entropy, softmax
-from cnncli.network.blocks import head
+from cnncli.network.blocks import dense_head
 from cnncli.training.choose import check_head
 from cnncli.training.observer import Observer
 from cnncli.training.probe import STRENGTHS, USUAL_STRENGTH, fit_head
@@ -62,7 +62,7 @@ def test_the_gradient_vanishes(isa: str) -> None:
     np.testing.assert_allclose(found.loss, cross_entropy(logits, train.labels), rtol=1e-4)
     assert found.right == (logits.argmax(1) == train.labels).sum() > 120
 
-    before, _ = model.network.split(head(model.network).inputs[0])
+    before, _ = model.network.split(dense_head(model.network).inputs[0])
     x = before.forward(model.preprocessing.normalise(train.pixels)).astype(np.float64)
     x = (x - x.mean(0)) / np.where(x.std(0) < 1e-3, 1, x.std(0))
     deviation = before.forward(model.preprocessing.normalise(train.pixels)).astype(np.float64).std(0)
