@@ -1,6 +1,6 @@
 """Writing a file so that whoever looks sees the old one or the new one, whole, and never anything between: also when
 the process is killed or the disk fills up on the way. The model file, the resume state and whatever else must not be
-lost go through ``write_atomically``; cnncli/checkpoint.py says what is in them.
+lost go through ``write_atomically``; cnncli/model/checkpoint.py says what is in them.
 """
 
 import contextlib

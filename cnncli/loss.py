@@ -1,5 +1,5 @@
 """Losses: what training makes small. A loss owns its options and answers with the kernel calls (csrc/loss.c) that
-turn logits and labels into each image's share and, in training, the gradient; cnncli/trainer.py and the evaluation
+turn logits and labels into each image's share and, in training, the gradient; training/trainer.py and the evaluation
 run them.
 
 To add one: a class with ``name``, ``calls`` and ``config``, registered in LOSSES.

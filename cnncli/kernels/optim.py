@@ -1,5 +1,5 @@
 """Door to csrc/optim.c: one call steps every parameter of a network, another takes the norm of all gradients. The
-classes that own options and state are in cnncli/optim.py."""
+classes that own options and state are in cnncli/optim/optimisers.py."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Optimisers: what turns gradients into the next parameters, and the norm that clipping and the check for NaN need.
 An optimiser prepares one kernel call (csrc/optim.c) for all parameters when it is bound, and runs it each step;
-cnncli/trainer.py drives it, cnncli/schedule.py says the learning rate.
+cnncli/training/trainer.py drives it, cnncli/optim/schedule.py says the learning rate.
 
     norm = gradient_norm(gradients)
     optimiser.bind(parameters, gradients)

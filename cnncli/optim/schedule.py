@@ -1,5 +1,5 @@
 """Schedules: the learning rate of each step, a pure function of the step's number, so that a resumed run goes on
-where it was. cnncli/train.py sets ``optimiser.lr = schedule(step)`` before each step.
+where it was. cnncli/training/fit.py sets ``optimiser.lr = schedule(step)`` before each step.
 
 To add one: a function of (schedule, step) in SCHEDULES, and its options in Schedule and _OPTIONS.
 """

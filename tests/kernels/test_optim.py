@@ -1,5 +1,5 @@
 """csrc/optim.c: one step of each optimiser and the gradients' norm, on every instruction set, at sizes where a vector
-loop or the cutting into pieces can go wrong. Several steps and the options are tests/test_optim.py."""
+loop or the cutting into pieces can go wrong. Several steps and the options are tests/optim/test_optimisers.py."""
 
 import numpy as np
 import pytest

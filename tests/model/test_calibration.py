@@ -1,4 +1,4 @@
-"""cnncli/calibration.py: the temperature against the loss on a grid, thresholds against counting, and the worth of both
+"""model/calibration.py: the temperature against the loss on a grid, thresholds against counting, and the worth of both
 on images that they were not fitted to."""
 
 import json

@@ -1,4 +1,4 @@
-"""cnncli/checkpoint.py: what is saved comes back, the newest whole state is found, and paths mean what they should.
+"""model/checkpoint.py: what is saved comes back, the newest whole state is found, and paths mean what they should.
 Damaged and hostile files are test_modelfile.py's, faults of the disk test_atomic.py's subject."""
 
 import dataclasses

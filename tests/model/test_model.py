@@ -1,4 +1,4 @@
-"""cnncli/model.py: one answer for an image, whichever way and beside whichever others it is asked for; and the Python
+"""model/model.py: one answer for an image, whichever way and beside whichever others it is asked for; and the Python
 API of cnncli/__init__.py, which imports nothing before it is used."""
 
 import os

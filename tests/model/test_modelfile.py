@@ -1,4 +1,4 @@
-"""cnncli/modelfile.py and checkpoint.py against files that are damaged, not ours, or made to do harm: each is refused
+"""model/modelfile.py and checkpoint.py against files that are damaged, not ours, or made to do harm: each is refused
 with one sentence, at once, in little memory, and nothing but the file itself is touched."""
 
 import hashlib

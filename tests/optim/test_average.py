@@ -1,4 +1,4 @@
-"""ema.py: the average is what its formula says, and whoever looks through it finds the network as it was."""
+"""average.py: the average is what its formula says, and whoever looks through it finds the network as it was."""
 
 import numpy as np
 import pytest

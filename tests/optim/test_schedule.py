@@ -1,5 +1,5 @@
 """schedule.py: the shape of every schedule, at its ends and against its formula; that it is a pure function of the
-step; names and errors. Against torch.optim.lr_scheduler: tests/peers/test_schedule.py."""
+step; names and errors. Against torch.optim.lr_scheduler: tests/peers/test_schedules.py."""
 
 import json
 import math
