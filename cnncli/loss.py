@@ -2,18 +2,20 @@
 turn logits and labels into each image's share and, in training, the gradient; training/trainer.py and the evaluation
 run them.
 
-To add one: a class with ``name``, ``calls`` and ``config``, registered in LOSSES.
+To add one: a class with ``name``, ``calls`` and ``config``, registered in LOSSES and named in LossName.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from . import kernels
-from .errors import UsageError, did_you_mean
+from .errors import DataError, UsageError, did_you_mean
 from .kernels import Array, Call, Mixed
+
+LossName = Literal["cross-entropy", "squared-error"]
 
 
 class Loss:
@@ -36,10 +38,16 @@ class Loss:
         return {"name": self.name}
 
     def __call__(self, logits: Array, labels: Array) -> float:
-        """Return the loss of one batch."""
+        """Return the loss of one batch: logits (n, classes), labels (n,), n at least 1. Raises DataError where they are
+        no such thing."""
+        try:
+            logits = np.ascontiguousarray(logits, np.float32)
+        except (TypeError, ValueError):
+            raise DataError("logits are floats of the shape (n, classes); give an array of numbers.") from None
+        if logits.ndim != 2 or not logits.size:
+            raise DataError(f"logits have the shape (n, classes), not {logits.shape}; give one image or more.")
         losses = np.empty(len(logits))
-        logits = np.ascontiguousarray(logits, np.float32)
-        for call in self.calls(logits, np.ascontiguousarray(labels, np.int64), losses):
+        for call in self.calls(logits, as_labels(labels, *logits.shape), losses):
             call()
         return float(losses.sum())
 
@@ -93,16 +101,34 @@ class SquaredError(Loss):
         return [kernels.squared_error(logits, labels, losses, dlogits, mixed)]
 
 
-LOSSES: dict[str, Callable[..., Loss]] = {loss.name: loss for loss in (CrossEntropy, SquaredError)}
+LOSSES: dict[LossName, Callable[..., Loss]] = {"cross-entropy": CrossEntropy, "squared-error": SquaredError}
 
 
-def loss_by_name(name: str, **options: Any) -> Loss:
+def as_labels(labels: Any, images: int, classes: int, what: str = "labels") -> Array:
+    """Return labels as int64 (images,), C-contiguous. Raises DataError where they are not that many whole numbers, or
+    one is no class's."""
+    try:
+        array = np.asarray(labels)
+    except ValueError:
+        raise DataError(f"{what} must be one whole number for each image, and are no array.") from None
+    if array.shape != (images,) or array.dtype.kind not in "iu":
+        raise DataError(f"{what} must be one whole number for each of {images} images, not {array.dtype} of the shape "
+                        f"{array.shape}.")
+    if not 0 <= array.min() <= array.max() < classes:
+        image = int(((array < 0) | (array >= classes)).argmax())
+        raise DataError(f"image {image} of the batch has label {array[image]}, but the network has {classes} outputs; "
+                        f"labels go from 0 to {classes - 1}.")
+    return np.ascontiguousarray(array, np.int64)
+
+
+def loss_by_name(name: LossName, **options: Any) -> Loss:
     """Return the loss of that name ("cross-entropy", "squared-error") with its options.
 
     Raises UsageError where the name is unknown or the loss does not take an option.
     """
     if name not in LOSSES:
-        raise UsageError(f"there is no loss {name!r}; known are {', '.join(LOSSES)}.{did_you_mean(name, list(LOSSES))}")
+        raise UsageError(f"there is no loss {name!r}; known are {', '.join(LOSSES)}."
+                         + did_you_mean(str(name), list(LOSSES)))
     taken = {option: value for option, value in options.items() if value is not None}
     known = LOSSES[name]().config()
     for option in taken:

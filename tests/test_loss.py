@@ -67,6 +67,18 @@ def test_class_weights_of_another_number_of_classes():
         CrossEntropy(class_weights=[1, 2])(np.zeros((1, 3)), [0])
 
 
+@pytest.mark.parametrize("loss", [CrossEntropy(), SquaredError()], ids=repr)
+@pytest.mark.parametrize(("logits", "labels", "words"), [
+    (np.zeros(3), [0], "not \\(3,\\)"), (np.zeros((0, 3)), [], "one image or more"), ("a", [0], "array of numbers"),
+    (np.zeros((2, 3)), [0, 3], "image 1 of the batch has label 3"), (np.zeros((2, 3)), [-1, 0], "image 0 .* label -1"),
+    (np.zeros((2, 3)), [0.0, 1.0], "not float64"), (np.zeros((2, 3)), [0], "each of 2 images"),
+    (np.zeros((2, 3)), [[0, 1]], "each of 2 images"), (np.zeros((2, 3)), ["a", "b"], "whole number"),
+    (np.zeros((2, 3)), [[0], [0, 1]], "no array"), (np.zeros((2, 3)), [True, False], "not bool")])
+def test_what_is_no_batch_is_refused(loss, logits, labels, words):
+    with pytest.raises(DataError, match=words):
+        loss(logits, labels)
+
+
 def test_one_step_down_the_gradient_lowers_the_loss(isa, rng):
     for loss in (CrossEntropy(), CrossEntropy(0.2, [1, 2, 0.5, 1, 1]), SquaredError()):
         logits, labels = rng.standard_normal((8, 5)).astype(np.float32), rng.integers(0, 5, 8)

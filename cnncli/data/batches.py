@@ -13,7 +13,7 @@ from .. import kernels
 from ..kernels import Array, Call, Mixed, aligned_empty
 from .augmentation import Augmentation, Mixing, Variation
 from .images import Images
-from .order import SAMPLINGS, epoch_order
+from .order import SAMPLINGS, Sampling, epoch_order
 from .preprocessing import Preprocessing
 
 # float32 (n, h, w, c), int64 labels (n,), int64 indices (n,); where images are mixed also (other labels, shares)
@@ -32,7 +32,7 @@ class Batches:
     """
 
     def __init__(self, images: Images, preprocessing: Preprocessing, batch_size: int, seed: int = 0,
-                 augmentation: Augmentation | None = None, sampling: str = SAMPLINGS[0]) -> None:
+                 augmentation: Augmentation | None = None, sampling: Sampling = SAMPLINGS[0]) -> None:
         self.images, self.preprocessing = images, preprocessing
         self.batch_size, self.seed = batch_size, seed
         self.augmentation, self.sampling = augmentation, sampling

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -24,6 +25,8 @@ _PREFETCHED = 4  # for each thread: two batches, where a batch is cut into two p
 _BEAT = 0.2  # seconds between two calls of progress, at most, so that whoever waits can be stopped
 _SHARE = 0.8  # of the free memory that the images may fill
 
+Cache = Literal["ram", "none"]
+CACHES: tuple[Cache, ...] = get_args(Cache)
 Progress = Callable[[int, int], None]
 Errors = dict[int, ImageError]
 
@@ -162,7 +165,7 @@ class _Decoder:
 
 
 def load_images(samples: Sequence[Sample], preprocessing: Preprocessing, threads: int | None = None,
-                cache: str = "ram", strict: bool = False, progress: Progress | None = None) -> Images:
+                cache: Cache = "ram", strict: bool = False, progress: Progress | None = None) -> Images:
     """Decode samples and return them as Images; mean and deviation of the preprocessing are not applied yet.
 
     threads defaults to the CPUs there are. cache "none" also reads every file once, to know which can be used, but
@@ -170,8 +173,8 @@ def load_images(samples: Sequence[Sample], preprocessing: Preprocessing, threads
     calling thread, five times a second at least; what it raises stops the loading. Raises DataError where the images
     would not fit into memory.
     """
-    if cache not in ("ram", "none"):
-        raise UsageError(f"cache {cache!r} makes no sense; give ram or none.")
+    if cache not in CACHES:
+        raise UsageError(f"cache {cache!r} makes no sense; give {' or '.join(CACHES)}.")
     threads, shape, total = threads or kernels.available_cpus(), preprocessing.shape, len(samples)
     stored = None
     if cache == "ram":

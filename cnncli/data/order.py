@@ -5,15 +5,18 @@ An order holds draws, not images: draw d is of image d % n, and where an image i
 counts its copies, so that each copy is varied in another way.
 """
 
+from typing import Literal, get_args
+
 import numpy as np
 
 from ..kernels import Array
 from .hashing import ORDER, RANK, REST, random_bits
 
-SAMPLINGS = ("shuffled", "balanced")
+Sampling = Literal["shuffled", "balanced"]
+SAMPLINGS: tuple[Sampling, ...] = get_args(Sampling)
 
 
-def epoch_order(labels: Array, sampling: str, seed: int, epoch: int) -> Array:
+def epoch_order(labels: Array, sampling: Sampling, seed: int, epoch: int) -> Array:
     """Return as many draws as there are labels, int64 (n,), in the order of that epoch.
 
     "shuffled" draws every image once. "balanced" draws every class equally often, or once more where n does not

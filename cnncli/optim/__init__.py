@@ -4,8 +4,19 @@ restart from (lookahead.py) and the moving average of weights (average.py). All 
 What may not be here: networks, images, and what is usual for which training (training/).
 """
 
-from .optimisers import OPTIMISERS, RECIPES, SGD, Adam, AdamW, Optimiser, clip_scale, gradient_norm, optimiser_by_name
-from .schedule import Schedule
+from .optimisers import (
+    OPTIMISERS,
+    RECIPES,
+    SGD,
+    Adam,
+    AdamW,
+    Optimiser,
+    OptimiserName,
+    clip_scale,
+    gradient_norm,
+    optimiser_by_name,
+)
+from .schedule import SCHEDULES, Schedule
 
-__all__ = ["OPTIMISERS", "RECIPES", "SGD", "Adam", "AdamW", "Optimiser", "Schedule", "clip_scale", "gradient_norm",
-           "optimiser_by_name"]
+__all__ = ["OPTIMISERS", "RECIPES", "SCHEDULES", "SGD", "Adam", "AdamW", "Optimiser", "OptimiserName", "Schedule",
+           "clip_scale", "gradient_norm", "optimiser_by_name"]

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..errors import ModelError
+from ..errors import ModelError, UsageError
 from ..kernels import Array
 
 
@@ -37,7 +37,7 @@ class WeightAverage:
 
     def __init__(self, network: Weights, rate: float) -> None:
         if not 0 < rate <= 1:
-            raise ValueError(f"the rate of an average lies above 0 and at most at 1, not at {rate}")
+            raise UsageError(f"the rate of an average lies above 0 and at most at 1, not at {rate}.")
         self._network, self._rate = network, np.float32(rate)
         self._arrays = {name: array.copy() for name, array in self._live().items()}
         self._room = np.empty(max(array.size for array in self._arrays.values()), np.float32)

@@ -7,12 +7,12 @@ cnncli/training/trainer.py drives it, cnncli/optim/schedule.py says the learning
     optimiser.lr = schedule(step)
     optimiser.step(clip_scale(norm(), clip_norm))
 
-To add one: subclass ``Optimiser`` and register it in OPTIMISERS.
+To add one: subclass ``Optimiser``, register it in OPTIMISERS and name it in OptimiserName.
 """
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -22,7 +22,8 @@ from ..kernels import Array, Call, aligned_zeros
 
 # What small image classifiers train well with, where the user says nothing: optimiser_by_name fills these in. The
 # classes' own defaults are PyTorch's.
-DEFAULT_OPTIMISER = "sgd"
+OptimiserName = Literal["sgd", "adam", "adamw"]
+DEFAULT_OPTIMISER: OptimiserName = "sgd"
 RECIPES: dict[str, dict[str, Any]] = {
     "sgd": {"lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4},
     "adam": {"lr": 1e-3},
@@ -55,14 +56,23 @@ class Optimiser:
         afresh, with step 0 and an empty memory.
 
         A parameter that rates names learns with so many times the learning rate; weight decay shrinks it, of whatever
-        dimensions, by the same part as the weights without a rate.
+        dimensions, by the same part as the weights without a rate. Raises UsageError where arrays do not fit.
         """
         if parameters.keys() != gradients.keys():
-            raise ValueError("parameters and gradients must have the same names")
+            raise UsageError("parameters and gradients must have the same names; give the network's own.")
+        for name, parameter in parameters.items():
+            for what, array in (("parameter", parameter), ("gradient", gradients[name])):
+                if not (isinstance(array, np.ndarray) and array.dtype == np.float32 and array.flags.c_contiguous
+                        and array.shape == parameter.shape):
+                    raise UsageError(f"the {what} {name} must be a C-contiguous float32 array of the shape "
+                                     f"{np.shape(parameter)}; give the network's own.")
         rates = rates or {}
         unknown = sorted(rates.keys() - parameters.keys())
         if unknown:
-            raise ValueError(f"there is a learning rate for {unknown[0]}, which is no parameter")
+            raise UsageError(f"there is a learning rate for {unknown[0]}, which is no parameter; leave it out.")
+        for name, rate in rates.items():
+            if not (isinstance(rate, int | float) and math.isfinite(rate) and rate > 0):
+                raise UsageError(f"the learning rate of {name} is a positive multiple of the others', not {rate!r}.")
         self._steps = 0
         self._memory = {kind: {name: aligned_zeros(p.shape) for name, p in parameters.items()}
                         for kind in self.memories}
@@ -80,7 +90,7 @@ class Optimiser:
     def step(self, scale: float = 1.0) -> None:
         """Update every parameter once; scale multiplies every gradient first (see clip_scale)."""
         if self._call is None:
-            raise ValueError("bind the optimiser to parameters before its first step")
+            raise UsageError("the optimiser has no parameters yet; bind it before its first step.")
         self._hyper.set(self.lr, scale, self._steps + 1)
         self._call()
         self._steps += 1
@@ -148,7 +158,8 @@ class Adam(Optimiser):
     def __init__(self, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
                  weight_decay: float = 0.0) -> None:
         super().__init__(lr, weight_decay)
-        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+        good = isinstance(betas, Sequence) and all(isinstance(beta, int | float) and 0 <= beta < 1 for beta in betas)
+        if not good or len(betas) != 2:
             raise UsageError(f"betas are two numbers from 0 to below 1, not {betas!r}.")
         self.betas = (float(betas[0]), float(betas[1]))
         self.eps = _number("eps", eps)
@@ -171,17 +182,17 @@ class AdamW(Adam):
         super().__init__(lr, betas, eps, weight_decay)
 
 
-OPTIMISERS: dict[str, Callable[..., Optimiser]] = {kind.name: kind for kind in (SGD, Adam, AdamW)}
+OPTIMISERS: dict[OptimiserName, Callable[..., Optimiser]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
 
 
-def optimiser_by_name(name: str = DEFAULT_OPTIMISER, **options: Any) -> Optimiser:
+def optimiser_by_name(name: OptimiserName = DEFAULT_OPTIMISER, **options: Any) -> Optimiser:
     """Return the optimiser of that name ("sgd", "adam", "adamw"); what is not given, or None, comes from RECIPES.
 
     Raises UsageError where the name is unknown or the optimiser does not take an option.
     """
     if name not in OPTIMISERS:
         raise UsageError(f"there is no optimiser {name!r}; known are {', '.join(OPTIMISERS)}."
-                         + did_you_mean(name, list(OPTIMISERS)))
+                         + did_you_mean(str(name), list(OPTIMISERS)))
     taken = {**RECIPES[name], **{option: value for option, value in options.items() if value is not None}}
     known = OPTIMISERS[name]().config()
     for option in taken:

@@ -1,16 +1,18 @@
 """Schedules: the learning rate of each step, a pure function of the step's number, so that a resumed run goes on
 where it was. cnncli/training/fit.py sets ``optimiser.lr = schedule(step)`` before each step.
 
-To add one: a function of (schedule, step) in SCHEDULES, and its options in Schedule and _OPTIONS.
+To add one: its name in Kind, a function of (schedule, step) in SCHEDULES, and its options in Schedule and _OPTIONS.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import UsageError, did_you_mean
 
-DEFAULT_SCHEDULE = "one-cycle"
+Kind = Literal["constant", "step", "cosine", "one-cycle", "triangular"]
+Ramp = Literal["cosine", "linear"]
+DEFAULT_SCHEDULE: Kind = "one-cycle"
 TRIANGLE_START, TRIANGLE_TOP, TRIANGLE_END = 0.2, 0.23, 0.07
 
 
@@ -29,46 +31,71 @@ class Schedule:
       the shape that short trainings do well with (Page 2018; Jordan 2024).
 
     The other kinds begin, if warmup_steps is not 0, with a straight line from near 0 up to lr: step s of w has
-    (s + 1) / (w + 1) of it. "cosine" then spreads over the steps that are left. Raises UsageError where an option
-    makes no sense.
+    (s + 1) / (w + 1) of it. "cosine" then spreads over the steps that are left.
+
+    lr, total_steps and warmup_steps may be left out: cnncli.train fills in its own, Trainer the optimiser's rate.
+    Raises UsageError where an option makes no sense.
     """
 
-    def __init__(self, kind: str, lr: float, total_steps: int, warmup_steps: int = 0, *,
-                 milestones: Sequence[int] | None = None, step_size: int | None = None, gamma: float = 0.1,
-                 min_lr: float = 0.0, ramp: str = "cosine") -> None:
+    def __init__(self, kind: Kind, lr: float | None = None, total_steps: int | None = None,
+                 warmup_steps: int | None = None, *, milestones: Sequence[int] | None = None,
+                 step_size: int | None = None, gamma: float = 0.1, min_lr: float = 0.0, ramp: Ramp = "cosine") -> None:
         if kind not in SCHEDULES:
             raise UsageError(f"there is no schedule {kind!r}; known are {', '.join(SCHEDULES)}."
-                             + did_you_mean(kind, list(SCHEDULES)))
+                             + did_you_mean(str(kind), list(SCHEDULES)))
         if ramp not in RAMPS:
-            raise UsageError(f"a ramp is cosine or linear, not {ramp!r}.{did_you_mean(ramp, list(RAMPS))}")
-        if total_steps < 1:
+            raise UsageError(f"a ramp is cosine or linear, not {ramp!r}.{did_you_mean(str(ramp), list(RAMPS))}")
+        for what, steps in {"total": total_steps, "warm-up": warmup_steps, "step size": step_size}.items():
+            if not (steps is None or (isinstance(steps, int) and not isinstance(steps, bool))):
+                raise UsageError(f"the {what} of a schedule is a whole number of steps, not {steps!r}.")
+        if total_steps is not None and total_steps < 1:
             raise UsageError(f"a schedule needs at least one step, not {total_steps}.")
-        if not 0 <= warmup_steps <= total_steps:
+        if warmup_steps is not None and not 0 <= warmup_steps <= (total_steps or math.inf):
             raise UsageError(f"a warm-up of {warmup_steps} steps does not fit into {total_steps} steps; shorten it.")
-        for what, value in {"learning rate": lr, "final learning rate": min_lr, "decay factor": gamma}.items():
-            if not (math.isfinite(value) and value >= 0):
+        numbers = {"learning rate": lr or 0.0, "final learning rate": min_lr, "decay factor": gamma}
+        for what, value in numbers.items():
+            if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
                 raise UsageError(f"the {what} must be a finite number of at least 0, not {value!r}.")
         if step_size is not None and (milestones is not None or step_size < 1):
             raise UsageError("give the step schedule milestones or a step size of at least 1, not both.")
-        self.kind, self.lr, self.total_steps, self.warmup_steps = kind, float(lr), total_steps, warmup_steps
+        self.kind: Kind = kind
+        self.lr = 0.0 if lr is None else float(lr)
+        self.total_steps, self.warmup_steps = total_steps or 0, warmup_steps or 0
         self.gamma, self.min_lr, self.ramp, self.step_size = float(gamma), float(min_lr), ramp, step_size
         self.milestones = None if milestones is None else sorted(int(step) for step in milestones)
+        self._left_out = {name for name, value in (("lr", lr), ("total_steps", total_steps),
+                                                   ("warmup_steps", warmup_steps)) if value is None}
+
+    def filled(self, lr: float, total_steps: int | None = None, warmup_steps: int | None = None) -> "Schedule":
+        """Return the schedule with these where they were left out."""
+        return Schedule(**{"lr": lr, "total_steps": total_steps, "warmup_steps": warmup_steps, **self.config()})
 
     def __call__(self, step: int) -> float:
         """Return the learning rate of that step, counted from 0."""
         if step < 0:
-            raise ValueError(f"steps count from 0, not {step}")
+            raise UsageError(f"the steps of a schedule count from 0, not {step}.")
+        if not self.total_steps or "lr" in self._left_out:
+            raise UsageError(f"a {self.kind} schedule has a learning rate once its lr and total_steps are known; give "
+                             "them, or let cnncli.train fill them in.")
         step = min(step, self.total_steps - 1)
         if self.kind not in _CLIMB_THEMSELVES and step < self.warmup_steps:
             return self.lr * (step + 1) / (self.warmup_steps + 1)
         return SCHEDULES[self.kind](self, step)
 
     def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments that count for this kind, as plain JSON values: Schedule(**config)."""
-        config = {"kind": self.kind, "lr": self.lr, "total_steps": self.total_steps, "warmup_steps": self.warmup_steps}
-        for option in _OPTIONS[self.kind]:
-            config[option] = getattr(self, option)
+        """Return the constructor's arguments that count for this kind, without those that were left out, as plain JSON
+        values: Schedule(**config)."""
+        config: dict[str, Any] = {"kind": self.kind}
+        for option in ("lr", "total_steps", "warmup_steps", *_OPTIONS[self.kind]):
+            if option not in self._left_out:
+                config[option] = getattr(self, option)
         return config
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Schedule) and other.config() == self.config()
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
 
     def __repr__(self) -> str:
         return f"Schedule({', '.join(f'{k}={v!r}' for k, v in self.config().items())})"
@@ -118,8 +145,8 @@ def _along_line(start: float, end: float, done: float) -> float:
     return start + (end - start) * done
 
 
-RAMPS: dict[str, Callable[[float, float, float], float]] = {"cosine": _along_cosine, "linear": _along_line}
-SCHEDULES: dict[str, Callable[[Schedule, int], float]] = {
+RAMPS: dict[Ramp, Callable[[float, float, float], float]] = {"cosine": _along_cosine, "linear": _along_line}
+SCHEDULES: dict[Kind, Callable[[Schedule, int], float]] = {
     "constant": _constant, "step": _step, "cosine": _cosine, "one-cycle": _one_cycle,
     "triangular": _triangular}
 _CLIMB_THEMSELVES = ("one-cycle", "triangular")

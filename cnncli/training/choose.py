@@ -19,7 +19,7 @@ from . import defaults, fast, finetune
 from .defaults import Defaults, has_norm, parameters
 from .finetune import frozen_blocks
 from .options import ALL, AUTO, FAST, Options
-from .recipe import Recipe
+from .recipe import Recipe, schedule_config
 from .start import Start
 
 SMALLEST_BATCH = 8
@@ -86,7 +86,7 @@ def choose(options: Options, facts: Facts, start: Start) -> Choice:
         batch_size=batch_size,
         lr=tuning.lr if options.lr is None else float(options.lr),
         optimizer=optimizer,
-        schedule=options.schedule or usual.schedule,
+        schedule=schedule_config(options.schedule or usual.schedule),
         warmup=None if options.warmup is None else float(options.warmup),
         weight_decay=float(tuning.weight_decay if options.weight_decay is None else options.weight_decay),
         loss=options.loss or "cross-entropy",

@@ -5,8 +5,8 @@ two things, DEFAULTS and ``tuning``, for other trainings; recipe.py takes them f
 from dataclasses import dataclass
 
 from ..network import Network
-from ..optim import RECIPES
-from ..optim.schedule import DEFAULT_SCHEDULE
+from ..optim import RECIPES, OptimiserName
+from ..optim.schedule import DEFAULT_SCHEDULE, Kind
 
 # The peak of the learning rate for a batch of 128: (with batch norm, without).
 PEAK_LR = {"sgd": (0.1, 0.05), "adam": (2e-3, 1e-3), "adamw": (2e-3, 1e-3)}
@@ -27,11 +27,11 @@ class Defaults:
 
     epochs: int
     batch_size: int
-    schedule: str
+    schedule: Kind
     averaged: float
     least_seen: int = 45_000
     most_epochs: int = 100
-    optimizer: str = "sgd"
+    optimizer: OptimiserName = "sgd"
     lookahead: bool = False
 
 

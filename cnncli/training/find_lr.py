@@ -18,6 +18,7 @@ from typing import Any
 
 from .. import kernels
 from ..atomic import write_atomically
+from ..data.images import Cache
 from ..errors import TrainingError, UsageError, printable
 from .fit import Fit
 from .observer import Observer
@@ -62,7 +63,7 @@ class RangeTest:
                 "losses": self.losses, "smoothed": self.smoothed, "table": self.table, "picture": self.picture}
 
 
-def find_lr(data: str | os.PathLike[str], *, threads: int | None = None, cache: str = "ram", strict: bool = False,
+def find_lr(data: str | os.PathLike[str], *, threads: int | None = None, cache: Cache = "ram", strict: bool = False,
             runs: str | os.PathLike[str] = "runs", observer: Observer | None = None, **options: Any) -> RangeTest:
     """Test which learning rates the training of these data takes; options are those of ``train``.
 

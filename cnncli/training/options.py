@@ -6,17 +6,21 @@ import math
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal, get_args
 
 from ..data import SAMPLINGS, Augmentation, Preprocessing, check_fold, naming
 from ..data.exclude import names_of
+from ..data.order import Sampling
 from ..errors import UsageError, did_you_mean
-from ..loss import loss_by_name
-from ..optim import optimiser_by_name
-from ..optim.schedule import DEFAULT_SCHEDULE, Schedule
+from ..loss import LossName, loss_by_name
+from ..optim import OptimiserName, optimiser_by_name
+from ..optim.schedule import DEFAULT_SCHEDULE, Kind, Schedule
 
-ALL, NONE = "all", "none"  # for --freeze; "none" for --init, too
-AUTO, FAST = NAMED = "auto", "fast"
+ALL, NONE = "all", "none"  # for --freeze (Freeze); "none" for --init, too
+RecipeName = Literal["auto", "fast"]
+Freeze = Literal["all", "none"]
+NAMED: tuple[RecipeName, ...] = get_args(RecipeName)
+AUTO, FAST = NAMED
 LARGEST_SIZE, LARGEST_SEED = 4096, 2**63 - 1
 LONGEST = 1000 * 24 * 3600.0
 _UNITS = {"h": 3600.0, "m": 60.0, "min": 60.0, "s": 1.0}
@@ -30,13 +34,13 @@ class Options:
     epochs: int | None = None
     batch_size: int | None = None
     lr: float | None = None
-    optimizer: str | None = None
-    schedule: str | None = None
+    optimizer: OptimiserName | None = None
+    schedule: Kind | Schedule | None = None
     warmup: float | None = None
     weight_decay: float | None = None
-    loss: str | None = None
+    loss: LossName | None = None
     label_smoothing: float | None = None
-    class_weights: str | Sequence[float] | None = None
+    class_weights: Literal["balanced"] | Sequence[float] | None = None
     augment: str | bool | Augmentation | None = None
     size: int | tuple[int, int] | None = None
     grey: bool | None = None
@@ -44,25 +48,27 @@ class Options:
     patience: int | None = None
     ema: float | None = None
     exact: bool | None = None
-    sampling: str | None = None
+    sampling: Sampling | None = None
     time: str | float | None = None  # instead of epochs
     fold: tuple[int, int] | None = None  # which of how many, from 1
     exclude: Collection[str] | None = None  # names, or the file that lists them, which becomes its names
-    recipe: str | None = None
+    recipe: RecipeName | None = None
     init: str | None = None  # what to begin with: a pretrained network, a file or run; "none" for fresh weights
-    freeze: str | int | None = None  # blocks that do not learn, or "all" or "none"
+    freeze: Freeze | int | None = None  # blocks that do not learn, or "all" or "none"
     probe: bool | None = None
 
     def __post_init__(self) -> None:
         if self.arch == "auto":
             object.__setattr__(self, "arch", None)
+        if isinstance(self.augment, dict):  # as config.json has it
+            object.__setattr__(self, "augment", Augmentation.from_config(self.augment))
         if isinstance(self.augment, str):
             naming.parse(self.augment, Preprocessing((LARGEST_SIZE, LARGEST_SIZE)))  # refuses unknown words
             if self.augment == "auto":
                 object.__setattr__(self, "augment", None)
         if self.recipe not in (None, *NAMED):
             raise UsageError(f"there is no recipe {self.recipe!r}; known are {', '.join(NAMED)}."
-                             + did_you_mean(self.recipe, list(NAMED)))
+                             + did_you_mean(str(self.recipe), list(NAMED)))
         _check_whole("epochs", self.epochs, 1)
         _check_whole("batch size", self.batch_size, 1)
         _check_whole("patience", self.patience, 1)
@@ -92,7 +98,28 @@ class Options:
         # These refuse unknown names and numbers that make no sense.
         optimiser_by_name(self.optimizer or "sgd", weight_decay=self.weight_decay)
         loss_by_name(self.loss or "cross-entropy", label_smoothing=self.label_smoothing)
-        Schedule(self.schedule or DEFAULT_SCHEDULE, 1.0, 1)
+        self._check_schedule()
+
+    def _check_schedule(self) -> None:
+        """Refuse what is no schedule; take its learning rate, where it has one, for that option."""
+        schedule = self.schedule
+        if isinstance(schedule, dict):  # as config.json has it
+            schedule = Schedule(**schedule)
+            object.__setattr__(self, "schedule", schedule)
+        if not isinstance(schedule, Schedule):
+            if callable(schedule):
+                raise UsageError("a function of the step cannot be written down, so that resuming would not know it; "
+                                 "give a cnncli.optim.Schedule, or train with a cnncli.Trainer in a loop of your own.")
+            Schedule(schedule or DEFAULT_SCHEDULE, 1.0, 1)
+            return
+        given = schedule.config()
+        if "warmup_steps" in given and self.warmup is not None:
+            raise UsageError("the schedule has warm-up steps of its own; leave the warm-up out.")
+        if "lr" in given:
+            if self.lr not in (None, given["lr"]):
+                raise UsageError(f"the schedule's learning rate is {given['lr']:g}, not {self.lr:g}; give one of them.")
+            _check_number("learning rate", given["lr"], 0, above=True)
+            object.__setattr__(self, "lr", given["lr"])
 
     def _check_sampling(self) -> None:
         if self.sampling not in (None, *SAMPLINGS):
@@ -104,6 +131,11 @@ class Options:
     def given(self) -> dict[str, Any]:
         """Return the options that are not left to us."""
         return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
+
+    def config(self) -> dict[str, Any]:
+        """Return the same as JSON values: Options takes them back."""
+        return {name: value.config() if isinstance(value, Augmentation | Schedule) else value
+                for name, value in self.given().items()}
 
 
 def _check_fine_tuning(options: Options) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from .._version import __version__
 from ..data import Batches, Images, Preprocessing, Splits, load_images
+from ..data.images import Cache
 from ..errors import DataError, printable
 from ..model import Model
 from ..network import Network
@@ -36,7 +37,7 @@ class Setting:
     time.monotonic."""
 
     threads: int | None
-    cache: str
+    cache: Cache
     strict: bool
     observer: Observer
     began: float = field(default_factory=time.monotonic)
@@ -152,7 +153,7 @@ def gather(data: str, options: Options, setting: Setting) -> tuple[Material, Mod
         "init": {"digest": start.digest, "new_head": start.new_head} if start.source else None,
     }
     if recipe.fold:
-        config["options"] = options.given()  # the other folds begin with them
+        config["options"] = options.config()  # the other folds begin with them
     return Material(recipe, train, validation, config, setting), Model(network, splits.classes, preprocessing)
 
 

@@ -6,36 +6,39 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ..data import Augmentation, Preprocessing
+from ..data.order import Sampling
 from ..data.preprocessing import Resize
 from ..errors import UsageError
-from ..loss import Loss, loss_by_name
+from ..loss import Loss, LossName, loss_by_name
 from ..network import Network
-from ..optim import Optimiser, Schedule, optimiser_by_name
+from ..optim import Optimiser, OptimiserName, Schedule, optimiser_by_name
+from ..optim.schedule import Kind
 from . import fast, finetune
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A training, resolved. lr is the schedule's peak, warmup in epochs (None: the schedule's own), weight_decay
-    spares biases and norms, class_weights has a number a class, augment is an Augmentation's config(), size (h, w), ema
-    the last part of all steps, over which weights are averaged, exact rules Winograd out. time is the seconds that the
-    epochs were chosen for; fold is (which, of how many), and its images are validated on; exclude is the fingerprint of
-    the list of images that were left out. recipe is the name that the choices go by, momentum SGD's (None: the
-    optimiser's own), norm_biases the learning rate of the batch norms' biases as a multiple of lr (None: 1), lookahead
-    whether slow weights follow (lookahead.py). init is where the first weights are from (None: they are fresh), freeze
-    how many blocks keep them, or "all" but the last; head_first says whether the last layer is fitted to features
-    before the first step, probe whether that is all; stem_rate is the learning rate of the first block as a multiple of
-    the last one's (None: 1), fixed_statistics keeps the batch norms' running statistics as they are."""
+    """A training, resolved. schedule is a kind, or the config() of a Schedule without its lr, which is the peak; warmup
+    in epochs (None: the schedule's own), weight_decay spares biases and norms, class_weights has a number a class,
+    augment is an Augmentation's config(), size (h, w), ema the last part of all steps, over which weights are averaged,
+    exact rules Winograd out. time is the seconds that the epochs were chosen for; fold is (which, of how many), and its
+    images are validated on; exclude is the fingerprint of the list of images that were left out. recipe is the name
+    that the choices go by, momentum SGD's (None: the optimiser's own), norm_biases the learning rate of the batch
+    norms' biases as a multiple of lr (None: 1), lookahead whether slow weights follow (lookahead.py). init is where the
+    first weights are from (None: they are fresh), freeze how many blocks keep them, or "all" but the last; head_first
+    says whether the last layer is fitted to features before the first step, probe whether that is all; stem_rate is the
+    learning rate of the first block as a multiple of the last one's (None: 1), fixed_statistics keeps the batch norms'
+    running statistics as they are."""
 
     arch: str
     epochs: int
     batch_size: int
     lr: float
-    optimizer: str
-    schedule: str
+    optimizer: OptimiserName
+    schedule: Kind | dict[str, Any]
     warmup: float | None
     weight_decay: float
-    loss: str
+    loss: LossName
     label_smoothing: float | None
     class_weights: tuple[float, ...] | None
     augment: dict[str, Any] | None
@@ -46,7 +49,7 @@ class Recipe:
     patience: int | None
     ema: float
     exact: bool
-    sampling: str
+    sampling: Sampling
     time: float | None
     fold: tuple[int, int] | None
     exclude: str | None
@@ -106,4 +109,19 @@ class Recipe:
     def make_schedule(self, steps: int) -> Schedule:
         """Return the schedule for epochs of that many steps."""
         warmup = 0 if self.warmup is None else round(self.warmup * steps)
-        return Schedule(self.schedule, self.lr, self.epochs * steps, warmup)
+        schedule = Schedule(**self.schedule) if isinstance(self.schedule, dict) else Schedule(self.schedule)
+        return schedule.filled(self.lr, self.epochs * steps, warmup)
+
+    @property
+    def schedule_kind(self) -> Kind:
+        """What the schedule is called."""
+        kind: Kind = self.schedule["kind"] if isinstance(self.schedule, dict) else self.schedule
+        return kind
+
+
+def schedule_config(given: Kind | Schedule) -> Kind | dict[str, Any]:
+    """Return what a recipe says of a schedule: its kind, where it has no options beside it."""
+    if not isinstance(given, Schedule):
+        return given
+    config = {name: value for name, value in given.config().items() if name != "lr"}
+    return given.kind if config == Schedule(given.kind).config() else config

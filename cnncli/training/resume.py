@@ -24,7 +24,7 @@ from .observer import Observer
 from .options import Options
 from .prepare import FORMAT, Material, Prepared, Setting, counts, in_words, load
 from .progress import Progress, highest
-from .recipe import Recipe
+from .recipe import Recipe, schedule_config
 
 _MAY_CHANGE = {"epochs", "patience"}  # when a run is resumed
 
@@ -97,6 +97,8 @@ def differences(options: Options, recipe: Recipe) -> list[str]:
             was, value = (None, None) if isinstance(value, str) == (was is not None) else (was, tuple(value))
         elif name == "arch":
             value = start.arch_name(value)
+        elif name == "schedule":
+            value = schedule_config(value)
         elif name == "exclude":
             value = fingerprint_of_names(value)
         elif name == "init":
@@ -147,12 +149,12 @@ def extension(before: Recipe, now: Recipe, done: int, steps: int) -> list[str]:
     if now.epochs == before.epochs:
         return notes
     notes.append(f"The epochs are {now.epochs} from now on, not {before.epochs} as the run began.")
-    if now.schedule == "constant":
+    if now.schedule_kind == "constant":
         return [*notes, f"The learning rate stays at {now.lr:g}."]
     old, new = before.make_schedule(steps), now.make_schedule(steps)
     was, goes_on = old(max(done - 1, 0)), new(done)
     how = "is raised again" if goes_on > 1.5 * was else "goes on"
-    notes.append(f"The learning rate {how}, from {was:.2g} to {goes_on:.2g}, where a {now.schedule} schedule of "
+    notes.append(f"The learning rate {how}, from {was:.2g} to {goes_on:.2g}, where a {now.schedule_kind} schedule of "
                  f"{now.epochs} epochs is by now, and ends at {new(now.epochs * steps - 1):.2g}; the result is not "
                  "that of an uninterrupted run. The best model is kept until an epoch is as good.")
     return notes

@@ -5,14 +5,20 @@ makes a training ready, fit.py does it, signals.py stops it, observer.py is told
 import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Literal
 
 from .. import kernels
 from ..data import Augmentation
 from ..data.exclude import names_of
+from ..data.images import CACHES, Cache
+from ..data.order import Sampling
 from ..errors import CnnError, UsageError
+from ..loss import LossName
+from ..optim import OptimiserName, Schedule
+from ..optim.schedule import Kind
 from ..runs import AUGMENTED, CURVES, Run
 from .observer import Observer
-from .options import Options
+from .options import Freeze, Options, RecipeName
 from .prepare import Prepared, Setting, begin
 from .resume import resume as resumed
 from .signals import catch_stops
@@ -29,13 +35,13 @@ def train(
     epochs: int | None = None,
     batch_size: int | None = None,
     lr: float | None = None,
-    optimizer: str | None = None,
-    schedule: str | None = None,
+    optimizer: OptimiserName | None = None,
+    schedule: Kind | Schedule | None = None,
     warmup: float | None = None,
     weight_decay: float | None = None,
-    loss: str | None = None,
+    loss: LossName | None = None,
     label_smoothing: float | None = None,
-    class_weights: str | Sequence[float] | None = None,
+    class_weights: Literal["balanced"] | Sequence[float] | None = None,
     augment: str | bool | Augmentation | None = None,
     size: int | tuple[int, int] | None = None,
     grey: bool | None = None,
@@ -43,21 +49,21 @@ def train(
     patience: int | None = None,
     ema: float | None = None,
     exact: bool | None = None,
-    sampling: str | None = None,
+    sampling: Sampling | None = None,
     time: str | float | None = None,
     fold: tuple[int, int] | None = None,
     exclude: _Path | Collection[str] | None = None,
     threads: int | None = None,
     name: str | None = None,
     resume: bool | _Path = False,
-    cache: str = "ram",
+    cache: Cache = "ram",
     strict: bool = False,
     runs: _Path = "runs",
     preview: bool = False,
     observer: Observer | None = None,
-    recipe: str | None = None,
+    recipe: RecipeName | None = None,
     init: str | os.PathLike[str] | None = None,
-    freeze: str | int | None = None,
+    freeze: Freeze | int | None = None,
     probe: bool = False,
 ) -> Run:
     """Train a classifier on a folder of images and return the run: its .path, .model (the best), .history, .skipped.
@@ -67,8 +73,9 @@ def train(
 
     arch: an architecture's name or a TOML file; "auto" chooses by image size. epochs: 15, more for few images.
     batch_size: 128, fewer for few images. lr: the schedule's peak. optimizer: "sgd" (with Nesterov momentum 0.9),
-    "adam", or "adamw", the choice where init is given. schedule: "one-cycle", "cosine", "step", "constant"; warmup: its
-    length in epochs. weight_decay spares biases and norms.
+    "adam", or "adamw", the choice where init is given. schedule: "one-cycle", "cosine", "step", "constant",
+    "triangular", or a cnncli.optim.Schedule, whose rate and steps may be left out; warmup: its length in epochs.
+    weight_decay spares biases and norms.
     loss: "cross-entropy", with label_smoothing and class_weights ("balanced" or a number a class), or
     "squared-error". augment: "auto" (shifts, and flips where images have colour), "none", "digits", "photo", "strong",
     a list as "shift=4,flip,rotate=10", or an Augmentation. size: pixels, one number or (h, w).
@@ -103,8 +110,8 @@ def train(
         augment=augment, size=size, grey=grey, seed=seed, patience=patience, ema=ema, exact=exact, sampling=sampling,
         time=time, fold=fold, exclude=None if exclude is None else names_of(exclude), recipe=recipe,
         init=None if init is None else os.fspath(init), freeze=freeze, probe=probe)
-    if cache not in ("ram", "none"):
-        raise UsageError(f"the cache is ram or none, not {cache!r}.")
+    if cache not in CACHES:
+        raise UsageError(f"the cache is {' or '.join(CACHES)}, not {cache!r}.")
     if resume is not False and name is not None:
         raise UsageError("a run that is resumed keeps its name; leave --name out.")
     if resume is False and data is None:

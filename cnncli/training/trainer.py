@@ -3,40 +3,47 @@ way to train from Python with one's own loop.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from .. import kernels
-from ..errors import TrainingError
+from ..errors import DataError, TrainingError, UsageError
 from ..kernels import Array, Call, Mixed, aligned_empty
-from ..loss import CrossEntropy, Loss
+from ..loss import CrossEntropy, Loss, as_labels
 from ..network import Network
 from ..network.blocks import blocks
 from ..network.plan import Plan
-from ..optim import Optimiser, clip_scale, gradient_norm
+from ..optim import Optimiser, Schedule, clip_scale, gradient_norm
 
 
 class Trainer:
     """Trains a network, a batch at a time.
 
-    optimiser is bound to the network's parameters here; its lr may be set before each step. loss is the softmax
-    cross-entropy unless given. clip_norm bounds the norm of all gradients together. seed is dropout's; the starting
-    weights are the network's own business. threads sets the size of the pool for the whole process. rates gives some
-    parameters, by name, a learning rate that is so many times the others' (Optimiser.bind).
+    optimiser is bound to the network's parameters here; its lr may be set before each step, or schedule does that: an
+    optim.Schedule (its lr, if left out, is the optimiser's) or any function of the step's number, counted from 0. loss
+    is the softmax cross-entropy unless given. clip_norm bounds the norm of all gradients together. seed is dropout's;
+    the starting weights are the network's own business. threads sets the size of the pool for the whole process. rates
+    gives some parameters, by name, a learning rate that is so many times the others' (Optimiser.bind). Raises
+    UsageError where these make no sense together.
     """
 
     def __init__(
         self, network: Network, optimiser: Optimiser, loss: Loss | None = None, threads: int | None = None,
         clip_norm: float | None = None, seed: int = 0, rates: Mapping[str, float] | None = None,
+        schedule: Callable[[int], float] | None = None,
     ) -> None:
+        _check(network, optimiser, loss, clip_norm, schedule)
         if threads is not None:
             kernels.set_threads(threads)
         self.network = network
         self.optimiser = optimiser
         self.loss = loss or CrossEntropy()
         self.clip_norm = clip_norm
+        self.schedule = schedule.filled(optimiser.lr) if isinstance(schedule, Schedule) else schedule
+        if self.schedule:
+            self.schedule(0)  # says what is missing, if anything is
         self.logits: Array = np.empty((0, *network.output_shape), np.float32)
         self._calls: dict[tuple[int, bool], _Prepared] = {}
         network.clock[:] = seed, 0
@@ -58,16 +65,22 @@ class Trainer:
 
         images: float32 (n, h, w, c); labels: int (n,), class numbers. mixed is (other labels int (n,), shares float
         (n,)) where images are of two in one: by that share the label's, by the rest the other's. Afterwards
-        ``logits`` is (n, classes), a view that the next step overwrites. Raises TrainingError, and updates no weight,
-        where loss or gradient is not finite.
+        ``logits`` is (n, classes), a view that the next step overwrites. Raises DataError, before anything is changed,
+        where images or labels have the wrong shape or type, and TrainingError, having updated no weight, where loss or
+        gradient is not finite.
         """
-        prepared = self._prepared(len(images), mixed is not None)
+        images = self._checked(images)
+        count, classes = len(images), self.network.output_shape[0]
+        labels = as_labels(labels, count, classes)
+        prepared = self._prepared(count, mixed is not None)
         plan = prepared.plan
+        if mixed is not None and prepared.mixed is not None:
+            np.copyto(prepared.mixed[0], as_labels(mixed[0], count, classes, "other labels"))
+            np.copyto(prepared.mixed[1], _checked_shares(mixed[1], count))
         np.copyto(plan.input, images)
         np.copyto(prepared.labels, labels)
-        if mixed is not None and prepared.mixed is not None:
-            np.copyto(prepared.mixed[0], mixed[0])
-            np.copyto(prepared.mixed[1], mixed[1])
+        if self.schedule:
+            self.optimiser.lr = self.schedule(self.steps_done)
         self.network.clock[1] += np.uint64(1)
         plan.forward()
         for call in prepared.loss_calls:
@@ -75,6 +88,8 @@ class Trainer:
         self.logits = plan.output
         loss = float(prepared.losses.sum())
         if not math.isfinite(loss):
+            if not np.isfinite(images).all():
+                raise TrainingError(f"the loss became {loss}, as images hold infinities or NaN; leave these out.")
             raise TrainingError(f"the loss became {loss}; use a lower learning rate.")
         plan.backward()
         norm = self._norm()
@@ -84,6 +99,14 @@ class Trainer:
         self.optimiser.step(clip_scale(norm, self.clip_norm))
         self.network.changed()
         return loss
+
+    def _checked(self, images: Array) -> Array:
+        """Return the images of a batch. Raises DataError where the network does not take them."""
+        images, shape = np.asarray(images), self.network.input_shape
+        if images.dtype.kind != "f" or images.shape[1:] != shape or not images.size:
+            raise DataError(f"a batch is floats of the shape (n, {', '.join(map(str, shape))}), n at least 1, not "
+                            f"{images.dtype} of the shape {images.shape}.")
+        return images
 
     def _prepared(self, batch: int, with_mixed: bool) -> "_Prepared":
         """Return the plan of this batch size with the loss's calls on its arrays; kept while the plan is."""
@@ -123,3 +146,26 @@ class _Prepared(NamedTuple):
     losses: Array
     mixed: Mixed | None
     loss_calls: list[Call]
+
+
+def _check(network: Network, optimiser: Optimiser, loss: Loss | None, clip_norm: float | None,
+           schedule: Callable[[int], float] | None) -> None:
+    """Raise UsageError where something is not what a trainer takes."""
+    for what, given, kind in (("network", network, Network), ("optimiser", optimiser, Optimiser), ("loss", loss, Loss)):
+        if given is not None and not isinstance(given, kind):
+            raise UsageError(f"the {what} of a trainer is a {kind.__name__}, not {given!r}.")
+    if len(network.output_shape) != 1:
+        raise UsageError(f"a trained network yields (classes,), not {network.output_shape}; end it with Flatten "
+                         "or GlobalAvgPool2d and a Linear.")
+    if schedule is not None and not callable(schedule):
+        raise UsageError(f"the schedule of a trainer is a Schedule or a function of the step, not {schedule!r}.")
+    if clip_norm is not None and not (isinstance(clip_norm, int | float) and clip_norm > 0):
+        raise UsageError(f"gradients are clipped to a norm above 0, not {clip_norm!r}.")
+
+
+def _checked_shares(shares: Array, count: int) -> Array:
+    """Return the shares of mixed images. Raises DataError where they are none."""
+    shares = np.asarray(shares)
+    if shares.shape not in ((count,), ()) or shares.dtype.kind != "f" or not (0 <= shares.min() <= shares.max() <= 1):
+        raise DataError(f"shares are one number from 0 to 1 for each of {count} images.")
+    return shares

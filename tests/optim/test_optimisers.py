@@ -112,8 +112,10 @@ def test_a_rate_of_its_own_with_the_decay_of_the_others(isa):
             expected[name] = p - 0.1 * rate * (g + 0.9 * momentum[name])
     for name in SHAPES:
         np.testing.assert_allclose(weights[name], expected[name], rtol=2e-5, atol=2e-5 * rates.get(name, 1))
-    with pytest.raises(ValueError, match="no parameter"):
+    with pytest.raises(UsageError, match="no parameter"):
         optimiser.bind(weights, gradients, {"fc.wait": 2.0})
+    with pytest.raises(UsageError, match="positive multiple"):
+        optimiser.bind(weights, gradients, {"fc.weight": 0.0})
 
 
 @pytest.mark.parametrize("optimiser", OPTIMISERS_TO_TEST)
@@ -195,11 +197,17 @@ def test_binding_again_starts_afresh():
 
 
 def test_not_bound_and_badly_bound():
-    with pytest.raises(ValueError, match="bind the optimiser"):
+    with pytest.raises(UsageError, match="bind it"):
         SGD().step()
     weights, gradients = network()
-    with pytest.raises(ValueError, match="same names"):
+    with pytest.raises(UsageError, match="same names"):
         SGD().bind(weights, {"conv1.weight": gradients["conv1.weight"]})
+    for wrong in (gradients["fc.weight"].astype(float), gradients["fc.weight"][1:], [[1.0]], None,
+                  np.asfortranarray(gradients["fc.weight"])):
+        with pytest.raises(UsageError, match=r"gradient fc\.weight must be a C-contiguous float32 array of the shape"):
+            SGD().bind(weights, {**gradients, "fc.weight": wrong})
+    with pytest.raises(UsageError, match=r"the parameter fc\.weight must"):
+        SGD().bind({**weights, "fc.weight": weights["fc.weight"].astype(float)}, gradients)
 
 
 def test_clipping_bounds_the_norm(isa):

@@ -112,6 +112,27 @@ def test_options_that_make_no_sense(arguments, options):
         Schedule(*arguments, **options)
 
 
+def test_what_is_left_out_can_be_filled_in():
+    schedule = Schedule("cosine", min_lr=0.01)
+    assert schedule.config() == {"kind": "cosine", "min_lr": 0.01}
+    assert schedule == Schedule(**json.loads(json.dumps(schedule.config()))) != Schedule("cosine")
+    filled = schedule.filled(0.1, 20, 2)
+    assert filled == Schedule("cosine", 0.1, 20, 2, min_lr=0.01)
+    assert filled.filled(7, 8, 9) == filled
+    assert Schedule("step", total_steps=9, warmup_steps=0, step_size=2).filled(0.1, 20, 3) == Schedule(
+        "step", 0.1, 9, 0, step_size=2)
+    for unknown in (schedule, Schedule("cosine", 0.1), Schedule("constant", total_steps=9)):
+        with pytest.raises(UsageError, match="give them, or let cnncli"):
+            unknown(0)
+
+
+@pytest.mark.parametrize("wrong", [{"total_steps": 2.5}, {"total_steps": True}, {"warmup_steps": "3"}, {"lr": "0.1"},
+                                   {"warmup_steps": -1}, {"gamma": None}], ids=repr)
+def test_numbers_that_are_none_are_refused(wrong):
+    with pytest.raises(UsageError):
+        Schedule(**{"kind": "step", "lr": 0.1, "total_steps": 9, **wrong})
+
+
 def test_steps_count_from_zero():
-    with pytest.raises(ValueError, match="from 0"):
+    with pytest.raises(UsageError, match="from 0"):
         Schedule("constant", 0.1, 10)(-1)

@@ -1,14 +1,17 @@
 """trainer.py: a step is forward, loss, backward, update; the same bits on any number of threads; never an update from
 something that is not finite."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from cnncli import kernels
 from cnncli.architectures import architecture
-from cnncli.errors import TrainingError
+from cnncli.errors import DataError, TrainingError, UsageError
+from cnncli.loss import SquaredError
 from cnncli.network import Network
-from cnncli.optim import SGD, Adam
+from cnncli.optim import SGD, Adam, Schedule
 from cnncli.training.trainer import Trainer
 
 LAYERS = [
@@ -80,7 +83,7 @@ def test_nothing_is_updated_from_what_is_not_finite(bad: float, rng: np.random.G
     before = {k: v.copy() for k, v in network.parameters().items()}
     images, labels = batch(rng)
     images[0, 0, 0, 0] = bad
-    with pytest.raises(TrainingError, match="lower learning rate"):
+    with pytest.raises(TrainingError, match="images hold infinities or NaN"):
         trainer.step(images, labels)
     assert all(np.array_equal(before[k], v) for k, v in network.parameters().items())
 
@@ -132,3 +135,71 @@ def test_a_batch_of_mixed_images_has_two_labels(isa: str, rng: np.random.Generat
     np.testing.assert_allclose(moved["both"], expected, atol=1e-5)
     assert not np.allclose(moved["both"], moved["label"], atol=1e-3)
     assert not np.allclose(moved["both"], moved["other"], atol=1e-3)
+
+
+# ---- schedules ----
+
+
+def test_a_schedule_sets_the_rate_of_each_step(rng: np.random.Generator) -> None:
+    images, labels = batch(rng)
+    rates = []
+    for schedule in (Schedule("cosine", total_steps=4, warmup_steps=1), Schedule("cosine", 0.1, 4, 1),
+                     Schedule("cosine", 0.1, 4, 1).__call__, lambda step: max(Schedule("cosine", 0.1, 4, 1)(step), 0)):
+        trainer = Trainer(Network(LAYERS, (9, 9, 1), seed=0), SGD(lr=0.1), schedule=schedule)
+        rates.append([])
+        for _ in range(5):
+            trainer.step(images, labels)
+            rates[-1].append(trainer.optimiser.lr)
+    assert rates[0] == rates[1] == rates[2] == rates[3] == [Schedule("cosine", 0.1, 4, 1)(step) for step in range(5)]
+
+
+def test_a_schedule_goes_on_where_the_training_was(rng: np.random.Generator) -> None:
+    trainer = Trainer(Network(LAYERS, (9, 9, 1), seed=0), SGD(lr=0.1), schedule=lambda step: 1 / (step + 1))
+    trainer.steps_done = 9
+    trainer.step(*batch(rng))
+    assert trainer.optimiser.lr == 0.1
+
+
+# ---- what is refused ----
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    ({"network": 3}, "network of a trainer is a Network, not 3"), ({"optimiser": "sgd"}, "is a Optimiser, not 'sgd'"),
+    ({"loss": "cross-entropy"}, "is a Loss"), ({"network": Network(LAYERS[:4], (9, 9, 1))}, "yields"),
+    ({"schedule": "cosine"}, "not 'cosine'"), ({"schedule": Schedule("cosine")}, "total_steps"),
+    ({"clip_norm": 0}, "above 0"), ({"rates": {"nothing": 2.0}}, "no parameter")])
+def test_what_makes_no_trainer_is_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        Trainer(**{"network": Network(LAYERS, (9, 9, 1)), "optimiser": SGD(), **options})
+
+
+X, Y = batch(np.random.default_rng(0), 4)
+
+
+@pytest.mark.parametrize(("images", "labels", "words"), [
+    (X[0], Y, "shape"), (X[:, :8], Y, r"\(n, 9, 9, 1\), n at least 1, not float32 of the shape \(4, 8, 9, 1\)"),
+    (X[:0], Y[:0], "at least 1"), ((X * 99).astype(np.uint8), Y, "not uint8"), (X.astype(complex), Y, "complex"),
+    (X[..., 0], Y, "shape"), (X, Y[:3], "each of 4 images"), (X, Y + 0.5, "not float64"), (X, Y[:, None], "shape"),
+    (X, [0, 1, 2, 3], "image 3 of the batch has label 3, but the network has 3 outputs; labels go from 0 to 2"),
+    (X, [0, -1, 2, 1], "image 1 .* label -1"), (X, ["a"] * 4, "whole number"), (X, None, "whole number"),
+])
+@pytest.mark.parametrize("loss", [None, SquaredError()], ids=["cross-entropy", "squared-error"])
+def test_what_is_no_batch_is_refused_and_changes_nothing(images: Any, labels: Any, words: str, loss: Any) -> None:
+    network = Network(LAYERS, (9, 9, 1), seed=0)
+    trainer = Trainer(network, SGD(lr=0.1), loss)
+    before = {name: array.copy() for name, array in {**network.parameters(), **network.buffers()}.items()}
+    with pytest.raises(DataError, match=words):
+        trainer.step(images, labels)
+    assert trainer.steps_done == 0
+    for name, array in {**network.parameters(), **network.buffers()}.items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def test_mixed_labels_and_shares_are_looked_at() -> None:
+    trainer = Trainer(Network(LAYERS, (9, 9, 1), seed=0), SGD(lr=0.1))
+    half = np.full(4, 0.5, np.float32)
+    assert trainer.step(X, Y, (Y[::-1], half)) > 0
+    for mixed, words in (((Y + 3, half), "label"), ((Y, half * 4), "from 0 to 1"), ((Y, half[:3]), "from 0 to 1"),
+                         ((Y[:3], half), "other labels must be one whole number"), ((Y, half * np.nan), "from 0 to 1")):
+        with pytest.raises(DataError, match=words):
+            trainer.step(X, Y, mixed)
