@@ -10,7 +10,7 @@ from typing import Any
 
 from ..data import Images, Sample, Splits, load_images, scan_labelled
 from ..data.folder import SPLITS
-from ..data.images import check_memory
+from ..data.images import Cache, check_memory
 from ..errors import DataError, UsageError, printable
 from ..kernels import threads
 from ..runs import samples
@@ -107,7 +107,8 @@ def _relabelled(chosen: Sequence[Sample], splits: Splits, opened: Opened) -> lis
 
 def _load(chosen: Sequence[Sample], opened: Opened, strict: bool, progress: Progress | None) -> Images:
     """Decode the images, kept in memory where they fit. Raises DataError where none of them can be used."""
-    preprocessing, cache = opened.model.preprocessing, "ram"
+    preprocessing = opened.model.preprocessing
+    cache: Cache = "ram"
     try:
         check_memory(len(chosen), preprocessing.shape)
     except DataError:
