@@ -1,5 +1,5 @@
-"""The fixture ``words``: what was written on a picture."""
+"""The fixture ``place``: a small trained run in a folder of its own, and `cnn` in it."""
 
-from .looking import place, trained
+from .looking import home, place, trained
 
-__all__ = ["place", "trained"]
+__all__ = ["home", "place", "trained"]

@@ -16,7 +16,7 @@ from PIL import Image
 
 from cnncli.cli import main
 from cnncli.data import decode, importing, scan, writing
-from cnncli.data.importing import FASHION, load_arrays, parse_names, read_idx
+from cnncli.data.importing import FASHION, import_images, load_arrays, parse_names, read_idx
 from cnncli.data.writing import write_images
 from cnncli.errors import CnnError, DataError, UsageError
 
@@ -350,6 +350,25 @@ def test_what_goes_wrong_leaves_nothing_behind(made: bool, tmp_path: Path, monke
 
 
 # ---- the command ----
+
+
+def test_one_call_reads_and_writes(tmp_path: Path) -> None:
+    x, y = images(7), np.arange(7) % 3
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=y, x_test=x[:2], y_test=y[:2])
+    told: list[str] = []
+    steps: list[tuple[int, int]] = []
+    found = import_images(tmp_path / "a.npz", tmp_path / "out", "a,b,c", note=told.append,
+                          progress=lambda *step: steps.append(step))
+    assert (found.directory, found.classes, found.images) == (tmp_path / "out", list("abc"), {"train": 7, "test": 2})
+    assert steps[-1] == (9, 9)
+    assert told == [f"reading {tmp_path / 'a.npz'}"]
+    assert len(scan(tmp_path / "out").train) + len(scan(tmp_path / "out").val) == 7
+    assert import_images([tmp_path / "a.npz"], tmp_path / "two", ["x", "y", "z"]).classes == ["x", "y", "z"]
+    with pytest.raises(DataError, match="is not empty"):
+        import_images(tmp_path / "nowhere.npz", tmp_path / "out", note=told.append)
+    assert len(told) == 1, "refused before anything is read"
+    with pytest.raises(DataError, match=r"nowhere\.npz"):
+        import_images(str(tmp_path / "nowhere.npz"), tmp_path / "three")
 
 
 def test_the_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

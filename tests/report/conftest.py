@@ -1,6 +1,8 @@
-"""The fixtures ``words``, what was written on a picture, and ``browser``, where pages open."""
+"""The fixtures ``words``, what was written on a picture, ``browser``, where pages open, and ``home``, a small trained
+run in a folder of its own."""
 
+from ..trained import home, trained
 from ..words import words
 from .browser import browser
 
-__all__ = ["browser", "words"]
+__all__ = ["browser", "home", "trained", "words"]

@@ -1,5 +1,6 @@
-"""The fixture ``words``: what was written on a picture."""
+"""The fixtures ``words``, what was written on a picture, and ``home``, a small trained run in a folder of its own."""
 
-from tests.words import words
+from ..trained import home, trained
+from ..words import words
 
-__all__ = ["words"]
+__all__ = ["home", "trained", "words"]

@@ -1,0 +1,64 @@
+"""evaluation/check.py: models that are named become judges that know which of the folder's images they have seen."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import cnncli
+from cnncli.data import scan
+from cnncli.data.check import Judge
+from cnncli.data.exclude import write_list
+from cnncli.errors import ModelError, UsageError
+from cnncli.evaluation.check import check, judge
+
+from ..trained import CLASSES, EACH
+
+
+def test_a_judge_knows_what_it_was_trained_on(home: Path) -> None:
+    seen = {sample.relative for sample in scan("photos").train}
+    for model in ("runs/latest", cnncli.load("runs/small"), cnncli.evaluate().opened.run):
+        found = judge(model, "photos")
+        assert (found.name, found.seen) == ("runs/small/model.safetensors", seen)
+    shutil.copytree("photos", "copy")
+    assert judge("runs/small", "copy").seen is None
+    shutil.copy("runs/small/model.safetensors", "loose.safetensors")
+    assert judge("loose.safetensors", "photos").seen is None
+
+
+def test_named_models_and_judges_of_ones_own_are_asked_alike(home: Path) -> None:
+    report = check("photos", models=["runs/small"])
+    assert report.judged is not None
+    assert report.judged["seen"] == len(scan("photos").train)
+    assert report.judged["images"] == EACH * len(CLASSES)
+    assert report.notes
+    assert "trained on" in report.notes[0]
+    same = check(Path("photos"), judges=[judge("runs/small", "photos")])
+    assert same.as_json() == report.as_json()
+    stranger = Judge(cnncli.load("runs/small"), "stranger", None)
+    both = check("photos", models=["runs/small"], judges=[stranger])
+    assert both.judged is not None
+    assert both.judged["paths"] == ["stranger", "runs/small/model.safetensors"]
+    assert check("photos").judged is None
+    assert check("photos").notes == []
+
+
+def test_a_list_to_exclude_is_a_file_or_names(home: Path) -> None:
+    names = ["stripe/s 0.png", "stripe/s 1.png"]
+    write_list("out.txt", [("useless", names)])
+    whole = sum(check("photos").images().values())
+    for exclude in ("out.txt", Path("out.txt"), names, set(names)):
+        assert sum(check("photos", exclude=exclude).images().values()) == whole - 2
+    with pytest.raises(UsageError, match="there is no file"):
+        check("photos", exclude="nowhere.txt")
+
+
+def test_a_model_that_is_not_there(home: Path) -> None:
+    with pytest.raises(ModelError, match="there is no model nowhere"):
+        check("photos", models=["nowhere"])
+
+
+def test_steps_are_shown_by_name(home: Path) -> None:
+    steps: list[str] = []
+    check("photos", models=["runs/small"], progress=lambda what, done, total: steps.append(what))
+    assert list(dict.fromkeys(steps)) == ["looking at images", "comparing images", "asking the model"]

@@ -1,0 +1,133 @@
+"""cnncli.evaluate: the figures are those of the model's answers to the images that are meant; the model is afterwards
+what it was; and what people should know is told."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cnncli
+from cnncli.data import scan
+from cnncli.errors import ImageError, ModelError, UsageError
+from cnncli.evaluation.evaluate import evaluate
+
+from ..small_model import small_model
+from ..trained import CLASSES, write_images
+
+
+def test_the_figures_are_counted_from_the_models_answers(home: Path) -> None:
+    model = cnncli.load("runs/latest")
+    found = cnncli.evaluate(model, "photos/", split="test")
+    held_out = scan("photos").test
+    assert [sample.relative for sample in found.samples] == [sample.relative for sample in held_out]
+    answers = model.predict([sample.path for sample in held_out])
+    right = [answer.label == model.classes[sample.label] for answer, sample in zip(answers, held_out, strict=True)]
+    assert found.accuracy == sum(right) / len(right)
+    assert found.images == len(right)
+    assert found.right.tolist() == right
+    assert found.confusion_matrix.sum() == len(right)
+    assert [score.name for score in found.classes] == sorted(CLASSES)
+    assert found.confidences.tolist() == [answer.probability for answer in answers]
+    first = found.mistakes()[:1]
+    assert found.pixels(first).shape == (len(first), *model.network.input_shape)
+    np.testing.assert_array_equal(found.pixels(np.array([0]))[0], model.preprocessing.prepare(held_out[0].path))
+
+
+def test_nothing_named_means_the_latest_run_and_what_was_held_out(home: Path) -> None:
+    found = evaluate()
+    assert found.model == "runs/small/model.safetensors"
+    assert found.as_json() == evaluate("runs/small", "photos", split="test").as_json()
+    assert found.notes == []
+    assert dict(found.facts)["network"] == "lenet5"
+    assert dict(found.facts)["trained on"] == f"{len(scan('photos').train)} images"
+
+
+def test_steps_are_shown_in_their_order(home: Path) -> None:
+    steps: list[tuple[str, int, int]] = []
+    evaluate(progress=lambda *step: steps.append(step))
+    names = list(dict.fromkeys(what for what, _, _ in steps))
+    assert names == ["reading images", "testing", "comparing"]
+    for name in names:
+        done, total = [step[1:] for step in steps if step[0] == name][-1]
+        assert done == total
+
+
+def test_comparisons_and_why_there_is_none(home: Path) -> None:
+    found = evaluate()
+    assert list(found.baselines) == ["nearest neighbour", "majority class"]
+    assert found.comparison == []
+    assert found.baselines["majority class"].accuracy == 1 / len(CLASSES)
+    on_training = evaluate(split="train")
+    assert list(on_training.baselines) == ["majority class"]
+    assert on_training.comparison == ["There is no comparison with the nearest neighbour: these images are what it was "
+                                      "trained on."]
+    shutil.copy("runs/small/model.safetensors", "loose.safetensors")
+    loose = evaluate("loose.safetensors", "photos")
+    assert "training images are not at hand" in loose.comparison[0]
+    short = evaluate(compare=False)
+    assert (short.baselines, short.comparison) == ({}, [])
+    assert short.accuracy == found.accuracy
+
+
+def test_mirror_images_and_exact_convolutions_for_this_test_only(home: Path) -> None:
+    model, told = cnncli.load("runs/small"), list[str]()
+    model.training["recipe"] = {**model.training["recipe"], "augment": {"flip": False}}
+    plain = evaluate(model)
+    both = evaluate(model, tta=True, exact=True, note=told.append)
+    assert (plain.flips, both.flips) == (False, True)
+    assert both.loss != plain.loss
+    assert (model.flips, model.network.exact) == (False, False)
+    assert told == both.notes
+    assert "trained without mirror images" in told[0]
+    assert ("judged by", "each image and its mirror image") in both.facts
+    model.flips = True
+    assert evaluate(model).loss == evaluate(model, tta=True).loss, "None leaves it as the model has it"
+    assert evaluate(model, tta=False).loss == plain.loss
+    assert model.flips
+
+
+def test_a_model_that_was_made_in_memory(home: Path) -> None:
+    from cnncli.model import Model
+
+    kept = cnncli.load("runs/small")
+    model = Model(kept.network, kept.classes, kept.preprocessing)
+    with pytest.raises(UsageError, match="not known what it was trained on"):
+        evaluate(model)
+    found = evaluate(model, "photos")
+    assert found.images == sum(map(len, (scan("photos").train, scan("photos").val, scan("photos").test)))
+    assert found.model == "model"
+
+
+def test_what_cannot_be_read_is_counted_or_raised(home: Path) -> None:
+    folder = write_images(home / "bad", CLASSES, 3, seed=6)
+    (folder / "stripe" / "empty.png").touch()
+    found = evaluate(data=folder)
+    assert found.images == 12
+    assert [Path(path).name for path, _ in found.skipped] == ["empty.png"]
+    with pytest.raises(ImageError):
+        evaluate(data=folder, strict=True)
+
+
+def test_a_model_whose_answers_are_no_numbers(home: Path) -> None:
+    model = cnncli.load("runs/small")
+    next(iter(model.network.parameters().values()))[...] = np.nan
+    with pytest.raises(ModelError, match="not finite"):
+        evaluate(model, tta=True)
+    assert not model.flips, "put back also where it fails"
+
+
+def test_classes_that_the_model_does_not_have(home: Path) -> None:
+    with pytest.raises(cnncli.errors.DataError, match="the model does not know it"):
+        evaluate(small_model(), "photos")
+
+
+def test_threads_change_nothing(home: Path) -> None:
+    from cnncli import kernels
+
+    before = kernels.threads()
+    try:
+        assert evaluate(threads=1).as_json() == evaluate(threads=3).as_json()
+        assert kernels.threads() == 3
+    finally:
+        kernels.set_threads(before)

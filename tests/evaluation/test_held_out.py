@@ -1,0 +1,132 @@
+"""evaluation/held_out.py: which images a model is judged on, which it has seen, and what is said of a folder that is no
+longer what it was."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from cnncli.data import Sample, scan
+from cnncli.errors import DataError, ImageError, UsageError
+from cnncli.evaluation.held_out import choose, labelled_images
+from cnncli.runs.opened import open_model
+
+from ..trained import CLASSES, EACH, write_images
+
+ALL = EACH * len(CLASSES)
+
+
+def chosen(data=None, split=None, model=None) -> tuple[list[Sample], list[Sample], list[str]]:
+    """Return the images to judge, those that the model was trained on, and what was said."""
+    told: list[str] = []
+    return *choose(open_model(model), data, split, told.append), told
+
+
+def relative(samples: list[Sample]) -> set[str]:
+    return {sample.relative for sample in samples}
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_what_was_held_out_of_the_training(home: Path, split: str) -> None:
+    splits = scan("photos")
+    for data in (None, "photos", f"{home}/photos"):
+        found, training, told = chosen(data, split)
+        assert relative(found) == relative(getattr(splits, split))
+        assert relative(training) == relative(splits.train)
+        assert told == []
+    assert relative(chosen()[0]) == relative(splits.test), "test is the default"
+
+
+def test_another_folder_is_used_whole_or_its_part(home: Path) -> None:
+    write_images(home / "bare", CLASSES, 3, seed=1)
+    found, training, told = chosen("bare")
+    assert len(found) == 12
+    assert relative(training) == relative(scan("photos").train), "what it was trained on, to compare with"
+    assert told == []
+    write_images(home / "split" / "train", CLASSES, 2, seed=2)
+    write_images(home / "split" / "Test", CLASSES, 1, seed=3)
+    found, _, told = chosen("split")
+    assert len(found) == 4
+    assert told == ["the images of split/Test are used."]
+    assert len(chosen("split", "train")[0]) == 8
+    assert len(chosen("split", "test")[0]) == 4
+    for folder in ("split", "bare", "nowhere"):
+        with pytest.raises(UsageError, match="has no val/, and is not the folder"):
+            chosen(folder, "val")
+
+
+def test_labels_are_the_models_whatever_the_folder_lacks(home: Path) -> None:
+    write_images(home / "some", ["stripe", "new\nline"], 3, seed=4)
+    classes = open_model().model.classes
+    found, _, _ = chosen("some")
+    assert {sample.relative.split("/")[0] for sample in found} == {"stripe", "new\nline"}
+    assert all(classes[sample.label] == sample.relative.split("/")[0] for sample in found)
+    write_images(home / "some", ["zebra"], 1, seed=5)
+    with pytest.raises(DataError, match="zebra"):
+        chosen("some")
+
+
+def test_the_folder_of_the_training_has_changed(home: Path) -> None:
+    shutil.rmtree("photos/check")
+    found, training, told = chosen(split="train")
+    classes = open_model().model.classes
+    assert told == [f"{home}/photos has changed since small was trained: some of the images tested may be among those "
+                    "that it was trained on."]
+    assert all(classes[sample.label] == sample.relative.split("/")[0] for sample in [*found, *training])
+    write_images(home / "photos", ["zebra"], 3, seed=5)
+    with pytest.raises(DataError, match="now has class folders that small does not know \\(zebra\\)"):
+        chosen()
+
+
+def test_the_folder_of_the_training_has_moved(home: Path) -> None:
+    os.rename("photos", "elsewhere")
+    with pytest.raises(UsageError, match="are no longer in"):
+        chosen()
+    found, training, told = chosen("elsewhere")
+    assert (len(found), training, told) == (ALL, [], [])
+
+
+def test_a_model_file_that_lies_in_no_run(home: Path) -> None:
+    shutil.copy("runs/small/model.safetensors", "loose.safetensors")
+    with pytest.raises(UsageError, match="lies in no run's folder"):
+        chosen(model="loose.safetensors")
+    found, training, _ = chosen("photos", model="loose.safetensors")
+    assert (len(found), training) == (ALL, [])
+
+
+def test_a_split_without_images(tmp_path: Path, home: Path) -> None:
+    for name in CLASSES:
+        for image in sorted((home / "photos" / name).iterdir())[2:]:
+            image.unlink()
+    with pytest.raises(DataError, match="has no val images"):
+        chosen(split="val")
+
+
+def test_images_that_cannot_be_used(home: Path) -> None:
+    folder = write_images(home / "bad", CLASSES, 3, seed=6)
+    (folder / "stripe" / "empty.png").touch()
+    (folder / "check" / "text.jpg").write_text("no image")
+    steps: list[tuple[str, int, int]] = []
+    opened = open_model()
+    found = labelled_images(opened, folder, None, progress=lambda *step: steps.append(step))
+    assert len(found.images) == 12
+    assert sorted(os.path.basename(path) for path, _ in found.images.skipped) == ["empty.png", "text.jpg"]
+    assert steps[-1] == ("reading images", 14, 14)
+    with pytest.raises(ImageError, match=r"text\.jpg"):
+        labelled_images(opened, folder, None, strict=True)
+    for image in [*folder.rglob("*.png"), *folder.rglob("*.jpg")]:
+        image.write_bytes(b"")
+    with pytest.raises(DataError, match="none of the 14 images can be used"):
+        labelled_images(opened, folder, None)
+
+
+def test_images_that_do_not_fit_into_memory_are_read_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cnncli.data import images
+
+    whole = labelled_images(open_model(), None, None).images
+    monkeypatch.setattr(images, "free_memory", lambda: 1000)
+    found = labelled_images(open_model(), None, None).images
+    assert whole.stored is not None
+    assert found.stored is None
+    assert (found.pixels(range(len(found))) == whole.stored).all()

@@ -1,0 +1,57 @@
+"""report/predictions.py: a Prediction as an item of JSON and as a row of CSV, and what a table never replaces."""
+
+import csv
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+from cnncli.errors import UsageError
+from cnncli.model import Prediction
+from cnncli.report.predictions import Table, as_item, check_table_path, labelled
+
+SURE = Prediction("a.png", "ant", 0.75, [("ant", 0.75), ("bee", 0.25)])
+UNSURE = Prediction("b\udce9.png", "unknown", 0.5, [("bee", 0.5), ("ant", 0.5)], rejected=True)
+BROKEN = Prediction("c.png", error="c.png cannot be used.")
+
+
+def test_items() -> None:
+    assert as_item(SURE) == {"path": "a.png", "label": "ant", "probability": 0.75, "error": None,
+                             "top": [{"label": "ant", "probability": 0.75}, {"label": "bee", "probability": 0.25}]}
+    assert as_item(BROKEN) == {"path": "c.png", "label": None, "probability": None, "top": [],
+                               "error": "c.png cannot be used."}
+    assert [as_item(one, rejecting=True)["rejected"] for one in (SURE, UNSURE, BROKEN)] == [False, True, False]
+    assert labelled(UNSURE) == [("unknown", 0.5), ("ant", 0.5)]
+
+
+@pytest.mark.parametrize("top", [1, 2, 3])
+def test_rows(top: int, tmp_path: Path) -> None:
+    table = Table(top)
+    for one in (SURE, UNSURE, BROKEN):
+        table.add(one)
+    table.write(str(tmp_path / "t.csv"))
+    data = (tmp_path / "t.csv").read_bytes()
+    assert data == table.encoded()
+    rows = list(csv.DictReader(io.StringIO(data.decode("utf-8", "surrogateescape"))))
+    assert table.rows == len(rows) == 3
+    assert [row["path"] for row in rows] == ["a.png", "b\udce9.png", "c.png"]
+    assert [row["label"] for row in rows] == ["ant", "unknown", ""]
+    assert [row["probability"] for row in rows] == ["0.750000", "0.500000", ""]
+    assert [row["error"] for row in rows] == ["", "", "c.png cannot be used."]
+    if top > 1:
+        assert [row["label_2"] for row in rows] == ["bee", "ant", ""]
+    if top > 2:
+        assert [row["label_3"] for row in rows] == ["", "", ""]
+
+
+@pytest.mark.parametrize("name", ["a.png", "new.JPG", "m.safetensors", "notes.md", "folder", os.devnull, "no/x.csv"])
+def test_a_table_replaces_nothing_but_a_table(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("notes.md").write_bytes(b"mine")
+    os.mkdir("folder")
+    with pytest.raises(UsageError, match="--csv"):
+        check_table_path(name)
+    Path("old.csv").write_bytes(b"a table")
+    for fine in ("old.csv", "new.csv", "folder/new.txt", "new"):
+        check_table_path(fine)

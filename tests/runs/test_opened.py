@@ -1,0 +1,71 @@
+"""runs/opened.py: which file and which run a model comes from, however it is named, and where results about it go."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+import cnncli
+from cnncli.errors import ModelError, UsageError
+from cnncli.runs import Run
+from cnncli.runs.opened import make_folder, open_model
+
+from ..small_model import same, small_model
+
+
+@pytest.mark.parametrize("named", [
+    None, "runs/latest", "runs/small", Path("runs/small/model.safetensors"), "runs/latest/model.safetensors",
+    Run("runs/small"), "loaded", "kept",
+])  # fmt: skip
+def test_the_run_is_found_by_any_name(home: Path, named) -> None:
+    """A model that is in memory remembers the file that it was read from; results bear the run's own name."""
+    if named == "loaded":
+        named = cnncli.load("runs/latest")
+    elif named == "kept":
+        named = Run("runs/small").model
+    opened = open_model(named)
+    assert opened.path == Path("runs/small/model.safetensors")
+    assert opened.run is not None
+    assert opened.run.path == Path("runs/small")
+    assert opened.name == "small"
+    assert same(opened.model, cnncli.load("runs/small"))
+    assert isinstance(named, str | Path | Run) or named is None or opened.model is named
+    assert open_model(os.path.abspath("runs/latest")).path == home / "runs/small/model.safetensors"
+
+
+def test_a_model_file_that_lies_in_no_run(home: Path) -> None:
+    shutil.copy("runs/small/model.safetensors", "loose.safetensors")
+    opened = open_model("loose.safetensors")
+    assert (opened.run, opened.path, opened.name) == (None, Path("loose.safetensors"), "loose.safetensors")
+    assert opened.folder(None, "test") == Path("loose-test")
+    assert Path("loose-test").is_dir()
+
+
+def test_a_model_that_comes_from_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    opened = open_model(small_model())
+    assert (opened.run, opened.name) == (None, "model")
+    model = small_model()
+    model.training["architecture"] = "lenet5"
+    assert open_model(model).name == "lenet5"
+    assert open_model(model).folder(None, "test") == Path("lenet5-test")
+
+
+def test_where_results_go(home: Path) -> None:
+    opened = open_model()
+    assert opened.folder(None, "test") == Path("runs/small")
+    assert opened.folder(None, "pictures", inside="pictures") == Path("runs/small/pictures")
+    assert opened.folder("a/b c", "test") == Path("a/b c")
+    assert all(folder.is_dir() for folder in (Path("runs/small/pictures"), Path("a/b c")))
+    for place in ("runs/small/config.json", "runs/small/config.json/below"):
+        with pytest.raises(UsageError, match="is a file, or lies in one"):
+            make_folder(place)
+
+
+def test_models_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match="there is no model runs/latest"):
+        open_model()
+    with pytest.raises(ModelError, match="there is no model nowhere"):
+        open_model("nowhere")

@@ -1,0 +1,43 @@
+"""cnncli/__init__.py: each name is offered, found and known to type checkers, at one place and no other; and the calls
+that commands are made of need nothing that is not installed by default."""
+
+import ast
+import importlib
+from pathlib import Path
+
+import pytest
+
+import cnncli
+
+
+def typed() -> dict[str, tuple[str, str]]:
+    """Return name -> (module, the name in it, "" for the module itself) as type checkers see it."""
+    [block] = [node for node in ast.parse(Path(cnncli.__file__).read_text(encoding="utf-8")).body
+               if isinstance(node, ast.If)]
+    found = {}
+    for node in block.body:
+        assert isinstance(node, ast.ImportFrom)
+        for name in node.names:
+            home = (node.module, name.name) if node.module else (name.name, "")
+            found[name.asname or name.name] = home
+    return found
+
+
+def test_three_lists_are_one() -> None:
+    assert typed() == cnncli._HOMES
+    assert cnncli.__all__ == sorted([*cnncli._HOMES, "__version__"])
+
+
+@pytest.mark.parametrize("name", cnncli.__all__)
+def test_a_name_is_what_its_module_has(name: str) -> None:
+    value = getattr(cnncli, name)
+    if name in cnncli._HOMES:
+        module, inside = cnncli._HOMES[name]
+        home = importlib.import_module(f"cnncli.{module}")
+        assert value is (getattr(home, inside) if inside else home)
+    assert name in dir(cnncli)
+
+
+def test_what_is_not_there_is_said_so() -> None:
+    with pytest.raises(AttributeError, match="'cnncli' has no attribute 'evalute'"):
+        _ = cnncli.evalute
