@@ -36,8 +36,8 @@ class Sheet:
     canvas: Canvas
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write it into a folder, as PNG, replacing what was there. The folder is made if need be. Raises UsageError where
-        a file stands in its place, SaveError where the disk refuses."""
+        """Write it into a folder, as PNG, replacing what was there. The folder is made if need be. Raises UsageError
+        where a file stands in its place, SaveError where the disk refuses."""
         return self.canvas.save(make_folder(folder) / self.file)
 
     def as_json(self, path: str | os.PathLike[str]) -> dict[str, Any]:
