@@ -1,6 +1,7 @@
 """The program ``cnn``: one click group whose commands are loaded when they are asked for, and the one place where
 errors become sentences and exit codes. Each command is a file beside this one that parses, calls and renders; what
-they share is in common.py. ``main`` is what the installed script and ``python -m cnncli`` run.
+they share is in command.py, output.py and progress.py. ``main`` is what the installed script and ``python -m cnncli``
+run.
 
 What may not be here: anything that a Python user would want, too (it belongs into the library), and more than parsing,
 one call and rendering.
@@ -15,7 +16,7 @@ from importlib import import_module
 import click
 
 from ..errors import CnnError, UsageError, did_you_mean, printable
-from .common import Command
+from .command import Command
 
 # name -> (module that defines `command`, the line in `cnn --help`). The line stands here and not in the module, so
 # that `cnn --help` imports none of them.

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import UsageError, printable
-from .common import Command, console, emit, emit_json, json_option, note, steps, threads_option
+from .command import Command, json_option, threads_option
+from .output import console, emit, emit_json, note
+from .progress import steps
 
 if TYPE_CHECKING:
     from ..data.check import Finding, Report

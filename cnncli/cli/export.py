@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from ..errors import printable
-from .common import Command, emit_json, json_option, note
+from .command import Command, json_option
+from .output import emit_json, note
 
 EXAMPLES = (
     ("cnn export runs/latest birds.onnx", "images in, probabilities out, for any runtime of ONNX"),

@@ -6,17 +6,9 @@ from pathlib import Path
 import click
 
 from ..errors import printable
-from .common import (
-    Command,
-    emit_json,
-    exact_option,
-    json_option,
-    listed_on_stdin,
-    note,
-    progress,
-    report_skipped,
-    threads_option,
-)
+from .command import Command, exact_option, json_option, listed_on_stdin, threads_option
+from .output import emit_json, note, report_skipped
+from .progress import progress
 
 FEW = 200  # images that are done before anyone asks how far it has got
 EXAMPLES = (

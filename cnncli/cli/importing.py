@@ -5,7 +5,9 @@ from pathlib import Path
 import click
 
 from ..errors import printable
-from .common import Command, emit, emit_json, json_option, note, steps
+from .command import Command, json_option
+from .output import emit, emit_json, note
+from .progress import steps
 
 EXAMPLES = (
     ("cnn import mnist/ mnist-png", "a folder with train-images-idx3-ubyte.gz and its kin"),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UsageError, printable
-from .common import Command, console, emit, emit_json, json_option, note
+from .command import Command, json_option
+from .output import console, emit, emit_json, note
 
 if TYPE_CHECKING:
     from ..model.summary import Summary

@@ -10,22 +10,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import printable
-from .common import (
+from .command import (
     Command,
-    Progress,
-    emit,
     exact_option,
-    is_terminal,
     json_option,
     listed_on_stdin,
     model_option,
-    note,
-    progress,
-    report_skipped,
     strict_option,
     threads_option,
     tta_option,
 )
+from .output import emit, is_terminal, note, report_skipped
+from .progress import Progress, progress
 
 if TYPE_CHECKING:
     from ..model import Prediction

@@ -5,7 +5,9 @@ from pathlib import Path
 import click
 
 from ..errors import printable
-from .common import Command, emit, emit_json, json_option, progress
+from .command import Command, json_option
+from .output import emit, emit_json
+from .progress import progress
 
 EXAMPLES = (
     ("cnn sample demo/", "3,000 training and 1,000 test images in demo/train and demo/test"),

@@ -6,21 +6,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import printable
-from .common import (
-    Command,
-    console,
-    emit,
-    emit_json,
-    exact_option,
-    json_option,
-    model_option,
-    note,
-    report_skipped,
-    steps,
-    strict_option,
-    threads_option,
-    tta_option,
-)
+from .command import Command, exact_option, json_option, model_option, strict_option, threads_option, tta_option
+from .output import console, emit, emit_json, note, report_skipped
+from .progress import steps
 
 if TYPE_CHECKING:
     from ..evaluation.evaluate import Split

@@ -8,18 +8,8 @@ from typing import Any
 import click
 
 from ..errors import UsageError, printable
-from .common import (
-    Command,
-    console,
-    emit,
-    emit_json,
-    exact_option,
-    json_option,
-    note,
-    report_skipped,
-    strict_option,
-    threads_option,
-)
+from .command import Command, exact_option, json_option, strict_option, threads_option
+from .output import console, emit, emit_json, note, report_skipped
 
 LATEST = "latest"
 EXAMPLES = (

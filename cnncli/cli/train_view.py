@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..runs import Row, Run
 from ..training.observer import Observer
-from .common import console, emit, is_terminal, note
+from .output import console, emit, is_terminal, note
 
 if TYPE_CHECKING:
     from rich.progress import Progress

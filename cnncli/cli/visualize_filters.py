@@ -6,18 +6,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import DataError, printable
-from .common import (
-    Command,
-    emit,
-    emit_json,
-    json_option,
-    listed_on_stdin,
-    model_option,
-    note,
-    progress,
-    report_skipped,
-    threads_option,
-)
+from .command import Command, json_option, listed_on_stdin, model_option, threads_option
+from .output import emit, emit_json, note, report_skipped
+from .progress import progress
 
 if TYPE_CHECKING:
     from ..visualize.sheets import Sheet

@@ -1,6 +1,6 @@
-"""cnncli/cli/__init__.py and common.py: start-up, help, unknown names, every kind of error as one sentence with its
-exit code, pipes that break, and the ways to speak. Commands that fail on purpose stand in for the real ones; what
-depends on the process (stdout, signals, imports) runs in one of its own."""
+"""cli/__init__.py, command.py, output.py and progress.py: start-up, help, unknown names, every kind of error as one
+sentence with its exit code, pipes that break, and the ways to speak. Commands that fail on purpose stand in for the
+real ones; what depends on the process (stdout, signals, imports) runs in one of its own."""
 
 import errno
 import json
@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 from cnncli import cli, errors, kernels
-from cnncli.cli import common
+from cnncli.cli import output, progress
+from cnncli.cli.command import threads_option
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,7 +56,7 @@ def fails_with(error: BaseException):
 def test_help_lists_every_command_and_imports_nothing_heavy():
     code = ("import sys; from cnncli.cli import main; assert main(['--help']) == 0;"
             "print([m for m in sys.modules if m.split('.')[0] in ('numpy', 'PIL', 'rich', 'matplotlib', 'cffi',"
-            " 'safetensors', 'jinja2') or m.startswith('cnncli.') and m not in ('cnncli.cli', 'cnncli.cli.common',"
+            " 'safetensors', 'jinja2') or m.startswith('cnncli.') and m not in ('cnncli.cli', 'cnncli.cli.command',"
             " 'cnncli.errors', 'cnncli._version')], file=sys.stderr)")
     done = run(code=code)
     assert done.returncode == 0
@@ -100,7 +101,7 @@ def test_version(capsys):
     (["train", "a\nb"], "cnn: got unexpected extra argument (a\\nb). See 'cnn train --help'.\n"),
 ])  # fmt: skip
 def test_wrong_usage(arguments, sentence, command, capsys):
-    command(common.threads_option(click.option("--epochs", type=int)(lambda epochs: None)))
+    command(threads_option(click.option("--epochs", type=int)(lambda epochs: None)))
     assert cli.main(arguments) == 2
     assert capsys.readouterr() == ("", sentence)
 
@@ -170,7 +171,7 @@ def test_what_a_command_returns_is_the_exit_code(command):
 def test_threads_and_variables_are_applied_before_the_command(command, monkeypatch, capsys):
     seen = []
     before = kernels.threads()
-    command(common.threads_option(lambda: seen.append(kernels.threads())))
+    command(threads_option(lambda: seen.append(kernels.threads())))
     monkeypatch.setenv("CNN_THREADS", "3")
     try:
         assert cli.main(["train"]) == 0
@@ -196,14 +197,14 @@ def test_a_nonsensical_variable_is_a_usage_error_only_where_it_matters(name, val
 # ---- the process: pipes, full disks, signals ----
 
 WRITES = ("import click, sys; from types import SimpleNamespace\n"
-          "from cnncli import cli; from cnncli.cli import common\n"
+          "from cnncli import cli; from cnncli.cli import output\n"
           "@click.command(cls=cli.Command, kernels=False)\n"
           "def command():\n    {}\n"
           "cli.import_module = lambda *_: SimpleNamespace(command=command)\nsys.exit(cli.main(['train']))")  # fmt: skip
 
 
-@pytest.mark.parametrize("body", ["common.emit_json(['x' * 100] * 10000)", "common.emit('x')",
-                                  "common.console().print('x')", "click.echo('x')"])  # fmt: skip
+@pytest.mark.parametrize("body", ["output.emit_json(['x' * 100] * 10000)", "output.emit('x')",
+                                  "output.console().print('x')", "click.echo('x')"])  # fmt: skip
 def test_a_full_device_is_an_error(body):
     with open("/dev/full", "w", encoding="ascii") as full:
         done = run(code=WRITES.format(body), stdout=full, stderr=subprocess.PIPE, capture_output=False)
@@ -211,8 +212,8 @@ def test_a_full_device_is_an_error(body):
     assert done.stderr == "cnn: no space left on the disk for the output; free some and try again.\n"
 
 
-@pytest.mark.parametrize("body", ["common.emit_json(['x' * 100] * 10000)", "[common.emit('x') for _ in range(10**6)]",
-                                  "[common.console().print('x' * 90) for _ in range(3000)]"])  # fmt: skip
+@pytest.mark.parametrize("body", ["output.emit_json(['x' * 100] * 10000)", "[output.emit('x') for _ in range(10**6)]",
+                                  "[output.console().print('x' * 90) for _ in range(3000)]"])  # fmt: skip
 def test_a_reader_that_leaves_is_no_error_worth_a_word(body):
     reader, writer = os.pipe()
     os.close(reader)
@@ -253,7 +254,7 @@ def test_a_name_that_is_not_utf8_reaches_the_output_as_an_escape():
     assert rb"'\udcff\udcfe'" in done.stderr
 
 
-# ---- common.py: the ways to speak ----
+# ---- output.py and progress.py: the ways to speak ----
 
 
 @pytest.mark.parametrize(("text", "shown"), [
@@ -261,11 +262,11 @@ def test_a_name_that_is_not_utf8_reaches_the_output_as_an_escape():
     ("\udcff.png", r"\xff.png"), (Path("a\rb"), r"a\rb"), ("\u202egnp", r"\u202egnp"), (12, "12"),
 ])  # fmt: skip
 def test_printable(text, shown):
-    assert common.printable(text) == shown
+    assert errors.printable(text) == shown
 
 
 def test_json_holds_what_json_can(capsys):
-    common.emit_json({"a": np.float32(0.5), "b": np.arange(2), "c": float("nan"), "d": np.float64("inf"),
+    output.emit_json({"a": np.float32(0.5), "b": np.arange(2), "c": float("nan"), "d": np.float64("inf"),
                       "e": Path("x"), 3: ("é", None, True), "f": b"\xff"})  # fmt: skip
     out, err = capsys.readouterr()
     assert json.loads(out) == {"a": 0.5, "b": [0, 1], "c": None, "d": None, "e": "x", "3": ["é", None, True],
@@ -274,9 +275,9 @@ def test_json_holds_what_json_can(capsys):
 
 
 def test_skipped_images_are_counted_listed_and_exit_3(capsys):
-    assert common.report_skipped([]) == 0
-    assert common.report_skipped([("a\n.png", "a\n.png is empty.")]) == 3
-    assert common.report_skipped([(f"{i}.png", "is empty") for i in range(1025)], listed=2) == 3
+    assert output.report_skipped([]) == 0
+    assert output.report_skipped([("a\n.png", "a\n.png is empty.")]) == 3
+    assert output.report_skipped([(f"{i}.png", "is empty") for i in range(1025)], listed=2) == 3
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
@@ -289,26 +290,26 @@ def test_skipped_images_are_counted_listed_and_exit_3(capsys):
 def test_a_note_to_nobody_is_no_error(monkeypatch):
     with open("/dev/full", "w", encoding="ascii", buffering=1) as full:
         monkeypatch.setattr(sys, "stderr", full)
-        common.note("x")
+        output.note("x")
         monkeypatch.undo()
         os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())
     monkeypatch.setattr(sys, "stderr", None)
-    common.note("x")
+    output.note("x")
 
 
 def test_progress_is_plain_lines_now_and_then_without_a_terminal(capsys, monkeypatch):
-    monkeypatch.setattr(common, "PLAIN_SECONDS", 0.0)
-    with common.progress("Reading\nimages", 3000) as reading:
+    monkeypatch.setattr(progress, "PLAIN_SECONDS", 0.0)
+    with progress.progress("Reading\nimages", 3000) as reading:
         reading.advance(1000)
         reading.set(2500, what="Still reading")
-    monkeypatch.setattr(common, "PLAIN_SECONDS", 1000.0)
-    with common.progress("Counting") as counting:
+    monkeypatch.setattr(progress, "PLAIN_SECONDS", 1000.0)
+    with progress.progress("Counting") as counting:
         counting.advance()
     assert capsys.readouterr() == ("", "Reading\\nimages: 1,000 of 3,000\nStill reading: 2,500 of 3,000\n")
 
 
-PROGRESS = ("import time; from cnncli.cli import common\n"
-            "with common.progress('Reading [b]', 3) as p:\n    p.advance(2); time.sleep(0.3)\n")  # fmt: skip
+PROGRESS = ("import time; from cnncli.cli import progress\n"
+            "with progress.progress('Reading [b]', 3) as p:\n    p.advance(2); time.sleep(0.3)\n")  # fmt: skip
 
 
 @pytest.mark.parametrize(("variables", "bar", "colour"), [
@@ -337,5 +338,5 @@ def test_tables_show_class_names_as_they_are(capsys):
 
     table = Table("class")
     table.add_row("[red]cat :smile:")
-    common.console().print(table)
+    output.console().print(table)
     assert "[red]cat :smile:" in capsys.readouterr().out

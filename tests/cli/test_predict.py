@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from cnncli import cli
-from cnncli.cli import common
+from cnncli.cli import progress
 from cnncli.model.calibration import Calibration
 from cnncli.model.checkpoint import load_model, save_model
 
@@ -304,7 +304,7 @@ def test_one_image_from_a_cold_start_is_quick(home: Path) -> None:
 
 
 def test_many_images_show_how_far_it_has_got(home: Path, monkeypatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(common, "PLAIN_SECONDS", 0)
+    monkeypatch.setattr(progress, "PLAIN_SECONDS", 0)
     assert cli.main(["predict", *["d.jpg"] * 300, "--csv", "o.csv"]) == 0
     out, err = capsys.readouterr()
     assert out == ""

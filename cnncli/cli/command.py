@@ -1,0 +1,74 @@
+"""What a command of ``cnn`` is made of: its class, the options that several of them have, and the names of images that
+stand on standard input. output.py and progress.py have the ways to speak.
+
+A command is a file with one function:
+
+    @click.command(cls=Command, examples=(("cnn predict a.png", "label and probability"),))
+    @click.argument("images", nargs=-1, required=True)
+    @model_option
+    @json_option
+    def command(images, model, as_json):
+        …
+        return report_skipped(skipped)      # the exit code; None is 0
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+class Command(click.Command):
+    """A command of ``cnn``: applies CNN_THREADS, CNN_ISA and --threads before it runs, shows examples in its help.
+
+    kernels=False is for a command that needs no C code; examples are (command line, what it does) pairs.
+    """
+
+    def __init__(
+        self, *args: Any, kernels: bool = True, examples: Sequence[tuple[str, str]] = (), **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.kernels = kernels
+        self.examples = examples
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it. Raises UsageError where CNN_THREADS or CNN_ISA make no sense."""
+        if self.kernels:
+            from .. import kernels
+
+            kernels.configure()
+            if ctx.meta.get("cnncli.threads"):
+                kernels.set_threads(ctx.meta["cnncli.threads"])
+        return super().invoke(ctx)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        if self.examples:
+            with formatter.section("Examples"):
+                formatter.write_dl(self.examples, col_max=48)
+        super().format_epilog(ctx, formatter)
+
+
+def _keep_threads(ctx: click.Context, parameter: click.Parameter, value: int | None) -> None:
+    ctx.meta["cnncli.threads"] = value
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for other programs.")
+model_option = click.option("-m", "--model", type=click.Path(path_type=Path), metavar="MODEL",
+                            help="Model file, run folder, or a pretrained network: efficientnet_lite0, _lite1 or "
+                                 "_lite2.  [default: runs/latest]")
+strict_option = click.option("--strict", is_flag=True,
+                             help="Fail on the first image that cannot be used, instead of skipping it.")
+exact_option = click.option("--exact", is_flag=True, default=None,
+                            help="Convolutions without Winograd's algorithm: slower, with a little less rounding.")
+tta_option = click.option("--tta", is_flag=True,
+                          help="Judge each image and its mirror image, and take the mean: twice the time.")
+# The command does not see it: Command.invoke sets it, kernels.threads() tells it.
+threads_option = click.option("--threads", type=click.IntRange(1, 256), expose_value=False, callback=_keep_threads,
+                              help="Threads to use; results do not depend on it.  [default: all CPUs]")
+
+
+def listed_on_stdin(names: Sequence[str]) -> bytes:
+    """Return what stands on standard input where "-" is among the names of images, for find_images."""
+    return sys.stdin.buffer.read() if "-" in names and sys.stdin else b""

@@ -1,0 +1,96 @@
+"""The ways to speak: data goes to stdout (``emit``, ``emit_json``, ``console``), everything else to stderr (``note``,
+``report_skipped``; progress.py has the bars).
+"""
+
+import errno
+import json
+import math
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from ..errors import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+SKIPPED = 3  # exit code: done, but images had to be skipped
+LISTED = 20  # skipped images that are named one by one
+WIDE = 160  # columns of a table where there is no terminal
+
+
+def emit(line: str = "") -> None:
+    """Write one line of data to stdout. Raises OSError where it cannot be written."""
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, "standard output is closed")
+    sys.stdout.write(line + "\n")
+
+
+def emit_json(value: Any) -> None:
+    """Write value to stdout as JSON and flush. Arrays become lists, paths strings, NaN and infinities null."""
+    emit(json.dumps(_plain(value), indent=2, allow_nan=False))
+    sys.stdout.flush()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if hasattr(value, "tolist"):  # numpy's arrays and scalars
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, bytes | os.PathLike):
+        return os.fsdecode(value)
+    return value
+
+
+def note(text: str = "") -> None:
+    """Tell the user something: one line on stderr. Never fails: a terminal that is gone stops no training."""
+    if sys.stderr is not None:  # None where it was closed before the start; print would turn to stdout then
+        with suppress(OSError, ValueError):
+            print(printable(text), file=sys.stderr, flush=True)
+
+
+def report_skipped(skipped: Sequence[tuple[Any, str]], listed: int = LISTED) -> int:
+    """List the (path, reason) pairs of skipped images on stderr; return the exit code: 3, or 0 if there are none."""
+    if not skipped:
+        return 0
+    note(f"{len(skipped):,} image{'s' * (len(skipped) > 1)} could not be used and {_were(skipped)} skipped:")
+    for path, reason in skipped[:listed]:
+        # Most reasons are whole sentences that name the file already.
+        known = printable(path) in printable(reason)
+        note(f"  {reason}" if known else f"  {printable(path)}: {reason}")
+    if len(skipped) > listed:
+        note(f"  … and {len(skipped) - listed:,} more.")
+    return SKIPPED
+
+
+def _were(items: Sequence[Any]) -> str:
+    return "was" if len(items) == 1 else "were"
+
+
+def is_terminal(stream: Any = None) -> bool:
+    """Return whether a person watches the stream (stderr by default): a terminal that can move its cursor."""
+    stream = sys.stderr if stream is None else stream
+    try:
+        return bool(stream.isatty()) and os.environ.get("TERM") != "dumb"
+    except (AttributeError, ValueError):
+        return False
+
+
+def console(stderr: bool = False) -> "Console":
+    """Return a rich console for tables, on stdout or stderr: no colour where NO_COLOR is set or nobody watches, no
+    markup or emoji codes (class names are shown as they are)."""
+    from rich.console import Console
+
+    class Piped(Console):
+        def on_broken_pipe(self) -> None:  # rich would exit with 1 here; main knows better
+            raise BrokenPipeError
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if is_terminal(stream) else WIDE
+    return Piped(file=stream, width=width, markup=False, emoji=False, highlight=False)
