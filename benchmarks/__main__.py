@@ -28,6 +28,7 @@ PARTS = {
     "training": "steps of training against PyTorch's best mode",
     "inference": "time of one image and images a second on one core, against ONNX Runtime, OpenVINO, ncnn and PyTorch",
     "conv": "convolutions, all passes, as a share of the peak of multiply-adds",
+    "layers": "every layer by itself, beside a copy of as many bytes",
     "threads": "all threads against one in training, and training beside busy processes",
     "memory": "peak resident memory in training, libraries included",
     "start": "cold start of `cnn predict image.png` and `cnn --help`, and of importing PyTorch",
@@ -56,10 +57,10 @@ def parser() -> argparse.ArgumentParser:
                         help="an interpreter that has the peers (.venv-bench/bin/python)")
     result.add_argument("--no-peers", action="store_true", help="measure ours alone")
     result.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
-    result.add_argument("--isa", help="instruction set of the part conv")
+    result.add_argument("--isa", help="instruction set of the parts conv and layers")
     result.add_argument("--images", type=Path, metavar="FOLDER",
                         help="class folders of 28x28 images that the part pipeline trains on, instead of its own")
-    result.add_argument("--layers", default="", help="layers of the part conv whose name holds this")
+    result.add_argument("--layers", default="", help="layers of the parts conv and layers whose name holds this")
     return result
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.contest import Contest, Failure
-from benchmarks.layers import LAYERS, PASSES, ConvLayer
+from benchmarks.conv_layers import LAYERS, PASSES, ConvLayer
 from benchmarks.machine import Gauge, cpu_count, words
 from benchmarks.options import Options
 from benchmarks.tables import number, table

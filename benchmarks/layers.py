@@ -1,93 +1,82 @@
-"""The convolutions that conv.py measures, with what is asked of each: the share of the multiply-add peak, of direct
-convolutions and, counted in the same direct multiply-adds, of Winograd's."""
+"""Every layer by itself, on the large case of tests/layers/cases.py: the fastest of many repetitions of its forward and
+backward calls, and how many bytes of its inputs and outputs that is a second, beside a copy of as many. What memory
+bounds is near the copy; conv.py measures the convolutions against the peak of multiply-adds.
+"""
 
-from dataclasses import dataclass
+import math
+import time
+from typing import Any
 
-from cnncli.kernels import Convolution
+import numpy as np
 
-PASSES = ("forward", "backward-data", "backward-weights")
+from benchmarks.machine import cpu_count
+from benchmarks.options import Options
+from benchmarks.tables import number, table
+from cnncli import kernels
+from cnncli.kernels import Call
+from cnncli.layers import LAYERS
+from tests.layers.cases import LARGE
 
-
-@dataclass(frozen=True)
-class ConvLayer:
-    """One convolution: square images and kernels, equal padding; batches are small, some milliseconds a pass."""
-
-    name: str
-    n: int
-    c: int
-    k: int
-    kernel: int
-    size: int
-    stride: int = 1
-    groups: int = 1
-
-    @property
-    def label(self) -> str:
-        return f"{self.name} ({self.n})"
-
-    @property
-    def padding(self) -> int:
-        """Half the kernel, but LeNet's, which has none."""
-        return 0 if self.kernel == 5 and self.groups == 1 else self.kernel // 2
-
-    def convolution(self, exact: bool = False) -> Convolution:
-        return Convolution((self.n, self.size, self.size, self.c), self.k, (self.kernel, self.kernel),
-                           (self.stride, self.stride), (self.padding,) * 4, groups=self.groups, exact=exact)
-
-    @property
-    def winograd(self) -> bool:
-        """Whether Winograd could compute it."""
-        return self.kernel == 3 and self.stride == 1 and self.groups == 1
-
-    def goals(self, exact: bool) -> tuple[float | None, float | None, float | None]:
-        """The shares of the peak that are asked of the three passes; None where nothing is."""
-        if self.groups > 1:
-            return None, None, None  # depthwise is measured by PyTorch's time and by the bytes
-        if self.c <= 3:
-            return 0.55, None, 0.55  # nobody asks for the gradient of the images
-        if not exact and (self.c, self.size) in WINOGRAD_GOALS and self.c == self.k:
-            share = WINOGRAD_GOALS[self.c, self.size]
-            return share, share, 0.75 * share
-        return (0.85, 0.85, 0.75) if min(self.c, self.k) >= 32 and self.size > 1 else (None, None, None)
+BATCH, SECONDS, QUICK_SECONDS = 16, 0.3, 0.05  # the seconds are for each layer
+_ROW = 4096  # floats that a copy moves at once
 
 
-def _depthwise(kernel: int, stride: int, channels: int, size: int) -> ConvLayer:
-    name = f"depthwise {kernel}x{kernel}{'/2' if stride == 2 else ''} {channels}@{size}"
-    return ConvLayer(name, 8, channels, channels, kernel, size, stride, channels)
+def measure(options: Options) -> list[dict[str, Any]]:
+    """Measure every layer with each number of threads."""
+    seconds = options.given_seconds or (QUICK_SECONDS if options.quick else SECONDS)
+    rows, before = [], kernels.threads()
+    with kernels.use_isa(options.isa or kernels.isas()[-1]):
+        for threads in options.threads or sorted({1, cpu_count()}):
+            kernels.set_threads(threads)
+            names = [name for name in LARGE if options.layers in name]
+            options.say(f"layers, threads: {threads}, {len(names)} layers")
+            rows += [{**_row(name, seconds), "threads": threads} for name in names]
+    kernels.set_threads(before)
+    return rows
 
 
-def _pointwise(n: int, c: int, k: int, size: int) -> ConvLayer:
-    return ConvLayer(f"{c}->{k} 1x1 {size}", n, c, k, 1, size)
+def _row(name: str, seconds: float) -> dict[str, Any]:
+    kind, options, shapes = LARGE[name]
+    rng = np.random.default_rng(0)
+    layer = LAYERS[kind](**options)
+    layer.bind(*shapes)
+    layer.initialise(rng)
+    y = layer.forward(*(rng.standard_normal((BATCH, *shape), dtype=np.float32) for shape in shapes), training=True)
+    layer.backward(np.ones_like(y))
+    io = layer._alone  # the arrays of that pass, which the same calls can read and fill again
+    assert io is not None
+    floats = y.size + sum(x.size for x in io.x)
+    copy = kernels.aligned_empty((2, max(1, floats // 2 // _ROW), _ROW))
+    copy[...] = 1
+    times = _fastest([layer.forward_calls(io), layer.backward_calls(io), [kernels.copy(copy[0], copy[1])]], seconds)
+    return {"layer": name, "type": kind, "shapes": shapes, "batch": BATCH, "bytes": 4 * floats,
+            **dict(zip(("forward", "backward", "copy"), times, strict=True))}
 
 
-# (channels, image) -> share of the peak.
-WINOGRAD_GOALS = {(64, 56): 2.0, (128, 28): 2.4, (256, 14): 2.4, (32, 32): 1.75, (16, 32): 1.2}
-LAYERS = (
-    ConvLayer("1->6 5x5 28", 32, 1, 6, 5, 28),
-    ConvLayer("6->16 5x5 14", 32, 6, 16, 5, 14),
-    ConvLayer("3->32 3x3 32", 32, 3, 32, 3, 32),
-    ConvLayer("3->64 7x7/2 224", 1, 3, 64, 7, 224, 2),
-    ConvLayer("16->16 3x3 32", 16, 16, 16, 3, 32),
-    ConvLayer("32->32 3x3 32", 16, 32, 32, 3, 32),
-    ConvLayer("32->32 3x3 16", 32, 32, 32, 3, 16),
-    ConvLayer("64->64 3x3 16", 16, 64, 64, 3, 16),
-    ConvLayer("64->64 3x3 8", 32, 64, 64, 3, 8),
-    ConvLayer("128->128 3x3 8", 16, 128, 128, 3, 8),
-    ConvLayer("64->64 3x3 56", 2, 64, 64, 3, 56),
-    ConvLayer("128->128 3x3 28", 2, 128, 128, 3, 28),
-    ConvLayer("256->256 3x3 14", 2, 256, 256, 3, 14),
-    ConvLayer("256->256 3x3 14", 8, 256, 256, 3, 14),
-    ConvLayer("512->512 3x3 7", 8, 512, 512, 3, 7),
-    ConvLayer("16->32 3x3/2 32", 32, 16, 32, 3, 32, 2),
-    ConvLayer("64->128 3x3/2 56", 2, 64, 128, 3, 56, 2),
-    ConvLayer("64->128 1x1/2 56", 4, 64, 128, 1, 56, 2),
-    ConvLayer("dense 16384->64", 64, 16384, 64, 1, 1),
-    # efficientnet_lite0
-    ConvLayer("3->32 3x3/2 224", 1, 3, 32, 3, 224, 2),
-    _pointwise(2, 32, 16, 112), _pointwise(1, 16, 96, 112), _pointwise(4, 96, 24, 56), _pointwise(4, 24, 144, 56),
-    _pointwise(8, 40, 240, 28), _pointwise(8, 192, 64, 28), _pointwise(8, 80, 480, 14), _pointwise(8, 480, 112, 14),
-    _pointwise(8, 112, 672, 14), _pointwise(8, 192, 1152, 7), _pointwise(8, 1152, 320, 7), _pointwise(8, 320, 1280, 7),
-    _depthwise(3, 1, 32, 112), _depthwise(3, 2, 96, 112), _depthwise(3, 1, 144, 56), _depthwise(5, 2, 144, 56),
-    _depthwise(5, 1, 240, 28), _depthwise(3, 2, 240, 28), _depthwise(3, 1, 480, 14), _depthwise(5, 1, 480, 14),
-    _depthwise(5, 1, 672, 14), _depthwise(5, 2, 672, 14), _depthwise(5, 1, 1152, 7), _depthwise(3, 1, 1152, 7),
-)  # fmt: skip
+def _fastest(passes: list[list[Call]], seconds: float) -> list[float]:
+    """The fastest time of each list of calls, measured in turns."""
+    best, end = [math.inf] * len(passes), time.perf_counter() + seconds
+    while True:
+        for i, calls in enumerate(passes):
+            start = time.perf_counter()
+            for call in calls:
+                call()
+            best[i] = min(best[i], time.perf_counter() - start)
+        if time.perf_counter() >= end:
+            return best
+
+
+def show(rows: list[dict[str, Any]]) -> str:
+    """Return a table for each number of threads."""
+    parts = []
+    for threads in dict.fromkeys(row["threads"] for row in rows):
+        some = [row for row in rows if row["threads"] == threads]
+        parts += [f"threads: {threads}. Milliseconds for {BATCH} images, and GB/s of inputs and outputs.",
+                  table(["layer", "forward", "GB/s", "backward", "GB/s", "GB/s of a copy"],
+                        [[row["layer"], *(cell for each in ("forward", "backward") for cell in (
+                            number(row[each] * 1000), _rate(row, each))), _rate(row, "copy")] for row in some])]
+    return "\n\n".join(parts)
+
+
+def _rate(row: dict[str, Any], each: str) -> str:
+    return number(row["bytes"] / row[each] / 1e9)

@@ -3,6 +3,7 @@ is not being measured must stand still, and the commands of docs/performance.md 
 
 import ast
 import json
+import math
 import os
 import subprocess
 import sys
@@ -12,18 +13,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import accuracy, cases, tables
+from benchmarks import accuracy, cases, layers, tables
 from benchmarks.busy import Busy
 from benchmarks.cases import Case, read_network, write_case
 from benchmarks.contest import Contender, Contest, Failure, Run, alone
+from benchmarks.conv_layers import LAYERS, PASSES
 from benchmarks.figures import Figure, compare, mean_rates, milliseconds, rates
 from benchmarks.inference import disagreement
-from benchmarks.layers import LAYERS, PASSES
+from benchmarks.options import Options
 from benchmarks.pictures import write_garments, write_photographs
 from benchmarks.workers.protocol import timed
 from cnncli import kernels
 from cnncli.data import scan
 from cnncli.data.decode import decode
+from tests.layers.cases import OURS
 
 ROOT = Path(__file__).parents[1]
 SMALL = Case("lenet5", (28, 28, 1), 4, 6, 1, 1, 1)
@@ -112,6 +115,16 @@ def test_every_layer_is_a_convolution_with_goals():
     goals = {layer.label: (layer.goals(False), layer.goals(True)) for layer in LAYERS}
     assert goals["64->64 3x3 56 (2)"] == ((2.0, 2.0, 1.5), (0.85, 0.85, 0.75))
     assert goals["3->64 7x7/2 224 (1)"][1] == (0.55, None, 0.55)
+
+
+def test_every_layer_is_measured_by_itself():
+    options = Options([], [1], seconds=0, given_seconds=1e-9, quiet=True)
+    before = kernels.threads()
+    rows = layers.measure(options)
+    assert kernels.threads() == before
+    assert {row["type"] for row in rows} == OURS.keys()
+    assert all(0 < row[which] < math.inf for row in rows for which in ("forward", "backward", "copy"))
+    assert len(layers.show(rows).splitlines()) == len(rows) + 4
 
 
 def test_files_to_decode_are_written(tmp_path):

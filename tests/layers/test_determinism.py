@@ -5,65 +5,22 @@ import numpy as np
 import pytest
 
 from cnncli import kernels
-from cnncli.layers import (
-    LAYERS,
-    AdaptiveAvgPool2d,
-    Add,
-    AvgPool2d,
-    BatchNorm2d,
-    Concat,
-    Conv2d,
-    Dropout,
-    Flatten,
-    GlobalAvgPool2d,
-    Linear,
-    LPPool2d,
-    MaxPool2d,
-    Scale,
-    Whitening,
-)
+from cnncli.layers import LAYERS
 
-# 76,849 values: five pieces of pointwise work, three chunks of batch normalisation, two blocks of pooled channels.
-IMAGE, SMALL, FLAT = (37, 31, 67), (17, 15, 33), (2051,)
-CASES = {
-    "AdaptiveAvgPool2d": (lambda: AdaptiveAvgPool2d((7, 5)), [IMAGE]),
-    "Add": (Add, [IMAGE, IMAGE]),
-    "AvgPool2d": (lambda: AvgPool2d(3, 2, 1), [IMAGE]),
-    "BatchNorm2d": (BatchNorm2d, [IMAGE]),
-    "Concat": (Concat, [IMAGE, (37, 31, 5)]),
-    "Conv2d": (lambda: Conv2d(None, 37, 3, padding=1), [SMALL]),
-    "Conv2d strided": (lambda: Conv2d(None, 37, 3, stride=2, padding=1), [SMALL]),
-    "Conv2d 1 x 1": (lambda: Conv2d(None, 129, 1), [SMALL]),
-    "Conv2d of few channels": (lambda: Conv2d(None, 5, (5, 3)), [(37, 31, 3)]),
-    "Conv2d in groups": (lambda: Conv2d(None, 22, 3, padding=1, groups=11), [SMALL]),
-    "Conv2d depthwise": (lambda: Conv2d(None, 67, 3, padding=1, groups=67), [IMAGE]),
-    "Dropout": (Dropout, [IMAGE]),
-    "Flatten": (Flatten, [IMAGE]),
-    "GlobalAvgPool2d": (GlobalAvgPool2d, [IMAGE]),
-    "LPPool2d": (lambda: LPPool2d(2, 3, 2), [IMAGE]),
-    "Linear": (lambda: Linear(None, 301), [FLAT]),
-    "MaxPool2d": (lambda: MaxPool2d(3, 2, 1), [IMAGE]),
-    "Scale": (lambda: Scale(0.3), [IMAGE]),
-    "Whitening": (Whitening, [(37, 31, 3)]),
-    **{name: (LAYERS[name], [IMAGE]) for name in ("LeakyReLU", "ReLU", "ReLU6", "SiLU", "Sigmoid", "Softmax", "Tanh")},
-}
-
-
-def test_no_layer_is_left_out():
-    assert {name.split()[0] for name in CASES} == set(LAYERS)
+from .cases import LARGE as CASES
 
 
 def fresh(name):
     """The layer, its weights always the same."""
-    make, shapes = CASES[name]
-    layer = make()
+    kind, options, shapes = CASES[name]
+    layer = LAYERS[kind](**options)
     layer.bind(*shapes)
     layer.initialise(np.random.default_rng(2))
     return layer
 
 
 def inputs(name, batch, rng):
-    return [rng.standard_normal((batch, *shape), dtype=np.float32) for shape in CASES[name][1]]
+    return [rng.standard_normal((batch, *shape), dtype=np.float32) for shape in CASES[name][2]]
 
 
 def everything(name, x, dy):
