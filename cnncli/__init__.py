@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .report.files import write as write_report
     from .training.find_lr import find_lr
     from .training.folds import cross_validate
+    from .training.observer import Observer
     from .training.train import train
     from .training.trainer import Trainer
     from .visualize.sheets import draw_activations, draw_filters
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Model": ("model", "Model"),
     "Network": ("network", "Network"),
+    "Observer": ("training.observer", "Observer"),
     "Prediction": ("model", "Prediction"),
     "Trainer": ("training.trainer", "Trainer"),
     "architecture": ("architectures", "architecture"),
@@ -70,10 +72,10 @@ _HOMES = {
     "write_sample": ("data.sample", "write_sample"),
 }
 
-__all__ = ["Model", "Network", "Prediction", "Trainer", "__version__", "architecture", "check", "cross_validate",
-           "draw_activations", "draw_filters", "errors", "evaluate", "export_model", "features", "find_images",
-           "find_lr", "import_images", "layers", "load", "loss", "optim", "predict", "summarise", "train",
-           "write_report", "write_sample"]
+__all__ = ["Model", "Network", "Observer", "Prediction", "Trainer", "__version__", "architecture", "check",
+           "cross_validate", "draw_activations", "draw_filters", "errors", "evaluate", "export_model", "features",
+           "find_images", "find_lr", "import_images", "layers", "load", "loss", "optim", "predict", "summarise",
+           "train", "write_report", "write_sample"]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ from .output import console, emit, emit_json, note, report_skipped
 from .progress import steps
 
 if TYPE_CHECKING:
-    from ..evaluation.evaluate import Split
+    from ..data.splits import Split
     from ..evaluation.scores import Evaluation
 
 EXAMPLES = (

@@ -17,7 +17,7 @@ from .images import Images, load_images
 from .naming import describe
 from .order import SAMPLINGS
 from .preprocessing import Preprocessing, choose_size, typical_side
-from .sources import Data, scan, scan_labelled
+from .sources import Data, folder_of, name_of, scan, scan_labelled
 from .splits import Sample, Splits
 
 __all__ = [
@@ -35,7 +35,9 @@ __all__ = [
     "decode",
     "describe",
     "fold_of",
+    "folder_of",
     "load_images",
+    "name_of",
     "scan",
     "scan_flat",
     "scan_labelled",

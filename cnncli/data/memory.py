@@ -28,7 +28,7 @@ from .splits import (
     small_classes_notes,
 )
 
-NAME = "the arrays"  # what sentences call them
+NAME = "the data in memory"  # what sentences call them
 Pair = tuple[Any, Any]  # images and labels
 
 _SPLITS = ("train", "val", "test")
@@ -52,7 +52,7 @@ def scan(data: Pair | Mapping[str, Pair], fractions: Sequence[float] = FRACTIONS
     pictures, looked = _survey(pairs, single=not isinstance(data, Mapping))
     classes = list(looked.found["train"].classes)
     if len(classes) == 1:
-        raise DataError(f"{NAME} hold images of one class only, {printable(classes[0])}; give two or more.")
+        raise DataError(f"{NAME} holds images of one class only, {printable(classes[0])}; give two or more.")
     notes = []
     for split, found in looked.found.items():
         if strange := [name for name in found.classes if name not in classes]:

@@ -20,6 +20,11 @@ def name_of(data: Data) -> str:
     return printable(os.fspath(data)) if isinstance(data, str | os.PathLike) else memory.NAME
 
 
+def folder_of(data: Data) -> str | None:
+    """Return the absolute path of a data folder, by which it is found again; None of arrays, which are not."""
+    return os.path.abspath(data) if isinstance(data, str | os.PathLike) else None
+
+
 def scan(data: Data, fractions: Sequence[float] = FRACTIONS, seed: int = 0, exclude: Collection[str] = ()) -> Splits:
     """Find the classes and images of data and split them into train, val and test, as folder.scan says."""
     if isinstance(data, str | os.PathLike):

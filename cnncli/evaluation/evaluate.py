@@ -7,13 +7,13 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import kernels
-from ..data import Images, Sample
+from ..data import Data, Images, Sample
+from ..data.splits import Split
 from ..errors import printable
 from ..model import Model
 from ..model.flips import mirror
@@ -24,7 +24,6 @@ from .held_out import Note, Progress, labelled_images
 from .scores import Evaluation
 
 LEFT_OUT = "There is no comparison with the nearest neighbour"
-Split = Literal["train", "val", "test"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class ModelTest(Evaluation):
         return self.tested.pixels(indices)
 
 
-def evaluate(model: AnyModel = None, data: str | os.PathLike[str] | None = None, *, split: Split | None = None,
+def evaluate(model: AnyModel = None, data: Data | None = None, *, split: Split | None = None,
              tta: bool | None = None, exact: bool | None = None, strict: bool = False, threads: int | None = None,
              compare: bool = True, progress: Progress | None = None, note: Note | None = None) -> ModelTest:
     """Tell how good a model is on images that it was not trained on.
@@ -61,6 +60,7 @@ def evaluate(model: AnyModel = None, data: str | os.PathLike[str] | None = None,
     data is a folder with a sub-folder of images for each class, called like the model's classes; some may be missing.
     None is the folder that the model was trained on, of which the images of split are used ("test" by default), divided
     as the training divided them; of another folder its test/ (or that of split), if it has one, else all class folders.
+    Arrays as cnncli.train takes them are treated alike; they are never kept, so that None cannot stand for them.
 
     tta judges each image and its mirror image, exact convolves without Winograd's algorithm; None leaves either as the
     model has it. strict raises the first ImageError instead of skipping the image. threads sets the size of the pool

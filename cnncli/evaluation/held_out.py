@@ -4,13 +4,15 @@ seen; evaluate.py goes on with what is found here.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..data import Images, Sample, Splits, load_images, scan_labelled
+from ..data import Data, Images, Sample, Splits, load_images, name_of, scan_labelled
 from ..data.folder import SPLITS
 from ..data.images import Cache, check_memory
+from ..data.sources import Arrays
 from ..errors import DataError, UsageError, printable
 from ..kernels import threads
 from ..runs import samples
@@ -29,12 +31,15 @@ class Labelled:
     training: list[Sample]
 
 
-def labelled_images(opened: Opened, data: str | os.PathLike[str] | None, split: str | None, strict: bool = False,
+def labelled_images(opened: Opened, data: Data | None, split: str | None, strict: bool = False,
                     note: Note = lambda sentence: None, progress: Progress | None = None) -> Labelled:
-    """Return what ``evaluate`` means by data and split, decoded and labelled: whatever else data may be one day becomes
-    Labelled here. strict raises the first ImageError. Raises UsageError or DataError where it is not clear which
-    images are meant, or there are none."""
-    chosen, training = choose(opened, None if data is None else os.fspath(data), split, note)
+    """Return what ``evaluate`` means by data, a folder or arrays, and split, decoded and labelled. strict raises the
+    first ImageError. Raises UsageError or DataError where it is not clear which images are meant, or there are
+    none."""
+    if data is None or isinstance(data, str | os.PathLike):
+        chosen, training = choose(opened, None if data is None else os.fspath(data), split, note)
+    else:
+        chosen, training = _of_arrays(opened, data, split, note)
     return Labelled(_load(chosen, opened, strict, progress), training)
 
 
@@ -42,6 +47,9 @@ def choose(opened: Opened, data: str | None, split: str | None, note: Note) -> t
     """Return the samples to judge, and those that the model was trained on."""
     trained_on = samples.data_folder(opened.run)
     if data is None:
+        if opened.run and trained_on is None:
+            raise UsageError(f"{printable(opened.name)} was trained on arrays in memory; give them again, or other "
+                             "images with labels.")
         if trained_on is None:
             raise UsageError(f"{printable(opened.path)} lies in no run's folder, so it is not known what it was "
                              "trained on; name images: cnn test DATA")
@@ -55,6 +63,27 @@ def choose(opened: Opened, data: str | None, split: str | None, note: Note) -> t
             note(sentence)
         return chosen, _at_hand(opened, trained_on)
     return _held_out(opened, data, split or "test", note)
+
+
+def _of_arrays(opened: Opened, data: Arrays, split: str | None, note: Note) -> tuple[list[Sample], list[Sample]]:
+    """Return the samples to judge of arrays, and those that the model was trained on: a split of the very arrays that
+    it was trained on; of others that split, if they come in splits, or all of them."""
+    trained_on = samples.data_folder(opened.run)
+    splits = None
+    if opened.run and trained_on is None:
+        with suppress(DataError, UsageError):  # what cannot be trained on is not what it was trained on
+            splits = samples.of_run(opened.run, data)
+    if opened.run and splits and not samples.have_changed(opened.run, splits):
+        return _split_of(splits, opened, data, split or "test")
+    if split is not None:
+        if not isinstance(data, Mapping) or split not in data:
+            raise UsageError(f"the arrays have no {split} images, and are not those that the model was trained on; "
+                             "leave the split out to test on all of them.")
+        data = {split: data[split]}
+    chosen, notes = scan_labelled(data, opened.model.classes)
+    for sentence in notes:
+        note(sentence)
+    return chosen, _at_hand(opened, trained_on)
 
 
 def _part(data: str, split: str | None) -> str:
@@ -91,9 +120,14 @@ def _held_out(opened: Opened, data: str, split: str, note: Note) -> tuple[list[S
     if samples.have_changed(opened.run, splits):
         note(f"{printable(data)} has changed since {printable(opened.name)} was trained: some of the images tested may "
              "be among those that it was trained on.")
+    return _split_of(splits, opened, data, split)
+
+
+def _split_of(splits: Splits, opened: Opened, data: Data, split: str) -> tuple[list[Sample], list[Sample]]:
+    """Return a split of what the model was trained on, and the training images, labelled by the model's classes."""
     chosen: list[Sample] = getattr(splits, split)
     if not chosen:
-        raise DataError(f"{printable(data)} has no {split} images; name a folder with images of the classes: "
+        raise DataError(f"{name_of(data)} has no {split} images; name a folder with images of the classes: "
                         "cnn test DATA")
     return _relabelled(chosen, splits, opened), _relabelled(splits.train, splits, opened)
 

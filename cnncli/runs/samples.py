@@ -1,6 +1,6 @@
-"""Which images a run is trained, validated and tested on: the data folder, divided as the training divided it. Whoever
-needs to know asks here: a new training (``scan_fold``), and of a run that is there (``of_run``) resuming, evaluating,
-and checking a folder's labels.
+"""Which images a run is trained, validated and tested on: its data, a folder or arrays, divided as its training does.
+Whoever needs to know asks here: a new training (``scan_fold``), and of a run that is there (``of_run``) resuming,
+evaluating, and checking a folder's labels.
 """
 
 import hashlib
@@ -9,8 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from ..data import Splits, fold_of, scan
-from ..errors import DataError
+from ..data import Data, Splits, fold_of, scan
+from ..errors import DataError, UsageError, printable
 from .run import Run
 
 # The recipe fast holds nothing out for validation: every image is trained on, and the last epoch is the one to keep.
@@ -22,9 +22,9 @@ def fractions(recipe: str | None) -> tuple[float, float, float]:
     return _NOTHING_HELD_OUT if recipe == _FAST else (0.8, 0.1, 0.1)
 
 
-def scan_fold(data: str, seed: int, fold: Sequence[int] | None, exclude: Collection[str] = (),
+def scan_fold(data: Data, seed: int, fold: Sequence[int] | None, exclude: Collection[str] = (),
               recipe: str | None = None) -> Splits:
-    """Return the splits of a data folder without the images to exclude, as the recipe of that name has them, divided
+    """Return the splits of data without the images to exclude, as the recipe of that name has them, divided
     anew where one fold of a cross-validation is meant."""
     splits = scan(data, fractions(recipe), seed=seed, exclude=exclude)
     return fold_of(splits, fold[0], fold[1], seed) if fold else splits
@@ -50,13 +50,22 @@ def fingerprint(splits: Splits) -> dict[str, Any]:
 # ---- of a run that is there ----
 
 
-def of_run(run: Run, data: str) -> Splits:
-    """Return the images of a data folder, divided as the run's training divided them. Raises DataError where the folder
-    cannot be used."""
+def of_run(run: Run, data: Data) -> Splits:
+    """Return the images of data, divided as the run's training divided them. Raises DataError where these cannot be
+    used."""
     config = run.config
     recipe = config.get("recipe")
     recipe = recipe if isinstance(recipe, dict) else {}
     return scan_fold(data, recipe.get("seed", 0), recipe.get("fold"), excluded(config), recipe.get("recipe"))
+
+
+def data_again(run: Run, data: Data | None) -> Data:
+    """Return what was given, or else the folder that the run was trained on. Raises UsageError where that was none."""
+    again = data_folder(run) if data is None else data
+    if again is None:
+        raise UsageError(f"{printable(run.path)} was trained on arrays in memory; give them again, from Python: "
+                         "cnncli.train(arrays, resume=...).")
+    return again
 
 
 def data_folder(run: Run | None) -> str | None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from .. import kernels
 from ..atomic import write_atomically
+from ..data import Data
 from ..data.images import Cache
 from ..errors import TrainingError, UsageError, printable
 from .fit import Fit
@@ -63,7 +64,7 @@ class RangeTest:
                 "losses": self.losses, "smoothed": self.smoothed, "table": self.table, "picture": self.picture}
 
 
-def find_lr(data: str | os.PathLike[str], *, threads: int | None = None, cache: Cache = "ram", strict: bool = False,
+def find_lr(data: Data, *, threads: int | None = None, cache: Cache = "ram", strict: bool = False,
             runs: str | os.PathLike[str] = "runs", observer: Observer | None = None, **options: Any) -> RangeTest:
     """Test which learning rates the training of these data takes; options are those of ``train``.
 
@@ -78,7 +79,7 @@ def find_lr(data: str | os.PathLike[str], *, threads: int | None = None, cache: 
     if threads is not None:
         kernels.set_threads(threads)
     watcher = observer or Observer()
-    material, model = gather(os.fspath(data), wanted, Setting(threads, cache, strict, watcher))
+    material, model = gather(data, wanted, Setting(threads, cache, strict, watcher))
     low, high = RANGES[material.recipe.optimizer]
 
     def rising(step: int) -> float:

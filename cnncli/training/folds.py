@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..data import check_fold
+from ..data import Data, check_fold
 from ..errors import UsageError, printable
 from ..runs import CONFIG, Run, check_name, latest_run
 from .train import train
@@ -76,7 +76,7 @@ class CrossValidation:
         }
 
 
-def cross_validate(data: _Path | None, folds: int, *, name: str | None = None, resume: bool | _Path = False,
+def cross_validate(data: Data | None, folds: int, *, name: str | None = None, resume: bool | _Path = False,
                    runs: _Path = "runs", **options: Any) -> CrossValidation:
     """Train once for each of so many folds and return what they reached; options are those of ``train``.
 
@@ -102,7 +102,7 @@ def cross_validate(data: _Path | None, folds: int, *, name: str | None = None, r
         given = {key: value for key, value in options.items() if value is not None}
         stored = {**first["options"], **given}
         stored.pop("fold", None)
-        data = data or first["data"]
+        data = first["data"] if data is None else data
     found: list[Fold] = []
     skipped: dict[str, str] = {}
     for fold in range(1, folds + 1):

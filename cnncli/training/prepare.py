@@ -1,15 +1,14 @@
-"""From a folder of images to a new training that is ready to run: the samples, their pixels, the recipe, the run's
-folder. resume.py is the way in for a training that goes on, fit.py does the training itself.
+"""From images, in a folder or in memory, to a new training that is ready to run: the samples, their pixels, the
+recipe, the run's folder. resume.py is the way in for a training that goes on, fit.py does the training itself.
 """
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .._version import __version__
-from ..data import Batches, Images, Preprocessing, Splits, load_images
+from ..data import Batches, Data, Images, Preprocessing, Splits, folder_of, load_images
 from ..data.images import Cache
 from ..errors import DataError, printable
 from ..model import Model
@@ -114,7 +113,7 @@ class Material:
         return Trainer(network, optimiser, loss, self.setting.threads, seed=recipe.seed, rates=rates)
 
 
-def begin(data: str, options: Options, name: str | None, runs: str, setting: Setting) -> Prepared:
+def begin(data: Data, options: Options, name: str | None, runs: str, setting: Setting) -> Prepared:
     """Prepare a new run. Nothing is written before everything that can be refused has been looked at."""
     if name is not None:
         check_name(runs, name)
@@ -126,7 +125,7 @@ def begin(data: str, options: Options, name: str | None, runs: str, setting: Set
     return Prepared(new_run(runs, name, config["recipe"]["arch"].removesuffix(".toml"), config), fit)
 
 
-def gather(data: str, options: Options, setting: Setting) -> tuple[Material, Model]:
+def gather(data: Data, options: Options, setting: Setting) -> tuple[Material, Model]:
     """Return what a training of these data and options is made of, and the model that it begins with. Belongs to no run
     yet, so that it can be measured and thrown away, too."""
     splits = scan_fold(data, options.seed or 0, options.fold, options.exclude or (), options.recipe)
@@ -142,7 +141,7 @@ def gather(data: str, options: Options, setting: Setting) -> tuple[Material, Mod
     config = {
         "format": FORMAT,
         "cnn": __version__,
-        "data": os.path.abspath(data),
+        "data": folder_of(data),
         "classes": splits.classes,
         "samples": fingerprint(splits),
         "excluded": splits.excluded,

@@ -11,12 +11,12 @@ from typing import Any
 
 from ..architectures import from_toml
 from ..atomic import remove_leftovers
-from ..data import Augmentation, Preprocessing, Splits
+from ..data import Augmentation, Data, Preprocessing, Splits, folder_of, name_of
 from ..data.exclude import fingerprint as fingerprint_of_names
 from ..errors import DataError, ModelError, UsageError, printable
 from ..model import checkpoint
 from ..runs import CONFIG, HISTORY, Run, RunLock, find_run, point_latest
-from ..runs.samples import fingerprint, of_run
+from ..runs.samples import data_again, fingerprint, of_run
 from . import start
 from .choose import requested_augmentation
 from .fit import Fit
@@ -29,7 +29,7 @@ from .recipe import Recipe, schedule_config
 _MAY_CHANGE = {"epochs", "patience"}  # when a run is resumed
 
 
-def resume(data: str | None, options: Options, which: str | None, runs: str, setting: Setting) -> Prepared:
+def resume(data: Data | None, options: Options, which: str | None, runs: str, setting: Setting) -> Prepared:
     """Prepare to continue a run where it was. Raises UsageError or DataError where options, classes or images are not
     what they were, naming them: it would not be the same training."""
     lock = RunLock(find_run(runs, which))
@@ -40,7 +40,7 @@ def resume(data: str | None, options: Options, which: str | None, runs: str, set
         raise
 
 
-def _resumed(lock: RunLock, data: str | None, options: Options, setting: Setting) -> Prepared:
+def _resumed(lock: RunLock, data: Data | None, options: Options, setting: Setting) -> Prepared:
     run, observer = lock.run, setting.observer
     config = run.config
     if config.get("format") != FORMAT:
@@ -62,12 +62,12 @@ def _resumed(lock: RunLock, data: str | None, options: Options, setting: Setting
     if progress.finished:
         return Prepared(lock, None, _why_finished(progress, recipe, run))
 
-    data = data or config["data"]
+    data = data_again(run, data)
     splits = of_run(run, data)
     _check_data(data, splits, config, run)
     train, val = load(splits, recipe.preprocessing, setting)
     if counts(train, val) != config["images"]:
-        raise DataError(f"{printable(data)}: not the same images can be read as when {printable(run.path)} began "
+        raise DataError(f"{name_of(data)}: not the same images can be read as when {printable(run.path)} began "
                         f"({in_words(config['images'])} then, {in_words(counts(train, val))} now); start a "
                         "new run.")
     if recipe != began_as:
@@ -199,8 +199,8 @@ def _extended(progress: Progress, recipe: Recipe, run: Run) -> Progress:
     return replace(progress, finished=done >= recipe.epochs or impatient)
 
 
-def _check_data(data: str, splits: Splits, config: Mapping[str, Any], run: Run) -> None:
-    shown, now, then = printable(data), fingerprint(splits), config["samples"]
+def _check_data(data: Data, splits: Splits, config: Mapping[str, Any], run: Run) -> None:
+    shown, now, then = name_of(data), fingerprint(splits), config["samples"]
     if splits.classes != config["classes"]:
         new, gone = sorted(set(splits.classes) - set(config["classes"])), sorted(
             set(config["classes"]) - set(splits.classes))
@@ -209,7 +209,7 @@ def _check_data(data: str, splits: Splits, config: Mapping[str, Any], run: Run) 
         raise DataError(f"{shown} has other classes than when {printable(run.path)} began ({what}); start a new run.")
     if now["fingerprint"] != then["fingerprint"]:
         what = (f"{in_words(then)} then, {in_words(now)} now" if _two(then) != _two(now)
-                else "as many, but with other names or sizes")
+                else f"as many, but with other {'names or sizes' if folder_of(data) else 'labels or pixels'}")
         raise DataError(f"{shown} holds other images than when {printable(run.path)} began ({what}); put them back, or "
                         "start a new run.")
 

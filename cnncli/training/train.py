@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from .. import kernels
-from ..data import Augmentation
+from ..data import Augmentation, Data
 from ..data.exclude import names_of
 from ..data.images import CACHES, Cache
 from ..data.order import Sampling
@@ -29,7 +29,7 @@ _Path = str | os.PathLike[str]
 
 
 def train(
-    data: _Path | None = None,
+    data: Data | None = None,
     arch: str | None = "auto",
     *,
     epochs: int | None = None,
@@ -68,7 +68,9 @@ def train(
 ) -> Run:
     """Train a classifier on a folder of images and return the run: its .path, .model (the best), .history, .skipped.
 
-    data is a folder with a sub-folder for each class, or with train/, val/ and test/ of such. What is None is chosen to
+    data is a folder with a sub-folder for each class, or with train/, val/ and test/ of such; or arrays in memory,
+    (images, labels) or {"train": (images, labels), "val": …, "test": …}: images uint8 (n, h, w[, 1 or 3]), the same as
+    floats from 0 to 1, or a list of images of any sizes, and labels whole numbers or names. What is None is chosen to
     suit images and network, and said to the observer:
 
     arch: an architecture's name or a TOML file; "auto" chooses by image size. epochs: 15, more for few images.
@@ -99,7 +101,7 @@ def train(
     preview: draw augmented.png, some training images as the first epochs vary them, into the run's folder first.
 
     resume continues a run to the very bits that it would have reached: True for the latest, or its name or path.
-    data may then be left out. Options other than epochs and patience must be what they were.
+    data may then be left out, unless it was arrays. Options other than epochs and patience must be what they were.
 
     SIGINT and SIGTERM end it after the step, saved, with Interrupted. Raises UsageError, DataError, NetworkError,
     TrainingError (loss or gradient not finite; another process trains the run), SaveError, and, to resume, ModelError.
@@ -114,17 +116,19 @@ def train(
         raise UsageError(f"the cache is {' or '.join(CACHES)}, not {cache!r}.")
     if resume is not False and name is not None:
         raise UsageError("a run that is resumed keeps its name; leave --name out.")
-    if resume is False and data is None:
-        raise UsageError("no images to train on; give a folder with one sub-folder per class.")
+    if observer is not None and not isinstance(observer, Observer):
+        raise UsageError(f"an observer is a cnncli.Observer, not {observer!r}; derive its class from that.")
     if threads is not None:
         kernels.set_threads(threads)
     watcher = observer or Observer()
     setting = Setting(threads, cache, strict, watcher)
     if resume is False:
-        prepared = begin(os.fspath(data or ""), options, name, os.fspath(runs), setting)
+        if data is None:
+            raise UsageError("no images to train on; give a folder with one sub-folder per class.")
+        prepared = begin(data, options, name, os.fspath(runs), setting)
     else:
         which = None if resume is True else os.fspath(resume)
-        prepared = resumed(None if data is None else os.fspath(data), options, which, os.fspath(runs), setting)
+        prepared = resumed(data, options, which, os.fspath(runs), setting)
     with prepared.lock:
         if preview:
             _preview(prepared, watcher)

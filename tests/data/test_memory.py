@@ -82,8 +82,8 @@ def test_exclude_folds_and_small_classes():
     images, labels = arrays(30, classes=3)
     splits = scan((images, labels), exclude=["0", "3", "99"])
     assert not set.union(*relatives(splits)) & {"0", "3"}
-    assert splits.notes == ["the arrays: 2 images left out, because the list to exclude has them; 1 more on the list "
-                            "is not there."]
+    assert splits.notes == ["the data in memory: 2 images left out, because the list to exclude has them; 1 more on "
+                            "the list is not there."]
     folds = [fold_of(splits, which, 3, 0) for which in (1, 2, 3)]
     assert sorted(s.relative for fold in folds for s in fold.val) == sorted(relatives(splits)[0] | relatives(splits)[1])
     assert all(s.pixels is not None for fold in folds for s in fold.train)
