@@ -49,6 +49,19 @@ def test_a_name_builds_its_class_and_is_public(name):
     assert type(network.nodes[-1].layer) is OURS[name]
 
 
+@pytest.mark.parametrize("path", [path for path in sorted((ROOT / "cnncli").rglob("*.py"))
+                                  if path.parent.name not in ("layers", "architectures")],
+                         ids=lambda path: str(path.relative_to(ROOT)))
+def test_nobody_else_keeps_a_list_of_layers(path):
+    """Only the exports' tables name classes; everybody else asks the layer (the facts at the top of Layer)."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "layers":
+            assert not {name.name for name in node.names} & OURS.keys(), f"line {node.lineno}"
+        if isinstance(node, ast.Compare):
+            words = {each.value for each in ast.walk(node) if isinstance(each, ast.Constant)}
+            assert not words & OURS.keys(), f"line {node.lineno} compares with a layer's name"
+
+
 def test_every_layer_has_its_cases():
     assert OURS.keys() == {name for name, _, _ in CASES} == {kind for kind, _, _ in LARGE.values()}
 
