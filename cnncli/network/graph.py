@@ -190,7 +190,8 @@ def _build(options: dict[str, Any]) -> Layer:
     """Make a layer of a description, leaving name and inputs in it."""
     kind = options.get("type")
     if not isinstance(kind, str) or kind not in LAYERS:
-        raise NetworkError(f"{kind!r} is no layer type.{did_you_mean(str(kind), list(LAYERS))}")
+        hint = did_you_mean(str(kind), list(LAYERS)) or " One written in Python has to be imported first."
+        raise NetworkError(f"{kind!r} is no layer type.{hint}")
     known = [name for name in inspect.signature(LAYERS[kind].__init__).parameters if name != "self"]
     config = {k: v for k, v in options.items() if k not in ("type", "name", "inputs")}
     for option, value in config.items():

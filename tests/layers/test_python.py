@@ -158,6 +158,8 @@ def test_a_model_file_keeps_it_and_says_what_is_missing(swish, tmp_path):
     assert loaded.network.config() == network.config()
     assert np.array_equal(loaded.logits(pixels), model.logits(pixels))
     del LAYERS["Swish"]
+    with pytest.raises(NetworkError, match=r"'Swish' is no layer type. One written in Python has to be imported first"):
+        Network(network.config()["layers"], (6, 5, 3))
     with pytest.raises(ModelError, match=r"a layer of type Swish, which .* import the module that defines it first"):
         cnncli.load(tmp_path / "model.safetensors")
 
