@@ -67,7 +67,6 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
     """
     from ..data.finding import find_images
     from ..errors import DataError, UsageError
-    from ..model.flips import mirror
     from ..model.predict import LATEST, check_reject, predict
     from ..report.predictions import Table, as_item, check_table_path
     from ..weights.pretrained import load
@@ -80,9 +79,6 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
         check_table_path(table)
     loaded = load(model or LATEST)
     loaded.network.exact = bool(exact)
-    doubt = mirror(loaded) if tta else ""
-    if doubt:
-        note(doubt)
     found = find_images(images, listed_on_stdin(images))
     if not found:
         raise DataError("the list on standard input is empty; give at least one image.")
@@ -91,7 +87,7 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
     failed: list[tuple[str, str]] = []
     watched = not is_terminal(sys.stdout) or (rows is not None and not as_json)
     with progress("judging", len(found)) if watched and len(found) > FEW else nullcontext() as bar:
-        judged = predict(loaded, found, top=shown, reject=reject, note=note)
+        judged = predict(loaded, found, top=shown, reject=reject, tta=tta, note=note)
         answers = _watched(judged, failed, strict, rows, bar)
         if as_json:
             _print_json(as_item(answer, reject is not None) for answer in answers)
@@ -103,11 +99,8 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
             _print_table(answers, paths, loaded.classes, shown)
     if strict and failed:
         raise DataError(failed[0][1])
-    if rows and table == "-":
-        sys.stdout.buffer.write(rows.encoded())
-    elif rows and table:
-        rows.write(table)
-        note(f"{table}: {rows.rows:,} row{'s' * (rows.rows != 1)}.")
+    if rows and table:
+        _write(rows, table)
     code = report_skipped(failed)
     return 1 if len(failed) == len(found) else code
 
@@ -125,6 +118,15 @@ def _watched(answers: "Iterator[Prediction]", failed: list[tuple[str, str]], str
         yield answer
         if strict and failed:
             return
+
+
+def _write(rows: "Table", table: str) -> None:
+    """Write a table to a file, or "-", standard output."""
+    if table == "-":
+        sys.stdout.buffer.write(rows.encoded())
+    else:
+        rows.write(table)
+        note(f"{table}: {rows.rows:,} row{'s' * (rows.rows != 1)}.")
 
 
 def _print_json(items: Iterable[dict[str, Any]]) -> None:

@@ -16,7 +16,8 @@ from ..data import Data, Images, Sample
 from ..data.splits import Split
 from ..errors import printable
 from ..model import Model
-from ..model.flips import mirror
+from ..model.flips import with_flips
+from ..network import Network
 from ..runs.opened import AnyModel, Opened, open_model
 from . import baselines, scores
 from .baselines import Baseline
@@ -81,32 +82,26 @@ def evaluate(model: AnyModel = None, data: Data | None = None, *, split: Split |
         if note:
             note(sentence)
 
-    with _judging(opened.model, tta, exact, tell):
+    judge = with_flips(opened.model, tta, tell)
+    with _exact(judge.network, exact):
         labelled = labelled_images(opened, data, split, strict, tell, progress)
         images = labelled.images
-        found = scores.evaluate(opened.model, images, progress=_step("testing", progress), name=os.fspath(opened.path))
-        known, why = _baselines(found, images, labelled.training, opened, progress) if compare else ({}, [])
-        everything = {f.name: getattr(found, f.name) for f in fields(found)} | {"baselines": known}
-        return ModelTest(**everything, opened=opened, tested=images, facts=_facts(opened.model), notes=notes,
-                         comparison=why)
+        found = scores.evaluate(judge, images, progress=_step("testing", progress), name=os.fspath(opened.path))
+    known, why = _baselines(found, images, labelled.training, opened, progress) if compare else ({}, [])
+    everything = {f.name: getattr(found, f.name) for f in fields(found)} | {"baselines": known}
+    return ModelTest(**everything, opened=opened, tested=images, facts=_facts(judge), notes=notes, comparison=why)
 
 
 @contextmanager
-def _judging(model: Model, tta: bool | None, exact: bool | None, tell: Note) -> Iterator[None]:
-    """Let a model judge as asked; afterwards it is as it was."""
-    flips, was_exact = model.flips, model.network.exact
+def _exact(network: Network, exact: bool | None) -> Iterator[None]:
+    """Let a network convolve as asked; afterwards it is as it was."""
+    before = network.exact
     try:
         if exact is not None:
-            model.network.exact = exact
-        if tta:
-            doubt = mirror(model)
-            if doubt:
-                tell(doubt)
-        elif tta is not None:
-            model.flips = False
+            network.exact = exact
         yield
     finally:
-        model.flips, model.network.exact = flips, was_exact
+        network.exact = before
 
 
 def _step(what: str, progress: Progress | None) -> Callable[[int, int], None] | None:

@@ -1,14 +1,27 @@
-"""Judging each image together with its mirror image (--tta): switched on here, done by model.py, and a word of doubt
+"""Judging each image together with its mirror image (--tta): asked for here, done by model.py, and a word of doubt
 where the model has never seen a mirror image.
 """
+
+from collections.abc import Callable
+from copy import copy
 
 from .model import Model
 
 
-def mirror(model: Model) -> str:
-    """Let a model judge each image together with its mirror image; return a sentence where it was trained without
-    them, "" where it was not."""
-    model.flips = True
+def with_flips(model: Model, flips: bool | None, note: Callable[[str], None] | None = None) -> Model:
+    """Return a model with the same network that judges each image and its mirror image, or not; None leaves that as it
+    is. note gets a sentence where that is asked of a model which was trained without mirror images."""
+    if flips is None:
+        return model
+    judge = copy(model)
+    judge.flips = flips
+    doubt = _doubt(model) if flips else ""
+    if doubt and note:
+        note(doubt)
+    return judge
+
+
+def _doubt(model: Model) -> str:
     recipe = model.training.get("recipe")
     varied = recipe.get("augment") if isinstance(recipe, dict) else None
     if isinstance(varied, dict) and varied.get("flip"):

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from ..data.finding import Found, Images, image_files
 from ..errors import UsageError
+from .flips import with_flips
 from .model import Model, Prediction
 
 LATEST = os.path.join("runs", "latest")
@@ -15,15 +16,17 @@ UNKNOWN = "unknown"  # what is answered where the model is not sure enough
 
 
 def predict(model: Model, images: Images, *, top: int | None = None, reject: float | None = None,
-            note: Callable[[str], None] | None = None) -> Iterator[Prediction]:
+            tta: bool | None = None, note: Callable[[str], None] | None = None) -> Iterator[Prediction]:
     """Return a Prediction for each image, in order, each as soon as it is known.
 
-    images is a file, a folder, a pattern, or a list of files, such as find_images returns. top is how many labels
-    each lists (all). reject, between 0 and 1, is the share of answers that should be right: below the
-    probability that keeps it the label is "unknown". note gets a sentence where no validation images stand behind
-    that. What is no image has a Prediction with an error; nothing is raised for it. UsageError for another reject.
+    images is a file, a folder, a pattern, or a list of files and folders, such as find_images returns. top is how many
+    labels each lists (all). reject, between 0 and 1, is the share of answers that should be right: below the
+    probability that keeps it the label is "unknown". tta judges each image and its mirror image; None leaves that as
+    the model has it. note gets a sentence where no validation images stand behind a rejection, or the model was trained
+    without mirror images. What is no image has a Prediction with an error; nothing is raised for it. Raises UsageError
+    for another reject.
     """
-    answers = _judged(model, image_files(images), top)
+    answers = _judged(with_flips(model, tta, note), image_files(images), top)
     if reject is None:
         return answers
     threshold, sentence = rejection(model, reject)

@@ -11,7 +11,7 @@ from PIL import Image
 from cnncli import cli
 from cnncli.evaluation.scores import evaluate
 from cnncli.model import Model, checkpoint
-from cnncli.model.flips import mirror
+from cnncli.model.flips import with_flips
 
 from ..small_model import CLASSES, small_model
 
@@ -77,7 +77,18 @@ def test_predict_flips_where_it_is_asked_to(tmp_path: Path, rng: np.random.Gener
 def test_who_has_never_seen_a_mirror_image_is_said(augment, grey: bool, said: str) -> None:
     model = small_model(grey=grey)
     model.training["recipe"] = {"augment": augment}
-    sentence = mirror(model)
-    assert model.flips
-    assert (said in sentence) if said else not sentence
-    assert ("digits" in sentence) == grey
+    told: list[str] = []
+    assert with_flips(model, True, told.append).flips
+    assert len(told) == bool(said)
+    assert said in "".join(told)
+    assert ("digits" in "".join(told)) == grey
+
+
+def test_the_model_itself_stays_as_it_is(rng: np.random.Generator) -> None:
+    images, model = rng.integers(0, 256, (3, 6, 5, 3), np.uint8), small_model()
+    flipped = with_flips(model, True)
+    np.testing.assert_array_equal(flipped.logits(images), mirroring().logits(images))
+    assert not model.flips
+    assert flipped.network is model.network
+    assert with_flips(model, None) is model
+    assert not with_flips(flipped, False, pytest.fail).flips

@@ -57,6 +57,15 @@ def test_who_cannot_promise_it_says_so_before_the_first_answer(folder: Path) -> 
     assert all(a.rejected == ((a.probability or 0) < 0.9) for a in answers)
 
 
+def test_mirror_images_where_they_are_asked_for(folder: Path) -> None:
+    model, told = small_model(), list[str]()
+    both = list(predict(model, folder, tta=True, note=told.append))
+    assert "trained without mirror images" in told[0]
+    assert both != list(predict(model, folder))
+    model.flips = True
+    assert both == list(predict(model, folder, note=pytest.fail)), "as the model has it"
+
+
 @pytest.mark.parametrize("reject", [0, 1, 95, -0.5, float("nan")])
 def test_shares_that_are_none(folder: Path, reject: float) -> None:
     with pytest.raises(UsageError, match="between 0 and 1"):
