@@ -1,6 +1,6 @@
 /* Dense layers from thousands of features to few: forward, and backward-data where it has that shape. A sum is cut into
  * parts, as conv_dense.c does, but parts are what threads share, and a single image, whose sums would wait for each
- * addition, does four of them at once. conv.c asks cnn_deep_suits; the packed weights are conv_dense.c's. */
+ * addition, does four of them at once. The packed weights are conv_dense.c's. */
 #include "conv_dense.h"
 
 #define FEWEST_FEATURES (4 * CNN_DEPTH)
@@ -19,7 +19,7 @@ struct deep_work {
 static int64_t depth_of(const cnn_conv2d *p, int pass) { return pass == CNN_FORWARD ? p->c : p->k; }
 static int64_t columns_of(const cnn_conv2d *p, int pass) { return pass == CNN_FORWARD ? p->k : p->c; }
 
-bool cnn_deep_suits(const cnn_conv2d *p, int pass) {
+static bool suits(const cnn_conv2d *p, int pass) {
     return pass != CNN_BACKWARD_WEIGHTS && p->groups == 1 && p->h == 1 && p->w == 1 && p->oh == 1 && p->ow == 1 &&
            p->kh == 1 && p->kw == 1 && depth_of(p, pass) >= FEWEST_FEATURES && columns_of(p, pass) <= MOST_COLUMNS;
 }
@@ -85,9 +85,9 @@ static cnn_status multiply(const cnn_conv2d *p, int pass, const float *source, c
     int64_t blocks = cnn_ceil_div(work.rows, ROWS);
     /* One image waits for its weights, not for multiply-adds: a float takes as long as some of them. */
     double work_done = (double)(work.rows + 16) * (double)work.depth * (double)work.stride;
-    cnn_status status = cnn_dense_run(deep_chunk, &work, work.quads * blocks, work_done);
+    cnn_status status = cnn_parallel_sized(deep_chunk, &work, work.quads * blocks, work_done);
     if (status != CNN_OK) return status;
-    return cnn_dense_run(add_chunk, &work, blocks, (double)work.rows * (double)work.parts * (double)work.stride);
+    return cnn_parallel_sized(add_chunk, &work, blocks, (double)work.rows * (double)work.parts * (double)work.stride);
 }
 
 static cnn_status forward(const cnn_conv2d *p, const float *x, const float *weight, const float *packed,
@@ -102,5 +102,6 @@ static cnn_status backward_data(const cnn_conv2d *p, const float *dy, const floa
     return multiply(p, CNN_BACKWARD_DATA, dy, packed, finish, dx, workspace);
 }
 
-const struct conv_family cnn_deep = {workspace_size, cnn_dense_packed, cnn_dense_pack, forward, backward_data,
-                                     cnn_dense_backward_weights, false};
+const struct conv_family cnn_deep = {
+    .suits = suits, .workspace = workspace_size, .packed = cnn_dense_packed, .pack = cnn_dense_pack,
+    .forward = forward, .backward_data = backward_data};

@@ -9,42 +9,13 @@
  * the batch: an image's results are the same bits in any batch and on any number of threads. */
 #include "conv_dense.h"
 
-#define CNN_TEMPLATE "conv_dense_tmpl.c"
-#include "foreach_isa.h"
-
-static const struct dense_kernels *const tables[] = CNN_TABLES(dense_kernels);
-
-const struct dense_kernels *cnn_dense_kernels(void) { return tables[cnn_table_index()]; }
-
 /* Floats of A that a block of results may touch: with a panel they fill an L2 of half a megabyte. */
 #define BLOCK_FLOATS 98304
 #define BLOCK_ROWS 96        /* a multiple of every tile */
 #define CHUNKS 16            /* wanted at least, for threads to share */
 #define CHUNK_WORK 1000000   /* multiply-adds that a chunk holds at least, where there are more chunks than that */
-#define SERIAL_WORK 500000   /* multiply-adds that are done before another thread has begun */
 #define GROUP_COLUMNS 128    /* gathering again pays from so many columns on … */
 #define FEW_COLUMNS 32       /* … and reading again what lies in place from so many */
-
-/* ---- chunks ---- */
-
-struct serial_work {
-    cnn_chunk work;
-    void *context;
-    int64_t chunks;
-};
-
-static cnn_status all_chunks(void *context, int64_t chunk) {
-    const struct serial_work *serial = context;
-    cnn_status status = CNN_OK;
-    for (chunk = 0; chunk < serial->chunks && status == CNN_OK; chunk++) status = serial->work(serial->context, chunk);
-    return status;
-}
-
-cnn_status cnn_dense_run(cnn_chunk work, void *context, int64_t chunks, double multiply_adds) {
-    if (multiply_adds >= SERIAL_WORK) return cnn_parallel(work, context, chunks);
-    struct serial_work serial = {work, context, chunks};
-    return cnn_parallel(all_chunks, &serial, 1);
-}
 
 /* ---- gather, multiply ---- */
 
@@ -61,14 +32,6 @@ struct product_work {
     int64_t span, spans;           /* … and panels a chunk, chunks of panels */
     int64_t sum_stride;            /* columns of a span, at most */
 };
-
-/* ALIAS floats apart, rows would meet in a few sets of L1: copying is cheaper. */
-#define ALIAS 512
-
-bool cnn_dense_in_place(const struct conv_view *v) {
-    return v->taps_h * v->taps_w == 1 && v->stride_h * v->stride_w == 1 && v->start_h == 0 && v->start_w == 0 &&
-           v->rows == v->h && v->columns == v->w && v->pixel % ALIAS != 0;
-}
 
 static void offsets_of(const struct conv_view *v, int64_t pixel, int64_t count, int64_t *offsets) {
     int64_t j = pixel % v->columns, i = pixel / v->columns % v->rows, image = pixel / v->columns / v->rows;
@@ -100,24 +63,30 @@ static bool block_memory(const struct product_work *w, struct block_memory *m) {
     return true;
 }
 
-static void product_block(const struct product_work *w, int64_t group, int64_t pixel, int64_t rows, int64_t panel,
-                          int64_t panels, const struct block_memory *m) {
+/* Some results of one group, as many as are gathered at once, in some panels of their columns. */
+struct product_block {
+    int64_t group, pixel, rows, panel, panels;
+};
+
+static void product_block(const struct product_work *w, struct product_block b, const struct block_memory *m) {
     const struct conv_view *v = w->view;
-    int64_t depth = cnn_view_depth(v), first = group * w->columns, parts = parts_of(v);
-    int64_t part = cnn_ceil_div(depth, parts), column = cnn_panel_begin(&w->gemm->width, w->columns, panel);
-    const float *source = w->source + group * v->c;
-    struct gemm_product product = {.rows = rows, .columns = w->columns, .whole_depth = depth, .a = m->a,
+    int64_t depth = cnn_view_depth(v), first = b.group * w->columns, parts = parts_of(v);
+    int64_t part = cnn_ceil_div(depth, parts), column = cnn_panel_begin(&w->gemm->width, w->columns, b.panel);
+    struct dense_gather gather = {.view = v, .source = w->source + b.group * v->c, .end = w->end, .pixel = b.pixel,
+                                  .count = b.rows, .a = m->a, .offsets = m->offsets};
+    struct gemm_product product = {.rows = b.rows, .columns = w->columns, .whole_depth = depth, .a = m->a,
                                    .stride = w->in_place ? v->pixel : CNN_DEPTH_STRIDE,
-                                   .packed = w->packed + group * w->group_packed, .panel = panel, .panels = panels,
-                                   .out = m->sums - column, .offsets = m->sum_offsets,
+                                   .packed = w->packed + b.group * w->group_packed, .panel = b.panel,
+                                   .panels = b.panels, .out = m->sums - column, .offsets = m->sum_offsets,
                                    .onto_stride = w->sum_stride};
-    if (w->in_place) offsets_of(v, pixel, rows, m->offsets);
+    if (w->in_place) offsets_of(v, b.pixel, b.rows, m->offsets);
     for (int64_t i = 0; i < parts; i++) {
-        int64_t from = i * part, to = CNN_MIN(from + part, depth);
-        if (w->in_place) product.a = source + pixel * v->pixel + from;
-        else w->kernels->gather(v, source, w->end, pixel, rows, from, to, m->a, m->offsets);
-        product.first_depth = from;
-        product.depth = to - from;
+        gather.from = i * part;
+        gather.to = CNN_MIN(gather.from + part, depth);
+        if (w->in_place) product.a = gather.source + b.pixel * v->pixel + gather.from;
+        else w->kernels->gather(&gather);
+        product.first_depth = gather.from;
+        product.depth = gather.to - gather.from;
         product.onto = i > 0 ? m->sums - column : NULL;
         cnn_finish finish;
         if (i == parts - 1) {
@@ -143,7 +112,7 @@ static cnn_status product_chunk(void *context, int64_t chunk) {
     struct block_memory memory;
     if (!block_memory(w, &memory)) return CNN_NO_MEMORY;
     for (int64_t pixel = begin; pixel < end; pixel += w->block)
-        product_block(w, group, pixel, CNN_MIN(w->block, end - pixel), panel, panels, &memory);
+        product_block(w, (struct product_block){group, pixel, CNN_MIN(w->block, end - pixel), panel, panels}, &memory);
     return CNN_OK;
 }
 
@@ -175,7 +144,7 @@ static cnn_status multiply(const cnn_conv2d *p, const struct conv_view *v, int64
     cut_product(&work, p->groups);
     double multiply_adds = (double)cnn_view_pixels(v) * (double)(cnn_view_depth(v) + 1) * (double)columns *
                            (double)p->groups;
-    return cnn_dense_run(product_chunk, &work, work.spans * work.chunks * p->groups, multiply_adds);
+    return cnn_parallel_sized(product_chunk, &work, work.spans * work.chunks * p->groups, multiply_adds);
 }
 
 static cnn_status forward(const cnn_conv2d *p, const float *x, const float *weight, const float *packed,
@@ -197,5 +166,12 @@ static cnn_status backward_data(const cnn_conv2d *p, const float *dy, const floa
     return CNN_OK;
 }
 
-const struct conv_family cnn_dense = {cnn_dense_workspace, cnn_dense_packed, cnn_dense_pack,
-                                      forward, backward_data, cnn_dense_backward_weights, false};
+/* Whatever no other family is faster with. */
+static bool suits(const cnn_conv2d *p, int pass) {
+    (void)p, (void)pass;
+    return true;
+}
+
+const struct conv_family cnn_dense = {
+    .suits = suits, .workspace = cnn_dense_workspace, .packed = cnn_dense_packed, .pack = cnn_dense_pack,
+    .forward = forward, .backward_data = backward_data, .backward_weights = cnn_dense_backward_weights};

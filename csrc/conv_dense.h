@@ -1,25 +1,30 @@
-/* What the files of dense convolutions share: conv_dense.c (forward and backward-data), conv_dense_pack.c (weights to
- * panels and back) and conv_dense_weights.c (backward-weights). */
+/* What the files of dense convolutions share: conv_dense.c (the family, forward and backward-data),
+ * conv_dense_weights.c (backward-weights), and below them conv_dense_pack.c (weights to panels and back) and
+ * conv_dense_gather.c (pixels to rows). */
 #ifndef CNN_CONV_DENSE_H
 #define CNN_CONV_DENSE_H
 
-#include "conv.h"
+#include "conv_family.h"
+#include "conv_view.h"
 #include "gemm.h"
 
+/* Rows pixel … pixel+count-1 of A, columns from … to-1. */
+struct dense_gather {
+    const struct conv_view *view;
+    const float *source, *end; /* end: of the memory that may be read */
+    int64_t pixel, count, from, to;
+    float *a;                  /* rows are CNN_DEPTH_STRIDE apart */
+    int64_t *offsets;          /* get the results' places; NULL: not asked */
+};
+
 struct dense_kernels {
-    /* Rows pixel … pixel+count-1 of A, columns from … to-1; offsets (NULL: not asked) get the results' places.
-     * `end` is the end of the source's memory. */
-    void (*gather)(const struct conv_view *v, const float *source, const float *end, int64_t pixel, int64_t count,
-                   int64_t from, int64_t to, float *a, int64_t *offsets);
+    void (*gather)(const struct dense_gather *g);
 };
 
 const struct dense_kernels *cnn_dense_kernels(void);
 
 /* Whether A lies in the source as it is: result i reads the c floats from source + i * pixel on, and nothing else. */
 bool cnn_dense_in_place(const struct conv_view *v);
-
-/* cnn_parallel, but in the calling thread alone where there is too little work to share. */
-cnn_status cnn_dense_run(cnn_chunk work, void *context, int64_t chunks, double multiply_adds);
 
 /* What backward-data and its packing do for each class of pixels of dx, whose packed weights lie one behind the
  * other. Classes beyond the image have no pixels; a senseless stride would make them endless. */

@@ -19,6 +19,7 @@ struct outer_work {
     const struct conv_view *view;
     const struct dense_kernels *kernels;
     const struct gemm_kernels *gemm;
+    const struct gemm_rows *gemm_rows;
     const float *x, *end, *dy;
     float *dweight, *dbias;
     int64_t k, outputs, groups;        /* k of one group, outputs of all */
@@ -101,17 +102,21 @@ static cnn_status point_chunk(void *context, int64_t chunk) {
     struct gemm_outer outer = {.a = dy, .stride = dy_in_place ? w->outputs : stride, .rows = s.rows, .b = x,
                                .b_stride = x_in_place ? v->pixel : CNN_DEPTH_STRIDE, .columns = s.columns,
                                .out = s.sums, .out_stride = w->stride};
+    struct dense_gather gather = {.view = v, .source = w->x + s.group * v->c, .end = w->end, .from = s.column,
+                                  .to = s.column + s.columns, .a = x};
     for (int64_t pixel = s.begin; pixel < s.end; pixel += POINT_RUN) {
-        const float *source = w->x + s.group * v->c, *gradient = w->dy + pixel * w->outputs + s.group * w->k + s.row;
+        const float *gradient = w->dy + pixel * w->outputs + s.group * w->k + s.row;
         outer.depth = CNN_MIN(POINT_RUN, s.end - pixel);
-        if (x_in_place) outer.b = source + pixel * v->pixel + s.column;
-        else w->kernels->gather(v, source, w->end, pixel, outer.depth, s.column, s.column + s.columns, x, NULL);
+        gather.pixel = pixel;
+        gather.count = outer.depth;
+        if (x_in_place) outer.b = gather.source + pixel * v->pixel + s.column;
+        else w->kernels->gather(&gather);
         if (dy_in_place) outer.a = gradient;
         for (int64_t i = 0; !dy_in_place && i < outer.depth; i++)
             memcpy(dy + i * stride, gradient + i * w->outputs, (size_t)s.rows * sizeof *dy);
         outer.accumulate = pixel > s.begin;
         w->gemm->outer(&outer);
-        if (bias) w->gemm->sum_rows(outer.depth, s.rows, outer.a, outer.stride, bias);
+        if (bias) w->gemm_rows->sum(outer.depth, s.rows, outer.a, outer.stride, bias);
     }
     return CNN_OK;
 }
@@ -128,12 +133,16 @@ static cnn_status window_chunk(void *context, int64_t chunk) {
     if (bias) memset(bias, 0, (size_t)w->k * sizeof *bias);
     struct gemm_outer outer = {.a = a, .stride = CNN_DEPTH_STRIDE, .rows = s.rows, .b = packed, .columns = columns,
                                .out = s.sums, .out_stride = w->stride};
+    struct dense_gather gather = {.view = v, .source = w->x + s.group * v->c, .end = w->end, .from = s.row,
+                                  .to = s.row + s.rows, .a = a};
     for (int64_t pixel = s.begin; pixel < s.end; pixel += RUN) {
         const float *gradient = w->dy + pixel * w->outputs + s.group * w->k;
         outer.depth = CNN_MIN(RUN, s.end - pixel);
-        w->kernels->gather(v, w->x + s.group * v->c, w->end, pixel, outer.depth, s.row, s.row + s.rows, a, NULL);
-        w->gemm->pack_rows(outer.depth, w->k, gradient, w->outputs, packed);
-        if (bias) w->gemm->sum_rows(outer.depth, w->k, gradient, w->outputs, bias);
+        gather.pixel = pixel;
+        gather.count = outer.depth;
+        w->kernels->gather(&gather);
+        w->gemm_rows->pack(outer.depth, w->k, gradient, w->outputs, packed);
+        if (bias) w->gemm_rows->sum(outer.depth, w->k, gradient, w->outputs, bias);
         outer.accumulate = pixel > s.begin;
         w->gemm->outer(&outer);
     }
@@ -184,8 +193,9 @@ cnn_status cnn_dense_backward_weights(const cnn_conv2d *p, const float *x, const
                                       float *dbias, float *workspace) {
     struct conv_view view = cnn_conv_forward_view(p);
     int64_t depth = cnn_view_depth(&view), k = p->k / p->groups;
-    struct outer_work work = {.view = &view, .kernels = cnn_dense_kernels(), .gemm = cnn_gemm(), .x = x,
-                              .end = x + p->n * p->h * p->w * p->c, .dy = dy, .dweight = dweight, .dbias = dbias,
+    struct outer_work work = {.view = &view, .kernels = cnn_dense_kernels(), .gemm = cnn_gemm(),
+                              .gemm_rows = cnn_gemm_rows(), .x = x, .end = x + p->n * p->h * p->w * p->c, .dy = dy,
+                              .dweight = dweight, .dbias = dbias,
                               .k = k, .outputs = p->k, .groups = p->groups, .sums = workspace};
     cut(p, &work);
     work.bias = workspace + p->groups * work.group_sums;
@@ -193,11 +203,11 @@ cnn_status cnn_dense_backward_weights(const cnn_conv2d *p, const float *x, const
     if (direct) work.sums = dweight, work.bias = dbias;
     double multiply_adds = (double)cnn_view_pixels(&view) * (double)depth * (double)p->k;
     int64_t chunks = work.row_blocks * work.column_blocks * work.groups * work.ranges;
-    cnn_status status = cnn_dense_run(points(p) ? point_chunk : window_chunk, &work, chunks, multiply_adds);
+    cnn_status status = cnn_parallel_sized(points(p) ? point_chunk : window_chunk, &work, chunks, multiply_adds);
     if (status != CNN_OK || direct) return status;
     double sums = (double)work.group_sums * (double)p->groups * (double)work.ranges;
-    if (points(p)) return cnn_dense_run(point_sum_chunk, &work, p->groups * work.group_sums / CNN_PIECE + 2, sums);
-    return cnn_dense_run(window_sum_chunk, &work, cnn_ceil_div(k, CNN_WIDEST_PANEL) * p->groups + 1, sums * 8);
+    if (points(p)) return cnn_parallel_sized(point_sum_chunk, &work, p->groups * work.group_sums / CNN_PIECE + 2, sums);
+    return cnn_parallel_sized(window_sum_chunk, &work, cnn_ceil_div(k, CNN_WIDEST_PANEL) * p->groups + 1, sums * 8);
 }
 
 int64_t cnn_dense_workspace(const cnn_conv2d *p, int pass) {

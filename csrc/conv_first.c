@@ -1,8 +1,9 @@
-/* Convolutions of images: few input channels, where products of matrices would spend their time gathering. conv.c sends
- * forward and backward-weights here where cnn_first_suits. Vectors run over output channels, and each value of the
- * image is spread over one and multiplied with all taps of a row that meet it. Nothing before a first layer wants a
- * gradient, so backward-data stays with conv_dense.c. */
-#include "conv.h"
+/* Convolutions of images: few input channels, where products of matrices would spend their time gathering. Vectors
+ * run over output channels, and each value of the image is spread over one and multiplied with all taps of a row that
+ * meet it. Nothing before a first layer wants a gradient, so backward-data stays with conv_dense.c. */
+#include "conv_family.h"
+#include "conv_view.h"
+#include "finish.h"
 
 #define MOST_ROWS 7 /* rows of taps */
 #define RESULTS 8   /* of a tile */
@@ -56,7 +57,7 @@ static int shape_of(const cnn_conv2d *p) {
     return shape;
 }
 
-bool cnn_first_suits(const cnn_conv2d *p, int pass) {
+static bool suits(const cnn_conv2d *p, int pass) {
     return pass != CNN_BACKWARD_DATA && p->groups == 1 && p->c <= MOST_CHANNELS && p->kh <= MOST_ROWS &&
            p->dilation_w == 1 && shape_of(p) < SHAPES;
 }
@@ -76,13 +77,13 @@ static int64_t vector_start(int64_t vector, int64_t lanes, int64_t k) {
 /* ---- forward ---- */
 
 static int64_t packed_size(const cnn_conv2d *p, int pass) {
-    if (pass != CNN_FORWARD) return cnn_dense.packed(p, pass);
+    (void)pass;
     return p->kh * p->kw * p->c * cnn_round_up(p->k, WIDEST);
 }
 
 /* OIHW -> [vectors of k][tap row][c][tap][lanes], zeros where there is no channel. */
 static cnn_status pack(const cnn_conv2d *p, int pass, const float *weight, float *packed) {
-    if (pass != CNN_FORWARD) return cnn_dense.pack(p, pass, weight, packed);
+    (void)pass;
     int64_t lanes = kernels_for(p)->lanes, window = p->kh * p->kw, vectors = cnn_ceil_div(p->k, lanes);
     for (int64_t vector = 0; vector < vectors; vector++) {
         int64_t start = vector_start(vector, lanes, p->k);
@@ -217,16 +218,11 @@ static cnn_status backward_weights(const cnn_conv2d *p, const float *x, const fl
     return cnn_parallel(sum_chunk, &work, work.vectors);
 }
 
-static cnn_status backward_data(const cnn_conv2d *p, const float *dy, const float *weight, const float *packed,
-                                const cnn_finish *finish, float *dx, float *workspace) {
-    return cnn_dense.backward_data(p, dy, weight, packed, finish, dx, workspace);
-}
-
 static int64_t workspace_size(const cnn_conv2d *p, int pass) {
-    if (pass == CNN_BACKWARD_DATA) return cnn_dense.workspace(p, pass);
     if (pass == CNN_FORWARD) return 0;
     return weights_ranges(p) * (p->c * p->kh * p->kw + 1) * cnn_round_up(p->k, WIDEST);
 }
 
-const struct conv_family cnn_first = {workspace_size, packed_size, pack, forward, backward_data,
-                                      backward_weights, false};
+const struct conv_family cnn_first = {
+    .suits = suits, .workspace = workspace_size, .packed = packed_size, .pack = pack, .forward = forward,
+    .backward_weights = backward_weights};

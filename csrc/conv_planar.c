@@ -1,7 +1,8 @@
 /* Convolutions of images to fewer output channels than a vector has lanes, as in LeNet's first layer: vectors run along
- * rows instead, which are copied into planes, one a channel, with zeros around them. conv.c sends forward here where
- * cnn_planar_suits; others that read images, and backward-weights, are conv_first.c's. */
-#include "conv.h"
+ * rows instead, which are copied into planes, one a channel, with zeros around them. Only forward; others that
+ * read images, and backward-weights, are conv_first.c's. */
+#include "conv_family.h"
+#include "finish.h"
 
 #define MOST_OUTPUTS 7
 #define WIDEST 16 /* lanes of any instruction set */
@@ -39,7 +40,7 @@ static const struct planar_kernels *const tables[] = CNN_TABLES(planar_kernels);
 #define CHUNK_FLOATS 8192 /* results that are worth a chunk */
 
 /* Where vectors along rows are fuller than vectors of eight channels. */
-bool cnn_planar_suits(const cnn_conv2d *p, int pass) {
+static bool suits(const cnn_conv2d *p, int pass) {
     if (pass != CNN_FORWARD || p->groups > 1 || p->c > MOST_CHANNELS || p->k > MOST_OUTPUTS) return false;
     if (p->stride_h > 1 || p->stride_w > 1 || p->dilation_h > 1 || p->dilation_w > 1) return false;
     if (p->kh > MOST_TAPS || p->kw > MOST_TAPS || p->ow > LONGEST_ROW) return false;
@@ -159,4 +160,5 @@ static int64_t no_workspace(const cnn_conv2d *p, int pass) {
     return 0;
 }
 
-const struct conv_family cnn_planar = {no_workspace, packed_size, pack, forward, NULL, NULL, true};
+const struct conv_family cnn_planar = {
+    .suits = suits, .workspace = no_workspace, .packed = packed_size, .pack = pack, .forward = forward, .pools = true};

@@ -1,11 +1,11 @@
 /* Backward-data where few input channels would leave most of a vector empty, or where most of what gathering reads is
  * padding: every pixel of dy is multiplied with all the weights at once, [pixels][k] times [k][taps * c], and the
- * products are added to the pixels of dx that its window covers. conv.c asks cnn_scatter_suits; the product is
- * gemm.c's.
+ * products are added to the pixels of dx that its window covers. The product is gemm.c's.
  *
  * Where a row of taps fills vectors and k is small, products wait in no memory: a strip, some pixels of dy below each
  * other times two vectors of the window, is summed over k in registers and added from there. */
-#include "conv.h"
+#include "conv_family.h"
+#include "finish.h"
 #include "gemm.h"
 
 /* Behind an array whose runs are handled by whole vectors: the widest one. */
@@ -37,7 +37,7 @@ static const struct scatter_kernels *const tables[] = CNN_TABLES(scatter_kernels
 
 static int64_t columns(const cnn_conv2d *p) { return cnn_round_up(p->kh * p->kw * p->c, CNN_WIDEST_LANES); }
 
-bool cnn_scatter_suits(const cnn_conv2d *p, int pass) {
+static bool suits(const cnn_conv2d *p, int pass) {
     double taps = (double)(p->kh * p->kw), image = (double)p->h * (double)p->w, k = (double)p->k;
     if (pass != CNN_BACKWARD_DATA || p->groups > 1 || image * (double)p->c > LARGEST_IMAGE) return false;
     if ((double)p->ow * (double)columns(p) > LARGEST_IMAGE) return false;
@@ -184,4 +184,5 @@ static cnn_status backward_data(const cnn_conv2d *p, const float *dy, const floa
     return cnn_parallel(scatter_image, &work, p->n);
 }
 
-const struct conv_family cnn_scatter = {no_workspace, packed_size, pack, NULL, backward_data, NULL, false};
+const struct conv_family cnn_scatter = {
+    .suits = suits, .workspace = no_workspace, .packed = packed_size, .pack = pack, .backward_data = backward_data};

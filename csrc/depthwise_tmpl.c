@@ -1,28 +1,19 @@
-/* Depthwise convolutions, the vector version: vectors over channels. Compiled per instruction set by foreach_isa.h on
- * behalf of depthwise.c, which hands out work for at least VLEN channels to all but the `general` kernels. Where the
- * channels are no whole number of vectors the last vector overlaps the one before, and its first lanes are kept. */
+/* Depthwise convolutions forward and back to the data, the vector version: vectors over channels. Compiled per
+ * instruction set by foreach_isa.h on behalf of depthwise.c, which hands out work for at least VLEN channels to all but
+ * the `general` kernels. Where the channels are no whole number of vectors the last vector overlaps the one before, and
+ * its first lanes are kept. */
 
 #undef UNROLL
 #define UNROLL CNN_UNROLL(25)
 
-/* Keeps an address: compilers would rather have one for each pixel of a tile. */
-#undef HOLD_POINTER
-#define HOLD_POINTER(a) __asm__("" : "+r"(a))
-
-CNN_INLINE vf ISA(load_lanes)(const float *p, int64_t part) { return part ? vload_part(p, part) : vload(p); }
-CNN_INLINE void ISA(store_lanes)(float *p, vf a, int64_t part) {
-    if (part) vstore_part(p, a, part);
-    else vstore(p, a);
-}
-
 /* ---- what becomes of results before they are stored ---- */
 
 CNN_INLINE vf ISA(finished)(const cnn_finish *f, vf a, int64_t at, int64_t part) {
-    if (f->add) a += ISA(load_lanes)(f->add + at, part);
+    if (f->add) a += vload_lanes(f->add + at, part);
     if (f->activation == CNN_IDENTITY) return a;
     const vf zero = vset(0), top = vset(f->activation == CNN_RELU6 ? 6 : INFINITY);
     if (!f->gate) return vmin(top, vmax(zero, a)); /* NaN stays NaN */
-    vf gate = ISA(load_lanes)(f->gate + at, part);
+    vf gate = vload_lanes(f->gate + at, part);
     return (vf)((vi)a & (gate > zero) & (gate < top));
 }
 
@@ -32,12 +23,12 @@ static __attribute__((noinline)) void ISA(finish)(const cnn_finish *f, int64_t f
                                                   int64_t c, int64_t part, int64_t kept, float *out, int64_t at,
                                                   const vf sums[8]) {
     vi mine = *(const ISA(vi_unaligned_t) *)depthwise_lanes >= (int32_t)kept - (vi){0};
-    vf bias = f->bias ? ISA(load_lanes)(f->bias + c, part) : vset(0);
+    vf bias = f->bias ? vload_lanes(f->bias + c, part) : vset(0);
     at += from * step;
     for (int64_t q = from; q < to; q++, at += step) {
         vf a = ISA(finished)(f, sums[q] + bias, at, part);
         if (kept) a = vselect(mine, a, vload(out + at));
-        ISA(store_lanes)(out + at, a, part);
+        vstore_lanes(out + at, a, part);
     }
 }
 
@@ -233,109 +224,6 @@ WIDTHS(rows_5_stride, 5, 2)
 ROWS(rows_3_spread, 3, 2, true, 8)
 ROWS(rows_5_spread, 5, 2, true, 8)
 
-/* ---- backward-weights of kernels 3 and 5 wide, stride 1 and 2 ---- */
-
-/* sums[s][t] += what four neighbours of a row of dy, or where `some` the first `count` of them, say of `tap_rows` rows
- * of taps; x has the first source pixel of each row, or NULL where the row is outside. `valid` is as above. */
-CNN_INLINE void ISA(weights_block)(const int kernel, const int stride, const int tap_rows, const bool some,
-                                   uint64_t valid, int64_t count, const float *const x[5], int64_t at, int64_t pixel,
-                                   const float *dy, vf sums[25]) {
-    const int sources = (WEIGHTS_COLUMNS - 1) * stride + kernel;
-    vf d[WEIGHTS_COLUMNS];
-    UNROLL for (int q = 0; q < WEIGHTS_COLUMNS; q++)
-        d[q] = !some || q < count ? vload(dy + q * pixel) : vset(0);
-    UNROLL for (int s = 0; s < tap_rows; s++) {
-        if (!x[s]) continue;
-        const float *from = x[s] + at;
-        HOLD_POINTER(from);
-        UNROLL for (int m = 0; m < sources; m++) {
-            if (m && m % 3 == 0) {
-                from += 3 * pixel;
-                HOLD_POINTER(from);
-            }
-            if ((!some && m >= kernel / 2 && m < sources - kernel / 2) || valid >> m & 1) {
-                vf value = vload(from + m % 3 * pixel);
-                vhold(value);
-                UNROLL for (int t = 0; t < kernel; t++) {
-                    const int q = (m - t) / stride;
-                    if (m >= t && (m - t) % stride == 0 && q < WEIGHTS_COLUMNS) sums[s * kernel + t] += value * d[q];
-                }
-            }
-        }
-    }
-}
-
-/* Taps (s … s + tap_rows - 1, all) of one vector of channels, over rows of dy: sums are in registers throughout. */
-CNN_INLINE void ISA(weights_rows)(const int kernel, const int stride, const int tap_rows, const struct conv_view *v,
-                                  const float *x, const float *dy, int64_t row, int64_t count, int64_t s, float *to,
-                                  const struct depthwise_ahead *ahead) {
-    const int reach = (WEIGHTS_COLUMNS - 1) * stride + kernel, edge = kernel / 2;
-    const int64_t pixel = v->pixel, width = v->w, columns = v->columns;
-    vf sums[25];
-    UNROLL for (int i = 0; i < tap_rows * kernel; i++) sums[i] = vload(to + i * VLEN);
-    x += row / v->rows * v->h * width * pixel;
-    dy += row * columns * pixel;
-    const float *next_x = ahead->x, *next_dy = ahead->dy;
-    for (int64_t r = row % v->rows; count > 0; count--) {
-        const float *from[5];
-        int64_t y = v->start_h + r * v->stride_h + s * v->step_h;
-        UNROLL for (int i = 0; i < tap_rows; i++, y += v->step_h)
-            from[i] = y < 0 || y >= v->h ? NULL : x + y * width * pixel;
-        for (int64_t j = 0; j < columns;) {
-            for (int64_t i = 0; i < ahead->x_share; i += LINE) __builtin_prefetch(next_x + i, 0, 2);
-            for (int64_t i = 0; i < ahead->dy_share; i += LINE) __builtin_prefetch(next_dy + i, 0, 2);
-            next_x += ahead->x_share, next_dy += ahead->dy_share;
-            for (const int64_t until = CNN_MIN(columns, j + ASK_COLUMNS); j < until; j += WEIGHTS_COLUMNS) {
-                int64_t left = v->start_w + j * stride, at = left * pixel, some = CNN_MIN(columns - j, WEIGHTS_COLUMNS);
-                uint64_t valid = cnn_places_inside(left, reach, width);
-                const float *d = dy + j * pixel;
-                if (left >= -edge && left + reach <= width + edge && some == WEIGHTS_COLUMNS)
-                    ISA(weights_block)(kernel, stride, tap_rows, false, valid, some, from, at, pixel, d, sums);
-                else
-                    ISA(weights_block)(kernel, stride, tap_rows, true, valid, some, from, at, pixel, d, sums);
-            }
-        }
-        dy += columns * pixel;
-        if (++r == v->rows) r = 0, x += v->h * width * pixel;
-    }
-    UNROLL for (int i = 0; i < tap_rows * kernel; i++) vstore(to + i * VLEN, sums[i]);
-}
-
-#if VLEN == 16 || defined(__aarch64__)
-#define TAP_ROWS_5 5 /* 25 sums, 4 values of dy and one of x in 32 registers */
-#else
-#define TAP_ROWS_5 2
-#endif
-
-#define WEIGHTS(name, kernel, stride, most)                                                                         \
-    static void ISA(name)(const struct conv_view *v, const float *x, const float *dy, int64_t row, int64_t count,   \
-                          float *to, const struct depthwise_ahead *ahead) {                                         \
-        int64_t s = 0;                                                                                              \
-        for (; s + most <= v->taps_h; s += most, to += most * kernel * VLEN, ahead = &depthwise_nothing_ahead)      \
-            ISA(weights_rows)(kernel, stride, most, v, x, dy, row, count, s, to, ahead);                            \
-        for (; s < v->taps_h; s++, to += kernel * VLEN, ahead = &depthwise_nothing_ahead)                           \
-            ISA(weights_rows)(kernel, stride, 1, v, x, dy, row, count, s, to, ahead);                               \
-    }
-WEIGHTS(weights_3, 3, 1, 3)
-WEIGHTS(weights_5, 5, 1, TAP_ROWS_5)
-WEIGHTS(weights_3_stride, 3, 2, 3)
-WEIGHTS(weights_5_stride, 5, 2, TAP_ROWS_5)
-#undef TAP_ROWS_5
-
-/* The bias: the sum of dy. */
-static void ISA(weights_bias)(const struct conv_view *v, int64_t part, const float *dy, int64_t row, int64_t count,
-                              float *to) {
-    vf a = vload(to), b = vset(0);
-    const float *end = dy + (row + count) * v->columns * v->pixel;
-    const float *d = dy + row * v->columns * v->pixel;
-    for (; d + v->pixel < end; d += 2 * v->pixel) {
-        a += ISA(load_lanes)(d, part);
-        b += ISA(load_lanes)(d + v->pixel, part);
-    }
-    if (d < end) a += ISA(load_lanes)(d, part);
-    vstore(to, a + b);
-}
-
 /* ---- any kernel, stride and dilation ---- */
 
 /* `results` neighbours of a row, under taps [from, to) of each of `taps_h` rows; x is the first of those pixels under
@@ -351,9 +239,9 @@ CNN_INLINE void ISA(general_tile)(const int results, const struct conv_view *v, 
         UNROLL for (int r = 0; r < results; r++) acc[r] = vset(0);
         for (int64_t s = 0; s < taps_h; s++) {
             for (int64_t t = from; t < to; t++) {
-                vf w = ISA(load_lanes)(weight + (s * v->tap_row + t * v->tap_step) * v->pixel + c, part);
+                vf w = vload_lanes(weight + (s * v->tap_row + t * v->tap_step) * v->pixel + c, part);
                 const float *source = x + s * row_step + t * tap_step + c;
-                UNROLL for (int r = 0; r < results; r++) acc[r] += w * ISA(load_lanes)(source + r * next, part);
+                UNROLL for (int r = 0; r < results; r++) acc[r] += w * vload_lanes(source + r * next, part);
             }
         }
         ISA(finish)(f, 0, results, next_out, c, part, first - c, out, at + c, acc);
@@ -397,69 +285,12 @@ static void ISA(general_rows)(const struct conv_view *v, const float *source, co
     }
 }
 
-/* One row of dy with the row of x under it, for neighbouring taps: dy[j] meets x[left + j * stride + t * step]. */
-CNN_INLINE void ISA(general_weights_row)(const int taps, const struct conv_view *v, int64_t part, const float *x,
-                                         int64_t left, const float *dy, vf sums[3]) {
-    const int64_t step = v->step_w, next = v->stride_w * v->pixel;
-    int64_t low = left < 0 ? CNN_MIN(cnn_ceil_div(-left, v->stride_w), v->columns) : 0; /* all taps inside … */
-    int64_t end = v->w - 1 - left - (taps - 1) * step;                                  /* … in [low, high) */
-    int64_t high = end < 0 ? low : CNN_MAX(low, CNN_MIN(v->columns, end / v->stride_w + 1));
-    for (int64_t j = 0; j < v->columns; j++) {
-        vf d = ISA(load_lanes)(dy + j * v->pixel, part);
-        if (j >= low && j < high) {
-            const float *source = x + left * v->pixel + j * next;
-            UNROLL for (int t = 0; t < taps; t++) sums[t] += d * ISA(load_lanes)(source + t * step * v->pixel, part);
-        } else {
-            UNROLL for (int t = 0; t < taps; t++) {
-                int64_t at = left + j * v->stride_w + t * step;
-                if (at >= 0 && at < v->w) sums[t] += d * ISA(load_lanes)(x + at * v->pixel, part);
-            }
-        }
-    }
-}
-
-/* Taps (s, t … t + taps - 1) of one vector of channels, over rows of dy. */
-CNN_INLINE void ISA(general_weights_taps)(const int taps, const struct conv_view *v, int64_t part, const float *x,
-                                          const float *dy, int64_t row, int64_t count, int64_t s, int64_t t,
-                                          float *to) {
-    vf sums[3];
-    UNROLL for (int q = 0; q < taps; q++) sums[q] = vload(to + q * VLEN);
-    for (int64_t r = row; r < row + count; r++) {
-        int64_t y = v->start_h + r % v->rows * v->stride_h + s * v->step_h;
-        if (y < 0 || y >= v->h) continue;
-        ISA(general_weights_row)(taps, v, part, x + (r / v->rows * v->h + y) * v->w * v->pixel,
-                                 v->start_w + t * v->step_w, dy + r * v->columns * v->pixel, sums);
-    }
-    UNROLL for (int q = 0; q < taps; q++) vstore(to + q * VLEN, sums[q]);
-}
-
-CNN_INLINE void ISA(general_weights_vector)(const struct conv_view *v, int64_t part, const float *x, const float *dy,
-                                            int64_t row, int64_t count, float *to) {
-    for (int64_t s = 0; s < v->taps_h; s++) {
-        int64_t t = 0;
-        for (; t + 3 <= v->taps_w; t += 3, to += 3 * VLEN)
-            ISA(general_weights_taps)(3, v, part, x, dy, row, count, s, t, to);
-        for (; t < v->taps_w; t++, to += VLEN) ISA(general_weights_taps)(1, v, part, x, dy, row, count, s, t, to);
-    }
-}
-
-static void ISA(general_weights)(const struct conv_view *v, const float *x, const float *dy, int64_t row,
-                                 int64_t count, float *to, const struct depthwise_ahead *ahead) {
-    (void)ahead;
-    if (v->pixel < VLEN) ISA(general_weights_vector)(v, v->pixel, x, dy, row, count, to);
-    else ISA(general_weights_vector)(v, 0, x, dy, row, count, to);
-}
-
 static const struct depthwise_kernels ISA(depthwise_kernels) = {
     .lanes = VLEN,
     .rows = {{NAMES(rows_3), NAMES(rows_3_stride)}, {NAMES(rows_5), NAMES(rows_5_stride)}},
     .spread = {ISA(rows_3_spread), ISA(rows_5_spread)},
-    .weights = {{ISA(weights_3), ISA(weights_3_stride)}, {ISA(weights_5), ISA(weights_5_stride)}},
-    .bias = ISA(weights_bias),
     .general_rows = ISA(general_rows),
-    .general_weights = ISA(general_weights),
 };
 #undef ROWS
 #undef WIDTHS
 #undef NAMES
-#undef WEIGHTS

@@ -1,7 +1,7 @@
 /* Which matrix kernels run. They are gemm_tmpl.c, compiled for each instruction set; gemm.h says what they compute
  * and conv_dense.c calls them. There is no entry point here: the plain loops that they are tested against are the
- * convolutions' own, in conv.c. */
-#include "conv.h"
+ * convolutions' own, in conv_reference.c. */
+#include "finish.h"
 #include "gemm.h"
 
 #define CNN_TEMPLATE "gemm_tmpl.c"

@@ -62,18 +62,22 @@ struct gemm_kernels {
     struct gemm_width width;
     void (*product)(const struct gemm_product *p);        /* out = A B */
     void (*outer)(const struct gemm_outer *p);            /* out = A' B */
-    /* Packs rows of columns, rows apart by `stride`, into panels. */
-    void (*pack_rows)(int64_t rows, int64_t columns, const float *source, int64_t stride, float *packed);
-    /* sums += each column's sum. */
-    void (*sum_rows)(int64_t rows, int64_t columns, const float *source, int64_t stride, float *sums);
     void (*four_parts)(const struct gemm_parts *p);
     /* One row: out[at + column] = finish(the parts of sums, `stride` apart, added in order). */
     void (*add_parts)(int64_t parts, const float *sums, int64_t stride, int64_t columns, const cnn_finish *finish,
                       int64_t at, float *out);
 };
 
+struct gemm_rows {
+    /* Packs rows of columns, rows apart by `stride`, into panels. */
+    void (*pack)(int64_t rows, int64_t columns, const float *source, int64_t stride, float *packed);
+    /* sums += each column's sum. */
+    void (*sum)(int64_t rows, int64_t columns, const float *source, int64_t stride, float *sums);
+};
+
 /* The kernels of the active instruction set; never called for the reference. */
 const struct gemm_kernels *cnn_gemm(void);
+const struct gemm_rows *cnn_gemm_rows(void);
 
 static inline bool cnn_panel_odd(const struct gemm_width *w, int64_t columns) {
     int64_t total = cnn_round_up(columns, w->lanes);

@@ -4,51 +4,12 @@
  * Every element of a result is summed in the order of the depth, one multiply-add at a time, whatever tile it falls
  * into: so a result does not depend on its neighbours, and an image gives the same bits alone and in a batch. */
 
-/* A tile is `vectors` vectors wide, or with `half` half a vector wider: half vectors lose nothing where a CPU runs a
- * wide multiply-add in halves, and half of one where it does not. LANES is the step in which widths grow. Its rows are
- * the most that leave registers for a step's columns and, where multiply-adds cannot broadcast, for one row's value. */
-#undef LANES
-#undef PANEL
-#undef ODD
-#undef ROWS
-#undef UNROLL
-#if VLEN == 16
-#define LANES 8
-#define PANEL 32
-#define ODD 24
-#define ROWS(vectors) 12
-#elif VLEN == 8
-#define LANES 8
-#define PANEL 16
-#define ODD 24
-#define ROWS(vectors) (12 / (vectors))
-#else
-#define LANES 4
-#define PANEL 8
-#define ODD 8
-#if defined(__aarch64__)
-#define ROWS(vectors) ((vectors) == 1 ? 12 : 8)
-#else
-#define ROWS(vectors) (12 / (vectors))
-#endif
-#endif
-#define UNROLL CNN_UNROLL(12)
-
-/* A vector of LANES floats: half a vf with AVX-512, elsewhere the same. */
-typedef float ISA(lanes_t) __attribute__((vector_size(LANES * 4)));
-typedef float ISA(lanes_unaligned_t) __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
-typedef int32_t ISA(lanes_mask_t) __attribute__((vector_size(LANES * 4)));
-
-CNN_INLINE ISA(lanes_t) ISA(lanes_load)(const float *p) { return *(const ISA(lanes_unaligned_t) *)p; }
-CNN_INLINE void ISA(lanes_store)(float *p, ISA(lanes_t) a) { *(ISA(lanes_unaligned_t) *)p = a; }
-CNN_INLINE ISA(lanes_t) ISA(lanes_set)(float a) { return a - (ISA(lanes_t)){0}; }
+#include "gemm_lanes.h"
 
 struct ISA(tile) {
     vf whole[12][3];
     ISA(lanes_t) half[12];
 };
-
-static const struct gemm_width ISA(width) = {PANEL, LANES, ODD};
 
 CNN_INLINE void ISA(clear)(struct ISA(tile) *t, const int rows, const int vectors, const bool half) {
     UNROLL for (int r = 0; r < rows; r++) {
@@ -359,47 +320,5 @@ static void ISA(outer)(const struct gemm_outer *p) {
     }
 }
 
-static void ISA(sum_rows)(int64_t rows, int64_t columns, const float *source, int64_t stride, float *sums) {
-    int64_t column = 0;
-    for (; column + LANES <= columns; column += LANES) {
-        ISA(lanes_t) sum = ISA(lanes_load)(sums + column);
-        for (int64_t row = 0; row < rows; row++) sum += ISA(lanes_load)(source + row * stride + column);
-        ISA(lanes_store)(sums + column, sum);
-    }
-    for (; column < columns; column++)
-        for (int64_t row = 0; row < rows; row++) sums[column] += source[row * stride + column];
-}
-
-/* `steps` vectors of LANES from each of the rows, the last one with only `part` real lanes if `partial`. */
-CNN_INLINE void ISA(pack_panel)(const int steps, const bool partial, int64_t part, int64_t rows, const float *source,
-                                int64_t stride, float *panel) {
-    for (int64_t row = 0; row < rows; row++, source += stride, panel += steps * LANES) {
-        UNROLL for (int i = 0; i < steps - partial; i++)
-            ISA(lanes_store)(panel + i * LANES, ISA(lanes_load)(source + i * LANES));
-        if (!partial) continue;
-        union { ISA(lanes_t) v; float f[LANES]; } u = {.v = ISA(lanes_set)(0)};
-        for (int64_t i = 0; i < part; i++) u.f[i] = source[(steps - 1) * LANES + i];
-        ISA(lanes_store)(panel + (steps - 1) * LANES, u.v);
-    }
-}
-
-static void ISA(pack_rows)(int64_t rows, int64_t columns, const float *source, int64_t stride, float *packed) {
-    for (int64_t panel = 0; panel < cnn_panel_count(&ISA(width), columns); panel++) {
-        int64_t column = cnn_panel_begin(&ISA(width), columns, panel);
-        int64_t steps = (cnn_panel_begin(&ISA(width), columns, panel + 1) - column) / LANES;
-        int64_t left = columns - column - (steps - 1) * LANES, part = left < LANES ? left : 0;
-        const float *from = source + column;
-        float *to = packed + column * rows;
-#define PACK(count)                                                                                              \
-    if (steps == count && part) ISA(pack_panel)(count, true, part, rows, from, stride, to);                      \
-    else if (steps == count) ISA(pack_panel)(count, false, 0, rows, from, stride, to)
-        PACK(1);
-        PACK(2);
-        PACK(3);
-        PACK(4);
-#undef PACK
-    }
-}
-
-static const struct gemm_kernels ISA(gemm_kernels) = {{PANEL, LANES, ODD}, ISA(product), ISA(outer), ISA(pack_rows),
-                                                      ISA(sum_rows), ISA(four_parts), ISA(add_parts)};
+static const struct gemm_kernels ISA(gemm_kernels) = {{PANEL, LANES, ODD}, ISA(product), ISA(outer), ISA(four_parts),
+                                                      ISA(add_parts)};

@@ -1,9 +1,5 @@
 /* What every operation's file shares: checked sizes, the parallel loop, scratch memory and the dispatch table.
- *
- * An operation `op` is two files. op.c holds the entry points that cnn.h declares: they check their arguments,
- * then hand chunks of the work to cnn_parallel; it also holds the plain-loop reference. op_tmpl.c holds the
- * vector version, written once and compiled for each instruction set by foreach_isa.h. Read pointwise.c for the
- * shortest example. */
+ * README.md says how this folder is laid out and how a kernel is added; pointwise.c is the shortest example. */
 #ifndef CNN_INTERNAL_H
 #define CNN_INTERNAL_H
 
@@ -50,6 +46,9 @@ typedef cnn_status (*cnn_chunk)(void *context, int64_t chunk);
  * flushed to zero while chunks run and the caller's floating-point state is put back. Returns the first failure
  * in chunk order; CNN_OK if there was none. */
 cnn_status cnn_parallel(cnn_chunk work, void *context, int64_t chunks);
+
+/* The same, but in the calling thread alone where there is too little work to share: so many multiply-adds in all. */
+cnn_status cnn_parallel_sized(cnn_chunk work, void *context, int64_t chunks, double multiply_adds);
 
 /* 64-byte aligned memory that belongs to the calling thread and lasts until its next call of cnn_scratch; NULL
  * where there is none left. Contents are not kept from one call to the next. */

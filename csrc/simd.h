@@ -18,6 +18,8 @@ typedef int32_t ISA(vi_unaligned_t) __attribute__((vector_size(VLEN * 4), aligne
 #define vstore ISA(vstore_)
 #define vload_part ISA(vload_part_)
 #define vstore_part ISA(vstore_part_)
+#define vload_lanes ISA(vload_lanes_)
+#define vstore_lanes ISA(vstore_lanes_)
 #define vset ISA(vset_)
 #define vselect ISA(vselect_)
 #define vmax ISA(vmax_)
@@ -85,6 +87,13 @@ CNN_INLINE void vstore_part(float *p, vf a, int64_t count) {
     union { vf v; float f[VLEN]; } u = {.v = a};
     for (int64_t i = 0; i < count; i++) p[i] = u.f[i];
 #endif
+}
+
+/* The same of whole vectors, too, for which count is 0. */
+CNN_INLINE vf vload_lanes(const float *p, int64_t count) { return count ? vload_part(p, count) : vload(p); }
+CNN_INLINE void vstore_lanes(float *p, vf a, int64_t count) {
+    if (count) vstore_part(p, a, count);
+    else vstore(p, a);
 }
 
 /* mask ? a : b, lane by lane. */

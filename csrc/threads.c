@@ -16,6 +16,7 @@
 #define MAX_THREADS 256
 #define STATUSES 8 /* more than cnn_status has values */
 #define SPINS 4000 /* of one pause each: 40 to 200 microseconds, by CPU */
+#define SERIAL_WORK 500000 /* multiply-adds that are done before another thread has begun */
 #define STACK ((size_t)2 << 20) /* of a worker: the same everywhere, where systems' defaults differ widely */
 
 static struct {
@@ -249,6 +250,25 @@ cnn_status cnn_parallel(cnn_chunk work, void *context, int64_t chunks) {
     in_parallel = false;
     restore_denormals(before);
     return status;
+}
+
+struct serial_work {
+    cnn_chunk work;
+    void *context;
+    int64_t chunks;
+};
+
+static cnn_status all_chunks(void *context, int64_t chunk) {
+    const struct serial_work *serial = context;
+    cnn_status status = CNN_OK;
+    for (chunk = 0; chunk < serial->chunks && status == CNN_OK; chunk++) status = serial->work(serial->context, chunk);
+    return status;
+}
+
+cnn_status cnn_parallel_sized(cnn_chunk work, void *context, int64_t chunks, double multiply_adds) {
+    if (multiply_adds >= SERIAL_WORK) return cnn_parallel(work, context, chunks);
+    struct serial_work serial = {work, context, chunks};
+    return cnn_parallel(all_chunks, &serial, 1);
 }
 
 cnn_status cnn_threads_set(int threads) {

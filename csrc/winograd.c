@@ -1,5 +1,5 @@
-/* Winograd convolutions: 3 x 3, stride 1, dilation 1, one group. conv.c sends here what cnn_winograd_suits; this file
- * holds that rule, the packing of weights, forward and backward-data, which is forward over dy with turned weights.
+/* Winograd convolutions: 3 x 3, stride 1, dilation 1, one group. This file says which of them
+ * pay, and holds the packing of weights, forward and backward-data, which is forward over dy with turned weights.
  * winograd_weights.c is backward-weights, winograd.h the map.
  *
  * Forward takes tiles of 4 x 4 results, whose transformed pixels V are multiplied with a panel of transformed weights U
@@ -8,13 +8,6 @@
  * tiles as the outer caches hold, and a chunk owns a panel. U is four times the weights' size: plan.py decides how long
  * it is kept. */
 #include "winograd.h"
-
-#define CNN_TEMPLATE "winograd_tmpl.c"
-#include "foreach_isa.h"
-
-static const struct winograd_products *const tables[] = CNN_TABLES(winograd_products);
-
-const struct winograd_products *cnn_winograd_products(void) { return tables[cnn_table_index()]; }
 
 /* ---- which convolutions, which way ---- */
 
@@ -29,7 +22,8 @@ const struct winograd_products *cnn_winograd_products(void) { return tables[cnn_
 
 /* In cycles of a core with 16 multiply-adds a cycle: products, and transforms of what is read and written. A tile's
  * results outside the image are computed for nothing. */
-bool cnn_winograd_suits(const cnn_conv2d *p, int pass) {
+static bool suits(const cnn_conv2d *p, int pass) {
+    if (p->exact) return false;
     if (p->kh != 3 || p->kw != 3 || p->stride_h != 1 || p->stride_w != 1 || p->dilation_h != 1 || p->dilation_w != 1)
         return false;
     if (p->groups != 1 || CNN_MIN(p->c, p->k) < FEWEST_CHANNELS) return false;
@@ -46,6 +40,7 @@ struct product_work {
     struct winograd_tiles tiles;
     const struct winograd_products *products;
     const struct winograd_transforms *transforms;
+    const struct winograd_inverses *inverses;
     const float *weight, *packed;
     int64_t columns, channel_step, column_step; /* of the result; in OIHW weights */
     bool flipped;
@@ -70,6 +65,7 @@ static struct product_work start(const cnn_conv2d *p, int pass) {
     struct product_work w = over_view(p, pass);
     w.products = cnn_winograd_products();
     w.transforms = cnn_winograd_transforms();
+    w.inverses = cnn_winograd_inverses();
     w.panels = cnn_ceil_div(w.columns, w.products->panel);
     w.panel_floats = cnn_winograd_panel(w.view.c, w.products->panel);
     return w;
@@ -112,8 +108,10 @@ static int64_t panel_columns(const struct product_work *w, int64_t panel) {
 }
 
 static void finish_panel(const struct product_work *w, int64_t first, int64_t count, int64_t panel, const float *m) {
-    w->transforms->output(&w->tiles, first, count, panel * w->products->panel, panel_columns(w, panel), m, w->finish,
-                          w->out);
+    struct winograd_results results = {.tiles = &w->tiles, .first = first, .count = count,
+                                       .column = panel * w->products->panel, .columns = panel_columns(w, panel),
+                                       .m = m, .finish = w->finish, .out = w->out};
+    w->inverses->output(&results);
 }
 
 static int64_t product_floats(int64_t tiles) {
@@ -141,9 +139,12 @@ static cnn_status block_chunk(void *context, int64_t chunk) {
     if (!v) return CNN_NO_MEMORY;
     struct winograd_fetch fetch = block_fetch(w, first, count);
     w->transforms->input(&w->tiles, first, count, step, v);
+    struct winograd_product product = {.v = v, .step = step, .tiles = count, .channels = w->view.c, .fetch = &fetch,
+                                       .m = m};
     for (int64_t panel = 0; panel < w->panels; panel++) {
-        const float *u = w->packed + panel * w->panel_floats;
-        w->products->forward(v, step, count, w->view.c, u, panel_columns(w, panel), &fetch, m);
+        product.u = w->packed + panel * w->panel_floats;
+        product.columns = panel_columns(w, panel);
+        w->products->forward(&product);
         finish_panel(w, first, count, panel, m);
     }
     return CNN_OK;
@@ -169,15 +170,17 @@ static cnn_status panel_chunk(void *context, int64_t chunk) {
     const struct product_work *w = context;
     int64_t panel = chunk / w->parts, each = cnn_round_up(cnn_ceil_div(w->count, w->parts), WINOGRAD_WIDEST_GROUP);
     int64_t from = chunk % w->parts * each, to = CNN_MIN(from + each, w->count);
-    const float *u = w->packed + panel * w->panel_floats;
     float *m = cnn_scratch((size_t)product_floats(w->block) * sizeof *m);
     struct winograd_fetch nothing_ahead = {.each = 0};
     if (!m) return CNN_NO_MEMORY;
+    struct winograd_product product = {.u = w->packed + panel * w->panel_floats, .step = w->step,
+                                       .channels = w->view.c, .columns = panel_columns(w, panel),
+                                       .fetch = &nothing_ahead, .m = m};
     for (; from < to; from += w->block) {
-        int64_t count = CNN_MIN(w->block, to - from);
-        const float *v = w->v + from * cnn_round_up(w->view.c, w->products->lanes);
-        w->products->forward(v, w->step, count, w->view.c, u, panel_columns(w, panel), &nothing_ahead, m);
-        finish_panel(w, w->first + from, count, panel, m);
+        product.tiles = CNN_MIN(w->block, to - from);
+        product.v = w->v + from * cnn_round_up(w->view.c, w->products->lanes);
+        w->products->forward(&product);
+        finish_panel(w, w->first + from, product.tiles, panel, m);
     }
     return CNN_OK;
 }
@@ -248,5 +251,6 @@ static int64_t workspace_size(const cnn_conv2d *p, int pass) {
     return floats + WINOGRAD_FREQUENCIES * frequency_step(round_tiles(w.tiles.total, w.view.c), w.view.c);
 }
 
-const struct conv_family cnn_winograd = {workspace_size, packed_size, pack, forward, backward_data,
-                                         cnn_winograd_backward_weights, true};
+const struct conv_family cnn_winograd = {
+    .suits = suits, .workspace = workspace_size, .packed = packed_size, .pack = pack, .forward = forward,
+    .backward_data = backward_data, .backward_weights = cnn_winograd_backward_weights, .pools = true};

@@ -1,6 +1,7 @@
 /* What the files of the Winograd convolutions share: how an image is cut into tiles, how the transformed data lie in
- * memory, and the tables of vector kernels. winograd.c (forward, backward-data) and winograd_weights.c cut the work;
- * winograd_transform_tmpl.c and winograd_tmpl.c do it.
+ * memory, and the tables of vector kernels. winograd.c (the family, forward and backward-data) and
+ * winograd_weights.c cut the work; the templates of winograd_transform.c, winograd_products.c and winograd_inverse.c do
+ * it, in this order.
  *
  * F(4 x 4, 3 x 3) of Winograd (1980) and Lavin and Gray (2016): 4 x 4 results are A' [(G g G') . (B' d B)] A for the
  * 6 x 6 pixels d that they read and the 3 x 3 weights g. The products are taken channel by channel, so that each of
@@ -10,7 +11,9 @@
 #ifndef CNN_WINOGRAD_H
 #define CNN_WINOGRAD_H
 
-#include "conv.h"
+#include "conv_family.h"
+#include "conv_view.h"
+#include "finish.h"
 
 #define WINOGRAD_TILE 4
 #define WINOGRAD_PATCH 6
@@ -59,6 +62,11 @@ struct winograd_tiles {
  *   M, dU         [tile or channel][vector of panel][WINOGRAD_SLOTS][lane], of one panel
  * where `step` is the floats from a frequency of V or W to the next; U's is cnn_winograd_step(channels, columns). */
 
+/* Tiles first … first+count-1, laid out for the gradient as places at … of `places`. */
+struct winograd_places {
+    int64_t first, count, at, places, step;
+};
+
 /* winograd_transform.c */
 struct winograd_transforms {
     /* V of tiles first … first+count-1, laid out forward, as places 0 … count-1. */
@@ -67,17 +75,26 @@ struct winograd_transforms {
      * channel or column to the next; flipped turns the window by 180 degrees. */
     void (*weights)(const float *weight, int64_t channels, int64_t columns, int64_t channel_step, int64_t column_step,
                     bool flipped, float *u);
-    /* The results of tiles first … first+count-1 in columns column … column+columns-1, from their M. */
-    void (*output)(const struct winograd_tiles *t, int64_t first, int64_t count, int64_t column, int64_t columns,
-                   const float *m, const cnn_finish *finish, float *out);
-    /* V of tiles first … first+count-1, laid out for the gradient, as places at … of `places`. */
-    void (*input_columns)(const struct winograd_tiles *t, int64_t first, int64_t count, int64_t at, int64_t places,
-                          int64_t step, float *v);
+    /* V of some tiles, laid out for the gradient. */
+    void (*input_columns)(const struct winograd_tiles *t, struct winograd_places to, float *v);
     /* W of the same tiles, t being those of dy; sums (NULL: not wanted) += dy's sum over them, in whole vectors. */
-    void (*gradient)(const struct winograd_tiles *t, int64_t first, int64_t count, int64_t at, int64_t places,
-                     int64_t step, float *w, float *sums);
+    void (*gradient)(const struct winograd_tiles *t, struct winograd_places to, float *w, float *sums);
+};
+
+/* The results of tiles first … first+count-1 in columns column … column+columns-1, from their M. */
+struct winograd_results {
+    const struct winograd_tiles *tiles;
+    int64_t first, count, column, columns;
+    const float *m;
+    const cnn_finish *finish;
+    float *out;
+};
+
+/* winograd_inverse.c */
+struct winograd_inverses {
+    void (*output)(const struct winograd_results *r);
     /* Gradients [channel][9][column of panel] = G' dU G, or added to them. */
-    void (*inverse)(const float *du, int64_t channels, int64_t columns, bool accumulate, float *gradients);
+    void (*gradients)(const float *du, int64_t channels, int64_t columns, bool accumulate, float *gradients);
 };
 
 /* Memory that is wanted soon. Products touch the inner caches alone: meanwhile what the transforms before and after them
@@ -93,22 +110,35 @@ struct winograd_fetch {
     int64_t each; /* lines at a time */
 };
 
-/* winograd.c */
+/* M = V U for one panel of `columns` real columns. */
+struct winograd_product {
+    const float *v, *u;
+    int64_t step, tiles, channels, columns;
+    struct winograd_fetch *fetch;
+    float *m;
+};
+
+/* dU = V' W, or added to it, for channels first … first+count-1 (first a multiple of band) and one panel of W, whose
+ * tiles begin at w. */
+struct winograd_outer {
+    const float *v, *w;
+    int64_t v_step, w_step, tiles, places, channels, first, count, columns;
+    bool accumulate;
+    struct winograd_fetch *fetch;
+    float *du;
+};
+
+/* winograd_products.c */
 struct winograd_products {
     int64_t lanes, panel; /* of a vector, and the columns of two */
     int64_t group, band;  /* tiles and channels at a time, as defined above */
-    /* M = V U for one panel of `columns` real columns. */
-    void (*forward)(const float *v, int64_t step, int64_t tiles, int64_t channels, const float *u, int64_t columns,
-                    struct winograd_fetch *fetch, float *m);
-    /* dU = V' W, or added to it, for channels first … first+count-1 (first a multiple of band) and one panel of W,
-     * whose tiles begin at w. */
-    void (*outer)(const float *v, int64_t v_step, const float *w, int64_t w_step, int64_t tiles, int64_t places,
-                  int64_t channels, int64_t first, int64_t count, int64_t columns, bool accumulate,
-                  struct winograd_fetch *fetch, float *du);
+    void (*forward)(const struct winograd_product *p);
+    void (*outer)(const struct winograd_outer *o);
 };
 
 /* Those of the active instruction set; never called for the reference. */
 const struct winograd_transforms *cnn_winograd_transforms(void);
+const struct winograd_inverses *cnn_winograd_inverses(void);
 const struct winograd_products *cnn_winograd_products(void);
 
 /* The place of a channel in V laid out for the gradient, tile 0; *width gets that of its band. */

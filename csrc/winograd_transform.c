@@ -1,5 +1,5 @@
-/* The transforms of the Winograd convolutions: which version runs, and what needs no vectors. winograd.c and
- * winograd_weights.c call it; the vector version is winograd_transform_tmpl.c, winograd.h the map. */
+/* The transforms before the Winograd convolutions' products: which version runs, and what needs no vectors. winograd.c
+ * and winograd_weights.c call it; the vector version is winograd_transform_tmpl.c, winograd.h the map. */
 #include "winograd.h"
 
 /* OIHW weights of some channels as [channel][9][width]; only the `columns` real ones are written. Rows of four columns

@@ -21,6 +21,7 @@ struct weights_work {
     struct winograd_tiles x_tiles, dy_tiles;
     const struct winograd_products *products;
     const struct winograd_transforms *transforms;
+    const struct winograd_inverses *inverses;
     int64_t c, k, panels, whole_k;    /* whole_k: in widest panels */
     int64_t range, ranges, block;     /* tiles of a chunk, chunks, tiles at a time */
     float *partial;                   /* [range][panel][c][9][column], and then [range][column]: sums of dy */
@@ -59,12 +60,16 @@ static void add_block(const struct weights_work *w, int64_t first, int64_t count
                                            cnn_winograd_read(&w->dy_tiles, first + count, w->block)};
     int64_t times = WINOGRAD_FREQUENCIES * w->panels * cnn_ceil_div(w->c, w->products->band);
     struct winograd_fetch fetch = cnn_winograd_fetch(next, 2, times);
-    w->transforms->input_columns(&w->x_tiles, first, count, 0, count, v_step, v);
-    w->transforms->gradient(&w->dy_tiles, first, count, 0, count, w_step, transformed, sums);
+    w->transforms->input_columns(&w->x_tiles, (struct winograd_places){first, count, 0, count, v_step}, v);
+    w->transforms->gradient(&w->dy_tiles, (struct winograd_places){first, count, 0, count, w_step}, transformed, sums);
+    struct winograd_outer outer = {.v = v, .v_step = v_step, .w_step = w_step, .tiles = count, .places = count,
+                                   .channels = w->c, .count = w->c, .accumulate = accumulate, .fetch = &fetch};
     for (int64_t panel = 0; panel < w->panels; panel++) {
         int64_t column = panel * w->products->panel;
-        w->products->outer(v, v_step, transformed + column * count, w_step, count, count, w->c, 0, w->c,
-                           panel_columns(w, panel), accumulate, &fetch, du + column * w->c * WINOGRAD_SLOTS);
+        outer.w = transformed + column * count;
+        outer.columns = panel_columns(w, panel);
+        outer.du = du + column * w->c * WINOGRAD_SLOTS;
+        w->products->outer(&outer);
     }
 }
 
@@ -80,7 +85,7 @@ static cnn_status range_chunk(void *context, int64_t chunk) {
     for (int64_t first = from; first < to; first += w->block)
         add_block(w, first, CNN_MIN(w->block, to - first), first > from, v, du, sums);
     for (int64_t panel = 0; panel < w->panels; panel++)
-        w->transforms->inverse(du + panel * w->products->panel * w->c * WINOGRAD_SLOTS, w->c,
+        w->inverses->gradients(du + panel * w->products->panel * w->c * WINOGRAD_SLOTS, w->c,
                                panel_columns(w, panel), false, gradients(w, chunk, panel));
     return CNN_OK;
 }
@@ -101,8 +106,11 @@ static cnn_status transform_chunk(void *context, int64_t chunk) {
     int64_t at = chunk * TRANSFORM_TILES, count = CNN_MIN(TRANSFORM_TILES, w->count - at);
     float *sums = w->dbias ? w->sums + chunk * w->whole_k : NULL;
     if (sums) memset(sums, 0, (size_t)w->whole_k * sizeof *sums);
-    w->transforms->input_columns(&w->x_tiles, w->first + at, count, at, w->count, w->v_step, w->v);
-    w->transforms->gradient(&w->dy_tiles, w->first + at, count, at, w->count, w->w_step, w->w, sums);
+    struct winograd_places to = {.first = w->first + at, .count = count, .at = at, .places = w->count};
+    to.step = w->v_step;
+    w->transforms->input_columns(&w->x_tiles, to, w->v);
+    to.step = w->w_step;
+    w->transforms->gradient(&w->dy_tiles, to, w->w, sums);
     return CNN_OK;
 }
 
@@ -114,10 +122,12 @@ static cnn_status outer_chunk(void *context, int64_t chunk) {
     struct winograd_fetch nothing_ahead = {.each = 0};
     float *du = cnn_scratch((size_t)(ROUND_CHANNELS * WINOGRAD_SLOTS * WINOGRAD_WIDEST_PANEL) * sizeof *du);
     if (!du) return CNN_NO_MEMORY;
-    const float *transformed = w->w + panel * w->products->panel * w->count;
-    w->products->outer(w->v, w->v_step, transformed, w->w_step, w->count, w->count, w->c, first, count, columns, false,
-                       &nothing_ahead, du);
-    w->transforms->inverse(du, count, columns, w->first > 0, gradients(w, 0, panel) + first * 9 * width);
+    struct winograd_outer outer = {.v = w->v, .w = w->w + panel * w->products->panel * w->count, .v_step = w->v_step,
+                                   .w_step = w->w_step, .tiles = w->count, .places = w->count, .channels = w->c,
+                                   .first = first, .count = count, .columns = columns, .fetch = &nothing_ahead,
+                                   .du = du};
+    w->products->outer(&outer);
+    w->inverses->gradients(du, count, columns, w->first > 0, gradients(w, 0, panel) + first * 9 * width);
     return CNN_OK;
 }
 
@@ -204,6 +214,7 @@ cnn_status cnn_winograd_backward_weights(const cnn_conv2d *p, const float *x, co
     struct weights_work w = prepare(p);
     w.products = cnn_winograd_products();
     w.transforms = cnn_winograd_transforms();
+    w.inverses = cnn_winograd_inverses();
     w.panels = cnn_ceil_div(w.k, w.products->panel);
     w.dweight = dweight;
     w.dbias = dbias;

@@ -1,6 +1,6 @@
 """csrc/cnn.h, the contract, against both its sides: every prototype has its definition in C, its door in Python and a
-test that names that door; every vector version has a plain-loop reference; and the sources compile without a warning
-with the other compilers that people have."""
+test that names that door; every vector version has a plain-loop reference; files call downwards only; and the sources
+compile without a warning with the other compilers that people have."""
 
 import ast
 import re
@@ -35,6 +35,11 @@ def doors() -> dict[str, set[str]]:
     return found
 
 
+def code_of(path: Path) -> str:
+    """A C file without its comments."""
+    return re.sub(r"/\*.*?\*/", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
 @cache
 def other_tests() -> str:
     """All tests but this one."""
@@ -67,6 +72,57 @@ def test_every_vector_version_belongs_to_a_file_that_dispatches_it(template):
     operation = template.with_name(template.name.replace("_tmpl", "")).read_text(encoding="utf-8")
     assert f'#define CNN_TEMPLATE "{template.name}"' in operation
     assert re.search(r"\bCNN_TABLES\(\w+\)", operation)
+
+
+DEFINED = re.compile(r"^(?!static|extern|typedef)\w[\w ]*[ *](cnn_\w+)(?:\([^;]*?\) \{| = )", re.MULTILINE)
+
+
+def calls() -> dict[str, set[str]]:
+    """File -> the files whose functions and tables it names. A template is its operation's; conv.c names all families."""
+    texts = {path.name: code_of(path) for path in C_FILES}
+    home = {name: file for file, text in texts.items() for name in DEFINED.findall(text)}
+    for file in texts:
+        texts[file] += "".join(code_of(ROOT / "csrc" / t) for t in re.findall(r'CNN_TEMPLATE "(.*)"', texts[file]))
+    texts["conv.c"] += code_of(ROOT / "csrc/conv_family.h")
+    return {file: {home[name] for name in re.findall(r"\bcnn_\w+", text) if home.get(name, file) != file}
+            for file, text in texts.items()}
+
+
+def includes() -> dict[str, set[str]]:
+    """Header -> the headers that it includes."""
+    return {path.name: set(re.findall(r'^#include "(.*)"', path.read_text(encoding="utf-8"), re.MULTILINE))
+            for path in (ROOT / "csrc").glob("*.h")}
+
+
+def circle(arrows: dict[str, set[str]]) -> str:
+    """The first circle that is found, "" for none."""
+    done: set[str] = set()
+
+    def walk(file: str, way: list[str]) -> str:
+        if file in way:
+            return " -> ".join([*way[way.index(file) :], file])
+        if file in done:
+            return ""
+        found = next(filter(None, (walk(to, [*way, file]) for to in sorted(arrows.get(file, ())))), "")
+        done.add(file)
+        return found
+
+    return next(filter(None, (walk(file, []) for file in sorted(arrows))), "")
+
+
+def test_no_file_calls_back_into_one_that_calls_it():
+    arrows = calls()
+    assert {"winograd.c", "conv_reference.c"} <= arrows["conv.c"] and "threads.c" in arrows["pool.c"]
+    assert circle(arrows) == ""
+    assert circle(includes()) == ""
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == "b -> c -> b"
+
+
+def test_every_family_of_convolutions_is_in_the_table():
+    table = re.findall(r"FAMILY\((\w+)\)", code_of(ROOT / "csrc/conv_family.h"))
+    found = re.findall(r"^const struct conv_family (\w+) = ", "\n".join(map(code_of, C_FILES)), re.MULTILINE)
+    assert sorted(found) == sorted([*table, "cnn_conv_reference"])
+    assert table[-1] == "cnn_dense", "it takes whatever is left"
 
 
 @pytest.mark.parametrize("path", C_FILES, ids=lambda p: p.name)

@@ -1,4 +1,4 @@
-"""csrc/conv.c, conv_dense.c, depthwise.c and gemm.c: every pass on every instruction set against float64, over the
+"""csrc/conv*.c, depthwise*.c and gemm*.c: every pass on every instruction set against float64, over the
 shapes where a blocked kernel can go wrong, with sentinels around every output.
 
 The bound is that of a plain sum. Adding up K products in float32, with u = 2^-24, loses about 0.3 u sqrt(K) of the

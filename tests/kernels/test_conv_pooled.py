@@ -1,5 +1,5 @@
-"""Convolutions that pool their own results (cnn_finish.pooled, in csrc/conv.c, conv_planar_tmpl.c and
-winograd_transform_tmpl.c): on every instruction set the same bits, and the same places of the largest, as a convolution
+"""Convolutions that pool their own results (cnn_finish.pooled, in csrc/conv_planar_tmpl.c and
+winograd_inverse_tmpl.c): on every instruction set the same bits, and the same places of the largest, as a convolution
 and then a max pooling, with guards around both outputs. What a convolution and a pooling are is for test_conv.py,
 test_winograd.py and test_pool.py.
 """

@@ -1,5 +1,6 @@
 /* The products of the Winograd convolutions: register tiles over V, U and W, compiled per instruction set by
- * foreach_isa.h on behalf of winograd.c. The transforms are winograd_transform_tmpl.c; winograd.h says what each
+ * foreach_isa.h on behalf of winograd_products.c. The transforms are winograd_transform_tmpl.c and
+ * winograd_inverse_tmpl.c; winograd.h says what each
  * function computes.
  *
  * Every element of M is summed in the order of the channels, one multiply-add at a time, whatever tile it falls into:
@@ -45,8 +46,11 @@ CNN_INLINE void ISA(tile)(const int rows, const int vectors, int64_t channels, c
         for (int i = 0; i < vectors; i++) vstore(m + (r * vectors + i) * WINOGRAD_SLOTS * VLEN, acc[r][i]);
 }
 
-CNN_INLINE void ISA(product_panel)(const int vectors, const float *v, int64_t step, int64_t tiles, int64_t channels,
-                                   const float *u, struct winograd_fetch *fetch, float *m) {
+CNN_INLINE void ISA(product_panel)(const int vectors, const struct winograd_product *p) {
+    const float *v = p->v, *u = p->u;
+    float *m = p->m;
+    const int64_t step = p->step, tiles = p->tiles, channels = p->channels;
+    struct winograd_fetch *fetch = p->fetch;
     int64_t group = cnn_round_up(channels, VLEN) * WINOGRAD_GROUP;
     int64_t u_step = cnn_winograd_step(channels, vectors * VLEN);
     const int64_t row = vectors * WINOGRAD_SLOTS * VLEN;
@@ -67,10 +71,9 @@ CNN_INLINE void ISA(product_panel)(const int vectors, const float *v, int64_t st
     }
 }
 
-static void ISA(forward)(const float *v, int64_t step, int64_t tiles, int64_t channels, const float *u,
-                         int64_t columns, struct winograd_fetch *fetch, float *m) {
-    if (columns > VLEN) ISA(product_panel)(2, v, step, tiles, channels, u, fetch, m);
-    else ISA(product_panel)(1, v, step, tiles, channels, u, fetch, m);
+static void ISA(forward)(const struct winograd_product *p) {
+    if (p->columns > VLEN) ISA(product_panel)(2, p);
+    else ISA(product_panel)(1, p);
 }
 
 /* ---- dU = V' W ---- */
@@ -113,9 +116,13 @@ CNN_INLINE void ISA(outer_band)(const int vectors, int64_t tiles, int64_t count,
 #undef TILES
 }
 
-CNN_INLINE void ISA(outer_panel)(const int vectors, const float *v, int64_t v_step, const float *w, int64_t w_step,
-                                 int64_t tiles, int64_t places, int64_t channels, int64_t first, int64_t count,
-                                 bool accumulate, struct winograd_fetch *fetch, float *du) {
+CNN_INLINE void ISA(outer_panel)(const int vectors, const struct winograd_outer *o) {
+    const float *v = o->v, *w = o->w;
+    float *du = o->du;
+    const int64_t v_step = o->v_step, w_step = o->w_step, tiles = o->tiles, places = o->places;
+    const int64_t channels = o->channels, first = o->first, count = o->count;
+    const bool accumulate = o->accumulate;
+    struct winograd_fetch *fetch = o->fetch;
     int64_t width, start = cnn_winograd_band(WINOGRAD_BAND, VLEN, first, channels, places, &width);
     for (int64_t f = 0; f < 36; f++, v += v_step, w += w_step, du += VLEN) {
         float *to = du;
@@ -132,13 +139,9 @@ CNN_INLINE void ISA(outer_panel)(const int vectors, const float *v, int64_t v_st
     }
 }
 
-static void ISA(outer)(const float *v, int64_t v_step, const float *w, int64_t w_step, int64_t tiles, int64_t places,
-                       int64_t channels, int64_t first, int64_t count, int64_t columns, bool accumulate,
-                       struct winograd_fetch *fetch, float *du) {
-    if (columns > VLEN)
-        ISA(outer_panel)(2, v, v_step, w, w_step, tiles, places, channels, first, count, accumulate, fetch, du);
-    else
-        ISA(outer_panel)(1, v, v_step, w, w_step, tiles, places, channels, first, count, accumulate, fetch, du);
+static void ISA(outer)(const struct winograd_outer *o) {
+    if (o->columns > VLEN) ISA(outer_panel)(2, o);
+    else ISA(outer_panel)(1, o);
 }
 
 static const struct winograd_products ISA(winograd_products) = {VLEN, 2 * VLEN, WINOGRAD_GROUP, WINOGRAD_BAND,

@@ -1,0 +1,51 @@
+/* What the templates of the Winograd convolutions' transforms share: the points, and where a tile is. Included by both
+ * of them again for every instruction set; hence no include guard.
+ *
+ * With a = 3/4, b = 3/2 and rows in the order 0, a, -a, b, -b, infinity, n = (a²b², 2a²(a²-b²), 2b²(b²-a²)):
+ *
+ *        a²b²  0    -(a²+b²)  0       1  0          1  1   1   1   1   0        1/n0  0      0
+ *        0    -ab²  -b²       a       1  0          0  a  -a   b  -b   0        1/n1  a/n1   a²/n1
+ *   B' = 0     ab²  -b²      -a       1  0     A' = 0  a²  a²  b²  b²  0    G = 1/n1 -a/n1   a²/n1
+ *        0    -a²b  -a²       b       1  0          0  a³ -a³  b³ -b³  1        1/n2  b/n2   b²/n2
+ *        0     a²b  -a²      -b       1  0                                      1/n2 -b/n2   b²/n2
+ *        0     a²b²  0   -(a²+b²)     0  1                                      0     0      1
+ *
+ * The rows of a point and its negative share an even and an odd part. A two-dimensional transform takes columns
+ * first, for some rows of the result at a time, so that these stay in registers, then those rows. */
+
+#undef UNROLL
+#define UNROLL CNN_UNROLL(12)
+
+#undef A1
+#undef A2
+#undef A3
+#undef B1
+#undef B2
+#undef B3
+#undef N0
+#undef N1
+#undef N2
+#define A1 0.75f
+#define B1 1.5f
+#define A2 (A1 * A1)
+#define B2 (B1 * B1)
+#define A3 (A2 * A1)
+#define B3 (B2 * B1)
+#define N0 (1.0f / (A2 * B2))
+#define N1 (1.0f / (2 * A2 * (A2 - B2)))
+#define N2 (1.0f / (2 * B2 * (B2 - A2)))
+
+/* Where a tile is. */
+struct ISA(place) {
+    int64_t image, row, column;
+};
+CNN_INLINE struct ISA(place) ISA(place)(const struct winograd_tiles *t, int64_t tile) {
+    return (struct ISA(place)){tile / t->across / t->down, tile / t->across % t->down, tile % t->across};
+}
+CNN_INLINE void ISA(next)(const struct winograd_tiles *t, struct ISA(place) *p) {
+    if (++p->column < t->across) return;
+    p->column = 0;
+    if (++p->row < t->down) return;
+    p->row = 0;
+    p->image++;
+}
