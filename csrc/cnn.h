@@ -40,20 +40,25 @@ int cnn_threads_get(void);
 
 /* ---- loss.c: losses with their gradients --------------------------------------------------------- */
 
+/* What outputs are compared with. p_ik is 1 at k = labels_i; or, where `others` and `shares` are given, shares_i there
+ * and 1 - shares_i at k = others_i, added where both are one class: images of two in one. They are NULL both or
+ * neither; shares are 0 … 1. */
+typedef struct {
+    int64_t n, classes;
+    const int64_t *labels, *others; /* n each */
+    const float *shares;            /* n */
+} cnn_targets;
+
 /* Softmax cross-entropy, the weighted mean over n images: losses[i] (n doubles) is image i's share of
  *     -sum_i sum_k t_ik log softmax(logits_i)_k / sum_i sum_k p_ik weights[k],
  *     t_ik = (1 - smoothing) weights[k] p_ik + smoothing / classes * weights[k].
- * p_ik is 1 at k = labels_i; or, where `others` and `shares` are given, shares_i there and 1 - shares_i at k = others_i,
- * added where both are one class: images of two in one. They are NULL both or neither; shares are 0 … 1.
  * logits is n x classes, weights has one entry a class, or is NULL for ones. dlogits, of logits' shape, is the
  * gradient of the sum of the losses, or NULL where nobody needs it; it may be logits. Where every image weighs
  * nothing, losses and gradient are 0. CNN_INVALID, with nothing written, where a label is not in 0 … classes-1. */
-cnn_status cnn_cross_entropy(int64_t n, int64_t classes, double smoothing, const float *logits, const int64_t *labels,
-                             const int64_t *others, const float *shares, const float *weights, double *losses,
-                             float *dlogits);
+cnn_status cnn_cross_entropy(const cnn_targets *targets, double smoothing, const float *logits, const float *weights,
+                             double *losses, float *dlogits);
 /* losses[i] = 1/2 sum_k (p_ik - outputs_ik)^2 / n; otherwise as cnn_cross_entropy. */
-cnn_status cnn_squared_error(int64_t n, int64_t classes, const float *outputs, const int64_t *labels,
-                             const int64_t *others, const float *shares, double *losses, float *doutputs);
+cnn_status cnn_squared_error(const cnn_targets *targets, const float *outputs, double *losses, float *doutputs);
 
 /* ---- optim.c: what turns gradients into new parameters --------------------------------------------- */
 
@@ -169,13 +174,19 @@ cnn_status cnn_activation_backward(int activation, float slope, int64_t count, c
 
 /* ---- image.c: stored images to a batch ------------------------------------------------------------- */
 
-/* y[i] = x[rows[i]] * scale[channel] + shift[channel] for the images i < n: uint8 (stored, h, w, c) to float32
- * (n, h, w, c). rows NULL: the first n, in order. moves, n x 3, gives each image a shift down, a shift right and
- * whether it is flipped left to right: y[row][column] = x[row + dy][column' + dx], mirrored at the borders without
- * repeating them, column' = w - 1 - column if flipped. moves NULL: none. c is 16 at most, |dy| <= h, |dx| <= w. */
-cnn_status cnn_image_batch(int64_t stored, int64_t n, int64_t h, int64_t w, int64_t c, const uint8_t *x,
-                           const int64_t *rows, const int64_t *moves, const float *scale, const float *shift,
-                           float *y);
+/* Images of a batch: n of those that are stored, and where they go while they are copied. c is 16 at most. */
+typedef struct {
+    int64_t stored, n, h, w, c;
+    const uint8_t *x;           /* (stored, h, w, c) */
+    const int64_t *rows;        /* which of them, n; NULL: the first n, in order */
+    const int64_t *moves;       /* (n, 3): a shift down and one right, |dy| <= h and |dx| <= w, and whether an image is
+                                 * flipped left to right: row, column is x[row + dy][column' + dx], mirrored at the
+                                 * borders without repeating them, column' = w - 1 - column if flipped. NULL: none */
+    const float *scale, *shift; /* c each: of bytes, to normalise them */
+} cnn_images;
+
+/* y[i] = x[rows[i]] * scale[channel] + shift[channel], moved: uint8 to float32 (n, h, w, c). */
+cnn_status cnn_image_batch(const cnn_images *p, float *y);
 
 /* counts[channel][value] += how often each value 0 … 255 stands in x, uint8 (pixels, c); counts is (c, 256). Keeps to
  * the calling thread: the threads that decode images call it, each with counts of its own. */
@@ -184,7 +195,8 @@ cnn_status cnn_image_histogram(int64_t pixels, int64_t c, const uint8_t *x, int6
 /* ---- augment.c: what training does to images beyond whole shifts and flips --------------------------- */
 
 /* What an image's list may hold; each has a strength. Those of geometry become one map, mirrored at the borders and
- * interpolated once; then the others follow in their order, on values 0 … 255. In grey, SATURATION and HUE do nothing. */
+ * interpolated once; then the others follow in their order, on values 0 … 255. In grey, SATURATION and HUE do
+ * nothing. */
 typedef enum {
     CNN_NO_OPERATION = 0,
     CNN_ROTATE = 1,         /* degrees, against the clock, about the middle */
@@ -204,46 +216,73 @@ typedef enum {
     CNN_SHARPNESS = 15      /* the distance from the mean of the pixel's surroundings times strength */
 } cnn_operation;
 
-/* As cnn_image_batch, and each image goes through its own list between the shift and the flip: operations and strengths
- * are (n, steps), at most 32 steps. Neighbouring linear operations of colour become one, and only their result is
- * brought into 0 … 255. c is 1 or 3. CNN_INVALID where a strength is out of reason: scales beyond 5, shears beyond 80,
- * posterising to other than 1 … 8 bits, others beyond 1e5, or geometry whose whole enlarges distances 500 times. */
-cnn_status cnn_augment_batch(int64_t stored, int64_t n, int64_t h, int64_t w, int64_t c, const uint8_t *x,
-                             const int64_t *rows, const int64_t *moves, int64_t steps, const int64_t *operations,
-                             const double *strengths, const float *scale, const float *shift, float *y);
-/* Overwrites boxes (n, boxes, 4: top, left, height, width) of the batch y: with 0, the mean, where noise (n, boxes) is
- * 0, else with random bytes, normalised, that depend on noise and the place alone. */
-cnn_status cnn_erase_batch(int64_t n, int64_t h, int64_t w, int64_t c, int64_t boxes, const int64_t *box,
-                           const uint64_t *noise, const float *scale, const float *shift, float *y);
-/* y[i] = shares[i] x[i] + (1 - shares[i]) x[partners[i]] where boxes (n, 4) has no height; else x[i] with that box of
+/* An image's list each: operations and strengths are (n, steps), at most 32 steps. */
+typedef struct {
+    int64_t steps;
+    const int64_t *operations;
+    const double *strengths;
+} cnn_lists;
+
+/* As cnn_image_batch, and each image goes through its own list between the shift and the flip. Neighbouring linear
+ * operations of colour become one, and only their result is brought into 0 … 255. c is 1 or 3. CNN_INVALID where a
+ * strength is out of reason: scales beyond 5, shears beyond 80, posterising to other than 1 … 8 bits, others beyond
+ * 1e5, or geometry whose whole enlarges distances 500 times. */
+cnn_status cnn_augment_batch(const cnn_images *p, const cnn_lists *lists, float *y);
+
+/* ---- mix.c: what training does to a batch that is normalised ------------------------------------------ */
+
+typedef struct {
+    int64_t n, h, w, c;         /* of the batch */
+    int64_t boxes;              /* of each image */
+    const int64_t *box;         /* (n, boxes, 4): top, left, height, width */
+    const uint64_t *noise;      /* (n, boxes); 0: the mean */
+    const float *scale, *shift; /* c each: how bytes are normalised */
+} cnn_erasure;
+
+/* Overwrites boxes of the batch y: with 0, the mean, where noise is 0, else with random bytes, normalised, that depend
+ * on noise and the place alone. */
+cnn_status cnn_erase_batch(const cnn_erasure *p, float *y);
+
+typedef struct {
+    int64_t n, h, w, c;
+    const int64_t *partners; /* n: the image that each is mixed with */
+    const float *shares;     /* n: of the image itself */
+    const int64_t *boxes;    /* (n, 4): top, left, height, width; or no height */
+} cnn_mixture;
+
+/* y[i] = shares[i] x[i] + (1 - shares[i]) x[partners[i]] where boxes[i] has no height; else x[i] with that box of
  * x[partners[i]]. */
-cnn_status cnn_mix_batch(int64_t n, int64_t h, int64_t w, int64_t c, const float *x, const int64_t *partners,
-                         const float *shares, const int64_t *boxes, float *y);
+cnn_status cnn_mix_batch(const cnn_mixture *p, const float *x, float *y);
 
 /* ---- norm.c: batch normalisation (Ioffe and Szegedy 2015) over rows = n * h * w of c channels --------- */
+
+/* What is normalised, and with what. */
+typedef struct {
+    int64_t rows, c;
+    const float *x;              /* (rows, c) */
+    const float *weight, *bias;  /* c each; NULL for 1 and 0 */
+    int activation;              /* f: CNN_IDENTITY, CNN_RELU or CNN_RELU6 */
+    double *statistics;          /* (2, c): the mean and 1 / sqrt(variance + eps), from forward to backward */
+    void *workspace;             /* cnn_batch_norm_workspace bytes */
+} cnn_norm;
 
 /* The bytes of working memory that each of the four below needs; -1 where the sizes are out of range. */
 int64_t cnn_batch_norm_workspace(int64_t rows, int64_t c);
 /* y = f((x - mean) / sqrt(variance + eps) * weight + bias + add) with the batch's own mean and (biased) variance;
- * rows >= 2. weight and bias may be NULL for 1 and 0. add, of x's shape, may be NULL, and y may be add; activation, f,
- * is CNN_IDENTITY, CNN_RELU or CNN_RELU6. running = (1 - momentum) * running + momentum * batch's, the variance
- * unbiased; both may be NULL. statistics (2, c) receives the mean and 1 / sqrt(variance + eps) for backward. */
-cnn_status cnn_batch_norm_train(int64_t rows, int64_t c, double eps, double momentum, const float *x,
-                                const float *weight, const float *bias, const float *add, int activation, float *y,
-                                float *running_mean, float *running_var, double *statistics, void *workspace);
-/* The y of cnn_batch_norm_train once more, to the bit, from its x and its statistics. */
-cnn_status cnn_batch_norm_again(int64_t rows, int64_t c, const float *x, const float *weight, const float *bias,
-                                const double *statistics, int activation, float *y, void *workspace);
-/* The same with a mean and variance that are given. y may be x. statistics may be NULL. */
-cnn_status cnn_batch_norm_infer(int64_t rows, int64_t c, double eps, const float *x, const float *weight,
-                                const float *bias, const float *mean, const float *var, const float *add,
-                                int activation, float *y, double *statistics, void *workspace);
+ * rows >= 2. add, of x's shape, may be NULL, and y may be add. running = (1 - momentum) * running + momentum * batch's,
+ * the variance unbiased; both may be NULL. Writes statistics. */
+cnn_status cnn_batch_norm_train(const cnn_norm *p, double eps, double momentum, const float *add, float *y,
+                                float *running_mean, float *running_var);
+/* The y of cnn_batch_norm_train once more, to the bit, from its x and its statistics; nothing was added. */
+cnn_status cnn_batch_norm_again(const cnn_norm *p, float *y);
+/* The same with a mean and variance that are given. y may be x. Writes statistics, unless NULL. */
+cnn_status cnn_batch_norm_infer(const cnn_norm *p, double eps, const float *mean, const float *var, const float *add,
+                                float *y);
 /* The gradients of cnn_batch_norm_train or, with fixed, of cnn_batch_norm_infer, whose statistics do not follow x:
  * dadd = dy * f', and the others from that. dx, dadd, dweight and dbias may each be NULL where not wanted. dadd may be
  * dy; without dadd dx may be dy. Where nothing was added y may be NULL: f' then follows from x, which is cheaper. */
-cnn_status cnn_batch_norm_backward(int64_t rows, int64_t c, const float *x, const float *y, const float *weight,
-                                   const float *bias, int activation, const float *dy, const double *statistics,
-                                   int fixed, float *dx, float *dadd, float *dweight, float *dbias, void *workspace);
+cnn_status cnn_batch_norm_backward(const cnn_norm *p, const float *y, const float *dy, int fixed, float *dx,
+                                   float *dadd, float *dweight, float *dbias);
 
 /* ---- pool.c: pooling over windows of kh x kw -------------------------------------------------------- */
 

@@ -1,6 +1,6 @@
 /* From stored images to a batch: uint8 NHWC -> normalised float32 NHWC, with the shifts and flips that training
  * adds, in one pass. The vector version is image_tmpl.c; cnncli/data/batches.py decides who is shifted how. */
-#include "internal.h"
+#include "image.h"
 
 struct image_kernels {
     /* y[i] = x[i] * scale[i mod c] + shift[i mod c]; scale and shift hold c * LANES floats, repeating. */
@@ -89,28 +89,31 @@ static cnn_status image_chunk(void *context, int64_t chunk) {
     return CNN_OK;
 }
 
-cnn_status cnn_image_batch(int64_t stored, int64_t n, int64_t h, int64_t w, int64_t c, const uint8_t *x,
-                           const int64_t *rows, const int64_t *moves, const float *scale, const float *shift,
-                           float *y) {
-    if (n == 0) return CNN_OK;
-    const int64_t sizes[] = {CNN_MAX(n, stored), h, w, c};
-    if (!cnn_sizes_fit(sizeof(float), 4, sizes) || n < 0 || c > MAX_CHANNELS || (!rows && n > stored))
-        return CNN_INVALID;
-    for (int64_t i = 0; i < n; i++) {
-        if (rows && (rows[i] < 0 || rows[i] >= stored)) return CNN_INVALID;
-        const int64_t *move = moves ? moves + 3 * i : NULL;
-        if (move && (move[0] > h || move[0] < -h || move[1] > w || move[1] < -w)) return CNN_INVALID;
+bool cnn_images_valid(const cnn_images *p) {
+    const int64_t sizes[] = {CNN_MAX(p->n, p->stored), p->h, p->w, p->c};
+    if (!cnn_sizes_fit(sizeof(float), 4, sizes) || p->n < 0 || p->c > MAX_CHANNELS) return false;
+    if (!p->rows && p->n > p->stored) return false;
+    for (int64_t i = 0; i < p->n; i++) {
+        if (p->rows && (p->rows[i] < 0 || p->rows[i] >= p->stored)) return false;
+        const int64_t *move = p->moves ? p->moves + 3 * i : NULL;
+        if (move && (move[0] > p->h || move[0] < -p->h || move[1] > p->w || move[1] < -p->w)) return false;
     }
+    return true;
+}
+
+cnn_status cnn_image_batch(const cnn_images *p, float *y) {
+    if (p->n == 0) return CNN_OK;
+    if (!cnn_images_valid(p)) return CNN_INVALID;
     struct image_work work = {
         .kernels = cnn_use_reference() ? &reference : tables[cnn_table_index()],
-        .images = n, .per_chunk = CNN_MAX(1, CNN_PIECE / (h * w * c)), .h = h, .w = w, .c = c,
-        .x = x, .rows = rows, .moves = moves, .y = y,
+        .images = p->n, .per_chunk = CNN_MAX(1, CNN_PIECE / (p->h * p->w * p->c)), .h = p->h, .w = p->w, .c = p->c,
+        .x = p->x, .rows = p->rows, .moves = p->moves, .y = y,
     };
-    for (int64_t i = 0; i < c * LANES; i++) {
-        work.scale[i] = scale[i % c];
-        work.shift[i] = shift[i % c];
+    for (int64_t i = 0; i < p->c * LANES; i++) {
+        work.scale[i] = p->scale[i % p->c];
+        work.shift[i] = p->shift[i % p->c];
     }
-    return cnn_parallel(image_chunk, &work, cnn_ceil_div(n, work.per_chunk));
+    return cnn_parallel(image_chunk, &work, cnn_ceil_div(p->n, work.per_chunk));
 }
 
 cnn_status cnn_image_histogram(int64_t pixels, int64_t c, const uint8_t *x, int64_t *counts) {

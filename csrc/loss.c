@@ -66,10 +66,9 @@ static const struct loss_kernels *kernels(void) {
 struct loss_work {
     double (*loss)(const struct loss_row *row, const float *x, float *dx);
     struct loss_row row;  /* but for the label */
-    int64_t n, rows;      /* rows: of one chunk */
+    const cnn_targets *targets;
+    int64_t rows;         /* of one chunk */
     const float *x;
-    const int64_t *labels, *others;
-    const float *shares;  /* NULL, like others, where each image is its label's alone */
     double *losses;
     float *dx;
 };
@@ -77,11 +76,12 @@ struct loss_work {
 static cnn_status loss_chunk(void *context, int64_t chunk) {
     const struct loss_work *work = context;
     struct loss_row row = work->row;
-    int64_t end = CNN_MIN(work->n, (chunk + 1) * work->rows);
+    const cnn_targets *targets = work->targets;
+    int64_t end = CNN_MIN(targets->n, (chunk + 1) * work->rows);
     for (int64_t i = chunk * work->rows; i < end; i++) {
-        row.label = work->labels[i];
-        row.other = work->others ? work->others[i] : row.label;
-        row.share = work->shares ? work->shares[i] : 1;
+        row.label = targets->labels[i];
+        row.other = targets->others ? targets->others[i] : row.label;
+        row.share = targets->shares ? targets->shares[i] : 1;
         float *dx = work->dx ? work->dx + i * row.classes : NULL;
         work->losses[i] = work->loss(&row, work->x + i * row.classes, dx);
     }
@@ -94,45 +94,39 @@ static bool labels_fit(int64_t n, int64_t classes, const int64_t *labels) {
     return true;
 }
 
-static bool targets_fit(int64_t n, int64_t classes, const int64_t *labels, const int64_t *others, const float *shares) {
-    if (!labels_fit(n, classes, labels) || !others != !shares) return false;
-    for (int64_t i = 0; shares && i < n; i++)
-        if (!(shares[i] >= 0 && shares[i] <= 1)) return false;
-    return !others || labels_fit(n, classes, others);
+static bool targets_fit(const cnn_targets *t) {
+    if (!cnn_sizes_fit(sizeof(float), 2, (int64_t[]){t->n, t->classes})) return false;
+    if (!labels_fit(t->n, t->classes, t->labels) || !t->others != !t->shares) return false;
+    for (int64_t i = 0; t->shares && i < t->n; i++)
+        if (!(t->shares[i] >= 0 && t->shares[i] <= 1)) return false;
+    return !t->others || labels_fit(t->n, t->classes, t->others);
 }
 
 static cnn_status run(struct loss_work *work) {
     work->rows = CNN_MAX(1, CNN_PIECE / 4 / work->row.classes); /* an exponential costs some four plain words */
-    return cnn_parallel(loss_chunk, work, cnn_ceil_div(work->n, work->rows));
+    return cnn_parallel(loss_chunk, work, cnn_ceil_div(work->targets->n, work->rows));
 }
 
-cnn_status cnn_cross_entropy(int64_t n, int64_t classes, double smoothing, const float *logits, const int64_t *labels,
-                             const int64_t *others, const float *shares, const float *weights, double *losses,
-                             float *dlogits) {
-    if (!cnn_sizes_fit(sizeof(float), 2, (int64_t[]){n, classes})) return CNN_INVALID;
-    if (!(smoothing >= 0 && smoothing <= 1) || !targets_fit(n, classes, labels, others, shares)) return CNN_INVALID;
+cnn_status cnn_cross_entropy(const cnn_targets *targets, double smoothing, const float *logits, const float *weights,
+                             double *losses, float *dlogits) {
+    if (!targets_fit(targets) || !(smoothing >= 0 && smoothing <= 1)) return CNN_INVALID;
     double batch = 0, all = 0;
-    for (int64_t i = 0; i < n; i++) {
-        double share = shares ? shares[i] : 1;
-        batch += share * weight_of(weights, labels[i]);
-        if (others) batch += (1 - share) * weight_of(weights, others[i]);
+    for (int64_t i = 0; i < targets->n; i++) {
+        double share = targets->shares ? targets->shares[i] : 1;
+        batch += share * weight_of(weights, targets->labels[i]);
+        if (targets->others) batch += (1 - share) * weight_of(weights, targets->others[i]);
     }
-    for (int64_t k = 0; k < classes; k++) all += weight_of(weights, k);
+    for (int64_t k = 0; k < targets->classes; k++) all += weight_of(weights, k);
     double scale = batch > 0 ? 1 / batch : 0;
-    struct loss_work work = {.loss = kernels()->cross_entropy, .n = n, .x = logits, .labels = labels, .others = others,
-                             .shares = shares, .losses = losses, .dx = dlogits,
-                             .row = {.classes = classes, .smoothing = smoothing, .scale = scale, .weight_sum = all,
-                                     .weights = weights}};
+    struct loss_work work = {.loss = kernels()->cross_entropy, .targets = targets, .x = logits, .losses = losses,
+                             .dx = dlogits, .row = {.classes = targets->classes, .smoothing = smoothing,
+                                                    .scale = scale, .weight_sum = all, .weights = weights}};
     return run(&work);
 }
 
-cnn_status cnn_squared_error(int64_t n, int64_t classes, const float *outputs, const int64_t *labels,
-                             const int64_t *others, const float *shares, double *losses, float *doutputs) {
-    if (!cnn_sizes_fit(sizeof(float), 2, (int64_t[]){n, classes})
-        || !targets_fit(n, classes, labels, others, shares))
-        return CNN_INVALID;
-    struct loss_work work = {.loss = kernels()->squared_error, .n = n, .x = outputs, .labels = labels,
-                             .others = others, .shares = shares, .losses = losses, .dx = doutputs,
-                             .row = {.classes = classes, .scale = 1 / (double)n}};
+cnn_status cnn_squared_error(const cnn_targets *targets, const float *outputs, double *losses, float *doutputs) {
+    if (!targets_fit(targets)) return CNN_INVALID;
+    struct loss_work work = {.loss = kernels()->squared_error, .targets = targets, .x = outputs, .losses = losses,
+                             .dx = doutputs, .row = {.classes = targets->classes, .scale = 1 / (double)targets->n}};
     return run(&work);
 }

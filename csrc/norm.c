@@ -294,82 +294,83 @@ static void backward_reference(const struct norm_work *work, int64_t k) {
 
 /* ---- entry points ---- */
 
-static bool set_up(struct norm_work *work, int64_t rows, int64_t c, float *workspace) {
+/* Everything but what a pass writes. */
+static bool set_up(struct norm_work *work, const cnn_norm *p) {
+    const int64_t rows = p->rows, c = p->c;
     if (!cnn_sizes_fit(64, 2, (int64_t[]){rows, c})) return false;
-    if (work->activation < CNN_IDENTITY || work->activation > CNN_RELU6) return false;
+    if (p->activation < CNN_IDENTITY || p->activation > CNN_RELU6) return false;
     work->rows = rows;
     work->c = c;
+    work->x = p->x;
+    work->weight = p->weight;
+    work->bias = p->bias;
+    work->activation = p->activation;
+    work->mean = p->statistics;
+    work->scale = p->statistics ? p->statistics + c : NULL;
     work->chunk_rows = chunk_rows_for(c);
     work->chunks = cnn_ceil_div(rows, work->chunk_rows);
-    work->coefficients = workspace;
-    work->slots = workspace + COEFFICIENTS * c;
+    work->coefficients = p->workspace;
+    work->slots = work->coefficients + COEFFICIENTS * c;
     if (cnn_use_reference()) return true;
     work->kernels = tables[cnn_table_index()];
     work->width = width_for(c, work->kernels->vector);
     return true;
 }
 
-cnn_status cnn_batch_norm_train(int64_t rows, int64_t c, double eps, double momentum, const float *x,
-                                const float *weight, const float *bias, const float *add, int activation, float *y,
-                                float *running_mean, float *running_var, double *statistics, void *workspace) {
-    struct norm_work work = {.eps = eps, .momentum = momentum, .activation = activation, .x = x, .weight = weight,
-                             .bias = bias, .add = add, .out = y, .running_mean = running_mean,
-                             .running_var = running_var, .mean = statistics, .scale = statistics + c};
-    if (!set_up(&work, rows, c, workspace) || rows < 2 || !running_mean != !running_var) return CNN_INVALID;
+cnn_status cnn_batch_norm_train(const cnn_norm *p, double eps, double momentum, const float *add, float *y,
+                                float *running_mean, float *running_var) {
+    struct norm_work work = {.eps = eps, .momentum = momentum, .add = add, .out = y, .running_mean = running_mean,
+                             .running_var = running_var};
+    if (!set_up(&work, p) || p->rows < 2 || !running_mean != !running_var) return CNN_INVALID;
     if (!work.kernels) {
-        for (int64_t k = 0; k < c; k++) {
+        for (int64_t k = 0; k < p->c; k++) {
             moments_reference(&work, k);
             normalise_reference(&work, k, work.mean[k], work.scale[k]);
         }
         return CNN_OK;
     }
     cnn_status status = cnn_parallel(moments_chunk, &work, work.chunks);
-    if (!status) status = cnn_parallel(combine_moments, &work, cnn_ceil_div(c, COMBINE_BLOCK));
+    if (!status) status = cnn_parallel(combine_moments, &work, cnn_ceil_div(p->c, COMBINE_BLOCK));
     if (!status) status = cnn_parallel(apply_chunk, &work, work.chunks);
     return status;
 }
 
-cnn_status cnn_batch_norm_again(int64_t rows, int64_t c, const float *x, const float *weight, const float *bias,
-                                const double *statistics, int activation, float *y, void *workspace) {
-    struct norm_work work = {.activation = activation, .x = x, .weight = weight, .bias = bias, .out = y};
-    if (!set_up(&work, rows, c, workspace)) return CNN_INVALID;
-    for (int64_t k = 0; k < c; k++) {
-        if (work.kernels) forward_coefficients(&work, k, statistics[k], statistics[c + k]);
-        else normalise_reference(&work, k, statistics[k], statistics[c + k]);
+cnn_status cnn_batch_norm_again(const cnn_norm *p, float *y) {
+    struct norm_work work = {.out = y};
+    if (!set_up(&work, p)) return CNN_INVALID;
+    for (int64_t k = 0; k < p->c; k++) {
+        if (work.kernels) forward_coefficients(&work, k, work.mean[k], work.scale[k]);
+        else normalise_reference(&work, k, work.mean[k], work.scale[k]);
     }
     return work.kernels ? cnn_parallel(apply_chunk, &work, work.chunks) : CNN_OK;
 }
 
-cnn_status cnn_batch_norm_infer(int64_t rows, int64_t c, double eps, const float *x, const float *weight,
-                                const float *bias, const float *mean, const float *var, const float *add,
-                                int activation, float *y, double *statistics, void *workspace) {
-    struct norm_work work = {.eps = eps, .activation = activation, .x = x, .weight = weight, .bias = bias, .add = add,
-                             .out = y};
-    if (!set_up(&work, rows, c, workspace)) return CNN_INVALID;
-    for (int64_t k = 0; k < c; k++) {
+cnn_status cnn_batch_norm_infer(const cnn_norm *p, double eps, const float *mean, const float *var, const float *add,
+                                float *y) {
+    struct norm_work work = {.eps = eps, .add = add, .out = y};
+    if (!set_up(&work, p)) return CNN_INVALID;
+    for (int64_t k = 0; k < p->c; k++) {
         double scale = 1 / sqrt(var[k] + eps);
-        if (statistics) statistics[k] = mean[k], statistics[c + k] = scale;
+        if (work.mean) work.mean[k] = mean[k], work.scale[k] = scale;
         if (work.kernels) forward_coefficients(&work, k, mean[k], scale);
         else normalise_reference(&work, k, mean[k], scale);
     }
     return work.kernels ? cnn_parallel(apply_chunk, &work, work.chunks) : CNN_OK;
 }
 
-cnn_status cnn_batch_norm_backward(int64_t rows, int64_t c, const float *x, const float *y, const float *weight,
-                                   const float *bias, int activation, const float *dy, const double *statistics,
-                                   int fixed, float *dx, float *dadd, float *dweight, float *dbias, void *workspace) {
-    struct norm_work work = {.activation = activation, .fixed = fixed != 0, .x = x, .y = y, .weight = weight, .bias = bias, .dy = dy,
-                             .out = dx, .dadd = dadd, .dweight = dweight, .dbias = dbias,
-                             .mean = (double *)statistics, .scale = (double *)statistics + c};
-    if (!set_up(&work, rows, c, workspace) || (dx && dx == dadd)) return CNN_INVALID;
-    work.gate = activation == CNN_IDENTITY ? GATE_NONE : y ? GATE_Y : GATE_X;
+cnn_status cnn_batch_norm_backward(const cnn_norm *p, const float *y, const float *dy, int fixed, float *dx,
+                                   float *dadd, float *dweight, float *dbias) {
+    struct norm_work work = {.fixed = fixed != 0, .y = y, .dy = dy, .out = dx, .dadd = dadd, .dweight = dweight,
+                             .dbias = dbias};
+    if (!set_up(&work, p) || (dx && dx == dadd)) return CNN_INVALID;
+    work.gate = p->activation == CNN_IDENTITY ? GATE_NONE : y ? GATE_Y : GATE_X;
     if (!work.kernels) {
-        for (int64_t k = 0; k < c; k++) backward_reference(&work, k);
+        for (int64_t k = 0; k < p->c; k++) backward_reference(&work, k);
         return CNN_OK;
     }
-    for (int64_t k = 0; k < c; k++) forward_coefficients(&work, k, work.mean[k], work.scale[k]);
+    for (int64_t k = 0; k < p->c; k++) forward_coefficients(&work, k, work.mean[k], work.scale[k]);
     cnn_status status = cnn_parallel(products_chunk, &work, work.chunks);
-    if (!status) status = cnn_parallel(combine_products, &work, cnn_ceil_div(c, COMBINE_BLOCK));
+    if (!status) status = cnn_parallel(combine_products, &work, cnn_ceil_div(p->c, COMBINE_BLOCK));
     if (dadd) { /* it holds dz now: nothing to gate any more */
         work.dy = dadd;
         work.gate = GATE_NONE;

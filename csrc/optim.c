@@ -78,7 +78,7 @@ struct optim_work {
 
 /* All arrays together, in lines' worth of floats; -1 where an array cannot be. */
 static int64_t total_of(int64_t tensors, const cnn_tensor *tensor) {
-    int64_t total = 0;
+    int64_t total = tensors < 0 ? -1 : 0;
     for (int64_t i = 0; i < tensors; i++) {
         if (tensor[i].count < 0 || tensor[i].count > INT64_MAX / 16 - total) return -1;
         total += cnn_round_up(tensor[i].count, LINE);

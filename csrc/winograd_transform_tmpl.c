@@ -1,7 +1,7 @@
 /* The transforms before the Winograd convolutions' products, a vector of channels at a time: pixels to V, dy to W,
- * weights to U. Compiled per instruction set by foreach_isa.h on behalf of winograd_transform.c; winograd.h says what the
- * letters mean and how they lie in memory, winograd_tile.h the matrices, and winograd_products_tmpl.c multiplies what is
- * made here. */
+ * weights to U. Compiled per instruction set by foreach_isa.h on behalf of winograd_transform.c; winograd.h says what
+ * the letters mean and how they lie in memory, winograd_tile.h the matrices, and winograd_products_tmpl.c multiplies
+ * what is made here. */
 
 #include "winograd_tile.h"
 

@@ -8,7 +8,7 @@ one likes. Layers are made of these calls; nothing else in the package touches `
 What may not be here: networks, and arithmetic in Python that C could do.
 """
 
-from .augment import OPERATIONS, augment_batch, erase_batch, mix_batch
+from .augment import OPERATIONS, augment_batch
 from .conv import (
     BACKWARD_DATA,
     BACKWARD_WEIGHTS,
@@ -51,6 +51,7 @@ from .elementwise import (
 from .image import image_batch, image_histogram
 from .linear import linear_backward_data, linear_backward_weights, linear_convolution, linear_forward, linear_pack
 from .loss import Mixed, cross_entropy, squared_error
+from .mix import erase_batch, mix_batch
 from .norm import (
     batch_norm_again,
     batch_norm_backward,

@@ -2,9 +2,11 @@
 them. Used by cnncli/data/."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from .._kernels import ffi
 from .door import Array, Call, pointer
 
 
@@ -16,14 +18,8 @@ def image_batch(x: Array, y: Array, mean: Sequence[float], std: Sequence[float],
     rows is int64 (n,), None for the first n in order. moves is int64 (n, 3): shift down, shift right, flip; what
     comes in at a border is the mirrored inside. x, rows and moves are read when the call runs.
     """
-    if x.ndim != 4 or y.ndim != 4 or x.shape[1:] != y.shape[1:]:
-        raise ValueError(f"x and y must be images of one shape, not {x.shape} and {y.shape}")
-    n, h, w, c = y.shape
-    scale, shift = factors(mean, std, c)
-    return Call("cnn_image_batch", len(x), n, h, w, c, pointer("x", x, dtype=np.uint8),
-                pointer("rows", rows, (n,), np.int64), pointer("moves", moves, (n, 3), np.int64),
-                pointer("scale", scale), pointer("shift", shift), pointer("y", y),
-                keep=(x, y, rows, moves, scale, shift))
+    struct, keep = images(x, y, mean, std, rows, moves)
+    return Call("cnn_image_batch", struct, pointer("y", y), keep=(struct, y, *keep))
 
 
 def image_histogram(x: Array, counts: Array) -> Call:
@@ -31,6 +27,20 @@ def image_histogram(x: Array, counts: Array) -> Call:
     c = x.shape[-1]
     return Call("cnn_image_histogram", x.size // c, c, pointer("x", x, dtype=np.uint8),
                 pointer("counts", counts, (c, 256), np.int64), keep=(x, counts))
+
+
+def images(x: Array, y: Array, mean: Sequence[float], std: Sequence[float], rows: Array | None,
+           moves: Array | None) -> tuple[Any, tuple[Any, ...]]:
+    """Return a new cnn_images for a batch of y's shape, and the arrays that it points to."""
+    if x.ndim != 4 or y.ndim != 4 or x.shape[1:] != y.shape[1:]:
+        raise ValueError(f"x and y must be images of one shape, not {x.shape} and {y.shape}")
+    n, _, _, c = y.shape
+    scale, shift = factors(mean, std, c)
+    struct = ffi.new("cnn_images *", {
+        "stored": len(x), "n": n, "h": y.shape[1], "w": y.shape[2], "c": c, "x": pointer("x", x, dtype=np.uint8),
+        "rows": pointer("rows", rows, (n,), np.int64), "moves": pointer("moves", moves, (n, 3), np.int64),
+        "scale": pointer("scale", scale), "shift": pointer("shift", shift)})
+    return struct, (x, rows, moves, scale, shift)
 
 
 def factors(mean: Sequence[float], std: Sequence[float], c: int) -> tuple[Array, Array]:

@@ -1,6 +1,8 @@
 """Door to csrc/loss.c: losses with their gradients. The classes that own the options are in cnncli/loss.py."""
 
-from .._kernels import lib
+from typing import Any
+
+from .._kernels import ffi, lib
 from ..errors import DataError
 from .door import Array, Call, pointer
 
@@ -12,11 +14,11 @@ class LossCall(Call):
 
     __slots__ = ("classes", "labels")
 
-    def __init__(self, name: str, *arguments: object, labels: tuple[Array, ...], classes: int,
-                 keep: tuple[object, ...]) -> None:
-        super().__init__(name, *arguments, keep=keep)
+    def __init__(self, name: str, targets: Any, *arguments: Any, labels: tuple[Array, ...],
+                 keep: tuple[Any, ...]) -> None:
+        super().__init__(name, targets, *arguments, keep=(targets, *keep))
         self.labels = labels
-        self.classes = classes
+        self.classes = int(targets.classes)
 
     def fail(self, status: int) -> None:
         for labels in self.labels:
@@ -26,6 +28,15 @@ class LossCall(Call):
                 raise DataError(f"image {image} of the batch has label {labels[image]}, but the network has "
                                 f"{self.classes} outputs; labels go from 0 to {self.classes - 1}.")
         super().fail(status)
+
+
+def _targets(outputs: Array, labels: Array, mixed: Mixed | None) -> Any:
+    """Return a new cnn_targets."""
+    n, classes = outputs.shape
+    others, shares = mixed or (None, None)
+    return ffi.new("cnn_targets *", {
+        "n": n, "classes": classes, "labels": pointer("labels", labels, (n,), "int64"),
+        "others": pointer("other labels", others, (n,), "int64"), "shares": pointer("shares", shares, (n,))})
 
 
 def cross_entropy(logits: Array, labels: Array, losses: Array, dlogits: Array | None = None,
@@ -38,12 +49,9 @@ def cross_entropy(logits: Array, labels: Array, losses: Array, dlogits: Array | 
     DataError where a label is out of range.
     """
     n, classes = logits.shape
-    others, shares = mixed or (None, None)
-    return LossCall("cnn_cross_entropy", n, classes, smoothing, pointer("logits", logits),
-                    pointer("labels", labels, (n,), "int64"), pointer("other labels", others, (n,), "int64"),
-                    pointer("shares", shares, (n,)), pointer("weights", weights, (classes,)),
-                    pointer("losses", losses, (n,), "float64"), pointer("dlogits", dlogits, logits.shape),
-                    labels=(labels, *(mixed or ())[:1]), classes=classes,
+    return LossCall("cnn_cross_entropy", _targets(logits, labels, mixed), smoothing, pointer("logits", logits),
+                    pointer("weights", weights, (classes,)), pointer("losses", losses, (n,), "float64"),
+                    pointer("dlogits", dlogits, logits.shape), labels=(labels, *(mixed or ())[:1]),
                     keep=(logits, mixed, weights, losses, dlogits))
 
 
@@ -52,10 +60,7 @@ def squared_error(outputs: Array, labels: Array, losses: Array, doutputs: Array 
     """Prepare losses[i] = 1/2 sum over classes of (target - output)^2, divided by n, and, unless None, the gradient of
     their sum; the target is 1 at the label or, mixed, its share there and the rest at the other. Shapes and errors as
     in cross_entropy."""
-    n, classes = outputs.shape
-    others, shares = mixed or (None, None)
-    return LossCall("cnn_squared_error", n, classes, pointer("outputs", outputs),
-                    pointer("labels", labels, (n,), "int64"), pointer("other labels", others, (n,), "int64"),
-                    pointer("shares", shares, (n,)), pointer("losses", losses, (n,), "float64"),
-                    pointer("doutputs", doutputs, outputs.shape),
-                    labels=(labels, *(mixed or ())[:1]), classes=classes, keep=(outputs, mixed, losses, doutputs))
+    return LossCall("cnn_squared_error", _targets(outputs, labels, mixed), pointer("outputs", outputs),
+                    pointer("losses", losses, (len(outputs),), "float64"),
+                    pointer("doutputs", doutputs, outputs.shape), labels=(labels, *(mixed or ())[:1]),
+                    keep=(outputs, mixed, losses, doutputs))

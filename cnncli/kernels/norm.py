@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .._kernels import lib
+from .._kernels import ffi, lib
 from .conv import FUSED
 from .door import Array, Call, pointer
 
@@ -17,11 +17,19 @@ def batch_norm_workspace(rows: int, channels: int) -> int:
     return size
 
 
-def _workspace(rows: int, channels: int, workspace: Array) -> Any:
+def _struct(x: Array, weight: Array | None, bias: Array | None, activation: str, statistics: Array | None,
+            workspace: Array) -> Any:
+    """Return a new cnn_norm."""
+    channels = x.shape[-1]
+    rows, shape = x.size // channels, (channels,)
     needed = batch_norm_workspace(rows, channels)
     if workspace.nbytes < needed:
         raise ValueError(f"workspace must hold {needed} bytes, not {workspace.nbytes}")
-    return pointer("workspace", workspace, dtype=np.uint8)
+    return ffi.new("cnn_norm *", {
+        "rows": rows, "c": channels, "x": pointer("x", x), "weight": pointer("weight", weight, shape),
+        "bias": pointer("bias", bias, shape), "activation": FUSED[activation],
+        "statistics": pointer("statistics", statistics, (2, channels), np.float64),
+        "workspace": pointer("workspace", workspace, dtype=np.uint8)})
 
 
 def batch_norm_train(x: Array, weight: Array | None, bias: Array | None, y: Array, running_mean: Array,
@@ -33,25 +41,18 @@ def batch_norm_train(x: Array, weight: Array | None, bias: Array | None, y: Arra
     add, of x's shape, may be y; activation is "relu", "relu6" or "" for none. statistics, float64 (2, c), is filled
     for backward. x must hold two rows of channels or more.
     """
-    channels = x.shape[-1]
-    rows, shape = x.size // channels, (channels,)
-    return Call("cnn_batch_norm_train", rows, channels, eps, momentum, pointer("x", x),
-                pointer("weight", weight, shape), pointer("bias", bias, shape), pointer("add", add, x.shape),
-                FUSED[activation], pointer("y", y, x.shape), pointer("running_mean", running_mean, shape),
-                pointer("running_var", running_var, shape),
-                pointer("statistics", statistics, (2, channels), np.float64), _workspace(rows, channels, workspace),
-                keep=(x, weight, bias, add, y, running_mean, running_var, statistics, workspace))
+    struct = _struct(x, weight, bias, activation, statistics, workspace)
+    return Call("cnn_batch_norm_train", struct, eps, momentum, pointer("add", add, x.shape), pointer("y", y, x.shape),
+                pointer("running_mean", running_mean, x.shape[-1:]), pointer("running_var", running_var, x.shape[-1:]),
+                keep=(struct, x, weight, bias, add, y, running_mean, running_var, statistics, workspace))
 
 
 def batch_norm_again(x: Array, weight: Array | None, bias: Array | None, y: Array, statistics: Array,
                      workspace: Array, activation: str = "") -> Call:
     """Prepare batch_norm_train's y (…, c) once more, to the bit, from its x and statistics; nothing was added."""
-    channels = x.shape[-1]
-    rows, shape = x.size // channels, (channels,)
-    return Call("cnn_batch_norm_again", rows, channels, pointer("x", x), pointer("weight", weight, shape),
-                pointer("bias", bias, shape), pointer("statistics", statistics, (2, channels), np.float64),
-                FUSED[activation], pointer("y", y, x.shape), _workspace(rows, channels, workspace),
-                keep=(x, weight, bias, y, statistics, workspace))
+    struct = _struct(x, weight, bias, activation, statistics, workspace)
+    return Call("cnn_batch_norm_again", struct, pointer("y", y, x.shape),
+                keep=(struct, x, weight, bias, y, statistics, workspace))
 
 
 def batch_norm_infer(x: Array, weight: Array | None, bias: Array | None, mean: Array, var: Array, y: Array,
@@ -59,13 +60,10 @@ def batch_norm_infer(x: Array, weight: Array | None, bias: Array | None, mean: A
                      statistics: Array | None = None) -> Call:
     """Prepare y = activation(x (…, c) normalised with a given mean and var (c,) + add); y may be x or add. statistics,
     float64 (2, c), is filled for backward."""
-    channels = x.shape[-1]
-    rows, shape = x.size // channels, (channels,)
-    return Call("cnn_batch_norm_infer", rows, channels, eps, pointer("x", x), pointer("weight", weight, shape),
-                pointer("bias", bias, shape), pointer("mean", mean, shape), pointer("var", var, shape),
-                pointer("add", add, x.shape), FUSED[activation], pointer("y", y, x.shape),
-                pointer("statistics", statistics, (2, channels), np.float64), _workspace(rows, channels, workspace),
-                keep=(x, weight, bias, mean, var, add, y, statistics, workspace))
+    struct = _struct(x, weight, bias, activation, statistics, workspace)
+    return Call("cnn_batch_norm_infer", struct, eps, pointer("mean", mean, x.shape[-1:]),
+                pointer("var", var, x.shape[-1:]), pointer("add", add, x.shape), pointer("y", y, x.shape),
+                keep=(struct, x, weight, bias, mean, var, add, y, statistics, workspace))
 
 
 def batch_norm_backward(x: Array, weight: Array | None, bias: Array | None, dy: Array, statistics: Array,
@@ -78,11 +76,8 @@ def batch_norm_backward(x: Array, weight: Array | None, bias: Array | None, dy: 
     y, forward's result, is needed where it had an activation and something to add. dadd may be dy; without dadd, dx
     may be dy.
     """
-    channels = x.shape[-1]
-    rows, shape = x.size // channels, (channels,)
-    return Call("cnn_batch_norm_backward", rows, channels, pointer("x", x), pointer("y", y, x.shape),
-                pointer("weight", weight, shape), pointer("bias", bias, shape), FUSED[activation],
-                pointer("dy", dy, x.shape), pointer("statistics", statistics, (2, channels), np.float64), int(fixed),
-                pointer("dx", dx, x.shape), pointer("dadd", dadd, x.shape), pointer("dweight", dweight, shape),
-                pointer("dbias", dbias, shape), _workspace(rows, channels, workspace),
-                keep=(x, y, weight, bias, dy, statistics, dx, dadd, dweight, dbias, workspace))
+    struct = _struct(x, weight, bias, activation, statistics, workspace)
+    return Call("cnn_batch_norm_backward", struct, pointer("y", y, x.shape), pointer("dy", dy, x.shape), int(fixed),
+                pointer("dx", dx, x.shape), pointer("dadd", dadd, x.shape), pointer("dweight", dweight, x.shape[-1:]),
+                pointer("dbias", dbias, x.shape[-1:]),
+                keep=(struct, x, y, weight, bias, dy, statistics, dx, dadd, dweight, dbias, workspace))

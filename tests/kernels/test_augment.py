@@ -13,6 +13,8 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from cnncli.kernels import OPERATIONS, augment_batch, erase_batch, image_batch, mix_batch
 
+from .guard import Guarded
+
 MEAN, STD = (0.5, 0.4, 0.3), (0.25, 0.2, 0.3)
 # Places are worked out in float32: at 40 pixels an error of some 1e-5 of a pixel, times a step of at most 255 between
 # neighbours. Colours: a few roundings of values up to 255.
@@ -29,12 +31,9 @@ def augmented(x: np.ndarray, steps: list[Steps], moves: np.ndarray | None = None
     n, c = len(steps), x.shape[3]
     operations = np.array([[OPERATIONS[name] for name, _ in one] for one in steps], np.int64).reshape(n, -1)
     strengths = np.array([[strength for _, strength in one] for one in steps], np.float64).reshape(n, -1)
-    size = n * math.prod(x.shape[1:])
-    guarded = np.full(size + 16, 12345, np.float32)
-    y = guarded[:size].reshape(n, *x.shape[1:])
-    augment_batch(x, y, [0.0] * c, [1 / 255] * c, rows, moves, operations, strengths)()
-    assert (guarded[size:] == 12345).all(), "wrote past the end"
-    return y
+    y = Guarded((n, *x.shape[1:]))
+    augment_batch(x, y.a, [0.0] * c, [1 / 255] * c, rows, moves, operations, strengths)()
+    return y.check()
 
 
 def one(x: np.ndarray, *steps: tuple[str, float]) -> np.ndarray:
@@ -335,12 +334,11 @@ def test_noise_is_even_and_each_images_own() -> None:
 @pytest.mark.parametrize("shape", [(1, 1, 1, 1), (5, 7, 9, 1), (9, 16, 13, 3)])
 def test_mixes(shape: tuple[int, ...], isa: str, threads: int, rng: np.random.Generator) -> None:
     n, h, w, _ = shape
-    x, guarded = rng.standard_normal(shape).astype(np.float32), np.full(math.prod(shape) + 16, 12345, np.float32)
+    x, guarded = rng.standard_normal(shape).astype(np.float32), Guarded(shape)
     partners, shares, boxes = rng.integers(0, n, n), rng.random(n).astype(np.float32), boxes_within(rng, n, h, w)
     boxes[::2] = 0
-    y = guarded[:-16].reshape(shape)
-    mix_batch(x, y, partners, shares, boxes)()
-    assert (guarded[-16:] == 12345).all(), "wrote past the end"
+    mix_batch(x, guarded.a, partners, shares, boxes)()
+    y = guarded.check()
     for i, (top, left, height, width) in enumerate(boxes):
         other = x[partners[i]].astype(float)
         if height == 0:

@@ -21,6 +21,8 @@ from cnncli import kernels
 from cnncli._kernels import ffi, lib
 from cnncli.kernels import Convolution as AnyConvolution
 
+from .guard import Guarded
+
 # Winograd's way has a bound of its own, and tests: test_winograd.py.
 Convolution = functools.partial(AnyConvolution, exact=True)
 
@@ -28,7 +30,7 @@ U = 2.0**-24
 LEAST, SHARE = 2, 0.5  # RMS(error) / RMS(result) <= max(LEAST u, SHARE u sqrt(K))
 WORST = 12
 MANY = 100
-SENTINEL = np.float32(-12345.5)
+UNALIGNED = 13  # floats before an output
 
 
 def reference(convolution: AnyConvolution, x, weight, dy):
@@ -54,13 +56,6 @@ def reference(convolution: AnyConvolution, x, weight, dy):
     return y.reshape(convolution.y_shape), dx, dweight.reshape(convolution.weight_shape)
 
 
-def guarded(shape):
-    """An output full of sentinels inside a larger one; 13 floats in front, so that nothing is aligned."""
-    size = int(np.prod(shape))
-    whole = np.full(size + 13 + 64, SENTINEL, np.float32)
-    return whole, whole[13 : 13 + size].reshape(shape)
-
-
 def packed_weights(convolution: AnyConvolution, which, weight):
     """The weights as that pass reads them, after checking that no more was written than was asked for."""
     size = convolution.packed(which)
@@ -73,9 +68,9 @@ def packed_weights(convolution: AnyConvolution, which, weight):
 
 def run(convolution: AnyConvolution, x, weight, bias, dy):
     """y, dx, dweight, dbias from the kernels, after checking that nothing else was written."""
-    outputs = [guarded(shape) for shape in (convolution.y_shape, convolution.x_shape, convolution.weight_shape,
-                                            (convolution.k,))]
-    y, dx, dweight, dbias = (inner for _, inner in outputs)
+    outputs = [Guarded(shape, fence=UNALIGNED) for shape in (convolution.y_shape, convolution.x_shape,
+                                                             convolution.weight_shape, (convolution.k,))]
+    y, dx, dweight, dbias = (output.a for output in outputs)
     size = convolution.workspace(kernels.FORWARD, kernels.BACKWARD_DATA, kernels.BACKWARD_WEIGHTS)
     workspace = kernels.aligned_empty((size + 256,), np.uint8)
     workspace.fill(0xFF)  # NaN: what is read before it is written shows
@@ -84,9 +79,8 @@ def run(convolution: AnyConvolution, x, weight, bias, dy):
     kernels.conv2d_forward(convolution, x, weight, packed[kernels.FORWARD], y, workspace, finish)()
     kernels.conv2d_backward_data(convolution, dy, weight, packed[kernels.BACKWARD_DATA], dx, workspace)()
     kernels.conv2d_backward_weights(convolution, x, dy, dweight, dbias, workspace)()
-    for whole, inner in outputs:
-        assert (whole[:13] == SENTINEL).all(), f"{convolution} wrote before its output"
-        assert (whole[13 + inner.size :] == SENTINEL).all(), f"{convolution} wrote past its output"
+    for output in outputs:
+        output.check()
     assert (workspace[size:] == 0xFF).all(), f"{convolution} wrote past its workspace"
     return y, dx, dweight, dbias
 
@@ -375,15 +369,14 @@ def test_results_are_finished_as_they_are_stored(convolution, activation, isa, r
             elif activation:
                 expected = expected.clip(0, top)
             for in_place in (False, True) if add is not None else (False,):
-                whole, out = guarded(shape)
+                guarded = Guarded(shape, fence=UNALIGNED)
+                out = guarded.a
                 if in_place:
                     out[...] = add
                 finish = kernels.Finish(with_bias, out if in_place else add, activation, gate)
                 run_pass(convolution, source, weight, packed, out, workspace, finish)()
                 scale = np.abs(raw) + np.abs(expected) + 1
-                assert (np.abs(out - expected) <= 4 * U * scale).all()
-                assert (whole[:13] == SENTINEL).all()
-                assert (whole[13 + out.size :] == SENTINEL).all()
+                assert (np.abs(guarded.check() - expected) <= 4 * U * scale).all()
 
 
 def test_the_door_names_what_is_wrong():

@@ -125,7 +125,8 @@ def test_flatten(pixels, c, isa, threads, rng):
 
 def test_copied_channels_leave_the_others_alone(threads, rng):
     x = rng.standard_normal((70, 50, 5)).astype(np.float32)
-    whole = Guarded((70, 50, 12), sentinel=3)
+    whole = Guarded((70, 50, 12))
+    whole.a.fill(3)
     kernels.copy_channels(x, whole.a, y_start=4)()
     assert np.array_equal(whole.a[..., 4:9], x)
     assert (whole.a[..., :4] == 3).all()

@@ -1,10 +1,11 @@
-"""Processors that the machine at hand is not. against_reference.c beside this file is compiled with csrc/, for AArch64
-by a cross compiler and for x86-64, and runs under QEMU's user emulation of AArch64 and of other x86-64 processors.
+"""Processors that the machine at hand is not. against_reference*.c beside this file are compiled with csrc/, for AArch64
+by a cross compiler and for x86-64, and run under QEMU's user emulation of AArch64 and of other x86-64 processors.
 
 What is not installed is not asked for: those tests are skipped, and their reasons say what was not run."""
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,10 @@ import pytest
 
 from cnncli import kernels
 
+from .test_contract import PROTOTYPES, code_of
+
 ROOT = Path(__file__).parents[2]
+PROGRAM = sorted(Path(__file__).parent.glob("against_reference*.c"))
 SOURCES = [path for path in sorted((ROOT / "csrc").glob("*.c")) if not path.name.endswith("_tmpl.c")]
 # As build.py has them, but for the optimiser: compiling is most of the time that these tests take.
 FLAGS = ["-std=gnu11", "-O1", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-pthread", "-Wall",
@@ -51,7 +55,7 @@ def compile_all(compiler: list[str], sources: list[Path], folder: Path) -> list[
 
 def build(compiler: str, folder: Path) -> Path:
     """Return against_reference, linked statically, because an emulator has no libraries of the other architecture."""
-    objects = compile_all([compiler, "-Werror"], [*SOURCES, Path(__file__).with_name("against_reference.c")], folder)
+    objects = compile_all([compiler, "-Werror"], [*SOURCES, *PROGRAM], folder)
     program = folder / "against_reference"
     linked = run(compiler, "-static", "-pthread", *objects, "-lm", "-o", program)
     if linked.returncode and "-lc" in linked.stderr:
@@ -71,6 +75,24 @@ def own_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def assert_agrees(done: subprocess.CompletedProcess[str]) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert " 0 failures" in done.stdout
+
+
+def functions_of_the_program() -> dict[str, str]:
+    """Function -> its code, of the program's own."""
+    text = "\n".join(map(code_of, PROGRAM))
+    return dict(re.findall(r"^\w[\w *]*?(\w+)\([^;{]*\) (\{\n.*?^\}|\{[^\n]*\}$)", text, re.MULTILINE | re.DOTALL))
+
+
+@pytest.mark.parametrize("name", PROTOTYPES)
+def test_every_entry_point_is_compared_with_the_plain_loops(name):
+    """What a function compares that calls it, or that calls one which does."""
+    functions = functions_of_the_program()
+    callers = {name}
+    for _ in range(2):
+        callers |= {function for function, code in functions.items()
+                    if any(re.search(rf"\b{called}\(", code) for called in callers)}
+    assert any(re.search(r"\b(compare|expect)\(", functions.get(function, "")) for function in callers), (
+        "no function of against_reference*.c compares what it does")
 
 
 @pytest.mark.skipif(QEMU_ARM is None, reason="NEON was not run: qemu-aarch64-static is not installed")

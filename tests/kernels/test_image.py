@@ -7,6 +7,8 @@ import pytest
 from cnncli import kernels
 from cnncli.kernels import image_batch, image_histogram
 
+from .guard import Guarded
+
 # One multiply-add in float32 on terms of up to 1 / std = 10.
 TOLERANCE = dict(rtol=2e-7, atol=2e-6)
 
@@ -33,12 +35,10 @@ def test_normalises_and_moves(shape: tuple[int, ...], isa: str, threads: int, rn
     rows = rng.integers(0, n, n + 3)
     moves = np.stack([rng.integers(1 - h, h, n + 3), rng.integers(1 - w, w, n + 3), rng.integers(0, 2, n + 3)], axis=1)
     for move in (moves, None):
-        guarded = np.full((n + 3) * h * w * c + 16, 12345, np.float32)
-        y = guarded[:-16].reshape(n + 3, h, w, c)
-        image_batch(x, y, mean, std, rows, move)()
+        y = Guarded((n + 3, h, w, c))
+        image_batch(x, y.a, mean, std, rows, move)()
         reference = expected(x[rows], mean, std, np.zeros_like(moves) if move is None else moves)
-        np.testing.assert_allclose(y, reference, **TOLERANCE)
-        assert (guarded[-16:] == 12345).all(), "wrote past the end"
+        np.testing.assert_allclose(y.check(), reference, **TOLERANCE)
 
 
 def test_rows_default_to_the_first_in_order(isa: str, rng: np.random.Generator) -> None:

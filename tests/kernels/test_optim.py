@@ -6,28 +6,31 @@ import pytest
 
 from cnncli import kernels
 
+from .guard import Guarded
+
 # Together more than goes into one piece, and no array begins or ends where a piece does.
 SIZES = [1, 3, 4, 7, 8, 15, 16, 17, 33, 16383, 16384, 16385, 40001, 32769]
 
 
 def tensors(rng, memories, sizes=SIZES, weight_decay=0.1, rates=(1.0, 64.0, 0.25)):
-    """Return tensors of these sizes, each array with sentinels behind it, and those sentinels."""
-    made, after = [], []
+    """Return tensors of these sizes, and the guards around their arrays."""
+    made, guards = [], []
     for place, size in enumerate(sizes):
-        memory = rng.standard_normal((4, size + 16)).astype(np.float32)
-        memory[3] **= 2
-        memory[:, size:] = 12345
-        p, g, *state = memory[:, :size]
+        arrays = [Guarded((size,)) for _ in range(4)]
+        for array in arrays:
+            array.a[...] = rng.standard_normal(size)
+        p, g, *state = (array.a for array in arrays)
+        state[1] **= 2
         made.append(kernels.Tensor(str(size), p, g, tuple(state[:memories] if memories != 1 else state[1:]),
                                    weight_decay, rates[place % len(rates)]))
-        after.append(memory[:, size:])
-    return made, after
+        guards += arrays
+    return made, guards
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_sgd(momentum, nesterov, isa, threads, rng):
-    made, after = tensors(rng, memories=1 if momentum else 0)
+    made, guards = tensors(rng, memories=1 if momentum else 0)
     before = [[a.astype(float) for a in (t.parameter, t.gradient, *t.memory)] for t in made]
     hyper = kernels.Hyper()
     hyper.set(lr=0.05, scale=0.5, step=2)
@@ -39,12 +42,13 @@ def test_sgd(momentum, nesterov, isa, threads, rng):
             np.testing.assert_allclose(t.memory[0], first, rtol=1e-6, atol=1e-6)
             g = g + momentum * first if nesterov else first
         np.testing.assert_allclose(t.parameter, p - 0.05 * t.rate * g, rtol=1e-6, atol=max(t.rate, 1) * 1e-6)
-    assert all((sentinels == 12345).all() for sentinels in after), "wrote past the end"
+    for guarded in guards:
+        guarded.check()
 
 
 @pytest.mark.parametrize("decoupled", [False, True])
 def test_adam(decoupled, isa, threads, rng):
-    made, after = tensors(rng, memories=2)
+    made, guards = tensors(rng, memories=2)
     before = [[a.astype(float) for a in (t.parameter, t.gradient, *t.memory)] for t in made]
     hyper = kernels.Hyper()
     hyper.set(lr=0.05, scale=0.5, step=7)
@@ -57,7 +61,8 @@ def test_adam(decoupled, isa, threads, rng):
         np.testing.assert_allclose(t.memory[0], m, rtol=1e-6, atol=1e-6)
         np.testing.assert_allclose(t.memory[1], v, rtol=1e-6, atol=1e-6)
         np.testing.assert_allclose(t.parameter, p, rtol=2e-6, atol=max(t.rate, 1) * 2e-6)
-    assert all((sentinels == 12345).all() for sentinels in after), "wrote past the end"
+    for guarded in guards:
+        guarded.check()
 
 
 @pytest.mark.parametrize("size", [*SIZES, 100003])

@@ -1,4 +1,4 @@
-/* The passes over pixels of augment.c, the vector version; compiled per instruction set by foreach_isa.h. A place in
+/* The passes over pixels of augment_pixels.c, the vector version; compiled per instruction set by foreach_isa.h. A place in
  * the source is worked out by vectors, its four pixels are fetched one by one: gathering instructions are no faster,
  * and half of the instruction sets have none. */
 
