@@ -50,8 +50,8 @@ def test_whatever_is_drawn_for_an_epoch_has_a_stream_of_its_own(monkeypatch: pyt
     for module in (augmentation, order):
         monkeypatch.setattr(module, "random_bits", counted)
     everything = Augmentation(shift=2, flip=True, rotate=5, scale=0.1, shear=5, brightness=0.1, contrast=0.1,
-                              saturation=0.1, hue=0.1, randaugment=int(LIMITS["randaugment"][0]), magnitude=9, erase=0.5,
-                              cutout=2, mixup=0.2, cutmix=1.0)
+                              saturation=0.1, hue=0.1, randaugment=int(LIMITS["randaugment"][0]), magnitude=9,
+                              erase=0.5, cutout=2, mixup=0.2, cutmix=1.0)
     indices = np.arange(6)
     everything.draw(1, 1, indices, (8, 8, 3))
     everything.mixing(1, 1, indices, (8, 8))

@@ -1,5 +1,6 @@
-"""Processors that the machine at hand is not. against_reference*.c beside this file are compiled with csrc/, for AArch64
-by a cross compiler and for x86-64, and run under QEMU's user emulation of AArch64 and of other x86-64 processors.
+"""Processors that the machine at hand is not. against_reference*.c beside this file are compiled with csrc/, for
+AArch64 by a cross compiler and for x86-64, and run under QEMU's user emulation of AArch64 and of other x86-64
+processors.
 
 What is not installed is not asked for: those tests are skipped, and their reasons say what was not run."""
 
