@@ -1,6 +1,6 @@
 /* Optimisers and the gradients' norm: entry points, checks and the plain-loop reference. One call steps every
  * parameter of a network, and each is read and written once. The vector version is optim_tmpl.c; the Python classes are
- * in cnncli/optim.py.
+ * in cnncli/optim/optimisers.py.
  *
  * The arrays, one behind the other, are cut into pieces that the pool shares, wherever that is: a network has a few
  * arrays that hold nearly everything and many that hold next to nothing. */

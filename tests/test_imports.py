@@ -23,7 +23,7 @@ ROOMS = ("__main__", "cli", "", "training", "export", "report", "visualize", "ev
          "data", "architectures", "network", "optim", "loss", "layers", "kernels", "_kernels", "atomic", "_version",
          "errors")
 FLOOR = {room: number for number, room in enumerate(reversed(ROOMS))}
-MOST_LINES = 600
+MOST_LINES = 400
 UNPICKLERS = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "torch"}
 
 

@@ -1,4 +1,4 @@
-"""runs.py: names that are never reused, a configuration that is there with the folder, runs/latest, the lock."""
+"""runs/run.py: names that are never reused, a configuration that is there with the folder, runs/latest, the lock."""
 
 import json
 import os
