@@ -1,14 +1,19 @@
-"""From what people name to image files: a file, a folder, a pattern that the shell passed on, a list on standard input.
-Whoever judges images that are in no data folder (predict, features, visualize-filters) begins here; a folder with a
-sub-folder per class is folder.py's business.
+"""From what people name or hand over to images: a file, a folder, a pattern that the shell passed on, a list on
+standard input, an array. Whoever judges images that are in no data folder (predict, features, visualize-filters) begins
+here; a folder with a sub-folder per class is folder.py's business.
 """
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
-from ..errors import DataError
+from ..errors import DataError, UsageError
+from ..kernels import Array
 from .folder import SUFFIXES, scan_flat
+from .pixels import as_array, as_picture, as_pictures
+
+_ONE = (1, 3)  # the channels that make three dimensions one image, and not several grey ones
 
 
 @dataclass(frozen=True)
@@ -19,22 +24,67 @@ class Missing:
     error: str
 
 
+@dataclass(frozen=True)
+class Picture:
+    """An image in memory: what messages call it, and its pixels, uint8 (h, w), (h, w, 1) or (h, w, 3)."""
+
+    path: str
+    pixels: Array = field(compare=False, repr=False)
+
+
+Named = str | os.PathLike[str]
 Found = str | Missing
-Images = str | os.PathLike[str] | Iterable[Found | os.PathLike[str]]  # what image_files takes
+# What image_files takes: names, what it or find_images returned, and arrays of one image or of several.
+Images = Named | Array | Iterable[Named | Array | Missing | Picture]
 
 
-def image_files(images: Images) -> list[Found]:
-    """Return what find_images finds where one name is given; of a list, such as it returns, the files that are in it
-    and the images under its folders: no name in it is a pattern."""
+def image_files(images: Images) -> list[str | Missing | Picture]:
+    """Return what find_images finds where one name is given; of a list, such as it returns, the files that are in it,
+    the images under its folders and its arrays: no name in it is a pattern. Raises as ``each_image``, whose arrays it
+    takes."""
     if isinstance(images, str | os.PathLike):
-        return find_images(images)
-    found: list[Found] = []
-    for image in images:
-        found += [image] if isinstance(image, Missing) else _images_of(os.fspath(image))
-    return found
+        return [*find_images(images)]
+    return [*each_image(images)]
 
 
-def find_images(named: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], listing: bytes = b"") -> list[Found]:
+def each_image(images: Images) -> Iterator[str | Missing | Picture]:
+    """Yield a file's path or a Picture for each image that is meant, as it is asked for.
+
+    A path stands for itself, and a folder for the images under it, sorted. An array is one image, (h, w) or (h, w, 1
+    or 3), or several, (n, h, w) or (n, h, w, 1 or 3); the i-th is called "images[i]". A list may have both, of arrays
+    one image each. Raises UsageError or DataError where something is no image; a file is not opened here.
+    """
+    if isinstance(images, str | os.PathLike):
+        name = os.fspath(images)
+        yield from scan_flat(name) if os.path.isdir(name) else [name]
+    elif hasattr(images, "__array__"):
+        yield from _of_array(images)
+    elif isinstance(images, Iterable) and not isinstance(images, bytes | dict):
+        for i, image in enumerate(images):
+            if isinstance(image, str | os.PathLike):
+                yield from _images_of(os.fspath(image))
+            elif isinstance(image, Missing | Picture):
+                yield image
+            else:
+                yield Picture(f"images[{i}]", as_picture(image, f"images[{i}]"))
+    else:
+        raise UsageError(f"images are a path, a folder, an array or a list of these, not {type(images).__name__}.")
+
+
+def _of_array(given: Any) -> Iterator[str | Missing | Picture]:
+    array = as_array(given, "images")
+    if array.dtype.kind in "UO" and all(isinstance(one, str | os.PathLike) for one in array.reshape(-1)):
+        yield from each_image(array.reshape(-1).tolist())
+    elif array.ndim == 2 or (array.ndim == 3 and array.shape[2] in _ONE):
+        yield Picture("images[0]", as_picture(array, "images[0]"))
+    elif array.ndim and not len(array):
+        return
+    else:
+        for i, pixels in enumerate(as_pictures(array, "images")):
+            yield Picture(f"images[{i}]", pixels)
+
+
+def find_images(named: Named | Iterable[Named], listing: bytes = b"") -> list[Found]:
     """Return the image files that one or several names stand for, in order; where one stands for none, a Missing.
 
     A folder stands for the images under it, sorted; a pattern ("photos/*.png", "**" too) that is not itself a file

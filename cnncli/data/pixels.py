@@ -1,5 +1,5 @@
 """Images that somebody has in memory, as arrays of whatever library: looked at once, refused in plain words where they
-cannot be images, and handed on as 8-bit pixels. memory.py makes samples of them, model/inputs.py asks models of them.
+cannot be images, and handed on as 8-bit pixels. memory.py makes samples of them, finding.py images to be judged.
 """
 
 from typing import Any

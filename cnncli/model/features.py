@@ -44,8 +44,9 @@ def body(network: Network) -> Network:
 def features(model: Model, images: Images, progress: Callable[[int, int], None] | None = None) -> Features:
     """Return the features of images. Maps become the mean over their positions.
 
-    images is a file, a folder, a pattern, or a list of files, such as find_images returns. An image's features are the
-    same bits whichever images are beside it. progress(done, total) is called after each batch.
+    images is a file, a folder, a pattern, an array as Model.predict takes it, or a list of files and arrays, or such as
+    find_images returns. An image's features are the same bits whichever images are beside it. progress(done, total) is
+    called after each batch.
     """
     found = image_files(images)
     before = body(model.network)
@@ -53,7 +54,7 @@ def features(model: Model, images: Images, progress: Callable[[int, int], None] 
     paths, rows = [], []
     skipped = [(item.path, item.error) for item in found if isinstance(item, Missing)]
     done = len(skipped)
-    with closing(model.prepared(item for item in found if isinstance(item, str))) as batches:
+    with closing(model.prepared(item for item in found if not isinstance(item, Missing))) as batches:
         for batch in batches:
             good = [(path, pixels) for path, pixels in batch if not isinstance(pixels, str)]
             skipped += [(path, pixels) for path, pixels in batch if isinstance(pixels, str)]

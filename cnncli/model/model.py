@@ -8,20 +8,19 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..atomic import write_atomically
+from ..data.finding import Images, Missing, Picture, each_image
+from ..data.pixels import as_array
+from ..data.preprocessing import Preprocessing
 from ..errors import DataError, ImageError, UsageError, printable
 from ..kernels import Array, threads
 from ..network import Network
 from .calibration import Calibration, softmax
 from .modelfile import as_json, check_target, pack
-
-if TYPE_CHECKING:
-    from ..data.preprocessing import Preprocessing
-    from .inputs import Images
 
 _IMAGES_AT_ONCE = 64  # decoded and judged together: enough to keep every core busy, little to wait for
 _PIECE = 8  # of them that a thread decodes at a time, at most
@@ -55,10 +54,8 @@ class Model:
     Raises UsageError where classes, preprocessing and network do not go together.
     """
 
-    def __init__(self, network: Network, classes: Sequence[str], preprocessing: "Preprocessing",
+    def __init__(self, network: Network, classes: Sequence[str], preprocessing: Preprocessing,
                  training: dict[str, Any] | None = None, calibration: Calibration | None = None) -> None:
-        from ..data.preprocessing import Preprocessing
-
         if not isinstance(network, Network) or not isinstance(preprocessing, Preprocessing):
             raise UsageError("a model is made of a Network, its classes and a Preprocessing, not of "
                              f"{type(network).__name__} and {type(preprocessing).__name__}.")
@@ -136,7 +133,7 @@ class Model:
         """What logits are divided by for probabilities."""
         return self.calibration.temperature if self.calibration else 1.0
 
-    def predict(self, images: "Images", top: int | None = None) -> list[Prediction]:
+    def predict(self, images: Images, top: int | None = None) -> list[Prediction]:
         """Judge images: one Prediction each, in the order given. top is how many labels each lists (all).
 
         images: a file's path, a folder (all images under it), an array (one image (h, w) or (h, w, 1 or 3), or several,
@@ -149,7 +146,7 @@ class Model:
         """
         return list(self.predictions(images, top))
 
-    def predictions(self, images: "Images", top: int | None = None) -> Generator[Prediction, None, None]:
+    def predictions(self, images: Images, top: int | None = None) -> Generator[Prediction, None, None]:
         """As ``predict``, but yields each Prediction as soon as it is known; images may be a generator.
 
         Files are decoded in threads while the network judges those before. Memory does not grow with their number.
@@ -160,23 +157,22 @@ class Model:
             for batch in batches:
                 yield from self._judge(batch, top)
 
-    def prepared(self, images: "Images") -> Generator[list[tuple[str, Array | str]], None, None]:
+    def prepared(self, images: Images) -> Generator[list[tuple[str, Array | str]], None, None]:
         """Yield what ``predict`` takes a batch at a time, each image as (path, uint8 (h, w, c) of the model's size), or
         (path, the sentence that says why it cannot be read); in order, decoded in threads ahead of whoever asks."""
         from ..data.decode import quiet
         from ..data.prefetch import ConcurrencyLimit, prefetch
-        from .inputs import inputs
 
         h, w, c = self.preprocessing.shape
         at_once = max(1, min(_IMAGES_AT_ONCE, _PIXELS_AT_ONCE // (h * w * c)))
-        given = inputs(images)
+        given = each_image(images)
         first, count = list(islice(given, at_once)), threads()
         size = max(1, min(_PIECE, at_once // 2, len(first) // (2 * count)))
         every, limit = chain(first, given), ConcurrencyLimit(count)
 
-        def prepare(piece: list[tuple[str, str | Array]]) -> "list[tuple[str, Array | str]]":
+        def prepare(piece: list[str | Missing | Picture]) -> list[tuple[str, Array | str]]:
             with limit.slot(len(piece)), quiet():
-                return [self._prepare(name, source) for name, source in piece]
+                return [self._prepare(image) for image in piece]
 
         pieces = iter(lambda: list(islice(every, size)), [])
         with closing(prefetch(prepare, pieces, count, max(2 * count, at_once // size))) as prepared:
@@ -189,13 +185,17 @@ class Model:
             if batch:
                 yield batch
 
-    def _prepare(self, name: str, source: str | Array) -> "tuple[str, Array | str]":
+    def _prepare(self, image: str | Missing | Picture) -> tuple[str, Array | str]:
+        if isinstance(image, Missing):
+            return image.path, image.error
+        if isinstance(image, Picture):
+            return image.path, self.preprocessing.prepare(image.pixels)
         try:
-            return name, self.preprocessing.prepare(source)
+            return image, self.preprocessing.prepare(image)
         except ImageError as error:
-            return name, str(error)
+            return image, str(error)
 
-    def _judge(self, batch: "list[tuple[str, Array | str]]", top: int | None) -> Iterator[Prediction]:
+    def _judge(self, batch: list[tuple[str, Array | str]], top: int | None) -> Iterator[Prediction]:
         good = [pixels for _, pixels in batch if not isinstance(pixels, str)]
         logits = self.logits(np.stack(good)) if good else np.empty((0, len(self.classes)), np.float32)
         with np.errstate(invalid="ignore"):  # of logits that are no numbers
@@ -213,8 +213,6 @@ class Model:
 
     def _batch(self, given: Any) -> Array:
         """Return what ``logits`` takes as an array. Raises DataError where it is none of images."""
-        from ..data.pixels import as_array
-
         images, channels = as_array(given, "images"), self.preprocessing.channels
         if images.ndim != 4 or images.shape[3] != channels or not all(images.shape[1:]):
             raise DataError(f"images must have the shape (n, h, w, {channels}), not {images.shape}.")

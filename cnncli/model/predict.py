@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from ..data.finding import Found, Images, image_files
+from ..data.finding import Images, image_files
 from ..errors import UsageError
 from .flips import with_flips
 from .model import Model, Prediction
@@ -19,26 +19,21 @@ def predict(model: Model, images: Images, *, top: int | None = None, reject: flo
             tta: bool | None = None, note: Callable[[str], None] | None = None) -> Iterator[Prediction]:
     """Return a Prediction for each image, in order, each as soon as it is known.
 
-    images is a file, a folder, a pattern, or a list of files and folders, such as find_images returns. top is how many
-    labels each lists (all). reject, between 0 and 1, is the share of answers that should be right: below the
-    probability that keeps it the label is "unknown". tta judges each image and its mirror image; None leaves that as
-    the model has it. note gets a sentence where no validation images stand behind a rejection, or the model was trained
-    without mirror images. What is no image has a Prediction with an error; nothing is raised for it. Raises UsageError
-    for another reject.
+    images is a file, a folder, a pattern, an array as Model.predict takes it, or a list of files, folders and arrays,
+    such as find_images returns. top is how many labels each lists (all). reject, between 0 and 1, is the share of
+    answers that should be right: below the probability that keeps it the label is "unknown". tta judges each image and
+    its mirror image; None leaves that as the model has it. note gets a sentence where no validation images stand behind
+    a rejection, or the model was trained without mirror images. What is no image has a Prediction with an error;
+    nothing is raised for it, but UsageError for another reject, and UsageError or DataError for arrays that are no
+    images.
     """
-    answers = _judged(with_flips(model, tta, note), image_files(images), top)
+    answers = with_flips(model, tta, note).predictions(image_files(images), top)
     if reject is None:
         return answers
     threshold, sentence = rejection(model, reject)
     if sentence and note:
         note(sentence)
     return withhold(answers, threshold)
-
-
-def _judged(model: Model, found: list[Found], top: int | None) -> Iterator[Prediction]:
-    judged = model.predictions((path for path in found if isinstance(path, str)), top)
-    for item in found:
-        yield next(judged) if isinstance(item, str) else Prediction(item.path, error=item.error)
 
 
 def check_reject(accuracy: float) -> None:

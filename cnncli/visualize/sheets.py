@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..atomic import write_atomically
-from ..data.finding import Images, Missing, image_files
+from ..data.finding import Images, Missing, Picture, image_files
 from ..errors import ImageError, ModelError, printable
 from ..network import INPUT
 from ..runs.opened import AnyModel, Opened, make_folder, open_model
@@ -73,26 +73,27 @@ def draw_activations(images: Images, model: AnyModel = None, layers: Sequence[st
     """Draw what each image lights up in these layers, by default in a spread of convolutions and poolings, a sheet at a
     time; what is no image yields a Missing.
 
-    images is a file, a folder, a pattern, or a list of files. Raises NetworkError for a layer that is not there,
-    ModelError where the model's answers are no numbers.
+    images is a file, a folder, a pattern, an array, or a list of files and arrays. Raises NetworkError for a layer that
+    is not there, ModelError where the model's answers are no numbers.
     """
     opened = open_model(model)
     names = _checked(opened, layers) or activations.default_layers(opened.model.network.nodes)
     return _sheets(opened, image_files(images), names)
 
 
-def _sheets(opened: Opened, images: Sequence[str | Missing], names: list[str]) -> Iterator[Sheet | Missing]:
+def _sheets(opened: Opened, images: Sequence[str | Missing | Picture], names: list[str]) -> Iterator[Sheet | Missing]:
     taken: set[str] = set()
     for image in images:
         if isinstance(image, Missing):
             yield image
             continue
+        path = image.path if isinstance(image, Picture) else image
         try:
             canvas = _answer(opened, image, names)
         except ImageError as error:
             yield Missing(error.path, error.reason)
         else:
-            yield Sheet("activations", image, names, _file_name(image, taken), canvas)
+            yield Sheet("activations", path, names, _file_name(path, taken), canvas)
 
 
 def _checked(opened: Opened, layers: Sequence[str]) -> list[str]:
@@ -107,10 +108,10 @@ def _drawn(each: filters.Filters, opened: Opened, title: str) -> Canvas:
     return filters.draw(each, title, first=each.name in first)
 
 
-def _answer(opened: Opened, path: str, names: Sequence[str]) -> Canvas:
+def _answer(opened: Opened, image: str | Picture, names: Sequence[str]) -> Canvas:
     """Return the sheet of one image. Raises ImageError where it cannot be used."""
     model = opened.model
-    pixels = model.preprocessing.prepare(path)
+    pixels = model.preprocessing.prepare(image.pixels if isinstance(image, Picture) else image)
     answers = model.network.activations(model.preprocessing.normalise(pixels[None]), list(names))
     nodes = {node.name: node for node in model.network.nodes}
     chances = model.probabilities(pixels[None])[0]
@@ -118,7 +119,7 @@ def _answer(opened: Opened, path: str, names: Sequence[str]) -> Canvas:
         raise ModelError(f"the outputs of {printable(opened.path)} are not finite numbers; train it again, with a "
                          "smaller learning rate.")
     verdict = [(model.classes[i], float(chances[i])) for i in (-chances).argsort(kind="stable")[:BEST]]
-    title = f"{os.path.basename(path)} in {opened.name}"
+    title = f"{os.path.basename(image.path if isinstance(image, Picture) else image)} in {opened.name}"
     return activations.draw(pixels, activations.maps(nodes, answers, names, 0), title, verdict)
 
 

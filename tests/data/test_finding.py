@@ -3,9 +3,11 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from cnncli.data.finding import Missing, find_images, image_files
+from cnncli.data.finding import Missing, Picture, find_images, image_files
+from cnncli.errors import DataError, UsageError
 
 
 @pytest.fixture
@@ -57,3 +59,16 @@ def test_one_name_is_looked_up_and_a_list_is_taken_as_it_stands(home: Path) -> N
     gone = Missing("gone", "no such thing")
     assert image_files([Path("photos/a.png"), "photos/?.png", gone]) == ["photos/a.png", "photos/?.png", gone]
     assert image_files(["d.jpg", "photos/below"]) == ["d.jpg", "photos/below/c.png"]
+
+
+def test_arrays_are_images_too() -> None:
+    grey = np.zeros((3, 8, 7), np.uint8)
+    assert image_files(grey) == [Picture(f"images[{i}]", grey[i]) for i in range(3)]
+    assert image_files(np.zeros((8, 7, 3), np.uint8)) == [Picture("images[0]", grey)]
+    assert image_files(["a.png", grey[0], Missing("b", "c"), Picture("d", grey[1])]) == [
+        "a.png", Picture("images[1]", grey[0]), Missing("b", "c"), Picture("d", grey[1])]
+    assert image_files(np.array(["a.png", "b.png"])) == ["a.png", "b.png"]
+    with pytest.raises(DataError, match="give uint8"):
+        image_files([grey.astype(int)[0]])
+    with pytest.raises(UsageError, match="not int"):
+        image_files(3)  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cnncli.architectures import architecture
 from cnncli.data import Preprocessing
@@ -51,6 +52,13 @@ def test_one_name_may_stand_for_several(paths: list[str]) -> None:
     whole = features(model, folder)
     assert whole.paths == sorted(str(path) for path in folder.iterdir())
     assert features(model, paths[0]).paths == [paths[0]], "a path, not its letters"
+
+
+def test_arrays_have_those_of_their_files(paths: list[str]) -> None:
+    model = model_of("resnet8")
+    made = features(model, [np.asarray(Image.open(path)) for path in paths])
+    assert np.array_equal(made.values, features(model, paths).values)
+    assert made.paths[1] == "images[1]"
 
 
 def test_what_cannot_be_read_is_left_out(paths: list[str], tmp_path: Path) -> None:

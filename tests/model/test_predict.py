@@ -36,6 +36,14 @@ def test_one_name_or_many_and_what_is_no_image_in_its_place(folder: Path) -> Non
     assert answers[0].label in CLASSES
 
 
+def test_arrays(folder: Path) -> None:
+    model, paths = small_model(), sorted(map(str, folder.iterdir()))
+    pixels = np.stack([np.asarray(Image.open(path)) for path in paths])
+    tops = [answer.top for answer in predict(model, paths)]
+    for images in (pixels, list(pixels), [paths[0], *pixels[1:]]):
+        assert [answer.top for answer in predict(model, images)] == tops
+
+
 def test_what_is_not_sure_enough_is_unknown(folder: Path) -> None:
     model = small_model()
     threshold = sorted(answer.probability or 0 for answer in predict(model, folder))[6]

@@ -45,6 +45,9 @@ def test_a_sheet_for_each_image_and_a_word_for_what_is_none(home: Path) -> None:
     assert [item.image for item in found if isinstance(item, Sheet)] == [PICTURE] * 2
     assert [item.path for item in found if isinstance(item, Missing)] == ["empty.png", "gone"]
     assert [item.layers for item in found if isinstance(item, Sheet)] == [["conv1", "pool1", "conv2", "pool2"]] * 2
+    [sheet] = draw_activations(np.asarray(Image.open(PICTURE)))
+    assert isinstance(sheet, Sheet)
+    assert (sheet.image, sheet.file) == ("images[0]", "activations-images_0_.png")
     [sheet] = draw_activations(PICTURE, layers=["relu1", "fc1"])
     assert isinstance(sheet, Sheet)
     assert sheet.layers == ["relu1", "fc1"]
