@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import cnncli
+from cnncli.training import train as training
 
 CLASSES = ["check", "new\nline", "帽子 $x$", "stripe"]
 SIDE, EACH = 20, 24
@@ -37,10 +38,12 @@ def write_images(folder: Path, classes: list[str], each: int, seed: int) -> Path
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Train once for all tests: photos/, runs/small."""
+    """Train once for all tests: photos/, runs/small. No curves, which would take most of the time."""
     root = tmp_path_factory.mktemp("trained")
     write_images(root / "photos", CLASSES, EACH, seed=0)
-    cnncli.train(str(root / "photos"), arch="lenet5", epochs=2, name="small", runs=str(root / "runs"))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(training, "_draw", lambda run, observer: None)
+        cnncli.train(str(root / "photos"), arch="lenet5", epochs=2, name="small", runs=str(root / "runs"))
     return root
 
 

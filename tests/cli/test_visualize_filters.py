@@ -32,16 +32,6 @@ def test_a_sheet_for_each_image(place):
     assert snapshot(place.path / "photos") == before
 
 
-def test_a_folder_stands_for_its_images_and_equal_names_do_not_collide(place):
-    for folder in ("a", "b", "c"):
-        (place.path / "same" / folder).mkdir(parents=True)
-        shutil.copy("photos/stripe/s 0.png", f"same/{folder}/1.png")
-    shutil.copy("photos/stripe/s 0.png", "same/a/two\nlines $x$ 帽.png")
-    place.cnn("visualize-filters", "same", "--out", "out")
-    assert names(place.path / "out") == ["activations-1-2.png", "activations-1-3.png", "activations-1.png",
-                                         "activations-two_nlines_x_帽.png", "filters-conv1.png"]
-
-
 def test_json_tells_what_is_on_each_sheet(place):
     report = place.json("visualize-filters", "photos/stripe/s 0.png", "--out", "out")
     assert list(report) == ["model", "written", "skipped"]

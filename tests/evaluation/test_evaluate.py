@@ -122,6 +122,14 @@ def test_classes_that_the_model_does_not_have(home: Path) -> None:
         evaluate(small_model(), "photos")
 
 
+def test_a_class_that_has_gone_shifts_no_label(home: Path) -> None:
+    whole = evaluate(split="train", compare=False)
+    shutil.rmtree("photos/check")
+    found = evaluate(split="train", compare=False)
+    assert [score.support for score in found.classes] == [0, *[score.support for score in whole.classes][1:]]
+    assert found.confusion_matrix[1:].tolist() == whole.confusion_matrix[1:].tolist()
+
+
 def test_threads_change_nothing(home: Path) -> None:
     from cnncli import kernels
 
