@@ -253,5 +253,5 @@ def test_it_takes_what_is_right_and_refuses_what_is_wrong(name):
     call, taken, wrong, refused = TABLE[name]
     right = answer(call, {})
     assert right == taken if taken is not None else isinstance(right, int) and right >= 0
-    found = {str(changes): answer(call, dict(changes)) for changes in wrong}
-    assert found == dict.fromkeys(found, refused)
+    found = [(answer(call, dict(changes)), changes) for changes in wrong]
+    assert [(said, changes) for said, changes in found if said != refused] == []
