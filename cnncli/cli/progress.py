@@ -18,7 +18,7 @@ class Progress:
     def __init__(self, what: str, total: int | None, bar: Any = None) -> None:
         self.what, self.total, self.done = what, total, 0
         self._bar = bar
-        self._task = bar.add_task(what, total=total) if bar else None
+        self._task = bar.add_task(printable(what), total=total) if bar else None
         self._lock = threading.Lock()
         self._told = time.monotonic()
 
@@ -28,15 +28,15 @@ class Progress:
             self.done += count
             self._show()
 
-    def set(self, done: int, total: int | None = None, what: str | None = None) -> None:
-        """Say how many are done in all, and, if they have changed, the total and what is being done."""
+    def set(self, done: int, total: int | None = None) -> None:
+        """Say how many are done in all, and, if it has changed, of how many."""
         with self._lock:
-            self.done, self.total, self.what = done, total or self.total, what or self.what
+            self.done, self.total = done, total or self.total
             self._show()
 
     def _show(self) -> None:
         if self._bar:
-            self._bar.update(self._task, completed=self.done, total=self.total, description=printable(self.what))
+            self._bar.update(self._task, completed=self.done, total=self.total)
         elif time.monotonic() - self._told >= PLAIN_SECONDS:
             self._told = time.monotonic()
             note(f"{self.what}: {self.done:,}" + (f" of {self.total:,}" if self.total else ""))

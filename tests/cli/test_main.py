@@ -301,15 +301,24 @@ def test_progress_is_plain_lines_now_and_then_without_a_terminal(capsys, monkeyp
     monkeypatch.setattr(progress, "PLAIN_SECONDS", 0.0)
     with progress.progress("Reading\nimages", 3000) as reading:
         reading.advance(1000)
-        reading.set(2500, what="Still reading")
+        reading.set(2500)
     monkeypatch.setattr(progress, "PLAIN_SECONDS", 1000.0)
     with progress.progress("Counting") as counting:
         counting.advance()
-    assert capsys.readouterr() == ("", "Reading\\nimages: 1,000 of 3,000\nStill reading: 2,500 of 3,000\n")
+    assert capsys.readouterr() == ("", "Reading\\nimages: 1,000 of 3,000\nReading\\nimages: 2,500 of 3,000\n")
 
 
 PROGRESS = ("import time; from cnncli.cli import progress\n"
             "with progress.progress('Reading [b]', 3) as p:\n    p.advance(2); time.sleep(0.3)\n")  # fmt: skip
+
+
+STEPS = ("import time; from cnncli.cli.progress import steps\n"
+         "from cnncli.cli.output import note\n"
+         "with steps() as shown:\n"
+         "    note('to begin with')\n"
+         "    for what, total in (('reading', 3), ('testing', 5)):\n"
+         "        for done in range(1, total + 1):\n            shown(what, done, total)\n"
+         "        time.sleep(0.3)\n")  # fmt: skip
 
 
 @pytest.mark.parametrize(("variables", "bar", "colour"), [
@@ -317,8 +326,28 @@ PROGRESS = ("import time; from cnncli.cli import progress\n"
     ({"TERM": "dumb"}, False, False),
 ])  # fmt: skip
 def test_progress_is_a_bar_on_a_terminal(variables, bar, colour):
+    shown = on_terminal(PROGRESS, variables)
+    assert (b"Reading [b]" in shown and b"2/3" in shown) == bar
+    assert (b"\x1b[38;5;" in shown or b"\x1b[35m" in shown) == colour
+
+
+def test_each_step_has_a_bar_of_its_own(monkeypatch, capsys):
+    shown = on_terminal(STEPS, {"TERM": "xterm-256color", "NO_COLOR": "1"})
+    places = [shown.index(words) for words in (b"to begin with", b"reading", b"3/3", b"testing", b"5/5")]
+    assert places == sorted(places)
+    assert b"reading" not in shown[places[3] :]
+    monkeypatch.setattr(progress, "PLAIN_SECONDS", 0.0)
+    with progress.steps() as tell:
+        tell("reading", 2, 3)
+        tell("testing", 1, 4)
+        tell("testing", 4, 4)
+    assert capsys.readouterr().err == "reading: 2 of 3\ntesting: 1 of 4\ntesting: 4 of 4\n"
+
+
+def on_terminal(code: str, variables: dict[str, str]) -> bytes:
+    """Run a piece of Python with a terminal as stderr; return what was shown there."""
     leader, follower = pty.openpty()
-    done = run(code=PROGRESS, stdout=subprocess.PIPE, stderr=follower, capture_output=False,
+    done = run(code=code, stdout=subprocess.PIPE, stderr=follower, capture_output=False,
                env={"COLORTERM": "", "NO_COLOR": "", **variables})  # fmt: skip
     os.close(follower)
     shown = b""
@@ -329,8 +358,7 @@ def test_progress_is_a_bar_on_a_terminal(variables, bar, colour):
         pass
     os.close(leader)
     assert (done.returncode, done.stdout) == (0, "")
-    assert (b"Reading [b]" in shown and b"2/3" in shown) == bar
-    assert (b"\x1b[38;5;" in shown or b"\x1b[35m" in shown) == colour
+    return shown
 
 
 def test_tables_show_class_names_as_they_are(capsys):
