@@ -98,9 +98,9 @@ def _shown(character: str) -> str:
     return ascii(character)[1:-1]
 
 
-def did_you_mean(word: str, known: "list[str]") -> str:
+def did_you_mean(word: object, known: "list[str]") -> str:
     """Return " Did you mean 'x'?" for the nearest of the known names, or "" where none is near."""
     from difflib import get_close_matches
 
-    near = get_close_matches(word, known, n=1, cutoff=0.6)
+    near = get_close_matches(str(word), known, n=1, cutoff=0.6)
     return f" Did you mean {near[0]!r}?" if near else ""

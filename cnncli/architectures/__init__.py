@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from ..errors import UsageError, did_you_mean
 from ..network import Network
+from ..network.graph import checked_input_shape
 from .builder import Description
 from .classic import classic
 from .efficientnet import efficientnet_lite0, efficientnet_lite1, efficientnet_lite2
@@ -49,11 +50,11 @@ def architecture(name: str, input_shape: Sequence[int], classes: int, seed: int 
 
     Raises UsageError with the nearest name for an unknown one, NetworkError where the image is too small for it.
     """
-    if name not in ARCHITECTURES:
+    if not isinstance(name, str) or name not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
         raise UsageError(f"{name!r} is no architecture; there are auto, {known}.{did_you_mean(name, [*ARCHITECTURES])}")
-    height, width, channels = input_shape
-    return Network(ARCHITECTURES[name]((height, width, channels), classes), (height, width, channels), seed)
+    shape = checked_input_shape(input_shape)
+    return Network(ARCHITECTURES[name](shape, classes), shape, seed)
 
 
 def automatic_architecture(input_shape: Sequence[int]) -> tuple[str, str]:

@@ -50,7 +50,7 @@ INITIALISERS: dict[str, Callable[[np.random.Generator, Array, Array | None, int,
 
 def checked(name: str) -> str:
     """Return name. Raises NetworkError where there is no such initialiser."""
-    if name not in INITIALISERS:
+    if not isinstance(name, str) or name not in INITIALISERS:
         raise NetworkError(f"init {name!r} is unknown: use one of {', '.join(INITIALISERS)}."
-                           f"{did_you_mean(str(name), list(INITIALISERS))}")
+                           f"{did_you_mean(name, list(INITIALISERS))}")
     return name

@@ -40,7 +40,7 @@ class BatchNorm2d(Layer):
         self.num_features = num_features
         self.eps, self.momentum, self.affine = float(eps), float(momentum), truth("affine", affine)
         self.scale = truth("scale", scale)
-        if init not in _FIRST_WEIGHT:
+        if not isinstance(init, str) or init not in _FIRST_WEIGHT:
             raise NetworkError(f"BatchNorm2d's init must be {' or '.join(_FIRST_WEIGHT)}, not {init!r}.")
         self.init = init
 

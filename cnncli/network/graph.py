@@ -46,7 +46,7 @@ class Graph:
     """
 
     def __init__(self, layers: Iterable[Layer | Mapping[str, Any]], input_shape: Sequence[int]) -> None:
-        self._begin(_checked_input_shape(input_shape))
+        self._begin(checked_input_shape(input_shape))
         if not isinstance(layers, Iterable):
             raise NetworkError(f"a network is made of a list of layers, not of {layers!r}.")
         for index, description in enumerate(layers):
@@ -76,7 +76,7 @@ class Graph:
     def node(self, name: str) -> Node:
         """Return the node of that name. Raises NetworkError with the nearest name."""
         for node in self.nodes:
-            if node.name == name:
+            if isinstance(name, str) and node.name == name:
                 return node
         raise NetworkError(f"the network has no layer {name!r}.{did_you_mean(name, [n.name for n in self.nodes])}")
 
@@ -91,7 +91,8 @@ class Graph:
         layer = description if isinstance(description, Layer) else _build(options)
         if any(node.layer is layer for node in self.nodes):
             raise NetworkError("the same layer object stands in the network twice; make a second one.")
-        name = options.get("name") or self._new_name(layer)
+        name = options.get("name", "")
+        name = self._new_name(layer) if name is None or (isinstance(name, str) and not name) else name
         if isinstance(name, str) and len(name) > LONGEST_TEXT:
             raise NetworkError(f"its name has {len(name):,} letters; give it one of at most {LONGEST_TEXT}.")
         if not isinstance(name, str) or not _NAME.fullmatch(name) or name in self.shapes:
@@ -114,7 +115,7 @@ class Graph:
             given = [self.nodes[-1].name if self.nodes else INPUT]
         inputs = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, list | tuple) else ()
         for name in inputs:
-            if name not in self.shapes:
+            if not isinstance(name, str) or name not in self.shapes:
                 hint = did_you_mean(name, list(self.shapes)) if isinstance(name, str) else ""
                 raise NetworkError(f"its input {name!r} is not a layer before it.{hint}")
         if len(inputs) != layer.arity and not (layer.arity is None and len(inputs) >= 2):
@@ -162,7 +163,8 @@ class Graph:
         return part
 
 
-def _checked_input_shape(shape: Sequence[int]) -> tuple[int, int, int]:
+def checked_input_shape(shape: Sequence[int]) -> tuple[int, int, int]:
+    """Return the shape of an image (h, w, c). Raises NetworkError where it is none."""
     good = isinstance(shape, list | tuple) and len(shape) == 3
     if not good or not all(isinstance(v, int) and 0 < v < 2**20 for v in shape):
         raise NetworkError(f"input_shape must be three sizes (h, w, c), not {shape!r}.")
@@ -183,20 +185,20 @@ def _title(description: Layer | Mapping[str, Any]) -> str:
     if not isinstance(description, Mapping):
         return "not a table"
     kind, name = description.get("type", "no type"), description.get("name")
-    return f"{kind} {name!r}" if name else str(kind)
+    return f"{kind} {name!r}" if isinstance(name, str) and name else str(kind)
 
 
 def _build(options: dict[str, Any]) -> Layer:
     """Make a layer of a description, leaving name and inputs in it."""
     kind = options.get("type")
     if not isinstance(kind, str) or kind not in LAYERS:
-        hint = did_you_mean(str(kind), list(LAYERS)) or " One written in Python has to be imported first."
+        hint = did_you_mean(kind, list(LAYERS)) or " One written in Python has to be imported first."
         raise NetworkError(f"{kind!r} is no layer type.{hint}")
     known = [name for name in inspect.signature(LAYERS[kind].__init__).parameters if name != "self"]
     config = {k: v for k, v in options.items() if k not in ("type", "name", "inputs")}
     for option, value in config.items():
         if option not in known:
-            raise NetworkError(f"it has no option {option!r}.{did_you_mean(str(option), known)}")
+            raise NetworkError(f"it has no option {option!r}.{did_you_mean(option, known)}")
         for number in value if isinstance(value, list | tuple) else [value]:
             if isinstance(number, int | float) and LARGEST_NUMBER <= abs(number) < float("inf"):
                 raise NetworkError(f"{option} must be below {LARGEST_NUMBER:,}, not {value!r}.")

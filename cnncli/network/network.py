@@ -109,9 +109,8 @@ class Network:
 
     def shape_of(self, name: str) -> Shape:
         """Return the shape that a layer, or "input", yields for one image."""
-        if name not in self._graph.shapes:
-            known = list(self._graph.shapes)
-            raise NetworkError(f"the network has no layer {name!r}.{did_you_mean(str(name), known)}")
+        if not isinstance(name, str) or name not in self._graph.shapes:
+            raise NetworkError(f"the network has no layer {name!r}.{did_you_mean(name, list(self._graph.shapes))}")
         return self._graph.shapes[name]
 
     def initialise(self, seed: int, only: str | None = None) -> None:
@@ -238,6 +237,9 @@ class Network:
         Raises NetworkError for images of another shape and names that there are not.
         """
         images = self._checked_images(images)
+        if isinstance(names, str) or not isinstance(names, Iterable):
+            raise NetworkError(f"the layers to look at must be a list of names, not {names!r}.")
+        names = list(names)
         for name in names:
             self.node(name)
         plan = self._new_plan(len(images), False, frozenset(names))

@@ -162,3 +162,43 @@ def test_fixed_statistics_are_those_of_evaluation_and_stay(rng):
     assert network.split("layer1.0.relu")[1].fixed_statistics
     network.fixed_statistics = False
     assert not np.allclose(network.forward(images, training=True), network.forward(images), rtol=1e-3)
+
+
+JUNK = [None, "x", b"x", -1, 0, 1.5, float("nan"), [], {}, [1], [[1], [2]], True, object(), np.ones(2), (1, "a"),
+        "input", ["input"], np.zeros((2, 6, 5, 2))]
+
+
+def uses(junk):
+    """Whatever takes something from a user, given junk in its place."""
+    for option in ("type", "name", "inputs", "bogus", "in_channels"):
+        yield lambda option=option: Network([{**CONV, option: junk}, *END], (6, 5, 2))
+    yield lambda: Network(junk, (6, 5, 2))
+    yield lambda: Network([junk], (6, 5, 2))
+    yield lambda: Network([CONV, *END], junk)
+    yield lambda: Network([CONV, *END], (6, 5, junk))
+    yield lambda: Network([CONV, *END], (6, 5, 2), junk)
+    yield lambda: Network.from_config(junk)
+    yield lambda: Network.from_config({"layers": [CONV, *END], "input_shape": junk})
+    network, images = Network([CONV, *END], (6, 5, 2)), np.zeros((1, 6, 5, 2), np.float32)
+    yield lambda: network.forward(junk)
+    yield lambda: network.forward(images, out=junk)
+    yield lambda: network.activations(junk, ["conv"])
+    yield lambda: network.activations(images, junk)
+    yield lambda: network.activations(images, [junk])
+    for method in (network.split, network.node, network.shape_of, network.is_cut):
+        yield lambda method=method: method(junk)
+    yield lambda: architecture(junk, (28, 28, 1), 3)
+    yield lambda: architecture("lenet5", junk, 3)
+    yield lambda: architecture("lenet5", (28, 28, 1), junk)
+
+
+@pytest.mark.parametrize("junk", JUNK, ids=lambda junk: type(junk).__name__)
+def test_junk_is_refused_in_a_sentence_or_taken(junk) -> None:
+    for use in uses(junk):
+        try:
+            use()
+        except (NetworkError, UsageError) as error:
+            refused = error
+        else:
+            continue
+        assert str(refused).endswith((".", "?"))
