@@ -1,17 +1,19 @@
 # The whole workflow. Everything lives in .venv, which the first target that needs it makes; nothing is installed
 # outside this folder, and nothing twice: the stamps in .venv say what is there already.
 #
-#   make             .venv with the package in place, and of the C extension what changed since it was built
-#   make demo        install, then the main job on the sample images: train, test, predict, look inside
-#   make quick       every test that is not slow, in parallel: a minute on two cores
-#   make one         TEST="tests/kernels/test_pool.py -k avx2": some tests, as pytest is told of them
-#   make test        every test, in some five minutes on two cores
-#   make lint        ruff and mypy; make format applies what ruff can mend
-#   make wheel       a wheel in dist/
-#   make bench       ours and the peers side by side, about half an hour; BENCH="--quick" is one of its options
-#   make sanitize    the kernel tests under AddressSanitizer and UndefinedBehaviorSanitizer
-#   make test-peers  the comparison with PyTorch, in an environment of its own
-#   make clean       remove what make made
+#   make               .venv with the package in place, and of the C extension what changed since it was built
+#   make demo          install, then the main job on the sample images: train, test, predict, look inside
+#   make quick         every test that is not slow, in parallel: a minute on two cores
+#   make one           TEST="tests/kernels/test_pool.py -k avx2": some tests, as pytest is told of them
+#   make test          every test, in some five minutes on two cores
+#   make lint          ruff, mypy and clang-format; make format applies what they can mend
+#   make coverage      what part of Python and of C the quick tests run, compared with .ci/coverage.txt
+#   make contributing  the commands of CONTRIBUTING.md, run in a fresh clone
+#   make wheel         a wheel in dist/
+#   make bench         ours and the peers side by side, about half an hour; BENCH="--quick" is one of its options
+#   make sanitize      the kernel tests under AddressSanitizer and UndefinedBehaviorSanitizer
+#   make test-peers    the comparison with PyTorch, in an environment of its own
+#   make clean         remove what make made
 #
 # PYTHON=python3.12 picks the interpreter that .venv is made with.
 
@@ -22,8 +24,15 @@ PIP := $(PY) -m pip --disable-pip-version-check
 EXTENSION := cnncli/_kernels.abi3.so
 # What the extension is made from; Python files are used where they lie.
 SOURCES := $(wildcard csrc/*.c csrc/*.h) build.py setup.py
+# The C files that clang-format keeps: not cnncli/export/runtime.c, which is part of what is exported.
+C_FILES := $(wildcard csrc/*.c csrc/*.h tests/kernels/*.c tests/kernels/*.h)
+# The C files that clang-format keeps.
+C_FILES := $(wildcard csrc/*.c csrc/*.h)
 
-.PHONY: build help install demo test quick one lint format bench wheel sanitize test-peers clean
+# Where this is set, each of the hundreds of processes that the tests start compiles all of Python anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: build help install demo test quick one lint format coverage contributing bench wheel sanitize test-peers clean
 .DELETE_ON_ERROR:
 
 # Always looks: times can lie (setup.py goes by the files' bytes).
@@ -77,6 +86,13 @@ lint: $(EXTENSION) $(VENV)/.extra-lint
 
 format: $(VENV)/.extra-lint
 	$(PY) -m ruff check --fix .
+	$(VENV)/bin/clang-format -i $(C_FILES)
+
+coverage: $(TESTED) $(VENV)/.extra-coverage
+	$(PY) scripts/measure_coverage.py
+
+contributing:
+	$(PYTHON) scripts/follow_contributing.py
 
 bench: $(EXTENSION) $(VENV)-bench/.installed
 	$(PY) -m benchmarks --json bench.json $(BENCH)

@@ -7,6 +7,7 @@ import os
 import runpy
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,9 +17,9 @@ import pytest
 from cnncli import _kernels
 
 ROOT = Path(__file__).parent.parent
-# A test is slow from so many seconds of processor time on, its child processes' included. Time on the clock would
-# depend on what else the machine does.
-SLOW = 2.0
+# A test is slow from so many seconds of processor time on, of all its variants together, its child processes' included
+# and its fixtures' not. Time on the clock would depend on what else the machine does.
+SLOW = 3.0
 
 
 def _built_from_here() -> bool:
@@ -79,27 +80,22 @@ def _processor_seconds() -> float:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
-    item.stash[STARTED] = _processor_seconds()
-    return (yield)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    began = _processor_seconds()
     yield
-    item.user_properties.append(("processor_seconds", _processor_seconds() - item.stash[STARTED]))
-
-
-STARTED = pytest.StashKey[float]()
+    item.user_properties.append(("processor_seconds", _processor_seconds() - began))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say which marks are not true: a test without ``slow`` that took long, a test with it that took no time."""
-    for report in terminalreporter.getreports(""):
-        seconds = dict(report.user_properties).get("processor_seconds")
-        if report.when != "teardown" or seconds is None:
-            continue
-        marked = "slow" in report.keywords
-        if (seconds > SLOW and not marked) or (seconds < SLOW / 10 and marked):
-            said = "marked slow and took" if marked else "not marked slow and took"
-            terminalreporter.write_line(f"{report.nodeid} is {said} {seconds:.1f} s of processor time")
+    """Say which marks are not true: a test without ``slow`` that took long, one with it that took no time."""
+    seconds: Counter[str] = Counter()
+    marked = set()
+    for report in terminalreporter.getreports("passed"):
+        test = report.nodeid.partition("[")[0]
+        seconds[test] += dict(report.user_properties).get("processor_seconds", 0)
+        if "slow" in report.keywords:
+            marked.add(test)
+    for test, took in seconds.most_common():
+        if (took > SLOW and test not in marked) or (took < SLOW / 10 and test in marked):
+            known = "marked slow" if test in marked else "not marked slow"
+            terminalreporter.write_line(f"{test} is {known} and took {took:.1f} s of processor time")

@@ -159,6 +159,7 @@ def test_time_is_taken_without_the_first_step():
     assert timing["seconds"] >= 0.02
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("task", ["training", "inference"])
 def test_our_worker_takes_turns(task, tmp_path):
     network = write_case(SMALL, tmp_path, 6)
@@ -177,6 +178,7 @@ def test_our_worker_takes_turns(task, tmp_path):
             assert not disagreement(network.forward(data["images"][:4]), np.load(tmp_path / "logits.npy"))
 
 
+@pytest.mark.alone
 def test_rivals_that_stand_no_chance_leave_after_a_round(tmp_path):
     write_case(SMALL, tmp_path, 64)
     with Contest() as contest:
@@ -186,6 +188,7 @@ def test_rivals_that_stand_no_chance_leave_after_a_round(tmp_path):
     assert {name: len(runs[0]) for name, runs in answers.items()} == {"ours": 3, "quick": 3, "slow": 1}
 
 
+@pytest.mark.alone
 @linux
 def test_whoever_is_not_measured_stands_still(tmp_path):
     with Contender("ours", "ours") as contender:
@@ -207,6 +210,7 @@ def test_who_cannot_join_is_noted(tmp_path):
     assert contest.notes[1].startswith("nobody: ended with 1:")
 
 
+@pytest.mark.alone
 @linux
 def test_busy_processes_are_busy_only_when_asked():
     with Busy() as busy:
@@ -239,6 +243,8 @@ def test_a_part_prints_a_table_and_writes_json(tmp_path):
     assert row["machine"]["copy_gb_per_s"]["median"] > 0
 
 
+@pytest.mark.alone
+@pytest.mark.slow
 def test_ours_alone_is_measured_without_peers():
     done = run("--only", "training", "inference", "--no-peers", "--networks", "lenet5", "--threads", "1", "--rounds",
                "1", "--seconds", "0.02")
@@ -247,6 +253,7 @@ def test_ours_alone_is_measured_without_peers():
     assert "| lenet5, batch 1  |    ms | " in done.stdout
 
 
+@pytest.mark.alone
 @linux
 def test_a_terminated_measurement_leaves_no_worker_behind():
     command = [sys.executable, "-m", "benchmarks", "--only", "memory", "--no-peers", "--networks", "classic"]

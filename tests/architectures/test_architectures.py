@@ -43,6 +43,7 @@ def test_number_of_parameters(name: str, shape: tuple[int, int, int], classes: i
     assert parameters(name, shape, classes) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "shape"), [
     (name, shape) for name in ARCHITECTURES for shape in [(28, 28, 1), (32, 32, 3), (40, 57, 3)]
     if shape[0] == 40 or name not in ("vgg11", "vgg16")])  # whose weights take 500 MB, and images 32 pixels

@@ -65,6 +65,7 @@ def test_help_lists_every_command_and_imports_nothing_heavy():
         assert f"\n  {name} " in done.stdout
 
 
+@pytest.mark.alone
 def test_help_is_quick():
     seconds = []
     for _ in range(3):

@@ -291,6 +291,8 @@ def test_only_what_is_needed_is_imported(home: Path) -> None:
     assert run(code=code).stderr.decode().split("\n")[0] == "[]"
 
 
+@pytest.mark.alone
+@pytest.mark.slow
 def test_one_image_from_a_cold_start_is_quick(home: Path) -> None:
     seconds = []
     for _ in range(5):

@@ -216,6 +216,7 @@ def test_times_and_missing_numbers() -> None:
 # ---- signals ----
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_saves_and_says_how_to_go_on(work: Path, number: int, code: int) -> None:
     process = start(work, *LONG)
@@ -259,6 +260,7 @@ observer.Observer.loading = lambda self, *arguments: None
 """
 
 
+@pytest.mark.alone
 def test_a_second_signal_ends_it_at_once(work: Path) -> None:
     process = start(work, *LONG, before=SLOW_STEPS)
     assert process.stdout is not None
@@ -275,6 +277,7 @@ def test_a_second_signal_ends_it_at_once(work: Path) -> None:
     assert main(["train", "--resume", "--epochs", "2"]) == 0
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("number", "codes"), [(signal.SIGINT, (130,)), (signal.SIGTERM, (143, -signal.SIGTERM))])
 def test_a_signal_while_images_are_decoded(work: Path, number: int, codes: tuple[int, ...]) -> None:
     process = start(work, *LONG, before=SLOW_IMAGES + "\nprint('ready', flush=True)")

@@ -334,6 +334,7 @@ def test_95_megapixels_pass_without_a_warning(tmp_path: Path) -> None:
     assert read_header(tmp_path / "a.png") == (9_500, 10_000, True)
 
 
+@pytest.mark.alone
 def test_a_jpeg_of_too_many_scans_is_refused_at_once(tmp_path: Path) -> None:
     file = io.BytesIO()
     Image.new("L", (64, 64), 128).save(file, "JPEG", progressive=True)

@@ -121,6 +121,7 @@ def test_stopping_leaves_no_thread(samples: list[Sample], monkeypatch: pytest.Mo
     assert not [t for t in threading.enumerate() if t.name.startswith("cnn-")]
 
 
+@pytest.mark.alone
 def test_slow_images_do_not_keep_anyone_waiting(samples: list[Sample], monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever wants to stop, by an exception from progress, is asked often and need not wait for a piece to end."""
 

@@ -26,6 +26,7 @@ def test_the_package_carries_it_with_licence_and_source() -> None:
     assert all(name in source for name in FASHION)
 
 
+@pytest.mark.slow
 def test_it_is_written_as_image_files(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     target = tmp_path / "demo"
     assert main(["sample", str(target), "--json"]) == 0

@@ -59,6 +59,7 @@ def test_every_layer(layers: list[dict[str, Any]], tmp_path: Path, rng: np.rando
         assert found == probabilities.argmax()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lenet5", "nin", "resnet8", "resnet9", "squeezenet1_1", "mobilenet_v2",
                                   "efficientnet_lite0"])
 def test_architectures(name: str, tmp_path: Path, rng: np.random.Generator) -> None:

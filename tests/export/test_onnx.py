@@ -35,6 +35,7 @@ def test_every_layer(layers: list[dict[str, Any]], rng: np.random.Generator) -> 
     np.testing.assert_allclose(answer, network.forward(images), rtol=1e-4, atol=2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_architecture(name: str, rng: np.random.Generator) -> None:
     shape = (28, 28, 1) if name == "lenet5" else (64, 64, 3)

@@ -143,6 +143,7 @@ def test_every_operation_has_a_plain_loop_reference(path):
     assert not computes or any("cnn_use_reference()" in code_of(ROOT / "csrc" / name) for name in asking), computes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", C_FILES, ids=lambda p: p.name)
 @pytest.mark.parametrize("compiler", ["clang", "aarch64-linux-gnu-gcc"])
 def test_other_compilers_take_it_without_a_warning(compiler, path):

@@ -31,6 +31,7 @@ def shaped(window, n, h, w, c, k):
     return Convolution((n, h, w, c), k, kernel, stride, padding)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
 @pytest.mark.parametrize("c", [1, 3, 4])
 def test_every_width_and_number_of_outputs(window, c, isa, rng):

@@ -233,6 +233,7 @@ def extension() -> list[Function]:
     return _listing("objdump", Path(_kernels.__file__))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("isa", ["baseline", "avx2", "avx512"])
 def test_hot_loops_keep_to_the_registers(extension, isa):
     own = [function for function in extension if re.search(rf"_{isa}\b", function.name)]
@@ -294,6 +295,7 @@ def compile_with(compiler: str, source: Path, target: Path, *flags: str) -> None
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="NEON's code is looked at on x86-64 only")
 def test_hot_loops_of_neon_keep_to_the_registers(tmp_path):
     assert_in_registers(cross_compiled(TEMPLATES, tmp_path), ARM, "NEON")

@@ -96,6 +96,7 @@ def test_every_entry_point_is_compared_with_the_plain_loops(name):
         "no function of against_reference*.c compares what it does")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(QEMU_ARM is None, reason="NEON was not run: qemu-aarch64-static is not installed")
 @pytest.mark.skipif(shutil.which(CROSS) is None, reason=f"NEON was not run: {CROSS} is not installed")
 @NEON
@@ -103,6 +104,7 @@ def test_neon_agrees_with_the_plain_loops(tmp_path):
     assert_agrees(run(QEMU_ARM, build(CROSS, tmp_path), "baseline"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("clang") is None, reason="NEON was not compiled by clang: it is not installed")
 @NEON
 def test_neon_compiles_with_clang(tmp_path):
@@ -117,6 +119,7 @@ def test_neon_compiles_with_clang(tmp_path):
     compile_all(compiler, sources, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(QEMU_X86 is None, reason="AVX2 was not run: qemu-x86_64-static is not installed")
 @pytest.mark.skipif("avx2" in kernels.isas(), reason="this CPU runs AVX2, so all other tests did")
 @pytest.mark.skipif(not X86, reason="AVX2 was not run: this is no x86-64")
@@ -129,6 +132,7 @@ def test_avx512_agrees_with_the_plain_loops():
     pytest.skip("AVX-512 was compiled and not run: this CPU has none, and QEMU emulates none")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("processor", "best"), [("qemu64", "baseline"), ("max", "avx2")])
 @pytest.mark.skipif(QEMU_X86 is None, reason="older processors were not emulated: qemu-x86_64-static is not installed")
 @pytest.mark.skipif(not X86, reason="older processors were not emulated: this is no x86-64")

@@ -90,6 +90,7 @@ def convolutions(draw):
     return three_by_three(draw(st.integers(1, 3)), h, w, draw(st.integers(16, 70)), draw(st.integers(16, 70)), padding)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, derandomize=True,
           suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(convolution=convolutions(), seed=st.integers(0, 2**31))

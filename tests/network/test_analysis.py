@@ -78,6 +78,7 @@ def test_parameters_and_cost_of_lenet_by_hand():
     assert sum(layer.parameters for layer in layers.values()) == 61_706  # LeCun's net with 10 outputs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lenet5", "classic", "nin", "vgg-small", "resnet8", "resnet20", "vgg11",
                                   "squeezenet1_1", "efficientnet_lite0"])
 def test_every_architecture_can_be_summarised(name):

@@ -187,6 +187,7 @@ def test_the_time_chooses_epochs_and_leaves_no_other_trace(train: Train, tmp_pat
     assert train(resume=run.name, epochs=4).config["recipe"]["time"] is None
 
 
+@pytest.mark.alone
 def test_it_ends_in_time(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "AFTERWARDS", 0.2)
     took = []

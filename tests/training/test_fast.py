@@ -96,6 +96,7 @@ def test_an_unknown_recipe_is_refused() -> None:
         Options(recipe="fats")
 
 
+@pytest.mark.slow
 def test_a_training_whitens_and_resumes_to_the_same_bits(train: Train, shared: Path) -> None:
     straight = train(**QUICK)
     expected = outcome(straight)

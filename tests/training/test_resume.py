@@ -200,6 +200,7 @@ def test_killed_at_any_write_and_resumed(
     assert n == 1 + 1 + 3 * 3  # the configuration, and at each epoch the best model (or not), history and state
 
 
+@pytest.mark.slow
 def test_killed_by_the_system_at_random_moments(train: Train, shared: Path, tmp_path: Path) -> None:
     """SIGKILL to a real process, again and again, until it gets through."""
     options = ["--epochs", "30", "--batch-size", "4", "--runs", str(tmp_path / "real"), "--name", "r", "--threads", "1"]

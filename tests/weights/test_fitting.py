@@ -69,6 +69,7 @@ def test_other_names_find_their_places(name: str, theirs: dict[str, str]) -> Non
     assert all(np.array_equal(array, own[place]) for place, array in arrays(net).items())
 
 
+@pytest.mark.slow
 def test_dense_layers_may_be_convolutions_elsewhere() -> None:
     own = arrays(network("vgg11"))
     dense = {"pre_logits.fc1": "classifier.0", "pre_logits.fc2": "classifier.3", "head.fc": "classifier.6"}

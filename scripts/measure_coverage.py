@@ -1,0 +1,62 @@
+"""What part of cnncli/ and of csrc/ the tests run that are not slow: ``python scripts/measure_coverage.py``, with
+coverage.py and gcovr there. Works on a copy in build/coverage, whose objects are kept. Prints both shares and fails
+where one is below what .ci/coverage.txt says; ``--record`` writes that file."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+COPY = ROOT / "build" / "coverage"
+RECORD = ROOT / ".ci" / "coverage.txt"
+LEFT_OUT = ("build", "dist", "demo", "runs", ".git", ".venv*", "*.so", "__pycache__", ".*_cache", ".hypothesis")
+# Percent that another machine may have less: tests are skipped where there is no browser or no other compiler.
+TOLERANCE = 0.5
+
+
+def run(*command: str, **variables: str) -> None:
+    """Run this interpreter in the copy."""
+    subprocess.run([sys.executable, *command], cwd=COPY, env={**os.environ, **variables}, check=True)
+
+
+def copy() -> None:
+    """Bring the copy up to date; what was compiled stays, what it has counted goes."""
+    COPY.mkdir(parents=True, exist_ok=True)
+    for path in COPY.iterdir():
+        if path.name != "build":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    shutil.copytree(ROOT, COPY, ignore=shutil.ignore_patterns(*LEFT_OUT), dirs_exist_ok=True)
+    for counts in COPY.rglob("*.gcda"):
+        counts.unlink()
+
+
+def measure() -> dict[str, float]:
+    """Return the percentage of lines that were run, of Python and of C."""
+    flags = "-g --coverage"
+    run("setup.py", "--quiet", "build_ext", "--inplace", CC="gcc", CFLAGS=flags, LDFLAGS=flags)
+    run("-m", "coverage", "run", "-m", "pytest", "--numprocesses", "auto", "-m", "not slow and not alone")
+    run("-m", "coverage", "combine", "--quiet")
+    run("-m", "coverage", "json", "--quiet", "-o", "python.json")
+    run("-m", "gcovr", "--filter", "csrc/", "--merge-lines", "--json-summary", "c.json", "build")
+    python, c = (json.loads((COPY / name).read_text()) for name in ("python.json", "c.json"))
+    return {"python": python["totals"]["percent_covered"], "c": c["line_percent"]}
+
+
+def main() -> None:
+    """Measure, print, compare."""
+    copy()
+    found = measure()
+    if "--record" in sys.argv:
+        RECORD.write_text("".join(f"{name} {share:.1f}\n" for name, share in found.items()))
+    before = {name: float(share) for name, share in map(str.split, RECORD.read_text().splitlines())}
+    for name, share in found.items():
+        print(f"coverage of {name}: {share:.1f} % of its lines ({before[name]:.1f} % recorded)")
+    fallen = [name for name, share in found.items() if share < before[name] - TOLERANCE]
+    if fallen:
+        sys.exit(f"The coverage of {' and of '.join(fallen)} has fallen: write tests for what was added.")
+
+
+main()
