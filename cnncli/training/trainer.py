@@ -153,7 +153,7 @@ def _check(network: Network, optimiser: Optimiser, loss: Loss | None, clip_norm:
     """Raise UsageError where something is not what a trainer takes."""
     for what, given, kind in (("network", network, Network), ("optimiser", optimiser, Optimiser), ("loss", loss, Loss)):
         if given is not None and not isinstance(given, kind):
-            raise UsageError(f"the {what} of a trainer is a {kind.__name__}, not {given!r}.")
+            raise UsageError(f"the {what} of a trainer must be of the class {kind.__name__}, not {given!r}.")
     if len(network.output_shape) != 1:
         raise UsageError(f"a trained network yields (classes,), not {network.output_shape}; end it with Flatten "
                          "or GlobalAvgPool2d and a Linear.")
