@@ -69,6 +69,8 @@ def test_the_code_runs(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert sorted(path.name for path in Path("pictures").iterdir()) == ["activations-a.png", "filters-conv1.png"]
     assert Path("features.npz").is_file()
     assert Path("birds.onnx").is_file()
+    assert Path("out.txt").is_file()
+    assert Path("bad.png").is_file()
     assert Path("path-png", "train").is_dir()
     assert Path("demo", "train").is_dir()
     assert trained_with == [{"exclude": cnncli.check("photos").as_json()["exclude"]}]
