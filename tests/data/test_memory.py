@@ -51,9 +51,10 @@ def test_images_that_are_appended_move_few_others():
 
 
 def test_splits_that_are_given_are_taken_and_the_others_drawn():
-    images, labels = arrays(40)
+    images, labels = arrays(50)
     names = np.array(["dog", "cat"])[labels]
-    splits = scan({"train": (images, names), "test": (images[:10], names[:10].tolist())})
+    tested = images[40:]
+    splits = scan({"train": (images[:40], names[:40]), "test": (tested, names[40:].tolist())})
     assert splits.classes == ["cat", "dog"]
     assert [len(s) for s in (splits.train, splits.val, splits.test)] == [36, 4, 10]
     assert {s.relative for s in splits.test} == {f"test/{i}" for i in range(10)}
@@ -61,8 +62,8 @@ def test_splits_that_are_given_are_taken_and_the_others_drawn():
         assert sample.path == f"train[{sample.relative.removeprefix('train/')}]"
         assert np.shares_memory(sample.pixels, images[int(sample.relative.removeprefix("train/"))])
     for sample in splits.test:
-        assert np.shares_memory(sample.pixels, images[int(sample.relative.removeprefix("test/"))])
-        assert splits.classes[sample.label] == names[int(sample.relative.removeprefix("test/"))]
+        assert np.shares_memory(sample.pixels, tested[int(sample.relative.removeprefix("test/"))])
+        assert splits.classes[sample.label] == names[40 + int(sample.relative.removeprefix("test/"))]
 
 
 @pytest.mark.parametrize(("labels", "classes"), [
