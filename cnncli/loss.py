@@ -114,11 +114,12 @@ def as_labels(labels: Any, images: int, classes: int, what: str = "labels") -> A
     if array.shape != (images,) or array.dtype.kind not in "iu":
         raise DataError(f"{what} must be one whole number for each of {images} images, not {array.dtype} of the shape "
                         f"{array.shape}.")
-    if not 0 <= array.min() <= array.max() < classes:
-        image = int(((array < 0) | (array >= classes)).argmax())
+    array = np.ascontiguousarray(array, np.int64)
+    if array.view(np.uint64).max() >= classes:  # one pass: below 0 is far above
+        image = int((array.view(np.uint64) >= classes).argmax())
         raise DataError(f"image {image} of the batch has label {array[image]}, but the network has {classes} outputs; "
                         f"labels go from 0 to {classes - 1}.")
-    return np.ascontiguousarray(array, np.int64)
+    return array
 
 
 def loss_by_name(name: LossName, **options: Any) -> Loss:
