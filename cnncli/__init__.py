@@ -1,8 +1,9 @@
 """Convolutional image classifiers over folders of images, on an ordinary CPU.
 
-    run = cnncli.train("photos/", arch="resnet20", epochs=10, seed=0)   # the run, with .model and .history
+    run = cnncli.train("photos/", arch="resnet20", epochs=10, seed=0)   # or (images, labels): the run, with .model
     model = cnncli.load("runs/latest")                                 # a file, a run folder, efficientnet_lite0
-    model.predict(["a.png"])                                           # [Prediction(path, label, probability, …)]
+    model.predict(["a.png"])                                           # or a path, a folder, an array: Predictions
+    model.save("birds.safetensors")
     found = cnncli.evaluate(model, "photos/", split="test")            # accuracy, intervals, per class, confusion, …
     cnncli.write_report(found, "report/")                              # report.html and its kin
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from ..errors import DataError, printable
+from ..errors import DataError, UsageError, printable
 from .splits import (
     FRACTIONS,
     Found,
@@ -32,7 +32,9 @@ _LITTER = frozenset(("__macosx", "thumbs.db", "desktop.ini"))
 
 def survey(root: str | os.PathLike[str]) -> Survey:
     """Look through a data folder. Raises DataError where it cannot be read, is empty or has no training images'
-    folder."""
+    folder, UsageError where root is no path."""
+    if not isinstance(root, str | os.PathLike):
+        raise UsageError(f"a data folder is a path, not {type(root).__name__}.")
     root = os.fspath(root)
     folders = _folders(root)
     return Survey(root, folders, {split: _find(path) for split, path in folders.items()})

@@ -29,7 +29,7 @@ _PIXELS_AT_ONCE = 2**24  # bytes of decoded images, for networks with large ones
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one image.
+    """What a model says of one image: path is its file's, or "images[i]" of an array.
 
     top holds (label, probability) pairs, the likeliest first; label and probability are the first of them. Where the
     image could not be judged, error is the sentence that says why, top is empty and the others are None. Where the

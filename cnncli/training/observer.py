@@ -10,7 +10,11 @@ from ..runs import Row, Run
 
 
 class Observer:
-    """Watches a training. Every method may be left out; what one raises ends the training."""
+    """Watches a training. Every method may be left out.
+
+    What one raises ends the training and comes out of ``train`` as it is. What was saved before stays, and can be
+    resumed; the lock on the run is released. docs/python.md has an example that ends a training early.
+    """
 
     def note(self, sentence: str) -> None:
         """Something that the user should know: what was chosen and why, what could not be used."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cnncli.data import Splits, scan, scan_flat, scan_labelled
+from cnncli.data.folder import survey
 from cnncli.errors import DataError, UsageError
 
 
@@ -224,6 +225,12 @@ def refused(root: Path | str, *words: str) -> None:
     assert all(word in message for word in words), message
     assert message.endswith(".")
     assert message.isprintable()
+
+
+def test_what_is_no_path() -> None:
+    for wrong in (3, None, b"photos", ([], [])):
+        with pytest.raises(UsageError, match="a data folder is a path, not"):
+            survey(wrong)  # type: ignore[arg-type]
 
 
 def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
