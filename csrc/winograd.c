@@ -108,10 +108,8 @@ static int64_t panel_columns(const struct product_work *w, int64_t panel) {
 }
 
 static void finish_panel(const struct product_work *w, int64_t first, int64_t count, int64_t panel, const float *m) {
-    struct winograd_results results = {.tiles = &w->tiles, .first = first, .count = count,
-                                       .column = panel * w->products->panel, .columns = panel_columns(w, panel),
-                                       .m = m, .finish = w->finish, .out = w->out};
-    w->inverses->output(&results);
+    w->inverses->output(&w->tiles, first, count, panel * w->products->panel, panel_columns(w, panel), m, w->finish,
+                        w->out);
 }
 
 static int64_t product_floats(int64_t tiles) {

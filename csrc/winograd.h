@@ -81,18 +81,11 @@ struct winograd_transforms {
     void (*gradient)(const struct winograd_tiles *t, struct winograd_places to, float *w, float *sums);
 };
 
-/* The results of tiles first … first+count-1 in columns column … column+columns-1, from their M. */
-struct winograd_results {
-    const struct winograd_tiles *tiles;
-    int64_t first, count, column, columns;
-    const float *m;
-    const cnn_finish *finish;
-    float *out;
-};
-
 /* winograd_inverse.c */
 struct winograd_inverses {
-    void (*output)(const struct winograd_results *r);
+    /* The results of tiles first … first+count-1 in columns column … column+columns-1, from their M. */
+    void (*output)(const struct winograd_tiles *t, int64_t first, int64_t count, int64_t column, int64_t columns,
+                   const float *m, const cnn_finish *finish, float *out);
     /* Gradients [channel][9][column of panel] = G' dU G, or added to them. */
     void (*gradients)(const float *du, int64_t channels, int64_t columns, bool accumulate, float *gradients);
 };

@@ -129,16 +129,13 @@ CNN_INLINE void ISA(pooled_vector)(const struct ISA(target) *to, const bool kept
     }
 }
 
-static void ISA(output_pooled)(const struct winograd_results *r, const vf bias[2]) {
-    const struct winograd_tiles *t = r->tiles;
+static void ISA(output_pooled)(const struct winograd_tiles *t, int64_t first, int64_t count, int64_t column,
+                               int64_t columns, const float *m, const cnn_finish *finish, const vf bias[2],
+                               float *out) {
     const struct conv_view *v = t->view;
-    const cnn_finish *finish = r->finish;
-    const float *m = r->m;
-    float *out = r->out;
-    const int64_t count = r->count, column = r->column, columns = r->columns;
     const int64_t rows = v->rows / 2, across = v->columns / 2, k = v->out_pixel;
     int64_t vectors = cnn_winograd_width(2 * VLEN, columns, 0) / VLEN;
-    struct ISA(place) place = ISA(place)(t, r->first);
+    struct ISA(place) place = ISA(place)(t, first);
     for (int64_t i = 0; i < count; i++, ISA(next)(t, &place), m += vectors * WINOGRAD_SLOTS * VLEN) {
         int64_t row = 2 * place.row, left = 2 * place.column;
         struct ISA(target) to = {
@@ -153,14 +150,11 @@ static void ISA(output_pooled)(const struct winograd_results *r, const vf bias[2
     }
 }
 
-static void ISA(output)(const struct winograd_results *r) {
-    const struct winograd_tiles *t = r->tiles;
+/* Its arguments are in registers: read from a struct they leave too few for a tile, and values go over the stack. */
+static void ISA(output)(const struct winograd_tiles *t, int64_t first, int64_t count, int64_t column, int64_t columns,
+                        const float *m, const cnn_finish *finish, float *out) {
     const struct conv_view *v = t->view;
-    const cnn_finish *finish = r->finish;
-    const float *m = r->m;
-    float *out = r->out;
-    const int64_t count = r->count, column = r->column, columns = r->columns;
-    struct ISA(place) place = ISA(place)(t, r->first);
+    struct ISA(place) place = ISA(place)(t, first);
     int64_t vectors = cnn_winograd_width(2 * VLEN, columns, 0) / VLEN;
     vf bias[2] = {vset(0), vset(0)};
     if (finish->bias) {
@@ -168,7 +162,7 @@ static void ISA(output)(const struct winograd_results *r) {
         if (columns > VLEN) bias[1] = vload_part(finish->bias + column + VLEN, columns - VLEN);
     }
     if (finish->pooled) {
-        ISA(output_pooled)(r, bias);
+        ISA(output_pooled)(t, first, count, column, columns, m, finish, bias, out);
         return;
     }
     for (int64_t i = 0; i < count; i++, ISA(next)(t, &place), m += vectors * WINOGRAD_SLOTS * VLEN) {
