@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cffi import FFI
 
-FLAGS = ["-O3", "-std=gnu11", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden"]
+FLAGS = ["-std=gnu11", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden"]
 WARNINGS = ["-Wall", "-Wextra", "-Wno-psabi", "-Wno-unused-function"]
 # Debugging information is more than a third of the time that compiling takes, and five sixths of the extension; it is
-# made where CFLAGS asks for something of its own (scripts/sanitize.sh does).
-LEAN = [] if os.environ.get("CFLAGS") else ["-g0"]
+# made where CFLAGS asks for something of its own (scripts/sanitize.sh does), and optimised is what CFLAGS leaves open.
+CFLAGS = os.environ.get("CFLAGS", "")
+OPTIMISE, LEAN = [] if "-O" in CFLAGS else ["-O3"], [] if CFLAGS else ["-g0"]
 # The extension says what it was built from; setup.py defines it, tests/conftest.py asks it.
 BUILT_FROM = "extern const char *const cnn_built_from;\n"
 
@@ -39,7 +40,7 @@ def ffi() -> FFI:
         sources=own,
         depends=sorted(set(files) - set(own)),
         include_dirs=["csrc"],
-        extra_compile_args=FLAGS + WARNINGS + LEAN,
+        extra_compile_args=OPTIMISE + FLAGS + WARNINGS + LEAN,
         extra_link_args=["-pthread"],
         libraries=["m"],
     )
