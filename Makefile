@@ -26,8 +26,6 @@ EXTENSION := cnncli/_kernels.abi3.so
 SOURCES := $(wildcard csrc/*.c csrc/*.h) build.py setup.py
 # The C files that clang-format keeps: not cnncli/export/runtime.c, which is part of what is exported.
 C_FILES := $(wildcard csrc/*.c csrc/*.h tests/kernels/*.c tests/kernels/*.h)
-# The C files that clang-format keeps.
-C_FILES := $(wildcard csrc/*.c csrc/*.h)
 
 # Where this is set, each of the hundreds of processes that the tests start compiles all of Python anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -83,6 +81,7 @@ one: $(TESTED)
 lint: $(EXTENSION) $(VENV)/.extra-lint
 	$(PY) -m ruff check .
 	$(PY) -m mypy
+	$(VENV)/bin/clang-format --dry-run --Werror $(C_FILES)
 
 format: $(VENV)/.extra-lint
 	$(PY) -m ruff check --fix .

@@ -25,8 +25,8 @@ struct affine {
 /* First `inner`, then `outer`. */
 static struct affine joined(struct affine outer, struct affine inner) {
     const struct affine o = outer, i = inner;
-    return (struct affine){o.a * i.a + o.b * i.c, o.a * i.b + o.b * i.d, o.c * i.a + o.d * i.c, o.c * i.b + o.d * i.d,
-                           o.a * i.e + o.b * i.f + o.e, o.c * i.e + o.d * i.f + o.f};
+    return (struct affine){o.a * i.a + o.b * i.c, o.a * i.b + o.b * i.d,       o.c * i.a + o.d * i.c,
+                           o.c * i.b + o.d * i.d, o.a * i.e + o.b * i.f + o.e, o.c * i.e + o.d * i.f + o.f};
 }
 
 /* An operation's map from its result back to its source; the identity where it is not of geometry. */
@@ -67,8 +67,8 @@ static cnn_status placed(const struct augment_work *work, int64_t i, float *plan
     for (int64_t row = 0; row < h; row++) {
         double from_middle = (double)row - middle_y;
         struct walk walk = {(float)(map.a * -middle_x + map.b * from_middle + map.e + middle_x),
-                            (float)(map.c * -middle_x + map.d * from_middle + map.f + middle_y),
-                            (float)map.a, (float)map.c};
+                            (float)(map.c * -middle_x + map.d * from_middle + map.f + middle_y), (float)map.a,
+                            (float)map.c};
         work->kernels->sample(h, w, p->c, x, &walk, h * w, planes + row * w);
     }
     return CNN_OK;
@@ -85,8 +85,8 @@ static cnn_status augment_chunk(void *context, int64_t i) {
     if (!planes) return CNN_NO_MEMORY;
     cnn_status status = placed(work, i, planes);
     if (status != CNN_OK) return status;
-    struct painting painting = {.kernels = work->kernels, .h = p->h, .w = p->w, .c = p->c, .planes = planes,
-                                .spare = planes + p->c * pixels};
+    struct painting painting =
+        {.kernels = work->kernels, .h = p->h, .w = p->w, .c = p->c, .planes = planes, .spare = planes + p->c * pixels};
     cnn_paint_nothing(&painting);
     for (int64_t at = i * lists->steps; at < (i + 1) * lists->steps; at++)
         cnn_paint(&painting, lists->operations[at], lists->strengths[at]);

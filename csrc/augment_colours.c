@@ -129,11 +129,17 @@ void cnn_paint(struct painting *p, int64_t operation, double strength) {
             for (int k = 0; k < 3; k++) p->m[k][3] += (1 - strength) * grey;
             break;
         }
-        case CNN_SATURATION: if (p->c == 3) saturate(p, strength); break;
-        case CNN_HUE: if (p->c == 3) turn_hue(p, strength); break;
-        case CNN_POSTERISE: case CNN_SOLARISE: case CNN_AUTOCONTRAST: case CNN_EQUALISE: case CNN_SHARPNESS:
-            paint_alone(p, operation, strength);
+        case CNN_SATURATION:
+            if (p->c == 3) saturate(p, strength);
             break;
+        case CNN_HUE:
+            if (p->c == 3) turn_hue(p, strength);
+            break;
+        case CNN_POSTERISE:
+        case CNN_SOLARISE:
+        case CNN_AUTOCONTRAST:
+        case CNN_EQUALISE:
+        case CNN_SHARPNESS: paint_alone(p, operation, strength); break;
         default: break; /* none, or of geometry: done already */
     }
 }

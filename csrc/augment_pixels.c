@@ -75,7 +75,7 @@ static void blend_reference(int64_t count, float share, const float *x, const fl
 #define CNN_TEMPLATE "augment_pixels_tmpl.c"
 #include "foreach_isa.h"
 
-static const struct augment_kernels reference = {sample_reference, recolour_reference, finish_reference,
+static const struct augment_kernels reference = {sample_reference,    recolour_reference, finish_reference,
                                                  posterise_reference, solarise_reference, sharpen_reference,
                                                  blend_reference};
 static const struct augment_kernels *const tables[] = CNN_TABLES(augment_kernels);

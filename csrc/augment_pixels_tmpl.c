@@ -20,8 +20,8 @@ CNN_INLINE void ISA(places)(int64_t j, float start, float step, int64_t last, in
 }
 
 /* `c` is a constant in the calls below. */
-CNN_INLINE void ISA(sample_channels)(int64_t h, int64_t w, int64_t c, const uint8_t *restrict x, const struct walk *walk,
-                                     int64_t plane, float *restrict out) {
+CNN_INLINE void ISA(sample_channels)(int64_t h, int64_t w, int64_t c, const uint8_t *restrict x,
+                                     const struct walk *walk, int64_t plane, float *restrict out) {
     int32_t column[BLOCK], right[BLOCK], row[BLOCK], down[BLOCK];
     float fx[BLOCK], fy[BLOCK];
     for (int64_t j = 0; j < w; j += BLOCK) {
@@ -83,8 +83,7 @@ static void ISA(finish)(int64_t pixels, int64_t c, const struct colours *colours
     const struct colours m = *colours;
     if (c == 1) {
         const float times = *scale, plus = *shift;
-        for (int64_t i = 0; i < pixels; i++)
-            y[i] = ISA(clip_one)(planes[i] * m.m[0][0] + m.m[0][3]) * times + plus;
+        for (int64_t i = 0; i < pixels; i++) y[i] = ISA(clip_one)(planes[i] * m.m[0][0] + m.m[0][3]) * times + plus;
         return;
     }
     const float times[3] = {scale[0], scale[1], scale[2]}, plus[3] = {shift[0], shift[1], shift[2]};
@@ -111,8 +110,8 @@ static void ISA(sharpen)(int64_t h, int64_t w, float strength, const float *rest
     for (int64_t i = 1; i < h - 1; i++) {
         const float *above = x + (i - 1) * w, *here = x + i * w, *below = x + (i + 1) * w;
         for (int64_t j = 1; j < w - 1; j++) {
-            float sum = (above[j - 1] + above[j] + above[j + 1]) + (below[j - 1] + below[j] + below[j + 1])
-                        + (here[j - 1] + here[j + 1]) + 5 * here[j];
+            float sum = (above[j - 1] + above[j] + above[j + 1]) + (below[j - 1] + below[j] + below[j + 1]) +
+                        (here[j - 1] + here[j + 1]) + 5 * here[j];
             float smooth = sum * (1.0f / 13);
             out[i * w + j] = ISA(clip_one)(smooth + strength * (here[j] - smooth));
         }
@@ -125,7 +124,7 @@ static void ISA(blend)(int64_t count, float share, const float *restrict x, cons
     for (int64_t i = 0; i < count; i++) y[i] = x[i] * share + other[i] * rest;
 }
 
-static const struct augment_kernels ISA(augment_kernels) = {ISA(sample), ISA(recolour), ISA(finish), ISA(posterise),
-                                                            ISA(solarise), ISA(sharpen), ISA(blend)};
+static const struct augment_kernels ISA(augment_kernels) = {ISA(sample),   ISA(recolour), ISA(finish), ISA(posterise),
+                                                            ISA(solarise), ISA(sharpen),  ISA(blend)};
 
 #undef MIXED_CHANNEL

@@ -11,18 +11,18 @@
 
 typedef enum {
     CNN_OK = 0,
-    CNN_INVALID = 1,    /* a size or option that the operation does not take */
-    CNN_NO_MEMORY = 2,  /* scratch memory could not be had */
-    CNN_NO_ISA = 3      /* the instruction set asked for is unknown, or this CPU lacks it */
+    CNN_INVALID = 1,   /* a size or option that the operation does not take */
+    CNN_NO_MEMORY = 2, /* scratch memory could not be had */
+    CNN_NO_ISA = 3     /* the instruction set asked for is unknown, or this CPU lacks it */
 } cnn_status;
 
 /* ---- isa.c: which version of each kernel runs ------------------------------------------------------- */
 
 typedef enum {
-    CNN_ISA_REFERENCE = 0,  /* plain loops: what the others are tested against */
-    CNN_ISA_BASELINE = 1,   /* 128-bit vectors: SSE2 on x86-64, NEON on AArch64 */
-    CNN_ISA_AVX2 = 2,       /* AVX2 and FMA */
-    CNN_ISA_AVX512 = 3      /* AVX-512 F, BW, DQ, VL */
+    CNN_ISA_REFERENCE = 0, /* plain loops: what the others are tested against */
+    CNN_ISA_BASELINE = 1,  /* 128-bit vectors: SSE2 on x86-64, NEON on AArch64 */
+    CNN_ISA_AVX2 = 2,      /* AVX2 and FMA */
+    CNN_ISA_AVX512 = 3     /* AVX-512 F, BW, DQ, VL */
 } cnn_isa;
 
 /* The ISA in use; the best one of this CPU and operating system until cnn_isa_set. */
@@ -70,20 +70,20 @@ typedef struct {
     const float *gradient;
     float *first, *second;
     double weight_decay;
-    double rate;  /* its learning rate is so many times the others': 1 for most */
+    double rate; /* its learning rate is so many times the others': 1 for most */
 } cnn_tensor;
 
 /* What changes from step to step, read when the operation runs. */
 typedef struct {
     double lr;
-    double scale;  /* every gradient is multiplied by this first: clipping */
-    int64_t step;  /* the number of this step, from 1; first and second hold zeros before it */
+    double scale; /* every gradient is multiplied by this first: clipping */
+    int64_t step; /* the number of this step, from 1; first and second hold zeros before it */
 } cnn_hyper;
 
 /* One step of SGD (PyTorch's): g = scale * gradient + weight_decay * p; first = momentum * first + g, the g times
  * (1 - dampening) but for step 1; p -= lr * (nesterov ? g + momentum * first : first), or lr * g without momentum. */
-cnn_status cnn_sgd(int64_t tensors, const cnn_tensor *tensor, const cnn_hyper *hyper, double momentum,
-                   double dampening, int nesterov);
+cnn_status cnn_sgd(int64_t tensors, const cnn_tensor *tensor, const cnn_hyper *hyper, double momentum, double dampening,
+                   int nesterov);
 /* One step of Adam (Kingma and Ba 2015), or with `decoupled` of AdamW (Loshchilov and Hutter 2019): g = scale *
  * gradient, then g += weight_decay * p or, decoupled, p *= 1 - lr * weight_decay; first += (1 - beta1) (g - first);
  * second = beta2 * second + (1 - beta2) g^2; p -= lr / (1 - beta1^step) * first / (sqrt(second / (1 - beta2^step))
@@ -100,14 +100,14 @@ cnn_status cnn_gradient_norm(int64_t tensors, const cnn_tensor *tensor, double *
 /* ---- conv.c: convolutions, and dense layers as their 1 x 1 case ------------------------------------ */
 
 typedef struct {
-    int64_t n, h, w, c;                                  /* x: (n, h, w, c) */
-    int64_t k, kh, kw;                                   /* weight: (k, c / groups, kh, kw) */
+    int64_t n, h, w, c; /* x: (n, h, w, c) */
+    int64_t k, kh, kw;  /* weight: (k, c / groups, kh, kw) */
     int64_t stride_h, stride_w;
-    int64_t pad_top, pad_bottom, pad_left, pad_right;    /* zeros around x */
-    int64_t dilation_h, dilation_w;                      /* from one tap to the next */
-    int64_t groups;                                      /* divides c and k */
-    int64_t oh, ow;                                      /* y: (n, oh, ow, k); oh and ow follow from the above */
-    int64_t exact;                                       /* 1: every product as written, never by Winograd */
+    int64_t pad_top, pad_bottom, pad_left, pad_right; /* zeros around x */
+    int64_t dilation_h, dilation_w;                   /* from one tap to the next */
+    int64_t groups;                                   /* divides c and k */
+    int64_t oh, ow;                                   /* y: (n, oh, ow, k); oh and ow follow from the above */
+    int64_t exact;                                    /* 1: every product as written, never by Winograd */
 } cnn_conv2d;
 
 typedef enum { CNN_FORWARD = 0, CNN_BACKWARD_DATA = 1, CNN_BACKWARD_WEIGHTS = 2 } cnn_pass;
@@ -115,15 +115,15 @@ typedef enum { CNN_FORWARD = 0, CNN_BACKWARD_DATA = 1, CNN_BACKWARD_WEIGHTS = 2 
 /* What becomes of a result before it is stored, while it is in registers. Without a gate the result is
  * f(sum + bias + add). With one it is (sum + bias + add) * f', a gradient on its way back through f. */
 typedef struct {
-    const float *bias;  /* one a channel of the result, or NULL */
-    const float *add;   /* shaped as the result, or NULL; may be the result's own array */
-    int activation;     /* f: CNN_IDENTITY, CNN_RELU or CNN_RELU6 */
-    const float *gate;  /* shaped as the result, f's output where it went forward: f' is 1 where it is above 0 and,
+    const float *bias; /* one a channel of the result, or NULL */
+    const float *add;  /* shaped as the result, or NULL; may be the result's own array */
+    int activation;    /* f: CNN_IDENTITY, CNN_RELU or CNN_RELU6 */
+    const float *gate; /* shaped as the result, f's output where it went forward: f' is 1 where it is above 0 and,
                          * for RELU6, below 6, and 0 elsewhere. NULL: none */
-    int pooled;         /* 1: of every 2 x 2 sums, without overlap, only f(the largest + bias) is stored, as max pooling
+    int pooled;        /* 1: of every 2 x 2 sums, without overlap, only f(the largest + bias) is stored, as max pooling
                          * would: the result is (n, oh / 2, ow / 2, k). Forward only, without add and gate, and where
                          * cnn_conv2d_pools says so */
-    uint8_t *taps;      /* then: shaped as the result, receives which was the largest, as in cnn_max_pool_forward; or
+    uint8_t *taps;     /* then: shaped as the result, receives which was the largest, as in cnn_max_pool_forward; or
                          * NULL */
 } cnn_finish;
 
@@ -199,21 +199,21 @@ cnn_status cnn_image_histogram(int64_t pixels, int64_t c, const uint8_t *x, int6
  * nothing. */
 typedef enum {
     CNN_NO_OPERATION = 0,
-    CNN_ROTATE = 1,         /* degrees, against the clock, about the middle */
-    CNN_SCALE = 2,          /* times e^strength about the middle */
-    CNN_SHEAR_X = 3,        /* each row slides by its distance from the middle times the tangent of so many degrees */
-    CNN_SHEAR_Y = 4,        /* each column likewise */
-    CNN_TRANSLATE_X = 5,    /* to the left, in pixels */
-    CNN_TRANSLATE_Y = 6,    /* upward, in pixels */
-    CNN_BRIGHTNESS = 7,     /* times strength */
-    CNN_CONTRAST = 8,       /* the distance from the image's mean grey times strength */
-    CNN_SATURATION = 9,     /* the distance from the pixel's own grey times strength */
-    CNN_HUE = 10,           /* colours turned about the axis of greys by this share of the full circle */
-    CNN_POSTERISE = 11,     /* so many bits, 1 … 8, are kept */
-    CNN_SOLARISE = 12,      /* values of at least strength are turned into their negatives */
-    CNN_AUTOCONTRAST = 13,  /* each channel's darkest becomes 0, its brightest 255 */
-    CNN_EQUALISE = 14,      /* each channel's values are spread evenly */
-    CNN_SHARPNESS = 15      /* the distance from the mean of the pixel's surroundings times strength */
+    CNN_ROTATE = 1,        /* degrees, against the clock, about the middle */
+    CNN_SCALE = 2,         /* times e^strength about the middle */
+    CNN_SHEAR_X = 3,       /* each row slides by its distance from the middle times the tangent of so many degrees */
+    CNN_SHEAR_Y = 4,       /* each column likewise */
+    CNN_TRANSLATE_X = 5,   /* to the left, in pixels */
+    CNN_TRANSLATE_Y = 6,   /* upward, in pixels */
+    CNN_BRIGHTNESS = 7,    /* times strength */
+    CNN_CONTRAST = 8,      /* the distance from the image's mean grey times strength */
+    CNN_SATURATION = 9,    /* the distance from the pixel's own grey times strength */
+    CNN_HUE = 10,          /* colours turned about the axis of greys by this share of the full circle */
+    CNN_POSTERISE = 11,    /* so many bits, 1 … 8, are kept */
+    CNN_SOLARISE = 12,     /* values of at least strength are turned into their negatives */
+    CNN_AUTOCONTRAST = 13, /* each channel's darkest becomes 0, its brightest 255 */
+    CNN_EQUALISE = 14,     /* each channel's values are spread evenly */
+    CNN_SHARPNESS = 15     /* the distance from the mean of the pixel's surroundings times strength */
 } cnn_operation;
 
 /* An image's list each: operations and strengths are (n, steps), at most 32 steps. */
@@ -259,11 +259,11 @@ cnn_status cnn_mix_batch(const cnn_mixture *p, const float *x, float *y);
 /* What is normalised, and with what. */
 typedef struct {
     int64_t rows, c;
-    const float *x;              /* (rows, c) */
-    const float *weight, *bias;  /* c each; NULL for 1 and 0 */
-    int activation;              /* f: CNN_IDENTITY, CNN_RELU or CNN_RELU6 */
-    double *statistics;          /* (2, c): the mean and 1 / sqrt(variance + eps), from forward to backward */
-    void *workspace;             /* cnn_batch_norm_workspace bytes */
+    const float *x;             /* (rows, c) */
+    const float *weight, *bias; /* c each; NULL for 1 and 0 */
+    int activation;             /* f: CNN_IDENTITY, CNN_RELU or CNN_RELU6 */
+    double *statistics;         /* (2, c): the mean and 1 / sqrt(variance + eps), from forward to backward */
+    void *workspace;            /* cnn_batch_norm_workspace bytes */
 } cnn_norm;
 
 /* The bytes of working memory that each of the four below needs; -1 where the sizes are out of range. */

@@ -8,8 +8,8 @@
 #define LARGEST ((int64_t)1 << 40) /* of a single size: sums of a few products of two still fit */
 
 static bool sizes_valid(const cnn_conv2d *p) {
-    int64_t sizes[] = {p->n, p->h, p->w, p->c, p->k, p->kh, p->kw, p->stride_h, p->stride_w,
-                       p->dilation_h, p->dilation_w, p->groups, p->oh, p->ow};
+    int64_t sizes[] = {p->n,        p->h,        p->w,          p->c,          p->k,      p->kh, p->kw,
+                       p->stride_h, p->stride_w, p->dilation_h, p->dilation_w, p->groups, p->oh, p->ow};
     int64_t pads[] = {p->pad_top, p->pad_bottom, p->pad_left, p->pad_right};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         if (sizes[i] < 1 || sizes[i] > LARGEST) return false;

@@ -34,9 +34,14 @@ static cnn_status by_tiles(const struct deep_work *w, int64_t row, int64_t rows,
     if (!a) return CNN_NO_MEMORY;
     int64_t *offsets = (int64_t *)(a + rows * CNN_DEPTH_STRIDE);
     for (int64_t i = 0; i < rows; i++) offsets[i] = i * w->parts * w->stride;
-    struct gemm_product product = {.a = a, .rows = rows, .stride = CNN_DEPTH_STRIDE, .packed = w->packed,
-                                   .columns = w->stride, .whole_depth = w->depth,
-                                   .panels = cnn_panel_count(&w->gemm->width, w->stride), .offsets = offsets};
+    struct gemm_product product = {.a = a,
+                                   .rows = rows,
+                                   .stride = CNN_DEPTH_STRIDE,
+                                   .packed = w->packed,
+                                   .columns = w->stride,
+                                   .whole_depth = w->depth,
+                                   .panels = cnn_panel_count(&w->gemm->width, w->stride),
+                                   .offsets = offsets};
     for (int64_t part = first; part < last; part++) {
         product.first_depth = part * w->part;
         product.depth = CNN_MIN(w->part, w->depth - product.first_depth);
@@ -56,10 +61,14 @@ static cnn_status deep_chunk(void *context, int64_t chunk) {
     int64_t row = chunk / w->quads * ROWS, rows = CNN_MIN(ROWS, w->rows - row);
     if (rows > FEW_ROWS || last * w->part > w->depth || last - first < 4) return by_tiles(w, row, rows, first, last);
     for (; rows > 0; row++, rows--) {
-        struct gemm_parts parts = {.a = w->source + row * w->depth + first * w->part, .depth = w->part,
-                                   .packed = w->packed, .columns = w->columns, .whole_depth = w->depth,
+        struct gemm_parts parts = {.a = w->source + row * w->depth + first * w->part,
+                                   .depth = w->part,
+                                   .packed = w->packed,
+                                   .columns = w->columns,
+                                   .whole_depth = w->depth,
                                    .first_depth = first * w->part,
-                                   .out = w->sums + (row * w->parts + first) * w->stride, .out_stride = w->stride};
+                                   .out = w->sums + (row * w->parts + first) * w->stride,
+                                   .out_stride = w->stride};
         w->gemm->four_parts(&parts);
     }
     return CNN_OK;
@@ -75,8 +84,14 @@ static cnn_status add_chunk(void *context, int64_t chunk) {
 
 static cnn_status multiply(const cnn_conv2d *p, int pass, const float *source, const float *packed,
                            const cnn_finish *finish, float *out, float *workspace) {
-    struct deep_work work = {.gemm = cnn_gemm(), .source = source, .packed = packed, .finish = finish,
-                             .sums = workspace, .out = out, .rows = p->n, .depth = depth_of(p, pass),
+    struct deep_work work = {.gemm = cnn_gemm(),
+                             .source = source,
+                             .packed = packed,
+                             .finish = finish,
+                             .sums = workspace,
+                             .out = out,
+                             .rows = p->n,
+                             .depth = depth_of(p, pass),
                              .columns = columns_of(p, pass)};
     work.stride = cnn_round_up(work.columns, work.gemm->width.lanes);
     work.parts = cnn_ceil_div(work.depth, CNN_DEPTH);
@@ -102,6 +117,9 @@ static cnn_status backward_data(const cnn_conv2d *p, const float *dy, const floa
     return multiply(p, CNN_BACKWARD_DATA, dy, packed, finish, dx, workspace);
 }
 
-const struct conv_family cnn_deep = {
-    .suits = suits, .workspace = workspace_size, .packed = cnn_dense_packed, .pack = cnn_dense_pack,
-    .forward = forward, .backward_data = backward_data};
+const struct conv_family cnn_deep = {.suits = suits,
+                                     .workspace = workspace_size,
+                                     .packed = cnn_dense_packed,
+                                     .pack = cnn_dense_pack,
+                                     .forward = forward,
+                                     .backward_data = backward_data};

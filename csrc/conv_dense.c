@@ -11,11 +11,11 @@
 
 /* Floats of A that a block of results may touch: with a panel they fill an L2 of half a megabyte. */
 #define BLOCK_FLOATS 98304
-#define BLOCK_ROWS 96        /* a multiple of every tile */
-#define CHUNKS 16            /* wanted at least, for threads to share */
-#define CHUNK_WORK 1000000   /* multiply-adds that a chunk holds at least, where there are more chunks than that */
-#define GROUP_COLUMNS 128    /* gathering again pays from so many columns on … */
-#define FEW_COLUMNS 32       /* … and reading again what lies in place from so many */
+#define BLOCK_ROWS 96      /* a multiple of every tile */
+#define CHUNKS 16          /* wanted at least, for threads to share */
+#define CHUNK_WORK 1000000 /* multiply-adds that a chunk holds at least, where there are more chunks than that */
+#define GROUP_COLUMNS 128  /* gathering again pays from so many columns on … */
+#define FEW_COLUMNS 32     /* … and reading again what lies in place from so many */
 
 /* ---- gather, multiply ---- */
 
@@ -72,12 +72,23 @@ static void product_block(const struct product_work *w, struct product_block b, 
     const struct conv_view *v = w->view;
     int64_t depth = cnn_view_depth(v), first = b.group * w->columns, parts = parts_of(v);
     int64_t part = cnn_ceil_div(depth, parts), column = cnn_panel_begin(&w->gemm->width, w->columns, b.panel);
-    struct dense_gather gather = {.view = v, .source = w->source + b.group * v->c, .end = w->end, .pixel = b.pixel,
-                                  .count = b.rows, .a = m->a, .offsets = m->offsets};
-    struct gemm_product product = {.rows = b.rows, .columns = w->columns, .whole_depth = depth, .a = m->a,
+    struct dense_gather gather = {.view = v,
+                                  .source = w->source + b.group * v->c,
+                                  .end = w->end,
+                                  .pixel = b.pixel,
+                                  .count = b.rows,
+                                  .a = m->a,
+                                  .offsets = m->offsets};
+    struct gemm_product product = {.rows = b.rows,
+                                   .columns = w->columns,
+                                   .whole_depth = depth,
+                                   .a = m->a,
                                    .stride = w->in_place ? v->pixel : CNN_DEPTH_STRIDE,
-                                   .packed = w->packed + b.group * w->group_packed, .panel = b.panel,
-                                   .panels = b.panels, .out = m->sums - column, .offsets = m->sum_offsets,
+                                   .packed = w->packed + b.group * w->group_packed,
+                                   .panel = b.panel,
+                                   .panels = b.panels,
+                                   .out = m->sums - column,
+                                   .offsets = m->sum_offsets,
                                    .onto_stride = w->sum_stride};
     if (w->in_place) offsets_of(v, b.pixel, b.rows, m->offsets);
     for (int64_t i = 0; i < parts; i++) {
@@ -94,8 +105,12 @@ static void product_block(const struct product_work *w, struct product_block b, 
             product.offsets = m->offsets;
             if (w->finish) {
                 const cnn_finish *f = w->finish;
-                finish = (cnn_finish){f->bias ? f->bias + first : NULL, f->add ? f->add + first : NULL, f->activation,
-                                      f->gate ? f->gate + first : NULL, 0, NULL};
+                finish = (cnn_finish){f->bias ? f->bias + first : NULL,
+                                      f->add ? f->add + first : NULL,
+                                      f->activation,
+                                      f->gate ? f->gate + first : NULL,
+                                      0,
+                                      NULL};
                 product.finish = &finish;
             }
         }
@@ -137,9 +152,16 @@ static void cut_product(struct product_work *w, int64_t groups) {
 
 static cnn_status multiply(const cnn_conv2d *p, const struct conv_view *v, int64_t columns, const float *source,
                            const float *packed, const cnn_finish *finish, float *out) {
-    struct product_work work = {.view = v, .kernels = cnn_dense_kernels(), .gemm = cnn_gemm(), .source = source,
-                                .end = source + v->n * v->h * v->w * v->pixel, .packed = packed, .finish = finish,
-                                .out = out, .in_place = cnn_dense_in_place(v), .columns = columns};
+    struct product_work work = {.view = v,
+                                .kernels = cnn_dense_kernels(),
+                                .gemm = cnn_gemm(),
+                                .source = source,
+                                .end = source + v->n * v->h * v->w * v->pixel,
+                                .packed = packed,
+                                .finish = finish,
+                                .out = out,
+                                .in_place = cnn_dense_in_place(v),
+                                .columns = columns};
     work.group_packed = cnn_packed_size(cnn_view_depth(v), columns);
     cut_product(&work, p->groups);
     double multiply_adds = (double)cnn_view_pixels(v) * (double)(cnn_view_depth(v) + 1) * (double)columns *
@@ -172,6 +194,10 @@ static bool suits(const cnn_conv2d *p, int pass) {
     return true;
 }
 
-const struct conv_family cnn_dense = {
-    .suits = suits, .workspace = cnn_dense_workspace, .packed = cnn_dense_packed, .pack = cnn_dense_pack,
-    .forward = forward, .backward_data = backward_data, .backward_weights = cnn_dense_backward_weights};
+const struct conv_family cnn_dense = {.suits = suits,
+                                      .workspace = cnn_dense_workspace,
+                                      .packed = cnn_dense_packed,
+                                      .pack = cnn_dense_pack,
+                                      .forward = forward,
+                                      .backward_data = backward_data,
+                                      .backward_weights = cnn_dense_backward_weights};

@@ -13,8 +13,8 @@ struct dense_gather {
     const struct conv_view *view;
     const float *source, *end; /* end: of the memory that may be read */
     int64_t pixel, count, from, to;
-    float *a;                  /* rows are CNN_DEPTH_STRIDE apart */
-    int64_t *offsets;          /* get the results' places; NULL: not asked */
+    float *a;         /* rows are CNN_DEPTH_STRIDE apart */
+    int64_t *offsets; /* get the results' places; NULL: not asked */
 };
 
 struct dense_kernels {

@@ -32,7 +32,7 @@ CNN_INLINE void ISA(gather_window)(const struct dense_gather *g, const bool cont
     const struct conv_view *v = g->view;
     int64_t top = v->start_h + i * v->stride_h, left = v->start_w + j * v->stride_w;
     int64_t run = contiguous ? v->taps_w * v->c : v->c; /* floats that lie next to each other */
-    if (g->from >= g->to) return; /* a class of backward-data that no tap meets */
+    if (g->from >= g->to) return;                       /* a class of backward-data that no tap meets */
     int64_t runs = contiguous ? v->taps_h : v->taps_h * v->taps_w;
     for (int64_t r = g->from / run; r < runs && r * run < g->to; r++) {
         int64_t first = CNN_MAX(g->from - r * run, 0), last = CNN_MIN(g->to - r * run, run);

@@ -66,7 +66,8 @@ static void pack_forward(const struct pack_work *w, const float *weight, int64_t
 /* The weights of one result's channel at one tap of the view, as a row of a panel for backward-data. */
 static void pack_row(const float *from, int64_t step, int64_t real, float *to) {
     if (step == 1) memcpy(to, from, (size_t)real * sizeof *to);
-    else for (int64_t column = 0; column < real; column++) to[column] = from[column * step];
+    else
+        for (int64_t column = 0; column < real; column++) to[column] = from[column * step];
 }
 
 /* A panel for backward-data, whose columns are input channels. Where all taps belong to the view, which takes them
@@ -110,11 +111,16 @@ static cnn_status pack_chunk(void *context, int64_t chunk) {
 static cnn_status pack_view(const cnn_conv2d *p, const struct conv_view *v, bool transposed, const float *weight,
                             float *packed) {
     int64_t in = p->c / p->groups, out = p->k / p->groups, window = p->kh * p->kw;
-    struct pack_work work = {.view = v, .weight = weight, .packed = packed, .transposed = transposed,
+    struct pack_work work = {.view = v,
+                             .weight = weight,
+                             .packed = packed,
+                             .transposed = transposed,
                              .columns = transposed ? in : out,
                              .column_stride = transposed ? window : in * window,
-                             .channel_stride = transposed ? in * window : window, .window = window,
-                             .group_weights = out * in * window, .width = &cnn_gemm()->width};
+                             .channel_stride = transposed ? in * window : window,
+                             .window = window,
+                             .group_weights = out * in * window,
+                             .width = &cnn_gemm()->width};
     work.panels = cnn_panel_count(work.width, work.columns);
     work.group_packed = cnn_packed_size(cnn_view_depth(v), work.columns);
     return cnn_parallel(pack_chunk, &work, work.panels * p->groups);
@@ -154,4 +160,3 @@ void cnn_dense_unpack(const struct conv_view *v, const float *panel, int64_t rea
         }
     }
 }
-

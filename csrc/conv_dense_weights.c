@@ -6,14 +6,14 @@
  * Others take the gathered windows (conv_dense.c), transposed, times dy, and the sums are unpacked at the end. */
 #include "conv_dense.h"
 
-#define CHUNKS 16            /* wanted at least, for threads to share */
-#define RUN 64               /* pixels whose products are summed in registers: gathered, they should stay near L1 */
-#define POINT_RUN 128        /* the same where nothing is gathered */
-#define RANGE 1024           /* pixels that are worth partial sums of their own */
-#define BLOCK_SUMS 98304     /* sums that a chunk owns at most: they are read and written again for each run … */
-#define FEWEST 96            /* … but rows or columns that it should own at least, … */
-#define POINT_FEWEST 64      /* … and where nothing is gathered */
-#define WINDOW_ROWS 384      /* rows of gathered windows that a chunk owns at most */
+#define CHUNKS 16        /* wanted at least, for threads to share */
+#define RUN 64           /* pixels whose products are summed in registers: gathered, they should stay near L1 */
+#define POINT_RUN 128    /* the same where nothing is gathered */
+#define RANGE 1024       /* pixels that are worth partial sums of their own */
+#define BLOCK_SUMS 98304 /* sums that a chunk owns at most: they are read and written again for each run … */
+#define FEWEST 96        /* … but rows or columns that it should own at least, … */
+#define POINT_FEWEST 64  /* … and where nothing is gathered */
+#define WINDOW_ROWS 384  /* rows of gathered windows that a chunk owns at most */
 
 struct outer_work {
     const struct conv_view *view;
@@ -22,7 +22,7 @@ struct outer_work {
     const struct gemm_rows *gemm_rows;
     const float *x, *end, *dy;
     float *dweight, *dbias;
-    int64_t k, outputs, groups;        /* k of one group, outputs of all */
+    int64_t k, outputs, groups; /* k of one group, outputs of all */
     /* Sums of a range: every group's rows, then, where they are wanted, every output's bias. */
     float *sums, *bias;
     int64_t stride, group_sums, range_sums;
@@ -99,11 +99,20 @@ static cnn_status point_chunk(void *context, int64_t chunk) {
     float *dy = x + (x_in_place ? 0 : POINT_RUN * CNN_DEPTH_STRIDE);
     float *bias = s.bias && s.column == 0 ? s.bias + s.row : NULL;
     if (bias) memset(bias, 0, (size_t)s.rows * sizeof *bias);
-    struct gemm_outer outer = {.a = dy, .stride = dy_in_place ? w->outputs : stride, .rows = s.rows, .b = x,
-                               .b_stride = x_in_place ? v->pixel : CNN_DEPTH_STRIDE, .columns = s.columns,
-                               .out = s.sums, .out_stride = w->stride};
-    struct dense_gather gather = {.view = v, .source = w->x + s.group * v->c, .end = w->end, .from = s.column,
-                                  .to = s.column + s.columns, .a = x};
+    struct gemm_outer outer = {.a = dy,
+                               .stride = dy_in_place ? w->outputs : stride,
+                               .rows = s.rows,
+                               .b = x,
+                               .b_stride = x_in_place ? v->pixel : CNN_DEPTH_STRIDE,
+                               .columns = s.columns,
+                               .out = s.sums,
+                               .out_stride = w->stride};
+    struct dense_gather gather = {.view = v,
+                                  .source = w->x + s.group * v->c,
+                                  .end = w->end,
+                                  .from = s.column,
+                                  .to = s.column + s.columns,
+                                  .a = x};
     for (int64_t pixel = s.begin; pixel < s.end; pixel += POINT_RUN) {
         const float *gradient = w->dy + pixel * w->outputs + s.group * w->k + s.row;
         outer.depth = CNN_MIN(POINT_RUN, s.end - pixel);
@@ -131,10 +140,15 @@ static cnn_status window_chunk(void *context, int64_t chunk) {
     if (!a) return CNN_NO_MEMORY;
     float *packed = a + RUN * CNN_DEPTH_STRIDE, *bias = s.row == 0 ? s.bias : NULL;
     if (bias) memset(bias, 0, (size_t)w->k * sizeof *bias);
-    struct gemm_outer outer = {.a = a, .stride = CNN_DEPTH_STRIDE, .rows = s.rows, .b = packed, .columns = columns,
-                               .out = s.sums, .out_stride = w->stride};
-    struct dense_gather gather = {.view = v, .source = w->x + s.group * v->c, .end = w->end, .from = s.row,
-                                  .to = s.row + s.rows, .a = a};
+    struct gemm_outer outer = {.a = a,
+                               .stride = CNN_DEPTH_STRIDE,
+                               .rows = s.rows,
+                               .b = packed,
+                               .columns = columns,
+                               .out = s.sums,
+                               .out_stride = w->stride};
+    struct dense_gather gather =
+        {.view = v, .source = w->x + s.group * v->c, .end = w->end, .from = s.row, .to = s.row + s.rows, .a = a};
     for (int64_t pixel = s.begin; pixel < s.end; pixel += RUN) {
         const float *gradient = w->dy + pixel * w->outputs + s.group * w->k;
         outer.depth = CNN_MIN(RUN, s.end - pixel);
@@ -193,10 +207,19 @@ cnn_status cnn_dense_backward_weights(const cnn_conv2d *p, const float *x, const
                                       float *dbias, float *workspace) {
     struct conv_view view = cnn_conv_forward_view(p);
     int64_t depth = cnn_view_depth(&view), k = p->k / p->groups;
-    struct outer_work work = {.view = &view, .kernels = cnn_dense_kernels(), .gemm = cnn_gemm(),
-                              .gemm_rows = cnn_gemm_rows(), .x = x, .end = x + p->n * p->h * p->w * p->c, .dy = dy,
-                              .dweight = dweight, .dbias = dbias,
-                              .k = k, .outputs = p->k, .groups = p->groups, .sums = workspace};
+    struct outer_work work = {.view = &view,
+                              .kernels = cnn_dense_kernels(),
+                              .gemm = cnn_gemm(),
+                              .gemm_rows = cnn_gemm_rows(),
+                              .x = x,
+                              .end = x + p->n * p->h * p->w * p->c,
+                              .dy = dy,
+                              .dweight = dweight,
+                              .dbias = dbias,
+                              .k = k,
+                              .outputs = p->k,
+                              .groups = p->groups,
+                              .sums = workspace};
     cut(p, &work);
     work.bias = workspace + p->groups * work.group_sums;
     bool direct = points(p) && work.ranges == 1;

@@ -13,13 +13,13 @@ struct first_tile {
     int64_t rows;
     const float *x[MOST_ROWS]; /* each row's pixel 0 */
     int64_t tap_rows[MOST_ROWS];
-    int64_t c, k, left;        /* left: floats to the first pixel; may be before the row */
-    uint64_t valid;            /* which pixels are inside the image, bit by bit */
-    const float *weight;       /* [vectors of k][tap row][c][tap][lanes] */
-    int64_t size;              /* kh * kw * c */
+    int64_t c, k, left;  /* left: floats to the first pixel; may be before the row */
+    uint64_t valid;      /* which pixels are inside the image, bit by bit */
+    const float *weight; /* [vectors of k][tap row][c][tap][lanes] */
+    int64_t size;        /* kh * kw * c */
     const cnn_finish *finish;
     float *out;
-    int64_t at, count;         /* where result 0 goes; how many are wanted */
+    int64_t at, count; /* where result 0 goes; how many are wanted */
 };
 
 typedef void (*first_tile_kernel)(const struct first_tile *tile);
@@ -28,7 +28,9 @@ typedef void (*first_weights_kernel)(const struct conv_view *v, const float *x, 
                                      int64_t count, float *sums);
 
 enum { SHAPES = 4 };
-static const struct { int64_t width, stride; } shapes[SHAPES] = {{3, 1}, {5, 1}, {3, 2}, {7, 2}};
+static const struct {
+    int64_t width, stride;
+} shapes[SHAPES] = {{3, 1}, {5, 1}, {3, 2}, {7, 2}};
 
 struct first_kernels {
     int64_t lanes;
@@ -110,8 +112,8 @@ struct forward_work {
 static cnn_status forward_chunk(void *context, int64_t chunk) {
     const struct forward_work *w = context;
     const cnn_conv2d *p = w->p;
-    struct first_tile tile = {.c = p->c, .k = p->k, .weight = w->weight, .size = p->kh * p->kw * p->c,
-                              .finish = w->finish, .out = w->y};
+    struct first_tile tile =
+        {.c = p->c, .k = p->k, .weight = w->weight, .size = p->kh * p->kw * p->c, .finish = w->finish, .out = w->y};
     int64_t edge = p->kw / 2, end = CNN_MIN((chunk + 1) * w->count, p->n * p->oh);
     for (int64_t row = chunk * w->count; row < end; row++) {
         int64_t image = row / p->oh, top = row % p->oh * p->stride_h - p->pad_top;
@@ -141,8 +143,8 @@ static cnn_status forward(const cnn_conv2d *p, const float *x, const float *weig
                           const cnn_finish *finish, float *y, float *workspace) {
     (void)weight, (void)workspace;
     const first_tile_kernel *tiles = kernels_for(p)->tiles[shape_of(p)];
-    struct forward_work work = {.p = p, .x = x, .weight = packed, .finish = finish ? finish : &nothing, .y = y,
-                                .some = tiles[0]};
+    struct forward_work work =
+        {.p = p, .x = x, .weight = packed, .finish = finish ? finish : &nothing, .y = y, .some = tiles[0]};
     work.step = cnn_ceil_div(p->ow, cnn_ceil_div(p->ow, RESULTS));
     work.results = work.step == 7 ? 7 : RESULTS;
     work.whole = tiles[work.step == 7 ? 1 : 2];
@@ -158,7 +160,7 @@ struct weights_work {
     const struct first_kernels *kernels;
     first_weights_kernel kernel;
     const float *x, *dy;
-    float *partial, *dweight, *dbias;  /* partial: [ranges][vectors][c * taps + 1][lanes], the last the bias */
+    float *partial, *dweight, *dbias;     /* partial: [ranges][vectors][c * taps + 1][lanes], the last the bias */
     int64_t vectors, size, count, ranges; /* size: floats of a vector; count: rows of dy of a range */
 };
 
@@ -207,8 +209,15 @@ static cnn_status backward_weights(const cnn_conv2d *p, const float *x, const fl
                                    float *workspace) {
     struct conv_view view = cnn_conv_forward_view(p);
     const struct first_kernels *kernels = kernels_for(p);
-    struct weights_work work = {.p = p, .view = &view, .kernels = kernels, .kernel = kernels->weights[shape_of(p)],
-                                .x = x, .dy = dy, .partial = workspace, .dweight = dweight, .dbias = dbias,
+    struct weights_work work = {.p = p,
+                                .view = &view,
+                                .kernels = kernels,
+                                .kernel = kernels->weights[shape_of(p)],
+                                .x = x,
+                                .dy = dy,
+                                .partial = workspace,
+                                .dweight = dweight,
+                                .dbias = dbias,
                                 .vectors = cnn_ceil_div(p->k, kernels->lanes),
                                 .size = (p->c * p->kh * p->kw + 1) * kernels->lanes};
     work.count = cnn_ceil_div(p->n * p->oh, weights_ranges(p));
@@ -223,6 +232,9 @@ static int64_t workspace_size(const cnn_conv2d *p, int pass) {
     return weights_ranges(p) * (p->c * p->kh * p->kw + 1) * cnn_round_up(p->k, WIDEST);
 }
 
-const struct conv_family cnn_first = {
-    .suits = suits, .workspace = workspace_size, .packed = packed_size, .pack = pack, .forward = forward,
-    .backward_weights = backward_weights};
+const struct conv_family cnn_first = {.suits = suits,
+                                      .workspace = workspace_size,
+                                      .packed = packed_size,
+                                      .pack = pack,
+                                      .forward = forward,
+                                      .backward_weights = backward_weights};

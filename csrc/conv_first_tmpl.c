@@ -13,7 +13,10 @@ static __attribute__((noinline)) void ISA(finish)(const cnn_finish *f, int64_t c
                                                   int64_t part, int64_t kept, float *out, int64_t at,
                                                   const vf sums[MOST_RESULTS]) {
     for (int64_t q = 0; q < count; q++, at += k) {
-        union { vf v; float f[VLEN]; } u = {.v = sums[q]};
+        union {
+            vf v;
+            float f[VLEN];
+        } u = {.v = sums[q]};
         for (int64_t i = kept; i < (part ? part : VLEN); i++)
             out[at + i] = (float)cnn_finished(f, at + i, channel + i, u.f[i]);
     }
@@ -32,8 +35,7 @@ CNN_INLINE void ISA(finish_plain)(const int results, const bool some, const cnn_
         UNROLL for (int q = 0; q < results; q++) sums[q] = vmin(top, vmax(zero, sums[q])); /* NaN stays NaN */
     }
     if (!part) {
-        UNROLL for (int q = 0; q < results; q++)
-            if (!some || q < count) vstore(out + q * k, sums[q]);
+        UNROLL for (int q = 0; q < results; q++) if (!some || q < count) vstore(out + q * k, sums[q]);
         return;
     }
     int64_t whole = cnn_ceil_div(VLEN, part); /* results that a whole vector at `part` floats a result touches */
@@ -87,11 +89,11 @@ CNN_INLINE void ISA(tile)(const int kernel, const int stride, const int results,
     }
 }
 
-#define TILE(name, kernel, stride, results, some)                                                                    \
+#define TILE(name, kernel, stride, results, some) \
     static void ISA(name)(const struct first_tile *t) { ISA(tile)(kernel, stride, results, some, t); }
-#define TILES(name, kernel, stride)                                                                                  \
-    TILE(name##_some, kernel, stride, MOST_RESULTS, true)                                                            \
-    TILE(name##_7, kernel, stride, 7, false)                                                                         \
+#define TILES(name, kernel, stride)                       \
+    TILE(name##_some, kernel, stride, MOST_RESULTS, true) \
+    TILE(name##_7, kernel, stride, 7, false)              \
     TILE(name##_8, kernel, stride, MOST_RESULTS, false)
 TILES(tile_3, 3, 1)
 TILES(tile_5, 5, 1)
@@ -165,14 +167,14 @@ CNN_INLINE void ISA(weights_rows)(const int kernel, const int stride, const int 
 #else
 #define TAP_ROWS(kernel) ((kernel) == 3 ? 3 : (kernel) == 5 ? 2 : 1)
 #endif
-#define WEIGHTS(name, kernel, stride)                                                                                \
-    static void ISA(name)(const struct conv_view *v, const float *x, const float *dy, int64_t k, int64_t row,        \
-                          int64_t count, float *to) {                                                                \
-        int64_t s = 0;                                                                                               \
-        for (; s + TAP_ROWS(kernel) <= v->taps_h; s += TAP_ROWS(kernel), to += TAP_ROWS(kernel) * kernel * VLEN)     \
-            ISA(weights_rows)(kernel, stride, TAP_ROWS(kernel), v, x, dy, k, row, count, s, to);                     \
-        for (; s < v->taps_h; s++, to += kernel * VLEN)                                                              \
-            ISA(weights_rows)(kernel, stride, 1, v, x, dy, k, row, count, s, to);                                    \
+#define WEIGHTS(name, kernel, stride)                                                                            \
+    static void ISA(name)(const struct conv_view *v, const float *x, const float *dy, int64_t k, int64_t row,    \
+                          int64_t count, float *to) {                                                            \
+        int64_t s = 0;                                                                                           \
+        for (; s + TAP_ROWS(kernel) <= v->taps_h; s += TAP_ROWS(kernel), to += TAP_ROWS(kernel) * kernel * VLEN) \
+            ISA(weights_rows)(kernel, stride, TAP_ROWS(kernel), v, x, dy, k, row, count, s, to);                 \
+        for (; s < v->taps_h; s++, to += kernel * VLEN)                                                          \
+            ISA(weights_rows)(kernel, stride, 1, v, x, dy, k, row, count, s, to);                                \
     }
 WEIGHTS(weights_3, 3, 1)
 WEIGHTS(weights_5, 5, 1)

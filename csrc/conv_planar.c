@@ -9,20 +9,20 @@
 
 /* A row of results. */
 struct planar_row {
-    const float *x;           /* planes of the rows that it meets, [row][c][pitch]; tap 0 of result 0 is at 0 */
+    const float *x; /* planes of the rows that it meets, [row][c][pitch]; tap 0 of result 0 is at 0 */
     int64_t planes, pitch, kw;
-    const float *weight;      /* [row][c][tap][k] */
+    const float *weight; /* [row][c][tap][k] */
     int64_t columns;
     const cnn_finish *finish;
     float *out;
-    int64_t at, room;         /* where result 0 goes; the floats that may be written from there on */
-    int64_t line;             /* where the finish is pooled: planes of one row, in floats … */
-    float *pooled;            /* … and room for a row of results, [k][pooled_pitch], and for which they were */
+    int64_t at, room; /* where result 0 goes; the floats that may be written from there on */
+    int64_t line;     /* where the finish is pooled: planes of one row, in floats … */
+    float *pooled;    /* … and room for a row of results, [k][pooled_pitch], and for which they were */
     int32_t *taps;
 };
 
 struct planar_kernels {
-    void (*rows[MOST_OUTPUTS])(const struct planar_row *row); /* by k */
+    void (*rows[MOST_OUTPUTS])(const struct planar_row *row);  /* by k */
     void (*pairs[MOST_OUTPUTS])(const struct planar_row *row); /* two rows, pooled into one */
 };
 
@@ -35,7 +35,7 @@ static inline int64_t pooled_pitch(int64_t columns) { return cnn_round_up(column
 static const struct planar_kernels *const tables[] = CNN_TABLES(planar_kernels);
 
 #define MOST_CHANNELS 4
-#define MOST_TAPS 7       /* of a side */
+#define MOST_TAPS 7 /* of a side */
 #define LONGEST_ROW 4096
 #define CHUNK_FLOATS 8192 /* results that are worth a chunk */
 
@@ -58,7 +58,8 @@ static void copy_planes(const cnn_conv2d *p, const float *image, int64_t first, 
             const float *from = image + (first + r) * p->w * p->c + c;
             float *plane = to + (r * p->c + c) * pitch + p->pad_left;
             if (p->c == 1) memcpy(plane, from, (size_t)count * sizeof *plane);
-            else for (int64_t j = 0; j < count; j++) plane[j] = from[j * p->c];
+            else
+                for (int64_t j = 0; j < count; j++) plane[j] = from[j * p->c];
         }
     }
 }
@@ -74,8 +75,7 @@ static cnn_status pack(const cnn_conv2d *p, int pass, const float *weight, float
     for (int64_t s = 0; s < p->kh; s++)
         for (int64_t c = 0; c < p->c; c++)
             for (int64_t t = 0; t < p->kw; t++)
-                for (int64_t k = 0; k < p->k; k++)
-                    *packed++ = weight[((k * p->c + c) * p->kh + s) * p->kw + t];
+                for (int64_t k = 0; k < p->k; k++) *packed++ = weight[((k * p->c + c) * p->kh + s) * p->kw + t];
     return CNN_OK;
 }
 
@@ -90,8 +90,8 @@ struct forward_work {
 };
 
 /* Rows first … end-1 of an image's results, whose planes begin at x. */
-static void single_rows(const struct forward_work *w, struct planar_row row, int64_t image, int64_t first,
-                        int64_t end, const float *x) {
+static void single_rows(const struct forward_work *w, struct planar_row row, int64_t image, int64_t first, int64_t end,
+                        const float *x) {
     const cnn_conv2d *p = w->p;
     int64_t last = (image * p->oh + end) * p->ow * p->k;
     for (int64_t i = first; i < end; i++) {
@@ -129,8 +129,13 @@ static cnn_status forward_chunk(void *context, int64_t chunk) {
     float *x = cnn_scratch((size_t)(rows * line + 2 * pooled) * sizeof *x);
     if (!x) return CNN_NO_MEMORY;
     copy_planes(p, w->x + image * p->h * p->w * p->c, first - p->pad_top, rows, x);
-    struct planar_row row = {.pitch = pitch_of(p), .kw = p->kw, .columns = p->ow, .finish = w->finish, .out = w->y,
-                             .line = line, .pooled = x + rows * line,
+    struct planar_row row = {.pitch = pitch_of(p),
+                             .kw = p->kw,
+                             .columns = p->ow,
+                             .finish = w->finish,
+                             .out = w->y,
+                             .line = line,
+                             .pooled = x + rows * line,
                              .taps = (int32_t *)(x + rows * line + pooled)};
     if (w->pooled) pairs_of_rows(w, row, image, first, end, x);
     else single_rows(w, row, image, first, end, x);
@@ -143,8 +148,12 @@ static cnn_status forward(const cnn_conv2d *p, const float *x, const float *weig
                           const cnn_finish *finish, float *y, float *workspace) {
     (void)weight, (void)workspace;
     const struct planar_kernels *kernels = tables[cnn_table_index()];
-    struct forward_work work = {.p = p, .row = kernels->rows[p->k - 1], .x = x, .weight = packed,
-                                .finish = finish ? finish : &nothing, .y = y};
+    struct forward_work work = {.p = p,
+                                .row = kernels->rows[p->k - 1],
+                                .x = x,
+                                .weight = packed,
+                                .finish = finish ? finish : &nothing,
+                                .y = y};
     work.count = CNN_MIN(p->oh, CNN_MAX(1, CHUNK_FLOATS / (p->ow * p->k)));
     work.pooled = work.finish->pooled;
     if (work.pooled) {

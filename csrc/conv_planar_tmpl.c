@@ -38,7 +38,10 @@ CNN_INLINE void ISA(put_eight)(const int k, int64_t count, __m256 r[8], float *o
         if (q < count && at + 8 <= room) {
             _mm256_storeu_ps(out + at, r[q]);
         } else if (q < count) {
-            union { __m256 v; float f[8]; } u = {.v = r[q]};
+            union {
+                __m256 v;
+                float f[8];
+            } u = {.v = r[q]};
             for (int64_t i = 0; i < k; i++) out[at + i] = u.f[i];
         }
     }
@@ -53,8 +56,9 @@ CNN_INLINE void ISA(put)(const int k, int64_t count, const vf *sums, int64_t ste
         UNROLL for (int i = 0; i < 8; i++) {
             if (i >= k) r[i] = _mm256_setzero_ps();
 #if VLEN == 16
-            else r[i] = half ? _mm512_extractf32x8_ps((__m512)sums[i * step], 1)
-                             : _mm512_castps512_ps256((__m512)sums[i * step]);
+            else
+                r[i] = half ? _mm512_extractf32x8_ps((__m512)sums[i * step], 1)
+                            : _mm512_castps512_ps256((__m512)sums[i * step]);
 #else
             else r[i] = (__m256)sums[i * step];
 #endif
@@ -64,7 +68,10 @@ CNN_INLINE void ISA(put)(const int k, int64_t count, const vf *sums, int64_t ste
 #else
     (void)room;
     for (int i = 0; i < k; i++) {
-        union { vf v; float f[VLEN]; } u = {.v = sums[i * step]};
+        union {
+            vf v;
+            float f[VLEN];
+        } u = {.v = sums[i * step]};
         for (int64_t q = 0; q < CNN_MIN(count, VLEN); q++) out[q * k + i] = u.f[q];
     }
 #endif
@@ -74,7 +81,10 @@ CNN_INLINE void ISA(put)(const int k, int64_t count, const vf *sums, int64_t ste
 static __attribute__((noinline)) void ISA(put_finished)(const cnn_finish *f, int k, int64_t count, const vf *sums,
                                                         int64_t step, float *out, int64_t at) {
     for (int i = 0; i < k; i++) {
-        union { vf v; float f[VLEN]; } u = {.v = sums[i * step]};
+        union {
+            vf v;
+            float f[VLEN];
+        } u = {.v = sums[i * step]};
         for (int64_t q = 0; q < CNN_MIN(count, VLEN); q++)
             out[at + q * k + i] = (float)cnn_finished(f, at + q * k + i, i, u.f[q]);
     }
@@ -119,8 +129,7 @@ CNN_INLINE void ISA(block)(const int k, const int vectors, const struct planar_r
         }
     }
     UNROLL for (int v = 0; v < vectors; v++)
-        ISA(put)(k, count - v * VLEN, sums + v, vectors, row->out + at + v * VLEN * k,
-                 row->room - (j + v * VLEN) * k);
+        ISA(put)(k, count - v * VLEN, sums + v, vectors, row->out + at + v * VLEN * k, row->room - (j + v * VLEN) * k);
 }
 
 /* As many as fit into the registers, beside what they are multiplied with. */
@@ -129,13 +138,13 @@ CNN_INLINE void ISA(block)(const int k, const int vectors, const struct planar_r
 #else
 #define VECTORS(k) ((k) < 7 ? BLOCK : 1)
 #endif
-#define ROW(k)                                                                                                       \
-    static void ISA(row_##k)(const struct planar_row *row) {                                                         \
-        const cnn_finish f = *row->finish;                                                                           \
-        const int64_t rest = (VECTORS(k) - 1) * VLEN; /* columns that are left to a single vector, at most */        \
-        int64_t j = 0;                                                                                               \
-        for (; j + rest < row->columns; j += VECTORS(k) * VLEN) ISA(block)(k, VECTORS(k), row, &f, j);               \
-        if (j < row->columns) ISA(block)(k, 1, row, &f, j);                                                          \
+#define ROW(k)                                                                                                \
+    static void ISA(row_##k)(const struct planar_row *row) {                                                  \
+        const cnn_finish f = *row->finish;                                                                    \
+        const int64_t rest = (VECTORS(k) - 1) * VLEN; /* columns that are left to a single vector, at most */ \
+        int64_t j = 0;                                                                                        \
+        for (; j + rest < row->columns; j += VECTORS(k) * VLEN) ISA(block)(k, VECTORS(k), row, &f, j);        \
+        if (j < row->columns) ISA(block)(k, 1, row, &f, j);                                                   \
     }
 
 /* ---- two rows, of which every 2 x 2 results become one ---- */
@@ -216,8 +225,8 @@ CNN_INLINE void ISA(pair)(const int k, const bool together, const bool kept, con
 #if VLEN >= 8
     for (int64_t q = 0; q < columns; q += 8) {
         __m256 r[8];
-        UNROLL for (int i = 0; i < 8; i++)
-            r[i] = i < k ? _mm256_loadu_ps(row->pooled + i * pitch + q) : _mm256_setzero_ps();
+        UNROLL for (int i = 0; i < 8; i++) r[i] = i < k ? _mm256_loadu_ps(row->pooled + i * pitch + q)
+                                                        : _mm256_setzero_ps();
         ISA(put_eight)(k, columns - q, r, row->out + row->at + q * k, row->room - q * k);
     }
 #else
@@ -229,10 +238,10 @@ CNN_INLINE void ISA(pair)(const int k, const bool together, const bool kept, con
         for (int i = 0; i < k; i++) f.taps[row->at + q * k + i] = (uint8_t)row->taps[i * pitch + q];
 }
 
-#define PAIR(k)                                                                                                      \
-    static void ISA(pair_##k)(const struct planar_row *row) {                                                        \
-        if (row->finish->taps) ISA(pair)(k, VECTORS(k) == BLOCK, true, row);                                         \
-        else ISA(pair)(k, VECTORS(k) == BLOCK, false, row);                                                          \
+#define PAIR(k)                                                              \
+    static void ISA(pair_##k)(const struct planar_row *row) {                \
+        if (row->finish->taps) ISA(pair)(k, VECTORS(k) == BLOCK, true, row); \
+        else ISA(pair)(k, VECTORS(k) == BLOCK, false, row);                  \
     }
 PAIR(1)
 PAIR(2)

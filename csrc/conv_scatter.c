@@ -31,9 +31,9 @@ static const int32_t kept_lanes[2 * ROOM] = {-1, -1, -1, -1, -1, -1, -1, -1, -1,
 
 static const struct scatter_kernels *const tables[] = CNN_TABLES(scatter_kernels);
 
-#define BAND_PRODUCTS 32768    /* floats of products between multiplying and adding: they stay in L2 */
-#define LARGEST_IMAGE 1048576  /* floats of dx, and of a row's products, that a thread keeps */
-#define STRIP_DEPTH 64         /* k from which writing products down costs little */
+#define BAND_PRODUCTS 32768   /* floats of products between multiplying and adding: they stay in L2 */
+#define LARGEST_IMAGE 1048576 /* floats of dx, and of a row's products, that a thread keeps */
+#define STRIP_DEPTH 64        /* k from which writing products down costs little */
 
 static int64_t columns(const cnn_conv2d *p) { return cnn_round_up(p->kh * p->kw * p->c, CNN_WIDEST_LANES); }
 
@@ -143,9 +143,14 @@ static cnn_status scatter_image(void *context, int64_t image) {
     int64_t *offsets = (int64_t *)(products + pixels * stride);
     for (int64_t i = 0; i < pixels; i++) offsets[i] = i * stride;
     memset(sums, 0, (size_t)count * sizeof *sums);
-    struct gemm_product product = {.stride = p->k, .depth = p->k, .packed = w->packed, .columns = stride,
-                                   .whole_depth = p->k, .panels = cnn_panel_count(&w->gemm->width, stride),
-                                   .out = products, .offsets = offsets};
+    struct gemm_product product = {.stride = p->k,
+                                   .depth = p->k,
+                                   .packed = w->packed,
+                                   .columns = stride,
+                                   .whole_depth = p->k,
+                                   .panels = cnn_panel_count(&w->gemm->width, stride),
+                                   .out = products,
+                                   .offsets = offsets};
     for (int64_t row = 0; row < p->oh; row += w->band) {
         int64_t rows = CNN_MIN(w->band, p->oh - row);
         product.a = w->dy + (image * p->oh + row) * p->ow * p->k;
@@ -174,8 +179,10 @@ static cnn_status strip_image(void *context, int64_t image) {
 static cnn_status backward_data(const cnn_conv2d *p, const float *dy, const float *weight, const float *packed,
                                 const cnn_finish *finish, float *dx, float *workspace) {
     (void)weight, (void)workspace;
-    struct scatter_work work = {p, tables[cnn_table_index()], cnn_gemm(), dy, packed, finish, dx,
-                                CNN_MAX(1, BAND_PRODUCTS / (p->ow * columns(p)))};
+    struct scatter_work work = {p,          tables[cnn_table_index()],
+                                cnn_gemm(), dy,
+                                packed,     finish,
+                                dx,         CNN_MAX(1, BAND_PRODUCTS / (p->ow * columns(p)))};
     work.band = CNN_MIN(work.band, p->oh);
     if (in_strips(p)) {
         work.kernels = strip_kernels(p);

@@ -66,7 +66,10 @@ static void ISA(finish)(const cnn_finish *f, int64_t count, int64_t c, float *su
 #define UNROLL CNN_UNROLL(10)
 
 /* Where a vector of the window goes, from the place of its pixel on, and which of its lanes do. */
-struct ISA(strip_vector) { int64_t to; vi kept; };
+struct ISA(strip_vector) {
+    int64_t to;
+    vi kept;
+};
 
 /* `results` pixels of dy below each other, `down` floats apart, times two vectors of the window. The sums of the first
  * `skip` are not wanted; others are added to places `next` floats apart. Nothing is loaded from `sums` before all is

@@ -8,8 +8,8 @@
 /* A grid of `rows` x `columns` results an image. Result (i, j) reads, for tap (s, t), the source pixel
  * (start_h + i * stride_h + s * step_h, start_w + j * stride_w + t * step_w), zero where that is outside. */
 struct conv_view {
-    int64_t n, h, w, c;               /* the source: images, rows, columns, channels read … */
-    int64_t pixel;                    /* … and the floats from one of its pixels to the next */
+    int64_t n, h, w, c; /* the source: images, rows, columns, channels read … */
+    int64_t pixel;      /* … and the floats from one of its pixels to the next */
     int64_t rows, columns;
     int64_t taps_h, taps_w;
     int64_t start_h, start_w, stride_h, stride_w, step_h, step_w;

@@ -26,9 +26,9 @@ typedef void (*depthwise_rows_kernel)(const struct depthwise_walk *w, int64_t fi
                                       int64_t row, int64_t count);
 
 struct depthwise_kernels {
-    int64_t lanes;                           /* of a vector */
-    depthwise_rows_kernel rows[2][2][3];     /* 3 or 5 wide; stride 1 or 2; widths */
-    depthwise_rows_kernel spread[2];         /* 3 or 5 wide; backward-data of stride 2 */
+    int64_t lanes;                       /* of a vector */
+    depthwise_rows_kernel rows[2][2][3]; /* 3 or 5 wide; stride 1 or 2; widths */
+    depthwise_rows_kernel spread[2];     /* 3 or 5 wide; backward-data of stride 2 */
     /* Any convolution: `count` rows of all images' results, from `row` on. */
     void (*general_rows)(const struct conv_view *v, const float *source, const float *weight, const cnn_finish *finish,
                          float *out, int64_t row, int64_t count);
@@ -43,8 +43,8 @@ static const int32_t depthwise_lanes[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 
 
 static const struct depthwise_kernels *const tables[] = CNN_TABLES(depthwise_kernels);
 
-#define CHUNK_FLOATS 16384   /* results that are worth a chunk */
-#define WEIGHT_FLOATS 4096   /* weights of the channels of a chunk: they stay in L1 */
+#define CHUNK_FLOATS 16384 /* results that are worth a chunk */
+#define WEIGHT_FLOATS 4096 /* weights of the channels of a chunk: they stay in L1 */
 
 /* The widest vectors that the channels fill. */
 static const struct depthwise_kernels *kernels_for(int64_t channels) {
@@ -115,8 +115,16 @@ static cnn_status forward(const cnn_conv2d *p, const float *x, const float *weig
                           const cnn_finish *finish, float *y, float *workspace) {
     (void)weight, (void)workspace;
     struct rows_work work = {.kernels = kernels_for(p->c)};
-    work.walk = (struct depthwise_walk){x, packed, finish ? finish : &nothing, y, .pixel = p->c, .height = p->h,
-                                        .width = p->w, .rows = p->oh, .columns = p->ow, .taps_h = p->kh};
+    work.walk = (struct depthwise_walk){x,
+                                        packed,
+                                        finish ? finish : &nothing,
+                                        y,
+                                        .pixel = p->c,
+                                        .height = p->h,
+                                        .width = p->w,
+                                        .rows = p->oh,
+                                        .columns = p->ow,
+                                        .taps_h = p->kh};
     if (cnn_depthwise_common(p)) return walk_rows(&work, p, false);
     struct conv_view view = cnn_conv_forward_view(p);
     return general(&work, &view);
@@ -126,8 +134,16 @@ static cnn_status backward_data(const cnn_conv2d *p, const float *dy, const floa
                                 const cnn_finish *finish, float *dx, float *workspace) {
     (void)weight, (void)workspace;
     struct rows_work work = {.kernels = kernels_for(p->c)};
-    work.walk = (struct depthwise_walk){dy, packed, finish ? finish : &nothing, dx, .pixel = p->c, .height = p->oh,
-                                        .width = p->ow, .rows = p->h, .columns = p->w, .taps_h = p->kh};
+    work.walk = (struct depthwise_walk){dy,
+                                        packed,
+                                        finish ? finish : &nothing,
+                                        dx,
+                                        .pixel = p->c,
+                                        .height = p->oh,
+                                        .width = p->ow,
+                                        .rows = p->h,
+                                        .columns = p->w,
+                                        .taps_h = p->kh};
     if (cnn_depthwise_common(p)) return walk_rows(&work, p, true);
     for (int64_t row = 0; row < CNN_MIN(p->stride_h, p->h); row++) {
         for (int64_t column = 0; column < CNN_MIN(p->stride_w, p->w); column++) {
@@ -170,6 +186,10 @@ static bool suits(const cnn_conv2d *p, int pass) {
     return p->groups > 1 && p->groups == p->c && p->groups == p->k;
 }
 
-const struct conv_family cnn_depthwise = {
-    .suits = suits, .workspace = cnn_depthwise_workspace, .packed = packed_size, .pack = pack, .forward = forward,
-    .backward_data = backward_data, .backward_weights = cnn_depthwise_backward_weights};
+const struct conv_family cnn_depthwise = {.suits = suits,
+                                          .workspace = cnn_depthwise_workspace,
+                                          .packed = packed_size,
+                                          .pack = pack,
+                                          .forward = forward,
+                                          .backward_data = backward_data,
+                                          .backward_weights = cnn_depthwise_backward_weights};

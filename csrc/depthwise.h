@@ -13,8 +13,8 @@
 
 /* Shapes that have kernels of their own. */
 static inline bool cnn_depthwise_common(const cnn_conv2d *p) {
-    return p->c >= 4 && (p->kw == 3 || p->kw == 5) && p->kh <= 16 && p->stride_w <= 2 &&
-           p->stride_h == p->stride_w && p->dilation_h == 1 && p->dilation_w == 1;
+    return p->c >= 4 && (p->kw == 3 || p->kw == 5) && p->kh <= 16 && p->stride_w <= 2 && p->stride_h == p->stride_w &&
+           p->dilation_h == 1 && p->dilation_w == 1;
 }
 
 /* Source and results that are not to be found in L2. */

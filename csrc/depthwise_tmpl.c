@@ -19,9 +19,9 @@ CNN_INLINE vf ISA(finished)(const cnn_finish *f, vf a, int64_t at, int64_t part)
 
 /* Stores the finished sums[from … to), of channels c and on, at out + at and every `step` floats from there; `part`
  * lanes are real (0: all), and the first `kept` lanes are another vector's. */
-static __attribute__((noinline)) void ISA(finish)(const cnn_finish *f, int64_t from, int64_t to, int64_t step,
-                                                  int64_t c, int64_t part, int64_t kept, float *out, int64_t at,
-                                                  const vf sums[8]) {
+static
+    __attribute__((noinline)) void ISA(finish)(const cnn_finish *f, int64_t from, int64_t to, int64_t step, int64_t c,
+                                               int64_t part, int64_t kept, float *out, int64_t at, const vf sums[8]) {
     vi mine = *(const ISA(vi_unaligned_t) *)depthwise_lanes >= (int32_t)kept - (vi){0};
     vf bias = f->bias ? vload_lanes(f->bias + c, part) : vset(0);
     at += from * step;
@@ -53,8 +53,7 @@ CNN_INLINE void ISA(finish_plain)(const int results, const bool some, const cnn_
 }
 
 CNN_INLINE void ISA(finish_row)(const int results, const bool some, bool plain, const cnn_finish *f, int64_t from,
-                                int64_t to, int64_t step, int64_t c, int64_t kept, float *out, int64_t at,
-                                vf sums[8]) {
+                                int64_t to, int64_t step, int64_t c, int64_t kept, float *out, int64_t at, vf sums[8]) {
     if (plain) {
         ISA(finish_plain)(results, some, f, from, to, step, c, out + at + c, sums);
     } else {
@@ -85,8 +84,8 @@ CNN_INLINE void ISA(tap_row)(const int kernel, const int stride, const bool spre
     vf taps[2][5];
     HOLD_POINTER(x);
     HOLD_POINTER(weight);
-    UNROLL for (int b = 0; b < both; b++)
-        UNROLL for (int t = 0; t < kernel; t++) taps[b][t] = vload(weight + (t - b * kernel) * BLOCK);
+    UNROLL for (int b = 0; b < both; b++) UNROLL for (int t = 0; t < kernel; t++)
+        taps[b][t] = vload(weight + (t - b * kernel) * BLOCK);
     UNROLL for (int m = 0; m < sources; m++) {
         if (m && m % 3 == 0) {
             x += 3 * pixel;
@@ -106,9 +105,9 @@ CNN_INLINE void ISA(tap_row)(const int kernel, const int stride, const bool spre
 
 /* The rows of the source, and of taps, that a row of results meets, or where `second` two of them. */
 struct ISA(meeting) {
-    const float *x, *weight;       /* of the first one, at source column 0 and tap 0 */
-    int64_t first, end;            /* x's row of taps of the first result; where they end, or end for the second one */
-    int64_t next_taps;             /* floats from a row of taps to that of the next row of the source */
+    const float *x, *weight; /* of the first one, at source column 0 and tap 0 */
+    int64_t first, end;      /* x's row of taps of the first result; where they end, or end for the second one */
+    int64_t next_taps;       /* floats from a row of taps to that of the next row of the source */
     bool second;
 };
 
@@ -207,14 +206,14 @@ CNN_INLINE void ISA(rows)(const int kernel, const int stride, const bool spread,
     }
 }
 
-#define ROWS(name, kernel, stride, spread, results)                                                                 \
-    static void ISA(name)(const struct depthwise_walk *w, int64_t first, int64_t last, int64_t image, int64_t row,  \
-                          int64_t count) {                                                                          \
-        ISA(rows)(kernel, stride, spread, results, w, first, last, image, row, count);                              \
+#define ROWS(name, kernel, stride, spread, results)                                                                \
+    static void ISA(name)(const struct depthwise_walk *w, int64_t first, int64_t last, int64_t image, int64_t row, \
+                          int64_t count) {                                                                         \
+        ISA(rows)(kernel, stride, spread, results, w, first, last, image, row, count);                             \
     }
-#define WIDTHS(name, kernel, stride)                                                                                \
-    ROWS(name##_4, kernel, stride, false, 4)                                                                        \
-    ROWS(name##_7, kernel, stride, false, 7)                                                                        \
+#define WIDTHS(name, kernel, stride)         \
+    ROWS(name##_4, kernel, stride, false, 4) \
+    ROWS(name##_7, kernel, stride, false, 7) \
     ROWS(name##_8, kernel, stride, false, 8)
 #define NAMES(name) {ISA(name##_4), ISA(name##_7), ISA(name##_8)}
 WIDTHS(rows_3, 3, 1)
@@ -229,8 +228,8 @@ ROWS(rows_5_spread, 5, 2, true, 8)
 /* `results` neighbours of a row, under taps [from, to) of each of `taps_h` rows; x is the first of those pixels under
  * tap (0, 0), weight that tap's. All channels. */
 CNN_INLINE void ISA(general_tile)(const int results, const struct conv_view *v, int64_t part, const float *x,
-                                  const float *weight, int64_t taps_h, int64_t from, int64_t to,
-                                  const cnn_finish *f, float *out, int64_t at) {
+                                  const float *weight, int64_t taps_h, int64_t from, int64_t to, const cnn_finish *f,
+                                  float *out, int64_t at) {
     const int64_t tap_step = v->step_w * v->pixel, row_step = v->step_h * v->w * v->pixel;
     const int64_t next = v->stride_w * v->pixel, next_out = v->out_step * v->pixel;
     for (int64_t first = 0; first < v->pixel; first += VLEN) {
@@ -276,8 +275,8 @@ CNN_INLINE void ISA(general_row)(const struct conv_view *v, int64_t part, const 
     }
 }
 
-static void ISA(general_rows)(const struct conv_view *v, const float *source, const float *weight,
-                              const cnn_finish *f, float *out, int64_t row, int64_t count) {
+static void ISA(general_rows)(const struct conv_view *v, const float *source, const float *weight, const cnn_finish *f,
+                              float *out, int64_t row, int64_t count) {
     int64_t part = v->pixel < VLEN ? v->pixel : 0;
     for (int64_t r = row; r < row + count; r++) {
         if (part) ISA(general_row)(v, part, source, weight, f, out, r / v->rows, r % v->rows);

@@ -19,8 +19,8 @@ typedef void (*depthwise_weights_kernel)(const struct conv_view *v, const float 
 static const struct depthwise_ahead depthwise_nothing_ahead;
 
 struct depthwise_weights_kernels {
-    int64_t lanes;                           /* of a vector */
-    depthwise_weights_kernel weights[2][2];  /* 3 or 5 wide; stride 1 or 2 */
+    int64_t lanes;                          /* of a vector */
+    depthwise_weights_kernel weights[2][2]; /* 3 or 5 wide; stride 1 or 2 */
     /* The same for the sum of dy: [lanes], of which `part` are real (0: all). */
     void (*bias)(const struct conv_view *v, int64_t part, const float *dy, int64_t row, int64_t count, float *sums);
     depthwise_weights_kernel general_weights; /* any convolution */
@@ -31,9 +31,9 @@ struct depthwise_weights_kernels {
 
 static const struct depthwise_weights_kernels *const tables[] = CNN_TABLES(depthwise_weights_kernels);
 
-#define CHUNKS 16            /* where there is work for so many */
-#define RANGE_PIXELS 32      /* results that are worth partial sums of their own */
-#define SWEEP_FLOATS 32768   /* x that stays in L2, with what follows it, while rows of dy are gone over */
+#define CHUNKS 16          /* where there is work for so many */
+#define RANGE_PIXELS 32    /* results that are worth partial sums of their own */
+#define SWEEP_FLOATS 32768 /* x that stays in L2, with what follows it, while rows of dy are gone over */
 
 /* The widest vectors that the channels fill. */
 static const struct depthwise_weights_kernels *kernels_for(int64_t channels) {
@@ -48,10 +48,10 @@ struct weights_work {
     depthwise_weights_kernel kernel;
     const float *x, *dy;
     float *partial, *dweight, *dbias;
-    int64_t lanes, vectors, size;          /* size: floats of a vector's sums */
-    int64_t rows, count, ranges;           /* rows of dy, of a range; ranges */
-    int64_t group, groups;                 /* vectors a chunk, chunks of them */
-    bool ahead;                            /* whether memory is worth asking ahead */
+    int64_t lanes, vectors, size; /* size: floats of a vector's sums */
+    int64_t rows, count, ranges;  /* rows of dy, of a range; ranges */
+    int64_t group, groups;        /* vectors a chunk, chunks of them */
+    bool ahead;                   /* whether memory is worth asking ahead */
 };
 
 /* Where a vector of channels begins. */
@@ -123,10 +123,17 @@ cnn_status cnn_depthwise_backward_weights(const cnn_conv2d *p, const float *x, c
                                           float *dbias, float *workspace) {
     struct conv_view view = cnn_conv_forward_view(p);
     const struct depthwise_weights_kernels *kernels = kernels_for(p->c);
-    struct weights_work work = {.view = &view, .kernels = kernels, .x = x, .dy = dy, .partial = workspace,
-                                .dweight = dweight, .dbias = dbias, .lanes = kernels->lanes,
+    struct weights_work work = {.view = &view,
+                                .kernels = kernels,
+                                .x = x,
+                                .dy = dy,
+                                .partial = workspace,
+                                .dweight = dweight,
+                                .dbias = dbias,
+                                .lanes = kernels->lanes,
                                 .vectors = cnn_ceil_div(p->c, kernels->lanes),
-                                .size = (p->kh * p->kw + 1) * kernels->lanes, .rows = p->n * p->oh};
+                                .size = (p->kh * p->kw + 1) * kernels->lanes,
+                                .rows = p->n * p->oh};
     work.kernel = cnn_depthwise_common(p) ? kernels->weights[p->kw == 5][p->stride_w - 1] : kernels->general_weights;
     work.count = cnn_ceil_div(work.rows, weights_ranges(p));
     work.ranges = cnn_ceil_div(work.rows, work.count);

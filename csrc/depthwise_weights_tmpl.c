@@ -14,8 +14,7 @@ CNN_INLINE void ISA(weights_block)(const int kernel, const int stride, const int
                                    const float *dy, vf sums[25]) {
     const int sources = (WEIGHTS_COLUMNS - 1) * stride + kernel;
     vf d[WEIGHTS_COLUMNS];
-    UNROLL for (int q = 0; q < WEIGHTS_COLUMNS; q++)
-        d[q] = !some || q < count ? vload(dy + q * pixel) : vset(0);
+    UNROLL for (int q = 0; q < WEIGHTS_COLUMNS; q++) d[q] = !some || q < count ? vload(dy + q * pixel) : vset(0);
     UNROLL for (int s = 0; s < tap_rows; s++) {
         if (!x[s]) continue;
         const float *from = x[s] + at;
@@ -51,8 +50,8 @@ CNN_INLINE void ISA(weights_rows)(const int kernel, const int stride, const int 
     for (int64_t r = row % v->rows; count > 0; count--) {
         const float *from[5];
         int64_t y = v->start_h + r * v->stride_h + s * v->step_h;
-        UNROLL for (int i = 0; i < tap_rows; i++, y += v->step_h)
-            from[i] = y < 0 || y >= v->h ? NULL : x + y * width * pixel;
+        UNROLL for (int i = 0; i < tap_rows; i++, y += v->step_h) from[i] = y < 0 || y >= v->h ? NULL
+                                                                                               : x + y * width * pixel;
         for (int64_t j = 0; j < columns;) {
             for (int64_t i = 0; i < ahead->x_share; i += LINE) __builtin_prefetch(next_x + i, 0, 2);
             for (int64_t i = 0; i < ahead->dy_share; i += LINE) __builtin_prefetch(next_dy + i, 0, 2);
@@ -63,8 +62,7 @@ CNN_INLINE void ISA(weights_rows)(const int kernel, const int stride, const int 
                 const float *d = dy + j * pixel;
                 if (left >= -edge && left + reach <= width + edge && some == WEIGHTS_COLUMNS)
                     ISA(weights_block)(kernel, stride, tap_rows, false, valid, some, from, at, pixel, d, sums);
-                else
-                    ISA(weights_block)(kernel, stride, tap_rows, true, valid, some, from, at, pixel, d, sums);
+                else ISA(weights_block)(kernel, stride, tap_rows, true, valid, some, from, at, pixel, d, sums);
             }
         }
         dy += columns * pixel;
@@ -79,14 +77,14 @@ CNN_INLINE void ISA(weights_rows)(const int kernel, const int stride, const int 
 #define TAP_ROWS_5 2
 #endif
 
-#define WEIGHTS(name, kernel, stride, most)                                                                         \
-    static void ISA(name)(const struct conv_view *v, const float *x, const float *dy, int64_t row, int64_t count,   \
-                          float *to, const struct depthwise_ahead *ahead) {                                         \
-        int64_t s = 0;                                                                                              \
-        for (; s + most <= v->taps_h; s += most, to += most * kernel * VLEN, ahead = &depthwise_nothing_ahead)      \
-            ISA(weights_rows)(kernel, stride, most, v, x, dy, row, count, s, to, ahead);                            \
-        for (; s < v->taps_h; s++, to += kernel * VLEN, ahead = &depthwise_nothing_ahead)                           \
-            ISA(weights_rows)(kernel, stride, 1, v, x, dy, row, count, s, to, ahead);                               \
+#define WEIGHTS(name, kernel, stride, most)                                                                       \
+    static void ISA(name)(const struct conv_view *v, const float *x, const float *dy, int64_t row, int64_t count, \
+                          float *to, const struct depthwise_ahead *ahead) {                                       \
+        int64_t s = 0;                                                                                            \
+        for (; s + most <= v->taps_h; s += most, to += most * kernel * VLEN, ahead = &depthwise_nothing_ahead)    \
+            ISA(weights_rows)(kernel, stride, most, v, x, dy, row, count, s, to, ahead);                          \
+        for (; s < v->taps_h; s++, to += kernel * VLEN, ahead = &depthwise_nothing_ahead)                         \
+            ISA(weights_rows)(kernel, stride, 1, v, x, dy, row, count, s, to, ahead);                             \
     }
 WEIGHTS(weights_3, 3, 1, 3)
 WEIGHTS(weights_5, 5, 1, TAP_ROWS_5)
@@ -156,8 +154,8 @@ CNN_INLINE void ISA(general_weights_vector)(const struct conv_view *v, int64_t p
     }
 }
 
-static void ISA(general_weights)(const struct conv_view *v, const float *x, const float *dy, int64_t row,
-                                 int64_t count, float *to, const struct depthwise_ahead *ahead) {
+static void ISA(general_weights)(const struct conv_view *v, const float *x, const float *dy, int64_t row, int64_t count,
+                                 float *to, const struct depthwise_ahead *ahead) {
     (void)ahead;
     if (v->pixel < VLEN) ISA(general_weights_vector)(v, v->pixel, x, dy, row, count, to);
     else ISA(general_weights_vector)(v, 0, x, dy, row, count, to);

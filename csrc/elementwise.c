@@ -73,7 +73,7 @@ static void transpose_reference(int64_t rows, int64_t columns, const float *from
 #define CNN_TEMPLATE "elementwise_tmpl.c"
 #include "foreach_isa.h"
 
-static const struct elementwise_kernels reference = {add_reference, scale_reference, dropout_reference,
+static const struct elementwise_kernels reference = {add_reference,     scale_reference,        dropout_reference,
                                                      softmax_reference, softmax_back_reference, transpose_reference};
 static const struct elementwise_kernels *const tables[] = CNN_TABLES(elementwise_kernels);
 
@@ -83,7 +83,11 @@ static const struct elementwise_kernels *kernels(void) {
 
 /* ---- addition ---- */
 
-struct add_work { int64_t count; const float *a, *b; float *out; };
+struct add_work {
+    int64_t count;
+    const float *a, *b;
+    float *out;
+};
 
 static cnn_status add_chunk(void *context, int64_t chunk) {
     const struct add_work *work = context;
@@ -100,7 +104,12 @@ cnn_status cnn_add(int64_t count, const float *a, const float *b, float *out) {
 
 /* ---- a factor ---- */
 
-struct scale_work { int64_t count; float factor; const float *x; float *y; };
+struct scale_work {
+    int64_t count;
+    float factor;
+    const float *x;
+    float *y;
+};
 
 static cnn_status scale_chunk(void *context, int64_t chunk) {
     const struct scale_work *work = context;
@@ -117,7 +126,14 @@ cnn_status cnn_scale(int64_t count, float factor, const float *x, float *y) {
 
 /* ---- dropout ---- */
 
-struct dropout_work { int64_t count; const float *x; float *y; uint64_t key; int32_t threshold; float scale; };
+struct dropout_work {
+    int64_t count;
+    const float *x;
+    float *y;
+    uint64_t key;
+    int32_t threshold;
+    float scale;
+};
 
 /* Each piece has keys of its own, so that the counter within it stays small. */
 static cnn_status dropout_chunk(void *context, int64_t chunk) {
@@ -138,7 +154,11 @@ cnn_status cnn_dropout(double p, const uint64_t *clock, uint64_t stream, int64_t
 
 /* ---- softmax ---- */
 
-struct softmax_work { int64_t rows, c, chunk_rows; const float *x, *dy; float *out; };
+struct softmax_work {
+    int64_t rows, c, chunk_rows;
+    const float *x, *dy;
+    float *out;
+};
 
 static cnn_status softmax_chunk(void *context, int64_t chunk) {
     const struct softmax_work *work = context;
@@ -167,7 +187,11 @@ cnn_status cnn_softmax_backward(int64_t rows, int64_t c, const float *y, const f
 
 /* ---- copies: memcpy is the vector version ---- */
 
-struct copy_work { int64_t rows, width, from_stride, to_stride, chunk_rows; const float *from; float *to; };
+struct copy_work {
+    int64_t rows, width, from_stride, to_stride, chunk_rows;
+    const float *from;
+    float *to;
+};
 
 static cnn_status copy_chunk(void *context, int64_t chunk) {
     const struct copy_work *work = context;
@@ -189,7 +213,11 @@ cnn_status cnn_copy_columns(int64_t rows, int64_t width, const float *from, int6
 
 /* ---- flatten ---- */
 
-struct flatten_work { int64_t n, rows, columns, chunk_images; const float *from; float *to; };
+struct flatten_work {
+    int64_t n, rows, columns, chunk_images;
+    const float *from;
+    float *to;
+};
 
 static cnn_status flatten_chunk(void *context, int64_t chunk) {
     const struct flatten_work *work = context;

@@ -120,5 +120,5 @@ static void ISA(transpose)(int64_t rows, int64_t columns, const float *from, flo
 }
 #undef TILE
 
-static const struct elementwise_kernels ISA(elementwise_kernels) = {ISA(add), ISA(scale), ISA(dropout), ISA(softmax),
-                                                                    ISA(softmax_back), ISA(transpose)};
+static const struct elementwise_kernels ISA(elementwise_kernels) = {ISA(add),     ISA(scale),        ISA(dropout),
+                                                                    ISA(softmax), ISA(softmax_back), ISA(transpose)};

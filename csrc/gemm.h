@@ -25,27 +25,27 @@ struct gemm_width {
 };
 
 struct gemm_product {
-    const float *a;         /* `rows` rows of `depth` floats, `stride` apart */
+    const float *a; /* `rows` rows of `depth` floats, `stride` apart */
     int64_t rows, stride, depth;
-    const float *packed;    /* the panels of all `columns`, of depth whole_depth … */
+    const float *packed; /* the panels of all `columns`, of depth whole_depth … */
     int64_t columns, whole_depth;
-    int64_t first_depth;    /* … in which `depth` begins here */
-    int64_t panel, panels;  /* the first panel to use, and how many */
-    float *out;             /* result (row, column) goes to out[offsets[row] + column] */
+    int64_t first_depth;   /* … in which `depth` begins here */
+    int64_t panel, panels; /* the first panel to use, and how many */
+    float *out;            /* result (row, column) goes to out[offsets[row] + column] */
     const int64_t *offsets;
-    const float *onto;      /* added first: (row, column) is at onto[row * onto_stride + column]; NULL: nothing */
+    const float *onto; /* added first: (row, column) is at onto[row * onto_stride + column]; NULL: nothing */
     int64_t onto_stride;
     const cnn_finish *finish; /* its arrays begin at column 0 and, add and gate, are laid out as out; NULL: none */
 };
 
 struct gemm_outer {
-    const float *a;         /* `depth` rows, `stride` apart, of which `rows` columns are read */
+    const float *a; /* `depth` rows, `stride` apart, of which `rows` columns are read */
     int64_t rows, stride, depth;
-    const float *b;         /* `depth` rows of columns, b_stride apart, or where that is 0 panels of this depth */
+    const float *b; /* `depth` rows of columns, b_stride apart, or where that is 0 panels of this depth */
     int64_t b_stride, columns;
-    float *out;             /* row-major, rows out_stride apart */
+    float *out; /* row-major, rows out_stride apart */
     int64_t out_stride;
-    bool accumulate;        /* onto what out holds */
+    bool accumulate; /* onto what out holds */
 };
 
 /* Four sums of one row, of `depth` products each, one behind the other. */
@@ -54,14 +54,14 @@ struct gemm_parts {
     int64_t depth;
     const float *packed; /* as gemm_product's, from first_depth on */
     int64_t columns, whole_depth, first_depth;
-    float *out;          /* with room for whole steps of columns; parts are out_stride apart */
+    float *out; /* with room for whole steps of columns; parts are out_stride apart */
     int64_t out_stride;
 };
 
 struct gemm_kernels {
     struct gemm_width width;
-    void (*product)(const struct gemm_product *p);        /* out = A B */
-    void (*outer)(const struct gemm_outer *p);            /* out = A' B */
+    void (*product)(const struct gemm_product *p); /* out = A B */
+    void (*outer)(const struct gemm_outer *p);     /* out = A' B */
     void (*four_parts)(const struct gemm_parts *p);
     /* One row: out[at + column] = finish(the parts of sums, `stride` apart, added in order). */
     void (*add_parts)(int64_t parts, const float *sums, int64_t stride, int64_t columns, const cnn_finish *finish,

@@ -21,7 +21,10 @@ CNN_INLINE void ISA(pack_panel)(const int steps, const bool partial, int64_t par
         UNROLL for (int i = 0; i < steps - partial; i++)
             ISA(lanes_store)(panel + i * LANES, ISA(lanes_load)(source + i * LANES));
         if (!partial) continue;
-        union { ISA(lanes_t) v; float f[LANES]; } u = {.v = ISA(lanes_set)(0)};
+        union {
+            ISA(lanes_t) v;
+            float f[LANES];
+        } u = {.v = ISA(lanes_set)(0)};
         for (int64_t i = 0; i < part; i++) u.f[i] = source[(steps - 1) * LANES + i];
         ISA(lanes_store)(panel + (steps - 1) * LANES, u.v);
     }
@@ -34,8 +37,8 @@ static void ISA(pack)(int64_t rows, int64_t columns, const float *source, int64_
         int64_t left = columns - column - (steps - 1) * LANES, part = left < LANES ? left : 0;
         const float *from = source + column;
         float *to = packed + column * rows;
-#define PACK(count)                                                                                              \
-    if (steps == count && part) ISA(pack_panel)(count, true, part, rows, from, stride, to);                      \
+#define PACK(count)                                                                         \
+    if (steps == count && part) ISA(pack_panel)(count, true, part, rows, from, stride, to); \
     else if (steps == count) ISA(pack_panel)(count, false, 0, rows, from, stride, to)
         PACK(1);
         PACK(2);

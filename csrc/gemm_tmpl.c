@@ -19,18 +19,18 @@ CNN_INLINE void ISA(clear)(struct ISA(tile) *t, const int rows, const int vector
 }
 
 /* One multiply-add for each value of a tile: column vectors from b, row r's value from *row(r). */
-#define STEP(row)                                                                                                \
-    do {                                                                                                         \
-        vf b0 = vectors > 0 ? vload(b) : vset(0), b1 = vectors > 1 ? vload(b + VLEN) : b0;                       \
-        vf b2 = vectors > 2 ? vload(b + 2 * VLEN) : b0;                                                          \
-        ISA(lanes_t) last = half ? ISA(lanes_load)(b + vectors * VLEN) : ISA(lanes_set)(0);                      \
-        UNROLL for (int r = 0; r < rows; r++) {                                                                  \
-            float value = (row);                                                                                 \
-            if (vectors > 0) t->whole[r][0] += vset(value) * b0;                                                 \
-            if (vectors > 1) t->whole[r][1] += vset(value) * b1;                                                 \
-            if (vectors > 2) t->whole[r][2] += vset(value) * b2;                                                 \
-            if (half) t->half[r] += ISA(lanes_set)(value) * last;                                                \
-        }                                                                                                        \
+#define STEP(row)                                                                           \
+    do {                                                                                    \
+        vf b0 = vectors > 0 ? vload(b) : vset(0), b1 = vectors > 1 ? vload(b + VLEN) : b0;  \
+        vf b2 = vectors > 2 ? vload(b + 2 * VLEN) : b0;                                     \
+        ISA(lanes_t) last = half ? ISA(lanes_load)(b + vectors * VLEN) : ISA(lanes_set)(0); \
+        UNROLL for (int r = 0; r < rows; r++) {                                             \
+            float value = (row);                                                            \
+            if (vectors > 0) t->whole[r][0] += vset(value) * b0;                            \
+            if (vectors > 1) t->whole[r][1] += vset(value) * b1;                            \
+            if (vectors > 2) t->whole[r][2] += vset(value) * b2;                            \
+            if (half) t->half[r] += ISA(lanes_set)(value) * last;                           \
+        }                                                                                   \
     } while (0)
 
 /* tile[row][column] += the sum over depth of a[row * stride + d] * b[d][column]. Three rows share a pointer, by what
@@ -78,22 +78,22 @@ CNN_INLINE void ISA(multiply_outer)(struct ISA(tile) *t, const int rows, const i
 }
 
 /* What becomes of a vector of sums that goes to out[at], once bias and what a sum of parts holds already are added. */
-#define FINISHED(name, type, mask, load, set)                                                                    \
-    CNN_INLINE type ISA(name)(int activation, const float *add, const float *gate, type sum, int64_t at) {       \
-        mask kept;                                                                                               \
-        if (add) sum += load(add + at);                                                                          \
-        if (activation == CNN_IDENTITY) return sum;                                                              \
-        if (gate) {                                                                                              \
-            type output = load(gate + at);                                                                       \
-            kept = output > set(0);                                                                              \
-            if (activation == CNN_RELU6) kept &= output < set(6);                                                \
-            return (type)(kept & (mask)sum);                                                                     \
-        }                                                                                                        \
-        kept = sum < set(0);                                                                                     \
-        sum = (type)(~kept & (mask)sum);                                                                         \
-        if (activation != CNN_RELU6) return sum;                                                                 \
-        kept = sum > set(6);                                                                                     \
-        return (type)((kept & (mask)set(6)) | (~kept & (mask)sum));                                              \
+#define FINISHED(name, type, mask, load, set)                                                              \
+    CNN_INLINE type ISA(name)(int activation, const float *add, const float *gate, type sum, int64_t at) { \
+        mask kept;                                                                                         \
+        if (add) sum += load(add + at);                                                                    \
+        if (activation == CNN_IDENTITY) return sum;                                                        \
+        if (gate) {                                                                                        \
+            type output = load(gate + at);                                                                 \
+            kept = output > set(0);                                                                        \
+            if (activation == CNN_RELU6) kept &= output < set(6);                                          \
+            return (type)(kept & (mask)sum);                                                               \
+        }                                                                                                  \
+        kept = sum < set(0);                                                                               \
+        sum = (type)(~kept & (mask)sum);                                                                   \
+        if (activation != CNN_RELU6) return sum;                                                           \
+        kept = sum > set(6);                                                                               \
+        return (type)((kept & (mask)set(6)) | (~kept & (mask)sum));                                        \
     }
 FINISHED(finished, vf, vi, vload, vset)
 FINISHED(finished_half, ISA(lanes_t), ISA(lanes_mask_t), ISA(lanes_load), ISA(lanes_set))
@@ -164,7 +164,7 @@ CNN_INLINE void ISA(product_tile)(const int rows, const int vectors, const bool 
 CNN_INLINE void ISA(product_panel)(const int most, const int vectors, const bool half, const struct gemm_product *p,
                                    const float *b, int64_t column, int64_t columns) {
     int64_t row = 0;
-#define TILES(count)                                                                                             \
+#define TILES(count) \
     for (; row + count <= p->rows; row += count) ISA(product_tile)(count, vectors, half, p, b, row, column, columns)
     if (most == 12) TILES(12);
     if (most == 8) TILES(8);
@@ -285,7 +285,7 @@ CNN_INLINE void ISA(outer_tile)(const int rows, const int vectors, const bool ha
 CNN_INLINE void ISA(outer_rows)(const int most, const int vectors, const bool half, const struct gemm_outer *p,
                                 const float *b, int64_t row, int64_t count, int64_t column) {
     int64_t end = row + count;
-#define TILES(count)                                                                                             \
+#define TILES(count) \
     for (; row + count <= end; row += count) ISA(outer_tile)(count, vectors, half, p, b, row, column)
     if (most == 12) TILES(12);
     if (most >= 6) TILES(6);
@@ -320,5 +320,5 @@ static void ISA(outer)(const struct gemm_outer *p) {
     }
 }
 
-static const struct gemm_kernels ISA(gemm_kernels) = {{PANEL, LANES, ODD}, ISA(product), ISA(outer), ISA(four_parts),
-                                                      ISA(add_parts)};
+static const struct gemm_kernels ISA(gemm_kernels) = {
+    {PANEL, LANES, ODD}, ISA(product), ISA(outer), ISA(four_parts), ISA(add_parts)};

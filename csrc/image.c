@@ -9,7 +9,7 @@ struct image_kernels {
 
 #define MAX_CHANNELS 16
 #define MOVED 8192 /* bytes of moved rows before they are normalised */
-#define LANES 16 /* the widest vector: scale and shift repeat at least that often */
+#define LANES 16   /* the widest vector: scale and shift repeat at least that often */
 
 static void normalise_reference(int64_t count, int64_t c, const uint8_t *x, const float *scale, const float *shift,
                                 float *y) {
@@ -48,7 +48,8 @@ static inline __attribute__((always_inline)) void moved_row(int64_t w, int64_t c
     for (int64_t i = 0; i < inside; i++) memcpy(line + i * c, source + reflect(first + step * i, w) * c, (size_t)c);
     for (int64_t i = outside; i < w; i++) memcpy(line + i * c, source + reflect(first + step * i, w) * c, (size_t)c);
     if (!flipped) memcpy(line + inside * c, source + (first + inside) * c, (size_t)((outside - inside) * c));
-    else for (int64_t i = inside; i < outside; i++) memcpy(line + i * c, source + (first - i) * c, (size_t)c);
+    else
+        for (int64_t i = inside; i < outside; i++) memcpy(line + i * c, source + (first - i) * c, (size_t)c);
 }
 
 /* One image, moved: y[row][column] = x[row + dy][column' + dx], mirrored at the borders, where column' counts from
@@ -106,8 +107,15 @@ cnn_status cnn_image_batch(const cnn_images *p, float *y) {
     if (!cnn_images_valid(p)) return CNN_INVALID;
     struct image_work work = {
         .kernels = cnn_use_reference() ? &reference : tables[cnn_table_index()],
-        .images = p->n, .per_chunk = CNN_MAX(1, CNN_PIECE / (p->h * p->w * p->c)), .h = p->h, .w = p->w, .c = p->c,
-        .x = p->x, .rows = p->rows, .moves = p->moves, .y = y,
+        .images = p->n,
+        .per_chunk = CNN_MAX(1, CNN_PIECE / (p->h * p->w * p->c)),
+        .h = p->h,
+        .w = p->w,
+        .c = p->c,
+        .x = p->x,
+        .rows = p->rows,
+        .moves = p->moves,
+        .y = y,
     };
     for (int64_t i = 0; i < p->c * LANES; i++) {
         work.scale[i] = p->scale[i % p->c];

@@ -3,8 +3,8 @@
  * types gcc 12 converts bytes one at a time. */
 
 /* The channels come round again after c * LANES values; `c` is a constant in the calls below. */
-CNN_INLINE void ISA(normalise_channels)(int64_t count, int64_t c, const uint8_t *restrict x, const float *restrict scale,
-                                        const float *restrict shift, float *restrict y) {
+CNN_INLINE void ISA(normalise_channels)(int64_t count, int64_t c, const uint8_t *restrict x,
+                                        const float *restrict scale, const float *restrict shift, float *restrict y) {
     int64_t i = 0;
     for (; i + c * LANES <= count; i += c * LANES)
         for (int64_t j = 0; j < c * LANES; j++) y[i + j] = (float)(int32_t)x[i + j] * scale[j] + shift[j];

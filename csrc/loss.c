@@ -4,10 +4,10 @@
 
 struct loss_row {
     int64_t classes, label, other;
-    double share;             /* of the target that is the label's; the rest is the other's */
-    double smoothing, scale;  /* scale: 1 / the sum of the weights in the batch, or 1 / n */
-    double weight_sum;        /* of all classes: what smoothing spreads the target over */
-    const float *weights;     /* NULL: ones */
+    double share;            /* of the target that is the label's; the rest is the other's */
+    double smoothing, scale; /* scale: 1 / the sum of the weights in the batch, or 1 / n */
+    double weight_sum;       /* of all classes: what smoothing spreads the target over */
+    const float *weights;    /* NULL: ones */
 };
 
 struct loss_kernels {
@@ -34,8 +34,8 @@ static double cross_entropy_reference(const struct loss_row *row, const float *x
     }
     if (dx) {
         for (int64_t k = 0; k < classes; k++) {
-            double target = spread * weight_of(row->weights, k) + (k == row->label ? peak : 0)
-                            + (k == row->other ? second : 0);
+            double target = spread * weight_of(row->weights, k) + (k == row->label ? peak : 0) +
+                            (k == row->other ? second : 0);
             dx[k] = (float)((exp(x[k] - top) / sum * total - target) * row->scale);
         }
     }
@@ -59,15 +59,13 @@ static double squared_error_reference(const struct loss_row *row, const float *x
 static const struct loss_kernels reference = {cross_entropy_reference, squared_error_reference};
 static const struct loss_kernels *const tables[] = CNN_TABLES(loss_kernels);
 
-static const struct loss_kernels *kernels(void) {
-    return cnn_use_reference() ? &reference : tables[cnn_table_index()];
-}
+static const struct loss_kernels *kernels(void) { return cnn_use_reference() ? &reference : tables[cnn_table_index()]; }
 
 struct loss_work {
     double (*loss)(const struct loss_row *row, const float *x, float *dx);
-    struct loss_row row;  /* but for the label */
+    struct loss_row row; /* but for the label */
     const cnn_targets *targets;
-    int64_t rows;         /* of one chunk */
+    int64_t rows; /* of one chunk */
     const float *x;
     double *losses;
     float *dx;
@@ -118,15 +116,26 @@ cnn_status cnn_cross_entropy(const cnn_targets *targets, double smoothing, const
     }
     for (int64_t k = 0; k < targets->classes; k++) all += weight_of(weights, k);
     double scale = batch > 0 ? 1 / batch : 0;
-    struct loss_work work = {.loss = kernels()->cross_entropy, .targets = targets, .x = logits, .losses = losses,
-                             .dx = dlogits, .row = {.classes = targets->classes, .smoothing = smoothing,
-                                                    .scale = scale, .weight_sum = all, .weights = weights}};
+    struct loss_work work = {.loss = kernels()->cross_entropy,
+                             .targets = targets,
+                             .x = logits,
+                             .losses = losses,
+                             .dx = dlogits,
+                             .row = {.classes = targets->classes,
+                                     .smoothing = smoothing,
+                                     .scale = scale,
+                                     .weight_sum = all,
+                                     .weights = weights}};
     return run(&work);
 }
 
 cnn_status cnn_squared_error(const cnn_targets *targets, const float *outputs, double *losses, float *doutputs) {
     if (!targets_fit(targets)) return CNN_INVALID;
-    struct loss_work work = {.loss = kernels()->squared_error, .targets = targets, .x = outputs, .losses = losses,
-                             .dx = doutputs, .row = {.classes = targets->classes, .scale = 1 / (double)targets->n}};
+    struct loss_work work = {.loss = kernels()->squared_error,
+                             .targets = targets,
+                             .x = outputs,
+                             .losses = losses,
+                             .dx = doutputs,
+                             .row = {.classes = targets->classes, .scale = 1 / (double)targets->n}};
     return run(&work);
 }

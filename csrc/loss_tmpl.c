@@ -6,7 +6,10 @@
 
 CNN_INLINE vf ISA(load_or)(const float *x, int64_t count, float beyond) {
     if (count >= VLEN) return vload(x);
-    union { vf v; float f[VLEN]; } u = {.v = vset(beyond)};
+    union {
+        vf v;
+        float f[VLEN];
+    } u = {.v = vset(beyond)};
     for (int64_t i = 0; i < count; i++) u.f[i] = x[i];
     return u.v;
 }
@@ -14,7 +17,10 @@ CNN_INLINE vf ISA(load_or)(const float *x, int64_t count, float beyond) {
 /* The first `count` lanes of a, zero beyond. */
 CNN_INLINE vf ISA(first_lanes)(vf a, int64_t count) {
     if (count >= VLEN) return a;
-    union { vf v; float f[VLEN]; } u = {.v = a};
+    union {
+        vf v;
+        float f[VLEN];
+    } u = {.v = a};
     for (int64_t i = CNN_MAX(count, 0); i < VLEN; i++) u.f[i] = 0;
     return u.v;
 }
@@ -27,7 +33,10 @@ CNN_INLINE void ISA(store_up_to)(float *x, vf a, int64_t count) {
 CNN_INLINE float ISA(row_max)(const float *x, int64_t classes) {
     vf top = vset(-INFINITY);
     for (int64_t k = 0; k < classes; k += VLEN) top = vmax(ISA(load_or)(x + k, classes - k, -INFINITY), top);
-    union { vf v; float f[VLEN]; } u = {.v = top};
+    union {
+        vf v;
+        float f[VLEN];
+    } u = {.v = top};
     float most = u.f[0];
     for (int i = 1; i < VLEN; i++) most = CNN_MAX(u.f[i], most);
     return most; /* a NaN is overlooked here and comes back through the sum of exponentials */
@@ -73,7 +82,10 @@ static double ISA(squared_error)(const struct loss_row *row, const float *x, flo
     vf scale = vset((float)row->scale), sum = vset(0);
     for (int64_t k = 0; k < row->classes; k += VLEN) {
         int64_t rest = row->classes - k, label = row->label - k, other = row->other - k;
-        union { vf v; float f[VLEN]; } difference = {.v = ISA(load_or)(x + k, rest, 0)};
+        union {
+            vf v;
+            float f[VLEN];
+        } difference = {.v = ISA(load_or)(x + k, rest, 0)};
         if (label >= 0 && label < VLEN) difference.f[label] -= (float)row->share;
         if (other >= 0 && other < VLEN) difference.f[other] -= (float)(1 - row->share);
         sum += difference.v * difference.v;

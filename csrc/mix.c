@@ -39,8 +39,8 @@ static cnn_status erase_chunk(void *context, int64_t i) {
 }
 
 static bool box_fits(const int64_t *box, int64_t h, int64_t w) {
-    return box[0] >= 0 && box[1] >= 0 && box[2] >= 0 && box[3] >= 0 && box[0] <= h && box[1] <= w
-           && box[2] <= h - box[0] && box[3] <= w - box[1];
+    return box[0] >= 0 && box[1] >= 0 && box[2] >= 0 && box[3] >= 0 && box[0] <= h && box[1] <= w &&
+           box[2] <= h - box[0] && box[3] <= w - box[1];
 }
 
 cnn_status cnn_erase_batch(const cnn_erasure *p, float *y) {

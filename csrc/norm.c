@@ -143,12 +143,19 @@ static bool span(const struct norm_work *work, int64_t chunk, struct norm_span *
     if (!scratch) return false;
     for (int i = 0; i < COEFFICIENTS; i++)
         repeat(work->c, width, work->coefficients + i * work->c, scratch + i * width);
-    *s = (struct norm_span){
-        .count = chunk_count(work, chunk), .width = width, .k = scratch, .gate = work->gate,
-        .active = work->activation != CNN_IDENTITY, .limit = limit_of(work->activation), .x = work->x + start,
-        .dy = work->dy ? work->dy + start : NULL, .y = work->y ? work->y + start : NULL,
-        .add = work->add ? work->add + start : NULL, .out = work->out ? work->out + start : NULL,
-        .first = scratch + COEFFICIENTS * width, .second = scratch + (COEFFICIENTS + 1) * width};
+    *s = (struct norm_span){.count = chunk_count(work, chunk),
+                            .width = width,
+                            .k = scratch,
+                            .gate = work->gate,
+                            .active = work->activation != CNN_IDENTITY,
+                            .limit = limit_of(work->activation),
+                            .x = work->x + start,
+                            .dy = work->dy ? work->dy + start : NULL,
+                            .y = work->y ? work->y + start : NULL,
+                            .add = work->add ? work->add + start : NULL,
+                            .out = work->out ? work->out + start : NULL,
+                            .first = scratch + COEFFICIENTS * width,
+                            .second = scratch + (COEFFICIENTS + 1) * width};
     return true;
 }
 
@@ -319,7 +326,11 @@ static bool set_up(struct norm_work *work, const cnn_norm *p) {
 
 cnn_status cnn_batch_norm_train(const cnn_norm *p, double eps, double momentum, const float *add, float *y,
                                 float *running_mean, float *running_var) {
-    struct norm_work work = {.eps = eps, .momentum = momentum, .add = add, .out = y, .running_mean = running_mean,
+    struct norm_work work = {.eps = eps,
+                             .momentum = momentum,
+                             .add = add,
+                             .out = y,
+                             .running_mean = running_mean,
                              .running_var = running_var};
     if (!set_up(&work, p) || p->rows < 2 || !running_mean != !running_var) return CNN_INVALID;
     if (!work.kernels) {
@@ -360,8 +371,8 @@ cnn_status cnn_batch_norm_infer(const cnn_norm *p, double eps, const float *mean
 
 cnn_status cnn_batch_norm_backward(const cnn_norm *p, const float *y, const float *dy, int fixed, float *dx,
                                    float *dadd, float *dweight, float *dbias) {
-    struct norm_work work = {.fixed = fixed != 0, .y = y, .dy = dy, .out = dx, .dadd = dadd, .dweight = dweight,
-                             .dbias = dbias};
+    struct norm_work work =
+        {.fixed = fixed != 0, .y = y, .dy = dy, .out = dx, .dadd = dadd, .dweight = dweight, .dbias = dbias};
     if (!set_up(&work, p) || (dx && dx == dadd)) return CNN_INVALID;
     work.gate = p->activation == CNN_IDENTITY ? GATE_NONE : y ? GATE_Y : GATE_X;
     if (!work.kernels) {

@@ -9,7 +9,10 @@
 /* Backward has five coefficients and sums for each column. Where there are not registers enough for all of them, the
  * coefficients are read in each row, and the compiler must not do that before the loop. */
 #define NORM_HELD (VLEN == 16 || !CNN_X86)
-#define NORM_FORGET() do { if (!NORM_HELD) __asm__ volatile("" : : : "memory"); } while (0)
+#define NORM_FORGET()                                        \
+    do {                                                     \
+        if (!NORM_HELD) __asm__ volatile("" : : : "memory"); \
+    } while (0)
 
 /* Groups that are walked together: 4 KiB of each array, or eight. */
 CNN_INLINE int64_t ISA(norm_block)(int64_t width) { return CNN_MAX(1024 / width, 8); }
@@ -153,8 +156,10 @@ CNN_INLINE void ISA(norm_products_column)(int columns, norm_gate gate, bool keep
             vf value = vload(x + step + j * VLEN), dz = vload(dy + step + j * VLEN);
             vf mean = held ? k0[j] : vload(k + j * VLEN);
             if (gate == GATE_X)
-                dz = ISA(norm_gated)(dz, ISA(norm_value)(value, mean, held ? k1[j] : vload(k + width + j * VLEN),
-                                                         held ? k2[j] : vload(k + 2 * width + j * VLEN)), limit);
+                dz = ISA(norm_gated)(dz,
+                                     ISA(norm_value)(value, mean, held ? k1[j] : vload(k + width + j * VLEN),
+                                                     held ? k2[j] : vload(k + 2 * width + j * VLEN)),
+                                     limit);
             if (gate == GATE_Y) dz = ISA(norm_gated)(dz, vload(y + step + j * VLEN), limit);
             if (keep) vstore(out + step + j * VLEN, dz);
             sum[j] += dz;
@@ -229,8 +234,9 @@ CNN_INLINE void ISA(norm_restore_column)(int columns, norm_gate gate, const stru
         for (int j = 0; j < columns; j++) {
             vf value = vload(x + step + j * VLEN), dz = vload(dy + step + j * VLEN);
             if (gate == GATE_X)
-                dz = ISA(norm_gated)(dz, ISA(norm_value)(value, k0[j], k1[j], NORM_HELD ? k2[j]
-                                                         : vload(k + 2 * width + j * VLEN)), limit);
+                dz = ISA(norm_gated)(
+                    dz, ISA(norm_value)(value, k0[j], k1[j], NORM_HELD ? k2[j] : vload(k + 2 * width + j * VLEN)),
+                    limit);
             if (gate == GATE_Y) dz = ISA(norm_gated)(dz, vload(y + step + j * VLEN), limit);
             vf slope = NORM_HELD ? k3[j] : vload(k + 3 * width + j * VLEN);
             vf shift = NORM_HELD ? k4[j] : vload(k + 4 * width + j * VLEN);
@@ -269,5 +275,5 @@ static void ISA(norm_restore)(const struct norm_span *s) {
 #undef NORM_HELD
 #undef NORM_FORGET
 
-static const struct norm_kernels ISA(norm_kernels) = {VLEN, ISA(norm_sum), ISA(norm_moments), ISA(norm_products),
-                                                      ISA(norm_apply), ISA(norm_restore)};
+static const struct norm_kernels ISA(norm_kernels) = {
+    VLEN, ISA(norm_sum), ISA(norm_moments), ISA(norm_products), ISA(norm_apply), ISA(norm_restore)};

@@ -146,17 +146,21 @@ static cnn_status run(cnn_chunk chunk, struct optim_work *work, int64_t total) {
     return cnn_parallel(chunk, work, cnn_ceil_div(total, work->piece));
 }
 
-cnn_status cnn_sgd(int64_t tensors, const cnn_tensor *tensor, const cnn_hyper *hyper, double momentum,
-                   double dampening, int nesterov) {
+cnn_status cnn_sgd(int64_t tensors, const cnn_tensor *tensor, const cnn_hyper *hyper, double momentum, double dampening,
+                   int nesterov) {
     int64_t total = total_of(tensors, tensor);
     if (total < 0 || hyper->step < 1) return CNN_INVALID;
     for (int64_t i = 0; i < tensors; i++)
         if (!tensor[i].parameter || !tensor[i].first != (momentum == 0)) return CNN_INVALID;
     /* The first gradient starts the momentum undampened. */
     double fresh = hyper->step == 1 ? 1 : 1 - dampening;
-    struct optim_work work = {.tensors = tensors, .tensor = tensor, .lr = hyper->lr,
+    struct optim_work work = {.tensors = tensors,
+                              .tensor = tensor,
+                              .lr = hyper->lr,
                               .sgd = {.scale = (float)hyper->scale,
-                                      .momentum = (float)momentum, .fresh = (float)fresh, .nesterov = nesterov}};
+                                      .momentum = (float)momentum,
+                                      .fresh = (float)fresh,
+                                      .nesterov = nesterov}};
     return run(sgd_chunk, &work, total);
 }
 
@@ -167,10 +171,16 @@ cnn_status cnn_adam(int64_t tensors, const cnn_tensor *tensor, const cnn_hyper *
     for (int64_t i = 0; i < tensors; i++)
         if (!tensor[i].parameter || !tensor[i].first || !tensor[i].second) return CNN_INVALID;
     double step = (double)hyper->step;
-    struct optim_work work = {.tensors = tensors, .tensor = tensor, .lr = hyper->lr,
-                              .step_size = hyper->lr / (1 - pow(beta1, step)), .decoupled = decoupled,
-                              .adam = {.scale = (float)hyper->scale, .fresh1 = (float)(1 - beta1),
-                                       .beta2 = (float)beta2, .fresh2 = (float)(1 - beta2), .eps = (float)eps,
+    struct optim_work work = {.tensors = tensors,
+                              .tensor = tensor,
+                              .lr = hyper->lr,
+                              .step_size = hyper->lr / (1 - pow(beta1, step)),
+                              .decoupled = decoupled,
+                              .adam = {.scale = (float)hyper->scale,
+                                       .fresh1 = (float)(1 - beta1),
+                                       .beta2 = (float)beta2,
+                                       .fresh2 = (float)(1 - beta2),
+                                       .eps = (float)eps,
                                        .root = (float)(1 / sqrt(1 - pow(beta2, step)))}};
     return run(adam_chunk, &work, total);
 }

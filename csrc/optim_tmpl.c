@@ -85,7 +85,10 @@ static double ISA(squares)(int64_t count, const float *gradient) {
         c += r * r;
         d += s * s;
     }
-    union { ISA(wide) v; double d[VLEN / 2]; } sum = {.v = (a + b) + (c + d)};
+    union {
+        ISA(wide) v;
+        double d[VLEN / 2];
+    } sum = {.v = (a + b) + (c + d)};
     for (; i < count; i++) sum.d[i % (VLEN / 2)] += (double)gradient[i] * gradient[i];
     double total = 0;
     for (int lane = 0; lane < VLEN / 2; lane++) total += sum.d[lane];

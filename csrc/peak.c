@@ -41,8 +41,7 @@ cnn_status cnn_peak(int64_t rounds, double *flops) {
     int64_t sizes[] = {rounds, STEPS, 1024};
     if (!cnn_sizes_fit(1, 3, sizes)) return CNN_INVALID;
     int64_t chunks = 8 * cnn_threads_get();
-    struct peak_work work = {cnn_use_reference() ? &reference : tables[cnn_table_index()],
-                             cnn_ceil_div(rounds, 8)};
+    struct peak_work work = {cnn_use_reference() ? &reference : tables[cnn_table_index()], cnn_ceil_div(rounds, 8)};
     *flops = (double)work.kernels->flops * (double)work.rounds * STEPS * (double)chunks;
     return cnn_parallel(run_chunk, &work, chunks);
 }

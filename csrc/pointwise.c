@@ -40,8 +40,7 @@ static void forward_reference(int activation, float slope, int64_t count, const 
 
 static void backward_reference(int activation, float slope, int64_t count, const float *x, const float *y,
                                const float *dy, float *dx) {
-    for (int64_t i = 0; i < count; i++)
-        dx[i] = derivative(activation, slope, x ? x[i] : 0, y ? y[i] : 0) * dy[i];
+    for (int64_t i = 0; i < count; i++) dx[i] = derivative(activation, slope, x ? x[i] : 0, y ? y[i] : 0) * dy[i];
 }
 
 #define CNN_TEMPLATE "pointwise_tmpl.c"

@@ -12,7 +12,8 @@ CNN_INLINE vf ISA(activate)(int activation, vf slope, vf x) {
         default: {
             /* tanh |x| = (1 - e^-2|x|) / (1 + e^-2|x|); near 0, where that cancels, the odd series instead. */
             vf a = vselect(x < zero, -x, x), e = vexp(-2 * a), square = x * x;
-            vf series = x + x * square * (-1.0f / 3 + square * (2.0f / 15 + square * (-17.0f / 315 + square * (62.0f / 2835))));
+            vf series = x + x * square *
+                                (-1.0f / 3 + square * (2.0f / 15 + square * (-17.0f / 315 + square * (62.0f / 2835))));
             vf far = (one - e) / (one + e);
             return vselect(a < 0.25f * one, series, vselect(x < zero, -far, far));
         }

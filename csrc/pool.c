@@ -17,7 +17,8 @@ struct pool_kernels {
 /* ---- the plain-loop reference ---- */
 
 /* One output value of the window r x c, from one channel of an image; `tap` receives the maximum's place. */
-static float pool_one(const struct pool_job *job, const float *x, struct pool_span r, struct pool_span c, int64_t *tap) {
+static float pool_one(const struct pool_job *job, const float *x, struct pool_span r, struct pool_span c,
+                      int64_t *tap) {
     const cnn_pool *p = job->p;
     double sum = 0;
     float best = 0;
@@ -74,7 +75,8 @@ static void backward_reference(const struct pool_job *job, int64_t image, int64_
                     int64_t in = ((r.start + i * p->dh) * p->w + c.start + j * p->dw) * p->c + k;
                     int64_t out = (image * p->oh * p->ow + at) * p->c + k;
                     float slope = job->kind == MAXIMUM ? (pool_tap(job, out) == i * p->kw + j ? 1 : 0)
-                                  : job->kind == AVERAGE ? factor : root_slope(job->norm, factor, x[in], job->y[out]);
+                                : job->kind == AVERAGE ? factor
+                                                       : root_slope(job->norm, factor, x[in], job->y[out]);
                     if (slope != 0) dx[in] += slope * pool_gated(job, out);
                 }
     }
@@ -103,7 +105,8 @@ static cnn_status forward_chunk(void *context, int64_t chunk) {
     float *scratch = cnn_scratch((size_t)(job->line + job->result) * (sizeof(float) + sizeof(int32_t)));
     if (!scratch) return CNN_NO_MEMORY;
     int64_t end = CNN_MIN((chunk + 1) * job->rows, p->n * p->oh);
-    for (int64_t row = chunk * job->rows; row < end; row++) kernels(job)->forward(job, row / p->oh, row % p->oh, scratch);
+    for (int64_t row = chunk * job->rows; row < end; row++)
+        kernels(job)->forward(job, row / p->oh, row % p->oh, scratch);
     return CNN_OK;
 }
 
@@ -171,8 +174,11 @@ int cnn_max_pool_tap_bytes(int64_t kh, int64_t kw) {
 }
 
 static struct pool_job maximum(const cnn_pool *p, int activation) {
-    return (struct pool_job){.p = p, .kind = MAXIMUM, .tap_bytes = cnn_max_pool_tap_bytes(p->kh, p->kw),
-                             .active = activation != CNN_IDENTITY, .limit = activation == CNN_RELU6 ? 6 : NAN};
+    return (struct pool_job){.p = p,
+                             .kind = MAXIMUM,
+                             .tap_bytes = cnn_max_pool_tap_bytes(p->kh, p->kw),
+                             .active = activation != CNN_IDENTITY,
+                             .limit = activation == CNN_RELU6 ? 6 : NAN};
 }
 
 static bool fusable(int activation) { return activation >= CNN_IDENTITY && activation <= CNN_RELU6; }

@@ -10,24 +10,26 @@ typedef enum { MAXIMUM, AVERAGE, ROOT } pool_kind;
 struct pool_job {
     const cnn_pool *p;
     pool_kind kind;
-    float norm;            /* ROOT's p */
-    bool include_pad;      /* AVERAGE: padding counts in the divisor */
-    int tap_bytes;         /* MAXIMUM: 1 or 2 */
-    bool active;           /* MAXIMUM: whether an activation f follows: max(v, 0), and at most … */
-    float limit;           /* … this, or NaN: no comparison with it holds */
+    float norm;       /* ROOT's p */
+    bool include_pad; /* AVERAGE: padding counts in the divisor */
+    int tap_bytes;    /* MAXIMUM: 1 or 2 */
+    bool active;      /* MAXIMUM: whether an activation f follows: max(v, 0), and at most … */
+    float limit;      /* … this, or NaN: no comparison with it holds */
     const float *x, *dy;
-    float *y, *dx;         /* y: in backward read only */
+    float *y, *dx; /* y: in backward read only */
     void *taps;
-    int64_t rows, block;   /* output rows, or channels, of a chunk */
-    int64_t columns;       /* output columns that the vector version's forward takes at a time */
-    int64_t line, result;  /* floats of its scratch rows: of input and of output pixels */
+    int64_t rows, block;    /* output rows, or channels, of a chunk */
+    int64_t columns;        /* output columns that the vector version's forward takes at a time */
+    int64_t line, result;   /* floats of its scratch rows: of input and of output pixels */
     const int64_t *offsets; /* MAXIMUM's backward: of each tap from its window's corner in dx */
 };
 
 /* ---- windows ---- */
 
 /* The taps from … to-1 of a window that starts at `start` and lie inside an image of `size` pixels. */
-struct pool_span { int64_t start, from, to; };
+struct pool_span {
+    int64_t start, from, to;
+};
 
 static inline struct pool_span pool_span(int64_t start, int64_t size, int64_t k, int64_t dilation) {
     int64_t from = start < 0 ? cnn_ceil_div(-start, dilation) : 0;
@@ -45,7 +47,8 @@ static inline struct pool_span pool_columns(const cnn_pool *p, int64_t column) {
  * reach beyond it; LP pooling multiplies the mean by kh * kw again. */
 static inline float pool_factor(const struct pool_job *job, struct pool_span r, struct pool_span c) {
     const cnn_pool *p = job->p;
-    int64_t padded = (CNN_MIN(r.start + p->kh, p->h + p->ph) - r.start) * (CNN_MIN(c.start + p->kw, p->w + p->pw) - c.start);
+    int64_t padded = (CNN_MIN(r.start + p->kh, p->h + p->ph) - r.start) *
+                     (CNN_MIN(c.start + p->kw, p->w + p->pw) - c.start);
     if (job->kind == ROOT) return (float)(p->kh * p->kw) / (float)padded;
     return 1 / (float)(job->include_pad ? padded : (r.to - r.from) * (c.to - c.from));
 }
@@ -68,8 +71,7 @@ static inline float pool_gated(const struct pool_job *job, int64_t i) {
 static inline void pool_gather(const float *from, int64_t pixels, int64_t c, int64_t channels, float *to) {
     if (channels == c) memcpy(to, from, (size_t)(pixels * c) * sizeof(float));
     else
-        for (int64_t i = 0; i < pixels; i++)
-            memcpy(to + i * channels, from + i * c, (size_t)channels * sizeof(float));
+        for (int64_t i = 0; i < pixels; i++) memcpy(to + i * channels, from + i * c, (size_t)channels * sizeof(float));
 }
 
 static inline int64_t pool_tap(const struct pool_job *job, int64_t i) {

@@ -18,7 +18,9 @@ static void add_reference(int64_t c, float factor, const float *x, float *y) {
 static const struct adaptive_kernels reference = {add_reference};
 static const struct adaptive_kernels *const tables[] = CNN_TABLES(adaptive_kernels);
 
-static const struct adaptive_kernels *kernels(void) { return cnn_use_reference() ? &reference : tables[cnn_table_index()]; }
+static const struct adaptive_kernels *kernels(void) {
+    return cnn_use_reference() ? &reference : tables[cnn_table_index()];
+}
 
 struct adaptive_job {
     int64_t h, w, c, oh, ow;
@@ -26,7 +28,9 @@ struct adaptive_job {
     float *to;
 };
 
-struct window { int64_t from, to; };
+struct window {
+    int64_t from, to;
+};
 
 static struct window window(int64_t i, int64_t size, int64_t out) {
     return (struct window){i * size / out, cnn_ceil_div((i + 1) * size, out)};

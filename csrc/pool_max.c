@@ -32,10 +32,20 @@ struct max_frame {
 
 static inline struct max_frame max_frame(const struct pool_job *job) {
     const cnn_pool *p = job->p;
-    return (struct max_frame){
-        .c = p->c, .right = p->dw * p->c, .down = p->dh * p->w * p->c, .kw = p->kw, .w = p->w, .pad = p->pw,
-        .out_end = p->n * p->oh * p->ow * p->c, .lowest = job->active ? 0 : -INFINITY, .limit = job->limit,
-        .x_end = job->x + p->n * p->h * p->w * p->c, .dy = job->dy, .y = job->y, .dx = job->dx, .taps = job->taps};
+    return (struct max_frame){.c = p->c,
+                              .right = p->dw * p->c,
+                              .down = p->dh * p->w * p->c,
+                              .kw = p->kw,
+                              .w = p->w,
+                              .pad = p->pw,
+                              .out_end = p->n * p->oh * p->ow * p->c,
+                              .lowest = job->active ? 0 : -INFINITY,
+                              .limit = job->limit,
+                              .x_end = job->x + p->n * p->h * p->w * p->c,
+                              .dy = job->dy,
+                              .y = job->y,
+                              .dx = job->dx,
+                              .taps = job->taps};
 }
 
 /* The windows of an output row that lie inside the image from left to right: columns from … to-1. */

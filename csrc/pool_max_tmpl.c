@@ -12,7 +12,10 @@ CNN_INLINE void ISA(max_store)(float *p, vf a, int64_t lanes) {
 
 CNN_INLINE vi ISA(max_load_taps)(const uint8_t *p, int64_t lanes) {
     if (lanes == VLEN) return ISA(max_widen)(*(const ISA(max_bytes_unaligned) *)p);
-    union { ISA(max_bytes) v; uint8_t b[VLEN]; } u = {.v = {0}};
+    union {
+        ISA(max_bytes) v;
+        uint8_t b[VLEN];
+    } u = {.v = {0}};
     for (int64_t i = 0; i < lanes; i++) u.b[i] = p[i];
     return ISA(max_widen)(u.v);
 }
@@ -190,7 +193,9 @@ static void ISA(max_apart)(const struct pool_job *job, int64_t image, int64_t ro
 
 /* Where the gradients of a row of dx under windows of 3 x 3 every 2 pixels come from: of one or two rows of windows
  * the first value, and the first of the three places that lie on this row of dx. */
-struct ISA(max_rows) { int64_t at, end, out[2], tap[2]; };
+struct ISA(max_rows) {
+    int64_t at, end, out[2], tap[2];
+};
 
 /* One window's column of that: it adds to the last pixel of the window on its left, `carry`, and leaves its own.
  * `checked`: where a pixel may be outside or too near the end for a whole vector. */

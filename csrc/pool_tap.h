@@ -24,7 +24,10 @@ CNN_INLINE vi ISA(max_widen)(ISA(max_bytes) bytes) { return __builtin_convertvec
 #endif
 
 CNN_INLINE void ISA(max_store_taps)(uint8_t *p, vi taps, int64_t lanes) {
-    union { ISA(max_bytes) v; uint8_t b[VLEN]; } u = {.v = ISA(max_narrow)(taps)};
+    union {
+        ISA(max_bytes) v;
+        uint8_t b[VLEN];
+    } u = {.v = ISA(max_narrow)(taps)};
     if (lanes == VLEN) *(ISA(max_bytes_unaligned) *)p = u.v;
     else
         for (int64_t i = 0; i < lanes; i++) p[i] = u.b[i];

@@ -69,8 +69,8 @@ static void ISA(pool_keep)(const struct pool_job *job, int64_t out, int64_t coun
     int64_t i = 0;
     if (job->tap_bytes == 1)
         for (; i + VLEN <= count; i += VLEN)
-            *(ISA(pool_bytes_unaligned) *)((uint8_t *)job->taps + out + i) =
-                __builtin_convertvector(ISA(pool_load_places)(taps + i), ISA(pool_bytes));
+            *(ISA(pool_bytes_unaligned) *)((uint8_t *)job->taps + out + i) = __builtin_convertvector(
+                ISA(pool_load_places)(taps + i), ISA(pool_bytes));
     for (; i < count; i++) pool_set_tap(job, out + i, taps[i]);
 }
 
@@ -97,7 +97,8 @@ CNN_INLINE void ISA(pool_columns_of)(const struct pool_job *job, pool_kind kind,
         int64_t in = (s.start + s.from * p->dw - first) * c, at = (column - from) * c;
         float factor = kind == MAXIMUM ? 1 : pool_factor(job, r, s);
         for (int64_t k = 0; k < c; k += VLEN)
-            ISA(pool_across)(job, kind, kept, line + in + k, places + in + k, s, factor, result + at + k, taps + at + k);
+            ISA(pool_across)(job, kind, kept, line + in + k, places + in + k, s, factor, result + at + k,
+                             taps + at + k);
     }
     if (c % VLEN) memcpy(job->y + out, result, (size_t)((to - from) * c) * sizeof(float));
     if (kept) ISA(pool_keep)(job, out, (to - from) * c, taps);

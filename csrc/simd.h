@@ -75,7 +75,10 @@ CNN_INLINE vf vload_part(const float *p, int64_t count) {
     const vi lane = {0, 1, 2, 3, 4, 5, 6, 7};
     return (vf)_mm256_maskload_ps(p, (__m256i)(lane < (int32_t)count));
 #else
-    union { vf v; float f[VLEN]; } u = {.v = {0}};
+    union {
+        vf v;
+        float f[VLEN];
+    } u = {.v = {0}};
     for (int64_t i = 0; i < count; i++) u.f[i] = p[i];
     return u.v;
 #endif
@@ -84,7 +87,10 @@ CNN_INLINE void vstore_part(float *p, vf a, int64_t count) {
 #if VLEN == 16
     _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1), (__m512)a);
 #else
-    union { vf v; float f[VLEN]; } u = {.v = a};
+    union {
+        vf v;
+        float f[VLEN];
+    } u = {.v = a};
     for (int64_t i = 0; i < count; i++) p[i] = u.f[i];
 #endif
 }
@@ -114,14 +120,20 @@ CNN_INLINE vf vmin(vf a, vf b) { return vselect(a < b, a, b); }
 #endif
 
 CNN_INLINE float vsum(vf a) {
-    union { vf v; float f[VLEN]; } u = {.v = a};
+    union {
+        vf v;
+        float f[VLEN];
+    } u = {.v = a};
     for (int step = VLEN / 2; step > 0; step /= 2)
         for (int i = 0; i < step; i++) u.f[i] += u.f[i + step];
     return u.f[0];
 }
 
 CNN_INLINE vf vsqrt(vf a) {
-    union { vf v; float f[VLEN]; } u = {.v = a};
+    union {
+        vf v;
+        float f[VLEN];
+    } u = {.v = a};
     for (int i = 0; i < VLEN; i++) u.f[i] = __builtin_sqrtf(u.f[i]);
     return u.v;
 }

@@ -14,18 +14,18 @@
 #include <stdlib.h>
 
 #define MAX_THREADS 256
-#define STATUSES 8 /* more than cnn_status has values */
-#define SPINS 4000 /* of one pause each: 40 to 200 microseconds, by CPU */
-#define SERIAL_WORK 500000 /* multiply-adds that are done before another thread has begun */
+#define STATUSES 8              /* more than cnn_status has values */
+#define SPINS 4000              /* of one pause each: 40 to 200 microseconds, by CPU */
+#define SERIAL_WORK 500000      /* multiply-adds that are done before another thread has begun */
 #define STACK ((size_t)2 << 20) /* of a worker: the same everywhere, where systems' defaults differ widely */
 
 static struct {
-    pthread_mutex_t owner;  /* held by the caller whose job it is */
-    pthread_mutex_t sleep;  /* guards the going to sleep */
+    pthread_mutex_t owner; /* held by the caller whose job it is */
+    pthread_mutex_t sleep; /* guards the going to sleep */
     pthread_cond_t wake;
-    atomic_int wanted;      /* threads, the caller's included */
-    int started;            /* workers that exist; the owner's, like `refused` */
-    bool refused;           /* the system would start no more: not asked again before the next cnn_threads_set */
+    atomic_int wanted; /* threads, the caller's included */
+    int started;       /* workers that exist; the owner's, like `refused` */
+    bool refused;      /* the system would start no more: not asked again before the next cnn_threads_set */
     unsigned long begun[MAX_THREADS]; /* the generation when each worker was started; the caller is thread 0 */
 
     /* Watched by workers that wait, hence a cache line that nothing else is written to. */
@@ -36,13 +36,18 @@ static struct {
      * `open` at 1. */
     _Alignas(CNN_LINE) atomic_int open;
     atomic_int inside;
-    atomic_int helpers;      /* how many workers may still join: threads may be fewer than workers */
-    int shares;              /* into which the chunks are cut, one for each thread */
+    atomic_int helpers; /* how many workers may still join: threads may be fewer than workers */
+    int shares;         /* into which the chunks are cut, one for each thread */
     cnn_chunk work;
     void *context;
     _Atomic int64_t failure; /* the lowest chunk that failed * STATUSES + its status; INT64_MAX for none */
-    struct { _Alignas(CNN_LINE) _Atomic int64_t next; int64_t end; } share[MAX_THREADS];
-} pool = {.owner = PTHREAD_MUTEX_INITIALIZER, .sleep = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER,
+    struct {
+        _Alignas(CNN_LINE) _Atomic int64_t next;
+        int64_t end;
+    } share[MAX_THREADS];
+} pool = {.owner = PTHREAD_MUTEX_INITIALIZER,
+          .sleep = PTHREAD_MUTEX_INITIALIZER,
+          .wake = PTHREAD_COND_INITIALIZER,
           .wanted = 1};
 
 static __thread bool in_parallel;
@@ -85,7 +90,10 @@ static inline void relax(void) {
 
 /* ---- scratch memory ---- */
 
-static __thread struct { void *memory; size_t bytes; } scratch;
+static __thread struct {
+    void *memory;
+    size_t bytes;
+} scratch;
 static pthread_key_t scratch_key; /* frees it when its thread ends … */
 static bool scratch_keyed;        /* … where the system has a key left */
 static pthread_once_t once = PTHREAD_ONCE_INIT;

@@ -11,14 +11,14 @@
 
 /* ---- which convolutions, which way ---- */
 
-#define FEWEST_CHANNELS 16                          /* fewer leave vectors half empty, and err more */
-#define FEWEST_PIXELS 64                            /* to sum up for a weight: in short sums transforms' errors show */
-#define TRANSFORM 12                                /* cycles a channel of a tile */
-#define BLOCK_FLOATS 131072                         /* V and M of a block of tiles: half of the smallest L2 … */
-#define BLOCK_TILES 96                              /* … but no more tiles */
-#define BLOCK_FEWEST 24                             /* … and no fewer */
-#define ROUND_FLOATS ((int64_t)5 << 19)             /* V of a round: 10 MiB of outer cache */
-#define CHUNK_PRODUCTS (1 << 22)                    /* multiply-adds that are worth a chunk of their own */
+#define FEWEST_CHANNELS 16              /* fewer leave vectors half empty, and err more */
+#define FEWEST_PIXELS 64                /* to sum up for a weight: in short sums transforms' errors show */
+#define TRANSFORM 12                    /* cycles a channel of a tile */
+#define BLOCK_FLOATS 131072             /* V and M of a block of tiles: half of the smallest L2 … */
+#define BLOCK_TILES 96                  /* … but no more tiles */
+#define BLOCK_FEWEST 24                 /* … and no fewer */
+#define ROUND_FLOATS ((int64_t)5 << 19) /* V of a round: 10 MiB of outer cache */
+#define CHUNK_PRODUCTS (1 << 22)        /* multiply-adds that are worth a chunk of their own */
 
 /* In cycles of a core with 16 multiply-adds a cycle: products, and transforms of what is read and written. A tile's
  * results outside the image are computed for nothing. */
@@ -46,18 +46,23 @@ struct product_work {
     bool flipped;
     const cnn_finish *finish;
     float *out, *v;
-    int64_t first, count, step;                 /* tiles of this round; V's step */
-    int64_t panels, panel_floats;               /* of U */
-    int64_t block, parts;                       /* tiles at a time; parts of a round */
+    int64_t first, count, step;   /* tiles of this round; V's step */
+    int64_t panels, panel_floats; /* of U */
+    int64_t block, parts;         /* tiles at a time; parts of a round */
 };
 
 static struct product_work over_view(const cnn_conv2d *p, int pass) {
     int64_t along_in = 9, along_out = p->c * 9;
     if (pass == CNN_FORWARD)
-        return (struct product_work){.view = cnn_conv_forward_view(p), .columns = p->k, .channel_step = along_in,
+        return (struct product_work){.view = cnn_conv_forward_view(p),
+                                     .columns = p->k,
+                                     .channel_step = along_in,
                                      .column_step = along_out};
-    return (struct product_work){.view = cnn_conv_backward_view(p, 0, 0), .columns = p->c, .channel_step = along_out,
-                                 .column_step = along_in, .flipped = true};
+    return (struct product_work){.view = cnn_conv_backward_view(p, 0, 0),
+                                 .columns = p->c,
+                                 .channel_step = along_out,
+                                 .column_step = along_in,
+                                 .flipped = true};
 }
 
 /* The same with the kernels that run it. */
@@ -137,8 +142,8 @@ static cnn_status block_chunk(void *context, int64_t chunk) {
     if (!v) return CNN_NO_MEMORY;
     struct winograd_fetch fetch = block_fetch(w, first, count);
     w->transforms->input(&w->tiles, first, count, step, v);
-    struct winograd_product product = {.v = v, .step = step, .tiles = count, .channels = w->view.c, .fetch = &fetch,
-                                       .m = m};
+    struct winograd_product product =
+        {.v = v, .step = step, .tiles = count, .channels = w->view.c, .fetch = &fetch, .m = m};
     for (int64_t panel = 0; panel < w->panels; panel++) {
         product.u = w->packed + panel * w->panel_floats;
         product.columns = panel_columns(w, panel);
@@ -171,9 +176,12 @@ static cnn_status panel_chunk(void *context, int64_t chunk) {
     float *m = cnn_scratch((size_t)product_floats(w->block) * sizeof *m);
     struct winograd_fetch nothing_ahead = {.each = 0};
     if (!m) return CNN_NO_MEMORY;
-    struct winograd_product product = {.u = w->packed + panel * w->panel_floats, .step = w->step,
-                                       .channels = w->view.c, .columns = panel_columns(w, panel),
-                                       .fetch = &nothing_ahead, .m = m};
+    struct winograd_product product = {.u = w->packed + panel * w->panel_floats,
+                                       .step = w->step,
+                                       .channels = w->view.c,
+                                       .columns = panel_columns(w, panel),
+                                       .fetch = &nothing_ahead,
+                                       .m = m};
     for (; from < to; from += w->block) {
         product.tiles = CNN_MIN(w->block, to - from);
         product.v = w->v + from * cnn_round_up(w->view.c, w->products->lanes);
@@ -249,6 +257,11 @@ static int64_t workspace_size(const cnn_conv2d *p, int pass) {
     return floats + WINOGRAD_FREQUENCIES * frequency_step(round_tiles(w.tiles.total, w.view.c), w.view.c);
 }
 
-const struct conv_family cnn_winograd = {
-    .suits = suits, .workspace = workspace_size, .packed = packed_size, .pack = pack, .forward = forward,
-    .backward_data = backward_data, .backward_weights = cnn_winograd_backward_weights, .pools = true};
+const struct conv_family cnn_winograd = {.suits = suits,
+                                         .workspace = workspace_size,
+                                         .packed = packed_size,
+                                         .pack = pack,
+                                         .forward = forward,
+                                         .backward_data = backward_data,
+                                         .backward_weights = cnn_winograd_backward_weights,
+                                         .pools = true};

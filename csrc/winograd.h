@@ -145,9 +145,7 @@ static inline int64_t cnn_winograd_band(int64_t band, int64_t lanes, int64_t cha
 /* The tiles of a view; what is beside an image or past its end is read from `pixels`, which gets two pixels in whole
  * vectors: cnn_winograd_pixels floats. */
 struct winograd_tiles cnn_winograd_tiles(const struct conv_view *v, const float *source, float *pixels);
-static inline int64_t cnn_winograd_pixels(const struct conv_view *v) {
-    return 2 * cnn_round_up(v->c, WINOGRAD_WIDEST);
-}
+static inline int64_t cnn_winograd_pixels(const struct conv_view *v) { return 2 * cnn_round_up(v->c, WINOGRAD_WIDEST); }
 
 void cnn_winograd_count(const struct conv_view *v, struct winograd_tiles *t); /* sets across, down and total */
 

@@ -138,9 +138,13 @@ static void ISA(output_pooled)(const struct winograd_tiles *t, int64_t first, in
     struct ISA(place) place = ISA(place)(t, first);
     for (int64_t i = 0; i < count; i++, ISA(next)(t, &place), m += vectors * WINOGRAD_SLOTS * VLEN) {
         int64_t row = 2 * place.row, left = 2 * place.column;
-        struct ISA(target) to = {
-            .out = out, .row = across * k, .pixel = k, .finish = finish, .rows = rows - row, .columns = across - left,
-            .first = ((place.image * rows + row) * across + left) * k + column};
+        struct ISA(target) to = {.out = out,
+                                 .row = across * k,
+                                 .pixel = k,
+                                 .finish = finish,
+                                 .rows = rows - row,
+                                 .columns = across - left,
+                                 .first = ((place.image * rows + row) * across + left) * k + column};
         for (int64_t at = 0; at < columns; at += VLEN, to.first += VLEN) {
             const float *from = m + at * WINOGRAD_SLOTS;
             int64_t lanes = CNN_MIN(columns - at, VLEN);
@@ -166,16 +170,18 @@ static void ISA(output)(const struct winograd_tiles *t, int64_t first, int64_t c
         return;
     }
     for (int64_t i = 0; i < count; i++, ISA(next)(t, &place), m += vectors * WINOGRAD_SLOTS * VLEN) {
-        struct ISA(target) to = {
-            .out = out, .row = v->out_row * v->out_pixel, .pixel = v->out_step * v->out_pixel, .finish = finish,
-            .first = cnn_view_offset(v, place.image, 4 * place.row, 4 * place.column) + column,
-            .rows = v->rows - 4 * place.row, .columns = v->columns - 4 * place.column};
+        struct ISA(target) to = {.out = out,
+                                 .row = v->out_row * v->out_pixel,
+                                 .pixel = v->out_step * v->out_pixel,
+                                 .finish = finish,
+                                 .first = cnn_view_offset(v, place.image, 4 * place.row, 4 * place.column) + column,
+                                 .rows = v->rows - 4 * place.row,
+                                 .columns = v->columns - 4 * place.column};
         for (int64_t at = 0; at < columns; at += VLEN, to.first += VLEN) {
             const float *from = m + at * WINOGRAD_SLOTS;
             if (to.rows >= 4 && to.columns >= 4 && columns - at >= VLEN)
                 ISA(output_vector)(&to, true, VLEN, bias[at / VLEN], from);
-            else
-                ISA(output_vector)(&to, false, CNN_MIN(columns - at, VLEN), bias[at / VLEN], from);
+            else ISA(output_vector)(&to, false, CNN_MIN(columns - at, VLEN), bias[at / VLEN], from);
         }
     }
 }

@@ -42,8 +42,8 @@ CNN_INLINE void ISA(tile)(const int rows, const int vectors, int64_t channels, c
             }
         }
     }
-    UNROLL for (int r = 0; r < rows; r++)
-        for (int i = 0; i < vectors; i++) vstore(m + (r * vectors + i) * WINOGRAD_SLOTS * VLEN, acc[r][i]);
+    UNROLL for (int r = 0; r < rows; r++) for (int i = 0; i < vectors; i++)
+        vstore(m + (r * vectors + i) * WINOGRAD_SLOTS * VLEN, acc[r][i]);
 }
 
 CNN_INLINE void ISA(product_panel)(const int vectors, const struct winograd_product *p) {
@@ -107,9 +107,9 @@ CNN_INLINE void ISA(outer_band)(const int vectors, int64_t tiles, int64_t count,
                                 int64_t a_ahead, const float *b, int64_t b_ahead, bool accumulate, float *du) {
     const int64_t next = vectors * WINOGRAD_SLOTS * VLEN;
     const int64_t other = 2 * b_ahead + (vectors - 1) * VLEN;
-#define TILES(rows)                                                                                              \
-    for (; count >= rows; count -= rows, a += rows, du += rows * next, b_ahead = other - b_ahead)                \
-        ISA(outer_tile)(rows, vectors, tiles, a, width, a_ahead, b, b_ahead, accumulate, du)
+#define TILES(rows)                                                                               \
+    for (; count >= rows; count -= rows, a += rows, du += rows * next, b_ahead = other - b_ahead) \
+    ISA(outer_tile)(rows, vectors, tiles, a, width, a_ahead, b, b_ahead, accumulate, du)
     TILES(WINOGRAD_OUTER_TILE);
     TILES(4);
     TILES(1);
@@ -133,8 +133,7 @@ CNN_INLINE void ISA(outer_panel)(const int vectors, const struct winograd_outer 
             int64_t ahead = c + WINOGRAD_BAND < count ? WINOGRAD_BAND * places : v_step + start - begin;
             if (width == WINOGRAD_BAND)
                 ISA(outer_band)(vectors, tiles, real, v + begin, WINOGRAD_BAND, ahead, w, w_step, accumulate, to);
-            else
-                ISA(outer_band)(vectors, tiles, real, v + begin, width, ahead, w, w_step, accumulate, to);
+            else ISA(outer_band)(vectors, tiles, real, v + begin, width, ahead, w, w_step, accumulate, to);
         }
     }
 }
@@ -144,5 +143,5 @@ static void ISA(outer)(const struct winograd_outer *o) {
     else ISA(outer_panel)(1, o);
 }
 
-static const struct winograd_products ISA(winograd_products) = {VLEN, 2 * VLEN, WINOGRAD_GROUP, WINOGRAD_BAND,
-                                                             ISA(forward), ISA(outer)};
+static const struct winograd_products ISA(winograd_products) = {VLEN,          2 * VLEN,     WINOGRAD_GROUP,
+                                                                WINOGRAD_BAND, ISA(forward), ISA(outer)};

@@ -103,8 +103,8 @@ static void ISA(input)(const struct winograd_tiles *t, int64_t first, int64_t co
         ISA(patch)(t, 6, place.image, view->start_h + 4 * place.row, view->start_w + 4 * place.column, at);
         float *tile = v + (i / WINOGRAD_GROUP * vectors * WINOGRAD_GROUP + i % WINOGRAD_GROUP) * VLEN;
         for (int64_t c = 0; c < view->c; c += VLEN) {
-            UNROLL for (int row = 2; row < 6; row++)
-                for (int j = 1; j < 5; j++) __builtin_prefetch(at[row * 6 + j] + c + ahead);
+            UNROLL for (int row = 2; row < 6; row++) for (int j = 1; j < 5; j++)
+                __builtin_prefetch(at[row * 6 + j] + c + ahead);
             ISA(input_vector)(at, c, tile + c * WINOGRAD_GROUP, step);
         }
     }

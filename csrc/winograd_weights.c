@@ -6,15 +6,15 @@
  * large, V and W of a round of tiles are made first, and then each chunk owns a block of dU. */
 #include "winograd.h"
 
-#define LARGEST_OWN 160000       /* floats of dU that a chunk may keep: more than half of the smallest L2 … */
-#define BLOCK_FLOATS 98304       /* … beside V and W of a block of tiles */
-#define BLOCK_TILES 96           /* … at most */
-#define BLOCK_FEWEST 24          /* … and at least */
-#define RANGE_TILES 96           /* tiles that are worth partial sums of their own */
-#define ROUND_FLOATS (5 << 19)   /* V and W of a round: 10 MiB of outer cache */
-#define ROUND_CHANNELS 96        /* channels of dU that a chunk owns: a multiple of every band */
-#define TRANSFORM_TILES 24       /* a chunk */
-#define FOLD_CHANNELS 16         /* whose gradients are laid out as OIHW at a time, in L1 */
+#define LARGEST_OWN 160000     /* floats of dU that a chunk may keep: more than half of the smallest L2 … */
+#define BLOCK_FLOATS 98304     /* … beside V and W of a block of tiles */
+#define BLOCK_TILES 96         /* … at most */
+#define BLOCK_FEWEST 24        /* … and at least */
+#define RANGE_TILES 96         /* tiles that are worth partial sums of their own */
+#define ROUND_FLOATS (5 << 19) /* V and W of a round: 10 MiB of outer cache */
+#define ROUND_CHANNELS 96      /* channels of dU that a chunk owns: a multiple of every band */
+#define TRANSFORM_TILES 24     /* a chunk */
+#define FOLD_CHANNELS 16       /* whose gradients are laid out as OIHW at a time, in L1 */
 
 struct weights_work {
     struct conv_view x_view, dy_view;
@@ -22,11 +22,11 @@ struct weights_work {
     const struct winograd_products *products;
     const struct winograd_transforms *transforms;
     const struct winograd_inverses *inverses;
-    int64_t c, k, panels, whole_k;    /* whole_k: in widest panels */
-    int64_t range, ranges, block;     /* tiles of a chunk, chunks, tiles at a time */
-    float *partial;                   /* [range][panel][c][9][column], and then [range][column]: sums of dy */
-    int64_t partial_floats;           /* of one range, its sums included */
-    float *v, *w, *sums;              /* of a round */
+    int64_t c, k, panels, whole_k; /* whole_k: in widest panels */
+    int64_t range, ranges, block;  /* tiles of a chunk, chunks, tiles at a time */
+    float *partial;                /* [range][panel][c][9][column], and then [range][column]: sums of dy */
+    int64_t partial_floats;        /* of one range, its sums included */
+    float *v, *w, *sums;           /* of a round */
     int64_t first, count, places, v_step, w_step;
     float *dweight, *dbias;
 };
@@ -62,8 +62,15 @@ static void add_block(const struct weights_work *w, int64_t first, int64_t count
     struct winograd_fetch fetch = cnn_winograd_fetch(next, 2, times);
     w->transforms->input_columns(&w->x_tiles, (struct winograd_places){first, count, 0, count, v_step}, v);
     w->transforms->gradient(&w->dy_tiles, (struct winograd_places){first, count, 0, count, w_step}, transformed, sums);
-    struct winograd_outer outer = {.v = v, .v_step = v_step, .w_step = w_step, .tiles = count, .places = count,
-                                   .channels = w->c, .count = w->c, .accumulate = accumulate, .fetch = &fetch};
+    struct winograd_outer outer = {.v = v,
+                                   .v_step = v_step,
+                                   .w_step = w_step,
+                                   .tiles = count,
+                                   .places = count,
+                                   .channels = w->c,
+                                   .count = w->c,
+                                   .accumulate = accumulate,
+                                   .fetch = &fetch};
     for (int64_t panel = 0; panel < w->panels; panel++) {
         int64_t column = panel * w->products->panel;
         outer.w = transformed + column * count;
@@ -85,8 +92,8 @@ static cnn_status range_chunk(void *context, int64_t chunk) {
     for (int64_t first = from; first < to; first += w->block)
         add_block(w, first, CNN_MIN(w->block, to - first), first > from, v, du, sums);
     for (int64_t panel = 0; panel < w->panels; panel++)
-        w->inverses->gradients(du + panel * w->products->panel * w->c * WINOGRAD_SLOTS, w->c,
-                               panel_columns(w, panel), false, gradients(w, chunk, panel));
+        w->inverses->gradients(du + panel * w->products->panel * w->c * WINOGRAD_SLOTS, w->c, panel_columns(w, panel),
+                               false, gradients(w, chunk, panel));
     return CNN_OK;
 }
 
@@ -122,9 +129,17 @@ static cnn_status outer_chunk(void *context, int64_t chunk) {
     struct winograd_fetch nothing_ahead = {.each = 0};
     float *du = cnn_scratch((size_t)(ROUND_CHANNELS * WINOGRAD_SLOTS * WINOGRAD_WIDEST_PANEL) * sizeof *du);
     if (!du) return CNN_NO_MEMORY;
-    struct winograd_outer outer = {.v = w->v, .w = w->w + panel * w->products->panel * w->count, .v_step = w->v_step,
-                                   .w_step = w->w_step, .tiles = w->count, .places = w->count, .channels = w->c,
-                                   .first = first, .count = count, .columns = columns, .fetch = &nothing_ahead,
+    struct winograd_outer outer = {.v = w->v,
+                                   .w = w->w + panel * w->products->panel * w->count,
+                                   .v_step = w->v_step,
+                                   .w_step = w->w_step,
+                                   .tiles = w->count,
+                                   .places = w->count,
+                                   .channels = w->c,
+                                   .first = first,
+                                   .count = count,
+                                   .columns = columns,
+                                   .fetch = &nothing_ahead,
                                    .du = du};
     w->products->outer(&outer);
     w->inverses->gradients(du, count, columns, w->first > 0, gradients(w, 0, panel) + first * 9 * width);
@@ -151,8 +166,7 @@ static cnn_status by_rounds(struct weights_work *w) {
         w->count = CNN_MIN(round, w->x_tiles.total - w->first);
         int64_t chunks = cnn_ceil_div(w->count, TRANSFORM_TILES);
         cnn_status status = cnn_parallel(transform_chunk, w, chunks);
-        if (status == CNN_OK)
-            status = cnn_parallel(outer_chunk, w, w->panels * cnn_ceil_div(w->c, ROUND_CHANNELS));
+        if (status == CNN_OK) status = cnn_parallel(outer_chunk, w, w->panels * cnn_ceil_div(w->c, ROUND_CHANNELS));
         if (status != CNN_OK) return status;
         for (int64_t chunk = 0; w->dbias && chunk < chunks; chunk++)
             for (int64_t i = 0; i < w->k; i++) sums[i] += w->sums[chunk * w->whole_k + i];
@@ -199,7 +213,9 @@ static cnn_status fold_chunk(void *context, int64_t panel) {
 /* ---- the pass ---- */
 
 static struct weights_work prepare(const cnn_conv2d *p) {
-    struct weights_work w = {.x_view = cnn_conv_forward_view(p), .c = p->c, .k = p->k,
+    struct weights_work w = {.x_view = cnn_conv_forward_view(p),
+                             .c = p->c,
+                             .k = p->k,
                              .whole_k = cnn_round_up(p->k, WINOGRAD_WIDEST_PANEL)};
     w.dy_view = w.x_view;
     w.dy_view.h = p->oh;
@@ -233,6 +249,6 @@ int64_t cnn_winograd_weights_workspace(const cnn_conv2d *p) {
     if (keeps_own(w.c, w.whole_k)) return pixels + range_count(w.x_tiles.total) * w.partial_floats;
     int64_t round = round_tiles(w.x_tiles.total, w.c, w.whole_k);
     return pixels + w.partial_floats + cnn_ceil_div(round, TRANSFORM_TILES) * w.whole_k +
-           WINOGRAD_FREQUENCIES * (cnn_winograd_step(round, cnn_round_up(w.c, WINOGRAD_WIDEST)) +
-                                   cnn_winograd_step(round, w.whole_k));
+           WINOGRAD_FREQUENCIES *
+               (cnn_winograd_step(round, cnn_round_up(w.c, WINOGRAD_WIDEST)) + cnn_winograd_step(round, w.whole_k));
 }

@@ -88,7 +88,8 @@ int main(int count, char **arguments) {
     if (count < 2) return tell(), 0;
     const char *isa = arguments[1];
     for (vectors = CNN_ISA_AVX512; vectors > CNN_ISA_REFERENCE && strcmp(isa, names[vectors]); vectors--) {}
-    if (vectors == CNN_ISA_REFERENCE || cnn_isa_set(vectors) != CNN_OK) return printf("this processor has no %s\n", isa), 2;
+    if (vectors == CNN_ISA_REFERENCE || cnn_isa_set(vectors) != CNN_OK)
+        return printf("this processor has no %s\n", isa), 2;
     check_settings();
     check_convolutions();
     check_layers();

@@ -13,14 +13,17 @@
 
 #include "cnn.h"
 
-#define U 5.9604645e-8        /* half a unit in the last place of 1 */
-#define WORST 12              /* how far a single error may be beyond the RMS bound, as in test_conv.py */
-#define POINTWISE 16          /* units: exponentials, quotients and short sums */
+#define U 5.9604645e-8 /* half a unit in the last place of 1 */
+#define WORST 12       /* how far a single error may be beyond the RMS bound, as in test_conv.py */
+#define POINTWISE 16   /* units: exponentials, quotients and short sums */
 
 enum { REFERENCE, VECTORS, SIDES };
 
 /* An output for each side, with a fence behind it. */
-struct output { int64_t count; float *by[SIDES]; };
+struct output {
+    int64_t count;
+    float *by[SIDES];
+};
 
 /* Ends the program where a call was refused. */
 void must(const char *what, cnn_status status);

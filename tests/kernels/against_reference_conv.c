@@ -11,8 +11,25 @@ static double bound_of(const cnn_conv2d *p, int64_t terms) {
 static cnn_conv2d convolution(int64_t n, int64_t h, int64_t w, int64_t c, int64_t k, int64_t kernel, int64_t stride,
                               int64_t pad, int64_t dilation, int64_t groups) {
     int64_t reach = (kernel - 1) * dilation + 1;
-    return (cnn_conv2d){n, h, w, c, k, kernel, kernel, stride, stride, pad, pad, pad, pad, dilation, dilation, groups,
-                        (h + 2 * pad - reach) / stride + 1, (w + 2 * pad - reach) / stride + 1, 0};
+    return (cnn_conv2d){n,
+                        h,
+                        w,
+                        c,
+                        k,
+                        kernel,
+                        kernel,
+                        stride,
+                        stride,
+                        pad,
+                        pad,
+                        pad,
+                        pad,
+                        dilation,
+                        dilation,
+                        groups,
+                        (h + 2 * pad - reach) / stride + 1,
+                        (w + 2 * pad - reach) / stride + 1,
+                        0};
 }
 
 /* The forms that a finish takes, for results shaped as `add` and `gate`. */
@@ -20,11 +37,11 @@ enum { PLAIN, FORWARD_RELU, FORWARD_RELU6, BACKWARD_RELU, BACKWARD_RELU6, FORMS 
 
 static cnn_finish finish(int form, const float *bias, const float *add, const float *gate) {
     switch (form) {
-    case FORWARD_RELU: return (cnn_finish){bias, NULL, CNN_RELU, NULL, 0, NULL};
-    case FORWARD_RELU6: return (cnn_finish){bias, add, CNN_RELU6, NULL, 0, NULL};
-    case BACKWARD_RELU: return (cnn_finish){NULL, add, CNN_RELU, gate, 0, NULL};
-    case BACKWARD_RELU6: return (cnn_finish){NULL, NULL, CNN_RELU6, gate, 0, NULL};
-    default: return (cnn_finish){bias, NULL, CNN_IDENTITY, NULL, 0, NULL};
+        case FORWARD_RELU: return (cnn_finish){bias, NULL, CNN_RELU, NULL, 0, NULL};
+        case FORWARD_RELU6: return (cnn_finish){bias, add, CNN_RELU6, NULL, 0, NULL};
+        case BACKWARD_RELU: return (cnn_finish){NULL, add, CNN_RELU, gate, 0, NULL};
+        case BACKWARD_RELU6: return (cnn_finish){NULL, NULL, CNN_RELU6, gate, 0, NULL};
+        default: return (cnn_finish){bias, NULL, CNN_IDENTITY, NULL, 0, NULL};
     }
 }
 
@@ -73,7 +90,8 @@ static void check_forward(int64_t number, cnn_conv2d p, const float *x, const fl
             float *alone = malloc((size_t)(ys / p.n) * sizeof *alone), *weights = packed(&p, CNN_FORWARD, weight);
             cnn_conv2d one = p;
             one.n = 1;
-            must("one image", cnn_conv2d_forward(&one, x + xs / p.n * (p.n - 1), weight, weights, &end, alone, workspace));
+            must("one image",
+                 cnn_conv2d_forward(&one, x + xs / p.n * (p.n - 1), weight, weights, &end, alone, workspace));
             expect("the last image alone, to the bit", number,
                    !memcmp(alone, y.by[VECTORS] + ys / p.n * (p.n - 1), (size_t)(ys / p.n) * sizeof *alone));
             free(alone), free(weights);

@@ -36,9 +36,10 @@ static void check_augmentation(int64_t c) {
     for (int64_t i = 0; i < N * H * W * c; i++) x[i] = (uint8_t)(100 + 80 * sin((double)i * 0.01));
     float *scale = filled(c, 0.1f, 1), *shift = filled(c, -1, 1);
     const int64_t moves[] = {0, 0, 0, 2, -3, 1, -1, 20, 0};
-    const int64_t operations[N * STEPS] = {CNN_ROTATE, CNN_SCALE, CNN_SHARPNESS, CNN_BRIGHTNESS, CNN_HUE,
-                                           CNN_SHEAR_X, CNN_CONTRAST, CNN_AUTOCONTRAST, CNN_NO_OPERATION, CNN_SATURATION,
-                                           CNN_POSTERISE, CNN_SOLARISE, CNN_EQUALISE, CNN_HUE, CNN_CONTRAST};
+    const int64_t operations[N * STEPS] = {CNN_ROTATE,       CNN_SCALE,      CNN_SHARPNESS, CNN_BRIGHTNESS,
+                                           CNN_HUE,          CNN_SHEAR_X,    CNN_CONTRAST,  CNN_AUTOCONTRAST,
+                                           CNN_NO_OPERATION, CNN_SATURATION, CNN_POSTERISE, CNN_SOLARISE,
+                                           CNN_EQUALISE,     CNN_HUE,        CNN_CONTRAST};
     const double strengths[N * STEPS] = {30, -0.2, 1.7, 1.3, 0.2, 20, 0.4, 0, 0, 1.8, 4, 130, 0, -0.1, 0.7};
     const int64_t partners[N] = {1, 2, 0}, boxes[4 * N] = {0, 0, 0, 0, 0, 0, 0, 0, 2, 3, 4, 5};
     const float shares[N] = {0.3f, 1, 0.8f};

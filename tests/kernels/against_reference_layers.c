@@ -123,8 +123,8 @@ static void check_rows(int64_t rows, int64_t c) {
     const uint64_t clock[] = {3, 5};
     struct output copied = output(rows * (c + 2)), flat = output(rows * c), back = output(rows * c);
     struct output sum = output(rows * c), scaled = output(rows * c), dropped = output(rows * c),
-                  soft = output(rows * c), dsoft = output(rows * c),
-                  entropy = output(rows * c), squares = output(rows * c), share = output(2 * rows);
+                  soft = output(rows * c), dsoft = output(rows * c), entropy = output(rows * c),
+                  squares = output(rows * c), share = output(2 * rows);
     for (int side = 0; side < SIDES; side++) {
         use(side);
         must("add", cnn_add(rows * c, x, dy, sum.by[side]));
@@ -190,7 +190,8 @@ static void check_peak(void) {
 
 void check_layers(void) {
     for (int64_t c = 1; c < 10; c += 4) {
-        cnn_pool plain = {2, 9, 11, c, 4, 5, 2, 2, 2, 2, 0, 0, 1, 1}, padded = {2, 9, 11, c, 5, 6, 3, 3, 2, 2, 1, 1, 1, 1};
+        cnn_pool plain = {2, 9, 11, c, 4, 5, 2, 2, 2, 2, 0, 0, 1, 1},
+                 padded = {2, 9, 11, c, 5, 6, 3, 3, 2, 2, 1, 1, 1, 1};
         check_max_pool(c, plain, CNN_RELU), check_average_pool(c, plain), check_root_pool(c, plain);
         check_max_pool(c, padded, CNN_RELU6), check_average_pool(c, padded);
         check_max_pool(c, (cnn_pool){2, 8, 12, c, 4, 6, 2, 2, 2, 2, 0, 0, 1, 1}, CNN_IDENTITY);
