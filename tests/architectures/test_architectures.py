@@ -45,7 +45,8 @@ def test_number_of_parameters(name: str, shape: tuple[int, int, int], classes: i
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "shape"), [
-    (name, shape) for name in ARCHITECTURES for shape in [(28, 28, 1), (32, 32, 3), (40, 57, 3)]
+    pytest.param(name, shape, marks=[pytest.mark.slow] if name in ("vgg11", "vgg16", "resnet50") else [])
+    for name in ARCHITECTURES for shape in [(28, 28, 1), (32, 32, 3), (40, 57, 3)]
     if shape[0] == 40 or name not in ("vgg11", "vgg16")])  # whose weights take 500 MB, and images 32 pixels
 def test_a_small_step_makes_the_loss_smaller_by_as_much_as_the_gradients_say(
     name: str, shape: tuple[int, int, int]) -> None:
