@@ -75,8 +75,7 @@ quick: $(TESTED)
 	$(PY) -m pytest --numprocesses auto -m 'not slow'
 
 one: $(TESTED)
-	@test -n '$(TEST)' || { echo "say which: make one TEST=tests/kernels/test_pool.py"; exit 2; }
-	$(PY) -m pytest $(TEST)
+	$(PY) -m pytest $(or $(TEST),$(error say which: make one TEST=tests/kernels/test_pool.py))
 
 lint: $(EXTENSION) $(VENV)/.extra-lint
 	$(PY) -m ruff check .

@@ -163,6 +163,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("convolution", CASES, ids=lambda c: str(c)[11:])
 def test_every_pass(convolution, isa, rng):
     check(convolution, rng)

@@ -60,6 +60,7 @@ def apart(convolution, x, weight, finish):
     return y, taps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("convolution", CASES, ids=ids)
 @pytest.mark.parametrize("activation", ["", "relu", "relu6"])
 def test_it_is_a_convolution_and_a_pooling(convolution, activation, isa, rng):

@@ -36,6 +36,7 @@ def shaped(window, n, h, w, c):
     return Convolution((n, h, w, c), c, kernel, stride, padding, dilation, c)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
 @pytest.mark.parametrize("c", [2, 4, 7, 13, 16, 35])
 def test_every_width(window, c, isa, rng):
