@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ELSEWHERE = {
     "make quick": ".ci/run runs every test",
     "make test": ".ci/run does",
-    "make coverage": ".ci/run does",
+    "make coverage": "it compiles everything anew and runs most tests",
     "make demo": ".ci/run does, from a wheel",
     "make contributing": "this is it",
     "make format": "it changes files",
