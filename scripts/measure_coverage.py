@@ -35,12 +35,16 @@ def copy() -> None:
 
 def measure() -> dict[str, float]:
     """Return the percentage of lines that were run, of Python and of C."""
+    # The test left out sees what coverage.py itself imports.
     flags = "-O1 --coverage"
     run("setup.py", "--quiet", "build_ext", "--inplace", CC="gcc", CFLAGS=flags, LDFLAGS=flags)
-    run("-m", "coverage", "run", "-m", "pytest", "--numprocesses", "auto", "-m", "not slow and not alone")
+    run("-m", "coverage", "run", "-m", "pytest", "--numprocesses", "auto", "-m", "not slow and not alone",
+        "--deselect", "tests/cli/test_predict.py::test_only_what_is_needed_is_imported")  # fmt: skip
     run("-m", "coverage", "combine", "--quiet")
     run("-m", "coverage", "json", "--quiet", "-o", "python.json")
-    run("-m", "gcovr", "--filter", "csrc/", "--merge-lines", "--json-summary", "c.json", "build")
+    # Threads count without waiting for each other, so that a count may come out negative; it is none that was 0.
+    run("-m", "gcovr", "--filter", "csrc/", "--merge-lines", "--gcov-ignore-parse-errors", "all",
+        "--json-summary", "c.json", "build")  # fmt: skip
     python, c = (json.loads((COPY / name).read_text()) for name in ("python.json", "c.json"))
     return {"python": python["totals"]["percent_covered"], "c": c["line_percent"]}
 
