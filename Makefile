@@ -3,7 +3,7 @@
 #
 #   make               .venv with the package in place, and of the C extension what changed since it was built
 #   make demo          install, then the main job on the sample images: train, test, predict, look inside
-#   make quick         every test that is not slow, in parallel: a minute on two cores
+#   make quick         every test that is not slow, on this machine's instruction set, in parallel: a minute on two cores
 #   make one           TEST="tests/kernels/test_pool.py -k avx2": some tests, as pytest is told of them
 #   make test          every test, in some five minutes on two cores
 #   make lint          ruff, mypy and clang-format; make format applies what they can mend
@@ -72,7 +72,7 @@ test: $(TESTED)
 	$(PY) -m pytest --numprocesses auto
 
 quick: $(TESTED)
-	$(PY) -m pytest --numprocesses auto -m 'not slow'
+	$(PY) -m pytest --numprocesses auto -m 'not slow and not other_isa'
 
 one: $(TESTED)
 	$(PY) -m pytest $(or $(TEST),$(error say which: make one TEST=tests/kernels/test_pool.py))

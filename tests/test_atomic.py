@@ -228,6 +228,7 @@ def can_inject() -> bool:
     return subprocess.run(probe, capture_output=True, check=False, timeout=60).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["signal=KILL", "error=ENOSPC"])
 def test_faults_at_real_system_calls(tmp_path: Path, fault: str) -> None:
     if not can_inject():

@@ -127,6 +127,7 @@ def test_every_layer_is_measured_by_itself():
     assert len(layers.show(rows).splitlines()) == len(rows) + 4
 
 
+@pytest.mark.slow
 def test_files_to_decode_are_written(tmp_path):
     write_garments(tmp_path / "garments", 4010)
     splits = scan(tmp_path / "garments")
@@ -159,6 +160,7 @@ def test_time_is_taken_without_the_first_step():
     assert timing["seconds"] >= 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.alone
 @pytest.mark.parametrize("task", ["training", "inference"])
 def test_our_worker_takes_turns(task, tmp_path):
@@ -178,6 +180,7 @@ def test_our_worker_takes_turns(task, tmp_path):
             assert not disagreement(network.forward(data["images"][:4]), np.load(tmp_path / "logits.npy"))
 
 
+@pytest.mark.slow
 @pytest.mark.alone
 def test_rivals_that_stand_no_chance_leave_after_a_round(tmp_path):
     write_case(SMALL, tmp_path, 64)
@@ -231,6 +234,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
                           timeout=120, check=False, env={**os.environ, "CNN_THREADS": "1"})
 
 
+@pytest.mark.slow
 def test_a_part_prints_a_table_and_writes_json(tmp_path):
     done = run("--only", "conv", "--no-peers", "--threads", "1", "--seconds", "0.02", "--layers", "1->6", "--json",
                str(tmp_path / "out.json"))

@@ -60,6 +60,7 @@ def test_every_module_has_its_room():
     assert {room(module) for module in MODULES} - set(FLOOR) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_go_downwards(module):
     up = [f"{module}:{line} -> {target}" for line, target in own_imports(module, MODULES[module])
@@ -75,6 +76,7 @@ def test_nobody_inside_a_room_goes_through_its_door(module):
     assert not inside, ", ".join(inside)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", MODULES)
 def test_only_the_door_touches_the_extension(module):
     if room(module) != "kernels":
@@ -123,6 +125,7 @@ def test_nothing_unpickles_or_runs_what_it_reads(module):
                     assert keyword.value.value is False, f"line {node.lineno} allows pickle"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_every_file_is_short_and_says_what_it_is_for(path):
     lines = path.read_text(encoding="utf-8").splitlines()

@@ -99,6 +99,7 @@ def test_weights_that_no_memory_holds_are_refused(tmp_path, kernel_size: int) ->
         from_toml(path, (12, 10, 3), 4)
 
 
+@pytest.mark.slow
 def test_what_can_be_written_can_be_saved_and_loaded(tmp_path) -> None:
     """A network at the limits that the model file has: nothing is trained that could not be read afterwards."""
     path = tmp_path / "my.toml"

@@ -71,6 +71,7 @@ def test_json_is_exactly_what_programs_rely_on(place, bad):
                                  "train/ant/blank.png"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fail_on", "ignore", "code"), [
     ("error", "", 1), ("never", "", 0), ("blank", "", 1), ("dark", "", 0), ("blank,dark", "blank", 0),
     ("error", "empty-file,duplicate-across-splits", 0), ("warning", "empty-file,duplicate-across-splits", 1),
@@ -80,6 +81,7 @@ def test_exit_codes(fail_on, ignore, code, place, bad):
     place.cnn("check", bad, "--fail-on", fail_on, "--ignore", ignore, code=code)
 
 
+@pytest.mark.slow
 def test_what_it_excludes_training_leaves_out(place, bad):
     _, err = place.cnn("check", bad, "--exclude-list", "out.txt", code=1)
     assert "out.txt: 4 images" in err

@@ -41,6 +41,7 @@ def test_a_c_file(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "adaptive_pool" not in source  # nothing that the network does not need
 
 
+@pytest.mark.slow
 def test_weights_for_pytorch(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = Model(architecture("resnet18", (32, 32, 3), 2, seed=1), ["a", "b"], Preprocessing((32, 32)),
                   {"architecture": "resnet18"})

@@ -18,6 +18,7 @@ def start(place, *arguments, **options):
                           check=False, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda c: c[0])
 def test_stdout_holds_json_and_nothing_else(place, command):
     done = start(place, *command, "--json", capture_output=True, text=True)
@@ -25,6 +26,7 @@ def test_stdout_holds_json_and_nothing_else(place, command):
     json.loads(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda c: c[0])
 def test_a_narrow_encoding_and_no_colour(place, command):
     done = start(place, *command, capture_output=True, env={"PYTHONIOENCODING": "ascii", "TERM": "dumb"})
@@ -33,6 +35,7 @@ def test_a_narrow_encoding_and_no_colour(place, command):
     assert done.stdout.isascii()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda c: c[0])
 def test_a_full_disk_behind_stdout(place, command):
@@ -43,6 +46,7 @@ def test_a_full_disk_behind_stdout(place, command):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda c: c[0])
 def test_a_reader_that_has_gone(place, command):
     read, write = os.pipe()

@@ -322,6 +322,7 @@ STEPS = ("import time; from cnncli.cli.progress import steps\n"
          "        time.sleep(0.3)\n")  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("variables", "bar", "colour"), [
     ({"TERM": "xterm-256color"}, True, True), ({"TERM": "xterm-256color", "NO_COLOR": "1"}, True, False),
     ({"TERM": "dumb"}, False, False),
@@ -332,6 +333,7 @@ def test_progress_is_a_bar_on_a_terminal(variables, bar, colour):
     assert (b"\x1b[38;5;" in shown or b"\x1b[35m" in shown) == colour
 
 
+@pytest.mark.slow
 def test_each_step_has_a_bar_of_its_own(monkeypatch, capsys):
     shown = on_terminal(STEPS, {"TERM": "xterm-256color", "NO_COLOR": "1"})
     places = [shown.index(words) for words in (b"to begin with", b"reading", b"3/3", b"testing", b"5/5")]

@@ -57,6 +57,7 @@ def answers(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) 
 # ---- what stands for images ----
 
 
+@pytest.mark.slow
 def test_standard_input_is_read(home: Path) -> None:
     done = run("-", "d.jpg", "--json", stdin=b"photos/a.png\nphotos/below\n")
     assert [item["path"] for item in json.loads(done.stdout)] == ["photos/a.png", "photos/below/c.png", "d.jpg"]
@@ -265,6 +266,7 @@ def test_nothing_is_written_but_the_table(home: Path) -> None:
     assert {path: after[path] for path in before} == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [["--json"], ["--csv", "-"], []])
 def test_a_reader_that_leaves_and_a_full_disk(home: Path, form: list[str]) -> None:
     many = b"\n".join([b"photos/a.png"] * 1000)

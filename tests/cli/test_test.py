@@ -102,6 +102,7 @@ def test_mirror_images_are_looked_at_where_that_is_asked_for(place):
     assert "mirror images" not in place.cnn("test")[1]
 
 
+@pytest.mark.slow
 def test_what_would_be_reached_without_learning(place):
     report = place.json("test")
     assert list(report["baselines"]) == ["nearest neighbour", "majority class"]

@@ -151,6 +151,7 @@ def test_resuming_from_the_command_line(work: Path, capsys: pytest.CaptureFixtur
     assert len(Run(work / "runs" / "net-1").history) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -277,6 +278,7 @@ def test_a_second_signal_ends_it_at_once(work: Path) -> None:
     assert main(["train", "--resume", "--epochs", "2"]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.alone
 @pytest.mark.parametrize(("number", "codes"), [(signal.SIGINT, (130,)), (signal.SIGTERM, (143, -signal.SIGTERM))])
 def test_a_signal_while_images_are_decoded(work: Path, number: int, codes: tuple[int, ...]) -> None:

@@ -301,6 +301,7 @@ def test_truncated_at_every_tenth(suffix: str, tmp_path: Path, capfd: pytest.Cap
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "gif", "tif", "webp"])
 def test_noise_gives_pixels_or_an_image_error(suffix: str, tmp_path: Path, capfd: pytest.CaptureFixture[str],
                                               rng: np.random.Generator) -> None:

@@ -95,6 +95,7 @@ def allowed(limit: ConcurrencyLimit, most: int) -> int:
     return count
 
 
+@pytest.mark.slow
 def test_one_thread_until_images_take_long_or_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     assert allowed(ConcurrencyLimit(3), 4) == 1
     heavy, waiting, quick = ConcurrencyLimit(3), ConcurrencyLimit(3), ConcurrencyLimit(3)

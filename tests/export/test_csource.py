@@ -49,6 +49,7 @@ def expected(model: Model, image: Any) -> Any:
     return model.probabilities(model.preprocessing.prepare_array(image)[None])[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layers", CASES, ids=name_of)
 def test_every_layer(layers: list[dict[str, Any]], tmp_path: Path, rng: np.random.Generator) -> None:
     model = model_of(network_of(layers, (10, 9, 3)), rng)

@@ -349,6 +349,7 @@ FINISHED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", kernels.FUSED)
 @pytest.mark.parametrize("convolution", FINISHED, ids=lambda c: str(c)[11:])
 def test_results_are_finished_as_they_are_stored(convolution, activation, isa, rng):

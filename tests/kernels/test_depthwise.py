@@ -75,6 +75,7 @@ def test_a_result_may_be_added_to_itself(window, c, isa, rng):
         assert np.array_equal(apart, itself)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("convolution", [
     Convolution((3, 80, 80, 32), 32, (3, 3), padding=(1, 1, 1, 1), groups=32),  # memory is asked ahead
     Convolution((3, 96, 96, 40), 40, (5, 5), (2, 2), (1, 2, 1, 2), groups=40),

@@ -262,6 +262,7 @@ BEYOND = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("isa", BEYOND)
 def test_functions_use_what_their_processors_have(extension, isa):
     wide = re.compile(rf"_{isa}\b" if isa else r"_avx(2|512)\b")

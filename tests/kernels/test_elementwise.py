@@ -79,6 +79,7 @@ def test_dropout_at_the_ends(isa):
     assert not y.any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("c", CHANNELS)
 @pytest.mark.parametrize("rows", [1, 5, 2000])
 def test_softmax(rows, c, isa, threads, rng):

@@ -22,6 +22,7 @@ def cnn(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
                           timeout=60, check=False)  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("variable", "value", "remedy"), [
     ("CNN_ISA", "mmx", f"this machine runs {', '.join(HERE)}"), ("CNN_ISA", "AVX2 ", "this machine runs"),
     ("CNN_THREADS", "0", "give a number from 1 to 256"), ("CNN_THREADS", "100000000000000000000", "1 to 256"),

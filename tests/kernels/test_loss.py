@@ -74,6 +74,7 @@ def test_squared_error(classes, isa, rng):
     np.testing.assert_allclose(dx, gradient, rtol=LOSS, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("classes", CLASSES)

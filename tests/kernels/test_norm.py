@@ -86,6 +86,7 @@ def check_gradients(x, weight, dz, dx, dweight, dbias):
     np.testing.assert_allclose(dx, weight * scale * (wide - sums / rows - normal * products / rows), **BACKWARD)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("added", [False, True], ids=["alone", "added"])
 @pytest.mark.parametrize("activation", ["", "relu", "relu6"])
 @pytest.mark.parametrize(("rows", "c"), CASES)

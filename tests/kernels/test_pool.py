@@ -60,6 +60,7 @@ def gather(x, inside):
 
 
 # The second image's size is a multiple of small windows: nothing lies between them.
+@pytest.mark.slow
 @pytest.mark.parametrize("image", [IMAGE, (8, 12)], ids=str)
 @pytest.mark.parametrize("activation", ["", "relu", "relu6"])
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
@@ -96,6 +97,7 @@ def test_max(window, activation, image, c, isa, rng):
 
 
 # More than one chunk, with pixels that fill no vector where one chunk ends and the next begins.
+@pytest.mark.slow
 @pytest.mark.parametrize("c", [1, 6, 10, 16, 40])
 @pytest.mark.parametrize("window", WINDOWS[:3], ids=str)
 def test_max_of_several_chunks(window, c, isa, threads, rng):

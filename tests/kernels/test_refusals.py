@@ -246,6 +246,7 @@ def answer(call: Callable[..., int], changes: dict[str, Any]) -> int | str:
     return int(said) if said else f"ended by signal {os.WTERMSIG(status)}"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="refusals were not looked at: this system has no fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.parametrize("name", TABLE)

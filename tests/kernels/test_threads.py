@@ -73,6 +73,7 @@ stop = True
 """)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_multiprocessing(method, tmp_path):
     # spawn imports the main module again, so that this has to be a file
@@ -211,6 +212,7 @@ def test_thread_counts_out_of_range_are_refused(count):
     assert kernels.threads() == before
 
 
+@pytest.mark.slow
 def test_stress_from_c(tmp_path):
     compiler = os.environ.get("CC", "cc").split()
     if shutil.which(compiler[0]) is None:

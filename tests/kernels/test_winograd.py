@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from cnncli import kernels
 from cnncli.kernels import Convolution
 
+from ..conftest import variant
 from .test_conv import before_a_wall, inputs, packed_weights, reference, run
 
 U = 2.0**-24
@@ -24,7 +25,7 @@ WORST = 12
 SAME = (1, 1, 1, 1)
 
 
-@pytest.fixture(params=kernels.isas()[1:])
+@pytest.fixture(params=map(variant, kernels.isas()[1:]))
 def isa(request):
     """Each instruction set but the plain loops, which know one way only: test_conv.py has them."""
     with kernels.use_isa(request.param):
@@ -139,6 +140,7 @@ def test_the_passes_are_one_bilinear_form(convolution, isa, rng):
     assert np.ptp(values) <= 4 * U * np.sqrt(weight[0].size) * scale
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("convolution", SHARED, ids=lambda c: str(c)[11:])
 def test_an_image_is_the_same_bits_in_any_batch(convolution, isa, rng):
     x, weight, bias, dy = inputs(convolution, rng)
@@ -149,6 +151,7 @@ def test_an_image_is_the_same_bits_in_any_batch(convolution, isa, rng):
         assert np.array_equal(alone, y[first:last])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("convolution", SHARED, ids=lambda c: str(c)[11:])
 def test_the_same_bits_on_any_threads(convolution, isa, rng):
     arrays, before, results = inputs(convolution, rng), kernels.threads(), []

@@ -49,6 +49,7 @@ def test_a_name_builds_its_class_and_is_public(name):
     assert type(network.nodes[-1].layer) is OURS[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [path for path in sorted((ROOT / "cnncli").rglob("*.py"))
                                   if path.parent.name not in ("layers", "architectures")],
                          ids=lambda path: str(path.relative_to(ROOT)))

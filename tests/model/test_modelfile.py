@@ -77,6 +77,7 @@ def test_the_same_content_is_the_same_bytes_and_the_digest_is_as_documented(rng:
 # ---- damaged ----
 
 
+@pytest.mark.slow
 def test_every_truncation_is_refused(saved: bytes, tmp_path: Path) -> None:
     path = tmp_path / "cut.safetensors"
     for length in range(len(saved)):
@@ -87,6 +88,7 @@ def test_every_truncation_is_refused(saved: bytes, tmp_path: Path) -> None:
     refusal(path, saved + b"\0")
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_in_any_byte_is_refused(saved: bytes, tmp_path: Path) -> None:
     path, dice = tmp_path / "flipped.safetensors", random.Random(1)
     for place in range(len(saved)):
@@ -303,6 +305,7 @@ print(json.dumps([results, list(seen), next(int(line.split()[1]) for line in ope
 """
 
 
+@pytest.mark.slow
 def test_hostile_files_are_refused_quickly_in_little_memory_touching_nothing(tmp_path: Path) -> None:
     paths = corpus(tmp_path)
     before = sorted(os.listdir(tmp_path))

@@ -21,6 +21,7 @@ def evaluation(names, images, rng, spread=1.5):
     return score(logits, labels, names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 3, 10, 13, 31, 100])
 def test_every_name_and_count_stands_on_the_sheet(count, tmp_path, rng, words):
     names = [f"class number {i}" for i in range(count)]
@@ -54,6 +55,7 @@ def test_rows_are_the_truth_in_numbers_and_shades(tmp_path, words):
     assert shades[1].sum() < shades[6].sum(), "6 of 10 is worse than 1 of 4, and darker"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [121, 1000, 1700])
 def test_hundreds_of_classes_become_an_overview(count, tmp_path, rng, words):
     names = [f"class number {i}" for i in range(count)]

@@ -27,6 +27,7 @@ def colours(path):
     return [int((np.abs(pixels - colour).sum(axis=2) < 20).sum()) for colour in wanted]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [1, 2, 15, 200])
 def test_draws_training_and_validation(epochs, tmp_path):
     training, validation = colours(curves.draw(history(epochs), tmp_path / "curves.png", "runs/a: lenet5"))
@@ -52,6 +53,7 @@ def test_numbers_that_are_none_are_left_out(tmp_path):
     curves.draw(history(3, learning_rate=0.0), tmp_path / "zero.png", "t")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("title", ["runs/$x^2$ \\frac{", "runs/帽子 кошка", "two\nlines \x1b \udce9", ""])
 def test_any_name_can_be_the_title(title, tmp_path):
     curves.draw(history(2), tmp_path / "a.png", title)
@@ -63,6 +65,7 @@ def test_no_epoch_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_matplotlib_is_loaded_only_for_drawing_and_pyplot_never(tmp_path):
     code = f"""
 import sys

@@ -33,6 +33,7 @@ def test_copies_stand_side_by_side_with_their_paths(tmp_path, words):
     assert len(set(left.tobytes())) > 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 5, 40])
 def test_many_findings_of_any_length_keep_their_places(count, tmp_path, words):
     folder = write(tmp_path / "data", {"train/ant/a.png": 1, "train/ant/wide.png": scene(2, 900, 20),

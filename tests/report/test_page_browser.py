@@ -38,6 +38,7 @@ def files(found, row, column):
     return [names(found)[i] for i in own[: page.A_CELL]]
 
 
+@pytest.mark.slow
 def test_it_opens_without_error_or_request_and_shows_every_image(browser, ten):
     browser.open(ten)
     assert browser.requests() == [ten.as_uri()]
@@ -52,6 +53,7 @@ def test_it_opens_without_error_or_request_and_shows_every_image(browser, ten):
     assert browser.errors() == []
 
 
+@pytest.mark.slow
 def test_a_click_on_a_cell_shows_its_images(browser, ten, found):
     browser.open(ten)
     for row, column in ((2, 3), (4, 4), (9, 0)):
@@ -71,6 +73,7 @@ def test_a_click_on_a_cell_shows_its_images(browser, ten, found):
     assert browser.errors() == []
 
 
+@pytest.mark.slow
 def test_the_keyboard_does_all_of_it(browser, ten, found):
     from selenium.webdriver import Keys
 
@@ -115,6 +118,7 @@ def test_classes_can_be_sorted(browser, ten, found):
     assert browser.run(order) == TEN
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 10, 100])
 @pytest.mark.parametrize("width", [320, 390])
 def test_a_phone_needs_no_scrolling_to_the_side(browser, tmp_path, classes, width):
@@ -130,6 +134,7 @@ def test_a_phone_needs_no_scrolling_to_the_side(browser, tmp_path, classes, widt
     assert browser.errors() == []
 
 
+@pytest.mark.slow
 def test_light_and_dark(browser, ten):
     look = "const s = getComputedStyle(document.body); return [s.backgroundColor, s.color]"
 

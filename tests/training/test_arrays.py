@@ -107,6 +107,7 @@ def test_resuming_needs_the_same_arrays(train: Train, arrays: Arrays) -> None:
     assert len(train(data=arrays, resume="half", epochs=4).history) == 4
 
 
+@pytest.mark.slow
 def test_folds_and_the_range_test(shared: Path, tmp_path: Path, train: Train, arrays: Arrays) -> None:
     options = {"arch": str(shared / "net.toml"), "runs": tmp_path / "runs", "batch_size": 8}
     found = cnncli.cross_validate(arrays, 3, epochs=1, **options)

@@ -151,6 +151,7 @@ def test_measuring_changes_nothing_of_the_loop_that_it_measures(train: Train, tm
     assert all(one is other for one, other in zip(kept, now, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extra", [{"init": None}, {}, {"freeze": 1}], ids=["fresh", "taken over", "frozen"])
 def test_time_validates_on_all_images_also_where_weights_are_taken_over(
         train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: dict[str, Any]) -> None:
@@ -187,6 +188,7 @@ def test_the_time_chooses_epochs_and_leaves_no_other_trace(train: Train, tmp_pat
     assert train(resume=run.name, epochs=4).config["recipe"]["time"] is None
 
 
+@pytest.mark.slow
 @pytest.mark.alone
 def test_it_ends_in_time(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "AFTERWARDS", 0.2)

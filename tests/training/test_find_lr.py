@@ -67,6 +67,7 @@ def wanted(shared: Path) -> dict[str, Any]:
     return {"data": shared / "data", "arch": str(shared / "net.toml"), "batch_size": 8}
 
 
+@pytest.mark.slow
 def test_it_leaves_a_table_and_a_picture_and_no_run(wanted: dict[str, Any], tmp_path: Path) -> None:
     found = find_lr(**wanted, runs=tmp_path / "runs")
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["lr.csv", "lr.png"]
@@ -86,6 +87,7 @@ def test_it_leaves_a_table_and_a_picture_and_no_run(wanted: dict[str, Any], tmp_
     assert find_lr(**wanted, runs=tmp_path / "runs", seed=3).losses != found.losses
 
 
+@pytest.mark.slow
 def test_the_command_says_what_to_add(wanted: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                       capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)

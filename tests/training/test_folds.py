@@ -44,6 +44,7 @@ def test_each_image_but_the_test_images_is_validated_on_once(begin: dict[str, An
     assert found.last_mean == statistics.fmean(fold.last_accuracy for fold in found.folds)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [1, 8, 9, 17, 24])
 def test_stopped_anywhere_it_goes_on_to_the_same_bits(begin: dict[str, Any], step: int) -> None:
     expected = [outcome(fold.run) for fold in cross_validate(**begin, name="whole").folds]

@@ -83,6 +83,7 @@ def die() -> None:
 # ---- the same bits ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_stopped_after_any_step_and_resumed(train: Train, optimizer: str) -> None:
     expected = outcome(train(optimizer=optimizer))
@@ -158,6 +159,7 @@ def test_stopped_between_the_batches_of_validation(train: Train, monkeypatch: py
     assert outcome(train(resume="v")) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every_step", [False, True])
 def test_killed_after_any_step_and_resumed(train: Train, monkeypatch: pytest.MonkeyPatch, every_step: bool) -> None:
     expected = outcome(train())
@@ -169,6 +171,7 @@ def test_killed_after_any_step_and_resumed(train: Train, monkeypatch: pytest.Mon
         assert outcome(train(resume=f"k{step}")) == expected, f"after step {step}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_killed_at_any_write_and_resumed(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: bool

@@ -25,6 +25,7 @@ def stopped(train: Train, **options: Any) -> Run:
     return observer.run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "flag"),
     [({"arch": "lenet5"}, "--arch"), ({"batch_size": 4}, "--batch-size"), ({"lr": 0.3}, "--lr"),

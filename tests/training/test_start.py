@@ -148,6 +148,7 @@ def test_what_is_asked_for_comes_first(photographs: Path, monkeypatch: pytest.Mo
         chosen(Options(), splits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", pretrained.PRETRAINED)
 def test_published_weights_begin_a_training(name: str) -> None:
     if not pretrained.installed(name):

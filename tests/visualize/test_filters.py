@@ -10,6 +10,7 @@ def weights(rng, *shape):
     return rng.standard_normal(shape).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(16, 3, 3, 3), (6, 1, 5, 5), (1, 1, 1, 1), (64, 3, 7, 7), (4, 3, 11, 21),
                                    (300, 1, 3, 3), (16, 6, 5, 5), (64, 64, 3, 3), (100, 512, 1, 1), (10, 3, 1, 1),
                                    (2, 2, 90, 1), (8, 2000, 3, 3), (3, 3, 400, 500)])

@@ -82,6 +82,7 @@ def test_dense_layers_may_be_convolutions_elsewhere() -> None:
     assert all(np.array_equal(array, own[name]) for name, array in arrays(net).items())
 
 
+@pytest.mark.slow
 def test_another_number_of_classes_leaves_the_head_fresh() -> None:
     found = arrays(network("resnet18", classes=1000))
     net, result = fitted("resnet18", found, classes=3)
