@@ -20,7 +20,7 @@ from cnncli import _kernels
 ROOT = Path(__file__).parent.parent
 # A test is slow from so many seconds of processor time on, of all its variants together, its child processes' included
 # and its fixtures' not. Time on the clock would depend on what else the machine does.
-SLOW = 0.75
+SLOW = 0.5
 
 
 def _built_from_here() -> bool:

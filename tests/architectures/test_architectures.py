@@ -96,6 +96,7 @@ def test_efficientnet_lite_is_as_published() -> None:
     assert outside == {"conv_stem", "bn1", "conv_head", "bn2", "classifier"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 2, 33, 45])
 def test_efficientnet_lite_takes_images_of_any_size(size: int) -> None:
     network = architecture("efficientnet_lite0", (size, size, 1), 3)

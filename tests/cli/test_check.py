@@ -106,6 +106,7 @@ def test_the_sheet(place, bad):
     assert ".png" in place.fails(2, "check", bad, "--sheet", "bad.jpg")
 
 
+@pytest.mark.slow
 def test_a_model_that_was_trained_on_the_folder(place):
     """Labels swapped after the training: the model knows better."""
     names = sorted(os.listdir("photos"))
@@ -148,6 +149,7 @@ def test_every_kind_is_listed(place):
     assert [line.split()[0] for line in out.splitlines()[1:]] == list(KINDS)
 
 
+@pytest.mark.slow
 def test_hostile_folders_neither_hang_nor_crash(tmp_path):
     """Bombs, FIFOs, devices, loops and deep folders, in a process with little memory and little time."""
     folder = write(tmp_path / "hostile", classes(12))

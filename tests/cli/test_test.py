@@ -64,6 +64,7 @@ def test_what_test_says_is_what_predict_says(place):
     assert report["calibration"]["loss_after"] == pytest.approx(loss / len(predictions), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_training_test_and_predict_agree_to_the_last_bit(place, monkeypatch):
     """On every validation image: the logits when the best epoch was evaluated, those of `cnn test --split val`, and
     what `cnn predict` answers, beside other images and alone."""

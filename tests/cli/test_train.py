@@ -217,6 +217,7 @@ def test_times_and_missing_numbers() -> None:
 # ---- signals ----
 
 
+@pytest.mark.slow
 @pytest.mark.alone
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_saves_and_says_how_to_go_on(work: Path, number: int, code: int) -> None:
@@ -261,6 +262,7 @@ observer.Observer.loading = lambda self, *arguments: None
 """
 
 
+@pytest.mark.slow
 @pytest.mark.alone
 def test_a_second_signal_ends_it_at_once(work: Path) -> None:
     process = start(work, *LONG, before=SLOW_STEPS)
@@ -320,6 +322,7 @@ def test_a_full_output_stops_no_training(work: Path) -> None:
     assert len(Run(work / "runs" / "net-1").history) == 2
 
 
+@pytest.mark.slow
 def test_a_bar_on_a_terminal_that_leaves_the_cursor_alone(work: Path) -> None:
     ours, theirs = pty.openpty()
     process = start(work, *LONG[:-2], stdout=theirs, stderr=theirs)

@@ -26,6 +26,7 @@ def test_a_judge_knows_what_it_was_trained_on(home: Path) -> None:
     assert judge("loose.safetensors", "photos").seen is None
 
 
+@pytest.mark.slow
 def test_named_models_and_judges_of_ones_own_are_asked_alike(home: Path) -> None:
     report = check("photos", models=["runs/small"])
     assert report.judged is not None

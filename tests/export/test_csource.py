@@ -75,6 +75,7 @@ def test_architectures(name: str, tmp_path: Path, rng: np.random.Generator) -> N
     np.testing.assert_allclose(classify(image)[1], expected(model, image), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resize", ["squash", "crop"])
 @pytest.mark.parametrize("grey", [False, True])
 def test_images_of_any_size_become_what_predict_makes_of_them(resize: str, grey: bool, tmp_path: Path,

@@ -215,6 +215,7 @@ def test_an_image_is_the_same_bits_in_any_batch(convolution, isa, rng):
         assert np.array_equal(alone[1], dx[first:last])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("convolution", SHARED, ids=lambda c: str(c)[11:])
 def test_the_same_bits_on_any_threads(convolution, isa, rng):
     arrays, before, results = inputs(convolution, rng), kernels.threads(), []

@@ -52,6 +52,7 @@ def test_images_narrower_than_a_tile(c, isa, rng):
         check(Convolution((1, 2, width, c), 17, (3, 3), (2, 2), padding=(1, 1, 1, 1)), rng)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [1, 3, 6, 9, 16, 19])
 def test_nothing_is_read_past_the_end(k, isa, rng):
     for window, width in itertools.product(WINDOWS[:6], (5, 14)):

@@ -317,6 +317,7 @@ void sums_(long n, const float *a, const vf *b, vf *out) {{
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no gcc to provoke a spill with")
 @pytest.mark.parametrize(("bytes_", "count", "flags", "fits"), [
     (16, 8, [], True), (16, 24, [], False), (32, 12, ["-mavx2", "-mfma"], True), (32, 24, ["-mavx2", "-mfma"], False),

@@ -47,6 +47,7 @@ def test_an_instruction_set_that_this_cpu_lacks_is_refused(name, tmp_path):
     assert f"CNN_ISA={name} cannot be used" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HERE)
 def test_the_variable_is_obeyed(name):
     code = "from cnncli import kernels; kernels.configure(); print(kernels.door.active_isa())"

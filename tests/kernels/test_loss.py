@@ -49,6 +49,7 @@ def run(x, labels, weights=None, smoothing=0.0, squared=False, mixed=None):
     return losses.check(), dx.check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("classes", CLASSES)

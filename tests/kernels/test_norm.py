@@ -153,6 +153,7 @@ def test_evaluation(rows, c, activation, isa, threads, rng):
     assert np.array_equal(add, y.a), "in the place of what is added it differs"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ["", "relu", "relu6"])
 @pytest.mark.parametrize(("rows", "c"), CASES)
 def test_backward_with_given_statistics(rows, c, activation, isa, threads, rng):
@@ -191,6 +192,7 @@ def test_forward_again_yields_the_same_bits(rows, c, activation, isa, threads, r
     np.testing.assert_array_equal(again.check(), y)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mean", [1e4, -3e5])
 @pytest.mark.parametrize("c", [1, 6, 64])
 def test_a_large_mean_costs_no_digits(mean, c, isa, rng):

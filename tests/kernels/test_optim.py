@@ -27,6 +27,7 @@ def tensors(rng, memories, sizes=SIZES, weight_decay=0.1, rates=(1.0, 64.0, 0.25
     return made, guards
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nesterov", [False, True])
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_sgd(momentum, nesterov, isa, threads, rng):

@@ -130,6 +130,7 @@ SHARED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("convolution", SHARED, ids=lambda c: str(c)[11:])
 def test_the_passes_are_one_bilinear_form(convolution, isa, rng):
     # <y, g> = <x, dx> = <w, dw>, whatever the reference says.
@@ -193,6 +194,7 @@ def test_results_are_finished_as_they_are_stored(convolution, activation, isa, r
             assert np.array_equal(out, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("convolution", [three_by_three(2, 7, 9, 17, 20), three_by_three(3, 6, 6, 19, 18, (0, 0, 0, 0)),
                                          three_by_three(3, 4, 8, 24, 33), three_by_three(1, 6, 6, 300, 510)],
                          ids=lambda c: str(c)[11:])

@@ -34,6 +34,7 @@ def everything(name, x, dy):
     return {key: array.tobytes() for key, array in results.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("name", CASES)
 def test_the_same_bits_on_any_threads(name, batch, isa, rng):

@@ -22,6 +22,7 @@ def describe(value: object) -> str:
     return str(value).replace(" ", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "options", "shapes"), CASES, ids=describe)
 def test_conformance(name, options, shapes, isa):
     check_layer(LAYERS[name](**options), *shapes, gradients=name not in KINKED)

@@ -38,6 +38,7 @@ def test_blocks_are_those_of_the_papers(name, count, third, head):
     assert found[-1].layers == head
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lenet5", "resnet8", "squeezenet1_1", "efficientnet_lite0"])
 def test_two_parts_compute_what_the_whole_does(name, rng):
     network = architecture(name, (32, 32, 3), 5, seed=3)

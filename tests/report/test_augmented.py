@@ -23,6 +23,7 @@ def batches(folder: Path, augmentation: Augmentation | None, grey: bool = False,
     return Batches(load_images(samples, how, threads=1), how, 8, 0, augmentation)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grey", [False, True])
 @pytest.mark.parametrize("augmentation", [None, Augmentation(2, True), Augmentation(2, rotate=15, mixup=5, cutmix=1)])
 def test_every_word_is_on_it(augmentation: Augmentation | None, grey: bool, tmp_path: Path, words: Words) -> None:

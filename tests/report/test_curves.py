@@ -35,6 +35,7 @@ def test_draws_training_and_validation(epochs, tmp_path):
     assert validation > 60
 
 
+@pytest.mark.slow
 def test_rows_of_a_csv_file_are_text_and_may_be_empty(tmp_path):
     rows = [{k: str(v) for k, v in row.items()} for row in history(5)]
     assert min(colours(curves.draw(rows, tmp_path / "text.png", "t"))) > 60
@@ -44,6 +45,7 @@ def test_rows_of_a_csv_file_are_text_and_may_be_empty(tmp_path):
     assert validation == 0
 
 
+@pytest.mark.slow
 def test_numbers_that_are_none_are_left_out(tmp_path):
     rows = history(3)
     rows[1]["train_loss"] = float("nan")

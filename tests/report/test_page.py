@@ -151,6 +151,7 @@ def test_thumbnails(size, channels, kind, rng):
             assert (np.asarray(again).reshape(image.shape) == image).all()
 
 
+@pytest.mark.slow
 def test_hundreds_of_classes_show_those_with_the_most_mistakes():
     found = evaluation([f"class {i}" for i in range(150)], 2000)
     read = Read(rendered(found))

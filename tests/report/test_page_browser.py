@@ -103,6 +103,7 @@ def test_the_keyboard_does_all_of_it(browser, ten, found):
     assert not browser.run("return document.activeElement.matches('.matrix td')")
 
 
+@pytest.mark.slow
 def test_classes_can_be_sorted(browser, ten, found):
     browser.open(ten)
     recall = browser.find(".classes thead th:nth-child(3) button")

@@ -34,6 +34,7 @@ def test_they_are_those_that_the_training_drew(run: Run) -> None:
     assert run.config["images"] == {"train": len(splits.train), "val": len(splits.val)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"seed": 7}, {"exclude": ["ant/00.png", "bee/03.png"]}])
 def test_seed_and_list_to_exclude_are_the_runs(options: dict, tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "data")
@@ -43,6 +44,7 @@ def test_seed_and_list_to_exclude_are_the_runs(options: dict, tmp_path: Path) ->
     assert samples.fingerprint(scan(folder)) != samples.fingerprint(splits), "the options matter"
 
 
+@pytest.mark.slow
 def test_every_fold_has_its_own(tmp_path: Path) -> None:
     folder = os.fspath(make_folder(tmp_path / "data"))
     found = cnncli.cross_validate(folder, 2, name="two", arch="lenet5", epochs=1, size=12, runs=tmp_path / "runs")

@@ -93,6 +93,7 @@ def test_stopped_after_any_step_and_resumed(train: Train, optimizer: str) -> Non
         assert outcome(train(resume=f"s{step}")) == expected, f"after step {step}"
 
 
+@pytest.mark.slow
 def test_balanced_sampling_resumes_to_the_same_bits(train: Train, tmp_path: Path) -> None:
     data = make_folder(tmp_path / "data", each=20)
     for number in range(6, 20):
@@ -106,6 +107,7 @@ def test_balanced_sampling_resumes_to_the_same_bits(train: Train, tmp_path: Path
         assert outcome(train(resume=f"s{step}", cache="none")) == expected, f"after step {step}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cache", ["ram", "none"])
 def test_varied_and_mixed_images_are_the_same_after_resuming(train: Train, cache: str) -> None:
     strong = {"augment": "strong,rotate,scale,shear,colour,hue,cutout=3,flip=alternate", "epochs": 2}

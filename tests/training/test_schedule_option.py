@@ -47,6 +47,7 @@ def test_a_resumed_run_follows_it(train: Train) -> None:
         train(resume="half", schedule="cosine", epochs=5)
 
 
+@pytest.mark.slow
 def test_folds_keep_it(shared: Path, tmp_path: Path) -> None:
     found = cnncli.cross_validate(shared / "data", 2, arch=str(shared / "net.toml"), epochs=1, batch_size=8,
                                   schedule=Schedule("cosine", min_lr=0.03), augment=Augmentation(shift=1),

@@ -16,6 +16,7 @@ def grey(h=28, w=28, c=1):
     return np.full((h, w, c), 100, np.uint8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(28, 28, 6), (1, 1, 64), (2, 2, 512), (64, 64, 3), (224, 224, 16), (150, 40, 8),
                                    (7, 300, 5), (1, 900, 2), (100, 100, 40), (1,), (10,), (33,), (4096,)])
 @pytest.mark.parametrize("low", [0, -1])

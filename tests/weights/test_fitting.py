@@ -24,6 +24,7 @@ def fitted(name: str, found: dict[str, np.ndarray], classes: int = 5, **options:
     return net, fit(net, name, Weights("w.pth", found), **options)
 
 
+@pytest.mark.slow
 def test_our_own_names_are_theirs() -> None:
     found = arrays(network("resnet18"))
     net, result = fitted("resnet18", {**found, "bn1.num_batches_tracked": np.array(7)})

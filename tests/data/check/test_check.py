@@ -178,6 +178,7 @@ def test_imbalance_and_small_classes(tmp_path: Path) -> None:
     assert found(report, "small-class") == [{"train/cow"}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("one", "other"), [("Cat", "cat"), ("t-shirt", "tshirt"), ("cats", "cat"), ("café", "cafe"),
                                             ("trousers", "trouseres"), ("sneaker", "snaeker")])
 def test_similar_names(one: str, other: str, tmp_path: Path) -> None:
