@@ -20,7 +20,7 @@ from cnncli import _kernels
 ROOT = Path(__file__).parent.parent
 # A test is slow from so many seconds of processor time on, of all its variants together, its child processes' included
 # and its fixtures' not. Time on the clock would depend on what else the machine does.
-SLOW = 0.5
+SLOW = 0.4
 
 
 def _built_from_here() -> bool:
@@ -102,6 +102,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         if "slow" in report.keywords:
             marked.add(test)
     for test, took in seconds.most_common():
-        if (took > 2 * SLOW and test not in marked) or (took < SLOW / 10 and test in marked):
+        if (took > 4 * SLOW and test not in marked) or (took < SLOW / 10 and test in marked):
             known = "marked slow" if test in marked else "not marked slow"
             terminalreporter.write_line(f"{test} is {known} and took {took:.1f} s of processor time")

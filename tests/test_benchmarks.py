@@ -117,6 +117,7 @@ def test_every_layer_is_a_convolution_with_goals():
     assert goals["3->64 7x7/2 224 (1)"][1] == (0.55, None, 0.55)
 
 
+@pytest.mark.slow
 def test_every_layer_is_measured_by_itself():
     options = Options([], [1], seconds=0, given_seconds=1e-9, quiet=True)
     before = kernels.threads()
@@ -257,6 +258,7 @@ def test_ours_alone_is_measured_without_peers():
     assert "| lenet5, batch 1  |    ms | " in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.alone
 @linux
 def test_a_terminated_measurement_leaves_no_worker_behind():
@@ -275,6 +277,7 @@ def test_a_terminated_measurement_leaves_no_worker_behind():
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("arguments", "words"), [
     (["--only", "nothing"], "invalid choice: 'nothing'"),
     (["--only", "conv", "--peers-python", "no/python"], "no/python is not there"),

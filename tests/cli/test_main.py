@@ -204,6 +204,7 @@ WRITES = ("import click, sys; from types import SimpleNamespace\n"
           "cli.import_module = lambda *_: SimpleNamespace(command=command)\nsys.exit(cli.main(['train']))")  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", ["output.emit_json(['x' * 100] * 10000)", "output.emit('x')",
                                   "output.console().print('x')", "click.echo('x')"])  # fmt: skip
 def test_a_full_device_is_an_error(body):

@@ -94,6 +94,7 @@ def test_training_test_and_predict_agree_to_the_last_bit(place, monkeypatch):
         assert [chances[name] for name in classes] == found.probabilities[index].tolist()
 
 
+@pytest.mark.slow
 def test_mirror_images_are_looked_at_where_that_is_asked_for(place):
     plain, flipped = place.json("test"), place.json("test", "--tta")
     assert (plain["tta"], flipped["tta"]) == (False, True)

@@ -300,6 +300,7 @@ def test_a_signal_while_images_are_decoded(work: Path, number: int, codes: tuple
 # ---- terminals and pipes ----
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_stops_no_training(work: Path) -> None:
     process = start(work, *SHORT)
     assert process.stdout is not None
@@ -369,6 +370,7 @@ def overlapping() -> bytes:
     return len(header).to_bytes(8, "little") + header + bytes(24)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "data", "arch", "words"), [
     ("photo.pth", b"\xff\xd8\xff\xe0 a photograph", "resnet8", "holds no weights"),
     ("empty.pth", b"", "resnet8", "holds no weights"),

@@ -181,6 +181,7 @@ def test_moves_are_spread_evenly() -> None:
     assert not Augmentation(0, False).moves(0, 0, np.arange(9), (32, 32)).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("augmentation", [PLAIN, EVERYTHING, MIXED], ids=["plain", "everything", "mixed"])
 @pytest.mark.parametrize("cache", ["ram", "none"])
 def test_reused_arrays_hold_the_same(samples: list[Sample], cache: str, augmentation: Augmentation) -> None:

@@ -330,6 +330,7 @@ def test_more_than_100_megapixels_are_refused_before_decoding(tmp_path: Path) ->
             read_header(tmp_path / "a.png")
 
 
+@pytest.mark.slow
 def test_95_megapixels_pass_without_a_warning(tmp_path: Path) -> None:
     Image.new("1", (10_000, 9_500)).save(tmp_path / "a.png")
     assert read_header(tmp_path / "a.png") == (9_500, 10_000, True)

@@ -52,6 +52,7 @@ def check(loaded: Images, samples: list[Sample]) -> None:
         "its content is not PNG, JPEG, BMP, GIF, TIFF or WebP", "it is empty", "it is not there"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cache", ["ram", "none"])
 @pytest.mark.parametrize("threads", [1, 4])
 def test_good_images_are_loaded_and_bad_ones_skipped(cache: str, threads: int, samples: list[Sample]) -> None:
@@ -121,6 +122,7 @@ def test_stopping_leaves_no_thread(samples: list[Sample], monkeypatch: pytest.Mo
     assert not [t for t in threading.enumerate() if t.name.startswith("cnn-")]
 
 
+@pytest.mark.slow
 @pytest.mark.alone
 def test_slow_images_do_not_keep_anyone_waiting(samples: list[Sample], monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever wants to stop, by an exception from progress, is asked often and need not wait for a piece to end."""

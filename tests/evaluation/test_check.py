@@ -44,6 +44,7 @@ def test_named_models_and_judges_of_ones_own_are_asked_alike(home: Path) -> None
     assert check("photos").notes == []
 
 
+@pytest.mark.slow
 def test_a_list_to_exclude_is_a_file_or_names(home: Path) -> None:
     names = ["stripe/s 0.png", "stripe/s 1.png"]
     write_list("out.txt", [("useless", names)])

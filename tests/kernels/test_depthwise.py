@@ -44,6 +44,7 @@ def test_every_width(window, c, isa, rng):
         check(shaped(window, 2, 9, width, c), rng)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
 def test_images_smaller_than_the_kernel(window, isa, rng):
     for side in (1, 2, 3, 4):
@@ -52,6 +53,7 @@ def test_images_smaller_than_the_kernel(window, isa, rng):
             check(convolution, rng)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", WINDOWS[:8], ids=str)
 @pytest.mark.parametrize("c", [3, 16, 19])
 def test_nothing_is_read_past_the_end(window, c, isa, rng):

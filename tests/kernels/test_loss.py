@@ -64,6 +64,7 @@ def test_cross_entropy(classes, weighted, smoothing, isa, rng):
     np.testing.assert_allclose(dx, gradient, rtol=2e-5, atol=GRADIENT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", CLASSES)
 def test_squared_error(classes, isa, rng):
     n = 1 if classes == 5001 else 13

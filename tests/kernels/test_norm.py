@@ -131,6 +131,7 @@ def test_dx_and_dadd_cannot_be_one_array(isa, rng):
         kernels.batch_norm_backward(x, None, None, x, statistics, dx, None, None, workspace, dadd=dx)()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ["", "relu", "relu6"])
 @pytest.mark.parametrize(("rows", "c"), CASES)
 def test_evaluation(rows, c, activation, isa, threads, rng):

@@ -21,6 +21,7 @@ FORWARD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 3, 4, 7, 8, 15, 16, 17, 33, 16384, 16385, 50001])
 @pytest.mark.parametrize("name", FORWARD)
 def test_forward_and_backward(name: str, size: int, isa: str, threads: int, rng: np.random.Generator) -> None:

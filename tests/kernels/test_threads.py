@@ -55,6 +55,7 @@ assert np.array_equal(work(), EXPECTED)
 """)
 
 
+@pytest.mark.slow
 def test_forks_while_other_threads_compute():
     run("""
 stop = False

@@ -108,6 +108,7 @@ EXTREMES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXTREMES)
 @pytest.mark.parametrize("convolution", ORDINARY, ids=lambda c: str(c)[11:])
 def test_extreme_inputs(name, convolution, isa, rng):
@@ -166,6 +167,7 @@ def test_the_same_bits_on_any_threads(convolution, isa, rng):
         assert all(np.array_equal(a, b) for a, b in zip(result, results[0], strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", kernels.FUSED)
 @pytest.mark.parametrize("convolution", [three_by_three(2, 7, 9, 17, 20), three_by_three(3, 13, 12, 32, 33),
                                          three_by_three(1, 6, 7, 64, 96), three_by_three(1, 5, 6, 512, 300)],

@@ -109,6 +109,7 @@ def test_a_network_that_does_not_fit_is_refused() -> None:
 # ---- predict ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [0, 1, 2, 64, 65, 150])
 def test_predictions_come_in_order_and_agree_with_probabilities(tmp_path: Path, count: int, threads: int) -> None:
     model, paths = small_model(), write_images(tmp_path, count)

@@ -45,6 +45,7 @@ def tile(path: Path, row: int, column: int, top: int) -> np.ndarray:
         return np.asarray(image)[y : y + 112, x : x + 112][4::8, 4::8]
 
 
+@pytest.mark.slow
 def test_the_pictures_are_those_of_the_epochs(tmp_path: Path) -> None:
     source = batches(tmp_path, Augmentation(3, True))
     path = augmented.draw(source, NAMES, tmp_path / "a.png", "t")

@@ -122,6 +122,7 @@ def test_names_may_hold_anything():
     assert r"\xff" in read.words
 
 
+@pytest.mark.slow
 def test_a_bound_on_the_size_is_kept_and_said(monkeypatch):
     found = evaluation([f"class {i}" for i in range(5)], 3000, sure=1.2)
     whole = Read(rendered(found)).data

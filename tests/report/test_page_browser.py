@@ -149,6 +149,7 @@ def test_light_and_dark(browser, ten):
         assert browser.errors() == []
 
 
+@pytest.mark.slow
 def test_hostile_names_stay_words(browser, tmp_path):
     bad = evaluation(HOSTILE, 150)
     path = page.write(bad, tmp_path / "r.html", title=HOSTILE[0], pixels=pixels(bad), names=names(bad))

@@ -14,6 +14,7 @@ from cnncli.runs.opened import make_folder, open_model
 from ..small_model import same, small_model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("named", [
     None, "runs/latest", "runs/small", Path("runs/small/model.safetensors"), "runs/latest/model.safetensors",
     Run("runs/small"), "loaded", "kept",

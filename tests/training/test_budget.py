@@ -169,6 +169,7 @@ def test_time_validates_on_all_images_also_where_weights_are_taken_over(
     assert timed.model.training["images"]["val"] > 1
 
 
+@pytest.mark.slow
 def test_the_time_chooses_epochs_and_leaves_no_other_trace(train: Train, tmp_path: Path,
                                                            monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "epochs_within", lambda seconds, cost, steps: 3)

@@ -40,6 +40,7 @@ def test_small_sets_get_small_batches_and_rates_to_match(splits: Splits, images:
     assert any("Batches of" in note for note in notes) == (batch < 128)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("images", "epochs"), [(60000, 15), (3000, 15), (1000, 45), (450, 100), (20, 100)])
 def test_small_sets_are_seen_more_often(splits: Splits, images: int, epochs: int) -> None:
     recipe, _, notes = chosen(Options(arch="resnet8"), of_size(splits, images))

@@ -111,6 +111,7 @@ def test_the_command_says_what_to_add(wanted: dict[str, Any], tmp_path: Path, mo
     assert cli.main(["train", "--find-lr"]) == 2
 
 
+@pytest.mark.slow
 def test_a_network_that_breaks_at_once_has_no_suggestion(wanted: dict[str, Any], tmp_path: Path,
                                                          monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(module.RANGES, "sgd", (1e25, 1e30))

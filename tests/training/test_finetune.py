@@ -55,6 +55,7 @@ def test_what_is_frozen_keeps_every_bit(frozen: int, rng: np.random.Generator, i
         assert np.array_equal(array, before[name]) == (name.rpartition(".")[0] in kept), name
 
 
+@pytest.mark.slow
 def test_a_frozen_run_resumes_to_the_same_bits(train: Train, tmp_path: Path) -> None:
     data = make_folder(tmp_path / "data", each=12, size=16)
     first = train(data=data, arch="resnet8", epochs=1, size=16)
@@ -85,6 +86,7 @@ def test_a_frozen_run_resumes_to_the_same_bits(train: Train, tmp_path: Path) -> 
         train(resume="stopped", freeze=1)
 
 
+@pytest.mark.slow
 def test_statistics_are_fixed_where_batches_are_small(train: Train, tmp_path: Path) -> None:
     data = make_folder(tmp_path / "data", each=30, size=16)
     first = train(data=data, arch="resnet8", epochs=1, size=16)

@@ -91,6 +91,7 @@ def test_names_are_free_and_follow_the_architecture(begin: dict[str, Any]) -> No
     assert cross_validate(**{**begin, "folds": 2, "epochs": 1}).name == "net-3"
 
 
+@pytest.mark.slow
 def test_a_fold_alone_resumes_and_is_tested_on_what_it_never_saw(
     begin: dict[str, Any], shared: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -126,6 +126,7 @@ def test_the_strengths_of_a_run_are_told_where_others_are_asked_for(train: Train
         train(resume="run", augment="shift=2,rotate=30")
 
 
+@pytest.mark.slow
 def test_stopped_at_every_step_in_turn(train: Train) -> None:
     expected = outcome(train())
     with pytest.raises(Interrupted):
@@ -136,6 +137,7 @@ def test_stopped_at_every_step_in_turn(train: Train) -> None:
     assert outcome(train(resume="often")) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epoch", [1, 2, 3])
 def test_stopped_during_validation(train: Train, epoch: int) -> None:
     expected = outcome(train())
@@ -150,6 +152,7 @@ def test_stopped_during_validation(train: Train, epoch: int) -> None:
     assert outcome(train(resume="v")) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ema", [0, 1])  # while averaged weights are judged, the state is still that of the others
 def test_stopped_between_the_batches_of_validation(train: Train, monkeypatch: pytest.MonkeyPatch, ema: int) -> None:
     expected = outcome(train(ema=ema))

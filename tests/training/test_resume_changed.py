@@ -150,6 +150,7 @@ def test_patience_may_be_changed(train: Train) -> None:
     assert any("patience is 3" in sentence for sentence in observer.notes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "words"),
     [("more", "4 for validation now"), ("fewer", "for training"), ("other", "as many"), ("class", "new: dog"),

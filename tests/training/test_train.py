@@ -105,6 +105,7 @@ def test_it_learns(train: Train, tmp_path: Path) -> None:
     assert run.model.training["val_accuracy"] > 0.6
 
 
+@pytest.mark.slow
 def test_the_model_file_is_a_function_of_data_recipe_and_seed(
     train: Train, shared: Path, tmp_path: Path, isa: str
 ) -> None:

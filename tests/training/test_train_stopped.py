@@ -82,6 +82,7 @@ def test_statistics_that_are_no_numbers_are_not_saved(
     assert all(np.isfinite(array).all() for array in state.model.network.buffers().values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["model.safetensors", "history.csv", "last.safetensors"])
 def test_a_full_disk_leaves_the_checkpoint_before_whole(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str

@@ -99,6 +99,7 @@ def test_another_number_of_classes_leaves_the_head_fresh() -> None:
     assert fitted("resnet18", body, classes=3)[1].head == "fc"
 
 
+@pytest.mark.slow
 def test_whatever_does_not_fit_is_listed_and_nothing_changes() -> None:
     found = arrays(network("resnet18"))
     del found["bn1.weight"]

@@ -159,6 +159,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_what_is_wrong_is_refused_in_a_sentence_and_at_once(name: str, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)

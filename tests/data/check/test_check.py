@@ -169,6 +169,7 @@ def test_a_single_class(tmp_path: Path) -> None:
     assert kinds(check(write(tmp_path, classes(14, ("ant",))))) == {"few-classes"}
 
 
+@pytest.mark.slow
 def test_imbalance_and_small_classes(tmp_path: Path) -> None:
     folder = write(tmp_path, {f"train/{n}": s for n, s in classes(40).items()} | {"train/cow/1.png": 9999})
     write(folder, {f"{split}/{name}/1.png": 5000 + 10 * i + j for i, split in enumerate(("val", "test"))
@@ -185,6 +186,7 @@ def test_similar_names(one: str, other: str, tmp_path: Path) -> None:
     assert found(check(write(tmp_path, classes(10, (one, other)))), "similar-names") == [{one, other}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("one", "other"), [("shirt", "skirt"), ("bus", "boss"), ("class10", "class1"), ("a", "as")])
 def test_names_that_are_different_words(one: str, other: str, tmp_path: Path) -> None:
     assert "similar-names" not in kinds(check(write(tmp_path, classes(10, (one, other)))))
@@ -207,6 +209,7 @@ def test_copies_are_found_whatever_the_file_format(tmp_path: Path) -> None:
                                            "train/ant/again.png"]
 
 
+@pytest.mark.slow
 def test_near_copies(tmp_path: Path) -> None:
     folder = write(tmp_path, {f"train/{n}": s for n, s in classes(30).items()})
     write(folder, {"test/ant/2.png": 500, "test/bee/1.png": 501, "val/ant/1.png": 502, "val/bee/1.png": 503})

@@ -37,6 +37,7 @@ def test_different_pictures_are_no_duplicates(others: np.ndarray) -> None:
     assert near_duplicates(others) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_copy_is_found(change: str, others: np.ndarray) -> None:
     copies = np.stack([thumb(CHANGES[change](scene(seed))) for seed in range(10)])
@@ -52,6 +53,7 @@ def alike(count: int, detail: float) -> np.ndarray:
     return np.clip(common + rng.normal(0, detail, (count, 32, 32)), 0, 255).astype(np.uint8)
 
 
+@pytest.mark.slow
 def test_what_all_images_share_makes_none_of_them_alike() -> None:
     """A plain comparison would call all of these the same."""
     images = alike(200, 20)
