@@ -1,6 +1,6 @@
-"""What part of cnncli/ and of csrc/ is run by the tests that are neither slow nor alone: ``python scripts/measure_coverage.py``, with
-coverage.py and gcovr there. Works on a copy in build/coverage, whose objects are kept. Prints both shares and fails
-where one is below what .ci/coverage.txt says; ``--record`` writes that file."""
+"""What part of cnncli/ and of csrc/ is run by the tests that are neither slow nor alone: with coverage.py and gcovr
+there, ``python scripts/measure_coverage.py``. Works on a copy in build/coverage, whose objects are kept. Prints both
+shares and fails where one is below what .ci/coverage.txt says; ``--record`` writes that file."""
 
 import json
 import os
