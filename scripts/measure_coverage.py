@@ -12,7 +12,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 COPY = ROOT / "build" / "coverage"
 RECORD = ROOT / ".ci" / "coverage.txt"
-LEFT_OUT = ("build", "dist", "demo", "runs", ".git", ".venv*", "*.so", "__pycache__", ".*_cache", ".hypothesis")
+TOP_LEFT_OUT = ("build", "dist", "demo", "runs", ".git", ".venv*")  # cnncli/runs is a room
+LEFT_OUT = ("*.so", "__pycache__", ".*_cache", ".hypothesis")
 # Percent that another machine may have less: tests are skipped where there is no browser or no other compiler.
 TOLERANCE = 0.5
 
@@ -28,7 +29,12 @@ def copy() -> None:
     for path in COPY.iterdir():
         if path.name != "build":
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    shutil.copytree(ROOT, COPY, ignore=shutil.ignore_patterns(*LEFT_OUT), dirs_exist_ok=True)
+
+    def left_out(folder: str, names: list[str]) -> set[str]:
+        patterns = (*LEFT_OUT, *TOP_LEFT_OUT) if Path(folder) == ROOT else LEFT_OUT
+        return shutil.ignore_patterns(*patterns)(folder, names)
+
+    shutil.copytree(ROOT, COPY, ignore=left_out, dirs_exist_ok=True)
     for counts in COPY.rglob("*.gcda"):
         counts.unlink()
 
