@@ -68,7 +68,7 @@ TESTED := $(EXTENSION) $(VENV)/.extra-test $(VENV)/.extra-onnx $(VENV)/.extra-pr
 demo: $(EXTENSION)
 	sh scripts/demo.sh $(VENV)/bin/cnn demo
 
-test: $(TESTED)
+test: $(TESTED) $(VENV)/.extra-lint  # a test asks mypy
 	$(PY) -m pytest --numprocesses auto
 
 quick: $(TESTED)
