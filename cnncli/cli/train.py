@@ -202,6 +202,7 @@ def _cross_validate(data: str | None, resume: str | None, folds: int, as_json: b
 
 def _say_where(run: Any, best: dict[str, Any], runs: str) -> None:
     """Say how good the model is, where, and what to do next."""
+    from ..runs import CURVES, HISTORY
     from ..training.progress import highest
 
     if best.get("val_accuracy") is not None:
@@ -209,5 +210,6 @@ def _say_where(run: Any, best: dict[str, Any], runs: str) -> None:
         other = "" if top["epoch"] == best["epoch"] else (
             f"; epoch {top['epoch']} had {top['val_accuracy']:.2%}, which so few images cannot tell from it")
         note(f"Best: epoch {best['epoch']}, {best['val_accuracy']:.2%} of the validation images right{other}.")
-    note(f"Model: {printable(run.path)}/model.safetensors (curves.png and history.csv beside it)")
+    beside = [name for name in (CURVES, HISTORY) if (run.path / name).exists()]
+    note(f"Model: {printable(run.path)}/model.safetensors" + (f" ({' and '.join(beside)} beside it)" if beside else ""))
     note("Next: cnn test" if runs == "runs" else f"Next: cnn test -m {printable(run.path)}")

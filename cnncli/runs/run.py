@@ -74,12 +74,15 @@ class Run:
 
     @property
     def history(self) -> list[Row]:
-        """What history.csv holds, a dict per epoch; None where a number is missing (no validation images)."""
+        """What history.csv holds, a dict per epoch; None where a number is missing (no validation images). Raises
+        UsageError where it is damaged."""
         try:
-            with open(self.path / HISTORY, newline="", encoding="utf-8") as file:
-                return [{k: _number(k, v) for k, v in row.items()} for row in csv.DictReader(file)]
+            return _rows((self.path / HISTORY).read_bytes().decode())
         except FileNotFoundError:
             return []
+        except (OSError, ValueError, csv.Error) as error:
+            raise UsageError(f"{printable(self.path / HISTORY)} cannot be used ({printable(error)}); to have it "
+                             f"written anew: cnn train --resume {printable(self.name)}") from None
 
     @property
     def model(self) -> "Model":
@@ -128,6 +131,19 @@ def _json(value: Mapping[str, Any]) -> bytes:
 
 def _cell(value: float | int | None) -> str:
     return "" if value is None else str(value) if isinstance(value, int) else f"{value:.7g}"
+
+
+def _rows(text: str) -> list[Row]:
+    """Read what write_history wrote. Raises ValueError or csv.Error where it is not that, or only the head of it."""
+    table = csv.DictReader(io.StringIO(text, newline=""), restval="nothing", strict=True)
+    if not set(COLUMNS) <= set(table.fieldnames or ()):
+        raise ValueError(f"its first line is not {','.join(COLUMNS)}")
+    if not text.endswith("\n"):
+        raise ValueError("its last line is cut off")
+    rows = [{column: _number(column, row[column]) for column in COLUMNS} for row in table]
+    if [row["epoch"] for row in rows] != list(range(1, len(rows) + 1)):
+        raise ValueError("its epochs are not 1, 2, 3 …")
+    return rows
 
 
 def _number(column: str, text: str | None) -> float | int | None:

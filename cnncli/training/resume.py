@@ -14,7 +14,7 @@ from ..atomic import remove_leftovers
 from ..data import Augmentation, Data, Preprocessing, Splits, folder_of, name_of
 from ..data.exclude import fingerprint as fingerprint_of_names
 from ..errors import DataError, ModelError, UsageError, printable
-from ..model import checkpoint
+from ..model import Model, checkpoint
 from ..runs import CONFIG, HISTORY, Run, RunLock, find_run, point_latest
 from ..runs.samples import data_again, fingerprint, of_run
 from . import start
@@ -27,6 +27,7 @@ from .progress import Progress, highest
 from .recipe import Recipe, schedule_config
 
 _MAY_CHANGE = {"epochs", "patience"}  # when a run is resumed
+_CHANGES_WITH_THEM = {"time"}  # what a recipe forgets then
 
 
 def resume(data: Data | None, options: Options, which: str | None, runs: str, setting: Setting) -> Prepared:
@@ -45,8 +46,8 @@ def _resumed(lock: RunLock, data: Data | None, options: Options, setting: Settin
     config = run.config
     if config.get("format") != FORMAT:
         raise UsageError(f"{printable(run.path / CONFIG)} is of another version of cnn; train anew.")
-    began_as = Recipe.from_config(config["recipe"])
-    recipe = _changed(began_as, options, run)
+    written = Recipe.from_config(config["recipe"])
+    recipe = _changed(written, options, run)
     _check_architecture(options.arch, recipe, config, run)
     state = None
     with suppress(OSError):
@@ -57,9 +58,11 @@ def _resumed(lock: RunLock, data: Data | None, options: Options, setting: Settin
         if state.note:
             observer.note(state.note)
     progress = Progress.from_json(state.progress) if state else Progress()
-    if recipe != began_as:
-        progress = _extended(progress, recipe, run)
+    before = _recipe_of(state.model, config, run) if state else written
+    # By the recipe, not by what the state says: one that was made longer may have been killed before its next state.
+    progress = _extended(progress, recipe, run)
     if progress.finished:
+        _mend_history(progress, run)
         return Prepared(lock, None, _why_finished(progress, recipe, run))
 
     data = data_again(run, data)
@@ -70,14 +73,14 @@ def _resumed(lock: RunLock, data: Data | None, options: Options, setting: Settin
         raise DataError(f"{name_of(data)}: not the same images can be read as when {printable(run.path)} began "
                         f"({in_words(config['images'])} then, {in_words(counts(train, val))} now); start a "
                         "new run.")
-    if recipe != began_as:
+    if recipe != written:
         config["recipe"] = recipe.config()
         run.write_config(config)
     material = Material(recipe, train, val, config, setting)
     fit = material.fit(state.model if state else material.first_model())
     if state:
         _restore(fit, run, progress, state.arrays)
-    for sentence in extension(began_as, recipe, fit.trainer.steps_done, fit.batches.steps):
+    for sentence in extension(before, recipe, fit.trainer.steps_done, fit.batches.steps):
         observer.note(sentence)
     run.write_history(progress.history)
     point_latest(run.path.parent, run.name)
@@ -136,6 +139,30 @@ def _changed(recipe: Recipe, options: Options, run: Run) -> Recipe:
     return recipe
 
 
+def _recipe_of(model: Model, config: Mapping[str, Any], run: Run) -> Recipe:
+    """Return the recipe that a saved state was reached by. Raises UsageError where config.json, which holds the same
+    but for what may change, has been edited since."""
+    then = {**model.training["recipe"], "classes": model.classes, "network": model.network.config(),
+            "preprocessing": model.preprocessing.config()}
+    now = {**config["recipe"], **{part: config[part] for part in ("classes", "network", "preprocessing")}}
+    # What only one of them has is of another version of cnn.
+    edited = [name for name in then.keys() & now.keys() - _MAY_CHANGE - _CHANGES_WITH_THEM if then[name] != now[name]]
+    for name in sorted(edited):
+        values = (f" ({_shown(name, now[name])}, but {_shown(name, then[name])} when the state was saved)"
+                  if name in config["recipe"] else "")
+        raise UsageError(f"{printable(run.path / CONFIG)} has another {name.replace('_', ' ')} than the training that "
+                         f"is to go on{values}; put it back, or start a new run.")
+    return Recipe.from_config({**config["recipe"], **model.training["recipe"]})
+
+
+def _mend_history(progress: Progress, run: Run) -> None:
+    """Write the history of a finished run anew where it is damaged or gone; the state has it all."""
+    with suppress(UsageError):
+        if len(run.history) == len(progress.history):
+            return
+    run.write_history(progress.history)
+
+
 def extension(before: Recipe, now: Recipe, done: int, steps: int) -> list[str]:
     """Return what to say of a run of so many steps an epoch that goes on, after so many in all, in another way.
 
@@ -189,7 +216,7 @@ def _shown(name: str, value: Any) -> str:
 
 
 def _extended(progress: Progress, recipe: Recipe, run: Run) -> Progress:
-    """Return the progress of a run whose epochs or patience have been changed."""
+    """Return the progress of a run, finished or not by its recipe's epochs and patience, which may have changed."""
     done = len(progress.history)
     if recipe.epochs < done or (recipe.epochs == done and progress.step):
         raise UsageError(f"{printable(run.path)} has done {progress.epoch if progress.step else done} epochs already; "

@@ -140,6 +140,8 @@ def _finish(prepared: Prepared, observer: Observer) -> Run:
     run = prepared.lock.run
     if prepared.fit is None:
         observer.note(prepared.why)
+        if not (run.path / CURVES).exists():  # it was killed just before, or there was no space
+            _draw(run, observer)
     else:
         with catch_stops() as stop:
             observer.started(run, prepared.fit.summary)
@@ -172,5 +174,5 @@ def _draw(run: Run, observer: Observer) -> None:
     path: Path = run.path / CURVES
     try:
         curves.draw(run.history, path, run.name)
-    except (OSError, ImportError) as error:
-        observer.note(f"{path} could not be drawn: {error}.")
+    except (OSError, ImportError, CnnError) as error:
+        observer.note(f"{path} could not be drawn: {error}")

@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from cnncli.errors import DataError, Interrupted, TrainingError, UsageError
+from cnncli.errors import DataError, Interrupted, SaveError, TrainingError, UsageError
+from cnncli.model import checkpoint
 from cnncli.optim.schedule import Schedule
 from cnncli.runs import Row, Run, RunLock
 from cnncli.runs import run as runs
 
 from ..pictures import make_folder
 from .conftest import Train
-from .test_resume import At, die, interrupt, outcome
+from .test_resume import At, Killed, die, interrupt, outcome
 
 
 def stopped(train: Train, **options: Any) -> Run:
@@ -95,6 +96,72 @@ def test_an_extended_run_that_is_stopped_reaches_the_same_bits(train: Train) -> 
         with pytest.raises(Interrupted):
             train(resume="b", epochs=6, observer=At(interrupt, steps=step))
     assert outcome(train(resume="b")) == expected
+
+
+@pytest.mark.parametrize("lost", ["killed", "disk"])
+def test_a_longer_run_that_ends_in_its_first_added_epoch_goes_on(
+    train: Train, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    """config.json says 6 epochs by then, the state was finished with 3."""
+    train(name="a")
+    expected = outcome(train(resume="a", epochs=6))
+    train(name="b")
+    with monkeypatch.context() as patch:
+        if lost == "disk":
+            patch.setattr(checkpoint, "write_atomically", full_disk)
+        with pytest.raises(Killed if lost == "killed" else SaveError):
+            train(resume="b", epochs=6, observer=At(die, steps=2) if lost == "killed" else None)
+    observer = At(die)
+    assert outcome(train(resume="b", observer=observer)) == expected
+    assert any("epochs are 6 from now on, not 3" in sentence for sentence in observer.notes)
+
+
+def full_disk(path: str, data: bytes, **options: Any) -> None:
+    raise SaveError(f"{path} could not be written.")
+
+
+def test_more_patience_that_was_lost_before_its_first_state_counts(train: Train) -> None:
+    done = len(train(name="a", epochs=20, patience=1, lr=1e-9).history)
+    with pytest.raises(Killed):
+        train(resume="a", patience=3, observer=At(die, steps=2))
+    assert len(train(resume="a").history) > done
+
+
+@pytest.mark.parametrize(("part", "value"), [("lr", 0.5), ("seed", 7), ("augment", None), ("ema", 0)])
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_recipe_edited_in_the_configuration_is_refused_by_name(
+    train: Train, part: str, value: Any, finished: bool
+) -> None:
+    run = train(name="run", epochs=1) if finished else stopped(train)
+    config = run.config
+    config["recipe"][part] = value
+    run.write_config(config)
+    with pytest.raises(UsageError, match=rf"config.json has another {part} than .*when the state was saved"):
+        train(resume="run")
+
+
+@pytest.mark.parametrize("part", ["network", "preprocessing"])
+def test_a_network_edited_in_the_configuration_is_refused(train: Train, part: str) -> None:
+    run = stopped(train)
+    config = run.config
+    if part == "network":
+        config["network"]["layers"][-1]["name"] = "other"
+    else:
+        config["preprocessing"]["mean"] = [0.5, 0.5, 0.5]
+    run.write_config(config)
+    with pytest.raises(UsageError, match=f"config.json has another {part} than"):
+        train(resume="run")
+
+
+def test_a_finished_run_mends_its_history(train: Train) -> None:
+    run = train(name="run", epochs=2)
+    before = (run.path / "history.csv").read_bytes()
+    for damaged in (b"", before[:-3], b"\0" * 100):
+        (run.path / "history.csv").write_bytes(damaged)
+        with pytest.raises(UsageError, match=r"cnn train --resume run$"):
+            _ = run.history
+        train(resume="run")
+        assert (run.path / "history.csv").read_bytes() == before
 
 
 def test_a_run_lengthened_on_its_way_says_how_its_rate_goes_on(train: Train) -> None:
