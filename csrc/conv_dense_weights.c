@@ -124,7 +124,7 @@ static cnn_status point_chunk(void *context, int64_t chunk) {
         for (int64_t i = 0; !dy_in_place && i < outer.depth; i++)
             memcpy(dy + i * stride, gradient + i * w->outputs, (size_t)s.rows * sizeof *dy);
         outer.accumulate = pixel > s.begin;
-        w->gemm->outer(&outer);
+        cnn_gemm_outer()->outer(&outer);
         if (bias) w->gemm_rows->sum(outer.depth, s.rows, outer.a, outer.stride, bias);
     }
     return CNN_OK;
@@ -158,7 +158,7 @@ static cnn_status window_chunk(void *context, int64_t chunk) {
         w->gemm_rows->pack(outer.depth, w->k, gradient, w->outputs, packed);
         if (bias) w->gemm_rows->sum(outer.depth, w->k, gradient, w->outputs, bias);
         outer.accumulate = pixel > s.begin;
-        w->gemm->outer(&outer);
+        cnn_gemm_outer()->outer(&outer);
     }
     return CNN_OK;
 }

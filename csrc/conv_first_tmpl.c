@@ -1,6 +1,6 @@
-/* First layers, the vector version: vectors over output channels, one value of the image for all of them. Compiled per
- * instruction set by foreach_isa.h on behalf of conv_first.c. As in depthwise_tmpl.c each value of a row is loaded once
- * and goes into every result, or every tap's sum, that it meets. */
+/* First layers, the vector version: vectors over output channels, one value of the image for all of them. Compiled
+ * for each instruction set by a file of its own (conv_first_avx2.c), on behalf of conv_first.c. As in
+ * depthwise_tmpl.c each value of a row is loaded once and goes into every result, or every tap's sum, that it meets. */
 
 #undef UNROLL
 #define UNROLL CNN_UNROLL(25)
@@ -194,7 +194,7 @@ static void ISA(weights_bias)(const float *dy, int64_t k, int64_t pixels, float 
     vstore(to, sum);
 }
 
-static const struct first_kernels ISA(first_kernels) = {
+const struct first_kernels ISA(cnn_first_kernels) = {
     .lanes = VLEN,
     .tiles = {{ISA(tile_3_some), ISA(tile_3_7), ISA(tile_3_8)},
               {ISA(tile_5_some), ISA(tile_5_7), ISA(tile_5_8)},

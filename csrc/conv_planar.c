@@ -1,38 +1,9 @@
 /* Convolutions of images to fewer output channels than a vector has lanes, as in LeNet's first layer: vectors run along
  * rows instead, which are copied into planes, one a channel, with zeros around them. Only forward; others that
  * read images, and backward-weights, are conv_first.c's. */
-#include "conv_family.h"
-#include "finish.h"
+#include "conv_planar.h"
 
-#define MOST_OUTPUTS 7
-#define WIDEST 16 /* lanes of any instruction set */
-
-/* A row of results. */
-struct planar_row {
-    const float *x; /* planes of the rows that it meets, [row][c][pitch]; tap 0 of result 0 is at 0 */
-    int64_t planes, pitch, kw;
-    const float *weight; /* [row][c][tap][k] */
-    int64_t columns;
-    const cnn_finish *finish;
-    float *out;
-    int64_t at, room; /* where result 0 goes; the floats that may be written from there on */
-    int64_t line;     /* where the finish is pooled: planes of one row, in floats … */
-    float *pooled;    /* … and room for a row of results, [k][pooled_pitch], and for which they were */
-    int32_t *taps;
-};
-
-struct planar_kernels {
-    void (*rows[MOST_OUTPUTS])(const struct planar_row *row);  /* by k */
-    void (*pairs[MOST_OUTPUTS])(const struct planar_row *row); /* two rows, pooled into one */
-};
-
-/* Columns of a row of results that is pooled, in whole vectors, and those beside them that vectors write. */
-static inline int64_t pooled_pitch(int64_t columns) { return cnn_round_up(columns / 2, WIDEST) + WIDEST; }
-
-#define CNN_TEMPLATE "conv_planar_tmpl.c"
-#include "foreach_isa.h"
-
-static const struct planar_kernels *const tables[] = CNN_TABLES(planar_kernels);
+static const struct planar_kernels *const tables[] = CNN_TABLES(cnn_planar_kernels);
 
 #define MOST_CHANNELS 4
 #define MOST_TAPS 7 /* of a side */

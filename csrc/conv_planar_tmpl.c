@@ -1,6 +1,6 @@
-/* Rows of results with vectors along the row: the vector version. Compiled per instruction set by foreach_isa.h on
- * behalf of conv_planar.c. Each weight is spread over a vector and multiplied with two of the row; results are turned
- * into pixels, channels next to each other, eight at a time. */
+/* Rows of results with vectors along the row: the vector version. Compiled for each instruction set by a file of its
+ * own (conv_planar_avx2.c), on behalf of conv_planar.c. Each weight is spread over a vector and multiplied with two
+ * of the row; results are turned into pixels, channels next to each other, eight at a time. */
 
 #include "pool_tap.h"
 
@@ -259,7 +259,7 @@ ROW(5)
 ROW(6)
 ROW(7)
 
-static const struct planar_kernels ISA(planar_kernels) = {
+const struct planar_kernels ISA(cnn_planar_kernels) = {
     .rows = {ISA(row_1), ISA(row_2), ISA(row_3), ISA(row_4), ISA(row_5), ISA(row_6), ISA(row_7)},
     .pairs = {ISA(pair_1), ISA(pair_2), ISA(pair_3), ISA(pair_4), ISA(pair_5), ISA(pair_6), ISA(pair_7)},
 };

@@ -4,44 +4,9 @@
  * shape alone. depthwise_weights.c is backward-weights. */
 #include "depthwise.h"
 
-#define BLOCK 16 /* channels whose packed weights lie together: no vector is longer */
-
-/* Forward or backward-data as a walk over results, each of which meets taps_h rows of the source. */
-struct depthwise_walk {
-    const float *source, *weight; /* weight: [blocks of channels][taps][BLOCK] */
-    const cnn_finish *finish;
-    float *out;
-    int64_t pixel;                        /* floats to the next pixel, of source or result */
-    int64_t height, width, rows, columns; /* of a source image and of its results */
-    int64_t taps_h;
-    int64_t top, left;   /* the source pixel that result (0, 0) meets at tap (0, 0); in backward-data of stride 2: the
-                          * row of taps at which it meets source row 0, and the column that it is seen from, which
-                          * counts results and is that of the last tap */
-    int64_t start, step; /* the first tile's first column; columns used of a tile */
-    bool large;          /* whether memory is worth asking ahead */
-};
-
-/* `count` rows of an image's results, from `row` on, channels [first, last). */
-typedef void (*depthwise_rows_kernel)(const struct depthwise_walk *w, int64_t first, int64_t last, int64_t image,
-                                      int64_t row, int64_t count);
-
-struct depthwise_kernels {
-    int64_t lanes;                       /* of a vector */
-    depthwise_rows_kernel rows[2][2][3]; /* 3 or 5 wide; stride 1 or 2; widths */
-    depthwise_rows_kernel spread[2];     /* 3 or 5 wide; backward-data of stride 2 */
-    /* Any convolution: `count` rows of all images' results, from `row` on. */
-    void (*general_rows)(const struct conv_view *v, const float *source, const float *weight, const cnn_finish *finish,
-                         float *out, int64_t row, int64_t count);
-};
+static const struct depthwise_kernels *const tables[] = CNN_TABLES(cnn_depthwise_kernels);
 
 static const int64_t widths[] = {4, 7, 8}; /* results of a whole tile */
-
-static const int32_t depthwise_lanes[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-
-#define CNN_TEMPLATE "depthwise_tmpl.c"
-#include "foreach_isa.h"
-
-static const struct depthwise_kernels *const tables[] = CNN_TABLES(depthwise_kernels);
 
 #define CHUNK_FLOATS 16384 /* results that are worth a chunk */
 #define WEIGHT_FLOATS 4096 /* weights of the channels of a chunk: they stay in L1 */

@@ -22,6 +22,38 @@ static inline bool cnn_depthwise_large(const cnn_conv2d *p) {
     return p->n * (p->h * p->w + p->oh * p->ow) * p->c > 262144;
 }
 
+#define BLOCK 16 /* channels whose packed weights lie together: no vector is longer */
+
+/* Forward or backward-data as a walk over results, each of which meets taps_h rows of the source. */
+struct depthwise_walk {
+    const float *source, *weight; /* weight: [blocks of channels][taps][BLOCK] */
+    const cnn_finish *finish;
+    float *out;
+    int64_t pixel;                        /* floats to the next pixel, of source or result */
+    int64_t height, width, rows, columns; /* of a source image and of its results */
+    int64_t taps_h;
+    int64_t top, left;   /* the source pixel that result (0, 0) meets at tap (0, 0); in backward-data of stride 2: the
+                          * row of taps at which it meets source row 0, and the column that it is seen from, which
+                          * counts results and is that of the last tap */
+    int64_t start, step; /* the first tile's first column; columns used of a tile */
+    bool large;          /* whether memory is worth asking ahead */
+};
+
+/* `count` rows of an image's results, from `row` on, channels [first, last). */
+typedef void (*depthwise_rows_kernel)(const struct depthwise_walk *w, int64_t first, int64_t last, int64_t image,
+                                      int64_t row, int64_t count);
+
+struct depthwise_kernels {
+    int64_t lanes;                       /* of a vector */
+    depthwise_rows_kernel rows[2][2][3]; /* 3 or 5 wide; stride 1 or 2; widths */
+    depthwise_rows_kernel spread[2];     /* 3 or 5 wide; backward-data of stride 2 */
+    /* Any convolution: `count` rows of all images' results, from `row` on. */
+    void (*general_rows)(const struct conv_view *v, const float *source, const float *weight, const cnn_finish *finish,
+                         float *out, int64_t row, int64_t count);
+};
+
+CNN_DECLARE_TABLES(depthwise_kernels, cnn_depthwise_kernels); /* depthwise_tmpl.c's */
+
 /* depthwise_weights.c: the third pass, as struct conv_family says, and every pass's workspace. */
 cnn_status cnn_depthwise_backward_weights(const cnn_conv2d *p, const float *x, const float *dy, float *dweight,
                                           float *dbias, float *workspace);

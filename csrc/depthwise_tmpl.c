@@ -1,10 +1,12 @@
-/* Depthwise convolutions forward and back to the data, the vector version: vectors over channels. Compiled per
- * instruction set by foreach_isa.h on behalf of depthwise.c, which hands out work for at least VLEN channels to all but
- * the `general` kernels. Where the channels are no whole number of vectors the last vector overlaps the one before, and
- * its first lanes are kept. */
+/* Depthwise convolutions forward and back to the data, the vector version: vectors over channels. Compiled for each
+ * instruction set by a file of its own (depthwise_avx2.c), on behalf of depthwise.c, which hands out work for at
+ * least VLEN channels to all but the `general` kernels. Where the channels are no whole number of vectors the last
+ * vector overlaps the one before, and its first lanes are kept. */
 
 #undef UNROLL
 #define UNROLL CNN_UNROLL(25)
+
+static const int32_t ISA(lane_numbers)[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
 /* ---- what becomes of results before they are stored ---- */
 
@@ -22,7 +24,7 @@ CNN_INLINE vf ISA(finished)(const cnn_finish *f, vf a, int64_t at, int64_t part)
 static
     __attribute__((noinline)) void ISA(finish)(const cnn_finish *f, int64_t from, int64_t to, int64_t step, int64_t c,
                                                int64_t part, int64_t kept, float *out, int64_t at, const vf sums[8]) {
-    vi mine = *(const ISA(vi_unaligned_t) *)depthwise_lanes >= (int32_t)kept - (vi){0};
+    vi mine = *(const ISA(vi_unaligned_t) *)ISA(lane_numbers) >= (int32_t)kept - (vi){0};
     vf bias = f->bias ? vload_lanes(f->bias + c, part) : vset(0);
     at += from * step;
     for (int64_t q = from; q < to; q++, at += step) {
@@ -284,7 +286,7 @@ static void ISA(general_rows)(const struct conv_view *v, const float *source, co
     }
 }
 
-static const struct depthwise_kernels ISA(depthwise_kernels) = {
+const struct depthwise_kernels ISA(cnn_depthwise_kernels) = {
     .lanes = VLEN,
     .rows = {{NAMES(rows_3), NAMES(rows_3_stride)}, {NAMES(rows_5), NAMES(rows_5_stride)}},
     .spread = {ISA(rows_3_spread), ISA(rows_5_spread)},

@@ -61,11 +61,14 @@ struct gemm_parts {
 struct gemm_kernels {
     struct gemm_width width;
     void (*product)(const struct gemm_product *p); /* out = A B */
-    void (*outer)(const struct gemm_outer *p);     /* out = A' B */
     void (*four_parts)(const struct gemm_parts *p);
     /* One row: out[at + column] = finish(the parts of sums, `stride` apart, added in order). */
     void (*add_parts)(int64_t parts, const float *sums, int64_t stride, int64_t columns, const cnn_finish *finish,
                       int64_t at, float *out);
+};
+
+struct gemm_outer_kernels {
+    void (*outer)(const struct gemm_outer *p); /* out = A' B */
 };
 
 struct gemm_rows {
@@ -75,8 +78,12 @@ struct gemm_rows {
     void (*sum)(int64_t rows, int64_t columns, const float *source, int64_t stride, float *sums);
 };
 
+CNN_DECLARE_TABLES(gemm_kernels, cnn_gemm_kernels);             /* gemm_tmpl.c's */
+CNN_DECLARE_TABLES(gemm_outer_kernels, cnn_gemm_outer_kernels); /* gemm_outer_tmpl.c's */
+
 /* The kernels of the active instruction set; never called for the reference. */
 const struct gemm_kernels *cnn_gemm(void);
+const struct gemm_outer_kernels *cnn_gemm_outer(void);
 const struct gemm_rows *cnn_gemm_rows(void);
 
 static inline bool cnn_panel_odd(const struct gemm_width *w, int64_t columns) {

@@ -64,6 +64,14 @@ void *cnn_scratch(size_t bytes);
 static inline bool cnn_use_reference(void) { return cnn_isa_active() == CNN_ISA_REFERENCE; }
 static inline int cnn_table_index(void) { return cnn_isa_active() - CNN_ISA_BASELINE; }
 
+/* Declares the tables that lie in a file for each instruction set. */
+#define CNN_DECLARE_TABLES(kernels, name) extern const struct kernels name##_baseline, name##_avx2, name##_avx512
+
+/* In a template: the name with the instruction set's suffix. */
+#define CNN_PASTE_(a, b) a##b
+#define CNN_PASTE(a, b) CNN_PASTE_(a, b)
+#define ISA(name) CNN_PASTE(name, ISA_SUFFIX)
+
 /* Elementwise work is cut into pieces of this many floats: 64 KiB, enough to hide the cost of a chunk. */
 #define CNN_PIECE 16384
 

@@ -69,20 +69,25 @@ def test_every_prototype_has_a_door_that_a_test_opens(name):
 
 @pytest.mark.parametrize("template", sorted((ROOT / "csrc").glob("*_tmpl.c")), ids=lambda p: p.name)
 def test_every_vector_version_belongs_to_a_file_that_dispatches_it(template):
-    operation = template.with_name(template.name.replace("_tmpl", "")).read_text(encoding="utf-8")
-    assert f'#define CNN_TEMPLATE "{template.name}"' in operation
-    assert re.search(r"\bCNN_TABLES\(\w+\)", operation)
+    operation = template.with_name(template.name.replace("_tmpl", ""))
+    apart = [operation.with_stem(f"{operation.stem}_{isa}") for isa in ("baseline", "avx2", "avx512")]
+    for path in apart if apart[0].exists() else [operation]:
+        assert f'#define CNN_TEMPLATE "{template.name}"' in path.read_text(encoding="utf-8")
+    assert re.search(r"\bCNN_TABLES\(\w+\)", operation.read_text(encoding="utf-8"))
 
 
 DEFINED = re.compile(r"^(?!static|extern|typedef)\w[\w ]*[ *](cnn_\w+)(?:\([^;]*?\) \{| = )", re.MULTILINE)
 
 
 def calls() -> dict[str, set[str]]:
-    """File -> the files whose functions and tables it names. A template is its operation's, the table conv.c's."""
+    """File -> the files whose functions and tables it names. A template is its operation's, the table conv.c's, and so
+    are the files that compile a template for one instruction set each."""
     texts = {path.name: code_of(path) for path in C_FILES}
     home = {name: file for file, text in texts.items() for name in DEFINED.findall(text)}
     for file in texts:
         texts[file] += "".join(code_of(ROOT / "csrc" / t) for t in re.findall(r'CNN_TEMPLATE "(.*)"', texts[file]))
+        operation = re.sub("_(baseline|avx2|avx512)[.]c$", ".c", file)
+        texts[operation] += texts[file] if operation != file else ""
     texts["conv.c"] += code_of(ROOT / "csrc/conv_family.h")
     return {file: {home[name] for name in re.findall(r"\bcnn_\w+", text) if home.get(name, file) != file}
             for file, text in texts.items()}
