@@ -5,6 +5,7 @@ lost go through ``write_atomically``; cnncli/model/checkpoint.py says what is in
 
 import contextlib
 import errno
+import io
 import os
 import re
 import shutil
@@ -12,8 +13,14 @@ import zlib
 
 from .errors import SaveError, printable
 
+try:
+    import fcntl
+except ImportError:  # no POSIX: nobody can tell whether a writer still lives, and an open file cannot be renamed
+    fcntl = None  # type: ignore[assignment]
+
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 _NO_FOLDER_FLUSH = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF}
+_LEFTOVER = re.compile(r"\.cnn-[0-9a-f]{8}-[0-9a-f]{16}\.(tmp|old)")
 _AT_ONCE = 2**28  # bytes: one write takes less than 2 GiB
 
 
@@ -25,37 +32,52 @@ def write_atomically(path: str | os.PathLike[str], data: bytes, keep_as: str | o
     when the old file was damaged already, one of the two names is whole.
 
     Raises SaveError, naming path and size, where the disk refuses; path and keep_as are then what they were and the
-    temporary files are gone. A symbolic link at path is followed, not replaced; a device or pipe is refused.
+    temporary files are gone. A symbolic link at path is followed, not replaced; a device or pipe is refused. What
+    writers that were killed left in that folder is removed.
     """
     target = os.path.realpath(path)
     if os.path.lexists(target) and not os.path.isfile(target):
         raise SaveError(f"{printable(path)} is not a regular file, so nothing was written; give another name.")
     folder, name = os.path.split(target)
+    remove_leftovers(folder)
     label = os.path.join(folder, f"{_leftover_prefix(name)}{os.urandom(8).hex()}")
     fresh, old = label + ".tmp", label + ".old"
     try:
-        try:
-            _write_new(fresh, data)
-            replaced = _second_name(target, old)
-            _replace(fresh, target, old if replaced else None, keep_as)
-        finally:
-            for leftover in (fresh, old):
-                with contextlib.suppress(OSError):
-                    os.unlink(leftover)
+        with contextlib.ExitStack() as living:  # holds the locks by which others see that the two are in use
+            try:
+                _write_new(fresh, data, living)
+                replaced = _second_name(target, old)
+                if replaced:
+                    _hold(old, living)
+                _replace(fresh, target, old if replaced else None, keep_as)
+            finally:
+                for leftover in (fresh, old):
+                    with contextlib.suppress(OSError):
+                        os.unlink(leftover)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise SaveError(f"{printable(path)} could not be written ({reason[:1].lower()}{reason[1:]}): {len(data):,} "
                         "bytes are needed there; what was there before is unchanged.") from error
 
 
-def remove_leftovers(path: str | os.PathLike[str]) -> None:
-    """Remove the temporary files that killed writes of path left behind. Only for one who alone writes path."""
-    folder, name = os.path.split(os.path.realpath(path))
-    ours = re.compile(re.escape(_leftover_prefix(name)) + r"[0-9a-f]{16}\.(tmp|old)")
-    for entry in os.listdir(folder):
-        if ours.fullmatch(entry):
+def remove_leftovers(folder: str | os.PathLike[str]) -> None:
+    """Remove the temporary files that killed writers left in a folder. Those of a writer that lives, in any process,
+    stay: it holds a lock on each, which the system drops when it ends. Where there are no locks, all stay."""
+    with contextlib.suppress(OSError):
+        for entry in filter(_LEFTOVER.fullmatch, os.listdir(folder or os.curdir)):
             with contextlib.suppress(OSError):
-                os.unlink(os.path.join(folder, entry))
+                _remove_if_left(os.path.join(folder, entry))
+
+
+def _remove_if_left(path: str) -> None:
+    if fcntl is None:
+        return
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(path)
+    finally:
+        os.close(descriptor)
 
 
 def _leftover_prefix(name: str) -> str:
@@ -63,15 +85,35 @@ def _leftover_prefix(name: str) -> str:
     return f".cnn-{zlib.crc32(os.fsencode(name)):08x}-"
 
 
-def _write_new(path: str, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-    try:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(descriptor, rest[:_AT_ONCE]) :]
-        os.fsync(descriptor)
-    finally:
+def _write_new(path: str, data: bytes, living: contextlib.ExitStack) -> None:
+    """Write a new file, and keep it open and locked as long as living where it may be renamed so."""
+    descriptor = _open_new(path)
+    living.callback(os.close, descriptor)
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest[:_AT_ONCE]) :]
+    os.fsync(descriptor)
+    if fcntl is None:
+        living.close()
+
+
+def _open_new(path: str) -> int:
+    while True:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        if fcntl is None:
+            return descriptor
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.path.lexists(path):  # else another took it for a dead one's before the lock was there
+            return descriptor
         os.close(descriptor)
+
+
+def _hold(path: str, living: contextlib.ExitStack) -> None:
+    """Lock the second name of the old file as long as living, so that it is not removed as a dead one's."""
+    if fcntl is not None:
+        with contextlib.suppress(OSError):
+            fcntl.flock(living.enter_context(io.FileIO(path)), fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
 def _second_name(path: str, second: str) -> bool:

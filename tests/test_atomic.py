@@ -41,6 +41,8 @@ class Disk:
 
         def call(*arguments):
             if self.dead:
+                if name == "close":  # the system closes what a dead process had open, and drops its locks
+                    real(*arguments)
                 raise Died
             self.count += 1
             if self.count != self.at:
@@ -66,6 +68,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+LEFT = f".cnn-01234567-{'0' * 16}.tmp"
 NEW, OLD, OLDER = b"new" * 2000, b"old" * 1000, b"older" * 1000
 
 
@@ -119,7 +122,7 @@ def test_death_at_any_call_leaves_a_whole_file(
         assert found["last"] in whole or found["previous"] in whole, at
         if total:
             break
-        remove_leftovers(folder / "last")
+        remove_leftovers(folder)
         assert set(contents(folder)) == {"last", "previous"}
     assert total, "the last round must live"
     assert total > 8
@@ -197,8 +200,72 @@ def test_permissions_follow_the_umask(tmp_path: Path) -> None:
 def test_only_our_leftovers_are_removed(tmp_path: Path) -> None:
     for name in ("last", ".last.tmp", ".cnn-0-0.tmp", "x.old"):
         (tmp_path / name).write_bytes(OLD)
-    remove_leftovers(tmp_path / "last")
-    assert len(contents(tmp_path)) == 4
+    (tmp_path / LEFT.replace("0" * 16, "1" * 16)).symlink_to("last")
+    (tmp_path / LEFT).write_bytes(OLD)
+    remove_leftovers(tmp_path)
+    assert len(contents(tmp_path)) == 5
+    remove_leftovers(tmp_path / "nowhere")
+
+
+def test_whoever_writes_into_a_folder_removes_what_dead_writers_left_there(tmp_path: Path) -> None:
+    for name in (LEFT, LEFT.replace("tmp", "old")):
+        (tmp_path / name).write_bytes(OLD)
+    write_atomically(tmp_path / "other", NEW)
+    assert contents(tmp_path) == {"other": NEW}
+
+
+@pytest.mark.parametrize("at", ["fsync", "replace"])  # while the new file is written, and while the old is linked
+@pytest.mark.parametrize("again", ["last", "other"])
+def test_what_a_living_writer_has_open_is_left_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, at: str, again: str
+) -> None:
+    """Another write to the folder, by whatever process, in the middle of one: both come to their end."""
+
+    class Meanwhile(Disk):
+        def __getattr__(self, name: str):
+            real = getattr(os, name)
+            if name != at:
+                return real
+
+            def call(*arguments):
+                monkeypatch.undo()
+                before = {name for name in contents(folder) if name.startswith(".cnn-")}
+                code = f"from cnncli.atomic import write_atomically; write_atomically({again!r}, b'1')"
+                subprocess.run([sys.executable, "-S", "-c", code], cwd=folder, check=True, timeout=60,
+                               env={**os.environ, "PYTHONPATH": str(ROOT)})
+                assert before == {name for name in contents(folder) if name.startswith(".cnn-")} != set()
+                return real(*arguments)
+            return call
+
+    monkeypatch.setattr(atomic, "os", Meanwhile())
+    write_atomically(folder / "last", NEW, keep_as=folder / "previous")
+    found = contents(folder)
+    assert found.pop("other", b"1") == b"1"
+    assert found in ({"last": NEW, "previous": OLD}, {"last": NEW, "previous": b"1"})
+
+
+def test_a_name_taken_for_a_dead_writers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the making of a file and its lock, another process may remove it: another one is made."""
+    lock, taken = atomic.fcntl.flock, []
+
+    def late(descriptor: int, how: int) -> None:
+        if not taken:
+            taken.extend(tmp_path.glob(".cnn-*"))
+            taken[0].unlink()
+        lock(descriptor, how)
+
+    monkeypatch.setattr(atomic.fcntl, "flock", late)
+    write_atomically(tmp_path / "last", NEW)
+    assert taken
+    assert contents(tmp_path) == {"last": NEW}
+
+
+def test_without_locks_files_are_written_and_leftovers_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / LEFT).write_bytes(OLD)
+    monkeypatch.setattr(atomic, "fcntl", None)
+    write_atomically(tmp_path / "last", OLD)
+    write_atomically(tmp_path / "last", NEW, keep_as=tmp_path / "previous")
+    assert contents(tmp_path) == {"last": NEW, "previous": OLD, LEFT: OLD}
 
 
 # ---- the same at the real system calls ----

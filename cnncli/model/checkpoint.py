@@ -7,11 +7,10 @@ beside the model what resuming needs. These are model files like any other.
 """
 
 import os
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from ..atomic import remove_leftovers, write_atomically
+from ..atomic import write_atomically
 from ..data.preprocessing import Preprocessing
 from ..errors import CnnError, ModelError, printable
 from ..kernels import Array, allocation_limit
@@ -63,10 +62,7 @@ def save_state(folder: Path, model: Model, arrays: dict[str, Array], progress: d
     """
     data = pack({**model.arrays(), **{_STATE + name: array for name, array in arrays.items()}},
                 {**model.metadata(), "progress": as_json(progress)})
-    last = os.path.join(folder, LAST)
-    with suppress(OSError):
-        remove_leftovers(last)
-    write_atomically(last, data, keep_as=os.path.join(folder, PREVIOUS))
+    write_atomically(os.path.join(folder, LAST), data, keep_as=os.path.join(folder, PREVIOUS))
 
 
 # ---- loading ----

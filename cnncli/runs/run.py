@@ -42,6 +42,8 @@ COLUMNS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", 
            "seconds")
 CONFIG, HISTORY, CURVES, LOCK = "config.json", "history.csv", "curves.png", "lock"
 AUGMENTED = "augmented.png"
+_UNBORN = re.compile(r"\.(new|latest)-[0-9a-f]{32}")  # while a run is made, and runs/latest pointed at it
+_BIRTH = 60.0  # seconds, far more than that takes
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 Row = dict[str, Any]
 
@@ -177,6 +179,7 @@ def new_run(runs: str | os.PathLike[str], name: str | None, arch: str, config: M
         raise UsageError(f"no folder can be made at {printable(runs)}; give another place with --runs.") from None
     fresh = Path(runs, f".new-{uuid4().hex}")
     fresh.mkdir()
+    _remove_unborn(Path(runs), fresh)
     try:
         lock = RunLock(Run(fresh))
         try:
@@ -190,6 +193,22 @@ def new_run(runs: str | os.PathLike[str], name: str | None, arch: str, config: M
         raise
     point_latest(runs, lock.run.name)
     return lock
+
+
+def _remove_unborn(runs: Path, fresh: Path) -> None:
+    """Remove what trainings left in runs that were killed while they made a run's folder or pointed runs/latest at it.
+    Making them takes moments, so what is new in comparison with a folder made now may be a living one's."""
+    now = fresh.stat().st_mtime
+    for entry in filter(_UNBORN.fullmatch, os.listdir(runs)):
+        path = runs / entry
+        with contextlib.suppress(OSError, TrainingError):
+            if now - path.lstat().st_mtime < _BIRTH:
+                continue
+            if path.is_symlink() or not path.is_dir():
+                path.unlink()
+                continue
+            with RunLock(Run(path)):
+                shutil.rmtree(path)
 
 
 def _give_name(fresh: Path, runs: Path, name: str | None, arch: str) -> Path:

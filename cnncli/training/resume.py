@@ -15,7 +15,7 @@ from ..data import Augmentation, Data, Preprocessing, Splits, folder_of, name_of
 from ..data.exclude import fingerprint as fingerprint_of_names
 from ..errors import DataError, ModelError, UsageError, printable
 from ..model import Model, checkpoint
-from ..runs import CONFIG, HISTORY, Run, RunLock, find_run, point_latest
+from ..runs import CONFIG, Run, RunLock, find_run, point_latest
 from ..runs.samples import data_again, fingerprint, of_run
 from . import start
 from .choose import requested_augmentation
@@ -50,9 +50,7 @@ def _resumed(lock: RunLock, data: Data | None, options: Options, setting: Settin
     recipe = _changed(written, options, run)
     _check_architecture(options.arch, recipe, config, run)
     state = None
-    with suppress(OSError):
-        for file in (checkpoint.MODEL, CONFIG, HISTORY):
-            remove_leftovers(run.path / file)
+    remove_leftovers(run.path)
     if any(os.path.lexists(run.path / file) for file in (checkpoint.LAST, checkpoint.PREVIOUS)):
         state = checkpoint.load_state(run.path)
         if state.note:

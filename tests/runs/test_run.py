@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -63,6 +64,23 @@ def test_runs_that_begin_at_once_get_different_names(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         names = list(pool.map(lambda _: make(tmp_path).name, range(24)))
     assert sorted(names) == sorted({f"resnet8-{n}" for n in range(1, 25)})
+
+
+def test_what_was_left_when_a_run_was_made_is_removed_but_not_a_living_ones(tmp_path: Path) -> None:
+    hour_ago = time.time() - 3600
+    dead, living, young = (tmp_path / f".new-{letter * 32}" for letter in "abc")
+    for folder in (dead, living, young):
+        folder.mkdir()
+        (folder / "config.json").write_text("{}")
+    lock = RunLock(Run(living))
+    link = tmp_path / f".latest-{'d' * 32}"
+    link.symlink_to("nowhere")
+    (tmp_path / ".new-mine").mkdir()
+    for path in (dead, living, link, tmp_path / ".new-mine"):
+        os.utime(path, (hour_ago, hour_ago), follow_symlinks=False)
+    make(tmp_path, "birds")
+    lock.release()
+    assert sorted(os.listdir(tmp_path)) == [living.name, young.name, ".new-mine", "birds", "latest"]
 
 
 def test_latest_leads_to_the_newest(tmp_path: Path) -> None:

@@ -274,12 +274,17 @@ def test_history_has_each_epoch_once(train: Train, tmp_path: Path) -> None:
     assert [row["epoch"] for row in train(resume="k").history] == [1, 2, 3]
 
 
-def test_what_killed_writes_left_is_removed(train: Train, tmp_path: Path) -> None:
-    with pytest.raises(Killed):
-        train(name="k", observer=At(die, steps=7))
+@pytest.mark.parametrize("finished", [False, True])
+def test_what_killed_writes_left_is_removed(train: Train, tmp_path: Path, finished: bool) -> None:
+    if finished:
+        train(name="k", epochs=1)
+    else:
+        with pytest.raises(Killed):
+            train(name="k", observer=At(die, steps=7))
     run = Run(tmp_path / "runs" / "k")
-    for file in ("model.safetensors", "last.safetensors", "history.csv", "config.json"):
-        (run.path / f"{atomic._leftover_prefix(file)}{'0' * 16}.tmp").write_bytes(b"half")
+    for file in ("model.safetensors", "last.safetensors", "history.csv", "config.json", "curves.png"):
+        for end in ("tmp", "old"):
+            (run.path / f"{atomic._leftover_prefix(file)}{'0' * 16}.{end}").write_bytes(b"half")
     train(resume="k")
     assert not [name for name in os.listdir(run.path) if name.startswith(".")]
 

@@ -4,6 +4,7 @@ no sense."""
 import errno
 import json
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +91,12 @@ def test_a_full_disk_leaves_the_checkpoint_before_whole(
     expected = model_bytes(train(name="whole"))
     write, seen = atomic._write_new, []
 
-    def full(path: str, data: bytes) -> None:
+    def full(path: str, data: bytes, living: ExitStack) -> None:
         if atomic._leftover_prefix(file) in path:
             seen.append(path)
             if len(seen) == 2:
                 raise OSError(errno.ENOSPC, "No space left on device")
-        write(path, data)
+        write(path, data, living)
 
     with monkeypatch.context() as patch:
         patch.setattr(atomic, "_write_new", full)
