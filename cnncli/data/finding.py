@@ -4,14 +4,16 @@ here; a folder with a sub-folder per class is folder.py's business.
 """
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import DataError, UsageError
 from ..kernels import Array
-from .folder import SUFFIXES, scan_flat
+from .folder import scan_flat
 from .pixels import as_array, as_picture, as_pictures
+from .walk import is_image, is_passed_over
 
 _ONE = (1, 3)  # the channels that make three dimensions one image, and not several grey ones
 
@@ -109,10 +111,16 @@ def _matches(name: str) -> list[str]:
 
     if os.path.lexists(name) or not glob.has_magic(name):
         return [name]
-    matches = sorted(glob.glob(name, recursive=True))
+    matches = [path for path in sorted(glob.glob(name, recursive=True)) if not _is_litter(path, name)]
     if "**" in name:  # its files are matched, too
-        matches = [path for path in matches if not os.path.isdir(path) and _is_image(path)]
+        matches = [path for path in matches if not os.path.isdir(path) and is_image(path)]
     return matches or [name]
+
+
+def _is_litter(path: str, pattern: str) -> bool:
+    """Whether a match lies in what an archive or a system left behind ("__MACOSX"), without being asked for."""
+    named = re.split(r"[/\\]", pattern)
+    return any(is_passed_over(part) and part not in named for part in path.split(os.sep) if part not in ("", ".", ".."))
 
 
 def _images_of(name: str) -> list[Found]:
@@ -122,7 +130,3 @@ def _images_of(name: str) -> list[Found]:
         return list(scan_flat(name))
     except DataError as error:
         return [Missing(name, str(error))]
-
-
-def _is_image(path: str) -> bool:
-    return os.path.splitext(path)[1].lower() in SUFFIXES

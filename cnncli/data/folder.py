@@ -4,16 +4,16 @@ found; images.py makes pixels of samples.
 """
 
 import os
-import stat
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import suppress
-from pathlib import Path
+import shlex
+from collections.abc import Collection, Iterable, Sequence
 
 from ..errors import DataError, UsageError, printable
+from .layout import Layout, find_layout, inside_classes, refuse_several, split_of
 from .splits import (
     FRACTIONS,
     Found,
     Sample,
+    Split,
     Splits,
     Survey,
     check_fractions,
@@ -22,31 +22,26 @@ from .splits import (
     listed,
     small_classes_notes,
 )
-
-SUFFIXES = frozenset(
-    (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp")
-)
-SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-_LITTER = frozenset(("__macosx", "thumbs.db", "desktop.ini"))
+from .walk import FORMATS, check_folder, entries, is_folder, is_image, walk
 
 
 def survey(root: str | os.PathLike[str]) -> Survey:
-    """Look through a data folder. Raises DataError where it cannot be read, is empty or has no training images'
-    folder, UsageError where root is no path."""
+    """Look through a data folder, however its images lie there (layout.py). Raises DataError where it cannot be read,
+    is empty, has no training images' folder or is not clear, UsageError where root is no path."""
     if not isinstance(root, str | os.PathLike):
         raise UsageError(f"a data folder is a path, not {type(root).__name__}.")
-    root = os.fspath(root)
-    folders = _folders(root)
-    return Survey(root, folders, {split: _find(path) for split, path in folders.items()})
+    layout = find_layout(os.fspath(root))
+    return _surveyed(layout, list(layout.folders))
 
 
 def scan(root: str | os.PathLike[str], fractions: Sequence[float] = FRACTIONS, seed: int = 0,
          exclude: Collection[str] = ()) -> Splits:
     """Find the classes and images of a data folder and split them into train, val and test.
 
-    Two layouts: root/{train,val|valid|validation,test}/<class>/…, or bare class folders root/<class>/…. Whatever
-    split is missing is drawn from the training images: within each class they are ordered by a hash of seed and
-    relative path, the first go to test, the next to val, the rest stay. So the split is stratified, does not depend
+    Two layouts: root/{train,val,test}/<class>/…, or bare class folders root/<class>/…, under other names and in other
+    folders as layout.py takes them. Whatever split is missing is drawn from the training images: within each class
+    they are ordered by a hash of seed and relative path, the first go to test, the next to val, the rest stay. So the
+    split is stratified, does not depend
     on the order in which files are listed, and files that are added later move only the few at the borders. A class
     of one or two images stays in train; from three on each split gets one at least. val gets MOST_VALIDATION images
     in all at most: more say little more about which epoch is best, and are missed in training. exclude has
@@ -56,55 +51,63 @@ def scan(root: str | os.PathLike[str], fractions: Sequence[float] = FRACTIONS, s
     """
     check_fractions(fractions)
     looked = survey(root)
-    root, folders, found = looked.root, looked.folders, looked.found
+    folders, found = looked.folders, looked.found
     for split, path in folders.items():
         if not found[split].classes:
             _refuse_no_images(path, found[split])
     dropped = looked.exclude(frozenset(exclude)) if exclude else 0
     classes = sorted(found["train"].classes)
     if len(classes) == 1:
-        raise DataError(f"{printable(folders['train'])} holds images of one class only, {printable(classes[0])}; "
-                        "give it a folder for each of two or more classes.")
-    notes = [note for s, path in folders.items() for note in _notes(path, found[s])]
+        _refuse_one_class(folders["train"], classes[0], found["train"])
+    notes = looked.notes + [note for s, path in folders.items() for note in _notes(path, found[s])]
     for name in ("val", "test"):
         if name in found:
             notes += _given_notes(folders[name], found[name], classes)
     splits = Splits(classes, **divide(looked, classes, fractions, seed), notes=notes, excluded=sorted(exclude))
     if exclude:
-        splits.notes.append(exclusion_note(root, dropped, len(splits.excluded)))
-    if folders["train"] != root:
-        splits.notes += _layout_notes(root, folders, splits)
+        splits.notes.append(exclusion_note(os.fspath(root), dropped, len(splits.excluded)))
+    splits.notes += _drawn_notes(looked, splits)
     splits.notes += small_classes_notes(splits)
     return splits
 
 
-def scan_labelled(root: str | os.PathLike[str], classes: Sequence[str]) -> tuple[list[Sample], list[str]]:
+def scan_labelled(root: str | os.PathLike[str], classes: Sequence[str], split: Split | None = None
+                  ) -> tuple[list[Sample], list[str]]:
     """Find every image under root's class folders, labelled by a model's classes: (samples in order, notes).
 
-    Where root has the layout with train/ and test/, test/ is what is read (or val/ where there is no test/). Raises
-    DataError where a class folder's name is not among the classes: labels are never guessed.
+    Where root has splits, split is what is read; None is test, or val or train where there is none. Raises DataError
+    where a class folder's name is not among the classes: labels are never guessed. UsageError where root has no such
+    split.
     """
     root = os.fspath(root)
-    folders = _folders(root, need_train=False)
-    split = next((s for s in ("test", "val", "train") if s in folders), "train")
-    found = _find(folders[split])
+    layout = find_layout(root, classes, need_train=False)
+    wanted = next((s for s in (split or "test", "val", "train") if s in layout.folders), "train")
+    looked = _surveyed(layout, [wanted])
+    if split is None:
+        wanted = next(s for s in ("test", "val", "train") if s in looked.found)
+    elif split not in looked.found or list(looked.folders) == ["train"]:
+        raise UsageError(f"{printable(root)} has no {split}/, and is not the folder that the model "
+                         "was trained on; leave --split out to test on all of its images.")
+    else:
+        wanted = split
+    folder, found = looked.folders[wanted], looked.found[wanted]
     if not found.classes:
-        _refuse_no_images(folders[split], found)
-    _check_classes(folders[split], found.classes, classes, "the model does not know it")
-    notes = _notes(folders[split], found)
-    if len(folders) > 1:
-        notes.append(f"the images of {printable(folders[split])} are used.")
-    looked = Survey(root, folders, {split: found})
-    return [sample for label, name in enumerate(classes) for sample in looked.samples(split, name, label)], notes
+        _refuse_no_images(folder, found)
+    _check_classes(folder, found.classes, classes, "the model does not know it")
+    notes = looked.notes + _notes(folder, found)
+    if len(looked.folders) > 1:
+        where = folder if folder != layout.root else f"{wanted}/ in the class folders"
+        notes.append(f"the images of {printable(where)} are used.")
+    return [sample for label, name in enumerate(classes) for sample in looked.samples(wanted, name, label)], notes
 
 
 def scan_flat(root: str | os.PathLike[str]) -> list[str]:
     """Return the paths of all images under a folder, however deep, in sorted order. Raises DataError for none."""
     root = os.fspath(root)
-    _check_folder(root)
-    paths = sorted(path for path, _ in _walk(root, "", Found()))
+    check_folder(root)
+    paths = sorted(path for path, _ in walk(root, "", Found()))
     if not paths:
-        raise DataError(f"{printable(root)} holds no images ({_known_formats()}).")
+        raise DataError(f"{printable(root)} holds no images ({FORMATS}).")
     return paths
 
 
@@ -116,136 +119,37 @@ def _check_classes(folder: str, names: Iterable[str], known: Sequence[str], why:
                         "rename or remove the folder.")
 
 
-# ---- looking at the disk ----
+# ---- looking through it ----
 
 
-def _check_folder(root: str) -> None:
-    try:
-        mode = os.stat(root).st_mode
-    except FileNotFoundError:
-        raise DataError(f"there is no folder {printable(root)}; check the path.") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{printable(root)} cannot be read: {_reason(error)}.") from None
-    if not stat.S_ISDIR(mode):
-        raise DataError(f"{printable(root)} is a file, not a folder; give a folder with one sub-folder per class.")
-
-
-def _folders(root: str, need_train: bool = True) -> dict[str, str]:
-    """Return which folder holds which split; {"train": root} for bare class folders."""
-    _check_folder(root)
-    folders: dict[str, str] = {}
-    entries = _entries(root)
-    if not entries:
-        raise DataError(f"{printable(root)} is empty; give a folder with one sub-folder per class.")
-    names = [e.name for e in entries if _is_folder(e)]
-    for name in names:
-        split = SPLITS.get(name.lower())
-        if split in folders:
-            raise DataError(f"{printable(root)} has both {os.path.basename(folders[split])}/ and {name}/; "
-                            "keep one of them.")
-        if split:
-            folders[split] = os.path.join(root, name)
-    only_splits = len(folders) == len(names)
-    if "train" in folders:
-        # A class may be called "train", too: then images lie directly in it.
-        inside = _entries(folders["train"])
-        if not any(_is_folder(e) for e in inside) and any(_is_image(e.name) for e in inside) and not only_splits:
-            return {"train": root}
-        return folders
-    if folders and only_splits:
-        if need_train:
-            raise DataError(f"{printable(root)} has {' and '.join(f'{s}/' for s in sorted(folders))} but no train/; "
-                            "add train/<class>/ with the training images.")
-        return folders
-    return {"train": root}
-
-
-def _entries(folder: str, hidden: list[str] | None = None, prefix: str = "") -> list[os.DirEntry[str]]:
-    """Return a folder's entries that are neither hidden nor litter, sorted by name; prefix + the names of folders that
-    are go into `hidden`."""
-    try:
-        with os.scandir(folder) as entries:
-            every = sorted(entries, key=lambda e: e.name)
-    except OSError as error:
-        raise DataError(f"{printable(folder)} cannot be read: {_reason(error)}.") from None
-    if hidden is not None:
-        hidden += [prefix + e.name for e in every if _is_passed_over(e.name) and _is_folder(e)]
-    return [e for e in every if not _is_passed_over(e.name)]
-
-
-def _is_passed_over(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _LITTER
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link that leads to itself
-        return False
-
-
-def _is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in SUFFIXES
+def _surveyed(layout: Layout, splits: Iterable[str]) -> Survey:
+    """Return what lies in these splits' folders. Class folders that have the splits inside them are taken apart."""
+    found = {split: _find(layout.folders[split]) for split in splits}
+    looked = Survey(layout.root, layout.folders, found, layout.notes, layout.unlabelled, layout.beside)
+    if layout.folders == {"train": layout.root}:
+        inside = inside_classes(found["train"])
+        if inside is not None:
+            looked.found, looked.folders = inside, dict.fromkeys(inside, layout.root)
+            looked.notes = [*looked.notes, f"{printable(layout.root)}: {', '.join(inside)} are the folders of these "
+                                           "names inside the class folders."]
+        else:
+            refuse_several(layout.root, found["train"])
+    return looked
 
 
 def _find(folder: str) -> Found:
     """Look through folder/<class>/… for images."""
     found = Found()
-    for entry in _entries(folder, found.hidden):
-        if _is_folder(entry):
-            images = sorted(_walk(entry.path, entry.name, found), key=lambda item: item[1])
+    for entry in entries(folder, found.hidden):
+        if is_folder(entry):
+            images = sorted(walk(entry.path, entry.name, found), key=lambda item: item[1])
             if images:
                 found.classes[entry.name] = images
             else:
                 found.empty.append(entry.name)
-        elif _is_image(entry.name):
+        elif is_image(entry.name):
             found.loose.append(entry.name)
     return found
-
-
-def _walk(folder: str, relative: str, found: Found) -> Iterator[tuple[str, str]]:
-    """Yield (path, relative path) of every image under a folder. Each real folder is entered once, and none that it
-    lies in, so that links which lead back up end and bring no other class's images. What is no image or no regular
-    file is counted in `found`."""
-    seen = set(_identities(Path(os.path.realpath(folder)).parents))
-    stack = [(folder, relative)]
-    while stack:
-        folder, relative = stack.pop()
-        try:
-            status = os.stat(folder)
-        except OSError:
-            continue
-        if (status.st_dev, status.st_ino) in seen:
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        below = []
-        prefix = f"{relative}/" if relative else ""
-        for entry in _entries(folder, found.hidden, prefix):
-            name = prefix + entry.name
-            if _is_folder(entry):
-                below.append((entry.path, name))
-            elif not _is_image(entry.name):
-                found.other.append(name)
-            elif _is_file(entry):
-                yield entry.path, name
-            else:
-                found.special.append(name)
-        stack += reversed(below)
-
-
-def _identities(folders: Iterable[Path]) -> Iterator[tuple[int, int]]:
-    for folder in folders:
-        with suppress(OSError):
-            status = os.stat(folder)
-            yield status.st_dev, status.st_ino
-
-
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a regular file or a link to one: no FIFO, socket or device, which could block a reader."""
-    try:
-        return entry.is_file()
-    except OSError:
-        return False
 
 
 def _given_notes(folder: str, found: Found, classes: list[str]) -> list[str]:
@@ -267,8 +171,17 @@ def _refuse_no_images(root: str, found: Found) -> None:
         kinds = listed([s or "files without a suffix" for s in _suffixes(found.other)])
         others = f", only {kinds}" if kinds else ""
         raise DataError(f"{shown} holds no images in its folders ({listed(found.empty)}){others}; "
-                        f"fill one sub-folder per class with {_known_formats()} files.")
+                        f"fill one sub-folder per class with {FORMATS} files.")
     raise DataError(f"{shown} holds no images; give a folder with one sub-folder per class.")
+
+
+def _refuse_one_class(folder: str, name: str, found: Found) -> None:
+    """Raise DataError; where the one class may be a folder around the classes, with the path to give."""
+    inside = {item[1].split("/")[1] for item in found.classes[name] if item[1].count("/") > 1}
+    instead = (f"; if the folders in it are the classes ({listed(sorted(inside))}), give "
+               f"{shlex.quote(printable(os.path.join(folder, name)))}") if len(inside) > 1 else ""
+    raise DataError(f"{printable(folder)} holds images of one class only, {printable(name)}; give it a folder for each "
+                    f"of two or more classes{instead}.")
 
 
 def _notes(folder: str, found: Found) -> list[str]:
@@ -289,23 +202,14 @@ def _notes(folder: str, found: Found) -> list[str]:
     return notes
 
 
-def _layout_notes(root: str, folders: dict[str, str], splits: Splits) -> list[str]:
-    """Return sentences about a layout with train/: what lies beside it, and which splits were drawn from it."""
-    notes = []
-    beside = left_beside(root, folders)
-    if beside:
-        notes.append(f"{printable(root)}: {listed(beside)} {_is_or_are(beside)} left out, because train/ is there.")
-    for name, samples in (("val", splits.val), ("test", splits.test)):
-        if name not in folders and samples:
-            notes.append(f"There is no {name}/: {len(samples):,} images of train/ are held out as {name}.")
-    return notes
-
-
-def left_beside(root: str, folders: dict[str, str]) -> list[str]:
-    """Return the names of folders and images beside train/, where there is one: they are left out."""
-    if folders["train"] == root:
+def _drawn_notes(looked: Survey, splits: Splits) -> list[str]:
+    """Return sentences about which splits were drawn from the training images, where these have their own folder."""
+    if looked.folders == {"train": looked.root}:
         return []
-    return [e.name for e in _entries(root) if e.path not in folders.values() and (_is_folder(e) or _is_image(e.name))]
+    without = {split_of(os.path.basename(path)) for path in looked.unlabelled}
+    return [f"There is no {name}/{' with labels' * (name in without)}: {len(samples):,} images of train/ are held out "
+            f"as {name}."
+            for name, samples in (("val", splits.val), ("test", splits.test)) if name not in looked.folders and samples]
 
 
 def _suffixes(names: Iterable[str]) -> list[str]:
@@ -314,11 +218,3 @@ def _suffixes(names: Iterable[str]) -> list[str]:
 
 def _is_or_are(names: Sequence[str]) -> str:
     return "is" if len(names) == 1 else "are"
-
-
-def _known_formats() -> str:
-    return "PNG, JPEG, BMP, GIF, TIFF or WebP"
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from ..errors import printable
 from . import folder, memory
 from .memory import Pair
-from .splits import FRACTIONS, Sample, Splits
+from .splits import FRACTIONS, Sample, Split, Splits
 
 Path = str | os.PathLike[str]
 Arrays = Pair | Mapping[str, Pair]
@@ -32,8 +32,8 @@ def scan(data: Data, fractions: Sequence[float] = FRACTIONS, seed: int = 0, excl
     return memory.scan(data, fractions, seed, exclude)
 
 
-def scan_labelled(data: Data, classes: Sequence[str]) -> tuple[list[Sample], list[str]]:
+def scan_labelled(data: Data, classes: Sequence[str], split: Split | None = None) -> tuple[list[Sample], list[str]]:
     """Return every image of data, labelled by a model's classes, and notes, as folder.scan_labelled says."""
     if isinstance(data, str | os.PathLike):
-        return folder.scan_labelled(data, classes)
+        return folder.scan_labelled(data, classes, split)
     return memory.scan_labelled(data, classes), []

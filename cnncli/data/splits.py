@@ -76,11 +76,15 @@ class Found:
 @dataclass
 class Survey:
     """What lies in a data folder, before anything is decided: split -> its folder ({"train": root} for bare class
-    folders), and split -> what was found there."""
+    folders), split -> what was found there; sentences on how it was read, folders of images in no class folder that
+    are passed over, and names of what lies beside the splits."""
 
     root: str
     folders: dict[str, str]
     found: dict[str, Found]
+    notes: list[str] = field(default_factory=list)
+    unlabelled: list[str] = field(default_factory=list)
+    beside: list[str] = field(default_factory=list)
 
     def exclude(self, relatives: Container[str]) -> int:
         """Drop the images whose paths inside the data folder are listed; return how many. Raises DataError where a
@@ -99,8 +103,8 @@ class Survey:
 
     def relative(self, split: str, inside: str) -> str:
         """Return the path inside the data folder of what has this path inside a split's folder."""
-        folder = self.folders[split]
-        return inside if folder == self.root else f"{os.path.basename(folder)}/{inside}"
+        between = self.folders[split][len(self.root):].strip(os.sep).replace(os.sep, "/")
+        return f"{between}/{inside}" if between else inside
 
     def sample(self, split: str, item: tuple[str, str], label: int) -> Sample:
         """Return one of the images that were found as a sample."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..data import Data, Images, Sample, Splits, load_images, name_of, scan_labelled
-from ..data.folder import SPLITS
 from ..data.images import Cache, check_memory
 from ..data.sources import Arrays
+from ..data.splits import Split
 from ..errors import DataError, UsageError, printable
 from ..kernels import threads
 from ..runs import samples
@@ -31,7 +31,7 @@ class Labelled:
     training: list[Sample]
 
 
-def labelled_images(opened: Opened, data: Data | None, split: str | None, strict: bool = False,
+def labelled_images(opened: Opened, data: Data | None, split: Split | None, strict: bool = False,
                     note: Note = lambda sentence: None, progress: Progress | None = None) -> Labelled:
     """Return what ``evaluate`` means by data, a folder or arrays, and split, decoded and labelled. strict raises the
     first ImageError. Raises UsageError or DataError where it is not clear which images are meant, or there are
@@ -43,7 +43,7 @@ def labelled_images(opened: Opened, data: Data | None, split: str | None, strict
     return Labelled(_load(chosen, opened, strict, progress), training)
 
 
-def choose(opened: Opened, data: str | None, split: str | None, note: Note) -> tuple[list[Sample], list[Sample]]:
+def choose(opened: Opened, data: str | None, split: Split | None, note: Note) -> tuple[list[Sample], list[Sample]]:
     """Return the samples to judge, and those that the model was trained on."""
     trained_on = samples.data_folder(opened.run)
     if data is None:
@@ -58,7 +58,7 @@ def choose(opened: Opened, data: str | None, split: str | None, note: Note) -> t
                              f"{printable(trained_on)}; name their folder: cnn test DATA")
         data = trained_on
     elif not samples.is_data_of(opened.run, data):
-        chosen, notes = scan_labelled(_part(data, split), opened.model.classes)
+        chosen, notes = scan_labelled(data, opened.model.classes, split)
         for sentence in notes:
             note(sentence)
         return chosen, _at_hand(opened, trained_on)
@@ -84,18 +84,6 @@ def _of_arrays(opened: Opened, data: Arrays, split: str | None, note: Note) -> t
     for sentence in notes:
         note(sentence)
     return chosen, _at_hand(opened, trained_on)
-
-
-def _part(data: str, split: str | None) -> str:
-    """Return the folder of a split of some other folder, or that folder itself where none is asked for."""
-    if split is None:
-        return data
-    names = os.listdir(data) if os.path.isdir(data) else []
-    for name in sorted(names):
-        if SPLITS.get(name.lower()) == split and os.path.isdir(os.path.join(data, name)):
-            return os.path.join(data, name)
-    raise UsageError(f"{printable(data)} has no {split}/, and is not the folder that the model was trained on; leave "
-                     "--split out to test on all of its images.")
 
 
 def _at_hand(opened: Opened, trained_on: str | None) -> list[Sample]:

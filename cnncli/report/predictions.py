@@ -9,7 +9,7 @@ import stat
 from typing import Any
 
 from ..atomic import write_atomically
-from ..data.folder import SUFFIXES
+from ..data.walk import SUFFIXES
 from ..errors import UsageError, printable
 from ..model import Prediction
 from ..model.predict import UNKNOWN

@@ -12,10 +12,12 @@ from cnncli.errors import DataError, UsageError
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to work in: photos/ with two images, one below and a file that is none; d.jpg. Nothing is opened."""
+    """A folder to work in: photos/ with two images, one below and a file that is none; d.jpg; archive/, unpacked.
+    Nothing is opened."""
     monkeypatch.chdir(tmp_path)
-    os.makedirs("photos/below")
-    for name in ("photos/b.png", "photos/a.png", "photos/below/c.png", "d.jpg", "photos/notes.txt", "x[1].png"):
+    for folder in ("photos/below", "archive/photos", "archive/__MACOSX"):
+        os.makedirs(folder)
+    for name in ("archive/photos/e.png", "archive/__MACOSX/e.png","photos/b.png", "photos/a.png", "photos/below/c.png", "d.jpg", "photos/notes.txt", "x[1].png"):
         Path(name).touch()
     return tmp_path
 
@@ -28,6 +30,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (["ph*/bel*"], ["photos/below/c.png"]),
     (["no*.png"], ["no*.png"]),
     (["x[1].png"], ["x[1].png"]),
+    (["arch*/*"], ["archive/photos/e.png"]),
+    (["archive/**"], ["archive/photos/e.png"]),
+    (["archive/__MACOSX/*"], ["archive/__MACOSX/e.png"]),
     ("photos", ["photos/a.png", "photos/b.png", "photos/below/c.png"]),
     (Path("d.jpg"), ["d.jpg"]),
     ([], []),

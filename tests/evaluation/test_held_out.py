@@ -51,9 +51,11 @@ def test_another_folder_is_used_whole_or_its_part(home: Path) -> None:
     assert told == ["the images of split/Test are used."]
     assert len(chosen("split", "train")[0]) == 8
     assert len(chosen("split", "test")[0]) == 4
-    for folder in ("split", "bare", "nowhere"):
+    for folder in ("split", "bare"):
         with pytest.raises(UsageError, match="has no val/, and is not the folder"):
             chosen(folder, "val")
+    with pytest.raises(DataError, match="there is no folder nowhere"):
+        chosen("nowhere", "val")
 
 
 def test_labels_are_the_models_whatever_the_folder_lacks(home: Path) -> None:

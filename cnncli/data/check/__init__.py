@@ -53,7 +53,7 @@ def check(root: str | os.PathLike[str], *, seed: int = 0, exclude: Container[str
         wrong, judged = of_labels(usable, judges, _named("asking the model", progress))
         findings += wrong
     return Report(os.fspath(root), seed, counts, drawn, [f for f in findings if f.kind not in ignore], judged,
-                  list(sentences(judged)) if judged else [])
+                  [*looked.notes, *(sentences(judged) if judged else [])])
 
 
 def _measured(files: Sequence[File], threads: int, progress: Progress | None) -> Measured:

@@ -57,6 +57,7 @@ KINDS = {
     "mixed-colour": Kind("note", "grey and colour together; all are made colour, unless --grey is given"),
     "telling-colour": Kind("warning", "grey in one class, colour in others: that is what will be learnt"),
     "mixed-sizes": Kind("note", "images of different sizes; all are scaled to one"),
+    "unlabelled-split": Kind("note", "holds images in no class folder; training passes it over"),
     "rotated": Kind("note", "EXIF turns it; decoded upright"),
     "wide": Kind("note", "more than 8 bits a value; scaled to 8"),
     "cmyk": Kind("note", "made for printing; converted"),

@@ -13,8 +13,8 @@ from statistics import median
 
 from ...errors import ImageError, printable
 from ..decode import read_header
-from ..folder import SUFFIXES, left_beside
 from ..splits import Survey
+from ..walk import is_image
 from .facts import Facts
 from .findings import File, Finding
 
@@ -139,7 +139,10 @@ def of_layout(looked: Survey) -> Iterator[Finding]:
                 yield Finding("hidden-folder", (file,), f"{count:,} files called like images lie in it.", float(count))
         for name in found.other:
             yield from _missed(named(name, name.split("/")[0]))
-    for name in left_beside(looked.root, looked.folders):
+    for path in looked.unlabelled:
+        inside = os.path.relpath(path, looked.root).replace(os.sep, "/")
+        yield Finding("unlabelled-split", (File(path, inside),), "images in no class folder; cnn predict judges them.")
+    for name in looked.beside:
         yield Finding("beside-train", (File(os.path.join(looked.root, name), name),),
                       "left out, because train/ is there.")
 
@@ -159,7 +162,7 @@ def _missed(file: File) -> Iterator[Finding]:
 
 def _images_in(folder: str) -> int:
     """Count the files under a folder that are called like images; links are not followed."""
-    return sum(os.path.splitext(name)[1].lower() in SUFFIXES for _, _, names in os.walk(folder) for name in names)
+    return sum(is_image(name) for _, _, names in os.walk(folder) for name in names)
 
 
 def of_classes(looked: Survey, counts: dict[str, dict[str, int]]) -> Iterator[Finding]:

@@ -165,6 +165,16 @@ def test_classes_that_differ_between_splits(tmp_path: Path) -> None:
         scan(folder)
 
 
+def test_layouts_as_they_come(tmp_path: Path) -> None:
+    folder = write(tmp_path, {f"all/Training/{n}": s for n, s in classes(10).items()})
+    write(folder, {"all/Testing/1.png": 100, "all/Testing/2.png": 101, "__MACOSX/x.png": 102})
+    report = check(folder)
+    assert found(report, "unlabelled-split") == [{"Testing"}]
+    assert not {"beside-train", "loose-image", "empty-split"} & set(kinds(report))
+    assert report.images() == {"train": 16, "val": 2, "test": 2}
+    assert report.notes[0] == f"{folder}: all/Training/ is taken as train."
+
+
 def test_a_single_class(tmp_path: Path) -> None:
     assert kinds(check(write(tmp_path, classes(14, ("ant",))))) == {"few-classes"}
 

@@ -1,0 +1,126 @@
+"""Looking at a disk: the entries of a folder that count, and every image under it. Nothing is opened; names and kinds
+of files are all that is asked for. layout.py and folder.py say what is meant by what lies where.
+"""
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from ..errors import DataError, printable
+from .splits import Found
+
+SUFFIXES = frozenset(
+    (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp")
+)
+FORMATS = "PNG, JPEG, BMP, GIF, TIFF or WebP"
+_LITTER = frozenset(("__macosx", "thumbs.db", "desktop.ini"))
+
+
+def check_folder(root: str) -> None:
+    """Raise DataError where that is no folder, or cannot be asked."""
+    try:
+        mode = os.stat(root).st_mode
+    except FileNotFoundError:
+        raise DataError(f"there is no folder {printable(root)}; check the path.") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{printable(root)} cannot be read: {_reason(error)}.") from None
+    if not stat.S_ISDIR(mode):
+        raise DataError(f"{printable(root)} is a file, not a folder; give a folder with one sub-folder per class.")
+
+
+def entries(folder: str, hidden: list[str] | None = None, prefix: str = "") -> list[os.DirEntry[str]]:
+    """Return a folder's entries that are neither hidden nor litter, sorted by name; prefix + the names of folders that
+    are go into `hidden`. Raises DataError."""
+    try:
+        with os.scandir(folder) as found:
+            every = sorted(found, key=lambda e: e.name)
+    except OSError as error:
+        raise DataError(f"{printable(folder)} cannot be read: {_reason(error)}.") from None
+    if hidden is not None:
+        hidden += [prefix + e.name for e in every if is_passed_over(e.name) and is_folder(e)]
+    return [e for e in every if not is_passed_over(e.name)]
+
+
+def is_passed_over(name: str) -> bool:
+    """Whether a file or folder of that name is hidden, or what a system leaves behind."""
+    return name.startswith(".") or name.lower() in _LITTER
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder, or a link to one."""
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def is_image(name: str) -> bool:
+    """Whether a file of that name is called like an image."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def images_in(folder: str) -> int:
+    """Count the files called like images that lie directly in a folder."""
+    return sum(is_image(entry.name) and _is_file(entry) for entry in entries(folder))
+
+
+def filled_folders(folder: str, most: int | None = None) -> list[str]:
+    """Return the names of the folders in a folder that have images in them, however deep; so many at most."""
+    found: list[str] = []
+    for entry in entries(folder):
+        if is_folder(entry) and next(walk(entry.path, "", Found()), None) is not None:
+            found.append(entry.name)
+            if len(found) == most:
+                break
+    return found
+
+
+def walk(folder: str, relative: str, found: Found) -> Iterator[tuple[str, str]]:
+    """Yield (path, relative path) of every image under a folder. Each real folder is entered once, and none that it
+    lies in, so that links which lead back up end and bring no other class's images. What is no image or no regular
+    file is counted in `found`."""
+    seen = set(_identities(Path(os.path.realpath(folder)).parents))
+    stack = [(folder, relative)]
+    while stack:
+        folder, relative = stack.pop()
+        try:
+            status = os.stat(folder)
+        except OSError:
+            continue
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        below = []
+        prefix = f"{relative}/" if relative else ""
+        for entry in entries(folder, found.hidden, prefix):
+            name = prefix + entry.name
+            if is_folder(entry):
+                below.append((entry.path, name))
+            elif not is_image(entry.name):
+                found.other.append(name)
+            elif _is_file(entry):
+                yield entry.path, name
+            else:
+                found.special.append(name)
+        stack += reversed(below)
+
+
+def _identities(folders: Iterable[Path]) -> Iterator[tuple[int, int]]:
+    for folder in folders:
+        with suppress(OSError):
+            status = os.stat(folder)
+            yield status.st_dev, status.st_ino
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a regular file or a link to one: no FIFO, socket or device, which could block a reader."""
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

@@ -1,0 +1,226 @@
+"""cnncli/data/layout.py: data as it comes. Splits under many names, folders inside and around, tests without labels;
+what is not clear is refused, with a path that works when it is given."""
+
+import re
+import shlex
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from cnncli.data import Splits, scan, scan_labelled
+from cnncli.data.folder import survey
+from cnncli.data.layout import split_of
+from cnncli.errors import DataError, UsageError
+
+from .test_folder import make, refused
+
+CLASSES = ["cat", "dog"]
+
+
+def sets(root: Path, *names: str, classes: tuple[str, ...] = ("cat", "dog"), count: int = 5) -> Path:
+    """Make root/<name>/<class>/00.png … for each name, spelt a/b."""
+    for name in names:
+        for label in classes:
+            make(root / name / label, **{".": count})
+    return root
+
+
+def folders(splits: Splits) -> tuple[set[str], ...]:
+    """Return the folders that the images of train, val and test lie in."""
+    return tuple({s.relative.rpartition("/")[0] for s in split} for split in (splits.train, splits.val, splits.test))
+
+
+# ---- names ----
+
+
+@pytest.mark.parametrize(("split", "names"), [
+    ("train", "train Train TRAINING training trainset train_set Training_Set train-data TrainImages training.images"),
+    ("val", "val VALID validation dev Dev validation_set valset dev-set"),
+    ("test", "test TESTING testset test_set Test-Set eval Evaluation testdata test_images"),
+])  # fmt: skip
+def test_names_of_splits(split: str, names: str) -> None:
+    for name in names.split():
+        assert split_of(name) == split_of(name.replace("_", " ")) == split, name
+
+
+def test_names_that_are_no_splits() -> None:
+    for name in ("trains", "trainer", "contest", "testament", "device", "valley", "train_station", "crash_test",
+                 "test_train", "2019", "", "データ", "seg_train"):
+        assert split_of(name) is None, name
+
+
+@pytest.mark.parametrize("train", ["training", "Training", "trainset", "train_set", "TRAIN", "train"])
+@pytest.mark.parametrize(("val", "test"), [("valid", "Testing"), ("dev", "test_set"), ("Validation", "eval")])
+def test_splits_under_many_names(train: str, val: str, test: str, tmp_path: Path) -> None:
+    splits = scan(sets(tmp_path, train, val, test))
+    assert splits.classes == CLASSES
+    assert folders(splits) == tuple({f"{name}/cat", f"{name}/dog"} for name in (train, val, test))
+    assert len(splits.notes) == 1
+    assert splits.notes[0] == f"{tmp_path}: {train}/ is taken as train, {val}/ as val, {test}/ as test."
+
+
+def test_the_split_that_is_drawn_does_not_depend_on_the_training_folders_name(tmp_path: Path) -> None:
+    drawn = []
+    for i, name in enumerate(("train", "Training", "seg_train/seg_train", "photos/train_set", "photos")):
+        splits = scan(sets(tmp_path / str(i), name, count=30))
+        drawn.append([{"/".join(s.relative.split("/")[-2:]) for s in split}
+                      for split in (splits.train, splits.val, splits.test)])
+    assert [len(split) for split in drawn[0]] == [48, 6, 6]
+    assert all(one == drawn[0] for one in drawn)
+
+
+def test_training_and_testing_are_never_two_classes(tmp_path: Path) -> None:
+    refused(make(tmp_path / "1", Training=5, Testing=5), "Training", "lie directly in it")
+    refused(make(tmp_path / "2", Training=5, Testing=5, sample=2), "Training", "lie directly in it")
+    refused(sets(tmp_path / "3", "Testing", "dev"), "no train/")
+    refused(sets(tmp_path / "4", "Testing"), "no train/")
+
+
+def test_an_eval_beside_a_test_is_for_validation(tmp_path: Path) -> None:
+    splits = scan(sets(tmp_path, "train", "eval", "test"))
+    assert folders(splits)[1:] == ({"eval/cat", "eval/dog"}, {"test/cat", "test/dog"})
+
+
+def test_a_common_prefix(tmp_path: Path) -> None:
+    for i, names in enumerate((("seg_train", "seg_test"), ("cifar10-train", "cifar10-test"), ("train2017", "val2017"),
+                               ("Train_v1", "Test_v2"))):
+        splits = scan(sets(tmp_path / str(i), *names))
+        assert splits.classes == CLASSES
+        assert {name.split("/")[0] for name in folders(splits)[0]} == {names[0]}
+
+
+@pytest.mark.parametrize("names", [("train_station", "test_tube"), ("crash_test", "litmus_test"), ("training", "rest"),
+                                   ("train", "plane"), ("test", "plane"), ("dev", "ops"), ("steam_train", "bus")])
+def test_classes_that_are_called_like_splits(names: tuple[str, ...], tmp_path: Path) -> None:
+    assert scan(make(tmp_path, **dict.fromkeys(names, 5))).classes == sorted(names)
+
+
+def test_a_class_with_folders_that_is_called_like_a_split(tmp_path: Path) -> None:
+    assert scan(make(tmp_path, training__a=3, training__b=3, resting__a=3, resting__c=3)).classes == ["resting",
+                                                                                                       "training"]
+
+
+# ---- folders inside and around ----
+
+
+def test_a_folder_of_the_same_name_inside(tmp_path: Path) -> None:
+    splits = scan(sets(tmp_path, "seg_train/seg_train", "seg_test/SEG_TEST"))
+    assert splits.classes == CLASSES
+    assert folders(splits)[2] == {"seg_test/SEG_TEST/cat", "seg_test/SEG_TEST/dog"}
+    assert splits.notes[0] == (f"{tmp_path}: seg_train/seg_train/ is taken as train, seg_test/SEG_TEST/ as test.")
+
+
+def test_folders_around_it_all(tmp_path: Path) -> None:
+    root = sets(tmp_path / "1", "photos")
+    make(root / "__MACOSX" / "photos", cat=3)
+    (root / "readme.txt").touch()
+    splits = scan(root)
+    assert splits.classes == CLASSES
+    assert folders(splits)[0] == {"cat", "dog"}, "paths inside the folder that holds the classes"
+    assert splits.notes == [f"{root}: the class folders are those in photos/."]
+    (root / "cover.png").touch()
+    assert scan(root).notes[1] == f"{root}: 1 image outside of photos/ is left out."
+    assert survey(root).beside == []
+    splits = scan(sets(tmp_path / "2", "archive/photos/Training", "archive/photos/Testing"))
+    assert splits.notes[0] == (f"{tmp_path / '2'}: archive/photos/Training/ is taken as train, archive/photos/Testing/ "
+                               "as test.")
+    assert scan(sets(tmp_path / "3", "train/images", "test/images")).classes == CLASSES
+    (tmp_path / "4").mkdir()
+    (tmp_path / "4" / "link").symlink_to(tmp_path / "1" / "photos")
+    assert scan(tmp_path / "4").classes == CLASSES
+
+
+def test_wrapper_twice_and_a_part_to_predict(tmp_path: Path) -> None:
+    root = sets(tmp_path, "intel/seg_train/seg_train", "intel/seg_test/seg_test")
+    make(root / "intel" / "seg_pred", seg_pred=4)
+    make(root / "__MACOSX", intel=2)
+    splits = scan(root)
+    assert splits.classes == CLASSES
+    assert {len(splits.train) + len(splits.val), len(splits.test)} == {10}
+    assert f"cnn predict {root}/intel/seg_pred/seg_pred" in splits.notes[1]
+    samples, _ = scan_labelled(root, CLASSES)
+    assert {s.relative.rpartition("/")[0] for s in samples} == {"seg_test/seg_test/cat", "seg_test/seg_test/dog"}
+    for part in ("intel/seg_test", "intel/seg_test/seg_test"):
+        assert len(scan_labelled(root / part, CLASSES)[0]) == 10
+    assert len(scan(root / "intel/seg_train").train) == 6
+
+
+def test_a_test_without_labels_is_passed_over(tmp_path: Path) -> None:
+    for i, name in enumerate(("test", "Testing", "test/test", "test/images", "test1")):
+        root = make(sets(tmp_path / str(i), "train", count=10), **{name.replace("/", "__"): 4})
+        splits = scan(root)
+        assert splits.classes == CLASSES
+        assert [len(split) for split in (splits.train, splits.val, splits.test)] == [16, 2, 2]
+        assert splits.notes[0] == (f"{root}: {name}/ holds images in no class folder and is passed over; to have them "
+                                   f"judged: cnn predict {root}/{name}")
+        samples, notes = scan_labelled(root, CLASSES)
+        assert len(samples) == 20
+        assert "cnn predict" in notes[0]
+        with pytest.raises(UsageError, match="has no test/"):
+            scan_labelled(root, CLASSES, "test")
+
+
+def test_a_labelled_test_with_loose_images_is_a_labelled_test(tmp_path: Path) -> None:
+    splits = scan(make(sets(tmp_path, "train", "test"), test=3))
+    assert len(splits.test) == 10
+    assert any("3 images lie in no class folder" in note for note in splits.notes)
+
+
+def test_splits_inside_the_class_folders(tmp_path: Path) -> None:
+    root = make(tmp_path, cat__train=4, cat__test=2, dog__train=3, dog__test=1, dog__val=1)
+    splits = scan(root)
+    assert splits.classes == CLASSES
+    assert Counter(s.label for s in splits.train) == {0: 4, 1: 3}
+    assert folders(splits)[1:] == ({"dog/val"}, {"cat/test", "dog/test"})
+    assert splits.notes[0] == f"{root}: train, val, test are the folders of these names inside the class folders."
+    samples, notes = scan_labelled(root, CLASSES)
+    assert len(samples) == 3
+    assert "test/ in the class folders are used" in notes[-1]
+    # Where any class has another folder, too, they are nested folders like others.
+    assert len(scan(make(tmp_path, cat__more=1), (1, 0, 0)).train) == 12
+
+
+# ---- what is not clear ----
+
+
+def paths_given(error: DataError) -> list[str]:
+    found = re.search(r"give (.*?) (?:instead|alone)", str(error))
+    assert found, error
+    return [shlex.split(part)[0] for part in found[1].split(" or ")]
+
+
+@pytest.mark.parametrize("names", [("train", "Training"), ("photos/train", "photos/train_set"),
+                                   ("original", "augmented"), ("part1", "part2"),
+                                   ("photos/train", "photos/test", "more/x"), ("seg_train", "seg_training", "seg_test"),
+                                   ("train", "train/train", "test")])
+def test_what_is_not_clear_is_refused_with_paths_that_work(names: tuple[str, ...], tmp_path: Path) -> None:
+    root = sets(tmp_path / "it's data", *names)
+    with pytest.raises(DataError) as caught:
+        scan(root)
+    paths = paths_given(caught.value)
+    assert paths
+    for path in paths:
+        assert scan(path).classes == CLASSES
+
+
+def test_two_folders_for_validation(tmp_path: Path) -> None:
+    root = sets(tmp_path, "train", "val", "dev")
+    with pytest.raises(DataError, match="has both dev/ and val/, which both mean val") as caught:
+        scan(root)
+    assert paths_given(caught.value) == [f"{root}/train"]
+    with pytest.raises(DataError, match="has both dev/ and val/") as caught:
+        scan_labelled(root, CLASSES)
+    assert paths_given(caught.value) == [f"{root}/dev", f"{root}/val"]
+
+
+def test_one_class_that_may_be_a_folder_around_the_classes(tmp_path: Path) -> None:
+    root = make(sets(tmp_path, "photos"), photos=1)
+    refused(root, "one class only, photos", f"if the folders in it are the classes (cat, dog), give {root}/photos.")
+    assert scan(root / "photos").classes == CLASSES
+
+
+def test_classes_with_the_same_folders_inside_are_classes(tmp_path: Path) -> None:
+    """By year, by side: nested folders belong to their class."""
+    root = make(tmp_path, healthy__left=3, healthy__right=3, ill__left=3, ill__right=3)
+    assert scan(root).classes == ["healthy", "ill"]
