@@ -17,7 +17,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     for folder in ("photos/below", "archive/photos", "archive/__MACOSX"):
         os.makedirs(folder)
-    for name in ("archive/photos/e.png", "archive/__MACOSX/e.png","photos/b.png", "photos/a.png", "photos/below/c.png", "d.jpg", "photos/notes.txt", "x[1].png"):
+    for name in ("archive/photos/e.png", "archive/__MACOSX/e.png", "photos/b.png", "photos/a.png",
+                 "photos/below/c.png", "d.jpg", "photos/notes.txt", "x[1].png"):
         Path(name).touch()
     return tmp_path
 
