@@ -1,13 +1,14 @@
-"""From one image file to pixels: PNG, JPEG, BMP, GIF (first frame), TIFF and WebP, through Pillow, whatever mode the
-file is in. Nothing that is too large or built to be slow is decoded, and whatever goes wrong becomes an ImageError.
-preprocessing.py, the only caller in training and use, makes all images one size.
+"""From one image file to pixels: PNG, JPEG, BMP, GIF (first frame), TIFF (first page) and WebP, whatever mode the file
+is in, through Pillow; values deeper than 8 bits are read by tiff.py and deep_png.py and scaled by depth.py. Nothing
+that is too large or built to be slow is decoded, and whatever goes wrong becomes an ImageError. preprocessing.py, the
+only caller in training and use, makes all images one size.
 """
 
 import os
 import stat
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -16,12 +17,15 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import ImageError
+from . import deep_png, tiff
+from .depth import Scales, Seen, Values, narrow
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
 MOST_PIXELS = 100_000_000
 MOST_SCANS = 500  # of a JPEG: each costs a pass over the image, and 40 kB of file can hold more than a thousand
-_WIDTH, _HEIGHT, _BITS_PER_SAMPLE, _ORIENTATION = 256, 257, 258, 274  # TIFF's and EXIF's tags
+_WIDTH, _HEIGHT, _ORIENTATION = 256, 257, 274  # TIFF's and EXIF's tags
 _WIDE = ("I", "F")  # and I;16, I;16B …
+_EIGHT_BITS = Scales()
 _JPEG = ("JPEG", "MPO")  # the latter has further images behind the first, as many phones write
 _TRANSPOSED = (5, 6, 7, 8)  # orientations that swap width and height
 
@@ -30,9 +34,9 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file says of its image: the format (PNG, JPEG, BMP, GIF, TIFF, WEBP) that it really has, Pillow's mode,
-    height and width once it is upright, EXIF's orientation (1: upright as it is), whether it has further frames,
-    transparency, and values of more than 8 bits."""
+    """What a file says of its image: the format (PNG, JPEG, BMP, GIF, TIFF, WEBP) that it really has, Pillow's mode
+    or the kind of its values where they are deeper than 8 bits (wide), height and width once it is upright, EXIF's
+    orientation (1: upright as it is), whether it has further frames, and transparency."""
 
     format: str
     mode: str
@@ -50,59 +54,97 @@ def decode(path: str | os.PathLike[str], grey: bool) -> Array:
     return pixels.reshape(*pixels.shape[:2], 1 if grey else 3)
 
 
-def open_image(path: str | os.PathLike[str], grey: bool, least: tuple[int, int] | None = None) -> Image.Image:
+def open_image(path: str | os.PathLike[str], grey: bool, least: tuple[int, int] | None = None,
+               scales: Scales = _EIGHT_BITS, seen: Seen | None = None) -> Image.Image:
     """Return an image decoded and upright, as a Pillow image of mode "L" if grey, else "RGB".
 
     EXIF orientation is applied; transparency is laid on white; palettes, 1-bit, CMYK, YCbCr and LAB are converted.
-    Values wider than 8 bits are scaled, not clipped: integers from 0..65535 (from 0..4095 in a 12-bit TIFF), floats
-    from 0..1, and whatever lies outside these from its own smallest and largest value.
+    Values deeper than 8 bits are scaled as `scales` says and noted in `seen`. Without scales: integers from all that
+    their type can hold (unsigned ones of 32 bits from 0..65535 where none is larger; signed ones with negative ones
+    from their own smallest and largest), floats from 0..1, and from their own limits where one lies outside.
     A JPEG that is far larger than `least` (h, w) may come back reduced to twice that or more, which is faster.
 
     Raises ImageError, which names file and reason; nothing else, and no warning.
     """
-    return _decoded(os.fspath(path), grey, least, None)[0]
+    return _decoded(os.fspath(path), grey, least, scales, seen, look=False)[0]
 
 
-def examine(path: str | os.PathLike[str], least: tuple[int, int] | None = None) -> tuple[Image.Image, Header]:
+def examine(path: str | os.PathLike[str], least: tuple[int, int] | None = None, scales: Scales = _EIGHT_BITS,
+            seen: Seen | None = None) -> tuple[Image.Image, Header]:
     """Return an image as ``open_image`` does, of mode "L" where the file's own mode is grey, else "RGB", and what its
     header says. Raises ImageError."""
-    image, header = _decoded(os.fspath(path), None, least, _header)
+    image, header = _decoded(os.fspath(path), None, least, scales, seen, look=True)
     assert header is not None
     return image, header
 
 
-def _decoded(path: str, grey: bool | None, least: tuple[int, int] | None,
-             look: Callable[[Image.Image], Header] | None) -> tuple[Image.Image, Header | None]:
-    """Return an image decoded and upright, and what `look` says of it before; grey None: as the file is."""
+def _decoded(path: str, grey: bool | None, least: tuple[int, int] | None, scales: Scales, seen: Seen | None, look: bool
+             ) -> tuple[Image.Image, Header | None]:
+    """Return an image decoded and upright, and, where one wants to look, its header; grey None: as the file is."""
+    page: tiff.Page | None = None
     try:
         with quiet(), _open(path) as file:
+            page = tiff.first_page(file)
+            if page is not None and (page.deep or page.raw):
+                values = _values_of(path, page, file)
+                said = _header_of(page)
+                return _shown(values, page.grey if grey is None else grey, said.orientation, scales, seen), said
             _refuse_scans(path, file)
             with Image.open(file, formats=FORMATS) as image:
                 _refuse_size(path, image.size)
-                header = look(image) if look else None
+                wide = image.format == "PNG" and deep_png.is_deep(image)
+                if wide:
+                    values = deep_png.read(image, file)
+                header = _header(image, wide) if look else None
                 if least and image.format == "JPEG":
                     side = 2 * max(least)
                     image.draft(None, (side, side))
                 wanted = _is_grey(image) if grey is None else grey
+                if wide:
+                    return _shown(values, wanted, _orientation(image), scales, seen), header
                 image.load()
-                return _upright(_plain(path, image, wanted), image), header
+                return _upright(_plain(image, wanted), _orientation(image)), header
     except ImageError:
         raise
     except Exception as error:
-        raise ImageError(path, _reason(error)) from None
+        raise ImageError(path, _reason(error, page)) from None
 
 
-def _header(image: Image.Image) -> Header:
+def _values_of(path: str, page: tiff.Page, file: BinaryIO) -> Values:
+    """Return the values of a deep page of a TIFF, where they can be read."""
+    _refuse_size(path, page.size)
+    if reason := page.refusal():
+        raise ImageError(path, reason)
+    return page.values(file)
+
+
+def _shown(values: Values, grey: bool, orientation: int, scales: Scales, seen: Seen | None) -> Image.Image:
+    """Return deep values as an upright image of 8 bits."""
+    if seen is not None:
+        seen.look(values)
+    image = Image.fromarray(narrow(values, scales))
+    wanted = "L" if grey else "RGB"
+    return _upright(image if image.mode == wanted else image.convert(wanted), orientation)
+
+
+def _header(image: Image.Image, wide: bool) -> Header:
     form = "JPEG" if image.format in _JPEG else str(image.format)
     orientation = _orientation(image)
     return Header(
         form, image.mode, *_upright_size(image, orientation), orientation,
         frames=form != "JPEG" and bool(getattr(image, "is_animated", False)),  # an MPO's second image is no frame
         transparent=image.has_transparency_data,
-        # Pillow's modes of several channels have 8 bits; how it reads the file tells that there were 16.
-        wide=image.mode in _WIDE or image.mode.startswith("I;")
-        or (form in ("PNG", "TIFF") and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))),
+        wide=wide or any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())),  # inks and L*a*b* of 16 bits
     )
+
+
+def _header_of(page: tiff.Page) -> Header:
+    """Return what a deep page of a TIFF says."""
+    turned = page.number(_ORIENTATION, 1)
+    turned = turned if 1 <= turned <= 8 else 1
+    w, h = page.size
+    h, w = (w, h) if turned in _TRANSPOSED else (h, w)
+    return Header("TIFF", page.kind, h, w, turned, page.pages > 1, page.alpha is not None, wide=True)
 
 
 def _upright_size(image: Image.Image, orientation: int) -> tuple[int, int]:
@@ -118,14 +160,23 @@ def read_header(path: str | os.PathLike[str]) -> tuple[int, int, bool]:
     Raises ImageError as ``open_image`` does, as far as the header shows it.
     """
     path = os.fspath(path)
+    page: tiff.Page | None = None
     try:
-        with quiet(), _open(path) as file, Image.open(file, formats=FORMATS) as image:
-            _refuse_size(path, image.size)
-            return *_upright_size(image, _orientation(image)), _is_grey(image)
+        with quiet(), _open(path) as file:
+            page = tiff.first_page(file)
+            if page is not None and (page.deep or page.raw):
+                _refuse_size(path, page.size)
+                if reason := page.refusal():
+                    raise ImageError(path, reason)
+                header = _header_of(page)
+                return header.height, header.width, page.grey
+            with Image.open(file, formats=FORMATS) as image:
+                _refuse_size(path, image.size)
+                return *_upright_size(image, _orientation(image)), _is_grey(image)
     except ImageError:
         raise
     except Exception as error:
-        raise ImageError(path, _reason(error)) from None
+        raise ImageError(path, _reason(error, page)) from None
 
 
 # ---- opening, and refusing before decoding ----
@@ -162,9 +213,11 @@ def _refuse_size(path: str, size: tuple[int, int]) -> None:
         raise ImageError(path, "it has no pixels")
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, page: tiff.Page | None) -> str:
     """Return in plain words why Pillow or the system refused."""
     if isinstance(error, UnidentifiedImageError):
+        if page is not None and (reason := page.refusal()):
+            return reason
         return "its content is not PNG, JPEG, BMP, GIF, TIFF or WebP"
     if isinstance(error, Image.DecompressionBombError):
         return f"it has more than {MOST_PIXELS // 1_000_000} megapixels"
@@ -208,44 +261,14 @@ def quiet() -> Iterator[None]:
 # ---- every mode to 8-bit grey or RGB ----
 
 
-def _plain(path: str, image: Image.Image, grey: bool) -> Image.Image:
-    """Return a loaded image of any mode as one of mode "L" or "RGB"; itself where it is one."""
-    if image.mode in _WIDE or image.mode.startswith("I;"):
-        image = Image.fromarray(_narrow(path, image))
-    elif image.has_transparency_data:
+def _plain(image: Image.Image, grey: bool) -> Image.Image:
+    """Return a loaded image of any mode of 8 bits as one of mode "L" or "RGB"; itself where it is one."""
+    if image.has_transparency_data:
         image = _on_white(image)
     if image.mode not in ("1", "L", "RGB"):  # P, CMYK, YCbCr, LAB …: not all of them turn grey directly
         image = image.convert("RGB")
     wanted = "L" if grey else "RGB"
     return image if image.mode == wanted else image.convert(wanted)
-
-
-def _narrow(path: str, image: Image.Image) -> Array:
-    """Scale a 16-bit, 32-bit or float image to uint8 (h, w)."""
-    values = np.asarray(image)
-    if values.dtype == np.uint16 or values.dtype == ">u2":
-        return _scale(values.astype(np.float32), 0, _sixteen_bit_top(image))
-    values = values.astype(np.float64)
-    finite = np.isfinite(values)
-    if not finite.any():
-        raise ImageError(path, "none of its values is a finite number")
-    low, high = float(values[finite].min()), float(values[finite].max())
-    top = 1.0 if image.mode == "F" else 65535.0
-    if low >= 0 and high <= top:
-        low, high = 0.0, top
-    return _scale(np.where(finite, values, low), low, high)
-
-
-def _sixteen_bit_top(image: Image.Image) -> float:
-    bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, (16,))
-    bits = bits[0] if isinstance(bits, tuple) else bits
-    return float(2**bits - 1) if 8 < bits <= 16 else 65535.0
-
-
-def _scale(values: Array, low: float, high: float) -> Array:
-    if high <= low:
-        return np.zeros(values.shape, np.uint8)
-    return np.clip(np.floor((values - low) * 255 / (high - low) + 0.5), 0, 255).astype(np.uint8)
 
 
 def _on_white(image: Image.Image) -> Image.Image:
@@ -266,12 +289,12 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _upright(plain: Image.Image, image: Image.Image) -> Image.Image:
-    """Apply the orientation that the file's EXIF data asks for; 1, none or nonsense is none."""
+def _upright(plain: Image.Image, orientation: int) -> Image.Image:
+    """Apply the orientation that the file's EXIF data asks for; 1 is none."""
     moves = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
              5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
              8: Image.Transpose.ROTATE_90}
-    move = moves.get(_orientation(image))
+    move = moves.get(orientation)
     return plain.transpose(move) if move is not None else plain
 
 

@@ -1,0 +1,53 @@
+"""PNG files of 16 bits a value. Pillow keeps only the upper byte of those in colour, which leaves little of 12 bits in
+a container of 16; here both bytes are read. depth.py makes 8 bits of them.
+"""
+
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from .depth import Values, share_of
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Whether a PNG that Pillow has opened, but not loaded, has 16 bits a value."""
+    return any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
+
+
+def read(image: Image.Image, file: BinaryIO) -> Values:
+    """Return the values of such a PNG, whose file is read once or twice more; `image` is not loaded."""
+    raw = str(image.tile[0][3])  # type: ignore[attr-defined]  # of a file's image, not of any
+    key = image.info.get("transparency")
+    if raw == "LA;16B":  # 32 bits a pixel, as four channels of a byte have
+        pairs = _decoded(file, "RGBA").astype(np.uint16)
+        both = pairs[:, :, 0::2] << 8 | pairs[:, :, 1::2]
+        return Values(both[:, :, 0], 16, share_of(both[:, :, 1], 16))
+    if raw in ("RGB;16B", "RGBA;16B"):  # ";16L" takes the second byte of each value for the upper one
+        upper, lower = (_decoded(file, raw[:-1] + order).astype(np.uint16) for order in "BL")
+        colours = upper << 8 | lower
+        if colours.shape[2] == 4:
+            return Values(colours[:, :, :3], 16, share_of(colours[:, :, 3], 16))
+        return Values(colours, 16, _keyed(colours, key))
+    colours = _decoded(file, None).astype(np.uint16)
+    return Values(colours, 16, _keyed(colours, key))
+
+
+def _keyed(colours: Array, key: Any) -> Array | None:
+    """Return the alpha that follows from the one transparent colour of an image, if it has one."""
+    if not isinstance(key, int | tuple):
+        return None
+    same = colours == np.asarray(key, np.int64)
+    alpha: Array = (~(same.all(axis=2) if colours.ndim == 3 else same)).astype(np.float32)
+    return alpha
+
+
+def _decoded(file: BinaryIO, raw: str | None) -> Array:
+    file.seek(0)
+    with Image.open(file, formats=("PNG",)) as image:
+        if raw:
+            image.tile = [(*tile[:3], raw) for tile in image.tile]
+        image.load()
+        return np.asarray(image)

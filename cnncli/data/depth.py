@@ -1,0 +1,290 @@
+"""Values deeper than 8 bits become 0..255: whole numbers of 10 to 64 bits, signed or not, and floats. What is black and
+what is white is one range for all images of a data set: found from the training images, kept in a model's preprocessing
+(or given by --range), so that no image is stretched by what happens to be in it. tiff.py and deep_png.py read the
+values, decode.py asks here for bytes.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import UsageError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Range = tuple[float, float]
+
+_BITS = (8, 10, 12, 14, 16, 20, 24, 32, 48, 64)  # that instruments fill of a larger container
+_COUNTED = 1 << 16  # whole numbers from 0 up to here are counted one by one
+_STRAY = 1e-5  # of all values may lie above the range: dead pixels, which are as bright as their container allows
+_TELLING = 16  # different values from which can be told that fewer bits were scaled up
+_DIM = 1 / 16  # floats that stay below are no picture on the scale where white is 1
+_AT_ONCE = 1 << 20  # values scaled at a time, so that what is needed for it stays small
+
+
+class Scales(NamedTuple):
+    """What becomes black and white: of whole numbers, and of floats; None is what each image's own type suggests."""
+
+    whole: Range | None = None
+    real: Range | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """An image as its file has it: colours (h, w) or (h, w, 3), integers or floats; bits of each, as declared, which
+    may be fewer than the array's; alpha float32 (h, w) from 0 to 1, or None; whether colours were multiplied with it;
+    whether zero is white."""
+
+    colours: Array
+    bits: int
+    alpha: Array | None = None
+    associated: bool = False
+    white_is_zero: bool = False
+
+    @property
+    def real(self) -> bool:
+        """Whether these are floats."""
+        return self.colours.dtype.kind == "f"
+
+    def limits(self) -> Range | None:
+        """Return the smallest and the largest finite value; None where there is none."""
+        values = self.colours
+        if self.real:
+            values = values[np.isfinite(values)]
+            if not values.size:
+                return None
+        return float(values.min()), float(values.max())
+
+
+def narrow(values: Values, scales: Scales) -> Array:
+    """Return an image as uint8 (h, w) or (h, w, 3), with transparency laid on white. Raises ValueError where none of
+    its values is a finite number."""
+    limits = values.limits()
+    if limits is None:
+        raise ValueError("none of its values is a finite number")
+    low, high = (scales.real if values.real else scales.whole) or _alone(values, *limits)
+    levels = np.empty(values.colours.shape, np.uint8)
+    rows = max(1, _AT_ONCE // max(1, values.colours[0].size))
+    for start in range(0, len(levels), rows):
+        part = slice(start, start + rows)
+        scaled = _scaled(values.colours[part], low, high)
+        if values.white_is_zero:
+            scaled = 255 - scaled
+        if values.alpha is not None:
+            scaled = _on_white(scaled, values.alpha[part], values.associated)
+        levels[part] = np.floor(scaled + 0.5)
+    return levels
+
+
+def _scaled(values: Array, low: float, high: float) -> Array:
+    if high <= low:
+        return np.zeros(values.shape)
+    scaled: Array = (values.astype(np.float64) - low) * 255 / (high - low)
+    if values.dtype.kind == "f":
+        scaled[~np.isfinite(values)] = 0
+    np.clip(scaled, 0, 255, out=scaled)
+    return scaled
+
+
+def _on_white(scaled: Array, alpha: Array, associated: bool) -> Array:
+    share = alpha.astype(np.float64)
+    if scaled.ndim == 3:
+        share = share[:, :, None]
+    shown: Array = (scaled if associated else scaled * share) + 255 * (1 - share)
+    np.minimum(shown, 255, out=shown)
+    return shown
+
+
+def share_of(alpha: Array, bits: int) -> Array:
+    """Return alpha as a file has it as float32 from 0 to 1. Opaque is what its type or its floats have for white; or
+    its largest value, where that is white for fewer bits, as the colours beside it then have, too."""
+    top = float(np.nan_to_num(alpha).max())
+    full = float(2**bits - 1)
+    if alpha.dtype.kind == "f":
+        full = next((float(2**b - 1) for b in (1, 8, 16) if top <= 2**b - 1), top)
+    elif any(top == 2**b - 1 for b in _BITS):
+        full = top
+    share: Array = np.nan_to_num(alpha.astype(np.float32)) / np.float32(full)
+    return np.clip(share, 0, 1, out=share)
+
+
+def _alone(values: Values, low: float, high: float) -> Range:
+    """Return the range of an image of which nobody has said what set it belongs to."""
+    if values.real:
+        return (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
+    signed = values.colours.dtype.kind == "i"
+    if low < 0:
+        return _signed(low, high, values.bits)
+    full = float(2 ** (values.bits - signed) - 1)
+    if values.bits <= 16 or high > full / 256:
+        return 0.0, full
+    return (0.0, float(_COUNTED - 1)) if high < _COUNTED else (low, high)
+
+
+def _signed(low: float, high: float, bits: int) -> Range:
+    """Return the range of signed numbers: that of their type where they fill most of it, else their own."""
+    return (float(-(2 ** (bits - 1))), float(2 ** (bits - 1) - 1)) if high - low > 2 ** (bits - 1) else (low, high)
+
+
+def _top(high: float, bits: int) -> float:
+    """Return the largest number of the fewest bits that instruments use and that hold it; of at most `bits`."""
+    return float(next((2**b - 1 for b in _BITS if b < bits and high <= 2**b - 1), 2**bits - 1))
+
+
+# ---- one range for a set ----
+
+
+class _Whole:
+    """The whole numbers of several images: limits, how often each from 0 to 65,535 occurs, how many bits they have."""
+
+    def __init__(self) -> None:
+        self.images, self.low, self.high, self.bits, self.signed = 0, np.inf, -np.inf, 0, False
+        self.counts: Array | None = None
+
+    def add(self, other: "_Whole") -> None:
+        self.images += other.images
+        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
+        self.bits, self.signed = max(self.bits, other.bits), self.signed or other.signed
+        if other.counts is not None:
+            self.counts = other.counts if self.counts is None else self.counts + other.counts
+
+    def look(self, values: Values, low: float, high: float) -> None:
+        """Add an image."""
+        self.images += 1
+        self.low, self.high = min(self.low, low), max(self.high, high)
+        self.bits, self.signed = max(self.bits, values.bits), self.signed or values.colours.dtype.kind == "i"
+        flat = values.colours.ravel()
+        if low < 0 or high >= _COUNTED:
+            flat = flat[(flat >= 0) & (flat < _COUNTED)]
+        counts = np.bincount(flat.astype(np.intp, copy=False), minlength=_COUNTED)
+        self.counts = counts if self.counts is None else self.counts + counts
+
+    def range(self) -> Range:
+        """Return what becomes black and white."""
+        if self.low < 0:
+            return _signed(self.low, self.high, self.bits)
+        bits = self.bits - self.signed
+        if self.high <= 0:
+            return 0.0, float(2**bits - 1)
+        if self.high >= _COUNTED or self.counts is None:
+            return 0.0, _top(self.high, bits)
+        if self.bits == 16 and not self.signed and _scaled_up(np.flatnonzero(self.counts)):
+            return 0.0, float(_COUNTED - 1)
+        return 0.0, _top(self.usual_high(), bits)
+
+    def usual_high(self) -> float:
+        """Return the largest value, but for strays."""
+        assert self.counts is not None
+        above = np.cumsum(self.counts[::-1])[::-1]  # how many values are this large or larger
+        return float(max(np.flatnonzero(above > _STRAY * above[0])[-1], 1))
+
+
+def _scaled_up(found: Array) -> bool:
+    """Whether values of 16 bits were made from fewer bits by scaling, so that their white is 65,535 even where none is
+    that bright."""
+    for bits in (8, 10, 12, 14):
+        spare, top = 16 - bits, 2**bits - 1
+        for small in (found >> spare, np.rint(found * (top / 65535)).astype(np.int64)):
+            made = (small << spare, (small << spare) | (small >> (bits - spare)), np.rint(small * (65535 / top)))
+            if len(found) >= _TELLING and any(np.array_equal(found, again) for again in made):
+                return True
+    return False
+
+
+class _Real:
+    """The floats of several images: their limits."""
+
+    def __init__(self) -> None:
+        self.images, self.low, self.high = 0, np.inf, -np.inf
+
+    def add(self, other: "_Real") -> None:
+        self.images += other.images
+        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
+
+    def look(self, low: float, high: float) -> None:
+        self.images += 1
+        self.low, self.high = min(self.low, low), max(self.high, high)
+
+    def range(self) -> Range:
+        """Return what becomes black and white: 0 and 1, with a little beyond that scaling pictures brings; -1 and 1; 0
+        and what whole numbers would have; or the limits, where none of these is likely."""
+        low, high = self.low, self.high
+        if low >= -0.1 * high and _DIM <= high <= 1.1:
+            return 0.0, 1.0
+        if -1 <= low < -0.5 and 0.5 < high <= 1:
+            return -1.0, 1.0
+        if low >= 0:
+            whole = _top(high, 64)
+            return (0.0, whole) if high > 1 and whole < 2 * high and whole < _COUNTED else (0.0, high)
+        return low, high
+
+
+class Seen:
+    """What values were found in images deeper than 8 bits; those of other images are added with ``add``."""
+
+    def __init__(self) -> None:
+        self._whole, self._real = _Whole(), _Real()
+
+    @property
+    def images(self) -> int:
+        """How many images were deeper than 8 bits."""
+        return self._whole.images + self._real.images
+
+    def look(self, values: Values) -> None:
+        """Add an image."""
+        limits = values.limits()
+        if limits and values.real:
+            self._real.look(*limits)
+        elif limits:
+            self._whole.look(values, *limits)
+
+    def add(self, other: "Seen") -> None:
+        """Add what was found elsewhere."""
+        self._whole.add(other._whole)
+        self._real.add(other._real)
+
+    def scales(self, given: Range | None = None) -> Scales:
+        """Return one range for all of them: the given one, or what suits the values."""
+        whole, real = self._whole, self._real
+        return Scales(given or (whole.range() if whole.images else None),
+                      given or (real.range() if real.images else None))
+
+    def sentences(self, scales: Scales, what: str) -> Iterator[str]:
+        """Yield what is to be said of these images ("training images") and how they are scaled."""
+        for name, found, range_ in (("whole numbers", self._whole, scales.whole), ("floats", self._real, scales.real)):
+            if found.images and range_:
+                yield (f"Values: {found.images:,} of the {what} are deeper than 8 bits, {name} from "
+                       f"{_number(found.low)} to {_number(found.high)}; {_number(range_[0])} becomes black and "
+                       f"{_number(range_[1])} white (--range {in_words(range_)}).{self._strays(found, range_)}")
+
+    @staticmethod
+    def _strays(found: "_Whole | _Real", range_: Range) -> str:
+        beyond = found.low < range_[0] or found.high > range_[1]
+        return " What lies beyond becomes black or white, too." if beyond else ""
+
+
+def parse(text: Any) -> Range:
+    """Return the range that "0:4095" means. Raises UsageError where it is none."""
+    found: Any = ()
+    if isinstance(text, str) and (match := re.fullmatch(r"\s*([^:\s]+)\s*:\s*([^:\s]+)\s*", text)):
+        found = match.groups()
+    elif isinstance(text, list | tuple) and len(text) == 2:
+        found = text
+    try:
+        low, high = (float(value) for value in found)
+        if not (np.isfinite([low, high]).all() and low < high and np.isfinite(high - low)):
+            raise ValueError
+    except (TypeError, ValueError):
+        raise UsageError(f"{text!r} is no range of values; give what is black and what is white, as 0:4095.") from None
+    return low, high
+
+
+def in_words(range_: Range) -> str:
+    """Return a range as --range takes it."""
+    return f"{range_[0]:.10g}:{range_[1]:.10g}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:.6g}"
