@@ -149,6 +149,13 @@ def test_partners_are_others_and_everybody_may_be_one() -> None:
     assert alone.partners.tolist() == [0]
 
 
+@pytest.mark.parametrize("size", [2, 3, 5])
+def test_in_small_batches_every_other_image_is_a_partner_and_none_its_own(size: int) -> None:
+    found = {(place, partner) for epoch in range(60) for place, partner in enumerate(
+        Augmentation(mixup=0.4).mixing(0, epoch, MANY[:size], (32, 32)).partners.tolist())}
+    assert found == {(place, partner) for place in range(size) for partner in range(size) if place != partner}
+
+
 def test_an_image_draws_its_own_mixing() -> None:
     """How far along the batch its partner is, the share and the box follow the image, not its place."""
     there, back = (Augmentation(mixup=0.4, cutmix=1).mixing(0, 3, indices, (32, 32)) for indices in

@@ -54,6 +54,23 @@ def test_a_class_without_images_and_one_that_is_never_guessed():
     assert (c.precision, c.recall, c.f1) == (0, 0, 0)
 
 
+def test_each_share_has_the_interval_of_what_it_is_a_share_of():
+    """Of 20 images of b all are recognised, and 5 of a called so as well; Wilson's intervals as Newcombe has them."""
+    labels = np.repeat([0, 1], [5, 20])
+    found = score(np.eye(2)[[1] * 25], labels, ["a", "b"])
+    a, b = found.classes
+    assert (b.right, b.support, b.guessed) == (20, 20, 25)
+    assert b.recall_interval == (pytest.approx(0.8389, abs=5e-5), 1.0)
+    assert b.precision_interval == (pytest.approx(0.6087, abs=5e-5), pytest.approx(0.9114, abs=5e-5))
+    assert a.recall_interval == (0.0, pytest.approx(0.4345, abs=5e-5))
+    assert a.precision_interval == (0.0, 1.0), "never guessed"
+    assert found.interval == b.precision_interval, "20 of 25 in all"
+    said = b.as_json()
+    assert said["recall_interval"] == list(b.recall_interval)
+    assert said["precision_interval"] == list(b.precision_interval)
+    assert found.as_json()["accuracy_interval"] == list(found.interval)
+
+
 def test_equal_logits_count_for_the_first_class():
     found = score(np.zeros((7, 7)), np.arange(7), list("abcdefg"))
     assert found.accuracy == 1 / 7

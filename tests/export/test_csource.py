@@ -95,6 +95,18 @@ def test_images_of_any_size_become_what_predict_makes_of_them(resize: str, grey:
         np.testing.assert_allclose(classify(image)[1], expected(model, image), atol=allowed, err_msg=str(size))
 
 
+def test_windows_lie_where_ours_do(tmp_path: Path, rng: np.random.Generator) -> None:
+    """Every way of padding in one network: each window's side shows in what follows."""
+    layers: list[dict[str, Any]] = [
+        {"type": "Conv2d", "out_channels": 4, "kernel_size": [3, 2], "padding": [1, 0, 2, 1], "dilation": [2, 1]},
+        {"type": "MaxPool2d", "kernel_size": 3, "stride": [2, 1], "padding": [1, 0]},
+        {"type": "AvgPool2d", "kernel_size": [2, 3], "stride": [1, 2], "padding": [0, 1], "count_include_pad": False},
+        {"type": "LPPool2d", "norm_type": 2, "kernel_size": 2, "ceil_mode": True}]
+    model = model_of(network_of(layers, (14, 13, 3)), rng)
+    image = rng.integers(0, 256, (14, 13, 3), dtype=np.uint8)
+    np.testing.assert_allclose(classifier(model, tmp_path)(image)[1], expected(model, image), atol=2e-5)
+
+
 def test_names_and_refusals(tmp_path: Path, rng: np.random.Generator) -> None:
     model = model_of(network_of([{"type": "ReLU"}], (4, 3, 3)), rng)
     model.classes = [*NAMES, "last"]

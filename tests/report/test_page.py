@@ -86,6 +86,21 @@ def test_all_figures_are_there():
     assert page.percent(found.as_json()["calibration"]["error_after"]) in words
 
 
+def test_bars_show_the_interval_of_their_own_share():
+    """Of 20 images of b all are recognised, and 5 of a called so as well."""
+    found = score(np.eye(2)[[1] * 25] * 3, np.repeat([0, 1], [5, 20]), ["a", "b"])
+    read = Read(rendered(found))
+    bars = [(float(a["x"]), float(a["width"])) for _, a in read.elements if a.get("class") == "whisker"]
+    lengths = [float(a["width"]) for tag, a in read.elements if tag == "rect" and a.get("class") == "right"]
+    drawn = dict(zip(("accuracy", "recall of a", "recall of b", "precision of b"), zip(lengths, bars, strict=True),
+                     strict=True))
+    assert drawn == {"accuracy": (80, (60.87, 30.27)), "recall of a": (0, (0, 43.45)),
+                     "recall of b": (100, (83.89, 16.11)), "precision of b": (80, (60.87, 30.27))}
+    words = "".join(read.words.split())
+    assert "0.0%0%–43%" in words
+    assert "100.0%84%–100%80.0%61%–91%" in words, "recall, then precision"
+
+
 def test_every_cell_holds_its_own_images_the_surest_mistakes_first():
     found = evaluation(["a", "b", "c"], 300)
     data = Read(rendered(found)).data

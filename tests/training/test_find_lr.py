@@ -5,13 +5,16 @@ import csv
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from cnncli import cli, find_lr
 from cnncli.errors import TrainingError, UsageError
+from cnncli.report import rates as report
 from cnncli.training import find_lr as module
 from cnncli.training.find_lr import STEPS, lowest_of, smooth, sweep
 from cnncli.training.fit import Done
@@ -60,6 +63,45 @@ def test_the_lowest_is_found_and_not_imagined() -> None:
     assert lowest_of(rates, [2.0] * 60) is None
     assert lowest_of(rates, [2.0 + step / 10 for step in range(60)]) is None
     assert lowest_of(rates[:5], valley[:5]) is None, "ended before the average said anything"
+
+
+class Steps(Fake):
+    """The losses of a valley, at the rates that the range test asks for."""
+
+    head_first = False
+
+    def __init__(self, schedule: Any) -> None:
+        super().__init__([2 + math.cos(math.pi * step / 80) + 0.3 * (-1) ** step for step in range(STEPS)])
+        self.schedule = schedule  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(("optimizer", "low", "high"), [("sgd", 1e-4, 10), ("adam", 1e-6, 1), ("adamw", 1e-6, 1)])
+def test_the_table_and_the_picture_say_what_was_found(optimizer: str, low: float, high: float, tmp_path: Path,
+                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = SimpleNamespace(optimizer=optimizer, arch="net")
+    material = SimpleNamespace(recipe=recipe, fit=lambda model, schedule: Steps(schedule))
+    monkeypatch.setattr(module, "gather", lambda *everything: (material, None))
+    drawn: list[Any] = []
+    monkeypatch.setattr(report, "draw", lambda *everything: drawn.append(everything))
+    found = find_lr("data", runs=tmp_path)
+    rates = np.geomspace(low, high, STEPS)
+    losses = [2 + math.cos(math.pi * step / 80) + 0.3 * (-1) ** step for step in range(STEPS)]
+    smoothed, average = [], 0.0  # each step a tenth of the average, of as many steps as there were
+    for step, loss in enumerate(losses, 1):
+        average = 0.9 * average + 0.1 * loss
+        smoothed.append(average / (1 - 0.9**step))
+    lowest = rates[np.argmin(smoothed)]
+    assert found.rates == pytest.approx(rates)
+    assert found.losses == pytest.approx(losses)
+    assert found.smoothed == pytest.approx(smoothed)
+    assert (found.lowest, found.suggestion) == (pytest.approx(lowest), pytest.approx(lowest / 3, rel=0.05))
+    assert found.stopped is None
+    lines = (tmp_path / "lr.csv").read_text().splitlines()
+    assert lines[0] == "learning_rate,loss,smoothed"
+    table = np.array([[float(cell) for cell in line.split(",")] for line in lines[1:]])
+    np.testing.assert_allclose(table, np.stack([rates, losses, smoothed], axis=1), rtol=1e-5)
+    assert drawn == [(found.rates, found.losses, found.smoothed, tmp_path / "lr.png",
+                      f"Learning rates for net, {optimizer}", found.suggestion)]
 
 
 @pytest.fixture

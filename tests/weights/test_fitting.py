@@ -120,3 +120,23 @@ def test_whatever_does_not_fit_is_listed_and_nothing_changes() -> None:
 def test_long_lists_are_cut() -> None:
     with pytest.raises(ModelError, match=r"missing: conv1\.weight, .* and \d+ more; unexpected: other"):
         fitted("resnet18", {"other": np.ones(1, np.float32)})
+
+
+@pytest.mark.parametrize("shape", [(7, 32), (5, 65), (7, 65, 1, 1), (7,)])
+def test_a_head_of_another_width_is_not_one_of_other_classes(shape: tuple[int, ...]) -> None:
+    """resnet8 has 64 features: as many of them must be there, however many classes are."""
+    found = arrays(network("resnet8"))
+    found["fc.weight"], found["fc.bias"] = np.ones(shape, np.float32), np.ones(shape[0], np.float32)
+    theirs = " x ".join(map(str, shape))
+    with pytest.raises(ModelError, match=rf"of another shape: fc\.weight \({theirs} there, 5 x 64 here"):
+        fitted("resnet8", found)
+
+
+def test_a_head_of_other_classes_is_left_whole() -> None:
+    found = arrays(network("resnet8"))
+    found["fc.weight"], found["fc.bias"] = np.ones((7, 64), np.float32), np.ones(7, np.float32)
+    net, result = fitted("resnet8", found)
+    assert result.head == "fc"
+    assert not {name for name in result.taken if name.startswith("fc")}
+    fresh = arrays(network("resnet8", seed=2))
+    assert all(np.array_equal(arrays(net)[f"fc.{part}"], fresh[f"fc.{part}"]) for part in ("weight", "bias"))
