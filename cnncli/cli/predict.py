@@ -66,6 +66,7 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
     in "rejected" whether the label is "unknown" for that reason; "top" stays.
     """
     from ..data.finding import find_images
+    from ..data.images import forgiven_in_words
     from ..errors import DataError, UsageError
     from ..model.predict import LATEST, check_reject, predict
     from ..report.predictions import Table, as_item, check_table_path
@@ -85,10 +86,11 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
     shown = min(top or (LISTED_IN_JSON if as_json else 1), len(loaded.classes))
     rows = Table(shown) if table else None
     failed: list[tuple[str, str]] = []
+    forgiven: list[tuple[str, str]] = []
     watched = not is_terminal(sys.stdout) or (rows is not None and not as_json)
     with progress("judging", len(found)) if watched and len(found) > FEW else nullcontext() as bar:
         judged = predict(loaded, found, top=shown, reject=reject, tta=tta, note=note)
-        answers = _watched(judged, failed, strict, rows, bar)
+        answers = _watched(judged, failed, forgiven, strict, rows, bar)
         if as_json:
             _print_json(as_item(answer, reject is not None) for answer in answers)
         elif rows:
@@ -101,13 +103,15 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
         raise DataError(failed[0][1])
     if rows and table:
         _write(rows, table)
+    if forgiven:
+        note(forgiven_in_words(forgiven))
     code = report_skipped(failed)
     return 1 if len(failed) == len(found) else code
 
 
-def _watched(answers: "Iterator[Prediction]", failed: list[tuple[str, str]], strict: bool,
-             rows: "Table | None", bar: "Progress | None") -> "Iterator[Prediction]":
-    """Pass answers on, collecting failures and table rows; strict ends after the first failure."""
+def _watched(answers: "Iterator[Prediction]", failed: list[tuple[str, str]], forgiven: list[tuple[str, str]],
+             strict: bool, rows: "Table | None", bar: "Progress | None") -> "Iterator[Prediction]":
+    """Pass answers on, collecting failures, what was forgiven, and table rows; strict ends after the first failure."""
     for answer in answers:
         if bar:
             bar.advance()
@@ -115,6 +119,8 @@ def _watched(answers: "Iterator[Prediction]", failed: list[tuple[str, str]], str
             rows.add(answer)
         if answer.error is not None:
             failed.append((answer.path, answer.error))
+        if answer.note is not None:
+            forgiven.append((answer.path, answer.note))
         yield answer
         if strict and failed:
             return

@@ -1,6 +1,7 @@
 """From one image file to pixels: PNG, JPEG, BMP, GIF (first frame), TIFF (first page) and WebP, whatever mode the file
 is in, through Pillow; values deeper than 8 bits are read by tiff.py and deep_png.py and scaled by depth.py. Nothing
-that is too large or built to be slow is decoded, and whatever goes wrong becomes an ImageError. preprocessing.py, the
+that is too large or built to be slow is decoded (bounds.py), damage that takes no pixel is passed over (forgiving.py),
+transparency is laid on white (transparency.py), and whatever goes wrong becomes an ImageError. preprocessing.py, the
 only caller in training and use, makes all images one size.
 """
 
@@ -8,21 +9,22 @@ import os
 import stat
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, BinaryIO
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import ImageError
 from . import deep_png, tiff
+from .bounds import MOST_PIXELS, refuse_bytes, refuse_size
 from .depth import Scales, Seen, Values, narrow
+from .forgiving import Sound, forgive
+from .transparency import colour_key, in_strips, key_on_white, on_white, uncovered, white_around
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
-MOST_PIXELS = 100_000_000
-MOST_SCANS = 500  # of a JPEG: each costs a pass over the image, and 40 kB of file can hold more than a thousand
 _WIDTH, _HEIGHT, _ORIENTATION = 256, 257, 274  # TIFF's and EXIF's tags
 _WIDE = ("I", "F")  # and I;16, I;16B …
 _EIGHT_BITS = Scales()
@@ -30,13 +32,15 @@ _JPEG = ("JPEG", "MPO")  # the latter has further images behind the first, as ma
 _TRANSPOSED = (5, 6, 7, 8)  # orientations that swap width and height
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
     """What a file says of its image: the format (PNG, JPEG, BMP, GIF, TIFF, WEBP) that it really has, Pillow's mode
     or the kind of its values where they are deeper than 8 bits (wide), height and width once it is upright, EXIF's
-    orientation (1: upright as it is), whether it has further frames, and transparency."""
+    orientation (1: upright as it is), whether it has further frames, and transparency; forgiven: what is damaged in it
+    and no pixel."""
 
     format: str
     mode: str
@@ -46,6 +50,7 @@ class Header:
     frames: bool
     transparent: bool
     wide: bool
+    forgiven: tuple[str, ...] = ()
 
 
 def decode(path: str | os.PathLike[str], grey: bool) -> Array:
@@ -55,7 +60,8 @@ def decode(path: str | os.PathLike[str], grey: bool) -> Array:
 
 
 def open_image(path: str | os.PathLike[str], grey: bool, least: tuple[int, int] | None = None,
-               scales: Scales = _EIGHT_BITS, seen: Seen | None = None) -> Image.Image:
+               scales: Scales = _EIGHT_BITS, seen: Seen | None = None, forgiven: list[str] | None = None
+               ) -> Image.Image:
     """Return an image decoded and upright, as a Pillow image of mode "L" if grey, else "RGB".
 
     EXIF orientation is applied; transparency is laid on white; palettes, 1-bit, CMYK, YCbCr and LAB are converted.
@@ -63,24 +69,29 @@ def open_image(path: str | os.PathLike[str], grey: bool, least: tuple[int, int] 
     their type can hold (unsigned ones of 32 bits from 0..65535 where none is larger; signed ones with negative ones
     from their own smallest and largest), floats from 0..1, and from their own limits where one lies outside.
     A JPEG that is far larger than `least` (h, w) may come back reduced to twice that or more, which is faster.
+    `forgiven` gets a sentence for everything that is damaged and no pixel.
 
     Raises ImageError, which names file and reason; nothing else, and no warning.
     """
-    return _decoded(os.fspath(path), grey, least, scales, seen, look=False)[0]
+    image, _, notes = _decoded(os.fspath(path), grey, least, scales, seen, look=False)
+    if forgiven is not None:
+        forgiven += notes
+    return image
 
 
 def examine(path: str | os.PathLike[str], least: tuple[int, int] | None = None, scales: Scales = _EIGHT_BITS,
             seen: Seen | None = None) -> tuple[Image.Image, Header]:
     """Return an image as ``open_image`` does, of mode "L" where the file's own mode is grey, else "RGB", and what its
     header says. Raises ImageError."""
-    image, header = _decoded(os.fspath(path), None, least, scales, seen, look=True)
+    image, header, notes = _decoded(os.fspath(path), None, least, scales, seen, look=True)
     assert header is not None
-    return image, header
+    return image, replace(header, forgiven=tuple(notes))
 
 
 def _decoded(path: str, grey: bool | None, least: tuple[int, int] | None, scales: Scales, seen: Seen | None, look: bool
-             ) -> tuple[Image.Image, Header | None]:
-    """Return an image decoded and upright, and, where one wants to look, its header; grey None: as the file is."""
+             ) -> tuple[Image.Image, Header | None, list[str]]:
+    """Return an image decoded and upright, where one wants to look its header, and what was forgiven; grey None: as the
+    file is."""
     page: tiff.Page | None = None
     try:
         with quiet(), _open(path) as file:
@@ -88,31 +99,60 @@ def _decoded(path: str, grey: bool | None, least: tuple[int, int] | None, scales
             if page is not None and (page.deep or page.raw):
                 values = _values_of(path, page, file)
                 said = _header_of(page)
-                return _shown(values, page.grey if grey is None else grey, said.orientation, scales, seen), said
-            _refuse_scans(path, file)
-            with Image.open(file, formats=FORMATS) as image:
-                _refuse_size(path, image.size)
-                wide = image.format == "PNG" and deep_png.is_deep(image)
-                if wide:
-                    values = deep_png.read(image, file)
-                header = _header(image, wide) if look else None
-                if least and image.format == "JPEG":
-                    side = 2 * max(least)
-                    image.draft(None, (side, side))
-                wanted = _is_grey(image) if grey is None else grey
-                if wide:
-                    return _shown(values, wanted, _orientation(image), scales, seen), header
-                image.load()
-                return _upright(_plain(image, wanted), _orientation(image)), header
+                return _shown(values, page.grey if grey is None else grey, said.orientation, scales, seen), said, []
+            sound = forgive(path, file)
+            return *_of_sound(sound, lambda: _pixels(path, sound, grey, least, scales, seen, look)), sound.notes
     except ImageError:
         raise
     except Exception as error:
         raise ImageError(path, _reason(error, page)) from None
 
 
+def _of_sound(sound: Sound, read: Callable[[], Result]) -> Result:
+    """Return what `read` makes of a file, or, where it stumbles, of the file without what holds no pixels."""
+    try:
+        return read()
+    except (ImageError, MemoryError):
+        raise
+    except Exception:
+        if not sound.bare():
+            raise
+        return read()
+
+
+def _pixels(path: str, sound: Sound, grey: bool | None, least: tuple[int, int] | None, scales: Scales,
+            seen: Seen | None, look: bool) -> tuple[Image.Image, Header | None]:
+    """Return what Pillow opens, decoded and upright, and its header."""
+    with _opened(path, sound) as image:
+        deep = image.format == "PNG" and deep_png.is_deep(image)
+        header, orientation = _header(image, deep) if look else None, _orientation(image)
+        key, box = colour_key(image), uncovered(image)
+        if least and image.format == "JPEG":
+            side = 2 * max(least)
+            image.draft(None, (side, side))
+        to_grey = _is_grey(image) if grey is None else grey
+        if deep:
+            return _shown(deep_png.read(image, sound.file), to_grey, orientation, scales, seen), header
+        wanted = "L" if to_grey else "RGB"
+        refuse_bytes(path, image, wanted, orientation != 1, sound.jpeg)
+        image.load()
+        plain = key_on_white(image, key, wanted) if key else _plain(image, wanted)
+        return _upright(white_around(plain, box) if box else plain, _orientation(image)), header
+
+
+def _opened(path: str, sound: Sound) -> Image.Image:
+    """Open what is to be decoded; the size is not refused, and EXIF data is there wherever it lies in the file."""
+    sound.file.seek(0)
+    image = Image.open(sound.file, formats=FORMATS)
+    refuse_size(path, image.size)
+    if sound.late_exif:
+        image.info.setdefault("exif", sound.late_exif)
+    return image
+
+
 def _values_of(path: str, page: tiff.Page, file: BinaryIO) -> Values:
     """Return the values of a deep page of a TIFF, where they can be read."""
-    _refuse_size(path, page.size)
+    refuse_size(path, page.size)
     if reason := page.refusal():
         raise ImageError(path, reason)
     return page.values(file)
@@ -132,10 +172,17 @@ def _header(image: Image.Image, wide: bool) -> Header:
     orientation = _orientation(image)
     return Header(
         form, image.mode, *_upright_size(image, orientation), orientation,
-        frames=form != "JPEG" and bool(getattr(image, "is_animated", False)),  # an MPO's second image is no frame
-        transparent=image.has_transparency_data,
+        frames=form != "JPEG" and _has_frames(image),  # an MPO's second image is no frame
+        transparent=image.has_transparency_data or uncovered(image) is not None,
         wide=wide or any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())),  # inks and L*a*b* of 16 bits
     )
+
+
+def _has_frames(image: Image.Image) -> bool:
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except Exception:  # the second is damaged, or cut off
+        return True
 
 
 def _header_of(page: tiff.Page) -> Header:
@@ -165,21 +212,25 @@ def read_header(path: str | os.PathLike[str]) -> tuple[int, int, bool]:
         with quiet(), _open(path) as file:
             page = tiff.first_page(file)
             if page is not None and (page.deep or page.raw):
-                _refuse_size(path, page.size)
+                refuse_size(path, page.size)
                 if reason := page.refusal():
                     raise ImageError(path, reason)
                 header = _header_of(page)
                 return header.height, header.width, page.grey
-            with Image.open(file, formats=FORMATS) as image:
-                _refuse_size(path, image.size)
-                return *_upright_size(image, _orientation(image)), _is_grey(image)
+            sound = forgive(path, file, header_only=True)
+            return _of_sound(sound, lambda: _size_and_grey(path, sound))
     except ImageError:
         raise
     except Exception as error:
         raise ImageError(path, _reason(error, page)) from None
 
 
-# ---- opening, and refusing before decoding ----
+def _size_and_grey(path: str, sound: Sound) -> tuple[int, int, bool]:
+    with _opened(path, sound) as image:
+        return *_upright_size(image, _orientation(image)), _is_grey(image)
+
+
+# ---- opening, and what is said where that fails ----
 
 
 def _open(path: str) -> BinaryIO:
@@ -190,27 +241,6 @@ def _open(path: str) -> BinaryIO:
         os.close(descriptor)
         raise ImageError(path, "it is empty" if stat.S_ISREG(status.st_mode) else "it is not a regular file")
     return os.fdopen(descriptor, "rb")
-
-
-def _refuse_scans(path: str, file: BinaryIO) -> None:
-    """Refuse a JPEG with too many scans, by counting their markers: compressed data cannot hold that byte pair."""
-    start = file.read(2)
-    if start == b"\xff\xd8":
-        scans, block, last = 0, start, b""
-        while block:
-            scans += (last + block).count(b"\xff\xda")
-            last, block = block[-1:], file.read(1 << 20)
-        if scans > MOST_SCANS:
-            raise ImageError(path, f"this JPEG has {scans} scans, more than {MOST_SCANS}, and would take too long")
-    file.seek(0)
-
-
-def _refuse_size(path: str, size: tuple[int, int]) -> None:
-    w, h = size
-    if w * h > MOST_PIXELS:
-        raise ImageError(path, f"its {w} x {h} pixels are more than {MOST_PIXELS // 1_000_000} megapixels")
-    if w < 1 or h < 1:
-        raise ImageError(path, "it has no pixels")
 
 
 def _reason(error: Exception, page: tiff.Page | None) -> str:
@@ -261,29 +291,22 @@ def quiet() -> Iterator[None]:
 # ---- every mode to 8-bit grey or RGB ----
 
 
-def _plain(image: Image.Image, grey: bool) -> Image.Image:
-    """Return a loaded image of any mode of 8 bits as one of mode "L" or "RGB"; itself where it is one."""
+def _plain(image: Image.Image, wanted: str) -> Image.Image:
+    """Return a loaded image of any mode of 8 bits as one of the wanted mode, "L" or "RGB"; itself where it is one."""
     if image.has_transparency_data:
-        image = _on_white(image)
+        return on_white(image, wanted)
     if image.mode not in ("1", "L", "RGB"):  # P, CMYK, YCbCr, LAB …: not all of them turn grey directly
-        image = image.convert("RGB")
-    wanted = "L" if grey else "RGB"
+        return in_strips(image, wanted, lambda strip: strip.convert("RGB"))
     return image if image.mode == wanted else image.convert(wanted)
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    """Lay a transparent image on white."""
-    image = image.convert("RGBA")
-    white = Image.new("RGB", image.size, (255, 255, 255))
-    white.paste(image, mask=image.getchannel("A"))
-    return white
 
 
 def _orientation(image: Image.Image) -> int:
     """Return what the EXIF data says of how the image lies, 1 to 8; EXIF that cannot be read says nothing, which is
     no reason to refuse the pixels."""
     try:
-        value = image.getexif().get(_ORIENTATION, 1)
+        # PNG's own way would decode the image first, to see whether EXIF data follows; forgiving.py has looked.
+        exif = Image.Image.getexif(image) if image.format == "PNG" else image.getexif()
+        value = exif.get(_ORIENTATION, 1)
     except Exception:
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1

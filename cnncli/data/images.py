@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from .. import kernels
-from ..errors import DataError, ImageError, UsageError
+from ..errors import DataError, ImageError, UsageError, printable
 from ..kernels import Array
 from .decode import quiet
 from .prefetch import ConcurrencyLimit, prefetch
@@ -24,6 +24,7 @@ _PIECE = 32  # images that a thread takes at a time, at most
 _PREFETCHED = 4  # for each thread: two batches, where a batch is cut into two pieces for each
 _BEAT = 0.2  # seconds between two calls of progress, at most, so that whoever waits can be stopped
 _SHARE = 0.8  # of the free memory that the images may fill
+_NAMED = 5  # forgiven images that are named one by one
 
 Cache = Literal["ram", "none"]
 CACHES: tuple[Cache, ...] = get_args(Cache)
@@ -35,16 +36,18 @@ class Images:
     """The usable images of one split, in the order of the samples.
 
     samples and labels (int64) have an entry for each of them; stored is all of them, uint8 (n, h, w, c), or None
-    without a cache; skipped is a list of (path, reason); shape is one image's (h, w, c); histogram counts the values
-    0..255 of each channel, int64 (c, 256), as Preprocessing.fitted takes it.
+    without a cache; skipped is a list of (path, reason), forgiven one of (path, what is damaged and no pixel); shape is
+    one image's (h, w, c); histogram counts the values 0..255 of each channel, int64 (c, 256), as Preprocessing.fitted
+    takes it.
     """
 
     def __init__(self, samples: Sequence[Sample], preprocessing: Preprocessing, stored: Array | None,
-                 skipped: list[tuple[str, str]], histogram: Array, threads: int) -> None:
+                 skipped: list[tuple[str, str]], histogram: Array, threads: int,
+                 forgiven: Sequence[tuple[str, str]] = ()) -> None:
         self.samples = list(samples)
         self.labels = np.array([sample.label for sample in samples], np.int64)
         self.stored = stored
-        self.skipped = skipped
+        self.skipped, self.forgiven = skipped, list(forgiven)
         self.shape = preprocessing.shape
         self.histogram = histogram
         self._preprocessing, self._threads = preprocessing, threads
@@ -139,6 +142,7 @@ class _Decoder:
     def __init__(self, preprocessing: Preprocessing, threads: int) -> None:
         self._preprocessing, self._threads = preprocessing, threads
         self._limit, self._closed = ConcurrencyLimit(threads), threading.Event()
+        self.forgiven: dict[str, str] = {}  # by path
 
     def __enter__(self) -> "_Decoder":
         return self
@@ -157,21 +161,26 @@ class _Decoder:
             for i, sample in enumerate(samples):
                 if self._closed.is_set():
                     break
+                forgiven: list[str] = []
                 try:
-                    out[i] = self._preprocessing.prepare(sample.source)
+                    out[i] = self._preprocessing.prepare(sample.source, forgiven)
                 except ImageError as error:
                     errors[i] = error
+                else:
+                    if forgiven:
+                        self.forgiven[sample.path] = "; ".join(forgiven)
         return errors
 
 
 def load_images(samples: Sequence[Sample], preprocessing: Preprocessing, threads: int | None = None,
-                cache: Cache = "ram", strict: bool = False, progress: Progress | None = None) -> Images:
+                cache: Cache = "ram", strict: bool = False, progress: Progress | None = None,
+                note: Callable[[str], None] | None = None) -> Images:
     """Decode samples and return them as Images; mean and deviation of the preprocessing are not applied yet.
 
     threads defaults to the CPUs there are. cache "none" also reads every file once, to know which can be used, but
     keeps nothing. strict raises the first ImageError instead of skipping. progress(done, total) is called from the
-    calling thread, five times a second at least; what it raises stops the loading. Raises DataError where the images
-    would not fit into memory.
+    calling thread, five times a second at least; what it raises stops the loading. note gets a sentence where images
+    are damaged in what is no pixel. Raises DataError where the images would not fit into memory.
     """
     if cache not in CACHES:
         raise UsageError(f"cache {cache!r} makes no sense; give {' or '.join(CACHES)}.")
@@ -212,8 +221,21 @@ def load_images(samples: Sequence[Sample], preprocessing: Preprocessing, threads
             if target != source:
                 stored[target] = stored[source]
     skipped = [(errors[i].path, errors[i].reason) for i in sorted(errors)]
+    paths = [samples[i].path for i in kept]
+    forgiven = [(path, decoder.forgiven[path]) for path in paths if path in decoder.forgiven]
+    if forgiven and note:
+        note(forgiven_in_words(forgiven))
     return Images([samples[i] for i in kept], preprocessing, stored[: len(kept)] if stored is not None else None,
-                  skipped, histogram, threads)
+                  skipped, histogram, threads, forgiven)
+
+
+def forgiven_in_words(forgiven: Sequence[tuple[str, str]]) -> str:
+    """Return a sentence on (path, what is damaged) of images that are used all the same."""
+    named = "; ".join(f"{printable(path)} ({why})" for path, why in forgiven[:_NAMED])
+    more = f"; … and {len(forgiven) - _NAMED:,} more" if len(forgiven) > _NAMED else ""
+    one = len(forgiven) == 1
+    return f"{len(forgiven):,} image{'' if one else 's'} {'is' if one else 'are'} damaged, but no pixel of " \
+           f"{'it' if one else 'them'}, and used all the same: {named}{more}."
 
 
 def check_memory(count: int, shape: tuple[int, int, int]) -> None:

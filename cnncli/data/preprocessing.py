@@ -78,13 +78,14 @@ class Preprocessing:
                                  "train it again.")
         return cls((size[0], size[1]), grey, resize, tuple(map(float, mean)), tuple(map(float, std)))
 
-    def prepare(self, source: str | os.PathLike[str] | Array) -> Array:
+    def prepare(self, source: str | os.PathLike[str] | Array, forgiven: list[str] | None = None) -> Array:
         """Return an image, its file's path or its decoded pixels (``prepare_array``), as uint8 (h, w, c), ready to be
-        normalised. Raises ImageError."""
+        normalised. forgiven gets what is damaged and no pixel (``open_image``). Raises ImageError."""
         if isinstance(source, np.ndarray):
             return self.prepare_array(source)
         h, w = self.size
-        image = open_image(source, self.grey, (math.ceil(h / CROP_SHARE), math.ceil(w / CROP_SHARE)))
+        image = open_image(source, self.grey, (math.ceil(h / CROP_SHARE), math.ceil(w / CROP_SHARE)),
+                           forgiven=forgiven)
         return np.asarray(self._resized(image)).reshape(self.shape)
 
     def prepare_array(self, pixels: Array) -> Array:

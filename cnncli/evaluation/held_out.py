@@ -40,7 +40,7 @@ def labelled_images(opened: Opened, data: Data | None, split: Split | None, stri
         chosen, training = choose(opened, None if data is None else os.fspath(data), split, note)
     else:
         chosen, training = _of_arrays(opened, data, split, note)
-    return Labelled(_load(chosen, opened, strict, progress), training)
+    return Labelled(_load(chosen, opened, strict, note, progress), training)
 
 
 def choose(opened: Opened, data: str | None, split: Split | None, note: Note) -> tuple[list[Sample], list[Sample]]:
@@ -127,7 +127,7 @@ def _relabelled(chosen: Sequence[Sample], splits: Splits, opened: Opened) -> lis
     return [replace(sample, label=numbers[names[sample.label]]) for sample in chosen if names[sample.label] in numbers]
 
 
-def _load(chosen: Sequence[Sample], opened: Opened, strict: bool, progress: Progress | None) -> Images:
+def _load(chosen: Sequence[Sample], opened: Opened, strict: bool, note: Note, progress: Progress | None) -> Images:
     """Decode the images, kept in memory where they fit. Raises DataError where none of them can be used."""
     preprocessing = opened.model.preprocessing
     cache: Cache = "ram"
@@ -136,7 +136,7 @@ def _load(chosen: Sequence[Sample], opened: Opened, strict: bool, progress: Prog
     except DataError:
         cache = "none"
     shown = (lambda done, total: progress("reading images", done, total)) if progress else None
-    images = load_images(chosen, preprocessing, threads(), cache, strict, progress=shown)
+    images = load_images(chosen, preprocessing, threads(), cache, strict, progress=shown, note=note)
     if not len(images):
         path, reason = images.skipped[0]
         raise DataError(f"none of the {len(chosen):,} images can be used; the first: {printable(path)}: {reason}.")

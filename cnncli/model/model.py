@@ -6,7 +6,7 @@ brings models from and to disk.
 import os
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import Any
 
@@ -33,7 +33,8 @@ class Prediction:
 
     top holds (label, probability) pairs, the likeliest first; label and probability are the first of them. Where the
     image could not be judged, error is the sentence that says why, top is empty and the others are None. Where the
-    answer was withheld (predict.withhold), rejected is True and label is "unknown"; the rest stays.
+    answer was withheld (predict.withhold), rejected is True and label is "unknown"; the rest stays. note says what is
+    damaged in the file, where that was no pixel; else it is None.
     """
 
     path: str
@@ -42,6 +43,7 @@ class Prediction:
     top: list[tuple[str, float]] = field(default_factory=list)
     error: str | None = None
     rejected: bool = False
+    note: str | None = None
 
 
 class Model:
@@ -153,13 +155,18 @@ class Model:
         """
         if top is not None and (isinstance(top, bool) or not isinstance(top, int | np.integer) or top < 1):
             raise UsageError(f"top is a number of labels, 1 or more, not {top!r}.")
-        with closing(self.prepared(images)) as batches:
+        forgiven: dict[str, str] = {}
+        with closing(self.prepared(images, forgiven)) as batches:
             for batch in batches:
-                yield from self._judge(batch, top)
+                for answer in self._judge(batch, top):
+                    note = forgiven.pop(answer.path, None)
+                    yield replace(answer, note=note) if note else answer
 
-    def prepared(self, images: Images) -> Generator[list[tuple[str, Array | str]], None, None]:
+    def prepared(self, images: Images, forgiven: dict[str, str] | None = None
+                 ) -> Generator[list[tuple[str, Array | str]], None, None]:
         """Yield what ``predict`` takes a batch at a time, each image as (path, uint8 (h, w, c) of the model's size), or
-        (path, the sentence that says why it cannot be read); in order, decoded in threads ahead of whoever asks."""
+        (path, the sentence that says why it cannot be read); in order, decoded in threads ahead of whoever asks.
+        forgiven gets, by path, what is damaged in a file and no pixel."""
         from ..data.decode import quiet
         from ..data.prefetch import ConcurrencyLimit, prefetch
 
@@ -172,7 +179,7 @@ class Model:
 
         def prepare(piece: list[str | Missing | Picture]) -> list[tuple[str, Array | str]]:
             with limit.slot(len(piece)), quiet():
-                return [self._prepare(image) for image in piece]
+                return [self._prepare(image, forgiven) for image in piece]
 
         pieces = iter(lambda: list(islice(every, size)), [])
         with closing(prefetch(prepare, pieces, count, max(2 * count, at_once // size))) as prepared:
@@ -185,15 +192,19 @@ class Model:
             if batch:
                 yield batch
 
-    def _prepare(self, image: str | Missing | Picture) -> tuple[str, Array | str]:
+    def _prepare(self, image: str | Missing | Picture, forgiven: dict[str, str] | None) -> tuple[str, Array | str]:
         if isinstance(image, Missing):
             return image.path, image.error
         if isinstance(image, Picture):
             return image.path, self.preprocessing.prepare(image.pixels)
+        notes: list[str] = []
         try:
-            return image, self.preprocessing.prepare(image)
+            pixels = self.preprocessing.prepare(image, notes)
         except ImageError as error:
             return image, str(error)
+        if notes and forgiven is not None:
+            forgiven[image] = "; ".join(notes)
+        return image, pixels
 
     def _judge(self, batch: list[tuple[str, Array | str]], top: int | None) -> Iterator[Prediction]:
         good = [pixels for _, pixels in batch if not isinstance(pixels, str)]

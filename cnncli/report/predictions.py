@@ -19,11 +19,13 @@ _TABLES = (".csv", ".tsv", ".txt")
 
 def as_item(prediction: Prediction, rejecting: bool = False) -> dict[str, Any]:
     """Return one item of the array that `cnn predict --json` prints; with --reject it says whether it was rejected, for
-    a class may be called "unknown", too."""
+    a class may be called "unknown", too. One whose file is damaged, but no pixel of it, has a note."""
     item = {"path": prediction.path, "label": prediction.label, "probability": prediction.probability,
             "top": [{"label": label, "probability": probability} for label, probability in prediction.top],
             "error": prediction.error}
-    return {**item, "rejected": prediction.rejected} if rejecting else item
+    if rejecting:
+        item["rejected"] = prediction.rejected
+    return {**item, "note": prediction.note} if prediction.note else item
 
 
 class Table:

@@ -178,6 +178,7 @@ def load(splits: Splits, preprocessing: Preprocessing, setting: Setting) -> tupl
         loaded[what] = load_images(
             samples, preprocessing, setting.threads, setting.cache, setting.strict,
             progress=lambda done, total, what=what: setting.observer.loading(what, done, total),  # type: ignore[misc]
+            note=setting.observer.note,
         )
     train, val = loaded["training"], loaded["validation"]
     if not len(train):

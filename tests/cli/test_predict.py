@@ -57,6 +57,17 @@ def answers(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) 
 # ---- what stands for images ----
 
 
+def test_damage_that_takes_no_pixel_is_said(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = answers(capsys, "d.jpg")
+    with open("d.jpg", "ab") as file:
+        file.write(b"\0")
+    [item] = answers(capsys, "d.jpg")
+    assert item == {**before[0], "note": "1 byte behind its end was passed over"}
+    assert cli.main(["predict", "d.jpg", "photos/a.png"]) == 0
+    said = capsys.readouterr().err
+    assert "1 image is damaged, but no pixel of it, and used all the same: d.jpg (1 byte behind its end" in said
+
+
 @pytest.mark.slow
 def test_standard_input_is_read(home: Path) -> None:
     done = run("-", "d.jpg", "--json", stdin=b"photos/a.png\nphotos/below\n")

@@ -282,6 +282,19 @@ def test_images_that_cannot_be_used_are_skipped_and_listed(train: Train, tmp_pat
         train(data=data, strict=True)
 
 
+def test_images_that_are_damaged_but_no_pixel_of_them_are_used_and_said(train: Train, tmp_path: Path) -> None:
+    data, notes = make_folder(tmp_path / "data"), Notes()
+    for name in ("ant/00.png", "bee/03.png"):
+        with (data / name).open("ab") as file:
+            file.write(b"more")
+    run = train(data=data, observer=notes, strict=True)
+    assert run.skipped == []
+    [said] = [sentence for sentence in notes.sentences if "damaged" in sentence]
+    assert said == ("2 images are damaged, but no pixel of them, and used all the same: "
+                    f"{data}/ant/00.png (4 bytes behind its end were passed over); "
+                    f"{data}/bee/03.png (4 bytes behind its end were passed over).")
+
+
 def test_a_class_without_one_usable_image_is_an_error(train: Train, tmp_path: Path) -> None:
     data = make_folder(tmp_path / "data")
     for file in (data / "bee").iterdir():

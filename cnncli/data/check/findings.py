@@ -62,6 +62,7 @@ KINDS = {
     "wide": Kind("note", "more than 8 bits a value; scaled to 8"),
     "cmyk": Kind("note", "made for printing; converted"),
     "transparent": Kind("note", "has transparency; laid on white"),
+    "forgiven": Kind("note", "damaged, but no pixel of it; used all the same, as viewers do"),
 }
 DUPLICATES = tuple(kind for kind in KINDS if "duplicate" in kind)
 

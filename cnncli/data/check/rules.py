@@ -77,6 +77,8 @@ def _of_image(file: File, facts: Facts, usual_shape: float) -> Iterator[Finding]
         yield Finding("wide", one, f"mode {header.mode}, more than 8 bits a value.")
     if header.mode == "CMYK":
         yield Finding("cmyk", one, "mode CMYK.")
+    if header.forgiven:
+        yield Finding("forgiven", one, f"{'; '.join(header.forgiven)}.")
     if header.transparent:
         yield Finding("transparent", one, f"mode {header.mode} with transparency.")
 

@@ -87,9 +87,13 @@ def test_odd_files_are_noted_and_still_used(tmp_path: Path) -> None:
     seen_through.save(folder / "ant" / "glass.png")
     scene(54).save(folder / "ant" / "film.gif", save_all=True, append_images=[scene(55)])
     Image.fromarray(np.asarray(scene(56).convert("L")).astype(np.uint16) * 257).save(folder / "ant" / "deep.png")
+    scene(57).save(folder / "ant" / "whole.jpg", quality=60)
+    (folder / "ant" / "endless.jpg").write_bytes((folder / "ant" / "whole.jpg").read_bytes()[:-2])
+    (folder / "ant" / "whole.jpg").unlink()
     report = check(folder)
     for kind, name in (("rotated", "turned.jpg"), ("wrong-extension", "png.jpg"), ("cmyk", "print.jpg"),
-                       ("transparent", "glass.png"), ("animated", "film.gif"), ("wide", "deep.png")):
+                       ("transparent", "glass.png"), ("animated", "film.gif"), ("wide", "deep.png"),
+                       ("forgiven", "endless.jpg")):
         assert found(report, kind) == [{f"ant/{name}"}], kind
     assert not report.fails(["error"])
     assert report.as_json()["exclude"] == []
