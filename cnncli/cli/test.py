@@ -12,7 +12,7 @@ from .progress import steps
 
 if TYPE_CHECKING:
     from ..data.splits import Split
-    from ..evaluation.scores import Evaluation
+    from ..evaluation.evaluate import ModelTest
 
 EXAMPLES = (
     ("cnn test", "the latest model, on the images held out of its training"),
@@ -59,13 +59,16 @@ def command(data: str | None, model: Path | None, split: "Split | None", out: Pa
     return report_skipped(found.skipped)
 
 
-def _print(found: "Evaluation") -> None:
+def _print(found: "ModelTest") -> None:
     from ..report.tables import show
 
     right = int(found.confusion_matrix.diagonal().sum())
     low, high = found.interval
     emit(f"accuracy  {found.accuracy:.2%}  ({right:,} of {found.images:,} images)")
     emit(f"          {low:.2%} to {high:.2%} with 95 % confidence")
+    if found.trained_on and found.accuracy_unseen is not None:
+        emit(f"          {found.accuracy_unseen:.2%} of the {found.images - found.trained_on:,} images that it was not "
+             "trained on")
     for name, baseline in found.baselines.items():
         emit(f"          {baseline.accuracy:.2%} {name} ({baseline.how})")
     if found.top5 is not None:

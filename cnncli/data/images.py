@@ -16,6 +16,7 @@ from .. import kernels
 from ..errors import DataError, ImageError, UsageError, printable
 from ..kernels import Array
 from .decode import quiet
+from .marks import NONE, of_file, of_pixels
 from .prefetch import ConcurrencyLimit, prefetch
 from .preprocessing import Preprocessing
 from .splits import Sample
@@ -35,16 +36,17 @@ Errors = dict[int, ImageError]
 class Images:
     """The usable images of one split, in the order of the samples.
 
-    samples and labels (int64) have an entry for each of them; stored is all of them, uint8 (n, h, w, c), or None
-    without a cache; skipped is a list of (path, reason), forgiven one of (path, what is damaged and no pixel); shape is
-    one image's (h, w, c); histogram counts the values 0..255 of each channel, int64 (c, 256), as Preprocessing.fitted
-    takes it.
+    samples and labels (int64) have an entry for each of them, marks, uint64 (n, 2), a row of what tells it from others
+    (marks.py); stored is all of them, uint8 (n, h, w, c), or None without a cache; skipped is a list of (path, reason),
+    forgiven one of (path, what is damaged and no pixel); shape is one image's (h, w, c); histogram counts the values
+    0..255 of each channel, int64 (c, 256), as Preprocessing.fitted takes it.
     """
 
     def __init__(self, samples: Sequence[Sample], preprocessing: Preprocessing, stored: Array | None,
-                 skipped: list[tuple[str, str]], histogram: Array, threads: int,
+                 skipped: list[tuple[str, str]], histogram: Array, threads: int, marks: Array,
                  forgiven: Sequence[tuple[str, str]] = ()) -> None:
         self.samples = list(samples)
+        self.marks = marks
         self.labels = np.array([sample.label for sample in samples], np.int64)
         self.stored = stored
         self.skipped, self.forgiven = skipped, list(forgiven)
@@ -154,8 +156,8 @@ class _Decoder:
         """Return how many of so many images a thread should take at a time."""
         return max(1, min(_PIECE, -(-images // (2 * self._threads))))
 
-    def decode(self, samples: Sequence[Sample], out: Array) -> Errors:
-        """Fill out[i] with the prepared samples[i]; return {i: error} for those that cannot be."""
+    def decode(self, samples: Sequence[Sample], out: Array, marks: Array | None = None) -> Errors:
+        """Fill out[i] with the prepared samples[i], marks[i] with its marks; return the errors."""
         errors: Errors = {}
         with self._limit.slot(len(samples)), quiet():
             for i, sample in enumerate(samples):
@@ -164,6 +166,8 @@ class _Decoder:
                 forgiven: list[str] = []
                 try:
                     out[i] = self._preprocessing.prepare(sample.source, forgiven)
+                    if marks is not None:
+                        marks[i] = of_file(sample.path) if sample.pixels is None else NONE, of_pixels(out[i])
                 except ImageError as error:
                     errors[i] = error
                 else:
@@ -189,13 +193,14 @@ def load_images(samples: Sequence[Sample], preprocessing: Preprocessing, threads
     if cache == "ram":
         check_memory(total, shape)
         stored = np.zeros((total, *shape), np.uint8)
+    marks = np.zeros((total, 2), np.uint64)
     decoder = _Decoder(preprocessing, threads)
     size = decoder.piece(total)
 
     def work(first: int) -> tuple[int, Errors, Array]:
         part = samples[first : first + size]
         out = np.empty((len(part), *shape), np.uint8) if stored is None else stored[first : first + size]
-        errors = decoder.decode(part, out)
+        errors = decoder.decode(part, out, marks[first : first + size])
         histogram = np.zeros((shape[2], 256), np.int64)
         good = [i for i in range(len(part)) if i not in errors]
         if good:
@@ -226,7 +231,7 @@ def load_images(samples: Sequence[Sample], preprocessing: Preprocessing, threads
     if forgiven and note:
         note(forgiven_in_words(forgiven))
     return Images([samples[i] for i in kept], preprocessing, stored[: len(kept)] if stored is not None else None,
-                  skipped, histogram, threads, forgiven)
+                  skipped, histogram, threads, marks[kept], forgiven)
 
 
 def forgiven_in_words(forgiven: Sequence[tuple[str, str]]) -> str:

@@ -4,9 +4,10 @@ it; report/files.py writes it.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +19,11 @@ from ..errors import printable
 from ..model import Model
 from ..model.flips import with_flips
 from ..network import Network
+from ..runs.marks import unlike
 from ..runs.opened import AnyModel, Opened, open_model
 from . import baselines, scores
 from .baselines import Baseline
-from .held_out import Note, Progress, labelled_images
+from .held_out import Labelled, Note, Progress, labelled_images
 from .scores import Evaluation
 
 LEFT_OUT = "There is no comparison with the nearest neighbour"
@@ -33,7 +35,8 @@ class ModelTest(Evaluation):
 
     opened is the model, its file and its run. samples are the images' files and labels, in the evaluation's order, and
     ``pixels`` has what the network saw of them. facts are (what, value) pairs about the model, for people; notes the
-    sentences that the caller was told on the way; comparison those on why there is no comparison with a baseline.
+    sentences that the caller was told on the way; comparison those on why there is no comparison with a baseline. seen
+    tells of each image whether the model was trained on it, by its content, bool (n,); None where that is not known.
     """
 
     opened: Opened = field(kw_only=True, repr=False)
@@ -41,6 +44,22 @@ class ModelTest(Evaluation):
     facts: list[tuple[str, str]] = field(kw_only=True)
     notes: list[str] = field(kw_only=True)
     comparison: list[str] = field(kw_only=True)
+    seen: NDArray[np.bool_] | None = field(kw_only=True, default=None)
+
+    @property
+    def trained_on(self) -> int | None:
+        """How many of the images the model was trained on, None where that is not known."""
+        return None if self.seen is None else int(self.seen.sum())
+
+    @property
+    def accuracy_unseen(self) -> float | None:
+        """The accuracy on the images that the model was not trained on, None where there are none or that is not
+        known."""
+        return None if self.seen is None or self.seen.all() else float(self.right[~self.seen].mean())
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `cnn test --json` prints."""
+        return {**super().as_json(), "trained_on": self.trained_on, "accuracy_unseen": self.accuracy_unseen}
 
     @property
     def samples(self) -> list[Sample]:
@@ -87,9 +106,10 @@ def evaluate(model: AnyModel = None, data: Data | None = None, *, split: Split |
         labelled = labelled_images(opened, data, split, strict, tell, progress)
         images = labelled.images
         found = scores.evaluate(judge, images, progress=_step("testing", progress), name=os.fspath(opened.path))
-    known, why = _baselines(found, images, labelled.training, opened, progress) if compare else ({}, [])
+    known, why = _baselines(found, labelled, opened, progress) if compare else ({}, [])
     everything = {f.name: getattr(found, f.name) for f in fields(found)} | {"baselines": known}
-    return ModelTest(**everything, opened=opened, tested=images, facts=_facts(judge), notes=notes, comparison=why)
+    return ModelTest(**everything, opened=opened, tested=images, facts=_facts(judge), notes=notes, comparison=why,
+                     seen=labelled.seen)
 
 
 @contextmanager
@@ -110,12 +130,15 @@ def _step(what: str, progress: Progress | None) -> Callable[[int, int], None] | 
     return lambda done, total: progress(what, done, total)
 
 
-def _baselines(found: Evaluation, images: Images, training: Sequence[Sample], opened: Opened,
-               progress: Progress | None) -> tuple[dict[str, Baseline], list[str]]:
+def _baselines(found: Evaluation, labelled: Labelled, opened: Opened, progress: Progress | None
+               ) -> tuple[dict[str, Baseline], list[str]]:
     """Return what would be reached without learning, by name, and sentences on what is not known."""
+    images, training = labelled.images, labelled.training
     known = {baselines.MAJORITY: baselines.majority(found.labels, list(map(printable, found.class_names)), training)}
     tested = {os.path.abspath(sample.path) for sample in images.samples}
     others = [sample for sample in training if os.path.abspath(sample.path) not in tested]
+    if opened.run and labelled.seen is not None and labelled.seen.any():
+        others = unlike(opened.run, others, images.marks)
     if not others:
         why = "these images are what it was trained on" if training else "the training images are not at hand"
         return known, [f"{LEFT_OUT}: {why}."]

@@ -14,7 +14,7 @@ from ..data.images import Cache, check_memory
 from ..data.sources import Arrays
 from ..data.splits import Split
 from ..errors import DataError, UsageError, printable
-from ..kernels import threads
+from ..kernels import Array, threads
 from ..runs import samples
 from ..runs.opened import Opened
 
@@ -24,11 +24,12 @@ Progress = Callable[[str, int, int], None]  # what is being done, how many are d
 
 @dataclass(frozen=True)
 class Labelled:
-    """Images to judge a model on, with labels that are its classes' numbers, and the samples that it was trained on,
-    none where they are not at hand."""
+    """Images to judge a model on, with labels that are its classes' numbers; the samples that it was trained on, none
+    where they are not at hand; and which of the images it was trained on, bool (n,), None where that is not known."""
 
     images: Images
     training: list[Sample]
+    seen: Array | None
 
 
 def labelled_images(opened: Opened, data: Data | None, split: Split | None, strict: bool = False,
@@ -40,29 +41,48 @@ def labelled_images(opened: Opened, data: Data | None, split: Split | None, stri
         chosen, training = choose(opened, None if data is None else os.fspath(data), split, note)
     else:
         chosen, training = _of_arrays(opened, data, split, note)
-    return Labelled(_load(chosen, opened, strict, note, progress), training)
+    images = _load(chosen, opened, strict, note, progress)
+    seen = samples.seen_among(opened.model, images, training)
+    if seen is not None and seen.any():
+        note(_seen_note(int(seen.sum()), len(images), printable(opened.name)))
+    return Labelled(images, training, seen)
+
+
+def _seen_note(seen: int, images: int, name: str) -> str:
+    if seen == images:
+        every = f"All {images:,} images tested are" if images > 1 else "The image tested is"
+        return f"{every} among those that {name} was trained on: this says little about others."
+    return (f"{seen:,} of the {images:,} images tested {'is' if seen == 1 else 'are'} among those that {name} was "
+            "trained on, which flatters it.")
 
 
 def choose(opened: Opened, data: str | None, split: Split | None, note: Note) -> tuple[list[Sample], list[Sample]]:
     """Return the samples to judge, and those that the model was trained on."""
-    trained_on = samples.data_folder(opened.run)
+    trained_on = samples.data_now(opened.run)
     if data is None:
         if opened.run and trained_on is None:
             raise UsageError(f"{printable(opened.name)} was trained on arrays in memory; give them again, or other "
                              "images with labels.")
-        if trained_on is None:
-            raise UsageError(f"{printable(opened.path)} lies in no run's folder, so it is not known what it was "
-                             "trained on; name images: cnn test DATA")
+        if opened.run is None or trained_on is None:
+            raise UsageError(f"{printable(opened.path)} lies in no run's folder, so it is not known where its images "
+                             "are; name them: cnn test DATA")
         if not os.path.isdir(trained_on):
             raise UsageError(f"the images that {printable(opened.name)} was trained on are no longer in "
                              f"{printable(trained_on)}; name their folder: cnn test DATA")
-        data = trained_on
-    elif not samples.is_data_of(opened.run, data):
-        chosen, notes = scan_labelled(data, opened.model.classes, split)
-        for sentence in notes:
-            note(sentence)
-        return chosen, _at_hand(opened, trained_on)
-    return _held_out(opened, data, split or "test", note)
+        if trained_on != samples.data_folder(opened.run):
+            note(f"The images that {printable(opened.name)} was trained on lie in {printable(trained_on)} by now.")
+        splits = samples.splits_in(opened.run, trained_on)
+        if splits is None:
+            raise UsageError(f"{printable(trained_on)} holds other images by now than {printable(opened.name)} was "
+                             "trained on; name the folder to test on: cnn test DATA")
+        return _held_out(opened, trained_on, splits, split or "test", note)
+    splits = samples.splits_in(opened.run, data) if opened.run else None
+    if splits is not None:
+        return _held_out(opened, data, splits, split or "test", note)
+    chosen, notes = scan_labelled(data, opened.model.classes, split)
+    for sentence in notes:
+        note(sentence)
+    return chosen, _at_hand(opened, trained_on)
 
 
 def _of_arrays(opened: Opened, data: Arrays, split: str | None, note: Note) -> tuple[list[Sample], list[Sample]]:
@@ -97,17 +117,18 @@ def _at_hand(opened: Opened, trained_on: str | None) -> list[Sample]:
     return _relabelled(splits.train, splits, opened)
 
 
-def _held_out(opened: Opened, data: str, split: str, note: Note) -> tuple[list[Sample], list[Sample]]:
+def _held_out(opened: Opened, data: str, splits: Splits, split: str, note: Note
+              ) -> tuple[list[Sample], list[Sample]]:
     """Return a split of the folder that the model was trained on, and the training images."""
     assert opened.run is not None
-    splits = samples.of_run(opened.run, data)
     strange = [name for name in splits.classes if name not in opened.model.classes]
     if strange:
         raise DataError(f"{printable(data)} now has class folders that {printable(opened.name)} does not know "
                         f"({', '.join(map(printable, strange[:5]))}); move them away, or train again.")
     if samples.have_changed(opened.run, splits):
-        note(f"{printable(data)} has changed since {printable(opened.name)} was trained: some of the images tested may "
-             "be among those that it was trained on.")
+        maybe = "" if opened.model.seen is not None else (
+            ": some of the images tested may be among those that it was trained on")
+        note(f"{printable(data)} has changed since {printable(opened.name)} was trained{maybe}.")
     return _split_of(splits, opened, data, split)
 
 

@@ -10,6 +10,8 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ..atomic import write_atomically
 from ..data.preprocessing import Preprocessing
 from ..errors import CnnError, ModelError, printable
@@ -18,7 +20,7 @@ from ..layers import LAYERS
 from ..network import Network
 from ..network.graph import LARGEST_NUMBER, LONGEST_TEXT, MOST_LAYERS
 from .calibration import Calibration
-from .model import Model
+from .model import SEEN, Model
 from .modelfile import Header, as_json, check_digest, damaged, open_model, pack, parse, read_header, read_tensors
 
 MODEL, LAST, PREVIOUS = "model.safetensors", "last.safetensors", "previous.safetensors"
@@ -136,7 +138,8 @@ def _load_state(path: str) -> State:
         raise ModelError(f"{printable(path)} is a finished model without what resuming needs; give the run folder, "
                          f"which holds {LAST}.")
     progress = parse(header.metadata["progress"], path, "progress")
-    arrays = {name.removeprefix(_STATE): array for name, array in tensors.items() if name.startswith(_STATE)}
+    arrays = {name.removeprefix(_STATE): array for name, array in tensors.items()
+              if name.startswith(_STATE) and name != SEEN}
     return State(model, arrays, progress, path)
 
 
@@ -152,6 +155,7 @@ def _load(path: str) -> tuple[Model, Header, dict[str, Array]]:
     for name, array in model.arrays().items():
         array[...] = tensors[name]
     model.path = path
+    model.seen = _seen(tensors.get(SEEN), path)
     return model, header, tensors
 
 
@@ -176,6 +180,13 @@ def _build(header: Header, path: str) -> Model:
     if network.output_shape != (len(classes),):
         raise damaged(path, f"its network yields {network.output_shape}, not {len(classes)} classes")
     return Model(network, classes, preprocessing, parts["training"], _calibration(header, path))
+
+
+def _seen(array: Array | None, path: str) -> Array | None:
+    """Return the marks of the images that a model was trained on, which files of old have none of."""
+    if array is None or (array.dtype == np.uint64 and array.ndim == 1):
+        return array
+    raise damaged(path, "its marks of images are no such thing")
 
 
 def _calibration(header: Header, path: str) -> Calibration | None:

@@ -22,6 +22,7 @@ from ..network import Network
 from .calibration import Calibration, softmax
 from .modelfile import as_json, check_target, pack
 
+SEEN = "state/seen"  # the name of that array: beside the network's, so that earlier versions pass it over
 _IMAGES_AT_ONCE = 64  # decoded and judged together: enough to keep every core busy, little to wait for
 _PIECE = 8  # of them that a thread decodes at a time, at most
 _PIXELS_AT_ONCE = 2**24  # bytes of decoded images, for networks with large ones
@@ -52,7 +53,8 @@ class Model:
     training is a JSON object without times, hosts or numbers of threads, so that the same training gives the same file.
     calibration is what was fitted on validation images, None without any: its temperature goes into probabilities.
     flips, False until somebody sets it, lets ``logits`` and all that asks it look at each image and its mirror image.
-    path is the file that it was read from, None where it comes from none.
+    path is the file that it was read from, None where it comes from none. seen has the marks (data/marks.py) of the
+    images that it was trained on, uint64 in order, None where they are not known.
     Raises UsageError where classes, preprocessing and network do not go together.
     """
 
@@ -67,6 +69,7 @@ class Model:
         self.training = dict(training or {})
         self.flips = False
         self.path: str | None = None
+        self.seen: Array | None = None
         self.calibration = calibration
         if network.output_shape != (len(self.classes),) or network.input_shape != preprocessing.shape:
             raise UsageError(f"a network from {network.input_shape} to {network.output_shape} does not fit "
@@ -85,8 +88,9 @@ class Model:
         write_atomically(path, pack(self.arrays(), self.metadata()))
 
     def arrays(self) -> dict[str, Array]:
-        """Return the arrays of the model file by name: what the network has learnt and counted."""
-        return {**self.network.parameters(), **self.network.buffers()}
+        """Return the arrays of the model file by name: what the network has learnt and counted, and ``seen``."""
+        seen = {} if self.seen is None else {SEEN: self.seen}
+        return {**self.network.parameters(), **self.network.buffers(), **seen}
 
     def metadata(self) -> dict[str, str]:
         """Return the metadata of the model file: all the rest, as JSON."""

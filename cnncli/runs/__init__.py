@@ -1,5 +1,5 @@
 """A run's folder (run.py: names, configuration, history, lock, runs/latest), and which images a run was trained,
-validated and tested on (samples.py), which everybody asks here.
+validated and tested on (samples.py), by what they are (marks.py), which everybody asks here.
 
 What may not be here: what is inside a model file, and anything that trains.
 """

@@ -3,6 +3,7 @@ keeps two trainings apart, and runs/latest. What is inside the model files is ch
 fills the folder, and every command that is not told a model looks for the latest run here.
 
     runs/resnet8-1/config.json            what was trained on what, resolved
+                   images.csv             a row per image, by which it is known again (marks.py)
                    history.csv            a row per epoch
                    model.safetensors      the best model
                    last.safetensors       the state to resume from, and
@@ -41,7 +42,7 @@ LATEST = "latest"
 COLUMNS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate", "images_per_second",
            "seconds")
 CONFIG, HISTORY, CURVES, LOCK = "config.json", "history.csv", "curves.png", "lock"
-AUGMENTED = "augmented.png"
+AUGMENTED, IMAGES = "augmented.png", "images.csv"
 _UNBORN = re.compile(r"\.(new|latest)-[0-9a-f]{32}")  # while a run is made, and runs/latest pointed at it
 _BIRTH = 60.0  # seconds, far more than that takes
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
@@ -96,6 +97,10 @@ class Run:
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Replace config.json. Raises SaveError where the disk refuses."""
         write_atomically(self.path / CONFIG, _json(config))
+
+    def write_images(self, table: bytes) -> None:
+        """Replace images.csv. Raises SaveError where the disk refuses."""
+        write_atomically(self.path / IMAGES, table)
 
     def write_history(self, rows: Sequence[Row]) -> None:
         """Replace history.csv, so that it holds exactly these rows. Raises SaveError where the disk refuses."""
@@ -167,10 +172,12 @@ def check_name(runs: str | os.PathLike[str], name: str) -> None:
                          f"--resume {printable(name)}.")
 
 
-def new_run(runs: str | os.PathLike[str], name: str | None, arch: str, config: Mapping[str, Any]) -> "RunLock":
-    """Make a run's folder with its config.json in it, lock it, and point runs/latest at it.
+def new_run(runs: str | os.PathLike[str], name: str | None, arch: str, config: Mapping[str, Any],
+            images: bytes = b"") -> "RunLock":
+    """Make a run's folder with config.json, and with images.csv where its content is given, lock it, and point
+    runs/latest at it.
 
-    The folder is called name, or arch and the next number: "resnet8-1". It appears with the configuration in it, or
+    The folder is called name, or arch and the next number: "resnet8-1". It appears with these files in it, or
     not at all. Raises UsageError where the name is taken, OSError where the disk refuses.
     """
     try:
@@ -184,6 +191,8 @@ def new_run(runs: str | os.PathLike[str], name: str | None, arch: str, config: M
         lock = RunLock(Run(fresh))
         try:
             Run(fresh).write_config(config)
+            if images:
+                Run(fresh).write_images(images)
             lock.run = Run(_give_name(fresh, Path(runs), name, arch))
         except BaseException:
             lock.release()

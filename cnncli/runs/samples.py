@@ -1,6 +1,6 @@
 """Which images a run is trained, validated and tested on: its data, a folder or arrays, divided as its training does.
 Whoever needs to know asks here: a new training (``scan_fold``), and of a run that is there (``of_run``) resuming,
-evaluating, and checking a folder's labels.
+evaluating, and checking a folder's labels. Images are known by what they are, not by where they lie: marks.py.
 """
 
 import hashlib
@@ -9,9 +9,16 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from ..data import Data, Splits, fold_of, scan
+from ..data import Data, Images, Sample, Splits, fold_of, folder_of, scan
+from ..data.folder import survey
+from ..data.marks import NONE, among, of_file, of_files
 from ..errors import DataError, UsageError, printable
+from ..kernels import Array
+from ..model import Model
+from . import marks
 from .run import Run
+
+_LOOKED_AT = 16  # images whose content is compared, to know a folder again
 
 # The recipe fast holds nothing out for validation: every image is trained on, and the last epoch is the one to keep.
 _FAST, _NOTHING_HELD_OUT = "fast", (0.9, 0.0, 0.1)
@@ -60,11 +67,15 @@ def of_run(run: Run, data: Data) -> Splits:
 
 
 def data_again(run: Run, data: Data | None) -> Data:
-    """Return what was given, or else the folder that the run was trained on. Raises UsageError where that was none."""
-    again = data_folder(run) if data is None else data
+    """Return what was given, or else the folder that the run was trained on. Raises UsageError where that was none,
+    DataError where it has gone."""
+    again = data_now(run) if data is None else data
     if again is None:
         raise UsageError(f"{printable(run.path)} was trained on arrays in memory; give them again, from Python: "
                          "cnncli.train(arrays, resume=...).")
+    if data is None and not os.path.isdir(str(again)):
+        raise DataError(f"the images that {printable(run.path)} was trained on are no longer in {printable(again)}; "
+                        f"say where they are: cnn train DATA --resume {printable(run.path)}")
     return again
 
 
@@ -74,7 +85,54 @@ def data_folder(run: Run | None) -> str | None:
     return data if isinstance(data, str) else None
 
 
-def is_data_of(run: Run | None, folder: str) -> bool:
+def data_now(run: Run | None) -> str | None:
+    """Return where the folder lies that the run was trained on: where it was, or, where run and images have been moved
+    together, as it lay from the runs' folder. Of one that is in neither place, return where it was."""
+    was = data_folder(run)
+    beside = run.config.get("data_from_runs") if run else None
+    if run is None or was is None or os.path.isdir(was) or not isinstance(beside, str):
+        return was
+    moved = os.path.normpath(os.path.join(os.path.abspath(run.path.parent), beside))
+    return moved if os.path.isdir(moved) and splits_in(run, moved) is not None else was
+
+
+def place(data: Data, runs: str | os.PathLike[str]) -> dict[str, str | None]:
+    """Return what config.json says of where the data of a run in that folder of runs lie."""
+    folder, beside = folder_of(data), None
+    if folder is not None:
+        with suppress(ValueError):  # another drive
+            beside = os.path.relpath(folder, os.path.abspath(runs))
+    return {"data": folder, "data_from_runs": beside}
+
+
+def splits_in(run: Run, folder: str) -> Splits | None:
+    """Return the images of a folder, divided as the run's training divided them, where they are the run's, wherever
+    they lie by now; None where the folder holds others.
+
+    They are the run's where half of those that it was trained and validated on are there, by path and size, and some
+    that are looked at have the same content; in the folder that the run was trained on itself, whatever is left of them
+    will do. Runs of earlier versions, which list no images, know that folder by its place and others by all paths and
+    sizes. Raises DataError where that folder itself cannot be used.
+    """
+    own = _is_place_of(run, folder)
+    try:
+        splits = of_run(run, folder)
+    except DataError:
+        if own:
+            raise
+        return None
+    listed = marks.read(run)
+    if not listed:
+        return splits if own or run.config.get("samples") == fingerprint(splits) else None
+    here = {sample.relative: sample for sample in splits.train + splits.val + splits.test}
+    same = [name for name, image in listed.items() if name in here and here[name].mark() == image.size]
+    looked_at = same[:: max(1, len(same) // _LOOKED_AT)]
+    alike = sum(listed[name].file == of_file(here[name].path) for name in looked_at)
+    enough = len(same) > 0 if own else 2 * len(same) >= len(listed)
+    return splits if enough and 2 * alike >= len(looked_at) else None
+
+
+def _is_place_of(run: Run, folder: str) -> bool:
     """Whether a folder is the one that the run was trained on, by whatever path."""
     data = data_folder(run)
     try:
@@ -88,10 +146,31 @@ def have_changed(run: Run, splits: Splits) -> bool:
     return bool(run.config.get("samples") != fingerprint(splits))
 
 
-def trained_on(run: Run | None, folder: str) -> set[str] | None:
-    """Return the paths inside a data folder of the images that the run was trained on; None where it is not the run's
-    folder, or can no longer be read."""
-    if run is not None and is_data_of(run, folder):
-        with suppress(OSError, DataError):
-            return {sample.relative for sample in of_run(run, folder).train}
+# ---- which images a model was trained on ----
+
+
+def seen_among(model: Model, images: Images, training: Sequence[Sample]) -> Array | None:
+    """Return which of some images the model was trained on, bool (n,), by their content; None where that is not known.
+    training is what a model of an earlier version, which has no marks, was trained on, where that is at hand."""
+    known = model.seen
+    if known is None and training:
+        sizes = frozenset(os.stat(sample.path).st_size for sample in images.samples if os.path.isfile(sample.path))
+        known = of_files([sample.path for sample in training], sizes)
+    return None if known is None else among(images.marks, known[known != NONE])
+
+
+def seen_in(model: Model, run: Run | None, folder: str) -> set[str] | None:
+    """Return the paths inside a data folder of the images that a model was trained on; None where that is not known."""
+    with suppress(OSError, DataError):
+        if model.seen is not None:
+            listed = marks.read(run) if run else None
+            sizes = frozenset(int(image.size) for image in listed.values()) if listed else None
+            looked = survey(folder)
+            every = [looked.sample(split, item, 0) for split, found in looked.found.items()
+                     for items in found.classes.values() for item in items]
+            known = among(of_files([sample.path for sample in every], sizes)[:, None], model.seen)
+            return {sample.relative for sample, seen in zip(every, known.tolist(), strict=True) if seen}
+        splits = splits_in(run, folder) if run else None
+        if splits is not None:
+            return {sample.relative for sample in splits.train}
     return None

@@ -8,14 +8,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .._version import __version__
-from ..data import Batches, Data, Images, Preprocessing, Splits, folder_of, load_images
+from ..data import Batches, Data, Images, Preprocessing, Splits, load_images
 from ..data.images import Cache
+from ..data.marks import union
 from ..errors import DataError, printable
 from ..model import Model
 from ..network import Network
 from ..optim.lookahead import Lookahead
-from ..runs import RunLock, check_name, new_run
-from ..runs.samples import fingerprint, scan_fold
+from ..runs import RunLock, check_name, marks, new_run
+from ..runs.samples import fingerprint, place, scan_fold
 from . import budget, finetune
 from .choose import Facts, choose
 from .fit import Fit
@@ -23,7 +24,7 @@ from .observer import Observer
 from .options import Options
 from .recipe import Recipe
 from .start import begin as begin_with
-from .start import first_network
+from .start import first_network, seen_by
 from .trainer import PartTrainer, Trainer
 from .whitening import fit_whitening
 
@@ -61,10 +62,11 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Material:
-    """What a training is made of, but for its model: a recipe, the decoded images (validation None where there are
-    none), and what the run's config.json says."""
+    """What a training is made of, but for its model: a recipe, the images (validation None where there are none), and
+    what the run's config.json says."""
 
     recipe: Recipe
+    splits: Splits
     train: Images
     validation: Images | None
     config: dict[str, Any]
@@ -76,7 +78,14 @@ class Material:
         preprocessing = Preprocessing.from_config(self.config["preprocessing"])
         if self.config["init"] is None:
             fit_whitening(network, self.train, preprocessing)
-        return Model(network, self.config["classes"], preprocessing)
+        model = Model(network, self.config["classes"], preprocessing)
+        model.seen = seen_by(self.recipe.init)
+        return model
+
+    @property
+    def table(self) -> bytes:
+        """What the run's images.csv holds."""
+        return marks.as_csv(self.splits, self.train, self.validation)
 
     def fit(self, model: Model, *, observer: Observer | None = None,
             schedule: Callable[[int], float] | None = None) -> Fit:
@@ -84,6 +93,7 @@ class Material:
         unless others are given: what is measured and thrown away is watched by nobody, at rates of its own."""
         recipe, network = self.recipe, model.network
         network.exact, network.fixed_statistics = recipe.exact, recipe.fixed_statistics
+        model.seen = union(model.seen, self.train.marks)
         batches = Batches(self.train, model.preprocessing, recipe.batch_size, recipe.seed, recipe.augmentation,
                           recipe.sampling)
         arrays = {**network.parameters(), **network.buffers()}
@@ -121,8 +131,8 @@ def begin(data: Data, options: Options, name: str | None, runs: str, setting: Se
     if options.time is not None:
         material = _in_time(material, model, runs)
         model = material.first_model()
-    fit, config = material.fit(model), material.config
-    return Prepared(new_run(runs, name, config["recipe"]["arch"].removesuffix(".toml"), config), fit)
+    fit, config = material.fit(model), {**place(data, runs), **material.config}
+    return Prepared(new_run(runs, name, config["recipe"]["arch"].removesuffix(".toml"), config, material.table), fit)
 
 
 def gather(data: Data, options: Options, setting: Setting) -> tuple[Material, Model]:
@@ -141,7 +151,6 @@ def gather(data: Data, options: Options, setting: Setting) -> tuple[Material, Mo
     config = {
         "format": FORMAT,
         "cnn": __version__,
-        "data": folder_of(data),
         "classes": splits.classes,
         "samples": fingerprint(splits),
         "excluded": splits.excluded,
@@ -153,7 +162,9 @@ def gather(data: Data, options: Options, setting: Setting) -> tuple[Material, Mo
     }
     if recipe.fold:
         config["options"] = options.config()  # the other folds begin with them
-    return Material(recipe, train, validation, config, setting), Model(network, splits.classes, preprocessing)
+    model = Model(network, splits.classes, preprocessing)
+    model.seen = start.seen
+    return Material(recipe, splits, train, validation, config, setting), model
 
 
 def _in_time(material: Material, model: Model, runs: str) -> Material:

@@ -16,7 +16,8 @@ from ..data.exclude import fingerprint as fingerprint_of_names
 from ..errors import DataError, ModelError, UsageError, printable
 from ..model import Model, checkpoint
 from ..runs import CONFIG, Run, RunLock, find_run, point_latest
-from ..runs.samples import data_again, fingerprint, of_run
+from ..runs.marks import read as read_marks
+from ..runs.samples import data_again, fingerprint, of_run, place, splits_in
 from . import start
 from .choose import requested_augmentation
 from .fit import Fit
@@ -61,6 +62,7 @@ def _resumed(lock: RunLock, data: Data | None, options: Options, setting: Settin
     progress = _extended(progress, recipe, run)
     if progress.finished:
         _mend_history(progress, run)
+        _record_place(run, data)
         return Prepared(lock, None, _why_finished(progress, recipe, run))
 
     data = data_again(run, data)
@@ -71,10 +73,13 @@ def _resumed(lock: RunLock, data: Data | None, options: Options, setting: Settin
         raise DataError(f"{name_of(data)}: not the same images can be read as when {printable(run.path)} began "
                         f"({in_words(config['images'])} then, {in_words(counts(train, val))} now); start a "
                         "new run.")
-    if recipe != written:
-        config["recipe"] = recipe.config()
-        run.write_config(config)
-    material = Material(recipe, train, val, config, setting)
+    material = Material(recipe, splits, train, val, config, setting)
+    _check_content(data, material, run)
+    if read_marks(run) is None:
+        run.write_images(material.table)
+    now = {**config, **place(data, run.path.parent), "recipe": recipe.config()}
+    if now != config:
+        run.write_config(now)
     fit = material.fit(state.model if state else material.first_model())
     if state:
         _restore(fit, run, progress, state.arrays)
@@ -237,6 +242,28 @@ def _check_data(data: Data, splits: Splits, config: Mapping[str, Any], run: Run)
                 else f"as many, but with other {'names or sizes' if folder_of(data) else 'labels or pixels'}")
         raise DataError(f"{shown} holds other images than when {printable(run.path)} began ({what}); put them back, or "
                         "start a new run.")
+
+
+def _check_content(data: Data, material: Material, run: Run) -> None:
+    """Raise DataError where files of the same names and sizes hold other images than those that the run began with."""
+    listed = read_marks(run) or {}
+    other = [sample.path for images in (material.train, material.validation) if images is not None
+             for sample, marks in zip(images.samples, images.marks.tolist(), strict=True)
+             if sample.pixels is None and (was := listed.get(sample.relative)) and not was.is_like(marks)]
+    if other:
+        raise DataError(f"{name_of(data)} holds other images than when {printable(run.path)} began ({len(other):,} of "
+                        f"the same names and sizes, the first {printable(other[0])}); put them back, or start a new "
+                        "run.")
+
+
+def _record_place(run: Run, data: Data | None) -> None:
+    """Keep where the images of a finished run lie by now, where somebody says so and they are the run's."""
+    with suppress(DataError):
+        if isinstance(data, str | os.PathLike) and splits_in(run, os.fspath(data)) is not None:
+            config = run.config
+            now = {**config, **place(data, run.path.parent)}
+            if now != config:
+                run.write_config(now)
 
 
 def _two(counts: Mapping[str, Any]) -> tuple[int, int]:

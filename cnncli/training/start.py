@@ -13,6 +13,7 @@ from typing import Any
 from ..architectures import ARCHITECTURES, architecture, automatic_architecture, from_toml
 from ..data import Preprocessing, Sample, Splits, choose_size, typical_side
 from ..errors import ModelError, NetworkError, UsageError, did_you_mean, printable
+from ..kernels import Array
 from ..network import Network
 from ..network.blocks import head
 from ..weights.fitting import Fitted, fit
@@ -31,7 +32,8 @@ _SIZE, _MEAN, _STD = 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class Start:
     """A network with its first weights. preprocessing has mean and deviation where the weights need theirs; else they
     are fitted to the images. source is where the weights are from, None for fresh ones, and digest what tells them from
-    others; new_head says whether the last layer with weights is fresh all the same. notes tell the user why."""
+    others; new_head says whether the last layer with weights is fresh all the same. seen has the marks of the images
+    that the weights were trained on, as far as they are known. notes tell the user why."""
 
     arch: str
     network: Network
@@ -39,6 +41,7 @@ class Start:
     source: str | None = None
     digest: str | None = None
     new_head: bool = False
+    seen: Array | None = None
     notes: list[str] = field(default_factory=list)
 
 
@@ -107,7 +110,8 @@ def from_weights(init: str, arch: str | None, size: int | tuple[int, int] | None
     names = _classes_of(init, weights, len(classes))
     fitted = _fill(network, arch_name(arch), weights, names is None or names == list(classes), seed)
     return Start(arch_name(arch), network, preprocessing, source_of(init),
-                 _digest(weights), bool(fitted.head), [_sentence(init, arch, preprocessing, fitted, len(classes))])
+                 _digest(weights), bool(fitted.head), model.seen if model else None,
+                 [_sentence(init, arch, preprocessing, fitted, len(classes))])
 
 
 def first_network(config: Mapping[str, Any]) -> Network:
@@ -122,6 +126,12 @@ def first_network(config: Mapping[str, Any]) -> Network:
         raise ModelError(f"{printable(source)} holds other weights than when the run began; start a new run.")
     _fill(network, config["recipe"]["arch"], weights, not config["init"]["new_head"], seed)
     return network
+
+
+def seen_by(source: str | None) -> Array | None:
+    """Return the marks of the images that the weights which a run began with were trained on, as far as known."""
+    model = None if source is None or source in PRETRAINED else read_weights(source).model
+    return model.seen if model else None
 
 
 def source_of(init: str) -> str | None:

@@ -126,16 +126,24 @@ def test_what_would_be_reached_without_learning(place):
     assert "training images are not at hand" in (place.path / "loose-test" / "report.html").read_text()
 
 
-def test_a_folder_that_is_part_of_what_it_was_trained_on(place):
-    """An image is not compared with itself."""
+def test_copies_under_other_names_are_known(place):
+    """In words, in JSON and in the report; and no image is compared with itself."""
+    splits = scan("photos")
     (place.path / "photos").rename(place.path / "all")
-    (place.path / "photos").mkdir()
-    (place.path / "all").rename(place.path / "photos" / "train")
-    count = len(scan("photos").train)
-    report = place.json("test", "photos/train")
-    assert report["images"] == EACH * len(CLASSES)
-    assert count
+    report = place.json("test", "all")
+    assert (report["images"], report["trained_on"]) == (len(splits.test), 0), "moved, and known again"
+    for path in place.path.glob("all/*/*.png"):
+        path.rename(path.with_name(f"x{path.name}"))
+    count, known = EACH * len(CLASSES), len(splits.train)
+    report = place.json("test", "all")
+    assert (report["images"], report["trained_on"]) == (count, known)
     assert "nearest neighbour" not in report["baselines"]
+    done = place.cnn("test", "all")
+    assert (f"          {report['accuracy_unseen']:.2%} of the {count - known} images that it was not trained on\n"
+            in done.stdout)
+    sentence = f"{known} of the {count} images tested are among those that small was trained on, which flatters it."
+    assert sentence in done.stderr
+    assert sentence in (place.run / "report.html").read_text()
 
 
 def test_absent_classes_keep_their_place_and_unknown_ones_are_named(place):
@@ -183,7 +191,7 @@ def test_folders_that_hold_nothing_to_test(place):
 def test_the_folder_of_the_training_has_gone(place):
     (place.path / "photos").rename(place.path / "elsewhere")
     assert "are no longer in" in place.fails(2, "test")
-    assert place.json("test", "elsewhere")["images"] == EACH * len(CLASSES)
+    assert place.json("test", "elsewhere")["images"] == len(scan("elsewhere").test)
 
 
 def test_a_model_file_that_lies_in_no_run(place, monkeypatch):

@@ -1,5 +1,6 @@
 """evaluation/check.py: models that are named become judges that know which of the folder's images they have seen."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -21,9 +22,13 @@ def test_a_judge_knows_what_it_was_trained_on(home: Path) -> None:
         found = judge(model, "photos")
         assert (found.name, found.seen) == ("runs/small/model.safetensors", seen)
     shutil.copytree("photos", "copy")
-    assert judge("runs/small", "copy").seen is None
+    os.rename("copy/check", "copy/renamed")
+    assert judge("runs/small", "copy").seen == {name.replace("check", "renamed") for name in seen}, "by its content"
     shutil.copy("runs/small/model.safetensors", "loose.safetensors")
-    assert judge("loose.safetensors", "photos").seen is None
+    assert judge("loose.safetensors", "photos").seen == seen, "a model file knows it alone"
+    model = cnncli.load("loose.safetensors")
+    model.seen = model.path = None
+    assert judge(model, "photos").seen is None
 
 
 @pytest.mark.slow

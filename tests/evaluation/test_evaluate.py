@@ -13,7 +13,7 @@ from cnncli.errors import ImageError, ModelError, UsageError
 from cnncli.evaluation.evaluate import evaluate
 
 from ..small_model import small_model
-from ..trained import CLASSES, write_images
+from ..trained import CLASSES, EACH, write_images
 
 
 def test_the_figures_are_counted_from_the_models_answers(home: Path) -> None:
@@ -70,6 +70,29 @@ def test_comparisons_and_why_there_is_none(home: Path) -> None:
     assert short.accuracy == found.accuracy
 
 
+def test_what_it_reaches_on_images_that_it_was_not_trained_on(home: Path) -> None:
+    splits = scan("photos")
+    held_out = evaluate()
+    assert (held_out.trained_on, held_out.accuracy_unseen) == (0, held_out.accuracy)
+    shutil.copytree("photos", "mixed")
+    for path in Path("mixed").rglob("*.png"):
+        path.rename(path.with_name(f"copy of {path.name}"))
+    found = evaluate(data="mixed")
+    assert (found.images, found.trained_on) == (len(CLASSES) * EACH, len(splits.train))
+    assert found.seen is not None
+    assert found.accuracy_unseen == found.right[~found.seen].mean()
+    said = found.as_json()
+    assert (said["trained_on"], said["accuracy_unseen"]) == (found.trained_on, found.accuracy_unseen)
+    assert any("which flatters it" in note for note in found.notes)
+    assert list(found.baselines) == ["majority class"], "no image is compared with itself"
+    on_training = evaluate(split="train")
+    assert (on_training.trained_on, on_training.accuracy_unseen) == (len(splits.train), None)
+    model = cnncli.load("runs/small")
+    model.seen = model.path = None
+    strange = evaluate(model, "mixed")
+    assert (strange.trained_on, strange.accuracy_unseen) == (None, None)
+
+
 def test_mirror_images_and_exact_convolutions_for_this_test_only(home: Path) -> None:
     model, told = cnncli.load("runs/small"), list[str]()
     model.training["recipe"] = {**model.training["recipe"], "augment": {"flip": False}}
@@ -92,7 +115,7 @@ def test_a_model_that_was_made_in_memory(home: Path) -> None:
 
     kept = cnncli.load("runs/small")
     model = Model(kept.network, kept.classes, kept.preprocessing)
-    with pytest.raises(UsageError, match="not known what it was trained on"):
+    with pytest.raises(UsageError, match="not known where its images are"):
         evaluate(model)
     found = evaluate(model, "photos")
     assert found.images == sum(map(len, (scan("photos").train, scan("photos").val, scan("photos").test)))

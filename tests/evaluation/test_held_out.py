@@ -5,11 +5,13 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from cnncli.data import Sample, scan
 from cnncli.errors import DataError, ImageError, UsageError
-from cnncli.evaluation.held_out import choose, labelled_images
+from cnncli.evaluation.held_out import Labelled, choose, labelled_images
 from cnncli.runs.opened import open_model
 
 from ..trained import CLASSES, EACH, write_images
@@ -73,8 +75,7 @@ def test_the_folder_of_the_training_has_changed(home: Path) -> None:
     shutil.rmtree("photos/check")
     found, training, told = chosen(split="train")
     classes = open_model().model.classes
-    assert told == [f"{home}/photos has changed since small was trained: some of the images tested may be among those "
-                    "that it was trained on."]
+    assert told == [f"{home}/photos has changed since small was trained."]
     assert all(classes[sample.label] == sample.relative.split("/")[0] for sample in [*found, *training])
     write_images(home / "photos", ["zebra"], 3, seed=5)
     with pytest.raises(DataError, match="now has class folders that small does not know \\(zebra\\)"):
@@ -82,11 +83,95 @@ def test_the_folder_of_the_training_has_changed(home: Path) -> None:
 
 
 def test_the_folder_of_the_training_has_moved(home: Path) -> None:
+    splits = scan("photos")
     os.rename("photos", "elsewhere")
     with pytest.raises(UsageError, match="are no longer in"):
         chosen()
-    found, training, told = chosen("elsewhere")
-    assert (len(found), training, told) == (ALL, [], [])
+    for split in ("train", "test"):
+        found, training, told = chosen("elsewhere", split)
+        assert (relative(found), relative(training), told) == (
+            relative(getattr(splits, split)), relative(splits.train), [])
+    write_images(home / "photos", CLASSES, 3, seed=9)
+    with pytest.raises(UsageError, match="photos holds other images by now than small was trained on"):
+        chosen()
+
+
+def labelled(data=None, split=None, model=None) -> tuple[Labelled, list[str]]:
+    told: list[str] = []
+    return labelled_images(open_model(model), data, split, note=told.append), told
+
+
+@pytest.mark.parametrize("model", ["runs/small", "loose.safetensors"])
+def test_images_that_it_was_trained_on_are_counted(model: str, home: Path) -> None:
+    """Copies under other names, in another folder, and some that are new: known by their content."""
+    shutil.copy("runs/small/model.safetensors", "loose.safetensors")
+    names = {sample.relative for sample in scan("photos").train}
+    write_images(home / "mixed", CLASSES, 2, seed=9)
+    for i, name in enumerate(sorted(names)[::5]):
+        shutil.copy(Path("photos", name), Path("mixed", name).with_name(f"copy{i}.png"))
+    copies = len(range(0, len(names), 5))
+    found, told = labelled("mixed", model=model)
+    assert found.seen is not None
+    assert [s.relative.split("/")[1].startswith("copy") for s in found.images.samples] == found.seen.tolist()
+    assert told == [f"{copies} of the {copies + 8} images tested are among those that {Path(model).name} was trained "
+                    "on, which flatters it."]
+    for path in Path("mixed").rglob("*.png"):
+        if not path.name.startswith("copy"):
+            path.unlink()
+    _, told = labelled("mixed", model=model)
+    assert told == [f"All {copies} images tested are among those that {Path(model).name} was trained on: this says "
+                    "little about others."]
+    for path in sorted(Path("mixed").rglob("*.png"))[1:]:
+        path.unlink()
+    _, told = labelled("mixed", model=model)
+    assert told[-1].startswith("The image tested is among those that")
+
+
+def test_a_copy_among_the_images_held_out_is_counted(home: Path) -> None:
+    """A duplicate across splits: the test image is one that it was trained on."""
+    splits = scan("photos")
+    shutil.copy(splits.train[0].path, splits.test[0].path)
+    found, told = labelled()
+    assert found.seen is not None
+    assert found.seen.tolist() == [True] + [False] * (len(splits.test) - 1)
+    assert f"1 of the {len(splits.test)} images tested is among those that small was trained on" in told[-1]
+    assert labelled(split="train")[0].seen is not None
+
+
+def test_pictures_saved_again_and_arrays_are_known_by_their_pixels(home: Path) -> None:
+    sample = scan("photos").train[0]
+    os.makedirs("again/check")
+    with Image.open(sample.path) as image:
+        image.save("again/check/a.bmp")
+        pixels = np.asarray(image)
+    assert sample.relative.startswith("check/")
+    assert labelled("again")[0].seen.tolist() == [True]
+    strange = np.random.default_rng(5).integers(0, 256, pixels.shape, np.uint8)
+    arrays = np.stack([strange, pixels]), np.array(["check", "check"])
+    assert labelled(arrays)[0].seen.tolist() == [False, True]
+
+
+def test_of_a_run_of_an_earlier_version(home: Path) -> None:
+    """Where the images that it was trained on are at hand, copies are told all the same; else it is not known."""
+    os.remove("runs/small/images.csv")
+    model = open_model().model
+    model.seen = None
+    model.save("runs/small/model.safetensors")
+    splits = scan("photos")
+    assert labelled(split="train")[0].seen.all()
+    assert not labelled()[0].seen.any()
+    os.makedirs("copy/check")
+    shutil.copy(splits.train[0].path, "copy/check/new.png")
+    assert labelled("copy")[0].seen.tolist() == [True]
+    os.rename("photos", "elsewhere")
+    assert labelled("copy")[0].seen is None
+    assert labelled("elsewhere")[0].images.samples == scan("elsewhere").test
+    for path in Path("elsewhere/check").iterdir():
+        path.unlink()
+        break
+    os.rename("elsewhere", "photos")
+    assert choose(open_model(), None, None, (told := []).append)
+    assert "may be among those that it was trained on" in told[0]
 
 
 def test_a_model_file_that_lies_in_no_run(home: Path) -> None:

@@ -1,5 +1,5 @@
-"""runs/samples.py: the images of a run as its training divided them, whoever asks; a folder is the run's by whatever
-path, and what cannot be told is None."""
+"""runs/samples.py: the images of a run as its training divided them, whoever asks; a folder is the run's by what is in
+it, wherever it lies, and what cannot be told is None."""
 
 import json
 import os
@@ -14,6 +14,7 @@ from cnncli.errors import DataError, UsageError
 from cnncli.runs import Run, samples
 
 from ..pictures import make_folder
+from ..trained import CLASSES, EACH, write_images
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def test_they_are_those_that_the_training_drew(run: Run) -> None:
     assert splits == scan("photos")
     assert run.config["samples"] == samples.fingerprint(splits)
     assert not samples.have_changed(run, splits)
-    assert samples.trained_on(run, "photos") == {sample.relative for sample in splits.train}
+    assert samples.seen_in(run.model, run, "photos") == {sample.relative for sample in splits.train}
     assert run.config["images"] == {"train": len(splits.train), "val": len(splits.val)}
 
 
@@ -55,33 +56,99 @@ def test_every_fold_has_its_own(tmp_path: Path) -> None:
     assert samples.have_changed(found.folds[0].run, other)
 
 
-def test_a_folder_is_the_runs_by_any_path(run: Run, home: Path) -> None:
+def older(run: Run) -> Run:
+    """Make of a run what an earlier version would have left: no list of its images, and no marks in its model."""
+    (run.path / "images.csv").unlink()
+    model = run.model
+    model.seen = None
+    model.save(run.path / "model.safetensors")
+    return run
+
+
+@pytest.mark.parametrize("version", ["this", "an earlier one"])
+def test_a_folder_is_the_runs_wherever_it_lies(version: str, run: Run, home: Path) -> None:
+    if version != "this":
+        older(run)
     os.symlink("photos", "link")
     shutil.copytree("photos", "copy")
-    for folder, same in (("photos", True), (f"{home}/runs/../photos", True), ("link", True), ("copy", False),
-                         ("nowhere", False)):
-        assert samples.is_data_of(run, folder) == same
-        assert (samples.trained_on(run, folder) is not None) == same
-    assert not samples.is_data_of(None, "photos")
-    assert samples.trained_on(None, "photos") is None
+    write_images(home / "others", CLASSES, EACH, seed=9)
+    model = run.model
+    for folder, same in (("photos", True), (f"{home}/runs/../photos", True), ("link", True), ("copy", True),
+                         ("others", False), ("nowhere", False)):
+        splits = samples.splits_in(run, folder)
+        assert (splits is not None) == same, folder
+        if same:
+            assert splits == samples.of_run(run, folder)
+            assert samples.seen_in(model, run, folder) == {sample.relative for sample in scan("photos").train}
+        else:
+            assert not samples.seen_in(model, run, folder)
+    os.rename("photos", "renamed")
+    assert samples.splits_in(run, "renamed") == samples.of_run(run, "renamed")
     assert samples.data_folder(None) is None
+    assert samples.data_now(None) is None
+
+
+def test_a_folder_of_the_same_names_and_sizes_is_another(run: Run, home: Path) -> None:
+    """As of uncompressed pictures: paths and sizes say nothing then."""
+    shutil.copytree("photos", "copy")
+    for path in Path("copy").rglob("*.png"):
+        data = bytearray(path.read_bytes())
+        data[-16] ^= 1
+        path.write_bytes(data)
+    assert samples.have_changed(run, samples.of_run(run, "copy")) is False
+    assert samples.splits_in(run, "copy") is None
+    shutil.rmtree("photos")
+    os.rename("copy", "photos")
+    assert samples.splits_in(run, "photos") is None, "at its own place, too"
+
+
+def test_a_copy_that_has_lost_and_gained_images_is_still_the_runs(run: Run, home: Path) -> None:
+    shutil.copytree("photos", "copy")
+    for name in ("check", "stripe"):
+        for path in sorted(Path("copy", name).iterdir())[::3]:
+            path.unlink()
+    write_images(home / "more", ["check"], 5, seed=9)
+    for path in Path("more/check").iterdir():
+        path.rename(Path("copy/check", f"new {path.name}"))
+    splits = samples.splits_in(run, "copy")
+    assert splits is not None
+    assert samples.have_changed(run, splits)
+    for path in Path("copy").rglob("*.png"):
+        path.rename(path.with_name(f"z{path.name}"))
+    assert samples.splits_in(run, "copy") is None, "not where every image is called otherwise"
+    assert len(samples.seen_in(run.model, run, "copy") or ()) > EACH, "each of them is known all the same"
+
+
+def test_a_run_and_its_images_that_were_moved_together(home: Path) -> None:
+    run = cnncli.train("photos", arch="lenet5", epochs=1, size=12, name="beside", runs="runs")
+    assert samples.data_now(run) == f"{home}/photos"
+    (home / "project").mkdir()
+    for name in ("runs", "photos"):
+        os.rename(name, f"project/{name}")
+    moved = Run("project/runs/beside")
+    assert samples.data_folder(moved) == f"{home}/photos"
+    assert samples.data_now(moved) == f"{home}/project/photos"
+    shutil.rmtree("project/photos")
+    write_images(home / "project/photos", CLASSES, 3, seed=9)
+    assert samples.data_now(moved) == f"{home}/photos", "other images in that place are not the run's"
 
 
 def test_images_that_have_changed(run: Run) -> None:
-    name = sorted(samples.trained_on(run, "photos") or ())[0]
+    name = sorted(samples.seen_in(run.model, run, "photos") or ())[0]
     Path("photos", name).write_bytes(b"another size")
     assert samples.have_changed(run, samples.of_run(run, "photos"))
+    assert name not in (samples.seen_in(run.model, run, "photos") or ())
     shutil.rmtree("photos")
     os.mkdir("photos")
-    assert samples.trained_on(run, "photos") is None
+    assert samples.seen_in(run.model, run, "photos") is None
     with pytest.raises(DataError, match="photos is empty"):
-        samples.of_run(run, "photos")
+        samples.splits_in(run, "photos")
 
 
 def test_a_configuration_that_says_less_or_nonsense(run: Run) -> None:
     changed(run, data=3, recipe=None, excluded=[4])
     assert samples.data_folder(run) is None
-    assert samples.trained_on(run, "photos") is None
+    assert samples.data_now(run) is None
     assert samples.of_run(run, "photos") == scan("photos")
     (run.path / "config.json").write_text(json.dumps([]))
     with pytest.raises(UsageError, match="no configuration"):

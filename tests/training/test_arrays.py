@@ -48,8 +48,8 @@ def test_it_is_the_training_of_a_folder_with_the_same_split(train: Train, arrays
     ours = train(data={split: (images[part], labels[part]) for split, part in splits.items()})
     theirs = train(data=tmp_path / "data")
     assert [row["val_loss"] for row in ours.history] == [row["val_loss"] for row in theirs.history]
-    for name, array in theirs.model.arrays().items():
-        np.testing.assert_array_equal(ours.model.arrays()[name], array)
+    for name, array in theirs.model.network.parameters().items():
+        np.testing.assert_array_equal(ours.model.network.parameters()[name], array)
 
 
 def test_evaluating_and_predicting(train: Train, arrays: Arrays) -> None:

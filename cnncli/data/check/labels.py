@@ -92,7 +92,7 @@ def of_labels(files: Sequence[File], judges: Sequence[Judge], progress: Progress
         "paths": [judge.name for judge in judges],
         "images": len(known),
         "seen": int(seen.sum()),
-        "elsewhere": [judge.name for judge in judges if judge.seen is None],
+        "elsewhere": [judge.name for judge in judges if not judge.seen],
         "unknown_classes": sorted({file.label or "" for file in files} - set(number)),
         "accuracy_seen": float(right[seen].mean()) if seen.any() else None,
         "accuracy_unseen": float(right[~seen].mean()) if (~seen).any() else None,

@@ -1,0 +1,74 @@
+"""What an image is, wherever it lies and whatever it is called: two marks of 64 bits, a hash of its file's bytes and
+one of its pixels as the network gets them. Renamed, moved and copied files keep the first, pictures that were saved
+again without loss, or that come as arrays, the second. images.py takes them of what it loads; runs/marks.py keeps them.
+"""
+
+import os
+import stat
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+from ..kernels import Array
+
+FILE, PIXELS = 0, 1  # the columns of marks, uint64 (n, 2)
+NONE = 0  # in the place of a mark: of an array's file, or of a file that cannot be read
+_CHUNK = 1 << 20
+_AS_IT_IS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # nobody waits for a pipe's other end
+
+
+def of_pixels(pixels: Array) -> int:
+    """Return the mark of an image as ``Preprocessing.prepare`` makes it."""
+    digest = blake2b(repr((pixels.shape, pixels.dtype.str)).encode(), digest_size=8)
+    digest.update(np.ascontiguousarray(pixels).data)
+    return _number(digest)
+
+
+def of_file(path: str | os.PathLike[str]) -> int:
+    """Return the mark of a regular file's bytes."""
+    try:
+        file = os.open(path, os.O_RDONLY | _AS_IT_IS)
+    except (OSError, ValueError):
+        return NONE
+    digest = blake2b(digest_size=8)
+    try:
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode):
+            return NONE
+        while part := os.read(file, min(_CHUNK, status.st_size + 1)):
+            digest.update(part)
+    except OSError:
+        return NONE
+    finally:
+        os.close(file)
+    return _number(digest)
+
+
+def _number(digest: Any) -> int:
+    return max(1, int.from_bytes(digest.digest(), "little"))
+
+
+def union(*several: Array | None) -> Array:
+    """Return all marks of several arrays, whatever their shapes, once each and in order: uint64 (n,)."""
+    parts = [np.asarray(part, np.uint64).reshape(-1) for part in several if part is not None]
+    every = np.unique(np.concatenate([np.empty(0, np.uint64), *parts]))
+    return np.asarray(every[every != NONE])
+
+
+def among(marks: Array, known: Array) -> Array:
+    """Return which of some images, of whose marks there is a row each, have a mark that is known: bool (n,)."""
+    return np.asarray(np.isin(marks, known).any(axis=1) if len(marks) else np.zeros(0, bool))
+
+
+def of_files(paths: Sequence[str], sizes: frozenset[int] | None = None) -> Array:
+    """Return the marks of files, uint64 (n,); sizes: only files of so many bytes are read, others have none."""
+    return np.array([of_file(path) if sizes is None or _size(path) in sizes else NONE for path in paths], np.uint64)
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return -1

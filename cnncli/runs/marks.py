@@ -1,0 +1,75 @@
+"""The images of a run, by what they are: images.csv in its folder has a line for each, with its split, class, path
+inside the data folder, size, and the marks (data/marks.py) of those that were trained and validated on. samples.py asks
+here whether a folder is the run's data, wherever it lies by now. The model file has the marks of the training images,
+too, without their names (Model.seen), for models that have left their run.
+"""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any
+
+from ..data import Images, Sample, Splits
+from ..data.marks import FILE, NONE, PIXELS
+from ..kernels import Array
+from .run import IMAGES, Run
+
+_COLUMNS = ("split", "class", "path", "bytes", "file", "pixels")
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One image that a run was trained or validated on: its size ("-1" where it was not told), and its marks."""
+
+    split: str
+    size: str
+    file: int
+    pixels: int
+
+    def is_like(self, marks: Sequence[int]) -> bool:
+        """Whether an image with these marks is the same."""
+        return bool((self.file != NONE and self.file == marks[FILE])
+                    or (self.pixels != NONE and self.pixels == marks[PIXELS]))
+
+
+def as_csv(splits: Splits, train: Images, val: Images | None) -> bytes:
+    """Return what images.csv holds of a training: the images that can be used, and those held out for a test."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)  # lines end in CR LF, so that names with either are quoted
+    writer.writerow(_COLUMNS)
+    for split, images in (("train", train), ("val", val)):
+        if images is not None:
+            writer.writerows(_rows(split, splits.classes, images.samples, images.marks.tolist()))
+    writer.writerows(_rows("test", splits.classes, splits.test, repeat((NONE, NONE))))
+    return text.getvalue().encode("utf-8", "surrogateescape")
+
+
+def _rows(split: str, classes: Sequence[str], samples: Sequence[Sample], marks: Any) -> Iterator[tuple[str, ...]]:
+    for sample, (file, pixels) in zip(samples, marks, strict=False):
+        size = sample.mark() if split != "test" and sample.pixels is None else ""
+        yield split, classes[sample.label], sample.relative, size, _word(file), _word(pixels)
+
+
+def _word(mark: int) -> str:
+    return "" if mark == NONE else f"{mark:016x}"
+
+
+def read(run: Run) -> dict[str, Listed] | None:
+    """Return what the run's images.csv says of training and validation images, by their paths inside the data folder;
+    None where there is none, as of earlier versions, or it cannot be read."""
+    try:
+        with open(run.path / IMAGES, newline="", encoding="utf-8", errors="surrogateescape") as file:
+            rows = csv.DictReader(file)
+            return {row["path"]: Listed(row["split"], row["bytes"], int(row["file"] or "0", 16),
+                                        int(row["pixels"] or "0", 16)) for row in rows if row["split"] != "test"}
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        return None
+
+
+def unlike(run: Run, samples: Sequence[Sample], marks: Array) -> list[Sample]:
+    """Return those of the run's training images that are none of some others, of whose marks there is a row each."""
+    listed, others = read(run) or {}, set(marks.ravel().tolist()) - {NONE}
+    return [sample for sample in samples
+            if (image := listed.get(sample.relative)) is None or not {image.file, image.pixels} & others]

@@ -1,0 +1,69 @@
+"""data/marks.py: an image has the same marks wherever it lies, and no other image has them."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnncli.data import Preprocessing, Sample, load_images
+from cnncli.data.marks import FILE, NONE, PIXELS, among, of_file, of_files, of_pixels, union
+
+PLAIN = Preprocessing((8, 8))
+RNG = np.random.default_rng(3)
+
+
+def sample(path: Path, pixels: np.ndarray | None = None) -> Sample:
+    return Sample(str(path), path.name, 0, pixels)
+
+
+@pytest.mark.parametrize("cache", ["ram", "none"])
+def test_marks_are_of_the_file_and_of_the_pixels(cache, tmp_path: Path) -> None:
+    pixels = RNG.integers(0, 256, (8, 8, 3), np.uint8)
+    for name in ("a.png", "b.bmp"):
+        Image.fromarray(pixels).save(tmp_path / name)
+    (tmp_path / "copy.png").write_bytes((tmp_path / "a.png").read_bytes())
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    Image.fromarray(pixels[::-1]).save(tmp_path / "other.png")
+    given = [sample(tmp_path / name) for name in ("bad.png", "a.png", "copy.png", "b.bmp", "other.png")]
+    given.append(sample(Path("images[0]"), pixels))
+    images = load_images(given, PLAIN, 2, cache)
+    assert images.marks.dtype == np.uint64
+    png, copy, bitmap, other, array = images.marks.tolist()
+    assert png == copy == [of_file(tmp_path / "a.png"), of_pixels(pixels)]
+    assert bitmap[PIXELS] == array[PIXELS] == png[PIXELS]
+    assert len({png[FILE], bitmap[FILE], other[FILE], NONE}) == 4
+    assert (array[FILE], other[PIXELS] != png[PIXELS]) == (NONE, True)
+
+
+def test_what_has_no_mark(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert [of_file(tmp_path / name) for name in ("pipe", "nothing", ".", "a\0b")] == [NONE] * 4
+    (tmp_path / "empty").touch()
+    assert of_file(tmp_path / "empty") != NONE
+
+
+def test_a_file_of_more_than_a_piece(tmp_path: Path) -> None:
+    data = RNG.bytes((1 << 20) + 5)
+    (tmp_path / "one").write_bytes(data)
+    (tmp_path / "two").write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    one, two = of_files([str(tmp_path / "one"), str(tmp_path / "two")]).tolist()
+    assert one != two
+    known = frozenset([len(data)])
+    assert of_files([str(tmp_path / name) for name in ("one", "none")], known).tolist() == [one, NONE]
+    assert of_files([str(tmp_path / "one")], frozenset([3])).tolist() == [NONE]
+
+
+def test_pixels_of_another_shape_are_another_image() -> None:
+    zeros = np.zeros(48, np.uint8)
+    assert len({of_pixels(zeros.reshape(shape)) for shape in ((4, 4, 3), (2, 8, 3), (4, 12, 1))}) == 3
+    assert of_pixels(np.asfortranarray(RNG.integers(0, 9, (4, 4, 3)))) != NONE
+
+
+def test_which_are_known() -> None:
+    marks = np.array([[1, 2], [0, 3], [4, 0]], np.uint64)
+    assert union(marks[:2], None, marks[2]).tolist() == [1, 2, 3, 4]
+    assert among(marks, np.array([2, 4], np.uint64)).tolist() == [True, False, True]
+    assert among(marks, union(None)).tolist() == [False] * 3
+    assert among(np.empty((0, 2), np.uint64), np.array([2], np.uint64)).tolist() == []

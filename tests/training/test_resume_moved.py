@@ -1,0 +1,94 @@
+"""Resuming where the images have been moved, copied or replaced: they are known by what they are, and the run remembers
+where they lie by now."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+import cnncli
+from cnncli.errors import DataError, Interrupted
+from cnncli.runs import Run
+from cnncli.runs.marks import read
+from cnncli.runs.samples import data_folder, data_now
+
+from ..pictures import make_folder
+from .conftest import Train
+from .test_resume import At, interrupt, outcome
+
+
+@pytest.fixture
+def stopped(train: Train, tmp_path: Path) -> Run:
+    """A run that was stopped in its second epoch, and its images in a folder of their own."""
+    make_folder(tmp_path / "old")
+    with pytest.raises(Interrupted):
+        train(data=tmp_path / "old", name="stopped", observer=At(interrupt, steps=6))
+    return Run(tmp_path / "runs" / "stopped")
+
+
+def test_a_new_place_is_kept_and_changes_nothing_else(train: Train, stopped: Run, tmp_path: Path) -> None:
+    whole = train(data=tmp_path / "old", name="whole")
+    os.rename(tmp_path / "old", tmp_path / "new")
+    with pytest.raises(DataError, match=r"no longer in .*old; say where they are: cnn train DATA --resume .*stopped$"):
+        train(resume="stopped")
+    resumed = train(data=tmp_path / "new", resume="stopped")
+    assert outcome(resumed) == outcome(whole)
+    assert data_folder(resumed) == f"{tmp_path}/new"
+    assert cnncli.evaluate(resumed).trained_on == 0
+    os.rename(tmp_path / "new", tmp_path / "newer")
+    train(data=tmp_path / "newer", resume="stopped")
+    assert data_folder(resumed) == f"{tmp_path}/newer", "of a finished run, too"
+    make_folder(tmp_path / "other", each=5)
+    train(data=tmp_path / "other", resume="stopped")
+    assert data_folder(resumed) == f"{tmp_path}/newer", "not where others lie"
+
+
+def test_run_and_images_that_were_moved_together(train: Train, stopped: Run, tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    for name in ("runs", "old"):
+        os.rename(tmp_path / name, tmp_path / "project" / name)
+    resumed = train(resume="stopped", runs=tmp_path / "project" / "runs")
+    assert data_folder(resumed) == data_now(resumed) == f"{tmp_path}/project/old"
+    assert len(resumed.history) == 3
+
+
+def test_other_images_of_the_same_names_and_sizes_are_refused(train: Train, stopped: Run, tmp_path: Path) -> None:
+    shutil.copytree(tmp_path / "old", tmp_path / "copy")
+    listed = read(stopped)
+    assert listed is not None
+    sizes: dict[str, list[str]] = {}
+    for name, image in listed.items():
+        sizes.setdefault(image.size, []).append(name)
+    one, other = next(names[:2] for names in sizes.values() if len(names) > 1)
+    content = [(tmp_path / "old" / name).read_bytes() for name in (one, other)]
+    for name, data in zip((other, one), content, strict=True):
+        (tmp_path / "copy" / name).write_bytes(data)
+    with pytest.raises(DataError, match=r"copy holds other images than when .*stopped began \(2 of the same names"):
+        train(data=tmp_path / "copy", resume="stopped")
+    assert data_folder(stopped) == f"{tmp_path}/old"
+
+
+def test_a_run_of_an_earlier_version_gets_its_list(train: Train, stopped: Run, tmp_path: Path) -> None:
+    whole = train(data=tmp_path / "old", name="whole")
+    os.remove(stopped.path / "images.csv")
+    config = {key: value for key, value in stopped.config.items() if key != "data_from_runs"}
+    stopped.write_config(config)
+    resumed = train(resume="stopped")
+    assert (resumed.path / "images.csv").read_bytes() == (whole.path / "images.csv").read_bytes()
+    assert resumed.config["data_from_runs"] == "../old"
+    assert outcome(resumed) == outcome(whole)
+
+
+@pytest.mark.slow
+def test_folds_go_on_in_another_place(train: Train, tmp_path: Path) -> None:
+    make_folder(tmp_path / "old")
+    given = {"arch": "lenet5", "size": 12, "epochs": 1, "runs": tmp_path / "runs"}
+    whole = cnncli.cross_validate(tmp_path / "old", 2, name="two", **given)
+    shutil.rmtree(tmp_path / "runs" / "two-fold2")
+    os.rename(tmp_path / "old", tmp_path / "new")
+    again = cnncli.cross_validate(tmp_path / "new", 2, resume="two", runs=tmp_path / "runs")
+    assert [fold.val_accuracy for fold in again.folds] == [fold.val_accuracy for fold in whole.folds]
+    assert [data_folder(fold.run) for fold in again.folds] == [f"{tmp_path}/new"] * 2
+    for fold in again.folds:
+        assert cnncli.evaluate(fold.run, split="val").trained_on == 0
