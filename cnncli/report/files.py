@@ -20,7 +20,8 @@ def write(found: ModelTest, folder: str | os.PathLike[str] | None = None) -> Pat
     into, name = found.opened.folder(folder, "test"), found.opened.name
     report, matrix, table, sheet, figures = (into / file for file in WRITTEN)
     page.write(found, report, title=f"Test of {name}", pixels=found.pixels,
-               names=[sample.relative for sample in found.samples], facts=found.facts, notes=found.comparison)
+               names=[sample.relative for sample in found.samples], facts=found.facts,
+               notes=found.notes + found.comparison)
     confusion.draw(found, matrix, f"Confusion matrix of {name}")
     confusion.write_csv(found, table)
     mistakes.draw(found, found.pixels, [sample.path for sample in found.samples], sheet, f"Worst mistakes of {name}")

@@ -37,8 +37,8 @@ def write(found: Evaluation, path: str | os.PathLike[str], *, title: str, pixels
     """Write the page about an evaluation; about what is said in the title.
 
     pixels gives prepared images for indices, uint8 (m, h, w, c), and names are the images' file names, in the
-    evaluation's order. facts are (what, how much) pairs about the model, notes sentences about the baselines. Raises
-    SaveError where the file cannot be written.
+    evaluation's order. facts are (what, how much) pairs about the model, notes sentences about images and baselines.
+    Raises SaveError where the file cannot be written.
     """
     write_atomically(path, render(found, title=title, pixels=pixels, names=names, facts=facts, notes=notes))
     return Path(path)

@@ -15,7 +15,7 @@ from cnncli.evaluation import scores as evaluate
 from .looking import CLASSES, EACH, snapshot, write_images
 
 KEYS = ["model", "images", "accuracy", "top5", "loss", "classes", "confusion_matrix", "skipped", "tta",
-        "accuracy_interval", "baselines", "calibration"]
+        "accuracy_interval", "baselines", "calibration", "trained_on", "accuracy_unseen"]
 FILES = {"report.html", "confusion.png", "confusion.csv", "mistakes.png", "test.json"}
 HELD_OUT = 2 * len(CLASSES)  # a tenth of 24 is 2
 
@@ -138,11 +138,11 @@ def test_copies_under_other_names_are_known(place):
     report = place.json("test", "all")
     assert (report["images"], report["trained_on"]) == (count, known)
     assert "nearest neighbour" not in report["baselines"]
-    done = place.cnn("test", "all")
+    out, err = place.cnn("test", "all")
     assert (f"          {report['accuracy_unseen']:.2%} of the {count - known} images that it was not trained on\n"
-            in done.stdout)
+            in out)
     sentence = f"{known} of the {count} images tested are among those that small was trained on, which flatters it."
-    assert sentence in done.stderr
+    assert sentence in err
     assert sentence in (place.run / "report.html").read_text()
 
 

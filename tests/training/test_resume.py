@@ -205,7 +205,7 @@ def test_killed_at_any_write_and_resumed(
                 pass
         if (tmp_path / "runs" / f"w{n}" / "config.json").exists():
             assert outcome(train(resume=f"w{n}")) == expected, f"at write {n}"
-    assert n == 1 + 2 + 3 * 3  # configuration and list of images, and at each epoch best model (or not), history and state
+    assert n == 1 + 2 + 3 * 3  # configuration, list of images; at each epoch the best model (or not), history and state
 
 
 @pytest.mark.slow
