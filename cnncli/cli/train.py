@@ -97,6 +97,8 @@ class Blocks(click.ParamType):  # type: ignore[type-arg]  # generic since click 
 @click.option("--preview", is_flag=True, help="First draw augmented.png: some training images and how they are varied.")
 @click.option("--size", type=Size(), metavar="N|WxH", help="Pixels to scale images to.  [default: to suit them]")
 @click.option("--grey/--colour", default=None, help="One channel or three.  [default: what the images are]")
+@click.option("--range", metavar="LOW:HIGH", help="What is black and what is white in images deeper than 8 bits, as "
+                                                  "0:4095.  [default: found from the training images]")
 @click.option("--seed", type=int, help="Of weights, order, augmentation and split.  [default: 0]")
 @click.option("--exclude", type=click.Path(), metavar="FILE",
               help="Leave out the images that this list names; cnn check --exclude-list writes one.")

@@ -225,44 +225,46 @@ class Seen:
     """What values were found in images deeper than 8 bits; those of other images are added with ``add``."""
 
     def __init__(self) -> None:
-        self._whole, self._real = _Whole(), _Real()
+        self.whole, self.real = _Whole(), _Real()
 
     @property
     def images(self) -> int:
         """How many images were deeper than 8 bits."""
-        return self._whole.images + self._real.images
+        return self.whole.images + self.real.images
 
     def look(self, values: Values) -> None:
         """Add an image."""
         limits = values.limits()
         if limits and values.real:
-            self._real.look(*limits)
+            self.real.look(*limits)
         elif limits:
-            self._whole.look(values, *limits)
+            self.whole.look(values, *limits)
 
     def add(self, other: "Seen") -> None:
         """Add what was found elsewhere."""
-        self._whole.add(other._whole)
-        self._real.add(other._real)
+        self.whole.add(other.whole)
+        self.real.add(other.real)
 
     def scales(self, given: Range | None = None) -> Scales:
         """Return one range for all of them: the given one, or what suits the values."""
-        whole, real = self._whole, self._real
+        whole, real = self.whole, self.real
         return Scales(given or (whole.range() if whole.images else None),
                       given or (real.range() if real.images else None))
 
-    def sentences(self, scales: Scales, what: str) -> Iterator[str]:
-        """Yield what is to be said of these images ("training images") and how they are scaled."""
-        for name, found, range_ in (("whole numbers", self._whole, scales.whole), ("floats", self._real, scales.real)):
-            if found.images and range_:
-                yield (f"Values: {found.images:,} of the {what} are deeper than 8 bits, {name} from "
-                       f"{_number(found.low)} to {_number(found.high)}; {_number(range_[0])} becomes black and "
-                       f"{_number(range_[1])} white (--range {in_words(range_)}).{self._strays(found, range_)}")
 
-    @staticmethod
-    def _strays(found: "_Whole | _Real", range_: Range) -> str:
-        beyond = found.low < range_[0] or found.high > range_[1]
-        return " What lies beyond becomes black or white, too." if beyond else ""
+def sentences(seen: Seen, scales: Scales, what: str, given: bool = False) -> Iterator[str]:
+    """Yield what is to be said of images ("training images") that are deeper than 8 bits, and how they are scaled; of a
+    given range also where there are none."""
+    for name, found, range_ in (("integers", seen.whole, scales.whole), ("floats", seen.real, scales.real)):
+        if found.images and range_:
+            inside = range_[0] <= found.low and found.high <= range_[1]
+            beyond = "" if inside else "; what lies beyond is black or white, too"
+            yield (f"Values: {found.images:,} of the {what} {'is' if found.images == 1 else 'are'} deeper than 8 bits, "
+                   f"{name} from {_number(found.low)} to {_number(found.high)}. {_number(range_[0])} becomes black, "
+                   f"{_number(range_[1])} white{beyond}" + (f"; --range {in_words(range_)} was given." if given else
+                                                           "; --range LOW:HIGH sets others."))
+    if given and not seen.images:
+        yield f"Values: none of the {what} is deeper than 8 bits, so that --range changes nothing in them."
 
 
 def parse(text: Any) -> Range:
@@ -277,7 +279,7 @@ def parse(text: Any) -> Range:
         if not (np.isfinite([low, high]).all() and low < high and np.isfinite(high - low)):
             raise ValueError
     except (TypeError, ValueError):
-        raise UsageError(f"{text!r} is no range of values; give what is black and what is white, as 0:4095.") from None
+        raise UsageError(f"--range takes what is black and what is white, as 0:4095, not {text!r}.") from None
     return low, high
 
 

@@ -16,6 +16,7 @@ from .. import kernels
 from ..errors import DataError, ImageError, UsageError, printable
 from ..kernels import Array
 from .decode import quiet
+from .depth import Seen
 from .marks import NONE, of_file, of_pixels
 from .prefetch import ConcurrencyLimit, prefetch
 from .preprocessing import Preprocessing
@@ -39,12 +40,13 @@ class Images:
     samples and labels (int64) have an entry for each of them, marks, uint64 (n, 2), a row of what tells it from others
     (marks.py); stored is all of them, uint8 (n, h, w, c), or None without a cache; skipped is a list of (path, reason),
     forgiven one of (path, what is damaged and no pixel); shape is one image's (h, w, c); histogram counts the values
-    0..255 of each channel, int64 (c, 256), as Preprocessing.fitted takes it.
+    0..255 of each channel, int64 (c, 256), as Preprocessing.fitted takes it; seen is what was found in images deeper
+    than 8 bits, and preprocessing what they went through, with the range that was found for them.
     """
 
     def __init__(self, samples: Sequence[Sample], preprocessing: Preprocessing, stored: Array | None,
                  skipped: list[tuple[str, str]], histogram: Array, threads: int, marks: Array,
-                 forgiven: Sequence[tuple[str, str]] = ()) -> None:
+                 forgiven: Sequence[tuple[str, str]] = (), seen: Seen | None = None) -> None:
         self.samples = list(samples)
         self.marks = marks
         self.labels = np.array([sample.label for sample in samples], np.int64)
@@ -52,7 +54,7 @@ class Images:
         self.skipped, self.forgiven = skipped, list(forgiven)
         self.shape = preprocessing.shape
         self.histogram = histogram
-        self._preprocessing, self._threads = preprocessing, threads
+        self.preprocessing, self.seen, self._threads = preprocessing, seen or Seen(), threads
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -102,7 +104,7 @@ class Images:
 
     def _read(self, batches: Iterable[Array]) -> "Generator[_Read, None, None]":
         """Decode arrays of indices, each cut into pieces for the threads."""
-        decoder = _Decoder(self._preprocessing, self._threads)
+        decoder = _Decoder(self.preprocessing, self._threads)
 
         def pieces() -> Iterator[tuple[_Read, int, int]]:
             for rows in batches:
@@ -142,7 +144,7 @@ class _Decoder:
     """Decodes pieces of a list of files in a few threads; none goes on with its piece once the with block has ended."""
 
     def __init__(self, preprocessing: Preprocessing, threads: int) -> None:
-        self._preprocessing, self._threads = preprocessing, threads
+        self._preprocessing, self.threads, self.shape = preprocessing, threads, preprocessing.shape
         self._limit, self._closed = ConcurrencyLimit(threads), threading.Event()
         self.forgiven: dict[str, str] = {}  # by path
 
@@ -154,10 +156,12 @@ class _Decoder:
 
     def piece(self, images: int) -> int:
         """Return how many of so many images a thread should take at a time."""
-        return max(1, min(_PIECE, -(-images // (2 * self._threads))))
+        return max(1, min(_PIECE, -(-images // (2 * self.threads))))
 
-    def decode(self, samples: Sequence[Sample], out: Array, marks: Array | None = None) -> Errors:
-        """Fill out[i] with the prepared samples[i], marks[i] with its marks; return the errors."""
+    def decode(self, samples: Sequence[Sample], out: Array, marks: Array | None = None, seen: Seen | None = None,
+               deep: list[int] | None = None) -> Errors:
+        """Fill out[i] with the prepared samples[i], marks[i] with its marks; return {i: error} for those that cannot
+        be. The values of images deeper than 8 bits are noted in `seen`, which images these are in `deep`."""
         errors: Errors = {}
         with self._limit.slot(len(samples)), quiet():
             for i, sample in enumerate(samples):
@@ -165,9 +169,12 @@ class _Decoder:
                     break
                 forgiven: list[str] = []
                 try:
-                    out[i] = self._preprocessing.prepare(sample.source, forgiven)
+                    before = seen.images if seen else 0
+                    out[i] = self._preprocessing.prepare(sample.source, forgiven, seen)
                     if marks is not None:
                         marks[i] = of_file(sample.path) if sample.pixels is None else NONE, of_pixels(out[i])
+                    if seen and deep is not None and seen.images > before:
+                        deep.append(i)
                 except ImageError as error:
                     errors[i] = error
                 else:
@@ -178,13 +185,15 @@ class _Decoder:
 
 def load_images(samples: Sequence[Sample], preprocessing: Preprocessing, threads: int | None = None,
                 cache: Cache = "ram", strict: bool = False, progress: Progress | None = None,
-                note: Callable[[str], None] | None = None) -> Images:
+                note: Callable[[str], None] | None = None, find_range: bool = False) -> Images:
     """Decode samples and return them as Images; mean and deviation of the preprocessing are not applied yet.
 
     threads defaults to the CPUs there are. cache "none" also reads every file once, to know which can be used, but
-    keeps nothing. strict raises the first ImageError instead of skipping. progress(done, total) is called from the
-    calling thread, five times a second at least; what it raises stops the loading. note gets a sentence where images
-    are damaged in what is no pixel. Raises DataError where the images would not fit into memory.
+    keeps nothing. strict raises the first ImageError instead of skipping. find_range chooses one range for images
+    deeper than 8 bits, where the preprocessing has none, when all have been seen; these are decoded once more.
+    progress(done, total) is called from the calling thread, five times a second at least; what it raises stops the
+    loading. note gets a sentence where images are damaged in what is no pixel. Raises DataError where the images would
+    not fit into memory.
     """
     if cache not in CACHES:
         raise UsageError(f"cache {cache!r} makes no sense; give {' or '.join(CACHES)}.")
@@ -195,31 +204,15 @@ def load_images(samples: Sequence[Sample], preprocessing: Preprocessing, threads
         stored = np.zeros((total, *shape), np.uint8)
     marks = np.zeros((total, 2), np.uint64)
     decoder = _Decoder(preprocessing, threads)
-    size = decoder.piece(total)
-
-    def work(first: int) -> tuple[int, Errors, Array]:
-        part = samples[first : first + size]
-        out = np.empty((len(part), *shape), np.uint8) if stored is None else stored[first : first + size]
-        errors = decoder.decode(part, out, marks[first : first + size])
-        histogram = np.zeros((shape[2], 256), np.int64)
-        good = [i for i in range(len(part)) if i not in errors]
-        if good:
-            kernels.image_histogram(out[good] if errors else out, histogram)()
-        return len(part), {first + i: error for i, error in errors.items()}, histogram
-
-    errors: Errors = {}
-    histogram, done = np.zeros((shape[2], 256), np.int64), 0
-    with closing(prefetch(work, range(0, total, size), threads, _PREFETCHED * threads, _BEAT)) as results, decoder:
-        for result in results:
-            if result:
-                count, failed, counts = result
-                if strict and failed:
-                    raise failed[min(failed)]
-                errors.update(failed)
-                histogram += counts
-                done += count
-            if progress:
-                progress(done, total)
+    found = _look(samples, range(total), decoder, stored, marks, strict, progress)
+    if find_range and found.deep:
+        ranged = preprocessing.scaled(found.seen)
+        if ranged != preprocessing:
+            preprocessing = ranged
+            again = _look(samples, found.deep, _Decoder(preprocessing, threads), stored, marks, strict, progress)
+            found.errors.update(again.errors)
+            found.deep_histogram = again.deep_histogram
+    errors = found.errors
     kept = [i for i in range(total) if i not in errors]
     if stored is not None and errors:
         for target, source in enumerate(kept):  # in place: a second copy might not fit
@@ -231,7 +224,7 @@ def load_images(samples: Sequence[Sample], preprocessing: Preprocessing, threads
     if forgiven and note:
         note(forgiven_in_words(forgiven))
     return Images([samples[i] for i in kept], preprocessing, stored[: len(kept)] if stored is not None else None,
-                  skipped, histogram, threads, marks[kept], forgiven)
+                  skipped, found.histogram + found.deep_histogram, threads, marks[kept], forgiven, found.seen)
 
 
 def forgiven_in_words(forgiven: Sequence[tuple[str, str]]) -> str:
@@ -241,6 +234,65 @@ def forgiven_in_words(forgiven: Sequence[tuple[str, str]]) -> str:
     one = len(forgiven) == 1
     return f"{len(forgiven):,} image{'' if one else 's'} {'is' if one else 'are'} damaged, but no pixel of " \
            f"{'it' if one else 'them'}, and used all the same: {named}{more}."
+
+
+@dataclass
+class _Looked:
+    """What a pass over images found: errors by their place, how often each value occurs in images of 8 bits and in
+    deeper ones, the places of the latter, and their own values."""
+
+    histogram: Array
+    deep_histogram: Array
+    errors: Errors = field(default_factory=dict)
+    deep: list[int] = field(default_factory=list)
+    seen: Seen = field(default_factory=Seen)
+
+    def add(self, other: "_Looked") -> None:
+        self.errors.update(other.errors)
+        self.histogram += other.histogram
+        self.deep_histogram += other.deep_histogram
+        self.deep += other.deep
+        self.seen.add(other.seen)
+
+
+def _look(samples: Sequence[Sample], rows: Sequence[int], decoder: _Decoder, stored: Array | None, marks: Array,
+          strict: bool, progress: Progress | None) -> _Looked:
+    """Decode those images in threads, into their rows of `stored` where there is one, with their marks. Raises the
+    first error if strict."""
+    total, threads, shape = len(rows), decoder.threads, decoder.shape
+    size = decoder.piece(total)
+
+    def work(first: int) -> tuple[int, _Looked]:
+        places = rows[first : first + size]
+        straight = stored is not None and isinstance(places, range)  # a slice of it: nothing need be copied
+        out = stored[first : first + size] if stored is not None and straight else (
+            np.empty((len(places), *shape), np.uint8))
+        found = _Looked(np.zeros((shape[2], 256), np.int64), np.zeros((shape[2], 256), np.int64))
+        theirs = np.zeros((len(places), 2), np.uint64)
+        errors = decoder.decode([samples[i] for i in places], out, theirs, found.seen, found.deep)
+        marks[places] = theirs
+        deep = frozenset(found.deep)
+        for histogram, chosen in ((found.histogram, [i for i in range(len(out)) if i not in errors and i not in deep]),
+                                  (found.deep_histogram, [i for i in found.deep if i not in errors])):
+            if chosen:
+                kernels.image_histogram(out if len(chosen) == len(out) else out[chosen], histogram)()
+        if stored is not None and not straight:
+            stored[places] = out
+        found.errors, found.deep = {places[i]: e for i, e in errors.items()}, [places[i] for i in found.deep]
+        return len(places), found
+
+    everything, done = _Looked(np.zeros((shape[2], 256), np.int64), np.zeros((shape[2], 256), np.int64)), 0
+    with closing(prefetch(work, range(0, total, size), threads, _PREFETCHED * threads, _BEAT)) as results, decoder:
+        for result in results:
+            if result:
+                count, found = result
+                if strict and found.errors:
+                    raise found.errors[min(found.errors)]
+                everything.add(found)
+                done += count
+            if progress:
+                progress(done, total)
+    return everything
 
 
 def check_memory(count: int, shape: tuple[int, int, int]) -> None:

@@ -18,6 +18,7 @@ from .. import kernels
 from ..errors import DataError, ImageError, ModelError, UsageError
 from ..kernels import Array, aligned_empty
 from .decode import open_image, read_header
+from .depth import Range, Scales, Seen, in_words
 from .splits import Sample
 
 Resize = Literal["squash", "crop"]
@@ -34,7 +35,8 @@ class Preprocessing:
 
     size is (h, w). resize "squash" scales both sides to it; "crop" scales, keeping proportions, so that the image
     covers size / 0.875, then takes the centre. mean and std, one for each channel (1 if grey, else 3), are on the
-    scale where white is 1.
+    scale where white is 1. range is what becomes black and white of values deeper than 8 bits; where a set has integers
+    and floats, float_range is that of the floats. None is what each image's own type suggests (decode.open_image).
     """
 
     size: tuple[int, int]
@@ -42,12 +44,18 @@ class Preprocessing:
     resize: Resize = "squash"
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    range: Range | None = None
+    float_range: Range | None = None
 
     def __post_init__(self) -> None:
         for name, usual in (("size", ()), ("mean", (0.0,) * self.channels), ("std", (1.0,) * self.channels)):
             given = getattr(self, name)
             object.__setattr__(self, name, tuple(given) or usual if isinstance(given, Iterable) else given)
-        for name, good in _checks(self.size, self.grey, self.resize, self.mean, self.std).items():
+        for name in ("range", "float_range"):
+            given = getattr(self, name)
+            object.__setattr__(self, name, tuple(given) if isinstance(given, list) else given)
+        for name, good in _checks(self.size, self.grey, self.resize, self.mean, self.std, self.range,
+                                  self.float_range).items():
             if not good:
                 raise UsageError(f"a preprocessing with {name} = {short(getattr(self, name))} makes no sense.")
 
@@ -62,30 +70,47 @@ class Preprocessing:
 
     def config(self) -> dict[str, Any]:
         """Return what ``from_config`` takes back, as plain JSON values."""
+        ranges = {"range": self.range, "float_range": self.float_range}
         return {"size": list(self.size), "grey": self.grey, "resize": self.resize,
-                "mean": list(self.mean), "std": list(self.std)}
+                "mean": list(self.mean), "std": list(self.std),
+                **{name: list(given) for name, given in ranges.items() if given}}
 
     @classmethod
     def from_config(cls, config: Any) -> "Preprocessing":
         """Return what ``config`` described. Raises ModelError, naming the entry, where that makes no sense."""
         keys = ("size", "grey", "resize", "mean", "std")
-        if not isinstance(config, dict) or set(config) != set(keys):
+        if not isinstance(config, dict) or set(config) - {"range", "float_range"} != set(keys):
             raise ModelError(f"the model's preprocessing must have the entries {', '.join(keys)}; train it again.")
         size, grey, resize, mean, std = (config[key] for key in keys)
-        for key, good in _checks(size, grey, resize, mean, std).items():
+        ranges = [config.get(key) for key in ("range", "float_range")]  # earlier versions have none
+        for key, good in _checks(size, grey, resize, mean, std, *ranges).items():
             if not good:
                 raise ModelError(f"the model's preprocessing has {key} = {short(config[key])}, which makes no sense; "
                                  "train it again.")
-        return cls((size[0], size[1]), grey, resize, tuple(map(float, mean)), tuple(map(float, std)))
+        return cls((size[0], size[1]), grey, resize, tuple(map(float, mean)), tuple(map(float, std)), *ranges)
 
-    def prepare(self, source: str | os.PathLike[str] | Array, forgiven: list[str] | None = None) -> Array:
+    @property
+    def scales(self) -> Scales:
+        """What becomes black and white of integers and of floats."""
+        return Scales(self.range, self.float_range or self.range)
+
+    def scaled(self, seen: Seen) -> "Preprocessing":
+        """Return this with one range for these values, and all that are like them, where it has none yet."""
+        if self.range:
+            return self
+        whole, real = seen.scales()
+        return replace(self, range=whole or real, float_range=real if whole and real != whole else None)
+
+    def prepare(self, source: str | os.PathLike[str] | Array, forgiven: list[str] | None = None,
+                seen: Seen | None = None) -> Array:
         """Return an image, its file's path or its decoded pixels (``prepare_array``), as uint8 (h, w, c), ready to be
-        normalised. forgiven gets what is damaged and no pixel (``open_image``). Raises ImageError."""
+        normalised. forgiven gets what is damaged and no pixel (``open_image``), seen values deeper than 8 bits. Raises
+        ImageError."""
         if isinstance(source, np.ndarray):
             return self.prepare_array(source)
         h, w = self.size
-        image = open_image(source, self.grey, (math.ceil(h / CROP_SHARE), math.ceil(w / CROP_SHARE)),
-                           forgiven=forgiven)
+        least = math.ceil(h / CROP_SHARE), math.ceil(w / CROP_SHARE)
+        image = open_image(source, self.grey, least, self.scales, seen, forgiven)
         return np.asarray(self._resized(image)).reshape(self.shape)
 
     def prepare_array(self, pixels: Array) -> Array:
@@ -116,7 +141,9 @@ class Preprocessing:
         """Return a sentence for people."""
         h, w = self.size
         how = "scaled to" if self.resize == "squash" else "scaled and cropped to"
-        return f"{'grey' if self.grey else 'colour'} images, {how} {w} x {h} pixels."
+        deep = f", values deeper than 8 bits from {in_words(self.range)}" if self.range else ""
+        floats = f" (floats from {in_words(self.float_range)})" if self.float_range else ""
+        return f"{'grey' if self.grey else 'colour'} images, {how} {w} x {h} pixels{deep}{floats}."
 
     def _resized(self, image: Image.Image) -> Image.Image:
         h, w = self.size
@@ -202,7 +229,7 @@ def _times(size: tuple[int, int]) -> str:
     return f"{size[1]} x {size[0]}"
 
 
-def _checks(size: Any, grey: Any, resize: Any, mean: Any, std: Any) -> dict[str, bool]:
+def _checks(size: Any, grey: Any, resize: Any, mean: Any, std: Any, range_: Any, float_range: Any) -> dict[str, bool]:
     """Return which entries of a preprocessing make sense."""
     channels = 1 if grey is True else 3
     return {
@@ -211,6 +238,8 @@ def _checks(size: Any, grey: Any, resize: Any, mean: Any, std: Any) -> dict[str,
         "resize": resize in RESIZES,
         "mean": _numbers(mean, channels) and all(0 <= v <= 1 for v in mean),
         "std": _numbers(std, channels) and all(1e-6 <= v <= 1e6 for v in std),
+        "range": range_ is None or (_numbers(range_, 2) and range_[0] < range_[1]),
+        "float_range": float_range is None or (_numbers(float_range, 2) and float_range[0] < float_range[1]),
     }
 
 

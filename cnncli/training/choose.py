@@ -11,6 +11,7 @@ from typing import Any
 
 from ..architectures.resnet9 import LARGEST_SIDE
 from ..data import SAMPLINGS, Augmentation, Preprocessing, Splits, describe, naming
+from ..data.depth import parse as parse_range
 from ..data.exclude import fingerprint
 from ..errors import UsageError
 from ..network import Network
@@ -108,6 +109,8 @@ def choose(options: Options, facts: Facts, start: Start) -> Choice:
         momentum=tuning.momentum,
         norm_biases=tuning.norm_biases,
         lookahead=usual.lookahead,
+        range=preprocessing.range if options.range is None else parse_range(options.range),  # None: found in decoding
+        float_range=None if options.range else preprocessing.float_range,
         **_fine_tuning(options, start, tuning.stem_rate, batch_size),
     )
     if start.source:

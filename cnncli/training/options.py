@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 from ..data import SAMPLINGS, Augmentation, Preprocessing, check_fold, naming
+from ..data.depth import parse as parse_range
 from ..data.exclude import names_of
 from ..data.order import Sampling
 from ..errors import UsageError, did_you_mean
@@ -56,6 +57,7 @@ class Options:
     init: str | None = None  # what to begin with: a pretrained network, a file or run; "none" for fresh weights
     freeze: Freeze | int | None = None  # blocks that do not learn, or "all" or "none"
     probe: bool | None = None
+    range: str | Sequence[float] | None = None  # what is black and white of images deeper than 8 bits, as "0:4095"
 
     def __post_init__(self) -> None:
         if self.arch == "auto":
@@ -77,6 +79,8 @@ class Options:
             object.__setattr__(self, "exclude", names_of(self.exclude))
         for side in self.size if isinstance(self.size, tuple | list) else [self.size]:
             _check_whole("size", side, 1, LARGEST_SIZE)
+        if self.range is not None:
+            object.__setattr__(self, "range", parse_range(self.range))
         _check_number("learning rate", self.lr, 0, above=True)
         _check_number("warm-up", self.warmup, 0)
         _check_number("averaged part", self.ema, 0, most=1)

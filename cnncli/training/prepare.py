@@ -9,6 +9,7 @@ from typing import Any
 
 from .._version import __version__
 from ..data import Batches, Data, Images, Preprocessing, Splits, load_images
+from ..data.depth import sentences as on_depth
 from ..data.images import Cache
 from ..data.marks import union
 from ..errors import DataError, printable
@@ -143,9 +144,15 @@ def gather(data: Data, options: Options, setting: Setting) -> tuple[Material, Mo
     choice = choose(options, Facts.of(splits), start)
     for sentence in splits.notes + start.notes + choice.notes:
         setting.observer.note(sentence)
-    recipe, network = choice.recipe, start.network
-    train, validation = load(splits, recipe.preprocessing, setting)
-    preprocessing = start.preprocessing if start.source else recipe.preprocessing.fitted(train.histogram)
+    network = start.network
+    train, validation = load(splits, choice.recipe.preprocessing, setting, find_range=True)
+    found = train.preprocessing
+    for sentence in on_depth(train.seen, found.scales, "training images", options.range is not None):
+        setting.observer.note(sentence)
+    recipe = replace(choice.recipe, range=found.range, float_range=found.float_range)
+    preprocessing = recipe.preprocessing.fitted(train.histogram)
+    if start.source:
+        preprocessing = replace(start.preprocessing, range=found.range, float_range=found.float_range)
     if not start.source and fit_whitening(network, train, preprocessing):
         setting.observer.note("The first layer whitens: it is computed from training images and does not learn.")
     config = {
@@ -182,15 +189,19 @@ def _in_time(material: Material, model: Model, runs: str) -> Material:
 # ---- images ----
 
 
-def load(splits: Splits, preprocessing: Preprocessing, setting: Setting) -> tuple[Images, Images | None]:
-    """Decode the training and validation images."""
+def load(splits: Splits, preprocessing: Preprocessing, setting: Setting, find_range: bool = False
+         ) -> tuple[Images, Images | None]:
+    """Decode the training and validation images. With find_range the training images say what is black and white in
+    images deeper than 8 bits, where the preprocessing does not."""
     loaded = {}
     for what, samples in (("training", splits.train), ("validation", splits.val)):
         loaded[what] = load_images(
             samples, preprocessing, setting.threads, setting.cache, setting.strict,
             progress=lambda done, total, what=what: setting.observer.loading(what, done, total),  # type: ignore[misc]
             note=setting.observer.note,
+            find_range=find_range and what == "training",
         )
+        preprocessing = loaded[what].preprocessing
     train, val = loaded["training"], loaded["validation"]
     if not len(train):
         raise DataError(f"none of the {len(splits.train)} training images can be used; the first: "

@@ -2,7 +2,7 @@
 config.json and in the model file, and makes the optimiser, schedule, loss and rates. choose.py decides it.
 """
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
 from ..data import Augmentation, Preprocessing
@@ -28,7 +28,8 @@ class Recipe:
     first weights are from (None: they are fresh), freeze how many blocks keep them, or "all" but the last; head_first
     says whether the last layer is fitted to features before the first step, probe whether that is all; stem_rate is the
     learning rate of the first block as a multiple of the last one's (None: 1), fixed_statistics keeps the batch norms'
-    running statistics as they are."""
+    running statistics as they are. range and float_range are a Preprocessing's, for images deeper than 8 bits. Entries
+    that have a default are left out of config() where they are as that: earlier versions' runs lack them."""
 
     arch: str
     epochs: int
@@ -63,15 +64,19 @@ class Recipe:
     head_first: bool
     stem_rate: float | None
     fixed_statistics: bool
+    range: tuple[float, float] | None = None
+    float_range: tuple[float, float] | None = None
 
     def config(self) -> dict[str, Any]:
         """Return it as JSON values: Recipe.from_config takes them back."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        usual = {f.name: f.default for f in fields(self)}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items() if v != usual[k]}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Recipe":
         """Read what ``config`` returned. Raises UsageError where it is not that."""
-        if not isinstance(config, dict) or config.keys() != {f.name for f in fields(cls)}:
+        needed = {f.name for f in fields(cls) if f.default is MISSING}
+        if not isinstance(config, dict) or not needed <= config.keys() <= {f.name for f in fields(cls)}:
             raise UsageError("the run's recipe is not one of this version of cnn; train anew.")
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
         return cls(**values)
@@ -79,7 +84,7 @@ class Recipe:
     @property
     def preprocessing(self) -> Preprocessing:
         """What is done to every image, but for mean and deviation."""
-        return Preprocessing(self.size, self.grey, self.resize)
+        return Preprocessing(self.size, self.grey, self.resize, range=self.range, float_range=self.float_range)
 
     @property
     def augmentation(self) -> Augmentation | None:

@@ -65,6 +65,7 @@ def train(
     init: str | os.PathLike[str] | None = None,
     freeze: Freeze | int | None = None,
     probe: bool = False,
+    range: str | Sequence[float] | None = None,
 ) -> Run:
     """Train a classifier on a folder of images and return the run: its .path, .model (the best), .history, .skipped.
 
@@ -81,14 +82,15 @@ def train(
     loss: "cross-entropy", with label_smoothing and class_weights ("balanced" or a number a class), or
     "squared-error". augment: "auto" (shifts, and flips where images have colour), "none", "digits", "photo", "strong",
     a list as "shift=4,flip,rotate=10", or an Augmentation. size: pixels, one number or (h, w).
-    grey: one channel or three. seed (0): of weights, order, augmentation and of the split into training, validation
-    and test images. patience: epochs without a better one after which to stop. ema: the last part of the steps over
-    which weights are averaged, 0.25; 0 for none. exact: convolutions without Winograd's algorithm, slower and with a
-    little less rounding; no. sampling: "shuffled", or "balanced", which draws every
-    class equally often. time, instead of epochs: "10m", "1h30m" or seconds, from now until all is done; speed is
-    measured first. fold: (k, K), train for cross-validation on all but the k-th of K parts of what is not test
-    (cnncli.cross_validate does so for each). exclude: images to leave out, their paths inside
-    data or a file that lists them, as `cnn check --exclude-list` writes it; the run remembers them.
+    grey: one channel or three. range: what is black and what is white in images deeper than 8 bits, "0:4095" or two
+    numbers, else found from the training images.
+    seed (0): of weights, order, augmentation and of the split into training, validation and test images. patience:
+    epochs without a better one after which to stop. ema: the last part of the steps over which weights are averaged,
+    0.25; 0 for none. exact: convolutions without Winograd's algorithm, slower and with a little less rounding; no.
+    sampling: "shuffled", or "balanced", which draws every class equally often. time, instead of epochs: "10m", "1h30m"
+    or seconds, from now until all is done; speed is measured first. fold: (k, K), train for cross-validation on all but
+    the k-th of K parts of what is not test (cnncli.cross_validate does so for each). exclude: images to leave out,
+    their paths inside data or a file that lists them, as `cnn check --exclude-list` writes it; the run remembers them.
     recipe: "fast" chooses otherwise: what learns small pictures in a few hundred large steps (training/fast.py),
     holding no image out for validation; "auto".
     init: weights to begin with: "efficientnet_lite0", _lite1 or _lite2 (trained on ImageNet), a model or run of ours, a
@@ -111,7 +113,7 @@ def train(
         weight_decay=weight_decay, loss=loss, label_smoothing=label_smoothing, class_weights=class_weights,
         augment=augment, size=size, grey=grey, seed=seed, patience=patience, ema=ema, exact=exact, sampling=sampling,
         time=time, fold=fold, exclude=None if exclude is None else names_of(exclude), recipe=recipe,
-        init=None if init is None else os.fspath(init), freeze=freeze, probe=probe)
+        init=None if init is None else os.fspath(init), freeze=freeze, probe=probe, range=range)
     if cache not in CACHES:
         raise UsageError(f"the cache is {' or '.join(CACHES)}, not {cache!r}.")
     if resume is not False and name is not None:

@@ -127,7 +127,7 @@ def test_stopping_leaves_no_thread(samples: list[Sample], monkeypatch: pytest.Mo
 def test_slow_images_do_not_keep_anyone_waiting(samples: list[Sample], monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever wants to stop, by an exception from progress, is asked often and need not wait for a piece to end."""
 
-    def slow(self: Preprocessing, path: str) -> np.ndarray:
+    def slow(self: Preprocessing, path: str, *_: object) -> np.ndarray:
         time.sleep(0.1)
         return np.zeros(self.shape, np.uint8)
 

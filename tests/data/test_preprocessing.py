@@ -207,3 +207,19 @@ def test_only_some_headers_are_read_and_bad_ones_passed_over(tmp_path: Path) -> 
 def test_a_preprocessing_that_makes_no_sense_is_refused(wrong):
     with pytest.raises(UsageError, match=f"a preprocessing with {next(iter(wrong))} = .* makes no sense"):
         Preprocessing(**{"size": (32, 32), **wrong})
+
+
+# ---- values deeper than 8 bits ----
+
+
+def test_ranges_are_kept() -> None:
+    for ranges in ({}, {"range": (0.0, 4095.0)}, {"range": (-1024.0, 3071.0), "float_range": (0.0, 1.0)}):
+        preprocessing = Preprocessing((8, 8), True, **ranges)
+        config = json.loads(json.dumps(preprocessing.config()))
+        assert Preprocessing.from_config(config) == preprocessing
+        assert set(config) - {"size", "grey", "resize", "mean", "std"} == set(ranges)
+    for wrong in ([4095, 0], [1], "0:1", [0, float("inf")], 5):
+        with pytest.raises(ModelError, match="range"):
+            Preprocessing.from_config({**Preprocessing((8, 8)).config(), "range": wrong})
+        with pytest.raises(UsageError, match="range"):
+            Preprocessing((8, 8), range=wrong)

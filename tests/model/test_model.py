@@ -176,7 +176,7 @@ def test_no_thread_is_started_for_one_image(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_bug_in_decoding_is_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(self, source):
+    def broken(self, source, *_):
         raise ZeroDivisionError
 
     monkeypatch.setattr(Preprocessing, "prepare", broken)

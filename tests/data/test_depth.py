@@ -1,0 +1,126 @@
+"""cnncli/data/depth.py: one range for all images of a set, from what their values are like."""
+
+import numpy as np
+import pytest
+
+from cnncli.data.depth import Scales, Seen, Values, in_words, narrow, parse, sentences
+from cnncli.errors import UsageError
+
+RAMP = np.arange(256).reshape(16, 16)
+
+
+def of(*arrays: np.ndarray, bits: int | None = None) -> Seen:
+    seen = Seen()
+    for array in arrays:
+        seen.look(Values(array, bits or array.dtype.itemsize * 8))
+    return seen
+
+
+def filled(top: int, kind: str = "u2", low: int = 0) -> np.ndarray:
+    """Return values that go from low to top without gaps that would tell of fewer bits."""
+    rng = np.random.default_rng(1)
+    values = rng.integers(low, top, 2000, endpoint=True)
+    values[:2] = low, top
+    return values.astype(kind).reshape(40, 50)
+
+
+@pytest.mark.parametrize(("kind", "low", "high", "range_"), [
+    ("u2", 0, 4095, (0, 4095)), ("u2", 3, 3900, (0, 4095)), ("u2", 0, 1000, (0, 1023)), ("u2", 0, 200, (0, 255)),
+    ("u2", 0, 16000, (0, 16383)), ("u2", 0, 40000, (0, 65535)), ("u2", 0, 65535, (0, 65535)),
+    ("u2", 0, 0, (0, 65535)), ("i2", 0, 4000, (0, 4095)), ("i2", 0, 20000, (0, 32767)), ("i2", 0, 32767, (0, 32767)),
+    ("i2", -1024, 3071, (-1024, 3071)), ("i2", -32768, 32767, (-32768, 32767)), ("i1", -128, 127, (-128, 127)),
+    ("i4", 0, 60000, (0, 65535)), ("u4", 0, 2**32 - 1, (0, 2**32 - 1)), ("u4", 0, 10**6, (0, 2**20 - 1)),
+    ("i4", 0, 2**31 - 1, (0, 2**31 - 1)), ("u8", 0, 2**40, (0, 2**48 - 1)), ("i8", -5, 10, (-5, 10)),
+])
+def test_the_range_of_integers(kind: str, low: int, high: int, range_: tuple[float, float]) -> None:
+    assert of(filled(high, kind, low)).scales() == Scales(range_, None)
+
+
+@pytest.mark.parametrize(("low", "high", "range_"), [
+    (0, 1, (0, 1)), (0, 0.1, (0, 1)), (0.2, 0.3, (0, 1)), (-0.03, 1.05, (0, 1)), (0, 0.001, (0, 0.001)),
+    (-1, 1, (-1, 1)), (-0.9, 0.8, (-1, 1)), (-3, 4, (-3, 4)), (0, 250, (0, 255)), (0, 4000, (0, 4095)), (0, 2, (0, 2)),
+    (0, 65535, (0, 65535)), (0, 1e9, (0, 1e9)), (-1024, 3071, (-1024, 3071)),
+])
+def test_the_range_of_floats(low: float, high: float, range_: tuple[float, float]) -> None:
+    values = np.array([[low, high, np.nan, (low + high) / 2]])
+    assert of(values).scales() == Scales(None, range_)
+
+
+def test_bits_that_were_scaled_up_have_the_white_of_sixteen() -> None:
+    """A dim picture of 8, 10, 12 or 14 bits, brought to 16 by shifting, repeating or multiplying, is not brightened."""
+    for bits in (8, 10, 12, 14):
+        small, spare, top = np.arange(2**bits // 5), 16 - bits, 2**bits - 1
+        for large in (small << spare, (small << spare) | (small >> max(bits - spare, 0)), np.rint(small * 65535 / top)):
+            assert of(large.astype(np.uint16)[None]).scales().whole == (0, 65535), bits
+    assert of(np.array([[0, 1000]], np.uint16)).scales().whole == (0, 1023)  # too few to tell
+
+
+def test_strays_do_not_darken_a_set() -> None:
+    image = np.tile(filled(4000), (10, 10))
+    image[7, 7] = 65535  # one dead pixel of 200,000
+    assert of(image).scales().whole == (0, 4095)
+    image[:8] = 65535  # a frame is no stray
+    assert of(image).scales().whole == (0, 65535)
+
+
+def test_one_range_for_a_set_whatever_its_order() -> None:
+    images = [filled(200), filled(3000), filled(900)]
+    parts = [of(image) for image in images]
+    parts[0].add(parts[1])
+    parts[2].add(parts[0])
+    assert parts[2].scales() == of(*images).scales() == Scales((0, 4095), None)
+    assert parts[2].images == 3
+
+
+def test_declared_bits_bound_the_range() -> None:
+    assert of(filled(3000), bits=12).scales().whole == (0, 4095)
+
+
+def test_integers_and_floats_have_a_range_each() -> None:
+    seen = of(filled(4095), np.array([[0.0, 0.5]]))
+    assert seen.scales() == Scales((0, 4095), (0, 1))
+    assert seen.scales((1, 2)) == Scales((1, 2), (1, 2))
+
+
+def test_narrowing() -> None:
+    small = RAMP.astype(np.uint8)
+    twelve = np.rint(RAMP * (4095 / 255)).astype(np.uint16)
+    assert np.array_equal(narrow(Values(twelve, 16), Scales((0, 4095))), small)
+    assert np.array_equal(narrow(Values(twelve, 16, white_is_zero=True), Scales((0, 4095))), 255 - small)
+    assert narrow(Values(np.array([[-5, 0, 10, 99]], np.int16), 16), Scales((0, 10))).tolist() == [[0, 0, 255, 255]]
+    assert narrow(Values(np.array([[np.nan, np.inf, 0.5]]), 64), Scales(None, (0, 1))).tolist() == [[0, 0, 128]]
+    with pytest.raises(ValueError, match="finite"):
+        narrow(Values(np.full((2, 2), np.nan), 64), Scales())
+
+
+def test_large_images_are_narrowed_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = Values(np.random.default_rng(0).integers(0, 4096, (30, 20, 3), np.uint16), 16,
+                    np.random.default_rng(1).random((30, 20)).astype(np.float32))
+    whole = narrow(values, Scales((0, 4095)))
+    monkeypatch.setattr("cnncli.data.depth._AT_ONCE", 130)
+    assert np.array_equal(narrow(values, Scales((0, 4095))), whole)
+
+
+def test_what_is_said() -> None:
+    seen = of(filled(4000), filled(200))
+    (said,) = sentences(seen, seen.scales(), "training images")
+    assert said == ("Values: 2 of the training images are deeper than 8 bits, integers from 0 to 4,000. 0 becomes "
+                    "black, 4,095 white; --range LOW:HIGH sets others.")
+    (said,) = sentences(seen, seen.scales((0, 1023)), "training images", given=True)
+    assert said.endswith("1,023 white; what lies beyond is black or white, too; --range 0:1023 was given.")
+    (said,) = sentences(Seen(), Scales((0, 1), (0, 1)), "training images", given=True)
+    assert "changes nothing" in said
+    assert not list(sentences(Seen(), Scales(), "training images"))
+
+
+@pytest.mark.parametrize(("given", "range_"), [("0:4095", (0, 4095)), (" -1024 : 3071 ", (-1024, 3071)),
+                                               ("0:1e-3", (0, 0.001)), ([0, 5], (0, 5)), ((-1.5, 2), (-1.5, 2))])
+def test_ranges_are_read(given: object, range_: tuple[float, float]) -> None:
+    assert parse(given) == range_ == parse(in_words(range_))
+
+
+@pytest.mark.parametrize("given", ["", "4095", "4095:0", "1:1", "a:b", "0:inf", "nan:1", "0:1:2", [1], [2, 1], 7,
+                                   ["a", "b"], "-1e308:1e308"])
+def test_what_is_no_range_is_refused(given: object) -> None:
+    with pytest.raises(UsageError, match="--range takes"):
+        parse(given)
