@@ -53,6 +53,7 @@ EXIT_CODES = (
     ("4", "the model file cannot be used"),
     ("130, 143", "interrupted by Ctrl-C or SIGTERM, after saving"),
 )
+NO_MEMORY = ("failed to map segment", "cannot allocate memory", "Cannot allocate memory")  # the loader's words
 BROKEN_PIPE = 128 + 13  # what a shell reports for a program that SIGPIPE ended
 
 
@@ -119,6 +120,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # no odd file name and no narrow encoding may stop an answer
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    # Only NumPy uses it here, for products that are small; its threads end a process that may not start any.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if "_CNN_COMPLETE" in os.environ:
         from click.shell_completion import shell_complete
@@ -160,6 +163,8 @@ def explain(error: BaseException) -> tuple[str, int]:
         detail = f" ({printable(error)})" if str(error) else ""
         return f"there is not enough memory{detail}; try a smaller --batch-size or --size, or --cache none.", 1
     if isinstance(error, ImportError):
+        if any(words in str(error) for words in NO_MEMORY):
+            return f"there is not enough memory to begin ({printable(error)}); raise the limit on it (ulimit -v).", 1
         return f"cnn is not installed whole: {printable(error)}; install it again with 'pip install .'.", 1
     if isinstance(error, SystemExit):
         return "", error.code if isinstance(error.code, int) else 1

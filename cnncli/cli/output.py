@@ -91,6 +91,9 @@ def console(stderr: bool = False) -> "Console":
         def on_broken_pipe(self) -> None:  # rich would exit with 1 here; main knows better
             raise BrokenPipeError
 
+        def show_cursor(self, show: bool = True) -> bool:  # a process that is ended at once could not bring it back
+            return False
+
     stream = sys.stderr if stderr else sys.stdout
     width = None if is_terminal(stream) else WIDE
     return Piped(file=stream, width=width, markup=False, emoji=False, highlight=False)

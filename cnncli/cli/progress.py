@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import printable
 from .output import console, is_terminal, note
 
+SHOW_SECONDS = 0.1  # between two movements of the bar
 PLAIN_SECONDS = 10.0  # between two lines of progress where there is no terminal
 
 
@@ -19,6 +20,8 @@ class Progress:
         self.what, self.total, self.done = what, total, 0
         self._bar = bar
         self._task = bar.add_task(printable(what), total=total) if bar else None
+        if bar:
+            bar.refresh()
         self._lock = threading.Lock()
         self._told = time.monotonic()
 
@@ -36,7 +39,10 @@ class Progress:
 
     def _show(self) -> None:
         if self._bar:
-            self._bar.update(self._task, completed=self.done, total=self.total)
+            now = time.monotonic()
+            moves = now - self._told >= SHOW_SECONDS or self.done == self.total
+            self._told = now if moves else self._told
+            self._bar.update(self._task, completed=self.done, total=self.total, refresh=moves)
         elif time.monotonic() - self._told >= PLAIN_SECONDS:
             self._told = time.monotonic()
             note(f"{self.what}: {self.done:,}" + (f" of {self.total:,}" if self.total else ""))
@@ -55,7 +61,8 @@ def progress(what: str, total: int | None = None) -> Iterator[Progress]:
 
     columns = (rich.TextColumn("{task.description}", markup=False), rich.BarColumn(), rich.MofNCompleteColumn(),
                rich.TimeRemainingColumn())
-    with rich.Progress(*columns, console=console(stderr=True), transient=True) as bar:
+    # It moves when something is told, without a thread of its own, which a limit on processes could refuse.
+    with rich.Progress(*columns, console=console(stderr=True), transient=True, auto_refresh=False) as bar:
         yield Progress(what, total, bar)
 
 

@@ -37,6 +37,7 @@ class TrainView(Observer):
             self._bar = _make_bar()
             self._bar.start()
             self._task = self._bar.add_task("looking at the images", total=None, left="")
+            self._bar.refresh()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
@@ -123,7 +124,8 @@ class TrainView(Observer):
             return
         self._told = now
         if self._bar:
-            self._bar.update(self._task, description=what, completed=done, total=total, left=self._left(done, total))
+            self._bar.update(self._task, description=what, completed=done, total=total, left=self._left(done, total),
+                             refresh=True)
         else:
             note(f"{what}  ({done:,} of {total:,}{self._left(done, total)})")
 
@@ -155,10 +157,9 @@ def _make_bar() -> "Progress":
     from rich import progress
 
     screen = console(stderr=True)
-    # The cursor stays: a second Ctrl-C ends the process at once, and nobody would bring it back.
-    screen.show_cursor = lambda show=True: False  # type: ignore[method-assign]
     columns = (progress.TextColumn("{task.description}", markup=False), progress.BarColumn(20),
                progress.TextColumn("{task.percentage:.0f}%{task.fields[left]}", markup=False))
     # A table that goes to the same terminal is written above the bar; one that goes elsewhere is left alone.
+    # It moves when something is told, without a thread of its own, which a limit on processes could refuse.
     return progress.Progress(*columns, console=screen, transient=True, redirect_stdout=is_terminal(sys.stdout),
-                             refresh_per_second=5)
+                             auto_refresh=False)

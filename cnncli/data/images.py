@@ -4,7 +4,6 @@ used are left out, with the reason, and never raised unless strict. batches.py m
 """
 
 import os
-import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -120,7 +119,7 @@ class Images:
             read.errors.update({first + i: error for i, error in errors.items()})
             return read, end
 
-        with closing(prefetch(work, pieces(), self._threads, _PREFETCHED * self._threads)) as done, decoder:
+        with closing(prefetch(work, pieces(), self._threads, _PREFETCHED * self._threads, None, decoder.limit)) as done:
             for piece in done:
                 if piece and piece[1] == len(piece[0].rows):
                     yield piece[0]
@@ -141,18 +140,12 @@ class _Read:
 
 
 class _Decoder:
-    """Decodes pieces of a list of files in a few threads; none goes on with its piece once the with block has ended."""
+    """Decodes pieces of a list of files in a few threads; none goes on with its piece once the limit is closed."""
 
     def __init__(self, preprocessing: Preprocessing, threads: int) -> None:
         self._preprocessing, self.threads, self.shape = preprocessing, threads, preprocessing.shape
-        self._limit, self._closed = ConcurrencyLimit(threads), threading.Event()
+        self.limit = ConcurrencyLimit(threads)
         self.forgiven: dict[str, str] = {}  # by path
-
-    def __enter__(self) -> "_Decoder":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._closed.set()
 
     def piece(self, images: int) -> int:
         """Return how many of so many images a thread should take at a time."""
@@ -163,10 +156,8 @@ class _Decoder:
         """Fill out[i] with the prepared samples[i], marks[i] with its marks; return {i: error} for those that cannot
         be. The values of images deeper than 8 bits are noted in `seen`, which images these are in `deep`."""
         errors: Errors = {}
-        with self._limit.slot(len(samples)), quiet():
-            for i, sample in enumerate(samples):
-                if self._closed.is_set():
-                    break
+        with self.limit.slot(len(samples)), quiet():
+            for i, sample in enumerate(self.limit.wanted(samples)):
                 forgiven: list[str] = []
                 try:
                     before = seen.images if seen else 0
@@ -282,7 +273,8 @@ def _look(samples: Sequence[Sample], rows: Sequence[int], decoder: _Decoder, sto
         return len(places), found
 
     everything, done = _Looked(np.zeros((shape[2], 256), np.int64), np.zeros((shape[2], 256), np.int64)), 0
-    with closing(prefetch(work, range(0, total, size), threads, _PREFETCHED * threads, _BEAT)) as results, decoder:
+    ahead = _PREFETCHED * threads
+    with closing(prefetch(work, range(0, total, size), threads, ahead, _BEAT, decoder.limit)) as results:
         for result in results:
             if result:
                 count, found = result

@@ -6,20 +6,28 @@ batches without a cache, and by Model.predictions, while the network runs on tho
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
-from typing import TYPE_CHECKING, TypeVar
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    Job: TypeAlias = tuple[Future[Any], Callable[[], Any]]
+
 _QUICK = 3e-4  # seconds of one core for an image; below, the interpreter's lock makes two threads slower than one
 _WAITS = 3  # times the processor time that a piece may last before it seems to wait for the disk
+_PARTING = 0.5  # seconds that work which nobody wants any more is waited for
 _PATIENCE = 64  # pieces that show no need for many threads before there is one again
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+class GivenUp(Exception):
+    """Nobody waits for the result any more."""
 
 
 class ConcurrencyLimit:
@@ -33,14 +41,18 @@ class ConcurrencyLimit:
 
     def __init__(self, threads: int) -> None:
         self._threads, self._limit, self._active, self._patience = threads, 1, 0, 0
+        self._closed = False
         self._change = threading.Condition()
 
     @contextmanager
     def slot(self, images: int) -> Iterator[None]:
-        """Wait for a slot, hold it in the with block, and learn from its time; images is how many it is for."""
+        """Wait for a slot, hold it in the with block, and learn from its time; images is how many it is for. Raises
+        GivenUp where the limit is closed."""
         with self._change:
-            while self._active >= self._limit:
+            while self._active >= self._limit and not self._closed:
                 self._change.wait()
+            if self._closed:
+                raise GivenUp
             self._active += 1
         wall, processor = time.perf_counter(), time.thread_time()
         try:
@@ -50,6 +62,19 @@ class ConcurrencyLimit:
                 self._active -= 1
                 self._adapt(images, time.perf_counter() - wall, time.thread_time() - processor)
                 self._change.notify_all()
+
+    def close(self) -> None:
+        """Let whoever works or waits for a slot end it: the results are not wanted any more."""
+        with self._change:
+            self._closed = True
+            self._change.notify_all()
+
+    def wanted(self, piece: Iterable[Item]) -> Iterator[Item]:
+        """Pass on what a piece of work is about, one by one; raises GivenUp as soon as the limit is closed."""
+        for item in piece:
+            if self._closed:
+                raise GivenUp
+            yield item
 
     def _adapt(self, images: int, wall: float, processor: float) -> None:
         slow = processor > _QUICK * images
@@ -62,30 +87,76 @@ class ConcurrencyLimit:
 
 
 def prefetch(work: Callable[[Item], Result], items: Iterable[Item], threads: int, most: int,
-             beat: float | None = None) -> Generator[Result | None, None, None]:
+             beat: float | None = None, limit: ConcurrencyLimit | None = None) -> Generator[Result | None, None, None]:
     """Yield work(item) for all items in order; up to ``most`` of them are done or under way before they are needed.
 
     items is only read in the caller's thread. With beat, None comes every so many seconds while a result takes long.
-    What work raises is raised here, in its turn. When the iterator is closed half-way, work that has begun is waited
-    for. A single item is done in the calling thread.
+    What work raises is raised here, in its turn. When the iterator is closed half-way, limit, whose ``wanted`` work
+    goes by, is closed, and work that has begun is waited for, but not for long. A single item is done in the calling
+    thread, and all are where the system starts no thread.
     """
     items = iter(items)
-    first = list(islice(items, 2))
-    if len(first) < 2:
-        for item in first:
+    first = list(islice(items, most))
+    jobs: SimpleQueue[Job | None] = SimpleQueue()
+    workers = _start(min(threads, len(first)), jobs) if len(first) > 1 else []
+    source = chain(first, items)
+    if not workers:
+        for item in source:
             yield work(item)
         return
-    from concurrent.futures import ThreadPoolExecutor, wait  # not at the top: one image is judged without it
+    from concurrent.futures import Future, wait  # not at the top: one image is judged without it
 
-    executor = ThreadPoolExecutor(threads, thread_name_prefix="cnn-decode")
-    source = chain(first, items)
+    def begin(item: Item) -> "Future[Result]":
+        future: Future[Result] = Future()
+        jobs.put((future, lambda: work(item)))
+        return future
+
+    waiting: deque[Future[Result]] = deque()
     try:
-        waiting: deque[Future[Result]] = deque(executor.submit(work, item) for item in islice(source, most))
+        waiting.extend(begin(item) for item in islice(source, most))
         while waiting:
             while beat is not None and not wait([waiting[0]], beat).done:
                 yield None
             result = waiting.popleft().result()
-            waiting.extend(executor.submit(work, item) for item in islice(source, 1))
+            waiting.extend(begin(item) for item in islice(source, 1))
             yield result
     finally:
-        executor.shutdown(wait=True, cancel_futures=True)
+        _end(workers, jobs, waiting, limit)
+
+
+def _start(count: int, jobs: "SimpleQueue[Job | None]") -> list[threading.Thread]:
+    """Return as many threads as asked for, or as the system starts. They keep no process from ending: an interrupted
+    command does not wait for a large image."""
+    workers: list[threading.Thread] = []
+    for number in range(count):
+        worker = threading.Thread(target=_serve, args=(jobs,), name=f"cnn-decode_{number}", daemon=True)
+        try:
+            worker.start()
+        except RuntimeError:  # a limit on processes or memory
+            break
+        workers.append(worker)
+    return workers
+
+
+def _serve(jobs: "SimpleQueue[Job | None]") -> None:
+    while (job := jobs.get()) is not None:
+        future, work = job
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(work())
+            except BaseException as error:
+                future.set_exception(error)
+        del job, future, work  # nothing is kept while this waits
+
+
+def _end(workers: Sequence[threading.Thread], jobs: "SimpleQueue[Job | None]", waiting: "Iterable[Future[Any]]",
+         limit: ConcurrencyLimit | None) -> None:
+    if limit:
+        limit.close()
+    for future in waiting:
+        future.cancel()
+    for _ in workers:
+        jobs.put(None)
+    end = time.monotonic() + _PARTING
+    for worker in workers:
+        worker.join(max(0.0, end - time.monotonic()))

@@ -5,7 +5,7 @@ importing.py and sample/. Either the whole folder is there in the end or nothing
 import os
 import shutil
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,10 @@ from .. import kernels
 from ..errors import DataError, printable
 from ..kernels import Array
 from .images import Progress
+from .prefetch import ConcurrencyLimit, prefetch
 
 _PIECE = 256  # images that a thread takes at a time
+_AHEAD = 4  # pieces for each thread
 _UNFINISHED = ".unfinished"  # hidden, so that nobody mistakes it for a class
 
 # Split name ("" for class folders directly in the directory) -> (uint8 images (n, h, w[, 3 or 4]), labels (n,)).
@@ -81,19 +83,18 @@ def _write_all(folder: Path, splits: Arrays, classes: Sequence[str], threads: in
         work += [(split, images, labels, start) for start in range(0, len(images), _PIECE)]
     done, total = 0, sum(len(labels) for _, labels in splits.values())
 
+    limit = ConcurrencyLimit(threads)
+
     def piece(item: tuple[str, Array, Array, int]) -> int:
         split, images, labels, start = item
         digits, end = max(5, len(str(len(images)))), min(start + _PIECE, len(images))
-        for i in range(start, end):
+        for i in limit.wanted(range(start, end)):
             path = os.path.join(folder, split, classes[labels[i]], f"{i + 1:0{digits}}.png")
             Image.fromarray(images[i]).save(path, "PNG")
         return end - start
 
-    executor = ThreadPoolExecutor(threads, thread_name_prefix="cnn-write")
-    try:
-        for count in executor.map(piece, work):
-            done += count
+    with closing(prefetch(piece, work, threads, _AHEAD * threads, None, limit)) as counts:
+        for count in counts:
+            done += count or 0
             if progress:
                 progress(done, total)
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)

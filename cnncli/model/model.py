@@ -183,10 +183,10 @@ class Model:
 
         def prepare(piece: list[str | Missing | Picture]) -> list[tuple[str, Array | str]]:
             with limit.slot(len(piece)), quiet():
-                return [self._prepare(image, forgiven) for image in piece]
+                return [self._prepare(image, forgiven) for image in limit.wanted(piece)]
 
         pieces = iter(lambda: list(islice(every, size)), [])
-        with closing(prefetch(prepare, pieces, count, max(2 * count, at_once // size))) as prepared:
+        with closing(prefetch(prepare, pieces, count, max(2 * count, at_once // size), None, limit)) as prepared:
             batch: list[tuple[str, Array | str]] = []
             for piece in prepared:
                 batch += piece or []

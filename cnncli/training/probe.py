@@ -41,7 +41,8 @@ class Probe:
 
 def fit_head(model: Model, loss: Loss, train: Images, val: Images | None, watch: Watch) -> Probe:
     """Fit the last layer of a model to the loss of all training images, with the weight decay that is best for the
-    validation images. watch(done, total) is called as images go through the layers before it."""
+    validation images. watch(done, total) is called as images go through the layers before it, and before each look at
+    all features; what it raises ends the fitting."""
     last = dense_head(model.network)
     assert last is not None, "check_head has not been asked"
     body, behind = model.network.split(last.inputs[0])
@@ -55,7 +56,8 @@ def fit_head(model: Model, loss: Loss, train: Images, val: Images | None, watch:
     for values in (x, seen):
         if values is not None:
             values[...] = (values - mean) / deviation
-    fitted = _Fitting(behind, last, loss, x, train.labels).fit(seen, None if val is None else val.labels)
+    fitted = _Fitting(behind, last, loss, x, train.labels, lambda: watch(total, total)).fit(
+        seen, None if val is None else val.labels)
     weight = last.layer.params["weight"]
     wide = weight / deviation
     weight[...] = wide
@@ -79,7 +81,9 @@ def _features(body: Network, model: Model, images: Images, watch: Callable[[int]
 class _Fitting:
     """The last layer on all features at once; its own forward and backward, and the loss's, say what is better."""
 
-    def __init__(self, behind: Network, last: Node, loss: Loss, x: Array, labels: Array) -> None:
+    def __init__(self, behind: Network, last: Node, loss: Loss, x: Array, labels: Array, ask: Callable[[], None]
+                 ) -> None:
+        self._ask = ask
         self._behind, self._params, self._grads = behind, last.layer.params, last.layer.grads
         self._labels, self._losses = labels, np.empty(len(x))
         self._plan = behind.plan(len(x), training=True)
@@ -107,6 +111,7 @@ class _Fitting:
 
     def _value(self, point: Vector, strength: float) -> tuple[float, Vector]:
         """Return the loss with weight decay, and its gradient."""
+        self._ask()
         self._put(point)
         self._plan.forward()
         for call in self._calls:

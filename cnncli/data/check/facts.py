@@ -63,9 +63,9 @@ def measure(paths: Sequence[str], threads: int, progress: Progress | None = None
     def work(first: int) -> list[Facts | ImageError]:
         piece = paths[first : first + size]
         with limit.slot(len(piece)), quiet():
-            return [_look(path, thumbs[first + i]) for i, path in enumerate(piece)]
+            return [_look(path, thumbs[first + i]) for i, path in enumerate(limit.wanted(piece))]
 
-    with closing(prefetch(work, range(0, total, size), threads, _AHEAD * threads, _BEAT)) as results:
+    with closing(prefetch(work, range(0, total, size), threads, _AHEAD * threads, _BEAT, limit)) as results:
         for result in results:
             facts += result or []
             if progress:
