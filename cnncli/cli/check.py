@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import UsageError, printable
-from .command import Command, json_option, threads_option
+from .command import Command, group_by_option, json_option, labels_option, threads_option
 from .output import console, emit, emit_json, note
 from .progress import steps
 
@@ -44,8 +44,10 @@ def show_kinds(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> 
 @click.option("--model", "models", type=click.Path(path_type=Path), multiple=True, metavar="RUN|FILE",
               help="Also ask a trained model which labels are probably wrong; several, such as those of the folds of a "
                    "cross-validation, judge the images that they were not trained on.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
+@click.option("--seed", "--split-seed", "seed", type=click.IntRange(0), default=0, show_default=True,
               help="Of the split that a training would draw.")
+@group_by_option
+@labels_option
 @click.option("--exclude", type=click.Path(), metavar="FILE", help="Pass over the images that this list names.")
 @click.option("--exclude-list", type=click.Path(), metavar="FILE",
               help="Write a list of useless and double images, for cnn train --exclude.")
@@ -58,7 +60,8 @@ def show_kinds(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> 
 @json_option
 @threads_option
 def command(folder: str, models: tuple[Path, ...], seed: int, exclude: str | None, exclude_list: str | None,
-            sheet: Path | None, ignore: str, fail_on: str, as_json: bool) -> int:
+            sheet: Path | None, ignore: str, fail_on: str, as_json: bool, group_by: str | None,
+            labels: str | None) -> int:
     """Find out what is wrong with a folder of images before training on it.
 
     FOLDER is what 'cnn train' takes, and is read the same way. Looks for images that cannot be used or were named,
@@ -76,7 +79,8 @@ def command(folder: str, models: tuple[Path, ...], seed: int, exclude: str | Non
     if sheet is not None and sheet.suffix.lower() != ".png":
         raise UsageError(f"--sheet {printable(sheet)} must be called .png.")
     with steps() as shown:
-        report = check(folder, models=models, seed=seed, exclude=exclude or (), ignore=ignored, progress=shown)
+        report = check(folder, models=models, seed=seed, exclude=exclude or (), ignore=ignored, progress=shown,
+                       group_by=group_by, labels=labels)
     for sentence in report.notes:
         note(sentence)
     if as_json:

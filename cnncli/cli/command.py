@@ -64,6 +64,14 @@ exact_option = click.option("--exact", is_flag=True, default=None,
                             help="Convolutions without Winograd's algorithm: slower, with a little less rounding.")
 tta_option = click.option("--tta", is_flag=True,
                           help="Judge each image and its mirror image, and take the mean: twice the time.")
+group_by_option = click.option(
+    "--group-by", metavar="PATTERN|FILE.csv",
+    help="Keep images together in split and folds: those in whose paths the pattern's parentheses find the same, as "
+         "'(patient\\d+)', or that a table with the columns file and group gives one.")
+labels_option = click.option(
+    "--labels", type=click.Path(), metavar="FILE.csv",
+    help="For images in no class folders: a table with the columns file, inside the folder, and label; split too, if "
+         "you like.")
 # The command does not see it: Command.invoke sets it, kernels.threads() tells it.
 threads_option = click.option("--threads", type=click.IntRange(1, 256), expose_value=False, callback=_keep_threads,
                               help="Threads to use; results do not depend on it.  [default: all CPUs]")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ..errors import UsageError, printable
-from .command import Command, exact_option, json_option, strict_option, threads_option
+from .command import Command, exact_option, group_by_option, json_option, labels_option, strict_option, threads_option
 from .output import console, emit, emit_json, note, report_skipped
 
 LATEST = "latest"
@@ -24,6 +24,8 @@ EXAMPLES = (
     ("cnn train photos/ --time 30m", "as many epochs as end in half an hour"),
     ("cnn train photos/ --find-lr", "which learning rate? a plot and a suggestion, no training"),
     ("cnn train photos/ --folds 5", "cross-validation: five runs, mean and deviation"),
+    ("cnn train slides/ --group-by 'patient(\\d+)'", "nobody is both learnt and tested"),
+    ("cnn train images/ --labels labels.csv", "no class folders, but a table: file,label"),
     ("cnn train photos/ --recipe fast", "small pictures in minutes; then: cnn test --tta"),
     ("cnn train --resume", "continue the latest run where it was stopped"),
     ("cnn train --resume birds --epochs 40", "continue a finished run for longer"),
@@ -100,6 +102,9 @@ class Blocks(click.ParamType):  # type: ignore[type-arg]  # generic since click 
 @click.option("--range", metavar="LOW:HIGH", help="What is black and what is white in images deeper than 8 bits, as "
                                                   "0:4095.  [default: found from the training images]")
 @click.option("--seed", type=int, help="Of weights, order, augmentation and split.  [default: 0]")
+@click.option("--split-seed", type=int, help="Of the split alone.  [default: that of --seed]")
+@group_by_option
+@labels_option
 @click.option("--exclude", type=click.Path(), metavar="FILE",
               help="Leave out the images that this list names; cnn check --exclude-list writes one.")
 @exact_option

@@ -8,16 +8,16 @@ import shlex
 from collections.abc import Collection, Iterable, Sequence
 
 from ..errors import DataError, UsageError, printable
+from .division import FRACTIONS, check_fractions, divide, notes_on_groups
+from .groups import Groups
+from .labels import Labels, survey_labels
 from .layout import Layout, find_layout, inside_classes, refuse_several, split_of
 from .splits import (
-    FRACTIONS,
     Found,
     Sample,
     Split,
     Splits,
     Survey,
-    check_fractions,
-    divide,
     exclusion_note,
     listed,
     small_classes_notes,
@@ -25,17 +25,21 @@ from .splits import (
 from .walk import FORMATS, check_folder, entries, is_folder, is_image, walk
 
 
-def survey(root: str | os.PathLike[str]) -> Survey:
-    """Look through a data folder, however its images lie there (layout.py). Raises DataError where it cannot be read,
-    is empty, has no training images' folder or is not clear, UsageError where root is no path."""
+def survey(root: str | os.PathLike[str], labels: Labels | None = None) -> Survey:
+    """Look through a data folder, however its images lie there (layout.py), or for those that labels names. Raises
+    DataError where it cannot be read, is empty, has no training images' folder or is not clear, UsageError where root
+    is no path."""
     if not isinstance(root, str | os.PathLike):
         raise UsageError(f"a data folder is a path, not {type(root).__name__}.")
+    if labels is not None:
+        check_folder(os.fspath(root))
+        return survey_labels(os.fspath(root), labels)
     layout = find_layout(os.fspath(root))
     return _surveyed(layout, list(layout.folders))
 
 
 def scan(root: str | os.PathLike[str], fractions: Sequence[float] = FRACTIONS, seed: int = 0,
-         exclude: Collection[str] = ()) -> Splits:
+         exclude: Collection[str] = (), labels: Labels | None = None, groups: Groups | None = None) -> Splits:
     """Find the classes and images of a data folder and split them into train, val and test.
 
     Two layouts: root/{train,val,test}/<class>/…, or bare class folders root/<class>/…, under other names and in other
@@ -45,28 +49,35 @@ def scan(root: str | os.PathLike[str], fractions: Sequence[float] = FRACTIONS, s
     on the order in which files are listed, and files that are added later move only the few at the borders. A class
     of one or two images stays in train; from three on each split gets one at least. val gets MOST_VALIDATION images
     in all at most: more say little more about which epoch is best, and are missed in training. exclude has
-    paths inside the folder, with "/", of images to leave out.
+    paths inside the folder, with "/", of images to leave out. labels are of images in no class folders, brought within
+    the folder; groups say which images stay on one side of what is drawn.
 
     Raises DataError where the folder cannot be used, UsageError where fractions (train, val, test) make no sense.
     """
     check_fractions(fractions)
-    looked = survey(root)
+    looked = survey(root, labels)
+    looked.groups = groups
     folders, found = looked.folders, looked.found
     for split, path in folders.items():
         if not found[split].classes:
             _refuse_no_images(path, found[split])
     dropped = looked.exclude(frozenset(exclude)) if exclude else 0
     classes = sorted(found["train"].classes)
+    if len(classes) == 1 and labels:
+        raise DataError(f"{printable(labels.name)} has one label only, {printable(classes[0])}; give images of two or "
+                        "more.")
     if len(classes) == 1:
         _refuse_one_class(folders["train"], classes[0], found["train"])
     notes = looked.notes + [note for s, path in folders.items() for note in _notes(path, found[s])]
     for name in ("val", "test"):
         if name in found:
-            notes += _given_notes(folders[name], found[name], classes)
+            notes += _given_notes(folders[name] if folders[name] != looked.root else name, found[name], classes)
     splits = Splits(classes, **divide(looked, classes, fractions, seed), notes=notes, excluded=sorted(exclude))
     if exclude:
         splits.notes.append(exclusion_note(os.fspath(root), dropped, len(splits.excluded)))
     splits.notes += _drawn_notes(looked, splits)
+    if groups:
+        splits.notes += notes_on_groups(groups, splits, [s for s in ("val", "test") if s not in found])
     splits.notes += small_classes_notes(splits)
     return splits
 

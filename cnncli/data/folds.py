@@ -2,10 +2,12 @@
 validated on once while the others are trained on. folder.py finds the samples; training/folds.py runs the trainings.
 """
 
+from collections import Counter
 from dataclasses import replace
 
 from ..errors import DataError, UsageError, printable
-from .splits import Sample, Splits, rank
+from .division import rank
+from .splits import Sample, Splits
 
 MOST_FOLDS = 100
 
@@ -26,10 +28,12 @@ def fold_of(splits: Splits, which: int, of: int, seed: int) -> Splits:
 
     Within each class they are ordered by the hash that also draws splits, a function of seed and path, and cut into
     ``of`` parts that differ by one image at most. The parts of one class begin where those of the class before end,
-    so that folds differ little in all, too. Test stays as it is. Raises UsageError where ``which`` is none of them,
-    DataError where a class has one image only, which cannot be both learnt and validated.
+    so that folds differ little in all, too. Test stays as it is, and groups stay together. Raises UsageError where
+    ``which`` is none of them, DataError where a class has one image only, which cannot be both learnt and validated.
     """
     check_fold(which, of)
+    if any(sample.group is not None for sample in splits.train + splits.val):
+        return _fold_of_groups(splits, which, of, seed)
     train, val = [], []
     notes, offset = list(splits.notes), 0
     for label, name in enumerate(splits.classes):
@@ -52,3 +56,31 @@ def _part(members: list[Sample], number: int, of: int, seed: int) -> set[Sample]
     size, larger = divmod(len(order), of)
     start = number * size + min(number, larger)
     return set(order[start : start + size + (number < larger)])
+
+
+def _fold_of_groups(splits: Splits, which: int, of: int, seed: int) -> Splits:
+    """Return the same where images of a group go to one fold, an image without one being its own: from the largest on,
+    each to the fold that has least of its classes so far."""
+    samples = splits.train + splits.val
+    groups: dict[tuple[bool, str], list[Sample]] = {}
+    for sample in samples:
+        groups.setdefault((sample.group is None, sample.group or sample.relative), []).append(sample)
+    sizes = {key: Counter(sample.label for sample in members) for key, members in groups.items()}
+    total = Counter(sample.label for sample in samples)
+    have = [Counter[int]() for _ in range(of)]
+    place: dict[tuple[bool, str], int] = {}
+    for key in sorted(groups, key=lambda key: (-len(groups[key]), rank(seed, key[1]))):
+        fold = min(range(of), key=lambda f: (sum(have[f][label] * n / total[label] for label, n in sizes[key].items()),
+                                             have[f].total(), f))
+        place[key] = fold
+        have[fold].update(sizes[key])
+    for label, name in enumerate(splits.classes):
+        if any(counts[label] == total[label] for counts in have):
+            raise DataError(f"the images of {printable(name)} are too few groups to be both learnt and validated; give "
+                            "it more groups, or leave --group-by out.")
+    if len(groups) < of:
+        raise DataError(f"there are {len(groups)} groups for {of} folds; give --folds {max(2, len(groups))}.")
+    held = {key for key, fold in place.items() if fold == which - 1}
+    of_sample = {sample: key for key, members in groups.items() for sample in members}
+    return replace(splits, train=[sample for sample in samples if of_sample[sample] not in held],
+                   val=[sample for sample in samples if of_sample[sample] in held])

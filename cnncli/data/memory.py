@@ -14,19 +14,10 @@ import numpy as np
 
 from ..errors import DataError, UsageError, printable
 from ..kernels import Array
+from .division import FRACTIONS, check_fractions, divide, notes_on_groups
+from .groups import Groups
 from .pixels import as_array, as_pictures
-from .splits import (
-    FRACTIONS,
-    Found,
-    Sample,
-    Splits,
-    Survey,
-    check_fractions,
-    divide,
-    exclusion_note,
-    listed,
-    small_classes_notes,
-)
+from .splits import Found, Sample, Splits, Survey, exclusion_note, listed, small_classes_notes
 
 NAME = "the data in memory"  # what sentences call them
 Pair = tuple[Any, Any]  # images and labels
@@ -35,7 +26,7 @@ _SPLITS = ("train", "val", "test")
 
 
 def scan(data: Pair | Mapping[str, Pair], fractions: Sequence[float] = FRACTIONS, seed: int = 0,
-         exclude: Collection[str] = ()) -> Splits:
+         exclude: Collection[str] = (), groups: Groups | None = None) -> Splits:
     """Return the classes and images of (images, labels), or of {"train": (images, labels), "val": …, "test": …}, split
     as folder.scan splits a folder: whatever is missing is drawn from the training images.
 
@@ -59,12 +50,15 @@ def scan(data: Pair | Mapping[str, Pair], fractions: Sequence[float] = FRACTIONS
             raise DataError(f"the {split} labels hold {listed(strange)}, but the train labels do not.")
         if missing := [name for name in classes if name not in found.classes]:
             notes.append(f"There are no {split} images of {listed(missing)}.")
+    looked.groups = groups
     dropped = looked.exclude(frozenset(exclude)) if exclude else 0
     splits = Splits(classes, **divide(looked, classes, fractions, seed), notes=notes, excluded=sorted(exclude))
     for split in _SPLITS:
         setattr(splits, split, _with_pixels(getattr(splits, split), pictures))
     if exclude:
         splits.notes.append(exclusion_note(NAME, dropped, len(splits.excluded)))
+    if groups:
+        splits.notes += notes_on_groups(groups, splits, [split for split in ("val", "test") if split not in pairs])
     splits.notes += small_classes_notes(splits)
     return splits
 

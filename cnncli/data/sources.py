@@ -5,10 +5,13 @@ asks here, so that both can be given everywhere.
 import os
 from collections.abc import Collection, Mapping, Sequence
 
-from ..errors import printable
+from ..errors import UsageError, printable
 from . import folder, memory
+from .division import FRACTIONS
+from .groups import Groups
+from .labels import Labels
 from .memory import Pair
-from .splits import FRACTIONS, Sample, Split, Splits
+from .splits import Sample, Split, Splits
 
 Path = str | os.PathLike[str]
 Arrays = Pair | Mapping[str, Pair]
@@ -25,11 +28,22 @@ def folder_of(data: Data) -> str | None:
     return os.path.abspath(data) if isinstance(data, str | os.PathLike) else None
 
 
-def scan(data: Data, fractions: Sequence[float] = FRACTIONS, seed: int = 0, exclude: Collection[str] = ()) -> Splits:
+def scan(data: Data, fractions: Sequence[float] = FRACTIONS, seed: int = 0, exclude: Collection[str] = (),
+         labels: Labels | None = None, groups: Groups | None = None) -> Splits:
     """Find the classes and images of data and split them into train, val and test, as folder.scan says."""
     if isinstance(data, str | os.PathLike):
-        return folder.scan(data, fractions, seed, exclude)
-    return memory.scan(data, fractions, seed, exclude)
+        return folder.scan(data, fractions, seed, exclude, labels, groups)
+    if labels is not None:
+        raise UsageError("a table of labels is for a folder; arrays come with their labels: (images, labels).")
+    return memory.scan(data, fractions, seed, exclude, groups)
+
+
+def within(data: Data, labels: Labels | None, groups: Groups | None) -> tuple[Labels | None, Groups | None]:
+    """Return tables that somebody gave, with the paths of the images of these data. Raises DataError."""
+    if not isinstance(data, str | os.PathLike):
+        return labels, groups
+    root = os.fspath(data)
+    return labels and labels.within(root), groups and groups.within(root)
 
 
 def scan_labelled(data: Data, classes: Sequence[str], split: Split | None = None) -> tuple[list[Sample], list[str]]:

@@ -1,5 +1,6 @@
-"""Which images are trained on, validated on and tested on: samples, what was found of each split and class, and the
-division that is drawn where none is given. folder.py finds images on a disk, memory.py in arrays; both ask here.
+"""Which images are trained on, validated on and tested on: samples, and what was found of each split and class.
+folder.py finds images on a disk, labels.py in a table, memory.py in arrays; division.py draws the splits that are
+missing.
 """
 
 import os
@@ -9,17 +10,17 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Literal
 
-from ..errors import DataError, UsageError, printable
+from ..errors import DataError, printable
 from ..kernels import Array
+from .groups import Groups
 
 Split = Literal["train", "val", "test"]
-FRACTIONS = (0.8, 0.1, 0.1)  # of the images that go to train, val and test
-MOST_VALIDATION = 2500  # images that are drawn for validation: the standard error of accuracy is a point at most
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image: its file's path, its path inside the data folder (with "/"), and its class's number.
+    """One image: its file's path, its path inside the data folder (with "/"), its class's number, and the name of the
+    images that it is kept together with (groups.py), None where it stands for itself.
 
     Of an image in memory pixels is uint8 (h, w), (h, w, 1) or (h, w, 3), path what messages call it, and relative its
     place in the array, which stands for the path wherever images are told apart: in splits, folds and lists to exclude.
@@ -29,6 +30,7 @@ class Sample:
     relative: str
     label: int
     pixels: Array | None = field(default=None, compare=False, repr=False)
+    group: str | None = field(default=None, compare=False, repr=False)
 
     @property
     def source(self) -> str | Array:
@@ -77,7 +79,7 @@ class Found:
 class Survey:
     """What lies in a data folder, before anything is decided: split -> its folder ({"train": root} for bare class
     folders), split -> what was found there; sentences on how it was read, folders of images in no class folder that
-    are passed over, and names of what lies beside the splits."""
+    are passed over, names of what lies beside the splits, and which images are kept together."""
 
     root: str
     folders: dict[str, str]
@@ -85,6 +87,7 @@ class Survey:
     notes: list[str] = field(default_factory=list)
     unlabelled: list[str] = field(default_factory=list)
     beside: list[str] = field(default_factory=list)
+    groups: Groups | None = None
 
     def exclude(self, relatives: Container[str]) -> int:
         """Drop the images whose paths inside the data folder are listed; return how many. Raises DataError where a
@@ -108,53 +111,15 @@ class Survey:
 
     def sample(self, split: str, item: tuple[str, str], label: int) -> Sample:
         """Return one of the images that were found as a sample."""
-        return Sample(item[0], self.relative(split, item[1]), label)
+        return Sample(item[0], self.relative(split, item[1]), label, group=self.group(split, item))
+
+    def group(self, split: str, item: tuple[str, str]) -> str | None:
+        """Return which images one of those that were found is kept together with."""
+        return self.groups.of(item[0], self.relative(split, item[1]), item[1]) if self.groups else None
 
     def samples(self, split: str, name: str, label: int) -> list[Sample]:
         """Return a split's images of the class of that name as samples."""
         return [self.sample(split, item, label) for item in self.found[split].classes.get(name, [])]
-
-
-def check_fractions(fractions: Sequence[float]) -> None:
-    """Raise UsageError where fractions are not those of train, val and test."""
-    good = len(fractions) == 3 and all(0 <= f <= 1 for f in fractions) and abs(sum(fractions) - 1) < 1e-6
-    if not good or fractions[0] <= 0:
-        raise UsageError(f"the split {'/'.join(map(str, fractions))} makes no sense: give three numbers for train, "
-                         "val and test that add up to 1, the first above 0.")
-
-
-def rank(seed: int, relative: str) -> tuple[bytes, str]:
-    """Return the sort key that decides who is held out: a keyed hash of the path inside the split's folder."""
-    return blake2b(os.fsencode(relative), digest_size=8, key=str(seed).encode()).digest(), relative
-
-
-def _counts(n: int, val: float, test: float) -> tuple[int, int]:
-    """Return how many of a class's n images go to val and test; at least one always stays in train."""
-    if n < 3:
-        return 0, 0
-    n_val, n_test = (max(1, int(n * share + 0.5)) if share else 0 for share in (val, test))
-    while n_val + n_test >= n:
-        n_val, n_test = (n_val - 1, n_test) if n_val >= n_test else (n_val, n_test - 1)
-    return n_val, n_test
-
-
-def divide(looked: Survey, classes: Sequence[str], fractions: Sequence[float], seed: int) -> dict[str, list[Sample]]:
-    """Return the samples of train, val and test; splits that have no folder are drawn from train, as ``scan`` says."""
-    splits: dict[str, list[Sample]] = {"train": [], "val": [], "test": []}
-    images = sum(map(len, looked.found["train"].classes.values()))
-    wanted = {"val": min(fractions[1], MOST_VALIDATION / max(images, 1)), "test": fractions[2]}
-    shares = [0.0 if name in looked.found else share for name, share in wanted.items()]
-    for label, name in enumerate(classes):
-        items = looked.found["train"].classes.get(name, [])
-        order = sorted(items, key=lambda item: rank(seed, item[1]))
-        n_val, n_test = _counts(len(order), *shares)
-        held = {item: "test" if i < n_test else "val" for i, item in enumerate(order[: n_test + n_val])}
-        for item in items:
-            splits[held.get(item, "train")].append(looked.sample("train", item, label))
-        for split in looked.found:
-            if split != "train":
-                splits[split] += looked.samples(split, name, label)
-    return splits
 
 
 # ---- sentences ----

@@ -11,6 +11,8 @@ from typing import Any
 
 from ..data import Data, Images, Sample, Splits, fold_of, folder_of, scan
 from ..data.folder import survey
+from ..data.groups import Groups
+from ..data.labels import Labels
 from ..data.marks import NONE, among, of_file, of_files
 from ..errors import DataError, UsageError, printable
 from ..kernels import Array
@@ -30,11 +32,23 @@ def fractions(recipe: str | None) -> tuple[float, float, float]:
 
 
 def scan_fold(data: Data, seed: int, fold: Sequence[int] | None, exclude: Collection[str] = (),
-              recipe: str | None = None) -> Splits:
+              recipe: str | None = None, labels: Labels | None = None, groups: Groups | None = None) -> Splits:
     """Return the splits of data without the images to exclude, as the recipe of that name has them, divided
-    anew where one fold of a cross-validation is meant."""
-    splits = scan(data, fractions(recipe), seed=seed, exclude=exclude)
+    anew where one fold of a cross-validation is meant. labels and groups are those that ``division`` returned."""
+    splits = scan(data, fractions(recipe), seed=seed, exclude=exclude, labels=labels, groups=groups)
     return fold_of(splits, fold[0], fold[1], seed) if fold else splits
+
+
+def division(splits: Splits, labels: Labels | None, groups: Groups | None) -> dict[str, Any]:
+    """Return what config.json says, beside its recipe, of how images were labelled and divided; {} where the data
+    folder says it."""
+    config: dict[str, Any] = {}
+    if labels is not None:
+        config["labels"] = labels.config()
+    if groups is not None:
+        every = splits.train + splits.val + splits.test
+        config["groups"] = groups.as_found({s.relative: s.group for s in every if s.group is not None}).config()
+    return config
 
 
 def excluded(config: Mapping[str, Any]) -> list[str]:
@@ -63,7 +77,10 @@ def of_run(run: Run, data: Data) -> Splits:
     config = run.config
     recipe = config.get("recipe")
     recipe = recipe if isinstance(recipe, dict) else {}
-    return scan_fold(data, recipe.get("seed", 0), recipe.get("fold"), excluded(config), recipe.get("recipe"))
+    seed = recipe.get("seed", 0) if recipe.get("split_seed") is None else recipe["split_seed"]
+    labels = Labels.from_config(config["labels"]) if "labels" in config else None
+    groups = Groups.from_config(config["groups"]) if "groups" in config else None
+    return scan_fold(data, seed, recipe.get("fold"), excluded(config), recipe.get("recipe"), labels, groups)
 
 
 def data_again(run: Run, data: Data | None) -> Data:
@@ -159,13 +176,14 @@ def seen_among(model: Model, images: Images, training: Sequence[Sample]) -> Arra
     return None if known is None else among(images.marks, known[known != NONE])
 
 
-def seen_in(model: Model, run: Run | None, folder: str) -> set[str] | None:
-    """Return the paths inside a data folder of the images that a model was trained on; None where that is not known."""
+def seen_in(model: Model, run: Run | None, folder: str, labels: Labels | None = None) -> set[str] | None:
+    """Return the paths inside a data folder of the images that a model was trained on; None where that is not known.
+    labels are of images that lie in no class folders there."""
     with suppress(OSError, DataError):
         if model.seen is not None:
             listed = marks.read(run) if run else None
             sizes = frozenset(int(image.size) for image in listed.values()) if listed else None
-            looked = survey(folder)
+            looked = survey(folder, labels)
             every = [looked.sample(split, item, 0) for split, found in looked.found.items()
                      for items in found.classes.values() for item in items]
             known = among(of_files([sample.path for sample in every], sizes)[:, None], model.seen)

@@ -11,6 +11,8 @@ from typing import Any, Literal, get_args
 from ..data import SAMPLINGS, Augmentation, Preprocessing, check_fold, naming
 from ..data.depth import parse as parse_range
 from ..data.exclude import names_of
+from ..data.groups import Groups, groups_of
+from ..data.labels import Labels, labels_of
 from ..data.order import Sampling
 from ..errors import UsageError, did_you_mean
 from ..loss import LossName, loss_by_name
@@ -46,6 +48,7 @@ class Options:
     size: int | tuple[int, int] | None = None
     grey: bool | None = None
     seed: int | None = None
+    split_seed: int | None = None
     patience: int | None = None
     ema: float | None = None
     exact: bool | None = None
@@ -53,6 +56,8 @@ class Options:
     time: str | float | None = None  # instead of epochs
     fold: tuple[int, int] | None = None  # which of how many, from 1
     exclude: Collection[str] | None = None  # names, or the file that lists them, which becomes its names
+    labels: Labels | None = None  # or the CSV file that has them
+    group_by: Groups | None = None  # or what data/groups.py makes them of
     recipe: RecipeName | None = None
     init: str | None = None  # what to begin with: a pretrained network, a file or run; "none" for fresh weights
     freeze: Freeze | int | None = None  # blocks that do not learn, or "all" or "none"
@@ -75,6 +80,9 @@ class Options:
         _check_whole("batch size", self.batch_size, 1)
         _check_whole("patience", self.patience, 1)
         _check_whole("seed", self.seed, 0, LARGEST_SEED)
+        _check_whole("split seed", self.split_seed, 0, LARGEST_SEED)
+        object.__setattr__(self, "labels", labels_of(self.labels))
+        object.__setattr__(self, "group_by", groups_of(self.group_by))
         if self.exclude is not None:
             object.__setattr__(self, "exclude", names_of(self.exclude))
         for side in self.size if isinstance(self.size, tuple | list) else [self.size]:
@@ -136,9 +144,14 @@ class Options:
         """Return the options that are not left to us."""
         return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
 
+    @property
+    def drawn_by(self) -> int:
+        """The seed that the split is drawn by."""
+        return (self.seed or 0) if self.split_seed is None else self.split_seed
+
     def config(self) -> dict[str, Any]:
         """Return the same as JSON values: Options takes them back."""
-        return {name: value.config() if isinstance(value, Augmentation | Schedule) else value
+        return {name: value.config() if isinstance(value, Augmentation | Schedule | Labels | Groups) else value
                 for name, value in self.given().items()}
 
 

@@ -12,12 +12,13 @@ from ..data import Batches, Data, Images, Preprocessing, Splits, load_images
 from ..data.depth import sentences as on_depth
 from ..data.images import Cache
 from ..data.marks import union
+from ..data.sources import within
 from ..errors import DataError, printable
 from ..model import Model
 from ..network import Network
 from ..optim.lookahead import Lookahead
 from ..runs import RunLock, check_name, marks, new_run
-from ..runs.samples import fingerprint, place, scan_fold
+from ..runs.samples import division, fingerprint, place, scan_fold
 from . import budget, finetune
 from .choose import Facts, choose
 from .fit import Fit
@@ -139,7 +140,8 @@ def begin(data: Data, options: Options, name: str | None, runs: str, setting: Se
 def gather(data: Data, options: Options, setting: Setting) -> tuple[Material, Model]:
     """Return what a training of these data and options is made of, and the model that it begins with. Belongs to no run
     yet, so that it can be measured and thrown away, too."""
-    splits = scan_fold(data, options.seed or 0, options.fold, options.exclude or (), options.recipe)
+    labels, groups = within(data, options.labels, options.group_by)
+    splits = scan_fold(data, options.drawn_by, options.fold, options.exclude or (), options.recipe, labels, groups)
     start = begin_with(options, splits)
     choice = choose(options, Facts.of(splits), start)
     for sentence in splits.notes + start.notes + choice.notes:
@@ -166,6 +168,7 @@ def gather(data: Data, options: Options, setting: Setting) -> tuple[Material, Mo
         "preprocessing": preprocessing.config(),
         "network": network.config(),
         "init": {"digest": start.digest, "new_head": start.new_head} if start.source else None,
+        **division(splits, labels, groups),
     }
     if recipe.fold:
         config["options"] = options.config()  # the other folds begin with them

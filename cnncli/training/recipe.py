@@ -28,8 +28,10 @@ class Recipe:
     first weights are from (None: they are fresh), freeze how many blocks keep them, or "all" but the last; head_first
     says whether the last layer is fitted to features before the first step, probe whether that is all; stem_rate is the
     learning rate of the first block as a multiple of the last one's (None: 1), fixed_statistics keeps the batch norms'
-    running statistics as they are. range and float_range are a Preprocessing's, for images deeper than 8 bits. Entries
-    that have a default are left out of config() where they are as that: earlier versions' runs lack them."""
+    running statistics as they are. split_seed draws the split (None: seed does), group_by is the pattern or the
+    fingerprint of the table by which images are kept together, labels that of the table that has the labels. range and
+    float_range are a Preprocessing's, for images deeper than 8 bits. Entries that have a default are left out of
+    config() where they are as that: earlier versions' runs lack them."""
 
     arch: str
     epochs: int
@@ -64,6 +66,9 @@ class Recipe:
     head_first: bool
     stem_rate: float | None
     fixed_statistics: bool
+    split_seed: int | None = None
+    group_by: str | None = None
+    labels: str | None = None
     range: tuple[float, float] | None = None
     float_range: tuple[float, float] | None = None
 

@@ -107,6 +107,10 @@ def differences(options: Options, recipe: Recipe) -> list[str]:
             value = schedule_config(value)
         elif name == "exclude":
             value = fingerprint_of_names(value)
+        elif name in ("labels", "group_by"):
+            value = value.fingerprint()
+        elif name == "split_seed":
+            was = recipe.seed if was is None else was
         elif name == "init":
             value = start.source_of(value)
         if value != was:
@@ -132,7 +136,7 @@ def _changed(recipe: Recipe, options: Options, run: Run) -> Recipe:
                          "it for longer give --epochs in place of --time.")
     if refused:
         flags = ", ".join("--" + name.replace("_", "-") for name in refused)
-        was = ", ".join(f"{name.replace('_', ' ')} {_shown(name, recipe.config()[name])}" for name in refused)
+        was = ", ".join(f"{name.replace('_', ' ')} {_shown(name, recipe.config().get(name))}" for name in refused)
         raise UsageError(f"{printable(run.path)} was trained with {was}, and is resumed as it began: leave {flags} "
                          "out, or start a new run.")
     if "epochs" in different:
@@ -211,7 +215,7 @@ def _check_architecture(arch: str | None, recipe: Recipe, config: Mapping[str, A
 
 
 def _shown(name: str, value: Any) -> str:
-    if name == "exclude" and value is not None:
+    if name in ("exclude", "labels") and value is not None:
         return "another list"
     if isinstance(value, dict):  # strengths of augmentation
         return ",".join(f"{key}={strength}" for key, strength in value.items() if strength)

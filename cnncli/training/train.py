@@ -5,12 +5,14 @@ makes a training ready, fit.py does it, signals.py stops it, observer.py is told
 import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from .. import kernels
 from ..data import Augmentation, Data
 from ..data.exclude import names_of
+from ..data.groups import groups_of
 from ..data.images import CACHES, Cache
+from ..data.labels import Labels, labels_of
 from ..data.order import Sampling
 from ..errors import CnnError, UsageError
 from ..loss import LossName
@@ -46,6 +48,7 @@ def train(
     size: int | tuple[int, int] | None = None,
     grey: bool | None = None,
     seed: int | None = None,
+    split_seed: int | None = None,
     patience: int | None = None,
     ema: float | None = None,
     exact: bool | None = None,
@@ -53,6 +56,8 @@ def train(
     time: str | float | None = None,
     fold: tuple[int, int] | None = None,
     exclude: _Path | Collection[str] | None = None,
+    labels: _Path | Labels | None = None,
+    group_by: Any = None,
     threads: int | None = None,
     name: str | None = None,
     resume: bool | _Path = False,
@@ -84,13 +89,17 @@ def train(
     a list as "shift=4,flip,rotate=10", or an Augmentation. size: pixels, one number or (h, w).
     grey: one channel or three. range: what is black and what is white in images deeper than 8 bits, "0:4095" or two
     numbers, else found from the training images.
-    seed (0): of weights, order, augmentation and of the split into training, validation and test images. patience:
-    epochs without a better one after which to stop. ema: the last part of the steps over which weights are averaged,
-    0.25; 0 for none. exact: convolutions without Winograd's algorithm, slower and with a little less rounding; no.
+    seed (0): of weights, order, augmentation and, unless split_seed is given, of the split into training, validation
+    and test images. patience: epochs without a better one after which to stop. ema: the last part of the steps over
+    which weights are averaged, 0.25; 0 for none. exact: convolutions without Winograd's algorithm, slower and with a
+    little less rounding; no.
     sampling: "shuffled", or "balanced", which draws every class equally often. time, instead of epochs: "10m", "1h30m"
     or seconds, from now until all is done; speed is measured first. fold: (k, K), train for cross-validation on all but
     the k-th of K parts of what is not test (cnncli.cross_validate does so for each). exclude: images to leave out,
     their paths inside data or a file that lists them, as `cnn check --exclude-list` writes it; the run remembers them.
+    labels: a CSV file with the columns file (inside data), label and perhaps split, of images in no class folders.
+    group_by: what keeps images together in split and folds: a pattern whose parentheses find a group's name in a path,
+    a CSV file with the columns file and group, a mapping of paths to groups, or a group for each image of arrays.
     recipe: "fast" chooses otherwise: what learns small pictures in a few hundred large steps (training/fast.py),
     holding no image out for validation; "auto".
     init: weights to begin with: "efficientnet_lite0", _lite1 or _lite2 (trained on ImageNet), a model or run of ours, a
@@ -111,8 +120,9 @@ def train(
     options = Options(
         arch=arch, epochs=epochs, batch_size=batch_size, lr=lr, optimizer=optimizer, schedule=schedule, warmup=warmup,
         weight_decay=weight_decay, loss=loss, label_smoothing=label_smoothing, class_weights=class_weights,
-        augment=augment, size=size, grey=grey, seed=seed, patience=patience, ema=ema, exact=exact, sampling=sampling,
-        time=time, fold=fold, exclude=None if exclude is None else names_of(exclude), recipe=recipe,
+        augment=augment, size=size, grey=grey, seed=seed, split_seed=split_seed, patience=patience,
+        ema=ema, exact=exact, sampling=sampling, time=time, fold=fold, recipe=recipe,
+        exclude=None if exclude is None else names_of(exclude), labels=labels_of(labels), group_by=groups_of(group_by),
         init=None if init is None else os.fspath(init), freeze=freeze, probe=probe, range=range)
     if cache not in CACHES:
         raise UsageError(f"the cache is {' or '.join(CACHES)}, not {cache!r}.")
@@ -126,7 +136,9 @@ def train(
     setting = Setting(threads, cache, strict, watcher)
     if resume is False:
         if data is None:
-            raise UsageError("no images to train on; give a folder with one sub-folder per class.")
+            raise UsageError("no images to train on; give a folder with one sub-folder per class."
+                             if labels is None else "no images to train on; give the folder that the table's paths "
+                             "are in: cnn train FOLDER --labels FILE.csv")
         prepared = begin(data, options, name, os.fspath(runs), setting)
     else:
         which = None if resume is True else os.fspath(resume)

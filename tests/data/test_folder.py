@@ -60,7 +60,7 @@ def test_missing_val_is_held_out_of_train(tmp_path: Path) -> None:
 def test_a_large_folder_gives_no_more_for_validation_than_it_takes(tmp_path: Path,
                                                                    monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path, dog=60, cat=40)
-    monkeypatch.setattr("cnncli.data.splits.MOST_VALIDATION", 5)
+    monkeypatch.setattr("cnncli.data.division.MOST_VALIDATION", 5)
     splits = scan(tmp_path)
     assert Counter(s.label for s in splits.val) == {0: 2, 1: 3}
     assert Counter(s.label for s in splits.test) == {0: 4, 1: 6}

@@ -7,8 +7,11 @@ import os
 from collections.abc import Callable, Container, Sequence
 
 from ... import kernels
+from ..division import FRACTIONS, divide, notes_on_groups
 from ..folder import survey
-from ..splits import FRACTIONS, divide
+from ..groups import Groups
+from ..labels import Labels
+from ..splits import Splits
 from . import rules
 from .duplicates import of_copies
 from .facts import Facts, Measured, measure
@@ -22,16 +25,18 @@ _NEAR = tuple(kind for kind in DUPLICATES if kind.startswith("near"))
 
 
 def check(root: str | os.PathLike[str], *, seed: int = 0, exclude: Container[str] = (), ignore: Sequence[str] = (),
-          judges: Sequence[Judge] = (), threads: int | None = None, progress: Progress | None = None) -> Report:
+          judges: Sequence[Judge] = (), labels: Labels | None = None, groups: Groups | None = None,
+          threads: int | None = None, progress: Progress | None = None) -> Report:
     """Look for whatever is wrong with a data folder, as ``cnncli.train`` would read it.
 
     Splits that the folder lacks are drawn as a training with this seed draws them. exclude has paths inside the folder
     that are passed over, ignore kinds of findings that are left out; judges are models that are asked which labels
-    are wrong. Images are only read. progress(what, done, total)
-    is called from the calling thread; what it raises ends the check. Raises DataError where there is no folder, or
-    none that could be a data folder.
+    are wrong. labels, brought within the folder, are of images in no class folders; groups stay together in the split
+    that is drawn. Images are only read. progress(what, done, total) is called from the calling thread; what it raises
+    ends the check. Raises DataError where there is no folder, or none that could be a data folder.
     """
-    looked = survey(root)
+    looked = survey(root, labels)
+    looked.groups = groups
     if exclude:
         looked.exclude(exclude)
     names = sorted({name for found in looked.found.values() for name in found.classes})
@@ -44,16 +49,23 @@ def check(root: str | os.PathLike[str], *, seed: int = 0, exclude: Container[str
     for file in files:
         counts[names[0] if file.label is None else file.label][file.split or "train"] += 1
     drawn = [split for split, samples in splits.items() if split not in looked.folders and samples]
+    notes = list(looked.notes)
+    if groups:
+        notes += notes_on_groups(groups, Splits(names, splits["train"], splits["val"], splits["test"]), drawn)
     findings = [*rules.of_images(items), *rules.of_layout(looked), *rules.of_classes(looked, counts)]
     near = any(kind not in ignore for kind in _NEAR)
     findings += of_copies(items, measured.thumbs, near, _named("comparing images", progress))
+    crossing = sum(finding.kind.endswith("-across-splits") for finding in findings)
+    if drawn and crossing:
+        notes.append(f"{crossing:,} cop{'ies cross' if crossing > 1 else 'y crosses'} the split that a training draws. "
+                     "Where they are of one patient, video or burst, --group-by keeps them together.")
     judged = None
     if judges and "label-error" not in ignore:
         usable = [item.file for item in items if isinstance(item.facts, Facts)]
         wrong, judged = of_labels(usable, judges, _named("asking the model", progress))
         findings += wrong
     return Report(os.fspath(root), seed, counts, drawn, [f for f in findings if f.kind not in ignore], judged,
-                  [*looked.notes, *(sentences(judged) if judged else [])])
+                  [*notes, *(sentences(judged) if judged else [])])
 
 
 def _measured(files: Sequence[File], threads: int, progress: Progress | None) -> Measured:

@@ -1,0 +1,149 @@
+"""The division that is drawn where a split is not given: within each class the images are ordered by a hash of seed and
+path, the first are tested on, the next validated on, the rest learnt. Images of a group (groups.py) stay together.
+folds.py deals the images out anew for cross-validation.
+"""
+
+import os
+import shlex
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+
+from ..errors import DataError, UsageError, printable
+from .groups import EXAMPLE, Groups
+from .splits import Sample, Splits, Survey, listed
+
+FRACTIONS = (0.8, 0.1, 0.1)  # of the images that go to train, val and test
+MOST_VALIDATION = 2500  # images that are drawn for validation: the standard error of accuracy is a point at most
+
+_Item = tuple[str, str]  # of Found.classes
+
+
+def check_fractions(fractions: Sequence[float]) -> None:
+    """Raise UsageError where fractions are not those of train, val and test."""
+    good = len(fractions) == 3 and all(0 <= f <= 1 for f in fractions) and abs(sum(fractions) - 1) < 1e-6
+    if not good or fractions[0] <= 0:
+        raise UsageError(f"the split {'/'.join(map(str, fractions))} makes no sense: give three numbers for train, "
+                         "val and test that add up to 1, the first above 0.")
+
+
+def rank(seed: int, relative: str) -> tuple[bytes, str]:
+    """Return the sort key that decides who is held out: a keyed hash of the path inside the split's folder."""
+    return blake2b(os.fsencode(relative), digest_size=8, key=str(seed).encode()).digest(), relative
+
+
+def _counts(n: int, val: float, test: float) -> tuple[int, int]:
+    """Return how many of a class's n images go to val and test; at least one always stays in train."""
+    if n < 3:
+        return 0, 0
+    n_val, n_test = (max(1, int(n * share + 0.5)) if share else 0 for share in (val, test))
+    while n_val + n_test >= n:
+        n_val, n_test = (n_val - 1, n_test) if n_val >= n_test else (n_val, n_test - 1)
+    return n_val, n_test
+
+
+def divide(looked: Survey, classes: Sequence[str], fractions: Sequence[float], seed: int) -> dict[str, list[Sample]]:
+    """Return the samples of train, val and test; splits that have no folder are drawn from train, as ``scan`` says."""
+    splits: dict[str, list[Sample]] = {"train": [], "val": [], "test": []}
+    found = [looked.found["train"].classes.get(name, []) for name in classes]
+    most = MOST_VALIDATION / max(sum(map(len, found)), 1)
+    val, test = (0.0 if name in looked.found else share
+                 for name, share in (("val", min(fractions[1], most)), ("test", fractions[2])))
+    wanted = [_counts(len(items), val, test) for items in found]
+    held = _by_group(looked, found, wanted, seed) if looked.groups else _by_image(found, wanted, seed)
+    for label, (name, items) in enumerate(zip(classes, found, strict=True)):
+        for item in items:
+            splits[held.get(item, "train")].append(looked.sample("train", item, label))
+        for split in looked.found:
+            if split != "train":
+                splits[split] += looked.samples(split, name, label)
+    return splits
+
+
+def _by_image(found: Sequence[Sequence[_Item]], wanted: Sequence[tuple[int, int]], seed: int) -> dict[_Item, str]:
+    """Return the split of each image that is held out; found and wanted (val, test) have an entry a class."""
+    held: dict[_Item, str] = {}
+    for items, (n_val, n_test) in zip(found, wanted, strict=True):
+        order = sorted(items, key=lambda item: rank(seed, item[1]))
+        held.update((item, "test" if i < n_test else "val") for i, item in enumerate(order[: n_test + n_val]))
+    return held
+
+
+# ---- images that are kept together ----
+
+
+def _by_group(looked: Survey, found: Sequence[Sequence[_Item]], wanted: Sequence[tuple[int, int]], seed: int
+              ) -> dict[_Item, str]:
+    """Return the same where images of a group stay on one side, an image without one being its own: in the order of the
+    groups' hashes, those are held out that bring the numbers of images of each class nearer to what is wanted; a class
+    with three groups or more, of which none would, has its smallest held out. One group of each class is learnt."""
+    groups: dict[tuple[bool, str], list[tuple[int, _Item]]] = {}
+    for label, items in enumerate(found):
+        for item in items:
+            name = looked.group("train", item)
+            groups.setdefault((name is None, item[1] if name is None else name), []).append((label, item))
+    order = sorted(groups, key=lambda key: rank(seed, key[1]))
+    sizes = {key: Counter(label for label, _ in groups[key]) for key in order}
+    left = Counter(label for counts in sizes.values() for label in counts)
+    shared = [left[label] >= 3 for label in range(len(found))]
+    chosen: dict[tuple[bool, str], str] = {}
+    for place, split, kept in ((1, "test", 2 if any(val for val, _ in wanted) else 1), (0, "val", 1)):
+        lacking = Counter({label: both[place] if shared[label] else 0 for label, both in enumerate(wanted)})
+        smallest = {label for label, count in lacking.items() if count}
+
+        def take(key: tuple[bool, str], split: str = split, lacking: Counter[int] = lacking,
+                 smallest: set[int] = smallest) -> None:
+            chosen[key] = split
+            lacking.subtract(sizes[key])
+            left.subtract(dict.fromkeys(sizes[key], 1))
+            smallest.difference_update(sizes[key])
+
+        def free(keys: Sequence[tuple[bool, str]], kept: int = kept) -> Iterator[tuple[bool, str]]:
+            """Yield those that may be taken: enough groups of each of their classes stay."""
+            for key in keys:
+                if key not in chosen and all(left[label] > (kept if shared[label] else 1) for label in sizes[key]):
+                    yield key
+
+        for key in free(order):
+            if sum(abs(lacking[label]) - abs(lacking[label] - n) for label, n in sizes[key].items()) > 0:
+                take(key)
+        for label in sorted(smallest):
+            if label in smallest:
+                having = [key for key in free(order) if label in sizes[key]]
+                if having:
+                    take(min(having, key=lambda key: sum(sizes[key].values())))
+    return {item: split for key, split in chosen.items() for _, item in groups[key]}
+
+
+def notes_on_groups(groups: Groups, splits: Splits, drawn: Sequence[str]) -> list[str]:
+    """Return sentences about what a division has made of groups; drawn are the splits that were given no images of
+    their own. Raises DataError where the groups leave nothing to be divided."""
+    where: dict[str, set[str]] = defaultdict(set)
+    of_class: dict[int, set[str]] = defaultdict(set)
+    alone = images = 0
+    for split in ("train", "val", "test"):
+        for sample in getattr(splits, split):
+            images += 1
+            alone += sample.group is None
+            if sample.group is not None:
+                where[sample.group].add(split)
+            of_class[sample.label].add(sample.relative if sample.group is None else "\0" + sample.group)
+    shown = printable(groups.name)
+    if not where:
+        first = splits.train[0].relative if splits.train else ""
+        raise DataError(f"--group-by {shown} finds no group for any image, as {printable(first)}; give what finds it "
+                        f"in such paths, as {shlex.quote(EXAMPLE)}, or a CSV file with the columns file and group.")
+    if drawn and len(where) == 1 and not alone:
+        raise DataError(f"--group-by {shown} puts all {images:,} images into one group, "
+                        f"{printable(next(iter(where)))}, so that none can be held out; give what tells groups apart.")
+    rest = f"; {alone:,} images are in none, each by itself" if alone else ""
+    notes = [f"{len(where):,} group{'s' * (len(where) > 1)} of images {'are' if len(where) > 1 else 'is'} kept "
+             f"together, by {shown}{rest}."]
+    crossing = sorted(name for name, several in where.items() if len(several) > 1)
+    if crossing:
+        notes.append(f"{len(crossing):,} of them ({listed(crossing)}) lie in several splits as these are given: the "
+                     "test is too easy.")
+    few = [name for label, name in enumerate(splits.classes) if 0 < len(of_class[label]) < 3]
+    if drawn and few:
+        notes.append(f"fewer than three groups of {listed(few)}: too few to hold one out for each split.")
+    return notes

@@ -1,0 +1,141 @@
+"""Images that lie in no class folders: a CSV file with the columns file and label, and perhaps split, says which there
+are. A line's label is what a class folder's name is elsewhere, so that everything after that is the same; folder.py
+divides what is found, and a run's config keeps the lines.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..errors import DataError, UsageError, printable
+from .layout import split_of
+from .splits import Found, Split, Survey, listed
+from .table import Line, path_inside, read_table
+
+_SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """An image's file as the table names it, its label, its split (None: to be drawn, or learnt), and its line."""
+
+    file: str
+    label: str
+    split: Split | None
+    line: int
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The table: what it is called, and its lines. ``within`` makes of it one of paths inside a folder, that are
+    there."""
+
+    name: str
+    images: tuple[Labelled, ...]
+
+    def fingerprint(self) -> str:
+        """Return a hash of files, labels and splits, in whatever order."""
+        lines = sorted("\0".join((i.file, i.label, i.split or "")) for i in self.images)
+        return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+    def config(self) -> dict[str, Any]:
+        """Return it as JSON values: Labels.from_config takes them back."""
+        return {"name": self.name, "images": [[i.file, i.label, i.split, i.line] for i in self.images]}
+
+    @classmethod
+    def from_config(cls, config: Any) -> "Labels":
+        """Read what ``config`` returned. Raises DataError where it is not that."""
+        try:
+            images = tuple(Labelled(str(file), str(label), split, int(line)) for file, label, split, line
+                           in config["images"])
+        except (KeyError, TypeError, ValueError):
+            images = ()
+        if not images or any(image.split not in (None, *_SPLITS) for image in images):
+            raise DataError("the labels in the run's config.json are not as they were written; train anew.")
+        return cls(str(config.get("name")), images)
+
+    def within(self, root: str) -> "Labels":
+        """Return the table with its files' paths inside a folder, each once. Raises DataError for the first line whose
+        file is not there or not in the folder, or has another label or split in another line."""
+        lines: dict[str, Labelled] = {}
+        for image in self.images:
+            inside = path_inside(image.file, root)
+            if inside is None:
+                raise DataError(f"{self._where(image)}: {printable(image.file)} lies outside of {printable(root)}; "
+                                "give a folder that holds all of the images, and paths inside it.")
+            before = lines.setdefault(inside, replace(image, file=inside))
+            for what, one, other in (("label", before.label, image.label), ("split", before.split, image.split)):
+                if one != other:
+                    raise DataError(f"lines {before.line} and {image.line} of {printable(self.name)} give "
+                                    f"{printable(inside)} two {what}s, {printable(one or 'none')} and "
+                                    f"{printable(other or 'none')}; take one of the lines out.")
+        missing = [i for name, i in lines.items() if not os.path.isfile(os.path.join(root, *name.split("/")))]
+        if missing:
+            self._refuse_missing(missing, root)
+        return Labels(self.name, tuple(lines[name] for name in sorted(lines)))
+
+    def _refuse_missing(self, missing: Sequence[Labelled], root: str) -> None:
+        first, n = missing[0], len(missing)
+        path = os.path.join(root, *first.file.split("/"))
+        if os.path.lexists(path):
+            raise DataError(f"{self._where(first)}: {printable(path)} is no file; name image files.")
+        more = "" if n == 1 else f" ({n:,} lines name files that are not there)"
+        folder, name = os.path.split(path)
+        beside = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+        near = [entry for entry in beside if os.path.splitext(entry)[0] == name or entry.lower() == name.lower()]
+        what = (f"the file there is called {printable(near[0])}: write it so" if near
+                else f"paths begin in {printable(root)}: write them so, or take the line out")
+        raise DataError(f"{self._where(first)}: there is no file {printable(path)}; {what}{more}.")
+
+    def _where(self, image: Labelled) -> str:
+        return f"line {image.line} of {printable(self.name)}"
+
+
+def read_labels(path: str | os.PathLike[str]) -> Labels:
+    """Read a CSV file with the columns file and label, and perhaps split. Raises UsageError where there is none,
+    DataError where a line makes no sense."""
+    name = os.fspath(path)
+    return Labels(name, tuple(_labelled(line, name) for line in read_table(path, ("file", "label"), ("split",))))
+
+
+def labels_of(given: Any) -> Labels | None:
+    """Return the labels that somebody gave: a file's path, what a config has, or Labels; None for None."""
+    if given is None or isinstance(given, Labels):
+        return given
+    if isinstance(given, dict):
+        return Labels.from_config(given)
+    if not isinstance(given, str | os.PathLike):
+        raise UsageError(f"labels are the path of a CSV file with the columns file and label, not "
+                         f"{type(given).__name__}.")
+    return read_labels(given)
+
+
+def _labelled(line: Line, table: str) -> Labelled:
+    word = line.values.get("split", "")
+    split = split_of(word) if word else None
+    if word and split is None:
+        raise DataError(f"{line.where(table)}: {printable(word)!r} is no split; write train, val or test, or nothing.")
+    return Labelled(line.values["file"], line.values["label"], split, line.number)
+
+
+def survey_labels(root: str, labels: Labels, there: Callable[[str], bool] = os.path.isfile) -> Survey:
+    """Return what a survey of a folder would have found, of the images of a table that has been brought ``within`` it;
+    files that have gone since are left out."""
+    found = {split: Found() for split in _SPLITS}
+    for image in labels.images:
+        path = os.path.join(root, *image.file.split("/"))
+        if there(path):
+            found[image.split or "train"].classes.setdefault(image.label, []).append((path, image.file))
+    given = [split for split in _SPLITS if found[split].classes or split == "train"]
+    undecided = sum(image.split is None for image in labels.images)
+    notes = [f"{printable(labels.name)}: {undecided:,} images have no split and are taken as train."] if (
+        0 < undecided < len(labels.images)) else []
+    held = found["val"].classes | found["test"].classes
+    strange = [label for label in held if label not in found["train"].classes]
+    if strange:
+        first = next(i for i in labels.images if i.label in strange)
+        raise DataError(f"line {first.line} of {printable(labels.name)}: {listed(strange)} has images in "
+                        f"{first.split}, but none in train; give it some, or take its lines out.")
+    return Survey(root, dict.fromkeys(given, root), {split: found[split] for split in given}, notes)

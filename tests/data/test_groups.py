@@ -1,0 +1,194 @@
+"""cnncli/data/groups.py and what division.py and folds.py make of it: images of a group stay on one side, each class is
+in every split that it has groups enough for, and images without groups are divided as ever."""
+
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+
+from cnncli.data import Splits, fold_of, scan
+from cnncli.data.groups import Groups, groups_of
+from cnncli.errors import DataError, UsageError
+
+from .test_folder import make
+
+
+def named(root: Path, names: dict[str, list[str]]) -> Path:
+    for folder, files in names.items():
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        for name in files:
+            (root / folder / f"{name}.png").touch()
+    return root
+
+
+def patients(root: Path, count: int = 20, each: int = 6, classes: tuple[str, ...] = ("a", "b")) -> Path:
+    """Make images of some patients, each in all classes."""
+    return named(root, {label: [f"p{p:02}_{i}" for p in range(count) for i in range(each)] for label in classes})
+
+
+def sides(splits: Splits) -> dict[str, set[str]]:
+    """Return the splits that each group is in."""
+    found: dict[str, set[str]] = {}
+    for name in ("train", "val", "test"):
+        for sample in getattr(splits, name):
+            assert sample.group is not None
+            found.setdefault(sample.group, set()).add(name)
+    return found
+
+
+def by_pattern(pattern: str) -> Groups:
+    groups = groups_of(pattern)
+    assert groups is not None
+    return groups
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_group_is_on_one_side_across_classes(seed: int, tmp_path: Path) -> None:
+    splits = scan(patients(tmp_path), seed=seed, groups=by_pattern(r"(p\d+)_"))
+    assert all(len(several) == 1 for several in sides(splits).values())
+    assert [len(split) for split in (splits.train, splits.val, splits.test)] == [192, 24, 24]
+    for split in (splits.val, splits.test):
+        assert Counter(s.label for s in split) == {0: 12, 1: 12}
+    assert r"20 groups of images are kept together, by (p\d+)_." in splits.notes
+
+
+def test_another_seed_holds_other_groups_out(tmp_path: Path) -> None:
+    root, groups = patients(tmp_path), by_pattern("p..")
+    chosen = {frozenset(s.group for s in scan(root, seed=seed, groups=groups).test) for seed in range(8)}
+    assert len(chosen) > 4
+
+
+def test_groups_of_one_image_are_divided_as_images_are(tmp_path: Path) -> None:
+    root = make(tmp_path, a=37, b=52, c=3, d=2, train=4)
+    plain = scan(root, seed=5)
+    alone = scan(root, seed=5, groups=by_pattern("^.*/(nothing)|^a/00.png"))
+    for name in ("train", "val", "test"):
+        assert getattr(plain, name) == getattr(alone, name)
+
+
+def test_three_large_groups_are_one_for_each_split(tmp_path: Path) -> None:
+    root = named(tmp_path, {"a": [f"x{g}_{i}" for g in range(3) for i in range(20)],
+                            "b": [f"y{g}_{i}" for g in range(3) for i in range(30)]})
+    splits = scan(root, groups=by_pattern(r"([xy]\d)_"))
+    for split in (splits.train, splits.val, splits.test):
+        assert Counter(s.label for s in split) == {0: 20, 1: 30}
+    assert all(len(several) == 1 for several in sides(splits).values())
+
+
+def test_two_groups_are_too_few(tmp_path: Path) -> None:
+    root = named(tmp_path, {"a": [f"x{g}_{i}" for g in range(2) for i in range(20)],
+                            "b": [f"y{g}_{i}" for g in range(5) for i in range(30)]})
+    splits = scan(root, groups=by_pattern(r"([xy]\d)_"))
+    assert Counter(s.label for s in splits.train)[0] == 40
+    assert any("fewer than three groups of a" in note for note in splits.notes)
+
+
+def test_every_class_keeps_something_to_learn_from(tmp_path: Path) -> None:
+    for trial in range(20):
+        random = Random(trial)
+        names: dict[str, list[str]] = {}
+        for label in "abcd":
+            groups = [random.randrange(12) for _ in range(random.randrange(1, 9))]
+            names[label] = [f"g{g:02}_{i}" for g in set(groups) for i in range(random.randrange(1, 15))]
+        splits = scan(named(tmp_path / str(trial), names), seed=trial, groups=by_pattern(r"g\d+"))
+        assert {s.label for s in splits.train} == {0, 1, 2, 3}
+        assert all(len(several) == 1 for several in sides(splits).values())
+
+
+def test_a_pattern_without_parentheses_and_with_several(tmp_path: Path) -> None:
+    root = patients(tmp_path, 6, 2)
+    assert set(sides(scan(root, groups=by_pattern(r"p\d\d")))) == {f"p{i:02}" for i in range(6)}
+    assert set(sides(scan(root, groups=by_pattern(r"(\w)/p(\d\d)")))) == {f"{c}/{i:02}" for c in "ab" for i in range(6)}
+
+
+def test_a_table_and_a_mapping(tmp_path: Path) -> None:
+    root = patients(tmp_path / "all" / "photos", 6, 2)
+    table = tmp_path / "groups.csv"
+    rows = [(path.relative_to(tmp_path / "all"), path.name[:3]) for path in sorted(root.rglob("*.png"))]
+    table.write_text("group;file\n" + "\n".join(f"{group};{file}" for file, group in rows))
+    want = scan(root, groups=by_pattern(r"p\d\d"))
+    for data, given in ((tmp_path / "all", table), (tmp_path / "all", str(table)),
+                        (tmp_path / "all", {str(file): group for file, group in rows}),
+                        (root, {str(root / file.relative_to("photos")): group for file, group in rows})):
+        groups = groups_of(given)
+        assert groups is not None
+        splits = scan(data, groups=groups.within(str(data)))
+        assert splits.test == want.test
+        assert sides(splits) == sides(want)
+        kept = groups.as_found({s.relative: str(s.group) for s in splits.train + splits.val + splits.test})
+        assert scan(data, groups=Groups.from_config(kept.config())).test == want.test, "as a run keeps it"
+
+
+def test_a_group_for_each_array(tmp_path: Path) -> None:
+    images, labels = np.zeros((60, 8, 8), np.uint8), np.arange(60) % 2
+    ids = np.arange(60) // 6
+    splits = scan((images, labels), groups=groups_of(ids))
+    assert all(len(several) == 1 for several in sides(splits).values())
+    assert len(splits.test) == 6
+
+
+def test_groups_that_cross_given_splits_are_told(tmp_path: Path) -> None:
+    root = patients(tmp_path / "train", 8, 4)
+    named(tmp_path / "test", {"a": ["p03_9", "p99_1"], "b": ["p03_8"]})
+    splits = scan(tmp_path, groups=by_pattern(r"p\d\d"))
+    assert len(splits.test) == 3
+    assert any("1 of them (p03) lie in several splits" in note for note in splits.notes)
+    assert not {s.group for s in splits.val} & {s.group for s in splits.train}
+    assert root.exists()
+
+
+def test_images_in_no_group_are_counted(tmp_path: Path) -> None:
+    root = make(patients(tmp_path, 6, 2), a=3)
+    notes = scan(root, groups=by_pattern(r"p\d\d")).notes
+    assert r"6 groups of images are kept together, by p\d\d; 3 images are in none, each by itself." in notes
+
+
+def test_groups_that_cannot_be_used(tmp_path: Path) -> None:
+    root = patients(tmp_path, 6, 2)
+    for given, words in (("(", "no regular expression"), ("", "is empty"), ("gone.csv", "no file gone.csv"),
+                         (3, "not int")):
+        with pytest.raises(UsageError, match=words):
+            groups_of(given)
+    with pytest.raises(DataError, match=r"finds no group for any image, as a/p0\d_\d.png"):
+        scan(root, groups=by_pattern("slide"))
+    with pytest.raises(DataError, match="puts all 24 images into one group, p"):
+        scan(root, groups=by_pattern("p"))
+    table = tmp_path / "g.csv"
+    table.write_text("file,group\na/p00_0.png,x\nb/p00_0.png,x\na/p00_0.png,y\n")
+    with pytest.raises(DataError, match=r"lines 2 and 4 of .*g.csv put a/p00_0.png into two groups, x and y"):
+        groups_of(table)
+    table.write_text("file,patient\na,b\n")
+    with pytest.raises(DataError, match=r"line 1 of .*g.csv names no column group"):
+        groups_of(table)
+    with pytest.raises(DataError, match=r"not as they were written"):
+        Groups.from_config({"pattern": "(", "table": {}, "name": "x"})
+
+
+# ---- folds ----
+
+
+@pytest.mark.parametrize("of", [2, 3, 5])
+def test_folds_keep_groups_together(of: int, tmp_path: Path) -> None:
+    splits = scan(patients(tmp_path, 20, 3), groups=by_pattern(r"p\d\d"))
+    rest = {s.relative for s in splits.train + splits.val}
+    parts = [fold_of(splits, k, of, 0) for k in range(1, of + 1)]
+    for part in parts:
+        assert not {s.group for s in part.train} & {s.group for s in part.val}
+        assert part.test == splits.test
+        assert {s.relative for s in part.train + part.val} == rest
+        assert abs(len(part.val) - len(rest) / of) <= 6
+        assert {s.label for s in part.val} == {0, 1}
+    assert sorted(s.relative for part in parts for s in part.val) == sorted(rest)
+
+
+def test_folds_of_too_few_groups(tmp_path: Path) -> None:
+    splits = scan(patients(tmp_path / "1", 5, 3), groups=by_pattern(r"p\d\d"))
+    assert len({s.group for s in splits.train + splits.val}) == 4
+    with pytest.raises(DataError, match="4 groups for 5 folds; give --folds 4"):
+        fold_of(splits, 1, 5, 0)
+    root = named(tmp_path / "2", {"a": ["x1_1", "x1_2"], "b": ["y1", "y2", "y3"]})
+    splits = scan(root, groups=by_pattern(r"x\d|y\d"))
+    with pytest.raises(DataError, match="images of a are too few groups"):
+        fold_of(splits, 1, 2, 0)
