@@ -43,4 +43,5 @@ def check(folder: str | os.PathLike[str], *, models: Sequence[AnyModel] = (),
 def judge(model: AnyModel, folder: str | os.PathLike[str], labels: Labels | None = None) -> Judge:
     """Open a model, and find out which of the folder's images it was trained on."""
     opened = open_model(model)
-    return Judge(opened.model, os.fspath(opened.path), samples.seen_in(opened.model, opened.run, os.fspath(folder), labels))
+    seen = samples.seen_in(opened.model, opened.run, os.fspath(folder), labels)
+    return Judge(opened.model, os.fspath(opened.path), seen)

@@ -55,17 +55,18 @@ def check(root: str | os.PathLike[str], *, seed: int = 0, exclude: Container[str
     findings = [*rules.of_images(items), *rules.of_layout(looked), *rules.of_classes(looked, counts)]
     near = any(kind not in ignore for kind in _NEAR)
     findings += of_copies(items, measured.thumbs, near, _named("comparing images", progress))
-    crossing = sum(finding.kind.endswith("-across-splits") for finding in findings)
-    if drawn and crossing:
-        notes.append(f"{crossing:,} cop{'ies cross' if crossing > 1 else 'y crosses'} the split that a training draws. "
-                     "Where they are of one patient, video or burst, --group-by keeps them together.")
     judged = None
     if judges and "label-error" not in ignore:
         usable = [item.file for item in items if isinstance(item.facts, Facts)]
         wrong, judged = of_labels(usable, judges, _named("asking the model", progress))
         findings += wrong
+    notes += sentences(judged) if judged else []
+    crossing = sum(finding.kind.endswith("-across-splits") for finding in findings)
+    if drawn and crossing:
+        notes.append(f"{crossing:,} cop{'ies cross' if crossing > 1 else 'y crosses'} the split that a training draws. "
+                     "Where they are of one patient, video or burst, --group-by keeps them together.")
     return Report(os.fspath(root), seed, counts, drawn, [f for f in findings if f.kind not in ignore], judged,
-                  [*notes, *(sentences(judged) if judged else [])])
+                  notes)
 
 
 def _measured(files: Sequence[File], threads: int, progress: Progress | None) -> Measured:

@@ -11,6 +11,8 @@ from PIL import Image, ImageFilter
 
 from cnncli.data import scan
 from cnncli.data.check import KINDS, Report, check
+from cnncli.data.groups import groups_of
+from cnncli.data.labels import labels_of
 from cnncli.errors import DataError
 
 from .pictures import brighter, classes, cropped, jpeg, scene, write
@@ -243,6 +245,32 @@ def test_near_copies(tmp_path: Path) -> None:
     assert found(report, "near-duplicate") == [{"train/ant/06.png", "train/ant/same class.png"}]
     assert set(report.as_json()["exclude"]) == {"train/ant/01.png", "train/ant/02.png", "train/bee/03.png",
                                                 "train/bee/04.png"}
+
+
+def test_groups_keep_near_copies_off_the_other_side(tmp_path: Path) -> None:
+    """A burst of each scene: some cross the split that is drawn by image, none that is drawn by scene."""
+    folder = write(tmp_path, {f"{label}/s{i:02}_{k}.png": brighter(scene(100 * j + i)) if k else scene(100 * j + i)
+                              for j, label in enumerate(("ant", "bee")) for i in range(12) for k in range(2)})
+    report = check(folder)
+    crossing = len(found(report, "near-duplicate-across-splits"))
+    assert crossing > 1
+    assert report.notes == [f"{crossing} copies cross the split that a training draws. Where they are of one patient, "
+                            "video or burst, --group-by keeps them together."]
+    report = check(folder, groups=groups_of(r"\w+/s\d\d"))
+    assert found(report, "near-duplicate-across-splits") == []
+    assert len(found(report, "near-duplicate")) == 24
+    assert report.notes == [r"24 groups of images are kept together, by \w+/s\d\d."]
+
+
+def test_images_of_a_table(tmp_path: Path) -> None:
+    folder = write(tmp_path / "data", {f"{i}.png": scene(i) for i in range(30)})
+    table = tmp_path / "labels.csv"
+    table.write_text("file,label\n" + "\n".join(f"{i}.png,{'ant' if i % 2 else 'bee'}" for i in range(30)))
+    labels = labels_of(table)
+    assert labels is not None
+    report = check(folder, labels=labels.within(str(folder)))
+    assert report.images() == {"train": 22, "val": 4, "test": 4}
+    assert set(kinds(report)) <= {"small-class"}
 
 
 @pytest.mark.parametrize("seed", [0, 1])
