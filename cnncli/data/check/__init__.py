@@ -61,10 +61,6 @@ def check(root: str | os.PathLike[str], *, seed: int = 0, exclude: Container[str
         wrong, judged = of_labels(usable, judges, _named("asking the model", progress))
         findings += wrong
     notes += sentences(judged) if judged else []
-    crossing = sum(finding.kind.endswith("-across-splits") for finding in findings)
-    if drawn and crossing:
-        notes.append(f"{crossing:,} cop{'ies cross' if crossing > 1 else 'y crosses'} the split that a training draws. "
-                     "Where they are of one patient, video or burst, --group-by keeps them together.")
     return Report(os.fspath(root), seed, counts, drawn, [f for f in findings if f.kind not in ignore], judged,
                   notes)
 

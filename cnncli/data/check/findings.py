@@ -33,7 +33,8 @@ KINDS = {
     "unknown-class": Kind("error", "in another split but not in train; training refuses the folder"),
     "empty-split": Kind("error", "a split's folder without images; training refuses the folder"),
     "few-classes": Kind("error", "two classes with images are needed; training refuses the folder"),
-    "near-duplicate-across-splits": Kind("warning", "almost the same picture in two splits: the test is too easy"),
+    "near-duplicate-across-splits": Kind("warning", "almost the same picture in two splits: the test is too easy; "
+                                                    "where the split is drawn, --group-by keeps bursts together"),
     "near-duplicate-two-labels": Kind("warning", "almost the same picture in two classes: one may be wrong"),
     "label-error": Kind("warning", "the model is sure that it belongs to another class"),
     "duplicate": Kind("warning", "the same pixels several times in one class and split"),
