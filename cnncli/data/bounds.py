@@ -11,6 +11,7 @@ from .jpeg import Jpeg
 
 MOST_PIXELS = 100_000_000
 MOST_BYTES = 512 << 20  # held at once for one image: as it is stored, as it is wanted, and what is needed between
+MOST_DEEP_BYTES = 640 << 20  # the same for one whose values are deeper than 8 bits
 MOST_SCANS = 500  # of a JPEG: each costs a pass over the image, and 40 kB of file can hold more than a thousand
 MOST_SCANNED = 2_000_000_000  # pixels, counted once for each scan: a second or two; photographs have some ten scans
 _HEIGHT, _BITS, _SAMPLES, _STRIP_ROWS, _COMPRESSION = 257, 258, 277, 278, 259  # TIFF's tags
@@ -50,6 +51,17 @@ def refuse_bytes(path: str, image: Image.Image, wanted: str, turned: bool, jpeg:
         w, h = image.size
         raise ImageError(path, f"its {w} x {h} pixels ({image.mode}) would take {held / 2**20:,.0f} MiB "
                                f"of memory, more than {MOST_BYTES >> 20}; make it smaller")
+
+
+def refuse_deep(path: str, size: tuple[int, int], each: int, alpha: bool, copies: int) -> None:
+    """Raise ImageError where values deeper than 8 bits would take too much memory: `each` bytes a pixel with all its
+    channels, held so many times while they are read, and transparency as floats."""
+    refuse_size(path, size)
+    w, h = size
+    held = w * h * (copies * each + 3 + 8 * alpha)
+    if held > MOST_DEEP_BYTES:
+        raise ImageError(path, f"its {w} x {h} pixels of {each} bytes would take {held / 2**20:,.0f} MiB of memory, "
+                               f"more than {MOST_DEEP_BYTES >> 20}; make it smaller, or save it with 8 bits a value")
 
 
 def bytes_a_pixel(mode: str) -> int:

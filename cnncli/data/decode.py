@@ -19,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ..errors import ImageError
 from . import deep_png, tiff
-from .bounds import MOST_PIXELS, refuse_bytes, refuse_size
+from .bounds import MOST_PIXELS, refuse_bytes, refuse_deep, refuse_size
 from .depth import Scales, Seen, Values, narrow
 from .forgiving import Sound, forgive
 from .transparency import colour_key, in_strips, key_on_white, on_white, uncovered, white_around
@@ -132,6 +132,7 @@ def _pixels(path: str, sound: Sound, grey: bool | None, least: tuple[int, int] |
             image.draft(None, (side, side))
         to_grey = _is_grey(image) if grey is None else grey
         if deep:
+            refuse_deep(path, image.size, *deep_png.bytes_a_pixel(image), copies=2)
             return _shown(deep_png.read(image, sound.file), to_grey, orientation, scales, seen), header
         wanted = "L" if to_grey else "RGB"
         refuse_bytes(path, image, wanted, orientation != 1, sound.jpeg)
@@ -152,10 +153,14 @@ def _opened(path: str, sound: Sound) -> Image.Image:
 
 def _values_of(path: str, page: tiff.Page, file: BinaryIO) -> Values:
     """Return the values of a deep page of a TIFF, where they can be read."""
-    refuse_size(path, page.size)
+    _refuse_page(path, page)
+    return page.values(file)
+
+
+def _refuse_page(path: str, page: tiff.Page) -> None:
     if reason := page.refusal():
         raise ImageError(path, reason)
-    return page.values(file)
+    refuse_deep(path, page.size, page.channels * -(-page.bits // 8), page.alpha is not None, copies=3)
 
 
 def _shown(values: Values, grey: bool, orientation: int, scales: Scales, seen: Seen | None) -> Image.Image:
@@ -212,9 +217,7 @@ def read_header(path: str | os.PathLike[str]) -> tuple[int, int, bool]:
         with quiet(), _open(path) as file:
             page = tiff.first_page(file)
             if page is not None and (page.deep or page.raw):
-                refuse_size(path, page.size)
-                if reason := page.refusal():
-                    raise ImageError(path, reason)
+                _refuse_page(path, page)
                 header = _header_of(page)
                 return header.height, header.width, page.grey
             sound = forgive(path, file, header_only=True)
@@ -249,6 +252,8 @@ def _reason(error: Exception, page: tiff.Page | None) -> str:
         if page is not None and (reason := page.refusal()):
             return reason
         return "its content is not PNG, JPEG, BMP, GIF, TIFF or WebP"
+    if isinstance(error, Image.DecompressionBombError) and page is not None and page.deep:
+        return "it is stored in strips or tiles that are too large; save it with smaller ones"
     if isinstance(error, Image.DecompressionBombError):
         return f"it has more than {MOST_PIXELS // 1_000_000} megapixels"
     if isinstance(error, MemoryError):

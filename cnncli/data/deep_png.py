@@ -17,17 +17,23 @@ def is_deep(image: Image.Image) -> bool:
     return any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
 
 
+def bytes_a_pixel(image: Image.Image) -> tuple[int, bool]:
+    """Return how many bytes a pixel of such a PNG has, and whether some of them are its transparency."""
+    channels = {"LA": 2, "RGB": 3, "RGBA": 4}.get(str(image.tile[0][3]).split(";")[0], 1)  # type: ignore[attr-defined]
+    return 2 * channels, channels in (2, 4) or "transparency" in image.info
+
+
 def read(image: Image.Image, file: BinaryIO) -> Values:
     """Return the values of such a PNG, whose file is read once or twice more; `image` is not loaded."""
     raw = str(image.tile[0][3])  # type: ignore[attr-defined]  # of a file's image, not of any
     key = image.info.get("transparency")
     if raw == "LA;16B":  # 32 bits a pixel, as four channels of a byte have
-        pairs = _decoded(file, "RGBA").astype(np.uint16)
-        both = pairs[:, :, 0::2] << 8 | pairs[:, :, 1::2]
+        both = np.ascontiguousarray(_decoded(file, "RGBA")).view(">u2").astype(np.uint16)
         return Values(both[:, :, 0], 16, share_of(both[:, :, 1], 16))
     if raw in ("RGB;16B", "RGBA;16B"):  # ";16L" takes the second byte of each value for the upper one
-        upper, lower = (_decoded(file, raw[:-1] + order).astype(np.uint16) for order in "BL")
-        colours = upper << 8 | lower
+        colours = _decoded(file, raw[:-1] + "B").astype(np.uint16)
+        colours <<= 8
+        colours |= _decoded(file, raw[:-1] + "L")
         if colours.shape[2] == 4:
             return Values(colours[:, :, :3], 16, share_of(colours[:, :, 3], 16))
         return Values(colours, 16, _keyed(colours, key))

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -21,7 +22,7 @@ from .depth import Values, share_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-MOST_BYTES = 400_000_000  # of one page's values
+_MOST_PACKING = 1 << 16  # bytes by which packing may enlarge what it packs, beside twice its size
 _MOST_PAGES = 100_000  # that are counted
 _MOST_TAGS = 1000
 _MOST_NUMBERS = 10_000_000  # of one tag
@@ -133,8 +134,6 @@ class Page:
         predictor = self.number(PREDICTOR, 1)
         if predictor not in (1, 2, 3) or (predictor > 1 and self.bits % 8) or (predictor == 3 and not floats):
             return f"it is a TIFF of {self.kind} with predictor {predictor}; save it without one"
-        if self.size[0] * self.size[1] * channels * -(-self.bits // 8) > MOST_BYTES:
-            return f"its values take more than {MOST_BYTES // 1_000_000} MB"
         return None
 
     def values(self, file: BinaryIO) -> Values:
@@ -161,15 +160,14 @@ class Page:
 
     def _samples(self, file: BinaryIO) -> Array:
         """Return all channels, (h, w, channels)."""
-        file.seek(0)
-        data, count = file.read(), self.channels
+        count = self.channels
         if self.number(PLANES, 1) == 2 and count > 1:
             starts, sizes = self._places()
             part = len(starts) // count
-            planes = [self._plane(data, starts[i * part : (i + 1) * part], sizes[i * part : (i + 1) * part], 1)
+            planes = [self._plane(file, starts[i * part : (i + 1) * part], sizes[i * part : (i + 1) * part], 1)
                       for i in range(count)]
             return np.concatenate(planes, axis=2)
-        return self._plane(data, *self._places(), count)
+        return self._plane(file, *self._places(), count)
 
     def _places(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return where strips or tiles begin, and how long they are."""
@@ -183,14 +181,16 @@ class Page:
             raise ValueError("it does not say where its pixels are")
         return starts, sizes
 
-    def _plane(self, data: bytes, starts: tuple[int, ...], sizes: tuple[int, ...], channels: int) -> Array:
-        """Return (h, w, channels) of the strips or tiles that begin there."""
+    def _plane(self, file: BinaryIO, starts: tuple[int, ...], sizes: tuple[int, ...], channels: int) -> Array:
+        """Return (h, w, channels) of the strips or tiles that begin there; nothing else of the file is read."""
         w, h = self.size
         tile = self.number(TILE_WIDTH, w) if TILES in self.tags else w
         across = -(-w // tile) * tile  # with what tiles have beyond the border
         row = -(-tile * channels * self.bits // 8) * (across // tile)
         tags: dict[int, tuple[int, ...]] = {WIDTH: (row,), HEIGHT: (h,), BITS: (8,), SAMPLES: (1,),
                 PHOTOMETRIC: (_BLACK_IS_ZERO,), COMPRESSION: (self.number(COMPRESSION, 1),)}
+        data = _pieces(file, starts, sizes, 2 * row * h)
+        starts = tuple(accumulate(sizes[:-1], initial=8))
         if TILES in self.tags:
             tags |= {TILE_WIDTH: (row * tile // across,), TILE_HEIGHT: (self.number(TILE_HEIGHT, h),), TILES: starts,
                      TILE_BYTES: sizes}
@@ -291,9 +291,23 @@ def _stacked(tags: Mapping[int, tuple[int, ...] | bytes]) -> int:
     return int(found[1]) if found else 1
 
 
+def _pieces(file: BinaryIO, starts: tuple[int, ...], sizes: tuple[int, ...], most: int) -> bytes:
+    """Return strips or tiles one behind the other. Raises ValueError where they are together larger than packing could
+    make them, or cut off."""
+    if sum(sizes) > most + _MOST_PACKING:
+        raise ValueError("its strips or tiles are larger than what is in them")
+    found = []
+    for start, size in zip(starts, sizes, strict=True):
+        file.seek(start)
+        found.append(file.read(size))
+        if len(found[-1]) < size:
+            raise ValueError("a strip or tile is cut off")
+    return b"".join(found)
+
+
 def _with_tags(data: bytes, order: str, tags: dict[int, tuple[int, ...]]) -> bytes:
-    """Return a file of the same bytes with one page of these tags, all of them whole numbers."""
-    at, entries, behind = len(data) + len(data) % 2, [], b""
+    """Return a file of these strips or tiles with one page of these tags, all of them whole numbers."""
+    at, entries, behind = 8 + len(data) + len(data) % 2, [], b""
     end = at + 2 + 12 * len(tags) + 4
     for tag, numbers in sorted(tags.items()):
         packed = struct.pack(f"{order}{len(numbers)}I", *numbers)
@@ -301,7 +315,7 @@ def _with_tags(data: bytes, order: str, tags: dict[int, tuple[int, ...]]) -> byt
             packed, behind = struct.pack(f"{order}I", end + len(behind)), behind + packed
         entries.append(struct.pack(f"{order}HHI", tag, 4, len(numbers)) + packed)
     start = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", at)
-    return b"".join((start, memoryview(data)[8:], bytes(len(data) % 2), struct.pack(f"{order}H", len(tags)), *entries,
+    return b"".join((start, data, bytes(len(data) % 2), struct.pack(f"{order}H", len(tags)), *entries,
                      bytes(4), behind))
 
 

@@ -7,10 +7,11 @@ import sys
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from cnncli.data import bounds
+from cnncli.data import bounds, tiff
 from cnncli.data.decode import decode, open_image, read_header
 from cnncli.errors import ImageError
 
@@ -67,8 +68,9 @@ print(time.perf_counter() - began, peak, said, sep="|")"""
 @pytest.mark.alone
 @pytest.mark.slow
 def test_bombs_cost_nothing(tmp_path: Path) -> None:
-    bombs = [flat_png(tmp_path / "rgba.png", 9900, 10000, 8, 6), flat_png(tmp_path / "la.png", 9900, 10000, 8, 4),
-             scanned_jpeg(tmp_path / "a.jpg", 8000, 490), scanned_jpeg(tmp_path / "b.jpg", 3000, 490)]
+    bombs = [flat_png(tmp_path / "rgba.png", 9900, 10000, 8, 6), flat_png(tmp_path / "deep.png", 9900, 10000, 16, 0),
+             flat_png(tmp_path / "la.png", 9900, 10000, 8, 4), scanned_jpeg(tmp_path / "a.jpg", 8000, 490),
+             scanned_jpeg(tmp_path / "b.jpg", 3000, 490)]
     for bomb in bombs:
         assert bomb.stat().st_size < 1_000_000
         seconds, peak, said = cost(bomb)
@@ -128,6 +130,28 @@ def test_what_decoders_need_beside_counts(form: str, options: dict[str, object],
     monkeypatch.setattr(bounds, "MOST_BYTES", needed - 1)
     with pytest.raises(ImageError, match="MiB"):
         decode(tmp_path / "a", grey=False)
+
+
+@pytest.mark.parametrize(("depth", "colour", "least"), [(16, 0, 7), (16, 2, 15), (16, 4, 19), (16, 6, 27)])
+def test_deep_values_count_too(depth: int, colour: int, least: int, tmp_path: Path,
+                               monkeypatch: pytest.MonkeyPatch) -> None:
+    path = flat_png(tmp_path / "a.png", 400, 100, depth, colour)
+    monkeypatch.setattr(bounds, "MOST_DEEP_BYTES", 40_000 * least)
+    decode(path, grey=False)
+    undecoded(monkeypatch)
+    monkeypatch.setattr(bounds, "MOST_DEEP_BYTES", 40_000 * least - 1)
+    with pytest.raises(ImageError, match=r"400 x 100 pixels of . bytes would take"):
+        decode(path, grey=False)
+
+
+def test_of_a_large_tiff_only_the_first_page_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Image.fromarray(np.arange(64, dtype=np.uint16).reshape(8, 8))
+    page.save(tmp_path / "a.tif", save_all=True, append_images=[page] * 50)
+    taken = []
+    read = tiff._pieces
+    monkeypatch.setattr(tiff, "_pieces", lambda *given: taken.append(read(*given)) or taken[-1])
+    assert decode(tmp_path / "a.tif", grey=True).shape == (8, 8, 1)
+    assert [len(piece) for piece in taken] == [128]
 
 
 @pytest.mark.alone

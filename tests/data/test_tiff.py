@@ -173,7 +173,7 @@ def test_orientation(tmp_path: Path) -> None:
     (np.zeros((4, 4), np.uint8), 1, {258: (12,), 256: (2,), 317: (2,)}, "predictor 2"),
     (np.zeros((4, 4), np.uint8), 1, {50706: (1,)}, "raw file"),
     (np.zeros((1, 4), np.uint16), 1, {256: (20_000,), 257: (20_000,)}, "megapixels"),
-    (np.zeros((1, 4), np.float64), 1, {256: (9_000,), 257: (9_000,)}, "MB"),
+    (np.zeros((1, 4), np.float64), 1, {256: (9_000,), 257: (9_000,)}, "MiB"),
 ])
 def test_what_is_not_read_is_named(values: np.ndarray, photometric: int, tags: dict[int, tuple[int, ...]], reason: str,
                                    tmp_path: Path) -> None:
