@@ -71,12 +71,13 @@ def choose(options: Options, facts: Facts, start: Start) -> Choice:
     usual: Defaults = kind.DEFAULTS
     preprocessing, network, images = start.preprocessing, start.network, facts.images
     epochs, few = _epochs(options, images, usual)
+    patience, impatient = _patience(options, facts, usual)
     batch_size, small = _batch_size(options.batch_size, images, usual.batch_size)
     varied = fast.augmentation(preprocessing) if is_fast and options.augment in (None, True) else options.augment
     augmentation, how = _augmentation(varied, preprocessing, network, images)
     optimizer = options.optimizer or usual.optimizer
     tuning = kind.tuning(network, start.arch, optimizer, min(batch_size, images), images)
-    notes = [*few, *small, *how]
+    notes = [*few, *impatient, *small, *how]
     if options.probe:  # sees every image once, as it is
         epochs, augmentation, notes = 1, None, []
     if is_fast:
@@ -98,7 +99,7 @@ def choose(options: Options, facts: Facts, start: Start) -> Choice:
         grey=preprocessing.grey,
         resize=preprocessing.resize,
         seed=options.seed or 0,
-        patience=options.patience,
+        patience=patience,
         ema=usual.averaged if options.ema is None else float(options.ema),
         exact=bool(options.exact),
         sampling=options.sampling or SAMPLINGS[0],
@@ -165,6 +166,16 @@ def _epochs(options: Options, images: int, usual: Defaults) -> tuple[int, list[s
     epochs = min(max(usual.epochs, math.ceil(usual.least_seen / images)), usual.most_epochs)
     few = epochs > usual.epochs and options.time is None
     return epochs, [f"{epochs} epochs, because there are only {images:,} training images."] if few else []
+
+
+def _patience(options: Options, facts: Facts, usual: Defaults) -> tuple[int | None, list[str]]:
+    """Return after how many epochs without a better one to stop: the usual number only where the epochs were chosen
+    here, too, and images tell which is better."""
+    chosen_here = options.epochs is None and options.time is None and not options.probe
+    if options.patience is not None or usual.patience is None or not facts.val or not chosen_here:
+        return options.patience, []
+    return usual.patience, [f"Training stops early where {usual.patience} epochs in a row bring nothing better; "
+                            "--patience asks for another number."]
 
 
 def _batch_size(given: int | None, images: int, usual: int) -> tuple[int, list[str]]:

@@ -22,7 +22,8 @@ FEW_PARAMETERS, TIMES_PEAK_WITH_FEW = 10, 2
 @dataclass(frozen=True)
 class Defaults:
     """How long, in what steps: epochs, more where all together would see fewer than least_seen images, but at most
-    most_epochs; images a step, fewer for small sets; the learning rate's course; the last part of all steps over which
+    most_epochs; the epochs without a better one after which to stop, where the user did not say how many there are
+    (None: never); images a step, fewer for small sets; the learning rate's course; the last part of all steps over which
     weights are averaged; what makes the steps; whether slow weights follow (lookahead.py)."""
 
     epochs: int
@@ -31,6 +32,7 @@ class Defaults:
     averaged: float
     least_seen: int = 45_000
     most_epochs: int = 100
+    patience: int | None = None
     optimizer: OptimiserName = "sgd"
     lookahead: bool = False
 

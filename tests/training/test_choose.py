@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from cnncli.training.choose import Facts, choose
 from cnncli.training.options import Options
 from cnncli.training.recipe import Recipe
 from cnncli.training.resume import differences
-from cnncli.training.start import Start
+from cnncli.training.start import Start, begin
 
 from ..pictures import NETWORK, make_folder, make_network
 from .choosing import chosen
@@ -198,3 +199,19 @@ def test_choosing_reads_and_changes_nothing() -> None:
     assert first.recipe.class_weights == pytest.approx((40 / 60, 2.0))
     assert (first.recipe.epochs, first.recipe.batch_size) == (100, 8)
     assert all(np.array_equal(array, before[name]) for name, array in network.parameters().items())
+
+
+@pytest.mark.parametrize(("images", "epochs"), [(86, 15), (270, 12), (900, 8), (60000, 8)])
+def test_fine_tuning_is_short_and_stops_where_nothing_is_gained(splits: Splits, images: int, epochs: int) -> None:
+    tuned = replace(begin(Options(arch="resnet8"), splits), source="another run")
+    facts = Facts((images // 2, images - images // 2), val=10, excluded=None)
+
+    def recipe(val: int = 10, **options: Any) -> Recipe:
+        return choose(Options(**options), replace(facts, val=val), tuned).recipe
+
+    assert (recipe().epochs, recipe().patience) == (epochs, 5)
+    assert any("5 epochs in a row" in note for note in choose(Options(), facts, tuned).notes)
+    assert recipe(patience=3).patience == 3
+    for given in ({"epochs": 20}, {"time": 60.0}, {"probe": True}, {"val": 0}):  # the user's, or nothing to judge by
+        assert recipe(**given).patience is None
+    assert choose(Options(), facts, replace(tuned, source=None)).recipe.patience is None
