@@ -44,7 +44,9 @@ def refuse_bytes(path: str, image: Image.Image, wanted: str, turned: bool, jpeg:
     upright would hold too much in memory at once."""
     result = bytes_a_pixel(wanted)
     each = bytes_a_pixel(image.mode) + turned * result
-    if image.mode != wanted or image.has_transparency_data:
+    if image.has_transparency_data:
+        each += bytes_a_pixel("RGB")  # whatever is wanted, so that grey models refuse what others do
+    elif image.mode != wanted:
         each += result
     held = image.width * image.height * each + (jpeg.kept() if jpeg else 0) + _working_memory(image)
     if held > MOST_BYTES:

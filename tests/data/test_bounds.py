@@ -84,7 +84,7 @@ def test_bytes_count_and_not_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             for name, colour in (("grey", 0), ("rgb", 2), ("palette", 3), ("la", 4), ("rgba", 6))}
     # As it is stored, and as it is wanted: a grey one as colour, alpha laid on white.
     for name, grey, least in (("grey", True, 1), ("grey", False, 5), ("rgb", False, 4), ("rgb", True, 5),
-                              ("palette", False, 5), ("la", True, 5), ("rgba", False, 8), ("rgba", True, 5)):
+                              ("palette", False, 5), ("la", True, 8), ("rgba", False, 8), ("rgba", True, 8)):
         monkeypatch.setattr(bounds, "MOST_BYTES", 40_000 * least)
         decode(made[name], grey)
         monkeypatch.setattr(bounds, "MOST_BYTES", 40_000 * least - 1)
