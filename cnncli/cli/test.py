@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import printable
-from .command import Command, exact_option, json_option, model_option, strict_option, threads_option, tta_option
+from .command import (
+    Command,
+    exact_option,
+    json_option,
+    labels_option,
+    model_option,
+    strict_option,
+    threads_option,
+    tta_option,
+)
 from .output import console, emit, emit_json, note, report_skipped
 from .progress import steps
 
@@ -27,6 +36,7 @@ EXAMPLES = (
 @model_option
 @click.option("--split", type=click.Choice(["test", "val", "train"]),
               help="Which images of the folder that the model was trained on.  [default: test]")
+@labels_option
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
               help="Folder for pictures and test.json.  [default: the run's]")
 @json_option
@@ -34,8 +44,8 @@ EXAMPLES = (
 @exact_option
 @tta_option
 @threads_option
-def command(data: str | None, model: Path | None, split: "Split | None", out: Path | None, as_json: bool,
-            strict: bool, exact: bool | None, tta: bool) -> int:
+def command(data: str | None, model: Path | None, split: "Split | None", labels: str | None, out: Path | None,
+            as_json: bool, strict: bool, exact: bool | None, tta: bool) -> int:
     """Tell how good a model is on images that it was not trained on.
 
     DATA is a folder of images; without it, the folder that the model was trained on, of which the held-out images are
@@ -49,7 +59,8 @@ def command(data: str | None, model: Path | None, split: "Split | None", out: Pa
     from ..report.files import WRITTEN, write
 
     with steps() as shown:
-        found = evaluate(model, data, split=split, tta=tta, exact=bool(exact), strict=strict, progress=shown, note=note)
+        found = evaluate(model, data, split=split, labels=labels, tta=tta, exact=bool(exact), strict=strict,
+                         progress=shown, note=note)
     folder = write(found, out)
     if as_json:
         emit_json(found.as_json())

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from ..errors import DataError, UsageError, printable
 from .division import FRACTIONS, check_fractions, divide, notes_on_groups
 from .groups import Groups
-from .labels import Labels, survey_labels
+from .labels import Labels, refuse_strange, survey_labels
 from .layout import Layout, find_layout, inside_classes, refuse_several, split_of
 from .splits import (
     Found,
@@ -57,6 +57,8 @@ def scan(root: str | os.PathLike[str], fractions: Sequence[float] = FRACTIONS, s
     check_fractions(fractions)
     looked = survey(root, labels)
     looked.groups = groups
+    if labels is not None:
+        refuse_strange(labels, looked)
     folders, found = looked.folders, looked.found
     for split, path in folders.items():
         if not found[split].classes:
@@ -82,20 +84,24 @@ def scan(root: str | os.PathLike[str], fractions: Sequence[float] = FRACTIONS, s
     return splits
 
 
-def scan_labelled(root: str | os.PathLike[str], classes: Sequence[str], split: Split | None = None
-                  ) -> tuple[list[Sample], list[str]]:
-    """Find every image under root's class folders, labelled by a model's classes: (samples in order, notes).
+def scan_labelled(root: str | os.PathLike[str], classes: Sequence[str], split: Split | None = None,
+                  labels: Labels | None = None) -> tuple[list[Sample], list[str]]:
+    """Find every image under root's class folders, or those that labels names in it, labelled by a model's classes:
+    (samples in order, notes).
 
     Where root has splits, split is what is read; None is test, or val or train where there is none. Raises DataError
     where a class folder's name is not among the classes: labels are never guessed. UsageError where root has no such
     split.
     """
     root = os.fspath(root)
-    layout = find_layout(root, classes, need_train=False)
-    wanted = next((s for s in (split or "test", "val", "train") if s in layout.folders), "train")
-    looked = _surveyed(layout, [wanted])
+    if labels is None:
+        layout = find_layout(root, classes, need_train=False)
+        wanted = next((s for s in (split or "test", "val", "train") if s in layout.folders), "train")
+        looked = _surveyed(layout, [wanted])
+    else:
+        looked = survey(root, labels)
     if split is None:
-        wanted = next(s for s in ("test", "val", "train") if s in looked.found)
+        wanted = next((s for s in ("test", "val", "train") if s in looked.found), "train")
     elif split not in looked.found or list(looked.folders) == ["train"]:
         raise UsageError(f"{printable(root)} has no {split}/, and is not the folder that the model "
                          "was trained on; leave --split out to test on all of its images.")
@@ -104,11 +110,11 @@ def scan_labelled(root: str | os.PathLike[str], classes: Sequence[str], split: S
     folder, found = looked.folders[wanted], looked.found[wanted]
     if not found.classes:
         _refuse_no_images(folder, found)
-    _check_classes(folder, found.classes, classes, "the model does not know it")
+    _check_classes(labels.name if labels else folder, found.classes, classes, "the model does not know it")
     notes = looked.notes + _notes(folder, found)
     if len(looked.folders) > 1:
-        where = folder if folder != layout.root else f"{wanted}/ in the class folders"
-        notes.append(f"the images of {printable(where)} are used.")
+        inside = f"{wanted}/ in the class folders" if labels is None else f"{wanted} in {labels.name}"
+        notes.append(f"the images of {printable(folder if folder != looked.root else inside)} are used.")
     return [sample for label, name in enumerate(classes) for sample in looked.samples(wanted, name, label)], notes
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import DataError, UsageError, printable
 from .layout import split_of
-from .splits import Found, Split, Survey, listed
+from .splits import Found, Split, Survey
 from .table import Line, path_inside, read_table
 
 _SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -132,10 +132,13 @@ def survey_labels(root: str, labels: Labels, there: Callable[[str], bool] = os.p
     undecided = sum(image.split is None for image in labels.images)
     notes = [f"{printable(labels.name)}: {undecided:,} images have no split and are taken as train."] if (
         0 < undecided < len(labels.images)) else []
-    held = found["val"].classes | found["test"].classes
-    strange = [label for label in held if label not in found["train"].classes]
-    if strange:
-        first = next(i for i in labels.images if i.label in strange)
-        raise DataError(f"line {first.line} of {printable(labels.name)}: {listed(strange)} has images in "
-                        f"{first.split}, but none in train; give it some, or take its lines out.")
     return Survey(root, dict.fromkeys(given, root), {split: found[split] for split in given}, notes)
+
+
+def refuse_strange(labels: Labels, looked: Survey) -> None:
+    """Raise DataError where there is nothing to learn of a label that is validated or tested on."""
+    train = looked.found["train"].classes
+    first = next((image for image in labels.images if image.label not in train), None)
+    if train and first is not None and any(first.label in found.classes for found in looked.found.values()):
+        raise DataError(f"line {first.line} of {printable(labels.name)}: {printable(first.label)} has images in "
+                        f"{first.split}, but none in train; give it some, or take its lines out.")

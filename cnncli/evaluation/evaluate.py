@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from .. import kernels
 from ..data import Data, Images, Sample
+from ..data.labels import Labels, labels_of
 from ..data.splits import Split
 from ..errors import printable
 from ..model import Model
@@ -73,14 +74,17 @@ class ModelTest(Evaluation):
 
 def evaluate(model: AnyModel = None, data: Data | None = None, *, split: Split | None = None,
              tta: bool | None = None, exact: bool | None = None, strict: bool = False, threads: int | None = None,
-             compare: bool = True, progress: Progress | None = None, note: Note | None = None) -> ModelTest:
+             labels: str | os.PathLike[str] | Labels | None = None, compare: bool = True,
+             progress: Progress | None = None, note: Note | None = None) -> ModelTest:
     """Tell how good a model is on images that it was not trained on.
 
     model is a Model, a model file, a run or its folder, a pretrained network's name, or None for the latest run's.
     data is a folder with a sub-folder of images for each class, called like the model's classes; some may be missing.
     None is the folder that the model was trained on, of which the images of split are used ("test" by default), divided
     as the training divided them; of another folder its test/ (or that of split), if it has one, else all class folders.
-    Arrays as cnncli.train takes them are treated alike; they are never kept, so that None cannot stand for them.
+    Arrays as cnncli.train takes them are treated alike; they are never kept, so that None cannot stand for them. labels
+    is a CSV file, as cnncli.train takes it, of images in data that lie in no class folders: they are judged, of several
+    splits those of test.
 
     tta judges each image and its mirror image, exact convolves without Winograd's algorithm; None leaves either as the
     model has it. strict raises the first ImageError instead of skipping the image. threads sets the size of the pool
@@ -103,7 +107,7 @@ def evaluate(model: AnyModel = None, data: Data | None = None, *, split: Split |
 
     judge = with_flips(opened.model, tta, tell)
     with _exact(judge.network, exact):
-        labelled = labelled_images(opened, data, split, strict, tell, progress)
+        labelled = labelled_images(opened, data, split, strict, tell, progress, labels_of(labels))
         images = labelled.images
         found = scores.evaluate(judge, images, progress=_step("testing", progress), name=os.fspath(opened.path))
     known, why = _baselines(found, labelled, opened, progress) if compare else ({}, [])

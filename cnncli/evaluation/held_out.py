@@ -11,6 +11,7 @@ from typing import Any
 
 from ..data import Data, Images, Sample, Splits, load_images, name_of, scan_labelled
 from ..data.images import Cache, check_memory
+from ..data.labels import Labels
 from ..data.sources import Arrays
 from ..data.splits import Split
 from ..errors import DataError, UsageError, printable
@@ -33,12 +34,15 @@ class Labelled:
 
 
 def labelled_images(opened: Opened, data: Data | None, split: Split | None, strict: bool = False,
-                    note: Note = lambda sentence: None, progress: Progress | None = None) -> Labelled:
-    """Return what ``evaluate`` means by data, a folder or arrays, and split, decoded and labelled. strict raises the
-    first ImageError. Raises UsageError or DataError where it is not clear which images are meant, or there are
+                    note: Note = lambda sentence: None, progress: Progress | None = None,
+                    labels: Labels | None = None) -> Labelled:
+    """Return what ``evaluate`` means by data, a folder or arrays, split and labels, decoded and labelled. strict raises
+    the first ImageError. Raises UsageError or DataError where it is not clear which images are meant, or there are
     none."""
     if data is None or isinstance(data, str | os.PathLike):
-        chosen, training = choose(opened, None if data is None else os.fspath(data), split, note)
+        chosen, training = choose(opened, None if data is None else os.fspath(data), split, note, labels)
+    elif labels is not None:
+        raise UsageError("a table of labels is for a folder; arrays come with their labels: (images, labels).")
     else:
         chosen, training = _of_arrays(opened, data, split, note)
     images = _load(chosen, opened, strict, note, progress)
@@ -56,9 +60,12 @@ def _seen_note(seen: int, images: int, name: str) -> str:
             "trained on, which flatters it.")
 
 
-def choose(opened: Opened, data: str | None, split: Split | None, note: Note) -> tuple[list[Sample], list[Sample]]:
+def choose(opened: Opened, data: str | None, split: Split | None, note: Note, labels: Labels | None = None
+           ) -> tuple[list[Sample], list[Sample]]:
     """Return the samples to judge, and those that the model was trained on."""
     trained_on = samples.data_now(opened.run)
+    if data is None and labels is not None:
+        raise UsageError("a table of labels needs the folder that its paths are in: cnn test DATA --labels FILE.csv")
     if data is None:
         if opened.run and trained_on is None:
             raise UsageError(f"{printable(opened.name)} was trained on arrays in memory; give them again, or other "
@@ -76,10 +83,10 @@ def choose(opened: Opened, data: str | None, split: Split | None, note: Note) ->
             raise UsageError(f"{printable(trained_on)} holds other images by now than {printable(opened.name)} was "
                              "trained on; name the folder to test on: cnn test DATA")
         return _held_out(opened, trained_on, splits, split or "test", note)
-    splits = samples.splits_in(opened.run, data) if opened.run else None
+    splits = samples.splits_in(opened.run, data) if opened.run and labels is None else None
     if splits is not None:
         return _held_out(opened, data, splits, split or "test", note)
-    chosen, notes = scan_labelled(data, opened.model.classes, split)
+    chosen, notes = scan_labelled(data, opened.model.classes, split, labels and labels.within(data))
     for sentence in notes:
         note(sentence)
     return chosen, _at_hand(opened, trained_on)

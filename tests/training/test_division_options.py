@@ -149,3 +149,25 @@ def test_a_config_that_was_tampered_with(train: Train, shared: Path, entry: dict
     path.write_text(json.dumps({**json.loads(path.read_text()), **entry}))
     with pytest.raises(DataError, match="not as they were written; train anew"):
         cnncli.evaluate(run.path)
+
+
+def test_other_images_are_judged_by_a_table(train: Train, shared: Path, tmp_path: Path) -> None:
+    run = train(epochs=1)
+    table = flat(shared, tmp_path / "flat", split=True)
+    lines = table.read_text().split("\n")
+    told: list[str] = []
+    found = cnncli.evaluate(run, tmp_path / "flat", labels=table, compare=False, note=told.append)
+    assert found.images == sum(line.endswith(",test") for line in lines)
+    assert any(note == f"the images of test in {table} are used." for note in told)
+    assert cnncli.evaluate(run, tmp_path / "flat", labels=table, split="val", compare=False).images == sum(
+        line.endswith(",val") for line in lines)
+    only = tmp_path / "only.csv"
+    only.write_text("\n".join([lines[0], *(line for line in lines if line.endswith(",test"))]))
+    assert cnncli.evaluate(run, tmp_path / "flat", labels=only, compare=False).accuracy == found.accuracy
+    only.write_text("file,label\n" + "\n".join(line.rpartition(",")[0] for line in lines[1:]))
+    assert cnncli.evaluate(run, tmp_path / "flat", labels=only, compare=False).images == len(lines) - 1
+    only.write_text(f"file,label\n{lines[1].split(',')[0]},hippo\n")
+    with pytest.raises(DataError, match=r"only.csv has images of hippo, but the model does not know it"):
+        cnncli.evaluate(run, tmp_path / "flat", labels=only)
+    with pytest.raises(UsageError, match=r"cnn test DATA --labels FILE.csv"):
+        cnncli.evaluate(run, labels=table)
