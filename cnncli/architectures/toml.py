@@ -9,12 +9,14 @@ classes; `inputs` names other layers (skip connections), and "classes" as a numb
     padding = "same"
 """
 
+import os
 import re
+import stat
 import sys
 from pathlib import Path
 from typing import Any
 
-from ..errors import NetworkError
+from ..errors import NetworkError, printable
 from ..network import LayerError, Network
 
 if sys.version_info >= (3, 11):
@@ -59,7 +61,9 @@ def from_toml(path: str | Path, input_shape: tuple[int, int, int], classes: int,
 
 def _read(path: Path) -> str:
     try:
-        with open(path, encoding="utf-8") as file:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would be waited for
+            raise NetworkError(f"{printable(path)} is not a regular file; give a TOML file with [[layers]] tables.")
+        with open(path, encoding="utf-8-sig") as file:
             text = file.read(_LARGEST + 1)
     except UnicodeDecodeError:
         raise NetworkError(f"{path} is not UTF-8 text; give a TOML file with [[layers]] tables.") from None

@@ -19,6 +19,10 @@ from typing import Any
 
 import click
 
+from ..errors import DataError
+
+LONGEST_LIST = 2**28  # bytes of names on standard input
+
 
 class Command(click.Command):
     """A command of ``cnn``: applies CNN_THREADS, CNN_ISA and --threads before it runs, shows examples in its help.
@@ -78,5 +82,15 @@ threads_option = click.option("--threads", type=click.IntRange(1, 256), expose_v
 
 
 def listed_on_stdin(names: Sequence[str]) -> bytes:
-    """Return what stands on standard input where "-" is among the names of images, for find_images."""
-    return sys.stdin.buffer.read() if "-" in names and sys.stdin else b""
+    """Return what stands on standard input where "-" is among the names of images, for find_images. Raises DataError
+    where it cannot be read, or never ends."""
+    if "-" not in names or sys.stdin is None:  # None where it was closed before the start
+        return b""
+    try:
+        listing = sys.stdin.buffer.read(LONGEST_LIST + 1)
+    except OSError as error:
+        raise DataError(f"the list on standard input cannot be read ({error.strerror}); give the images' names as "
+                        "arguments.") from None
+    if len(listing) > LONGEST_LIST:
+        raise DataError("what comes on standard input is longer than 256 MB; that is no list of images.")
+    return listing

@@ -1,5 +1,6 @@
 """``cnn predict``: parse, call cnncli/model/predict.py, and print a table or JSON as the answers come."""
 
+import errno
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -84,7 +85,7 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
     if not found:
         raise DataError("the list on standard input is empty; give at least one image.")
     shown = min(top or (LISTED_IN_JSON if as_json else 1), len(loaded.classes))
-    rows = Table(shown) if table else None
+    rows = Table(shown, shown=table == "-" and sys.stdout is not None and sys.stdout.isatty()) if table else None
     failed: list[tuple[str, str]] = []
     forgiven: list[tuple[str, str]] = []
     watched = not is_terminal(sys.stdout) or (rows is not None and not as_json)
@@ -129,6 +130,8 @@ def _watched(answers: "Iterator[Prediction]", failed: list[tuple[str, str]], for
 def _write(rows: "Table", table: str) -> None:
     """Write a table to a file, or "-", standard output."""
     if table == "-":
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, "standard output is closed")
         sys.stdout.buffer.write(rows.encoded())
     else:
         rows.write(table)

@@ -46,6 +46,8 @@ def command(images: tuple[str, ...], model: Path | None, layers: tuple[str, ...]
     opened = open_model(model)
     filters = draw_filters(opened.model, layers)
     found = find_images(images, listed_on_stdin(images))
+    if images and not found:
+        raise DataError("the list on standard input is empty; give at least one image.")
     files = [item for item in found if isinstance(item, str)]
     skipped = [(item.path, item.error) for item in found if isinstance(item, Missing)]
     folder = opened.folder(out, "pictures", inside="pictures")

@@ -2,6 +2,7 @@
 read. It names paths inside the data folder, so that it moves with it; folder.py drops them before it draws splits.
 """
 
+import codecs
 import hashlib
 import os
 import re
@@ -36,7 +37,7 @@ def read_list(path: str | os.PathLike[str]) -> frozenset[str]:
     if len(data) > MOST_BYTES:
         raise UsageError(f"{shown} is too large for a list of paths.")
     names = set()
-    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+    for number, line in enumerate(without_mark(data).split(b"\n"), 1):
         text = os.fsdecode(line.removesuffix(b"\r"))
         if text.startswith('"'):
             name = _unquoted(text)
@@ -47,6 +48,14 @@ def read_list(path: str | os.PathLike[str]) -> frozenset[str]:
         elif text.strip() and not text.startswith("#"):
             names.add(text.removeprefix("./"))
     return frozenset(names)
+
+
+def without_mark(text: bytes) -> bytes:
+    """Return a list of names without the byte-order mark that other systems' editors and shells begin it with; one of
+    UTF-16 as UTF-8."""
+    if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return text.decode("utf-16", "replace").encode("utf-8", "replace")
+    return text.removeprefix(codecs.BOM_UTF8)
 
 
 def names_of(given: str | os.PathLike[str] | Collection[str]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import DataError, UsageError
 from ..kernels import Array
+from .exclude import without_mark
 from .folder import scan_flat
 from .pixels import as_array, as_picture, as_pictures
 from .walk import is_image, is_passed_over
@@ -101,6 +102,7 @@ def find_images(named: Named | Iterable[Named], listing: bytes = b"") -> list[Fo
 
 
 def _listed(listing: bytes) -> list[str]:
+    listing = without_mark(listing)
     parts = listing.split(b"\0") if b"\0" in listing else [line.removesuffix(b"\r") for line in listing.split(b"\n")]
     return [os.fsdecode(part) for part in parts if part]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..atomic import write_atomically
-from ..visualize.canvas import drawable, fallback_fonts
+from ..visualize.canvas import drawable, fallback_fonts, quiet_matplotlib
 
 TRAIN, VALIDATION, RATE = "#0072b2", "#d55e00", "#5b4a8a"  # Okabe and Ito's blue and vermilion, and a violet
 
@@ -19,6 +19,7 @@ _MARGINS = {"left": 0.05, "right": 0.988, "bottom": 0.125, "top": 0.83, "wspace"
 Points = list[tuple[float, float]]
 
 
+@quiet_matplotlib()
 def draw(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str], title: str) -> Path:
     """Draw the rows of a history.csv (or dicts with its columns, any of them empty) as a PNG file.
 

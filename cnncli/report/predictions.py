@@ -31,11 +31,12 @@ def as_item(prediction: Prediction, rejecting: bool = False) -> dict[str, Any]:
 class Table:
     """The rows of a CSV file: path, label, probability, label_2, probability_2 … up to top, error.
 
-    Names keep their bytes, also those that are no UTF-8; quoting is the csv module's.
+    Names keep their bytes, also those that are no UTF-8; quoting is the csv module's. For a terminal (shown), which
+    would obey what bytes say, control characters are escaped.
     """
 
-    def __init__(self, top: int = 1) -> None:
-        self.top, self.rows = top, 0
+    def __init__(self, top: int = 1, shown: bool = False) -> None:
+        self.top, self.rows, self._shown = top, 0, shown
         self._text = io.StringIO(newline="")
         self._writer = csv.writer(self._text, lineterminator="\n")
         more = [f"{name}_{rank}" for rank in range(2, top + 1) for name in ("label", "probability")]
@@ -45,7 +46,8 @@ class Table:
         """Add a row."""
         cells = [cell for label, probability in labelled(prediction) for cell in (label, f"{probability:.6f}")]
         cells += [""] * (2 * self.top - len(cells))
-        self._writer.writerow([prediction.path, *cells[: 2 * self.top], prediction.error or ""])
+        row = [prediction.path, *cells[: 2 * self.top], prediction.error or ""]
+        self._writer.writerow([printable(cell) for cell in row] if self._shown else row)
         self.rows += 1
 
     def encoded(self) -> bytes:

@@ -6,13 +6,14 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..visualize.canvas import drawable
+from ..visualize.canvas import drawable, quiet_matplotlib
 from .curves import TRAIN, VALIDATION, save
 
 _MARGINS = {"left": 0.09, "right": 0.97, "bottom": 0.13, "top": 0.88}
 _ABOVE = 1.6  # times the first smoothed loss: what runs away further is cut off
 
 
+@quiet_matplotlib()
 def draw(rates: Sequence[float], losses: Sequence[float], smoothed: Sequence[float], path: str | os.PathLike[str],
          title: str, suggestion: float | None) -> Path:
     """Draw losses, and smoothed ones as a line, against learning rates (log scale), as a PNG file.

@@ -23,7 +23,7 @@ FEW_PARAMETERS, TIMES_PEAK_WITH_FEW = 10, 2
 class Defaults:
     """How long, in what steps: epochs, more where all together would see fewer than least_seen images, but at most
     most_epochs; the epochs without a better one after which to stop, where the user did not say how many there are
-    (None: never); images a step, fewer for small sets; the learning rate's course; the last part of all steps over which
+    (None: never); images a step, fewer for small sets; the rate's course; the last part of all steps over which
     weights are averaged; what makes the steps; whether slow weights follow (lookahead.py)."""
 
     epochs: int

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..data import Batch, Batches, Images
-from ..errors import Interrupted, ModelError, SaveError, TrainingError, printable
+from ..errors import DataError, Interrupted, ModelError, SaveError, TrainingError, printable
 from ..evaluation.scores import Evaluation, LabelledImages, evaluate
 from ..kernels import Array, Mixed
 from ..loss import CrossEntropy
@@ -105,8 +105,9 @@ class Fit:
     def run_to_the_end(self, run: Run, stop: StopFlag) -> None:
         """Train until the last epoch, or until patience ends, or until stop is up; write into the run's folder.
 
-        Raises Interrupted, after saving, where a signal came; TrainingError where loss or gradients are not finite;
-        SaveError where the disk refuses. What was saved before stays usable each time.
+        Raises Interrupted, after saving, where a signal came; DataError, after saving, where images can no longer be
+        read; TrainingError where loss or gradients are not finite; SaveError where the disk refuses. What was saved
+        before stays usable each time.
         """
         self.write_into(run)
         self._stop = stop
@@ -118,6 +119,12 @@ class Fit:
                 self.close_epoch(self.validate(self.validation))
         except SaveError as error:
             raise SaveError(f"{error} Put that right, then continue with: {self._command}") from error
+        except DataError as error:  # without a cache, files are read as long as the training lasts
+            if self.progress.step:
+                self._check_finite()
+                self._save_state()
+            raise DataError(f"{error} Training stopped in epoch {self.progress.epoch}, all saved; put that right, then "
+                            f"continue with: {self._command}") from error
 
     def write_into(self, run: Run) -> None:
         """Let everything that is saved from now on go into a run's folder."""

@@ -177,7 +177,7 @@ def _preview(prepared: Prepared, observer: Observer) -> None:
     try:
         augmented.draw(prepared.fit.batches, run.config["classes"], path, run.name)
         observer.note(f"{path} shows what training images look like.")
-    except (OSError, ImportError, CnnError) as error:
+    except (OSError, ImportError, RuntimeError, CnnError) as error:  # RuntimeError: matplotlib got no thread
         observer.note(f"{path} could not be drawn: {error}")
 
 
@@ -188,5 +188,5 @@ def _draw(run: Run, observer: Observer) -> None:
     path: Path = run.path / CURVES
     try:
         curves.draw(run.history, path, run.name)
-    except (OSError, ImportError, CnnError) as error:
+    except (OSError, ImportError, RuntimeError, CnnError) as error:  # RuntimeError: matplotlib got no thread
         observer.note(f"{path} could not be drawn: {error}")

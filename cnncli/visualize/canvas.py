@@ -3,7 +3,10 @@ people can read, and tiles enlarged without blur. report/ and visualize/ draw on
 """
 
 import io
+import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -225,7 +228,20 @@ def _file_for(char: str) -> str | None:
     return next((path for path in _wider_fonts() if ord(char) in _covered(path)), None)
 
 
+@contextmanager
+def quiet_matplotlib() -> Iterator[None]:
+    """Keep what matplotlib says of its own caches, where HOME cannot be written for one, from the user of a block."""
+    logger = logging.getLogger("matplotlib")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
 @lru_cache
+@quiet_matplotlib()
 def _covered(path: str) -> frozenset[int]:
     from matplotlib.ft2font import FT2Font
 
@@ -236,6 +252,7 @@ def _covered(path: str) -> frozenset[int]:
 
 
 @lru_cache
+@quiet_matplotlib()
 def _wider_fonts() -> list[str]:
     from matplotlib.font_manager import findSystemFonts
 

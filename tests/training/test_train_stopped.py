@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from cnncli import atomic
+from cnncli.data import scan
 from cnncli.errors import DataError, SaveError, TrainingError, UsageError
 from cnncli.model import checkpoint
 from cnncli.runs import Run
 from cnncli.training import fit
+from cnncli.training.observer import Observer
 from cnncli.training.trainer import Trainer
 
 from ..pictures import NETWORK, make_folder, make_network
@@ -106,6 +108,27 @@ def test_a_full_disk_leaves_the_checkpoint_before_whole(
     assert checkpoint.load_state(run).progress["history"][0]["epoch"] == 1
     assert not [name for name in os.listdir(run) if name.startswith(".")]
     assert model_bytes(train(resume="full")) == expected
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_images_that_can_no_longer_be_read_end_it_saved(train: Train, tmp_path: Path, part: str) -> None:
+    """Without a cache files are read as long as it lasts: a disk that is unplugged, say, and plugged in again."""
+    data = make_folder(tmp_path / "data")
+    lost = [Path(sample.path) for sample in getattr(scan(data), part)]
+    kept = {path: path.read_bytes() for path in lost}
+
+    class Unplugger(Observer):
+        def epoch_started(self, epoch: int, epochs: int, steps: int) -> None:
+            if epoch == 2:
+                for path in lost:
+                    path.write_bytes(b"")
+
+    with pytest.raises(DataError, match=r"stopped in epoch 2, all saved; .* cnn train --resume run$") as caught:
+        train(data=data, cache="none", name="run", observer=Unplugger())
+    assert caught.value.exit_code == 1
+    for path, content in kept.items():
+        path.write_bytes(content)
+    assert [row["epoch"] for row in train(resume="run", cache="none").history] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
