@@ -1,6 +1,7 @@
 """How far a model's probabilities can be trusted: softmax with a temperature, the fit of that temperature and of the
 thresholds below which an answer is better withheld, and the figures that show what they are worth. training/fit.py
-fits them on the validation images, model.py and evaluation/scores.py apply them, report/page.py draws them.
+fits them on the validation images, model.py and evaluation/scores.py apply them, report/page.py draws them; bounds.py
+says what so many validation images can show at all.
 
 The temperature is that of Guo et al. 2017 ("On calibration of modern neural networks"); withholding answers is the
 selective classification of Geifman and El-Yaniv 2017.
@@ -13,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .bounds import CONFIDENCE, needed, shows
+
 Floats = NDArray[np.float64]
 
 BINS = 15  # of a reliability diagram, as in Guo et al.
@@ -20,6 +23,7 @@ COLDEST, HOTTEST = 0.01, 100.0  # temperatures
 # The accuracies that a threshold is kept for: every half a percent, and one for those who want next to no mistakes.
 LEVELS = (*(round(0.5 + 0.005 * step, 3) for step in range(100)), 0.999)
 _SLACK = 1e-9  # of decimal fractions: 0.95 asked for is 0.95 kept
+_MOST_TRIED = 1000  # thresholds that are tried, of more validation images evenly chosen
 _STEPS, _PRECISION = 100, 1e-12
 
 
@@ -42,8 +46,9 @@ class Calibration:
     """What was fitted on so many validation images.
 
     temperature divides the logits. loss and error are (before, after): cross-entropy in nats and expected calibration
-    error. thresholds holds (accuracy, threshold, coverage), ascending, for as many of LEVELS as could be reached:
-    answers of at least that calibrated probability were right that often, and were that share of the images.
+    error. thresholds holds (accuracy, threshold, coverage), ascending, for as many of LEVELS as could be shown: answers
+    of at least that calibrated probability are right that often, with that confidence, and were that share of the
+    images. confidence is 0 for a model of an earlier version, whose thresholds have no bound.
     """
 
     temperature: float
@@ -51,16 +56,31 @@ class Calibration:
     loss: tuple[float, float]
     error: tuple[float, float]
     thresholds: tuple[tuple[float, float, float], ...]
+    confidence: float = 0.0
 
     def threshold(self, accuracy: float) -> float | None:
         """Return the least probability of answers that are right that often, taken for the next level where accuracy
-        lies between two; None where no threshold was that accurate."""
+        lies between two; None where no threshold was that accurate, or so few images cannot show it."""
+        if self.images < _needed(accuracy):
+            return None
         return next((threshold for level, threshold, _ in self.thresholds if level >= accuracy - _SLACK), None)
+
+    def doubt(self, accuracy: float) -> str:
+        """Return why answers that are right that often cannot be promised, "" where they can."""
+        if self.images < _needed(accuracy):
+            return (f"{self.images:,} validation image{'s' * (self.images != 1)} cannot show {in_percent(accuracy)}: "
+                    f"that takes {_needed(accuracy):,}, were all of them right")
+        if self.threshold(accuracy) is None:
+            return (f"the {self.images:,} validation images do not show {in_percent(accuracy)}: not enough of the "
+                    "surest answers to them were right")
+        return "" if self.confidence else (f"the threshold for {in_percent(accuracy)} is an earlier version's, which "
+                                           "kept no margin for chance")
 
     def config(self) -> dict[str, Any]:
         """Return it as JSON values: ``from_config`` takes them back."""
+        bound = {"confidence": self.confidence} if self.confidence else {}
         return {"temperature": self.temperature, "images": self.images, "loss": list(self.loss),
-                "error": list(self.error), "thresholds": [list(row) for row in self.thresholds]}
+                "error": list(self.error), "thresholds": [list(row) for row in self.thresholds], **bound}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Calibration":
@@ -69,6 +89,7 @@ class Calibration:
             temperature, images = float(config["temperature"]), int(config["images"])
             loss, error = (tuple(map(float, config[key])) for key in ("loss", "error"))
             rows = [tuple(map(float, row)) for row in config["thresholds"]]
+            confidence = float(config.get("confidence", 0.0))
         except (KeyError, TypeError, ValueError, OverflowError) as problem:
             raise ValueError("a calibration has temperature, images, loss, error and thresholds") from problem
         if not COLDEST <= temperature <= HOTTEST or images < 1:
@@ -77,8 +98,10 @@ class Calibration:
             raise ValueError("loss and error are two numbers each, before and after")
         if len(rows) > 10 * len(LEVELS) or any(len(row) != 3 or not all(0 <= v <= 1 for v in row) for row in rows):
             raise ValueError("a threshold is an accuracy, a probability and a coverage, each from 0 to 1")
+        if not 0 <= confidence < 1:
+            raise ValueError(f"a confidence of {confidence:g}")
         return cls(temperature, images, (loss[0], loss[1]), (error[0], error[1]),
-                   tuple((row[0], row[1], row[2]) for row in sorted(rows)))
+                   tuple((row[0], row[1], row[2]) for row in sorted(rows)), confidence)
 
 
 @dataclass(frozen=True)
@@ -127,7 +150,35 @@ def calibrate(logits: NDArray[Any], labels: NDArray[np.int64]) -> Calibration:
         loss=(cross_entropy(logits, labels), cross_entropy(logits, labels, temperature)),
         error=(expected_error(reliability(before, right)), expected_error(reliability(after, right))),
         thresholds=_thresholds(coverage(after, right)),
+        confidence=CONFIDENCE,
     )
+
+
+def withholding(calibration: Calibration | None, accuracy: float) -> tuple[float, str]:
+    """Return the probability below which an answer is withheld so that such a share of the others is right, and, where
+    no validation images show that, a sentence that says why and what is done instead: probabilities are taken at their
+    word, but never a lower one than another level needs."""
+    if calibration is None:
+        return accuracy, ("The model was trained without validation images (or by an older version), so its threshold "
+                          f"is not calibrated: unknown is what it gives a probability below {accuracy:g}.")
+    found, doubt = calibration.threshold(accuracy), calibration.doubt(accuracy)
+    if found is not None:
+        return found, f"{doubt[0].upper()}{doubt[1:]}; train again for one that does." if doubt else ""
+    shown = [(level, threshold) for level, threshold, _ in calibration.thresholds if level < accuracy
+             and calibration.threshold(level) is not None]
+    threshold = max([accuracy, *(threshold for _, threshold in shown)])
+    best = f" The most that they show is {in_percent(shown[-1][0])}." if shown else ""
+    return threshold, (f"{doubt[0].upper()}{doubt[1:]}.{best} Unknown is now what has a probability below "
+                       f"{threshold:.4g}, and nothing promises how often the rest is right.")
+
+
+def _needed(accuracy: float) -> int:
+    return needed(max(accuracy - _SLACK, LEVELS[0]))
+
+
+def in_percent(share: float) -> str:
+    """Return a level in per cent, for a sentence."""
+    return f"{round(100 * share, 6):g} %"
 
 
 def fit_temperature(logits: NDArray[Any], labels: NDArray[np.int64]) -> float:
@@ -198,15 +249,19 @@ def coverage(confidence: Floats, right: NDArray[np.bool_]) -> Coverage:
 
 
 def _thresholds(curve: Coverage) -> tuple[tuple[float, float, float], ...]:
-    """Return (level, threshold, coverage): for each level the lowest threshold that reaches it.
-
-    One more answer counts as given and wrong: so many images of which none was wrong do not promise that none will be
-    (the correction of conformal risk control, Angelopoulos et al. 2022).
-    """
-    promised = curve.right / (curve.answered + 1)
+    """Return (level, threshold, coverage): for each level the lowest threshold that is shown to reach it."""
+    count = len(curve.thresholds)
+    tried = np.unique(np.linspace(0, count - 1, min(count, _MOST_TRIED)).astype(np.int64))
+    right, answered, levels = curve.right[tried], curve.answered[tried], np.array(LEVELS)
+    # How many of the levels each of them shows: all below one, so that halving finds it.
+    low, high = np.zeros(len(tried), np.int64), np.full(len(tried), len(LEVELS))
+    while (low < high).any():
+        middle = (low + high) // 2
+        good = shows(right, answered, levels[np.minimum(middle, len(LEVELS) - 1)]) & (low < high)
+        low, high = np.where(good, middle + 1, low), np.where(good | (low >= high), high, middle)
     found = []
-    for level in LEVELS:
-        good = np.flatnonzero(promised >= level)
-        if len(good):
-            found.append((level, float(curve.thresholds[good[-1]]), float(curve.coverage[good[-1]])))
+    for number, level in enumerate(LEVELS):
+        reached = tried[low > number]
+        if len(reached):
+            found.append((level, float(curve.thresholds[reached[-1]]), float(curve.coverage[reached[-1]])))
     return tuple(found)

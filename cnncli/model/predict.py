@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from ..data.finding import Images, image_files
 from ..errors import UsageError
+from .calibration import withholding
 from .flips import with_flips
 from .model import Model, Prediction
 
@@ -45,16 +46,9 @@ def check_reject(accuracy: float) -> None:
 
 def rejection(model: Model, accuracy: float) -> tuple[float, str]:
     """Return the least probability of answers that are right in such a share of cases, and, where no validation images
-    say so, a sentence that tells what is done instead: the probabilities are taken at their word."""
+    say so, a sentence that tells what is done instead (calibration.withholding)."""
     check_reject(accuracy)
-    if model.calibration is None:
-        return accuracy, ("The model was trained without validation images (or by an older version), so its threshold "
-                          f"is not calibrated: {UNKNOWN} is what it gives a probability below {accuracy:g}.")
-    threshold = model.calibration.threshold(accuracy)
-    if threshold is None:
-        return accuracy, (f"The {model.calibration.images:,} validation images are too few, or were judged too badly, "
-                          f"to promise {accuracy:g}: {UNKNOWN} is what has a probability below it.")
-    return threshold, ""
+    return withholding(model.calibration, accuracy)
 
 
 def withhold(predictions: Iterable[Prediction], threshold: float) -> Iterator[Prediction]:

@@ -20,7 +20,7 @@ import numpy as np
 from ..atomic import write_atomically
 from ..errors import printable
 from ..evaluation.scores import Evaluation
-from ..model.calibration import confidences, coverage, expected_error, reliability
+from ..model.calibration import confidences, coverage, expected_error, reliability, withholding
 from . import charts
 from .pictures import A_CELL, Album, Pixels, Shown
 
@@ -187,10 +187,10 @@ def _answers(found: Evaluation) -> dict[str, Any]:
     curve = coverage(found.confidences, found.right)
     rows, marks = [], []
     for wanted in REJECTIONS:
-        threshold = found.calibration.threshold(wanted) if found.calibration else None
-        given, right = curve.at(threshold) if threshold is not None else (0, 0)
-        rows.append((wanted, threshold, given, right))
-        if given:
+        threshold, doubt = withholding(found.calibration, wanted)
+        given, right = curve.at(threshold)
+        rows.append((wanted, threshold, given, right, doubt if found.calibration else ""))
+        if given and found.calibration:
             marks.append((given / found.images, right / given, f"{wanted:g}"))
     label = "Share of right answers against the share of images that is answered"
     return {"chart": Markup(charts.coverage(curve, marks, label)), "rows": rows}

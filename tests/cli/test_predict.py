@@ -162,7 +162,7 @@ def many(home: Path) -> list[str]:
 
 def calibrated(temperature: float, threshold: float) -> None:
     model = small_model()
-    model.calibration = Calibration(temperature, 50, (1.0, 0.9), (0.2, 0.1), ((0.8, threshold, 0.5),))
+    model.calibration = Calibration(temperature, 50, (1.0, 0.9), (0.2, 0.1), ((0.8, threshold, 0.5),), 0.95)
     save_model("runs/small-1/model.safetensors", model)
 
 
@@ -201,7 +201,7 @@ def test_a_threshold_that_nothing_stands_behind_is_said_to_be_so(many: list[str]
     calibrated(1.0, 0.1)
     assert cli.main(["predict", "many", "--json", "--reject", "0.9"]) == 0
     out, err = capsys.readouterr()
-    assert "50 validation images are too few" in err
+    assert "50 validation images do not show 90 %" in err
     assert [item["rejected"] for item in json.loads(out)] == [item["probability"] < 0.9 for item in found]
 
 

@@ -47,7 +47,7 @@ def test_arrays(folder: Path) -> None:
 def test_what_is_not_sure_enough_is_unknown(folder: Path) -> None:
     model = small_model()
     threshold = sorted(answer.probability or 0 for answer in predict(model, folder))[6]
-    model.calibration = Calibration(1.0, 50, (1.0, 0.9), (0.2, 0.1), ((0.8, threshold, 0.5),))
+    model.calibration = Calibration(1.0, 50, (1.0, 0.9), (0.2, 0.1), ((0.8, threshold, 0.5),), 0.95)
     told: list[str] = []
     answers = list(predict(model, folder, reject=0.8, note=told.append))
     assert [a.rejected for a in answers] == [(a.probability or 0) < threshold for a in answers]
