@@ -42,12 +42,14 @@ def as_many(right: Counts, answered: Counts, share: Floats) -> Floats:
     one, other = np.where(turned, b, a), np.where(turned, a, b)
     x = np.where(turned, 1 - share, share)
     tail = np.exp(one * np.log(x) + other * np.log1p(-x) - beta) * _fraction(one, other, x) / one
-    return np.where(some, np.where(turned, 1 - tail, tail), 1.0)
+    found: Floats = np.where(some, np.where(turned, 1 - tail, tail), 1.0)
+    return found
 
 
 def _fraction(a: Floats, b: Floats, x: Floats) -> Floats:
     d = 1 / _no_zero(1 - (a + b) * x / (a + 1))
-    c, value = np.ones_like(x), d.copy()
+    c = np.ones_like(x)
+    value: Floats = d.copy()
     for m in range(1, _STEPS):
         for term in (m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
                      -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))):
