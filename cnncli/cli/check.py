@@ -48,6 +48,9 @@ def show_kinds(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> 
               help="Of the split that a training would draw.")
 @group_by_option
 @labels_option
+@click.option("--range", "range_", metavar="LOW:HIGH",
+              help="What is black and what is white in images deeper than 8 bits, as 0:4095.  [default: found from the "
+                   "training images]")
 @click.option("--exclude", type=click.Path(), metavar="FILE", help="Pass over the images that this list names.")
 @click.option("--exclude-list", type=click.Path(), metavar="FILE",
               help="Write a list of useless and double images, for cnn train --exclude.")
@@ -59,9 +62,9 @@ def show_kinds(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> 
               help="List what is looked for, and stop.")
 @json_option
 @threads_option
-def command(folder: str, models: tuple[Path, ...], seed: int, exclude: str | None, exclude_list: str | None,
-            sheet: Path | None, ignore: str, fail_on: str, as_json: bool, group_by: str | None,
-            labels: str | None) -> int:
+def command(folder: str, models: tuple[Path, ...], seed: int, range_: str | None, exclude: str | None,
+            exclude_list: str | None, sheet: Path | None, ignore: str, fail_on: str, as_json: bool,
+            group_by: str | None, labels: str | None) -> int:
     """Find out what is wrong with a folder of images before training on it.
 
     FOLDER is what 'cnn train' takes, and is read the same way. Looks for images that cannot be used or were named,
@@ -80,7 +83,7 @@ def command(folder: str, models: tuple[Path, ...], seed: int, exclude: str | Non
         raise UsageError(f"--sheet {printable(sheet)} must be called .png.")
     with steps() as shown:
         report = check(folder, models=models, seed=seed, exclude=exclude or (), ignore=ignored, progress=shown,
-                       group_by=group_by, labels=labels)
+                       group_by=group_by, labels=labels, range=range_)
     for sentence in report.notes:
         note(sentence)
     if as_json:

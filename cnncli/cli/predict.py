@@ -104,8 +104,8 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
         raise DataError(failed[0][1])
     if rows and table:
         _write(rows, table)
-    if forgiven:
-        note(forgiven_in_words(forgiven))
+    for sentence in forgiven_in_words(forgiven):
+        note(sentence)
     code = report_skipped(failed)
     return 1 if len(failed) == len(found) else code
 

@@ -28,6 +28,8 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
 _WIDTH, _HEIGHT, _ORIENTATION = 256, 257, 274  # TIFF's and EXIF's tags
 _WIDE = ("I", "F")  # and I;16, I;16B …
 _EIGHT_BITS = Scales()
+FIRST = "the first of its"  # frames or pages: how a note begins that says so
+DEEP_PNG = "unsigned numbers of 16 bits"
 _JPEG = ("JPEG", "MPO")  # the latter has further images behind the first, as many phones write
 _TRANSPOSED = (5, 6, 7, 8)  # orientations that swap width and height
 
@@ -39,15 +41,15 @@ Result = TypeVar("Result")
 class Header:
     """What a file says of its image: the format (PNG, JPEG, BMP, GIF, TIFF, WEBP) that it really has, Pillow's mode
     or the kind of its values where they are deeper than 8 bits (wide), height and width once it is upright, EXIF's
-    orientation (1: upright as it is), whether it has further frames, and transparency; forgiven: what is damaged in it
-    and no pixel."""
+    orientation (1: upright as it is), how many frames or pages there are (0: several, who knows how many), and
+    transparency; forgiven: what is damaged in it and no pixel."""
 
     format: str
     mode: str
     height: int
     width: int
     orientation: int
-    frames: bool
+    frames: int
     transparent: bool
     wide: bool
     forgiven: tuple[str, ...] = ()
@@ -69,7 +71,8 @@ def open_image(path: str | os.PathLike[str], grey: bool, least: tuple[int, int] 
     their type can hold (unsigned ones of 32 bits from 0..65535 where none is larger; signed ones with negative ones
     from their own smallest and largest), floats from 0..1, and from their own limits where one lies outside.
     A JPEG that is far larger than `least` (h, w) may come back reduced to twice that or more, which is faster.
-    `forgiven` gets a sentence for everything that is damaged and no pixel.
+    `forgiven` gets a sentence for everything that is damaged and no pixel, and one that begins with FIRST where there
+    are more frames or pages than the one that is taken.
 
     Raises ImageError, which names file and reason; nothing else, and no warning.
     """
@@ -85,7 +88,7 @@ def examine(path: str | os.PathLike[str], least: tuple[int, int] | None = None, 
     header says. Raises ImageError."""
     image, header, notes = _decoded(os.fspath(path), None, least, scales, seen, look=True)
     assert header is not None
-    return image, replace(header, forgiven=tuple(notes))
+    return image, replace(header, forgiven=tuple(note for note in notes if not note.startswith(FIRST)))
 
 
 def _decoded(path: str, grey: bool | None, least: tuple[int, int] | None, scales: Scales, seen: Seen | None, look: bool
@@ -99,9 +102,12 @@ def _decoded(path: str, grey: bool | None, least: tuple[int, int] | None, scales
             if page is not None and (page.deep or page.raw):
                 values = _values_of(path, page, file)
                 said = _header_of(page)
-                return _shown(values, page.grey if grey is None else grey, said.orientation, scales, seen), said, []
+                shown = _shown(values, page.grey if grey is None else grey, said.orientation, scales, seen)
+                return shown, said, _first_of(page.pages, "pages")
             sound = forgive(path, file)
-            return *_of_sound(sound, lambda: _pixels(path, sound, grey, least, scales, seen, look)), sound.notes
+            image, header, frames = _of_sound(
+                sound, lambda: _pixels(path, page, sound, grey, least, scales, seen, look))
+            return image, header, [*sound.notes, *_first_of(frames, "frames" if page is None else "pages")]
     except ImageError:
         raise
     except Exception as error:
@@ -120,12 +126,13 @@ def _of_sound(sound: Sound, read: Callable[[], Result]) -> Result:
         return read()
 
 
-def _pixels(path: str, sound: Sound, grey: bool | None, least: tuple[int, int] | None, scales: Scales,
-            seen: Seen | None, look: bool) -> tuple[Image.Image, Header | None]:
-    """Return what Pillow opens, decoded and upright, and its header."""
+def _pixels(path: str, page: tiff.Page | None, sound: Sound, grey: bool | None, least: tuple[int, int] | None,
+            scales: Scales, seen: Seen | None, look: bool) -> tuple[Image.Image, Header | None, int]:
+    """Return what Pillow opens, decoded and upright, its header, and how many frames there are."""
     with _opened(path, sound) as image:
         deep = image.format == "PNG" and deep_png.is_deep(image)
-        header, orientation = _header(image, deep) if look else None, _orientation(image)
+        frames = _frames(image) if page is None else page.pages
+        header, orientation = _header(image, deep, frames) if look else None, _orientation(image)
         key, box = colour_key(image), uncovered(image)
         if least and image.format == "JPEG":
             side = 2 * max(least)
@@ -133,12 +140,12 @@ def _pixels(path: str, sound: Sound, grey: bool | None, least: tuple[int, int] |
         to_grey = _is_grey(image) if grey is None else grey
         if deep:
             refuse_deep(path, image.size, *deep_png.bytes_a_pixel(image), copies=2)
-            return _shown(deep_png.read(image, sound.file), to_grey, orientation, scales, seen), header
+            return _shown(deep_png.read(image, sound.file), to_grey, orientation, scales, seen), header, frames
         wanted = "L" if to_grey else "RGB"
         refuse_bytes(path, image, wanted, orientation != 1, sound.jpeg)
         image.load()
         plain = key_on_white(image, key, wanted) if key else _plain(image, wanted)
-        return _upright(white_around(plain, box) if box else plain, _orientation(image)), header
+        return _upright(white_around(plain, box) if box else plain, _orientation(image)), header, frames
 
 
 def _opened(path: str, sound: Sound) -> Image.Image:
@@ -172,22 +179,29 @@ def _shown(values: Values, grey: bool, orientation: int, scales: Scales, seen: S
     return _upright(image if image.mode == wanted else image.convert(wanted), orientation)
 
 
-def _header(image: Image.Image, wide: bool) -> Header:
+def _header(image: Image.Image, wide: bool, frames: int) -> Header:
     form = "JPEG" if image.format in _JPEG else str(image.format)
     orientation = _orientation(image)
     return Header(
-        form, image.mode, *_upright_size(image, orientation), orientation,
-        frames=form != "JPEG" and _has_frames(image),  # an MPO's second image is no frame
+        form, DEEP_PNG if wide else image.mode, *_upright_size(image, orientation), orientation, frames,
         transparent=image.has_transparency_data or uncovered(image) is not None,
         wide=wide or any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())),  # inks and L*a*b* of 16 bits
     )
 
 
-def _has_frames(image: Image.Image) -> bool:
+def _frames(image: Image.Image) -> int:
+    """Return how many frames an image has that is no TIFF; 0 where there are several, but the next is damaged."""
+    if image.format in _JPEG:
+        return 1  # an MPO's second image is no frame
     try:
-        return bool(getattr(image, "is_animated", False))
-    except Exception:  # the second is damaged, or cut off
-        return True
+        return int(image.n_frames) if getattr(image, "is_animated", False) else 1  # type: ignore[attr-defined]
+    except Exception:
+        return 0
+
+
+def _first_of(frames: int, what: str) -> list[str]:
+    """Return what is said of an image of several frames."""
+    return [] if frames == 1 else [f"{FIRST} {f'{frames:,} {what}' if frames else f'several {what}'} is taken"]
 
 
 def _header_of(page: tiff.Page) -> Header:
@@ -196,7 +210,7 @@ def _header_of(page: tiff.Page) -> Header:
     turned = turned if 1 <= turned <= 8 else 1
     w, h = page.size
     h, w = (w, h) if turned in _TRANSPOSED else (h, w)
-    return Header("TIFF", page.kind, h, w, turned, page.pages > 1, page.alpha is not None, wide=True)
+    return Header("TIFF", page.kind, h, w, turned, page.pages, page.alpha is not None, wide=True)
 
 
 def _upright_size(image: Image.Image, orientation: int) -> tuple[int, int]:

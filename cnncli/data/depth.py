@@ -246,10 +246,11 @@ class Seen:
         self.real.add(other.real)
 
     def scales(self, given: Range | None = None) -> Scales:
-        """Return one range for all of them: the given one, or what suits the values."""
-        whole, real = self.whole, self.real
-        return Scales(given or (whole.range() if whole.images else None),
-                      given or (real.range() if real.images else None))
+        """Return one range for all of them: the given one, or what suits the values; what there is none of shares the
+        other's."""
+        whole = given or (self.whole.range() if self.whole.images else None)
+        real = given or (self.real.range() if self.real.images else None)
+        return Scales(whole or real, real or whole)
 
 
 def sentences(seen: Seen, scales: Scales, what: str, given: bool = False) -> Iterator[str]:

@@ -14,7 +14,7 @@ import numpy as np
 from .. import kernels
 from ..errors import DataError, ImageError, UsageError, printable
 from ..kernels import Array
-from .decode import quiet
+from .decode import FIRST, quiet
 from .depth import Seen
 from .marks import NONE, of_file, of_pixels
 from .prefetch import ConcurrencyLimit, prefetch
@@ -212,19 +212,31 @@ def load_images(samples: Sequence[Sample], preprocessing: Preprocessing, threads
     skipped = [(errors[i].path, errors[i].reason) for i in sorted(errors)]
     paths = [samples[i].path for i in kept]
     forgiven = [(path, decoder.forgiven[path]) for path in paths if path in decoder.forgiven]
-    if forgiven and note:
-        note(forgiven_in_words(forgiven))
+    if note:
+        for sentence in forgiven_in_words(forgiven):
+            note(sentence)
     return Images([samples[i] for i in kept], preprocessing, stored[: len(kept)] if stored is not None else None,
                   skipped, found.histogram + found.deep_histogram, threads, marks[kept], forgiven, found.seen)
 
 
-def forgiven_in_words(forgiven: Sequence[tuple[str, str]]) -> str:
-    """Return a sentence on (path, what is damaged) of images that are used all the same."""
-    named = "; ".join(f"{printable(path)} ({why})" for path, why in forgiven[:_NAMED])
-    more = f"; … and {len(forgiven) - _NAMED:,} more" if len(forgiven) > _NAMED else ""
-    one = len(forgiven) == 1
-    return f"{len(forgiven):,} image{'' if one else 's'} {'is' if one else 'are'} damaged, but no pixel of " \
-           f"{'it' if one else 'them'}, and used all the same: {named}{more}."
+def forgiven_in_words(forgiven: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Yield a sentence on (path, what is damaged) of images that are used all the same, and one on those that have
+    more frames or pages than the one that is taken."""
+    first = [(path, why) for path, why in forgiven if why.startswith(FIRST)]
+    damaged = [(path, why) for path, why in forgiven if not why.startswith(FIRST)]
+    if damaged:
+        one = len(damaged) == 1
+        yield (f"{len(damaged):,} image{'' if one else 's'} {'is' if one else 'are'} damaged, but no pixel of "
+               f"{'it' if one else 'them'}, and used all the same: {_named(damaged)}.")
+    if first:
+        one = len(first) == 1
+        yield (f"{len(first):,} file{' holds' if one else 's hold'} several images, frames or pages, of which one is "
+               f"used: {_named(first)}.")
+
+
+def _named(whys: Sequence[tuple[str, str]]) -> str:
+    more = f"; … and {len(whys) - _NAMED:,} more" if len(whys) > _NAMED else ""
+    return "; ".join(f"{printable(path)} ({why})" for path, why in whys[:_NAMED]) + more
 
 
 @dataclass

@@ -99,7 +99,7 @@ class Preprocessing:
         if self.range:
             return self
         whole, real = seen.scales()
-        return replace(self, range=whole or real, float_range=real if whole and real != whole else None)
+        return replace(self, range=whole, float_range=real if real != whole else None)
 
     def prepare(self, source: str | os.PathLike[str] | Array, forgiven: list[str] | None = None,
                 seen: Seen | None = None) -> Array:

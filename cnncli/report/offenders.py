@@ -10,6 +10,7 @@ from PIL import Image
 
 from ..data.check import DUPLICATES, KINDS, File, Finding, Report
 from ..data.decode import examine
+from ..data.depth import Scales
 from ..errors import ImageError, printable
 from ..visualize.canvas import FAINT, INK, LINE, RIGHT, WRONG, Canvas, fitted, wrapped
 
@@ -42,7 +43,7 @@ def draw(report: Report, path: str | os.PathLike[str]) -> Path:
         for row in rows[kind]:
             x = MARGIN
             for finding in row:
-                _card(sheet, x, y, finding)
+                _card(sheet, x, y, finding, report.scales)
                 x += _tiles(finding) * (SIDE + GAP)
             y += SIDE + WORDS + GAP
     return sheet.save(path)
@@ -85,11 +86,11 @@ def _heading(sheet: Canvas, y: float, kind: str, count: int, width: float) -> No
     sheet.text(MARGIN, y + 28, KINDS[kind].about, 12, FAINT, width=width)
 
 
-def _card(sheet: Canvas, x: float, y: float, finding: Finding) -> None:
+def _card(sheet: Canvas, x: float, y: float, finding: Finding, scales: Scales) -> None:
     tiles = _tiles(finding)
     for place, file in enumerate(finding.files[:tiles]):
         left = x + place * (SIDE + GAP)
-        _tile(sheet, left, y, file, kept=len(finding.files) > 1 and file not in finding.exclude)
+        _tile(sheet, left, y, file, kept=len(finding.files) > 1 and file not in finding.exclude, scales=scales)
         if place:
             sheet.line(left - GAP + 3, y + SIDE / 2, left - 4, y + SIDE / 2, LINE)
     width = tiles * (SIDE + GAP) - GAP
@@ -98,10 +99,10 @@ def _card(sheet: Canvas, x: float, y: float, finding: Finding) -> None:
         sheet.text(x, y + SIDE + 28 + 12 * number, line, 9, FAINT, width=width)
 
 
-def _tile(sheet: Canvas, x: float, y: float, file: File, kept: bool) -> None:
+def _tile(sheet: Canvas, x: float, y: float, file: File, kept: bool, scales: Scales) -> None:
     """A picture with its file's name and where it belongs; blue where it is the copy that may stay."""
     try:
-        image = fitted(examine(file.path, (SIDE, SIDE))[0].convert("RGB"), SIDE)
+        image = fitted(examine(file.path, (SIDE, SIDE), scales)[0].convert("RGB"), SIDE)
     except ImageError:
         image = Image.new("RGB", (SIDE, SIDE), LINE)
         sheet.paste(image, x, y, frame=True)

@@ -33,7 +33,7 @@ def filled(top: int, kind: str = "u2", low: int = 0) -> np.ndarray:
     ("i4", 0, 2**31 - 1, (0, 2**31 - 1)), ("u8", 0, 2**40, (0, 2**48 - 1)), ("i8", -5, 10, (-5, 10)),
 ])
 def test_the_range_of_integers(kind: str, low: int, high: int, range_: tuple[float, float]) -> None:
-    assert of(filled(high, kind, low)).scales() == Scales(range_, None)
+    assert of(filled(high, kind, low)).scales() == Scales(range_, range_)
 
 
 @pytest.mark.parametrize(("low", "high", "range_"), [
@@ -43,7 +43,7 @@ def test_the_range_of_integers(kind: str, low: int, high: int, range_: tuple[flo
 ])
 def test_the_range_of_floats(low: float, high: float, range_: tuple[float, float]) -> None:
     values = np.array([[low, high, np.nan, (low + high) / 2]])
-    assert of(values).scales() == Scales(None, range_)
+    assert of(values).scales() == Scales(range_, range_)
 
 
 def test_bits_that_were_scaled_up_have_the_white_of_sixteen() -> None:
@@ -68,7 +68,7 @@ def test_one_range_for_a_set_whatever_its_order() -> None:
     parts = [of(image) for image in images]
     parts[0].add(parts[1])
     parts[2].add(parts[0])
-    assert parts[2].scales() == of(*images).scales() == Scales((0, 4095), None)
+    assert parts[2].scales() == of(*images).scales() == Scales((0, 4095), (0, 4095))
     assert parts[2].images == 3
 
 

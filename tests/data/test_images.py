@@ -153,3 +153,17 @@ def test_memory_that_is_not_there_is_refused_with_the_remedy(samples: list[Sampl
     assert len(load_images(samples, PREPROCESSING, cache="none")) == len(GOOD)
     with pytest.raises(UsageError, match="ram or none"):
         load_images(samples, PREPROCESSING, cache="disk")
+
+
+def test_several_images_in_a_file_are_told(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (5, 6), (value, 0, 0)) for value in (10, 20, 30)]
+    for name in ("a.gif", "b.tif", "c.png", "d.webp"):
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "e.png")
+    told: list[str] = []
+    load_images([Sample(str(path), path.name, 0) for path in sorted(tmp_path.iterdir())], PREPROCESSING,
+                note=told.append)
+    (said,) = told
+    assert said.startswith("4 files hold several images, frames or pages, of which one is used: ")
+    for name, what in (("a.gif", "3 frames"), ("b.tif", "3 pages"), ("c.png", "3 frames"), ("d.webp", "3 frames")):
+        assert f"{tmp_path / name} (the first of its {what} is taken)" in said

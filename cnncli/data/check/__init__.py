@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Container, Sequence
 
 from ... import kernels
+from .. import depth
 from ..division import FRACTIONS, divide, notes_on_groups
 from ..folder import survey
 from ..groups import Groups
@@ -26,14 +27,15 @@ _NEAR = tuple(kind for kind in DUPLICATES if kind.startswith("near"))
 
 def check(root: str | os.PathLike[str], *, seed: int = 0, exclude: Container[str] = (), ignore: Sequence[str] = (),
           judges: Sequence[Judge] = (), labels: Labels | None = None, groups: Groups | None = None,
-          threads: int | None = None, progress: Progress | None = None) -> Report:
+          threads: int | None = None, progress: Progress | None = None, range_: depth.Range | None = None) -> Report:
     """Look for whatever is wrong with a data folder, as ``cnncli.train`` would read it.
 
     Splits that the folder lacks are drawn as a training with this seed draws them. exclude has paths inside the folder
     that are passed over, ignore kinds of findings that are left out; judges are models that are asked which labels
     are wrong. labels, brought within the folder, are of images in no class folders; groups stay together in the split
     that is drawn. Images are only read. progress(what, done, total) is called from the calling thread; what it raises
-    ends the check. Raises DataError where there is no folder, or none that could be a data folder.
+    ends the check. range_ is what is black and white of values deeper than 8 bits, by default what suits those of the
+    training images. Raises DataError where there is no folder, or none that could be a data folder.
     """
     looked = survey(root, labels)
     looked.groups = groups
@@ -43,7 +45,7 @@ def check(root: str | os.PathLike[str], *, seed: int = 0, exclude: Container[str
     splits = divide(looked, names, FRACTIONS, seed)
     files = [File(sample.path, sample.relative, split, names[sample.label])
              for split, samples in splits.items() for sample in samples]
-    measured = _measured(files, threads or kernels.available_cpus(), progress)
+    measured = _measured(files, threads or kernels.available_cpus(), progress, range_)
     items = [rules.Looked(file, facts) for file, facts in zip(files, measured.facts, strict=True)]
     counts = {name: dict.fromkeys(splits, 0) for name in names}
     for file in files:
@@ -60,13 +62,16 @@ def check(root: str | os.PathLike[str], *, seed: int = 0, exclude: Container[str
         usable = [item.file for item in items if isinstance(item.facts, Facts)]
         wrong, judged = of_labels(usable, judges, _named("asking the model", progress))
         findings += wrong
+    notes += depth.sentences(measured.seen, measured.scales, "training images", range_ is not None)
     notes += sentences(judged) if judged else []
     return Report(os.fspath(root), seed, counts, drawn, [f for f in findings if f.kind not in ignore], judged,
-                  notes)
+                  notes, measured.scales)
 
 
-def _measured(files: Sequence[File], threads: int, progress: Progress | None) -> Measured:
-    return measure([file.path for file in files], threads, _named("looking at images", progress))
+def _measured(files: Sequence[File], threads: int, progress: Progress | None, range_: depth.Range | None) -> Measured:
+    scales = None if range_ is None else depth.Scales(range_, range_)
+    trained_on = frozenset(i for i, file in enumerate(files) if file.split == "train")
+    return measure([file.path for file in files], threads, _named("looking at images", progress), scales, trained_on)
 
 
 def _named(what: str, progress: Progress | None) -> Callable[[int, int], None] | None:

@@ -4,7 +4,7 @@ the thumbnails, rules.py judges the numbers.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -15,6 +15,7 @@ from PIL import Image
 from ...errors import ImageError
 from ...kernels import Array
 from ..decode import Header, examine, quiet
+from ..depth import Scales, Seen
 from ..prefetch import ConcurrencyLimit, prefetch
 
 THUMB = 32  # pixels a side of a thumbnail
@@ -47,41 +48,77 @@ class Facts:
 @dataclass(frozen=True)
 class Measured:
     """What was found of a list of files: facts[i] or, where it cannot be used, the ImageError; thumbs uint8 (n, 32, 32)
-    luminance (zeros where there is none)."""
+    luminance (zeros where there is none); the values of those deeper than 8 bits, and how they were scaled."""
 
     facts: list[Facts | ImageError]
     thumbs: Array
+    seen: Seen
+    scales: Scales
 
 
-def measure(paths: Sequence[str], threads: int, progress: Progress | None = None) -> Measured:
-    """Look at every file, decoding in threads. progress(done, total) is called from the calling thread."""
-    total = len(paths)
-    thumbs = np.zeros((total, THUMB, THUMB), np.uint8)
+def measure(paths: Sequence[str], threads: int, progress: Progress | None = None, scales: Scales | None = None,
+            learn: Container[int] = ()) -> Measured:
+    """Look at every file, decoding in threads. progress(done, total) is called from the calling thread.
+
+    scales says how values deeper than 8 bits are scaled; None is what suits those of the files whose numbers are in
+    learn, and the deep ones are looked at twice.
+    """
+    thumbs = np.zeros((len(paths), THUMB, THUMB), np.uint8)
     facts: list[Facts | ImageError] = []
+    deep: list[int] = []
+    seen = Seen()
+    for places, some, values in _looks(paths, range(len(paths)), thumbs, scales or Scales(), learn, threads, progress):
+        facts += some
+        deep += places
+        seen.add(values)
+    found = seen.scales() if scales is None else scales
+    if deep and found != (scales or Scales()):
+        again: list[Facts | ImageError] = []
+        for _, some, _ in _looks(paths, deep, thumbs, found, (), threads, progress):
+            again += some
+        for i, fact in zip(deep, again, strict=True):
+            facts[i] = fact
+    return Measured(facts, thumbs, seen, found)
+
+
+def _looks(paths: Sequence[str], places: Sequence[int], thumbs: Array, scales: Scales, learn: Container[int],
+           threads: int, progress: Progress | None) -> Iterator[tuple[list[int], list[Facts | ImageError], Seen]]:
+    """Yield, piece after piece, which of the files in these places are deep, the facts of all of them, and the values
+    of the deep ones in `learn`."""
+    total, done = len(places), 0
     limit, size = ConcurrencyLimit(threads), max(1, min(_PIECE, -(-total // (2 * threads))))
 
-    def work(first: int) -> list[Facts | ImageError]:
-        piece = paths[first : first + size]
+    def work(first: int) -> tuple[list[int], list[Facts | ImageError], Seen]:
+        piece = places[first : first + size]
+        deep, facts, seen = [], [], Seen()
         with limit.slot(len(piece)), quiet():
-            return [_look(path, thumbs[first + i]) for i, path in enumerate(limit.wanted(piece))]
+            for place in limit.wanted(piece):
+                own = Seen()
+                facts.append(_look(paths[place], thumbs[place], scales, own))
+                if own.images:
+                    deep.append(place)
+                    if place in learn:
+                        seen.add(own)
+        return deep, facts, seen
 
     with closing(prefetch(work, range(0, total, size), threads, _AHEAD * threads, _BEAT, limit)) as results:
         for result in results:
-            facts += result or []
+            if result:
+                done += len(result[1])
+                yield result
             if progress:
-                progress(len(facts), total)
-    return Measured(facts, thumbs)
+                progress(done, total)
 
 
-def _look(path: str, thumb: Array) -> Facts | ImageError:
+def _look(path: str, thumb: Array, scales: Scales, seen: Seen) -> Facts | ImageError:
     try:
-        return _facts(path, thumb)
+        return _facts(path, thumb, scales, seen)
     except ImageError as error:
         return error
 
 
-def _facts(path: str, thumb: Array) -> Facts:
-    image, header = examine(path, (SHARP_SIDE // 2, SHARP_SIDE // 2))
+def _facts(path: str, thumb: Array, scales: Scales, seen: Seen) -> Facts:
+    image, header = examine(path, (SHARP_SIDE // 2, SHARP_SIDE // 2), scales, seen)
     colour = image.mode == "RGB" and not _is_grey(image)
     grey = image if image.mode == "L" else image.convert("L")
     digest = blake2b(digest_size=16, key=f"{header.width} {header.height} {colour}".encode())

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...errors import UsageError, did_you_mean
+from ..depth import Scales
 
 LEVELS = ("error", "warning", "note")
 NEVER = "never"
@@ -106,7 +107,8 @@ class Finding:
 @dataclass
 class Report:
     """What a check found: counts[class][split] of the images by name, drawn, the splits that a training would draw (by
-    seed), the findings, the gravest kind first, and sentences on how far to trust what models said."""
+    seed), the findings, the gravest kind first, sentences on how far to trust what models said, and how values deeper
+    than 8 bits were scaled."""
 
     folder: str
     seed: int
@@ -115,6 +117,7 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     judged: dict[str, Any] | None = None  # what is said of the model that looked for wrong labels
     notes: list[str] = field(default_factory=list)
+    scales: Scales = field(default_factory=Scales)
 
     def kinds(self) -> Iterator[tuple[str, list[Finding]]]:
         """Yield each kind that was found, with its findings."""
@@ -145,6 +148,7 @@ class Report:
             "seed": self.seed,
             "images": self.images(),
             "drawn": self.drawn,
+            "range": list(self.scales.whole) if self.scales.whole else None,
             "classes": [{"name": name, **counts} for name, counts in self.counts.items()],
             "model": self.judged,
             "errors": levels["error"], "warnings": levels["warning"], "notes": levels["note"],

@@ -69,12 +69,13 @@ def _of_image(file: File, facts: Facts, usual_shape: float) -> Iterator[Finding]
     suffix = os.path.splitext(file.relative)[1].lower().lstrip(".")
     if _FORMATS.get(suffix) != header.format:
         yield Finding("wrong-extension", one, f"its content is {header.format}.")
-    if header.frames:
-        yield Finding("animated", one, f"a {header.format} of several frames.")
+    if header.frames != 1:
+        what = "pages" if header.format == "TIFF" else "frames"
+        yield Finding("animated", one, f"a {header.format} of {header.frames or 'several'} {what}; the first is taken.")
     if header.orientation != 1:
         yield Finding("rotated", one, f"EXIF orientation {header.orientation}.", float(header.orientation))
     if header.wide:
-        yield Finding("wide", one, f"mode {header.mode}, more than 8 bits a value.")
+        yield Finding("wide", one, f"{header.mode}, more than 8 bits a value.")
     if header.mode == "CMYK":
         yield Finding("cmyk", one, "mode CMYK.")
     if header.forgiven:
