@@ -16,7 +16,6 @@ from itertools import accumulate
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import TiffImagePlugin
 
 from .depth import Values, share_of
 
@@ -196,6 +195,8 @@ class Page:
                      TILE_BYTES: sizes}
         else:
             tags |= {ROWS: (min(self.number(ROWS, h), h),), STRIPS: starts, STRIP_BYTES: sizes}
+        from PIL import TiffImagePlugin  # milliseconds that only who has such a file pays
+
         with TiffImagePlugin.TiffImageFile(io.BytesIO(_with_tags(data, self.order, tags))) as image:
             rows = np.array(image)
         tiles = [self._unpacked(part, channels) for part in np.split(rows, across // tile, axis=1)]
