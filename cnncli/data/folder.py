@@ -109,7 +109,8 @@ def scan_labelled(root: str | os.PathLike[str], classes: Sequence[str], split: S
         wanted = split
     folder, found = looked.folders[wanted], looked.found[wanted]
     if not found.classes:
-        _refuse_no_images(folder, found)
+        judged = f" To have them judged without labels: cnn predict {shlex.quote(printable(folder))}"
+        _refuse_no_images(folder, found, judged)
     _check_classes(labels.name if labels else folder, found.classes, classes, "the model does not know it")
     notes = looked.notes + _notes(folder, found)
     if len(looked.folders) > 1:
@@ -179,11 +180,13 @@ def _given_notes(folder: str, found: Found, classes: list[str]) -> list[str]:
 # ---- sentences ----
 
 
-def _refuse_no_images(root: str, found: Found) -> None:
+def _refuse_no_images(root: str, found: Found, instead: str = "") -> None:
+    """Raise DataError; instead is what else may be done with images that lie in no class folder."""
     shown = printable(root)
     if found.loose:
-        raise DataError(f"the images of {shown} lie directly in it ({listed(found.loose)}); "
-                        "move them into one sub-folder per class.")
+        raise DataError(f"the images of {shown} lie directly in it ({listed(found.loose)}); move them into one "
+                        f"sub-folder per class, or give a table with the columns file and label: --labels FILE.csv."
+                        f"{instead}")
     if found.empty:
         kinds = listed([s or "files without a suffix" for s in _suffixes(found.other)])
         others = f", only {kinds}" if kinds else ""

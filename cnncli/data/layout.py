@@ -89,6 +89,11 @@ def refuse_several(root: str, found: Found) -> None:
               for name, items in found.classes.items()}
     sets = [name for name, items in found.classes.items() if _has_splits([item[1] for item in items])]
     names = list(inside)
+    again = next((name for name in names if len(names) > 2 and inside[name] >= set(names) - {name} and (
+        _is_version(name) or name.casefold() == os.path.basename(os.path.abspath(root)).casefold())), None)
+    if again is not None:
+        raise DataError(f"{printable(root)} holds its class folders again in {printable(again)}/; move that away, or "
+                        f"give {shlex.quote(printable(os.path.join(root, again)))} instead, if that is meant.")
     if not sets and len(names) > 1 and all(_is_version(name) for name in names):
         first = inside[names[0]]
         bare = all(item[1].count("/") > 1 for items in found.classes.values() for item in items)

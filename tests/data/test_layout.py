@@ -193,7 +193,7 @@ def paths_given(error: DataError) -> list[str]:
 @pytest.mark.parametrize("names", [("train", "Training"), ("photos/train", "photos/train_set"),
                                    ("original", "augmented"), ("part1", "part2"),
                                    ("photos/train", "photos/test", "more/x"), ("seg_train", "seg_training", "seg_test"),
-                                   ("train", "train/train", "test")])
+                                   ("train", "train/train", "test"), (".", "it's data"), (".", "backup")])
 def test_what_is_not_clear_is_refused_with_paths_that_work(names: tuple[str, ...], tmp_path: Path) -> None:
     root = sets(tmp_path / "it's data", *names)
     with pytest.raises(DataError) as caught:
@@ -202,6 +202,18 @@ def test_what_is_not_clear_is_refused_with_paths_that_work(names: tuple[str, ...
     assert paths
     for path in paths:
         assert scan(path).classes == CLASSES
+
+
+def test_a_class_may_have_folders_called_like_other_classes(tmp_path: Path) -> None:
+    assert scan(sets(tmp_path, ".", "both")).classes == ["both", "cat", "dog"]
+
+
+def test_images_without_labels_are_not_judged(tmp_path: Path) -> None:
+    root = make(tmp_path / "it's", test=3)
+    with pytest.raises(DataError, match="lie directly in it") as caught:
+        scan_labelled(root / "test", CLASSES)
+    assert str(caught.value).endswith(f"cnn predict {shlex.quote(str(root / 'test'))}")
+    assert "--labels FILE.csv" in str(caught.value)
 
 
 def test_two_folders_for_validation(tmp_path: Path) -> None:
