@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import UsageError, printable
-from .command import Command, group_by_option, json_option, labels_option, threads_option
+from .command import Command, group_by_option, json_option, labels_option, open_and_say, threads_option
 from .output import console, emit, emit_json, note
 from .progress import steps
 
@@ -82,7 +82,8 @@ def command(folder: str, models: tuple[Path, ...], seed: int, range_: str | None
     if sheet is not None and sheet.suffix.lower() != ".png":
         raise UsageError(f"--sheet {printable(sheet)} must be called .png.")
     with steps() as shown:
-        report = check(folder, models=models, seed=seed, exclude=exclude or (), ignore=ignored, progress=shown,
+        opened = [open_and_say(model).model for model in models]
+        report = check(folder, models=opened, seed=seed, exclude=exclude or (), ignore=ignored, progress=shown,
                        group_by=group_by, labels=labels, range=range_)
     for sentence in report.notes:
         note(sentence)

@@ -15,11 +15,14 @@ A command is a file with one function:
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import DataError
+
+if TYPE_CHECKING:
+    from ..runs.opened import Opened
 
 LONGEST_LIST = 2**28  # bytes of names on standard input
 
@@ -79,6 +82,18 @@ labels_option = click.option(
 # The command does not see it: Command.invoke sets it, kernels.threads() tells it.
 threads_option = click.option("--threads", type=click.IntRange(1, 256), expose_value=False, callback=_keep_threads,
                               help="Threads to use; results do not depend on it.  [default: all CPUs]")
+
+
+def open_and_say(model: Path | None) -> "Opened":
+    """Open a model, the latest where none is named, and say which it is and when it was trained."""
+    from ..runs.opened import open_model
+    from .output import note
+
+    opened = open_model(model)
+    for sentence in [*opened.notes, opened.description]:
+        if sentence:
+            note(sentence)
+    return opened
 
 
 def listed_on_stdin(names: Sequence[str]) -> bytes:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from ..errors import printable
-from .command import Command, json_option
+from .command import Command, json_option, open_and_say
 from .output import emit_json, note
 
 EXAMPLES = (
@@ -39,7 +39,7 @@ def command(model: Path, file: Path, raw: bool, torch_names: bool, as_json: bool
     """
     from ..export import export_model
 
-    made = export_model(model, file, raw=raw, torch_names=torch_names)
+    made = export_model(open_and_say(model).model, file, raw=raw, torch_names=torch_names)
     note(f"{printable(made.path)}: {made.bytes:,} bytes. {made.note}")
     if as_json:
         emit_json(made.as_json())

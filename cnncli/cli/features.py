@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from ..errors import printable
-from .command import Command, exact_option, json_option, listed_on_stdin, threads_option
+from .command import Command, exact_option, json_option, listed_on_stdin, open_and_say, threads_option
 from .output import emit_json, note, report_skipped
 from .progress import progress
 
@@ -36,13 +36,12 @@ def command(model: Path, images: tuple[str, ...], out: Path, as_json: bool, exac
     from ..data.finding import find_images
     from ..errors import DataError, UsageError
     from ..model.features import features
-    from ..weights.pretrained import load
 
     if out.suffix.lower() != ".npz":
         raise UsageError(f"--out {printable(out)} must end in .npz.")
     if not out.parent.is_dir():
         raise UsageError(f"--out {printable(out)}: there is no folder {printable(out.parent)}; make it first.")
-    loaded = load(model)
+    loaded = open_and_say(model).model
     loaded.network.exact = bool(exact)
     found = find_images(images, listed_on_stdin(images))
     if not found:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UsageError, printable
-from .command import Command, json_option
+from .command import Command, json_option, open_and_say
 from .output import console, emit, emit_json, note
 
 if TYPE_CHECKING:
@@ -37,12 +37,11 @@ def command(model: Path | None, named: Path | None, out: Path | None, as_json: b
     many. The receptive field is what of the image, in pixels, one position of the layer's output can see.
     """
     from ..model.summary import summarise
-    from ..runs.opened import open_model
     from ..visualize.sheets import write_filters
 
     if model and named:
         raise UsageError("MODEL is given twice, bare and with -m; give it once.")
-    opened = open_model(model or named)
+    opened = open_and_say(model or named)
     summary = summarise(opened.model)
     written = write_filters(out, opened.model) if out else []
     if out and not written:

@@ -17,6 +17,7 @@ from .command import (
     json_option,
     listed_on_stdin,
     model_option,
+    open_and_say,
     strict_option,
     threads_option,
     tta_option,
@@ -69,9 +70,8 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
     from ..data.finding import find_images
     from ..data.images import forgiven_in_words
     from ..errors import DataError, UsageError
-    from ..model.predict import LATEST, check_reject, predict
+    from ..model.predict import check_reject, predict
     from ..report.predictions import Table, as_item, check_table_path
-    from ..weights.pretrained import load
 
     if reject is not None:
         check_reject(reject)
@@ -79,7 +79,7 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
         raise UsageError("--csv - and --json both want standard output; give the table a file.")
     if table and table != "-":
         check_table_path(table)
-    loaded = load(model or LATEST)
+    loaded = open_and_say(model).model
     loaded.network.exact = bool(exact)
     found = find_images(images, listed_on_stdin(images))
     if not found:

@@ -12,6 +12,7 @@ from .command import (
     json_option,
     labels_option,
     model_option,
+    open_and_say,
     strict_option,
     threads_option,
     tta_option,
@@ -59,8 +60,8 @@ def command(data: str | None, model: Path | None, split: "Split | None", labels:
     from ..report.files import WRITTEN, write
 
     with steps() as shown:
-        found = evaluate(model, data, split=split, labels=labels, tta=tta, exact=bool(exact), strict=strict,
-                         progress=shown, note=note)
+        found = evaluate(open_and_say(model).model, data, split=split, labels=labels, tta=tta, exact=bool(exact),
+                         strict=strict, progress=shown, note=note)
     folder = write(found, out)
     if as_json:
         emit_json(found.as_json())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import DataError, printable
-from .command import Command, json_option, listed_on_stdin, model_option, threads_option
+from .command import Command, json_option, listed_on_stdin, model_option, open_and_say, threads_option
 from .output import emit, emit_json, note, report_skipped
 from .progress import progress
 
@@ -40,10 +40,9 @@ def command(images: tuple[str, ...], model: Path | None, layers: tuple[str, ...]
     input. Prints the names of the files.
     """
     from ..data.finding import Missing, find_images
-    from ..runs.opened import open_model
     from ..visualize.sheets import draw_activations, draw_filters
 
-    opened = open_model(model)
+    opened = open_and_say(model)
     filters = draw_filters(opened.model, layers)
     found = find_images(images, listed_on_stdin(images))
     if images and not found:

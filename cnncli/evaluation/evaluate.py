@@ -21,7 +21,7 @@ from ..model import Model
 from ..model.flips import with_flips
 from ..network import Network
 from ..runs.marks import unlike
-from ..runs.opened import AnyModel, Opened, open_model
+from ..runs.opened import WHEN, AnyModel, Opened, open_model
 from . import baselines, scores
 from .baselines import Baseline
 from .held_out import Labelled, Note, Progress, labelled_images
@@ -60,7 +60,8 @@ class ModelTest(Evaluation):
 
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn test --json` prints."""
-        return {**super().as_json(), "trained_on": self.trained_on, "accuracy_unseen": self.accuracy_unseen}
+        return {**super().as_json(), "trained_on": self.trained_on, "accuracy_unseen": self.accuracy_unseen,
+                "trained": self.opened.trained.isoformat() if self.opened.trained else None}
 
     @property
     def samples(self) -> list[Sample]:
@@ -105,6 +106,8 @@ def evaluate(model: AnyModel = None, data: Data | None = None, *, split: Split |
         if note:
             note(sentence)
 
+    for sentence in opened.notes:
+        tell(sentence)
     judge = with_flips(opened.model, tta, tell)
     with _exact(judge.network, exact):
         labelled = labelled_images(opened, data, split, strict, tell, progress, labels_of(labels))
@@ -112,8 +115,8 @@ def evaluate(model: AnyModel = None, data: Data | None = None, *, split: Split |
         found = scores.evaluate(judge, images, progress=_step("testing", progress), name=os.fspath(opened.path))
     known, why = _baselines(found, labelled, opened, progress) if compare else ({}, [])
     everything = {f.name: getattr(found, f.name) for f in fields(found)} | {"baselines": known}
-    return ModelTest(**everything, opened=opened, tested=images, facts=_facts(judge), notes=notes, comparison=why,
-                     seen=labelled.seen)
+    return ModelTest(**everything, opened=opened, tested=images, facts=_facts(judge, opened), notes=notes,
+                     comparison=why, seen=labelled.seen)
 
 
 @contextmanager
@@ -153,7 +156,7 @@ def _baselines(found: Evaluation, labelled: Labelled, opened: Opened, progress: 
     return {baselines.NEAREST: nearest, **known}, []
 
 
-def _facts(model: Model) -> list[tuple[str, str]]:
+def _facts(model: Model, opened: Opened) -> list[tuple[str, str]]:
     """Return what is to be said about the model, as far as its file knows."""
     said = model.training
     facts = [("network", str(said.get("architecture") or "")),
@@ -162,6 +165,8 @@ def _facts(model: Model) -> list[tuple[str, str]]:
     counts = said.get("images")
     if isinstance(counts, dict) and counts.get("train"):
         facts.append(("trained on", f"{counts['train']:,} images"))
+    if opened.trained:
+        facts.append(("trained", opened.trained.astimezone().strftime(WHEN)))
     if model.flips:
         facts.append(("judged by", "each image and its mirror image"))
     return [(what, value) for what, value in facts if value]

@@ -1,25 +1,13 @@
-"""A run's folder (run.py: names, configuration, history, lock, runs/latest), and which images a run was trained,
-validated and tested on (samples.py), by what they are (marks.py), which everybody asks here.
+"""A run's folder (run.py: configuration, history, lock; begin.py: how it begins; latest.py: which is meant where none
+is named), and which images a run was trained, validated and tested on (samples.py), by what they are (marks.py), which
+everybody asks here.
 
 What may not be here: what is inside a model file, and anything that trains.
 """
 
-from .run import (
-    AUGMENTED,
-    COLUMNS,
-    CONFIG,
-    CURVES,
-    HISTORY,
-    LATEST,
-    Row,
-    Run,
-    RunLock,
-    check_name,
-    find_run,
-    latest_run,
-    new_run,
-    point_latest,
-)
+from .begin import check_name, new_run
+from .latest import LATEST, all_runs, begin_latest, find_run, latest_run, newest_run, point_latest
+from .run import AUGMENTED, COLUMNS, CONFIG, CURVES, HISTORY, MODEL, Row, Run, RunLock
 
-__all__ = ["AUGMENTED", "COLUMNS", "CONFIG", "CURVES", "HISTORY", "LATEST", "Row", "Run", "RunLock", "check_name",
-           "find_run", "latest_run", "new_run", "point_latest"]
+__all__ = ["AUGMENTED", "COLUMNS", "CONFIG", "CURVES", "HISTORY", "LATEST", "MODEL", "Row", "Run", "RunLock",
+           "all_runs", "begin_latest", "check_name", "find_run", "latest_run", "new_run", "newest_run", "point_latest"]

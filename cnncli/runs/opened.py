@@ -3,7 +3,8 @@ trained on (samples.py says which images), or where results about it belong, has
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 
 from ..errors import UsageError, printable
@@ -11,23 +12,51 @@ from ..model import Model
 from ..model.checkpoint import load_model, model_path
 from ..model.predict import LATEST
 from ..weights.pretrained import is_pretrained, load
-from .run import CONFIG, Run
+from . import latest
+from .latest import run_to_use
+from .run import CONFIG, MODEL, Run
 
+WHEN = "%Y-%m-%d %H:%M"  # how a time is written, in the user's own zone
 AnyModel = Model | Run | str | os.PathLike[str] | None  # what open_model takes
 
 @dataclass(frozen=True)
 class Opened:
     """A model, its file, and the run that it came from (None for a model file that lies in no run's folder). For a
-    model that was read from no file, path is what its network is called."""
+    model that was read from no file, path is what its network is called. notes are sentences about why this one was
+    taken where none was named."""
 
     model: Model
     path: Path
     run: Run | None
+    notes: list[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:
         """What to call it in a heading: the run's name, or the file's."""
         return self.run.name if self.run else self.path.name
+
+    @property
+    def trained(self) -> datetime | None:
+        """When it was trained: when its run began or was last resumed, or else when its file was written; None of a
+        model that was read from no file."""
+        if self.model.path is None:
+            return None
+        written = datetime.fromtimestamp(os.stat(self.path).st_mtime, timezone.utc)
+        return (self.run.trained if self.run else None) or written
+
+    @property
+    def description(self) -> str | None:
+        """Which model it is and when it was trained, in a sentence; None of a model that was read from no file."""
+        if self.trained is None:
+            return None
+        run, when = self.run, self.trained.astimezone().strftime(WHEN)
+        named = printable(run.path if run and self.path.name == MODEL else self.path)
+        if run is None:
+            return f"Model: {named}, a file of {when}."
+        done = run.epochs_done
+        if run.in_training:
+            return f"Model: {named}, still being trained since {when}" + (f", after {done}." if done else ".")
+        return f"Model: {named}, trained {when}" + (f", stopped after {done}." if done else ".")
 
     def folder(self, out: str | os.PathLike[str] | None, kind: str, inside: str = "") -> Path:
         """Return where results go: out, else the run's folder (or `inside` it), else ./<model>-<kind>; made if need be.
@@ -48,8 +77,10 @@ def open_model(model: AnyModel = None) -> Opened:
         model = model.path
     if model is not None and is_pretrained(model):
         return Opened(load(model), Path(model), None)
-    path = model_path(model or LATEST)
-    return Opened(load_model(path), *_origin(path))
+    given = os.fspath(model or LATEST)
+    run, notes = run_to_use(os.path.dirname(given)) if os.path.basename(given) == latest.LATEST else (None, [])
+    path = model_path(run.path if run else given)
+    return Opened(load_model(path), *_origin(path), notes)
 
 
 def _origin(path: str) -> tuple[Path, Run | None]:

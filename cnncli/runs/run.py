@@ -19,16 +19,15 @@ import errno
 import io
 import json
 import os
-import re
-import shutil
+import time
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from ..atomic import write_atomically
-from ..errors import TrainingError, UsageError, did_you_mean, printable
+from ..errors import TrainingError, UsageError, printable
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -38,13 +37,11 @@ try:
 except ImportError:  # no POSIX: trainings are not kept apart
     fcntl = None  # type: ignore[assignment]
 
-LATEST = "latest"
 COLUMNS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate", "images_per_second",
            "seconds")
-CONFIG, HISTORY, CURVES, LOCK = "config.json", "history.csv", "curves.png", "lock"
+MODEL, CONFIG, HISTORY, CURVES, LOCK = "model.safetensors", "config.json", "history.csv", "curves.png", "lock"
 AUGMENTED, IMAGES = "augmented.png", "images.csv"
-_UNBORN = re.compile(r"\.(new|latest)-[0-9a-f]{32}")  # while a run is made, and runs/latest pointed at it
-_BIRTH = 60.0  # seconds, far more than that takes
+_LOOKS = 5  # that may be in the way of a lock, one after the other
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 Row = dict[str, Any]
 
@@ -86,6 +83,47 @@ class Run:
         except (OSError, ValueError, csv.Error) as error:
             raise UsageError(f"{printable(self.path / HISTORY)} cannot be used ({printable(error)}); to have it "
                              f"written anew: cnn train --resume {printable(self.name)}") from None
+
+    @property
+    def has_model(self) -> bool:
+        """Whether an epoch has ended, so that there is a best model."""
+        return (self.path / MODEL).is_file()
+
+    @property
+    def trained(self) -> datetime | None:
+        """When its training began, or was last resumed; None of a run of an earlier version, which does not say."""
+        try:
+            config = self.config
+            when = datetime.fromisoformat(config.get("resumed") or config["began"])
+        except (UsageError, KeyError, TypeError, ValueError):
+            return None
+        return when if when.tzinfo else when.replace(tzinfo=timezone.utc)
+
+    @property
+    def epochs_done(self) -> str | None:
+        """How far a training has come that has not come to its end, in words ("3 of 15 epochs"); None of one that has,
+        and where that is not known."""
+        try:
+            rows, recipe = self.history, self.config["recipe"]
+            done, epochs, patience = len(rows), recipe["epochs"], recipe.get("patience")
+            judged = [row for row in rows if row["val_accuracy"] is not None]
+            best = max(judged, key=lambda row: (row["val_accuracy"], -row["val_loss"]), default={"epoch": done})
+            stopped_early = patience is not None and done - best["epoch"] >= patience
+            return None if done >= epochs or stopped_early else f"{done} of {epochs} epochs"
+        except (UsageError, LookupError, TypeError, ValueError, AttributeError):
+            return None
+
+    @property
+    def in_training(self) -> bool:
+        """Whether a training holds its lock."""
+        if fcntl is None:
+            return False
+        with contextlib.suppress(OSError), io.FileIO(self.path / LOCK) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError as error:
+                return error.errno in (errno.EWOULDBLOCK, errno.EACCES)
+        return False
 
     @property
     def model(self) -> "Model":
@@ -159,139 +197,6 @@ def _number(column: str, text: str | None) -> float | int | None:
     return int(text) if column == "epoch" else float(text)
 
 
-# ---- names ----
-
-
-def check_name(runs: str | os.PathLike[str], name: str) -> None:
-    """Raise UsageError where a new run cannot have that name, because it is no name or is taken."""
-    if not re.fullmatch(r"[^/\\.\s-][^/\\]*", name) or name == LATEST or not name.isprintable() or len(name) > 100:
-        raise UsageError(f"{printable(name)!r} cannot be a run's name: give one word without slashes, not {LATEST!r}.")
-    path = Path(runs, name)
-    if os.path.lexists(path):
-        raise UsageError(f"there is a run {printable(path)} already; give another --name, or continue it with "
-                         f"--resume {printable(name)}.")
-
-
-def new_run(runs: str | os.PathLike[str], name: str | None, arch: str, config: Mapping[str, Any],
-            images: bytes = b"") -> "RunLock":
-    """Make a run's folder with config.json, and with images.csv where its content is given, lock it, and point
-    runs/latest at it.
-
-    The folder is called name, or arch and the next number: "resnet8-1". It appears with these files in it, or
-    not at all. Raises UsageError where the name is taken, OSError where the disk refuses.
-    """
-    try:
-        os.makedirs(runs, exist_ok=True)
-    except (FileExistsError, FileNotFoundError, NotADirectoryError):  # a file is in the way; /proc takes no folders
-        raise UsageError(f"no folder can be made at {printable(runs)}; give another place with --runs.") from None
-    fresh = Path(runs, f".new-{uuid4().hex}")
-    fresh.mkdir()
-    _remove_unborn(Path(runs), fresh)
-    try:
-        lock = RunLock(Run(fresh))
-        try:
-            Run(fresh).write_config(config)
-            if images:
-                Run(fresh).write_images(images)
-            lock.run = Run(_give_name(fresh, Path(runs), name, arch))
-        except BaseException:
-            lock.release()
-            raise
-    except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
-    point_latest(runs, lock.run.name)
-    return lock
-
-
-def _remove_unborn(runs: Path, fresh: Path) -> None:
-    """Remove what trainings left in runs that were killed while they made a run's folder or pointed runs/latest at it.
-    Making them takes moments, so what is new in comparison with a folder made now may be a living one's."""
-    now = fresh.stat().st_mtime
-    for entry in filter(_UNBORN.fullmatch, os.listdir(runs)):
-        path = runs / entry
-        with contextlib.suppress(OSError, TrainingError):
-            if now - path.lstat().st_mtime < _BIRTH:
-                continue
-            if path.is_symlink() or not path.is_dir():
-                path.unlink()
-                continue
-            with RunLock(Run(path)):
-                shutil.rmtree(path)
-
-
-def _give_name(fresh: Path, runs: Path, name: str | None, arch: str) -> Path:
-    """Rename a new folder to its final name; somebody else may take the same one at the same time."""
-    stem = re.sub(r"[^\w.-]+", "-", arch).strip("-.") or "run"
-    while True:
-        path = runs / (name or f"{stem}-{_next_number(runs, stem)}")
-        if name:
-            check_name(runs, name)
-        with contextlib.suppress(FileExistsError, NotADirectoryError, IsADirectoryError):
-            try:
-                os.rename(fresh, path)
-                return path
-            except OSError as error:
-                if error.errno != errno.ENOTEMPTY:
-                    raise
-
-
-def _next_number(runs: Path, stem: str) -> int:
-    taken = (re.fullmatch(re.escape(stem) + r"-(\d+)", entry) for entry in os.listdir(runs))
-    return 1 + max((int(match[1]) for match in taken if match), default=0)
-
-
-# ---- finding runs ----
-
-
-def point_latest(runs: str | os.PathLike[str], name: str) -> None:
-    """Let runs/latest lead to a run: a symbolic link, or a text file with the name where links cannot be made.
-
-    Replaced in one step. Something else of that name, a folder say, is left alone.
-    """
-    latest, fresh = Path(runs, LATEST), Path(runs, f".{LATEST}-{uuid4().hex}")
-    if latest.is_dir() and not latest.is_symlink():
-        return
-    try:
-        try:
-            os.symlink(name, fresh, target_is_directory=True)
-        except (OSError, NotImplementedError):
-            fresh.write_text(name + "\n", encoding="utf-8")
-        os.replace(fresh, latest)
-    finally:
-        fresh.unlink(missing_ok=True)
-
-
-def latest_run(runs: str | os.PathLike[str]) -> Run:
-    """Return the run that runs/latest leads to. Raises UsageError where there is none."""
-    latest = Path(runs, LATEST)
-    path = latest
-    if latest.is_symlink():
-        path = Path(runs, os.readlink(latest))
-    elif latest.is_file():
-        path = Path(runs, latest.read_text(encoding="utf-8", errors="replace").strip())
-    if not path.is_dir():
-        raise UsageError(f"there is no run in {printable(runs)}/ yet; make one with: cnn train DATA")
-    return Run(path)
-
-
-def find_run(runs: str | os.PathLike[str], which: str | os.PathLike[str] | None = None) -> Run:
-    """Return a run by name ("resnet8-1"), by path, or, for None or "latest", the newest.
-
-    Raises UsageError where it is not there, with the nearest name.
-    """
-    if which is None or os.fspath(which) in ("", LATEST):
-        return latest_run(runs)
-    for path in (Path(runs, which), Path(which)):
-        if (path / CONFIG).is_file():
-            return Run(path.resolve() if path.is_symlink() else path)
-    names = sorted(e for e in os.listdir(runs) if Path(runs, e, CONFIG).is_file()) if os.path.isdir(runs) else []
-    hint = did_you_mean(os.fspath(which), names)
-    if Path(which).is_dir():
-        hint = f" To continue the latest run on it write: cnn train {printable(which)} --resume"
-    raise UsageError(f"there is no run {printable(which)} in {printable(runs)}/.{hint}")
-
-
 # ---- one training at a time ----
 
 
@@ -315,7 +220,7 @@ class RunLock:
         if fcntl is None:
             return
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock(file)
         except OSError as error:
             if error.errno in _NO_LOCKS:  # a file system without locks
                 return
@@ -326,6 +231,14 @@ class RunLock:
                                 "or end it first.") from None
         os.ftruncate(file, 0)
         os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+
+    def _lock(self, file: int) -> None:
+        """Lock the file; whoever only looks whether somebody does holds it for a moment."""
+        for _ in range(_LOOKS):
+            with contextlib.suppress(BlockingIOError):
+                return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            time.sleep(0.01)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def release(self) -> None:
         """Let others in. Safe to call twice."""

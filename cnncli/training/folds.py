@@ -12,7 +12,7 @@ from typing import Any
 
 from ..data import Data, check_fold
 from ..errors import UsageError, printable
-from ..runs import CONFIG, Run, check_name, latest_run
+from ..runs import CONFIG, Run, check_name, newest_run
 from .train import train
 
 _Path = str | os.PathLike[str]
@@ -139,7 +139,7 @@ def _free_name(runs: _Path, arch: str | None) -> str:
 def _existing(runs: _Path, which: bool | _Path, folds: int) -> tuple[str, dict[str, Any]]:
     """Return the name of a cross-validation, and the configuration of one of its runs."""
     if isinstance(which, bool) or os.fspath(which) in ("", "latest"):
-        found = _FOLD.fullmatch(latest_run(runs).name)
+        found = _FOLD.fullmatch(newest_run(runs).name)
         if not found:
             raise UsageError(f"the latest run of {printable(runs)}/ is no fold; name the cross-validation to go on "
                              f"with: --folds {folds} --resume NAME")

@@ -5,6 +5,7 @@ recipe, the run's folder. resume.py is the way in for a training that goes on, f
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from typing import Any
 
 from .._version import __version__
@@ -133,8 +134,13 @@ def begin(data: Data, options: Options, name: str | None, runs: str, setting: Se
     if options.time is not None:
         material = _in_time(material, model, runs)
         model = material.first_model()
-    fit, config = material.fit(model), {**place(data, runs), **material.config}
+    fit, config = material.fit(model), {**material.config, **place(data, runs), "began": now()}
     return Prepared(new_run(runs, name, config["recipe"]["arch"].removesuffix(".toml"), config, material.table), fit)
+
+
+def now() -> str:
+    """Return this moment as config.json has it."""
+    return datetime.now(timezone.utc).isoformat()
 
 
 def gather(data: Data, options: Options, setting: Setting) -> tuple[Material, Model]:

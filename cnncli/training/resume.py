@@ -15,7 +15,7 @@ from ..data import Augmentation, Data, Preprocessing, Splits, folder_of, name_of
 from ..data.exclude import fingerprint as fingerprint_of_names
 from ..errors import DataError, ModelError, UsageError, printable
 from ..model import Model, checkpoint
-from ..runs import CONFIG, Run, RunLock, find_run, point_latest
+from ..runs import CONFIG, Run, RunLock, begin_latest, find_run
 from ..runs.marks import read as read_marks
 from ..runs.samples import data_again, fingerprint, of_run, place, splits_in
 from . import start
@@ -23,7 +23,7 @@ from .choose import requested_augmentation
 from .fit import Fit
 from .observer import Observer
 from .options import Options
-from .prepare import FORMAT, Material, Prepared, Setting, counts, in_words, load
+from .prepare import FORMAT, Material, Prepared, Setting, counts, in_words, load, now
 from .progress import Progress, highest
 from .recipe import Recipe, schedule_config
 
@@ -77,16 +77,14 @@ def _resumed(lock: RunLock, data: Data | None, options: Options, setting: Settin
     _check_content(data, material, run)
     if read_marks(run) is None:
         run.write_images(material.table)
-    now = {**config, **place(data, run.path.parent), "recipe": recipe.config()}
-    if now != config:
-        run.write_config(now)
+    run.write_config({**config, **place(data, run.path.parent), "recipe": recipe.config(), "resumed": now()})
     fit = material.fit(state.model if state else material.first_model())
     if state:
         _restore(fit, run, progress, state.arrays)
     for sentence in extension(before, recipe, fit.trainer.steps_done, fit.batches.steps):
         observer.note(sentence)
     run.write_history(progress.history)
-    point_latest(run.path.parent, run.name)
+    begin_latest(run.path.parent, run.name)
     return Prepared(lock, fit)
 
 
@@ -265,9 +263,9 @@ def _record_place(run: Run, data: Data | None) -> None:
     with suppress(DataError):
         if isinstance(data, str | os.PathLike) and splits_in(run, os.fspath(data)) is not None:
             config = run.config
-            now = {**config, **place(data, run.path.parent)}
-            if now != config:
-                run.write_config(now)
+            moved = {**config, **place(data, run.path.parent)}
+            if moved != config:
+                run.write_config(moved)
 
 
 def _two(counts: Mapping[str, Any]) -> tuple[int, int]:

@@ -4,6 +4,7 @@ makes a training ready, fit.py does it, signals.py stops it, observer.py is told
 
 import os
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,11 +15,11 @@ from ..data.groups import groups_of
 from ..data.images import CACHES, Cache
 from ..data.labels import Labels, labels_of
 from ..data.order import Sampling
-from ..errors import CnnError, UsageError
+from ..errors import CnnError, Interrupted, UsageError
 from ..loss import LossName
 from ..optim import OptimiserName, Schedule
 from ..optim.schedule import Kind
-from ..runs import AUGMENTED, CURVES, Run
+from ..runs import AUGMENTED, CURVES, Run, newest_run, point_latest
 from .observer import Observer
 from .options import Freeze, Options, RecipeName
 from .prepare import Prepared, Setting, begin
@@ -154,16 +155,30 @@ def _finish(prepared: Prepared, observer: Observer) -> Run:
     run = prepared.lock.run
     if prepared.fit is None:
         observer.note(prepared.why)
+        if newest_run(run.path.parent).name == run.name:  # it was killed just before runs/latest led to it
+            _is_latest(run)
         if not (run.path / CURVES).exists():  # it was killed just before, or there was no space
             _draw(run, observer)
     else:
         with catch_stops() as stop:
             observer.started(run, prepared.fit.summary)
-            prepared.fit.run_to_the_end(run, stop)
+            try:
+                prepared.fit.run_to_the_end(run, stop)
+            except Interrupted:
+                _is_latest(run)
+                raise
+            _is_latest(run)
             run.skipped = prepared.skipped
             prepared.fit = None  # images and arena: what draws the curves takes their memory
             _draw(run, observer)
     return run
+
+
+def _is_latest(run: Run) -> None:
+    """Let runs/latest lead to a run that has come to its end, or was stopped, if it has a model."""
+    if run.has_model:
+        with suppress(OSError):
+            point_latest(run.path.parent, run.name)
 
 
 def _preview(prepared: Prepared, observer: Observer) -> None:

@@ -35,10 +35,11 @@ class Place:
         return json.loads(self.cnn(*arguments, "--json", code=code)[0])
 
     def fails(self, code: int, *arguments: object) -> str:
-        """Run a command that must fail: return its sentence, the only line, with nothing on stdout."""
+        """Run a command that must fail: return its sentence, the only line but for that on which model it is, with
+        nothing on stdout."""
         out, err = self.cnn(*arguments, code=code)
         assert out == ""
-        lines = err.splitlines()
+        lines = [line for line in err.splitlines() if not line.startswith("Model: ")]
         assert len(lines) == 1, err
         assert lines[0].startswith("cnn: ")
         return lines[0]
