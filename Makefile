@@ -12,6 +12,8 @@
 #   make wheel         a wheel in dist/
 #   make bench         ours and the peers side by side, about half an hour; BENCH="--quick" is one of its options
 #   make sanitize      the kernel tests under AddressSanitizer and UndefinedBehaviorSanitizer
+#   make fuzz          damaged files for ten minutes, others each time; what goes wrong is kept in tests/fuzz/corpus
+#   make soak          a hundred thousand predictions and ten thousand steps: memory and open files stay as they are
 #   make test-peers    the comparison with PyTorch, in an environment of its own
 #   make clean         remove what make made
 #
@@ -30,7 +32,7 @@ C_FILES := $(wildcard csrc/*.c csrc/*.h tests/kernels/*.c tests/kernels/*.h)
 # Where this is set, each of the hundreds of processes that the tests start compiles all of Python anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: build help install demo test quick one lint format coverage contributing bench wheel sanitize test-peers clean
+.PHONY: build help install demo test quick one lint format coverage contributing bench wheel sanitize fuzz soak test-peers clean
 .DELETE_ON_ERROR:
 
 # Always looks: times can lie (setup.py goes by the files' bytes).
@@ -110,6 +112,12 @@ wheel: | $(PY)
 
 sanitize: $(EXTENSION) $(VENV)/.extra-test
 	sh scripts/sanitize.sh $(PY)
+
+fuzz: $(TESTED)
+	$(PY) -m tests.fuzz $(or $(SECONDS),600)
+
+soak: $(TESTED)
+	$(PY) -m pytest tests/soak.py
 
 test-peers: $(VENV)-peers/.installed $(EXTENSION)
 	$(VENV)-peers/bin/python -m pytest tests/peers

@@ -36,7 +36,7 @@ def from_toml(path: str | Path, input_shape: tuple[int, int, int], classes: int,
     text = _read(Path(path))
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also of numbers and brackets beyond what Python takes
         raise NetworkError(f"{path} is not valid TOML: {error}.") from None
     layers = document.pop("layers", None)
     if not isinstance(layers, list) or not layers or not all(isinstance(layer, dict) for layer in layers):

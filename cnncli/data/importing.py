@@ -27,6 +27,7 @@ Readable = BinaryIO | gzip.GzipFile
 
 _IDX_NAME = re.compile(r"(?:.*[-_.])?(train|t10k|test|val|valid)[-_]?(images|labels)[-.]idx[13][-.]ubyte(\.gz)?", re.I)
 _SPLIT = {"train": "train", "val": "val", "valid": "val", "t10k": "test", "test": "test"}
+_LONGEST = 300  # characters of a reason
 _INFLATION = 1040  # times smaller than its content deflate can make a file, rounded up
 # Names in an .npz: (images, labels) -> split, compared in lower case.
 _NPZ_NAMES = (
@@ -75,8 +76,9 @@ def load_arrays(sources: Sequence[str | os.PathLike[str]], names: Sequence[str] 
     paths = [os.fspath(source) for source in sources]
     try:
         raw = _read(paths)
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError) as error:
-        reason = getattr(error, "strerror", None) or printable(error) or type(error).__name__
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
+        # zipfile quotes what it found in the place of a name, which may be most of the file.
+        reason = getattr(error, "strerror", None) or printable(str(error)[:_LONGEST]) or type(error).__name__
         path = printable(getattr(error, "filename", None) or paths[0])
         raise DataError(f"{path} cannot be read: {reason.rstrip('.')}.") from None
     except MemoryError:

@@ -66,7 +66,7 @@ class Run:
             config = json.loads((self.path / CONFIG).read_bytes())
         except FileNotFoundError:
             raise UsageError(f"{printable(self.path)} is no run: it has no {CONFIG}.") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise UsageError(f"{printable(self.path / CONFIG)} cannot be used ({error}); train anew.") from None
         if not isinstance(config, dict):
             raise UsageError(f"{printable(self.path / CONFIG)} is no configuration of a run; train anew.")

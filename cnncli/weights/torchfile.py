@@ -70,8 +70,8 @@ def read_torch(file: BinaryIO, path: str) -> Any:
         file.seek(0)
         return _read_zip(file, size) if is_zip else _read_pickles(file, size)
     except PickleError as error:
-        raise ModelError(f"{printable(path)} cannot be used as weights ({error}); give a state dict that torch.save "
-                         "wrote.") from error
+        raise ModelError(f"{printable(path)} cannot be used as weights ({printable(error)}); give a state dict that "
+                         "torch.save wrote.") from error
 
 
 def state_dict(value: Any, path: str) -> dict[str, Array]:
