@@ -12,7 +12,7 @@
 #   make wheel         a wheel in dist/
 #   make bench         ours and the peers side by side, about half an hour; BENCH="--quick" is one of its options
 #   make sanitize      the kernel tests under AddressSanitizer and UndefinedBehaviorSanitizer
-#   make fuzz          damaged files for ten minutes, others each time; what goes wrong is kept in tests/fuzz/corpus
+#   make fuzz          damaged files for ten minutes (FUZZ=60: for one), others each time; tests/fuzz/corpus keeps faults
 #   make soak          a hundred thousand predictions and ten thousand steps: memory and open files stay as they are
 #   make test-peers    the comparison with PyTorch, in an environment of its own
 #   make clean         remove what make made
@@ -114,7 +114,7 @@ sanitize: $(EXTENSION) $(VENV)/.extra-test
 	sh scripts/sanitize.sh $(PY)
 
 fuzz: $(TESTED)
-	$(PY) -m tests.fuzz $(or $(SECONDS),600)
+	$(PY) -m tests.fuzz $(or $(FUZZ),600)
 
 soak: $(TESTED)
 	$(PY) -m pytest tests/soak.py

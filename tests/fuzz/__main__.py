@@ -1,6 +1,6 @@
 """``python -m tests.fuzz SECONDS [TARGET …]``: damages files until the time is over, other ones each time (the seed is
-printed), and keeps in corpus/ what goes wrong, once for each kind of fault. A crash of the process leaves its input behind
-as well: it is written down before it is read. `make fuzz` is this for ten minutes.
+printed), and keeps in corpus/ what goes wrong, once for each kind of fault. A crash of the process leaves its input
+behind as well: it is written down before it is read. `make fuzz` is this for ten minutes.
 """
 
 import hashlib

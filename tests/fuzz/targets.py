@@ -72,7 +72,7 @@ def kept(name: str) -> list[bytes]:
 
 def _image(path: Path) -> None:
     try:
-        height, width, grey = read_header(path)
+        height, width, _ = read_header(path)
     except CnnError:
         height = 0
     pixels = decode(path, grey=False)
@@ -112,7 +112,8 @@ def _images() -> list[bytes]:
     with tempfile.TemporaryDirectory() as folder:
         for values, options in ((rng.integers(0, 4096, (9, 7), np.uint16), {"order": ">"}),
                                 (rng.integers(0, 65536, (9, 7, 4), np.uint16), {"deflate": True, "tags": {338: (1,)}}),
-                                (rng.random((9, 7)), {"strip": 2}), (rng.random((9, 7, 3)).astype("f4"), {"planes": True}),
+                                (rng.random((9, 7)), {"strip": 2}),
+                                (rng.random((9, 7, 3)).astype("f4"), {"planes": True}),
                                 (rng.integers(-99, 99, (9, 7), np.int32), {"pages": 3, "photometric": 0})):
             found.append(tiffs.write(Path(folder, "a.tif"), values, **options).read_bytes())
     return found
@@ -189,15 +190,17 @@ def _config(path: Path) -> None:
     assert isinstance(Run(path.parent).config, dict)
 
 
+LABELS = [b"file,label,split\na.png,ant,train\nb.png,bee,test\n", b'\xef\xbb\xbffile,label\r\n"a,b",x\r\n']
+EXCLUDED = [b'# blank\nants/a.png\n"bees/\\303\\251\\n.png"\n', b"a\r\nb\r\n"]
+
 TARGETS = {
     "image": Target(".png", _images, _image),
     "model": Target(".safetensors", _models, read_weights),
     "network": Target(".toml", _networks, lambda path: from_toml(path, (8, 8, 1), 3)),
     "archive": Target(".npz", _archives, lambda path: load_arrays([path])),
     "idx": Target("", _idx_files, _idx),
-    "list": Target(".txt", lambda: [b'# blank\nants/a.png\n"bees/\\303\\251\\n.png"\n', b"a\r\nb\r\n"], read_list),
-    "labels": Target(".csv", lambda: [b"file,label,split\na.png,ant,train\nb.png,bee,test\n", b'\xef\xbb\xbffile,label\r\n"a,b",x\r\n'],
-                     read_labels),
+    "list": Target(".txt", lambda: EXCLUDED, read_list),
+    "labels": Target(".csv", lambda: LABELS, read_labels),
     "history": Target(".txt", lambda: [HISTORY], _history),
     "config": Target(".txt", lambda: [json.dumps({"data": "a", "recipe": {"lr": 0.1}}).encode()], _config),
 }

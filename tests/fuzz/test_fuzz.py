@@ -1,5 +1,5 @@
-"""Every file that went wrong once, every good file, and some hundred damaged ones of each kind, the same each time; `make
-fuzz` tries others."""
+"""Every file that went wrong once, every good file, and some hundred damaged ones of each kind, the same each time;
+`make fuzz` tries others."""
 
 import random
 from pathlib import Path
