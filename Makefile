@@ -8,6 +8,7 @@
 #   make test          every test, in some six minutes on two cores
 #   make lint          ruff, mypy and clang-format; make format applies what they can mend
 #   make coverage      what part of Python and of C the quick tests run, compared with .ci/coverage.txt
+#   make mutants       small changes of the package that its tests should notice; ROOM=optim for one room, COUNT=0 for all
 #   make contributing  the commands of CONTRIBUTING.md, run in a fresh clone
 #   make wheel         a wheel in dist/
 #   make bench         ours and the peers side by side, about half an hour; BENCH="--quick" is one of its options
@@ -32,7 +33,8 @@ C_FILES := $(wildcard csrc/*.c csrc/*.h tests/kernels/*.c tests/kernels/*.h)
 # Where this is set, each of the hundreds of processes that the tests start compiles all of Python anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: build help install demo test quick one lint format coverage contributing bench wheel sanitize fuzz soak test-peers clean
+.PHONY: build help install demo test quick one lint format coverage mutants contributing bench wheel sanitize fuzz soak
+.PHONY: test-peers clean
 .DELETE_ON_ERROR:
 
 # Always looks: times can lie (setup.py goes by the files' bytes).
@@ -90,6 +92,9 @@ format: $(VENV)/.extra-lint
 
 coverage: $(TESTED) $(VENV)/.extra-coverage
 	$(PY) scripts/measure_coverage.py
+
+mutants: $(TESTED) $(VENV)/.extra-mutants
+	nice $(PY) scripts/mutants.py $(ROOM) $(if $(COUNT),--count $(COUNT)) $(MUTANTS)
 
 contributing:
 	$(PYTHON) scripts/follow_contributing.py

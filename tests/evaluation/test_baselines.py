@@ -81,6 +81,14 @@ def test_training_images_that_cannot_be_read(images, training):
     assert baselines.nearest_neighbour(images, training, HOW, 2) is None
 
 
+def test_as_many_are_read_as_lie_in_96_mebibytes_and_200_all_the_same(tmp_path, monkeypatch):
+    sample = scan_labelled(str(write(tmp_path / "one", 1, 0)), CLASSES)[0][0]
+    many = [sample] * 30_000
+    for size, read in ((1, 10_000), (12_000, 8388), (2**20, 200)):
+        monkeypatch.setattr(baselines.os, "stat", lambda path, size=size: type("Stat", (), {"st_size": size}))
+        assert len(baselines._affordable(many)) == read
+
+
 def test_what_programs_get():
     assert Baseline(3, 4, "x").as_json() == {"accuracy": 0.75, "interval": list(wilson(3, 4)), "images": 4, "how": "x"}
 

@@ -13,7 +13,9 @@ import pytest
 
 from cnncli.architectures import architecture
 from cnncli.data import Preprocessing
+from cnncli.export.c_layers import WRITERS, Source, _Memory
 from cnncli.export.csource import to_c
+from cnncli.layers import Flatten, Whitening
 from cnncli.model import Model
 from cnncli.model.calibration import Calibration
 
@@ -95,16 +97,48 @@ def test_images_of_any_size_become_what_predict_makes_of_them(resize: str, grey:
         np.testing.assert_allclose(classify(image)[1], expected(model, image), atol=allowed, err_msg=str(size))
 
 
-def test_windows_lie_where_ours_do(tmp_path: Path, rng: np.random.Generator) -> None:
-    """Every way of padding in one network: each window's side shows in what follows."""
+def test_all_kinds_of_layers_in_one_network(tmp_path: Path, rng: np.random.Generator) -> None:
+    """Windows with every way of padding, so that each side shows in what follows, branches, and all that is pointwise;
+    what each does alone is tested above."""
     layers: list[dict[str, Any]] = [
         {"type": "Conv2d", "out_channels": 4, "kernel_size": [3, 2], "padding": [1, 0, 2, 1], "dilation": [2, 1]},
-        {"type": "MaxPool2d", "kernel_size": 3, "stride": [2, 1], "padding": [1, 0]},
+        {"type": "BatchNorm2d", "affine": False, "name": "bn"},
+        {"type": "LeakyReLU", "negative_slope": 0.2, "name": "a"},
+        *({"type": name, "inputs": ["bn"]} for name in ("ReLU6", "SiLU", "Tanh", "Sigmoid", "Softmax", "ReLU")),
+        {"type": "Add", "inputs": ["a", "silu1", "tanh1", "sigmoid1", "softmax1", "relu1"]},
+        {"type": "MaxPool2d", "kernel_size": 3, "stride": [2, 1], "padding": [1, 0], "name": "c"},
+        {"type": "AvgPool2d", "kernel_size": 3, "stride": [2, 1], "padding": [1, 0], "inputs": ["relu61"], "name": "d"},
+        {"type": "Concat", "inputs": ["c", "d", "c"]}, {"type": "Scale", "factor": -0.1}, {"type": "Dropout"},
         {"type": "AvgPool2d", "kernel_size": [2, 3], "stride": [1, 2], "padding": [0, 1], "count_include_pad": False},
-        {"type": "LPPool2d", "norm_type": 2, "kernel_size": 2, "ceil_mode": True}]
+        {"type": "LPPool2d", "norm_type": 2, "kernel_size": 2, "stride": 1, "ceil_mode": True},
+        {"type": "AdaptiveAvgPool2d", "output_size": [2, 7]}, {"type": "GlobalAvgPool2d"}]
     model = model_of(network_of(layers, (14, 13, 3)), rng)
+    here = {type(node.layer) for node in model.network.nodes}
+    assert set(WRITERS) - here == {Flatten, Whitening}, "tested above, and written as Conv2d is"
     image = rng.integers(0, 256, (14, 13, 3), dtype=np.uint8)
-    np.testing.assert_allclose(classifier(model, tmp_path)(image)[1], expected(model, image), atol=2e-5)
+    answer = expected(model, image)
+    assert answer.max() < 0.9
+    np.testing.assert_allclose(classifier(model, tmp_path)(image)[1], answer, atol=2e-6)
+
+
+def test_working_memory_is_taken_where_nothing_lies() -> None:
+    memory = _Memory()
+    first, second, third = memory.take(10), memory.take(20), memory.take(5)
+    assert (first, second, third) == ((0, 10), (10, 30), (30, 35))
+    memory.give(second)
+    assert memory.take(15) == (10, 25)
+    assert memory.take(6) == (35, 41), "no room for so many between"
+    assert memory.take(5) == (25, 30)
+    assert memory.most == 41
+
+
+def test_a_chain_needs_room_for_two_neighbours() -> None:
+    network = network_of([{"type": "ReLU"}, {"type": "MaxPool2d", "kernel_size": 2}, {"type": "ReLU"}], (8, 8, 3))
+    source = Source(network)
+    assert source.memory.most == 192 + 192
+    assert source.value("input") == "at + 0"
+    assert {name: place[1] - place[0] for name, place in source.places.items()} == {
+        "input": 192, "relu1": 192, "maxpool1": 48, "relu2": 48, "flatten1": 48, "linear1": 4}
 
 
 def test_names_and_refusals(tmp_path: Path, rng: np.random.Generator) -> None:

@@ -1,5 +1,7 @@
 """average.py: the average is what its formula says, and whoever looks through it finds the network as it was."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -44,6 +46,17 @@ def test_the_network_judges_with_the_average_and_has_its_own_weights_again(rng: 
     np.testing.assert_array_equal(network.forward(images), after)
     for name, array in everything(network).items():
         np.testing.assert_array_equal(array, own[name])
+
+
+def test_the_network_is_told_each_time_that_its_weights_are_others() -> None:
+    weight, told = np.ones(1, np.float32), []
+    network = SimpleNamespace(parameters=lambda: {"weight": weight}, buffers=dict,
+                              changed=lambda: told.append(weight[0]))
+    average = WeightAverage(network, 0.5)
+    weight[0] = 3
+    with average.in_place():
+        assert told == [1]
+    assert told == [1, 3]
 
 
 def test_a_saved_average_goes_on_to_the_same_bits(rng: np.random.Generator) -> None:

@@ -72,6 +72,10 @@ def test_triangular(warmup):
 def test_one_cycle_climbs_for_three_tenths():
     cycle = rates("one-cycle", total=100)
     assert cycle.index(max(cycle)) == 29
+    assert cycle[0] == pytest.approx(0.004)
+    assert rates("one-cycle", total=1) == [0.1]
+    assert rates("one-cycle", total=2)[1] == pytest.approx(0.1 / 25 / 1e4)
+    assert cycle[99] == pytest.approx(0.1 / 25 / 1e4)
 
 
 @given(KINDS, st.integers(1, 60), st.integers(0, 60), st.floats(0, 10))

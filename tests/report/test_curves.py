@@ -61,6 +61,58 @@ def test_any_name_can_be_the_title(title, tmp_path):
     curves.draw(history(2), tmp_path / "a.png", title)
 
 
+@pytest.fixture
+def axes(monkeypatch):
+    """Draw a history, and return the axes of losses, accuracies and rates instead of making pixels of them."""
+    kept = []
+    monkeypatch.setattr(curves, "save", lambda figure, path: kept.append(figure.axes))
+
+    def drawn(rows):
+        curves.draw(rows, "curves.png", "t")
+        return kept.pop()
+
+    return drawn
+
+
+def test_each_line_shows_its_column(axes):
+    rows = history(4)
+    losses, accuracies, rates = axes(rows)
+    shown = [(a, line) for a in (losses, accuracies, rates) for line in a.lines if len(line.get_xdata()) == 4]
+    columns = ["train_loss", "val_loss", "train_accuracy", "val_accuracy", "learning_rate"]
+    assert [line.get_xydata().tolist() for _, line in shown] == [[[r["epoch"], r[c]] for r in rows] for c in columns]
+    assert [line.get_label() for _, line in shown[:4]] == ["training", "validation"] * 2
+    assert [line.get_color() for _, line in shown] == [curves.TRAIN, curves.VALIDATION] * 2 + [curves.RATE]
+    assert [line.get_linestyle() for _, line in shown] == ["-", "--", "-", "--", "-"]
+    assert [a.get_title() for a in (losses, rates)] == ["Loss", "Learning rate"]
+    assert all(a.get_xlim() == (0.5, 4.5) for a in (losses, accuracies, rates))
+    assert rates.get_ylim() == pytest.approx((0, 0.108))
+    assert accuracies.yaxis.get_major_formatter()(0.5) == "50%"
+
+
+@pytest.mark.parametrize(("accuracies", "losses", "best", "epoch"), [
+    ((0.5, 0.9, 0.7), (1, 1, 1), "90.0%", 2), ((0.9, 0.9, 0.9), (0.5, 0.3, 0.4), "90.0%", 2),
+    ((0.9, 0.9, 0.8), (0.5, None, 0.4), "90.0%", 1)])
+def test_the_best_epoch_is_the_most_accurate_with_the_least_loss(axes, accuracies, losses, best, epoch):
+    rows = [row | {"val_accuracy": a, "val_loss": v} for row, a, v in zip(history(3), accuracies, losses, strict=True)]
+    shown = axes(rows)[1]
+    assert shown.get_title() == f"Accuracy (validation's best: {best} in epoch {epoch})"
+    assert [line.get_xdata() for line in shown.lines][-1] == [epoch, epoch]
+
+
+def test_one_epoch_is_no_best_one_and_nothing_is_said_to_be_missing(axes):
+    assert axes(history(1))[1].get_title() == "Accuracy"
+    assert [text.get_text() for text in axes([{"epoch": 1}])[0].texts] == ["no numbers"]
+    assert axes(history(3, learning_rate=0.0))[2].get_ylim() == (0, 1)
+
+
+@pytest.mark.parametrize(("epochs", "size"), [(20, 5), (21, 2.5), (60, 2.5), (61, 0)])
+def test_dots_grow_smaller_with_their_number(axes, epochs, size):
+    shown = axes(history(epochs))
+    assert {line.get_markersize() for line in shown[0].lines} == {size}
+    margin = max(0.5, 0.03 * (epochs - 1))
+    assert shown[0].get_xlim() == pytest.approx((1 - margin, epochs + margin))
+
+
 def test_no_epoch_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no epochs"):
         curves.draw([], tmp_path / "a.png", "t")

@@ -61,6 +61,49 @@ def test_as_many_epochs_as_end_in_time() -> None:
             assert epochs == 1 or total <= seconds * (1 - budget.MARGIN) < total + 2.0 + row * epochs
 
 
+@pytest.mark.parametrize(("seconds", "row", "epochs"), [
+    (100, 0.0, 46),  # 95 seconds less 2 for the picture, 2 an epoch
+    (100, 0.5, 16),  # and half a second more each
+    (6.3, 0.0, 1), (6.4, 0.0, 2), (2, 0.0, 1)])
+def test_a_twentieth_of_the_time_and_two_seconds_are_set_aside(seconds: float, row: float, epochs: int) -> None:
+    assert epochs_within(seconds, Cost(0.01, 0.5, 0.5, row, 1.0), 100) == epochs
+
+
+@pytest.mark.parametrize(("seconds", "measured"), [(1, 0.3), (101, 3.03), (5000, 10)])
+def test_a_thirtieth_of_the_time_is_for_measuring(seconds: float, measured: float,
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def measure(fit: Any, most: float, runs: str) -> Cost:
+        asked.append((fit.name, most, runs))
+        return Cost(0.01, 0.25, 0.25, 0.0, 1234.5)
+
+    monkeypatch.setattr(budget, "measure", measure)
+    rehearsal: Any = SimpleNamespace(batches=SimpleNamespace(steps=100), name="rehearsal")
+    epochs, why = budget.choose_epochs(seconds, time.monotonic(), rehearsal, "runs")
+    assert asked == [("rehearsal", pytest.approx(measured), "runs")]
+    assert epochs == {1: 1, 101: 62, 5000: 3165}[int(seconds)]
+    assert why == "Time: 1,234 images a second, and 0.5 s to validate and save, make 1.5 s an epoch: " + {
+        1: "not even one ends in 1 s; one is trained all the same.", 101: "62 epochs end in 1:41.",
+        5000: "3,165 epochs end in 1:23:20."}[int(seconds)]
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [
+    (0.123, "0.12 s"), (9.4, "9.4 s"), (9.5, "10 s"), (59, "59 s"), (60, "1:00"), (200.4, "3:20"), (3599, "59:59"),
+    (3600, "1:00:00"), (3723, "1:02:03")])
+def test_times_are_shown(seconds: float, shown: str) -> None:
+    assert budget._shown(seconds) == shown
+
+
+def test_a_part_of_labelled_images_are_the_first_ones() -> None:
+    images: Any = SimpleNamespace(labels=list(range(10)), skipped=["x"],
+                                  in_order=lambda at_once: (range(i, i + at_once) for i in range(0, 10, at_once)))
+    for count in (1, 4, 5, 10):
+        part = budget._Part(images, count)
+        assert part.labels == list(range(count))
+        assert [number for pixels in part.in_order(5) for number in pixels] == list(range(count))
+
+
 class Clock:
     """A clock that only moves when somebody works."""
 
@@ -114,6 +157,21 @@ def test_a_part_of_the_validation_stands_for_all_of_it() -> None:
     each, judged = budget._judging(working, working, 3.0, clock)
     assert each == pytest.approx(0.1)
     assert judged == 64, "a part of it"
+
+
+def test_the_costs_are_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps of 2 seconds with batches of 8; an image is judged in a tenth of one, 400 of them; the head is fitted to
+    90 images before the first step."""
+    clock = Clock()
+    working: Any = Working(clock)
+    monkeypatch.setattr(budget, "_closing", lambda fit, judged, runs, clock: (0.25, 0.001))
+    working.batches = SimpleNamespace(batch_size=8, images=range(100))
+    working.model, working.validation, working.head_images = working, working, 90
+    working.validate, working.skipped = lambda images: None, []
+    assert budget.measure(working, 40.0, "runs", clock) == Cost(2.0, pytest.approx(40), 0.25, 0.001, 4.0,
+                                                                pytest.approx(9))
+    working.made, working.validation, working.batches.images = 0, None, range(5)
+    assert budget.measure(working, 40.0, "runs", clock) == Cost(2.0, 0.0, 0.25, 0.001, 2.5, pytest.approx(36))
 
 
 def test_what_comes_before_the_first_step_is_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
