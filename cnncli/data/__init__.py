@@ -16,7 +16,8 @@ from .folds import check_fold, fold_of
 from .images import Images, load_images
 from .naming import describe
 from .order import SAMPLINGS
-from .preprocessing import Preprocessing, choose_size, typical_side
+from .preprocessing import Preprocessing
+from .sizes import choose_size, typical_side
 from .sources import Data, folder_of, name_of, scan, scan_labelled
 from .splits import Sample, Splits
 

@@ -1,12 +1,11 @@
 """The one way an image gets into a network: decoded, grey or colour, brought to one size, and normalised. A
-Preprocessing is stored in the model file, so that training, test and use see the same numbers. images.py applies
-``prepare`` to whole folders, batches.py ``normalise`` to batches.
+Preprocessing is stored in the model file, so that training, test and use see the same numbers. sizes.py chooses one
+that suits the images, images.py applies ``prepare`` to whole folders, batches.py ``normalise`` to batches.
 """
 
 import math
 import os
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from reprlib import repr as short
 from typing import Any, Literal, get_args
@@ -15,17 +14,15 @@ import numpy as np
 from PIL import Image
 
 from .. import kernels
-from ..errors import DataError, ImageError, ModelError, UsageError
+from ..errors import ModelError, UsageError
 from ..kernels import Array, aligned_empty
-from .decode import open_image, read_header
+from .decode import open_image
 from .depth import Range, Scales, Seen, in_words
-from .splits import Sample
 
 Resize = Literal["squash", "crop"]
 RESIZES: tuple[Resize, ...] = get_args(Resize)
 LARGEST_SIDE = 4096
 CROP_SHARE = 0.875  # of the shorter side that the central crop keeps, as is the custom since AlexNet (224 of 256)
-_LOOKED_AT = 200  # headers, to know what images are like
 _CHANNEL_NAMES = {1: ("grey",), 3: ("red", "green", "blue")}
 
 
@@ -156,77 +153,6 @@ class Preprocessing:
         box_w, box_h = w * scale, h * scale
         left, top = (image.width - box_w) / 2, (image.height - box_h) / 2
         return image.resize((w, h), Image.Resampling.BICUBIC, box=(left, top, left + box_w, top + box_h))
-
-
-def typical_side(samples: Sequence[Sample]) -> int:
-    """Return the pixels of the longer side that most images have. Raises DataError where none can be read."""
-    return max(_common(_headers(samples)))
-
-
-def choose_size(samples: Sequence[Sample], size: int | tuple[int, int] | None = None, grey: bool | None = None
-                ) -> tuple[Preprocessing, list[str]]:
-    """Choose the preprocessing that suits the images, from the headers of some of them, evenly spread.
-
-    size and grey override the choice. Returns it with sentences that say what was chosen and why. Raises DataError
-    where none of the images can be read.
-    """
-    headers = _headers(samples)
-    notes = []
-    all_grey = all(header[2] for header in headers)
-    if grey is None:
-        grey = all_grey
-        notes.append("grey, because the images are." if grey else "colour, because the images have it.")
-    common = _common(headers)
-    shorter = sorted(min(h, w) for h, w, _ in headers)[len(headers) // 2]
-    one_size, longest = len({(h, w) for h, w, _ in headers}) == 1, max(common)
-    resize: Resize
-    if size is not None:
-        chosen = (size, size) if isinstance(size, int) else size
-        resize = "squash" if longest <= 40 or (longest <= 96 and one_size) else "crop"
-    elif longest <= 40:
-        chosen, resize = common, "squash"
-        notes.append(f"{_times(common)} pixels, {'the images' if one_size else 'most images'}' own size.")
-    elif longest <= 96:
-        chosen, resize = (64, 64), "squash" if common[0] == common[1] else "crop"
-        notes.append(f"64 x 64 pixels, because most images are {_times(common)}.")
-    else:
-        chosen, resize = (128, 128), "crop"
-        notes.append(f"128 x 128 pixels from the centre, because the images are photographs (typically {shorter} "
-                     "pixels on the shorter side); --size asks for another.")
-    return Preprocessing(chosen, grey, resize), notes
-
-
-def _headers(samples: Sequence[Sample]) -> list[tuple[int, int, bool]]:
-    """Return height, width and whether it is grey of some images."""
-    looked = samples if len(samples) <= _LOOKED_AT else [
-        samples[i * len(samples) // _LOOKED_AT] for i in range(_LOOKED_AT)]
-    headers, failed = [], None
-    for sample in looked:
-        try:
-            headers.append(_header(sample))
-        except ImageError as error:
-            failed = error
-    if not headers:
-        raise DataError("none of the training images can be read; " + (f"the last one: {failed}" if failed else ""))
-    return headers
-
-
-def _header(sample: Sample) -> tuple[int, int, bool]:
-    """Return height, width and whether it is grey of one image. Raises ImageError."""
-    if sample.pixels is None:
-        return read_header(sample.path)
-    h, w, *channels = sample.pixels.shape
-    return h, w, channels in ([], [1])
-
-
-def _common(headers: Sequence[tuple[int, int, bool]]) -> tuple[int, int]:
-    """Return the most frequent (height, width), of several the smallest."""
-    sizes = Counter((h, w) for h, w, _ in headers)
-    return min(sizes, key=lambda s: (-sizes[s], s))
-
-
-def _times(size: tuple[int, int]) -> str:
-    return f"{size[1]} x {size[0]}"
 
 
 def _checks(size: Any, grey: Any, resize: Any, mean: Any, std: Any, range_: Any, float_range: Any) -> dict[str, bool]:

@@ -11,9 +11,14 @@ from PIL import Image
 from cnncli.data import Preprocessing, Sample, choose_size, typical_side
 from cnncli.errors import DataError, ImageError, ModelError, UsageError
 
+from .tiffs import write
+
 
 def save(path: Path, w: int, h: int, mode: str = "RGB", value: Any = 0) -> Sample:
-    Image.new(mode, (w, h), value).save(path)
+    image = Image.new(mode, (w, h), value)
+    if mode == "RGB" and not value:
+        image.paste((200, 40, 90), (0, 0, w // 2, h // 2))  # something that has a colour
+    image.save(path)
     return Sample(str(path), path.name, 0)
 
 
@@ -162,6 +167,46 @@ def test_small_images_keep_their_size(tmp_path: Path) -> None:
     samples += [save(tmp_path / "c.png", 32, 20), save(tmp_path / "d.png", 20, 32)]
     assert chosen(samples) == ((28, 28), False, "squash")
     assert chosen([save(tmp_path / "e.png", 40, 24, "1")]) == ((24, 40), True, "squash")
+
+
+def test_grey_pictures_stored_as_colour_are_grey(tmp_path: Path, rng: np.random.Generator) -> None:
+    samples = []
+    for i, suffix in enumerate(["png", "jpg", "webp", "tif", "gif", "bmp"]):
+        values = rng.integers(0, 256, (28, 28, 1), np.uint8)
+        Image.fromarray(np.repeat(values, 3, axis=2)).save(tmp_path / f"{i}.{suffix}", quality=60)
+        samples.append(Sample(str(tmp_path / f"{i}.{suffix}"), f"{i}.{suffix}", 0))
+    preprocessing, notes = choose_size(samples)
+    assert preprocessing.grey
+    assert notes[0].startswith("grey, because the images are, although ")
+    in_memory = [Sample("", str(i), 0, pixels=np.repeat(values, 3, axis=2)) for i in range(3)]
+    assert choose_size(in_memory)[0].grey
+    assert choose_size(samples, grey=False)[0].channels == 3
+    one = save(tmp_path / "one.png", 28, 28)
+    assert not choose_size([*samples, one])[0].grey
+    deep = np.full((28, 28, 3), 200, np.uint16)
+    deep[3, 4] = 240, 200, 200  # of a set whose white is 255 in 16 bits
+    tiff = Sample(str(write(tmp_path / "deep.tif", deep)), "deep.tif", 0)
+    assert not choose_size([*samples, tiff])[0].grey
+
+
+def test_the_size_comes_from_all_sizes(tmp_path: Path) -> None:
+    """Two images of 200 that share a size say nothing of the others."""
+    rng = np.random.default_rng(2)
+    sides = rng.permutation(np.arange(70, 90))
+    samples = [save(tmp_path / f"{i}.png", int(side), int(side) + i % 3) for i, side in enumerate(sides)]
+    twins = [save(tmp_path / f"twin{i}.png", 20, 18) for i in range(2)]
+    preprocessing, notes = choose_size([*twins, *samples])
+    assert preprocessing.size == (64, 64)
+    assert preprocessing.resize == "squash"
+    assert notes[1] == ("64 x 64 pixels, because 79 x 80 is the middle of the images' sizes, 20 x 18 to 89 x 91.")
+    assert typical_side([*twins, *samples]) == 80
+    small = [save(tmp_path / f"s{i}.png", 20 + i, 24 + i) for i in range(9)]
+    preprocessing, notes = choose_size(small)
+    assert preprocessing.size == (28, 24)
+    assert notes[1] == "24 x 28 pixels, the middle of the images' sizes, 20 x 24 to 28 x 32."
+    assert choose_size([*small, *[save(tmp_path / f"c{i}.png", 30, 30) for i in range(4)]])[0].size == (30, 30)
+    long = [save(tmp_path / f"l{i}.png", 90 + i, 50 + i) for i in range(6)]
+    assert chosen(long) == ((64, 64), False, "crop")
 
 
 def test_middling_images_become_64(tmp_path: Path) -> None:
