@@ -93,7 +93,8 @@ def command(folder: str, models: tuple[Path, ...], seed: int, range_: str | None
         _print(report)
     if exclude_list:
         count = write_list(exclude_list, report.sections())
-        note(f"{printable(exclude_list)}: {count:,} images; cnn train {printable(folder)} --exclude "
+        good = f", {report.good():,} of them good ones, copies of others" if report.good() else ""
+        note(f"{printable(exclude_list)}: {count:,} images{good}; cnn train {printable(folder)} --exclude "
              f"{printable(exclude_list)} leaves them out.")
     if sheet is not None:
         from ..report.offenders import draw

@@ -10,7 +10,8 @@ from ...kernels import Array
 from .facts import Facts
 from .findings import File, Finding
 from .near import Pairs, Progress, groups, near_duplicates
-from .rules import BLANK, Looked
+from .rules import Looked
+from .usual import BLANK
 
 _STAYS = ("test", "val", "train")  # whose copy is kept where several splits have one: a test should stay what it was
 

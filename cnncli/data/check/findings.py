@@ -40,9 +40,9 @@ KINDS = {
     "label-error": Kind("warning", "the model is sure that it belongs to another class"),
     "duplicate": Kind("warning", "the same pixels several times in one class and split"),
     "near-duplicate": Kind("warning", "almost the same picture several times in one class and split"),
-    "blank": Kind("warning", "one flat colour"),
-    "dark": Kind("warning", "so dark that hardly anything can be seen"),
-    "blurred": Kind("warning", "out of focus, shaken, or enlarged from a small picture"),
+    "blank": Kind("warning", "one flat colour, unlike the others"),
+    "dark": Kind("warning", "much darker than the others: hardly anything can be seen"),
+    "blurred": Kind("warning", "softer than the others: out of focus, shaken, or enlarged from a small picture"),
     "extreme-shape": Kind("warning", "so long that scaling distorts it, or cropping leaves most of it out"),
     "wrong-extension": Kind("warning", "the name says another format than the content; decoded all the same"),
     "animated": Kind("warning", "several frames or pages; only the first is used"),
@@ -67,6 +67,9 @@ KINDS = {
     "forgiven": Kind("note", "damaged, but no pixel of it; used all the same, as viewers do"),
 }
 DUPLICATES = tuple(kind for kind in KINDS if "duplicate" in kind)
+# What the list to exclude says of images with which nothing else is wrong.
+_GOOD = {kind: ". Good images: " + ("people must say which label is right" if "labels" in kind else "one of each stays")
+         for kind in DUPLICATES}
 
 
 @dataclass(frozen=True)
@@ -136,9 +139,15 @@ class Report:
         return any(f.kind in fail_on or LEVELS.index(f.level) <= worst for f in self.findings)
 
     def sections(self) -> list[tuple[str, list[str]]]:
-        """Return what write_list takes: what to exclude, by kind."""
-        return [(f"{kind}: {KINDS[kind].about}", [file.relative for f in found for file in f.exclude])
-                for kind, found in self.kinds()]
+        """Return what write_list takes: what to exclude, by kind; copies are said to be good images."""
+        return [(f"{kind}: {KINDS[kind].about}{_GOOD.get(kind, '')}",
+                 [file.relative for f in found for file in f.exclude]) for kind, found in self.kinds()]
+
+    def good(self) -> int:
+        """Return how many images are to be excluded with which nothing is wrong but that there are copies of them."""
+        copies, useless = ({file.relative for f in self.findings if (f.kind in DUPLICATES) == copied
+                            for file in f.exclude} for copied in (True, False))
+        return len(copies - useless)
 
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn check --json` prints."""

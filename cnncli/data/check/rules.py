@@ -4,11 +4,9 @@ those about images that are alike.
 """
 
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from statistics import median
 
 from ...errors import ImageError, printable
@@ -17,10 +15,9 @@ from ..splits import Survey
 from ..walk import is_image
 from .facts import Facts
 from .findings import File, Finding
+from .names import similar
+from .usual import Limits, limits
 
-DARK = 40  # luminance, of 255, that 99 % of a dark image's pixels do not exceed
-BLANK = 6  # levels from the darkest to the brightest pixel of a blank one
-BLURRED = 0.55  # of the changes from pixel to pixel that outlast a smoothing
 EXTREME = 3.0  # times as long, or as high, as the middle one of the data set
 IMBALANCE, SMALL = 10, 10
 TELLING = 0.5  # by which a class's share of grey images must differ from the others' to give the class away
@@ -29,7 +26,6 @@ _FORMATS = {"png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "jpe": "JPEG", "jfif": 
 _FOREIGN = frozenset((".heic", ".heif", ".avif", ".jxl", ".jp2", ".psd", ".svg", ".ppm", ".pgm", ".tga", ".dng", ".cr2",
                       ".nef", ".arw", ".raw"))  # formats that people keep images in and training does not read
 _UNUSABLE = (("it is empty", "empty-file"), ("its content is not", "not-an-image"), ("it is damaged", "damaged"))
-_LEAST_TYPO = 6  # letters of names in which one letter more, less or swapped is likelier a slip than another word
 
 
 @dataclass(frozen=True)
@@ -48,20 +44,31 @@ def of_images(looked: Sequence[Looked]) -> Iterator[Finding]:
             kind = next((kind for start, kind in _UNUSABLE if item.facts.reason.startswith(start)), "refused")
             yield Finding(kind, (item.file,), f"{item.facts.reason}.", exclude=(item.file,))
     shape = median(f.header.width / f.header.height for _, f in good) if good else 1.0
+    usual = limits(good)
     for file, facts in good:
-        yield from _of_image(file, facts, shape)
+        yield from _of_look(file, facts, usual[file.label])
+        yield from _of_file(file, facts, shape)
     yield from _of_all(good)
 
 
-def _of_image(file: File, facts: Facts, usual_shape: float) -> Iterator[Finding]:
-    header, one = facts.header, (file,)
-    if facts.span <= BLANK:
-        yield Finding("blank", one, "one flat colour.", float(facts.span), exclude=one)
-    elif facts.bright < DARK:
+def _of_look(file: File, facts: Facts, usual: Limits) -> Iterator[Finding]:
+    """Judge what is on an image beside what is usual. Nothing is to be excluded that belongs to its class."""
+    one = (file,)
+    if facts.span <= usual.blank:
+        flat, count = usual.flat
+        kept = f"one flat colour, as {flat:,} of these {count:,} images: on no list to exclude."
+        yield Finding("blank", one, kept if usual.mostly_flat else "one flat colour.", float(facts.span),
+                      exclude=() if usual.mostly_flat else one)
+    elif facts.bright < usual.dark:
         yield Finding("dark", one, f"99 % of its pixels are no brighter than {facts.bright} of 255.",
                       float(facts.bright))
-    elif facts.blur is not None and facts.blur > BLURRED:
-        yield Finding("blurred", one, f"blur {facts.blur:.2f}, from 0 for sharp to 1.", round(facts.blur, 4))
+    elif facts.blur is not None and facts.blur > usual.blurred:
+        yield Finding("blurred", one, f"blur {facts.blur:.2f}, from 0 for sharp to 1; up to {usual.blurred:.2f} is "
+                                      "usual.", round(facts.blur, 4))
+
+
+def _of_file(file: File, facts: Facts, usual_shape: float) -> Iterator[Finding]:
+    header, one = facts.header, (file,)
     ratio = header.width / header.height / usual_shape
     if max(ratio, 1 / ratio) > EXTREME:
         yield Finding("extreme-shape", one, f"{header.width} x {header.height} pixels.",
@@ -187,11 +194,8 @@ def of_classes(looked: Survey, counts: dict[str, dict[str, int]]) -> Iterator[Fi
                           f"train/ has no images of it, {split}/ has {counts[name][split]:,}.")
         for name in sorted(set(train) - set(looked.found[split].classes)):
             yield Finding("missing-class", (_folder_of(looked, "train", name),), f"{split}/ has no images of it.")
-    for one, other in combinations(sorted(counts), 2):
-        why = _alike(one, other)
-        if why:
-            yield Finding("similar-names", tuple(_folder_of(looked, _split_of(looked, name), name)
-                                                 for name in (one, other)), why)
+    for names, why in similar(counts):
+        yield Finding("similar-names", tuple(_folder_of(looked, _split_of(looked, name), name) for name in names), why)
     numbers = {name: counts[name]["train"] for name in train}
     for name, count in numbers.items():
         if count < SMALL:
@@ -211,28 +215,3 @@ def _split_of(looked: Survey, name: str) -> str:
 
 def _folder_of(looked: Survey, split: str, name: str) -> File:
     return File(os.path.join(looked.folders[split], name), looked.relative(split, name), split, name)
-
-
-def _alike(one: str, other: str) -> str:
-    """Return in what two names differ only, "" where they are different words."""
-    a, b = (unicodedata.normalize("NFKC", name).casefold() for name in (one, other))
-    if a == b:
-        return "the same but for capitals or the way its letters are encoded."
-    a, b = ("".join(c for c in unicodedata.normalize("NFKD", name) if c.isalnum()) for name in (a, b))
-    if a == b:
-        return "the same but for blanks, punctuation or accents."
-    if a.rstrip("s") == b.rstrip("s") and min(len(a), len(b)) > 2:
-        return "the same but for an s."
-    if min(len(a), len(b)) >= _LEAST_TYPO and not any(c.isdigit() for c in a + b) and _one_slip(a, b):
-        return "the same but for one letter more, or two swapped."
-    return ""
-
-
-def _one_slip(a: str, b: str) -> bool:
-    """Whether b is a with one letter more or less, or with two neighbours swapped."""
-    if len(a) > len(b):
-        a, b = b, a
-    start = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), len(a))
-    if len(b) == len(a) + 1:
-        return a[start:] == b[start + 1 :]
-    return len(a) == len(b) and a[start : start + 2] == b[start : start + 2][::-1] and a[start + 2 :] == b[start + 2 :]
