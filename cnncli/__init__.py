@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     from .model.summary import summarise
     from .network import Network
     from .report.files import write as write_report
+    from .runs.opened import load
     from .training.find_lr import find_lr
     from .training.folds import cross_validate
     from .training.observer import Observer
     from .training.train import train
     from .training.trainer import Trainer
     from .visualize.sheets import draw_activations, draw_filters
-    from .weights.pretrained import load
 
 
 # name -> (module, the name in it; "" for the module itself)
@@ -63,7 +63,7 @@ _HOMES = {
     "find_lr": ("training.find_lr", "find_lr"),
     "import_images": ("data.importing", "import_images"),
     "layers": ("layers", ""),
-    "load": ("weights.pretrained", "load"),
+    "load": ("runs.opened", "load"),
     "loss": ("loss", ""),
     "optim": ("optim", ""),
     "predict": ("model.predict", "predict"),

@@ -37,14 +37,16 @@ def check(folder: str | os.PathLike[str], *, models: Sequence[AnyModel] = (),
     """
     left_out = frozenset(names_of(exclude))
     table, groups = within(folder, labels_of(labels), groups_of(group_by))
-    asked = [*judges, *(judge(model, folder, table) for model in models)]
+    asked = [*judges, *(judge(model, folder, table, progress) for model in models)]
     return looking.check(folder, seed=seed, exclude=left_out, ignore=ignore, judges=asked, labels=table, groups=groups,
                          threads=threads or kernels.threads(), progress=progress,
                          range_=None if range is None else parse_range(range))
 
 
-def judge(model: AnyModel, folder: str | os.PathLike[str], labels: Labels | None = None) -> Judge:
+def judge(model: AnyModel, folder: str | os.PathLike[str], labels: Labels | None = None,
+          progress: looking.Progress | None = None) -> Judge:
     """Open a model, and find out which of the folder's images it was trained on."""
     opened = open_model(model)
-    seen = samples.seen_in(opened.model, opened.run, os.fspath(folder), labels)
+    watch = (lambda done, total: progress("finding images it was trained on", done, total)) if progress else None
+    seen = samples.seen_in(opened.model, opened.run, os.fspath(folder), labels, watch)
     return Judge(opened.model, os.fspath(opened.path), seen)

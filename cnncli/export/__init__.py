@@ -12,7 +12,7 @@ from typing import Any
 from ..atomic import write_atomically
 from ..errors import UsageError, printable
 from ..model import Model
-from ..weights.pretrained import load
+from ..runs.opened import load
 from .csource import to_c
 from .onnx import to_onnx
 from .torch_names import to_torch_names

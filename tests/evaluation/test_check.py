@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import cnncli
 from cnncli.data import scan
@@ -29,6 +30,20 @@ def test_a_judge_knows_what_it_was_trained_on(home: Path) -> None:
     model = cnncli.load("loose.safetensors")
     model.seen = model.path = None
     assert judge(model, "photos").seen is None
+
+
+def test_a_judge_knows_what_was_saved_again(home: Path) -> None:
+    """Pixels that it was trained on, in other files; of a model of arrays all of them are."""
+    for path in Path("photos/check").iterdir():
+        with Image.open(path) as image:
+            image.save(path.with_suffix(".bmp"))
+        path.unlink()
+    told: list[str] = []
+    seen = judge("runs/small", "photos", None, lambda what, done, total: told.append(f"{what} {done}/{total}")).seen
+    assert seen is not None
+    assert len(seen) == len(scan("photos").train)
+    assert any(name.endswith(".bmp") for name in seen)
+    assert told[-1] == f"finding images it was trained on {(count := EACH + 3 * 4)}/{count}"
 
 
 @pytest.mark.slow
@@ -68,4 +83,5 @@ def test_a_model_that_is_not_there(home: Path) -> None:
 def test_steps_are_shown_by_name(home: Path) -> None:
     steps: list[str] = []
     check("photos", models=["runs/small"], progress=lambda what, done, total: steps.append(what))
-    assert list(dict.fromkeys(steps)) == ["looking at images", "comparing images", "asking the model"]
+    assert list(dict.fromkeys(steps)) == ["finding images it was trained on", "looking at images", "comparing images",
+                                          "asking the model"]

@@ -119,6 +119,33 @@ def test_a_copy_that_has_lost_and_gained_images_is_still_the_runs(run: Run, home
     assert len(samples.seen_in(run.model, run, "copy") or ()) > EACH, "each of them is known all the same"
 
 
+@pytest.mark.slow
+def test_folders_around_the_images_do_not_count(home: Path) -> None:
+    os.renames("photos", "archive/photos")
+    whole = cnncli.train("archive", arch="lenet5", epochs=1, size=12, name="around")
+    inside = cnncli.train("archive/photos", arch="lenet5", epochs=1, size=12, name="inside")
+    for run in (whole, inside):
+        for folder in ("archive", "archive/photos"):
+            splits = samples.splits_in(run, folder)
+            assert splits is not None
+            assert cnncli.evaluate(run, folder).trained_on == 0
+            assert cnncli.evaluate(run, folder, split="train").trained_on == len(splits.train)
+
+
+@pytest.mark.slow
+def test_the_training_part_of_a_folder_is_another_folder(home: Path) -> None:
+    """Of train/ alone other images would be held out than of the folder that has it."""
+    (home / "parts").mkdir()
+    os.rename("photos", "parts/train")
+    write_images(home / "parts/test", CLASSES, 3, seed=9)
+    run = cnncli.train("parts", arch="lenet5", epochs=1, size=12, name="parts")
+    assert samples.splits_in(run, "parts/train") is None
+    found = cnncli.evaluate(run, "parts/train")
+    assert (found.images, found.trained_on) == (EACH * len(CLASSES), run.config["images"]["train"])
+    os.rename("parts", "moved")
+    assert cnncli.evaluate(run, "moved").images == 3 * len(CLASSES)
+
+
 def test_a_run_and_its_images_that_were_moved_together(home: Path) -> None:
     run = cnncli.train("photos", arch="lenet5", epochs=1, size=12, name="beside", runs="runs")
     assert samples.data_now(run) == f"{home}/photos"

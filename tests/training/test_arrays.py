@@ -81,6 +81,21 @@ def test_of_a_model_that_was_trained_on_a_folder(train: Train, arrays: Arrays) -
         [p.label == label for p, label in zip(run.model.predict(arrays[0]), arrays[1], strict=True)]))
 
 
+def test_arrays_are_known_again_in_any_order_and_as_files(train: Train, arrays: Arrays, tmp_path: Path) -> None:
+    images, labels = arrays
+    run = train(data=arrays, epochs=1)
+    found = cnncli.evaluate(run, (images[::-1], labels[::-1]))
+    assert (found.images, found.trained_on) == (42, 36)
+    for i, (image, label) in enumerate(zip(images, labels, strict=True)):
+        (tmp_path / "files" / label).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(tmp_path / "files" / label / f"{i:02}.png")
+    found = cnncli.evaluate(run, tmp_path / "files")
+    assert (found.images, found.trained_on) == (42, 36)
+    report = cnncli.check(tmp_path / "files", models=[run])
+    assert report.judged is not None
+    assert report.judged["seen"] == 36
+
+
 class Stop(cnncli.Observer):
     """Ends the training in the middle of its second epoch."""
 

@@ -115,6 +115,12 @@ def test_a_run_that_is_begun_anew_begins_with_the_same(train: Train, tmp_path: P
         first_network(run.config)
 
 
+def test_latest_is_remembered_as_the_run_that_it_was(train: Train, tmp_path: Path) -> None:
+    train(name="before")
+    run = train(arch=None, epochs=1, init=tmp_path / "runs" / "latest", name="after")
+    assert run.config["recipe"]["init"] == os.fspath(tmp_path / "runs" / "before")
+
+
 @pytest.fixture
 def photographs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(module, "installed", lambda name: True)

@@ -11,9 +11,10 @@ import pytest
 import cnncli
 from cnncli.architectures import architecture
 from cnncli.errors import ModelError
+from cnncli.runs.opened import load
 from cnncli.weights import pretrained
 from cnncli.weights.names import tables
-from cnncli.weights.pretrained import PRETRAINED, installed, load
+from cnncli.weights.pretrained import PRETRAINED, installed
 
 from .torchfiles import saved
 
