@@ -12,6 +12,7 @@
 #   make contributing  the commands of CONTRIBUTING.md, run in a fresh clone
 #   make wheel         a wheel in dist/
 #   make bench         ours and the peers side by side, about half an hour; BENCH="--quick" is one of its options
+#   make faults        kills, full disks, refused memory and threads, at every place (docs/reliability.md)
 #   make sanitize      the kernel tests under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make fuzz          damaged files for ten minutes (FUZZ=60: for one), others each time; tests/fuzz/corpus keeps faults
 #   make soak          a hundred thousand predictions and ten thousand steps: memory and open files stay as they are
@@ -34,7 +35,7 @@ C_FILES := $(wildcard csrc/*.c csrc/*.h tests/kernels/*.c tests/kernels/*.h)
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: build help install demo test quick one lint format coverage mutants contributing bench wheel sanitize fuzz soak
-.PHONY: test-peers clean
+.PHONY: faults test-peers clean
 .DELETE_ON_ERROR:
 
 # Always looks: times can lie (setup.py goes by the files' bytes).
@@ -114,6 +115,12 @@ wheel: | $(PY)
 	rm -rf build/lib* build/bdist*
 	$(PIP) wheel --quiet --no-deps --wheel-dir dist .
 	@ls -l dist/*.whl
+
+# strace and mount namespaces, where they are allowed; else those tests are skipped and say so.
+faults: $(TESTED)
+	CNN_FAULTS=1 $(PY) -m pytest --numprocesses auto -rs tests/faults tests/test_atomic.py \
+		tests/training/test_resume.py tests/training/test_train_stopped.py tests/model/test_modelfile.py \
+		tests/kernels/test_threads.py
 
 sanitize: $(EXTENSION) $(VENV)/.extra-test
 	sh scripts/sanitize.sh $(PY)
