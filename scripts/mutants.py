@@ -217,12 +217,15 @@ def tested(module: str, arguments: list[str], limit: float) -> tuple[int, float]
 
 
 class Room:
-    """A folder of the package, or a file beside them, and the tests of that name."""
+    """A folder of the package, or a file beside them, and the tests of that name; or a file in a folder, and its
+    folder's tests: data/augmentation."""
 
     def __init__(self, name: str) -> None:
         folder, self.name = ROOT / "cnncli" / name, name
         self.files = sorted(folder.glob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
         self.tests = f"tests/{name}" if folder.is_dir() else f"tests/test_{name}.py"
+        if "/" in name and not folder.is_dir():
+            self.tests = f"tests/{name.rpartition('/')[0]}"
         if not self.files[0].exists() or not (ROOT / self.tests).exists():
             sys.exit(f"There is no room {name!r} with tests; the rooms are {', '.join(rooms())}.")
 

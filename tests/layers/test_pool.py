@@ -47,6 +47,16 @@ def test_output_sizes(layer, size, expected):
     assert layer.output_shape((size, size, 3)) == (expected, expected, 3)
 
 
+@pytest.mark.parametrize(("layer", "shape", "halves"), [
+    (MaxPool2d(2), (8, 6, 3), True), (MaxPool2d(2), (9, 7, 3), True), (MaxPool2d(2, 2), (8, 6, 3), True),
+    (MaxPool2d(2, ceil_mode=True), (9, 6, 3), False), (MaxPool2d(2, ceil_mode=True), (8, 6, 3), True),
+    (MaxPool2d(2, 1), (8, 6, 3), False), (MaxPool2d(2, (2, 1)), (8, 6, 3), False), (MaxPool2d(3, 2), (8, 6, 3), False),
+    (MaxPool2d(2, 2, 1), (8, 6, 3), False), (MaxPool2d((2, 1), (2, 1)), (8, 6, 3), False),
+    (AvgPool2d(2), (8, 6, 3), False)], ids=repr)  # fmt: skip
+def test_only_pooling_of_pairs_halves(layer, shape, halves):
+    assert layer.halves(shape) is halves
+
+
 def test_an_image_is_pooled_alike_in_any_batch(isa, rng):
     x = rng.standard_normal((18, 9, 7, 67)).astype(np.float32)
     for layer in (MaxPool2d(3, 2, 1), AvgPool2d(3, 2, 1), LPPool2d(2, 3, 2), GlobalAvgPool2d(), AdaptiveAvgPool2d(4)):

@@ -96,6 +96,28 @@ def test_large_images_are_evaluated_a_few_at_a_time(rng: np.random.Generator, mo
         np.testing.assert_array_equal(network.forward(image[None])[0], together[i])
 
 
+def test_images_too_large_for_the_room_are_evaluated_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cnncli.network.network._FLOATS_AT_ONCE", 1)
+    network = Network([CONV, *END], (6, 5, 2))
+    network.forward(np.zeros((3, 6, 5, 2), np.float32))
+    assert {batch for batch, _ in network._plans} == {1}
+
+
+def test_the_plans_used_last_are_kept() -> None:
+    network = Network([CONV, *END], (6, 5, 2))
+    plans = {batch: network.plan(batch, True) for batch in range(1, 7)}
+    assert network.plan(1, True) is plans[1]
+    network.plan(7, True)
+    assert list(network._plans) == [(batch, True) for batch in (3, 4, 5, 6, 1, 7)]
+    assert network.plan(1, True) is plans[1]
+    assert network.plan(1, False) is not plans[1]
+
+
+def test_a_name_that_is_taken_is_not_given_again() -> None:
+    network = Network([CONV, {"type": "ReLU", "name": "relu2"}, {"type": "ReLU"}, {"type": "ReLU"}, *END], (6, 5, 2))
+    assert [node.name for node in network.nodes] == ["conv", "relu2", "relu3", "relu4", "flatten1", "linear1"]
+
+
 def test_activations_are_those_of_forward(rng: np.random.Generator) -> None:
     network = Network([CONV, {"type": "ReLU", "name": "relu"}, *END], (6, 5, 2))
     images = rng.standard_normal((3, 6, 5, 2)).astype(np.float32)

@@ -155,6 +155,46 @@ def test_a_bound_on_the_size_is_kept_and_said(monkeypatch):
     assert f"{wrong} of the {(~found.right).sum():,} mistakes" in " ".join(read.words.split())
 
 
+def test_as_many_images_are_shown_as_there_is_room_for(monkeypatch):
+    found = evaluation(["a", "b"], 12)
+    album = pictures.Album(found, pixels(found), names(found))
+    uris = [image.uri for image in album.cells().images]
+    assert len(uris) == 12
+    for room, shown in ((sum(map(len, uris)), 12), (sum(map(len, uris)) - 1, 11), (len(uris[0]), 1), (0, 0)):
+        monkeypatch.setattr(pictures, "MOST_CHARACTERS", room)
+        assert [image.uri for image in album.cells().images] == uris[:shown]
+
+
+def test_galleries_show_the_surest_and_the_least_sure():
+    found = evaluation(["a", "b", "c"], 400)
+    album = pictures.Album(found, pixels(found), names(found))
+    chances = np.sort(found.probabilities, axis=1)
+    assert [image.name for image in album.worst()] == [names(found)[i] for i in found.mistakes()[:48]]
+    margins = chances[:, -1] - chances[:, -2]
+    ambiguous = album.ambiguous()
+    assert [image.name for image in ambiguous] == [names(found)[i] for i in np.argsort(margins, kind="stable")[:24]]
+    for image in ambiguous:
+        index = names(found).index(image.name)
+        assert (image.chance, image.other) == (pytest.approx(chances[index, -1]), pytest.approx(chances[index, -2]))
+        assert found.probabilities[index, image.second] == image.other
+    for label, images in album.best():
+        own = np.flatnonzero(found.right & (found.labels == label))
+        surest = own[np.argsort(-found.confidences[own], kind="stable")][:4]
+        assert [image.name for image in images] == [names(found)[i] for i in surest]
+    many = evaluation([f"class {i}" for i in range(100)], 2000)
+    assert max(len(images) for _, images in pictures.Album(many, pixels(many), names(many)).best()) == 2
+
+
+def test_the_commonest_confusions_and_shades_of_the_matrix():
+    labels = np.repeat([0, 1, 2], [10, 4, 20])
+    found = score(np.eye(3)[[0] * 8 + [1] * 2 + [2] * 4 + [2] * 13 + [1] * 7], labels, ["a", "b", "c"])
+    assert page._pairs(found) == [(2, 1, 7, 7 / 20), (1, 2, 4, 1.0), (0, 1, 2, 0.2)]
+    matrix = page._matrix(found)
+    assert matrix["rows"] == [(0, [(8, "r8"), (2, "w4"), (0, "")]), (1, [(0, ""), (0, ""), (4, "w9")]),
+                              (2, [(0, ""), (7, "w7"), (13, "r6")])]
+    assert (matrix["shown"], matrix["total"], matrix["dense"]) == ([0, 1, 2], 3, False)
+
+
 @pytest.mark.parametrize(("size", "channels", "kind"), [(12, 1, "png"), (40, 3, "png"), (41, 3, "jpeg"),
                                                         (300, 1, "jpeg")])
 def test_thumbnails(size, channels, kind, rng):
