@@ -51,6 +51,24 @@ def test_it_stops_where_the_loss_has_run_away(end: float | None) -> None:
     assert found[:30] == [2.0] * 30
 
 
+def test_three_times_the_lowest_is_run_away_once_the_average_has_settled() -> None:
+    for losses, last in (([2.0] * 30 + [5.9] * 90, None), ([2.0] * 30 + [6.2] * 90, 58), ([0.1] + [1.0] * 119, 10)):
+        found, stopped = sweep(Fake([*losses]), module.Observer())  # type: ignore[arg-type]
+        assert stopped == (None if last is None else 10.0**last)
+        assert len(found) == (STEPS if last is None else last + 1)
+
+
+def test_what_has_fallen_by_less_than_a_hundredth_has_not_fallen() -> None:
+    rates = [float(step) for step in range(60)]
+    for lowest, place in ((1.981, None), (1.979, 40)):
+        losses = [1.0] * 9 + [2.0] * 50 + [2.0]  # what comes before the tenth step says nothing
+        losses[40] = lowest
+        assert lowest_of(rates, losses) == place
+    assert lowest_of(rates, [2.0] * 10 + [1.0] * 50) == 10, "the first of equals"
+    assert lowest_of(rates[:11], [2.0] * 10 + [1.0]) == 10
+    assert lowest_of(rates[:10], [2.0] * 9 + [1.0]) is None
+
+
 def test_smoothing_does_not_lean_towards_zero() -> None:
     assert smooth([3.0] * 20) == pytest.approx([3.0] * 20)
     assert smooth([0.0, 1.0])[-1] == pytest.approx(1 / 1.9)
