@@ -101,7 +101,7 @@ def _by_group(looked: Survey, found: Sequence[Sequence[_Item]], wanted: Sequence
         def free(keys: Sequence[tuple[bool, str]], kept: int = kept) -> Iterator[tuple[bool, str]]:
             """Yield those that may be taken: enough groups of each of their classes stay."""
             for key in keys:
-                if key not in chosen and all(left[label] > (kept if shared[label] else 1) for label in sizes[key]):
+                if key not in chosen and all(left[label] > kept for label in sizes[key]):
                     yield key
 
         for key in free(order):

@@ -22,7 +22,7 @@ from .splits import (
     listed,
     small_classes_notes,
 )
-from .walk import FORMATS, check_folder, entries, is_folder, is_image, walk
+from .walk import FORMATS, check_folder, entries, is_folder, is_image, leads_up, walk
 
 
 def survey(root: str | os.PathLike[str], labels: Labels | None = None) -> Survey:
@@ -160,7 +160,8 @@ def _find(folder: str) -> Found:
     found = Found()
     for entry in entries(folder, found.hidden):
         if is_folder(entry):
-            images = sorted(walk(entry.path, entry.name, found), key=lambda item: item[1])
+            under = () if leads_up(entry) else walk(entry.path, entry.name, found)
+            images = sorted(under, key=lambda item: item[1])
             if images:
                 found.classes[entry.name] = images
             else:

@@ -118,7 +118,7 @@ def inside_classes(found: Found) -> dict[str, Found] | None:
             if split is None:
                 return None
             splits.setdefault(split, Found()).classes.setdefault(name, []).append(item)
-    if "train" not in splits or len(splits) == 1 or len(splits["train"].classes) < len(found.classes):
+    if "train" not in splits or len(splits) == 1:
         return None
     train = splits["train"]
     train.empty, train.loose, train.other, train.special, train.hidden = (

@@ -7,6 +7,7 @@ import io
 import os
 import unicodedata
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ..errors import DataError, UsageError, did_you_mean, printable
@@ -77,9 +78,16 @@ def path_inside(named: str, root: str) -> str | None:
 
 
 def _inside(named: str, root: str) -> str | None:
-    path = os.path.normpath(os.path.relpath(named, os.path.abspath(root)) if os.path.isabs(named) else named)
-    path = path.replace(os.sep, "/")
-    return None if path in (".", "..") or path.startswith("../") else path
+    """Return a path inside a folder; one from the disk's root may go by way of a link."""
+    ways = [named]
+    if os.path.isabs(named):
+        roots = (os.path.abspath(root), os.path.realpath(root))
+        real = os.path.join(os.path.realpath(os.path.dirname(named)), os.path.basename(named))
+        with suppress(ValueError):  # another drive
+            ways = [os.path.relpath(path, start) for path in (named, real) for start in roots]
+    paths = [os.path.normpath(path).replace(os.sep, "/") for path in ways]
+    return next((path for path in paths if path not in (".", "..") and not path.startswith("../")
+                 and not os.path.isabs(path)), None)
 
 
 def _text(path: str | os.PathLike[str]) -> str:

@@ -15,7 +15,7 @@ SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp")
 )
 FORMATS = "PNG, JPEG, BMP, GIF, TIFF or WebP"
-_LITTER = frozenset(("__macosx", "thumbs.db", "desktop.ini"))
+_LITTER = frozenset(("__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "system volume information"))
 
 
 def check_folder(root: str) -> None:
@@ -56,6 +56,14 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
+def leads_up(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a link to a folder that it lies in: everything would be found under it again."""
+    if not entry.is_symlink():
+        return False
+    status = entry.stat()
+    return (status.st_dev, status.st_ino) in set(_identities(Path(os.path.abspath(entry.path)).parents))
+
+
 def is_image(name: str) -> bool:
     """Whether a file of that name is called like an image."""
     return os.path.splitext(name)[1].lower() in SUFFIXES
@@ -70,7 +78,7 @@ def filled_folders(folder: str, most: int | None = None) -> list[str]:
     """Return the names of the folders in a folder that have images in them, however deep; so many at most."""
     found: list[str] = []
     for entry in entries(folder):
-        if is_folder(entry) and next(walk(entry.path, "", Found()), None) is not None:
+        if is_folder(entry) and not leads_up(entry) and next(walk(entry.path, "", Found()), None) is not None:
             found.append(entry.name)
             if len(found) == most:
                 break

@@ -179,6 +179,8 @@ def test_links_and_special_files(tmp_path: Path) -> None:
     root = make(tmp_path / "data", a__deep=3, b=3)
     (root / "a" / "deep" / "up").symlink_to(root / "a")
     (root / "a" / "deep" / "top").symlink_to(root)  # or b's images would be learnt as a's
+    (root / "again").symlink_to(root)
+    (root / "above").symlink_to(tmp_path)
     (root / "a" / "self").symlink_to("self")
     (root / "a" / "nowhere.png").symlink_to("missing.png")
     (root / "a" / "loop.png").symlink_to("loop.png")

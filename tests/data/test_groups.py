@@ -10,6 +10,7 @@ import pytest
 
 from cnncli.data import Splits, fold_of, scan
 from cnncli.data.groups import Groups, groups_of
+from cnncli.data.splits import Sample
 from cnncli.errors import DataError, UsageError
 
 from .test_folder import make
@@ -75,6 +76,15 @@ def test_three_large_groups_are_one_for_each_split(tmp_path: Path) -> None:
     for split in (splits.train, splits.val, splits.test):
         assert Counter(s.label for s in split) == {0: 20, 1: 30}
     assert all(len(several) == 1 for several in sides(splits).values())
+
+
+@pytest.mark.parametrize(("sizes", "counts"), [((30, 20, 10), (30, 20, 10)), ((30, 1, 1), (30, 1, 1)),
+                                               ((10, 20, 30), (30, 20, 10)), ((40, 5, 5, 5), (45, 5, 5))])
+def test_groups_of_other_sizes(sizes: tuple[int, ...], counts: tuple[int, ...], tmp_path: Path) -> None:
+    root = named(tmp_path, {label: [f"{label}{g}_{i}" for g, size in enumerate(sizes) for i in range(size)]
+                            for label in "xy"})
+    splits = scan(root, groups=by_pattern(r"[xy]\d"))
+    assert tuple(sum(s.label == 0 for s in split) for split in (splits.train, splits.val, splits.test)) == counts
 
 
 def test_two_groups_are_too_few(tmp_path: Path) -> None:
@@ -181,6 +191,14 @@ def test_folds_keep_groups_together(of: int, tmp_path: Path) -> None:
         assert abs(len(part.val) - len(rest) / of) <= 6
         assert {s.label for s in part.val} == {0, 1}
     assert sorted(s.relative for part in parts for s in part.val) == sorted(rest)
+
+
+@pytest.mark.parametrize("sizes", [{"a": (6, 1, 1, 1, 1, 1, 1)}, {"b": (2, 2, 2), "c": (2, 2, 2)}])
+def test_folds_are_of_like_sizes(sizes: dict[str, tuple[int, ...]]) -> None:
+    samples = [Sample("", f"{name}{g}_{i}", label, group=f"{name}{g}") for label, name in enumerate(sizes)
+               for g, size in enumerate(sizes[name]) for i in range(size)]
+    part = fold_of(Splits(list(sizes), samples, [], []), 1, 2, 0)
+    assert len(part.val) == len(part.train) == 6
 
 
 def test_folds_of_too_few_groups(tmp_path: Path) -> None:

@@ -66,6 +66,15 @@ def test_paths_from_the_disks_root_and_accents(root: Path) -> None:
     assert found(splits) == {**dict(LINES), unicodedata.normalize("NFD", "é.png"): "cat"}
 
 
+def test_paths_by_way_of_links(root: Path) -> None:
+    link = root.parent / "link"
+    link.symlink_to(root)
+    for data, named in ((link, root), (root, link), (link, link)):
+        lines = "".join(f"{named / file},{label}\n" for file, label in LINES)
+        labels = read_labels(table(root, "file,label\n" + lines))
+        assert found(scan(data, (1, 0, 0), labels=labels.within(str(data)))) == dict(LINES)
+
+
 def test_it_is_divided_as_class_folders_are(tmp_path: Path) -> None:
     for label in ("a", "b"):
         (tmp_path / label).mkdir()
@@ -121,6 +130,7 @@ def test_what_a_run_keeps(root: Path) -> None:
     ("file,label\n3.jpg,cat\n\n4.jpg,\n", "line 4 of .* has nothing in the column label"),
     ("file,label\n ,cat\n", "line 2 of .* has nothing in the column file"),
     ('file,label\n3.jpg,cat\n4.jpg,"dog\n', "line 3 of .* is not well quoted"),
+    ('file,label,note\n3.jpg,cat,"a\nb\nc"\n4.jpg,,x\n', "line 5 of .* has nothing in the column label"),
     (b"file,label\n3.jpg,cat\n4.jpg,ch\xe9\n", "line 3 of .* is not UTF-8; save the file as UTF-8"),
     ("file,label\n3.jpg,cat\n".encode("utf-16-le"), "line 1 of .* holds zero bytes"),
     (b"PK\x03\x04\x00\x00xlsx", "line 1 of .* holds zero bytes.*save it as CSV"),

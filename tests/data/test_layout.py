@@ -114,6 +114,7 @@ def test_a_folder_of_the_same_name_inside(tmp_path: Path) -> None:
 def test_folders_around_it_all(tmp_path: Path) -> None:
     root = sets(tmp_path / "1", "photos")
     make(root / "__MACOSX" / "photos", cat=3)
+    make(root / "@eaDir", cat=3)
     (root / "readme.txt").touch()
     splits = scan(root)
     assert splits.classes == CLASSES
@@ -168,7 +169,7 @@ def test_a_labelled_test_with_loose_images_is_a_labelled_test(tmp_path: Path) ->
 
 
 def test_splits_inside_the_class_folders(tmp_path: Path) -> None:
-    root = make(tmp_path, cat__train=4, cat__test=2, dog__train=3, dog__test=1, dog__val=1)
+    root = make(tmp_path / "all", cat__train=4, cat__test=2, dog__train=3, dog__test=1, dog__val=1)
     splits = scan(root)
     assert splits.classes == CLASSES
     assert Counter(s.label for s in splits.train) == {0: 4, 1: 3}
@@ -177,8 +178,9 @@ def test_splits_inside_the_class_folders(tmp_path: Path) -> None:
     samples, notes = scan_labelled(root, CLASSES)
     assert len(samples) == 3
     assert "test/ in the class folders are used" in notes[-1]
+    refused(make(tmp_path / "some", cat__train=4, cow__train=2, dog__test=2), "has images of dog, but train/ has none")
     # Where any class has another folder, too, they are nested folders like others.
-    assert len(scan(make(tmp_path, cat__more=1), (1, 0, 0)).train) == 12
+    assert len(scan(make(root, cat__more=1), (1, 0, 0)).train) == 12
 
 
 # ---- what is not clear ----
@@ -214,6 +216,26 @@ def test_images_without_labels_are_not_judged(tmp_path: Path) -> None:
         scan_labelled(root / "test", CLASSES)
     assert str(caught.value).endswith(f"cnn predict {shlex.quote(str(root / 'test'))}")
     assert "--labels FILE.csv" in str(caught.value)
+
+
+def test_one_class_with_folders_is_no_folder_around_classes(tmp_path: Path) -> None:
+    root = make(sets(tmp_path, "train"), test__cat__indoor=2, test__cat__outdoor=2, bare__cat__x=1, bare__cat__y=1)
+    assert [s.relative for s in scan(root).test] == [f"test/cat/{where}/0{i}.png" for where in ("indoor", "outdoor")
+                                                     for i in range(2)]
+    assert [s.label for s in scan_labelled(root, CLASSES)[0]] == [0] * 4
+    assert [s.relative for s in scan_labelled(root / "bare", CLASSES)[0]] == ["cat/x/00.png", "cat/y/00.png"]
+
+
+def test_folders_that_are_no_data_sets_are_classes(tmp_path: Path) -> None:
+    assert scan(make(tmp_path / "1", part1__x=3, part2__x=3)).classes == ["part1", "part2"]
+    root = make(make(tmp_path / "2", old__a=3, old__b=3, new__a=3, new__b=3), old=1)
+    assert scan(root).classes == ["new", "old"]
+    assert scan(sets(tmp_path / "3", "my_test")).classes == CLASSES
+    refused(make(sets(tmp_path / "4", "train/photos"), train=1), "one class only, photos", "if the folders in it")
+
+
+def test_two_folders_for_the_test(tmp_path: Path) -> None:
+    refused(sets(tmp_path, "train", "test", "testing"), "has both test/ and testing/, which both mean test")
 
 
 def test_two_folders_for_validation(tmp_path: Path) -> None:
