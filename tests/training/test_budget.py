@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cnncli.errors import UsageError
+from cnncli.errors import SaveError, UsageError
 from cnncli.training import budget, prepare
 from cnncli.training.budget import Cost, epochs_within
 from cnncli.training.fit import Fit
@@ -172,6 +172,45 @@ def test_the_costs_are_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
                                                                 pytest.approx(9))
     working.made, working.validation, working.batches.images = 0, None, range(5)
     assert budget.measure(working, 40.0, "runs", clock) == Cost(2.0, 0.0, 0.25, 0.001, 2.5, pytest.approx(36))
+
+
+class Closing:
+    """Stands for a Fit: an epoch is closed in 1 second and a hundredth for each row of the history, but the first time
+    in 7; after a while the disk may refuse."""
+
+    def __init__(self, clock: Clock, refuses: bool = False) -> None:
+        self.clock, self.refuses, self.rows = clock, refuses, list[int]()
+        self.progress = SimpleNamespace(history=[])
+
+    def write_into(self, run: Any) -> None:
+        self.folder = run.path
+
+    def arrays(self) -> dict[str, Any]:
+        return {"a": 1}
+
+    def restore(self, progress: Any, arrays: dict[str, Any]) -> None:
+        assert (progress.epoch, progress.step, progress.loss, progress.best, arrays) == (1, 1, 1.0, None, {"a": 1})
+        self.rows.append(len(progress.history))
+
+    def close_epoch(self, judged: Any) -> None:
+        assert judged == "judged"
+        if self.refuses:
+            raise SaveError("the disk is full.")
+        self.progress.history.append({"epoch": 1})
+        self.clock.now += 7 if len(self.rows) == 1 else 1 + 0.01 * self.rows[-1]
+
+
+@pytest.mark.parametrize("runs", ["", "runs", "some/where/runs"])
+def test_closing_is_measured_on_the_disk_of_the_run(runs: str, tmp_path: Path) -> None:
+    clock = Clock()
+    closing: Any = Closing(clock)
+    closed, row = budget._closing(closing, "judged", str(tmp_path / runs), clock)  # type: ignore[arg-type]
+    assert (closed, row) == (pytest.approx(1.0), pytest.approx(0.01))
+    assert closing.rows[:2] == [0, 0]
+    assert closing.folder.parent == tmp_path
+    assert list(tmp_path.iterdir()) == []
+    refusing: Any = Closing(clock, refuses=True)
+    assert budget._closing(refusing, "judged", str(tmp_path / runs), clock) == (0.0, 0.0)  # type: ignore[arg-type]
 
 
 def test_what_comes_before_the_first_step_is_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:

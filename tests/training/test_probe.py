@@ -75,6 +75,15 @@ def test_the_gradient_vanishes(isa: str) -> None:
         assert np.array_equal(array, body[name]) != name.startswith("fc."), name
 
 
+def test_the_network_is_told_that_its_head_is_another() -> None:
+    """Else it would go on with what it has laid out of the weights before."""
+    model, told = fresh(), []
+    weight = dense_head(model.network).layer.params["weight"]
+    model.network.changed = lambda: told.append(weight.copy())
+    fit(model, Pictures(60, 1))
+    np.testing.assert_array_equal(told[-1], weight)
+
+
 def test_validation_images_choose_the_weight_decay() -> None:
     train, val, losses = Pictures(60, 1), Pictures(300, 2), {}
     chosen = fit(model := fresh(), train, val)
