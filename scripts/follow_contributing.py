@@ -17,6 +17,7 @@ ELSEWHERE = {
     "make test": ".ci/run does",
     "make coverage": "it compiles everything anew and runs most tests",
     "make demo": ".ci/run does, from a wheel",
+    "make mutants": "hours for all rooms",
     "make contributing": "this is it",
     "make format": "it changes files",
     "make sanitize": "ten minutes",
