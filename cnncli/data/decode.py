@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import ImageError
-from . import deep_png, tiff
+from . import deep_png, kinds, tiff
 from .bounds import MOST_PIXELS, refuse_bytes, refuse_deep, refuse_size
 from .depth import Scales, Seen, Values, narrow
 from .forgiving import Sound, forgive
@@ -112,7 +112,7 @@ def _decoded(path: str, grey: bool | None, least: tuple[int, int] | None, scales
     except ImageError:
         raise
     except Exception as error:
-        raise ImageError(path, _reason(error, page)) from None
+        raise ImageError(path, _reason(path, error, page)) from None
 
 
 def _of_sound(sound: Sound, read: Callable[[], Result]) -> Result:
@@ -240,7 +240,7 @@ def read_header(path: str | os.PathLike[str]) -> tuple[int, int, bool]:
     except ImageError:
         raise
     except Exception as error:
-        raise ImageError(path, _reason(error, page)) from None
+        raise ImageError(path, _reason(path, error, page)) from None
 
 
 def _size_and_grey(path: str, sound: Sound) -> tuple[int, int, bool]:
@@ -261,12 +261,11 @@ def _open(path: str) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-def _reason(error: Exception, page: tiff.Page | None) -> str:
+def _reason(path: str, error: Exception, page: tiff.Page | None) -> str:
     """Return in plain words why Pillow or the system refused."""
     if isinstance(error, UnidentifiedImageError):
-        if page is not None and (reason := page.refusal()):
-            return reason
-        return "its content is not PNG, JPEG, BMP, GIF, TIFF or WebP"
+        reason = kind_of(path) if page is None else page.refusal()
+        return reason or "its content is not PNG, JPEG, BMP, GIF, TIFF or WebP"
     if isinstance(error, Image.DecompressionBombError) and page is not None and page.deep:
         return "it is stored in strips or tiles that are too large; save it with smaller ones"
     if isinstance(error, Image.DecompressionBombError):
@@ -276,7 +275,18 @@ def _reason(error: Exception, page: tiff.Page | None) -> str:
     if isinstance(error, FileNotFoundError):
         return "it is not there"
     words = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+    if page is None and not getattr(error, "errno", None) and (reason := kind_of(path)):  # opened, but of no use
+        return reason
     return f"it is damaged or cut short ({words.rstrip('.')})" if not getattr(error, "errno", None) else words
+
+
+def kind_of(path: str) -> str | None:
+    """Return what a file is that is no image of a format that is read, as a reason; None where nobody knows."""
+    try:
+        with _open(path) as file:
+            return kinds.reason(file.read(kinds.LOOKED_AT))
+    except (OSError, ImageError):
+        return None
 
 
 _quiet_lock = threading.Lock()

@@ -181,6 +181,7 @@ def test_a_gif_without_its_end_or_with_half_a_second_frame(picture: Image.Image,
 
 def test_pictures_inside_other_files_are_not_the_file(picture: Image.Image, tmp_path: Path) -> None:
     data = packed(picture, "JPEG")
-    for before in (b"%PDF-1.4\n", b"\0\0\1\0\1\0", b"\0\0\0\x18ftypheic", b"ID3\4", bytes(2000)):
-        assert "is not PNG" in refused(tmp_path / "a.jpg", before + data)
+    for before, what in ((b"%PDF-1.4\n", "a PDF"), (b"\0\0\1\0\1\0", "an icon"), (b"ID3\4", "a sound"),
+                         (b"\0\0\0\x18ftypheic", "a HEIC"), (bytes(2000), "not PNG")):
+        assert f"its content is {what}" in refused(tmp_path / "a.jpg", before + data)
     assert "is not PNG" in refused(tmp_path / "a.jpg", b"?" + data + bytes(3 * len(data))), "a part of something"

@@ -26,9 +26,9 @@ class Kind:
 # notes say what training does about something by itself.
 KINDS = {
     "empty-file": Kind("error", "no bytes at all; training skips it"),
-    "not-an-image": Kind("error", "called like an image, but its content is none; training skips it"),
+    "not-an-image": Kind("error", "called like an image, but its content is none that is read; training skips it"),
     "damaged": Kind("error", "does not decode, or is cut short; training skips it"),
-    "refused": Kind("error", "too large, too slow or not allowed to be read; training skips it"),
+    "refused": Kind("error", "too large, too slow, of another kind or not allowed to be read; training skips it"),
     "duplicate-across-splits": Kind("error", "the same pixels in two splits: the test knows what was learnt"),
     "duplicate-two-labels": Kind("error", "the same pixels in two classes: one of them is wrong"),
     "unknown-class": Kind("error", "in another split but not in train; training refuses the folder"),

@@ -25,7 +25,7 @@ _FORMATS = {"png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "jpe": "JPEG", "jfif": 
             "gif": "GIF", "tif": "TIFF", "tiff": "TIFF", "webp": "WEBP"}
 _FOREIGN = frozenset((".heic", ".heif", ".avif", ".jxl", ".jp2", ".psd", ".svg", ".ppm", ".pgm", ".tga", ".dng", ".cr2",
                       ".nef", ".arw", ".raw"))  # formats that people keep images in and training does not read
-_UNUSABLE = (("it is empty", "empty-file"), ("its content is not", "not-an-image"), ("it is damaged", "damaged"))
+_UNUSABLE = (("it is empty", "empty-file"), ("its content is", "not-an-image"), ("it is damaged", "damaged"))
 
 
 @dataclass(frozen=True)
@@ -160,12 +160,13 @@ def of_layout(looked: Survey) -> Iterator[Finding]:
 def _missed(file: File) -> Iterator[Finding]:
     """Find out whether a file that is not called like an image is one all the same."""
     suffix = os.path.splitext(file.relative)[1].lower()
-    if suffix in _FOREIGN:
-        yield Finding("missed-image", (file,), f"{suffix} is not read; convert it to PNG or JPEG.")
-        return
     try:
         read_header(file.path)
-    except ImageError:
+    except ImageError as error:
+        if suffix in _FOREIGN:
+            named = error.reason.startswith(("its content is a", "it is a"))
+            yield Finding("missed-image", (file,), f"{error.reason}." if named else
+                          f"{suffix} is not read; convert it to PNG or JPEG.")
         return
     yield Finding("missed-image", (file,), "its content is an image, its name says otherwise; rename it.")
 

@@ -1,0 +1,109 @@
+"""cnncli/data/kinds.py: what is no image that is read is called by its name, with a way to make it one."""
+
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnncli.data import kinds
+from cnncli.data.check import check
+from cnncli.data.decode import decode, read_header
+from cnncli.errors import ImageError
+
+from .check.pictures import classes, write
+from .tiffs import write as write_tiff
+
+
+def boxes(brand: bytes, *others: bytes) -> bytes:
+    """Return the beginning of a file of MPEG-4's boxes."""
+    body = brand + bytes(4) + b"".join(others)
+    return (8 + len(body)).to_bytes(4, "big") + b"ftyp" + body + bytes(200)
+
+
+def packed(kind: str) -> bytes:
+    data = io.BytesIO()
+    if kind == "zip":
+        with zipfile.ZipFile(data, "w") as archive:
+            archive.writestr("a.png", b"x")
+    else:
+        with tarfile.open(fileobj=data, mode="w") as tar:
+            tar.addfile(tarfile.TarInfo("a.png"))
+    return data.getvalue()
+
+
+def saved(form: str) -> bytes:
+    data = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(data, form)
+    return data.getvalue()
+
+
+def array() -> bytes:
+    data = io.BytesIO()
+    np.save(data, np.zeros((4, 4)))
+    return data.getvalue()
+
+
+KINDS = [
+    (boxes(b"heic", b"mif1"), "a HEIC photograph"), (boxes(b"mif1", b"heic"), "a HEIC photograph"),
+    (boxes(b"avif"), "an AVIF image"), (boxes(b"mif1", b"avif"), "an AVIF image"),
+    (boxes(b"crx "), "a camera's raw file"), (boxes(b"isom"), "a video"), (boxes(b"qt  "), "a video"),
+    (b"\xff\x0a" + bytes(90), "a JPEG XL image"), (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL image"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "a JPEG 2000 image"), (b"\xff\x4f\xff\x51" + bytes(9), "a JPEG 2000 image"),
+    (bytes(128) + b"DICM", "a DICOM file"), (b"%PDF-1.7\n", "a PDF document"),
+    (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg">', "an SVG drawing"),
+    (b"\xef\xbb\xbf <SVG width='3'>", "an SVG drawing"), (b"<!DOCTYPE html><html>", "a web page"),
+    (b"FUJIFILMCCD-RAW 0201", "a camera's raw file"), (b"IIU\0" + bytes(20), "a camera's raw file"),
+    (b"\x1aE\xdf\xa3" + bytes(20), "a video"), (b"RIFF1234AVI LIST", "a video"), (b"RIFF1234WAVEfmt", "a sound"),
+    (b"8BPS\0\1", "a Photoshop document"), (b"SIMPLE  =", "a FITS file"), (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+    (array(), "a NumPy array"), (packed("zip"), "an archive"), (packed("tar"), "an archive"),
+    (saved("PPM"), "a PNM image"), (saved("ICO"), "an icon"), (saved("SGI"), "an SGI image"),
+    (b"version https://git-lfs.github.com/spec/v1\noid", "what Git LFS keeps"), (b"\0\5\x16\7\0\2", "what macOS keeps"),
+    (b"\xff\xd8\xff\xc1\0\x0b\x0c\0\x10\0\x10\1\1\x11\0", "a JPEG of 12 bits"),
+    (b"\xff\xd8\xff\xc3\0\x0b\x08\0\x10\0\x10\1\1\x11\0", "a lossless JPEG"),
+]
+
+
+@pytest.mark.parametrize(("data", "name"), KINDS, ids=[f"{i}-{name}" for i, (_, name) in enumerate(KINDS)])
+def test_each_kind_is_named(data: bytes, name: str, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(data)
+    for look in (lambda path: decode(path, grey=True), read_header):
+        if look is read_header and name == "a lossless JPEG":  # its header is as that of any
+            continue
+        with pytest.raises(ImageError) as caught:
+            look(tmp_path / "a.jpg")
+        assert caught.value.reason.startswith(f"its content is {name}")
+        assert "which is not read; " in caught.value.reason
+
+
+def test_what_is_read_is_no_kind(tmp_path: Path) -> None:
+    for form in ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP"):
+        assert kinds.reason(saved(form)[: kinds.LOOKED_AT]) is None
+    for data in (b"", b"I am no image.", bytes(1000), b"\xff\xd8", b"\xff\xd8\xff\xe0\0\x10JFIF"):
+        assert kinds.reason(data) is None
+
+
+def test_raw_files_are_tiff_and_no_thumbnails(tmp_path: Path) -> None:
+    """Their first page is a small picture, which is not what somebody means."""
+    small = np.zeros((12, 16, 3), np.uint8)
+    for tags in ({50706: (1, 4, 0, 0)}, {254: (1,), 271: b"NIKON\0", 330: (8,)}):
+        write_tiff(tmp_path / "a.dng", small, tags=tags)
+        with pytest.raises(ImageError, match="raw file; develop it"):
+            decode(tmp_path / "a.dng", grey=False)
+
+
+def test_checks_name_them(tmp_path: Path) -> None:
+    folder = write(tmp_path, classes())
+    (folder / "ant" / "phone.jpg").write_bytes(boxes(b"heic", b"mif1"))
+    (folder / "ant" / "phone.heic").write_bytes(boxes(b"heic", b"mif1"))
+    (folder / "ant" / "odd.heic").write_bytes(b"nobody knows")
+    said = {finding.files[0].relative: (finding.kind, finding.text) for finding in check(folder).findings}
+    named = "its content is a HEIC photograph, as phones take them, which is not read; save it as JPEG or PNG"
+    assert said["ant/phone.jpg"][0] == "not-an-image"
+    assert said["ant/phone.heic"][0] == "missed-image"
+    assert said["ant/phone.jpg"][1].startswith(named)
+    assert said["ant/phone.heic"][1].startswith(named)
+    assert said["ant/odd.heic"] == ("missed-image", ".heic is not read; convert it to PNG or JPEG.")
