@@ -285,7 +285,7 @@ def kind_of(path: str) -> str | None:
     try:
         with _open(path) as file:
             return kinds.reason(file.read(kinds.LOOKED_AT))
-    except (OSError, ImageError):
+    except (OSError, ValueError, ImageError):
         return None
 
 
