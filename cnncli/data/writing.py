@@ -2,9 +2,10 @@
 importing.py and sample/. Either the whole folder is there in the end or nothing of it.
 """
 
+import contextlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -17,6 +18,11 @@ from ..kernels import Array
 from .images import Progress
 from .prefetch import ConcurrencyLimit, prefetch
 
+try:
+    import fcntl
+except ImportError:  # no POSIX: nobody can tell whether a writer still lives
+    fcntl = None  # type: ignore[assignment]
+
 _PIECE = 256  # images that a thread takes at a time
 _AHEAD = 4  # pieces for each thread
 _UNFINISHED = ".unfinished"  # hidden, so that nobody mistakes it for a class
@@ -26,14 +32,37 @@ Arrays = dict[str, tuple[Array, Array]]
 
 
 def check_target(directory: str | os.PathLike[str]) -> Path:
-    """Return directory as a path. Raises DataError unless it is an empty folder or not there yet."""
+    """Return directory as a path. Raises DataError unless it is an empty folder or not there yet; what a killed process
+    left unfinished in it does not count."""
     target = Path(directory)
     if target.is_dir():
-        if any(target.iterdir()):
+        if any(entry.name != _UNFINISHED or not _is_dead(entry) for entry in target.iterdir()):
             raise DataError(f"{printable(target)} is not empty; give a new folder.")
     elif os.path.lexists(target):
         raise DataError(f"{printable(target)} is there already and not a folder; give a new folder.")
     return target
+
+
+def _is_dead(unfinished: Path) -> bool:
+    """Whether the process that wrote a folder was killed: it held a lock on it. Where there are no locks, nobody can
+    tell."""
+    with contextlib.suppress(OSError), _locked(unfinished):
+        return fcntl is not None
+    return False
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a lock on a folder. Raises OSError where another process does."""
+    if fcntl is None:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def check_names(classes: Sequence[str]) -> None:
@@ -59,9 +88,14 @@ def write_images(directory: str | os.PathLike[str], splits: Arrays, classes: Seq
     target = check_target(directory)
     made = not target.exists()
     unfinished = target / _UNFINISHED
+    if unfinished.exists():
+        shutil.rmtree(unfinished)
+    unfinished.mkdir(parents=True)
     try:
-        unfinished.mkdir(parents=True)
-        _write_all(unfinished, splits, classes, threads or kernels.available_cpus(), progress)
+        with contextlib.ExitStack() as held:
+            with contextlib.suppress(OSError):  # a file system without locks
+                held.enter_context(_locked(unfinished))
+            _write_all(unfinished, splits, classes, threads or kernels.available_cpus(), progress)
         for entry in sorted(unfinished.iterdir()):
             entry.rename(target / entry.name)
         unfinished.rmdir()

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from .processes import COMMANDS, PATIENCE, said, start
+from .processes import COMMANDS, PATIENCE, run, said, start
 
 # Each image takes so long to decode or to write, as a large one does; threads cannot be interrupted in it.
 SLOW = """
@@ -76,3 +76,21 @@ def test_ctrl_c_ends_the_fitting_of_a_last_layer(home: Path) -> None:
     assert time.monotonic() - began < 1.5
     assert err.endswith("continue with: cnn train --resume p\n")
     said(err)
+
+
+@pytest.mark.slow
+def test_an_import_that_was_killed_can_be_made_again_and_one_that_lives_is_left_alone(home: Path) -> None:
+    np.savez(home / "images.npz", images=np.zeros((600, 20, 20, 3), np.uint8), labels=np.arange(600) % 2)
+    process = start(*COMMANDS["import"], before=SLOW.format(seconds=0.01))
+    assert process.stderr is not None
+    while "begun" not in (line := process.stderr.readline()):
+        assert line, "it ended before"
+    _, err = run(*COMMANDS["import"], code=1)
+    assert "imported is not empty" in err
+    assert process.poll() is None
+    process.kill()
+    process.communicate(timeout=PATIENCE)
+    assert [path.name for path in (home / "imported").iterdir()] == [".unfinished"]
+    run(*COMMANDS["import"])
+    assert sorted(path.name for path in (home / "imported").iterdir()) == ["0", "1"]
+    assert len(list((home / "imported").glob("*/*.png"))) == 600
