@@ -99,6 +99,9 @@ def cross_validate(data: Data | None, folds: int, *, name: str | None = None, re
         if name is not None:
             raise UsageError("a cross-validation that is resumed keeps its name; leave --name out.")
         name, first = _existing(runs, resume, folds)
+        for what in ("epochs", "patience"):  # the first fold may have been made longer, and the next ones not yet
+            if options.get(what) is None and first["options"].get(what) is not None:
+                options[what] = first["options"][what]
         given = {key: value for key, value in options.items() if value is not None}
         stored = {**first["options"], **given}
         stored.pop("fold", None)

@@ -58,6 +58,19 @@ def test_stopped_anywhere_it_goes_on_to_the_same_bits(begin: dict[str, Any], ste
     assert [outcome(fold.run) for fold in finished.folds] == expected
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [2, 7, 12])
+def test_folds_that_are_made_longer_and_stopped_are_all_as_long_in_the_end(begin: dict[str, Any], step: int) -> None:
+    cross_validate(**begin, name="whole")
+    whole = cross_validate(None, 3, resume="whole", epochs=3, runs=begin["runs"])
+    expected = [outcome(fold.run) for fold in whole.folds]
+    cross_validate(**begin, name="stopped")
+    with pytest.raises(Interrupted, match=r"continue with: cnn train --folds 3 --resume stopped$"):
+        cross_validate(None, 3, resume="stopped", epochs=3, runs=begin["runs"], observer=At(interrupt, steps=step))
+    again = cross_validate(None, 3, resume="stopped", runs=begin["runs"])
+    assert [outcome(fold.run) for fold in again.folds] == expected
+
+
 def test_it_is_not_resumed_as_something_else(begin: dict[str, Any], train: Train) -> None:
     runs = begin["runs"]
     with pytest.raises(Interrupted):
