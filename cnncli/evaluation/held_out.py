@@ -117,11 +117,11 @@ def _at_hand(opened: Opened, trained_on: str | None) -> list[Sample]:
     """Return the images that the model was trained on, none where they have gone."""
     if opened.run is None or trained_on is None or not os.path.isdir(trained_on):
         return []
-    try:
-        splits = samples.of_run(opened.run, trained_on)
-    except DataError:
-        return []
-    return _relabelled(splits.train, splits, opened)
+    with suppress(DataError, UsageError):
+        splits = samples.splits_in(opened.run, trained_on)
+        if splits is not None:
+            return _relabelled(splits.train, splits, opened)
+    return []
 
 
 def _held_out(opened: Opened, data: str, splits: Splits, split: str, note: Note

@@ -144,19 +144,21 @@ def splits_in(run: Run, folder: str) -> Splits | None:
     listed = marks.read(run)
     if not listed:
         return splits if own or run.config.get("samples") == fingerprint(splits) else None
-    around, around_here = (_around(names) for names in (listed, [s.relative for s in splits.train + splits.val]))
-    here = {(split, sample.relative[len(around_here):]): sample
-            for split in ("train", "val", "test") for sample in getattr(splits, split)}
-    same = []
-    for name, image in listed.items():
-        sample = here.get((image.split, name[len(around):]))
-        if sample and sample.mark() == image.size:
-            same.append((image, sample))
+    same = _listed_in(listed, splits)
     looked_at = same[:: max(1, len(same) // _LOOKED_AT)]
     alike = sum(image.file == of_file(sample.path) for image, sample in looked_at)
     there, all_of_them = Counter(image.split for image, _ in same), Counter(image.split for image in listed.values())
     enough = len(same) > 0 if own else all(2 * there[split] >= count for split, count in all_of_them.items())
     return splits if enough and 2 * alike >= len(looked_at) else None
+
+
+def _listed_in(listed: Mapping[str, marks.Listed], splits: Splits) -> list[tuple[marks.Listed, Sample]]:
+    """Return those of a run's images that are among some by split, path and size, without the folders around all."""
+    around, around_here = (len(_around(names)) for names in (listed, [s.relative for s in splits.train + splits.val]))
+    here = {(split, sample.relative[around_here:]): sample
+            for split, of_split in (("train", splits.train), ("val", splits.val)) for sample in of_split}
+    pairs = ((image, here.get((image.split, name[around:]))) for name, image in listed.items())
+    return [(image, sample) for image, sample in pairs if sample is not None and sample.mark() == image.size]
 
 
 def _around(names: Collection[str]) -> str:
@@ -176,8 +178,16 @@ def _is_place_of(run: Run, folder: str) -> bool:
 
 
 def have_changed(run: Run, splits: Splits) -> bool:
-    """Whether these are not the images, by path, class and size, that the run was trained and validated on."""
-    return bool(run.config.get("samples") != fingerprint(splits))
+    """Whether these are not the images, by path, class and size, that the run was trained and validated on. Folders
+    around all of them do not count."""
+    then, now = run.config.get("samples"), fingerprint(splits)
+    if then == now or not isinstance(then, dict):
+        return bool(then != now)
+    listed = marks.read(run)
+    skipped = len(splits.train) + len(splits.val) - len(listed or ())  # images that could not be used are not listed
+    used = run.config.get("images")
+    known = isinstance(used, dict) and then.get("train", 0) + then.get("val", 0) - sum(used.values()) == skipped
+    return not (listed and known and len(_listed_in(listed, splits)) == len(listed))
 
 
 # ---- which images a model was trained on ----

@@ -174,6 +174,16 @@ def test_of_a_run_of_an_earlier_version(home: Path) -> None:
     assert "may be among those that it was trained on" in told[0]
 
 
+def test_other_images_in_the_place_of_those_that_it_was_trained_on(home: Path) -> None:
+    """They are none that it was trained on: nothing is compared with them."""
+    os.rename("photos", "elsewhere")
+    write_images(home / "photos", CLASSES, 3, seed=9)
+    write_images(home / "new", CLASSES, 3, seed=10)
+    found, training, told = chosen("new")
+    assert (len(found), training, told) == (12, [], [])
+    assert len(chosen("photos")[0]) == 12, "all of them, not those that would be held out"
+
+
 def test_a_model_file_that_lies_in_no_run(home: Path) -> None:
     shutil.copy("runs/small/model.safetensors", "loose.safetensors")
     with pytest.raises(UsageError, match="lies in no run's folder"):

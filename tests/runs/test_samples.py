@@ -128,6 +128,7 @@ def test_folders_around_the_images_do_not_count(home: Path) -> None:
         for folder in ("archive", "archive/photos"):
             splits = samples.splits_in(run, folder)
             assert splits is not None
+            assert not samples.have_changed(run, splits)
             assert cnncli.evaluate(run, folder).trained_on == 0
             assert cnncli.evaluate(run, folder, split="train").trained_on == len(splits.train)
 
