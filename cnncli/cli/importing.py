@@ -12,6 +12,7 @@ from .progress import steps
 EXAMPLES = (
     ("cnn import mnist/ mnist-png", "a folder with train-images-idx3-ubyte.gz and its kin"),
     ("cnn import pathmnist.npz path-png", "an .npz file as Keras, MedMNIST and others have it"),
+    ("cnn import scans.npz scans-png --range 0:4095", "values of 12 bits, whatever is brightest among them"),
     ("cnn import images.idx labels.idx shapes --classes circle,square", "a file of images and one of labels"),
 )
 
@@ -22,8 +23,11 @@ EXAMPLES = (
 @click.option("--classes", "names", metavar="NAMES",
               help="Names of the classes, in the labels' order: a,b,c, or a file with one on each line.  [default: "
                    "those in the file, else the labels]")
+@click.option("--range", "range_", metavar="LOW:HIGH",
+              help="What is black and what is white in values deeper than 8 bits, as 0:4095.  [default: one that suits "
+                   "all parts]")
 @json_option
-def command(sources: tuple[str, ...], directory: Path, names: str | None, as_json: bool) -> None:
+def command(sources: tuple[str, ...], directory: Path, names: str | None, range_: str | None, as_json: bool) -> None:
     """Turn a data set file into a folder of images.
 
     SOURCE is a folder of IDX files called as MNIST's are, an .npz file (x_train and y_train, train_images and
@@ -34,7 +38,7 @@ def command(sources: tuple[str, ...], directory: Path, names: str | None, as_jso
     from ..data.importing import import_images
 
     with steps() as shown:
-        made = import_images(sources, directory, names, note=note,
+        made = import_images(sources, directory, names, range=range_, note=note,
                              progress=lambda done, total: shown("writing images", done, total))
     if as_json:
         emit_json({"directory": made.directory, "classes": made.classes, "images": made.images})

@@ -194,22 +194,25 @@ def _scaled_up(found: Array) -> bool:
 
 
 class _Real:
-    """The floats of several images: their limits."""
+    """The floats of several images: their limits, and whether all of them are whole numbers."""
 
     def __init__(self) -> None:
-        self.images, self.low, self.high = 0, np.inf, -np.inf
+        self.images, self.low, self.high, self.whole = 0, np.inf, -np.inf, True
 
     def add(self, other: "_Real") -> None:
         self.images += other.images
         self.low, self.high = min(self.low, other.low), max(self.high, other.high)
+        self.whole = self.whole and other.whole
 
-    def look(self, low: float, high: float) -> None:
+    def look(self, values: Array, low: float, high: float) -> None:
+        """Add an image."""
         self.images += 1
         self.low, self.high = min(self.low, low), max(self.high, high)
+        self.whole = self.whole and bool(((np.floor(values) == values) | ~np.isfinite(values)).all())
 
     def range(self) -> Range:
         """Return what becomes black and white: 0 and 1, with a little beyond that scaling pictures brings; -1 and 1; 0
-        and what whole numbers would have; or the limits, where none of these is likely."""
+        and what integers would have, where they are that or come near it; or the limits."""
         low, high = self.low, self.high
         if low >= -0.1 * high and _DIM <= high <= 1.1:
             return 0.0, 1.0
@@ -217,7 +220,8 @@ class _Real:
             return -1.0, 1.0
         if low >= 0:
             whole = _top(high, 64)
-            return (0.0, whole) if high > 1 and whole < 2 * high and whole < _COUNTED else (0.0, high)
+            near = whole < 2 * high or (self.whole and high >= _TELLING)
+            return (0.0, whole) if high > 1 and whole < _COUNTED and near else (0.0, high)
         return low, high
 
 
@@ -236,7 +240,7 @@ class Seen:
         """Add an image."""
         limits = values.limits()
         if limits and values.real:
-            self.real.look(*limits)
+            self.real.look(values.colours, *limits)
         elif limits:
             self.whole.look(values, *limits)
 
@@ -256,16 +260,29 @@ class Seen:
 def sentences(seen: Seen, scales: Scales, what: str, given: bool = False) -> Iterator[str]:
     """Yield what is to be said of images ("training images") that are deeper than 8 bits, and how they are scaled; of a
     given range also where there are none."""
+    for found, said in _scaled_in_words(seen, scales, given):
+        yield f"Values: {found:,} of the {what} {'is' if found == 1 else 'are'} deeper than 8 bits, {said}"
+    if given and not seen.images:
+        yield f"Values: none of the {what} is deeper than 8 bits, so that --range changes nothing in them."
+
+
+def sentences_on_arrays(seen: Seen, scales: Scales, given: bool = False) -> Iterator[str]:
+    """Yield the same of arrays that are one set of images."""
+    for _, said in _scaled_in_words(seen, scales, given):
+        yield f"Values: {said}"
+    if given and not seen.images:
+        yield "Values: there are none deeper than 8 bits, so that --range changes nothing."
+
+
+def _scaled_in_words(seen: Seen, scales: Scales, given: bool) -> Iterator[tuple[int, str]]:
+    """Yield of integers and of floats how many images have them, and what they become."""
     for name, found, range_ in (("integers", seen.whole, scales.whole), ("floats", seen.real, scales.real)):
         if found.images and range_:
             inside = range_[0] <= found.low and found.high <= range_[1]
             beyond = "" if inside else "; what lies beyond is black or white, too"
-            yield (f"Values: {found.images:,} of the {what} {'is' if found.images == 1 else 'are'} deeper than 8 bits, "
-                   f"{name} from {_number(found.low)} to {_number(found.high)}. {_number(range_[0])} becomes black, "
-                   f"{_number(range_[1])} white{beyond}" + (f"; --range {in_words(range_)} was given." if given else
-                                                           "; --range LOW:HIGH sets others."))
-    if given and not seen.images:
-        yield f"Values: none of the {what} is deeper than 8 bits, so that --range changes nothing in them."
+            why = f"--range {in_words(range_)} was given." if given else "--range LOW:HIGH sets others."
+            yield found.images, (f"{name} from {_number(found.low)} to {_number(found.high)}. {_number(range_[0])} "
+                                 f"becomes black, {_number(range_[1])} white{beyond}; {why}")
 
 
 def parse(text: Any) -> Range:

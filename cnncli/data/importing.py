@@ -10,7 +10,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -19,6 +19,7 @@ import numpy as np
 
 from ..errors import DataError, UsageError, printable
 from ..kernels import Array
+from . import depth
 from .images import Progress, free_memory
 from .writing import Arrays, check_target, write_images
 
@@ -28,6 +29,7 @@ Readable = BinaryIO | gzip.GzipFile
 _IDX_NAME = re.compile(r"(?:.*[-_.])?(train|t10k|test|val|valid)[-_]?(images|labels)[-.]idx[13][-.]ubyte(\.gz)?", re.I)
 _SPLIT = {"train": "train", "val": "val", "valid": "val", "t10k": "test", "test": "test"}
 _LONGEST = 300  # characters of a reason
+_AT_ONCE = 1 << 22  # values scaled at a time
 _INFLATION = 1040  # times smaller than its content deflate can make a file, rounded up
 # Names in an .npz: (images, labels) -> split, compared in lower case.
 _NPZ_NAMES = (
@@ -48,30 +50,36 @@ class Imported:
 
 
 def import_images(sources: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], directory: str | os.PathLike[str],
-                  classes: str | Sequence[str] | None = None, *, threads: int | None = None,
-                  note: Callable[[str], None] | None = None, progress: Progress | None = None) -> Imported:
+                  classes: str | Sequence[str] | None = None, *, range: str | Sequence[float] | None = None,
+                  threads: int | None = None, note: Callable[[str], None] | None = None,
+                  progress: Progress | None = None) -> Imported:
     """Turn a data set file, or several, into a folder of images, which must be empty or not there yet.
 
     sources is what ``load_arrays`` takes, or a single one. classes are the classes' names in the labels' order, or a
-    text that ``parse_names`` takes; by default those in the file, else the labels. note gets a sentence before files
-    are read; progress(done, total) counts images, from the calling thread. Either the whole folder is there in the end
-    or nothing of it. Raises DataError or UsageError.
+    text that ``parse_names`` takes; by default those in the file, else the labels. range is what is black and what is
+    white in values deeper than 8 bits, "0:4095" or two numbers, else one that suits all parts. note gets a sentence
+    before files are read, and one on such values; progress(done, total) counts images, from the calling thread. Either
+    the whole folder is there in the end or nothing of it. Raises DataError or UsageError.
     """
     paths = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
     target = check_target(directory)
     if note:
         note(f"reading {', '.join(map(printable, paths))}")
-    splits, names = load_arrays(paths, parse_names(classes) if isinstance(classes, str) else classes)
+    splits, names = load_arrays(paths, parse_names(classes) if isinstance(classes, str) else classes,
+                                None if range is None else depth.parse(range), note)
     return Imported(target, names, write_images(target, splits, names, threads, progress))
 
 
-def load_arrays(sources: Sequence[str | os.PathLike[str]], names: Sequence[str] | None = None
+def load_arrays(sources: Sequence[str | os.PathLike[str]], names: Sequence[str] | None = None,
+                range_: depth.Range | None = None, note: Callable[[str], None] | None = None
                 ) -> tuple[Arrays, list[str]]:
     """Read a data set: (split name -> (uint8 images, int64 labels), class names).
 
     sources is a folder of IDX files, one .npz file, an IDX file of images (the labels being beside it), or the two.
     names are the classes' in the labels' order; by default those in the file, Fashion-MNIST's where the source says
-    "fashion", else the labels as numbers, padded with zeros so that they sort. Raises DataError or UsageError.
+    "fashion", else the labels as numbers, padded with zeros so that they sort. range_ is what is black and white in
+    values deeper than 8 bits; by default one that suits all splits, of which note is told. Raises DataError or
+    UsageError.
     """
     paths = [os.fspath(source) for source in sources]
     try:
@@ -83,7 +91,8 @@ def load_arrays(sources: Sequence[str | os.PathLike[str]], names: Sequence[str] 
         raise DataError(f"{path} cannot be read: {reason.rstrip('.')}.") from None
     except MemoryError:
         raise DataError(f"{printable(paths[0])} needs more memory than there is.") from None
-    images = {split: _pixels(paths[0], x) for split, (x, _) in raw.items()}
+    pictures = {split: _pictures(paths[0], x) for split, (x, _) in raw.items()}
+    images = _bytes(pictures, range_, note or (lambda _: None))
     labels, classes = _labels(paths[0], {split: y for split, (_, y) in raw.items()}, names)
     for split, x in images.items():
         if len(x) != len(labels[split]):
@@ -255,8 +264,8 @@ def _product(shape: Sequence[int]) -> str:
 # ---- to 8-bit images and class numbers ----
 
 
-def _pixels(path: str, x: Array) -> Array:
-    """Return images of any sensible shape and type as uint8 (n, h, w), (n, h, w, 3) or (n, h, w, 4)."""
+def _pictures(path: str, x: Array) -> Array:
+    """Return images of any sensible shape as (n, h, w), (n, h, w, 3) or (n, h, w, 4) of their own type."""
     if x.ndim == 2 and math.isqrt(x.shape[1]) ** 2 == x.shape[1]:
         x = x.reshape(len(x), math.isqrt(x.shape[1]), -1)
     if x.ndim == 4 and x.shape[1] in (1, 3) and x.shape[3] not in (1, 3, 4):
@@ -266,21 +275,41 @@ def _pixels(path: str, x: Array) -> Array:
     if x.ndim not in (3, 4) or (x.ndim == 4 and x.shape[3] not in (3, 4)) or 0 in x.shape:
         raise DataError(f"{printable(path)} holds images as {_product(x.shape)}; they must be n x h x w, or "
                         "n x h x w x 3.")
-    return _bytes(path, x)
+    if x.dtype.kind not in "biuf":
+        raise DataError(f"{printable(path)} holds images as {x.dtype}; save them as numbers.")
+    if x.dtype.kind == "f" and not np.isfinite(x).any():
+        raise DataError(f"{printable(path)} holds images without a single finite number; save others.")
+    return x
 
 
-def _bytes(path: str, x: Array) -> Array:
-    if x.dtype == np.uint8:
-        return x
+def _bytes(parts: dict[str, Array], range_: depth.Range | None, note: Callable[[str], None]) -> dict[str, Array]:
+    """Return the images of all splits as uint8, on one scale."""
+    integers = any(x.dtype.kind in "iu" and x.dtype != np.uint8 for x in parts.values())
+    seen = depth.Seen()
+    for x in parts.values():
+        if x.dtype != np.bool_ and (x.dtype != np.uint8 or integers):
+            for values in _pieces(x):
+                seen.look(values)
+    scales = seen.scales(range_)
+    for sentence in depth.sentences_on_arrays(seen, scales, range_ is not None):
+        note(sentence)
+    return {split: _part(x, scales, integers) for split, x in parts.items()}
+
+
+def _part(x: Array, scales: depth.Scales, integers: bool) -> Array:
     if x.dtype == np.bool_:
         white: Array = x.astype(np.uint8) * np.uint8(255)
         return white
-    if x.dtype.kind in "iuf":
-        low, high = float(x.min()), float(x.max())
-        scale = 255.0 if x.dtype.kind == "f" and high <= 1 else 1.0 if high <= 255 else 255 / 65535
-        if low >= 0 and high <= 65535:
-            return np.floor(x * scale + 0.5).astype(np.uint8)
-    raise DataError(f"{printable(path)} holds images as {x.dtype} beyond 0 to 1, 0 to 255 and 0 to 65535; scale them.")
+    if x.dtype == np.uint8 and (not integers or scales.whole == (0.0, 255.0)):
+        return x
+    return np.concatenate([depth.narrow(values, scales) for values in _pieces(x)])
+
+
+def _pieces(x: Array) -> Iterator[depth.Values]:
+    """Yield images as values, some at a time."""
+    step = max(1, _AT_ONCE // max(1, x[0].size))
+    for start in range(0, len(x), step):
+        yield depth.Values(x[start : start + step], x.dtype.itemsize * 8)
 
 
 def _labels(path: str, raw: dict[str, Array], names: Sequence[str] | None) -> tuple[dict[str, Array], list[str]]:
