@@ -69,8 +69,9 @@ class TrainView(Observer):
         steps = (f"{recipe['optimizer']}, {recipe['schedule']} up to {recipe['lr']:g}, batches of "
                  f"{recipe['batch_size']}, ")
         how = "" if recipe["probe"] else steps
+        split = f", split seed {recipe['split_seed']}" if "split_seed" in recipe else ""
         note(f"Training {summary['architecture']} on {images['train']:,} images of {width} x {height} pixels, "
-             f"validating on {images['val']:,}; {how}seed {recipe['seed']}.")
+             f"validating on {images['val']:,}; {how}seed {recipe['seed']}{split}.")
         note(f"Run: {run.path}")
         self._told = time.monotonic()
         self._first_step = None  # a run of a cross-validation may have been before it

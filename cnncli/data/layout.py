@@ -6,6 +6,7 @@ where images lie; what is not clear is refused, with the path to give. folder.py
 import os
 import re
 import shlex
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -167,6 +168,8 @@ def _splits(root: str, need_train: bool) -> dict[str, str]:
     """Return the split folders in a folder, {} where it has none. Raises DataError where two are the same split."""
     names = [e.name for e in entries(root) if is_folder(e)]
     candidates = [c for c in map(_candidate, names) if c]
+    alike = Counter((c.split, c.stem) for c in candidates)
+    candidates = [c for c in candidates if alike[c.split, c.stem] == 1 or _is_filled(os.path.join(root, c.name))]
     trains = [c for c in candidates if c.split == "train"]
     others = [c for c in candidates if c.split != "train"]
     if not candidates:

@@ -74,6 +74,7 @@ def test_a_table_of_labels_and_groups(work: Path, capsys: pytest.CaptureFixture[
     own = ("--labels", "labels.csv", "--group-by", r"(p\d)_", "--split-seed", "3")
     _, err = cnn(capsys, "train", "flat", *own, *SHORT, "--name", "t")
     assert err.startswith("9 groups of images are kept together, by (p\\d)_.\n")
+    assert "seed 0, split seed 3." in err
     tested = json.loads(cnn(capsys, "test", "--json")[0])["images"]
     out, _ = cnn(capsys, "check", "flat", *own, "--fail-on", "never")
     assert out.startswith("42 images in 3 classes: ")

@@ -234,6 +234,11 @@ def test_folders_that_are_no_data_sets_are_classes(tmp_path: Path) -> None:
     refused(make(sets(tmp_path / "4", "train/photos"), train=1), "one class only, photos", "if the folders in it")
 
 
+def test_an_empty_folder_beside_one_for_the_same_split_means_nothing(tmp_path: Path) -> None:
+    root = make(sets(tmp_path, "train", "Testing"), test=0, Training__cat=0)
+    assert folders(scan(root))[2] == {"Testing/cat", "Testing/dog"}
+
+
 def test_two_folders_for_the_test(tmp_path: Path) -> None:
     refused(sets(tmp_path, "train", "test", "testing"), "has both test/ and testing/, which both mean test")
 

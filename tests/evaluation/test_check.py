@@ -32,6 +32,22 @@ def test_a_judge_knows_what_it_was_trained_on(home: Path) -> None:
     assert judge(model, "photos").seen is None
 
 
+def test_images_of_a_table_are_checked_and_judged_alike(home: Path) -> None:
+    os.mkdir("flat")
+    lines = ["file,label,group"]
+    for i, path in enumerate(sorted(Path("photos").rglob("*.png"))):
+        shutil.copy(path, f"flat/{i}.png")
+        lines.append(f'{i}.png,"{path.parent.name}",{i % 7}')
+    Path("labels.csv").write_text("\n".join(lines))
+    folders = check("photos", models=["runs/small"])
+    table = check("flat", models=["runs/small"], labels="labels.csv", group_by="labels.csv")
+    assert folders.judged is not None
+    assert table.judged is not None
+    assert table.judged["seen"] == folders.judged["seen"]
+    assert sum(table.images().values()) == sum(folders.images().values())
+    assert table.notes[0] == "7 groups of images are kept together, by labels.csv."
+
+
 def test_a_judge_knows_what_was_saved_again(home: Path) -> None:
     """Pixels that it was trained on, in other files; of a model of arrays all of them are."""
     for path in Path("photos/check").iterdir():
