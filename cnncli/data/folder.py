@@ -11,7 +11,7 @@ from ..errors import DataError, UsageError, printable
 from .division import FRACTIONS, check_fractions, divide, notes_on_groups
 from .groups import Groups
 from .labels import Labels, refuse_strange, survey_labels
-from .layout import Layout, find_layout, inside_classes, refuse_several, split_of
+from .layout import Layout, find_layout, inside_classes, refuse_names_of_splits, refuse_several, split_of
 from .splits import (
     Found,
     Sample,
@@ -152,6 +152,8 @@ def _surveyed(layout: Layout, splits: Iterable[str]) -> Survey:
                                            "names inside the class folders."]
         else:
             refuse_several(layout.root, found["train"])
+    elif "train" in found:
+        refuse_names_of_splits(layout.folders["train"], found["train"].classes)
     return looked
 
 

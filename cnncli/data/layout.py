@@ -108,6 +108,15 @@ def refuse_several(root: str, found: Found) -> None:
                         f"{paths} instead, whichever is meant.")
 
 
+def refuse_names_of_splits(folder: str, names: Collection[str]) -> None:
+    """Raise DataError where two classes would be called like training and another split."""
+    meant = {split: name for name in sorted(names) if (split := split_of(name))}
+    if "train" in meant and len(meant) > 1:
+        raise DataError(f"{printable(folder)} has class folders that are called like splits, "
+                        f"{listed(sorted(meant.values()))}; rename them, or give "
+                        f"{shlex.quote(printable(folder))} instead, if they are splits.")
+
+
 def inside_classes(found: Found) -> dict[str, Found] | None:
     """Return what was found of each split, where splits lie inside the class folders (cat/train/, cat/test/), None
     where they do not."""

@@ -74,6 +74,8 @@ def test_training_and_testing_are_never_two_classes(tmp_path: Path) -> None:
     refused(make(tmp_path / "1", Training=5, Testing=5), "Training", "lie directly in it")
     refused(make(tmp_path / "2", Training=5, Testing=5, sample=2), "Training", "lie directly in it")
     refused(sets(tmp_path / "3", "Testing", "dev"), "no train/")
+    refused(sets(tmp_path / "5", "train", "other", classes=("Training", "Testing", "cat")), "called like splits",
+            "Testing, Training")
     refused(sets(tmp_path / "4", "Testing"), "no train/")
 
 
