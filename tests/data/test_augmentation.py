@@ -122,6 +122,44 @@ def test_cutout_is_a_square_around_any_pixel_cut_off_at_the_border() -> None:
     assert covered[8:24, 8:24].std() / covered[8:24, 8:24].mean() < 0.05
 
 
+def test_shifts_go_as_far_each_way_and_each_axis_draws_its_own() -> None:
+    moves = Augmentation(shift=3, flip=True).moves(0, 0, MANY, (32, 32))
+    for column in (0, 1):
+        values, counts = np.unique(moves[:, column], return_counts=True)
+        assert values.tolist() == [-3, -2, -1, 0, 1, 2, 3]
+        assert counts.min() > 0.9 * len(MANY) / 7
+    assert Augmentation(shift=9).moves(0, 0, MANY, (2, 32)).min(axis=0).tolist() == [-2, -9, 0], "within the image"
+    assert np.abs(np.corrcoef(moves.T) - np.eye(3)).max() < 0.03
+
+
+def test_every_strength_draws_its_own() -> None:
+    drawn = Augmentation(rotate=9, scale=0.2, shear=9, brightness=0.2, contrast=0.2, saturation=0.2, hue=0.1).draw(
+        0, 0, MANY, (32, 32, 3))
+    assert drawn.strengths.shape == (len(MANY), 8)
+    assert np.abs(np.corrcoef(drawn.strengths.T) - np.eye(8)).max() < 0.03
+
+
+def test_erased_boxes_are_at_most_ten_thirds_as_long_as_wide() -> None:
+    sides = Augmentation(erase=1).draw(0, 0, MANY, (1000, 1000, 1)).boxes[:, 0, 2:]
+    ratios = sides.min(axis=1) / sides.max(axis=1)
+    assert ratios.min() == pytest.approx(0.3, abs=0.01)
+    assert ratios.max() == pytest.approx(1, abs=0.01)
+    assert (sides[:, 0] > sides[:, 1]).mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_randaugment_at_its_largest_magnitude() -> None:
+    drawn = Augmentation(randaugment=1, magnitude=30).draw(0, 0, MANY, (20, 40, 3))
+    names = {number: name for name, number in OPERATIONS.items()}
+    found = {names[number]: sorted({round(float(s), 4) for s in drawn.strengths[drawn.operations == number]})
+             for number in np.unique(drawn.operations).tolist()}
+    shear = round(math.degrees(math.atan(0.3)), 4)
+    assert found == {
+        "none": [0], "shear-x": [-shear, shear], "shear-y": [-shear, shear], "translate-x": [-18, 18],
+        "translate-y": [-9, 9], "rotate": [-30, 30], "brightness": [0.1, 1.9], "saturation": [0.1, 1.9],
+        "contrast": [0.1, 1.9], "sharpness": [0.1, 1.9], "posterise": [4], "solarise": [0], "autocontrast": [0],
+        "equalise": [0]}
+
+
 # ---- mixing ----
 
 
@@ -177,6 +215,13 @@ def test_cutmix_shares_are_what_is_left_of_the_image() -> None:
     assert (mixing.boxes >= 0).all()
     whole = mixing.shares[(mixing.boxes[:, 0] > 0) & (mixing.boxes[:, 1] > 0)]
     assert whole.min() < 0.3
+
+
+def test_cutmix_boxes_have_the_share_as_their_area() -> None:
+    """Of Beta(1, 1): a box of the side s around any point leaves (s - s^2 / 4)^2 of the image, cut off at the borders;
+    with s^2 evenly from 0 to 1 that is 77/240 in the mean."""
+    mixing = Augmentation(cutmix=1).mixing(0, 0, MANY, (100, 100))
+    assert 1 - mixing.shares.mean() == pytest.approx(77 / 240, abs=0.008)
 
 
 def test_with_both_half_of_the_images_are_cut() -> None:

@@ -63,3 +63,10 @@ def test_the_pictures_are_those_of_the_epochs(tmp_path: Path) -> None:
 def test_few_images(tmp_path: Path, words: Words) -> None:
     augmented.draw(batches(tmp_path, Augmentation(1, mixup=1), each=1), NAMES, tmp_path / "a.png", "t")
     assert words.texts.count("帽子") == 1
+
+
+@pytest.mark.parametrize(("labels", "share", "words"), [
+    ((0, 1), 0.7, "+ 30% b"), ((0, 1), 0.99, "+ 1% b"), ((0, 1), 0.996, ""), ((0, 1), 1.0, ""), ((1, 1), 0.5, ""),
+    ((1, 0), 0.0, "+ 100% a")])
+def test_a_mixture_says_what_else_is_in_it(labels, share, words):
+    assert augmented._mixture(["a", "b"], labels, share) == words

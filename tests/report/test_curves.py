@@ -105,6 +105,13 @@ def test_one_epoch_is_no_best_one_and_nothing_is_said_to_be_missing(axes):
     assert axes(history(3, learning_rate=0.0))[2].get_ylim() == (0, 1)
 
 
+def test_small_rates_are_written_with_a_power_of_ten(axes):
+    for rate in (0.5, 0.01, 0.0001, 1e-6):
+        shown = axes(history(3, learning_rate=rate))[2].yaxis.get_major_formatter()
+        shown.set_locs([0, rate])
+        assert bool(shown.get_offset()) == (rate < 0.01)
+
+
 @pytest.mark.parametrize(("epochs", "size"), [(20, 5), (21, 2.5), (60, 2.5), (61, 0)])
 def test_dots_grow_smaller_with_their_number(axes, epochs, size):
     shown = axes(history(epochs))

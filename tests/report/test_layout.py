@@ -94,6 +94,10 @@ def test_the_matrix_has_lines_around_every_class(strokes: list[tuple[Any, ...]])
     assert [text for *_, text in shares] == ["100%", "100%", "50%", "100%", "100%", "50%"], "recall, precision"
     assert [place for x, y, _ in shares for place in (x - left, y - top)] == pytest.approx([
         place for i in range(3) for place in (side + 58, 52 * i + 26 - 13 * 0.65, 52 * i + 26, side + 14)])
+    legend = [stroke for stroke in of(strokes, "text") if stroke[1] in (top + side + 52, top + side + 72)]
+    assert legend == [(24, top + side + 52, "right"), (136, top + side + 52, "0 to 100%"),
+                      (274, top + side + 52, "wrong"), (386, top + side + 52, "0 to 50% or more"),
+                      (24, top + side + 72, "of the row's images; the numbers are counts")]
     assert of(strokes, "sheet")[0] == (max(left + side + 70, 520) + 24, top + side + 96 + 24)
 
 
