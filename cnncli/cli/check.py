@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import UsageError, printable
-from .command import Command, group_by_option, json_option, labels_option, open_and_say, threads_option
+from ..errors import printable
+from .command import (
+    Command,
+    force_option,
+    group_by_option,
+    json_option,
+    labels_option,
+    open_and_say,
+    threads_option,
+)
 from .output import console, emit, emit_json, note
 from .progress import steps
 
@@ -60,10 +68,11 @@ def show_kinds(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> 
               help="What makes the exit code 1: findings of that level and graver ones, or of these kinds.")
 @click.option("--kinds", is_flag=True, is_eager=True, expose_value=False, callback=show_kinds,
               help="List what is looked for, and stop.")
+@force_option
 @json_option
 @threads_option
 def command(folder: str, models: tuple[Path, ...], seed: int, range_: str | None, exclude: str | None,
-            exclude_list: str | None, sheet: Path | None, ignore: str, fail_on: str, as_json: bool,
+            exclude_list: str | None, sheet: Path | None, ignore: str, fail_on: str, force: bool, as_json: bool,
             group_by: str | None, labels: str | None) -> int:
     """Find out what is wrong with a folder of images before training on it.
 
@@ -75,32 +84,38 @@ def command(folder: str, models: tuple[Path, ...], seed: int, range_: str | None
     Exit code 0 where nothing was found that --fail-on names, else 1.
     """
     from ..data.check import LEVELS, NEVER, words
-    from ..data.exclude import write_list
     from ..evaluation.check import check
+    from ..report.offenders import claimed
 
     fails, ignored = words(fail_on, "--fail-on", (*LEVELS, NEVER)), words(ignore, "--ignore")
-    if sheet is not None and sheet.suffix.lower() != ".png":
-        raise UsageError(f"--sheet {printable(sheet)} must be called .png.")
-    with steps() as shown:
-        opened = [open_and_say(model).model for model in models]
-        report = check(folder, models=opened, seed=seed, exclude=exclude or (), ignore=ignored, progress=shown,
-                       group_by=group_by, labels=labels, range=range_)
-    for sentence in report.notes:
-        note(sentence)
-    if as_json:
-        emit_json(report.as_json())
-    else:
-        _print(report)
+    read = [path for path in (exclude, labels, group_by) if path]
+    opened = [open_and_say(model) for model in models]
+    with claimed(folder, exclude_list, sheet, models=[each.path for each in opened], reads=read, force=force):
+        with steps() as shown:
+            report = check(folder, models=[each.model for each in opened], seed=seed, exclude=exclude or (),
+                           ignore=ignored, progress=shown, group_by=group_by, labels=labels, range=range_)
+        for sentence in report.notes:
+            note(sentence)
+        if as_json:
+            emit_json(report.as_json())
+        else:
+            _print(report)
+        _write(report, folder, exclude_list, sheet)
+    return FOUND if report.fails(fails) else 0
+
+
+def _write(report: "Report", folder: str, exclude_list: str | None, sheet: Path | None) -> None:
+    """Write the list and the sheet of what was found, where they are wanted."""
+    from ..data.exclude import write_list
+    from ..report.offenders import draw
+
     if exclude_list:
         count = write_list(exclude_list, report.sections())
         good = f", {report.good():,} of them good ones, copies of others" if report.good() else ""
         note(f"{printable(exclude_list)}: {count:,} images{good}; cnn train {printable(folder)} --exclude "
              f"{printable(exclude_list)} leaves them out.")
     if sheet is not None:
-        from ..report.offenders import draw
-
         note(f"{printable(draw(report, sheet))}: what was found, as pictures.")
-    return FOUND if report.fails(fails) else 0
 
 
 def _print(report: "Report") -> None:

@@ -79,6 +79,8 @@ labels_option = click.option(
     "--labels", type=click.Path(), metavar="FILE.csv",
     help="For images in no class folders: a table with the columns file, inside the folder, and label; split too, if "
          "you like.")
+force_option = click.option("--force", is_flag=True, help="Write also over files that cnn did not write, and into a "
+                                                             "folder of images that models learn from.")
 # The command does not see it: Command.invoke sets it, kernels.threads() tells it.
 threads_option = click.option("--threads", type=click.IntRange(1, 256), expose_value=False, callback=_keep_threads,
                               help="Threads to use; results do not depend on it.  [default: all CPUs]")

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from ..errors import printable
-from .command import Command, json_option, open_and_say
+from .command import Command, force_option, json_option, open_and_say
 from .output import emit_json, note
 
 EXAMPLES = (
@@ -23,8 +23,9 @@ EXAMPLES = (
               "normalised, to logits.")
 @click.option("--torch-names", is_flag=True, help="With a .safetensors file: weights for PyTorch, by the names of "
               "torchvision's or timm's network.")
+@force_option
 @json_option
-def command(model: Path, file: Path, raw: bool, torch_names: bool, as_json: bool) -> int:
+def command(model: Path, file: Path, raw: bool, torch_names: bool, force: bool, as_json: bool) -> int:
     """Write a model in a form that others run.
 
     MODEL is a model file, a run folder, or a pretrained network. An .onnx file (with the extra [onnx]) takes uint8
@@ -39,7 +40,7 @@ def command(model: Path, file: Path, raw: bool, torch_names: bool, as_json: bool
     """
     from ..export import export_model
 
-    made = export_model(open_and_say(model).model, file, raw=raw, torch_names=torch_names)
+    made = export_model(open_and_say(model), file, raw=raw, torch_names=torch_names, force=force)
     note(f"{printable(made.path)}: {made.bytes:,} bytes. {made.note}")
     if as_json:
         emit_json(made.as_json())

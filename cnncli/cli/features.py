@@ -6,7 +6,15 @@ from pathlib import Path
 import click
 
 from ..errors import printable
-from .command import Command, exact_option, json_option, listed_on_stdin, open_and_say, threads_option
+from .command import (
+    Command,
+    exact_option,
+    force_option,
+    json_option,
+    listed_on_stdin,
+    open_and_say,
+    threads_option,
+)
 from .output import emit_json, note, report_skipped
 from .progress import progress
 
@@ -22,10 +30,11 @@ EXAMPLES = (
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE…")
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("features.npz"), metavar="FILE.npz",
               help="Where to write them.  [default: features.npz]")
+@force_option
 @json_option
 @exact_option
 @threads_option
-def command(model: Path, images: tuple[str, ...], out: Path, as_json: bool, exact: bool | None) -> int:
+def command(model: Path, images: tuple[str, ...], out: Path, force: bool, as_json: bool, exact: bool | None) -> int:
     """Write what the network makes of images before it decides, for search and clustering.
 
     MODEL is a model file, a run folder, or a pretrained network; IMAGE a file, a folder (the images under it), a
@@ -34,22 +43,21 @@ def command(model: Path, images: tuple[str, ...], out: Path, as_json: bool, exac
     skipped and listed at the end.
     """
     from ..data.finding import find_images
-    from ..errors import DataError, UsageError
-    from ..model.features import features
+    from ..errors import DataError
+    from ..model.features import FEATURES, features
 
-    if out.suffix.lower() != ".npz":
-        raise UsageError(f"--out {printable(out)} must end in .npz.")
-    if not out.parent.is_dir():
-        raise UsageError(f"--out {printable(out)}: there is no folder {printable(out.parent)}; make it first.")
-    loaded = open_and_say(model).model
-    loaded.network.exact = bool(exact)
+    opened = open_and_say(model)
+    opened.model.network.exact = bool(exact)
     found = find_images(images, listed_on_stdin(images))
     if not found:
         raise DataError("the list on standard input is empty; give at least one image.")
-    with progress("looking", len(found)) if len(found) > FEW else nullcontext() as bar:
-        made = features(loaded, found, bar.set if bar else None)
+    read = [item for item in found if isinstance(item, str)]
+    with (opened.claim({out: FEATURES}, reads=read, force=force),
+          progress("looking", len(found)) if len(found) > FEW else nullcontext() as bar):
+        made = features(opened.model, found, bar.set if bar else None)
+        if made.paths:
+            made.write(str(out))
     if made.paths:
-        made.write(str(out))
         note(f"{printable(out)}: {len(made.paths):,} image{'s' * (len(made.paths) != 1)}, {made.values.shape[1]:,} "
              "features each.")
     if as_json:

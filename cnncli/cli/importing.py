@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from ..errors import printable
-from .command import Command, json_option
+from .command import Command, force_option, json_option
 from .output import emit, emit_json, note
 from .progress import steps
 
@@ -26,8 +26,10 @@ EXAMPLES = (
 @click.option("--range", "range_", metavar="LOW:HIGH",
               help="What is black and what is white in values deeper than 8 bits, as 0:4095.  [default: one that suits "
                    "all parts]")
+@force_option
 @json_option
-def command(sources: tuple[str, ...], directory: Path, names: str | None, range_: str | None, as_json: bool) -> None:
+def command(sources: tuple[str, ...], directory: Path, names: str | None, range_: str | None, force: bool,
+            as_json: bool) -> None:
     """Turn a data set file into a folder of images.
 
     SOURCE is a folder of IDX files called as MNIST's are, an .npz file (x_train and y_train, train_images and
@@ -38,7 +40,7 @@ def command(sources: tuple[str, ...], directory: Path, names: str | None, range_
     from ..data.importing import import_images
 
     with steps() as shown:
-        made = import_images(sources, directory, names, range=range_, note=note,
+        made = import_images(sources, directory, names, range=range_, force=force, note=note,
                              progress=lambda done, total: shown("writing images", done, total))
     if as_json:
         emit_json({"directory": made.directory, "classes": made.classes, "images": made.images})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UsageError, printable
-from .command import Command, json_option, open_and_say
+from .command import Command, force_option, json_option, open_and_say
 from .output import console, emit, emit_json, note
 
 if TYPE_CHECKING:
@@ -28,8 +28,9 @@ EXAMPLES = (
               help="The same as MODEL, as the other commands have it.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
               help="Write every convolution's filters there, as a picture and as .npy.")
+@force_option
 @json_option
-def command(model: Path | None, named: Path | None, out: Path | None, as_json: bool) -> None:
+def command(model: Path | None, named: Path | None, out: Path | None, force: bool, as_json: bool) -> None:
     """Show a model's layers, shapes, parameters and cost.
 
     MODEL is a model file or a run's folder; without it, the latest run's. A layer's multiply-adds are those of one
@@ -43,7 +44,7 @@ def command(model: Path | None, named: Path | None, out: Path | None, as_json: b
         raise UsageError("MODEL is given twice, bare and with -m; give it once.")
     opened = open_and_say(model or named)
     summary = summarise(opened.model)
-    written = write_filters(out, opened.model) if out else []
+    written = write_filters(out, opened, force) if out else []
     if out and not written:
         note(f"{printable(opened.name)} has no convolution, so there are no filters to write.")
     if as_json:

@@ -14,6 +14,7 @@ from ..errors import printable
 from .command import (
     Command,
     exact_option,
+    force_option,
     json_option,
     listed_on_stdin,
     model_option,
@@ -52,13 +53,14 @@ EXAMPLES = (
 @click.option("--reject", type=float, metavar="ACCURACY",
               help="Answer 'unknown' where the model is not sure enough: so that such a share of the other answers is "
               "right, as far as the validation images tell.")
+@force_option
 @json_option
 @strict_option
 @exact_option
 @tta_option
 @threads_option
 def command(images: tuple[str, ...], model: Path | None, top: int | None, table: str | None, reject: float | None,
-            as_json: bool, strict: bool, exact: bool | None, tta: bool) -> int:
+            force: bool, as_json: bool, strict: bool, exact: bool | None, tta: bool) -> int:
     """Say what is in images.
 
     IMAGE is a file, a folder (the images under it), a pattern such as 'photos/*.png', or - for a list of paths on
@@ -71,15 +73,14 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
     from ..data.images import forgiven_in_words
     from ..errors import DataError, UsageError
     from ..model.predict import check_reject, predict
-    from ..report.predictions import Table, as_item, check_table_path
+    from ..report.predictions import TABLE, Table, as_item
 
     if reject is not None:
         check_reject(reject)
     if table == "-" and as_json:
         raise UsageError("--csv - and --json both want standard output; give the table a file.")
-    if table and table != "-":
-        check_table_path(table)
-    loaded = open_and_say(model).model
+    opened = open_and_say(model)
+    loaded = opened.model
     loaded.network.exact = bool(exact)
     found = find_images(images, listed_on_stdin(images))
     if not found:
@@ -89,7 +90,9 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
     failed: list[tuple[str, str]] = []
     forgiven: list[tuple[str, str]] = []
     watched = not is_terminal(sys.stdout) or (rows is not None and not as_json)
-    with progress("judging", len(found)) if watched and len(found) > FEW else nullcontext() as bar:
+    read = [item for item in found if isinstance(item, str)]
+    with (opened.claim({table: TABLE} if table and table != "-" else {}, reads=read, force=force),
+          progress("judging", len(found)) if watched and len(found) > FEW else nullcontext() as bar):
         judged = predict(loaded, found, top=shown, reject=reject, tta=tta, note=note)
         answers = _watched(judged, failed, forgiven, strict, rows, bar)
         if as_json:
@@ -100,10 +103,10 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
         else:
             paths = [item if isinstance(item, str) else item.path for item in found]
             _print_table(answers, paths, loaded.classes, shown)
-    if strict and failed:
-        raise DataError(failed[0][1])
-    if rows and table:
-        _write(rows, table)
+        if strict and failed:
+            raise DataError(failed[0][1])
+        if rows and table:
+            _write(rows, table)
     for sentence in forgiven_in_words(forgiven):
         note(sentence)
     code = report_skipped(failed)

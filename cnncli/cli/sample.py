@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from ..errors import printable
-from .command import Command, json_option
+from .command import Command, force_option, json_option
 from .output import emit, emit_json
 from .progress import progress
 
@@ -17,8 +17,9 @@ EXAMPLES = (
 
 @click.command(cls=Command, examples=EXAMPLES)
 @click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
+@force_option
 @json_option
-def command(directory: Path, as_json: bool) -> None:
+def command(directory: Path, force: bool, as_json: bool) -> None:
     """Write out the sample images that come with cnn.
 
     DIR/train/<class>/*.png and DIR/test/<class>/*.png: 300 training and 100 test images of each of the ten classes of
@@ -28,7 +29,7 @@ def command(directory: Path, as_json: bool) -> None:
     from ..data.sample import write_sample
 
     with progress("writing images", 4000) as bar:
-        counts = write_sample(directory, progress=bar.set)
+        counts = write_sample(directory, progress=bar.set, force=force)
     if as_json:
         emit_json({"directory": directory, "classes": list(FASHION), "images": counts})
     else:

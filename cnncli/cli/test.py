@@ -9,6 +9,7 @@ from ..errors import printable
 from .command import (
     Command,
     exact_option,
+    force_option,
     json_option,
     labels_option,
     model_option,
@@ -40,13 +41,14 @@ EXAMPLES = (
 @labels_option
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
               help="Folder for pictures and test.json.  [default: the run's]")
+@force_option
 @json_option
 @strict_option
 @exact_option
 @tta_option
 @threads_option
 def command(data: str | None, model: Path | None, split: "Split | None", labels: str | None, out: Path | None,
-            as_json: bool, strict: bool, exact: bool | None, tta: bool) -> int:
+            force: bool, as_json: bool, strict: bool, exact: bool | None, tta: bool) -> int:
     """Tell how good a model is on images that it was not trained on.
 
     DATA is a folder of images; without it, the folder that the model was trained on, of which the held-out images are
@@ -57,12 +59,14 @@ def command(data: str | None, model: Path | None, split: "Split | None", labels:
     themselves, for any browser), confusion.png, confusion.csv, mistakes.png (the worst mistakes) and test.json.
     """
     from ..evaluation.evaluate import evaluate
-    from ..report.files import WRITTEN, write
+    from ..report.files import WRITTEN, claimed, write
 
-    with steps() as shown:
-        found = evaluate(open_and_say(model).model, data, split=split, labels=labels, tta=tta, exact=bool(exact),
-                         strict=strict, progress=shown, note=note)
-    folder = write(found, out)
+    opened = open_and_say(model)
+    with claimed(opened, out, data, force) as folder:
+        with steps() as shown:
+            found = evaluate(opened, data, split=split, labels=labels, tta=tta, exact=bool(exact), strict=strict,
+                             progress=shown, note=note)
+        write(found, folder)
     if as_json:
         emit_json(found.as_json())
     else:

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import DataError, printable
-from .command import Command, json_option, listed_on_stdin, model_option, open_and_say, threads_option
+from .command import (
+    Command,
+    force_option,
+    json_option,
+    listed_on_stdin,
+    model_option,
+    open_and_say,
+    threads_option,
+)
 from .output import emit, emit_json, note, report_skipped
 from .progress import progress
 
@@ -28,10 +36,11 @@ EXAMPLES = (
               help="A layer to show; may be given several times.  [default: a spread of convolutions and poolings]")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
               help="Folder for the pictures.  [default: pictures/ in the run's folder]")
+@force_option
 @json_option
 @threads_option
-def command(images: tuple[str, ...], model: Path | None, layers: tuple[str, ...], out: Path | None, as_json: bool
-            ) -> int:
+def command(images: tuple[str, ...], model: Path | None, layers: tuple[str, ...], out: Path | None, force: bool,
+            as_json: bool) -> int:
     """Draw what a model has learnt, and what images light up in it.
 
     Writes a sheet of the first layer's filters, in colour where the images have it (or, with --layer, of the
@@ -40,21 +49,20 @@ def command(images: tuple[str, ...], model: Path | None, layers: tuple[str, ...]
     input. Prints the names of the files.
     """
     from ..data.finding import Missing, find_images
-    from ..visualize.sheets import draw_activations, draw_filters
+    from ..visualize.sheets import claimed, draw_activations, draw_filters
 
     opened = open_and_say(model)
-    filters = draw_filters(opened.model, layers)
     found = find_images(images, listed_on_stdin(images))
     if images and not found:
         raise DataError("the list on standard input is empty; give at least one image.")
     files = [item for item in found if isinstance(item, str)]
     skipped = [(item.path, item.error) for item in found if isinstance(item, Missing)]
-    folder = opened.folder(out, "pictures", inside="pictures")
-    if not filters:
-        note(f"{printable(opened.name)} has no convolution, so there are no filters to draw.")
-    written = [_saved(sheet, folder, as_json) for sheet in filters]
-    with progress("drawing", len(files)) as shown:
-        for sheet in draw_activations(files, opened.model, layers):
+    with claimed(opened, layers, files, out, force) as folder, progress("drawing", len(files)) as shown:
+        filters = draw_filters(opened, layers)
+        if not filters:
+            note(f"{printable(opened.name)} has no convolution, so there are no filters to draw.")
+        written = [_saved(sheet, folder, as_json) for sheet in filters]
+        for sheet in draw_activations(files, opened, layers):
             if isinstance(sheet, Missing):
                 skipped.append((sheet.path, sheet.error))
             else:

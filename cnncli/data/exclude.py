@@ -8,16 +8,18 @@ import os
 import re
 from collections.abc import Collection, Iterable, Sequence
 
-from ..atomic import write_atomically
 from ..errors import UsageError, printable
+from .outputs import Kind, marked, write
+from .table import MOST_BYTES
 
-MOST_BYTES = 1 << 28  # of a list; millions of names, and no device that never ends
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
 _CODES = {escape[1]: character for character, escape in _ESCAPES.items()}
 _HEADING = (
     "Images for `cnn train --exclude` to leave out, one a line, by their paths inside the data folder.",
     "Written by `cnn check`; take out the lines of those to keep. No image has been changed.",
 )
+LIST = Kind("a list of images to exclude", ".txt", marked(rb"\A" + re.escape(f"# {_HEADING[0]}".encode())),
+            strict=False)
 
 
 def read_list(path: str | os.PathLike[str]) -> frozenset[str]:
@@ -77,27 +79,14 @@ def write_list(path: str | os.PathLike[str], sections: Iterable[tuple[str, Seque
     A path is listed once, under the first heading that has it. Nothing that is not such a list is overwritten:
     UsageError.
     """
-    _refuse_strange(path)
     lines, listed = [f"# {line}" for line in _HEADING], set()
     for heading, names in sections:
         new = [name for name in dict.fromkeys(names) if name not in listed]
         if new:
             listed.update(new)
             lines += ["", f"# {printable(heading)}", *map(_quoted, new)]
-    write_atomically(path, os.fsencode("\n".join(lines) + "\n"))
+    write(path, os.fsencode("\n".join(lines) + "\n"), LIST)
     return len(listed)
-
-
-def _refuse_strange(path: str | os.PathLike[str]) -> None:
-    """Refuse to replace a file that does not begin as our lists do: somebody may have mixed up the names."""
-    if not os.path.lexists(path):
-        return
-    start = os.fsencode(f"# {_HEADING[0]}")
-    if os.path.isfile(path):
-        with open(path, "rb") as file:
-            if file.read(len(start)) in (start, b""):
-                return
-    raise UsageError(f"{printable(path)} is there already and is no list of images to exclude; give another name.")
 
 
 def _quoted(name: str) -> str:

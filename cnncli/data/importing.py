@@ -21,7 +21,7 @@ from ..errors import DataError, UsageError, printable
 from ..kernels import Array
 from . import depth
 from .images import Progress, free_memory
-from .writing import Arrays, check_target, write_images
+from .writing import Arrays, claim_target, write_images
 
 FASHION = ("tshirt-top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot")
 Readable = BinaryIO | gzip.GzipFile
@@ -51,23 +51,24 @@ class Imported:
 
 def import_images(sources: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], directory: str | os.PathLike[str],
                   classes: str | Sequence[str] | None = None, *, range: str | Sequence[float] | None = None,
-                  threads: int | None = None, note: Callable[[str], None] | None = None,
-                  progress: Progress | None = None) -> Imported:
+                  threads: int | None = None, force: bool = False,
+                  note: Callable[[str], None] | None = None, progress: Progress | None = None) -> Imported:
     """Turn a data set file, or several, into a folder of images, which must be empty or not there yet.
 
     sources is what ``load_arrays`` takes, or a single one. classes are the classes' names in the labels' order, or a
     text that ``parse_names`` takes; by default those in the file, else the labels. range is what is black and what is
     white in values deeper than 8 bits, "0:4095" or two numbers, else one that suits all parts. note gets a sentence
     before files are read, and one on such values; progress(done, total) counts images, from the calling thread. Either
-    the whole folder is there in the end or nothing of it. Raises DataError or UsageError.
+    the whole folder is there in the end or nothing of it. force lets it lie among images that models learn from. Raises
+    DataError or UsageError.
     """
     paths = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
-    target = check_target(directory)
-    if note:
-        note(f"reading {', '.join(map(printable, paths))}")
-    splits, names = load_arrays(paths, parse_names(classes) if isinstance(classes, str) else classes,
-                                None if range is None else depth.parse(range), note)
-    return Imported(target, names, write_images(target, splits, names, threads, progress))
+    with claim_target(directory, force) as target:
+        if note:
+            note(f"reading {', '.join(map(printable, paths))}")
+        splits, names = load_arrays(paths, parse_names(classes) if isinstance(classes, str) else classes,
+                                    None if range is None else depth.parse(range), note)
+        return Imported(target, names, write_images(target, splits, names, threads, progress))
 
 
 def load_arrays(sources: Sequence[str | os.PathLike[str]], names: Sequence[str] | None = None,

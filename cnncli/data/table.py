@@ -11,8 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from ..errors import DataError, UsageError, did_you_mean, printable
-from .exclude import MOST_BYTES
 
+MOST_BYTES = 1 << 28  # of a table or list; millions of names, and no device that never ends
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 

@@ -2,11 +2,10 @@
 importing.py and sample/. Either the whole folder is there in the end or nothing of it.
 """
 
-import contextlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from .. import kernels
 from ..errors import DataError, printable
 from ..kernels import Array
 from .images import Progress
+from .outputs import claim_folder
 from .prefetch import ConcurrencyLimit, prefetch
 
 try:
@@ -29,6 +29,14 @@ _UNFINISHED = ".unfinished"  # hidden, so that nobody mistakes it for a class
 
 # Split name ("" for class folders directly in the directory) -> (uint8 images (n, h, w[, 3 or 4]), labels (n,)).
 Arrays = dict[str, tuple[Array, Array]]
+
+
+@contextmanager
+def claim_target(directory: str | os.PathLike[str], force: bool = False) -> Iterator[Path]:
+    """Hold a folder, as outputs.py does, that write_images is going to fill."""
+    check_target(directory)
+    with claim_folder(directory, force):
+        yield check_target(directory)
 
 
 def check_target(directory: str | os.PathLike[str]) -> Path:
@@ -46,12 +54,12 @@ def check_target(directory: str | os.PathLike[str]) -> Path:
 def _is_dead(unfinished: Path) -> bool:
     """Whether the process that wrote a folder was killed: it held a lock on it. Where there are no locks, nobody can
     tell."""
-    with contextlib.suppress(OSError), _locked(unfinished):
+    with suppress(OSError), _locked(unfinished):
         return fcntl is not None
     return False
 
 
-@contextlib.contextmanager
+@contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Hold a lock on a folder. Raises OSError where another process does."""
     if fcntl is None:
@@ -92,8 +100,8 @@ def write_images(directory: str | os.PathLike[str], splits: Arrays, classes: Seq
         shutil.rmtree(unfinished)
     unfinished.mkdir(parents=True)
     try:
-        with contextlib.ExitStack() as held:
-            with contextlib.suppress(OSError):  # a file system without locks
+        with ExitStack() as held:
+            with suppress(OSError):  # a file system without locks
                 held.enter_context(_locked(unfinished))
             _write_all(unfinished, splits, classes, threads or kernels.available_cpus(), progress)
         for entry in sorted(unfinished.iterdir()):

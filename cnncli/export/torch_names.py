@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import UsageError
 from ..kernels import Array
 from ..model import Model
+from ..model.modelfile import in_order
 
 # Whose network it is, and by which name: what loads the file.
 NETWORKS = {
@@ -31,7 +32,7 @@ def to_torch_names(model: Model) -> tuple[bytes, str]:
     if name not in NETWORKS:
         raise UsageError(f"--torch-names is for networks that torchvision or timm have ({', '.join(NETWORKS)}), and "
                          f"this one is {name}; export it as .onnx.")
-    data: bytes = save(state_dict(model), metadata={"format": "pt"})
+    data = b"".join(in_order(save(state_dict(model), metadata={"format": "pt", "writer": "cnn"})))
     return data, f"{NETWORKS[name]} with {len(model.classes)} classes loads it with strict=True."
 
 

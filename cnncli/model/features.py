@@ -3,19 +3,24 @@ images can be searched and clustered. `cnn features` writes them into a file; bl
 """
 
 import io
+import re
+import zipfile
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..atomic import write_atomically
 from ..data.finding import Images, Missing, image_files
+from ..data.outputs import Kind, marked, write
 from ..errors import NetworkError
 from ..kernels import Array
 from ..network import Network
 from ..network.blocks import blocks
 from .model import Model
+
+_MARK = b"features by cnn"  # the archive's comment, by which it is known
+FEATURES = Kind("a file of features", ".npz", marked(re.escape(_MARK) + rb"\Z"))
 
 
 @dataclass(frozen=True)
@@ -27,10 +32,13 @@ class Features:
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
     def write(self, path: str) -> None:
-        """Write an .npz file with the arrays "features" and "paths". Raises SaveError where the disk refuses."""
+        """Write an .npz file with the arrays "features" and "paths". Raises UsageError where something else is there,
+        SaveError where the disk refuses."""
         data = io.BytesIO()
         np.savez(data, features=self.values, paths=np.array(self.paths, dtype=np.str_))
-        write_atomically(path, data.getvalue())
+        with zipfile.ZipFile(data, "a") as archive:
+            archive.comment = _MARK
+        write(path, data.getvalue(), FEATURES)
 
 
 def body(network: Network) -> Network:

@@ -12,20 +12,21 @@ from typing import Any
 
 import numpy as np
 
-from ..atomic import write_atomically
 from ..data.finding import Images, Missing, Picture, each_image
+from ..data.outputs import Kind, claim, write
 from ..data.pixels import as_array
 from ..data.preprocessing import Preprocessing
 from ..errors import DataError, ImageError, UsageError, printable
 from ..kernels import Array, threads
 from ..network import Network
 from .calibration import Calibration, softmax
-from .modelfile import as_json, check_target, pack
+from .modelfile import SUFFIX, as_json, is_model, pack
 
 SEEN = "state/seen"  # the name of that array: beside the network's, so that earlier versions pass it over
 _IMAGES_AT_ONCE = 64  # decoded and judged together: enough to keep every core busy, little to wait for
 _PIECE = 8  # of them that a thread decodes at a time, at most
 _PIXELS_AT_ONCE = 2**24  # bytes of decoded images, for networks with large ones
+MODEL_FILE = Kind("a model file", SUFFIX, is_model)
 
 
 @dataclass(frozen=True)
@@ -77,15 +78,15 @@ class Model:
 
     # ---- saving ----
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
         """Write the model into a file whose name ends in .safetensors, whole or not at all; cnncli.load brings it back
         with the same bits.
 
-        An older model file of that name is replaced, once the new one is on the disk. Raises UsageError where the name
-        is another or something else is called so, SaveError where the disk refuses.
+        An older model file of that name is replaced, once the new one is on the disk; whatever else is called so, with
+        force. Raises UsageError where that is not given, or the name is another, SaveError where the disk refuses.
         """
-        check_target(os.fspath(path))
-        write_atomically(path, pack(self.arrays(), self.metadata()))
+        with claim({path: MODEL_FILE}, force=force, remedy="give another name, or force=True"):
+            write(path, pack(self.arrays(), self.metadata()), MODEL_FILE)
 
     def arrays(self) -> dict[str, Array]:
         """Return the arrays of the model file by name: what the network has learnt and counted, and ``seen``."""

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ..errors import ModelError, UsageError, printable
+from ..errors import ModelError, printable
 from ..kernels import Array, aligned_empty
 
 FORMAT, VERSION = "cnn-model", 1
@@ -63,18 +63,23 @@ def pack(tensors: dict[str, Array], metadata: dict[str, str]) -> bytes:
 
     contiguous = {name: np.asarray(tensors[name], order="C") for name in sorted(tensors)}
     plain = save(contiguous, metadata={"format": FORMAT, "version": str(VERSION), **metadata, "digest": _NO_DIGEST})
-    length = int.from_bytes(plain[:8], "little")
-    # The library writes metadata in the order of a hash table, so the header is written anew, sorted.
-    header = json.dumps(json.loads(plain[8 : 8 + length]), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    head = header.encode()
-    head += b" " * (-len(head) % 8)
-    if len(head) > _LARGEST_HEADER or len(tensors) > _MOST_TENSORS:
-        raise ModelError(f"the model cannot be saved: its description takes {len(head):,} bytes and it has "
+    start, data = in_order(plain)
+    if len(start) - 8 > _LARGEST_HEADER or len(tensors) > _MOST_TENSORS:
+        raise ModelError(f"the model cannot be saved: its description takes {len(start) - 8:,} bytes and it has "
                          f"{len(tensors):,} arrays, more than a model file holds; use fewer classes or layers.")
-    start, data = len(head).to_bytes(8, "little") + head, memoryview(plain)[8 + length :]
     digest = hashlib.sha256(start)
     digest.update(data)
     return b"".join((_DIGEST.sub(b'"digest":"' + digest.hexdigest().encode() + b'"', start), data))
+
+
+def in_order(plain: bytes) -> tuple[bytes, memoryview]:
+    """Return a safetensors file's header, sorted, with the length before it, and its data. The library writes metadata
+    in the order of a hash table."""
+    length = int.from_bytes(plain[:8], "little")
+    header = json.dumps(json.loads(plain[8 : 8 + length]), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    head = header.encode()
+    head += b" " * (-len(head) % 8)
+    return len(head).to_bytes(8, "little") + head, memoryview(plain)[8 + length :]
 
 
 def as_json(value: Any) -> str:
@@ -90,20 +95,14 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def check_target(path: str) -> None:
-    """Raise UsageError where a model is not to be written: another suffix, no folder, something that is no model."""
-    shown, folder = printable(path), os.path.dirname(path) or os.curdir
-    if not path.lower().endswith(SUFFIX):
-        raise UsageError(f"{shown} is no name for a model file; give one that ends in {SUFFIX}.")
-    if not os.path.isdir(folder):
-        raise UsageError(f"there is no folder {printable(folder)} for {shown}; make it first.")
-    if not os.path.lexists(path):
-        return
+def is_model(path: str) -> bool:
+    """Whether a file is a model file by its header."""
     try:
         with open_model(path) as file:
             read_header(file, path)
     except ModelError:
-        raise UsageError(f"{shown} is there already and is no model file; give another name, or remove it.") from None
+        return False
+    return True
 
 
 def open_model(path: str) -> BinaryIO:

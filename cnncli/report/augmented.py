@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Batches, describe
+from ..data.outputs import drawing
 from ..kernels import Array
 from ..visualize.canvas import FAINT, INK, Canvas, fitted, picture, wrapped
 
@@ -18,6 +19,7 @@ IMAGES, EPOCHS = 8, 7  # rows, and columns beside the first
 SIDE = 112  # pixels of a thumbnail's longer side
 GAP, WORDS = 12, 20
 MARGIN = 24
+AUGMENTED = drawing("images as they are varied")
 
 
 def draw(batches: Batches, classes: Sequence[str], path: str | os.PathLike[str], title: str) -> Path:
@@ -43,7 +45,7 @@ def draw(batches: Batches, classes: Sequence[str], path: str | os.PathLike[str],
             image, other, share = batches.sample(epoch, index)
             labels = [int(batches.images.labels[i]) for i in (index, index if other is None else other)]
             _tile(sheet, epoch, y, _as_bytes(image, batches), _mixture(classes, labels, share))
-    return sheet.save(path)
+    return sheet.save(path, AUGMENTED)
 
 
 def _tile(sheet: Canvas, column: int, y: float, pixels: NDArray[np.uint8], words: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..atomic import write_atomically
+from ..data.outputs import Kind, drawing, marked, write
 from ..evaluation.scores import Evaluation
 from ..visualize.canvas import FAINT, INK, LINE, PAPER, RIGHT, WRONG, Canvas, coloured, fit, picture, text_width
 
@@ -17,6 +17,8 @@ LONGEST_NAME = 230  # pixels; longer names lose their middle
 MARGIN = 24
 MOST_COUNTED = 120  # classes; with more, a cell has no room for its count
 OVERVIEW = 1600  # pixels of the matrix then, about
+MATRIX = drawing("a confusion matrix")
+COUNTS = Kind("a table of a confusion matrix", ".csv", marked(rb"\Atrue \\ predicted,"))
 
 
 def write_csv(evaluation: Evaluation, path: str | os.PathLike[str]) -> Path:
@@ -26,7 +28,7 @@ def write_csv(evaluation: Evaluation, path: str | os.PathLike[str]) -> Path:
     writer.writerow(["true \\ predicted", *evaluation.class_names])
     for name, row in zip(evaluation.class_names, evaluation.confusion_matrix.tolist(), strict=True):
         writer.writerow([name, *row])
-    write_atomically(path, text.getvalue().encode("utf-8", "backslashreplace"))
+    write(path, text.getvalue().encode("utf-8", "backslashreplace"), COUNTS)
     return Path(path)
 
 
@@ -34,7 +36,7 @@ def draw(evaluation: Evaluation, path: str | os.PathLike[str], title: str) -> Pa
     """Draw the matrix, each row shaded by its share: up to 120 classes with counts, recall and precision, beyond with
     shades and some of the names only."""
     large = len(evaluation.class_names) > MOST_COUNTED
-    return (_Overview if large else _Matrix)(evaluation, title).canvas.save(path)
+    return (_Overview if large else _Matrix)(evaluation, title).canvas.save(path, MATRIX)
 
 
 class _Sheet:

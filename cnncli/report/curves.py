@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..atomic import write_atomically
+from ..data.outputs import Kind, drawing, software, write
 from ..visualize.canvas import drawable, fallback_fonts, quiet_matplotlib
 
 TRAIN, VALIDATION, RATE = "#0072b2", "#d55e00", "#5b4a8a"  # Okabe and Ito's blue and vermilion, and a violet
@@ -17,6 +17,7 @@ TRAIN, VALIDATION, RATE = "#0072b2", "#d55e00", "#5b4a8a"  # Okabe and Ito's blu
 _MARGINS = {"left": 0.05, "right": 0.988, "bottom": 0.125, "top": 0.83, "wspace": 0.2}
 
 Points = list[tuple[float, float]]
+CURVES = drawing("the curves of a training")
 
 
 @quiet_matplotlib()
@@ -40,16 +41,16 @@ def draw(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str], title:
     accuracies.yaxis.set_major_formatter(PercentFormatter(1))
     _mark_best(accuracies, rows)
     _rates(rates, rows)
-    return save(figure, path)
+    return save(figure, path, CURVES)
 
 
-def save(figure: Any, path: str | os.PathLike[str]) -> Path:
-    """Write a matplotlib figure as a PNG file, whole or not at all; return its path."""
+def save(figure: Any, path: str | os.PathLike[str], kind: Kind) -> Path:
+    """Write a matplotlib figure as a PNG file of a kind, whole or not at all; return its path."""
     data = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a picture that could be prettier is no reason to stop
-        figure.savefig(data, format="png")
-    write_atomically(path, data.getvalue())
+        figure.savefig(data, format="png", metadata={"Software": software(kind)})
+    write(path, data.getvalue(), kind)
     return Path(path)
 
 

@@ -4,20 +4,45 @@ mistakes, and the figures for other programs. Each has a module of its own here.
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from ..atomic import write_atomically
+from ..data import Data
+from ..data.outputs import Kind, marked
+from ..data.outputs import write as write_output
 from ..evaluation.evaluate import ModelTest
+from ..runs.opened import Opened
 from . import confusion, mistakes, page
 
-WRITTEN = ("report.html", "confusion.png", "confusion.csv", "mistakes.png", "test.json")
+FIGURES = Kind("the figures of a test", ".json",
+               marked(rb'\A{\n  "model": [^\n]*,\n  "images": \d+,\n  "accuracy": '))
+WRITTEN = {"report.html": page.PAGE, "confusion.png": confusion.MATRIX, "confusion.csv": confusion.COUNTS,
+           "mistakes.png": mistakes.MISTAKES, "test.json": FIGURES}
 
 
-def write(found: ModelTest, folder: str | os.PathLike[str] | None = None) -> Path:
+@contextmanager
+def claimed(opened: Opened, folder: str | os.PathLike[str] | None = None, data: Data | None = None,
+            force: bool = False) -> Iterator[Path]:
+    """Hold the files about a test of a model, WRITTEN, before it is tested, for as long as this lasts; the folder is
+    what ``write`` takes. data is what it is tested on; force replaces other files of these names, and lets them lie
+    among images that models learn from. Raises UsageError or SaveError as ``cnncli.data.outputs.claim``."""
+    into = opened.place(folder, "test")
+    with opened.claim({into / file: kind for file, kind in WRITTEN.items()}, data=data, force=force, make=True):
+        yield into
+
+
+def write(found: ModelTest, folder: str | os.PathLike[str] | None = None, force: bool = False) -> Path:
     """Write the files about a test, WRITTEN, into a folder; return it. The folder, by default that of the model's run,
-    else ./<model>-test, is made if need be. Raises UsageError where a file stands in its place, SaveError where the
-    disk refuses."""
-    into, name = found.opened.folder(folder, "test"), found.opened.name
+    else ./<model>-test, is made if need be. Raises UsageError where a file stands in its place, or other files, unless
+    force, in that of ours, SaveError where the disk refuses."""
+    with claimed(found.opened, folder, force=force) as into:
+        _write(found, into)
+    return into
+
+
+def _write(found: ModelTest, into: Path) -> None:
+    name = found.opened.name
     report, matrix, table, sheet, figures = (into / file for file in WRITTEN)
     page.write(found, report, title=f"Test of {name}", pixels=found.pixels,
                names=[sample.relative for sample in found.samples], facts=found.facts,
@@ -25,5 +50,4 @@ def write(found: ModelTest, folder: str | os.PathLike[str] | None = None) -> Pat
     confusion.draw(found, matrix, f"Confusion matrix of {name}")
     confusion.write_csv(found, table)
     mistakes.draw(found, found.pixels, [sample.path for sample in found.samples], sheet, f"Worst mistakes of {name}")
-    write_atomically(figures, (json.dumps(found.as_json(), indent=2) + "\n").encode())
-    return into
+    write_output(figures, (json.dumps(found.as_json(), indent=2) + "\n").encode(), FIGURES)

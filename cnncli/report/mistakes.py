@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.outputs import drawing
 from ..evaluation.scores import Evaluation
 from ..visualize.canvas import FAINT, INK, RIGHT, WRONG, Canvas, fitted, picture
 
@@ -18,6 +19,7 @@ COLUMNS = 8
 SIDE = 160  # pixels of a thumbnail's longer side
 GAP, WORDS = 20, 58
 MARGIN = 24
+MISTAKES = drawing("mistakes")
 
 
 def draw(
@@ -45,13 +47,13 @@ def draw(
     if not len(shown):
         sheet.text(sheet.image.width / 2, MARGIN + 150, f"No mistakes among {_images(evaluation.images)}.", 18, RIGHT,
                    align="centre")
-        return sheet.save(path)
+        return sheet.save(path, MISTAKES)
     images = pixels(shown)
     for place, index in enumerate(shown.tolist()):
         x = MARGIN + place % columns * (SIDE + GAP)
         y = MARGIN + 60 + place // columns * (SIDE + WORDS + GAP)
         _thumbnail(sheet, x, y, images[place], evaluation, index, os.fsdecode(names[index]))
-    return sheet.save(path)
+    return sheet.save(path, MISTAKES)
 
 
 def _thumbnail(sheet: Canvas, x: float, y: float, pixels: NDArray[np.uint8], evaluation: Evaluation, index: int,

@@ -3,7 +3,8 @@ by side with where each of them lies. The graver kinds come first.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from PIL import Image
@@ -11,6 +12,8 @@ from PIL import Image
 from ..data.check import DUPLICATES, KINDS, File, Finding, Report
 from ..data.decode import examine
 from ..data.depth import Scales
+from ..data.exclude import LIST
+from ..data.outputs import claim, drawing
 from ..errors import ImageError, printable
 from ..visualize.canvas import FAINT, INK, LINE, RIGHT, WRONG, Canvas, fitted, wrapped
 
@@ -21,8 +24,22 @@ SIDE = 120  # pixels of a picture's longer side
 GAP, MARGIN = 16, 24
 HEADING, WORDS = 54, 68
 _LINES = 3  # of text on a card
+OFFENDERS = drawing("findings")
 _SHOWN = frozenset((*DUPLICATES, "label-error", "blank", "dark", "blurred", "extreme-shape", "wrong-extension",
                     "animated", "rotated", "wide", "cmyk", "transparent", "mixed-colour"))
+
+
+@contextmanager
+def claimed(folder: str | os.PathLike[str], exclude_list: str | os.PathLike[str] | None,
+            sheet: str | os.PathLike[str] | None, *, models: Iterable[str | os.PathLike[str]] = (),
+            reads: Iterable[str | os.PathLike[str]] = (), force: bool = False) -> Iterator[None]:
+    """Hold the list of images to exclude and the sheet that a check of a folder, by these models' files, is to write,
+    where they are wanted. Raises UsageError or SaveError as ``cnncli.data.outputs.claim``."""
+    with ExitStack() as held:
+        for path, kind in ((exclude_list, LIST), (sheet, OFFENDERS)):
+            if path:
+                held.enter_context(claim({path: kind}, models=models, reads=reads, data=[folder], force=force))
+        yield
 
 
 def draw(report: Report, path: str | os.PathLike[str]) -> Path:
@@ -46,7 +63,7 @@ def draw(report: Report, path: str | os.PathLike[str]) -> Path:
                 _card(sheet, x, y, finding, report.scales)
                 x += _tiles(finding) * (SIDE + GAP)
             y += SIDE + WORDS + GAP
-    return sheet.save(path)
+    return sheet.save(path, OFFENDERS)
 
 
 def _pictured(finding: Finding) -> bool:

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from ..atomic import write_atomically
+from ..data.outputs import Kind, marked
+from ..data.outputs import write as write_output
 from ..errors import printable
 from ..evaluation.scores import Evaluation
 from ..model.calibration import confidences, coverage, expected_error, reliability, withholding
@@ -30,6 +31,7 @@ PAIRS = 10
 SHADES = 9
 LISTED = 50  # skipped images
 REJECTIONS = (0.9, 0.95, 0.99)
+PAGE = Kind("a report", ".html", marked(rb'<meta name="generator" content="cnn report">'))
 
 
 def write(found: Evaluation, path: str | os.PathLike[str], *, title: str, pixels: Pixels, names: Sequence[Any],
@@ -40,7 +42,7 @@ def write(found: Evaluation, path: str | os.PathLike[str], *, title: str, pixels
     evaluation's order. facts are (what, how much) pairs about the model, notes sentences about images and baselines.
     Raises SaveError where the file cannot be written.
     """
-    write_atomically(path, render(found, title=title, pixels=pixels, names=names, facts=facts, notes=notes))
+    write_output(path, render(found, title=title, pixels=pixels, names=names, facts=facts, notes=notes), PAGE)
     return Path(path)
 
 

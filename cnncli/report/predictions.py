@@ -4,17 +4,15 @@ table. model/predict.py has the answers made; cli/predict.py prints them.
 
 import csv
 import io
-import os
-import stat
 from typing import Any
 
-from ..atomic import write_atomically
-from ..data.walk import SUFFIXES
-from ..errors import UsageError, printable
+from ..data.outputs import Kind, marked, write
+from ..errors import printable
 from ..model import Prediction
 from ..model.predict import UNKNOWN
 
-_TABLES = (".csv", ".tsv", ".txt")
+TABLE = Kind("a table of predictions", ".csv", marked(rb"\Apath,label,probability[^\n]*,error\n"),
+             strict=False)
 
 
 def as_item(prediction: Prediction, rejecting: bool = False) -> dict[str, Any]:
@@ -55,8 +53,9 @@ class Table:
         return self._text.getvalue().encode("utf-8", "surrogateescape")
 
     def write(self, path: str) -> None:
-        """Put the file where path is, whole or not at all. Raises SaveError where the disk refuses."""
-        write_atomically(path, self.encoded())
+        """Put the file where path is, whole or not at all. Raises UsageError where something else is there, SaveError
+        where the disk refuses."""
+        write(path, self.encoded(), TABLE)
 
 
 def labelled(prediction: Prediction) -> list[tuple[str, float]]:
@@ -64,24 +63,3 @@ def labelled(prediction: Prediction) -> list[tuple[str, float]]:
     if not prediction.rejected:
         return prediction.top
     return [(UNKNOWN, prediction.top[0][1]), *prediction.top[1:]]
-
-
-def check_table_path(path: str) -> None:
-    """Raise UsageError where writing a CSV file to path would fail, or could replace something that is none."""
-    suffix = os.path.splitext(path)[1].lower()
-    if suffix in SUFFIXES or suffix == ".safetensors":
-        raise UsageError(f"--csv {printable(path)} names {'a model' if suffix == '.safetensors' else 'an image'}; give "
-                         "a file whose name ends in .csv.")
-    folder = os.path.dirname(path) or os.curdir
-    if not os.path.isdir(folder):
-        raise UsageError(f"--csv {printable(path)}: there is no folder {printable(folder)}; make it first.")
-    try:
-        mode = os.stat(path).st_mode
-    except OSError:
-        return
-    if not stat.S_ISREG(mode):
-        raise UsageError(f"--csv {printable(path)} is no regular file; give a file whose name ends in .csv, or '-' for "
-                         "standard output.")
-    if suffix not in _TABLES:
-        raise UsageError(f"--csv {printable(path)} is there already and is no table by its name; give a file whose "
-                         "name ends in .csv.")

@@ -6,10 +6,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..data.outputs import drawing
 from ..visualize.canvas import drawable, quiet_matplotlib
 from .curves import TRAIN, VALIDATION, save
 
 _MARGINS = {"left": 0.09, "right": 0.97, "bottom": 0.13, "top": 0.88}
+RATES = drawing("a range test")
 _ABOVE = 1.6  # times the first smoothed loss: what runs away further is cut off
 
 
@@ -42,4 +44,4 @@ def draw(rates: Sequence[float], losses: Sequence[float], smoothed: Sequence[flo
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.legend(frameon=False)
-    return save(figure, path)
+    return save(figure, path, RATES)

@@ -17,10 +17,10 @@ LATEST = "latest"
 def point_latest(runs: str | os.PathLike[str], name: str) -> None:
     """Let runs/latest lead to a run: a symbolic link, or a text file with the name where links cannot be made.
 
-    Replaced in one step. Something else of that name, a folder say, is left alone.
+    Replaced in one step. Something else of that name, a folder say, or a link or text that names no run, is left alone.
     """
     latest, fresh = Path(runs, LATEST), Path(runs, f".{LATEST}-{uuid4().hex}")
-    if latest.is_dir() and not latest.is_symlink():
+    if os.path.lexists(latest) and not _is_ours(latest):
         return
     try:
         try:
@@ -30,6 +30,15 @@ def point_latest(runs: str | os.PathLike[str], name: str) -> None:
         os.replace(fresh, latest)
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def _is_ours(latest: Path) -> bool:
+    """Whether it names a run beside it, or, as a link, one that has gone."""
+    if latest.is_symlink():
+        name = os.readlink(latest)
+        return os.path.basename(name) == name and ((latest / CONFIG).is_file() or not latest.exists())
+    led = latest_run(latest.parent) if latest.is_file() else None
+    return led is not None and led.path.parent == latest.parent and (led.path / CONFIG).is_file()
 
 
 def begin_latest(runs: str | os.PathLike[str], name: str) -> None:

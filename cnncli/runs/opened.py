@@ -3,11 +3,14 @@ trained on (samples.py says which images), or where results about it belong, has
 """
 
 import os
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ..errors import UsageError, printable
+from ..data.outputs import Kind, claim
+from ..errors import printable
 from ..model import Model
 from ..model.checkpoint import load_model, model_path
 from ..model.predict import LATEST
@@ -17,7 +20,7 @@ from .latest import run_to_use
 from .run import CONFIG, MODEL, Run
 
 WHEN = "%Y-%m-%d %H:%M"  # how a time is written, in the user's own zone
-AnyModel = Model | Run | str | os.PathLike[str] | None  # what open_model takes
+
 
 @dataclass(frozen=True)
 class Opened:
@@ -58,17 +61,29 @@ class Opened:
             return f"Model: {named}, still being trained since {when}" + (f", after {done}." if done else ".")
         return f"Model: {named}, trained {when}" + (f", stopped after {done}." if done else ".")
 
-    def folder(self, out: str | os.PathLike[str] | None, kind: str, inside: str = "") -> Path:
-        """Return where results go: out, else the run's folder (or `inside` it), else ./<model>-<kind>; made if need be.
+    def place(self, out: str | os.PathLike[str] | None, kind: str, inside: str = "") -> Path:
+        """Return the folder for results: out, else the run's folder (or `inside` it), else ./<model>-<kind>."""
+        return Path(out or (self.run.path / inside if self.run else f"{self.path.stem}-{kind}"))
 
-        Raises UsageError where that is a file.
-        """
-        return make_folder(out or (self.run.path / inside if self.run else f"{self.path.stem}-{kind}"))
+    def claim(self, files: Mapping[str | os.PathLike[str], Kind], *, data: object = None,
+              reads: Iterable[str | os.PathLike[str]] = (), force: bool = False, make: bool = False,
+              ) -> AbstractContextManager[None]:
+        """Hold files that are to be written about this model, as outputs.claim does; what the model has learnt from and
+        data, where that is a folder, hold no outputs."""
+        from .samples import data_folder  # which takes a while to import
+
+        folders = [each for each in (data_folder(self.run), data) if isinstance(each, str | os.PathLike)]
+        return claim(files, models=[self.path], reads=reads, data=folders, force=force, make=make)
+
+
+AnyModel = Model | Run | Opened | str | os.PathLike[str] | None  # what open_model takes
 
 
 def open_model(model: AnyModel = None) -> Opened:
     """Open a model file, a run's model, a pretrained network by its name, or a model that is in memory; None is the
     latest run's. Raises ModelError where there is none, or it cannot be trusted."""
+    if isinstance(model, Opened):
+        return model
     if isinstance(model, Model):
         if model.path is None:
             return Opened(model, Path(str(model.training.get("architecture") or "model")), None)
@@ -109,13 +124,3 @@ def _resolved(folder: str) -> str:
     except ValueError:  # another drive
         return real
     return real if os.path.isabs(folder) or relative.startswith(os.pardir) else relative
-
-
-def make_folder(folder: str | os.PathLike[str]) -> Path:
-    """Make a folder for results, where it is not there yet. Raises UsageError where a file stands in its place."""
-    made = Path(folder)
-    try:
-        made.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise UsageError(f"{printable(made)} is a file, or lies in one; give a folder with --out.") from None
-    return made

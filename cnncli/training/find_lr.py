@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import kernels
-from ..atomic import write_atomically
 from ..data import Data
 from ..data.images import Cache
+from ..data.outputs import Kind, check_runs, claim, marked, write
 from ..errors import TrainingError, UsageError, printable
+from ..report import rates as chart
 from .fit import Fit
 from .observer import Observer
 from .options import Options
@@ -37,6 +38,7 @@ SHARE = 1 / 3
 LEAST_FALL = 0.01  # of the loss at the beginning; less is no learning
 SETTLED = 10  # steps before the average says anything
 TABLE, PICTURE = "lr.csv", "lr.png"
+NUMBERS = Kind("a table of a range test", ".csv", marked(rb"\Alearning_rate,loss,smoothed\r?\n"))
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,17 @@ def find_lr(data: Data, *, threads: int | None = None, cache: Cache = "ram", str
     if threads is not None:
         kernels.set_threads(threads)
     watcher = observer or Observer()
-    material, model = gather(data, wanted, Setting(threads, cache, strict, watcher))
+    table, picture = Path(runs, TABLE), Path(runs, PICTURE)
+    check_runs(runs, data)
+    with claim({table: NUMBERS, picture: chart.RATES}, make=True, remedy="give another place with --runs"):
+        found = _test(data, wanted, Setting(threads, cache, strict, watcher), table, picture)
+        _write(found)
+    return found
+
+
+def _test(data: Data, wanted: Options, setting: Setting, table: Path, picture: Path) -> RangeTest:
+    """Make the steps, and find the rate to take."""
+    material, model = gather(data, wanted, setting)
     low, high = RANGES[material.recipe.optimizer]
 
     def rising(step: int) -> float:
@@ -88,19 +100,12 @@ def find_lr(data: Data, *, threads: int | None = None, cache: Cache = "ram", str
     fit = material.fit(model, schedule=rising)
     if fit.head_first:
         fit.fit_head()
-    losses, stopped = sweep(fit, watcher)
+    losses, stopped = sweep(fit, setting.observer)
     rates = [rising(step) for step in range(len(losses))]
     smoothed = smooth(losses)
     lowest = lowest_of(rates, smoothed)
-    folder = Path(runs)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise UsageError(f"no folder can be made at {printable(folder)}; give another place with --runs.") from None
-    found = RangeTest(rates, losses, smoothed, lowest, None if lowest is None else two_digits(SHARE * lowest), stopped,
-                      material.recipe.arch, material.recipe.optimizer, folder / TABLE, folder / PICTURE)
-    _write(found)
-    return found
+    return RangeTest(rates, losses, smoothed, lowest, None if lowest is None else two_digits(SHARE * lowest), stopped,
+                     material.recipe.arch, material.recipe.optimizer, table, picture)
 
 
 def sweep(fit: Fit, observer: Observer) -> tuple[list[float], float | None]:
@@ -150,13 +155,11 @@ def two_digits(rate: float) -> float:
 
 def _write(found: RangeTest) -> None:
     """Write the table and the picture."""
-    from ..report import rates
-
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["learning_rate", "loss", "smoothed"])
     writer.writerows([f"{value:.6g}" for value in row]
                      for row in zip(found.rates, found.losses, found.smoothed, strict=True))
-    write_atomically(found.table, text.getvalue().encode())
-    rates.draw(found.rates, found.losses, found.smoothed, found.picture,
+    write(found.table, text.getvalue().encode(), NUMBERS)
+    chart.draw(found.rates, found.losses, found.smoothed, found.picture,
                f"Learning rates for {printable(found.architecture)}, {found.optimizer}", found.suggestion)

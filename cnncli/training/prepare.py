@@ -13,6 +13,7 @@ from ..data import Batches, Data, Images, Preprocessing, Splits, load_images
 from ..data.depth import sentences as on_depth
 from ..data.images import Cache
 from ..data.marks import union
+from ..data.outputs import check_runs
 from ..data.sources import within
 from ..errors import DataError, printable
 from ..model import Model
@@ -32,6 +33,7 @@ from .trainer import PartTrainer, Trainer
 from .whitening import fit_whitening
 
 FORMAT = 1  # of config.json
+_SAVED = 8  # times the weights: two states and one that is being written, each with the optimiser's, and a model
 
 
 @dataclass
@@ -130,7 +132,9 @@ def begin(data: Data, options: Options, name: str | None, runs: str, setting: Se
     """Prepare a new run. Nothing is written before everything that can be refused has been looked at."""
     if name is not None:
         check_name(runs, name)
+    check_runs(runs, data)
     material, model = gather(data, options, setting)
+    check_runs(runs, data, _SAVED * sum(array.nbytes for array in model.network.parameters().values()))
     if options.time is not None:
         material = _in_time(material, model, runs)
         model = material.first_model()

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
-from ..atomic import write_atomically
+from ..data.outputs import Kind, software, write
 from ..errors import printable
 
 Colour = tuple[int, int, int]
@@ -145,11 +146,13 @@ class Canvas:
         if low < 0 < high:
             self.text(x + width * -low / (high - low), y + 12, "0", 11, FAINT, align="centre")
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the sheet as a PNG file, replacing what was there. Raises SaveError where the disk refuses."""
-        data = io.BytesIO()
-        self.image.save(data, format="PNG")
-        write_atomically(path, data.getvalue())
+    def save(self, path: str | os.PathLike[str], kind: Kind) -> Path:
+        """Write the sheet as a PNG file of a kind, replacing one of that kind. Raises UsageError where something else
+        is there, SaveError where the disk refuses."""
+        data, mark = io.BytesIO(), PngInfo()
+        mark.add_text("Software", software(kind))
+        self.image.save(data, format="PNG", pnginfo=mark)
+        write(path, data.getvalue(), kind)
         return Path(path)
 
 

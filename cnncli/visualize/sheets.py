@@ -6,22 +6,26 @@ import io
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..atomic import write_atomically
 from ..data.finding import Images, Missing, Picture, image_files
+from ..data.outputs import Kind, StrPath, claim, drawing, write
 from ..errors import ImageError, ModelError, printable
 from ..network import INPUT
-from ..runs.opened import AnyModel, Opened, make_folder, open_model
+from ..runs.opened import AnyModel, Opened, open_model
 from . import activations, filters
 from .canvas import Canvas
 
 BEST = 5  # classes named beside an image
 LONGEST_STEM = 60
+FILTERS, ACTIVATIONS = drawing("filters"), drawing("activations")
+NUMBERS = Kind("the numbers of filters", ".npy",  # which have no room for a mark; the picture beside them has it
+               lambda path: FILTERS.ours(os.path.splitext(path)[0] + ".png"))
 
 
 @dataclass(frozen=True)
@@ -35,10 +39,17 @@ class Sheet:
     file: str
     canvas: Canvas
 
-    def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write it into a folder, as PNG, replacing what was there. The folder is made if need be. Raises UsageError
-        where a file stands in its place, SaveError where the disk refuses."""
-        return self.canvas.save(make_folder(folder) / self.file)
+    @property
+    def file_kind(self) -> Kind:
+        """What its file is known by."""
+        return FILTERS if self.kind == "filters" else ACTIVATIONS
+
+    def save(self, folder: str | os.PathLike[str], force: bool = False) -> Path:
+        """Write it into a folder, as PNG, replacing such a sheet or, with force, whatever is called so. The folder is
+        made if need be. Raises UsageError where something else is there, SaveError where the disk refuses."""
+        path = Path(folder, self.file)
+        with claim({path: self.file_kind}, force=force, make=True):
+            return self.canvas.save(path, self.file_kind)
 
     def as_json(self, path: str | os.PathLike[str]) -> dict[str, Any]:
         """Return what `cnn visualize-filters --json` prints of it, written to path."""
@@ -49,24 +60,51 @@ def draw_filters(model: AnyModel = None, layers: Sequence[str] = ()) -> list[She
     """Draw the filters of the convolutions among these layers, or, where there is none, of the first one; none where
     the network has no convolution. Raises NetworkError for a layer that is not there, with the nearest name."""
     opened = open_model(model)
+    return [Sheet("filters", None, [each.name], _filters_file(each),
+                  _drawn(each, opened, f"Filters of {each.name} in {opened.name}"))
+            for each in _convolutions(opened, layers)]
+
+
+def _convolutions(opened: Opened, layers: Sequence[str]) -> list[filters.Filters]:
+    """Return the convolutions among these layers, or the first one."""
     names = _checked(opened, layers)
     every = filters.convolutions(opened.model.network.nodes)
-    return [Sheet("filters", None, [each.name], f"filters-{each.name}.png",
-                  _drawn(each, opened, f"Filters of {each.name} in {opened.name}"))
-            for each in [f for f in every if f.name in names] or every[:1]]
+    return [each for each in every if each.name in names] or every[:1]
 
 
-def write_filters(folder: str | os.PathLike[str], model: AnyModel = None) -> list[Path]:
-    """Write every convolution's filters, as a picture and as .npy, into a folder; return the files."""
-    opened, into = open_model(model), make_folder(folder)
-    written = []
-    for each in filters.convolutions(opened.model.network.nodes):
-        data = io.BytesIO()
-        np.save(data, each.weight, allow_pickle=False)
-        written.append(_drawn(each, opened, f"{each.name} of {opened.name}").save(into / f"{each.name}.png"))
-        written.append(into / f"{each.name}.npy")
-        write_atomically(written[-1], data.getvalue())
-    return written
+def _filters_file(each: filters.Filters) -> str:
+    return f"filters-{each.name}.png"
+
+
+def write_filters(folder: str | os.PathLike[str], model: AnyModel = None, force: bool = False) -> list[Path]:
+    """Write every convolution's filters, as a picture and as .npy, into a folder; return the files. force replaces
+    others of these names, and lets them lie among images that models learn from."""
+    opened, into = open_model(model), Path(folder)
+    every = filters.convolutions(opened.model.network.nodes)
+    kinds: dict[StrPath, Kind] = {}
+    for each in every:
+        kinds |= {into / f"{each.name}.png": FILTERS, into / f"{each.name}.npy": NUMBERS}
+    with opened.claim(kinds, force=force, make=True):
+        for each in every:
+            data = io.BytesIO()
+            np.save(data, each.weight, allow_pickle=False)
+            write(into / f"{each.name}.npy", data.getvalue(), NUMBERS)
+            _drawn(each, opened, f"{each.name} of {opened.name}").save(into / f"{each.name}.png", FILTERS)
+    return [*map(Path, kinds)]
+
+
+@contextmanager
+def claimed(opened: Opened, layers: Sequence[str], images: Images, folder: str | os.PathLike[str] | None = None,
+            force: bool = False) -> Iterator[Path]:
+    """Hold the files of the sheets that are drawn of a model's layers and of images, as long as this lasts; the folder
+    is by default pictures/ in the run's, else ./<model>-pictures. Raises UsageError or SaveError as
+    ``cnncli.data.outputs.claim``."""
+    into, taken = opened.place(folder, "pictures", inside="pictures"), set[str]()
+    paths = [image for image in image_files(images) if isinstance(image, str)]
+    kinds: dict[StrPath, Kind] = {into / _filters_file(each): FILTERS for each in _convolutions(opened, layers)}
+    kinds |= {into / _file_name(path, taken): ACTIVATIONS for path in paths}
+    with opened.claim(kinds, reads=paths, force=force, make=True):
+        yield into
 
 
 def draw_activations(images: Images, model: AnyModel = None, layers: Sequence[str] = ()) -> Iterator[Sheet | Missing]:

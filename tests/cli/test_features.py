@@ -44,7 +44,7 @@ def test_some_cannot_be_read(here: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.parametrize(("arguments", "code", "words"), [
-    (["m.safetensors", "data", "-o", "out.csv"], 2, "must end in .npz"),
+    (["m.safetensors", "data", "-o", "out.csv"], 2, "ends in .npz"),
     (["m.safetensors", "data", "-o", "no/out.npz"], 2, "there is no folder no"),
     (["nothing", "data"], 4, "there is no model nothing"),
     (["m.safetensors"], 2, "IMAGE"),

@@ -67,7 +67,7 @@ def test_only_lists_are_overwritten(tmp_path: Path) -> None:
     write_list(path, [("x", ["b"])])
     assert read_list(path) == {"b"}
     path.write_text("my diary")
-    with pytest.raises(UsageError, match="no list of images"):
+    with pytest.raises(UsageError, match="is not a list of images"):
         write_list(path, [("x", ["c"])])
     assert path.read_text() == "my diary"
 

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from cnncli.data import Preprocessing, Sample, choose_size, typical_side
+from cnncli.data import preprocessing as preparing
 from cnncli.errors import DataError, ImageError, ModelError, UsageError
 
 from .tiffs import write
@@ -55,6 +56,21 @@ def test_crop_keeps_proportions_and_takes_the_centre(upright: bool, tmp_path: Pa
     pixels[10:70, 50:110] = 255
     Image.fromarray(pixels).save(tmp_path / "b.png")
     assert Preprocessing((35, 35), True, "crop").prepare(tmp_path / "b.png")[1].max() < 64
+
+
+@pytest.mark.parametrize("resize", ["squash", "crop"])
+def test_any_pillow_scales_alike(resize: str, rng: np.random.Generator,
+                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes lie between the passes over lines and columns; which comes first is Pillow 13's, whichever is installed."""
+    how = Preprocessing((13, 9), False, resize)
+    images = [rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+              for size in [(13, 9), (14, 9), (14, 8), (200, 9), (9, 200), (27, 16), (27, 17), (40, 31), (2, 90)]]
+    if not preparing._KNOWN_ORDER:
+        pytest.skip("this Pillow is not the one to compare with")
+    usual = [how.prepare_array(image) for image in images]
+    monkeypatch.setattr(preparing, "_KNOWN_ORDER", False)
+    for image, expected in zip(images, usual, strict=True):
+        assert np.array_equal(how.prepare_array(image), expected), image.shape
 
 
 def test_crop_of_other_proportions(tmp_path: Path) -> None:

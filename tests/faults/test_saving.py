@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cnncli.cli import main
+from cnncli.data.outputs import Kind
 from cnncli.errors import SaveError
 
 from .processes import PATIENCE, said, start, strace
@@ -87,11 +88,11 @@ def test_a_disk_that_is_too_small_or_read_only(home: Path, size: str, how: str, 
 def test_a_picture_that_could_not_be_drawn_fails_nothing_and_is_not_named(
     home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(path: str, data: bytes) -> None:
+    def full(path: str, data: bytes, kind: Kind) -> None:
         raise SaveError(f"{path} could not be written.")
 
     with monkeypatch.context() as patch:
-        patch.setattr("cnncli.report.curves.write_atomically", full)
+        patch.setattr("cnncli.report.curves.write", full)
         assert main(FRESH) == 0
     said_so = capsys.readouterr().err
     assert "curves.png could not be drawn: " in said_so

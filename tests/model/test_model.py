@@ -263,8 +263,8 @@ def test_nothing_but_a_model_is_replaced(tmp_path: Path, monkeypatch: pytest.Mon
     notes.write_text("my notes")
     (tmp_path / "folder.safetensors").mkdir()
     safetensors.numpy.save_file({"a": np.zeros(3)}, tmp_path / "theirs.safetensors")
-    for name, words in (("notes.safetensors", "no model file"), ("folder.safetensors", "no model file"),
-                        ("theirs.safetensors", "no model file"), ("model.txt", "ends in .safetensors"),
+    for name, words in (("notes.safetensors", "not a model file"), ("folder.safetensors", "is a folder"),
+                        ("theirs.safetensors", "not a model file"), ("model.txt", "ends in .safetensors"),
                         ("", "ends in .safetensors"), ("none/model.safetensors", "no folder")):
         with pytest.raises(UsageError, match=words):
             model.save(tmp_path / name)

@@ -1,15 +1,13 @@
-"""report/predictions.py: a Prediction as an item of JSON and as a row of CSV, and what a table never replaces."""
+"""report/predictions.py: a Prediction as an item of JSON and as a row of CSV."""
 
 import csv
 import io
-import os
 from pathlib import Path
 
 import pytest
 
-from cnncli.errors import UsageError
 from cnncli.model import Prediction
-from cnncli.report.predictions import Table, as_item, check_table_path, labelled
+from cnncli.report.predictions import Table, as_item, labelled
 
 SURE = Prediction("a.png", "ant", 0.75, [("ant", 0.75), ("bee", 0.25)])
 UNSURE = Prediction("b\udce9.png", "unknown", 0.5, [("bee", 0.5), ("ant", 0.5)], rejected=True)
@@ -43,15 +41,3 @@ def test_rows(top: int, tmp_path: Path) -> None:
         assert [row["label_2"] for row in rows] == ["bee", "ant", ""]
     if top > 2:
         assert [row["label_3"] for row in rows] == ["", "", ""]
-
-
-@pytest.mark.parametrize("name", ["a.png", "new.JPG", "m.safetensors", "notes.md", "folder", os.devnull, "no/x.csv"])
-def test_a_table_replaces_nothing_but_a_table(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("notes.md").write_bytes(b"mine")
-    os.mkdir("folder")
-    with pytest.raises(UsageError, match="--csv"):
-        check_table_path(name)
-    Path("old.csv").write_bytes(b"a table")
-    for fine in ("old.csv", "new.csv", "folder/new.txt", "new"):
-        check_table_path(fine)

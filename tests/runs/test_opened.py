@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import cnncli
-from cnncli.errors import ModelError, UsageError
+from cnncli.errors import ModelError
 from cnncli.runs import Run
-from cnncli.runs.opened import make_folder, open_model
+from cnncli.runs.opened import open_model
 
 from ..small_model import same, small_model
 
@@ -39,8 +39,7 @@ def test_a_model_file_that_lies_in_no_run(home: Path) -> None:
     shutil.copy("runs/small/model.safetensors", "loose.safetensors")
     opened = open_model("loose.safetensors")
     assert (opened.run, opened.path, opened.name) == (None, Path("loose.safetensors"), "loose.safetensors")
-    assert opened.folder(None, "test") == Path("loose-test")
-    assert Path("loose-test").is_dir()
+    assert opened.place(None, "test") == Path("loose-test")
 
 
 def test_a_model_that_comes_from_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,18 +49,14 @@ def test_a_model_that_comes_from_no_file(tmp_path: Path, monkeypatch: pytest.Mon
     model = small_model()
     model.training["architecture"] = "lenet5"
     assert open_model(model).name == "lenet5"
-    assert open_model(model).folder(None, "test") == Path("lenet5-test")
+    assert open_model(model).place(None, "test") == Path("lenet5-test")
 
 
 def test_where_results_go(home: Path) -> None:
     opened = open_model()
-    assert opened.folder(None, "test") == Path("runs/small")
-    assert opened.folder(None, "pictures", inside="pictures") == Path("runs/small/pictures")
-    assert opened.folder("a/b c", "test") == Path("a/b c")
-    assert all(folder.is_dir() for folder in (Path("runs/small/pictures"), Path("a/b c")))
-    for place in ("runs/small/config.json", "runs/small/config.json/below"):
-        with pytest.raises(UsageError, match="is a file, or lies in one"):
-            make_folder(place)
+    assert opened.place(None, "test") == Path("runs/small")
+    assert opened.place(None, "pictures", inside="pictures") == Path("runs/small/pictures")
+    assert opened.place("a/b c", "test") == Path("a/b c")
 
 
 def test_models_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

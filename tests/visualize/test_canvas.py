@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnncli.data.outputs import drawing
 from cnncli.visualize import canvas
 from cnncli.visualize.canvas import Canvas
 
@@ -97,6 +98,6 @@ def test_wrapped_keeps_every_word():
 
 
 def test_a_saved_sheet_is_a_png_of_its_size(tmp_path):
-    path = Canvas(40, 30).save(tmp_path / "a.png")
+    path = Canvas(40, 30).save(tmp_path / "a.png", drawing("nothing"))
     with Image.open(path) as image:
         assert (image.format, image.size) == ("PNG", (40, 30))

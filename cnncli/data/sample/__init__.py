@@ -7,16 +7,17 @@ from importlib.resources import as_file, files
 
 from ..images import Progress
 from ..importing import FASHION, load_arrays
-from ..writing import check_target, write_images
+from ..writing import claim_target, write_images
 
 
 def write_sample(directory: str | os.PathLike[str], threads: int | None = None,
-                 progress: Progress | None = None) -> dict[str, int]:
+                 progress: Progress | None = None, force: bool = False) -> dict[str, int]:
     """Write directory/train/<class>/*.png and directory/test/<class>/*.png; return {"train": 3000, "test": 1000}.
 
-    Raises DataError unless the directory is empty or not there yet.
+    Raises DataError unless the directory is empty or not there yet, UsageError where it lies among images that models
+    learn from, unless force.
     """
-    check_target(directory)
-    with as_file(files(__name__).joinpath("fashion-mnist.npz")) as path:
-        splits, classes = load_arrays([path], FASHION)
-    return write_images(directory, splits, classes, threads, progress)
+    with claim_target(directory, force) as target:
+        with as_file(files(__name__).joinpath("fashion-mnist.npz")) as path:
+            splits, classes = load_arrays([path], FASHION)
+        return write_images(target, splits, classes, threads, progress)
