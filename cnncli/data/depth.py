@@ -21,6 +21,7 @@ _COUNTED = 1 << 16  # whole numbers from 0 up to here are counted one by one
 _STRAY = 1e-5  # of all values may lie above the range: dead pixels, which are as bright as their container allows
 _TELLING = 16  # different values from which can be told that fewer bits were scaled up
 _DIM = 1 / 16  # floats that stay below are no picture on the scale where white is 1
+_UNLIKE = 8  # times the white that suits the images is no white for them
 _AT_ONCE = 1 << 20  # values scaled at a time, so that what is needed for it stays small
 
 
@@ -272,6 +273,22 @@ def sentences_on_arrays(seen: Seen, scales: Scales, given: bool = False) -> Iter
         yield f"Values: {said}"
     if given and not seen.images:
         yield "Values: there are none deeper than 8 bits, so that --range changes nothing."
+
+
+def doubts(seen: Seen, scales: Scales) -> Iterator[str]:
+    """Yield what speaks against a model's scales for these images: they come from another kind of file than those that
+    it was trained on."""
+    suits = seen.scales()
+    for found, used, fit in ((seen.whole, scales.whole, suits.whole), (seen.real, scales.real, suits.real)):
+        if not found.images or fit is None:
+            continue
+        if used is None:
+            used = (0.0, 1.0) if isinstance(found, _Real) else (0.0, float(2**found.bits - 1))
+        darker, brighter = used[1] >= _UNLIKE * fit[1], fit[1] >= _UNLIKE * used[1]
+        if darker or brighter:
+            yield (f"Values: {found.images:,} of these images are deeper than 8 bits and have values up to "
+                   f"{_number(found.high)}, where the model takes {_number(used[1])} for white, so that they are nearly "
+                   f"{'black' if darker else 'white'} to it; bring them to the scale of its training images.")
 
 
 def _scaled_in_words(seen: Seen, scales: Scales, given: bool) -> Iterator[tuple[int, str]]:

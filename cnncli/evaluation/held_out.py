@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..data import Data, Images, Sample, Splits, load_images, name_of, scan_labelled
+from ..data.depth import doubts
 from ..data.images import Cache, check_memory
 from ..data.labels import Labels
 from ..data.sources import Arrays
@@ -165,6 +166,8 @@ def _load(chosen: Sequence[Sample], opened: Opened, strict: bool, note: Note, pr
         cache = "none"
     shown = (lambda done, total: progress("reading images", done, total)) if progress else None
     images = load_images(chosen, preprocessing, threads(), cache, strict, progress=shown, note=note)
+    for sentence in doubts(images.seen, preprocessing.scales):
+        note(sentence)
     if not len(images):
         path, reason = images.skipped[0]
         raise DataError(f"none of the {len(chosen):,} images can be used; the first: {printable(path)}: {reason}.")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnncli.data.depth import Scales, Seen, Values, in_words, narrow, parse, sentences
+from cnncli.data.depth import Scales, Seen, Values, doubts, in_words, narrow, parse, sentences
 from cnncli.errors import UsageError
 
 RAMP = np.arange(256).reshape(16, 16)
@@ -125,3 +125,17 @@ def test_ranges_are_read(given: object, range_: tuple[float, float]) -> None:
 def test_what_is_no_range_is_refused(given: object) -> None:
     with pytest.raises(UsageError, match="--range takes"):
         parse(given)
+
+
+def test_a_scale_that_does_not_suit_is_doubted() -> None:
+    twelve, sixteen = of(filled(4000)), of(filled(65000))
+    assert not list(doubts(twelve, Scales((0, 4095), (0, 4095))))
+    assert not list(doubts(sixteen, Scales()))
+    (said,) = doubts(twelve, Scales())
+    assert "values up to 4,000, where the model takes 65,535 for white, so that they are nearly black" in said
+    (said,) = doubts(sixteen, Scales((0, 4095), (0, 4095)))
+    assert "nearly white" in said
+    floats = of(np.array([[0.0, 0.5, 1.0]]))
+    assert not list(doubts(floats, Scales()))
+    assert list(doubts(floats, Scales((0, 4095), (0, 4095))))
+    assert not list(doubts(Seen(), Scales()))

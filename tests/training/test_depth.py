@@ -74,6 +74,17 @@ def test_twelve_bits_train_the_model_of_eight(folders: tuple[Path, Path]) -> Non
 
 
 @pytest.mark.slow
+def test_a_test_says_where_the_scale_does_not_suit(folders: tuple[Path, Path]) -> None:
+    eight, twelve = folders
+    plain, deep = train(eight, "eight"), train(twelve, "twelve")
+    assert any("nearly black to it" in said for said in cnncli.evaluate(plain.model, twelve, compare=False).notes)
+    found = cnncli.evaluate(deep.model, twelve, compare=False)
+    assert not any("Values" in said for said in found.notes)
+    same_pictures = cnncli.evaluate(plain.model, eight, compare=False)
+    assert np.array_equal(found.probabilities, same_pictures.probabilities)
+
+
+@pytest.mark.slow
 def test_a_few_deep_images_among_others(folders: tuple[Path, Path]) -> None:
     """Which images are deep is known when all are decoded: also two of them are on one scale, and change nothing."""
     eight, twelve = folders
