@@ -1,11 +1,17 @@
 #!/bin/sh
 # The kernel and layer tests under AddressSanitizer and UndefinedBehaviorSanitizer, and the pool of threads under
-# ThreadSanitizer: `sh scripts/sanitize.sh PYTHON [pytest arguments]`. Works on a copy; needs GCC and setuptools.
+# ThreadSanitizer: `sh scripts/sanitize.sh PYTHON [pytest arguments]`. Works on a copy; needs GCC and setuptools. Before
+# that the kernels' tests run between guard pages (tests/kernels/pages.py), on every instruction set of this machine.
 set -eu
 
 python=$1
 shift
 cd "$(dirname "$0")/.."
+for pages in end start; do
+    CNN_PAGES=$pages "$python" -X faulthandler -m pytest -p tests.kernels.pages -m 'not alone' tests/kernels \
+        --ignore tests/kernels/test_pages.py "$@"
+done
+
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 cp -R cnncli csrc tests build.py setup.py pyproject.toml README.md LICENSE "$copy"
@@ -23,4 +29,4 @@ CC=gcc CFLAGS=$SANITIZE LDFLAGS=$SANITIZE "$python" setup.py --quiet build_ext -
 export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc
 LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)"
 export LD_PRELOAD
-"$python" -m pytest tests/kernels tests/layers "$@"
+"$python" -m pytest tests/kernels tests/layers --ignore tests/kernels/test_pages.py "$@"
