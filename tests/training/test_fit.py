@@ -170,6 +170,17 @@ def test_a_row_says_what_the_epoch_was() -> None:
     assert made.progress == Progress(epoch=2, best=row, history=[row])
 
 
+def test_a_state_says_the_epoch_whose_weights_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two epochs that is the last one, in the middle of one this."""
+    states: list[Any] = []
+    monkeypatch.setattr(checkpoint, "save_state", lambda path, model, arrays, progress: states.append(
+        (model.training["epoch"], progress["epoch"], progress["step"])))
+    made = closed(fit(), [0.5, 0.6])
+    made.progress.count(0.3, 6, 8)
+    made._save_state()
+    assert states == [(1, 2, 0), (2, 3, 0), (3, 3, 1)]
+
+
 def test_what_is_not_finite_is_never_saved(saved: list[dict[str, Any]]) -> None:
     made = closed(fit(), [0.5])
     made.trainer.network.mean[0] = np.inf
