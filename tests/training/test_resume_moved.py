@@ -15,7 +15,7 @@ from cnncli.runs.samples import data_folder, data_now
 
 from ..pictures import make_folder
 from .conftest import Train
-from .test_resume import At, interrupt, outcome
+from .test_resume import At, Killed, die, interrupt, outcome
 
 
 @pytest.fixture
@@ -78,6 +78,17 @@ def test_a_run_of_an_earlier_version_gets_its_list(train: Train, stopped: Run, t
     assert (resumed.path / "images.csv").read_bytes() == (whole.path / "images.csv").read_bytes()
     assert resumed.config["data_from_runs"] == "../old"
     assert outcome(resumed) == outcome(whole)
+
+
+def test_one_that_is_begun_anew_knows_what_its_first_weights_were_trained_on(train: Train, tmp_path: Path) -> None:
+    before = train(name="before", epochs=1)
+    others = make_folder(tmp_path / "others", classes=("x", "y"))
+    with pytest.raises(Killed):
+        train(data=others, arch=None, init=before.path, name="after", observer=At(die, steps=1))
+    after = train(resume="after").model.seen
+    assert before.model.seen is not None
+    assert after is not None
+    assert set(before.model.seen.tolist()) < set(after.tolist())
 
 
 @pytest.mark.slow
