@@ -287,8 +287,8 @@ def doubts(seen: Seen, scales: Scales) -> Iterator[str]:
         darker, brighter = used[1] >= _UNLIKE * fit[1], fit[1] >= _UNLIKE * used[1]
         if darker or brighter:
             yield (f"Values: {found.images:,} of these images are deeper than 8 bits and have values up to "
-                   f"{_number(found.high)}, where the model takes {_number(used[1])} for white, so that they are nearly "
-                   f"{'black' if darker else 'white'} to it; bring them to the scale of its training images.")
+                   f"{_number(found.high)}, where the model takes {_number(used[1])} for white, so that they are "
+                   f"nearly {'black' if darker else 'white'} to it; bring them to the scale of its training images.")
 
 
 def _scaled_in_words(seen: Seen, scales: Scales, given: bool) -> Iterator[tuple[int, str]]:

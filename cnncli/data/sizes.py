@@ -53,8 +53,8 @@ def choose_size(samples: Sequence[Sample], size: int | tuple[int, int] | None = 
         resize = "squash" if longest <= 40 or (longest <= 96 and one_size) else "crop"
     elif longest <= 40:
         chosen, resize = typical, "squash"
-        own = f"{which}' own size" if which.endswith("images") else ""
-        notes.append(f"{_times(typical)} pixels, {own or _middle(headers)}.")
+        own = f"the own size of {which}" if "%" in which else f"{which}' own size"
+        notes.append(f"{_times(typical)} pixels, {own if which else _middle(headers)}.")
     elif longest <= 96:
         chosen, resize = (64, 64), "squash" if square else "crop"
         how = f"{which} are {_times(typical)}" if which else f"{_times(typical)} is {_middle(headers)}"
@@ -110,7 +110,7 @@ def _typical(headers: Sequence[Header]) -> tuple[tuple[int, int], str]:
     common = min(sizes, key=lambda s: (-sizes[s], s))
     share = sizes[common] / len(headers)
     if share >= _COMMON:
-        return common, "the images" if share == 1 else "most images" if share > 0.5 else f"{share:.0%} of the images"
+        return common, "the images" if share == 1 else "most images" if share > 0.5 else f"{share * 100:.0f} % of the images"
     middle = len(headers) // 2
     return (sorted(h for h, _, _ in headers)[middle], sorted(w for _, w, _ in headers)[middle]), ""
 

@@ -220,7 +220,9 @@ def test_the_size_comes_from_all_sizes(tmp_path: Path) -> None:
     preprocessing, notes = choose_size(small)
     assert preprocessing.size == (28, 24)
     assert notes[1] == "24 x 28 pixels, the middle of the images' sizes, 20 x 24 to 28 x 32."
-    assert choose_size([*small, *[save(tmp_path / f"c{i}.png", 30, 30) for i in range(4)]])[0].size == (30, 30)
+    preprocessing, notes = choose_size([*small, *[save(tmp_path / f"c{i}.png", 30, 30) for i in range(4)]])
+    assert preprocessing.size == (30, 30)
+    assert notes[1] == "30 x 30 pixels, the own size of 31 % of the images."
     long = [save(tmp_path / f"l{i}.png", 90 + i, 50 + i) for i in range(6)]
     assert chosen(long) == ((64, 64), False, "crop")
 
