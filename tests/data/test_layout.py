@@ -134,6 +134,16 @@ def test_folders_around_it_all(tmp_path: Path) -> None:
     assert scan(tmp_path / "4").classes == CLASSES
 
 
+def test_however_the_folder_is_spelt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sets(tmp_path, "data/all/Training", "data/all/test")
+    monkeypatch.chdir(tmp_path / "data")
+    for spelt in (tmp_path / "data", f"{tmp_path}/data/", f"{tmp_path}/data//", ".", "./", "../data/../data"):
+        splits = scan(spelt)
+        assert folders(splits)[2] == {"test/cat", "test/dog"}
+        assert splits.notes[0].endswith(": all/Training/ is taken as train, all/test/ as test.")
+        assert scan_labelled(spelt, CLASSES)[0] == splits.test
+
+
 def test_wrapper_twice_and_a_part_to_predict(tmp_path: Path) -> None:
     root = sets(tmp_path, "intel/seg_train/seg_train", "intel/seg_test/seg_test")
     make(root / "intel" / "seg_pred", seg_pred=4)
@@ -183,6 +193,26 @@ def test_splits_inside_the_class_folders(tmp_path: Path) -> None:
     refused(make(tmp_path / "some", cat__train=4, cow__train=2, dog__test=2), "has images of dog, but train/ has none")
     # Where any class has another folder, too, they are nested folders like others.
     assert len(scan(make(root, cat__more=1), (1, 0, 0)).train) == 12
+
+
+@pytest.mark.parametrize(("labelled", "others", "numbers"), [
+    (["xray/train", "xray/test", "xray/val", "xray/xray/train"], ["xray/__MACOSX/x"], (10, 10, 10)),
+    (["asl_train/asl_train"], ["asl_test/asl_test"], (6, 2, 2)),
+    (["fruits-360/Training", "fruits-360/Test"], ["fruits-360/test-multiple_fruits", "fruits-360/papers"], (8, 2, 10)),
+    (["training_set/training_set", "test_set/test_set"], [], (8, 2, 10)),
+    (["imagenette2/train", "imagenette2/val"], [], (8, 10, 2)),
+    (["Train"], ["Test", "Meta"], (6, 2, 2)),
+    (["images/images/train", "images/images/validation"], ["__MACOSX/images"], (8, 10, 2)),
+    (["train", "valid", "test"], ["images to predict"], (10, 10, 10)),
+])  # fmt: skip
+def test_archives_as_people_unpack_them(labelled: list[str], others: list[str], numbers: tuple[int, ...],
+                                        tmp_path: Path) -> None:
+    root = sets(tmp_path, *labelled)
+    for name in others:
+        make(root / name, **{".": 4})
+    splits = scan(root)
+    assert splits.classes == CLASSES
+    assert tuple(len(split) for split in (splits.train, splits.val, splits.test)) == numbers
 
 
 # ---- what is not clear ----
