@@ -181,6 +181,23 @@ def test_a_state_says_the_epoch_whose_weights_it_holds(monkeypatch: pytest.Monke
     assert states == [(1, 2, 0), (2, 3, 0), (3, 3, 1)]
 
 
+@pytest.mark.parametrize(("seconds", "saved_at"), [(-1, [1, 2, 3, 4]), (180, [])])
+def test_a_long_epoch_is_saved_on_the_way(seconds: float, saved_at: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    states: list[int] = []
+    monkeypatch.setattr(checkpoint, "save_state", lambda path, model, arrays, progress: states.append(progress["step"]))
+    monkeypatch.setattr("cnncli.training.fit.SAVE_SECONDS", seconds)
+    made = fit(steps=5)
+
+    def steps() -> Iterator[None]:
+        for _ in range(5):
+            made.progress.count(0.3, 6, 8)
+            yield
+
+    made._steps = steps
+    made._learn()
+    assert states == saved_at, "after each step but the last, behind which the epoch is closed"
+
+
 def test_what_is_not_finite_is_never_saved(saved: list[dict[str, Any]]) -> None:
     made = closed(fit(), [0.5])
     made.trainer.network.mean[0] = np.inf
