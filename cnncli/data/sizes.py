@@ -110,7 +110,8 @@ def _typical(headers: Sequence[Header]) -> tuple[tuple[int, int], str]:
     common = min(sizes, key=lambda s: (-sizes[s], s))
     share = sizes[common] / len(headers)
     if share >= _COMMON:
-        return common, "the images" if share == 1 else "most images" if share > 0.5 else f"{share * 100:.0f} % of the images"
+        some = "most images" if share > 0.5 else f"{share * 100:.0f} % of the images"
+        return common, "the images" if share == 1 else some
     middle = len(headers) // 2
     return (sorted(h for h, _, _ in headers)[middle], sorted(w for _, w, _ in headers)[middle]), ""
 
