@@ -20,6 +20,36 @@
     return made;
   }
 
+  // ---- one picture, large ----
+
+  const large = document.getElementById("picture");
+
+  function enlarge(image) {
+    const made = document.createElement("img");
+    made.src = image.src;
+    made.alt = image.alt;
+    made.addEventListener("click", () => large.close());
+    large.lastElementChild.replaceChildren(made);
+    const words = [...image.parentElement.querySelectorAll("figcaption span")];
+    document.getElementById("picture-words").replaceChildren(
+      ...words.map((each) => span(each.title || each.textContent, each.className)));
+    large.showModal();
+  }
+
+  function enlargeable(image) {
+    image.tabIndex = 0;
+    image.setAttribute("role", "button");
+    image.addEventListener("click", () => enlarge(image));
+    image.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      enlarge(image);
+    });
+    return image;
+  }
+
+  for (const image of document.querySelectorAll(".gallery img")) enlargeable(image);
+
   function figure([uri, name, label, guess, chance]) {
     const made = document.createElement("figure");
     const image = document.createElement("img");
@@ -29,7 +59,7 @@
     const file = span(name, "file");
     file.title = name;
     caption.append(span(percent(chance), label === guess ? "is-right" : "is-wrong"), file);
-    made.append(image, caption);
+    made.append(enlargeable(image), caption);
     return made;
   }
 
@@ -52,8 +82,10 @@
     dialog.scrollTop = 0;
   }
 
-  document.getElementById("close").addEventListener("click", () => dialog.close());
-  dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+  for (const each of [dialog, large]) {
+    each.querySelector(".close").addEventListener("click", () => each.close());
+    each.addEventListener("click", (event) => { if (event.target === each) each.close(); });
+  }
   dialog.addEventListener("close", () => { gallery.replaceChildren(); if (opener) opener.focus(); });
 
   for (const button of document.querySelectorAll(".pairs button")) {

@@ -33,14 +33,24 @@ class LayerMaps:
 
 
 def default_layers(nodes: Sequence[Any]) -> list[str]:
-    """Return the names of at most six layers, spread evenly from first to last: the outputs of convolutions and
-    poolings that still have a picture (more than one position), 1x1 convolutions only where there is nothing else;
-    where there is none at all, the last layer."""
+    """Return the names of at most six layers, spread evenly from first to last: the outputs of convolutions, after
+    their batch norm and activation, and of poolings that still have a picture (more than one position), 1x1
+    convolutions only where there is nothing else; where there is none at all, the last layer."""
     spatial = [n for n in nodes if n.layer.shows_maps and len(n.shape) == 3 and n.shape[0] * n.shape[1] > 1]
     names = [n.name for n in spatial if n.layer.config().get("kernel_size") not in (1, [1, 1])]
     names = names or [n.name for n in spatial] or [nodes[-1].name]
     places = np.linspace(0, len(names) - 1, min(DEFAULT_LAYERS, len(names))).round().astype(int)
-    return [names[i] for i in dict.fromkeys(places.tolist())]
+    return list(dict.fromkeys(_finished(names[i], nodes) for i in places.tolist()))
+
+
+def _finished(name: str, nodes: Sequence[Any]) -> str:
+    """Return the layer that ends what a convolution begins: its batch norm and its activation, where nobody else reads
+    what lies between. What the next layer sees is that, not the sums before it."""
+    for is_next in (lambda layer: layer.normalises, lambda layer: bool(layer.function)):
+        readers = [node for node in nodes if name in node.inputs]
+        if len(readers) == 1 and is_next(readers[0].layer):
+            name = readers[0].name
+    return name
 
 
 def draw(pixels: NDArray[np.uint8], layers: Sequence[LayerMaps], title: str, verdict: Sequence[tuple[str, float]]
@@ -121,6 +131,16 @@ class _Block:
         return 34 + -(-len(self.order) // self.columns) * (self.map_size[1] + WORDS) + 10
 
     @property
+    def dead(self) -> NDArray[np.bool_]:
+        """Which channels are 0 everywhere, or the same everywhere while others are not: nothing moves them."""
+        values = self.layer.values
+        if values.ndim == 1 or values.shape[0] * values.shape[1] == 1:
+            return np.zeros(values.shape[-1], bool)
+        low, high = values.min(axis=(0, 1)), values.max(axis=(0, 1))
+        still: NDArray[np.bool_] = (low == high) & ((low == 0) | (not (low == high).all()))
+        return still
+
+    @property
     def low_high(self) -> tuple[float, float]:
         return float(self.layer.values.min()), float(self.layer.values.max())
 
@@ -129,7 +149,9 @@ class _Block:
         channels = values.shape[-1]
         part = f" · {len(self.order)} of {channels} shown" if len(self.order) < channels else ""
         colours = "white is 0, red positive, blue negative" if diverging else "dark is 0, yellow the largest"
-        heading = f"{self.layer.type} · {shape_text(values.shape)}{part} · {colours}"
+        dead = int(self.dead.sum())
+        silent = f" · {dead} dead: the same everywhere" if dead else ""
+        heading = f"{self.layer.type} · {shape_text(values.shape)}{part}{silent} · {colours}"
         sheet.text(x, y, self.layer.name, 14, bold=True, width=260)
         sheet.text(x + min(260, 14 + text_width(self.layer.name, 14, bold=True)), y + 1, heading, 12, FAINT)
         if values.ndim == 1:
@@ -149,7 +171,8 @@ class _Block:
         resample = Image.Resampling.NEAREST if self.factor >= 1 else Image.Resampling.BOX
         sheet.paste(picture(pixels).resize((width, height), resample), x, y, frame=True)
         sheet.text(x, y + height + 3, f"#{channel}", 10, INK)
-        span = f"{number(low, 2)} … {number(high, 2)}" if low < high else f"all {number(low, 2)}"
+        still = f"{'dead: ' * bool(self.dead[channel])}all {number(low, 2)}"
+        span = f"{number(low, 2)} … {number(high, 2)}" if low < high else still
         sheet.text(x, y + height + 16, span, 9, FAINT, width=self.step - 4)
 
     def _cells(self, sheet: Canvas, x: float, y: float, diverging: bool) -> None:

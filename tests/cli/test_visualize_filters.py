@@ -39,7 +39,7 @@ def test_json_tells_what_is_on_each_sheet(place):
     filters, activations = report["written"]
     assert filters == {"path": "out/filters-conv1.png", "kind": "filters", "image": None, "layers": ["conv1"]}
     assert activations == {"path": "out/activations-s_0.png", "kind": "activations", "image": "photos/stripe/s 0.png",
-                           "layers": ["conv1", "pool1", "conv2", "pool2"]}
+                           "layers": ["relu1", "pool1", "relu2", "pool2"]}
     assert report["skipped"] == []
 
 

@@ -1,5 +1,6 @@
 """Sheets of activation maps."""
 
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -72,12 +73,17 @@ def test_a_constant_map_says_so(words):
 
 
 def node(name, kind, shape, kernel=3):
-    layer = type(kind, (), {"config": lambda self: {"kernel_size": kernel}, "shows_maps": LAYERS[kind].shows_maps})()
-    return SimpleNamespace(name=name, layer=layer, shape=shape)
+    about = {what: getattr(LAYERS[kind], what) for what in ("shows_maps", "normalises", "function")}
+    layer = type(kind, (), {"config": lambda self: {"kernel_size": kernel}, **about})()
+    return SimpleNamespace(name=name, layer=layer, shape=shape, inputs=())
 
 
 def nodes(*described):
-    return [node(*description) for description in described]
+    """Return nodes in a row, each reading the one before."""
+    made = [node(*description) for description in described]
+    for before, after in pairwise(made):
+        after.inputs = (before.name,)
+    return made
 
 
 def test_default_layers_are_a_spread_of_convolutions_and_poolings():
@@ -93,5 +99,42 @@ def test_default_layers_are_a_spread_of_convolutions_and_poolings():
     assert default_layers(nodes(("a", "Conv2d", (8, 8, 4), 1), ("b", "Conv2d", (8, 8, 4), 1))) == ["a", "b"]
     small = nodes(("c1", "Conv2d", (28, 28, 6)), ("r1", "ReLU", (28, 28, 6)), ("p1", "MaxPool2d", (14, 14, 6)),
                   ("c2", "Conv2d", (1, 1, 9)), ("fc", "Linear", (10,)))
-    assert default_layers(small) == ["c1", "p1"]
+    assert default_layers(small) == ["r1", "p1"]
     assert default_layers(nodes(("flatten", "Flatten", (784,)), ("fc", "Linear", (10,)))) == ["fc"]
+
+
+def test_a_convolution_is_shown_after_its_batch_norm_and_activation():
+    """What lies between is shown where somebody else reads it, too: a skip connection."""
+    block = nodes(("c1", "Conv2d", (8, 8, 4)), ("b1", "BatchNorm2d", (8, 8, 4)), ("r1", "ReLU", (8, 8, 4)),
+                  ("c2", "Conv2d", (8, 8, 4)), ("b2", "BatchNorm2d", (8, 8, 4)), ("add", "Add", (8, 8, 4)),
+                  ("r2", "SiLU", (8, 8, 4)), ("c3", "Conv2d", (8, 8, 4)), ("r3", "ReLU6", (8, 8, 4)))
+    assert default_layers(block) == ["r1", "b2", "r3"]
+    block[3].inputs = ("r1", "b1")
+    assert default_layers(block) == ["b1", "b2", "r3"]
+
+
+def test_dead_channels_are_said(words):
+    values = np.zeros((4, 4, 5), np.float32)
+    values[..., 1], values[..., 2], values[0, 0, 3] = 2, -1, 7
+    draw(grey(), [LayerMaps("relu1", "ReLU", values)], "t", [])
+    assert any("4 dead: the same everywhere" in text for text in words.texts)
+    assert {"dead: all 0", "dead: all 2", "dead: all -1", "0 \u2026 7"} <= set(words.texts)
+    before = len(words.texts)
+    draw(grey(), [LayerMaps("relu1", "ReLU", np.full((4, 4, 2), 2.5, np.float32))], "t", [])
+    assert not any("dead" in text for text in words.texts[before:]), "a blank image moves nothing anywhere"
+
+
+def test_a_dead_filter_of_a_network_shows(home):
+    """In a real network: a batch norm that pushes a channel below 0 leaves it dead behind the ReLU."""
+    import cnncli
+    model = cnncli.load("runs/small")
+    names = default_layers(model.network.nodes)
+    kinds = [type(model.network.node(name).layer).__name__ for name in names]
+    assert "Conv2d" not in kinds
+    bias = model.network.parameters()["conv1.bias"]
+    bias[2] = -1e6
+    model.network.changed()
+    pixels = np.random.default_rng(0).integers(0, 256, (1, *model.preprocessing.shape), np.uint8)
+    answers = model.network.activations(model.preprocessing.normalise(pixels), names)
+    maps = activations.maps({node.name: node for node in model.network.nodes}, answers, names, 0)
+    assert activations._Block.of(maps[0]).dead.tolist() == [i == 2 for i in range(maps[0].values.shape[-1])]

@@ -44,7 +44,7 @@ def test_a_sheet_for_each_image_and_a_word_for_what_is_none(home: Path) -> None:
     assert [type(item) for item in found] == [Sheet, Missing, Missing, Sheet]
     assert [item.image for item in found if isinstance(item, Sheet)] == [PICTURE] * 2
     assert [item.path for item in found if isinstance(item, Missing)] == ["empty.png", "gone"]
-    assert [item.layers for item in found if isinstance(item, Sheet)] == [["conv1", "pool1", "conv2", "pool2"]] * 2
+    assert [item.layers for item in found if isinstance(item, Sheet)] == [["relu1", "pool1", "relu2", "pool2"]] * 2
     [sheet] = draw_activations(np.asarray(Image.open(PICTURE)))
     assert isinstance(sheet, Sheet)
     assert (sheet.image, sheet.file) == ("images[0]", "activations-images_0_.png")
