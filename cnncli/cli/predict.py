@@ -67,7 +67,8 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
     standard input. Images that cannot be read are skipped and listed at the end.
 
     Probabilities are calibrated on the validation images of the training, if it had any. With --reject, JSON items say
-    in "rejected" whether the label is "unknown" for that reason; "top" stays.
+    in "rejected" whether the label is "unknown" for that reason, and in "withheld" why: "unsure", or "strange", what
+    belongs to no class by what the network makes of it; "top" stays.
     """
     from ..data.finding import find_images
     from ..data.images import forgiven_in_words
@@ -86,7 +87,8 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
     if not found:
         raise DataError("the list on standard input is empty; give at least one image.")
     shown = min(top or (LISTED_IN_JSON if as_json else 1), len(loaded.classes))
-    rows = Table(shown, shown=table == "-" and sys.stdout is not None and sys.stdout.isatty()) if table else None
+    rows = Table(shown, shown=table == "-" and sys.stdout is not None and sys.stdout.isatty(),
+                 rejecting=reject is not None) if table else None
     failed: list[tuple[str, str]] = []
     forgiven: list[tuple[str, str]] = []
     watched = not is_terminal(sys.stdout) or (rows is not None and not as_json)
@@ -155,11 +157,12 @@ def _print_json(items: Iterable[dict[str, Any]]) -> None:
 
 def _print_table(answers: "Iterable[Prediction]", paths: Sequence[str], classes: Sequence[str], top: int) -> None:
     """Print a line for each image as the answers come: path, then label and probability, top times."""
-    from ..report.predictions import labelled
+    from ..report.predictions import labelled, why
 
     path_width = min(WIDEST_PATH, max(len(printable(path)) for path in [*paths, "image"]))
     label_width = max(len(printable(name)) for name in [*classes, "unknown"])
     emit(f"{'image':{path_width}}" + f"  {'label':{label_width}}  probability" * top)
     for answer in answers:
         cells = [f"  {printable(label):{label_width}}  {probability:11.4f}" for label, probability in labelled(answer)]
+        cells += [f"  {why(answer)}"] * bool(answer.withheld)
         emit(f"{printable(answer.path):{path_width}}" + ("".join(cells) or f"  {'-':{label_width}}  {'-':>11}"))

@@ -6,18 +6,28 @@ for its validation images, evaluate.py for a test; the pictures and tables of it
 import os
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, ModelError
-from ..model.calibration import Calibration, confidences, cross_entropy, expected_error, reliability, softmax
+from ..model import Model
+from ..model.calibration import (
+    Calibration,
+    confidences,
+    cross_entropy,
+    expected_error,
+    reliability,
+    softmax,
+    withholding,
+)
 from .baselines import Baseline
 from .intervals import wilson
 
 TOP_NEEDS = 6  # classes; with five or fewer the five best always hold the truth
+REJECTIONS = (0.9, 0.95, 0.99)  # accuracies that --reject is tried with
 
 
 class Classifier(Protocol):
@@ -78,6 +88,21 @@ class ClassScore:
 
 
 @dataclass(frozen=True)
+class Withheld:
+    """What ``--reject`` with this accuracy does to images of known classes: how many have a probability below the
+    threshold, how many are taken for strange (some are both); how many are answered, and how many of these right. doubt
+    is the sentence that says what the validation images do not show, or ""."""
+
+    accuracy: float
+    threshold: float
+    unsure: int
+    strange: int
+    answered: int
+    right: int
+    doubt: str
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """What a test found.
 
@@ -86,7 +111,8 @@ class Evaluation:
     labels and guesses (the class of the largest logit, the first of equals), int64 (n,). loss is the cross-entropy of
     the outputs as they are, as in training's history; top5 is None under six classes. baselines, where somebody has
     found them, says what would be reached without learning, by name. flips says whether the mirror images were looked
-    at as well.
+    at as well. strangeness (n,) is above 0 for images that the model takes for none of its classes' (None where it
+    cannot tell).
     """
 
     class_names: list[str]
@@ -104,6 +130,7 @@ class Evaluation:
     flips: bool = False
     calibration: Calibration | None = None
     baselines: dict[str, Baseline] = field(default_factory=dict)
+    strangeness: NDArray[Any] | None = None
 
     @property
     def images(self) -> int:
@@ -145,7 +172,17 @@ class Evaluation:
             "accuracy_interval": list(self.interval),
             "baselines": {name: baseline.as_json() for name, baseline in self.baselines.items()},
             "calibration": self._calibration_json(),
+            "withheld": [asdict(self.withheld(accuracy)) for accuracy in REJECTIONS],
         }
+
+    def withheld(self, accuracy: float) -> Withheld:
+        """Return what comes of ``--reject`` on these images."""
+        threshold, doubt = withholding(self.calibration, accuracy)
+        unsure = self.confidences < threshold
+        strange = np.zeros(self.images, bool) if self.strangeness is None else self.strangeness > 0
+        given = ~(unsure | strange)
+        return Withheld(accuracy, threshold, int(unsure.sum()), int(strange.sum()), int(given.sum()),
+                        int((given & self.right).sum()), doubt)
 
     def _calibration_json(self) -> dict[str, Any]:
         """Return what the probabilities of these images are worth, before and after scaling (the same without one)."""
@@ -172,16 +209,22 @@ def evaluate(
     outputs are not numbers.
     """
     total, done = len(images.labels), 0
-    logits = np.empty((total, len(model.classes)), np.float32)
+    logits, strange = np.empty((total, len(model.classes)), np.float32), np.empty(total)
+    judge = model.judging() if isinstance(model, Model) and model.strangeness else None
     with closing(images.in_order(batch_size)) as batches:
         for pixels in batches:
-            logits[done : done + len(pixels)] = model.logits(pixels)
+            place = slice(done, done + len(pixels))
+            if judge:
+                logits[place], strange[place] = judge(pixels)
+            else:
+                logits[place] = model.logits(pixels)
             done += len(pixels)
             if progress is not None:
                 progress(done, total)
     skipped = [(os.fspath(path), str(reason)) for path, reason in images.skipped]
-    return score(logits, images.labels, model.classes, skipped=skipped, model=name, flips=model.flips,
-                 calibration=model.calibration)
+    found = score(logits, images.labels, model.classes, skipped=skipped, model=name, flips=model.flips,
+                  calibration=model.calibration)
+    return replace(found, strangeness=strange) if judge else found
 
 
 def score(

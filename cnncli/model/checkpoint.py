@@ -22,6 +22,7 @@ from ..network.graph import LARGEST_NUMBER, LONGEST_TEXT, MOST_LAYERS
 from .calibration import Calibration
 from .model import SEEN, Model
 from .modelfile import Header, as_json, check_digest, damaged, open_model, pack, parse, read_header, read_tensors
+from .strangeness import Strangeness, parts
 
 MODEL, LAST, PREVIOUS = "model.safetensors", "last.safetensors", "previous.safetensors"
 
@@ -156,6 +157,7 @@ def _load(path: str) -> tuple[Model, Header, dict[str, Array]]:
         array[...] = tensors[name]
     model.path = path
     model.seen = _seen(tensors.get(SEEN), path)
+    model.strangeness = _strangeness(model, header, tensors, path)
     return model, header, tensors
 
 
@@ -164,22 +166,22 @@ def _build(header: Header, path: str) -> Model:
     missing = [key for key in ("network", "classes", "preprocessing", "training") if key not in header.metadata]
     if missing:
         raise damaged(path, f"its part {missing[0]!r} is not there")
-    parts = {key: parse(text, path, key) for key, text in header.metadata.items()
+    values = {key: parse(text, path, key) for key, text in header.metadata.items()
              if key in ("network", "classes", "preprocessing", "training")}
-    network = _network(parts["network"], header, path)
+    network = _network(values["network"], header, path)
     try:
-        preprocessing = Preprocessing.from_config(parts["preprocessing"])
+        preprocessing = Preprocessing.from_config(values["preprocessing"])
     except _UNBUILDABLE as error:
         raise damaged(path, f"its preprocessing makes no sense: {_short(error)}") from error
     if preprocessing.shape != network.input_shape:
         raise damaged(path, f"its images of {preprocessing.shape} do not fit its network, which takes "
                             f"{network.input_shape}")
-    classes = parts["classes"]
+    classes = values["classes"]
     if not all(map(_is_name, classes)) or len(set(classes)) != len(classes):
         raise damaged(path, "its classes are not different names")
     if network.output_shape != (len(classes),):
         raise damaged(path, f"its network yields {network.output_shape}, not {len(classes)} classes")
-    return Model(network, classes, preprocessing, parts["training"], _calibration(header, path))
+    return Model(network, classes, preprocessing, values["training"], _calibration(header, path))
 
 
 def _seen(array: Array | None, path: str) -> Array | None:
@@ -187,6 +189,18 @@ def _seen(array: Array | None, path: str) -> Array | None:
     if array is None or (array.dtype == np.uint64 and array.ndim == 1):
         return array
     raise damaged(path, "its marks of images are no such thing")
+
+
+def _strangeness(model: Model, header: Header, tensors: dict[str, Array], path: str) -> Strangeness | None:
+    """Return what tells images that belong to no class, which files of old, and trainings that go on, have none of."""
+    split = parts(model.network)
+    if "strangeness" not in header.metadata or split is None:
+        return None
+    config = parse(header.metadata["strangeness"], path, "strangeness")
+    try:
+        return Strangeness.from_parts(config, tensors, split[0].output_shape[-1], len(model.classes))
+    except ValueError as error:
+        raise damaged(path, f"its measure of strange images makes no sense: {_short(error)}") from error
 
 
 def _calibration(header: Header, path: str) -> Calibration | None:

@@ -16,8 +16,8 @@ from ..data.outputs import Kind, marked, write
 from ..errors import NetworkError
 from ..kernels import Array
 from ..network import Network
-from ..network.blocks import blocks
 from .model import Model
+from .strangeness import flat, parts
 
 _MARK = b"features by cnn"  # the archive's comment, by which it is known
 FEATURES = Kind("a file of features", ".npz", marked(re.escape(_MARK) + rb"\Z"))
@@ -43,10 +43,10 @@ class Features:
 
 def body(network: Network) -> Network:
     """Return the layers before the head, sharing their numbers. Raises NetworkError where there are none."""
-    found = blocks(network)
-    if len(found) < 2:
+    split = parts(network)
+    if split is None:
         raise NetworkError("the network has no layer before its last one, so that it has no features; use another.")
-    return network.split(found[-2].last)[0]
+    return split[0]
 
 
 def features(model: Model, images: Images, progress: Callable[[int, int], None] | None = None) -> Features:
@@ -68,12 +68,8 @@ def features(model: Model, images: Images, progress: Callable[[int, int], None] 
             skipped += [(path, pixels) for path, pixels in batch if isinstance(pixels, str)]
             if good:
                 paths += [path for path, _ in good]
-                rows.append(_flat(before.forward(model.preprocessing.normalise(np.stack([p for _, p in good])))))
+                rows.append(flat(before.forward(model.preprocessing.normalise(np.stack([p for _, p in good])))))
             done += len(batch)
             if progress:
                 progress(done, len(found))
     return Features(paths, np.concatenate(rows) if rows else np.empty((0, width), np.float32), skipped)
-
-
-def _flat(values: Array) -> Array:
-    return values.mean(axis=(1, 2), dtype=np.float64).astype(np.float32) if values.ndim == 4 else values

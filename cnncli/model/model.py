@@ -4,7 +4,7 @@ brings models from and to disk.
 """
 
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
@@ -21,6 +21,7 @@ from ..kernels import Array, threads
 from ..network import Network
 from .calibration import Calibration, softmax
 from .modelfile import SUFFIX, as_json, is_model, pack
+from .strangeness import Strangeness, flat, parts
 
 SEEN = "state/seen"  # the name of that array: beside the network's, so that earlier versions pass it over
 _IMAGES_AT_ONCE = 64  # decoded and judged together: enough to keep every core busy, little to wait for
@@ -35,8 +36,9 @@ class Prediction:
 
     top holds (label, probability) pairs, the likeliest first; label and probability are the first of them. Where the
     image could not be judged, error is the sentence that says why, top is empty and the others are None. Where the
-    answer was withheld (predict.withhold), rejected is True and label is "unknown"; the rest stays. note says what is
-    damaged in the file, where that was no pixel; else it is None.
+    answer was withheld (predict.withhold), rejected is True, label is "unknown" and withheld says why: "unsure",
+    "strange" or both; the rest stays. strangeness is above 0 for what belongs to no class, None where nobody asked or
+    the model cannot tell. note says what is damaged in the file, where that was no pixel; else it is None.
     """
 
     path: str
@@ -46,6 +48,8 @@ class Prediction:
     error: str | None = None
     rejected: bool = False
     note: str | None = None
+    withheld: tuple[str, ...] = ()
+    strangeness: float | None = None
 
 
 class Model:
@@ -55,7 +59,8 @@ class Model:
     calibration is what was fitted on validation images, None without any: its temperature goes into probabilities.
     flips, False until somebody sets it, lets ``logits`` and all that asks it look at each image and its mirror image.
     path is the file that it was read from, None where it comes from none. seen has the marks (data/marks.py) of the
-    images that it was trained on, uint64 in order, None where they are not known.
+    images that it was trained on, uint64 in order, None where they are not known. strangeness tells images that belong
+    to no class, None where that was not fitted.
     Raises UsageError where classes, preprocessing and network do not go together.
     """
 
@@ -71,6 +76,7 @@ class Model:
         self.flips = False
         self.path: str | None = None
         self.seen: Array | None = None
+        self.strangeness: Strangeness | None = None
         self.calibration = calibration
         if network.output_shape != (len(self.classes),) or network.input_shape != preprocessing.shape:
             raise UsageError(f"a network from {network.input_shape} to {network.output_shape} does not fit "
@@ -89,17 +95,21 @@ class Model:
             write(path, pack(self.arrays(), self.metadata()), MODEL_FILE)
 
     def arrays(self) -> dict[str, Array]:
-        """Return the arrays of the model file by name: what the network has learnt and counted, and ``seen``."""
+        """Return the arrays of the model file by name: what the network has learnt and counted, and what is
+        known of images beside that."""
         seen = {} if self.seen is None else {SEEN: self.seen}
-        return {**self.network.parameters(), **self.network.buffers(), **seen}
+        strangeness = self.strangeness.arrays() if self.strangeness else {}
+        return {**self.network.parameters(), **self.network.buffers(), **seen, **strangeness}
 
     def metadata(self) -> dict[str, str]:
         """Return the metadata of the model file: all the rest, as JSON."""
-        parts = {"network": self.network.config(), "classes": self.classes,
+        entries = {"network": self.network.config(), "classes": self.classes,
                  "preprocessing": self.preprocessing.config(), "training": self.training}
         if self.calibration:
-            parts["calibration"] = self.calibration.config()
-        return {name: as_json(part) for name, part in parts.items()}
+            entries["calibration"] = self.calibration.config()
+        if self.strangeness:
+            entries["strangeness"] = self.strangeness.config()
+        return {name: as_json(part) for name, part in entries.items()}
 
     # ---- judging ----
 
@@ -111,23 +121,50 @@ class Model:
         whichever images are beside it. With ``flips`` they are the mean of the image's and its mirror image's.
         Raises DataError where images are neither.
         """
+        return self._through(self.network.forward, images)
+
+    def judging(self) -> Callable[[Array], tuple[Array, Array | None]]:
+        """Return what tells of images their ``logits``, the same bits, and how strange they are, float64 (n,): above 0
+        they belong to no class. None for the latter where the model cannot tell."""
+        split, strange = parts(self.network), self.strangeness
+        if split is None or strange is None:
+            return lambda images: (self.logits(images), None)
+        before, behind = split
+        found: list[Array] = []
+
+        def forward(images: Array) -> Array:
+            features = before.forward(images)
+            found.append(strange(flat(features)))
+            return behind.forward(features)
+
+        def judge(images: Array) -> tuple[Array, Array | None]:
+            found.clear()
+            logits = self._through(forward, images)
+            if self.flips:  # those of each part, and of its mirror image
+                found[:] = [(one + other) / 2 for one, other in zip(found[::2], found[1::2], strict=True)]
+            return logits, np.concatenate([np.empty(0), *found])
+
+        return judge
+
+    def _through(self, forward: Callable[[Array], Array], images: Array) -> Array:
         images = self._batch(images)
         outputs = np.empty((len(images), len(self.classes)), np.float32)
         step = self.network.images_at_once()
         for start in range(0, len(images), step):
             part = self._normalised(images[start : start + step])
-            outputs[start : start + step] = self._with_mirrored(part) if self.flips else self.network.forward(part)
+            outputs[start : start + step] = self._with_mirrored(forward, part) if self.flips else forward(part)
         return outputs
 
-    def _with_mirrored(self, images: Array) -> Array:
+    @staticmethod
+    def _with_mirrored(forward: Callable[[Array], Array], images: Array) -> Array:
         """Return the mean logits of normalised images and of the same turned left to right, float32 (n, classes).
 
         The mean of logits rather than of probabilities: it is what a temperature divides, so that calibration and loss
         go on meaning the same, and its softmax is the geometric mean of the two probabilities, made to add up to 1.
         Krizhevsky et al. 2012 average the probabilities of crops and flips, Jordan 2024 (airbench) the logits, as here.
         """
-        mirrored = self.network.forward(np.ascontiguousarray(images[:, :, ::-1]))
-        mean: Array = (self.network.forward(images) + mirrored) * np.float32(0.5)
+        mirrored = forward(np.ascontiguousarray(images[:, :, ::-1]))
+        mean: Array = (forward(images) + mirrored) * np.float32(0.5)
         return mean
 
     def probabilities(self, images: Array) -> Array:
@@ -153,17 +190,20 @@ class Model:
         """
         return list(self.predictions(images, top))
 
-    def predictions(self, images: Images, top: int | None = None) -> Generator[Prediction, None, None]:
-        """As ``predict``, but yields each Prediction as soon as it is known; images may be a generator.
+    def predictions(self, images: Images, top: int | None = None,
+                    strangeness: bool = False) -> Generator[Prediction, None, None]:
+        """As ``predict``, but yields each Prediction as soon as it is known; images may be a generator. With
+        strangeness each says how strange the image is, where the model can tell.
 
         Files are decoded in threads while the network judges those before. Memory does not grow with their number.
         """
         if top is not None and (isinstance(top, bool) or not isinstance(top, int | np.integer) or top < 1):
             raise UsageError(f"top is a number of labels, 1 or more, not {top!r}.")
         forgiven: dict[str, str] = {}
+        judge = self.judging() if strangeness else lambda images: (self.logits(images), None)
         with closing(self.prepared(images, forgiven)) as batches:
             for batch in batches:
-                for answer in self._judge(batch, top):
+                for answer in self._judge(judge, batch, top):
                     note = forgiven.pop(answer.path, None)
                     yield replace(answer, note=note) if note else answer
 
@@ -211,21 +251,24 @@ class Model:
             forgiven[image] = "; ".join(notes)
         return image, pixels
 
-    def _judge(self, batch: list[tuple[str, Array | str]], top: int | None) -> Iterator[Prediction]:
+    def _judge(self, judge: Callable[[Array], tuple[Array, Array | None]], batch: list[tuple[str, Array | str]],
+               top: int | None) -> Iterator[Prediction]:
         good = [pixels for _, pixels in batch if not isinstance(pixels, str)]
-        logits = self.logits(np.stack(good)) if good else np.empty((0, len(self.classes)), np.float32)
+        logits, strange = judge(np.stack(good)) if good else (np.empty((0, len(self.classes)), np.float32), None)
         with np.errstate(invalid="ignore"):  # of logits that are no numbers
-            rows = zip(logits, softmax(logits, self.temperature), strict=True)
+            each = [None] * len(good) if strange is None else strange.tolist()
+            rows = zip(logits, softmax(logits, self.temperature), each, strict=True)
         for path, pixels in batch:
             yield (Prediction(path, error=pixels) if isinstance(pixels, str)
                    else self._prediction(path, *next(rows), top))
 
-    def _prediction(self, path: str, logits: Array, probabilities: Array, top: int | None) -> Prediction:
+    def _prediction(self, path: str, logits: Array, probabilities: Array, strangeness: float | None,
+                    top: int | None) -> Prediction:
         if not np.isfinite(logits).all():
             return Prediction(path, error="the model's answer for it is not a number; train the model again.")
         order = np.argsort(-logits, kind="stable")[:top]  # what is too close for probabilities still has an order
         ranked = [(self.classes[i], float(probabilities[i])) for i in order]
-        return Prediction(path, *ranked[0], top=ranked)
+        return Prediction(path, *ranked[0], top=ranked, strangeness=strangeness)
 
     def _batch(self, given: Any) -> Array:
         """Return what ``logits`` takes as an array. Raises DataError where it is none of images."""

@@ -14,6 +14,7 @@ from .model import Model, Prediction
 
 LATEST = os.path.join("runs", "latest")
 UNKNOWN = "unknown"  # what is answered where the model is not sure enough
+UNSURE, STRANGE = "unsure", "strange"  # why: its probability is too low; by its features it belongs to no class
 
 
 def predict(model: Model, images: Images, *, top: int | None = None, reject: float | None = None,
@@ -22,13 +23,14 @@ def predict(model: Model, images: Images, *, top: int | None = None, reject: flo
 
     images is a file, a folder, a pattern, an array as Model.predict takes it, or a list of files, folders and arrays,
     such as find_images returns. top is how many labels each lists (all). reject, between 0 and 1, is the share of
-    answers that should be right: below the probability that keeps it the label is "unknown". tta judges each image and
+    answers that should be right: below the probability that keeps it, and for what belongs to no class by its features
+    (strangeness.py), the label is "unknown". tta judges each image and
     its mirror image; None leaves that as the model has it. note gets a sentence where no validation images stand behind
     a rejection, or the model was trained without mirror images. What is no image has a Prediction with an error;
     nothing is raised for it, but UsageError for another reject, and UsageError or DataError for arrays that are no
     images.
     """
-    answers = with_flips(model, tta, note).predictions(image_files(images), top)
+    answers = with_flips(model, tta, note).predictions(image_files(images), top, strangeness=reject is not None)
     if reject is None:
         return answers
     threshold, sentence = rejection(model, reject)
@@ -52,7 +54,10 @@ def rejection(model: Model, accuracy: float) -> tuple[float, str]:
 
 
 def withhold(predictions: Iterable[Prediction], threshold: float) -> Iterator[Prediction]:
-    """Pass predictions on, with the label "unknown" where the probability is below the threshold."""
+    """Pass predictions on, with the label "unknown" where the probability is below the threshold ("unsure") or the
+    image belongs to no class ("strange")."""
     for prediction in predictions:
-        sure = prediction.probability is None or prediction.probability >= threshold
-        yield prediction if sure else replace(prediction, label=UNKNOWN, rejected=True)
+        unsure = prediction.probability is not None and prediction.probability < threshold
+        strange = prediction.strangeness is not None and prediction.strangeness > 0
+        why = tuple(word for word, holds in ((UNSURE, unsure), (STRANGE, strange)) if holds)
+        yield replace(prediction, label=UNKNOWN, rejected=True, withheld=why) if why else prediction

@@ -20,8 +20,8 @@ import numpy as np
 from ..data.outputs import Kind, marked
 from ..data.outputs import write as write_output
 from ..errors import printable
-from ..evaluation.scores import Evaluation
-from ..model.calibration import confidences, coverage, expected_error, reliability, withholding
+from ..evaluation.scores import REJECTIONS, Evaluation
+from ..model.calibration import confidences, coverage, expected_error, reliability
 from . import charts
 from .pictures import A_CELL, Album, Pixels, Shown
 
@@ -30,7 +30,6 @@ COUNTED = 32  # classes: with more, the cells of the matrix are shades alone
 PAIRS = 10
 SHADES = 9
 LISTED = 50  # skipped images
-REJECTIONS = (0.9, 0.95, 0.99)
 PAGE = Kind("a report", ".html", marked(rb'<meta name="generator" content="cnn report">'))
 
 
@@ -189,10 +188,10 @@ def _answers(found: Evaluation) -> dict[str, Any]:
     curve = coverage(found.confidences, found.right)
     rows, marks = [], []
     for wanted in REJECTIONS:
-        threshold, doubt = withholding(found.calibration, wanted)
-        given, right = curve.at(threshold)
-        rows.append((wanted, threshold, given, right, doubt if found.calibration else ""))
-        if given and found.calibration:
-            marks.append((given / found.images, right / given, f"{wanted:g}"))
+        one = found.withheld(wanted)
+        rows.append(one)
+        if one.answered and found.calibration:
+            marks.append((one.answered / found.images, one.right / one.answered, f"{wanted:g}"))
     label = "Share of right answers against the share of images that is answered"
-    return {"chart": Markup(charts.coverage(curve, marks, label)), "rows": rows}
+    chart = Markup(charts.coverage(curve, marks, label))
+    return {"chart": chart, "rows": rows, "strange": found.strangeness is not None}

@@ -17,34 +17,38 @@ TABLE = Kind("a table of predictions", ".csv", marked(rb"\Apath,label,probabilit
 
 def as_item(prediction: Prediction, rejecting: bool = False) -> dict[str, Any]:
     """Return one item of the array that `cnn predict --json` prints; with --reject it says whether it was rejected, for
-    a class may be called "unknown", too. One whose file is damaged, but no pixel of it, has a note."""
-    item = {"path": prediction.path, "label": prediction.label, "probability": prediction.probability,
+    a class may be called "unknown", too, why, and how strange it is (above 0: of no class). One whose file is damaged,
+    but no pixel of it, has a note."""
+    item: dict[str, Any] = {"path": prediction.path, "label": prediction.label, "probability": prediction.probability,
             "top": [{"label": label, "probability": probability} for label, probability in prediction.top],
             "error": prediction.error}
     if rejecting:
-        item["rejected"] = prediction.rejected
+        item |= {"rejected": prediction.rejected, "withheld": list(prediction.withheld),
+                 "strangeness": prediction.strangeness}
     return {**item, "note": prediction.note} if prediction.note else item
 
 
 class Table:
-    """The rows of a CSV file: path, label, probability, label_2, probability_2 … up to top, error.
+    """The rows of a CSV file: path, label, probability, label_2, probability_2 … up to top, error; and withheld, why
+    the label is "unknown", where answers may be (rejecting).
 
     Names keep their bytes, also those that are no UTF-8; quoting is the csv module's. For a terminal (shown), which
     would obey what bytes say, control characters are escaped.
     """
 
-    def __init__(self, top: int = 1, shown: bool = False) -> None:
-        self.top, self.rows, self._shown = top, 0, shown
+    def __init__(self, top: int = 1, shown: bool = False, rejecting: bool = False) -> None:
+        self.top, self.rows, self._shown, self._rejecting = top, 0, shown, rejecting
         self._text = io.StringIO(newline="")
         self._writer = csv.writer(self._text, lineterminator="\n")
         more = [f"{name}_{rank}" for rank in range(2, top + 1) for name in ("label", "probability")]
-        self._writer.writerow(["path", "label", "probability", *more, "error"])
+        self._writer.writerow(["path", "label", "probability", *more, "error", *["withheld"] * rejecting])
 
     def add(self, prediction: Prediction) -> None:
         """Add a row."""
         cells = [cell for label, probability in labelled(prediction) for cell in (label, f"{probability:.6f}")]
         cells += [""] * (2 * self.top - len(cells))
         row = [prediction.path, *cells[: 2 * self.top], prediction.error or ""]
+        row += [why(prediction)] * self._rejecting
         self._writer.writerow([printable(cell) for cell in row] if self._shown else row)
         self.rows += 1
 
@@ -63,3 +67,8 @@ def labelled(prediction: Prediction) -> list[tuple[str, float]]:
     if not prediction.rejected:
         return prediction.top
     return [(UNKNOWN, prediction.top[0][1]), *prediction.top[1:]]
+
+
+def why(prediction: Prediction) -> str:
+    """Return the words of why an answer was withheld, "" where it was not."""
+    return " and ".join(prediction.withheld)

@@ -29,6 +29,7 @@ from .observer import Observer
 from .probe import Probe, fit_head
 from .progress import Progress, as_good, highest
 from .signals import StopFlag
+from .strangeness import fit_strangeness
 from .trainer import Trainer
 
 AVERAGE_STEPS = 4  # between two updates of the weights' average
@@ -275,12 +276,30 @@ class Fit:
         self.run.write_history(progress.history)
         waited = row["epoch"] - top["epoch"]
         progress.finished = row["epoch"] >= self.epochs or (self.patience is not None and waited >= self.patience)
+        if progress.finished and self.validation is not None:
+            self._fit_strangeness(self.validation)
         progress.next_epoch()
         self._save_state()
         self.observer.epoch_done(row, best)
         if progress.finished and row["epoch"] < self.epochs:
             self.observer.note(f"stopped early: the last {waited} epochs were no better than epoch "
                                f"{row['epoch'] - waited}.")
+
+    def _fit_strangeness(self, validation: Images) -> None:
+        """Put into the best model's file what tells images of no class. The state that says that all is done is saved
+        after that: a training that is killed here makes its last epoch again."""
+
+        def watch(done: int, total: int) -> None:
+            self.observer.computing_features(done, total)
+            if self._stop:
+                raise _StopHere
+
+        try:
+            fit_strangeness(self.run.path / checkpoint.MODEL, self.batches.images, validation, watch)
+        except _StopHere:
+            pass  # the epoch is done: whoever asks to stop now has a whole model
+        except DataError as error:  # without a cache, a file that is gone
+            self.observer.note(f"The model cannot tell images that belong to no class: {error}")
 
     # ---- saving and stopping ----
 

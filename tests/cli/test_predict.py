@@ -178,11 +178,14 @@ def test_rejected_in_every_form(many: list[str], temperature: float, capsys: pyt
     for item, before in zip(found, plain, strict=True):
         assert item["rejected"] == (item["probability"] < threshold)
         assert item["label"] == ("unknown" if item["rejected"] else before["label"])
-        assert {**item, "label": before["label"]} == {**before, "rejected": item["rejected"]}, "the rest stays"
+        assert item["withheld"] == ["unsure"] * item["rejected"]
+        more = {"rejected": item["rejected"], "withheld": item["withheld"], "strangeness": None}
+        assert {**item, "label": before["label"]} == {**before, **more}, "the rest stays"
     assert cli.main(["predict", "many", "--reject", "0.75", "--csv", "o.csv", "--top", "2"]) == 0
     with open("o.csv", newline="", encoding="utf-8", errors="surrogateescape") as file:
         rows = list(csv.DictReader(file))
     assert [row["label"] for row in rows] == [item["label"] for item in found]
+    assert [row["withheld"] for row in rows] == ["unsure" * item["rejected"] for item in found]
     assert [row["label_2"] for row in rows] == [item["top"][1]["label"] for item in found]
     capsys.readouterr()
     assert cli.main(["predict", "many", "--reject", "0.8"]) == 0

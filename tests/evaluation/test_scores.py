@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -103,7 +104,7 @@ def test_json_has_exactly_the_keys_that_programs_rely_on(rng):
                   model="runs/a")
     report = found.as_json()
     assert list(report) == ["model", "images", "accuracy", "top5", "loss", "classes", "confusion_matrix", "skipped",
-                            "tta", "accuracy_interval", "baselines", "calibration"]
+                            "tta", "accuracy_interval", "baselines", "calibration", "withheld"]
     assert [list(c) for c in report["classes"]] == [
         ["name", "precision", "recall", "f1", "support", "precision_interval", "recall_interval"]] * 6
     assert report["skipped"] == [{"path": "x.png", "error": "is broken"}]
@@ -156,3 +157,14 @@ def test_runs_in_batches_and_tells_how_far_it_is(size, batches):
     assert found.skipped == [("bad.png", "bad.png is empty.")]
     assert model.asked == batches
     assert told == [(sum(batches[: i + 1]), 10) for i in range(len(batches))]
+
+
+def test_what_reject_does_to_known_images_is_counted():
+    logits = np.array([[4.0, 0], [1, 0], [0, 4], [4, 0]], np.float32)
+    found = score(logits, np.array([0, 0, 1, 1]), ["a", "b"])
+    assert [(one["unsure"], one["strange"], one["answered"], one["right"]) for one in found.as_json()["withheld"]] == [
+        (1, 0, 3, 2), (1, 0, 3, 2), (4, 0, 0, 0)]
+    strange = replace(found, strangeness=np.array([-1.0, 0.5, 0.5, -1]))
+    one = strange.withheld(0.9)
+    assert (one.unsure, one.strange, one.answered, one.right) == (1, 2, 2, 1)
+    assert "without validation images" in one.doubt
