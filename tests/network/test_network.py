@@ -103,6 +103,16 @@ def test_images_too_large_for_the_room_are_evaluated_one_by_one(monkeypatch: pyt
     assert {batch for batch, _ in network._plans} == {1}
 
 
+def test_every_training_step_drops_others() -> None:
+    network = Network([CONV, {"type": "Dropout"}, *END], (6, 5, 2), seed=1)
+    images = np.ones((2, 6, 5, 2), np.float32)
+    first, second = (network.forward(images, training=True).copy() for _ in range(2))
+    assert not np.array_equal(first, second)
+    assert network.clock[1] == 2
+    assert np.array_equal(network.forward(images), network.forward(images))
+    assert network.clock[1] == 2
+
+
 def test_the_plans_used_last_are_kept() -> None:
     network = Network([CONV, *END], (6, 5, 2))
     plans = {batch: network.plan(batch, True) for batch in range(1, 7)}
