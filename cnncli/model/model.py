@@ -8,10 +8,12 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
+from threading import Lock
 from typing import Any
 
 import numpy as np
 
+from ..data.depth import Seen
 from ..data.finding import Images, Missing, Picture, each_image
 from ..data.outputs import Kind, claim, write
 from ..data.pixels import as_array
@@ -190,10 +192,11 @@ class Model:
         """
         return list(self.predictions(images, top))
 
-    def predictions(self, images: Images, top: int | None = None,
-                    strangeness: bool = False) -> Generator[Prediction, None, None]:
+    def predictions(self, images: Images, top: int | None = None, strangeness: bool = False,
+                    seen: Seen | None = None) -> Generator[Prediction, None, None]:
         """As ``predict``, but yields each Prediction as soon as it is known; images may be a generator. With
-        strangeness each says how strange the image is, where the model can tell.
+        strangeness each says how strange the image is, where the model can tell. seen gets the values of files deeper
+        than 8 bits.
 
         Files are decoded in threads while the network judges those before. Memory does not grow with their number.
         """
@@ -201,17 +204,17 @@ class Model:
             raise UsageError(f"top is a number of labels, 1 or more, not {top!r}.")
         forgiven: dict[str, str] = {}
         judge = self.judging() if strangeness else lambda images: (self.logits(images), None)
-        with closing(self.prepared(images, forgiven)) as batches:
+        with closing(self.prepared(images, forgiven, seen)) as batches:
             for batch in batches:
                 for answer in self._judge(judge, batch, top):
                     note = forgiven.pop(answer.path, None)
                     yield replace(answer, note=note) if note else answer
 
-    def prepared(self, images: Images, forgiven: dict[str, str] | None = None
+    def prepared(self, images: Images, forgiven: dict[str, str] | None = None, seen: Seen | None = None
                  ) -> Generator[list[tuple[str, Array | str]], None, None]:
         """Yield what ``predict`` takes a batch at a time, each image as (path, uint8 (h, w, c) of the model's size), or
         (path, the sentence that says why it cannot be read); in order, decoded in threads ahead of whoever asks.
-        forgiven gets, by path, what is damaged in a file and no pixel."""
+        forgiven gets, by path, what is damaged in a file and no pixel; seen the values of files deeper than 8 bits."""
         from ..data.decode import quiet
         from ..data.prefetch import ConcurrencyLimit, prefetch
 
@@ -220,11 +223,16 @@ class Model:
         given = each_image(images)
         first, count = list(islice(given, at_once)), threads()
         size = max(1, min(_PIECE, at_once // 2, len(first) // (2 * count)))
-        every, limit = chain(first, given), ConcurrencyLimit(count)
+        every, limit, lock = chain(first, given), ConcurrencyLimit(count), Lock()
 
         def prepare(piece: list[str | Missing | Picture]) -> list[tuple[str, Array | str]]:
             with limit.slot(len(piece)), quiet():
-                return [self._prepare(image, forgiven) for image in limit.wanted(piece)]
+                own = Seen()
+                ready = [self._prepare(image, forgiven, own) for image in limit.wanted(piece)]
+            if seen is not None and own.images:
+                with lock:
+                    seen.add(own)
+            return ready
 
         pieces = iter(lambda: list(islice(every, size)), [])
         with closing(prefetch(prepare, pieces, count, max(2 * count, at_once // size), None, limit)) as prepared:
@@ -237,14 +245,15 @@ class Model:
             if batch:
                 yield batch
 
-    def _prepare(self, image: str | Missing | Picture, forgiven: dict[str, str] | None) -> tuple[str, Array | str]:
+    def _prepare(self, image: str | Missing | Picture, forgiven: dict[str, str] | None, seen: Seen
+                 ) -> tuple[str, Array | str]:
         if isinstance(image, Missing):
             return image.path, image.error
         if isinstance(image, Picture):
             return image.path, self.preprocessing.prepare(image.pixels)
         notes: list[str] = []
         try:
-            pixels = self.preprocessing.prepare(image, notes)
+            pixels = self.preprocessing.prepare(image, notes, seen)
         except ImageError as error:
             return image, str(error)
         if notes and forgiven is not None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
+from ..data.depth import Seen, doubts
 from ..data.finding import Images, image_files
 from ..errors import UsageError
 from .calibration import withholding
@@ -30,13 +31,24 @@ def predict(model: Model, images: Images, *, top: int | None = None, reject: flo
     nothing is raised for it, but UsageError for another reject, and UsageError or DataError for arrays that are no
     images.
     """
-    answers = with_flips(model, tta, note).predictions(image_files(images), top, strangeness=reject is not None)
+    seen = Seen()
+    judged = with_flips(model, tta, note).predictions(image_files(images), top, reject is not None, seen)
+    answers = _doubted(judged, model, seen, note)
     if reject is None:
         return answers
     threshold, sentence = rejection(model, reject)
     if sentence and note:
         note(sentence)
     return withhold(answers, threshold)
+
+
+def _doubted(answers: Iterator[Prediction], model: Model, seen: Seen, note: Callable[[str], None] | None
+             ) -> Iterator[Prediction]:
+    """Pass answers on; then tell where images are on another scale than the model takes."""
+    yield from answers
+    if note:
+        for sentence in doubts(seen, model.preprocessing.scales):
+            note(sentence)
 
 
 def check_reject(accuracy: float) -> None:

@@ -78,6 +78,11 @@ def test_a_test_says_where_the_scale_does_not_suit(folders: tuple[Path, Path]) -
     eight, twelve = folders
     plain, deep = train(eight, "eight"), train(twelve, "twelve")
     assert any("nearly black to it" in said for said in cnncli.evaluate(plain.model, twelve, compare=False).notes)
+    told: list[str] = []
+    assert len(list(cnncli.predict(plain.model, twelve / "ant", note=told.append))) == 14
+    assert [said.startswith("Values: 14 of these images are deeper than 8 bits") for said in told] == [True]
+    list(cnncli.predict(deep.model, twelve / "ant", note=told.append))
+    assert len(told) == 1
     found = cnncli.evaluate(deep.model, twelve, compare=False)
     assert not any("Values" in said for said in found.notes)
     same_pictures = cnncli.evaluate(plain.model, eight, compare=False)
