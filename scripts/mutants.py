@@ -179,6 +179,7 @@ def tested(module: str, arguments: list[str], limit: float) -> tuple[int, float]
     child = os.fork()
     if not child:
         os.setsid()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.chdir(COPY)
         resource.setrlimit(resource.RLIMIT_AS, (12 * GIB, 12 * GIB))
         resource.setrlimit(resource.RLIMIT_FSIZE, (GIB, GIB))
@@ -204,13 +205,15 @@ def tested(module: str, arguments: list[str], limit: float) -> tuple[int, float]
             sys.stdout.flush()
             os._exit(status)
     status = None
-    while status is None and time.monotonic() < began + limit:
-        time.sleep(0.01)
-        done, code = os.waitpid(child, os.WNOHANG)
-        status = os.waitstatus_to_exitcode(code) if done else None
+    try:
+        while status is None and time.monotonic() < began + limit:
+            time.sleep(0.01)
+            done, code = os.waitpid(child, os.WNOHANG)
+            status = os.waitstatus_to_exitcode(code) if done else None
+    finally:  # also where this process is told to stop
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)  # itself, or what it has left behind
     took = time.monotonic() - began
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)  # itself, or what it has left behind
     if status is None:
         os.waitpid(child, 0)
     return 1 if status is None else status, took
@@ -313,6 +316,7 @@ def main() -> None:
     parser.add_argument("--slow", action="store_true", help="ask the slow tests, too")
     options = parser.parse_args()
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     for name in ("numpy", "pytest", "hypothesis", "cffi", "click", "PIL.Image", "rich.table", "jinja2"):
         __import__(name)
     entries = tomllib.loads(ACCEPTED.read_text(encoding="utf-8"))["accepted"]

@@ -65,7 +65,7 @@ def test_any_name_can_be_the_title(title, tmp_path):
 def axes(monkeypatch):
     """Draw a history, and return the axes of losses, accuracies and rates instead of making pixels of them."""
     kept = []
-    monkeypatch.setattr(curves, "save", lambda figure, path: kept.append(figure.axes))
+    monkeypatch.setattr(curves, "save", lambda figure, path, kind: kept.append(figure.axes))
 
     def drawn(rows):
         curves.draw(rows, "curves.png", "t")

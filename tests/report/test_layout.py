@@ -26,7 +26,7 @@ def strokes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     monkeypatch.setattr(Canvas, "line", lambda self, *where: kept.append(("line", *where[:4])))
     monkeypatch.setattr(Canvas, "text", lambda self, x, y, what, *more, **rest: (
         kept.append(("text", x, y, what)), text(self, x, y, what, *more, **rest))[1])
-    monkeypatch.setattr(Canvas, "save", lambda self, path: Path(path))
+    monkeypatch.setattr(Canvas, "save", lambda self, path, *more, **rest: Path(path))
     return kept
 
 
@@ -119,7 +119,7 @@ def test_an_overview_has_as_many_names_as_there_is_room_for(count: int, cell: in
 
 def test_lines_of_charts_are_thin_and_grey(monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[Any] = []
-    monkeypatch.setattr(curves, "save", lambda figure, path: kept.append(figure))
+    monkeypatch.setattr(curves, "save", lambda figure, path, kind: kept.append(figure))
     curves.draw([{"epoch": 1, "train_loss": 1.0}, {"epoch": 2, "train_loss": 0.5}], "curves.png", "runs/a")
     [figure] = kept
     assert (figure.get_size_inches() * figure.dpi).tolist() == [1430, 462]

@@ -15,7 +15,7 @@ RATES, LOSSES, SMOOTHED = [0.001, 0.01, 0.1, 1.0], [2.0, 1.0, 9.0, 40.0], [2.0, 
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Keep the axes instead of making pixels of them."""
     kept: list[Any] = []
-    monkeypatch.setattr(rates, "save", lambda figure, path: kept.append(figure.axes[0]))
+    monkeypatch.setattr(rates, "save", lambda figure, path, kind: kept.append(figure.axes[0]))
     return kept
 
 
