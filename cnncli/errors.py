@@ -90,6 +90,13 @@ def printable(name: object) -> str:
     return text if text.isprintable() else "".join(map(_shown, text))
 
 
+def quoted(name: object) -> str:
+    """Return a path or name as it is typed in a shell, within a command that a message advises."""
+    import shlex
+
+    return shlex.quote(printable(name))
+
+
 def _shown(character: str) -> str:
     if "\udc80" <= character <= "\udcff":  # a byte that is no UTF-8, as os.fsdecode hands it out
         return f"\\x{ord(character) - 0xDC00:02x}"

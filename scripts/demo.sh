@@ -24,8 +24,10 @@ step predict "$image"
 step inspect --out filters
 step visualize-filters "$image" --out pictures
 
+program=$cnn
+[ "$(command -v cnn || true)" = "$cnn" ] && program=cnn  # what works in the shell that ran this
 printf '\nWhere to look, all under %s:\n' "$(pwd)"
 printf '  %s\n' 'images/                the photos of clothes it learnt from, a folder per class' \
     'runs/latest/           the model, what it gets wrong (report.html), its learning curves (curves.png) and its history' \
     'filters/, pictures/    what the first layer looks for, and what the image lights up' \
-    'Now your own: cnn train FOLDER, with a folder of images per class.'
+    "Now your own: $program train FOLDER, with a folder of images per class."

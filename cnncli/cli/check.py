@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import printable
+from ..errors import printable, quoted
 from .command import (
     Command,
     force_option,
@@ -112,8 +112,8 @@ def _write(report: "Report", folder: str, exclude_list: str | None, sheet: Path 
     if exclude_list:
         count = write_list(exclude_list, report.sections())
         good = f", {report.good():,} of them good ones, copies of others" if report.good() else ""
-        note(f"{printable(exclude_list)}: {count:,} images{good}; cnn train {printable(folder)} --exclude "
-             f"{printable(exclude_list)} leaves them out.")
+        note(f"{printable(exclude_list)}: {count:,} images{good}; cnn train {quoted(folder)} --exclude "
+             f"{quoted(exclude_list)} leaves them out.")
     if sheet is not None:
         note(f"{printable(draw(report, sheet))}: what was found, as pictures.")
 

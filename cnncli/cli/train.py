@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ..errors import UsageError, printable
+from ..errors import UsageError, printable, quoted
 from .command import Command, exact_option, group_by_option, json_option, labels_option, strict_option, threads_option
 from .output import console, emit, emit_json, note, report_skipped
 
@@ -219,4 +219,4 @@ def _say_where(run: Any, best: dict[str, Any], runs: str) -> None:
         note(f"Best: epoch {best['epoch']}, {best['val_accuracy']:.2%} of the validation images right{other}.")
     beside = [name for name in (CURVES, HISTORY) if (run.path / name).exists()]
     note(f"Model: {printable(run.path)}/model.safetensors" + (f" ({' and '.join(beside)} beside it)" if beside else ""))
-    note("Next: cnn test" if runs == "runs" else f"Next: cnn test -m {printable(run.path)}")
+    note("Next: cnn test" if runs == "runs" else f"Next: cnn test -m {quoted(run.path)}")

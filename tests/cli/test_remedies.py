@@ -1,0 +1,73 @@
+"""The commands that messages, notes and help advise, collected from the source: each is one that the program takes,
+with options that it has. And the advice that names files can be typed as it stands."""
+
+import ast
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from cnncli.cli import COMMANDS, cnn, main
+
+from ..trained import write_images
+
+PACKAGE = Path(__file__).parents[2] / "cnncli"
+ADVICE = re.compile(r"\bcnn ([a-z][a-z-]*)((?: (?:--?[a-z][a-z-]*|[\w./-]+))*)")
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+# Words behind "cnn" that say what the program does, and options of other programs.
+NO_COMMANDS = {"is", "does", "did", "wrote", "takes", "never"}
+OTHERS = {"--upgrade", "--user", "--inplace", "--help", "--version"}
+
+
+def texts(path: Path) -> list[str]:
+    """Return a module's strings, but for docstrings; what is filled in is FILLED."""
+    tree = ast.parse(path.read_text("utf-8"))
+    known = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    known |= {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    found = []
+    for node in ast.walk(tree):
+        if id(node) not in known and isinstance(node, ast.JoinedStr):
+            parts = [str(part.value) if isinstance(part, ast.Constant) else "FILLED" for part in node.values]
+            found.append("".join(parts))
+        elif id(node) not in known and isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.append(node.value)
+    return found
+
+
+def options(name: str) -> set[str]:
+    command = cnn.get_command(click.Context(cnn), name)
+    assert command is not None
+    return {flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)} | OTHERS
+
+
+ADVISED = sorted({(path.relative_to(PACKAGE).as_posix(), found[1], found[2]) for path in PACKAGE.rglob("*.py")
+                  for text in texts(path) for found in ADVICE.finditer(text) if found[1] not in NO_COMMANDS})
+
+
+def test_every_command_that_is_advised_is_one() -> None:
+    assert len(ADVISED) > 60
+    wrong = [f"{where}: cnn {command}{rest}" for where, command, rest in ADVISED if command not in COMMANDS
+             or set(OPTION.findall(rest)) - options(command)]
+    assert wrong == []
+
+
+def test_every_option_that_is_named_is_one() -> None:
+    every = set().union(*map(options, COMMANDS))
+    named = {(path.name, option) for path in PACKAGE.rglob("*.py") for text in texts(path)
+             for option in OPTION.findall(text)}
+    assert {(where, option) for where, option in named if option not in every} == set()
+
+
+@pytest.mark.slow
+def test_what_check_and_train_advise_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                  capsys: pytest.CaptureFixture[str]) -> None:
+    """Folders with spaces and quotes in their names."""
+    monkeypatch.chdir(tmp_path)
+    write_images(tmp_path / "my photos", ["one", "two"], 12, seed=1)
+    main(["check", "my photos", "--exclude-list", "it's out.txt", "--fail-on", "never"])
+    [advised] = re.findall(r"cnn (train .*) leaves them out", capsys.readouterr().err)
+    assert main([*shlex.split(advised), "--epochs", "1", "--arch", "lenet5", "--runs", "my runs"]) == 0
+    [advised] = re.findall(r"Next: cnn (.*)", capsys.readouterr().err)
+    assert main(shlex.split(advised)) == 0
