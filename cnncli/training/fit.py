@@ -269,7 +269,7 @@ class Fit:
         self._check_finite()
         progress.history.append(row)
         top, images = highest(progress.history), len(validation.labels) if validation else 0
-        best = progress.best is None or as_good(row, top, images)
+        kept, best = progress.best, progress.best is None or as_good(row, top, images)
         if best:
             self._save_best(row, validation)
             progress.best = row
@@ -277,7 +277,12 @@ class Fit:
         waited = row["epoch"] - top["epoch"]
         progress.finished = row["epoch"] >= self.epochs or (self.patience is not None and waited >= self.patience)
         if progress.finished and self.validation is not None:
-            self._fit_strangeness(self.validation)
+            try:
+                self._fit_strangeness(self.validation)
+            except _StopHere:  # the epoch is validated and closed again when the training goes on
+                progress.history.pop()
+                progress.best, progress.finished = kept, False
+                raise self._interrupted() from None
         progress.next_epoch()
         self._save_state()
         self.observer.epoch_done(row, best)
@@ -296,8 +301,6 @@ class Fit:
 
         try:
             fit_strangeness(self.run.path / checkpoint.MODEL, self.batches.images, validation, watch)
-        except _StopHere:
-            pass  # the epoch is done: whoever asks to stop now has a whole model
         except DataError as error:  # without a cache, a file that is gone
             self.observer.note(f"The model cannot tell images that belong to no class: {error}")
 
