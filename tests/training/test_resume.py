@@ -204,7 +204,7 @@ def test_killed_at_any_write_and_resumed(
                 pass
         if (tmp_path / "runs" / f"w{n}" / "config.json").exists():
             assert outcome(train(resume=f"w{n}")) == expected, f"at write {n}"
-    # Configuration, list of images; at each epoch the best model (or not), history and state; what tells strange images.
+    # Configuration, list of images; at each epoch the best model (or not), history and state; what tells strange ones.
     assert n == 1 + 2 + 3 * 3 + 1
 
 
