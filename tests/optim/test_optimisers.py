@@ -274,3 +274,9 @@ def test_by_name():
 def test_options_that_make_no_sense(make):
     with pytest.raises(UsageError):
         make()
+
+
+def test_what_is_left_out_is_as_pytorch_has_it():
+    assert {**Adam().config(), "betas": tuple(Adam().config()["betas"])} == {
+        "name": "adam", "lr": 1e-3, "weight_decay": 0.0, "betas": (0.9, 0.999), "eps": 1e-8}
+    assert AdamW().config() == {**Adam().config(), "name": "adamw", "weight_decay": 1e-2}
