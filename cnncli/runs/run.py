@@ -27,7 +27,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ..atomic import write_atomically
-from ..errors import TrainingError, UsageError, printable
+from ..errors import TrainingError, UsageError, printable, quoted
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -59,6 +59,12 @@ class Run:
         """The folder's name."""
         return self.path.name
 
+    def as_option(self, name: str | None = None) -> str:
+        """Return what names this run, or another one beside it, after --resume: its name, and the folder of runs where
+        that is not the usual one."""
+        elsewhere = "" if self.path.parent == Path("runs") else f" --runs {quoted(self.path.parent)}"
+        return quoted(name or self.name) + elsewhere
+
     @property
     def config(self) -> dict[str, Any]:
         """The resolved configuration, as it stands in config.json. Raises UsageError where there is none."""
@@ -82,7 +88,7 @@ class Run:
             return []
         except (OSError, ValueError, csv.Error) as error:
             raise UsageError(f"{printable(self.path / HISTORY)} cannot be used ({printable(error)}); to have it "
-                             f"written anew: cnn train --resume {printable(self.name)}") from None
+                             f"written anew: cnn train --resume {self.as_option()}") from None
 
     @property
     def has_model(self) -> bool:

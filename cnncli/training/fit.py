@@ -136,8 +136,8 @@ class Fit:
         """What continues this run, for a sentence; of a fold, all of the cross-validation."""
         name, fold = self.run.name, self.summary["recipe"]["fold"]
         if fold and name.endswith(f"-fold{fold[0]}"):
-            return f"cnn train --folds {fold[1]} --resume {printable(name.removesuffix(f'-fold{fold[0]}'))}"
-        return f"cnn train --resume {printable(name)}"
+            return f"cnn train --folds {fold[1]} --resume {self.run.as_option(name.removesuffix(f'-fold{fold[0]}'))}"
+        return f"cnn train --resume {self.run.as_option()}"
 
     # ---- one epoch ----
 

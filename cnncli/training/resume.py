@@ -196,7 +196,7 @@ def extension(before: Recipe, now: Recipe, done: int, steps: int) -> list[str]:
 
 def _why_finished(progress: Progress, recipe: Recipe, run: Run) -> str:
     """Return the sentence for a run that nothing is left of, with what would continue it."""
-    done, name = len(progress.history), printable(run.name)
+    done, name = len(progress.history), run.as_option()
     if done < recipe.epochs and recipe.patience:
         return (f"{printable(run.path)} is finished already: it stopped early after {done} of {recipe.epochs} epochs, "
                 f"{recipe.patience} of them no better. To continue: cnn train --resume {name} --patience "

@@ -49,7 +49,7 @@ def test_each_image_but_the_test_images_is_validated_on_once(begin: dict[str, An
 def test_stopped_anywhere_it_goes_on_to_the_same_bits(begin: dict[str, Any], step: int) -> None:
     expected = [outcome(fold.run) for fold in cross_validate(**begin, name="whole").folds]
     observer = At(interrupt, steps=step)
-    with pytest.raises(Interrupted, match=r"continue with: cnn train --folds 3 --resume stopped$"):
+    with pytest.raises(Interrupted, match=r"continue with: cnn train --folds 3 --resume stopped --runs "):
         cross_validate(**begin, name="stopped", observer=observer)
     again = cross_validate(None, 3, resume="stopped", runs=begin["runs"])
     assert again.name == "stopped"
@@ -65,7 +65,7 @@ def test_folds_that_are_made_longer_and_stopped_are_all_as_long_in_the_end(begin
     whole = cross_validate(None, 3, resume="whole", epochs=3, runs=begin["runs"])
     expected = [outcome(fold.run) for fold in whole.folds]
     cross_validate(**begin, name="stopped")
-    with pytest.raises(Interrupted, match=r"continue with: cnn train --folds 3 --resume stopped$"):
+    with pytest.raises(Interrupted, match=r"continue with: cnn train --folds 3 --resume stopped --runs "):
         cross_validate(None, 3, resume="stopped", epochs=3, runs=begin["runs"], observer=At(interrupt, steps=step))
     again = cross_validate(None, 3, resume="stopped", runs=begin["runs"])
     assert [outcome(fold.run) for fold in again.folds] == expected

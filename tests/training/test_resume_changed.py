@@ -157,7 +157,7 @@ def test_a_finished_run_mends_its_history(train: Train) -> None:
     before = (run.path / "history.csv").read_bytes()
     for damaged in (b"", before[:-3], b"\0" * 100):
         (run.path / "history.csv").write_bytes(damaged)
-        with pytest.raises(UsageError, match=r"cnn train --resume run$"):
+        with pytest.raises(UsageError, match=r"cnn train --resume run --runs "):
             _ = run.history
         train(resume="run")
         assert (run.path / "history.csv").read_bytes() == before
@@ -199,7 +199,7 @@ def test_a_finished_run_says_so(train: Train) -> None:
     run = train(resume=True, observer=observer)
     assert outcome(run) == expected
     assert "finished already, after 3 epochs; there is nothing to resume" in observer.notes[-1]
-    assert observer.notes[-1].endswith(f"cnn train --resume {run.name} --epochs 6")
+    assert observer.notes[-1].endswith(f"cnn train --resume {run.as_option()} --epochs 6")
 
 
 def test_patience_may_be_changed(train: Train) -> None:

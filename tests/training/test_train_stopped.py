@@ -123,7 +123,7 @@ def test_images_that_can_no_longer_be_read_end_it_saved(train: Train, tmp_path: 
                 for path in lost:
                     path.write_bytes(b"")
 
-    with pytest.raises(DataError, match=r"stopped in epoch 2, all saved; .* cnn train --resume run$") as caught:
+    with pytest.raises(DataError, match=r"stopped in epoch 2, all saved; .* cnn train --resume run --runs ") as caught:
         train(data=data, cache="none", name="run", observer=Unplugger())
     assert caught.value.exit_code == 1
     for path, content in kept.items():
