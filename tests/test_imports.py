@@ -65,6 +65,7 @@ def test_every_module_has_its_room():
     assert {room(module) for module in MODULES} - set(FLOOR) == set()
 
 
+@pytest.mark.slow
 @each_room
 def test_imports_go_downwards(where):
     up = [f"{module}:{line} -> {target}" for module in inside(where)
@@ -116,6 +117,7 @@ def test_only_cli_and_report_print(where):
                 assert node.attr not in ("stdout", "stderr"), f"{module}:{node.lineno} writes to a stream"
 
 
+@pytest.mark.slow
 @each_room
 def test_nothing_unpickles_or_runs_what_it_reads(where):
     for module in inside(where):
@@ -135,6 +137,7 @@ def check_call(module: str, node: ast.Call) -> None:
             assert keyword.value.value is False, f"{module}:{node.lineno} allows pickle"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", sorted({path.parent for path in SOURCES}),
                          ids=lambda folder: folder.relative_to(ROOT).as_posix())
 def test_every_file_is_short_and_says_what_it_is_for(folder):

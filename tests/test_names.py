@@ -36,6 +36,7 @@ def is_there(name: str) -> bool:
     return name in MADE or name.removeprefix("../") in KNOWN
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", sorted({path.parent for path in [*PAGES, *SOURCES]}),
                          ids=lambda folder: folder.relative_to(ROOT).as_posix())
 def test_files_that_are_named_are_there(folder: Path) -> None:

@@ -70,6 +70,7 @@ def test_every_command_reads_an_unpacked_archive_alike(work: Path, capsys: pytes
         assert json.loads(cnn(capsys, "test", part, "-m", "runs/a", "--json", "--out", "out")[0])["images"] == 42
 
 
+@pytest.mark.slow
 def test_a_table_of_labels_and_groups(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     own = ("--labels", "labels.csv", "--group-by", r"(p\d)_", "--split-seed", "3")
     _, err = cnn(capsys, "train", "flat", *own, *SHORT, "--name", "t")

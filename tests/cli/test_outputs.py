@@ -181,6 +181,7 @@ def test_every_path_that_a_command_takes_is_read_or_in_the_table(name: str) -> N
         assert any(parameter.name == "force" for parameter in command.params)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", IN_THE_WAY)
 @pytest.mark.parametrize("case", [name for name, case in CASES.items() if case.file])
 def test_what_is_in_the_way(place: Path, case: str, way: str, tmp_path: Path, idle: None,
@@ -198,6 +199,7 @@ def test_what_is_in_the_way(place: Path, case: str, way: str, tmp_path: Path, id
         assert "is the model in use" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", PLACES)
 @pytest.mark.parametrize("case", CASES)
 def test_where_nothing_may_go(place: Path, case: str, where: str, tmp_path: Path, idle: None,

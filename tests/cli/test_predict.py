@@ -113,6 +113,7 @@ def test_table(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "zwei\\nZeilen" in out
 
 
+@pytest.mark.slow
 def test_csv(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["predict", "photos", "--csv", "out.csv", "--top", "2"]) == 3
     out, err = capsys.readouterr()
@@ -275,6 +276,7 @@ def test_a_table_replaces_nothing_but_a_table(home: Path, name: str, capsys: pyt
     assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.slow
 def test_nothing_is_written_but_the_table(home: Path) -> None:
     before = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
     assert run("photos", "--csv", "o.csv").returncode == 3
@@ -303,6 +305,7 @@ def test_a_reader_that_leaves_and_a_full_disk(home: Path, form: list[str]) -> No
     assert b"no space left" in done.stderr
 
 
+@pytest.mark.slow
 def test_only_what_is_needed_is_imported(home: Path) -> None:
     code = ("import sys; from cnncli.cli import main; assert main(['predict', 'd.jpg', '--json']) == 0;"
             "heavy = {'matplotlib', 'rich', 'jinja2', 'safetensors', 'concurrent', 'multiprocessing'};"

@@ -53,6 +53,7 @@ def test_every_command_that_is_advised_is_one() -> None:
     assert wrong == []
 
 
+@pytest.mark.slow
 def test_every_option_that_is_named_is_one() -> None:
     every = set().union(*map(options, COMMANDS))
     named = {(path.name, option) for path in PACKAGE.rglob("*.py") for text in texts(path)

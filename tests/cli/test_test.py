@@ -126,6 +126,7 @@ def test_what_would_be_reached_without_learning(place):
     assert "training images are not at hand" in (place.path / "loose-test" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_copies_under_other_names_are_known(place):
     """In words, in JSON and in the report; and no image is compared with itself."""
     splits = scan("photos")
@@ -158,6 +159,7 @@ def test_absent_classes_keep_their_place_and_unknown_ones_are_named(place):
     assert "zebra" in place.fails(1, "test")
 
 
+@pytest.mark.slow
 def test_unusable_images_are_counted_listed_and_end_with_3(place):
     folder = write_images(place.path / "bad", CLASSES, 3, seed=6)
     whole = (folder / "stripe" / "s 0.png").read_bytes()

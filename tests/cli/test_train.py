@@ -115,6 +115,7 @@ def test_skipped_images_are_listed_and_the_exit_code_says_so(work: Path, capsys:
     assert "cannot be used" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_how_images_are_varied_is_asked_for_said_and_kept(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*SHORT, "--augment", "shift=1,rotate=5,cutmix", "--preview"]) == 0
     err = capsys.readouterr().err
@@ -314,6 +315,7 @@ def test_a_reader_that_goes_away_stops_no_training(work: Path) -> None:
     assert len(Run(work / "runs" / "net-1").history) == 2
 
 
+@pytest.mark.slow
 def test_a_full_output_stops_no_training(work: Path) -> None:
     with open("/dev/full", "w") as full:
         process = start(work, *SHORT, stdout=full)
@@ -351,6 +353,7 @@ def test_a_bar_on_a_terminal_that_leaves_the_cursor_alone(work: Path) -> None:
     said(text)
 
 
+@pytest.mark.slow
 def test_a_training_begins_with_a_run_and_says_so(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*SHORT, "--name", "first"]) == 0
     capsys.readouterr()

@@ -104,6 +104,7 @@ def test_the_fingerprint_is_of_what_is_in_the_images():
 # ---- pixels ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cache", ["ram", "none"])
 @pytest.mark.parametrize("grey", [False, True])
 def test_arrays_become_the_same_pixels_as_files(tmp_path: Path, cache, grey):

@@ -51,6 +51,7 @@ def called(node: ast.Call) -> str:
     return "" if into_memory else node.func.attr
 
 
+@pytest.mark.slow
 def test_whoever_writes_asks() -> None:
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):

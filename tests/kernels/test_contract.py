@@ -60,6 +60,7 @@ def test_every_prototype_is_defined_once_and_says_what_it_does(name):
     assert "/*" in paragraph[: paragraph.index(f"{name}(")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PROTOTYPES)
 def test_every_prototype_has_a_door_that_a_test_opens(name):
     assert name in doors(), "no function of cnncli/kernels/ calls it"
@@ -137,6 +138,7 @@ def test_no_file_of_c_is_longer_than_a_reader_bears():
     assert {name: length for name, length in lengths.items() if length > 400} == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", C_FILES, ids=lambda p: p.name)
 def test_every_operation_has_a_plain_loop_reference(path):
     """A file that defines a prototype which computes (takes arrays of float) asks whether the reference is wanted, or

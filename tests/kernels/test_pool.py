@@ -124,6 +124,7 @@ def test_max_refuses_what_it_cannot_do(rng):
         kernels.max_pool_backward(Windows((2, 2), (2, 2)), places, y, x, None, "relu")()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("include_pad", [True, False])
 @pytest.mark.parametrize("window", UNDILATED, ids=str)
 @pytest.mark.parametrize("c", CHANNELS)

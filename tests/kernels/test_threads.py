@@ -190,6 +190,7 @@ for count in (1, 4):
 """)
 
 
+@pytest.mark.slow
 def test_importing_leaves_signals_and_the_start_method_alone():
     run("""
 import multiprocessing, pkgutil, importlib

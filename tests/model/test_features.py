@@ -38,6 +38,7 @@ def test_the_head_decides_by_them(paths: list[str]) -> None:
     np.testing.assert_allclose(model.logits(images), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lenet5", "squeezenet1_1", "efficientnet_lite0"])
 def test_an_image_has_the_same_alone(name: str, paths: list[str]) -> None:
     model = model_of(name)

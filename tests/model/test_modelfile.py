@@ -97,6 +97,7 @@ def test_a_flipped_bit_in_any_byte_is_refused(saved: bytes, tmp_path: Path) -> N
         refusal(path, bytes(flipped))
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_any_other_damage_is_refused(saved: bytes, tmp_path_factory: pytest.TempPathFactory, data: Any) -> None:

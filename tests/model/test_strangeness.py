@@ -22,6 +22,7 @@ def drawn(rng: np.random.Generator, images: int, width: int, classes: int, first
     return features.astype(np.float32), labels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [12, 400])
 def test_what_lies_elsewhere_is_strange(width):
     rng = np.random.default_rng(1)
@@ -32,6 +33,7 @@ def test_what_lies_elsewhere_is_strange(width):
     assert found.directions.shape[1] == min(width, 128)
 
 
+@pytest.mark.slow
 def test_no_more_known_images_are_withheld_than_is_said():
     """The threshold is conformal: over many draws of validation images it withholds one in twenty, never more."""
     rng = np.random.default_rng(2)

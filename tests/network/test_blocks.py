@@ -12,6 +12,7 @@ from cnncli.optim import SGD
 from cnncli.training.trainer import Trainer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_layer_is_in_one_block_and_networks_come_apart_between_them(name):
     network = architecture(name, (64, 64, 3), 5, seed=None)

@@ -74,6 +74,7 @@ def axes(monkeypatch):
     return drawn
 
 
+@pytest.mark.slow
 def test_each_line_shows_its_column(axes):
     rows = history(4)
     losses, accuracies, rates = axes(rows)

@@ -101,6 +101,7 @@ def test_the_matrix_has_lines_around_every_class(strokes: list[tuple[Any, ...]])
     assert of(strokes, "sheet")[0] == (max(left + side + 70, 520) + 24, top + side + 96 + 24)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "cell", "every"), [(121, 13, 1), (200, 8, 2), (1600, 1, 12)])
 def test_an_overview_has_as_many_names_as_there_is_room_for(count: int, cell: int, every: int,
                                                             strokes: list[tuple[Any, ...]],

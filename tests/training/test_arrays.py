@@ -28,6 +28,7 @@ def weights(run: Run) -> bytes:
     return (run.path / "model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_the_same_arrays_give_the_same_model_on_any_threads(train: Train, arrays: Arrays) -> None:
     runs = [train(data=data, epochs=2, threads=threads, cache=cache) for data, threads, cache in (
         (arrays, 1, "ram"), (arrays, 3, "none"), ((list(arrays[0] / 255), arrays[1].tolist()), 2, "ram"))]
@@ -38,6 +39,7 @@ def test_the_same_arrays_give_the_same_model_on_any_threads(train: Train, arrays
     assert weights(train(data=arrays, epochs=2, seed=1)) != weights(runs[0])
 
 
+@pytest.mark.slow
 def test_it_is_the_training_of_a_folder_with_the_same_split(train: Train, arrays: Arrays, tmp_path: Path) -> None:
     images, labels = arrays
     splits = {"train": slice(None, None, 2), "val": slice(1, None, 4), "test": slice(3, None, 4)}
@@ -52,6 +54,7 @@ def test_it_is_the_training_of_a_folder_with_the_same_split(train: Train, arrays
         np.testing.assert_array_equal(ours.model.network.parameters()[name], array)
 
 
+@pytest.mark.slow
 def test_evaluating_and_predicting(train: Train, arrays: Arrays) -> None:
     run = train(data=arrays)
     found = cnncli.evaluate(run, arrays)
@@ -104,6 +107,7 @@ class Stop(cnncli.Observer):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_resuming_needs_the_same_arrays(train: Train, arrays: Arrays) -> None:
     images, labels = arrays
     whole = weights(train(data=arrays, name="whole"))

@@ -222,6 +222,7 @@ def test_what_comes_before_the_first_step_is_set_aside(monkeypatch: pytest.Monke
     assert chosen == [94, 47]
 
 
+@pytest.mark.slow
 def test_a_fresh_head_costs_a_look_at_all_images(train: Train, tmp_path: Path) -> None:
     before = train().path
     setting = prepare.Setting(None, "ram", False, Observer())
@@ -307,12 +308,14 @@ def test_without_validation_images(train: Train, tmp_path: Path) -> None:
     assert any("no validation images" in note for note in observer.notes)
 
 
+@pytest.mark.slow
 def test_a_time_too_short_for_one_epoch_trains_one_and_says_so(train: Train) -> None:
     observer = Notes()
     assert len(train(epochs=None, time="0.001s", observer=observer).history) == 1
     assert any("not even one ends in" in note for note in observer.notes)
 
 
+@pytest.mark.slow
 def test_a_warm_up_that_does_not_fit_is_told_before_a_run_is_made(train: Train, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="warm-up of 4 epochs does not fit into 1"):
         train(epochs=None, time="0.001s", warmup=4)

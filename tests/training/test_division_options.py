@@ -36,6 +36,7 @@ def paths(run, data: Path) -> list[list[str]]:
     return [[s.relative for s in split] for split in (splits.train, splits.val, splits.test)]
 
 
+@pytest.mark.slow
 def test_the_splits_seed_is_apart_from_the_others(train: Train, shared: Path) -> None:
     data = shared / "data"
     plain, other, again = train(epochs=1), train(epochs=1, seed=7, split_seed=0), train(epochs=1, split_seed=7)
@@ -58,6 +59,7 @@ def test_an_ordinary_run_says_nothing_of_it(train: Train) -> None:
     assert not {"labels", "group_by", "split_seed"} & run.config["recipe"].keys()
 
 
+@pytest.mark.slow
 def test_groups_are_remembered(train: Train, shared: Path, tmp_path: Path) -> None:
     data = shared / "data"
     table = tmp_path / "groups.csv"
@@ -76,6 +78,7 @@ def test_groups_are_remembered(train: Train, shared: Path, tmp_path: Path) -> No
     assert len(train(resume=pattern.path, group_by=r"/0*(\d)", epochs=2).history) == 2
 
 
+@pytest.mark.slow
 def test_labels_are_remembered(train: Train, shared: Path, tmp_path: Path) -> None:
     table = flat(shared, tmp_path / "flat")
     run = train(data=tmp_path / "flat", labels=table, epochs=1)
@@ -97,6 +100,7 @@ def test_labels_with_splits_and_groups(train: Train, shared: Path, tmp_path: Pat
     assert cnncli.evaluate(run).images == run.config["samples"]["test"]
 
 
+@pytest.mark.slow
 def test_folds_and_the_range_test(train: Train, shared: Path, tmp_path: Path) -> None:
     table = flat(shared, tmp_path / "flat")
     options = {"arch": str(shared / "net.toml"), "batch_size": 8, "runs": tmp_path / "runs", "labels": table,
@@ -151,6 +155,7 @@ def test_a_config_that_was_tampered_with(train: Train, shared: Path, entry: dict
         cnncli.evaluate(run.path)
 
 
+@pytest.mark.slow
 def test_other_images_are_judged_by_a_table(train: Train, shared: Path, tmp_path: Path) -> None:
     run = train(epochs=1)
     table = flat(shared, tmp_path / "flat", split=True)

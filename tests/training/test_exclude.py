@@ -12,6 +12,7 @@ from cnncli.runs.samples import excluded
 from .conftest import Train
 
 
+@pytest.mark.slow
 def test_the_run_remembers_what_was_left_out(train: Train, shared: Path, tmp_path: Path) -> None:
     every = scan(shared / "data")
     names = [every.train[0].relative, every.test[0].relative]
@@ -24,6 +25,7 @@ def test_the_run_remembers_what_was_left_out(train: Train, shared: Path, tmp_pat
     assert train(epochs=1).config["recipe"]["exclude"] is None
 
 
+@pytest.mark.slow
 def test_resuming_needs_no_list_and_takes_no_other(train: Train, shared: Path, tmp_path: Path) -> None:
     path = tmp_path / "out.txt"
     names = [sample.relative for sample in scan(shared / "data").train[:2]]

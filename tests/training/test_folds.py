@@ -24,6 +24,7 @@ def begin(train: Train, shared: Path, tmp_path: Path) -> dict[str, Any]:
             "runs": tmp_path / "runs"}
 
 
+@pytest.mark.slow
 def test_each_image_but_the_test_images_is_validated_on_once(begin: dict[str, Any], shared: Path) -> None:
     found = cross_validate(**begin, name="cv", seed=4)
     assert [fold.run.name for fold in found.folds] == ["cv-fold1", "cv-fold2", "cv-fold3"]
@@ -71,6 +72,7 @@ def test_folds_that_are_made_longer_and_stopped_are_all_as_long_in_the_end(begin
     assert [outcome(fold.run) for fold in again.folds] == expected
 
 
+@pytest.mark.slow
 def test_it_is_not_resumed_as_something_else(begin: dict[str, Any], train: Train) -> None:
     runs = begin["runs"]
     with pytest.raises(Interrupted):
@@ -138,6 +140,7 @@ def test_the_command_prints_each_fold_and_mean_and_deviation(
     assert Run("runs/cv-fold1").history
 
 
+@pytest.mark.slow
 def test_validation_folders_of_ones_own_are_dealt_out_too(begin: dict[str, Any], tmp_path: Path) -> None:
     import shutil
 

@@ -84,6 +84,7 @@ def test_the_network_is_told_that_its_head_is_another() -> None:
     np.testing.assert_array_equal(told[-1], weight)
 
 
+@pytest.mark.slow
 def test_validation_images_choose_the_weight_decay() -> None:
     train, val, losses = Pictures(60, 1), Pictures(300, 2), {}
     chosen = fit(model := fresh(), train, val)
@@ -160,6 +161,7 @@ def test_a_probe_is_a_run_like_any_other(train: Train) -> None:
     assert (result.loss, result.accuracy) == (model.training["val_loss"], model.training["val_accuracy"])
 
 
+@pytest.mark.slow
 def test_a_probe_that_was_stopped_begins_again(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     first = train(name="first")
     given = dict(arch=None, epochs=None, batch_size=None, init=first.path, probe=True)

@@ -266,6 +266,7 @@ def test_a_best_model_that_was_lost_is_replaced(train: Train, tmp_path: Path) ->
     assert any("takes its place" in sentence for sentence in observer.notes)
 
 
+@pytest.mark.slow
 def test_history_has_each_epoch_once(train: Train, tmp_path: Path) -> None:
     with pytest.raises(Killed):
         train(name="k", observer=At(die, steps=12))
@@ -275,6 +276,7 @@ def test_history_has_each_epoch_once(train: Train, tmp_path: Path) -> None:
     assert [row["epoch"] for row in train(resume="k").history] == [1, 2, 3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("finished", [False, True])
 def test_what_killed_writes_left_is_removed(train: Train, tmp_path: Path, finished: bool) -> None:
     if finished:

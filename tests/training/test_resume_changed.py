@@ -87,6 +87,7 @@ def test_a_finished_run_goes_on_by_the_schedule_of_the_new_length(train: Train) 
     assert "best model is kept" in observer.notes[-1]
 
 
+@pytest.mark.slow
 def test_an_extended_run_that_is_stopped_reaches_the_same_bits(train: Train) -> None:
     train(name="a")
     expected = outcome(train(resume="a", epochs=6))
@@ -97,6 +98,7 @@ def test_an_extended_run_that_is_stopped_reaches_the_same_bits(train: Train) -> 
     assert outcome(train(resume="b")) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", ["killed", "disk"])
 def test_a_longer_run_that_ends_in_its_first_added_epoch_goes_on(
     train: Train, monkeypatch: pytest.MonkeyPatch, lost: str
@@ -126,6 +128,7 @@ def test_more_patience_that_was_lost_before_its_first_state_counts(train: Train)
     assert len(train(resume="a").history) > done
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("part", "value"), [("lr", 0.5), ("seed", 7), ("augment", None), ("ema", 0)])
 @pytest.mark.parametrize("finished", [False, True])
 def test_a_recipe_edited_in_the_configuration_is_refused_by_name(
@@ -163,6 +166,7 @@ def test_a_finished_run_mends_its_history(train: Train) -> None:
         assert (run.path / "history.csv").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_run_lengthened_on_its_way_says_how_its_rate_goes_on(train: Train) -> None:
     stopped(train, schedule="cosine")
     observer = At(die)
@@ -178,6 +182,7 @@ def test_a_warm_up_is_not_left_longer_than_the_run(train: Train) -> None:
         train(resume="run", epochs=2)
 
 
+@pytest.mark.slow
 def test_more_epochs_at_a_constant_rate_are_those_of_the_longer_run(train: Train) -> None:
     expected = outcome(train(epochs=4, schedule="constant", ema=0))
     train(epochs=2, schedule="constant", ema=0, name="short")
@@ -186,6 +191,7 @@ def test_more_epochs_at_a_constant_rate_are_those_of_the_longer_run(train: Train
     assert model
 
 
+@pytest.mark.slow
 def test_a_longer_run_forgets_the_average_that_it_had_as_a_short_one(train: Train) -> None:
     expected = outcome(train(epochs=4, schedule="constant"))[1]
     assert any(name.startswith("average.") for name in expected)

@@ -22,6 +22,7 @@ def rates(run: Run) -> list[float]:
     return [row["learning_rate"] for row in run.history]
 
 
+@pytest.mark.slow
 def test_it_does_what_its_kind_does_and_its_options_change_that(train: Train) -> None:
     by_name, by_object = train(schedule="cosine", lr=0.1), train(schedule=Schedule("cosine"), lr=0.1)
     assert by_object.config["recipe"] == by_name.config["recipe"]
@@ -35,6 +36,7 @@ def test_it_does_what_its_kind_does_and_its_options_change_that(train: Train) ->
     assert rates(long) == pytest.approx([0.05, 0.025, 0.025])
 
 
+@pytest.mark.slow
 def test_a_resumed_run_follows_it(train: Train) -> None:
     schedule = Schedule("cosine", min_lr=0.03)
     whole = train(schedule=schedule, lr=0.1, epochs=4)

@@ -100,6 +100,7 @@ def test_what_does_not_fit_is_listed(tmp_path: Path, train: Train) -> None:
         from_weights(str(tmp_path / "nothing.pth"), "resnet8", None, None, CLASSES, 0)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_begun_anew_begins_with_the_same(train: Train, tmp_path: Path) -> None:
     before = train(name="before")
     run = train(arch=None, epochs=1, batch_size=8, init=before.path, name="after", data=make_folder(

@@ -26,11 +26,13 @@ def test_the_kept_model_tells_strange_images(train: Train) -> None:
     assert checkpoint.load_state(run.path).model.strangeness is None, "a state goes on to other weights"
 
 
+@pytest.mark.slow
 def test_the_same_training_gives_the_same_bytes(train: Train) -> None:
     first, second = (train(threads=threads).path / checkpoint.MODEL for threads in (1, 2))
     assert first.read_bytes() == second.read_bytes()
 
 
+@pytest.mark.slow
 def test_without_validation_images_nothing_is_fitted(train: Train) -> None:
     assert train(recipe="fast", arch="resnet9", epochs=1, size=16).model.strangeness is None
 

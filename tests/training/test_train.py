@@ -80,6 +80,7 @@ def test_what_a_training_leaves_behind(train: Train, shared: Path) -> None:
     assert os.listdir(run.path.parent / "latest") == os.listdir(run.path)
 
 
+@pytest.mark.slow
 def test_the_best_epoch_is_kept_and_a_test_finds_what_training_said(train: Train, tmp_path: Path) -> None:
     data = make_folder(tmp_path / "data", each=40)
     run = train(data=data, epochs=6, lr=0.3, schedule="constant", weight_decay=0, label_smoothing=0.1)
@@ -170,6 +171,7 @@ def test_without_validation_images_the_last_epoch_is_the_best(train: Train, tmp_
     assert run.model.calibration is None
 
 
+@pytest.mark.slow
 def test_grey_images_are_not_flipped_and_it_is_said(train: Train, tmp_path: Path) -> None:
     notes = Notes()
     run = train(data=make_folder(tmp_path / "data", grey=True), observer=notes)
@@ -198,6 +200,7 @@ def test_losses_and_accuracy_of_mixed_images_are_of_both_labels(train: Train, mo
     assert row["train_accuracy"] == pytest.approx(np.mean(right))
 
 
+@pytest.mark.slow
 def test_the_preview_is_drawn_before_training_and_changes_nothing(train: Train, shared: Path) -> None:
     class Watch(Notes):
         def started(self, run: Run, summary: dict[str, Any]) -> None:
@@ -214,6 +217,7 @@ def test_the_preview_is_drawn_before_training_and_changes_nothing(train: Train, 
     assert not (plain.path / "augmented.png").exists()
 
 
+@pytest.mark.slow
 def test_a_preview_that_cannot_be_drawn_stops_no_training(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
         raise SaveError("no space left.")
@@ -224,6 +228,7 @@ def test_a_preview_that_cannot_be_drawn_stops_no_training(train: Train, monkeypa
     assert any("could not be drawn: no space left." in sentence for sentence in notes.sentences)
 
 
+@pytest.mark.slow
 def test_the_curves_are_drawn(shared: Path, tmp_path: Path) -> None:
     run = training.train(shared / "data", str(shared / "net.toml"), epochs=1, runs=tmp_path)
     assert (run.path / "curves.png").read_bytes().startswith(b"\x89PNG")
@@ -282,6 +287,7 @@ def test_images_that_cannot_be_used_are_skipped_and_listed(train: Train, tmp_pat
         train(data=data, strict=True)
 
 
+@pytest.mark.slow
 def test_images_that_are_damaged_but_no_pixel_of_them_are_used_and_said(train: Train, tmp_path: Path) -> None:
     data, notes = make_folder(tmp_path / "data"), Notes()
     for name in ("ant/00.png", "bee/03.png"):

@@ -110,6 +110,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_whole(
     assert model_bytes(train(resume="full")) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["train", "val"])
 def test_images_that_can_no_longer_be_read_end_it_saved(train: Train, tmp_path: Path, part: str) -> None:
     """Without a cache files are read as long as it lasts: a disk that is unplugged, say, and plugged in again."""

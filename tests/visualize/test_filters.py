@@ -56,6 +56,7 @@ def test_each_filter_names_its_largest_weight(words):
     assert words.texts[-6:] == ["0", "0.5", "1", "3", "2", "0"]
 
 
+@pytest.mark.slow
 def test_a_table_tells_its_scale_and_what_it_leaves_out(rng, words):
     draw(Filters("conv5", weights(rng, 64, 64, 3, 3), groups=2), "t")
     heading = " ".join(words.texts[1:3])

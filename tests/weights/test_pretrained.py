@@ -50,6 +50,7 @@ def name_classes(folder: Path) -> None:
         "def get_1k_clean_name(key):\n    return 'missile' if key in (657, 744) else f'class {key}'\n")
 
 
+@pytest.mark.slow
 def test_a_network_by_its_name(packages: Path) -> None:
     own = publish(packages)
     name_classes(packages)

@@ -271,6 +271,7 @@ def test_images_of_a_table(tmp_path: Path) -> None:
     assert set(kinds(report)) <= {"small-class"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_copies_across_the_split_that_a_training_would_draw(seed: int, tmp_path: Path) -> None:
     folder = sound(tmp_path)
@@ -291,6 +292,7 @@ def test_copies_across_the_split_that_a_training_would_draw(seed: int, tmp_path:
 # ---- the whole ----
 
 
+@pytest.mark.slow
 def test_images_are_only_read_and_threads_change_nothing(tmp_path: Path) -> None:
     folder = write(tmp_path, classes(30) | {"ant/copy.png": 1001, "bee/near.png": jpeg(scene(3), 50)})
     before = snapshot(folder)

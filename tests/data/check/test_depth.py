@@ -58,6 +58,7 @@ def test_the_range_is_that_of_the_training_images(folder: Path) -> None:
     assert check(folder).as_json()["range"] == [0, 4095]
 
 
+@pytest.mark.slow
 def test_a_range_that_is_given(folder: Path, tmp_path: Path) -> None:
     for seed in range(100, 130):  # of 8 bits, beside which 12 bits of 16 are dark
         scene(seed).convert("L").save(folder / ("ant" if seed % 2 else "bee") / f"{seed}.png")

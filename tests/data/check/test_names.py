@@ -4,9 +4,12 @@ import sys
 from itertools import product
 from types import FrameType
 
+import pytest
+
 from cnncli.data.check import names
 
 
+@pytest.mark.slow
 def test_names_are_looked_up_and_not_compared_with_all_others() -> None:
     """Work counted in lines of Python: twice the classes, hardly more than twice the work."""
     alphabet = "abcdefghijklmnopqrst"

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from PIL import Image, ImageFilter
 
 from cnncli.data.check import check, facts, usual
@@ -10,6 +11,7 @@ from .pictures import classes, scene, write
 from .test_check import found, kinds
 
 
+@pytest.mark.slow
 def test_soft_pictures_are_not_blurred_among_their_like(tmp_path: Path) -> None:
     """As cells under a microscope: all are soft, and one is blurred beside them."""
     soft = {name: scene(seed, 200, 180).filter(ImageFilter.GaussianBlur(1.2))
@@ -22,6 +24,7 @@ def test_soft_pictures_are_not_blurred_among_their_like(tmp_path: Path) -> None:
     assert found(check(folder), "blurred") == [{"ant/blurred.png"}]
 
 
+@pytest.mark.slow
 def test_a_class_may_be_soft_dark_or_flat_by_nature(tmp_path: Path) -> None:
     sharp = classes(24, ("ant", "bee"))
     night = {f"night/{i:02}.png": scene(i).point(lambda v: v // 8) for i in range(12)}
