@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 
 from ..errors import UsageError, printable
-from .outputs import Kind, marked, write
+from .outputs import Kind, write
 from .table import MOST_BYTES
 
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
@@ -18,8 +18,21 @@ _HEADING = (
     "Images for `cnn train --exclude` to leave out, one a line, by their paths inside the data folder.",
     "Written by `cnn check`; take out the lines of those to keep. No image has been changed.",
 )
-LIST = Kind("a list of images to exclude", ".txt", marked(rb"\A" + re.escape(f"# {_HEADING[0]}".encode())),
-            strict=False)
+_AS_WRITTEN = "# As written: "  # the last line: what tells a list that nobody has edited since
+
+
+def _unedited(path: str) -> bool:
+    """Whether a file is a list that is still as it was written."""
+    with open(path, "rb") as file:
+        names, mark, digest = file.read(MOST_BYTES).rstrip().rpartition(_AS_WRITTEN.encode())
+    return bool(mark) and digest == _digest(names)
+
+
+def _digest(names: bytes) -> bytes:
+    return hashlib.sha256(names).hexdigest()[:16].encode()
+
+
+LIST = Kind("an unedited list of images to exclude", ".txt", _unedited, strict=False)
 
 
 def read_list(path: str | os.PathLike[str]) -> frozenset[str]:
@@ -76,8 +89,8 @@ def fingerprint(names: Iterable[str]) -> str | None:
 def write_list(path: str | os.PathLike[str], sections: Iterable[tuple[str, Sequence[str]]]) -> int:
     """Write a list of (heading, paths inside the data folder); return how many paths. Raises SaveError.
 
-    A path is listed once, under the first heading that has it. Nothing that is not such a list is overwritten:
-    UsageError.
+    A path is listed once, under the first heading that has it. Nothing that is not such a list, or that somebody has
+    edited since, is overwritten: UsageError.
     """
     lines, listed = [f"# {line}" for line in _HEADING], set()
     for heading, names in sections:
@@ -85,7 +98,8 @@ def write_list(path: str | os.PathLike[str], sections: Iterable[tuple[str, Seque
         if new:
             listed.update(new)
             lines += ["", f"# {printable(heading)}", *map(_quoted, new)]
-    write(path, os.fsencode("\n".join(lines) + "\n"), LIST)
+    text = os.fsencode("\n".join(lines) + "\n\n")
+    write(path, text + _AS_WRITTEN.encode() + _digest(text) + b"\n", LIST)
     return len(listed)
 
 

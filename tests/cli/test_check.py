@@ -132,7 +132,7 @@ def test_a_model_that_was_trained_on_the_folder(place):
     (("photos", "--fail-on", "errors"), "Did you mean 'error'?"),
     (("photos", "--exclude", "missing"), "there is no file missing"),
     (("photos", "--model", "missing"), "missing"),
-    (("photos", "--exclude-list", "runs/small/config.json"), "is not a list of images"),
+    (("photos", "--exclude-list", "runs/small/config.json"), "is not an unedited list of images"),
 ])
 def test_what_it_refuses(arguments, words, place):
     before = snapshot(place.path)

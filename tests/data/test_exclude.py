@@ -67,9 +67,20 @@ def test_only_lists_are_overwritten(tmp_path: Path) -> None:
     write_list(path, [("x", ["b"])])
     assert read_list(path) == {"b"}
     path.write_text("my diary")
-    with pytest.raises(UsageError, match="is not a list of images"):
+    with pytest.raises(UsageError, match="is not an unedited list of images"):
         write_list(path, [("x", ["c"])])
     assert path.read_text() == "my diary"
+
+
+def test_a_list_that_somebody_has_edited_stays(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    write_list(path, [("x", ["a", "b"])])
+    edited = path.read_text().replace("a\n", "")
+    path.write_text(edited)
+    with pytest.raises(UsageError, match="is not an unedited list of images"):
+        write_list(path, [("x", ["a", "b"])])
+    assert path.read_text() == edited
+    assert read_list(path) == {"b"}
 
 
 def test_the_fingerprint_is_of_the_names_alone() -> None:
