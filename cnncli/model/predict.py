@@ -60,9 +60,13 @@ def check_reject(accuracy: float) -> None:
 
 def rejection(model: Model, accuracy: float) -> tuple[float, str]:
     """Return the least probability of answers that are right in such a share of cases, and, where no validation images
-    say so, a sentence that tells what is done instead (calibration.withholding)."""
+    say so, a sentence that tells what is done instead (calibration.withholding); and one where the model cannot tell
+    images that belong to no class."""
     check_reject(accuracy)
-    return withholding(model.calibration, accuracy)
+    threshold, doubt = withholding(model.calibration, accuracy)
+    blind = "" if model.strangeness else ("The model has no measure of images that belong to no class; their "
+                                          "probability alone decides.")
+    return threshold, " ".join(filter(None, (doubt, blind)))
 
 
 def withhold(predictions: Iterable[Prediction], threshold: float) -> Iterator[Prediction]:
