@@ -20,12 +20,13 @@ _WORDS: dict[str, Split] = {
     "validate": "val", "dev": "val", "test": "test", "testing": "test", "eval": "test", "evaluation": "test"}
 _EVALUATIONS = ("eval", "evaluation")  # beside a test they are for validation
 _MORE = r"sets?|data|datasets?|images?|imgs?|photos?|pictures?|folders?|splits?|samples?|all|the"
-_WORD = re.compile(rf"({'|'.join(sorted(_WORDS, key=len, reverse=True))})(?:{_MORE})*")
+# Patterns as text, which re compiles when it first needs them: a prediction of one image never does.
+_WORD = rf"({'|'.join(sorted(_WORDS, key=len, reverse=True))})(?:{_MORE})*"
 # What folders of whole data sets are called, each with the same class folders inside, and classes hardly ever are.
-_VERSION = re.compile(rf"{_MORE}|v?\d+|fold|part|batch|archive|version|raw|original|processed|augmented|resized|"
-                      r"cropped|small|large|full|mini|tiny|backup|copy|colou?r|gr[ae]yscale|segmented|masks?|"
-                      r"unlabell?ed|unknown|none|new|old")
-_TO_PREDICT = re.compile(r"pred|predict|predictions?|unlabell?ed|inference|submission")
+_VERSION = (rf"{_MORE}|v?\d+|fold|part|batch|archive|version|raw|original|processed|augmented|resized|"
+            r"cropped|small|large|full|mini|tiny|backup|copy|colou?r|gr[ae]yscale|segmented|masks?|"
+            r"unlabell?ed|unknown|none|new|old")
+_TO_PREDICT = r"pred|predict|predictions?|unlabell?ed|inference|submission"
 _DEEPEST = 8  # folders that are looked for inside each other
 
 
@@ -146,7 +147,7 @@ def _tokens(name: str) -> list[str]:
 def _candidate(name: str) -> _Candidate | None:
     words, stem = [], []
     for token in _tokens(name):
-        found = _WORD.fullmatch(token)
+        found = re.fullmatch(_WORD, token)
         if found:
             words.append(found[1])
         elif not re.fullmatch(_MORE, token):
@@ -157,11 +158,11 @@ def _candidate(name: str) -> _Candidate | None:
 
 
 def _is_version(name: str) -> bool:
-    return all(_VERSION.fullmatch(token) or _WORD.fullmatch(token) for token in _tokens(name))
+    return all(re.fullmatch(_VERSION, token) or re.fullmatch(_WORD, token) for token in _tokens(name))
 
 
 def _is_to_predict(name: str) -> bool:
-    return any(map(_TO_PREDICT.fullmatch, _tokens(name)))
+    return any(re.fullmatch(_TO_PREDICT, token) for token in _tokens(name))
 
 
 def _has_splits(paths: Iterable[str]) -> bool:
