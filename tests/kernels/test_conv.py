@@ -184,7 +184,6 @@ def convolutions(draw):
     return Convolution((draw(st.integers(1, 3)), h, w, c), k, kernel, stride, padding, dilation, groups)
 
 
-@pytest.mark.slow
 @settings(max_examples=40, deadline=None, derandomize=True,
           suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(convolution=convolutions(), seed=st.integers(0, 2**31))
@@ -204,7 +203,6 @@ SHARED = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("convolution", SHARED, ids=lambda c: str(c)[11:])
 def test_an_image_is_the_same_bits_in_any_batch(convolution, isa, rng):
     x, weight, bias, dy = inputs(convolution, rng)
@@ -253,7 +251,6 @@ EXTREMES = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", EXTREMES)
 @pytest.mark.parametrize("convolution", ORDINARY, ids=lambda c: str(c)[11:])
 def test_extreme_inputs(name, convolution, isa, rng):
@@ -261,7 +258,6 @@ def test_extreme_inputs(name, convolution, isa, rng):
     check(convolution, rng, (EXTREMES[name](x, rng).astype(np.float32), weight, bias, dy))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("convolution", ORDINARY, ids=lambda c: str(c)[11:])
 def test_tiny_gradients_survive(convolution, isa, rng):
     x, weight, bias, dy = inputs(convolution, rng)
