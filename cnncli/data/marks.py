@@ -6,6 +6,7 @@ again without loss, or that come as arrays, the second. images.py takes them of 
 import os
 import stat
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -20,10 +21,26 @@ _AS_IT_IS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # nobody 
 
 
 def of_pixels(pixels: Array) -> int:
-    """Return the mark of an image as ``Preprocessing.prepare`` makes it."""
+    """Return the mark of an image as ``Preprocessing.prepare`` makes it.
+
+    Every loaded image is marked, and cryptographic hashes took a third of the time of decoding small JPEGs: eight bytes
+    at a time are mixed, as SplitMix64 ends (Steele et al. 2014), and summed with random odd weights.
+    """
+    data = np.ascontiguousarray(pixels).reshape(-1).view(np.uint8)
+    rest = -data.size % 8
+    whole = np.frombuffer(data.tobytes() + bytes(rest) if rest else data, "<u8")
+    words = whole >> np.uint64(32)
+    words ^= whole
+    words *= np.uint64(0x9E3779B97F4A7C15)
+    words ^= words >> np.uint64(29)
     digest = blake2b(repr((pixels.shape, pixels.dtype.str)).encode(), digest_size=8)
-    digest.update(np.ascontiguousarray(pixels).data)
+    digest.update(int(np.dot(words, _weights(words.size))).to_bytes(8, "little"))
     return _number(digest)
+
+
+@lru_cache(4)
+def _weights(count: int) -> Array:
+    return np.asarray(np.random.PCG64(0).random_raw(count) | np.uint64(1))
 
 
 def of_file(path: str | os.PathLike[str]) -> int:

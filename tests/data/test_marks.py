@@ -67,3 +67,19 @@ def test_which_are_known() -> None:
     assert among(marks, np.array([2, 4], np.uint64)).tolist() == [True, False, True]
     assert among(marks, union(None)).tolist() == [False] * 3
     assert among(np.empty((0, 2), np.uint64), np.array([2], np.uint64)).tolist() == []
+
+
+def test_marks_of_pixels_differ_for_every_change_of_a_byte_or_a_place() -> None:
+    """Also where only every eighth byte differs, which lies in the uppermost bits of what is summed."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (9, 8, 1), np.uint8)
+    found = {of_pixels(image), of_pixels(image.reshape(8, 9, 1)), of_pixels(image[:-1])}
+    for place in range(image.size):
+        changed = image.copy()
+        changed.flat[place] ^= 1
+        found.add(of_pixels(changed))
+    assert len(found) == 3 + image.size
+    sparse = np.zeros((4000, 16, 16, 1), np.uint8)
+    for one in sparse:
+        one.reshape(-1)[7::8] = rng.integers(0, 2, 32)
+    assert len({of_pixels(one) for one in sparse}) == len({one.tobytes() for one in sparse})
