@@ -1,5 +1,6 @@
-/* The maxima of small windows, the vector version. Compiled per instruction set by foreach_isa.h on behalf of
- * pool_max.c, which says how vectors lie on pixels. `lanes` is VLEN wherever a whole vector may be touched. */
+/* The maxima of small windows, the vector version. Compiled for each instruction set by a file of its own
+ * (pool_max_avx2.c), on behalf of pool_max.c, which says how vectors lie on pixels. `lanes` is VLEN wherever a whole
+ * vector may be touched. */
 
 #include "pool_tap.h"
 
@@ -283,4 +284,4 @@ static void ISA(max_threes)(const struct pool_job *job, int64_t image, int64_t r
     else ISA(max_threes_row)(job, false, 2, &rows);
 }
 
-static const struct pool_max_kernels ISA(pool_max_kernels) = {ISA(max_forward), ISA(max_apart), ISA(max_threes)};
+const struct pool_max_kernels ISA(cnn_pool_max_kernels) = {ISA(max_forward), ISA(max_apart), ISA(max_threes)};
