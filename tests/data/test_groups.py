@@ -95,6 +95,7 @@ def test_two_groups_are_too_few(tmp_path: Path) -> None:
     assert any("fewer than three groups of a" in note for note in splits.notes)
 
 
+@pytest.mark.slow
 def test_every_class_keeps_something_to_learn_from(tmp_path: Path) -> None:
     for trial in range(20):
         random = Random(trial)

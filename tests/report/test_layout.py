@@ -118,6 +118,7 @@ def test_an_overview_has_as_many_names_as_there_is_room_for(count: int, cell: in
                                    (left + side, top, left + side, top + side)]
 
 
+@pytest.mark.slow
 def test_lines_of_charts_are_thin_and_grey(monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[Any] = []
     monkeypatch.setattr(curves, "save", lambda figure, path, kind: kept.append(figure))

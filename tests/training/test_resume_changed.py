@@ -72,6 +72,7 @@ def test_more_epochs_are_allowed_and_said(train: Train) -> None:
         train(resume=True, epochs=4)
 
 
+@pytest.mark.slow
 def test_a_finished_run_goes_on_by_the_schedule_of_the_new_length(train: Train) -> None:
     run = train()
     before = run.history
@@ -121,6 +122,7 @@ def full_disk(path: str, data: bytes, **options: Any) -> None:
     raise SaveError(f"{path} could not be written.")
 
 
+@pytest.mark.slow
 def test_more_patience_that_was_lost_before_its_first_state_counts(train: Train) -> None:
     done = len(train(name="a", epochs=20, patience=1, lr=1e-9).history)
     with pytest.raises(Killed):

@@ -33,6 +33,7 @@ def test_a_loss_that_is_no_number_stops_training(train: Train, optimizer: str, l
     assert not (tmp_path / "runs" / "wild" / "model.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_the_model_is_the_average_of_the_last_weights(train: Train) -> None:
     def weights(run: Run) -> tuple[np.ndarray, np.ndarray]:
         name = next(iter(run.model.network.parameters()))
