@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from ..errors import UsageError, printable
 from .outputs import Kind, write
-from .table import MOST_BYTES
+from .table import MOST_BYTES, read_bytes
 
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
 _CODES = {escape[1]: character for character, escape in _ESCAPES.items()}
@@ -42,15 +42,7 @@ def read_list(path: str | os.PathLike[str]) -> frozenset[str]:
     the file cannot be read or a line makes no sense.
     """
     shown = printable(path)
-    try:
-        if not os.path.isfile(path):
-            raise UsageError(f"there is no file {shown}; give a list as 'cnn check --exclude-list' writes it.")
-        with open(path, "rb") as file:
-            data = file.read(MOST_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{shown} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
-    if len(data) > MOST_BYTES:
-        raise UsageError(f"{shown} is too large for a list of paths.")
+    data = read_bytes(path, "give a list as 'cnn check --exclude-list' writes it", "a list of paths")
     names = set()
     for number, line in enumerate(without_mark(data).split(b"\n"), 1):
         text = os.fsdecode(line.removesuffix(b"\r"))

@@ -25,7 +25,6 @@ RESIZES: tuple[Resize, ...] = get_args(Resize)
 LARGEST_SIDE = 4096
 CROP_SHARE = 0.875  # of the shorter side that the central crop keeps, as is the custom since AlexNet (224 of 256)
 _KNOWN_ORDER = PIL.__version__.startswith("13.")  # of the two passes of its resizing
-_CHANNEL_NAMES = {1: ("grey",), 3: ("red", "green", "blue")}
 
 
 @dataclass(frozen=True)

@@ -90,17 +90,25 @@ def _inside(named: str, root: str) -> str | None:
                  and not os.path.isabs(path)), None)
 
 
-def _text(path: str | os.PathLike[str]) -> str:
+def read_bytes(path: str | os.PathLike[str], wanted: str, too_large: str) -> bytes:
+    """Return what a file of names holds. wanted ends the sentence on one that is not there, too_large the one on more
+    than MOST_BYTES. Raises UsageError."""
     shown = printable(path)
     try:
         if not os.path.isfile(path):
-            raise UsageError(f"there is no file {shown}; give a CSV file.")
+            raise UsageError(f"there is no file {shown}; {wanted}.")
         with open(path, "rb") as file:
             data = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:
         raise UsageError(f"{shown} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
     if len(data) > MOST_BYTES:
-        raise UsageError(f"{shown} is too large for a table of images; cut it into several.")
+        raise UsageError(f"{shown} is too large for {too_large}.")
+    return data
+
+
+def _text(path: str | os.PathLike[str]) -> str:
+    shown = printable(path)
+    data = read_bytes(path, "give a CSV file", "a table of images; cut it into several")
     mark, encoding = next(((mark, name) for mark, name in _BOMS if data.startswith(mark)), (b"", "utf-8"))
     data = data[len(mark):]
     try:

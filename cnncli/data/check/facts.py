@@ -3,7 +3,6 @@ so that nothing of the pixels need be kept. __init__.py has this done for a whol
 the thumbnails, rules.py judges the numbers.
 """
 
-import os
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -171,11 +170,3 @@ def _outlasting(pixels: Array) -> float:
     lost = np.maximum(before - np.abs(np.diff(smooth, axis=0)), 0)
     total = float(before.sum())
     return 1 - float(lost.sum()) / total if total else 1.0
-
-
-def file_is_empty(path: str) -> bool:
-    """Whether a file has no bytes; False where it cannot be asked."""
-    try:
-        return os.stat(path).st_size == 0
-    except (OSError, ValueError):
-        return False
