@@ -49,9 +49,14 @@ def refuse_bytes(path: str, image: Image.Image, wanted: str, turned: bool, jpeg:
     elif image.mode != wanted:
         each += result
     held = image.width * image.height * each + (jpeg.kept() if jpeg else 0) + _working_memory(image)
+    refuse_held(path, image.size, image.mode, held)
+
+
+def refuse_held(path: str, size: tuple[int, int], mode: str, held: int) -> None:
+    """Raise ImageError where so many bytes are too many at once for an image of 8 bits."""
     if held > MOST_BYTES:
-        w, h = image.size
-        raise ImageError(path, f"its {w} x {h} pixels ({image.mode}) would take {held / 2**20:,.0f} MiB "
+        w, h = size
+        raise ImageError(path, f"its {w} x {h} pixels ({mode}) would take {held / 2**20:,.0f} MiB "
                                f"of memory, more than {MOST_BYTES >> 20}; make it smaller")
 
 

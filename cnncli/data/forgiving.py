@@ -1,7 +1,7 @@
 """Damage that takes nothing from the picture, and that browsers pass over: bytes before or behind an image, an end
 marker that is missing, chunks without pixels that are too large, cut off or have a wrong checksum. What Pillow then
 reads is the image without them, and a note says what was passed over. Damage in pixels stays: it is refused here where
-Pillow would not notice. decode.py begins here; png.py and jpeg.py know the formats' parts.
+Pillow would not notice. decode.py begins here; png.py, jpeg.py and bmp.py know the formats' parts.
 """
 
 import io
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from ..errors import ImageError
-from . import png
+from . import bmp, png
 from .bounds import refuse_scans, refuse_size
 from .jpeg import END, START, Jpeg, is_whole, read_markers
 from .png import Chunk
@@ -213,7 +213,15 @@ def _webp(path: str, sound: Sound, size: int, header_only: bool) -> None:
 
 
 def _bmp(path: str, sound: Sound, size: int, header_only: bool) -> None:
-    """Rows of a BMP without compression end where their number says; its later headers may have a profile there."""
+    """Rows of a BMP without compression end where their number says; its later headers may have a profile there. What
+    Pillow would misread is given to it in another way (bmp.py)."""
+    data = bmp.rewritten(path, sound.file, header_only)
+    _behind_rows(sound, size, header_only)
+    if data:
+        sound.file = io.BytesIO(data)
+
+
+def _behind_rows(sound: Sound, size: int, header_only: bool) -> None:
     sound.file.seek(0)
     head = sound.file.read(54)
     if header_only or len(head) < 54 or int.from_bytes(head[14:18], "little") not in (40, 52, 56, 108):

@@ -26,7 +26,7 @@ from cnncli.model.checkpoint import save_model
 from cnncli.runs.run import COLUMNS, Run
 from cnncli.weights.reading import read_weights
 
-from ..data import tiffs
+from ..data import bmps, tiffs
 from ..small_model import small_model
 from ..weights import torchfiles
 
@@ -116,6 +116,12 @@ def _images() -> list[bytes]:
                                 (rng.random((9, 7, 3)).astype("f4"), {"planes": True}),
                                 (rng.integers(-99, 99, (9, 7), np.int32), {"pages": 3, "photometric": 0})):
             found.append(tiffs.write(Path(folder, "a.tif"), values, **options).read_bytes())
+        few = rng.integers(0, 16, (9, 7), np.uint8)
+        for data, bits, options in ((bmps.runs(few, 8), 8, {"packing": 1, "palette": np.eye(16, 3, dtype=np.uint8)}),
+                                    (bmps.rows(few, 4), 4, {"palette": np.eye(16, 3, dtype=np.uint8)}),
+                                    (bmps.rows(rng.integers(0, 2**16, (9, 7), np.uint16)), 16, {
+                                        "packing": 3, "header": 108, "masks": (0xF00, 0xF0, 0xF, 0xF000)})):
+            found.append(bmps.write(Path(folder, "a.bmp"), few.shape, data, bits, **options).read_bytes())
     return found
 
 
