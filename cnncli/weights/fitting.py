@@ -20,12 +20,14 @@ _SHOWN = 5
 @dataclass
 class Fitted:
     """What became of the arrays: names of ours that got one, that have none (missing), whose shape differs (with both
-    shapes), and names of theirs that nothing here is called (unexpected). head is the last layer with weights, where
-    it was left as it is because the file's has another number of classes, else ""."""
+    shapes), whose array holds no numbers (flags), and names of theirs that nothing here is called (unexpected). head
+    is the last layer with weights, where it was left as it is because the file's has another number of classes, else
+    ""."""
 
     taken: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     differing: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
+    flags: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     head: str = ""
 
@@ -38,6 +40,8 @@ class Fitted:
             parts.append("of another shape: " + _some(
                 [f"{name} ({_times(theirs)} there, {_times(ours)} here)" for name, (ours, theirs) in
                  self.differing.items()]))
+        if self.flags:
+            parts.append(f"true and false in the place of numbers: {_some(self.flags)}")
         if self.unexpected:
             parts.append(f"unexpected: {_some(self.unexpected)}")
         return "; ".join(parts)
@@ -91,8 +95,10 @@ def _compared(ours: Mapping[str, Array], found: Mapping[str, Array], unexpected:
             fitted.head = head
         elif theirs is None:
             fitted.missing.append(name)
-        elif not _same(array.shape, theirs.shape) or theirs.dtype.kind not in "fiu":
+        elif not _same(array.shape, theirs.shape):
             fitted.differing[name] = array.shape, theirs.shape
+        elif theirs.dtype.kind not in "fiu":
+            fitted.flags.append(name)
         else:
             fitted.taken.append(name)
     if fitted.head:  # all of it or nothing

@@ -1,6 +1,7 @@
-"""architectures/: sizes that the papers (or torchvision) give, shapes on images of any size, and one step of training
-each, so that no architecture ships that cannot learn."""
+"""architectures/: every layer as it has been since its release, sizes that the papers (or torchvision) give, shapes on
+images of any size, and one step of training each, so that no architecture ships that cannot learn."""
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -13,6 +14,45 @@ from cnncli.optim import SGD
 from cnncli.training.trainer import Trainer
 
 SMALLER = 0.003  # by how much a step is to make the loss smaller: far above its rounding, far below its curvature
+
+# Of every layer of each architecture, with its options, for images of 28x28, 32x31 and 40x57 pixels and seven classes.
+# peers/test_torch_names.py compares those that others have published, with their weights, to the originals.
+LAYERS = {
+    "lenet5": "db73ec683a9d", "classic": "733875cd249b", "nin": "9533e378e885", "vgg-small": "f6a8cfbd11f7",
+    "resnet8": "66352ac03301", "resnet9": "6d492b8316fa", "resnet20": "b332066f3de8", "resnet18": "ef879e425a45",
+    "resnet34": "093b48a7dfc9", "resnet50": "fef1532d6af7", "vgg11": "c3d12e67d791", "vgg16": "d44b6fd0abbd",
+    "squeezenet1_1": "b2aa57c9bfb8", "mobilenet_v2": "0fb3fb498573", "efficientnet_lite0": "726ae574c549",
+    "efficientnet_lite1": "93b6458f1a38", "efficientnet_lite2": "392c21c04167",
+}
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_its_layers_are_those_that_models_were_trained_with(name: str) -> None:
+    """Papers, the tables of docs/accuracy.md and everybody's runs are about these layers: a change of one is another
+    architecture, which needs another name."""
+    layers = [layer for shape in [(28, 28, 1), (32, 31, 3), (40, 57, 3)] for layer in ARCHITECTURES[name](shape, 7)]
+    told = "\n".join(f"{layer}" for layer in layers)
+    assert hashlib.sha256(told.encode()).hexdigest()[:12] == LAYERS[name], told
+
+
+def test_the_layers_written_down_once() -> None:
+    """What a digest hides, of those that nobody else has published."""
+    def told(name: str, kind: str, option: str, shape: tuple[int, int, int] = (32, 32, 3)) -> list[object]:
+        return [layer.get(option) for layer in ARCHITECTURES[name](shape, 7) if layer["type"] == kind]
+
+    assert told("lenet5", "Conv2d", "padding", (28, 40, 1)) == [2, None]
+    assert told("lenet5", "Conv2d", "padding", (32, 32, 1)) == [0, None]
+    assert told("vgg-small", "Conv2d", "out_channels") == [64, 64, 128, 128, 256, 256]
+    assert told("vgg-small", "Dropout", "p") == [0.2]
+    assert told("nin", "Conv2d", "kernel_size") == [5, 1, 1, 5, 1, 1, 3, 1, 1]
+    assert told("nin", "Conv2d", "out_channels") == [192, 160, 96, 192, 192, 192, 192, 192, 7]
+    assert told("nin", "BatchNorm2d", "name")[-1] == "bn3_2"  # nothing between the maps of the classes and their means
+    assert told("resnet8", "Conv2d", "stride") == [None, 1, None, 2, None, 2, 2, None, 2]
+    assert len(told("resnet20", "Add", "name")) == 9
+    assert told("resnet9", "Conv2d", "out_channels") == [64, 64, 256, 256, 256, 256]
+    assert told("resnet9", "MaxPool2d", "kernel_size", (40, 57, 3)) == [2, 2, 2, [5, 7]]
+    assert told("resnet9", "MaxPool2d", "kernel_size", (12, 7, 3)) == [2, 2, 2, [1, 1]]
+    assert told("resnet9", "Scale", "factor") == [1 / 9]
 
 
 def parameters(name: str, shape: tuple[int, int, int], classes: int) -> int:
@@ -116,16 +156,28 @@ def test_every_architecture_is_told_of(place: str) -> None:
 def test_unknown_and_impossible() -> None:
     with pytest.raises(UsageError, match="Did you mean 'resnet20'"):
         architecture("resnet21", (32, 32, 3), 10)
+    with pytest.raises(UsageError, match=r"^3 is no architecture; there are auto, lenet5, classic, .*\.$"):
+        architecture(3, (32, 32, 3), 10)  # type: ignore[arg-type]
     with pytest.raises(NetworkError, match=r"layer 4 \(Conv2d 'conv2'\)"):
         architecture("lenet5", (6, 6, 1), 10)
 
 
+def test_without_a_seed_of_ones_own_it_is_0() -> None:
+    first, default, other = (architecture("lenet5", (28, 28, 1), 3, **seed).parameters()["conv1.weight"]
+                             for seed in ({"seed": 0}, {}, {"seed": 1}))
+    assert np.array_equal(first, default)
+    assert not np.array_equal(first, other)
+
+
 @pytest.mark.parametrize(
-    ("shape", "name"), [((8, 8, 1), "classic"), ((12, 15, 3), "resnet9"), ((28, 28, 1), "resnet9"),
-                        ((64, 65, 3), "resnet20"), ((224, 224, 3), "resnet18")]
+    ("shape", "name"), [((8, 8, 1), "classic"), ((11, 30, 1), "classic"), ((30, 11, 1), "classic"),
+                        ((12, 15, 3), "resnet9"), ((28, 28, 1), "resnet9"), ((64, 12, 3), "resnet9"),
+                        ((64, 65, 3), "resnet20"), ((65, 64, 3), "resnet20"), ((96, 96, 3), "resnet20"),
+                        ((96, 97, 3), "resnet18"), ((97, 96, 3), "resnet18"), ((224, 224, 3), "resnet18")]
 )
 def test_automatic_choice_says_why(shape: tuple[int, int, int], name: str) -> None:
     chosen, reason = automatic_architecture(shape)
     assert chosen == name
-    assert reason.startswith(f"{name}, because")
-    architecture(chosen, shape, 2)
+    assert reason.startswith(f"{name}, because images of {shape[1]}x{shape[0]} pixels ")
+    if max(shape) <= 64:
+        architecture(chosen, shape, 2)

@@ -41,6 +41,16 @@ def test_a_network_with_a_skip_connection(tmp_path) -> None:
     network = from_toml(path, (12, 10, 3), 4, seed=1)
     assert network.node("add1").inputs == ("side", "stem")
     assert network.forward(np.zeros((2, 12, 10, 3), np.float32)).shape == (2, 4)
+    first, default = (from_toml(path, (12, 10, 3), 4, **seed).parameters() for seed in ({"seed": 0}, {}))
+    assert all(np.array_equal(first[name], default[name]) for name in first)
+    assert not np.array_equal(first["stem.weight"], network.parameters()["stem.weight"])
+
+
+def test_classes_may_be_maps_and_a_byte_order_mark_is_none_of_the_text(tmp_path) -> None:
+    path = tmp_path / "my.toml"
+    path.write_text('\ufeff[[layers]]\ntype = "Conv2d"\nout_channels = "classes"\nkernel_size = 1\n'
+                    '[[layers]]\ntype = "GlobalAvgPool2d"\n', encoding="utf-8")
+    assert from_toml(path, (5, 5, 1), 6).output_shape == (6,)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +78,17 @@ def test_a_wrong_layer_is_told_with_its_line(tmp_path, old: str, new: str, line:
     assert reason in str(caught.value)
 
 
+@pytest.mark.parametrize(("text", "line"), [
+    ("\n  [[ layers ]]\ntype = 'ReLU'\n\t[[layers]]\ntype = 'Flatten'\n[[layers]] # head\ntype = 'Li'\n", 6),
+    ("\n\nlayers = [{type = 'ReLU'}, {type = 'Li'}]\n", 1),  # of tables written so no header tells the line
+    ("# [[layers]]\n[[layers]]\ntype = 'ReLU'\n[[layers]]\ntype = 'Li'\n", 4),
+])
+def test_the_line_is_that_of_the_layers_header(tmp_path, text: str, line: int) -> None:
+    (tmp_path / "my.toml").write_text(text)
+    with pytest.raises(NetworkError, match=f"my.toml, line {line}: .*'Li' is no layer type"):
+        from_toml(tmp_path / "my.toml", (4, 4, 1), 2)
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -76,7 +97,12 @@ def test_a_wrong_layer_is_told_with_its_line(tmp_path, old: str, new: str, line:
         (b"[[layers]\n", "is not valid TOML"),
         (b"\xff\xfe", "is not UTF-8 text"),
         (b'[[layers]]\ntype = "ReLU"\n[other]\n', "'other' beside"),
-        (b"#" * 2_000_000, "larger than 1 MB"),
+        (b'layers = ["ReLU"]', "describes no layers"),
+        (b"layers = []", "describes no layers"),
+        (b'layers = [{type = "ReLU"}, 3]', "describes no layers"),
+        (b"a = " + b"[" * 100_000, "is not valid TOML"),
+        (b"#" * 2**20, "describes no layers"),
+        (b"#" * (2**20 + 1), "larger than 1 MB"),
     ],
 )
 def test_a_file_that_is_none(tmp_path, content: bytes, reason: str) -> None:
@@ -87,8 +113,10 @@ def test_a_file_that_is_none(tmp_path, content: bytes, reason: str) -> None:
 
 
 def test_a_missing_file(tmp_path) -> None:
-    with pytest.raises(NetworkError, match="cannot be read"):
+    with pytest.raises(NetworkError, match=r"none.toml cannot be read: No such file or directory\.$"):
         from_toml(tmp_path / "none.toml", (12, 10, 3), 4)
+    with pytest.raises(NetworkError, match="is not a regular file"):
+        from_toml(tmp_path, (12, 10, 3), 4)
 
 
 @pytest.mark.parametrize("kernel_size", [1_000_000, 2_000_000_000])

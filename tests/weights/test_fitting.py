@@ -4,11 +4,12 @@ else does not fit is listed and changes nothing. The published files themselves 
 import numpy as np
 import pytest
 
-from cnncli.architectures import architecture
+from cnncli.architectures import ARCHITECTURES, architecture
 from cnncli.errors import ModelError
 from cnncli.network import Network
 from cnncli.weights import Weights
 from cnncli.weights.fitting import fit
+from cnncli.weights.names import tables
 
 
 def network(name: str, classes: int = 5, seed: int = 1) -> Network:
@@ -24,10 +25,9 @@ def fitted(name: str, found: dict[str, np.ndarray], classes: int = 5, **options:
     return net, fit(net, name, Weights("w.pth", found), **options)
 
 
-@pytest.mark.slow
 def test_our_own_names_are_theirs() -> None:
-    found = arrays(network("resnet18"))
-    net, result = fitted("resnet18", {**found, "bn1.num_batches_tracked": np.array(7)})
+    found = arrays(network("resnet8"))
+    net, result = fitted("resnet8", {**found, "bn1.num_batches_tracked": np.array(7)})
     assert result.head == ""
     assert sorted(result.taken) == sorted(found)
     assert all(np.array_equal(array, found[name]) for name, array in arrays(net).items())
@@ -54,8 +54,6 @@ def test_our_own_names_are_theirs() -> None:
 ])
 def test_other_names_find_their_places(name: str, theirs: dict[str, str]) -> None:
     """The names asked here are written down by hand; the whole network then goes through all of the table."""
-    from cnncli.weights.names import tables
-
     own = arrays(network(name))
     layers = list(dict.fromkeys(array.rpartition(".")[0] for array in own))
     [table] = tables(name, layers)
@@ -70,56 +68,94 @@ def test_other_names_find_their_places(name: str, theirs: dict[str, str]) -> Non
     assert all(np.array_equal(array, own[place]) for place, array in arrays(net).items())
 
 
-@pytest.mark.slow
+def vgg(seed: int) -> Network:
+    """vgg11's layers and names, with a few filters each."""
+    layers = ARCHITECTURES["vgg11"]((32, 32, 3), 5)
+    for layer in layers[:-1]:
+        layer |= {option: 6 for option in ("out_channels", "out_features") if option in layer}
+    return Network(layers, (32, 32, 3), seed)
+
+
 def test_dense_layers_may_be_convolutions_elsewhere() -> None:
-    own = arrays(network("vgg11"))
+    own = arrays(vgg(1))
     dense = {"pre_logits.fc1": "classifier.0", "pre_logits.fc2": "classifier.3", "head.fc": "classifier.6"}
     found = {name: array for name, array in own.items() if name.startswith("features.")}
     for theirs, ours in dense.items():
         weight = own[f"{ours}.weight"]
         found[f"{theirs}.weight"] = weight.reshape(len(weight), -1, *((7, 7) if ours == "classifier.0" else (1, 1)))
         found[f"{theirs}.bias"] = own[f"{ours}.bias"]
-    net, _ = fitted("vgg11", found)
-    assert all(np.array_equal(array, own[name]) for name, array in arrays(net).items())
+    for name in ("vgg11", "vgg16"):
+        net = vgg(2)
+        fit(net, name, Weights("w.pth", found))
+        assert all(np.array_equal(array, own[name]) for name, array in arrays(net).items())
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize(("name", "parts"), [("efficientnet_lite1", "classifier"), ("efficientnet_lite2", "classifier"),
+                                             ("mobilenet_v2", "classifier.1"), ("vgg16", "classifier.6")])
+def test_a_table_has_a_name_for_every_layer_with_weights(name: str, parts: str) -> None:
+    described = ARCHITECTURES[name]((224, 224, 3), 5)
+    layers = [layer["name"] for layer in described if layer["type"] in ("Conv2d", "BatchNorm2d", "Linear")]
+    [table] = tables(name, layers)
+    assert sorted(table.values()) == sorted(layers)
+    assert parts in layers
+
+
+def test_networks_without_other_names_have_no_table() -> None:
+    assert tables("resnet18", ["conv1", "bn1", "fc"]) == []
+
+
 def test_another_number_of_classes_leaves_the_head_fresh() -> None:
-    found = arrays(network("resnet18", classes=1000))
-    net, result = fitted("resnet18", found, classes=3)
-    fresh = arrays(network("resnet18", 3, seed=2))
+    found = arrays(network("resnet8", classes=1000))
+    net, result = fitted("resnet8", found, classes=3)
+    fresh = arrays(network("resnet8", 3, seed=2))
     assert result.head == "fc"
     assert not {"fc.weight", "fc.bias"} & set(result.taken)
     assert np.array_equal(arrays(net)["fc.weight"], fresh["fc.weight"])
-    assert np.array_equal(arrays(net)["layer4.1.conv2.weight"], found["layer4.1.conv2.weight"])
+    assert np.array_equal(arrays(net)["layer3.0.conv2.weight"], found["layer3.0.conv2.weight"])
     # as many classes, but others, or no head at all in the file:
-    same = arrays(network("resnet18", classes=3))
-    assert fitted("resnet18", same, classes=3, head=False)[1].head == "fc"
+    same = arrays(network("resnet8", classes=3))
+    assert fitted("resnet8", same, classes=3, head=False)[1].head == "fc"
     body = {name: array for name, array in same.items() if not name.startswith("fc.")}
-    assert fitted("resnet18", body, classes=3)[1].head == "fc"
+    assert fitted("resnet8", body, classes=3)[1].head == "fc"
 
 
-@pytest.mark.slow
 def test_whatever_does_not_fit_is_listed_and_nothing_changes() -> None:
-    found = arrays(network("resnet18"))
+    found = arrays(network("resnet8"))
     del found["bn1.weight"]
     found["layer1.0.conv1.weight"] = found["layer1.0.conv1.weight"][:, :, :1]
+    found["layer1.0.bn1.bias"] = np.float32(1).reshape(())
+    found["layer1.0.bn2.bias"] = np.ones(16, bool)
     found["conv9.weight"] = np.ones(3, np.float32)
-    net = network("resnet18", seed=2)
+    net = network("resnet8", seed=2)
     before = arrays(net)
     with pytest.raises(ModelError) as caught:
-        fit(net, "resnet18", Weights("w.pth", found))
-    message = str(caught.value)
-    assert message.startswith("w.pth does not fit resnet18: missing: bn1.weight; of another shape: "
-                              "layer1.0.conv1.weight (64 x 64 x 1 x 3 there, 64 x 64 x 3 x 3 here); "
-                              "unexpected: conv9.weight; give")
+        fit(net, "resnet8", Weights("w.pth", found))
+    assert str(caught.value) == (
+        "w.pth does not fit resnet8: missing: bn1.weight; of another shape: layer1.0.conv1.weight (16 x 16 x 1 x 3 "
+        "there, 16 x 16 x 3 x 3 here), layer1.0.bn1.bias (one number there, 16 here); true and false in the place of "
+        "numbers: layer1.0.bn2.bias; unexpected: conv9.weight; give weights of resnet8, or another --arch.")
     assert caught.value.exit_code == 4
     assert all(np.array_equal(array, before[name]) for name, array in arrays(net).items())
 
 
-def test_long_lists_are_cut() -> None:
-    with pytest.raises(ModelError, match=r"missing: conv1\.weight, .* and \d+ more; unexpected: other"):
-        fitted("resnet18", {"other": np.ones(1, np.float32)})
+@pytest.mark.parametrize(("count", "told"), [(5, "n0, n1, n2, n3, n4;"), (6, "n0, n1, n2, n3, n4 and 1 more;"),
+                                             (12, "n0, n1, n2, n3, n4 and 7 more;")])
+def test_long_lists_are_cut(count: int, told: str) -> None:
+    found = arrays(network("resnet8")) | {f"n{number}": np.ones(1, np.float32) for number in range(count)}
+    with pytest.raises(ModelError, match=f"resnet8: unexpected: {told} give"):
+        fitted("resnet8", found)
+
+
+def test_long_names_are_cut() -> None:
+    with pytest.raises(ModelError, match=f"unexpected: {'x' * 80};"):
+        fitted("resnet8", {"x" * 81: np.ones(1, np.float32)})
+
+
+def test_whole_numbers_are_weights_too() -> None:
+    found = arrays(network("resnet8"))
+    for kind in ("<i8", "u1"):
+        found["fc.bias"] = np.arange(5).astype(kind)
+        assert arrays(fitted("resnet8", found)[0])["fc.bias"].tolist() == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("shape", [(7, 32), (5, 65), (7, 65, 1, 1), (7,)])

@@ -32,6 +32,7 @@ def test_a_model_of_ours(tmp_path: Path) -> None:
         weights = read_weights(path)
         assert weights.model is not None
         assert weights.model.classes == model.classes
+        assert weights.path == str(tmp_path / "model.safetensors")
         assert weights.arrays.keys() == {**model.network.parameters(), **model.network.buffers()}.keys()
 
 

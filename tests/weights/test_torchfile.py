@@ -13,12 +13,17 @@ import numpy as np
 import pytest
 
 from cnncli.errors import ModelError
+from cnncli.weights import torchfile
 from cnncli.weights.torchfile import read_torch, state_dict
 
 from .torchfiles import (
+    MAGIC,
+    PROTOCOL,
+    SYSTEM,
     described,
     in_a_row,
     named,
+    number,
     numbers,
     ordered,
     pickled,
@@ -159,8 +164,8 @@ HOSTILE = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=[pytest.mark.slow] if name == "many instructions" else []) for name in HOSTILE])
 def test_what_is_wrong_is_refused_in_a_sentence_and_at_once(name: str, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     data, words = HOSTILE[name]
@@ -182,6 +187,180 @@ def test_no_cut_and_no_wrong_byte_does_anything_but_fail_or_read(whole: bytes, r
         data[rng.integers(len(data))] ^= 1 << int(rng.integers(8))
         with suppress(ModelError):
             state_dict(read(bytes(data)), "weights.pth")
+
+
+def view(key: str = "0", kind: str = "FloatStorage", count: int = 6, shape: Any = (6,), strides: Any = (1,),
+         offset: int = 0) -> bytes:
+    return pickled(ordered(text("w") + tensor(key, kind, count, shape, strides, offset)))
+
+
+def viewed(data: bytes = ONE.tobytes(), **options: Any) -> Any:
+    return read(zipped(view(**options), {"0": data}))["w"]
+
+
+@pytest.mark.parametrize(("kind", "dtype", "becomes"), [
+    ("FloatStorage", "<f4", "f4"), ("DoubleStorage", "<f8", "f4"), ("HalfStorage", "<f2", "f4"),
+    ("LongStorage", "<i8", "i8"), ("IntStorage", "<i4", "i4"), ("ShortStorage", "<i2", "i2"),
+    ("CharStorage", "i1", "i1"), ("ByteStorage", "u1", "u1"), ("BoolStorage", "?", "?")])
+def test_every_kind_of_data(kind: str, dtype: str, becomes: str) -> None:
+    values = np.array([1, 0, 100, 1, 0, 1]).astype(dtype)
+    found = viewed(values.tobytes(), kind=kind)
+    assert found.dtype == becomes
+    assert found.tolist() == values.tolist()
+    with pytest.raises(ModelError, match="data is missing"):
+        viewed(values.tobytes()[:-1], kind=kind)
+    with pytest.raises(ModelError, match="data is missing"):
+        read(in_a_row(pickled(ordered(text("w") + tensor("0", kind, 6, (6,), (1,), legacy=True))),
+                      {"0": (6, values.tobytes()[:-1])}))
+
+
+@pytest.mark.parametrize(("shape", "strides", "offset", "values"), [
+    ((2, 2), (3, 1), 2, [[2, 3], [5, 6]]), ((6,), (0,), 6, [6] * 6), ((7,), (1,), 0, [*range(7)]), ((), (), 3, 3),
+    ((1,) * 8, (5,) * 8, 4, np.full((1,) * 8, 4).tolist()), ((0, 2), (9, 9), 7, []), ((2, 0), (1, 1), 0, [[], []])])
+def test_any_view_within_its_data(shape: Any, strides: Any, offset: int, values: Any) -> None:
+    seven = np.arange(7, dtype=np.float32)
+    assert viewed(seven.tobytes(), count=7, shape=shape, strides=strides, offset=offset).tolist() == values
+
+
+@pytest.mark.parametrize(("shape", "strides", "offset", "why"), [
+    ((2, 2), (3, 1), 3, "larger than its data"), ((7,), (0,), 0, "larger than its data"),
+    ((), (), 6, "larger than its data"), ((1,) * 9, (1,) * 9, 0, "impossible shape"), ((6,), (2**48,), 0, "impossible"),
+    ((2,), (2**48 - 1,), 0, "larger than its data"), ((6,), (), 0, "impossible shape"), ((), (1,), 0, "impossible")])
+def test_a_view_beyond_its_data(shape: Any, strides: Any, offset: int, why: str) -> None:
+    with pytest.raises(ModelError, match=why):
+        viewed(shape=shape, strides=strides, offset=offset)
+
+
+def test_tensors_may_lie_on_each_other_twice_over() -> None:
+    """Weights that two layers share are saved once."""
+    for times in (2, 3):
+        shared = ordered(b"".join(text(str(number)) + tensor(**TENSOR, shape=(6,), strides=(1,))
+                                  for number in range(times)))
+        data = zipped(pickled(shared), {"0": ONE.tobytes()})
+        if times == 2:
+            assert np.array_equal(read(data)["1"], ONE)
+        else:
+            with pytest.raises(ModelError, match="its tensors overlap each other"):
+                read(data)
+
+
+def checkpoint(*keys: str, inner: bytes = ordered(text("w") + tensor(**TENSOR, shape=(6,), strides=(1,)))) -> bytes:
+    for key in reversed(keys):
+        inner = b"}(" + text(key) + inner + b"u"
+    return zipped(pickled(inner), {"0": ONE.tobytes()})
+
+
+@pytest.mark.parametrize("keys", [("state_dict",), ("model_state_dict",), ("model",), ("net",), ("model", "net")])
+def test_what_checkpoints_call_the_state_dict_in_them(keys: tuple[str, ...]) -> None:
+    assert [*state_dict(read(checkpoint(*keys)), "weights.pth")] == ["w"]
+
+
+@pytest.mark.parametrize("keys", [("weights",), ("model", "model", "net")])
+def test_what_lies_elsewhere_or_deeper_is_not_looked_for(keys: tuple[str, ...]) -> None:
+    with pytest.raises(ModelError, match=r"^weights.pth holds no named tensors; give a state dict, as model"):
+        state_dict(read(checkpoint(*keys)), "weights.pth")
+
+
+def test_a_state_dict_beside_tensors_is_not_looked_into() -> None:
+    one, two = np.ones(1), np.zeros(1)
+    assert state_dict({"w": one, "model": {"v": two}}, "") == {"w": one}
+    assert state_dict({"state_dict": {"v": two}, "model": {"w": one}}, "") == {"v": two}
+    assert state_dict({3: one, "epoch": 7}, "") == {"3": one}
+
+
+def test_the_start_that_several_devices_give_names_is_left_out_where_all_have_it() -> None:
+    one = np.ones(1)
+    assert [*state_dict({"module.a": one, "module.module.b": one, "epoch": 3}, "")] == ["a", "module.b"]
+    assert [*state_dict({"module.a": one, "b": one}, "")] == ["module.a", "b"]
+
+
+def referred(body: bytes) -> bytes:
+    """A state dict with a tensor whose storage is what these instructions push."""
+    made = named("torch._utils", "_rebuild_tensor_v2") + b"(" + body + b"Q" + number(0) + numbers((6,)) + numbers((1,))
+    return zipped(pickled(ordered(text("w") + made + b"\x89" + ordered() + b"tR")), {"0": ONE.tobytes()})
+
+
+FLOATS = named("torch", "FloatStorage")
+
+
+@pytest.mark.parametrize(("body", "why"), [
+    (text("storage"), "refers to data in an unknown way"),
+    (b"(" + text("storage") + FLOATS + text("0") + text("cpu") + b"t", "in an unknown way"),
+    (b"(" + text("storage") + FLOATS + text("0") + text("cpu") + number(6) + b"NNt", "in an unknown way"),
+    (b"(" + text("module") + FLOATS + text("0") + text("cpu") + number(6) + b"t", "in an unknown way"),
+    (b"(" + text("storage") + FLOATS + text("0") + text("cpu") + number(6) + numbers((1, 2)) + b"t",
+     "its storages are views of others; save it with a newer PyTorch"),
+    (b"(" + text("storage") + FLOATS + number(0) + text("cpu") + number(6) + b"t", "impossible size"),
+    (b"(" + text("storage") + FLOATS + text("0") + text("cpu") + b"\x88t", "impossible size"),
+    (b"(" + text("storage") + FLOATS + text("0") + text("cpu") + number(-1) + b"t", "impossible size"),
+    (b"(" + text("storage") + FLOATS + text("0") + text("cpu") + number(2**48) + b"t", "impossible size"),
+    (b"(" + text("storage") + FLOATS + text("0") + text("cpu") + number(2**48 - 1) + b"t", "data is missing"),
+    (b"(" + text("storage") + text("float") + text("0") + text("cpu") + number(6) + b"t", "are of the kind unknown"),
+    (b"(" + text("storage") + named("torch", "Size") + text("0") + text("cpu") + number(6) + b"t", "kind torch.Size"),
+])
+def test_a_reference_to_no_storage(body: bytes, why: str) -> None:
+    with pytest.raises(ModelError, match=why):
+        read(referred(body))
+    good = b"(" + text("storage") + FLOATS + text("0") + text("cpu") + number(6)
+    for end in (b"t", b"Nt"):
+        assert np.array_equal(read(referred(good + end))["w"], ONE)
+
+
+def test_a_storage_described_in_two_ways() -> None:
+    both = ordered(b"".join(text(kind) + tensor("0", kind, 6, (6,), (1,)) for kind in ("FloatStorage", "IntStorage")))
+    with pytest.raises(ModelError, match="it describes a storage in two ways"):
+        read(zipped(pickled(both), {"0": ONE.tobytes()}))
+
+
+def archive(members: dict[str, bytes], **options: Any) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", **options) as made:
+        for name, data in members.items():
+            made.writestr(name, data)
+    return file.getvalue()
+
+
+def test_which_members_of_an_archive_count() -> None:
+    """The folder may have any name or none, the order of bytes need not be told, and data may have more behind them."""
+    for folder in ("", "a/"):
+        members = {f"{folder}data.pkl": view(), f"{folder}data/0": ONE.tobytes() + b"more", "b/data/data.pkl": b"no"}
+        assert np.array_equal(read(archive(members))["w"], ONE)
+    for members in ({"a/data.pkl": view(), "b/data.pkl": view()}, {"a/b/data.pkl": view()}, {"a/my_data.pkl": view()}):
+        with pytest.raises(ModelError, match=r"it is a zip archive, but none that torch\.save wrote"):
+            read(archive({**members, "a/data/0": ONE.tobytes()}))
+
+
+def legacy(system: Any = SYSTEM, protocol: int = PROTOCOL, keys: Any = ("0",), count: int = 6,
+           data: bytes = ONE.tobytes(), behind: bytes = b"") -> bytes:
+    parts = [pickle.dumps(value, 2) for value in (MAGIC, protocol, system)]
+    parts += [described({"w": ONE}, True), pickle.dumps([*keys] if isinstance(keys, tuple) else keys, 2)]
+    return b"".join([*parts, struct.pack("<q", count), data, behind])
+
+
+def test_the_older_format_and_what_is_wrong_in_it() -> None:
+    assert np.array_equal(read(legacy())["w"], ONE)
+    assert np.array_equal(read(legacy(behind=b"more"))["w"], ONE)
+    for wrong, why in [({"protocol": 1000}, "it is no file of PyTorch's"), ({"system": 3}, "big-endian"),
+                       ({"system": {}}, "big-endian"), ({"keys": {"0": 1}}, "its list of storages is damaged"),
+                       ({"keys": (0,)}, "list of storages is damaged"), ({"keys": ("0", "0")}, "storages is damaged"),
+                       ({"count": 7}, "a part of its data is missing"), ({"count": 5}, "part of its data is missing"),
+                       ({"data": ONE.tobytes()[:-1]}, "a part of its data is missing"),
+                       ({"data": b""}, "a part of its data is missing")]:
+        with pytest.raises(ModelError, match=why):
+            read(legacy(**wrong))
+
+
+@pytest.mark.parametrize(("limit", "holds", "why"), [
+    ("_LARGEST_FILE", len(WHOLE), rf"it has {len(WHOLE):,} bytes"),
+    ("_LARGEST_PICKLE", len(described({"w": ONE}, False)), "its description is too long"),
+    ("_MOST_ITEMS", 2, "its dicts are too many"),  # the dict, and the tensor in it
+])
+def test_the_limits_hold(limit: str, holds: int, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torchfile, limit, holds)
+    assert np.array_equal(read(WHOLE)["w"], ONE)
+    monkeypatch.setattr(torchfile, limit, holds - 1)
+    with pytest.raises(ModelError, match=why):
+        read(WHOLE)
 
 
 @pytest.mark.parametrize("value", [b"}", b"N", b"](K\x01e", b"}(" + text("state_dict") + b"}u", numbers([1])])
