@@ -5,6 +5,7 @@ seconds, and it is said how many. evaluate.py asks, scores.py's Evaluation carri
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,13 +85,12 @@ def _affordable(training: Sequence[Sample]) -> list[Sample]:
     """Return as many training images as can be read in a moment, evenly from all classes."""
     labels = np.array([sample.label for sample in training], np.int64)
     sizes = []
-    for i in range(0, len(training), max(1, len(training) // _PROBED)):
-        try:
-            sizes.append(os.stat(training[i].path).st_size)
-        except OSError:
-            continue
-    mean = max(1.0, float(np.mean(sizes)) if sizes else 1.0)
-    return [training[i] for i in spread(labels, min(KNOWN, max(LEAST, int(BYTES / mean))))]
+    for sample in training[:: max(1, len(training) // _PROBED)]:
+        with suppress(OSError):
+            sizes.append(os.stat(sample.path).st_size)
+    total = sum(sizes)
+    fit = max(LEAST, BYTES * len(sizes) // total) if total else KNOWN
+    return [training[i] for i in spread(labels, min(KNOWN, fit))]
 
 
 def _of(some: int, all_of_them: int) -> str:
@@ -104,21 +104,21 @@ def thumbnails(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return uint8 (n, h, w, c) as grey images of at most 16 x 16 pixels in a row each, whole numbers from -128 to 127:
     float32 (n, pixels)."""
     n, h, w, c = pixels.shape
-    weights = (299, 587, 114) if c == 3 else (1000 // c,) * c
+    weights = {1: (1000,), 3: (299, 587, 114)}[c]
     grey: NDArray[Any] = sum(weight * pixels[..., i].astype(np.int32) for i, weight in enumerate(weights)) / 1000
     for axis, size in ((1, h), (2, w)):
-        if size > SIDE:
-            edges = np.arange(SIDE) * size // SIDE
-            widths = np.diff(np.append(edges, size)).astype(np.float32)
-            shape = [1, 1, 1]
-            shape[axis] = SIDE
-            grey = np.add.reduceat(grey, edges, axis=axis) / widths.reshape(shape)
+        side = min(size, SIDE)
+        edges = np.arange(side) * size // side
+        widths = np.diff(np.append(edges, size)).astype(np.float32)
+        shape = [1, 1, 1]
+        shape[axis] = side
+        grey = np.add.reduceat(grey, edges, axis=axis) / widths.reshape(shape)
     return np.asarray(np.rint(grey).reshape(n, min(h, SIDE) * min(w, SIDE)) - 128, np.float32)
 
 
 def nearest(images: NDArray[np.float32], known: Iterable[tuple[NDArray[np.float32], NDArray[np.int64]]]
             ) -> NDArray[np.int64]:
-    """Return, for each thumbnail, the label of the nearest known one, the first of equals.
+    """Return, for each thumbnail, the label of the nearest known one, the first of equals; -1 where none is known.
 
     images float32 (n, pixels); known yields (thumbnails, labels) blocks. All numbers are whole and below 2^24, so that
     neither blocks nor threads make a difference.
@@ -143,18 +143,16 @@ def nearest(images: NDArray[np.float32], known: Iterable[tuple[NDArray[np.float3
 def spread(labels: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     """Return the indices, ascending, of at most so many images, evenly from all classes: of each class as many as fit,
     or all, taken at equal distances."""
-    if len(labels) <= most:
-        return np.arange(len(labels))
     counts = np.bincount(labels)
     low, high = 0, most  # the most of each class that keeps the sum within bounds
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if np.minimum(counts, middle).sum() <= most else (low, middle - 1)
+    if not low:  # more classes than images
+        return np.arange(most) * len(labels) // most
     chosen = []
     for label in np.flatnonzero(counts):
         own = np.flatnonzero(labels == label)
         take = min(low, len(own))
-        chosen.append(own[np.arange(take) * len(own) // max(take, 1)])
-    if not low:  # more classes than images
-        chosen = [np.arange(most) * len(labels) // most]
+        chosen.append(own[np.arange(take) * len(own) // take])
     return np.sort(np.concatenate(chosen))

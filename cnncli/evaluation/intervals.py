@@ -15,4 +15,4 @@ def wilson(right: int, images: int, z: float = Z) -> tuple[float, float]:
     share, square = right / images, z * z / images
     middle = (share + square / 2) / (1 + square)
     half = z / (1 + square) * sqrt(share * (1 - share) / images + square / (4 * images))
-    return (0.0 if not right else max(0.0, middle - half)), (1.0 if right == images else min(1.0, middle + half))
+    return middle - half if right else 0.0, middle + half if images - right else 1.0

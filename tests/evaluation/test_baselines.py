@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnncli.data import Preprocessing, load_images, scan_labelled
+from cnncli.data import Preprocessing, Sample, load_images, scan_labelled
 from cnncli.evaluation import baselines
 from cnncli.evaluation.baselines import SIDE, Baseline, nearest, spread, thumbnails
 from cnncli.evaluation.intervals import wilson
@@ -51,6 +51,9 @@ def test_the_nearest_image_of_all(images, training):
     assert found.how == "the most similar of 24 training images, as grey thumbnails of 16 x 16"
     wrong = [type(s)(s.path, s.relative, (s.label + 1) % 3) for s in training]
     assert baselines.nearest_neighbour(images, wrong, HOW, 2).right == 0
+    low = Preprocessing((12, 24), grey=True)
+    found = baselines.nearest_neighbour(load_images(images.samples, low, 2, "ram"), training, low, 2)
+    assert found.how.endswith("grey thumbnails of 16 x 12")
 
 
 def test_bounds_are_kept_and_said(images, training, monkeypatch):
@@ -69,13 +72,17 @@ def test_bounds_are_kept_and_said(images, training, monkeypatch):
 @pytest.mark.parametrize("piece", [1, 5, 100])
 def test_pieces_change_nothing(images, training, monkeypatch, piece):
     monkeypatch.setattr(baselines, "_PIECE", piece)
-    assert baselines.nearest_neighbour(images, training, HOW, 1).right == 15
+    told = []
+    assert baselines.nearest_neighbour(images, training, HOW, 1, lambda *far: told.append(far)).right == 15
+    assert told == [(min(read, 24), 24) for read in range(piece, 24 + piece, piece)]
 
 
 def test_training_images_that_cannot_be_read(images, training):
     for sample in training[:20]:
         Path(sample.path).write_bytes(b"")
     assert "the most similar of 4 of 24" in baselines.nearest_neighbour(images, training, HOW, 2).how
+    assert [s.label for s in training[20:]] == [2] * 4
+    assert baselines.nearest_neighbour(images, training, HOW, 2).right == 5, "those of that class"
     for sample in training[20:]:
         Path(sample.path).unlink()
     assert baselines.nearest_neighbour(images, training, HOW, 2) is None
@@ -84,9 +91,36 @@ def test_training_images_that_cannot_be_read(images, training):
 def test_as_many_are_read_as_lie_in_96_mebibytes_and_200_all_the_same(tmp_path, monkeypatch):
     sample = scan_labelled(str(write(tmp_path / "one", 1, 0)), CLASSES)[0][0]
     many = [sample] * 30_000
-    for size, read in ((1, 10_000), (12_000, 8388), (2**20, 200)):
+    for size, read in ((0, 10_000), (1, 10_000), (12_000, 8388), (2**20, 200)):
         monkeypatch.setattr(baselines.os, "stat", lambda path, size=size: type("Stat", (), {"st_size": size}))
         assert len(baselines._affordable(many)) == read
+
+
+@pytest.mark.parametrize(("count", "probed"), [(49, range(49)), (50, range(50)), (149, range(0, 149, 2))])
+def test_some_fifty_files_tell_how_large_they_are(count, probed, monkeypatch):
+    """One that has gone tells nothing, those after it do."""
+    asked = []
+
+    def stat(path):
+        asked.append(path)
+        if len(asked) == 1:
+            raise FileNotFoundError(path)
+        return type("Stat", (), {"st_size": 2**19 if len(asked) == 2 else 0})
+
+    monkeypatch.setattr(baselines.os, "stat", stat)
+    monkeypatch.setattr(baselines, "LEAST", 1)
+    monkeypatch.setattr(baselines, "BYTES", 2**20)
+    assert len(baselines._affordable([Sample(str(i), str(i), 0) for i in range(count)])) == min(
+        count, 2 * (len(probed) - 1))
+    assert asked == [str(i) for i in probed]
+
+
+def test_of_thousands_of_images_two_thousand_are_compared(training):
+    many = type("Images", (), {"shape": (2, 2, 1), "labels": np.zeros(2001, np.int64),
+                               "pixels": lambda self, some: np.full((len(some), 2, 2, 1), 30, np.uint8)})()
+    found = baselines.nearest_neighbour(many, training, Preprocessing((2, 2), grey=True), 2)
+    assert (found.right, found.images) == (2000, 2000)
+    assert found.how.startswith("of 2,000 of the images, the most similar of 24 training")
 
 
 def test_what_programs_get():
@@ -110,15 +144,17 @@ def test_thumbnails_are_grey_means(rng, shape):
 
 
 @pytest.mark.parametrize("block", [1, 7, 100])
-def test_the_nearest_of_all_whatever_the_blocks(rng, block):
+def test_the_nearest_of_all_whatever_the_blocks(rng, block, monkeypatch):
+    monkeypatch.setattr(baselines, "_BLOCK", 50)
     known, labels = rng.integers(-128, 128, (100, 256)).astype(np.float32), rng.integers(0, 5, 100)
     known[40], labels[3], labels[40] = known[3], 4, 0  # the first of equals
-    images = np.concatenate([known[[3, 40]], rng.integers(-128, 128, (700, 256)).astype(np.float32)])
-    blocks = ((known[i : i + block], labels[i : i + block]) for i in range(0, 100, block))
+    images = np.concatenate([known[[3, 40]], rng.integers(-128, 128, (70, 256)).astype(np.float32)])
+    blocks = ((known[i : i + size], labels[i : i + size]) for i in range(0, 100, block) for size in (0, block))
     found = nearest(images, blocks)
     expected = [labels[((known.astype(int) - image.astype(int)) ** 2).sum(axis=1).argmin()] for image in images]
     assert found.tolist() == expected
     assert found[:2].tolist() == [4, 4]
+    assert nearest(images[:2], []).tolist() == [-1, -1]
 
 
 def test_spread_takes_evenly_from_all_classes(rng):
@@ -129,4 +165,5 @@ def test_spread_takes_evenly_from_all_classes(rng):
     assert (np.diff(chosen) > 0).all()
     assert np.bincount(labels[chosen]).tolist() == [38, 3, 38, 20]
     assert spread(labels, 573).tolist() == list(range(573))
-    assert len(spread(np.arange(50), 10)) == 10, "more classes than images"
+    assert spread(np.repeat([0, 1, 0], [3, 2, 7]), 6).tolist() == [0, 2, 3, 4, 7, 9]
+    assert spread(np.arange(50), 10).tolist() == list(range(0, 50, 5)), "more classes than images"

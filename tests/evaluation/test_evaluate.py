@@ -10,6 +10,7 @@ import pytest
 import cnncli
 from cnncli.data import scan
 from cnncli.errors import ImageError, ModelError, UsageError
+from cnncli.evaluation import baselines
 from cnncli.evaluation.evaluate import evaluate
 
 from ..small_model import small_model
@@ -39,8 +40,13 @@ def test_nothing_named_means_the_latest_run_and_what_was_held_out(home: Path) ->
     assert found.model == "runs/small/model.safetensors"
     assert found.as_json() == evaluate("runs/small", "photos", split="test").as_json()
     assert found.notes == []
-    assert dict(found.facts)["network"] == "lenet5"
-    assert dict(found.facts)["trained on"] == f"{len(scan('photos').train)} images"
+    model, when = found.opened.model, found.opened.trained
+    assert when is not None
+    assert found.facts == [
+        ("network", "lenet5"), ("parameters", f"{sum(v.size for v in model.network.parameters().values()):,}"),
+        ("images as", "colour images, scaled to 20 x 20 pixels"),
+        ("epoch", str(model.training["epoch"])),
+        ("trained on", f"{len(scan('photos').train)} images"), ("trained", f"{when.astimezone():%Y-%m-%d %H:%M}")]
 
 
 def test_steps_are_shown_in_their_order(home: Path) -> None:
@@ -53,7 +59,7 @@ def test_steps_are_shown_in_their_order(home: Path) -> None:
         assert done == total
 
 
-def test_comparisons_and_why_there_is_none(home: Path) -> None:
+def test_comparisons_and_why_there_is_none(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = evaluate()
     assert list(found.baselines) == ["nearest neighbour", "majority class"]
     assert found.comparison == []
@@ -65,6 +71,12 @@ def test_comparisons_and_why_there_is_none(home: Path) -> None:
     shutil.copy("runs/small/model.safetensors", "loose.safetensors")
     loose = evaluate("loose.safetensors", "photos")
     assert "training images are not at hand" in loose.comparison[0]
+    with monkeypatch.context() as patched:
+        patched.setattr(baselines, "nearest_neighbour", lambda *_: None)
+        unread = evaluate()
+    assert list(unread.baselines) == ["majority class"]
+    assert unread.comparison == ["There is no comparison with the nearest neighbour: the training images cannot be "
+                                 "read."]
     short = evaluate(compare=False)
     assert (short.baselines, short.comparison) == ({}, [])
     assert short.accuracy == found.accuracy
@@ -120,6 +132,7 @@ def test_a_model_that_was_made_in_memory(home: Path) -> None:
     found = evaluate(model, "photos")
     assert found.images == sum(map(len, (scan("photos").train, scan("photos").val, scan("photos").test)))
     assert found.model == "model"
+    assert [what for what, _ in found.facts] == ["parameters", "images as"], "what is not known is not said"
 
 
 def test_what_cannot_be_read_is_counted_or_raised(home: Path) -> None:

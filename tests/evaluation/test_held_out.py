@@ -1,6 +1,7 @@
 """evaluation/held_out.py: which images a model is judged on, which it has seen, and what is said of a folder that is no
 longer what it was."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -10,8 +11,10 @@ import pytest
 from PIL import Image
 
 from cnncli.data import Sample, scan
+from cnncli.data.labels import Labels
 from cnncli.errors import DataError, ImageError, UsageError
 from cnncli.evaluation.held_out import Labelled, choose, labelled_images
+from cnncli.runs import samples
 from cnncli.runs.opened import open_model
 
 from ..trained import CLASSES, EACH, write_images
@@ -218,6 +221,15 @@ def test_images_that_cannot_be_used(home: Path) -> None:
         labelled_images(opened, folder, None)
 
 
+def test_images_of_another_depth_than_those_that_it_was_trained_on(home: Path) -> None:
+    """Of 12 bits in 16, which are nearly black where 65,535 is white."""
+    os.makedirs("deep/check")
+    Image.fromarray(np.arange(400, dtype=np.uint16).reshape(20, 20) * 10).save("deep/check/a.png")
+    _, told = labelled("deep")
+    assert [sentence.split("they are ")[1] for sentence in told] == [
+        "nearly black to it; bring them to the scale of its training images."]
+
+
 def test_images_that_do_not_fit_into_memory_are_read_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from cnncli.data import images
 
@@ -227,3 +239,29 @@ def test_images_that_do_not_fit_into_memory_are_read_again(home: Path, monkeypat
     assert whole.stored is not None
     assert found.stored is None
     assert (found.pixels(range(len(found))) == whole.stored).all()
+
+
+def test_arrays_that_it_was_trained_on_are_divided_as_the_training_divided_them(home: Path) -> None:
+    """Others are judged whole, and neither are compared with a folder."""
+    every = [sample for part in ("train", "val", "test") for sample in getattr(scan("photos"), part)]
+    arrays = (np.stack([np.asarray(Image.open(sample.path)) for sample in every]),
+              [sample.relative.split("/")[0] for sample in every])
+    run = open_model().run
+    splits = samples.of_run(run, arrays)
+    config = {**run.config, "data": None, "samples": samples.fingerprint(splits)}
+    (run.path / "config.json").write_text(json.dumps(config))
+    for split, part in ((None, splits.test), ("val", splits.val), ("train", splits.train)):
+        found = labelled(arrays, split)[0]
+        assert relative(found.images.samples) == relative(part)
+        assert relative(found.training) == relative(splits.train)
+    others = (arrays[0][1:], arrays[1][1:])
+    found = labelled(others)[0]
+    assert (len(found.images), found.training) == (ALL - 1, [])
+    assert len(labelled({"val": arrays, "test": others}, "test")[0].images) == ALL - 1
+    for data, split in ((others, "test"), ({"train": others}, "val")):
+        with pytest.raises(UsageError, match=f"the arrays have no {split} images, and are not those that the model"):
+            labelled(data, split)
+    with pytest.raises(UsageError, match="a table of labels is for a folder"):
+        labelled_images(open_model(), arrays, None, labels=Labels("none.csv", ()))
+    with pytest.raises(UsageError, match="was trained on arrays in memory; give them again"):
+        chosen()

@@ -18,7 +18,8 @@ def test_intervals_as_published(right, images, low, high):
 
 def test_intervals_hold_the_share_and_stay_within_bounds():
     assert wilson(0, 0) == (0.0, 1.0)
-    for images in (1, 2, 7, 1000):
+    for images in (1, 2, 7, 10, 1000):
+        assert (wilson(0, images)[0], wilson(images, images)[1]) == (0, 1), "to the bit"
         for right in {0, 1, images // 2, images}:
             low, high = wilson(right, images)
             assert 0 <= low <= right / images <= high <= 1

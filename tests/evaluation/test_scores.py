@@ -9,6 +9,7 @@ import pytest
 
 from cnncli.errors import DataError, ModelError
 from cnncli.evaluation.scores import evaluate, score
+from cnncli.model.calibration import Calibration
 
 
 def counted(logits, labels, count):
@@ -53,6 +54,11 @@ def test_a_class_without_images_and_one_that_is_never_guessed():
     assert (a.precision, a.recall, a.f1) == (1, pytest.approx(2 / 3), pytest.approx(0.8))
     assert (b.precision, b.recall, b.f1) == (0, 0, 0)
     assert (c.precision, c.recall, c.f1) == (0, 0, 0)
+
+
+def test_one_image_of_each_is_all_of_them():
+    for one in score(np.eye(2), np.arange(2), ["a", "b"]).classes:
+        assert (one.precision, one.recall, one.f1, one.support, one.guessed) == (1, 1, 1, 1, 1)
 
 
 def test_each_share_has_the_interval_of_what_it_is_a_share_of():
@@ -119,8 +125,9 @@ def test_refuses_what_cannot_be_scored():
         score(np.array([[np.nan, 0], [1, 2], [np.inf, 1]]), np.array([0, 1, 0]), ["a", "b"])
     with pytest.raises(ValueError, match="one row an image"):
         score(np.zeros((3, 2)), np.zeros(3), ["a", "b", "c"])
-    with pytest.raises(ValueError, match="between 0 and 1"):
-        score(np.zeros((1, 2)), np.array([2]), ["a", "b"])
+    for label in (-1, 2):
+        with pytest.raises(ValueError, match="between 0 and 1"):
+            score(np.zeros((1, 2)), np.array([label]), ["a", "b"])
 
 
 class Images:
@@ -162,9 +169,27 @@ def test_runs_in_batches_and_tells_how_far_it_is(size, batches):
 def test_what_reject_does_to_known_images_is_counted():
     logits = np.array([[4.0, 0], [1, 0], [0, 4], [4, 0]], np.float32)
     found = score(logits, np.array([0, 0, 1, 1]), ["a", "b"])
-    assert [(one["unsure"], one["strange"], one["answered"], one["right"]) for one in found.as_json()["withheld"]] == [
-        (1, 0, 3, 2), (1, 0, 3, 2), (4, 0, 0, 0)]
-    strange = replace(found, strangeness=np.array([-1.0, 0.5, 0.5, -1]))
+    assert [[*one.values()][:-1] for one in found.as_json()["withheld"]] == [
+        [0.9, 0.9, 1, 0, 3, 2], [0.95, 0.95, 1, 0, 3, 2], [0.99, 0.99, 4, 0, 0, 0]]
+    exactly = found.withheld(float(found.confidences[0]))
+    assert exactly.unsure == 1, "a probability of just the threshold is an answer"
+    strange = replace(found, strangeness=np.array([0.0, 0.5, 0.5, -1]))
     one = strange.withheld(0.9)
     assert (one.unsure, one.strange, one.answered, one.right) == (1, 2, 2, 1)
     assert "without validation images" in one.doubt
+
+
+def test_what_the_probabilities_are_worth_before_and_after_scaling():
+    """At a temperature of 2 half the logits: of four answers one is wrong, all are as sure."""
+    logits = np.log([[9.0, 1], [9, 1], [1, 9], [1, 9]])
+    fitted = Calibration(2.0, 100, (0.5, 0.4), (0.2, 0.1), ())
+    plain, scaled = (score(logits, np.array([0, 0, 1, 0]), ["a", "b"], calibration=c) for c in (None, fitted))
+    assert plain.confidences == pytest.approx(0.9)
+    assert scaled.confidences == pytest.approx(0.75)
+    before = {"error_before": pytest.approx(0.15), "loss_before": pytest.approx(-(3 * math.log(0.9) + math.log(0.1)) / 4)}
+    after = {"error_after": pytest.approx(0, abs=1e-9),
+             "loss_after": pytest.approx(-(3 * math.log(0.75) + math.log(0.25)) / 4)}
+    assert scaled.as_json()["calibration"] == {"temperature": 2.0, **before, **after}
+    assert plain.as_json()["calibration"] == {"temperature": None, **before, "error_after": before["error_before"],
+                                              "loss_after": before["loss_before"]}
+    assert scaled.loss == plain.loss, "the outputs as they are"
