@@ -105,7 +105,7 @@ def thumbnails(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     float32 (n, pixels)."""
     n, h, w, c = pixels.shape
     weights = {1: (1000,), 3: (299, 587, 114)}[c]
-    grey: NDArray[Any] = sum(weight * pixels[..., i].astype(np.int32) for i, weight in enumerate(weights)) / 1000
+    grey: NDArray[Any] = pixels.astype(np.int32) @ np.array(weights, np.int32) / 1000
     for axis, size in ((1, h), (2, w)):
         side = min(size, SIDE)
         edges = np.arange(side) * size // side

@@ -27,7 +27,7 @@ def reliability(bins: Sequence[Bin], label: str) -> str:
     """Return the accuracy of the answers against their probability; on the diagonal they mean what they say. The bars
     below say how many images each of them stands for."""
     frame = _Frame(label, below=_COUNTS)
-    most = max((b.images for b in bins), default=1)
+    most = max(b.images for b in bins)
     base = HEIGHT - _BOTTOM
     for b in bins:
         x, width = frame.x(b.low), frame.x(b.high) - frame.x(b.low) - 1

@@ -136,7 +136,7 @@ class _Overview(_Sheet):
 
     def __init__(self, evaluation: Evaluation, title: str) -> None:
         count = len(evaluation.class_names)
-        super().__init__(evaluation, title, max(1, OVERVIEW // count) if count <= OVERVIEW else OVERVIEW / count, 10)
+        super().__init__(evaluation, title, OVERVIEW // count if count <= OVERVIEW else OVERVIEW / count, 10)
         side = (self.side, self.side)
         shaded = picture(shades(self.counts))
         how = Image.Resampling.NEAREST if self.cell >= 1 else Image.Resampling.BOX

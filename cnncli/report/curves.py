@@ -93,9 +93,10 @@ def _rates(axes: Any, rows: Sequence[Mapping[str, Any]]) -> None:
 def _dress(axes: Any, rows: Sequence[Mapping[str, Any]], label: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    epochs = [epoch for epoch, _ in _points(rows, "epoch")] or [1.0]
-    margin = max(0.5, 0.03 * (epochs[-1] - epochs[0]))
-    axes.set_xlim(min(epochs) - margin, max(epochs) + margin)
+    epochs = _epochs(rows)
+    first, last = min(epochs), max(epochs)
+    margin = max(0.5, 0.03 * (last - first))
+    axes.set_xlim(first - margin, last + margin)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10, min_n_ticks=1))
     axes.set_xlabel("epoch")
     axes.set_title(label, fontsize=11)
@@ -111,15 +112,21 @@ def _dot(points: Points) -> float:
 
 def _points(rows: Sequence[Mapping[str, Any]], column: str) -> Points:
     """Return (epoch, value) of the rows that have a finite number in that column."""
-    pairs = [(_number(row.get("epoch"), index + 1), _number(row.get(column))) for index, row in enumerate(rows)]
+    pairs = [(epoch, _number(row.get(column))) for epoch, row in zip(_epochs(rows), rows, strict=True)]
     return [(epoch, value) for epoch, value in pairs if math.isfinite(value)]
 
 
-def _number(value: Any, otherwise: float = math.nan) -> float:
+def _epochs(rows: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Return the rows' epochs; a row that names none has that of its place."""
+    named = [_number(row.get("epoch")) for row in rows]
+    return [epoch if math.isfinite(epoch) else float(place) for place, epoch in enumerate(named, 1)]
+
+
+def _number(value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):
-        return otherwise
+        return math.nan
 
 
 def _family(text: str) -> dict[str, Any]:

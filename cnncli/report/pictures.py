@@ -57,7 +57,7 @@ class Album:
         for start in range(0, found.images, _ROWS):
             part = slice(start, start + _ROWS)
             others = found.probabilities[part].copy()
-            others[np.arange(len(others)), found.guesses[part]] = -1
+            others[np.arange(len(others)), found.guesses[part]] = -np.inf
             self._second[part], self._others[part] = others.argmax(axis=1), np.maximum(others.max(axis=1), 0)
 
     def worst(self) -> list[Shown]:
@@ -67,7 +67,7 @@ class Album:
     def ambiguous(self) -> list[Shown]:
         """The images that could nearly as well have been something else."""
         margin = self._chances - self._others
-        return self._shown(np.argsort(margin, kind="stable")[: min(AMBIGUOUS, self.found.images)])
+        return self._shown(np.argsort(margin, kind="stable")[:AMBIGUOUS])
 
     def best(self) -> list[tuple[int, list[Shown]]]:
         """The images of each class that were recognised most surely; classes without any are left out."""

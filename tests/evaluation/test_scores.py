@@ -186,7 +186,8 @@ def test_what_the_probabilities_are_worth_before_and_after_scaling():
     plain, scaled = (score(logits, np.array([0, 0, 1, 0]), ["a", "b"], calibration=c) for c in (None, fitted))
     assert plain.confidences == pytest.approx(0.9)
     assert scaled.confidences == pytest.approx(0.75)
-    before = {"error_before": pytest.approx(0.15), "loss_before": pytest.approx(-(3 * math.log(0.9) + math.log(0.1)) / 4)}
+    before = {"error_before": pytest.approx(0.15),
+              "loss_before": pytest.approx(-(3 * math.log(0.9) + math.log(0.1)) / 4)}
     after = {"error_after": pytest.approx(0, abs=1e-9),
              "loss_after": pytest.approx(-(3 * math.log(0.75) + math.log(0.25)) / 4)}
     assert scaled.as_json()["calibration"] == {"temperature": 2.0, **before, **after}

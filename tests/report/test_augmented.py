@@ -1,14 +1,18 @@
 """The sheet of augmented samples: every word of it, and pictures that are what the training will see."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from cnncli.data import Augmentation, Batches, Preprocessing, Sample, load_images
+from cnncli.data import Augmentation, Batches, Preprocessing, Sample, describe, load_images
 from cnncli.report import augmented
+from cnncli.visualize.canvas import FAINT, INK
 from tests.words import Words
+
+from .strokes import looks, of
 
 NAMES = ["cat", "a class with a name of many words, more than fit", "帽子"]
 
@@ -43,6 +47,43 @@ def tile(path: Path, row: int, column: int, top: int) -> np.ndarray:
     y = top + row * (augmented.SIDE + augmented.WORDS + augmented.GAP)
     with Image.open(path) as image:
         return np.asarray(image)[y : y + 112, x : x + 112][4::8, 4::8]
+
+
+def test_images_of_each_class_are_chosen_in_their_order():
+    assert augmented._chosen(np.array([2, 0, 0, 1, 0, 2, 1])) == [1, 2, 4, 3, 6, 0, 5]
+    assert augmented._chosen(np.array([2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0])) == [1, 2, 3, 4, 5, 6, 8, 0]
+    assert augmented._chosen(np.arange(12) % 10) == list(range(8))
+
+
+def test_normalised_values_are_colours_again(tmp_path: Path) -> None:
+    values = np.array([[[-2.0, 0, 3], [-3, 0.01, 4], [1, 2, 2.999]]], np.float32)
+    assert augmented._as_bytes(values, batches(tmp_path, None, each=1)).tolist() == [
+        [[0, 102, 255], [0, 103, 255], [153, 204, 255]]]
+
+
+def test_tiles_stand_in_rows_and_columns(tmp_path: Path, strokes: list[tuple[Any, ...]],
+                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 112 pixels, 12 apart, 20 for words below; the sample of each epoch with what else is in it."""
+    source = batches(tmp_path, Augmentation(mixup=1), each=1)
+    monkeypatch.setattr(augmented, "wrapped", lambda words, width, size: [words, width, size])
+    monkeypatch.setattr(Batches, "sample", lambda self, epoch, index: (
+        (self.images.pixels([index])[0] / 255 - 0.4) / 0.2, 2 if epoch == 7 else None, 0.25 if epoch == 7 else 1.0))
+    augmented.draw(source, ["a", "b", "c"], "sheet.png", "t")
+    width, top = 8 * 124 - 12, 24 + 30 + 20 * 3 + 26
+    assert of(strokes, "sheet") == [(48 + width, top + 3 * 144 - 12 + 24)]
+    assert of(strokes, "image") == [(24 + 124 * column, top + 144 * row, 112, 112, True)
+                                    for row in range(3) for column in range(8)]
+    words = of(strokes, "text")
+    assert words[0] == (24, 24, "t")
+    assert [text for text in words if text[1] == top - 22] == [
+        (24 + 124 * i, top - 22, f"epoch {i}" if i else "as it is") for i in range(8)]
+    assert words[4:][8:] == [(24, top + 115, "a"), (24 + 7 * 124, top + 115, "+ 75% c"), (24, top + 259, "b"),
+                             (24 + 7 * 124, top + 259, "+ 75% c"), (24, top + 403, "c")], "c with c is c"
+    assert [what[2] for what in words[1:4]] == [describe(source.augmentation, source.preprocessing), width, 13]
+    assert looks(strokes).items() >= {
+        "t": [18, INK, True, "left", width], "as it is": [12, FAINT, False, "left", 112],
+        "b": [12, INK, False, "left", 112], "+ 75% c": [10, FAINT, False, "left", 112],
+        width: [13, FAINT, False, "left", None]}.items()
 
 
 @pytest.mark.slow

@@ -45,6 +45,12 @@ def test_reliability_stands_on_its_axes() -> None:
     assert places(drawn, "rect", "under", *box) == places(drawn, "rect", "gap", *box)
     assert places(drawn, "rect", "count", *box) == [(44, 252.5, 136, 7.5), (181, 230, 136, 30)]
     assert path(drawn, "diagonal") == [(44, 216), (318, 24)]
+    assert [bar[3] for bar in places(charts.reliability([Bin(0, 0.5, 1, 0.1, 1), Bin(0.5, 1, 90, 1, 1)], "x"), "rect",
+                                     "count", *box)] == [1, 30], "still seen"
+    assert '<path class="axis" d="M44 260H318"/>' in drawn
+    assert re.findall(r'class="grid" d="M44 ([\d.]+)H318"', drawn) == [
+        "216.0", "177.6", "139.2", "100.8", "62.4", "24.0"]
+    assert drawn.index('"grid"') < drawn.index('"right"'), "the lines lie below"
     assert {("0 %", 44, 275), ("100 %", 318, 275), ("40 %", 153.6, 275), ("0 %", 39, 220), ("100 %", 39, 28),
             ("probability of the answer", 181, 293), ("right", 44, 14)} <= set(words(drawn))
 
@@ -52,6 +58,7 @@ def test_reliability_stands_on_its_axes() -> None:
 @pytest.mark.parametrize(("wrong", "ticks"), [
     (0, ["99 %", "100 %"]), (4, ["96 %", "97 %", "98 %", "99 %", "100 %"]),
     (7, ["92 %", "94 %", "96 %", "98 %", "100 %"]), (20, ["80 %", "85 %", "90 %", "95 %", "100 %"]),
+    (25, ["75 %", "80 %", "85 %", "90 %", "95 %", "100 %"]), (50, ["50 %", "60 %", "70 %", "80 %", "90 %", "100 %"]),
     (60, ["40 %", "60 %", "80 %", "100 %"])])
 def test_coverage_begins_below_the_lowest_accuracy(wrong: int, ticks: list[str]) -> None:
     """Of 100 images the least sure ones are wrong."""
@@ -66,7 +73,10 @@ def test_coverage_begins_below_the_lowest_accuracy(wrong: int, ticks: list[str])
         return pytest.approx(260 - 236 * (accuracy - floor) / (1 - floor), abs=0.06)  # type: ignore[no-any-return]
 
     assert places(drawn, "circle", "mark", "cx", "cy") == [(318, y(1 - wrong / 100)), (181, 24)]
-    assert {(text, x) for text, x, _ in words(drawn) if text.startswith("0.9")} == {("0.9", 324), ("0.99", 187)}
+    written = {text: (x, top) for text, x, top in words(drawn) if text.startswith("0.9")}
+    assert written == {"0.9": (324, pytest.approx(y(1 - wrong / 100).expected - 7, abs=0.06)), "0.99": (187, 17)}
+    anchors = {text: anchor for anchor, text in re.findall(r'text-anchor="(\w+)">(0\.9+)<', drawn)}
+    assert anchors == {"0.9": "end", "0.99": "start"}
     points = path(drawn, "curve")
     assert points[-1] == (318, y(1 - wrong / 100))
     assert points[0][1] == 24
@@ -81,10 +91,13 @@ def test_the_surest_answers_do_not_squeeze_the_curve() -> None:
     drawn = charts.coverage(curve, [], "x")
     assert path(drawn, "curve")[0][1] == 260, "at the floor"
     assert next(text for text, x, _ in words(drawn) if x == 39) == "80 %"
+    drawn = charts.coverage(coverage(np.linspace(1, 0.5, 20), np.arange(20) > 0), [], "x")
+    assert next(text for text, x, _ in words(drawn) if x == 39) == "0 %", "a twentieth of them does"
 
 
-def test_long_curves_have_300_points_and_their_end() -> None:
-    curve = coverage(np.linspace(1, 0.5, 3001), np.ones(3001, bool))
+@pytest.mark.parametrize(("images", "count"), [(2999, 335), (3000, 301)])
+def test_long_curves_have_300_points_and_their_end(images: int, count: int) -> None:
+    curve = coverage(np.linspace(1, 0.5, images), np.ones(images, bool))
     points = path(charts.coverage(curve, [], "x"), "curve")
-    assert 300 <= len(points) <= 302
+    assert len(points) == count
     assert points[-1] == (318, 24)

@@ -64,6 +64,8 @@ def test_any_name_can_be_the_title(title, tmp_path):
 @pytest.fixture
 def axes(monkeypatch):
     """Draw a history, and return the axes of losses, accuracies and rates instead of making pixels of them."""
+    import matplotlib.figure  # noqa: F401  (here, because it takes long)
+
     kept = []
     monkeypatch.setattr(curves, "save", lambda figure, path, kind: kept.append(figure.axes))
 
@@ -74,7 +76,6 @@ def axes(monkeypatch):
     return drawn
 
 
-@pytest.mark.slow
 def test_each_line_shows_its_column(axes):
     rows = history(4)
     losses, accuracies, rates = axes(rows)
@@ -97,20 +98,37 @@ def test_the_best_epoch_is_the_most_accurate_with_the_least_loss(axes, accuracie
     rows = [row | {"val_accuracy": a, "val_loss": v} for row, a, v in zip(history(3), accuracies, losses, strict=True)]
     shown = axes(rows)[1]
     assert shown.get_title() == f"Accuracy (validation's best: {best} in epoch {epoch})"
-    assert [line.get_xdata() for line in shown.lines][-1] == [epoch, epoch]
+    assert (shown.lines[-1].get_xdata(), shown.lines[-1].get_zorder()) == ([epoch, epoch], 0)
 
 
 def test_one_epoch_is_no_best_one_and_nothing_is_said_to_be_missing(axes):
     assert axes(history(1))[1].get_title() == "Accuracy"
-    assert [text.get_text() for text in axes([{"epoch": 1}])[0].texts] == ["no numbers"]
+    [text] = axes([{"epoch": 1}])[0].texts
+    assert (text.get_text(), text.get_position()) == ("no numbers", (0.5, 0.5))
+    assert axes(history(2))[1].get_title() == "Accuracy (validation's best: 50.0% in epoch 2)"
     assert axes(history(3, learning_rate=0.0))[2].get_ylim() == (0, 1)
 
 
+def test_rows_that_name_no_epoch_stand_in_their_order(axes):
+    for nothing in ({"epoch": None}, {"epoch": ""}, {"epoch": "nan"}):
+        losses = axes(history(4, **nothing))[0]
+        assert losses.lines[0].get_xdata().tolist() == [1, 2, 3, 4]
+        assert losses.get_xlim() == (0.5, 4.5)
+
+
 def test_small_rates_are_written_with_a_power_of_ten(axes):
-    for rate in (0.5, 0.01, 0.0001, 1e-6):
+    for rate in (9e3, 0.5, 0.01, 0.001, 0.0001, 1e-6):
         shown = axes(history(3, learning_rate=rate))[2].yaxis.get_major_formatter()
         shown.set_locs([0, rate])
         assert bool(shown.get_offset()) == (rate < 0.01)
+
+
+@pytest.mark.parametrize(("epochs", "ticks"), [(1, [1]), (4, [1, 2, 3, 4]), (11, [2, 4, 6, 8, 10]),
+                                               (200, [*range(0, 201, 25)])])
+def test_epochs_are_counted_in_whole_numbers(axes, epochs, ticks):
+    shown = axes(history(epochs))[0]
+    low, high = shown.get_xlim()
+    assert [tick for tick in shown.get_xticks() if low <= tick <= high] == ticks
 
 
 @pytest.mark.parametrize(("epochs", "size"), [(20, 5), (21, 2.5), (60, 2.5), (61, 0)])

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -128,6 +129,7 @@ def test_names_may_hold_anything():
     data = rendered(found, title="Test of <b>x</b>\n", notes=["<i>"], facts=[("<u>", "\udcff")])
     read = Read(data)
     assert len(read.inside["script"]) == 2, "no script but our own"
+    assert not re.search("[<>&]", read.inside["script"][0])
     assert not [a for tag, a in read.elements if tag in ("b", "i", "u") and a]
     assert "onerror" not in {name for _, a in read.elements for name in a}
     assert read.data["classes"] == [printable(name) for name in HOSTILE]
@@ -181,8 +183,38 @@ def test_galleries_show_the_surest_and_the_least_sure():
         own = np.flatnonzero(found.right & (found.labels == label))
         surest = own[np.argsort(-found.confidences[own], kind="stable")][:4]
         assert [image.name for image in images] == [names(found)[i] for i in surest]
-    many = evaluation([f"class {i}" for i in range(100)], 2000)
-    assert max(len(images) for _, images in pictures.Album(many, pixels(many), names(many)).best()) == 2
+    unsure = evaluation(["a", "b", "c"], 200, sure=0.5)
+    assert len(pictures.Album(unsure, pixels(unsure), names(unsure)).worst()) == 48
+    for count, each, classes in ((100, 2, 100), (241, 1, 240)):
+        every = score(np.eye(count)[np.arange(3 * count) % count], np.arange(3 * count) % count, [""] * count)
+        best = pictures.Album(every, pixels(every), names(every)).best()
+        assert [(label, len(images)) for label, images in best] == [(label, each) for label in range(classes)]
+
+
+def test_a_cell_shows_sixty_images_by_turns():
+    """Of 70 right ones of a and 65 of b, and 62 mistakes, the surest of which come first."""
+    sure = np.linspace(1, 3, 197)
+    labels = np.repeat([0, 1, 1], [70, 65, 62])
+    logits = np.zeros((197, 2))
+    logits[np.arange(197), np.repeat([0, 1, 0], [70, 65, 62])] = sure
+    order = pictures.Album(found := score(logits, labels, ["a", "b"]), pixels(found), names(found))._by_turns()
+    assert order.reshape(60, 3).tolist() == [[196 - turn, turn, 70 + turn] for turn in range(60)]
+
+
+def test_how_many_are_looked_at_together_changes_nothing(monkeypatch):
+    found = evaluation(["a", "b", "c"], 50)
+
+    def everything():
+        album = pictures.Album(found, pixels(found), names(found))
+        return album.worst(), album.ambiguous(), album.best(), album.cells()
+
+    whole = everything()
+    monkeypatch.setattr(pictures, "_ROWS", 7)
+    monkeypatch.setattr(pictures, "_AT_ONCE", 5)
+    assert everything() == whole
+    only = score(np.zeros((1, 1)), np.zeros(1), ["a"])
+    [image] = pictures.Album(only, pixels(only), names(only)).ambiguous()
+    assert (image.chance, image.second, image.other) == (1, 0, 0), "a single class"
 
 
 def test_the_commonest_confusions_and_shades_of_the_matrix():
@@ -193,6 +225,55 @@ def test_the_commonest_confusions_and_shades_of_the_matrix():
     assert matrix["rows"] == [(0, [(8, "r8"), (2, "w4"), (0, "")]), (1, [(0, ""), (0, ""), (4, "w9")]),
                               (2, [(0, ""), (7, "w7"), (13, "r6")])]
     assert (matrix["shown"], matrix["total"], matrix["dense"]) == ([0, 1, 2], 3, False)
+    single = page._matrix(score(np.eye(3)[[0, 0]], np.array([0, 1]), ["a", "b", "c"]))
+    assert [[shade for _, shade in cells] for _, cells in single["rows"]] == [["r9", "", ""], ["w9", "", ""], [""] * 3]
+    assert [page._matrix(score(np.eye(count), np.arange(count), [""] * count))["dense"] for count in (32, 33)] == [
+        False, True]
+    five = score(np.eye(5)[np.arange(20) % 5], np.arange(20) // 4, list("abcde"))
+    assert page._pairs(five) == [(i, j, 1, 0.25) for i in range(5) for j in range(5)
+                                 if i != j and five.confusion_matrix[i, j]][:10]
+
+
+def test_of_121_classes_the_one_with_the_fewest_mistakes_is_left_out():
+    """Each is taken for the next one, but 6 and 7, which are right, 7 the most often."""
+    labels = np.append(np.arange(121), [7] * 4)
+    guesses = np.append((np.arange(121) + 1) % 121, [7] * 4)
+    guesses[[6, 7]] = [6, 7]
+    matrix = page._matrix(score(np.eye(121)[guesses], labels, [""] * 121))
+    assert matrix["shown"] == [i for i in range(121) if i != 7]
+    assert (matrix["total"], matrix["dense"]) == (121, True)
+    assert [i for i, _ in matrix["rows"]] == matrix["shown"]
+    assert matrix["rows"][7][1][8:9] == [(1, "w9")], "8 is taken for 9"
+
+
+@pytest.mark.parametrize(("skipped", "listed", "words"), [(50, 50, "could not be used:"),
+                                                          (51, 50, "could not be used; the first of them:")])
+def test_of_many_skipped_images_the_first_are_named(skipped, listed, words):
+    found = score(np.eye(2), np.arange(2), ["a", "b"], skipped=[(f"{i}.png", "is broken") for i in range(skipped)])
+    read = Read(rendered(found))
+    assert f"{skipped} images {words}" in read.words
+    assert read.words.count("is broken") == listed
+
+
+def test_marks_show_what_comes_of_rejecting():
+    found = evaluation(["a", "b", "c"], 400)
+    answers = page._answers(found)
+    assert [(row.accuracy, row) for row in answers["rows"]] == [(r, found.withheld(r)) for r in page.REJECTIONS]
+    circles = re.findall(r'class="mark" cx="([\d.]+)"', answers["chart"])
+    assert [float(x) for x in circles] == pytest.approx(
+        [44 + 274 * row.answered / 400 for row in answers["rows"] if row.answered], abs=0.06)
+    assert re.findall(r'">(0\.\d+)<', answers["chart"]) == ["0.9", "0.95", "0.99"][: len(circles)]
+    assert not answers["strange"]
+    without = page._answers(replace(found, calibration=None, strangeness=np.zeros(400)))
+    assert without["strange"]
+    assert "mark" not in without["chart"], "nothing was chosen"
+
+
+def test_a_line_of_pixels_stays_one():
+    for shape, size in (((300, 1), (1, 96)), ((2, 500), (96, 1))):
+        uri = pictures.data_uri(np.zeros((*shape, 3), np.uint8))
+        with Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))) as again:
+            assert again.size == size
 
 
 @pytest.mark.parametrize(("size", "channels", "kind"), [(12, 1, "png"), (40, 3, "png"), (41, 3, "jpeg"),
@@ -202,7 +283,7 @@ def test_thumbnails(size, channels, kind, rng):
     uri = pictures.data_uri(image)
     assert uri.startswith(f"data:image/{kind};base64,")
     with Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))) as again:
-        assert max(again.size) == min(size, pictures.SIDE)
+        assert max(again.size) == min(size, 96)
         if kind == "png":
             assert (np.asarray(again).reshape(image.shape) == image).all()
 
@@ -236,6 +317,8 @@ def test_percent_does_not_round_up_to_all():
     assert [page.percent(v) for v in (0, 0.5, 0.99994, 1)] == [
         "0.0\u202f%", "50.0\u202f%", "99.9\u202f%", "100.0\u202f%"]
     assert page.percent(0.997, 0) == "99\u202f%"
+    assert [page.count(n, "image") for n in (0, 1, 1200)] == ["0 images", "1 image", "1,200 images"]
+    assert page.count(1200) == "1,200"
 
 
 def test_charts_stay_on_their_sheets(rng):

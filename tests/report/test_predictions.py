@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,25 @@ def test_items() -> None:
                                "error": "c.png cannot be used."}
     assert [as_item(one, rejecting=True)["rejected"] for one in (SURE, UNSURE, BROKEN)] == [False, True, False]
     assert labelled(UNSURE) == [("unknown", 0.5), ("ant", 0.5)]
+    assert as_item(replace(SURE, note="an end is missing"))["note"] == "an end is missing"
+
+
+def test_why_an_answer_is_withheld_is_said_where_it_may_be() -> None:
+    both = replace(UNSURE, withheld=("unsure", "strange"), strangeness=0.5)
+    item = as_item(both, rejecting=True)
+    assert (item["withheld"], item["strangeness"]) == (["unsure", "strange"], 0.5)
+    assert "withheld" not in as_item(both)
+    for rejecting, rows in (
+            (False, "path,label,probability,error\nb\udce9.png,unknown,0.500000,\na.png,ant,0.750000,\n"),
+            (True, "path,label,probability,error,withheld\nb\udce9.png,unknown,0.500000,,unsure and strange\n"
+                   "a.png,ant,0.750000,,\n")):
+        table = Table(rejecting=rejecting)
+        table.add(both)
+        table.add(SURE)
+        assert table.encoded().decode("utf-8", "surrogateescape") == rows
+    shown = Table(shown=True)
+    shown.add(replace(SURE, path="\x1b[2J\udce9.png"))
+    assert shown.encoded() == b"path,label,probability,error\n\\x1b[2J\\xe9.png,ant,0.750000,\n"
 
 
 @pytest.mark.parametrize("top", [1, 2, 3])

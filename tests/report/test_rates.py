@@ -14,6 +14,8 @@ RATES, LOSSES, SMOOTHED = [0.001, 0.01, 0.1, 1.0], [2.0, 1.0, 9.0, 40.0], [2.0, 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Keep the axes instead of making pixels of them."""
+    import matplotlib.figure  # noqa: F401  (here, because it takes long)
+
     kept: list[Any] = []
     monkeypatch.setattr(rates, "save", lambda figure, path, kind: kept.append(figure.axes[0]))
     return kept
@@ -31,6 +33,11 @@ def test_losses_are_dots_smoothed_ones_a_line_and_the_suggestion_is_marked(drawn
     assert (axes.get_xscale(), axes.get_title()) == ("log", "Learning rates")
     low, high = axes.get_ylim()
     assert (low, high) == pytest.approx((1 - 0.08, 1.6 * 2 - 0.6)), "what runs away further is cut off"
+
+
+def test_a_flat_curve_has_a_tenth_of_room_above_it(drawn: list[Any]) -> None:
+    rates.draw(RATES, [2.0] * 4, [2.0] * 4, "lr.png", "flat", None)
+    assert drawn[0].get_ylim() == pytest.approx((2 - 0.008, 2.1))
 
 
 def test_without_a_suggestion_or_any_step_there_is_still_a_picture(drawn: list[Any]) -> None:
