@@ -82,7 +82,17 @@ POOLED = [
     {"type": "Concat", "name": "both", "inputs": ["left", "right"]},
     {"type": "Linear", "name": "fc", "out_features": 5},
 ]
-GRAPHS = {"branches": BRANCHES, "unlearnt start": UNLEARNT_START, "fused": FUSED, "pooled": POOLED}
+# A gradient that two sums in a row pass on as it is, to the layers that they are fused behind and to what they add.
+SUMS = [
+    {"type": "Conv2d", "name": "stem", "out_channels": 8, "kernel_size": 3, "padding": 1},
+    {"type": "Conv2d", "name": "one", "out_channels": 8, "kernel_size": 3, "padding": 1, "inputs": ["stem"]},
+    {"type": "Add", "name": "sum1", "inputs": ["one", "stem"]},
+    {"type": "Conv2d", "name": "two", "out_channels": 8, "kernel_size": 1, "inputs": ["stem"]},
+    {"type": "Add", "name": "sum2", "inputs": ["two", "sum1"]},
+    {"type": "Flatten", "name": "flat"},
+    {"type": "Linear", "name": "fc", "out_features": 5},
+]
+GRAPHS = {"sums": SUMS, "branches": BRANCHES, "unlearnt start": UNLEARNT_START, "fused": FUSED, "pooled": POOLED}
 
 
 def make_everything_again(monkeypatch: pytest.MonkeyPatch) -> None:
