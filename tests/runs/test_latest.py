@@ -84,6 +84,28 @@ def test_a_newer_one_that_was_killed(runs: Path) -> None:
     assert str(open_model().description).endswith(", stopped after 2 of 3 epochs.")
 
 
+def test_a_newer_one_that_was_trained_to_its_end(runs: Path) -> None:
+    point_latest("runs", "first")
+    make("third", 5)
+    assert used() == ("first", ["runs/second was begun later and is trained, too; -m runs/second takes its model."])
+    make("older", None)
+    assert used()[1][0].startswith("runs/second ")
+
+
+def test_among_runs_of_earlier_versions_the_newest_file_counts(home: Path) -> None:
+    for name, hours in (("one", 3), ("two", 1), ("three", 2)):
+        make(name, None)
+        os.utime(f"runs/{name}/config.json", (time.time() - 3600 * hours,) * 2)
+    Run("runs/small").write_config({**Run("runs/small").config, "began": (BEGAN - timedelta(days=999)).isoformat()})
+    point_latest("runs", "gone")
+    assert used() == ("small", []), "who says when it began is newer than who does not"
+    shutil.rmtree("runs/small")
+    assert used() == ("two", [])
+    config = {**Run("runs/two").config, "began": "2026-03-01T12:00:00"}
+    Run("runs/two").write_config(config)
+    assert Run("runs/two").trained == BEGAN, "without a zone it is UTC"
+
+
 def test_one_in_training_is_not_taken_silently(runs: Path) -> None:
     third = make("third", 20, epochs=1)
     with RunLock(third):

@@ -92,6 +92,9 @@ def test_those_that_are_none_of_others(home: Path) -> None:
     training = scan("photos").train
     marks = np.array([[of_file(training[3].path), 0]], np.uint64)
     assert unlike(Run("runs/small"), training, marks) == training[:3] + training[4:]
+    image = Listed("train", "1", 5, 7)
+    assert [image.is_like(marks) for marks in ((5, 7), (5, 0), (0, 7), (6, 7), (7, 5), (6, 8))] == [
+        True, True, True, True, False, False]
     assert Listed("train", "1", 0, 0).is_like((0, 0)) is False
     os.remove("runs/small/images.csv")
     assert unlike(Run("runs/small"), training, marks) == training

@@ -2,12 +2,16 @@
 
 import os
 import shutil
+from contextlib import nullcontext
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
 import cnncli
-from cnncli.errors import ModelError
+from cnncli.errors import ModelError, UsageError
+from cnncli.model.features import FEATURES
+from cnncli.model.model import MODEL_FILE
 from cnncli.runs import Run
 from cnncli.runs.opened import open_model
 
@@ -40,6 +44,10 @@ def test_a_model_file_that_lies_in_no_run(home: Path) -> None:
     opened = open_model("loose.safetensors")
     assert (opened.run, opened.path, opened.name) == (None, Path("loose.safetensors"), "loose.safetensors")
     assert opened.place(None, "test") == Path("loose-test")
+    os.utime("loose.safetensors", (1e9, 1e9))
+    when = datetime.fromtimestamp(1e9, timezone.utc)
+    assert opened.trained == when
+    assert opened.description == f"Model: loose.safetensors, a file of {when.astimezone():%Y-%m-%d %H:%M}."
 
 
 def test_a_model_that_comes_from_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,6 +57,7 @@ def test_a_model_that_comes_from_no_file(tmp_path: Path, monkeypatch: pytest.Mon
     model = small_model()
     model.training["architecture"] = "lenet5"
     assert open_model(model).name == "lenet5"
+    assert (open_model(model).trained, open_model(model).description) == (None, None)
     assert open_model(model).place(None, "test") == Path("lenet5-test")
 
 
@@ -57,6 +66,16 @@ def test_where_results_go(home: Path) -> None:
     assert opened.place(None, "test") == Path("runs/small")
     assert opened.place(None, "pictures", inside="pictures") == Path("runs/small/pictures")
     assert opened.place("a/b c", "test") == Path("a/b c")
+    last = open_model("runs/small/last.safetensors")
+    assert str(last.description).startswith("Model: runs/small/last.safetensors, trained ")
+    assert last.run is not None
+    for folder, data in (("photos", None), ("more", "more"), ("runs", ["more"])):
+        os.makedirs(folder, exist_ok=True)
+        kinds = {f"{folder}/a.npz": FEATURES}
+        with pytest.raises(UsageError) if folder != "runs" else nullcontext(), opened.claim(kinds, data=data):
+            assert folder == "runs"
+    with pytest.raises(UsageError, match="model"), opened.claim({"runs/small/model.safetensors": MODEL_FILE}):
+        pass
 
 
 def test_models_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

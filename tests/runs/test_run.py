@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from cnncli.errors import TrainingError, UsageError
+from cnncli.model.checkpoint import save_model
 from cnncli.runs import COLUMNS, Run, RunLock, check_name, find_run, latest_run, new_run, point_latest
+
+from ..small_model import small_model
 
 
 def make(runs: Path, name: str | None = None, arch: str = "resnet8") -> Run:
@@ -58,6 +61,18 @@ def test_a_name_is_never_taken_twice(tmp_path: Path) -> None:
 def test_what_is_no_name(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="cannot be a run's name"):
         check_name(tmp_path, name)
+
+
+def test_a_hundred_letters_are_a_name(tmp_path: Path) -> None:
+    check_name(tmp_path, "x" * 100)
+    assert make(tmp_path, "a b").name == "a b"
+
+
+def test_what_names_a_run_after_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Run("runs/lenet5-1").as_option() == "lenet5-1"
+    assert Run("runs/lenet5-1").as_option("other one") == "'other one'"
+    assert Run("my runs/a").as_option() == "a --runs 'my runs'"
+    assert repr(Run("runs/a")) == "Run('runs/a')"
 
 
 def test_runs_that_begin_at_once_get_different_names(tmp_path: Path) -> None:
@@ -110,6 +125,29 @@ def test_a_folder_called_latest_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "latest" / "mine.txt").read_text() == "keep"
 
 
+def test_what_is_called_latest_and_names_no_run_is_left_alone(tmp_path: Path) -> None:
+    runs, latest = tmp_path / "runs", tmp_path / "runs" / "latest"
+    make(runs, "first")
+    make(tmp_path, "elsewhere")
+    (runs / "photos").mkdir()
+    for where, ours in (("../elsewhere", False), ("photos", False), ("gone", True), ("first", True)):
+        latest.unlink()
+        latest.symlink_to(where)
+        point_latest(runs, "second")
+        assert os.readlink(latest) == ("second" if ours else where)
+    for text, ours in (("my notes", False), ("photos\n", False), ("../elsewhere\n", False), ("first\n", True)):
+        latest.unlink()
+        latest.write_text(text)
+        point_latest(runs, "second")
+        assert latest.is_symlink() == ours, text
+
+
+def test_a_link_to_a_run_is_that_run(tmp_path: Path) -> None:
+    run = make(tmp_path, "birds")
+    (tmp_path / "link").symlink_to("birds")
+    assert find_run(tmp_path, "link").path == run.path.resolve()
+
+
 def test_finding_runs(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no run in"):
         find_run(tmp_path)
@@ -146,6 +184,38 @@ def test_history_has_the_columns_that_others_rely_on(tmp_path: Path) -> None:
     assert type(run.history[1]["epoch"]) is int
     run.write_history([row])
     assert len(run.history) == 1
+
+
+GOOD = ",".join(COLUMNS) + "\n1,0.5,0.25,,,0.1,12,3\n2,0.5,0.25,,,0.1,12,3\n"
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    (GOOD.replace("seconds", "minutes"), "its first line is not epoch,"), (GOOD[:-1], "its last line is cut off"),
+    (GOOD.replace("\n2,", "\n3,"), "its epochs are not 1, 2, 3"), (GOOD.replace("\n1,", "\n1.0,"), "invalid literal"),
+    (GOOD.replace("0.25,,,0.1,12,3\n2", "0.25\n2"), "nothing"), (GOOD.replace("0.5", "x"), "'x'"),
+    (GOOD.replace("2,0.5", '2,"0.5'), "end of data"), ("", "its first line")])
+def test_a_damaged_history_is_told(tmp_path: Path, text: str, words: str) -> None:
+    run = Run(tmp_path)
+    (tmp_path / "history.csv").write_text(GOOD)
+    assert [row["epoch"] for row in run.history] == [1, 2]
+    (tmp_path / "history.csv").write_text(text)
+    with pytest.raises(UsageError, match=f"{words}.*; to have it written anew: cnn train --resume "):
+        _ = run.history
+
+
+def test_what_a_run_says_of_itself(tmp_path: Path) -> None:
+    run = make(tmp_path, "birds")
+    run.write_config({"classes": ["a"], "images": {"train": 5}, "recipe": {"epochs": 2}})
+    model = small_model()
+    model.training.update(architecture="lenet5", epoch=1, val_accuracy=0.5, val_loss=1.5)
+    assert not run.has_model
+    save_model(run.path / "model.safetensors", model)
+    assert run.has_model
+    run.skipped = [("a.png", "is empty")]
+    assert run.as_json() == {
+        "run": "birds", "path": run.path, "model": run.path / "model.safetensors", "architecture": "lenet5",
+        "classes": ["a"], "images": {"train": 5}, "recipe": {"epochs": 2}, "best_epoch": 1, "val_accuracy": 0.5,
+        "val_loss": 1.5, "history": [], "skipped": [{"path": "a.png", "error": "is empty"}]}
 
 
 def test_one_training_at_a_time(tmp_path: Path) -> None:
