@@ -1,10 +1,11 @@
-"""What the tests of pictures share: a record of every word on a sheet and where it stands, so that a test can say that
-all of it is there, on the paper, and that no two words lie on each other.
+"""What the tests of pictures share: a record of every word and picture on a sheet and where it stands, so that a test
+can say that all of it is there, on the paper, that no two lie on each other, and that the paper is no larger than that.
 """
 
 from collections.abc import Iterator
 
 import pytest
+from PIL import Image
 
 from cnncli.errors import printable
 from cnncli.visualize import canvas
@@ -14,10 +15,11 @@ Box = tuple[float, float, float, float]
 
 
 class Words:
-    """The words drawn, with their boxes (left, top, right, bottom)."""
+    """The words drawn, with their boxes (left, top, right, bottom), and the boxes of pictures."""
 
     def __init__(self) -> None:
         self.drawn: list[tuple[str, Box]] = []
+        self.pictures: list[Box] = []
 
     @property
     def texts(self) -> list[str]:
@@ -26,18 +28,32 @@ class Words:
     def check(self, sheet: tuple[int, int]) -> None:
         """Fail where a word leaves the sheet of (width, height) or covers another."""
         assert self.drawn
-        for text, (left, top, right, bottom) in self.drawn:
-            assert min(left, top, sheet[0] - right, sheet[1] - bottom) >= 0, f"{text!r} leaves the sheet"
-        for i, (text, a) in enumerate(self.drawn):
-            for other, b in self.drawn[i + 1 :]:
-                apart = a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
-                assert apart, f"{text!r} at {a} and {other!r} at {b} lie on each other"
+        _check(self.drawn, sheet)
+
+    def check_all(self, sheet: tuple[int, int], margin: int, spare: tuple[int, int]) -> None:
+        """Fail, too, where a picture does, or where beside and below what is on the sheet there is less than a margin,
+        or more than that and what is to spare."""
+        assert self.pictures
+        everything = self.drawn + [("a picture", box) for box in self.pictures]
+        _check(everything, sheet)
+        ends = [max(box[side] for _, box in everything) for side in (2, 3)]
+        for name, size, end, more in zip(("wide", "high"), sheet, ends, spare, strict=True):
+            assert margin <= size - end <= margin + more, f"{size} pixels {name}, and all ends at {end}"
+
+
+def _check(drawn: list[tuple[str, Box]], sheet: tuple[int, int]) -> None:
+    for text, (left, top, right, bottom) in drawn:
+        assert min(left, top, sheet[0] - right, sheet[1] - bottom) >= 0, f"{text!r} leaves the sheet"
+    for i, (text, a) in enumerate(drawn):
+        for other, b in drawn[i + 1 :]:
+            apart = a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
+            assert apart, f"{text!r} at {a} and {other!r} at {b} lie on each other"
 
 
 def record(monkeypatch: pytest.MonkeyPatch) -> Iterator[Words]:
-    """Record what Canvas.text and Canvas.text_upward write."""
+    """Record what Canvas.text and Canvas.text_upward write, and Canvas.paste pastes."""
     words = Words()
-    text, upward = Canvas.text, Canvas.text_upward
+    text, upward, paste = Canvas.text, Canvas.text_upward, Canvas.paste
     inside = []
 
     def recorded_text(self, x, y, what, size=13, fill=canvas.INK, *, bold=False, align="left", width=None):
@@ -56,6 +72,11 @@ def record(monkeypatch: pytest.MonkeyPatch) -> Iterator[Words]:
         upward(self, x, y, what, size, fill, width=width)
         inside.pop()
 
+    def recorded_paste(self, image: Image.Image, x, y, *, frame=False):
+        words.pictures.append((x, y, x + image.width, y + image.height))
+        paste(self, image, x, y, frame=frame)
+
+    monkeypatch.setattr(Canvas, "paste", recorded_paste)
     monkeypatch.setattr(Canvas, "text", recorded_text)
     monkeypatch.setattr(Canvas, "text_upward", recorded_upward)
     yield words

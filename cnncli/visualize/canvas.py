@@ -158,6 +158,7 @@ class Canvas:
 
 def number(value: float, digits: int = 3) -> str:
     """Return a number in few characters: to so many significant digits, without an exponent where it need not be."""
+    value += 0.0  # -0 is 0
     return f"{value:.0f}" if 10 ** (digits - 1) <= abs(value) < 1e5 else f"{value:.{digits}g}"
 
 

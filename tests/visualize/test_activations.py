@@ -29,6 +29,89 @@ def test_words_of_any_layer_stay_apart_and_on_the_sheet(shape, low, rng, words):
     assert any(activations.shape_text(shape) in text for text in words.texts)
 
 
+@pytest.mark.parametrize("shapes", [[(28, 28, 20)] * 2, [(7, 300, 50)] * 4, [(40,)] * 4 + [(4, 4, 11)]])
+def test_everything_lies_apart_on_a_sheet_of_its_size(shapes, rng, words):
+    layers = [LayerMaps(f"layer{i}", "Conv2d", rng.random(shape).astype(np.float32)) for i, shape in enumerate(shapes)]
+    sheet = draw(grey(), layers, "a.png in runs/a", VERDICT)
+    words.check_all(sheet.image.size, activations.MARGIN, (140, 40))
+
+
+def test_five_classes_need_more_room_than_one_layer(words):
+    sheet = draw(grey(220, 220), [LayerMaps("a", "ReLU", np.ones((4, 4, 2), np.float32))], "t", VERDICT[:1] * 5)
+    words.drawn += [("the last bar", (0, box[1], 1, box[3] + 8)) for text, box in words.drawn[-60:] if text == "90.0%"]
+    assert sheet.image.height - max(box[3] for _, box in words.drawn) == pytest.approx(activations.MARGIN + 8, abs=5)
+
+
+def test_a_layer_has_two_rows_of_maps_as_large_as_fit(words):
+    for shape, size, shown in (((28, 28, 40), (112, 112), 18), ((4, 4, 40), (104, 104), 20), ((7, 7, 9), (105, 105), 9),
+                               ((150, 40, 40), (28, 104), 22), ((145, 20, 40), (20, 145), 22),
+                               ((146, 20, 40), (14, 104), 22), ((1, 900, 2), (104, 1), 2)):
+        block = activations._Block.of(LayerMaps("a", "ReLU", np.zeros(shape, np.float32)))
+        assert (block.map_size, len(block.order)) == (size, shown), shape
+        words.pictures.clear()
+        draw(grey(), [block.layer], "t", [])
+        [image, *maps] = words.pictures
+        assert image[2] - image[0] == 196  # the whole multiple of 28 below 220
+        assert {(right - left, bottom - top) for left, top, right, bottom in maps} == {size}
+        lefts, tops = sorted({box[0] for box in maps}), sorted({box[1] for box in maps})
+        assert len(maps) == shown
+        assert len(lefts) == min(-(-shown // 2) if shown > 9 else shown, 11)
+        assert len(tops) == (2 if shown > 9 else 1)
+        assert set(np.diff(lefts)) <= {max(size[0], 96) + 14}
+
+
+def test_a_flat_layer_is_cells_in_order(words):
+    values = np.zeros(300, np.float32)
+    values[33], values[2] = 4.567, 1.234
+    sheet = draw(grey(), [LayerMaps("fc", "Linear", values)], "t", [])
+    [_, *cells] = words.pictures
+    assert len(cells) == 256
+    pixels = np.asarray(sheet.image)
+    colours = [tuple(pixels[int(top) + 8, int(left) + 13].tolist()) for left, top, _, _ in cells]
+    assert colours[33] == (0xFD, 0xE7, 0x25)
+    assert len(set(colours)) == 3
+    assert colours[0] == (0x44, 0x01, 0x54)
+    (left, top, *_), (beside, *_), (_, below, *_) = cells[0], cells[1], cells[32]
+    assert [(box[0], box[1]) for box in cells] == [(left + place % 32 * (beside - left), top + place // 32 *
+                                                    (below - top)) for place in range(256)]
+    assert {(box[2] - box[0], box[3] - box[1]) for box in cells} == {(27, 16)}
+    numbers = [int(text) for text in words.texts if text.isdigit()]
+    assert numbers == list(range(0, 256, 8))
+    assert "Linear · 300 · 256 of 300 shown · dark is 0, yellow the largest" in words.texts
+    assert "in order; from 0 to 4.57" in words.texts
+    words.drawn.clear()
+    draw(grey(), [LayerMaps("fc", "Linear", -values[:32])], "t", [])
+    assert [int(text) for text in words.texts if text.isdigit()] == list(range(32))
+    assert "Linear · 32 · white is 0, red positive, blue negative" in words.texts
+    assert "in order; from -1.23 to 0" in words.texts
+
+
+def test_a_bar_is_as_long_as_its_class_is_likely():
+    sheet = np.asarray(draw(grey(), [], "t", [("a", 0.9), ("b", 0.05)]).image)
+    column = sheet[:, activations.MARGIN : activations.MARGIN + activations.SIDE]
+    dark, light = ((column == colour).all(axis=2) for colour in (activations.INK, activations.LINE))
+    for part in (198, 11):
+        bars = (dark[:, :part].all(axis=1) & light[:, part:].all(axis=1)).sum()
+        assert bars == 3, f"{part} of 220 pixels"
+
+
+def test_each_map_has_a_scale_of_its_own_and_says_it(words):
+    values = np.zeros((2, 1, 3), np.float32)
+    values[:, 0] = [[-12.34, 0.1234, -0.5], [12.34, 0.2345, 1]]
+    sheet = np.asarray(draw(grey(), [LayerMaps("a", "ReLU", values)], "t", []).image)
+    assert {"-12 \u2026 12", "0.12 \u2026 0.23", "-0.5 \u2026 1"} <= set(words.texts)
+    [_, first, third, second] = words.pictures
+    corners = [[tuple(sheet[int(box[y]) + by, int(box[0]) + 5].tolist()) for y, by in ((1, 2), (3, -2))]
+               for box in (first, second, third)]
+    blue, red, white = (tuple(activations.signed(np.array(v), 1.0).tolist()) for v in (-1, 1, 0))
+    assert corners[0] == [blue, red]
+    assert corners[1][1] == red
+    assert corners[2][1] == red
+    assert white not in corners[2]
+    draw(grey(), [LayerMaps("a", "ReLU", np.full((3, 3, 1), 2.345, np.float32))], "t", [])
+    assert "all 2.3" in words.texts
+
+
 @pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3), (500, 200, 3), (1, 1, 1), (20, 900, 3)])
 def test_inputs_of_any_shape(shape, words):
     sheet = draw(grey(*shape), [LayerMaps("conv1", "Conv2d", np.ones((4, 4, 2), np.float32))], "t", VERDICT)
@@ -90,9 +173,8 @@ def test_default_layers_are_a_spread_of_convolutions_and_poolings():
     deep = nodes(*[(f"conv{i}", "Conv2d", (8, 8, 4)) for i in range(20)], ("gap", "GlobalAvgPool2d", (4,)),
                  ("fc", "Linear", (10,)))
     chosen = default_layers(deep)
-    assert chosen[0] == "conv0"
-    assert chosen[-1] == "conv19"
-    assert len(chosen) == 6
+    assert chosen == ["conv0", "conv4", "conv8", "conv11", "conv15", "conv19"]
+    assert default_layers(nodes(("a", "Conv2d", (1, 2, 4)), ("b", "Conv2d", (1, 1, 4)), ("c", "Conv2d", (4,)))) == ["a"]
     with_shortcuts = nodes(("conv1", "Conv2d", (8, 8, 4)), ("shortcut", "Conv2d", (8, 8, 4), [1, 1]),
                            ("conv2", "Conv2d", (4, 4, 4), [1, 3]))
     assert default_layers(with_shortcuts) == ["conv1", "conv2"]
@@ -122,6 +204,8 @@ def test_dead_channels_are_said(words):
     before = len(words.texts)
     draw(grey(), [LayerMaps("relu1", "ReLU", np.full((4, 4, 2), 2.5, np.float32))], "t", [])
     assert not any("dead" in text for text in words.texts[before:]), "a blank image moves nothing anywhere"
+    draw(grey(), [LayerMaps("gap", "ReLU", np.zeros(shape, np.float32)) for shape in ((1, 1, 3), (3,))], "t", [])
+    assert not any("dead" in text for text in words.texts[before:]), "of one position nobody knows"
 
 
 def test_a_dead_filter_of_a_network_shows(home):

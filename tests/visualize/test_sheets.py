@@ -1,5 +1,7 @@
 """visualize/sheets.py: which sheets there are of a model and of images, with which layers, under which names."""
 
+import dataclasses
+import os
 import shutil
 from pathlib import Path
 
@@ -8,11 +10,17 @@ import pytest
 from PIL import Image
 
 import cnncli
+from cnncli.data import Preprocessing, outputs
 from cnncli.data.finding import Missing
-from cnncli.errors import ModelError, NetworkError, UsageError
+from cnncli.errors import ModelError, NetworkError, UsageError, printable
+from cnncli.network import Network
+from cnncli.runs.opened import open_model
+from cnncli.visualize import sheets
 from cnncli.visualize.sheets import Sheet, draw_activations, draw_filters, write_filters
 
 from ..small_model import small_model
+from ..trained import CLASSES
+from ..words import Words
 
 PICTURE = "photos/stripe/s 0.png"
 
@@ -43,7 +51,8 @@ def test_a_sheet_for_each_image_and_a_word_for_what_is_none(home: Path) -> None:
     found = list(draw_activations([PICTURE, "empty.png", Missing("gone", "is not there."), PICTURE]))
     assert [type(item) for item in found] == [Sheet, Missing, Missing, Sheet]
     assert [item.image for item in found if isinstance(item, Sheet)] == [PICTURE] * 2
-    assert [item.path for item in found if isinstance(item, Missing)] == ["empty.png", "gone"]
+    assert [(item.path, item.error) for item in found if isinstance(item, Missing)] == [
+        ("empty.png", "it is empty"), ("gone", "is not there.")]
     assert [item.layers for item in found if isinstance(item, Sheet)] == [["relu1", "pool1", "relu2", "pool2"]] * 2
     [sheet] = draw_activations(np.asarray(Image.open(PICTURE)))
     assert isinstance(sheet, Sheet)
@@ -51,6 +60,78 @@ def test_a_sheet_for_each_image_and_a_word_for_what_is_none(home: Path) -> None:
     [sheet] = draw_activations(PICTURE, layers=["relu1", "fc1"])
     assert isinstance(sheet, Sheet)
     assert sheet.layers == ["relu1", "fc1"]
+
+
+def test_what_stands_on_a_sheet(home: Path, words: Words, monkeypatch: pytest.MonkeyPatch) -> None:
+    [sheet] = draw_activations(PICTURE, layers=["relu1"])
+    assert isinstance(sheet, Sheet)
+    assert words.texts[0] == "s 0.png in small"
+    answer = cnncli.load("runs/small").predict(PICTURE)[0]
+    shown = [text for text in words.texts if text.endswith("%")]
+    assert shown == [f"{chance:.1%}" for _, chance in answer.top]
+    assert [printable(name) for name, _ in answer.top] == [text for text in words.texts if text in
+                                                           [printable(name) for name in CLASSES]]
+    words.drawn.clear()
+    draw_filters(layers=["conv2"])
+    assert words.texts[0] == "Filters of conv2 in small"
+    assert "A row per filter" in " ".join(words.texts)
+    monkeypatch.setattr(sheets, "BEST", 2)
+    words.drawn.clear()
+    list(draw_activations(PICTURE))
+    assert len([text for text in words.texts if text.endswith("%")]) == 2
+
+
+def test_colours_are_for_layers_that_read_the_image(words: Words) -> None:
+    conv = {"type": "Conv2d", "out_channels": 3, "kernel_size": 1}
+    network = Network([conv, conv, {"type": "GlobalAvgPool2d"}], (4, 4, 3))
+    model = cnncli.Model(network, ["a", "b", "c"], Preprocessing((4, 4)))
+    for name, colour in (("conv1", True), ("conv2", False)):
+        words.drawn.clear()
+        draw_filters(model, [name])
+        assert ("Grey is 0; red, green and blue" in " ".join(words.texts)) == colour
+
+
+def test_only_its_own_sheets_are_replaced(home: Path, tmp_path: Path) -> None:
+    [sheet] = draw_filters()
+    [other] = draw_activations(PICTURE)
+    assert isinstance(other, Sheet)
+    assert (sheet.file_kind, other.file_kind) == (sheets.FILTERS, sheets.ACTIVATIONS)
+    path = sheet.save(tmp_path / "new" / "folder")
+    assert sheet.save(path.parent) == path
+    renamed = dataclasses.replace(other, file=sheet.file)
+    with pytest.raises(UsageError, match=r"filters-conv1\.png"):
+        renamed.save(path.parent)
+    assert renamed.save(path.parent, force=True) == path
+    assert sheets.ACTIVATIONS.ours(str(path))
+    write_filters("dump")
+    write_filters("dump")
+    os.remove("dump/conv1.png")
+    with pytest.raises(UsageError, match=r"conv1\.npy"):
+        write_filters("dump")
+    assert len(write_filters("dump", force=True)) == 4
+
+
+def test_files_are_held_before_anything_is_drawn(home: Path) -> None:
+    opened = open_model()
+    with sheets.claimed(opened, ["conv2"], [PICTURE, PICTURE]) as into:
+        assert into == Path("runs/small/pictures")
+        held = [os.path.basename(path) for path in outputs._HELD.get() or ()]
+        assert held == ["filters-conv2.png", "activations-s_0.png", "activations-s_0-2.png"]
+    Path("mine").mkdir()
+    Path("mine/activations-s_0.png").write_bytes(b"mine")
+    with pytest.raises(UsageError, match="mine"), sheets.claimed(opened, [], PICTURE, "mine"):
+        pass
+    with sheets.claimed(opened, [], PICTURE, "mine", force=True) as into:
+        assert into == Path("mine")
+    with pytest.raises(UsageError, match="photos"), sheets.claimed(opened, [], PICTURE, "photos/check"):
+        pass
+
+
+def test_names_of_files_fit_any_disk() -> None:
+    taken: set[str] = set()
+    assert sheets._file_name(f"a/{'x' * 99}.jpeg", taken) == f"activations-{'x' * 60}.png"
+    assert sheets._file_name(f"b/{'X' * 99}.png", taken) == f"activations-{'X' * 60}-2.png", "case tells no files apart"
+    assert sheets._file_name(f"b/{'x' * 60}.png", taken) == f"activations-{'x' * 60}-3.png"
 
 
 def test_names_do_not_collide(home: Path) -> None:
