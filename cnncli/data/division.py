@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 
-from ..errors import DataError, UsageError, printable
+from ..errors import DataError, UsageError, printable, quoted
 from .groups import EXAMPLE, Groups
 from .splits import Sample, Splits, Survey, listed
 
@@ -130,16 +130,22 @@ def notes_on_groups(groups: Groups, splits: Splits, drawn: Sequence[str]) -> lis
             of_class[sample.label].add(sample.relative if sample.group is None else "\0" + sample.group)
     shown = printable(groups.name)
     if not where:
-        first = splits.train[0].relative if splits.train else ""
-        raise DataError(f"--group-by {shown} finds no group for any image, as {printable(first)}; give what finds it "
+        first = printable(splits.train[0].relative if splits.train else "")
+        if groups.pattern is None:
+            raise DataError(f"{shown} names none of the images: its first line names "
+                            f"{printable(next(iter(groups.table), 'none'))}, an image is {first}; write paths inside "
+                            "the data folder.")
+        raise DataError(f"--group-by {shown} finds no group for any image, as {first}; give what finds it "
                         f"in such paths, as {shlex.quote(EXAMPLE)}, or a CSV file with the columns file and group.")
     if drawn and len(where) == 1 and not alone:
         raise DataError(f"--group-by {shown} puts all {images:,} images into one group, "
-                        f"{printable(next(iter(where)))}, so that none can be held out; give what tells groups apart.")
+                        f"{quoted(next(iter(where)))}, so that none can be held out; give what tells groups apart.")
     rest = f"; {alone:,} images are in none, each by itself" if alone else ""
     notes = [f"{len(where):,} group{'s' * (len(where) > 1)} of images {'are' if len(where) > 1 else 'is'} kept "
              f"together, by {shown}{rest}."]
     crossing = sorted(name for name, several in where.items() if len(several) > 1)
+    if len(where) == images:
+        notes = [f"--group-by {shown} finds another group for each of the {images:,} images: it keeps none together."]
     if crossing:
         notes.append(f"{len(crossing):,} of them ({listed(crossing)}) lie in several splits as these are given: the "
                      "test is too easy.")

@@ -7,11 +7,11 @@ import os
 import shlex
 from collections.abc import Collection, Iterable, Sequence
 
-from ..errors import DataError, UsageError, printable
+from ..errors import DataError, UsageError, printable, quoted
 from .division import FRACTIONS, check_fractions, divide, notes_on_groups
 from .groups import Groups
 from .labels import Labels, refuse_strange, survey_labels
-from .layout import Layout, find_layout, inside_classes, refuse_names_of_splits, refuse_several, split_of
+from .layout import Layout, find_layout, inside_classes, names_of_splits, refuse_several, split_of
 from .splits import (
     Found,
     Sample,
@@ -73,7 +73,8 @@ def scan(root: str | os.PathLike[str], fractions: Sequence[float] = FRACTIONS, s
     notes = looked.notes + [note for s, path in folders.items() for note in _notes(path, found[s])]
     for name in ("val", "test"):
         if name in found:
-            notes += _given_notes(folders[name] if folders[name] != looked.root else name, found[name], classes)
+            own = folders[name] != looked.root
+            notes += _given_notes(folders[name] if own else name, found[name], classes, folders["train"])
     splits = Splits(classes, **divide(looked, classes, fractions, seed), notes=notes, excluded=sorted(exclude))
     if exclude:
         splits.notes.append(exclusion_note(os.fspath(root), dropped, len(splits.excluded)))
@@ -111,7 +112,12 @@ def scan_labelled(root: str | os.PathLike[str], classes: Sequence[str], split: S
     if not found.classes:
         judged = f" To have them judged without labels: cnn predict {shlex.quote(printable(folder))}"
         _refuse_no_images(folder, found, judged)
-    _check_classes(labels.name if labels else folder, found.classes, classes, "the model does not know it")
+    if labels is not None:
+        _check_classes(labels.name, found.classes, classes, "the model does not know it", "take these lines out")
+    else:
+        _check_classes(folder, found.classes, classes, "the model does not know it", none=(
+            f"give a folder whose folders are called like its classes ({listed(classes)}), or a table: --labels "
+            f"FILE.csv; without labels: cnn predict {quoted(folder)}"))
     notes = looked.notes + _notes(folder, found)
     if len(looked.folders) > 1:
         inside = f"{wanted}/ in the class folders" if labels is None else f"{wanted} in {labels.name}"
@@ -129,12 +135,14 @@ def scan_flat(root: str | os.PathLike[str]) -> list[str]:
     return paths
 
 
-def _check_classes(folder: str, names: Iterable[str], known: Sequence[str], why: str) -> None:
-    """Raise DataError where a class folder's name is not a known class."""
-    strange = sorted(set(names) - set(known))
+def _check_classes(folder: str, names: Iterable[str], known: Sequence[str], why: str,
+                   remedy: str = "rename or remove the folder", none: str = "") -> None:
+    """Raise DataError where a class folder's name is not a known class; none is a remedy where not one of them is."""
+    names = set(names)
+    strange = sorted(names - set(known))
     if strange:
-        raise DataError(f"{printable(folder)} has images of {listed(strange)}, but {why}; "
-                        "rename or remove the folder.")
+        remedy = none if none and len(strange) == len(names) else remedy
+        raise DataError(f"{printable(folder)} has images of {listed(strange)}, but {why}; {remedy}.")
 
 
 # ---- looking through it ----
@@ -150,10 +158,11 @@ def _surveyed(layout: Layout, splits: Iterable[str]) -> Survey:
             looked.found, looked.folders = inside, dict.fromkeys(inside, layout.root)
             looked.notes = [*looked.notes, f"{printable(layout.root)}: {', '.join(inside)} are the folders of these "
                                            "names inside the class folders."]
-        else:
-            refuse_several(layout.root, found["train"])
-    elif "train" in found:
-        refuse_names_of_splits(layout.folders["train"], found["train"].classes)
+            return looked
+    if "train" in found:
+        folder = layout.folders["train"]
+        looked.notes = [*looked.notes, *refuse_several(folder, found["train"]),
+                        *names_of_splits(folder, found["train"].classes, folder != layout.root)]
     return looked
 
 
@@ -173,9 +182,10 @@ def _find(folder: str) -> Found:
     return found
 
 
-def _given_notes(folder: str, found: Found, classes: list[str]) -> list[str]:
+def _given_notes(folder: str, found: Found, classes: list[str], train: str) -> list[str]:
     """Return sentences about a split that has a folder of its own. Raises DataError for a class that train lacks."""
-    _check_classes(folder, found.classes, classes, "train/ has none")
+    _check_classes(folder, found.classes, classes, "train/ has none", none=(
+        f"call them like the classes, or give {quoted(train)} alone, from which others are drawn then"))
     missing = [name for name in classes if name not in found.classes]
     return [f"{printable(folder)} has no images of {listed(missing)}."] if missing else []
 

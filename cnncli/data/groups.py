@@ -61,14 +61,17 @@ class Groups:
 
     def within(self, root: str) -> "Groups":
         """Return it for a data folder: a table's paths as they are inside it, and as they are on the disk, since a
-        folder around the images may be passed over."""
+        folder around the images may be passed over. Raises DataError for a file that is in two groups."""
         if self.pattern is not None:
             return self
         table: dict[str, str] = {}
         for named, group in self.table.items():
             inside = path_inside(named, root)
+            if inside is not None and table.setdefault(inside, group) != group:
+                raise DataError(f"{printable(self.name)}: {printable(inside)} is in two groups, "
+                                f"{printable(table[inside])} and {printable(group)}; take one of the lines out.")
             if inside is not None:
-                table[inside] = table[os.path.abspath(os.path.join(root, inside))] = group
+                table[os.path.abspath(os.path.join(root, inside))] = group
         return Groups(None, table, self.name)
 
     def as_found(self, table: Mapping[str, str]) -> "Groups":

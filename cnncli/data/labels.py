@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..errors import DataError, UsageError, printable
+from ..errors import DataError, UsageError, printable, quoted
 from .layout import split_of
 from .splits import Found, Split, Survey
 from .table import Line, path_inside, read_table
@@ -87,10 +87,20 @@ class Labels:
         near = [entry for entry in beside if os.path.splitext(entry)[0] == name or entry.lower() == name.lower()]
         what = (f"the file there is called {printable(near[0])}: write it so" if near
                 else f"paths begin in {printable(root)}: write them so, or take the line out")
+        other = None if near else next((folder for folder in _around(root) if os.path.isfile(
+            os.path.join(folder, *first.file.split("/")))), None)
+        if other is not None:
+            what = f"it lies in {printable(other)}: give {quoted(other)} in the place of {printable(root)}"
         raise DataError(f"{self._where(first)}: there is no file {printable(path)}; {what}{more}.")
 
     def _where(self, image: Labelled) -> str:
         return f"line {image.line} of {printable(self.name)}"
+
+
+def _around(root: str) -> list[str]:
+    """Return the folders that a table's paths may begin in where it is not this one: those in it, and that around."""
+    within = sorted(entry.path for entry in os.scandir(root) if entry.is_dir())
+    return [*within, os.path.dirname(os.path.normpath(root)) or os.curdir]
 
 
 def read_labels(path: str | os.PathLike[str]) -> Labels:
@@ -138,7 +148,10 @@ def survey_labels(root: str, labels: Labels, there: Callable[[str], bool] = os.p
 def refuse_strange(labels: Labels, looked: Survey) -> None:
     """Raise DataError where there is nothing to learn of a label that is validated or tested on."""
     train = looked.found["train"].classes
+    if not train:
+        raise DataError(f"{printable(labels.name)} has no line for training; write train into the column split of "
+                        "some, or nothing.")
     first = next((image for image in labels.images if image.label not in train), None)
-    if train and first is not None and any(first.label in found.classes for found in looked.found.values()):
+    if first is not None and any(first.label in found.classes for found in looked.found.values()):
         raise DataError(f"line {first.line} of {printable(labels.name)}: {printable(first.label)} has images in "
                         f"{first.split}, but none in train; give it some, or take its lines out.")

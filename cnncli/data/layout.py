@@ -6,7 +6,8 @@ where images lie; what is not clear is refused, with the path to give. folder.py
 import os
 import re
 import shlex
-from collections import Counter
+import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -85,37 +86,56 @@ def find_layout(given: str, known: Collection[str] = (), need_train: bool = True
     return Layout(root, folders, unlabelled, beside, _notes(given, root, folders, unlabelled, beside) + around)
 
 
-def refuse_several(root: str, found: Found) -> None:
-    """Raise DataError where folders that were taken for classes are whole data sets, with the paths to give."""
+def refuse_several(root: str, found: Found) -> list[str]:
+    """Raise DataError where folders that were taken for classes are whole data sets, with the paths to give. Return a
+    sentence where they may be, because the same folders are in all of them."""
     inside = {name: {item[1].split("/")[1] for item in items if item[1].count("/") > 1}
               for name, items in found.classes.items()}
     sets = [name for name, items in found.classes.items() if _has_splits([item[1] for item in items])]
     names = list(inside)
-    again = next((name for name in names if len(names) > 2 and inside[name] >= set(names) - {name} and (
-        _is_version(name) or name.casefold() == os.path.basename(os.path.abspath(root)).casefold())), None)
-    if again is not None:
-        raise DataError(f"{printable(root)} holds its class folders again in {printable(again)}/; move that away, or "
-                        f"give {shlex.quote(printable(os.path.join(root, again)))} instead, if that is meant.")
-    if not sets and len(names) > 1 and all(_is_version(name) for name in names):
-        first = inside[names[0]]
-        bare = all(item[1].count("/") > 1 for items in found.classes.values() for item in items)
-        sets = names if bare and len(first) > 1 and all(inside[name] == first for name in names) else []
-        what = f"the same class folders ({listed(sorted(first))})"
-    else:
-        what = "train/ and other splits"
+    base = os.path.basename(os.path.abspath(root)).casefold()
+    for name in names:
+        others = {other for other in names if other != name and (not inside[other] or inside[other] != inside[name])}
+        if len(others) > 1 and inside[name] >= others and (_is_version(name) or name.casefold() == base):
+            raise DataError(f"{printable(root)} holds its class folders again in {printable(name)}/; move that away, "
+                            f"or give {shlex.quote(printable(os.path.join(root, name)))} instead, if that is meant.")
+    what, notes = "train/ and other splits", []
+    if not sets and _all_in_the_same_folders(found, inside):
+        parts = listed(sorted(inside[names[0]]))
+        if all(map(_is_version, names)) or any(map(split_of, names)):
+            sets, what = names, f"the same class folders ({parts})"
+        else:
+            notes.append(f"{printable(root)}: {listed(names)} are taken as the classes, with the same folders in each "
+                         f"({parts}); if these are the classes, call the others train/, val/ and test/.")
     if sets:
         paths = " or ".join(shlex.quote(printable(os.path.join(root, name))) for name in sets[:3])
         raise DataError(f"{printable(root)} holds no class folders, but {listed(sets)} with {what} inside; give "
-                        f"{paths} instead, whichever is meant.")
+                        f"{paths} instead, whichever is meant, or call them train/, val/ and test/ if they are splits.")
+    return notes
 
 
-def refuse_names_of_splits(folder: str, names: Collection[str]) -> None:
-    """Raise DataError where two classes would be called like training and another split."""
-    meant = {split: name for name in sorted(names) if (split := split_of(name))}
-    if "train" in meant and len(meant) > 1:
-        raise DataError(f"{printable(folder)} has class folders that are called like splits, "
-                        f"{listed(sorted(meant.values()))}; rename them, or give "
-                        f"{shlex.quote(printable(folder))} instead, if they are splits.")
+def _all_in_the_same_folders(found: Found, inside: dict[str, set[str]]) -> bool:
+    """Whether all images lie in folders of the class folders, two or more, which are called the same in each."""
+    first = next(iter(inside.values()), set())
+    return (len(inside) > 1 and len(first) > 1 and all(each == first for each in inside.values())
+            and all(item[1].count("/") > 1 for items in found.classes.values() for item in items))
+
+
+def names_of_splits(folder: str, names: Collection[str], given: bool) -> list[str]:
+    """Raise DataError where two classes would be called like training and another split, "train_x" and "test_x" too.
+    Return a sentence where one is called like a split; given: the folder is that of a split that has one."""
+    meant: dict[tuple[str, ...], dict[Split, str]] = defaultdict(dict)
+    for candidate in filter(None, map(_candidate, sorted(names))):
+        meant[candidate.stem][candidate.split] = candidate.name
+    for found in meant.values():
+        if "train" in found and len(found) > 1:
+            instead = (f"or give {shlex.quote(printable(folder))} instead" if given
+                       else "or put the folders of classes into train/ and test/")
+            raise DataError(f"{printable(folder)} has class folders that are called like splits, "
+                            f"{listed(sorted(found.values()))}; rename them, {instead}, if they are splits.")
+    alone = [] if given else list(meant.get((), {}).values())
+    return [f"{printable(folder)}: {printable(name)}/ is taken as a class, like the folders beside it; move it away, "
+            "if it is none." for name in alone]
 
 
 def inside_classes(found: Found) -> dict[str, Found] | None:
@@ -132,6 +152,9 @@ def inside_classes(found: Found) -> dict[str, Found] | None:
     if "train" not in splits or len(splits) == 1:
         return None
     train = splits["train"]
+    deeper = [{item[1].split("/")[2] for item in items if item[1].count("/") > 2} for items in train.classes.values()]
+    if all(len(folders) > 1 for folders in deeper):  # data sets side by side
+        return None
     train.empty, train.loose, train.other, train.special, train.hidden = (
         found.empty, found.loose, found.other, found.special, found.hidden)
     return {split: splits[split] for split in ("train", "val", "test") if split in splits}
@@ -141,12 +164,14 @@ def inside_classes(found: Found) -> dict[str, Found] | None:
 
 
 def _tokens(name: str) -> list[str]:
-    return re.findall(r"[^\W\d_]+|\d+", name.lower())
+    """Return a name's words and numbers, small, without accents and other ways to write the same letter."""
+    plain = unicodedata.normalize("NFKD", name).casefold()
+    return re.findall(r"[^\W\d_]+|\d+", "".join(c for c in plain if not unicodedata.combining(c)))
 
 
 def _candidate(name: str) -> _Candidate | None:
     words, stem = [], []
-    for token in _tokens(name):
+    for token in _tokens(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)):  # trainA
         found = re.fullmatch(_WORD, token)
         if found:
             words.append(found[1])

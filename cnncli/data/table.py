@@ -52,8 +52,10 @@ def read_table(path: str | os.PathLike[str], needed: Sequence[str], optional: Se
         if number == 1 or not any(cell.strip() for cell in cells):
             continue
         if len(cells) != len(names):
+            remedy = (f"put what holds {_DELIMITERS[delimiter]} in double quotes" if len(cells) > len(names)
+                      else f"fill it in, with {_DELIMITERS[delimiter]} between the columns, or take it out")
             raise DataError(f"line {number} of {shown} has {len(cells)} column{'s' * (len(cells) != 1)}, the first "
-                            f"line {len(names)}; put what holds {_DELIMITERS[delimiter]} in double quotes.")
+                            f"line {len(names)}; {remedy}.")
         values = {name: cells[names.index(name)].strip() for name in wanted}
         for name in needed:
             if not values[name]:
@@ -96,7 +98,8 @@ def read_bytes(path: str | os.PathLike[str], wanted: str, too_large: str) -> byt
     shown = printable(path)
     try:
         if not os.path.isfile(path):
-            raise UsageError(f"there is no file {shown}; {wanted}.")
+            what = f"{shown} is no file" if os.path.exists(path) else f"there is no file {shown}"
+            raise UsageError(f"{what}; {wanted}.")
         with open(path, "rb") as file:
             data = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:

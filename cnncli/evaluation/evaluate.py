@@ -143,9 +143,9 @@ def _baselines(found: Evaluation, labelled: Labelled, opened: Opened, progress: 
     images, training = labelled.images, labelled.training
     known = {baselines.MAJORITY: baselines.majority(found.labels, list(map(printable, found.class_names)), training)}
     tested = {os.path.abspath(sample.path) for sample in images.samples}
-    others = [sample for sample in training if os.path.abspath(sample.path) not in tested]
-    if opened.run and labelled.seen is not None and labelled.seen.any():
-        others = unlike(opened.run, others, images.marks)
+    seen = labelled.seen is not None and bool(labelled.seen.any())
+    others = [sample for sample in (unlike(opened.run, training, images.marks) if opened.run and seen else training)
+              if os.path.abspath(sample.path) not in tested]
     if not others:
         why = "these images are what it was trained on" if training else "the training images are not at hand"
         return known, [f"{LEFT_OUT}: {why}."]

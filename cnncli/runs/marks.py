@@ -6,9 +6,9 @@ too, without their names (Model.seen), for models that have left their run.
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import repeat, takewhile
 from typing import Any
 
 from ..data import Images, Sample, Splits
@@ -68,8 +68,23 @@ def read(run: Run) -> dict[str, Listed] | None:
         return None
 
 
+def placed(listed: Mapping[str, Listed], samples: Sequence[Sample]) -> dict[str, Listed]:
+    """Return what ``read`` did, by the paths that the images have where they lie by now: folders around all of them may
+    be others. samples are images of the same splits."""
+    was, now = _around(listed), _around([sample.relative for sample in samples])
+    return {now + name[len(was):]: image for name, image in listed.items()}
+
+
+def _around(names: Collection[str]) -> str:
+    """Return the folders that all of these names lie in, with a slash behind."""
+    first, last = (name.split("/")[:-1] for name in (min(names, default=""), max(names, default="")))
+    shared = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    return "".join(f"{folder}/" for folder, _ in shared)
+
+
 def unlike(run: Run, samples: Sequence[Sample], marks: Array) -> list[Sample]:
     """Return those of the run's training images that are none of some others, of whose marks there is a row each."""
-    listed, others = read(run) or {}, set(marks.ravel().tolist()) - {NONE}
+    training = {name: image for name, image in (read(run) or {}).items() if image.split == "train"}
+    listed, others = placed(training, samples), set(marks.ravel().tolist()) - {NONE}
     return [sample for sample in samples
             if (image := listed.get(sample.relative)) is None or not {image.file, image.pixels} & others]

@@ -8,7 +8,6 @@ import os
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from itertools import takewhile
 from typing import Any
 
 from ..data import Data, Images, Sample, Splits, fold_of, folder_of, load_images, scan
@@ -154,18 +153,11 @@ def splits_in(run: Run, folder: str) -> Splits | None:
 
 def _listed_in(listed: Mapping[str, marks.Listed], splits: Splits) -> list[tuple[marks.Listed, Sample]]:
     """Return those of a run's images that are among some by split, path and size, without the folders around all."""
-    around, around_here = (len(_around(names)) for names in (listed, [s.relative for s in splits.train + splits.val]))
-    here = {(split, sample.relative[around_here:]): sample
+    here = {(split, sample.relative): sample
             for split, of_split in (("train", splits.train), ("val", splits.val)) for sample in of_split}
-    pairs = ((image, here.get((image.split, name[around:]))) for name, image in listed.items())
+    pairs = ((image, here.get((image.split, name)))
+             for name, image in marks.placed(listed, splits.train + splits.val).items())
     return [(image, sample) for image, sample in pairs if sample is not None and sample.mark() == image.size]
-
-
-def _around(names: Collection[str]) -> str:
-    """Return the folders that all of these names lie in, with a slash behind."""
-    first, last = (name.split("/")[:-1] for name in (min(names, default=""), max(names, default="")))
-    shared = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
-    return "".join(f"{folder}/" for folder, _ in shared)
 
 
 def _is_place_of(run: Run, folder: str) -> bool:

@@ -16,8 +16,9 @@ from ..data.exclude import fingerprint as fingerprint_of_names
 from ..errors import DataError, ModelError, UsageError, printable
 from ..model import Model, checkpoint
 from ..runs import CONFIG, Run, RunLock, begin_latest, find_run
+from ..runs.marks import placed
 from ..runs.marks import read as read_marks
-from ..runs.samples import data_again, fingerprint, of_run, place, splits_in
+from ..runs.samples import data_again, fingerprint, have_changed, of_run, place, splits_in
 from . import start
 from .choose import requested_augmentation
 from .fit import Fit
@@ -28,6 +29,7 @@ from .progress import Progress, highest
 from .recipe import Recipe, schedule_config
 
 _MAY_CHANGE = {"epochs", "patience"}  # when a run is resumed
+_HASHED = {"exclude": "another list", "labels": "another table", "group_by": "another pattern or table"}
 _CHANGES_WITH_THEM = {"time"}  # what a recipe forgets then
 
 
@@ -136,7 +138,8 @@ def _changed(recipe: Recipe, options: Options, run: Run) -> Recipe:
                          "it for longer give --epochs in place of --time.")
     if refused:
         flags = ", ".join("--" + name.replace("_", "-") for name in refused)
-        was = ", ".join(f"{name.replace('_', ' ')} {_shown(name, recipe.config().get(name))}" for name in refused)
+        then = {**recipe.config(), "split_seed": recipe.seed if recipe.split_seed is None else recipe.split_seed}
+        was = ", ".join(f"{name.replace('_', ' ')} {_shown(name, then.get(name))}" for name in refused)
         raise UsageError(f"{printable(run.path)} was trained with {was}, and is resumed as it began: leave {flags} "
                          "out, or start a new run.")
     if "epochs" in different:
@@ -215,8 +218,8 @@ def _check_architecture(arch: str | None, recipe: Recipe, config: Mapping[str, A
 
 
 def _shown(name: str, value: Any) -> str:
-    if name in ("exclude", "labels") and value is not None:
-        return "another list"
+    if name in _HASHED and value is not None:
+        return _HASHED[name]
     if isinstance(value, dict):  # strengths of augmentation
         return ",".join(f"{key}={strength}" for key, strength in value.items() if strength)
     return "x".join(map(str, value)) if isinstance(value, list) else "off" if value is None else str(value)
@@ -241,7 +244,7 @@ def _check_data(data: Data, splits: Splits, config: Mapping[str, Any], run: Run)
         what = "; ".join(f"{word}: {', '.join(map(printable, names[:5]))}" for word, names in
                          (("new", new), ("gone", gone)) if names)
         raise DataError(f"{shown} has other classes than when {printable(run.path)} began ({what}); start a new run.")
-    if now["fingerprint"] != then["fingerprint"]:
+    if now["fingerprint"] != then["fingerprint"] and have_changed(run, splits):
         what = (f"{in_words(then)} then, {in_words(now)} now" if _two(then) != _two(now)
                 else f"as many, but with other {'names or sizes' if folder_of(data) else 'labels or pixels'}")
         raise DataError(f"{shown} holds other images than when {printable(run.path)} began ({what}); put them back, or "
@@ -250,7 +253,7 @@ def _check_data(data: Data, splits: Splits, config: Mapping[str, Any], run: Run)
 
 def _check_content(data: Data, material: Material, run: Run) -> None:
     """Raise DataError where files of the same names and sizes hold other images than those that the run began with."""
-    listed = read_marks(run) or {}
+    listed = placed(read_marks(run) or {}, material.splits.train + material.splits.val)
     other = [sample.path for images in (material.train, material.validation) if images is not None
              for sample, marks in zip(images.samples, images.marks.tolist(), strict=True)
              if sample.pixels is None and (was := listed.get(sample.relative)) and not was.is_like(marks)]

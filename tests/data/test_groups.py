@@ -156,6 +156,11 @@ def test_images_in_no_group_are_counted(tmp_path: Path) -> None:
     assert r"6 groups of images are kept together, by p\d\d; 3 images are in none, each by itself." in notes
 
 
+def test_a_pattern_that_keeps_nothing_together_is_told(tmp_path: Path) -> None:
+    notes = scan(patients(tmp_path, 6, 2), groups=by_pattern(".*")).notes
+    assert "--group-by .* finds another group for each of the 24 images: it keeps none together." in notes
+
+
 def test_groups_that_cannot_be_used(tmp_path: Path) -> None:
     root = patients(tmp_path, 6, 2)
     for given, words in (("(", "no regular expression"), ("", "is empty"), ("gone.csv", "no file gone.csv"),
@@ -166,6 +171,16 @@ def test_groups_that_cannot_be_used(tmp_path: Path) -> None:
         scan(root, groups=by_pattern("slide"))
     with pytest.raises(DataError, match="puts all 24 images into one group, p"):
         scan(root, groups=by_pattern("p"))
+    with pytest.raises(DataError, match="puts all 24 images into one group, '', so"):
+        scan(root, groups=by_pattern("(x?)"))
+    wrong = groups_of({"photos/a/p00_0.png": "x"})
+    assert wrong is not None
+    with pytest.raises(DataError, match=r"names none of the images: its first line names photos/a/p00_0.png, an image"):
+        scan(root, groups=wrong.within(str(root)))
+    twice = groups_of({"a/p00_0.png": "x", "./a/p00_0.png": "y"})
+    assert twice is not None
+    with pytest.raises(DataError, match=r"the groups: a/p00_0.png is in two groups, x and y"):
+        twice.within(str(root))
     table = tmp_path / "g.csv"
     table.write_text("file,group\na/p00_0.png,x\nb/p00_0.png,x\na/p00_0.png,y\n")
     with pytest.raises(DataError, match=r"lines 2 and 4 of .*g.csv put a/p00_0.png into two groups, x and y"):

@@ -125,7 +125,10 @@ def test_what_a_run_keeps(root: Path) -> None:
     ("file:label\n3.jpg:cat\n", "names no column file and no column label"),
     ("3.jpg,cat\n4.jpg,dog\n", r"line 1 of \S* names no column file and no column label \(it has: 3.jpg, cat"),
     ("file,label,file\na,b,c\n", "line 1 of .* has the column file twice"),
-    ("file,label\n3.jpg,cat\n4.jpg\n", "line 3 of .* has 1 column, the first line 2"),
+    ("file,label\n3.jpg,cat\n4.jpg\n", "line 3 of .* has 1 column, the first line 2; fill it in"),
+    ("file,label,split\n3.jpg,cat,test\n", "has no line for training; write train into the column split"),
+    ("file,label\n1.png,cat\n", r"no file \S*data/1.png; it lies in \S*data/img: give \S*data/img in the place"),
+    ("file,label\ndata/3.jpg,cat\n", r"no file \S*data/data/3.jpg; it lies in (\S*): give \1 in the place of \1/data"),
     ("file,label\n3.jpg,cat,big\n", "line 2 of .* has 3 columns, the first line 2; put what holds commas in double"),
     ("file,label\n3.jpg,cat\n\n4.jpg,\n", "line 4 of .* has nothing in the column label"),
     ("file,label\n ,cat\n", "line 2 of .* has nothing in the column file"),
@@ -156,8 +159,8 @@ def test_tables_that_cannot_be_used(root: Path, text: str | bytes, words: str) -
 
 
 def test_files_that_are_no_tables(root: Path) -> None:
-    for wrong in (root / "gone.csv", root):
-        with pytest.raises(UsageError, match="there is no file"):
+    for wrong, why in ((root / "gone.csv", "there is no file"), (root, "data is no file; give a CSV file")):
+        with pytest.raises(UsageError, match=why):
             read_labels(wrong)
     with pytest.raises(UsageError, match="labels are the path of a CSV file"):
         labels_of(3)

@@ -242,6 +242,50 @@ def test_a_class_may_have_folders_called_like_other_classes(tmp_path: Path) -> N
     assert scan(sets(tmp_path, ".", "both")).classes == ["both", "cat", "dog"]
 
 
+@pytest.mark.parametrize(("names", "why"), [
+    ("train/images train/masks", "images, masks with the same class folders"),
+    ("Training Pr\u00fcfung", "Training with the same class folders"),
+    ("entrainement validation test", "with the same class folders"),
+    (". val test", "again in test/"),
+    ("2023/train 2023/test 2024/train", "2023 with train/ and other splits"),
+    ("trainA trainB testA testB", "both trainA/ and trainB/"),
+])  # fmt: skip
+def test_data_sets_are_never_classes(names: str, why: str, tmp_path: Path) -> None:
+    root = sets(tmp_path, *names.split())
+    with pytest.raises(DataError, match=why) as caught:
+        scan(root)
+    assert all(scan(path).classes == CLASSES for path in paths_given(caught.value))
+
+
+@pytest.mark.parametrize("names", ["seg_train seg_test", "trainA testA trainB testB", "cat_train dog_train cat_test"])
+def test_images_in_folders_of_splits_are_no_classes(names: str, tmp_path: Path) -> None:
+    """The same word in the names of training and test folders: what one class would be."""
+    refused(make(tmp_path, **dict.fromkeys(names.split(), 3)), "called like splits", "into train/ and test/")
+
+
+@pytest.mark.parametrize(("train", "test"), [("TRA\u0130N", "TEST"), ("\uff54\uff52\uff41\uff49\uff4e", "t\u00e9st")])
+def test_names_in_other_letters(train: str, test: str, tmp_path: Path) -> None:
+    splits = scan(sets(tmp_path, train, test))
+    assert splits.classes == CLASSES
+    assert splits.notes[0].endswith(f": {train}/ is taken as train, {test}/ as test.")
+
+
+def test_what_is_taken_for_classes_is_said_where_it_may_be_something_else(tmp_path: Path) -> None:
+    notes = scan(sets(tmp_path / "1", "trn", "tst")).notes
+    assert notes == [f"{tmp_path}/1: trn, tst are taken as the classes, with the same folders in each (cat, dog); if "
+                     "these are the classes, call the others train/, val/ and test/."]
+    root = make(tmp_path / "2", cat=5, dog=5, test=5)
+    assert scan(root).notes == [f"{root}: test/ is taken as a class, like the folders beside it; move it away, if it "
+                                "is none."]
+
+
+def test_a_test_without_labels_in_several_folders(tmp_path: Path) -> None:
+    root = make(sets(tmp_path, "train"), test__batch1=3, test__batch2=3)
+    with pytest.raises(DataError, match="images of batch1, batch2, but train/ has none; call them like") as caught:
+        scan(root)
+    assert paths_given(caught.value) == [f"{root}/train"]
+
+
 def test_images_without_labels_are_not_judged(tmp_path: Path) -> None:
     root = make(tmp_path / "it's", test=3)
     with pytest.raises(DataError, match="lie directly in it") as caught:

@@ -89,7 +89,7 @@ def test_labels_are_remembered(train: Train, shared: Path, tmp_path: Path) -> No
     assert cnncli.evaluate(run).images == len(before[2])
     assert cnncli.evaluate(run, tmp_path / "flat", split="val").images == len(before[1])
     assert len(train(resume=run.path, epochs=2).history) == 2
-    with pytest.raises(UsageError, match="labels another list"):
+    with pytest.raises(UsageError, match="labels another table"):
         train(resume=run.path, labels=flat(shared, tmp_path / "other", split=True), epochs=3)
 
 

@@ -44,6 +44,21 @@ def test_a_new_place_is_kept_and_changes_nothing_else(train: Train, stopped: Run
     assert data_folder(resumed) == f"{tmp_path}/newer", "not where others lie"
 
 
+def test_other_folders_around_the_images(train: Train, stopped: Run, tmp_path: Path) -> None:
+    """The same images below train/, or no longer below it: another place, and nothing else."""
+    whole = train(data=tmp_path / "old", name="whole")
+    (tmp_path / "new" / "x").mkdir(parents=True)
+    os.rename(tmp_path / "old", tmp_path / "new" / "x" / "Training")
+    resumed = train(data=tmp_path / "new", resume="stopped")
+    assert outcome(resumed) == outcome(whole)
+    assert data_folder(resumed) == f"{tmp_path}/new"
+    again = train(data=tmp_path / "new" / "x" / "Training", resume="stopped", epochs=4)
+    assert len(again.history) == 4
+    found = cnncli.evaluate(again, tmp_path / "new", split="train")
+    assert found.trained_on == len(found.labels)
+    assert "nearest neighbour" not in found.baselines, "of all training images none is left to compare with"
+
+
 def test_run_and_images_that_were_moved_together(train: Train, stopped: Run, tmp_path: Path) -> None:
     (tmp_path / "project").mkdir()
     for name in ("runs", "old"):
