@@ -77,7 +77,7 @@ class TrainView(Observer):
         self._first_step = None  # a run of a cross-validation may have been before it
 
     def resumed(self, rows: Sequence[Row], step: int) -> None:
-        note(f"Resuming after {len(rows)} epochs" + (f" and {step} steps." if step else "."))
+        note(f"Resuming after {len(rows)} epoch{'s' * (len(rows) != 1)}" + (f" and {step} steps." if step else "."))
 
     def epoch_started(self, epoch: int, epochs: int, steps: int) -> None:
         self._epoch, self._epochs, self._steps = epoch, epochs, steps
