@@ -217,3 +217,97 @@ def test_shapes_that_do_not_go_together_are_told():
             make()
     assert [kernels.tap_dtype(kernel) for kernel in ((2, 2), (15, 17), (16, 16), (255, 257), (256, 256))] == [
         np.uint8, np.uint8, np.uint16, np.uint16, None]
+
+
+def test_a_dense_layer_is_a_product(rng):
+    x, weight, bias = (rng.standard_normal(shape).astype(np.float32) for shape in ((3, 5), (4, 5), (4,)))
+    before, dy = rng.standard_normal((3, 4)).astype(np.float32), rng.standard_normal((3, 4)).astype(np.float32)
+    sizes = kernels.linear_convolution(3, 5, 4)
+    assert sizes == kernels.Convolution((3, 1, 1, 5), 4, (1, 1))
+    work = kernels.aligned_empty((sizes.workspace(0, 1, 2),), np.uint8)
+    packed = [kernels.packed_weights(sizes, which) for which in (kernels.FORWARD, kernels.BACKWARD_DATA)]
+    for which, array in enumerate(packed):
+        kernels.linear_pack(which, weight, array)()
+    y, dx, dweight, dbias = np.empty_like(dy), np.empty_like(x), np.empty_like(weight), np.empty_like(bias)
+    kernels.linear_forward(x, weight, packed[0], y, work)()
+    np.testing.assert_allclose(y, x @ weight.T, rtol=1e-5, atol=1e-6)
+    kernels.linear_forward(x, weight, packed[0], y, work, kernels.Finish(bias, before, "relu"))()
+    np.testing.assert_allclose(y, np.maximum(x @ weight.T + bias + before, 0), rtol=1e-5, atol=1e-6)
+    gate = np.maximum(rng.standard_normal((3, 5)), 0).astype(np.float32)
+    kernels.linear_backward_data(dy, weight, packed[1], dx, work)()
+    np.testing.assert_allclose(dx, dy @ weight, rtol=1e-5, atol=1e-6)
+    kernels.linear_backward_data(dy, weight, packed[1], dx, work, kernels.Finish(activation="relu", gate=gate, add=x))()
+    np.testing.assert_allclose(dx, (dy @ weight + x) * (gate > 0), rtol=1e-5, atol=1e-6)
+    kernels.linear_backward_weights(x, dy, dweight, dbias, work)()
+    np.testing.assert_allclose(dweight, dy.T @ x, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(dbias, dy.sum(axis=0), rtol=1e-5, atol=1e-6)
+
+
+# One small case of what slow tests go through in all sizes.
+ONE_OF_EACH = {"relu": lambda x: np.maximum(x, 0), "relu6": lambda x: x.clip(0, 6), "tanh": np.tanh,
+               "leaky_relu": lambda x: np.where(x < 0, 0.25 * x, x), "silu": lambda x: x / (1 + np.exp(-x)),
+               "sigmoid": lambda x: 1 / (1 + np.exp(-x))}
+
+
+@pytest.mark.parametrize("name", ONE_OF_EACH)
+def test_an_activation_and_its_slope(name, rng):
+    x, dy = (3 * rng.standard_normal(40)).astype(np.float32), rng.standard_normal(40).astype(np.float32)
+    y, dx, f = np.empty_like(x), np.empty_like(x), ONE_OF_EACH[name]
+    kernels.activation_forward(name, x, y, 0.25)()
+    np.testing.assert_allclose(y, f(x.astype(float)), rtol=1e-5, atol=1e-6)
+    kernels.activation_backward(name, x if name == "silu" else None, None if name == "silu" else y, dy, dx, 0.25)()
+    slope = (f(x.astype(float) + 1e-6) - f(x.astype(float) - 1e-6)) / 2e-6
+    np.testing.assert_allclose(dx, dy * slope, rtol=1e-4, atol=1e-5)
+
+
+def test_a_softmax_and_its_gradient(rng):
+    x, dy = (rng.standard_normal((2, 3, 5)).astype(np.float32) for _ in range(2))
+    y, dx = np.empty_like(x), np.empty_like(x)
+    kernels.softmax_forward(x, y)()
+    expected = np.exp(x.astype(float)) / np.exp(x.astype(float)).sum(axis=-1, keepdims=True)
+    np.testing.assert_allclose(y, expected, rtol=1e-5)
+    kernels.softmax_backward(y, dy, dx)()
+    np.testing.assert_allclose(dx, expected * (dy - (dy * expected).sum(axis=-1, keepdims=True)), rtol=1e-4, atol=1e-6)
+
+
+def test_a_batch_norm_with_given_statistics_and_its_gradients(rng):
+    x, dy, before = (rng.standard_normal((2, 3, 5)).astype(np.float32) for _ in range(3))
+    weight, bias, mean = (rng.standard_normal(5).astype(np.float32) for _ in range(3))
+    var = (0.5 + rng.random(5)).astype(np.float32)
+    work, statistics = kernels.aligned_empty((kernels.batch_norm_workspace(6, 5),), np.uint8), np.zeros((2, 5))
+    y, dx, dadd, dweight, dbias = (np.empty_like(array) for array in (x, x, x, weight, bias))
+    kernels.batch_norm_infer(x, weight, bias, mean, var, y, work, 1e-3, before, "relu", statistics)()
+    normal = (x.astype(float) - mean) / np.sqrt(var + 1e-3)
+    expected = np.maximum(normal * weight + bias + before, 0)
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
+    kernels.batch_norm_backward(x, weight, bias, dy, statistics, dx, dweight, dbias, work, y, "relu", dadd, True)()
+    through = dy * (expected > 0)
+    np.testing.assert_allclose(dadd, through, rtol=1e-6)
+    np.testing.assert_allclose(dx, through * weight / np.sqrt(var + 1e-3), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(dweight, (through * normal).sum(axis=(0, 1)), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(dbias, through.sum(axis=(0, 1)), rtol=1e-4, atol=1e-5)
+
+
+def test_a_convolution_that_finishes_and_pools_what_it_stores(rng):
+    sizes = kernels.Convolution((2, 4, 6, 16), 16, (3, 3), padding=(1, 1, 1, 1))
+    assert sizes.pools or kernels.active_isa() == "reference"
+    x, weight = (rng.standard_normal(shape).astype(np.float32) for shape in (sizes.x_shape, sizes.weight_shape))
+    bias, packed = rng.standard_normal(16).astype(np.float32), kernels.packed_weights(sizes, kernels.FORWARD)
+    work = kernels.aligned_empty((sizes.workspace(kernels.FORWARD),), np.uint8)
+    kernels.conv2d_pack(sizes, kernels.FORWARD, weight, packed)()
+    wide = np.pad(x.astype(float), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    whole = sum(wide[:, i : i + 4, j : j + 6] @ weight[:, :, i, j].T for i in range(3) for j in range(3)) + bias
+    finish = kernels.Finish(bias, None, "relu6", pooled=True, taps=np.empty((2, 2, 3, 16), np.uint8))
+    assert finish.shape(sizes) == (2, 2, 3, 16)
+    assert kernels.Finish().shape(sizes) == (2, 4, 6, 16)
+    y = np.empty((2, 2, 3, 16), np.float32)
+    kernels.conv2d_forward(sizes, x, weight, packed, y, work, finish)()
+    windows = whole.reshape(2, 2, 2, 3, 2, 16).transpose(0, 1, 3, 5, 2, 4).reshape(2, 2, 3, 16, 4)
+    np.testing.assert_allclose(y, windows.max(axis=-1).clip(0, 6), rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(finish.taps, windows.argmax(axis=-1))
+    with pytest.raises(ValueError, match=r"y must have shape \(2, 2, 3, 16\)"):
+        kernels.conv2d_forward(sizes, x, weight, packed, np.empty_like(x), work, finish)
+    for wrong, words in (({"bias": bias[:-1]}, "bias must have shape"), ({"add": y}, "add must have shape"),
+                         ({"gate": y}, "gate must have shape"), ({"taps": finish.taps}, "taps must have shape")):
+        with pytest.raises(ValueError, match=words):
+            kernels.conv2d_forward(sizes, x, weight, packed, np.empty_like(x), work, kernels.Finish(**wrong))
