@@ -236,14 +236,14 @@ class Room:
             sys.exit(f"There is no room {name!r} with tests; the rooms are {', '.join(rooms())}.")
 
     def notices(self, mutant: Mutant | None, limit: float, slow: bool) -> tuple[bool | None, float]:
-        """Ask the tests of the same name first, then those of the room; return whether one failed, None where there is
-        nothing to test, and the seconds."""
+        """Ask the tests whose names begin like the file's first, then all of the room; return whether one failed, None
+        where there is nothing to test, and the seconds."""
         file = mutant.file if mutant else self.files[0].relative_to(ROOT).as_posix()
         module = file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-        own = f"{self.tests}/test_{Path(file).stem}.py"
+        own = [str(path.relative_to(ROOT)) for path in sorted((ROOT / self.tests).glob(f"test_{Path(file).stem}*.py"))]
         all_ours = ["-m", "not other_isa and not alone"]  # alone: they measure, and what does is nobody's fault here
         quick = ["-m", "not slow and not other_isa and not alone"]
-        rounds = [[own, *quick]] if mutant and (ROOT / own).exists() else []
+        rounds = [[*own, *quick]] if mutant and own else []
         total = 0.0
         for arguments in [*rounds, [self.tests, *(all_ours if slow else quick)]]:
             status, took = tested(module, arguments, limit)

@@ -193,8 +193,8 @@ def _explain_os(error: OSError) -> str:
         return f"{thing} is on a read-only disk; give another place."
     if error.errno == errno.ENOENT:
         return f"{thing} does not exist."
-    reason = error.strerror or str(error) or type(error).__name__
-    return f"{thing}: {printable(reason[0].lower() + reason[1:])}."
+    reason = error.strerror or str(error)
+    return f"{thing}: {printable(reason[0].lower() + reason[1:]) if reason else type(error).__name__}."
 
 
 def _flushed(code: int) -> int:

@@ -3,7 +3,6 @@ sentence with its exit code, pipes that break, and the ways to speak. Commands t
 real ones; what depends on the process (stdout, signals, imports) runs in one of its own."""
 
 import errno
-import json
 import os
 import pty
 import signal
@@ -14,7 +13,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import click
-import numpy as np
 import pytest
 
 from cnncli import cli, errors, kernels
@@ -134,6 +132,14 @@ def test_every_command_of_the_table_has_help_with_examples(capsys):
     (OSError(errno.EROFS, "x", "a"), 1, "a is on a read-only disk; give another place."),
     (OSError(errno.ENOENT, "x", b"a"), 1, "a does not exist."),
     (OSError(errno.EIO, "Input/output error", "a"), 1, "a: input/output error."),
+    (OSError(errno.EIO, "Input/output error", 5), 1, "the output: input/output error."),
+    (OSError(), 1, "the output: OSError."),
+    (OSError(errno.EDQUOT, "x"), 1, "no space left on the disk for the output; free some and try again."),
+    (OSError(errno.EPERM, "x", "a"), 1,
+     "a may not be used: permission denied; change its permissions or give another place."),
+    (MemoryError(), 1, "there is not enough memory; try a smaller --batch-size or --size, or --cache none."),
+    (ImportError("failed to map segment"), 1,
+     "there is not enough memory to begin (failed to map segment); raise the limit on it (ulimit -v)."),
     (ImportError("no _kernels"), 1, "cnn is not installed whole: no _kernels; install it again with 'pip install .'."),
     (ZeroDivisionError("x"), 1,
      "this should not happen: ZeroDivisionError: x (CNN_DEBUG=1 shows where; please report it.)"),
@@ -150,9 +156,32 @@ def test_a_broken_pipe_is_quiet(command, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def test_who_ends_the_process_says_how():
+    assert [cli.explain(SystemExit(code)) for code in (5, 0, "x")] == [("", 5), ("", 0), ("", 1)]
+
+
+def test_one_thread_is_enough_for_numpy(monkeypatch, capsys):
+    for given, kept in (("4", "4"), (None, "1")):
+        monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+        if given:
+            monkeypatch.setenv("OPENBLAS_NUM_THREADS", given)
+        assert cli.main(["--version"]) == 0
+        assert os.environ["OPENBLAS_NUM_THREADS"] == kept
+
+
+def test_a_shell_is_told_how_to_complete(monkeypatch, capsys):
+    monkeypatch.setenv("_CNN_COMPLETE", "zsh_source")
+    assert cli.main([]) == 0
+    assert "_cnn_completion" in capsys.readouterr().out
+
+
 def test_the_debug_variable_shows_the_traceback(command, capsys, monkeypatch):
-    monkeypatch.setenv("CNN_DEBUG", "1")
     command(fails_with(errors.DataError("no.")), kernels=False)
+    for nothing in ("0", ""):
+        monkeypatch.setenv("CNN_DEBUG", nothing)
+        assert cli.main(["train"]) == 1
+        assert capsys.readouterr().err == "cnn: no.\n"
+    monkeypatch.setenv("CNN_DEBUG", "1")
     assert cli.main(["train"]) == 1
     err = capsys.readouterr().err
     assert err.startswith("Traceback")
@@ -267,28 +296,6 @@ def test_printable(text, shown):
     assert errors.printable(text) == shown
 
 
-def test_json_holds_what_json_can(capsys):
-    output.emit_json({"a": np.float32(0.5), "b": np.arange(2), "c": float("nan"), "d": np.float64("inf"),
-                      "e": Path("x"), 3: ("é", None, True), "f": b"\xff"})  # fmt: skip
-    out, err = capsys.readouterr()
-    assert json.loads(out) == {"a": 0.5, "b": [0, 1], "c": None, "d": None, "e": "x", "3": ["é", None, True],
-                               "f": "\udcff"}  # fmt: skip
-    assert err == ""
-
-
-def test_skipped_images_are_counted_listed_and_exit_3(capsys):
-    assert output.report_skipped([]) == 0
-    assert output.report_skipped([("a\n.png", "a\n.png is empty.")]) == 3
-    assert output.report_skipped([(f"{i}.png", "is empty") for i in range(1025)], listed=2) == 3
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.splitlines() == [
-        "1 image could not be used and was skipped:", r"  a\n.png is empty.",
-        "1,025 images could not be used and were skipped:", "  0.png: is empty", "  1.png: is empty",
-        "  … and 1,023 more.",
-    ]  # fmt: skip
-
-
 def test_a_note_to_nobody_is_no_error(monkeypatch):
     with open("/dev/full", "w", encoding="ascii", buffering=1) as full:
         monkeypatch.setattr(sys, "stderr", full)
@@ -297,17 +304,6 @@ def test_a_note_to_nobody_is_no_error(monkeypatch):
         os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())
     monkeypatch.setattr(sys, "stderr", None)
     output.note("x")
-
-
-def test_progress_is_plain_lines_now_and_then_without_a_terminal(capsys, monkeypatch):
-    monkeypatch.setattr(progress, "PLAIN_SECONDS", 0.0)
-    with progress.progress("Reading\nimages", 3000) as reading:
-        reading.advance(1000)
-        reading.set(2500)
-    monkeypatch.setattr(progress, "PLAIN_SECONDS", 1000.0)
-    with progress.progress("Counting") as counting:
-        counting.advance()
-    assert capsys.readouterr() == ("", "Reading\\nimages: 1,000 of 3,000\nReading\\nimages: 2,500 of 3,000\n")
 
 
 PROGRESS = ("import time; from cnncli.cli import progress\n"

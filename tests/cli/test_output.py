@@ -1,11 +1,13 @@
 """cli/output.py, command.py and progress.py, function by function; test_main.py has them in processes of their own."""
 
 import io
+import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 import pytest
 
 from cnncli import kernels
@@ -55,6 +57,28 @@ def test_json_is_indented_and_flushed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert flushed[-1] == '{\n  "a": [\n    1,\n    null\n  ]\n}\n'
 
 
+def test_json_holds_what_json_can(capsys):
+    output.emit_json({"a": np.float32(0.5), "b": np.arange(2), "c": float("nan"), "d": np.float64("inf"),
+                      "e": Path("x"), 3: ("é", None, True), "f": b"\xff"})  # fmt: skip
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"a": 0.5, "b": [0, 1], "c": None, "d": None, "e": "x", "3": ["é", None, True],
+                               "f": "\udcff"}  # fmt: skip
+    assert err == ""
+
+
+def test_skipped_images_are_counted_listed_and_exit_3(capsys):
+    assert output.report_skipped([]) == 0
+    assert output.report_skipped([("a\n.png", "a\n.png is empty.")]) == 3
+    assert output.report_skipped([(f"{i}.png", "is empty") for i in range(1025)], listed=2) == 3
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        "1 image could not be used and was skipped:", r"  a\n.png is empty.",
+        "1,025 images could not be used and were skipped:", "  0.png: is empty", "  1.png: is empty",
+        "  … and 1,023 more.",
+    ]  # fmt: skip
+
+
 def test_twenty_skipped_images_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     for count, more in ((20, []), (21, ["  … and 1 more."])):
         assert output.report_skipped([(f"{i}.png", "is empty") for i in range(count)]) == 3
@@ -97,6 +121,17 @@ def test_a_console_is_as_wide_as_its_terminal_or_wide(monkeypatch: pytest.Monkey
 
 
 # ---- progress ----
+
+
+def test_progress_is_plain_lines_now_and_then_without_a_terminal(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "PLAIN_SECONDS", 0.0)
+    with progress.progress("Reading\nimages", 3000) as reading:
+        reading.advance(1000)
+        reading.set(2500)
+    monkeypatch.setattr(progress, "PLAIN_SECONDS", 1000.0)
+    with progress.progress("Counting") as counting:
+        counting.advance()
+    assert capsys.readouterr() == ("", "Reading\\nimages: 1,000 of 3,000\nReading\\nimages: 2,500 of 3,000\n")
 
 
 class Bar:
