@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import ImageError
-from . import deep_png, kinds, tiff
+from . import deep_png, kinds, tiff, tiff_colours
 from .bounds import MOST_PIXELS, refuse_bytes, refuse_deep, refuse_size
 from .depth import Scales, Seen, Values, narrow
 from .forgiving import Sound, forgive
@@ -27,6 +27,7 @@ from .transparency import colour_key, in_strips, key_on_white, on_white, uncover
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
 _WIDTH, _HEIGHT, _ORIENTATION = 256, 257, 274  # TIFF's and EXIF's tags
 _WIDE = ("I", "F")  # and I;16, I;16B …
+_MODES = {0: "L", 1: "L", 3: "P", 5: "CMYK", 6: "YCbCr", 8: "LAB", 9: "LAB"}  # of TIFF's meanings of values
 _EIGHT_BITS = Scales()
 FIRST = "the first of its"  # frames or pages: how a note begins that says so
 DEEP_PNG = "unsigned numbers of 16 bits"
@@ -100,10 +101,11 @@ def _decoded(path: str, grey: bool | None, least: tuple[int, int] | None, scales
     try:
         with quiet(), _open(path) as file:
             page = tiff.first_page(file)
-            if page is not None and (page.deep or page.raw):
-                values = _values_of(path, page, file)
-                said = _header_of(page)
-                shown = _shown(values, page.grey if grey is None else grey, said.orientation, scales, seen)
+            if page is not None and (page.deep or page.raw or tiff_colours.is_ours(page)):
+                _refuse_page(path, page)
+                said, is_grey = _header_of(page)
+                values, scales, seen = _values_of(page, file, scales, seen)
+                shown = _shown(values, is_grey if grey is None else grey, said.orientation, scales, seen)
                 return shown, said, _first_of(page.pages, "pages")
             sound = forgive(path, file)
             image, header, frames = _of_sound(
@@ -159,10 +161,11 @@ def _opened(path: str, sound: Sound) -> Image.Image:
     return image
 
 
-def _values_of(path: str, page: tiff.Page, file: BinaryIO) -> Values:
-    """Return the values of a deep page of a TIFF, where they can be read."""
-    _refuse_page(path, page)
-    return page.values(file)
+def _values_of(page: tiff.Page, file: BinaryIO, scales: Scales, seen: Seen | None
+               ) -> tuple[Values, Scales, Seen | None]:
+    """Return the values of a page of a TIFF that Pillow does not read, what they are scaled by and where they are
+    noted: only those of deep pages belong to a set's."""
+    return (page.values(file), scales, seen) if page.deep else (*tiff_colours.values(page, file), None)
 
 
 def _refuse_page(path: str, page: tiff.Page) -> None:
@@ -205,13 +208,15 @@ def _first_of(frames: int, what: str) -> list[str]:
     return [] if frames == 1 else [f"{FIRST} {f'{frames:,} {what}' if frames else f'several {what}'} is taken"]
 
 
-def _header_of(page: tiff.Page) -> Header:
-    """Return what a deep page of a TIFF says."""
+def _header_of(page: tiff.Page) -> tuple[Header, bool]:
+    """Return what a page of a TIFF says that Pillow does not read, and whether it is grey."""
     turned = page.number(_ORIENTATION, 1)
     turned = turned if 1 <= turned <= 8 else 1
     w, h = page.size
     h, w = (w, h) if turned in _TRANSPOSED else (h, w)
-    return Header("TIFF", page.kind, h, w, turned, page.pages, page.alpha is not None, wide=True)
+    mode = page.kind if page.deep else _MODES.get(page.photometric, "RGB")
+    header = Header("TIFF", mode, h, w, turned, page.pages, page.alpha is not None, wide=page.deep or page.bits > 8)
+    return header, tiff_colours.is_grey(page)
 
 
 def _upright_size(image: Image.Image, orientation: int) -> tuple[int, int]:
@@ -231,10 +236,10 @@ def read_header(path: str | os.PathLike[str]) -> tuple[int, int, bool]:
     try:
         with quiet(), _open(path) as file:
             page = tiff.first_page(file)
-            if page is not None and (page.deep or page.raw):
+            if page is not None and (page.deep or page.raw or tiff_colours.is_ours(page)):
                 _refuse_page(path, page)
-                header = _header_of(page)
-                return header.height, header.width, page.grey
+                header, is_grey = _header_of(page)
+                return header.height, header.width, is_grey
             sound = forgive(path, file, header_only=True)
             return _of_sound(sound, lambda: _size_and_grey(path, sound))
     except ImageError:
@@ -264,8 +269,9 @@ def _open(path: str) -> BinaryIO:
 def _reason(path: str, error: Exception, page: tiff.Page | None) -> str:
     """Return in plain words why Pillow or the system refused."""
     if isinstance(error, UnidentifiedImageError):
-        reason = kind_of(path) if page is None else page.refusal()
-        return reason or "its content is not PNG, JPEG, BMP, GIF, TIFF or WebP"
+        if page is not None:
+            return page.refusal() or f"it is a TIFF of {page.kind} in a layout that is not read; save it anew"
+        return kind_of(path) or "its content is not PNG, JPEG, BMP, GIF, TIFF or WebP"
     if isinstance(error, Image.DecompressionBombError) and page is not None and page.deep:
         return "it is stored in strips or tiles that are too large; save it with smaller ones"
     if isinstance(error, Image.DecompressionBombError):

@@ -34,6 +34,9 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
 _PHOTOMETRIC = {3: "a palette", 4: "a mask", 5: "inks (CMYK)", 6: "YCbCr", 8: "L*a*b*", 9: "L*a*b*", 10: "L*a*b*",
                 32803: "a sensor's mosaic (raw)", 32844: "LogL", 32845: "LogLuv", 34892: "a sensor's values (raw)"}
 _PACKED = {1: "raw", 5: "LZW", 8: "deflate", 32773: "PackBits", 32946: "deflate", 34925: "LZMA", 50000: "Zstandard"}
+_COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3, 9: 3}  # channels of what is read
+_LAB = (8, 9)
+_SIGNED = 2  # a format of numbers
 _ALPHA = {1: True, 2: False}  # kinds of extra channels -> whether colours were multiplied with them
 
 
@@ -79,14 +82,19 @@ class Page:
         return self.number(SAMPLES, 1)
 
     @property
+    def photometric(self) -> int:
+        """What the values mean."""
+        return self.number(PHOTOMETRIC, 0)
+
+    @property
     def colours(self) -> int:
-        """How many of them are grey or red, green and blue."""
-        return 3 if self.number(PHOTOMETRIC, 0) == _RGB else 1
+        """How many of them are grey, or red, green and blue, or what stands for these."""
+        return min(_COLOURS.get(self.photometric, 1), self.channels if self.photometric in _LAB else 4)
 
     @property
     def grey(self) -> bool:
         """Whether there is no colour."""
-        return self.colours == 1
+        return self.photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO) or (self.photometric in _LAB and self.colours == 1)
 
     @property
     def alpha(self) -> int | None:
@@ -95,6 +103,12 @@ class Page:
         if not extra and self.channels == self.colours + 1 and self.colours == 3:
             return 3  # as is the custom
         return next((self.colours + i for i, kind in enumerate(extra) if kind in _ALPHA), None)
+
+    @property
+    def associated(self) -> bool:
+        """Whether the colours were multiplied with the transparency."""
+        extra = self.numbers(EXTRA)
+        return self.alpha is not None and bool(extra) and _ALPHA[extra[self.alpha - self.colours]]
 
     @property
     def deep(self) -> bool:
@@ -112,10 +126,10 @@ class Page:
         """Return why such a page is not read, None where it can be."""
         bits, channels, extra = self.numbers(BITS), self.channels, self.channels - self.colours
         packing, floats = self.number(COMPRESSION, 1), self.format == 3
-        photometric = self.number(PHOTOMETRIC, 0)
+        photometric = self.photometric
         if self.raw or photometric in (32803, 34892):
             return "it is a camera's raw file; develop it to JPEG or PNG, with the camera's software or darktable"
-        if photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB):
+        if photometric not in _COLOURS or (photometric > _RGB and (self.format > _SIGNED or self.bits > 16)):
             what = _PHOTOMETRIC.get(photometric, f"something unknown ({photometric})")
             return f"it is a TIFF whose {self.kind} are {what}; save it as grey or RGB"
         if len(set(bits)) > 1:
@@ -137,13 +151,11 @@ class Page:
 
     def values(self, file: BinaryIO) -> Values:
         """Return what such a page holds; as it is stored, not upright. Raises whatever Pillow does for damaged ones."""
-        samples = self._samples(file)
+        samples = self.samples(file)
         colours = np.ascontiguousarray(samples[:, :, 0] if self.grey else samples[:, :, :3])
         self._fill(colours)
         alpha = None if self.alpha is None else share_of(samples[:, :, self.alpha], self.bits)
-        extra = self.numbers(EXTRA)
-        associated = self.alpha is not None and bool(extra) and _ALPHA[extra[self.alpha - self.colours]]
-        return Values(colours, self.bits, alpha, associated, self.number(PHOTOMETRIC, 0) == _WHITE_IS_ZERO)
+        return Values(colours, self.bits, alpha, self.associated, self.number(PHOTOMETRIC, 0) == _WHITE_IS_ZERO)
 
     def _fill(self, colours: Array) -> None:
         """Put the darkest value where the file says that there is none, as maps do."""
@@ -157,18 +169,18 @@ class Page:
 
     # ---- from bytes to values ----
 
-    def _samples(self, file: BinaryIO) -> Array:
+    def samples(self, file: BinaryIO) -> Array:
         """Return all channels, (h, w, channels)."""
         count = self.channels
         if self.number(PLANES, 1) == 2 and count > 1:
-            starts, sizes = self._places()
+            starts, sizes = self.places()
             part = len(starts) // count
             planes = [self._plane(file, starts[i * part : (i + 1) * part], sizes[i * part : (i + 1) * part], 1)
                       for i in range(count)]
             return np.concatenate(planes, axis=2)
-        return self._plane(file, *self._places(), count)
+        return self._plane(file, *self.places(), count)
 
-    def _places(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    def places(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return where strips or tiles begin, and how long they are."""
         tiled = TILES in self.tags
         starts, sizes = self.numbers(TILES if tiled else STRIPS), self.numbers(TILE_BYTES if tiled else STRIP_BYTES)
@@ -188,7 +200,7 @@ class Page:
         row = -(-tile * channels * self.bits // 8) * (across // tile)
         tags: dict[int, tuple[int, ...]] = {WIDTH: (row,), HEIGHT: (h,), BITS: (8,), SAMPLES: (1,),
                 PHOTOMETRIC: (_BLACK_IS_ZERO,), COMPRESSION: (self.number(COMPRESSION, 1),)}
-        data = _pieces(file, starts, sizes, 2 * row * h)
+        data = pieces(file, starts, sizes, 2 * row * h)
         starts = tuple(accumulate(sizes[:-1], initial=8))
         if TILES in self.tags:
             tags |= {TILE_WIDTH: (row * tile // across,), TILE_HEIGHT: (self.number(TILE_HEIGHT, h),), TILES: starts,
@@ -292,7 +304,7 @@ def _stacked(tags: Mapping[int, tuple[int, ...] | bytes]) -> int:
     return int(found[1]) if found else 1
 
 
-def _pieces(file: BinaryIO, starts: tuple[int, ...], sizes: tuple[int, ...], most: int) -> bytes:
+def pieces(file: BinaryIO, starts: tuple[int, ...], sizes: tuple[int, ...], most: int) -> bytes:
     """Return strips or tiles one behind the other. Raises ValueError where they are together larger than packing could
     make them, or cut off."""
     if sum(sizes) > most + _MOST_PACKING:

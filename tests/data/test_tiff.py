@@ -166,7 +166,7 @@ def test_orientation(tmp_path: Path) -> None:
     (np.zeros((4, 4, 5), np.uint8), 1, {}, "5 channels"),
     (np.zeros((4, 4, 2), np.uint16), 1, {338: (0,)}, "2 channels"),
     (np.zeros((4, 4), np.complex64), 1, {}, "complex numbers of 64 bits"),
-    (np.zeros((4, 4), np.uint16), 3, {}, "a palette"),
+    (np.zeros((4, 4), np.uint32), 3, {}, "a palette"),
     (np.zeros((4, 4, 3), np.uint16), 2, {258: (16, 16, 8)}, "16, 16, 8 bits"),
     (np.zeros((4, 4), np.uint16), 32803, {}, "raw file"),
     (np.zeros((4, 4), np.uint16), 1, {259: (7,)}, "packed by JPEG"),
