@@ -8,9 +8,11 @@ import pytest
 
 from cnncli.model.bounds import shows
 from cnncli.model.calibration import (
+    COLDEST,
     HOTTEST,
     LEVELS,
     Calibration,
+    _thresholds,
     calibrate,
     confidences,
     coverage,
@@ -133,6 +135,61 @@ def test_a_threshold_is_the_lowest_that_is_accurate_enough(rng):
     assert found.threshold(0.898) == found.threshold(0.9), "between two levels the higher one counts"
     assert found.threshold(0.1) == reached[0.5][0]
     assert found.threshold(0.9999) is None
+
+
+def test_thresholds_of_few_images_against_trying_all(rng):
+    logits, labels = drawn(rng, 70, 3, 0.3)
+    logits = np.round(logits, 1)  # some equal ones
+    found = calibrate(logits, labels)
+    confidence, right = confidences(logits, found.temperature), logits.argmax(axis=1) == labels
+    thresholds = np.unique(confidence)
+    answered, correct = (np.array([part[confidence >= t].sum() for t in thresholds]) for part in (right | True, right))
+    reached = {}
+    for level in LEVELS:
+        good = thresholds[shows(correct, answered, np.full(len(thresholds), level))]
+        if len(good):
+            reached[level] = (good[0], (confidence >= good[0]).mean())
+    assert {level: (threshold, share) for level, threshold, share in found.thresholds} == reached
+    assert 0.5 in reached
+    assert (found.images, found.confidence) == (70, 0.95)
+
+
+def test_of_many_images_a_thousand_thresholds_are_tried(rng):
+    curve = coverage(np.arange(1, 4001) / 4000, np.arange(4000) >= 2000)
+    tried = set(curve.thresholds[np.linspace(0, 3999, 1000).astype(int)].tolist())
+    found = {level: threshold for level, threshold, _ in _thresholds(curve)}
+    assert {*found.values()} <= tried
+    assert 0.999 not in found
+    assert found[0.995] == pytest.approx(0.5, abs=0.01)
+    assert found[0.6] == pytest.approx(1 - 0.5 / 0.6, abs=0.02), "2,000 right ones are 60 % of so many"
+
+
+def test_levels_are_every_half_percent_and_one_for_the_careful():
+    assert len(LEVELS) == 101
+    assert (LEVELS[0], LEVELS[1], LEVELS[99], LEVELS[100]) == (0.5, 0.505, 0.995, 0.999)
+    assert (COLDEST, HOTTEST) == (0.01, 100.0)
+    assert calibrate(np.eye(2, dtype=np.float32)[np.zeros(5000, int)] * 1e-3, np.zeros(5000, np.int64)
+                     ).temperature == pytest.approx(COLDEST, rel=1e-6)
+
+
+def test_sentences_about_what_cannot_be_promised():
+    one = Calibration(1.0, 1, (1, 1), (0, 0), (), 0.95)
+    assert one.doubt(0.9) == "1 validation image cannot show 90 %: that takes 29, were all of them right"
+    many = Calibration(1.0, 1234, (1, 1), (0, 0), ((0.8, 0.5, 1.0),), 0.95)
+    assert many.doubt(0.8) == ""
+    assert many.doubt(0.99) == ("the 1,234 validation images do not show 99 %: not enough of the surest answers to "
+                                "them were right")
+    assert withholding(many, 0.8) == (0.5, "")
+    assert withholding(many, 0.995) == (0.995, (
+        "The 1,234 validation images do not show 99.5 %: not enough of the surest answers to them were right. The most "
+        "that they show is 80 %. Unknown is now what has a probability below 0.995, and nothing promises how often the "
+        "rest is right."))
+    assert withholding(one, 0.9)[1].startswith("1 validation image cannot show 90 %: that takes 29, were all of them "
+                                               "right. Unknown is now")
+    old = Calibration(1.0, 1234, (1, 1), (0, 0), ((0.8, 0.5, 1.0),))
+    assert withholding(old, 0.8) == (0.5, "The threshold for 80 % is an earlier version's, which kept no margin for "
+                                          "chance; train again for one that does.")
+    assert withholding(None, 0.9)[0] == 0.9
 
 
 def test_a_threshold_keeps_its_promise_on_other_images(rng):

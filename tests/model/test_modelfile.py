@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from safetensors.numpy import load_file, save
 
 from cnncli.errors import ModelError
 from cnncli.model.checkpoint import load_model, save_model
-from cnncli.model.modelfile import pack
+from cnncli.model.modelfile import as_json, is_model, is_ours, pack, read_foreign
 
 from ..small_model import small_model, weights
 
@@ -72,6 +73,58 @@ def test_the_same_content_is_the_same_bytes_and_the_digest_is_as_documented(rng:
         assert pack(dict(sorted(arrays.items())), {"a": "2", "b": "1"}) == first
     digest = json.loads(first[8 : 8 + int.from_bytes(first[:8], "little")])["__metadata__"]["digest"]
     assert hashlib.sha256(first.replace(digest.encode(), b"0" * 64)).hexdigest() == digest
+
+
+def test_json_in_one_fixed_form_and_the_data_on_lines_of_eight() -> None:
+    assert as_json({"b": 1, "a": [float("nan"), 1.5, True, None, (2, {"d": float("-inf"), "c": "é"})]}) == (
+        '{"a":[null,1.5,true,null,[2,{"c":"\\u00e9","d":null}]],"b":1}')
+    for extra in range(9):
+        packed = pack({"a": np.zeros(3, np.float32)}, {"x": "y" * extra})
+        length = int.from_bytes(packed[:8], "little")
+        assert length % 8 == 0
+        assert packed[8 : 8 + length].rstrip(b" ").endswith(b"}")
+        assert len(packed) == 8 + length + 12
+
+
+def test_whose_a_file_is(saved: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    foreign = save({"a": np.zeros(3, np.float32)}, metadata={"format": "pt"})
+    for content, model, ours in ((saved, True, True), (foreign, False, False), (save({}), False, False),
+                                 (saved[:-1], False, True), (b"text", False, None)):
+        path.write_bytes(content)
+        assert is_model(str(path)) == model
+        with open(path, "rb", buffering=0) as file, pytest.raises(ModelError) if ours is None else nullcontext():
+            assert is_ours(file, str(path)) == ours
+    assert not is_model(str(tmp_path / "gone"))
+
+
+def test_arrays_of_other_programs_in_any_precision(tmp_path: Path, rng: np.random.Generator) -> None:
+    """Half precision is widened; bfloat16, which NumPy lacks, is the upper half of a float32."""
+    arrays = {name: (100 * rng.standard_normal((2, 3))).astype(name) for name in (
+        "float16", "float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64",
+        "bool")}
+    path = tmp_path / "f.safetensors"
+    path.write_bytes(save(arrays, metadata={"format": "pt"}))
+    with open(path, "rb", buffering=0) as file:
+        read = read_foreign(file, str(path))
+    assert read.keys() == arrays.keys()
+    for name, array in arrays.items():
+        wanted = "float32" if name.startswith("float") else name
+        np.testing.assert_array_equal(read[name], array.astype(wanted), strict=True)
+    exact = np.array([1.0, -2.5, 0.0078125, np.inf], np.float32)
+    half = (exact.view(np.uint32) >> 16).astype(np.uint16)
+    path.write_bytes(seal(json.dumps({"a": tensor("BF16", (2, 2), (0, 8))}), half.tobytes()))
+    with open(path, "rb", buffering=0) as file:
+        np.testing.assert_array_equal(read_foreign(file, str(path))["a"], exact.reshape(2, 2))
+
+
+@pytest.mark.parametrize(("start", "words"), [
+    (b"PK\3\4", "a zip archive"), (b"PK\5\6", "a zip archive"), (b"\x80\x02", "a pickle"), (b"\x80\x05", "a pickle"),
+    (b"\x80\x06", "does not begin like"), (b"\x89PNG", "an image"), (b"\xff\xd8\xff", "an image"),
+    (b"GIF8", "an image"), (b"BM", "an image"), (b"one\ttwo\r\nthree", "a text file"),
+    (b"a\0b", "does not begin like")])
+def test_what_it_looks_like_instead(start: bytes, words: str, tmp_path: Path) -> None:
+    assert words in refusal(tmp_path / "m", start + (start if words == "a text file" else b"\xf0") * 20)
 
 
 # ---- damaged ----

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cnncli.errors import ModelError
-from cnncli.model import Model, checkpoint
+from cnncli.model import Model, checkpoint, strangeness
 from cnncli.model.predict import STRANGE, UNKNOWN, UNSURE, predict
 from cnncli.model.strangeness import PREFIX, Strangeness, fit, parts
 
@@ -64,6 +64,56 @@ def test_against_the_formula_written_out():
     one = unit[7] - centre
     energy = -np.log(sum(np.exp(10 * cosine(one, mean - centre)) for mean in means)) / 10
     assert found(x[7:8])[0] + found.threshold == pytest.approx(energy, abs=1e-5)
+
+
+@pytest.mark.parametrize("width", [12, 140])
+def test_few_images_that_lie_elsewhere(width):
+    """As above, in little: more numbers than directions are kept, too."""
+    rng = np.random.default_rng(5)
+    train, labels = drawn(rng, 60, width, 3)
+    found = fit(train, labels, drawn(rng, 40, width, 3)[0])
+    assert (found(drawn(rng, 40, width, 3, first=6)[0]) > 0).mean() > 0.9
+    assert found.directions.shape == (width, min(width, 128))
+    assert found.means.shape == (3, min(width, 128))
+    assert (found.rest > 0) == (width > 128)
+    assert (found.rest, found.images) == (pytest.approx(found.rest), 40)
+
+
+def test_directions_that_are_not_kept_are_weighed_by_how_little_lies_there(monkeypatch):
+    """Against the same with all of them kept: whatever lies in the others then has the scatter's mean variance."""
+    rng = np.random.default_rng(6)
+    labels = np.arange(60) % 3
+    x = np.zeros((60, 8), np.float32)
+    x[np.arange(60), labels] = 3
+    x[:, :4] += rng.normal(0, 0.3, (60, 4)).astype(np.float32)
+    monkeypatch.setattr(strangeness, "DIRECTIONS", 4)
+    found = fit(x, labels, x[:20])
+    assert found.directions.shape == (8, 4)
+    unit = x / np.linalg.norm(x.astype(float), axis=1, keepdims=True)
+    apart = unit - np.stack([unit[labels == label].mean(axis=0) for label in range(3)])[labels]
+    spread = apart[:, :4].T @ apart[:, :4] / 60
+    assert found.rest == pytest.approx(1 / (0.3 * np.trace(spread) / 4), rel=1e-3), "the images have nothing there"
+    aside = x[:1].copy()
+    aside[0, 6] = 3
+    there = found(aside)[0] + found.threshold
+    here = aside[0] / np.linalg.norm(aside[0]) - found.centre
+    seen = here @ found.directions
+    length = np.sqrt(seen @ seen + found.rest * np.square(here[4:]).sum())
+    assert there == pytest.approx(-np.log(np.exp(10 * (found.means @ seen) / length).sum()) / 10, abs=1e-4)
+
+
+@pytest.mark.parametrize(("images", "above"), [(1, 0), (5, 0), (19, 0), (20, 0), (39, 1), (40, 1), (59, 2), (99, 4)])
+def test_so_many_validation_images_lie_above_the_threshold(images, above):
+    rng = np.random.default_rng(7)
+    known = drawn(rng, images, 6, 3)[0]
+    assert (fit(*drawn(rng, 60, 6, 3), known)(known) > 0).sum() == above
+
+
+def test_how_many_directions_are_kept(monkeypatch):
+    rng = np.random.default_rng(8)
+    monkeypatch.setattr(strangeness, "NUMBERS", 25)
+    for width, classes, kept in ((6, 3, 4), (12, 3, 3), (5, 3, 5)):
+        assert fit(*drawn(rng, 60, width, classes), drawn(rng, 9, width, classes)[0]).directions.shape[1] == kept
 
 
 def test_an_image_has_the_same_bits_alone_and_beside_others():
