@@ -9,9 +9,9 @@ from PIL import Image
 from cnncli.architectures import architecture
 from cnncli.data import Preprocessing
 from cnncli.data.finding import Missing
-from cnncli.errors import NetworkError
+from cnncli.errors import NetworkError, UsageError
 from cnncli.model import Model
-from cnncli.model.features import body, features
+from cnncli.model.features import FEATURES, body, features
 from cnncli.network import Network
 
 from ..pictures import make_folder
@@ -81,6 +81,11 @@ def test_the_file(paths: list[str], tmp_path: Path) -> None:
     with np.load(tmp_path / "f.npz") as file:
         assert np.array_equal(file["features"], made.values)
         assert file["paths"].tolist() == paths[:3]
+    assert FEATURES.ours(str(tmp_path / "f.npz"))
+    made.write(str(tmp_path / "f.npz"))
+    np.savez(tmp_path / "mine.npz", features=made.values)
+    with pytest.raises(UsageError, match=r"mine\.npz"):
+        made.write(str(tmp_path / "mine.npz"))
 
 
 def test_a_network_of_one_layer_has_none() -> None:

@@ -18,6 +18,7 @@ from cnncli import kernels
 from cnncli.data import Preprocessing
 from cnncli.errors import CnnError, DataError, SaveError, UsageError
 from cnncli.model import Model, Prediction
+from cnncli.model.calibration import Calibration
 from cnncli.model.checkpoint import save_model
 from cnncli.network import Network
 
@@ -90,6 +91,19 @@ def test_probabilities_are_softmax_also_of_large_logits(rng: np.random.Generator
     model.network.parameters()["linear1.weight"][...] *= 1e5
     probabilities = model.probabilities(images)
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-12)
+
+
+def test_a_temperature_divides_the_logits_of_every_answer(tmp_path: Path) -> None:
+    model, paths = small_model(), write_images(tmp_path, 3)
+    plain = [answer.top for answer in model.predict(paths)]
+    model.calibration = Calibration(2.5, 50, (1.0, 0.9), (0.2, 0.1), ())
+    assert model.temperature == 2.5
+    images = np.stack([model.preprocessing.prepare(path) for path in paths])
+    logits = model.logits(images).astype(float) / 2.5
+    np.testing.assert_allclose(model.probabilities(images), np.exp(logits) / np.exp(logits).sum(1, keepdims=True))
+    for answer, row, before in zip(model.predict(paths), model.probabilities(images), plain, strict=True):
+        assert dict(answer.top) == dict(zip(CLASSES, row, strict=True))
+        assert answer.top != before
 
 
 def test_a_network_that_does_not_fit_is_refused() -> None:

@@ -392,6 +392,9 @@ def test_the_sentences_say_what_it_is(tmp_path: Path) -> None:
         "network: doubling": "too large", "network: doubling to a gigabyte": "more weights",
         "fifo": "not a regular file", "folder": "holds no model.safetensors",
         "missing": "there is no model", "table: overlap": "overlaps", "too few classes": "not 2 classes",
-        "table: odd names": "in the file only",
+        "table: odd names": "in the file only", "no network": "part 'network' is not there", "no digest": "checksum",
+        "preprocessing of nothing": "its preprocessing makes", "classes twice": "not different names",
+        "metadata of numbers": "not made of strings", "length over the file": "ends after 10 bytes, within its descr",
+        "classes in no list": "not of the right kind", "table: gap": "leaves a gap", "deep nesting": "is no JSON",
     }.items():
         assert words in refusal(paths[what]), what

@@ -74,6 +74,17 @@ def test_mirror_images_where_they_are_asked_for(folder: Path) -> None:
     assert both == list(predict(model, folder, note=pytest.fail)), "as the model has it"
 
 
+def test_another_scale_is_told_after_the_last_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cnncli.model.predict.doubts", lambda seen, scales: ["another scale"])
+    told: list[str] = []
+    answers = predict(small_model(), folder, note=told.append)
+    assert [next(answers).path for _ in range(12)]
+    assert told == []
+    assert next(answers, None) is None
+    assert told == ["another scale"]
+    assert len(list(predict(small_model(), folder))) == 12, "nobody is told"
+
+
 @pytest.mark.parametrize("reject", [0, 1, 95, -0.5, float("nan")])
 def test_shares_that_are_none(folder: Path, reject: float) -> None:
     with pytest.raises(UsageError, match="between 0 and 1"):
