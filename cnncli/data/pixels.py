@@ -55,7 +55,8 @@ def _as_bytes(array: Array, what: str) -> Array:
     if array.dtype == np.uint8:
         return array
     if array.dtype.kind != "f":
-        raise DataError(f"{what}: the type is {array.dtype}; give uint8 from 0 to 255, or floats from 0 to 1.")
+        deeper = ": divide by what is white (4095 for 12 bits, 65535 for 16)" if array.dtype.itemsize > 1 else ""
+        raise DataError(f"{what}: the type is {array.dtype}; give uint8 from 0 to 255, or floats from 0 to 1{deeper}.")
     low, high = float(array.min()), float(array.max())
     if not (low >= 0 and high <= 1):
         raise DataError(f"{what}: floats from {low:g} to {high:g}; give floats from 0 to 1, where 1 is white, "

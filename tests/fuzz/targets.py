@@ -114,7 +114,14 @@ def _images() -> list[bytes]:
                                 (rng.integers(0, 65536, (9, 7, 4), np.uint16), {"deflate": True, "tags": {338: (1,)}}),
                                 (rng.random((9, 7)), {"strip": 2}),
                                 (rng.random((9, 7, 3)).astype("f4"), {"planes": True}),
-                                (rng.integers(-99, 99, (9, 7), np.int32), {"pages": 3, "photometric": 0})):
+                                (rng.integers(-99, 99, (9, 7), np.int32), {"pages": 3, "photometric": 0}),
+                                (rng.integers(0, 65536, (9, 7, 5), np.uint16), {"planes": True, "photometric": 5,
+                                                                                "tags": {338: (2,)}}),
+                                (rng.integers(0, 65536, (9, 7, 3), np.uint16), {"photometric": 8, "strip": 4}),
+                                (rng.integers(0, 256, (9, 7), np.uint8), {"photometric": 3,
+                                                                          "tags": {320: tuple(range(256)) * 3}}),
+                                (rng.integers(0, 256, (5, 24), np.uint8), {"photometric": 6, "tags": {
+                                    256: (8,), 257: (10,), 258: (8, 8, 8), 277: (3,), 278: (10,)}})):
             found.append(tiffs.write(Path(folder, "a.tif"), values, **options).read_bytes())
         few = rng.integers(0, 16, (9, 7), np.uint8)
         for data, bits, options in ((bmps.runs(few, 8), 8, {"packing": 1, "palette": np.eye(16, 3, dtype=np.uint8)}),
