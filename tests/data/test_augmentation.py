@@ -51,6 +51,30 @@ def test_one_strength_does_not_move_another() -> None:
             assert np.array_equal(alone.strengths[:, 0], whole.strengths[:, column])
 
 
+def test_what_was_drawn_in_the_release_before_is_drawn_again() -> None:
+    """A run is resumed by a later release: the very numbers, of three images in one epoch."""
+    indices, size = np.array([7, 1_000_003, 12]), (32, 30)
+    drawn = EVERYTHING.draw(3, 5, indices, (*size, 3))
+    assert drawn.moves.tolist() == [[-3, -2, 0], [0, -2, 0], [2, 3, 0]]
+    assert drawn.operations.tolist() == [[1, 2, 3, 4, 7, 3, 11, 7, 8, 9, 10], [1, 2, 3, 4, 13, 12, 13, 7, 8, 9, 10],
+                                         [1, 2, 3, 4, 1, 3, 11, 7, 8, 9, 10]]
+    np.testing.assert_allclose(drawn.strengths, [
+        [-3.6835054, 0.15448176, 5.30351578, -5.87941495, 1.36, -6.6796977, 6, 1.09955833, 0.67605329, 0.88336435,
+         0.00989169],
+        [9.81887669, -0.1504748, 7.4698135, -0.23018974, 0, 153, 0, 0.80197103, 1.11612531, 0.63132579, 0.04688869],
+        [1.85426715, 0.12376426, -4.98055931, 3.65576587, -12, -6.6796977, 6, 1.15556439, 1.09327217, 0.6566047,
+         0.0127782]], atol=1e-7)
+    assert drawn.boxes.tolist() == [[[14, 4, 8, 8], [10, 20, 0, 0]], [[19, 6, 8, 8], [13, 1, 0, 0]],
+                                    [[23, 7, 8, 8], [17, 5, 0, 0]]]
+    assert drawn.noise.tolist() == [[0, 13586656163329676285], [0, 3172922113591042587], [0, 16352484128393114505]]
+    mixing = EVERYTHING.mixing(3, 5, indices, size)
+    assert mixing.partners.tolist() == [1, 2, 0]
+    assert mixing.shares.tolist() == pytest.approx([0.69375, 0.9906099, 0.75], abs=1e-6)
+    assert mixing.boxes.tolist() == [[18, 9, 14, 21], [0, 0, 0, 0], [20, 0, 12, 20]]
+    flips = Augmentation(flip="alternate").moves(3, 4, np.arange(16), size)[:, 2]
+    assert flips.tolist() == [0, 1, 0, 1, 1, 0, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1]
+
+
 @pytest.mark.parametrize(
     ("name", "field", "strength", "low", "high"),
     [("rotate", "rotate", 20, -20, 20), ("scale", "scale", 0.25, -math.log(1.25), math.log(1.25)),
@@ -158,6 +182,15 @@ def test_randaugment_at_its_largest_magnitude() -> None:
         "translate-y": [-9, 9], "rotate": [-30, 30], "brightness": [0.1, 1.9], "saturation": [0.1, 1.9],
         "contrast": [0.1, 1.9], "sharpness": [0.1, 1.9], "posterise": [4], "solarise": [0], "autocontrast": [0],
         "equalise": [0]}
+
+
+def test_randaugment_without_magnitude_changes_nothing() -> None:
+    drawn = Augmentation(randaugment=1, magnitude=0).draw(0, 0, MANY[:999], (20, 40, 3))
+    strengths = {name: set(drawn.strengths[drawn.operations == number].tolist())
+                 for name, number in OPERATIONS.items()}
+    neutral = {"posterise": {8}, "solarise": {255}, "brightness": {1}, "saturation": {1}, "contrast": {1},
+               "sharpness": {1}}
+    assert {name: found for name, found in strengths.items() if found - {0}} == neutral
 
 
 # ---- mixing ----
@@ -297,6 +330,28 @@ def test_fields_are_checked_in_python_too(name: str) -> None:
         Augmentation(**{name: "much"})
 
 
+def test_nothing_is_varied_unless_somebody_says_so() -> None:
+    assert Augmentation().config() == {field.name: 0 for field in fields(Augmentation)} | {"magnitude": 9}
+    assert Augmentation().flip is False
+    assert not Augmentation().mixes
+    assert Augmentation(mixup=0.1).mixes
+    assert Augmentation(cutmix=0.1).mixes
+
+
+@pytest.mark.parametrize(("name", "most"), [
+    ("shift", 4096), ("rotate", 180), ("scale", 2), ("shear", 45), ("brightness", 1), ("contrast", 1),
+    ("saturation", 1), ("hue", 0.5), ("randaugment", 16), ("magnitude", 30), ("erase", 1), ("cutout", 4096),
+    ("mixup", 10), ("cutmix", 10)])
+def test_the_most_that_makes_sense(name: str, most: float) -> None:
+    found = getattr(Augmentation(**{name: most}), name)
+    whole = name in ("shift", "randaugment", "cutout")
+    assert found == most
+    assert type(found) is (int if whole else float)
+    for wrong in (most + 1, most + 0.01, True, *([most - 0.5] if whole else [])):
+        with pytest.raises(UsageError, match=rf"^{name}={wrong} makes no sense: give .* from 0 to {most:g}\.$"):
+            Augmentation(**{name: wrong})
+
+
 def test_config_survives_its_json() -> None:
     for one in (EVERYTHING, Augmentation(), Augmentation(flip="alternate")):
         assert Augmentation.from_config(json.loads(json.dumps(one.config()))) == one
@@ -324,6 +379,6 @@ def test_the_sentence_says_all_of_it() -> None:
 def test_boxes_are_always_inside(seed: int, h: int, w: int, first: int) -> None:
     indices = np.arange(first, first + 50)
     boxes = EVERYTHING.draw(seed, 1, indices, (h, w, 3)).boxes.reshape(-1, 4)
-    for top, left, height, width in [*boxes, *EVERYTHING.mixing(seed, 1, indices, (h, w)).boxes]:
-        assert 0 <= top <= top + height <= h
-        assert 0 <= left <= left + width <= w
+    boxes = np.concatenate([boxes, EVERYTHING.mixing(seed, 1, indices, (h, w)).boxes])
+    assert boxes.min() >= 0
+    assert (boxes[:, :2] + boxes[:, 2:] <= (h, w)).all()

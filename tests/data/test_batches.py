@@ -153,6 +153,26 @@ def test_a_sample_is_what_is_in_the_batch(samples: list[Sample], augmentation: A
             assert (other is None) == (augmentation is not MIXED)
 
 
+@pytest.mark.parametrize("augmentation", [EVERYTHING, MIXED], ids=["everything", "mixed"])
+def test_a_sample_that_is_drawn_again_is_varied_as_its_copy_in_the_batch(samples: list[Sample],
+                                                                         augmentation: Augmentation) -> None:
+    few = [replace(sample, label=int(place > 37)) for place, sample in enumerate(samples)]  # three of the second class
+    batches = Batches(load(few), PREPROCESSING, 10, 1, augmentation, "balanced")
+    draws = batches.order(2)
+    assert draws.max() > 4 * 41
+    pairs = [(image, row) for batch in batches.epoch(2) for image, row in zip(batch[0], batch[2], strict=True)]
+    for draw, (image, row) in list(zip(draws.tolist(), pairs, strict=False))[:30]:
+        assert draw % 41 == row
+        alone, other, _ = batches.sample(2, draw)
+        assert np.array_equal(alone, image)
+        assert other is None or other < 41
+
+
+def test_without_a_seed_of_ones_own_it_is_0(samples: list[Sample]) -> None:
+    images = load(samples)
+    assert np.array_equal(Batches(images, PREPROCESSING, 16).order(1), Batches(images, PREPROCESSING, 16, 0).order(1))
+
+
 def test_a_sample_that_sits_out_is_drawn_all_the_same(samples: list[Sample]) -> None:
     batches = Batches(load(samples), PREPROCESSING, 40, 1, MIXED)
     image, _, _ = batches.sample(1, int(batches.order(1)[40]))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from PIL import Image
 
 from cnncli.data import bounds, tiff
 from cnncli.data.decode import decode, open_image, read_header
+from cnncli.data.jpeg import Jpeg
 from cnncli.errors import ImageError
 
 from .test_forgiving import chunk, packed
@@ -152,6 +154,51 @@ def test_of_a_large_tiff_only_the_first_page_is_read(tmp_path: Path, monkeypatch
     monkeypatch.setattr(tiff, "_pieces", lambda *given: taken.append(read(*given)) or taken[-1])
     assert decode(tmp_path / "a.tif", grey=True).shape == (8, 8, 1)
     assert [len(piece) for piece in taken] == [128]
+
+
+@pytest.mark.parametrize(("form", "tags", "held"), [
+    ("PNG", {259: 5}, 0), ("TIFF", {}, 0), ("TIFF", {259: 1}, 0), ("WEBP", {}, 12 * 200), (None, {}, 0),
+    ("TIFF", {259: 5}, 200), ("TIFF", {259: 5, 258: (8, 8, 8), 277: 3}, 600),  # one strip
+    ("TIFF", {259: 5, 258: (8, 16, 8), 277: 3}, 1200), ("TIFF", {259: 5, 258: 16}, 400), ("TIFF", {259: 5, 258: 1}, 25),
+    ("TIFF", {259: 5, 278: 4}, 80), ("TIFF", {259: 5, 278: 99}, 200), ("TIFF", {259: 5, 257: 7}, 140),
+    ("TIFF", {259: 5, 278: 6, 257: 7}, 120), ("TIFF", {259: 5, 278: 4, 322: 16, 323: 64}, 1024),  # a tile
+    ("TIFF", {259: 5, 278: 4, 322: 16}, 80), ("TIFF", {259: 5, 278: 4, 323: 16}, 80)])
+def test_what_a_decoder_holds_beside_the_image(form: str | None, tags: dict[int, object], held: int) -> None:
+    image = SimpleNamespace(format=form, width=20, height=10, tag_v2=tags)
+    assert bounds._working_memory(image) == held  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("mode", "held"), [("1", 1), ("L", 1), ("P", 1), ("I;16", 2), ("I;16B", 2), ("LA", 4),
+                                            ("RGB", 4), ("RGBA", 4), ("CMYK", 4), ("I", 4), ("F", 4)])
+def test_what_a_pixel_takes(mode: str, held: int) -> None:
+    assert bounds.bytes_a_pixel(mode) == held
+
+
+def test_the_least_and_the_most_pixels_and_bytes() -> None:
+    bounds.refuse_size("a", (1, 100 * MEGA))
+    for size, why in [((1, 100 * MEGA + 1), "its 1 x 100000001 pixels are more than 100 megapixels"),
+                      ((0, 5), "it has no pixels"), ((5, 0), "it has no pixels")]:
+        with pytest.raises(ImageError, match=rf"^a cannot be used: {why}\.$"):
+            bounds.refuse_size("a", size)
+    bounds.refuse_held("a", (8, 9), "RGB", 512 << 20)
+    with pytest.raises(ImageError, match=r"^a cannot be used: its 8 x 9 pixels \(RGB\) would take 1,024 MiB of memory, "
+                                         r"more than 512; make it smaller\.$"):
+        bounds.refuse_held("a", (8, 9), "RGB", 1 << 30)
+    bounds.refuse_deep("a", (1 << 20, 64), 2, False, 3)  # nine bytes a pixel
+    with pytest.raises(ImageError, match=r"^a cannot be used: its 1048576 x 64 pixels of 2 bytes would take 1,088 MiB "
+                                         r"of memory, more than 640; make it smaller, or save it with 8 bits a value."):
+        bounds.refuse_deep("a", (1 << 20, 64), 2, True, 3)
+    with pytest.raises(ImageError, match="no pixels"):
+        bounds.refuse_deep("a", (0, 1), 2, False, 3)
+
+
+def test_the_most_scans() -> None:
+    bounds.refuse_scans("a", Jpeg(500, size=(200, 20_000)))
+    for jpeg, why in [(Jpeg(501, size=(1, 1)), "this JPEG has more than 500 scans, and would take too long"),
+                      (Jpeg(500, size=(200, 20_001)), "this JPEG has 500 scans of 200 x 20001 pixels, and would take "
+                                                      "too long; save it anew, with fewer")]:
+        with pytest.raises(ImageError, match=rf"^a cannot be used: {why}\.$"):
+            bounds.refuse_scans("a", jpeg)
 
 
 @pytest.mark.alone

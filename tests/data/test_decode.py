@@ -147,6 +147,7 @@ def test_cmyk(tmp_path: Path) -> None:
     image = Image.new("CMYK", (16, 16), (0, 255, 255, 0))
     image.save(tmp_path / "a.tif")
     assert decode(tmp_path / "a.tif", grey=False)[8, 8].tolist() == list(RED)
+    assert decode(tmp_path / "a.tif", grey=True)[8, 8].tolist() == [76]
     image.save(tmp_path / "a.jpg", quality=95)
     assert abs(decode(tmp_path / "a.jpg", grey=False)[8, 8].astype(int) - RED).max() <= 4
 
@@ -156,6 +157,8 @@ def test_ycbcr_and_lab(tmp_path: Path) -> None:
     assert abs(decode(tmp_path / "ycc.tif", grey=False)[4, 4].astype(int) - RED).max() <= 2
     Image.new("LAB", (8, 8), (255, 128, 128)).save(tmp_path / "lab.tif")
     assert decode(tmp_path / "lab.tif", grey=False)[4, 4].min() >= 250
+    assert decode(tmp_path / "lab.tif", grey=True)[4, 4] >= 250
+    assert abs(int(decode(tmp_path / "ycc.tif", grey=True)[4, 4, 0]) - 76) <= 2
 
 
 # ---- more than 8 bits ----
@@ -255,9 +258,14 @@ def test_a_large_jpeg_is_reduced_while_decoding(tmp_path: Path) -> None:
 # ---- what must be refused ----
 
 
-def refused(path: Path, words: str) -> ImageError:
+def refused(path: Path, words: str, header: bool = True) -> ImageError:
+    """Assert that an image is refused for that reason, and its header too where it is what cannot be read."""
     with pytest.raises(ImageError, match=words) as caught:
         decode(path, grey=False)
+    if header:
+        with pytest.raises(ImageError) as early:
+            read_header(path)
+        assert str(early.value) == str(caught.value)
     assert caught.value.path == str(path)
     assert str(caught.value).startswith(f"{path} cannot be used: ")
     assert str(caught.value).endswith(caught.value.reason + ".")
@@ -297,7 +305,7 @@ def test_truncated_at_every_tenth(suffix: str, tmp_path: Path, capfd: pytest.Cap
     path = tmp_path / f"a.{suffix}"
     for tenth in range(1, 10):
         path.write_bytes(data[: len(data) * tenth // 10])
-        refused(path, ".")
+        refused(path, ".", header=False)
     assert capfd.readouterr() == ("", "")
 
 
@@ -344,7 +352,7 @@ def test_a_jpeg_of_too_many_scans_is_refused_at_once(tmp_path: Path) -> None:
     start = data.rindex(b"\xff\xda")
     (tmp_path / "a.jpg").write_bytes(data[:start] + data[start:-2] * 600 + data[-2:])
     began = time.monotonic()
-    refused(tmp_path / "a.jpg", "scans")
+    refused(tmp_path / "a.jpg", "scans", header=False)
     assert time.monotonic() - began < 1
     (tmp_path / "b.jpg").write_bytes(data[:start] + data[start:-2] * 20 + data[-2:])
     decode(tmp_path / "b.jpg", grey=True)

@@ -158,6 +158,31 @@ def test_orientation(tmp_path: Path) -> None:
     assert examine(tmp_path / "a.tif")[1].orientation == 6
 
 
+# ---- strips ----
+
+
+def test_lengths_of_strips_that_are_not_said(tmp_path: Path) -> None:
+    values = drawn("u2", 3, np.random.default_rng(9))
+    write(tmp_path / "a.tif", values, strip=8, tags={279: ()})  # three strips, the last of five rows
+    assert np.array_equal(read(tmp_path / "a.tif").colours, values)
+    bits = np.random.default_rng(10).integers(0, 256, (4, 8), np.uint8)  # five values of 12 bits, and four bits more
+    write(tmp_path / "a.tif", bits, strip=3, tags={279: (), 256: (5,), 258: (12,)})
+    assert read(tmp_path / "a.tif").colours[:, 0].tolist() == [int(a) << 4 | int(b) >> 4 for a, b, *_ in bits]
+    for tags in ({279: (), 259: (8,)}, {273: (), 279: ()}, {279: (9, 9)}):
+        with pytest.raises(ImageError, match=r"damaged or cut short .it does not say where its pixels are"):
+            decode(write(tmp_path / "a.tif", values, strip=8, tags=tags), grey=True)
+
+
+def test_strips_may_be_twice_their_pixels_and_a_little(tmp_path: Path) -> None:
+    file = io.BytesIO(bytes(70_000))
+    assert len(tiff._pieces(file, (0, 9), (65_536, 10), 10)) == 65_546
+    with pytest.raises(ValueError, match="larger than what is in them"):
+        tiff._pieces(file, (0, 9), (65_536, 11), 10)
+    assert tiff._pieces(file, (69_990,), (10,), 0) == bytes(10)
+    with pytest.raises(ValueError, match="is cut off"):
+        tiff._pieces(file, (69_990,), (11,), 0)
+
+
 # ---- refusals ----
 
 
@@ -226,6 +251,33 @@ def test_pages_that_go_round_in_a_circle(tmp_path: Path) -> None:
     data[after : after + 4] = start.to_bytes(4, "little")
     path.write_bytes(data)
     assert pages_of(path) == 1
+
+
+def test_pages_are_counted_no_further_than_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiff, "_MOST_PAGES", 3)
+    assert pages_of(write(tmp_path / "a.tif", np.zeros((4, 4), np.uint16), pages=5)) == 3
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize(("size", "signed"), [(3, False), (3, True), (5, True), (6, False), (7, True)])
+def test_numbers_of_odd_sizes(order: str, size: int, signed: bool) -> None:
+    top = 1 << 8 * size
+    values = [0, 1, top // 2 - 1, top // 2, top - 1, 0x123456 % top]
+    data = b"".join(value.to_bytes(size, "little" if order == "<" else "big") for value in values)
+    found = tiff._wide(np.frombuffer(data, np.uint8).reshape(1, -1, size), order, signed)
+    assert found.tolist() == [[value - top * (signed and value >= top // 2) for value in values]]
+
+
+@pytest.mark.parametrize(("bits", "kind"), [(10, "u2"), (12, "u2"), (17, "u4"), (31, "u4"), (33, "u8")])
+def test_signed_numbers_of_any_number_of_bits(bits: int, kind: str) -> None:
+    top = 1 << bits
+    values = [0, 1, top // 2 - 1, top // 2, top - 1]
+    text = "".join(f"{value:0{bits}b}" for value in values).ljust(-(-5 * bits // 8) * 8, "1")
+    rows = np.frombuffer(int(text, 2).to_bytes(len(text) // 8, "big"), np.uint8)[None]
+    for signed in (False, True):
+        found = tiff._bits(rows, bits, signed)
+        assert found.dtype == ("i8" if signed else kind)
+        assert found[0, :5].tolist() == [value - top * (signed and value >= top // 2) for value in values]
 
 
 def test_what_is_no_tiff_is_none() -> None:
