@@ -55,5 +55,4 @@ def _decoded(file: BinaryIO, raw: str | None) -> Array:
     with Image.open(file, formats=("PNG",)) as image:
         if raw:
             image.tile = [(*tile[:3], raw) for tile in image.tile]
-        image.load()
         return np.asarray(image)

@@ -3,7 +3,19 @@
 import numpy as np
 import pytest
 
-from cnncli.data.depth import Scales, Seen, Values, doubts, in_words, narrow, parse, sentences
+from cnncli.data.depth import (
+    Scales,
+    Seen,
+    Values,
+    _number,
+    doubts,
+    in_words,
+    narrow,
+    parse,
+    sentences,
+    sentences_on_arrays,
+    share_of,
+)
 from cnncli.errors import UsageError
 
 RAMP = np.arange(256).reshape(16, 16)
@@ -100,6 +112,116 @@ def test_large_images_are_narrowed_in_pieces(monkeypatch: pytest.MonkeyPatch) ->
     whole = narrow(values, Scales((0, 4095)))
     monkeypatch.setattr("cnncli.data.depth._AT_ONCE", 130)
     assert np.array_equal(narrow(values, Scales((0, 4095))), whole)
+
+
+@pytest.mark.parametrize(("top", "range_"), [
+    (1 / 16, (0, 1)), (1 / 17, (0, 1 / 17)), (1.1, (0, 1)), (1.2, (0, 1.2)), (15, (0, 15)), (16, (0, 255)),
+    (65534, (0, 65535)), (65536, (0, 65536)), (0, (0, 0))])
+def test_where_the_range_of_floats_changes(top: float, range_: tuple[float, float]) -> None:
+    assert of(np.array([[0.0, top]])).scales().real == range_
+
+
+@pytest.mark.parametrize(("low", "high", "range_"), [
+    (-0.1, 1, (0, 1)), (-0.11, 1, (-0.11, 1)), (-0.5, 1, (-0.5, 1)), (-0.51, 1, (-1, 1)), (-1, 0.5, (-1, 0.5)),
+    (-1, 0.51, (-1, 1)), (-1.01, 1, (-1.01, 1)), (-1, 1.01, (-1, 1.01)), (0, 127.6, (0, 255)), (0, 127.4, (0, 127.4))])
+def test_where_floats_are_stretched(low: float, high: float, range_: tuple[float, float]) -> None:
+    assert of(np.array([[low, high, 0.25]])).scales().real == range_
+
+
+@pytest.mark.parametrize(("low", "high", "range_"), [
+    (-16384, 16384, (-16384, 16384)), (-16384, 16385, (-32768, 32767)), (-1, 0, (-1, 0))])
+def test_signed_numbers_that_fill_half_of_their_type(low: int, high: int, range_: tuple[float, float]) -> None:
+    values = np.array([[low, high]], np.int16)
+    assert of(values).scales().whole == range_
+    assert narrow(Values(values, 16), Scales()).tolist() == narrow(Values(values, 16), Scales(range_)).tolist()
+
+
+def test_an_image_alone_has_the_range_of_its_type() -> None:
+    for kind, bits, high, white in [
+            ("u2", 16, 9, 65535), ("i2", 16, 9, 32767), ("u2", 12, 9, 4095), ("u4", 32, 65535, 65535),
+            ("u4", 32, 65536, 65536), ("u4", 32, 2**24 - 1, 2**24 - 1), ("u4", 32, 2**24, 2**32 - 1), ("f4", 32, 1, 1),
+            ("f4", 32, 0.5, 1), ("f4", 32, 1.5, 1.5)]:
+        values = Values(np.array([[0, high]], kind), bits)
+        assert narrow(values, Scales()).tolist() == [[0, int(high * 255 / white + 0.5)]], (kind, bits, high)
+    assert narrow(Values(np.array([[70_000, 70_510]], np.uint32), 32), Scales()).tolist() == [[0, 255]]
+    assert narrow(Values(np.array([[3, 3]], np.float32), 32), Scales()).tolist() == [[0, 0]]
+
+
+@pytest.mark.parametrize(("kind", "bits", "values", "shares"), [
+    ("u2", 16, [0, 255], [0, 1]), ("u2", 16, [0, 256], [0, 256 / 65535]), ("u2", 16, [4095, 0], [1, 0]),
+    ("u2", 12, [2047, 0], [2047 / 4095, 0]), ("f4", 32, [0.5, 1], [0.5, 1]), ("f4", 32, [0.5, 0.25], [0.5, 0.25]),
+    ("f4", 32, [255, 51], [1, 0.2]), ("f4", 32, [2, 51], [2 / 255, 0.2]), ("f4", 32, [65535, 0], [1, 0]),
+    ("f4", 32, [65536, 32768], [1, 0.5]), ("f4", 32, [np.nan, 1], [0, 1]), ("f4", 32, [-1, 1], [0, 1])])
+def test_how_opaque_a_pixel_is(kind: str, bits: int, values: list[float], shares: list[float]) -> None:
+    found = share_of(np.array([values], kind), bits)
+    assert found.dtype == np.float32
+    assert found[0].tolist() == pytest.approx(shares, abs=1e-6)
+
+
+def test_alpha_on_white() -> None:
+    alpha = np.array([[1, 0.5, 0]], np.float32)
+    grey = np.array([[100, 100, 100]], np.uint16)
+    for associated, shown in ((False, [100, 178, 255]), (True, [100, 228, 255])):
+        assert narrow(Values(grey, 16, alpha, associated), Scales((0, 255))).tolist() == [shown]
+        colours = np.repeat(grey[:, :, None], 3, axis=2)
+        assert narrow(Values(colours, 16, alpha, associated), Scales((0, 255)))[0, :, 1].tolist() == shown
+    assert narrow(Values(grey, 16, alpha, white_is_zero=True), Scales((0, 255))).tolist() == [[155, 205, 255]]
+
+
+def test_what_counts_in_a_set() -> None:
+    seen = of(np.array([[5, 70_000]], np.uint32), np.array([[-3, 9]], np.int16))
+    assert (seen.whole.images, seen.whole.low, seen.whole.high) == (2, -3, 70_000)
+    assert (seen.whole.bits, seen.whole.signed) == (32, True)
+    assert np.flatnonzero(seen.whole.counts).tolist() == [5, 9]
+    assert seen.images == 2
+    other = of(np.array([[9, 9]], np.uint16), np.array([[0.5, 2.0]]))
+    assert (other.real.low, other.real.high, other.real.whole, other.images) == (0.5, 2, False, 2)
+    seen.add(other)
+    assert (seen.whole.images, seen.real.images, seen.images) == (3, 1, 4)
+    assert seen.whole.counts[9] == 3
+    assert not seen.real.whole
+    assert of(np.array([[1.0, np.nan]])).real.whole
+    assert of(np.array([[np.nan]])).images == 0
+    assert seen.scales() == Scales((-3, 70_000), (0, 2))
+    assert Seen().scales() == Scales()
+    assert Seen().scales((1, 2)) == Scales((1, 2), (1, 2))
+
+
+def test_strays_are_one_of_a_hundred_thousand() -> None:
+    values = np.full(200_000, 100, np.uint16)
+    values[:2] = 65535
+    assert of(values.reshape(400, 500)).scales().whole == (0, 255)
+    values[:3] = 65535
+    assert of(values.reshape(400, 500)).scales().whole == (0, 65535)
+
+
+def test_how_many_values_tell_of_scaling_up() -> None:
+    for count, white in ((16, 65535), (15, 4095)):
+        assert of((np.arange(count, dtype=np.uint16) << 8)[None]).scales().whole == (0, white)
+
+
+def test_what_is_said_of_floats_and_of_arrays() -> None:
+    seen = of(np.array([[0.25, 3.5]]), np.array([[0, 1500]], np.uint16))
+    both = ["integers from 0 to 1,500. 0 becomes black, 1,023 white; what lies beyond is black or white, too",
+            "floats from 0.25 to 3.5. 0 becomes black, 3.5 white"]
+    both = [f"{one}; --range LOW:HIGH sets others." for one in both]
+    scales = Scales((0, 1023), seen.scales().real)
+    assert [*sentences_on_arrays(seen, scales)] == [f"Values: {one}" for one in both]
+    assert [*sentences(seen, scales, "images")] == [
+        f"Values: 1 of the images is deeper than 8 bits, {one}" for one in both]
+    assert [*sentences_on_arrays(Seen(), Scales((0, 1), (0, 1)), given=True)] == [
+        "Values: there are none deeper than 8 bits, so that --range changes nothing."]
+    assert not [*sentences_on_arrays(seen, Scales())]
+    assert [_number(value) for value in (1e15, 123456.0, 1234.5678, -3.0)] == ["1e+15", "123,456", "1234.57", "-3"]
+    assert in_words((0, 1 / 3)) == "0:0.3333333333"
+
+
+@pytest.mark.parametrize(("white", "said"), [(8 * 4095, "black"), (8 * 4095 - 1, ""), (4095 / 8, "white"),
+                                             (4095 / 8 + 1, "")])
+def test_how_unlike_a_scale_must_be(white: float, said: str) -> None:
+    found = [*doubts(of(filled(4000)), Scales((0, white)))]
+    assert len(found) == bool(said)
+    assert not said or f"they are nearly {said} to it; bring" in found[0]
 
 
 def test_what_is_said() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cnncli.data import Splits, fold_of, scan
+from cnncli.data.folds import check_fold
 from cnncli.data.splits import Sample
 from cnncli.errors import DataError, UsageError
 
@@ -45,6 +46,54 @@ def test_folds_depend_on_the_seed_and_not_on_the_order(tmp_path: Path) -> None:
     mixed = Splits(splits.classes, splits.val + splits.train[::-1], [], splits.test)
     assert set(fold_of(splits, 2, 4, 1).val) == set(fold_of(mixed, 2, 4, 1).val)
     assert set(fold_of(splits, 2, 4, 1).val) != set(fold_of(splits, 2, 4, 2).val)
+
+
+def test_the_parts_are_those_of_the_release_before() -> None:
+    """The first parts are the larger ones, and each class begins where the one before it has ended."""
+    splits = splits_of(5, 4)
+    parts = [sorted(sample.relative for sample in fold_of(splits, which, 3, 7).val) for which in (1, 2, 3)]
+    assert parts == [["0/3", "0/4", "1/1"], ["0/0", "0/2", "1/0"], ["0/1", "1/2", "1/3"]]
+    assert [len([name for name in part if name.startswith("0/")]) for part in parts] == [2, 2, 1]
+
+
+def test_which_folds_there_are() -> None:
+    check_fold(1, 2)
+    check_fold(100, 100)
+    for which, of, why in [(1, 101, "the number of folds must lie between 2 and 100, not 101."),
+                           (1, 1, "the number of folds must lie between 2 and 100, not 1."),
+                           (3, 2, "there is no fold 3 of 2."), (0, 2, "there is no fold 0 of 2."),
+                           (True, 2, "folds are counted in whole numbers, not True."),
+                           (1, 2.0, "folds are counted in whole numbers, not 2.0.")]:
+        with pytest.raises(UsageError) as caught:
+            check_fold(which, of)  # type: ignore[arg-type]
+        assert str(caught.value) == why
+
+
+def test_as_many_images_as_folds_are_enough() -> None:
+    assert fold_of(splits_of(9, 3), 1, 3, 0).notes == []
+    assert fold_of(splits_of(9, 2), 1, 3, 0).notes == [
+        "class 1 has 2 images for 3 folds: some of them validate without."]
+    fold_of(splits_of(2, 2), 2, 2, 0)
+
+
+def grouped(*groups: tuple[str, int, int]) -> Splits:
+    """Samples to train on, of so many images each: (group, class, images)."""
+    samples = [Sample("", f"{name}/{i}", label, group=name or None) for name, label, count in groups
+               for i in range(count)]
+    return Splits(["a", "b"], samples[::2], samples[1::2], [])
+
+
+def test_groups_are_dealt_from_the_largest_on() -> None:
+    splits = grouped(("p", 0, 6), ("q", 0, 3), ("r", 0, 2), ("s", 0, 1), ("t", 1, 4), ("u", 1, 4))
+    for which, names in ((1, {"p", "t"}), (2, {"q", "r", "s", "u"})):
+        fold = fold_of(splits, which, 2, 0)
+        held = {sample.group for sample in fold.val}
+        assert held in ({*names}, {*names} ^ {"t", "u"})
+        assert {sample.group for sample in fold.train} == {*"pqrstu"} - held
+        assert len(fold.train) + len(fold.val) == 20
+    alone = Splits(["a", "b"], [*splits.train, Sample("", "p", 0), Sample("", "v", 1)], splits.val, [])
+    together = [fold_of(alone, which, 2, 0).val for which in (1, 2)]
+    assert sorted(len(val) for val in together) == [11, 11], "an image called like a group is none of it"
 
 
 def test_what_makes_no_sense_is_refused() -> None:
