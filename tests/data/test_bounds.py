@@ -150,8 +150,8 @@ def test_of_a_large_tiff_only_the_first_page_is_read(tmp_path: Path, monkeypatch
     page = Image.fromarray(np.arange(64, dtype=np.uint16).reshape(8, 8))
     page.save(tmp_path / "a.tif", save_all=True, append_images=[page] * 50)
     taken = []
-    read = tiff._pieces
-    monkeypatch.setattr(tiff, "_pieces", lambda *given: taken.append(read(*given)) or taken[-1])
+    read = tiff.pieces
+    monkeypatch.setattr(tiff, "pieces", lambda *given: taken.append(read(*given)) or taken[-1])
     assert decode(tmp_path / "a.tif", grey=True).shape == (8, 8, 1)
     assert [len(piece) for piece in taken] == [128]
 

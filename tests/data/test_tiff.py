@@ -175,12 +175,12 @@ def test_lengths_of_strips_that_are_not_said(tmp_path: Path) -> None:
 
 def test_strips_may_be_twice_their_pixels_and_a_little(tmp_path: Path) -> None:
     file = io.BytesIO(bytes(70_000))
-    assert len(tiff._pieces(file, (0, 9), (65_536, 10), 10)) == 65_546
+    assert len(tiff.pieces(file, (0, 9), (65_536, 10), 10)) == 65_546
     with pytest.raises(ValueError, match="larger than what is in them"):
-        tiff._pieces(file, (0, 9), (65_536, 11), 10)
-    assert tiff._pieces(file, (69_990,), (10,), 0) == bytes(10)
+        tiff.pieces(file, (0, 9), (65_536, 11), 10)
+    assert tiff.pieces(file, (69_990,), (10,), 0) == bytes(10)
     with pytest.raises(ValueError, match="is cut off"):
-        tiff._pieces(file, (69_990,), (11,), 0)
+        tiff.pieces(file, (69_990,), (11,), 0)
 
 
 # ---- refusals ----
