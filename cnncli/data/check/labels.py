@@ -153,7 +153,8 @@ def sentences(judged: dict[str, Any]) -> Iterator[str]:
     """Yield what people should know about how far to trust it."""
     names = ", ".join(map(printable, judged["paths"]))
     for name in judged["elsewhere"]:
-        yield f"As far as is known, {printable(name)} was not trained on these images (copies saved with loss are not known)."
+        yield (f"As far as is known, {printable(name)} was not trained on these images (copies saved with loss are not "
+               "known).")
     if judged["seen"]:
         yield (f"{names}: trained on {judged['seen']:,} of the {judged['images']:,} images. Their labels, wrong ones "
                "too, are known by heart, so that fewer of their errors show than of the others'. The models of a "
