@@ -371,6 +371,17 @@ def test_the_sentence_says_all_of_it() -> None:
     assert "not flipped" not in describe(Augmentation(2), GREY, chosen=False)
     assert "not flipped" not in describe(Augmentation(2), COLOUR)
     assert "too small for that, and not flipped" in describe(Augmentation(), GREY)
+    assert describe(EVERYTHING, COLOUR) == (
+        "Images are shifted by up to 3 pixels, flipped half of the time, turned by up to 10°, scaled by up to 20%, "
+        "slanted by up to 8°, changed in brightness 0.3, contrast 0.4, saturation 0.5, hue 0.1, put through 3 "
+        "operations of RandAugment (magnitude 12), erased in part (50% of them), blanked out in a square of 8 pixels "
+        "and mixed in pairs (mixup 0.4, cutmix 1) in training.")
+    assert describe(Augmentation(1), COLOUR) == "Images are shifted by up to 1 pixel in training."
+    assert describe(Augmentation(randaugment=1), COLOUR) == (
+        "Images are put through 1 operation of RandAugment (magnitude 9) in training.")
+    assert describe(Augmentation(flip="alternate"), GREY) == "Images are flipped in every other epoch in training."
+    assert describe(Augmentation(2), GREY) == (
+        "Images are shifted by up to 2 pixels in training, but not flipped: grey ones are often digits or letters.")
     assert describe(None, GREY) == describe(Augmentation(), GREY, chosen=False) == "Images are not varied in training."
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cnncli.data import Splits, scan, scan_flat, scan_labelled
+from cnncli.data import Splits, scan, scan_flat, scan_labelled, walk
 from cnncli.data.folder import survey
 from cnncli.errors import DataError, UsageError
 
@@ -125,6 +125,38 @@ def test_suffixes_in_any_case(tmp_path: Path) -> None:
     for name in ("1.PNG", "2.Jpeg", "3.jpg", "4.bmp", "5.gif", "6.TIF", "7.tiff", "8.webp", "9.png.txt"):
         (root / "a" / name).touch()
     assert sum(s.label == 0 for s in scan(root, fractions=(1, 0, 0)).train) == 8
+
+
+@pytest.mark.parametrize("name", ["a.PNG", "a.jpg", "a.jpeg", "a.Jpe", "a.jfif", "a.bmp", "a.dib", "a.gif", "a.tif",
+                                  "a.tiff", "a.b.webp"])
+def test_what_is_called_like_an_image(name: str) -> None:
+    assert walk.is_image(name)
+    assert not walk.is_image(name + "x")
+    assert not walk.is_image(name.replace(".", ""))
+    assert not walk.is_passed_over(name)
+    assert walk.is_passed_over("." + name)
+
+
+@pytest.mark.parametrize("name", ["__MACOSX", "Thumbs.db", "desktop.ini", "@eaDir", "$RECYCLE.BIN",
+                                  "System Volume Information"])
+def test_what_systems_leave_behind(name: str) -> None:
+    assert walk.is_passed_over(name)
+    assert not walk.is_passed_over(name + "s")
+
+
+def test_counting(tmp_path: Path) -> None:
+    make(tmp_path, a=2, b__c=1, d=0, e=1)
+    make(tmp_path / "b", **{".git": 3})
+    (tmp_path / "b" / "up").symlink_to(tmp_path)
+    (tmp_path / "b" / "x.png").mkdir()
+    (tmp_path / "x.png").touch()
+    (tmp_path / ".y.png").touch()
+    (tmp_path / "z.txt").touch()
+    assert walk.images_in(str(tmp_path)) == 1
+    assert walk.images_in(str(tmp_path / "a")) == 2
+    assert walk.filled_folders(str(tmp_path)) == ["a", "b", "e"]
+    assert walk.filled_folders(str(tmp_path), 1) == ["a"]
+    assert walk.filled_folders(str(tmp_path), 2) == ["a", "b"]
 
 
 # ---- the split ----

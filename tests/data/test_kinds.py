@@ -79,6 +79,45 @@ def test_each_kind_is_named(data: bytes, name: str, tmp_path: Path) -> None:
         assert "which is not read; " in caught.value.reason
 
 
+@pytest.mark.parametrize(("where", "magic", "name"), [
+    (344, b"n+1\0", "a NIfTI volume"), (0, b"NRRD0", "an NRRD volume"), (0, b"MATLAB 5.0", "a MATLAB file"),
+    (0, b"%!PS", "a PostScript document"), (0, b"IIRO", "a camera's raw file"), (0, b"IIRS", "a camera's raw file"),
+    (0, b"MMOR", "a camera's raw file"), (0, b"FOVb", "a camera's raw file"), (0, b"\0MRM", "a camera's raw file"),
+    (0, b"\0\0\1\xba", "a video"), (0, b"\0\0\1\xb3", "a video"), (0, b"FLV\1", "a video"), (4, b"moov", "a video"),
+    (0, b"0&\xb2u\x8ef\xcf\x11", "a video"), (0, b"OggS", "a video"), (8, b"AVI ", "a video"), (8, b"WAVE", "a sound"),
+    (0, b"ID3", "a sound"), (0, b"gimp xcf", "a GIMP document"), (0, b"\0\0\2\0", "a cursor"), (0, b"icns", "an icon"),
+    (0, b"v/1\1", "an OpenEXR image"), (0, b"#?RADIANCE", "a Radiance HDR image"),
+    (0, b"#?RGBE", "a Radiance HDR image"), (0, b"qoif", "a QOI image"), (0, b"DDS ", "a texture"),
+    (0, b"BPG\xfb", "a BPG image"), (0, b"FLIF", "a FLIF image"), (0, b"AT&TFORM", "a DjVu document"),
+    (0, b"\xd7\xcd\xc6\x9a", "a drawing (WMF)"), (40, b" EMF", "a drawing (EMF)"), (0, b"\x1f\x8b", "an archive"),
+    (0, b"7z\xbc\xaf'\x1c", "an archive"), (0, b"Rar!\x1a\x07", "an archive"), (0, b"\xfd7zXZ\0", "an archive"),
+    (0, b"BZh", "an archive"), (257, b"ustar", "an archive"), (128, b"DICM", "a DICOM file")])
+def test_where_each_kind_is_told(where: int, magic: bytes, name: str) -> None:
+    start = b"?" * where + magic + b"?" * 20
+    assert str(kinds.reason(start)).startswith(f"its content is {name}")
+    assert kinds.reason(b"?" + start) is None
+    assert kinds.reason(start[: where + len(magic) - 1]) is None
+
+
+@pytest.mark.parametrize(("marker", "bits", "said"), [
+    (0xC0, 12, "a JPEG of 12 bits a value"), (0xC2, 16, "a JPEG of 16 bits a value"), (0xC0, 8, ""), (0xC9, 8, ""),
+    *((marker, 8, "a lossless JPEG") for marker in (0xC3, 0xC7, 0xCB, 0xCF)), (0xC4, 12, ""), (0xC8, 12, "")])
+def test_jpegs_that_are_not_read(marker: int, bits: int, said: str) -> None:
+    found = kinds.reason(b"\xff\xd8\xff" + bytes([marker, 0, 11, bits, 0, 16, 0, 16]))
+    assert str(found).startswith(f"its content is {said}, which is not read; save it as") if said else found is None
+
+
+@pytest.mark.parametrize(("brand", "others", "name"), [
+    (b"avis", (), "an AVIF image"), *((brand, (), "a HEIC") for brand in (b"heix", b"heim", b"heis", b"hevc", b"hevx")),
+    (b"msf1", (b"avif",), "an AVIF image"), (b"msf1", (), "a HEIC"), (b"mp42", (b"avif",), "a video"),
+    (b"heic", (b"mif1", b"avif"), "an AVIF image")])
+def test_what_shares_boxes(brand: bytes, others: tuple[bytes, ...], name: str) -> None:
+    data = boxes(brand, *others)
+    assert str(kinds.reason(data)).startswith(f"its content is {name}")
+    behind = boxes(brand) + b"avif"  # no brand of its own
+    assert str(kinds.reason(behind)) == str(kinds.reason(boxes(brand)))
+
+
 def test_what_is_read_is_no_kind(tmp_path: Path) -> None:
     for form in ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP"):
         assert kinds.reason(saved(form)[: kinds.LOOKED_AT]) is None

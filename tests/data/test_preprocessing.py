@@ -10,6 +10,7 @@ from PIL import Image
 
 from cnncli.data import Preprocessing, Sample, choose_size, typical_side
 from cnncli.data import preprocessing as preparing
+from cnncli.data.depth import Scales, Seen, Values
 from cnncli.errors import DataError, ImageError, ModelError, UsageError
 
 from .tiffs import write
@@ -163,6 +164,56 @@ def test_a_config_that_makes_no_sense(key: str, value: Any) -> None:
 def test_a_config_with_other_entries(config: Any) -> None:
     with pytest.raises(ModelError, match="entries"):
         Preprocessing.from_config(config)
+
+
+@pytest.mark.parametrize(("key", "good", "bad"), [
+    ("size", [1, 4096], [1, 4097]), ("mean", [0, 0.5, 1], [0, 0.5, 1.01]), ("mean", [0, 0, 0], [-0.01, 0, 0]),
+    ("std", [1e-6, 1, 1e6], [9e-7, 1, 1]), ("std", [1, 1, 1], [1, 1, 1.1e6]), ("range", [1, 2], [2, 2]),
+    ("float_range", [-1, 0], [0, 0]), ("float_range", [0, 1], [0, 1, 2])])
+def test_the_limits_of_what_makes_sense(key: str, good: list[float], bad: list[float]) -> None:
+    config = Preprocessing((28, 28)).config()
+    assert Preprocessing.from_config({**config, key: good}).config()[key] == good
+    with pytest.raises(ModelError, match=f"preprocessing has {key} = "):
+        Preprocessing.from_config({**config, key: bad})
+
+
+@pytest.mark.parametrize(("given", "said"), [
+    ({}, "colour images, scaled to 48 x 64 pixels."),
+    ({"grey": True, "resize": "crop"}, "grey images, scaled and cropped to 48 x 64 pixels."),
+    ({"range": (0, 4095)}, "colour images, scaled to 48 x 64 pixels, values deeper than 8 bits from 0:4095."),
+    ({"range": (0, 4095), "float_range": (0, 1)}, "colour images, scaled to 48 x 64 pixels, values deeper than 8 bits "
+                                                  "from 0:4095 (floats from 0:1)."),
+])
+def test_what_is_said_of_it(given: dict[str, Any], said: str) -> None:
+    assert Preprocessing((64, 48), **given).describe() == said
+
+
+def test_a_channel_that_hardly_varies_has_the_deviation_1() -> None:
+    for others, steady in ((1, False), (0, True)):
+        histogram = np.zeros((1, 256), np.int64)
+        histogram[0, 7], histogram[0, 8] = 1500, others  # a variance of 1.02e-8
+        fitted = Preprocessing((4, 6), True).fitted(histogram)
+        assert (fitted.std == (1.0,)) == steady
+    histogram[0, 8] = 1500
+    assert Preprocessing((4, 6), True).fitted(histogram).std == (0.001961,)
+    assert Preprocessing((4, 6), True).fitted(histogram).mean == (0.029412,)
+    histogram[0, 7], histogram[0, 8] = 1600, 1  # 9.6e-9
+    assert Preprocessing((4, 6), True).fitted(histogram).std == (1.0,)
+
+
+def test_a_range_that_is_found_is_kept() -> None:
+    seen = Seen()
+    seen.look(Values(np.array([[0, 4000]], np.uint16), 16))
+    plain = Preprocessing((8, 8))
+    assert (plain.scales, plain.scaled(Seen())) == (Scales(), plain)
+    assert plain.scaled(seen) == Preprocessing((8, 8), range=(0, 4095))
+    assert plain.scaled(seen).scales == Scales((0, 4095), (0, 4095))
+    seen.look(Values(np.array([[0.0, 1.0]]), 64))
+    both = plain.scaled(seen)
+    assert both == Preprocessing((8, 8), range=(0, 4095), float_range=(0, 1))
+    assert both.scales == Scales((0, 4095), (0, 1))
+    given = Preprocessing((8, 8), range=(0, 9))
+    assert given.scaled(seen) is given
 
 
 # ---- the automatic choice ----
