@@ -9,7 +9,8 @@ import numpy as np
 from ...kernels import Array
 from .facts import Facts
 from .findings import File, Finding
-from .near import Pairs, Progress, groups, near_duplicates
+from .near import Pairs, groups, near_duplicates
+from .neighbours import Progress
 from .rules import Looked
 from .usual import BLANK
 

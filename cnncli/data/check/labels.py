@@ -13,7 +13,7 @@ import numpy as np
 from ...errors import DataError, printable
 from ...kernels import Array
 from .findings import File, Finding
-from .near import Progress
+from .neighbours import Progress
 
 _FEWEST = 5  # images of a class from which its usual probability is told
 _ROUNDING = 1e-9  # a mean of equal numbers may come out above them

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnncli.data.check import near
+from cnncli.data.check import cells, descriptors, difference, near, neighbours
+from cnncli.data.check.descriptors import all_features, halved, transformed, weights_of
+from cnncli.data.check.difference import fitted, refined
 from cnncli.data.check.near import groups, near_duplicates
 
 from .pictures import brighter, cropped, jpeg, scene
@@ -67,12 +69,12 @@ def test_every_wave_counts_the_same() -> None:
     rng = np.random.default_rng(6)
     images = np.clip(alike(1500, 5) + rng.normal(0, 40, (1500, 1, 1)) + rng.normal(0, 1, (1500, 1, 1))
                      * np.linspace(-30, 30, 32), 0, 255).astype(np.uint8)
-    weighted = near._transformed(near._halved(images)) * near._weights(images)
-    plain = near._transformed(near._halved(images))
+    weighted = transformed(halved(images)) * weights_of(images)
+    plain = transformed(halved(images))
     assert plain.std(axis=0).max() > 20 * plain.std(axis=0).min()
     assert weighted.std(axis=0).max() < 1.1
     assert weighted.std(axis=0).min() > 0.25
-    few = near._weights(images[:3])
+    few = weights_of(images[:3])
     assert np.isfinite(few).all()
     assert few.max() < 20 * few.min(), "three images say little; the law for pictures holds"
 
@@ -80,10 +82,10 @@ def test_every_wave_counts_the_same() -> None:
 def test_fitting_again_undoes_what_one_fit_cannot(others: np.ndarray) -> None:
     copies = np.stack([thumb(cropped(scene(seed), 0.07)) for seed in range(10)])
     images = np.concatenate([others, copies])
-    weights = near._weights(images)
+    weights = weights_of(images)
     first, second = np.arange(10), OTHERS + np.arange(10)
-    once = near._fit(near._all_features(images, weights), first, second)
-    again = near._refined(images, weights, first, second)
+    once = fitted(all_features(images, weights), first, second)
+    again = refined(images, weights, first, second)
     assert (again < 0.6 * once).all()
     assert [(i, j) for i, j, _ in near_duplicates(images)] == list(zip(first.tolist(), second.tolist(), strict=True))
 
@@ -121,9 +123,10 @@ def test_blocks_do_not_change_what_is_found(others: np.ndarray, monkeypatch: pyt
     images = np.concatenate([others, np.stack([thumb(jpeg(scene(seed), 50)) for seed in range(0, OTHERS, 7)])])
     whole = near_duplicates(images)
     assert len(whole) == len(range(0, OTHERS, 7))
-    monkeypatch.setattr(near, "_ROWS", 37)
-    monkeypatch.setattr(near, "_COLUMNS", 53)
-    monkeypatch.setattr(near, "_PAIRS", 11)
+    monkeypatch.setattr(neighbours, "_ROWS", 37)
+    monkeypatch.setattr(neighbours, "_COLUMNS", 53)
+    for module in (near, descriptors, difference):
+        monkeypatch.setattr(module, "PIECE", 11)
     cut = near_duplicates(images)
     assert [pair[:2] for pair in cut] == [pair[:2] for pair in whole]
     assert np.allclose([pair[2] for pair in cut], [pair[2] for pair in whole], atol=1e-4)
@@ -131,16 +134,43 @@ def test_blocks_do_not_change_what_is_found(others: np.ndarray, monkeypatch: pyt
 
 def test_the_nearest_are_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
     """The blocked search against all pairs, sorted."""
-    monkeypatch.setattr(near, "_ROWS", 16)
-    monkeypatch.setattr(near, "_COLUMNS", 20)
+    monkeypatch.setattr(neighbours, "_ROWS", 16)
+    monkeypatch.setattr(neighbours, "_COLUMNS", 20)
     vectors = np.random.default_rng(2).normal(0.5, 1, (90, 63)).astype(np.float32)
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     like = unit @ unit.T
     np.fill_diagonal(like, -2)
-    monkeypatch.setattr(near, "LEAST_LIKE", -1.0)
-    expected = {(min(i, j), max(i, j)) for i in range(90) for j in np.argsort(-like[i])[: near.NEIGHBOURS].tolist()}
-    first, second = near._neighbours(vectors, None)
+    monkeypatch.setattr(neighbours, "LEAST_LIKE", -1.0)
+    expected = {(min(i, j), max(i, j)) for i in range(90)
+                for j in np.argsort(-like[i])[: neighbours.NEIGHBOURS].tolist()}
+    first, second = neighbours.nearest_of_all(vectors, None)
     assert set(zip(first.tolist(), second.tolist(), strict=True)) == expected
+
+
+@pytest.mark.parametrize("cell", [64, cells.CELL])
+def test_many_images_are_dealt_into_cells_and_the_same_is_found(cell: int, others: np.ndarray,
+                                                               monkeypatch: pytest.MonkeyPatch) -> None:
+    copies = [thumb(jpeg(brighter(scene(seed)), 60)) for seed in range(0, OTHERS, 7)]
+    images = np.concatenate([others, np.stack(copies)])
+    every = near_duplicates(images)
+    assert [pair[:2] for pair in every] == [(7 * k, OTHERS + k) for k in range(len(copies))]
+    monkeypatch.setattr(near, "nearest_of_all", None)
+    monkeypatch.setattr(near, "ALL", 300)
+    monkeypatch.setattr(cells, "CELL", cell)
+    assert near_duplicates(images) == every
+
+
+def test_the_same_thumbnails_are_one_group_among_many(others: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames of a camera that nobody walks past: thousands would fill cells of their own."""
+    monkeypatch.setattr(near, "ALL", 100)
+    monkeypatch.setattr(cells, "CELL", 16)
+    found = near_duplicates(np.concatenate([others[:100], np.repeat(others[5:6], 60, axis=0)]))
+    assert [pair[:2] for pair in found] == [(5, 100 + k) for k in range(60)]
+
+
+def test_a_chequered_thumbnail_has_no_slow_waves_and_no_copies(others: np.ndarray) -> None:
+    chequered = np.where(np.indices((32, 32)).sum(axis=0) % 2, 200, 50).astype(np.uint8)
+    assert near_duplicates(np.concatenate([others[:20], chequered[None], chequered[None]])) == []
 
 
 def test_groups_are_what_pairs_connect() -> None:
