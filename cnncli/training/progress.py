@@ -74,5 +74,5 @@ def as_good(row: Row, top: Row, images: int) -> bool:
     et al. 1984)."""
     if row["val_accuracy"] is None:
         return True
-    error = math.sqrt(top["val_accuracy"] * (1 - top["val_accuracy"]) / max(images, 1))
+    error = math.sqrt(top["val_accuracy"] * (1 - top["val_accuracy"]) / images)
     return bool(row["val_accuracy"] >= top["val_accuracy"] - error)

@@ -2,8 +2,9 @@
 these images and these options. train.py asks here where prepare.py makes a new one.
 """
 
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -102,7 +103,7 @@ def differences(options: Options, recipe: Recipe) -> list[str]:
         elif name == "augment":
             was, value = _augmentation_config(was, value, recipe.preprocessing)
         elif name == "class_weights":
-            was, value = (None, None) if isinstance(value, str) == (was is not None) else (was, tuple(value))
+            was, value = (None, None) if value == "balanced" and _are_balanced(was) else (was, tuple(value))
         elif name == "arch":
             value = start.arch_name(value)
         elif name == "schedule":
@@ -118,6 +119,12 @@ def differences(options: Options, recipe: Recipe) -> list[str]:
         if value != was:
             found.append(name)
     return found
+
+
+def _are_balanced(weights: Sequence[float] | None) -> bool:
+    """Whether a run's class weights can be those of "balanced", which a recipe does not say: then the classes' numbers
+    of images, as parts of a mean class, are their inverses."""
+    return weights is not None and all(weights) and math.isclose(sum(1 / w for w in weights), len(weights))
 
 
 def _augmentation_config(was: dict[str, Any] | None, given: str | bool | Augmentation, preprocessing: Preprocessing

@@ -88,6 +88,12 @@ def test_a_thirtieth_of_the_time_is_for_measuring(seconds: float, measured: floa
         5000: "3,165 epochs end in 1:23:20."}[int(seconds)]
 
 
+def test_one_epoch_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "measure", lambda *_: Cost(0.01, 0.25, 0.25, 0.0, 1234.5))
+    rehearsal: Any = SimpleNamespace(batches=SimpleNamespace(steps=100))
+    assert budget.choose_epochs(4, time.monotonic(), rehearsal, "runs")[1].endswith(": 1 epoch ends in 4 s.")
+
+
 @pytest.mark.parametrize(("seconds", "shown"), [
     (0.123, "0.12 s"), (9.4, "9.4 s"), (9.5, "10 s"), (59, "59 s"), (60, "1:00"), (200.4, "3:20"), (3599, "59:59"),
     (3600, "1:00:00"), (3723, "1:02:03")])
@@ -118,13 +124,13 @@ class Working:
     """Stands for a Fit and its model and images: a step takes 2 seconds, but the first one 100; judging an image takes
     a tenth of one."""
 
-    def __init__(self, clock: Clock, images: int = 400) -> None:
-        self.clock, self.made = clock, 0
+    def __init__(self, clock: Clock, images: int = 400, first: float = 100) -> None:
+        self.clock, self.made, self.first = clock, 0, first
         self.labels, self.judged = range(images), False
 
     def endless_steps(self):
         while True:
-            self.clock.now += 100 if self.made < budget.WARM_UP else 2
+            self.clock.now += self.first if self.made < 1 else 2
             self.made += 1
             yield self.made
 
@@ -144,11 +150,20 @@ def test_the_first_steps_do_not_count() -> None:
     assert working.made == 1 + 20
 
 
-def test_slow_steps_do_not_eat_up_the_time() -> None:
+@pytest.mark.parametrize(("seconds", "made"), [(1.0, 2), (26.0, 3)])
+def test_slow_steps_do_not_eat_up_the_time(seconds: float, made: int) -> None:
+    """Four times what was meant, the first step counted in."""
     clock = Clock()
     working = Working(clock)
-    assert budget._step(working, 1.0, clock) == 2.0  # type: ignore[arg-type]
-    assert working.made == 2
+    assert budget._step(working, seconds, clock) == 2.0  # type: ignore[arg-type]
+    assert working.made == made
+
+
+def test_four_steps_are_counted_at_least() -> None:
+    clock = Clock()
+    working = Working(clock, first=1)
+    assert budget._step(working, 4.0, clock) == 2.0  # type: ignore[arg-type]
+    assert working.made == 5
 
 
 def test_a_part_of_the_validation_stands_for_all_of_it() -> None:
@@ -157,6 +172,8 @@ def test_a_part_of_the_validation_stands_for_all_of_it() -> None:
     each, judged = budget._judging(working, working, 3.0, clock)
     assert each == pytest.approx(0.1)
     assert judged == 64, "a part of it"
+    working = Working(clock, images=100)
+    assert budget._judging(working, working, 1000.0, clock) == (pytest.approx(0.1), 100), "no more than there are"
 
 
 def test_the_costs_are_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,9 +184,11 @@ def test_the_costs_are_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "_closing", lambda fit, judged, runs, clock: (0.25, 0.001))
     working.batches = SimpleNamespace(batch_size=8, images=range(100))
     working.model, working.validation, working.head_images = working, working, 90
-    working.validate, working.skipped = lambda images: None, []
+    judged: list[int] = []
+    working.validate, working.skipped = lambda images: judged.append(len(images.labels)), []
     assert budget.measure(working, 40.0, "runs", clock) == Cost(2.0, pytest.approx(40), 0.25, 0.001, 4.0,
                                                                 pytest.approx(9))
+    assert judged == [192], "for a third of the time: 13.3 seconds"
     working.made, working.validation, working.batches.images = 0, None, range(5)
     assert budget.measure(working, 40.0, "runs", clock) == Cost(2.0, 0.0, 0.25, 0.001, 2.5, pytest.approx(36))
 
@@ -206,8 +225,9 @@ def test_closing_is_measured_on_the_disk_of_the_run(runs: str, tmp_path: Path) -
     closing: Any = Closing(clock)
     closed, row = budget._closing(closing, "judged", str(tmp_path / runs), clock)  # type: ignore[arg-type]
     assert (closed, row) == (pytest.approx(1.0), pytest.approx(0.01))
-    assert closing.rows[:2] == [0, 0]
+    assert closing.rows == [0, 0, 400]
     assert closing.folder.parent == tmp_path
+    assert closing.folder.name.startswith(".cnn-time-")
     assert list(tmp_path.iterdir()) == []
     refusing: Any = Closing(clock, refuses=True)
     assert budget._closing(refusing, "judged", str(tmp_path / runs), clock) == (0.0, 0.0)  # type: ignore[arg-type]

@@ -41,13 +41,21 @@ def test_small_sets_get_small_batches_and_rates_to_match(splits: Splits, images:
     assert any("Batches of" in note for note in notes) == (batch < 128)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("images", "epochs"), [(60000, 15), (3000, 15), (1000, 45), (450, 100), (20, 100)])
-def test_small_sets_are_seen_more_often(splits: Splits, images: int, epochs: int) -> None:
-    recipe, _, notes = chosen(Options(arch="resnet8"), of_size(splits, images))
-    assert recipe.epochs == epochs
-    assert any("epochs, because" in note for note in notes) == (epochs > 15)
-    assert chosen(Options(arch="resnet8", epochs=3), of_size(splits, images))[0].epochs == 3
+def resnet8(source: str | None = None, size: tuple[int, int] = (16, 16), **options: Any) -> Start:
+    """What a training of resnet8 begins with: a stem, three blocks, the head."""
+    preprocessing = Preprocessing(size, False, "squash")
+    return Start("resnet8", architecture("resnet8", (16, 16, 3), 2, seed=None), preprocessing, source, **options)
+
+
+@pytest.mark.parametrize(("images", "epochs"), [(60000, 15), (3000, 15), (2999, 16), (1000, 45), (451, 100), (20, 100)])
+def test_small_sets_are_seen_more_often(images: int, epochs: int) -> None:
+    facts = Facts((images,), 9, None)
+    choice = choose(Options(), facts, resnet8())
+    assert choice.recipe.epochs == epochs
+    few = f"{epochs} epochs, because there are only {images:,} training images."
+    assert (choice.notes[0] == few) == (epochs > 15)
+    assert choose(Options(epochs=3), facts, resnet8()).recipe.epochs == 3
+    assert few not in choose(Options(time=60.0), facts, resnet8()).notes, "these are chosen by the time"
 
 
 def test_the_rate_does_not_grow_with_the_batch_for_ever(splits: Splits) -> None:
@@ -183,6 +191,70 @@ def test_a_batch_larger_than_the_set_has_the_rate_of_the_set(splits: Splits) -> 
 def test_an_architecture_that_is_too_large_for_the_images_is_told_with_the_flags_that_help(splits: Splits) -> None:
     with pytest.raises(NetworkError, match=r"^classic does not suit images of 1 x 1 pixels; give a larger --size"):
         chosen(Options(arch="classic", size=1), splits)
+
+
+@pytest.mark.parametrize(("freeze", "layers"), [
+    (0, "all layers, the nearer to the stem the more slowly, by down to 0.1"),
+    (1, "blocks 2 to 5 of 5, the nearer to the stem the more slowly, by down to 0.1"), (4, "blocks 5 to 5 of 5"),
+    ("all", "blocks 5 to 5 of 5")])
+def test_what_becomes_of_others_weights_is_said(freeze: Any, layers: str) -> None:
+    facts = Facts((50, 50), 9, None)
+    small = "; batch norms keep their statistics, because batches are small"
+    for new in (False, True):
+        first = "the last layer is fitted to features first; then " if new else ""
+        for size, fixed in ((63, small), (64, "")):
+            choice = choose(Options(freeze=freeze, batch_size=size), facts, resnet8("another run", new_head=new))
+            assert choice.notes[-1] == f"Learning: {first}{layers}{fixed}."
+            recipe = choice.recipe
+            assert (recipe.init, recipe.freeze, recipe.head_first, recipe.fixed_statistics, recipe.stem_rate) == (
+                "another run", freeze, new, bool(fixed), 0.1)
+    fresh = choose(Options(batch_size=8), facts, resnet8()).recipe
+    assert (fresh.init, fresh.freeze, fresh.head_first, fresh.fixed_statistics, fresh.stem_rate) == (
+        None, 0, False, False, None)
+
+
+def test_a_probe_sees_every_image_once_as_it_is() -> None:
+    choice = choose(Options(probe=True), Facts((50, 50), 9, None), resnet8("another run"))
+    recipe = choice.recipe
+    assert (recipe.epochs, recipe.augment, recipe.label_smoothing, recipe.probe, recipe.head_first, recipe.freeze) == (
+        1, None, 0.0, True, True, "all")
+    assert choice.notes == ["Learning: the last layer alone, fitted to features that are computed once."]
+    assert choose(Options(probe=True, label_smoothing=0.3), Facts((50, 50), 9, None), resnet8("x")
+                  ).recipe.label_smoothing == 0.3
+
+
+def test_what_the_recipe_fast_suits_is_said() -> None:
+    def notes(size: tuple[int, int], val: int) -> list[str]:
+        return [note.split(";")[0] for note in choose(Options(recipe="fast"), Facts((5000,), val, None), replace(
+            resnet8(size=size), arch="resnet9")).notes[-2:]]
+
+    large, nothing = "The recipe fast is made for pictures of about 32 pixels", (
+        "The recipe fast trains on every image of train/ and holds none out")
+    assert notes((64, 64), 0)[1:] == [nothing]
+    assert notes((64, 65), 0) == [large, nothing]
+    assert notes((65, 65), 1)[1:] == [large]
+
+
+def test_what_nobody_asked_for_is_as_it_always_was() -> None:
+    recipe = choose(Options(), Facts((30, 10), 4, "excluded"), resnet8()).recipe
+    assert (recipe.ema, recipe.warmup, recipe.exact, recipe.sampling, recipe.seed, recipe.split_seed) == (
+        0.25, None, False, "shuffled", 0, None)
+    assert (recipe.loss, recipe.class_weights, recipe.exclude, recipe.fold, recipe.time, recipe.recipe) == (
+        "cross-entropy", None, "excluded", None, None, "auto")
+    assert (recipe.range, recipe.float_range, recipe.momentum, recipe.lookahead) == (None, None, None, False)
+    asked = choose(Options(ema=0, warmup=0, exact=True, seed=5, split_seed=0, range="0:4095", time=60.0, fold=(1, 3)),
+                   Facts((30, 10), 4, None), resnet8()).recipe
+    assert (asked.ema, asked.warmup, asked.exact, asked.seed, asked.split_seed) == (0.0, 0.0, True, 5, 0)
+    assert (asked.range, asked.time, asked.fold) == ((0.0, 4095.0), 60.0, (1, 3))
+    deep = replace(resnet8(), preprocessing=Preprocessing((16, 16), False, range=(1.0, 9.0), float_range=(0.0, 2.0)))
+    kept = choose(Options(), Facts((30, 10), 4, None), deep).recipe
+    assert (kept.range, kept.float_range) == ((1.0, 9.0), (0.0, 2.0))
+    given = choose(Options(range=(0, 5)), Facts((30, 10), 4, None), deep).recipe
+    assert (given.range, given.float_range) == ((0.0, 5.0), None)
+    squared = choose(Options(loss="squared-error"), Facts((30, 10), 4, None), resnet8()).recipe
+    assert (squared.loss, squared.label_smoothing) == ("squared-error", None)
+    with pytest.raises(UsageError, match="there are 3 class weights for 2 classes"):
+        choose(Options(class_weights=[1, 2, 3]), Facts((30, 10), 4, None), resnet8())
 
 
 def test_choosing_reads_and_changes_nothing() -> None:

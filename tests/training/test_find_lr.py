@@ -18,6 +18,7 @@ from cnncli.report import rates as report
 from cnncli.training import find_lr as module
 from cnncli.training.find_lr import STEPS, lowest_of, smooth, sweep
 from cnncli.training.fit import Done
+from cnncli.training.options import Options
 
 
 class Fake:
@@ -38,9 +39,12 @@ class Fake:
 
 def test_losses_are_those_of_each_batch() -> None:
     losses = [2 + math.sin(step) for step in range(STEPS)]
-    found, stopped = sweep(Fake([*losses]), module.Observer())  # type: ignore[arg-type]
+    told: list[tuple[int, int]] = []
+    observer: Any = SimpleNamespace(testing_rates=lambda *how_far: told.append(how_far))
+    found, stopped = sweep(Fake([*losses, 9.0]), observer)  # type: ignore[arg-type]
     assert found == pytest.approx(losses)
     assert stopped is None
+    assert told == [(step, 120) for step in range(1, 121)]
 
 
 @pytest.mark.parametrize("end", [None, math.inf, math.nan, 1e9])
@@ -98,10 +102,13 @@ def test_the_table_and_the_picture_say_what_was_found(optimizer: str, low: float
                                                       monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = SimpleNamespace(optimizer=optimizer, arch="net")
     material = SimpleNamespace(recipe=recipe, fit=lambda model, schedule: Steps(schedule))
-    monkeypatch.setattr(module, "gather", lambda *everything: (material, None))
+    asked: list[Any] = []
+    monkeypatch.setattr(module, "gather", lambda *everything: (asked.extend(everything), (material, None))[1])
     drawn: list[Any] = []
     monkeypatch.setattr(report, "draw", lambda *everything: drawn.append(everything))
-    found = find_lr("data", runs=tmp_path)
+    found = find_lr("data", runs=tmp_path, epochs=3)
+    assert asked[:2] == ["data", Options(epochs=3)]
+    assert (asked[2].threads, asked[2].cache, asked[2].strict) == (None, "ram", False), "as a training has it"
     rates = np.geomspace(low, high, STEPS)
     losses = [2 + math.cos(math.pi * step / 80) + 0.3 * (-1) ** step for step in range(STEPS)]
     smoothed, average = [], 0.0  # each step a tenth of the average, of as many steps as there were
@@ -120,6 +127,40 @@ def test_the_table_and_the_picture_say_what_was_found(optimizer: str, low: float
     np.testing.assert_allclose(table, np.stack([rates, losses, smoothed], axis=1), rtol=1e-5)
     assert drawn == [(found.rates, found.losses, found.smoothed, tmp_path / "lr.png",
                       f"Learning rates for net, {optimizer}", found.suggestion)]
+
+
+def test_a_fresh_head_is_fitted_before_rates_are_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted: list[bool] = []
+
+    class Fresh(Steps):
+        def fit_head(self) -> None:
+            fitted.append(True)
+
+    recipe = SimpleNamespace(optimizer="sgd", arch="net")
+    material = SimpleNamespace(recipe=recipe, fit=lambda model, schedule: Fresh(schedule))
+    monkeypatch.setattr(report, "draw", lambda *everything: None)
+    for first in (False, True):
+        monkeypatch.setattr(Steps, "head_first", first)
+        monkeypatch.setattr(module, "gather", lambda *everything: (material, None))
+        find_lr("data", runs=tmp_path)
+    assert fitted == [True]
+    for option, words in (({"lr": 0.1}, "leave --lr out"), ({"probe": True}, "--probe has no learning rate")):
+        with pytest.raises(UsageError, match=words):
+            find_lr("data", runs=tmp_path, **option)
+
+
+def test_setting_and_threads_are_those_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def gather(data: Any, wanted: Any, setting: Any) -> None:
+        asked.append(setting)
+        raise TrainingError("enough.")
+
+    monkeypatch.setattr(module, "gather", gather)
+    monkeypatch.setattr(module.kernels, "set_threads", asked.append)
+    with pytest.raises(TrainingError):
+        find_lr("data", runs=tmp_path, threads=3, cache="none", strict=True)
+    assert (asked[0], asked[1].threads, asked[1].cache, asked[1].strict) == (3, 3, "none", True)
 
 
 @pytest.fixture

@@ -55,6 +55,18 @@ def test_what_is_frozen_keeps_every_bit(frozen: int, rng: np.random.Generator, i
         assert np.array_equal(array, before[name]) == (name.rpartition(".")[0] in kept), name
 
 
+def test_a_part_learns_by_the_rates_and_the_seed_of_all() -> None:
+    network = architecture("resnet8", (16, 16, 3), 4, seed=1)
+    trainer = PartTrainer(network, 2, SGD(lr=0.1), CrossEntropy(), seed=7, rates=rates(network, 0.1))
+    assert int(trainer.network.clock[0]) == 7
+    assert trainer.step(np.ones((2, 16, 16, 3), np.float32), np.array([0, 1])) > 0
+    features = dict(trainer._features)
+    trainer.step(np.zeros((2, 16, 16, 3), np.float32), np.array([0, 1]))
+    assert trainer._features == features, "their place is kept"
+    plain = PartTrainer(architecture("resnet8", (16, 16, 3), 4, seed=1), 2, SGD(lr=0.1), CrossEntropy())
+    assert int(plain.network.clock[0]) == 0
+
+
 @pytest.mark.slow
 def test_a_frozen_run_resumes_to_the_same_bits(train: Train, tmp_path: Path) -> None:
     data = make_folder(tmp_path / "data", each=12, size=16)

@@ -9,18 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnncli.errors import TrainingError
+from cnncli.errors import DataError, Interrupted, SaveError, TrainingError
 from cnncli.model import checkpoint
+from cnncli.runs import Run
 from cnncli.training.fit import Fit
 from cnncli.training.observer import Observer
 from cnncli.training.progress import Progress
+from cnncli.training.signals import StopFlag
 
 
 class Number:
     """A network whose only weight is the number of steps done."""
 
     def __init__(self) -> None:
-        self.weight, self.mean = np.zeros(1, np.float32), np.zeros(1, np.float32)
+        self.weight, self.mean, self.changes = np.zeros(1, np.float32), np.zeros(1, np.float32), 0
 
     def parameters(self) -> dict[str, np.ndarray]:
         return {"weight": self.weight}
@@ -29,7 +31,7 @@ class Number:
         return {"mean": self.mean}
 
     def changed(self) -> None:
-        pass
+        self.changes += 1
 
 
 class Seen(Observer):
@@ -52,19 +54,20 @@ def fit(epochs: int = 4, steps: int = 32, patience: int | None = None, averaged:
     optimiser = SimpleNamespace(state=dict)
     made: Any = Fit(trainer=SimpleNamespace(network=network, optimiser=optimiser), batches=SimpleNamespace(steps=steps),
                     schedule=float, epochs=epochs, patience=patience, model=SimpleNamespace(), validation=None,
-                    summary={}, observer=Seen(), averaged=averaged)
-    made.write_into(SimpleNamespace(path=Path("run"), name="run", histories=[],
+                    summary={"recipe": {"fold": None}}, observer=Seen(), averaged=averaged)
+    made.write_into(SimpleNamespace(path=Path("run"), name="run", histories=[], as_option=lambda: "run",
                                     write_history=lambda rows: None))
     return made
 
 
 @pytest.fixture(autouse=True)
 def saved(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Keep what models say of their training instead of writing them."""
+    """Keep what models say of their training, and what they are calibrated by, instead of writing them."""
     models: list[dict[str, Any]] = []
-    monkeypatch.setattr(checkpoint, "save_model", lambda path, model: models.append(model.training))
+    monkeypatch.setattr(checkpoint, "save_model", lambda path, model: models.append(
+        {**model.training, "calibration": model.calibration}))
     monkeypatch.setattr(checkpoint, "save_state", lambda *everything: None)
-    monkeypatch.setattr("cnncli.training.fit.calibrate", lambda logits, labels: None)
+    monkeypatch.setattr("cnncli.training.fit.calibrate", lambda logits, labels: len(labels))
     return models
 
 
@@ -170,6 +173,17 @@ def test_a_row_says_what_the_epoch_was() -> None:
     assert made.progress == Progress(epoch=2, best=row, history=[row])
 
 
+def test_a_kept_model_says_what_it_reached_and_is_calibrated_by_just_that(saved: list[dict[str, Any]]) -> None:
+    made = closed(fit(), [0.5], images=40)
+    made.progress.count(0.3, 6, 8)
+    made.close_epoch(None)
+    assert [sorted(model) for model in saved] == [[
+        "calibration", "epoch", "learning_rate", "recipe", "train_accuracy", "train_loss", "val_accuracy",
+        "val_loss"]] * 2
+    assert [(model["calibration"], model["val_accuracy"]) for model in saved] == [(40, 0.5), (None, None)]
+    assert made.model.calibration is None, "the state's weights are others"
+
+
 def test_a_state_says_the_epoch_whose_weights_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Between two epochs that is the last one, in the middle of one this."""
     states: list[Any] = []
@@ -181,21 +195,44 @@ def test_a_state_says_the_epoch_whose_weights_it_holds(monkeypatch: pytest.Monke
     assert states == [(1, 2, 0), (2, 3, 0), (3, 3, 1)]
 
 
-@pytest.mark.parametrize(("seconds", "saved_at"), [(-1, [1, 2, 3, 4]), (180, [])])
-def test_a_long_epoch_is_saved_on_the_way(seconds: float, saved_at: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    states: list[int] = []
-    monkeypatch.setattr(checkpoint, "save_state", lambda path, model, arrays, progress: states.append(progress["step"]))
-    monkeypatch.setattr("cnncli.training.fit.SAVE_SECONDS", seconds)
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A clock that moves when it is set."""
+    made = SimpleNamespace(now=0.0)
+    monkeypatch.setattr("cnncli.training.fit.time", SimpleNamespace(monotonic=lambda: made.now))
+    return made
+
+
+@pytest.mark.parametrize(("seconds", "saved_at"), [(90, [3]), (90.5, [2, 4]), (200, [1, 2, 3, 4])])
+def test_a_long_epoch_is_saved_every_three_minutes(seconds: float, saved_at: list[int], clock: SimpleNamespace,
+                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    """After each step but the last, behind which the epoch is closed."""
+    states: list[tuple[int, float]] = []
+    monkeypatch.setattr(checkpoint, "save_state", lambda path, model, arrays, progress: states.append(
+        (progress["step"], progress["seconds"])))
     made = fit(steps=5)
 
     def steps() -> Iterator[None]:
         for _ in range(5):
+            clock.now += seconds
             made.progress.count(0.3, 6, 8)
             yield
 
     made._steps = steps
     made._learn()
-    assert states == saved_at, "after each step but the last, behind which the epoch is closed"
+    assert states == [(step, seconds * step) for step in saved_at]
+    assert made.progress.seconds == 5 * seconds
+    clock.now += 7
+    made._save_state()
+    made.progress.step = 0
+    clock.now += 7
+    made._save_state()
+    assert made.progress.seconds == 5 * seconds + 7, "between two epochs no step takes time"
+    made.progress.seconds = 0
+    made.progress.count(0.3, 6, 8)
+    made.close_epoch(None)
+    assert made.progress.history[0]["seconds"] == 7, "with what closes the epoch"
+    assert made.progress.history[0]["images_per_second"] == 48 / 1e-9, "as many as there are, where no time is told"
 
 
 def test_what_is_not_finite_is_never_saved(saved: list[dict[str, Any]]) -> None:
@@ -204,3 +241,155 @@ def test_what_is_not_finite_is_never_saved(saved: list[dict[str, Any]]) -> None:
     with pytest.raises(TrainingError, match=r"epoch 2, checking .* mean became infinite .*of epoch 1 is kept"):
         closed(made, [0.9])
     assert len(saved) == 1
+
+
+# ---- steps ----
+
+
+class Learner:
+    """Stands for a Trainer that gives every image the same logits."""
+
+    def __init__(self, network: Number) -> None:
+        self.network, self.logits, self.learnt = network, np.zeros((0, 2)), list[Any]()
+        self.optimiser = SimpleNamespace(lr=0.0)
+
+    def step(self, images: Any, labels: Any, mixed: Any) -> None:
+        self.learnt.append((images, mixed))
+        self.logits = np.tile(np.array([0.0, 1.0], np.float32), (len(labels), 1))
+        self.network.weight += 1
+
+
+MISS, HIT = np.log(1 + np.e), np.log(1 + 1 / np.e)  # the cross-entropies of the two classes
+
+
+def test_a_step_has_its_rate_and_counts_what_is_right() -> None:
+    made = fit(steps=4, averaged=1.0)
+    made.trainer, made.progress = Learner(made.trainer.network), Progress(epoch=3, step=1)
+    made.lookahead = SimpleNamespace(after=lambda done: done == 11)
+    done = [made._step((f"images {i}", np.array(labels), None)) for i, labels in enumerate([[1, 1, 0], [1]])]
+    assert done == [(pytest.approx((2 * HIT + MISS) / 3), 2, 3), (pytest.approx(HIT), 1, 1)]
+    assert made.trainer.learnt == [("images 0", None), ("images 1", None)]
+    assert made.trainer.optimiser.lr == 10.0, "that of the eleventh step"
+    assert made.trainer.network.changes == 1, "where slow weights have come into the place of the others"
+    assert made._average is None
+    assert (made.progress.step, made.progress.seen, made.progress.correct) == (3, 4, 3)
+    made._step(("images", np.array([0]), None))
+    assert made._average is not None, "after twelve"
+
+
+def test_of_mixed_images_the_larger_part_is_what_is_right() -> None:
+    made = fit(steps=4)
+    made.trainer = Learner(made.trainer.network)
+    labels, others, shares = np.array([0, 0, 1, 1]), np.array([1, 1, 0, 0]), np.array([0.4, 0.5, 0.5, 0.3], np.float32)
+    done = made._step(("images", labels, None, (others, shares)))
+    own = np.array([MISS, MISS, HIT, HIT])
+    assert done == (pytest.approx((shares * own + (1 - shares) * own[::-1]).mean(), rel=1e-6), 2, 4)
+    assert made.trainer.learnt == [("images", (others, shares))]
+
+
+def test_a_step_that_breaks_is_told_by_its_number() -> None:
+    made = fit(steps=4)
+    made.progress.step = 2
+
+    def broken(*_: Any) -> None:
+        raise TrainingError("the loss became inf.")
+
+    made.trainer = SimpleNamespace(optimiser=SimpleNamespace(), step=broken)
+    with pytest.raises(TrainingError, match=r"epoch 1, step 3: the loss became inf. .*no model had been saved yet"):
+        made._step(("images", np.array([0]), None))
+
+
+# ---- the head ----
+
+
+@pytest.mark.parametrize(("only", "fitted"), [(False, [(1, 0)]), (True, [(1, 0), (1, 2), (2, 0)])])
+def test_the_head_is_fitted_before_the_first_step(only: bool, fitted: list[tuple[int, int]], clock: Any) -> None:
+    """A probe fits it wherever it is; then there are no steps."""
+    found: list[tuple[int, int]] = []
+    for place in ((1, 0), (1, 2), (2, 0)):
+        made = fit()
+        made.head_first, made.head_only, made.progress = True, only, Progress(epoch=place[0], step=place[1], seen=1)
+        made._steps = lambda: (None for _ in ())
+
+        def look(place: tuple[int, int] = place) -> Any:
+            found.append(place)
+            clock.now += 3
+            return SimpleNamespace(loss=0.5, right=6, images=8)
+
+        made.fit_head = look
+        made._learn()
+        assert made.progress.seconds == (3 if place in fitted else 0)
+        assert (made.progress.correct, made.progress.seen) == ((6, 9) if only else (0, 1))
+    assert found == fitted
+
+
+def test_all_images_are_looked_at_for_a_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = fit()
+    made.batches.images, made.validation, made.trainer.loss = range(8), range(3), "loss"
+    assert made.head_images == 0, "where it is not fitted"
+    made.head_first = True
+    assert made.head_images == 11
+    asked: list[Any] = []
+
+    def fitted(model: Any, loss: Any, train: Any, val: Any, watch: Any) -> Any:
+        asked.extend([model, loss, train, val])
+        watch(2, 11)
+        return SimpleNamespace(images=8, right=6)
+
+    monkeypatch.setattr("cnncli.training.fit.fit_head", fitted)
+    looked: list[tuple[int, int]] = []
+    made.observer.computing_features = lambda *how_far: looked.append(how_far)
+    made.fit_head()
+    assert asked == [made.model, "loss", range(8), range(3)]
+    assert looked == [(2, 11)]
+    assert made.observer.notes == [
+        "The last layer is fitted to features of 8 images; with it, 75.00% of them are right."]
+    made.validation = None
+    assert made.head_images == 8
+
+
+# ---- stopping ----
+
+
+def test_who_stops_while_strange_images_are_learnt_closes_the_epoch_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = closed(fit(epochs=2), [0.9])
+    made.validation, made._stop.signal = range(3), 2
+    made.observer.computing_features = lambda *how_far: None
+    monkeypatch.setattr("cnncli.training.fit.fit_strangeness", lambda path, train, val, watch: watch(1, 9))
+    made.batches.images = range(8)
+    before = made.progress.best
+    made.progress.count(0.3, 6, 8)
+    with pytest.raises(Interrupted, match=r"stopped by Ctrl-C in epoch 2, 1 of 32 steps done, all saved"):
+        made.close_epoch(evaluation(0.95))
+    assert (made.progress.best, made.progress.finished, len(made.progress.history)) == (before, False, 1)
+
+
+@pytest.mark.parametrize(("fold", "name", "command"), [
+    (None, "a", "cnn train --resume a"), ([2, 5], "cv-fold2", "cnn train --folds 5 --resume cv"),
+    ([2, 5], "cv-fold3", "cnn train --resume cv-fold3"), ([1, 2], "x", "cnn train --resume x")])
+def test_a_fold_goes_on_with_all_of_them(fold: Any, name: str, command: str) -> None:
+    made = fit()
+    made.summary = {"recipe": {"fold": fold}}
+    made.write_into(Run(f"runs/{name}"))
+    assert made._command == command
+
+
+@pytest.mark.parametrize(("error", "step", "states"), [(SaveError, 2, 0), (DataError, 2, 1), (DataError, 0, 0)])
+def test_what_goes_wrong_says_how_to_go_on(error: Any, step: int, states: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be read is no reason to lose the steps that are done."""
+    saves: list[Any] = []
+    monkeypatch.setattr(checkpoint, "save_state", lambda *everything: saves.append(1))
+    made = fit()
+
+    def wrong() -> None:
+        made.progress.step = step
+        raise error("x is wrong.")
+
+    made._learn = wrong
+    words = {SaveError: "x is wrong. Put that right, then continue with: cnn train --resume a",
+             DataError: "x is wrong. Training stopped in epoch 1, all saved; put that right, then continue with: cnn "
+                        "train --resume a"}[error]
+    with pytest.raises(error) as caught:
+        made.run_to_the_end(Run("runs/a"), StopFlag())
+    assert str(caught.value) == words
+    assert len(saves) == states

@@ -14,6 +14,7 @@ from cnncli.loss import CrossEntropy, SquaredError
 from cnncli.model import Model
 from cnncli.model.calibration import cross_entropy, softmax
 from cnncli.network.blocks import dense_head
+from cnncli.training import probe
 from cnncli.training.choose import check_head
 from cnncli.training.observer import Observer
 from cnncli.training.probe import STRENGTHS, USUAL_STRENGTH, fit_head
@@ -90,8 +91,6 @@ def test_validation_images_choose_the_weight_decay() -> None:
     chosen = fit(model := fresh(), train, val)
     chosen_loss = cross_entropy(model.logits(val.pixels), val.labels)
     assert (train.looks, val.looks) == (1, 1)
-    from cnncli.training import probe
-
     for strength in STRENGTHS:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(probe, "USUAL_STRENGTH", strength)
@@ -99,6 +98,35 @@ def test_validation_images_choose_the_weight_decay() -> None:
         losses[strength] = cross_entropy(model.logits(val.pixels), val.labels)
     assert chosen.strength == min(losses, key=losses.__getitem__)
     np.testing.assert_allclose(chosen_loss, losses[chosen.strength], rtol=2e-3)
+
+
+@pytest.mark.parametrize(("losses", "strength"), [
+    ([3.0, 2.0, 2.5], 0.3), ([3.0, 2.0, 1.0, 1.0], 0.1), ([1.0, 2.0], 1.0), ([7.0, 6, 5, 4, 3, 2, 1], 0.001)])
+def test_weights_are_held_less_as_long_as_validation_images_win_by_it(losses: list[float], strength: float,
+                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each fit begins where the one before ended; what comes out is the best one."""
+    left, begun = [*losses], []
+
+    def minimise(function, start):
+        begun.append(float(start[0]))
+        function(start)
+        return start + 1, 0.0
+
+    monkeypatch.setattr(probe, "minimise", minimise)
+    monkeypatch.setattr(probe, "cross_entropy", lambda logits, labels: left.pop(0) if left else 0.25)
+    told: list[tuple[int, int]] = []
+    model, train, val = fresh(), Pictures(70, 1), Pictures(5, 2)
+    found = fit_head(model, CrossEntropy(), train, val, lambda *how_far: told.append(how_far))
+    assert (found.strength, found.loss, found.images) == (strength, 0.25, 70)
+    assert begun == list(range(len(losses)))
+    assert told[:3] == [(64, 75), (70, 75), (75, 75)]
+    assert set(told[3:]) == {(75, 75)}
+    assert len(told) == 3 + len(losses) + 1, "a look for each, and one at what was chosen"
+    assert found.right == int((model.logits(train.pixels).argmax(1) == train.labels).sum())
+    before, _ = model.network.split(dense_head(model.network).inputs[0])
+    deviation = before.forward(model.preprocessing.normalise(train.pixels)).astype(np.float64).std(0)
+    np.testing.assert_allclose(model.network.parameters()["fc.weight"] * np.where(deviation < 1e-3, 1, deviation),
+                               1 + STRENGTHS.index(strength), rtol=1e-4)
 
 
 def test_any_loss_is_made_small() -> None:

@@ -17,7 +17,7 @@ from cnncli.errors import Interrupted, ModelError, UsageError
 from cnncli.model import checkpoint
 from cnncli.runs import Run
 from cnncli.runs import run as runs
-from cnncli.training import fit, signals
+from cnncli.training import fit
 from cnncli.training.observer import Observer
 
 from ..pictures import make_folder
@@ -304,14 +304,6 @@ def test_signals_save_say_how_to_go_on_and_put_the_handlers_back(train: Train) -
         assert caught.value.exit_code == code
         assert observer.stopped == cause
         assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
-
-
-def test_the_second_signal_is_nobodys_business_but_the_systems() -> None:
-    with signals.catch_stops() as stop:
-        assert not stop
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.signal == signal.SIGTERM
-        assert signal.getsignal(signal.SIGINT) is signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_in_another_thread_no_handler_is_touched(train: Train) -> None:

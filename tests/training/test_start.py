@@ -3,6 +3,8 @@ where the classes are the same; and what cannot be used is refused before anythi
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,6 +77,27 @@ def test_a_file_of_others_says_by_its_name_what_it_is(tmp_path: Path) -> None:
     assert from_weights(str(nameless), "resnet8", 32, None, CLASSES, 0).arch == "resnet8"
 
 
+@pytest.mark.parametrize(("size", "grey", "found"), [
+    (None, None, ((224, 224), False, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))),
+    (32, False, ((32, 32), False, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))),
+    ((20, 30), True, ((20, 30), True, (pytest.approx(1.347 / 3),), (pytest.approx(0.678 / 3),)))])
+def test_images_come_to_others_weights_as_they_learnt_them(size: Any, grey: bool | None, found: Any) -> None:
+    made = module._preprocessing("x.pth", "resnet8", SimpleNamespace(model=None), size, grey)  # type: ignore[arg-type]
+    assert (made.size, made.grey, made.mean, made.std) == found
+    assert made.resize == "crop"
+    ours = SimpleNamespace(preprocessing=Preprocessing((8, 8), True, "crop", (0.5,), (0.2,)))
+    made = module._preprocessing("x", "", SimpleNamespace(model=ours), None, False)  # type: ignore[arg-type]
+    assert (made.size, made.grey, made.mean, made.std) == ((8, 8), False, (0.5,) * 3, (0.2,) * 3)
+
+
+def test_the_sentence_says_what_is_begun_with(train: Train) -> None:
+    run = train(epochs=1)
+    where = f"Start: net.toml with the weights of {run.path}, for 10 x 10 pixels; its last layer"
+    assert from_weights(str(run.path), None, None, None, CLASSES, 0).notes == [f"{where} is kept."]
+    assert from_weights(str(run.path), None, None, None, OTHERS, 0).notes == [
+        f"{where}, linear1, is new, for 4 classes."]
+
+
 def test_a_file_of_pytorchs_is_taken(tmp_path: Path) -> None:
     network = architecture("resnet8", (32, 32, 3), 5, seed=9)
     (tmp_path / "resnet8.pth").write_bytes(saved(arrays(network)))
@@ -131,7 +154,7 @@ def photographs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_photographs_begin_with_a_pretrained_network_where_one_is_installed(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def asked(folder: Path, size: int | None = None, grey: bool = False) -> str | None:
+    def asked(folder: Path, size: Any = None, grey: bool = False) -> str | None:
         samples = scan(folder).train
         return automatic(samples, Preprocessing((8, 8), grey, "crop"), size)[0]
 
@@ -139,6 +162,8 @@ def test_photographs_begin_with_a_pretrained_network_where_one_is_installed(
     assert "--init none" in automatic(scan(photographs).train, Preprocessing((8, 8), False, "crop"), None)[1][0]
     assert asked(photographs, size=160) == AUTOMATIC
     assert asked(photographs, size=64) is None
+    sizes: list[Any] = [(64, 200), (200, 64), (65, 200)]
+    assert [asked(photographs, size=size) for size in sizes] == [None, None, AUTOMATIC]
     assert asked(photographs, grey=True) is None
     assert asked(make_folder(tmp_path / "small", each=3, size=64)) is None
     assert asked(make_folder(tmp_path / "just", each=3, size=65)) == AUTOMATIC

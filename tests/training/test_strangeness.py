@@ -1,12 +1,15 @@
 """training/strangeness.py: a finished training leaves a model that tells strange images, fitted to the weights that
 were kept; one without validation images leaves one that does not."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from cnncli.model import checkpoint
+from cnncli.training import strangeness
 from cnncli.training.strangeness import fit_strangeness, some_of_each
 
 from .conftest import Train
@@ -45,6 +48,57 @@ def test_some_of_each_class() -> None:
     assert chosen[:5].tolist() == [0, 12, 24, 36, 49]
 
 
+class Few:
+    """So many images of three classes, in turn; the pixels asked for are kept."""
+
+    def __init__(self, count: int, shape: tuple[int, ...]) -> None:
+        self.labels, self.shape, self.asked = np.arange(count) % 3, shape, list[int]()
+
+    def pixels(self, indices: np.ndarray) -> np.ndarray:
+        self.asked.append(len(indices))
+        return np.random.default_rng(1).integers(0, 256, (len(indices), *self.shape)).astype(np.uint8)
+
+    def in_order(self, at_once: int) -> Iterator[np.ndarray]:
+        yield from (self.pixels(np.arange(start, len(self))[:at_once]) for start in range(0, len(self), at_once))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@pytest.mark.parametrize(("most", "of_a_class", "looked_at"), [(2000, 10, 270), (60, 10, 60), (60, 25, 75)])
+def test_some_of_the_training_images_are_looked_at(most: int, of_a_class: int, looked_at: int, train: Train,
+                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (strangeness.IMAGES, strangeness.OF_A_CLASS) == (2000, 10)
+    monkeypatch.setattr(strangeness, "IMAGES", most)
+    monkeypatch.setattr(strangeness, "OF_A_CLASS", of_a_class)
+    run, told = train(epochs=1), list[tuple[int, int]]()
+    shape = run.model.preprocessing.shape
+    images, val = Few(270, shape), Few(70, shape)
+    fit_strangeness(run.path / checkpoint.MODEL, images, val, lambda *how_far: told.append(how_far))  # type: ignore[arg-type]
+    assert sum(images.asked) == looked_at
+    far = np.cumsum([*images.asked, *val.asked])
+    assert told == [(int(done), looked_at + 70) for done in far]
+    assert max(images.asked + val.asked) == 64
+    assert run.model.strangeness is not None
+    assert run.model.strangeness.images == 70
+
+
+def test_features_that_are_no_numbers_are_left_alone(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = train(epochs=1)
+    before = (run.path / checkpoint.MODEL).read_bytes()
+    few: Any = Few(6, run.model.preprocessing.shape)
+    for broken in (0, 1):
+        calls: list[int] = []
+
+        def flat(features: np.ndarray, calls: list[int] = calls, broken: int = broken) -> np.ndarray:
+            calls.append(1)
+            return np.full((len(features), 4), np.nan if len(calls) == 1 + broken else 1.0)
+
+        monkeypatch.setattr(strangeness, "flat", flat)
+        fit_strangeness(run.path / checkpoint.MODEL, few, few, lambda *how_far: None)
+    assert (run.path / checkpoint.MODEL).read_bytes() == before
+
+
 def test_who_is_stopped_leaves_the_file_as_it_was(train: Train) -> None:
     run = train()
     path: Path = run.path / checkpoint.MODEL
@@ -53,15 +107,7 @@ def test_who_is_stopped_leaves_the_file_as_it_was(train: Train) -> None:
     def stop(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
-    class Few:
-        labels = np.array([0, 1, 2])
-
-        def pixels(self, indices: np.ndarray) -> np.ndarray:
-            return np.zeros((len(indices), *run.model.preprocessing.shape), np.uint8)
-
-        def __len__(self) -> int:
-            return 3
-
+    few: Any = Few(3, run.model.preprocessing.shape)
     with pytest.raises(KeyboardInterrupt):
-        fit_strangeness(path, Few(), Few(), stop)  # type: ignore[arg-type]
+        fit_strangeness(path, few, few, stop)
     assert path.read_bytes() == before

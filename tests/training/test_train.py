@@ -22,7 +22,7 @@ from cnncli.runs import COLUMNS, Row, Run
 from cnncli.training import prepare
 from cnncli.training import train as training
 from cnncli.training.observer import Observer
-from cnncli.training.progress import as_good, highest
+from cnncli.training.progress import highest
 from cnncli.training.trainer import Trainer
 
 from ..pictures import make_folder
@@ -133,19 +133,6 @@ def test_patience_ends_a_training_that_gets_no_better(train: Train) -> None:
     assert len(run.history) == highest(run.history)["epoch"] + 2 < 50
     assert "stopped early" in notes.sentences[-1]
     assert run.model.training["epoch"] == notes.best[-1]
-
-
-def test_the_best_epoch_is_the_latest_within_a_standard_error_of_the_highest() -> None:
-    rows = [{"epoch": number, "val_accuracy": accuracy, "val_loss": loss} for number, (accuracy, loss) in enumerate(
-        [(0.80, 0.5), (0.90, 0.4), (0.87, 0.3), (0.90, 0.3), (0.83, 0.6)], start=1)]
-    top = highest(rows)
-    assert top["epoch"] == 4  # as many right as epoch 2, with less loss
-    # 100 images: a standard error of 0.9 is 0.03
-    assert [row["epoch"] for row in rows if as_good(row, top, 100)] == [2, 3, 4]
-    assert [row["epoch"] for row in rows if as_good(row, top, 1000)] == [2, 4]
-    unjudged = [{"epoch": number, "val_accuracy": None, "val_loss": None} for number in (1, 2)]
-    assert highest(unjudged)["epoch"] == 2
-    assert as_good(unjudged[0], unjudged[0], 0)
 
 
 def test_a_training_keeps_the_latest_of_epochs_that_validation_cannot_tell_apart(

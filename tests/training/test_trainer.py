@@ -195,11 +195,37 @@ def test_what_is_no_batch_is_refused_and_changes_nothing(images: Any, labels: An
         np.testing.assert_array_equal(array, before[name])
 
 
+def test_dropout_is_drawn_by_seed_and_step() -> None:
+    def trained(seed: int, steps_done: int = 0) -> tuple[float, int]:
+        trainer = Trainer(Network(LAYERS, (9, 9, 1), seed=0), SGD(lr=0.1), seed=seed)
+        trainer.steps_done += steps_done
+        return trainer.step(X, Y), trainer.steps_done
+
+    assert trained(0) == (trained(0)[0], 1)
+    assert len({trained(0)[0], trained(1)[0], trained(0, 1)[0]}) == 3
+    assert trained(0, 1)[1] == 2
+    assert trained(0)[0] == Trainer(Network(LAYERS, (9, 9, 1), seed=0), SGD(lr=0.1)).step(X, Y), "the usual one"
+
+
+def test_images_of_one_size_share_what_is_prepared() -> None:
+    trainer = Trainer(Network(LAYERS, (9, 9, 1), seed=0), SGD(lr=0.1))
+    half = np.full(4, 0.5, np.float32)
+    first = trainer._prepared(4, False)
+    trainer.step(X, Y)
+    trainer.step(X, Y, (Y, half))
+    assert trainer._prepared(4, False) is first
+    assert trainer._prepared(4, True) is not first
+    assert trainer._prepared(3, False) is not first
+
+
 def test_mixed_labels_and_shares_are_looked_at() -> None:
     trainer = Trainer(Network(LAYERS, (9, 9, 1), seed=0), SGD(lr=0.1))
     half = np.full(4, 0.5, np.float32)
     assert trainer.step(X, Y, (Y[::-1], half)) > 0
+    for shares in (half * 0, half * 2, np.float32(0.5)):
+        assert trainer.step(X, Y, (Y[::-1], shares)) > 0
     for mixed, words in (((Y + 3, half), "label"), ((Y, half * 4), "from 0 to 1"), ((Y, half[:3]), "from 0 to 1"),
-                         ((Y[:3], half), "other labels must be one whole number"), ((Y, half * np.nan), "from 0 to 1")):
+                         ((Y[:3], half), "other labels must be one whole number"), ((Y, half * np.nan), "from 0 to 1"),
+                         ((Y, np.ones(4, int)), "from 0 to 1"), ((Y, -half), "from 0 to 1")):
         with pytest.raises(DataError, match=words):
             trainer.step(X, Y, mixed)
