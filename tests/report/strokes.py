@@ -10,7 +10,8 @@ from cnncli.visualize.canvas import INK, Canvas
 
 @pytest.fixture
 def strokes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """Give what is drawn: ("sheet", width, height), ("image", x, y, width, height, frame), ("line", x, y, x, y),
+    """Give what is drawn: ("sheet", width, height), ("image", x, y, width, height, frame), ("pixels", image) of each of
+    these, ("line", x, y, x, y),
     ("box", x, y, width, height, colour), ("text", x, y, words), and ("look", words, size, colour, bold, align, width)
     of each text; ("upward", x, y, words, size, colour, width)."""
     kept: list[tuple[Any, ...]] = []
@@ -24,8 +25,8 @@ def strokes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         kept.append(("upward", x, y, words, size, fill, width))
 
     monkeypatch.setattr(Canvas, "__init__", lambda self, w, h: (kept.append(("sheet", w, h)), begin(self, w, h))[1])
-    monkeypatch.setattr(Canvas, "paste", lambda self, image, x, y, frame=False: kept.append(
-        ("image", x, y, *image.size, frame)))
+    monkeypatch.setattr(Canvas, "paste", lambda self, image, x, y, frame=False: kept.extend(
+        [("image", x, y, *image.size, frame), ("pixels", image)]))
     monkeypatch.setattr(Canvas, "line", lambda self, *where: kept.append(("line", *where[:4])))
     monkeypatch.setattr(Canvas, "rectangle", lambda self, *box: kept.append(("box", *box)))
     monkeypatch.setattr(Canvas, "text", text)

@@ -158,6 +158,10 @@ def test_the_matrix_has_lines_around_every_class(strokes: list[tuple[Any, ...]])
     assert [box[4] for box in of(strokes, "box")] == [
         tuple(map(int, colour)) for row in confusion.shades(found.confusion_matrix) for colour in row]
     assert of(strokes, "image") == [(x + 46, top + side + 54, 60, 13, False) for x in (24, 274)]
+    for [bar], name in zip(of(strokes, "pixels"), ("blues", "oranges"), strict=True):
+        colours = np.asarray(bar)
+        assert (colours == colours[:1]).all()
+        assert (colours[0] == ramp(name)[np.round(np.linspace(0, 1, 60) * 255).astype(int)]).all()
 
 
 @pytest.mark.parametrize(("count", "cell", "size", "every"), [(12, 52, 13, 1), (13, 38, 13, 1), (30, 38, 13, 1),

@@ -4,6 +4,7 @@ import errno
 import math
 import os
 import weakref
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,11 @@ from cnncli.evaluation.scores import evaluate
 from cnncli.model import checkpoint
 from cnncli.model.calibration import calibrate
 from cnncli.report import augmented
-from cnncli.runs import COLUMNS, Row, Run
+from cnncli.runs import COLUMNS, Row, Run, latest_run
 from cnncli.training import prepare
 from cnncli.training import train as training
 from cnncli.training.observer import Observer
+from cnncli.training.options import Options
 from cnncli.training.progress import highest
 from cnncli.training.trainer import Trainer
 
@@ -219,6 +221,71 @@ def test_a_preview_that_cannot_be_drawn_stops_no_training(train: Train, monkeypa
 def test_the_curves_are_drawn(shared: Path, tmp_path: Path) -> None:
     run = training.train(shared / "data", str(shared / "net.toml"), epochs=1, runs=tmp_path)
     assert (run.path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+class Prepared:
+    """Stands for a training that is finished already."""
+
+    def __init__(self, run: Run) -> None:
+        self.lock, self.fit, self.why = nullcontext(), None, "it is finished."
+        self.lock.run = run  # type: ignore[attr-defined]
+
+
+def test_what_is_asked_for_is_what_is_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    for name in ("begin", "resumed"):
+        monkeypatch.setattr(training, name, lambda *given: (asked.append(given), Prepared(Run(tmp_path)))[1])
+    monkeypatch.setattr(training, "_finish", lambda prepared, watcher: watcher)
+    monkeypatch.setattr(kernels, "set_threads", asked.append)
+    monkeypatch.setattr(training, "_preview", lambda prepared, watcher: asked.append("preview"))
+    given: dict[str, Any] = {
+        "arch": "resnet8", "epochs": 2, "batch_size": 3, "lr": 0.5, "optimizer": "adam", "schedule": "step",
+        "warmup": 0.5, "weight_decay": 0.1, "loss": "cross-entropy", "label_smoothing": 0.3, "augment": "shift=1",
+        "size": 9, "grey": True, "seed": 4, "split_seed": 5, "patience": 6, "ema": 0.75, "exact": True,
+        "sampling": "balanced", "fold": (2, 3), "init": "efficientnet_lite0", "freeze": 1, "range": (0.0, 9.0)}
+    notes = Notes()
+    beside: Any = {"threads": 3, "cache": "none", "strict": True, "observer": notes, "preview": True}
+    assert training.train("data", **given, name="n", runs=tmp_path, **beside) is notes
+    assert asked[0] == 3
+    data, options, name, runs, setting = asked[1]
+    assert (data, options, name, runs) == ("data", Options(**given), "n", str(tmp_path))
+    assert (setting.threads, setting.cache, setting.strict, setting.observer) == (3, "none", True, notes)
+    assert asked[2:] == ["preview"]
+    asked.clear()
+    for more in ({"class_weights": [1, 2]}, {"time": 60.0}, {"recipe": "fast"}, {"probe": True},
+                 {"exclude": ["a"]}, {"group_by": "(x)"}):
+        training.train("data", **more)
+        assert asked.pop()[1] == Options(**more)
+    training.train("data")
+    [(data, options, name, runs, setting)] = asked
+    assert (options, name, runs) == (Options(), None, "runs")
+    assert (setting.threads, setting.cache, setting.strict) == (None, "ram", False)
+    for which, found in ((True, None), ("a", "a"), (Path("b"), "b")):
+        training.train(resume=which, patience=3)
+        assert asked.pop()[:4] == (None, Options(patience=3), found, "runs")
+
+
+def test_a_run_that_is_finished_gets_what_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed just before, it has no curves, and runs/latest leads elsewhere; one that is not the newest keeps away."""
+    drawn: list[str] = []
+    monkeypatch.setattr(training, "_draw", lambda run, observer: drawn.append(run.name))
+    for name, day in (("old", 1), ("new", 2)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(f'{{"began": "2026-01-0{day}T00:00:00+00:00"}}')
+        (tmp_path / name / "model.safetensors").touch()
+    notes = Notes()
+    for name, curves, latest in (("old", False, None), ("old", True, None), ("new", True, "new"),
+                                 ("old", True, "new")):
+        run = Run(tmp_path / name)
+        (run.path / "curves.png").touch() if curves else None
+        assert training._finish(Prepared(run), notes) is run  # type: ignore[arg-type]
+        assert getattr(latest_run(tmp_path), "name", None) == latest
+    assert drawn == ["old"]
+    assert notes.sentences == ["it is finished."] * 4
+    (tmp_path / "new" / "model.safetensors").unlink()
+    (tmp_path / "latest").unlink()
+    training._is_latest(Run(tmp_path / "new"))
+    assert latest_run(tmp_path) is None, "a run without a model is none to use"
 
 
 def test_the_images_are_given_back_before_the_curves_are_drawn(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
