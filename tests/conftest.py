@@ -5,6 +5,7 @@ for itself, and that the mark ``slow`` is true (which is told, and fails nothing
 import fcntl
 import os
 import runpy
+import shutil
 import sys
 import tempfile
 from collections import Counter
@@ -21,6 +22,19 @@ ROOT = Path(__file__).parent.parent
 # A test is slow from so many seconds of processor time on, of all its variants together, its child processes' included
 # and its fixtures' not. Time on the clock would depend on what else the machine does.
 SLOW = 0.4
+
+
+# What tests write is in memory where there is room for it: the trainings among them wait for the disk after each epoch.
+MEMORY, ENOUGH = Path("/dev/shm"), 4 * 2**30
+
+
+def _in_memory() -> bool:
+    return os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH
+
+
+if "TMPDIR" not in os.environ and _in_memory():
+    os.environ["TMPDIR"] = str(MEMORY)  # child processes, too
+    tempfile.tempdir = None
 
 
 def _built_from_here() -> bool:

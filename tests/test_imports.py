@@ -38,10 +38,16 @@ def room(module: str) -> str:
     return [*module.split("."), ""][1]
 
 
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    return list(ast.walk(tree(path)))
+
+
+@cache
 def imports(module: str, path: Path) -> list[tuple[int, str]]:
     """Return (line, module) for each import, inside functions and for types too; names of this package in full."""
     found = []
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             found += [(node.lineno, name.name) for name in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -110,7 +116,7 @@ def test_modules_do_not_import_in_circles():
 @each_room
 def test_only_cli_and_report_print(where):
     for module in [] if where in ("cli", "report") else inside(where):
-        for node in ast.walk(tree(MODULES[module])):
+        for node in nodes(MODULES[module]):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id not in ("print", "input"), f"{module}:{node.lineno} prints"
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "sys":
@@ -123,7 +129,7 @@ def test_nothing_unpickles_or_runs_what_it_reads(where):
     for module in inside(where):
         for line, target in imports(module, MODULES[module]):
             assert target.split(".")[0] not in UNPICKLERS, f"{module}:{line} imports {target}"
-        for node in ast.walk(tree(MODULES[module])):
+        for node in nodes(MODULES[module]):
             if isinstance(node, ast.Call):
                 check_call(module, node)
 

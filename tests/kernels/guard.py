@@ -13,6 +13,15 @@ FENCE = 64  # elements on each side
 _FLOAT, _DOUBLE = 0x7FA5A5A5, 0x7FF5A5A5A5A5A5A5
 
 
+def _fill(whole: np.ndarray) -> None:
+    """Fill a flat array with the value, cut short at its end where that falls within one."""
+    value = np.array(_DOUBLE, "<u8") if whole.dtype == np.float64 else np.array(_FLOAT, "<u4")
+    filled = whole.nbytes // value.itemsize * value.itemsize
+    places = whole.view(np.uint8)
+    places[:filled].view(value.dtype)[:] = value
+    places[filled:] = np.frombuffer(value.tobytes(), np.uint8)[: whole.nbytes - filled]
+
+
 class Guarded:
     """An array `.a` of the given shape in the middle of a larger one that is filled with signalling NaNs. `fence` says
     how many elements are before it: an odd number aligns it with nothing."""
@@ -20,8 +29,7 @@ class Guarded:
     def __init__(self, shape: tuple[int, ...], dtype: Any = np.float32, fence: int = FENCE) -> None:
         size = math.prod(shape)
         self.whole = np.empty(size + fence + FENCE, dtype)
-        value = np.array(_DOUBLE, "<u8") if self.whole.dtype == np.float64 else np.array(_FLOAT, "<u4")
-        self.whole.view(np.uint8)[:] = np.resize(np.frombuffer(value.tobytes(), np.uint8), self.whole.nbytes)
+        _fill(self.whole)
         self.a = self.whole[fence : fence + size].reshape(shape)
         self._sides = (slice(fence), slice(fence + size, None))
         self._before = self._fences()
