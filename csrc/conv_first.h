@@ -1,4 +1,4 @@
-/* What conv_first.c and its template share. */
+/* What conv_first.c, conv_first_weights.c and their templates share. */
 #ifndef CNN_CONV_FIRST_H
 #define CNN_CONV_FIRST_H
 
@@ -8,6 +8,7 @@
 
 #define MOST_ROWS 7 /* rows of taps */
 #define RESULTS 8   /* of a tile */
+#define WIDEST 16   /* lanes of any instruction set */
 
 /* Neighbouring results of a row, with the rows of the image that they meet. */
 struct first_tile {
@@ -28,17 +29,47 @@ typedef void (*first_tile_kernel)(const struct first_tile *tile);
 typedef void (*first_weights_kernel)(const struct conv_view *v, const float *x, const float *dy, int64_t k, int64_t row,
                                      int64_t count, float *sums);
 
-enum { SHAPES = 4 }; /* conv_first.c says which */
+enum { SHAPES = 4 }; /* first_shape says which */
 
 struct first_kernels {
     int64_t lanes;
     /* By shape. The first of the last index takes any tile; the others 7 and 8 results, of whose pixels no more than
      * width / 2 are outside on either side. */
     first_tile_kernel tiles[SHAPES][3];
+};
+
+struct first_weights_kernels {
+    int64_t lanes;
     first_weights_kernel weights[SHAPES];
     void (*bias)(const float *dy, int64_t k, int64_t pixels, float *sums);
 };
 
-CNN_DECLARE_TABLES(first_kernels, cnn_first_kernels);
+CNN_DECLARE_TABLES(first_kernels, cnn_first_kernels);                 /* conv_first_tmpl.c's */
+CNN_DECLARE_TABLES(first_weights_kernels, cnn_first_weights_kernels); /* conv_first_weights_tmpl.c's */
+
+/* Which of the shapes it is; SHAPES: none of them. */
+static inline int first_shape(const cnn_conv2d *p) {
+    static const struct {
+        int64_t width, stride;
+    } shapes[SHAPES] = {{3, 1}, {5, 1}, {3, 2}, {7, 2}};
+    int shape = 0;
+    while (shape < SHAPES && (p->kw != shapes[shape].width || p->stride_w != shapes[shape].stride)) shape++;
+    return shape;
+}
+
+/* Vectors of 16 lanes where there are so many channels; otherwise 8, even where not all of them are filled. */
+static inline int first_table(const cnn_conv2d *p) {
+    int index = cnn_table_index();
+    return index == 2 && p->k < WIDEST ? 1 : index;
+}
+
+/* Where a vector of output channels begins: the last one overlaps the one before. */
+static inline int64_t first_vector(int64_t vector, int64_t lanes, int64_t k) {
+    return CNN_MAX(0, CNN_MIN(vector * lanes, k - lanes));
+}
+
+int64_t cnn_first_weights_workspace(const cnn_conv2d *p);
+cnn_status cnn_first_backward_weights(const cnn_conv2d *p, const float *x, const float *dy, float *dweight,
+                                      float *dbias, float *workspace);
 
 #endif

@@ -118,9 +118,8 @@ static const cnn_finish nothing = {.activation = CNN_IDENTITY};
 static cnn_status forward(const cnn_conv2d *p, const float *x, const float *weight, const float *packed,
                           const cnn_finish *finish, float *y, float *workspace) {
     (void)weight, (void)workspace;
-    const struct planar_kernels *kernels = tables[cnn_table_index()];
     struct forward_work work = {.p = p,
-                                .row = kernels->rows[p->k - 1],
+                                .row = tables[cnn_table_index()]->rows[p->k - 1],
                                 .x = x,
                                 .weight = packed,
                                 .finish = finish ? finish : &nothing,
@@ -128,7 +127,7 @@ static cnn_status forward(const cnn_conv2d *p, const float *x, const float *weig
     work.count = CNN_MIN(p->oh, CNN_MAX(1, CHUNK_FLOATS / (p->ow * p->k)));
     work.pooled = work.finish->pooled;
     if (work.pooled) {
-        work.row = kernels->pairs[p->k - 1];
+        work.row = cnn_planar_pairs()->pairs[p->k - 1];
         work.count = cnn_round_up(work.count, 2);
     }
     work.blocks = cnn_ceil_div(p->oh, work.count);

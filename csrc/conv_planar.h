@@ -1,4 +1,4 @@
-/* What conv_planar.c and its template share. */
+/* What conv_planar.c and its templates share. */
 #ifndef CNN_CONV_PLANAR_H
 #define CNN_CONV_PLANAR_H
 
@@ -23,13 +23,19 @@ struct planar_row {
 };
 
 struct planar_kernels {
-    void (*rows[MOST_OUTPUTS])(const struct planar_row *row);  /* by k */
-    void (*pairs[MOST_OUTPUTS])(const struct planar_row *row); /* two rows, pooled into one */
+    void (*rows[MOST_OUTPUTS])(const struct planar_row *row); /* by k */
+};
+
+struct planar_pair_kernels {
+    void (*pairs[MOST_OUTPUTS])(const struct planar_row *row); /* by k: two rows, pooled into one */
 };
 
 /* Columns of a row of results that is pooled, in whole vectors, and those beside them that vectors write. */
 static inline int64_t pooled_pitch(int64_t columns) { return cnn_round_up(columns / 2, WIDEST) + WIDEST; }
 
-CNN_DECLARE_TABLES(planar_kernels, cnn_planar_kernels);
+CNN_DECLARE_TABLES(planar_kernels, cnn_planar_kernels);           /* conv_planar_tmpl.c's */
+CNN_DECLARE_TABLES(planar_pair_kernels, cnn_planar_pair_kernels); /* conv_planar_pairs_tmpl.c's */
+
+const struct planar_pair_kernels *cnn_planar_pairs(void); /* of the active instruction set; never the reference */
 
 #endif

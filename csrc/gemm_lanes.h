@@ -39,5 +39,17 @@ typedef int32_t ISA(lanes_mask_t) __attribute__((vector_size(LANES * 4)));
 CNN_INLINE ISA(lanes_t) ISA(lanes_load)(const float *p) { return *(const ISA(lanes_unaligned_t) *)p; }
 CNN_INLINE void ISA(lanes_store)(float *p, ISA(lanes_t) a) { *(ISA(lanes_unaligned_t) *)p = a; }
 CNN_INLINE ISA(lanes_t) ISA(lanes_set)(float a) { return a - (ISA(lanes_t)){0}; }
+/* As vmin and vmax of simd.h. */
+#if VLEN == 16
+CNN_INLINE ISA(lanes_t) ISA(lanes_min)(ISA(lanes_t) a, ISA(lanes_t) b) {
+    return (ISA(lanes_t))_mm256_min_ps((__m256)a, (__m256)b);
+}
+CNN_INLINE ISA(lanes_t) ISA(lanes_max)(ISA(lanes_t) a, ISA(lanes_t) b) {
+    return (ISA(lanes_t))_mm256_max_ps((__m256)a, (__m256)b);
+}
+#else
+CNN_INLINE ISA(lanes_t) ISA(lanes_min)(ISA(lanes_t) a, ISA(lanes_t) b) { return vmin(a, b); }
+CNN_INLINE ISA(lanes_t) ISA(lanes_max)(ISA(lanes_t) a, ISA(lanes_t) b) { return vmax(a, b); }
+#endif
 
 static const struct gemm_width ISA(width) = {PANEL, LANES, ODD};

@@ -36,27 +36,24 @@ CNN_INLINE void ISA(multiply_parts)(struct ISA(tile) *t, const int vectors, cons
     }
 }
 
-/* What becomes of a vector of sums that goes to out[at], once bias and what a sum of parts holds already are added. */
-#define FINISHED(name, type, mask, load, set)                                                              \
-    CNN_INLINE type ISA(name)(int activation, const float *add, const float *gate, type sum, int64_t at) { \
-        mask kept;                                                                                         \
-        if (add) sum += load(add + at);                                                                    \
-        if (activation == CNN_IDENTITY) return sum;                                                        \
-        if (gate) {                                                                                        \
-            type output = load(gate + at);                                                                 \
-            kept = output > set(0);                                                                        \
-            if (activation == CNN_RELU6) kept &= output < set(6);                                          \
-            return (type)(kept & (mask)sum);                                                               \
-        }                                                                                                  \
-        kept = sum < set(0);                                                                               \
-        sum = (type)(~kept & (mask)sum);                                                                   \
-        if (activation != CNN_RELU6) return sum;                                                           \
-        kept = sum > set(6);                                                                               \
-        return (type)((kept & (mask)set(6)) | (~kept & (mask)sum));                                        \
+/* What becomes of a vector of sums: bounded by the activation's limits, or where there is a gate kept where it lies
+ * between them. -0 and NaN stay what they are. */
+#define FINISHED(name, type, mask, least, most, load, set)                                        \
+    CNN_INLINE type ISA(name)(int activation, const float *gate, type low, type high, type sum) { \
+        if (!gate || activation == CNN_IDENTITY) return least(high, most(low, sum));              \
+        type output = load(gate);                                                                 \
+        mask kept = output > set(0);                                                              \
+        if (activation == CNN_RELU6) kept &= output < set(6);                                     \
+        return (type)(kept & (mask)sum);                                                          \
     }
-FINISHED(finished, vf, vi, vload, vset)
-FINISHED(finished_half, ISA(lanes_t), ISA(lanes_mask_t), ISA(lanes_load), ISA(lanes_set))
+FINISHED(finished, vf, vi, vmin, vmax, vload, vset)
+FINISHED(finished_half, ISA(lanes_t), ISA(lanes_mask_t), ISA(lanes_min), ISA(lanes_max), ISA(lanes_load),
+         ISA(lanes_set))
 #undef FINISHED
+
+/* An activation's limits, for finished; without one, none. */
+static inline float ISA(lowest)(int activation) { return activation == CNN_IDENTITY ? -INFINITY : 0; }
+static inline float ISA(highest)(int activation) { return activation == CNN_RELU6 ? 6 : INFINITY; }
 
 /* The end of a tile whose columns are not all real: from memory, one by one. */
 static void ISA(store_part)(const struct gemm_product *p, int rows, const float *sums, int64_t width, int64_t row,
@@ -77,6 +74,9 @@ CNN_INLINE void ISA(store_tile)(struct ISA(tile) *t, const int rows, const int v
     const cnn_finish f = p->finish ? *p->finish : (cnn_finish){.activation = CNN_IDENTITY};
     const float *onto = p->onto, *add = plain ? NULL : f.add, *gate = plain ? NULL : f.gate;
     const int64_t *offsets = p->offsets + row, onto_stride = p->onto_stride;
+    const float lowest = ISA(lowest)(f.activation), highest = ISA(highest)(f.activation);
+    const vf low = vset(lowest), high = vset(highest);
+    const ISA(lanes_t) half_low = ISA(lanes_set)(lowest), half_high = ISA(lanes_set)(highest);
     float *out = p->out;
     if (!plain && onto) onto += row * onto_stride + column;
     vf bias[3];
@@ -88,14 +88,19 @@ CNN_INLINE void ISA(store_tile)(struct ISA(tile) *t, const int rows, const int v
         UNROLL for (int v = 0; v < vectors; v++) {
             vf sum = t->whole[r][v];
             if (!plain && onto) sum += vload(onto + r * onto_stride + v * VLEN);
-            sum = ISA(finished)(f.activation, add, gate, sum + bias[v], at + v * VLEN);
+            sum += bias[v];
+            if (add) sum += vload(add + at + v * VLEN);
+            sum = ISA(finished)(f.activation, gate ? gate + at + v * VLEN : NULL, low, high, sum);
             vstore(out + at + v * VLEN, sum);
         }
         if (!half) continue;
         ISA(lanes_t) sum = t->half[r];
         if (!plain && onto) sum += ISA(lanes_load)(onto + r * onto_stride + vectors * VLEN);
-        sum = ISA(finished_half)(f.activation, add, gate, sum + last, at + vectors * VLEN);
-        ISA(lanes_store)(out + at + vectors * VLEN, sum);
+        at += vectors * VLEN;
+        sum += last;
+        if (add) sum += ISA(lanes_load)(add + at);
+        sum = ISA(finished_half)(f.activation, gate ? gate + at : NULL, half_low, half_high, sum);
+        ISA(lanes_store)(out + at, sum);
     }
 }
 
@@ -190,12 +195,16 @@ static void ISA(four_parts)(const struct gemm_parts *p) {
 static void ISA(add_parts)(int64_t parts, const float *sums, int64_t stride, int64_t columns, const cnn_finish *f,
                            int64_t at, float *out) {
     const cnn_finish finish = f ? *f : (cnn_finish){.activation = CNN_IDENTITY};
+    const ISA(lanes_t) low = ISA(lanes_set)(ISA(lowest)(finish.activation));
+    const ISA(lanes_t) high = ISA(lanes_set)(ISA(highest)(finish.activation));
     for (int64_t column = 0; column < columns; column += LANES) {
         ISA(lanes_t) sum = ISA(lanes_load)(sums + column);
         for (int64_t part = 1; part < parts; part++) sum += ISA(lanes_load)(sums + part * stride + column);
         if (column + LANES <= columns) {
             if (finish.bias) sum += ISA(lanes_load)(finish.bias + column);
-            sum = ISA(finished_half)(finish.activation, finish.add, finish.gate, sum, at + column);
+            if (finish.add) sum += ISA(lanes_load)(finish.add + at + column);
+            const float *gate = finish.gate ? finish.gate + at + column : NULL;
+            sum = ISA(finished_half)(finish.activation, gate, low, high, sum);
             ISA(lanes_store)(out + at + column, sum);
         } else {
             float rest[LANES];

@@ -1,6 +1,6 @@
 /* The largest of some values and which of them it was, in vectors, for the templates that pool: pool_max_tmpl.c, and
- * those of convolutions that pool their own results (cnn_finish, winograd_transform_tmpl.c and conv_planar_tmpl.c).
- * Included once for each instruction set, so that it has no guard. */
+ * those of convolutions that pool their own results (cnn_finish, winograd_transform_tmpl.c,
+ * conv_planar_pairs_tmpl.c). Included once for each instruction set, so that it has no guard. */
 
 typedef uint8_t ISA(max_bytes) __attribute__((vector_size(VLEN)));
 typedef uint8_t ISA(max_bytes_unaligned) __attribute__((vector_size(VLEN), aligned(1), may_alias));

@@ -1,4 +1,4 @@
-"""Convolutions that pool their own results (cnn_finish.pooled, in csrc/conv_planar_tmpl.c and
+"""Convolutions that pool their own results (cnn_finish.pooled, in csrc/conv_planar_pairs_tmpl.c and
 winograd_inverse_tmpl.c): on every instruction set the same bits, and the same places of the largest, as a convolution
 and then a max pooling, with guards around both outputs. What a convolution and a pooling are is for test_conv.py,
 test_winograd.py and test_pool.py.

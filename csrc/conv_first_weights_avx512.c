@@ -1,0 +1,5 @@
+/* conv_first_weights_tmpl.c for AVX-512. */
+#include "conv_first.h"
+
+#define CNN_TEMPLATE "conv_first_weights_tmpl.c"
+#include "isa_avx512.h"
