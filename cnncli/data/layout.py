@@ -60,6 +60,11 @@ def split_of(name: str) -> Split | None:
     return candidate.split if candidate and not candidate.stem else None
 
 
+def is_called_like_a_split(name: str) -> bool:
+    """Whether a folder's name has the word of one split, "seg_train" and "Training" too."""
+    return _candidate(name) is not None
+
+
 def find_layout(given: str, known: Collection[str] = (), need_train: bool = True) -> Layout:
     """Find out where a data folder has its images; known are a model's classes, where it is one's that are looked for.
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from ..atomic import write_atomically
 from ..errors import SaveError, UsageError, printable
+from .layout import is_called_like_a_split
 from .walk import SUFFIXES
 
 try:
@@ -26,7 +27,6 @@ _HEAD, _TAIL = 4096, 64  # bytes of a file that are looked at for a mark
 _PROBE = 4096  # bytes that are written to see whether a folder takes them
 _LEVELS = 4  # folders above an output that are looked at: data/train/cat/more/x.png lies in data/
 _LOOKED_AT = 50  # sub-folders, and entries of each, that tell whether a folder holds classes
-_SPLIT = re.compile(r"(?:.*[-_])?(?:train|val|valid|test|dev|eval)(?:ing|idation|ation|[-_]?set)?", re.IGNORECASE)
 _MODELS = frozenset((".safetensors", ".pth", ".pt"))
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 _SOFTWARE = b"tEXtSoftware\0cnn "  # how the mark of a picture begins
@@ -236,7 +236,7 @@ def _with_parents(folder: str) -> set[str]:
 def _holds_classes(folder: str) -> bool:
     """Whether all sub-folders, two at least, hold images and nothing else; or those of train/ and its like do."""
     below = _below(folder)
-    splits = [each for each in below if _SPLIT.fullmatch(os.path.basename(each))]
+    splits = [each for each in below if is_called_like_a_split(os.path.basename(each))]
     return any(_are_classes(_below(each)) for each in splits) or _are_classes(below)
 
 

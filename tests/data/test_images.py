@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from cnncli.data import Images, Preprocessing, Sample, images, load_images
+from cnncli.data.decode import FIRST
 from cnncli.errors import DataError, ImageError, UsageError
 
 PREPROCESSING = Preprocessing((6, 5))
@@ -153,6 +154,45 @@ def test_memory_that_is_not_there_is_refused_with_the_remedy(samples: list[Sampl
     assert len(load_images(samples, PREPROCESSING, cache="none")) == len(GOOD)
     with pytest.raises(UsageError, match="ram or none"):
         load_images(samples, PREPROCESSING, cache="disk")
+
+
+@pytest.mark.parametrize(("free", "refused"), [(1000, False), (999, True), (None, False)])
+def test_images_may_fill_most_of_the_free_memory(free: int | None, refused: bool,
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "free_memory", lambda: free)
+    if not refused:
+        images.check_memory(10, (8, 10, 1))  # 800 bytes
+        return
+    with pytest.raises(DataError, match=r"^10 images of 10 x 8 need 0.0 GiB and only 0.0 GiB are free; use --cache"):
+        images.check_memory(10, (8, 10, 1))
+
+
+def test_how_much_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "free_memory", lambda: 3 << 29)
+    with pytest.raises(DataError, match=r"^4096 images of 512 x 1024 need 6.0 GiB and only 1.5 GiB are free; use "):
+        images.check_memory(4096, (1024, 512, 3))
+
+
+def test_what_is_said_of_damaged_images_that_are_used() -> None:
+    def said(*whys: str) -> list[str]:
+        return [*images.forgiven_in_words([(f"{i}.png", why) for i, why in enumerate(whys)])]
+
+    first = f"{FIRST} 3 pages is taken"
+    assert said() == []
+    assert said("its end is missing") == [
+        "1 image is damaged, but no pixel of it, and used all the same: 0.png (its end is missing)."]
+    assert said(first) == [f"1 file holds several images, frames or pages, of which one is used: 0.png ({first})."]
+    assert said("a", first, "b", first) == [
+        "2 images are damaged, but no pixel of them, and used all the same: 0.png (a); 2.png (b).",
+        f"2 files hold several images, frames or pages, of which one is used: 1.png ({first}); 3.png ({first})."]
+    assert said(*"abcde")[0].endswith("0.png (a); 1.png (b); 2.png (c); 3.png (d); 4.png (e).")
+    assert said(*"abcdefg")[0].endswith("4.png (e); … and 2 more.")
+
+
+@pytest.mark.parametrize(("count", "threads", "piece"), [(0, 2, 1), (1, 2, 1), (4, 2, 1), (5, 2, 2), (128, 2, 32),
+                                                         (129, 2, 32), (10_000, 1, 32), (10, 1, 5), (11, 1, 6)])
+def test_pieces_for_threads(count: int, threads: int, piece: int) -> None:
+    assert images._Decoder(PREPROCESSING, threads).piece(count) == piece
 
 
 def test_several_images_in_a_file_are_told(tmp_path: Path) -> None:

@@ -125,6 +125,68 @@ def test_a_picture_of_an_earlier_version_is_replaced_in_its_run(tmp_path: Path) 
         pass
 
 
+@pytest.mark.parametrize(("name", "strict", "good"), [
+    ("a.txt", True, True), ("a.TXT", True, True), ("a.lst", True, False), ("a", True, False), ("a.lst", False, True),
+    ("a", False, True), ("a.png", False, False), ("a.JPG", False, False), ("a.safetensors", False, False),
+    ("a.pth", False, False), ("a.pt", False, False)])
+def test_names_of_what_is_written(name: str, strict: bool, good: bool, tmp_path: Path) -> None:
+    kind = outputs.Kind("a list", ".txt", TEXT.ours, strict)
+    if good:
+        with outputs.claim({tmp_path / name: kind}):
+            pass
+        return
+    with pytest.raises(UsageError) as caught, outputs.claim({tmp_path / name: kind}):
+        pass
+    assert str(caught.value) == f"{tmp_path / name} is no name for a list; give one that ends in .txt."
+
+
+def test_what_is_in_the_way(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+
+    def claimed(**options: bool) -> None:
+        with outputs.claim({path: TEXT}, **options):
+            pass
+
+    path.mkdir()
+    with pytest.raises(UsageError, match=r"a.txt is a folder; give a file\.$"):
+        claimed(force=True)
+    path.rmdir()
+    os.mkfifo(path)
+    with pytest.raises(UsageError, match=r"a.txt is no regular file; give a file\.$"):
+        claimed(force=True)
+    path.unlink()
+    path.touch()
+    claimed()  # nothing is lost
+    path.write_bytes(b"oursome")
+    claimed()
+    path.chmod(0o444)
+    with pytest.raises(UsageError, match=r"a.txt is write-protected; give another name, or --force to replace it\.$"):
+        claimed()
+    path.chmod(0o644)
+    path.write_bytes(b"not ours")
+    with pytest.raises(UsageError, match=r"a.txt is there already and is not a test that cnn wrote; give another name"):
+        claimed()
+    with pytest.raises(UsageError, match="that cnn wrote; move it away, or give another name"):
+        outputs.write(path, b"ours", TEXT)
+    claimed(force=True)
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "a.txt"
+    with pytest.raises(UsageError, match=r"file/a.txt cannot be: \S*/file is a file; give another\.$"):
+        claimed()
+    path = tmp_path / "no" / "a.txt"
+    with pytest.raises(UsageError, match=r"no/a.txt: there is no folder \S*/no; make it first\.$"):
+        claimed()
+
+
+def test_marks_lie_at_either_end(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    for data, found in ((b"ours" + bytes(9000), True), (bytes(4092) + b"ours" + bytes(9000), True),
+                        (bytes(4096) + b"ours" + bytes(9000), False), (bytes(9000) + b"ours" + bytes(60), True),
+                        (bytes(9000) + b"ours" + bytes(61), False), (b"ours", True), (b"", False)):
+        path.write_bytes(data)
+        assert outputs.marked(b"ours")(str(path)) == found, len(data)
+
+
 # ---- two at once ----
 
 
@@ -174,7 +236,9 @@ def picture(path: Path) -> None:
 
 
 @pytest.mark.parametrize("layout", ["data/{c}/1.png", "data/train/{c}/1.png", "data/Training/{c}/1.png",
-                                    "data/seg_train/{c}/1.png", "data/{c}/below/1.png"])
+                                    "data/seg_train/{c}/1.png", "data/{c}/below/1.png", "data/evaluation/{c}/1.png",
+                                    "data/Validation Set/{c}/1.png", "data/trainval/{c}/1.png",
+                                    "data/train2017/{c}/1.png", "data/test_images/{c}/1.png"])
 def test_what_looks_like_images_to_learn_from(tmp_path: Path, layout: str) -> None:
     for name in ("cat", "dog"):
         picture(tmp_path / layout.format(c=name))

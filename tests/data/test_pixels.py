@@ -1,28 +1,71 @@
-"""cnncli/data/pixels.py: arrays deeper than 8 bits are refused, with what to divide them by; none is misread."""
+"""cnncli/data/pixels.py: which arrays are images, what becomes of their values, and what is said of others."""
+
+from typing import Any
 
 import numpy as np
 import pytest
 
-from cnncli.data.pixels import as_picture, as_pictures
+from cnncli.data.pixels import as_array, as_picture, as_pictures
 from cnncli.errors import DataError
 
-
-@pytest.mark.parametrize("kind", ["u2", "i2", "u4", "i4", "u8", "i8", ">u2"])
-def test_whole_numbers_deeper_than_a_byte(kind: str) -> None:
-    values = np.full((2, 3, 3), 100).astype(kind)
-    for look in (as_pictures, lambda images, what: as_picture(images[0], f"{what}[0]"),
-                 lambda images, what: as_pictures(list(images), what)):
-        with pytest.raises(DataError, match=r"^images\[0\]: the type is .*;.*4095 for 12 bits, 65535 for 16"):
-            look(values, "images")
+BYTES = np.arange(2 * 3 * 4 * 3, dtype=np.uint8).reshape(2, 3, 4, 3)
 
 
-@pytest.mark.parametrize("kind", ["f2", "f4", "f8", ">f4"])
-def test_floats_from_0_to_1_and_no_others(kind: str) -> None:
-    levels = np.arange(256)
-    values = (levels / 255).astype(kind).reshape(1, 16, 16)
-    expected = np.rint(values.astype(float) * 255).ravel()
-    assert np.array_equal(as_pictures(values, "images")[0].ravel(), expected)
-    for wrong in (levels.reshape(1, 16, 16), values * 2 - 1, np.where(values > 0.5, np.nan, values),
-                  np.where(values > 0.5, np.inf, values)):
-        with pytest.raises(DataError, match=r"^images\[0\]: floats from .* to .*; give floats from 0 to 1"):
-            as_pictures(wrong.astype(kind), "images")
+def test_bytes_are_taken_as_they_are() -> None:
+    for array in (BYTES[0], BYTES[0, :, :, 0], BYTES[0, :, :, :1]):
+        assert as_picture(array, "x") is array
+    for several in (BYTES, BYTES[..., 0], BYTES[..., :1]):
+        found = as_pictures(several, "x")
+        assert len(found) == 2
+        assert all(np.shares_memory(one, several) and np.array_equal(one, whole)
+                   for one, whole in zip(found, several, strict=True))
+    assert [one.shape for one in as_pictures((BYTES[0], BYTES[1, :2, :, 0]), "x")] == [(3, 4, 3), (2, 4)]
+    assert as_pictures(np.zeros((0, 3, 4), np.float32), "x") == []
+
+
+def test_floats_are_rounded() -> None:
+    values = np.array([[0, 1, 0.5, 1 / 510 - 1e-6, 1 / 510 + 1e-6]])
+    assert as_picture(values, "x").tolist() == [[0, 255, 128, 0, 1]]
+    assert as_pictures(values[None], "x")[0].dtype == np.uint8
+
+
+@pytest.mark.parametrize(("given", "why"), [
+    (np.zeros((4, 5), np.uint16), "x: the type is uint16; give uint8 from 0 to 255, or floats from 0 to 1: divide by "
+                                  "what is white (4095 for 12 bits, 65535 for 16)."),
+    (np.zeros((4, 5), np.int8), "x: the type is int8; give uint8 from 0 to 255, or floats from 0 to 1."),
+    (np.zeros((4, 5), bool), "x: the type is bool; give uint8 from 0 to 255, or floats from 0 to 1."),
+    (np.full((4, 5), -0.5), "x: floats from -0.5 to -0.5; give floats from 0 to 1, where 1 is white, or uint8 from 0 "
+                            "to 255."),
+    (np.full((4, 5), 1.25), "x: floats from 1.25 to 1.25; give floats from 0 to 1, where 1 is white, or uint8 from 0 "
+                            "to 255."),
+    (np.zeros((4, 0), np.uint8), "x: the shape is (4, 0), so that there are no pixels; give images of one or more."),
+    (np.zeros(4, np.uint8), "x: the shape is (4,), but an image is (h, w), (h, w, 1) or (h, w, 3)."),
+    (np.zeros((4, 5, 2), np.uint8), "x: the shape is (4, 5, 2), but an image is (h, w), (h, w, 1) or (h, w, 3)."),
+    (np.zeros((3, 5, 2), np.uint8), "x: the shape is (3, 5, 2), but an image is (h, w), (h, w, 1) or (h, w, 3). Bring "
+                                    "the channels to the end with numpy.moveaxis(images, -3, -1)."),
+    (np.zeros((4, 5), complex), "x: values of type complex128 are no numbers; give a NumPy array."),
+])
+def test_what_is_no_image(given: Any, why: str) -> None:
+    with pytest.raises(DataError) as caught:
+        as_picture(given, "x")
+    assert str(caught.value) == why
+    with pytest.raises(DataError, match=r"^x\[1\]: "):
+        as_pictures([BYTES[0], given], "x")
+
+
+@pytest.mark.parametrize(("shape", "hint"), [((2, 5), False), ((2, 5, 6, 2), False), ((2, 1, 6, 7), True),
+                                             ((2, 3, 6, 7), True), ((2, 3, 6, 3, 1), False), ((2, 4, 6, 7), False)])
+def test_what_are_no_images(shape: tuple[int, ...], hint: bool) -> None:
+    with pytest.raises(DataError) as caught:
+        as_pictures(np.zeros(shape, np.uint8), "x")
+    start = f"x: the shape is {shape}, but images are (n, h, w), (n, h, w, 1) or (n, h, w, 3)."
+    assert str(caught.value) == start + (" Bring the channels to the end with numpy.moveaxis(images, -3, -1)." if hint
+                                         else "")
+    with pytest.raises(DataError, match=r"^x\[0\]: floats from 2 to 2; give"):
+        as_pictures(np.full((1, 4, 5), 2.0), "x")
+
+
+def test_what_is_no_array() -> None:
+    with pytest.raises(DataError, match=r"^x: no array can be made of this: "):
+        as_array([[1, 2], [3]], "x")
+    assert as_array([1, 2], "x").tolist() == [1, 2]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from cnncli.data import prefetch as module
-from cnncli.data.prefetch import ConcurrencyLimit, prefetch
+from cnncli.data.prefetch import ConcurrencyLimit, GivenUp, prefetch
 
 
 def workers() -> list[threading.Thread]:
@@ -93,6 +93,39 @@ def allowed(limit: ConcurrencyLimit, most: int) -> int:
     for thread in threads:
         thread.join()
     return count
+
+
+@pytest.mark.parametrize(("images", "wall", "processor", "limit"), [
+    (10, 0.0031, 0.0031, 3), (10, 0.0029, 0.0029, 1), (10, 0.0086, 0.0029, 1), (10, 0.0088, 0.0029, 3)])
+def test_what_shows_that_images_take_long(images: int, wall: float, processor: float, limit: int) -> None:
+    """More than 0.3 ms of a core for each, or three times as long as they were worked on."""
+    found = ConcurrencyLimit(3)
+    found._adapt(images, wall, processor)
+    assert found._limit == limit
+
+
+def test_how_long_several_threads_are_kept() -> None:
+    limit = ConcurrencyLimit(3)
+    limit._adapt(1, 1.0, 1.0)
+    for _ in range(63):
+        limit._adapt(1, 1.0, 1e-4)  # beside others a wait means nothing
+        assert limit._limit == 3
+    limit._adapt(1, 1.0, 1.0)
+    for _ in range(63):
+        limit._adapt(1, 1e-4, 1e-4)
+    assert limit._limit == 3
+    limit._adapt(1, 1e-4, 1e-4)
+    assert limit._limit == 1
+
+
+def test_nobody_waits_for_a_closed_limit() -> None:
+    limit = ConcurrencyLimit(2)
+    assert [*limit.wanted([1, 2])] == [1, 2]
+    limit.close()
+    with pytest.raises(GivenUp):
+        next(limit.wanted([1]))
+    with pytest.raises(GivenUp), limit.slot(1):
+        pass
 
 
 @pytest.mark.slow
