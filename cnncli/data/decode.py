@@ -5,6 +5,7 @@ transparency is laid on white (transparency.py), and whatever goes wrong becomes
 only caller in training and use, makes all images one size.
 """
 
+import io
 import os
 import stat
 import threading
@@ -64,8 +65,8 @@ def decode(path: str | os.PathLike[str], grey: bool) -> Array:
 
 
 def open_image(path: str | os.PathLike[str], grey: bool, least: tuple[int, int] | None = None,
-               scales: Scales = _EIGHT_BITS, seen: Seen | None = None, forgiven: list[str] | None = None
-               ) -> Image.Image:
+               scales: Scales = _EIGHT_BITS, seen: Seen | None = None, forgiven: list[str] | None = None,
+               data: bytes | None = None) -> Image.Image:
     """Return an image decoded and upright, as a Pillow image of mode "L" if grey, else "RGB".
 
     EXIF orientation is applied; transparency is laid on white; palettes, 1-bit, CMYK, YCbCr and LAB are converted.
@@ -74,11 +75,11 @@ def open_image(path: str | os.PathLike[str], grey: bool, least: tuple[int, int] 
     from their own smallest and largest), floats from 0..1, and from their own limits where one lies outside.
     A JPEG that is far larger than `least` (h, w) may come back reduced to twice that or more, which is faster.
     `forgiven` gets a sentence for everything that is damaged and no pixel, and one that begins with FIRST where there
-    are more frames or pages than the one that is taken.
+    are more frames or pages than the one that is taken. data is what the file holds, where somebody has read it.
 
     Raises ImageError, which names file and reason; nothing else, and no warning.
     """
-    image, _, notes = _decoded(os.fspath(path), grey, least, scales, seen, look=False)
+    image, _, notes = _decoded(os.fspath(path), grey, least, scales, seen, look=False, data=data)
     if forgiven is not None:
         forgiven += notes
     return image
@@ -93,13 +94,13 @@ def examine(path: str | os.PathLike[str], least: tuple[int, int] | None = None, 
     return image, replace(header, forgiven=tuple(note for note in notes if not note.startswith(FIRST)))
 
 
-def _decoded(path: str, grey: bool | None, least: tuple[int, int] | None, scales: Scales, seen: Seen | None, look: bool
-             ) -> tuple[Image.Image, Header | None, list[str]]:
+def _decoded(path: str, grey: bool | None, least: tuple[int, int] | None, scales: Scales, seen: Seen | None, look: bool,
+             data: bytes | None = None) -> tuple[Image.Image, Header | None, list[str]]:
     """Return an image decoded and upright, where one wants to look its header, and what was forgiven; grey None: as the
     file is."""
     page: tiff.Page | None = None
     try:
-        with quiet(), _open(path) as file:
+        with quiet(), (io.BytesIO(data) if data else _open(path)) as file:
             page = tiff.first_page(file)
             if page is not None and (page.deep or page.raw or tiff_colours.is_ours(page)):
                 _refuse_page(path, page)

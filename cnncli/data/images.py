@@ -16,7 +16,7 @@ from ..errors import DataError, ImageError, UsageError, printable
 from ..kernels import Array
 from .decode import FIRST, quiet
 from .depth import Seen
-from .marks import NONE, of_file, of_pixels
+from .marks import NONE, of_bytes, of_file, of_pixels, whole
 from .prefetch import ConcurrencyLimit, prefetch
 from .preprocessing import Preprocessing
 from .splits import Sample
@@ -161,9 +161,10 @@ class _Decoder:
                 forgiven: list[str] = []
                 try:
                     before = seen.images if seen else 0
-                    out[i] = self._preprocessing.prepare(sample.source, forgiven, seen)
+                    data = whole(sample.path) if marks is not None and sample.pixels is None else None
+                    out[i] = self._preprocessing.prepare(sample.source, forgiven, seen, data)
                     if marks is not None:
-                        marks[i] = of_file(sample.path) if sample.pixels is None else NONE, of_pixels(out[i])
+                        marks[i] = _of_source(sample, data), of_pixels(out[i])
                     if seen and deep is not None and seen.images > before:
                         deep.append(i)
                 except ImageError as error:
@@ -172,6 +173,13 @@ class _Decoder:
                     if forgiven:
                         self.forgiven[sample.path] = "; ".join(forgiven)
         return errors
+
+
+def _of_source(sample: Sample, data: bytes | None) -> int:
+    """Return the mark of a sample's file, by what it holds where that has been read."""
+    if sample.pixels is not None:
+        return NONE
+    return of_file(sample.path) if data is None else of_bytes(data)
 
 
 def load_images(samples: Sequence[Sample], preprocessing: Preprocessing, threads: int | None = None,

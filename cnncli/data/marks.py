@@ -17,6 +17,7 @@ from ..kernels import Array
 FILE, PIXELS = 0, 1  # the columns of marks, uint64 (n, 2)
 NONE = 0  # in the place of a mark: of an array's file, or of a file that cannot be read
 _CHUNK = 1 << 20
+_WHOLE = 16 << 20  # bytes of files that are held in memory, to be marked and decoded in one reading
 _AS_IT_IS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # nobody waits for a pipe's other end
 
 
@@ -41,6 +42,28 @@ def of_pixels(pixels: Array) -> int:
 @lru_cache(4)
 def _weights(count: int) -> Array:
     return np.asarray(np.random.PCG64(0).random_raw(count) | np.uint64(1))
+
+
+def whole(path: str | os.PathLike[str]) -> bytes | None:
+    """Return a regular file's bytes, to be marked and decoded; None where it cannot be read or is large."""
+    try:
+        file = os.open(path, os.O_RDONLY | _AS_IT_IS)
+    except (OSError, ValueError):
+        return None
+    with os.fdopen(file, "rb") as opened:
+        try:
+            status = os.fstat(file)
+            if not stat.S_ISREG(status.st_mode) or status.st_size > _WHOLE:
+                return None
+            data = opened.read(_WHOLE + 1)
+        except OSError:
+            return None
+    return data if len(data) <= _WHOLE else None
+
+
+def of_bytes(data: bytes) -> int:
+    """Return the mark of a file that holds these."""
+    return _number(blake2b(data, digest_size=8))
 
 
 def of_file(path: str | os.PathLike[str]) -> int:

@@ -100,15 +100,15 @@ class Preprocessing:
         return replace(self, range=whole, float_range=real if real != whole else None)
 
     def prepare(self, source: str | os.PathLike[str] | Array, forgiven: list[str] | None = None,
-                seen: Seen | None = None) -> Array:
+                seen: Seen | None = None, data: bytes | None = None) -> Array:
         """Return an image, its file's path or its decoded pixels (``prepare_array``), as uint8 (h, w, c), ready to be
-        normalised. forgiven gets what is damaged and no pixel (``open_image``), seen values deeper than 8 bits. Raises
-        ImageError."""
+        normalised. forgiven gets what is damaged and no pixel (``open_image``), seen values deeper than 8 bits; data is
+        what the file holds, where somebody has read it. Raises ImageError."""
         if isinstance(source, np.ndarray):
             return self.prepare_array(source)
         h, w = self.size
         least = math.ceil(h / CROP_SHARE), math.ceil(w / CROP_SHARE)
-        image = open_image(source, self.grey, least, self.scales, seen, forgiven)
+        image = open_image(source, self.grey, least, self.scales, seen, forgiven, data)
         return np.asarray(self._resized(image)).reshape(self.shape)
 
     def prepare_array(self, pixels: Array) -> Array:

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnncli.data import Preprocessing, Sample, load_images
+from cnncli.data import Preprocessing, Sample, load_images, marks
+from cnncli.data.decode import open_image
 from cnncli.data.marks import FILE, NONE, PIXELS, among, of_file, of_files, of_pixels, union
+from cnncli.errors import ImageError
 
 PLAIN = Preprocessing((8, 8))
 RNG = np.random.default_rng(3)
@@ -35,6 +37,49 @@ def test_marks_are_of_the_file_and_of_the_pixels(cache, tmp_path: Path) -> None:
     assert bitmap[PIXELS] == array[PIXELS] == png[PIXELS]
     assert len({png[FILE], bitmap[FILE], other[FILE], NONE}) == 4
     assert (array[FILE], other[PIXELS] != png[PIXELS]) == (NONE, True)
+
+
+FORMATS = ("png", "jpg", "bmp", "gif", "tif", "webp")
+
+
+@pytest.mark.parametrize("largest", [1 << 20, 10])
+def test_a_file_is_opened_once_unless_large(largest: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in FORMATS:
+        Image.fromarray(RNG.integers(0, 256, (20, 20, 3), np.uint8)).save(tmp_path / f"a.{name}")
+    expected = [[of_file(path), of_pixels(PLAIN.prepare(path))] for path in sorted(tmp_path.iterdir())]
+    opened, plain = [], os.open
+
+    def counted(path, *more, **named):
+        opened.append(path)
+        return plain(path, *more, **named)
+
+    monkeypatch.setattr(marks, "_WHOLE", largest)
+    monkeypatch.setattr(os, "open", counted)
+    images = load_images([sample(path) for path in sorted(tmp_path.iterdir())], PLAIN, 1)
+    assert images.marks.tolist() == expected
+    count = 1 if largest > 10 else 3  # to see that it is large, to decode it, to mark it
+    assert sorted(opened) == sorted(str(path) for path in tmp_path.iterdir() for _ in range(count))
+
+
+@pytest.mark.parametrize(("name", "packing"), [*((name, "raw") for name in FORMATS), ("tif", "tiff_lzw"),
+                                               ("tif", "jpeg"), ("tif", "group4")])
+def test_what_was_read_decodes_as_the_file_does(name: str, packing: str, tmp_path: Path) -> None:
+    """Whole, cut short at several places, and with a byte changed: the same pixels and notes, or the same reason."""
+    image = Image.fromarray(RNG.integers(0, 256, (24, 24, 3), np.uint8)).convert("1" if packing == "group4" else "RGB")
+    image.save(tmp_path / f"whole.{name}", **({"compression": packing} if name == "tif" else {}))
+    data = (tmp_path / f"whole.{name}").read_bytes()
+    changed = [data, b"", data + b"12", *(data[: len(data) * k // 8] for k in range(1, 8))]
+    changed += [data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 :] for at in range(3, len(data), len(data) // 7)]
+    for content in changed:
+        (tmp_path / "a").write_bytes(content)
+        said = []
+        for given in (None, content):
+            notes: list[str] = []
+            try:
+                said.append((open_image(tmp_path / "a", False, forgiven=notes, data=given).tobytes(), notes))
+            except ImageError as error:
+                said.append((error.reason, notes))
+        assert said[0] == said[1], f"{name} of {len(content)} bytes"
 
 
 def test_what_has_no_mark(tmp_path: Path) -> None:
