@@ -13,7 +13,7 @@
 #   make wheel         a wheel in dist/
 #   make bench         ours and the peers side by side, about half an hour; BENCH="--quick" is one of its options
 #   make faults        kills, full disks, refused memory and threads, at every place (docs/reliability.md)
-#   make sanitize      the kernel tests between guard pages, and under AddressSanitizer and UndefinedBehaviorSanitizer
+#   make sanitize      the kernels between guard pages and under sanitizers: PARTS="pages addresses threads", all of them
 #   make fuzz          damaged files for ten minutes (FUZZ=60: for one), others each time; tests/fuzz/corpus keeps faults
 #   make soak          a hundred thousand predictions and ten thousand steps: memory and open files stay as they are
 #   make test-peers    the comparison with PyTorch, in an environment of its own
@@ -123,7 +123,7 @@ faults: $(TESTED)
 		tests/kernels/test_threads.py
 
 sanitize: $(EXTENSION) $(VENV)/.extra-test
-	sh scripts/sanitize.sh $(PY)
+	PARTS="$(PARTS)" sh scripts/sanitize.sh $(PY)
 
 fuzz: $(TESTED)
 	$(PY) -m tests.fuzz $(or $(FUZZ),600)

@@ -12,11 +12,16 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define MAX_THREADS 256
-#define STATUSES 8              /* more than cnn_status has values */
-#define SPINS 4000              /* of one pause each: 40 to 200 microseconds, by CPU */
-#define SERIAL_WORK 500000      /* multiply-adds that are done before another thread has begun */
+#define STATUSES 8 /* more than cnn_status has values */
+#define SPINS 4000 /* of one pause each: 40 to 200 microseconds, by CPU */
+#ifdef CNN_PATIENT /* for ThreadSanitizer (scripts/sanitize.sh): all work is shared, whether that pays or not */
+#define SERIAL_WORK 0
+#else
+#define SERIAL_WORK 500000 /* multiply-adds that are done before another thread has begun */
+#endif
 #define STACK ((size_t)2 << 20) /* of a worker: the same everywhere, where systems' defaults differ widely */
 
 static struct {
@@ -136,6 +141,17 @@ static void note_failure(int64_t chunk, cnn_status status) {
     while (failure < lowest && !atomic_compare_exchange_weak(&pool.failure, &lowest, failure)) {}
 }
 
+/* Where races are looked for, a caller waits, not for long, until somebody shares its work, and who has done a chunk
+ * leaves time for others to take the next: a race shows only where two threads run. */
+static void be_patient(bool caller) {
+#ifdef CNN_PATIENT
+    if (!caller) usleep(300);
+    for (int i = 0; caller && i < 1000 && atomic_load(&pool.inside) == 0; i++) usleep(50);
+#else
+    (void)caller;
+#endif
+}
+
 /* A thread's own share first, then what is left of the others': operations of one network cut their images alike, so
  * that a thread mostly finds in its cache what it wrote there in the operation before. */
 static void take_chunks(int thread) {
@@ -146,6 +162,7 @@ static void take_chunks(int thread) {
             if (chunk >= pool.share[share].end) break;
             cnn_status status = pool.work(pool.context, chunk);
             if (status != CNN_OK) note_failure(chunk, status);
+            be_patient(false);
         }
     }
 }
@@ -232,6 +249,7 @@ static cnn_status run_pool(cnn_chunk work, void *context, int64_t chunks) {
         pthread_cond_broadcast(&pool.wake);
         pthread_mutex_unlock(&pool.sleep);
     }
+    be_patient(true);
     take_chunks(0);
     atomic_store(&pool.open, 0);
     for (int spins = 0; atomic_load(&pool.inside) > 0; spins++) {

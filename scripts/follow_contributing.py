@@ -20,7 +20,7 @@ ELSEWHERE = {
     "make mutants": "hours for all rooms",
     "make contributing": "this is it",
     "make format": "it changes files",
-    "make sanitize": "ten minutes",
+    "make sanitize": "half an hour; .ci/run runs what needs no Python",
     "make test-peers": "it fetches PyTorch",
     "make bench": "half an hour",
 }

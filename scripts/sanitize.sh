@@ -1,32 +1,91 @@
 #!/bin/sh
-# The kernel and layer tests under AddressSanitizer and UndefinedBehaviorSanitizer, and the pool of threads under
-# ThreadSanitizer: `sh scripts/sanitize.sh PYTHON [pytest arguments]`. Works on a copy; needs GCC and setuptools. Before
-# that the kernels' tests run between guard pages (tests/kernels/pages.py), on every instruction set of this machine.
+# What no kernel may do: `sh scripts/sanitize.sh PYTHON [pytest arguments]`. PARTS="pages addresses threads" chooses parts;
+# QUICK=1 leaves out what Python runs (.ci/run), some minutes instead of half an hour.
+#   pages      the kernels' tests between guard pages (tests/kernels/pages.py), on every instruction set of this machine
+#   addresses  under AddressSanitizer and UndefinedBehaviorSanitizer: every kernel, from C; the kernels' and layers' tests
+#   threads    under ThreadSanitizer: the pool of threads, from C; every kernel on four threads, from C, with work cut so
+#              small, and threads so patient, that they do share it; the kernels' and layers' quick tests. Before that a
+#              race that was put in must be seen
+# The sanitizers work on copies that they build; they need GCC and setuptools.
 set -eu
 
 python=$1
 shift
 cd "$(dirname "$0")/.."
-for pages in end start; do
-    CNN_PAGES=$pages "$python" -X faulthandler -m pytest -p tests.kernels.pages -m 'not alone' tests/kernels \
-        --ignore tests/kernels/test_pages.py "$@"
+here=$PWD
+copies=$(mktemp -d)
+trap 'rm -rf "$copies"' EXIT
+# As many processes as there are processors, where pytest-xdist is there.
+if "$python" -c 'import xdist' 2>/dev/null; then set -- --numprocesses auto "$@"; fi
+# Compilers and disassemblers, which nothing here is about.
+others='--ignore tests/kernels/test_emulated.py --ignore tests/kernels/test_disassembly.py
+    --ignore tests/kernels/test_pages.py --deselect tests/kernels/test_threads.py::test_stress_from_c'
+
+# Copy what the extension and its tests need, and go there: copy NAME.
+copy() {
+    mkdir "$copies/$1"
+    cd "$here"
+    cp -R cnncli csrc tests docs build.py setup.py pyproject.toml README.md LICENSE "$copies/$1"
+    cd "$copies/$1"
+    rm -f cnncli/_kernels*
+}
+
+# Build it there, and run every kernel from C, as plain loops and with each instruction set: build FLAGS THREADS.
+build() {
+    "$python" -c 'import setuptools' 2>/dev/null || "$python" -m pip install --quiet setuptools
+    CC=gcc CFLAGS=$1 LDFLAGS=$1 "$python" setup.py --quiet build_ext --inplace
+    gcc -std=gnu11 $1 -Icsrc tests/kernels/against_reference*.c build/objects/*/csrc/*.o -pthread -lm -o every
+    for isa in baseline avx2 avx512; do
+        code=0
+        ./every $isa $2 || code=$?
+        [ $code = 0 ] || [ $code = 2 ] # 2: this processor has none
+    done
+}
+
+# The tests under sanitizers whose libraries are loaded first: watched LIBRARIES [pytest arguments]. Python never frees
+# what it keeps, so leaks are not looked for; the interpreter itself is not instrumented.
+watched() {
+    preloaded=$1
+    shift
+    [ "${QUICK:-}" ] || PYTHONMALLOC=malloc OPENBLAS_NUM_THREADS=1 LD_PRELOAD="$preloaded" \
+        "$python" -m pytest tests/kernels tests/layers $others "$@"
+}
+
+export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS="halt_on_error=1 die_after_fork=0"
+for part in ${PARTS:-pages addresses threads}; do
+    case $part in
+    pages)
+        cd "$here"
+        for pages in end start; do
+            [ "${QUICK:-}" ] || CNN_PAGES=$pages "$python" -X faulthandler -m pytest -p tests.kernels.pages \
+                -m 'not alone' tests/kernels $others "$@"
+        done
+        ;;
+    addresses)
+        copy addresses
+        build '-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer' 1
+        watched "$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" "$@"
+        ;;
+    threads)
+        copy threads
+        gcc -g -O2 -std=gnu11 -fsanitize=thread -Icsrc tests/kernels/threads_stress.c csrc/threads.c csrc/isa.c \
+            -pthread -lm -o stress
+        ./stress 1000 10
+        if ./stress 20 0 race >raced 2>&1 || ! grep -q 'data race' raced; then
+            echo "ThreadSanitizer sees no race where there is one" >&2
+            exit 1
+        fi
+        sed -i 's/^#define CNN_PIECE .*/#define CNN_PIECE 64/' csrc/internal.h
+        grep -q 'CNN_PIECE 64' csrc/internal.h
+        build '-g -O1 -fsanitize=thread -fno-omit-frame-pointer -DCNN_PATIENT' 4
+        # It has a thread of its own, which is one too many for tests that count them.
+        watched "$(gcc -print-file-name=libtsan.so)" -m 'not slow and not other_isa' \
+            --deselect tests/kernels/test_threads.py::test_a_fork_after_a_parallel_region_gets_threads_of_its_own \
+            --deselect tests/kernels/test_threads.py::test_workers_take_no_signals "$@"
+        ;;
+    *)
+        echo "PARTS are pages, addresses and threads, not $part" >&2
+        exit 2
+        ;;
+    esac
 done
-
-copy=$(mktemp -d)
-trap 'rm -rf "$copy"' EXIT
-cp -R cnncli csrc tests build.py setup.py pyproject.toml README.md LICENSE "$copy"
-cd "$copy"
-rm -f cnncli/_kernels*
-
-gcc -g -O2 -std=gnu11 -fsanitize=thread -Icsrc tests/kernels/threads_stress.c csrc/threads.c csrc/isa.c -pthread -lm \
-    -o stress
-./stress 1000 0
-
-"$python" -c 'import setuptools' 2>/dev/null || "$python" -m pip install --quiet setuptools
-SANITIZE='-g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer'
-CC=gcc CFLAGS=$SANITIZE LDFLAGS=$SANITIZE "$python" setup.py --quiet build_ext --inplace
-# Python never frees what it keeps, so leaks are not looked for; the interpreter itself is not instrumented.
-export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc
-LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)"
-export LD_PRELOAD
-"$python" -m pytest tests/kernels tests/layers --ignore tests/kernels/test_pages.py "$@"

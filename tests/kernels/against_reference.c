@@ -1,8 +1,9 @@
 /* Every kernel's vectors against the plain-loop reference, from C alone: for processors that the machine at hand can
  * only emulate. tests/kernels/test_emulated.py compiles this, its parts and csrc/ and runs them under QEMU; the
- * thorough tests, against float64, are the Python files beside this one. The argument names the instruction set,
- * baseline, avx2 or avx512; without one the program says what the processor has. Prints what differs and exits with 1,
- * or with 2 where the processor lacks the instruction set. */
+ * thorough tests, against float64, are the Python files beside this one. scripts/sanitize.sh has several threads run it,
+ * under ThreadSanitizer. Arguments: the instruction set, baseline, avx2 or avx512, and the number of threads (1); without
+ * any the program says what the processor has. Prints what differs and exits with 1, or with 2 where the processor lacks
+ * the instruction set. */
 #include "against_reference.h"
 
 #define FENCE 32
@@ -90,10 +91,12 @@ int main(int count, char **arguments) {
     for (vectors = CNN_ISA_AVX512; vectors > CNN_ISA_REFERENCE && strcmp(isa, names[vectors]); vectors--) {}
     if (vectors == CNN_ISA_REFERENCE || cnn_isa_set(vectors) != CNN_OK)
         return printf("this processor has no %s\n", isa), 2;
+    must("threads", cnn_threads_set(count > 2 ? atoi(arguments[2]) : 1));
     check_settings();
     check_convolutions();
     check_layers();
     check_images();
+    if (count > 2) check_larger_convolutions(), check_larger_layers();
     printf("%s: %d comparisons, %d failures\n", isa, comparisons, failures);
     return failures != 0;
 }

@@ -164,3 +164,9 @@ void check_convolutions(void) {
     cnn_conv2d rows = {2, 16, 14, 24, 24, 5, 5, 2, 2, 1, 2, 1, 2, 1, 1, 24, 8, 7, 0};
     check_convolution(200, stem), check_convolution(201, rows);
 }
+
+void check_larger_convolutions(void) {
+    check_convolution(300, convolution(2, 44, 40, 20, 24, 3, 1, 1, 1, 1));
+    check_convolution(301, convolution(7, 8, 8, 130, 240, 3, 1, 1, 1, 1));
+    check_convolution(302, convolution(8, 24, 30, 19, 19, 3, 1, 1, 1, 19));
+}
