@@ -106,7 +106,7 @@ def test_labels_lie_beside_their_images(images: str, labels: str, tmp_path: Path
     (tmp_path / labels).unlink()
     with pytest.raises(DataError, match=r"has no file of labels \(\S+labels\.?\S*\) beside it; give it as well\.$"):
         importing._labels_beside(str(tmp_path / images))
-    with pytest.raises(DataError, match=r"is not an \.npz file; if it holds images as IDX, give its file of labels too"):
+    with pytest.raises(DataError, match=r"is not an \.npz file; if it holds images as IDX, give its file of labels"):
         importing._labels_beside(str(tmp_path / "pictures.bin"))
 
 
