@@ -106,6 +106,15 @@ def test_pixels_of_another_shape_are_another_image() -> None:
     assert of_pixels(np.asfortranarray(RNG.integers(0, 9, (4, 4, 3)))) != NONE
 
 
+def test_marks_are_those_that_runs_keep(tmp_path: Path) -> None:
+    """A later release must know the images that an earlier one has trained on."""
+    assert of_pixels(np.arange(48, dtype=np.uint8).reshape(4, 4, 3)) == 16732793806084003262
+    assert of_pixels(np.arange(45, dtype=np.uint8).reshape(5, 3, 3)) == 12729393164511964259  # no whole words
+    assert of_pixels(np.arange(16, dtype=np.uint8).reshape(4, 4, 1)) == 15066257715939740178
+    (tmp_path / "a").write_bytes(b"some bytes")
+    assert of_file(tmp_path / "a") == 17258009828327883188
+
+
 def test_which_are_known() -> None:
     marks = np.array([[1, 2], [0, 3], [4, 0]], np.uint64)
     assert union(marks[:2], None, marks[2]).tolist() == [1, 2, 3, 4]
