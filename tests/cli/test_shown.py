@@ -27,6 +27,16 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return capsys.readouterr().out.splitlines()
 
 
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    checkpoint.save_model(tmp_path / "m.safetensors", small_model())
+    from PIL import Image
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (5, 6), name[0] == "a").save(name)
+    return tmp_path
+
+
 # ---- check ----
 
 
@@ -139,6 +149,29 @@ def test_the_figures_of_a_test(capsys: pytest.CaptureFixture[str]) -> None:
         assert not any("not trained on" in line or "top-5" in line for line in said)
 
 
+def test_what_test_asks_for(models: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from cnncli.evaluation import evaluate as evaluation
+    from cnncli.report import files
+
+    given: dict[str, Any] = {}
+    result = SimpleNamespace(skipped=[("a.png", "is empty")], as_json=lambda: {"accuracy": 0.5})
+    monkeypatch.setattr(evaluation, "evaluate", lambda opened, data, **options: given.update(
+        options, data=data) or result)
+    monkeypatch.setattr(files, "write", lambda found, folder: given.update(folder=folder))
+    assert cli.main(["test", "-m", "m.safetensors", "--json"]) == 3
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"accuracy": 0.5}
+    assert "m-test: report.html, confusion.png, confusion.csv, mistakes.png, test.json.\n" in err
+    wanted = {"data": None, "split": None, "labels": None, "tta": False, "exact": False, "strict": False,
+              "folder": Path("m-test"), "note": output.note}
+    assert given | wanted == given
+    assert cli.main(["test", "data", "-m", "m.safetensors", "--json", "--split", "val", "--labels", "l.csv", "--tta",
+                     "--exact", "--strict", "--out", "o"]) == 3
+    wanted = {"data": "data", "split": "val", "labels": "l.csv", "tta": True, "exact": True, "strict": True,
+              "folder": Path("o")}
+    assert given | wanted == given
+
+
 # ---- inspect ----
 
 
@@ -212,16 +245,6 @@ def test_items_of_json_stand_on_lines_of_their_own(capsys: pytest.CaptureFixture
     with pytest.raises(ZeroDivisionError):
         predict._print_json(broken())
     assert capsys.readouterr().out == '[\n  {"a": 1}\n]\n'
-
-
-@pytest.fixture
-def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    checkpoint.save_model(tmp_path / "m.safetensors", small_model())
-    from PIL import Image
-    for name in ("a.png", "b.png"):
-        Image.new("RGB", (5, 6), name[0] == "a").save(name)
-    return tmp_path
 
 
 @pytest.mark.parametrize("count", [2, 3])
