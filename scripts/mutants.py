@@ -175,8 +175,11 @@ class Order:
         items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
 
 
-def tested(module: str, arguments: list[str], limit: float, compiled: bool) -> tuple[int, float]:
-    """Run pytest in the copy, in a process of its own; return its exit status and the seconds it took. One that is not
+Took = tuple[float, float]  # seconds on the clock, and on processors: the first depend on what else a machine does
+
+
+def tested(module: str, arguments: list[str], limit: float, compiled: bool) -> tuple[int, Took]:
+    """Run pytest in the copy, in a process of its own; return its exit status and how long it took. One that is not
     done by the limit is ended and counts as a test that failed. compiled lets Python keep what it has compiled, which
     the runs after it read, but for the changed file."""
     began = time.monotonic()
@@ -185,8 +188,8 @@ def tested(module: str, arguments: list[str], limit: float, compiled: bool) -> t
         os.setsid()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.chdir(COPY)
-        for limit, most in ((resource.RLIMIT_AS, 12 * GIB), (resource.RLIMIT_FSIZE, GIB)):
-            resource.setrlimit(limit, (most, resource.getrlimit(limit)[1]))  # some tests set lower ones, and lift them
+        for kind, most in ((resource.RLIMIT_AS, 12 * GIB), (resource.RLIMIT_FSIZE, GIB)):
+            resource.setrlimit(kind, (most, resource.getrlimit(kind)[1]))  # some tests set lower ones, and lift them
         log = os.open(COPY.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(log, 1), os.dup2(log, 2)
         sys.path.insert(0, str(COPY))
@@ -208,7 +211,8 @@ def tested(module: str, arguments: list[str], limit: float, compiled: bool) -> t
         finally:
             sys.stdout.flush()
             os._exit(status)
-    status = None
+    status, used = None, resource.getrusage(resource.RUSAGE_CHILDREN)
+    before = used.ru_utime + used.ru_stime
     try:
         while status is None and time.monotonic() < began + limit:
             time.sleep(0.01)
@@ -220,7 +224,8 @@ def tested(module: str, arguments: list[str], limit: float, compiled: bool) -> t
     took = time.monotonic() - began
     if status is None:
         os.waitpid(child, 0)
-    return 1 if status is None else status, took
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return 1 if status is None else status, (took, used.ru_utime + used.ru_stime - before)
 
 
 class Room:
@@ -236,19 +241,19 @@ class Room:
         if not self.files[0].exists() or not (ROOT / self.tests).exists():
             sys.exit(f"There is no room {name!r} with tests; the rooms are {', '.join(rooms())}.")
 
-    def notices(self, mutant: Mutant | None, limit: float, slow: bool) -> tuple[bool | None, float]:
+    def notices(self, mutant: Mutant | None, limit: float, slow: bool) -> tuple[bool | None, Took]:
         """Ask the tests whose names begin like the file's first, then all of the room; return whether one failed, None
-        where there is nothing to test, and the seconds."""
+        where there is nothing to test, and how long that took."""
         file = mutant.file if mutant else self.files[0].relative_to(ROOT).as_posix()
         module = file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         own = [str(path.relative_to(ROOT)) for path in sorted((ROOT / self.tests).glob(f"test_{Path(file).stem}*.py"))]
         all_ours = ["-m", "not other_isa and not alone"]  # alone: they measure, and what does is nobody's fault here
         quick = ["-m", "not slow and not other_isa and not alone"]
         rounds = [[*own, *quick]] if mutant and own else []
-        total = 0.0
+        total = 0.0, 0.0
         for arguments in [*rounds, [self.tests, *(all_ours if slow else quick)]]:
             status, took = tested(module, arguments, limit, compiled=mutant is None)
-            total += took
+            total = total[0] + took[0], total[1] + took[1]
             if status == NOT_IMPORTED:
                 return None, total
             if status not in (0, 5):  # 5: no test in that file is quick
@@ -279,7 +284,7 @@ def judge(room: Room, count: int, seed: int, slow: bool, entries: list[dict[str,
     rng = random.Random(f"{seed} {room.name}")
     places = [place for file in room.files for place in places_of(file)]
     rng.shuffle(places)
-    times: list[float] = []
+    times: list[Took] = []
     missed, left = 0, 0
     for where in places:
         if len(times) + missed == count:
@@ -292,7 +297,7 @@ def judge(room: Room, count: int, seed: int, slow: bool, entries: list[dict[str,
         original = place.read_text(encoding="utf-8")
         place.write_text(mutant.text, encoding="utf-8")
         try:
-            noticed, seconds = room.notices(mutant, SLOWEST + 4 * took, slow)
+            noticed, seconds = room.notices(mutant, SLOWEST + 4 * took[0], slow)
         finally:
             place.write_text(original, encoding="utf-8")
         if noticed is False:
@@ -302,8 +307,9 @@ def judge(room: Room, count: int, seed: int, slow: bool, entries: list[dict[str,
             times.append(seconds)
     total = len(times) + missed
     share = len(times) / total if total else 1.0
+    clock, processors = map(statistics.median, zip(*times, strict=True)) if times else (0.0, 0.0)
     print(f"{room.name}: {len(times)} of {total} caught ({share:.0%}), of {len(places)} places; "
-          f"{left} accepted; median {statistics.median(times) if times else 0:.1f} s", flush=True)
+          f"{left} accepted; median {clock:.1f} s, {processors:.1f} s of processor time", flush=True)
     return share >= 0.9
 
 
