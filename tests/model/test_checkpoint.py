@@ -62,6 +62,22 @@ def test_a_calibration_comes_back_and_a_model_without_one_is_as_it_always_was(tm
         load_model(tmp_path / "strange")
 
 
+def test_marks_of_images_come_back_and_others_are_refused(tmp_path: Path) -> None:
+    model, path = small_model(), tmp_path / MODEL
+    save_model(path, model)
+    assert load_model(path).seen is None
+    for seen in (np.arange(3, dtype=np.uint64), np.zeros(0, np.uint64)):
+        model.seen = seen
+        save_model(path, model)
+        np.testing.assert_array_equal(load_model(path).seen, seen, strict=True)
+        assert load_model(path).path == str(path)
+    for wrong in (np.zeros((2, 2), np.uint64), np.zeros(3, np.float32)):
+        model.seen = wrong
+        save_model(path, model)
+        with pytest.raises(ModelError, match="marks of images are no such thing"):
+            load_model(path)
+
+
 def test_a_state_comes_back_whole_and_is_a_model_too(tmp_path: Path) -> None:
     model = small_model()
     save_state(tmp_path, model, ARRAYS, PROGRESS)

@@ -206,6 +206,10 @@ def test_dead_channels_are_said(words):
     assert not any("dead" in text for text in words.texts[before:]), "a blank image moves nothing anywhere"
     draw(grey(), [LayerMaps("gap", "ReLU", np.zeros(shape, np.float32)) for shape in ((1, 1, 3), (3,))], "t", [])
     assert not any("dead" in text for text in words.texts[before:]), "of one position nobody knows"
+    for shape in ((1, 5, 2), (5, 1, 2)):
+        row = np.zeros(shape, np.float32)
+        row.reshape(5, 2)[:, 1] = range(5)
+        assert activations._Block.of(LayerMaps("a", "ReLU", row)).dead.tolist() == [True, False]
 
 
 def test_a_dead_filter_of_a_network_shows(home):
