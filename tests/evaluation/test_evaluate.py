@@ -2,6 +2,7 @@
 what it was; and what people should know is told."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from cnncli.data import scan
 from cnncli.errors import ImageError, ModelError, UsageError
 from cnncli.evaluation import baselines
 from cnncli.evaluation.evaluate import evaluate
+from cnncli.runs.opened import open_model
 
 from ..small_model import small_model
 from ..trained import CLASSES, EACH, write_images
@@ -47,6 +49,12 @@ def test_nothing_named_means_the_latest_run_and_what_was_held_out(home: Path) ->
         ("images as", "colour images, scaled to 20 x 20 pixels"),
         ("epoch", str(model.training["epoch"])),
         ("trained on", f"{len(scan('photos').train)} images"), ("trained", f"{when.astimezone():%Y-%m-%d %H:%M}")]
+
+
+def test_which_run_was_taken_is_told_before_all_else(home: Path) -> None:
+    opened, told = open_model("runs/small"), list[str]()
+    found = evaluate(replace(opened, notes=["It is the newest.", "Another has no model."]), note=told.append)
+    assert found.notes == told == ["It is the newest.", "Another has no model."]
 
 
 def test_steps_are_shown_in_their_order(home: Path) -> None:

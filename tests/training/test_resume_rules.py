@@ -140,11 +140,14 @@ def test_why_nothing_is_left_to_do() -> None:
             "--resume a --epochs 8")
 
 
-def test_other_images_are_told_by_what_differs(shared: Path) -> None:
+def test_other_images_are_told_by_what_differs(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     splits = scan(shared / "data")
     then = fingerprint(splits)
     config = {"classes": ["ant", "bee", "cat"], "samples": then}
     resume._check_data(str(shared / "data"), splits, config, RUN)
+    monkeypatch.setattr(resume, "have_changed", lambda run, splits: False)  # as where a folder around them has
+    resume._check_data("data", splits, {**config, "samples": {**then, "fingerprint": "x"}}, RUN)
+    monkeypatch.setattr(resume, "have_changed", lambda run, splits: True)
     arrays: Any = ([], [])
     for data, samples, classes, words in (
             ("data", {**then, "fingerprint": "x"}, config["classes"], "as many, but with other names or sizes"),
