@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnncli.data import scan
-from cnncli.data.exclude import fingerprint, read_list, write_list
+from cnncli.data.exclude import fingerprint, names_of, read_list, write_list
 from cnncli.errors import DataError, UsageError
 
 from .test_folder import make, relatives
@@ -44,6 +44,19 @@ def test_lists_written_by_people(tmp_path: Path) -> None:
     path = tmp_path / "list.txt"
     path.write_bytes(b"\xef\xbb\xbf# mine\r\nant/1.png\r\n\r\n./ant/2.png\n   \nbee/3.png")
     assert read_list(path) == {"ant/1.png", "ant/2.png", "bee/3.png"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_lists_of_other_systems(encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_bytes("\ufeff# mine\r\nant/é.png\r\n".encode(encoding))
+    assert read_list(tmp_path / "list.txt") == {"ant/é.png"}
+
+
+def test_names_that_are_given() -> None:
+    assert names_of(["b", "a", "b"]) == ["a", "b"]
+    assert names_of(frozenset()) == []
+    assert fingerprint(["b", "a"]) == (  # which runs keep
+        "59b271ae1bbcb1d31d41929817f4b16fb439eb4f31520b5ad1d5ce98920a7138")
 
 
 @pytest.mark.parametrize("line", ['"open', '"a" b', '"bad \\x escape"', '"\\777"'])

@@ -192,6 +192,42 @@ def test_groups_that_cannot_be_used(tmp_path: Path) -> None:
         Groups.from_config({"pattern": "(", "table": {}, "name": "x"})
 
 
+def test_which_group_an_image_is_in(tmp_path: Path) -> None:
+    path = str(tmp_path / "1.png")
+    table = Groups(None, {"train/a/1.png": "x", path: "y", "empty": ""}, "t")
+    assert table.of("elsewhere", "train/a/1.png", "a/1.png") == "x"
+    assert table.of(path, "other", "other") == "y"
+    assert table.of("elsewhere", "a/1.png", "train/a/1.png") is None
+    assert by_pattern(r"p(\d)(x)?").of("p1", "p2", "a/p3") == "3/"
+    assert by_pattern(r"p\d").of("p1", "p2", "a/p3_p4") == "p3"
+    assert by_pattern("q").of("q", "q", "p") is None
+
+
+def test_the_fingerprint_of_groups() -> None:
+    one, other = ({"a": "x", "b": "y"}, {"b": "y", "a": "x"})
+    assert Groups(None, one, "t").fingerprint() == Groups(None, other, "u").fingerprint()
+    assert Groups(None, one, "t").fingerprint() == (  # which runs keep
+        "a6ae7ff037f35d85e664e0ae03b54b0780b00c1f0ae7e241ae2be98fda86b44b")
+    assert Groups(None, {"a": "y", "b": "x"}, "t").fingerprint() != Groups(None, one, "t").fingerprint()
+    assert by_pattern("p.").fingerprint() == "p."
+
+
+def test_groups_by_any_way() -> None:
+    given = groups_of({Path("a"): 3})
+    assert given == Groups(None, {"a": "3"}, "the groups")
+    assert groups_of(given) is given
+    assert groups_of(None) is None
+    assert groups_of([7, "x"]) == Groups(None, {"0": "7", "1": "x"}, "the groups")
+    assert groups_of({"pattern": "p", "table": {}, "name": "p"}) == by_pattern("p")
+    pattern = by_pattern("p")
+    assert pattern.within("/d") is pattern
+    assert pattern.as_found({"a": "x"}) is pattern
+    for wrong in ({"pattern": 3, "table": {}, "name": "x"}, {"pattern": None, "table": {"a": 1}, "name": "x"},
+                  {"pattern": None, "table": {}, "name": 3}, {"pattern": None, "table": [], "name": "x"}, None):
+        with pytest.raises(DataError, match="not as they were written"):
+            Groups.from_config(wrong)
+
+
 # ---- folds ----
 
 
