@@ -14,6 +14,7 @@ from ..data.exclude import names_of
 from ..data.groups import groups_of
 from ..data.labels import Labels, labels_of
 from ..data.sources import within
+from ..kernels import Array
 from ..runs import samples
 from ..runs.opened import AnyModel, open_model
 
@@ -48,5 +49,6 @@ def judge(model: AnyModel, folder: str | os.PathLike[str], labels: Labels | None
     """Open a model, and find out which of the folder's images it was trained on."""
     opened = open_model(model)
     watch = (lambda done, total: progress("finding images it was trained on", done, total)) if progress else None
-    seen = samples.seen_in(opened.model, opened.run, os.fspath(folder), labels, watch)
-    return Judge(opened.model, os.fspath(opened.path), seen)
+    decoded: dict[str, Array] = {}
+    seen = samples.seen_in(opened.model, opened.run, os.fspath(folder), labels, watch, decoded)
+    return Judge(opened.model, os.fspath(opened.path), seen, decoded)

@@ -4,6 +4,7 @@ evaluating, and checking a folder's labels. Images are known by what they are, n
 """
 
 import hashlib
+import math
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 from ..data import Data, Images, Sample, Splits, fold_of, folder_of, load_images, scan
 from ..data.folder import survey
 from ..data.groups import Groups
+from ..data.images import free_memory
 from ..data.labels import Labels
 from ..data.marks import NONE, among, of_file, of_files
 from ..errors import DataError, UsageError, printable
@@ -21,6 +23,7 @@ from ..model import Model
 from . import marks
 from .run import Run
 
+_HELD = 256 << 20  # bytes of decoded images that are kept for whoever asks the model about them
 _LOOKED_AT = 16  # images whose content is compared, to know a folder again
 
 # The recipe fast holds nothing out for validation: every image is trained on, and the last epoch is the one to keep.
@@ -196,10 +199,12 @@ def seen_among(model: Model, images: Images, training: Sequence[Sample]) -> Arra
 
 
 def seen_in(model: Model, run: Run | None, folder: str, labels: Labels | None = None,
-            progress: Callable[[int, int], None] | None = None) -> set[str] | None:
+            progress: Callable[[int, int], None] | None = None, decoded: dict[str, Array] | None = None
+            ) -> set[str] | None:
     """Return the paths inside a data folder of the images that a model was trained on; None where that is not known.
     labels are of images that lie in no class folders there; progress(done, total) is told of files that have to be
-    decoded for it, because their bytes are not those of an image that it was trained on."""
+    decoded for it, because their bytes are not those of an image that it was trained on. decoded gets these, by the
+    files' paths, as the model takes them, unless they are too many to be held."""
     with suppress(OSError, DataError):
         if model.seen is not None:
             looked = survey(folder, labels)
@@ -207,7 +212,10 @@ def seen_in(model: Model, run: Run | None, folder: str, labels: Labels | None = 
                      for items in found.classes.values() for item in items]
             known = among(of_files([sample.path for sample in every])[:, None], model.seen).tolist()
             others = [sample for sample, seen in zip(every, known, strict=True) if not seen]
-            images = load_images(others, model.preprocessing, threads(), "none", progress=progress)
+            few = decoded is not None and _can_be_held(len(others), model.preprocessing.shape)
+            images = load_images(others, model.preprocessing, threads(), "ram" if few else "none", progress=progress)
+            if decoded is not None and images.stored is not None:
+                decoded |= zip((sample.path for sample in images.samples), images.stored, strict=True)
             by_pixels = zip(images.samples, among(images.marks, model.seen).tolist(), strict=True)
             return {sample.relative for pairs in (zip(every, known, strict=True), by_pixels)
                     for sample, seen in pairs if seen}
@@ -215,3 +223,8 @@ def seen_in(model: Model, run: Run | None, folder: str, labels: Labels | None = 
         if splits is not None:
             return {sample.relative for sample in splits.train}
     return None
+
+
+def _can_be_held(count: int, shape: tuple[int, int, int]) -> bool:
+    free = free_memory()
+    return count * math.prod(shape) <= min(_HELD, _HELD if free is None else free // 4)

@@ -8,11 +8,12 @@ import pytest
 from PIL import Image
 
 import cnncli
-from cnncli.data import scan
+from cnncli.data import preprocessing, scan
 from cnncli.data.check import Judge
 from cnncli.data.exclude import write_list
 from cnncli.errors import ModelError, UsageError
 from cnncli.evaluation.check import check, judge
+from cnncli.runs import samples
 
 from ..trained import CLASSES, EACH
 
@@ -101,3 +102,17 @@ def test_steps_are_shown_by_name(home: Path) -> None:
     check("photos", models=["runs/small"], progress=lambda what, done, total: steps.append(what))
     assert list(dict.fromkeys(steps)) == ["finding images it was trained on", "looking at images", "comparing images",
                                           "asking the model"]
+
+
+def test_a_model_gets_each_image_decoded_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those not known by their bytes are decoded to see whether it knows them, and that is what it judges."""
+    Path("photos/check/none.png").write_bytes(b"no image")
+    opened, plain = [], preprocessing.open_image
+    monkeypatch.setattr(preprocessing, "open_image",
+                        lambda path, *more: opened.append(os.path.basename(path)) or plain(path, *more))
+    once = check("photos", models=["runs/small"]).as_json()
+    assert sorted(opened) == sorted(path.name for path in Path("photos").rglob("*.png"))
+    opened.clear()
+    monkeypatch.setattr(samples, "_HELD", 0)
+    assert check("photos", models=["runs/small"]).as_json() == once, "where they are too many to be held"
+    assert len(opened) > len(set(opened))

@@ -3,15 +3,16 @@ judges every image as `cnn predict` would; an image whose probability for anothe
 that do belong there is probably one of them.
 """
 
-from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
 from ...errors import DataError, printable
 from ...kernels import Array
+from ..finding import Picture
 from .findings import File, Finding
 from .neighbours import Progress
 
@@ -38,19 +39,25 @@ class Classifier(Protocol):
 
     classes: list[str]
 
-    def predictions(self, paths: Iterable[str]) -> Generator[Answer, None, None]:
-        """Judge image files, in their order."""
+    def predictions(self, images: Iterable[str | Picture]) -> Generator[Answer, None, None]:
+        """Judge image files, and images in memory, in their order."""
         ...
 
 
 @dataclass(frozen=True)
 class Judge:
     """A model that is asked about labels: its name, and the paths inside the data folder of the images that it was
-    trained on; None where it is not known to have been trained on any."""
+    trained on; None where it is not known to have been trained on any. decoded has images that were decoded to find
+    that out, by the files' paths, as the model takes them."""
 
     model: Classifier
     name: str
     seen: Collection[str] | None
+    decoded: Mapping[str, Array] = field(default_factory=dict, compare=False, repr=False)
+
+    def image(self, file: File) -> str | Picture:
+        """What to ask the model about: the file, or what has been decoded of it."""
+        return Picture(file.path, self.decoded[file.path]) if file.path in self.decoded else file.path
 
     def knows(self, file: File) -> bool:
         """Whether it was trained on this image."""
@@ -130,7 +137,7 @@ def _answers(files: Sequence[File], seen: Array, judges: Sequence[Judge], number
     done, total = 0, sum(map(len, asked))
     for judge, rows in zip(judges, asked, strict=True):
         voices[rows] += 1
-        with closing(judge.model.predictions([files[i].path for i in rows])) as predictions:
+        with closing(judge.model.predictions(judge.image(files[i]) for i in rows)) as predictions:
             for i, prediction in zip(rows, predictions, strict=True):
                 if prediction.error is not None:
                     answers[i] = np.nan
