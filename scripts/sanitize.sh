@@ -25,7 +25,7 @@ others='--ignore tests/kernels/test_emulated.py --ignore tests/kernels/test_disa
 copy() {
     mkdir "$copies/$1"
     cd "$here"
-    cp -R cnncli csrc tests docs build.py setup.py pyproject.toml README.md LICENSE "$copies/$1"
+    cp -R cnncli csrc tests docs benchmarks build.py setup.py pyproject.toml README.md LICENSE "$copies/$1"
     cd "$copies/$1"
     rm -f cnncli/_kernels*
 }
