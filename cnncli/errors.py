@@ -90,11 +90,24 @@ def printable(name: object) -> str:
     return text if text.isprintable() else "".join(map(_shown, text))
 
 
-def quoted(name: object) -> str:
-    """Return a path or name as it is typed in a shell, within a command that a message advises."""
+def quoted(name: object, option: str = "") -> str:
+    """Return a path or name as it is typed in a shell, within a command that a message advises: as it is, in quotes, or
+    where it holds what cannot be shown, as bash and zsh take it: $'a\\nb'. With an option, --option=name."""
     import shlex
 
-    return shlex.quote(printable(name))
+    text = str(name)
+    if text.startswith("-") and not option:
+        text = f"./{text}"  # else it would be an option itself
+    typed = shlex.quote(text) if printable(text) == text else "$'" + "".join(map(_typed, text)) + "'"
+    return f"{option}={typed}" if option else typed
+
+
+def _typed(character: str) -> str:
+    if character in "\\'":
+        return f"\\{character}"
+    if _shown(character) == character:
+        return character
+    return "".join(f"\\{byte:03o}" for byte in character.encode("utf-8", "surrogateescape"))
 
 
 def _shown(character: str) -> str:

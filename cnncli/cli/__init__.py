@@ -1,7 +1,7 @@
 """The program ``cnn``: one click group whose commands are loaded when they are asked for, and the one place where
 errors become sentences and exit codes. Each command is a file beside this one that parses, calls and renders; what
-they share is in command.py, output.py and progress.py. ``main`` is what the installed script and ``python -m cnncli``
-run.
+they share is in command.py, output.py, program.py and progress.py. ``main`` is what the installed script and
+``python -m cnncli`` run.
 
 What may not be here: anything that a Python user would want, too (it belongs into the library), and more than parsing,
 one call and rendering.
@@ -17,21 +17,7 @@ import click
 
 from ..errors import CnnError, UsageError, did_you_mean, printable
 from .command import Command
-
-# name -> (module that defines `command`, the line in `cnn --help`). The line stands here and not in the module, so
-# that `cnn --help` imports none of them.
-COMMANDS = {
-    "train": ("train", "Train a classifier on a folder of images."),
-    "test": ("test", "Tell how good a model is on images that it was not trained on."),
-    "predict": ("predict", "Say what is in images."),
-    "check": ("check", "Tell what is wrong with a folder of images before training on it."),
-    "inspect": ("inspecting", "Show a model's layers, shapes, parameters and cost."),
-    "visualize-filters": ("visualize_filters", "Draw what a model has learnt, and what images light up in it."),
-    "export": ("export", "Write a model in a form that others run."),
-    "features": ("features", "Write what a network makes of images, for search and clustering."),
-    "sample": ("sample", "Write out the sample images that come with cnn."),
-    "import": ("importing", "Turn a data set file (IDX, .npz) into a folder of images."),
-}
+from .program import COMMANDS, typed
 
 EXAMPLES = (
     ("cnn sample demo/", "get some images: a folder per class"),
@@ -215,7 +201,7 @@ def _complain(sentence: str) -> None:
     if sys.stderr is None:
         return
     try:
-        print(f"cnn: {sentence}", file=sys.stderr, flush=True)
+        print(f"cnn: {typed(sentence)}", file=sys.stderr, flush=True)
     except OSError:  # nobody to tell
         _to_devnull(2)
 
@@ -235,4 +221,4 @@ def _to_devnull(descriptor: int) -> None:
     os.close(null)
 
 
-__all__ = ["Command", "cnn", "explain", "main"]
+__all__ = ["COMMANDS", "Command", "cnn", "explain", "main"]

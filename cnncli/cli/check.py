@@ -100,20 +100,23 @@ def command(folder: str, models: tuple[Path, ...], seed: int, range_: str | None
             emit_json(report.as_json())
         else:
             _print(report)
-        _write(report, folder, exclude_list, sheet)
+        again = {"--labels": labels, "--group-by": group_by, "--split-seed": seed or None, "--range": range_}
+        options = [quoted(value, option) for option, value in again.items() if value is not None]
+        _write(report, " ".join([quoted(folder), *options]), exclude_list, sheet)
     return FOUND if report.fails(fails) else 0
 
 
-def _write(report: "Report", folder: str, exclude_list: str | None, sheet: Path | None) -> None:
-    """Write the list and the sheet of what was found, where they are wanted."""
+def _write(report: "Report", trained: str, exclude_list: str | None, sheet: Path | None) -> None:
+    """Write the list and the sheet of what was found, where they are wanted; trained is what cnn train is given."""
     from ..data.exclude import write_list
     from ..report.offenders import draw
 
     if exclude_list:
         count = write_list(exclude_list, report.sections())
         good = f", {report.good():,} of them good ones, copies of others" if report.good() else ""
-        note(f"{printable(exclude_list)}: {count:,} images{good}; cnn train {quoted(folder)} --exclude "
-             f"{quoted(exclude_list)} leaves them out.")
+        without = f"cnn train {trained} {quoted(exclude_list, '--exclude')}"
+        note(f"{printable(exclude_list)}: {count:,} image{'s' * (count != 1)}{good}; leave them out with: {without}"
+             if count else f"{printable(exclude_list)}: there is no image to leave out.")
     if sheet is not None:
         note(f"{printable(draw(report, sheet))}: what was found, as pictures.")
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..errors import printable
+from .program import typed
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,10 +50,11 @@ def _plain(value: Any) -> Any:
 
 
 def note(text: str = "") -> None:
-    """Tell the user something: one line on stderr. Never fails: a terminal that is gone stops no training."""
+    """Tell the user something: one line on stderr, with commands as they are typed here. Never fails: a terminal that
+    is gone stops no training."""
     if sys.stderr is not None:  # None where it was closed before the start; print would turn to stdout then
         with suppress(OSError, ValueError):
-            print(printable(text), file=sys.stderr, flush=True)
+            print(printable(typed(text)), file=sys.stderr, flush=True)
 
 
 def report_skipped(skipped: Sequence[tuple[Any, str]], listed: int = LISTED) -> int:

@@ -4,7 +4,6 @@ found; images.py makes pixels of samples.
 """
 
 import os
-import shlex
 from collections.abc import Collection, Iterable, Sequence
 
 from ..errors import DataError, UsageError, printable, quoted
@@ -110,7 +109,7 @@ def scan_labelled(root: str | os.PathLike[str], classes: Sequence[str], split: S
         wanted = split
     folder, found = looked.folders[wanted], looked.found[wanted]
     if not found.classes:
-        judged = f" To have them judged without labels: cnn predict {shlex.quote(printable(folder))}"
+        judged = f" To have them judged without labels: cnn predict {quoted(folder)}"
         _refuse_no_images(folder, found, judged)
     if labels is not None:
         _check_classes(labels.name, found.classes, classes, "the model does not know it", "take these lines out")
@@ -212,7 +211,7 @@ def _refuse_one_class(folder: str, name: str, found: Found) -> None:
     """Raise DataError; where the one class may be a folder around the classes, with the path to give."""
     inside = {item[1].split("/")[1] for item in found.classes[name] if item[1].count("/") > 1}
     instead = (f"; if the folders in it are the classes ({listed(sorted(inside))}), give "
-               f"{shlex.quote(printable(os.path.join(folder, name)))}") if len(inside) > 1 else ""
+               f"{quoted(os.path.join(folder, name))}") if len(inside) > 1 else ""
     raise DataError(f"{printable(folder)} holds images of one class only, {printable(name)}; give it a folder for each "
                     f"of two or more classes{instead}.")
 

@@ -5,13 +5,12 @@ where images lie; what is not clear is refused, with the path to give. folder.py
 
 import os
 import re
-import shlex
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from ..errors import DataError, printable
+from ..errors import DataError, printable, quoted
 from .splits import Found, Split, listed
 from .walk import check_folder, entries, filled_folders, images_in, is_folder, is_image, walk
 
@@ -103,7 +102,7 @@ def refuse_several(root: str, found: Found) -> list[str]:
         others = {other for other in names if other != name and (not inside[other] or inside[other] != inside[name])}
         if len(others) > 1 and inside[name] >= others and (_is_version(name) or name.casefold() == base):
             raise DataError(f"{printable(root)} holds its class folders again in {printable(name)}/; move that away, "
-                            f"or give {shlex.quote(printable(os.path.join(root, name)))} instead, if that is meant.")
+                            f"or give {quoted(os.path.join(root, name))} instead, if that is meant.")
     what, notes = "train/ and other splits", []
     if not sets and _all_in_the_same_folders(found, inside):
         parts = listed(sorted(inside[names[0]]))
@@ -113,7 +112,7 @@ def refuse_several(root: str, found: Found) -> list[str]:
             notes.append(f"{printable(root)}: {listed(names)} are taken as the classes, with the same folders in each "
                          f"({parts}); if these are the classes, call the others train/, val/ and test/.")
     if sets:
-        paths = " or ".join(shlex.quote(printable(os.path.join(root, name))) for name in sets[:3])
+        paths = " or ".join(quoted(os.path.join(root, name)) for name in sets[:3])
         raise DataError(f"{printable(root)} holds no class folders, but {listed(sets)} with {what} inside; give "
                         f"{paths} instead, whichever is meant, or call them train/, val/ and test/ if they are splits.")
     return notes
@@ -134,7 +133,7 @@ def names_of_splits(folder: str, names: Collection[str], given: bool) -> list[st
         meant[candidate.stem][candidate.split] = candidate.name
     for found in meant.values():
         if "train" in found and len(found) > 1:
-            instead = (f"or give {shlex.quote(printable(folder))} instead" if given
+            instead = (f"or give {quoted(folder)} instead" if given
                        else "or put the folders of classes into train/ and test/")
             raise DataError(f"{printable(folder)} has class folders that are called like splits, "
                             f"{listed(sorted(found.values()))}; rename them, {instead}, if they are splits.")
@@ -272,7 +271,7 @@ def _one_each(root: str, candidates: Sequence[_Candidate], train: str | None) ->
 
 def _refuse_both(root: str, one: _Candidate, other: _Candidate, train: str | None) -> None:
     names = [train] if train else [one.name, other.name]
-    paths = " or ".join(shlex.quote(printable(os.path.join(root, name))) for name in names)
+    paths = " or ".join(quoted(os.path.join(root, name)) for name in names)
     what = f"alone, from which {one.split} is drawn then" if train else "instead, whichever is meant"
     raise DataError(f"{printable(root)} has both {printable(one.name)}/ and {printable(other.name)}/, which both mean "
                     f"{one.split}; move one of them away, or give {paths} {what}.")
@@ -311,7 +310,7 @@ def _inside(folder: str, known: Collection[str]) -> str:
                 continue
         elif twin and _holds_classes(os.path.join(folder, twin), known) and not images_in(os.path.join(folder, twin)):
             raise DataError(f"{printable(folder)} holds a folder of its own name beside others; move one or the others "
-                            f"away, or give {shlex.quote(printable(os.path.join(folder, twin)))} instead, if that is "
+                            f"away, or give {quoted(os.path.join(folder, twin))} instead, if that is "
                             "meant.")
         return folder
     return folder
@@ -376,7 +375,7 @@ def _notes(given: str, root: str, folders: dict[str, str], unlabelled: Sequence[
         notes.append(f"{shown}: {', '.join(taken)}.")
     for path in unlabelled:
         notes.append(f"{shown}: {printable(_below(given, path))}/ holds images in no class folder and is passed over; "
-                     f"to have them judged: cnn predict {shlex.quote(printable(path))}")
+                     f"to have them judged: cnn predict {quoted(path)}")
     if beside:
         are = "is" if len(beside) == 1 else "are"
         notes.append(f"{printable(root)}: {listed(beside)} {are} left out, because train/ is there.")

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from uuid import uuid4
 
-from ..errors import UsageError, did_you_mean, printable
+from ..errors import UsageError, did_you_mean, printable, quoted
 from .run import CONFIG, Run
 
 LATEST = "latest"
@@ -89,7 +89,7 @@ def find_run(runs: str | os.PathLike[str], which: str | os.PathLike[str] | None 
             return Run(path.resolve() if path.is_symlink() else path)
     hint = did_you_mean(os.fspath(which), [run.name for run in all_runs(runs)])
     if Path(which).is_dir():
-        hint = f" To continue the latest run on it write: cnn train {printable(which)} --resume"
+        hint = f" To continue the latest run on it write: cnn train {quoted(which)} --resume"
     raise UsageError(f"there is no run {printable(which)} in {printable(runs)}/.{hint}")
 
 
@@ -130,10 +130,10 @@ def _when(run: Run) -> tuple[bool, float]:
 def _not_used(run: Run) -> str:
     """Return a sentence on a run that is newer than the one whose model is used."""
     shown = printable(run.path)
-    takes = f"-m {shown} takes its model"
+    takes = f"-m {quoted(run.path)} takes its model"
     if run.in_training:
         return f"{shown} is newer, but still being trained" + (f"; {takes} as it is by now." if run.has_model else ".")
-    goes_on = f"cnn train --resume {shown} continues it"
+    goes_on = f"cnn train --resume {quoted(run.path)} continues it"
     if not run.has_model:
         return f"{shown} is newer, but has no model, because it was stopped in its first epoch; {goes_on}."
     done = run.epochs_done

@@ -17,7 +17,7 @@ from ..data.groups import Groups
 from ..data.images import free_memory
 from ..data.labels import Labels
 from ..data.marks import NONE, among, of_file, of_files
-from ..errors import DataError, UsageError, printable
+from ..errors import DataError, UsageError, printable, quoted
 from ..kernels import Array, threads
 from ..model import Model
 from . import marks
@@ -96,7 +96,7 @@ def data_again(run: Run, data: Data | None) -> Data:
                          "cnncli.train(arrays, resume=...).")
     if data is None and not os.path.isdir(str(again)):
         raise DataError(f"the images that {printable(run.path)} was trained on are no longer in {printable(again)}; "
-                        f"say where they are: cnn train DATA --resume {printable(run.path)}")
+                        f"say where they are: cnn train DATA --resume {quoted(run.path)}")
     return again
 
 

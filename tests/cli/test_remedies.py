@@ -3,7 +3,6 @@ with options that it has. And the advice that names files can be typed as it sta
 
 import ast
 import re
-import shlex
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from cnncli.cli import COMMANDS, cnn, main
 
+from ..shell import words
 from ..trained import write_images
 
 PACKAGE = Path(__file__).parents[2] / "cnncli"
@@ -68,8 +68,12 @@ def test_what_check_and_train_advise_can_be_typed(tmp_path: Path, monkeypatch: p
     """Folders with spaces and quotes in their names."""
     monkeypatch.chdir(tmp_path)
     write_images(tmp_path / "my photos", ["one", "two"], 12, seed=1)
-    main(["check", "my photos", "--exclude-list", "it's out.txt", "--fail-on", "never"])
-    [advised] = re.findall(r"cnn (train .*) leaves them out", capsys.readouterr().err)
-    assert main([*shlex.split(advised), "--epochs", "1", "--arch", "lenet5", "--runs", "my runs"]) == 0
-    [advised] = re.findall(r"Next: cnn (.*)", capsys.readouterr().err)
-    assert main(shlex.split(advised)) == 0
+    (tmp_path / "my photos" / "one" / "damaged.png").write_bytes(b"")
+    (tmp_path / "my photos" / "two" / "another.png").write_bytes(b"")
+    (tmp_path / "first.txt").write_text("one/damaged.png")
+    main(["check", "my photos", "--exclude", "first.txt", "--exclude-list", "it's out.txt", "--fail-on", "never"])
+    [advised] = re.findall(r"out.txt: .*; leave them out with: (cnn .*)", capsys.readouterr().err)
+    assert {"one/damaged.png", "two/another.png"} <= set((tmp_path / "it's out.txt").read_text().splitlines())
+    assert main([*words(advised), "--epochs", "1", "--arch", "lenet5", "--runs", "my runs"]) == 0
+    [advised] = re.findall(r"Next: (cnn .*)", capsys.readouterr().err)
+    assert main(words(advised)) == 0

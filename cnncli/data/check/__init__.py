@@ -4,7 +4,7 @@ judges them, duplicates.py and near.py compare them, labels.py asks a model, fin
 """
 
 import os
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from ... import kernels
 from .. import depth
@@ -25,7 +25,7 @@ Progress = Callable[[str, int, int], None]  # what is being done, how many are d
 _NEAR = tuple(kind for kind in DUPLICATES if kind.startswith("near"))
 
 
-def check(root: str | os.PathLike[str], *, seed: int = 0, exclude: Container[str] = (), ignore: Sequence[str] = (),
+def check(root: str | os.PathLike[str], *, seed: int = 0, exclude: Collection[str] = (), ignore: Sequence[str] = (),
           judges: Sequence[Judge] = (), labels: Labels | None = None, groups: Groups | None = None,
           threads: int | None = None, progress: Progress | None = None, range_: depth.Range | None = None) -> Report:
     """Look for whatever is wrong with a data folder, as ``cnncli.train`` would read it.
@@ -65,7 +65,7 @@ def check(root: str | os.PathLike[str], *, seed: int = 0, exclude: Container[str
     notes += depth.sentences(measured.seen, measured.scales, "training images", range_ is not None)
     notes += sentences(judged) if judged else []
     return Report(os.fspath(root), seed, counts, drawn, [f for f in findings if f.kind not in ignore], judged,
-                  notes, measured.scales)
+                  notes, measured.scales, sorted(exclude))
 
 
 def _measured(files: Sequence[File], threads: int, progress: Progress | None, range_: depth.Range | None) -> Measured:

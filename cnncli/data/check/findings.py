@@ -110,8 +110,8 @@ class Finding:
 @dataclass
 class Report:
     """What a check found: counts[class][split] of the images by name, drawn, the splits that a training would draw (by
-    seed), the findings, the gravest kind first, sentences on how far to trust what models said, and how values deeper
-    than 8 bits were scaled."""
+    seed), the findings, the gravest kind first, sentences on how far to trust what models said, how values deeper
+    than 8 bits were scaled, and the paths that were left out from the beginning."""
 
     folder: str
     seed: int
@@ -121,6 +121,7 @@ class Report:
     judged: dict[str, Any] | None = None  # what is said of the model that looked for wrong labels
     notes: list[str] = field(default_factory=list)
     scales: Scales = field(default_factory=Scales)
+    left_out: Sequence[str] = ()
 
     def kinds(self) -> Iterator[tuple[str, list[Finding]]]:
         """Yield each kind that was found, with its findings."""
@@ -139,9 +140,11 @@ class Report:
         return any(f.kind in fail_on or LEVELS.index(f.level) <= worst for f in self.findings)
 
     def sections(self) -> list[tuple[str, list[str]]]:
-        """Return what write_list takes: what to exclude, by kind; copies are said to be good images."""
-        return [(f"{kind}: {KINDS[kind].about}{_GOOD.get(kind, '')}",
-                 [file.relative for f in found for file in f.exclude]) for kind, found in self.kinds()]
+        """Return what write_list takes: what to exclude, by kind; copies are said to be good images. What was left out
+        from the beginning stands first, so that one list is enough for a training."""
+        before = [("left out before", sorted(self.left_out))] if self.left_out else []
+        return before + [(f"{kind}: {KINDS[kind].about}{_GOOD.get(kind, '')}",
+                          [file.relative for f in found for file in f.exclude]) for kind, found in self.kinds()]
 
     def good(self) -> int:
         """Return how many images are to be excluded with which nothing is wrong but that there are copies of them."""

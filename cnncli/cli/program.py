@@ -1,0 +1,52 @@
+"""The program's commands, and what starts it in the shell that started it: so that what a message advises can be typed
+as it stands there, also where ``cnn`` is not on the PATH. Imports nothing that a help text does not need."""
+
+import os
+import sys
+
+from ..errors import quoted
+
+# name -> (module that defines `command`, the line in `cnn --help`). The line stands here and not in the module, so
+# that `cnn --help` imports none of them.
+COMMANDS = {
+    "train": ("train", "Train a classifier on a folder of images."),
+    "test": ("test", "Tell how good a model is on images that it was not trained on."),
+    "predict": ("predict", "Say what is in images."),
+    "check": ("check", "Tell what is wrong with a folder of images before training on it."),
+    "inspect": ("inspecting", "Show a model's layers, shapes, parameters and cost."),
+    "visualize-filters": ("visualize_filters", "Draw what a model has learnt, and what images light up in it."),
+    "export": ("export", "Write a model in a form that others run."),
+    "features": ("features", "Write what a network makes of images, for search and clustering."),
+    "sample": ("sample", "Write out the sample images that come with cnn."),
+    "import": ("importing", "Turn a data set file (IDX, .npz) into a folder of images."),
+}
+
+
+def typed(text: str) -> str:
+    """Return a message with the commands that it advises as they are typed here: those of ``cnn``, and pip's."""
+    if "cnn " in text and (name := program()) != "cnn":
+        import re
+
+        words = "|".join(map(re.escape, COMMANDS))
+        text = re.sub(rf"(?<![\w./-])cnn (?=(?:{words}|--help)\b)", lambda _: f"{name} ", text)
+    if "pip install " in text and not _found("pip", beside=sys.executable):
+        text = text.replace("pip install ", f"{quoted(sys.executable)} -m pip install ")
+    return text
+
+
+def program() -> str:
+    """Return what starts this program: "cnn" where the shell finds it by that name, or where it was started by none."""
+    started = sys.argv[0]
+    if started == os.path.join(os.path.dirname(os.path.dirname(__file__)), "__main__.py"):
+        return "cnn" if _found("cnn", beside=sys.executable) else f"{quoted(sys.orig_argv[0])} -m cnncli"
+    if os.path.basename(started) != "cnn" or _found("cnn", beside=started):
+        return "cnn"
+    return quoted(started)
+
+
+def _found(name: str, beside: str) -> bool:
+    """Return whether the program that a shell finds by a name is the one that lies in the folder of a file."""
+    import shutil
+
+    found, meant = shutil.which(name), os.path.join(os.path.dirname(beside), name)
+    return found is not None and os.path.realpath(found) == os.path.realpath(meant)
