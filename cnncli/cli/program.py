@@ -23,8 +23,11 @@ COMMANDS = {
 
 
 def typed(text: str) -> str:
-    """Return a message with the commands that it advises as they are typed here: those of ``cnn``, and pip's."""
-    if "cnn " in text and (name := program()) != "cnn":
+    """Return a message with the commands that it advises as they are typed here: those of ``cnn``, and pip's. Called
+    from Python, it is returned as it is."""
+    if not (name := _started()):
+        return text
+    if "cnn " in text and name != "cnn":
         import re
 
         words = "|".join(map(re.escape, COMMANDS))
@@ -34,14 +37,14 @@ def typed(text: str) -> str:
     return text
 
 
-def program() -> str:
-    """Return what starts this program: "cnn" where the shell finds it by that name, or where it was started by none."""
+def _started() -> str:
+    """Return what starts this program: "cnn" where the shell finds it by that name, "" where Python called it."""
     started = sys.argv[0]
     if started == os.path.join(os.path.dirname(os.path.dirname(__file__)), "__main__.py"):
         return "cnn" if _found("cnn", beside=sys.executable) else f"{quoted(sys.orig_argv[0])} -m cnncli"
-    if os.path.basename(started) != "cnn" or _found("cnn", beside=started):
-        return "cnn"
-    return quoted(started)
+    if os.path.basename(started) != "cnn":
+        return ""
+    return "cnn" if _found("cnn", beside=started) else quoted(started)
 
 
 def _found(name: str, beside: str) -> bool:

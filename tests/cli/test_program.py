@@ -32,7 +32,7 @@ def test_by_its_name_where_the_shell_finds_it(tmp_path: Path, monkeypatch: pytes
     assert program.typed("Next: cnn test") == "Next: cnn test"
     (tmp_path / "link").symlink_to("bin/cnn")
     monkeypatch.setattr(sys, "argv", [str(tmp_path / "link"), "train"])
-    assert program.program() == "cnn"
+    assert program.typed("Next: cnn test") == "Next: cnn test"
 
 
 @pytest.mark.parametrize("others", [(), ("cnn",)], ids=["none there", "another one there"])
@@ -51,11 +51,12 @@ def test_as_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "orig_argv", ["my python", "-m", "cnncli", "train"])
     assert program.typed("cnn test") == "'my python' -m cnncli test"
     monkeypatch.setattr(sys, "argv", ["/usr/bin/pytest"])  # called from Python: whatever its caller is
-    assert program.typed("cnn test") == "cnn test"
+    assert program.typed("cnn test, pip install onnx") == "cnn test, pip install onnx"
 
 
 def test_pip_is_that_of_this_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     on_path(monkeypatch, tmp_path / "bin", "pip", "python")
+    monkeypatch.setattr(sys, "argv", [MODULE, "train"])
     monkeypatch.setattr(sys, "executable", str(tmp_path / "bin" / "python"))
     assert program.typed("try pip install onnx.") == "try pip install onnx."
     monkeypatch.setattr(sys, "executable", "/another/bin/python")
