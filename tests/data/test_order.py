@@ -34,6 +34,13 @@ def test_every_class_is_drawn_equally_often(counts: tuple[int, ...]) -> None:
             assert times.min() == drawn[label] // count
 
 
+def test_balanced_draws_are_those_of_the_release_before() -> None:
+    """A run is resumed by a later release: draws beyond ten are further copies."""
+    labels = np.array([0] * 7 + [1] * 2 + [2])
+    assert epoch_order(labels, "balanced", 3, 2).tolist() == [17, 9, 1, 29, 3, 8, 19, 2, 0, 7]
+    assert epoch_order(labels[:0], "balanced", 3, 2).tolist() == []
+
+
 def test_shuffled_draws_every_image_once() -> None:
     assert sorted(epoch_order(imbalanced(30, 4), "shuffled", 1, 2).tolist()) == list(range(34))
 

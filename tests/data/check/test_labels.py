@@ -57,6 +57,66 @@ def test_small_classes_and_no_images() -> None:
     assert len(suspected(np.empty((0, 2)), np.empty(0, np.int64))) == 0
 
 
+class Table:
+    """A model that says of each file what a table has: probabilities of ant and bee, None where it cannot be judged."""
+
+    def __init__(self, answers: dict[str, float | None]) -> None:
+        self.classes, self.answers = ["ant", "bee"], answers
+
+    def predictions(self, paths):
+        def answers():
+            for path in paths:
+                ant = self.answers[path]
+                known = [] if ant is None else [("ant", ant), ("bee", 1 - ant)]
+                yield Prediction(path, "", 0.0, known, error="gone" if ant is None else None)
+
+        return answers()
+
+
+def test_what_several_models_say_of_images() -> None:
+    """Each image is judged by those that did not learn it, by all where all did; the surest mistake comes first."""
+    files = [File(name, name, "train", name[:3]) for name in (
+        *(f"ant{i}" for i in range(8)), *(f"bee{i}" for i in range(8)), "cat0", "cow0")]
+    sound = {file.path: 0.9 if file.label == "ant" else 0.1 for file in files}
+    one = Judge(Table({**sound, "ant0": 0.05, "bee1": 0.8, "ant7": None}), "one", {"bee1", "bee2"})
+    two = Judge(Table({**sound, "ant0": 0.15, "bee1": 0.95}), "two", {"bee2", "ant1"})
+    told: list[tuple[int, int]] = []
+    findings, judged = of_labels(files, [one, two], lambda *progress: told.append(progress))
+    assert [(f.files[0].path, f.text, f.value, f.kind) for f in findings] == [
+        ("bee1", "labelled bee (5.0%), but the model says ant (95.0%).", 0.9, "label-error"),
+        ("ant0", "labelled ant (10.0%), but the model says bee (90.0%).", 0.8, "label-error")]
+    assert judged == {"paths": ["one", "two"], "images": 15, "seen": 1, "elsewhere": [], "accuracy_seen": 1.0,
+                      "unknown_classes": ["cat", "cow"], "accuracy_unseen": 12 / 14}
+    assert told == [(done, 30) for done in range(1, 31)]
+    assert [*sentences(judged)] == [
+        "one, two: trained on 1 of the 15 images. Their labels, wrong ones too, are known by heart, so that fewer of "
+        "their errors show than of the others'. The models of a cross-validation (cnn train --folds), each given with "
+        "--model, judge every image without having seen its label.",
+        "one, two: does not know cat, cow; their images were not judged."]
+
+
+def test_images_that_all_models_have_learnt_are_judged_apart() -> None:
+    files = [File(f"{label}{i}", f"{label}{i}", "train", label) for label in ("ant", "bee") for i in range(6)]
+    answers = {file.path: 0.9 if file.label == "ant" else 0.1 for file in files} | {"ant0": 0.02}
+    findings, judged = of_labels(files, [Judge(Table(answers), "one", frozenset(answers))])
+    assert [f.text for f in findings] == [
+        "labelled ant (2.0%), but the model says bee (98.0%), although it was trained on this image."]
+    assert (judged["seen"], judged["accuracy_unseen"]) == (12, None)
+    assert judged["accuracy_seen"] == pytest.approx(11 / 12)
+    findings, judged = of_labels(files, [Judge(Table(answers), "one", None)])
+    assert (judged["seen"], judged["accuracy_seen"], judged["elsewhere"]) == (0, None, ["one"])
+    assert [f.text for f in findings] == ["labelled ant (2.0%), but the model says bee (98.0%)."]
+
+
+def test_models_that_cannot_be_asked_together() -> None:
+    other = Table({})
+    other.classes = ["ant", "cat"]
+    with pytest.raises(DataError, match=r"^two and one have different classes; give models of the same ones, such as"):
+        of_labels([], [Judge(Table({}), "one", None), Judge(other, "two", None)])
+    with pytest.raises(DataError, match=r"^one knows none of the folder's classes; give a model that was trained on"):
+        of_labels([File("x", "x", "train", "dog")], [Judge(Table({}), "one", None)])
+
+
 class Oracle:
     """A model that sees the class in the colour: ant red, bee blue; and counts whom it was asked about."""
 
