@@ -11,6 +11,7 @@ from cnncli.model.calibration import (
     COLDEST,
     HOTTEST,
     LEVELS,
+    Bin,
     Calibration,
     _thresholds,
     calibrate,
@@ -103,7 +104,12 @@ def test_bins_and_their_error_against_counting(rng):
         assert b.accuracy == pytest.approx(right[inside].mean())
         error += inside.mean() * abs(confidence[inside].mean() - right[inside].mean())
     assert expected_error(bins) == pytest.approx(error)
-    assert [b.low for b in reliability(np.array([0.95]), np.array([True]))] == [14 / 15]
+    one, none = (reliability(np.array([0.95]), np.array([right])) for right in (True, False))
+    assert one == [Bin(14 / 15, 1.0, 1, pytest.approx(0.95), 1.0)]
+    assert none == [Bin(14 / 15, 1.0, 1, pytest.approx(0.95), 0.0)]
+    assert expected_error(one) == pytest.approx(0.05)
+    assert expected_error(none) == pytest.approx(0.95)
+    assert expected_error([]) == 0
 
 
 def test_coverage_against_counting(rng):
