@@ -136,9 +136,11 @@ def fitted_model(rng: np.random.Generator) -> Model:
     return model
 
 
+@pytest.mark.parametrize("at_once", [2, 64])
 @pytest.mark.parametrize("flips", [False, True])
-def test_asking_changes_no_answer(rng, flips):
+def test_asking_changes_no_answer(rng, flips, at_once, monkeypatch):
     model = fitted_model(rng)
+    monkeypatch.setattr(model.network, "images_at_once", lambda: at_once)
     model.flips = flips
     images = rng.integers(0, 256, (5, *model.preprocessing.shape), np.uint8)
     logits, strange = model.judging()(images)
