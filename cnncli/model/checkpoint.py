@@ -249,8 +249,8 @@ def _check_plausible(config: dict[str, Any], path: str) -> None:
             raise damaged(path, "its network has a layer without type, name or inputs")
         if kind not in LAYERS:
             raise ModelError(f"{printable(path)} holds a layer of type {printable(kind)}, which this version of cnn "
-                             "does not know; update it with 'pip install --upgrade cnncli', or, if it is written in "
-                             "Python, import the module that defines it first.")
+                             "does not know; update it ('git pull' and 'pip install .' in the folder it was installed "
+                             "from), or, if it is written in Python, import the module that defines it first.")
         if not names.issuperset(inputs):
             raise damaged(path, f"its layer {printable(name)} has an input that is no layer before it")
         names.add(name)
