@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnncli.errors import DataError, Interrupted, SaveError, TrainingError
+from cnncli.errors import TrainingError
 from cnncli.model import checkpoint
-from cnncli.runs import Run
 from cnncli.training.fit import Fit
 from cnncli.training.observer import Observer
 from cnncli.training.progress import Progress
-from cnncli.training.signals import StopFlag
 
 
 class Number:
@@ -346,50 +344,3 @@ def test_all_images_are_looked_at_for_a_head(monkeypatch: pytest.MonkeyPatch) ->
         "The last layer is fitted to features of 8 images; with it, 75.00% of them are right."]
     made.validation = None
     assert made.head_images == 8
-
-
-# ---- stopping ----
-
-
-def test_who_stops_while_strange_images_are_learnt_closes_the_epoch_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = closed(fit(epochs=2), [0.9])
-    made.validation, made._stop.signal = range(3), 2
-    made.observer.computing_features = lambda *how_far: None
-    monkeypatch.setattr("cnncli.training.fit.fit_strangeness", lambda path, train, val, watch: watch(1, 9))
-    made.batches.images = range(8)
-    before = made.progress.best
-    made.progress.count(0.3, 6, 8)
-    with pytest.raises(Interrupted, match=r"stopped by Ctrl-C in epoch 2, 1 of 32 steps done, all saved"):
-        made.close_epoch(evaluation(0.95))
-    assert (made.progress.best, made.progress.finished, len(made.progress.history)) == (before, False, 1)
-
-
-@pytest.mark.parametrize(("fold", "name", "command"), [
-    (None, "a", "cnn train --resume a"), ([2, 5], "cv-fold2", "cnn train --folds 5 --resume cv"),
-    ([2, 5], "cv-fold3", "cnn train --resume cv-fold3"), ([1, 2], "x", "cnn train --resume x")])
-def test_a_fold_goes_on_with_all_of_them(fold: Any, name: str, command: str) -> None:
-    made = fit()
-    made.summary = {"recipe": {"fold": fold}}
-    made.write_into(Run(f"runs/{name}"))
-    assert made._command == command
-
-
-@pytest.mark.parametrize(("error", "step", "states"), [(SaveError, 2, 0), (DataError, 2, 1), (DataError, 0, 0)])
-def test_what_goes_wrong_says_how_to_go_on(error: Any, step: int, states: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What cannot be read is no reason to lose the steps that are done."""
-    saves: list[Any] = []
-    monkeypatch.setattr(checkpoint, "save_state", lambda *everything: saves.append(1))
-    made = fit()
-
-    def wrong() -> None:
-        made.progress.step = step
-        raise error("x is wrong.")
-
-    made._learn = wrong
-    words = {SaveError: "x is wrong. Put that right, then continue with: cnn train --resume a",
-             DataError: "x is wrong. Training stopped in epoch 1, all saved; put that right, then continue with: cnn "
-                        "train --resume a"}[error]
-    with pytest.raises(error) as caught:
-        made.run_to_the_end(Run("runs/a"), StopFlag())
-    assert str(caught.value) == words
-    assert len(saves) == states

@@ -107,6 +107,24 @@ def test_the_loop_gets_what_the_recipe_says(shared: Path) -> None:
         assert found(replace(material, recipe=replace(material.recipe, **changed)).fit(model)), changed
 
 
+def test_fresh_first_layers_whiten_and_others_keep_what_they_learnt(shared: Path,
+                                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    begin = prepare.begin_with
+    monkeypatch.setattr(prepare, "fit_whitening", lambda *given: bool(asked.append(given)) or len(asked) < 2)
+    material, model, heard = gathered(shared / "data")
+    assert asked == [(model.network, material.train, model.preprocessing)]
+    assert heard.notes[-1] == "The first layer whitens: it is computed from training images and does not learn."
+    assert "The first layer" not in " ".join(gathered(shared / "data")[2].notes), "where there is none"
+    monkeypatch.setattr(prepare, "begin_with", lambda *given: replace(
+        begin(*given), source="others", digest="d", new_head=True, preprocessing=material.recipe.preprocessing))
+    given, _, heard = gathered(shared / "data")
+    assert given.config["init"] == {"digest": "d", "new_head": True}
+    assert len(asked) == 2
+    assert "The first layer" not in " ".join(heard.notes)
+    assert given.config["preprocessing"]["mean"] != material.config["preprocessing"]["mean"], "those of the weights"
+
+
 def test_skipped_images_are_those_of_both_parts() -> None:
     train, val = SimpleNamespace(skipped=[("a", "x")]), SimpleNamespace(skipped=[("b", "y")])
     fit: Any = SimpleNamespace(batches=SimpleNamespace(images=train), validation=val)

@@ -168,6 +168,22 @@ def test_a_finished_run_mends_its_history(train: Train) -> None:
         assert (run.path / "history.csv").read_bytes() == before
 
 
+def test_an_epoch_that_was_written_and_not_saved_is_none(train: Train) -> None:
+    """What is killed between the two leaves a row too many: it goes before training goes on."""
+    run, seen = stopped(train), list[Any]()
+    [row] = run.history
+    run.write_history([row, {**row, "epoch": 2}])
+
+    class Look(At):
+        def started(self, run: Run, summary: dict[str, Any]) -> None:
+            seen.append(run.history)
+
+    train(resume="run", observer=Look(die))
+    assert seen == [[row]]
+    assert run.trained is not None
+    assert run.config["resumed"] > run.config["began"]
+
+
 @pytest.mark.slow
 def test_a_run_lengthened_on_its_way_says_how_its_rate_goes_on(train: Train) -> None:
     stopped(train, schedule="cosine")
