@@ -10,7 +10,7 @@ import click
 import numpy as np
 import pytest
 
-from cnncli import kernels
+from cnncli import cli, kernels
 from cnncli.cli import command, output, progress
 from cnncli.errors import DataError
 
@@ -118,6 +118,33 @@ def test_a_console_is_as_wide_as_its_terminal_or_wide(monkeypatch: pytest.Monkey
     watched.print("12 'a' None")
     assert sys.stdout.getvalue() == "[b] :smile: 12\n"  # type: ignore[attr-defined]
     assert sys.stderr.getvalue() == "12 'a' None\n"  # type: ignore[attr-defined]
+
+
+class Full(io.StringIO):
+    def flush(self) -> None:
+        raise OSError(28, "No space left on device")
+
+
+def test_what_cannot_be_written_goes_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[int] = []
+    monkeypatch.setattr(cli, "_to_devnull", sent.append)
+    for stdout, abandoned in ((None, []), (io.StringIO(), []), (Full(), [1])):
+        monkeypatch.setattr(sys, "stdout", stdout)
+        cli._abandon_stdout()
+        assert sent == abandoned
+    sent.clear()
+    for stderr, abandoned in ((None, []), (io.StringIO(), []), (Full(), [2])):
+        monkeypatch.setattr(sys, "stderr", stderr)
+        cli._complain("x.")
+        assert sent == abandoned
+    said = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", said)
+    sent.clear()
+    assert cli._flushed(5) == 1
+    assert sent == [1]
+    assert said.getvalue() == "cnn: no space left on the disk for the output; free some and try again.\n"
+    monkeypatch.setattr(sys, "stdout", None)
+    assert cli._flushed(5) == 5
 
 
 # ---- progress ----
