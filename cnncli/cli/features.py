@@ -54,7 +54,7 @@ def command(model: Path, images: tuple[str, ...], out: Path, force: bool, as_jso
     read = [item for item in found if isinstance(item, str)]
     with (opened.claim({out: FEATURES}, reads=read, force=force),
           progress("looking", len(found)) if len(found) > FEW else nullcontext() as bar):
-        made = features(opened.model, found, bar.set if bar else None)
+        made = features(opened.model, found, bar.set if bar else None, note)
         if made.paths:
             made.write(str(out))
     if made.paths:

@@ -21,7 +21,7 @@ from PIL import Image, UnidentifiedImageError
 from ..errors import ImageError
 from . import deep_png, kinds, tiff, tiff_colours
 from .bounds import MOST_PIXELS, refuse_bytes, refuse_deep, refuse_size
-from .depth import Scales, Seen, Values, narrow
+from .depth import NoNumbers, Scales, Seen, Values, narrow
 from .forgiving import Sound, forgive
 from .transparency import colour_key, in_strips, key_on_white, on_white, uncovered, white_around
 
@@ -281,6 +281,8 @@ def _reason(path: str, error: Exception, page: tiff.Page | None) -> str:
         return "it asks for more memory than there is"
     if isinstance(error, FileNotFoundError):
         return "it is not there"
+    if isinstance(error, NoNumbers):
+        return str(error)
     words = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
     if page is None and not getattr(error, "errno", None) and (reason := kind_of(path)):  # opened, but of no use
         return reason

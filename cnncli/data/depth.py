@@ -19,10 +19,15 @@ Range = tuple[float, float]
 _BITS = (8, 10, 12, 14, 16, 20, 24, 32, 48, 64)  # that instruments fill of a larger container
 _COUNTED = 1 << 16  # whole numbers from 0 up to here are counted one by one
 _STRAY = 1e-5  # of all values may lie above the range: dead pixels, which are as bright as their container allows
+_DEAD = 0.01  # of all values may be the largest of their type, where the others end at a quarter of it: dead pixels
 _TELLING = 16  # different values from which can be told that fewer bits were scaled up
 _DIM = 1 / 16  # floats that stay below are no picture on the scale where white is 1
 _UNLIKE = 8  # times the white that suits the images is no white for them
 _AT_ONCE = 1 << 20  # values scaled at a time, so that what is needed for it stays small
+
+
+class NoNumbers(ValueError):
+    """None of an image's values is a finite number."""
 
 
 class Scales(NamedTuple):
@@ -60,11 +65,11 @@ class Values:
 
 
 def narrow(values: Values, scales: Scales) -> Array:
-    """Return an image as uint8 (h, w) or (h, w, 3), with transparency laid on white. Raises ValueError where none of
-    its values is a finite number."""
+    """Return an image as uint8 (h, w) or (h, w, 3), with transparency laid on white. Raises NoNumbers where none of its
+    values is one."""
     limits = values.limits()
     if limits is None:
-        raise ValueError("none of its values is a finite number")
+        raise NoNumbers("none of its values is a finite number")
     low, high = (scales.real if values.real else scales.whole) or _alone(values, *limits)
     levels = np.empty(values.colours.shape, np.uint8)
     rows = max(1, _AT_ONCE // max(1, values.colours[0].size))
@@ -178,6 +183,11 @@ class _Whole:
     def usual_high(self) -> float:
         """Return the largest value, but for strays."""
         assert self.counts is not None
+        full = 2 ** (min(self.bits, 16) - self.signed) - 1
+        alive = self.counts.copy()
+        alive[full] = 0
+        if self.counts[full] <= _DEAD * self.counts.sum() and alive.any() and 4 * np.flatnonzero(alive)[-1] <= full:
+            return float(max(np.flatnonzero(alive)[-1], 1))
         above = np.cumsum(self.counts[::-1])[::-1]  # how many values are this large or larger
         return float(max(np.flatnonzero(above > _STRAY * above[0])[-1], 1))
 
@@ -231,6 +241,7 @@ class Seen:
 
     def __init__(self) -> None:
         self.whole, self.real = _Whole(), _Real()
+        self.white_is_zero = False
 
     @property
     def images(self) -> int:
@@ -240,6 +251,7 @@ class Seen:
     def look(self, values: Values) -> None:
         """Add an image."""
         limits = values.limits()
+        self.white_is_zero |= values.white_is_zero
         if limits and values.real:
             self.real.look(values.colours, *limits)
         elif limits:
@@ -249,6 +261,7 @@ class Seen:
         """Add what was found elsewhere."""
         self.whole.add(other.whole)
         self.real.add(other.real)
+        self.white_is_zero |= other.white_is_zero
 
     def scales(self, given: Range | None = None) -> Scales:
         """Return one range for all of them: the given one, or what suits the values; what there is none of shares the
@@ -286,9 +299,12 @@ def doubts(seen: Seen, scales: Scales) -> Iterator[str]:
             used = (0.0, 1.0) if isinstance(found, _Real) else (0.0, float(2**found.bits - 1))
         darker, brighter = used[1] >= _UNLIKE * fit[1], fit[1] >= _UNLIKE * used[1]
         if darker or brighter:
-            yield (f"Values: {found.images:,} of these images are deeper than 8 bits and have values up to "
-                   f"{_number(found.high)}, where the model takes {_number(used[1])} for white, so that they are "
-                   f"nearly {'black' if darker else 'white'} to it; bring them to the scale of its training images.")
+            one = found.images == 1
+            yield (f"Values: {found.images:,} of these images {'is' if one else 'are'} deeper than 8 bits and "
+                   f"{'has' if one else 'have'} values up to {_number(found.high)}, where the model takes "
+                   f"{_number(used[1])} for white, so that {'it is' if one else 'they are'} nearly "
+                   f"{'black' if darker else 'white'} to it; bring {'it' if one else 'them'} to the scale of its "
+                   "training images.")
 
 
 def _scaled_in_words(seen: Seen, scales: Scales, given: bool) -> Iterator[tuple[int, str]]:
@@ -296,10 +312,11 @@ def _scaled_in_words(seen: Seen, scales: Scales, given: bool) -> Iterator[tuple[
     for name, found, range_ in (("integers", seen.whole, scales.whole), ("floats", seen.real, scales.real)):
         if found.images and range_:
             inside = range_[0] <= found.low and found.high <= range_[1]
+            turned = " (the other way round where a file says that zero is white)" if seen.white_is_zero else ""
             beyond = "" if inside else "; what lies beyond is black or white, too"
             why = f"--range {in_words(range_)} was given." if given else "--range LOW:HIGH sets others."
             yield found.images, (f"{name} from {_number(found.low)} to {_number(found.high)}. {_number(range_[0])} "
-                                 f"becomes black, {_number(range_[1])} white{beyond}; {why}")
+                                 f"becomes black, {_number(range_[1])} white{turned}{beyond}; {why}")
 
 
 def parse(text: Any) -> Range:

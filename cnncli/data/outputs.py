@@ -30,8 +30,8 @@ _LOOKED_AT = 50  # sub-folders, and entries of each, that tell whether a folder 
 _MODELS = frozenset((".safetensors", ".pth", ".pt"))
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 _SOFTWARE = b"tEXtSoftware\0cnn "  # how the mark of a picture begins
-# What the command at work holds: real paths, and whether a foreign file may be replaced there.
-_HELD: ContextVar[Mapping[str, bool] | None] = ContextVar("cnncli-outputs", default=None)
+# What the command at work holds: real paths, the kind of each, and whether a foreign file may be replaced there.
+_HELD: ContextVar[Mapping[str, "tuple[Kind, bool]"] | None] = ContextVar("cnncli-outputs", default=None)
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,10 @@ def claim(files: Mapping[StrPath, Kind], *, models: Iterable[StrPath] = (), read
     """
     given = {os.path.realpath(path): path for path in files}
     held = _HELD.get() or {}
+    for target, path in given.items():
+        if target in held and held[target][0] != files[path]:
+            raise UsageError(f"{printable(path)} is to be {held[target][0].what} and {files[path].what} at once; give "
+                             "each its own name.")
     if all(target in held for target in given):
         yield
         return
@@ -98,7 +102,7 @@ def claim(files: Mapping[StrPath, Kind], *, models: Iterable[StrPath] = (), read
         _check_inside(given[first], os.path.dirname(first), data, remedy)
     with _made(given[first], os.path.dirname(first), make), _locked(given[first], first):
         check_room(os.path.dirname(first))
-        token = _HELD.set({**held, **dict.fromkeys(given, force)})
+        token = _HELD.set({**held, **{target: (files[path], force) for target, path in given.items()}})
         try:
             yield
         finally:
@@ -152,9 +156,14 @@ def check_room(folder: StrPath, needed: int = 0) -> None:
 
 def write(path: StrPath, data: bytes, kind: Kind) -> None:
     """Put data where path is, whole or not at all. Raises UsageError where the file that is there is none of that kind
-    and not held with force, SaveError where the disk refuses."""
+    and not held with force, SaveError where the disk refuses. What is not held is claimed first."""
     target = os.path.realpath(path)
-    if not (_HELD.get() or {}).get(target, False):
+    _, force = (_HELD.get() or {}).get(target, (kind, None))
+    if force is None:
+        with claim({path: kind}, remedy="give another name"):
+            write_atomically(path, data)
+        return
+    if not force:
         _check_foreign(path, target, kind, "move it away, or give another name")
     write_atomically(path, data)
 
@@ -281,7 +290,9 @@ def _made(path: StrPath, folder: str, make: bool, remedy: str = "give another") 
     if not os.path.isdir(folder):
         raise UsageError(f"{printable(path)} cannot be: {printable(folder)} is a file; {remedy}.")
     if missing and not make:
-        raise UsageError(f"{printable(path)}: there is no folder {printable(os.path.dirname(path))}; make it first.")
+        named = os.path.realpath(os.path.dirname(path)) == missing[0]  # else a link leads there
+        raise UsageError(f"{printable(path)}: there is no folder "
+                         f"{printable(os.path.dirname(path) if named else missing[0])}; make it first.")
     try:
         for each in reversed(missing):
             os.mkdir(each)

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..data.depth import Seen, doubts
 from ..data.finding import Images, Missing, image_files
+from ..data.images import forgiven_in_words
 from ..data.outputs import Kind, marked, write
 from ..errors import NetworkError
 from ..kernels import Array
@@ -49,20 +51,23 @@ def body(network: Network) -> Network:
     return split[0]
 
 
-def features(model: Model, images: Images, progress: Callable[[int, int], None] | None = None) -> Features:
+def features(model: Model, images: Images, progress: Callable[[int, int], None] | None = None,
+             note: Callable[[str], None] | None = None) -> Features:
     """Return the features of images. Maps become the mean over their positions.
 
     images is a file, a folder, a pattern, an array as Model.predict takes it, or a list of files and arrays, or such as
     find_images returns. An image's features are the same bits whichever images are beside it. progress(done, total) is
-    called after each batch.
+    called after each batch. note gets sentences on images that are damaged in what is no pixel, hold several pages, or
+    are on another scale than the model takes.
     """
     found = image_files(images)
     before = body(model.network)
     width = before.output_shape[-1]
-    paths, rows = [], []
+    paths, rows, seen = [], [], Seen()
+    forgiven: dict[str, str] = {}
     skipped = [(item.path, item.error) for item in found if isinstance(item, Missing)]
     done = len(skipped)
-    with closing(model.prepared(item for item in found if not isinstance(item, Missing))) as batches:
+    with closing(model.prepared((item for item in found if not isinstance(item, Missing)), forgiven, seen)) as batches:
         for batch in batches:
             good = [(path, pixels) for path, pixels in batch if not isinstance(pixels, str)]
             skipped += [(path, pixels) for path, pixels in batch if isinstance(pixels, str)]
@@ -72,4 +77,7 @@ def features(model: Model, images: Images, progress: Callable[[int, int], None] 
             done += len(batch)
             if progress:
                 progress(done, len(found))
+    if note:
+        for sentence in [*forgiven_in_words([*forgiven.items()]), *doubts(seen, model.preprocessing.scales)]:
+            note(sentence)
     return Features(paths, np.concatenate(rows) if rows else np.empty((0, width), np.float32), skipped)

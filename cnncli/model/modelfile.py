@@ -96,13 +96,12 @@ def _finite(value: Any) -> Any:
 
 
 def is_model(path: str) -> bool:
-    """Whether a file is a model file by its header."""
+    """Whether a file is a model file by its header, and not the state of a training that has one in it."""
     try:
         with open_model(path) as file:
-            read_header(file, path)
+            return "progress" not in read_header(file, path).metadata
     except ModelError:
         return False
-    return True
 
 
 def open_model(path: str) -> BinaryIO:

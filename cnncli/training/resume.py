@@ -13,6 +13,7 @@ from typing import Any
 from ..architectures import from_toml
 from ..atomic import remove_leftovers
 from ..data import Augmentation, Data, Preprocessing, Splits, folder_of, name_of
+from ..data.depth import in_words as range_in_words
 from ..data.exclude import fingerprint as fingerprint_of_names
 from ..errors import DataError, ModelError, UsageError, printable
 from ..model import Model, checkpoint
@@ -227,6 +228,8 @@ def _check_architecture(arch: str | None, recipe: Recipe, config: Mapping[str, A
 def _shown(name: str, value: Any) -> str:
     if name in _HASHED and value is not None:
         return _HASHED[name]
+    if name in ("range", "float_range") and value is not None:
+        return range_in_words(value)
     if isinstance(value, dict):  # strengths of augmentation
         return ",".join(f"{key}={strength}" for key, strength in value.items() if strength)
     return "x".join(map(str, value)) if isinstance(value, list) else "off" if value is None else str(value)

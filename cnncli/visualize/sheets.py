@@ -5,7 +5,7 @@ and activations.py draw one sheet; which layers are on it, and what is written t
 import io
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from ..data.depth import Seen, doubts
 from ..data.finding import Images, Missing, Picture, image_files
+from ..data.images import forgiven_in_words
 from ..data.outputs import Kind, StrPath, claim, drawing, write
 from ..errors import ImageError, ModelError, printable
 from ..network import INPUT
@@ -107,31 +109,40 @@ def claimed(opened: Opened, layers: Sequence[str], images: Images, folder: str |
         yield into
 
 
-def draw_activations(images: Images, model: AnyModel = None, layers: Sequence[str] = ()) -> Iterator[Sheet | Missing]:
+def draw_activations(images: Images, model: AnyModel = None, layers: Sequence[str] = (),
+                     note: Callable[[str], None] | None = None) -> Iterator[Sheet | Missing]:
     """Draw what each image lights up in these layers, by default in a spread of convolutions and poolings, a sheet at a
     time; what is no image yields a Missing.
 
-    images is a file, a folder, a pattern, an array, or a list of files and arrays. Raises NetworkError for a layer that
-    is not there, ModelError where the model's answers are no numbers.
+    images is a file, a folder, a pattern, an array, or a list of files and arrays. note gets sentences on images that
+    are damaged in what is no pixel, hold several pages, or are on another scale than the model takes. Raises
+    NetworkError for a layer that is not there, ModelError where the model's answers are no numbers.
     """
     opened = open_model(model)
     names = _checked(opened, layers) or activations.default_layers(opened.model.network.nodes)
-    return _sheets(opened, image_files(images), names)
+    return _sheets(opened, image_files(images), names, note or (lambda sentence: None))
 
 
-def _sheets(opened: Opened, images: Sequence[str | Missing | Picture], names: list[str]) -> Iterator[Sheet | Missing]:
+def _sheets(opened: Opened, images: Sequence[str | Missing | Picture], names: list[str], note: Callable[[str], None]
+            ) -> Iterator[Sheet | Missing]:
     taken: set[str] = set()
+    forgiven: list[tuple[str, str]] = []
+    seen = Seen()
     for image in images:
         if isinstance(image, Missing):
             yield image
             continue
         path = image.path if isinstance(image, Picture) else image
+        notes: list[str] = []
         try:
-            canvas = _answer(opened, image, names)
+            canvas = _answer(opened, image, names, notes, seen)
         except ImageError as error:
             yield Missing(error.path, error.reason)
         else:
+            forgiven += [(path, "; ".join(notes))] if notes else []
             yield Sheet("activations", path, names, _file_name(path, taken), canvas)
+    for sentence in [*forgiven_in_words(forgiven), *doubts(seen, opened.model.preprocessing.scales)]:
+        note(sentence)
 
 
 def _checked(opened: Opened, layers: Sequence[str]) -> list[str]:
@@ -146,10 +157,11 @@ def _drawn(each: filters.Filters, opened: Opened, title: str) -> Canvas:
     return filters.draw(each, title, first=each.name in first)
 
 
-def _answer(opened: Opened, image: str | Picture, names: Sequence[str]) -> Canvas:
-    """Return the sheet of one image. Raises ImageError where it cannot be used."""
+def _answer(opened: Opened, image: str | Picture, names: Sequence[str], notes: list[str], seen: Seen) -> Canvas:
+    """Return the sheet of one image; notes get what is to be said of its file, seen its values where they are deeper
+    than 8 bits. Raises ImageError where it cannot be used."""
     model = opened.model
-    pixels = model.preprocessing.prepare(image.pixels if isinstance(image, Picture) else image)
+    pixels = model.preprocessing.prepare(image.pixels if isinstance(image, Picture) else image, notes, seen)
     answers = model.network.activations(model.preprocessing.normalise(pixels[None]), list(names))
     nodes = {node.name: node for node in model.network.nodes}
     chances = model.probabilities(pixels[None])[0]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cnncli.cli import main
 from cnncli.model.checkpoint import save_model
@@ -41,6 +42,18 @@ def test_some_cannot_be_read(here: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert main(["features", "m.safetensors", "bad.png"]) == 1
     assert not Path("features.npz").exists()
     assert "bad.png" in capsys.readouterr().err
+
+
+def test_what_is_passed_over_in_a_file_is_said(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.fromarray(np.full((8, 8), 100, np.uint16)).save("deep.png")
+    image = next(Path("data").rglob("*.png"))
+    Path("cut.png").write_bytes(image.read_bytes()[:-12])
+    for command in (["features", "m.safetensors"], ["visualize-filters", "-m", "m.safetensors"]):
+        assert main([*command, "cut.png", "deep.png"]) == 0
+        said = capsys.readouterr().err
+        assert "1 image is damaged, but no pixel of it, and used all the same: cut.png (its end is missing)." in said
+        assert ("1 of these images is deeper than 8 bits and has values up to 100, where the model takes 65,535 for "
+                "white, so that it is nearly black to it") in said
 
 
 @pytest.mark.parametrize(("arguments", "code", "words"), [

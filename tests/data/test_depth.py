@@ -76,6 +76,24 @@ def test_strays_do_not_darken_a_set() -> None:
     assert of(image).scales().whole == (0, 65535)
 
 
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16])
+def test_dead_pixels_are_strays_in_a_small_set_too(dtype: type) -> None:
+    image = filled(900).astype(dtype)
+    assert image.size < 10_000
+    full = int(np.iinfo(dtype).max)
+    image.flat[7] = full  # one in each image of a small set
+    assert of(*[image] * 3).scales().whole == (0, 1023)
+    image.flat[9] = full // 2  # no longer apart from the others
+    assert of(*[image] * 3).scales().whole == (0, full)
+
+
+def test_zero_as_white_is_said() -> None:
+    seen = Seen()
+    seen.look(Values(filled(4000), 16, white_is_zero=True))
+    [said] = sentences(seen, seen.scales(), "images")
+    assert "0 becomes black, 4,095 white (the other way round where a file says that zero is white); --range" in said
+
+
 def test_one_range_for_a_set_whatever_its_order() -> None:
     images = [filled(200), filled(3000), filled(900)]
     parts = [of(image) for image in images]
@@ -254,7 +272,7 @@ def test_a_scale_that_does_not_suit_is_doubted() -> None:
     assert not list(doubts(twelve, Scales((0, 4095), (0, 4095))))
     assert not list(doubts(sixteen, Scales()))
     (said,) = doubts(twelve, Scales())
-    assert "values up to 4,000, where the model takes 65,535 for white, so that they are nearly black" in said
+    assert "values up to 4,000, where the model takes 65,535 for white, so that it is nearly black" in said
     (said,) = doubts(sixteen, Scales((0, 4095), (0, 4095)))
     assert "nearly white" in said
     floats = of(np.array([[0.0, 0.5, 1.0]]))

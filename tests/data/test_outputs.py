@@ -12,10 +12,15 @@ import pytest
 from PIL import Image
 
 import cnncli
+from cnncli.atomic import write_atomically
 from cnncli.data import outputs
 from cnncli.errors import SaveError, UsageError
+from cnncli.model.features import Features
+from cnncli.model.modelfile import pack
 from cnncli.runs import point_latest
 
+from ..pictures import make_folder
+from ..small_model import small_model
 from ..trained import home, trained
 
 __all__ = ["home", "trained"]
@@ -268,6 +273,36 @@ def test_what_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for place in ("work/x.txt", "work/figures/x.txt", "runs/x.txt", "runs/a/x.txt", "heap/x.txt"):
         with outputs.claim({tmp_path / place: TEXT}):
             pass
+
+
+def test_what_nobody_holds_is_asked_for_when_it_is_written(tmp_path: Path) -> None:
+    make_folder(tmp_path / "data", each=2)
+    found = Features(["a.png"], np.zeros((1, 3), np.float32))
+    with pytest.raises(UsageError, match=r"lies in .*data, a folder of images that models learn from; give another"):
+        found.write(str(tmp_path / "data" / "f.npz"))
+    with pytest.raises(UsageError, match=r"there is no folder .*gone; make it first"):
+        found.write(str(tmp_path / "gone" / "f.npz"))
+    os.symlink(tmp_path / "away" / "f.npz", tmp_path / "link.npz")
+    with pytest.raises(UsageError, match=r"link.npz: there is no folder .*away; make it first"):
+        found.write(str(tmp_path / "link.npz"))
+    found.write(str(tmp_path / "f.npz"))
+    found.write(str(tmp_path / "f.npz"))
+
+
+def test_one_file_is_not_two_outputs(tmp_path: Path) -> None:
+    other = outputs.Kind("another test", ".txt", outputs.marked(rb"\Aothers"))
+    os.symlink("x.txt", tmp_path / "y.txt")
+    with outputs.claim({tmp_path / "x.txt": TEXT}), \
+            pytest.raises(UsageError, match=r"y.txt is to be a test and another test at once; give each its own"), \
+            outputs.claim({tmp_path / "y.txt": other}):
+        pass
+
+
+def test_the_state_of_a_training_is_no_model_to_write_over(tmp_path: Path) -> None:
+    model = small_model()
+    write_atomically(tmp_path / "last.safetensors", pack(model.arrays(), {**model.metadata(), "progress": "{}"}))
+    with pytest.raises(UsageError, match="last.safetensors is there already and is not a model file"):
+        model.save(tmp_path / "last.safetensors")
 
 
 def test_room_is_asked_for(tmp_path: Path) -> None:
