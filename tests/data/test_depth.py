@@ -207,10 +207,20 @@ def test_what_counts_in_a_set() -> None:
 
 def test_strays_are_one_of_a_hundred_thousand() -> None:
     values = np.full(200_000, 100, np.uint16)
-    values[:2] = 65535
+    values[:2] = 60_000
     assert of(values.reshape(400, 500)).scales().whole == (0, 255)
-    values[:3] = 65535
+    values[:3] = 60_000
     assert of(values.reshape(400, 500)).scales().whole == (0, 65535)
+
+
+def test_of_the_largest_value_one_in_a_hundred_are_strays() -> None:
+    values = np.full(20_000, 16_383, np.uint16)
+    values[:200] = 65535
+    assert of(values.reshape(100, 200)).scales().whole == (0, 16_383)
+    values[300] = 16_384
+    assert of(values.reshape(100, 200)).scales().whole == (0, 65535)
+    values[300] = 65535
+    assert of(values.reshape(100, 200)).scales().whole == (0, 65535)
 
 
 def test_how_many_values_tell_of_scaling_up() -> None:
@@ -239,7 +249,7 @@ def test_what_is_said_of_floats_and_of_arrays() -> None:
 def test_how_unlike_a_scale_must_be(white: float, said: str) -> None:
     found = [*doubts(of(filled(4000)), Scales((0, white)))]
     assert len(found) == bool(said)
-    assert not said or f"they are nearly {said} to it; bring" in found[0]
+    assert not said or f"it is nearly {said} to it; bring" in found[0]
 
 
 def test_what_is_said() -> None:
