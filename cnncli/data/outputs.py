@@ -159,13 +159,10 @@ def write(path: StrPath, data: bytes, kind: Kind) -> None:
     and not held with force, SaveError where the disk refuses. What is not held is claimed first."""
     target = os.path.realpath(path)
     _, force = (_HELD.get() or {}).get(target, (kind, None))
-    if force is None:
-        with claim({path: kind}, remedy="give another name"):
-            write_atomically(path, data)
-        return
     if not force:
         _check_foreign(path, target, kind, "move it away, or give another name")
-    write_atomically(path, data)
+    with claim({path: kind}, remedy="give another name") if force is None else contextlib.nullcontext():
+        write_atomically(path, data)
 
 
 # ---- what is refused ----
