@@ -271,7 +271,7 @@ def _beta_table(parameter: float) -> tuple[Array, Array]:
     else:
         x = np.linspace(0, 0.5, 2049)
         density = (x * (1 - x)) ** (parameter - 1)
-    total = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2)])
+    total = np.concatenate([[0.0], np.cumsum(density[1:] + density[:-1])])  # twice
     return total / total[-1], x
 
 

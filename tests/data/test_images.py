@@ -10,6 +10,7 @@ from PIL import Image
 
 from cnncli.data import Images, Preprocessing, Sample, images, load_images
 from cnncli.data.decode import FIRST
+from cnncli.data.marks import PIXELS, of_pixels
 from cnncli.errors import DataError, ImageError, UsageError
 
 PREPROCESSING = Preprocessing((6, 5))
@@ -193,6 +194,22 @@ def test_what_is_said_of_damaged_images_that_are_used() -> None:
                                                          (129, 2, 32), (10_000, 1, 32), (10, 1, 5), (11, 1, 6)])
 def test_pieces_for_threads(count: int, threads: int, piece: int) -> None:
     assert images._Decoder(PREPROCESSING, threads).piece(count) == piece
+
+
+@pytest.mark.parametrize("cache", ["ram", "none"])
+def test_deep_images_among_others_are_scaled_in_their_places(cache: str, tmp_path: Path,
+                                                             rng: np.random.Generator) -> None:
+    samples = []
+    for i, deep in enumerate([False, False, True, False, True, False, True]):
+        values = rng.integers(0, 4096, (6, 5), np.uint16) if deep else rng.integers(0, 256, (6, 5, 3), np.uint8)
+        Image.fromarray(values).save(tmp_path / f"{i}.png")
+        samples.append(Sample(str(tmp_path / f"{i}.png"), f"{i}.png", 0))
+    loaded = load_images(samples, PREPROCESSING, 1, cache, find_range=True)
+    assert loaded.preprocessing.range == (0, 4095)
+    expected = np.stack([loaded.preprocessing.prepare(sample.path) for sample in samples])
+    assert np.array_equal(loaded.pixels(range(7)), expected)
+    assert np.array_equal(loaded.histogram[0], np.bincount(expected[..., 0].ravel(), minlength=256))
+    assert loaded.marks[:, PIXELS].tolist() == [of_pixels(pixels) for pixels in expected]
 
 
 def test_several_images_in_a_file_are_told(tmp_path: Path) -> None:
