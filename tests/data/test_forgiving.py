@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnncli.data import forgiving
 from cnncli.data.decode import FIRST, decode, examine, open_image, read_header
 from cnncli.data.jpeg import read_markers
 from cnncli.errors import ImageError
@@ -169,6 +170,15 @@ def test_bytes_behind_the_others(form: str, picture: Image.Image, tmp_path: Path
     assert forgiven(tmp_path / "b", data, data) == ""
     if form in ("GIF", "WEBP"):
         assert forgiven(tmp_path / "c", b"\n" + data, data) == "1 byte before its beginning was passed over"
+
+
+@pytest.mark.parametrize("end", range(20, 26))
+def test_a_webp_of_an_odd_length_ends_behind_a_byte_of_padding(end: int) -> None:
+    data = b"RIFF" + (end - 8).to_bytes(4, "little") + b"WEBP"
+    for behind in range(3):
+        sound = forgiving.Sound(io.BytesIO(data))
+        forgiving._webp("a", sound, end + end % 2 + behind, False)
+        assert len(sound.notes) == (behind > 0)
 
 
 def test_a_gif_without_its_end_or_with_half_a_second_frame(picture: Image.Image, tmp_path: Path) -> None:
