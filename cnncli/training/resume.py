@@ -51,6 +51,7 @@ def _resumed(lock: RunLock, data: Data | None, options: Options, setting: Settin
     config = run.config
     if config.get("format") != FORMAT:
         raise UsageError(f"{printable(run.path / CONFIG)} is of another version of cnn; train anew.")
+    _check_counted(config, run)
     written = Recipe.from_config(config["recipe"])
     recipe = _changed(written, options, run)
     _check_architecture(options.arch, recipe, config, run)
@@ -214,6 +215,14 @@ def _why_finished(progress: Progress, recipe: Recipe, run: Run) -> str:
                 f"{2 * recipe.patience}")
     return (f"{printable(run.path)} is finished already, after {done} epochs; there is nothing to resume. For more of "
             f"them: cnn train --resume {name} --epochs {2 * done}")
+
+
+def _check_counted(config: Mapping[str, Any], run: Run) -> None:
+    """Raise UsageError where config.json no longer says what images the run has."""
+    for part, needed in (("samples", {"train", "val", "fingerprint"}), ("images", {"train", "val"})):
+        if not isinstance(config.get(part), dict) or not needed <= config[part].keys():
+            raise UsageError(f"{printable(run.path / CONFIG)} does not say the {part} of the training as it was "
+                             "written; put it back, or start a new run.")
 
 
 def _check_architecture(arch: str | None, recipe: Recipe, config: Mapping[str, Any], run: Run) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 import cnncli
-from cnncli.errors import DataError, Interrupted
+from cnncli.errors import DataError, Interrupted, UsageError
 from cnncli.runs import Run
 from cnncli.runs.marks import read
 from cnncli.runs.samples import data_folder, data_now
+from cnncli.training.resume import _check_counted
 
 from ..pictures import make_folder
 from .conftest import Train
@@ -57,6 +58,15 @@ def test_other_folders_around_the_images(train: Train, stopped: Run, tmp_path: P
     found = cnncli.evaluate(again, tmp_path / "new", split="train")
     assert found.trained_on == len(found.labels)
     assert "nearest neighbour" not in found.baselines, "of all training images none is left to compare with"
+
+
+@pytest.mark.parametrize("part", ["samples", "images"])
+@pytest.mark.parametrize("value", [None, {}])
+def test_a_configuration_without_the_images_is_refused(part: str, value: object) -> None:
+    counted = {"train": 2, "val": 1, "fingerprint": "f"}
+    _check_counted({"samples": counted, "images": counted}, Run(Path("r")))
+    with pytest.raises(UsageError, match=rf"r/config.json does not say the {part} of the training .*put it back"):
+        _check_counted({"samples": counted, "images": counted, part: value}, Run(Path("r")))
 
 
 def test_run_and_images_that_were_moved_together(train: Train, stopped: Run, tmp_path: Path) -> None:
