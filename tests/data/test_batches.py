@@ -226,6 +226,16 @@ def test_moves_drawn_for_many_batches_at_once_are_those_of_each(samples: list[Sa
             assert np.array_equal(x, batch[0])
 
 
+def test_images_in_other_arrays_are_mixed_as_well(rng: np.random.Generator) -> None:
+    first, second = (rng.random((6, 9, 7, 3)).astype(np.float32) for _ in range(2))
+    mixing = MIXED.mixing(1, 3, np.arange(6), (9, 7))
+    mixer, kept = batches_module._Mixer(first), second.copy()
+    for images in (first, second, first):
+        expected = batches_module._Mixer(images).mixed(images, mixing)
+        assert np.array_equal(mixer.mixed(images, mixing), expected)
+    assert np.array_equal(second, kept)
+
+
 def test_no_thread_is_left_behind(samples: list[Sample]) -> None:
     batches = Batches(load(samples, "none"), PREPROCESSING, 4)
     iterator = batches.epoch(0)
