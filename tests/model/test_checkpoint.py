@@ -13,7 +13,7 @@ from cnncli import atomic, cli
 from cnncli.errors import ModelError, SaveError
 from cnncli.model import Model
 from cnncli.model.calibration import calibrate
-from cnncli.model.checkpoint import LAST, MODEL, PREVIOUS, load_model, load_state, save_model, save_state
+from cnncli.model.checkpoint import LAST, MODEL, PREVIOUS, _bounded, load_model, load_state, save_model, save_state
 
 from ..small_model import same, small_model
 from ..test_atomic import Died, Disk
@@ -98,6 +98,13 @@ def test_numbers_that_are_not_finite_become_null(tmp_path: Path) -> None:
     model.training = {"val_loss": float("nan"), "all": [float("inf"), 1.5]}
     save_model(tmp_path / MODEL, model)
     assert load_model(tmp_path).training == {"val_loss": None, "all": [None, 1.5]}
+
+
+def test_options_of_layers_are_within_bounds() -> None:
+    for good in (None, True, 1.5, -(2**31) + 1, "x" * 200, [None, [1, {"a": 2}]], list(range(100))):
+        assert _bounded(good), good
+    for bad in (2**31, -(2**31), float("inf"), "x" * 201, [2**31], [[[[[1]]]]], list(range(101))):
+        assert not _bounded(bad), bad
 
 
 # ---- last and previous ----
