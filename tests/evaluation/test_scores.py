@@ -194,3 +194,9 @@ def test_what_the_probabilities_are_worth_before_and_after_scaling():
     assert plain.as_json()["calibration"] == {"temperature": None, **before, "error_after": before["error_before"],
                                               "loss_after": before["loss_before"]}
     assert scaled.loss == plain.loss, "the outputs as they are"
+
+
+def test_a_threshold_is_not_the_accuracy_that_it_is_for():
+    fitted = Calibration(1.0, 100, (0.5, 0.4), (0.2, 0.1), ((0.9, 0.6, 1.0),), 0.95)
+    one = score(np.log([[0.7, 0.3], [0.55, 0.45]]), np.array([0, 0]), ["a", "b"], calibration=fitted).withheld(0.9)
+    assert (one.accuracy, one.threshold, one.unsure, one.answered, one.right, one.doubt) == (0.9, 0.6, 1, 1, 1, "")
