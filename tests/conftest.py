@@ -21,7 +21,7 @@ from cnncli import _kernels
 ROOT = Path(__file__).parent.parent
 # A test is slow from so many seconds of processor time on, of all its variants together, its child processes' included
 # and its fixtures' not. Time on the clock would depend on what else the machine does.
-SLOW = 0.4
+SLOW = 0.2
 
 
 # What tests write is in memory where there is room for it: the trainings among them wait for the disk after each epoch.
@@ -52,6 +52,9 @@ if not _built_from_here():
              "environment of your own: 'python setup.py build_ext --inplace').")  # fmt: skip
 
 from cnncli import kernels  # noqa: E402  (an old extension may lack what this asks of it)
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    kernels.set_threads(1)  # there is a process for each core: their threads would only get in each other's way
 
 
 def variant(isa: str) -> Any:

@@ -192,6 +192,7 @@ def test_rivals_that_stand_no_chance_leave_after_a_round(tmp_path):
     assert {name: len(runs[0]) for name, runs in answers.items()} == {"ours": 3, "quick": 3, "slow": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.alone
 @linux
 def test_whoever_is_not_measured_stands_still(tmp_path):
@@ -205,6 +206,7 @@ def test_whoever_is_not_measured_stands_still(tmp_path):
     assert contender._process.returncode is not None
 
 
+@pytest.mark.slow
 def test_who_cannot_join_is_noted(tmp_path):
     with Contest() as contest:
         assert not contest.join("ours", "ours", folder=str(tmp_path), task="training", batch=1)

@@ -44,6 +44,7 @@ def test_some_cannot_be_read(here: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "bad.png" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_is_passed_over_in_a_file_is_said(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Image.fromarray(np.full((8, 8), 100, np.uint16)).save("deep.png")
     image = next(Path("data").rglob("*.png"))

@@ -63,6 +63,7 @@ def test_help_lists_every_command_and_imports_nothing_heavy():
         assert f"\n  {name} " in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.alone
 def test_help_is_quick():
     seconds = []
@@ -243,6 +244,7 @@ def test_a_full_device_is_an_error(body):
     assert done.stderr == "cnn: no space left on the disk for the output; free some and try again.\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", ["output.emit_json(['x' * 100] * 10000)", "[output.emit('x') for _ in range(10**6)]",
                                   "[output.console().print('x' * 90) for _ in range(3000)]"])  # fmt: skip
 def test_a_reader_that_leaves_is_no_error_worth_a_word(body):

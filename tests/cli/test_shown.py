@@ -93,11 +93,13 @@ def test_what_is_written_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         (tmp_path / "my data" / name).mkdir(parents=True)
     bad = found("empty-file", 3, 1)
     report = a_report([Finding(f.kind, f.files, f.text, exclude=f.files) for f in bad])
-    check._write(report, "my data", "out.txt", None)
-    assert capsys.readouterr().err == ("out.txt: 3 images; cnn train 'my data' --exclude out.txt leaves them out.\n")
+    check._write(report, "'my data' --range 0:4095", "out.txt", None)
+    assert capsys.readouterr().err == ("out.txt: 3 images; leave them out with: "
+                                       "cnn train 'my data' --range 0:4095 --exclude=out.txt\n")
     monkeypatch.setattr(Report, "good", lambda self: 1234)
     check._write(report, "my data", "out.txt", None)
-    assert ": 3 images, 1,234 of them good ones, copies of others; cnn train" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert ": 3 images, 1,234 of them good ones, copies of others; leave them out with: cnn train" in said
     check._write(report, "my data", None, None)
     assert capsys.readouterr() == ("", "")
 

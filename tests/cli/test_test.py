@@ -50,6 +50,7 @@ def test_json_is_exactly_what_programs_rely_on_and_what_is_written(place):
     assert [[int(v) for v in row[1:]] for row in rows[1:]] == report["confusion_matrix"]
 
 
+@pytest.mark.slow
 def test_what_test_says_is_what_predict_says(place):
     """The issue that haunts others: test and predict must judge the same image the same."""
     folder = write_images(place.path / "new", CLASSES, 5, seed=9)
@@ -196,6 +197,7 @@ def test_the_folder_of_the_training_has_gone(place):
     assert place.json("test", "elsewhere")["images"] == len(scan("elsewhere").test)
 
 
+@pytest.mark.slow
 def test_a_model_file_that_lies_in_no_run(place, monkeypatch):
     shutil.copy(place.run / "model.safetensors", place.path / "loose.safetensors")
     assert "cnn test DATA" in place.fails(2, "test", "-m", "loose.safetensors")

@@ -97,6 +97,7 @@ def test_json_is_one_object_on_stdout_and_the_table_goes_to_stderr(
     assert "Next: cnn test -m elsewhere/net-1" in err
 
 
+@pytest.mark.slow
 def test_what_was_chosen_is_said(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "data", "--epochs", "1"]) == 0
     err = capsys.readouterr().err

@@ -21,6 +21,7 @@ def test_without_images_the_first_layers_filters(place):
         image.verify()
 
 
+@pytest.mark.slow
 def test_a_sheet_for_each_image(place):
     before = snapshot(place.path / "photos")
     out, _ = place.cnn("visualize-filters", "photos/stripe/s 0.png", "photos/check/c 1.png", "--out", "out")
@@ -53,6 +54,7 @@ def test_layers_by_name(place):
     assert "no layer 'input'" in place.fails(2, "visualize-filters", "--layer", "input")
 
 
+@pytest.mark.slow
 def test_what_is_no_image_is_skipped_and_listed(place):
     (place.path / "empty.png").touch()
     out, err = place.cnn("visualize-filters", "empty.png", "nowhere.png", "photos/stripe/s 0.png", "--out", "out",

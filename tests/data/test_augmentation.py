@@ -385,6 +385,7 @@ def test_the_sentence_says_all_of_it() -> None:
     assert describe(None, GREY) == describe(Augmentation(), GREY, chosen=False) == "Images are not varied in training."
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**64), st.integers(1, 40), st.integers(1, 40), st.integers(0, 10**6))
 def test_boxes_are_always_inside(seed: int, h: int, w: int, first: int) -> None:

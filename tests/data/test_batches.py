@@ -91,6 +91,7 @@ def flat(batch: Batch) -> list[np.ndarray]:
     return [*batch[:3], *(batch[3] if len(batch) == 4 else ())]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("augmentation", [PLAIN, EVERYTHING, MIXED], ids=["plain", "everything", "mixed"])
 def test_cache_and_resuming_give_the_same_bits(samples: list[Sample], augmentation: Augmentation, isa: str) -> None:
     whole = list(Batches(load(samples), PREPROCESSING, 6, 1, augmentation).epoch(4))
@@ -140,6 +141,7 @@ def test_mixed_images_are_of_the_two_that_the_labels_say(samples: list[Sample], 
     assert 10 < blended < 31
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("augmentation", [EVERYTHING, MIXED, None], ids=["everything", "mixed", "none"])
 def test_a_sample_is_what_is_in_the_batch(samples: list[Sample], augmentation: Augmentation | None) -> None:
     batches = Batches(load(samples), PREPROCESSING, 16, 1, augmentation)

@@ -28,6 +28,7 @@ def test_every_name_comes_back(tmp_path: Path) -> None:
     assert b"\nant/1.png\n" in text
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)  # each writes to the disk
 @given(st.lists(st.binary(min_size=1, max_size=12).filter(lambda b: b"\0" not in b)))
 def test_every_bytes_come_back(names: list[bytes]) -> None:

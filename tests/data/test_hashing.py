@@ -23,6 +23,7 @@ def test_no_two_purposes_share_a_stream() -> None:
     assert len(set(taken)) == len(taken)
 
 
+@pytest.mark.slow
 def test_every_draw_names_its_purpose() -> None:
     """A stream that is a bare number would be seen by nobody."""
     for path in (Path(hashing.__file__).parent).glob("*.py"):

@@ -71,6 +71,7 @@ def test_good_images_are_loaded_and_bad_ones_skipped(cache: str, threads: int, s
     assert callers == {threading.main_thread()}
 
 
+@pytest.mark.slow
 def test_without_a_cache_in_several_pieces(samples: list[Sample], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "_PIECE", 1)
     check(load_images(samples, PREPROCESSING, 2, "none"), samples)

@@ -195,6 +195,7 @@ def test_marks_lie_at_either_end(tmp_path: Path) -> None:
 # ---- two at once ----
 
 
+@pytest.mark.slow
 def test_two_at_once(tmp_path: Path) -> None:
     """One who holds an output keeps another process out, is told by its number, and lets go in the end, also when it is
     killed; nothing is left beside the output."""

@@ -33,6 +33,7 @@ def test_a_judge_knows_what_it_was_trained_on(home: Path) -> None:
     assert judge(model, "photos").seen is None
 
 
+@pytest.mark.slow
 def test_images_of_a_table_are_checked_and_judged_alike(home: Path) -> None:
     os.mkdir("flat")
     lines = ["file,label,group"]
@@ -104,6 +105,7 @@ def test_steps_are_shown_by_name(home: Path) -> None:
                                           "asking the model"]
 
 
+@pytest.mark.slow
 def test_a_model_gets_each_image_decoded_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those not known by their bytes are decoded to see whether it knows them, and that is what it judges."""
     Path("photos/check/none.png").write_bytes(b"no image")

@@ -226,8 +226,8 @@ def test_images_of_another_depth_than_those_that_it_was_trained_on(home: Path) -
     os.makedirs("deep/check")
     Image.fromarray(np.arange(400, dtype=np.uint16).reshape(20, 20) * 10).save("deep/check/a.png")
     _, told = labelled("deep")
-    assert [sentence.split("they are ")[1] for sentence in told] == [
-        "nearly black to it; bring them to the scale of its training images."]
+    assert [sentence.split("so that it is ")[1] for sentence in told] == [
+        "nearly black to it; bring it to the scale of its training images."]
 
 
 def test_images_that_do_not_fit_into_memory_are_read_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

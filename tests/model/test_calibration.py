@@ -35,6 +35,7 @@ def drawn(rng: np.random.Generator, images: int, classes: int, temperature: floa
     return (logits * temperature).astype(np.float32), labels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [0.05, 0.5, 1.0, 1.7, 8.0])
 def test_the_temperature_that_was_put_in_is_found(rng, temperature):
     logits, labels = drawn(rng, 20_000, 6, temperature)

@@ -25,6 +25,7 @@ def grey(indices):
     return np.broadcast_to((np.asarray(indices, np.uint8) * 10)[:, None, None, None], (len(indices), 28, 28, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", [1, 3, 8, 20, 60])
 def test_each_mistake_stands_with_truth_guess_probability_and_file(wrong, tmp_path, words):
     found = evaluation(wrong)

@@ -125,6 +125,7 @@ def older(run: Run) -> Run:
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["this", "an earlier one"])
 def test_a_folder_is_the_runs_wherever_it_lies(version: str, run: Run, home: Path) -> None:
     if version != "this":

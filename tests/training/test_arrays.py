@@ -84,6 +84,7 @@ def test_of_a_model_that_was_trained_on_a_folder(train: Train, arrays: Arrays) -
         [p.label == label for p, label in zip(run.model.predict(arrays[0]), arrays[1], strict=True)]))
 
 
+@pytest.mark.slow
 def test_arrays_are_known_again_in_any_order_and_as_files(train: Train, arrays: Arrays, tmp_path: Path) -> None:
     images, labels = arrays
     run = train(data=arrays, epochs=1)

@@ -258,6 +258,7 @@ def test_a_fresh_head_costs_a_look_at_all_images(train: Train, tmp_path: Path) -
     assert rehearsal(make_folder(tmp_path / "same")).head_images == 0, "the classes that the head knows"
 
 
+@pytest.mark.slow
 def test_measuring_changes_nothing_of_the_loop_that_it_measures(train: Train, tmp_path: Path) -> None:
     """All images validate afterwards, the same observer watches, the same rates are meant (once a part of them did)."""
     setting = prepare.Setting(None, "ram", False, Observer())
@@ -322,6 +323,7 @@ def test_it_ends_in_time(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     raise AssertionError(f"2 seconds became {took}")
 
 
+@pytest.mark.slow
 def test_without_validation_images(train: Train, tmp_path: Path) -> None:
     observer = Notes()
     train(data=make_folder(tmp_path / "few", each=2), epochs=None, time="0.001s", observer=observer)

@@ -93,6 +93,7 @@ def test_labels_are_remembered(train: Train, shared: Path, tmp_path: Path) -> No
         train(resume=run.path, labels=flat(shared, tmp_path / "other", split=True), epochs=3)
 
 
+@pytest.mark.slow
 def test_labels_with_splits_and_groups(train: Train, shared: Path, tmp_path: Path) -> None:
     table = flat(shared, tmp_path / "flat", split=True)
     run = train(data=str(tmp_path / "flat"), labels=str(table), group_by=r"(\d)\.png", epochs=1)
@@ -146,6 +147,7 @@ def test_what_is_refused_before_anything_is_written(train: Train, shared: Path, 
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", [{"labels": {"name": 3}}, {"groups": {"pattern": "("}}])
 def test_a_config_that_was_tampered_with(train: Train, shared: Path, entry: dict[str, object]) -> None:
     run = train(epochs=1)

@@ -45,6 +45,7 @@ def test_a_config_that_was_tampered_with(remembered: object) -> None:
     assert excluded({"excluded": remembered}) in ([], ["a"])
 
 
+@pytest.mark.slow
 def test_names_will_do_in_place_of_a_file(train: Train, shared: Path) -> None:
     names = [scan(shared / "data").train[3].relative]
     run = train(exclude=names, epochs=1)
@@ -52,6 +53,7 @@ def test_names_will_do_in_place_of_a_file(train: Train, shared: Path) -> None:
     assert len(train(resume=run.path, exclude=set(names), epochs=2).history) == 2
 
 
+@pytest.mark.slow
 def test_the_folds_of_a_cross_validation_leave_out_the_same(train: Train, shared: Path, tmp_path: Path) -> None:
     """Those that are still missing when it is resumed, too, although the list has changed meanwhile."""
     import cnncli

@@ -115,6 +115,7 @@ def test_a_training_whitens_and_resumes_to_the_same_bits(train: Train, shared: P
     assert all(np.array_equal(trained[name], slow[f"slow/{name}"]) for name in trained), "it ends with the slow weights"
 
 
+@pytest.mark.slow
 def test_it_cannot_become_another_recipe_when_resumed(train: Train) -> None:
     with pytest.raises(Interrupted):
         train(**QUICK, name="r", observer=At(interrupt, steps=2))

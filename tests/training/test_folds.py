@@ -121,6 +121,7 @@ def test_a_fold_alone_resumes_and_is_tested_on_what_it_never_saw(
             assert json.loads(out)["accuracy"] == found.folds[1].val_accuracy
 
 
+@pytest.mark.slow
 def test_the_command_prints_each_fold_and_mean_and_deviation(
     begin: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -157,6 +157,7 @@ def test_a_head_that_is_no_dense_layer_is_refused() -> None:
     check_head(architecture("vgg-small", (32, 32, 3), 3, seed=None), "vgg-small")
 
 
+@pytest.mark.slow
 def test_a_probe_is_a_run_like_any_other(train: Train) -> None:
     first = train(name="first")
     looked = SimpleNamespace(calls=[])

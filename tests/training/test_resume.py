@@ -234,6 +234,7 @@ def test_killed_by_the_system_at_random_moments(train: Train, shared: Path, tmp_
     assert outcome(Run(folder)) == expected
 
 
+@pytest.mark.slow
 def test_a_damaged_last_state_falls_back_to_the_one_before(train: Train, tmp_path: Path) -> None:
     expected = outcome(train())
     with pytest.raises(Killed):

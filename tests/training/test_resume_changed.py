@@ -52,6 +52,7 @@ def test_another_network_in_the_file_of_the_same_name_is_refused(train: Train, s
         train(resume="run", arch=str(other))
 
 
+@pytest.mark.slow
 def test_options_that_are_the_same_may_be_given_again(train: Train, shared: Path) -> None:
     expected = outcome(train())
     stopped(train)
@@ -60,6 +61,7 @@ def test_options_that_are_the_same_may_be_given_again(train: Train, shared: Path
     assert outcome(run) == expected
 
 
+@pytest.mark.slow
 def test_more_epochs_are_allowed_and_said(train: Train) -> None:
     run = train()
     observer = At(die)
@@ -168,6 +170,7 @@ def test_a_finished_run_mends_its_history(train: Train) -> None:
         assert (run.path / "history.csv").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_an_epoch_that_was_written_and_not_saved_is_none(train: Train) -> None:
     """What is killed between the two leaves a row too many: it goes before training goes on."""
     run, seen = stopped(train), list[Any]()
@@ -226,6 +229,7 @@ def test_a_finished_run_says_so(train: Train) -> None:
     assert observer.notes[-1].endswith(f"cnn train --resume {run.as_option()} --epochs 6")
 
 
+@pytest.mark.slow
 def test_patience_may_be_changed(train: Train) -> None:
     run = train(epochs=20, patience=1, lr=1e-9)
     done = len(run.history)
@@ -268,6 +272,7 @@ def test_changed_data_are_refused_by_name(train: Train, tmp_path: Path, change: 
         train(resume=run.path)
 
 
+@pytest.mark.slow
 def test_data_may_have_moved(train: Train, tmp_path: Path) -> None:
     expected = outcome(train(data=make_folder(tmp_path / "data")))
     run = stopped(train, data=tmp_path / "data")
@@ -277,6 +282,7 @@ def test_data_may_have_moved(train: Train, tmp_path: Path) -> None:
     assert outcome(train(resume=run.path, data=tmp_path / "moved")) == expected
 
 
+@pytest.mark.slow
 def test_a_run_under_way_is_refused_by_process(train: Train) -> None:
     run = stopped(train)
     with RunLock(run), pytest.raises(TrainingError, match=f"process {os.getpid()}"):
@@ -291,6 +297,7 @@ def test_a_file_of_another_version_is_told(train: Train) -> None:
         train(resume="run")
 
 
+@pytest.mark.slow
 def test_resuming_makes_the_run_the_latest(train: Train) -> None:
     run = stopped(train)
     other: list[Row] = train().history

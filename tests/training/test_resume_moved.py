@@ -28,6 +28,7 @@ def stopped(train: Train, tmp_path: Path) -> Run:
     return Run(tmp_path / "runs" / "stopped")
 
 
+@pytest.mark.slow
 def test_a_new_place_is_kept_and_changes_nothing_else(train: Train, stopped: Run, tmp_path: Path) -> None:
     whole = train(data=tmp_path / "old", name="whole")
     os.rename(tmp_path / "old", tmp_path / "new")
@@ -45,6 +46,7 @@ def test_a_new_place_is_kept_and_changes_nothing_else(train: Train, stopped: Run
     assert data_folder(resumed) == f"{tmp_path}/newer", "not where others lie"
 
 
+@pytest.mark.slow
 def test_other_folders_around_the_images(train: Train, stopped: Run, tmp_path: Path) -> None:
     """The same images below train/, or no longer below it: another place, and nothing else."""
     whole = train(data=tmp_path / "old", name="whole")
@@ -94,6 +96,7 @@ def test_other_images_of_the_same_names_and_sizes_are_refused(train: Train, stop
     assert data_folder(stopped) == f"{tmp_path}/old"
 
 
+@pytest.mark.slow
 def test_a_run_of_an_earlier_version_gets_its_list(train: Train, stopped: Run, tmp_path: Path) -> None:
     whole = train(data=tmp_path / "old", name="whole")
     os.remove(stopped.path / "images.csv")
@@ -105,6 +108,7 @@ def test_a_run_of_an_earlier_version_gets_its_list(train: Train, stopped: Run, t
     assert outcome(resumed) == outcome(whole)
 
 
+@pytest.mark.slow
 def test_one_that_is_begun_anew_knows_what_its_first_weights_were_trained_on(train: Train, tmp_path: Path) -> None:
     before = train(name="before", epochs=1)
     others = make_folder(tmp_path / "others", classes=("x", "y"))

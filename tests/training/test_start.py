@@ -139,6 +139,7 @@ def test_a_run_that_is_begun_anew_begins_with_the_same(train: Train, tmp_path: P
         first_network(run.config)
 
 
+@pytest.mark.slow
 def test_latest_is_remembered_as_the_run_that_it_was(train: Train, tmp_path: Path) -> None:
     train(name="before")
     run = train(arch=None, epochs=1, init=tmp_path / "runs" / "latest", name="after")
@@ -171,6 +172,7 @@ def test_photographs_begin_with_a_pretrained_network_where_one_is_installed(
     assert asked(photographs) is None
 
 
+@pytest.mark.slow
 def test_what_is_asked_for_comes_first(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     splits = scan(photographs)
     for options in (Options(init="none"), Options(arch="resnet8"), Options(recipe="fast", size=32)):

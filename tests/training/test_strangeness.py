@@ -65,6 +65,7 @@ class Few:
         return len(self.labels)
 
 
+@pytest.mark.slow
 def test_some_of_the_training_images_are_looked_at(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (strangeness.IMAGES, strangeness.OF_A_CLASS) == (2000, 10)
     run, fitted = train(epochs=1), list[Any]()

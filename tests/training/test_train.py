@@ -102,6 +102,7 @@ def test_the_best_epoch_is_kept_and_a_test_finds_what_training_said(train: Train
     assert state.progress["finished"] is True
 
 
+@pytest.mark.slow
 def test_it_learns(train: Train, tmp_path: Path) -> None:
     run = train(data=make_folder(tmp_path / "data", each=30), epochs=8, augment=False)
     assert run.history[-1]["train_loss"] < 0.7 * run.history[0]["train_loss"]
@@ -326,6 +327,7 @@ def test_a_training_is_not_lost_over_a_picture(
 # ---- bad images ----
 
 
+@pytest.mark.slow
 def test_images_that_cannot_be_used_are_skipped_and_listed(train: Train, tmp_path: Path) -> None:
     data = make_folder(tmp_path / "data")
     (data / "ant" / "00.png").write_bytes(b"no image at all")

@@ -27,6 +27,7 @@ def test_words_of_any_layer_stay_apart_and_on_the_sheet(shape, first, rng, words
 GALLERY, TABLE = {"first": True}, {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shape", "how", "tile", "step", "columns"), [
     ((40, 3, 3, 3), GALLERY, (72, 72), 84, 16), ((20, 1, 5, 3), TABLE, (42, 70), 64, 16),
     ((3, 1, 1, 100), TABLE, (100, 1), 112, 3), ((10, 1, 200, 200), TABLE, (200, 200), 212, 6),

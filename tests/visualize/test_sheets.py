@@ -91,6 +91,7 @@ def test_colours_are_for_layers_that_read_the_image(words: Words) -> None:
         assert ("Grey is 0; red, green and blue" in " ".join(words.texts)) == colour
 
 
+@pytest.mark.slow
 def test_only_its_own_sheets_are_replaced(home: Path, tmp_path: Path) -> None:
     [sheet] = draw_filters()
     [other] = draw_activations(PICTURE)

@@ -33,6 +33,7 @@ def test_our_own_names_are_theirs() -> None:
     assert all(np.array_equal(array, found[name]) for name, array in arrays(net).items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "theirs"), [
     ("efficientnet_lite0", {
         "_conv_stem.weight": "conv_stem.weight", "_bn0.running_var": "bn1.running_var",

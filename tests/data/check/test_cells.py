@@ -72,6 +72,7 @@ def in_heaps(count: int) -> np.ndarray:
     return (vectors(1) + scale[:, None] * vectors(count, seed=3)).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("images", [vectors, alike, in_heaps])
 def test_the_work_for_an_image_does_not_grow(images, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cells, "DEALS", 3)
@@ -110,6 +111,7 @@ def test_progress_ends_at_the_number_of_images() -> None:
     assert told == sorted(told)
 
 
+@pytest.mark.slow
 def test_any_number_of_threads_finds_the_same() -> None:
     images, before, found = alike(400), kernels.threads(), []
     try:

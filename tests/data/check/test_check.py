@@ -247,6 +247,7 @@ def test_near_copies(tmp_path: Path) -> None:
                                                 "train/bee/04.png"}
 
 
+@pytest.mark.slow
 def test_groups_keep_near_copies_off_the_other_side(tmp_path: Path) -> None:
     """A burst of each scene: some cross the split that is drawn by image, none that is drawn by scene."""
     folder = write(tmp_path, {f"{label}/s{i:02}_{k}.png": brighter(scene(100 * j + i)) if k else scene(100 * j + i)
@@ -301,6 +302,7 @@ def test_images_are_only_read_and_threads_change_nothing(tmp_path: Path) -> None
     assert snapshot(folder) == before
 
 
+@pytest.mark.slow
 def test_what_is_ignored_or_excluded_is_not_reported(tmp_path: Path) -> None:
     folder = sound(tmp_path)
     Image.new("L", (50, 50)).save(folder / "ant" / "blank.png")

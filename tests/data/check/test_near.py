@@ -147,6 +147,7 @@ def test_the_nearest_are_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(zip(first.tolist(), second.tolist(), strict=True)) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", [64, cells.CELL])
 def test_many_images_are_dealt_into_cells_and_the_same_is_found(cell: int, others: np.ndarray,
                                                                monkeypatch: pytest.MonkeyPatch) -> None:
