@@ -36,6 +36,9 @@ def test_nothing_is_cut_off_on_a_telephone(browser, report):
     assert browser.run("return document.documentElement.scrollWidth") <= PHONE[0]
     assert browser.run(BEYOND) == []
     assert browser.run("return [...document.querySelectorAll('.classes')].every((t) => t.scrollWidth <= t.clientWidth)")
+    # Words that style puts before a number have no box that could be asked for.
+    gap = "return getComputedStyle(document.querySelector('.classes tbody td:nth-child(4)')).columnGap"
+    assert browser.run(gap) == "12px"
 
 
 @pytest.mark.slow
