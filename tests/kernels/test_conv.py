@@ -28,8 +28,7 @@ Convolution = functools.partial(AnyConvolution, exact=True)
 
 U = 2.0**-24
 LEAST, SHARE = 2, 0.5  # RMS(error) / RMS(result) <= max(LEAST u, SHARE u sqrt(K))
-WORST = 12
-MANY = 100
+WORST, MANY = 12, 100
 UNALIGNED = 13  # floats before an output
 
 
@@ -374,8 +373,7 @@ def test_results_are_finished_as_they_are_stored(convolution, activation, isa, r
             elif activation:
                 expected = expected.clip(0, top)
             for in_place in (False, True) if add is not None else (False,):
-                guarded = Guarded(shape, fence=UNALIGNED)
-                out = guarded.a
+                out = (guarded := Guarded(shape, fence=UNALIGNED)).a
                 if in_place:
                     out[...] = add
                 finish = kernels.Finish(with_bias, out if in_place else add, activation, gate)
