@@ -9,7 +9,10 @@
 # The sanitizers work on copies that they build; they need GCC and setuptools.
 set -eu
 
-python=$1
+case $1 in # it is called from other folders
+*/*) python=$(cd "$(dirname "$1")" && pwd)/$(basename "$1") ;;
+*) python=$1 ;;
+esac
 shift
 cd "$(dirname "$0")/.."
 here=$PWD
