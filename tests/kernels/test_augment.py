@@ -86,7 +86,6 @@ def expected_geometry(image: np.ndarray, move: np.ndarray, steps: Steps) -> np.n
     return out
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_list_of_geometry_is_sampled_once(shape: tuple[int, ...], isa: str, threads: int,
                                             rng: np.random.Generator) -> None:

@@ -163,7 +163,6 @@ def test_other_compilers_take_it_without_a_warning(compiler, path):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("function", ["fopen", "printf", "fprintf", "exit", "abort", "rand", "srand", "time", "malloc",
                                       "calloc", "realloc"])  # fmt: skip
 def test_kernels_neither_print_nor_exit_nor_allocate(function):

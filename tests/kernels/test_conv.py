@@ -183,7 +183,6 @@ def convolutions(draw):
     return Convolution((draw(st.integers(1, 3)), h, w, c), k, kernel, stride, padding, dilation, groups)
 
 
-@pytest.mark.slow
 @settings(max_examples=40, deadline=None, derandomize=True,
           suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(convolution=convolutions(), seed=st.integers(0, 2**31))
@@ -251,7 +250,6 @@ EXTREMES = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", EXTREMES)
 @pytest.mark.parametrize("convolution", ORDINARY, ids=lambda c: str(c)[11:])
 def test_extreme_inputs(name, convolution, isa, rng):

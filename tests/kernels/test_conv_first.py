@@ -39,7 +39,6 @@ def test_every_width_and_number_of_outputs(window, c, isa, rng):
         check(shaped(window, 2, 6, width, c, k), rng)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("k", range(1, 8))
 def test_vectors_along_rows(k, isa, rng):
     for width, c in ((15, 1), (30, 2), (47, 3)):

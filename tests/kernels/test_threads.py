@@ -40,7 +40,6 @@ def run(body: str, prelude: str = SETTLED, seconds: float = 30) -> str:
     return done.stdout.strip()
 
 
-@pytest.mark.slow
 @linux
 def test_a_fork_after_a_parallel_region_gets_threads_of_its_own():
     run("""
@@ -92,7 +91,6 @@ if __name__ == '__main__':
     subprocess.run([sys.executable, "-W", "ignore", program], env=environment, timeout=60, check=True)
 
 
-@pytest.mark.slow
 def test_results_are_the_same_bits_on_any_number_of_threads_also_far_more_than_cores():
     run("""
 for count in (2, 3, 16, 256, 1):
@@ -102,7 +100,6 @@ for count in (2, 3, 16, 256, 1):
 """)
 
 
-@pytest.mark.slow
 def test_callers_from_several_python_threads_at_once():
     run("""
 wrong = []
@@ -138,7 +135,6 @@ def test_importing_starts_no_thread():
     assert run("before = tasks(); from cnncli import kernels; print(tasks() - before)", PRELUDE) == "0"
 
 
-@pytest.mark.slow
 @linux
 def test_workers_take_no_signals():
     run("""
@@ -158,7 +154,6 @@ for task, mask in blocked.items():
 """)
 
 
-@pytest.mark.slow
 def test_the_callers_floating_point_state_is_its_own():
     run("""
 tiny = np.full(64, -1e-39, np.float32)
@@ -177,7 +172,6 @@ assert denormals_live()
 """, PRELUDE)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="numbers of the rounding modes are x86's")
 def test_the_callers_rounding_mode_neither_matters_nor_changes():
     run("""
