@@ -25,8 +25,8 @@ COMMANDS = {
 def typed(text: str) -> str:
     """Return a message with the commands that it advises as they are typed here: those of ``cnn``, and pip's. Called
     from Python, it is returned as it is."""
-    if not (name := _started()):
-        return text
+    if not ("cnn " in text or "pip install " in text) or not (name := _started()):
+        return text  # most lines advise nothing, and looking for programs takes time
     if "cnn " in text and name != "cnn":
         import re
 

@@ -108,6 +108,11 @@ EXTREMES = {
 }
 
 
+def test_gradients_of_weights_too_large_for_a_chunk(isa, rng):
+    """Where a chunk cannot keep all of them, pixels are transformed first; 98 and 101 channels have tails of fours."""
+    check(three_by_three(1, 9, 10, 98, 101), rng)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EXTREMES)
 @pytest.mark.parametrize("convolution", ORDINARY, ids=lambda c: str(c)[11:])
