@@ -83,6 +83,14 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(1)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes share the tests, begin with the slow ones, so that no process waits long for the last of
+    another; and end with those marked ``alone``, for which nobody then keeps a process waiting."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: 2 if item.get_closest_marker("alone") else not item.get_closest_marker("slow"))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Run a test marked ``alone`` while no other process of this run tests anything. Who waits for that holds the door,

@@ -113,6 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from click.shell_completion import shell_complete
 
         return shell_complete(cnn, {}, "cnn", "_CNN_COMPLETE", os.environ["_CNN_COMPLETE"])
+    ctx = None
     try:
         with cnn.make_context("cnn", arguments) as ctx:
             code = cnn.invoke(ctx)
@@ -126,15 +127,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             import traceback
 
             traceback.print_exc()
-        sentence, code = explain(error)
+        sentence, code = explain(error, ctx.invoked_subcommand if ctx else None)
         _abandon_stdout()
         if sentence:
-            _complain(sentence)
+            _complain(sentence, ctx.meta.get("cnncli.model") if ctx else None)
         return code
 
 
-def explain(error: BaseException) -> tuple[str, int]:
-    """Return the sentence for an error (empty where nothing is to be said) and the exit code."""
+def explain(error: BaseException, command: str | None = None) -> tuple[str, int]:
+    """Return the sentence for an error (empty where nothing is to be said) and the exit code; command is the name of
+    the one that it ended."""
     if isinstance(error, CnnError):
         return printable(error), error.exit_code
     if isinstance(error, click.ClickException):
@@ -147,7 +149,9 @@ def explain(error: BaseException) -> tuple[str, int]:
         return _explain_os(error), 1
     if isinstance(error, MemoryError):
         detail = f" ({printable(error)})" if str(error) else ""
-        return f"there is not enough memory{detail}; try a smaller --batch-size or --size, or --cache none.", 1
+        remedy = ("try a smaller --batch-size or --size, or --cache none" if command == "train"
+                  else "end other programs, or give fewer or smaller images")
+        return f"there is not enough memory{detail}; {remedy}.", 1
     if isinstance(error, ImportError):
         if any(words in str(error) for words in NO_MEMORY):
             return f"there is not enough memory to begin ({printable(error)}); raise the limit on it (ulimit -v).", 1
@@ -197,11 +201,11 @@ def _flushed(code: int) -> int:
         return code
 
 
-def _complain(sentence: str) -> None:
+def _complain(sentence: str, model: object = None) -> None:
     if sys.stderr is None:
         return
     try:
-        print(f"cnn: {typed(sentence)}", file=sys.stderr, flush=True)
+        print(f"cnn: {typed(sentence, model)}", file=sys.stderr, flush=True)
     except OSError:  # nobody to tell
         _to_devnull(2)
 

@@ -42,6 +42,7 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it. Raises UsageError where CNN_THREADS or CNN_ISA make no sense."""
+        ctx.meta["cnncli.model"] = ctx.params.get("model")  # for the commands that messages advise
         if self.kernels:
             from .. import kernels
 

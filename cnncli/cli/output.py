@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from ..errors import printable
 from .program import typed
 
@@ -53,8 +55,10 @@ def note(text: str = "") -> None:
     """Tell the user something: one line on stderr, with commands as they are typed here. Never fails: a terminal that
     is gone stops no training."""
     if sys.stderr is not None:  # None where it was closed before the start; print would turn to stdout then
+        context = click.get_current_context(silent=True)
+        model = context.meta.get("cnncli.model") if context else None
         with suppress(OSError, ValueError):
-            print(printable(typed(text)), file=sys.stderr, flush=True)
+            print(printable(typed(text, model)), file=sys.stderr, flush=True)
 
 
 def report_skipped(skipped: Sequence[tuple[Any, str]], listed: int = LISTED) -> int:

@@ -22,9 +22,15 @@ COMMANDS = {
 }
 
 
-def typed(text: str) -> str:
-    """Return a message with the commands that it advises as they are typed here: those of ``cnn``, and pip's. Called
-    from Python, it is returned as it is."""
+def typed(text: str, model: object = None) -> str:
+    """Return a message with the commands that it advises as they are typed here: those of ``cnn``, with the model that
+    the running command was given, and pip's. Called from Python, the programs' names are left as they are."""
+    if model is not None and "cnn " in text:
+        import re
+
+        # A whole command stands at the end of a message; behind it something has been decided about this model.
+        text = re.sub(r"(: cnn (?:test|predict)\b)(?!.* -m )(.*)$", lambda found: f"{found[1]}{found[2]} -m "
+                      f"{quoted(model)}", text)
     if not ("cnn " in text or "pip install " in text) or not (name := _started()):
         return text  # most lines advise nothing, and looking for programs takes time
     if "cnn " in text and name != "cnn":

@@ -11,7 +11,8 @@ from ..kernels import Array
 
 def he(rng: np.random.Generator, weight: Array, bias: Array | None, fan_in: int, fan_out: int, fan: int) -> None:
     """Fill weight from a normal distribution of deviation sqrt(2 / fan), bias with 0 (He et al. 2015)."""
-    weight[...] = rng.standard_normal(weight.shape, dtype=np.float32) * math.sqrt(2 / fan)
+    rng.standard_normal(dtype=np.float32, out=weight)
+    weight *= np.float32(math.sqrt(2 / fan))
     if bias is not None:
         bias.fill(0)
 
@@ -41,7 +42,10 @@ def dirac(rng: np.random.Generator, weight: Array, bias: Array | None, fan_in: i
 
 
 def _uniform(rng: np.random.Generator, array: Array, bound: float) -> None:
-    array[...] = (rng.random(array.shape, dtype=np.float32) * 2 - 1) * np.float32(bound)
+    rng.random(dtype=np.float32, out=array)
+    array *= 2
+    array -= 1
+    array *= np.float32(bound)
 
 
 INITIALISERS: dict[str, Callable[[np.random.Generator, Array, Array | None, int, int, int], None]] = {

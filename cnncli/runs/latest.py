@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from ..errors import UsageError, did_you_mean, printable, quoted
-from .run import CONFIG, Run
+from .run import CONFIG, Run, runs_option
 
 LATEST = "latest"
 
@@ -73,7 +73,7 @@ def newest_run(runs: str | os.PathLike[str]) -> Run:
     newest = max((when for when, _ in dated if when), default=None)
     run = next((run for when, run in dated if when and when == newest), None) or latest_run(runs)
     if run is None:
-        raise UsageError(f"there is no run in {printable(runs)}/ yet; make one with: cnn train DATA")
+        raise UsageError(f"there is no run in {printable(runs)}/ yet; make one with: cnn train DATA{runs_option(runs)}")
     return run
 
 

@@ -46,6 +46,11 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 Row = dict[str, Any]
 
 
+def runs_option(runs: str | os.PathLike[str]) -> str:
+    """Return what tells a command of the folder that runs are in: nothing for the usual one."""
+    return "" if Path(runs) == Path("runs") else f" --runs {quoted(runs)}"
+
+
 class Run:
     """One run's folder. Nothing is read before it is asked for. skipped holds the (path, reason) of each image that
     the training which returned this run could not use."""
@@ -62,8 +67,7 @@ class Run:
     def as_option(self, name: str | None = None) -> str:
         """Return what names this run, or another one beside it, after --resume: its name, and the folder of runs where
         that is not the usual one."""
-        elsewhere = "" if self.path.parent == Path("runs") else f" --runs {quoted(self.path.parent)}"
-        return quoted(name or self.name) + elsewhere
+        return quoted(name or self.name) + runs_option(self.path.parent)
 
     @property
     def config(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..data import Data, check_fold
 from ..errors import UsageError, printable
-from ..runs import CONFIG, Run, check_name, newest_run
+from ..runs import CONFIG, Run, check_name, newest_run, runs_option
 from .train import train
 
 _Path = str | os.PathLike[str]
@@ -162,4 +162,4 @@ def _existing(runs: _Path, which: bool | _Path, folds: int) -> tuple[str, dict[s
                 raise UsageError(f"{printable(name)} has {of[1]} folds; resume it with --folds {of[1]}.")
             return name, config
     raise UsageError(f"there is no cross-validation {printable(name)} in {printable(runs)}/; begin one with: "
-                     f"cnn train DATA --folds {folds}")
+                     f"cnn train DATA --folds {folds}{runs_option(runs)}")

@@ -19,6 +19,8 @@ from cnncli import cli, errors, kernels
 from cnncli.cli import output, progress
 from cnncli.cli.command import threads_option
 
+from .advised import wrong
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -155,6 +157,12 @@ def test_a_broken_pipe_is_quiet(command, capsys):
     command(fails_with(BrokenPipeError()), kernels=False)
     assert cli.main(["train"]) == 141
     assert capsys.readouterr() == ("", "")
+
+
+def test_memory_is_won_by_options_that_the_command_has():
+    for name in cli.COMMANDS:
+        sentence, _ = cli.explain(MemoryError(), name)
+        assert wrong(sentence, name) is None
 
 
 def test_who_ends_the_process_says_how():

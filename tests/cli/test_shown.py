@@ -97,10 +97,10 @@ def test_what_is_written_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert capsys.readouterr().err == ("out.txt: 3 images; leave them out with: "
                                        "cnn train 'my data' --range 0:4095 --exclude=out.txt\n")
     monkeypatch.setattr(Report, "good", lambda self: 1234)
-    check._write(report, "my data", "out.txt", None)
+    check._write(report, "'my data'", "out.txt", None)
     said = capsys.readouterr().err
     assert ": 3 images, 1,234 of them good ones, copies of others; leave them out with: cnn train" in said
-    check._write(report, "my data", None, None)
+    check._write(report, "'my data'", None, None)
     assert capsys.readouterr() == ("", "")
 
 

@@ -19,16 +19,18 @@ from cnncli.layers import Flatten, Whitening
 from cnncli.model import Model
 from cnncli.model.calibration import Calibration
 
+from ..compilers import cached
 from .cases import CASES, model_of, name_of, network_of
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
-FLAGS = ["-std=c99", "-O1", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-shared", "-fPIC"]
+FLAGS = ["-std=c99", "-O1", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-fPIC"]
 NAMES = ["plain", 'quote " and \\ and ??/', "été \udcff\n"]
 
 
 def compiled(source: str, folder: Path) -> Any:
     (folder / "classifier.c").write_text(source, encoding="ascii")
-    subprocess.run(["cc", *FLAGS, "classifier.c", "-o", "classifier.so", "-lm"], cwd=folder, check=True)
+    subprocess.run([*cached("cc"), *FLAGS, "-c", "classifier.c", "-o", "classifier.o"], cwd=folder, check=True)
+    subprocess.run(["cc", "-shared", "classifier.o", "-o", "classifier.so", "-lm"], cwd=folder, check=True)
     return ctypes.CDLL(str(folder / "classifier.so"))
 
 

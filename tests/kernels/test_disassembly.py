@@ -17,6 +17,8 @@ import pytest
 
 from cnncli import _kernels
 
+from ..compilers import cached
+
 ROOT = Path(__file__).parents[2]
 TEMPLATES = [path for path in sorted((ROOT / "csrc").glob("*.c")) if "CNN_TEMPLATE" in path.read_text(encoding="utf-8")]
 CROSS = "aarch64-linux-gnu-"
@@ -291,7 +293,7 @@ def cross_compiled(sources: list[Path], folder: Path) -> list[Function]:
 
 def compile_with(compiler: str, source: Path, target: Path, *flags: str) -> None:
     own = ["-O3", "-std=gnu11", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-Wno-psabi"]
-    command = [compiler, *own, *flags, f"-I{ROOT / 'csrc'}", "-c", source, "-o", target]
+    command = [*cached(compiler), *own, *flags, f"-I{ROOT / 'csrc'}", "-c", source, "-o", target]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -18,6 +18,7 @@ import pytest
 
 from cnncli import kernels
 
+from ..compilers import cached
 from .test_contract import PROTOTYPES, code_of
 
 ROOT = Path(__file__).parents[2]
@@ -44,11 +45,11 @@ def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
-def compile_all(compiler: list[str], sources: list[Path], folder: Path) -> list[Path]:
+def compile_all(compiler: str, extra: list[str], sources: list[Path], folder: Path) -> list[Path]:
     """Compile sources side by side; fail with what the compiler says of the first that it refuses."""
     def one(source: Path) -> Path:
         target = folder / f"{source.stem}.o"
-        done = run(*compiler, *FLAGS, "-c", source, "-o", target)
+        done = run(*cached(compiler), *extra, *FLAGS, "-c", source, "-o", target)
         assert done.returncode == 0, done.stderr
         return target
 
@@ -78,7 +79,7 @@ def digest(path: Path) -> str:
 def build(compiler: str, folder: Path, made: list[Path] | None = None) -> Path:
     """Return against_reference, linked statically, because an emulator has no libraries of the other architecture;
     made: objects of csrc/ that are there already."""
-    objects = compile_all([compiler, "-Werror"], PROGRAM if made else [*SOURCES, *PROGRAM], folder) + (made or [])
+    objects = compile_all(compiler, ["-Werror"], PROGRAM if made else [*SOURCES, *PROGRAM], folder) + (made or [])
     program = folder / "against_reference"
     linked = run(compiler, "-static", "-pthread", *objects, "-lm", "-o", program)
     if linked.returncode and "-lc" in linked.stderr:
@@ -130,15 +131,15 @@ def test_neon_agrees_with_the_plain_loops(tmp_path):
 @pytest.mark.skipif(shutil.which("clang") is None, reason="NEON was not compiled by clang: it is not installed")
 @NEON
 def test_neon_compiles_with_clang(tmp_path):
-    compiler, sources = ["clang", "--target=aarch64-linux-gnu"], SOURCES
+    extra, sources = ["--target=aarch64-linux-gnu"], SOURCES
     if CROSS_HEADERS.is_dir():
-        compiler.append("-Werror")
+        extra.append("-Werror")
     else:  # this machine's headers, which take AArch64 for an x86 of 32 bits: they do for the kernels
         sources = [path for path in SOURCES if "CNN_TEMPLATE" in path.read_text(encoding="utf-8")]
         (tmp_path / "gnu").mkdir()
         (tmp_path / "gnu" / "stubs-32.h").touch()
-        compiler += ["-isystem", str(tmp_path), "-isystem", "/usr/include/x86_64-linux-gnu"]
-    compile_all(compiler, sources, tmp_path)
+        extra += ["-isystem", str(tmp_path), "-isystem", "/usr/include/x86_64-linux-gnu"]
+    compile_all("clang", extra, sources, tmp_path)
 
 
 @pytest.mark.slow
