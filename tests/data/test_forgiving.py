@@ -142,6 +142,23 @@ def test_a_png_without_its_end_and_bytes_around_it(picture: Image.Image, tmp_pat
     assert "cut short" in refused(path, data[:-40])
 
 
+def test_only_what_holds_no_pixels_is_taken_from_a_png(picture: Image.Image) -> None:
+    data = packed(picture, "PNG")
+    for more, taken in ((b"", ""), (chunk(b"eXIf", b"II*\0"), ""), (chunk(b"tRNS", bytes(6)), ""),
+                        (chunk(b"tRNS", bytes(5)), "tRNS"),
+                        (chunk(b"tEXt", b"k\0v") + chunk(b"pHYs", bytes(9)) + chunk(b"tEXt", b"a\0b"), "tEXt, pHYs")):
+        sound = forgiving.forgive("a", io.BytesIO(data[:33] + more + data[33:]))
+        assert sound.bare() == bool(taken)
+        assert sound.notes == ([f"its chunks without pixels ({taken}) are damaged or too large, and were passed over"]
+                               if taken else [])
+        sound.file.seek(0)
+        assert sound.file.read() == (data if taken else data[:33] + more + data[33:])
+        assert not sound.bare(), "there is nothing left to take"
+    sound = forgiving.Sound(io.BytesIO(data))
+    assert not sound.bare()
+    assert (sound.notes, sound.chunks) == ([], [])
+
+
 def test_exif_behind_the_pixels_turns_a_png(picture: Image.Image, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -179,6 +196,48 @@ def test_a_webp_of_an_odd_length_ends_behind_a_byte_of_padding(end: int) -> None
         sound = forgiving.Sound(io.BytesIO(data))
         forgiving._webp("a", sound, end + end % 2 + behind, False)
         assert len(sound.notes) == (behind > 0)
+
+
+def test_a_webp_of_many_megabytes_ends_where_it_says() -> None:
+    """Each byte of the length counts; whoever asks for the header alone is told nothing."""
+    end = 0x01020304 + 8
+    data = b"RIFF" + (end - 8).to_bytes(4, "little") + b"WEBPVP8 "
+    for header_only, behind, notes in ((False, 5, ["5 bytes behind its end were passed over"]), (False, 0, []),
+                                       (True, 5, [])):
+        sound = forgiving.Sound(io.BytesIO(data))
+        forgiving._webp("a", sound, end + behind, header_only)
+        assert sound.notes == notes
+    assert forgiving._end(io.BytesIO(b"?" + data), 1, 40, forgiving._webp) == end + 1
+
+
+@pytest.mark.parametrize(("header", "packing", "told"), [
+    (40, 0, True), (52, 0, True), (56, 3, True), (108, 3, True), (124, 0, False), (64, 0, False), (40, 1, False),
+    (40, 2, False), (56, 4, False)])
+@pytest.mark.parametrize("height", [0x010203, -0x010203])
+def test_a_bmp_of_many_rows_ends_behind_the_last(header: int, packing: int, told: bool, height: int) -> None:
+    """Rows are filled up to four bytes. A later header may have a profile there, and packed rows have no length."""
+    start, width = 0x01020304, 0x010201
+    head = struct.pack("<2sIHHIIiiHHI", b"BM", 0, 0, 0, start, header, width, height, 1, 4, packing)
+    end = start + (width // 2 + 1 + 3) // 4 * 4 * abs(height)
+    for more, notes in ((1, ["1 byte behind its end was passed over"] * told), (0, [])):
+        sound = forgiving.Sound(io.BytesIO(head + bytes(54 - len(head))))
+        forgiving._behind_rows(sound, end + more, False)
+        assert sound.notes == notes
+    forgiving._behind_rows(sound, end + 1, True)
+    forgiving._behind_rows(forgiving.Sound(io.BytesIO(head + bytes(53 - len(head)))), end + 1, False)
+    assert sound.notes == [], "not where the header alone is wanted"
+
+
+def test_where_the_blocks_of_a_gif_end() -> None:
+    screen = b"GIF89a" + bytes(4)
+    for colours, flags in ((0, 0x07), (2, 0x80), (8, 0x82), (256, 0xF7)):
+        table = bytes(3 * colours)
+        first = screen + bytes([flags]) + b"\0\0" + table + b"\x21\xf9\4abcd\0"
+        for frame in (b"\0\2\2xy\1z\0;", bytes([flags]) + table + b"\2\1z\0;"):
+            data = first + b"\x2c" + bytes(8) + frame
+            assert forgiving._gif_end(data + b";more") == len(data)
+            assert [forgiving._gif_end(data[:cut]) for cut in range(len(data))] == [0] * len(data)
+        assert forgiving._gif_end(first + b"?\0;") == 0
 
 
 def test_a_gif_without_its_end_or_with_half_a_second_frame(picture: Image.Image, tmp_path: Path) -> None:

@@ -2,13 +2,13 @@
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
 
 import numpy as np
 import pytest
 
 from cnncli.errors import DataError, ModelError
-from cnncli.evaluation.scores import evaluate, score
+from cnncli.evaluation.scores import Evaluation, evaluate, score
 from cnncli.model.calibration import Calibration
 
 
@@ -54,6 +54,15 @@ def test_a_class_without_images_and_one_that_is_never_guessed():
     assert (a.precision, a.recall, a.f1) == (1, pytest.approx(2 / 3), pytest.approx(0.8))
     assert (b.precision, b.recall, b.f1) == (0, 0, 0)
     assert (c.precision, c.recall, c.f1) == (0, 0, 0)
+
+
+def test_what_nobody_says_of_an_evaluation_is_empty():
+    found = score(np.eye(2), np.arange(2), ["a", "b"])
+    needed = {field.name: getattr(found, field.name) for field in fields(found)
+              if (field.default, field.default_factory) == (MISSING, MISSING)}
+    for one in (found, Evaluation(**needed)):
+        assert (one.skipped, one.model, one.flips, one.calibration, one.baselines, one.strangeness) == (
+            [], "", False, None, {}, None)
 
 
 def test_one_image_of_each_is_all_of_them():

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from cnncli.model import calibration
 from cnncli.model.bounds import shows
 from cnncli.model.calibration import (
     COLDEST,
@@ -46,6 +47,17 @@ def test_the_temperature_that_was_put_in_is_found(rng, temperature):
     assert losses[0] > losses[2] < losses[4]
 
 
+@pytest.mark.parametrize("temperature", [0.5, 1.7, 8.0])
+def test_the_temperature_is_found_in_a_few_steps(temperature, monkeypatch):
+    """Newton's method has the right slope of the slope: correct digits double with each step."""
+    logits, labels = drawn(np.random.default_rng(0), 12, 4, temperature)
+    found = fit_temperature(logits, labels)
+    monkeypatch.setattr(calibration, "_STEPS", 6)
+    assert fit_temperature(logits, labels) == pytest.approx(found, rel=1e-9)
+    monkeypatch.setattr(calibration, "_STEPS", 1)
+    assert fit_temperature(logits, labels) != pytest.approx(found, rel=1e-3)
+
+
 def test_scaling_makes_probabilities_mean_what_they_say(rng):
     logits, labels = drawn(rng, 20_000, 6, 4.0)
     fitted = calibrate(logits[:10_000], labels[:10_000])
@@ -63,6 +75,17 @@ def test_a_few_images_that_are_all_right_prove_little(images):
     assert 0.9 < found.temperature <= 1
     assert all(level**images <= 0.05 for level, _, _ in found.thresholds), "all right by chance, if it were less"
     assert bool(found.thresholds) == (images == 30)
+
+
+def test_what_a_calibration_says_of_before_and_after(rng):
+    logits, labels = drawn(rng, 60, 3, 3.0)
+    found = calibrate(logits, labels)
+    right = logits.argmax(axis=1) == labels
+    assert found.temperature > 2
+    for place, temperature in enumerate((1.0, found.temperature)):
+        assert found.error[place] == expected_error(reliability(confidences(logits, temperature), right))
+        assert found.loss[place] == cross_entropy(logits, labels, temperature)
+    assert 0 < found.error[1] < found.error[0]
 
 
 def test_logits_that_say_nothing_and_logits_that_are_huge():

@@ -15,9 +15,10 @@ from PIL import Image
 
 import cnncli
 from cnncli import kernels
-from cnncli.data import Preprocessing
+from cnncli.data import Preprocessing, prefetch
 from cnncli.errors import CnnError, DataError, SaveError, UsageError
 from cnncli.model import Model, Prediction
+from cnncli.model import model as models
 from cnncli.model.calibration import Calibration
 from cnncli.model.checkpoint import save_model
 from cnncli.network import Network
@@ -182,6 +183,37 @@ def test_paths_may_be_a_generator_and_are_read_no_further_than_needed(tmp_path: 
     answers.close()
     assert len(taken) <= 3 * 64
     assert not [t for t in threading.enumerate() if t.name.startswith("cnn-decode")]
+
+
+@pytest.mark.parametrize(("pixels", "sizes"), [(2**24, [64, 6]), (6 * 5 * 3 * 24 - 1, [23, 23, 23, 1]), (90, [1] * 70),
+                                               (89, [1] * 70)])
+def test_so_many_images_are_prepared_together(pixels: int, sizes: list[int], tmp_path: Path,
+                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    """64, fewer of large ones, and one where it has more pixels than that: one thread takes one at a time here."""
+    monkeypatch.setattr(models, "_PIXELS_AT_ONCE", pixels)
+    monkeypatch.setattr(models, "_PIECE", 1)
+    paths = write_images(tmp_path, 1) * 70
+    assert [len(batch) for batch in small_model().prepared(paths)] == sizes
+    assert len(small_model().predict(paths)) == 70
+
+
+@pytest.mark.parametrize(("count", "images", "size"), [(1, 70, 8), (1, 9, 4), (2, 70, 8), (2, 9, 2), (5, 70, 6),
+                                                       (9, 9, 1)])
+def test_a_thread_takes_no_more_than_its_share(count: int, images: int, size: int, tmp_path: Path,
+                                               monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "threads", lambda: count)
+    taken, ahead = list[int](), list[int]()
+    prefetch_ = prefetch.prefetch
+
+    def watched(prepare: Any, pieces: Any, workers: int, most: int, *more: Any) -> Any:
+        ahead.extend((workers, most))
+        return prefetch_(lambda piece: (taken.append(len(piece)), prepare(piece))[1], pieces, workers, most, *more)
+
+    monkeypatch.setattr(prefetch, "prefetch", watched)
+    assert len(small_model().predict(write_images(tmp_path, 1) * images)) == images
+    assert (max(taken), sum(taken)) == (size, images)
+    assert min(taken) == (images % size or size)
+    assert ahead == [count, max(2 * count, 64 // size)]
 
 
 def test_no_thread_is_started_for_one_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

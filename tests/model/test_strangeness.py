@@ -110,6 +110,7 @@ def test_so_many_validation_images_lie_above_the_threshold(images, above):
 
 
 def test_how_many_directions_are_kept(monkeypatch):
+    assert (strangeness.DIRECTIONS, strangeness.NUMBERS) == (128, 524_288)
     rng = np.random.default_rng(8)
     monkeypatch.setattr(strangeness, "NUMBERS", 25)
     for width, classes, kept in ((6, 3, 4), (12, 3, 3), (5, 3, 5)):

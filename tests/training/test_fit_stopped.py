@@ -46,6 +46,32 @@ def test_who_stops_while_strange_images_are_learnt_closes_the_epoch_again(monkey
     assert (made.progress.best, made.progress.finished, len(made.progress.history)) == (before, False, 1)
 
 
+@pytest.mark.parametrize("step", [0, 1, 7])
+def test_who_is_stopped_within_an_epoch_loses_no_step(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before an epoch's first step there is nothing that the last save lacks."""
+    saves: list[int] = []
+    monkeypatch.setattr(checkpoint, "save_state", lambda *everything: saves.append(made.progress.step))
+    made = fit()
+    made.observer.stopping = (causes := list[str]()).append
+    made._stop_if_asked()
+    assert (saves, causes) == ([], []), "nobody asked"
+    made.progress.step, made._stop.signal = step, 2
+    with pytest.raises(Interrupted, match=f"^stopped by Ctrl-C in epoch 1, {step} of 32 steps done, all saved; "
+                                          "continue with: cnn train --resume run$") as caught:
+        made._stop_if_asked()
+    assert (saves, causes, caught.value.exit_code) == ([step] * (step > 0), ["Ctrl-C"], 130)
+
+
+def test_weights_that_are_no_numbers_are_not_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "save_state", lambda *everything: pytest.fail("saved"))
+    for name in ("weight", "mean"):
+        made = fit()
+        getattr(made.trainer.network, name)[0] = float("nan")
+        made.progress.step, made._stop.signal = 3, 15
+        with pytest.raises(TrainingError, match=f"checking the weights: {name} became infinite or NaN"):
+            made._stop_if_asked()
+
+
 @pytest.mark.parametrize(("fold", "name", "command"), [
     (None, "a", "cnn train --resume a"), ([2, 5], "cv-fold2", "cnn train --folds 5 --resume cv"),
     ([2, 5], "cv-fold3", "cnn train --resume cv-fold3"), ([1, 2], "x", "cnn train --resume x")])

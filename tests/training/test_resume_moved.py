@@ -4,6 +4,8 @@ where they lie by now."""
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,7 @@ from cnncli.errors import DataError, Interrupted, UsageError
 from cnncli.runs import Run
 from cnncli.runs.marks import read
 from cnncli.runs.samples import data_folder, data_now
-from cnncli.training.resume import _check_counted
+from cnncli.training.resume import _check_counted, _record_place
 
 from ..pictures import make_folder
 from .conftest import Train
@@ -44,6 +46,18 @@ def test_a_new_place_is_kept_and_changes_nothing_else(train: Train, stopped: Run
     make_folder(tmp_path / "other", each=5)
     train(data=tmp_path / "other", resume="stopped")
     assert data_folder(resumed) == f"{tmp_path}/newer", "not where others lie"
+
+
+@pytest.mark.parametrize(("there", "theirs", "written"), [
+    ("old", True, False), ("new", True, True), ("new", False, False), (None, True, False)])
+def test_of_a_finished_run_a_place_is_written_where_it_is_another(there: str | None, theirs: bool, written: bool,
+                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cnncli.training.resume.splits_in", lambda run, folder: {} if theirs else None)
+    kept: list[dict[str, Any]] = []
+    before = {"epochs": 3, "data": os.path.abspath("old"), "data_from_runs": os.path.join("..", "old")}
+    run: Any = SimpleNamespace(config=before, path=Path("runs", "a"), write_config=kept.append)
+    _record_place(run, there and Path(there))
+    assert kept == [{"epochs": 3, "data": os.path.abspath("new"), "data_from_runs": "../new"}] * written
 
 
 @pytest.mark.slow
