@@ -116,6 +116,17 @@ class Preprocessing:
         image = Image.fromarray(pixels[:, :, 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels)
         return np.asarray(self._resized(image.convert("L" if self.grey else "RGB"))).reshape(self.shape)
 
+    def box(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
+        """Return the part of an image of this (width, height) that is prepared, as (left, top, right, bottom); it may
+        have fractions of a pixel."""
+        (h, w), (width, height) = self.size, size
+        if size == (w, h) or self.resize == "squash":
+            return 0, 0, width, height
+        scale = min(width / w, height / h) * CROP_SHARE
+        box_w, box_h = w * scale, h * scale
+        left, top = (width - box_w) / 2, (height - box_h) / 2
+        return left, top, left + box_w, top + box_h
+
     def normalise(self, images: Array) -> Array:
         """Return uint8 (n, h, w, c) as float32 (n, h, w, c): (x / 255 - mean) / std."""
         batch = aligned_empty(images.shape)
@@ -145,15 +156,7 @@ class Preprocessing:
 
     def _resized(self, image: Image.Image) -> Image.Image:
         h, w = self.size
-        if image.size == (w, h):
-            return image
-        if self.resize == "squash":
-            return _scaled(image, (w, h), (0, 0, *image.size))
-        # The box of the source that becomes the centre, in one resampling; it may have fractions of a pixel.
-        scale = min(image.width / w, image.height / h) * CROP_SHARE
-        box_w, box_h = w * scale, h * scale
-        left, top = (image.width - box_w) / 2, (image.height - box_h) / 2
-        return _scaled(image, (w, h), (left, top, left + box_w, top + box_h))
+        return image if image.size == (w, h) else _scaled(image, (w, h), self.box(image.size))
 
 
 def _scaled(image: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float]) -> Image.Image:

@@ -8,6 +8,7 @@ that is forgotten tests/layers/test_register.py fails. Layers in NumPy are in py
 """
 
 import math
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -166,6 +167,11 @@ class Layer:
         positions."""
         return None
 
+    def leads(self, *shapes: Shape) -> tuple[float, float]:
+        """Return how far before the input's first row and column the first window of ``reach`` begins."""
+        windows = self.reach(*shapes)
+        return windows.padding if windows else (0, 0)
+
     def forward_calls(self, io: Buffers) -> list[Call]:
         """Return the calls that compute io.y from io.x."""
         raise TypeError(f"{type(self).__name__} has no forward")
@@ -177,6 +183,13 @@ class Layer:
     def backward_calls(self, io: Buffers) -> list[Call]:
         """Return the calls that compute io.dx (where not None) and self.grads (overwritten) from io.dy."""
         raise TypeError(f"{type(self).__name__} has no backward")
+
+    def still(self) -> "Layer":
+        """Return a layer with the same numbers for gradients by inputs alone: it does what it does in evaluation, and
+        has no gradients of its own."""
+        same = copy(self)
+        same.grads, same._alone = {}, None
+        return same
 
     def multiply_adds(self, *shapes: Shape) -> int:
         """Return the multiply-adds of forward for one image; 0 for what is counted as free (pointwise, pooling)."""

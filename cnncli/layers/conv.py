@@ -94,12 +94,13 @@ class Conv2d(Layer):
     def backward_calls(self, io: Buffers) -> list[Call]:
         if io.dy is None:
             return []
-        convolution = self._convolution(len(io.dy), io.x[0].shape[1:])
-        dweight = self.grads.get("weight")
-        if dweight is None:  # frozen: for the bias's sake all the same
-            dweight = aligned_empty(self.params["weight"].shape)
-        calls = [kernels.conv2d_backward_weights(convolution, io.x[0], io.dy, dweight, self.grads.get("bias"),
-                                                 io.workspace)]
+        convolution, calls = self._convolution(len(io.dy), io.x[0].shape[1:]), []
+        if self.grads:
+            dweight = self.grads.get("weight")
+            if dweight is None:  # frozen: for the bias's sake all the same
+                dweight = aligned_empty(self.params["weight"].shape)
+            calls.append(kernels.conv2d_backward_weights(convolution, io.x[0], io.dy, dweight, self.grads.get("bias"),
+                                                         io.workspace))
         if io.dx[0] is not None:
             finish = kernels.Finish(None, io.dx_add, io.dx_activation, io.dx_gate)
             calls.append(kernels.conv2d_backward_data(convolution, io.dy, self.params["weight"],
@@ -114,6 +115,10 @@ class Conv2d(Layer):
 
     def reach(self, *shapes: Shape) -> Windows:
         return Windows(self.kernel_size, self.stride, dilation=self.dilation)
+
+    def leads(self, *shapes: Shape) -> tuple[float, float]:
+        top, _, left, _ = self.zeros(*shapes[0][:2])
+        return top, left
 
     def _divide(self, channels: int) -> None:
         if channels % self.groups:

@@ -71,7 +71,7 @@ class Linear(Layer):
         if io.dy is None:
             return []
         calls = [kernels.linear_backward_weights(io.x[0], io.dy, self.grads["weight"], self.grads.get("bias"),
-                                                 io.workspace)]
+                                                 io.workspace)] if self.grads else []
         if io.dx[0] is not None:
             finish = kernels.Finish(None, io.dx_add, io.dx_activation, io.dx_gate)
             calls.append(kernels.linear_backward_data(io.dy, self.params["weight"], io.packed[kernels.BACKWARD_DATA],

@@ -84,6 +84,12 @@ class BatchNorm2d(Layer):
     def workspace(self, batch: int, *shapes: Shape, training: bool) -> int:
         return kernels.batch_norm_workspace(batch * count(shapes[0]) // shapes[0][-1], shapes[0][-1])
 
+    def still(self) -> "BatchNorm2d":
+        same = super().still()
+        assert isinstance(same, BatchNorm2d)
+        same.fixed = True
+        return same
+
     def forward_calls(self, io: Buffers) -> list[Call]:
         x, weight, bias = io.x[0], self.params.get("weight"), self.params.get("bias")
         mean, var = self.state["running_mean"], self.state["running_var"]

@@ -34,6 +34,7 @@ class PythonLayer(Layer, abstract=True):
     def __init__(self) -> None:
         super().__init__()
         self._clock = np.zeros(2, np.uint64)
+        self._still = False
 
     def compute(self, *x: Any, **_: Any) -> Any:
         """Return the output (n, *output_shape) for inputs (n, …)."""
@@ -49,9 +50,17 @@ class PythonLayer(Layer, abstract=True):
         step and layer: what is drawn from it alone is the same after resuming, too."""
         return np.random.default_rng([*map(int, self._clock), self.stream])
 
+    def still(self) -> "PythonLayer":
+        same = super().still()
+        assert isinstance(same, PythonLayer)
+        same.grads = {name: np.empty_like(array) for name, array in self.grads.items()}  # for ``gradient`` to write
+        same._still = True
+        return same
+
     def forward_calls(self, io: Buffers) -> list[Call]:
         x = [_read_only(a) for a in io.x]
-        return [Call(f"{type(self).__name__}.compute", x, io.y, io.training, io.clock, function=self._compute)]
+        training = io.training and not self._still
+        return [Call(f"{type(self).__name__}.compute", x, io.y, training, io.clock, function=self._compute)]
 
     def backward_calls(self, io: Buffers) -> list[Call]:
         if io.dy is None:
@@ -65,7 +74,7 @@ class PythonLayer(Layer, abstract=True):
         return 0
 
     def _gradient(self, dy: Array, x: list[Array], dx: list[Array | None], clock: Array) -> int:
-        self.training, self._clock = True, clock
+        self.training, self._clock = not self._still, clock
         own = dict(self.grads)
         found, name = self.gradient(dy, *x), f"{type(self).__name__}.gradient"
         for key, array in own.items():  # whoever put another array there is forgiven: the optimiser knows the first

@@ -172,7 +172,11 @@ class Model:
     def probabilities(self, images: Array) -> Array:
         """Return softmax(logits(images) / temperature), float64 (n, classes); each row adds up to 1. The temperature is
         the calibration's, 1 without one."""
-        return softmax(self.logits(images), self.temperature)
+        return self.probabilities_of(self.logits(images))
+
+    def probabilities_of(self, logits: Array) -> Array:
+        """Return the probabilities, float64 (n, classes), that logits (n, classes) mean."""
+        return softmax(logits, self.temperature)
 
     @property
     def temperature(self) -> float:

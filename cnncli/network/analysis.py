@@ -4,6 +4,7 @@ each layer. `cnn inspect` shows it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..layers import Shape
 from .graph import INPUT, Node
@@ -16,12 +17,14 @@ class Field:
 
     size is the side of the window that the position can see, the part that lies on the padding counted; step is how
     far the window moves from one position to the next; grid is how many positions there are (a flattened layer keeps
-    those of its input). whole: every output sees all of the image.
+    those of its input). start is the middle of the first position's window: 0 is the middle of the first pixel, and
+    the image ends half a pixel before it. whole: every output sees all of the image.
     """
 
     size: tuple[int, int] = (1, 1)
     step: tuple[int, int] = (1, 1)
     grid: tuple[int, int] = (1, 1)
+    start: tuple[float, float] = (0.0, 0.0)
     whole: bool = False
 
 
@@ -76,17 +79,31 @@ def _after(node: Node, inputs: Sequence[Field], shapes: Sequence[Shape]) -> Fiel
     rows, columns = (_widest(inputs, axis) for axis in (0, 1))
     whole = any(field.whole for field in inputs)
     if node.layer.looks_everywhere:
-        across = [size + (grid - 1) * step for size, step, grid in (rows, columns)]
-        return Field((across[0], across[1]), inputs[0].step, (1, 1), whole=True)
+        size = [axis.size + (axis.grid - 1) * axis.step for axis in (rows, columns)]
+        middle = [axis.start + (axis.grid - 1) * axis.step / 2 for axis in (rows, columns)]
+        return Field((size[0], size[1]), inputs[0].step, (1, 1), (middle[0], middle[1]), whole=True)
     grid = (node.shape[0], node.shape[1]) if len(node.shape) == 3 else inputs[0].grid
     windows = node.layer.reach(*shapes)
     if windows is None:
-        return Field((rows[0], columns[0]), (rows[1], columns[1]), grid, whole)
-    size = [r[0] + d * (k - 1) * r[1]
-            for r, k, d in zip((rows, columns), windows.kernel, windows.dilation, strict=True)]
-    return Field((size[0], size[1]), (rows[1] * windows.stride[0], columns[1] * windows.stride[1]), grid, whole)
+        return Field((rows.size, columns.size), (rows.step, columns.step), grid, (rows.start, columns.start), whole)
+    wide = [d * (k - 1) for k, d in zip(windows.kernel, windows.dilation, strict=True)]
+    first = [axis.start + (w / 2 - lead) * axis.step
+             for axis, w, lead in zip((rows, columns), wide, node.layer.leads(*shapes), strict=True)]
+    return Field((rows.size + wide[0] * rows.step, columns.size + wide[1] * columns.step),
+                 (rows.step * windows.stride[0], columns.step * windows.stride[1]), grid, (first[0], first[1]), whole)
 
 
-def _widest(inputs: Sequence[Field], axis: int) -> tuple[int, int, int]:
-    """Return (size, step, grid) along an axis: of several inputs the largest of each."""
-    return (max(f.size[axis] for f in inputs), max(f.step[axis] for f in inputs), max(f.grid[axis] for f in inputs))
+class _Axis(NamedTuple):
+    """A field along one axis, as Field has it."""
+
+    size: int
+    step: int
+    grid: int
+    start: float
+
+
+def _widest(inputs: Sequence[Field], axis: int) -> _Axis:
+    """Return the field of several inputs along an axis: the largest of each, and the widest one's start."""
+    widest = max(inputs, key=lambda field: field.size[axis])
+    return _Axis(widest.size[axis], max(f.step[axis] for f in inputs), max(f.grid[axis] for f in inputs),
+                 widest.start[axis])

@@ -55,26 +55,31 @@ def last_step(units: Sequence[Unit]) -> int:
 class Gradients:
     """Lays out a plan's gradients, back to front, and its backward steps. A value with several readers gets the sum of
     what they send back. Whoever sends the last share adds the others to it and takes it through the activation that
-    was fused behind the value, as it stores it, where it can; otherwise these are steps of their own."""
+    was fused behind the value, as it stores it, where it can; otherwise these are steps of their own.
 
-    def __init__(self, units: Sequence[Unit], shapes: Mapping[str, Shape], batch: int, arena: Arena) -> None:
+    towards names values whose own gradients are asked for, "input" among them: they are kept in ``found``."""
+
+    def __init__(self, units: Sequence[Unit], shapes: Mapping[str, Shape], batch: int, arena: Arena,
+                 towards: frozenset[str] = frozenset()) -> None:
         self._shapes, self._batch, self._arena = shapes, batch, arena
+        self._towards, self.found = towards, dict[str, Tensor]()
         self.steps: list[Backward | Sum | Gate] = []
         self._maker = {unit.output: unit for unit in units}
         self._wanted = self._names_that_need_a_gradient(units)
         self._to_come = Counter(name for unit in units for name in unit.reads if unit.output in self._wanted)
-        last, end = units[-1].output, last_step(units)
+        last, self._end = units[-1].output, last_step(units)
         self.output = self._new_like(last, len(units))
         self._sums = {last: self.output}
         if last in self._wanted and self._gate(last):
             self._sums[last] = self._gated(units[-1], self.output, len(units))
         for i, unit in reversed(list(enumerate(units))):
             if unit.output in self._wanted:  # otherwise nothing before it learns, nor does it
-                self._back(unit, self._sums.pop(unit.output), end - i)
+                self._back(unit, self._sums.pop(unit.output), self._end - i)
 
     def _names_that_need_a_gradient(self, units: Sequence[Unit]) -> set[str]:
-        """Return the values of units that learn, or have such a unit before them: nobody asks for the others'."""
-        wanted: set[str] = set()
+        """Return the values that somebody asks for: ``towards``, and those of units that learn or have such a value or
+        unit before them."""
+        wanted = set(self._towards)
         for unit in units:
             if unit.node.layer.grads or wanted.intersection(unit.reads):
                 wanted.add(unit.output)
@@ -95,7 +100,8 @@ class Gradients:
             dy.shared |= not changed
         backward = Backward(unit, dy, dadd, [])
         self.steps.append(backward)
-        finished = layer.finishes_gradient and self._to_come[unit.inputs[0]] == 1
+        first = unit.inputs[0]
+        finished = layer.finishes_gradient and self._to_come[first] == 1 and first not in self._towards
         for name in unit.inputs:
             backward.dx.append(self._dx(backward, name, step, finished) if name in self._wanted else None)
         if layer.passes_gradient:
@@ -126,6 +132,9 @@ class Gradients:
         if before is not None and not finished:
             share = self._sum(before, share, step)
         self._sums[name] = share
+        if name in self._towards and not self._to_come[name]:
+            share.use(self._end).shared = True
+            self.found[name] = share
         gate = self._gate(name)
         if gate and not finished and not self._to_come[name]:
             self._sums[name] = self._gated(gate, share, step)

@@ -155,6 +155,15 @@ class Graph:
         known = {name, *(node.name for node in self.nodes[place:])}
         return all(known.issuperset(node.inputs) for node in self.nodes[place:])
 
+    def upto(self, name: str) -> "Graph":
+        """Return the graph of these very layers that ends with the layer of that name: what it is computed from."""
+        needed, kept = {self.node(name).name}, list[Node]()
+        for node in reversed(self.nodes):
+            if node.name in needed:
+                needed.update(node.inputs)
+                kept.append(node)
+        return self._part(kept[::-1], self.input_shape)
+
     def _part(self, nodes: list[Node], input_shape: Shape) -> "Graph":
         part = Graph.__new__(Graph)
         part._begin(input_shape)

@@ -4,7 +4,8 @@ one arena, one plan for each batch size. Whole networks come from architectures/
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,11 @@ class Network:
         """
         before, behind = self._graph.cut(name)
         return self._part(before), self._part(behind)
+
+    def upto(self, name: str) -> "Network":
+        """Return the network of these very layers, with shared numbers as ``split`` has it, that ends with the layer of
+        that name."""
+        return self._part(self._graph.upto(name))
 
     def is_cut(self, name: str) -> bool:
         """Whether everything behind a layer reads its output, or what follows from it, and nothing else."""
@@ -246,6 +252,20 @@ class Network:
         np.copyto(plan.input, images)
         plan.forward()
         return {name: plan.kept(name).copy() for name in names}
+
+    def tracing(self, batch: int, towards: Iterable[str], replaced: Callable[[Layer], Layer] | None = None) -> Plan:
+        """Return a plan whose backward takes any gradient of the outputs to the named values ("input", layers), and to
+        no parameters: ``plan.gradient(name)``, and what they yield in ``plan.kept(name)``. It does what evaluation
+        does; dropout drops nothing, and batch norms use their running statistics. replaced makes of a layer, which is
+        still (``Layer.still``), what the plan has in its place. Nobody keeps the plan; it reads the parameters as they
+        are when it runs. Raises NetworkError for names that there are not."""
+        names = frozenset(towards)
+        for name in names:
+            self.shape_of(name)
+        stills = [node.layer.still() for node in self.nodes]
+        nodes = [replace(node, layer=replaced(layer) if replaced else layer)
+                 for node, layer in zip(self.nodes, stills, strict=True)]
+        return Plan(nodes, self.input_shape, batch, True, clock=self.clock, packing=self._packing, towards=names)
 
     def images_at_once(self) -> int:
         """Return the batch size that evaluation uses: bounded in images and in memory."""

@@ -29,13 +29,15 @@ class Plan:
 
     input is the array (n, h, w, c) to fill before ``forward``, output the (n, …) of the last layer after it. In
     training, output_gradient is to be filled with the loss's gradient before ``backward``, which fills the layers'
-    ``grads``. keep names layers whose output must survive the whole forward pass.
+    ``grads``. keep names layers whose output must survive the whole forward pass; towards names values of a plan for
+    training, "input" among them, whose gradients ``backward`` must leave, and which survive as well.
     """
 
     def __init__(
         self, nodes: Sequence[Node], input_shape: Shape, batch: int, training: bool, *, clock: Array,
-        packing: Packing, keep: frozenset[str] = frozenset(),
+        packing: Packing, keep: frozenset[str] = frozenset(), towards: frozenset[str] = frozenset(),
     ) -> None:
+        keep |= towards
         self.batch, self.training = batch, training
         self._clock, self._packing = clock, packing
         self._shapes = {INPUT: input_shape, **{n.name: n.shape for n in nodes}}
@@ -44,7 +46,7 @@ class Plan:
         self._end = last_step(self._units)
         self._values = self._lay_out_forward(keep)
         self._saved = self._lay_out_saved() if training else [{} for _ in self._units]
-        self._gradients = Gradients(self._units, self._shapes, batch, self._arena) if training else None
+        self._gradients = Gradients(self._units, self._shapes, batch, self._arena, towards) if training else None
         self._pooled = self._lay_out_pooled()
         self._fleeting = self._lay_out_fleeting() if training else [{} for _ in self._units]
         workspace = max(u.node.layer.workspace(batch, *self._input_shapes(u), training=training) for u in self._units)
@@ -74,6 +76,11 @@ class Plan:
     def kept(self, name: str) -> Array:
         """Return the output of a layer that was named in keep."""
         return self._values[name].array
+
+    def gradient(self, name: str) -> Array:
+        """Return the gradient by a value that was named in towards, after backward."""
+        assert self._gradients is not None, "a plan for inference has no backward"
+        return self._gradients.found[name].array
 
     def forward(self) -> None:
         """Compute output from input."""
@@ -113,6 +120,8 @@ class Plan:
             if unit.output in keep:
                 value.use(self._end)
             values[unit.output] = value
+        if INPUT in keep:
+            values[INPUT].use(self._end)
         self._lay_out_remade(values, later, keep)
         # The loss reads the output and, after a step of training, whoever counts the hits.
         values[self._units[-1].output].use(self._end if self.training else len(self._units))

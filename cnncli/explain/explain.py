@@ -1,0 +1,215 @@
+"""Explaining images: which class, by which method, at which layer; the map that says where in the image the evidence
+for the class lies, at the image's own size."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..data.decode import read_header
+from ..data.depth import Seen, doubts
+from ..data.finding import Images, Missing, Picture, image_files
+from ..data.images import forgiven_in_words
+from ..data.preprocessing import Preprocessing
+from ..errors import DataError, ImageError, ModelError, UsageError, did_you_mean, printable
+from ..kernels import Array
+from ..model import Model
+from ..network import Network
+from ..network.analysis import receptive_field
+from ..network.graph import INPUT, Node
+from ..runs.opened import AnyModel, open_model
+from .geometry import PIXELS, Grid, on_image
+from .look import Look
+from .methods import METHODS, Asked, Method
+
+DEFAULT = "hirescam"
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why one image gets the answer that it gets: where in it the evidence for a class, ``target``, lies.
+
+    path is the file's, or "images[i]" of an array; size its (height, width), upright. label and probability are the
+    model's answer, runner_up (label, probability) the next, None where there is one class. target_probability is that
+    of the class that the map is about. values float32 (rows, columns) are the map as the method yields it, on the
+    positions of ``layer``, or for methods by pixels (layer None) on those of the prepared image: above 0 speaks for
+    the class, below against it. residual, where the method's map should add up to something, is by what part of that it
+    misses.
+    """
+
+    path: str
+    size: tuple[int, int]
+    label: str
+    probability: float
+    runner_up: tuple[str, float] | None
+    target: str
+    target_probability: float
+    method: str
+    layer: str | None
+    values: Array
+    residual: float | None
+    grid: Grid = field(repr=False)
+    preprocessing: Preprocessing = field(repr=False)
+    source: str | Picture = field(repr=False)
+    note: str | None = None
+
+    @cached_property
+    def map(self) -> Array:
+        """The map laid on the image, float32 (height, width); 0 where the preprocessing cuts the image off."""
+        return on_image(self.values, self.grid, self.preprocessing, self.size)
+
+    @property
+    def strongest(self) -> float:
+        """The largest distance of a value from 0: what the colours of a picture reach to."""
+        return float(np.abs(self.values).max())
+
+    @property
+    def sentence(self) -> str | None:
+        """What is to be said where there is nothing to be seen: None where something speaks for the class."""
+        if self.values.max() > 0:
+            return None
+        where = f"at {self.layer}" if self.layer else "in its pixels"
+        return f"nothing {where} speaks for {printable(self.target)}" + (
+            "; all of it speaks against" if self.values.min() < 0 else "")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``cnn explain --json`` prints."""
+        row, column = np.unravel_index(int(self.map.argmax()), self.map.shape)
+        then = dict(zip(("label", "probability"), self.runner_up, strict=True)) if self.runner_up else None
+        return {"image": self.path, "size": list(self.size), "label": self.label, "probability": self.probability,
+                "runner_up": then, "target": self.target, "target_probability": self.target_probability,
+                "method": self.method, "layer": self.layer, "map": self.values, "strongest_at": [int(row), int(column)],
+                "residual": self.residual, "sentence": self.sentence, "note": self.note}
+
+
+def explain(model: AnyModel, image: Images, method: str = DEFAULT, target: str | None = None, layer: str | None = None,
+            seed: int = 0) -> Explanation:
+    """Explain one image, a file's path or an array: where in it is the evidence for a class? target is the class, by
+    default the one that the model says; layer the layer whose positions are asked, by default the last that has any.
+
+    Raises ImageError for what is no image, UsageError for a method, class or layer that there is not, or several
+    images: ``explanations`` takes those.
+    """
+    found = list(explanations(model, image, method, target, layer, seed))
+    if len(found) != 1:
+        raise UsageError(f"one image is explained, not {len(found):,}; cnncli.explanations takes several.")
+    [one] = found
+    if isinstance(one, Missing):
+        raise DataError(one.error)
+    return one
+
+
+def explanations(model: AnyModel, images: Images, method: str = DEFAULT, target: str | None = None,
+                 layer: str | None = None, seed: int = 0, note: Note | None = None
+                 ) -> Iterator[Explanation | Missing]:
+    """Explain images, what ``Model.predict`` takes, one after the other; what is no image yields a Missing. note gets
+    sentences on images that are damaged in what is no pixel or on another scale than the model takes."""
+    opened = open_model(model)
+    way = chosen_method(method)
+    look = Look(opened.model.network, chosen_layer(opened.model.network, layer))
+    about = None if target is None else class_number(opened.model, target)
+    return _each(opened.model, image_files(images), way, look, about, seed, note or (lambda sentence: None))
+
+
+def chosen_method(name: str) -> Method:
+    """Return a method by name. Raises UsageError with the nearest name."""
+    if name not in METHODS:
+        raise UsageError(f"there is no method {name!r}.{did_you_mean(name, list(METHODS))} The methods are "
+                         f"{', '.join(sorted(METHODS))}.")
+    return METHODS[name]
+
+
+def class_number(model: Model, name: str) -> int:
+    """Return a class's number by its name. Raises UsageError with the nearest name."""
+    if name not in model.classes:
+        raise UsageError(f"the model has no class {printable(name)!r}.{did_you_mean(name, model.classes)}")
+    return model.classes.index(name)
+
+
+def chosen_layer(network: Network, name: str | None) -> str:
+    """Return the name of the layer to look at: the one named, which must have positions, or ``last_positions``."""
+    if name is None:
+        return last_positions(network)
+    node = network.node(name)
+    if not _has_positions(node):
+        raise UsageError(f"layer {name} has no positions (its output is {' x '.join(map(str, node.shape))}): name one "
+                         f"before it, as {last_positions(network)}.")
+    return name
+
+
+def last_positions(network: Network) -> str:
+    """Return the last layer with more than one position that is no pooling: where a network has come furthest with
+    what it sees, and still tells where it sees it. Raises UsageError where no layer has positions."""
+    makers = {node.name: node for node in network.nodes}
+    node = next(filter(_has_positions, reversed(network.nodes)), None)
+    while node is not None and _pools(node) and node.inputs[0] in makers:
+        node = makers[node.inputs[0]]
+    if node is None:
+        raise UsageError("no layer of the network has positions; methods by pixels (gradient, occlusion …) explain it.")
+    return node.name
+
+
+def _has_positions(node: Node) -> bool:
+    return len(node.shape) == 3 and node.shape[0] * node.shape[1] > 1
+
+
+def _pools(node: Node) -> bool:
+    shapes = [node.shape]
+    return not node.layer.params and node.inputs[0] != INPUT and node.layer.reach(*shapes) is not None
+
+
+def _each(model: Model, images: Sequence[str | Missing | Picture], way: Method, look: Look, about: int | None,
+          seed: int, note: Note) -> Iterator[Explanation | Missing]:
+    forgiven: dict[str, str] = {}
+    said, seen, sources = list[tuple[str, str]](), Seen(), iter(images)
+    field_ = receptive_field(model.network)[look.layer]
+    grid = Grid.of(field_) if way.on == "layer" else PIXELS
+    for batch in model.prepared(images, forgiven, seen):
+        good = [pixels for _, pixels in batch if not isinstance(pixels, str)]
+        answers = iter(_answers(model, np.stack(good), way, look, about, seed) if good else ())
+        for path, pixels in batch:
+            source = next(sources)
+            if isinstance(pixels, str) or isinstance(source, Missing):
+                yield Missing(path, str(pixels))
+                continue
+            found = _placed(next(answers), path, source, grid)
+            if isinstance(found, Explanation) and path in forgiven:
+                found = replace(found, note=forgiven[path])
+                said.append((path, forgiven[path]))
+            yield found
+    for sentence in [*forgiven_in_words(said), *doubts(seen, model.preprocessing.scales)]:
+        note(sentence)
+
+
+def _placed(answer: dict[str, Any], path: str, source: str | Picture, grid: Grid) -> Explanation | Missing:
+    try:
+        size = source.pixels.shape[:2] if isinstance(source, Picture) else read_header(source)[:2]
+    except ImageError as error:
+        return Missing(path, str(error))
+    return Explanation(path=path, size=(size[0], size[1]), source=source, grid=grid, **answer)
+
+
+def _answers(model: Model, pixels: Array, way: Method, look: Look, about: int | None, seed: int
+             ) -> Iterator[dict[str, Any]]:
+    """Yield what is found of images, uint8 (n, h, w, c) of the model's size."""
+    images = model.preprocessing.normalise(pixels)
+    logits = look.logits(images)
+    if not np.isfinite(logits).all():
+        raise ModelError("the outputs of the model are not finite numbers; train it again, with a smaller learning "
+                         "rate.")
+    chances = model.probabilities_of(logits)
+    order = (-chances).argsort(axis=1, kind="stable")
+    targets = order[:, 0] if about is None else np.full(len(pixels), about)
+    found = way.compute(Asked(model, look, images, targets, seed))
+    for i, ranks in enumerate(order.tolist()):
+        yield {
+            "label": model.classes[ranks[0]], "probability": float(chances[i, ranks[0]]),
+            "runner_up": (model.classes[ranks[1]], float(chances[i, ranks[1]])) if len(ranks) > 1 else None,
+            "target": model.classes[targets[i]], "target_probability": float(chances[i, targets[i]]),
+            "method": way.name, "layer": look.layer if way.on == "layer" else None, "values": found.maps[i],
+            "residual": None if found.residual is None else float(found.residual[i]),
+            "preprocessing": model.preprocessing,
+        }

@@ -1,0 +1,56 @@
+"""Where a layer's positions lie on the image, so that a map is laid where it belongs: by the middles of the positions'
+receptive fields, through whatever part of the image the preprocessing took. Maps are not stretched to fit: paddings and
+strides move a layer's positions against the image, by half its side in a deep network.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..data.preprocessing import Preprocessing
+from ..kernels import Array
+from ..network.analysis import Field
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Positions along rows and columns: the middle of the first, and how far the next is, in pixels of the prepared
+    image, counted from the middle of its first pixel."""
+
+    start: tuple[float, float]
+    step: tuple[float, float]
+
+    @classmethod
+    def of(cls, field: Field) -> "Grid":
+        """Return the positions of a layer with this receptive field."""
+        return cls(field.start, (float(field.step[0]), float(field.step[1])))
+
+
+PIXELS = Grid((0.0, 0.0), (1.0, 1.0))  # of the prepared image itself
+
+
+def on_image(values: Array, grid: Grid, preprocessing: Preprocessing, size: tuple[int, int]) -> Array:
+    """Return a map (rows, columns) on an image of its own size, (height, width): float32, linear between the middles of
+    positions, 0 where the preprocessing cut the image off. Beyond the outermost middles it stays as it is there."""
+    places, inside = [], []
+    height, width = size
+    left, top, right, bottom = preprocessing.box((width, height))
+    for own, begin, end, prepared, start, step in zip(
+            size, (top, left), (bottom, right), preprocessing.size, grid.start, grid.step, strict=True):
+        pixels = np.arange(own) + 0.5
+        places.append((((pixels - begin) * prepared / (end - begin) - 0.5) - start) / step)
+        inside.append((pixels > begin) & (pixels < end))
+    laid = _linear(_linear(values.astype(np.float64), places[0]).T, places[1]).T
+    laid[~inside[0]] = 0
+    laid[:, ~inside[1]] = 0
+    placed: Array = np.ascontiguousarray(laid, np.float32)
+    return placed
+
+
+def _linear(rows: Array, places: Array) -> Array:
+    """Return rows (n, m) at fractional places, (places, m), linear between them."""
+    places = places.clip(0, len(rows) - 1)
+    lower = np.minimum(places.astype(np.int64), max(len(rows) - 2, 0))
+    share = (places - lower)[:, None]
+    between: Array = rows[lower] * (1 - share) + rows[np.minimum(lower + 1, len(rows) - 1)] * share
+    return between

@@ -1,0 +1,166 @@
+"""explain/look.py: gradients of logits by layers and images, against differences and the network's own parts; alone and
+in a batch, on any number of threads; and the ways back that let only what is positive through."""
+
+import numpy as np
+import pytest
+
+from cnncli import kernels
+from cnncli.explain.look import Look, one_hot
+from cnncli.layers import Add, BatchNorm2d, Conv2d, Dropout, Flatten, GlobalAvgPool2d, Linear, MaxPool2d, PythonLayer, ReLU
+from cnncli.network import Network
+
+NAMES = ["lenet5", "resnet8", "squeezenet1_1", "vgg-small", pytest.param("efficientnet_lite0", marks=pytest.mark.slow)]
+
+
+def images_for(network: Network, n: int = 3) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((n, *network.input_shape)).astype(np.float32)
+
+
+def weights_for(network: Network, n: int = 3) -> np.ndarray:
+    return np.random.default_rng(1).standard_normal((n, *network.output_shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_gradient_by_images_is_the_slope_of_the_logits(name, network):
+    net = network(name)
+    images, weights = images_for(net), weights_for(net)
+    found = Look(net, net.nodes[0].name).by_image(images, weights).astype(np.float64)
+    # Along the gradient itself, where a step is felt most, and short: activations have corners.
+    length = np.sqrt((found**2).sum(axis=(1, 2, 3)))
+    step = (found / length[:, None, None, None] * 2e-3).astype(np.float32)
+    ends = [(net.forward(images + sign * step).astype(np.float64) * weights).sum(axis=1) for sign in (1, -1)]
+    np.testing.assert_allclose((ends[0] - ends[1]) / 4e-3, length, rtol=0.03)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_layer_in_the_middle_has_its_own(name, network):
+    """Found in the whole network, where it is one of several values asked for, and by the part behind it."""
+    net = network(name)
+    spatial = [node.name for node in net.nodes if len(node.shape) == 3 and net.is_cut(node.name)]
+    layer = spatial[len(spatial) // 2]
+    look, images, weights = Look(net, layer), images_for(net), weights_for(net)
+    values, gradients = look.by_layer(images, weights)
+    plan = net.tracing(3, ["input", layer, net.nodes[0].name])
+    plan.input[...] = images
+    plan.forward()
+    plan.output_gradient[...] = weights
+    plan.backward()
+    whole = look.by_image(images, weights)
+    for a, b in ((values, plan.kept(layer)), (gradients, plan.gradient(layer)), (whole, plan.gradient("input"))):
+        np.testing.assert_allclose(a, b, rtol=0, atol=2e-5 * np.abs(b).max())
+
+
+def test_what_is_skipped_past_has_the_gradient_of_both_ways(network):
+    """Of a layer that is read twice, and not all that lies behind it follows from it."""
+    net = network("resnet8")
+    inner = next(node.name for node in net.nodes if len(node.shape) == 3 and not net.is_cut(node.name))
+    images, weights = images_for(net), weights_for(net)
+    values, gradients = Look(net, inner).by_layer(images, weights)
+    np.testing.assert_allclose(values, net.activations(images, [inner])[inner], rtol=1e-4, atol=1e-5)
+    assert np.abs(gradients).max() > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_bits_alone_in_a_batch_and_on_any_threads(name, network, monkeypatch):
+    net = network(name)
+    layer = [node.name for node in net.nodes if len(node.shape) == 3 and node.shape[0] > 1][-1]
+    images, weights = images_for(net, 5), weights_for(net, 5)
+    together = Look(net, layer)
+    first = [*together.by_layer(images, weights), together.by_image(images, weights, "guided")]
+    before = kernels.threads()
+    try:
+        kernels.set_threads(3)
+        alone = Look(net, layer)
+        alone.at_once = 2
+        again = [*alone.by_layer(images, weights), alone.by_image(images, weights, "guided")]
+        one = [*alone.by_layer(images[3:4], weights[3:4]), alone.by_image(images[3:4], weights[3:4], "guided")]
+    finally:
+        kernels.set_threads(before)
+    for a, b, c in zip(first, again, one, strict=True):
+        assert np.array_equal(a, b)
+        assert np.array_equal(a[3:4], c)
+
+
+def test_it_is_evaluation_that_is_explained(network):
+    """Dropout drops nothing, batch norm has its running statistics, and nothing of the network moves."""
+    net = Network([Conv2d(None, 4, 3), BatchNorm2d(), ReLU(), Dropout(0.5), Flatten(), Linear(None, 3)], (8, 8, 2))
+    net.node("batchnorm1").layer.state["running_mean"][...] = 0.3
+    images, weights = images_for(net), weights_for(net)
+    kept = {key: array.copy() for key, array in {**net.parameters(), **net.buffers()}.items()}
+    plan = net.tracing(3, ["input"])
+    plan.input[...] = images
+    plan.forward()
+    np.testing.assert_allclose(plan.output, net.forward(images), rtol=1e-5, atol=1e-6)
+    Look(net, "conv1").by_image(images, weights)
+    for key, array in {**net.parameters(), **net.buffers()}.items():
+        assert np.array_equal(array, kept[key]), key
+    assert all(not gradient.any() for gradient in net.gradients().values())
+
+
+class Halved(PythonLayer):
+    """Drops nothing unless it is in training, and says what it was."""
+
+    def compute(self, *x, **_):
+        assert not self.training
+        return x[0] / 2
+
+    def gradient(self, dy, *x, **_):
+        assert not self.training
+        return dy / 2
+
+
+def test_layers_in_numpy_are_not_in_training(network):
+    net = Network([Halved(), Flatten(), Linear(None, 3)], (4, 4, 1))
+    images, weights = images_for(net), weights_for(net)
+    found = Look(net, "halved1").by_image(images, weights)
+    np.testing.assert_allclose(found.reshape(3, -1), weights @ net.parameters()["linear1.weight"] / 2, rtol=1e-5)
+
+
+def rectifying() -> Network:
+    return Network([Conv2d(None, 6, 3, padding=1), ReLU(), MaxPool2d(2), Conv2d(None, 6, 3), ReLU(), GlobalAvgPool2d(),
+                    Linear(None, 3)], (12, 12, 2), seed=3)
+
+
+@pytest.mark.parametrize("backward", ["guided", "deconvnet"])
+def test_what_goes_back_through_a_relu(backward):
+    """By the definition, layer by layer."""
+    net = rectifying()
+    images, weights = images_for(net), weights_for(net)
+    layers = [node.layer for node in net.nodes]
+    x, inputs = images, []
+    for layer in layers:
+        inputs.append(x)
+        x = layer.forward(x, training=True)
+    dy = weights
+    for layer, given in zip(layers[::-1], inputs[::-1], strict=True):
+        if layer.function:
+            dy = np.maximum(dy, 0) * (given > 0 if backward == "guided" else 1)
+        else:
+            dy = layer.backward(np.ascontiguousarray(dy, np.float32))
+    np.testing.assert_allclose(Look(net, "conv1").by_image(images, weights, backward), dy, rtol=1e-4, atol=1e-6)
+
+
+def test_back_from_one_unit(network):
+    """The gradient of a sum of a layer's values by the image, rectified or not; through a skip as well."""
+    net = Network([{"type": "Conv2d", "out_channels": 4, "kernel_size": 3, "padding": 1, "name": "a"},
+                   {"type": "Conv2d", "out_channels": 4, "kernel_size": 3, "padding": 1, "name": "b"},
+                   {"type": "Add", "inputs": ["a", "b"], "name": "sum"},
+                   {"type": "GlobalAvgPool2d"}, {"type": "Linear", "out_features": 2}], (6, 6, 1), seed=1)
+    images = images_for(net)
+
+    def unit(values):
+        gradients = np.zeros_like(values)
+        gradients[:, 2, 3, 1] = 1
+        return gradients
+
+    for layer in ("a", "b", "sum"):
+        plain = Look(net, layer).back_from(images, unit)
+        np.testing.assert_allclose(Look(net, layer).back_from(images, unit, "deconvnet"), plain, rtol=1e-5, atol=1e-7)
+        moved = net.activations(images + plain, [layer])[layer][:, 2, 3, 1]
+        at = net.activations(images, [layer])[layer][:, 2, 3, 1]
+        np.testing.assert_allclose(moved - at, (plain**2).sum(axis=(1, 2, 3)), rtol=1e-3)
+
+
+def test_one_hot():
+    assert one_hot([2, 0], 3).tolist() == [[0, 0, 1], [1, 0, 0]]
+    assert Add().still().grads == {}
