@@ -6,7 +6,18 @@ import pytest
 
 from cnncli import kernels
 from cnncli.explain.look import Look, one_hot
-from cnncli.layers import Add, BatchNorm2d, Conv2d, Dropout, Flatten, GlobalAvgPool2d, Linear, MaxPool2d, PythonLayer, ReLU
+from cnncli.layers import (
+    Add,
+    BatchNorm2d,
+    Conv2d,
+    Dropout,
+    Flatten,
+    GlobalAvgPool2d,
+    Linear,
+    MaxPool2d,
+    PythonLayer,
+    ReLU,
+)
 from cnncli.network import Network
 
 NAMES = ["lenet5", "resnet8", "squeezenet1_1", "vgg-small", pytest.param("efficientnet_lite0", marks=pytest.mark.slow)]
