@@ -104,7 +104,7 @@ def claimed(opened: Opened, layers: Sequence[str], images: Images, folder: str |
     into, taken = opened.place(folder, "pictures", inside="pictures"), set[str]()
     paths = [image for image in image_files(images) if isinstance(image, str)]
     kinds: dict[StrPath, Kind] = {into / _filters_file(each): FILTERS for each in _convolutions(opened, layers)}
-    kinds |= {into / _file_name(path, taken): ACTIVATIONS for path in paths}
+    kinds |= {into / file_name("activations", path, taken): ACTIVATIONS for path in paths}
     with opened.claim(kinds, reads=paths, force=force, make=True):
         yield into
 
@@ -140,7 +140,7 @@ def _sheets(opened: Opened, images: Sequence[str | Missing | Picture], names: li
             yield Missing(error.path, error.reason)
         else:
             forgiven += [(path, "; ".join(notes))] if notes else []
-            yield Sheet("activations", path, names, _file_name(path, taken), canvas)
+            yield Sheet("activations", path, names, file_name("activations", path, taken), canvas)
     for sentence in [*forgiven_in_words(forgiven), *doubts(seen, opened.model.preprocessing.scales)]:
         note(sentence)
 
@@ -173,12 +173,13 @@ def _answer(opened: Opened, image: str | Picture, names: Sequence[str], notes: l
     return activations.draw(pixels, activations.maps(nodes, answers, names, 0), title, verdict)
 
 
-def _file_name(image: str, taken: set[str]) -> str:
-    """Return a new name for an image's sheet: its own, made fit for any disk, numbered where two are alike."""
+def file_name(kind: str, image: str, taken: set[str]) -> str:
+    """Return a new name for a picture of some kind about an image: the image's own, made fit for any disk, numbered
+    where two are alike."""
     stem = re.sub(r"[^\w.-]+", "_", printable(os.path.splitext(os.path.basename(image))[0]))[:LONGEST_STEM]
-    name, number = f"activations-{stem}.png", 1
+    name, number = f"{kind}-{stem}.png", 1
     while name.lower() in taken:
         number += 1
-        name = f"activations-{stem}-{number}.png"
+        name = f"{kind}-{stem}-{number}.png"
     taken.add(name.lower())
     return name

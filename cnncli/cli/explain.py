@@ -1,0 +1,66 @@
+"""``cnn explain``: parse, call cnncli/explain/, and write the pictures of why images get their answers."""
+
+from pathlib import Path
+
+import click
+
+from ..errors import DataError, printable
+from .command import Command, force_option, json_option, listed_on_stdin, model_option, open_and_say, threads_option
+from .output import emit, emit_json, report_skipped
+from .progress import progress
+
+EXAMPLES = (
+    ("cnn explain boot.png", "where the evidence for its label lies"),
+    ("cnn explain boot.png --class sandal", "and for another class"),
+    ("cnn explain photos/ --out why/", "a picture for each image"),
+    ("cnn explain boot.png --method occlusion", "by covering parts of it"),
+    ("cnn explain boot.png --json", "the map, for other programs"),
+)
+
+
+@click.command(cls=Command, examples=EXAMPLES)
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE…")
+@model_option
+@click.option("--class", "target", metavar="NAME", help="The class to explain.  [default: the model's answer]")
+@click.option("--method", default="hirescam", show_default=True, metavar="NAME",
+              help="How: hirescam, gradcam and others, which docs/explaining.md compares.")
+@click.option("--layer", metavar="NAME", help="Whose positions are asked.  [default: the last layer that has any]")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
+              help="Folder for the pictures.  [default: explained/ in the run's folder]")
+@click.option("--seed", type=click.IntRange(0, 2**63), default=0, show_default=True, help="Of what is drawn at random.")
+@force_option
+@json_option
+@threads_option
+def command(images: tuple[str, ...], model: Path | None, target: str | None, method: str, layer: str | None,
+            out: Path | None, seed: int, force: bool, as_json: bool) -> int:
+    """Show why images get their answers: where in them the evidence for a class lies.
+
+    For each IMAGE, a picture: the image, and beside it where the class that the model says is seen, and where the next
+    likeliest is. Red speaks for a class, blue against it. IMAGE is a file, a folder, a pattern such as
+    'photos/*.png', or - for a list of paths on standard input. Prints the names of the pictures.
+    """
+    from ..data.finding import Missing, find_images
+    from ..explain.pictures import claimed, draw_explanations
+
+    opened = open_and_say(model)
+    found = find_images(images, listed_on_stdin(images))
+    if not found:
+        raise DataError("the list on standard input is empty; give at least one image.")
+    files = [item for item in found if isinstance(item, str)]
+    skipped = [(item.path, item.error) for item in found if isinstance(item, Missing)]
+    written = []
+    with claimed(opened, files, out, force) as folder, progress("explaining", len(files)) as shown:
+        for drawn in draw_explanations(opened, files, method, target, layer, seed):
+            if isinstance(drawn, Missing):
+                skipped.append((drawn.path, drawn.error))
+            else:
+                path = drawn.save(folder)
+                written.append({**drawn.explanations[0].as_json(), "file": path})
+                if not as_json:
+                    emit(printable(path))
+            shown.advance()
+    if as_json:
+        emit_json({"model": opened.path, "explained": written,
+                   "skipped": [{"path": path, "error": error} for path, error in skipped]})
+    code = report_skipped(skipped)
+    return DataError.exit_code if skipped and not written else code

@@ -1,0 +1,134 @@
+"""One picture of why an image gets its answer: the image, and beside it the maps of one class or several, laid on it,
+in colours of one scale, so that what is weak looks weak. Red speaks for a class, blue against it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..data.decode import open_image
+from ..data.finding import Picture
+from ..data.outputs import drawing
+from ..visualize.canvas import FAINT, INK, Canvas, picture, ramp, signed, wrapped
+from .explain import Explanation
+from .methods import METHODS
+
+EXPLANATION = drawing("an explanation")
+SIDE, NARROWEST = 420, 220  # pixels of a panel's longer side, and of its words
+MARGIN, GAP, WORDS = 24, 20, 52
+_STRONG = 0.8  # how much of the image the strongest colour covers
+_PALE = 0.35  # how much of its contrast an image keeps beneath a map
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A picture of an image's explanations: written to a file by ``save``."""
+
+    explanations: list[Explanation]
+    file: str
+    canvas: Canvas
+
+    def save(self, folder: Path) -> Path:
+        """Write it into a folder. Raises UsageError where something else is there, SaveError where the disk refuses."""
+        return self.canvas.save(folder / self.file, EXPLANATION)
+
+
+@dataclass(frozen=True)
+class _Panels:
+    """An image as it is drawn, and how large."""
+
+    pixels: NDArray[np.uint8]
+
+    @cached_property
+    def factor(self) -> float:
+        longest = max(self.pixels.shape[:2])
+        return SIDE / longest if longest > SIDE else SIDE // longest
+
+    @cached_property
+    def size(self) -> tuple[int, int]:
+        """Width and height on the sheet."""
+        height, width = self.pixels.shape[:2]
+        return max(1, round(width * self.factor)), max(1, round(height * self.factor))
+
+    @property
+    def width(self) -> int:
+        return max(self.size[0], NARROWEST)
+
+    def image(self) -> Image.Image:
+        return self._scaled(picture(self.pixels), Image.Resampling.NEAREST)
+
+    def laid(self, values: NDArray[np.float32], most: float) -> Image.Image:
+        """Return the image, pale, under a map (height, width) whose strongest colour stands for most."""
+        grey = picture(self.pixels).convert("L")
+        pale = 255 - (255 - np.asarray(grey, np.float64)) * _PALE
+        under = self._scaled(Image.fromarray(pale.round().astype(np.uint8)).convert("RGB"), Image.Resampling.NEAREST)
+        share = np.abs(values) / (most or 1.0)
+        resized = Image.fromarray((values / (most or 1.0)).astype(np.float32)).resize(self.size, Image.Resampling.BILINEAR)
+        at = np.asarray(resized)
+        assert share.max(initial=0) <= 1 + 1e-6, "a colour would stand for less than it is"
+        cover = _STRONG * np.abs(at)[..., None].clip(0, 1)
+        mixed = np.asarray(under, np.float64) * (1 - cover) + signed(at, 1.0) * cover
+        return Image.fromarray(mixed.round().astype(np.uint8))
+
+    def _scaled(self, image: Image.Image, enlarging: Image.Resampling) -> Image.Image:
+        return image.resize(self.size, enlarging if self.factor >= 1 else Image.Resampling.BOX)
+
+
+def draw(explanations: Sequence[Explanation], title: str) -> Canvas:
+    """Return the picture of explanations of one image, the model's answer first. Raises ImageError where it cannot be
+    decoded by now."""
+    first = explanations[0]
+    panels = _Panels(pixels_of(first))
+    most = max(each.strongest for each in explanations)
+    step = panels.width + GAP
+    width = max(2 * MARGIN + (1 + len(explanations)) * step - GAP, 560)
+    method = METHODS[first.method]
+    says = wrapped(f"{method.title}: {method.says}" + ("" if method.evidence else " Pretty, not evidence."),
+                   width - 2 * MARGIN)
+    top = MARGIN + 60
+    sheet = Canvas(width, top + panels.size[1] + WORDS + 40 + 18 * len(says) + MARGIN)
+    sheet.text(MARGIN, MARGIN - 4, f"{first.label}, {first.probability:.1%}", 20, bold=True, width=width - 2 * MARGIN)
+    sheet.text(MARGIN, MARGIN + 24, title, 12, FAINT, width=width - 2 * MARGIN)
+    sheet.paste(panels.image(), MARGIN, top, frame=True)
+    sheet.text(MARGIN, top + panels.size[1] + 8, f"{first.size[1]} x {first.size[0]} pixels", 12, FAINT)
+    for i, each in enumerate(explanations):
+        _panel(sheet, panels, each, most, MARGIN + (i + 1) * step, top)
+    y = top + panels.size[1] + WORDS
+    _scale(sheet, MARGIN + step, y, most)
+    sheet.paragraph(MARGIN, y + 40, says)
+    return sheet
+
+
+def _panel(sheet: Canvas, panels: _Panels, each: Explanation, most: float, x: float, y: float) -> None:
+    sheet.paste(panels.laid(each.map, most), x, y, frame=True)
+    y += panels.size[1] + 8
+    sheet.text(x, y, f"what speaks for {each.target}", 13, INK, bold=True, width=panels.width)
+    said = each.sentence or f"probability {each.target_probability:.1%}"
+    sheet.text(x, y + 19, said, 12, FAINT, width=panels.width)
+
+
+def _scale(sheet: Canvas, x: float, y: float, most: float) -> None:
+    """Draw which colour stands for which number."""
+    bar = np.broadcast_to(ramp("diverging")[np.linspace(0, 255, 200).round().astype(int)], (10, 200, 3))
+    sheet.paste(picture(bar), x, y, frame=True)
+    for at, text, align in ((0.0, f"against {_short(-most)}", "left"), (100.0, "0", "centre"),
+                            (200.0, f"for {_short(most)}", "right")):
+        sheet.text(x + at, y + 13, text, 11, FAINT, align=align)
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def pixels_of(each: Explanation) -> NDArray[Any]:
+    """Return the image's own pixels, uint8 (height, width, 1 or 3). Raises ImageError where it is no image by now."""
+    if isinstance(each.source, Picture):
+        return each.source.pixels
+    preprocessing = each.preprocessing
+    image = open_image(each.source, preprocessing.grey, scales=preprocessing.scales)
+    return np.asarray(image)

@@ -1,0 +1,55 @@
+"""The pictures of images' explanations, one file each: named, claimed before the work begins, and drawn one after the
+other."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..data.finding import Images, Missing, image_files
+from ..data.outputs import Kind, StrPath
+from ..errors import ImageError
+from ..runs.opened import AnyModel, Opened, open_model
+from ..visualize.sheets import file_name
+from .explain import DEFAULT, Note, explanations
+from .picture import EXPLANATION, Drawn, draw
+
+
+@contextmanager
+def claimed(opened: Opened, images: Images, folder: str | os.PathLike[str] | None = None, force: bool = False
+            ) -> Iterator[Path]:
+    """Hold the files of the pictures of images, as long as this lasts; the folder is by default explained/ in the
+    run's, else ./<model>-explained. Raises UsageError or SaveError as ``cnncli.data.outputs.claim``."""
+    into, taken = opened.place(folder, "explained", inside="explained"), set[str]()
+    paths = [image for image in image_files(images) if isinstance(image, str)]
+    kinds: dict[StrPath, Kind] = {into / file_name("explained", path, taken): EXPLANATION for path in paths}
+    with opened.claim(kinds, reads=paths, force=force, make=True):
+        yield into
+
+
+def draw_explanations(model: AnyModel, images: Images, method: str = DEFAULT, target: str | None = None,
+                      layer: str | None = None, seed: int = 0, note: Note | None = None) -> Iterator[Drawn | Missing]:
+    """Draw why images get their answers: of each the map of ``target``, by default the model's answer, and that of the
+    next likeliest class beside it. What is no image yields a Missing. Takes and raises what ``explanations`` does."""
+    opened = open_model(model)
+    found = explanations(opened, images, method, target, layer, seed, note)
+    return _each(opened, found, layer, seed)
+
+
+def _each(opened: Opened, found: Iterator[object], layer: str | None, seed: int) -> Iterator[Drawn | Missing]:
+    taken = set[str]()
+    for first in found:
+        if isinstance(first, Missing):
+            yield first
+            continue
+        every = [first]
+        other = first.label if first.target != first.label else first.runner_up and first.runner_up[0]
+        if other:
+            every += explanations(opened, [first.source], first.method, other, layer, seed)
+        name = file_name("explained", first.path, taken)
+        try:
+            canvas = draw(every, f"{os.path.basename(first.path)} in {opened.name}")
+        except ImageError as error:
+            yield Missing(error.path, str(error))
+        else:
+            yield Drawn(every, name, canvas)
