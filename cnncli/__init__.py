@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .data.sample import write_sample
     from .evaluation.check import check
     from .evaluation.evaluate import evaluate
-    from .explain.explain import explain, explanations
+    from .explain.explanation import explain, explanations
     from .export import export_model
     from .model import Model, Prediction
     from .model.features import features
@@ -58,8 +58,8 @@ _HOMES = {
     "draw_filters": ("visualize.sheets", "draw_filters"),
     "errors": ("errors", ""),
     "evaluate": ("evaluation.evaluate", "evaluate"),
-    "explain": ("explain.explain", "explain"),
-    "explanations": ("explain.explain", "explanations"),
+    "explain": ("explain", ""),
+    "explanations": ("explain.explanation", "explanations"),
     "export_model": ("export", "export_model"),
     "features": ("model.features", "features"),
     "find_images": ("data.finding", "find_images"),
@@ -77,9 +77,9 @@ _HOMES = {
 }
 
 __all__ = ["Model", "Network", "Observer", "Prediction", "Trainer", "__version__", "architecture", "check",
-           "cross_validate", "draw_activations", "draw_filters", "errors", "evaluate", "explain", "explanations", "export_model", "features",
-           "find_images", "find_lr", "import_images", "layers", "load", "loss", "optim", "predict", "summarise",
-           "train", "write_report", "write_sample"]
+           "cross_validate", "draw_activations", "draw_filters", "errors", "evaluate", "explain", "explanations",
+           "export_model", "features", "find_images", "find_lr", "import_images", "layers", "load", "loss", "optim",
+           "predict", "summarise", "train", "write_report", "write_sample"]
 
 
 def __getattr__(name: str) -> Any:

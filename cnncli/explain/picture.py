@@ -15,7 +15,7 @@ from ..data.decode import open_image
 from ..data.finding import Picture
 from ..data.outputs import drawing
 from ..visualize.canvas import FAINT, INK, Canvas, picture, ramp, signed, wrapped
-from .explain import Explanation
+from .explanation import Explanation
 from .methods import METHODS
 
 EXPLANATION = drawing("an explanation")
@@ -46,7 +46,7 @@ class _Panels:
 
     @cached_property
     def factor(self) -> float:
-        longest = max(self.pixels.shape[:2])
+        longest: int = max(self.pixels.shape[:2])
         return SIDE / longest if longest > SIDE else SIDE // longest
 
     @cached_property
@@ -67,10 +67,8 @@ class _Panels:
         grey = picture(self.pixels).convert("L")
         pale = 255 - (255 - np.asarray(grey, np.float64)) * _PALE
         under = self._scaled(Image.fromarray(pale.round().astype(np.uint8)).convert("RGB"), Image.Resampling.NEAREST)
-        share = np.abs(values) / (most or 1.0)
-        resized = Image.fromarray((values / (most or 1.0)).astype(np.float32)).resize(self.size, Image.Resampling.BILINEAR)
-        at = np.asarray(resized)
-        assert share.max(initial=0) <= 1 + 1e-6, "a colour would stand for less than it is"
+        shares = Image.fromarray((values / (most or 1.0)).astype(np.float32))
+        at = np.asarray(shares.resize(self.size, Image.Resampling.BILINEAR))
         cover = _STRONG * np.abs(at)[..., None].clip(0, 1)
         mixed = np.asarray(under, np.float64) * (1 - cover) + signed(at, 1.0) * cover
         return Image.fromarray(mixed.round().astype(np.uint8))

@@ -11,7 +11,7 @@ from ..data.outputs import Kind, StrPath
 from ..errors import ImageError
 from ..runs.opened import AnyModel, Opened, open_model
 from ..visualize.sheets import file_name
-from .explain import DEFAULT, Note, explanations
+from .explanation import DEFAULT, Explanation, Note, explanations
 from .picture import EXPLANATION, Drawn, draw
 
 
@@ -36,7 +36,8 @@ def draw_explanations(model: AnyModel, images: Images, method: str = DEFAULT, ta
     return _each(opened, found, layer, seed)
 
 
-def _each(opened: Opened, found: Iterator[object], layer: str | None, seed: int) -> Iterator[Drawn | Missing]:
+def _each(opened: Opened, found: Iterator[Explanation | Missing], layer: str | None, seed: int
+          ) -> Iterator[Drawn | Missing]:
     taken = set[str]()
     for first in found:
         if isinstance(first, Missing):
@@ -45,7 +46,8 @@ def _each(opened: Opened, found: Iterator[object], layer: str | None, seed: int)
         every = [first]
         other = first.label if first.target != first.label else first.runner_up and first.runner_up[0]
         if other:
-            every += explanations(opened, [first.source], first.method, other, layer, seed)
+            again = explanations(opened, [first.source], first.method, other, layer, seed)
+            every += [each for each in again if isinstance(each, Explanation)]
         name = file_name("explained", first.path, taken)
         try:
             canvas = draw(every, f"{os.path.basename(first.path)} in {opened.name}")

@@ -49,6 +49,7 @@ CASES = {
     "figures": Case("test", "--out {out}", "test.json", folder=True),
     "filters": Case("visualize-filters", "--out {out}", "filters-conv1.png", folder=True),
     "activations": Case("visualize-filters", "loose.png --out {out}", "activations-loose.png", folder=True),
+    "explained": Case("explain", "loose.png --out {out}", "explained-loose.png", folder=True),
     "inspect-picture": Case("inspect", "runs/small --out {out}", "conv2.png", folder=True),
     "inspect-numbers": Case("inspect", "runs/small --out {out}", "conv2.npy", folder=True),
     "rates": Case("train", "photos --find-lr --runs {out}", "lr.png", folder=True),
@@ -60,11 +61,11 @@ CASES = {
 # The paths that a command only reads.
 READ = {"train": {"data", "exclude", "labels"}, "test": {"data", "model", "labels"}, "predict": {"model"},
         "check": {"folder", "models", "exclude", "labels"},
-        "inspect": {"model", "named"}, "visualize-filters": {"model"},
+        "inspect": {"model", "named"}, "visualize-filters": {"model"}, "explain": {"model"},
         "export": {"model"}, "features": {"model"}, "import": {"sources"}}
 WRITTEN = {"train": {"runs"}, "test": {"out"}, "predict": {"table"}, "check": {"exclude_list", "sheet"},
-           "inspect": {"out"}, "visualize-filters": {"out"}, "export": {"file"}, "features": {"out"},
-           "sample": {"directory"}, "import": {"directory"}}
+           "inspect": {"out"}, "visualize-filters": {"out"}, "explain": {"out"}, "export": {"file"},
+           "features": {"out"}, "sample": {"directory"}, "import": {"directory"}}
 # Of several files, the one whose lock stands for all of them.
 FIRST = {"test": "report.html", "visualize-filters": "filters-conv1.png", "inspect": "conv1.png", "train": "lr.csv"}
 

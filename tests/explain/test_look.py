@@ -49,16 +49,20 @@ def test_a_layer_in_the_middle_has_its_own(name, network):
     net = network(name)
     spatial = [node.name for node in net.nodes if len(node.shape) == 3 and net.is_cut(node.name)]
     layer = spatial[len(spatial) // 2]
-    look, images, weights = Look(net, layer), images_for(net), weights_for(net)
-    values, gradients = look.by_layer(images, weights)
-    plan = net.tracing(3, ["input", layer, net.nodes[0].name])
+    images, weights = images_for(net), weights_for(net)
+    plan, behind = net.tracing(3, ["input", layer, net.nodes[0].name]), net.split(layer)[1].tracing(3, ["input"])
     plan.input[...] = images
-    plan.forward()
-    plan.output_gradient[...] = weights
-    plan.backward()
-    whole = look.by_image(images, weights)
-    for a, b in ((values, plan.kept(layer)), (gradients, plan.gradient(layer)), (whole, plan.gradient("input"))):
+    for part in (plan, behind):  # of the very same values, so that no corner is passed on its other side
+        part.forward()
+        part.output_gradient[...] = weights
+        part.backward()
+        behind.input[...] = plan.kept(layer)
+    values, gradients = Look(net, layer).by_layer(images, weights)
+    whole = Look(net, layer).by_image(images, weights)
+    for a, b in ((plan.gradient(layer), behind.gradient("input")), (values, plan.kept(layer)),
+                 (whole, plan.gradient("input"))):
         np.testing.assert_allclose(a, b, rtol=0, atol=2e-5 * np.abs(b).max())
+    assert np.mean(np.abs(gradients - plan.gradient(layer)) < 2e-5 * np.abs(gradients).max()) > 0.9
 
 
 def test_what_is_skipped_past_has_the_gradient_of_both_ways(network):

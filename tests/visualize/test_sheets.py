@@ -131,7 +131,7 @@ def test_files_are_held_before_anything_is_drawn(home: Path) -> None:
 def test_names_of_files_fit_any_disk() -> None:
     taken: set[str] = set()
     assert sheets.file_name("activations", f"a/{'x' * 99}.jpeg", taken) == f"activations-{'x' * 60}.png"
-    assert sheets.file_name("activations", f"b/{'X' * 99}.png", taken) == f"activations-{'X' * 60}-2.png", "case tells no files apart"
+    assert sheets.file_name("activations", f"b/{'X' * 99}.png", taken) == f"activations-{'X' * 60}-2.png", "of any case"
     assert sheets.file_name("activations", f"b/{'x' * 60}.png", taken) == f"activations-{'x' * 60}-3.png"
 
 
