@@ -15,7 +15,7 @@ COMMANDS = {
     "check": ("check", "Tell what is wrong with a folder of images before training on it."),
     "inspect": ("inspecting", "Show a model's layers, shapes, parameters and cost."),
     "visualize-filters": ("visualize_filters", "Draw what a model has learnt, and what images light up in it."),
-    "explain": ("explain", "Show where in an image the evidence for its label lies."),
+    "explain": ("explaining", "Show where in an image the evidence for its label lies."),
     "export": ("export", "Write a model in a form that others run."),
     "features": ("features", "Write what a network makes of images, for search and clustering."),
     "sample": ("sample", "Write out the sample images that come with cnn."),

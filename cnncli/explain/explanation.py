@@ -109,7 +109,7 @@ def explanations(model: AnyModel, images: Images, method: str = DEFAULT, target:
     sentences on images that are damaged in what is no pixel or on another scale than the model takes."""
     opened = open_model(model)
     way = chosen_method(method)
-    look = Look(opened.model.network, chosen_layer(opened.model.network, layer))
+    look = Look(opened.model.network, chosen_layer(opened.model.network, layer, way))
     about = None if target is None else class_number(opened.model, target)
     return _each(opened.model, image_files(images), way, look, about, seed, note or (lambda sentence: None))
 
@@ -129,8 +129,13 @@ def class_number(model: Model, name: str) -> int:
     return model.classes.index(name)
 
 
-def chosen_layer(network: Network, name: str | None) -> str:
-    """Return the name of the layer to look at: the one named, which must have positions, or ``last_positions``."""
+def chosen_layer(network: Network, name: str | None, way: Method) -> str:
+    """Return the name of the layer to look at: the one named, which must have positions, or ``last_positions``; for a
+    method by pixels, which looks at none, the first."""
+    if way.on == "image":
+        if name is not None:
+            raise UsageError(f"{way.name} explains pixels, by no layer; leave the layer out.")
+        return network.nodes[0].name
     if name is None:
         return last_positions(network)
     node = network.node(name)

@@ -12,6 +12,7 @@ from cnncli.data import Preprocessing
 from cnncli.data.finding import Missing
 from cnncli.errors import DataError, ImageError, ModelError, NetworkError, UsageError
 from cnncli.explain.explanation import chosen_layer, class_number, explanations, last_positions
+from cnncli.explain.methods import METHODS
 from cnncli.model import Model
 from cnncli.network import Network
 
@@ -124,8 +125,8 @@ def test_what_is_not_there_is_refused_with_what_is() -> None:
     with pytest.raises(NetworkError, match=r"no layer 'relu'.*relu1"):
         cnncli.explain(model, lit(1, 1), layer="relu")
     with pytest.raises(UsageError, match=r"layer linear1 has no positions \(its output is 3\): .* as relu1\."):
-        chosen_layer(model.network, "linear1")
-    assert chosen_layer(model.network, "light") == "light"
+        chosen_layer(model.network, "linear1", METHODS["gradcam"])
+    assert chosen_layer(model.network, "light", METHODS["gradcam"]) == "light"
     flat = Network([{"type": "Flatten"}, {"type": "Linear", "out_features": 3}], (8, 12, 3))
     with pytest.raises(UsageError, match="no layer of the network has positions"):
         last_positions(flat)
