@@ -31,6 +31,7 @@ class Look:
     def __init__(self, network: Network, layer: str) -> None:
         self.network, self.layer = network, network.node(layer).name
         self._parts = network.split(layer) if network.nodes[-1].name != layer and network.is_cut(layer) else None
+        self._last: tuple[Array, Array] | None = None  # images, and what the layer yielded for them
         self._plans: dict[tuple[int, str, str, str, str], Plan] = {}
         floats = sum(int(np.prod(network.shape_of(node.name))) for node in network.nodes)
         self.at_once = max(1, min(64, _FLOATS_AT_ONCE // (3 * floats)))
@@ -41,8 +42,9 @@ class Look:
         return self.network.shape_of(self.layer)
 
     def logits(self, images: Array) -> Array:
-        """Return the network's outputs (n, classes)."""
-        return self.network.forward(images)
+        """Return the network's outputs (n, classes). What the layer yields on the way is kept for ``values`` and
+        ``by_layer`` of the same array."""
+        return self.network.forward(images) if self._parts is None else self._parts[1].forward(self.values(images))
 
     def logits_of(self, values: Array) -> Array:
         """Return the outputs (n, classes) for values (n, *shape) in the place of what the layer yields. Only where
@@ -58,7 +60,9 @@ class Look:
     def values(self, images: Array) -> Array:
         """Return what the layer yields for images, (n, *shape)."""
         if self._parts is not None:
-            return self._parts[0].forward(images)
+            if self._last is None or self._last[0] is not images:
+                self._last = images, self._parts[0].forward(images)
+            return self._last[1]
         return np.concatenate([self.network.activations(images[i : i + self.at_once], [self.layer])[self.layer]
                                for i in range(0, len(images), self.at_once)])
 
@@ -66,7 +70,7 @@ class Look:
         """Return what the layer yields, and the gradient by it of the logits' sum, each times its weight: two arrays
         (n, *shape). weights: (n, classes)."""
         if self._parts is not None:
-            values = self._parts[0].forward(images)
+            values = self.values(images)
             return values, self._traced(self._parts[1], INPUT, values, weights)[0]
         return self._values_and_gradient(images, weights)
 
