@@ -37,6 +37,7 @@ image=$(find "$folder/images/test" -name '*.png' | sort | head -n 1)
 step predict "$image" -m "$folder/runs/latest"
 step inspect -m "$folder/runs/latest" --out "$folder/filters"
 step visualize-filters "$image" -m "$folder/runs/latest" --out "$folder/pictures"
+step explain "$image" -m "$folder/runs/latest" --out "$folder/pictures"
 
 program=$(cd "$(dirname "$cnn")" && pwd)/$(basename "$cnn")
 here=$(dirname "$program")
@@ -44,7 +45,7 @@ here=$(dirname "$program")
 printf '\nWhere to look, all under %s:\n' "$(cd "$folder" && pwd)"
 printf '  %s\n' 'images/                the photos of clothes it learnt from, a folder per class' \
     'runs/latest/           the model, what it gets wrong (report.html), its learning curves (curves.png) and its history' \
-    'filters/, pictures/    what the first layer looks for, and what the image lights up'
+    'filters/, pictures/    what the first layer looks for, what the image lights up, and why it got its answer'
 printf 'Your own images next, with a folder per class in FOLDER:\n  %s train FOLDER\n' "$(typed "$program")"
 if [ "$program" != cnn ] && [ -f "$here/activate" ]; then
     printf 'So that cnn alone is enough in this shell:\n  . %s\n' "$(typed "$here/activate")"

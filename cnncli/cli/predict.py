@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import printable
+from ..errors import printable, quoted
 from .command import (
     Command,
     exact_option,
@@ -156,13 +156,18 @@ def _print_json(items: Iterable[dict[str, Any]]) -> None:
 
 
 def _print_table(answers: "Iterable[Prediction]", paths: Sequence[str], classes: Sequence[str], top: int) -> None:
-    """Print a line for each image as the answers come: path, then label and probability, top times."""
+    """Print a line for each image as the answers come: path, then label and probability, top times; and say what shows
+    why the first got its own."""
     from ..report.predictions import labelled, why
 
     path_width = min(WIDEST_PATH, max(len(printable(path)) for path in [*paths, "image"]))
     label_width = max(len(printable(name)) for name in [*classes, "unknown"])
     emit(f"{'image':{path_width}}" + f"  {'label':{label_width}}  probability" * top)
+    first = None
     for answer in answers:
+        first = first or (answer.path if answer.error is None else None)
         cells = [f"  {printable(label):{label_width}}  {probability:11.4f}" for label, probability in labelled(answer)]
         cells += [f"  {why(answer)}"] * bool(answer.withheld)
         emit(f"{printable(answer.path):{path_width}}" + ("".join(cells) or f"  {'-':{label_width}}  {'-':>11}"))
+    if first is not None:
+        note(f"Why: cnn explain {quoted(first)}")

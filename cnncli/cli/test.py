@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import printable
+from ..errors import printable, quoted
 from .command import (
     Command,
     exact_option,
@@ -72,6 +72,8 @@ def command(data: str | None, model: Path | None, split: "Split | None", labels:
     else:
         _print(found)
     note(f"{printable(folder)}: {', '.join(WRITTEN)}.")
+    if not as_json and (mistake := found.surest_mistake):
+        note(f"Why it is wrong where it is surest: cnn explain {quoted(mistake.path)}")
     return report_skipped(found.skipped)
 
 

@@ -68,6 +68,15 @@ class ModelTest(Evaluation):
         """The images' files and labels, in the evaluation's order."""
         return self.tested.samples
 
+    @property
+    def surest_mistake(self) -> Sample | None:
+        """The image that got a wrong answer with the highest probability; None where every answer is right, or the
+        images are no files."""
+        if self.right.all():
+            return None
+        sample = self.samples[int(np.where(self.right, -np.inf, self.confidences).argmax())]
+        return sample if sample.pixels is None else None
+
     def pixels(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return those images as the network saw them, uint8 (n, h, w, c)."""
         return self.tested.pixels(indices)

@@ -192,9 +192,10 @@ def test_rejected_in_every_form(many: list[str], temperature: float, capsys: pyt
     assert cli.main(["predict", "many", "--reject", "0.8"]) == 0
     out, err = capsys.readouterr()
     assert [" unknown " in line for line in out.splitlines()[1:]] == [item["rejected"] for item in found]
-    assert err.startswith("Model: ")
-    assert err.endswith("has no measure of images that belong to no class; their probability alone decides.\n")
-    assert err.count("\n") == 2
+    which, doubt, why = err.splitlines()
+    assert which.startswith("Model: ")
+    assert doubt.endswith("has no measure of images that belong to no class; their probability alone decides.")
+    assert why.startswith("Why: cnn explain many/")
 
 
 def test_a_threshold_that_nothing_stands_behind_is_said_to_be_so(many: list[str], capsys) -> None:

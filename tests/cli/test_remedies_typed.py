@@ -95,6 +95,9 @@ CASES = {
     "a folder for a run": Case("train --resume photos", behind=("--epochs", "3")),
     "a training table without a folder": Case("train --labels t.csv", first=table, data="flat",
                                               behind=tuple(QUICKLY)),
+    "an answer": Case("predict -m runs/small photos/stripe", code=0),
+    "a mistake": Case("test -m runs/plain --split train", code=0,
+                      first=trained("--augment", "none", "--epochs", "1", "--name", "plain", "--seed", "3")),
     "an unlabelled split": Case("train 'my data' --arch lenet5 --epochs 1", first=kaggle, code=0),
 }
 
