@@ -43,12 +43,14 @@ EXAMPLES = (
               help="Folder for pictures and test.json.  [default: the run's]")
 @force_option
 @json_option
+@click.option("--why/--no-why", default=True, show_default=True,
+              help="Show in the report what the surest mistakes come from: as long as judging some fifty images.")
 @strict_option
 @exact_option
 @tta_option
 @threads_option
 def command(data: str | None, model: Path | None, split: "Split | None", labels: str | None, out: Path | None,
-            force: bool, as_json: bool, strict: bool, exact: bool | None, tta: bool) -> int:
+            force: bool, as_json: bool, why: bool, strict: bool, exact: bool | None, tta: bool) -> int:
     """Tell how good a model is on images that it was not trained on.
 
     DATA is a folder of images; without it, the folder that the model was trained on, of which the held-out images are
@@ -66,7 +68,7 @@ def command(data: str | None, model: Path | None, split: "Split | None", labels:
         with steps() as shown:
             found = evaluate(opened, data, split=split, labels=labels, tta=tta, exact=bool(exact), strict=strict,
                              progress=shown, note=note)
-        write(found, folder)
+        write(found, folder, why=why)
     if as_json:
         emit_json(found.as_json())
     else:

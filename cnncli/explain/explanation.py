@@ -157,6 +157,11 @@ def last_positions(network: Network) -> str:
     return node.name
 
 
+def has_positions(network: Network) -> bool:
+    """Return whether any layer has more than one position."""
+    return any(map(_has_positions, network.nodes))
+
+
 def _has_positions(node: Node) -> bool:
     return len(node.shape) == 3 and node.shape[0] * node.shape[1] > 1
 

@@ -32,13 +32,23 @@ PIXELS = Grid((0.0, 0.0), (1.0, 1.0))  # of the prepared image itself
 def on_image(values: Array, grid: Grid, preprocessing: Preprocessing, size: tuple[int, int]) -> Array:
     """Return a map (rows, columns) on an image of its own size, (height, width): float32, linear between the middles of
     positions, 0 where the preprocessing cut the image off. Beyond the outermost middles it stays as it is there."""
-    places, inside = [], []
     height, width = size
-    left, top, right, bottom = preprocessing.box((width, height))
-    for own, begin, end, prepared, start, step in zip(
-            size, (top, left), (bottom, right), preprocessing.size, grid.start, grid.step, strict=True):
+    return _laid(values, grid, preprocessing.size, size, preprocessing.box((width, height)))
+
+
+def laid_out(values: Array, grid: Grid, prepared: tuple[int, int], size: tuple[int, int]) -> Array:
+    """Return a map (rows, columns) on the prepared image, itself (height, width), drawn at another size: float32."""
+    return _laid(values, grid, prepared, size, (0, 0, size[1], size[0]))
+
+
+def _laid(values: Array, grid: Grid, prepared: tuple[int, int], size: tuple[int, int],
+          box: tuple[float, float, float, float]) -> Array:
+    """Return a map on an image of some size, of which the box (left, top, right, bottom) is the prepared image."""
+    places, inside = [], []
+    for own, begin, end, side, start, step in zip(size, box[1::-1], box[:1:-1], prepared, grid.start, grid.step,
+                                                  strict=True):
         pixels = np.arange(own) + 0.5
-        places.append((((pixels - begin) * prepared / (end - begin) - 0.5) - start) / step)
+        places.append((((pixels - begin) * side / (end - begin) - 0.5) - start) / step)
         inside.append((pixels > begin) & (pixels < end))
     laid = _linear(_linear(values.astype(np.float64), places[0]).T, places[1]).T
     laid[~inside[0]] = 0

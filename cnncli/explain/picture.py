@@ -64,17 +64,22 @@ class _Panels:
 
     def laid(self, values: NDArray[np.float32], most: float) -> Image.Image:
         """Return the image, pale, under a map (height, width) whose strongest colour stands for most."""
-        grey = picture(self.pixels).convert("L")
-        pale = 255 - (255 - np.asarray(grey, np.float64)) * _PALE
-        under = self._scaled(Image.fromarray(pale.round().astype(np.uint8)).convert("RGB"), Image.Resampling.NEAREST)
         shares = Image.fromarray((values / (most or 1.0)).astype(np.float32))
         at = np.asarray(shares.resize(self.size, Image.Resampling.BILINEAR))
-        cover = _STRONG * np.abs(at)[..., None].clip(0, 1)
-        mixed = np.asarray(under, np.float64) * (1 - cover) + signed(at, 1.0) * cover
-        return Image.fromarray(mixed.round().astype(np.uint8))
+        return Image.fromarray(laid(np.asarray(self.image()), at))
 
     def _scaled(self, image: Image.Image, enlarging: Image.Resampling) -> Image.Image:
         return image.resize(self.size, enlarging if self.factor >= 1 else Image.Resampling.BOX)
+
+
+def laid(pixels: NDArray[np.uint8], shares: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return an image, uint8 (h, w, 1 or 3), pale and grey, under a map (h, w) of values from -1, the strongest that
+    speaks against, to 1: uint8 (h, w, 3)."""
+    grey = np.asarray(picture(pixels).convert("L"), np.float64)[..., None]
+    pale = 255 - (255 - grey) * _PALE
+    cover = _STRONG * np.abs(shares)[..., None].clip(0, 1)
+    mixed: NDArray[np.uint8] = (pale * (1 - cover) + signed(shares, 1.0) * cover).round().astype(np.uint8)
+    return mixed
 
 
 def draw(explanations: Sequence[Explanation], title: str) -> Canvas:

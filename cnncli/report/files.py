@@ -12,8 +12,11 @@ from ..data import Data
 from ..data.outputs import Kind, marked
 from ..data.outputs import write as write_output
 from ..evaluation.evaluate import ModelTest
+from ..explain.explanation import has_positions
+from ..explain.mistakes import reasons
 from ..runs.opened import Opened
 from . import confusion, mistakes, page
+from .pictures import Why
 
 FIGURES = Kind("the figures of a test", ".json",
                marked(rb'\A{\n  "model": [^\n]*,\n  "images": \d+,\n  "accuracy": '))
@@ -32,22 +35,32 @@ def claimed(opened: Opened, folder: str | os.PathLike[str] | None = None, data: 
         yield into
 
 
-def write(found: ModelTest, folder: str | os.PathLike[str] | None = None, force: bool = False) -> Path:
+def write(found: ModelTest, folder: str | os.PathLike[str] | None = None, force: bool = False, why: bool = True
+          ) -> Path:
     """Write the files about a test, WRITTEN, into a folder; return it. The folder, by default that of the model's run,
-    else ./<model>-test, is made if need be. Raises UsageError where a file stands in its place, or other files, unless
+    else ./<model>-test, is made if need be. why has the page show what the surest mistakes come from, which takes as
+    long as to judge some fifty images. Raises UsageError where a file stands in its place, or other files, unless
     force, in that of ours, SaveError where the disk refuses."""
     with claimed(found.opened, folder, force=force) as into:
-        _write(found, into)
+        _write(found, into, why)
     return into
 
 
-def _write(found: ModelTest, into: Path) -> None:
+def _write(found: ModelTest, into: Path, why: bool) -> None:
     name = found.opened.name
     report, matrix, table, sheet, figures = (into / file for file in WRITTEN)
     page.write(found, report, title=f"Test of {name}", pixels=found.pixels,
                names=[sample.relative for sample in found.samples], facts=found.facts,
-               notes=found.notes + found.comparison)
+               notes=found.notes + found.comparison, why=_why(found) if why else None)
     confusion.draw(found, matrix, f"Confusion matrix of {name}")
     confusion.write_csv(found, table)
     mistakes.draw(found, found.pixels, [sample.path for sample in found.samples], sheet, f"Worst mistakes of {name}")
     write_output(figures, (json.dumps(found.as_json(), indent=2) + "\n").encode(), FIGURES)
+
+
+def _why(found: ModelTest) -> Why | None:
+    """Return what shows where mistakes come from; None where no layer of the network can tell."""
+    model = found.opened.model
+    if not has_positions(model.network):
+        return None
+    return lambda some: reasons(model, found.pixels(some), found.guesses[some], found.labels[some])

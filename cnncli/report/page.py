@@ -23,7 +23,7 @@ from ..errors import printable
 from ..evaluation.scores import REJECTIONS, Evaluation
 from ..model.calibration import confidences, coverage, expected_error, reliability
 from . import charts
-from .pictures import A_CELL, Album, Pixels, Shown
+from .pictures import A_CELL, Album, Pixels, Shown, Why
 
 MOST_CLASSES = 120  # of the matrix; of more, those with the most mistakes are shown
 COUNTED = 32  # classes: with more, the cells of the matrix are shades alone
@@ -34,19 +34,20 @@ PAGE = Kind("a report", ".html", marked(rb'<meta name="generator" content="cnn r
 
 
 def write(found: Evaluation, path: str | os.PathLike[str], *, title: str, pixels: Pixels, names: Sequence[Any],
-          facts: Sequence[tuple[str, str]] = (), notes: Sequence[str] = ()) -> Path:
+          facts: Sequence[tuple[str, str]] = (), notes: Sequence[str] = (), why: Why | None = None) -> Path:
     """Write the page about an evaluation; about what is said in the title.
 
     pixels gives prepared images for indices, uint8 (m, h, w, c), and names are the images' file names, in the
     evaluation's order. facts are (what, how much) pairs about the model, notes sentences about images and baselines.
-    Raises SaveError where the file cannot be written.
+    why gives a strip of pictures for each of some mistakes, which shows where it comes from. Raises SaveError where the
+    file cannot be written.
     """
-    write_output(path, render(found, title=title, pixels=pixels, names=names, facts=facts, notes=notes), PAGE)
+    write_output(path, render(found, title=title, pixels=pixels, names=names, facts=facts, notes=notes, why=why), PAGE)
     return Path(path)
 
 
 def render(found: Evaluation, *, title: str, pixels: Pixels, names: Sequence[Any],
-           facts: Sequence[tuple[str, str]] = (), notes: Sequence[str] = ()) -> bytes:
+           facts: Sequence[tuple[str, str]] = (), notes: Sequence[str] = (), why: Why | None = None) -> bytes:
     """Return the page's bytes, UTF-8; the same evaluation gives the same."""
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
@@ -77,6 +78,7 @@ def render(found: Evaluation, *, title: str, pixels: Pixels, names: Sequence[Any
         matrix=matrix,
         pairs=_pairs(found),
         worst=album.worst(),
+        reasons=album.reasons(why) if why else [],
         ambiguous=album.ambiguous(),
         best=album.best(),
         shown=len(cells.images),

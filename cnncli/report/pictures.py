@@ -5,7 +5,7 @@ page.py, next to read, puts them onto the page.
 
 import base64
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,13 +16,14 @@ from PIL import Image
 from ..errors import printable
 from ..evaluation.scores import Evaluation
 
-WORST, AMBIGUOUS, BEST, MOST_BEST = 48, 24, 4, 240  # images; BEST of each class, MOST_BEST of all
+WORST, REASONS, AMBIGUOUS, BEST, MOST_BEST = 48, 24, 24, 4, 240  # images; BEST of each class, MOST_BEST of all
 A_CELL = 60  # images of a cell of the confusion matrix
 MOST_CHARACTERS = 8_000_000  # of the cells' thumbnails
 SIDE, SHARP = 96, 40  # pixels: what is larger is made smaller; what is at most so large is kept without loss
 _AT_ONCE, _ROWS = 64, 4096  # pictures that are in memory together, and images' probabilities
 
 Pixels = Callable[[NDArray[np.int64]], NDArray[np.uint8]]
+Why = Callable[[NDArray[np.int64]], Iterator[NDArray[np.uint8]]]  # indices -> a strip of pictures for each
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,11 @@ class Album:
     def worst(self) -> list[Shown]:
         """The most confident mistakes."""
         return self._shown(self.found.mistakes()[:WORST])
+
+    def reasons(self, why: Why) -> list[Shown]:
+        """The most confident mistakes once more, each as a strip that shows why."""
+        indices = self.found.mistakes()[:REASONS]
+        return [self._one(int(i), _as_jpeg(strip)) for i, strip in zip(indices, why(indices), strict=True)]
 
     def ambiguous(self) -> list[Shown]:
         """The images that could nearly as well have been something else."""
@@ -110,15 +116,16 @@ class Album:
         return order[np.lexsort((found.right[order], turn))]
 
     def _shown(self, indices: NDArray[np.int64]) -> list[Shown]:
-        found, shown = self.found, list[Shown]()
+        shown = list[Shown]()
         for start in range(0, len(indices), _AT_ONCE):
             some = indices[start : start + _AT_ONCE]
-            shown += [
-                Shown(data_uri(image), printable(self._names[i]), int(found.labels[i]), int(found.guesses[i]),
-                      float(self._chances[i]), int(self._second[i]), float(self._others[i]))
-                for i, image in zip(some.tolist(), self._pixels(some), strict=True)
-            ]
+            shown += [self._one(i, data_uri(image)) for i, image in zip(some.tolist(), self._pixels(some), strict=True)]
         return shown
+
+    def _one(self, i: int, uri: str) -> Shown:
+        found = self.found
+        return Shown(uri, printable(self._names[i]), int(found.labels[i]), int(found.guesses[i]),
+                     float(self._chances[i]), int(self._second[i]), float(self._others[i]))
 
 
 def data_uri(pixels: NDArray[np.uint8]) -> str:
@@ -128,9 +135,13 @@ def data_uri(pixels: NDArray[np.uint8]) -> str:
     if longest > SIDE:
         width, height = (max(1, round(side * SIDE / longest)) for side in image.size)
         image = image.resize((width, height), Image.Resampling.BOX)
-    if longest <= SHARP:
-        image.save(data, "PNG")
-    else:
-        image.save(data, "JPEG", quality=82)
-    kind = "png" if longest <= SHARP else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(data.getvalue()).decode('ascii')}"
+    if longest > SHARP:
+        return _as_jpeg(np.asarray(image))
+    image.save(data, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(data.getvalue()).decode('ascii')}"
+
+
+def _as_jpeg(pixels: NDArray[np.uint8]) -> str:
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, "JPEG", quality=82)
+    return f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode('ascii')}"

@@ -19,8 +19,9 @@ NAMES = ["cat", "a class with a name of many words, more than fit", "帽子"]
 
 def batches(folder: Path, augmentation: Augmentation | None, grey: bool = False, each: int = 5) -> Batches:
     rng, samples = np.random.default_rng(3), []
+    (folder / "images").mkdir()  # beside the sheet: a folder of images alone may be a class
     for i in range(3 * each):
-        path = folder / f"{i:02}.png"
+        path = folder / "images" / f"{i:02}.png"
         Image.fromarray(rng.integers(0, 256, (14, 14) if grey else (14, 14, 3), np.uint8)).save(path)
         samples.append(Sample(str(path), path.name, i % 3))
     how = Preprocessing((14, 14), grey, mean=(0.4,) * (1 if grey else 3), std=(0.2,) * (1 if grey else 3))

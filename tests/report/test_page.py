@@ -333,3 +333,23 @@ def test_charts_stay_on_their_sheets(rng):
         places += [float(v) for pair in re.findall(r"[ML]([\d.-]+) ([\d.-]+)", drawn) for v in pair]
         assert min(places) >= 0
         assert max(places) <= max(charts.WIDTH, charts.HEIGHT)
+
+
+def test_what_mistakes_come_from_is_shown_beside_them():
+    found = evaluation(["a", "b", "c"], 60)
+    strip = np.full((20, 68, 3), 200, np.uint8)
+    asked = []
+
+    def why(indices):
+        asked.extend(indices.tolist())
+        return iter([strip] * len(indices))
+
+    read = Read(rendered(found, why=why))
+    assert asked == found.mistakes()[: pictures.REASONS].tolist()
+    shown = [a for tag, a in read.elements if tag == "img" and " taken for " in (a["alt"] or "")]
+    assert len(shown) == len(asked)
+    first = asked[0]
+    assert shown[0]["alt"] == f"{'abc'[found.labels[first]]} taken for {'abc'[found.guesses[first]]}"
+    with Image.open(io.BytesIO(base64.b64decode(shown[0]["src"].split(",")[1]))) as image:
+        assert image.size == (68, 20)
+    assert "Why they were mistaken" not in Read(rendered(found)).words

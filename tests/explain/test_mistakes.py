@@ -1,0 +1,42 @@
+"""explain/mistakes.py: strips of an image, what speaks for the guess and what for the label, on one scale."""
+
+import numpy as np
+import pytest
+
+from cnncli.errors import UsageError
+from cnncli.explain.explanation import has_positions
+from cnncli.explain.mistakes import SIDE, reasons
+from cnncli.model import Model
+from cnncli.network import Network
+
+from .test_explanation import lit, sides
+
+
+def test_the_guess_in_the_middle_and_the_label_on_the_right() -> None:
+    model = sides()
+    pixels = np.stack([lit(9, 3, (8, 12), 2), lit(2, 3, (8, 12), 2)])
+    strips = list(reasons(model, pixels, np.array([1, 0]), np.array([0, 1])))
+    w, h = SIDE, SIDE * 8 // 12
+    assert [strip.shape for strip in strips] == [(h, 3 * w + 8, 3)] * 2
+    for strip, lit_left in zip(strips, (False, True), strict=True):
+        image, guess, label = (strip[:, i * (w + 4) :][:, :w].astype(int) for i in range(3))
+        assert image.max() == 255
+        red = (guess[..., 0] - guess[..., 2]).clip(0)
+        assert red.max() > 100, "what was seen speaks for the guess"
+        assert (red[:, : w // 2].sum() > red[:, w // 2 :].sum()) == lit_left
+        assert np.ptp(label, axis=2).max() < 10, "and nothing for the label"
+
+
+def test_one_after_the_other_and_not_for_what_has_no_positions(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = sides()
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 8, 12, 3), np.uint8)
+    guesses, labels = np.array([0, 1, 2, 0, 1]), np.array([1, 2, 0, 2, 0])
+    together = list(reasons(model, pixels, guesses, labels))
+    monkeypatch.setattr("cnncli.explain.mistakes._AT_ONCE", 2)
+    for a, b in zip(together, reasons(model, pixels, guesses, labels), strict=True):
+        assert np.array_equal(a, b)
+    flat = Network([{"type": "Flatten"}, {"type": "Linear", "out_features": 3}], (8, 12, 3))
+    assert has_positions(model.network)
+    assert not has_positions(flat)
+    with pytest.raises(UsageError, match="no layer of the network has positions"):
+        list(reasons(Model(flat, model.classes, model.preprocessing), pixels, guesses, labels))
