@@ -1,12 +1,13 @@
 """``cnn explain``: parse, call cnncli/explain/, and write the pictures of why images get their answers."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ..errors import DataError, printable
 from .command import Command, force_option, json_option, listed_on_stdin, model_option, open_and_say, threads_option
-from .output import emit, emit_json, report_skipped
+from .output import emit, emit_json, note, report_skipped
 from .progress import progress
 
 EXAMPLES = (
@@ -36,28 +37,27 @@ def command(images: tuple[str, ...], model: Path | None, target: str | None, met
     """Show why images get their answers: where in them the evidence for a class lies.
 
     For each IMAGE, a picture: the image, and beside it where the class that the model says is seen, and where the next
-    likeliest is. Red speaks for a class, blue against it. IMAGE is a file, a folder, a pattern such as
-    'photos/*.png', or - for a list of paths on standard input. Prints the names of the pictures.
+    likeliest is. Red speaks for a class, blue against it. Of several images also explain.html, a page with all of them
+    and, class by class, where the evidence lies. IMAGE is a file, a folder, a pattern such as 'photos/*.png', or - for
+    a list of paths on standard input. Prints the names of the files.
     """
     from ..data.finding import Missing, find_images
-    from ..explain.pictures import claimed, draw_explanations
+    from ..report.explained import write
 
     opened = open_and_say(model)
     found = find_images(images, listed_on_stdin(images))
     if not found:
         raise DataError("the list on standard input is empty; give at least one image.")
-    files = [item for item in found if isinstance(item, str)]
-    skipped = [(item.path, item.error) for item in found if isinstance(item, Missing)]
-    written = []
-    with claimed(opened, files, out, force) as folder, progress("explaining", len(files)) as shown:
-        for drawn in draw_explanations(opened, files, method, target, layer, seed):
-            if isinstance(drawn, Missing):
-                skipped.append((drawn.path, drawn.error))
+    skipped, written = list[tuple[str, str]](), list[dict[str, Any]]()
+    with progress("explaining", len(found)) as shown:
+        for each in write(opened, found, out, method=method, target=target, layer=layer, seed=seed, force=force,
+                          note=note):
+            if isinstance(each, Missing):
+                skipped.append((each.path, each.error))
             else:
-                path = drawn.save(folder)
-                written.append({**drawn.explanations[0].as_json(), "file": path})
+                written.append({**each[1].as_json(), "file": each[0]})
                 if not as_json:
-                    emit(printable(path))
+                    emit(printable(each[0]))
             shown.advance()
     if as_json:
         emit_json({"model": opened.path, "explained": written,

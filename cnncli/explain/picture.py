@@ -16,6 +16,7 @@ from ..data.finding import Picture
 from ..data.outputs import drawing
 from ..visualize.canvas import FAINT, INK, Canvas, picture, ramp, signed, wrapped
 from .explanation import Explanation
+from .geometry import on_image
 from .methods import METHODS
 
 EXPLANATION = drawing("an explanation")
@@ -135,3 +136,17 @@ def pixels_of(each: Explanation) -> NDArray[Any]:
     preprocessing = each.preprocessing
     image = open_image(each.source, preprocessing.grey, scales=preprocessing.scales)
     return np.asarray(image)
+
+
+def strip(each: Explanation, side: int = 144) -> NDArray[np.uint8]:
+    """Return a small picture: the image, and the map laid on it, uint8 (h, 2 w and a gap, 3), the longer side at most
+    so many pixels. Raises ImageError where the image cannot be decoded by now."""
+    own = picture(pixels_of(each))
+    factor = side / max(own.size) if max(own.size) > side else side // max(own.size)
+    width, height = (max(1, round(v * factor)) for v in own.size)
+    small = np.asarray(own.resize((width, height), Image.Resampling.BOX if factor < 1 else Image.Resampling.NEAREST))
+    shares = on_image(each.values / (each.strongest or 1.0), each.grid, each.preprocessing, each.size)
+    at = np.asarray(Image.fromarray(shares).resize((width, height), Image.Resampling.BILINEAR))
+    both = np.full((height, 2 * width + 4, 3), 255, np.uint8)
+    both[:, :width], both[:, -width:] = small, laid(small, at)
+    return both

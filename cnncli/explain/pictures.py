@@ -2,7 +2,7 @@
 other."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,13 +16,15 @@ from .picture import EXPLANATION, Drawn, draw
 
 
 @contextmanager
-def claimed(opened: Opened, images: Images, folder: str | os.PathLike[str] | None = None, force: bool = False
-            ) -> Iterator[Path]:
-    """Hold the files of the pictures of images, as long as this lasts; the folder is by default explained/ in the
-    run's, else ./<model>-explained. Raises UsageError or SaveError as ``cnncli.data.outputs.claim``."""
+def claimed(opened: Opened, images: Images, folder: str | os.PathLike[str] | None = None, force: bool = False,
+            beside: Mapping[str, Kind] | None = None) -> Iterator[Path]:
+    """Hold the files of the pictures of images, and those beside them, as long as this lasts; the folder is by default
+    explained/ in the run's, else ./<model>-explained. Raises UsageError or SaveError as
+    ``cnncli.data.outputs.claim``."""
     into, taken = opened.place(folder, "explained", inside="explained"), set[str]()
     paths = [image for image in image_files(images) if isinstance(image, str)]
     kinds: dict[StrPath, Kind] = {into / file_name("explained", path, taken): EXPLANATION for path in paths}
+    kinds |= {into / file: kind for file, kind in (beside or {}).items()}
     with opened.claim(kinds, reads=paths, force=force, make=True):
         yield into
 

@@ -1,6 +1,6 @@
 // What moves on the page of `cnn test`: the cells of the confusion matrix show their images, by mouse and by keyboard,
 // and the table of classes can be sorted. The images lie in the page as JSON; every text is set as text, never as HTML.
-"use strict";
+// pictures.js, before it, has span, enlargeable and closable.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const number = new Intl.NumberFormat("en");
@@ -12,43 +12,6 @@
   const dialog = document.getElementById("images");
   const gallery = document.getElementById("images-gallery");
   let opener = null;
-
-  function span(words, kind) {
-    const made = document.createElement("span");
-    made.textContent = words;
-    if (kind) made.className = kind;
-    return made;
-  }
-
-  // ---- one picture, large ----
-
-  const large = document.getElementById("picture");
-
-  function enlarge(image) {
-    const made = document.createElement("img");
-    made.src = image.src;
-    made.alt = image.alt;
-    made.addEventListener("click", () => large.close());
-    large.lastElementChild.replaceChildren(made);
-    const words = [...image.parentElement.querySelectorAll("figcaption span")];
-    document.getElementById("picture-words").replaceChildren(
-      ...words.map((each) => span(each.title || each.textContent, each.className)));
-    large.showModal();
-  }
-
-  function enlargeable(image) {
-    image.tabIndex = 0;
-    image.setAttribute("role", "button");
-    image.addEventListener("click", () => enlarge(image));
-    image.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" && event.key !== " ") return;
-      event.preventDefault();
-      enlarge(image);
-    });
-    return image;
-  }
-
-  for (const image of document.querySelectorAll(".gallery img")) enlargeable(image);
 
   function figure([uri, name, label, guess, chance]) {
     const made = document.createElement("figure");
@@ -82,10 +45,7 @@
     dialog.scrollTop = 0;
   }
 
-  for (const each of [dialog, large]) {
-    each.querySelector(".close").addEventListener("click", () => each.close());
-    each.addEventListener("click", (event) => { if (event.target === each) each.close(); });
-  }
+  closable(dialog);
   dialog.addEventListener("close", () => { gallery.replaceChildren(); if (opener) opener.focus(); });
 
   for (const button of document.querySelectorAll(".pairs button")) {

@@ -53,7 +53,9 @@ def render(found: Evaluation, *, title: str, pixels: Pixels, names: Sequence[Any
     from markupsafe import Markup
 
     here = files(__package__)
-    html, style, script = ((here / f"page.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
+    html, style, *scripts = ((here / name).read_text(encoding="utf-8")
+                             for name in ("page.html", "page.css", "pictures.js", "page.js"))
+    script = "\n".join(scripts)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(percent=percent, count=count)
     album = Album(found, pixels, names)
@@ -64,7 +66,7 @@ def render(found: Evaluation, *, title: str, pixels: Pixels, names: Sequence[Any
         title=printable(title),
         style=Markup(style),
         script=Markup(script),
-        policy=_policy(style, script),
+        policy=policy(style, script),
         data=Markup(_data(classes, cells.images, cells.places)),
         found=found,
         classes=classes,
@@ -104,7 +106,7 @@ def count(number: int, word: str = "") -> str:
     return f"{number:,}" + (f" {word}{'s' * (number != 1)}" if word else "")
 
 
-def _policy(style: str, script: str) -> str:
+def policy(style: str, script: str) -> str:
     """Return the content security policy: this style, this script, images that are in the file, nothing else."""
     hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
     return (f"default-src 'none'; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; img-src data:; "

@@ -68,7 +68,7 @@ class Album:
     def reasons(self, why: Why) -> list[Shown]:
         """The most confident mistakes once more, each as a strip that shows why."""
         indices = self.found.mistakes()[:REASONS]
-        return [self._one(int(i), _as_jpeg(strip)) for i, strip in zip(indices, why(indices), strict=True)]
+        return [self._one(int(i), as_jpeg(strip)) for i, strip in zip(indices, why(indices), strict=True)]
 
     def ambiguous(self) -> list[Shown]:
         """The images that could nearly as well have been something else."""
@@ -136,12 +136,13 @@ def data_uri(pixels: NDArray[np.uint8]) -> str:
         width, height = (max(1, round(side * SIDE / longest)) for side in image.size)
         image = image.resize((width, height), Image.Resampling.BOX)
     if longest > SHARP:
-        return _as_jpeg(np.asarray(image))
+        return as_jpeg(np.asarray(image))
     image.save(data, "PNG")
     return f"data:image/png;base64,{base64.b64encode(data.getvalue()).decode('ascii')}"
 
 
-def _as_jpeg(pixels: NDArray[np.uint8]) -> str:
+def as_jpeg(pixels: NDArray[np.uint8]) -> str:
+    """Return uint8 (h, w, 3) as the URI of a JPEG."""
     data = io.BytesIO()
     Image.fromarray(pixels).save(data, "JPEG", quality=82)
     return f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode('ascii')}"

@@ -25,7 +25,8 @@ def test_a_picture_beside_the_run(place: Place) -> None:
 def test_a_folder_with_what_is_no_image(place: Place) -> None:
     (place.path / "photos/stripe/broken.png").write_bytes(b"no image")
     out, err = place.cnn("explain", "photos/stripe", "--out", "why", code=3)
-    assert len(out.splitlines()) == len(list((place.path / "why").iterdir())) == 24
+    assert len(out.splitlines()) == len(list((place.path / "why").iterdir())) == 24 + 1
+    assert out.endswith("why/explain.html\n")
     assert "broken.png cannot be used" in err
 
 
@@ -63,6 +64,7 @@ def test_a_model_without_convolutions(place: Place) -> None:
     assert "no layer of the network has positions" in place.cnn("explain", IMAGE, "-m", "runs/flat", code=2)[1]
 
 
-def test_an_image_twice_and_a_list(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_twice(place: Place) -> None:
     out, _ = place.cnn("explain", IMAGE, IMAGE)
-    assert [line.rsplit("-", 1)[-1] for line in out.splitlines()] == ["s_0.png", "2.png"]
+    assert [line.rsplit("/", 1)[-1] for line in out.splitlines()] == [
+        "explained-s_0.png", "explained-s_0-2.png", "explain.html"]

@@ -50,6 +50,7 @@ CASES = {
     "filters": Case("visualize-filters", "--out {out}", "filters-conv1.png", folder=True),
     "activations": Case("visualize-filters", "loose.png --out {out}", "activations-loose.png", folder=True),
     "explained": Case("explain", "loose.png --out {out}", "explained-loose.png", folder=True),
+    "explained-page": Case("explain", "loose.png loose.png --out {out}", "explain.html", folder=True),
     "inspect-picture": Case("inspect", "runs/small --out {out}", "conv2.png", folder=True),
     "inspect-numbers": Case("inspect", "runs/small --out {out}", "conv2.npy", folder=True),
     "rates": Case("train", "photos --find-lr --runs {out}", "lr.png", folder=True),
@@ -67,7 +68,8 @@ WRITTEN = {"train": {"runs"}, "test": {"out"}, "predict": {"table"}, "check": {"
            "inspect": {"out"}, "visualize-filters": {"out"}, "explain": {"out"}, "export": {"file"},
            "features": {"out"}, "sample": {"directory"}, "import": {"directory"}}
 # Of several files, the one whose lock stands for all of them.
-FIRST = {"test": "report.html", "visualize-filters": "filters-conv1.png", "inspect": "conv1.png", "train": "lr.csv"}
+FIRST = {"test": "report.html", "explain": "explained-loose.png", "visualize-filters": "filters-conv1.png",
+         "inspect": "conv1.png", "train": "lr.csv"}
 
 
 @pytest.fixture(scope="module")

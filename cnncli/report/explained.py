@@ -1,0 +1,127 @@
+"""The page that `cnn explain` writes of many images: explain.html, one file like report.html (page.py), with the images
+beside their maps and, by the class that was said, where the evidence lies. explained.html beside it is how it looks."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..data.finding import Images, Missing, image_files
+from ..data.outputs import Kind, marked
+from ..data.outputs import write as write_output
+from ..errors import printable
+from ..explain import pictures
+from ..explain.collection import BORDER_AREA, CELLS, MIDDLE_AREA, Collection, Group, Kept
+from ..explain.explanation import DEFAULT, Explanation, Note
+from ..explain.methods import METHODS
+from ..explain.picture import strip
+from ..runs.opened import AnyModel, open_model
+from ..visualize.canvas import coloured
+from .page import count, percent, policy
+from .pictures import as_jpeg
+
+FILE = "explain.html"
+PAGE = Kind("a page of explanations", ".html", marked(rb'<meta name="generator" content="cnn explanations">'))
+MOST = 400  # images on the page, beside the surest of each class
+LISTED = 50  # skipped images
+_MEAN = 144  # pixels of a mean map
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One image on the page."""
+
+    uri: str
+    name: str
+    label: str
+    probability: float
+    sentence: str | None = None
+
+
+def write(model: AnyModel, images: Images, folder: str | os.PathLike[str] | None = None, *, method: str = DEFAULT,
+          target: str | None = None, layer: str | None = None, seed: int = 0, force: bool = False,
+          note: Note | None = None) -> Iterator[tuple[Path, Explanation] | Missing]:
+    """Write a picture of why each image gets its answer into a folder, by default explained/ in the run's, else
+    ./<model>-explained, and, of several images, the page explain.html when the last is done. Yields each picture's file
+    with the explanation, or a Missing for what is no image, and the page's file comes with the first explanation.
+
+    Takes and raises what ``explanations`` does, and what ``cnncli.data.outputs.claim`` does before any work.
+    """
+    opened, found = open_model(model), image_files(images)
+    several = len(found) > 1
+    page, skipped = Explained(), list[tuple[str, str]]()
+    with pictures.claimed(opened, found, folder, force, {FILE: PAGE} if several else {}) as into:
+        for drawn in pictures.draw_explanations(opened, found, method, target, layer, seed, note):
+            if isinstance(drawn, Missing):
+                skipped.append((drawn.path, drawn.error))
+                yield drawn
+                continue
+            page.add(drawn.explanations[0])
+            yield drawn.save(into), drawn.explanations[0]
+        if several and page.first is not None:
+            write_output(into / FILE, page.render(f"Why, says {opened.name}", skipped), PAGE)
+            yield into / FILE, page.first
+
+
+class Explained:
+    """Collects explanations for the page, one after the other."""
+
+    def __init__(self) -> None:
+        self.collection = Collection()
+        self._shown: list[Shown] = []
+        self.first: Explanation | None = None
+
+    def add(self, found: Explanation) -> None:
+        """Take in the explanation of an answer. Raises ImageError where its image cannot be read by now."""
+        drawn = strip(found)
+        self.first = self.first or found
+        self.collection.add(found, drawn)
+        if len(self._shown) < MOST:
+            self._shown.append(Shown(as_jpeg(drawn), printable(found.path), printable(found.label), found.probability,
+                                     found.sentence))
+
+    def render(self, title: str, skipped: Sequence[tuple[str, str]] = ()) -> bytes:
+        """Return the page's bytes, UTF-8; the same explanations give the same."""
+        from jinja2 import Environment, StrictUndefined
+        from markupsafe import Markup
+
+        here = files(__package__)
+        html, style, script = ((here / name).read_text(encoding="utf-8")
+                               for name in ("explained.html", "page.css", "pictures.js"))
+        environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+        environment.filters.update(percent=percent, count=count)
+        first = self.first
+        assert first is not None, "there is nothing to show"
+        page = environment.from_string(html).render(
+            title=printable(title), style=Markup(style), script=Markup(script), policy=policy(style, script),
+            images=self.collection.images, method=METHODS[first.method], layer=first.layer,
+            groups=[_group(group) for group in self.collection.groups()], border_area=BORDER_AREA,
+            middle_area=MIDDLE_AREA, shown=self._shown, skipped_images=len(skipped),
+            skipped=[(printable(path), printable(reason)) for path, reason in skipped[:LISTED]])
+        return page.encode("utf-8")
+
+
+def _group(group: Group) -> dict[str, Any]:
+    label = printable(group.label)
+    return {"label": label, "images": group.images, "shown": group.shown, "border": group.border,
+            "middle": group.middle, "mean": _mean(group) if group.shown else None,
+            "surest": [_kept(each, label) for each in group.surest]}
+
+
+def _kept(each: Kept, label: str) -> Shown:
+    return Shown(as_jpeg(each.strip), printable(each.path), label, each.probability)
+
+
+def _mean(group: Group) -> str:
+    """Return a mean map as a picture, from no evidence to the most that any cell has."""
+    cells = group.mean
+    pixels: NDArray[np.uint8] = coloured(cells, 0, float(cells.max()), "oranges")
+    large = Image.fromarray(pixels).resize((_MEAN, _MEAN), Image.Resampling.NEAREST)
+    assert cells.shape == (CELLS, CELLS)
+    return as_jpeg(np.asarray(large))

@@ -1,0 +1,70 @@
+"""explain/collection.py: mean maps, the surest images and shares of evidence at the border and in the middle."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import cnncli
+from cnncli.explain.collection import BORDER_AREA, CELLS, MIDDLE_AREA, SUREST, Collection
+from cnncli.explain.explanation import Explanation
+from cnncli.explain.geometry import Grid
+
+from .test_explanation import lit, sides
+
+STRIP = np.zeros((4, 9, 3), np.uint8)
+
+
+def explained(values: np.ndarray, label: str = "left", probability: float = 0.5, path: str = "x") -> Explanation:
+    """An explanation with a map over CELLS x CELLS parts of the prepared image."""
+    base = cnncli.explain(sides(), lit(3, 3, (8, 12)))
+    h, w = base.preprocessing.size
+    step = (h / CELLS, w / CELLS)
+    grid = Grid((step[0] / 2 - 0.5, step[1] / 2 - 0.5), step)
+    return replace(base, values=values.astype(np.float32), label=label, target=label, probability=probability,
+                   path=path, grid=grid)
+
+
+def test_evidence_that_lies_anywhere_alike_has_the_areas_shares() -> None:
+    found = Collection()
+    found.add(explained(np.ones((CELLS, CELLS))), STRIP)
+    [group] = found.groups()
+    assert group.border == pytest.approx(BORDER_AREA) == pytest.approx(0.4375)
+    assert group.middle == pytest.approx(MIDDLE_AREA) == pytest.approx(0.25)
+    assert group.mean.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("row", "column", "border", "middle"), [
+    (0, 5, 1, 0), (1, 14, 1, 0), (2, 2, 0, 0), (7, 8, 0, 1), (4, 11, 0, 1), (3, 8, 0, 0)])
+def test_where_a_single_cell_counts(row: int, column: int, border: float, middle: float) -> None:
+    values = np.full((CELLS, CELLS), -0.5)
+    values[row, column] = 3
+    found = Collection()
+    found.add(explained(values), STRIP)
+    [group] = found.groups()
+    assert (group.border, group.middle) == pytest.approx((border, middle))
+    assert np.unravel_index(group.mean.argmax(), group.mean.shape) == (row, column)
+
+
+def test_each_image_counts_alike_and_what_has_no_evidence_not_at_all() -> None:
+    weak, strong = np.zeros((CELLS, CELLS)), np.zeros((CELLS, CELLS))
+    weak[0, 0], strong[8, 8] = 0.01, 100
+    found = Collection()
+    for values in (weak, strong, np.full((CELLS, CELLS), -1.0)):
+        found.add(explained(values), STRIP)
+    [group] = found.groups()
+    assert (group.images, group.shown) == (3, 2)
+    assert group.mean[0, 0] == pytest.approx(0.5)
+    assert group.border == pytest.approx(0.5)
+
+
+def test_of_each_class_the_surest_in_their_order() -> None:
+    found = Collection()
+    for number, probability in enumerate((0.5, 0.9, 0.7, 0.9, 0.8, 0.6)):
+        found.add(explained(np.ones((2, 2)), "right", probability, f"{number}"), STRIP)
+    found.add(explained(np.ones((2, 2)), "left", 0.1, "alone"), STRIP)
+    right, left = found.groups()
+    assert (right.label, left.label, found.images) == ("right", "left", 7)
+    assert [each.path for each in right.surest] == ["1", "3", "4"], "of equal ones the first"
+    assert len(right.surest) == SUREST
+    assert [each.path for each in left.surest] == ["alone"]

@@ -1,0 +1,116 @@
+"""report/explained.py: explain.html of several images, what is on it, and that it needs nothing; in a browser too."""
+
+import base64
+import hashlib
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnncli.data.finding import Missing
+from cnncli.errors import UsageError
+from cnncli.explain.picture import strip
+from cnncli.report import explained
+
+from ..explain.test_explanation import lit, sides
+from .test_page import Read
+
+HOSTILE = '<img src=x onerror="document.title=1">&amp;\n'
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i, (x, y) in enumerate([(3, 3), (30, 10), (28, 4), (9, 18)]):
+        Image.fromarray(lit(x, y)).save(folder / f"{i}.png")
+    (folder / "broken.png").write_bytes(b"no image")
+    return folder
+
+
+def test_pictures_and_a_page_are_written(photos: Path, tmp_path: Path) -> None:
+    found = list(explained.write(sides(), photos, tmp_path / "why", force=True))
+    files = [each[0].name for each in found if not isinstance(each, Missing)]
+    assert files == ["explained-0.png", "explained-1.png", "explained-2.png", "explained-3.png", "explain.html"]
+    assert [Path(each.path).name for each in found if isinstance(each, Missing)] == ["broken.png"]
+    assert sorted(path.name for path in (tmp_path / "why").iterdir()) == sorted(files)
+    read = Read((tmp_path / "why" / "explain.html").read_bytes())
+    assert "4 images, explained by HiResCAM at relu1" in read.words
+    rows = re.findall(r"(left|right)\s*2\s*([\d.]+)\u202f%\s*([\d.]+)\u202f%", read.words)
+    assert sorted(label for label, *_ in rows) == ["left", "right"]
+    assert "broken.png cannot be used" in read.words
+    images = [attributes for tag, attributes in read.elements if tag == "img"]
+    assert len(images) == 2 * (1 + 2) + 4, "of each class the mean map and the surest, and all of them"
+
+
+def test_one_image_gets_no_page(photos: Path, tmp_path: Path) -> None:
+    [(path, _)] = [each for each in explained.write(sides(), photos / "0.png", tmp_path / "why", force=True)
+                   if not isinstance(each, Missing)]
+    assert path.name == "explained-0.png"
+    assert [path.name for path in (tmp_path / "why").iterdir()] == ["explained-0.png"]
+
+
+def test_what_is_there_is_not_replaced(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "why").mkdir()
+    (tmp_path / "why" / "explain.html").write_text("mine")
+    with pytest.raises(UsageError, match=r"explain\.html is there already"):
+        list(explained.write(sides(), photos, tmp_path / "why"))
+    assert (tmp_path / "why" / "explain.html").read_text() == "mine"
+
+
+def page(names: list[str], most: int | None = None) -> bytes:
+    from dataclasses import replace
+
+    import cnncli
+
+    made = explained.Explained()
+    for i, name in enumerate(names):
+        found = cnncli.explain(sides(), lit(3 + 5 * i, 3))
+        made.add(replace(found, path=name, label=name or found.label, target=name or found.label))
+    return made.render(HOSTILE, [(HOSTILE, "broken")])
+
+
+def test_any_name_is_text_and_nothing_else_is_asked_for() -> None:
+    data = page([HOSTILE, "b"])
+    assert page([HOSTILE, "b"]) == data, "the same explanations give the same bytes"
+    read = Read(data)
+    assert not [a for tag, a in read.elements if tag == "img" and a.get("src") == "x"]
+    for tag, attributes in read.elements:
+        assert (attributes.get("src") or "data:").startswith("data:"), tag
+        assert not [name for name in attributes if name.startswith("on") or name == "style"]
+    [policy] = [a["content"] for _, a in read.elements if a.get("http-equiv") == "Content-Security-Policy"]
+    for kind, text in (("script", read.inside["script"][0]), ("style", read.inside["style"][0])):
+        assert f"{kind}-src 'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" in policy
+    assert not re.search(r"https?:|url\(|@import|fetch|XMLHttp", read.inside["script"][0] + read.inside["style"][0])
+
+
+def test_of_very_many_the_first_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explained, "MOST", 2)
+    read = Read(page(["a", "a", "a"]))
+    assert "The first 2 images" in read.words
+    assert "3 images, explained by" in read.words
+
+
+def test_a_strip_is_the_image_and_the_map_on_it() -> None:
+    import cnncli
+
+    made = strip(cnncli.explain(sides(), lit(27, 15)), 72)
+    assert made.shape == (48, 2 * 72 + 4, 3)
+    assert (made[33, 56] == 255).all()
+    red = made[:, 76:, 0].astype(int) - made[:, 76:, 2]
+    row, column = np.unravel_index(red.argmax(), red.shape)
+    assert (abs(row - 33), abs(column - 57)) <= (4, 4)
+
+
+@pytest.mark.slow
+def test_in_a_browser(browser, tmp_path: Path) -> None:
+    (tmp_path / "explain.html").write_bytes(page(["a", "b", "a"]))
+    browser.open(tmp_path / "explain.html", (360, 800))
+    assert browser.run("return document.documentElement.scrollWidth") <= 360
+    browser.run("document.querySelector('.gallery img').click()")
+    assert browser.run("return document.getElementById('picture').open")
+    browser.run("document.querySelector('#picture .close').click()")
+    assert not browser.run("return document.getElementById('picture').open")
+    assert browser.errors() == browser.requests()[1:] == []
