@@ -1,0 +1,173 @@
+"""How far a map is to be trusted: what the model still says when the pixels that the map points at are taken away, or
+are all that is given; beside a map of noise and one that points at the middle. Deletion and insertion: Petsiuk, Das and
+Saenko 2018. ROAD: Rong et al. 2022 (imputing.py fills in what is taken away).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..errors import printable
+from ..kernels import Array
+from ..model import Model
+from ..runs.opened import AnyModel, open_model
+from .explanation import Explanation
+from .geometry import on_image
+from .imputing import imputed
+
+STEPS = 32  # of deletion and insertion, at most; the paper's is a row of pixels each, which is the same up to 32 x 32
+SHARES = tuple(round(0.1 * tenth, 1) for tenth in range(1, 10))  # of the pixels that ROAD takes away
+PASSES = 3 * (2 * (STEPS + 1) + 2 * len(SHARES))  # forward passes for one image, at most
+BLUR_SIDE, BLUR_SIGMA = 11, 5.0  # what insertion starts from
+MARGIN = 0.01  # by how much a figure must be better than another's to be so
+Score = Callable[[Array], Array]  # from images (n, h, w, c), as the network gets them, to the class's probabilities
+
+
+@dataclass(frozen=True)
+class Measured:
+    """How well a map orders an image's pixels, by the probability p of the class that it is about.
+
+    deletion is the mean of p while pixels become the mean colour, the strongest first: small where the map is right.
+    insertion is the mean of p while a blurred image gets its pixels back, the strongest first: large. road is (LeRF -
+    MoRF) / 2, where MoRF is the mean of p with the strongest 10, 20, … 90 % of the pixels filled in from those around
+    them, LeRF with the weakest: from -0.5 to 0.5, 0 for a map that knows nothing. curves are those p, by
+    "deletion", "insertion", "lerf" and "morf".
+    """
+
+    deletion: float
+    insertion: float
+    road: float
+    curves: dict[str, Array] = field(repr=False, compare=False)
+
+    def beats(self, other: "Measured") -> bool:
+        """Whether it is clearly better both by ROAD and by insertion less deletion: each alone can be deceived."""
+        gained = (self.insertion - self.deletion) - (other.insertion - other.deletion)
+        return self.road - other.road > MARGIN and gained > MARGIN
+
+    def as_json(self) -> dict[str, Any]:
+        """Return its numbers, those of the curves too."""
+        return {"road": self.road, "deletion": self.deletion, "insertion": self.insertion, "curves": self.curves}
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What a map, a map of noise and a map of the middle (a Gaussian as wide as the image) reach on one image."""
+
+    path: str
+    target: str
+    map: Measured
+    noise: Measured
+    middle: Measured
+
+    @property
+    def beats_middle(self) -> bool:
+        """Whether the map is better than pointing at the middle of the image."""
+        return self.map.beats(self.middle)
+
+    @property
+    def verdict(self) -> str:
+        """What that means, in a sentence without its full stop."""
+        if not self.map.beats(self.noise):
+            return f"no better than a map of noise: it does not tell where {printable(self.target)} is seen"
+        if not self.beats_middle:
+            return "no better than pointing at the middle of the image"
+        return "better than pointing at the middle of the image, and than noise"
+
+    @property
+    def figures(self) -> str:
+        """Its numbers in a line: of the map, of the middle, of noise."""
+        three = (self.map, self.middle, self.noise)
+        return "; ".join(f"{name} {' / '.join(f'{getattr(each, key):{sign}.2f}' for each in three)}"
+                         for name, key, sign in (("ROAD", "road", "+"), ("deletion", "deletion", ""),
+                                                 ("insertion", "insertion", ""))) + " (the map / the middle / noise)"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``cnn explain --trust --json`` prints of it."""
+        return {"verdict": self.verdict, "beats_middle": self.beats_middle, "map": self.map.as_json(),
+                "middle": self.middle.as_json(), "noise": self.noise.as_json()}
+
+
+def trust(explanation: Explanation, model: AnyModel, seed: int = 0) -> Trust:
+    """Measure how far an explanation's map is to be trusted, with the model that it explains: PASSES forward passes at
+    most. Noise comes from the seed. Raises ImageError where the image is none by now."""
+    opened = open_model(model).model
+    source, preprocessing = explanation.source, opened.preprocessing
+    pixels = preprocessing.prepare(source if isinstance(source, str) else source.pixels)
+    image = preprocessing.normalise(pixels[None])[0]
+    score = _scoring(opened, opened.classes.index(explanation.target))
+    size = preprocessing.size
+    rng = np.random.default_rng(seed)
+    own = on_image(explanation.values, explanation.grid, preprocessing, size)
+    maps = {"map": own, "noise": rng.random(size), "middle": middle(size)}
+    return Trust(explanation.path, explanation.target,
+                 **{name: measure(score, image, values, seed) for name, values in maps.items()})
+
+
+def measure(score: Score, image: Array, values: Array, seed: int = 0) -> Measured:
+    """Measure a map (h, w) on an image (h, w, c) as the network gets it."""
+    order = falling(values, seed)
+    curves = {"deletion": score(changed(image, np.zeros_like(image), order)),
+              "insertion": score(changed(blurred(image), image, order)),
+              **{name: score(imputed(image, _first(taken, image.shape[:2]), seed))
+                 for name, taken in (("lerf", order[::-1]), ("morf", order))}}
+    return Measured(area(curves["deletion"]), area(curves["insertion"]),
+                    float(curves["lerf"].mean() - curves["morf"].mean()) / 2, curves)
+
+
+def falling(values: Array, seed: int) -> Array:
+    """Return the numbers of a map's positions, the strongest first; equals in an order that is drawn."""
+    drawn = np.random.default_rng([seed, 1]).permutation(values.size)
+    order: Array = np.lexsort((drawn, -values.ravel()))
+    return order
+
+
+def changed(before: Array, after: Array, order: Array) -> Array:
+    """Return before (h, w, c) with none, some more each time, and all of its pixels, in that order, as after has them:
+    (n, h, w, c)."""
+    steps = min(STEPS, before.shape[0])
+    ranks = np.empty(order.size, np.int64)
+    ranks[order] = np.arange(order.size)
+    counts = np.round(np.linspace(0, order.size, steps + 1))
+    done = ranks.reshape(before.shape[:2]) < counts[:, None, None]
+    images: Array = np.where(done[..., None], after, before)
+    return images
+
+
+def _first(order: Array, size: tuple[int, ...]) -> Array:
+    """Return which pixels are the first of an order, bool (n, h, w), for each of SHARES."""
+    ranks = np.empty(order.size, np.int64)
+    ranks[order] = np.arange(order.size)
+    counts = np.round(np.array(SHARES) * order.size)
+    first: Array = ranks.reshape(size) < counts[:, None, None]
+    return first
+
+
+def area(curve: Array) -> float:
+    """Return the area under a curve over [0, 1], by trapezia."""
+    return float((curve.sum() - (curve[0] + curve[-1]) / 2) / (len(curve) - 1))
+
+
+def middle(size: tuple[int, int]) -> Array:
+    """Return a Gaussian round the middle of an image of this (height, width), with a quarter of each side as sigma."""
+    rows, columns = (np.exp(-(((2 * np.arange(side) + 1 - side) / (2 * side)) ** 2) / (2 * 0.25**2)) for side in size)
+    return np.outer(rows, columns)
+
+
+def blurred(image: Array) -> Array:
+    """Return an image (h, w, c) under a Gaussian of 11 x 11; beyond its border is the mean colour, 0."""
+    offsets = np.arange(BLUR_SIDE) - BLUR_SIDE // 2
+    weights = np.exp(-(offsets**2) / (2 * BLUR_SIGMA**2))
+    weights /= weights.sum()
+    found = image.astype(np.float64)
+    for axis in (0, 1):
+        wide = np.pad(found, [(BLUR_SIDE // 2,) * 2 if a == axis else (0, 0) for a in range(3)])
+        side = found.shape[axis]
+        found = sum(w * wide.take(range(i, i + side), axis) for i, w in enumerate(weights))
+    return found.astype(np.float32)
+
+
+def _scoring(model: Model, target: int) -> Score:
+    return lambda images: model.probabilities_of(
+        model.network.forward(np.ascontiguousarray(images, np.float32)))[:, target]

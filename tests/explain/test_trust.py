@@ -1,0 +1,155 @@
+"""explain/trust.py and imputing.py: deletion, insertion and ROAD against plain loops and dense equations; a map that
+knows what the model sees gets the best there is, noise gets about 0, and the middle is not beaten by pointing there."""
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+
+import cnncli
+from cnncli.explain import imputing
+from cnncli.explain.imputing import NOISE, RESIDUAL, imputed, solved
+from cnncli.explain.trust import SHARES, Measured, Trust, area, blurred, changed, falling, measure, middle, trust
+
+from .test_explanation import lit, sides
+
+SIZE = (10, 12)
+SEEN = np.zeros(SIZE, bool)
+SEEN[2:5, 8:10] = True  # 5 % of the pixels, off the middle
+
+
+def sees(images: np.ndarray) -> np.ndarray:
+    """The probability of a model that sees those pixels alone."""
+    return images[:, SEEN].mean(axis=(1, 2), dtype=np.float64).clip(0, 1)
+
+
+def picture() -> np.ndarray:
+    return SEEN[..., None].astype(np.float32)
+
+
+def test_an_ideal_map_gets_the_best_there_is() -> None:
+    found = measure(sees, picture(), SEEN.astype(float))
+    assert found.road == pytest.approx(0.5, abs=NOISE)
+    assert found.deletion == pytest.approx(0.5 / SIZE[0]), "all is gone with the first step"
+    start = sees(blurred(picture())[None])[0]
+    assert found.insertion == pytest.approx(1 - (1 - start) / 2 / SIZE[0]), "all is there with the first step"
+    worst = measure(sees, picture(), -SEEN.astype(float))
+    assert worst.road == pytest.approx(-0.5, abs=NOISE)
+    assert worst.deletion > 0.9
+    assert found.beats(worst)
+
+
+def test_noise_reaches_about_nothing() -> None:
+    rng = np.random.default_rng(0)
+    image = rng.random((*SIZE, 3)).astype(np.float32)
+    roads = [measure(sees, image, rng.random(SIZE), seed).road for seed in range(12)]
+    assert abs(np.mean(roads)) < 0.02
+    assert np.std(roads) > 0, "and is measured"
+
+
+def test_deletion_and_insertion_as_plain_loops() -> None:
+    rng = np.random.default_rng(1)
+    image, values = rng.normal(size=(*SIZE, 2)).astype(np.float32), rng.normal(size=SIZE)
+    values[:2] = values.min() - 1  # equals, last of all
+    order = sorted(np.ndindex(*SIZE), key=lambda at: -values[at])
+    deleted, inserted = [], []
+    for step in range(SIZE[0] + 1):
+        one, other = image.copy(), blurred(image)
+        for at in order[: step * SIZE[1]]:
+            one[at], other[at] = 0, image[at]
+        deleted.append(one)
+        inserted.append(other)
+    falls = falling(values, 0)
+    strict = SIZE[1] * (SIZE[0] - 2)
+    assert [tuple(at) for at in np.argwhere(np.ones(SIZE))[falls[:strict]]] == order[:strict]
+    assert np.array_equal(changed(image, np.zeros_like(image), falls)[:9], deleted[:9])
+    assert np.array_equal(changed(blurred(image), image, falls)[:9], inserted[:9])
+    assert np.array_equal(changed(blurred(image), image, falls)[-1], image)
+    assert area(np.array([1.0, 0.5, 0.0, 0.0])) == pytest.approx((0.75 + 0.25 + 0) / 3)
+
+
+def test_the_blur_is_the_papers() -> None:
+    image = np.random.default_rng(2).normal(size=(14, 13, 1)).astype(np.float32)
+    weights = {(i, j): np.exp(-(i * i + j * j) / 50) for i, j in product(range(-5, 6), repeat=2)}
+    expected = sum(weights[i, j] * image[7 + i, 6 + j, 0] for i, j in weights) / sum(weights.values())
+    assert blurred(image)[7, 6, 0] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_what_is_filled_in_solves_the_equations(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    image = rng.normal(size=(9, 7, 2)).cumsum(axis=0).astype(np.float32)
+    missing = rng.random((3, 9, 7)) < share
+    missing[0] = middle((9, 7)) > np.quantile(middle((9, 7)), 1 - share)  # in one piece
+    missing[:, 0, 0] = False
+    assert np.abs(solved(image, missing) - dense(image, missing)).max() < NOISE
+    monkeypatch.setattr(imputing, "RESIDUAL", 1e-9)
+    assert np.abs(solved(image, missing) - dense(image, missing)).max() < 1e-7
+    left = imputed(image, missing, 0)
+    assert np.array_equal(left[~missing], np.broadcast_to(image, left.shape)[~missing])
+    off = (left - solved(image, missing))[missing]
+    assert off.std() == pytest.approx(NOISE, rel=0.3)
+    assert RESIDUAL <= NOISE / 10
+
+
+def dense(image: np.ndarray, missing: np.ndarray) -> np.ndarray:
+    """The same by one equation for each missing pixel, solved exactly."""
+    image = image.astype(np.float64)
+    found = np.broadcast_to(image, (*missing.shape, image.shape[2])).copy()
+    for mask, filled in zip(missing, found, strict=True):
+        places = [tuple(at) for at in np.argwhere(mask)]
+        matrix, right = np.zeros((len(places),) * 2), np.zeros((len(places), image.shape[2]))
+        for i, (y, x) in enumerate(places):
+            for dy, dx in product((-1, 0, 1), repeat=2):
+                at, weight = (y + dy, x + dx), 1 / 6 if 0 in (dy, dx) else 1 / 12
+                if (dy, dx) == (0, 0) or not (0 <= at[0] < mask.shape[0] and 0 <= at[1] < mask.shape[1]):
+                    continue
+                matrix[i, i] += weight
+                if mask[at]:
+                    matrix[i, places.index(at)] -= weight
+                else:
+                    right[i] += weight * image[at]
+        filled[mask] = np.linalg.solve(matrix, right)
+    return found
+
+
+def test_a_model_that_sees_nothing_trusts_no_map() -> None:
+    found = measure(lambda images: np.full(len(images), 0.25), picture(), SEEN.astype(float))
+    assert (found.road, found.deletion, found.insertion) == (0, 0.25, 0.25), "and no NaN"
+    flat = measure(sees, np.zeros((*SIZE, 1), np.float32), np.zeros(SIZE))
+    assert np.isfinite([flat.road, flat.deletion, flat.insertion]).all()
+
+
+@pytest.mark.parametrize("resize", ["squash", "crop"])
+def test_an_explanation_is_measured(resize: str) -> None:
+    model = sides(resize=resize)
+    model.network.parameters()["linear1.weight"][...] *= 20
+    right = cnncli.explain(model, lit(26, 9, side=6))
+    found = trust(right, model)
+    assert found.map.road > 0.1
+    assert found.beats_middle
+    assert found.verdict == "better than pointing at the middle of the image, and than noise"
+    assert set(found.map.curves) == {"deletion", "insertion", "lerf", "morf"}
+    assert len(found.map.curves["lerf"]) == len(SHARES)
+    assert found.as_json()["map"]["road"] == found.map.road
+    assert found.map == trust(right, model).map, "the same each time"
+    turned = trust(replace(right, values=-right.values), model)
+    assert turned.map.road < 0
+    assert turned.verdict == "no better than a map of noise: it does not tell where right is seen"
+
+
+def test_a_map_of_the_middle_is_no_better_than_the_middle() -> None:
+    low, high = Measured(0.5, 0.5, 0.0, {}), Measured(0.2, 0.7, 0.3, {})
+    assert Trust("a.png", "x", high, low, high).verdict == "no better than pointing at the middle of the image"
+    assert Trust("a.png", "x", low, low, high).verdict.startswith("no better than a map of noise")
+    assert Trust("a.png", "x", high, low, low).beats_middle
+    better = replace(high, road=0.5)
+    assert not better.beats(high), "ROAD alone is not enough"
+    assert Trust("a.png", "x", high, low, high).figures.startswith("ROAD +0.30 / +0.30 / +0.00; deletion 0.20 /")
+
+
+def test_the_middle_is_the_middle() -> None:
+    values = middle((5, 9))
+    assert np.unravel_index(values.argmax(), values.shape) == (2, 4)
+    assert np.array_equal(values, values[::-1, ::-1])
