@@ -253,9 +253,10 @@ def test_a_part_prints_a_table_and_writes_json(tmp_path):
 @pytest.mark.alone
 @pytest.mark.slow
 def test_ours_alone_is_measured_without_peers():
-    done = run("--only", "training", "inference", "--no-peers", "--networks", "lenet5", "--threads", "1", "--rounds",
-               "1", "--seconds", "0.02")
+    done = run("--only", "training", "inference", "explain", "--no-peers", "--networks", "lenet5", "--threads", "1",
+               "--rounds", "1", "--seconds", "0.02")
     assert done.returncode == 0, done.stderr
+    assert "| lenet5, batch 16 | hirescam |" in done.stdout
     assert "| lenet5, 28x28x1, batch 64 |       1 | " in done.stdout
     assert "| lenet5, batch 1  |    ms | " in done.stdout
 
