@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from .evaluation.check import check
     from .evaluation.evaluate import evaluate
     from .explain.explanation import explain, explanations
+    from .explain.sanity import sanity
+    from .explain.trust import trust
     from .export import export_model
     from .model import Model, Prediction
     from .model.features import features
@@ -70,8 +72,10 @@ _HOMES = {
     "loss": ("loss", ""),
     "optim": ("optim", ""),
     "predict": ("model.predict", "predict"),
+    "sanity": ("explain.sanity", "sanity"),
     "summarise": ("model.summary", "summarise"),
     "train": ("training.train", "train"),
+    "trust": ("explain.trust", "trust"),
     "write_report": ("report.files", "write"),
     "write_sample": ("data.sample", "write_sample"),
 }
@@ -79,7 +83,7 @@ _HOMES = {
 __all__ = ["Model", "Network", "Observer", "Prediction", "Trainer", "__version__", "architecture", "check",
            "cross_validate", "draw_activations", "draw_filters", "errors", "evaluate", "explain", "explanations",
            "export_model", "features", "find_images", "find_lr", "import_images", "layers", "load", "loss", "optim",
-           "predict", "summarise", "train", "write_report", "write_sample"]
+           "predict", "sanity", "summarise", "train", "trust", "write_report", "write_sample"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,157 @@
+"""Whether a method explains the network or only draws the image again: its maps before and after the network's layers
+are drawn anew, from the last one down, each with all behind it (Adebayo et al. 2018, the "model parameter randomisation
+test"). A network that has learnt nothing gives no answer worth explaining; a method whose maps stay alike does not look
+at what was learnt.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..data.finding import Images, Missing, Picture, image_files
+from ..errors import DataError, UsageError
+from ..kernels import Array
+from ..model import Model
+from ..network import Network
+from ..runs.opened import AnyModel, open_model
+from .explanation import DEFAULT, chosen_layer, chosen_method
+from .look import Look
+from .methods import Asked, Method
+
+IMAGES = 24  # that are looked at, of however many
+STAGES = 8  # how often the maps are made again: layers between are drawn anew without a look
+_OTHER = 0x9E3779B97F4A7C15  # added to the seed: that of the training would bring its first weights back
+ALIKE = 0.5  # a mean correlation from which maps are called alike
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A layer with which, and all behind it, the network was drawn anew, and how alike its maps are then to those
+    before: the mean over images of Spearman's correlation of the maps without their signs."""
+
+    layer: str
+    correlation: float
+
+
+@dataclass(frozen=True)
+class Sanity:
+    """What the test found of a method: stages from the network's end to its beginning."""
+
+    method: str
+    title: str
+    layer: str | None
+    images: int
+    stages: list[Stage]
+    skipped: list[tuple[str, str]]
+
+    @property
+    def alike(self) -> float:
+        """The mean correlation over the stages: 1 where the maps never change, 0 where nothing is left of them."""
+        return float(np.mean([stage.correlation for stage in self.stages]))
+
+    @property
+    def passes(self) -> bool:
+        """Whether maps depend on what the network has learnt, on average over the stages and at the last of them, where
+        nothing is left of it."""
+        return self.alike < ALIKE and self.stages[-1].correlation < ALIKE
+
+    @property
+    def verdict(self) -> str:
+        """What that means, in a sentence without its full stop."""
+        if self.passes:
+            return f"{self.title} depends on what the network has learnt: its maps change with it"
+        return (f"{self.title} draws much the same maps of a network that has learnt nothing: they show the image, and "
+                "are no evidence for an answer")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``cnn explain --sanity --json`` prints of it."""
+        return {"method": self.method, "layer": self.layer, "images": self.images, "alike": self.alike,
+                "passes": self.passes, "verdict": self.verdict,
+                "stages": [{"layer": stage.layer, "correlation": stage.correlation} for stage in self.stages]}
+
+
+def sanity(model: AnyModel, images: Images, method: str = DEFAULT, layer: str | None = None, seed: int = 0) -> Sanity:
+    """Test a method on a copy of a model's network, whose layers are drawn anew from the seed, with at most IMAGES of
+    the images, evenly over them. The model is not changed. Raises as ``explanations``, and DataError where none of the
+    images can be used."""
+    opened = open_model(model).model
+    way = chosen_method(method)
+    name = chosen_layer(opened.network, layer, way)
+    pixels, skipped = _pixels(opened, images)
+    inputs = opened.preprocessing.normalise(pixels)
+    copy = copied(opened)
+    targets = copy.network.forward(inputs).argmax(axis=1)
+    before = _maps(copy, way, name, inputs, targets, seed)
+    stages = []
+    for stage in _drawn_anew(copy.network, seed):
+        after = _maps(copy, way, name, inputs, targets, seed)
+        stages.append(Stage(stage, float(np.mean([spearman(np.abs(a), np.abs(b))
+                                                  for a, b in zip(before, after, strict=True)]))))
+    if not stages:
+        raise UsageError("the network has no layer with weights: there is nothing to draw anew.")
+    return Sanity(way.name, way.title, name if way.on == "layer" else None, len(pixels), stages, skipped)
+
+
+def copied(model: Model) -> Model:
+    """Return a model whose network has numbers of its own, the same."""
+    network = Network.from_config(model.network.config())
+    for ours, theirs in ((network.parameters(), model.network.parameters()),
+                         (network.buffers(), model.network.buffers())):
+        for key, array in ours.items():
+            array[...] = theirs[key]
+    copy = Model(network, model.classes, model.preprocessing, calibration=model.calibration)
+    network.exact = model.network.exact
+    return copy
+
+
+def spearman(one: Array, other: Array) -> float:
+    """Return Spearman's correlation of two arrays of one shape: Pearson's of their ranks, equals sharing one; 0 where
+    one of them has the same value everywhere, and so says nothing."""
+    ranks = [_ranks(each.ravel()) for each in (one, other)]
+    deviations = [each - each.mean() for each in ranks]
+    spread = float(np.sqrt((deviations[0] ** 2).sum() * (deviations[1] ** 2).sum()))
+    return float((deviations[0] * deviations[1]).sum() / spread) if spread else 0.0
+
+
+def _ranks(values: Array) -> Array:
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    middle: Array = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    return middle
+
+
+def _drawn_anew(network: Network, seed: int) -> Iterator[str]:
+    """Draw layers anew, from the last to the first, and yield at most STAGES times: the name of the layer with weights
+    that the network is drawn anew from. Norms go with what they follow."""
+    nodes = network.nodes
+    firsts = [i for i, node in enumerate(nodes) if any(array.ndim > 1 for array in node.layer.params.values())][::-1]
+    looked_at = {firsts[i] for i in np.linspace(0, len(firsts) - 1, min(STAGES, len(firsts))).round().astype(int)}
+    done = len(nodes)
+    for first in firsts:
+        for node in nodes[first:done]:
+            network.initialise((seed + _OTHER) % 2**64, only=node.name)
+        done = first
+        if first in looked_at:
+            yield nodes[first].name
+
+
+def _maps(model: Model, way: Method, layer: str, images: Array, targets: Array, seed: int) -> Array:
+    return way.compute(Asked(model, Look(model.network, layer), images, targets, seed)).maps
+
+
+def _pixels(model: Model, images: Images) -> tuple[Array, list[tuple[str, str]]]:
+    """Return some of the images, uint8 (n, h, w, c) of the model's size, and those that cannot be used, with why."""
+    every = image_files(images)
+    chosen: list[str | Missing | Picture] = [
+        every[i] for i in sorted({*np.linspace(0, len(every) - 1, min(IMAGES, len(every))).round().astype(int)})]
+    good, skipped = list[Array](), list[tuple[str, str]]()
+    for batch in model.prepared(chosen):
+        for path, pixels in batch:
+            if isinstance(pixels, str):
+                skipped.append((path, pixels))
+            else:
+                good.append(pixels)
+    if not good:
+        raise DataError(skipped[0][1] if len(skipped) == 1 else "none of the images can be used; name others.")
+    return np.stack(good), skipped
