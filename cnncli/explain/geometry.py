@@ -31,7 +31,8 @@ PIXELS = Grid((0.0, 0.0), (1.0, 1.0))  # of the prepared image itself
 
 def on_image(values: Array, grid: Grid, preprocessing: Preprocessing, size: tuple[int, int]) -> Array:
     """Return a map (rows, columns) on an image of its own size, (height, width): float32, linear between the middles of
-    positions, 0 where the preprocessing cut the image off. Beyond the outermost middles it stays as it is there."""
+    positions, 0 where the preprocessing cut the image off. Beyond the outermost middles it stays as it is there for
+    half a step, and fades to 0 in another half: a layer without padding has no positions at the border."""
     height, width = size
     return _laid(values, grid, preprocessing.size, size, preprocessing.box((width, height)))
 
@@ -58,9 +59,12 @@ def _laid(values: Array, grid: Grid, prepared: tuple[int, int], size: tuple[int,
 
 
 def _linear(rows: Array, places: Array) -> Array:
-    """Return rows (n, m) at fractional places, (places, m), linear between them."""
+    """Return rows (n, m) at fractional places, (places, m), linear between them, fading beyond."""
+    beyond = np.maximum(-places, places - (len(rows) - 1))
+    fading = (2 - 2 * beyond).clip(0, 1)[:, None]
     places = places.clip(0, len(rows) - 1)
     lower = np.minimum(places.astype(np.int64), max(len(rows) - 2, 0))
     share = (places - lower)[:, None]
-    between: Array = rows[lower] * (1 - share) + rows[np.minimum(lower + 1, len(rows) - 1)] * share
-    return between
+    between = rows[lower] * (1 - share) + rows[np.minimum(lower + 1, len(rows) - 1)] * share
+    faded: Array = between * fading
+    return faded
