@@ -52,19 +52,33 @@ def _laid(values: Array, grid: Grid, prepared: tuple[int, int], size: tuple[int,
         places.append((((pixels - begin) * side / (end - begin) - 0.5) - start) / step)
         inside.append((pixels > begin) & (pixels < end))
     laid = _linear(_linear(values.astype(np.float64), places[0]).T, places[1]).T
+    laid *= _fading(places[0], values.shape[0])[:, None] * _fading(places[1], values.shape[1])
     laid[~inside[0]] = 0
     laid[:, ~inside[1]] = 0
     placed: Array = np.ascontiguousarray(laid, np.float32)
     return placed
 
 
+def on_prepared(maps: Array, grid: Grid, size: tuple[int, int]) -> Array:
+    """Return maps (rows, columns, k) on the prepared image, of this (height, width): float32 (height, width, k), linear
+    between the middles of positions, level beyond."""
+    y, x = ((np.arange(own) - start) / step for own, start, step in zip(size, grid.start, grid.step, strict=True))
+    laid = _linear(_linear(maps.astype(np.float64), y).swapaxes(0, 1), x).swapaxes(0, 1)
+    placed: Array = np.ascontiguousarray(laid, np.float32)
+    return placed
+
+
 def _linear(rows: Array, places: Array) -> Array:
-    """Return rows (n, m) at fractional places, (places, m), linear between them, fading beyond."""
-    beyond = np.maximum(-places, places - (len(rows) - 1))
-    fading = (2 - 2 * beyond).clip(0, 1)[:, None]
+    """Return rows (n, ...) at fractional places, (places, ...), linear between them, level beyond."""
     places = places.clip(0, len(rows) - 1)
     lower = np.minimum(places.astype(np.int64), max(len(rows) - 2, 0))
-    share = (places - lower)[:, None]
-    between = rows[lower] * (1 - share) + rows[np.minimum(lower + 1, len(rows) - 1)] * share
-    faded: Array = between * fading
-    return faded
+    share = (places - lower).reshape(-1, *(1,) * (rows.ndim - 1))
+    between: Array = rows[lower] * (1 - share) + rows[np.minimum(lower + 1, len(rows) - 1)] * share
+    return between
+
+
+def _fading(places: Array, rows: int) -> Array:
+    """Return what becomes of values at fractional places: 1 to half a step beyond the outermost rows, 0 from a whole one
+    on."""
+    shares: Array = (2 - 2 * np.maximum(-places, places - (rows - 1))).clip(0, 1)
+    return shares
