@@ -1,0 +1,42 @@
+"""RISE: what the probability is where a pixel is seen, less what it is on average."""
+
+import numpy as np
+import pytest
+
+from cnncli.explain.methods import METHODS
+from cnncli.explain.methods import rise as module
+from cnncli.explain.methods.rise import SEEN
+
+from .conftest import Plain
+from .test_occlusion import softmax
+
+
+def test_weighted_by_what_the_masks_let_through(asked, monkeypatch):
+    monkeypatch.setattr(module, "MASKS", 20)
+    of = asked(seed=3)
+    of.look.at_once = 7
+    plain = Plain(of.model.network)
+    masks = np.concatenate(list(module._masks(3, (12, 10), 20))).astype(np.float64)
+    found = METHODS["rise"].compute(of).maps
+    for i, target in enumerate(of.targets):
+        chances = np.array([softmax(plain.logits((of.images[i] * mask[:, :, None])[None]))[0, target]
+                            for mask in masks])
+        for y, x in np.ndindex(12, 10):
+            seen = masks[:, y, x]
+            wanted = (chances * seen).sum() / seen.sum() - chances.mean()
+            assert found[i, y, x] == pytest.approx(wanted, abs=1e-6)
+
+
+def test_masks():
+    """Linear between corners that are drawn, a cell's side apart; the same however many at once."""
+    masks = np.concatenate(list(module._masks(1, (16, 10), 64)))
+    assert masks.shape == (1000, 16, 10)
+    assert masks.min() == 0
+    assert masks.max() == 1
+    assert np.array_equal(masks, np.concatenate(list(module._masks(1, (16, 10), 3))))
+    assert not np.array_equal(masks, np.concatenate(list(module._masks(2, (16, 10), 64))))
+    np.testing.assert_allclose(masks.mean(axis=0), SEEN, atol=0.06)
+    assert abs(masks.mean() - SEEN) < 0.01
+    steps = np.abs(np.diff(masks, axis=1))
+    assert steps.max() == pytest.approx(1 / 2)
+    assert np.abs(np.diff(masks, axis=2)).max() == pytest.approx(1 / 2)
