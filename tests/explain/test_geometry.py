@@ -1,0 +1,109 @@
+"""explain/geometry.py: a pixel that changes is found where it lies, through every architecture, and on images of their
+own size whatever the preprocessing takes of them."""
+
+import numpy as np
+import pytest
+
+from cnncli.architectures import ARCHITECTURES
+from cnncli.data.preprocessing import Preprocessing
+from cnncli.explain.explanation import last_positions
+from cnncli.explain.geometry import PIXELS, Grid, on_image, on_prepared
+from cnncli.network import Network
+from cnncli.network.analysis import receptive_field
+
+QUICK = {"lenet5", "resnet8"}
+WIDE = {"resnet18", "resnet34", "resnet50", "mobilenet_v2", "efficientnet_lite0", "efficientnet_lite1",
+        "efficientnet_lite2"}  # positions are 32 pixels apart
+
+
+def even(name: str) -> tuple[Network, str]:
+    """An architecture, up to the layer that is looked at, of positive filters whose weights add up to 1: what one pixel
+    adds goes to the positions round it, whichever way."""
+    shape = (224, 288, 3) if name in WIDE else (160, 192, 3)
+    whole = Network(ARCHITECTURES[name](shape, 3), shape, seed=None)
+    layer = last_positions(whole)
+    network, rng = whole.upto(layer), np.random.default_rng(0)
+    for key, array in network.parameters().items():
+        if array.ndim == 4:
+            array[...] = rng.uniform(0.5, 1.5, array.shape)
+            array /= array.sum(axis=(1, 2, 3), keepdims=True)
+        elif key.endswith("weight"):
+            array[...] = 1
+    network.changed()
+    return network, layer
+
+
+@pytest.mark.parametrize("name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
+                                  for name in ARCHITECTURES])
+def test_a_pixel_is_found_where_it_lies(name):
+    """Within three tenths of a step. A map that is stretched to fit misses by nearly half a step in deep networks: the
+    residual ones begin at the first pixel, EfficientNet-Lite's at the end of the first step."""
+    network, layer = even(name)
+    grid = Grid.of(receptive_field(network)[layer])
+    image = np.full((1, *network.input_shape), 1e-4, np.float32)
+    plain = network.forward(image)
+    places = [start + step * np.arange(n) for start, step, n in zip(grid.start, grid.step, plain.shape[1:3],
+                                                                     strict=True)]
+    for by in (0, 0.4, -0.4):  # of a step, from the middle of all positions: nothing is cut off on one side
+        pixel = [round((each[0] + each[-1]) / 2 + by * step) for each, step in zip(places, grid.step, strict=True)]
+        bright = image.copy()
+        bright[0, pixel[0], pixel[1]] *= 10
+        change = np.abs(network.forward(bright) - plain)[0].sum(axis=2, dtype=np.float64)
+        for axis in (0, 1):
+            centre = (change.sum(axis=1 - axis) * places[axis]).sum() / change.sum()
+            assert abs(centre - pixel[axis]) < 0.3 * grid.step[axis]
+
+
+@pytest.mark.parametrize("resize", ["squash", "crop"])
+@pytest.mark.parametrize("size", [(16, 16), (48, 32), (24, 40)])
+def test_what_lies_at_a_pixel_of_the_image_is_laid_back_there(size, resize):
+    """Through the preparing itself, of images that are wider than high."""
+    preprocessing = Preprocessing(size, grey=True, resize=resize)
+    left, top, right, bottom = preprocessing.box((40, 24))
+    for row, column in [(9, 14), (14, 25), (12, 20)]:
+        image = np.zeros((24, 40), np.uint8)
+        image[row, column] = 255
+        prepared = preprocessing.prepare_array(image)[:, :, 0].astype(np.float32)
+        laid = on_image(prepared, PIXELS, preprocessing, (24, 40))
+        assert laid.shape == (24, 40)
+        steps = [max((bottom - top) / size[0], 1), max((right - left) / size[1], 1)]  # of a prepared pixel
+        peak = np.unravel_index(laid.argmax(), laid.shape)
+        for axis, wanted in enumerate((row, column)):
+            assert abs(peak[axis] - wanted) <= steps[axis] / 2
+            middle = (np.indices(laid.shape)[axis] * laid).sum() / laid.sum()
+            assert abs(middle - wanted) < steps[axis] / 4
+
+
+def test_what_the_crop_cuts_off_has_nothing():
+    """A square of 21.875 pixels out of 25 x 41, from 1.5625 on in height and from 9.5625 on in width."""
+    laid = on_image(np.ones((4, 4), np.float32), Grid((1.5, 1.5), (4.0, 4.0)),
+                    Preprocessing((16, 16), resize="crop"), (25, 41))
+    wanted = np.zeros((25, 41))
+    wanted[2:23, 10:31] = 1  # the pixels whose middles lie within
+    assert np.array_equal(laid, wanted)
+
+
+@pytest.mark.parametrize("start", [(0.5, 2.0), (-3.0, 7.5)])
+def test_between_positions_it_is_linear_and_beyond_them_level(start):
+    values = np.random.default_rng(0).standard_normal((3, 5)).astype(np.float32)
+    grid, size = Grid(start, (3.0, 2.0)), (10, 14)
+    found = on_image(values, grid, Preprocessing(size), size)
+    for y, x in np.ndindex(*size):
+        i, j = (min(max((at - begin) / step, 0), n - 1) for at, begin, step, n in zip(
+            (y, x), grid.start, grid.step, values.shape, strict=True))
+        weights = [[max(0, 1 - abs(i - a)) * max(0, 1 - abs(j - b)) for b in range(5)] for a in range(3)]
+        assert found[y, x] == pytest.approx((weights * values).sum(), abs=1e-6)
+
+
+def test_one_position_is_everywhere():
+    assert (on_image(np.full((1, 1), 3, np.float32), Grid((8.0, 8.0), (16.0, 16.0)), Preprocessing((9, 7)), (5, 6))
+            == 3).all()
+
+
+def test_many_maps_on_the_prepared_image():
+    maps = np.random.default_rng(0).standard_normal((3, 5, 4)).astype(np.float32)
+    grid, size = Grid((0.5, 2.0), (3.0, 2.5)), (10, 14)
+    found = on_prepared(maps, grid, size)
+    assert found.flags.c_contiguous
+    for k in range(4):
+        np.testing.assert_array_equal(found[:, :, k], on_image(maps[:, :, k], grid, Preprocessing(size), size))
