@@ -78,7 +78,7 @@ def _linear(rows: Array, places: Array) -> Array:
 
 
 def _fading(places: Array, rows: int) -> Array:
-    """Return what becomes of values at fractional places: 1 to half a step beyond the outermost rows, 0 from a whole one
-    on."""
+    """Return how much is left of values at fractional places: all as far as half a step beyond the outermost rows,
+    nothing from a whole step on."""
     shares: Array = (2 - 2 * np.maximum(-places, places - (rows - 1))).clip(0, 1)
     return shares

@@ -84,15 +84,25 @@ def test_what_the_crop_cuts_off_has_nothing():
 
 
 @pytest.mark.parametrize("start", [(0.5, 2.0), (-3.0, 7.5)])
-def test_between_positions_it_is_linear_and_beyond_them_level(start):
+def test_between_positions_it_is_linear_and_beyond_them_it_fades(start):
+    """As it is for half a step, to nothing within another half; on the prepared image they are level."""
     values = np.random.default_rng(0).standard_normal((3, 5)).astype(np.float32)
-    grid, size = Grid(start, (3.0, 2.0)), (10, 14)
-    found = on_image(values, grid, Preprocessing(size), size)
+    grid, size = Grid(start, (3.0, 2.0)), (16, 18)
+    found, level = on_image(values, grid, Preprocessing(size), size), on_prepared(values[:, :, None], grid, size)
+    assert level.shape == (*size, 1)
+    assert level.flags.c_contiguous
+    beyond_a_step = 0
     for y, x in np.ndindex(*size):
-        i, j = (min(max((at - begin) / step, 0), n - 1) for at, begin, step, n in zip(
-            (y, x), grid.start, grid.step, values.shape, strict=True))
+        exact = [(at - begin) / step for at, begin, step in zip((y, x), grid.start, grid.step, strict=True)]
+        i, j = (min(max(at, 0), n - 1) for at, n in zip(exact, values.shape, strict=True))
         weights = [[max(0, 1 - abs(i - a)) * max(0, 1 - abs(j - b)) for b in range(5)] for a in range(3)]
-        assert found[y, x] == pytest.approx((weights * values).sum(), abs=1e-6)
+        value = (weights * values).sum()
+        assert level[y, x, 0] == pytest.approx(value, abs=1e-6)
+        for away in (abs(exact[0] - i), abs(exact[1] - j)):
+            value *= 1 if away <= 0.5 else 2 - 2 * away if away < 1 else 0
+            beyond_a_step += away >= 1
+        assert found[y, x] == pytest.approx(value, abs=1e-6)
+    assert beyond_a_step
 
 
 def test_one_position_is_everywhere():
@@ -103,7 +113,5 @@ def test_one_position_is_everywhere():
 def test_many_maps_on_the_prepared_image():
     maps = np.random.default_rng(0).standard_normal((3, 5, 4)).astype(np.float32)
     grid, size = Grid((0.5, 2.0), (3.0, 2.5)), (10, 14)
-    found = on_prepared(maps, grid, size)
-    assert found.flags.c_contiguous
-    for k in range(4):
-        np.testing.assert_array_equal(found[:, :, k], on_image(maps[:, :, k], grid, Preprocessing(size), size))
+    for k, found in enumerate(on_prepared(maps, grid, size).transpose(2, 0, 1)):
+        assert np.array_equal(found, on_prepared(maps[:, :, k : k + 1], grid, size)[:, :, 0])

@@ -50,6 +50,11 @@ def test_the_residual_is_what_is_missed_and_more_points_miss_less(asked, monkeyp
     assert (more.residual[~good] < fewer.residual[~good]).all()
 
 
+def test_what_is_shared_out_though_there_is_no_difference_is_all_too_much():
+    found = module._missed(np.array([0.0, 2, -2, 3]), np.array([0.0, 0, 0, 2]))
+    assert found.tolist() == [0, 1, 1, 0.5]
+
+
 @pytest.mark.parametrize("image", [0, 1])
 def test_nothing_to_share_out_has_no_residual(image):
     """The image is the mean itself, or the class's logit never moves."""
