@@ -13,6 +13,7 @@ def row(method: Method) -> str:
 
 def test_every_method_has_its_line() -> None:
     """Those that are evidence in the first table, by name, the others in the second."""
-    lines = [line for line in GUIDE.read_text(encoding="utf-8").splitlines() if line.startswith("| `") and "---" not in line]
+    lines = [line for line in GUIDE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
     order = sorted(METHODS.values(), key=lambda method: (not method.evidence, method.name))
-    assert lines == [line for line in map(row, order)] + [], "\n".join(map(row, order))
+    wanted = [row(method) for method in order]
+    assert [line for line in lines if not line.startswith("| `--method`")] == wanted, "\n".join(wanted)
