@@ -217,6 +217,18 @@ def test_two_at_once(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["a.txt"]
 
 
+def test_what_nobody_may_write_is_write_protected(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"ours")
+    for mode in (0o444, 0o555, 0o644, 0o464, 0o446, 0o666):
+        path.chmod(mode)
+        if mode & 0o200 or mode & 0o020 or mode & 0o002:
+            outputs._check_foreign(path, str(path), TEXT, "give another")
+        else:
+            with pytest.raises(UsageError, match=f"^{path} is write-protected; give another.$"):
+                outputs._check_foreign(path, str(path), TEXT, "give another")
+
+
 def test_who_writes_twice_at_once_is_told_by_whom(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     words = f"^{path} is being written by process {os.getpid()}; wait for it, or give another name.$"
