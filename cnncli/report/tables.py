@@ -12,8 +12,8 @@ _BETWEEN, _NAME = 3, 12  # cells between two columns; what a column of names or 
 
 
 def show(console: Any, columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> None:
-    """Print a table on a rich console. Cells are shown as they are, on one line: no markup, no control characters. Where
-    a terminal is too narrow for lines, it gets plain columns, which it wraps: rich would cut numbers off."""
+    """Print a table on a rich console. Cells are shown as they are, on one line: no markup, no control characters.
+    Where a terminal is too narrow for lines, it gets plain columns, which it wraps: rich would cut numbers off."""
     cells = [[printable(cell) for cell in row] for row in rows]
     if console.is_terminal and _least_width(columns, cells) <= console.width:
         console.print(_ruled(columns, cells))
