@@ -59,9 +59,11 @@ for part in ${PARTS:-pages addresses threads}; do
     case $part in
     pages)
         cd "$here"
+        # What stands between guard pages is a copy, so that its pointer is not the array's.
         for pages in end start; do
             [ "${QUICK:-}" ] || CNN_PAGES=$pages "$python" -X faulthandler -m pytest -p tests.kernels.pages \
-                -m 'not alone' tests/kernels $others "$@"
+                -m 'not alone' tests/kernels $others \
+                --deselect tests/kernels/test_door.py::test_a_pointer_is_that_of_an_array_as_it_should_be "$@"
         done
         ;;
     addresses)

@@ -197,10 +197,10 @@ def _scaled_up(found: Array) -> bool:
     that bright."""
     for bits in (8, 10, 12, 14):
         spare, top = 16 - bits, 2**bits - 1
-        for small in (found >> spare, np.rint(found * (top / 65535)).astype(np.int64)):
-            made = (small << spare, (small << spare) | (small >> (bits - spare)), np.rint(small * (65535 / top)))
-            if len(found) >= _TELLING and any(np.array_equal(found, again) for again in made):
-                return True
+        small = found >> spare  # whichever way they were made
+        made = (small << spare, (small << spare) | (small >> (bits - spare)), np.rint(small * (65535 / top)))
+        if len(found) >= _TELLING and any(np.array_equal(found, again) for again in made):
+            return True
     return False
 
 

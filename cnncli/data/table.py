@@ -76,7 +76,7 @@ def path_inside(named: str, root: str) -> str | None:
     spelt += [unicodedata.normalize(form, name) for form in ("NFC", "NFD") for name in list(spelt)]
     inside = [_inside(name, root) for name in spelt]
     there = [name for name in inside if name is not None and os.path.lexists(os.path.join(root, name))]
-    return there[0] if there else inside[-1] if "\\" in named else inside[0]
+    return there[0] if there else inside["\\" in named]  # as it is spelt, but for "\\"
 
 
 def _inside(named: str, root: str) -> str | None:

@@ -17,7 +17,7 @@ from ..data.sources import Arrays
 from ..data.splits import Split
 from ..errors import DataError, UsageError, printable
 from ..kernels import Array, threads
-from ..runs import samples
+from ..runs import CONFIG, samples
 from ..runs.opened import Opened
 
 Note = Callable[[str], None]
@@ -69,6 +69,9 @@ def choose(opened: Opened, data: str | None, split: Split | None, note: Note, la
         raise UsageError("a table of labels needs the folder that its paths are in: cnn test DATA --labels FILE.csv")
     if data is None:
         if opened.run and trained_on is None:
+            if opened.run.config.get("data", "") is not None:  # edited, or damaged
+                raise UsageError(f"{printable(opened.run.path / CONFIG)} does not say where the images of the training "
+                                 "are; name them: cnn test DATA")
             raise UsageError(f"{printable(opened.name)} was trained on arrays in memory; give them again, or other "
                              "images with labels.")
         if opened.run is None or trained_on is None:

@@ -8,15 +8,27 @@ from typing import Any
 from ..errors import printable
 
 Column = tuple[str, str]  # heading; "left" or "right"
+_BETWEEN, _NAME = 3, 12  # cells between two columns; what a column of names or words takes at least
 
 
 def show(console: Any, columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> None:
-    """Print a table on a rich console. Cells are shown as they are, on one line: no markup, no control characters."""
+    """Print a table on a rich console. Cells are shown as they are, on one line: no markup, no control characters.
+    Where a terminal is too narrow for lines, it gets plain columns, which it wraps: rich would cut numbers off."""
     cells = [[printable(cell) for cell in row] for row in rows]
-    if console.is_terminal:
+    if console.is_terminal and _least_width(columns, cells) <= console.width:
         console.print(_ruled(columns, cells))
     else:
         console.file.writelines(line + "\n" for line in plain(columns, cells))
+
+
+def _least_width(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> int:
+    """Return the width that a table with lines needs, so that numbers are whole and names can be read."""
+    from rich.cells import cell_len
+
+    widths = [max(cell_len(line[i]) for line in [[heading for heading, _ in columns], *cells])
+              for i in range(len(columns))]
+    return sum(_BETWEEN + (width if justify == "right" else min(width, _NAME))
+               for width, (_, justify) in zip(widths, columns, strict=True))
 
 
 def _ruled(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> Any:

@@ -113,7 +113,9 @@ def run_to_use(runs: str | os.PathLike[str]) -> tuple[Run | None, list[str]]:
         return None, []
     begun_later = [other for other in all_runs(runs) if _is_later(other, run)]
     newest = max(begun_later, key=_when, default=latest)
-    return run, [] if newest is None or newest.name == run.name else [_not_used(newest)]
+    if newest is None or newest.name == run.name or not (newest.path / CONFIG).is_file():  # no run, whatever it is
+        return run, []
+    return run, [_not_used(newest)]
 
 
 def _is_later(other: Run, run: Run) -> bool:

@@ -62,10 +62,24 @@ def read(run: Run) -> dict[str, Listed] | None:
     try:
         with open(run.path / IMAGES, newline="", encoding="utf-8", errors="surrogateescape") as file:
             rows = csv.DictReader(file)
-            return {row["path"]: Listed(row["split"], row["bytes"], int(row["file"] or "0", 16),
-                                        int(row["pixels"] or "0", 16)) for row in rows if row["split"] != "test"}
+            return {row["path"]: Listed(row["split"], row["bytes"], _mark(row["file"]), _mark(row["pixels"]))
+                    for row in rows if _is_to_learn(row)}
     except (OSError, ValueError, KeyError, TypeError, csv.Error):
         return None
+
+
+def _is_to_learn(row: Mapping[str, str]) -> bool:
+    """Whether a line is of a training or validation image. Raises ValueError where it is none of as_csv."""
+    if row["split"] not in ("train", "val", "test") or not row["path"]:
+        raise ValueError("not a line of this table")
+    return row["split"] != "test"
+
+
+def _mark(word: str) -> int:
+    mark = int(word or "0", 16)
+    if not 0 <= mark < 2**64:
+        raise ValueError("not a mark")
+    return mark
 
 
 def placed(listed: Mapping[str, Listed], samples: Sequence[Sample]) -> dict[str, Listed]:

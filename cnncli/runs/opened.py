@@ -4,13 +4,13 @@ trained on (samples.py says which images), or where results about it belong, has
 
 import os
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
 from ..data.outputs import Kind, claim
-from ..errors import printable
+from ..errors import UsageError, printable
 from ..model import Model
 from ..model.checkpoint import load_model, model_path
 from ..model.predict import LATEST
@@ -72,7 +72,10 @@ class Opened:
         data, where that is a folder, hold no outputs."""
         from .samples import data_folder  # which takes a while to import
 
-        folders = [each for each in (data_folder(self.run), data) if isinstance(each, str | os.PathLike)]
+        learnt = None
+        with suppress(UsageError):  # a damaged config.json takes nothing from a model that is whole
+            learnt = data_folder(self.run)
+        folders = [each for each in (learnt, data) if isinstance(each, str | os.PathLike)]
         return claim(files, models=[self.path], reads=reads, data=folders, force=force, make=make)
 
 

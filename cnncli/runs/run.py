@@ -73,11 +73,13 @@ class Run:
     def config(self) -> dict[str, Any]:
         """The resolved configuration, as it stands in config.json. Raises UsageError where there is none."""
         try:
-            config = json.loads((self.path / CONFIG).read_bytes())
+            config = json.loads((self.path / CONFIG).read_bytes(), object_pairs_hook=_once_each,
+                                parse_constant=_refuse_constant)
         except FileNotFoundError:
             raise UsageError(f"{printable(self.path)} is no run: it has no {CONFIG}.") from None
         except (OSError, ValueError, RecursionError) as error:
-            raise UsageError(f"{printable(self.path / CONFIG)} cannot be used ({error}); train anew.") from None
+            raise UsageError(f"{printable(self.path / CONFIG)} cannot be used ({printable(error)}); put it back as it "
+                             "was, or train anew.") from None
         if not isinstance(config, dict):
             raise UsageError(f"{printable(self.path / CONFIG)} is no configuration of a run; train anew.")
         return config
@@ -178,6 +180,18 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON. Raises ValueError where a name is there twice, so that it is not clear what it is."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(f"it has {next(name for i, (name, _) in enumerate(pairs) if name in dict(pairs[:i]))!r} twice")
+    return found
+
+
+def _refuse_constant(word: str) -> None:
+    raise ValueError(f"{word} is no number")
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

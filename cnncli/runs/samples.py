@@ -9,7 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeGuard
 
 from ..data import Data, Images, Sample, Splits, fold_of, folder_of, load_images, scan
 from ..data.folder import survey
@@ -103,7 +103,15 @@ def data_again(run: Run, data: Data | None) -> Data:
 def data_folder(run: Run | None) -> str | None:
     """Return the folder that a run was trained on, as far as it says; None where there is no run."""
     data = run.config.get("data") if run else None
-    return data if isinstance(data, str) else None
+    return data if is_path(data) else None
+
+
+def is_path(value: Any) -> TypeGuard[str]:
+    """Whether something that config.json holds can be a path, or a class's name."""
+    try:
+        return isinstance(value, str) and b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
 
 
 def data_now(run: Run | None) -> str | None:
@@ -111,7 +119,7 @@ def data_now(run: Run | None) -> str | None:
     together, as it lay from the runs' folder. Of one that is in neither place, return where it was."""
     was = data_folder(run)
     beside = run.config.get("data_from_runs") if run else None
-    if run is None or was is None or os.path.isdir(was) or not isinstance(beside, str):
+    if run is None or was is None or os.path.isdir(was) or not is_path(beside):
         return was
     moved = os.path.normpath(os.path.join(os.path.abspath(run.path.parent), beside))
     return moved if os.path.isdir(moved) and splits_in(run, moved) is not None else was

@@ -2,18 +2,24 @@
 config.json and in the model file, and makes the optimiser, schedule, loss and rates. choose.py decides it.
 """
 
+import reprlib
 from dataclasses import MISSING, asdict, dataclass, fields
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ..data import Augmentation, Preprocessing
 from ..data.order import Sampling
 from ..data.preprocessing import Resize
-from ..errors import UsageError
+from ..errors import CnnError, UsageError
 from ..loss import Loss, LossName, loss_by_name
 from ..network import Network
 from ..optim import Optimiser, OptimiserName, Schedule, optimiser_by_name
 from ..optim.schedule import Kind
 from . import fast, finetune
+from .options import Options
+
+# What is refused in a recipe as it is where it is asked for.
+_AS_ASKED = ("epochs", "batch_size", "lr", "optimizer", "weight_decay", "loss", "label_smoothing", "size", "seed",
+             "split_seed", "patience", "ema", "sampling", "fold")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,12 +85,24 @@ class Recipe:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Recipe":
-        """Read what ``config`` returned. Raises UsageError where it is not that."""
+        """Read what ``config`` returned. Raises UsageError where it is not that, or makes no sense."""
         needed = {f.name for f in fields(cls) if f.default is MISSING}
         if not isinstance(config, dict) or not needed <= config.keys() <= {f.name for f in fields(cls)}:
             raise UsageError("the run's recipe is not one of this version of cnn; train anew.")
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
-        return cls(**values)
+        hints = get_type_hints(cls)
+        for name, value in values.items():
+            if not _fits(value, hints[name]):
+                raise UsageError(f"the run's recipe has {name} = {reprlib.repr(config[name])}, which makes no sense; "
+                                 "put it back in config.json as it was, or train anew.")
+        try:
+            Options(**{name: values.get(name) for name in _AS_ASKED})
+            recipe = cls(**values)
+            recipe.make_schedule(1), recipe.make_loss(), recipe.augmentation  # they refuse what makes no sense
+        except (CnnError, LookupError, TypeError, ValueError) as error:
+            raise UsageError(f"the run's recipe makes no sense: {str(error).rstrip('.')}; put it back in config.json "
+                             "as it was, or train anew.") from None
+        return recipe
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -127,6 +145,25 @@ class Recipe:
         """What the schedule is called."""
         kind: Kind = self.schedule["kind"] if isinstance(self.schedule, dict) else self.schedule
         return kind
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value can be of that type; a whole number is a float, too, a truth value no number."""
+    kind, parts = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return True
+    if kind is Literal:
+        return isinstance(value, str) and value in parts
+    if kind is tuple:
+        inner = (parts[0],) * len(value) if isinstance(value, tuple) and parts[1] is ... else parts
+        return isinstance(value, tuple) and len(value) == len(inner) and all(map(_fits, value, inner))
+    if kind is dict:
+        return isinstance(value, dict) and all(isinstance(name, str) for name in value)
+    if parts:
+        return any(_fits(value, each) for each in parts)
+    if hint in (int, float):
+        return isinstance(value, int if hint is int else int | float) and not isinstance(value, bool)
+    return isinstance(value, hint)
 
 
 def schedule_config(given: Kind | Schedule) -> Kind | dict[str, Any]:

@@ -20,7 +20,7 @@ from ..model import Model, checkpoint
 from ..runs import CONFIG, Run, RunLock, begin_latest, find_run
 from ..runs.marks import placed
 from ..runs.marks import read as read_marks
-from ..runs.samples import data_again, fingerprint, have_changed, of_run, place, splits_in
+from ..runs.samples import data_again, fingerprint, have_changed, is_path, of_run, place, splits_in
 from . import start
 from .choose import requested_augmentation
 from .fit import Fit
@@ -51,8 +51,11 @@ def _resumed(lock: RunLock, data: Data | None, options: Options, setting: Settin
     config = run.config
     if config.get("format") != FORMAT:
         raise UsageError(f"{printable(run.path / CONFIG)} is of another version of cnn; train anew.")
-    _check_counted(config, run)
+    _check_written(config, run)
     written = Recipe.from_config(config["recipe"])
+    if config["preprocessing"].get("grey") != written.grey or config["preprocessing"].get("size") != [*written.size]:
+        raise UsageError(f"{printable(run.path / CONFIG)} has other images in its recipe than in its preprocessing; "
+                         "put it back as it was, or start a new run.")
     recipe = _changed(written, options, run)
     _check_architecture(options.arch, recipe, config, run)
     state = None
@@ -217,12 +220,24 @@ def _why_finished(progress: Progress, recipe: Recipe, run: Run) -> str:
             f"them: cnn train --resume {name} --epochs {2 * done}")
 
 
-def _check_counted(config: Mapping[str, Any], run: Run) -> None:
-    """Raise UsageError where config.json no longer says what images the run has."""
-    for part, needed in (("samples", {"train", "val", "fingerprint"}), ("images", {"train", "val"})):
-        if not isinstance(config.get(part), dict) or not needed <= config[part].keys():
-            raise UsageError(f"{printable(run.path / CONFIG)} does not say the {part} of the training as it was "
-                             "written; put it back, or start a new run.")
+def _check_written(config: Mapping[str, Any], run: Run) -> None:
+    """Raise UsageError where config.json no longer says what a training must know of its run."""
+    classes, data = config.get("classes"), config.get("data")
+    good = {part: isinstance(config.get(part), dict) for part in ("recipe", "preprocessing", "network")}
+    good |= {part: _counted(config.get(part)) for part in ("samples", "images")}
+    good |= {"samples": good["samples"] and isinstance(config["samples"].get("fingerprint"), str),
+             "classes": isinstance(classes, list) and all(map(is_path, classes)) and len(set(classes)) == len(classes),
+             "cnn": isinstance(config.get("cnn"), str), "data": data is None or is_path(data),
+             "init": isinstance(config.get("init", ""), dict | None)}
+    for part in [part for part, is_good in good.items() if not is_good]:
+        raise UsageError(f"{printable(run.path / CONFIG)} does not say the {part} of the training as it was written; "
+                         "put it back, or start a new run.")
+
+
+def _counted(value: Any) -> bool:
+    """Whether something says how many images there are to train and to validate on."""
+    return isinstance(value, dict) and all(
+        isinstance(value.get(split), int) and value[split] >= 0 for split in ("train", "val"))
 
 
 def _check_architecture(arch: str | None, recipe: Recipe, config: Mapping[str, Any], run: Run) -> None:

@@ -22,6 +22,7 @@ def test_a_picture_beside_the_run(place: Place) -> None:
     assert place.cnn("explain", IMAGE)[0] == out, "its own is written again"
 
 
+@pytest.mark.slow
 def test_a_folder_with_what_is_no_image(place: Place) -> None:
     (place.path / "photos/stripe/broken.png").write_bytes(b"no image")
     out, err = place.cnn("explain", "photos/stripe", "--out", "why", code=3)
@@ -57,6 +58,7 @@ def test_what_cannot_be_explained(place: Place, options: tuple[str, ...], code: 
     assert not (place.run / "explained").exists()
 
 
+@pytest.mark.slow
 def test_a_model_without_convolutions(place: Place) -> None:
     (place.path / "flat.toml").write_text('[[layers]]\ntype = "Flatten"\n[[layers]]\ntype = "Linear"\n'
                                           'out_features = "classes"\n')

@@ -159,18 +159,18 @@ def test_what_test_asks_for(models: Path, monkeypatch: pytest.MonkeyPatch, capsy
     result = SimpleNamespace(skipped=[("a.png", "is empty")], as_json=lambda: {"accuracy": 0.5})
     monkeypatch.setattr(evaluation, "evaluate", lambda opened, data, **options: given.update(
         options, data=data) or result)
-    monkeypatch.setattr(files, "write", lambda found, folder: given.update(folder=folder))
+    monkeypatch.setattr(files, "write", lambda found, folder, why: given.update(folder=folder, why=why))
     assert cli.main(["test", "-m", "m.safetensors", "--json"]) == 3
     out, err = capsys.readouterr()
     assert json.loads(out) == {"accuracy": 0.5}
     assert "m-test: report.html, confusion.png, confusion.csv, mistakes.png, test.json.\n" in err
     wanted = {"data": None, "split": None, "labels": None, "tta": False, "exact": False, "strict": False,
-              "folder": Path("m-test"), "note": output.note}
+              "folder": Path("m-test"), "why": True, "note": output.note}
     assert given | wanted == given
     assert cli.main(["test", "data", "-m", "m.safetensors", "--json", "--split", "val", "--labels", "l.csv", "--tta",
-                     "--exact", "--strict", "--out", "o"]) == 3
+                     "--exact", "--strict", "--out", "o", "--no-why"]) == 3
     wanted = {"data": "data", "split": "val", "labels": "l.csv", "tta": True, "exact": True, "strict": True,
-              "folder": Path("o")}
+              "folder": Path("o"), "why": False}
     assert given | wanted == given
 
 

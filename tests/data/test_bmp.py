@@ -72,7 +72,7 @@ def test_transparency_of_32_bits_without_masks(tmp_path: Path) -> None:
     assert np.array_equal(decode(path, grey=False), COLOURS)
 
 
-@pytest.mark.parametrize("header", [12, 40, 48, 64, 108])
+@pytest.mark.parametrize("header", [12, 16, 40, 48, 64, 108])
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
 def test_palettes(bits: int, header: int, tmp_path: Path) -> None:
     values = GREY >> (8 - bits)

@@ -18,7 +18,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for folder in ("photos/below", "archive/photos", "archive/__MACOSX"):
         os.makedirs(folder)
     for name in ("archive/photos/e.png", "archive/__MACOSX/e.png", "photos/b.png", "photos/a.png",
-                 "photos/below/c.png", "d.jpg", "photos/notes.txt", "x[1].png"):
+                 "photos/below/c.png", "d.jpg", "photos/notes.txt", "x[1].png", "x1.png"):
         Path(name).touch()
     return tmp_path
 
@@ -30,7 +30,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (["photos/**"], ["photos/a.png", "photos/b.png", "photos/below/c.png"]),
     (["ph*/bel*"], ["photos/below/c.png"]),
     (["no*.png"], ["no*.png"]),
-    (["x[1].png"], ["x[1].png"]),
+    (["x[1].png"], ["x[1].png"]),  # a file of that name, not x1.png, which the pattern matches
+    (["x[12].png"], ["x1.png"]),
     (["arch*/*"], ["archive/photos/e.png"]),
     (["archive/**"], ["archive/photos/e.png"]),
     (["archive/__MACOSX/*"], ["archive/__MACOSX/e.png"]),

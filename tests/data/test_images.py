@@ -114,6 +114,15 @@ def test_an_image_that_vanishes(samples: list[Sample]) -> None:
     assert in_memory.pixels([0]).shape == (1, 6, 5, 3)
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_progress_is_told_piece_by_piece(threads: int, samples: list[Sample], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "_PIECE", 2)
+    told: list[tuple[int, int]] = []
+    load_images(samples[40:47], PREPROCESSING, threads, progress=lambda *step: told.append(step))
+    assert sorted({*told} - {(0, 7)}) == [(done, 7) for done in (2, 4, 6, 7)], "and before, of slow ones"
+    assert told == sorted(told)
+
+
 def test_stopping_leaves_no_thread(samples: list[Sample], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "_PIECE", 2)
 

@@ -315,6 +315,23 @@ def test_an_empty_folder_beside_one_for_the_same_split_means_nothing(tmp_path: P
     assert folders(scan(root))[2] == {"Testing/cat", "Testing/dog"}
 
 
+def test_an_empty_split_alone_is_missed(tmp_path: Path) -> None:
+    for name in ("test", "val"):
+        refused(make(sets(tmp_path / name, "train"), **{name: 0}), f"{name} holds no images")
+
+
+@pytest.mark.parametrize(("names", "one", "other"), [
+    (("train", "Training"), "Training", "train"),
+    (("seg_train", "seg_training", "seg_test"), "seg_train", "seg_training"),
+    (("trainA", "testA", "trainB", "testB"), "trainA", "trainB")])
+def test_two_folders_for_training_are_both_named(names: tuple[str, ...], one: str, other: str, tmp_path: Path) -> None:
+    root = sets(tmp_path, *names)
+    with pytest.raises(DataError) as caught:
+        scan(root)
+    assert str(caught.value) == (f"{root} has both {one}/ and {other}/, which both mean train; move one of them away, "
+                                 f"or give {root}/{one} or {root}/{other} instead, whichever is meant.")
+
+
 def test_two_folders_for_the_test(tmp_path: Path) -> None:
     refused(sets(tmp_path, "train", "test", "testing"), "has both test/ and testing/, which both mean test")
 

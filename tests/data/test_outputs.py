@@ -5,6 +5,7 @@ import ast
 import os
 import subprocess
 import sys
+from contextvars import Context
 from pathlib import Path
 
 import numpy as np
@@ -214,6 +215,34 @@ def test_two_at_once(tmp_path: Path) -> None:
     with outputs.claim({path: TEXT}):
         outputs.write(path, b"ours", TEXT)
     assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_what_nobody_may_write_is_write_protected(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"ours")
+    for mode in (0o444, 0o555, 0o644, 0o464, 0o446, 0o666):
+        path.chmod(mode)
+        if mode & 0o200 or mode & 0o020 or mode & 0o002:
+            outputs._check_foreign(path, str(path), TEXT, "give another")
+        else:
+            with pytest.raises(UsageError, match=f"^{path} is write-protected; give another.$"):
+                outputs._check_foreign(path, str(path), TEXT, "give another")
+
+
+def test_who_writes_twice_at_once_is_told_by_whom(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    words = f"^{path} is being written by process {os.getpid()}; wait for it, or give another name.$"
+
+    def claimed(name: str) -> None:
+        with outputs.claim({tmp_path / name: TEXT}):
+            pass
+
+    with outputs.claim({path: TEXT}):
+        with pytest.raises(SaveError, match=words):
+            Context().run(claimed, "a.txt")  # one that holds nothing itself
+        Context().run(claimed, "b.txt")
+    Context().run(claimed, "a.txt")
+    assert not outputs._same(tmp_path, "a\0b")
 
 
 def test_without_a_place_for_locks_there_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,6 +73,31 @@ def test_tiles_have_predictors_of_their_own(tmp_path: Path) -> None:
     assert np.array_equal(read(tmp_path / "a.tif").colours, values)
 
 
+@pytest.mark.parametrize("planes", [False, True])
+def test_tiles_in_rows_that_are_not_as_high_as_the_picture(planes: bool, tmp_path: Path) -> None:
+    """Three rows of two tiles, whose last go beyond both borders."""
+    values = np.random.default_rng(11).integers(0, 65536, (40, 20, 3), np.uint16)
+    padded = np.pad(values, ((0, 8), (0, 12), (0, 0)))
+    tiles = [padded[top : top + 16, left : left + 16] for top in (0, 16, 32) for left in (0, 16)]
+    if planes:
+        tiles = [np.ascontiguousarray(tile[..., channel]) for channel in range(3) for tile in tiles]
+    sizes = tuple(tile.nbytes for tile in tiles)
+    stacked = np.concatenate([tile.reshape(1, -1) for tile in tiles], axis=1)
+    write(tmp_path / "a.tif", stacked, photometric=2, tags={
+        256: (20,), 257: (40,), 258: (16,) * 3, 277: (3,), 284: (2 if planes else 1,), 322: (16,), 323: (16,),
+        324: tuple(8 + sum(sizes[:i]) for i in range(len(sizes))), 325: sizes})
+    assert np.array_equal(read(tmp_path / "a.tif").colours, values)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_bits_without_gaps_of_signed_numbers(signed: bool, tmp_path: Path) -> None:
+    """In a file of two rows of two numbers: 2047 and -2048, -1 and 5."""
+    rows = np.frombuffer(bytes([0x7F, 0xF8, 0, 0xFF, 0xF0, 5]), np.uint8).reshape(2, 3)
+    write(tmp_path / "a.tif", rows, tags={256: (2,), 258: (12,), 339: (2 if signed else 1,)})
+    found = read(tmp_path / "a.tif").colours
+    assert found.tolist() == ([[2047, -2048], [-1, 5]] if signed else [[2047, 2048], [4095, 5]])
+
+
 @pytest.mark.parametrize("bits", [10, 12, 14])
 def test_bits_without_gaps(bits: int, tmp_path: Path) -> None:
     rng = np.random.default_rng(8)

@@ -142,6 +142,20 @@ def test_pixels_that_share_their_colour(across: int, down: int, said: bool, tmp_
         decode(cut(path, len(data)), grey=False)
 
 
+@pytest.mark.parametrize(("rows", "strips", "reason"), [(4, 2, None), (6, 2, None), (3, 2, "end within a block"),
+                                                        (5, 1, None)])
+def test_strips_of_shared_colours_end_with_a_block(rows: int, strips: int, reason: str | None, tmp_path: Path) -> None:
+    """Two rows share colours; a strip that is the only one ends where it likes."""
+    path = tiffs.write(tmp_path / "a.tif", np.full((1, 6 * 4 * 3), 128, np.uint8), photometric=6, tags={
+        256: (8,), 257: (6,), 258: (8, 8, 8), 277: (3,), 278: (rows,), 530: (2, 2),
+        273: (8, 8 + 36)[:strips], 279: (36, 36) if strips == 2 else (72,)})
+    if reason is None:
+        assert decode(path, grey=False).tolist() == [[[128, 128, 128]] * 8] * 6
+        return
+    with pytest.raises(ImageError, match=reason):
+        decode(path, grey=False)
+
+
 def cut(path: Path, size: int) -> Path:
     """Say in the file that its strip is some bytes shorter."""
     data = path.read_bytes()

@@ -34,3 +34,14 @@ def test_cells_are_shown_as_they_are(terminal):
     assert "new\\nline" in text
     assert "帽子" in text
     assert ("─" in text) == terminal
+
+
+@pytest.mark.parametrize("width", [20, 12, 27, 28, 60])
+def test_a_narrow_terminal_cuts_no_number_off(width):
+    out = io.StringIO()
+    columns = (("class", "left"), ("recall", "right"), ("images", "right"))
+    tables.show(Console(file=out, force_terminal=True, width=width, markup=False, color_system=None), columns,
+                [("cat", "100.0%", "1,000"), ("大きい", "33.3%", "12")])
+    text = out.getvalue()
+    for cell in ("100.0%", "1,000", "33.3%", "12", "大きい", "recall"):
+        assert cell in text

@@ -148,6 +148,22 @@ def test_one_that_stopped_early_was_trained_to_its_end(runs: Path) -> None:
     assert third.epochs_done is None
 
 
+@pytest.mark.parametrize("what", ["empty file", "folder", "link to itself", "link to nothing", "binary"])
+def test_what_is_called_latest_and_is_no_run_is_not_spoken_of(runs: Path, what: str) -> None:
+    latest = Path("runs/latest")
+    latest.unlink(missing_ok=True)
+    if what == "folder":
+        latest.mkdir()
+    elif what.startswith("link"):
+        latest.symlink_to("latest" if what == "link to itself" else "gone")
+    else:
+        latest.write_bytes(b"" if what == "empty file" else b"\xff..")
+    run, notes = run_to_use("runs")
+    assert run is not None
+    assert run.name == "second", "the newest that is trained"
+    assert notes == []
+
+
 def test_the_newest_of_all_is_meant_to_be_resumed(runs: Path) -> None:
     make("third", 20, epochs=0, model=False)
     make("older", None)

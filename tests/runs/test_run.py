@@ -163,7 +163,8 @@ def test_finding_runs(tmp_path: Path) -> None:
         find_run(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", "\0\xff"])
+@pytest.mark.parametrize("text", ["", "{", "[1]", "\0\xff", '{"a": NaN}', '{"a": -Infinity}', '{"a": {"b": 1, "b": 1}}',
+                                  "[" * 100000, '{"a": ' + "1" * 5000 + "}"])
 def test_a_damaged_configuration_is_told(tmp_path: Path, text: str) -> None:
     run = make(tmp_path)
     (run.path / "config.json").write_text(text, encoding="latin-1")

@@ -33,6 +33,19 @@ def test_what_later_versions_added_is_written_only_where_it_is_used() -> None:
         assert Recipe.from_config(later.config()) == later
 
 
+@pytest.mark.parametrize(("name", "values"), [
+    ("epochs", [None, "x", -1, 0, 1.5, True]), ("batch_size", [0, [], {}]), ("lr", [None, "x", -1, float("nan")]),
+    ("optimizer", ["x", {}]), ("schedule", ["x", {}, {"kind": "x"}, {"a": None}]), ("warmup", ["x", [1]]),
+    ("label_smoothing", ["x", [], 7]), ("class_weights", [3, "x", [None], [[1]]]), ("augment", [3, {"a": None}]),
+    ("size", [None, 5, [5], [5, 0], ["5", 5], [5, 5, 5]]), ("seed", ["x", -1, 10**30]), ("patience", [0, "x"]),
+    ("ema", [None, 2, "x"]), ("fold", ["x", 3, [[1]], [9, 2]]), ("init", [3]), ("freeze", [None, 3.5, {}]),
+    ("probe", [{}, None]), ("stem_rate", ["x", {}]), ("exact", [2]), ("split_seed", ["x"]), ("range", [[1], "x"])])
+def test_a_recipe_of_wrong_values_is_refused_with_the_entry(name: str, values: list[Any]) -> None:
+    for value in values:
+        with pytest.raises(UsageError, match=r"^the run's recipe .*put it back in config\.json as it was"):
+            Recipe.from_config({**Recipe(**PLAIN).config(), name: value})
+
+
 @pytest.mark.parametrize("wrong", [[], None, {}, {**PLAIN, "more": 1}, {k: v for k, v in PLAIN.items() if k != "seed"}])
 def test_what_is_no_recipe_is_refused(wrong: Any) -> None:
     with pytest.raises(UsageError, match="not one of this version"):

@@ -14,7 +14,7 @@ from cnncli.errors import DataError, Interrupted, UsageError
 from cnncli.runs import Run
 from cnncli.runs.marks import read
 from cnncli.runs.samples import data_folder, data_now
-from cnncli.training.resume import _check_counted, _record_place
+from cnncli.training.resume import _check_written, _record_place
 
 from ..pictures import make_folder
 from .conftest import Train
@@ -76,13 +76,20 @@ def test_other_folders_around_the_images(train: Train, stopped: Run, tmp_path: P
     assert "nearest neighbour" not in found.baselines, "of all training images none is left to compare with"
 
 
-@pytest.mark.parametrize("part", ["samples", "images"])
-@pytest.mark.parametrize("value", [None, {}])
-def test_a_configuration_without_the_images_is_refused(part: str, value: object) -> None:
-    counted = {"train": 2, "val": 1, "fingerprint": "f"}
-    _check_counted({"samples": counted, "images": counted}, Run(Path("r")))
+WRITTEN = {"samples": {"train": 2, "val": 1, "fingerprint": "f"}, "images": {"train": 2, "val": 1}, "cnn": "0.1.0",
+           "classes": ["a", "b"], "recipe": {}, "preprocessing": {}, "network": {}, "data": "photos", "init": None}
+
+
+@pytest.mark.parametrize("part", WRITTEN)
+@pytest.mark.parametrize("value", [{}, 3, ["a", "a"], "\0", {"train": -1, "val": True}])
+def test_a_configuration_that_lacks_a_part_is_refused(part: str, value: object) -> None:
+    _check_written(WRITTEN, Run(Path("r")))
+    if isinstance(value, type(WRITTEN[part])) and part in ("recipe", "preprocessing", "network", "cnn"):
+        return  # what is in these is looked at where they are used
+    if part == "init" and isinstance(value, dict):
+        return
     with pytest.raises(UsageError, match=rf"r/config.json does not say the {part} of the training .*put it back"):
-        _check_counted({"samples": counted, "images": counted, part: value}, Run(Path("r")))
+        _check_written({**WRITTEN, part: value}, Run(Path("r")))
 
 
 def test_run_and_images_that_were_moved_together(train: Train, stopped: Run, tmp_path: Path) -> None:

@@ -109,6 +109,14 @@ def test_progress_ends_at_the_number_of_images() -> None:
     nearest_in_cells(np.concatenate([vectors(300), vectors(300)]), lambda *step: told.append(step))
     assert told[-1] == (600, 600)
     assert told == sorted(told)
+    assert told[0][0] < 600
+    assert {total for _, total in told} == {600}
+
+
+def test_progress_where_all_are_compared() -> None:
+    told: list[tuple[int, int]] = []
+    nearest_of_all(vectors(600), lambda *step: told.append(step))
+    assert told == [(256, 600), (512, 600), (600, 600)]
 
 
 @pytest.mark.slow

@@ -40,6 +40,15 @@ def test_strips_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert [item.colour for item in whole] == [True, False, True]
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_progress_is_told_after_each_piece(threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(facts, "_PIECE", 2)
+    told: list[tuple[int, int]] = []
+    measure([str(tmp_path / f"{i}.png") for i in range(7)], threads, lambda *step: told.append(step))
+    assert sorted({*told} - {(0, 7)}) == [(done, 7) for done in (2, 4, 6, 7)], "and before, of slow ones"
+    assert told == sorted(told)
+
+
 def test_colour_in_a_single_pixel_is_colour(tmp_path: Path) -> None:
     image = scene(2).convert("L").convert("RGB")
     image.putpixel((37, 41), (10, 200, 10))
