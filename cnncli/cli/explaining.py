@@ -9,23 +9,28 @@ from ..errors import DataError, printable
 from .command import Command, force_option, json_option, listed_on_stdin, model_option, open_and_say, threads_option
 from .output import emit, emit_json, note, report_skipped
 from .progress import progress
+from .trusting import besides, check_options, locate_and_say, sanity_test, trust_options
 
 EXAMPLES = (
     ("cnn explain boot.png", "where the evidence for its label lies"),
     ("cnn explain boot.png --class sandal", "and for another class"),
     ("cnn explain photos/ --out why/", "a picture for each image"),
     ("cnn explain boot.png --method occlusion", "by covering parts of it"),
+    ("cnn explain boot.png --trust", "and how far to trust the map"),
+    ("cnn explain --sanity --method gradcam", "does the method look at what was learnt?"),
+    ("cnn explain photos/ --boxes --json", "coarse boxes round what was seen"),
     ("cnn explain boot.png --json", "the map, for other programs"),
 )
 
 
 @click.command(cls=Command, examples=EXAMPLES)
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE…")
+@click.argument("images", nargs=-1, metavar="[IMAGE…]")
 @model_option
 @click.option("--class", "target", metavar="NAME", help="The class to explain.  [default: the model's answer]")
 @click.option("--method", default="hirescam", show_default=True, metavar="NAME",
               help="How: hirescam, gradcam and others, which docs/explaining.md compares.")
 @click.option("--layer", metavar="NAME", help="Whose positions are asked.  [default: the last layer that has any]")
+@trust_options
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
               help="Folder for the pictures.  [default: explained/ in the run's folder]")
 @click.option("--seed", type=click.IntRange(0, 2**63), default=0, show_default=True, help="Of what is drawn at random.")
@@ -33,7 +38,8 @@ EXAMPLES = (
 @json_option
 @threads_option
 def command(images: tuple[str, ...], model: Path | None, target: str | None, method: str, layer: str | None,
-            out: Path | None, seed: int, force: bool, as_json: bool) -> int:
+            trust: bool, sanity: bool, boxes: bool, truth: Path | None, out: Path | None, seed: int, force: bool,
+            as_json: bool) -> int:
     """Show why images get their answers: where in them the evidence for a class lies.
 
     For each IMAGE, a picture: the image, and beside it where the class that the model says is seen, and where the next
@@ -44,23 +50,32 @@ def command(images: tuple[str, ...], model: Path | None, target: str | None, met
     from ..data.finding import Missing, find_images
     from ..report.explained import write
 
+    check_options(sanity, images, {"--class": target, "--trust": trust, "--boxes": boxes, "--truth": truth,
+                                   "--out": out})
     opened = open_and_say(model)
+    if sanity:
+        return sanity_test(opened, images, method, layer, seed, as_json)
     found = find_images(images, listed_on_stdin(images))
     if not found:
         raise DataError("the list on standard input is empty; give at least one image.")
     skipped, written = list[tuple[str, str]](), list[dict[str, Any]]()
+    how: dict[str, Any] = {"method": method, "target": target, "layer": layer, "seed": seed}
+    located = locate_and_say(opened, found, truth, boxes, how)
+    told = besides(opened, len(found), seed, trust, boxes, located)
     with progress("explaining", len(found)) as shown:
-        for each in write(opened, found, out, method=method, target=target, layer=layer, seed=seed, force=force,
-                          note=note):
+        for each in write(opened, found, out, **how, force=force, note=note, besides=told):
             if isinstance(each, Missing):
                 skipped.append((each.path, each.error))
             else:
                 written.append({**each[1].as_json(), "file": each[0]})
-                if not as_json:
-                    emit(printable(each[0]))
+                for line in () if as_json else (each[0], *each[1].lines):
+                    emit(printable(line))
             shown.advance()
     if as_json:
-        emit_json({"model": opened.path, "explained": written,
+        emit_json({"model": opened.path, "explained": written, **({"boxes": located.as_json()} if located else {}),
                    "skipped": [{"path": path, "error": error} for path, error in skipped]})
+    else:
+        for line in located.sentences if located else ():
+            emit(line)
     code = report_skipped(skipped)
     return DataError.exit_code if skipped and not written else code

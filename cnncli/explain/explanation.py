@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..data.boxes import Box
 from ..data.decode import read_header
 from ..data.depth import Seen, doubts
 from ..data.finding import Images, Missing, Picture, image_files
@@ -29,6 +30,15 @@ Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
+class Beside:
+    """What else is said of a map: lines for people, entries for ``as_json``, and a box that is drawn round a part."""
+
+    lines: list[str]
+    figures: dict[str, Any]
+    box: Box | None = None
+
+
+@dataclass(frozen=True)
 class Explanation:
     """Why one image gets the answer that it gets: where in it the evidence for a class, ``target``, lies.
 
@@ -37,7 +47,7 @@ class Explanation:
     of the class that the map is about. values float32 (rows, columns) are the map as the method yields it, on the
     positions of ``layer``, or for methods by pixels (layer None) on those of the prepared image: above 0 speaks for
     the class, below against it. residual, where the method's map should add up to something, is by what part of that it
-    misses.
+    misses. besides are what measures of the map found (trust.py, boxes.py), where they were asked.
     """
 
     path: str
@@ -55,6 +65,7 @@ class Explanation:
     preprocessing: Preprocessing = field(repr=False)
     source: str | Picture = field(repr=False)
     note: str | None = None
+    besides: tuple[Beside, ...] = ()
 
     @cached_property
     def map(self) -> Array:
@@ -75,6 +86,11 @@ class Explanation:
         return f"nothing {where} speaks for {printable(self.target)}" + (
             "; all of it speaks against" if self.values.min() < 0 else "")
 
+    @property
+    def lines(self) -> list[str]:
+        """What is said beside the map, a line each."""
+        return [line for beside in self.besides for line in beside.lines]
+
     def as_json(self) -> dict[str, Any]:
         """Return what ``cnn explain --json`` prints."""
         row, column = np.unravel_index(int(self.map.argmax()), self.map.shape)
@@ -82,7 +98,8 @@ class Explanation:
         return {"image": self.path, "size": list(self.size), "label": self.label, "probability": self.probability,
                 "runner_up": then, "target": self.target, "target_probability": self.target_probability,
                 "method": self.method, "layer": self.layer, "map": self.values, "strongest_at": [int(row), int(column)],
-                "residual": self.residual, "sentence": self.sentence, "note": self.note}
+                "residual": self.residual, "sentence": self.sentence, "note": self.note,
+                **{name: value for beside in self.besides for name, value in beside.figures.items()}}
 
 
 def explain(model: AnyModel, image: Images, method: str = DEFAULT, target: str | None = None, layer: str | None = None,

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..data.boxes import Box
 from ..data.decode import open_image
 from ..data.finding import Picture
 from ..data.outputs import drawing
-from ..visualize.canvas import FAINT, INK, Canvas, picture, ramp, signed, wrapped
+from ..visualize.canvas import FAINT, INK, PAPER, Canvas, picture, ramp, signed, wrapped
 from .explanation import Explanation
 from .geometry import on_image
 from .methods import METHODS
@@ -94,6 +95,7 @@ def draw(explanations: Sequence[Explanation], title: str) -> Canvas:
     method = METHODS[first.method]
     says = wrapped(f"{method.title}: {method.says}" + ("" if method.evidence else " Pretty, not evidence."),
                    width - 2 * MARGIN)
+    says += [line for each in first.lines for line in wrapped(each, width - 2 * MARGIN)]
     top = MARGIN + 60
     sheet = Canvas(width, top + panels.size[1] + WORDS + 40 + 18 * len(says) + MARGIN)
     sheet.text(MARGIN, MARGIN - 4, f"{first.label}, {first.probability:.1%}", 20, bold=True, width=width - 2 * MARGIN)
@@ -102,6 +104,9 @@ def draw(explanations: Sequence[Explanation], title: str) -> Canvas:
     sheet.text(MARGIN, top + panels.size[1] + 8, f"{first.size[1]} x {first.size[0]} pixels", 12, FAINT)
     for i, each in enumerate(explanations):
         _panel(sheet, panels, each, most, MARGIN + (i + 1) * step, top)
+    for box in (beside.box for beside in first.besides if beside.box):
+        for x in (MARGIN, MARGIN + step):
+            _frame(sheet, panels, box, x, top)
     y = top + panels.size[1] + WORDS
     _scale(sheet, MARGIN + step, y, most)
     sheet.paragraph(MARGIN, y + 40, says)
@@ -114,6 +119,14 @@ def _panel(sheet: Canvas, panels: _Panels, each: Explanation, most: float, x: fl
     sheet.text(x, y, f"what speaks for {each.target}", 13, INK, bold=True, width=panels.width)
     said = each.sentence or f"probability {each.target_probability:.1%}"
     sheet.text(x, y + 19, said, 12, FAINT, width=panels.width)
+
+
+def _frame(sheet: Canvas, panels: _Panels, box: Box, x: float, y: float) -> None:
+    """Draw a box that is in the image's own pixels, dark between light lines, so that it is seen on anything."""
+    left, top, right, bottom = (round(side * panels.factor) for side in box)
+    for inset, colour in ((0, PAPER), (1, INK), (2, INK), (3, PAPER)):
+        sheet.draw.rectangle((x + left + inset, y + top + inset, max(x + right - 1 - inset, x + left + inset),
+                              max(y + bottom - 1 - inset, y + top + inset)), outline=colour)
 
 
 def _scale(sheet: Canvas, x: float, y: float, most: float) -> None:

@@ -2,8 +2,9 @@
 other."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from ..data.finding import Images, Missing, image_files
@@ -11,7 +12,7 @@ from ..data.outputs import Kind, StrPath
 from ..errors import ImageError
 from ..runs.opened import AnyModel, Opened, open_model
 from ..visualize.sheets import file_name
-from .explanation import DEFAULT, Explanation, Note, explanations
+from .explanation import DEFAULT, Beside, Explanation, Note, explanations
 from .picture import EXPLANATION, Drawn, draw
 
 
@@ -30,16 +31,18 @@ def claimed(opened: Opened, images: Images, folder: str | os.PathLike[str] | Non
 
 
 def draw_explanations(model: AnyModel, images: Images, method: str = DEFAULT, target: str | None = None,
-                      layer: str | None = None, seed: int = 0, note: Note | None = None) -> Iterator[Drawn | Missing]:
+                      layer: str | None = None, seed: int = 0, note: Note | None = None,
+                      besides: Sequence[Callable[[Explanation], Beside]] = ()) -> Iterator[Drawn | Missing]:
     """Draw why images get their answers: of each the map of ``target``, by default the model's answer, and that of the
-    next likeliest class beside it. What is no image yields a Missing. Takes and raises what ``explanations`` does."""
+    next likeliest class beside it. What is no image yields a Missing. Takes and raises what ``explanations`` does.
+    besides tell of the first map what is said and drawn beside it."""
     opened = open_model(model)
     found = explanations(opened, images, method, target, layer, seed, note)
-    return _each(opened, found, layer, seed)
+    return _each(opened, found, layer, seed, besides)
 
 
-def _each(opened: Opened, found: Iterator[Explanation | Missing], layer: str | None, seed: int
-          ) -> Iterator[Drawn | Missing]:
+def _each(opened: Opened, found: Iterator[Explanation | Missing], layer: str | None, seed: int,
+          besides: Sequence[Callable[[Explanation], Beside]]) -> Iterator[Drawn | Missing]:
     taken = set[str]()
     for first in found:
         if isinstance(first, Missing):
@@ -52,6 +55,7 @@ def _each(opened: Opened, found: Iterator[Explanation | Missing], layer: str | N
             every += [each for each in again if isinstance(each, Explanation)]
         name = file_name("explained", first.path, taken)
         try:
+            every[0] = replace(first, besides=tuple(tell(first) for tell in besides))
             canvas = draw(every, f"{os.path.basename(first.path)} in {opened.name}")
         except ImageError as error:
             yield Missing(error.path, str(error))

@@ -13,7 +13,7 @@ from ..errors import printable
 from ..kernels import Array
 from ..model import Model
 from ..runs.opened import AnyModel, open_model
-from .explanation import Explanation
+from .explanation import Beside, Explanation
 from .geometry import on_image
 from .imputing import imputed
 
@@ -79,14 +79,23 @@ class Trust:
     def figures(self) -> str:
         """Its numbers in a line: of the map, of the middle, of noise."""
         three = (self.map, self.middle, self.noise)
-        return "; ".join(f"{name} {' / '.join(f'{getattr(each, key):{sign}.2f}' for each in three)}"
-                         for name, key, sign in (("ROAD", "road", "+"), ("deletion", "deletion", ""),
-                                                 ("insertion", "insertion", ""))) + " (the map / the middle / noise)"
+        said = [f"{what} {' / '.join(f'{round(getattr(each, what.lower()), 2) + 0.0:.2f}' for each in three)}, {better}"
+                for what, better in (("ROAD", "high is good"), ("deletion", "low"), ("insertion", "high"))]
+        return f"Of the map / the middle / noise: {'; '.join(said)}."
 
     def as_json(self) -> dict[str, Any]:
         """Return what ``cnn explain --trust --json`` prints of it."""
         return {"verdict": self.verdict, "beats_middle": self.beats_middle, "map": self.map.as_json(),
                 "middle": self.middle.as_json(), "noise": self.noise.as_json()}
+
+
+def trusted(model: AnyModel, seed: int = 0) -> Callable[[Explanation], Beside]:
+    """Return what puts the measures of its map beside an explanation."""
+    def beside(explanation: Explanation) -> Beside:
+        found = trust(explanation, model, seed)
+        return Beside([f"This map is {found.verdict}.", found.figures], {"trust": found.as_json()})
+
+    return beside
 
 
 def trust(explanation: Explanation, model: AnyModel, seed: int = 0) -> Trust:

@@ -2,7 +2,7 @@
 beside their maps and, by the class that was said, where the evidence lies. explained.html beside it is how it looks."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -18,7 +18,7 @@ from ..data.outputs import write as write_output
 from ..errors import printable
 from ..explain import pictures
 from ..explain.collection import BORDER_AREA, CELLS, MIDDLE_AREA, Collection, Group, Kept
-from ..explain.explanation import DEFAULT, Explanation, Note
+from ..explain.explanation import DEFAULT, Beside, Explanation, Note
 from ..explain.methods import METHODS
 from ..explain.picture import strip
 from ..runs.opened import AnyModel, open_model
@@ -46,7 +46,8 @@ class Shown:
 
 def write(model: AnyModel, images: Images, folder: str | os.PathLike[str] | None = None, *, method: str = DEFAULT,
           target: str | None = None, layer: str | None = None, seed: int = 0, force: bool = False,
-          note: Note | None = None) -> Iterator[tuple[Path, Explanation] | Missing]:
+          note: Note | None = None, besides: Sequence[Callable[[Explanation], Beside]] = ()
+          ) -> Iterator[tuple[Path, Explanation] | Missing]:
     """Write a picture of why each image gets its answer into a folder, by default explained/ in the run's, else
     ./<model>-explained, and, of several images, the page explain.html when the last is done. Yields each picture's file
     with the explanation, or a Missing for what is no image, and the page's file comes with the first explanation.
@@ -57,7 +58,7 @@ def write(model: AnyModel, images: Images, folder: str | os.PathLike[str] | None
     several = len(found) > 1
     page, skipped = Explained(), list[tuple[str, str]]()
     with pictures.claimed(opened, found, folder, force, {FILE: PAGE} if several else {}) as into:
-        for drawn in pictures.draw_explanations(opened, found, method, target, layer, seed, note):
+        for drawn in pictures.draw_explanations(opened, found, method, target, layer, seed, note, besides):
             if isinstance(drawn, Missing):
                 skipped.append((drawn.path, drawn.error))
                 yield drawn

@@ -62,7 +62,7 @@ CASES = {
 # The paths that a command only reads.
 READ = {"train": {"data", "exclude", "labels"}, "test": {"data", "model", "labels"}, "predict": {"model"},
         "check": {"folder", "models", "exclude", "labels"},
-        "inspect": {"model", "named"}, "visualize-filters": {"model"}, "explain": {"model"},
+        "inspect": {"model", "named"}, "visualize-filters": {"model"}, "explain": {"model", "truth"},
         "export": {"model"}, "features": {"model"}, "import": {"sources"}}
 WRITTEN = {"train": {"runs"}, "test": {"out"}, "predict": {"table"}, "check": {"exclude_list", "sheet"},
            "inspect": {"out"}, "visualize-filters": {"out"}, "explain": {"out"}, "export": {"file"},

@@ -146,7 +146,9 @@ def test_a_map_of_the_middle_is_no_better_than_the_middle() -> None:
     assert Trust("a.png", "x", high, low, low).beats_middle
     better = replace(high, road=0.5)
     assert not better.beats(high), "ROAD alone is not enough"
-    assert Trust("a.png", "x", high, low, high).figures.startswith("ROAD +0.30 / +0.30 / +0.00; deletion 0.20 /")
+    assert Trust("a.png", "x", high, replace(low, road=-0.001), high).figures == (
+        "Of the map / the middle / noise: ROAD 0.30 / 0.30 / 0.00, high is good; deletion 0.20 / 0.20 / 0.50, low; "
+        "insertion 0.70 / 0.70 / 0.50, high.")
 
 
 def test_the_middle_is_the_middle() -> None:

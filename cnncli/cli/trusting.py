@@ -1,0 +1,106 @@
+"""What ``cnn explain`` says beside maps: how far to trust them (--trust, --sanity), and boxes (--boxes, --truth)."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ..errors import UsageError, printable
+from .command import listed_on_stdin
+from .output import console, emit_json, note, report_skipped
+from .progress import progress
+
+if TYPE_CHECKING:
+    from ..data.finding import Found
+    from ..explain.boxes import Located
+    from ..explain.explanation import Beside, Explanation
+    from ..runs.opened import Opened
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def trust_options(command: _Command) -> _Command:
+    """Add --trust, --sanity, --boxes and --truth."""
+    for option in (
+        click.option("--truth", type=click.Path(path_type=Path), metavar="BOXES",
+                     help="With --boxes: boxes that somebody drew, a folder of PASCAL VOC files (.xml) or a CSV file "
+                          "with the columns file,xmin,ymin,xmax,ymax[,label]. Half of the images fit the threshold, "
+                          "the others are judged."),
+        click.option("--boxes", is_flag=True,
+                     help="Also draw a coarse box round what was seen: the largest part of the map above 20 % of its "
+                          "maximum. A detector trained with boxes draws better ones."),
+        click.option("--sanity", is_flag=True,
+                     help="Instead, test the method: do its maps change when the network's layers are drawn anew? On "
+                          "some of IMAGE, or of the images held out of the model's training."),
+        click.option("--trust", is_flag=True,
+                     help="Also measure each map, by what the model says without the pixels that it points at: some "
+                          "250 forward passes an image."),
+    ):
+        command = option(command)
+    return command
+
+
+def besides(opened: "Opened", images: int, seed: int, trust: bool, boxes: bool, located: "Located | None"
+            ) -> list[Callable[["Explanation"], "Beside"]]:
+    """Return what is told beside each map."""
+    from ..explain.boxes import SHARE, boxed
+    from ..explain.trust import PASSES, trusted
+
+    if trust:
+        note(f"--trust: up to {PASSES} forward passes for each of {images:,} image{'s' * (images != 1)}.")
+    return ([trusted(opened, seed)] if trust else []) + (
+        [boxed(located.maps.share if located else SHARE)] if boxes else [])
+
+
+def locate_and_say(opened: "Opened", images: Sequence["Found"], truth: Path | None, boxes: bool,
+                   options: dict[str, Any]) -> "Located | None":
+    """Compare boxes with those that somebody drew, if there are any, and say how they fit. Raises UsageError for boxes
+    to compare with where none are asked for."""
+    from ..data.boxes import read_boxes
+    from ..explain.boxes import locate
+
+    if truth is None:
+        return None
+    if not boxes:
+        raise UsageError("--truth is for --boxes: give both.")
+    drawn = read_boxes(truth)
+    report_skipped([(each.path, each.error) for each in drawn.unusable])
+    with progress("comparing boxes", len(images)) as shown:
+        found = locate(opened, images, drawn, progress=shown.set, **options)
+    report_skipped(found.skipped)
+    return found
+
+
+def sanity_test(opened: "Opened", images: Sequence[str], method: str, layer: str | None, seed: int, as_json: bool
+                ) -> int:
+    """Run the test, and print what it found."""
+    from ..data.finding import find_images
+    from ..evaluation.held_out import choose
+    from ..explain.sanity import sanity
+
+    given = find_images(images, listed_on_stdin(images)) if images else [
+        sample.path for sample in choose(opened, None, None, note)[0]]
+    found = sanity(opened, given, method, layer, seed)
+    if as_json:
+        emit_json({"model": opened.path, **found.as_json(),
+                   "skipped": [{"path": path, "error": error} for path, error in found.skipped]})
+        return report_skipped(found.skipped)
+    from rich.table import Table
+
+    table = Table(title=f"{found.title} on {found.images:,} image{'s' * (found.images != 1)}", title_justify="left")
+    table.add_column("drawn anew from the end to")
+    table.add_column("maps like before (1 the same, 0 nothing)", justify="right")
+    for stage in found.stages:
+        table.add_row(printable(stage.layer), f"{stage.correlation:.2f}")
+    console().print(table)
+    console().print(f"{found.verdict} (mean {found.alike:.2f}).")
+    return report_skipped(found.skipped)
+
+
+def check_options(sanity: bool, images: Sequence[str], drawing: dict[str, Any]) -> None:
+    """Raise UsageError for options that do not go together: drawing are those that need pictures, as given."""
+    if sanity and (given := [name for name, value in drawing.items() if value]):
+        raise UsageError(f"--sanity tests the method and draws nothing; leave {' and '.join(given)} out.")
+    if not sanity and not images:
+        raise UsageError("give at least one image to explain.")

@@ -1,0 +1,149 @@
+"""explain/boxes.py: the largest piece of a map and its box, in the image's own pixels; one threshold for a set, fitted
+on one half of the images and judged on the other."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import cnncli
+from cnncli.data import Preprocessing
+from cnncli.data.boxes import Box, Truth, read_boxes
+from cnncli.errors import DataError
+from cnncli.explain.boxes import OVERLAPS, SHARE, SHARES, _figures, _half, box_of, boxed, boxes_of, locate, pieces
+
+from .test_explanation import lit, sides
+
+
+def flooded(mask: np.ndarray) -> list[tuple[int, int, int, int, int]]:
+    """The pieces by filling each from a first pixel, one neighbour at a time."""
+    left, found = {tuple(at) for at in np.argwhere(mask)}, []
+    while left:
+        todo = [min(left)]
+        piece = {todo[0]}
+        left -= piece
+        while todo:
+            y, x = todo.pop()
+            near = {(y + dy, x + dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)} & left
+            left -= near
+            piece |= near
+            todo += near
+        ys, xs = zip(*piece, strict=True)
+        found.append((len(piece), min(xs), min(ys), max(xs) + 1, max(ys) + 1))
+    return sorted(found, key=lambda one: (-one[0], one[2], one[1]))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.35, 0.5, 1.0])
+def test_pieces_are_those_of_a_flood(share: float) -> None:
+    rng = np.random.default_rng(int(share * 10))
+    for size in ((9, 14), (1, 7), (6, 1)):
+        mask = rng.random(size) < share
+        assert pieces(mask) == flooded(mask)
+
+
+def test_arms_that_meet_later_are_one_piece() -> None:
+    mask = np.array([[1, 0, 1, 0, 1], [1, 0, 1, 0, 1], [1, 1, 0, 1, 1], [0, 0, 1, 0, 0], [0, 0, 0, 0, 0]], bool)
+    assert pieces(mask) == [(11, 0, 0, 5, 4)]
+    spiral = np.ones((5, 5), bool)
+    spiral[1, :4] = spiral[3, 1:] = False
+    assert pieces(spiral) == flooded(spiral)
+
+
+def test_the_box_of_a_map() -> None:
+    values = np.zeros((8, 12))
+    values[2:4, 3:6] = 1
+    values[6, 9] = 5  # a smaller piece, though stronger
+    values[7, 0] = 0.9
+    exact = Preprocessing((8, 12))
+    assert boxes_of(values, 0.2, exact, (8, 12)) == [Box(3, 2, 6, 4), Box(9, 6, 10, 7)]
+    assert boxes_of(values, 0.5, exact, (8, 12)) == [Box(9, 6, 10, 7)]
+    assert boxes_of(values, 0.2, exact, (80, 60))[0] == Box(15, 20, 30, 40), "of an image of another size"
+    cut = boxes_of(values, 0.2, Preprocessing((8, 12), resize="crop"), (80, 120))[0]
+    assert cut == pytest.approx(Box(*(side * 8.75 + margin for side, margin in zip((3, 2, 6, 4), (7.5, 5) * 2,
+                                                                                   strict=True))))
+    assert boxes_of(-values, 0.2, exact, (8, 12)) == [], "nothing speaks for it"
+
+
+def test_the_box_of_an_explanation() -> None:
+    found = cnncli.explain(sides(), lit(27, 15, side=6))
+    box = box_of(found)
+    assert box is not None
+    assert box.iou(Box(27, 15, 33, 21)) > 0.5
+    [line] = boxed()(found).lines
+    assert line.startswith("A coarse box round right: x 27 to 33, y 15 to 21, at 20% of")
+    assert boxed()(found).figures["box"]["xmin"] == box.xmin
+    nothing = cnncli.explain(sides(), lit(27, 15), target="neither")
+    assert box_of(nothing) is None
+    assert boxed()(nothing).lines == ["No box: nothing speaks for neither."]
+
+
+def test_one_threshold_for_the_set() -> None:
+    """Each image has a threshold of its own where its box is right; no two can be had at once."""
+    overlaps = np.zeros((8, len(SHARES), 2))
+    for i in range(8):
+        overlaps[i, 5 * i] = 1
+    fits = np.arange(8) % 2 == 0
+    overlaps[[0, 2, 4, 3], 11] = 0.6
+    found = _figures(overlaps, fits)
+    assert found.share == pytest.approx(SHARES[11], abs=0.01)
+    assert found.accuracy == {0.3: 0.25, 0.5: 0.25, 0.7: 0}, "not 1, the best of each"
+    assert found.cor_loc == 0.25
+    assert found.max_box_acc == pytest.approx(0.5 / 3)
+    assert _figures(overlaps, np.zeros(8, bool)).share == SHARE
+
+
+def test_halves_are_drawn_by_the_seed_and_the_names() -> None:
+    paths = [f"a/{i}.png" for i in range(21)]
+    assert _half(paths, 0).sum() == 10
+    assert np.array_equal(_half(paths, 0), _half([f"elsewhere/{path}" for path in paths], 0))
+    assert not np.array_equal(_half(paths, 0), _half(paths, 1))
+    assert not _half(paths[:3], 0).any(), "too few to fit anything"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Images with a light square, and boxes.csv, which has boxes of all but the last."""
+    rng, lines = np.random.default_rng(0), ["file,xmin,ymin,xmax,ymax,label"]
+    for i in range(12):
+        x, y = int(rng.integers(0, 12)) + 18 * (i % 2), int(rng.integers(0, 18))
+        Image.fromarray(lit(x, y, side=6)).save(tmp_path / f"{i:02}.png")
+        lines.append(f"{i:02}.png,{x},{y},{x + 6},{y + 6},{'right' if i % 2 else 'unknown'}")
+    Image.fromarray(lit(0, 0)).save(tmp_path / "none.png")
+    (tmp_path / "boxes.csv").write_text("\n".join(lines))
+    return tmp_path
+
+
+def test_boxes_are_compared_with_those_drawn(place: Path) -> None:
+    counts: list[int] = []
+    found = locate(sides(), place, read_boxes(place / "boxes.csv"), progress=lambda done, _: counts.append(done))
+    assert (found.fitted_on, found.judged_on) == (6, 6)
+    assert found.maps.cor_loc == 1
+    assert found.middle.cor_loc < 0.5
+    assert found.maps.max_box_acc > found.middle.max_box_acc
+    assert list(found.maps.accuracy) == list(OVERLAPS)
+    assert [path for path, _ in found.skipped] == [str(place / "none.png")]
+    assert "there is no box of it in" in found.skipped[0][1]
+    assert counts[-1] == 12
+    assert found.sentences[0].endswith("of the maximum, fitted on 6 images, judged on 6 others:")
+    assert found.as_json()["cor_loc"] == 1
+    few = locate(sides(), [place / "00.png", place / "01.png"], read_boxes(place / "boxes.csv"))
+    assert (few.fitted_on, few.judged_on, few.maps.share) == (0, 2, SHARE)
+    assert "20% of the maximum, which is usual, judged on 2 images" in few.sentences[0]
+
+
+def test_the_class_is_the_one_that_a_box_is_labelled_with(place: Path) -> None:
+    truth = read_boxes(place / "boxes.csv")
+    wrong = Truth("x", {"00.png": [truth.of("00.png")[0]._replace(label="right")]}, [], suffixes=True)
+    reached = [locate(sides(), place / "00.png", *how).maps.accuracy[0.3] for how in (
+        (wrong,), (wrong, "hirescam", "left"), (truth,))]
+    assert reached == [0, 1, 1], "the left square is no evidence for right"
+
+
+def test_images_without_any_box(place: Path) -> None:
+    truth = read_boxes(place / "boxes.csv")
+    (place / "02.png").write_bytes(b"no image")
+    found = locate(sides(), [place / "02.png", place / "03.png", lit(0, 0)], truth)
+    assert [path for path, _ in found.skipped] == ["images[2]", str(place / "02.png")]
+    with pytest.raises(DataError, match=r"none of the images has a box in .*boxes\.csv"):
+        locate(sides(), place / "none.png", truth)
