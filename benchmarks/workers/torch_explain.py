@@ -52,7 +52,7 @@ def _grad_cam(model: Any, images: torch.Tensor, layer: Any, method: str) -> Any:
         outputs.gather(1, outputs.argmax(dim=1, keepdim=True)).sum().backward()
         values, gradients = (each[0].numpy() for each in (explain.activations_and_grads.activations,
                                                           explain.activations_and_grads.gradients))
-        return np.maximum(explain.get_cam_image(images, layer, None, values, gradients), 0)
+        return np.maximum(explain.get_cam_image(images, layer, None, values, gradients, False), 0)
 
     return step
 
