@@ -8,6 +8,7 @@ from cnncli.architectures import ARCHITECTURES
 from cnncli.data.preprocessing import Preprocessing
 from cnncli.explain.explanation import last_positions
 from cnncli.explain.geometry import PIXELS, Grid, on_image, on_prepared
+from cnncli.layers import Conv2d
 from cnncli.network import Network
 from cnncli.network.analysis import receptive_field
 
@@ -52,6 +53,12 @@ def test_a_pixel_is_found_where_it_lies(name):
         for axis in (0, 1):
             centre = (change.sum(axis=1 - axis) * places[axis]).sum() / change.sum()
             assert abs(centre - pixel[axis]) < 0.3 * grid.step[axis]
+
+
+def test_rows_and_columns_have_places_of_their_own():
+    """A window of 3 x 7, moved by 1 and 2, above one of 4 x 1, without padding."""
+    network = Network([Conv2d(None, 2, (3, 7), stride=(1, 2)), Conv2d(None, 2, (4, 1), stride=(3, 1))], (20, 30, 1))
+    assert Grid.of(receptive_field(network)["conv2"]) == Grid((1 + 1.5, 3.0), (3.0, 2.0))
 
 
 @pytest.mark.parametrize("resize", ["squash", "crop"])
