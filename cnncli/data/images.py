@@ -28,6 +28,7 @@ _SHARE = 0.8  # of the free memory that the images may fill
 _NAMED = 5  # forgiven images that are named one by one
 
 Cache = Literal["ram", "none"]
+_CHANGED = "it holds another picture by now than when it was first read"
 CACHES: tuple[Cache, ...] = get_args(Cache)
 Progress = Callable[[int, int], None]
 Errors = dict[int, ImageError]
@@ -59,7 +60,7 @@ class Images:
         return len(self.samples)
 
     def pixels(self, indices: Sequence[int] | Array) -> Array:
-        """Return those images as uint8 (n, h, w, c). Raises ImageError where a file has vanished since."""
+        """Return those images as uint8 (n, h, w, c). Raises ImageError where a file has vanished or changed since."""
         rows = np.asarray(indices, np.int64)
         if self.stored is not None:
             return np.asarray(self.stored[rows])
@@ -69,7 +70,8 @@ class Images:
     def in_order(self, at_once: int) -> Generator[Array, None, None]:
         """Yield all images in order as uint8 (at_once, h, w, c), not to be written to; the last array is the rest.
 
-        Without a cache the next ones are decoded meanwhile; raises ImageError where a file has vanished since.
+        Without a cache the next ones are decoded meanwhile; raises ImageError where a file has vanished or changed
+        since.
         """
         starts = range(0, len(self), at_once)
         if self.stored is not None:
@@ -85,8 +87,8 @@ class Images:
         threads, the next ones while the caller is busy with those before. Indices count round: after the last image
         comes the first again.
 
-        An image that has vanished or changed since it was loaded is left out and added to ``skipped``; DataError
-        where that leaves none of an array.
+        An image that has vanished, or holds another picture than when it was loaded, is left out and added to
+        ``skipped``; DataError where that leaves none of an array.
         """
         with closing(self._read(batches)) as pieces:
             for piece in pieces:
@@ -116,6 +118,9 @@ class Images:
             read, first, end = piece
             samples = [self.samples[i % len(self)] for i in read.rows[first:end]]
             errors = decoder.decode(samples, read.pixels[first:end])
+            for i, row in enumerate(read.rows[first:end] % len(self)):
+                if i not in errors and of_pixels(read.pixels[first + i]) != self.marks[row, 1]:
+                    errors[i] = ImageError(samples[i].path, _CHANGED)
             read.errors.update({first + i: error for i, error in errors.items()})
             return read, end
 

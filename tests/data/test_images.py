@@ -94,6 +94,21 @@ def test_nothing_to_load() -> None:
         assert list(loaded.in_order(4)) == []
 
 
+def test_an_image_that_becomes_another(samples: list[Sample]) -> None:
+    """Its label is that of the picture that was there before."""
+    loaded = load_images(samples[4:8], PREPROCESSING, cache="none")
+    kept = loaded.pixels([0, 1, 2, 3])
+    path = Path(loaded.samples[2].path)
+    picture = np.asarray(Image.open(path).convert("RGB"))
+    Image.fromarray(255 - picture).save(path)
+    [(pixels, rows)] = loaded.decoded([np.arange(4)])
+    assert rows.tolist() == [0, 1, 3]
+    assert np.array_equal(pixels, kept[[0, 1, 3]])
+    assert [reason for _, reason in loaded.skipped] == ["it holds another picture by now than when it was first read"]
+    with pytest.raises(ImageError, match="another picture by now"):
+        loaded.pixels([2])
+
+
 def test_an_image_that_vanishes(samples: list[Sample]) -> None:
     loaded = load_images(samples[4:8], PREPROCESSING, cache="none")
     Path(samples[5].path).unlink()
