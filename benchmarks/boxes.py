@@ -4,7 +4,7 @@ reach on images for choosing; then, for the best of them by CorLoc there, what t
 --boxes --truth` does the same with anybody's images; docs/explaining.md has what came out.
 
     python -m benchmarks.boxes                        resnet8, some minutes on one core
-    python -m benchmarks.boxes --epochs 8 --keep DIR  leaves images, boxes.csv and the run in a folder
+    python -m benchmarks.boxes --epochs 8 --keep DIR  keeps images, boxes.csv and the run in a folder
 """
 
 import argparse
@@ -20,12 +20,12 @@ from PIL import Image
 import cnncli
 from cnncli.data.boxes import read_boxes
 from cnncli.explain.boxes import Located, locate
-from cnncli.explain.methods import METHODS
 from cnncli.kernels import Array
+from cnncli.model import Model
 
 SIDE, VISIBLE = 64, 24  # pixels of an image; the brightness from which a pixel belongs to the clothes
 CHOOSING, JUDGING = 200, 400  # images, none of which is trained on
-CANDIDATES = ("hirescam", "gradcam", "layercam")
+METHODS = ("hirescam", "layercam")
 
 
 def paste(item: Array, rng: np.random.Generator) -> tuple[Array, tuple[int, int, int, int]]:
@@ -57,27 +57,26 @@ def write(folder: Path, seed: int) -> None:
         csv.writer(file).writerows([("file", "xmin", "ymin", "xmax", "ymax"), *lines])
 
 
-def layers(run: cnncli.Model) -> list[str]:
-    """Return the layers that are tried: those that end a block, by name, from the last."""
-    found = [node.name for node in run.network.nodes if len(node.shape) == 3 and node.shape[0] > 8
-             and len(node.inputs) == 1 and node.layer.function and node.name.count(".") != 0]
-    return found[::-1][:3]
+def trained(folder: Path, options: argparse.Namespace) -> Model:
+    """Return the model that is in the folder, or train it."""
+    if not (folder / "runs/boxes/model.safetensors").exists():
+        write(folder, options.seed)
+        cnncli.train(folder / "images/train", arch=options.arch, epochs=options.epochs, seed=options.seed,
+                     name="boxes", runs=str(folder / "runs"))
+    return cnncli.load(folder / "runs/boxes")
 
 
-def measure(folder: Path, options: argparse.Namespace) -> tuple[str, str, Located]:
-    """Train, choose method and layer, and return these with what they reach."""
-    write(folder, options.seed)
-    run = cnncli.train(folder / "images/train", arch=options.arch, epochs=options.epochs, seed=options.seed,
-                       name="boxes", runs=str(folder / "runs"))
-    truth = read_boxes(folder / "boxes.csv")
-    print(f"accuracy: {cnncli.evaluate(run, folder / 'judge').accuracy:.3f}")
-    tried = {(method, layer): locate(run, folder / "images/choose", truth, method, None, layer)
-             for method in CANDIDATES if method in METHODS for layer in layers(run.model)}
-    for (method, layer), found in tried.items():
-        print(f"{method:9} {layer:16} CorLoc {found.maps.cor_loc:.3f}  MaxBoxAccV2 {found.maps.max_box_acc:.3f}  at "
-              f"{found.maps.share:.0%}")
+def measure(folder: Path, model: Model) -> tuple[str, str, Located]:
+    """Choose method and layer, and return these with what they reach on other images."""
+    truth, tried = read_boxes(folder / "boxes.csv"), dict[tuple[str, str], Located]()
+    print(f"accuracy {cnncli.evaluate(model, folder / 'images/judge').accuracy:.3f}")
+    for layer in [node.name for node in model.network.nodes if node.name.endswith(".relu")][::-1]:
+        for method in METHODS:
+            found = tried[method, layer] = locate(model, folder / "images/choose", truth, method, None, layer)
+            print(f"{method:9} {layer:16} CorLoc {found.maps.cor_loc:.3f}  MaxBoxAccV2 {found.maps.max_box_acc:.3f}  "
+                  f"at {found.maps.share:.0%}", flush=True)
     best = max(tried, key=lambda key: tried[key].maps.cor_loc)
-    return *best, locate(run, folder / "images/judge", truth, best[0], None, best[1])
+    return *best, locate(model, folder / "images/judge", truth, best[0], None, best[1])
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -85,12 +84,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--arch", default="resnet8")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--keep", metavar="DIR", help="a new folder to leave everything in")
+    parser.add_argument("--keep", metavar="DIR", help="a folder to leave everything in, and to begin from")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as work:
         folder = Path(options.keep or work)
         os.makedirs(folder, exist_ok=True)
-        method, layer, found = measure(folder, options)
+        method, layer, found = measure(folder, trained(folder, options))
         print(f"{method} at {layer}:")
         print("\n".join(found.sentences))
     return 0

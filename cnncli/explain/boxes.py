@@ -166,6 +166,7 @@ def locate(model: AnyModel, images: Images, truth: Truth, method: str = DEFAULT,
                               []).append(image)
     count = sum(map(len, groups.values()))
     paths, ours, theirs = list[str](), list[Array](), list[Array]()
+    middles: dict[tuple[int, int], list[list[Box]]] = {}
     for about, files in groups.items():
         for found in explanations(opened, files, method, about, layer, seed, note):
             if isinstance(found, Missing):
@@ -173,16 +174,18 @@ def locate(model: AnyModel, images: Images, truth: Truth, method: str = DEFAULT,
             else:
                 boxes = _wanted(truth.of(found.path), found.target)
                 paths.append(found.path)
-                ours.append(_overlaps(_prepared(found), found, boxes))
-                theirs.append(_overlaps(middle(found.preprocessing.size), found, boxes))
+                ours.append(_overlaps(_boxes(_prepared(found), found), boxes))
+                if found.size not in middles:
+                    middles[found.size] = _boxes(middle(found.preprocessing.size), found)
+                theirs.append(_overlaps(middles[found.size], boxes))
             if progress:
                 progress(len(paths), count)
     if not paths:
         raise DataError(f"none of the images has a box in {printable(truth.path)}; boxes are found by their images' "
                         "names.")
     fits = _half(paths, seed)
-    maps, middles = (_figures(np.stack(overlaps), fits) for overlaps in (ours, theirs))
-    return Located(int(fits.sum()), int((~fits).sum()), maps, middles, skipped)
+    return Located(int(fits.sum()), int((~fits).sum()), _figures(np.stack(ours), fits),
+                   _figures(np.stack(theirs), fits), skipped)
 
 
 def _wanted(drawn: Sequence[Drawn], target: str) -> list[Box]:
@@ -190,15 +193,18 @@ def _wanted(drawn: Sequence[Drawn], target: str) -> list[Box]:
     return [one.box for one in drawn if one.label == target] or [one.box for one in drawn]
 
 
-def _overlaps(values: Array, found: Explanation, drawn: Sequence[Box]) -> Array:
+def _boxes(values: Array, found: Explanation) -> list[list[Box]]:
+    """Return the boxes of a map on the prepared image for each of SHARES, the largest piece's first."""
+    return [boxes_of(values, share, found.preprocessing, found.size) for share in SHARES]
+
+
+def _overlaps(boxes: Sequence[Sequence[Box]], drawn: Sequence[Box]) -> Array:
     """Return the largest overlap with a drawn box, for each of SHARES, of the largest piece's box and of any piece's:
     (shares, 2)."""
-    overlaps = np.zeros((len(SHARES), 2))
-    for row, share in zip(overlaps, SHARES, strict=True):
-        each = [max(box.iou(one) for one in drawn)
-                for box in boxes_of(values, share, found.preprocessing, found.size)]
-        if each:
-            row[:] = each[0], max(each)
+    overlaps = np.zeros((len(boxes), 2))
+    for row, those in zip(overlaps, boxes, strict=True):
+        each = [max(box.iou(one) for one in drawn) for box in those]
+        row[:] = each[0] if each else 0, max(each, default=0)
     return overlaps
 
 
