@@ -51,15 +51,14 @@ def _filled(sums: Array, counts: Array) -> Array:
 
 
 def _around(x: Array) -> Array:
-    """Return the weighted sum of each pixel's neighbours that there are: 1 2 1 along rows and along columns is 4 for
-    the pixel itself, 2 beside it, 1 across a corner."""
+    """Return the weighted sum of each pixel and its neighbours that there are: 1 2 1 along rows and along columns is 4
+    for the pixel itself, which drops out of the equations, 2 beside it, 1 across a corner."""
     rows = 2 * x
     rows[..., 1:, :] += x[..., :-1, :]
     rows[..., :-1, :] += x[..., 1:, :]
     found: Array = 2 * rows
     found[..., 1:] += rows[..., :-1]
     found[..., :-1] += rows[..., 1:]
-    found -= 4 * x
     found /= 12
     return found
 
