@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .data.sample import write_sample
     from .evaluation.check import check
     from .evaluation.evaluate import evaluate
+    from .explain.explained_units import explain_units
     from .explain.explanation import explain, explanations
     from .explain.sanity import sanity
     from .explain.trust import trust
@@ -61,6 +62,7 @@ _HOMES = {
     "errors": ("errors", ""),
     "evaluate": ("evaluation.evaluate", "evaluate"),
     "explain": ("explain", ""),
+    "explain_units": ("explain.explained_units", "explain_units"),
     "explanations": ("explain.explanation", "explanations"),
     "export_model": ("export", "export_model"),
     "features": ("model.features", "features"),
@@ -81,9 +83,9 @@ _HOMES = {
 }
 
 __all__ = ["Model", "Network", "Observer", "Prediction", "Trainer", "__version__", "architecture", "check",
-           "cross_validate", "draw_activations", "draw_filters", "errors", "evaluate", "explain", "explanations",
-           "export_model", "features", "find_images", "find_lr", "import_images", "layers", "load", "loss", "optim",
-           "predict", "sanity", "summarise", "train", "trust", "write_report", "write_sample"]
+           "cross_validate", "draw_activations", "draw_filters", "errors", "evaluate", "explain", "explain_units",
+           "explanations", "export_model", "features", "find_images", "find_lr", "import_images", "layers", "load",
+           "loss", "optim", "predict", "sanity", "summarise", "train", "trust", "write_report", "write_sample"]
 
 
 def __getattr__(name: str) -> Any:

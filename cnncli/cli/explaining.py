@@ -7,6 +7,7 @@ import click
 
 from ..errors import DataError, printable
 from .command import Command, force_option, json_option, listed_on_stdin, model_option, open_and_say, threads_option
+from .explaining_units import explain_units, units_options
 from .output import emit, emit_json, note, report_skipped
 from .progress import progress
 from .trusting import besides, check_options, locate_and_say, sanity_test, trust_options
@@ -19,6 +20,7 @@ EXAMPLES = (
     ("cnn explain boot.png --trust", "and how far to trust the map"),
     ("cnn explain --sanity --method gradcam", "does the method look at what was learnt?"),
     ("cnn explain photos/ --boxes --json", "coarse boxes round what was seen"),
+    ("cnn explain --units conv2", "what each filter of a layer looks for"),
     ("cnn explain boot.png --json", "the map, for other programs"),
 )
 
@@ -31,6 +33,7 @@ EXAMPLES = (
               help="How: hirescam, gradcam and others, which docs/explaining.md compares.")
 @click.option("--layer", metavar="NAME", help="Whose positions are asked.  [default: the last layer that has any]")
 @trust_options
+@units_options
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
               help="Folder for the pictures.  [default: explained/ in the run's folder]")
 @click.option("--seed", type=click.IntRange(0, 2**63), default=0, show_default=True, help="Of what is drawn at random.")
@@ -38,8 +41,8 @@ EXAMPLES = (
 @json_option
 @threads_option
 def command(images: tuple[str, ...], model: Path | None, target: str | None, method: str, layer: str | None,
-            trust: bool, sanity: bool, boxes: bool, truth: Path | None, out: Path | None, seed: int, force: bool,
-            as_json: bool) -> int:
+            trust: bool, sanity: bool, boxes: bool, truth: Path | None, units: str | None, top: int | None,
+            out: Path | None, seed: int, force: bool, as_json: bool) -> int:
     """Show why images get their answers: where in them the evidence for a class lies.
 
     For each IMAGE, a picture: the image, and beside it where the class that the model says is seen, and where the next
@@ -50,6 +53,8 @@ def command(images: tuple[str, ...], model: Path | None, target: str | None, met
     from ..data.finding import Missing, find_images
     from ..report.explained import write
 
+    if units is not None or top is not None:
+        return explain_units(images, model, units, top, out, seed, force, as_json)
     check_options(sanity, images, {"--class": target, "--trust": trust, "--boxes": boxes, "--truth": truth,
                                    "--out": out})
     opened = open_and_say(model)

@@ -103,4 +103,4 @@ def check_options(sanity: bool, images: Sequence[str], drawing: dict[str, Any]) 
     if sanity and (given := [name for name, value in drawing.items() if value]):
         raise UsageError(f"--sanity tests the method and draws nothing; leave {' and '.join(given)} out.")
     if not sanity and not images:
-        raise UsageError("give at least one image to explain.")
+        raise UsageError("give at least one image, or --units LAYER to have a layer's filters explained.")

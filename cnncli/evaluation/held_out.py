@@ -61,9 +61,10 @@ def _seen_note(seen: int, images: int, name: str) -> str:
             "trained on, which flatters it.")
 
 
-def choose(opened: Opened, data: str | None, split: Split | None, note: Note, labels: Labels | None = None
-           ) -> tuple[list[Sample], list[Sample]]:
-    """Return the samples to judge, and those that the model was trained on."""
+def choose(opened: Opened, data: str | None, split: Split | None, note: Note, labels: Labels | None = None,
+           remedy: str = "cnn test DATA") -> tuple[list[Sample], list[Sample]]:
+    """Return the samples to judge, and those that the model was trained on. remedy is the command that messages
+    advise."""
     trained_on = samples.data_now(opened.run)
     if data is None and labels is not None:
         raise UsageError("a table of labels needs the folder that its paths are in: cnn test DATA --labels FILE.csv")
@@ -76,20 +77,20 @@ def choose(opened: Opened, data: str | None, split: Split | None, note: Note, la
                              "images with labels.")
         if opened.run is None or trained_on is None:
             raise UsageError(f"{printable(opened.path)} lies in no run's folder, so it is not known where its images "
-                             "are; name them: cnn test DATA")
+                             f"are; name them: {remedy}")
         if not os.path.isdir(trained_on):
             raise UsageError(f"the images that {printable(opened.name)} was trained on are no longer in "
-                             f"{printable(trained_on)}; name their folder: cnn test DATA")
+                             f"{printable(trained_on)}; name their folder: {remedy}")
         if trained_on != samples.data_folder(opened.run):
             note(f"The images that {printable(opened.name)} was trained on lie in {printable(trained_on)} by now.")
         splits = samples.splits_in(opened.run, trained_on)
         if splits is None:
             raise UsageError(f"{printable(trained_on)} holds other images by now than {printable(opened.name)} was "
-                             "trained on; name the folder to test on: cnn test DATA")
-        return _held_out(opened, trained_on, splits, split or "test", note)
+                             f"trained on; name the folder to use: {remedy}")
+        return _held_out(opened, trained_on, splits, split or "test", note, remedy)
     splits = samples.splits_in(opened.run, data) if opened.run and labels is None else None
     if splits is not None:
-        return _held_out(opened, data, splits, split or "test", note)
+        return _held_out(opened, data, splits, split or "test", note, remedy)
     chosen, notes = scan_labelled(data, opened.model.classes, split, labels and labels.within(data))
     for sentence in notes:
         note(sentence)
@@ -105,7 +106,7 @@ def _of_arrays(opened: Opened, data: Arrays, split: str | None, note: Note) -> t
         with suppress(DataError, UsageError):  # what cannot be trained on is not what it was trained on
             splits = samples.of_run(opened.run, data)
     if opened.run and splits and not samples.have_changed(opened.run, splits):
-        return _split_of(splits, opened, data, split or "test")
+        return _split_of(splits, opened, data, split or "test", "cnn test DATA")
     if split is not None:
         if not isinstance(data, Mapping) or split not in data:
             raise UsageError(f"the arrays have no {split} images, and are not those that the model was trained on; "
@@ -128,7 +129,7 @@ def _at_hand(opened: Opened, trained_on: str | None) -> list[Sample]:
     return []
 
 
-def _held_out(opened: Opened, data: str, splits: Splits, split: str, note: Note
+def _held_out(opened: Opened, data: str, splits: Splits, split: str, note: Note, remedy: str
               ) -> tuple[list[Sample], list[Sample]]:
     """Return a split of the folder that the model was trained on, and the training images."""
     assert opened.run is not None
@@ -140,15 +141,16 @@ def _held_out(opened: Opened, data: str, splits: Splits, split: str, note: Note
         maybe = "" if opened.model.seen is not None else (
             ": some of the images tested may be among those that it was trained on")
         note(f"{printable(data)} has changed since {printable(opened.name)} was trained{maybe}.")
-    return _split_of(splits, opened, data, split)
+    return _split_of(splits, opened, data, split, remedy)
 
 
-def _split_of(splits: Splits, opened: Opened, data: Data, split: str) -> tuple[list[Sample], list[Sample]]:
+def _split_of(splits: Splits, opened: Opened, data: Data, split: str, remedy: str
+              ) -> tuple[list[Sample], list[Sample]]:
     """Return a split of what the model was trained on, and the training images, labelled by the model's classes."""
     chosen: list[Sample] = getattr(splits, split)
     if not chosen:
         raise DataError(f"{name_of(data)} has no {split} images; name a folder with images of the classes: "
-                        "cnn test DATA")
+                        f"{remedy}")
     return _relabelled(chosen, splits, opened), _relabelled(splits.train, splits, opened)
 
 

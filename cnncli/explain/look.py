@@ -76,7 +76,7 @@ class Look:
 
     def by_image(self, images: Array, weights: Array, backward: str = "") -> Array:
         """Return the gradient by the images of the logits' sum, each times its weight: (n, h, w, c). backward is "", or
-        how it goes back through activations: "guided" or "deconvnet" (``Rectified``)."""
+        how it goes back through activations (``Rectified``)."""
         return self._traced(self.network, INPUT, images, weights, backward)[0]
 
     def back_from(self, images: Array, gradients: Callable[[Array], Array], backward: str = "") -> Array:
@@ -93,6 +93,24 @@ class Look:
             plan.backward()
             found[start : start + len(some)] = plan.gradient(INPUT)
         return found
+
+    def from_units(self, images: Array, units: Array, backward: str = "", by_value: bool = False
+                   ) -> tuple[Array, Array]:
+        """Return what a gradient by one of the layer's values alone becomes at the images, and that value, (n,). units
+        are the values' places, one for each image, in what the layer yields for it, flattened. The gradient is 1, or,
+        by_value, the value."""
+        values = np.empty(len(images), np.float32)
+        ends = iter(range(0, len(images), self.at_once))
+
+        def alone(yielded: Array) -> Array:
+            start = next(ends)
+            flat, rows, some = yielded.reshape(len(yielded), -1), np.arange(len(yielded)), units[start:][: len(yielded)]
+            values[start : start + len(yielded)] = flat[rows, some]
+            gradients: Array = np.zeros_like(yielded)
+            gradients.reshape(flat.shape)[rows, some] = flat[rows, some] if by_value else 1
+            return gradients
+
+        return self.back_from(images, alone, backward), values
 
     def _before(self) -> Network:
         if self._parts is not None:
@@ -143,13 +161,14 @@ def rectified(layer: Layer, backward: str) -> Layer:
 class Rectified(Layer, abstract=True):
     """An activation that lets only positive gradients back: where it lets its input through, too ("guided":
     Springenberg et al. 2015), or wherever ("deconvnet": Zeiler and Fergus 2014, whose ReLU on the way back asks
-    nothing of the input)."""
+    nothing of the input). Or one that lets gradients back as it is, but positive ones wherever, for an image of which
+    it would let none back ("redirected", as Olah, Mordvintsev and Schubert 2017 leave images that excite nothing)."""
 
     reads_input = reads_output = True
 
     def __init__(self, activation: Layer, backward: str) -> None:
         super().__init__()
-        self._activation, self._guided = activation, backward == "guided"
+        self._activation, self._backward = activation, backward
 
     def forward_calls(self, io: Buffers) -> list[Call]:
         return self._activation.forward_calls(io)
@@ -157,13 +176,22 @@ class Rectified(Layer, abstract=True):
     def backward_calls(self, io: Buffers) -> list[Call]:
         if io.dx[0] is None or io.dy is None:
             return []
-        if not self._guided:
+        if self._backward == "deconvnet":
             return [Call("deconvnet", io.dy, io.dx[0], function=_positive)]
-        return [*self._activation.backward_calls(io), Call("guided", io.dx[0], io.dx[0], function=_positive)]
+        calls = self._activation.backward_calls(io)
+        if self._backward == "redirected":
+            return [*calls, Call("redirected", io.dy, io.dx[0], function=_redirected)]
+        return [*calls, Call("guided", io.dx[0], io.dx[0], function=_positive)]
 
 
 def _positive(dy: Array, dx: Array) -> int:
     np.maximum(dy, 0, out=dx)
+    return 0
+
+
+def _redirected(dy: Array, dx: Array) -> int:
+    stuck = ~dx.reshape(len(dx), -1).any(axis=1)
+    dx[stuck] = np.maximum(dy[stuck], 0)
     return 0
 
 

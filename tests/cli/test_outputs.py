@@ -51,6 +51,7 @@ CASES = {
     "activations": Case("visualize-filters", "loose.png --out {out}", "activations-loose.png", folder=True),
     "explained": Case("explain", "loose.png --out {out}", "explained-loose.png", folder=True),
     "explained-page": Case("explain", "loose.png loose.png --out {out}", "explain.html", folder=True),
+    "units": Case("explain", "--units conv1:0 photos --out {out}", "units-conv1.png", folder=True),
     "inspect-picture": Case("inspect", "runs/small --out {out}", "conv2.png", folder=True),
     "inspect-numbers": Case("inspect", "runs/small --out {out}", "conv2.npy", folder=True),
     "rates": Case("train", "photos --find-lr --runs {out}", "lr.png", folder=True),

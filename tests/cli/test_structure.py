@@ -10,9 +10,11 @@ import pytest
 from cnncli import cli
 
 FOLDER = Path(cli.__file__).parent
-COMMANDS = sorted({"trusting", *(module for module, _ in cli.COMMANDS.values())})  # and a part of `cnn explain`
+PARTS = ("explaining_units", "trusting")  # of `cnn explain`
+COMMANDS = sorted({*PARTS, *(module for module, _ in cli.COMMANDS.values())})
 SCREEN = 45  # lines of a function below its docstring
-EARLY = {"click", "..errors", ".command", ".output", ".progress", ".trusting"}  # beside the standard library
+# Beside the standard library.
+EARLY = {"click", "..errors", ".command", ".output", ".progress", *(f".{part}" for part in PARTS)}
 # A command parses, calls, renders. What it would compute with belongs to the library: arrays and pictures, files that
 # are written whole or not at all, and the rooms that the library's calls are made of.
 BELOW = {"numpy", "PIL", "matplotlib", "safetensors", "jinja2", "..atomic", "..kernels", "..network", "..layers",

@@ -1,0 +1,118 @@
+"""``cnn explain --units``: a sheet of what a layer's filters look for, JSON, and one sentence for what cannot be."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnncli.explain import explained_units
+from cnncli.network import Network
+
+from .looking import Place
+
+IMAGE = "photos/stripe/s 0.png"
+
+
+def test_a_sheet_beside_the_run(place: Place) -> None:
+    out, err = place.cnn("explain", "--units", "conv1:0,3")
+    assert out == "runs/small/explained/units-conv1.png\n"
+    assert err.startswith("Model: runs/small, trained ")
+    with Image.open(place.run / "explained" / "units-conv1.png") as image:
+        colours = np.asarray(image.convert("RGB")).reshape(-1, 3).astype(int)
+    assert (np.ptp(colours, axis=1) > 60).any(), "there is no colour on it"
+    assert place.cnn("explain", "--units", "conv1:0,3")[0] == out, "its own is written again"
+
+
+def test_json_of_the_runs_own_held_out_images(place: Place) -> None:
+    said = place.json("explain", "--units", "conv2:1-2", "--top", "2", "--out", "why")
+    tested = place.json("test", "--out", "report")
+    assert (said["layer"], said["images"], said["labels"]) == ("conv2", tested["images"], "given")
+    assert [unit["channel"] for unit in said["units"]] == [1, 2]
+    for unit in said["units"]:
+        assert len(unit["top"]) == 2
+        assert unit["top"][0]["value"] >= unit["top"][1]["value"]
+        assert all("/photos/" in each["image"] or each["image"].startswith("photos/") for each in unit["top"])
+    assert said["file"] == "why/units-conv2.png"
+    assert (place.path / "why/units-conv2.png").is_file()
+
+
+def test_the_same_for_the_same_seed(place: Place) -> None:
+    files = []
+    for out, options in (("a", ()), ("b", ("--threads", "2")), ("c", ("--seed", "1"))):
+        place.cnn("explain", "--units", "conv1:0", "--out", out, *options)
+        files.append((place.path / out / "units-conv1.png").read_bytes())
+    assert files[0] == files[1]
+    assert files[0] != files[2]
+
+
+def test_other_images(place: Place) -> None:
+    everything = place.json("explain", "--units", "conv1:0", "photos", "--out", "w1")
+    assert (everything["images"], everything["labels"]) == (4 * 24, "given")
+    (place.path / "loose").mkdir()
+    for i in range(3):
+        Image.new("RGB", (20, 20), (80 * i, 0, 0)).save(place.path / "loose" / f"{i}.png")
+    (place.path / "loose" / "broken.png").write_bytes(b"no image")
+    out, err = place.cnn("explain", "--units", "conv1:0", "loose", "--out", "w2", code=3)
+    assert out == "w2/units-conv1.png\n"
+    assert "loose has no folders called like the model's classes: its answers stand for labels." in err
+    assert "broken.png cannot be used" in err
+    said = place.json("explain", "--units", "conv1:0", "loose/0.png", "loose/1.png", "--out", "w3")
+    assert (said["images"], said["labels"]) == (2, "the model's answers")
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    (("--units", "conv22"), "Did you mean 'conv2'?"),
+    (("--units", "conv2:77"), "layer conv2 has no channel 77"),
+    (("--units", "conv2:x"), "names no channels; as in conv2:5"),
+    (("--units", "conv2", "--class", "check"), "leave --class out"),
+    (("--units", "conv2", "--method", "gradcam", "--layer", "conv1"), "leave --method and --layer out"),
+    (("--units", "conv2", "--trust", "--boxes"), "leave --trust and --boxes out"),
+    (("--units", "conv2", "--sanity"), "leave --sanity out"),
+    (("--top", "3", IMAGE), "--top is for --units"),
+    ((), "give at least one image, or --units LAYER"),
+    (("--units", "conv2", "--top", "0"), "--top"),
+    (("--units", "conv2", "--out", "photos/check"), "photos"),
+])
+def test_what_cannot_be_explained(place: Place, options: tuple[str, ...], words: str) -> None:
+    assert words in place.fails(2, "explain", *options)
+    assert not (place.run / "explained").exists()
+
+
+def test_images_that_are_none(place: Place) -> None:
+    assert "no.png" in place.fails(1, "explain", "--units", "conv2", "no.png")
+    assert not (place.run / "explained").exists()
+
+
+def test_a_stop_draws_what_is_done(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    real: Callable[..., object] = explained_units.top_patches
+
+    def stopped(model, items, *rest):
+        def stop(what: str, done: int, total: int) -> None:
+            raise KeyboardInterrupt
+
+        return real(model, [*items] * 9, *rest[:2], [0] * 9 * len(items), stop, *rest[4:])
+
+    monkeypatch.setattr(explained_units, "top_patches", stopped)
+    out, err = place.cnn("explain", "--units", "conv1:0", "photos", code=130)
+    assert out == "runs/small/explained/units-conv1.png\n"
+    assert "stopped after 64 of 864 images; runs/small/explained/units-conv1.png is of these." in err
+
+
+def test_a_stop_before_the_first_image(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Network, "forward", stop)
+    assert place.cnn("explain", "--units", "conv1:0", code=130)[1].endswith("interrupted.\n")
+    assert not (place.run / "explained").exists()
+
+
+@pytest.mark.slow
+def test_a_model_without_convolutions_has_units_all_the_same(place: Place) -> None:
+    (place.path / "flat.toml").write_text('[[layers]]\ntype = "Flatten"\n[[layers]]\ntype = "Linear"\nname = "out"\n'
+                                          'out_features = "classes"\n')
+    place.cnn("train", "photos", "--arch", "flat.toml", "--epochs", "1", "--name", "flat")
+    said = place.json("explain", "--units", "out", "-m", "runs/flat")
+    assert said["sees"] is None
+    assert len(said["units"]) == 4

@@ -1,0 +1,167 @@
+"""explain/pleasing.py: images made to please a channel do, more than any that there are; the same bits whenever; and
+what each option does."""
+
+import numpy as np
+import pytest
+
+import cnncli
+from cnncli import kernels
+from cnncli.data.preprocessing import Preprocessing
+from cnncli.explain import pleasing as module
+from cnncli.explain.look import Look
+from cnncli.explain.pleasing import margins, pleasing
+from cnncli.layers import Conv2d, Flatten, Linear, MaxPool2d, ReLU
+from cnncli.network import Network
+
+GREY = Preprocessing((20, 20), True, mean=(0.3,), std=(0.25,))
+COLOUR = Preprocessing((20, 26), mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.3))
+
+
+def network_for(preprocessing: Preprocessing) -> Network:
+    return Network([Conv2d(None, 8, 3, padding=1), ReLU(), MaxPool2d(2), Conv2d(None, 12, 3, padding=1), ReLU(),
+                    MaxPool2d(2), Flatten(), Linear(None, 4)], preprocessing.shape, seed=3)
+
+
+def stripes(kind: int, n: int) -> np.ndarray:
+    """Images of one of three kinds of stripes, with noise."""
+    y, x = np.mgrid[:20, :20]
+    rng = np.random.default_rng(kind)
+    shift = rng.integers(0, 6, (n, 1, 1))
+    shape = [(x + shift) // 3 % 2, (y + shift) // 3 % 2, (x + y + shift) // 4 % 2][kind]
+    return (shape * 200 + rng.normal(20, 20, (n, 20, 20))).clip(0, 255).astype(np.uint8)[..., None]
+
+
+@pytest.mark.slow
+def test_what_is_made_excites_a_trained_channel_more_than_any_image(tmp_path):
+    images = np.concatenate([stripes(kind, 40) for kind in range(3)])
+    run = cnncli.train((images, np.repeat(["x", "y", "z"], 40)), arch="lenet5", epochs=3, seed=0, runs=tmp_path)
+    model = run.model
+    noise = np.random.default_rng(0).integers(0, 256, (500, *model.preprocessing.shape)).astype(np.uint8)
+    prepared = np.stack([model.preprocessing.prepare_array(image) for image in images])
+    more = []
+    for layer in ("conv2", "relu2", "pool2", "relu3", "fc3"):
+        look = Look(model.network, layer)
+        depth = look.shape[-1]
+        made = pleasing(look, model.preprocessing, np.arange(depth))
+        best = []
+        for others in (noise, prepared):
+            values = look.values(model.preprocessing.normalise(others))
+            best.append(values.reshape(len(others), -1, depth).max(axis=(0, 1)))
+        alive = best[1] > 0
+        more.append([(made.values > others)[alive] for others in best])
+    for over in zip(*more, strict=True):
+        assert np.concatenate(over).mean() > 0.8, [each.mean() for each in over]
+
+
+@pytest.mark.parametrize("preprocessing", [GREY, COLOUR], ids=["grey", "colour"])
+def test_the_value_is_that_of_the_middle_for_the_very_pixels(preprocessing):
+    network = network_for(preprocessing)
+    made = pleasing(Look(network, "conv2"), preprocessing, np.array([3, 7]), steps=10)
+    assert made.pixels.shape == (2, *preprocessing.shape)
+    assert made.pixels.dtype == np.uint8
+    assert made.place == (5, preprocessing.size[1] // 4)
+    yielded = network.activations(preprocessing.normalise(made.pixels), ["conv2"])["conv2"]
+    wanted = [yielded[i, made.place[0], made.place[1], channel] for i, channel in enumerate((3, 7))]
+    np.testing.assert_allclose(made.values, wanted, rtol=1e-5)
+    assert made.values.min() > 0
+
+
+def test_the_same_bits_alone_among_others_again_and_on_any_threads():
+    look = Look(network_for(COLOUR), "relu2")
+    first = pleasing(look, COLOUR, np.arange(6), steps=8).pixels
+    before = kernels.threads()
+    try:
+        kernels.set_threads(3)
+        look = Look(network_for(COLOUR), "relu2")
+        look.at_once = 4
+        assert np.array_equal(pleasing(look, COLOUR, np.arange(6), steps=8).pixels, first)
+        assert np.array_equal(pleasing(look, COLOUR, np.array([4]), steps=8).pixels[0], first[4])
+    finally:
+        kernels.set_threads(before)
+    assert not np.array_equal(pleasing(look, COLOUR, np.arange(6), steps=8, seed=1).pixels, first)
+
+
+def test_the_gradient_by_frequencies_is_the_slope():
+    """Of any sum of pixels, by differences; a frequency that stands for two counts twice, which Adam does not feel."""
+    canvas = module._Canvas((9, 8), COLOUR, np.array([0]), 0)
+    rng = np.random.default_rng(0)
+    canvas.frequencies = rng.normal(0, 0.3, canvas.frequencies.shape).astype(np.float32)
+    weights = rng.normal(size=(1, 9, 8, 3)).astype(np.float32)
+    slope = canvas.pixels()[1]
+    moments = [np.zeros_like(canvas.frequencies) for _ in range(2)]
+    before = canvas.frequencies.copy()
+    canvas.climb(weights * slope, moments, 1, 0.0)
+    assert np.array_equal(canvas.frequencies, before)
+    for place in ((0, 2, 1, 0, 0), (0, 4, 3, 1, 1), (0, 0, 2, 2, 0)):
+        ends = []
+        for sign in (1, -1):
+            canvas.frequencies = before.copy()
+            canvas.frequencies[place] += sign * 1e-2
+            ends.append(float((canvas.pixels()[0].astype(np.float64) * weights).sum()))
+        assert (ends[0] - ends[1]) / 2e-2 == pytest.approx(2 * moments[0][place] / 0.1, rel=0.02)
+
+
+def test_pixels_stay_between_black_and_white_and_begin_at_the_mean():
+    made = pleasing(Look(network_for(COLOUR), "conv2"), COLOUR, np.arange(3), steps=0)
+    np.testing.assert_allclose(made.pixels.mean(axis=(0, 1, 2)) / 255, COLOUR.mean, atol=0.01)
+    assert made.pixels.std() < 3 * 255 * 0.1
+    canvas = module._Canvas((20, 20), GREY, np.arange(2), 0)
+    canvas.frequencies *= 1e4
+    assert 0 <= canvas.pixels()[0].min() < canvas.pixels()[0].max() <= 1
+
+
+def roughness(pixels: np.ndarray) -> float:
+    return float(np.abs(np.diff(pixels.astype(float), axis=1)).mean())
+
+
+def test_what_decay_and_blur_do():
+    look, channels = Look(network_for(GREY), "conv2"), np.arange(12)
+    made = {name: pleasing(look, GREY, channels, steps=24, **options).pixels for name, options in
+            (("plain", {"blur": 0.0}), ("blurred", {"blur": 0.8}), ("decayed", {"blur": 0.0, "decay": 0.1}))}
+    assert roughness(made["blurred"]) < 0.8 * roughness(made["plain"])
+    mean = 255 * GREY.mean[0]
+    assert np.abs(made["decayed"] - mean).mean() < 0.8 * np.abs(made["plain"] - mean).mean()
+
+
+def test_a_blur_is_a_gaussian():
+    canvas = module._Canvas((32, 32), GREY, np.array([0]), 0)
+    spot = np.zeros((1, 32, 32, 1), np.float32)
+    spot[0, 16, 16] = 1
+    spectrum = np.fft.rfft2(spot, axes=(1, 2), norm="ortho").astype(np.complex64) / canvas._scale
+    canvas.frequencies = np.ascontiguousarray(spectrum)[..., None].view(np.float32)
+    canvas.blur(1.5)
+    pixels = canvas.pixels()[0][0, ..., 0].astype(np.float64)
+    logits = np.log(pixels / (1 - pixels)) - canvas._start[0]
+    y, x = np.mgrid[:32, :32] - 16
+    np.testing.assert_allclose(logits, np.exp(-(y**2 + x**2) / (2 * 1.5**2)) / (2 * np.pi * 1.5**2), atol=1e-5)
+
+
+def test_an_activation_that_is_off_everywhere_is_found_all_the_same():
+    network = network_for(GREY)
+    network.parameters()["conv1.bias"][...] = -0.4
+    network.parameters()["conv2.bias"][...] = -0.5
+    look = Look(network, "relu2")
+    begun = pleasing(look, GREY, np.arange(12), steps=0)
+    made = pleasing(look, GREY, np.arange(12), steps=60)
+    assert not begun.values.any()
+    assert (made.values > 0).mean() > 0.7
+
+
+def test_a_stop_keeps_the_images_as_they_are():
+    def stop(done: int, steps: int) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    look = Look(network_for(GREY), "conv2")
+    stopped = pleasing(look, GREY, np.arange(2), steps=20, told=stop)
+    assert stopped.steps in (4, 5)
+    assert stopped.pixels.shape == (2, 20, 20, 1)
+    told: list[tuple[int, int]] = []
+    assert pleasing(look, GREY, np.arange(2), steps=3, told=lambda *x: told.append(x)).steps == 3
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_shifts_and_margins_suit_the_image():
+    assert {side: margins(side) for side in (8, 28, 32, 128, 224, 260)} == {
+        8: (1, 1), 28: (1, 1), 32: (1, 2), 128: (5, 7), 224: (8, 12), 260: (9, 14)}
+    assert all(shift <= pad for shift, pad in map(margins, range(1, 4097))), "a shift must not leave the canvas"

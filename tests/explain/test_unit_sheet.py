@@ -1,0 +1,121 @@
+"""explain/unit_sheet.py: what stands where on the sheet of a layer's filters."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnncli.data.outputs import claim
+from cnncli.errors import UsageError
+from cnncli.explain import unit_sheet
+from cnncli.explain.explained_units import ExplainedUnits, Unit
+from cnncli.explain.unit_sheet import UNITS, draw
+from cnncli.explain.units import Window
+from cnncli.visualize.canvas import Canvas
+
+
+def unit_of(channel: int, count: int = 3, side: int = 8, depth: int = 3, shade: int = 10) -> Unit:
+    patches = [np.full((side, side, depth), shade + 20 * i, np.uint8) for i in range(count)]
+    answers = [np.full((side, side, depth), 0.5 * (-1) ** i, np.float32) for i in range(count)]
+    return Unit(channel, [3.5 - i for i in range(count)], [f"{i}.png" for i in range(count)],
+                [Window(0, 0, side, side)] * count, patches, answers, np.full((side, side, depth), 200, np.uint8), 9.25,
+                [("boot", 1.5), ("a class with a long name that does not fit", 0.25)])
+
+
+def explained(*units: Unit, **changed: object) -> ExplainedUnits:
+    found = ExplainedUnits("small", "conv2", len(units), (8, 8), 1000, 1000, False, False, list(units), [])
+    return replace(found, **changed)
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return what is written on sheets, as it is written."""
+    said: list[str] = []
+    real = Canvas.text
+
+    def text(self: Canvas, x: float, y: float, words: str, *rest: object, **options: object) -> None:
+        said.append(words)
+        real(self, x, y, words, *rest, **options)
+
+    monkeypatch.setattr(Canvas, "text", text)
+    return said
+
+
+def test_every_part_of_a_filter_is_on_it(written):
+    pixels = np.asarray(draw(explained(unit_of(0), unit_of(5, shade=100))).image)
+    for shade in (10, 30, 50, 100, 120, 140):  # each patch, enlarged to 64 x 64 pixels
+        assert 64 * 64 <= (pixels == shade).all(axis=2).sum() < 64 * 64 + 600
+    assert (pixels == 200).all(axis=2).sum() >= 2 * 144 * 144
+    for shade in (191, 64):  # 0.5 of the largest is all of it: 127.5 + 127.5
+        assert (pixels == shade).all(axis=2).sum() < 600
+    assert (pixels == 255).all(axis=2).any()
+    for words in ("0", "5", "3.5", "2.5", "1.5", "0.5", "9.25", "boot", "+1.5", "+0.25"):
+        assert words in written
+    said = " ".join(written)
+    for words in ("each place of conv2 sees the 8 x 8 pixels", "1,000 images", "by how many standard deviations",
+                  "bright is where more light excites it", "proves nothing", "What the filters of conv2 look for"):
+        assert words in said
+
+
+@pytest.mark.parametrize(("changed", "words"), [
+    ({"sees": None}, "sees all of the image"),
+    ({"channels": 99}, "2 of 99 are shown"),
+    ({"images": 640}, "640 of 1,000 images"),
+    ({"answered": True}, "as the model answers"),
+    ({"by_weights": True}, "by the weights of the last layer"),
+])
+def test_what_it_says_of_itself(changed, words, written):
+    draw(explained(unit_of(0), unit_of(1), **changed))
+    assert words in " ".join(written)
+
+
+def test_grey_images_are_answered_to_in_red_and_blue(written):
+    pixels = np.asarray(draw(explained(unit_of(0, depth=1))).image).astype(int)
+    red, blue = (((pixels[..., a] - pixels[..., b]) > 60).sum() for a, b in ((0, 2), (2, 0)))
+    assert red >= 2 * 64 * 64
+    assert blue >= 64 * 64
+    assert "red is where more light excites it" in " ".join(written)
+
+
+def test_a_silent_filter_is_said_to_be_and_no_class_is_named(written):
+    draw(explained(replace(unit_of(0), values=[0.0, 0.0, 0.0], classes=[])))
+    assert "None of the images excites it." in written
+    assert "no class" in written
+
+
+def test_many_and_large_and_few():
+    tall = draw(explained(*[unit_of(i) for i in range(20)])).image
+    short = draw(explained(unit_of(0))).image
+    assert tall.height - short.height == 19 * 184
+    large = draw(explained(unit_of(0, side=130, count=9))).image
+    assert large.width > draw(explained(unit_of(0, count=9))).image.width
+    assert draw(explained(unit_of(0, count=1))).image.width >= 760
+    assert draw(explained()).image.height > 100
+
+
+def test_it_is_known_again(tmp_path: Path) -> None:
+    path = draw(explained(unit_of(0))).save(tmp_path / "units-conv2.png", UNITS)
+    with Image.open(path) as image:
+        assert re.match(r"cnn filters explained$", str(image.info["Software"]))
+    with claim({path: UNITS}):
+        pass
+    path.write_bytes(b"mine")
+    with pytest.raises(UsageError, match="is not a picture of filters explained that cnn wrote"), claim({path: UNITS}):
+        pass
+
+
+def test_where_it_goes(tmp_path, monkeypatch):
+    from cnncli.runs.opened import Opened
+
+    from .test_units import model_of
+
+    monkeypatch.chdir(tmp_path)
+    opened = Opened(model_of(), Path("small.safetensors"), None)
+    with unit_sheet.claimed(opened, "conv2", None) as path:
+        assert path == Path("small-explained/units-conv2.png")
+    assert not Path("small-explained").exists(), "nothing was written"
+    with unit_sheet.claimed(opened, "conv2", None, tmp_path / "why") as path:
+        assert path == tmp_path / "why" / "units-conv2.png"
