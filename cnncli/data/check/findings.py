@@ -58,6 +58,7 @@ KINDS = {
     "imbalance": Kind("warning", "the largest class has at least ten times the images of the smallest"),
     "mixed-colour": Kind("note", "grey and colour together; all are made colour, unless --grey is given"),
     "telling-colour": Kind("warning", "grey in one class, colour in others: that is what will be learnt"),
+    "telling-property": Kind("warning", "known by its images' brightness, size or the like: that may be learnt"),
     "mixed-sizes": Kind("note", "images of different sizes; all are scaled to one"),
     "unlabelled-split": Kind("note", "holds images in no class folder; training passes it over"),
     "rotated": Kind("note", "EXIF turns it; decoded upright"),

@@ -13,6 +13,7 @@ from ...errors import ImageError, printable
 from ..decode import read_header
 from ..splits import Survey
 from ..walk import is_image
+from . import telling
 from .facts import Facts
 from .findings import File, Finding
 from .names import similar
@@ -49,6 +50,7 @@ def of_images(looked: Sequence[Looked]) -> Iterator[Finding]:
         yield from _of_look(file, facts, usual[file.label])
         yield from _of_file(file, facts, shape)
     yield from _of_all(good)
+    yield from telling.of_all(good)
 
 
 def _of_look(file: File, facts: Facts, usual: Limits) -> Iterator[Finding]:
