@@ -91,6 +91,11 @@ class Explanation:
         """What is said beside the map, a line each."""
         return [line for beside in self.besides for line in beside.lines]
 
+    @property
+    def boxes(self) -> list[Box]:
+        """What boxes are drawn on the map."""
+        return [beside.box for beside in self.besides if beside.box]
+
     def as_json(self) -> dict[str, Any]:
         """Return what ``cnn explain --json`` prints."""
         row, column = np.unravel_index(int(self.map.argmax()), self.map.shape)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from ..data.boxes import Box
 from ..data.decode import open_image
@@ -104,9 +104,9 @@ def draw(explanations: Sequence[Explanation], title: str) -> Canvas:
     sheet.text(MARGIN, top + panels.size[1] + 8, f"{first.size[1]} x {first.size[0]} pixels", 12, FAINT)
     for i, each in enumerate(explanations):
         _panel(sheet, panels, each, most, MARGIN + (i + 1) * step, top)
-    for box in (beside.box for beside in first.besides if beside.box):
+    for box in first.boxes:
         for x in (MARGIN, MARGIN + step):
-            _frame(sheet, panels, box, x, top)
+            _frame(sheet.draw, panels.factor, box, x, top)
     y = top + panels.size[1] + WORDS
     _scale(sheet, MARGIN + step, y, most)
     sheet.paragraph(MARGIN, y + 40, says)
@@ -121,12 +121,12 @@ def _panel(sheet: Canvas, panels: _Panels, each: Explanation, most: float, x: fl
     sheet.text(x, y + 19, said, 12, FAINT, width=panels.width)
 
 
-def _frame(sheet: Canvas, panels: _Panels, box: Box, x: float, y: float) -> None:
+def _frame(draw: ImageDraw.ImageDraw, factor: float, box: Box, x: float, y: float) -> None:
     """Draw a box that is in the image's own pixels, dark between light lines, so that it is seen on anything."""
-    left, top, right, bottom = (round(side * panels.factor) for side in box)
+    left, top, right, bottom = (round(side * factor) for side in box)
     for inset, colour in ((0, PAPER), (1, INK), (2, INK), (3, PAPER)):
-        sheet.draw.rectangle((x + left + inset, y + top + inset, max(x + right - 1 - inset, x + left + inset),
-                              max(y + bottom - 1 - inset, y + top + inset)), outline=colour)
+        draw.rectangle((x + left + inset, y + top + inset, x + max(right - 1 - inset, left + inset),
+                        y + max(bottom - 1 - inset, top + inset)), outline=colour)
 
 
 def _scale(sheet: Canvas, x: float, y: float, most: float) -> None:
@@ -162,4 +162,8 @@ def strip(each: Explanation, side: int = 144) -> NDArray[np.uint8]:
     at = np.asarray(Image.fromarray(shares).resize((width, height), Image.Resampling.BILINEAR))
     both = np.full((height, 2 * width + 4, 3), 255, np.uint8)
     both[:, :width], both[:, -width:] = small, laid(small, at)
-    return both
+    image = Image.fromarray(both)
+    for box in each.boxes:
+        for x in (0, width + 4):
+            _frame(ImageDraw.Draw(image), factor, box, x, 0)
+    return np.asarray(image)

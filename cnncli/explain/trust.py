@@ -19,7 +19,7 @@ from .imputing import imputed
 
 STEPS = 32  # of deletion and insertion, at most; the paper's is a row of pixels each, which is the same up to 32 x 32
 SHARES = tuple(round(0.1 * tenth, 1) for tenth in range(1, 10))  # of the pixels that ROAD takes away
-PASSES = 3 * (2 * (STEPS + 1) + 2 * len(SHARES))  # forward passes for one image, at most
+PASSES = 3 * (2 * (STEPS + 1) + 2 * len(SHARES)) + 2  # forward passes for one image, at most
 BLUR_SIDE, BLUR_SIGMA = 11, 5.0  # what insertion starts from
 MARGIN = 0.01  # by how much a figure must be better than another's to be so
 Score = Callable[[Array], Array]  # from images (n, h, w, c), as the network gets them, to the class's probabilities
@@ -53,13 +53,22 @@ class Measured:
 
 @dataclass(frozen=True)
 class Trust:
-    """What a map, a map of noise and a map of the middle (a Gaussian as wide as the image) reach on one image."""
+    """What a map, a map of noise and a map of the middle (a Gaussian as wide as the image) reach on one image.
+    probability is the class's for the image, blank that for an image of the mean colour."""
 
     path: str
     target: str
+    probability: float
+    blank: float
     map: Measured
     noise: Measured
     middle: Measured
+
+    @property
+    def measurable(self) -> bool:
+        """Whether the class needs to be seen at all: where a blank image has half of its probability or more, taking
+        pixels away tells nothing."""
+        return self.blank < self.probability / 2
 
     @property
     def beats_middle(self) -> bool:
@@ -69,11 +78,15 @@ class Trust:
     @property
     def verdict(self) -> str:
         """What that means, in a sentence without its full stop."""
+        target = printable(self.target)
+        if not self.measurable:
+            return (f"How far to trust this map cannot be measured: the model gives {target} {self.blank:.0%} for a "
+                    "blank image, too")
         if not self.map.beats(self.noise):
-            return f"no better than a map of noise: it does not tell where {printable(self.target)} is seen"
+            return f"This map is no better than one of noise: it does not tell where {target} is seen"
         if not self.beats_middle:
-            return "no better than pointing at the middle of the image"
-        return "better than pointing at the middle of the image, and than noise"
+            return "This map is no better than pointing at the middle of the image"
+        return "This map is better than pointing at the middle of the image, and than noise"
 
     @property
     def figures(self) -> str:
@@ -85,7 +98,8 @@ class Trust:
 
     def as_json(self) -> dict[str, Any]:
         """Return what ``cnn explain --trust --json`` prints of it."""
-        return {"verdict": self.verdict, "beats_middle": self.beats_middle, "map": self.map.as_json(),
+        return {"verdict": self.verdict, "measurable": self.measurable, "probability": self.probability,
+                "blank": self.blank, "beats_middle": self.beats_middle, "map": self.map.as_json(),
                 "middle": self.middle.as_json(), "noise": self.noise.as_json()}
 
 
@@ -93,7 +107,7 @@ def trusted(model: AnyModel, seed: int = 0) -> Callable[[Explanation], Beside]:
     """Return what puts the measures of its map beside an explanation."""
     def beside(explanation: Explanation) -> Beside:
         found = trust(explanation, model, seed)
-        return Beside([f"This map is {found.verdict}.", found.figures], {"trust": found.as_json()})
+        return Beside([f"{found.verdict}.", found.figures], {"trust": found.as_json()})
 
     return beside
 
@@ -110,7 +124,8 @@ def trust(explanation: Explanation, model: AnyModel, seed: int = 0) -> Trust:
     rng = np.random.default_rng(seed)
     own = on_image(explanation.values, explanation.grid, preprocessing, size)
     maps = {"map": own, "noise": rng.random(size), "middle": middle(size)}
-    return Trust(explanation.path, explanation.target,
+    blank, whole = score(np.stack([np.zeros_like(image), image])).tolist()
+    return Trust(explanation.path, explanation.target, whole, blank,
                  **{name: measure(score, image, values, seed) for name, values in maps.items()})
 
 

@@ -3,7 +3,7 @@ beside their maps and, by the class that was said, where the evidence lies. expl
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ def write(model: AnyModel, images: Images, folder: str | os.PathLike[str] | None
             yield drawn.save(into), drawn.explanations[0]
         if several and page.first is not None:
             write_output(into / FILE, page.render(f"Why, says {opened.name}", skipped), PAGE)
-            yield into / FILE, page.first
+            yield into / FILE, replace(page.first, besides=())
 
 
 class Explained:
@@ -85,7 +85,7 @@ class Explained:
         self.collection.add(found, drawn)
         if len(self._shown) < MOST:
             self._shown.append(Shown(as_jpeg(drawn), printable(found.path), printable(found.label), found.probability,
-                                     found.sentence))
+                                     " ".join(filter(None, [found.sentence, *found.lines])) or None))
 
     def render(self, title: str, skipped: Sequence[tuple[str, str]] = ()) -> bytes:
         """Return the page's bytes, UTF-8; the same explanations give the same."""

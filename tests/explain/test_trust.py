@@ -129,24 +129,30 @@ def test_an_explanation_is_measured(resize: str) -> None:
     found = trust(right, model)
     assert found.map.road > 0.1
     assert found.beats_middle
-    assert found.verdict == "better than pointing at the middle of the image, and than noise"
+    assert (found.probability, found.blank) == pytest.approx((right.probability, 1 / 3))
+    assert found.verdict == "This map is better than pointing at the middle of the image, and than noise"
     assert set(found.map.curves) == {"deletion", "insertion", "lerf", "morf"}
     assert len(found.map.curves["lerf"]) == len(SHARES)
     assert found.as_json()["map"]["road"] == found.map.road
     assert found.map == trust(right, model).map, "the same each time"
     turned = trust(replace(right, values=-right.values), model)
     assert turned.map.road < 0
-    assert turned.verdict == "no better than a map of noise: it does not tell where right is seen"
+    assert turned.verdict == "This map is no better than one of noise: it does not tell where right is seen"
 
 
 def test_a_map_of_the_middle_is_no_better_than_the_middle() -> None:
     low, high = Measured(0.5, 0.5, 0.0, {}), Measured(0.2, 0.7, 0.3, {})
-    assert Trust("a.png", "x", high, low, high).verdict == "no better than pointing at the middle of the image"
-    assert Trust("a.png", "x", low, low, high).verdict.startswith("no better than a map of noise")
-    assert Trust("a.png", "x", high, low, low).beats_middle
+    assert Trust("a.png", "x", 0.9, 0.1, high, low, high).verdict == (
+        "This map is no better than pointing at the middle of the image")
+    assert Trust("a.png", "x", 0.9, 0.1, low, low, high).verdict.startswith("This map is no better than one of noise")
+    assert Trust("a.png", "x", 0.9, 0.1, high, low, low).beats_middle
+    blank = Trust("a.png", "x", 0.9, 0.5, high, low, low)
+    assert blank.verdict == (
+        "How far to trust this map cannot be measured: the model gives x 50% for a blank image, too")
+    assert not blank.measurable
     better = replace(high, road=0.5)
     assert not better.beats(high), "ROAD alone is not enough"
-    assert Trust("a.png", "x", high, replace(low, road=-0.001), high).figures == (
+    assert Trust("a.png", "x", 0.9, 0.1, high, replace(low, road=-0.001), high).figures == (
         "Of the map / the middle / noise: ROAD 0.30 / 0.30 / 0.00, high is good; deletion 0.20 / 0.20 / 0.50, low; "
         "insertion 0.70 / 0.70 / 0.50, high.")
 
