@@ -10,7 +10,7 @@ from .command import Command, force_option, json_option, listed_on_stdin, model_
 from .explaining_units import explain_units, units_options
 from .output import emit, emit_json, note, report_skipped
 from .progress import progress
-from .trusting import besides, check_options, locate_and_say, sanity_test, trust_options
+from .trusting import besides, check_options, compared, sanity_test, trust_options
 
 EXAMPLES = (
     ("cnn explain boot.png", "where the evidence for its label lies"),
@@ -65,7 +65,7 @@ def command(images: tuple[str, ...], model: Path | None, target: str | None, met
         raise DataError("the list on standard input is empty; give at least one image.")
     skipped, written = list[tuple[str, str]](), list[dict[str, Any]]()
     how: dict[str, Any] = {"method": method, "target": target, "layer": layer, "seed": seed}
-    located = locate_and_say(opened, found, truth, boxes, how)
+    located = compared(opened, found, truth, boxes, out, force, how)
     told = besides(opened, len(found), seed, trust, boxes, located)
     with progress("explaining", len(found)) as shown:
         for each in write(opened, found, out, **how, force=force, note=note, besides=told):

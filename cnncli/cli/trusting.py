@@ -53,12 +53,13 @@ def besides(opened: "Opened", images: int, seed: int, trust: bool, boxes: bool, 
         [boxed(located.maps.share if located else SHARE)] if boxes else [])
 
 
-def locate_and_say(opened: "Opened", images: Sequence["Found"], truth: Path | None, boxes: bool,
-                   options: dict[str, Any]) -> "Located | None":
-    """Compare boxes with those that somebody drew, if there are any, and say how they fit. Raises UsageError for boxes
-    to compare with where none are asked for."""
+def compared(opened: "Opened", images: Sequence["Found"], truth: Path | None, boxes: bool, out: Path | None,
+             force: bool, how: dict[str, Any]) -> "Located | None":
+    """Compare boxes with those that somebody drew, if there are any. Raises UsageError for boxes to compare with where
+    none are asked for, and where the pictures could not be written afterwards."""
     from ..data.boxes import read_boxes
     from ..explain.boxes import locate
+    from ..report.explained import claimed
 
     if truth is None:
         return None
@@ -66,8 +67,8 @@ def locate_and_say(opened: "Opened", images: Sequence["Found"], truth: Path | No
         raise UsageError("--truth is for --boxes: give both.")
     drawn = read_boxes(truth)
     report_skipped([(each.path, each.error) for each in drawn.unusable])
-    with progress("comparing boxes", len(images)) as shown:
-        found = locate(opened, images, drawn, progress=shown.set, **options)
+    with claimed(opened, images, out, force), progress("comparing boxes", len(images)) as shown:
+        found = locate(opened, images, drawn, progress=shown.set, **how)
     report_skipped(found.skipped)
     return found
 
@@ -80,7 +81,7 @@ def sanity_test(opened: "Opened", images: Sequence[str], method: str, layer: str
     from ..explain.sanity import sanity
 
     given = find_images(images, listed_on_stdin(images)) if images else [
-        sample.path for sample in choose(opened, None, None, note)[0]]
+        sample.path for sample in choose(opened, None, None, note, remedy="cnn explain --sanity DATA")[0]]
     found = sanity(opened, given, method, layer, seed)
     if as_json:
         emit_json({"model": opened.path, **found.as_json(),

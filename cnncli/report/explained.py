@@ -3,6 +3,7 @@ beside their maps and, by the class that was said, where the evidence lies. expl
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -57,7 +58,7 @@ def write(model: AnyModel, images: Images, folder: str | os.PathLike[str] | None
     opened, found = open_model(model), image_files(images)
     several = len(found) > 1
     page, skipped = Explained(), list[tuple[str, str]]()
-    with pictures.claimed(opened, found, folder, force, {FILE: PAGE} if several else {}) as into:
+    with claimed(opened, found, folder, force) as into:
         for drawn in pictures.draw_explanations(opened, found, method, target, layer, seed, note, besides):
             if isinstance(drawn, Missing):
                 skipped.append((drawn.path, drawn.error))
@@ -68,6 +69,13 @@ def write(model: AnyModel, images: Images, folder: str | os.PathLike[str] | None
         if several and page.first is not None:
             write_output(into / FILE, page.render(f"Why, says {opened.name}", skipped), PAGE)
             yield into / FILE, replace(page.first, besides=())
+
+
+def claimed(model: AnyModel, images: Images, folder: str | os.PathLike[str] | None = None, force: bool = False
+            ) -> AbstractContextManager[Path]:
+    """Hold the files that ``write`` writes; whoever has work to do before calls it first."""
+    found = image_files(images)
+    return pictures.claimed(open_model(model), found, folder, force, {FILE: PAGE} if len(found) > 1 else {})
 
 
 class Explained:

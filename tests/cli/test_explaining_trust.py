@@ -83,6 +83,7 @@ def test_sanity_on_what_was_held_out(place: Place) -> None:
     ((IMAGE, "--sanity", "--out", "why"), 2, "leave --out out"),
     ((IMAGE, "--sanity", "--method", "gradcm"), 2, "Did you mean 'gradcam'?"),
     ((IMAGE, "--sanity", "--layer", "fc3"), 2, "layer fc3 has no positions"),
+    ((IMAGE, "--boxes", "--truth", "boxes.csv", "--out", "photos/check"), 2, "photos/check"),
     (("no.png", "--sanity"), 1, "no.png cannot be used"),
     ((IMAGE, "--boxes", "--truth", "none.csv"), 2, "there is no file none.csv"),
     ((IMAGE, "--boxes", "--truth", "photos"), 1, "photos holds no annotation"),
@@ -93,3 +94,12 @@ def test_what_is_refused(place: Place, options: tuple[str, ...], code: int, word
     before = snapshot(place.path)
     assert words in place.fails(code, "explain", *options)
     assert snapshot(place.path) == before
+
+
+def test_nothing_is_compared_where_the_pictures_cannot_be_written(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def work(*arguments: object, **options: object) -> None:
+        raise AssertionError("work has begun")
+
+    monkeypatch.setattr("cnncli.explain.boxes.locate", work)
+    refused = place.fails(2, "explain", IMAGE, "--boxes", "--truth", boxes(place), "--out", "photos/check")
+    assert "photos/check" in refused
