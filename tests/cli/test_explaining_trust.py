@@ -96,7 +96,7 @@ def test_what_is_refused(place: Place, options: tuple[str, ...], code: int, word
     assert snapshot(place.path) == before
 
 
-def test_nothing_is_compared_where_the_pictures_cannot_be_written(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_compared_where_pictures_cannot_be_written(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     def work(*arguments: object, **options: object) -> None:
         raise AssertionError("work has begun")
 
