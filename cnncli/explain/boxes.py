@@ -61,18 +61,19 @@ def boxes_of(values: Array, share: float, preprocessing: Preprocessing, size: tu
 def pieces(mask: Array) -> list[tuple[int, int, int, int, int]]:
     """Return (pixels, left, top, right, bottom) of each piece of a mask that hangs together, by sides or corners, the
     largest first, then from the top. Runs of a row are joined to those of the row above that they touch."""
-    runs, joined = list[tuple[int, int, int]](), list[int]()
-    above = range(0)
-    for y, row in enumerate(mask):
-        edges = np.flatnonzero(np.diff(row, prepend=False, append=False)).reshape(-1, 2).tolist()
-        here = range(len(runs), len(runs) + len(edges))
-        runs += [(y, begin, end) for begin, end in edges]
-        joined += here
-        for i in here:
-            for j in above:
-                if runs[j][1] <= runs[i][2] and runs[i][1] <= runs[j][2]:
-                    joined[_root(joined, i)] = _root(joined, j)
-        above = here
+    wide = np.pad(mask, ((0, 0), (1, 1)))
+    rows, begins = np.nonzero(wide[:, 1:] & ~wide[:, :-1])
+    ends = np.nonzero(wide[:, :-1] & ~wide[:, 1:])[1]
+    runs: list[tuple[int, int, int]] = list(zip(rows.tolist(), begins.tolist(), ends.tolist(), strict=True))
+    joined = list(range(len(runs)))
+    first = 0  # of the runs of the row above that can still be touched
+    for i, (y, begin, end) in enumerate(runs):
+        while runs[first][0] < y - 1 or (runs[first][0] == y - 1 and runs[first][2] < begin):
+            first += 1
+        for j in range(first, i):
+            if runs[j][0] == y or runs[j][1] > end:
+                break
+            joined[_root(joined, i)] = _root(joined, j)
     groups: dict[int, list[tuple[int, int, int]]] = {}
     for i, run in enumerate(runs):
         groups.setdefault(_root(joined, i), []).append(run)
