@@ -9,6 +9,7 @@ from ..kernels import Array
 
 RESIDUAL = 1e-3  # of an equation, in units of the normalised image; the noise is ten times that
 NOISE = 0.01
+_AT_ONCE = 2**16  # values: some arrays of as many stay in cache
 _MOST = 5_000  # iterations; hundreds will do
 
 
@@ -23,8 +24,11 @@ def imputed(image: Array, missing: Array, seed: int) -> Array:
 def solved(image: Array, missing: Array) -> Array:
     """Return the solution without noise, float64 (n, h, w, c): each missing pixel is the mean of its up to eight
     neighbours, those beside it with weight 1/6, those across a corner with 1/12."""
-    there = 1 - missing.astype(np.float64)  # channels come first below, (c, n, h, w): rows are long where they are last
-    return np.moveaxis(_filled(np.moveaxis(image, -1, 0)[:, None] * there, there), 0, -1)
+    there = 1 - missing.astype(np.float64)
+    channels = np.moveaxis(image, -1, 0)[:, None]  # first, (c, n, h, w): rows are long where they are last
+    at_once = max(1, _AT_ONCE // image.size)
+    filled = [_filled(channels * some, some) for some in np.split(there, range(at_once, len(there), at_once))]
+    return np.moveaxis(np.concatenate(filled, axis=1), 0, -1)
 
 
 def _filled(sums: Array, counts: Array) -> Array:
