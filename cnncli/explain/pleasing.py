@@ -13,7 +13,8 @@ from ..data.preprocessing import Preprocessing
 from ..kernels import Array
 from .look import Look
 
-STEPS, RATE, BLUR = 96, 0.1, 0.5
+STEPS = 64
+_RATE, _BLUR, _SIDE = 0.1, 0.5, 28  # of a step, and its radius, for images of that side
 _START = 0.01  # the deviation of the frequencies at the start
 _GAIN = 0.25  # of the picture on its frequencies
 _SHIFTS, _PADS = 28, 19  # the image's side is so many times as long as its shifts, and as its margin
@@ -35,15 +36,20 @@ class Pleasing:
     steps: int
 
 
-def pleasing(look: Look, preprocessing: Preprocessing, channels: Array, *, steps: int = STEPS, rate: float = RATE,
-             decay: float = 0.0, blur: float = BLUR, seed: int = 0, told: Callable[[int, int], None] | None = None
-             ) -> Pleasing:
+def pleasing(look: Look, preprocessing: Preprocessing, channels: Array, *, steps: int = STEPS,
+             rate: float | None = None, decay: float = 0.0, blur: float | None = None, seed: int = 0,
+             told: Callable[[int, int], None] | None = None) -> Pleasing:
     """Make an image for each of a layer's channels. An image is the same bits alone and among others.
 
-    decay is the part of the frequencies that goes at each step, blur the radius, in pixels, of a Gaussian every fourth
-    step; told(done, steps) is called after each. KeyboardInterrupt ends it with the images as they are then.
+    rate is how far a step goes, by default less far for larger images, which have more frequencies. decay is the part
+    of the frequencies that goes at each step, blur the radius, in pixels, of a Gaussian every fourth step, by default
+    half a pixel for images of 28, a whole one for 224. told(done, steps) is called after each step. KeyboardInterrupt
+    ends it with the images as they are then.
     """
     height, width = preprocessing.size
+    larger = max(height, width) / _SIDE
+    rate = _RATE / larger**0.5 if rate is None else rate
+    blur = _BLUR * larger ** (1 / 3) if blur is None else blur
     shift, pad = margins(max(height, width))
     canvas = _Canvas((height + 2 * pad, width + 2 * pad), preprocessing, channels, seed)
     units, place = _middle(look, channels)

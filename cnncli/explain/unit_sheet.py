@@ -19,6 +19,7 @@ from .explained_units import ExplainedUnits, Unit, sheet_name
 UNITS = drawing("filters explained")
 MARGIN, NUMBER, CLASSES, GAP = 24, 44, 190, 24
 _SMALL, _LARGE, _DETAILED = 64, 96, 64  # a patch's side on the sheet, and from which side in pixels on it is the larger
+_BRIGHTEST = 0.99  # of its numbers lie within a picture's colours: single ones would leave it grey
 _LINE = 16  # of a number beneath a patch
 
 
@@ -71,8 +72,9 @@ def _notes(found: ExplainedUnits) -> list[str]:
         f"A row for each filter{shown}; each place of {found.layer} sees {sees}. Upper line: what excites the filter "
         f"most, in {of}, the strongest first, and how strongly; an image counts once, and is cut to what the filter "
         f"sees.{outside}",
-        f"Lower line: what in that it answers to, by a deconvolutional network; {light}, each scaled by its own "
-        f"largest number, beneath it. It shows where to look, and proves nothing.",
+        f"Lower line: what in that it answers to, by a deconvolutional network; {light}. The number beneath is what "
+        f"its colours reach to; one in a hundred of its pixels goes further. It shows where to look, and proves "
+        f"nothing.",
         f"Then an image that was made from noise to excite the filter, with how strongly it does, and {speaks}{said}.",
     ]
 
@@ -89,7 +91,7 @@ def _row(sheet: Canvas, unit: Unit, x: float, y: float, side: int, right: float)
     for i, (value, patch, answer) in enumerate(shown):
         at = x + NUMBER + i * (side + 6)
         _tile(sheet, picture(patch), at, y, side, number(value))
-        most = float(np.abs(answer).max())
+        most = float(np.quantile(np.abs(answer), _BRIGHTEST))
         _tile(sheet, picture(_shown(answer, most)), at, y + side + _LINE, side, number(most))
     _tile(sheet, picture(unit.made), right, y, 2 * side + _LINE, number(unit.made_value))
     for i, (name, by) in enumerate(unit.classes):
@@ -101,9 +103,15 @@ def _row(sheet: Canvas, unit: Unit, x: float, y: float, side: int, right: float)
 
 
 def _tile(sheet: Canvas, image: Image.Image, x: float, y: float, side: int, beneath: str) -> None:
-    small = fitted(image, side)
+    small = _enlarged(image, side) if max(image.size) > side // 2 else fitted(image, side)
     sheet.paste(small, x + (side - small.width) / 2, y + (side - small.height) / 2, frame=True)
     sheet.text(x + side / 2, y + side + 1, beneath, 10, FAINT, align="centre")
+
+
+def _enlarged(image: Image.Image, side: int) -> Image.Image:
+    """Return an image whose pixels are too many to be seen one by one, with its longer side that long."""
+    width, height = (max(1, round(v * side / max(image.size))) for v in image.size)
+    return image.resize((width, height), Image.Resampling.BICUBIC)
 
 
 def _shown(answer: NDArray[np.float32], most: float) -> NDArray[np.uint8]:
@@ -111,5 +119,5 @@ def _shown(answer: NDArray[np.float32], most: float) -> NDArray[np.uint8]:
     about grey."""
     if answer.shape[2] == 1:
         return signed(answer[:, :, 0], most)
-    colours: NDArray[np.uint8] = (127.5 + 127.5 * answer / (most or 1.0)).round().astype(np.uint8)
+    colours: NDArray[np.uint8] = (127.5 + 127.5 * np.clip(answer / (most or 1.0), -1, 1)).round().astype(np.uint8)
     return colours

@@ -51,10 +51,13 @@ class Top:
 
     def with_more(self, yielded: Array, numbers: Array, labels: Array) -> "Top":
         """Return this with more images: what the layer yields for them, (n, h, w, channels), their numbers among those
-        given, and their classes. Of equals, the first stays."""
+        given, and their classes. Of equals, the first stays. Raises ModelError for what are no numbers."""
         n, h, w, channels = yielded.shape
         flat = yielded.reshape(n, h * w, channels)
-        largest = flat.max(axis=1)
+        largest = _largest(flat)
+        if not np.isfinite(largest).all():
+            raise ModelError(f"what {self.layer} yields are not finite numbers; train the model again, with a smaller "
+                             "learning rate.")
         values = np.concatenate([self.values, largest.T], axis=1)
         images = np.concatenate([self.images, np.broadcast_to(numbers, (channels, n))], axis=1)
         order = np.argsort(-values, axis=1, kind="stable")[:, : self.values.shape[1]]
@@ -139,6 +142,18 @@ def top_patches(model: Model, images: Sequence[Item], layers: Sequence[str], cou
     return found
 
 
+def _largest(flat: Array) -> Array:
+    """Return flat.max(axis=1), by whole halves: each step is one long row, which numpy's own way along short rows of
+    channels is not."""
+    while flat.shape[1] > 1:
+        half = flat.shape[1] // 2
+        folded = np.maximum(flat[:, :half], flat[:, half : 2 * half])
+        if flat.shape[1] % 2:
+            np.maximum(folded[:, :1], flat[:, -1:], out=folded[:, :1])
+        flat = folded
+    return flat[:, 0]
+
+
 def _yielded(network: Network, images: Array, names: Sequence[str], answers: bool) -> dict[str, Array]:
     """Return what layers yield for images, and under "" the outputs, where these are asked for, too."""
     last = network.nodes[-1].name
@@ -146,9 +161,6 @@ def _yielded(network: Network, images: Array, names: Sequence[str], answers: boo
         found = {names[0]: network.upto(names[0]).forward(images)}
     else:
         found = network.activations(images, [*names, last])
-    if not all(np.isfinite(each).all() for each in found.values()):
-        raise ModelError("what the model's layers yield are not finite numbers; train it again, with a smaller "
-                         "learning rate.")
     answer = {"": found[last]} if answers else {}
     return {name: found[name] for name in names} | answer
 

@@ -119,3 +119,13 @@ def test_where_it_goes(tmp_path, monkeypatch):
     assert not Path("small-explained").exists(), "nothing was written"
     with unit_sheet.claimed(opened, "conv2", None, tmp_path / "why") as path:
         assert path == tmp_path / "why" / "units-conv2.png"
+
+
+def test_single_numbers_leave_no_picture_grey_and_patches_fill_their_place(written):
+    unit = unit_of(0, count=1, side=67)
+    unit.answers[0][...] = 0.25
+    unit.answers[0][0, 0] = 99
+    pixels = np.asarray(draw(explained(unit)).image)
+    assert (pixels == 255).all(axis=2).sum() > 96 * 96
+    assert "0.25" in written
+    assert 96 * 96 <= (pixels == 10).all(axis=2).sum() < 96 * 96 + 600

@@ -13,7 +13,7 @@ from cnncli.data.preprocessing import Preprocessing
 from cnncli.errors import DataError, ModelError, NetworkError, UsageError
 from cnncli.explain.explained_units import explain_units, layer_and_channels
 from cnncli.explain.look import Look
-from cnncli.explain.units import Top, projections, top_patches, weights_to_classes, window
+from cnncli.explain.units import Top, _largest, projections, top_patches, weights_to_classes, window
 from cnncli.layers import Conv2d, Flatten, GlobalAvgPool2d, Linear, MaxPool2d, ReLU
 from cnncli.model import Model
 from cnncli.network import Network
@@ -75,6 +75,13 @@ def test_of_equals_the_first_stays_and_fewer_images_than_asked_for():
     top = top.with_more(yielded[:1], np.array([3]), np.zeros(1, np.int64))
     assert top.images.tolist() == [[0, 1, 2, 3, -1]]
     assert top.places[0, :4].tolist() == [[0, 0]] * 4
+
+
+@pytest.mark.parametrize("positions", [1, 2, 3, 7, 49, 64])
+def test_the_largest_by_halves(positions):
+    flat = np.random.default_rng(0).normal(size=(4, positions, 5)).astype(np.float32)
+    for last in (flat, -np.abs(flat)):
+        assert np.array_equal(_largest(last), last.max(axis=1))
 
 
 def test_by_class_is_how_many_deviations_above_the_mean():
