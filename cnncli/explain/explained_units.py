@@ -22,7 +22,7 @@ from ..network.analysis import receptive_field
 from ..runs.opened import AnyModel, Opened, open_model
 from .look import Look
 from .pleasing import pleasing
-from .units import COUNT, Item, Progress, Top, Window, projections, top_patches, weights_to_classes, window
+from .units import COUNT, Item, Progress, Top, Window, projections, top_patches, way_back, weights_to_classes, window
 
 MOST = 64  # channels that are shown where nobody says which
 CLASSES = 3  # named of each channel
@@ -67,7 +67,8 @@ class Unit:
 class ExplainedUnits:
     """A layer's channels explained, of so many that it has. sees is (height, width) of what a position sees, None where
     it is all of the image; images how many were looked at, of how many given; answered whether classes are the model's
-    answers and nobody's labels; by_weights whether the classes are known from the weights of the last layer."""
+    answers and nobody's labels; back how it was found what channels
+    answer to, "deconvnet" or "guided"; by_weights whether the classes are known from the weights of the last layer."""
 
     name: str
     layer: str
@@ -76,6 +77,7 @@ class ExplainedUnits:
     images: int
     given: int
     answered: bool
+    back: str
     by_weights: bool
     units: list[Unit]
     skipped: list[tuple[str, str]]
@@ -94,7 +96,8 @@ class ExplainedUnits:
         """Return what ``cnn explain --units --json`` prints."""
         return {"layer": self.layer, "channels": self.channels, "sees": self.sees, "images": self.images,
                 "labels": "the model's answers" if self.answered else "given",
-                "classes_by": "weights" if self.by_weights else "means", "units": [u.as_json() for u in self.units]}
+                "answers_by": self.back, "classes_by": "weights" if self.by_weights else "means",
+                "units": [unit.as_json() for unit in self.units]}
 
 
 def sheet_name(layer: str) -> str:
@@ -163,7 +166,7 @@ def explain_units(model: AnyModel, layer: str, data: Any = None, channels: Itera
     whole = not positions or seen.whole or all(s >= own for s, own in zip(seen.size, size, strict=True))
     sees = (min(seen.size[0], size[0]), min(seen.size[1], size[1]))
     return ExplainedUnits(opened.name, layer, depth, None if whole else sees, found.seen, found.given,
-                          found.answered, weights is not None, units, found.skipped)
+                          found.answered, way_back(look), weights is not None, units, found.skipped)
 
 
 def _most(model: Model, spoken: Array) -> list[tuple[str, float]]:

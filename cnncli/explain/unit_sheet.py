@@ -20,6 +20,7 @@ UNITS = drawing("filters explained")
 MARGIN, NUMBER, CLASSES, GAP = 24, 44, 190, 24
 _SMALL, _LARGE, _DETAILED = 64, 96, 64  # a patch's side on the sheet, and from which side in pixels on it is the larger
 _BRIGHTEST = 0.99  # of its numbers lie within a picture's colours: single ones would leave it grey
+_BACK = {"deconvnet": "a deconvolutional network", "guided": "guided backpropagation"}
 _LINE = 16  # of a number beneath a patch
 
 
@@ -60,7 +61,7 @@ def draw(found: ExplainedUnits) -> Canvas:
 
 def _notes(found: ExplainedUnits) -> list[str]:
     shown = f"; {len(found.units)} of {found.channels} are shown" if len(found.units) < found.channels else ""
-    sees = f"the {found.sees[1]} x {found.sees[0]} pixels" if found.sees else "all of the image"
+    sees = f"{found.sees[1]} x {found.sees[0]} pixels" if found.sees else "all of the image"
     outside = "" if found.sees is None else " Grey lies outside of the image."
     of = f"{found.images:,} of {found.given:,} images" if found.stopped else f"{found.images:,} images"
     speaks = ("the classes that it adds most to, and how much, by the weights of the last layer" if found.by_weights
@@ -72,7 +73,7 @@ def _notes(found: ExplainedUnits) -> list[str]:
         f"A row for each filter{shown}; each place of {found.layer} sees {sees}. Upper line: what excites the filter "
         f"most, in {of}, the strongest first, and how strongly; an image counts once, and is cut to what the filter "
         f"sees.{outside}",
-        f"Lower line: what in that it answers to, by a deconvolutional network; {light}. The number beneath is what "
+        f"Lower line: what in that it answers to, by {_BACK[found.back]}; {light}. The number beneath is what "
         f"its colours reach to; one in a hundred of its pixels goes further. It shows where to look, and proves "
         f"nothing.",
         f"Then an image that was made from noise to excite the filter, with how strongly it does, and {speaks}{said}.",

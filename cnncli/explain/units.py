@@ -15,6 +15,7 @@ from ..data.finding import Missing, Picture
 from ..data.images import forgiven_in_words
 from ..errors import DataError, ModelError
 from ..kernels import Array
+from ..layers import MaxPool2d
 from ..model import Model
 from ..network import Network
 from ..network.analysis import Field
@@ -211,11 +212,19 @@ def window(seen: Field, place: Sequence[int], size: tuple[int, int], positions: 
 
 def projections(look: Look, images: Array, channels: Array, places: Array) -> Array:
     """Return what of each image one channel of a layer answers to at one position, (n, h, w, c): its value alone, taken
-    back by the deconvolutional network of Zeiler and Fergus (2014), through the poolings' recorded maxima."""
+    back by ``way_back``, through the poolings' recorded maxima."""
     rows, columns, depth = _as_map(look.shape)
     assert (places < (rows, columns)).all()
     units = (places[:, 0] * columns + places[:, 1]) * depth + channels
-    return look.from_units(images, units, "deconvnet", by_value=True)[0]
+    return look.from_units(images, units, way_back(look), by_value=True)[0]
+
+
+def way_back(look: Look) -> str:
+    """Return how values are taken back: by the deconvolutional network of Zeiler and Fergus (2014), or, where no
+    maximum is pooled on the way, by guided backpropagation. Without maxima the former asks nothing of the image, and
+    would answer the same to every one (Springenberg et al. 2015)."""
+    before = look.network.upto(look.layer).nodes
+    return "deconvnet" if any(isinstance(node.layer, MaxPool2d) for node in before) else "guided"
 
 
 def weights_to_classes(network: Network, layer: str) -> Array | None:

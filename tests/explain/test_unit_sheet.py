@@ -26,7 +26,7 @@ def unit_of(channel: int, count: int = 3, side: int = 8, depth: int = 3, shade: 
 
 
 def explained(*units: Unit, **changed: object) -> ExplainedUnits:
-    found = ExplainedUnits("small", "conv2", len(units), (8, 8), 1000, 1000, False, False, list(units), [])
+    found = ExplainedUnits("small", "conv2", len(units), (8, 8), 1000, 1000, False, "deconvnet", False, list(units), [])
     return replace(found, **changed)
 
 
@@ -55,7 +55,7 @@ def test_every_part_of_a_filter_is_on_it(written):
     for words in ("0", "5", "3.5", "2.5", "1.5", "0.5", "9.25", "boot", "+1.5", "+0.25"):
         assert words in written
     said = " ".join(written)
-    for words in ("each place of conv2 sees the 8 x 8 pixels", "1,000 images", "by how many standard deviations",
+    for words in ("each place of conv2 sees 8 x 8 pixels", "1,000 images", "by how many standard deviations",
                   "bright is where more light excites it", "proves nothing", "What the filters of conv2 look for"):
         assert words in said
 
@@ -65,6 +65,7 @@ def test_every_part_of_a_filter_is_on_it(written):
     ({"channels": 99}, "2 of 99 are shown"),
     ({"images": 640}, "640 of 1,000 images"),
     ({"answered": True}, "as the model answers"),
+    ({"back": "guided"}, "answers to, by guided backpropagation;"),
     ({"by_weights": True}, "by the weights of the last layer"),
 ])
 def test_what_it_says_of_itself(changed, words, written):

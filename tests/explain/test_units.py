@@ -13,7 +13,7 @@ from cnncli.data.preprocessing import Preprocessing
 from cnncli.errors import DataError, ModelError, NetworkError, UsageError
 from cnncli.explain.explained_units import explain_units, layer_and_channels
 from cnncli.explain.look import Look
-from cnncli.explain.units import Top, _largest, projections, top_patches, weights_to_classes, window
+from cnncli.explain.units import Top, _largest, projections, top_patches, way_back, weights_to_classes, window
 from cnncli.layers import Conv2d, Flatten, GlobalAvgPool2d, Linear, MaxPool2d, ReLU
 from cnncli.model import Model
 from cnncli.network import Network
@@ -146,6 +146,22 @@ def test_projections_go_back_through_the_switches_by_the_definition():
     np.testing.assert_allclose(found, dy, rtol=1e-4, atol=1e-6)
     look.at_once = 2
     assert np.array_equal(projections(look, images, np.array([1, 4, 1]), np.array(places)), found)
+
+
+def test_without_maxima_what_is_answered_to_still_depends_on_the_image():
+    network = Network([Conv2d(None, 5, 3), ReLU(), Conv2d(None, 6, 3), ReLU(), GlobalAvgPool2d(), Linear(None, 3)],
+                      (12, 12, 1), seed=4)
+    look = Look(network, "relu2")
+    assert (way_back(look), way_back(Look(model_of().network, "relu2"))) == ("guided", "deconvnet")
+    assert way_back(Look(model_of().network, "relu1")) == "guided", "its maxima come later"
+    images = np.random.default_rng(0).standard_normal((2, 12, 12, 1)).astype(np.float32)
+    yielded, place = look.values(images), np.array([[4, 4], [4, 4]])
+    channel = np.full(2, int((yielded[:, 4, 4].min(axis=0)).argmax()))
+    found = projections(look, images, channel, place)
+    share = [each / np.abs(each).max() for each in found]
+    assert np.abs(share[0] - share[1]).max() > 0.05
+    guided = look.from_units(images, (4 * 8 + 4) * 6 + channel, "guided", by_value=True)[0]
+    assert np.array_equal(found, guided)
 
 
 def test_weights_say_which_classes_where_one_linear_layer_decides():
