@@ -108,7 +108,7 @@ def draw(explanations: Sequence[Explanation], title: str) -> Canvas:
         for x in (MARGIN, MARGIN + step):
             _frame(sheet.draw, panels.factor, box, x, top)
     y = top + panels.size[1] + WORDS
-    _scale(sheet, MARGIN + step, y, most)
+    _scale(sheet, MARGIN + step, y, most, method.signed)
     sheet.paragraph(MARGIN, y + 40, says)
     return sheet
 
@@ -129,12 +129,13 @@ def _frame(draw: ImageDraw.ImageDraw, factor: float, box: Box, x: float, y: floa
                         y + max(bottom - 1 - inset, top + inset)), outline=colour)
 
 
-def _scale(sheet: Canvas, x: float, y: float, most: float) -> None:
-    """Draw which colour stands for which number."""
-    bar = np.broadcast_to(ramp("diverging")[np.linspace(0, 255, 200).round().astype(int)], (10, 200, 3))
-    sheet.paste(picture(bar), x, y, frame=True)
-    for at, text, align in ((0.0, f"against {_short(-most)}", "left"), (100.0, "0", "centre"),
-                            (200.0, f"for {_short(most)}", "right")):
+def _scale(sheet: Canvas, x: float, y: float, most: float, both_sides: bool) -> None:
+    """Draw which colour stands for which number; of a method whose maps have no values below 0, those above alone."""
+    width = 200 if both_sides else 100
+    colours = np.linspace(0 if both_sides else 128, 255, width).round().astype(int)
+    sheet.paste(picture(np.broadcast_to(ramp("diverging")[colours], (10, width, 3))), x, y, frame=True)
+    ends = [(width - 100.0, "0", "centre" if both_sides else "left"), (float(width), f"for {_short(most)}", "right")]
+    for at, text, align in [(0.0, f"against {_short(-most)}", "left")] * both_sides + ends:
         sheet.text(x + at, y + 13, text, 11, FAINT, align=align)
 
 

@@ -9,6 +9,9 @@ import pytest
 from cnncli.architectures import architecture
 from cnncli.network import Network
 
+from ..words import words
+
+__all__ = ["network", "words"]
 SHAPES = {"lenet5": (28, 28, 1), "resnet18": (64, 64, 3), "efficientnet_lite0": (64, 64, 3)}
 
 

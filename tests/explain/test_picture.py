@@ -1,0 +1,57 @@
+"""explain/picture.py: the words and numbers of a picture, colours of one scale, and maps that lie on the image."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cnncli
+from cnncli.explain.picture import SIDE, draw, laid
+from tests.words import Words
+
+from .test_explanation import lit, sides
+
+
+def drawn(words: Words, *targets: str, method: str = "hirescam") -> Any:
+    found = [cnncli.explain(sides(), lit(27, 15), target=target, method=method) for target in targets]
+    return found, np.asarray(draw(found, "a.png in sides").image).astype(int)
+
+
+def test_every_word_is_on_it(words: Words) -> None:
+    found, pixels = drawn(words, "right", "left")
+    words.check((pixels.shape[1], pixels.shape[0]))
+    most = max(each.strongest for each in found)
+    assert {"what speaks for right", "what speaks for left", "36 x 24 pixels", "a.png in sides",
+            f"right, {found[0].probability:.1%}", f"probability {found[0].probability:.1%}",
+            f"against {-most:.3g}", "0", f"for {most:.3g}"} <= set(words.texts)
+
+
+def test_a_method_without_what_speaks_against_has_half_a_scale(words: Words) -> None:
+    drawn(words, "right", method="layercam")
+    assert not any(text.startswith("against") for text in words.texts)
+    assert any(text.startswith("for ") for text in words.texts)
+
+
+def test_where_nothing_speaks_for_a_class_it_is_said(words: Words) -> None:
+    drawn(words, "neither")
+    assert "nothing at relu1 speaks for neither" in words.texts
+
+
+def test_all_maps_have_one_scale(words: Words) -> None:
+    """What hardly speaks for a class stays pale beside what does."""
+    _, pixels = drawn(words, "right", "left")
+    red = (pixels[..., 0] - pixels[..., 2]).clip(0)
+    width = SIDE // 36 * 36
+    strong, weak = red[84:348, 24 + width + 20 :][:, :width], red[84:348, 24 + 2 * (width + 20) :][:, :width]
+    assert strong.max() > 50
+    assert weak.max() < 10
+
+
+@pytest.mark.parametrize("share", [1.0, -1.0])
+def test_red_is_for_and_blue_against(share: float) -> None:
+    grey = np.full((2, 2, 1), 100, np.uint8)
+    colour = laid(grey, np.array([[share, 0.0], [0.0, share / 2]])).astype(int)
+    assert share * (colour[0, 0, 0] - colour[0, 0, 2]) > 30
+    assert share * (colour[1, 1, 0] - colour[1, 1, 2]) > 30
+    assert (colour[0, 1] == colour[0, 1, 0]).all(), "what makes no difference has no colour"
+    assert colour[0, 1, 0] == round(255 - 155 * 0.35), "the image is pale beneath it"
