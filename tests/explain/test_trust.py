@@ -162,3 +162,10 @@ def test_the_middle_is_the_middle() -> None:
     values = middle((5, 9))
     assert np.unravel_index(values.argmax(), values.shape) == (2, 4)
     assert np.array_equal(values, values[::-1, ::-1])
+
+
+def test_the_middle_is_a_gaussian_a_quarter_of_each_side_wide() -> None:
+    values = middle((8, 16))
+    rows, columns = (np.arange(8) - 3.5) / 8, (np.arange(16) - 7.5) / 16
+    expected = np.exp(-(rows[:, None] ** 2 + columns**2) / (2 * 0.25**2))
+    np.testing.assert_allclose(values / values.max(), expected / expected.max(), rtol=1e-5)
