@@ -24,7 +24,7 @@ from cnncli.kernels import Array
 from cnncli.model import Model
 
 SIDE, VISIBLE = 64, 24  # pixels of an image; the brightness from which a pixel belongs to the clothes
-CHOOSING, JUDGING = 200, 400  # images, none of which is trained on
+CHOOSING, JUDGING = 400, 400  # images, none of which is trained on
 METHODS = ("hirescam", "layercam")
 
 
@@ -43,18 +43,18 @@ def write(folder: Path, seed: int) -> None:
     cnncli.write_sample(folder / "sample")
     rng, lines = np.random.default_rng(seed), list[tuple[object, ...]]()
     held = sorted((folder / "sample/test").glob("*/*.png"))
-    held = [held[i] for i in rng.permutation(len(held))[: CHOOSING + JUDGING]]
+    held = [held[i] for i in rng.permutation(len(held))]
     parts = {"train": sorted((folder / "sample/train").glob("*/*.png")),
-             "choose": held[:CHOOSING], "judge": held[CHOOSING:]}
+             "choose": held[:CHOOSING], "judge": held[-JUDGING:]}
     for part, paths in parts.items():
         for path in paths:
             image, box = paste(np.asarray(Image.open(path).convert("L")), rng)
             name = Path("images", part, path.parent.name, f"{part}-{path.name}")
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image).save(folder / name)
-            lines.append((name.as_posix(), *box))
+            lines.append((name.as_posix(), *box, path.parent.name))
     with open(folder / "boxes.csv", "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("file", "xmin", "ymin", "xmax", "ymax"), *lines])
+        csv.writer(file).writerows([("file", "xmin", "ymin", "xmax", "ymax", "label"), *lines])
 
 
 def trained(folder: Path, options: argparse.Namespace) -> Model:
