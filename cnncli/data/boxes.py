@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 from xml.parsers import expat
 
@@ -59,12 +60,22 @@ class Truth:
     suffixes: bool  # whether images are named with their suffixes
 
     def of(self, image: str) -> list[Drawn]:
-        """Return the boxes of an image by its path: those under the longest end of it that has any."""
+        """Return the boxes of an image by its path: those under the longest end of it that has any, or else of the only
+        one whose file is called so."""
         parts = os.path.abspath(image).replace(os.sep, "/").split("/")
         if not self.suffixes:
             parts[-1] = os.path.splitext(parts[-1])[0]
         ends = ("/".join(parts[i:]) for i in range(len(parts)))
-        return next((self.boxes[end] for end in ends if end in self.boxes), [])
+        found = next((self.boxes[end] for end in ends if end in self.boxes), None)
+        called = self._called.get(parts[-1], [])
+        return found if found is not None else called[0] if len(called) == 1 else []
+
+    @cached_property
+    def _called(self) -> dict[str, list[list[Drawn]]]:
+        found: dict[str, list[list[Drawn]]] = {}
+        for name, boxes in self.boxes.items():
+            found.setdefault(name.rpartition("/")[2], []).append(boxes)
+        return found
 
 
 def read_boxes(path: str | os.PathLike[str]) -> Truth:

@@ -182,8 +182,8 @@ def locate(model: AnyModel, images: Images, truth: Truth, method: str = DEFAULT,
             if progress:
                 progress(len(paths), count)
     if not paths:
-        raise DataError(f"none of the images has a box in {printable(truth.path)}; boxes are found by their images' "
-                        "names.")
+        raise DataError(f"none of the images has a box in {printable(truth.path)}, which has boxes of files called "
+                        f"like {printable(next(iter(truth.boxes)))}.")
     fits = _half(paths, seed)
     return Located(int(fits.sum()), int((~fits).sum()), _figures(np.stack(ours), fits),
                    _figures(np.stack(theirs), fits), skipped)
