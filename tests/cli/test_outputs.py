@@ -68,9 +68,9 @@ READ = {"train": {"data", "exclude", "labels"}, "test": {"data", "model", "label
 WRITTEN = {"train": {"runs"}, "test": {"out"}, "predict": {"table"}, "check": {"exclude_list", "sheet"},
            "inspect": {"out"}, "visualize-filters": {"out"}, "explain": {"out"}, "export": {"file"},
            "features": {"out"}, "sample": {"directory"}, "import": {"directory"}}
-# Of several files, the one whose lock stands for all of them.
+# Of several files, the one whose lock stands for all of them: of a command's, or of a case's.
 FIRST = {"test": "report.html", "explain": "explained-loose.png", "visualize-filters": "filters-conv1.png",
-         "inspect": "conv1.png", "train": "lr.csv"}
+         "inspect": "conv1.png", "train": "lr.csv", "units": "units-conv1.png"}
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +224,7 @@ def test_where_nothing_may_go(place: Path, case: str, where: str, tmp_path: Path
 
         monkeypatch.setattr(tempfile, "TemporaryFile", full)
     if where == "busy":
-        first = folder if this.new else folder / FIRST.get(this.command, this.file)
+        first = folder if this.new else folder / FIRST.get(case, FIRST.get(this.command, this.file))
         with outputs._locked(first, os.path.realpath(first)):
             assert f"is being written by process {os.getpid()}" in refused(this, folder, place, capsys)
         return
