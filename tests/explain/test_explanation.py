@@ -1,6 +1,7 @@
 """explain/explanation.py: which class, layer and method are explained, what is said of each image, and what is refused;
 with images of any size, grey ones, arrays, and what is no image."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import cnncli
 from cnncli.data import Preprocessing
 from cnncli.data.finding import Missing
 from cnncli.errors import DataError, ImageError, ModelError, NetworkError, UsageError
-from cnncli.explain.explanation import chosen_layer, class_number, explanations, last_positions
+from cnncli.explain.explanation import chosen_layer, class_number, explanations, has_positions, last_positions
 from cnncli.explain.methods import METHODS
 from cnncli.model import Model
 from cnncli.network import Network
@@ -71,6 +72,19 @@ def test_what_speaks_against_is_said() -> None:
     found = cnncli.explain(model, lit(3, 3), target="neither")
     assert found.values.min() < 0
     assert found.sentence == "nothing at relu1 speaks for neither; all of it speaks against"
+
+
+def test_what_only_speaks_against_is_no_evidence() -> None:
+    found = replace(cnncli.explain(sides(), lit(3, 3)), values=np.full((2, 2), -0.5, np.float32))
+    assert found.sentence == "nothing at relu1 speaks for left; all of it speaks against"
+    assert replace(found, values=np.array([[-1.0, 0.1]], np.float32)).sentence is None
+
+
+@pytest.mark.parametrize(("shape", "positions"), [((5, 1), True), ((1, 5), True), ((1, 1), False)])
+def test_one_row_of_positions_is_enough(shape: tuple[int, int], positions: bool) -> None:
+    network = Network([{"type": "Conv2d", "out_channels": 2, "kernel_size": 1}, {"type": "Flatten"},
+                       {"type": "Linear", "out_features": 2}], (*shape, 3))
+    assert has_positions(network) == positions
 
 
 @pytest.mark.parametrize("size", [(8, 12), (48, 20), (10, 90)])

@@ -7,6 +7,7 @@ import pytest
 from cnncli import kernels
 from cnncli.explain.look import Look, one_hot
 from cnncli.layers import (
+    LAYERS,
     Add,
     BatchNorm2d,
     Conv2d,
@@ -179,3 +180,22 @@ def test_back_from_one_unit(network):
 def test_one_hot():
     assert one_hot([2, 0], 3).tolist() == [[0, 0, 1], [1, 0, 0]]
     assert Add().still().grads == {}
+
+
+def test_every_layer_but_the_last_is_taken_apart_whatever_it_is_called():
+    net = Network([{"type": "Conv2d", "out_channels": 2, "kernel_size": 1, "name": "z"}, {"type": "ReLU", "name": "a"},
+                   {"type": "GlobalAvgPool2d", "name": "q"}, {"type": "Linear", "out_features": 2, "name": "m"}],
+                  (4, 4, 1), seed=0)  # fmt: skip
+    assert [Look(net, name).is_cut for name in ("z", "a", "q", "m")] == [True, True, True, False]
+
+
+def test_a_batch_is_bounded_by_memory_and_never_empty(monkeypatch):
+    net = Network([Flatten(), Linear(None, 3)], (8, 8, 2))
+    monkeypatch.setattr("cnncli.explain.look._FLOATS_AT_ONCE", 1)
+    assert Look(net, "flatten1").at_once == 1
+    monkeypatch.setattr("cnncli.explain.look._FLOATS_AT_ONCE", 2**40)
+    assert Look(net, "flatten1").at_once == 64
+
+
+def test_what_goes_back_otherwise_is_no_layer_of_model_files():
+    assert "Rectified" not in LAYERS

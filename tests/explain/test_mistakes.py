@@ -21,6 +21,7 @@ def test_the_guess_in_the_middle_and_the_label_on_the_right() -> None:
     for strip, lit_left in zip(strips, (False, True), strict=True):
         image, guess, label = (strip[:, i * (w + 4) :][:, :w].astype(int) for i in range(3))
         assert image.max() == 255
+        assert (strip[:, w : w + 4] == 255).all(), "white lies between"
         red = (guess[..., 0] - guess[..., 2]).clip(0)
         assert red.max() > 50, "what was seen speaks for the guess"
         assert (red[:, : w // 2].sum() > red[:, w // 2 :].sum()) == lit_left
