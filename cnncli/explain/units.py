@@ -15,7 +15,6 @@ from ..data.finding import Missing, Picture
 from ..data.images import forgiven_in_words
 from ..errors import DataError, ModelError
 from ..kernels import Array
-from ..layers import MaxPool2d
 from ..model import Model
 from ..network import Network
 from ..network.analysis import Field
@@ -224,7 +223,7 @@ def way_back(look: Look) -> str:
     maximum is pooled on the way, by guided backpropagation. Without maxima the former asks nothing of the image, and
     would answer the same to every one (Springenberg et al. 2015)."""
     before = look.network.upto(look.layer).nodes
-    return "deconvnet" if any(isinstance(node.layer, MaxPool2d) for node in before) else "guided"
+    return "deconvnet" if any(node.layer.swaps_with_activation for node in before) else "guided"
 
 
 def weights_to_classes(network: Network, layer: str) -> Array | None:
