@@ -80,6 +80,7 @@ def test_imports_go_downwards(where):
     assert not up, "arrows that go up: " + ", ".join(up)
 
 
+@pytest.mark.slow
 @each_room
 def test_nobody_inside_a_room_goes_through_its_door(where):
     """What a room's __init__ offers is for other rooms: those within name the file, so that their order shows."""

@@ -125,6 +125,7 @@ def test_a_model_that_was_trained_on_the_folder(place):
         "runs/small/model.safetensors"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("arguments", "words"), [
     (("missing",), "there is no folder missing"),
     (("photos/check",), ""),

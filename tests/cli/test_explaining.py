@@ -11,6 +11,7 @@ from .looking import Place
 IMAGE = "photos/stripe/s 0.png"
 
 
+@pytest.mark.slow
 def test_a_picture_beside_the_run(place: Place) -> None:
     out, err = place.cnn("explain", IMAGE)
     assert out == "runs/small/explained/explained-s_0.png\n"
@@ -66,6 +67,7 @@ def test_a_model_without_convolutions(place: Place) -> None:
     assert "no layer of the network has positions" in place.cnn("explain", IMAGE, "-m", "runs/flat", code=2)[1]
 
 
+@pytest.mark.slow
 def test_an_image_twice(place: Place) -> None:
     out, _ = place.cnn("explain", IMAGE, IMAGE)
     assert [line.rsplit("/", 1)[-1] for line in out.splitlines()] == [

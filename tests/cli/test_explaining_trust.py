@@ -16,6 +16,7 @@ def boxes(place: Place, *names: str) -> str:
     return "boxes.csv"
 
 
+@pytest.mark.slow
 def test_trust_in_words_and_numbers(place: Place) -> None:
     out, err = place.cnn("explain", IMAGE, "--trust")
     file, verdict, figures = out.splitlines()
@@ -29,6 +30,7 @@ def test_trust_in_words_and_numbers(place: Place) -> None:
     assert len(one["trust"]["noise"]["curves"]["morf"]) == 9
 
 
+@pytest.mark.slow
 def test_a_box_is_drawn_and_printed(place: Place) -> None:
     place.cnn("explain", IMAGE, "--out", "without")
     out, _ = place.cnn("explain", IMAGE, "--boxes", "--out", "with")

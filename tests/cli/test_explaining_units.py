@@ -14,6 +14,7 @@ from .looking import Place
 IMAGE = "photos/stripe/s 0.png"
 
 
+@pytest.mark.slow
 def test_a_sheet_beside_the_run(place: Place) -> None:
     out, err = place.cnn("explain", "--units", "conv1:0,3")
     assert out == "runs/small/explained/units-conv1.png\n"
@@ -24,6 +25,7 @@ def test_a_sheet_beside_the_run(place: Place) -> None:
     assert place.cnn("explain", "--units", "conv1:0,3")[0] == out, "its own is written again"
 
 
+@pytest.mark.slow
 def test_json_of_the_runs_own_held_out_images(place: Place) -> None:
     said = place.json("explain", "--units", "conv2:1-2", "--top", "2", "--out", "why")
     tested = place.json("test", "--out", "report")
@@ -37,6 +39,7 @@ def test_json_of_the_runs_own_held_out_images(place: Place) -> None:
     assert (place.path / "why/units-conv2.png").is_file()
 
 
+@pytest.mark.slow
 def test_the_same_for_the_same_seed(place: Place) -> None:
     files = []
     for out, options in (("a", ()), ("b", ("--threads", "2")), ("c", ("--seed", "1"))):
@@ -46,6 +49,7 @@ def test_the_same_for_the_same_seed(place: Place) -> None:
     assert files[0] != files[2]
 
 
+@pytest.mark.slow
 def test_other_images(place: Place) -> None:
     everything = place.json("explain", "--units", "conv1:0", "photos", "--out", "w1")
     assert (everything["images"], everything["labels"]) == (4 * 24, "given")

@@ -148,6 +148,7 @@ def test_copies_under_other_names_are_known(place):
     assert sentence in (place.run / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_absent_classes_keep_their_place_and_unknown_ones_are_named(place):
     some = write_images(place.path / "some", ["stripe", "new\nline"], 3, seed=4)
     report = place.json("test", some)
@@ -206,6 +207,7 @@ def test_a_model_file_that_lies_in_no_run(place, monkeypatch):
     assert {p.name for p in (place.path / "loose-test").iterdir()} == FILES
 
 
+@pytest.mark.slow
 def test_out_and_where_it_cannot_be(place):
     before = snapshot(place.run)
     place.cnn("test", "--out", "a/b c")

@@ -68,6 +68,7 @@ def test_what_is_no_image_is_skipped_and_listed(place):
     place.cnn("visualize-filters", "empty.png", code=1)
 
 
+@pytest.mark.slow
 def test_a_list_on_standard_input(place, monkeypatch):
     stdin = io.TextIOWrapper(io.BytesIO(b"photos/stripe/s 0.png\nphotos/stripe/s 1.png\n"))
     monkeypatch.setattr("sys.stdin", stdin)

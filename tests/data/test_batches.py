@@ -155,6 +155,7 @@ def test_a_sample_is_what_is_in_the_batch(samples: list[Sample], augmentation: A
             assert (other is None) == (augmentation is not MIXED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("augmentation", [EVERYTHING, MIXED], ids=["everything", "mixed"])
 def test_a_sample_that_is_drawn_again_is_varied_as_its_copy_in_the_batch(samples: list[Sample],
                                                                          augmentation: Augmentation) -> None:

@@ -38,6 +38,7 @@ def drawn(kind: str, channels: int, rng: np.random.Generator) -> np.ndarray:
     return rng.integers(limits.min, limits.max, shape, dtype, endpoint=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8"])
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_every_kind_of_number(kind: str, order: str, tmp_path: Path) -> None:

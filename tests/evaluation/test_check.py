@@ -18,6 +18,7 @@ from cnncli.runs import samples
 from ..trained import CLASSES, EACH
 
 
+@pytest.mark.slow
 def test_a_judge_knows_what_it_was_trained_on(home: Path) -> None:
     seen = {sample.relative for sample in scan("photos").train}
     for model in ("runs/latest", cnncli.load("runs/small"), cnncli.evaluate().opened.run):

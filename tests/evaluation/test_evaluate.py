@@ -113,6 +113,7 @@ def test_what_it_reaches_on_images_that_it_was_not_trained_on(home: Path) -> Non
     assert (strange.trained_on, strange.accuracy_unseen) == (None, None)
 
 
+@pytest.mark.slow
 def test_mirror_images_and_exact_convolutions_for_this_test_only(home: Path) -> None:
     model, told = cnncli.load("runs/small"), list[str]()
     model.training["recipe"] = {**model.training["recipe"], "augment": {"flip": False}}

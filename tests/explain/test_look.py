@@ -44,6 +44,7 @@ def test_the_gradient_by_images_is_the_slope_of_the_logits(name, network):
     np.testing.assert_allclose((ends[0] - ends[1]) / 4e-3, length, rtol=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_layer_in_the_middle_has_its_own(name, network):
     """Found in the whole network, where it is one of several values asked for, and by the part behind it."""
@@ -76,6 +77,7 @@ def test_what_is_skipped_past_has_the_gradient_of_both_ways(network):
     assert np.abs(gradients).max() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_bits_alone_in_a_batch_and_on_any_threads(name, network, monkeypatch):
     net = network(name)

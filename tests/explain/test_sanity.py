@@ -24,6 +24,7 @@ def model(trained: Path) -> Model:
     return cnncli.load(trained / "runs" / "small")
 
 
+@pytest.mark.slow
 def test_methods_that_explain_change_and_guided_backpropagation_does_not(model: Model, trained: Path) -> None:
     images = sorted((trained / "photos" / "stripe").iterdir())[:8]
     found = {name: sanity(model, images, name, seed=1) for name in ("hirescam", "gradcam", "gradient", "guided",

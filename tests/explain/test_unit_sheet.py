@@ -44,6 +44,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return said
 
 
+@pytest.mark.slow
 def test_every_part_of_a_filter_is_on_it(written):
     pixels = np.asarray(draw(explained(unit_of(0), unit_of(5, shade=100))).image)
     for shade in (10, 30, 50, 100, 120, 140):  # each patch, enlarged to 64 x 64 pixels

@@ -37,6 +37,7 @@ def items_of(images: list[np.ndarray]) -> list[Picture]:
     return [Picture(f"images[{i}]", image) for i, image in enumerate(images)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", ["conv1", "relu1", "maxpool1", "relu2", "globalavgpool1", "linear1"])
 def test_the_top_patches_are_those_of_a_plain_loop(layer):
     model, images = model_of(), pictures()

@@ -23,6 +23,7 @@ def run(data: bytes, given: Any) -> Any:
     return session.run(None, {session.get_inputs()[0].name: given})[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layers", CASES, ids=name_of)
 def test_every_layer(layers: list[dict[str, Any]], rng: np.random.Generator) -> None:
     shape = (10, 9, 3)

@@ -41,6 +41,7 @@ def write_images(folder: Path, count: int, seed: int = 0, sizes: bool = True) ->
 # ---- logits and probabilities ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("architecture", "size"), [("lenet5", 28), ("resnet8", 28), ("resnet20", 9), ("nin", 11)])
 def test_an_image_gets_the_same_bits_in_any_batch(
     architecture: str, size: int, isa: str, rng: np.random.Generator

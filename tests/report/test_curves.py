@@ -131,6 +131,7 @@ def test_epochs_are_counted_in_whole_numbers(axes, epochs, ticks):
     assert [tick for tick in shown.get_xticks() if low <= tick <= high] == ticks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("epochs", "size"), [(20, 5), (21, 2.5), (60, 2.5), (61, 0)])
 def test_dots_grow_smaller_with_their_number(axes, epochs, size):
     shown = axes(history(epochs))

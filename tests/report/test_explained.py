@@ -30,6 +30,7 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_pictures_and_a_page_are_written(photos: Path, tmp_path: Path) -> None:
     found = list(explained.write(sides(), photos, tmp_path / "why", force=True))
     files = [each[0].name for each in found if not isinstance(each, Missing)]

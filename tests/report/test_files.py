@@ -31,6 +31,7 @@ def test_all_files_are_there_and_say_the_same(home: Path) -> None:
     assert found.baselines["nearest neighbour"].how in page
 
 
+@pytest.mark.slow
 def test_what_could_not_be_compared_is_on_the_page(home: Path) -> None:
     found = cnncli.evaluate(split="train")
     page = (write(found, "out") / "report.html").read_text(encoding="utf-8")

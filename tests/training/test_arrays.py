@@ -77,6 +77,7 @@ def test_evaluating_and_predicting(train: Train, arrays: Arrays) -> None:
         cnncli.evaluate(run, (arrays[0], np.zeros(42, int)))
 
 
+@pytest.mark.slow
 def test_of_a_model_that_was_trained_on_a_folder(train: Train, arrays: Arrays) -> None:
     run = train(epochs=1)
     assert cnncli.evaluate(run, arrays).images == 42

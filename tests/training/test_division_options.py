@@ -120,6 +120,7 @@ def test_folds_and_the_range_test(train: Train, shared: Path, tmp_path: Path) ->
     assert cnncli.find_lr(tmp_path / "flat2", **{**options, "labels": table}).losses
 
 
+@pytest.mark.slow
 def test_arrays_have_groups_and_no_table(train: Train, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     data = rng.integers(0, 256, (48, 12, 12), np.uint8), np.arange(48) % 2

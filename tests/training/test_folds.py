@@ -100,6 +100,7 @@ def test_nothing_begins_where_something_is_in_the_way(begin: dict[str, Any]) -> 
     assert [path.name for path in Path(begin["runs"]).iterdir()] == ["cv-fold3"]
 
 
+@pytest.mark.slow
 def test_names_are_free_and_follow_the_architecture(begin: dict[str, Any]) -> None:
     Path(begin["runs"], "net-1").mkdir(parents=True)
     Path(begin["runs"], "net-2-fold3").mkdir()

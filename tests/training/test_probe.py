@@ -100,6 +100,7 @@ def test_validation_images_choose_the_weight_decay() -> None:
     np.testing.assert_allclose(chosen_loss, losses[chosen.strength], rtol=2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("losses", "strength"), [
     ([3.0, 2.0, 2.5], 0.3), ([3.0, 2.0, 1.0, 1.0], 0.1), ([1.0, 2.0], 1.0), ([7.0, 6, 5, 4, 3, 2, 1], 0.001)])
 def test_weights_are_held_less_as_long_as_validation_images_win_by_it(losses: list[float], strength: float,

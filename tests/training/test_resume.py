@@ -256,6 +256,7 @@ def test_when_both_states_are_damaged_it_is_told(train: Train) -> None:
     assert caught.value.exit_code == 4
 
 
+@pytest.mark.slow
 def test_a_best_model_that_was_lost_is_replaced(train: Train, tmp_path: Path) -> None:
     with pytest.raises(Killed):
         train(name="k", observer=At(die, steps=7))

@@ -45,6 +45,7 @@ def test_a_model_of_ours_brings_network_and_preprocessing(train: Train, tmp_path
     assert kept.preprocessing == model.preprocessing
 
 
+@pytest.mark.slow
 def test_other_classes_get_a_fresh_head(train: Train) -> None:
     run = train()
     for classes in (OTHERS, ("x", "y", "z")):
@@ -110,6 +111,7 @@ def test_a_slip_of_the_pen_is_understood() -> None:
         from_weights("eficientnet_lite0", None, None, None, CLASSES, 0)
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_listed(tmp_path: Path, train: Train) -> None:
     path = foreign(tmp_path / "resnet8.safetensors")
     with pytest.raises(ModelError, match=r"does not fit resnet20: missing: .*layer1\.1\.conv1\.weight"):

@@ -84,6 +84,7 @@ def test_some_of_the_training_images_are_looked_at(train: Train, monkeypatch: py
         assert fitted.pop() == (looked_at, [0, 1, 2] * (looked_at // 3), 70)
 
 
+@pytest.mark.slow
 def test_features_that_are_no_numbers_are_left_alone(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     run = train(epochs=1)
     before = (run.path / checkpoint.MODEL).read_bytes()

@@ -130,6 +130,7 @@ def test_no_time_thread_or_place_is_in_the_model_file(train: Train, tmp_path: Pa
         assert word not in data
 
 
+@pytest.mark.slow
 def test_patience_ends_a_training_that_gets_no_better(train: Train) -> None:
     notes = Notes()
     run = train(epochs=50, patience=2, lr=1e-9, observer=notes)
@@ -289,6 +290,7 @@ def test_a_run_that_is_finished_gets_what_it_lacks(tmp_path: Path, monkeypatch: 
     assert latest_run(tmp_path) is None, "a run without a model is none to use"
 
 
+@pytest.mark.slow
 def test_the_images_are_given_back_before_the_curves_are_drawn(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     """What draws them takes as much memory again."""
     alive: weakref.WeakSet[Images] = weakref.WeakSet()
@@ -370,6 +372,7 @@ def test_a_class_without_one_usable_image_is_an_error(train: Train, tmp_path: Pa
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_an_image_that_vanishes_meanwhile_stops_nothing(train: Train, tmp_path: Path) -> None:
     data = make_folder(tmp_path / "data")
     victim = scan(data).train[0].path

@@ -47,6 +47,7 @@ def test_the_model_is_the_average_of_the_last_weights(train: Train) -> None:
     assert 0 < np.abs(averaged - plain).max() < np.abs(plain).max()
 
 
+@pytest.mark.slow
 def test_the_last_good_model_is_kept(train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reference = train(name="reference", epochs=1, schedule="constant", ema=0)
     step, steps = Trainer.step, []

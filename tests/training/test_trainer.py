@@ -52,6 +52,7 @@ def test_it_learns(optimiser, isa: str, rng: np.random.Generator) -> None:
     assert (network.forward(images).argmax(1) == labels).mean() > 0.95
 
 
+@pytest.mark.slow
 def test_same_bits_on_any_threads() -> None:
     weights = []
     before = kernels.threads()

@@ -46,6 +46,7 @@ def test_a_sheet_is_a_picture_that_can_be_saved(home: Path, tmp_path: Path) -> N
     assert sheet.as_json(path) == {"path": str(path), "kind": "filters", "image": None, "layers": sheet.layers}
 
 
+@pytest.mark.slow
 def test_a_sheet_for_each_image_and_a_word_for_what_is_none(home: Path) -> None:
     Path("empty.png").touch()
     found = list(draw_activations([PICTURE, "empty.png", Missing("gone", "is not there."), PICTURE]))
@@ -135,6 +136,7 @@ def test_names_of_files_fit_any_disk() -> None:
     assert sheets.file_name("activations", f"b/{'x' * 60}.png", taken) == f"activations-{'x' * 60}-3.png"
 
 
+@pytest.mark.slow
 def test_names_do_not_collide(home: Path) -> None:
     for folder in ("a", "b", "c"):
         Path("same", folder).mkdir(parents=True)

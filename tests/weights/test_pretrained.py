@@ -136,6 +136,7 @@ def test_a_file_of_that_name_comes_first(tmp_path: Path, monkeypatch: pytest.Mon
         load(NAME)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRETRAINED)
 def test_the_published_weights_fit(name: str) -> None:
     if not installed(name):

@@ -30,6 +30,7 @@ def pairs(found: tuple[np.ndarray, np.ndarray]) -> set[tuple[int, int]]:
     return set(zip(found[0].tolist(), found[1].tolist(), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("noise", "least"), [(0.1, 1.0), (0.4, 0.99)])
 def test_what_is_alike_meets(noise: float, least: float) -> None:
     found = pairs(nearest_in_cells(with_copies(1000, noise), None))

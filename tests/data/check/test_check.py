@@ -77,6 +77,7 @@ def write_bomb(path: Path) -> None:
                      + chunk(b"IEND", b""))
 
 
+@pytest.mark.slow
 def test_odd_files_are_noted_and_still_used(tmp_path: Path) -> None:
     folder = sound(tmp_path)
     exif = Image.Exif()

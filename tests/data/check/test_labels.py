@@ -147,6 +147,7 @@ def folder(tmp_path: Path) -> Path:
     return write(tmp_path, images)
 
 
+@pytest.mark.slow
 def test_wrong_labels_in_a_folder(folder: Path) -> None:
     report = check(folder, judges=[Judge(Oracle(), "oracle", None)])
     found = [f for f in report.findings if f.kind == "label-error"]

@@ -113,6 +113,7 @@ def test_a_class_that_nothing_speaks_for(name):
         assert not found.maps.any()
 
 
+@pytest.mark.slow
 @each_method
 def test_the_same_bits_alone_in_a_batch_and_on_any_threads(name):
     before = kernels.threads()
@@ -131,6 +132,7 @@ def test_the_same_bits_alone_in_a_batch_and_on_any_threads(name):
         assert np.array_equal(together.residual[1:2], alone.residual)
 
 
+@pytest.mark.slow
 @each_method
 def test_what_is_drawn_comes_from_the_seed(name):
     first, other = (found_by(name, asked_small(1, slice(1), seed)) for seed in (1, 2))
