@@ -5,7 +5,7 @@
 #   make demo          install, then the main job on the sample images: train, test, predict, look inside
 #   make quick         every test that is not slow, on this machine's instruction set, in parallel: some 58 s on two cores
 #   make one           TEST="tests/kernels/test_pool.py -k avx2": some tests, as pytest is told of them
-#   make test          every test, in some eight minutes on two cores; two more without ccache, or the first time
+#   make test          every test, in eleven minutes on two cores; with ccache some two less from the second time on
 #   make lint          ruff, mypy and clang-format; make format applies what they can mend
 #   make coverage      what part of Python and of C the quick tests run, compared with .ci/coverage.txt
 #   make mutants       small changes of the package that its tests should notice; ROOM=optim for one room, COUNT=0 for all
