@@ -104,7 +104,7 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
                 pass
         else:
             paths = [item if isinstance(item, str) else item.path for item in found]
-            _print_table(answers, paths, loaded.classes, shown)
+            _print_table(answers, paths, loaded.classes, shown, loaded.has_positions)
         if strict and failed:
             raise DataError(failed[0][1])
         if rows and table:
@@ -155,9 +155,10 @@ def _print_json(items: Iterable[dict[str, Any]]) -> None:
         emit("\n]" if separator else "]")
 
 
-def _print_table(answers: "Iterable[Prediction]", paths: Sequence[str], classes: Sequence[str], top: int) -> None:
-    """Print a line for each image as the answers come: path, then label and probability, top times; and say what shows
-    why the first got its own."""
+def _print_table(answers: "Iterable[Prediction]", paths: Sequence[str], classes: Sequence[str], top: int,
+                 explained: bool = True) -> None:
+    """Print a line for each image as the answers come: path, then label and probability, top times. Where answers can
+    be explained, say what shows why the first is as it is."""
     from ..report.predictions import labelled, why
 
     path_width = min(WIDEST_PATH, max(len(printable(path)) for path in [*paths, "image"]))
@@ -169,5 +170,5 @@ def _print_table(answers: "Iterable[Prediction]", paths: Sequence[str], classes:
         cells = [f"  {printable(label):{label_width}}  {probability:11.4f}" for label, probability in labelled(answer)]
         cells += [f"  {why(answer)}"] * bool(answer.withheld)
         emit(f"{printable(answer.path):{path_width}}" + ("".join(cells) or f"  {'-':{label_width}}  {'-':>11}"))
-    if first is not None:
+    if first is not None and explained:
         note(f"Why: cnn explain {quoted(first)}")

@@ -74,7 +74,7 @@ def command(data: str | None, model: Path | None, split: "Split | None", labels:
     else:
         _print(found)
     note(f"{printable(folder)}: {', '.join(WRITTEN)}.")
-    if not as_json and (mistake := found.surest_mistake):
+    if not as_json and (mistake := found.surest_mistake) and opened.model.has_positions:
         note(f"Why it is wrong where it is surest: cnn explain {quoted(mistake.path)}")
     return report_skipped(found.skipped)
 

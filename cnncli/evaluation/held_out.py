@@ -72,7 +72,7 @@ def choose(opened: Opened, data: str | None, split: Split | None, note: Note, la
         if opened.run and trained_on is None:
             if opened.run.config.get("data", "") is not None:  # edited, or damaged
                 raise UsageError(f"{printable(opened.run.path / CONFIG)} does not say where the images of the training "
-                                 "are; name them: cnn test DATA")
+                                 f"are; name them: {remedy}")
             raise UsageError(f"{printable(opened.name)} was trained on arrays in memory; give them again, or other "
                              "images with labels.")
         if opened.run is None or trained_on is None:

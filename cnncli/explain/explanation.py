@@ -18,7 +18,7 @@ from ..errors import DataError, ImageError, ModelError, UsageError, did_you_mean
 from ..kernels import Array
 from ..model import Model
 from ..network import Network
-from ..network.analysis import receptive_field
+from ..network.analysis import has_positions, receptive_field
 from ..network.graph import INPUT, Node
 from ..runs.opened import AnyModel, open_model
 from .geometry import PIXELS, Grid, on_image
@@ -129,11 +129,22 @@ def explanations(model: AnyModel, images: Images, method: str = DEFAULT, target:
                  ) -> Iterator[Explanation | Missing]:
     """Explain images, what ``Model.predict`` takes, one after the other; what is no image yields a Missing. note gets
     sentences on images that are damaged in what is no pixel or on another scale than the model takes."""
-    opened = open_model(model)
-    way = chosen_method(method)
-    look = Look(opened.model.network, chosen_layer(opened.model.network, layer, way))
-    about = None if target is None else class_number(opened.model, target)
-    return _each(opened.model, image_files(images), way, look, about, seed, note or (lambda sentence: None))
+    return Explainer(model, method, layer, seed)(images, target, note)
+
+
+class Explainer:
+    """Explains images by one method at one layer, of which everything is made ready once."""
+
+    def __init__(self, model: AnyModel, method: str = DEFAULT, layer: str | None = None, seed: int = 0) -> None:
+        self._model, self._way, self._seed = open_model(model).model, chosen_method(method), seed
+        self._look = Look(self._model.network, chosen_layer(self._model.network, layer, self._way))
+
+    def __call__(self, images: Images, target: str | None = None, note: Note | None = None
+                 ) -> Iterator[Explanation | Missing]:
+        """Explain images as ``explanations`` does."""
+        about = None if target is None else class_number(self._model, target)
+        return _each(self._model, image_files(images), self._way, self._look, about, self._seed,
+                     note or (lambda sentence: None))
 
 
 def chosen_method(name: str) -> Method:
@@ -161,7 +172,7 @@ def chosen_layer(network: Network, name: str | None, way: Method) -> str:
     if name is None:
         return last_positions(network)
     node = network.node(name)
-    if not _has_positions(node):
+    if not has_positions(node):
         raise UsageError(f"layer {name} has no positions (its output is {' x '.join(map(str, node.shape))}): name one "
                          f"before it, as {last_positions(network)}.")
     return name
@@ -171,21 +182,12 @@ def last_positions(network: Network) -> str:
     """Return the last layer with more than one position that is no pooling: where a network has come furthest with
     what it sees, and still tells where it sees it. Raises UsageError where no layer has positions."""
     makers = {node.name: node for node in network.nodes}
-    node = next(filter(_has_positions, reversed(network.nodes)), None)
+    node = next(filter(has_positions, reversed(network.nodes)), None)
     while node is not None and _pools(node) and node.inputs[0] in makers:
         node = makers[node.inputs[0]]
     if node is None:
         raise UsageError("no layer of the network has positions; methods by pixels (gradient, occlusion …) explain it.")
     return node.name
-
-
-def has_positions(network: Network) -> bool:
-    """Return whether any layer has more than one position."""
-    return any(map(_has_positions, network.nodes))
-
-
-def _has_positions(node: Node) -> bool:
-    return len(node.shape) == 3 and node.shape[0] * node.shape[1] > 1
 
 
 def _pools(node: Node) -> bool:

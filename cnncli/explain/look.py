@@ -46,12 +46,6 @@ class Look:
         ``by_layer`` of the same array."""
         return self.network.forward(images) if self._parts is None else self._parts[1].forward(self.values(images))
 
-    def logits_of(self, values: Array) -> Array:
-        """Return the outputs (n, classes) for values (n, *shape) in the place of what the layer yields. Only where
-        ``is_cut``."""
-        assert self._parts is not None, "what lies behind the layer reads other layers, too"
-        return self._parts[1].forward(values)
-
     @property
     def is_cut(self) -> bool:
         """Whether everything behind the layer reads its output, or what follows from it, and nothing else."""

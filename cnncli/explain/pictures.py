@@ -12,7 +12,7 @@ from ..data.outputs import Kind, StrPath
 from ..errors import ImageError
 from ..runs.opened import AnyModel, Opened, open_model
 from ..visualize.sheets import file_name
-from .explanation import DEFAULT, Beside, Explanation, Note, explanations
+from .explanation import DEFAULT, Beside, Explainer, Explanation, Note
 from .picture import EXPLANATION, Drawn, draw
 
 
@@ -37,11 +37,11 @@ def draw_explanations(model: AnyModel, images: Images, method: str = DEFAULT, ta
     next likeliest class beside it. What is no image yields a Missing. Takes and raises what ``explanations`` does.
     besides tell of the first map what is said and drawn beside it."""
     opened = open_model(model)
-    found = explanations(opened, images, method, target, layer, seed, note)
-    return _each(opened, found, layer, seed, besides)
+    explainer = Explainer(opened, method, layer, seed)
+    return _each(opened, explainer, explainer(images, target, note), besides)
 
 
-def _each(opened: Opened, found: Iterator[Explanation | Missing], layer: str | None, seed: int,
+def _each(opened: Opened, explainer: Explainer, found: Iterator[Explanation | Missing],
           besides: Sequence[Callable[[Explanation], Beside]]) -> Iterator[Drawn | Missing]:
     taken = set[str]()
     for first in found:
@@ -51,8 +51,7 @@ def _each(opened: Opened, found: Iterator[Explanation | Missing], layer: str | N
         every = [first]
         other = first.label if first.target != first.label else first.runner_up and first.runner_up[0]
         if other:
-            again = explanations(opened, [first.source], first.method, other, layer, seed)
-            every += [each for each in again if isinstance(each, Explanation)]
+            every += [each for each in explainer([first.source], other) if isinstance(each, Explanation)]
         name = file_name("explained", first.path, taken)
         try:
             every[0] = replace(first, besides=tuple(tell(first) for tell in besides))

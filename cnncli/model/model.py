@@ -21,6 +21,7 @@ from ..data.preprocessing import Preprocessing
 from ..errors import DataError, ImageError, UsageError, printable
 from ..kernels import Array, threads
 from ..network import Network
+from ..network.analysis import has_positions
 from .calibration import Calibration, softmax
 from .modelfile import SUFFIX, as_json, is_model, pack
 from .strangeness import Strangeness, flat, parts
@@ -182,6 +183,11 @@ class Model:
     def temperature(self) -> float:
         """What logits are divided by for probabilities."""
         return self.calibration.temperature if self.calibration else 1.0
+
+    @property
+    def has_positions(self) -> bool:
+        """Whether a layer of the network tells where in an image it sees what, so that answers can be explained."""
+        return any(map(has_positions, self.network.nodes))
 
     def predict(self, images: Images, top: int | None = None) -> list[Prediction]:
         """Judge images: one Prediction each, in the order given. top is how many labels each lists (all).

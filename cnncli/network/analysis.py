@@ -61,6 +61,11 @@ def summarise(network: Network) -> list[LayerSummary]:
     ]
 
 
+def has_positions(node: Node) -> bool:
+    """Return whether a layer's output has more than one position, which tells where in the image it sees what."""
+    return len(node.shape) == 3 and node.shape[0] * node.shape[1] > 1
+
+
 def receptive_field(network: Network) -> dict[str, Field]:
     """Return the receptive field of every layer by name, and of "input".
 

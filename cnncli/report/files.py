@@ -12,7 +12,6 @@ from ..data import Data
 from ..data.outputs import Kind, marked
 from ..data.outputs import write as write_output
 from ..evaluation.evaluate import ModelTest
-from ..explain.explanation import has_positions
 from ..explain.mistakes import reasons
 from ..runs.opened import Opened
 from . import confusion, mistakes, page
@@ -61,6 +60,6 @@ def _write(found: ModelTest, into: Path, why: bool) -> None:
 def _why(found: ModelTest) -> Why | None:
     """Return what shows where mistakes come from; None where no layer of the network can tell."""
     model = found.opened.model
-    if not has_positions(model.network):
+    if not model.has_positions:
         return None
     return lambda some: reasons(model, found.pixels(some), found.guesses[some], found.labels[some])

@@ -65,6 +65,8 @@ def test_a_model_without_convolutions(place: Place) -> None:
                                           'out_features = "classes"\n')
     place.cnn("train", "photos", "--arch", "flat.toml", "--epochs", "1", "--name", "flat")
     assert "no layer of the network has positions" in place.cnn("explain", IMAGE, "-m", "runs/flat", code=2)[1]
+    for command in (("predict", IMAGE), ("test",)):
+        assert "cnn explain" not in place.cnn(*command, "-m", "runs/flat")[1], "what is refused is not advised"
 
 
 @pytest.mark.slow

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from cnncli.errors import UsageError
-from cnncli.explain.explanation import has_positions
 from cnncli.explain.mistakes import SIDE, reasons
 from cnncli.model import Model
 from cnncli.network import Network
+from cnncli.network.analysis import has_positions
 
 from .test_explanation import lit, sides
 
@@ -37,7 +37,7 @@ def test_one_after_the_other_and_not_for_what_has_no_positions(monkeypatch: pyte
     for a, b in zip(together, reasons(model, pixels, guesses, labels), strict=True):
         assert np.array_equal(a, b)
     flat = Network([{"type": "Flatten"}, {"type": "Linear", "out_features": 3}], (8, 12, 3))
-    assert has_positions(model.network)
-    assert not has_positions(flat)
+    assert model.has_positions
+    assert not any(map(has_positions, flat.nodes))
     with pytest.raises(UsageError, match="no layer of the network has positions"):
         list(reasons(Model(flat, model.classes, model.preprocessing), pixels, guesses, labels))

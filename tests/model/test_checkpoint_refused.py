@@ -13,18 +13,10 @@ from cnncli.model.checkpoint import _check_plausible, _is_name, _short, load_mod
 
 from ..small_model import small_model, weights
 from .test_modelfile import deep, forge, layer, network, tensor
+from .test_modelfile_entries import sentence
 
 DAMAGED = "; use a whole copy of it, or train again."
 CALIBRATION = {"temperature": 0, "images": 1, "loss": [1, 1], "error": [1, 1], "thresholds": []}
-
-
-def sentence(path: Path, content: bytes) -> str:
-    """Return the sentence with which a file is refused, from where it has named the file."""
-    path.write_bytes(content)
-    with pytest.raises(ModelError) as caught:
-        load_model(path)
-    assert str(caught.value).startswith(f"{path} ")
-    return str(caught.value).removeprefix(f"{path} ")
 
 
 def changed(**entries: Any) -> bytes:
