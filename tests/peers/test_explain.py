@@ -117,7 +117,7 @@ def test_smoothgrad_by_captum(captum):
 
 @pytest.mark.parametrize("name", ["lenet5", "resnet8", "squeezenet1_1"])
 def test_integrated_gradients_by_captum(name, captum, monkeypatch):
-    monkeypatch.setattr(integrated, "POINTS", (50,))
+    monkeypatch.setattr(integrated, "ENOUGH", np.inf)
     asked, model = whole(name)
     found = METHODS["integrated"].compute(asked)
     each, delta = captum.IntegratedGradients(model).attribute(

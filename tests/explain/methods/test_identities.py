@@ -42,7 +42,8 @@ def test_hirescam_adds_up_to_the_logit_but_for_the_bias(behind):
 
 @pytest.mark.parametrize("name", ["lenet5", pytest.param("vgg-small", marks=pytest.mark.slow),
                                   pytest.param("resnet8", marks=pytest.mark.slow),
-                                  pytest.param("squeezenet1_1", marks=pytest.mark.slow)])
+                                  pytest.param("squeezenet1_1", marks=pytest.mark.slow),
+                                  pytest.param("efficientnet_lite0", marks=pytest.mark.slow)])
 def test_integrated_gradients_add_up_to_the_difference_of_logits(name, network):
     net = network(name)
     images = drawn_images(net, 2)

@@ -5,7 +5,7 @@ import pytest
 
 from cnncli.explain.methods import METHODS
 from cnncli.explain.methods import integrated as module
-from cnncli.layers import Flatten, Linear
+from cnncli.layers import Flatten, Linear, ReLU
 from cnncli.network import Network
 
 from .conftest import Plain, asked_of, close, picks
@@ -34,20 +34,46 @@ def test_the_integral_along_the_way_from_the_mean_image(asked):
     np.testing.assert_allclose(found.residual, np.abs(sums(found) / wanted(of) - 1), atol=1e-5)
 
 
-def test_the_residual_is_what_is_missed_and_more_points_miss_less(asked, monkeypatch):
+def test_the_residual_is_what_is_missed_and_pieces_miss_less(asked, monkeypatch):
     of, met = asked(), {}
-    for points in [(2,), (50,), (50, 200)]:
+    for points, enough in [(2, 2.0), (50, 2.0), (50, 0.01), (50, 0.0001)]:
         monkeypatch.setattr(module, "POINTS", points)
+        monkeypatch.setattr(module, "ENOUGH", enough)
         found = METHODS["integrated"].compute(of)
         np.testing.assert_allclose(found.residual, np.abs(sums(found) / wanted(of) - 1), atol=1e-5)
-        met[points] = found
-    assert met[2,].residual.min() > 0.01
-    fewer, more = met[50,], met[50, 200]
-    good = fewer.residual < 0.01
+        met[points, enough] = found
+    assert met[2, 2.0].residual.min() > 0.01
+    plain, some, more = met[50, 2.0], met[50, 0.01], met[50, 0.0001]
+    good = plain.residual < 0.01
     assert good.any()
     assert not good.all()
-    assert np.array_equal(more.maps[good], fewer.maps[good])  # only the others were looked at again
-    assert (more.residual[~good] < fewer.residual[~good]).all()
+    assert np.array_equal(some.maps[good], plain.maps[good])  # only the others were looked at again
+    assert some.residual.max() <= 0.01
+    assert more.residual.max() <= 0.0002
+
+
+def test_pieces_are_those_of_the_integral_and_are_halved_where_they_miss(asked, monkeypatch):
+    """A kink at 0.3 of the way: halving comes near to it, and leaves alone what misses nothing."""
+    monkeypatch.setattr(module, "PIECES", 4)
+    monkeypatch.setattr(module, "HALVED", 1)
+    network = Network([Flatten(), Linear(None, 1), ReLU(), Linear(None, 1)], (1, 1, 1), seed=0)
+    numbers = {"linear1.weight": 10, "linear1.bias": -3, "linear2.weight": 1, "linear2.bias": 0}
+    for name, value in numbers.items():
+        network.parameters()[name][...] = value
+    way = module._Way(asked_of(network, "linear1", np.ones((1, 1, 1, 1), np.float32), [0]), 0)
+    assert way.difference == pytest.approx(7)
+    assert way.in_pieces().sum() == pytest.approx(7, rel=0.01)
+    places = sorted(way._logits)
+    assert {0, 0.25, 0.5, 0.75, 1} < set(places)
+    assert all(0.25 < place < 0.5 for place in set(places) - {0, 0.25, 0.5, 0.75, 1})
+
+
+def test_at_some_time_enough_was_asked_for(asked, monkeypatch):
+    monkeypatch.setattr(module, "ENOUGH", 0)
+    monkeypatch.setattr(module, "MOST", 96)
+    way = module._Way(asked(), 0)
+    way.in_pieces()
+    assert len(way._logits) == 1 + module.PIECES + 2 * module.HALVED
 
 
 def test_what_is_shared_out_though_there_is_no_difference_is_all_too_much():
