@@ -53,8 +53,7 @@ def explain_units(images: Sequence[str], model: Path | None, units: str | None, 
         emit(printable(path))
     code = report_skipped(found.skipped)
     if found.stopped:
-        raise Interrupted(f"stopped after {found.images:,} of {found.given:,} images; {printable(path)} is of these.",
-                          signal.SIGINT)
+        raise Interrupted(f"stopped {found.stopped}; {printable(path)} shows what was found by then.", signal.SIGINT)
     return code
 
 

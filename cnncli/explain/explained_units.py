@@ -21,11 +21,12 @@ from ..network import Network
 from ..network.analysis import receptive_field
 from ..runs.opened import AnyModel, Opened, open_model
 from .look import Look
-from .pleasing import pleasing
+from .pleasing import STEPS, pleasing
 from .units import COUNT, Item, Progress, Top, Window, projections, top_patches, way_back, weights_to_classes, window
 
 MOST = 64  # channels that are shown where nobody says which
 CLASSES = 3  # named of each channel
+_STOPPED = "Stopped: what has been found by now is drawn; Ctrl-C again ends it at once."
 _OUTSIDE = 128  # the grey of what lies outside of an image
 Note = Callable[[str], None]
 
@@ -68,7 +69,8 @@ class ExplainedUnits:
     """A layer's channels explained, of so many that it has. sees is (height, width) of what a position sees, None where
     it is all of the image; images how many were looked at, of how many given; answered whether classes are the model's
     answers and nobody's labels; back how it was found what channels
-    answer to, "deconvnet" or "guided"; by_weights whether the classes are known from the weights of the last layer."""
+    answer to, "deconvnet" or "guided"; by_weights whether the classes are known from the weights of the last layer;
+    wanted how many channels were to be explained, steps in how many steps of STEPS images were made to please them."""
 
     name: str
     layer: str
@@ -81,11 +83,17 @@ class ExplainedUnits:
     by_weights: bool
     units: list[Unit]
     skipped: list[tuple[str, str]]
+    wanted: int
+    steps: int = STEPS
 
     @property
-    def stopped(self) -> bool:
-        """Whether somebody ended it before all images were seen."""
-        return self.images + len(self.skipped) < self.given
+    def stopped(self) -> str | None:
+        """After what somebody ended it, None where nobody did."""
+        if self.images + len(self.skipped) < self.given:
+            return f"after {self.images:,} of {self.given:,} images"
+        if self.steps < STEPS:
+            return f"after {self.steps} of {STEPS} steps of making images"
+        return f"after {len(self.units)} of {self.wanted} filters" if len(self.units) < self.wanted else None
 
     @property
     def file(self) -> str:
@@ -137,8 +145,8 @@ def explain_units(model: AnyModel, layer: str, data: Any = None, channels: Itera
 
     data is a folder with a folder for each class, other images (``Model.predict``'s) or (images, labels); by default
     the images held out of the run's training. progress(what, done, total) is told of each step, note gets sentences.
-    KeyboardInterrupt ends the search with the images seen so far. Raises NetworkError for a layer that there is not,
-    UsageError and DataError for images that cannot be used.
+    KeyboardInterrupt ends it with what has been found so far; a second one is raised. Raises NetworkError for a layer
+    that there is not, UsageError and DataError for images that cannot be used.
     """
     opened = open_model(model)
     network, told = opened.model.network, progress or (lambda what, done, total: None)
@@ -149,24 +157,34 @@ def explain_units(model: AnyModel, layer: str, data: Any = None, channels: Itera
     top, look = found.tops[layer], Look(network, layer)
     seen, positions = receptive_field(network)[layer], len(look.shape) == 3
     size = opened.model.preprocessing.size
-    made = pleasing(look, opened.model.preprocessing, chosen, seed=seed,
+    if found.stopped:
+        note(_STOPPED)
+    made = pleasing(look, opened.model.preprocessing, chosen, steps=0 if found.stopped else STEPS, seed=seed,
                     told=lambda done, steps: told("making an image to please each filter", done, steps))
+    if made.steps < STEPS and not found.stopped:
+        note(_STOPPED)
     weights = weights_to_classes(network, layer)
     spoken = top.by_class() if weights is None else weights
-    units = []
-    for i, (channel, parts) in enumerate(zip(chosen.tolist(), _parts(opened.model, look, top, chosen, items, told),
-                                             strict=True)):
-        windows = [window(seen, place, size, positions) for place in top.places[channel, parts.slots].tolist()]
-        units.append(Unit(
-            channel, top.values[channel, parts.slots].tolist(), [_path(items[n]) for n in parts.numbers], windows,
-            [each.cut(pixels, _OUTSIDE) for each, pixels in zip(windows, parts.pixels, strict=True)],
-            [each.cut(answer, 0) for each, answer in zip(windows, parts.answers, strict=True)],
-            window(seen, made.place, size, positions).cut(made.pixels[i], _OUTSIDE), float(made.values[i]),
-            _most(opened.model, spoken[:, channel])))
+    units: list[Unit] = []
+    try:
+        for i, (channel, parts) in enumerate(zip(chosen.tolist(), _parts(opened.model, look, top, chosen, items, told),
+                                                 strict=True)):
+            windows = [window(seen, place, size, positions) for place in top.places[channel, parts.slots].tolist()]
+            units.append(Unit(
+                channel, top.values[channel, parts.slots].tolist(), [_path(items[n]) for n in parts.numbers], windows,
+                [each.cut(pixels, _OUTSIDE) for each, pixels in zip(windows, parts.pixels, strict=True)],
+                [each.cut(answer, 0) for each, answer in zip(windows, parts.answers, strict=True)],
+                window(seen, made.place, size, positions).cut(made.pixels[i], _OUTSIDE), float(made.values[i]),
+                _most(opened.model, spoken[:, channel])))
+    except KeyboardInterrupt:
+        if not units or made.steps < STEPS:  # nothing to keep, or asked to stop before
+            raise
+        note(_STOPPED)
     whole = not positions or seen.whole or all(s >= own for s, own in zip(seen.size, size, strict=True))
     sees = (min(seen.size[0], size[0]), min(seen.size[1], size[1]))
     return ExplainedUnits(opened.name, layer, depth, None if whole else sees, found.seen, found.given,
-                          found.answered, way_back(look), weights is not None, units, found.skipped)
+                          found.answered, way_back(look), weights is not None, units, found.skipped, len(chosen),
+                          made.steps)
 
 
 def _most(model: Model, spoken: Array) -> list[tuple[str, float]]:

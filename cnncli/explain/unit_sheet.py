@@ -15,6 +15,7 @@ from ..data.outputs import drawing
 from ..runs.opened import Opened
 from ..visualize.canvas import FAINT, INK, Canvas, fitted, number, picture, signed, wrapped
 from .explained_units import ExplainedUnits, Unit, sheet_name
+from .pleasing import STEPS
 
 UNITS = drawing("filters explained")
 MARGIN, NUMBER, CLASSES, GAP = 24, 44, 190, 24
@@ -55,7 +56,7 @@ def draw(found: ExplainedUnits) -> Canvas:
                      (left + most * step + large + 2 * GAP, "speaks for")):
         sheet.text(x, top - 24, words, 12, INK, bold=True)
     for i, unit in enumerate(found.units):
-        _row(sheet, unit, MARGIN, top + i * row, side, left + most * step + GAP)
+        _row(sheet, unit, MARGIN, top + i * row, side, left + most * step + GAP, found.steps > 0)
     return sheet
 
 
@@ -63,7 +64,9 @@ def _notes(found: ExplainedUnits) -> list[str]:
     shown = f"; {len(found.units)} of {found.channels} are shown" if len(found.units) < found.channels else ""
     sees = f"{found.sees[1]} x {found.sees[0]} pixels" if found.sees else "all of the image"
     outside = "" if found.sees is None else " Grey lies outside of the image."
-    of = f"{found.images:,} of {found.given:,} images" if found.stopped else f"{found.images:,} images"
+    part = found.images + len(found.skipped) < found.given
+    of = f"{found.images:,} of {found.given:,} images" if part else f"{found.images:,} images"
+    made = f", in {found.steps} of {STEPS} steps" if found.steps < STEPS else ""
     speaks = ("the classes that it adds most to, and how much, by the weights of the last layer" if found.by_weights
               else "the classes whose images excite it more than others do, by how many standard deviations")
     said = " (as the model answers: nobody labelled them)" if found.answered and not found.by_weights else ""
@@ -76,7 +79,8 @@ def _notes(found: ExplainedUnits) -> list[str]:
         f"Lower line: what in that it answers to, by {_BACK[found.back]}; {light}. The number beneath is what "
         f"its colours reach to; one in a hundred of its pixels goes further. It shows where to look, and proves "
         f"nothing.",
-        f"Then an image that was made from noise to excite the filter, with how strongly it does, and {speaks}{said}.",
+        f"Then an image that was made from noise to excite the filter{made}, with how strongly it does, and "
+        f"{speaks}{said}.",
     ]
 
 
@@ -84,7 +88,7 @@ def _coloured(found: ExplainedUnits) -> bool:
     return any(unit.made.shape[2] == 3 for unit in found.units)
 
 
-def _row(sheet: Canvas, unit: Unit, x: float, y: float, side: int, right: float) -> None:
+def _row(sheet: Canvas, unit: Unit, x: float, y: float, side: int, right: float, made: bool) -> None:
     sheet.text(x, y + side / 2 - 10, str(unit.channel), 16, INK, bold=True)
     if unit.silent:
         sheet.text(x + NUMBER, y + side / 2 - 8, "None of the images excites it.", 13, FAINT)
@@ -94,7 +98,10 @@ def _row(sheet: Canvas, unit: Unit, x: float, y: float, side: int, right: float)
         _tile(sheet, picture(patch), at, y, side, number(value))
         most = float(np.quantile(np.abs(answer), _BRIGHTEST))
         _tile(sheet, picture(_shown(answer, most)), at, y + side + _LINE, side, number(most))
-    _tile(sheet, picture(unit.made), right, y, 2 * side + _LINE, number(unit.made_value))
+    if made:
+        _tile(sheet, picture(unit.made), right, y, 2 * side + _LINE, number(unit.made_value))
+    else:
+        sheet.text(right, y + 4, "not made", 13, FAINT)
     for i, (name, by) in enumerate(unit.classes):
         left = right + 2 * side + _LINE + GAP
         sheet.text(left, y + 4 + 20 * i, name, 13, INK, width=CLASSES - 60)

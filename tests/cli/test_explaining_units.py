@@ -100,7 +100,31 @@ def test_a_stop_draws_what_is_done(place: Place, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(explained_units, "top_patches", stopped)
     out, err = place.cnn("explain", "--units", "conv1:0", "photos", code=130)
     assert out == "runs/small/explained/units-conv1.png\n"
-    assert "stopped after 64 of 864 images; runs/small/explained/units-conv1.png is of these." in err
+    assert "stopped after 64 of 864 images; runs/small/explained/units-conv1.png shows what was found by then." in err
+
+
+@pytest.mark.slow
+def test_a_stop_behind_the_search(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The filters that are done are drawn; none is, where somebody has asked to stop before."""
+    calls, real = list[int](), explained_units.projections
+
+    def second(*arguments: object) -> object:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(explained_units, "projections", second)
+    out, err = place.cnn("explain", "--units", "conv1:0,3", code=130)
+    assert out == "runs/small/explained/units-conv1.png\n"
+    assert "Stopped: what has been found by now is drawn; Ctrl-C again ends it at once.\n" in err
+    assert "stopped after 1 of 2 filters; runs/small/explained/units-conv1.png shows" in err
+    (place.run / "explained" / "units-conv1.png").unlink()
+    calls.clear()
+    pleasing = explained_units.pleasing
+    monkeypatch.setattr(explained_units, "pleasing", lambda *rest, **more: pleasing(*rest, **more | {"steps": 3}))
+    assert place.cnn("explain", "--units", "conv1:0,3", code=130)[1].endswith("interrupted.\n")
+    assert not [*(place.run / "explained").iterdir()]
 
 
 def test_a_stop_before_the_first_image(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

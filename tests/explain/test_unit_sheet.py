@@ -26,7 +26,8 @@ def unit_of(channel: int, count: int = 3, side: int = 8, depth: int = 3, shade: 
 
 
 def explained(*units: Unit, **changed: object) -> ExplainedUnits:
-    found = ExplainedUnits("small", "conv2", len(units), (8, 8), 1000, 1000, False, "deconvnet", False, list(units), [])
+    found = ExplainedUnits("small", "conv2", len(units), (8, 8), 1000, 1000, False, "deconvnet", False, list(units), [],
+                           len(units))
     return replace(found, **changed)
 
 

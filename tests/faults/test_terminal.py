@@ -1,9 +1,10 @@
-"""Ctrl-C typed on a terminal, wide, narrow and while it is resized, in each phase that shows a bar; and signals that
-come in the middle of a save."""
+"""Ctrl-C typed on a terminal, wide, narrow and while it is resized, in each phase that shows a bar; while a model is
+judged and explained; and signals that come in the middle of a save."""
 
 import fcntl
 import os
 import pty
+import re
 import struct
 import sys
 import termios
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from cnncli.cli import main
 
@@ -19,13 +21,15 @@ from .processes import PATIENCE, ROOT, run, said, start
 SLOW = """
 import time
 from PIL import Image
+from cnncli.network import Network
 from cnncli.training.trainer import Trainer
-def slowly(real):
+def slowly(real, seconds=0.02):
     def call(*arguments, **options):
-        time.sleep(0.02)
+        time.sleep(seconds)
         return real(*arguments, **options)
     return call
 Image.Image.load, Trainer.step = slowly(Image.Image.load), slowly(Trainer.step)
+Network.forward = slowly(Network.forward, 0.2)
 """
 TRAIN = ("train", "photos", "--arch", "lenet5", "--epochs", "9", "--name", "another")
 PHASES = {"decoding": TRAIN, "epoch 1": TRAIN, "looking": ("check", "photos", "--fail-on", "never")}
@@ -75,6 +79,38 @@ def test_ctrl_c_on_a_terminal(home: Path, phase: str, columns: int, then: "tuple
     assert last.endswith("\r\n")
     assert last.count("cnn: ") == 1
     assert "\x1b[?25l" not in shown or shown.rfind("\x1b[?25h") > shown.rfind("\x1b[?25l")
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+@pytest.mark.parametrize(("word", "command"), [
+    ("  validating", TRAIN), ("trained", ("test", "-m", "runs/small", "--split", "train", "--out", "out")),
+    ("probability", ("predict", "photos")), ("explaining", ("explain", "photos", "--out", "out")),
+    ("explaining", ("explain", "photos", "--out", "out", "--trust")), ("trained", ("explain", "--sanity"))])
+def test_ctrl_c_while_it_judges_and_explains(home: Path, word: str, command: tuple[str, ...]) -> None:
+    code, shown, took = typed(command, word.encode(), 80, ())
+    assert code == 130, shown
+    assert took < 1.5, shown
+    said(shown)
+    assert shown.count("cnn: ") == 1
+    assert shown.endswith("cnn train --resume another\r\n" if command is TRAIN else "cnn: interrupted.\r\n")
+    assert not (home / "out").exists()
+    assert command is not TRAIN or main(["train", "--resume", "another"]) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+@pytest.mark.parametrize(("word", "after"), [
+    ("looking for", r"\d+ of 288 images"), ("making an image", r"\d+ of 64 steps of making images")])
+def test_ctrl_c_while_filters_are_explained_draws_what_there_is(home: Path, word: str, after: str) -> None:
+    """It comes to its end with little more work; Ctrl-C again ends it at once, with nothing written."""
+    command = ("explain", "--units", "conv1:0,1", "--out", "out", *["photos/stripe", "photos/check"] * 6)
+    code, shown, _ = typed(command, word.encode(), 80, ())
+    assert code == 130, shown
+    said(shown)
+    assert "Stopped: what has been found by now is drawn; Ctrl-C again ends it at once." in shown
+    assert re.search(rf"cnn: stopped after {after}; out/units-conv1.png shows what was found by then.\r\n$", shown)
+    assert Image.open("out/units-conv1.png").load()
 
 
 AT_A_SAVE = """
