@@ -153,8 +153,11 @@ def _png(path: str, sound: Sound, size: int, header_only: bool) -> None:
     if header_only:
         sound.chunks, sound.late_exif = found, png.late_exif(sound.file, found)
         return
-    kept = []
+    kept, nowhere = [], png.out_of_place(found)
     for chunk in found:
+        if chunk in nowhere:
+            sound.notes.append(f"its chunk {chunk.shown} is out of place, and was passed over")
+            continue
         right = chunk.whole and png.is_right(sound.file, chunk)
         if right or (chunk.holds_pixels and not chunk.whole):  # what is cut off, Pillow notices if it was pixels
             kept.append(chunk)

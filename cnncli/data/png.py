@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_END, _PIXELS, _HEADER, _TRANSPARENCY, _EXIF = b"IEND", b"IDAT", b"IHDR", b"tRNS", b"eXIf"
+_END, _PIXELS, _HEADER, _PALETTE, _TRANSPARENCY, _EXIF = b"IEND", b"IDAT", b"IHDR", b"PLTE", b"tRNS", b"eXIf"
 _BLOCK = 1 << 20
 _TRANSPARENCY_BYTES = {0: (2,), 2: (6,), 3: range(1, 257)}  # by type of colour
 _MOST_CHUNKS = 200_000  # an IDAT chunk may be small, but not all are empty
@@ -87,6 +87,16 @@ def bare(file: BinaryIO, found: list[Chunk]) -> list[Chunk]:
     return [chunk for chunk in found
             if chunk.holds_pixels or chunk.name in (_EXIF, _END)
             or (chunk.name == _TRANSPARENCY and chunk.end - chunk.start - 12 in fitting)]
+
+
+def out_of_place(found: list[Chunk]) -> list[Chunk]:
+    """Return chunks of transparency that count for nothing: those behind the pixels, before the palette, or behind
+    another that counts."""
+    names = [chunk.name for chunk in found]
+    last = names.index(_PIXELS) if _PIXELS in names else len(names)
+    first = names.index(_PALETTE) if _PALETTE in names[:last] else 0
+    every = [i for i, name in enumerate(names) if name == _TRANSPARENCY]
+    return [found[i] for i in every if i != next((j for j in every if first <= j < last), None)]
 
 
 def late_exif(file: BinaryIO, found: list[Chunk]) -> bytes | None:

@@ -55,6 +55,9 @@ def write_pngs(folder: Path) -> None:
         key = struct.pack(">H", int(GREY[5, 5]) * times)
         png(folder / f"key-{depth}-{interlaced}.png", GREY.astype(np.uint16) * times, depth, 0, interlaced,
             chunk(b"tRNS", key))
+    early = chunk(b"tRNS", b"\0\x80"), chunk(b"PLTE", PALETTE[:16].tobytes())
+    png(folder / "early.png", GREY >> 4, 4, 3, False, *early)
+    png(folder / "twice.png", GREY >> 4, 4, 3, False, *early[::-1], chunk(b"tRNS", bytes(16)))
     for depth, interlaced in itertools.product((1, 2, 4, 8), (False, True)):
         colours = chunk(b"PLTE", PALETTE[: 1 << depth].tobytes())
         png(folder / f"palette-{depth}-{interlaced}.png", GREY >> (8 - depth), depth, 3, interlaced, colours,

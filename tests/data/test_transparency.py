@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnncli.data.decode import decode, examine, read_header
+from cnncli.data.decode import decode, examine, open_image, read_header
 
 from .test_decode import png
 from .test_forgiving import chunk
@@ -54,6 +54,22 @@ def test_a_palette_with_alpha(bits: int, tmp_path: Path) -> None:
     found = decode(tmp_path / "a.png", grey=False)[0]
     shown = [[255] * 3, [127, 177, 127], [0, 0, 50], [9, 9, 9]]  # 128/255 of (0, 100, 0) on white
     assert found.tolist() == {1: [shown[0], shown[1], *[shown[0]] * 6], 2: shown, 4: shown[:2], 8: shown[:1]}[bits]
+
+
+@pytest.mark.parametrize(("order", "clear"), [
+    ("PtD", (0, 1)), ("PDt", ()), ("tPD", ()), ("tPtD", (0, 1)), ("PtTD", (0, 1)), ("PTtD", (2,)), ("PDtT", ())])
+def test_transparency_counts_where_it_is_in_place(order: str, clear: tuple[int, ...], tmp_path: Path) -> None:
+    """Behind the palette, before the pixels, and once, as browsers have it."""
+    parts = {"P": chunk(b"PLTE", bytes(range(12))), "t": chunk(b"tRNS", b"\0\0"), "T": chunk(b"tRNS", b"\xff\xff\0")}
+    data = png(tmp_path / "a.png", 2, 3, [bytes([0b00011011])]).read_bytes()
+    end = data.index(b"IEND") - 4
+    parts["D"] = data[33:end]
+    (tmp_path / "a.png").write_bytes(data[:33] + b"".join(map(parts.__getitem__, order)) + data[end:])
+    told: list[str] = []
+    found = np.asarray(open_image(tmp_path / "a.png", grey=False, forgiven=told))[0]
+    assert found.tolist() == [[255] * 3 if i in clear else [3 * i, 3 * i + 1, 3 * i + 2] for i in range(4)]
+    wrong = order.lower().count("t") - (1 if clear else 0)
+    assert told == ["its chunk tRNS is out of place, and was passed over"] * wrong
 
 
 def over_white(values: np.ndarray, alpha: np.ndarray) -> np.ndarray:
