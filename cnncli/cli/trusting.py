@@ -82,7 +82,7 @@ def sanity_test(opened: "Opened", images: Sequence[str], method: str, layer: str
 
     given = find_images(images, listed_on_stdin(images)) if images else [
         sample.path for sample in choose(opened, None, None, note, remedy="cnn explain --sanity DATA")[0]]
-    found = sanity(opened, given, method, layer, seed)
+    found = sanity(opened, given, method, layer, seed, note)
     if as_json:
         emit_json({"model": opened.path, **found.as_json(),
                    "skipped": [{"path": path, "error": error} for path, error in found.skipped]})

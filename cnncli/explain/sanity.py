@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from ..data.depth import Seen, doubts
 from ..data.finding import Images, Missing, Picture, image_files
+from ..data.images import forgiven_in_words
 from ..errors import DataError, UsageError
 from ..kernels import Array
 from ..model import Model
 from ..network import Network
 from ..runs.opened import AnyModel, open_model
-from .explanation import DEFAULT, chosen_layer, chosen_method
+from .explanation import DEFAULT, Note, chosen_layer, chosen_method
 from .look import Look
 from .methods import Asked, Method
 
@@ -72,14 +74,15 @@ class Sanity:
                 "stages": [{"layer": stage.layer, "correlation": stage.correlation} for stage in self.stages]}
 
 
-def sanity(model: AnyModel, images: Images, method: str = DEFAULT, layer: str | None = None, seed: int = 0) -> Sanity:
+def sanity(model: AnyModel, images: Images, method: str = DEFAULT, layer: str | None = None, seed: int = 0,
+           note: Note = lambda sentence: None) -> Sanity:
     """Test a method on a copy of a model's network, whose layers are drawn anew from the seed, with at most IMAGES of
-    the images, evenly over them. The model is not changed. Raises as ``explanations``, and DataError where none of the
-    images can be used."""
+    the images, evenly over them. The model is not changed. note gets the sentences, and it raises, as ``explanations``
+    has it, and DataError where none of the images can be used."""
     opened = open_model(model).model
     way = chosen_method(method)
     name = chosen_layer(opened.network, layer, way)
-    pixels, skipped = _pixels(opened, images)
+    pixels, skipped = _pixels(opened, images, note)
     inputs = opened.preprocessing.normalise(pixels)
     copy = copied(opened)
     targets = copy.network.forward(inputs).argmax(axis=1)
@@ -140,18 +143,21 @@ def _maps(model: Model, way: Method, layer: str, images: Array, targets: Array, 
     return way.compute(Asked(model, Look(model.network, layer), images, targets, seed)).maps
 
 
-def _pixels(model: Model, images: Images) -> tuple[Array, list[tuple[str, str]]]:
+def _pixels(model: Model, images: Images, note: Note) -> tuple[Array, list[tuple[str, str]]]:
     """Return some of the images, uint8 (n, h, w, c) of the model's size, and those that cannot be used, with why."""
     every = image_files(images)
     chosen: list[str | Missing | Picture] = [
         every[i] for i in sorted({*np.linspace(0, len(every) - 1, min(IMAGES, len(every))).round().astype(int)})]
     good, skipped = list[Array](), list[tuple[str, str]]()
-    for batch in model.prepared(chosen):
+    forgiven, seen = dict[str, str](), Seen()
+    for batch in model.prepared(chosen, forgiven, seen):
         for path, pixels in batch:
             if isinstance(pixels, str):
                 skipped.append((path, pixels))
             else:
                 good.append(pixels)
+    for sentence in [*forgiven_in_words(list(forgiven.items())), *doubts(seen, model.preprocessing.scales)]:
+        note(sentence)
     if not good:
         raise DataError(skipped[0][1] if len(skipped) == 1 else "none of the images can be used; name others.")
     return np.stack(good), skipped

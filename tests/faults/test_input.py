@@ -1,6 +1,7 @@
 """What comes in, and what stands around: standard streams that are closed, full, endless or marked, pipes in the place
 of files, a home that cannot be written, a terminal that obeys escape sequences."""
 
+import io
 import os
 import pty
 import subprocess
@@ -8,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import cnncli
 from cnncli.architectures import from_toml
@@ -42,6 +44,25 @@ def test_standard_streams_that_are_closed_are_survived(home: Path, command: str,
         assert "2>&-" in closed or "standard input" in err.splitlines()[-1]
     else:
         assert process.returncode in ((0, 1) if closed.replace("2>&-", "").count(">&-") else (0,)), err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [
+    *(COMMANDS[name] for name in ("test", "predict", "features", "visualize-filters")), ("explain", "photos/stripe"),
+    ("explain", "--trust", "photos/stripe/s 1.jpg"), ("explain", "--sanity", "photos/stripe/s 1.jpg"),
+    ("explain", "--units", "conv1:0", "photos")], ids=" ".join)
+def test_what_is_passed_over_in_images_is_said_once(home: Path, command: tuple[str, ...],
+                                                    capsys: pytest.CaptureFixture[str]) -> None:
+    data = io.BytesIO()
+    Image.open(IMAGE).convert("RGB").save(data, "JPEG")
+    (home / "photos" / "stripe" / "s 1.jpg").write_bytes(data.getvalue() + b"behind")
+    Image.open(IMAGE).save(home / "photos" / "stripe" / "moving.gif", save_all=True,
+                           append_images=[Image.open("photos/stripe/s 2.png")])
+    words = (*command, "--split", "train") if command[0] == "test" else command
+    assert main([*words]) == 0
+    err = capsys.readouterr().err
+    assert err.count("s 1.jpg (6 bytes behind its end were passed over).") == 1
+    assert err.count("moving.gif (the first of its 2 frames is taken).") == (0 if "s 1.jpg" in command[-1] else 1)
 
 
 def listed(names: "list[str]", how: str) -> bytes:
