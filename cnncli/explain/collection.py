@@ -1,44 +1,61 @@
 """What many explanations have in common, by the class that was said: the mean map, the images that the model was surest
-of, and how much of the evidence lies at the border and how much in the middle. Explanations come one after the other;
-what is kept of them does not grow with their number but for a small strip of some."""
+of, how much of the evidence lies at the border and how much in the middle, and the groups that the maps fall into
+(clusters.py). Explanations come one after the other; of each class some are kept, however many there are."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from heapq import heappush, heapreplace
+from hashlib import sha256
+from heapq import heappush, heapreplace, nlargest
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..kernels import Array
+from .clusters import Cluster, clusters
 from .explanation import Explanation
 from .geometry import laid_out
 
 CELLS = 16  # of the mean map, along each side of the prepared image
 BORDER, MIDDLE = 2, 4  # cells from the edge: the frame has 44 % of the area, the middle 25 %
-SUREST = 3
-Strip = NDArray[np.uint8]
+SUREST, OF_CLUSTER = 3, 2  # images that are shown of a class, and of each group of its maps
+COMPARED = 200  # maps of a class, of which the groups are made
 
 
 @dataclass(order=True)
 class Kept:
-    """An explanation that is shown, and its strip: the image, and the map on it."""
+    """An explanation that may be shown: the image with the map on it as a data URI, and the map's positive part,
+    (CELLS, CELLS), adding up to 1, None where there is none."""
 
     probability: float
     number: int
     path: str = field(compare=False)
-    strip: Strip = field(compare=False)
+    strip: str = field(compare=False)
+    cells: Array | None = field(compare=False, repr=False)
 
 
 @dataclass
 class Group:
     """What is known of the images that were called one class: how many there are, how many of them had any evidence
-    for it, the sum of their maps' positive parts, each divided by its own sum, (CELLS, CELLS), and the surest."""
+    for it, the sum of their maps' positive parts, each divided by its own sum, (CELLS, CELLS), the surest, and those
+    that are compared: the ones with the smallest hashes, which do not depend on the images' order."""
 
     label: str
     images: int = 0
     shown: int = 0
     total: Array = field(default_factory=lambda: np.zeros((CELLS, CELLS)))
     best: list[Kept] = field(default_factory=list)
+    compared: list[tuple[int, Kept]] = field(default_factory=list)
+
+    def add(self, kept: Kept) -> None:
+        """Take in one."""
+        self.images += 1
+        _push(self.best, kept, SUREST)
+        if kept.cells is not None:
+            self.shown += 1
+            self.total += kept.cells
+            hashed = sha256(os.fsencode(kept.path) + b"\0" + kept.cells.tobytes()).digest()
+            _push(self.compared, (-int.from_bytes(hashed[:8], "big"), kept), COMPARED)
 
     @property
     def mean(self) -> Array:
@@ -60,6 +77,20 @@ class Group:
         """The images with the highest probabilities, the surest first."""
         return sorted(self.best, reverse=True)
 
+    def clusters(self) -> Iterator[tuple[Cluster, list[Kept]]]:
+        """Yield the groups that the maps fall into, the largest first, each with its surest images."""
+        kept = [each for _, each in self.compared]
+        for cluster in clusters([each.cells for each in kept if each.cells is not None]):
+            yield cluster, nlargest(OF_CLUSTER, (kept[i] for i in cluster.members))
+
+
+def _push(heap: list[Any], item: Any, most: int) -> None:
+    """Put an item into a heap that keeps so many of the largest."""
+    if len(heap) < most:
+        heappush(heap, item)
+    elif item > heap[0]:
+        heapreplace(heap, item)
+
 
 BORDER_AREA = 1 - (1 - 2 * BORDER / CELLS) ** 2
 MIDDLE_AREA = (1 - 2 * MIDDLE / CELLS) ** 2
@@ -72,20 +103,13 @@ class Collection:
         self.images = 0
         self._groups: dict[str, Group] = {}
 
-    def add(self, found: Explanation, strip: Strip) -> None:
-        """Take in one."""
-        group = self._groups.setdefault(found.label, Group(found.label))
-        group.images += 1
-        kept = Kept(found.probability, -self.images, found.path, strip)
-        self.images += 1
-        if len(group.best) < SUREST:
-            heappush(group.best, kept)
-        elif kept > group.best[0]:
-            heapreplace(group.best, kept)
+    def add(self, found: Explanation, strip: str) -> None:
+        """Take in one, with what is shown of it."""
         cells = laid_out(found.values, found.grid, found.preprocessing.size, (CELLS, CELLS)).clip(0).astype(np.float64)
-        if found.target == found.label and cells.sum() > 0:
-            group.shown += 1
-            group.total += cells / cells.sum()
+        total = cells.sum() if found.target == found.label else 0
+        kept = Kept(found.probability, -self.images, found.path, strip, cells / total if total > 0 else None)
+        self._groups.setdefault(found.label, Group(found.label)).add(kept)
+        self.images += 1
 
     def groups(self) -> Iterator[Group]:
         """Yield the classes, those with the most images first."""

@@ -18,10 +18,12 @@ from ..data.outputs import Kind, marked
 from ..data.outputs import write as write_output
 from ..errors import printable
 from ..explain import pictures
-from ..explain.collection import BORDER_AREA, CELLS, MIDDLE_AREA, Collection, Group, Kept
+from ..explain.clusters import Cluster
+from ..explain.collection import BORDER_AREA, MIDDLE_AREA, Collection, Group, Kept
 from ..explain.explanation import DEFAULT, Beside, Explanation, Note
 from ..explain.methods import METHODS
 from ..explain.picture import strip
+from ..kernels import Array
 from ..runs.opened import AnyModel, open_model
 from ..visualize.canvas import coloured
 from .page import count, percent, policy
@@ -43,6 +45,11 @@ class Shown:
     label: str
     probability: float
     sentence: str | None = None
+
+    @property
+    def short(self) -> str:
+        """The file's name and that of its folder."""
+        return "/".join(Path(self.name).parts[-2:])
 
 
 def write(model: AnyModel, images: Images, folder: str | os.PathLike[str] | None = None, *, method: str = DEFAULT,
@@ -88,11 +95,11 @@ class Explained:
 
     def add(self, found: Explanation) -> None:
         """Take in the explanation of an answer. Raises ImageError where its image cannot be read by now."""
-        drawn = strip(found)
+        drawn = as_jpeg(strip(found))
         self.first = self.first or found
         self.collection.add(found, drawn)
         if len(self._shown) < MOST:
-            self._shown.append(Shown(as_jpeg(drawn), printable(found.path), printable(found.label), found.probability,
+            self._shown.append(Shown(drawn, printable(found.path), printable(found.label), found.probability,
                                      " ".join(filter(None, [found.sentence, *found.lines])) or None))
 
     def render(self, title: str, skipped: Sequence[tuple[str, str]] = ()) -> bytes:
@@ -118,19 +125,31 @@ class Explained:
 
 def _group(group: Group) -> dict[str, Any]:
     label = printable(group.label)
+    clusters = [_cluster(*each, label) for each in group.clusters()]
     return {"label": label, "images": group.images, "shown": group.shown, "border": group.border,
-            "middle": group.middle, "mean": _mean(group) if group.shown else None,
-            "surest": [_kept(each, label) for each in group.surest]}
+            "middle": group.middle, "mean": _mean(group.mean) if group.shown else None,
+            "surest": [_kept(each, label) for each in group.surest], "compared": len(group.compared),
+            "clusters": clusters if len(clusters) > 1 else []}
+
+
+def _cluster(cluster: Cluster, surest: Sequence[Kept], label: str) -> dict[str, Any]:
+    return {"images": len(cluster.members), "share": cluster.share, "tightness": cluster.tightness,
+            "place": _place(*cluster.peak), "mean": _mean(cluster.mean),
+            "surest": [_kept(each, label) for each in surest]}
+
+
+def _place(row: float, column: float) -> str:
+    """Say where in an image something is, of which each third has a name."""
+    words = f"{('top', '', 'bottom')[min(int(3 * row), 2)]} {('left', '', 'right')[min(int(3 * column), 2)]}".strip()
+    return f"at the {words}" if words else "in the middle"
 
 
 def _kept(each: Kept, label: str) -> Shown:
-    return Shown(as_jpeg(each.strip), printable(each.path), label, each.probability)
+    return Shown(each.strip, printable(each.path), label, each.probability)
 
 
-def _mean(group: Group) -> str:
+def _mean(cells: Array) -> str:
     """Return a mean map as a picture, from no evidence to the most that any cell has."""
-    cells = group.mean
     pixels: NDArray[np.uint8] = coloured(cells, 0, float(cells.max()), "oranges")
     large = Image.fromarray(pixels).resize((_MEAN, _MEAN), Image.Resampling.NEAREST)
-    assert cells.shape == (CELLS, CELLS)
     return as_jpeg(np.asarray(large))

@@ -45,6 +45,7 @@ def test_maps_that_change_gradually_are_one_group(count: int, sway: float) -> No
         assert one.share == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [47, 103, 289])  # groups that touch, which k-means divides as it begins
 def test_the_order_changes_nothing_but_numbers(seed: int) -> None:
     rng = np.random.default_rng(seed)

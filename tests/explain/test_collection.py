@@ -1,27 +1,34 @@
-"""explain/collection.py: mean maps, the surest images and shares of evidence at the border and in the middle."""
+"""explain/collection.py: mean maps, the surest images, evidence at the border and in the middle, and groups of maps."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
 
 import cnncli
-from cnncli.explain.collection import BORDER_AREA, CELLS, MIDDLE_AREA, SUREST, Collection
+from cnncli.explain import collection
+from cnncli.explain.collection import BORDER_AREA, CELLS, MIDDLE_AREA, SUREST, Collection, Group
 from cnncli.explain.explanation import Explanation
 from cnncli.explain.geometry import Grid
 
+from .test_clusters import blob
 from .test_explanation import lit, sides
 
-STRIP = np.zeros((4, 9, 3), np.uint8)
+STRIP = "data:"
+
+
+@cache
+def base() -> Explanation:
+    return cnncli.explain(sides(), lit(3, 3, (8, 12)))
 
 
 def explained(values: np.ndarray, label: str = "left", probability: float = 0.5, path: str = "x") -> Explanation:
     """An explanation with a map over CELLS x CELLS parts of the prepared image."""
-    base = cnncli.explain(sides(), lit(3, 3, (8, 12)))
-    h, w = base.preprocessing.size
+    h, w = base().preprocessing.size
     step = (h / CELLS, w / CELLS)
     grid = Grid((step[0] / 2 - 0.5, step[1] / 2 - 0.5), step)
-    return replace(base, values=values.astype(np.float32), label=label, target=label, probability=probability,
+    return replace(base(), values=values.astype(np.float32), label=label, target=label, probability=probability,
                    path=path, grid=grid)
 
 
@@ -68,3 +75,35 @@ def test_of_each_class_the_surest_in_their_order() -> None:
     assert [each.path for each in right.surest] == ["1", "3", "4"], "of equal ones the first"
     assert len(right.surest) == SUREST
     assert [each.path for each in left.surest] == ["alone"]
+
+
+def grouped(order: list[int] | None = None) -> Group:
+    """The class "left" of 30 images whose maps lie in the middle and 12 that lie in a corner, of any probability."""
+    maps = np.concatenate([blob(30, 8, 8), blob(12, 1, 14, seed=1)])
+    chances = np.random.default_rng(2).permutation(42) / 42
+    found = Collection()
+    for i in order or range(42):
+        found.add(explained(maps[i], "left", float(chances[i]), f"{i}"), f"data:{i}")
+    found.add(explained(np.zeros((CELLS, CELLS)), "left", 1.0, "without evidence"), STRIP)
+    [group] = found.groups()
+    return group
+
+
+def test_groups_of_maps_with_their_surest_images() -> None:
+    chances = np.random.default_rng(2).permutation(42)
+    (large, surest), (small, others) = grouped().clusters()
+    assert [len(large.members), len(small.members)] == [30, 12]
+    assert (large.share, small.share) == pytest.approx((30 / 42, 12 / 42))
+    assert [each.path for each in surest] == [f"{i}" for i in np.argsort(-chances[:30])[:2]]
+    assert [each.strip for each in others] == [f"data:{30 + i}" for i in np.argsort(-chances[30:])[:2]]
+    assert small.peak[0] < 1 / 3 < 2 / 3 < small.peak[1]
+
+
+def test_of_very_many_maps_some_are_compared_whatever_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collection, "COMPARED", 36)
+    group = grouped()
+    assert (group.images, group.shown, len(group.compared)) == (43, 42, 36)
+    found = [[each.path for each in surest] for _, surest in group.clusters()]
+    assert len(found) == 2
+    order = np.random.default_rng(3).permutation(42).tolist()
+    assert [[each.path for each in surest] for _, surest in grouped(order).clusters()] == found

@@ -14,7 +14,10 @@ from cnncli.errors import UsageError
 from cnncli.explain.picture import strip
 from cnncli.report import explained
 
+from ..explain.test_clusters import blob
+from ..explain.test_collection import explained as found_of
 from ..explain.test_explanation import lit, sides
+from .browser import DESKTOP, PHONE
 from .test_page import Read
 
 HOSTILE = '<img src=x onerror="document.title=1">&amp;\n'
@@ -105,11 +108,49 @@ def test_a_strip_is_the_image_and_the_map_on_it() -> None:
     assert (abs(row - 33), abs(column - 57)) <= (4, 4)
 
 
+def grouped() -> bytes:
+    """A page of two classes, of which one has maps in two places."""
+    made = explained.Explained()
+    for i, values in enumerate(np.concatenate([blob(15, 8, 8), blob(7, 1, 14, 0.5, 1)])):
+        made.add(found_of(values, HOSTILE, 0.5 + i / 100, f"{HOSTILE}/{i}.png"))
+    for i, values in enumerate(blob(14, 8, 8)):
+        made.add(found_of(values, "one group", 0.5, f"photos/{i}.png"))
+    return made.render(HOSTILE)
+
+
 @pytest.mark.slow
-def test_in_a_browser(browser, tmp_path: Path) -> None:
-    (tmp_path / "explain.html").write_bytes(page(["a", "b", "a"]))
-    browser.open(tmp_path / "explain.html", (360, 800))
-    assert browser.run("return document.documentElement.scrollWidth") <= 360
+def test_the_groups_that_a_class_s_maps_fall_into() -> None:
+    read = Read(grouped())
+    assert read.words.count("fall into 2") == 1, "a class with one group has none"
+    assert "68.2\u202f%, 15 images: most in the middle" in read.words
+    assert "31.8\u202f%, 7 images: most at the top right" in read.words
+    assert len(re.findall(r"from 0 to 1: 0\.[5-9]\d\b", read.words)) == 2
+    means = [a for tag, a in read.elements if a.get("class") == "mean"]
+    assert [a["alt"].rpartition(" of ")[0] for a in means] == [
+        "mean map", "mean map of group 1", "mean map of group 2", "mean map"]
+    words = read.words[read.words.index("fall into 2") :]
+    assert re.findall(r"/(\d+)\.png", words)[:4] == ["14", "13", "21", "20"], "the surest of each"
+    assert not [a for tag, a in read.elements if tag == "img" and a.get("src") == "x"]
+
+
+@pytest.mark.parametrize(("row", "column", "words"), [
+    (0.1, 0.5, "at the top"), (0.5, 0.5, "in the middle"), (0.9, 0.05, "at the bottom left"),
+    (0.5, 1.0, "at the right")])
+def test_a_place_in_words(row: float, column: float, words: str) -> None:
+    assert explained._place(row, column) == words
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [PHONE, DESKTOP])
+@pytest.mark.parametrize("dark", [False, True])
+def test_in_a_browser(browser, tmp_path: Path, size: tuple[int, int], dark: bool) -> None:
+    (tmp_path / "explain.html").write_bytes(grouped())
+    browser.open(tmp_path / "explain.html", size, dark)
+    assert browser.run("return document.documentElement.scrollWidth") <= size[0]
+    widths = browser.run("return [...document.querySelectorAll('.strips figure:not(:has(.mean)) img')]"
+                         ".map((each) => each.clientWidth)")
+    assert min(widths) > 200, "an image and its map can be told apart"
+    assert set(browser.run("return [...document.querySelectorAll('.mean')].map((each) => each.clientWidth)")) == {142}
     browser.run("document.querySelector('.gallery img').click()")
     assert browser.run("return document.getElementById('picture').open")
     browser.run("document.querySelector('#picture .close').click()")
