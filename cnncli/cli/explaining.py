@@ -60,7 +60,7 @@ def command(images: tuple[str, ...], model: Path | None, target: str | None, met
     opened = open_and_say(model)
     if sanity:
         return sanity_test(opened, images, method, layer, seed, as_json)
-    found = find_images(images, listed_on_stdin(images))
+    found = find_images(images, listed_on_stdin(images), note)
     if not found:
         raise DataError("the list on standard input is empty; give at least one image.")
     skipped, written = list[tuple[str, str]](), list[dict[str, Any]]()

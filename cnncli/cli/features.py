@@ -48,7 +48,7 @@ def command(model: Path, images: tuple[str, ...], out: Path, force: bool, as_jso
 
     opened = open_and_say(model)
     opened.model.network.exact = bool(exact)
-    found = find_images(images, listed_on_stdin(images))
+    found = find_images(images, listed_on_stdin(images), note)
     if not found:
         raise DataError("the list on standard input is empty; give at least one image.")
     read = [item for item in found if isinstance(item, str)]

@@ -83,7 +83,7 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
     opened = open_and_say(model)
     loaded = opened.model
     loaded.network.exact = bool(exact)
-    found = find_images(images, listed_on_stdin(images))
+    found = find_images(images, listed_on_stdin(images), note)
     if not found:
         raise DataError("the list on standard input is empty; give at least one image.")
     shown = min(top or (LISTED_IN_JSON if as_json else 1), len(loaded.classes))

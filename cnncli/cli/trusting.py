@@ -80,7 +80,7 @@ def sanity_test(opened: "Opened", images: Sequence[str], method: str, layer: str
     from ..evaluation.held_out import choose
     from ..explain.sanity import sanity
 
-    given = find_images(images, listed_on_stdin(images)) if images else [
+    given = find_images(images, listed_on_stdin(images), note) if images else [
         sample.path for sample in choose(opened, None, None, note, remedy="cnn explain --sanity DATA")[0]]
     found = sanity(opened, given, method, layer, seed, note)
     if as_json:

@@ -52,7 +52,7 @@ def command(images: tuple[str, ...], model: Path | None, layers: tuple[str, ...]
     from ..visualize.sheets import claimed, draw_activations, draw_filters
 
     opened = open_and_say(model)
-    found = find_images(images, listed_on_stdin(images))
+    found = find_images(images, listed_on_stdin(images), note)
     if images and not found:
         raise DataError("the list on standard input is empty; give at least one image.")
     files = [item for item in found if isinstance(item, str)]

@@ -5,7 +5,7 @@ here; a folder with a sub-folder per class is folder.py's business.
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,17 +87,19 @@ def _of_array(given: Any) -> Iterator[str | Missing | Picture]:
             yield Picture(f"images[{i}]", pixels)
 
 
-def find_images(named: Named | Iterable[Named], listing: bytes = b"") -> list[Found]:
+def find_images(named: Named | Iterable[Named], listing: bytes = b"", note: Callable[[str], None] | None = None
+                ) -> list[Found]:
     """Return the image files that one or several names stand for, in order; where one stands for none, a Missing.
 
     A folder stands for the images under it, sorted; a pattern ("photos/*.png", "**" too) that is not itself a file
     for what it matches, sorted; "-" for the files and folders of listing, one a line, or each ended by a NUL byte.
-    Files are not opened, and a file that is named outright need not have an image's suffix.
+    Files are not opened, and a file that is named outright need not have an image's suffix. note gets a sentence on
+    files in folders that are left out, not called like images.
     """
     found: list[Found] = []
     for name in [named] if isinstance(named, str | os.PathLike) else named:
         for each in _listed(listing) if name == "-" else _matches(os.fspath(name)):
-            found += _images_of(each)
+            found += _images_of(each, note)
     return found
 
 
@@ -125,10 +127,10 @@ def _is_litter(path: str, pattern: str) -> bool:
     return any(is_passed_over(part) and part not in named for part in path.split(os.sep) if part not in ("", ".", ".."))
 
 
-def _images_of(name: str) -> list[Found]:
+def _images_of(name: str, note: Callable[[str], None] | None = None) -> list[Found]:
     if not os.path.isdir(name):
         return [name]
     try:
-        return list(scan_flat(name))
+        return list(scan_flat(name, note))
     except DataError as error:
         return [Missing(name, str(error))]

@@ -4,7 +4,7 @@ found; images.py makes pixels of samples.
 """
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from ..errors import DataError, UsageError, printable, quoted
 from .division import FRACTIONS, check_fractions, divide, notes_on_groups
@@ -124,13 +124,17 @@ def scan_labelled(root: str | os.PathLike[str], classes: Sequence[str], split: S
     return [sample for label, name in enumerate(classes) for sample in looked.samples(wanted, name, label)], notes
 
 
-def scan_flat(root: str | os.PathLike[str]) -> list[str]:
-    """Return the paths of all images under a folder, however deep, in sorted order. Raises DataError for none."""
-    root = os.fspath(root)
+def scan_flat(root: str | os.PathLike[str], note: Callable[[str], None] | None = None) -> list[str]:
+    """Return the paths of all images under a folder, however deep, in sorted order. note gets a sentence on files that
+    are left out. Raises DataError for none."""
+    root, found = os.fspath(root), Found()
     check_folder(root)
-    paths = sorted(path for path, _ in walk(root, "", Found()))
+    paths = sorted(path for path, _ in walk(root, "", found))
     if not paths:
-        raise DataError(f"{printable(root)} holds no images ({FORMATS}).")
+        raise DataError(f"{printable(root)} holds no images ({FORMATS}){_only_others(found)}.")
+    if note:
+        for sentence in _notes(root, found):
+            note(sentence)
     return paths
 
 
@@ -200,11 +204,14 @@ def _refuse_no_images(root: str, found: Found, instead: str = "") -> None:
                         f"sub-folder per class, or give a table with the columns file and label: --labels FILE.csv."
                         f"{instead}")
     if found.empty:
-        kinds = listed([s or "files without a suffix" for s in _suffixes(found.other)])
-        others = f", only {kinds}" if kinds else ""
-        raise DataError(f"{shown} holds no images in its folders ({listed(found.empty)}){others}; "
+        raise DataError(f"{shown} holds no images in its folders ({listed(found.empty)}){_only_others(found)}; "
                         f"fill one sub-folder per class with {FORMATS} files.")
     raise DataError(f"{shown} holds no images; give a folder with one sub-folder per class.")
+
+
+def _only_others(found: Found) -> str:
+    kinds = listed([s or "files without a suffix" for s in _suffixes(found.other)])
+    return f", only {kinds}" if kinds else ""
 
 
 def _refuse_one_class(folder: str, name: str, found: Found) -> None:

@@ -343,8 +343,15 @@ def test_flat(tmp_path: Path) -> None:
     (root / "note.txt").touch()
     (root / "b" / "up").symlink_to(root)
     assert [os.path.relpath(p, root) for p in scan_flat(root)] == ["a/c/00.png", "b/00.png", "b/01.png", "z.jpg"]
+    told: list[str] = []
+    scan_flat(root, told.append)
+    assert told == [f"{root}: 1 file is left out, not called like an image (.txt)."]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="holds no images"):
+    with pytest.raises(DataError, match=r"holds no images \(PNG, JPEG, BMP, GIF, TIFF or WebP\)\.$"):
+        scan_flat(tmp_path / "empty")
+    for name in ("1.heic", "2.HEIC", "3.txt"):
+        (tmp_path / "empty" / name).touch()
+    with pytest.raises(DataError, match=r"\), only \.heic, \.txt\.$"):
         scan_flat(tmp_path / "empty")
     with pytest.raises(DataError, match="is a file"):
         scan_flat(root / "z.jpg")

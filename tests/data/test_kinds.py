@@ -47,6 +47,12 @@ def array() -> bytes:
     return data.getvalue()
 
 
+def arrays() -> bytes:
+    data = io.BytesIO()
+    np.savez(data, images=np.zeros((4, 4)))
+    return data.getvalue()
+
+
 KINDS = [
     (boxes(b"heic", b"mif1"), "a HEIC photograph"), (boxes(b"mif1", b"heic"), "a HEIC photograph"),
     (boxes(b"avif"), "an AVIF image"), (boxes(b"mif1", b"avif"), "an AVIF image"),
@@ -64,6 +70,11 @@ KINDS = [
     (b"version https://git-lfs.github.com/spec/v1\noid", "what Git LFS keeps"), (b"\0\5\x16\7\0\2", "what macOS keeps"),
     (b"\xff\xd8\xff\xc1\0\x0b\x0c\0\x10\0\x10\1\1\x11\0", "a JPEG of 12 bits"),
     (b"\xff\xd8\xff\xc3\0\x0b\x08\0\x10\0\x10\1\1\x11\0", "a lossless JPEG"),
+    (b"\xff\xd8\xff\xf7\0\x0b\x08\0\x10\0\x10\1\1\x11\0", "a JPEG-LS image"),
+    (saved("TGA"), "a Targa image"), (saved("PCX"), "a PCX image"), (saved("JPEG2000"), "a JPEG 2000 image"),
+    (saved("AVIF"), "an AVIF image"), (saved("PDF"), "a PDF document"), (saved("ICNS"), "an icon"),
+    (saved("EPS"), "a PostScript document"), (saved("DDS"), "a texture"), (arrays(), "an archive of arrays (.npz)"),
+    (b"p\0\0\0\xaa\0\0\0*", "a microscope's file (LIF)"), (b"G@\0\x10".ljust(188, b"\xff") * 3, "a video"),
 ]
 
 
@@ -91,6 +102,14 @@ def test_each_kind_is_named(data: bytes, name: str, tmp_path: Path) -> None:
     (0, b"BPG\xfb", "a BPG image"), (0, b"FLIF", "a FLIF image"), (0, b"AT&TFORM", "a DjVu document"),
     (0, b"\xd7\xcd\xc6\x9a", "a drawing (WMF)"), (40, b" EMF", "a drawing (EMF)"), (0, b"\x1f\x8b", "an archive"),
     (0, b"7z\xbc\xaf'\x1c", "an archive"), (0, b"Rar!\x1a\x07", "an archive"), (0, b"\xfd7zXZ\0", "an archive"),
+    (344, b"ni1\0", "the header of a NIfTI volume"), (4, b"n+2\0", "a NIfTI volume"), (208, b"MAP ", "an MRC volume"),
+    (0, b"ObjectType =", "a MetaImage volume"), (0, b"NDims =", "a MetaImage volume"),
+    (0, b"ZISRAWFILE", "a microscope's file (CZI)"), (0, b"\xda\xce\xbe\n", "a microscope's file (ND2)"),
+    (0, b"\x80\4\x95", "a pickle"), (0, b"PAR1", "a table"), (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a document"),
+    (4, b"mdat", "a video"), (4, b"wide", "a video"), (0, b"fLaC", "a sound"), (0, b"II\xbc\1", "a JPEG XR image"),
+    (0, b"\x8aMNG", "an MNG animation"), (0, b"\x8bJNG", "a JNG image"), (0, b"/* XPM */", "an XPM drawing"),
+    (8, b"ILBM", "an ILBM image"), (0, b"SDPX", "a DPX image"), (0, b"XPDS", "a DPX image"),
+    (0, b"\xc5\xd0\xd3\xc6", "a PostScript document"), (0, b"(\xb5/\xfd", "an archive"),
     (0, b"BZh", "an archive"), (257, b"ustar", "an archive"), (128, b"DICM", "a DICOM file")])
 def test_where_each_kind_is_told(where: int, magic: bytes, name: str) -> None:
     start = b"?" * where + magic + b"?" * 20
@@ -108,7 +127,8 @@ def test_jpegs_that_are_not_read(marker: int, bits: int, said: str) -> None:
 
 
 @pytest.mark.parametrize(("brand", "others", "name"), [
-    (b"avis", (), "an AVIF image"), *((brand, (), "a HEIC") for brand in (b"heix", b"heim", b"heis", b"hevc", b"hevx")),
+    (b"avis", (), "an AVIF image"), (b"heif", (), "a HEIC"), (b"M4A ", (), "a sound"),
+    *((brand, (), "a HEIC") for brand in (b"heix", b"heim", b"heis", b"hevc", b"hevx")),
     (b"msf1", (b"avif",), "an AVIF image"), (b"msf1", (), "a HEIC"), (b"mp42", (b"avif",), "a video"),
     (b"heic", (b"mif1", b"avif"), "an AVIF image")])
 def test_what_shares_boxes(brand: bytes, others: tuple[bytes, ...], name: str) -> None:

@@ -58,10 +58,13 @@ def test_what_is_passed_over_in_images_is_said_once(home: Path, command: tuple[s
     (home / "photos" / "stripe" / "s 1.jpg").write_bytes(data.getvalue() + b"behind")
     Image.open(IMAGE).save(home / "photos" / "stripe" / "moving.gif", save_all=True,
                            append_images=[Image.open("photos/stripe/s 2.png")])
+    (home / "photos" / "stripe" / "phone.heic").touch()
     words = (*command, "--split", "train") if command[0] == "test" else command
     assert main([*words]) == 0
     err = capsys.readouterr().err
     assert err.count("s 1.jpg (6 bytes behind its end were passed over).") == 1
+    left_out = "1 file is left out, not called like an image (.heic)."
+    assert err.count(left_out) == (0 if "s 1.jpg" in command[-1] or command == ("test",) else 1)
     assert err.count("moving.gif (the first of its 2 frames is taken).") == (0 if "s 1.jpg" in command[-1] else 1)
 
 
