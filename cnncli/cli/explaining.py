@@ -20,7 +20,7 @@ EXAMPLES = (
     ("cnn explain boot.png --trust", "and how far to trust the map"),
     ("cnn explain --sanity --method gradcam", "does the method look at what was learnt?"),
     ("cnn explain photos/ --boxes --json", "coarse boxes round what was seen"),
-    ("cnn explain --units conv2", "what each filter of a layer looks for"),
+    ("cnn explain --units relu2", "what each filter of a layer looks for"),
     ("cnn explain boot.png --json", "the map, for other programs"),
 )
 

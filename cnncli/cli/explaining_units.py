@@ -1,4 +1,4 @@
-"""What ``cnn explain --units`` says of a layer's filters: a sheet of what each looks for."""
+"""What ``cnn explain --units`` says of a layer's filters: a sheet and a page of what each looks for."""
 
 import signal
 from collections.abc import Callable, Sequence
@@ -31,9 +31,9 @@ def units_options(command: _Command) -> _Command:
 
 def explain_units(images: Sequence[str], model: Path | None, units: str | None, top: int | None, out: Path | None,
                   seed: int, force: bool, as_json: bool) -> int:
-    """Draw the sheet, and print its name or what is on it."""
-    from ..explain.explained_units import data_named, explain_units, layer_and_channels
-    from ..explain.unit_sheet import UNITS, claimed, draw
+    """Write sheet and page, and print their names or what is on them."""
+    from ..explain.explained_units import data_named, layer_and_channels
+    from ..report.unit_page import write
 
     if units is None:
         raise UsageError("--top is for --units: how many images are shown for each filter.")
@@ -41,19 +41,18 @@ def explain_units(images: Sequence[str], model: Path | None, units: str | None, 
         raise UsageError(f"--units explains filters and no image's answer; leave {' and '.join(others)} out.")
     opened = open_and_say(model)
     layer, channels = layer_and_channels(opened.model.network, units)
-    data = data_named(images, listed_on_stdin(images))
-    with claimed(opened, layer, data, out, force) as path:
-        with steps() as shown:
-            found = explain_units(opened, layer, data, channels, top, seed, shown, note)
-        draw(found).save(path, UNITS)
+    with steps() as shown:
+        found, (sheet, page) = write(opened, layer, data_named(images, listed_on_stdin(images)), channels, top, out,
+                                     seed=seed, force=force, progress=shown, note=note)
     if as_json:
-        emit_json({"model": opened.path, **found.as_json(), "file": path,
+        emit_json({"model": opened.path, **found.as_json(), "file": sheet, "page": page,
                    "skipped": [{"path": skipped, "error": error} for skipped, error in found.skipped]})
     else:
-        emit(printable(path))
+        for path in (sheet, page):
+            emit(printable(path))
     code = report_skipped(found.skipped)
     if found.stopped:
-        raise Interrupted(f"stopped {found.stopped}; {printable(path)} shows what was found by then.", signal.SIGINT)
+        raise Interrupted(f"stopped {found.stopped}; {printable(page)} shows what was found by then.", signal.SIGINT)
     return code
 
 

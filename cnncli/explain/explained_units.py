@@ -1,10 +1,11 @@
 """What each channel of a layer looks for, as ``cnn explain --units`` has it: found in images (units.py), made from
-noise (pleasing.py), cut to what the channel sees, and put together. unit_sheet.py draws it.
+noise (pleasing.py), cut to what the channel sees, and put together. unit_sheet.py draws it, report/unit_page.py makes
+a page of it.
 """
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,26 @@ from ..network.analysis import receptive_field
 from ..runs.opened import AnyModel, Opened, open_model
 from .look import Look
 from .pleasing import STEPS, pleasing
-from .units import COUNT, Item, Progress, Top, Window, projections, top_patches, way_back, weights_to_classes, window
+from .units import (
+    COUNT,
+    Item,
+    Pass,
+    Progress,
+    Top,
+    Window,
+    activation_behind,
+    projections,
+    top_patches,
+    way_back,
+    weights_to_classes,
+    window,
+)
 
-MOST = 64  # channels that are shown where nobody says which
+MOST = 256  # channels that are explained where nobody says which
 CLASSES = 3  # named of each channel
-_STOPPED = "Stopped: what has been found by now is drawn; Ctrl-C again ends it at once."
+_AT_ONCE, _FLOATS = 64, 2**22  # channels that are worked on together, and the numbers that their made images may have
+_RECTIFIERS = ("relu", "relu6")  # activations that let nothing below 0 through
+STOPPED = "Stopped: what has been found by now is drawn; Ctrl-C again ends it at once."
 _OUTSIDE = 128  # the grey of what lies outside of an image
 Note = Callable[[str], None]
 
@@ -38,7 +54,7 @@ class Unit:
 
     values are what it yields for the images at paths. windows are the parts of the prepared images that it sees there,
     patches their pixels, uint8 (h, w, c), answers float32 alike. made is the same part of an image that was made, for
-    which it yields made_value.
+    which it yields made_value; both None where somebody stopped before it was.
     """
 
     channel: int
@@ -47,14 +63,13 @@ class Unit:
     windows: list[Window]
     patches: list[Array] = field(repr=False)
     answers: list[Array] = field(repr=False)
-    made: Array = field(repr=False)
-    made_value: float
+    made: Array | None = field(repr=False)
+    made_value: float | None
     classes: list[tuple[str, float]]
 
-    @property
-    def silent(self) -> bool:
-        """Whether it yields 0 for every image: an activation that lets nothing through."""
-        return bool(self.values) and self.values[0] == 0
+    def without_pictures(self) -> "Unit":
+        """Return it with what ``as_json`` says alone, which takes little memory."""
+        return replace(self, patches=[], answers=[], made=None)
 
     def as_json(self) -> dict[str, Any]:
         """Return what ``cnn explain --units --json`` prints of it."""
@@ -66,51 +81,74 @@ class Unit:
 
 @dataclass(frozen=True)
 class ExplainedUnits:
-    """A layer's channels explained, of so many that it has. sees is (height, width) of what a position sees, None where
-    it is all of the image; images how many were looked at, of how many given; answered whether classes are the model's
-    answers and nobody's labels; back how it was found what channels
-    answer to, "deconvnet" or "guided"; by_weights whether the classes are known from the weights of the last layer;
-    wanted how many channels were to be explained, steps in how many steps of STEPS images were made to please them."""
+    """A layer's channels explained, so many as were wanted of so many that it has. kind is the layer's type,
+    activation the layer behind it through which alone it reaches the rest of the network, if there is one, rectified
+    whether that lets nothing below 0 through. telling says whether those are explained that tell the classes apart
+    most, of more than anybody asked for. size is (height, width) of the prepared images, sees that of what a
+    position sees, None where it is all of the image; images how many were looked at, of how many given; answered
+    whether classes are the model's answers and nobody's labels; back how it was found what channels answer to,
+    "deconvnet" or "guided"; by_weights whether the classes are known from the weights of the last layer."""
 
     name: str
     layer: str
+    kind: str
+    activation: str | None
+    rectified: bool
     channels: int
+    wanted: int
+    telling: bool
+    size: tuple[int, int]
     sees: tuple[int, int] | None
     images: int
     given: int
     answered: bool
     back: str
     by_weights: bool
-    units: list[Unit]
     skipped: list[tuple[str, str]]
-    wanted: int
-    steps: int = STEPS
+    units: list[Unit]
 
     @property
     def stopped(self) -> str | None:
         """After what somebody ended it, None where nobody did."""
-        if self.images + len(self.skipped) < self.given:
+        if self.searched_in_part:
             return f"after {self.images:,} of {self.given:,} images"
-        if self.steps < STEPS:
-            return f"after {self.steps} of {STEPS} steps of making images"
-        return f"after {len(self.units)} of {self.wanted} filters" if len(self.units) < self.wanted else None
+        done = sum(unit.made_value is not None for unit in self.units)
+        return f"after {done:,} of {self.wanted:,} filters" if done < self.wanted else None
 
     @property
-    def file(self) -> str:
-        """What its sheet is called."""
-        return sheet_name(self.layer)
+    def searched_in_part(self) -> bool:
+        """Whether somebody ended the search before all images were seen."""
+        return self.images + len(self.skipped) < self.given
+
+    @property
+    def before_activation(self) -> str | None:
+        """What has to be known of a layer whose numbers go through an activation before anything else reads them."""
+        if self.activation is None:
+            return None
+        what = (f"of which only what is above 0 gets through {self.activation} to the rest of the network" if
+                self.rectified else f"and the rest of the network gets what {self.activation} makes of them")
+        return (f"These are the numbers of {self.layer} before its activation, {what}. To see that: cnn explain "
+                f"--units {self.activation}")
+
+    @property
+    def others(self) -> str | None:
+        """How to see the channels that are not explained here."""
+        if self.wanted == self.channels:
+            return None
+        which = f"; these are the {self.wanted} that tell the classes apart most" if self.telling else ""
+        return (f"{self.layer} has {self.channels:,} filters{which}. All of them are shown by: cnn explain --units "
+                f"{self.layer}:0-{self.channels - 1}")
+
+    def is_dead(self, unit: Unit) -> bool:
+        """Whether none of the images excites a channel: nothing of it gets through the activation."""
+        return bool(unit.values) and (unit.values[0] == 0 or (self.rectified and unit.values[0] < 0))
 
     def as_json(self) -> dict[str, Any]:
         """Return what ``cnn explain --units --json`` prints."""
-        return {"layer": self.layer, "channels": self.channels, "sees": self.sees, "images": self.images,
-                "labels": "the model's answers" if self.answered else "given",
+        return {"layer": self.layer, "type": self.kind, "activation": self.activation, "channels": self.channels,
+                "sees": self.sees, "images": self.images, "labels": "the model's answers" if self.answered else "given",
                 "answers_by": self.back, "classes_by": "weights" if self.by_weights else "means",
-                "units": [unit.as_json() for unit in self.units]}
-
-
-def sheet_name(layer: str) -> str:
-    """Return what the file of a layer's sheet is called."""
-    return f"units-{layer}.png"
+                "units": [{**unit.as_json(), "dead": self.is_dead(unit)} for unit in self.units]}
 
 
 def layer_and_channels(network: Network, named: str) -> tuple[str, list[int] | None]:
@@ -139,52 +177,100 @@ def _checked(channels: Iterable[int], layer: str, count: int) -> list[int]:
 def explain_units(model: AnyModel, layer: str, data: Any = None, channels: Iterable[int] | None = None,
                   count: int | None = None, seed: int = 0, progress: Progress | None = None,
                   note: Note = lambda sentence: None) -> ExplainedUnits:
-    """Say what a layer's channels look for, the first 64 where none are named: the images of data that excite each
-    most, 9 or as many as count says, what it answers to in them, an image made to please it, and the classes that it
-    speaks for.
+    """Say what a layer's channels look for: the images of data that excite each most, 9 or as many as count says, what
+    it answers to in them, an image made to please it, and the classes that it speaks for. Where no channels are named,
+    all up to 256; of more, the 256 that tell the classes apart most. All their pictures are in memory then.
 
     data is a folder with a folder for each class, other images (``Model.predict``'s) or (images, labels); by default
     the images held out of the run's training. progress(what, done, total) is told of each step, note gets sentences.
-    KeyboardInterrupt ends it with what has been found so far; a second one is raised. Raises NetworkError for a layer
-    that there is not, UsageError and DataError for images that cannot be used.
+    KeyboardInterrupt ends it with what has been found so far, and makes no more images; a second one is raised. Raises
+    NetworkError for a layer that there is not, UsageError and DataError for images that cannot be used.
     """
+    found, each = units_one_by_one(model, layer, data, channels, count, seed, progress, note)
+    return replace(found, units=list(each))
+
+
+def units_one_by_one(model: AnyModel, layer: str, data: Any = None, channels: Iterable[int] | None = None,
+                     count: int | None = None, seed: int = 0, progress: Progress | None = None,
+                     note: Note = lambda sentence: None) -> tuple[ExplainedUnits, Iterator[Unit]]:
+    """Return what ``explain_units`` does, without the units, and these one after the other, few at a time in memory.
+    KeyboardInterrupt, while something is found out about some of them, ends the iterator with those."""
     opened = open_model(model)
     network, told = opened.model.network, progress or (lambda what, done, total: None)
     depth = network.node(layer).shape[-1]
-    chosen = np.array(list(range(min(depth, MOST))) if channels is None else _checked(channels, layer, depth))
+    named = None if channels is None else _checked(channels, layer, depth)
     items, labels = labelled(opened, data, note)
-    found = top_patches(opened.model, items, [layer], count or COUNT, labels, told, note)
-    top, look = found.tops[layer], Look(network, layer)
-    seen, positions = receptive_field(network)[layer], len(look.shape) == 3
-    size = opened.model.preprocessing.size
-    if found.stopped:
-        note(_STOPPED)
-    made = pleasing(look, opened.model.preprocessing, chosen, steps=0 if found.stopped else STEPS, seed=seed,
-                    told=lambda done, steps: told("making an image to please each filter", done, steps))
-    if made.steps < STEPS and not found.stopped:
-        note(_STOPPED)
+    searched = top_patches(opened.model, items, [layer], count or COUNT, labels, told, note)
+    top, look = searched.tops[layer], Look(network, layer)
+    chosen = np.array(_most_telling(top) if named is None else named)
     weights = weights_to_classes(network, layer)
+    found = _described(opened, look, searched, len(chosen), named is None, weights is not None)
+    if found.searched_in_part:
+        note(STOPPED)
+    for sentence in filter(None, [found.before_activation, found.others if found.telling else None]):
+        note(sentence)
     spoken = top.by_class() if weights is None else weights
-    units: list[Unit] = []
-    try:
-        for i, (channel, parts) in enumerate(zip(chosen.tolist(), _parts(opened.model, look, top, chosen, items, told),
-                                                 strict=True)):
-            windows = [window(seen, place, size, positions) for place in top.places[channel, parts.slots].tolist()]
-            units.append(Unit(
-                channel, top.values[channel, parts.slots].tolist(), [_path(items[n]) for n in parts.numbers], windows,
-                [each.cut(pixels, _OUTSIDE) for each, pixels in zip(windows, parts.pixels, strict=True)],
-                [each.cut(answer, 0) for each, answer in zip(windows, parts.answers, strict=True)],
-                window(seen, made.place, size, positions).cut(made.pixels[i], _OUTSIDE), float(made.values[i]),
-                _most(opened.model, spoken[:, channel])))
-    except KeyboardInterrupt:
-        if not units or made.steps < STEPS:  # nothing to keep, or asked to stop before
-            raise
-        note(_STOPPED)
-    whole = not positions or seen.whole or all(s >= own for s, own in zip(seen.size, size, strict=True))
-    sees = (min(seen.size[0], size[0]), min(seen.size[1], size[1]))
-    return ExplainedUnits(opened.name, layer, depth, None if whole else sees, found.seen, found.given,
-                          found.answered, way_back(look), weights is not None, units, found.skipped, len(chosen),
-                          made.steps)
+    return found, _units(opened.model, look, top, chosen, items, spoken, seed, told, found.searched_in_part, note)
+
+
+def _most_telling(top: Top) -> list[int]:
+    """Return the channels to explain where none are named: all, or of very many those that tell the classes apart most,
+    these first."""
+    if len(top.values) <= MOST:
+        return list(range(len(top.values)))
+    order: list[int] = np.argsort(-top.by_class().max(axis=0), kind="stable").tolist()
+    return order[:MOST]
+
+
+def _described(opened: Opened, look: Look, searched: Pass, wanted: int, by_default: bool,
+               by_weights: bool) -> ExplainedUnits:
+    network, size = look.network, opened.model.preprocessing.size
+    seen, behind = receptive_field(network)[look.layer], activation_behind(network, look.layer)
+    whole = len(look.shape) != 3 or seen.whole or all(s >= own for s, own in zip(seen.size, size, strict=True))
+    sees = None if whole else (min(seen.size[0], size[0]), min(seen.size[1], size[1]))
+    return ExplainedUnits(
+        name=opened.name, layer=look.layer, kind=type(network.node(look.layer).layer).__name__,
+        activation=behind.name if behind else None,
+        rectified=behind is not None and behind.layer.function in _RECTIFIERS, channels=look.shape[-1], wanted=wanted,
+        telling=by_default and wanted < look.shape[-1], size=size, sees=sees, images=searched.seen,
+        given=searched.given, answered=searched.answered, back=way_back(look), by_weights=by_weights,
+        skipped=searched.skipped, units=[])
+
+
+def _units(model: Model, look: Look, top: Top, chosen: Array, items: Sequence[Item], spoken: Array, seed: int,
+           told: Progress, stopped: bool, note: Note) -> Iterator[Unit]:
+    """Yield what is known of each chosen channel. Some are worked on together; memory holds no more of their images."""
+    positions, size = len(look.shape) == 3, model.preprocessing.size
+    seen = receptive_field(look.network)[look.layer]
+    at_once = max(1, min(_AT_ONCE, _FLOATS // (size[0] * size[1] * model.preprocessing.channels)))
+    for start in range(0, len(chosen), at_once):
+        some = chosen[start : start + at_once]
+
+        def tell(done: int, steps: int, start: int = start, some: Array = some) -> None:
+            told("making pictures for each filter", start + len(some) * done // steps, len(chosen))
+
+        parts, made = list[_Parts](), None
+        try:
+            for part in _parts(model, look, top, some, items):
+                parts.append(part)
+            made = None if stopped else pleasing(look, model.preprocessing, some, seed=seed, told=tell)
+        except KeyboardInterrupt:
+            if stopped or not (parts or start):
+                raise
+        ends = not stopped and (made is None or made.steps < STEPS)
+        if ends:
+            made = None
+            note(STOPPED)
+        for i, (channel, part) in enumerate(zip(some.tolist(), parts, strict=False)):
+            windows = [window(seen, place, size, positions) for place in top.places[channel, part.slots].tolist()]
+            yield Unit(
+                channel, top.values[channel, part.slots].tolist(), [_path(items[n]) for n in part.numbers], windows,
+                [each.cut(pixels, _OUTSIDE) for each, pixels in zip(windows, part.pixels, strict=True)],
+                [each.cut(answer, 0) for each, answer in zip(windows, part.answers, strict=True)],
+                window(seen, made.place, size, positions).cut(made.pixels[i], _OUTSIDE) if made else None,
+                float(made.values[i]) if made else None, _most(model, spoken[:, channel]))
+        if ends:
+            return
 
 
 def _most(model: Model, spoken: Array) -> list[tuple[str, float]]:
@@ -203,18 +289,16 @@ class _Parts:
     answers: list[Array]
 
 
-def _parts(model: Model, look: Look, top: Top, channels: Array, items: Sequence[Item], told: Progress
-           ) -> Iterable[_Parts]:
+def _parts(model: Model, look: Look, top: Top, channels: Array, items: Sequence[Item]) -> Iterator[_Parts]:
     wanted = sorted({int(n) for n in top.images[channels].ravel() if n >= 0})
     again = (image for batch in model.prepared([items[n] for n in wanted]) for image in batch)
     pixels = {n: image for n, (_, image) in zip(wanted, again, strict=True) if not isinstance(image, str)}
-    for i, channel in enumerate(channels.tolist()):
+    for channel in channels.tolist():
         slots = [j for j, n in enumerate(top.images[channel].tolist()) if n in pixels]
         numbers = top.images[channel, slots].tolist()
         images = [pixels[n] for n in numbers]
         answers = projections(look, model.preprocessing.normalise(np.stack(images)), np.full(len(slots), channel),
                               top.places[channel, slots]) if slots else ()
-        told("asking each filter what it answers to", i + 1, len(channels))
         yield _Parts(slots, numbers, images, list(answers))
 
 

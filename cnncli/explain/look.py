@@ -75,7 +75,8 @@ class Look:
 
     def back_from(self, images: Array, gradients: Callable[[Array], Array], backward: str = "") -> Array:
         """Return what a gradient by the layer becomes at the images, (n, h, w, c): gradients takes what the layer
-        yields, (n, *shape), to it."""
+        yields, (n, *shape), to it. Where the layer is an activation itself, "guided" asks nothing of its input: a ReLU6
+        would let none back from the 6 that it yields at most."""
         before = self.network if self.layer == self.network.nodes[-1].name else self._before()
         found = aligned_empty(images.shape)
         for start in range(0, len(images), self.at_once):
@@ -139,8 +140,9 @@ class Look:
         if key not in self._plans:
             while len(self._plans) >= _PLANS_KEPT:
                 del self._plans[next(iter(self._plans))]
-            replaced = (lambda layer: rectified(layer, backward)) if backward else None
-            self._plans[key] = network.tracing(batch, [name], replaced)
+            own = network.nodes[-1].name if network is not self.network and backward == "guided" else None
+            self._plans[key] = network.tracing(batch, [name], None if not backward else lambda each, layer: rectified(
+                layer, "deconvnet" if each == own else backward))
         return self._plans[key]
 
 

@@ -11,13 +11,14 @@ import numpy as np
 
 from ..data.preprocessing import Preprocessing
 from ..kernels import Array
+from ..network.analysis import receptive_field
 from .look import Look
 
 STEPS = 64
 _RATE, _BLUR, _SIDE = 0.1, 0.5, 28  # of a step, and its radius, for images of that side
 _START = 0.01  # the deviation of the frequencies at the start
 _GAIN = 0.25  # of the picture on its frequencies
-_SHIFTS, _PADS = 28, 19  # the image's side is so many times as long as its shifts, and as its margin
+_SHIFTS, _PADS = 28, 19  # what a position sees is so many times as long as the shifts, the image as its margin
 _BLUR_EVERY = 4  # steps
 _FIRST, _SECOND, _TINY = 0.9, 0.999, 1e-8  # Adam's (Kingma and Ba 2015)
 # Grey, red against green, and yellow against blue, and how far each goes: colours of natural images hardly vary but in
@@ -43,14 +44,15 @@ def pleasing(look: Look, preprocessing: Preprocessing, channels: Array, *, steps
 
     rate is how far a step goes, by default less far for larger images, which have more frequencies. decay is the part
     of the frequencies that goes at each step, blur the radius, in pixels, of a Gaussian every fourth step, by default
-    half a pixel for images of 28, a whole one for 224. told(done, steps) is called after each step. KeyboardInterrupt
-    ends it with the images as they are then.
+    half a pixel where a position sees 28 or less, a whole one for 224. told(done, steps) is called after each step.
+    KeyboardInterrupt ends it with the images as they are then.
     """
     height, width = preprocessing.size
-    larger = max(height, width) / _SIDE
-    rate = _RATE / larger**0.5 if rate is None else rate
-    blur = _BLUR * larger ** (1 / 3) if blur is None else blur
-    shift, pad = margins(max(height, width))
+    side = max(height, width)
+    seen = _seen(look, side)
+    rate = _RATE / (side / _SIDE) ** 0.25 if rate is None else rate
+    blur = _BLUR * max(1.0, seen / _SIDE) ** (1 / 3) if blur is None else blur
+    shift, pad = margins(side, seen)
     canvas = _Canvas((height + 2 * pad, width + 2 * pad), preprocessing, channels, seed)
     units, place = _middle(look, channels)
     shifts = np.random.default_rng([seed, 2**32]).integers(-shift, shift + 1, (steps, 2)) + pad
@@ -79,10 +81,16 @@ def pleasing(look: Look, preprocessing: Preprocessing, channels: Array, *, steps
     return Pleasing(made, values, place, done)
 
 
-def margins(side: int) -> tuple[int, int]:
-    """Return how far an image is shifted at most, and how wide its margin is: what suits a side of 224 pixels moves a
-    third of one of 32."""
-    return max(1, round(side / _SHIFTS)), max(1, round(side / _PADS))
+def margins(side: int, seen: int) -> tuple[int, int]:
+    """Return how far an image is shifted at most, by how much of it a position sees, and how wide its margin is: what
+    suits 224 pixels moves a third of 32, and half of what a first layer sees."""
+    return round(seen / _SHIFTS), max(1, round(side / _PADS))
+
+
+def _seen(look: Look, side: int) -> int:
+    """Return how many pixels a position of the layer sees along the axis where these are fewer; at most side."""
+    field = receptive_field(look.network)[look.layer]
+    return side if field.whole or len(look.shape) != 3 else min(side, *map(int, field.size))
 
 
 def _middle(look: Look, channels: Array) -> tuple[Array, tuple[int, int]]:

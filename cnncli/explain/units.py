@@ -18,6 +18,7 @@ from ..kernels import Array
 from ..model import Model
 from ..network import Network
 from ..network.analysis import Field
+from ..network.graph import Node
 from .look import Look
 
 Item = str | Missing | Picture
@@ -207,6 +208,22 @@ def window(seen: Field, place: Sequence[int], size: tuple[int, int], positions: 
 
 
 # ---- what a channel answers to, and speaks for ----
+
+
+def activation_behind(network: Network, layer: str) -> Node | None:
+    """Return the activation through which alone a layer's channels reach the rest of the network, at once or behind a
+    batch norm, a pooling of maxima or a sum; None where there is none, or where the layer is one itself."""
+    node = network.node(layer)
+    while not node.layer.function:
+        readers = [each for each in network.nodes if node.name in each.inputs]
+        if len(readers) != 1:
+            return None
+        node = readers[0]
+        if node.layer.function:
+            return node
+        if not (node.layer.normalises or node.layer.swaps_with_activation or node.layer.sums):
+            return None
+    return None
 
 
 def projections(look: Look, images: Array, channels: Array, places: Array) -> Array:

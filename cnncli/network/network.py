@@ -253,17 +253,18 @@ class Network:
         plan.forward()
         return {name: plan.kept(name).copy() for name in names}
 
-    def tracing(self, batch: int, towards: Iterable[str], replaced: Callable[[Layer], Layer] | None = None) -> Plan:
+    def tracing(self, batch: int, towards: Iterable[str], replaced: Callable[[str, Layer], Layer] | None = None
+                ) -> Plan:
         """Return a plan whose backward takes any gradient of the outputs to the named values ("input", layers), and to
         no parameters: ``plan.gradient(name)``, and what they yield in ``plan.kept(name)``. It does what evaluation
-        does; dropout drops nothing, and batch norms use their running statistics. replaced makes of a layer, which is
-        still (``Layer.still``), what the plan has in its place. Nobody keeps the plan; it reads the parameters as they
-        are when it runs. Raises NetworkError for names that there are not."""
+        does; dropout drops nothing, and batch norms use their running statistics. replaced makes of a name and its
+        layer, which is still (``Layer.still``), what the plan has in its place. Nobody keeps the plan; it reads the
+        parameters as they are when it runs. Raises NetworkError for names that there are not."""
         names = frozenset(towards)
         for name in names:
             self.shape_of(name)
         stills = [node.layer.still() for node in self.nodes]
-        nodes = [replace(node, layer=replaced(layer) if replaced else layer)
+        nodes = [replace(node, layer=replaced(node.name, layer) if replaced else layer)
                  for node, layer in zip(self.nodes, stills, strict=True)]
         return Plan(nodes, self.input_shape, batch, True, clock=self.clock, packing=self._packing, towards=names)
 

@@ -128,14 +128,14 @@ class Album:
                      float(self._chances[i]), int(self._second[i]), float(self._others[i]))
 
 
-def data_uri(pixels: NDArray[np.uint8]) -> str:
-    """Return uint8 (h, w, c) as the URI of a PNG, or, of more than 40 pixels, a JPEG of at most 96."""
+def data_uri(pixels: NDArray[np.uint8], side: int = SIDE, sharp: int = SHARP) -> str:
+    """Return uint8 (h, w, c) as the URI of a PNG, or, of more than 40 pixels, a JPEG of at most 96; or other sides."""
     image = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
     data, longest = io.BytesIO(), max(image.size)
-    if longest > SIDE:
-        width, height = (max(1, round(side * SIDE / longest)) for side in image.size)
+    if longest > side:
+        width, height = (max(1, round(own * side / longest)) for own in image.size)
         image = image.resize((width, height), Image.Resampling.BOX)
-    if longest > SHARP:
+    if longest > sharp:
         return as_jpeg(np.asarray(image))
     image.save(data, "PNG")
     return f"data:image/png;base64,{base64.b64encode(data.getvalue()).decode('ascii')}"
@@ -144,5 +144,5 @@ def data_uri(pixels: NDArray[np.uint8]) -> str:
 def as_jpeg(pixels: NDArray[np.uint8]) -> str:
     """Return uint8 (h, w, 3) as the URI of a JPEG."""
     data = io.BytesIO()
-    Image.fromarray(pixels).save(data, "JPEG", quality=82)
+    Image.fromarray(pixels).save(data, "JPEG", quality=82, optimize=True)
     return f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode('ascii')}"

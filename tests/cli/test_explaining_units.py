@@ -1,4 +1,5 @@
-"""``cnn explain --units``: a sheet of what a layer's filters look for, JSON, and one sentence for what cannot be."""
+"""``cnn explain --units``: a sheet and a page of what a layer's filters look for, JSON, and one sentence for what
+cannot be."""
 
 from collections.abc import Callable
 
@@ -14,14 +15,20 @@ from .looking import Place
 IMAGE = "photos/stripe/s 0.png"
 
 
+FILES = "runs/small/explained/units-conv1.png\nruns/small/explained/units-conv1.html\n"
+
+
 @pytest.mark.slow
 def test_a_sheet_beside_the_run(place: Place) -> None:
     out, err = place.cnn("explain", "--units", "conv1:0,3")
-    assert out == "runs/small/explained/units-conv1.png\n"
+    assert out == FILES
     assert err.startswith("Model: runs/small, trained ")
+    assert "To see that: cnn explain --units relu1" in err
     with Image.open(place.run / "explained" / "units-conv1.png") as image:
         colours = np.asarray(image.convert("RGB")).reshape(-1, 3).astype(int)
     assert (np.ptp(colours, axis=1) > 60).any(), "there is no colour on it"
+    page = (place.run / "explained" / "units-conv1.html").read_text()
+    assert [part in page for part in ('id="filter-0"', 'id="filter-1"', 'id="filter-3"')] == [True, False, True]
     assert place.cnn("explain", "--units", "conv1:0,3")[0] == out, "its own is written again"
 
 
@@ -35,8 +42,9 @@ def test_json_of_the_runs_own_held_out_images(place: Place) -> None:
         assert len(unit["top"]) == 2
         assert unit["top"][0]["value"] >= unit["top"][1]["value"]
         assert all("/photos/" in each["image"] or each["image"].startswith("photos/") for each in unit["top"])
-    assert said["file"] == "why/units-conv2.png"
-    assert (place.path / "why/units-conv2.png").is_file()
+    assert (said["file"], said["page"]) == ("why/units-conv2.png", "why/units-conv2.html")
+    assert sorted(path.name for path in (place.path / "why").iterdir()) == ["units-conv2.html", "units-conv2.png"]
+    assert (said["type"], said["activation"]) == ("Conv2d", "relu2")
 
 
 @pytest.mark.slow
@@ -44,9 +52,10 @@ def test_the_same_for_the_same_seed(place: Place) -> None:
     files = []
     for out, options in (("a", ()), ("b", ("--threads", "2")), ("c", ("--seed", "1"))):
         place.cnn("explain", "--units", "conv1:0", "--out", out, *options)
-        files.append((place.path / out / "units-conv1.png").read_bytes())
+        files.append([(place.path / out / f"units-conv1.{suffix}").read_bytes() for suffix in ("png", "html")])
     assert files[0] == files[1]
-    assert files[0] != files[2]
+    assert files[0][0] != files[2][0]
+    assert files[0][1] != files[2][1]
 
 
 @pytest.mark.slow
@@ -58,7 +67,7 @@ def test_other_images(place: Place) -> None:
         Image.new("RGB", (20, 20), (80 * i, 0, 0)).save(place.path / "loose" / f"{i}.png")
     (place.path / "loose" / "broken.png").write_bytes(b"no image")
     out, err = place.cnn("explain", "--units", "conv1:0", "loose", "--out", "w2", code=3)
-    assert out == "w2/units-conv1.png\n"
+    assert out == "w2/units-conv1.png\nw2/units-conv1.html\n"
     assert "loose has no folders called like the model's classes: its answers stand for labels." in err
     assert "broken.png cannot be used" in err
     said = place.json("explain", "--units", "conv1:0", "loose/0.png", "loose/1.png", "--out", "w3")
@@ -88,8 +97,8 @@ def test_images_that_are_none(place: Place) -> None:
     assert not (place.run / "explained").exists()
 
 
-def test_a_stop_draws_what_is_done(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    real: Callable[..., object] = explained_units.top_patches
+def in_part(real: Callable[..., object]) -> Callable[..., object]:
+    """Return a search that somebody stops after 64 of nine times as many images."""
 
     def stopped(model, items, *rest):
         def stop(what: str, done: int, total: int) -> None:
@@ -97,10 +106,15 @@ def test_a_stop_draws_what_is_done(place: Place, monkeypatch: pytest.MonkeyPatch
 
         return real(model, [*items] * 9, *rest[:2], [0] * 9 * len(items), stop, *rest[4:])
 
-    monkeypatch.setattr(explained_units, "top_patches", stopped)
+    return stopped
+
+
+def test_a_stop_draws_what_is_done(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explained_units, "top_patches", in_part(explained_units.top_patches))
     out, err = place.cnn("explain", "--units", "conv1:0", "photos", code=130)
-    assert out == "runs/small/explained/units-conv1.png\n"
-    assert "stopped after 64 of 864 images; runs/small/explained/units-conv1.png shows what was found by then." in err
+    assert out == FILES
+    assert "stopped after 64 of 864 images; runs/small/explained/units-conv1.html shows what was found by then." in err
+    assert "64 of 864 images were looked at" in (place.run / "explained" / "units-conv1.html").read_text()
 
 
 @pytest.mark.slow
@@ -116,15 +130,39 @@ def test_a_stop_behind_the_search(place: Place, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(explained_units, "projections", second)
     out, err = place.cnn("explain", "--units", "conv1:0,3", code=130)
-    assert out == "runs/small/explained/units-conv1.png\n"
+    assert out == FILES
     assert "Stopped: what has been found by now is drawn; Ctrl-C again ends it at once.\n" in err
-    assert "stopped after 1 of 2 filters; runs/small/explained/units-conv1.png shows" in err
-    (place.run / "explained" / "units-conv1.png").unlink()
-    calls.clear()
-    pleasing = explained_units.pleasing
-    monkeypatch.setattr(explained_units, "pleasing", lambda *rest, **more: pleasing(*rest, **more | {"steps": 3}))
-    assert place.cnn("explain", "--units", "conv1:0,3", code=130)[1].endswith("interrupted.\n")
-    assert not [*(place.run / "explained").iterdir()]
+    assert "stopped after 0 of 2 filters; runs/small/explained/units-conv1.html shows" in err
+    assert (place.run / "explained" / "units-conv1.html").read_text().count('class="filter"') == 1
+    for file in (place.run / "explained").iterdir():
+        file.unlink()
+    calls[:] = [1]
+    monkeypatch.setattr(explained_units, "top_patches", in_part(explained_units.top_patches))
+    assert place.cnn("explain", "--units", "conv1:0,3", "photos", code=130)[1].endswith("interrupted.\n")
+    assert not [*(place.run / "explained").iterdir()], "a second time ends it at once"
+
+
+@pytest.mark.slow
+def test_a_stop_while_pictures_are_made(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explained_units, "_AT_ONCE", 1)
+    real, made = explained_units.pleasing, list[int]()
+
+    def stopped(look, preprocessing, channels, *, told, **options):
+        def stop(done: int, steps: int) -> None:
+            told(done, steps)
+            if len(made) == 3:
+                raise KeyboardInterrupt
+
+        made.extend(channels)
+        return real(look, preprocessing, channels, told=stop, **options)
+
+    monkeypatch.setattr(explained_units, "pleasing", stopped)
+    out, err = place.cnn("explain", "--units", "conv1", "photos", code=130)
+    assert out == FILES
+    assert "stopped after 2 of 6 filters; runs/small/explained/units-conv1.html shows what was found by then." in err
+    page = (place.run / "explained" / "units-conv1.html").read_text()
+    assert page.count('class="filter"') == 3
+    assert page.count("not made") == 1
 
 
 def test_a_stop_before_the_first_image(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,7 +161,27 @@ def test_a_stop_keeps_the_images_as_they_are():
     assert told == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_shifts_and_margins_suit_the_image():
-    assert {side: margins(side) for side in (8, 28, 32, 128, 224, 260)} == {
-        8: (1, 1), 28: (1, 1), 32: (1, 2), 128: (5, 7), 224: (8, 12), 260: (9, 14)}
-    assert all(shift <= pad for shift, pad in map(margins, range(1, 4097))), "a shift must not leave the canvas"
+def test_shifts_and_margins_suit_the_image_and_what_is_seen_of_it():
+    assert {side: margins(side, side) for side in (8, 28, 32, 128, 224, 260)} == {
+        8: (0, 1), 28: (1, 1), 32: (1, 2), 128: (5, 7), 224: (8, 12), 260: (9, 14)}
+    assert {seen: margins(224, seen) for seen in (3, 19, 67, 224)} == {
+        3: (0, 12), 19: (1, 12), 67: (2, 12), 224: (8, 12)}
+    assert all(shift <= pad for shift, pad in (margins(side, side) for side in range(1, 4097))), (
+        "a shift must not leave the canvas")
+
+
+@pytest.mark.parametrize(("layer", "seen"), [("conv1", 3), ("maxpool1", 4), ("conv2", 8), ("linear1", 26)])
+def test_how_much_a_position_sees(layer, seen, monkeypatch):
+    look, asked = Look(network_for(COLOUR), layer), list[tuple[int, int]]()
+    monkeypatch.setattr(module, "margins", lambda *sides: asked.append(sides) or margins(*sides))
+    pleasing(look, COLOUR, np.array([0]), steps=1)
+    assert asked == [(26, seen)]
+
+
+def test_small_patterns_are_made_as_pleasing_as_large_ones():
+    """A first layer's filter that wants every other column bright gets that, up to what a blur leaves."""
+    network = network_for(GREY)
+    network.parameters()["conv1.weight"][0] = np.array([-1, 2, -1], np.float32)
+    made = pleasing(Look(network, "conv1"), GREY, np.array([0]))
+    most = 3 * ((2 * 0.7 + 2 * 0.3) / 0.25) + float(network.parameters()["conv1.bias"][0])  # white between black
+    assert made.values[0] > 0.6 * most

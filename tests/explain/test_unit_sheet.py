@@ -26,8 +26,10 @@ def unit_of(channel: int, count: int = 3, side: int = 8, depth: int = 3, shade: 
 
 
 def explained(*units: Unit, **changed: object) -> ExplainedUnits:
-    found = ExplainedUnits("small", "conv2", len(units), (8, 8), 1000, 1000, False, "deconvnet", False, list(units), [],
-                           len(units))
+    found = ExplainedUnits(
+        name="small", layer="conv2", kind="Conv2d", activation=None, rectified=False, channels=len(units),
+        wanted=len(units), telling=False, size=(28, 30), sees=(8, 8), images=1000, given=1000, answered=False,
+        back="deconvnet", by_weights=False, skipped=[], units=list(units))
     return replace(found, **changed)
 
 
@@ -69,6 +71,8 @@ def test_every_part_of_a_filter_is_on_it(written):
     ({"answered": True}, "as the model answers"),
     ({"back": "guided"}, "answers to, by guided backpropagation;"),
     ({"by_weights": True}, "by the weights of the last layer"),
+    ({"activation": "relu2", "rectified": True}, "of which only what is above 0 gets through relu2 to the rest"),
+    ({"activation": "silu2"}, "the rest of the network gets what silu2 makes of them. To see that: cnn"),
 ])
 def test_what_it_says_of_itself(changed, words, written):
     draw(explained(unit_of(0), unit_of(1), **changed))
@@ -83,13 +87,15 @@ def test_grey_images_are_answered_to_in_red_and_blue(written):
     assert "red is where more light excites it" in " ".join(written)
 
 
-def test_a_silent_filter_is_said_to_be_and_no_class_is_named(written):
-    draw(explained(replace(unit_of(0), values=[0.0, 0.0, 0.0], classes=[])))
-    assert "None of the images excites it." in written
+@pytest.mark.parametrize(("top", "rectified", "dead"), [
+    (0.0, False, True), (-0.5, True, True), (-0.5, False, False), (0.5, True, False)])
+def test_a_dead_filter_is_said_to_be_and_no_class_is_named(top, rectified, dead, written):
+    draw(explained(replace(unit_of(0), values=[top, top, top], classes=[]), rectified=rectified))
+    assert ("None of the images excites it." in written) == dead
     assert "no class" in written
 
 
-def test_many_and_large_and_few():
+def test_many_and_large_and_few(written):
     tall = draw(explained(*[unit_of(i) for i in range(20)])).image
     short = draw(explained(unit_of(0))).image
     assert tall.height - short.height == 19 * 184
@@ -97,6 +103,19 @@ def test_many_and_large_and_few():
     assert large.width > draw(explained(unit_of(0, count=9))).image.width
     assert draw(explained(unit_of(0, count=1))).image.width >= 760
     assert draw(explained()).image.height > 100
+
+
+def test_of_very_many_the_first_are_drawn(written, monkeypatch):
+    monkeypatch.setattr(unit_sheet, "MOST", 2)
+    sheet = draw(explained(*[unit_of(i, count=1) for i in (7, 8, 9)], channels=512)).image
+    assert sheet.height == draw(explained(*[unit_of(i, count=1) for i in (7, 8)], channels=512)).image.height
+    assert "2 of 512 are shown, 3 on the page beside this sheet;" in " ".join(written)
+    assert "9" not in written
+
+
+def test_what_was_stopped_before_it_was_made_is_said_to_be(written):
+    draw(explained(replace(unit_of(0), made=None, made_value=None)))
+    assert "not made" in written
 
 
 def test_it_is_known_again(tmp_path: Path) -> None:
@@ -110,20 +129,6 @@ def test_it_is_known_again(tmp_path: Path) -> None:
         pass
 
 
-def test_where_it_goes(tmp_path, monkeypatch):
-    from cnncli.runs.opened import Opened
-
-    from .test_units import model_of
-
-    monkeypatch.chdir(tmp_path)
-    opened = Opened(model_of(), Path("small.safetensors"), None)
-    with unit_sheet.claimed(opened, "conv2", None) as path:
-        assert path == Path("small-explained/units-conv2.png")
-    assert not Path("small-explained").exists(), "nothing was written"
-    with unit_sheet.claimed(opened, "conv2", None, tmp_path / "why") as path:
-        assert path == tmp_path / "why" / "units-conv2.png"
-
-
 def test_single_numbers_leave_no_picture_grey_and_patches_fill_their_place(written):
     unit = unit_of(0, count=1, side=67)
     unit.answers[0][...] = 0.25
@@ -132,3 +137,19 @@ def test_single_numbers_leave_no_picture_grey_and_patches_fill_their_place(writt
     assert (pixels == 255).all(axis=2).sum() > 96 * 96
     assert "0.25" in written
     assert 96 * 96 <= (pixels == 10).all(axis=2).sum() < 96 * 96 + 600
+
+
+def test_colours_of_what_is_made_smaller_are_of_the_mean():
+    """Neighbours of different sign are no colour together: the colours reach to what is left of them."""
+    answer = np.zeros((40, 80, 3), np.float32)
+    answer[::2], answer[1::2] = 1, -1
+    answer[:20, :, 0] += 0.5
+    colours, most = unit_sheet.in_colours(answer, 20)
+    assert colours.shape == (10, 20, 3)
+    assert most == pytest.approx(0.5)
+    assert (colours[:5, :, 0] == 255).all()
+    assert set(np.unique(colours[5:])) <= {127, 128}
+    assert unit_sheet.in_colours(answer, 80)[0].shape == (40, 80, 3)
+    grey, most = unit_sheet.in_colours(answer[:, :, :1], 20)
+    assert (grey.shape, most) == ((10, 20, 3), pytest.approx(0.5))
+    assert grey[0, 0, 0] > grey[0, 0, 2], "red"

@@ -1,20 +1,24 @@
-"""explain/units.py and explained_units.py: which images excite a channel most, what it sees of them, what it answers
-to, and which classes it speaks for, against plain loops."""
-
-import re
+"""explain/units.py: which images excite a channel most, what it sees of them, what it answers to, and which classes it
+speaks for, against plain loops."""
 
 import numpy as np
 import pytest
-from PIL import Image
 
-import cnncli
 from cnncli.data.finding import Missing, Picture
 from cnncli.data.preprocessing import Preprocessing
-from cnncli.errors import DataError, ModelError, NetworkError, UsageError
-from cnncli.explain.explained_units import explain_units, layer_and_channels
+from cnncli.errors import DataError, ModelError
 from cnncli.explain.look import Look
-from cnncli.explain.units import Top, _largest, projections, top_patches, way_back, weights_to_classes, window
-from cnncli.layers import Conv2d, Flatten, GlobalAvgPool2d, Linear, MaxPool2d, ReLU
+from cnncli.explain.units import (
+    Top,
+    _largest,
+    activation_behind,
+    projections,
+    top_patches,
+    way_back,
+    weights_to_classes,
+    window,
+)
+from cnncli.layers import Conv2d, Flatten, GlobalAvgPool2d, Linear, MaxPool2d, ReLU, ReLU6
 from cnncli.model import Model
 from cnncli.network import Network
 from cnncli.network.analysis import receptive_field
@@ -216,80 +220,28 @@ def test_numbers_that_are_none():
         top_patches(model, items_of(pictures(3)), ["relu2"])
 
 
-# ---- all of it ----
+def test_which_activation_is_behind_a_layer(network):
+    def behind(name, layer):
+        found = activation_behind(network(name), layer)
+        return found and found.name
+
+    assert [behind("lenet5", layer) for layer in ("conv1", "relu1", "pool1", "fc1", "fc3")] == [
+        "relu1", None, None, "relu3", None]
+    assert [behind("resnet20", layer) for layer in ("conv1", "bn1", "layer1.0.conv1", "layer1.0.conv2")] == [
+        "relu", "relu", "layer1.0.relu1", "layer1.0.relu"]
+    lite = [behind("efficientnet_lite0", layer) for layer in ("conv_head", "bn2", "blocks.2.1.bn3", "blocks.2.1.add")]
+    assert lite == ["act2", "act2", None, None]
 
 
-def test_all_of_a_layer_explained():
-    model, images = model_of(depth=3), np.stack(pictures(20, 12, 3))
-    said: list[str] = []
-    found = explain_units(model, "relu1", (images, ["a", "b"] * 10), count=4, progress=lambda *x: said.append(x[0]))
-    assert list(dict.fromkeys(said)) == ["looking for what excites each filter",
-                                         "making an image to please each filter",
-                                         "asking each filter what it answers to"]
-    assert [unit.channel for unit in found.units] == [0, 1, 2, 3, 4]
-    assert (found.images, found.given, found.sees, found.answered, found.by_weights) == (20, 20, (3, 3), False, False)
-    top = top_patches(model, items_of(list(images)), ["relu1"], 4, [0, 1] * 10).tops["relu1"]
-    for unit in found.units:
-        assert unit.values == sorted(unit.values, reverse=True) == top.values[unit.channel].tolist()
-        assert {patch.shape for patch in unit.patches} == {answer.shape for answer in unit.answers} == {(3, 3, 3)}
-        for path, seen, patch, value in zip(unit.paths, unit.windows, unit.patches, unit.values, strict=True):
-            pixels = np.pad(images[int(path[7:-1])], ((1, 1), (1, 1), (0, 0)), constant_values=128)
-            assert np.array_equal(patch, pixels[seen.top + 1 : seen.bottom + 1, seen.left + 1 : seen.right + 1])
-            inside = model.preprocessing.normalise(patch[None])
-            if 0 <= seen.top <= 9 and 0 <= seen.left <= 9 and value > 0:  # the patch alone yields the value
-                weight = model.network.parameters()["conv1.weight"][unit.channel]
-                assert (inside[0].transpose(2, 0, 1) * weight).sum() == pytest.approx(value, rel=1e-4)
-        assert unit.made.shape == (3, 3, 3)
-    by = top.by_class()
-    best = found.units[1].classes
-    assert [name for name, _ in best] == [CLASSES[k] for k in np.argsort(-by[:, 1]) if by[k, 1] > 0]
-    assert explain_units(model, "relu2", images).by_weights
-    assert explain_units(model, "conv2", images, channels=[2]).answered
-
-
-def test_a_folder_with_and_without_the_models_classes(tmp_path):
-    model = model_of()
-    for i, image in enumerate(pictures(9)):
-        (tmp_path / "set" / CLASSES[i % 3]).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image[:, :, 0]).save(tmp_path / "set" / CLASSES[i % 3] / f"{i}.png")
-    notes: list[str] = []
-    assert not explain_units(model, "relu1", tmp_path / "set", [0], note=notes.append).answered
-    assert notes == []
-    found = explain_units(model, "relu1", tmp_path / "set" / "a", [0], note=notes.append)
-    assert found.answered
-    assert found.images == 3
-    assert re.search(r"set/a has no folders called like the model's classes", notes[0])
-
-
-def test_a_channel_that_nothing_excites_is_silent():
-    model = model_of()
-    model.network.parameters()["conv1.bias"][2] = -1e3
-    units = explain_units(model, "relu1", np.stack(pictures(4))).units
-    assert [unit.silent for unit in units] == [False, False, True, False, False]
-    assert units[2].classes == []
-
-
-def test_layers_and_channels_named():
-    network = model_of().network
-    assert layer_and_channels(network, "conv2") == ("conv2", None)
-    assert layer_and_channels(network, "conv2:5,0-2, 1") == ("conv2", [5, 0, 1, 2])
-    for named, words in (("conv2:6", "no channel 6; its channels are 0 to 5"), ("conv2:4-99", "no channel 6"),
-                         ("conv2:", "names no channels"), ("conv2:-1", "names no channels"),
-                         ("conv2:3-1", "names no channels"), ("conv2:x", "as in conv2:5 or")):
-        with pytest.raises(UsageError, match=words):
-            layer_and_channels(network, named)
-    with pytest.raises(NetworkError, match="Did you mean 'conv2'"):
-        layer_and_channels(network, "conv22:1")
-    with pytest.raises(UsageError, match="no channel 7"):
-        explain_units(model_of(), "conv2", np.stack(pictures(2)), channels=[7])
-
-
-def test_a_model_that_lies_in_no_run_needs_images():
-    with pytest.raises(UsageError, match="name them: cnn explain --units LAYER DATA"):
-        explain_units(model_of(), "conv2")
-    with pytest.raises(DataError, match="there is no image"):
-        explain_units(model_of(), "conv2", [])
-
-
-def test_the_front_door():
-    assert cnncli.explain_units is explain_units
+def test_what_a_relu6_answers_to_at_its_most_is_still_shown():
+    network = Network([Conv2d(None, 2, 3), ReLU6(), GlobalAvgPool2d(), Linear(None, 3)], (8, 8, 1), seed=4)
+    network.parameters()["conv1.weight"][...] *= 100
+    images = np.random.default_rng(0).standard_normal((4, 8, 8, 1)).astype(np.float32)
+    look, channels = Look(network, "relu61"), np.array([0, 1, 0, 1])
+    values = look.values(images)
+    places = np.array([np.unravel_index(values[i, ..., c].argmax(), (6, 6)) for i, c in enumerate(channels)])
+    assert [values[i, y, x, c] for i, (c, (y, x)) in enumerate(zip(channels, places, strict=True))] == [6] * 4
+    found = projections(look, images, channels, places)
+    for i, (c, (y, x)) in enumerate(zip(channels, places, strict=True)):
+        weight = network.parameters()["conv1.weight"][c, 0]
+        np.testing.assert_allclose(found[i, y : y + 3, x : x + 3, 0], 6 * weight, rtol=1e-5)

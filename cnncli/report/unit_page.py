@@ -1,0 +1,173 @@
+"""The page that `cnn explain --units` writes: units-LAYER.html, one file like report.html (page.py), with every filter
+that was asked for: what excites it most, what in that it answers to, an image made to please it, and the classes that
+it speaks for. unit_page.html and unit_page.js beside it are how it looks and moves; explain/unit_sheet.py draws the
+same as a picture, of the first filters."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..data.outputs import Kind, marked
+from ..data.outputs import write as write_output
+from ..errors import printable
+from ..explain import unit_sheet
+from ..explain.explained_units import STOPPED, ExplainedUnits, Note, Unit, units_one_by_one
+from ..explain.unit_sheet import BACK, UNITS, classes_in_words, images_in_words, in_colours, light_in_words
+from ..explain.units import Progress, Window
+from ..runs.opened import AnyModel, Opened, open_model
+from ..visualize.canvas import fitted, number, picture
+from .page import LISTED, count, policy
+from .pictures import data_uri
+
+PAGE = Kind("a page of filters", ".html", marked(rb'<meta name="generator" content="cnn filters">'))
+_SIDES = ((64, 96), (256, 64))  # of so many filters at most, so many pixels are a picture's longer side
+_SMALLEST = 32
+_PLAIN = 28  # pixels that a smaller picture is enlarged to at least, each of its own to a square
+
+
+def write(model: AnyModel, layer: str, data: Any = None, channels: Iterable[int] | None = None,
+          top: int | None = None, folder: str | os.PathLike[str] | None = None, *, seed: int = 0, force: bool = False,
+          progress: Progress | None = None, note: Note = lambda sentence: None
+          ) -> tuple[ExplainedUnits, tuple[Path, Path]]:
+    """Write what a layer's channels look for into a folder, by default explained/ in the run's, else
+    ./<model>-explained: a sheet of the first 64, and a page of all. Returns it, the pictures of all but those of the
+    sheet left out, with the sheet's and the page's files.
+
+    Takes and raises what ``explain_units`` does, and what ``cnncli.data.outputs.claim`` does before any work.
+    """
+    opened = open_model(model)
+    with claimed(opened, layer, data, folder, force) as (sheet, page):
+        found, each = units_one_by_one(opened, layer, data, channels, top, seed, progress, note)
+        made, units = UnitPage(found.wanted), list[Unit]()
+        try:
+            for unit in each:
+                made.add(unit, found)
+                units.append(unit if len(units) < unit_sheet.MOST else unit.without_pictures())
+        except KeyboardInterrupt:  # also while one was drawn
+            if not units or found.searched_in_part:
+                raise
+            note(STOPPED)
+        found = replace(found, units=units)
+        unit_sheet.draw(found).save(sheet, UNITS)
+        write_output(page, made.render(found), PAGE)
+    return found, (sheet, page)
+
+
+@contextmanager
+def claimed(opened: Opened, layer: str, data: Any, folder: str | os.PathLike[str] | None = None, force: bool = False
+            ) -> Iterator[tuple[Path, Path]]:
+    """Hold the files of a layer's sheet and page, as long as this lasts, and give their paths. Raises UsageError or
+    SaveError as ``cnncli.data.outputs.claim``."""
+    into = opened.place(folder, "explained", inside="explained")
+    sheet, page = (into / f"units-{layer}{kind.suffix}" for kind in (UNITS, PAGE))
+    files = [each for each in data if isinstance(each, str)] if isinstance(data, list) else []
+    with opened.claim({sheet: UNITS, page: PAGE}, data=data, reads=files, force=force, make=True):
+        yield sheet, page
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """A picture on the page: what is said of it to whom cannot see it, beneath it, and beneath it when it is large."""
+
+    uri: str
+    alt: str
+    value: str
+    name: str = ""
+    short: str = ""
+    more: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A filter on the page; made is None where somebody stopped before there was one."""
+
+    channel: int
+    dead: bool
+    top: list[_Tile]
+    made: _Tile | None
+    classes: list[tuple[str, str]]
+
+
+class UnitPage:
+    """Collects filters for the page, one after the other; count is how many there will be, which says how large their
+    pictures can be in a file of sensible size."""
+
+    def __init__(self, count: int) -> None:
+        self._side = next((side for most, side in _SIDES if count <= most), _SMALLEST)
+        self._rows: list[_Row] = []
+
+    def add(self, unit: Unit, found: ExplainedUnits) -> None:
+        """Take in a filter."""
+        what, dead = f"filter {unit.channel}", found.is_dead(unit)
+        tiles = []
+        shown = zip(unit.values, unit.paths, unit.windows, unit.patches, unit.answers, strict=True)
+        for i, (value, path, seen, patch, answer) in enumerate(() if dead else shown):
+            shades, most = in_colours(answer, self._side)
+            name, short = printable(path), printable("/".join(Path(path).parts[-2:]))
+            more = [_place(seen, found), f"below: what the filter answers to; its colours reach to {number(most)}"]
+            tiles.append(_Tile(
+                _one_above_other(patch, shades, self._side), f"{what}, number {i + 1}: {number(value)} in {name}",
+                number(value), name, short, more))
+        made = None
+        if unit.made is not None and unit.made_value is not None:
+            reached = number(unit.made_value)
+            made = _Tile(_uri(unit.made, 2 * self._side), f"image made to please {what}: {reached}", reached,
+                         more=[f"made to please {what}"])
+        classes = [(printable(name), f"{by:+.2g}") for name, by in unit.classes]
+        self._rows.append(_Row(unit.channel, dead, tiles, made, classes))
+
+    def render(self, found: ExplainedUnits) -> bytes:
+        """Return the page's bytes, UTF-8; the same filters give the same."""
+        from jinja2 import Environment, StrictUndefined
+        from markupsafe import Markup
+
+        here = files(__package__)
+        html, style, *scripts = ((here / name).read_text(encoding="utf-8")
+                                 for name in ("unit_page.html", "page.css", "pictures.js", "unit_page.js"))
+        script = "\n".join(scripts)
+        environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+        environment.filters.update(count=count)
+        named = sorted({name for row in self._rows for name, _ in row.classes})
+        page = environment.from_string(html).render(
+            title=printable(f"What the filters of {found.layer} look for, in {found.name}"), style=Markup(style),
+            script=Markup(script), policy=policy(style, script), found=found, rows=self._rows, classes=named,
+            numbers={name: i for i, name in enumerate(named)}, back=BACK[found.back], images=images_in_words(found),
+            light=light_in_words(found), speaks=classes_in_words(found),
+            dead=[row.channel for row in self._rows if row.dead],
+            unfinished=sum(row.made is None for row in self._rows),
+            skipped=[(printable(path), printable(reason)) for path, reason in found.skipped[:LISTED]])
+        return page.encode("utf-8")
+
+
+def _place(seen: Window, found: ExplainedUnits) -> str:
+    """Return where in an image a part of it lies."""
+    height, width = found.size
+    if found.sees is None:
+        return f"all of the image, {width} x {height} pixels"
+    return (f"columns {max(seen.left, 0) + 1} to {min(seen.right, width)} and rows {max(seen.top, 0) + 1} to "
+            f"{min(seen.bottom, height)} of {width} x {height}")
+
+
+def _one_above_other(patch: NDArray[np.uint8], shades: NDArray[np.uint8], side: int) -> str:
+    """Return a part of an image, and beneath it what the filter answers to there, as a URI."""
+    upper, lower = (np.asarray(_sized(each, side)) for each in (patch, shades))
+    gap = np.full((2, upper.shape[1], 3), 255, np.uint8)
+    return data_uri(np.concatenate([upper, gap, lower]), 2 * side + 2, side)
+
+
+def _uri(pixels: NDArray[np.uint8], side: int) -> str:
+    return data_uri(np.asarray(_sized(pixels, side)), side, side // 2)
+
+
+def _sized(pixels: NDArray[np.uint8], side: int) -> Image.Image:
+    """Return a picture of at most that side; of few pixels, each as a square of several."""
+    image = picture(pixels)
+    return fitted(image, min(side, max(_PLAIN, *image.size)))
