@@ -15,7 +15,9 @@ from .preprocessing import Preprocessing, Resize
 from .splits import Sample
 
 _LOOKED_AT = 200  # images, to know what all are like
-_COMMON = 0.25  # of the images that have a size before it stands for all; else the middle one does
+_COMMON = 0.25  # of the images that have a size before it stands for all, unless most are not nearly so; else the
+_NEARLY = 2.0  # middle one does. Nearly so: a side that the middle of them is so many times as long as, at most
+_LONG, _LONGEST = 2.0, 256  # times as long as wide: the middle square misses half; and pixels of what is advised then
 _SQUARE = 1.1  # times as long as wide, at most, is what the middle of many sizes may be to be scaled to a square
 _REDUCED = 64  # pixels to which a large JPEG may be reduced to see whether it has colour
 
@@ -59,6 +61,12 @@ def choose_size(samples: Sequence[Sample], size: int | tuple[int, int] | None = 
         chosen, resize = (64, 64), "squash" if square else "crop"
         how = f"{which} are {_times(typical)}" if which else f"{_times(typical)} is {_middle(headers)}"
         notes.append(f"64 x 64 pixels, because {how}.")
+    elif longest > _LONG * min(typical):
+        chosen, resize = (128, 128), "crop"
+        whole = (max(1, round(side * min(1.0, _LONGEST / longest))) for side in typical)
+        notes.append(f"128 x 128 pixels from the centre, because the images are large (typically {_times(typical)}), "
+                     f"which leaves most of such long ones out; --size {'x'.join(map(str, [*whole][::-1]))} takes them "
+                     "whole.")
     else:
         chosen, resize = (128, 128), "crop"
         notes.append(f"128 x 128 pixels from the centre, because the images are photographs (typically {shorter} "
@@ -105,15 +113,18 @@ def _has_colour(sample: Sample) -> bool:
 
 def _typical(headers: Sequence[Header]) -> tuple[tuple[int, int], str]:
     """Return the (height, width) that stands for all, and whose it is: the commonest (of several the smallest) where
-    enough images have it; else the middle height and the middle width, which nobody need have ("")."""
+    enough images have it, and the middle ones nearly; else the middle height and the middle width, which nobody need
+    have ("")."""
+    half = len(headers) // 2
+    middle = sorted(h for h, _, _ in headers)[half], sorted(w for _, w, _ in headers)[half]
     sizes = Counter((h, w) for h, w, _ in headers)
     common = min(sizes, key=lambda s: (-sizes[s], s))
     share = sizes[common] / len(headers)
-    if share >= _COMMON:
+    if share >= _COMMON and all(max(own, other) <= _NEARLY * min(own, other)
+                                for own, other in zip(common, middle, strict=True)):
         some = "most images" if share > 0.5 else f"{share * 100:.0f} % of the images"
         return common, "the images" if share == 1 else some
-    middle = len(headers) // 2
-    return (sorted(h for h, _, _ in headers)[middle], sorted(w for _, w, _ in headers)[middle]), ""
+    return middle, ""
 
 
 def _middle(headers: Sequence[Header]) -> str:

@@ -25,6 +25,7 @@ _AHEAD = 4  # pieces for each thread
 _BEAT = 0.2  # seconds between two calls of progress, at most
 _STRIP = 1 << 20  # pixels of an image that are copied at a time
 _SMOOTHED = 9  # pixels over which the picture is smoothed to see what that changes
+_SPECK = 8  # levels of a thumbnail that something must stand out by where it is less than a thousandth of the image
 _STEP = 1.5  # levels between neighbours below which a change is only that from one level to the next
 
 Progress = Callable[[int, int], None]
@@ -34,7 +35,8 @@ Progress = Callable[[int, int], None]
 class Facts:
     """One usable image: its header; digest, equal for equal pixels of equal size; whether it has colour; the luminance
     (0..255) that 99 % of its pixels do not exceed, and the span from its darkest to its brightest, but for a
-    thousandth at each end; blur from 0 (sharp) to 1, None where it is too small to tell."""
+    thousandth at each end, unless that shows on the thumbnail, as a scratch does and a faulty pixel does not; blur
+    from 0 (sharp) to 1, None where it is too small to tell."""
 
     header: Header
     digest: bytes
@@ -125,8 +127,10 @@ def _facts(path: str, thumb: Array, scales: Scales, seen: Seen) -> Facts:
         digest.update(strip.tobytes())
     thumb[:] = np.asarray(grey.resize((THUMB, THUMB), Image.Resampling.BILINEAR))
     low, top, bright = _levels(grey)
+    shown = int(thumb.max()) - int(thumb.min())
+    span = max(top - low, shown if shown > _SPECK else 0)
     large = min(header.height, header.width) >= SHARP_LEAST
-    return Facts(header, digest.digest(), colour, bright, top - low, _blur(grey) if large else None)
+    return Facts(header, digest.digest(), colour, bright, span, _blur(grey) if large else None)
 
 
 def _strips(image: Image.Image) -> Iterator[Image.Image]:

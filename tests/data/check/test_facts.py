@@ -8,6 +8,7 @@ from PIL import Image, ImageFilter
 
 from cnncli.data.check import facts
 from cnncli.data.check.facts import Facts, measure
+from cnncli.data.check.usual import BLANK
 
 from .pictures import scene, write
 
@@ -56,13 +57,23 @@ def test_colour_in_a_single_pixel_is_colour(tmp_path: Path) -> None:
 
 
 def test_brightness_and_span(tmp_path: Path) -> None:
-    values = np.full((100, 100), 30, np.uint8)
-    values[0, :9] = 255  # 9 of 10,000: too few to count for either
-    values[1, :9] = 0
+    values = np.full((1000, 1000), 30, np.uint8)
+    values[5::100, 5::101] = 255  # 100 of a million, one by one: too few to count for either
+    values[7::100, 5::101] = 0
     one, other = of(tmp_path, one=Image.fromarray(values), other=Image.fromarray(np.arange(256, dtype=np.uint8)[None]))
     assert (one.bright, one.span) == (30, 0)
     assert other.span == 255
     assert 252 <= other.bright <= 254
+
+
+@pytest.mark.parametrize("side", [120, 256, 600])
+def test_something_small_is_something(side: int, tmp_path: Path) -> None:
+    """A scratch of 0.04 % of the pixels, a few words on a page: no flat colour, however few pixels they are."""
+    values = np.random.default_rng(0).normal(200, 0.5, (side, side)).clip(0, 255).astype(np.uint8)
+    marked = values.copy()
+    marked[side // 3 : side // 3 + side // 50, side // 2 : side // 2 + side // 50] = 20
+    flat, page = of(tmp_path, flat=Image.fromarray(values), page=Image.fromarray(marked))
+    assert flat.span <= BLANK < 2 * BLANK < page.span
 
 
 @pytest.mark.parametrize("size", [(200, 180), (900, 700)])
