@@ -41,7 +41,7 @@ EXAMPLES = (
 @json_option
 @threads_option
 def command(images: tuple[str, ...], model: Path | None, target: str | None, method: str, layer: str | None,
-            trust: bool, sanity: bool, boxes: bool, truth: Path | None, units: str | None, top: int | None,
+            trust: bool, sanity: bool, boxes: bool, truth: Path | None, units: tuple[str, ...], top: int | None,
             out: Path | None, seed: int, force: bool, as_json: bool) -> int:
     """Show why images get their answers: where in them the evidence for a class lies.
 
@@ -53,7 +53,7 @@ def command(images: tuple[str, ...], model: Path | None, target: str | None, met
     from ..data.finding import Missing, find_images
     from ..report.explained import write
 
-    if units is not None or top is not None:
+    if units or top is not None:
         return explain_units(images, model, units, top, out, seed, force, as_json)
     check_options(sanity, images, {"--class": target, "--trust": trust, "--boxes": boxes, "--truth": truth,
                                    "--out": out})

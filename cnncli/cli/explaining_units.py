@@ -21,38 +21,41 @@ def units_options(command: _Command) -> _Command:
     for option in (
         click.option("--top", type=click.IntRange(1, 100), metavar="N",
                      help="With --units: how many images for each filter.  [default: 9]"),
-        click.option("--units", metavar="LAYER[:CHANNELS]",
-                     help="Instead, draw what the filters of a layer look for, as conv2, or some of its channels, as "
-                          "conv2:0-7,12: in IMAGE, or in the images held out of the model's training."),
+        click.option("--units", multiple=True, metavar="LAYER[:CHANNELS]",
+                     help="Instead, show what the filters of a layer look for, as relu2, or some of its channels, as "
+                          "relu2:0-7,12: in IMAGE, or in the images held out of the model's training. Give it several "
+                          "times for several layers, or all for every activation."),
     ):
         command = option(command)
     return command
 
 
-def explain_units(images: Sequence[str], model: Path | None, units: str | None, top: int | None, out: Path | None,
+def explain_units(images: Sequence[str], model: Path | None, units: Sequence[str], top: int | None, out: Path | None,
                   seed: int, force: bool, as_json: bool) -> int:
-    """Write sheet and page, and print their names or what is on them."""
-    from ..explain.explained_units import data_named, layer_and_channels
+    """Write sheets and pages, and print their names or what is on them."""
+    from ..explain.explained_units import data_named, layers_and_channels
     from ..report.unit_page import write
 
-    if units is None:
+    if not units:
         raise UsageError("--top is for --units: how many images are shown for each filter.")
     if others := _given_besides():
         raise UsageError(f"--units explains filters and no image's answer; leave {' and '.join(others)} out.")
     opened = open_and_say(model)
-    layer, channels = layer_and_channels(opened.model.network, units)
+    layers, written = layers_and_channels(opened.model.network, units), list[dict[str, Any]]()
     with steps() as shown:
-        found, (sheet, page) = write(opened, layer, data_named(images, listed_on_stdin(images)), channels, top, out,
-                                     seed=seed, force=force, progress=shown, note=note)
+        for found, (sheet, page) in write(opened, layers, data_named(images, listed_on_stdin(images)), top, out,
+                                          seed=seed, force=force, progress=shown, note=note):
+            written.append({**found.as_json(), "file": sheet, "page": page})
+            for path in () if as_json else (sheet, page):
+                emit(printable(path))
     if as_json:
-        emit_json({"model": opened.path, **found.as_json(), "file": sheet, "page": page,
-                   "skipped": [{"path": skipped, "error": error} for skipped, error in found.skipped]})
-    else:
-        for path in (sheet, page):
-            emit(printable(path))
+        skipped = {"skipped": [{"path": path, "error": error} for path, error in found.skipped]}
+        emit_json({"model": opened.path, **(written[0] if len(layers) == 1 else {"layers": written}), **skipped})
     code = report_skipped(found.skipped)
     if found.stopped:
-        raise Interrupted(f"stopped {found.stopped}; {printable(page)} shows what was found by then.", signal.SIGINT)
+        which = f" of {found.layer}, layer {len(written)} of {len(layers)}" if len(written) < len(layers) else ""
+        raise Interrupted(f"stopped {found.stopped}{which}; {printable(page)} shows what was found by then.",
+                          signal.SIGINT)
     return code
 
 

@@ -4,7 +4,7 @@ a page of it.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ from .units import (
 
 MOST = 256  # channels that are explained where nobody says which
 CLASSES = 3  # named of each channel
+ALL = "all"  # stands for all activations, where no layer is called so
 _AT_ONCE, _FLOATS = 64, 2**22  # channels that are worked on together, and the numbers that their made images may have
 _RECTIFIERS = ("relu", "relu6")  # activations that let nothing below 0 through
 STOPPED = "Stopped: what has been found by now is drawn; Ctrl-C again ends it at once."
@@ -167,6 +168,20 @@ def layer_and_channels(network: Network, named: str) -> tuple[str, list[int] | N
     return layer, _checked(found, layer, count)
 
 
+def layers_and_channels(network: Network, named: Sequence[str]) -> dict[str, list[int] | None]:
+    """Return the channels of each layer that is named, as ``layer_and_channels`` has them; "all" names all activations
+    and the last layer. Raises as that."""
+    found: dict[str, list[int] | None] = {}
+    for each in named:
+        if each == ALL and not any(node.name == ALL for node in network.nodes):
+            found |= {node.name: None for node in network.nodes if node.layer.function or node is network.nodes[-1]}
+            continue
+        layer, channels = layer_and_channels(network, each)
+        before = found.get(layer, [])
+        found[layer] = None if channels is None or before is None else [*before, *channels]
+    return found
+
+
 def _checked(channels: Iterable[int], layer: str, count: int) -> list[int]:
     found = list(dict.fromkeys(map(int, channels)))
     if strange := [each for each in found if not 0 <= each < count]:
@@ -186,31 +201,50 @@ def explain_units(model: AnyModel, layer: str, data: Any = None, channels: Itera
     KeyboardInterrupt ends it with what has been found so far, and makes no more images; a second one is raised. Raises
     NetworkError for a layer that there is not, UsageError and DataError for images that cannot be used.
     """
-    found, each = units_one_by_one(model, layer, data, channels, count, seed, progress, note)
+    searched = search(model, {layer: channels}, data, count, progress, note)
+    found, each = units_one_by_one(searched, layer, channels, seed, progress, note)
     return replace(found, units=list(each))
 
 
-def units_one_by_one(model: AnyModel, layer: str, data: Any = None, channels: Iterable[int] | None = None,
-                     count: int | None = None, seed: int = 0, progress: Progress | None = None,
-                     note: Note = lambda sentence: None) -> tuple[ExplainedUnits, Iterator[Unit]]:
-    """Return what ``explain_units`` does, without the units, and these one after the other, few at a time in memory.
-    KeyboardInterrupt, while something is found out about some of them, ends the iterator with those."""
+@dataclass(frozen=True)
+class Searched:
+    """A model, images, and which of them excite the channels of some layers most."""
+
+    opened: Opened
+    items: list[Item]
+    found: Pass
+
+
+def search(model: AnyModel, layers: Mapping[str, Iterable[int] | None], data: Any = None, count: int | None = None,
+           progress: Progress | None = None, note: Note = lambda sentence: None) -> Searched:
+    """Look for what excites the channels of layers most, of all layers in one pass, as ``explain_units`` has it."""
     opened = open_model(model)
-    network, told = opened.model.network, progress or (lambda what, done, total: None)
-    depth = network.node(layer).shape[-1]
-    named = None if channels is None else _checked(channels, layer, depth)
+    for layer, channels in layers.items():
+        _checked(channels or (), layer, opened.model.network.node(layer).shape[-1])
     items, labels = labelled(opened, data, note)
-    searched = top_patches(opened.model, items, [layer], count or COUNT, labels, told, note)
-    top, look = searched.tops[layer], Look(network, layer)
-    chosen = np.array(_most_telling(top) if named is None else named)
-    weights = weights_to_classes(network, layer)
-    found = _described(opened, look, searched, len(chosen), named is None, weights is not None)
-    if found.searched_in_part:
+    searched = Searched(opened, items, top_patches(opened.model, items, list(layers), count or COUNT, labels, progress,
+                                                   note))
+    if searched.found.stopped:
         note(STOPPED)
+    return searched
+
+
+def units_one_by_one(searched: Searched, layer: str, channels: Iterable[int] | None = None, seed: int = 0,
+                     progress: Progress | None = None, note: Note = lambda sentence: None
+                     ) -> tuple[ExplainedUnits, Iterator[Unit]]:
+    """Return what ``explain_units`` does of a layer that was searched for, without the units, and these one after the
+    other, few at a time in memory. KeyboardInterrupt, while something is found out about some of them, ends the
+    iterator with those; it is raised where the search was ended so."""
+    model = searched.opened.model
+    network, told = model.network, progress or (lambda what, done, total: None)
+    top, look = searched.found.tops[layer], Look(network, layer)
+    chosen = np.array(_most_telling(top) if channels is None else _checked(channels, layer, look.shape[-1]))
+    weights = weights_to_classes(network, layer)
+    found = _described(searched, look, len(chosen), channels is None, weights is not None)
     for sentence in filter(None, [found.before_activation, found.others if found.telling else None]):
         note(sentence)
     spoken = top.by_class() if weights is None else weights
-    return found, _units(opened.model, look, top, chosen, items, spoken, seed, told, found.searched_in_part, note)
+    return found, _units(model, look, top, chosen, searched.items, spoken, seed, told, searched.found.stopped, note)
 
 
 def _most_telling(top: Top) -> list[int]:
@@ -222,19 +256,18 @@ def _most_telling(top: Top) -> list[int]:
     return order[:MOST]
 
 
-def _described(opened: Opened, look: Look, searched: Pass, wanted: int, by_default: bool,
-               by_weights: bool) -> ExplainedUnits:
-    network, size = look.network, opened.model.preprocessing.size
+def _described(searched: Searched, look: Look, wanted: int, by_default: bool, by_weights: bool) -> ExplainedUnits:
+    network, size, done = look.network, searched.opened.model.preprocessing.size, searched.found
     seen, behind = receptive_field(network)[look.layer], activation_behind(network, look.layer)
     whole = len(look.shape) != 3 or seen.whole or all(s >= own for s, own in zip(seen.size, size, strict=True))
     sees = None if whole else (min(seen.size[0], size[0]), min(seen.size[1], size[1]))
     return ExplainedUnits(
-        name=opened.name, layer=look.layer, kind=type(network.node(look.layer).layer).__name__,
+        name=searched.opened.name, layer=look.layer, kind=type(network.node(look.layer).layer).__name__,
         activation=behind.name if behind else None,
         rectified=behind is not None and behind.layer.function in _RECTIFIERS, channels=look.shape[-1], wanted=wanted,
-        telling=by_default and wanted < look.shape[-1], size=size, sees=sees, images=searched.seen,
-        given=searched.given, answered=searched.answered, back=way_back(look), by_weights=by_weights,
-        skipped=searched.skipped, units=[])
+        telling=by_default and wanted < look.shape[-1], size=size, sees=sees, images=done.seen,
+        given=done.given, answered=done.answered, back=way_back(look), by_weights=by_weights, skipped=done.skipped,
+        units=[])
 
 
 def _units(model: Model, look: Look, top: Top, chosen: Array, items: Sequence[Item], spoken: Array, seed: int,
@@ -247,7 +280,7 @@ def _units(model: Model, look: Look, top: Top, chosen: Array, items: Sequence[It
         some = chosen[start : start + at_once]
 
         def tell(done: int, steps: int, start: int = start, some: Array = some) -> None:
-            told("making pictures for each filter", start + len(some) * done // steps, len(chosen))
+            told(f"making pictures for each filter of {look.layer}", start + len(some) * done // steps, len(chosen))
 
         parts, made = list[_Parts](), None
         try:

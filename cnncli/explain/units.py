@@ -23,6 +23,7 @@ from .look import Look
 
 Item = str | Missing | Picture
 Progress = Callable[[str, int, int], None]  # what is being done, how many are done, of how many
+_FLOATS_AT_ONCE = 2**25  # that layers may yield together: 128 MiB
 COUNT = 9  # images of each channel, as Zeiler and Fergus (2014) show them
 
 
@@ -113,19 +114,20 @@ def top_patches(model: Model, images: Sequence[Item], layers: Sequence[str], cou
     found = Pass({name: Top.empty(name, shape[-1], count, len(model.classes)) for name, shape in shapes.items()},
                  0, len(images), labels is None)
     done, forgiven, deep = 0, dict[str, str](), Seen()
+    at_once = max(1, _FLOATS_AT_ONCE // sum(int(np.prod(shape)) for shape in shapes.values()))
     try:
         with closing(model.prepared(list(images), forgiven, deep)) as batches:
             for batch in batches:
                 good = [i for i, (_, pixels) in enumerate(batch) if not isinstance(pixels, str)]
                 found.skipped += [(path, pixels) for path, pixels in batch if isinstance(pixels, str)]
-                if good:
-                    pixels = model.preprocessing.normalise(np.stack([np.asarray(batch[i][1]) for i in good]))
-                    numbers = done + np.array(good)
+                for some in (good[i : i + at_once] for i in range(0, len(good), at_once)):
+                    pixels = model.preprocessing.normalise(np.stack([np.asarray(batch[i][1]) for i in some]))
+                    numbers = done + np.array(some)
                     yielded = _yielded(network, pixels, names, labels is None)
                     known = yielded.pop("").argmax(axis=1) if labels is None else np.asarray(labels)[numbers]
-                    found.tops = {name: found.tops[name].with_more(each.reshape(len(good), *_as_map(shapes[name])),
+                    found.tops = {name: found.tops[name].with_more(each.reshape(len(some), *_as_map(shapes[name])),
                                                                    numbers, known) for name, each in yielded.items()}
-                    found.seen += len(good)
+                    found.seen += len(some)
                 done += len(batch)
                 if progress:
                     progress("looking for what excites each filter", done, len(images))

@@ -4,7 +4,7 @@ it speaks for. unit_page.html and unit_page.js beside it are how it looks and mo
 same as a picture, of the first filters."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..data.outputs import Kind, marked
+from ..data.outputs import Kind, StrPath, marked
 from ..data.outputs import write as write_output
 from ..errors import printable
 from ..explain import unit_sheet
-from ..explain.explained_units import STOPPED, ExplainedUnits, Note, Unit, units_one_by_one
+from ..explain.explained_units import STOPPED, ExplainedUnits, Note, Unit, search, units_one_by_one
 from ..explain.unit_sheet import BACK, UNITS, classes_in_words, images_in_words, in_colours, light_in_words
 from ..explain.units import Progress, Window
 from ..runs.opened import AnyModel, Opened, open_model
@@ -33,44 +33,50 @@ _SMALLEST = 32
 _PLAIN = 28  # pixels that a smaller picture is enlarged to at least, each of its own to a square
 
 
-def write(model: AnyModel, layer: str, data: Any = None, channels: Iterable[int] | None = None,
-          top: int | None = None, folder: str | os.PathLike[str] | None = None, *, seed: int = 0, force: bool = False,
+def write(model: AnyModel, layers: Mapping[str, Iterable[int] | None], data: Any = None, top: int | None = None,
+          folder: str | os.PathLike[str] | None = None, *, seed: int = 0, force: bool = False,
           progress: Progress | None = None, note: Note = lambda sentence: None
-          ) -> tuple[ExplainedUnits, tuple[Path, Path]]:
-    """Write what a layer's channels look for into a folder, by default explained/ in the run's, else
-    ./<model>-explained: a sheet of the first 64, and a page of all. Returns it, the pictures of all but those of the
-    sheet left out, with the sheet's and the page's files.
+          ) -> Iterator[tuple[ExplainedUnits, tuple[Path, Path]]]:
+    """Write what layers' channels, or those given, look for into a folder, by default explained/ in the run's, else
+    ./<model>-explained: of each layer a sheet of the first 64, and a page of all. Yields each when it is done, without
+    the pictures of those that are on no sheet, with the sheet's and the page's files. All layers are searched for in
+    one pass over the images; somebody who stops that gets all, who stops later the layer at hand as the last.
 
     Takes and raises what ``explain_units`` does, and what ``cnncli.data.outputs.claim`` does before any work.
     """
     opened = open_model(model)
-    with claimed(opened, layer, data, folder, force) as (sheet, page):
-        found, each = units_one_by_one(opened, layer, data, channels, top, seed, progress, note)
-        made, units = UnitPage(found.wanted), list[Unit]()
-        try:
-            for unit in each:
-                made.add(unit, found)
-                units.append(unit if len(units) < unit_sheet.MOST else unit.without_pictures())
-        except KeyboardInterrupt:  # also while one was drawn
-            if not units or found.searched_in_part:
-                raise
-            note(STOPPED)
-        found = replace(found, units=units)
-        unit_sheet.draw(found).save(sheet, UNITS)
-        write_output(page, made.render(found), PAGE)
-    return found, (sheet, page)
+    with claimed(opened, list(layers), data, folder, force) as files:
+        searched = search(opened, layers, data, top, progress, note)
+        for (layer, channels), (sheet, page) in zip(layers.items(), files, strict=True):
+            found, each = units_one_by_one(searched, layer, channels, seed, progress, note)
+            made, units = UnitPage(found.wanted), list[Unit]()
+            try:
+                for unit in each:
+                    made.add(unit, found)
+                    units.append(unit if len(units) < unit_sheet.MOST else unit.without_pictures())
+            except KeyboardInterrupt:  # also while one was drawn
+                if not units or searched.found.stopped:
+                    raise
+                note(STOPPED)
+            found = replace(found, units=units)
+            unit_sheet.draw(found).save(sheet, UNITS)
+            write_output(page, made.render(found), PAGE)
+            yield found, (sheet, page)
+            if found.stopped and not searched.found.stopped:
+                return
 
 
 @contextmanager
-def claimed(opened: Opened, layer: str, data: Any, folder: str | os.PathLike[str] | None = None, force: bool = False
-            ) -> Iterator[tuple[Path, Path]]:
-    """Hold the files of a layer's sheet and page, as long as this lasts, and give their paths. Raises UsageError or
-    SaveError as ``cnncli.data.outputs.claim``."""
+def claimed(opened: Opened, layers: Sequence[str], data: Any, folder: str | os.PathLike[str] | None = None,
+            force: bool = False) -> Iterator[list[tuple[Path, Path]]]:
+    """Hold the files of layers' sheets and pages, as long as this lasts, and give their paths, of each layer two.
+    Raises UsageError or SaveError as ``cnncli.data.outputs.claim``."""
     into = opened.place(folder, "explained", inside="explained")
-    sheet, page = (into / f"units-{layer}{kind.suffix}" for kind in (UNITS, PAGE))
-    files = [each for each in data if isinstance(each, str)] if isinstance(data, list) else []
-    with opened.claim({sheet: UNITS, page: PAGE}, data=data, reads=files, force=force, make=True):
-        yield sheet, page
+    paths = [(into / f"units-{layer}{UNITS.suffix}", into / f"units-{layer}{PAGE.suffix}") for layer in layers]
+    reads = [each for each in data if isinstance(each, str)] if isinstance(data, list) else []
+    kinds: dict[StrPath, Kind] = {path: kind for both in paths for path, kind in zip(both, (UNITS, PAGE), strict=True)}
+    with opened.claim(kinds, data=data, reads=reads, force=force, make=True):
+        yield paths
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 cannot be."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -56,6 +57,38 @@ def test_the_same_for_the_same_seed(place: Place) -> None:
     assert files[0] == files[1]
     assert files[0][0] != files[2][0]
     assert files[0][1] != files[2][1]
+
+
+@pytest.mark.slow
+def test_several_layers_and_all(place: Place) -> None:
+    out = place.cnn("explain", "--units", "conv1:0", "--units", "relu2:1,2", "--units", "conv1:2", "--out", "why")[0]
+    assert out.split() == [f"why/units-{layer}.{suffix}" for layer in ("conv1", "relu2") for suffix in ("png", "html")]
+    assert (place.path / "why" / "units-conv1.html").read_text().count('class="filter"') == 2
+    said = place.json("explain", "--units", "all", "--top", "1", "--out", "all")
+    named = [each["name"] for each in place.json("inspect")["layers"] if each["type"] == "ReLU"]
+    assert [each["layer"] for each in said["layers"]][:-1] == named
+    assert said["layers"][-1]["type"] == "Linear"
+    assert said["skipped"] == []
+    assert len([*(place.path / "all").iterdir()]) == 2 * len(said["layers"])
+
+
+@pytest.mark.slow
+def test_a_stop_in_the_second_of_three_layers(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = explained_units.pleasing, list[int]()
+
+    def second(*arguments: object, **options: object) -> object:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(explained_units, "pleasing", second)
+    three = [part for layer in ("relu1:0", "relu2:0,1", "conv1:0") for part in ("--units", layer)]
+    out, err = place.cnn("explain", *three, "--out", "why", code=130)
+    assert out.split() == [f"why/units-{layer}.{suffix}" for layer in ("relu1", "relu2") for suffix in ("png", "html")]
+    assert "stopped after 0 of 2 filters of relu2, layer 2 of 3; why/units-relu2.html shows what was found by" in err
+    written = [Path(each).name for each in out.split()]
+    assert sorted(path.name for path in (place.path / "why").iterdir()) == sorted(written)
 
 
 @pytest.mark.slow

@@ -10,8 +10,10 @@ from PIL import Image
 import cnncli
 from cnncli.errors import DataError, NetworkError, UsageError
 from cnncli.explain import explained_units
-from cnncli.explain.explained_units import explain_units, layer_and_channels
+from cnncli.explain.explained_units import explain_units, layer_and_channels, layers_and_channels
 from cnncli.explain.units import top_patches
+from cnncli.layers import Conv2d, Flatten, Linear
+from cnncli.network import Network
 
 from .test_units import CLASSES, items_of, model_of, pictures
 
@@ -21,7 +23,7 @@ def test_all_of_a_layer_explained():
     said: list[str] = []
     found = explain_units(model, "relu1", (images, ["a", "b"] * 10), count=4, progress=lambda *x: said.append(x[0]))
     assert list(dict.fromkeys(said)) == ["looking for what excites each filter",
-                                         "making pictures for each filter"]
+                                         "making pictures for each filter of relu1"]
     assert [unit.channel for unit in found.units] == [0, 1, 2, 3, 4]
     assert (found.images, found.given, found.sees, found.answered, found.by_weights) == (20, 20, (3, 3), False, False)
     top = top_patches(model, items_of(list(images)), ["relu1"], 4, [0, 1] * 10).tops["relu1"]
@@ -157,6 +159,21 @@ def test_layers_and_channels_named():
         layer_and_channels(network, "conv22:1")
     with pytest.raises(UsageError, match="no channel 7"):
         explain_units(model_of(), "conv2", np.stack(pictures(2)), channels=[7])
+
+
+def test_several_layers_named():
+    network = model_of().network
+    assert layers_and_channels(network, ["relu2", "conv1:3"]) == {"relu2": None, "conv1": [3]}
+    assert layers_and_channels(network, ["conv1:3", "conv1:0-1"]) == {"conv1": [3, 0, 1]}
+    for named in (["conv1:3", "conv1"], ["conv1", "conv1:3"]):
+        assert layers_and_channels(network, named) == {"conv1": None}
+    assert layers_and_channels(network, ["all"]) == {"relu1": None, "relu2": None, "linear1": None}
+    assert layers_and_channels(network, ["conv1:1", "all"]) == {"conv1": [1], "relu1": None, "relu2": None,
+                                                                "linear1": None}
+    called = Network([Conv2d(None, 2, 3), {"type": "ReLU", "name": "all"}, Flatten(), Linear(None, 3)], (8, 8, 1))
+    assert layers_and_channels(called, ["all"]) == {"all": None}
+    with pytest.raises(NetworkError, match="Did you mean 'conv2'"):
+        layers_and_channels(network, ["relu1", "conv22"])
 
 
 def test_a_model_that_lies_in_no_run_needs_images():

@@ -7,6 +7,7 @@ import pytest
 from cnncli.data.finding import Missing, Picture
 from cnncli.data.preprocessing import Preprocessing
 from cnncli.errors import DataError, ModelError
+from cnncli.explain import units
 from cnncli.explain.look import Look
 from cnncli.explain.units import (
     Top,
@@ -72,6 +73,23 @@ def test_several_layers_in_one_pass_and_any_cut_into_batches_are_the_same():
             assert np.array_equal(both.tops[layer].images, other.images)
             assert np.array_equal(both.tops[layer].places, other.places)
             np.testing.assert_allclose(both.tops[layer].values, other.values, rtol=1e-5)
+
+
+def test_few_images_at_a_time_are_the_same(monkeypatch):
+    model, images = model_of(), pictures(30)
+    together = top_patches(model, items_of(images), ["relu1", "relu2"], 5)
+    monkeypatch.setattr(units, "_FLOATS_AT_ONCE", 4 * (12 * 12 * 5 + 3 * 3 * 6))
+    counts: list[int] = []
+    real = Top.with_more
+    monkeypatch.setattr(Top, "with_more", lambda self, yielded, *rest: (counts.append(len(yielded)),
+                                                                       real(self, yielded, *rest))[1])
+    apart = top_patches(model, items_of(images), ["relu1", "relu2"], 5)
+    assert counts == [count for count in (4, 4, 4, 4, 4, 4, 4, 2) for _ in range(2)]
+    assert apart.seen == together.seen == 30
+    for layer, one in together.tops.items():
+        assert np.array_equal(one.values, apart.tops[layer].values)
+        assert np.array_equal(one.images, apart.tops[layer].images)
+        np.testing.assert_allclose(one.by_class(), apart.tops[layer].by_class())
 
 
 def test_of_equals_the_first_stays_and_fewer_images_than_asked_for():
