@@ -88,7 +88,8 @@ class ExplainedUnits:
     most, of more than anybody asked for. size is (height, width) of the prepared images, sees that of what a
     position sees, None where it is all of the image; images how many were looked at, of how many given; answered
     whether classes are the model's answers and nobody's labels; back how it was found what channels answer to,
-    "deconvnet" or "guided"; by_weights whether the classes are known from the weights of the last layer."""
+    "deconvnet" or "guided"; by_weights whether the classes are known from the weights of the last layer. names are
+    those of the classes that channels stand for, in the network's last layer; none elsewhere."""
 
     name: str
     layer: str
@@ -105,6 +106,7 @@ class ExplainedUnits:
     answered: bool
     back: str
     by_weights: bool
+    names: list[str]
     skipped: list[tuple[str, str]]
     units: list[Unit]
 
@@ -145,7 +147,7 @@ class ExplainedUnits:
         return bool(unit.values) and (unit.values[0] == 0 or (self.rectified and unit.values[0] < 0))
 
     def as_json(self) -> dict[str, Any]:
-        """Return what ``cnn explain --units --json`` prints."""
+        """Return what ``cnn explain --units --json`` prints of a layer."""
         return {"layer": self.layer, "type": self.kind, "activation": self.activation, "channels": self.channels,
                 "sees": self.sees, "images": self.images, "labels": "the model's answers" if self.answered else "given",
                 "answers_by": self.back, "classes_by": "weights" if self.by_weights else "means",
@@ -258,6 +260,7 @@ def _most_telling(top: Top) -> list[int]:
 
 def _described(searched: Searched, look: Look, wanted: int, by_default: bool, by_weights: bool) -> ExplainedUnits:
     network, size, done = look.network, searched.opened.model.preprocessing.size, searched.found
+    names = searched.opened.model.classes if look.layer == network.nodes[-1].name else ()
     seen, behind = receptive_field(network)[look.layer], activation_behind(network, look.layer)
     whole = len(look.shape) != 3 or seen.whole or all(s >= own for s, own in zip(seen.size, size, strict=True))
     sees = None if whole else (min(seen.size[0], size[0]), min(seen.size[1], size[1]))
@@ -266,8 +269,8 @@ def _described(searched: Searched, look: Look, wanted: int, by_default: bool, by
         activation=behind.name if behind else None,
         rectified=behind is not None and behind.layer.function in _RECTIFIERS, channels=look.shape[-1], wanted=wanted,
         telling=by_default and wanted < look.shape[-1], size=size, sees=sees, images=done.seen,
-        given=done.given, answered=done.answered, back=way_back(look), by_weights=by_weights, skipped=done.skipped,
-        units=[])
+        given=done.given, answered=done.answered, back=way_back(look), by_weights=by_weights, names=[*names],
+        skipped=done.skipped, units=[])
 
 
 def _units(model: Model, look: Look, top: Top, chosen: Array, items: Sequence[Item], spoken: Array, seed: int,

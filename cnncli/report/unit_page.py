@@ -21,7 +21,7 @@ from ..errors import printable
 from ..explain import unit_sheet
 from ..explain.explained_units import STOPPED, ExplainedUnits, Note, Unit, search, units_one_by_one
 from ..explain.unit_sheet import BACK, UNITS, classes_in_words, images_in_words, in_colours, light_in_words
-from ..explain.units import Progress, Window
+from ..explain.units import COUNT, Progress, Window
 from ..runs.opened import AnyModel, Opened, open_model
 from ..visualize.canvas import fitted, number, picture
 from .page import LISTED, count, policy
@@ -49,7 +49,7 @@ def write(model: AnyModel, layers: Mapping[str, Iterable[int] | None], data: Any
         searched = search(opened, layers, data, top, progress, note)
         for (layer, channels), (sheet, page) in zip(layers.items(), files, strict=True):
             found, each = units_one_by_one(searched, layer, channels, seed, progress, note)
-            made, units = UnitPage(found.wanted), list[Unit]()
+            made, units = UnitPage(found.wanted, top or COUNT), list[Unit]()
             try:
                 for unit in each:
                     made.add(unit, found)
@@ -96,6 +96,7 @@ class _Row:
     """A filter on the page; made is None where somebody stopped before there was one."""
 
     channel: int
+    stands_for: str | None
     dead: bool
     top: list[_Tile]
     made: _Tile | None
@@ -103,11 +104,11 @@ class _Row:
 
 
 class UnitPage:
-    """Collects filters for the page, one after the other; count is how many there will be, which says how large their
-    pictures can be in a file of sensible size."""
+    """Collects filters for the page, one after the other; count is how many there will be, and top of how many images
+    each: that says how large their pictures can be in a file of sensible size."""
 
-    def __init__(self, count: int) -> None:
-        self._side = next((side for most, side in _SIDES if count <= most), _SMALLEST)
+    def __init__(self, count: int, top: int = COUNT) -> None:
+        self._side = next((side for most, side in _SIDES if count * top <= most * COUNT), _SMALLEST)
         self._rows: list[_Row] = []
 
     def add(self, unit: Unit, found: ExplainedUnits) -> None:
@@ -128,7 +129,8 @@ class UnitPage:
             made = _Tile(_uri(unit.made, 2 * self._side), f"image made to please {what}: {reached}", reached,
                          more=[f"made to please {what}"])
         classes = [(printable(name), f"{by:+.2g}") for name, by in unit.classes]
-        self._rows.append(_Row(unit.channel, dead, tiles, made, classes))
+        stands_for = printable(found.names[unit.channel]) if found.names else None
+        self._rows.append(_Row(unit.channel, stands_for, dead, tiles, made, classes))
 
     def render(self, found: ExplainedUnits) -> bytes:
         """Return the page's bytes, UTF-8; the same filters give the same."""

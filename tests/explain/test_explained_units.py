@@ -42,6 +42,8 @@ def test_all_of_a_layer_explained():
     best = found.units[1].classes
     assert [name for name, _ in best] == [CLASSES[k] for k in np.argsort(-by[:, 1]) if by[k, 1] > 0]
     assert explain_units(model, "relu2", images).by_weights
+    assert explain_units(model, "linear1", images).names == CLASSES
+    assert found.names == []
     assert explain_units(model, "conv2", images, channels=[2]).answered
 
 

@@ -29,7 +29,7 @@ def explained(*units: Unit, **changed: object) -> ExplainedUnits:
     found = ExplainedUnits(
         name="small", layer="conv2", kind="Conv2d", activation=None, rectified=False, channels=len(units),
         wanted=len(units), telling=False, size=(28, 30), sees=(8, 8), images=1000, given=1000, answered=False,
-        back="deconvnet", by_weights=False, skipped=[], units=list(units))
+        back="deconvnet", by_weights=False, names=[], skipped=[], units=list(units))
     return replace(found, **changed)
 
 

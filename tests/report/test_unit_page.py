@@ -80,6 +80,8 @@ def test_every_part_of_a_filter_is_on_it() -> None:
     ({"kind": "BatchNorm2d"}, "Each place of conv2 (BatchNorm2d) sees"),
     ({"activation": "relu2", "rectified": True}, "before its activation, of which only what is above 0 gets through "
                                                  "relu2 to the rest of the network. To see that: cnn explain --units"),
+    ({"names": ["<a>", "b & c"]}, "conv2 is the last layer: each of its filters stands for a class"),
+    ({"names": ["<a>", "b & c"]}, "Filter 1: b & c"),
     ({"skipped": [("x.png", "x.png is no image")]}, "1 image could not be used: x.png is no image"),
     ({"skipped": [(f"{i}.png", "broken") for i in range(60)]}, "60 images could not be used; the first of them: 0.png"),
 ])
@@ -89,7 +91,8 @@ def test_what_it_says_of_itself(changed: dict[str, object], words: str) -> None:
 
 def test_it_is_silent_on_what_is_not_so() -> None:
     shown = said(page(explained(unit_of(0))))
-    for words in ("before its activation", "stopped", "Dead", "All of them", "Skipped", " of 1 filter"):
+    for words in ("before its activation", "stopped", "Dead", "All of them", "Skipped", " of 1 filter", "the last layer",
+                  "Filter 0:"):
         assert words not in shown
 
 
@@ -120,9 +123,10 @@ def test_grey_images_are_answered_to_in_red_and_blue() -> None:
     assert first[0] - first[2] > 60 < second[2] - second[0]
 
 
-@pytest.mark.parametrize(("count", "side"), [(1, 96), (64, 96), (65, 64), (256, 64), (257, 32)])
-def test_the_more_filters_the_smaller_their_pictures(count: int, side: int) -> None:
-    made, found = UnitPage(count), explained(unit_of(0, side=200))
+@pytest.mark.parametrize(("count", "top", "side"), [
+    (1, 9, 96), (64, 9, 96), (65, 9, 64), (256, 9, 64), (257, 9, 32), (32, 18, 96), (33, 18, 64), (576, 4, 64)])
+def test_the_more_pictures_the_smaller_they_are(count: int, top: int, side: int) -> None:
+    made, found = UnitPage(count, top), explained(unit_of(0, side=200))
     made.add(found.units[0], found)
     pair, *_, pleasing = images(Read(made.render(found)))
     assert image(pair["src"]).shape == (2 * side + 2, side, 3)
