@@ -91,8 +91,8 @@ def test_what_it_says_of_itself(changed: dict[str, object], words: str) -> None:
 
 def test_it_is_silent_on_what_is_not_so() -> None:
     shown = said(page(explained(unit_of(0))))
-    for words in ("before its activation", "stopped", "Dead", "All of them", "Skipped", " of 1 filter", "the last layer",
-                  "Filter 0:"):
+    for words in ("before its activation", "stopped", "Dead", "All of them", "Skipped", " of 1 filter",
+                  "the last layer", "Filter 0:"):
         assert words not in shown
 
 
