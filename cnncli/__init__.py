@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .model.predict import predict
     from .model.summary import summarise
     from .network import Network
+    from .page import write_page
     from .report.files import write as write_report
     from .runs.opened import load
     from .training.find_lr import find_lr
@@ -78,6 +79,7 @@ _HOMES = {
     "summarise": ("model.summary", "summarise"),
     "train": ("training.train", "train"),
     "trust": ("explain.trust", "trust"),
+    "write_page": ("page", "write_page"),
     "write_report": ("report.files", "write"),
     "write_sample": ("data.sample", "write_sample"),
 }
@@ -85,7 +87,8 @@ _HOMES = {
 __all__ = ["Model", "Network", "Observer", "Prediction", "Trainer", "__version__", "architecture", "check",
            "cross_validate", "draw_activations", "draw_filters", "errors", "evaluate", "explain", "explain_units",
            "explanations", "export_model", "features", "find_images", "find_lr", "import_images", "layers", "load",
-           "loss", "optim", "predict", "sanity", "summarise", "train", "trust", "write_report", "write_sample"]
+           "loss", "optim", "predict", "sanity", "summarise", "train", "trust", "write_page", "write_report",
+           "write_sample"]
 
 
 def __getattr__(name: str) -> Any:

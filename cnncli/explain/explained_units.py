@@ -353,12 +353,13 @@ def data_named(names: Sequence[str], listing: bytes = b"") -> Any:
     return names[0] if len(names) == 1 and os.path.isdir(names[0]) else find_images(names, listing)
 
 
-def labelled(opened: Opened, data: Any, note: Note) -> tuple[list[Item], list[int] | None]:
+def labelled(opened: Opened, data: Any, note: Note, remedy: str = "cnn explain --units LAYER DATA"
+             ) -> tuple[list[Item], list[int] | None]:
     """Return the images to look at and their classes' numbers, None where nobody says them: those held out of the run's
     training where data is None; a folder's, by its class folders; else what image_files makes of data, or a pair
     (images, labels)."""
     if data is None:
-        return _of_samples(choose(opened, None, None, note, remedy="cnn explain --units LAYER DATA")[0])
+        return _of_samples(choose(opened, None, None, note, remedy=remedy)[0])
     if isinstance(data, str | os.PathLike) and Path(data).is_dir():
         try:
             samples, notes = scan_labelled(data, opened.model.classes)

@@ -1,4 +1,4 @@
-"""A model in forms that others run: onnx.py and onnx_layers.py write ONNX files, csource.py, c_layers.py and runtime.c
+"""A model in forms that others run: onnx.py and onnx_layers.py write ONNX files, csource.py, calls.py and runtime.c
 one C file, torch_names.py state dicts for PyTorch; golden.py makes the picture by which each is checked before it is
 written. ``export_model`` takes the form that a file's name asks for.
 

@@ -1,40 +1,48 @@
 """A model as one C file that needs nothing but libm: weights, the few functions that its layers need (runtime.c has
 them all), and ``classify``, which takes an image of any size through the very steps of `cnn predict`. For
-microcontrollers with memory to spare, for games, for whatever has a C compiler and no Python. c_layers.py writes the
-network.
+microcontrollers with memory to spare, for games, for whatever has a C compiler and no Python. calls.py says which
+functions a network calls.
 """
 
 import re
 from importlib.resources import files
 
+import numpy as np
+
 from .._version import __version__
 from ..data.preprocessing import CROP_SHARE
+from ..kernels import Array
 from ..model import Model
 from ..network import INPUT
-from .c_layers import Source, number
+from .calls import Call, Calls, Constants, Value
 
+_NUMBERS_A_LINE = 10
+# Part of runtime.c -> the parts that its functions call.
+_CALLED = {"prepare": {"resize"}, "pointwise": {"exponential", "hyperbolic"}, "mean": {"exponential", "power"},
+           "softmax": {"exponential"}}
 _PART = re.compile(r"^/\* ---- (\w+) ---- \*/\n", re.MULTILINE)
-_GREY = "(uint8_t)((rgb[3 * i] * 19595 + rgb[3 * i + 1] * 38470 + rgb[3 * i + 2] * 7471 + 32768) >> 16)"
 
 
 def to_c(model: Model) -> str:
     """Return the C source. Raises UsageError for a layer that C cannot hold."""
-    source = Source(model.network)
-    source.parts |= {"start", "resize", "softmax"}
-    used = [text for name, text in _parts().items() if name in source.parts]
-    return "\n".join([_heading(model), *used, *source.weights, _classify(model, source)])
+    calls = Calls(model.network)
+    parts = {"start", "prepare", "softmax", *calls.parts}
+    parts = parts.union(*(_CALLED.get(part, ()) for part in parts))
+    used = [text for name, text in _parts().items() if name in parts]
+    constants = [_constants(i, *each) for i, each in enumerate(calls.constants)]
+    return "\n".join([_heading(model), *used, *constants, _classify(model, calls)])
 
 
-def _classify(model: Model, source: Source) -> str:
+def _classify(model: Model, calls: Calls) -> str:
     h, w, c = model.preprocessing.shape
     mean, std = model.preprocessing.mean, model.preprocessing.std
     names = ",\n    ".join(_quoted(name) for name in model.classes)
     return _FUNCTION.format(
-        classes=len(model.classes), names=names, h=h, w=w, c=c, size=h * w * c, floats=source.memory.most,
-        grey=_grey() if c == 1 else "", source="grey" if c == 1 else "rgb", box=_box(model),
-        means=", ".join(map(number, mean)), stds=", ".join(map(number, std)), image=source.value(INPUT),
-        calls="\n    ".join(source.calls), logits=source.value(model.network.nodes[-1].name),
-        temperature=number(model.temperature), free="free(grey), " if c == 1 else "")
+        classes=len(model.classes), names=names, h=h, w=w, c=c, floats=calls.memory.most,
+        crop=_number(CROP_SHARE if model.preprocessing.resize == "crop" else 0), means=", ".join(map(_number, mean)),
+        stds=", ".join(map(_number, std)), image=_argument(calls.value(INPUT)),
+        calls="\n    ".join(map(_call, calls.calls)), logits=_argument(calls.value(model.network.nodes[-1].name)),
+        temperature=_number(model.temperature))
 
 
 _FUNCTION = """enum {{ CLASSES = {classes} }};
@@ -46,18 +54,14 @@ const char *const class_names[CLASSES] = {{
  * once. */
 int classify(const uint8_t *rgb, int h, int w, float *probabilities) {{
     static const double mean[] = {{{means}}}, std[] = {{{stds}}};
-    if (!rgb || h < 1 || w < 1) return -1;
-{grey}    uint8_t *pixels = malloc({size});
-    float *at = malloc({floats} * sizeof(float));
-    double top = 0, bottom = h, left = 0, right = w;
-{box}    if (!pixels || !at || !resize({source}, h, w, {c}, top, bottom, left, right, pixels, {h}, {w})) {{
-        {free}free(pixels), free(at);
+    float *at = rgb && h > 0 && w > 0 ? malloc({floats} * sizeof(float)) : NULL;
+    if (!at || !prepare(rgb, h, w, {crop}, mean, std, {image}, {h}, {w}, {c})) {{
+        free(at);
         return -1;
     }}
-    for (int i = 0; i < {size}; i++) ({image})[i] = (float)((pixels[i] / 255.0 - mean[i % {c}]) / std[i % {c}]);
     {calls}
     softmax({logits}, 1, CLASSES, (float){temperature}, probabilities);
-    {free}free(pixels), free(at);
+    free(at);
     int best = 0;
     for (int k = 1; k < CLASSES; k++)
         if (probabilities[k] > probabilities[best]) best = k;
@@ -81,20 +85,36 @@ def _parts() -> dict[str, str]:
     return dict(zip(pieces[1::2], pieces[2::2], strict=True))
 
 
-def _grey() -> str:
-    return ("    uint8_t *grey = malloc((size_t)h * (size_t)w);\n    if (!grey) return -1;\n"
-            f"    for (long i = 0; i < (long)h * w; i++) grey[i] = {_GREY};\n")
+def _constants(index: int, name: str, array: Array) -> str:
+    """Return an array, to the bit."""
+    bits = array.ravel().view(np.uint32).tolist()
+    starts = range(0, len(bits), _NUMBERS_A_LINE)
+    body = ",\n".join(",".join(f"0x{v:x}" for v in bits[i : i + _NUMBERS_A_LINE]) for i in starts)
+    kind = f"union {{ uint32_t bits[{len(bits)}]; float values[{len(bits)}]; }}"
+    return f"/* {name} */\nstatic const {kind} n{index} = {{{{\n{body}}}}};\n"
 
 
-def _box(model: Model) -> str:
-    """The part of the image that becomes the network's; all of it where images are squashed, or fit as they are."""
-    h, w = model.preprocessing.size
-    if model.preprocessing.resize == "squash":
-        return ""
-    return (f"    if (h != {h} || w != {w}) {{\n"
-            f"        double scale = (w / {w}.0 < h / {h}.0 ? w / {w}.0 : h / {h}.0) * {number(CROP_SHARE)};\n"
-            f"        left = (w - {w} * scale) / 2, right = left + {w} * scale;\n"
-            f"        top = (h - {h} * scale) / 2, bottom = top + {h} * scale;\n    }}\n")
+def _call(call: Call) -> str:
+    return f"{call.function}({', '.join(map(_argument, call.arguments))});"
+
+
+def _argument(argument: Value | Constants | int | float | str | None) -> str:
+    """Return the expression for an argument."""
+    match argument:
+        case Value(place):
+            return f"at + {place}"
+        case Constants(index):
+            return f"n{index}.values"
+        case None:
+            return "NULL"
+        case float():
+            return f"(float){_number(argument)}"
+    return str(argument)
+
+
+def _number(value: float) -> str:
+    """Return a number as C has it."""
+    return repr(float(value))
 
 
 def _quoted(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Pooling windows as others count them: onnx_layers.py and c_layers.py ask how many pixels each window's divisor is."""
+"""Pooling windows as others count them: onnx_layers.py and calls.py ask how many pixels each window's divisor is."""
 
 import numpy as np
 

@@ -1,5 +1,5 @@
 """The table of a format's writers: for each class of layer the one function that writes it there. onnx_layers.py and
-c_layers.py fill one each.
+calls.py fill one each.
 """
 
 from collections.abc import Callable

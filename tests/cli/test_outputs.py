@@ -53,6 +53,7 @@ CASES = {
     "explained-page": Case("explain", "loose.png loose.png --out {out}", "explain.html", folder=True),
     "units": Case("explain", "--units conv1:0 photos --out {out}", "units-conv1.png", folder=True),
     "units-page": Case("explain", "--units conv1:0 photos --out {out}", "units-conv1.html", folder=True),
+    "page": Case("page", "photos --out {out}", "page.html"),
     "inspect-picture": Case("inspect", "runs/small --out {out}", "conv2.png", folder=True),
     "inspect-numbers": Case("inspect", "runs/small --out {out}", "conv2.npy", folder=True),
     "rates": Case("train", "photos --find-lr --runs {out}", "lr.png", folder=True),
@@ -65,10 +66,11 @@ CASES = {
 READ = {"train": {"data", "exclude", "labels"}, "test": {"data", "model", "labels"}, "predict": {"model"},
         "check": {"folder", "models", "exclude", "labels"},
         "inspect": {"model", "named"}, "visualize-filters": {"model"}, "explain": {"model", "truth"},
-        "export": {"model"}, "features": {"model"}, "import": {"sources"}}
+        "export": {"model"}, "features": {"model"}, "import": {"sources"},
+        "page": {"model"}}
 WRITTEN = {"train": {"runs"}, "test": {"out"}, "predict": {"table"}, "check": {"exclude_list", "sheet"},
            "inspect": {"out"}, "visualize-filters": {"out"}, "explain": {"out"}, "export": {"file"},
-           "features": {"out"}, "sample": {"directory"}, "import": {"directory"}}
+           "features": {"out"}, "page": {"out"}, "sample": {"directory"}, "import": {"directory"}}
 # Of several files, the one whose lock stands for all of them: of a command's, or of a case's.
 FIRST = {"test": "report.html", "explain": "explained-loose.png", "visualize-filters": "filters-conv1.png",
          "inspect": "conv1.png", "train": "lr.csv", "units": "units-conv1.png",

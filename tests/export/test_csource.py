@@ -13,7 +13,7 @@ import pytest
 
 from cnncli.architectures import architecture
 from cnncli.data import Preprocessing
-from cnncli.export.c_layers import WRITERS, Source, _Memory
+from cnncli.export.calls import WRITERS, Calls, Value, _Memory
 from cnncli.export.csource import to_c
 from cnncli.layers import Flatten, Whitening
 from cnncli.model import Model
@@ -152,10 +152,11 @@ def test_working_memory_is_taken_where_nothing_lies() -> None:
 
 def test_a_chain_needs_room_for_two_neighbours() -> None:
     network = network_of([{"type": "ReLU"}, {"type": "MaxPool2d", "kernel_size": 2}, {"type": "ReLU"}], (8, 8, 3))
-    source = Source(network)
-    assert source.memory.most == 192 + 192
-    assert source.value("input") == "at + 0"
-    assert {name: place[1] - place[0] for name, place in source.places.items()} == {
+    calls = Calls(network)
+    assert calls.memory.most == 192 + 192
+    assert calls.value("input") == Value(0)
+    assert Calls(network, kept=True).memory.most == 532
+    assert {name: place[1] - place[0] for name, place in calls.places.items()} == {
         "input": 192, "relu1": 192, "maxpool1": 48, "relu2": 48, "flatten1": 48, "linear1": 4}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import cnncli.layers
-from cnncli.export import c_layers, onnx_layers
+from cnncli.export import calls, onnx_layers
 from cnncli.layers import LAYERS, Layer
 from cnncli.network import Network
 from tests.golden.__main__ import layers_of_all_kinds
@@ -68,7 +68,7 @@ def test_every_layer_has_its_cases():
     assert OURS.keys() == {name for name, _, _ in CASES} == {kind for kind, _, _ in LARGE.values()}
 
 
-@pytest.mark.parametrize("table", [onnx_layers.WRITERS, c_layers.WRITERS], ids=lambda table: table.form)
+@pytest.mark.parametrize("table", [onnx_layers.WRITERS, calls.WRITERS], ids=lambda table: table.form)
 def test_every_layer_can_be_exported(table):
     missing = [name for name, kind in OURS.items() if kind not in table]
     assert not missing, f"{', '.join(missing)} cannot be written as {table.form}: enter a writer"

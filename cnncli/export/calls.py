@@ -1,14 +1,16 @@
-"""A network as calls of C functions: a function for each type of layer, entered in WRITERS by its decorator, says which
-function of runtime.c computes it, with which constants. csource.py puts what is before and behind the network around
-them.
+"""A network as calls of the functions of runtime.c: a function for each type of layer, entered in WRITERS by its
+decorator, says which of them computes it, with which constants. csource.py writes the calls as C, page/program.py for
+the script of a page.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from .. import layers
+from ..kernels import Array
 from ..layers import Layer, Shape
 from ..network import INPUT, Network, Node
 from .windows import mean_factors, whole_factors
@@ -16,17 +18,41 @@ from .writers import Writers
 
 WRITERS = Writers("C")
 Kind = TypeVar("Kind", bound=Layer)
-_NUMBERS_A_LINE = 10
 
 
-class Source:
-    """Collects weights and calls, a layer at a time, and where in working memory each value lies."""
+@dataclass(frozen=True)
+class Value:
+    """An argument: where in working memory a value's first number lies, counted in numbers."""
 
-    def __init__(self, network: Network) -> None:
+    place: int
+
+
+@dataclass(frozen=True)
+class Constants:
+    """An argument: an array of constants, by its place in ``Calls.constants``."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of a function of runtime.c for a layer. Arguments are values, constants or None, numbers, or C's word for
+    one."""
+
+    layer: str
+    function: str
+    arguments: tuple[Value | Constants | int | float | str | None, ...]
+
+
+class Calls:
+    """What computes a network: calls, constants (name, float32), and where in working memory each value lies. kept: all
+    values stay there to the end; else each lies where none is that is still read."""
+
+    def __init__(self, network: Network, kept: bool = False) -> None:
         self.network = network
         self.parts: set[str] = set()
-        self.weights: list[str] = []
-        self.calls: list[str] = []
+        self.constants: list[tuple[str, Array]] = []
+        self.calls: list[Call] = []
         self.memory = _Memory()
         last = {name: place for place, node in enumerate(network.nodes) for name in node.inputs}
         self.places = {INPUT: self.memory.take(_count(network.input_shape))}
@@ -34,34 +60,29 @@ class Source:
             self.places[node.name] = self.memory.take(_count(node.shape))
             WRITERS.for_node(node)(Place(self, node, node.layer))
             for name in {*node.inputs}:
-                if last[name] == place:
+                if last[name] == place and not kept:
                     self.memory.give(self.places[name])
 
-    def value(self, name: str) -> str:
-        """Return the expression for a value's first number."""
-        return f"at + {self.places[name][0]}"
+    def value(self, name: str) -> Value:
+        """Return the argument for a value."""
+        return Value(self.places[name][0])
 
-    def numbers(self, name: str, array: Any) -> str:
-        """Add an array of constants, to the bit, and return the expression for it."""
-        bits = np.ascontiguousarray(array, np.float32).ravel().view(np.uint32).tolist()
-        symbol = f"n{len(self.weights)}"
-        starts = range(0, len(bits), _NUMBERS_A_LINE)
-        body = ",\n".join(",".join(f"0x{v:x}" for v in bits[i : i + _NUMBERS_A_LINE]) for i in starts)
-        kind = f"union {{ uint32_t bits[{len(bits)}]; float values[{len(bits)}]; }}"
-        self.weights.append(f"/* {name} */\nstatic const {kind} {symbol} = {{{{\n{body}}}}};\n")
-        return f"{symbol}.values"
+    def numbers(self, name: str, array: Any) -> Constants:
+        """Add an array of constants and return the argument for it."""
+        self.constants.append((name, np.ascontiguousarray(array, np.float32)))
+        return Constants(len(self.constants) - 1)
 
 
 class Place(Generic[Kind]):
-    """A layer about to be written: x and y are the expressions for its first input and its output, ``shapes`` those of
-    its inputs and ``shape`` its own, ``pixels`` the positions of its output."""
+    """A layer about to be written: x and y are its first input and its output, ``shapes`` the shapes of its inputs and
+    ``shape`` its own, ``pixels`` the positions of its output."""
 
-    def __init__(self, source: Source, node: Node, layer: Kind) -> None:
-        self.source, self.layer = source, layer
+    def __init__(self, calls: Calls, node: Node, layer: Kind) -> None:
+        self.calls, self.layer = calls, layer
         self.name, self.shape = node.name, node.shape
-        self.inputs = [source.value(name) for name in node.inputs]
-        self.shapes: list[Shape] = [source.network.shape_of(name) for name in node.inputs]
-        self.x, self.y = self.inputs[0], source.value(node.name)
+        self.inputs = [calls.value(name) for name in node.inputs]
+        self.shapes: list[Shape] = [calls.network.shape_of(name) for name in node.inputs]
+        self.x, self.y = self.inputs[0], calls.value(node.name)
         self.pixels = _count(node.shape[:-1])
 
     @property
@@ -71,20 +92,20 @@ class Place(Generic[Kind]):
 
     def call(self, part: str, function: str, *arguments: Any) -> None:
         """Append a call of a function that lies in a part of runtime.c."""
-        self.source.parts.add(part)
-        self.source.calls.append(f"{function}({', '.join(map(str, arguments))});")
+        self.calls.parts.add(part)
+        self.calls.calls.append(Call(self.name, function, arguments))
 
-    def numbers(self, part: str, array: Any) -> str:
-        """Add constants of the layer's and return the expression for them."""
-        return self.source.numbers(f"{self.name}{part}", array)
+    def numbers(self, part: str, array: Any) -> Constants:
+        """Add constants of the layer's and return the argument for them."""
+        return self.calls.numbers(f"{self.name}{part}", array)
 
-    def bias(self) -> str:
+    def bias(self) -> Constants | None:
         """Add the bias, where there is one."""
-        return self.numbers(".bias", self.layer.params["bias"]) if "bias" in self.layer.params else "NULL"
+        return self.numbers(".bias", self.layer.params["bias"]) if "bias" in self.layer.params else None
 
     def copy(self) -> None:
         """Append a copy of x to y."""
-        self.source.calls.append(f"memcpy({self.y}, {self.x}, {_count(self.shape)} * sizeof(float));")
+        self.call("copy", "copy", self.x, _count(self.shape), self.y)
 
 
 # ---- a function for each layer ----
@@ -138,7 +159,7 @@ def _lp_pool(place: Place[layers.LPPool2d]) -> None:
 def _mean_pool(place: Place[Any], factors: Any, norm: float) -> None:
     w = place.layer.windows
     place.call("mean", "mean_pool", *place.images, *w.kernel, *w.stride, *w.padding,
-               place.numbers(", factors", factors), f"(float){number(norm)}")
+               place.numbers(", factors", factors), norm)
 
 
 @WRITERS.of(layers.GlobalAvgPool2d)
@@ -179,14 +200,14 @@ def _concat(place: Place[layers.Concat]) -> None:
 
 @WRITERS.of(layers.Softmax)
 def _softmax(place: Place[layers.Softmax]) -> None:
-    place.call("softmax", "softmax", place.x, place.pixels, place.shape[-1], "1", place.y)
+    place.call("softmax", "softmax", place.x, place.pixels, place.shape[-1], 1.0, place.y)
 
 
 def _pointwise(function: str, option: str = "") -> Callable[[Place[Any]], None]:
     """The writer of a layer that is a case of runtime.c's ``pointwise``, with a number from its config."""
     def write(place: Place[Any]) -> None:
-        value = place.layer.config()[option] if option else 0
-        place.call("pointwise", "pointwise", place.x, _count(place.shape), function, f"(float){number(value)}", place.y)
+        value = float(place.layer.config()[option]) if option else 0.0
+        place.call("pointwise", "pointwise", place.x, _count(place.shape), function, value, place.y)
     return write
 
 
@@ -221,8 +242,3 @@ class _Memory:
 
 def _count(shape: Iterable[int]) -> int:
     return int(np.prod(list(shape), dtype=np.int64))
-
-
-def number(value: float) -> str:
-    """Return a number as C has it."""
-    return repr(float(value))

@@ -1,0 +1,42 @@
+"""``cnn page``: parse, have cnncli/page/ write the page, and say so."""
+
+from pathlib import Path
+
+import click
+
+from ..errors import printable
+from .command import Command, force_option, json_option, listed_on_stdin, model_option, open_and_say, threads_option
+from .output import emit, emit_json, note, report_skipped
+
+EXAMPLES = (
+    ("cnn page", "page.html in the latest run's folder"),
+    ("cnn page -m runs/clothes photos/ --out model.html", "with some of these photographs on it"),
+)
+
+
+@click.command(cls=Command, examples=EXAMPLES)
+@click.argument("images", nargs=-1, metavar="[IMAGE…]")
+@model_option
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE",
+              help="Where to write it.  [default: page.html in the run's folder]")
+@force_option
+@json_option
+@threads_option
+def command(images: tuple[str, ...], model: Path | None, out: Path | None, force: bool, as_json: bool) -> int:
+    """Write a model as one web page that runs it.
+
+    The page holds the whole network and computes in any browser. It asks nobody for anything: open it from a disk, or
+    mail it. It judges pictures that are chosen, dropped or pasted, and shows what each layer makes of them, down to
+    single numbers. Some of IMAGE, or of the images held out of the run's training, are on it. IMAGE is a file, a
+    folder, a pattern such as 'photos/*.png', or - for a list of paths on standard input.
+    """
+    from ..explain.explained_units import data_named
+    from ..page import write_page
+
+    made = write_page(open_and_say(model), data_named(images, listed_on_stdin(images)), out, force=force, note=note)
+    note(f"{printable(made.path)}: {made.sentence}")
+    if as_json:
+        emit_json(made.as_json())
+    else:
+        emit(printable(made.path))
+    return report_skipped(made.skipped)

@@ -1,0 +1,52 @@
+// What the network says: the picture as it sees it, the probability of each class, and where what speaks for one lies.
+"use strict";
+
+const LIKELY = 10; // classes shown
+const listeners = [];
+
+/** Have a function called with each new answer. */
+const onAnswer = (listener) => listeners.push(listener);
+
+async function showAnswer(found) {
+  const order = [...found.probabilities.keys()].sort((a, b) => found.probabilities[b] - found.probabilities[a]);
+  const rows = order.slice(0, LIKELY).map((i) => {
+    const share = 100 * found.probabilities[i];
+    const bar = made("div", { class: "bar" }, made("div", { class: "part" }));
+    bar.firstChild.style.width = `${share}%`;
+    const name = made("button", { type: "button", class: "plain", onclick: () => showEvidence(i) }, program.classes[i]);
+    return made("tr", {}, made("th", { scope: "row" }, name), made("td", {}, bar),
+      made("td", { class: "number" }, `${share.toFixed(share > 99.95 && share < 100 ? 3 : 1)} %`));
+  });
+  document.getElementById("answers").replaceChildren(...rows);
+  document.getElementById("answer").textContent = program.classes[order[0]];
+  document.getElementById("time").textContent = `Computed in ${found.milliseconds.toFixed(1)} ms.`;
+  drawInput(document.getElementById("seen"), await ask("values", "input"));
+  await showEvidence(order[0]);
+  for (const listener of listeners) listener(found);
+}
+
+/** Draw where what speaks for a class lies, on the picture in pale grey; nothing where the network does not tell. */
+async function showEvidence(number) {
+  const found = await ask("evidence", number), figure = document.getElementById("evidence");
+  figure.hidden = !found;
+  if (!found) return;
+  const canvas = figure.querySelector("canvas"), [height, width] = program.input.shape;
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  drawInput(canvas, await ask("values", "input"));
+  const under = context.getImageData(0, 0, width, height);
+  for (let i = 0; i < under.data.length; i += 4) {
+    const grey = 0.3 * under.data[i] + 0.6 * under.data[i + 1] + 0.1 * under.data[i + 2];
+    under.data.fill(150 + 0.4 * grey, i, i + 3);
+  }
+  context.putImageData(under, 0, 0);
+  const before = layerOf.get(layerOf.get(found.layer).inputs[0]), { start, step } = before.field;
+  const [rows, columns] = before.shape, map = document.createElement("canvas");
+  const scale = reachOf(found.map);
+  drawOverlay(map, found.map, [rows, columns], scale);
+  // The middle of each position lies where its receptive field has its middle.
+  context.imageSmoothingQuality = "high";
+  context.drawImage(map, start[1] + 0.5 - step[1] / 2, start[0] + 0.5 - step[0] / 2, columns * step[1], rows * step[0]);
+  figure.querySelector("figcaption").replaceChildren(
+    "Where what speaks for ", made("b", {}, program.classes[number]), " lies: red for it, blue against it; the full colour ",
+    `adds ${shown(scale)} to its logit.`);
+}

@@ -1,0 +1,38 @@
+// What the page was given, and the worker that computes with it.
+"use strict";
+
+/** Bytes that lie in the page as base64. */
+function bytesOf(id) {
+  const text = atob(document.getElementById(id).textContent.trim()), bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
+
+const given = JSON.parse(document.getElementById("given").textContent);
+const program = given.program;
+const layerOf = new Map(program.layers.map((layer) => [layer.name, layer]));
+const shapeOf = (name) => name === "input" ? program.input.shape : layerOf.get(name).shape;
+
+const source = `"use strict";${cameFrom}\n(${worker})();`;
+const engine = new Worker(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
+const waiting = new Map();
+let asked = 0;
+
+engine.onmessage = ({ data: [number, result, reason] }) => {
+  const { resolve, reject } = waiting.get(number);
+  waiting.delete(number);
+  if (reason) reject(new Error(reason));
+  else resolve(result);
+};
+
+/** Ask the worker; a promise of its answer. */
+function ask(what, ...about) {
+  asked += 1;
+  engine.postMessage([asked, what, ...about]);
+  return new Promise((resolve, reject) => waiting.set(asked, { resolve, reject }));
+}
+
+const ready = (() => {
+  const weights = bytesOf("weights");
+  return ask("load", bytesOf("engine"), program, weights.buffer);
+})();

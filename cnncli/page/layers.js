@@ -1,0 +1,75 @@
+// The network, layer by layer: what each computes from, and its maps, the most active first.
+"use strict";
+
+const FEW = 16; // maps at first
+const opened = new Set();
+
+/** How active each channel is: the mean distance from 0. */
+function activity(values, [height, width, channels]) {
+  const sums = new Float64Array(channels);
+  for (let i = 0; i < height * width * channels; i++) sums[i % channels] += Math.abs(values[i]);
+  return sums.map((sum) => sum / (height * width));
+}
+
+function articleOf(layer) {
+  const facts = [layer.shape.join(" x ")];
+  if (layer.parameters) facts.push(`${layer.parameters.toLocaleString("en")} parameters`);
+  if (layer.multiply_adds) facts.push(`${layer.multiply_adds.toLocaleString("en")} multiply-adds`);
+  const maps = made("div", { class: "maps" });
+  const details = made("details", { id: `layer-${layer.name}` },
+    made("summary", {}, made("b", {}, layer.name), " ", made("span", { class: "kind" }, layer.kind), " ",
+      made("span", { class: "faint" }, facts.join(", "))),
+    made("p", { class: "faint" }, `from ${layer.inputs.map((name) => name === "input" ? "the image" : name).join(" and ")}`),
+    maps);
+  details.addEventListener("toggle", () => {
+    if (details.open) opened.add(layer.name);
+    else opened.delete(layer.name);
+    if (details.open) showMaps(layer);
+  });
+  return details;
+}
+
+/** Draw a layer's maps for the image that was judged last. */
+async function showMaps(layer, all = maps(layer).dataset.all === "yes") {
+  const values = await ask("values", layer.name), scale = reachOf(values);
+  const shape = layer.shape.length === 3 ? layer.shape : [1, layer.shape[0], 1];
+  const active = activity(values, shape);
+  const order = [...active.keys()].sort((a, b) => active[b] - active[a]);
+  const tiles = order.slice(0, all ? order.length : FEW).map((channel) => {
+    const canvas = made("canvas", { tabindex: 0, role: "img", "aria-label": `${layer.name}, channel ${channel}` });
+    drawMap(canvas, values, shape, channel, scale);
+    const size = Math.max(64, Math.min(160, 3 * shape[1]));
+    canvas.style.width = `${shape[0] === 1 ? Math.min(600, 12 * shape[1]) : size}px`;
+    if (shape[0] === 1) canvas.style.height = "24px";
+    canvas.addEventListener("click", (event) => {
+      const box = canvas.getBoundingClientRect();
+      const along = (place, begin, length, count) =>
+        Math.max(0, Math.min(count - 1, Math.floor((place - begin) / length * count)));
+      const column = along(event.clientX, box.left, box.width, shape[1]);
+      const row = along(event.clientY, box.top, box.height, shape[0]);
+      showNumber(layer, (row * shape[1] + column) * shape[2] + channel);
+    });
+    canvas.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") showNumber(layer, strongest(values, shape, channel));
+    });
+    return made("figure", {}, canvas, made("figcaption", {}, layer.shape.length === 3 ? `${channel}` : "all"));
+  });
+  const more = order.length > FEW && !all ? [made("button", { type: "button", onclick: () => {
+    maps(layer).dataset.all = "yes";
+    showMaps(layer, true);
+  } }, `all ${order.length.toLocaleString("en")} maps`)] : [];
+  maps(layer).replaceChildren(...tiles, made("p", { class: "faint" },
+    `Red is above 0, blue below; the full colour stands for ${shown(scale)} on all maps of this layer.`), ...more);
+}
+
+const maps = (layer) => document.getElementById(`layer-${layer.name}`).querySelector(".maps");
+
+/** The place of a channel's largest number. */
+function strongest(values, [height, width, channels], channel) {
+  let best = channel;
+  for (let i = channel; i < height * width * channels; i += channels) if (values[i] > values[best]) best = i;
+  return best;
+}
+
+document.getElementById("layers").replaceChildren(...program.layers.map(articleOf));
+onAnswer(() => { for (const name of opened) showMaps(layerOf.get(name)); });

@@ -1,0 +1,65 @@
+"""The page as text: page.html with the style, the script, the engine and the weights in it. Nothing of it is fetched,
+and its policy allows only what it holds: its own script and style, WebAssembly, a worker made of its own text, and
+pictures that it is given."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from ..errors import printable
+from ..export.golden import TOLERANCE
+from .program import Program
+
+SCRIPTS = ("products.js", "engine.js", "asking.js", "pixels.js", "answer.js", "pictures.js", "number.js", "layers.js",
+           "check.js")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A picture on the page: where it is shown from, its file's name, what it is, and whether the model is wrong."""
+
+    uri: str
+    name: str
+    words: str
+    wrong: bool = False
+
+
+def render(title: str, about: str, made: Program, golden: Sequence[dict[str, Any]], samples: Sequence[Sample]) -> bytes:
+    """Return the page's bytes, UTF-8; the same model and pictures give the same."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    here = files(__package__)
+    html, style, *scripts = ((here / name).read_text(encoding="utf-8") for name in ("page.html", "page.css", *SCRIPTS))
+    script = "\n".join(scripts)
+    height, width, channels = made.described["input"]["shape"]
+    given = {"program": made.described, "golden": golden, "tolerance": TOLERANCE}
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    page = environment.from_string(html).render(
+        title=printable(title), about=printable(about), policy=policy(style, script), style=Markup(style),
+        script=Markup(script), given=Markup(in_script(given)), height=height, width=width, grey=channels == 1,
+        engine=Markup(in_base64((here / "engine.wasm").read_bytes())), weights=Markup(in_base64(made.weights)),
+        samples=samples)
+    return page.encode("utf-8")
+
+
+def policy(style: str, script: str) -> str:
+    """Return the content security policy."""
+    hashes = [in_base64(hashlib.sha256(text.encode()).digest()) for text in (style, script)]
+    return (f"default-src 'none'; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}' 'wasm-unsafe-eval'; "
+            "worker-src blob:; img-src data: blob:; base-uri 'none'; form-action 'none'")
+
+
+def in_script(value: Any) -> str:
+    """Return JSON that may stand in a script element."""
+    text = json.dumps(value, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def in_base64(data: bytes) -> str:
+    """Return bytes in base64."""
+    return base64.b64encode(data).decode("ascii")

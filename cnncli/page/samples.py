@@ -1,0 +1,89 @@
+"""The pictures that go with a page: some that the model has right, some that it has wrong, some it is unsure of."""
+
+import io
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ..errors import DataError, printable
+from ..explain.explained_units import labelled
+from ..kernels import Array
+from ..model import Model
+from ..runs.opened import Opened
+from .rendering import Sample, in_base64
+
+MOST = 12  # pictures; a third of them right, wrong, and unsure
+LOOKED_AT = 200  # images, spread evenly over all
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A picture, prepared, with what the model says; label is None where nobody knows it."""
+
+    path: str
+    pixels: Array
+    label: int | None
+    answer: int
+    probability: float
+
+
+def samples(opened: Opened, data: Any, note: Callable[[str], None]) -> tuple[list[Sample], list[tuple[str, str]]]:
+    """Return pictures out of data, what ``cnncli.explain_units`` takes; of None, the images held out of the run's
+    training, or of a model that is in no run none. And what could not be read: (path, why)."""
+    if data is None and opened.run is None:
+        return [], []
+    items, labels = labelled(opened, data, note, remedy="cnn page DATA")
+    every = np.unique(np.linspace(0, len(items) - 1, min(LOOKED_AT, len(items))).round().astype(int)).tolist()
+    skipped = list[tuple[str, str]]()
+    judged = _judged(opened.model, [items[i] for i in every], None if labels is None else [labels[i] for i in every],
+                     skipped)
+    if skipped and not judged:
+        raise DataError(skipped[0][1])
+    return [_sample(one, opened.model.classes) for one in _chosen(judged)], skipped
+
+
+def _judged(model: Model, items: Sequence[Any], labels: Sequence[int] | None, skipped: list[tuple[str, str]]
+            ) -> list[_Judged]:
+    found, number = list[_Judged](), 0
+    for batch in model.prepared(items):
+        skipped += [(path, pixels) for path, pixels in batch if isinstance(pixels, str)]
+        good = [(path, pixels, number + i) for i, (path, pixels) in enumerate(batch) if not isinstance(pixels, str)]
+        number += len(batch)
+        if not good:
+            continue
+        chances = model.probabilities(np.stack([pixels for _, pixels, _ in good]))
+        for (path, pixels, i), row in zip(good, chances, strict=True):
+            label = None if labels is None else labels[i]
+            found.append(_Judged(path, pixels, label, int(row.argmax()), float(row.max())))
+    return found
+
+
+def _chosen(judged: Sequence[_Judged]) -> list[_Judged]:
+    """Return right answers of several classes, the surest first; then the surest wrong ones; then what is unsure. Where
+    labels are not known, every answer counts as right."""
+    sure = sorted(judged, key=lambda one: -one.probability)
+    right = [one for one in sure if one.label in (None, one.answer)]
+    first = {one.answer: one for one in reversed(right)}  # the surest of each class
+    several = sorted(first.values(), key=lambda one: -one.probability)
+    wrong = [one for one in sure if one.label not in (None, one.answer)]
+    third = MOST // 3
+    chosen = several[: third + max(0, third - len(wrong))] + wrong[:third]
+    unsure = [one for one in reversed(sure) if not any(one is other for other in chosen)]
+    return chosen + unsure[: MOST - len(chosen)]
+
+
+def _sample(one: _Judged, classes: Sequence[str]) -> Sample:
+    named = printable(os.path.basename(one.path))
+    words = named if one.label is None else printable(classes[one.label])
+    return Sample(_png(one.pixels), named, words, one.label is not None and one.label != one.answer)
+
+
+def _png(pixels: Array) -> str:
+    """Return prepared pixels as a picture to show: the very bytes, as a PNG file."""
+    file = io.BytesIO()
+    Image.fromarray(np.squeeze(pixels, 2) if pixels.shape[2] == 1 else pixels).save(file, "PNG", optimize=True)
+    return f"data:image/png;base64,{in_base64(file.getvalue())}"

@@ -1,0 +1,94 @@
+"""Writing a model's page: what is on it, where it goes, and what is said of it."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..data.outputs import Kind, marked, write
+from ..errors import UsageError, printable
+from ..export.golden import golden
+from ..model import Model
+from ..runs.opened import AnyModel, Opened, open_model
+from .program import Program, program
+from .rendering import in_base64, render
+from .samples import samples
+
+FILE = "page.html"
+PAGE = Kind("a model's page", ".html", marked(rb'<meta name="generator" content="cnn page">'))
+MOST = 64_000_000  # bytes of weights: browsers open larger pages slowly or not at all
+
+
+@dataclass(frozen=True)
+class Written:
+    """A page that was written: its size in bytes, how many pictures are on it, whether its weights have 16 bits, and by
+    how much that changes a logit of the model's own picture at most; skipped are images that could not be read, and
+    why."""
+
+    path: str
+    bytes: int
+    pictures: int
+    halved: bool
+    change: float
+    skipped: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """What is said of it."""
+        size = f"{self.bytes / 1e6:,.1f} MB"
+        if not self.halved:
+            return f"{size}; it opens in any browser, from a disk, too."
+        return f"{size}; its weights have 16 bits, which changes a logit by {self.change:.1g} at most."
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `cnn page --json` prints."""
+        return {"path": self.path, "bytes": self.bytes, "pictures": self.pictures, "halved": self.halved,
+                "change": self.change, "skipped": [{"path": path, "error": error} for path, error in self.skipped]}
+
+
+def write_page(model: AnyModel = None, data: Any = None, out: str | os.PathLike[str] | None = None, *,
+               force: bool = False, note: Callable[[str], None] | None = None) -> Written:
+    """Write a model as a web page that runs it, by default page.html in the run's folder, else ./<model>-page.html.
+
+    data are the images of which some are on it: a folder, images, () for none, or None for those held out of the run's
+    training, which a model that is in no run has not. note gets sentences.
+
+    Raises UsageError for a model that no page can hold, and what ``cnncli.data.outputs.claim`` does before any work.
+    """
+    opened = open_model(model)
+    made = _program(opened)
+    path = Path(out) if out is not None else (opened.run.path / FILE if opened.run else
+                                              Path(f"{opened.path.stem}-{FILE}"))
+    reads = [image for image in data if isinstance(image, str)] if isinstance(data, list | tuple) else []
+    with opened.claim({path: PAGE}, data=data, reads=reads, force=force):
+        shown, skipped = ([], []) if data == () else samples(opened, data, note or (lambda sentence: None))
+        golden_, change = _golden(opened.model, made)
+        page = render(f"The network {opened.name}", _about(opened), made, [golden_], shown)
+        write(path, page, PAGE)
+    return Written(str(path), len(page), len(shown), made.halved, change, tuple(skipped))
+
+
+def _program(opened: Opened) -> Program:
+    held = 2 * sum(array.size for array in opened.model.network.parameters().values())
+    if held > MOST:
+        raise UsageError(f"a page of {printable(opened.name)} would hold {held / 1e6:,.0f} MB of weights, and browsers "
+                         f"take {MOST / 1e6:,.0f} MB; train a smaller architecture, as resnet20.")
+    return program(opened.model)
+
+
+def _about(opened: Opened) -> str:
+    model = opened.model
+    images = model.preprocessing.describe().rstrip(".")
+    return (f"{model.training.get('architecture', 'A network')} for {len(model.classes):,} classes. It takes {images}.")
+
+
+def _golden(model: Model, made: Program) -> tuple[dict[str, Any], float]:
+    """Return the model's own picture with the probabilities that the page should find, and by how much its rounded
+    weights change a logit."""
+    one = golden(model)
+    exact = model.logits(one.image[None])[0]
+    with made.as_stored(model):
+        logits, probabilities = model.logits(one.image[None])[0], model.probabilities(one.image[None])[0]
+    return ({"pixels": in_base64(one.image.tobytes()), "probabilities": probabilities.tolist()},
+            float(abs(logits - exact).max()))

@@ -1,0 +1,152 @@
+"""The page of a model in a real browser, from a file: every architecture opens and its check passes, it asks for
+nothing, every number comes from the terms that it shows, it fits a phone, and what is no picture is said."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import cnncli
+from cnncli.architectures import ARCHITECTURES, architecture
+from cnncli.data import Preprocessing
+from cnncli.errors import UsageError
+from cnncli.model import Model
+from cnncli.page import write_page
+
+from ..report.browser import DESKTOP, PHONE
+from ..trained import write_images
+
+LARGE = {"vgg11", "vgg16", "resnet34", "resnet50"}  # whose pages no browser would take, or only slowly
+CHECKED = """return new Promise((done) => { const look = () => {
+    const words = document.getElementById('check').textContent;
+    if (words.startsWith('Checking')) setTimeout(look, 20); else done(words); }; look(); })"""
+# Numbers drawn by chance, and the largest difference between what is shown for one and the number itself.
+CLICKS = """let state = 1;
+    const chance = (below) => { state = state * 48271 % 2147483647; return state % below; };
+    const worth = {
+      sum: (found) => found.bias + found.terms.reduce((sum, term) => sum + term.value, 0),
+      largest: (found) => Math.max(...found.terms.map((term) => term.value)),
+      same: (found) => found.terms[0].value,
+      norm: (found) => Math.max(0, found.terms.reduce((sum, term) => sum + term.value, 0)) ** (1 / found.power) };
+    const one = async () => {
+      const layer = program.layers[chance(program.layers.length)];
+      const found = await ask('made', layer.name, chance(layer.shape.reduce((a, b) => a * b, 1)));
+      if (!(found.rule in worth)) return [0, 0];
+      return [1, Math.abs(worth[found.rule](found) - found.value) / Math.max(1, Math.abs(found.value))]; };
+    return (async () => { let sums = 0, worst = 0;
+      for (let i = 0; i < 1000; i++) {
+        const [counts, differs] = await one();
+        sums += counts;
+        worst = Math.max(worst, differs);
+      }
+      return [sums, worst]; })()"""
+WIDE = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+def model_of(name: str) -> Model:
+    shape = (28, 28, 1) if name == "lenet5" else (32, 32, 3)
+    network = architecture(name, shape, 4, seed=2)
+    return Model(network, ["one", "two", "three", "<b>four</b>"], Preprocessing(shape[:2], shape[2] == 1))
+
+
+def opened(browser: Any, path: Path, **how: Any) -> str:
+    browser.open(path, **how)
+    words: str = browser.run(CHECKED)
+    return words
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    write_images(folder, ["one", "two", "three", "<b>four<"], 3, seed=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a small residual network."""
+    path = tmp_path_factory.mktemp("page") / "page.html"
+    write_page(model_of("resnet8"), sorted(map(str, photos.glob("*/*"))), path)
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES.keys() - LARGE))
+def test_every_architecture_opens_and_says_what_predict_says(name: str, browser: Any, tmp_path: Path) -> None:
+    write_page(model_of(name), (), tmp_path / "page.html")
+    assert opened(browser, tmp_path / "page.html").startswith("This page says what cnn predict says")
+    assert browser.errors() == []
+    assert [url for url in browser.requests() if not url.startswith("blob:")] == [(tmp_path / "page.html").as_uri()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lenet5", "resnet8", "squeezenet1_1", "efficientnet_lite0"])
+def test_every_number_is_made_of_the_terms_that_are_shown(name: str, browser: Any, tmp_path: Path) -> None:
+    write_page(model_of(name), (), tmp_path / "page.html")
+    opened(browser, tmp_path / "page.html")
+    sums, worst = browser.run(CLICKS)
+    assert sums > 400
+    assert worst < 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [{"size": DESKTOP}, {"size": PHONE, "dark": True}], ids=["desktop", "phone"])
+def test_pictures_are_judged_and_layers_opened(how: Any, browser: Any, page: Path, photos: Path) -> None:
+    assert opened(browser, page, **how).startswith("This page says what cnn predict says")
+    buttons = browser.driver.find_elements("css selector", "#samples button")
+    assert len(buttons) == 12
+    model = model_of("resnet8")
+    for button in buttons[:3]:
+        name = button.get_attribute("data-name")
+        button.click()
+        browser.run("return new Promise((done) => setTimeout(done, 200))")
+        [wanted] = cnncli.predict(model, [str(path) for path in photos.glob(f"*/{name}")][:1])
+        assert name in browser.find("#said").text
+        assert browser.find("#answer").text == wanted.label
+    browser.run("document.getElementById('layer-layer2.0.add').open = true;"
+                "return new Promise((done) => setTimeout(done, 300))")
+    assert len(browser.driver.find_elements("css selector", "#layers canvas")) == 16
+    browser.find("#layers canvas").click()
+    browser.run("return new Promise((done) => setTimeout(done, 200))")
+    assert "layer2.0.add" in browser.find("#number h2").text
+    assert browser.run(WIDE) <= 0
+    assert browser.errors() == []
+
+
+@pytest.mark.slow
+def test_a_file_of_any_size_is_judged_as_predict_does(browser: Any, page: Path, tmp_path: Path) -> None:
+    waves = np.add.outer(np.sin(np.arange(90) / 5), np.cos(np.arange(64) / 3))[..., None]
+    image = (128 + 50 * waves + np.random.default_rng(0).normal(0, 12, (90, 64, 3))).clip(0, 255).astype(np.uint8)
+    Image.fromarray(image).save(tmp_path / "waves.png")
+    opened(browser, page)
+    browser.find("#chooser").send_keys(str(tmp_path / "waves.png"))
+    browser.run("return new Promise((done) => setTimeout(done, 400))")
+    [wanted] = cnncli.predict(model_of("resnet8"), [str(tmp_path / "waves.png")])
+    assert browser.find("#said").text == "waves.png, 64 x 90 pixels."
+    assert browser.find("#answers tr").text == f"{wanted.label}\n{100 * wanted.probability:.1f} %"
+
+
+@pytest.mark.slow
+def test_what_is_no_picture_is_said(browser: Any, page: Path, tmp_path: Path) -> None:
+    (tmp_path / "letter.png").write_text("Dear all", encoding="utf-8")
+    opened(browser, page)
+    browser.find("#chooser").send_keys(str(tmp_path / "letter.png"))
+    browser.run("return new Promise((done) => setTimeout(done, 300))")
+    assert browser.find("#said").text == "letter.png is no picture that this browser can read."
+    assert browser.errors() == []
+
+
+@pytest.mark.slow
+def test_a_page_that_says_something_else_says_so(browser: Any, page: Path, tmp_path: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    start = text.index('"probabilities":[') + len('"probabilities":[')
+    (tmp_path / "page.html").write_text(text[:start] + "1.5" + text[text.index(",", start):], encoding="utf-8")
+    assert opened(browser, tmp_path / "page.html").startswith("This page does NOT say what cnn predict says")
+
+
+def test_a_model_that_no_page_can_hold() -> None:
+    network = architecture("vgg11", (224, 224, 3), 1000, seed=None)
+    with pytest.raises(UsageError, match=r"would hold 2\d\d MB of weights, and browsers take 64 MB; train a smaller"):
+        write_page(Model(network, [str(i) for i in range(1000)], Preprocessing((224, 224))), (), "page.html")
