@@ -95,6 +95,8 @@ def _layout(file: BinaryIO) -> Layout | None:
     if len(head) < _BMP_HEADER + _OS2:
         return None
     start, header = struct.unpack_from("<II", head, 10)
+    if len(head) < _BMP_HEADER + header:
+        return None
     if header == _OS2:
         w, h, _, bits = struct.unpack_from("<4H", head, 18)
         packing = used = 0

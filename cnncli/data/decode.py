@@ -270,9 +270,11 @@ def _open(path: str) -> BinaryIO:
 def _reason(path: str, error: Exception, page: tiff.Page | None) -> str:
     """Return in plain words why Pillow or the system refused."""
     if isinstance(error, UnidentifiedImageError):
-        if page is not None:
+        if page is not None and not page.cut:
             return page.refusal() or f"it is a TIFF of {page.kind} in a layout that is not read; save it anew"
-        return kind_of(path) or "its content is not PNG, JPEG, BMP, GIF, TIFF or WebP"
+        start = _start(path)
+        return kinds.reason(start) or ("it is damaged or cut short" if kinds.is_read(start) else
+                                       "its content is not PNG, JPEG, BMP, GIF, TIFF or WebP")
     if isinstance(error, Image.DecompressionBombError) and page is not None and page.deep:
         return "it is stored in strips or tiles that are too large; save it with smaller ones"
     if isinstance(error, Image.DecompressionBombError):
@@ -284,18 +286,18 @@ def _reason(path: str, error: Exception, page: tiff.Page | None) -> str:
     if isinstance(error, NoNumbers):
         return str(error)
     words = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
-    if page is None and not getattr(error, "errno", None) and (reason := kind_of(path)):  # opened, but of no use
-        return reason
-    return f"it is damaged or cut short ({words.rstrip('.')})" if not getattr(error, "errno", None) else words
+    if getattr(error, "errno", None):
+        return words
+    known = kinds.reason(_start(path)) if page is None else None  # opened, but of no use
+    return known or f"it is damaged or cut short ({words.rstrip('.')})"
 
 
-def kind_of(path: str) -> str | None:
-    """Return what a file is that is no image of a format that is read, as a reason; None where nobody knows."""
+def _start(path: str) -> bytes:
     try:
         with _open(path) as file:
-            return kinds.reason(file.read(kinds.LOOKED_AT))
+            return file.read(kinds.LOOKED_AT)
     except (OSError, ValueError, ImageError):
-        return None
+        return b""
 
 
 _quiet_lock = threading.Lock()

@@ -78,6 +78,7 @@ _PATTERNS = (  # where a few bytes would fit too much
     (rb"p\x00\x00\x00.{4}\x2a", "a microscope's file (LIF)", _MICROSCOPE), (rb"G.{187}G.{187}G", *_VIDEO),
 )
 _HEIF = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"))
+_READ = rb"\x89PNG|\xff\xd8\xff|GIF8|RIFF.{4}WEBP|BM.{4}\x00{4}|II[\x2a\x2b]\x00|MM\x00[\x2a\x2b]"
 _PRECISION = re.compile(rb"\xff([\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf\xf7])..(.)", re.DOTALL)
 
 
@@ -88,6 +89,11 @@ def reason(start: bytes) -> str | None:
         return _of_jpeg(start)
     name, remedy = _found(start)
     return f"its content is {name}, which is not read; {remedy}" if name else None
+
+
+def is_read(start: bytes) -> bool:
+    """Whether a file that begins with these bytes is of a format that is read: damaged where it cannot be opened."""
+    return re.match(_READ, start, re.DOTALL) is not None
 
 
 def _found(start: bytes) -> tuple[str, str]:

@@ -42,13 +42,14 @@ _ALPHA = {1: True, 2: False}  # kinds of extra channels -> whether colours were 
 
 @dataclass(frozen=True)
 class Page:
-    """The first page of a TIFF: its tags, the byte order of the file, how many pages there are, and whether the file
-    is a camera's raw one."""
+    """The first page of a TIFF: its tags, the byte order of the file, how many pages there are, whether the file is a
+    camera's raw one, and whether what a tag says lies beyond its end."""
 
     tags: Mapping[int, tuple[int, ...] | bytes]
     order: str
     pages: int
     raw: bool
+    cut: bool = False
 
     def number(self, tag: int, default: int) -> int:
         """Return the first number of a tag."""
@@ -245,18 +246,19 @@ def first_page(file: BinaryIO) -> Page | None:
             return None
         order, big = "<" if start[:1] == b"I" else ">", start[2:4] in (b"+\0", b"\0+")
         at = struct.unpack_from(f"{order}Q" if big else f"{order}I", start, 8 if big else 4)[0]
-        tags, after = _tags(file, at, order, big)
+        tags, after, cut = _tags(file, at, order, big)
         made = MAKE in tags and SUB_PAGES in tags and tags.get(SUBFILE) == (1,)
         return Page(tags, order, max(1 + sum(1 for _ in _further(file, at, after, order, big)), _stacked(tags)),
-                    start[8:10] == b"CR" or DNG in tags or made)
+                    start[8:10] == b"CR" or DNG in tags or made, cut)
     except (struct.error, OSError, OverflowError, MemoryError):
         return None
     finally:
         file.seek(0)
 
 
-def _tags(file: BinaryIO, at: int, order: str, big: bool) -> tuple[dict[int, tuple[int, ...] | bytes], int]:
-    """Return the tags of the page that begins there, and where the next begins (0: there is none)."""
+def _tags(file: BinaryIO, at: int, order: str, big: bool) -> tuple[dict[int, tuple[int, ...] | bytes], int, bool]:
+    """Return the tags of the page that begins there, where the next begins (0: there is none), and whether what a tag
+    says lies beyond the file's end."""
     entry, pointer = f"{order}HH{'Q8s' if big else 'I4s'}", f"{order}{'Q' if big else 'I'}"
     file.seek(at)
     count = struct.unpack(f"{order}{'Q' if big else 'H'}", file.read(8 if big else 2))[0]
@@ -266,6 +268,7 @@ def _tags(file: BinaryIO, at: int, order: str, big: bool) -> tuple[dict[int, tup
     entries = file.read(size * count)
     after = struct.unpack(pointer, file.read(struct.calcsize(pointer)))[0]
     tags: dict[int, tuple[int, ...] | bytes] = {}
+    cut = False
     for tag, kind, number, inline in struct.iter_unpack(entry, entries):
         letter = _SIZES.get(kind)
         if letter is None or number > _MOST_NUMBERS or tag in tags:
@@ -274,9 +277,10 @@ def _tags(file: BinaryIO, at: int, order: str, big: bool) -> tuple[dict[int, tup
         if wanted > len(inline):
             file.seek(struct.unpack(pointer, inline)[0])
             inline = file.read(wanted)
+        cut = cut or len(inline) < wanted
         if len(inline) >= wanted:
             tags[tag] = inline[:wanted] if letter == "s" else struct.unpack(f"{order}{number}{letter}", inline[:wanted])
-    return tags, after
+    return tags, after, cut
 
 
 def _further(file: BinaryIO, first: int, at: int, order: str, big: bool) -> Iterator[int]:

@@ -74,6 +74,7 @@ BOMB, DEEP, FLAT = Image.DecompressionBombError("large."), {258: (16,)}, {258: (
      "it is a TIFF of unsigned numbers of 16 bits, packed by JPEG; save it with deflate or LZW, or unpacked"),
     (UnidentifiedImageError("x"), b"qoif", DEEP,
      "it is a TIFF of unsigned numbers of 16 bits in a layout that is not read; save it anew"),
+    (UnidentifiedImageError("x"), b"MM\0*\0\0\0\x08", None, "it is damaged or cut short"),
     (BOMB, b"", DEEP, "it is stored in strips or tiles that are too large; save it with smaller ones"),
     (BOMB, b"", FLAT, "it has more than 100 megapixels"), (BOMB, b"", None, "it has more than 100 megapixels"),
     (MemoryError(), b"", None, "it asks for more memory than there is"),

@@ -145,6 +145,19 @@ def test_what_is_read_is_no_kind(tmp_path: Path) -> None:
         assert kinds.reason(data) is None
 
 
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "BMP", "GIF", "TIFF", "TIFF, packed", "WEBP"])
+def test_the_beginning_of_an_image_is_a_damaged_image_and_nothing_else(form: str, tmp_path: Path) -> None:
+    """However short it is, from its first dozen bytes on."""
+    picture, whole = Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 11, 3), np.uint8)), io.BytesIO()
+    picture.save(whole, form.partition(",")[0], **({"compression": "tiff_lzw"} if "packed" in form else {}))
+    data = whole.getvalue()
+    for length in {*range(12, 60, 3), *range(60, len(data) - 40, 40), *([len(data) - 1] if "packed" in form else [])}:
+        (tmp_path / "a.png").write_bytes(data[:length])
+        with pytest.raises(ImageError) as caught:
+            decode(tmp_path / "a.png", grey=False)
+        assert caught.value.reason.startswith("it is damaged or cut short"), length
+
+
 def test_raw_files_are_tiff_and_no_thumbnails(tmp_path: Path) -> None:
     """Their first page is a small picture, which is not what somebody means."""
     small = np.zeros((12, 16, 3), np.uint8)
