@@ -63,7 +63,7 @@ def command(images: tuple[str, ...], model: Path | None, target: str | None, met
     found = find_images(images, listed_on_stdin(images), note)
     if not found:
         raise DataError("the list on standard input is empty; give at least one image.")
-    skipped, written = list[tuple[str, str]](), list[dict[str, Any]]()
+    skipped, written, page = list[tuple[str, str]](), list[dict[str, Any]](), None
     how: dict[str, Any] = {"method": method, "target": target, "layer": layer, "seed": seed}
     located = compared(opened, found, truth, boxes, out, force, how)
     told = besides(opened, len(found), seed, trust, boxes, located)
@@ -71,16 +71,20 @@ def command(images: tuple[str, ...], model: Path | None, target: str | None, met
         for each in write(opened, found, out, **how, force=force, note=note, besides=told):
             if isinstance(each, Missing):
                 skipped.append((each.path, each.error))
+            elif each[1] is None:
+                page = each[0]
+                continue
             else:
-                written.append({**each[1].as_json(), "file": each[0]})
+                written.append({**(each[1].as_json() if as_json else {}), "file": each[0]})
                 for line in () if as_json else (each[0], *each[1].lines):
                     emit(printable(line))
             shown.advance()
     if as_json:
-        emit_json({"model": opened.path, "explained": written, **({"boxes": located.as_json()} if located else {}),
+        emit_json({"model": opened.path, "explained": written, "page": page,
+                   **({"boxes": located.as_json()} if located else {}),
                    "skipped": [{"path": path, "error": error} for path, error in skipped]})
     else:
-        for line in located.sentences if located else ():
+        for line in [*([printable(page)] if page else []), *(located.sentences if located else [])]:
             emit(line)
     code = report_skipped(skipped)
     return DataError.exit_code if skipped and not written else code

@@ -195,7 +195,8 @@ def _check_foreign(path: StrPath, target: str, kind: Kind, remedy: str) -> None:
     if not status.st_mode & 0o222:
         raise UsageError(f"{printable(path)} is write-protected; {remedy}.")
     if status.st_size and not _ours(target, kind):
-        raise UsageError(f"{printable(path)} is there already and is not {kind.what} that cnn wrote; {remedy}.")
+        leads = f" leads to {printable(target)}, which" if os.path.islink(path) else ""
+        raise UsageError(f"{printable(path)}{leads} is there already and is not {kind.what} that cnn wrote; {remedy}.")
 
 
 def _ours(target: str, kind: Kind) -> bool:

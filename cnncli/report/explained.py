@@ -4,7 +4,7 @@ beside their maps and, by the class that was said, where the evidence lies. expl
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -55,10 +55,10 @@ class Shown:
 def write(model: AnyModel, images: Images, folder: str | os.PathLike[str] | None = None, *, method: str = DEFAULT,
           target: str | None = None, layer: str | None = None, seed: int = 0, force: bool = False,
           note: Note | None = None, besides: Sequence[Callable[[Explanation], Beside]] = ()
-          ) -> Iterator[tuple[Path, Explanation] | Missing]:
+          ) -> Iterator[tuple[Path, Explanation | None] | Missing]:
     """Write a picture of why each image gets its answer into a folder, by default explained/ in the run's, else
     ./<model>-explained, and, of several images, the page explain.html when the last is done. Yields each picture's file
-    with the explanation, or a Missing for what is no image, and the page's file comes with the first explanation.
+    with the explanation, or a Missing for what is no image, and at last the page's file, with None.
 
     Takes and raises what ``explanations`` does, and what ``cnncli.data.outputs.claim`` does before any work.
     """
@@ -75,7 +75,7 @@ def write(model: AnyModel, images: Images, folder: str | os.PathLike[str] | None
             yield drawn.save(into), drawn.explanations[0]
         if several and page.first is not None:
             write_output(into / FILE, page.render(f"Why, says {opened.name}", skipped), PAGE)
-            yield into / FILE, replace(page.first, besides=())
+            yield into / FILE, None
 
 
 def claimed(model: AnyModel, images: Images, folder: str | os.PathLike[str] | None = None, force: bool = False

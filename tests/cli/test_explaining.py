@@ -74,3 +74,7 @@ def test_an_image_twice(place: Place) -> None:
     out, _ = place.cnn("explain", IMAGE, IMAGE)
     assert [line.rsplit("/", 1)[-1] for line in out.splitlines()] == [
         "explained-s_0.png", "explained-s_0-2.png", "explain.html"]
+    said = place.json("explain", IMAGE, IMAGE, IMAGE.replace("0", "1"))
+    assert [each["image"] for each in said["explained"]] == [IMAGE, IMAGE, IMAGE.replace("0", "1")], "not the page"
+    assert said["page"] == "runs/small/explained/explain.html"
+    assert place.json("explain", IMAGE)["page"] is None

@@ -319,6 +319,14 @@ def test_what_nobody_holds_is_asked_for_when_it_is_written(tmp_path: Path) -> No
     found.write(str(tmp_path / "f.npz"))
 
 
+def test_where_a_link_leads_is_said_before_anybody_forces_it(tmp_path: Path) -> None:
+    (tmp_path / "mine.png").write_text("mine")
+    os.symlink("mine.png", tmp_path / "x.txt")
+    with pytest.raises(UsageError, match=r"x\.txt leads to \S*/mine\.png, which is there already and is not a test"), \
+            outputs.claim({tmp_path / "x.txt": TEXT}):
+        pass
+
+
 def test_one_file_is_not_two_outputs(tmp_path: Path) -> None:
     other = outputs.Kind("another test", ".txt", outputs.marked(rb"\Aothers"))
     os.symlink("x.txt", tmp_path / "y.txt")
