@@ -53,7 +53,8 @@ def write(model: AnyModel, layers: Mapping[str, Iterable[int] | None], data: Any
             try:
                 for unit in each:
                     made.add(unit, found)
-                    units.append(unit if len(units) < unit_sheet.MOST else unit.without_pictures())
+                    on_sheet = len(units) < unit_sheet.MOST
+                    units.append(unit_sheet.for_sheet(unit) if on_sheet else unit.without_pictures())
             except KeyboardInterrupt:  # also while one was drawn
                 if not units or searched.found.stopped:
                     raise

@@ -129,6 +129,16 @@ def test_it_is_known_again(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize("side", [40, 90, 96, 200])
+def test_what_is_kept_for_the_sheet_is_what_it_shows(side):
+    unit = unit_of(0, count=2, side=side)
+    for answer in unit.answers:
+        answer[...] = np.random.default_rng(side).normal(size=answer.shape)
+    kept = unit_sheet.for_sheet(unit)
+    assert kept.answers[0].shape == (min(side, 96), min(side, 96), 3)
+    assert np.array_equal(np.asarray(draw(explained(kept)).image), np.asarray(draw(explained(unit)).image))
+
+
 def test_single_numbers_leave_no_picture_grey_and_patches_fill_their_place(written):
     unit = unit_of(0, count=1, side=67)
     unit.answers[0][...] = 0.25
