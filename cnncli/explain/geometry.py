@@ -29,12 +29,18 @@ class Grid:
 PIXELS = Grid((0.0, 0.0), (1.0, 1.0))  # of the prepared image itself
 
 
-def on_image(values: Array, grid: Grid, preprocessing: Preprocessing, size: tuple[int, int]) -> Array:
+def on_image(values: Array, grid: Grid, preprocessing: Preprocessing, size: tuple[int, int], most: int | None = None
+             ) -> Array:
     """Return a map (rows, columns) on an image of its own size, (height, width): float32, linear between the middles of
     positions, 0 where the preprocessing cut the image off. Beyond the outermost middles it stays as it is there for
-    half a step, and fades to 0 in another half: a layer without padding has no positions at the border."""
+    half a step, and fades to 0 in another half: a layer without padding has no positions at the border. most: drawn
+    smaller where the image's longer side has more pixels, for a picture of which it is far more than enough."""
     height, width = size
-    return _laid(values, grid, preprocessing.size, size, preprocessing.box((width, height)))
+    box, factor = preprocessing.box((width, height)), min(1.0, (most or max(size)) / max(size))
+    drawn = (max(1, round(height * factor)), max(1, round(width * factor)))
+    left, top, right, bottom = box
+    across, down = drawn[1] / width, drawn[0] / height
+    return _laid(values, grid, preprocessing.size, drawn, (left * across, top * down, right * across, bottom * down))
 
 
 def laid_out(values: Array, grid: Grid, prepared: tuple[int, int], size: tuple[int, int]) -> Array:
@@ -73,7 +79,11 @@ def _linear(rows: Array, places: Array) -> Array:
     places = places.clip(0, len(rows) - 1)
     lower = np.minimum(places.astype(np.int64), max(len(rows) - 2, 0))
     share = (places - lower).reshape(-1, *(1,) * (rows.ndim - 1))
-    between: Array = rows[lower] * (1 - share) + rows[np.minimum(lower + 1, len(rows) - 1)] * share
+    between: Array = rows[lower]
+    between *= 1 - share
+    above = rows[np.minimum(lower + 1, len(rows) - 1)]
+    above *= share
+    between += above
     return between
 
 

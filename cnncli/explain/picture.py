@@ -23,6 +23,7 @@ from .methods import METHODS
 EXPLANATION = drawing("an explanation")
 SIDE, NARROWEST = 420, 220  # pixels of a panel's longer side, and of its words
 MARGIN, GAP, WORDS = 24, 20, 52
+_FINE = 4  # times as many pixels as a panel has: more of a map would change nothing that is seen
 _STRONG = 0.8  # how much of the image the strongest colour covers
 _PALE = 0.35  # how much of its contrast an image keeps beneath a map
 
@@ -42,19 +43,19 @@ class Drawn:
 
 @dataclass(frozen=True)
 class _Panels:
-    """An image as it is drawn, and how large."""
+    """An image as it is drawn, and how large: its pixels, of a large one fewer than its own (height, width)."""
 
     pixels: NDArray[np.uint8]
+    own: tuple[int, int]
 
     @cached_property
     def factor(self) -> float:
-        longest: int = max(self.pixels.shape[:2])
-        return SIDE / longest if longest > SIDE else SIDE // longest
+        return _factor(self.own, SIDE)
 
     @cached_property
     def size(self) -> tuple[int, int]:
         """Width and height on the sheet."""
-        height, width = self.pixels.shape[:2]
+        height, width = self.own
         return max(1, round(width * self.factor)), max(1, round(height * self.factor))
 
     @property
@@ -74,6 +75,11 @@ class _Panels:
         return image.resize(self.size, enlarging if self.factor >= 1 else Image.Resampling.BOX)
 
 
+def _factor(size: tuple[int, int], side: int) -> float:
+    """Return by how much an image is enlarged, by a whole number, or made smaller, to have at most so long a side."""
+    return side / max(size) if max(size) > side else side // max(size)
+
+
 def laid(pixels: NDArray[np.uint8], shares: NDArray[Any]) -> NDArray[np.uint8]:
     """Return an image, uint8 (h, w, 1 or 3), pale and grey, under a map (h, w) of values from -1, the strongest that
     speaks against, to 1: uint8 (h, w, 3)."""
@@ -88,7 +94,7 @@ def draw(explanations: Sequence[Explanation], title: str) -> Canvas:
     """Return the picture of explanations of one image, the model's answer first. Raises ImageError where it cannot be
     decoded by now."""
     first = explanations[0]
-    panels = _Panels(pixels_of(first))
+    panels = _Panels(pixels_of(first, SIDE), first.size)
     most = max(each.strongest for each in explanations)
     step = panels.width + GAP
     width = max(2 * MARGIN + (1 + len(explanations)) * step - GAP, 560)
@@ -114,7 +120,8 @@ def draw(explanations: Sequence[Explanation], title: str) -> Canvas:
 
 
 def _panel(sheet: Canvas, panels: _Panels, each: Explanation, most: float, x: float, y: float) -> None:
-    sheet.paste(panels.laid(each.map, most), x, y, frame=True)
+    values = on_image(each.values, each.grid, each.preprocessing, each.size, _FINE * SIDE)
+    sheet.paste(panels.laid(values, most), x, y, frame=True)
     y += panels.size[1] + 8
     sheet.text(x, y, f"what speaks for {each.target}", 13, INK, bold=True, width=panels.width)
     said = each.sentence or f"probability {each.target_probability:.1%}"
@@ -143,23 +150,24 @@ def _short(value: float) -> str:
     return f"{value:.3g}"
 
 
-def pixels_of(each: Explanation) -> NDArray[Any]:
-    """Return the image's own pixels, uint8 (height, width, 1 or 3). Raises ImageError where it is no image by now."""
+def pixels_of(each: Explanation, side: int) -> NDArray[Any]:
+    """Return the image's own pixels, uint8 (height, width, 1 or 3), of a JPEG perhaps fewer where it is far larger than
+    this side. Raises ImageError where it is no image by now."""
     if isinstance(each.source, Picture):
         return each.source.pixels
     preprocessing = each.preprocessing
-    image = open_image(each.source, preprocessing.grey, scales=preprocessing.scales)
+    least = (_FINE // 2 * side,) * 2  # of which twice as much is decoded, or more
+    image = open_image(each.source, preprocessing.grey, least, preprocessing.scales)
     return np.asarray(image)
 
 
 def strip(each: Explanation, side: int = 144) -> NDArray[np.uint8]:
     """Return a small picture: the image, and the map laid on it, uint8 (h, 2 w and a gap, 3), the longer side at most
     so many pixels. Raises ImageError where the image cannot be decoded by now."""
-    own = picture(pixels_of(each))
-    factor = side / max(own.size) if max(own.size) > side else side // max(own.size)
-    width, height = (max(1, round(v * factor)) for v in own.size)
+    own, factor = picture(pixels_of(each, side)), _factor(each.size, side)
+    height, width = (max(1, round(v * factor)) for v in each.size)
     small = np.asarray(own.resize((width, height), Image.Resampling.BOX if factor < 1 else Image.Resampling.NEAREST))
-    shares = on_image(each.values / (each.strongest or 1.0), each.grid, each.preprocessing, each.size)
+    shares = on_image(each.values / (each.strongest or 1.0), each.grid, each.preprocessing, each.size, _FINE * side)
     at = np.asarray(Image.fromarray(shares).resize((width, height), Image.Resampling.BILINEAR))
     both = np.full((height, 2 * width + 4, 3), 255, np.uint8)
     both[:, :width], both[:, -width:] = small, laid(small, at)

@@ -1,12 +1,18 @@
-"""explain/picture.py: the words and numbers of a picture, colours of one scale, and maps that lie on the image."""
+"""explain/picture.py: the words and numbers of a picture, colours of one scale, maps that lie on the image, and how
+little memory a large image takes."""
 
+import tracemalloc
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import cnncli
-from cnncli.explain.picture import SIDE, draw, laid
+from cnncli.explain.boxes import boxed
+from cnncli.explain.picture import SIDE, draw, laid, strip
 from tests.words import Words
 
 from .test_explanation import lit, sides
@@ -55,3 +61,23 @@ def test_red_is_for_and_blue_against(share: float) -> None:
     assert share * (colour[1, 1, 0] - colour[1, 1, 2]) > 30
     assert (colour[0, 1] == colour[0, 1, 0]).all(), "what makes no difference has no colour"
     assert colour[0, 1, 0] == round(255 - 155 * 0.35), "the image is pale beneath it"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["jpg", "png"])
+def test_a_large_image_is_drawn_as_a_small_one_in_little_memory(form: str, tmp_path: Path) -> None:
+    """Also where a JPEG is decoded smaller: boxes are in its own pixels."""
+    y, x = np.mgrid[:240, :360]
+    light = Image.fromarray((255 * np.exp(-((y - 150) ** 2 + (x - 280) ** 2) / 900)).astype(np.uint8))
+    large, small = tmp_path / f"large.{form}", tmp_path / "small.png"
+    light.resize((3600, 2400), Image.Resampling.BILINEAR).save(large, quality=95)
+    light.save(small)
+    found = [cnncli.explain(sides(True), path) for path in (large, small)]
+    one, other = (replace(each, besides=(boxed()(each),)) for each in found)
+    tracemalloc.start()
+    strips = strip(one), strip(other)
+    draw([one], "a").image.load()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 6 * 2400 * 3600, "bytes: less than one array of float64 that is as large as the image"
+    assert abs(strips[0].astype(int) - strips[1]).mean() < 2
