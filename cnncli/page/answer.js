@@ -25,6 +25,20 @@ async function showAnswer(found) {
   for (const listener of listeners) listener(found);
 }
 
+/** The table of how logits become probabilities, the likeliest class first. */
+onAnswer(({ logits, probabilities }) => {
+  const top = Math.max(...logits), temperature = program.temperature;
+  const exponents = [...logits].map((logit) => (logit - top) / temperature), powers = exponents.map(Math.exp);
+  const sum = powers.reduce((all, power) => all + power, 0);
+  const order = [...probabilities.keys()].sort((a, b) => probabilities[b] - probabilities[a]).slice(0, LIKELY);
+  const line = (name, ...numbers) => made("tr", {}, made("th", { scope: "row" }, name),
+    ...numbers.map((number) => made("td", { class: "number" }, number)));
+  document.querySelector("#softmax tbody").replaceChildren(
+    ...order.map((i) => line(program.classes[i], shown(logits[i]), shown(exponents[i]), shown(powers[i]),
+      shown(powers[i] / sum))),
+    line(`all ${logits.length.toLocaleString("en")}; temperature ${shown(temperature)}`, "", "", shown(sum), "1"));
+});
+
 /** Draw where what speaks for a class lies, on the picture in pale grey; nothing where the network does not tell. */
 async function showEvidence(number) {
   const found = await ask("evidence", number), figure = document.getElementById("evidence");

@@ -71,5 +71,4 @@ function strongest(values, [height, width, channels], channel) {
   return best;
 }
 
-document.getElementById("layers").replaceChildren(...program.layers.map(articleOf));
 onAnswer(() => { for (const name of opened) showMaps(layerOf.get(name)); });

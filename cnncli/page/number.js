@@ -10,47 +10,125 @@ const RULES = {
   share: "The exponential of the number's own, as a part of the sum of all exponentials.",
   norm: "The sum of these, and of that the root, is the number.",
 };
-const dialog = document.getElementById("number");
-dialog.querySelector("button").addEventListener("click", () => dialog.close());
+const STEPS_A_SECOND = 4;
+const dialog = document.getElementById("number"), play = dialog.querySelector(".play");
+let pointed = null, sliding = null;
 
 /** Where number `index` of a shape lies, as text. */
 function placeOf(shape, index) {
   if (shape.length < 3) return `number ${index}`;
-  const [, width, channels] = shape;
-  return `row ${Math.floor(index / width / channels)}, column ${Math.floor(index / channels) % width}, ` +
-    `channel ${index % channels}`;
+  const [row, column, channel] = positionOf(shape, index);
+  return `row ${row}, column ${column}, channel ${channel}`;
 }
+
+const positionOf = ([, width, channels], index) =>
+  [Math.floor(index / width / channels), Math.floor(index / channels) % width, index % channels];
 
 async function showNumber(layer, index) {
   const { rule, terms, bias, value } = await ask("made", layer.name, index);
+  pointed = { layer, index };
   const order = [...terms].sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
+  if (rule === "largest") order.sort((a, b) => b.value - a.value);
   const few = order.slice(0, LISTED), rest = order.slice(LISTED);
-  const line = (...cells) => made("tr", {}, ...cells.map((cell, i) => made(i ? "td" : "th", { class: i ? "number" : "" }, cell)));
-  const rows = few.map(({ from, at, x, weight, value: part }) =>
-    line(`${from} ${at.join(", ")}`, shown(x), weight === null ? "" : `x ${shown(weight)}`, shown(part)));
+  const line = (kind, ...cells) => made("tr", { class: kind },
+    ...cells.map((cell, i) => made(i ? "td" : "th", { class: i ? "number" : "" }, cell)));
+  const rows = few.map(({ from, at, x, weight, value: part }, i) =>
+    line(rule === "largest" && !i ? "winner" : "", `${from === "input" ? "the image" : from} ${at.join(", ")}`, shown(x),
+      weight === null ? "" : `x ${shown(weight)}`, shown(part)));
   if (rest.length) {
-    rows.push(line(`${rest.length.toLocaleString("en")} others`, "", "",
+    rows.push(line("", `${rest.length.toLocaleString("en")} others`, "", "",
       rule === "largest" ? "" : shown(rest.reduce((sum, term) => sum + term.value, 0))));
   }
-  if (bias) rows.push(line("bias", "", "", shown(bias)));
-  rows.push(line("the number", "", "", shown(value)));
+  if (bias) rows.push(line("", "bias", "", "", shown(bias)));
+  rows.push(line("total", "the number", "", "", shown(value)));
   dialog.querySelector("h2").textContent = `${layer.name}: ${shown(value)} at ${placeOf(layer.shape, index)}`;
-  dialog.querySelector("p").textContent = RULES[rule];
+  dialog.querySelector(".rule").textContent = RULES[rule];
   dialog.querySelector("tbody").replaceChildren(...rows);
-  drawField(layer, index);
+  play.parentElement.hidden = layer.shape.length < 3 || layer.shape[0] * layer.shape[1] === 1;
   if (!dialog.open) dialog.showModal();
+  await showFields(layer, index);
 }
 
-/** Outline in the image what one position of a layer can see. */
-async function drawField(layer, index) {
-  const canvas = dialog.querySelector("canvas"), [h, w] = program.input.shape;
-  drawInput(canvas, await ask("values", "input"));
-  const { size, step, start, whole } = layer.field;
-  const columns = layer.shape.length === 3 ? layer.shape[1] : 1, channels = layer.shape[layer.shape.length - 1];
-  const place = layer.shape.length === 3 ? [Math.floor(index / channels / columns), Math.floor(index / channels) % columns] : [0, 0];
-  const [top, left] = [0, 1].map((axis) => whole ? 0 : start[axis] + place[axis] * step[axis] - (size[axis] - 1) / 2);
+/** Move on by so many rows and columns; past the last column comes the next row, past the last row the first. */
+function move(rows, columns) {
+  const { layer: { shape: [height, width, channels] }, index } = pointed, count = height * width;
+  const place = Math.floor(index / channels) + rows * width + columns;
+  return showNumber(pointed.layer, (place + count) % count * channels + index % channels);
+}
+
+function slide(on) {
+  clearInterval(sliding);
+  sliding = on ? setInterval(() => move(0, 1), 1000 / STEPS_A_SECOND) : null;
+  play.setAttribute("aria-pressed", on);
+  play.textContent = on ? "Stop" : "Slide the window";
+}
+
+play.addEventListener("click", () => slide(!sliding));
+dialog.addEventListener("close", () => slide(false));
+dialog.querySelector(".close").addEventListener("click", () => dialog.close());
+dialog.addEventListener("keydown", (event) => {
+  const way = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+  if (!way || play.parentElement.hidden) return;
+  event.preventDefault();
+  move(...way);
+});
+
+// ---- what the number can see ----
+
+const ROWS_OF_FIELDS = 4; // layers between, the nearest first
+
+/** The layers that a layer computes from, the nearest first, each once. */
+function before(layer) {
+  const found = [], waiting = [...layer.inputs];
+  while (waiting.length) {
+    const name = waiting.shift();
+    if (name === "input" || found.includes(name)) continue;
+    found.push(name);
+    waiting.push(...layerOf.get(name).inputs);
+  }
+  return found.map((name) => layerOf.get(name)).filter(({ shape }) => shape.length === 3 && shape[0] * shape[1] > 1);
+}
+
+/** What of an earlier layer, or of the image, one position sees: [top, left, height, width] in its positions. */
+function windowIn(layer, index, earlier) {
+  const own = layer.field, its = earlier ? earlier.field : { size: [1, 1], step: [1, 1], start: [0, 0] };
+  const shape = earlier ? earlier.shape : program.input.shape;
+  if (own.whole || layer.shape.length < 3) return [0, 0, shape[0], shape[1]];
+  const at = positionOf(layer.shape, index);
+  const size = [0, 1].map((axis) => (own.size[axis] - its.size[axis]) / its.step[axis] + 1);
+  const start = [0, 1].map((axis) =>
+    (own.start[axis] + at[axis] * own.step[axis] - its.start[axis]) / its.step[axis] - (size[axis] - 1) / 2);
+  return [...start, ...size];
+}
+
+/** Outline what the position can see, in the image and in layers between, of which the most active map is drawn. */
+async function showFields(layer, index) {
+  const image = made("canvas", { role: "img", "aria-label": "the image, and what of it the number can see" });
+  const shapes = [made("figure", {}, image, made("figcaption", { class: "faint" }, "of the image"))];
+  drawInput(image, await ask("values", "input"));
+  outline(image, windowIn(layer, index, null));
+  for (const earlier of before(layer).slice(0, ROWS_OF_FIELDS)) {
+    const values = await ask("values", earlier.name), active = activity(values, earlier.shape);
+    const canvas = made("canvas", { role: "img", "aria-label": `${earlier.name}, and what of it the number can see` });
+    drawMap(canvas, values, earlier.shape, active.indexOf(Math.max(...active)), reachOf(values));
+    outline(canvas, windowIn(layer, index, earlier));
+    shapes.push(made("figure", {}, canvas, made("figcaption", { class: "faint" }, `of ${earlier.name}`)));
+  }
+  if (pointed.layer === layer && pointed.index === index) dialog.querySelector(".fields").replaceChildren(...shapes);
+}
+
+/** Draw a frame on a canvas, which gets large enough for a fine line. */
+function outline(canvas, [top, left, height, width]) {
+  const times = Math.max(1, Math.ceil(192 / canvas.width)), small = document.createElement("canvas");
+  small.width = canvas.width;
+  small.height = canvas.height;
+  small.getContext("2d").drawImage(canvas, 0, 0);
+  canvas.width = small.width * times;
+  canvas.height = small.height * times;
   const context = canvas.getContext("2d");
+  context.imageSmoothingEnabled = false;
+  context.drawImage(small, 0, 0, canvas.width, canvas.height);
   context.strokeStyle = "#e8590c";
-  context.lineWidth = Math.max(1, w / 112);
-  context.strokeRect(left, top, whole ? w : size[1], whole ? h : size[0]);
+  context.lineWidth = 3;
+  context.strokeRect(left * times, top * times, width * times, height * times);
 }

@@ -14,8 +14,8 @@ from ..errors import printable
 from ..export.golden import TOLERANCE
 from .program import Program
 
-SCRIPTS = ("products.js", "engine.js", "asking.js", "pixels.js", "answer.js", "pictures.js", "number.js", "layers.js",
-           "check.js")
+SCRIPTS = ("products.js", "engine.js", "asking.js", "pixels.js", "answer.js", "pictures.js", "covering.js", "camera.js",
+           "drawing.js", "number.js", "layers.js", "graph.js", "check.js")
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,10 @@ class Sample:
     wrong: bool = False
 
 
-def render(title: str, about: str, made: Program, golden: Sequence[dict[str, Any]], samples: Sequence[Sample]) -> bytes:
-    """Return the page's bytes, UTF-8; the same model and pictures give the same."""
+def render(title: str, about: str, made: Program, golden: Sequence[dict[str, Any]], samples: Sequence[Sample],
+           drawing: dict[str, Any] | None = None) -> bytes:
+    """Return the page's bytes, UTF-8; the same model and pictures give the same. drawing says how pictures are drawn
+    (samples.py), None where they are not."""
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
@@ -37,7 +39,7 @@ def render(title: str, about: str, made: Program, golden: Sequence[dict[str, Any
     html, style, *scripts = ((here / name).read_text(encoding="utf-8") for name in ("page.html", "page.css", *SCRIPTS))
     script = "\n".join(scripts)
     height, width, channels = made.described["input"]["shape"]
-    given = {"program": made.described, "golden": golden, "tolerance": TOLERANCE}
+    given = {"program": made.described, "golden": golden, "tolerance": TOLERANCE, "drawing": drawing}
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page = environment.from_string(html).render(
         title=printable(title), about=printable(about), policy=policy(style, script), style=Markup(style),

@@ -14,6 +14,7 @@ from ..explain.explained_units import labelled
 from ..kernels import Array
 from ..model import Model
 from ..runs.opened import Opened
+from .drawn import drawing
 from .rendering import Sample, in_base64
 
 MOST = 12  # pictures; a third of them right, wrong, and unsure
@@ -31,11 +32,20 @@ class _Judged:
     probability: float
 
 
-def samples(opened: Opened, data: Any, note: Callable[[str], None]) -> tuple[list[Sample], list[tuple[str, str]]]:
+@dataclass(frozen=True)
+class Pictures:
+    """The pictures that are shown, how others are drawn (drawn.py), and what could not be read: (path, why)."""
+
+    shown: tuple[Sample, ...] = ()
+    drawing: dict[str, Any] | None = None
+    skipped: tuple[tuple[str, str], ...] = ()
+
+
+def pictures(opened: Opened, data: Any, note: Callable[[str], None]) -> Pictures:
     """Return pictures out of data, what ``cnncli.explain_units`` takes; of None, the images held out of the run's
-    training, or of a model that is in no run none. And what could not be read: (path, why)."""
-    if data is None and opened.run is None:
-        return [], []
+    training, or of a model that is in no run none."""
+    if data == () or (data is None and opened.run is None):
+        return Pictures()
     items, labels = labelled(opened, data, note, remedy="cnn page DATA")
     every = np.unique(np.linspace(0, len(items) - 1, min(LOOKED_AT, len(items))).round().astype(int)).tolist()
     skipped = list[tuple[str, str]]()
@@ -43,7 +53,8 @@ def samples(opened: Opened, data: Any, note: Callable[[str], None]) -> tuple[lis
                      skipped)
     if skipped and not judged:
         raise DataError(skipped[0][1])
-    return [_sample(one, opened.model.classes) for one in _chosen(judged)], skipped
+    shown = [_sample(one, opened.model.classes) for one in _chosen(judged)]
+    return Pictures(tuple(shown), drawing([one.pixels for one in judged]), tuple(skipped))
 
 
 def _judged(model: Model, items: Sequence[Any], labels: Sequence[int] | None, skipped: list[tuple[str, str]]

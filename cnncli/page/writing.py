@@ -13,7 +13,7 @@ from ..model import Model
 from ..runs.opened import AnyModel, Opened, open_model
 from .program import Program, program
 from .rendering import in_base64, render
-from .samples import samples
+from .samples import pictures
 
 FILE = "page.html"
 PAGE = Kind("a model's page", ".html", marked(rb'<meta name="generator" content="cnn page">'))
@@ -62,11 +62,11 @@ def write_page(model: AnyModel = None, data: Any = None, out: str | os.PathLike[
                                               Path(f"{opened.path.stem}-{FILE}"))
     reads = [image for image in data if isinstance(image, str)] if isinstance(data, list | tuple) else []
     with opened.claim({path: PAGE}, data=data, reads=reads, force=force):
-        shown, skipped = ([], []) if data == () else samples(opened, data, note or (lambda sentence: None))
+        found = pictures(opened, data, note or (lambda sentence: None))
         golden_, change = _golden(opened.model, made)
-        page = render(f"The network {opened.name}", _about(opened), made, [golden_], shown)
+        page = render(f"The network {opened.name}", _about(opened), made, [golden_], found.shown, found.drawing)
         write(path, page, PAGE)
-    return Written(str(path), len(page), len(shown), made.halved, change, tuple(skipped))
+    return Written(str(path), len(page), len(found.shown), made.halved, change, found.skipped)
 
 
 def _program(opened: Opened) -> Program:

@@ -42,6 +42,7 @@ CLICKS = """let state = 1;
         worst = Math.max(worst, differs);
       }
       return [sums, worst]; })()"""
+INPUT = "return ask('values', 'input').then((values) => [...values])"
 WIDE = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -105,8 +106,7 @@ def test_pictures_are_judged_and_layers_opened(how: Any, browser: Any, page: Pat
         [wanted] = cnncli.predict(model, [str(path) for path in photos.glob(f"*/{name}")][:1])
         assert name in browser.find("#said").text
         assert browser.find("#answer").text == wanted.label
-    browser.run("document.getElementById('layer-layer2.0.add').open = true;"
-                "return new Promise((done) => setTimeout(done, 300))")
+    browser.run("reveal('layer2.0.add'); return new Promise((done) => setTimeout(done, 300))")
     assert len(browser.driver.find_elements("css selector", "#layers canvas")) == 16
     browser.find("#layers canvas").click()
     browser.run("return new Promise((done) => setTimeout(done, 200))")
@@ -126,6 +126,108 @@ def test_a_file_of_any_size_is_judged_as_predict_does(browser: Any, page: Path, 
     [wanted] = cnncli.predict(model_of("resnet8"), [str(tmp_path / "waves.png")])
     assert browser.find("#said").text == "waves.png, 64 x 90 pixels."
     assert browser.find("#answers tr").text == f"{wanted.label}\n{100 * wanted.probability:.1f} %"
+
+
+def waited(browser: Any, script: str, milliseconds: int = 300) -> Any:
+    """What a script returns a moment after another has run."""
+    return browser.run(f"return new Promise((done) => setTimeout(done, {milliseconds})).then(() => {{ {script} }})")
+
+
+@pytest.mark.slow
+def test_a_number_says_where_it_comes_from_and_moves_on(browser: Any, page: Path) -> None:
+    opened(browser, page)
+    browser.run("return new Promise((done) => setTimeout(done, 300))")
+    browser.run("return showNumber(layerOf.get('layer1.0.conv1'), (4 * 32 + 31) * 16 + 2)")
+    assert browser.find("#number h2").text.endswith("at row 4, column 31, channel 2")
+    rows = [row.text.replace("\u2212", "-") for row in browser.driver.find_elements("css selector", "#number tbody tr")]
+    assert len(rows) == 22  # twenty terms, the others, the number
+    assert sum(float(row.split()[-1]) for row in rows[:-1]) == pytest.approx(float(rows[-1].split()[-1]), abs=0.02)
+    assert browser.run("return windowIn(pointed.layer, pointed.index, null)") == [2, 29, 5, 5]
+    assert browser.run("return windowIn(pointed.layer, pointed.index, layerOf.get('relu'))") == [3, 30, 3, 3]
+    browser.press("\ue014")  # the arrow key to the right: past the last column comes the next row
+    assert waited(browser, "return document.querySelector('#number h2').textContent").endswith(
+        "at row 5, column 0, channel 2")
+    browser.find("#number .play").click()
+    browser.run("return new Promise((done) => setTimeout(done, 900))")
+    assert browser.run("return pointed.index") >= (5 * 32 + 2) * 16 + 2
+    browser.find("#number .close").click()
+    assert browser.run("return sliding") is None
+    assert browser.errors() == []
+
+
+@pytest.mark.slow
+def test_covering_a_part_changes_the_answer_as_greying_it_does(browser: Any, page: Path) -> None:
+    opened(browser, page)
+    browser.run("return new Promise((done) => setTimeout(done, 300))")
+    before = browser.run(INPUT)
+    browser.run("cover(16, 16)")
+    after = np.array(waited(browser, INPUT))
+    changed = (np.abs(after - before) > 1e-6).reshape(32, 32, 3).any(axis=2)
+    assert changed[16, 16]
+    assert np.argwhere(changed).min() >= 13
+    assert np.argwhere(changed).max() <= 19
+    browser.find("#whole").click()
+    np.testing.assert_array_equal(waited(browser, INPUT), before)
+    assert browser.errors() == []
+
+
+@pytest.mark.slow
+def test_what_speaks_for_a_class_adds_up_to_its_logit(browser: Any, page: Path) -> None:
+    """HiResCAM's map, of which the sum is the logit but for the bias."""
+    opened(browser, page)
+    found = waited(browser, """return Promise.all([ask('evidence', 2), ask('values', 'fc'),
+        ask('made', 'fc', 2)]).then(([evidence, logits, { bias }]) => [
+            evidence.map.reduce((a, b) => a + b, 0), logits[2] - bias, document.getElementById('evidence').hidden])""")
+    assert found[0] == pytest.approx(found[1], abs=1e-4)
+    assert found[2] is False
+
+
+@pytest.mark.slow
+def test_arcs_pass_over_layers_that_can_be_seen(browser: Any, tmp_path: Path) -> None:
+    write_page(model_of("resnet20"), (), tmp_path / "page.html")
+    opened(browser, tmp_path / "page.html")
+    count = "return document.querySelectorAll('.arcs path').length"
+    folded = browser.run(count)
+    browser.run("for (const block of document.querySelectorAll('.block')) block.open = true")
+    nodes = model_of("resnet20").network.nodes
+    place = {node.name: i for i, node in enumerate(nodes)}
+    passing = sum(i - place[name] > 1 for i, node in enumerate(nodes) for name in node.inputs if name in place)
+    assert waited(browser, count) == passing == 9 + 2  # the additions, and two ways round that begin with a layer more
+    assert folded == 0
+
+
+@pytest.mark.slow
+def test_a_drawing_is_placed_as_the_pictures_are(browser: Any, tmp_path: Path) -> None:
+    """Pictures of a small white square near the lower right corner: so comes whatever is drawn."""
+    for i in range(4):
+        pixels = np.zeros((28, 28), np.uint8)
+        pixels[18:24, 16:22] = 200 + i
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+    write_page(model_of("lenet5"), sorted(map(str, tmp_path.glob("*.png"))), tmp_path / "page.html")
+    opened(browser, tmp_path / "page.html")
+    browser.find("#drawer").click()
+    browser.run("""const box = board.getBoundingClientRect();
+        const send = (kind, x, y, buttons) => board.dispatchEvent(new PointerEvent(kind,
+            { clientX: box.left + x, clientY: box.top + y, buttons, pointerId: 1, bubbles: true }));
+        board.setPointerCapture = () => {};
+        send('pointerdown', 40, 40, 1); send('pointermove', 120, 40, 1); send('pointermove', 120, 120, 1);
+        send('pointermove', 40, 120, 1); send('pointermove', 40, 40, 1); send('pointerup', 40, 40, 0);""")
+    values = np.array(waited(browser, INPUT)).reshape(28, 28)
+    rows, columns = np.nonzero(values > values.min() + 0.3 * np.ptp(values))
+    assert (abs(rows.min() - 18) <= 1, abs(rows.max() - 23) <= 1) == (True, True)
+    assert (abs(columns.min() - 16) <= 1, abs(columns.max() - 21) <= 1) == (True, True)
+    assert browser.find("#said").text.startswith("your drawing")
+    assert browser.errors() == []
+
+
+@pytest.mark.slow
+def test_the_camera_is_judged_until_it_is_stopped(browser: Any, page: Path) -> None:
+    opened(browser, page)
+    browser.find("#camera").click()
+    assert waited(browser, "return document.getElementById('said').textContent", 1500).startswith("the camera")
+    browser.find("#camera").click()
+    assert browser.find("#camera").text == "Use the camera"
+    assert browser.errors() == []
 
 
 @pytest.mark.slow

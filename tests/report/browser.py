@@ -71,7 +71,8 @@ def browser() -> Iterator[Browser]:
     options.binary_location = programs["chromium"]
     # As root there is no sandbox, and in a container hardly any shared memory.
     for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-first-run",
-                 "--disable-background-networking", "--disable-component-update"):
+                 "--disable-background-networking", "--disable-component-update",
+                 "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"):  # a camera that moves
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(programs["chromedriver"]))

@@ -1,0 +1,40 @@
+// The camera, where there is one: its picture is judged again and again. It never leaves the page, which may ask for nothing.
+"use strict";
+
+const cameraButton = document.getElementById("camera");
+const video = document.createElement("video");
+let stream = null;
+
+cameraButton.hidden = !navigator.mediaDevices?.getUserMedia;
+cameraButton.addEventListener("click", async () => {
+  if (stream) {
+    stop();
+    return;
+  }
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+  } catch (error) {
+    say(error.name === "NotAllowedError" ? "The browser was not allowed to use a camera." : "There is no camera.");
+    return;
+  }
+  video.muted = video.playsInline = true;
+  video.srcObject = stream;
+  await video.play();
+  cameraButton.textContent = "Stop the camera";
+  look();
+});
+
+async function look() {
+  while (stream) {
+    const bitmap = await createImageBitmap(video);
+    if (stream) await judgeBitmap(bitmap, "the camera");
+    bitmap.close();
+    await new Promise(requestAnimationFrame);
+  }
+}
+
+function stop() {
+  for (const track of stream.getTracks()) track.stop();
+  stream = null;
+  cameraButton.textContent = "Use the camera";
+}

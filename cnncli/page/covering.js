@@ -1,0 +1,84 @@
+// Covering parts of the picture: dragging over it greys what is there, and the answer is computed anew. What it was that
+// the answer came from shows by its going.
+"use strict";
+
+const BRUSH = 0.08; // of the picture's longer side
+const seen = document.getElementById("seen");
+const whole = document.getElementById("whole");
+let covered = null, uncovered = null, busy = false, again = false;
+
+onAnswer(async (found) => {
+  if (found.covered) return;
+  uncovered = preparedBytes(await ask("values", "input"));
+  covered = uncovered.slice();
+  whole.hidden = true;
+});
+
+/** Prepared numbers as the bytes that they were. */
+function preparedBytes(values) {
+  const { shape: [, , channels], mean, std } = program.input;
+  return Uint8Array.from(values, (value, i) => Math.round(255 * (value * std[i % channels] + mean[i % channels])));
+}
+
+function cover(row, column) {
+  const { shape: [height, width, channels], mean } = program.input, radius = Math.max(1, BRUSH * Math.max(height, width));
+  for (let r = Math.max(0, Math.floor(row - radius)); r <= Math.min(height - 1, row + radius); r++) {
+    for (let s = Math.max(0, Math.floor(column - radius)); s <= Math.min(width - 1, column + radius); s++) {
+      if ((r - row) ** 2 + (s - column) ** 2 > radius ** 2) continue;
+      for (let k = 0; k < channels; k++) covered[(r * width + s) * channels + k] = Math.round(255 * mean[k]);
+    }
+  }
+  judgeCovered();
+}
+
+/** Judge what is left; while that lasts, whatever more is covered waits for the next time. */
+async function judgeCovered() {
+  again = busy;
+  if (busy) return;
+  busy = true;
+  const found = await ask("judgePrepared", covered);
+  whole.hidden = false;
+  await showAnswer({ ...found, covered: true });
+  busy = false;
+  if (again) judgeCovered();
+}
+
+function coverAt(event) {
+  if (!covered || event.buttons !== 1) return;
+  const box = seen.getBoundingClientRect(), [height, width] = program.input.shape;
+  event.preventDefault();
+  cover((event.clientY - box.top) / box.height * height - 0.5, (event.clientX - box.left) / box.width * width - 0.5);
+}
+
+seen.addEventListener("pointerdown", (event) => {
+  seen.setPointerCapture(event.pointerId);
+  coverAt(event);
+});
+seen.addEventListener("pointermove", coverAt);
+// By keyboard a frame is moved over the picture with the arrow keys, and Enter covers what is in it.
+const hand = { row: program.input.shape[0] / 2, column: program.input.shape[1] / 2 };
+seen.addEventListener("keydown", (event) => {
+  const step = BRUSH * Math.max(...program.input.shape.slice(0, 2));
+  const [down, right] = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key] ?? [0, 0];
+  if (!covered || !(down || right || event.key === "Enter")) return;
+  event.preventDefault();
+  hand.row = Math.max(0, Math.min(program.input.shape[0] - 1, hand.row + down * step));
+  hand.column = Math.max(0, Math.min(program.input.shape[1] - 1, hand.column + right * step));
+  if (event.key === "Enter") cover(hand.row, hand.column);
+  else frame();
+});
+
+async function frame() {
+  const context = seen.getContext("2d"), radius = Math.max(1, BRUSH * Math.max(...program.input.shape.slice(0, 2)));
+  drawInput(seen, await ask("values", "input"));
+  context.strokeStyle = "#e8590c";
+  context.lineWidth = Math.max(1, program.input.shape[1] / 112);
+  context.beginPath();
+  context.arc(hand.column + 0.5, hand.row + 0.5, radius, 0, 2 * Math.PI);
+  context.stroke();
+}
+
+whole.addEventListener("click", () => {
+  covered = uncovered.slice();
+  judgeCovered().then(() => { whole.hidden = true; });
+});
