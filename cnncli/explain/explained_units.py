@@ -130,8 +130,8 @@ class ExplainedUnits:
             return None
         what = (f"of which only what is above 0 gets through {self.activation} to the rest of the network" if
                 self.rectified else f"and the rest of the network gets what {self.activation} makes of them")
-        return (f"These are the numbers of {self.layer} before its activation, {what}. To see that: cnn explain "
-                f"--units {self.activation}")
+        return (f"These are the numbers of {self.layer} before its activation, {what}: --units {self.activation} shows "
+                "that.")
 
     @property
     def others(self) -> str | None:
@@ -139,8 +139,8 @@ class ExplainedUnits:
         if self.wanted == self.channels:
             return None
         which = f"; these are the {self.wanted} that tell the classes apart most" if self.telling else ""
-        return (f"{self.layer} has {self.channels:,} filters{which}. All of them are shown by: cnn explain --units "
-                f"{self.layer}:0-{self.channels - 1}")
+        return (f"{self.layer} has {self.channels:,} filters{which}. All of them are shown by --units "
+                f"{self.layer}:0-{self.channels - 1}.")
 
     def is_dead(self, unit: Unit) -> bool:
         """Whether none of the images excites a channel: nothing of it gets through the activation."""

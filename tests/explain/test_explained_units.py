@@ -61,6 +61,16 @@ def test_a_folder_with_and_without_the_models_classes(tmp_path):
     assert re.search(r"set/a has no folders called like the model's classes", notes[0])
 
 
+def test_which_of_a_folders_splits_was_looked_at_is_said(tmp_path):
+    for i, image in enumerate(pictures(12)):
+        (tmp_path / "set" / ("train", "test")[i // 6] / CLASSES[i % 3]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[:, :, 0]).save(tmp_path / "set" / ("train", "test")[i // 6] / CLASSES[i % 3] / f"{i}.png")
+    notes: list[str] = []
+    found = explain_units(model_of(), "relu1", tmp_path / "set", [0], note=notes.append)
+    assert (found.images, found.answered) == (6, False)
+    assert any("the images of" in sentence and "test" in sentence for sentence in notes)
+
+
 def test_a_channel_that_nothing_excites_is_dead():
     model = model_of()
     model.network.parameters()["conv1.bias"][2] = -1e3
@@ -78,8 +88,8 @@ def test_without_names_all_channels_or_those_that_tell_the_classes_apart_most(mo
     monkeypatch.setattr(explained_units, "MOST", 3)
     notes: list[str] = []
     found = explain_units(model, "relu2", (images, ["a", "b"] * 10), note=notes.append)
-    assert notes == ["relu2 has 6 filters; these are the 3 that tell the classes apart most. All of them are shown by: "
-                     "cnn explain --units relu2:0-5"]
+    assert notes == ["relu2 has 6 filters; these are the 3 that tell the classes apart most. All of them are shown by "
+                     "--units relu2:0-5."]
     by = top_patches(model, items_of(list(images)), ["relu2"], 2, [0, 1] * 10).tops["relu2"].by_class().max(axis=0)
     assert [unit.channel for unit in found.units] == np.argsort(-by)[:3].tolist()
     assert (found.wanted, found.channels, found.stopped) == (3, 6, None)
@@ -142,8 +152,8 @@ def test_a_layer_before_its_activation_is_said_to_be():
     found = explain_units(model, "conv1", images, [0], note=notes.append)
     assert (found.kind, found.activation, found.rectified) == ("Conv2d", "relu1", True)
     assert notes == [found.before_activation]
-    assert notes[0].endswith("only what is above 0 gets through relu1 to the rest of the network. To see that: "
-                             "cnn explain --units relu1")
+    assert notes[0].endswith("only what is above 0 gets through relu1 to the rest of the network: "
+                             "--units relu1 shows that.")
     found = explain_units(model, "relu1", images, [0], note=notes.append)
     assert (found.kind, found.activation, found.before_activation, len(notes)) == ("ReLU", None, None, 1)
 

@@ -94,6 +94,15 @@ def test_what_is_filled_in_solves_the_equations(share: float, monkeypatch: pytes
     assert RESIDUAL <= NOISE / 10
 
 
+def test_what_is_around_a_pixel_has_the_weights_of_the_paper() -> None:
+    alone = np.zeros((1, 2, 5, 6))
+    alone[0, 0, 2, 3] = alone[0, 1, 0, 0] = 1
+    found = imputing._around(alone)[0]
+    np.testing.assert_allclose(found[0, 1:4, 2:5], np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]]) / 12)
+    np.testing.assert_allclose(found[1, :2, :2], np.array([[4, 2], [2, 1]]) / 12)
+    assert (np.count_nonzero(found[0]), np.count_nonzero(found[1])) == (9, 4)
+
+
 def dense(image: np.ndarray, missing: np.ndarray) -> np.ndarray:
     """The same by one equation for each missing pixel, solved exactly."""
     image = image.astype(np.float64)

@@ -14,7 +14,11 @@ from cnncli.explain import unit_sheet
 from cnncli.explain.explained_units import ExplainedUnits, Unit
 from cnncli.explain.unit_sheet import UNITS, draw
 from cnncli.explain.units import Window
-from cnncli.visualize.canvas import Canvas
+from cnncli.visualize.canvas import FAINT, INK, Canvas
+
+from ..report.strokes import looks, of, strokes
+
+__all__ = ["strokes"]
 
 
 def unit_of(channel: int, count: int = 3, side: int = 8, depth: int = 3, shade: int = 10) -> Unit:
@@ -72,7 +76,7 @@ def test_every_part_of_a_filter_is_on_it(written):
     ({"back": "guided"}, "answers to, by guided backpropagation;"),
     ({"by_weights": True}, "by the weights of the last layer"),
     ({"activation": "relu2", "rectified": True}, "of which only what is above 0 gets through relu2 to the rest"),
-    ({"activation": "silu2"}, "the rest of the network gets what silu2 makes of them. To see that: cnn"),
+    ({"activation": "silu2"}, "the rest of the network gets what silu2 makes of them: --units silu2"),
 ])
 def test_what_it_says_of_itself(changed, words, written):
     draw(explained(unit_of(0), unit_of(1), **changed))
@@ -99,10 +103,56 @@ def test_many_and_large_and_few(written):
     tall = draw(explained(*[unit_of(i) for i in range(20)])).image
     short = draw(explained(unit_of(0))).image
     assert tall.height - short.height == 19 * 184
+    widths = [draw(explained(unit_of(0, side=side, count=9))).image.width for side in (64, 65)]
+    assert widths[1] - widths[0] == (9 + 2) * (96 - 64), "of more than 64 pixels more is shown"
     large = draw(explained(unit_of(0, side=130, count=9))).image
     assert large.width > draw(explained(unit_of(0, count=9))).image.width
     assert draw(explained(unit_of(0, count=1))).image.width >= 760
     assert draw(explained()).image.height > 100
+
+
+@pytest.mark.parametrize(("side", "tile"), [(8, 64), (80, 96)])
+def test_where_things_stand(side, tile, strokes):
+    """A row has two lines of tiles, 6 apart, with 16 beneath each for its number; then what was made, as high as both,
+    and 166 for the classes."""
+    short = unit_of(5, side=side)
+    dead = replace(unit_of(7, side=side), values=[0.0] * 3, classes=[], made=None, made_value=None)
+    draw(explained(unit_of(3, side=side), short, dead))
+    [(width, height)] = of(strokes, "sheet")
+    made, speaks = 68 + 3 * (tile + 6) + 24, 68 + 3 * (tile + 6) + 48 + 2 * tile + 16
+    assert width == max(speaks + 190 + 24, 760)
+    words = of(strokes, "text")
+    assert words[0] == (24, 20, "What the filters of conv2 look for, in small")
+    heads = [word for word in words if word[2] in ("filter", "made to please it", "speaks for")]
+    top = heads[0][1] + 24
+    assert heads == [(24, top - 24, "filter"), (made, top - 24, "made to please it"), (speaks, top - 24, "speaks for")]
+    assert (68, top - 24, "what excites it most, and what in that it answers to") in words
+    lines = sorted(y for x, y, _ in words if x == 24 and 20 < y < top - 24)
+    assert lines == [50 + 18 * i for i in range(len(lines))]
+    assert top == 24 + 36 + 18 * len(lines) + 34
+    row = 2 * (tile + 16) + 24
+    assert height == top + 3 * row + 24
+    tiles = [(x, y) for x, y, w, h, frame in of(strokes, "image") if frame and (w, h) == (tile, tile)]
+    assert tiles == [(68 + i * (tile + 6), top + k * row + under * (tile + 16))
+                     for k in range(2) for i in range(3) for under in range(2)]
+    large = [(x, y) for x, y, w, h, frame in of(strokes, "image") if frame and w > tile]
+    room = 2 * tile + 16
+    real = room if side > room // 2 else room // side * side
+    assert large == [(made + (room - real) / 2, top + k * row + (room - real) / 2) for k in range(2)]
+    for word in ((24, top + tile / 2 - 10, "3"), (24, top + row + tile / 2 - 10, "5"),
+                 (68 + tile / 2, top + tile + 1, "3.5"), (68 + tile / 2, top + 2 * tile + 17, "0.5"),
+                 (made + room / 2, top + room + 1, "9.25"), (speaks, top + 4, "boot"),
+                 (speaks + 180, top + 4, "+1.5"), (speaks + 180, top + 24, "+0.25"),
+                 (68, top + 2 * row + tile / 2 - 8, "None of the images excites it."),
+                 (made, top + 2 * row + tile - 8, "not made"), (speaks, top + 2 * row + 4, "no class")):
+        assert word in words, word
+    assert looks(strokes).items() >= {
+        "What the filters of conv2 look for, in small": [18, INK, True, "left", width - 48],
+        "filter": [12, INK, True, "left", None], "speaks for": [12, INK, True, "left", None],
+        "3": [16, INK, True, "left", None], "3.5": [10, FAINT, False, "centre", None],
+        "boot": [13, INK, False, "left", 130], "+1.5": [12, FAINT, False, "right", None],
+        "no class": [13, FAINT, False, "left", None], "not made": [13, FAINT, False, "left", None],
+        "None of the images excites it.": [13, FAINT, False, "left", None]}.items()
 
 
 def test_of_very_many_the_first_are_drawn(written, monkeypatch):
