@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .explain.explained_units import explain_units
     from .explain.explanation import explain, explanations
     from .explain.sanity import sanity
+    from .explain.shortcuts import shortcuts
     from .explain.trust import trust
     from .export import export_model
     from .model import Model, Prediction
@@ -76,6 +77,7 @@ _HOMES = {
     "optim": ("optim", ""),
     "predict": ("model.predict", "predict"),
     "sanity": ("explain.sanity", "sanity"),
+    "shortcuts": ("explain.shortcuts", "shortcuts"),
     "summarise": ("model.summary", "summarise"),
     "train": ("training.train", "train"),
     "trust": ("explain.trust", "trust"),
@@ -87,8 +89,8 @@ _HOMES = {
 __all__ = ["Model", "Network", "Observer", "Prediction", "Trainer", "__version__", "architecture", "check",
            "cross_validate", "draw_activations", "draw_filters", "errors", "evaluate", "explain", "explain_units",
            "explanations", "export_model", "features", "find_images", "find_lr", "import_images", "layers", "load",
-           "loss", "optim", "predict", "sanity", "summarise", "train", "trust", "write_page", "write_report",
-           "write_sample"]
+           "loss", "optim", "predict", "sanity", "shortcuts", "summarise", "train", "trust", "write_page",
+           "write_report", "write_sample"]
 
 
 def __getattr__(name: str) -> Any:

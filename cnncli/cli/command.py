@@ -13,7 +13,7 @@ A command is a file with one function:
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,3 +112,11 @@ def listed_on_stdin(names: Sequence[str]) -> bytes:
     if len(listing) > LONGEST_LIST:
         raise DataError("what comes on standard input is longer than 256 MB; that is no list of images.")
     return listing
+
+
+def typed_besides(together: Container[str | None]) -> list[str]:
+    """Return the options that were typed and are not among the parameters that go together."""
+    context = click.get_current_context()
+    typed = click.core.ParameterSource.COMMANDLINE
+    return [parameter.opts[0] for parameter in context.command.params if parameter.name not in together
+            and context.get_parameter_source(str(parameter.name)) is typed]

@@ -10,6 +10,7 @@ from .command import Command, force_option, json_option, listed_on_stdin, model_
 from .explaining_units import explain_units, units_options
 from .output import emit, emit_json, note, report_skipped
 from .progress import progress
+from .shortcutting import explain_shortcuts, shortcuts_option
 from .trusting import besides, check_options, compared, sanity_test, trust_options
 
 EXAMPLES = (
@@ -21,6 +22,7 @@ EXAMPLES = (
     ("cnn explain --sanity --method gradcam", "does the method look at what was learnt?"),
     ("cnn explain photos/ --boxes --json", "coarse boxes round what was seen"),
     ("cnn explain --units relu2", "what each filter of a layer looks for"),
+    ("cnn explain --shortcuts", "does it go by a logo, a date, a frame?"),
     ("cnn explain boot.png --json", "the map, for other programs"),
 )
 
@@ -34,6 +36,7 @@ EXAMPLES = (
 @click.option("--layer", metavar="NAME", help="Whose positions are asked.  [default: the last layer that has any]")
 @trust_options
 @units_options
+@shortcuts_option
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
               help="Folder for the pictures.  [default: explained/ in the run's folder]")
 @click.option("--seed", type=click.IntRange(0, 2**63), default=0, show_default=True, help="Of what is drawn at random.")
@@ -42,7 +45,7 @@ EXAMPLES = (
 @threads_option
 def command(images: tuple[str, ...], model: Path | None, target: str | None, method: str, layer: str | None,
             trust: bool, sanity: bool, boxes: bool, truth: Path | None, units: tuple[str, ...], top: int | None,
-            out: Path | None, seed: int, force: bool, as_json: bool) -> int:
+            shortcuts: bool, out: Path | None, seed: int, force: bool, as_json: bool) -> int:
     """Show why images get their answers: where in them the evidence for a class lies.
 
     For each IMAGE, a picture: the image, and beside it where the class that the model says is seen, and where the next
@@ -55,6 +58,8 @@ def command(images: tuple[str, ...], model: Path | None, target: str | None, met
 
     if units or top is not None:
         return explain_units(images, model, units, top, out, seed, force, as_json)
+    if shortcuts:
+        return explain_shortcuts(images, model, target, out, seed, force, as_json)
     check_options(sanity, images, {"--class": target, "--trust": trust, "--boxes": boxes, "--truth": truth,
                                    "--out": out})
     opened = open_and_say(model)

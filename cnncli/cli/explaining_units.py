@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from ..errors import Interrupted, UsageError, printable
-from .command import listed_on_stdin, open_and_say
+from .command import listed_on_stdin, open_and_say, typed_besides
 from .output import emit, emit_json, note, report_skipped
 from .progress import steps
 
@@ -38,7 +38,7 @@ def explain_units(images: Sequence[str], model: Path | None, units: Sequence[str
 
     if not units:
         raise UsageError("--top is for --units: how many images are shown for each filter.")
-    if others := _given_besides():
+    if others := typed_besides(_TOGETHER):
         raise UsageError(f"--units explains filters and no image's answer; leave {' and '.join(others)} out.")
     opened = open_and_say(model)
     layers, written = layers_and_channels(opened.model.network, units), list[dict[str, Any]]()
@@ -57,11 +57,3 @@ def explain_units(images: Sequence[str], model: Path | None, units: Sequence[str
         raise Interrupted(f"stopped {found.stopped}{which}; {printable(page)} shows what was found by then.",
                           signal.SIGINT)
     return code
-
-
-def _given_besides() -> list[str]:
-    """Return the options that were typed and have nothing to do with filters."""
-    context = click.get_current_context()
-    typed = click.core.ParameterSource.COMMANDLINE
-    return [parameter.opts[0] for parameter in context.command.params if parameter.name not in _TOGETHER
-            and context.get_parameter_source(str(parameter.name)) is typed]

@@ -54,6 +54,7 @@ CASES = {
     "units": Case("explain", "--units conv1:0 photos --out {out}", "units-conv1.png", folder=True),
     "units-page": Case("explain", "--units conv1:0 photos --out {out}", "units-conv1.html", folder=True),
     "page": Case("page", "photos --out {out}", "page.html"),
+    "shortcuts": Case("explain", "--shortcuts photos --out {out}", "shortcuts.png", folder=True),
     "inspect-picture": Case("inspect", "runs/small --out {out}", "conv2.png", folder=True),
     "inspect-numbers": Case("inspect", "runs/small --out {out}", "conv2.npy", folder=True),
     "rates": Case("train", "photos --find-lr --runs {out}", "lr.png", folder=True),
@@ -74,7 +75,7 @@ WRITTEN = {"train": {"runs"}, "test": {"out"}, "predict": {"table"}, "check": {"
 # Of several files, the one whose lock stands for all of them: of a command's, or of a case's.
 FIRST = {"test": "report.html", "explain": "explained-loose.png", "visualize-filters": "filters-conv1.png",
          "inspect": "conv1.png", "train": "lr.csv", "units": "units-conv1.png",
-         "units-page": "units-conv1.png"}
+         "units-page": "units-conv1.png", "shortcuts": "shortcuts.png"}
 
 
 @pytest.fixture(scope="module")

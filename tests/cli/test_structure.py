@@ -10,7 +10,7 @@ import pytest
 from cnncli import cli
 
 FOLDER = Path(cli.__file__).parent
-PARTS = ("explaining_units", "trusting")  # of `cnn explain`
+PARTS = ("explaining_units", "shortcutting", "trusting")  # of `cnn explain`
 COMMANDS = sorted({*PARTS, *(module for module, _ in cli.COMMANDS.values())})
 SCREEN = 45  # lines of a function below its docstring
 # Beside the standard library.

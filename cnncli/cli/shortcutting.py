@@ -1,0 +1,48 @@
+"""What ``cnn explain --shortcuts`` says: what on the images of a class decides that only happens to be there."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ..errors import UsageError, printable
+from .command import listed_on_stdin, open_and_say, typed_besides
+from .output import emit, emit_json, note, report_skipped
+from .progress import steps
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_TOGETHER = {"images", "model", "target", "shortcuts", "out", "seed", "force", "as_json", "threads"}
+
+
+def shortcuts_option(command: _Command) -> _Command:
+    """Add --shortcuts."""
+    return click.option("--shortcuts", is_flag=True,
+                        help="Instead, look for what gives classes away without being what they show: a logo, a date, "
+                             "a frame. In IMAGE, a folder with a folder for each class, or in the run's own images; "
+                             "proved by pasting it into images of other classes.")(command)
+
+
+def explain_shortcuts(images: Sequence[str], model: Path | None, target: str | None, out: Path | None, seed: int,
+                      force: bool, as_json: bool) -> int:
+    """Search, draw the sheet, and print what was found."""
+    from ..explain.explained_units import data_named
+    from ..explain.shortcut_sheet import SHORTCUTS, claimed, draw
+    from ..explain.shortcuts import shortcuts
+
+    if others := typed_besides(_TOGETHER):
+        raise UsageError(f"--shortcuts looks at whole classes and explains no image's answer; leave "
+                         f"{' and '.join(others)} out.")
+    opened = open_and_say(model)
+    data = data_named(images, listed_on_stdin(images))
+    with claimed(opened, data, out, force) as path:
+        with steps() as shown:
+            found = shortcuts(opened, data, target, seed, shown, note)
+        draw(found, opened.model).save(path, SHORTCUTS)
+    if as_json:
+        emit_json({"model": opened.path, **found.as_json(), "file": path,
+                   "skipped": [{"path": skipped, "error": error} for skipped, error in found.skipped]})
+    else:
+        for line in [*found.sentences, str(path)]:
+            emit(printable(line))
+    return report_skipped(found.skipped)

@@ -1,0 +1,79 @@
+"""Parts of prepared images at which a shortcut may lie: rectangles, or what of a rectangle belongs to a thing; in
+words, and moved from one image into another."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..kernels import Array
+
+_EDGES = 1 / 3, 2 / 3
+
+
+@dataclass(frozen=True)
+class Place:
+    """Rows top to bottom and columns left to right of images of size (height, width), the ends excluded. mask, bool of
+    the rectangle's size, is what of it belongs to the thing, None where all does."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+    size: tuple[int, int]
+    mask: Array | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def area(self) -> float:
+        """The part of the image that it is."""
+        pixels = (self.bottom - self.top) * (self.right - self.left) if self.mask is None else int(self.mask.sum())
+        return pixels / (self.size[0] * self.size[1])
+
+    @property
+    def where(self) -> str:
+        """Where that is, for people."""
+        if self.bottom - self.top == self.size[0] and self.right - self.left == self.size[1]:
+            return "the frame" if self.mask is not None else "the whole image"
+        row = _third((self.top + self.bottom) / 2 / self.size[0], "upper", "lower")
+        column = _third((self.left + self.right) / 2 / self.size[1], "left", "right")
+        if row and column:
+            return f"the {row} {column} corner"
+        return f"the {row or column} edge" if row or column else "the middle"
+
+    @property
+    def words(self) -> str:
+        """Where that is, and its rows and columns."""
+        height, width = self.size
+        return (f"{self.where} (rows {self.top} to {self.bottom}, columns {self.left} to {self.right} of "
+                f"{height} x {width})")
+
+    def overlap(self, other: "Place") -> float:
+        """Return intersection over union of the rectangles."""
+        high = max(0, min(self.bottom, other.bottom) - max(self.top, other.top))
+        wide = max(0, min(self.right, other.right) - max(self.left, other.left))
+        both = [(each.bottom - each.top) * (each.right - each.left) for each in (self, other)]
+        return high * wide / (sum(both) - high * wide)
+
+    def moved(self, top: int, left: int) -> "Place":
+        """Return the same part with its corner elsewhere."""
+        return Place(top, left, top + self.bottom - self.top, left + self.right - self.left, self.size, self.mask)
+
+    def cut(self, images: Array) -> Array:
+        """Return what lies there in images (n, h, w, c)."""
+        return images[:, self.top : self.bottom, self.left : self.right]
+
+    def pasted(self, images: Array, donors: Array) -> Array:
+        """Return images with what lies there in donors, both uint8 (n, h, w, c)."""
+        result: Array = images.copy()
+        there = self.cut(result)
+        np.copyto(there, self.cut(donors), where=True if self.mask is None else self.mask[None, :, :, None])
+        return result
+
+    def as_json(self) -> dict[str, Any]:
+        """Return its numbers: the rectangle in the prepared image's pixels."""
+        return {"where": self.where, "rows": [self.top, self.bottom], "columns": [self.left, self.right],
+                "of": list(self.size), "area": round(self.area, 4)}
+
+
+def _third(share: float, low: str, high: str) -> str:
+    return low if share < _EDGES[0] else high if share > _EDGES[1] else ""
