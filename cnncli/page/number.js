@@ -45,7 +45,7 @@ async function showNumber(layer, index) {
   dialog.querySelector(".rule").textContent = RULES[rule];
   dialog.querySelector("tbody").replaceChildren(...rows);
   play.parentElement.hidden = layer.shape.length < 3 || layer.shape[0] * layer.shape[1] === 1;
-  if (!dialog.open) dialog.showModal();
+  if (!dialog.open) dialog[document.getElementById("tour").hidden ? "showModal" : "show"]();
   await showFields(layer, index);
 }
 

@@ -230,6 +230,44 @@ def test_the_camera_is_judged_until_it_is_stopped(browser: Any, page: Path) -> N
     assert browser.errors() == []
 
 
+LESSON = ["A picture is numbers", "Convolution", "Stride", "Padding", "Dilation", "Activation", "Pooling",
+          "What a number can see", "The dense layer", "Probabilities", "Your turn"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "missing", "how"), [
+    ("lenet5", set(), {"size": PHONE}), ("resnet8", {"Pooling"}, {}), ("squeezenet1_1", {"The dense layer"}, {})])
+def test_the_lesson_shows_each_step_on_this_network(name: str, missing: set[str], how: Any, browser: Any, photos: Path,
+                                                    tmp_path: Path) -> None:
+    write_page(model_of(name), sorted(map(str, photos.glob("*/*"))), tmp_path / "page.html")
+    opened(browser, tmp_path / "page.html", **how)
+    waited(browser, "document.getElementById('begin').click()")
+    titles = []
+    for _ in range(20):
+        waited(browser, "")
+        titles.append(browser.find("#tour h2").text.split(": ")[1])
+        if titles[-1] in {"Convolution", "Activation", "Pooling", "The dense layer"}:
+            assert browser.find("#number").is_displayed()
+        assert browser.run(WIDE) <= 0
+        if browser.find("#tour .next").text == "End":
+            break
+        browser.find("#tour .next").click()
+    assert titles == [title for title in LESSON if title not in missing]
+    browser.find("#tour .next").click()
+    assert not browser.find("#tour").is_displayed()
+    assert browser.errors() == []
+
+
+@pytest.mark.slow
+def test_the_lesson_begins_by_the_address(browser: Any, page: Path, tmp_path: Path) -> None:
+    opened(browser, page)
+    browser.driver.get(page.as_uri() + "?tour")
+    browser.run(CHECKED)
+    assert waited(browser, "return document.querySelector('#tour h2').textContent", 800).startswith("1 of ")
+    browser.press("\ue00c")  # Escape
+    assert not browser.find("#tour").is_displayed()
+
+
 @pytest.mark.slow
 def test_what_is_no_picture_is_said(browser: Any, page: Path, tmp_path: Path) -> None:
     (tmp_path / "letter.png").write_text("Dear all", encoding="utf-8")

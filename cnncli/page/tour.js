@@ -1,0 +1,162 @@
+// The lesson: what convolution, stride, padding, dilation, activation, pooling, a dense layer, softmax and the receptive
+// field are, each shown on this network and the picture that it judged last. It opens with ?tour, or by its button.
+"use strict";
+
+const panel = document.getElementById("tour");
+let steps = [], at = -1;
+
+/** The first layer that a function of the engine computes: its call, and the layer. */
+function firstOf(...functions) {
+  const call = program.calls.find(([, what]) => functions.includes(what));
+  return call && { call, layer: layerOf.get(call[0]) };
+}
+
+const times = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
+const bySide = (a, b) => a === b ? `${a}` : `${a} and ${b}`;
+
+/** Open a layer and show where the strongest number of its most active map comes from. */
+async function pointAt(layer) {
+  reveal(layer.name).scrollIntoView({ block: "start" });
+  const values = await ask("values", layer.name), shape = layer.shape.length === 3 ? layer.shape : [1, 1, layer.shape[0]];
+  const active = activity(values, shape), channel = layer.shape.length === 3 ? active.indexOf(Math.max(...active))
+    : values.indexOf(Math.max(...values));
+  await showNumber(layer, strongest(values, shape, channel));
+}
+
+/** The steps that this network has something to show for: {title, words, show}. */
+function lesson() {
+  const [height, width, channels] = program.input.shape, last = program.layers[program.layers.length - 1];
+  const made = [{
+    title: "A picture is numbers",
+    words: [`To the network this picture is ${height} rows of ${width} pixels, and each pixel is ` +
+      `${channels === 1 ? "one number: how bright it is" : "three numbers: how much red, green and blue it has"}.`,
+    `Bytes from 0 to 255 become numbers around 0, by taking off the mean of the training pictures. That is all it gets.`],
+    show: () => document.getElementById("judge").scrollIntoView({ block: "start" }),
+  }];
+  const conv = firstOf("conv"), activation = firstOf("pointwise"), pool = firstOf("max_pool", "mean_pool");
+  if (conv) {
+    const [, , , h, w, ci, , , , oh, ow, co, kh, kw, sh, sw, top, left, dh, dw, groups] = conv.call;
+    const layer = conv.layer, taps = kh * kw * ci / groups;
+    made.push({
+      title: "Convolution",
+      words: [`${layer.name} has ${times(co, "filter")}. A filter is a small grid of weights, here ${kh} x ${kw}` +
+        `${ci / groups > 1 ? ` for each of ${ci / groups} channels` : ""}. It is laid on the picture: each number under it ` +
+        `is multiplied by its weight, and the sum of these ${times(taps, "product")} is one number of the filter's map.`,
+      "The table has them. Press “Slide the window”: the same weights go over the whole picture, so that a filter finds " +
+        "what it looks for wherever it is."],
+      show: () => pointAt(layer),
+    }, {
+      title: "Stride",
+      words: [sh === 1 && sw === 1
+        ? "The stride is how far the window moves from one number of the map to the next. Here it is 1: to the next pixel."
+        : `The stride is how far the window moves from one number of the map to the next. Here it is ${bySide(sh, sw)}.`,
+      `So ${h} x ${w} positions become ${oh} x ${ow}. A stride of 2 halves each side, and a quarter of the numbers is left.`],
+      show: () => pointAt(layer),
+    }, {
+      title: "Padding",
+      words: [top || left || oh * sh >= h
+        ? "At the border a part of the window hangs over the picture. What lies outside counts as 0, which is called padding: " +
+          "the map keeps the picture's size, and a filter meets the border as if the picture went on in grey."
+        : "At the border the window stops before it would hang over the picture: there is no padding here, and the map is " +
+          `smaller than what it comes from, ${oh} x ${ow} of ${h} x ${w}. With zeros around the picture it would keep its size.`],
+      show: () => pointAt(layer),
+    }, {
+      title: "Dilation",
+      words: [dh === 1 && dw === 1
+        ? "The weights of a filter can be laid further apart, with gaps between them: that is dilation. Here it is 1, without gaps."
+        : `The weights of this filter are laid ${bySide(dh, dw)} pixels apart, with gaps between them: that is dilation.`,
+      "With gaps a filter sees more of the picture for the same number of products."],
+      show: () => pointAt(layer),
+    });
+  }
+  if (activation) {
+    made.push({
+      title: "Activation",
+      words: [`${activation.layer.name} (${activation.layer.kind}) is applied to each number alone. A ReLU turns what is below ` +
+        "0 into 0, and leaves the rest: the map says where its filter found something, and no longer where it found the " +
+        "contrary. Without such a bend, all layers together could do no more than one."],
+      show: () => pointAt(activation.layer),
+    });
+  }
+  if (pool) {
+    const largest = pool.call[1] === "max_pool";
+    made.push({
+      title: "Pooling",
+      words: [`${pool.layer.name} takes ${largest ? "the largest number" : "the mean"} of each window, ` +
+        `and makes ${pool.layer.shape[0]} x ${pool.layer.shape[1]} of ${pool.call[3]} x ${pool.call[4]}. ` +
+        (largest ? "The first line of the table has won. " : "") +
+        "A little to the left or the right now makes no difference, and the next layer has less to compute."],
+      show: () => pointAt(pool.layer),
+    });
+  }
+  const deep = [...program.layers].reverse().find(({ shape }) => shape.length === 3 && shape[0] * shape[1] > 1);
+  if (deep) {
+    made.push({
+      title: "What a number can see",
+      words: [`Each number of ${deep.name} is computed from numbers which are computed from others. Followed back to the ` +
+        `picture, it can see ${deep.field.whole ? "all of it" : `${deep.field.size[0]} x ${deep.field.size[1]} pixels`}: its ` +
+        "receptive field, in the orange frame, as far as it lies on the picture. Early layers see edges and colours, late " +
+        "ones see large parts."],
+      show: () => pointAt(deep),
+    });
+  }
+  const dense = program.calls.filter(([, what]) => what === "linear").pop();
+  if (dense) {
+    made.push({
+      title: "The dense layer",
+      words: [`${dense[0]} has a weight for each of ${times(dense[3], "number")} and each class. A class's numbers times its ` +
+        "weights, added up, are its logit. Here are the terms of the class that has the largest: what speaks for it, and " +
+        "what against it."],
+      show: () => pointAt(layerOf.get(dense[0])),
+    });
+  }
+  made.push({
+    title: "Probabilities",
+    words: [`${times(last.shape[0], "logit")} of any size become probabilities by softmax: each is made the exponent of e, and ` +
+      "divided by the sum of all. The table shows every step of it."],
+    show: () => {
+      dialog.close();
+      document.getElementById("softmax").open = true;
+      document.getElementById("softmax").scrollIntoView({ block: "center" });
+    },
+  }, {
+    title: "Your turn",
+    words: ["Cover parts of the picture by dragging over it, and see which of them the answer needs. Then give it a picture " +
+      "of your own, one that it should know and one that it cannot know: it always answers, and is often sure."],
+    show: () => document.getElementById("judge").scrollIntoView({ block: "start" }),
+  });
+  return made;
+}
+
+async function go(to) {
+  at = to;
+  const { title, words, show } = steps[at];
+  if (dialog.open) dialog.close();
+  panel.querySelector("h2").textContent = `${at + 1} of ${steps.length}: ${title}`;
+  panel.querySelector(".words").replaceChildren(...words.map((each) => made("p", {}, each)));
+  panel.querySelector(".back").disabled = at === 0;
+  panel.querySelector(".next").textContent = at === steps.length - 1 ? "End" : "Next";
+  panel.hidden = false;
+  await show();
+  panel.querySelector(".next").focus();
+}
+
+function end() {
+  panel.hidden = true;
+  at = -1;
+  if (dialog.open) dialog.close();
+}
+
+panel.querySelector(".back").addEventListener("click", () => go(at - 1));
+panel.querySelector(".next").addEventListener("click", () => at === steps.length - 1 ? end() : go(at + 1));
+panel.querySelector(".close").addEventListener("click", end);
+addEventListener("keydown", (event) => { if (event.key === "Escape" && at >= 0) end(); });
+
+async function begin() {
+  await ready;
+  steps = lesson();
+  go(0);
+}
+
+document.getElementById("begin").addEventListener("click", begin);
+if (new URLSearchParams(location.search).has("tour")) onAnswer(() => { if (!steps.length) begin(); });
