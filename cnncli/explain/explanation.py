@@ -135,7 +135,7 @@ def explanations(model: AnyModel, images: Images, method: str = DEFAULT, target:
 class Explainer:
     """Explains images by one method at one layer, of which everything is made ready once."""
 
-    def __init__(self, model: AnyModel, method: str = DEFAULT, layer: str | None = None, seed: int = 0) -> None:
+    def __init__(self, model: AnyModel, method: str, layer: str | None, seed: int) -> None:
         self._model, self._way, self._seed = open_model(model).model, chosen_method(method), seed
         self._look = Look(self._model.network, chosen_layer(self._model.network, layer, self._way))
 

@@ -129,7 +129,7 @@ def trust(explanation: Explanation, model: AnyModel, seed: int = 0) -> Trust:
                  **{name: measure(score, image, values, seed) for name, values in maps.items()})
 
 
-def measure(score: Score, image: Array, values: Array, seed: int = 0) -> Measured:
+def measure(score: Score, image: Array, values: Array, seed: int) -> Measured:
     """Measure a map (h, w) on an image (h, w, c) as the network gets it."""
     order = falling(values, seed)
     curves = {"deletion": score(changed(image, np.zeros_like(image), order)),

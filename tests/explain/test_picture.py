@@ -11,7 +11,9 @@ import pytest
 from PIL import Image
 
 import cnncli
+from cnncli.data.boxes import Box
 from cnncli.explain.boxes import boxed
+from cnncli.explain.explanation import Beside
 from cnncli.explain.picture import SIDE, draw, laid, strip
 from tests.words import Words
 
@@ -61,6 +63,19 @@ def test_red_is_for_and_blue_against(share: float) -> None:
     assert share * (colour[1, 1, 0] - colour[1, 1, 2]) > 30
     assert (colour[0, 1] == colour[0, 1, 0]).all(), "what makes no difference has no colour"
     assert colour[0, 1, 0] == round(255 - 155 * 0.35), "the image is pale beneath it"
+
+
+def test_a_box_is_on_both_halves_of_a_strip() -> None:
+    """A light line, two dark ones and a light one, from its own edges inwards: four pixels of the strip for each."""
+    found = cnncli.explain(sides(), lit(27, 15))
+    plain = strip(found, 144)
+    made = strip(replace(found, besides=(Beside([], {}, Box(6, 3, 18, 12)),)), 144)
+    for left in (0, 148):
+        drawn = np.argwhere((made != plain).any(axis=2)[:, left : left + 144])
+        assert (drawn.min(axis=0).tolist(), drawn.max(axis=0).tolist()) == ([12, 24], [47, 71])
+        inner = made[12:48, left + 24 : left + 72].astype(int)
+        for line in (inner[:4, 24], inner[::-1][:4, 24], inner[18, :4], inner[18, ::-1][:4]):
+            assert [each.mean() > 200 for each in line] == [True, False, False, True]
 
 
 @pytest.mark.slow

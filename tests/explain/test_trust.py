@@ -29,12 +29,12 @@ def picture() -> np.ndarray:
 
 
 def test_an_ideal_map_gets_the_best_there_is() -> None:
-    found = measure(sees, picture(), SEEN.astype(float))
+    found = measure(sees, picture(), SEEN.astype(float), 0)
     assert found.road == pytest.approx(0.5, abs=NOISE)
     assert found.deletion == pytest.approx(0.5 / SIZE[0]), "all is gone with the first step"
     start = sees(blurred(picture())[None])[0]
     assert found.insertion == pytest.approx(1 - (1 - start) / 2 / SIZE[0]), "all is there with the first step"
-    worst = measure(sees, picture(), -SEEN.astype(float))
+    worst = measure(sees, picture(), -SEEN.astype(float), 0)
     assert worst.road == pytest.approx(-0.5, abs=NOISE)
     assert worst.deletion > 0.9
     assert found.beats(worst)
@@ -125,9 +125,9 @@ def dense(image: np.ndarray, missing: np.ndarray) -> np.ndarray:
 
 
 def test_a_model_that_sees_nothing_trusts_no_map() -> None:
-    found = measure(lambda images: np.full(len(images), 0.25), picture(), SEEN.astype(float))
+    found = measure(lambda images: np.full(len(images), 0.25), picture(), SEEN.astype(float), 0)
     assert (found.road, found.deletion, found.insertion) == (0, 0.25, 0.25), "and no NaN"
-    flat = measure(sees, np.zeros((*SIZE, 1), np.float32), np.zeros(SIZE))
+    flat = measure(sees, np.zeros((*SIZE, 1), np.float32), np.zeros(SIZE), 0)
     assert np.isfinite([flat.road, flat.deletion, flat.insertion]).all()
 
 
