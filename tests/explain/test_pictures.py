@@ -14,7 +14,8 @@ from .test_explanation import lit, sides
 
 
 def test_the_files_that_are_held_are_those_that_are_drawn(tmp_path: Path) -> None:
-    paths = [str(tmp_path / name) for name in ("a.png", "b c.png")]
+    (tmp_path / "photos").mkdir()
+    paths = [str(tmp_path / "photos" / name) for name in ("a.png", "b c.png")]
     for path in paths:
         Image.fromarray(lit(3, 3)).save(path)
     opened, into = Opened(sides(), Path("sides.safetensors"), None), tmp_path / "why"
