@@ -23,6 +23,7 @@ _DTYPES = {np.dtype(np.float32): "float *", np.dtype(np.float64): "double *", np
            np.dtype(np.uint16): "uint16_t *", np.dtype(np.int64): "int64_t *", np.dtype(np.uint64): "uint64_t *"}
 _ISAS = {"reference": lib.CNN_ISA_REFERENCE, "baseline": lib.CNN_ISA_BASELINE, "avx2": lib.CNN_ISA_AVX2,
          "avx512": lib.CNN_ISA_AVX512}
+_FOR_PRODUCTS = 40 << 20  # bytes: what OpenBLAS takes, 32 MiB, and a little
 _ISA_NAMES = {number: name for name, number in _ISAS.items()}
 
 
@@ -166,10 +167,14 @@ def available_cpus() -> int:
 
 
 def configure() -> None:
-    """Apply CNN_THREADS and CNN_ISA. Raises UsageError where one makes no sense.
+    """Apply CNN_THREADS and CNN_ISA, and have NumPy's library for products take its memory. Raises UsageError where one
+    makes no sense, MemoryError where there is too little.
 
     Not done at import: a bad variable must reach the user as a sentence, through the command line.
     """
+    # OpenBLAS takes it for good at the first product, and ends the process where it gets none.
+    np.empty(_FOR_PRODUCTS, np.uint8)
+    np.ones((2, 2)) @ np.ones((2, 2))
     wanted = os.environ.get("CNN_THREADS", "")
     if wanted:
         try:

@@ -10,7 +10,7 @@ import pytest
 
 from cnncli.data.prefetch import prefetch
 
-from .processes import COMMANDS, run, start, strace
+from .processes import COMMANDS, PATIENCE, run, start, strace
 
 REFUSED = """
 import threading
@@ -58,6 +58,20 @@ def test_what_one_thread_cannot_be_given_the_others_do(monkeypatch: pytest.Monke
 
 def limited(megabytes: int) -> "dict[str, object]":
     return {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [COMMANDS["check"], ("explain", "photos/stripe", "photos/check")], ids=" ".join)
+def test_no_memory_for_products_is_a_sentence_of_ours(home: Path, command: tuple[str, ...]) -> None:
+    """OpenBLAS ends a process that it finds no 32 MiB in. How much a command takes before is found first."""
+    low, high, enough = 100, 420, False
+    while high - low > 5:
+        middle = (low + high) // 2
+        process = start(*command, env={"CNN_THREADS": "1"}, **limited(middle))
+        _, err = process.communicate(timeout=PATIENCE)
+        assert "OpenBLAS" not in err, (middle, err)
+        low, high, enough = (low, middle, True) if process.returncode == 0 else (middle, high, enough)
+    assert enough
 
 
 @pytest.mark.slow
