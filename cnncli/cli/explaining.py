@@ -15,6 +15,7 @@ from .trusting import besides, check_options, compared, sanity_test, trust_optio
 
 EXAMPLES = (
     ("cnn explain boot.png", "where the evidence for its label lies"),
+    ("cnn explain", "of some images that the model was not trained on"),
     ("cnn explain boot.png --class sandal", "and for another class"),
     ("cnn explain photos/ --out why/", "a picture for each image"),
     ("cnn explain boot.png --method occlusion", "by covering parts of it"),
@@ -51,29 +52,33 @@ def command(images: tuple[str, ...], model: Path | None, target: str | None, met
     For each IMAGE, a picture: the image, and beside it where the class that the model says is seen, and where the next
     likeliest is. Red speaks for a class, blue against it. Of several images also explain.html, a page with all of them
     and, class by class, where the evidence lies. IMAGE is a file, a folder, a pattern such as 'photos/*.png', or - for
-    a list of paths on standard input. Prints the names of the files.
+    a list of paths on standard input; without it, some of the images held out of the model's training. Prints the
+    names of the files.
+
+    Where an answer is known to be wrong, since the image lies in a folder called like another class or is one of the
+    run's, the picture shows what speaks for the class that was said, for the true one, and for the one rather than for
+    the other.
     """
-    from ..data.finding import Missing, find_images
+    from ..data.finding import Missing
+    from ..explain.which import images_named
     from ..report.explained import write
 
-    if units or top is not None:
+    if units:
         return explain_units(images, model, units, top, out, seed, force, as_json)
     if shortcuts:
         return explain_shortcuts(images, model, target, out, seed, force, as_json)
-    check_options(sanity, images, {"--class": target, "--trust": trust, "--boxes": boxes, "--truth": truth,
-                                   "--out": out})
+    check_options(sanity, {"--class": target, "--trust": trust, "--boxes": boxes, "--truth": truth, "--top": top,
+                           "--out": out})
     opened = open_and_say(model)
     if sanity:
         return sanity_test(opened, images, method, layer, seed, as_json)
-    found = find_images(images, listed_on_stdin(images), note)
-    if not found:
-        raise DataError("the list on standard input is empty; give at least one image.")
+    found, truths = images_named(opened, images, listed_on_stdin(images), top, seed, note)
     skipped, written, page = list[tuple[str, str]](), list[dict[str, Any]](), None
     how: dict[str, Any] = {"method": method, "target": target, "layer": layer, "seed": seed}
     located = compared(opened, found, truth, boxes, out, force, how)
     told = besides(opened, len(found), seed, trust, boxes, located)
     with progress("explaining", len(found)) as shown:
-        for each in write(opened, found, out, **how, force=force, note=note, besides=told):
+        for each in write(opened, found, out, **how, force=force, note=note, besides=told, truths=truths):
             if isinstance(each, Missing):
                 skipped.append((each.path, each.error))
             elif each[1] is None:
@@ -81,7 +86,7 @@ def command(images: tuple[str, ...], model: Path | None, target: str | None, met
                 continue
             else:
                 written.append({**(each[1].as_json() if as_json else {}), "file": each[0]})
-                for line in () if as_json else (each[0], *each[1].lines):
+                for line in () if as_json else (each[0], *each[1].printed):
                     emit(printable(line))
             shown.advance()
     if as_json:

@@ -12,6 +12,7 @@ from .command import listed_on_stdin, open_and_say, typed_besides
 from .output import emit, emit_json, note, report_skipped
 from .progress import steps
 
+MOST_TOP = 100  # images of each filter
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _TOGETHER = {"images", "model", "units", "top", "out", "seed", "force", "as_json", "threads"}
 
@@ -19,8 +20,9 @@ _TOGETHER = {"images", "model", "units", "top", "out", "seed", "force", "as_json
 def units_options(command: _Command) -> _Command:
     """Add --units and --top."""
     for option in (
-        click.option("--top", type=click.IntRange(1, 100), metavar="N",
-                     help="With --units: how many images for each filter.  [default: 9]"),
+        click.option("--top", type=click.IntRange(min=1), metavar="N",
+                     help="Of the images held out of the training: how many are explained.  [default: 24]  With "
+                          "--units: how many images for each filter, 100 at most.  [default: 9]"),
         click.option("--units", multiple=True, metavar="LAYER[:CHANNELS]",
                      help="Instead, show what the filters of a layer look for, as relu2, or some of its channels, as "
                           "relu2:0-7,12: in IMAGE, or in the images held out of the model's training. Give it several "
@@ -36,8 +38,8 @@ def explain_units(images: Sequence[str], model: Path | None, units: Sequence[str
     from ..explain.explained_units import data_named, layers_and_channels
     from ..report.unit_page import write
 
-    if not units:
-        raise UsageError("--top is for --units: how many images are shown for each filter.")
+    if top is not None and top > MOST_TOP:
+        raise UsageError(f"--units shows {MOST_TOP} images of each filter at most, not {top:,}; give a smaller --top.")
     if others := typed_besides(_TOGETHER):
         raise UsageError(f"--units explains filters and no image's answer; leave {' and '.join(others)} out.")
     opened = open_and_say(model)

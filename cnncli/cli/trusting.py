@@ -99,9 +99,7 @@ def sanity_test(opened: "Opened", images: Sequence[str], method: str, layer: str
     return report_skipped(found.skipped)
 
 
-def check_options(sanity: bool, images: Sequence[str], drawing: dict[str, Any]) -> None:
+def check_options(sanity: bool, drawing: dict[str, Any]) -> None:
     """Raise UsageError for options that do not go together: drawing are those that need pictures, as given."""
     if sanity and (given := [name for name, value in drawing.items() if value]):
         raise UsageError(f"--sanity tests the method and draws nothing; leave {' and '.join(given)} out.")
-    if not sanity and not images:
-        raise UsageError("give at least one image, or --units LAYER to have a layer's filters explained.")

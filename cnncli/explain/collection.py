@@ -24,38 +24,43 @@ COMPARED = 200  # maps of a class, of which the groups are made
 
 @dataclass(order=True)
 class Kept:
-    """An explanation that may be shown: the image with the map on it as a data URI, and the map's positive part,
-    (CELLS, CELLS), adding up to 1, None where there is none."""
+    """An explanation that may be shown, what is shown of it, and the map's positive part, (CELLS, CELLS), adding up to
+    1, None where there is none."""
 
     probability: float
     number: int
     path: str = field(compare=False)
-    strip: str = field(compare=False)
+    shown: Any = field(compare=False)
     cells: Array | None = field(compare=False, repr=False)
 
 
 @dataclass
 class Group:
-    """What is known of the images that were called one class: how many there are, how many of them had any evidence
-    for it, the sum of their maps' positive parts, each divided by its own sum, (CELLS, CELLS), the surest, and those
-    that are compared: the ones with the smallest hashes, which do not depend on the images' order."""
+    """What is known of the images that were called one class: how many there are, of how many it is known what is in
+    them, for how many of these the answer was wrong, how many had any evidence for the class, the sum of their maps'
+    positive parts, each divided by its own sum, (CELLS, CELLS), the surest, and those that are compared: the ones with
+    the smallest hashes, which do not depend on the images' order."""
 
     label: str
     images: int = 0
+    judged: int = 0
+    wrong: int = 0
     shown: int = 0
     total: Array = field(default_factory=lambda: np.zeros((CELLS, CELLS)))
     best: list[Kept] = field(default_factory=list)
     compared: list[tuple[int, Kept]] = field(default_factory=list)
 
-    def add(self, kept: Kept) -> None:
+    def add(self, found: Explanation, kept: Kept) -> None:
         """Take in one."""
         self.images += 1
-        _push(self.best, kept, SUREST)
+        self.judged += found.truth is not None
+        self.wrong += found.wrong
+        keep_largest(self.best, kept, SUREST)
         if kept.cells is not None:
             self.shown += 1
             self.total += kept.cells
             hashed = sha256(os.fsencode(kept.path) + b"\0" + kept.cells.tobytes()).digest()
-            _push(self.compared, (-int.from_bytes(hashed[:8], "big"), kept), COMPARED)
+            keep_largest(self.compared, (-int.from_bytes(hashed[:8], "big"), kept), COMPARED)
 
     @property
     def mean(self) -> Array:
@@ -84,7 +89,7 @@ class Group:
             yield cluster, nlargest(OF_CLUSTER, (kept[i] for i in cluster.members))
 
 
-def _push(heap: list[Any], item: Any, most: int) -> None:
+def keep_largest(heap: list[Any], item: Any, most: int) -> None:
     """Put an item into a heap that keeps so many of the largest."""
     if len(heap) < most:
         heappush(heap, item)
@@ -97,19 +102,29 @@ MIDDLE_AREA = (1 - 2 * MIDDLE / CELLS) ** 2
 
 
 class Collection:
-    """Takes in explanations of answers, each with its strip, and tells of each class that was said."""
+    """Takes in explanations of answers, each with what is shown of it, and tells of each class that was said."""
 
     def __init__(self) -> None:
         self.images = 0
         self._groups: dict[str, Group] = {}
 
-    def add(self, found: Explanation, strip: str) -> None:
-        """Take in one, with what is shown of it."""
+    def add(self, found: Explanation, shown: Any) -> None:
+        """Take in one."""
         cells = laid_out(found.values, found.grid, found.preprocessing.size, (CELLS, CELLS)).clip(0).astype(np.float64)
         total = cells.sum() if found.target == found.label else 0
-        kept = Kept(found.probability, -self.images, found.path, strip, cells / total if total > 0 else None)
-        self._groups.setdefault(found.label, Group(found.label)).add(kept)
+        kept = Kept(found.probability, -self.images, found.path, shown, cells / total if total > 0 else None)
+        self._groups.setdefault(found.label, Group(found.label)).add(found, kept)
         self.images += 1
+
+    @property
+    def judged(self) -> int:
+        """Of how many images it is known what is in them."""
+        return sum(group.judged for group in self._groups.values())
+
+    @property
+    def wrong(self) -> int:
+        """For how many of these the answer was wrong."""
+        return sum(group.wrong for group in self._groups.values())
 
     def groups(self) -> Iterator[Group]:
         """Yield the classes, those with the most images first."""

@@ -1,8 +1,8 @@
 """Explaining images: which class, by which method, at which layer; the map that says where in the image the evidence
 for the class lies, at the image's own size."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -24,6 +24,7 @@ from ..runs.opened import AnyModel, open_model
 from .geometry import PIXELS, Grid, on_image
 from .look import Look
 from .methods import METHODS, Asked, Method
+from .which import labels_by_folder
 
 DEFAULT = "hirescam"
 Note = Callable[[str], None]
@@ -47,7 +48,9 @@ class Explanation:
     of the class that the map is about. values float32 (rows, columns) are the map as the method yields it, on the
     positions of ``layer``, or for methods by pixels (layer None) on those of the prepared image: above 0 speaks for
     the class, below against it. residual, where the method's map should add up to something, is by what part of that it
-    misses. besides are what measures of the map found (trust.py, boxes.py), where they were asked.
+    misses. besides are what measures of the map found (trust.py, boxes.py), where they were asked. truth is the class
+    of what is in the image, None where nobody says it. against, where it is a class, is what the target is held
+    against: the map is of what speaks for the one rather than for the other.
     """
 
     path: str
@@ -66,6 +69,8 @@ class Explanation:
     source: str | Picture = field(repr=False)
     note: str | None = None
     besides: tuple[Beside, ...] = ()
+    truth: str | None = None
+    against: str | None = None
 
     @cached_property
     def map(self) -> Array:
@@ -78,18 +83,34 @@ class Explanation:
         return float(np.abs(self.values).max())
 
     @property
+    def wrong(self) -> bool:
+        """Whether the answer is known to be wrong."""
+        return self.truth not in (None, self.label)
+
+    @property
+    def verdict(self) -> str | None:
+        """What was said and what it is, of an answer that is known to be wrong."""
+        return f"said {printable(self.label)}, is {printable(self.truth)}" if self.wrong else None
+
+    @property
     def sentence(self) -> str | None:
         """What is to be said where there is nothing to be seen: None where something speaks for the class."""
         if self.values.max() > 0:
             return None
         where = f"at {self.layer}" if self.layer else "in its pixels"
         return f"nothing {where} speaks for {printable(self.target)}" + (
+            f" rather than {printable(self.against)}" if self.against is not None else
             "; all of it speaks against" if self.values.min() < 0 else "")
 
     @property
     def lines(self) -> list[str]:
         """What is said beside the map, a line each."""
         return [line for beside in self.besides for line in beside.lines]
+
+    @property
+    def printed(self) -> list[str]:
+        """What is said where there is no picture to say it: whether the answer is wrong, and the lines."""
+        return [*filter(None, [self.verdict]), *self.lines]
 
     @property
     def boxes(self) -> list[Box]:
@@ -101,9 +122,10 @@ class Explanation:
         row, column = np.unravel_index(int(self.map.argmax()), self.map.shape)
         then = dict(zip(("label", "probability"), self.runner_up, strict=True)) if self.runner_up else None
         return {"image": self.path, "size": list(self.size), "label": self.label, "probability": self.probability,
-                "runner_up": then, "target": self.target, "target_probability": self.target_probability,
-                "method": self.method, "layer": self.layer, "map": self.values, "strongest_at": [int(row), int(column)],
-                "residual": self.residual, "sentence": self.sentence, "note": self.note,
+                "truth": self.truth, "runner_up": then, "target": self.target,
+                "target_probability": self.target_probability, "method": self.method, "layer": self.layer,
+                "map": self.values, "strongest_at": [int(row), int(column)], "residual": self.residual,
+                "sentence": self.sentence, "note": self.note,
                 **{name: value for beside in self.besides for name, value in beside.figures.items()}}
 
 
@@ -125,11 +147,13 @@ def explain(model: AnyModel, image: Images, method: str = DEFAULT, target: str |
 
 
 def explanations(model: AnyModel, images: Images, method: str = DEFAULT, target: str | None = None,
-                 layer: str | None = None, seed: int = 0, note: Note | None = None
-                 ) -> Iterator[Explanation | Missing]:
+                 layer: str | None = None, seed: int = 0, note: Note | None = None,
+                 truths: Mapping[str, str] | None = None) -> Iterator[Explanation | Missing]:
     """Explain images, what ``Model.predict`` takes, one after the other; what is no image yields a Missing. note gets
-    sentences on images that are damaged in what is no pixel or on another scale than the model takes."""
-    return Explainer(model, method, layer, seed)(images, target, note)
+    sentences on images that are damaged in what is no pixel or on another scale than the model takes. truths has the
+    classes of what is in images, by their paths; by default those that their folders tell (which.py)."""
+    every = Explainer(model, method, layer, seed).beside(images, target, note, truths, alone=True)
+    return (each if isinstance(each, Missing) else each[0] for each in every)
 
 
 class Explainer:
@@ -138,13 +162,94 @@ class Explainer:
     def __init__(self, model: AnyModel, method: str, layer: str | None, seed: int) -> None:
         self._model, self._way, self._seed = open_model(model).model, chosen_method(method), seed
         self._look = Look(self._model.network, chosen_layer(self._model.network, layer, self._way))
+        on_layer = self._way.on == "layer"
+        self._grid = Grid.of(receptive_field(self._model.network)[self._look.layer]) if on_layer else PIXELS
 
-    def __call__(self, images: Images, target: str | None = None, note: Note | None = None
-                 ) -> Iterator[Explanation | Missing]:
-        """Explain images as ``explanations`` does."""
+    def beside(self, images: Images, target: str | None = None, note: Note | None = None,
+               truths: Mapping[str, str] | None = None, alone: bool = False) -> Iterator[list[Explanation] | Missing]:
+        """Explain images as ``explanations`` does, and unless alone yield beside each explanation what it is seen
+        beside: of an answer that is wrong the maps of the true class and of what speaks for the one rather than for the
+        other, else that of the next likeliest class, or, where another class than the answer was asked for, of that."""
         about = None if target is None else class_number(self._model, target)
-        return _each(self._model, image_files(images), self._way, self._look, about, self._seed,
-                     note or (lambda sentence: None))
+        every = image_files(images)
+        known = labels_by_folder(images, every, self._model.classes) if truths is None else truths
+        numbers = {path: class_number(self._model, name) for path, name in known.items()}
+        return self._each(every, about, note or (lambda sentence: None), numbers, alone)
+
+    def _each(self, images: Sequence[str | Missing | Picture], about: int | None, note: Note,
+              truths: Mapping[str, int], alone: bool) -> Iterator[list[Explanation] | Missing]:
+        forgiven: dict[str, str] = {}
+        said, seen, sources = list[tuple[str, str]](), Seen(), iter(images)
+        for batch in self._model.prepared(images, forgiven, seen):
+            good = [pixels for _, pixels in batch if not isinstance(pixels, str)]
+            labels = np.array([truths.get(path, -1) for path, pixels in batch if not isinstance(pixels, str)])
+            answers = iter(self._answers(np.stack(good), labels, about, alone) if good else ())
+            for path, pixels in batch:
+                source = next(sources)
+                if isinstance(pixels, str) or isinstance(source, Missing):
+                    yield Missing(path, str(pixels))
+                    continue
+                found = _placed(next(answers), path, source, self._grid, forgiven.get(path))
+                if path in forgiven and not isinstance(found, Missing):
+                    said.append((path, forgiven[path]))
+                yield found
+        for sentence in [*forgiven_in_words(said), *doubts(seen, self._model.preprocessing.scales)]:
+            note(sentence)
+
+    def _answers(self, pixels: Array, truths: Array, about: int | None, alone: bool) -> list[list[dict[str, Any]]]:
+        """Return what is found of images, uint8 (n, h, w, c) of the model's size; truths are what is in them, classes'
+        numbers or -1, (n,)."""
+        model, every = self._model, np.arange(len(pixels))
+        images = model.preprocessing.normalise(pixels)
+        logits = self._look.logits(images)
+        if not np.isfinite(logits).all():
+            raise ModelError("the outputs of the model are not finite numbers; train it again, with a smaller learning "
+                             "rate.")
+        chances = model.probabilities_of(logits)
+        order = (-chances).argsort(axis=1, kind="stable")
+        said = order[:, 0]
+        targets = said if about is None else np.full(len(pixels), about)
+        asked: list[tuple[Array, Array, Array | None]] = [(every, targets, None)]
+        if not alone and order.shape[1] > 1:
+            wrong = (truths >= 0) & (truths != said) & (about is None)
+            others = np.where(targets == said, np.where(wrong, truths, order[:, 1]), said)
+            asked += [(every, others, None), (every[wrong], said[wrong], truths[wrong])]
+        found: list[list[dict[str, Any]]] = [[] for _ in every]
+        for rows, classes, against in asked:
+            for i, target, part in zip(rows.tolist(), classes.tolist(), self._maps(images, rows, classes, against),
+                                       strict=True):
+                first, *then = order[i].tolist()
+                found[i].append({
+                    "label": model.classes[first], "probability": float(chances[i, first]),
+                    "runner_up": (model.classes[then[0]], float(chances[i, then[0]])) if then else None,
+                    "target": model.classes[target], "target_probability": float(chances[i, target]),
+                    "truth": model.classes[truths[i]] if truths[i] >= 0 else None, **part})
+        return found
+
+    def _maps(self, images: Array, rows: Array, classes: Array, against: Array | None) -> Iterator[dict[str, Any]]:
+        """Yield what the method finds of some of the images, each about a class."""
+        if not len(rows):
+            return
+        own = images if len(rows) == len(images) else images[rows]  # the same ones are not looked at again
+        found = self._way.compute(Asked(self._model, self._look, own, classes, self._seed, against))
+        for i, values in enumerate(found.maps):
+            yield {"against": None if against is None else self._model.classes[against[i]], "values": values,
+                   "residual": None if found.residual is None else float(found.residual[i]),
+                   "method": self._way.name, "layer": self._look.layer if self._way.on == "layer" else None,
+                   "preprocessing": self._model.preprocessing}
+
+
+def _placed(answers: list[dict[str, Any]], path: str, source: str | Picture, grid: Grid, note: str | None
+            ) -> list[Explanation] | Missing:
+    try:
+        size = source.pixels.shape[:2] if isinstance(source, Picture) else read_header(source)[:2]
+    except ImageError as error:
+        return Missing(path, str(error))
+    return [Explanation(path=path, size=(size[0], size[1]), source=source, grid=grid, note=note, **answer)
+            for answer in answers]
+
+
+# ---- what can be asked for ----
 
 
 def chosen_method(name: str) -> Method:
@@ -193,57 +298,3 @@ def last_positions(network: Network) -> str:
 def _pools(node: Node) -> bool:
     shapes = [node.shape]
     return not node.layer.params and node.inputs[0] != INPUT and node.layer.reach(*shapes) is not None
-
-
-def _each(model: Model, images: Sequence[str | Missing | Picture], way: Method, look: Look, about: int | None,
-          seed: int, note: Note) -> Iterator[Explanation | Missing]:
-    forgiven: dict[str, str] = {}
-    said, seen, sources = list[tuple[str, str]](), Seen(), iter(images)
-    field_ = receptive_field(model.network)[look.layer]
-    grid = Grid.of(field_) if way.on == "layer" else PIXELS
-    for batch in model.prepared(images, forgiven, seen):
-        good = [pixels for _, pixels in batch if not isinstance(pixels, str)]
-        answers = iter(_answers(model, np.stack(good), way, look, about, seed) if good else ())
-        for path, pixels in batch:
-            source = next(sources)
-            if isinstance(pixels, str) or isinstance(source, Missing):
-                yield Missing(path, str(pixels))
-                continue
-            found = _placed(next(answers), path, source, grid)
-            if isinstance(found, Explanation) and path in forgiven:
-                found = replace(found, note=forgiven[path])
-                said.append((path, forgiven[path]))
-            yield found
-    for sentence in [*forgiven_in_words(said), *doubts(seen, model.preprocessing.scales)]:
-        note(sentence)
-
-
-def _placed(answer: dict[str, Any], path: str, source: str | Picture, grid: Grid) -> Explanation | Missing:
-    try:
-        size = source.pixels.shape[:2] if isinstance(source, Picture) else read_header(source)[:2]
-    except ImageError as error:
-        return Missing(path, str(error))
-    return Explanation(path=path, size=(size[0], size[1]), source=source, grid=grid, **answer)
-
-
-def _answers(model: Model, pixels: Array, way: Method, look: Look, about: int | None, seed: int
-             ) -> Iterator[dict[str, Any]]:
-    """Yield what is found of images, uint8 (n, h, w, c) of the model's size."""
-    images = model.preprocessing.normalise(pixels)
-    logits = look.logits(images)
-    if not np.isfinite(logits).all():
-        raise ModelError("the outputs of the model are not finite numbers; train it again, with a smaller learning "
-                         "rate.")
-    chances = model.probabilities_of(logits)
-    order = (-chances).argsort(axis=1, kind="stable")
-    targets = order[:, 0] if about is None else np.full(len(pixels), about)
-    found = way.compute(Asked(model, look, images, targets, seed))
-    for i, ranks in enumerate(order.tolist()):
-        yield {
-            "label": model.classes[ranks[0]], "probability": float(chances[i, ranks[0]]),
-            "runner_up": (model.classes[ranks[1]], float(chances[i, ranks[1]])) if len(ranks) > 1 else None,
-            "target": model.classes[targets[i]], "target_probability": float(chances[i, targets[i]]),
-            "method": way.name, "layer": look.layer if way.on == "layer" else None, "values": found.maps[i],
-            "residual": None if found.residual is None else float(found.residual[i]),
-            "preprocessing": model.preprocessing,
-        }

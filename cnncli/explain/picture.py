@@ -2,7 +2,7 @@
 in colours of one scale, so that what is weak looks weak. Red speaks for a class, blue against it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,10 @@ _PALE = 0.35  # how much of its contrast an image keeps beneath a map
 
 @dataclass(frozen=True)
 class Drawn:
-    """A picture of an image's explanations: written to a file by ``save``."""
+    """A picture of an image's explanations, and the image's own pixels: written to a file by ``save``."""
 
     explanations: list[Explanation]
+    pixels: NDArray[Any] = field(repr=False)
     file: str
     canvas: Canvas
 
@@ -90,11 +91,11 @@ def laid(pixels: NDArray[np.uint8], shares: NDArray[Any]) -> NDArray[np.uint8]:
     return mixed
 
 
-def draw(explanations: Sequence[Explanation], title: str) -> Canvas:
-    """Return the picture of explanations of one image, the model's answer first. Raises ImageError where it cannot be
-    decoded by now."""
+def draw(explanations: Sequence[Explanation], title: str, pixels: NDArray[Any]) -> Canvas:
+    """Return the picture of explanations of one image, the model's answer first. pixels are what ``pixels_of``
+    has of it."""
     first = explanations[0]
-    panels = _Panels(pixels_of(first, SIDE), first.size)
+    panels = _Panels(pixels, first.size)
     most = max(each.strongest for each in explanations)
     step = panels.width + GAP
     width = max(2 * MARGIN + (1 + len(explanations)) * step - GAP, 560)
@@ -104,7 +105,9 @@ def draw(explanations: Sequence[Explanation], title: str) -> Canvas:
     says += [line for each in first.lines for line in wrapped(each, width - 2 * MARGIN)]
     top = MARGIN + 60
     sheet = Canvas(width, top + panels.size[1] + WORDS + 40 + 18 * len(says) + MARGIN)
-    sheet.text(MARGIN, MARGIN - 4, f"{first.label}, {first.probability:.1%}", 20, bold=True, width=width - 2 * MARGIN)
+    answer = f"{first.label}, {first.probability:.1%}"
+    sheet.text(MARGIN, MARGIN - 4, f"said {answer}, is {first.truth}" if first.wrong else answer, 20, bold=True,
+               width=width - 2 * MARGIN)
     sheet.text(MARGIN, MARGIN + 24, title, 12, FAINT, width=width - 2 * MARGIN)
     sheet.paste(panels.image(), MARGIN, top, frame=True)
     sheet.text(MARGIN, top + panels.size[1] + 8, f"{first.size[1]} x {first.size[0]} pixels", 12, FAINT)
@@ -123,8 +126,9 @@ def _panel(sheet: Canvas, panels: _Panels, each: Explanation, most: float, x: fl
     values = on_image(each.values, each.grid, each.preprocessing, each.size, _FINE * SIDE)
     sheet.paste(panels.laid(values, most), x, y, frame=True)
     y += panels.size[1] + 8
-    sheet.text(x, y, f"what speaks for {each.target}", 13, INK, bold=True, width=panels.width)
-    said = each.sentence or f"probability {each.target_probability:.1%}"
+    about = f"what speaks for {each.target}" if each.against is None else f"{each.target} rather than {each.against}"
+    sheet.text(x, y, about, 13, INK, bold=True, width=panels.width)
+    said = each.sentence or (f"probability {each.target_probability:.1%}" if each.against is None else "the difference")
     sheet.text(x, y + 19, said, 12, FAINT, width=panels.width)
 
 
@@ -150,7 +154,7 @@ def _short(value: float) -> str:
     return f"{value:.3g}"
 
 
-def pixels_of(each: Explanation, side: int) -> NDArray[Any]:
+def pixels_of(each: Explanation, side: int = SIDE) -> NDArray[Any]:
     """Return the image's own pixels, uint8 (height, width, 1 or 3), of a JPEG perhaps fewer where it is far larger than
     this side. Raises ImageError where it is no image by now."""
     if isinstance(each.source, Picture):
@@ -161,18 +165,27 @@ def pixels_of(each: Explanation, side: int) -> NDArray[Any]:
     return np.asarray(image)
 
 
-def strip(each: Explanation, side: int = 144) -> NDArray[np.uint8]:
-    """Return a small picture: the image, and the map laid on it, uint8 (h, 2 w and a gap, 3), the longer side at most
-    so many pixels. Raises ImageError where the image cannot be decoded by now."""
-    own, factor = picture(pixels_of(each, side)), _factor(each.size, side)
-    height, width = (max(1, round(v * factor)) for v in each.size)
+def strip(explanations: Sequence[Explanation], pixels: NDArray[Any], side: int = 144) -> NDArray[np.uint8]:
+    """Return a small picture, uint8 (h, w, 3), of an image and of maps laid on it, two beside each other, all on one
+    scale; the longer side of each has at most so many pixels. pixels are what ``pixels_of`` has of the image."""
+    first = explanations[0]
+    own, factor = picture(pixels), _factor(first.size, side)
+    height, width = (max(1, round(v * factor)) for v in first.size)
     small = np.asarray(own.resize((width, height), Image.Resampling.BOX if factor < 1 else Image.Resampling.NEAREST))
-    shares = on_image(each.values / (each.strongest or 1.0), each.grid, each.preprocessing, each.size, _FINE * side)
-    at = np.asarray(Image.fromarray(shares).resize((width, height), Image.Resampling.BILINEAR))
-    both = np.full((height, 2 * width + 4, 3), 255, np.uint8)
-    both[:, :width], both[:, -width:] = small, laid(small, at)
-    image = Image.fromarray(both)
-    for box in each.boxes:
+    most = max(each.strongest for each in explanations) or 1.0
+    rows = -(-(1 + len(explanations)) // 2)
+    drawn = np.full((rows * (height + 4) - 4, 2 * width + 4, 3), 255, np.uint8)
+    for i, part in enumerate((None, *explanations)):
+        shown = small if part is None else laid(small, _resized(part, most, (width, height)))
+        drawn[i // 2 * (height + 4) :, i % 2 * (width + 4) :][:height, :width] = shown
+    image = Image.fromarray(drawn)
+    for box in first.boxes:
         for x in (0, width + 4):
             _frame(ImageDraw.Draw(image), factor, box, x, 0)
     return np.asarray(image)
+
+
+def _resized(each: Explanation, most: float, size: tuple[int, int]) -> NDArray[Any]:
+    """Return a map's values as shares of most, on the image at this (width, height)."""
+    shares = on_image(each.values / most, each.grid, each.preprocessing, each.size, _FINE * max(size))
+    return np.asarray(Image.fromarray(shares).resize(size, Image.Resampling.BILINEAR))

@@ -13,7 +13,7 @@ from ..errors import ImageError
 from ..runs.opened import AnyModel, Opened, open_model
 from ..visualize.sheets import file_name
 from .explanation import DEFAULT, Beside, Explainer, Explanation, Note
-from .picture import EXPLANATION, Drawn, draw
+from .picture import EXPLANATION, Drawn, draw, pixels_of
 
 
 @contextmanager
@@ -32,31 +32,29 @@ def claimed(opened: Opened, images: Images, folder: str | os.PathLike[str] | Non
 
 def draw_explanations(model: AnyModel, images: Images, method: str = DEFAULT, target: str | None = None,
                       layer: str | None = None, seed: int = 0, note: Note | None = None,
-                      besides: Sequence[Callable[[Explanation], Beside]] = ()) -> Iterator[Drawn | Missing]:
-    """Draw why images get their answers: of each the map of ``target``, by default the model's answer, and that of the
-    next likeliest class beside it. What is no image yields a Missing. Takes and raises what ``explanations`` does.
+                      besides: Sequence[Callable[[Explanation], Beside]] = (),
+                      truths: Mapping[str, str] | None = None) -> Iterator[Drawn | Missing]:
+    """Draw why images get their answers: of each the map of ``target``, by default the model's answer, and what
+    ``Explainer.beside`` says beside it. What is no image yields a Missing. Takes and raises what ``explanations`` does.
     besides tell of the first map what is said and drawn beside it."""
     opened = open_model(model)
-    explainer = Explainer(opened, method, layer, seed)
-    return _each(opened, explainer, explainer(images, target, note), besides)
+    return _each(opened, Explainer(opened, method, layer, seed).beside(images, target, note, truths), besides)
 
 
-def _each(opened: Opened, explainer: Explainer, found: Iterator[Explanation | Missing],
+def _each(opened: Opened, found: Iterator[list[Explanation] | Missing],
           besides: Sequence[Callable[[Explanation], Beside]]) -> Iterator[Drawn | Missing]:
     taken = set[str]()
-    for first in found:
-        if isinstance(first, Missing):
-            yield first
+    for every in found:
+        if isinstance(every, Missing):
+            yield every
             continue
-        every = [first]
-        other = first.label if first.target != first.label else first.runner_up and first.runner_up[0]
-        if other:
-            every += [each for each in explainer([first.source], other) if isinstance(each, Explanation)]
+        first, *others = every
         name = file_name("explained", first.path, taken)
         try:
-            every[0] = replace(first, besides=tuple(tell(first) for tell in besides))
-            canvas = draw(every, f"{os.path.basename(first.path)} in {opened.name}")
+            pixels = pixels_of(first)
+            shown = [replace(first, besides=tuple(tell(first) for tell in besides)), *others]
+            canvas = draw(shown, f"{os.path.basename(first.path)} in {opened.name}", pixels)
         except ImageError as error:
             yield Missing(error.path, str(error))
         else:
-            yield Drawn(every, name, canvas)
+            yield Drawn(shown, pixels, name, canvas)

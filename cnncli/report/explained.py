@@ -2,9 +2,9 @@
 beside their maps and, by the class that was said, where the evidence lies. explained.html beside it is how it looks."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,11 @@ from ..data.outputs import write as write_output
 from ..errors import printable
 from ..explain import pictures
 from ..explain.clusters import Cluster
-from ..explain.collection import BORDER_AREA, MIDDLE_AREA, Collection, Group, Kept
+from ..explain.collection import BORDER_AREA, MIDDLE_AREA, Collection, Group, Kept, keep_largest
 from ..explain.explanation import DEFAULT, Beside, Explanation, Note
 from ..explain.methods import METHODS
 from ..explain.picture import strip
+from ..explain.which import labels_by_folder
 from ..kernels import Array
 from ..runs.opened import AnyModel, open_model
 from ..visualize.canvas import coloured
@@ -31,20 +32,21 @@ from .pictures import as_jpeg
 
 FILE = "explain.html"
 PAGE = Kind("a page of explanations", ".html", marked(rb'<meta name="generator" content="cnn explanations">'))
-MOST = 400  # images on the page, beside the surest of each class
+MOST, MOST_WRONG = 400, 100  # images on the page, and wrong answers, beside the surest of each class
 LISTED = 50  # skipped images
 _MEAN = 144  # pixels of a mean map
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One image on the page."""
+    """One image on the page; truth is what is in it, where the answer is known to be wrong."""
 
     uri: str
     name: str
     label: str
     probability: float
-    sentence: str | None = None
+    sentence: str | None
+    truth: str | None
 
     @property
     def short(self) -> str:
@@ -54,8 +56,8 @@ class Shown:
 
 def write(model: AnyModel, images: Images, folder: str | os.PathLike[str] | None = None, *, method: str = DEFAULT,
           target: str | None = None, layer: str | None = None, seed: int = 0, force: bool = False,
-          note: Note | None = None, besides: Sequence[Callable[[Explanation], Beside]] = ()
-          ) -> Iterator[tuple[Path, Explanation | None] | Missing]:
+          note: Note | None = None, besides: Sequence[Callable[[Explanation], Beside]] = (),
+          truths: Mapping[str, str] | None = None) -> Iterator[tuple[Path, Explanation | None] | Missing]:
     """Write a picture of why each image gets its answer into a folder, by default explained/ in the run's, else
     ./<model>-explained, and, of several images, the page explain.html when the last is done. Yields each picture's file
     with the explanation, or a Missing for what is no image, and at last the page's file, with None.
@@ -63,15 +65,16 @@ def write(model: AnyModel, images: Images, folder: str | os.PathLike[str] | None
     Takes and raises what ``explanations`` does, and what ``cnncli.data.outputs.claim`` does before any work.
     """
     opened, found = open_model(model), image_files(images)
+    truths = labels_by_folder(images, found, opened.model.classes) if truths is None else truths
     several = len(found) > 1
     page, skipped = Explained(), list[tuple[str, str]]()
     with claimed(opened, found, folder, force) as into:
-        for drawn in pictures.draw_explanations(opened, found, method, target, layer, seed, note, besides):
+        for drawn in pictures.draw_explanations(opened, found, method, target, layer, seed, note, besides, truths):
             if isinstance(drawn, Missing):
                 skipped.append((drawn.path, drawn.error))
                 yield drawn
                 continue
-            page.add(drawn.explanations[0])
+            page.add(drawn.explanations, drawn.pixels)
             yield drawn.save(into), drawn.explanations[0]
         if several and page.first is not None:
             write_output(into / FILE, page.render(f"Why, says {opened.name}", skipped), PAGE)
@@ -90,17 +93,23 @@ class Explained:
 
     def __init__(self) -> None:
         self.collection = Collection()
-        self._shown: list[Shown] = []
         self.first: Explanation | None = None
+        self._shown: list[Shown] = []
+        self._wrong: list[tuple[float, int, Shown]] = []
 
-    def add(self, found: Explanation) -> None:
-        """Take in the explanation of an answer. Raises ImageError where its image cannot be read by now."""
-        drawn = as_jpeg(strip(found))
+    def add(self, explanations: Sequence[Explanation], pixels: NDArray[Any]) -> None:
+        """Take in those of an image, whose pixels are given: of its answer, and what is seen beside it."""
+        found = explanations[0]
+        shown = Shown(as_jpeg(strip([found], pixels)), printable(found.path), printable(found.label), found.probability,
+                      " ".join(filter(None, [found.sentence, *found.lines])) or None,
+                      printable(found.truth) if found.wrong else None)
         self.first = self.first or found
-        self.collection.add(found, drawn)
+        self.collection.add(found, shown)
         if len(self._shown) < MOST:
-            self._shown.append(Shown(drawn, printable(found.path), printable(found.label), found.probability,
-                                     " ".join(filter(None, [found.sentence, *found.lines])) or None))
+            self._shown.append(shown)
+        if explanations[-1].against is not None:
+            beside = replace(shown, uri=as_jpeg(strip(explanations, pixels)))
+            keep_largest(self._wrong, (found.probability, -self.collection.images, beside), MOST_WRONG)
 
     def render(self, title: str, skipped: Sequence[tuple[str, str]] = ()) -> bytes:
         """Return the page's bytes, UTF-8; the same explanations give the same."""
@@ -118,34 +127,31 @@ class Explained:
             title=printable(title), style=Markup(style), script=Markup(script), policy=policy(style, script),
             images=self.collection.images, method=METHODS[first.method], layer=first.layer,
             groups=[_group(group) for group in self.collection.groups()], border_area=BORDER_AREA,
-            middle_area=MIDDLE_AREA, shown=self._shown, skipped_images=len(skipped),
+            middle_area=MIDDLE_AREA, shown=self._shown, skipped_images=len(skipped), judged=self.collection.judged,
+            wrong=self.collection.wrong, mistakes=[each for *_, each in sorted(self._wrong, reverse=True)],
             skipped=[(printable(path), printable(reason)) for path, reason in skipped[:LISTED]])
         return page.encode("utf-8")
 
 
 def _group(group: Group) -> dict[str, Any]:
     label = printable(group.label)
-    clusters = [_cluster(*each, label) for each in group.clusters()]
-    return {"label": label, "images": group.images, "shown": group.shown, "border": group.border,
-            "middle": group.middle, "mean": _mean(group.mean) if group.shown else None,
-            "surest": [_kept(each, label) for each in group.surest], "compared": len(group.compared),
+    clusters = [_cluster(*each) for each in group.clusters()]
+    return {"label": label, "images": group.images, "judged": group.judged, "wrong": group.wrong, "shown": group.shown,
+            "border": group.border, "middle": group.middle, "mean": _mean(group.mean) if group.shown else None,
+            "surest": [each.shown for each in group.surest], "compared": len(group.compared),
             "clusters": clusters if len(clusters) > 1 else []}
 
 
-def _cluster(cluster: Cluster, surest: Sequence[Kept], label: str) -> dict[str, Any]:
+def _cluster(cluster: Cluster, surest: Sequence[Kept]) -> dict[str, Any]:
     return {"images": len(cluster.members), "share": cluster.share, "tightness": cluster.tightness,
             "place": _place(*cluster.peak), "mean": _mean(cluster.mean),
-            "surest": [_kept(each, label) for each in surest]}
+            "surest": [each.shown for each in surest]}
 
 
 def _place(row: float, column: float) -> str:
     """Say where in an image something is, of which each third has a name."""
     words = f"{('top', '', 'bottom')[min(int(3 * row), 2)]} {('left', '', 'right')[min(int(3 * column), 2)]}".strip()
     return f"at the {words}" if words else "in the middle"
-
-
-def _kept(each: Kept, label: str) -> Shown:
-    return Shown(each.strip, printable(each.path), label, each.probability)
 
 
 def _mean(cells: Array) -> str:

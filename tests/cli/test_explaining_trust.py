@@ -79,7 +79,6 @@ def test_sanity_on_what_was_held_out(place: Place) -> None:
 
 
 @pytest.mark.parametrize(("options", "code", "words"), [
-    ((), 2, "give at least one image"),
     ((IMAGE, "--truth", "boxes.csv"), 2, "--truth is for --boxes"),
     ((IMAGE, "--sanity", "--trust", "--class", "stripe"), 2, "leave --class and --trust out"),
     ((IMAGE, "--sanity", "--out", "why"), 2, "leave --out out"),

@@ -115,8 +115,7 @@ def test_other_images(place: Place) -> None:
     (("--units", "conv2", "--method", "gradcam", "--layer", "conv1"), "leave --method and --layer out"),
     (("--units", "conv2", "--trust", "--boxes"), "leave --trust and --boxes out"),
     (("--units", "conv2", "--sanity"), "leave --sanity out"),
-    (("--top", "3", IMAGE), "--top is for --units"),
-    ((), "give at least one image, or --units LAYER"),
+    (("--units", "conv2", "--top", "101"), "--units shows 100 images of each filter at most, not 101"),
     (("--units", "conv2", "--top", "0"), "--top"),
     (("--units", "conv2", "--out", "photos/check"), "photos"),
 ])

@@ -1,4 +1,5 @@
-"""Networks that are looked into: `network(name)` with every number drawn, batch norms' statistics too."""
+"""Networks that are looked into: `network(name)` with every number drawn, batch norms' statistics too; and ``home``, a
+small trained run in a folder of its own."""
 
 from collections.abc import Callable
 from functools import cache
@@ -9,9 +10,10 @@ import pytest
 from cnncli.architectures import architecture
 from cnncli.network import Network
 
+from ..trained import home, trained
 from ..words import words
 
-__all__ = ["network", "words"]
+__all__ = ["home", "network", "trained", "words"]
 SHAPES = {"lenet5": (28, 28, 1), "resnet18": (64, 64, 3), "efficientnet_lite0": (64, 64, 3)}
 
 

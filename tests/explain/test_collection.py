@@ -15,7 +15,7 @@ from cnncli.explain.geometry import Grid
 from .test_clusters import blob
 from .test_explanation import lit, sides
 
-STRIP = "data:"
+STRIP = "what is shown"
 
 
 @cache
@@ -65,6 +65,15 @@ def test_each_image_counts_alike_and_what_has_no_evidence_not_at_all() -> None:
     assert group.border == pytest.approx(0.5)
 
 
+def test_how_many_answers_are_known_to_be_wrong() -> None:
+    found = Collection()
+    for label, truth in [("left", "left"), ("left", "right"), ("left", None), ("right", "left"), ("neither", None)]:
+        found.add(replace(explained(np.ones((2, 2)), label), truth=truth), STRIP)
+    assert [(group.label, group.judged, group.wrong) for group in found.groups()] == [
+        ("left", 2, 1), ("neither", 0, 0), ("right", 1, 1)]
+    assert (found.images, found.judged, found.wrong) == (5, 3, 2)
+
+
 def test_of_each_class_the_surest_in_their_order() -> None:
     found = Collection()
     for number, probability in enumerate((0.5, 0.9, 0.7, 0.9, 0.8, 0.6)):
@@ -95,7 +104,7 @@ def test_groups_of_maps_with_their_surest_images() -> None:
     assert [len(large.members), len(small.members)] == [30, 12]
     assert (large.share, small.share) == pytest.approx((30 / 42, 12 / 42))
     assert [each.path for each in surest] == [f"{i}" for i in np.argsort(-chances[:30])[:2]]
-    assert [each.strip for each in others] == [f"data:{30 + i}" for i in np.argsort(-chances[30:])[:2]]
+    assert [each.shown for each in others] == [f"data:{30 + i}" for i in np.argsort(-chances[30:])[:2]]
     assert small.peak[0] < 1 / 3 < 2 / 3 < small.peak[1]
 
 

@@ -12,7 +12,7 @@ import cnncli
 from cnncli.data import Preprocessing
 from cnncli.data.finding import Missing
 from cnncli.errors import DataError, ImageError, ModelError, NetworkError, UsageError
-from cnncli.explain.explanation import chosen_layer, class_number, explanations, last_positions
+from cnncli.explain.explanation import Explainer, Explanation, chosen_layer, class_number, explanations, last_positions
 from cnncli.explain.methods import METHODS
 from cnncli.model import Model
 from cnncli.network import Network
@@ -118,6 +118,72 @@ def test_grey_images_arrays_and_files(tmp_path: Path) -> None:
         cnncli.explain(model, [pixels, pixels])
     said = one.as_json()
     assert (said["label"], said["strongest_at"], said["size"]) == ("left", [4, 4], [24, 36])
+
+
+def beside(images: list[np.ndarray], truths: dict[str, str], target: str | None = None, method: str = "hirescam"
+           ) -> list[list[Explanation]]:
+    found = Explainer(sides(), method, None, 0).beside(images, target, truths=truths)
+    return [each for each in found if not isinstance(each, Missing)]
+
+
+def test_beside_a_right_answer_is_the_next_likeliest_and_beside_a_wrong_one_the_true_class_and_the_difference() -> None:
+    truths = {"images[0]": "right", "images[1]": "neither", "images[2]": "left"}
+    right, wrong, other, unknown = beside([lit(27, 15)] * 2 + [lit(3, 3)] + [lit(27, 15)], truths)
+    assert [(each.target, each.against) for each in right] == [("right", None), (right[0].runner_up[0], None)]
+    assert [each.target for each in other] == ["left", other[0].runner_up[0]]
+    assert [each.target for each in unknown] == [each.target for each in right]
+    assert [(each.target, each.against) for each in wrong] == [
+        ("right", None), ("neither", None), ("right", "neither")]
+    assert [each.truth for each in (right[0], *wrong, unknown[0])] == ["right", *["neither"] * 3, None]
+    assert [each.wrong for each in (right[0], *wrong, other[0], unknown[0])] == [False, True, True, True, False, False]
+    assert wrong[0].verdict == "said right, is neither"
+    assert right[0].verdict is unknown[0].verdict is None
+    assert np.array_equal(wrong[2].values, wrong[0].values - wrong[1].values)
+    assert wrong[1].target_probability < wrong[0].target_probability == wrong[2].target_probability
+    assert (wrong[0].as_json()["truth"], unknown[0].as_json()["truth"]) == ("neither", None)
+
+
+def test_where_a_class_was_asked_for_it_is_seen_beside_the_answer() -> None:
+    [[asked, said]] = beside([lit(27, 15)], {"images[0]": "left"}, "neither")
+    assert (asked.target, said.target, said.against) == ("neither", "right", None)
+    assert asked.verdict == "said right, is left"
+
+
+def test_maps_beside_others_are_those_that_are_found_alone() -> None:
+    images = [lit(27, 15), lit(3, 3), lit(15, 10), lit(30, 20)]
+    for method in ("hirescam", "gradient", "occlusion"):
+        for i, every in enumerate(beside(images, {"images[1]": "right", "images[3]": "left"}, method=method)):
+            for each in every[:2]:
+                alone = cnncli.explain(sides(), images[i], method, each.target)
+                assert np.array_equal(each.values, alone.values)
+            assert len(every) == (3 if i in (1, 3) else 2)
+
+
+def test_where_nothing_speaks_for_the_wrong_answer_rather_than_for_the_right_one() -> None:
+    [[*_, difference]] = beside([lit(27, 15)], {"images[0]": "left"})
+    assert difference.sentence is None
+    none = replace(difference, values=-difference.values)
+    assert none.sentence == "nothing at relu1 speaks for right rather than left"
+
+
+def test_a_model_of_one_class_has_nothing_beside() -> None:
+    network = Network([{"type": "Conv2d", "out_channels": 1, "kernel_size": 1}, {"type": "Flatten"},
+                       {"type": "Linear", "out_features": 1}], (8, 12, 3), seed=0)
+    model = Model(network, ["all"], Preprocessing((8, 12)))
+    [[one]] = list(Explainer(model, "hirescam", None, 0).beside([lit(3, 3)], truths={"images[0]": "all"}))
+    assert (one.runner_up, one.wrong) == (None, False)
+
+
+def test_what_is_in_a_file_says_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "left").mkdir()
+    Image.fromarray(lit(27, 15)).save(tmp_path / "left" / "a.png")
+    found = cnncli.explain(sides(), tmp_path / "left" / "a.png")
+    assert (found.truth, found.label, found.verdict) == ("left", "right", "said right, is left")
+    for truths, truth in ((None, "left"), ({}, None)):
+        [found] = [each for each in explanations(sides(), tmp_path, truths=truths) if not isinstance(each, Missing)]
+        assert found.truth == truth
+    with pytest.raises(UsageError, match="the model has no class 'boot'"):
+        list(explanations(sides(), tmp_path, truths={"a.png": "boot"}))
 
 
 def test_an_image_that_goes_away_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

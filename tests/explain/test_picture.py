@@ -14,15 +14,29 @@ import cnncli
 from cnncli.data.boxes import Box
 from cnncli.explain.boxes import boxed
 from cnncli.explain.explanation import Beside
-from cnncli.explain.picture import SIDE, draw, laid, strip
+from cnncli.explain.picture import SIDE, draw, laid, pixels_of, strip
 from tests.words import Words
 
-from .test_explanation import lit, sides
+from .test_explanation import beside, lit, sides
 
 
 def drawn(words: Words, *targets: str, method: str = "hirescam") -> Any:
     found = [cnncli.explain(sides(), lit(27, 15), target=target, method=method) for target in targets]
-    return found, np.asarray(draw(found, "a.png in sides").image).astype(int)
+    return found, np.asarray(draw(found, "a.png in sides", lit(27, 15)).image).astype(int)
+
+
+def test_a_wrong_answer_is_said_to_be_one_and_has_both_classes_and_the_difference(words: Words) -> None:
+    [found] = beside([lit(27, 15)], {"images[0]": "left"})
+    pixels = np.asarray(draw(found, "a.png in sides", lit(27, 15)).image).astype(int)
+    words.check((pixels.shape[1], pixels.shape[0]))
+    assert {f"said right, {found[0].probability:.1%}, is left", "what speaks for right", "what speaks for left",
+            "right rather than left", "the difference"} <= set(words.texts)
+    assert not [text for text in words.texts if text.startswith("what speaks for neither")]
+    red = (pixels[..., 0] - pixels[..., 2]).clip(0)
+    width = SIDE // 36 * 36
+    image, said, true, difference = (red[84:348, 24 + i * (width + 20) :][:, :width].max() for i in range(4))
+    assert image == 0
+    assert min(said, difference) > 50 > 10 > true
 
 
 def test_every_word_is_on_it(words: Words) -> None:
@@ -68,8 +82,8 @@ def test_red_is_for_and_blue_against(share: float) -> None:
 def test_a_box_is_on_both_halves_of_a_strip() -> None:
     """A light line, two dark ones and a light one, from its own edges inwards: four pixels of the strip for each."""
     found = cnncli.explain(sides(), lit(27, 15))
-    plain = strip(found, 144)
-    made = strip(replace(found, besides=(Beside([], {}, Box(6, 3, 18, 12)),)), 144)
+    plain = strip([found], lit(27, 15))
+    made = strip([replace(found, besides=(Beside([], {}, Box(6, 3, 18, 12)),))], lit(27, 15))
     for left in (0, 148):
         drawn = np.argwhere((made != plain).any(axis=2)[:, left : left + 144])
         assert (drawn.min(axis=0).tolist(), drawn.max(axis=0).tolist()) == ([12, 24], [47, 71])
@@ -90,8 +104,8 @@ def test_a_large_image_is_drawn_as_a_small_one_in_little_memory(form: str, tmp_p
     found = [cnncli.explain(sides(True), path) for path in (large, small)]
     one, other = (replace(each, besides=(boxed()(each),)) for each in found)
     tracemalloc.start()
-    strips = strip(one), strip(other)
-    draw([one], "a").image.load()
+    strips = strip([one], pixels_of(one, 144)), strip([other], pixels_of(other, 144))
+    draw([one], "a", pixels_of(one)).image.load()
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 6 * 2400 * 3600, "bytes: less than one array of float64 that is as large as the image"

@@ -16,10 +16,11 @@ from cnncli.report import explained
 
 from ..explain.test_clusters import blob
 from ..explain.test_collection import explained as found_of
-from ..explain.test_explanation import lit, sides
+from ..explain.test_explanation import beside, lit, sides
 from .browser import DESKTOP, PHONE
 from .test_page import Read
 
+PIXELS = lit(3, 3, (8, 12))
 HOSTILE = '<img src=x onerror="document.title=1">&amp;\n'
 
 
@@ -36,8 +37,9 @@ def photos(tmp_path: Path) -> Path:
 @pytest.mark.slow
 def test_pictures_and_a_page_are_written(photos: Path, tmp_path: Path) -> None:
     found = list(explained.write(sides(), photos, tmp_path / "why", force=True))
-    files = [each[0].name for each in found if not isinstance(each, Missing)]
+    files = [each.name if isinstance(each, Path) else each[0].name for each in found if not isinstance(each, Missing)]
     assert files == ["explained-0.png", "explained-1.png", "explained-2.png", "explained-3.png", "explain.html"]
+    assert found[-1] == tmp_path / "why" / "explain.html"
     assert [Path(each.path).name for each in found if isinstance(each, Missing)] == ["broken.png"]
     assert sorted(path.name for path in (tmp_path / "why").iterdir()) == sorted(files)
     read = Read((tmp_path / "why" / "explain.html").read_bytes())
@@ -51,7 +53,7 @@ def test_pictures_and_a_page_are_written(photos: Path, tmp_path: Path) -> None:
 
 def test_one_image_gets_no_page(photos: Path, tmp_path: Path) -> None:
     [(path, _)] = [each for each in explained.write(sides(), photos / "0.png", tmp_path / "why", force=True)
-                   if not isinstance(each, Missing)]
+                   if isinstance(each, tuple)]
     assert path.name == "explained-0.png"
     assert [path.name for path in (tmp_path / "why").iterdir()] == ["explained-0.png"]
 
@@ -72,7 +74,7 @@ def page(names: list[str], most: int | None = None) -> bytes:
     made = explained.Explained()
     for i, name in enumerate(names):
         found = cnncli.explain(sides(), lit(3 + 5 * i, 3))
-        made.add(replace(found, path=name, label=name or found.label, target=name or found.label))
+        made.add([replace(found, path=name, label=name or found.label, target=name or found.label)], lit(3 + 5 * i, 3))
     return made.render(HOSTILE, [(HOSTILE, "broken")])
 
 
@@ -100,7 +102,7 @@ def test_of_very_many_the_first_are_shown(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_strip_is_the_image_and_the_map_on_it() -> None:
     import cnncli
 
-    made = strip(cnncli.explain(sides(), lit(27, 15)), 72)
+    made = strip([cnncli.explain(sides(), lit(27, 15))], lit(27, 15), 72)
     assert made.shape == (48, 2 * 72 + 4, 3)
     assert (made[33, 56] == 255).all()
     red = made[:, 76:, 0].astype(int) - made[:, 76:, 2]
@@ -112,9 +114,11 @@ def grouped() -> bytes:
     """A page of two classes, of which one has maps in two places."""
     made = explained.Explained()
     for i, values in enumerate(np.concatenate([blob(15, 8, 8), blob(7, 1, 14, 0.5, 1)])):
-        made.add(found_of(values, HOSTILE, 0.5 + i / 100, f"{HOSTILE}/{i}.png"))
+        made.add([found_of(values, HOSTILE, 0.5 + i / 100, f"{HOSTILE}/{i}.png")], PIXELS)
     for i, values in enumerate(blob(14, 8, 8)):
-        made.add(found_of(values, "one group", 0.5, f"photos/{i}.png"))
+        made.add([found_of(values, "one group", 0.5, f"photos/{i}.png")], PIXELS)
+    for every in beside([lit(27, 15)], {"images[0]": "left"}):
+        made.add(every, lit(27, 15))
     return made.render(HOSTILE)
 
 
@@ -127,7 +131,7 @@ def test_the_groups_that_a_class_s_maps_fall_into() -> None:
     assert len(re.findall(r"from 0 to 1: 0\.[5-9]\d\b", read.words)) == 2
     means = [a for tag, a in read.elements if a.get("class") == "mean"]
     assert [a["alt"].rpartition(" of ")[0] for a in means] == [
-        "mean map", "mean map of group 1", "mean map of group 2", "mean map"]
+        "mean map", "mean map of group 1", "mean map of group 2", *["mean map"] * 2]
     words = read.words[read.words.index("fall into 2") :]
     assert re.findall(r"/(\d+)\.png", words)[:4] == ["14", "13", "21", "20"], "the surest of each"
     assert not [a for tag, a in read.elements if tag == "img" and a.get("src") == "x"]
@@ -138,6 +142,53 @@ def test_the_groups_that_a_class_s_maps_fall_into() -> None:
     (0.5, 1.0, "at the right")])
 def test_a_place_in_words(row: float, column: float, words: str) -> None:
     assert explained._place(row, column) == words
+
+
+def wrong(count: int, target: str | None = None, known: bool = True) -> bytes:
+    """A page of so many images of which the last is no "left"; the others, if known, are right."""
+    truths = {f"images[{i}]": "right" if known else "left" for i in range(count - 1)}
+    made, images = explained.Explained(), [lit(24 + 2 * i, 3) for i in range(count)]
+    found = beside(images, {**truths, f"images[{count - 1}]": "left"}, target)
+    for every, pixels in zip(found, images, strict=True):
+        made.add(every, pixels)
+    return made.render("t")
+
+
+def test_wrong_answers_come_first_and_are_marked() -> None:
+    read = Read(wrong(3))
+    assert "Of 3 images the label is known: 1 answer is wrong." in read.words
+    assert read.words.index("Wrong answers, the surest first") < read.words.index("class by class")
+    said = re.findall(r"said right [\d.]+\u202f%, is left", read.words)
+    assert len(said) == 1 + 1 + 1, "among the wrong ones, the surest of the class and all"
+    assert re.search(r"right\s*3\s*1\s*[\d.]+", read.words), "in the table, too"
+    read = Read(wrong(3, known=False))
+    assert "Of 3 images the label is known: 3 answers are wrong." in read.words
+    chances = re.findall(r"said right ([\d.]+)", read.words[: read.words.index("class by class")])
+    assert len(chances) == 3
+    assert chances == sorted(chances, reverse=True)
+
+
+def test_where_no_answer_is_known_to_be_wrong_there_is_no_place_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = Read(page(["a", "b"])).words
+    assert "Wrong answers" not in words
+    assert "wrong" not in words
+    words = Read(wrong(1, "neither")).words
+    assert "Wrong answers" not in words, "another class was asked for"
+    assert "Of 1 image the label is known: 1 answer is wrong." in words
+    monkeypatch.setattr(explained, "MOST_WRONG", 2)
+    words = Read(wrong(3, known=False)).words
+    assert words[: words.index("class by class")].count(", is left") == 2
+    assert "3 answers are wrong" in words
+
+
+def test_a_strip_of_three_maps_has_two_rows_and_one_scale() -> None:
+    [every] = beside([lit(27, 15)], {"images[0]": "left"})
+    made = strip(every, lit(27, 15), 72)
+    assert made.shape == (2 * 48 + 4, 2 * 72 + 4, 3)
+    assert (made[48:52] == 255).all()
+    said, true, difference = (part[..., 0].astype(int) - part[..., 2]
+                              for part in (made[:48, 76:], made[52:, :72], made[52:, 76:]))
+    assert min(said.max(), difference.max()) > 50 > 10 > true.max()
 
 
 @pytest.mark.slow

@@ -20,7 +20,9 @@ def finercam(asked: Asked) -> Found:
 
 def differences(asked: Asked) -> Array:
     """Return the weights (n, classes) of each logit: 1 for the target, and together -1 for the classes whose logits are
-    nearest to its own, the first ones where several are as near."""
+    nearest to its own, the first ones where several are as near; or for the one that it is held against."""
+    if asked.against is not None:
+        return asked.weights
     logits = asked.look.logits(asked.images)
     every = np.arange(len(logits))
     far = np.abs(logits - logits[every, asked.targets][:, None])

@@ -18,19 +18,22 @@ METHODS: dict[str, "Method"] = {}  # by name; a method enters when its file is i
 @dataclass(frozen=True)
 class Asked:
     """Images float32 (n, h, w, c) as the network gets them, and for each the number of the class whose evidence is
-    asked for, int64 (n,). Whatever is drawn at random comes from the seed alone, the same for each image, so that an
-    image's map is the same bits alone and in a batch."""
+    asked for, int64 (n,); against, where there are any, are others that it is held against: what speaks for the target
+    rather than for them is asked for then. Whatever is drawn at random comes from the seed alone, the same for each
+    image, so that an image's map is the same bits alone and in a batch."""
 
     model: Model
     look: Look
     images: Array
     targets: Array
     seed: int = 0
+    against: Array | None = None
 
     @property
     def weights(self) -> Array:
-        """What picks each image's target out of the logits: float32 (n, classes)."""
-        return one_hot(self.targets, len(self.model.classes))
+        """What picks each image's target out of the logits, less what it is held against: float32 (n, classes)."""
+        weights = one_hot(self.targets, len(self.model.classes))
+        return weights if self.against is None else weights - one_hot(self.against, len(self.model.classes))
 
     def scores(self, images: Array) -> Array:
         """Return the probabilities, float64 (n, classes), of images like these."""

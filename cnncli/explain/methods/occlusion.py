@@ -20,12 +20,12 @@ def occlusion(asked: Asked) -> Found:
     shorter = min(asked.images.shape[1:3])
     steps = [max(1, round(shorter * side / 2)) for side in SIDES]
     before = asked.scores(asked.images)
-    return Found(np.stack([np.mean([drops(asked, image, target, chances[target], step) for step in steps], axis=0)
-                           for image, target, chances in zip(asked.images, asked.targets, before, strict=True)]
+    return Found(np.stack([np.mean([drops(asked, image, weights, chances @ weights, step) for step in steps], axis=0)
+                           for image, weights, chances in zip(asked.images, asked.weights, before, strict=True)]
                           ).astype(np.float32))
 
 
-def drops(asked: Asked, image: Array, target: int, before: float, step: int) -> Array:
+def drops(asked: Asked, image: Array, weights: Array, before: float, step: int) -> Array:
     """Return the mean drop of all squares over each pixel, float64 (h, w). Squares of two steps begin at every step,
     from the first pixel on, until one reaches the last pixel, which it may stick out behind."""
     rows, columns = ([slice(at * step, (at + 2) * step) for at in range(max(0, ceil(n / step) - 2) + 1)]
@@ -37,7 +37,7 @@ def drops(asked: Asked, image: Array, target: int, before: float, step: int) -> 
             hidden = np.repeat(image[None], len(some), axis=0)
             for one, column in zip(hidden, some, strict=True):
                 one[row, column] = 0  # grey: the mean that the preprocessing subtracts
-            found = before - asked.scores(hidden)[:, target]
+            found = before - asked.scores(hidden) @ weights
             for column, drop in zip(some, found.tolist(), strict=True):
                 total[row, column] += drop
                 squares[row, column] += 1

@@ -22,8 +22,8 @@ def rise(asked: Asked) -> Found:
     weighted, plain, seen = np.zeros(shape), np.zeros(shape[0]), np.zeros(shape[1:])
     for masks in _masks(asked.seed, (shape[1], shape[2]), asked.look.at_once):
         seen += masks.sum(axis=0, dtype=np.float64)
-        for i, (image, target) in enumerate(zip(asked.images, asked.targets, strict=True)):
-            chances = asked.scores(image * masks[..., None])[:, target]
+        for i, (image, weights) in enumerate(zip(asked.images, asked.weights, strict=True)):
+            chances = asked.scores(image * masks[..., None]) @ weights
             weighted[i] += np.einsum("m,mhw->hw", chances, masks)
             plain[i] += chances.sum()
     return Found((weighted / seen - plain[:, None, None] / MASKS).astype(np.float32))

@@ -1,5 +1,7 @@
 """What holds exactly between methods and networks, and what holds for every method, of the ones to come as well."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,6 +56,24 @@ def test_integrated_gradients_add_up_to_the_difference_of_logits(name, network):
     wanted = (net.forward(images) - net.forward(np.zeros_like(images)))[every, targets]
     np.testing.assert_allclose(found.maps.sum(axis=(1, 2), dtype=np.float64), wanted, rtol=0.01)
     assert found.residual.max() < 0.01
+
+
+@pytest.mark.parametrize("name", ["hirescam", "gradcam", "occlusion", "rise"])
+def test_what_speaks_for_one_class_rather_than_another_is_the_difference_of_both(name, asked, monkeypatch):
+    monkeypatch.setattr(rise, "MASKS", 50)
+    one, other, of = asked((1, 4, 2)), asked((0, 0, 3)), asked((1, 4, 2))
+    held = replace(of, against=other.targets)
+    np.testing.assert_allclose(found_by(name, held), found_by(name, one) - found_by(name, other), atol=2e-5)
+
+
+@each_method
+def test_what_a_class_is_held_against_changes_every_map(name, asked, monkeypatch):
+    monkeypatch.setattr(rise, "MASKS", 50)
+    of = asked((1, 4, 2))
+    held = found_by(name, replace(of, against=np.array([0, 0, 3])))
+    assert (np.abs(held - found_by(name, of)).max(axis=(1, 2)) > 1e-5).all()
+    if name == "finercam":
+        close(held, found_by("hirescam", replace(of, against=np.array([0, 0, 3]))))
 
 
 @pytest.mark.parametrize("name", ["deconvnet", "guided", "smoothgrad"])

@@ -42,8 +42,8 @@ def test_the_mean_drop_of_the_squares_over_a_pixel(step, asked):
     of.look.at_once = 2
     plain = Plain(of.model.network)
     before = of.scores(of.images[:1])[0, 1]
-    np.testing.assert_allclose(drops(of, of.images[0], 1, before, step), by_hand(plain, of.images[0], 1, step),
-                               atol=1e-6)
+    np.testing.assert_allclose(drops(of, of.images[0], of.weights[0], before, step),
+                               by_hand(plain, of.images[0], 1, step), atol=1e-6)
 
 
 def test_two_sizes(asked):
