@@ -37,9 +37,9 @@ def photos(tmp_path: Path) -> Path:
 @pytest.mark.slow
 def test_pictures_and_a_page_are_written(photos: Path, tmp_path: Path) -> None:
     found = list(explained.write(sides(), photos, tmp_path / "why", force=True))
-    files = [each.name if isinstance(each, Path) else each[0].name for each in found if not isinstance(each, Missing)]
+    files = [each[0].name for each in found if not isinstance(each, Missing)]
     assert files == ["explained-0.png", "explained-1.png", "explained-2.png", "explained-3.png", "explain.html"]
-    assert found[-1] == tmp_path / "why" / "explain.html"
+    assert found[-1] == (tmp_path / "why" / "explain.html", None)
     assert [Path(each.path).name for each in found if isinstance(each, Missing)] == ["broken.png"]
     assert sorted(path.name for path in (tmp_path / "why").iterdir()) == sorted(files)
     read = Read((tmp_path / "why" / "explain.html").read_bytes())
