@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnncli.explain.clusters import clusters
+from cnncli.explain.clusters import _joints, clusters
 from cnncli.kernels import Array
 
 CELLS = 16
@@ -107,3 +107,13 @@ def test_maps_without_evidence_are_in_no_group_and_do_not_count() -> None:
     large, small = clusters(maps)
     assert sorted(large.members + small.members) == [*range(10), *range(17, 27)]
     assert (large.share, small.share) == (0.5, 0.5)
+
+
+@pytest.mark.parametrize("near", [1, 5, 12])
+def test_each_point_is_joined_with_those_nearest_to_it(near: int) -> None:
+    points = np.random.default_rng(near).normal(size=(300, 3))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    distances = np.linalg.norm(points[:, None] - points, axis=2) + 9 * np.eye(300)
+    wanted = np.zeros((300, 300))
+    np.put_along_axis(wanted, np.argsort(distances, axis=1)[:, :near], 1, axis=1)
+    assert np.array_equal(_joints(points, near), wanted)
