@@ -135,18 +135,23 @@ static float hyperbolic(float x) {
 }
 
 /* ---- power ---- */
-/* x to the power of p, as powf has it: below 0 a number only where p is whole. */
-static double power(double x, double p) {
-    double size = fabs(x), sum = 0;
-    if (!(size > 0) || size == INFINITY) return x != x ? x : size;
+/* The natural logarithm of a positive number. */
+static double logarithm(double x) {
     uint64_t bits;
-    memcpy(&bits, &size, sizeof bits);
+    memcpy(&bits, &x, sizeof bits);
     int n = (int)(bits >> 52) - 1022;
-    double m = size * two_to(-n); /* 1/2 to 1 */
+    double m = x * two_to(-n), sum = 0; /* 1/2 to 1 */
     if (m < 0.7071067811865476) m *= 2, n--;
     double t = (m - 1) / (m + 1); /* log m = 2 (t + t^3/3 + t^5/5 ...) */
     for (int i = 21; i > 0; i -= 2) sum = sum * t * t + 2.0 / i;
-    double value = exponential(p * (n * 0.6931471805599453 + sum * t));
+    return n * 0.6931471805599453 + sum * t;
+}
+
+/* x to the power of p, as powf has it: below 0 a number only where p is whole. */
+static double power(double x, double p) {
+    double size = fabs(x);
+    if (!(size > 0) || size == INFINITY) return x != x ? x : size;
+    double value = exponential(p * logarithm(size));
     if (x > 0) return value;
     long whole = (long)p;
     return (double)whole != p ? NAN : whole % 2 ? -value : value;

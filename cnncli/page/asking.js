@@ -1,6 +1,8 @@
 // What the page was given, and the worker that computes with it.
 "use strict";
 
+const original = document.documentElement.outerHTML; // before anything changes it: saving.js writes it anew
+
 /** Bytes that lie in the page as base64. */
 function bytesOf(id) {
   const text = atob(document.getElementById(id).textContent.trim()), bytes = new Uint8Array(text.length);

@@ -92,8 +92,9 @@ function worker() {
     const layer = program.layers.find((one) => one.name === name);
     const shapes = layer.inputs.map((input) =>
       input === "input" ? program.input.shape : program.layers.find((one) => one.name === input).shape);
-    const numbers = (given, count) => new Float32Array(engine.memory.buffer, argument(given), count);
-    const calls = program.calls.filter((call) => call[0] === name);
+    const numbers = (place, count) => new Float32Array(engine.memory.buffer, place, count);
+    const calls = program.calls.filter((call) => call[0] === name)
+      .map((call) => [call[0], call[1], ...call.ready[1].map((value, i) => call[i + 2] === null && !value ? null : value)]);
     return { ...cameFrom(calls, index, layer, shapes, numbers), value: floats(layer.at, size(layer.shape))[index] };
   }
 
@@ -108,7 +109,7 @@ function worker() {
       if (call[writes] !== wanted) return null;
       if (what === "adaptive_pool" && oh === 1 && ow === 1) {
         const values = floats(Number(x.slice(1)), h * w * c), classes = last[7];
-        const weights = new Float32Array(engine.memory.buffer, argument(last[4]), c * classes);
+        const weights = new Float32Array(engine.memory.buffer, last.ready[1][2], c * classes);
         const map = new Float32Array(h * w);
         for (let i = 0; i < h * w * c; i++) map[Math.floor(i / c)] += values[i] * weights[(i % c) * classes + number] / (h * w);
         return { map, layer: call[0] };
@@ -119,7 +120,52 @@ function worker() {
     return null;
   }
 
-  const known = { evidence, load, judge, judgePrepared, values, made };
+  /** The last layer's features of an image of any size. */
+  function features(bytes, height, width) {
+    judge(bytes, height, width);
+    const last = program.calls[program.calls.length - 1];
+    return floats(Number(last[2].slice(1)), last[3]).slice();
+  }
+
+  /** Fit a last layer to features (n, d) and labels, and judge by it from now on. */
+  function learn(x, labels, names, strength) {
+    const begun = performance.now(), last = program.calls[program.calls.length - 1], d = last[3], classes = names.length;
+    const [weights, bias, output] = [taken(4 * d * classes), taken(4 * classes), taken(4 * classes)];
+    const mark = engine.taken(), features = copied(x);
+    if (!engine.fit_head(features, copied(labels), labels.length, d, classes, strength, weights, bias)) {
+      throw new Error("there is not enough memory to learn");
+    }
+    engine.give_back_to(mark);
+    const layer = program.layers[program.layers.length - 1], [input] = last.ready[1];
+    layer.at = (output - at) / 4;
+    layer.shape = [classes];
+    last[7] = classes;
+    last.ready[1] = [input, d, weights, bias, output, classes];
+    program.classes = names;
+    program.temperature = 1;
+    let right = 0;
+    const logits = () => new Float32Array(engine.memory.buffer, output, classes);
+    for (let i = 0; i < labels.length; i++) {
+      new Float32Array(engine.memory.buffer, input, d).set(x.subarray(i * d, (i + 1) * d));
+      engine.linear(...last.ready[1]);
+      const found = logits();
+      right += found.indexOf(Math.max(...found)) === labels[i];
+    }
+    return { right, milliseconds: performance.now() - begun };
+  }
+
+  /** The last layer as it is now: weights (in, out) and bias. */
+  function head() {
+    const [, d, weights, bias, , classes] = program.calls[program.calls.length - 1].ready[1];
+    const numbers = (place, count) => new Float32Array(engine.memory.buffer, place, count).slice();
+    return { weights: numbers(weights, d * classes), bias: bias ? numbers(bias, classes) : new Float32Array(classes) };
+  }
+
+  /** The numbers of constants, by their place in the program. */
+  const constantsOf = (index) =>
+    new Float32Array(engine.memory.buffer, constants[index], program.constants[index].count).slice();
+
+  const known = { features, learn, head, constants: constantsOf, evidence, load, judge, judgePrepared, values, made };
   onmessage = ({ data: [number, what, ...given] }) => {
     try {
       postMessage([number, known[what](...given)]);

@@ -12,6 +12,7 @@ from ..export.calls import Calls, Constants, Value
 from ..model import Model
 from ..network import INPUT
 from ..network.analysis import summarise
+from .saving import model_file
 
 FLOAT32_UP_TO = 2_000_000  # bytes of weights; of more, those of convolutions and dense layers become float16
 FUNCTIONS = ("RELU", "RELU6", "LEAKY_RELU", "SILU", "SIGMOID", "TANH", "SCALE")  # as runtime.c numbers them
@@ -60,6 +61,7 @@ def program(model: Model) -> Program:
         "input": {"shape": [h, w, c], "crop": CROP_SHARE if prepared.resize == "crop" else 0,
                   "mean": list(prepared.mean), "std": list(prepared.std), "at": calls.places[INPUT][0]},
         "layers": _layers(model, calls), "floats": calls.memory.most, "constants": constants,
+        "file": model_file(model, calls),
         "calls": [[call.layer, call.function, *map(_argument, call.arguments)] for call in calls.calls],
     }, bytes(weights), halved)
 

@@ -15,7 +15,8 @@ from ..export.golden import TOLERANCE
 from .program import Program
 
 SCRIPTS = ("products.js", "engine.js", "asking.js", "pixels.js", "answer.js", "pictures.js", "covering.js", "camera.js",
-           "drawing.js", "number.js", "layers.js", "graph.js", "tour.js", "check.js")
+           "drawing.js", "number.js", "layers.js", "graph.js", "tour.js", "learning.js", "saving.js",
+           "check.js")
 
 
 @dataclass(frozen=True)

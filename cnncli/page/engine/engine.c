@@ -31,6 +31,8 @@ void free(void *taken_by_malloc) { (void)taken_by_malloc; }
 
 #include "../../export/runtime.c"
 
+#include "head.c"
+
 /* Numbers of 16 bits as floats: page/program.py stores them so where a network is large. */
 PART void widen(const uint16_t *x, long count, float *y) {
     for (long i = 0; i < count; i++) {

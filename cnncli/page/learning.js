@@ -1,0 +1,89 @@
+// Learning in the page: pictures of classes of one's own, the features that the network makes of them, and a last layer that
+// is fitted to these, as `cnn train --probe` does. All of it happens here, and what was learnt can be saved.
+"use strict";
+
+const STRENGTH = 0.03; // how strongly weights are held down, as --probe has it where no images are held out
+const MOST_PICTURES = 50; // of a class
+const head = program.calls[program.calls.length - 1][1] === "linear" ? program.calls[program.calls.length - 1] : null;
+const school = document.getElementById("school"), pupils = [];
+
+/** A class to be learnt: its name, its pictures' features, and its part of the page. */
+function addClass(name) {
+  const pupil = { features: [] };
+  const count = made("span", { class: "faint" }, "no pictures"), strip = made("div", { class: "strip" });
+  const title = made("input", { value: name, maxlength: 60, "aria-label": "the name of a class" });
+  const files = made("input", { type: "file", accept: "image/*", multiple: true, onchange: async () => {
+    for (const file of [...files.files]) await learnFrom(file, file.name);
+    files.value = "";
+  } });
+  const shoot = made("button", { type: "button", hidden: cameraButton.hidden, onclick: () =>
+    stream ? learnFrom(video, "the camera") : say("Press “Use the camera” first.") }, "From the camera");
+
+  async function learnFrom(picture, from) {
+    if (pupil.features.length >= MOST_PICTURES) {
+      say(`${title.value} has ${MOST_PICTURES} pictures already.`);
+      return;
+    }
+    let bitmap;
+    try {
+      bitmap = await createImageBitmap(picture, OPTIONS);
+    } catch {
+      say(`${from} is no picture that this browser can read.`);
+      return;
+    }
+    const [bytes, height, width] = pixelsOf(bitmap);
+    await ready;
+    pupil.features.push(await ask("features", bytes, height, width));
+    const small = made("canvas", { role: "img", "aria-label": from });
+    drawInput(small, await ask("values", "input"));
+    strip.append(small);
+    count.textContent = times(pupil.features.length, "picture");
+  }
+
+  Object.assign(pupil, { title, learnFrom });
+  pupils.push(pupil);
+  school.querySelector(".classes").append(made("fieldset", {}, made("label", {}, "Class ", title), " ", count,
+    made("p", {}, made("label", { class: "choose" }, "Add pictures", files), " ", shoot), strip));
+}
+
+async function learn() {
+  const named = pupils.filter(({ features }) => features.length), names = named.map(({ title }) => title.value.trim());
+  if (named.length < 2 || new Set(names).size < names.length || names.includes("")) {
+    say("Give at least two classes pictures, and each a name of its own.");
+    return;
+  }
+  const size = named[0].features[0].length, total = named.reduce((sum, { features }) => sum + features.length, 0);
+  const x = new Float32Array(total * size), labels = new Int32Array(total);
+  let row = 0;
+  named.forEach(({ features }, label) => features.forEach((one) => {
+    x.set(one, row * size);
+    labels[row++] = label;
+  }));
+  const { right, milliseconds } = await ask("learn", x, labels, names, STRENGTH);
+  takeClasses(names);
+  document.getElementById("learnt").textContent = `Learnt ${names.length} classes in ${(milliseconds / 1000).toFixed(1)} s: ` +
+    `${right} of the ${times(total, "picture")} are told right. How it does on others, it has to show.`;
+  document.getElementById("save-page").hidden = false;
+  document.getElementById("save-model").hidden = !crypto.subtle;
+}
+
+/** The page's classes from now on. */
+function takeClasses(names) {
+  const last = program.layers[program.layers.length - 1];
+  program.classes = names;
+  last.shape = [names.length];
+  last.parameters = (head[3] + 1) * names.length;
+  last.multiply_adds = head[3] * names.length;
+  program.temperature = 1;
+  head[7] = names.length;
+  document.getElementById("answers").replaceChildren();
+  document.getElementById("answer").textContent = "…";
+  document.getElementById("evidence").hidden = true;
+}
+
+if (head) {
+  school.hidden = false;
+  for (const name of ["one", "two", "three"]) addClass(name);
+  school.querySelector(".more").addEventListener("click", () => addClass(`class ${pupils.length + 1}`));
+  school.querySelector(".learn").addEventListener("click", learn);
+}

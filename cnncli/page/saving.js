@@ -1,0 +1,110 @@
+// Saving what was learnt in the page: the page itself, and a model file that `cnn predict` reads.
+"use strict";
+
+const asBase64 = (bytes) => {
+  let text = "";
+  for (let i = 0; i < bytes.length; i += 32768) text += String.fromCharCode(...bytes.subarray(i, i + 32768));
+  return btoa(text);
+};
+const inScript = (value) => JSON.stringify(value).replace(/[<>&]/g,
+  (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`);
+
+function download(parts, name, type) {
+  const link = made("a", { href: URL.createObjectURL(new Blob(parts, { type })), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+}
+
+/** The page with the classes and the last layer as they are now. Its check goes: of these nobody else has said anything. */
+async function savedPage() {
+  const { weights, bias } = await ask("head"), page = new DOMParser().parseFromString(original, "text/html");
+  const stored = bytesOf("weights"), constants = program.constants.map((one) => ({ ...one })), pieces = [stored];
+  let end = stored.length;
+  const put = (index, array) => {
+    const padding = new Uint8Array(-end & 15);
+    constants[index] = { ...constants[index], at: end + padding.length, count: array.length, half: false };
+    pieces.push(padding, new Uint8Array(array.buffer));
+    end += padding.length + array.byteLength;
+  };
+  put(Number(head[4].slice(1)), weights);
+  const without = head[5] === null, calls = program.calls.map((call) => [...call]);
+  if (without) constants.push({ name: `${head[0]}.bias`, at: 0, count: 0, half: false });
+  const place = without ? constants.length - 1 : Number(head[5].slice(1));
+  put(place, bias);
+  calls[calls.length - 1][5] = `#${place}`;
+  const last = program.layers[program.layers.length - 1], floats = last.at + Math.max(program.floats - last.at, last.shape[0]);
+  const all = new Uint8Array(end);
+  pieces.reduce((at, piece) => {
+    all.set(piece, at);
+    return at + piece.length;
+  }, 0);
+  const saved = { ...given, golden: [], program: { ...program, calls, constants, floats } };
+  page.getElementById("given").textContent = inScript(saved);
+  page.getElementById("weights").textContent = asBase64(all);
+  page.getElementById("samples")?.remove();
+  return `<!DOCTYPE html>\n${page.documentElement.outerHTML}`;
+}
+
+/** The bytes of a model file, as cnncli/model/modelfile.py reads them. */
+async function savedModel() {
+  const { metadata, network, arrays } = program.file, learnt = await ask("head");
+  const [classes, inputs] = [program.classes.length, head[3]], contents = [], table = {};
+  let end = 0;
+  for (const { name, shape, type, constants, bytes } of arrays) {
+    let content, own = shape;
+    if (name === `${head[0]}.weight`) {
+      own = [classes, inputs];
+      content = reordered(learnt.weights, own);
+    } else if (name === `${head[0]}.bias`) {
+      own = [classes];
+      content = learnt.bias;
+    } else if (constants === undefined) {
+      content = Uint8Array.from(atob(bytes), (letter) => letter.charCodeAt(0));
+    } else {
+      content = reordered(await ask("constants", constants), shape);
+    }
+    const part = new Uint8Array(content.buffer, content.byteOffset, content.byteLength);
+    table[name] = { data_offsets: [end, end + part.length], dtype: type, shape: own };
+    contents.push(part);
+    end += part.length;
+  }
+  const layers = network.layers.map((layer) => layer.name === head[0] ? { ...layer, out_features: classes } : layer);
+  const described = { ...metadata, classes: JSON.stringify(program.classes),
+    network: JSON.stringify({ ...network, layers }), digest: "0".repeat(64) };
+  const start = headerOf({ __metadata__: described, ...table });
+  const whole = new Uint8Array(start.length + end);
+  [start, ...contents].reduce((at, piece) => {
+    whole.set(piece, at);
+    return at + piece.length;
+  }, 0);
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", whole));
+  described.digest = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  whole.set(headerOf({ __metadata__: described, ...table }));
+  return whole;
+}
+
+/** A header's length and the header, filled up to a multiple of eight bytes. */
+function headerOf(value) {
+  const text = new TextEncoder().encode(JSON.stringify(value)), length = text.length + (-text.length & 7);
+  const bytes = new Uint8Array(8 + length).fill(32);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(length), true);
+  bytes.set(text, 8);
+  return bytes;
+}
+
+/** Weights in the order of a model file: (in, out) to (out, in), (kh, kw, in, out) to (out, in, kh, kw). */
+function reordered(values, shape) {
+  if (shape.length < 2) return values;
+  const out = shape[0], ins = shape[1], taps = values.length / out / ins, found = new Float32Array(values.length);
+  for (let tap = 0; tap < taps; tap++) {
+    for (let i = 0; i < ins; i++) {
+      for (let o = 0; o < out; o++) found[(o * ins + i) * taps + tap] = values[(tap * ins + i) * out + o];
+    }
+  }
+  return found;
+}
+
+document.getElementById("save-page").addEventListener("click", async () =>
+  download([await savedPage()], "page.html", "text/html"));
+document.getElementById("save-model").addEventListener("click", async () =>
+  download([await savedModel()], "model.safetensors", "application/octet-stream"));

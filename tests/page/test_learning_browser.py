@@ -1,0 +1,96 @@
+"""Learning in the page: classes of one's own are learnt from a few pictures, judged, and saved as a page and as a model
+file, which say the same."""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import cnncli
+from cnncli.page import write_page
+
+from .test_page_browser import model_of, opened, waited
+
+pytestmark = pytest.mark.slow
+JUDGE = """return ask('judge', Uint8Array.from(atob(arguments[0]), (c) => c.charCodeAt(0)), 40, 36)
+    .then((found) => [...found.probabilities])"""
+BASE64 = "savedModel().then(asBase64)"
+
+
+def tinted(seed: int, colour: int) -> np.ndarray:
+    """A picture of noise in one colour, (40, 36, 3)."""
+    pixels = np.random.default_rng(seed).integers(0, 90, (40, 36, 3)).astype(np.uint8)
+    pixels[..., colour] += 120
+    return pixels
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    folder, made = tmp_path_factory.mktemp("pictures"), dict[str, list[str]]()
+    for colour, name in enumerate(("red", "green", "blue")):
+        made[name] = [str(folder / f"{name}{i}.png") for i in range(6)]
+        for i, path in enumerate(made[name]):
+            Image.fromarray(tinted(10 * colour + i, colour)).save(path)
+    return made
+
+
+def taught(browser: Any, path: Path, pictures: dict[str, list[str]]) -> None:
+    """Open a page and have it learn the pictures' classes."""
+    opened(browser, path)
+    fields = browser.driver.find_elements("css selector", "#school fieldset")
+    for field, (name, files) in zip(fields, pictures.items(), strict=False):
+        title = field.find_element("css selector", "input:not([type=file])")
+        title.clear()
+        title.send_keys(name)
+        field.find_element("css selector", "input[type=file]").send_keys("\n".join(files))
+    waited(browser, "", 1500)
+    browser.find("#school .learn").click()
+    waited(browser, "", 1500)
+
+
+@pytest.mark.parametrize("name", ["resnet8", "lenet5", "mobilenet_v2"])
+def test_what_is_learnt_is_judged_and_saved(name: str, pictures: dict[str, list[str]], browser: Any,
+                                            tmp_path: Path) -> None:
+    """mobilenet_v2's page has weights of 16 bits, and so has its model file then."""
+    write_page(model_of(name), (), tmp_path / "page.html")
+    taught(browser, tmp_path / "page.html", pictures)
+    if name != "lenet5":  # which sees no colours
+        assert "18 of the 18 pictures are told right" in browser.find("#learnt").text
+    image = tinted(99, 1)
+    four = np.concatenate([image, image[..., :1]], axis=2)
+    probabilities = browser.run(JUDGE, base64.b64encode(four.tobytes()).decode())
+    assert len(probabilities) == 3
+    assert name == "lenet5" or np.argmax(probabilities) == 1
+    (tmp_path / "model.safetensors").write_bytes(base64.b64decode(browser.run(f"return {BASE64}")))
+    (tmp_path / "saved.html").write_text(browser.run("return savedPage()"), encoding="utf-8")
+    assert browser.errors() == []
+
+    model = cnncli.load(tmp_path / "model.safetensors")
+    assert model.classes == ["red", "green", "blue"]
+    prepared = model.preprocessing.prepare_array(image)[None]
+    np.testing.assert_allclose(model.probabilities(prepared)[0], probabilities, atol=1e-5)
+
+    assert opened(browser, tmp_path / "saved.html").startswith("This page was saved after learning in a page")
+    assert browser.run(JUDGE, base64.b64encode(four.tobytes()).decode()) == probabilities
+    assert browser.run("return program.classes") == ["red", "green", "blue"]
+    assert browser.errors() == []
+
+
+def test_two_classes_of_three_and_what_is_missing(pictures: dict[str, list[str]], browser: Any, tmp_path: Path) -> None:
+    write_page(model_of("resnet8"), (), tmp_path / "page.html")
+    taught(browser, tmp_path / "page.html", {"red": pictures["red"]})
+    assert browser.find("#said").text == "Give at least two classes pictures, and each a name of its own."
+    taught(browser, tmp_path / "page.html", {"red": pictures["red"], "blue": pictures["blue"]})
+    assert browser.run("return program.classes") == ["red", "blue"]
+    browser.run("return showNumber(program.layers[program.layers.length - 1], 1)")
+    rows = [row.text.replace("\u2212", "-") for row in browser.driver.find_elements("css selector", "#number tbody tr")]
+    assert sum(float(row.split()[-1]) for row in rows[:-1]) == pytest.approx(float(rows[-1].split()[-1]), abs=0.05)
+
+
+def test_a_network_without_a_dense_layer_learns_nothing(browser: Any, tmp_path: Path) -> None:
+    write_page(model_of("squeezenet1_1"), (), tmp_path / "page.html")
+    opened(browser, tmp_path / "page.html")
+    assert not browser.find("#school").is_displayed()
