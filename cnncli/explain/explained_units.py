@@ -41,7 +41,7 @@ from .units import (
 MOST = 256  # channels that are explained where nobody says which
 CLASSES = 3  # named of each channel
 ALL = "all"  # stands for all activations, where no layer is called so
-_AT_ONCE, _FLOATS = 64, 2**21  # channels that are worked on together, and the numbers that their made images may have
+_AT_ONCE, _FLOATS = 64, 2**19  # channels that are worked on together, and the numbers that their made images may have
 _RECTIFIERS = ("relu", "relu6")  # activations that let nothing below 0 through
 STOPPED = "Stopped: what has been found by now is drawn; Ctrl-C again ends it at once."
 _OUTSIDE = 128  # the grey of what lies outside of an image
