@@ -1,5 +1,5 @@
-"""What a page needs to write a model file of what was learnt in it: the file's description, and where the page has each of
-the arrays. saving.js writes the file."""
+"""What a page needs to write a model file of what was learnt in it: the file's description, and where the page has the
+arrays. saving.js writes the file."""
 
 import base64
 from typing import Any

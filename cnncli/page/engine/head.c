@@ -1,5 +1,5 @@
-/* A dense layer fitted to features, as training/probe.py fits one: cross-entropy and a little weight decay, on features of
- * mean 0 and deviation 1, minimised by L-BFGS (Liu and Nocedal 1989). engine.c includes it. */
+/* A dense layer fitted to features, as training/probe.py fits one: cross-entropy and a little weight decay, on features
+ * of mean 0 and deviation 1, minimised by L-BFGS (Liu and Nocedal 1989). engine.c includes it. */
 
 enum { REMEMBERED = 10, MOST_STEPS = 200 };
 
@@ -47,7 +47,7 @@ static double loss_at(const Fit *f, const double *point, double *gradient) {
 }
 
 /* Take the point to where the loss is least. `memory` has room for 4 + 2 * REMEMBERED vectors of its length. */
-static void minimise(const Fit *f, double *point, long length, double *memory) {
+__attribute__((minsize)) static void minimise(const Fit *f, double *point, long length, double *memory) {
     double *gradient = memory, *direction = memory + length, *there = memory + 2 * length, *next = memory + 3 * length;
     double *steps = memory + 4 * length, *changes = steps + REMEMBERED * length;
     double curvatures[REMEMBERED], factors[REMEMBERED];
@@ -96,9 +96,10 @@ static void minimise(const Fit *f, double *point, long length, double *memory) {
     }
 }
 
-/* Fit to features x (n, d), which are changed, and labels below c; weights get (d, c) and bias (c), for features as they
- * came. Returns 0 where there is no memory. */
-PART int fit_head(float *x, const int32_t *labels, long n, long d, long c, double strength, float *weights, float *bias) {
+/* Fit to features x (n, d), which are changed, and labels below c; weights get (d, c) and bias (c), for features as
+ * they came. Returns 0 where there is no memory. */
+PART __attribute__((minsize)) int fit_head(float *x, const int32_t *labels, long n, long d, long c, double strength,
+                                           float *weights, float *bias) {
     long length = c * (d + 1);
     double *memory = malloc(sizeof(double) * (size_t)((5 + 2 * REMEMBERED) * length + 2 * d + c));
     if (!memory) return 0;
