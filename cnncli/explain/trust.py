@@ -160,10 +160,10 @@ def changed(before: Array, after: Array, order: Array) -> Array:
 
 
 def _first(order: Array, size: tuple[int, ...]) -> Array:
-    """Return which pixels are the first of an order, bool (n, h, w), for each of SHARES."""
+    """Return which pixels are the first of an order, bool (n, h, w), for each of SHARES; never all of them."""
     ranks = np.empty(order.size, np.int64)
     ranks[order] = np.arange(order.size)
-    counts = np.round(np.array(SHARES) * order.size)
+    counts = np.minimum(np.round(np.array(SHARES) * order.size), order.size - 1)
     first: Array = ranks.reshape(size) < counts[:, None, None]
     return first
 

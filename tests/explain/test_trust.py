@@ -151,6 +151,15 @@ def test_an_explanation_is_measured(resize: str) -> None:
     assert turned.verdict == "This map is no better than one of noise: it does not tell where right is seen"
 
 
+@pytest.mark.parametrize("size", [(1, 1), (2, 1), (1, 2), (2, 2), (1, 5)])
+def test_of_a_handful_of_pixels_one_is_left(size: tuple[int, int]) -> None:
+    """Nine tenths of four pixels are not all four, from which nothing could be filled in."""
+    image = np.random.default_rng(0).normal(0, 1, (*size, 3)).astype(np.float32)
+    found = measure(lambda images: images.mean((1, 2, 3)), image, np.arange(image[..., 0].size).reshape(size), 0)
+    assert np.isfinite([found.road, found.deletion, found.insertion]).all()
+    assert len(found.curves["morf"]) == len(SHARES)
+
+
 def test_a_map_of_the_middle_is_no_better_than_the_middle() -> None:
     low, high = Measured(0.5, 0.5, 0.0, {}), Measured(0.2, 0.7, 0.3, {})
     assert Trust("a.png", "x", 0.9, 0.1, high, low, high).verdict == (
