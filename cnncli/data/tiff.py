@@ -34,6 +34,7 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
 _PHOTOMETRIC = {3: "a palette", 4: "a mask", 5: "inks (CMYK)", 6: "YCbCr", 8: "L*a*b*", 9: "L*a*b*", 10: "L*a*b*",
                 32803: "a sensor's mosaic (raw)", 32844: "LogL", 32845: "LogLuv", 34892: "a sensor's values (raw)"}
 _PACKED = {1: "raw", 5: "LZW", 8: "deflate", 32773: "PackBits", 32946: "deflate", 34925: "LZMA", 50000: "Zstandard"}
+_UNPREDICTED = (1, 32773)
 _COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3, 9: 3}  # channels of what is read
 _LAB = (8, 9)
 _SIGNED = 2  # a format of numbers
@@ -118,6 +119,12 @@ class Page:
             self.bits > 8 or self.format != 1)
 
     @property
+    def predictor(self) -> int:
+        """What was done to the values before they were packed: 1 nothing, as always where they are not, or by
+        PackBits, whatever the tag says: so has it every other reader."""
+        return 1 if self.number(COMPRESSION, 1) in _UNPREDICTED else self.number(PREDICTOR, 1)
+
+    @property
     def kind(self) -> str:
         """What its values are, in words."""
         numbers = {1: "unsigned numbers", 2: "signed numbers", 3: "floats", 5: "complex numbers", 6: "complex numbers"}
@@ -145,7 +152,7 @@ class Page:
             return f"it is a TIFF of {self.kind}, packed by {packed}; save it with deflate or LZW, or unpacked"
         if self.number(FILL_ORDER, 1) != 1 and packing != 1:
             return "it is a TIFF whose bits are stored in reverse; save it anew"
-        predictor = self.number(PREDICTOR, 1)
+        predictor = self.predictor
         if predictor not in (1, 2, 3) or (predictor > 1 and self.bits % 8) or (predictor == 3 and not floats):
             return f"it is a TIFF of {self.kind} with predictor {predictor}; save it without one"
         return None
@@ -220,17 +227,17 @@ class Page:
         h, size = len(rows), self.bits // 8
         if self.bits % 8:
             return _bits(rows, self.bits, self.format == 2).reshape(h, -1, channels)
-        if self.number(PREDICTOR, 1) == 3:
+        if self.predictor == 3:
             sums = np.cumsum(rows.reshape(h, -1, channels), axis=1, dtype=np.uint8).reshape(h, size, -1)
             rows = np.ascontiguousarray(sums.transpose(0, 2, 1)).reshape(h, -1)
-        order = ">" if self.number(PREDICTOR, 1) == 3 else self.order
+        order = ">" if self.predictor == 3 else self.order
         if size not in (1, 2, 4, 8):
             values = _wide(rows.reshape(h, -1, size), order, self.format == 2)
         else:
-            kind = "f" if self.format == 3 and self.number(PREDICTOR, 1) != 2 else "i" if self.format == 2 else "u"
+            kind = "f" if self.format == 3 and self.predictor != 2 else "i" if self.format == 2 else "u"
             values = np.ascontiguousarray(rows).view(f"{order}{kind}{size}")
         values = values.astype(values.dtype.newbyteorder("=")).reshape(h, -1, channels)
-        if self.number(PREDICTOR, 1) == 2:
+        if self.predictor == 2:
             values = np.cumsum(values, axis=1, dtype=values.dtype)
             if self.format == 3:
                 values = values.view(f"f{size}")

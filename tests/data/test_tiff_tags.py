@@ -13,6 +13,8 @@ from cnncli.data import tiff
 
 from .tiffs import write
 
+PACKED = {"COMPRESSION": 8}
+
 
 def page(order: str = "<", pages: int = 1, raw: bool = False, **tags: object) -> tiff.Page:
     """A page of these tags, by the names that tiff.py has for them."""
@@ -58,10 +60,13 @@ def test_what_values_are_called(kind: int, words: str) -> None:
     ({"BITS": (16, 8)}, "channels have 16, 8 bits; save them with the same"),
     *(({"FORMAT": 3, "BITS": bits}, None) for bits in (16, 32, 64)), ({"FORMAT": 3, "BITS": 24}, "floats of 24 bits"),
     ({"FORMAT": 5}, "a TIFF of complex numbers of 16 bits"), ({"FILL_ORDER": 2}, None),
-    ({"FILL_ORDER": 2, "COMPRESSION": 5}, "stored in reverse"), ({"PREDICTOR": 2}, None),
-    ({"PREDICTOR": 2, "BITS": 12}, "with predictor 2"), ({"PREDICTOR": 1, "BITS": 12}, None),
-    ({"PREDICTOR": 3}, "16 bits with predictor 3; save it without one"), ({"PREDICTOR": 3, "FORMAT": 3}, None),
-    ({"PREDICTOR": 4, "FORMAT": 3}, "with predictor 4"), ({"PREDICTOR": 0}, "with predictor 0"),
+    ({"FILL_ORDER": 2, "COMPRESSION": 5}, "stored in reverse"), ({"PREDICTOR": 2, **PACKED}, None),
+    ({"PREDICTOR": 4}, None),
+    ({"PREDICTOR": 2, "BITS": 12, **PACKED}, "with predictor 2"), ({"PREDICTOR": 1, "BITS": 12}, None),
+    ({"PREDICTOR": 3, **PACKED}, "16 bits with predictor 3; save it without one"),
+    ({"PREDICTOR": 3, "FORMAT": 3, **PACKED}, None),
+    ({"PREDICTOR": 4, "FORMAT": 3, **PACKED}, "with predictor 4"),
+    ({"PREDICTOR": 0, **PACKED}, "with predictor 0"), ({"PREDICTOR": 0, "COMPRESSION": 32773}, None),
     ({"PHOTOMETRIC": 5, "BITS": 17}, "whose unsigned numbers of 17 bits are inks"), ({"PHOTOMETRIC": 5}, "1 channels"),
     ({"PHOTOMETRIC": 5, "SAMPLES": 4}, None), ({"PHOTOMETRIC": 5, "FORMAT": 3}, r"whose floats of 16 bits are inks"),
     ({"PHOTOMETRIC": 8, "SAMPLES": 3, "FORMAT": 2}, None), ({"PHOTOMETRIC": 4}, "16 bits are a mask; save it as grey"),
