@@ -2,11 +2,12 @@
 words look."""
 
 from dataclasses import replace
+from typing import Any
 
 import cnncli
 from cnncli.data.boxes import Box
 from cnncli.explain.explanation import Beside, Explanation
-from cnncli.explain.picture import draw
+from cnncli.explain.picture import draw, pixels_of
 from cnncli.visualize.canvas import FAINT, INK
 
 from ..report.strokes import looks, of, strokes
@@ -20,9 +21,14 @@ def explained(*targets: str, method: str = "hirescam", size: tuple[int, int] = (
             for target in targets]
 
 
+def drawn(*targets: str, **how: Any) -> None:
+    found = explained(*targets, **how)
+    draw(found, "a.png in sides", pixels_of(found[0]))
+
+
 def test_two_maps_stand_beside_the_image(strokes):
     """36 x 24 pixels, 11 times as large: 20 between panels, 52 below for words, 40 for the scale of the colours."""
-    draw(explained("right", "left"), "a.png in sides")
+    drawn("right", "left")
     lines = [word for word in of(strokes, "text") if word[0] == 24 and word[1] >= 440]
     assert of(strokes, "sheet") == [(24 + 3 * 396 + 2 * 20 + 24, 84 + 264 + 52 + 40 + 18 * len(lines) + 24)]
     assert of(strokes, "image") == [(24, 84, 396, 264, True), (440, 84, 396, 264, True), (856, 84, 396, 264, True),
@@ -42,14 +48,14 @@ def test_two_maps_stand_beside_the_image(strokes):
 
 
 def test_a_narrow_image_has_room_for_its_words_and_a_sheet_for_its_title(strokes):
-    draw(explained("right", size=(60, 20)), "a.png in sides")
+    drawn("right", size=(60, 20))
     assert [sheet[0] for sheet in of(strokes, "sheet")] == [560]
     assert of(strokes, "image")[:2] == [(24, 84, 140, 420, True), (264, 84, 140, 420, True)]
     assert looks(strokes)["what speaks for right"][4] == 220
 
 
 def test_a_method_whose_maps_have_no_other_side_has_half_a_scale(strokes):
-    draw(explained("right", method="layercam"), "a.png in sides")
+    drawn("right", method="layercam")
     assert of(strokes, "image")[-1] == (440, 400, 100, 10, True)
     assert [(x, said.split()[0]) for x, y, said in of(strokes, "text") if y == 413] == [(440, "0"), (540, "for")]
     assert looks(strokes)["0"][3] == "left"
@@ -58,8 +64,9 @@ def test_a_method_whose_maps_have_no_other_side_has_half_a_scale(strokes):
 def test_a_box_is_on_the_image_and_on_the_map():
     """A light line, two dark ones and a light one, from its own edges inwards: eleven pixels of the sheet for each."""
     [found] = explained("right")
-    plain = draw([found], "a").image.convert("L")
-    made = draw([replace(found, besides=(Beside([], {}, Box(6, 3, 18, 12)),))], "a").image.convert("L")
+    plain = draw([found], "a", pixels_of(found)).image.convert("L")
+    framed = replace(found, besides=(Beside([], {}, Box(6, 3, 18, 12)),))
+    made = draw([framed], "a", pixels_of(framed)).image.convert("L")
     for left in (24 + 66, 440 + 66):
         right, top, bottom = left + 12 * 11 - 1, 84 + 33, 84 + 12 * 11 - 1
         middle = top + 50

@@ -219,6 +219,16 @@ def test_a_stop_while_a_filter_is_drawn_keeps_those_before(tmp_path: Path, monke
     assert not written.exists()
 
 
+def test_an_image_that_is_looked_at_is_not_written_over(tmp_path: Path) -> None:
+    opened, image = Opened(model_of(), Path("small.safetensors"), None), tmp_path / "why" / "units-conv2.png"
+    image.parent.mkdir()
+    Image.new("RGB", (12, 12)).save(image)
+    for force in (False, True):
+        with (pytest.raises(UsageError, match="is to be read and written at once"),
+              unit_page.claimed(opened, ["conv2"], [str(image)], image.parent, force)):
+            pass
+
+
 def test_where_it_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     opened = Opened(model_of(), Path("small.safetensors"), None)
