@@ -38,8 +38,8 @@ def held_out(model: AnyModel, count: int | None = None, seed: int = 0, note: Not
     every = choose(opened, None, None, note, remedy="cnn explain IMAGE")[0]
     chosen = evenly(every, count or MOST, seed)
     if len(chosen) < len(every):
-        note(f"Explained are {len(chosen):,} of the {len(every):,} images held out of the training of "
-             f"{printable(opened.name)}, of each class as many; --top says how many, --seed which.")
+        note(f"{len(chosen):,} of the {len(every):,} images held out of the training of {printable(opened.name)}, "
+             "evenly from its classes; --top says how many, --seed which.")
     return [sample.path for sample in chosen], {s.path: opened.model.classes[s.label] for s in chosen}
 
 

@@ -91,7 +91,7 @@ def test_without_images_some_of_the_runs_are_explained(place: Place) -> None:
     files = [line for line in out.splitlines() if not line.startswith("said ")]
     assert len(files) == 5 + 1
     assert files[-1] == "why/explain.html"
-    assert f"Explained are 5 of the {tested} images held out of the training of small" in err
+    assert f"\n5 of the {tested} images held out of the training of small" in err
     said = place.json("explain", "--top", "5")
     assert [one["file"].rpartition("/")[2] for one in said["explained"]] == [file[4:] for file in files[:-1]]
     assert said["page"] == "runs/small/explained/explain.html"

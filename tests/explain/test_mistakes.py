@@ -1,4 +1,4 @@
-"""explain/mistakes.py: strips of an image, what speaks for the guess and what for the label, on one scale."""
+"""explain/mistakes.py: an image, what speaks for the guess, what for the label, and the difference, on one scale."""
 
 import numpy as np
 import pytest
@@ -12,20 +12,23 @@ from cnncli.network.analysis import has_positions
 from .test_explanation import lit, sides
 
 
-def test_the_guess_in_the_middle_and_the_label_on_the_right() -> None:
+def test_the_guess_beside_the_image_and_below_the_label_and_the_difference() -> None:
     model = sides()
     pixels = np.stack([lit(9, 3, (8, 12), 2), lit(2, 3, (8, 12), 2)])
     strips = list(reasons(model, pixels, np.array([1, 0]), np.array([0, 1])))
     w, h = SIDE, SIDE * 8 // 12
-    assert [strip.shape for strip in strips] == [(h, 3 * w + 8, 3)] * 2
+    assert [strip.shape for strip in strips] == [(2 * h + 4, 2 * w + 4, 3)] * 2
     for strip, lit_left in zip(strips, (False, True), strict=True):
-        image, guess, label = (strip[:, i * (w + 4) :][:, :w].astype(int) for i in range(3))
+        image, guess, label, difference = (strip[i * (h + 4) :, j * (w + 4) :][:h, :w].astype(int)
+                                           for i in range(2) for j in range(2))
         assert image.max() == 255
         assert (strip[:, w : w + 4] == 255).all(), "white lies between"
+        assert (strip[h : h + 4] == 255).all()
         red = (guess[..., 0] - guess[..., 2]).clip(0)
         assert red.max() > 50, "what was seen speaks for the guess"
         assert (red[:, : w // 2].sum() > red[:, w // 2 :].sum()) == lit_left
         assert np.ptp(label, axis=2).max() < 10, "and nothing for the label"
+        assert abs(difference - guess).max() < 10
 
 
 def test_one_after_the_other_and_not_for_what_has_no_positions(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,7 +70,7 @@ def test_some_of_those_held_out_of_the_training(home: Path) -> None:
     assert [os.path.basename(os.path.dirname(path)) for path in paths] == sorted(truths.values())
     assert len(set(truths.values())) == 4
     [note] = notes
-    assert note.startswith("Explained are 4 of the ")
+    assert note.startswith("4 of the ")
     everything, _ = held_out("runs/small", note=notes.append)
     assert len(notes) == 1, "of all of them nothing is to be said"
     assert {*paths} < {*everything}
