@@ -38,6 +38,7 @@ step predict "$image" -m "$folder/runs/latest"
 step inspect -m "$folder/runs/latest" --out "$folder/filters"
 step visualize-filters "$image" -m "$folder/runs/latest" --out "$folder/pictures"
 step explain "$image" -m "$folder/runs/latest" --out "$folder/pictures"
+step page "$folder/images" -m "$folder/runs/latest"
 
 program=$(cd "$(dirname "$cnn")" && pwd)/$(basename "$cnn")
 here=$(dirname "$program")
@@ -46,6 +47,8 @@ printf '\nWhere to look, all under %s:\n' "$(cd "$folder" && pwd)"
 printf '  %s\n' 'images/                the photos of clothes it learnt from, a folder per class' \
     'runs/latest/           the model, what it gets wrong (report.html), its learning curves (curves.png) and its history' \
     'filters/, pictures/    what the first layer looks for, what the image lights up, and why it got its answer'
+printf 'The model itself as a page for your browser, which judges, explains and learns pictures:\n  %s\n' \
+    "$(cd "$folder/runs/latest" && pwd)/page.html"
 printf 'Your own images next, with a folder per class in FOLDER:\n  %s train FOLDER\n' "$(typed "$program")"
 if [ "$program" != cnn ] && [ -f "$here/activate" ]; then
     printf 'So that cnn alone is enough in this shell:\n  . %s\n' "$(typed "$here/activate")"

@@ -120,7 +120,7 @@ def scan_labelled(root: str | os.PathLike[str], classes: Sequence[str], split: S
     notes = looked.notes + _notes(folder, found)
     if len(looked.folders) > 1:
         inside = f"{wanted}/ in the class folders" if labels is None else f"{wanted} in {labels.name}"
-        notes.append(f"the images of {printable(folder if folder != looked.root else inside)} are used.")
+        notes.append(f"The images of {printable(folder if folder != looked.root else inside)} are used.")
     return [sample for label, name in enumerate(classes) for sample in looked.samples(wanted, name, label)], notes
 
 

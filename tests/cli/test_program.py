@@ -92,7 +92,7 @@ def test_what_the_demo_shows_can_be_typed(tmp_path: Path) -> None:
 
     shown = shell("sh", os.path.join(ROOT, "scripts", "demo.sh"), "my bin/cnn", "a demo")
     called = (here / "log").read_text()
-    assert called.count("---") == 7
+    assert called.count("---") == 8
     (here / "log").unlink()
     steps = re.findall(r"^\$ (.*)", shown, flags=re.MULTILINE)
     for step in steps:

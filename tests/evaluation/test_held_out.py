@@ -53,7 +53,7 @@ def test_another_folder_is_used_whole_or_its_part(home: Path) -> None:
     write_images(home / "split" / "Test", CLASSES, 1, seed=3)
     found, _, told = chosen("split")
     assert len(found) == 4
-    assert told == ["the images of split/Test are used."]
+    assert told == ["The images of split/Test are used."]
     assert len(chosen("split", "train")[0]) == 8
     assert len(chosen("split", "test")[0]) == 4
     for folder in ("split", "bare"):
