@@ -68,7 +68,7 @@ def test_which_of_a_folders_splits_was_looked_at_is_said(tmp_path):
     notes: list[str] = []
     found = explain_units(model_of(), "relu1", tmp_path / "set", [0], note=notes.append)
     assert (found.images, found.answered) == (6, False)
-    assert any("the images of" in sentence and "test" in sentence for sentence in notes)
+    assert any("The images of" in sentence and "test" in sentence for sentence in notes)
 
 
 def test_a_channel_that_nothing_excites_is_dead():

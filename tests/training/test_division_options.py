@@ -166,7 +166,7 @@ def test_other_images_are_judged_by_a_table(train: Train, shared: Path, tmp_path
     told: list[str] = []
     found = cnncli.evaluate(run, tmp_path / "flat", labels=table, compare=False, note=told.append)
     assert found.images == sum(line.endswith(",test") for line in lines)
-    assert any(note == f"the images of test in {table} are used." for note in told)
+    assert any(note == f"The images of test in {table} are used." for note in told)
     assert cnncli.evaluate(run, tmp_path / "flat", labels=table, split="val", compare=False).images == sum(
         line.endswith(",val") for line in lines)
     only = tmp_path / "only.csv"
