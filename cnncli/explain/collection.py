@@ -97,6 +97,15 @@ def keep_largest(heap: list[Any], item: Any, most: int) -> None:
         heapreplace(heap, item)
 
 
+def _cells(found: Explanation) -> Array:
+    """Return the evidence in each of CELLS x CELLS parts of the prepared image, float64: the mean of the map's positive
+    part, of which a map by pixels has many in each."""
+    down, across = (max(1, -(-side // CELLS)) for side in found.values.shape)
+    laid = laid_out(found.values, found.grid, found.preprocessing.size, (CELLS * down, CELLS * across)).clip(0)
+    cells: Array = laid.reshape(CELLS, down, CELLS, across).mean(axis=(1, 3), dtype=np.float64)
+    return cells
+
+
 BORDER_AREA = 1 - (1 - 2 * BORDER / CELLS) ** 2
 MIDDLE_AREA = (1 - 2 * MIDDLE / CELLS) ** 2
 
@@ -110,7 +119,7 @@ class Collection:
 
     def add(self, found: Explanation, shown: Any) -> None:
         """Take in one."""
-        cells = laid_out(found.values, found.grid, found.preprocessing.size, (CELLS, CELLS)).clip(0).astype(np.float64)
+        cells = _cells(found)
         total = cells.sum() if found.target == found.label else 0
         kept = Kept(found.probability, -self.images, found.path, shown, cells / total if total > 0 else None)
         self._groups.setdefault(found.label, Group(found.label)).add(found, kept)

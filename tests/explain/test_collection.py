@@ -10,7 +10,7 @@ import cnncli
 from cnncli.explain import collection
 from cnncli.explain.collection import BORDER_AREA, CELLS, MIDDLE_AREA, SUREST, Collection, Group
 from cnncli.explain.explanation import Explanation
-from cnncli.explain.geometry import Grid
+from cnncli.explain.geometry import PIXELS, Grid
 
 from .test_clusters import blob
 from .test_explanation import lit, sides
@@ -63,6 +63,16 @@ def test_each_image_counts_alike_and_what_has_no_evidence_not_at_all() -> None:
     assert (group.images, group.shown) == (3, 2)
     assert group.mean[0, 0] == pytest.approx(0.5)
     assert group.border == pytest.approx(0.5)
+
+
+def test_every_pixel_of_a_fine_map_counts() -> None:
+    values = np.random.default_rng(0).normal(size=(96, 64)).astype(np.float32) ** 3
+    fine = replace(explained(values), grid=PIXELS, preprocessing=replace(base().preprocessing, size=(96, 64)))
+    found = Collection()
+    found.add(fine, STRIP)
+    [group] = found.groups()
+    wanted = values.clip(0).reshape(CELLS, 6, CELLS, 4).mean(axis=(1, 3))
+    np.testing.assert_allclose(group.mean, wanted / wanted.sum(), rtol=1e-5)
 
 
 def test_how_many_answers_are_known_to_be_wrong() -> None:
