@@ -17,10 +17,10 @@ async function showAnswer(found) {
     return made("tr", {}, made("th", { scope: "row" }, name), made("td", {}, bar),
       made("td", { class: "number" }, `${share.toFixed(share > 99.95 && share < 100 ? 3 : 1)} %`));
   });
-  document.getElementById("answers").replaceChildren(...rows);
-  document.getElementById("answer").textContent = program.classes[order[0]];
-  document.getElementById("time").textContent = `Computed in ${found.milliseconds.toFixed(1)} ms.`;
-  drawInput(document.getElementById("seen"), await ask("values", "input"));
+  byId("answers").replaceChildren(...rows);
+  byId("answer").textContent = program.classes[order[0]];
+  byId("time").textContent = `Computed in ${found.milliseconds.toFixed(1)} ms.`;
+  drawInput(byId("seen"), await ask("values", "input"));
   await showEvidence(order[0]);
   for (const listener of listeners) listener(found);
 }
@@ -41,7 +41,7 @@ onAnswer(({ logits, probabilities }) => {
 
 /** Draw where what speaks for a class lies, on the picture in pale grey; nothing where the network does not tell. */
 async function showEvidence(number) {
-  const found = await ask("evidence", number), figure = document.getElementById("evidence");
+  const found = await ask("evidence", number), figure = byId("evidence");
   figure.hidden = !found;
   if (!found) return;
   const canvas = figure.querySelector("canvas"), [height, width] = program.input.shape;

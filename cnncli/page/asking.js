@@ -3,14 +3,19 @@
 
 const original = document.documentElement.outerHTML; // before anything changes it: saving.js writes it anew
 
+/** The element with an id; of what kind it is, whoever asks for it knows.
+ * @param {string} id
+ * @returns {any} */
+const byId = (id) => document.getElementById(id);
+
 /** Bytes that lie in the page as base64. */
 function bytesOf(id) {
-  const text = atob(document.getElementById(id).textContent.trim()), bytes = new Uint8Array(text.length);
+  const text = atob(byId(id).textContent.trim()), bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
   return bytes;
 }
 
-const given = JSON.parse(document.getElementById("given").textContent);
+const given = JSON.parse(byId("given").textContent);
 const program = given.program;
 const layerOf = new Map(program.layers.map((layer) => [layer.name, layer]));
 const shapeOf = (name) => name === "input" ? program.input.shape : layerOf.get(name).shape;

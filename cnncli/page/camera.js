@@ -1,7 +1,7 @@
 // The camera, where there is one: its picture is judged again and again. It never leaves the page, which may ask for nothing.
 "use strict";
 
-const cameraButton = document.getElementById("camera");
+const cameraButton = byId("camera");
 const video = document.createElement("video");
 let stream = null;
 

@@ -2,7 +2,7 @@
 "use strict";
 
 async function check() {
-  const footer = document.getElementById("check");
+  const footer = byId("check");
   try {
     await ready;
     let worst = 0;
@@ -24,7 +24,7 @@ async function check() {
     footer.textContent = `This browser cannot run the network (${error.message}); a newer one can.`;
     footer.className = "differs";
   }
-  document.querySelector("#samples button")?.click();
+  byId("samples")?.querySelector("button").click();
 }
 
 check();

@@ -3,8 +3,8 @@
 "use strict";
 
 const BRUSH = 0.08; // of the picture's longer side
-const seen = document.getElementById("seen");
-const whole = document.getElementById("whole");
+const seen = byId("seen");
+const whole = byId("whole");
 let covered = null, uncovered = null, busy = false, again = false;
 
 onAnswer(async (found) => {

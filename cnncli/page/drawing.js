@@ -3,10 +3,10 @@
 "use strict";
 
 const SIDE = 280, PEN = 0.07; // pixels of the board, and the pen's width as a part of it
-const board = document.getElementById("board");
+const board = byId("board");
 
 if (given.drawing) {
-  const { ground, ink, extent, centre } = given.drawing, dialogOf = document.getElementById("draw");
+  const { ground, ink, extent, centre } = given.drawing, dialogOf = byId("draw");
   const tone = (part) => `rgb(${Array(3).fill(Math.round(part)).join(" ")})`;
   const context = board.getContext("2d", { willReadFrequently: true });
   const clear = () => {
@@ -65,9 +65,9 @@ if (given.drawing) {
     await judgeBitmap(placed, "your drawing");
   }
 
-  const open = document.getElementById("drawer");
+  const open = byId("drawer");
   open.hidden = false;
   open.addEventListener("click", () => dialogOf.show());
-  document.getElementById("clear").addEventListener("click", clear);
+  byId("clear").addEventListener("click", clear);
   dialogOf.querySelector(".close").addEventListener("click", () => dialogOf.close());
 }

@@ -149,7 +149,7 @@ function worker() {
       new Float32Array(engine.memory.buffer, input, d).set(x.subarray(i * d, (i + 1) * d));
       engine.linear(...last.ready[1]);
       const found = logits();
-      right += found.indexOf(Math.max(...found)) === labels[i];
+      right += Number(found.indexOf(Math.max(...found)) === labels[i]);
     }
     return { right, milliseconds: performance.now() - begun };
   }

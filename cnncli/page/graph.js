@@ -4,7 +4,7 @@
 
 const MANY = 24; // layers from which on blocks are folded
 const GUTTER = 44; // pixels beside the layers, for arcs
-const list = document.getElementById("layers"), lines = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+const list = byId("layers"), lines = document.createElementNS("http://www.w3.org/2000/svg", "svg");
 
 /** The block that a layer belongs to by its name, as "layer1.0" of "layer1.0.conv1": "" for none. */
 const blockOf = (layer) => layer.name.includes(".") ? layer.name.slice(0, layer.name.lastIndexOf(".")) : "";
@@ -36,7 +36,7 @@ function articles() {
 
 /** The line of a layer that can be seen: its own, or that of the folded block around it. */
 function lineOf(name) {
-  const own = document.getElementById(`layer-${name}`), block = own.closest(".block");
+  const own = byId(`layer-${name}`), block = own.closest(".block");
   return (block && !block.open ? block : own).querySelector("summary");
 }
 
@@ -58,7 +58,7 @@ function drawArcs() {
       if (visible.indexOf(to) - visible.indexOf(from) > 1) arcs.push([middle(from), middle(to)]);
     }
   }
-  lines.setAttribute("height", box.height);
+  lines.setAttribute("height", String(box.height));
   lines.replaceChildren(...arcs.map(([from, to]) => {
     const path = document.createElementNS("http://www.w3.org/2000/svg", "path"), reach = Math.min(GUTTER - 6, 12 + (to - from) / 6);
     path.setAttribute("d", `M ${GUTTER} ${from} C ${GUTTER - reach} ${from} ${GUTTER - reach} ${to} ${GUTTER} ${to}`);
@@ -68,14 +68,14 @@ function drawArcs() {
 
 /** Show a layer of a folded block, too. */
 function reveal(name) {
-  const own = document.getElementById(`layer-${name}`), block = own.closest(".block");
+  const own = byId(`layer-${name}`), block = own.closest(".block");
   if (block) block.open = true;
   own.open = true;
   return own;
 }
 
 lines.setAttribute("class", "arcs");
-lines.setAttribute("width", GUTTER);
+lines.setAttribute("width", String(GUTTER));
 lines.setAttribute("aria-hidden", "true");
 list.replaceChildren(lines, ...articles());
 new ResizeObserver(drawArcs).observe(list);

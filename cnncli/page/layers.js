@@ -62,7 +62,7 @@ async function showMaps(layer, all = maps(layer).dataset.all === "yes") {
     `Red is above 0, blue below; the full colour stands for ${shown(scale)} on all maps of this layer.`), ...more);
 }
 
-const maps = (layer) => document.getElementById(`layer-${layer.name}`).querySelector(".maps");
+const maps = (layer) => byId(`layer-${layer.name}`).querySelector(".maps");
 
 /** The place of a channel's largest number. */
 function strongest(values, [height, width, channels], channel) {

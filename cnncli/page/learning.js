@@ -5,7 +5,7 @@
 const STRENGTH = 0.03; // how strongly weights are held down, as --probe has it where no images are held out
 const MOST_PICTURES = 50; // of a class
 const head = program.calls[program.calls.length - 1][1] === "linear" ? program.calls[program.calls.length - 1] : null;
-const school = document.getElementById("school"), pupils = [];
+const school = byId("school"), pupils = [];
 
 /** A class to be learnt: its name, its pictures' features, and its part of the page. */
 function addClass(name) {
@@ -61,10 +61,10 @@ async function learn() {
   }));
   const { right, milliseconds } = await ask("learn", x, labels, names, STRENGTH);
   takeClasses(names);
-  document.getElementById("learnt").textContent = `Learnt ${names.length} classes in ${(milliseconds / 1000).toFixed(1)} s: ` +
+  byId("learnt").textContent = `Learnt ${names.length} classes in ${(milliseconds / 1000).toFixed(1)} s: ` +
     `${right} of the ${times(total, "picture")} are told right. How it does on others, it has to show.`;
-  document.getElementById("save-page").hidden = false;
-  document.getElementById("save-model").hidden = !crypto.subtle;
+  byId("save-page").hidden = false;
+  byId("save-model").hidden = !crypto.subtle;
 }
 
 /** The page's classes from now on. */
@@ -76,9 +76,9 @@ function takeClasses(names) {
   last.multiply_adds = head[3] * names.length;
   program.temperature = 1;
   head[7] = names.length;
-  document.getElementById("answers").replaceChildren();
-  document.getElementById("answer").textContent = "…";
-  document.getElementById("evidence").hidden = true;
+  byId("answers").replaceChildren();
+  byId("answer").textContent = "…";
+  byId("evidence").hidden = true;
 }
 
 if (head) {

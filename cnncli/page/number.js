@@ -11,7 +11,7 @@ const RULES = {
   norm: "The sum of these, and of that the root, is the number.",
 };
 const STEPS_A_SECOND = 4;
-const dialog = document.getElementById("number"), play = dialog.querySelector(".play");
+const dialog = byId("number"), play = dialog.querySelector(".play");
 let pointed = null, sliding = null;
 
 /** Where number `index` of a shape lies, as text. */
@@ -45,7 +45,7 @@ async function showNumber(layer, index) {
   dialog.querySelector(".rule").textContent = RULES[rule];
   dialog.querySelector("tbody").replaceChildren(...rows);
   play.parentElement.hidden = layer.shape.length < 3 || layer.shape[0] * layer.shape[1] === 1;
-  if (!dialog.open) dialog[document.getElementById("tour").hidden ? "showModal" : "show"]();
+  if (!dialog.open) dialog[byId("tour").hidden ? "showModal" : "show"]();
   await showFields(layer, index);
 }
 
@@ -59,7 +59,7 @@ function move(rows, columns) {
 function slide(on) {
   clearInterval(sliding);
   sliding = on ? setInterval(() => move(0, 1), 1000 / STEPS_A_SECOND) : null;
-  play.setAttribute("aria-pressed", on);
+  play.setAttribute("aria-pressed", String(on));
   play.textContent = on ? "Stop" : "Slide the window";
 }
 
@@ -89,7 +89,8 @@ function before(layer) {
   return found.map((name) => layerOf.get(name)).filter(({ shape }) => shape.length === 3 && shape[0] * shape[1] > 1);
 }
 
-/** What of an earlier layer, or of the image, one position sees: [top, left, height, width] in its positions. */
+/** What of an earlier layer, or of the image, one position sees: [top, left, height, width] in its positions.
+ * @returns {[number, number, number, number]} */
 function windowIn(layer, index, earlier) {
   const own = layer.field, its = earlier ? earlier.field : { size: [1, 1], step: [1, 1], start: [0, 0] };
   const shape = earlier ? earlier.shape : program.input.shape;
@@ -98,7 +99,7 @@ function windowIn(layer, index, earlier) {
   const size = [0, 1].map((axis) => (own.size[axis] - its.size[axis]) / its.step[axis] + 1);
   const start = [0, 1].map((axis) =>
     (own.start[axis] + at[axis] * own.step[axis] - its.start[axis]) / its.step[axis] - (size[axis] - 1) / 2);
-  return [...start, ...size];
+  return [start[0], start[1], size[0], size[1]];
 }
 
 /** Outline what the position can see, in the image and in layers between, of which the most active map is drawn. */

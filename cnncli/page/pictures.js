@@ -1,8 +1,9 @@
 // The pictures that the network judges: those of the page, and what is chosen, dropped or pasted.
 "use strict";
 
+/** @type {ImageBitmapOptions} */
 const OPTIONS = { colorSpaceConversion: "none", premultiplyAlpha: "none", imageOrientation: "from-image" };
-const say = (words) => { document.getElementById("said").textContent = words; };
+const say = (words) => { byId("said").textContent = words; };
 
 /** A picture's pixels at its full size, on white: [bytes, height, width]. */
 function pixelsOf(bitmap) {
@@ -43,7 +44,7 @@ function firstFile(transfer) {
   return [...transfer.items].find((item) => item.kind === "file")?.getAsFile();
 }
 
-const chooser = document.getElementById("chooser");
+const chooser = byId("chooser");
 chooser.addEventListener("change", () => {
   if (chooser.files.length) judgeFile(chooser.files[0], chooser.files[0].name);
   chooser.value = "";
@@ -59,10 +60,10 @@ addEventListener("paste", (event) => {
   if (file) judgeFile(file, "the picture pasted");
 });
 
-for (const button of document.querySelectorAll("#samples button")) {
+for (const button of byId("samples")?.querySelectorAll("button") ?? []) {
   button.addEventListener("click", () => {
     const picture = button.querySelector("img");
-    for (const other of document.querySelectorAll("#samples button")) other.setAttribute("aria-pressed", other === button);
+    for (const other of byId("samples").querySelectorAll("button")) other.setAttribute("aria-pressed", String(other === button));
     createImageBitmap(picture, OPTIONS).then((bitmap) => judgeBitmap(bitmap, button.dataset.name));
   });
 }

@@ -7,7 +7,7 @@
  * shapes gives the shape of each of the layer's inputs. */
 function cameFrom(calls, index, layer, shapes, numbers) {
   const [, what, ...given] = calls[0];
-  const [rows, columns, channels] = layer.shape.length === 3 ? layer.shape : [1, 1, layer.shape[0]];
+  const [, columns, channels] = layer.shape.length === 3 ? layer.shape : [1, 1, layer.shape[0]];
   const channel = index % channels, column = Math.floor(index / channels) % columns;
   const row = Math.floor(index / channels / columns);
   const place = (shape, i) => shape.length < 3 ? [i]

@@ -104,7 +104,7 @@ function reordered(values, shape) {
   return found;
 }
 
-document.getElementById("save-page").addEventListener("click", async () =>
+byId("save-page").addEventListener("click", async () =>
   download([await savedPage()], "page.html", "text/html"));
-document.getElementById("save-model").addEventListener("click", async () =>
+byId("save-model").addEventListener("click", async () =>
   download([await savedModel()], "model.safetensors", "application/octet-stream"));

@@ -2,7 +2,7 @@
 // field are, each shown on this network and the picture that it judged last. It opens with ?tour, or by its button.
 "use strict";
 
-const panel = document.getElementById("tour");
+const panel = byId("tour");
 let steps = [], at = -1;
 
 /** The first layer that a function of the engine computes: its call, and the layer. */
@@ -31,7 +31,7 @@ function lesson() {
     words: [`To the network this picture is ${height} rows of ${width} pixels, and each pixel is ` +
       `${channels === 1 ? "one number: how bright it is" : "three numbers: how much red, green and blue it has"}.`,
     `Bytes from 0 to 255 become numbers around 0, by taking off the mean of the training pictures. That is all it gets.`],
-    show: () => document.getElementById("judge").scrollIntoView({ block: "start" }),
+    show: () => byId("judge").scrollIntoView({ block: "start" }),
   }];
   const conv = firstOf("conv"), activation = firstOf("pointwise"), pool = firstOf("max_pool", "mean_pool");
   if (conv) {
@@ -116,14 +116,14 @@ function lesson() {
       "divided by the sum of all. The table shows every step of it."],
     show: () => {
       dialog.close();
-      document.getElementById("softmax").open = true;
-      document.getElementById("softmax").scrollIntoView({ block: "center" });
+      byId("softmax").open = true;
+      byId("softmax").scrollIntoView({ block: "center" });
     },
   }, {
     title: "Your turn",
     words: ["Cover parts of the picture by dragging over it, and see which of them the answer needs. Then give it a picture " +
       "of your own, one that it should know and one that it cannot know: it always answers, and is often sure."],
-    show: () => document.getElementById("judge").scrollIntoView({ block: "start" }),
+    show: () => byId("judge").scrollIntoView({ block: "start" }),
   });
   return made;
 }
@@ -158,5 +158,5 @@ async function begin() {
   go(0);
 }
 
-document.getElementById("begin").addEventListener("click", begin);
+byId("begin").addEventListener("click", begin);
 if (new URLSearchParams(location.search).has("tour")) onAnswer(() => { if (!steps.length) begin(); });

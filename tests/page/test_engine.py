@@ -15,6 +15,7 @@ from cnncli.data import Preprocessing
 from cnncli.export.csource import to_c
 from cnncli.model import Model
 from cnncli.page import program as module
+from cnncli.page.rendering import SCRIPTS
 
 from ..compilers import cached
 from ..export.cases import CASES, model_of, name_of, network_of
@@ -38,6 +39,12 @@ def test_the_engine_is_what_its_source_makes(tmp_path: Path) -> None:
             pytest.skip(f"there is no {program} 14, whose bytes the engine has")
     subprocess.run(["sh", ROOT / "scripts/build_engine.sh", tmp_path / "engine.wasm"], check=True)
     assert (tmp_path / "engine.wasm").read_bytes() == (PAGE / "engine.wasm").read_bytes(), "sh scripts/build_engine.sh"
+
+
+def test_every_file_of_the_script_is_checked_and_joined() -> None:
+    checked = re.findall(r"page/(\w+\.js)", (ROOT / ".ci/tsconfig.json").read_text(encoding="utf-8"))
+    assert checked == list(SCRIPTS)
+    assert set(checked) == {path.name for path in PAGE.glob("*.js")}
 
 
 def test_functions_have_the_numbers_of_runtime_c() -> None:
