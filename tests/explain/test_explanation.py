@@ -208,6 +208,7 @@ def test_what_is_not_there_is_refused_with_what_is() -> None:
     with pytest.raises(UsageError, match=r"layer linear1 has no positions \(its output is 3\): .* as relu1\."):
         chosen_layer(model.network, "linear1", METHODS["gradcam"])
     assert chosen_layer(model.network, "light", METHODS["gradcam"]) == "light"
+    assert chosen_layer(model.network, None, METHODS["gradient"]) == "light", "all of the network is gone through"
     flat = Network([{"type": "Flatten"}, {"type": "Linear", "out_features": 3}], (8, 12, 3))
     with pytest.raises(UsageError, match="no layer of the network has positions"):
         last_positions(flat)

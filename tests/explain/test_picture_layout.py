@@ -54,6 +54,11 @@ def test_a_narrow_image_has_room_for_its_words_and_a_sheet_for_its_title(strokes
     assert looks(strokes)["what speaks for right"][4] == 220
 
 
+def test_a_large_image_is_made_smaller(strokes):
+    drawn("right", size=(560, 840))
+    assert of(strokes, "image")[:2] == [(24, 84, 420, 280, True), (464, 84, 420, 280, True)]
+
+
 def test_a_method_whose_maps_have_no_other_side_has_half_a_scale(strokes):
     drawn("right", method="layercam")
     assert of(strokes, "image")[-1] == (440, 400, 100, 10, True)

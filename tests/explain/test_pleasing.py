@@ -185,3 +185,12 @@ def test_small_patterns_are_made_as_pleasing_as_large_ones():
     made = pleasing(Look(network, "conv1"), GREY, np.array([0]))
     most = 3 * ((2 * 0.7 + 2 * 0.3) / 0.25) + float(network.parameters()["conv1.bias"][0])  # white between black
     assert made.values[0] > 0.6 * most
+
+
+def test_frequencies_are_as_strong_as_natural_images_have_them():
+    """1 / frequency, and for the mean as for the lowest, which goes once along the longer side."""
+    scale = module._Canvas((20, 26), COLOUR, np.array([0]), 0)._scale[..., 0]
+    assert scale.shape == (20, 14)
+    np.testing.assert_allclose(scale[0, :4] / 0.25, [26, 26, 26 / 2, 26 / 3], rtol=1e-6)
+    np.testing.assert_allclose(scale[:3, 0] / 0.25, [26, 20, 10], rtol=1e-6)
+    assert scale[1, 1] / 0.25 == pytest.approx(1 / np.hypot(1 / 20, 1 / 26), rel=1e-6)

@@ -11,7 +11,10 @@ from cnncli.errors import DataError, UsageError
 from cnncli.explain.shortcut_sheet import draw
 from cnncli.explain.shortcuts import shortcuts
 
+from ..report.strokes import of, strokes
 from .shortcutting import CLASSES, EACH, MARK, SIDE, images, network, write
+
+__all__ = ["strokes"]
 
 
 def data(marked: bool) -> tuple[np.ndarray, list[str]]:
@@ -125,3 +128,19 @@ def test_the_sheet_shows_the_place_and_what_pasting_does() -> None:
                       np.ones((30, 30), np.uint8))
     windows = np.lib.stride_tricks.sliding_window_view(sheet[:, :, 0], pattern.shape)
     assert (windows[:, :, 3::30, 3::30] == pattern[3::30, 3::30]).all(axis=(2, 3)).any(), "the patch is not on it"
+
+
+@pytest.mark.slow
+def test_what_is_said_before_and_after_stands_beneath_each_image(strokes) -> None:
+    model = network(True)
+    found = shortcuts(model, data(True))
+    [each] = found.named
+    draw(found, model)
+    images, said = of(strokes, "image"), [text for *_, text in of(strokes, "text") if text.startswith("says ")]
+    assert len(images) == 3 + 1 + 2 * 3
+    assert len(said) == 3 + 2 * 3
+    before, after = said[3::2], said[4::2]
+    assert f"says {each.label}" not in before
+    turned = [text == f"says {each.label}" for text in after]
+    assert [bold for text, _, _, bold, *_ in of(strokes, "look") if text.startswith("says ")][4::2] == turned
+    assert any(turned)

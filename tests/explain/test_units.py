@@ -171,6 +171,13 @@ def test_projections_go_back_through_the_switches_by_the_definition():
     assert np.array_equal(projections(look, images, np.array([1, 4, 1]), np.array(places)), found)
 
 
+@pytest.mark.parametrize("place", [(6, 0), (0, 6)])
+def test_there_is_no_projection_from_where_there_is_no_position(place):
+    with pytest.raises(AssertionError):
+        projections(Look(model_of().network, "maxpool1"), np.zeros((1, 12, 12, 1), np.float32), np.array([0]),
+                    np.array([place]))
+
+
 def test_without_maxima_what_is_answered_to_still_depends_on_the_image():
     network = Network([Conv2d(None, 5, 3), ReLU(), Conv2d(None, 6, 3), ReLU(), GlobalAvgPool2d(), Linear(None, 3)],
                       (12, 12, 1), seed=4)
