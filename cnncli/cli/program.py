@@ -17,6 +17,7 @@ COMMANDS = {
     "visualize-filters": ("visualize_filters", "Draw what a model has learnt, and what images light up in it."),
     "explain": ("explaining", "Show where in an image the evidence for its label lies."),
     "export": ("export", "Write a model in a form that others run."),
+    "runs": ("listing_runs", "List the runs, or compare some."),
     "page": ("page", "Write a model as one web page that runs it."),
     "features": ("features", "Write what a network makes of images, for search and clustering."),
     "sample": ("sample", "Write out the sample images that come with cnn."),

@@ -1,0 +1,97 @@
+"""``cnn runs``: the runs in a folder, or some of them beside each other."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import UsageError, printable
+from .command import Command, json_option
+from .output import console, emit, emit_json
+
+if TYPE_CHECKING:
+    from ..runs.listing import Listed
+
+MOST_ROWS = 20  # of epochs beside each other
+COMPARE = "compare"
+EXAMPLES = (
+    ("cnn runs", "every run in runs/: accuracy, time, and what was done otherwise"),
+    ("cnn runs compare resnet8-1 resnet8-2", "settings that differ, and the epochs beside each other"),
+)
+
+
+@click.command(cls=Command, examples=EXAMPLES, kernels=False)
+@click.argument("names", nargs=-1, metavar="[compare RUN RUN…]")
+@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, metavar="DIR",
+              help="The folder that runs are in.")
+@json_option
+def command(names: tuple[str, ...], runs: Path, as_json: bool) -> None:
+    """List the runs, the oldest first, or compare some.
+
+    Of each run: the best epoch's accuracy on the validation images, how long the epochs took, and the settings that are
+    not those of most runs beside it. 'compare' shows the settings that differ between the runs named, and their
+    accuracy on the validation images epoch by epoch.
+    """
+    from ..runs.listing import compared, named, runs_in
+
+    if names and (names[0] != COMPARE or len(names) < 3):
+        raise UsageError("name nothing for a list, or 'compare' and at least two runs: cnn runs compare RUN RUN")
+    listed = compared([named(name, runs) for name in names[1:]]) if names else runs_in(runs)
+    if as_json:
+        emit_json({"runs": [{**each.as_json(), **({"history": each.history} if names else {})} for each in listed]})
+    elif names:
+        _compare(listed)
+    else:
+        _list(listed)
+
+
+def _list(listed: Sequence["Listed"]) -> None:
+    from ..report.tables import show
+
+    columns = (("run", "left"), ("state", "left"), ("accuracy", "right"), ("epochs", "right"), ("time", "right"),
+               ("done otherwise", "left"))
+    show(console(), columns, [
+        (printable(each.run.name), each.state, _accuracy(each.accuracy), f"{len(each.history)}", _time(each.seconds),
+         ", ".join(f"{name} {_value(value)}" for name, value in each.differs.items())) for each in listed])
+    for each in listed:
+        if each.trouble:
+            emit(printable(each.trouble))
+
+
+def _compare(listed: Sequence["Listed"]) -> None:
+    from ..report.tables import show
+
+    names = [(printable(each.run.name), "right") for each in listed]
+    differing = dict.fromkeys(name for each in listed for name in each.differs)
+    rows: list[Sequence[str]] = [(name, *(_value(each.settings.get(name)) for each in listed)) for name in differing]
+    rows += [("accuracy", *(_accuracy(each.accuracy) for each in listed)),
+             ("time", *(_time(each.seconds) for each in listed))]
+    show(console(), (("", "left"), *names), rows)
+    longest = max(len(each.history) for each in listed)
+    count = min(MOST_ROWS, longest)
+    epochs = [round(1 + i * (longest - 1) / max(count - 1, 1)) for i in range(count)]
+    if longest:
+        emit()
+        show(console(), (("epoch", "right"), *names), [
+            (str(epoch), *(_accuracy(each.history[epoch - 1]["val_accuracy"]) if epoch <= len(each.history) else ""
+                           for each in listed)) for epoch in epochs])
+    for each in listed:
+        if each.trouble:
+            emit(printable(each.trouble))
+
+
+def _accuracy(share: float | None) -> str:
+    return "-" if share is None else f"{share:.2%}"
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "none" if value is None else printable(value) if isinstance(value, str) else str(value).lower()

@@ -1,0 +1,95 @@
+"""cnn runs: what is listed and compared, and what is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cnncli.cli import main
+from cnncli.runs.run import Run
+
+
+def make(folder: Path, name: str, accuracies: list[float | None], **recipe: Any) -> Run:
+    """Write a run of so many epochs, with a recipe that has something of everything."""
+    (folder / name).mkdir(parents=True)
+    run = Run(folder / name)
+    usual = {"arch": "lenet5", "epochs": len(accuracies), "lr": 0.1, "size": [28, 28], "patience": None,
+             "augment": {"shift": 2, "flip": 0.5}}
+    run.write_config({"began": "2026-01-02T03:04:05+00:00", "data": "photos", "images": {"train": 90, "val": 10},
+                      "recipe": {**usual, **recipe}})
+    run.write_history([{"epoch": i + 1, "train_loss": 1.0, "train_accuracy": 0.5, "val_loss": a and 0.5,
+                        "val_accuracy": a, "learning_rate": 0.1, "images_per_second": 9.0, "seconds": 1850.0}
+                       for i, a in enumerate(accuracies)])
+    return run
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    make(Path("runs"), "a", [0.5, 0.9, 0.8])
+    make(Path("runs"), "b", [0.5, 0.7], epochs=5, lr=0.05, augment=None)
+    make(Path("runs"), "c", [None, None, None])
+    Path("runs", "latest").symlink_to("b")
+    Path("runs", "notes").mkdir()
+    return tmp_path
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
+    return [line.split() for line in capsys.readouterr().out.splitlines()]
+
+
+def test_the_list(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["runs"]) == 0
+    head, *rows = lines(capsys)
+    assert head == ["run", "state", "accuracy", "epochs", "time", "done", "otherwise"]
+    assert {row[0]: row[1:] for row in rows} == {
+        "a": ["done", "90.00%", "3", "1:32:30"],
+        "b": ["stopped", "70.00%", "2", "1:01:40", "epochs", "5,", "lr", "0.05,", "augment", "none"],
+        "c": ["done", "-", "3", "1:32:30"]}
+
+
+def test_as_json(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["runs", "--json"]) == 0
+    a, b, _ = sorted(json.loads(capsys.readouterr().out)["runs"], key=lambda each: each["run"])
+    assert a["settings"]["augment.shift"] == 2
+    assert a["settings"]["images.train"] == 90
+    assert (a["accuracy"], a["epochs"], a["seconds"], a["trained"]) == (0.9, 3, 5550.0, "2026-01-02T03:04:05+00:00")
+    assert b["differs"] == {"epochs": 5, "lr": 0.05, "augment": None}
+
+
+def test_two_beside_each_other(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["runs", "compare", "a", "runs/latest"]) == 0
+    rows = lines(capsys)
+    assert ["epochs", "3", "5"] in rows
+    assert ["lr", "0.1", "0.05"] in rows
+    assert not any(row[:1] == ["arch"] for row in rows)
+    assert rows[-3:] == [["1", "50.00%", "50.00%"], ["2", "90.00%", "70.00%"], ["3", "80.00%"]]
+
+
+def test_many_epochs_are_drawn_from(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make(Path("runs"), "long", [0.5 + i / 1000 for i in range(300)])
+    assert main(["runs", "compare", "a", "long"]) == 0
+    epochs = [row[0] for row in lines(capsys) if row and row[0].isdigit()]
+    assert len(epochs) == 20
+    assert (epochs[0], epochs[-1]) == ("1", "300")
+
+
+def test_a_damaged_run_is_listed_as_one(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("runs/b/config.json").write_text("{", encoding="utf-8")
+    assert main(["runs"]) == 0
+    out = capsys.readouterr().out
+    assert "damaged" in out
+    assert "config.json cannot be used" in out
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), [
+    (["--runs", "gone"], "there is no folder gone"), (["--runs", "runs/notes"], "runs/notes holds no run"),
+    (["compare", "a"], "at least two runs"), (["a", "b"], "at least two runs"),
+    (["compare", "a", "bb"], "there is no run bb."),
+])
+def test_what_is_refused(arguments: list[str], sentence: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["runs", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert "should not happen" not in said
