@@ -18,7 +18,8 @@ SOURCES = [path for pattern in ("cnncli/**/*.py", "csrc/*.[ch]", "tests/**/*.py"
 KNOWN = {"/".join(parts[start:]) for parts in (file.split("/") for file in FILES) for start in range(len(parts))}
 MADE = {"_kernels.c", "_kernels.h"}  # by the build
 # What a user's file may be called in an example, and what a run or an export leaves behind.
-EXAMPLES = {"birds.c", "out.c", "classifier.c", "model.c", "report.html", "explain.html", "page.html", "net.c", "x.c"}
+EXAMPLES = {"birds.c", "birds.html", "out.c", "classifier.c", "model.c", "report.html", "explain.html", "page.html",
+            "net.c", "x.c"}
 
 
 def words(path: Path) -> str:
