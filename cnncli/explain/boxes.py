@@ -172,6 +172,10 @@ def locate(model: AnyModel, images: Images, truth: Truth, method: str = DEFAULT,
         for found in explanations(opened, files, method, about, layer, seed, note):
             if isinstance(found, Missing):
                 skipped.append((found.path, found.error))
+            elif any(_leaves(one.box, found.size) for one in truth.of(found.path)):
+                height, width = found.size
+                skipped.append((found.path, f"a box of it in {printable(truth.path)} lies outside of its {width} x "
+                                            f"{height} pixels; boxes are in the pixels of the image itself"))
             else:
                 boxes = _wanted(truth.of(found.path), found.target)
                 paths.append(found.path)
@@ -181,12 +185,21 @@ def locate(model: AnyModel, images: Images, truth: Truth, method: str = DEFAULT,
                 theirs.append(_overlaps(middles[found.size], boxes))
             if progress:
                 progress(len(paths), count)
+    if not paths and groups:
+        path, why = skipped[-1]
+        raise DataError(f"none of the images can be compared; {'' if path in why else f'{printable(path)}: '}"
+                        f"{why.rstrip('.')}.")
     if not paths:
         raise DataError(f"none of the images has a box in {printable(truth.path)}, which has boxes of files called "
                         f"like {printable(next(iter(truth.boxes)))}.")
     fits = _half(paths, seed)
     return Located(int(fits.sum()), int((~fits).sum()), _figures(np.stack(ours), fits),
                    _figures(np.stack(theirs), fits), skipped)
+
+
+def _leaves(box: Box, size: tuple[int, int]) -> bool:
+    """Whether a box reaches beyond an image of this (height, width), by more than ways to count pixels differ."""
+    return min(box.xmin, box.ymin) < -1 or box.xmax > size[1] + 1 or box.ymax > size[0] + 1
 
 
 def _wanted(drawn: Sequence[Drawn], target: str) -> list[Box]:

@@ -277,7 +277,8 @@ def _check_data(data: Data, splits: Splits, config: Mapping[str, Any], run: Run)
             set(config["classes"]) - set(splits.classes))
         what = "; ".join(f"{word}: {', '.join(map(printable, names[:5]))}" for word, names in
                          (("new", new), ("gone", gone)) if names)
-        raise DataError(f"{shown} has other classes than when {printable(run.path)} began ({what}); start a new run.")
+        raise DataError(f"{shown} has other classes than when {printable(run.path)} began ({what}); call them as "
+                        "before, or start a new run.")
     if now["fingerprint"] != then["fingerprint"] and have_changed(run, splits):
         what = (f"{in_words(then)} then, {in_words(now)} now" if _two(then) != _two(now)
                 else f"as many, but with other {'names or sizes' if folder_of(data) else 'labels or pixels'}")

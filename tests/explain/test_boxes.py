@@ -93,6 +93,20 @@ def test_one_threshold_for_the_set() -> None:
     assert _figures(overlaps, np.zeros(8, bool)).share == SHARE
 
 
+def test_boxes_in_the_pixels_of_another_size_are_not_taken(place: Path) -> None:
+    """As they were drawn on the photographs themselves, where the images are smaller copies."""
+    [drawn] = read_boxes(place / "boxes.csv").of("00.png")
+    far, near = (Truth("x.csv", {f"0{i}.png": [drawn._replace(box=Box(0, 0, 36 + more, 24 + more))] for i in (0, 1)},
+                       [], suffixes=True) for more in (2, 1))
+    assert locate(sides(), [place / "00.png", place / "01.png"], near).judged_on == 2
+    with pytest.raises(DataError, match=r"none of the images can be compared; \S*/01\.png: a box of it in x\.csv lies "
+                                        r"outside of its 36 x 24 pixels; boxes are in the pixels of the image itself"):
+        locate(sides(), [place / "00.png", place / "01.png"], far)
+    far.boxes["01.png"][:] = [drawn._replace(box=Box(1, 1, 9, 9))]
+    found = locate(sides(), [place / "00.png", place / "01.png"], far)
+    assert (found.judged_on, [path for path, _ in found.skipped]) == (1, [str(place / "00.png")])
+
+
 def test_halves_are_drawn_by_the_seed_and_the_names() -> None:
     paths = [f"a/{i}.png" for i in range(21)]
     assert _half(paths, 0).sum() == 10
