@@ -54,16 +54,21 @@ class Pasted:
     pairs: list[tuple[int, int]]
 
     def more(self, z: float) -> float:
-        """Return the least by which the share that turned exceeds that of the random patch (Newcombe 1998)."""
-        turned, random = self.turned / max(self.tried, 1), self.random / max(self.tried, 1)
-        down, up = turned - wilson(self.turned, self.tried, z)[0], wilson(self.random, self.tried, z)[1] - random
-        return turned - random - float(np.hypot(down, up))
+        """Return the least by which the share that turned exceeds that of the random patch."""
+        return more(self.turned, self.random, self.tried, z)
 
     def as_json(self) -> dict[str, Any]:
         """Return its numbers."""
         return {"tried": self.tried, "turned": self.turned, "turned_by_a_random_patch": self.random,
                 "odds_raised": self.raised, "odds_raised_at_least": self.least, "replaced": self.removed,
                 "lost_by_replacing": self.lost}
+
+
+def more(turned: int, random: int, tried: int, z: float) -> float:
+    """Return the least by which one share of tried exceeds the other, z standard errors away (Newcombe 1998)."""
+    one, other = turned / max(tried, 1), random / max(tried, 1)
+    down, up = one - wilson(turned, tried, z)[0], wilson(random, tried, z)[1] - other
+    return one - other - float(np.hypot(down, up))
 
 
 def turned(model: Model, known: Known, label: int, place: Place, seed: int, count: int = FIRST,

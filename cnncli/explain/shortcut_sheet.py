@@ -15,6 +15,7 @@ from ..data.outputs import drawing
 from ..model import Model
 from ..runs.opened import Opened
 from ..visualize.canvas import FAINT, INK, PAPER, Canvas, picture, wrapped
+from .moving import Moved
 from .places import Place
 from .shortcuts import Shortcut, Shortcuts
 
@@ -36,7 +37,7 @@ def claimed(opened: Opened, data: Any, folder: str | os.PathLike[str] | None = N
 
 def draw(found: Shortcuts, model: Model) -> Canvas:
     """Return the sheet of what was found; a sentence where nothing was."""
-    named = found.named
+    named: list[Shortcut | Moved] = [*found.named, *found.moved]
     notes = [line for sentence in found.notes for line in wrapped(sentence, _WIDTH - 2 * MARGIN)]
     texts = [wrapped(each.sentence, _WIDTH - 2 * MARGIN, 13) for each in named]
     top = MARGIN + 44 + 18 * len(notes)
@@ -51,24 +52,29 @@ def draw(found: Shortcuts, model: Model) -> Canvas:
     return sheet
 
 
-def _row(sheet: Canvas, each: Shortcut, found: Shortcuts, model: Model, y: float) -> None:
-    known, place, label = found.known, each.place, model.classes.index(each.label)
-    recipients = [recipient for recipient, _ in each.pasted.pairs][:SHOWN]
-    donors = list(dict.fromkeys(donor for _, donor in each.pasted.pairs))[:SHOWN]
+def _row(sheet: Canvas, each: Shortcut | Moved, found: Shortcuts, model: Model, y: float) -> None:
+    known, label = found.known, model.classes.index(each.label)
+    place = each.place if isinstance(each, Shortcut) else None
+    if isinstance(each, Shortcut):
+        donors = list(dict.fromkeys(donor for _, donor in each.pasted.pairs))[:SHOWN]
+        pairs = [(recipient, each.place.pasted(known.pixels[[recipient]], known.pixels[[donor]])[0])
+                 for recipient, donor in each.pasted.pairs[:SHOWN]]
+    else:
+        donors, pairs = np.flatnonzero(known.labels == label)[:SHOWN].tolist(), each.pairs[:SHOWN]
     sheet.text(MARGIN, y, f"images of {each.label}", 12, INK, bold=True, width=SHOWN * (SIDE + GAP))
     x = float(MARGIN)
     for donor in donors:
         _tile(sheet, known.pixels[donor], x, y, f"says {model.classes[known.answers[donor]]}", place)
         x += SIDE + GAP
     x = MARGIN + SHOWN * (SIDE + GAP) + 20.0
-    sheet.text(x, y, "what lies there", 12, INK, bold=True, width=SIDE)
-    _tile(sheet, place.cut(known.pixels[donors[:1]])[0], x, y, "")
+    if place is not None:
+        sheet.text(x, y, "what lies there", 12, INK, bold=True, width=SIDE)
+        _tile(sheet, place.cut(known.pixels[donors[:1]])[0], x, y, "")
     x += SIDE + GAP + 20.0
-    sheet.text(x, y, "others before and after it is pasted", 12, INK, bold=True, width=2 * SHOWN * (SIDE + GAP))
-    pairs = each.pasted.pairs[:SHOWN]
-    after = place.pasted(known.pixels[recipients], known.pixels[[donor for _, donor in pairs]])
-    answers = model.logits(after).argmax(axis=1)
-    for recipient, pixels, answer in zip(recipients, after, answers.tolist(), strict=True):
+    after = f"after {'it is pasted' if place is not None else 'that is moved'}"
+    sheet.text(x, y, f"others before and {after}", 12, INK, bold=True, width=2 * SHOWN * (SIDE + GAP))
+    for recipient, pixels in pairs:
+        answer = int(model.logits(pixels[None]).argmax())
         _tile(sheet, known.pixels[recipient], x, y, f"says {model.classes[known.answers[recipient]]}")
         x += SIDE + GAP
         _tile(sheet, pixels, x, y, f"says {model.classes[answer]}", place, bold=answer == label)
@@ -85,8 +91,8 @@ def _tile(sheet: Canvas, pixels: NDArray[np.uint8], x: float, y: float, beneath:
     if place is not None:
         box = [round(end * factor) for end in (place.left, place.top, place.right, place.bottom)]
         lines = ImageDraw.Draw(image)
-        for inset, colour in ((0, PAPER), (1, INK), (2, PAPER)):
-            lines.rectangle((box[0] + inset, box[1] + inset, max(box[2] - 1 - inset, box[0] + inset),
-                             max(box[3] - 1 - inset, box[1] + inset)), outline=colour)
+        for outset, colour in ((1, PAPER), (2, INK), (3, PAPER)):  # around the thing, which stays whole
+            lines.rectangle((box[0] - outset, box[1] - outset, box[2] - 1 + outset, box[3] - 1 + outset),
+                            outline=colour)
     sheet.paste(image, x, y + 20, frame=True)
     sheet.text(x, y + 22 + SIDE, beneath, 11, INK if bold else FAINT, bold=bold, width=SIDE)

@@ -2,6 +2,7 @@
 might lie is asked three ways, and only pasting it into other classes' images proves it:
 
     stamps.py     what is the same, pixel for pixel, in nearly all images of the class
+    moving.py     whether brightness, contrast or tint tell the class, and moving them turns others into it
     greying.py    where greying costs the class's answers most
     evidence.py   where the maps' evidence lies, of all its images and of each group of them
     pasting.py    the proof
@@ -24,15 +25,16 @@ from ..evaluation.held_out import choose
 from ..kernels import Array
 from ..model import Model
 from ..runs.opened import AnyModel, Opened, open_model
-from . import greying, stamps
+from . import greying, moving, stamps
 from .evidence import evident
 from .explanation import class_number
 from .greying import Greyed, greyed
+from .moving import PROPERTIES, Moved, move
 from .pasting import FIRST, PASSES, Known, Pasted, prove, turned
 from .places import Place
 
 IMAGES = 60  # of a class that are looked at
-GREYED = 6  # of them that are greyed
+GREYED = 4  # of them that are greyed
 _FEWEST = 3  # images of a class below which nothing is said of it
 _PIXELS = 2**29  # bytes of images at once
 _ERROR = 0.05  # chance of a false proof, over all places that are tried
@@ -98,6 +100,7 @@ class Shortcuts:
     found: list[Shortcut]
     marks: list[Shortcut]
     others: list[Shortcut]
+    moved: list[Moved]
     greyed: dict[str, Greyed] = field(repr=False)
     skipped: list[tuple[str, str]] = field(repr=False)
     known: Known = field(repr=False)
@@ -110,7 +113,7 @@ class Shortcuts:
     @property
     def sentences(self) -> list[str]:
         """What is to be said of it, a line for each thing found."""
-        return [each.sentence for each in self.named] + ([] if self.found else [self.nothing])
+        return [each.sentence for each in self.named] + [each.sentence for each in self.moved] + self.notes
 
     @property
     def nothing(self) -> str:
@@ -123,13 +126,14 @@ class Shortcuts:
     @property
     def notes(self) -> list[str]:
         """What a sheet says before what was found."""
-        return [] if self.found else [self.nothing]
+        return [] if self.found or any(each.proven for each in self.moved) else [self.nothing]
 
     def as_json(self) -> dict[str, Any]:
         """Return what ``cnn explain --shortcuts --json`` prints."""
         return {"images": self.images, "classes": self.classes, "passes": self.passes, "places": self.places,
                 "shortcuts": [each.as_json() for each in self.found], "marks": [each.as_json() for each in self.marks],
                 "tried": [each.as_json() for each in self.others],
+                "properties": [each.as_json() for each in self.moved],
                 "greyed": {name: each.as_json() for name, each in self.greyed.items()}, "sentences": self.sentences}
 
 
@@ -235,7 +239,16 @@ class _Search:
         return Shortcuts(name, [self.model.classes[i] for i in self.numbers], len(self.known.pixels), self.passes,
                          count, sorted(found, key=lambda each: -each.pasted.turned), marks,
                          [each for each in tried if each not in named],
+                         self._moved(),
                          {self.model.classes[i]: each for i, each in found_greyed.items()}, skipped, self.known)
+
+    def _moved(self) -> list[Moved]:
+        """Return the properties of whole images that tell a class, and what moving them does."""
+        z, found = NormalDist().inv_cdf(1 - _ERROR / (len(PROPERTIES) * len(self.numbers))), list[Moved]()
+        for i in self.numbers:
+            found += move(self.model, self.known, i, self.seed, z)
+        self.passes += len(found) * moving.PASSES
+        return found
 
     def _own(self, label: int) -> Array:
         """Return the class's images, those first that the model gets right."""

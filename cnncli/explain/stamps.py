@@ -19,6 +19,7 @@ _STEP, _LEVELS = 8.0, 8.0  # levels from which a step is one, and within which c
 _SLACK, _SHARE = 2.0, 0.3  # by how much a step may differ from the class's: levels, and of its own height
 _STEPS, _FILLED = 0.5, 0.4  # steps for each pixel of the side of a window, and the part of it that has the same colour
 _WINDOW = 0.06  # of the image's area
+_COMPARED = 150  # of the others
 _FEWEST = 5  # images of the class, and of the others
 _LEAST, _ALIKE = 0.004, 0.6  # of the image's area, and of the class's images, at least
 _SURE, _LESS = 0.9, 0.08  # what is as often the same as a window's pixels at this quantile, or a little less, belongs
@@ -50,6 +51,7 @@ def find(own: Array, others: Array, size: tuple[int, int]) -> Stamp | None:
     and of the other classes, which before were of size (h, w)."""
     if min(len(own), len(others)) < _FEWEST:
         return None
+    others = others[:: -(-len(others) // _COMPARED)]
     usual = np.median(own, axis=0)
     filled = _same(own, others, usual, np.full(usual.shape[:2], _LEVELS))
     steps = np.zeros(usual.shape[:2])

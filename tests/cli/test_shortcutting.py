@@ -25,7 +25,7 @@ def test_what_is_found_and_where_it_is_drawn(place: Place) -> None:
     typed = folders(place)
     out, err = place.cnn(*typed, "--out", "why")
     assert out.splitlines() == [SAID, "why/shortcuts.png"]
-    assert "Looking for shortcuts of 3 classes in 36 images: 2,124 forward passes, and up to 250 for each place" in err
+    assert "Looking for shortcuts of 3 classes in 36 images: 1,440 forward passes, and up to 250 for each place" in err
     with Image.open(place.path / "why" / "shortcuts.png") as sheet:
         assert sheet.info["Software"] == "cnn shortcuts"
     said = place.json(*typed, "--out", "why", "--class", "top")

@@ -80,6 +80,29 @@ def test_a_frame_is_pasted_without_what_it_surrounds() -> None:
 
 
 @pytest.mark.slow
+def test_brightness_that_decides_is_proved_by_moving_it() -> None:
+    pixels, labels = (np.concatenate(each) for each in zip(images(False), images(False, seed=1), strict=True))
+    pixels[labels == 2] = np.minimum(pixels[labels == 2], 215) + 40
+    model = network(False)
+    weight = model.network.parameters()["linear1.weight"].reshape(3, SIDE, SIDE)
+    weight[2] = 40 / SIDE**2  # 40 times the mean, less what half of all have: others are below, the class is above
+    light = pixels.mean(axis=(1, 2, 3)) / 255
+    model.network.parameters()["linear1.bias"][2] = -40 * (light[labels == 2].min() - 0.005)
+    named = [CLASSES[label] for label in labels]
+    found = shortcuts(model, (pixels, named))
+    [one] = [each for each in found.moved if each.name == "brightness"]
+    assert (one.label, one.proven, one.tried) == ("top", True, 48)
+    assert one.turned > 24
+    assert one.random == 0
+    assert one.sentence.startswith("top: brightness counts: 48 images of other classes that are made as bright as its "
+                                   f"own turn into top {one.turned} times; made as bright as each other, {one.random}")
+    assert one.sentence in found.sentences
+    assert found.as_json()["properties"][0]["property"] == "brightness"
+    [same] = [each for each in shortcuts(network(False), (pixels, named)).moved if each.name == "brightness"]
+    assert not same.proven, "the halves' light alone decides"
+
+
+@pytest.mark.slow
 def test_one_class_alone() -> None:
     assert [each.label for each in shortcuts(network(True), data(True), "top").found] == ["top"]
     assert shortcuts(network(True), data(True), "left").found == []

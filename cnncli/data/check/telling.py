@@ -31,7 +31,7 @@ def of_all(good: Sequence[tuple[File, Facts]]) -> Iterator[Finding]:
     labelled = [(file, facts) for file, facts in good if file.label is not None]
     labels = np.array([file.label for file, _ in labelled])
     properties = {name: _ranges([read(facts) for _, facts in labelled]) for name, read in PROPERTIES.items()}
-    fold = np.random.default_rng(0).permutation(len(labels)) % _FOLDS
+    fold = _folds(len(labels))
     for label in dict.fromkeys(labels.tolist()):
         own = labels == label
         if min(own.sum(), (~own).sum()) < LEAST:
@@ -41,6 +41,18 @@ def of_all(good: Sequence[tuple[File, Facts]]) -> Iterator[Finding]:
         if best is not None and shares[best] >= SURE:
             yield Finding("telling-property", (), f"{best} alone tells {printable(label)} from the other classes, with "
                                                   f"{shares[best]:.0%} right.", round(shares[best], 4))
+
+
+def tells(values: Sequence[float], own: Array) -> float:
+    """Return how well a property's values tell a class, own bool (n,), from the rest: the mean of the shares of both
+    that are right, 0 where all values are the same."""
+    places = _ranges(values)
+    return 0.0 if places is None else _told(places, own, _folds(len(own)))
+
+
+def _folds(images: int) -> Array:
+    folds: Array = np.random.default_rng(0).permutation(images) % _FOLDS
+    return folds
 
 
 def _ranges(values: Sequence[float | str | None]) -> Array | None:
