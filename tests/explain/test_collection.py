@@ -122,6 +122,9 @@ def test_of_very_many_maps_some_are_compared_whatever_their_order(monkeypatch: p
     monkeypatch.setattr(collection, "COMPARED", 36)
     group = grouped()
     assert (group.images, group.shown, len(group.compared)) == (43, 42, 36)
+    left_out = {*range(42)} - {int(each.path) for _, each in group.compared}
+    chances = np.random.default_rng(2).permutation(42)
+    assert max(chances[i] for i in left_out) > 5, "and not those of which the model was least sure"
     found = [[each.path for each in surest] for _, surest in group.clusters()]
     assert len(found) == 2
     order = np.random.default_rng(3).permutation(42).tolist()

@@ -157,6 +157,8 @@ def test_maps_beside_others_are_those_that_are_found_alone() -> None:
                 alone = cnncli.explain(sides(), images[i], method, each.target)
                 assert np.array_equal(each.values, alone.values)
             assert len(every) == (3 if i in (1, 3) else 2)
+            if method == "hirescam" and len(every) == 3:
+                assert np.array_equal(every[2].values, every[0].values - every[1].values)
 
 
 def test_where_nothing_speaks_for_the_wrong_answer_rather_than_for_the_right_one() -> None:
