@@ -49,10 +49,20 @@ class Place:
 
     def overlap(self, other: "Place") -> float:
         """Return intersection over union of the rectangles."""
+        both, pixels = self._both(other), self._pixels + other._pixels
+        return both / (pixels - both)
+
+    def shares(self, other: "Place") -> float:
+        """Return what part of the smaller rectangle is in the other."""
+        return self._both(other) / min(self._pixels, other._pixels)
+
+    def _both(self, other: "Place") -> int:
         high = max(0, min(self.bottom, other.bottom) - max(self.top, other.top))
-        wide = max(0, min(self.right, other.right) - max(self.left, other.left))
-        both = [(each.bottom - each.top) * (each.right - each.left) for each in (self, other)]
-        return high * wide / (sum(both) - high * wide)
+        return high * max(0, min(self.right, other.right) - max(self.left, other.left))
+
+    @property
+    def _pixels(self) -> int:
+        return (self.bottom - self.top) * (self.right - self.left)
 
     def moved(self, top: int, left: int) -> "Place":
         """Return the same part with its corner elsewhere."""

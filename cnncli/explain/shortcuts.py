@@ -38,8 +38,9 @@ GREYED = 4  # of them that are greyed
 _FEWEST = 3  # images of a class below which nothing is said of it
 _PIXELS = 2**29  # bytes of images at once
 _ERROR = 0.05  # chance of a false proof, over all places that are tried
-_TURNED, _MORE, _LOST = 0.5, 0.25, 1 / 3  # of the images, for what is not the same in all images of a class
+_TURNED, _MORE, _LOST = 0.6, 0.25, 0.5  # of the images, for what is not the same in all images of a class
 _ALIKE = 0.5  # of two places' union from which on they are one
+_SHARES = 0.25  # of the smaller, where one of them is the same in all images
 _REMEDY = "cnn explain --shortcuts DATA"
 Note = Callable[[str], None]
 Progress = Callable[[str, int, int], None]
@@ -233,7 +234,9 @@ class _Search:
                 tried += self._tried(i, candidate, z)
                 done += 1
                 self._told("pasting into other classes", done, count)
-        found = [each for each in tried if each.proven]
+        stamped = [each for each in tried if each.proven and each.own is not None]
+        found = [each for each in tried if each.proven and (each.own is not None or not any(
+            each.place.shares(one.place) >= _SHARES for one in stamped))]  # where one class has it, others lack it
         marks = [each for each in tried if not each.proven and each.own is not None]
         named = [*found, *marks]
         return Shortcuts(name, [self.model.classes[i] for i in self.numbers], len(self.known.pixels), self.passes,
@@ -276,6 +279,8 @@ class _Search:
         stamp = stamps.find(self._small[own], self._small[others], self.size)
         if stamp is not None:
             result.append(_Candidate(stamp.place, ("stamp",), stamp))
+        elif some := stamps.find_some(self._small[own], self._small[others], self.size):
+            result.append(_Candidate(some[0].place, ("stamp",), some[0], np.flatnonzero(own)[some[1]]))
         place, drop = found.worst(self.size)
         if drop > 0:
             result.append(_Candidate(place, ("greying",)))
@@ -301,7 +306,7 @@ class _Search:
 
         did = prove(self.model, self.known, label, place, self.seed, z, told, candidate.donors)
         proven = did.more(z) > 0 or did.least > 1 if stamp else (
-            2 * did.turned >= did.tried and did.more(z) >= _MORE and did.lost >= _LOST * did.removed)
+            did.turned >= _TURNED * did.tried and did.more(z) >= _MORE and did.lost >= _LOST * did.removed)
         yield Shortcut(self.model.classes[label], candidate.found_by, stamp.own if stamp else None,
                        stamp.others if stamp else None, did, bool(proven))
 
@@ -310,8 +315,8 @@ def _unified(candidates: Sequence[_Candidate]) -> list[_Candidate]:
     """Return places of which no two are the same, the first of those that are, with how all were found."""
     kept = list[_Candidate]()
     for each in candidates:
-        same = next((one for one in kept if one.place.overlap(each.place) >= _ALIKE or _inside(each.place, one.place)),
-                    None)
+        same = next((one for one in kept if one.place.overlap(each.place) >= _ALIKE or _inside(each.place, one.place)
+                     or (one.stamp and each.stamp is None and one.place.shares(each.place) >= _SHARES)), None)
         if same is None:
             kept.append(each)
         else:

@@ -19,10 +19,12 @@ _STEP, _LEVELS = 8.0, 8.0  # levels from which a step is one, and within which c
 _SLACK, _SHARE = 2.0, 0.3  # by how much a step may differ from the class's: levels, and of its own height
 _STEPS, _FILLED = 0.5, 0.4  # steps for each pixel of the side of a window, and the part of it that has the same colour
 _WINDOW = 0.06  # of the image's area
+_SOME, _HARDLY, _ASKED = 0.2, 0.02, 12  # as _OWN and _OTHERS for what only some bear, and of how many it is asked
 _COMPARED = 150  # of the others
 _FEWEST = 5  # images of the class, and of the others
 _LEAST, _ALIKE = 0.004, 0.6  # of the image's area, and of the class's images, at least
 _SURE, _LESS = 0.9, 0.08  # what is as often the same as a window's pixels at this quantile, or a little less, belongs
+_GOES_ON = 0.2  # of what is around, in the same colour
 _LARGE = 0.25  # of the image, from which on only pixels that are the same are meant, not all in their rectangle
 
 
@@ -71,37 +73,81 @@ def find(own: Array, others: Array, size: tuple[int, int]) -> Stamp | None:
     share = np.maximum(filled, steps)
     if 2 * (filled[window] > 0).sum() >= (share[window] > 0).sum():  # steps reach a pixel beyond what they bound
         share = filled
+    plain = counts[window].sum() / 2 < _STEPS * side
     sure = share >= np.quantile(share[window][share[window] > 0], _SURE) - _LESS - 1 / len(own)
-    return _stamp(sure & (share > 0), window, own, others, size)
+    mask = _together(sure & (share > 0), window)
+    return None if plain and _goes_on(mask, own, usual) else _stamp(mask, own, others, usual, size)
 
 
-def _stamp(mask: Array, window: tuple[slice, slice], own: Array, others: Array, size: tuple[int, int]) -> Stamp | None:
-    """Return the stamp: what hangs together with most of what is in the window, up to gaps of a pixel."""
-    wide = np.pad(mask, 1)
-    wide = wide[1:-1, 1:-1] | wide[:-2, 1:-1] | wide[2:, 1:-1] | wide[1:-1, :-2] | wide[1:-1, 2:]
-    best, found = 0, None
-    for _, left, top, right, bottom in pieces(wide):
+def find_some(own: Array, others: Array, size: tuple[int, int]) -> tuple[Stamp, Array] | None:
+    """Find a stamp that only some of the class's images bear, and which, bool (n,): what one of them has, and enough
+    others. As ``find``; only pixels of the same colour count, and it must have several."""
+    if min(len(own), len(others)) < _FEWEST:
+        return None
+    others = others[:: -(-len(others) // _COMPARED)]
+    best, most = None, 0.0
+    side = max(3, round((_WINDOW * own[0, ..., 0].size) ** 0.5))
+    for one in own[:: -(-len(own) // _ASKED)]:
+        filled = _same(own, others, one, np.full(one.shape[:2], _LEVELS), _SOME, _HARDLY)
+        strength = _windows(filled > 0, side) / (_FILLED * side**2)
+        if strength.max() < max(1, most):
+            continue
+        row, column = map(int, np.unravel_index(int(strength.argmax()), strength.shape))
+        mask = _together(filled > 0, (slice(row, row + side), slice(column, column + side)))
+        bear = (np.abs(own[:, mask] - one[mask]).max(axis=-1) <= _LEVELS).mean(axis=1) >= _SURE
+        plain = one[mask].std(axis=0).max() < _STEP  # as the walls and gaps that some images have in common
+        if plain or bear.sum() < max(_FEWEST, _SOME * len(own)) or _goes_on(mask, own[bear], one):
+            continue
+        stamp = _stamp(mask, own[bear], others, one, size)
+        if stamp is not None:
+            best, most = (Stamp(stamp.place, float(bear.mean()), stamp.others), bear), float(strength.max())
+    return best
+
+
+def _together(mask: Array, window: tuple[slice, slice]) -> Array:
+    """Return what hangs together with most of what is in the window, up to gaps of a pixel."""
+    most, best = 0, np.zeros_like(mask)
+    for _, left, top, right, bottom in pieces(_wider(mask)):
         inside = np.zeros_like(mask)
         inside[top:bottom, left:right] = mask[top:bottom, left:right]
-        if (many := int(inside[window].sum())) > best:
-            rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
-            best, found = many, (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1)
-    if found is None:
-        return None
-    top, left, bottom, right = map(int, found)
-    there = mask[top:bottom, left:right]
-    usual = np.median(own, axis=0)[top:bottom, left:right][there]
-    mine, theirs = (_alike(each[:, top:bottom, left:right][:, there], usual) for each in (own, others))
-    if mine < _ALIKE or there.sum() < _LEAST * mask.size:
-        return None
-    return Stamp(_place((top, left, bottom, right), there, mask.shape, size), mine, theirs)
+        if (many := int(inside[window].sum())) > most:
+            most, best = many, inside
+    return best
 
 
-def _alike(pixels: Array, usual: Array) -> float:
-    """Return in what part of images the pixels (n, pixels, c) are what is usual, but for how light all of them are."""
+def _wider(mask: Array) -> Array:
+    wide = np.pad(mask, 1)
+    wider: Array = wide[1:-1, 1:-1] | wide[:-2, 1:-1] | wide[2:, 1:-1] | wide[1:-1, :-2] | wide[1:-1, 2:]
+    return wider
+
+
+def _goes_on(mask: Array, own: Array, usual: Array) -> bool:
+    """Whether what has no steps in itself goes on around it, in one colour: a background, where others have things."""
+    around = _wider(_wider(mask)) & ~mask
+    colour = np.median(usual[mask], axis=0)
+    same = (np.abs(own[:, around] - colour).max(axis=-1) <= _LEVELS).mean(axis=0) >= _OWN
+    return bool(same.mean() >= _GOES_ON) if same.size else True
+
+
+def _stamp(mask: Array, own: Array, others: Array, usual: Array, size: tuple[int, int]) -> Stamp | None:
+    """Return the stamp that a mask is, None where too few images have enough of it."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if mask.sum() < max(1, _LEAST * mask.size):
+        return None
+    top, left, bottom, right = int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
+    mine = float(_bear(own[:, mask], usual[mask]).mean())
+    theirs = float((np.abs(others[:, mask] - usual[mask]).mean(axis=(1, 2)) <= _LEVELS).mean())
+    if mine < _ALIKE or theirs > _OTHERS:
+        return None
+    return Stamp(_place((top, left, bottom, right), mask[top:bottom, left:right], mask.shape, size), mine, theirs)
+
+
+def _bear(pixels: Array, usual: Array) -> Array:
+    """Return in which images the pixels (n, pixels, c) are what is usual, but for how light all of them are."""
     differences = pixels - usual
     differences -= differences.mean(axis=1, keepdims=True)
-    return float((np.abs(differences).mean(axis=(1, 2)) <= _LEVELS).mean())
+    alike: Array = np.abs(differences).mean(axis=(1, 2)) <= _LEVELS
+    return alike
 
 
 def _place(box: tuple[int, int, int, int], there: Array, small: tuple[int, ...], size: tuple[int, int]) -> Place:
@@ -126,10 +172,10 @@ def _steps(own: Array, others: Array, axis: int) -> Array:
     return found
 
 
-def _same(own: Array, others: Array, usual: Array, within: Array) -> Array:
+def _same(own: Array, others: Array, usual: Array, within: Array, least: float = _OWN, most: float = _OTHERS) -> Array:
     """Return what part of the class's images have what is usual, 0 where too few have, or too many others."""
     shares = [(np.abs(each - usual).max(axis=-1) <= within).mean(axis=0) for each in (own, others)]
-    same: Array = np.where((shares[0] >= _OWN) & (shares[1] <= _OTHERS), shares[0], 0)
+    same: Array = np.where((shares[0] >= least) & (shares[1] <= most), shares[0], 0)
     return same
 
 

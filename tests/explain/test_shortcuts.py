@@ -8,8 +8,10 @@ import pytest
 
 import cnncli
 from cnncli.errors import DataError, UsageError
+from cnncli.explain.places import Place
 from cnncli.explain.shortcut_sheet import draw
 from cnncli.explain.shortcuts import shortcuts
+from cnncli.explain.stamps import find, find_some, shrunk
 
 from ..report.strokes import of, strokes
 from .shortcutting import CLASSES, EACH, MARK, SIDE, images, network, write
@@ -59,6 +61,32 @@ def test_no_alarm_where_nothing_is_planted() -> None:
     found = shortcuts(network(False), data(False))
     assert (found.found, found.marks) == ([], [])
     assert found.sentences == [found.nothing]
+
+
+def test_a_mark_on_some_images_of_a_class_is_found_and_pasted_from_these() -> None:
+    pixels, labels = images(True)
+    pixels[np.flatnonzero(labels == 2)[5:]] = images(False, seed=3)[0][labels == 2][5:]  # 5 of 12 bear it
+    [one] = shortcuts(network(True), (pixels, [CLASSES[label] for label in labels])).found
+    assert (one.place.top, one.place.left, one.place.bottom, one.place.right) == MARK
+    assert one.own == pytest.approx(5 / EACH)
+    assert one.pasted.turned == one.pasted.tried
+
+
+def test_a_background_where_others_have_things_is_no_mark() -> None:
+    rng = np.random.default_rng(0)
+    pixels = np.zeros((40, SIDE, SIDE, 1), np.uint8)
+    for i, image in enumerate(pixels):  # a: a thing at the left, b: at the right; elsewhere black
+        left = 0 if i < 20 else SIDE // 2
+        thing = image[2 : rng.integers(12, 16), left : left + rng.integers(6, 9)]
+        thing[...] = rng.integers(60, 255, thing.shape)
+    small = shrunk(pixels)
+    assert find(small[:20], small[20:], (SIDE, SIDE)) is None
+    assert find_some(small[:20], small[20:], (SIDE, SIDE)) is None
+    pixels[:20, 3:7, 10:14] = 120
+    small = shrunk(pixels)
+    found = find(small[:20], small[20:], (SIDE, SIDE))
+    assert found is not None
+    assert found.place.shares(Place(3, 10, 7, 14, (SIDE, SIDE))) == 1
 
 
 def test_a_frame_is_pasted_without_what_it_surrounds() -> None:
