@@ -171,6 +171,8 @@ def _samples(opened: Opened, data: Any, note: Note) -> list[Sample]:
         return _both(chosen, training)
     if isinstance(data, str) or hasattr(data, "__fspath__"):
         folder = str(data)
+        if not os.path.isdir(folder):
+            raise DataError(f"{printable(folder)} is no folder; give one that has a folder for each class.")
         try:
             chosen, training = choose(opened, folder, None, note, remedy=_REMEDY)
         except (DataError, UsageError):  # no class folders, or other classes'

@@ -84,7 +84,9 @@ def test_a_channel_that_nothing_excites_is_dead():
 
 def test_without_names_all_channels_or_those_that_tell_the_classes_apart_most(monkeypatch):
     model, images = model_of(), np.stack(pictures(20))
-    assert [unit.channel for unit in explain_units(model, "conv2", images).units] == [0, 1, 2, 3, 4, 5]
+    whole = explain_units(model, "conv2", images)
+    assert [unit.channel for unit in whole.units] == [0, 1, 2, 3, 4, 5]
+    assert not whole.telling, "these are all"
     monkeypatch.setattr(explained_units, "MOST", 3)
     notes: list[str] = []
     found = explain_units(model, "relu2", (images, ["a", "b"] * 10), note=notes.append)

@@ -43,6 +43,19 @@ def lit(x: int, y: int, size: tuple[int, int] = (24, 36), side: int = 3) -> np.n
     return pixels
 
 
+def test_what_is_passed_over_in_an_image_is_said(tmp_path: Path) -> None:
+    Image.fromarray(lit(27, 15)).save(tmp_path / "long.jpg")
+    with open(tmp_path / "long.jpg", "ab") as file:
+        file.write(b"behind")
+    notes: list[str] = []
+    [found] = explanations(sides(), [str(tmp_path / "long.jpg")], note=notes.append)
+    assert isinstance(found, Explanation)
+    assert found.note is not None
+    assert "6 bytes behind its end were passed over" in found.note
+    assert len(notes) == 1
+    assert "long.jpg (6 bytes behind its end were passed over)" in notes[0]
+
+
 def test_the_map_is_where_the_evidence_is() -> None:
     model = sides()
     found = cnncli.explain(model, lit(27, 15))

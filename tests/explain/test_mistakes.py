@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from cnncli.data import Preprocessing
 from cnncli.errors import UsageError
 from cnncli.explain.mistakes import SIDE, reasons
 from cnncli.model import Model
@@ -44,3 +45,16 @@ def test_one_after_the_other_and_not_for_what_has_no_positions(monkeypatch: pyte
     assert not any(map(has_positions, flat.nodes))
     with pytest.raises(UsageError, match="no layer of the network has positions"):
         list(reasons(Model(flat, model.classes, model.preprocessing), pixels, guesses, labels))
+
+
+@pytest.mark.parametrize(("size", "large"), [((8, 12), False), ((SIDE, 2 * SIDE), True)])
+def test_a_small_image_keeps_its_pixels_and_a_large_one_their_means(size: tuple[int, int], large: bool) -> None:
+    layers = [{"type": "Conv2d", "out_channels": 2, "kernel_size": 1}, {"type": "GlobalAvgPool2d"}]
+    network = Network(layers, (*size, 3))
+    model = Model(network, ["a", "b"], Preprocessing(size))
+    pixels = np.zeros((1, *size, 3), np.uint8)
+    pixels[:, :, 1::2] = 200  # stripes of one pixel
+    [strip] = reasons(model, pixels, np.array([0]), np.array([1]))
+    w = SIDE if large else SIDE // 12 * 12
+    h = w * size[0] // size[1]
+    assert set(np.unique(strip[:h, :w])) == ({100} if large else {0, 200})

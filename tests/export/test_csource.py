@@ -115,6 +115,7 @@ def test_tall_and_narrow_photographs(name: str, shape: tuple[int, int, int], res
         np.testing.assert_allclose(classify(image)[1], expected(model, image), atol=1e-5, err_msg=str(size))
 
 
+@pytest.mark.slow
 def test_all_kinds_of_layers_in_one_network(tmp_path: Path, rng: np.random.Generator) -> None:
     """Windows with every way of padding, so that each side shows in what follows, branches, and all that is pointwise;
     what each does alone is tested above."""

@@ -154,7 +154,8 @@ def test_other_images_are_told_by_what_differs(shared: Path, monkeypatch: pytest
             (arrays, {**then, "fingerprint": "x"}, config["classes"], "as many, but with other labels or pixels"),
             ("data", {**then, "fingerprint": "x", "val": 4}, config["classes"],
              "36 for training and 4 for validation then, 36 for training and 3 for validation now"),
-            ("data", then, ["ant", "bee", "dog", "eel"], "when runs/a began (new: cat; gone: dog, eel); start a new"),
+            ("data", then, ["ant", "bee", "dog", "eel"],
+             "when runs/a began (new: cat; gone: dog, eel); call them as before, or start a new run."),
             ("data", then, ["ant", "bee"], "(new: cat)")):
         with pytest.raises(DataError) as caught:
             resume._check_data(data, splits, {"classes": classes, "samples": samples}, RUN)
