@@ -4,6 +4,7 @@ returns layer descriptions. ``architecture`` makes a network of one; toml.py rea
 What may not be here: weights, and what a network is trained with.
 """
 
+import os
 from collections.abc import Callable, Sequence
 
 from ..errors import UsageError, did_you_mean
@@ -42,7 +43,9 @@ ARCHITECTURES: dict[str, Callable[[tuple[int, int, int], int], list[Description]
     "efficientnet_lite2": efficientnet_lite2,
 }
 
-__all__ = ["ARCHITECTURES", "architecture", "automatic_architecture", "from_toml"]
+_OF_SMALL_IMAGES = {"classic", "nin", "vgg-small", "resnet8", "resnet9", "resnet20"}
+
+__all__ = ["ARCHITECTURES", "architecture", "automatic_architecture", "from_toml", "is_described", "usual_shape"]
 
 
 def architecture(name: str, input_shape: Sequence[int], classes: int, seed: int | None = 0) -> Network:
@@ -55,6 +58,17 @@ def architecture(name: str, input_shape: Sequence[int], classes: int, seed: int 
         raise UsageError(f"{name!r} is no architecture; there are auto, {known}.{did_you_mean(name, [*ARCHITECTURES])}")
     shape = checked_input_shape(input_shape)
     return Network(ARCHITECTURES[name](shape, classes), shape, seed)
+
+
+def is_described(name: object) -> bool:
+    """Whether a name is an architecture's, and no file's or folder's, or a TOML file's."""
+    text = os.fspath(name) if isinstance(name, str | os.PathLike) else ""
+    return text.lower().endswith(".toml") or (text in ARCHITECTURES and not os.path.exists(text))
+
+
+def usual_shape(name: str) -> tuple[int, int, int]:
+    """Return the shape (h, w, c) of the images that an architecture was published for."""
+    return (28, 28, 1) if name == "lenet5" else (32, 32, 3) if name in _OF_SMALL_IMAGES else (224, 224, 3)
 
 
 def automatic_architecture(input_shape: Sequence[int]) -> tuple[str, str]:

@@ -12,6 +12,7 @@ A command is a file with one function:
         return report_skipped(skipped)      # the exit code; None is 0
 """
 
+import re
 import sys
 from collections.abc import Container, Sequence
 from pathlib import Path
@@ -56,6 +57,20 @@ class Command(click.Command):
             with formatter.section("Examples"):
                 formatter.write_dl(self.examples, col_max=48)
         super().format_epilog(ctx, formatter)
+
+
+class Size(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5 only
+    """A size in pixels: "64", or "64x48", width by height. Becomes (h, w)."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        found = re.fullmatch(r"(\d{1,9})(?:[x×](\d{1,9}))?", value.strip().lower())
+        if not found:
+            self.fail(f"{value!r} is no size; give pixels, as 64 or 64x48 (width x height).", param, ctx)
+        return int(found[2] or found[1]), int(found[1])
 
 
 def _keep_threads(ctx: click.Context, parameter: click.Parameter, value: int | None) -> None:

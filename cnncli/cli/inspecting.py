@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UsageError, printable
-from .command import Command, force_option, json_option, open_and_say
+from .command import Command, Size, force_option, json_option, open_and_say
 from .output import console, emit, emit_json, note
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ CLASSES_NAMED = 12
 EXAMPLES = (
     ("cnn inspect", "the latest model, layer by layer"),
     ("cnn inspect runs/resnet8-1 --out filters/", "and every convolution's filters, as .png and .npy"),
+    ("cnn inspect resnet20 --classes 5 --draw resnet20.svg", "an architecture, or a TOML file, before any training"),
     ("cnn inspect model.safetensors --json", "for other programs"),
 )
 
@@ -28,21 +29,40 @@ EXAMPLES = (
               help="The same as MODEL, as the other commands have it.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
               help="Write every convolution's filters there, as a picture and as .npy.")
+@click.option("--draw", type=click.Path(path_type=Path), metavar="FILE.svg",
+              help="Draw the network: its layers, and the connections that pass layers over.")
+@click.option("--size", type=Size(), metavar="N|WxH", help="Of an architecture: pixels of an image.  [default: those "
+                                                           "that it was published for; of a TOML file 32]")
+@click.option("--classes", type=click.IntRange(1, 100_000), metavar="N",
+              help="Of an architecture: how many classes.  [default: 10]")
 @force_option
 @json_option
-def command(model: Path | None, named: Path | None, out: Path | None, force: bool, as_json: bool) -> None:
+def command(model: Path | None, named: Path | None, out: Path | None, draw: Path | None, size: tuple[int, int] | None,
+            classes: int | None, force: bool, as_json: bool) -> None:
     """Show a model's layers, shapes, parameters and cost.
 
-    MODEL is a model file or a run's folder; without it, the latest run's. A layer's multiply-adds are those of one
-    image, counted for convolutions and linear layers; a FLOP is half of one, so that --json's flops are twice as
-    many. The receptive field is what of the image, in pixels, one position of the layer's output can see.
+    MODEL is a model file or a run's folder; without it, the latest run's. An architecture's name or a TOML file is
+    shown as a training would begin with it. A layer's multiply-adds are those of one image, counted for convolutions
+    and linear layers; a FLOP is half of one, so that --json's flops are twice as many. The receptive field is what of
+    the image, in pixels, one position of the layer's output can see.
     """
+    from ..architectures import is_described
     from ..model.summary import summarise
+    from ..visualize.graph import write_graph
     from ..visualize.sheets import write_filters
+    from ..weights.pretrained import installed, is_pretrained
 
     if model and named:
         raise UsageError("MODEL is given twice, bare and with -m; give it once.")
+    name = str(model or named or "")
+    if is_described(name) and (size or classes or not (is_pretrained(name) and installed(name))):
+        _untrained(name, size, classes, out, draw, force, as_json)
+        return
+    if size or classes:
+        raise UsageError("--size and --classes are for an architecture's name or a TOML file; a model has its own.")
     opened = open_and_say(model or named)
+    if draw:
+        note(printable(write_graph(opened.model.network, draw, force)))
     summary = summarise(opened.model)
     written = write_filters(out, opened, force) if out else []
     if out and not written:
@@ -53,6 +73,23 @@ def command(model: Path | None, named: Path | None, out: Path | None, force: boo
         _print(summary, opened.path)
     for path in written:
         note(printable(path))
+
+
+def _untrained(name: str, size: tuple[int, int] | None, classes: int | None, out: Path | None, draw: Path | None,
+               force: bool, as_json: bool) -> None:
+    """Show an architecture."""
+    from ..model.summary import untrained
+    from ..visualize.graph import write_graph
+
+    if out:
+        raise UsageError(f"{printable(name)} has no filters yet; leave --out out, or give a model.")
+    network, summary = untrained(name, size and (*size, 1 if name == "lenet5" else 3), classes or 10)
+    if draw:
+        note(printable(write_graph(network, draw, force)))
+    if as_json:
+        emit_json(summary.as_json())
+    else:
+        _print(summary, Path(name))
 
 
 def _print(summary: "Summary", path: Path) -> None:

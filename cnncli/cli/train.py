@@ -8,7 +8,16 @@ from typing import Any
 import click
 
 from ..errors import UsageError, printable, quoted
-from .command import Command, exact_option, group_by_option, json_option, labels_option, strict_option, threads_option
+from .command import (
+    Command,
+    Size,
+    exact_option,
+    group_by_option,
+    json_option,
+    labels_option,
+    strict_option,
+    threads_option,
+)
 from .output import console, emit, emit_json, note, report_skipped
 
 LATEST = "latest"
@@ -30,20 +39,6 @@ EXAMPLES = (
     ("cnn train --resume", "continue the latest run where it was stopped"),
     ("cnn train --resume birds --epochs 40", "continue a finished run for longer"),
 )
-
-
-class Size(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5 only
-    """A size in pixels: "64", or "64x48", width by height. Becomes (h, w)."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
-        found = re.fullmatch(r"(\d{1,9})(?:[x×](\d{1,9}))?", value.strip().lower())
-        if not found:
-            self.fail(f"{value!r} is no size; give pixels, as 64 or 64x48 (width x height).", param, ctx)
-        return int(found[2] or found[1]), int(found[1])
 
 
 class Blocks(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5 only

@@ -5,8 +5,9 @@ and what it was made for and how. `cnn inspect` shows it.
 from dataclasses import dataclass
 from typing import Any
 
+from ..architectures import architecture, from_toml, usual_shape
 from ..data import Preprocessing
-from ..network import analysis
+from ..network import Network, analysis
 from ..network.analysis import LayerSummary
 from .model import Model
 
@@ -45,6 +46,21 @@ class Summary:
             "preprocessing": self.preprocessing.config(),
             "training": self.training,
         }
+
+
+def untrained(name: str, shape: tuple[int, int, int] | None = None, classes: int = 10) -> tuple[Network, Summary]:
+    """Return the network of an architecture's name or a TOML file, without weights of any worth, and it in figures.
+    shape (h, w, c) is by default that of the images that the architecture was published for; of a TOML file (32, 32,
+    3).
+
+    Raises UsageError and NetworkError as ``architecture`` and ``from_toml`` do.
+    """
+    described = name.lower().endswith(".toml")
+    h, w, c = shape or ((32, 32, 3) if described else usual_shape(name))
+    make = from_toml if described else architecture
+    network = make(name, (h, w, c), classes, seed=None)
+    return network, Summary(name, network.input_shape, [f"class {i}" for i in range(classes)],
+                            analysis.summarise(network), Preprocessing((h, w), grey=c == 1), {})
 
 
 def summarise(model: Model) -> Summary:

@@ -81,3 +81,33 @@ def test_a_network_without_convolutions(place):
 def test_the_model_may_be_named_with_m_too(place):
     assert place.json("inspect", "-m", "runs/small") == place.json("inspect", "runs/small")
     assert "give it once" in place.fails(2, "inspect", "runs/small", "-m", "runs/small")
+
+
+def test_an_architecture_before_any_training(place):
+    report = place.json("inspect", "resnet20", "--classes", "5", "--draw", "net.svg")
+    assert report["architecture"] == "resnet20"
+    assert report["input_shape"] == [32, 32, 3]
+    assert len(report["classes"]) == 5
+    network = cnncli.architecture("resnet20", (32, 32, 3), 5)
+    assert report["parameters"] == sum(a.size for a in network.parameters().values())
+    drawn = (place.path / "net.svg").read_text(encoding="utf-8")
+    assert drawn.count("<rect") == len(network.nodes) + 1
+    assert place.json("inspect", "lenet5")["input_shape"] == [28, 28, 1]
+    assert place.json("inspect", "vgg-small", "--size", "48x40")["input_shape"] == [40, 48, 3]
+
+
+def test_a_network_written_by_hand(place):
+    (place.path / "net.toml").write_text('''
+        [[layers]]
+        type = "Flatten"
+        [[layers]]
+        type = "Linear"
+        out_features = "classes"''', encoding="utf-8")
+    report = place.json("inspect", "net.toml", "--size", "8", "--classes", "3")
+    assert [layer["output_shape"] for layer in report["layers"]] == [[192], [3]]
+
+
+def test_what_goes_with_no_architecture_or_no_model(place):
+    assert "has no filters yet" in place.fails(2, "inspect", "resnet8", "--out", "filters")
+    assert "a model has its own" in place.fails(2, "inspect", "runs/small", "--classes", "4")
+    assert "is no name for a drawing of a network" in place.fails(2, "inspect", "resnet8", "--draw", "net.png")

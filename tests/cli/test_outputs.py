@@ -57,6 +57,7 @@ CASES = {
     "shortcuts": Case("explain", "--shortcuts photos --out {out}", "shortcuts.png", folder=True),
     "inspect-picture": Case("inspect", "runs/small --out {out}", "conv2.png", folder=True),
     "inspect-numbers": Case("inspect", "runs/small --out {out}", "conv2.npy", folder=True),
+    "drawing": Case("inspect", "runs/small --draw {out}", "n.svg"),
     "rates": Case("train", "photos --find-lr --runs {out}", "lr.png", folder=True),
     "rates-table": Case("train", "photos --find-lr --runs {out}", "lr.csv", folder=True),
     "runs": Case("train", "photos --runs {out}", "", folder=True),
@@ -70,7 +71,7 @@ READ = {"train": {"data", "exclude", "labels"}, "test": {"data", "model", "label
         "export": {"model"}, "features": {"model"}, "import": {"sources"},
         "page": {"model"}, "runs": {"runs"}}
 WRITTEN = {"train": {"runs"}, "test": {"out"}, "predict": {"table"}, "check": {"exclude_list", "sheet"},
-           "inspect": {"out"}, "visualize-filters": {"out"}, "explain": {"out"}, "export": {"file"},
+           "inspect": {"out", "draw"}, "visualize-filters": {"out"}, "explain": {"out"}, "export": {"file"},
            "features": {"out"}, "page": {"out"}, "sample": {"directory"}, "import": {"directory"}}
 # Of several files, the one whose lock stands for all of them: of a command's, or of a case's.
 FIRST = {"test": "report.html", "explain": "explained-loose.png", "visualize-filters": "filters-conv1.png",
