@@ -46,23 +46,22 @@ def command(model: Path | None, named: Path | None, out: Path | None, draw: Path
     and linear layers; a FLOP is half of one, so that --json's flops are twice as many. The receptive field is what of
     the image, in pixels, one position of the layer's output can see.
     """
-    from ..architectures import is_described
     from ..model.summary import summarise
+    from ..runs.opened import is_untrained
     from ..visualize.graph import write_graph
     from ..visualize.sheets import write_filters
-    from ..weights.pretrained import installed, is_pretrained
 
     if model and named:
         raise UsageError("MODEL is given twice, bare and with -m; give it once.")
     name = str(model or named or "")
-    if is_described(name) and (size or classes or not (is_pretrained(name) and installed(name))):
+    if is_untrained(name):
         _untrained(name, size, classes, out, draw, force, as_json)
         return
     if size or classes:
         raise UsageError("--size and --classes are for an architecture's name or a TOML file; a model has its own.")
     opened = open_and_say(model or named)
     if draw:
-        note(printable(write_graph(opened.model.network, draw, force)))
+        note(printable(write_graph(opened, draw, force)))
     summary = summarise(opened.model)
     written = write_filters(out, opened, force) if out else []
     if out and not written:

@@ -14,7 +14,7 @@ from ..errors import UsageError, printable
 from ..model import Model
 from ..model.checkpoint import load_model, model_path
 from ..model.predict import LATEST
-from ..weights.pretrained import is_pretrained, pretrained
+from ..weights.pretrained import installed, is_pretrained, pretrained
 from . import latest
 from .latest import run_to_use
 from .run import CONFIG, MODEL, Run
@@ -99,6 +99,14 @@ def open_model(model: AnyModel = None) -> Opened:
     run, notes = run_to_use(os.path.dirname(given)) if os.path.basename(given) == latest.LATEST else (None, [])
     path = model_path(run.path if run else given)
     return Opened(load_model(path), *_origin(path), notes)
+
+
+def is_untrained(name: str) -> bool:
+    """Whether a name is that of an architecture or a TOML file, and of no model: not of a pretrained network that is
+    installed, nor of a file or folder."""
+    from ..architectures import is_described
+
+    return is_described(name) and not (is_pretrained(name) and installed(name))
 
 
 def load(path: str | os.PathLike[str]) -> Model:

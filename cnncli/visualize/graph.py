@@ -10,6 +10,7 @@ from ..data.outputs import Kind, claim, marked, write
 from ..errors import printable
 from ..network import INPUT, Network
 from ..network.analysis import LayerSummary, summarise
+from ..runs.opened import Opened
 
 GRAPH = Kind("a drawing of a network", ".svg", marked(rb"<!-- a network, drawn by cnn -->"))
 _ROW, _HEIGHT, _GUTTER, _WIDTH = 34, 24, 96, 560
@@ -24,10 +25,11 @@ path { fill: none; stroke: #5c6168; stroke-width: 1.3; } .past { stroke: #b84500
 }"""
 
 
-def write_graph(network: Network, path: str | os.PathLike[str], force: bool = False) -> Path:
-    """Draw a network into an .svg file. Raises UsageError where another file is called so, SaveError where the disk
-    refuses."""
-    with claim({path: GRAPH}, force=force):
+def write_graph(of: Opened | Network, path: str | os.PathLike[str], force: bool = False) -> Path:
+    """Draw a model's network, or one that has no model, into an .svg file. Raises UsageError and SaveError as
+    ``cnncli.data.outputs.claim``."""
+    network, hold = (of, claim) if isinstance(of, Network) else (of.model.network, of.claim)
+    with hold({path: GRAPH}, force=force):
         write(path, graph(network).encode("utf-8"), GRAPH)
     return Path(path)
 

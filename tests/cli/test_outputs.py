@@ -75,7 +75,7 @@ WRITTEN = {"train": {"runs"}, "test": {"out"}, "predict": {"table"}, "check": {"
            "features": {"out"}, "page": {"out"}, "sample": {"directory"}, "import": {"directory"}}
 # Of several files, the one whose lock stands for all of them: of a command's, or of a case's.
 FIRST = {"test": "report.html", "explain": "explained-loose.png", "visualize-filters": "filters-conv1.png",
-         "inspect": "conv1.png", "train": "lr.csv", "units": "units-conv1.png",
+         "inspect": "conv1.png", "train": "lr.csv", "units": "units-conv1.png", "drawing": "n.svg",
          "units-page": "units-conv1.png", "shortcuts": "shortcuts.png"}
 
 
