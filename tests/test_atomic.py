@@ -214,6 +214,7 @@ def test_whoever_writes_into_a_folder_removes_what_dead_writers_left_there(tmp_p
     assert contents(tmp_path) == {"other": NEW}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", ["fsync", "replace"])  # while the new file is written, and while the old is linked
 @pytest.mark.parametrize("again", ["last", "other"])
 def test_what_a_living_writer_has_open_is_left_alone(

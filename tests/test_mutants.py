@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 ENTRIES = tomllib.loads((ROOT / "tests" / "mutants.toml").read_text(encoding="utf-8"))["accepted"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: f"{entry.get('file', 'any')}: {entry['was']}")
 def test_every_accepted_change_is_of_a_line_that_is_there(entry: dict[str, Any]) -> None:
     assert entry.keys() <= {"file", "was", "becomes", "kind", "why"}

@@ -59,6 +59,7 @@ def parameters(name: str, shape: tuple[int, int, int], classes: int) -> int:
     return sum(a.size for a in architecture(name, shape, classes, seed=None).parameters().values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "shape", "classes", "expected"),
     [

@@ -31,6 +31,7 @@ def bad(place) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_sound_folder(place):
     folder = write(place.path / "sound", classes())
     out, _ = place.cnn("check", folder)
@@ -98,6 +99,7 @@ def test_what_it_excludes_training_leaves_out(place, bad):
     place.cnn("train", "--resume", "out", "--epochs", 2)
 
 
+@pytest.mark.slow
 def test_the_sheet(place, bad):
     _, err = place.cnn("check", bad, "--sheet", "bad.png", code=1)
     assert "bad.png: what was found" in err

@@ -78,6 +78,7 @@ def test_sanity_on_what_was_held_out(place: Place) -> None:
     assert [stage["layer"] for stage in said["stages"]] == ["fc3", "fc2", "fc1", "conv2", "conv1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("options", "code", "words"), [
     ((IMAGE, "--truth", "boxes.csv"), 2, "--truth is for --boxes"),
     ((IMAGE, "--sanity", "--trust", "--class", "stripe"), 2, "leave --class and --trust out"),

@@ -3,6 +3,7 @@
 import shutil
 
 import numpy as np
+import pytest
 from PIL import Image
 
 import cnncli
@@ -10,6 +11,7 @@ import cnncli
 from .looking import CLASSES
 
 
+@pytest.mark.slow
 def test_the_table(place):
     out, err = place.cnn("inspect")
     assert err.startswith("Model: runs/small, trained ")
@@ -62,6 +64,7 @@ def test_models_by_file_by_folder_and_by_nothing(place):
     assert "nowhere" in place.fails(4, "inspect", "nowhere")
 
 
+@pytest.mark.slow
 def test_a_network_without_convolutions(place):
     from cnncli.model import Model
     from cnncli.model.checkpoint import load_model, save_model

@@ -271,6 +271,7 @@ def test_help_to_a_full_device():
     assert done.stderr.startswith("cnn: no space left")
 
 
+@pytest.mark.slow
 def test_closed_streams_are_survived():
     shell = f"'{sys.executable}' -m cnncli --help >&- 2>&-; echo $?; '{sys.executable}' -m cnncli zzz 2>&-; echo $?"
     done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, cwd=ROOT, check=False, timeout=60)

@@ -329,6 +329,7 @@ def test_one_image_from_a_cold_start_is_quick(home: Path) -> None:
     assert min(seconds) < SECONDS
 
 
+@pytest.mark.slow
 def test_many_images_show_how_far_it_has_got(home: Path, monkeypatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(progress, "PLAIN_SECONDS", 0)
     assert cli.main(["predict", *["d.jpg"] * 300, "--csv", "o.csv"]) == 0

@@ -20,6 +20,7 @@ FILES = {"report.html", "confusion.png", "confusion.csv", "mistakes.png", "test.
 HELD_OUT = 2 * len(CLASSES)  # a tenth of 24 is 2
 
 
+@pytest.mark.slow
 def test_the_held_out_images_are_what_it_takes(place):
     before = snapshot(place.path / "photos")
     out, err = place.cnn("test")
@@ -35,6 +36,7 @@ def test_the_held_out_images_are_what_it_takes(place):
     assert snapshot(place.path / "photos") == before
 
 
+@pytest.mark.slow
 def test_json_is_exactly_what_programs_rely_on_and_what_is_written(place):
     report = place.json("test")
     assert list(report) == KEYS
@@ -192,6 +194,7 @@ def test_folders_that_hold_nothing_to_test(place):
     assert "texts" in place.fails(1, "test", "texts")
 
 
+@pytest.mark.slow
 def test_the_folder_of_the_training_has_gone(place):
     (place.path / "photos").rename(place.path / "elsewhere")
     assert "are no longer in" in place.fails(2, "test")

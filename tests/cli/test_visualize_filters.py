@@ -33,6 +33,7 @@ def test_a_sheet_for_each_image(place):
     assert snapshot(place.path / "photos") == before
 
 
+@pytest.mark.slow
 def test_json_tells_what_is_on_each_sheet(place):
     report = place.json("visualize-filters", "photos/stripe/s 0.png", "--out", "out")
     assert list(report) == ["model", "written", "skipped"]
@@ -44,6 +45,7 @@ def test_json_tells_what_is_on_each_sheet(place):
     assert report["skipped"] == []
 
 
+@pytest.mark.slow
 def test_layers_by_name(place):
     report = place.json("visualize-filters", "photos/stripe/s 0.png", "--layer", "conv2", "--layer", "relu1",
                         "--layer", "fc1", "--layer", "conv2")

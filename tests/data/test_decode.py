@@ -244,6 +244,7 @@ def test_the_first_frame_counts(suffix: str, tmp_path: Path) -> None:
     assert decode(tmp_path / f"a.{suffix}", grey=False)[4, 4].tolist() == list(RED)
 
 
+@pytest.mark.slow
 def test_a_large_jpeg_is_reduced_while_decoding(tmp_path: Path) -> None:
     y, x = np.mgrid[:800, :1200]
     Image.fromarray(np.stack([y / 4, x / 5, x / 6], axis=-1).astype(np.uint8)).save(tmp_path / "a.jpg", quality=95)

@@ -167,6 +167,7 @@ def test_raw_files_are_tiff_and_no_thumbnails(tmp_path: Path) -> None:
             decode(tmp_path / "a.dng", grey=False)
 
 
+@pytest.mark.slow
 def test_checks_name_them(tmp_path: Path) -> None:
     folder = write(tmp_path, classes())
     (folder / "ant" / "phone.jpg").write_bytes(boxes(b"heic", b"mif1"))

@@ -61,6 +61,7 @@ def test_a_file_is_opened_once_unless_large(largest: int, tmp_path: Path, monkey
     assert sorted(opened) == sorted(str(path) for path in tmp_path.iterdir() for _ in range(count))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "packing"), [*((name, "raw") for name in FORMATS), ("tif", "tiff_lzw"),
                                                ("tif", "jpeg"), ("tif", "group4")])
 def test_what_was_read_decodes_as_the_file_does(name: str, packing: str, tmp_path: Path) -> None:
@@ -123,6 +124,7 @@ def test_which_are_known() -> None:
     assert among(np.empty((0, 2), np.uint64), np.array([2], np.uint64)).tolist() == []
 
 
+@pytest.mark.slow
 def test_marks_of_pixels_differ_for_every_change_of_a_byte_or_a_place() -> None:
     """Also where only every eighth byte differs, which lies in the uppermost bits of what is summed."""
     rng = np.random.default_rng(0)

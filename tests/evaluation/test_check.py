@@ -99,6 +99,7 @@ def test_a_model_that_is_not_there(home: Path) -> None:
         check("photos", models=["nowhere"])
 
 
+@pytest.mark.slow
 def test_steps_are_shown_by_name(home: Path) -> None:
     steps: list[str] = []
     check("photos", models=["runs/small"], progress=lambda what, done, total: steps.append(what))

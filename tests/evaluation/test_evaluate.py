@@ -67,6 +67,7 @@ def test_steps_are_shown_in_their_order(home: Path) -> None:
         assert done == total
 
 
+@pytest.mark.slow
 def test_comparisons_and_why_there_is_none(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = evaluate()
     assert list(found.baselines) == ["nearest neighbour", "majority class"]
@@ -90,6 +91,7 @@ def test_comparisons_and_why_there_is_none(home: Path, monkeypatch: pytest.Monke
     assert short.accuracy == found.accuracy
 
 
+@pytest.mark.slow
 def test_what_it_reaches_on_images_that_it_was_not_trained_on(home: Path) -> None:
     splits = scan("photos")
     held_out = evaluate()

@@ -241,6 +241,7 @@ def test_images_that_do_not_fit_into_memory_are_read_again(home: Path, monkeypat
     assert (found.pixels(range(len(found))) == whole.stored).all()
 
 
+@pytest.mark.slow
 def test_arrays_that_it_was_trained_on_are_divided_as_the_training_divided_them(home: Path) -> None:
     """Others are judged whole, and neither are compared with a folder."""
     every = [sample for part in ("train", "val", "test") for sample in getattr(scan("photos"), part)]

@@ -128,6 +128,7 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_boxes_are_compared_with_those_drawn(place: Path) -> None:
     counts: list[int] = []
     found = locate(sides(), place, read_boxes(place / "boxes.csv"), progress=lambda done, _: counts.append(done))

@@ -18,6 +18,7 @@ def blob(count: int, row: float, column: float, sway: float = 1.0, seed: int = 0
     return (bumps + 0.2 * rng.random(bumps.shape)) * rng.uniform(0.01, 100, (count, 1, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("many", "few"), [(6, 6), (15, 9), (40, 30), (90, 12)])
 @pytest.mark.parametrize("seed", range(2))
 def test_two_groups_are_found(many: int, few: int, seed: int) -> None:

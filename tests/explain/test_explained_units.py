@@ -18,6 +18,7 @@ from cnncli.network import Network
 from .test_units import CLASSES, items_of, model_of, pictures
 
 
+@pytest.mark.slow
 def test_all_of_a_layer_explained():
     model, images = model_of(depth=3), np.stack(pictures(20, 12, 3))
     said: list[str] = []
@@ -99,6 +100,7 @@ def test_without_names_all_channels_or_those_that_tell_the_classes_apart_most(mo
     assert len(notes) == 1
 
 
+@pytest.mark.slow
 def test_few_at_a_time_are_the_same_as_all_together(monkeypatch):
     model, images = model_of(), np.stack(pictures(20))
     told: list[tuple[str, int, int]] = []

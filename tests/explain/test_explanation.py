@@ -162,6 +162,7 @@ def test_where_a_class_was_asked_for_it_is_seen_beside_the_answer() -> None:
     assert asked.verdict == "said right, is left"
 
 
+@pytest.mark.slow
 def test_maps_beside_others_are_those_that_are_found_alone() -> None:
     images = [lit(27, 15), lit(3, 3), lit(15, 10), lit(30, 20)]
     for method in ("hirescam", "gradient", "occlusion"):

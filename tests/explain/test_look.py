@@ -32,6 +32,7 @@ def weights_for(network: Network, n: int = 3) -> np.ndarray:
     return np.random.default_rng(1).standard_normal((n, *network.output_shape)).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_gradient_by_images_is_the_slope_of_the_logits(name, network):
     net = network(name)

@@ -43,6 +43,7 @@ def test_methods_that_explain_change_and_guided_backpropagation_does_not(model: 
     assert found["hirescam"].as_json()["stages"][0]["layer"] == "fc3"
 
 
+@pytest.mark.slow
 def test_the_model_stays_as_it_was(model: Model, trained: Path) -> None:
     before = {key: array.copy() for key, array in model.arrays().items()}
     image = np.random.default_rng(0).integers(0, 256, (1, 20, 20, 3), np.uint8)

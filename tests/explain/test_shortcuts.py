@@ -57,6 +57,7 @@ def test_a_mark_that_nobody_looks_at_is_named_and_not_proven() -> None:
     assert found.sentences[-1].startswith("No shortcut found: in images of 3 classes every place was greyed")
 
 
+@pytest.mark.slow
 def test_no_alarm_where_nothing_is_planted() -> None:
     found = shortcuts(network(False), data(False))
     assert (found.found, found.marks) == ([], [])
@@ -160,6 +161,7 @@ def test_images_that_say_nothing(tmp_path: Path) -> None:
         shortcuts(model, (pixels[: 2 * EACH], names[: 2 * EACH]), "top")
 
 
+@pytest.mark.slow
 def test_a_folder_with_an_image_that_cannot_be_read(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / "top" / "broken.png").write_bytes(b"no image")

@@ -40,6 +40,7 @@ def test_an_ideal_map_gets_the_best_there_is() -> None:
     assert found.beats(worst)
 
 
+@pytest.mark.slow
 def test_noise_reaches_about_nothing() -> None:
     rng = np.random.default_rng(0)
     image = rng.random((*SIZE, 3)).astype(np.float32)
@@ -132,6 +133,7 @@ def test_a_model_that_sees_nothing_trusts_no_map() -> None:
     assert np.isfinite([flat.road, flat.deletion, flat.insertion]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resize", ["squash", "crop"])
 def test_an_explanation_is_measured(resize: str) -> None:
     model = sides(resize=resize)

@@ -68,6 +68,7 @@ def test_every_part_of_a_filter_is_on_it(written):
         assert words in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("changed", "words"), [
     ({"sees": None}, "sees all of the image"),
     ({"channels": 99}, "2 of 99 are shown"),
@@ -99,6 +100,7 @@ def test_a_dead_filter_is_said_to_be_and_no_class_is_named(top, rectified, dead,
     assert "no class" in written
 
 
+@pytest.mark.slow
 def test_many_and_large_and_few(written):
     tall = draw(explained(*[unit_of(i) for i in range(20)])).image
     short = draw(explained(unit_of(0))).image
@@ -179,6 +181,7 @@ def test_it_is_known_again(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [40, 90, 96, 200])
 def test_what_is_kept_for_the_sheet_is_what_it_shows(side):
     unit = unit_of(0, count=2, side=side)

@@ -12,6 +12,7 @@ from .targets import TARGETS, attempt, kept
 DAMAGED = {"image": 1500, "model": 400, "archive": 400}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETS)
 def test_good_files_are_taken(name: str, tmp_path: Path) -> None:
     for data in TARGETS[name].seeds():

@@ -149,6 +149,7 @@ def test_coverage_against_counting(rng):
     assert curve.coverage[-1] == 1
 
 
+@pytest.mark.slow
 def test_a_threshold_is_the_lowest_that_is_accurate_enough(rng):
     logits, labels = drawn(rng, 900, 5, 1.0)
     found = calibrate(logits, labels)

@@ -186,6 +186,7 @@ def test_paths_may_be_a_generator_and_are_read_no_further_than_needed(tmp_path: 
     assert not [t for t in threading.enumerate() if t.name.startswith("cnn-decode")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pixels", "sizes"), [(2**24, [64, 6]), (6 * 5 * 3 * 24 - 1, [23, 23, 23, 1]), (90, [1] * 70),
                                                (89, [1] * 70)])
 def test_so_many_images_are_prepared_together(pixels: int, sizes: list[int], tmp_path: Path,
@@ -198,6 +199,7 @@ def test_so_many_images_are_prepared_together(pixels: int, sizes: list[int], tmp
     assert len(small_model().predict(paths)) == 70
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "images", "size"), [(1, 70, 8), (1, 9, 4), (2, 70, 8), (2, 9, 2), (5, 70, 6),
                                                        (9, 9, 1)])
 def test_a_thread_takes_no_more_than_its_share(count: int, images: int, size: int, tmp_path: Path,

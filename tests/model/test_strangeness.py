@@ -137,6 +137,7 @@ def fitted_model(rng: np.random.Generator) -> Model:
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_once", [2, 64])
 @pytest.mark.parametrize("flips", [False, True])
 def test_asking_changes_no_answer(rng, flips, at_once, monkeypatch):
@@ -153,6 +154,7 @@ def test_asking_changes_no_answer(rng, flips, at_once, monkeypatch):
     assert model.judging()(images)[1] is None
 
 
+@pytest.mark.slow
 def test_the_file_keeps_it_and_is_doubted(tmp_path: Path, rng):
     model = fitted_model(rng)
     images = rng.integers(0, 256, (3, *model.preprocessing.shape), np.uint8)

@@ -43,6 +43,7 @@ NETWORKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layers", NETWORKS.values(), ids=NETWORKS.keys())
 def test_receptive_field_is_what_a_position_sees(layers):
     network = Network([*layers, {"type": "GlobalAvgPool2d"}], (SIDE, SIDE, 1))

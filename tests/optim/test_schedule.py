@@ -78,6 +78,7 @@ def test_one_cycle_climbs_for_three_tenths():
     assert cycle[99] == pytest.approx(0.1 / 25 / 1e4)
 
 
+@pytest.mark.slow
 @given(KINDS, st.integers(1, 60), st.integers(0, 60), st.floats(0, 10))
 def test_every_rate_is_between_nothing_and_lr(kind, total, warmup, lr):
     schedule = Schedule(kind, lr, total, min(warmup, total))

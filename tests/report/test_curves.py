@@ -76,6 +76,7 @@ def axes(monkeypatch):
     return drawn
 
 
+@pytest.mark.slow
 def test_each_line_shows_its_column(axes):
     rows = history(4)
     losses, accuracies, rates = axes(rows)
@@ -116,6 +117,7 @@ def test_rows_that_name_no_epoch_stand_in_their_order(axes):
         assert losses.get_xlim() == (0.5, 4.5)
 
 
+@pytest.mark.slow
 def test_small_rates_are_written_with_a_power_of_ten(axes):
     for rate in (9e3, 0.5, 0.01, 0.001, 0.0001, 1e-6):
         shown = axes(history(3, learning_rate=rate))[2].yaxis.get_major_formatter()

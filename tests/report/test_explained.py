@@ -168,6 +168,7 @@ def test_wrong_answers_come_first_and_are_marked() -> None:
     assert [float(chance) for chance in chances] == sorted(map(float, {*chances}), reverse=True)
 
 
+@pytest.mark.slow
 def test_where_no_answer_is_known_to_be_wrong_there_is_no_place_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
     words = Read(page(["a", "b"])).words
     assert "Wrong answers" not in words

@@ -13,6 +13,7 @@ from cnncli.errors import UsageError
 from cnncli.report.files import WRITTEN, write
 
 
+@pytest.mark.slow
 def test_all_files_are_there_and_say_the_same(home: Path) -> None:
     found = cnncli.evaluate()
     folder = cnncli.write_report(found, "a/b c")
@@ -38,6 +39,7 @@ def test_what_could_not_be_compared_is_on_the_page(home: Path) -> None:
     assert found.comparison[0] in page
 
 
+@pytest.mark.slow
 def test_by_itself_it_goes_where_the_run_is(home: Path) -> None:
     assert write(cnncli.evaluate(compare=False)) == Path("runs/small")
     assert {path.name for path in Path("runs/small").iterdir()} >= set(WRITTEN)

@@ -15,6 +15,7 @@ def report_of(folder: Path, findings: list[Finding]) -> Report:
     return Report(str(folder), 0, {"ant": {"train": 3, "val": 0, "test": 0}}, [], findings)
 
 
+@pytest.mark.slow
 def test_copies_stand_side_by_side_with_their_paths(tmp_path, words):
     folder = write(tmp_path / "data", {f"train/{n}": s for n, s in classes(12).items()})
     write(folder, {"test/ant/copy of it.png": 3, "test/bee/other.png": 900})

@@ -54,6 +54,7 @@ def rendered(found, **options):
     return page.render(found, **{"title": "Test of a", "pixels": pixels(found), "names": names(found), **options})
 
 
+@pytest.mark.slow
 def test_the_file_asks_for_nothing_and_allows_nothing_but_its_own():
     found = evaluation(["a", "b", "c"], 60)
     data = rendered(found)
@@ -102,6 +103,7 @@ def test_bars_show_the_interval_of_their_own_share():
     assert "100.0%84%–100%80.0%61%–91%" in words, "recall, then precision"
 
 
+@pytest.mark.slow
 def test_every_cell_holds_its_own_images_the_surest_mistakes_first():
     found = evaluation(["a", "b", "c"], 300)
     data = Read(rendered(found)).data
@@ -300,6 +302,7 @@ def test_hundreds_of_classes_show_those_with_the_most_mistakes():
     assert "Of 150 classes these are the 120" in " ".join(read.words.split())
 
 
+@pytest.mark.slow
 def test_what_may_be_missing():
     right = score(np.eye(2)[[0, 1, 1]] * 9, np.array([0, 1, 1]), ["a", "b"])
     words = Read(rendered(right)).words

@@ -40,6 +40,7 @@ def test_a_flat_curve_has_a_tenth_of_room_above_it(drawn: list[Any]) -> None:
     assert drawn[0].get_ylim() == pytest.approx((2 - 0.008, 2.1))
 
 
+@pytest.mark.slow
 def test_without_a_suggestion_or_any_step_there_is_still_a_picture(drawn: list[Any]) -> None:
     rates.draw(RATES, LOSSES, SMOOTHED, "lr.png", "$x", None)
     assert len(drawn[0].lines) == 2

@@ -67,6 +67,7 @@ def test_every_part_of_a_filter_is_on_it() -> None:
     assert (image(shown[7]["src"]) == 200).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("changed", "words"), [
     ({"sees": None}, "sees all of the image, 30 x 28"),
     ({"sees": None}, "all of the image, 30 x 28 pixels below: what"),
@@ -124,6 +125,7 @@ def test_grey_images_are_answered_to_in_red_and_blue() -> None:
     assert first[0] - first[2] > 60 < second[2] - second[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "top", "side"), [
     (1, 9, 96), (64, 9, 96), (65, 9, 64), (256, 9, 64), (257, 9, 32), (32, 18, 96), (33, 18, 64), (576, 4, 64)])
 def test_the_more_pictures_the_smaller_they_are(count: int, top: int, side: int) -> None:
@@ -144,6 +146,7 @@ def noisy(channel: int) -> Unit:
                    made=rng.integers(0, 256, (120, 120, 3)).astype(np.uint8))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [64, 256, 1280])
 def test_it_is_of_sensible_size_even_for_noise(count: int) -> None:
     made, found = UnitPage(count), explained(noisy(0))
@@ -195,6 +198,7 @@ def test_sheet_and_page_of_a_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert written.read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_a_stop_while_a_filter_is_drawn_keeps_those_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real, notes = UnitPage.add, list[str]()
 

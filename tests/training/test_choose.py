@@ -33,6 +33,7 @@ def of_size(splits: Splits, count: int) -> Splits:
     return Splits(splits.classes, samples, splits.val, splits.test)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("images", "batch"), [(7000, 128), (5120, 128), (5119, 64), (2400, 32), (700, 16), (20, 8)])
 def test_small_sets_get_small_batches_and_rates_to_match(splits: Splits, images: int, batch: int) -> None:
     recipe, _, notes = chosen(Options(arch="resnet8"), of_size(splits, images))
@@ -73,6 +74,7 @@ def test_few_parameters_for_each_image_need_no_smoothing_and_take_larger_steps(s
     assert chosen(Options(arch="lenet5", size=32), of_size(splits, 60000))[0].lr == 0.05  # has no batch norm
 
 
+@pytest.mark.slow
 def test_defaults_suit_the_network(splits: Splits, tmp_path: Path) -> None:
     many = of_size(splits, 6000)
     with_norm, _, _ = chosen(Options(arch="resnet8"), many)
@@ -87,6 +89,7 @@ def test_defaults_suit_the_network(splits: Splits, tmp_path: Path) -> None:
     assert chosen(Options(arch="resnet8", optimizer="adam"), many)[0].lr == 2e-3
 
 
+@pytest.mark.slow
 def test_images_are_not_varied_for_a_network_too_small_to_learn_them_by_heart(splits: Splits) -> None:
     lenet5 = Options(arch="lenet5", size=32)
     recipe, _, notes = chosen(lenet5, of_size(splits, 60000))
@@ -106,6 +109,7 @@ def test_the_automatic_choice_is_explained(splits: Splits) -> None:
     assert not any("Architecture" in note for note in chosen(Options(arch="resnet8"), splits)[2])
 
 
+@pytest.mark.slow
 def test_what_is_asked_for_wins(splits: Splits) -> None:
     asked: dict[str, Any] = {
         "arch": "resnet20", "epochs": 2, "batch_size": 5, "lr": 0.7, "optimizer": "adamw", "schedule": "cosine",

@@ -130,6 +130,7 @@ def test_weights_are_held_less_as_long_as_validation_images_win_by_it(losses: li
                                1 + STRENGTHS.index(strength), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_any_loss_is_made_small() -> None:
     model, train = fresh(), Pictures(150, 1)
     before = SquaredError()(model.logits(train.pixels), train.labels)

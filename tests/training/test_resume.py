@@ -247,6 +247,7 @@ def test_a_damaged_last_state_falls_back_to_the_one_before(train: Train, tmp_pat
     assert any("previous.safetensors" in sentence for sentence in observer.notes)
 
 
+@pytest.mark.slow
 def test_when_both_states_are_damaged_it_is_told(train: Train) -> None:
     run = train()
     for file in ("last.safetensors", "previous.safetensors"):
@@ -297,6 +298,7 @@ def test_what_killed_writes_left_is_removed(train: Train, tmp_path: Path, finish
 # ---- signals ----
 
 
+@pytest.mark.slow
 def test_signals_save_say_how_to_go_on_and_put_the_handlers_back(train: Train) -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     for action, code, cause in ((interrupt, 130, "Ctrl-C"), (terminate, 143, "SIGTERM")):

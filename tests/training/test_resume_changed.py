@@ -43,6 +43,7 @@ def test_a_changed_option_is_refused_by_name(train: Train, changed: dict[str, An
     assert {file: (run.path / file).read_bytes() for file in before} == before
 
 
+@pytest.mark.slow
 def test_another_network_in_the_file_of_the_same_name_is_refused(train: Train, shared: Path, tmp_path: Path) -> None:
     stopped(train)
     other = tmp_path / "net.toml"
@@ -146,6 +147,7 @@ def test_a_recipe_edited_in_the_configuration_is_refused_by_name(
         train(resume="run")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["network", "preprocessing"])
 def test_a_network_edited_in_the_configuration_is_refused(train: Train, part: str) -> None:
     run = stopped(train)

@@ -91,6 +91,7 @@ def test_images_come_to_others_weights_as_they_learnt_them(size: Any, grey: bool
     assert (made.size, made.grey, made.mean, made.std) == ((8, 8), False, (0.5,) * 3, (0.2,) * 3)
 
 
+@pytest.mark.slow
 def test_the_sentence_says_what_is_begun_with(train: Train) -> None:
     run = train(epochs=1)
     where = f"Start: net.toml with the weights of {run.path}, for 10 x 10 pixels; its last layer"

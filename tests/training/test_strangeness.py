@@ -101,6 +101,7 @@ def test_features_that_are_no_numbers_are_left_alone(train: Train, monkeypatch: 
     assert (run.path / checkpoint.MODEL).read_bytes() == before
 
 
+@pytest.mark.slow
 def test_who_is_stopped_leaves_the_file_as_it_was(train: Train) -> None:
     run = train()
     path: Path = run.path / checkpoint.MODEL

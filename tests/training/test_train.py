@@ -139,6 +139,7 @@ def test_patience_ends_a_training_that_gets_no_better(train: Train) -> None:
     assert run.model.training["epoch"] == notes.best[-1]
 
 
+@pytest.mark.slow
 def test_a_training_keeps_the_latest_of_epochs_that_validation_cannot_tell_apart(
     train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,6 +172,7 @@ def test_grey_images_are_not_flipped_and_it_is_said(train: Train, tmp_path: Path
     assert any("not flipped" in sentence for sentence in notes.sentences)
 
 
+@pytest.mark.slow
 def test_losses_and_accuracy_of_mixed_images_are_of_both_labels(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     step = Trainer.step
     losses, right = [], []

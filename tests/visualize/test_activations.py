@@ -29,6 +29,7 @@ def test_words_of_any_layer_stay_apart_and_on_the_sheet(shape, low, rng, words):
     assert any(activations.shape_text(shape) in text for text in words.texts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shapes", [[(28, 28, 20)] * 2, [(7, 300, 50)] * 4, [(40,)] * 4 + [(4, 4, 11)]])
 def test_everything_lies_apart_on_a_sheet_of_its_size(shapes, rng, words):
     layers = [LayerMaps(f"layer{i}", "Conv2d", rng.random(shape).astype(np.float32)) for i, shape in enumerate(shapes)]
@@ -42,6 +43,7 @@ def test_five_classes_need_more_room_than_one_layer(words):
     assert sheet.image.height - max(box[3] for _, box in words.drawn) == pytest.approx(activations.MARGIN + 8, abs=5)
 
 
+@pytest.mark.slow
 def test_a_layer_has_two_rows_of_maps_as_large_as_fit(words):
     for shape, size, shown in (((28, 28, 40), (112, 112), 18), ((4, 4, 40), (104, 104), 20), ((7, 7, 9), (105, 105), 9),
                                ((150, 40, 40), (28, 104), 22), ((145, 20, 40), (20, 145), 22),

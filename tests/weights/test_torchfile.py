@@ -177,6 +177,7 @@ def test_what_is_wrong_is_refused_in_a_sentence_and_at_once(name: str, tmp_path,
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("whole", [WHOLE, OLD], ids=["zip", "pickles"])
 def test_no_cut_and_no_wrong_byte_does_anything_but_fail_or_read(whole: bytes, rng: np.random.Generator) -> None:
     for length in range(0, len(whole), 7):

@@ -35,6 +35,7 @@ def snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:
     return {str(p): (p.read_bytes(), p.stat().st_mtime_ns) for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
+@pytest.mark.slow
 def test_a_sound_folder_has_no_findings(tmp_path: Path) -> None:
     report = check(sound(tmp_path))
     assert report.findings == []
@@ -46,6 +47,7 @@ def test_a_sound_folder_has_no_findings(tmp_path: Path) -> None:
 # ---- files ----
 
 
+@pytest.mark.slow
 def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     folder = sound(tmp_path)
     (folder / "ant" / "zero.png").touch()
@@ -102,6 +104,7 @@ def test_odd_files_are_noted_and_still_used(tmp_path: Path) -> None:
     assert report.as_json()["exclude"] == []
 
 
+@pytest.mark.slow
 def test_pictures_without_anything_to_see(tmp_path: Path) -> None:
     folder = sound(tmp_path)
     Image.new("RGB", (90, 90), (200, 10, 10)).save(folder / "ant" / "blank.png")
@@ -120,6 +123,7 @@ def test_a_folder_of_long_images_has_no_extreme_shapes(tmp_path: Path) -> None:
     assert "extreme-shape" not in kinds(report)
 
 
+@pytest.mark.slow
 def test_sizes_and_colours(tmp_path: Path) -> None:
     folder = sound(tmp_path)
     scene(70, 50, 40).save(folder / "ant" / "small.png")
@@ -137,6 +141,7 @@ def test_sizes_and_colours(tmp_path: Path) -> None:
 # ---- the folder ----
 
 
+@pytest.mark.slow
 def test_what_training_leaves_out(tmp_path: Path) -> None:
     folder = sound(tmp_path)
     scene(80).save(folder / "loose.png")
@@ -158,6 +163,7 @@ def test_what_training_leaves_out(tmp_path: Path) -> None:
     assert report.images() == {"train": 20, "val": 2, "test": 2}
 
 
+@pytest.mark.slow
 def test_classes_that_differ_between_splits(tmp_path: Path) -> None:
     folder = write(tmp_path, {f"train/{n}": s for n, s in classes(10, ("ant", "bee", "cow")).items()})
     write(folder, {"test/ant/1.png": 100, "test/dog/1.png": 101, "extra/x.png": 102})
@@ -172,6 +178,7 @@ def test_classes_that_differ_between_splits(tmp_path: Path) -> None:
         scan(folder)
 
 
+@pytest.mark.slow
 def test_layouts_as_they_come(tmp_path: Path) -> None:
     folder = write(tmp_path, {f"all/Training/{n}": s for n, s in classes(10).items()})
     write(folder, {"all/Testing/1.png": 100, "all/Testing/2.png": 101, "__MACOSX/x.png": 102})
@@ -212,6 +219,7 @@ def test_names_that_are_different_words(one: str, other: str, tmp_path: Path) ->
 # ---- copies ----
 
 
+@pytest.mark.slow
 def test_copies_are_found_whatever_the_file_format(tmp_path: Path) -> None:
     folder = write(tmp_path, {f"train/{n}": s for n, s in classes(12).items()})
     write(folder, {"test/ant/1.bmp": 3, "test/ant/2.png": 500, "test/bee/1.png": 501, "val/ant/1.png": 502,
@@ -262,6 +270,7 @@ def test_groups_keep_near_copies_off_the_other_side(tmp_path: Path) -> None:
     assert report.notes == [r"24 groups of images are kept together, by \w+/s\d\d."]
 
 
+@pytest.mark.slow
 def test_images_of_a_table(tmp_path: Path) -> None:
     folder = write(tmp_path / "data", {f"{i}.png": scene(i) for i in range(30)})
     table = tmp_path / "labels.csv"
@@ -320,6 +329,7 @@ def test_names_of_any_bytes(tmp_path: Path) -> None:
     assert set.union(*found(check(folder), "empty-file")) == set(odd)
 
 
+@pytest.mark.slow
 def test_progress_is_told_and_may_stop_it(tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
     check(sound(tmp_path), progress=lambda *what: told.append(what))

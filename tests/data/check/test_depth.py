@@ -75,6 +75,7 @@ def test_a_range_that_is_given(folder: Path, tmp_path: Path) -> None:
     assert shades[0] < shades[1] - 1, "the sheet's pictures are on the range of the check"
 
 
+@pytest.mark.slow
 def test_pages_and_frames_are_counted(folder: Path) -> None:
     write(folder / "ant" / "stack.tif", twelve(50), pages=4)
     frames = [scene(seed) for seed in (51, 52, 53)]

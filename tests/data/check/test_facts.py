@@ -66,6 +66,7 @@ def test_brightness_and_span(tmp_path: Path) -> None:
     assert 252 <= other.bright <= 254
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [120, 256, 600])
 def test_something_small_is_something(side: int, tmp_path: Path) -> None:
     """A scratch of 0.04 % of the pixels, a few words on a page: no flat colour, however few pixels they are."""
@@ -76,6 +77,7 @@ def test_something_small_is_something(side: int, tmp_path: Path) -> None:
     assert flat.span <= BLANK < 2 * BLANK < page.span
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(200, 180), (900, 700)])
 def test_blur_grows_with_blurring(size: tuple[int, int]) -> None:
     scale = max(1.0, max(size) / 256)

@@ -119,6 +119,7 @@ def test_few_images(count: int, others: np.ndarray) -> None:
     assert [(i, j) for i, j, _ in near_duplicates(both)] == [(i, i + count) for i in range(count)]
 
 
+@pytest.mark.slow
 def test_blocks_do_not_change_what_is_found(others: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     images = np.concatenate([others, np.stack([thumb(jpeg(scene(seed), 50)) for seed in range(0, OTHERS, 7)])])
     whole = near_duplicates(images)

@@ -71,6 +71,7 @@ def test_few_images_say_nothing(plain: Facts) -> None:
         assert bool(found(plain, labels, bright=[250] * dogs + [200] * 60)) == named
 
 
+@pytest.mark.slow
 def test_chance_is_not_named(plain: Facts) -> None:
     for seed in range(20):
         rng = np.random.default_rng(seed)

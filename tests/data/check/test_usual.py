@@ -37,6 +37,7 @@ def test_a_class_may_be_soft_dark_or_flat_by_nature(tmp_path: Path) -> None:
     assert all("on no list to exclude" in f.text for f in report.findings if f.kind == "blank")
 
 
+@pytest.mark.slow
 def test_pictures_of_few_levels_are_not_blank_among_their_like(tmp_path: Path) -> None:
     folder = write(tmp_path, {name: scene(seed).convert("L").point(lambda v: 100 + v // 60)
                               for name, seed in classes(12).items()})

@@ -58,6 +58,7 @@ def test_integrated_gradients_add_up_to_the_difference_of_logits(name, network):
     assert found.residual.max() < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["hirescam", "gradcam", "occlusion", "rise"])
 def test_what_speaks_for_one_class_rather_than_another_is_the_difference_of_both(name, asked, monkeypatch):
     monkeypatch.setattr(rise, "MASKS", 50)
@@ -66,6 +67,7 @@ def test_what_speaks_for_one_class_rather_than_another_is_the_difference_of_both
     np.testing.assert_allclose(found_by(name, held), found_by(name, one) - found_by(name, other), atol=2e-5)
 
 
+@pytest.mark.slow
 @each_method
 def test_what_a_class_is_held_against_changes_every_map(name, asked, monkeypatch):
     monkeypatch.setattr(rise, "MASKS", 50)
@@ -110,6 +112,7 @@ def asked_small(channels: int, which: slice = slice(None), seed: int = 0, layer:
     return asked_of(network, layer or last_positions(network), drawn_images(network)[which], [1, 2, 0][which], seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 3])
 @each_method
 def test_maps_lie_on_the_positions_or_on_the_pixels(name, channels):
@@ -172,6 +175,7 @@ def test_layers_that_something_passes_by(name, layer):
     assert found[:2].any()
 
 
+@pytest.mark.slow
 @each_method
 def test_images_keep_what_they_are(name):
     """No method writes into what it was given."""
@@ -181,6 +185,7 @@ def test_images_keep_what_they_are(name):
     assert np.array_equal(of.images, kept)
 
 
+@pytest.mark.slow
 @each_method
 def test_a_model_of_one_class_or_two(name):
     for classes in (1, 2):
@@ -189,6 +194,7 @@ def test_a_model_of_one_class_or_two(name):
         assert np.isfinite(found).all()
 
 
+@pytest.mark.slow
 @each_method
 def test_laid_on_the_image(name):
     """By the name, through the model, from images of other sizes than the model's."""

@@ -21,6 +21,7 @@ def sums(found):
     return found.maps.astype(np.float64).sum(axis=(1, 2))
 
 
+@pytest.mark.slow
 def test_the_integral_along_the_way_from_the_mean_image(asked):
     of = asked()
     plain = Plain(of.model.network)

@@ -46,6 +46,7 @@ def test_the_mean_drop_of_the_squares_over_a_pixel(step, asked):
                                by_hand(plain, of.images[0], 1, step), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_two_sizes(asked):
     """A quarter and an eighth of 10 pixels, half of it at a time: steps of 1.25 and 0.625, as pixels go."""
     of = asked()

@@ -27,6 +27,7 @@ def test_weighted_by_what_the_masks_let_through(asked, monkeypatch):
             assert found[i, y, x] == pytest.approx(wanted, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_masks():
     """Linear between corners that are drawn, a cell's side apart; the same however many at once."""
     masks = np.concatenate(list(module._masks(1, (16, 10), 64)))
