@@ -134,7 +134,6 @@ def test_erased_boxes_have_the_papers_sizes() -> None:
     assert np.histogram(top[height == 12], 7, (0, 49))[0].min() > 0, "not everywhere"
 
 
-@pytest.mark.slow
 def test_cutout_is_a_square_around_any_pixel_cut_off_at_the_border() -> None:
     drawn = Augmentation(cutout=8).draw(0, 0, MANY, (32, 32, 3))
     _, _, height, width = drawn.boxes[:, 0].T

@@ -116,7 +116,6 @@ def test_threads_change_nothing(samples: list[Sample], augmentation: Augmentatio
         assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("cache", ["ram", "none"])
 def test_mixed_images_are_of_the_two_that_the_labels_say(samples: list[Sample], cache: str) -> None:
     images = load(samples, cache)

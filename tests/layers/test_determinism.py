@@ -52,7 +52,6 @@ def test_the_same_bits_on_any_threads(name, batch, isa, rng):
         assert not differing, f"{differing} differ on {count} threads"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_an_image_is_the_same_bits_in_any_batch(name, isa, rng):
     layer, x = fresh(name), inputs(name, 5, rng)

@@ -14,7 +14,6 @@ def test_conformance(layer, isa):
     check_layer(layer, (40,))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 2, 13, 64])
 @pytest.mark.parametrize(("inputs", "outputs"), [(1, 1), (7, 3), (84, 10), (3000, 65), (65, 3000)])
 def test_definition(batch, inputs, outputs, isa, rng):

@@ -114,7 +114,6 @@ def one_by_one(network: Network, images: np.ndarray, gradient: np.ndarray) -> tu
     return values[network.nodes[-1].name], {k: g.copy() for k, g in network.gradients().items()}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("remade", [False, True])
 @pytest.mark.parametrize("name", GRAPHS)
 def test_plan_is_the_layers_one_by_one(name: str, remade: bool, isa: str, rng: np.random.Generator,

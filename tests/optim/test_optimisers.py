@@ -87,7 +87,6 @@ CASES = [
 OPTIMISERS_TO_TEST = [pytest.param(case[0], id=repr(case[0])) for case in CASES]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1.0, 0.25])
 @pytest.mark.parametrize(("optimiser", "update", "decay"), CASES, ids=lambda v: repr(v) if hasattr(v, "lr") else "")
 def test_ten_steps(optimiser, update, decay, scale, isa):
