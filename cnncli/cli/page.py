@@ -25,7 +25,7 @@ EXAMPLES = (
 def command(images: tuple[str, ...], model: Path | None, out: Path | None, force: bool, as_json: bool) -> int:
     """Write a model as one web page that runs it.
 
-    The page holds the whole network and computes in any browser. It asks nobody for anything: open it from a disk, or
+    The page holds the whole network and computes in the browser. It asks nobody for anything: open it from a disk, or
     mail it. It judges pictures that are chosen, dropped or pasted, and shows what each layer makes of them, down to
     single numbers. Some of IMAGE, or of the images held out of the run's training, are on it. IMAGE is a file, a
     folder, a pattern such as 'photos/*.png', or - for a list of paths on standard input.

@@ -128,8 +128,8 @@ function worker() {
   }
 
   /** Fit a last layer to features (n, d) and labels, and judge by it from now on. */
-  function learn(x, labels, names, strength) {
-    const begun = performance.now(), last = program.calls[program.calls.length - 1], d = last[3], classes = names.length;
+  function learn(x, labels, classes, strength) {
+    const begun = performance.now(), last = program.calls[program.calls.length - 1], d = last[3];
     const [weights, bias, output] = [taken(4 * d * classes), taken(4 * classes), taken(4 * classes)];
     const mark = engine.taken(), features = copied(x);
     if (!engine.fit_head(features, copied(labels), labels.length, d, classes, strength, weights, bias)) {
@@ -141,7 +141,6 @@ function worker() {
     layer.shape = [classes];
     last[7] = classes;
     last.ready[1] = [input, d, weights, bias, output, classes];
-    program.classes = names;
     program.temperature = 1;
     let right = 0;
     const logits = () => new Float32Array(engine.memory.buffer, output, classes);

@@ -59,7 +59,7 @@ async function learn() {
     x.set(one, row * size);
     labels[row++] = label;
   }));
-  const { right, milliseconds } = await ask("learn", x, labels, names, STRENGTH);
+  const { right, milliseconds } = await ask("learn", x, labels, names.length, STRENGTH);
   takeClasses(names);
   byId("learnt").textContent = `Learnt ${names.length} classes in ${(milliseconds / 1000).toFixed(1)} s: ` +
     `${right} of the ${times(total, "picture")} are told right. How it does on others, it has to show.`;

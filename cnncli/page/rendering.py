@@ -3,8 +3,6 @@ and its policy allows only what it holds: its own script and style, WebAssembly,
 pictures that it is given."""
 
 import base64
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -12,11 +10,12 @@ from typing import Any
 
 from ..errors import printable
 from ..export.golden import TOLERANCE
+from ..report.page import in_script, policy
 from .program import Program
 
 SCRIPTS = ("products.js", "engine.js", "asking.js", "pixels.js", "answer.js", "pictures.js", "covering.js", "camera.js",
-           "drawing.js", "number.js", "layers.js", "graph.js", "tour.js", "learning.js", "saving.js",
-           "check.js")
+           "drawing.js", "number.js", "layers.js", "graph.js", "tour.js", "learning.js", "saving.js", "check.js")
+ALSO = " 'wasm-unsafe-eval'"  # which compiles WebAssembly and evaluates no text
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Sample:
 def render(title: str, about: str, made: Program, golden: Sequence[dict[str, Any]], samples: Sequence[Sample],
            drawing: dict[str, Any] | None = None) -> bytes:
     """Return the page's bytes, UTF-8; the same model and pictures give the same. drawing says how pictures are drawn
-    (samples.py), None where they are not."""
+    (drawn.py), None where they are not."""
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
@@ -43,24 +42,12 @@ def render(title: str, about: str, made: Program, golden: Sequence[dict[str, Any
     given = {"program": made.described, "golden": golden, "tolerance": TOLERANCE, "drawing": drawing}
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page = environment.from_string(html).render(
-        title=printable(title), about=printable(about), policy=policy(style, script), style=Markup(style),
-        script=Markup(script), given=Markup(in_script(given)), height=height, width=width, grey=channels == 1,
+        title=printable(title), about=printable(about), policy=f"{policy(style, script, ALSO)}; worker-src blob:",
+        style=Markup(style), script=Markup(script), given=Markup(in_script(given)), height=height, width=width,
+        grey=channels == 1,
         engine=Markup(in_base64((here / "engine.wasm").read_bytes())), weights=Markup(in_base64(made.weights)),
         samples=samples)
     return page.encode("utf-8")
-
-
-def policy(style: str, script: str) -> str:
-    """Return the content security policy."""
-    hashes = [in_base64(hashlib.sha256(text.encode()).digest()) for text in (style, script)]
-    return (f"default-src 'none'; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}' 'wasm-unsafe-eval'; "
-            "worker-src blob:; img-src data: blob:; base-uri 'none'; form-action 'none'")
-
-
-def in_script(value: Any) -> str:
-    """Return JSON that may stand in a script element."""
-    text = json.dumps(value, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def in_base64(data: bytes) -> str:

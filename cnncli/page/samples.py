@@ -1,21 +1,20 @@
 """The pictures that go with a page: some that the model has right, some that it has wrong, some it is unsure of."""
 
-import io
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from ..errors import DataError, printable
 from ..explain.explained_units import labelled
 from ..kernels import Array
 from ..model import Model
+from ..report.pictures import data_uri
 from ..runs.opened import Opened
 from .drawn import drawing
-from .rendering import Sample, in_base64
+from .rendering import Sample
 
 MOST = 12  # pictures; a third of them right, wrong, and unsure
 LOOKED_AT = 200  # images, spread evenly over all
@@ -90,11 +89,5 @@ def _chosen(judged: Sequence[_Judged]) -> list[_Judged]:
 def _sample(one: _Judged, classes: Sequence[str]) -> Sample:
     named = printable(os.path.basename(one.path))
     words = named if one.label is None else printable(classes[one.label])
-    return Sample(_png(one.pixels), named, words, one.label is not None and one.label != one.answer)
-
-
-def _png(pixels: Array) -> str:
-    """Return prepared pixels as a picture to show: the very bytes, as a PNG file."""
-    file = io.BytesIO()
-    Image.fromarray(np.squeeze(pixels, 2) if pixels.shape[2] == 1 else pixels).save(file, "PNG", optimize=True)
-    return f"data:image/png;base64,{in_base64(file.getvalue())}"
+    side = max(one.pixels.shape)  # a PNG file, whatever its size: the very bytes
+    return Sample(data_uri(one.pixels, side, side), named, words, one.label is not None and one.label != one.answer)

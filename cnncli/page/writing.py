@@ -38,7 +38,7 @@ class Written:
         """What is said of it."""
         size = f"{self.bytes / 1e6:,.1f} MB"
         if not self.halved:
-            return f"{size}; it opens in any browser, from a disk, too."
+            return f"{size}; it opens in a browser, from a disk, too."
         return f"{size}; its weights have 16 bits, which changes a logit by {self.change:.1g} at most."
 
     def as_json(self) -> dict[str, Any]:

@@ -106,20 +106,25 @@ def count(number: int, word: str = "") -> str:
     return f"{number:,}" + (f" {word}{'s' * (number != 1)}" if word else "")
 
 
-def policy(style: str, script: str) -> str:
-    """Return the content security policy: this style, this script, images that are in the file, nothing else."""
+def policy(style: str, script: str, also: str = "") -> str:
+    """Return the content security policy: this style, this script, images that are in the file, nothing else but what
+    scripts may also do."""
     hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
-    return (f"default-src 'none'; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; img-src data:; "
-            "base-uri 'none'; form-action 'none'")
+    return (f"default-src 'none'; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'{also}; "
+            "img-src data:; base-uri 'none'; form-action 'none'")
 
 
 def _data(classes: Sequence[str], images: Sequence[Shown], places: dict[tuple[int, int], list[int]]) -> str:
-    """Return what page.js shows when it is asked, as JSON that may stand in a script element."""
-    value = {
+    """Return what page.js shows when it is asked."""
+    return in_script({
         "classes": classes,
         "images": [[i.uri, i.name, i.label, i.guess, round(i.chance, 4)] for i in images],
         "cells": {f"{label} {guess}": own for (label, guess), own in places.items()},
-    }
+    })
+
+
+def in_script(value: Any) -> str:
+    """Return JSON that may stand in a script element."""
     text = json.dumps(value, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

@@ -38,7 +38,7 @@ def test_a_page_of_a_file_with_its_pictures(here: Path, capsys: pytest.CaptureFi
     made = json.loads(said.out)
     assert made == {"path": "m-page.html", "bytes": Path("m-page.html").stat().st_size, "pictures": 12, "halved": False,
                     "change": 0, "skipped": []}
-    assert f"m-page.html: {made['bytes'] / 1e6:.1f} MB; it opens in any browser, from a disk, too." in said.err
+    assert f"m-page.html: {made['bytes'] / 1e6:.1f} MB; it opens in a browser, from a disk, too." in said.err
     answers = {(Path(each.path).name, Path(each.path).parent.name): each.label for each in
                cnncli.predict(model, "photos")}
     assert {wrong for _, wrong in shown("m-page.html")} == {
