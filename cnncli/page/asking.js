@@ -3,11 +3,6 @@
 
 const original = document.documentElement.outerHTML; // before anything changes it: saving.js writes it anew
 
-/** The element with an id; of what kind it is, whoever asks for it knows.
- * @param {string} id
- * @returns {any} */
-const byId = (id) => document.getElementById(id);
-
 /** Bytes that lie in the page as base64. */
 function bytesOf(id) {
   const text = atob(byId(id).textContent.trim()), bytes = new Uint8Array(text.length);

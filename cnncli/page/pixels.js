@@ -1,17 +1,6 @@
 // Pictures on canvases: what the network sees, and the maps of its layers.
 "use strict";
 
-/** An element with attributes and children; text is always text. */
-function made(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value !== null && value !== false) element.setAttribute(name, value === true ? "" : value);
-  }
-  element.append(...children);
-  return element;
-}
-
 const BELOW = [33, 102, 172], ABOVE = [178, 24, 43]; // blue and red, which every kind of colour sight tells apart
 
 /** The colour of a number: paper at 0, red above, blue below, full at `scale`. */
@@ -61,11 +50,3 @@ function drawInput(canvas, values) {
 
 /** The largest distance from 0. */
 const reachOf = (values) => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-
-/** A number as people read it. */
-function shown(value) {
-  if (value === 0) return "0";
-  const size = Math.abs(value);
-  return (size >= 1000 || size < 0.001 ? value.toExponential(2) : value.toFixed(size >= 100 ? 1 : size >= 10 ? 2 : 3))
-    .replace("-", "\u2212");
-}
