@@ -13,9 +13,9 @@ from ..export.golden import TOLERANCE
 from ..report.page import in_script, policy
 from .program import Program
 
-SCRIPTS = ("products.js", "engine.js", "elements.js", "asking.js", "pixels.js", "answer.js", "pictures.js", "covering.js",
-           "camera.js", "drawing.js", "number.js", "layers.js", "graph.js", "tour.js", "learning.js", "saving.js",
-           "check.js")
+SCRIPTS = ("products.js", "engine.js", "elements.js", "asking.js", "pixels.js", "answer.js", "pictures.js",
+           "covering.js", "camera.js", "drawing.js", "number.js", "layers.js", "graph.js", "tour.js", "learning.js",
+           "saving.js", "check.js")
 ALSO = " 'wasm-unsafe-eval'"  # which compiles WebAssembly and evaluates no text
 
 
