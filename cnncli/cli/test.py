@@ -44,7 +44,7 @@ EXAMPLES = (
 @force_option
 @json_option
 @click.option("--why/--no-why", default=True, show_default=True,
-              help="Show in the report what the surest mistakes come from: as long as judging some fifty images.")
+              help="Show in the report what each of its mistakes comes from. How long that takes is said.")
 @strict_option
 @exact_option
 @tta_option
@@ -68,7 +68,7 @@ def command(data: str | None, model: Path | None, split: "Split | None", labels:
         with steps() as shown:
             found = evaluate(opened, data, split=split, labels=labels, tta=tta, exact=bool(exact), strict=strict,
                              progress=shown, note=note)
-        write(found, folder, why=why)
+        write(found, folder, why=why, note=note)
     if as_json:
         emit_json(found.as_json())
     else:

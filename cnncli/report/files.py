@@ -4,14 +4,19 @@ mistakes, and the figures for other programs. Each has a module of its own here.
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..data import Data
 from ..data.outputs import Kind, marked
 from ..data.outputs import write as write_output
 from ..evaluation.evaluate import ModelTest
+from ..evaluation.held_out import Note
 from ..explain.mistakes import reasons
 from ..runs.opened import Opened
 from . import confusion, mistakes, page
@@ -19,6 +24,7 @@ from .pictures import Why
 
 FIGURES = Kind("the figures of a test", ".json",
                marked(rb'\A{\n  "model": [^\n]*,\n  "images": \d+,\n  "accuracy": '))
+TIMED = 4  # mistakes that are explained before it is told how long all take
 WRITTEN = {"report.html": page.PAGE, "confusion.png": confusion.MATRIX, "confusion.csv": confusion.COUNTS,
            "mistakes.png": mistakes.MISTAKES, "test.json": FIGURES}
 
@@ -34,32 +40,43 @@ def claimed(opened: Opened, folder: str | os.PathLike[str] | None = None, data: 
         yield into
 
 
-def write(found: ModelTest, folder: str | os.PathLike[str] | None = None, force: bool = False, why: bool = True
-          ) -> Path:
+def write(found: ModelTest, folder: str | os.PathLike[str] | None = None, force: bool = False, why: bool = True,
+          note: Note | None = None) -> Path:
     """Write the files about a test, WRITTEN, into a folder; return it. The folder, by default that of the model's run,
-    else ./<model>-test, is made if need be. why has the page show what the surest mistakes come from, which takes as
-    long as to judge some fifty images. Raises UsageError where a file stands in its place, or other files, unless
-    force, in that of ours, SaveError where the disk refuses."""
+    else ./<model>-test, is made if need be. why has the page show what each mistake in it comes from; note is told
+    how long that takes, as soon as it is known. Raises UsageError where a file stands in its place, or other files,
+    unless force, in that of ours, SaveError where the disk refuses."""
     with claimed(found.opened, folder, force=force) as into:
-        _write(found, into, why)
+        _write(found, into, _why(found, note or (lambda sentence: None)) if why else None)
     return into
 
 
-def _write(found: ModelTest, into: Path, why: bool) -> None:
+def _write(found: ModelTest, into: Path, why: Why | None) -> None:
     name = found.opened.name
     report, matrix, table, sheet, figures = (into / file for file in WRITTEN)
     page.write(found, report, title=f"Test of {name}", pixels=found.pixels,
                names=[sample.relative for sample in found.samples], facts=found.facts,
-               notes=found.notes + found.comparison, why=_why(found) if why else None)
+               notes=found.notes + found.comparison, why=why)
     confusion.draw(found, matrix, f"Confusion matrix of {name}")
     confusion.write_csv(found, table)
     mistakes.draw(found, found.pixels, [sample.path for sample in found.samples], sheet, f"Worst mistakes of {name}")
     write_output(figures, (json.dumps(found.as_json(), indent=2) + "\n").encode(), FIGURES)
 
 
-def _why(found: ModelTest) -> Why | None:
-    """Return what shows where mistakes come from; None where no layer of the network can tell."""
+def _why(found: ModelTest, note: Note) -> Why | None:
+    """Return what shows where mistakes come from; None where no layer of the network can tell. The first few tell how
+    long all will take."""
     model = found.opened.model
     if not model.has_positions:
         return None
-    return lambda some: reasons(model, found.pixels(some), found.guesses[some], found.labels[some])
+
+    def strips(some: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
+        began = time.monotonic()
+        for part in filter(len, (some[:TIMED], some[TIMED:])):
+            yield from reasons(model, found.pixels(part), found.guesses[part], found.labels[part])
+            if part[0] == some[0] and len(some) > TIMED:
+                seconds = (time.monotonic() - began) / TIMED * len(some)
+                note(f"The report shows what {len(some)} mistakes come from, which takes {seconds:.1f} s; --no-why "
+                     "leaves that out.")
+
+    return strips

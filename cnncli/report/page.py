@@ -39,8 +39,8 @@ def write(found: Evaluation, path: str | os.PathLike[str], *, title: str, pixels
 
     pixels gives prepared images for indices, uint8 (m, h, w, c), and names are the images' file names, in the
     evaluation's order. facts are (what, how much) pairs about the model, notes sentences about images and baselines.
-    why gives a strip of pictures for each of some mistakes, which shows where it comes from. Raises SaveError where the
-    file cannot be written.
+    why gives a strip of pictures for each of the mistakes that are shown, of where it comes from. Raises SaveError
+    where the file cannot be written.
     """
     write_output(path, render(found, title=title, pixels=pixels, names=names, facts=facts, notes=notes, why=why), PAGE)
     return Path(path)
@@ -79,8 +79,8 @@ def render(found: Evaluation, *, title: str, pixels: Pixels, names: Sequence[Any
         rows=[_row(i, found) for i in range(len(classes))],
         matrix=matrix,
         pairs=_pairs(found),
-        worst=album.worst(),
-        reasons=album.reasons(why) if why else [],
+        worst=album.worst(why),
+        reasons=why is not None,
         ambiguous=album.ambiguous(),
         best=album.best(),
         shown=len(cells.images),

@@ -16,7 +16,7 @@ from PIL import Image
 from ..errors import printable
 from ..evaluation.scores import Evaluation
 
-WORST, REASONS, AMBIGUOUS, BEST, MOST_BEST = 48, 24, 24, 4, 240  # images; BEST of each class, MOST_BEST of all
+WORST, AMBIGUOUS, BEST, MOST_BEST = 48, 24, 4, 240  # images; BEST of each class, MOST_BEST of all
 A_CELL = 60  # images of a cell of the confusion matrix
 MOST_CHARACTERS = 8_000_000  # of the cells' thumbnails
 SIDE, SHARP = 96, 40  # pixels: what is larger is made smaller; what is at most so large is kept without loss
@@ -61,13 +61,11 @@ class Album:
             others[np.arange(len(others)), found.guesses[part]] = -np.inf
             self._second[part], self._others[part] = others.argmax(axis=1), np.maximum(others.max(axis=1), 0)
 
-    def worst(self) -> list[Shown]:
-        """The most confident mistakes."""
-        return self._shown(self.found.mistakes()[:WORST])
-
-    def reasons(self, why: Why) -> list[Shown]:
-        """The most confident mistakes once more, each as a strip that shows why."""
-        indices = self.found.mistakes()[:REASONS]
+    def worst(self, why: Why | None = None) -> list[Shown]:
+        """The most confident mistakes; with why, each as a strip that shows where it comes from."""
+        indices = self.found.mistakes()[:WORST]
+        if why is None:
+            return self._shown(indices)
         return [self._one(int(i), as_jpeg(strip)) for i, strip in zip(indices, why(indices), strict=True)]
 
     def ambiguous(self) -> list[Shown]:

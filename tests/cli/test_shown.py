@@ -159,13 +159,14 @@ def test_what_test_asks_for(models: Path, monkeypatch: pytest.MonkeyPatch, capsy
     result = SimpleNamespace(skipped=[("a.png", "is empty")], as_json=lambda: {"accuracy": 0.5})
     monkeypatch.setattr(evaluation, "evaluate", lambda opened, data, **options: given.update(
         options, data=data) or result)
-    monkeypatch.setattr(files, "write", lambda found, folder, why: given.update(folder=folder, why=why))
+    monkeypatch.setattr(files, "write", lambda found, folder, why, note: given.update(
+        folder=folder, why=why, told=note))
     assert cli.main(["test", "-m", "m.safetensors", "--json"]) == 3
     out, err = capsys.readouterr()
     assert json.loads(out) == {"accuracy": 0.5}
     assert "m-test: report.html, confusion.png, confusion.csv, mistakes.png, test.json.\n" in err
     wanted = {"data": None, "split": None, "labels": None, "tta": False, "exact": False, "strict": False,
-              "folder": Path("m-test"), "why": True, "note": output.note}
+              "folder": Path("m-test"), "why": True, "note": output.note, "told": output.note}
     assert given | wanted == given
     assert cli.main(["test", "data", "-m", "m.safetensors", "--json", "--split", "val", "--labels", "l.csv", "--tta",
                      "--exact", "--strict", "--out", "o", "--no-why"]) == 3

@@ -3,6 +3,8 @@ says what the evaluation says."""
 
 import csv
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,3 +47,19 @@ def test_by_itself_it_goes_where_the_run_is(home: Path) -> None:
     assert {path.name for path in Path("runs/small").iterdir()} >= set(WRITTEN)
     with pytest.raises(UsageError, match="is a file"):
         write(cnncli.evaluate(compare=False), "runs/small/config.json")
+
+
+@pytest.mark.slow
+def test_each_mistake_on_the_page_shows_where_it_comes_from_and_the_cost_is_told(home: Path) -> None:
+    right = cnncli.evaluate(compare=False)
+    found = replace(right, guesses=(right.labels + 1) % len(right.class_names))
+    shown, told = min(48, found.images), list[str]()
+    assert shown > 4
+    page = (write(found, "out", note=told.append) / "report.html").read_text(encoding="utf-8")
+    assert len(re.findall(r'alt="[^"]+ taken for ', page)) == shown
+    [sentence] = told
+    said = rf"The report shows what {shown} mistakes come from, which takes \d+\.\d s; --no-why leaves that out\."
+    assert re.fullmatch(said, sentence)
+    page = (write(found, "out", force=True, why=False, note=told.append) / "report.html").read_text(encoding="utf-8")
+    assert not re.search(r'alt="[^"]+ taken for ', page)
+    assert told == [sentence]

@@ -348,11 +348,12 @@ def test_what_mistakes_come_from_is_shown_beside_them():
         return iter([strip] * len(indices))
 
     read = Read(rendered(found, why=why))
-    assert asked == found.mistakes()[: pictures.REASONS].tolist()
+    assert asked == found.mistakes()[: pictures.WORST].tolist()
     shown = [a for tag, a in read.elements if tag == "img" and " taken for " in (a["alt"] or "")]
     assert len(shown) == len(asked)
     first = asked[0]
     assert shown[0]["alt"] == f"{'abc'[found.labels[first]]} taken for {'abc'[found.guesses[first]]}"
     with Image.open(io.BytesIO(base64.b64decode(shown[0]["src"].split(",")[1]))) as image:
         assert image.size == (68, 20)
-    assert "Why they were mistaken" not in Read(rendered(found)).words
+    assert "speaks for" in read.words
+    assert "speaks for" not in Read(rendered(found)).words
