@@ -3,10 +3,12 @@ methods do nothing; the command line's shows tables and bars (cli/train_view.py)
 it likes. All methods are called from the thread that called ``train``.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..runs import Row, Run
+from .inside import Inside
 
 
 class Observer:
@@ -31,6 +33,10 @@ class Observer:
     def started(self, run: Run, summary: dict[str, Any]) -> None:
         """The run's folder is there and training begins, or goes on. summary holds classes, images and recipe."""
 
+    def looking_inside(self, inside: Inside) -> None:
+        """What may be looked at from now on, in ``step_done`` and ``epoch_done``: weights, gradients, the model; and
+        ``inside.stop``, which ends the training as Ctrl-C does. Comes once, before the first step."""
+
     def resumed(self, rows: Sequence[Row], step: int) -> None:
         """Training goes on after these finished epochs and so many steps of the one that follows."""
 
@@ -47,4 +53,32 @@ class Observer:
         """An epoch is finished and saved: its row of history.csv, and whether it is the best so far."""
 
     def stopping(self, cause: str) -> None:
-        """Somebody asked to stop ("Ctrl-C", "SIGTERM"); what there is will be saved."""
+        """Somebody asked to stop ("Ctrl-C", "SIGTERM", or who called ``Inside.stop``); what there is will be saved."""
+
+    def ended(self, cause: str) -> None:
+        """The run that was started has ended: "finished", what ``stopping`` said, or "an error". Nothing more comes of
+        it, but another run may be started, of the next fold."""
+
+
+class Observers(Observer):
+    """Several observers as one: each is told everything, in this order."""
+
+    def __init__(self, *several: Observer) -> None:
+        self._several = several
+
+    def ended(self, cause: str) -> None:
+        with contextlib.ExitStack() as all_of_them:  # also those behind one that raises
+            for each in reversed(self._several):
+                all_of_them.callback(each.ended, cause)
+
+
+def _telling(name: str) -> Callable[..., None]:
+    def tell(self: Observers, *what: Any) -> None:
+        for each in self._several:
+            getattr(each, name)(*what)
+
+    return tell
+
+
+for _name in [name for name in vars(Observer) if not name.startswith("_") and name not in vars(Observers)]:
+    setattr(Observers, _name, _telling(_name))

@@ -1,6 +1,7 @@
-"""Ctrl-C and SIGTERM during training. The first one only sets a flag, which fit.py looks at after each step and
-between batches, so that nothing is saved from inside a handler and no step is cut in two. The second one ends the
-process on the spot, as if nobody had handled it: every file is replaced in one step, so none is damaged.
+"""Ctrl-C and SIGTERM during training, and others who ask it to stop. The first signal only sets a flag, which fit.py
+looks at after each step and between batches, so that nothing is saved from inside a handler and no step is cut in two.
+The second one ends the process on the spot, as if nobody had handled it: every file is replaced in one step, so none is
+damaged.
 """
 
 import contextlib
@@ -12,10 +13,12 @@ from typing import Any
 
 
 class StopFlag:
-    """Whether somebody asked to stop: ``signal`` is the first signal's number, 0 before."""
+    """Whether somebody asked to stop: ``signal`` is the first signal's number, 0 before; or who else did, by ``ask``,
+    which stands for Ctrl-C."""
 
     def __init__(self) -> None:
         self.signal = 0
+        self._asker = ""
 
     def __bool__(self) -> bool:
         return self.signal != 0
@@ -23,7 +26,14 @@ class StopFlag:
     @property
     def cause(self) -> str:
         """What happened, for a sentence: "Ctrl-C", "SIGTERM"."""
-        return "Ctrl-C" if self.signal == signal.SIGINT else signal.Signals(self.signal).name if self.signal else ""
+        if self._asker or not self.signal:
+            return self._asker
+        return "Ctrl-C" if self.signal == signal.SIGINT else signal.Signals(self.signal).name
+
+    def ask(self, cause: str) -> None:
+        """Ask to stop, unless somebody has. May be called from any thread."""
+        if not self.signal:
+            self._asker, self.signal = cause, int(signal.SIGINT)
 
 
 def _stopping() -> list[int]:

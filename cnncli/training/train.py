@@ -3,8 +3,8 @@ makes a training ready, fit.py does it, signals.py stops it, observer.py is told
 """
 
 import os
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,11 +20,13 @@ from ..loss import LossName
 from ..optim import OptimiserName, Schedule
 from ..optim.schedule import Kind
 from ..runs import AUGMENTED, CURVES, Run, newest_run, point_latest
+from .fit import Fit
+from .inside import Inside
 from .observer import Observer
 from .options import Freeze, Options, RecipeName
 from .prepare import Prepared, Setting, begin
 from .resume import resume as resumed
-from .signals import catch_stops
+from .signals import StopFlag, catch_stops
 
 __all__ = ["train"]
 
@@ -161,17 +163,34 @@ def _finish(prepared: Prepared, observer: Observer) -> Run:
             _draw(run, observer)
     else:
         with catch_stops() as stop:
-            observer.started(run, prepared.fit.summary)
-            try:
-                prepared.fit.run_to_the_end(run, stop)
-            except Interrupted:
+            with _watched(prepared.fit, run, stop, observer):
+                try:
+                    prepared.fit.run_to_the_end(run, stop)
+                except Interrupted:
+                    _is_latest(run)
+                    raise
                 _is_latest(run)
-                raise
-            _is_latest(run)
             run.skipped = prepared.skipped
             prepared.fit = None  # images and arena: what draws the curves takes their memory
             _draw(run, observer)
     return run
+
+
+@contextmanager
+def _watched(fit: Fit, run: Run, stop: StopFlag, observer: Observer) -> Iterator[None]:
+    """Tell of a training's beginning and, however it comes about, of its end. In between one may look inside."""
+    inside, cause = Inside(fit.model, fit.trainer, fit.validation, stop), "an error"
+    try:
+        observer.started(run, fit.summary)
+        observer.looking_inside(inside)
+        yield
+        cause = "finished"
+    except Interrupted:
+        cause = stop.cause
+        raise
+    finally:
+        inside.close()
+        observer.ended(cause)
 
 
 def _is_latest(run: Run) -> None:

@@ -1,0 +1,75 @@
+"""What an ``Observer`` may look at while a training runs: weights, gradients and the rest, in arrays that cannot be
+written to, and the one thing that it may ask for, to stop. train.py makes one for each run and closes it at its end.
+"""
+
+from ..data import Images
+from ..errors import UsageError
+from ..kernels import Array
+from ..model import Model
+from .signals import StopFlag
+from .trainer import Trainer
+
+
+class Inside:
+    """A look inside a training, for an observer's ``step_done`` and ``epoch_done``; at other times weights are moving.
+
+    Only ``stop`` may be called from any thread, and at any time. Nothing here changes what is learnt, as long as the
+    model is asked (``predict``, ``logits``, its network's ``activations``) and not written to. When the training has
+    ended there is nothing left to look at: UsageError.
+    """
+
+    def __init__(self, model: Model, trainer: Trainer, validation: Images | None, stop: StopFlag) -> None:
+        self._stop = stop
+        self._open: tuple[Model, Trainer, Images | None] | None = model, trainer, validation
+        self._weights = _read_only(model.network.parameters())
+        self._gradients = _read_only(trainer.network.gradients())
+
+    @property
+    def model(self) -> Model:
+        """The model as it is trained: network, classes, preprocessing. Its weights are those of the last step, also
+        where a mean of them is what is saved in the end."""
+        return self._now()[0]
+
+    @property
+    def weights(self) -> dict[str, Array]:
+        """The weights now, {"conv1.weight": array, …}, not copied: the next step changes them."""
+        self._now()
+        return dict(self._weights)
+
+    @property
+    def gradients(self) -> dict[str, Array]:
+        """The gradients of the last step, as ``weights``; what is frozen has none. Before the first step they are 0."""
+        self._now()
+        return dict(self._gradients)
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate of the last step; some parameters' may be a multiple of it."""
+        return self._now()[1].optimiser.lr
+
+    @property
+    def validation(self) -> Images | None:
+        """The validation images, None where there are none."""
+        return self._now()[2]
+
+    def stop(self, cause: str) -> None:
+        """Ask the training to stop, as Ctrl-C does: after its step, saved, with Interrupted (exit code 130). cause says
+        who asks: "stopped by {cause} in epoch 3 …". Whoever asks first is named."""
+        self._stop.ask(cause)
+
+    def close(self) -> None:
+        """Let go of everything: the training has ended."""
+        self._open = None
+        self._weights, self._gradients = {}, {}
+
+    def _now(self) -> tuple[Model, Trainer, Images | None]:
+        if self._open is None:
+            raise UsageError("the training has ended; look inside while it runs.")
+        return self._open
+
+
+def _read_only(arrays: dict[str, Array]) -> dict[str, Array]:
+    views = {name: array.view() for name, array in arrays.items()}
+    for view in views.values():
+        view.flags.writeable = False
+    return views
