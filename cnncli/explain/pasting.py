@@ -18,7 +18,6 @@ from .places import Place
 TRIED = 50  # images that a patch is pasted into
 FIRST = 12  # of them, after which a place that turns next to none is given up
 PASSES = 5 * TRIED  # at most
-_FEW = 0.25  # turned of the first
 
 
 @dataclass(frozen=True)

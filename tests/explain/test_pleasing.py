@@ -123,6 +123,16 @@ def test_what_decay_and_blur_do():
     assert np.abs(made["decayed"] - mean).mean() < 0.8 * np.abs(made["plain"] - mean).mean()
 
 
+def test_each_step_decays_by_that_share():
+    look = Look(network_for(GREY), "conv2")
+    made = pleasing(look, GREY, np.array([2]), steps=9, rate=0.0, blur=0.0, decay=0.1)
+    shift, pad = margins(20, 8)
+    canvas = module._Canvas((20 + 2 * pad, 20 + 2 * pad), GREY, np.array([2]), 0)
+    canvas.frequencies *= np.float32(0.9**9)
+    wanted = canvas.pixels()[0][:, pad : pad + 20, pad : pad + 20]
+    np.testing.assert_allclose(made.pixels, 255 * wanted, atol=0.51)
+
+
 def test_a_blur_is_a_gaussian():
     canvas = module._Canvas((32, 32), GREY, np.array([0]), 0)
     spot = np.zeros((1, 32, 32, 1), np.float32)

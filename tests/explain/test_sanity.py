@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import cnncli
 from cnncli.architectures import architecture
@@ -89,6 +90,14 @@ def test_what_cannot_be_tested(tmp_path: Path) -> None:
     assert sanity(model, [lit(3, 3), str(tmp_path / "b.png")]).skipped[0][0] == str(tmp_path / "b.png")
     with pytest.raises(UsageError, match="no method"):
         sanity(model, [lit(3, 3)], "none")
+
+
+def test_what_is_doubtful_of_the_images_is_said(tmp_path: Path) -> None:
+    dark = np.arange(256, dtype=np.uint16).reshape(16, 16) * 16
+    Image.fromarray(dark).save(tmp_path / "deep.png")
+    said: list[str] = []
+    sanity(sides(), tmp_path / "deep.png", note=said.append)
+    assert [sentence for sentence in said if "deeper than 8 bits" in sentence and "nearly black" in sentence]
 
 
 def test_maps_that_stay_alike_at_the_end_do_not_pass() -> None:

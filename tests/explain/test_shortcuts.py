@@ -190,7 +190,7 @@ def test_what_is_said_before_and_after_stands_beneath_each_image(strokes) -> Non
     [each] = found.named
     draw(found, model)
     images, said = of(strokes, "image"), [text for *_, text in of(strokes, "text") if text.startswith("says ")]
-    assert len(images) == 3 + 1 + 2 * 3
+    assert [x for x, *_ in images] == [24, 152, 280] + [428] + [576 + 128 * i for i in range(6)]
     assert len(said) == 3 + 2 * 3
     before, after = said[3::2], said[4::2]
     assert f"says {each.label}" not in before

@@ -10,7 +10,19 @@ import pytest
 import cnncli
 from cnncli.explain import imputing
 from cnncli.explain.imputing import NOISE, RESIDUAL, imputed, solved
-from cnncli.explain.trust import SHARES, Measured, Trust, area, blurred, changed, falling, measure, middle, trust
+from cnncli.explain.trust import (
+    PASSES,
+    SHARES,
+    Measured,
+    Trust,
+    area,
+    blurred,
+    changed,
+    falling,
+    measure,
+    middle,
+    trust,
+)
 
 from .test_explanation import lit, sides
 
@@ -190,3 +202,15 @@ def test_the_middle_is_a_gaussian_a_quarter_of_each_side_wide() -> None:
     rows, columns = (np.arange(8) - 3.5) / 8, (np.arange(16) - 7.5) / 16
     expected = np.exp(-(rows[:, None] ** 2 + columns**2) / (2 * 0.25**2))
     np.testing.assert_allclose(values / values.max(), expected / expected.max(), rtol=1e-5)
+
+
+def test_as_many_forward_passes_are_made_as_are_said() -> None:
+    counts: list[int] = []
+
+    def score(images: np.ndarray) -> np.ndarray:
+        counts.append(len(images))
+        return np.zeros(len(images))
+
+    for _ in range(3):  # the map, noise, the middle; and the image and a blank one
+        measure(score, np.zeros((40, 40, 1), np.float32), middle((40, 40)), 0)
+    assert sum(counts) + 2 == PASSES

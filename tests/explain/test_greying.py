@@ -1,0 +1,37 @@
+"""explain/greying.py: what greying each place costs, against plain loops, and which place is the worst."""
+
+import numpy as np
+import pytest
+
+from cnncli.explain.greying import PASSES, Greyed, greyed
+
+from .shortcutting import SIDE, images, network
+
+
+def test_each_place_is_greyed_in_all_images() -> None:
+    model, (pixels, labels), told = network(True), images(True), list[int]()
+    own = pixels[labels == 2][:3]
+    found = greyed(model, own, 2, told.append)
+    assert (found.images, sum(told)) == (3, 3 * PASSES)
+    before = model.probabilities(own)[:, 2].mean()
+    for wide, drops, lost in zip((1, 2), found.drops, found.lost, strict=True):
+        assert drops.shape == lost.shape == (9 - wide, 9 - wide)
+        for row, column in [(0, 0), (6, 6), (5, 6), (3, 1)]:
+            covered = own.copy()
+            covered[:, 2 * row : 2 * (row + wide), 2 * column : 2 * (column + wide)] = 0
+            chances = model.probabilities(covered)
+            assert drops[row, column] == pytest.approx(before - chances[:, 2].mean(), rel=1e-6)
+            assert lost[row, column] == (chances.argmax(axis=1) != 2).mean()
+    place, drop = found.worst((SIDE, SIDE))
+    assert drop == max(found.drops[0].max(), found.drops[1].max()) > 0
+    assert (place.bottom - place.top, place.right - place.left) == (4, 4)
+
+
+@pytest.mark.parametrize(("square", "side"), [(0.5, 4), (0.4, 4), (0.3, 2)])
+def test_a_square_that_is_as_bad_as_a_cell_is_the_place(square: float, side: int) -> None:
+    cells, squares = np.zeros((8, 8)), np.zeros((7, 7))
+    cells[3, 5], squares[2, 4] = 0.4, square
+    place, drop = Greyed(1, (cells, squares), (cells, squares)).worst((SIDE, 2 * SIDE))
+    assert drop == max(square, 0.4)
+    top, left = (4, 16) if side == 4 else (6, 20)
+    assert (place.top, place.left, place.bottom, place.right) == (top, left, top + side, left + 2 * side)

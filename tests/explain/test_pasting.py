@@ -1,0 +1,92 @@
+"""explain/pasting.py by its parts: which images get a patch and which give it, how much more a patch does than another,
+and odds; and how many of the first images have to turn before a place is tried on all."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from cnncli.evaluation.intervals import wilson
+from cnncli.explain import shortcuts
+from cnncli.explain.pasting import Known, _factor, _odds, _pairs, more
+from cnncli.explain.places import Place
+from cnncli.explain.stamps import Stamp
+
+PLACE = Place(0, 0, 4, 4, (8, 8))
+CLASS = 1
+
+
+def known(answers: list[int]) -> Known:
+    """Eight images, the first four of class 0 and the others of class 1, and what is said of them."""
+    return Known(np.zeros((8, 8, 8, 1), np.uint8), np.repeat([0, 1], 4), np.eye(2)[answers])
+
+
+def test_patches_come_from_right_answers_and_go_to_images_that_are_not_yet_of_the_class() -> None:
+    recipients, givers = _pairs(known([0, 1, 0, 0, 1, 0, 1, 1]), CLASS, 0, 50, None)
+    assert sorted(recipients) == [0, 2, 3], "1 is called so already"
+    assert sorted(givers) == [4, 6, 7], "5 is not recognised"
+    assert len(_pairs(known([0] * 8), CLASS, 0, 2, None)[0]) == 2
+    assert set(_pairs(known([0] * 8), CLASS, 0, 50, None)[1]) <= {4, 5, 6, 7}, "no answer is right: all give"
+    assert _pairs(known([0] * 8), CLASS, 0, 50, np.array([5]))[1].tolist() == [5] * 4
+    assert [each.tolist() for each in _pairs(known([0] * 8), CLASS, 0, 50, np.array([], int))] == 2 * [
+        _pairs(known([0] * 8), CLASS, 0, 50, None)[0].tolist()]
+    assert not len(_pairs(known([1] * 8), CLASS, 0, 50, None)[0])
+
+
+@pytest.mark.parametrize(("turned", "random", "tried"), [(30, 2, 50), (10, 10, 50), (0, 49, 50), (50, 0, 50)])
+def test_the_least_that_two_shares_differ_by(turned: int, random: int, tried: int) -> None:
+    """Newcombe's square-and-add interval, its lower end."""
+    one, other = turned / tried, random / tried
+    wanted = one - other - ((one - wilson(turned, tried, 2.5)[0]) ** 2 + (wilson(random, tried, 2.5)[1] - other) ** 2
+                            ) ** 0.5
+    assert more(turned, random, tried, 2.5) == pytest.approx(wanted, rel=1e-12)
+    assert more(turned, random, tried, 2.5) < one - other
+
+
+def test_odds() -> None:
+    logits = np.array([[1.0, 2.0, 0.5], [-300.0, 700.0, 100.0]], np.float32)
+    shares = np.exp(logits[0].astype(float)) / np.exp(logits[0].astype(float)).sum()
+    assert _odds(logits, 1)[0] == pytest.approx(np.log(shares[1] / (1 - shares[1])), rel=1e-6)
+    assert _odds(logits, 1)[1] == 600
+    assert _factor(np.log(3.0)) == pytest.approx(3)
+    assert _factor(1e6) == _factor(700) < np.inf
+    assert _factor(-1e6) == _factor(-700) > 0
+
+
+@pytest.mark.parametrize(("first", "stamp", "proves"), [(0.29, None, False), (0.3, None, True),
+                                                       (0.0, Stamp(PLACE, 0.9, 0.0), True)])
+def test_a_place_that_turns_next_to_none_is_given_up(
+        first: float, stamp: Stamp | None, proves: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def prove(*arguments: object) -> SimpleNamespace:
+        asked.append("prove")
+        return SimpleNamespace(turned=9, tried=10, lost=5, removed=10, least=0.5, place=PLACE, more=lambda z: 0.25)
+
+    monkeypatch.setattr(shortcuts, "turned", lambda *arguments, **options: first)
+    monkeypatch.setattr(shortcuts, "prove", prove)
+    search = SimpleNamespace(model=SimpleNamespace(classes=["a", "b"]), known=None, seed=0, passes=0)
+    candidate = shortcuts._Candidate(PLACE, ("greying",), stamp)
+    found = list(shortcuts._Search._tried(search, CLASS, candidate, 2.0))
+    assert asked == ["prove"] * proves
+    assert [(each.label, each.proven) for each in found] == [("b", True)] * proves
+    assert search.passes == (0 if stamp else 12)
+
+
+@pytest.mark.parametrize(("turned", "above", "lost", "least", "stamp", "proven"), [
+    (6, 0.25, 5, 0, False, True), (5, 0.25, 5, 0, False, False), (6, 0.24, 5, 0, False, False),
+    (6, 0.25, 4, 0, False, False), (1, -0.1, 0, 1.01, True, True), (1, 0.01, 0, 0.9, True, True),
+    (1, 0.0, 0, 1.0, True, False),
+])
+def test_what_proves_a_place(turned: int, above: float, lost: int, least: float, stamp: bool, proven: bool,
+                             monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is the same in all images has to do more than a random patch; anything else has to do much more."""
+    did = SimpleNamespace(turned=turned, tried=10, lost=lost, removed=10, least=least, place=PLACE,
+                          more=lambda z: above)
+    monkeypatch.setattr(shortcuts, "turned", lambda *arguments, **options: 1.0)
+    monkeypatch.setattr(shortcuts, "prove", lambda *arguments: did)
+    search = SimpleNamespace(model=SimpleNamespace(classes=["a", "b"]), known=None, seed=0, passes=0)
+    candidate = shortcuts._Candidate(PLACE, ("maps",), Stamp(PLACE, 0.9, 0.1) if stamp else None)
+    [found] = shortcuts._Search._tried(search, CLASS, candidate, 2.0)
+    assert found.proven is proven
+    assert (found.own, found.others) == ((0.9, 0.1) if stamp else (None, None))
