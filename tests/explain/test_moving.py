@@ -1,5 +1,5 @@
-"""explain/moving.py: what giving images the brightness, contrast or tint of others makes of them, and what proves that a
-model goes by it; test_shortcuts.py has it at work."""
+"""explain/moving.py: what giving images the brightness, contrast or tint of others makes of them, and what proves that
+a model goes by it; test_shortcuts.py has it at work."""
 
 import numpy as np
 import pytest

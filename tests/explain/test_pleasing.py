@@ -126,7 +126,7 @@ def test_what_decay_and_blur_do():
 def test_each_step_decays_by_that_share():
     look = Look(network_for(GREY), "conv2")
     made = pleasing(look, GREY, np.array([2]), steps=9, rate=0.0, blur=0.0, decay=0.1)
-    shift, pad = margins(20, 8)
+    _, pad = margins(20, 8)
     canvas = module._Canvas((20 + 2 * pad, 20 + 2 * pad), GREY, np.array([2]), 0)
     canvas.frequencies *= np.float32(0.9**9)
     wanted = canvas.pixels()[0][:, pad : pad + 20, pad : pad + 20]

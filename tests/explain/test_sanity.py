@@ -93,7 +93,7 @@ def test_what_cannot_be_tested(tmp_path: Path) -> None:
 
 
 def test_what_is_doubtful_of_the_images_is_said(tmp_path: Path) -> None:
-    dark = np.arange(256, dtype=np.uint16).reshape(16, 16) * 16
+    dark = np.arange(256, dtype=np.uint16).reshape(16, 16) * 15 + 7
     Image.fromarray(dark).save(tmp_path / "deep.png")
     said: list[str] = []
     sanity(sides(), tmp_path / "deep.png", note=said.append)
