@@ -2,7 +2,11 @@
 
 import numpy as np
 
-from cnncli.explain.evidence import _densest
+from cnncli.data import Preprocessing
+from cnncli.explain.evidence import _densest, evident
+from cnncli.explain.places import Place
+from cnncli.model import Model
+from cnncli.network import Network
 
 
 def test_the_densest_square() -> None:
@@ -12,3 +16,35 @@ def test_the_densest_square() -> None:
     row, column = max(sums, key=sums.__getitem__)
     place = _densest(evidence, (32, 64))
     assert (place.top, place.left, place.bottom, place.right) == (2 * row, 4 * column, 2 * row + 8, 4 * column + 16)
+
+
+def model_of(*layers: str) -> Model:
+    """Of 16 x 32 pixels; its logit of "light" is how light the image is."""
+    conv = {"type": "Conv2d", "out_channels": 1, "kernel_size": 1, "bias": False, "name": "light"}
+    network = Network([*(conv if each == "Conv2d" else {"type": each} for each in layers), {"type": "Flatten"},
+                       {"type": "Linear", "out_features": 2}], (16, 32, 1), 0)
+    parameters = network.parameters()
+    for name, values in parameters.items():
+        values[...] = 0 if name.endswith("bias") else 1
+    parameters["linear1.weight"][0] = 0
+    return Model(network, ["dark", "light"], Preprocessing((16, 32), grey=True, mean=(0.0,), std=(1.0,)))
+
+
+def corners() -> np.ndarray:
+    """Images of which two thirds have light in the upper left corner, the others in the lower right one."""
+    images = np.zeros((30, 16, 32, 1), np.uint8)
+    images[:20, :4, :8] = 200
+    images[20:, 12:, 24:] = 200
+    return images + np.random.default_rng(0).integers(0, 5, images.shape).astype(np.uint8)
+
+
+def test_all_images_have_a_place_and_so_has_each_group() -> None:
+    left, right = Place(0, 0, 4, 8, (16, 32)), Place(12, 24, 16, 32, (16, 32))
+    assert [*evident(model_of("Conv2d", "ReLU"), corners(), 1, 0)] == [
+        (tuple(range(30)), left), (tuple(range(20)), left), (tuple(range(20, 30)), right)]
+    assert [*evident(model_of("Conv2d", "ReLU"), corners()[20:], 1, 0)] == [(tuple(range(10)), right)]
+
+
+def test_without_evidence_or_positions_there_is_no_place() -> None:
+    assert [*evident(model_of("Conv2d", "ReLU"), corners(), 0, 0)] == []
+    assert [*evident(model_of(), corners(), 1, 0)] == []

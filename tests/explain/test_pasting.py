@@ -8,9 +8,11 @@ import pytest
 
 from cnncli.evaluation.intervals import wilson
 from cnncli.explain import shortcuts
-from cnncli.explain.pasting import Known, _factor, _odds, _pairs, more
+from cnncli.explain.pasting import PASSES, Known, _factor, _odds, _pairs, _random, more, prove, turned
 from cnncli.explain.places import Place
 from cnncli.explain.stamps import Stamp
+
+from .shortcutting import images, network
 
 PLACE = Place(0, 0, 4, 4, (8, 8))
 CLASS = 1
@@ -90,3 +92,43 @@ def test_what_proves_a_place(turned: int, above: float, lost: int, least: float,
     [found] = shortcuts._Search._tried(search, CLASS, candidate, 2.0)
     assert found.proven is proven
     assert (found.own, found.others) == ((0.9, 0.1) if stamp else (None, None))
+
+
+def test_a_place_of_which_no_image_can_tell_turns_none() -> None:
+    assert turned(network(True), known([1] * 8), CLASS, PLACE, 0) == 0
+
+
+def test_random_patches_come_from_every_other_place() -> None:
+    """Images of the class are each pixel's number: what lies somewhere says where it is from."""
+    place = Place(3, 4, 5, 7, (8, 12))
+    numbers = np.arange(96, dtype=np.uint8).reshape(8, 12, 1)
+    few = Known(np.stack([numbers, numbers * 0 + 200]), np.array([CLASS, 0]), np.eye(2))
+    recipients, givers = np.full(900, 1), np.zeros(900, int)
+    _, elsewhere = _random(few, CLASS, place, recipients, givers, 0)
+    corners = {tuple(map(int, np.argwhere(image[..., 0] < 200)[0])) for image in elsewhere}
+    assert corners == {(top, left) for top in range(7) for left in range(10)
+                       if abs(top - 3) >= 2 or abs(left - 4) >= 3}
+
+
+def test_the_proof_by_plain_loops() -> None:
+    """By how much the odds grow beyond what the more effective random patch does, and how many images turn."""
+    model, (pixels, labels) = network(True), images(True)
+    labelled, label, place, z = Known(pixels, labels, model.logits(pixels)), 2, Place(11, 12, 15, 16, (16, 16)), 2.0
+    passes: list[int] = []
+    did = prove(model, labelled, label, place, 0, z, passes.append)
+    recipients, givers = _pairs(labelled, label, 0, 50, None)
+    made = [pixels[recipients].copy(), *_random(labelled, label, place, recipients, givers, 0)]
+    made[0][:, 11:15, 12:16] = pixels[givers][:, 11:15, 12:16]
+    before = _odds(model.logits(pixels[recipients]), 2)
+    after, *controls = (_odds(model.logits(each), 2) for each in made)
+    beyond = [after - control for control in controls]
+    least = [each.mean() - z * each.std(ddof=1) / len(each) ** 0.5 for each in beyond]
+    assert did.least == pytest.approx(np.exp(min(least)), rel=1e-6)
+    assert did.raised == pytest.approx(np.exp(beyond[int(np.argmin(least))].mean()), rel=1e-6)
+    answers = [model.logits(each).argmax(axis=1) == 2 for each in made]
+    assert (did.tried, did.turned) == (len(recipients), answers[0].sum())
+    assert did.random == max(each.sum() for each in answers[1:])
+    assert sum(passes) == 3 * len(recipients) + did.removed <= PASSES
+    assert did.removed == ((labels == 2) & (labelled.answers == 2)).sum()
+    assert did.pairs == [*zip(recipients, givers, strict=True)], "all turn: their order stays"
+    assert (after > before).all()
