@@ -3,11 +3,14 @@
 
 const LIKELY = 10; // classes shown
 const listeners = [];
+/** @type {Float32Array | null} */
+let input = null; // the picture that the last answer is about, as the network has it
 
 /** Have a function called with each new answer. */
 const onAnswer = (listener) => listeners.push(listener);
 
 async function showAnswer(found) {
+  input = found.input;
   const order = [...found.probabilities.keys()].sort((a, b) => found.probabilities[b] - found.probabilities[a]);
   const rows = order.slice(0, LIKELY).map((i) => {
     const share = 100 * found.probabilities[i];
@@ -20,7 +23,7 @@ async function showAnswer(found) {
   byId("answers").replaceChildren(...rows);
   byId("answer").textContent = program.classes[order[0]];
   byId("time").textContent = `Computed in ${found.milliseconds.toFixed(1)} ms.`;
-  drawInput(byId("seen"), await ask("values", "input"));
+  drawInput(byId("seen"), input);
   await showEvidence(order[0]);
   for (const listener of listeners) listener(found);
 }
@@ -46,7 +49,7 @@ async function showEvidence(number) {
   if (!found) return;
   const canvas = figure.querySelector("canvas"), [height, width] = program.input.shape;
   const context = canvas.getContext("2d", { willReadFrequently: true });
-  drawInput(canvas, await ask("values", "input"));
+  drawInput(canvas, input);
   const under = context.getImageData(0, 0, width, height);
   for (let i = 0; i < under.data.length; i += 4) {
     const grey = 0.3 * under.data[i] + 0.6 * under.data[i + 1] + 0.1 * under.data[i + 2];

@@ -1,7 +1,11 @@
 // What the page was given, and the worker that computes with it.
 "use strict";
 
-const original = document.documentElement.outerHTML; // before anything changes it: saving.js writes it anew
+// The page as it is before anything changes it, without what is large, which stays where it is: saving.js writes it anew.
+const blank = document.implementation.createHTMLDocument();
+blank.replaceChild(blank.importNode(document.documentElement, true), blank.documentElement);
+for (const id of ["given", "engine", "weights"]) blank.getElementById(id).textContent = "";
+blank.getElementById("samples")?.remove();
 
 /** Bytes that lie in the page as base64. */
 function bytesOf(id) {
@@ -26,6 +30,11 @@ engine.onmessage = ({ data: [number, result, reason] }) => {
   if (reason) reject(new Error(reason));
   else resolve(result);
 };
+
+engine.onerror = ({ message }) => {
+  for (const { reject } of waiting.values()) reject(new Error(message));
+};
+document.documentElement.className = "runs"; // until then the page says what it takes
 
 /** Ask the worker; a promise of its answer. */
 function ask(what, ...about) {

@@ -7,9 +7,9 @@ const seen = byId("seen");
 const whole = byId("whole");
 let covered = null, uncovered = null, busy = false, again = false;
 
-onAnswer(async (found) => {
+onAnswer((found) => {
   if (found.covered) return;
-  uncovered = preparedBytes(await ask("values", "input"));
+  uncovered = preparedBytes(found.input);
   covered = uncovered.slice();
   whole.hidden = true;
 });
@@ -68,9 +68,9 @@ seen.addEventListener("keydown", (event) => {
   else frame();
 });
 
-async function frame() {
+function frame() {
   const context = seen.getContext("2d"), radius = Math.max(1, BRUSH * Math.max(...program.input.shape.slice(0, 2)));
-  drawInput(seen, await ask("values", "input"));
+  drawInput(seen, input);
   context.strokeStyle = "#e8590c";
   context.lineWidth = Math.max(1, program.input.shape[1] / 112);
   context.beginPath();

@@ -54,7 +54,8 @@ function worker() {
     engine.softmax(at + 4 * last.at, 1, count, program.temperature, found);
     const probabilities = new Float32Array(engine.memory.buffer, found, count).slice();
     engine.give_back_to(mark);
-    return { probabilities, logits: floats(last.at, count).slice(), milliseconds: performance.now() - begun };
+    const milliseconds = performance.now() - begun;
+    return { probabilities, logits: floats(last.at, count).slice(), milliseconds, input: values("input") };
   }
 
   /** Judge an image of any size: bytes are red, green, blue and one that is not read, for each pixel. */

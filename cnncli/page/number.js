@@ -46,6 +46,7 @@ async function showNumber(layer, index) {
   dialog.querySelector("tbody").replaceChildren(...rows);
   play.parentElement.hidden = layer.shape.length < 3 || layer.shape[0] * layer.shape[1] === 1;
   if (!dialog.open) dialog[byId("tour").hidden ? "showModal" : "show"]();
+  showUnit(layer, index);
   await showFields(layer, index);
 }
 
@@ -106,7 +107,7 @@ function windowIn(layer, index, earlier) {
 async function showFields(layer, index) {
   const image = made("canvas", { role: "img", "aria-label": "the image, and what of it the number can see" });
   const shapes = [made("figure", {}, image, made("figcaption", { class: "faint" }, "of the image"))];
-  drawInput(image, await ask("values", "input"));
+  drawInput(image, input);
   outline(image, windowIn(layer, index, null));
   for (const earlier of before(layer).slice(0, ROWS_OF_FIELDS)) {
     const values = await ask("values", earlier.name), active = activity(values, earlier.shape);

@@ -12,10 +12,11 @@ from ..errors import printable
 from ..export.golden import TOLERANCE
 from ..report.page import in_script, policy
 from .program import Program
+from .units import Units
 
 SCRIPTS = ("products.js", "engine.js", "elements.js", "asking.js", "pixels.js", "answer.js", "pictures.js",
-           "covering.js", "camera.js", "drawing.js", "number.js", "layers.js", "graph.js", "tour.js", "learning.js",
-           "saving.js", "check.js")
+           "covering.js", "camera.js", "drawing.js", "number.js", "units.js", "layers.js", "graph.js", "tour.js",
+           "learning.js", "saving.js", "check.js")
 ALSO = " 'wasm-unsafe-eval'"  # which compiles WebAssembly and evaluates no text
 
 
@@ -30,9 +31,9 @@ class Sample:
 
 
 def render(title: str, about: str, made: Program, golden: Sequence[dict[str, Any]], samples: Sequence[Sample],
-           drawing: dict[str, Any] | None = None) -> bytes:
+           drawing: dict[str, Any] | None = None, units: Units | None = None) -> bytes:
     """Return the page's bytes, UTF-8; the same model and pictures give the same. drawing says how pictures are drawn
-    (drawn.py), None where they are not."""
+    (drawn.py), units what excites filters (units.py); None where nothing does."""
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
@@ -40,14 +41,15 @@ def render(title: str, about: str, made: Program, golden: Sequence[dict[str, Any
     html, style, *scripts = ((here / name).read_text(encoding="utf-8") for name in ("page.html", "page.css", *SCRIPTS))
     script = "\n".join(scripts)
     height, width, channels = made.described["input"]["shape"]
-    given = {"program": made.described, "golden": golden, "tolerance": TOLERANCE, "drawing": drawing}
+    given = {"program": made.described, "golden": golden, "tolerance": TOLERANCE, "drawing": drawing,
+             "units": units.described if units else None}
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page = environment.from_string(html).render(
         title=printable(title), about=printable(about), policy=f"{policy(style, script, ALSO)}; worker-src blob:",
         style=Markup(style), script=Markup(script), given=Markup(in_script(given)), height=height, width=width,
         grey=channels == 1,
         engine=Markup(in_base64((here / "engine.wasm").read_bytes())), weights=Markup(in_base64(made.weights)),
-        samples=samples)
+        samples=samples, sheet=f"data:image/jpeg;base64,{in_base64(units.sheet)}" if units else "")
     return page.encode("utf-8")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import DataError, printable
 from ..explain.explained_units import labelled
+from ..explain.units import Item
 from ..kernels import Array
 from ..model import Model
 from ..report.pictures import data_uri
@@ -33,11 +34,14 @@ class _Judged:
 
 @dataclass(frozen=True)
 class Pictures:
-    """The pictures that are shown, how others are drawn (drawn.py), and what could not be read: (path, why)."""
+    """The pictures that are shown, how others are drawn (drawn.py), what could not be read: (path, why), and all that
+    were looked at, with their classes' numbers where these are known."""
 
     shown: tuple[Sample, ...] = ()
     drawing: dict[str, Any] | None = None
     skipped: tuple[tuple[str, str], ...] = ()
+    items: tuple[Item, ...] = ()
+    labels: tuple[int, ...] | None = None
 
 
 def pictures(opened: Opened, data: Any, note: Callable[[str], None]) -> Pictures:
@@ -48,15 +52,16 @@ def pictures(opened: Opened, data: Any, note: Callable[[str], None]) -> Pictures
     items, labels = labelled(opened, data, note, remedy="cnn page DATA")
     every = np.unique(np.linspace(0, len(items) - 1, min(LOOKED_AT, len(items))).round().astype(int)).tolist()
     skipped = list[tuple[str, str]]()
-    judged = _judged(opened.model, [items[i] for i in every], None if labels is None else [labels[i] for i in every],
-                     skipped)
+    items, labels = [items[i] for i in every], None if labels is None else [labels[i] for i in every]
+    judged = _judged(opened.model, items, labels, skipped)
     if skipped and not judged:
         raise DataError(skipped[0][1])
     shown = [_sample(one, opened.model.classes) for one in _chosen(judged)]
-    return Pictures(tuple(shown), drawing([one.pixels for one in judged]), tuple(skipped))
+    return Pictures(tuple(shown), drawing([one.pixels for one in judged]), tuple(skipped), tuple(items),
+                    None if labels is None else tuple(labels))
 
 
-def _judged(model: Model, items: Sequence[Any], labels: Sequence[int] | None, skipped: list[tuple[str, str]]
+def _judged(model: Model, items: Sequence[Item], labels: Sequence[int] | None, skipped: list[tuple[str, str]]
             ) -> list[_Judged]:
     found, number = list[_Judged](), 0
     for batch in model.prepared(items):

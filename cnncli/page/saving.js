@@ -17,7 +17,7 @@ function download(parts, name, type) {
 
 /** The page with the classes and the last layer as they are now. Its check goes: of these nobody else has said anything. */
 async function savedPage() {
-  const { weights, bias } = await ask("head"), page = new DOMParser().parseFromString(original, "text/html");
+  const { weights, bias } = await ask("head");
   const stored = bytesOf("weights"), constants = program.constants.map((one) => ({ ...one })), pieces = [stored];
   let end = stored.length;
   const put = (index, array) => {
@@ -38,11 +38,13 @@ async function savedPage() {
     all.set(piece, at);
     return at + piece.length;
   }, 0);
-  const saved = { ...given, golden: [], program: { ...program, calls, constants, floats } };
-  page.getElementById("given").textContent = inScript(saved);
-  page.getElementById("weights").textContent = asBase64(all);
-  page.getElementById("samples")?.remove();
-  return `<!DOCTYPE html>\n${page.documentElement.outerHTML}`;
+  const units = given.units && { ...given.units, names: unitNames };
+  const saved = { ...given, units, golden: given.golden.map(({ pixels }) => ({ pixels })), program: { ...program, calls, constants, floats } };
+  const texts = { given: inScript(saved), engine: byId("engine").textContent, weights: asBase64(all) };
+  for (const [id, text] of Object.entries(texts)) blank.getElementById(id).textContent = text;
+  const page = `<!DOCTYPE html>\n${blank.documentElement.outerHTML}`;
+  for (const id of Object.keys(texts)) blank.getElementById(id).textContent = "";
+  return page;
 }
 
 /** The bytes of a model file, as cnncli/model/modelfile.py reads them. */

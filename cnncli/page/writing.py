@@ -8,12 +8,14 @@ from typing import Any
 
 from ..data.outputs import Kind, marked, write
 from ..errors import UsageError, printable
+from ..explain.units import Progress
 from ..export.golden import golden
 from ..model import Model
 from ..runs.opened import AnyModel, Opened, open_model
 from .program import Program, program
 from .rendering import in_base64, render
 from .samples import pictures
+from .units import LEAST, SHARE, units
 
 FILE = "page.html"
 PAGE = Kind("a model's page", ".html", marked(rb'<meta name="generator" content="cnn page">'))
@@ -23,36 +25,45 @@ MOST = 64_000_000  # bytes of weights: browsers open larger pages slowly or not 
 @dataclass(frozen=True)
 class Written:
     """A page that was written: its size in bytes, how many pictures are on it, whether its weights have 16 bits, and by
-    how much that changes a logit of the model's own picture at most; skipped are images that could not be read, and
-    why."""
+    how much that changes a logit of the model's own picture at most; of how many filters it says what excites them, and
+    how many images were looked at for that; skipped are images that could not be read, and why."""
 
     path: str
     bytes: int
     pictures: int
     halved: bool
     change: float
+    filters: int = 0
+    looked_at: int = 0
     skipped: tuple[tuple[str, str], ...] = ()
 
     @property
     def sentence(self) -> str:
         """What is said of it."""
-        size = f"{self.bytes / 1e6:,.1f} MB"
-        if not self.halved:
-            return f"{size}; it opens in a browser, from a disk, too."
-        return f"{size}; its weights have 16 bits, which changes a logit by {self.change:.1g} at most."
+        said = [f"{self.bytes / 1e6:,.1f} MB"]
+        if self.filters:
+            said.append(f"it says what excites each of {self.filters:,} filters most in {self.looked_at:,} images")
+        if self.halved:
+            said.append(f"its weights have 16 bits, which changes a logit by {self.change:.1g} at most")
+        else:
+            said.append("it opens in a browser, from a disk, too")
+        return "; ".join(said) + "."
 
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn page --json` prints."""
         return {"path": self.path, "bytes": self.bytes, "pictures": self.pictures, "halved": self.halved,
-                "change": self.change, "skipped": [{"path": path, "error": error} for path, error in self.skipped]}
+                "change": self.change, "filters": self.filters, "looked_at": self.looked_at,
+                "skipped": [{"path": path, "error": error} for path, error in self.skipped]}
 
 
 def write_page(model: AnyModel = None, data: Any = None, out: str | os.PathLike[str] | None = None, *,
-               force: bool = False, note: Callable[[str], None] | None = None) -> Written:
+               with_units: bool = True, force: bool = False, progress: Progress | None = None,
+               note: Callable[[str], None] | None = None) -> Written:
     """Write a model as a web page that runs it, by default page.html in the run's folder, else ./<model>-page.html.
 
     data are the images of which some are on it: a folder, images, () for none, or None for those held out of the run's
-    training, which a model that is in no run has not. note gets sentences.
+    training, which a model that is in no run has not. Of 24 or more, up to 200 are also looked at for what excites each
+    filter, unless with_units is False. progress(what, done, total) is told of that, note gets sentences.
 
     Raises UsageError for a model that no page can hold, and what ``cnncli.data.outputs.claim`` does before any work.
     """
@@ -64,9 +75,12 @@ def write_page(model: AnyModel = None, data: Any = None, out: str | os.PathLike[
     with opened.claim({path: PAGE}, data=data, reads=reads, force=force):
         found = pictures(opened, data, note or (lambda sentence: None))
         golden_, change = _golden(opened.model, made)
-        page = render(f"The network {opened.name}", _about(opened), made, [golden_], found.shown, found.drawing)
+        room = max(LEAST, len(made.weights) // SHARE)
+        told = units(opened.model, found.items, found.labels, room, progress) if with_units else None
+        page = render(f"The network {opened.name}", _about(opened), made, [golden_], found.shown, found.drawing, told)
         write(path, page, PAGE)
-    return Written(str(path), len(page), len(found.shown), made.halved, change, found.skipped)
+    return Written(str(path), len(page), len(found.shown), made.halved, change, told.filters if told else 0,
+                   told.images if told else 0, found.skipped)
 
 
 def _program(opened: Opened) -> Program:

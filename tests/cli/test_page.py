@@ -11,7 +11,7 @@ from cnncli.architectures import architecture
 from cnncli.cli import main
 from cnncli.data import Preprocessing
 from cnncli.model import Model
-from cnncli.page import samples, writing
+from cnncli.page import writing
 
 from ..small_model import small_model
 from ..trained import write_images
@@ -37,7 +37,7 @@ def test_a_page_of_a_file_with_its_pictures(here: Path, capsys: pytest.CaptureFi
     said = capsys.readouterr()
     made = json.loads(said.out)
     assert made == {"path": "m-page.html", "bytes": Path("m-page.html").stat().st_size, "pictures": 12, "halved": False,
-                    "change": 0, "skipped": []}
+                    "change": 0, "filters": 0, "looked_at": 0, "skipped": []}
     assert f"m-page.html: {made['bytes'] / 1e6:.1f} MB; it opens in a browser, from a disk, too." in said.err
     answers = {(Path(each.path).name, Path(each.path).parent.name): each.label for each in
                cnncli.predict(model, "photos")}
@@ -82,12 +82,6 @@ def _pictures(here: Path, name: str) -> list[str]:
     return [str(path) for path in (here / "odd").rglob("*.png")]
 
 
-def test_the_same_model_gives_the_same_bytes(here: Path) -> None:
-    for name in ("a.html", "b.html"):
-        cnncli.write_page("m.safetensors", (), name)
-    assert Path("a.html").read_bytes() == Path("b.html").read_bytes()
-
-
 @pytest.mark.parametrize(("arguments", "code", "sentence"), [
     (["-m", "gone.safetensors"], 4, "gone.safetensors"),
     (["-m", "m.safetensors", "gone/"], 1, "gone/ cannot be used: it is not there."),
@@ -109,16 +103,3 @@ def test_a_model_that_no_page_can_hold(here: Path, monkeypatch: pytest.MonkeyPat
     assert main(["page", "-m", "m.safetensors"]) == 2
     assert "train a smaller architecture" in capsys.readouterr().err
     assert not list(here.glob("*.html"))
-
-
-def test_which_pictures_are_chosen() -> None:
-    """The surest of each class that are right, then the surest wrong ones, then those that it is least sure of."""
-    def one(label: int | None, answer: int, probability: float) -> samples._Judged:
-        return samples._Judged("", None, label, answer, probability)  # type: ignore[arg-type]
-
-    right = [one(c, c, 0.9 - c / 100 - i / 1000) for c in range(5) for i in range(3)]
-    wrong = [one(0, 1, 0.8), one(1, 0, 0.3), one(2, 1, 0.7), one(3, 1, 0.6), one(4, 1, 0.5)]
-    chosen = samples._chosen([*reversed(right), *wrong])
-    assert chosen[:4] == [right[0], right[3], right[6], right[9]]
-    assert chosen[4:8] == [wrong[0], wrong[2], wrong[3], wrong[4]]
-    assert chosen[8:] == [wrong[1], right[14], right[13], right[12]]

@@ -11,7 +11,6 @@ from PIL import Image
 import cnncli
 from cnncli.architectures import ARCHITECTURES, architecture
 from cnncli.data import Preprocessing
-from cnncli.errors import UsageError
 from cnncli.model import Model
 from cnncli.page import write_page
 
@@ -284,9 +283,3 @@ def test_a_page_that_says_something_else_says_so(browser: Any, page: Path, tmp_p
     start = text.index('"probabilities":[') + len('"probabilities":[')
     (tmp_path / "page.html").write_text(text[:start] + "1.5" + text[text.index(",", start):], encoding="utf-8")
     assert opened(browser, tmp_path / "page.html").startswith("This page does NOT say what cnn predict says")
-
-
-def test_a_model_that_no_page_can_hold() -> None:
-    network = architecture("vgg11", (224, 224, 3), 1000, seed=None)
-    with pytest.raises(UsageError, match=r"would hold 2\d\d MB of weights, and browsers take 64 MB; train a smaller"):
-        write_page(Model(network, [str(i) for i in range(1000)], Preprocessing((224, 224))), (), "page.html")

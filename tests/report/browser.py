@@ -5,6 +5,7 @@ import base64
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,13 @@ class Browser:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Start the browser once for all tests."""
+    with started() as window:
+        yield window
+
+
+@contextmanager
+def started(*flags: str) -> Iterator[Browser]:
+    """Start a browser, with flags of its own."""
     programs = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
     missing = [name for name, path in programs.items() if path is None]
     if missing:
@@ -72,7 +80,7 @@ def browser() -> Iterator[Browser]:
     # As root there is no sandbox, and in a container hardly any shared memory.
     for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-first-run",
                  "--disable-background-networking", "--disable-component-update",
-                 "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"):  # a camera that moves
+                 "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", *flags):  # a camera that moves
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(programs["chromedriver"]))
