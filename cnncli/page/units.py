@@ -58,9 +58,9 @@ def units(model: Model, items: Sequence[Item], labels: Sequence[int] | None, roo
     behind = {node.name: activation_behind(network, node.name) for node in network.nodes}
     layers_of = {name: _layer(top, numbers, network.node(name).shape, spoken.get(name), name == last.name)
                  for name, top in found.tops.items()}
-    described = {"looked_at": found.seen, "answered": found.answered, "count": count, "columns": _COLUMNS, "size": size,
-                 "tile": [_whole(side) for side in size],
-                 "by": {name: node.name for name, node in behind.items() if node}}
+    described: dict[str, Any] = {
+        "looked_at": found.seen, "answered": found.answered, "count": count, "columns": _COLUMNS, "size": size,
+        "tile": [_whole(side) for side in size], "by": {name: node.name for name, node in behind.items() if node}}
     # Of each layer as many filters as have room in all, the most telling.
     most = 1 + bisect_right(
         range(1, max(network.node(name).shape[-1] for name in layers)), room - len(sheet) * 4 // 3,
