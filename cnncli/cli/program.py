@@ -18,6 +18,7 @@ COMMANDS = {
     "explain": ("explaining", "Show where in an image the evidence for its label lies."),
     "export": ("export", "Write a model in a form that others run."),
     "runs": ("listing_runs", "List the runs, or compare some."),
+    "watch": ("watching", "Show a training, or several, on a web page of this machine."),
     "page": ("page", "Write a model as one web page that runs it."),
     "features": ("features", "Write what a network makes of images, for search and clustering."),
     "sample": ("sample", "Write out the sample images that come with cnn."),

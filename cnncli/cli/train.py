@@ -3,7 +3,9 @@ result is; train_view.py shows what happens meanwhile.
 """
 
 import re
-from typing import Any
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +21,9 @@ from .command import (
     threads_option,
 )
 from .output import console, emit, emit_json, note, report_skipped
+
+if TYPE_CHECKING:
+    from ..training.observer import Observer
 
 LATEST = "latest"
 EXAMPLES = (
@@ -36,6 +41,7 @@ EXAMPLES = (
     ("cnn train slides/ --group-by 'patient(\\d+)'", "nobody is both learnt and tested"),
     ("cnn train images/ --labels labels.csv", "no class folders, but a table: file,label"),
     ("cnn train photos/ --recipe fast", "small pictures in minutes; then: cnn test --tta"),
+    ("cnn train photos/ --live", "watch it on a web page of this machine"),
     ("cnn train --resume", "continue the latest run where it was stopped"),
     ("cnn train --resume birds --epochs 40", "continue a finished run for longer"),
 )
@@ -111,6 +117,9 @@ class Blocks(click.ParamType):  # type: ignore[type-arg]  # generic since click 
 @click.option("--name", help="The run's name.  [default: architecture and a number, like resnet8-1]")
 @click.option("--resume", is_flag=False, flag_value=LATEST, metavar="[RUN]",
               help="Continue a run, to the bits it would have reached: the latest, or by name or path.")
+@click.option("--live", is_flag=True, help="Show the training on a web page of this machine while it runs, which can "
+                                           "stop it, too; its address is printed. cnn watch shows it afterwards.")
+@click.option("--port", type=click.IntRange(0, 65535), help="With --live: the page's port.  [default: any free one]")
 @click.option("--cache", metavar="ram|none", default="ram", show_default=True,
               help="Keep decoded images in memory, or decode them anew each epoch.")
 @click.option("--runs", type=click.Path(), default="runs", show_default=True, help="The folder that runs go to.")
@@ -131,19 +140,22 @@ def command(data: str | None, resume: str | None, folds: int | None, find_lr: bo
     """
     from .. import kernels
     from ..training.train import train
-    from .train_view import TrainView
 
     if options.pop("no_augment"):
         if options["augment"] is not None:
             raise UsageError("--augment and --no-augment contradict each other; leave one of them out.")
         options["augment"] = "none"
     options["threads"] = kernels.threads()
+    live, port = options.pop("live"), options.pop("port")
+    if port is not None and not live:
+        raise UsageError("--port is where --live shows its page; add --live, or leave it out.")
     if find_lr:
-        return _find_lr(data, resume, folds, as_json, options)
+        return _find_lr(data, {"--resume": resume, "--folds": folds, "--live": live or None}, as_json, options)
+    watched = _watched(as_json, live, port)
     if folds is not None:
-        return _cross_validate(data, resume, folds, as_json, options)
-    with TrainView(quiet_stdout=as_json) as view:
-        run = train(data, resume=False if resume is None else resume, observer=view, **options)
+        return _cross_validate(data, resume, folds, watched, as_json, options)
+    with watched as observer:
+        run = train(data, resume=False if resume is None else resume, observer=observer, **options)
     best = run.model.training
     if as_json:
         emit_json(run.as_json())
@@ -151,13 +163,29 @@ def command(data: str | None, resume: str | None, folds: int | None, find_lr: bo
     return report_skipped(run.skipped)
 
 
-def _find_lr(data: str | None, resume: str | None, folds: int | None, as_json: bool, options: dict[str, Any]) -> int:
+@contextmanager
+def _watched(as_json: bool, live: bool, port: int | None) -> Iterator["Observer"]:
+    """Let the terminal show what is trained, and a page, where that is wanted."""
+    from .train_view import TrainView
+
+    with TrainView(quiet_stdout=as_json) as view:
+        if not live:
+            yield view
+            return
+        from ..training.observer import Observers
+        from ..watching.live import Live
+
+        with Live(port or 0, say=note) as page:
+            note(f"To watch it: {page.address}")
+            yield Observers(view, page)
+
+
+def _find_lr(data: str | None, others: dict[str, Any], as_json: bool, options: dict[str, Any]) -> int:
     """Test learning rates, print the one to take and how."""
     from ..training.find_lr import find_lr
     from .train_view import TrainView
 
-    others = {"--resume": resume, "--folds": folds, "--time": options["time"], "--name": options["name"],
-              "--preview": options.pop("preview") or None}
+    others |= {"--time": options["time"], "--name": options["name"], "--preview": options.pop("preview") or None}
     for flag, value in others.items():
         if value is not None:
             raise UsageError(f"--find-lr trains nothing, so that {flag} has no meaning beside it; leave one out.")
@@ -180,14 +208,14 @@ def _find_lr(data: str | None, resume: str | None, folds: int | None, as_json: b
     return 0
 
 
-def _cross_validate(data: str | None, resume: str | None, folds: int, as_json: bool, options: dict[str, Any]) -> int:
+def _cross_validate(data: str | None, resume: str | None, folds: int, watched: AbstractContextManager["Observer"],
+                    as_json: bool, options: dict[str, Any]) -> int:
     """Train once for each fold, and print what they reached together."""
     from ..report.tables import show
     from ..training.folds import cross_validate
-    from .train_view import TrainView
 
-    with TrainView(quiet_stdout=as_json) as view:
-        found = cross_validate(data, folds, resume=False if resume is None else resume, observer=view, **options)
+    with watched as observer:
+        found = cross_validate(data, folds, resume=False if resume is None else resume, observer=observer, **options)
     if as_json:
         emit_json(found.as_json())
     else:

@@ -246,12 +246,19 @@ class Network:
         if isinstance(names, str) or not isinstance(names, Iterable):
             raise NetworkError(f"the layers to look at must be a list of names, not {names!r}.")
         names = list(names)
-        for name in names:
-            self.node(name)
-        plan = self._new_plan(len(images), False, frozenset(names))
+        plan = self.keeping(len(images), names)
         np.copyto(plan.input, images)
         plan.forward()
         return {name: plan.kept(name).copy() for name in names}
+
+    def keeping(self, batch: int, names: Iterable[str]) -> Plan:
+        """Return a plan for this many images in evaluation in which what the named layers yield survives:
+        ``plan.kept(name)``. Nobody keeps the plan but who asks; it reads the parameters as they are when it runs.
+        Raises NetworkError for names that there are not."""
+        names = frozenset(names)
+        for name in names:
+            self.node(name)
+        return self._new_plan(batch, False, names)
 
     def tracing(self, batch: int, towards: Iterable[str], replaced: Callable[[str, Layer], Layer] | None = None
                 ) -> Plan:

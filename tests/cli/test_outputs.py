@@ -69,7 +69,7 @@ READ = {"train": {"data", "exclude", "labels"}, "test": {"data", "model", "label
         "check": {"folder", "models", "exclude", "labels"},
         "inspect": {"model", "named"}, "visualize-filters": {"model"}, "explain": {"model", "truth"},
         "export": {"model"}, "features": {"model"}, "import": {"sources"},
-        "page": {"model"}, "runs": {"runs"}}
+        "page": {"model"}, "runs": {"runs"}, "watch": {"runs"}}
 WRITTEN = {"train": {"runs"}, "test": {"out"}, "predict": {"table"}, "check": {"exclude_list", "sheet"},
            "inspect": {"out", "draw"}, "visualize-filters": {"out"}, "explain": {"out"}, "export": {"file"},
            "features": {"out"}, "page": {"out"}, "sample": {"directory"}, "import": {"directory"}}

@@ -1,0 +1,53 @@
+"""A training that is watched while it runs: a recorder and a server in one observer. `cnn train --live` is made of it.
+
+    with cnncli.Live() as live:
+        print(live.address)
+        cnncli.train("photos/", observer=live)
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from ..runs import Run
+from ..training.inside import Inside
+from .recorder import Recorder
+from .server import Server
+
+THE_PAGE = "the page"  # who stops a training
+
+
+class Live(Recorder):
+    """Records the training that it observes, and serves a page on 127.0.0.1 that shows it and can stop it, at .address;
+    port 0 is any free one. The page goes with the with statement, the recording stays: ``cnncli.watch`` shows it.
+
+    say hears, in a sentence, why nothing more is recorded where the disk refuses. Raises UsageError where the port
+    cannot be had.
+    """
+
+    def __init__(self, port: int = 0, say: Callable[[str], None] | None = None) -> None:
+        super().__init__(say)
+        self._server = Server(port=port)
+
+    @property
+    def address(self) -> str:
+        """Where the page is."""
+        return self._server.address
+
+    def started(self, run: Run, summary: dict[str, Any]) -> None:
+        super().started(run, summary)
+        self._server.training = self._server.show(run)
+
+    def looking_inside(self, inside: Inside) -> None:
+        super().looking_inside(inside)
+        self._server.stop = lambda: inside.stop(THE_PAGE)
+
+    def ended(self, cause: str) -> None:
+        self._server.stop = None
+        super().ended(cause)
+        self._server.training = None
+
+    def __enter__(self) -> "Live":
+        return self
+
+    def __exit__(self, *why: object) -> None:
+        self._server.close()

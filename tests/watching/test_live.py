@@ -1,0 +1,56 @@
+"""watching/live.py: a training that is watched is the same training, to the bit, and can be stopped from its page."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cnncli.errors import Interrupted
+from cnncli.watching.lines import parsed
+from cnncli.watching.live import Live
+
+from ..training.conftest import Train, shared, train
+from ..training.test_resume import outcome
+from .conftest import Asking
+
+__all__ = ["shared", "train"]
+
+
+def lines(run: Path) -> list[dict[str, Any]]:
+    found = [parsed(raw) for raw in (run / "watched.jsonl").read_bytes().splitlines()]
+    assert None not in found
+    return found  # type: ignore[return-value]
+
+
+@pytest.mark.slow
+def test_a_training_is_stopped_from_its_page_and_goes_on_in_the_same_recording(train: Train, tmp_path: Path) -> None:
+    plain = train(name="plain", epochs=40)
+    with Live() as live:
+        ask, seen, asked = Asking(live.address), list[Any](), list[int]()
+
+        def page() -> None:
+            for _, event in ask.events():
+                seen.append(event)
+                if event.get("line", {}).get("what") == "epoch" and not asked:
+                    asked.append(ask(f"{ask.path}stop", "POST", X_Token=ask.token)[0])
+
+        reading = threading.Thread(target=page)
+        reading.start()
+        with pytest.raises(Interrupted, match="stopped by the page in epoch") as caught:
+            train(name="live", epochs=40, observer=live)
+    reading.join(20)
+    assert (caught.value.exit_code, asked) == (130, [202])
+    assert seen[0] == {"id": "live", "can_stop": True, "training": True, "there": True}
+    told = [event["line"] for event in seen if "line" in event]
+    assert told == lines(tmp_path / "runs" / "live")
+    assert (told[0]["what"], told[-1]["what"], told[-1]["cause"]) == ("begin", "end", "the page")
+    with Live() as live:
+        again = train(resume="live", observer=live)
+    assert outcome(again) == outcome(plain)
+    recorded = lines(again.path)
+    assert recorded[: len(told)] == told
+    assert recorded[len(told)]["what"] == "begin"
+    assert recorded[len(told)]["done"] > 0
+    assert [line["epoch"] for line in recorded if line["what"] == "epoch"] == list(range(1, 41))
+    assert recorded[-1]["cause"] == "finished"
