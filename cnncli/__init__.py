@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from .training.find_lr import find_lr
     from .training.folds import cross_validate
     from .training.observer import Observer
+    from .training.sweep import sweep
     from .training.train import train
     from .training.trainer import Trainer
     from .visualize.sheets import draw_activations, draw_filters
@@ -79,6 +80,7 @@ _HOMES = {
     "sanity": ("explain.sanity", "sanity"),
     "shortcuts": ("explain.shortcuts", "shortcuts"),
     "summarise": ("model.summary", "summarise"),
+    "sweep": ("training.sweep", "sweep"),
     "train": ("training.train", "train"),
     "trust": ("explain.trust", "trust"),
     "write_page": ("page", "write_page"),
@@ -89,7 +91,7 @@ _HOMES = {
 __all__ = ["Model", "Network", "Observer", "Prediction", "Trainer", "__version__", "architecture", "check",
            "cross_validate", "draw_activations", "draw_filters", "errors", "evaluate", "explain", "explain_units",
            "explanations", "export_model", "features", "find_images", "find_lr", "import_images", "layers", "load",
-           "loss", "optim", "predict", "sanity", "shortcuts", "summarise", "train", "trust", "write_page",
+           "loss", "optim", "predict", "sanity", "shortcuts", "summarise", "sweep", "train", "trust", "write_page",
            "write_report", "write_sample"]
 
 

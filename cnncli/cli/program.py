@@ -10,6 +10,7 @@ from ..errors import quoted
 # that `cnn --help` imports none of them.
 COMMANDS = {
     "train": ("train", "Train a classifier on a folder of images."),
+    "sweep": ("sweep", "Train with each of several settings, and tell which does best."),
     "test": ("test", "Tell how good a model is on images that it was not trained on."),
     "predict": ("predict", "Say what is in images."),
     "check": ("check", "Tell what is wrong with a folder of images before training on it."),

@@ -138,23 +138,15 @@ def command(data: str | None, resume: str | None, folds: int | None, find_lr: bo
     step, saved. An epoch's line goes to stdout (with --json to stderr, and one object at the end to stdout), everything
     else to stderr; losses are cross-entropy, a star marks the best epoch so far.
     """
-    from .. import kernels
     from ..training.train import train
 
-    if options.pop("no_augment"):
-        if options["augment"] is not None:
-            raise UsageError("--augment and --no-augment contradict each other; leave one of them out.")
-        options["augment"] = "none"
-    options["threads"] = kernels.threads()
-    live, port = options.pop("live"), options.pop("port")
-    if port is not None and not live:
-        raise UsageError("--port is where --live shows its page; add --live, or leave it out.")
+    complete(options)
     if find_lr:
-        return _find_lr(data, {"--resume": resume, "--folds": folds, "--live": live or None}, as_json, options)
-    watched = _watched(as_json, live, port)
+        return _find_lr(data, {"--resume": resume, "--folds": folds}, as_json, options)
+    watching = watched(as_json, options)
     if folds is not None:
-        return _cross_validate(data, resume, folds, watched, as_json, options)
-    with watched as observer:
+        return _cross_validate(data, resume, folds, watching, as_json, options)
+    with watching as observer:
         run = train(data, resume=False if resume is None else resume, observer=observer, **options)
     best = run.model.training
     if as_json:
@@ -163,9 +155,28 @@ def command(data: str | None, resume: str | None, folds: int | None, find_lr: bo
     return report_skipped(run.skipped)
 
 
+def complete(options: dict[str, Any]) -> None:
+    """Put what stands for other options in their place, and the threads beside them."""
+    from .. import kernels
+
+    if options.pop("no_augment"):
+        if options["augment"] is not None:
+            raise UsageError("--augment and --no-augment contradict each other; leave one of them out.")
+        options["augment"] = "none"
+    options["threads"] = kernels.threads()
+
+
+def watched(as_json: bool, options: dict[str, Any]) -> AbstractContextManager["Observer"]:
+    """Take those of the options that say who watches; return what lets the terminal show what is trained, and a page,
+    where that is wanted."""
+    live, port = options.pop("live"), options.pop("port")
+    if port is not None and not live:
+        raise UsageError("--port is where --live shows its page; add --live, or leave it out.")
+    return _watched(as_json, live, port)
+
+
 @contextmanager
 def _watched(as_json: bool, live: bool, port: int | None) -> Iterator["Observer"]:
-    """Let the terminal show what is trained, and a page, where that is wanted."""
     from .train_view import TrainView
 
     with TrainView(quiet_stdout=as_json) as view:
@@ -185,7 +196,8 @@ def _find_lr(data: str | None, others: dict[str, Any], as_json: bool, options: d
     from ..training.find_lr import find_lr
     from .train_view import TrainView
 
-    others |= {"--time": options["time"], "--name": options["name"], "--preview": options.pop("preview") or None}
+    others |= {"--time": options["time"], "--name": options["name"], "--preview": options.pop("preview") or None,
+               "--live": options.pop("live") or None, "--port": options.pop("port")}
     for flag, value in others.items():
         if value is not None:
             raise UsageError(f"--find-lr trains nothing, so that {flag} has no meaning beside it; leave one out.")
@@ -208,13 +220,13 @@ def _find_lr(data: str | None, others: dict[str, Any], as_json: bool, options: d
     return 0
 
 
-def _cross_validate(data: str | None, resume: str | None, folds: int, watched: AbstractContextManager["Observer"],
+def _cross_validate(data: str | None, resume: str | None, folds: int, watching: AbstractContextManager["Observer"],
                     as_json: bool, options: dict[str, Any]) -> int:
     """Train once for each fold, and print what they reached together."""
     from ..report.tables import show
     from ..training.folds import cross_validate
 
-    with watched as observer:
+    with watching as observer:
         found = cross_validate(data, folds, resume=False if resume is None else resume, observer=observer, **options)
     if as_json:
         emit_json(found.as_json())

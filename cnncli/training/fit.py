@@ -76,7 +76,8 @@ class Fit:
     model is the network with its classes and preprocessing; validation is what every epoch is judged by, None for
     nothing. summary is what the model files say about the training, without the epoch. averaged is the last part of
     all steps over which the weights are averaged; the model is then that average. head_first: the last layer is fitted
-    to features before the first step; head_only: and that is all.
+    to features before the first step; head_only: and that is all. goes_on is the command that continues a training that
+    is stopped, where it is not one of `cnn train`.
 
     Whoever measures a training, and throws it away afterwards, makes one of these and calls ``fit_head``,
     ``endless_steps``, ``write_into``, ``validate`` and ``close_epoch``: the loop is made of them.
@@ -96,6 +97,7 @@ class Fit:
     lookahead: Lookahead | None = None
     head_first: bool = False
     head_only: bool = False
+    goes_on: str = ""
 
     def __post_init__(self) -> None:
         self._average: WeightAverage | None = None
@@ -134,6 +136,8 @@ class Fit:
     @property
     def _command(self) -> str:
         """What continues this run, for a sentence; of a fold, all of the cross-validation."""
+        if self.goes_on:
+            return self.goes_on
         name, fold = self.run.name, self.summary["recipe"]["fold"]
         if fold and name.endswith(f"-fold{fold[0]}"):
             return f"cnn train --folds {fold[1]} --resume {self.run.as_option(name.removesuffix(f'-fold{fold[0]}'))}"

@@ -11,11 +11,11 @@ from typing import Any
 from .._version import __version__
 from ..data import Batches, Data, Images, Preprocessing, Splits, load_images
 from ..data.depth import sentences as on_depth
-from ..data.images import Cache
+from ..data.images import CACHES, Cache
 from ..data.marks import union
 from ..data.outputs import check_runs
 from ..data.sources import within
-from ..errors import DataError, printable
+from ..errors import DataError, UsageError, printable
 from ..model import Model
 from ..network import Network
 from ..optim.lookahead import Lookahead
@@ -38,14 +38,24 @@ _SAVED = 8  # times the weights: two states and one that is being written, each 
 
 @dataclass
 class Setting:
-    """What is not part of the recipe, because it does not change the result. began is when it was asked for, by
-    time.monotonic."""
+    """What is not part of the recipe, because it does not change the result. load decodes images in place of
+    ``load_images``; goes_on is the command that continues a training which is stopped, where that is not `cnn train
+    --resume`; began is when it was asked for, by time.monotonic. Raises UsageError where the cache or the observer is
+    none."""
 
     threads: int | None
     cache: Cache
     strict: bool
     observer: Observer
+    load: Callable[..., Images] | None = None
+    goes_on: str = ""
     began: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        if self.cache not in CACHES:
+            raise UsageError(f"the cache is {' or '.join(CACHES)}, not {self.cache!r}.")
+        if not isinstance(self.observer, Observer):
+            raise UsageError(f"an observer is a cnncli.Observer, not {self.observer!r}; derive its class from that.")
 
 
 @dataclass
@@ -117,6 +127,7 @@ class Material:
             lookahead=Lookahead(arrays, recipe.epochs * batches.steps) if recipe.lookahead else None,
             head_first=recipe.head_first,
             head_only=recipe.probe,
+            goes_on=self.setting.goes_on,
         )
 
     def _trainer(self, network: Network) -> Trainer:
@@ -208,7 +219,7 @@ def load(splits: Splits, preprocessing: Preprocessing, setting: Setting, find_ra
     images deeper than 8 bits, where the preprocessing does not."""
     loaded = {}
     for what, samples in (("training", splits.train), ("validation", splits.val)):
-        loaded[what] = load_images(
+        loaded[what] = (setting.load or load_images)(
             samples, preprocessing, setting.threads, setting.cache, setting.strict,
             progress=lambda done, total, what=what: setting.observer.loading(what, done, total),  # type: ignore[misc]
             note=setting.observer.note,

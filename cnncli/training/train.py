@@ -12,7 +12,7 @@ from .. import kernels
 from ..data import Augmentation, Data
 from ..data.exclude import names_of
 from ..data.groups import groups_of
-from ..data.images import CACHES, Cache
+from ..data.images import Cache
 from ..data.labels import Labels, labels_of
 from ..data.order import Sampling
 from ..errors import CnnError, Interrupted, UsageError
@@ -127,16 +127,11 @@ def train(
         ema=ema, exact=exact, sampling=sampling, time=time, fold=fold, recipe=recipe,
         exclude=None if exclude is None else names_of(exclude), labels=labels_of(labels), group_by=groups_of(group_by),
         init=None if init is None else os.fspath(init), freeze=freeze, probe=probe, range=range)
-    if cache not in CACHES:
-        raise UsageError(f"the cache is {' or '.join(CACHES)}, not {cache!r}.")
     if resume is not False and name is not None:
         raise UsageError("a run that is resumed keeps its name; leave --name out.")
-    if observer is not None and not isinstance(observer, Observer):
-        raise UsageError(f"an observer is a cnncli.Observer, not {observer!r}; derive its class from that.")
     if threads is not None:
         kernels.set_threads(threads)
-    watcher = observer or Observer()
-    setting = Setting(threads, cache, strict, watcher)
+    setting = Setting(threads, cache, strict, observer or Observer())
     if resume is False:
         if data is None:
             raise UsageError("no images to train on; give a folder with one sub-folder per class."
@@ -146,14 +141,18 @@ def train(
     else:
         which = None if resume is True else os.fspath(resume)
         prepared = resumed(data, options, which, os.fspath(runs), setting)
+    return carry_out(prepared, setting.observer, preview)
+
+
+def carry_out(prepared: Prepared, observer: Observer, preview: bool = False) -> Run:
+    """Train what is prepared to the end and draw its curves; first, where a preview is wanted, augmented.png."""
     with prepared.lock:
         if preview:
-            _preview(prepared, watcher)
-        return _finish(prepared, watcher)
+            _preview(prepared, observer)
+        return _finish(prepared, observer)
 
 
 def _finish(prepared: Prepared, observer: Observer) -> Run:
-    """Train what is prepared to the end and draw its curves."""
     run = prepared.lock.run
     if prepared.fit is None:
         observer.note(prepared.why)

@@ -61,18 +61,21 @@ CASES = {
     "rates": Case("train", "photos --find-lr --runs {out}", "lr.png", folder=True),
     "rates-table": Case("train", "photos --find-lr --runs {out}", "lr.csv", folder=True),
     "runs": Case("train", "photos --runs {out}", "", folder=True),
+    "sweeps": Case("sweep", "photos lr=0.1 --runs {out}", "", folder=True),
     "sample": Case("sample", "{out}", "", folder=True, new=True),
     "import": Case("import", "set.npz {out}", "", folder=True, new=True),
 }
 # The paths that a command only reads.
-READ = {"train": {"data", "exclude", "labels"}, "test": {"data", "model", "labels"}, "predict": {"model"},
+READ = {"train": {"data", "exclude", "labels"}, "sweep": {"data", "exclude", "labels"},
+        "test": {"data", "model", "labels"}, "predict": {"model"},
         "check": {"folder", "models", "exclude", "labels"},
         "inspect": {"model", "named"}, "visualize-filters": {"model"}, "explain": {"model", "truth"},
         "export": {"model"}, "features": {"model"}, "import": {"sources"},
         "page": {"model"}, "runs": {"runs"}, "watch": {"runs"}}
-WRITTEN = {"train": {"runs"}, "test": {"out"}, "predict": {"table"}, "check": {"exclude_list", "sheet"},
-           "inspect": {"out", "draw"}, "visualize-filters": {"out"}, "explain": {"out"}, "export": {"file"},
-           "features": {"out"}, "page": {"out"}, "sample": {"directory"}, "import": {"directory"}}
+WRITTEN = {"train": {"runs"}, "sweep": {"runs"}, "test": {"out"}, "predict": {"table"},
+           "check": {"exclude_list", "sheet"}, "inspect": {"out", "draw"}, "visualize-filters": {"out"},
+           "explain": {"out"}, "export": {"file"}, "features": {"out"}, "page": {"out"},
+           "sample": {"directory"}, "import": {"directory"}}
 # Of several files, the one whose lock stands for all of them: of a command's, or of a case's.
 FIRST = {"test": "report.html", "explain": "explained-loose.png", "visualize-filters": "filters-conv1.png",
          "inspect": "conv1.png", "train": "lr.csv", "units": "units-conv1.png", "drawing": "n.svg",
@@ -187,7 +190,7 @@ def test_every_path_that_a_command_takes_is_read_or_in_the_table(name: str) -> N
         if parameter.name in WRITTEN.get(name, set()):
             given = parameter.opts if isinstance(parameter, click.Option) else [""]
             assert any(f"{flag} {{out}}" in f" {lines}" for flag in given), f"{parameter.name} needs a line in CASES"
-    if WRITTEN.get(name) and name != "train":  # which has runs of new names, and nothing to force
+    if WRITTEN.get(name) and name not in ("train", "sweep"):  # runs have new names, and nothing to force
         assert any(parameter.name == "force" for parameter in command.params)
 
 
@@ -215,7 +218,7 @@ def test_what_is_in_the_way(place: Path, case: str, way: str, tmp_path: Path, id
 def test_where_nothing_may_go(place: Path, case: str, where: str, tmp_path: Path, idle: None,
                               capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     this = CASES[case]
-    if (where == "missing" and this.folder) or (where == "busy" and case == "runs"):
+    if (where == "missing" and this.folder) or (where == "busy" and case in ("runs", "sweeps")):
         pytest.skip("the folder is made" if where == "missing" else "runs have names of their own")
     os.symlink(place / "more" / "two", tmp_path / "to-data")
     folder = Path(tmp_path / PLACES[where] if where in ("link-to-data", "full", "busy", "missing") else PLACES[where])

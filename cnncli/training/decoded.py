@@ -1,0 +1,41 @@
+"""Images that several trainings learn from, one after the other: decoded once for each size and colour, and kept while
+there is memory for them. A sweep hands one of these to its trainings in place of ``load_images``.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..data import Images, Preprocessing, Sample, load_images
+from ..errors import DataError
+
+_Key = tuple[Any, ...]
+
+
+class Decoded:
+    """Loads images as ``load_images`` does, those that it has by now from memory."""
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[_Key, Images]] = []
+
+    def __call__(self, samples: Sequence[Sample], preprocessing: Preprocessing, threads: int | None, cache: str,
+                 strict: bool, progress: Callable[[int, int], None], note: Callable[[str], None],
+                 find_range: bool) -> Images:
+        files = [(sample.path, sample.label, sample.mark()) for sample in samples]
+        if cache != "ram":  # what is read again in each epoch is noted in it when it has gone
+            return load_images(samples, preprocessing, threads, cache, strict,  # type: ignore[arg-type]
+                               progress, note, find_range)
+        wanted = (files, preprocessing, find_range)
+        for key, images in self._kept:
+            if key == wanted:
+                return images
+        try:
+            images = load_images(samples, preprocessing, threads, "ram", strict, progress, note, find_range)
+        except DataError:
+            if not self._kept:
+                raise
+            self._kept.clear()  # they may have been in the way
+            images = load_images(samples, preprocessing, threads, "ram", strict, progress, note, find_range)
+        self._kept.append((wanted, images))
+        if find_range:  # resuming knows what was found
+            self._kept.append(((files, images.preprocessing, False), images))
+        return images

@@ -1,0 +1,341 @@
+"""``cnncli.sweep``: a training for each combination of some settings, or for random draws of them, one after the other.
+Each is a run of its own in the sweep's folder (sweep_plan.py); images are decoded once for all, and all are validated
+on the same ones, which alone choose among them. sweep_settings.py has what is varied, sweep_optuna.py Optuna's trials.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from .. import kernels
+from ..data import Data
+from ..data.images import Cache
+from ..data.outputs import check_runs
+from ..data.sources import within
+from ..errors import (
+    CnnError,
+    DataError,
+    Interrupted,
+    ModelError,
+    NetworkError,
+    SaveError,
+    TrainingError,
+    UsageError,
+    printable,
+)
+from ..runs import CONFIG, Run, RunLock, check_name
+from ..runs.samples import place, scan_fold
+from . import sweep_plan
+from .choose import Facts, choose
+from .decoded import Decoded
+from .observer import Observer, Observers
+from .options import Options
+from .prepare import Setting as Circumstances
+from .prepare import begin
+from .resume import resume as resumed
+from .start import begin as begin_with
+from .sweep_plan import GRID, OPTUNA, RANDOM, Plan, Planned
+from .sweep_settings import Point, Setting, corners, draws, grid, in_words, is_setting, settings_of, typed_name
+from .train import carry_out
+
+# What a training is like that makes steps; --probe makes none.
+_OF_STEPS = ("lr", "optimizer", "schedule", "warmup", "weight_decay", "ema", "batch_size", "sampling")
+_Path = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Swept:
+    """One run of a sweep: what it has of its own, and what the epoch that it kept reached on the validation images.
+    failed says why it came to nothing; then there are no figures, and perhaps no run."""
+
+    name: str
+    settings: Point
+    run: Run | None = None
+    failed: str | None = None
+    epoch: int = 0
+    epochs: int = 0
+    seconds: float = 0.0
+    val_accuracy: float = 0.0
+    val_loss: float = 0.0
+
+    @property
+    def reached(self) -> float | None:
+        """What it is judged by."""
+        return None if self.failed else self.val_accuracy
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `cnn sweep --json` prints of it."""
+        head = {"run": self.name, "path": self.run and self.run.path, "settings": self.settings, "failed": self.failed}
+        return head if self.failed else {
+            **head, "val_accuracy": self.val_accuracy, "val_loss": self.val_loss, "best_epoch": self.epoch,
+            "epochs": self.epochs, "seconds": self.seconds}
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep found: its runs, the highest validation accuracy first and those that failed last, and of how many
+    validation images that is a share. skipped are the images that could not be used."""
+
+    name: str
+    path: Path
+    runs: list[Swept]
+    images: int
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def best(self) -> Swept | None:
+        """The run of the highest validation accuracy, of several that of the least loss; None where all failed."""
+        return next((each for each in self.runs if not each.failed), None)
+
+    @property
+    def error(self) -> float:
+        """The standard error of the best accuracy, as so many images tell it."""
+        share = self.best.val_accuracy if self.best else 0.0
+        return float((share * (1 - share) / max(self.images, 1)) ** 0.5)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `cnn sweep --json` prints."""
+        return {"name": self.name, "path": self.path, "best": self.best and self.best.name,
+                "validation_images": self.images, "standard_error": self.error,
+                "runs": [each.as_json() for each in self.runs],
+                "skipped": [{"path": path, "error": reason} for path, reason in self.skipped]}
+
+
+def sweep(data: Data | None = None, settings: Mapping[str, Any] | Sequence[str] = (), *, random: int | None = None,
+          optuna: int | None = None, name: str | None = None, resume: bool | _Path = False, runs: _Path = "runs",
+          threads: int | None = None, cache: Cache = "ram", strict: bool = False, preview: bool = False,
+          observer: Observer | None = None, **options: Any) -> Sweep:
+    """Train once for each combination of settings, and return what each reached on the validation images.
+
+    settings are options of ``train`` with values: {"lr": [0.01, 0.03], "arch": "resnet8,resnet20"}, or the words of the
+    command line. random: so many random draws in place of every combination, where a setting may be a range, too:
+    "0.01..0.3"; the draws are those of the option seed. optuna: so many trials of Optuna's TPE, which goes by what the
+    trials before reached. options are those of ``train``, and the same for all runs; they have the same split, too.
+
+    resume goes on with an earlier sweep: True for the latest, or its name. Runs that are finished are taken as they
+    are, one that was interrupted goes on to the bits that it would have reached. More draws or trials may be asked for.
+
+    A run that fails is told to the observer, and the others go on; SIGINT and SIGTERM end all of it after the step,
+    saved, with Interrupted. Raises UsageError, DataError and NetworkError for whatever can be seen to make no sense
+    before the first training, SaveError where the disk refuses.
+    """
+    if is_setting(data):  # the words of the command line, in whatever order
+        words = [str(data), *settings]
+        data = next((word for word in words if "=" not in word), None)
+        settings = [word for word in words if word != data]
+    circumstances = Circumstances(threads, cache, strict, observer or Observer(), Decoded())
+    if threads is not None:
+        kernels.set_threads(threads)
+    if resume is not False:
+        plan = _resumed(runs, resume, random, optuna, name, settings, options)
+    else:
+        if data is None:
+            raise UsageError("no images to train on; give a folder with one sub-folder per class.")
+        plan = _planned(data, settings, random, optuna, Path(runs, name or _free_name(runs)), options)
+    data = plan.data(data)
+    if resume is False:
+        check_runs(runs, data)
+        check_name(runs, plan.path.name)
+        _check(plan, data)
+        plan.path.mkdir(parents=True)
+        plan.save()
+    with RunLock(Run(plan.path)):
+        return _Sweeping(plan, data, replace(
+            circumstances, observer=_Once(circumstances.observer), goes_on=plan.goes_on), preview).run()
+
+
+def _planned(data: Data, settings: Mapping[str, Any] | Sequence[str], random: int | None, optuna: int | None,
+             path: Path, options: dict[str, Any]) -> Plan:
+    """Return a new sweep, with all of its runs, unless Optuna proposes them."""
+    varied = settings_of(settings)
+    how, count = _how_many(random, optuna)
+    if options.pop("folds", None) is not None or options.get("fold") is not None:
+        raise UsageError("the runs of a sweep are all validated on the same images; leave --folds out, and "
+                         "cross-validate the best of them: cnn train DATA --folds 5")
+    if options.get("init") is not None:
+        options["init"] = os.fspath(options["init"])
+    common = Options(**options)
+    for name in (setting.name for setting in varied):
+        if name in common.given():
+            flag = name.replace("_", "-")
+            raise UsageError(f"{flag} is varied, and given as --{flag}; leave one of them out.")
+    if common.probe:
+        _check_probed(varied)
+    if common.split_seed is None and "seed" in (setting.name for setting in varied):
+        common = replace(common, split_seed=0)
+    plan = Plan(path, how, count, varied, common, place(data, path))
+    if how != OPTUNA:
+        for point in grid(varied) if how == GRID else draws(varied, count, common.seed or 0):
+            plan.add(point)
+    else:
+        from .sweep_optuna import library
+
+        library()
+    return plan
+
+
+def _check_probed(varied: Sequence[Setting]) -> None:
+    """Raise UsageError where something is varied that has no effect where only the last layer is fitted."""
+    idle = [typed_name(setting.name) for setting in varied if setting.name in _OF_STEPS]
+    if idle:
+        raise UsageError(f"--probe fits the last layer without making steps, so that {idle[0]} changes nothing; vary "
+                         "something else, like init or size, or leave --probe out.")
+
+
+def _how_many(random: int | None, optuna: int | None) -> tuple[str, int]:
+    if random is not None and optuna is not None:
+        raise UsageError("--random draws by chance, --optuna by what was found before; give one of them.")
+    for flag, count in (("random", random), ("optuna", optuna)):
+        if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+            raise UsageError(f"--{flag} takes a number of runs, at least 1, not {count!r}.")
+    return (RANDOM, random) if random is not None else (OPTUNA, optuna) if optuna is not None else (GRID, 0)
+
+
+def _resumed(runs: _Path, which: bool | _Path, random: int | None, optuna: int | None, name: str | None,
+             settings: Mapping[str, Any] | Sequence[str], options: Mapping[str, Any]) -> Plan:
+    """Return an earlier sweep, with more draws or trials where they are asked for."""
+    if name is not None:
+        raise UsageError("a sweep that is resumed keeps its name; leave --name out.")
+    given = [f"--{each.replace('_', '-')}" for each, value in options.items() if value not in (None, False)]
+    if given or settings:
+        raise UsageError(f"a sweep is resumed as it began; leave {', '.join(given) or 'the settings'} out, or begin "
+                         "another.")
+    plan = sweep_plan.find(runs, which)
+    how, count = _how_many(random, optuna)
+    if how != GRID:
+        if how != plan.how or count < plan.count:
+            began = f"with --{plan.how} {plan.count}" if plan.count else "with every combination"
+            raise UsageError(f"{printable(plan.path)} began {began}; resume it without --{how} {count}"
+                             + (", or with a larger number." if how == plan.how else "."))
+        plan.count = count
+    if plan.how == RANDOM:
+        for point in draws(plan.settings, plan.count, plan.options.seed or 0)[len(plan.runs):]:
+            plan.add(point)
+    return plan
+
+
+def _check(plan: Plan, data: Data) -> None:
+    """Raise what a training of any of the points would raise before its first step, as far as that is known without
+    decoding images; and where they would not be validated on the same images."""
+    scanned: dict[tuple[int, str | None], Any] = {}
+    validated: set[tuple[str, ...]] = set()
+    for point in [each.point for each in plan.runs] or corners(plan.settings):
+        options = plan.options_of(point)
+        key = options.drawn_by, options.recipe
+        if key not in scanned:
+            labels, groups = within(data, options.labels, options.group_by)
+            scanned[key] = scan_fold(data, key[0], None, options.exclude or (), key[1], labels, groups)
+        splits = scanned[key]
+        if not splits.val:
+            raise UsageError("nothing is held out for validation, so that nothing would choose among the runs; put a "
+                             "folder val/ beside train/" + (", or leave the recipe fast out." if key[1] else "."))
+        validated.add(tuple(sample.relative for sample in splits.val))
+        try:
+            choose(options, Facts.of(splits), begin_with(options, splits))
+        except (UsageError, NetworkError, ModelError) as error:
+            raise type(error)(f"{in_words(point)}: {error}") from None
+    if len(validated) > 1:
+        raise UsageError("these recipes do not hold out the same images for validation, so that their accuracies would "
+                         "not compare; put a folder val/ beside train/.")
+
+
+def _free_name(runs: _Path) -> str:
+    """Return the first of sweep-1, sweep-2, … that is free."""
+    number = 1
+    while os.path.lexists(Path(runs, f"sweep-{number}")):
+        number += 1
+    return f"sweep-{number}"
+
+
+class _Once(Observers):
+    """Tells everything, but a sentence only once: what is chosen, and why, is much the same for each run."""
+
+    def __init__(self, observer: Observer) -> None:
+        super().__init__(observer)
+        self._told = set[str]()
+
+    def note(self, sentence: str) -> None:
+        if sentence not in self._told:
+            self._told.add(sentence)
+            super().note(sentence)
+
+
+class _Sweeping:
+    """A sweep at work."""
+
+    def __init__(self, plan: Plan, data: Data, circumstances: Circumstances, preview: bool) -> None:
+        self._plan, self._data, self._circumstances, self._preview = plan, data, circumstances, preview
+        self._skipped: dict[str, str] = {}
+        self._images = 0
+
+    def run(self) -> Sweep:
+        """Train whatever is not trained yet."""
+        plan = self._plan
+        plan.save()
+        try:
+            found = self._proposed() if plan.how == OPTUNA else [self._one(planned) for planned in plan.runs]
+        except KeyboardInterrupt:  # while no step was made: images were being decoded, say
+            raise Interrupted(f"stopped by Ctrl-C, all saved; continue with: {plan.goes_on}", signal.SIGINT) from None
+        found.sort(key=lambda each: (each.failed is not None, -each.val_accuracy, each.val_loss))
+        return Sweep(plan.path.name, plan.path, found, self._images, sorted(self._skipped.items()))
+
+    def _proposed(self) -> list[Swept]:
+        """Train what Optuna proposes. What it proposes once more is not trained once more: it would be the same."""
+        from .sweep_optuna import Study
+
+        plan, study, found = self._plan, Study(self._plan), dict[str, Swept]()
+        for planned in plan.runs:
+            found[planned.name] = self._one(planned)
+            study.tell(planned.trial or 0, found[planned.name].reached)
+        while study.asked < plan.count:
+            trial, point = study.ask()
+            planned = next((each for each in plan.runs if each.point == point), None) or plan.add(point, trial)
+            plan.save()
+            if planned.name not in found:
+                found[planned.name] = self._one(planned)
+            study.tell(trial, found[planned.name].reached)
+        return list(found.values())
+
+    def _one(self, planned: Planned) -> Swept:
+        """Train one, or go on with it, unless that has failed before: it would again."""
+        plan, observer = self._plan, self._circumstances.observer
+        run, number = Run(plan.path / planned.name), plan.runs.index(planned) + 1
+        of, failed = f" of {max(plan.count, len(plan.runs))}", planned.failed
+        if failed is None:
+            observer.note(f"Run {number}{of}: {printable(run.path)}")
+            try:
+                run = self._trained(planned)
+            except (CnnError, MemoryError) as error:
+                begun = (run.path / CONFIG).is_file()
+                if isinstance(error, Interrupted | SaveError) or (isinstance(error, DataError) and begun):
+                    raise  # no disk, or no images any more: the others would fail, too
+                failed = str(error) or "there is not enough memory."
+                if isinstance(error, TrainingError) and not run.in_training:
+                    planned.failed = failed  # once more, it would to the bit
+                    plan.save()
+        if failed is not None:
+            observer.note(f"Run {number}{of} failed: {failed}")
+            return Swept(planned.name, planned.point, run if (run.path / CONFIG).is_file() else None, failed)
+        return self._found(planned, run)
+
+    def _trained(self, planned: Planned) -> Run:
+        plan, circumstances = self._plan, replace(self._circumstances, began=time.monotonic())
+        if (plan.path / planned.name / CONFIG).is_file():
+            prepared = resumed(self._data, Options(), planned.name, os.fspath(plan.path), circumstances)
+            if prepared.fit is None:  # nobody need be told how to go on with it
+                prepared.why = f"{printable(prepared.lock.run.path)} is finished already."
+        else:
+            prepared = begin(self._data, plan.options_of(planned.point), planned.name, os.fspath(plan.path),
+                             circumstances)
+        return carry_out(prepared, circumstances.observer, self._preview)
+
+    def _found(self, planned: Planned, run: Run) -> Swept:
+        best, rows = run.model.training, run.history
+        self._images = run.config["images"]["val"]
+        self._skipped.update(run.skipped)
+        return Swept(planned.name, planned.point, run, None, best["epoch"], len(rows),
+                     float(sum(row["seconds"] for row in rows)), best["val_accuracy"], best["val_loss"])

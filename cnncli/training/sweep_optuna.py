@@ -1,0 +1,74 @@
+"""``--optuna N``: the points of a sweep proposed by Optuna's TPE (Bergstra et al. 2011), which goes by what the runs
+before reached. The study lies in the sweep's folder as optuna.log, Optuna's own format, so that its tools read it, too.
+Optuna is imported when it is asked for.
+"""
+
+from typing import Any
+
+from ..errors import UsageError
+from .sweep_plan import Plan
+from .sweep_settings import Point, Setting, shown
+
+STUDY = "optuna.log"
+INSTALL = "pip install 'cnncli[optuna]'"
+
+
+def library() -> Any:
+    """Import Optuna. Raises UsageError where it is not installed."""
+    try:
+        import optuna
+    except ImportError:
+        raise UsageError(f"--optuna needs the package optuna; get it with: {INSTALL}") from None
+    return optuna
+
+
+class Study:
+    """A sweep's study. What it proposes depends on the seed and on what it was told, so that a sweep which is stopped
+    and goes on is the one that would have been."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._optuna = optuna = library()
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend
+
+        self._settings, self._seed = plan.settings, plan.options.seed or 0
+        before = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(optuna.logging.WARNING)  # or it says on stderr that there is a study
+        try:
+            storage = JournalStorage(JournalFileBackend(str(plan.path / STUDY)))
+            self._study = optuna.create_study(study_name="sweep", storage=storage, direction="maximize",
+                                              load_if_exists=True)
+        finally:
+            optuna.logging.set_verbosity(before)
+        known = {each.trial for each in plan.runs}
+        for trial in self._study.trials:  # proposed, and then the process was killed before that was written down
+            if not trial.state.is_finished() and trial.number not in known:
+                self.tell(trial.number, None)
+
+    @property
+    def asked(self) -> int:
+        """How many trials there are by now."""
+        return len(self._study.trials)
+
+    def ask(self) -> tuple[int, Point]:
+        """Return the next trial's number, and what to try."""
+        self._study.sampler = self._optuna.samplers.TPESampler(seed=(1_000_003 * self._seed + self.asked) % 2**32)
+        trial = self._study.ask({setting.name: self._distribution(setting) for setting in self._settings})
+        return trial.number, {setting.name: _meant(setting, trial.params[setting.name]) for setting in self._settings}
+
+    def tell(self, trial: int, accuracy: float | None) -> None:
+        """Say what a trial reached; None where it came to nothing."""
+        state = self._optuna.trial.TrialState
+        self._study.tell(trial, accuracy, state.FAIL if accuracy is None else state.COMPLETE, skip_if_finished=True)
+
+    def _distribution(self, setting: Setting) -> Any:
+        kinds = self._optuna.distributions
+        if setting.values:
+            return kinds.CategoricalDistribution(tuple(map(shown, setting.values)))
+        kind = kinds.IntDistribution if setting.whole else kinds.FloatDistribution
+        return kind(setting.low, setting.high, log=setting.by_factors)
+
+
+def _meant(setting: Setting, proposed: Any) -> Any:
+    """Return the value that a proposal stands for."""
+    return {shown(value): value for value in setting.values}[proposed] if setting.values else setting.rounded(proposed)

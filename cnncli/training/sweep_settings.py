@@ -1,0 +1,269 @@
+"""What a sweep varies: ``lr=0.01,0.03`` or ``lr=0.01..0.3`` is a ``Setting``, of which every combination is taken, or
+random draws; each is a ``Point``, the options of one run. sweep.py trains them.
+"""
+
+import itertools
+import math
+import os
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import UsageError, did_you_mean, printable
+from .options import Options
+
+WHOLE = ("epochs", "batch_size", "seed", "patience")
+NUMBERS = ("lr", "warmup", "weight_decay", "label_smoothing", "ema")
+WORDS = ("arch", "init", "recipe", "time", "optimizer", "schedule", "loss", "class_weights", "sampling", "augment",
+         "range")
+SWITCHES = ("grey", "exact", "probe")
+SETTINGS = (*WHOLE, *NUMBERS, *WORDS, *SWITCHES, "size", "freeze")
+# What decides which images are validated on: the same ones for all runs, or their accuracies would not compare.
+OF_THE_SPLIT = ("split_seed", "group_by", "labels", "exclude")
+LOGARITHMIC = ("lr", "weight_decay", "batch_size")  # whose ranges are drawn from by factors
+DIGITS = 3  # of a number that is drawn, so that it can be read and typed
+_TRIES = 100  # draws of a point that is not there yet
+_LONGEST_NAME = 80
+Point = dict[str, Any]  # options of one run: {"lr": 0.1, "arch": "resnet8"}
+_SWITCHED = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One option and the values that it takes: these, or, where there are none, those from low to high."""
+
+    name: str
+    values: tuple[Any, ...] = ()
+    low: float = 0
+    high: float = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether a range holds whole numbers only."""
+        return self.name in WHOLE or self.name == "size"
+
+    @property
+    def by_factors(self) -> bool:
+        """Whether a range is drawn from log-uniformly, as is usual for this option."""
+        return self.name in LOGARITHMIC and self.low > 0
+
+    @property
+    def tried(self) -> tuple[Any, ...]:
+        """The values to look at before anything is trained: all, or a range's ends."""
+        return self.values or (self.low, self.high)
+
+    def draw(self, chance: float) -> Any:
+        """Return the value that a number from 0 to 1 stands for."""
+        if self.values:
+            return self.values[int(chance * len(self.values))]
+        if self.by_factors:
+            return self.rounded(math.exp(math.log(self.low) + chance * (math.log(self.high) - math.log(self.low))))
+        ends = (self.low - 0.5, self.high + 0.5) if self.whole else (self.low, self.high)
+        return self.rounded(ends[0] + chance * (ends[1] - ends[0]))
+
+    def rounded(self, value: float) -> float | int:
+        """Return a number of the range as it is tried: whole, or with three digits."""
+        near = round(value) if self.whole else float(f"{value:.{DIGITS}g}")
+        return min(max(near, self.low), self.high)
+
+    def config(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {"name": self.name, "values": list(self.values)} if self.values else {
+            "name": self.name, "low": self.low, "high": self.high}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Setting":
+        """Read what ``config`` returned."""
+        return cls(**{**config, "values": tuple(map(as_option, config.get("values", ())))})
+
+
+def settings_of(given: Mapping[str, Any] | Sequence[str]) -> list[Setting]:
+    """Return the settings that are meant: {"lr": [0.01, 0.03], "arch": "resnet8,resnet20"} or ["lr=0.01..0.3", …].
+    Raises UsageError where one is none, or is there twice."""
+    pairs: list[tuple[str, Any]] = list(given.items()) if isinstance(given, Mapping) else []
+    for word in [] if isinstance(given, Mapping) else given:
+        if "=" not in word:
+            raise UsageError(f"{printable(word)!r} is no setting; give a name and values, as lr=0.01,0.03.")
+        name, _, values = word.partition("=")
+        pairs.append((name, values))
+    found: dict[str, Setting] = {}
+    for shown, values in pairs:
+        setting = _setting(shown, values)
+        if setting.name in found:
+            raise UsageError(f"{printable(shown)} is there twice; give all of its values at once: "
+                             f"{typed_name(setting.name)}=A,B")
+        found[setting.name] = setting
+    if not found:
+        raise UsageError("nothing to vary; give at least one setting with its values, as lr=0.01,0.03.")
+    return list(found.values())
+
+
+def is_setting(word: object) -> bool:
+    """Whether a word is a setting, and no folder of that name."""
+    return isinstance(word, str) and re.match(r"[\w-]+=", word) is not None and not os.path.exists(word)
+
+
+def _setting(shown: str, given: Any) -> Setting:
+    name = shown.strip().removeprefix("--").replace("-", "_")
+    if name in OF_THE_SPLIT:
+        raise UsageError(f"all runs of a sweep learn from the same images and are validated on the same others: give "
+                         f"--{typed_name(name)} once for all.")
+    if name in ("fold", "folds"):
+        raise UsageError("the runs of a sweep are all validated on the same images; cross-validate the best of them: "
+                         "cnn train DATA --folds 5")
+    if name not in SETTINGS:
+        every = [typed_name(each) for each in SETTINGS]
+        near = did_you_mean(shown, every) or f" There are {', '.join(sorted(every))}."
+        raise UsageError(f"there is no setting {printable(shown)!r} that can be varied.{near}")
+    if isinstance(given, str):
+        given = given.strip()
+        ends = re.fullmatch(r"([^,;]+?)\.\.([^,;]+)", given) if name in (*WHOLE, *NUMBERS, "size") else None
+        if ends:
+            return _range(name, ends[1], ends[2])
+        given = given.split(";" if ";" in given else ",")
+    elif isinstance(given, bytes) or not isinstance(given, Sequence):
+        given = [given]
+    values = [_value(name, each) for each in given]
+    if not values:
+        raise UsageError(f"{printable(shown)} has no values; give some, as {typed_name(name)}=A,B")
+    return Setting(name, tuple(value for i, value in enumerate(values) if value not in values[:i]))
+
+
+def _range(name: str, low: str, high: str) -> Setting:
+    ends = _value(name, low), _value(name, high)
+    if not all(isinstance(end, int | float) for end in ends):
+        raise UsageError(f"{typed_name(name)}={low}..{high}: a range is from one number to another.")
+    if not ends[0] < ends[1]:
+        raise UsageError(f"{typed_name(name)}={low}..{high}: a range goes from the lower to the higher number.")
+    for end in ends:
+        alone({name: end})
+    return Setting(name, (), *ends)
+
+
+def _value(name: str, given: Any) -> Any:
+    """Return a value as the option takes it. Raises UsageError where it is none."""
+    if isinstance(given, os.PathLike):
+        given = os.fspath(given)
+    value = _parsed(name, given.strip()) if isinstance(given, str) else as_option(given)
+    if not isinstance(value, str | int | float | tuple | None):
+        raise UsageError(f"{typed_name(name)}: a sweep varies words and numbers, not {given!r}.")
+    if value == "":
+        raise UsageError(f"{typed_name(name)} has an empty value; give some, as {typed_name(name)}=A,B")
+    alone({name: value})
+    return value
+
+
+def _parsed(name: str, text: str) -> Any:
+    wrong = f"{typed_name(name)}={printable(text)}: "
+    try:
+        if name in WHOLE:
+            return int(text)
+        if name in NUMBERS:
+            return float(text)
+    except ValueError:
+        kind = "a whole number" if name in WHOLE else "a number"
+        raise UsageError(f"{wrong}that is not {kind}.") from None
+    if name in SWITCHES:
+        if text.lower() not in _SWITCHED:
+            raise UsageError(f"{wrong}give yes or no.")
+        return _SWITCHED[text.lower()]
+    if name == "size":
+        sides = re.fullmatch(r"(\d{1,9})(?:[x×](\d{1,9}))?", text.lower())
+        if not sides:
+            raise UsageError(f"{wrong}give pixels, as 64 or 64x48 (width x height).")
+        return (int(sides[2]), int(sides[1])) if sides[2] else int(sides[1])
+    if name == "freeze" and re.fullmatch(r"\d{1,9}", text):
+        return int(text)
+    return None if name == "class_weights" and text == "none" else text
+
+
+def alone(point: Point, beside: Mapping[str, Any] | None = None) -> Options:
+    """Return the options of a point, beside those that all have. Raises UsageError, naming the point, where they make
+    no sense."""
+    try:
+        return Options(**{**(beside or {}), **point})
+    except UsageError as error:
+        raise UsageError(f"{in_words(point)}: {error}") from None
+
+
+def as_option(value: Any) -> Any:
+    """Return a value of JSON as an option takes it: a size is a pair."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+# ---- points ----
+
+
+def grid(settings: Sequence[Setting]) -> list[Point]:
+    """Return every combination, those of the last setting side by side. Raises UsageError where one is a range."""
+    for setting in settings:
+        if not setting.values:
+            raise UsageError(f"{typed_name(setting.name)}={setting.low:g}..{setting.high:g} is a range, of which "
+                             "values are drawn: say how many runs, with --random N or --optuna N.")
+    names = [setting.name for setting in settings]
+    return [dict(zip(names, values, strict=True)) for values in
+            itertools.product(*(setting.values for setting in settings))]
+
+
+def draws(settings: Sequence[Setting], count: int, seed: int) -> list[Point]:
+    """Return so many random points, no two the same; of more, the first are these. Raises UsageError where there are
+    not so many."""
+    source, found = random.Random(seed), list[Point]()
+    while len(found) < count:
+        for _ in range(_TRIES):
+            point = {setting.name: setting.draw(source.random()) for setting in settings}
+            if point not in found:
+                break
+        else:
+            raise UsageError(f"there are not {count} different runs in these settings, hardly more than {len(found)}; "
+                             "give more values, or a smaller --random.")
+        found.append(point)
+    return found
+
+
+def corners(settings: Sequence[Setting]) -> list[Point]:
+    """Return points that have every value that is named, and both ends of every range, at least once."""
+    most = max(len(setting.tried) for setting in settings)
+    return [{setting.name: setting.tried[min(i, len(setting.tried) - 1)] for setting in settings} for i in range(most)]
+
+
+# ---- words ----
+
+
+def typed_name(name: str) -> str:
+    """Return an option's name as it is typed."""
+    return name.replace("_", "-")
+
+
+def shown(value: Any) -> str:
+    """Return a value as it is typed."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, tuple):
+        return "x".join(map(str, reversed(value)))
+    return "none" if value is None else printable(value)
+
+
+def in_words(point: Point) -> str:
+    """Return a point as it is typed: lr=0.1,arch=resnet8."""
+    return ",".join(f"{typed_name(name)}={shown(value)}" for name, value in point.items())
+
+
+def name_of(point: Point, taken: Sequence[str]) -> str:
+    """Return what the run of a point is called: the point itself, without what a name cannot hold; with a number where
+    that is another run's name, or too long."""
+    parts = []
+    for name, value in point.items():
+        text = shown(value)
+        if name in ("arch", "init") and ("/" in text or text.endswith(".toml")):
+            text = Path(text).name.removesuffix(".toml")
+        parts.append(f"{typed_name(name)}={re.sub(r'[^A-Za-z0-9_.+=-]+', '-', text)}")
+    full = ",".join(parts)
+    if len(full) <= _LONGEST_NAME and full not in taken:
+        return full
+    return f"{full[:_LONGEST_NAME].rstrip('-,.=')}-{len(taken) + 1}"
