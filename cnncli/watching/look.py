@@ -84,7 +84,8 @@ class Looker:
         probabilities, dead = self._judge()
         for name, share in dead.items():
             layers[name] = {"weights": None, "gradients": None, "update": None, "dead": share}
-        return {"layers": layers, "probabilities": probabilities, "filters": first_filters(self._weights)}
+        return {"rate": self._inside.learning_rate, "layers": layers, "probabilities": probabilities,
+                "filters": first_filters(self._weights)}
 
     def _judge(self) -> tuple[list[list[float]], dict[str, float]]:
         """Return the examples' probabilities, and of each ReLU the share of channels that are 0 for all of them."""

@@ -5,7 +5,9 @@ from importlib.resources import files
 
 from ..report.page import policy
 
-SCRIPTS = ("watch.js",)
+SHARED = "page/elements.js"  # of cnncli/: what other pages use too
+SCRIPTS = ("numbers.js", "lines.js", "events.js", "axis.js", "drawing.js", "chart.js", "curves.js", "runs.js",
+           "examples.js", "layers.js", "stopping.js", "watch.js")
 ALSO = "; connect-src 'self'"
 
 
@@ -14,7 +16,8 @@ def render() -> bytes:
     here = files(__package__)
     html, style, *scripts = ((here / name).read_text(encoding="utf-8")
                              for name in ("watch.html", "watch.css", *SCRIPTS))
-    script = "\n".join(scripts)
+    shared = (files(__package__.rpartition(".")[0]) / SHARED).read_text(encoding="utf-8")
+    script = "\n".join([shared, *scripts])
     for name, text in {"policy": policy(style, script) + ALSO, "style": style, "script": script}.items():
         html = html.replace(f"{{{{ {name} }}}}", text, 1)
     return html.encode("utf-8")

@@ -20,15 +20,15 @@ class Browser:
     def __init__(self, driver: Any) -> None:
         self.driver = driver
 
-    def open(self, path: Path, size: tuple[int, int] = DESKTOP, dark: bool = False) -> None:
-        """Open a file, and forget what was logged before."""
+    def open(self, what: Path | str, size: tuple[int, int] = DESKTOP, dark: bool = False) -> None:
+        """Open a file or an address, and forget what was logged before."""
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
             "width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size[0] < 600})
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
         self.driver.get("about:blank")
         self.errors(), self.requests()
-        self.driver.get(path.as_uri())
+        self.driver.get(what if isinstance(what, str) else what.as_uri())
 
     def run(self, script: str, *arguments: object) -> Any:
         """Run JavaScript in the page and return what it returns."""
