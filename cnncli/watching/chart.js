@@ -37,7 +37,7 @@ function chartIn(host, name, asText) {
     const width = Math.max(240, svg.clientWidth || 600), { left, right, top, bottom } = EDGE;
     const inner = width - left - right, tall = CHART_HEIGHT - top - bottom;
     const y = axisOf(series.flatMap(({ points }) => points.map((one) => one[1])), shape);
-    const x = axisAcross(series, across, Math.max(2, Math.floor(inner / 90)));
+    const x = axisAcross(series, across, inner);
     const placeX = (value) => left + inner * x.place(value);
     const placeY = (value) => {
       const place = value === null ? null : y.place(value);
@@ -99,7 +99,8 @@ function chartIn(host, name, asText) {
   return draw;
 }
 
-function axisAcross(series, across, count) {
+/** The axis below, so many pixels wide. */
+function axisAcross(series, across, width) {
   let from = Infinity, to = -Infinity;
   for (const { points } of series) {
     if (!points.length) continue;
@@ -108,6 +109,7 @@ function axisAcross(series, across, count) {
   if (from > to) [from, to] = [0, 1];
   from = across.from ?? from;
   if (from >= to) to = from + 1;
+  const count = Math.max(2, Math.floor(width / (24 + 8 * across.asText(to).length)));
   return { ticks: ticks(from, to, count, across.whole).filter((value) => value >= from && value <= to),
     place: (value) => (value - from) / (to - from) };
 }

@@ -47,10 +47,11 @@ function drawCard({ figure, says, bars, line }, run, label, given, history) {
   says.className = `says ${right && known ? "right" : "wrong"}`;
   says.textContent = !known ? "\u2717 no numbers any more" : right ? "\u2713 right" : "\u2717 wrong";
   bars.replaceChildren(...told.map((i) => {
+    const name = String(run.begin.classes?.[i] ?? i);
     const bar = made("span", { class: "bar" });
     bar.style.width = `${100 * (found[i] ?? 0)}%`;
     return made("li", { class: i === label ? "truth" : null },
-      made("span", { class: "name" }, String(run.begin.classes?.[i] ?? i)),
+      made("span", { class: "name", title: name }, name),
       made("span", { class: "number" }, asPercent(found[i], 0)), made("span", { class: "track" }, bar));
   }));
   drawSpark(line, history, (share) => asPercent(share), { low: 0, high: 1 });

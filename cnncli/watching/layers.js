@@ -58,8 +58,8 @@ function buildLayers(rows) {
     const about = [row.kind, row.parameters ? asCount(row.parameters) : ""].filter(Boolean).join(", ");
     row.line = made("tr", {}, made("th", { scope: "row" }, ...breakable(row.name), " ",
       made("span", { class: "faint" }, about)),
-    ...row.cells.map(({ text, line }, i) => made("td", { class: `number ${COLUMNS[i].name}` }, text, line)),
-    row.health);
+    row.health,
+    ...row.cells.map(({ text, line }, i) => made("td", { class: `number ${COLUMNS[i].name}` }, text, line)));
     return row.line;
   }));
 }
@@ -82,6 +82,7 @@ function drawLayers() {
     byId("layer-table").classList.toggle(`no-${name}`, !some);
     told ||= some && name !== "weights";
   }
+  byId("layer-table").classList.toggle("no-health", !told);
   layerTable.rows.forEach((row, i) => {
     COLUMNS.forEach(({ name, asText, spark }, k) => {
       row.cells[k].text.textContent = isNumber(seen[i][name]) ? asText(seen[i][name]) : "";

@@ -206,7 +206,7 @@ class Recorder(Observer):
         now = self._clock()
         if self._recording is None:
             return
-        self._write("epoch", **row, best=best)
+        self._write("epoch", time=time.time(), **row, best=best)
         self._done = row["epoch"] * self._steps
         self._looks.spent += self._clock() - now
         if self._looked == self._first and self._looks.affords(self._clock()):  # too few steps to have looked at one

@@ -3,9 +3,11 @@
 "use strict";
 
 const QUIET = 30; // seconds after which it is said that nothing was heard
+const SETTLED = 5; // seconds that a training may take to its end when it has told it
 const ENDS = { "finished": "Finished", "Ctrl-C": "Stopped by Ctrl-C and saved",
   "SIGTERM": "Stopped by SIGTERM and saved", "the page": "Stopped from this page and saved",
   "an error": "Ended by an error; what was saved before is there" };
+const SHOWN = new Set(["arch", "epochs"]); // settings that have a column in any case
 const chosen = { id: null, drawnAs: "", settings: "", notes: "" };
 
 /** The run whose details are shown: until one is chosen, the last that is trained. */
@@ -17,6 +19,9 @@ function chosenRun() {
 /** What a run does now: a word for its sign, and a sentence. */
 function stateOf(run) {
   const cause = run.end?.cause;
+  if (run.end && run.training && Date.now() / 1000 - run.end.time > SETTLED) {
+    return { sign: "training", words: "Training again, without --live: nothing more is recorded" };
+  }
   if (run.end) return { sign: cause === "finished" ? "done" : "ended", words: ENDS[cause] ?? `Ended: ${cause}` };
   if (!run.begin) return { sign: "waiting", words: "Nothing is recorded yet" };
   if (!run.there) return { sign: "ended", words: "Its folder is gone" };
@@ -49,10 +54,11 @@ function placeOf(run, state) {
 function settingsOf(recipe, before = "") {
   const nested = (value) => value && typeof value === "object" && !Array.isArray(value);
   return Object.entries(recipe ?? {}).flatMap(([name, value]) =>
-    nested(value) ? settingsOf(value, `${before}${name}.`) : [[before + name, asSetting(value)]]);
+    nested(value) ? settingsOf(value, `${before}${name}.`) : [[before + name, asSetting(value, name)]]);
 }
 
-const asSetting = (value) => Array.isArray(value) ? value.join(" x ") : String(value ?? NONE);
+const asSetting = (value, name = "") =>
+  Array.isArray(value) ? value.join(name === "size" ? " x " : ", ") : String(value ?? NONE);
 
 function drawHeader() {
   const run = chosenRun();
@@ -121,7 +127,7 @@ function drawTable() {
   const settings = all.map(({ begin }) =>
     new Map([["architecture", asSetting(begin?.architecture)], ...settingsOf(begin?.recipe)]));
   const names = [...new Set(settings.flatMap((one) => [...one.keys()]))]
-    .filter((name) => name !== "arch" && new Set(settings.map((one) => one.get(name) ?? NONE)).size > 1);
+    .filter((name) => !SHOWN.has(name) && new Set(settings.map((one) => one.get(name) ?? NONE)).size > 1);
   const rows = all.map((run, i) => {
     const best = bestOf(run);
     return { run, cells: [stateOf(run).words, `${asCount(epochsDone(run))} of ${asCount(run.begin?.epochs)}`,

@@ -76,6 +76,10 @@ def test_nothing_heard_for_long_is_said(browser: Any, show: Show, tmp_path: Path
     text(browser, "state", "No news for 1 min 4")
     server.training = None
     text(browser, "state", "Interrupted")
+    write(tmp_path / "one", [{"what": "end", "time": before, "cause": "finished"}])
+    text(browser, "state", "Finished")
+    server.training = "one"
+    text(browser, "state", "Training again, without --live")
 
 
 def test_images_say_right_and_wrong_by_a_sign(browser: Any, show: Show, tmp_path: Path) -> None:
