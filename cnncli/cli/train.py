@@ -4,7 +4,7 @@ result is; train_view.py shows what happens meanwhile.
 
 import re
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..training.observer import Observer
 
 LATEST = "latest"
+WATCHERS = ("live", "port", "tensorboard")  # options that say who watches
 EXAMPLES = (
     ("cnn train photos/", "a folder per class; everything chosen to suit the images"),
     ("cnn train photos/ --arch resnet20 --epochs 30", "a larger network, for longer"),
@@ -42,6 +43,7 @@ EXAMPLES = (
     ("cnn train images/ --labels labels.csv", "no class folders, but a table: file,label"),
     ("cnn train photos/ --recipe fast", "small pictures in minutes; then: cnn test --tta"),
     ("cnn train photos/ --live", "watch it on a web page of this machine"),
+    ("cnn train photos/ --tensorboard tb", "for: tensorboard --logdir tb"),
     ("cnn train --resume", "continue the latest run where it was stopped"),
     ("cnn train --resume birds --epochs 40", "continue a finished run for longer"),
 )
@@ -120,6 +122,8 @@ class Blocks(click.ParamType):  # type: ignore[type-arg]  # generic since click 
 @click.option("--live", is_flag=True, help="Show the training on a web page of this machine while it runs, which can "
                                            "stop it, too; its address is printed. cnn watch shows it afterwards.")
 @click.option("--port", type=click.IntRange(0, 65535), help="With --live: the page's port.  [default: any free one]")
+@click.option("--tensorboard", type=click.Path(), metavar="DIR",
+              help="Write what happens for TensorBoard, too, into DIR/NAME/; for 'cnncli[tensorboard]'.")
 @click.option("--cache", metavar="ram|none", default="ram", show_default=True,
               help="Keep decoded images in memory, or decode them anew each epoch.")
 @click.option("--runs", type=click.Path(), default="runs", show_default=True, help="The folder that runs go to.")
@@ -143,7 +147,7 @@ def command(data: str | None, resume: str | None, folds: int | None, find_lr: bo
     complete(options)
     if find_lr:
         return _find_lr(data, {"--resume": resume, "--folds": folds}, as_json, options)
-    watching = watched(as_json, options)
+    watching = watched(data, as_json, options)
     if folds is not None:
         return _cross_validate(data, resume, folds, watching, as_json, options)
     with watching as observer:
@@ -166,29 +170,33 @@ def complete(options: dict[str, Any]) -> None:
     options["threads"] = kernels.threads()
 
 
-def watched(as_json: bool, options: dict[str, Any]) -> AbstractContextManager["Observer"]:
-    """Take those of the options that say who watches; return what lets the terminal show what is trained, and a page,
-    where that is wanted."""
-    live, port = options.pop("live"), options.pop("port")
-    if port is not None and not live:
+def watched(data: str | None, as_json: bool, options: dict[str, Any]) -> AbstractContextManager["Observer"]:
+    """Take those of the options that say who watches; return what lets the terminal show what is trained, and whoever
+    else is wanted."""
+    watchers = {name: options.pop(name) for name in WATCHERS}
+    if watchers["port"] is not None and not watchers["live"]:
         raise UsageError("--port is where --live shows its page; add --live, or leave it out.")
-    return _watched(as_json, live, port)
+    return _watched(data, as_json, **watchers)
 
 
 @contextmanager
-def _watched(as_json: bool, live: bool, port: int | None) -> Iterator["Observer"]:
+def _watched(data: str | None, as_json: bool, live: bool, port: int | None, tensorboard: str | None
+             ) -> Iterator["Observer"]:
+    from ..training.observer import Observers
     from .train_view import TrainView
 
-    with TrainView(quiet_stdout=as_json) as view:
-        if not live:
-            yield view
-            return
-        from ..training.observer import Observers
-        from ..watching.live import Live
+    with ExitStack() as watching:
+        several: list[Observer] = [watching.enter_context(TrainView(quiet_stdout=as_json))]
+        if tensorboard is not None:
+            from ..watching.tensorboard import TensorBoard
 
-        with Live(port or 0, say=note) as page:
+            several.append(TensorBoard(tensorboard, note, data))
+        if live:
+            from ..watching.live import Live
+
+            several.append(page := watching.enter_context(Live(port or 0, say=note)))
             note(f"To watch it: {page.address}")
-            yield Observers(view, page)
+        yield Observers(*several)
 
 
 def _find_lr(data: str | None, others: dict[str, Any], as_json: bool, options: dict[str, Any]) -> int:
@@ -197,7 +205,7 @@ def _find_lr(data: str | None, others: dict[str, Any], as_json: bool, options: d
     from .train_view import TrainView
 
     others |= {"--time": options["time"], "--name": options["name"], "--preview": options.pop("preview") or None,
-               "--live": options.pop("live") or None, "--port": options.pop("port")}
+               **{f"--{name}": options.pop(name) or None for name in WATCHERS}}
     for flag, value in others.items():
         if value is not None:
             raise UsageError(f"--find-lr trains nothing, so that {flag} has no meaning beside it; leave one out.")

@@ -120,13 +120,14 @@ def claim_folder(folder: StrPath, force: bool = False) -> Iterator[None]:
         yield
 
 
-def check_runs(runs: StrPath, data: object, needed: int = 0) -> None:
-    """Raise UsageError where runs must not go into a folder, because it lies in data or another folder of images,
-    SaveError where it takes none, or has no room for so many bytes. What is made to see so is removed again."""
+def check_runs(runs: StrPath, data: object, needed: int = 0, option: str = "--runs") -> None:
+    """Raise UsageError where runs, or what option names, must not go into a folder, because it lies in data or another
+    folder of images, SaveError where it takes none, or has no room for so many bytes. What is made to see so is removed
+    again."""
     target = os.path.realpath(runs)
     data = [data] if isinstance(data, str | os.PathLike) else []
-    _check_inside(runs, target, data, remedy="give another place with --runs")
-    with _made(runs, target, make=True, remedy="give another place with --runs"):
+    _check_inside(runs, target, data, remedy=f"give another place with {option}")
+    with _made(runs, target, make=True, remedy=f"give another place with {option}"):
         check_room(target, needed)
 
 

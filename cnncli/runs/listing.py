@@ -91,7 +91,7 @@ def _read(run: Run) -> Listed:
         config, history = run.config, run.history
     except UsageError as error:
         return Listed(run, "damaged", {}, [], trouble=str(error))
-    settings = dict(_flat({"data": config.get("data"), "images": config.get("images"), **_recipe(config)}))
+    settings = dict(flat({"data": config.get("data"), "images": config.get("images"), **_recipe(config)}))
     state = "in training" if run.in_training else "stopped" if run.epochs_done else "done"
     return Listed(run, state, settings, history)
 
@@ -101,11 +101,11 @@ def _recipe(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return recipe if isinstance(recipe, dict) else {}
 
 
-def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+def flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
     """Yield settings by name, those inside others as "outer.inner"."""
     for name, value in values.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{before}{name}.")
+            yield from flat(value, f"{before}{name}.")
         elif name not in _UNSAID:
             yield before + name, value
 

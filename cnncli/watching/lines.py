@@ -17,7 +17,7 @@ import json
 import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ..data.outputs import Kind, marked
 from ..errors import UsageError, printable
@@ -53,6 +53,18 @@ def _plain(value: Any) -> Any:
             return None
         return round(value, 3) if abs(value) >= 1e6 else float(f"{value:.{_DIGITS}g}")
     return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+class Sink(Protocol):
+    """Where lines go to; was_there says whether those of this run's earlier epochs have."""
+
+    was_there: bool
+
+    def write(self, line: bytes) -> None:
+        """Take a line. Raises OSError or CnnError where nothing more can be taken."""
+
+    def close(self) -> None:
+        """Let go of everything."""
 
 
 class Recording:

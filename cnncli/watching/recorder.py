@@ -7,6 +7,7 @@ Lines are spread over the training, so that a long one has no more of them than 
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import wraps
 from typing import Any
 
@@ -17,7 +18,7 @@ from ..report.pictures import data_uri
 from ..runs import Row, Run
 from ..training.inside import Inside
 from ..training.observer import Observer
-from .lines import Recording, as_bytes
+from .lines import Recording, Sink, as_bytes
 from .look import EXAMPLES, Looker, chosen, layers_of
 from .source import judged
 
@@ -62,15 +63,21 @@ class Recorder(Observer):
     A disk that refuses ends the recording, and not the training; say hears of it, in a sentence. clock counts seconds.
     """
 
+    ends = "The training is not recorded for its page any more"  # how the sentence begins that says so
+
     def __init__(self, say: Callable[[str], None] | None = None,
                  clock: Callable[[], float] = time.perf_counter) -> None:
         self._say, self._clock = say or (lambda sentence: None), clock
         self._forget()
 
+    def open(self, run: Run) -> Sink:
+        """Return where the lines of a run go to."""
+        return Recording(run.path)
+
     def _forget(self) -> None:
         """Be ready for the next run."""
         self._run: Run | None = None
-        self._recording: Recording | None = None
+        self._recording: Sink | None = None
         self._inside: Inside | None = None
         self._looker: Looker | None = None
         self._summary: dict[str, Any] = {}
@@ -124,7 +131,7 @@ class Recorder(Observer):
             except CnnError as error:  # without a cache, a file that is gone
                 rows = []
                 self._notes.append(f"There are no examples: {error}")
-        self._looker, self._recording = Looker(inside, pixels), Recording(self._run.path)
+        self._looker, self._recording = Looker(inside, pixels), self.open(self._run)
         examples = [{"name": printable(images.samples[row].relative), "label": int(images.labels[row]),
                      "picture": data_uri(each)} for row, each in zip(rows, pixels, strict=True)] if images else []
         summary = self._summary
@@ -241,7 +248,8 @@ class Recorder(Observer):
     def _give_up(self, error: Exception) -> None:
         """Record nothing more of this run, and say so."""
         if self._recording:
-            self._recording.close()
+            with suppress(OSError, CnnError):
+                self._recording.close()
             self._recording = None
         why = str(error.strerror).lower() if isinstance(error, OSError) and error.strerror else str(error)
-        self._say(f"The training is not recorded for its page any more, but goes on: {printable(why).rstrip('.')}.")
+        self._say(f"{self.ends}, but goes on: {printable(why).rstrip('.')}.")
