@@ -1,7 +1,7 @@
 // What the network says: the picture as it sees it, the probability of each class, and where what speaks for one lies.
 "use strict";
 
-const LIKELY = 10; // classes shown
+const LIKELY = 10, PICTURE = 240; // classes shown, and the pixels of a picture's longer side
 const listeners = [];
 /** @type {Float32Array | null} */
 let input = null; // the picture that the last answer is about, as the network has it
@@ -12,19 +12,21 @@ const onAnswer = (listener) => listeners.push(listener);
 async function showAnswer(found) {
   input = found.input;
   const order = [...found.probabilities.keys()].sort((a, b) => found.probabilities[b] - found.probabilities[a]);
+  drawInput(byId("seen"), input);
+  fit(byId("seen"), PICTURE);
+  const tells = await showEvidence(order[0]);
   const rows = order.slice(0, LIKELY).map((i) => {
     const share = 100 * found.probabilities[i];
     const bar = made("div", { class: "bar" }, made("div", { class: "part" }));
     bar.firstChild.style.width = `${share}%`;
-    const name = made("button", { type: "button", class: "plain", onclick: () => showEvidence(i) }, program.classes[i]);
+    const name = !tells ? program.classes[i] : made("button", { type: "button", class: "plain",
+      title: "show where what speaks for it lies", onclick: () => showEvidence(i) }, program.classes[i]);
     return made("tr", {}, made("th", { scope: "row" }, name), made("td", {}, bar),
-      made("td", { class: "number" }, `${share.toFixed(share > 99.95 && share < 100 ? 3 : 1)} %`));
+      made("td", { class: "number" }, share > 99.95 && share < 100 ? "> 99.9 %" : `${share.toFixed(1)} %`));
   });
   byId("answers").replaceChildren(...rows);
   byId("answer").textContent = program.classes[order[0]];
   byId("time").textContent = `Computed in ${found.milliseconds.toFixed(1)} ms.`;
-  drawInput(byId("seen"), input);
-  await showEvidence(order[0]);
   for (const listener of listeners) listener(found);
 }
 
@@ -42,14 +44,15 @@ onAnswer(({ logits, probabilities }) => {
     line(`all ${logits.length.toLocaleString("en")}; temperature ${shown(temperature)}`, "", "", shown(sum), "1"));
 });
 
-/** Draw where what speaks for a class lies, on the picture in pale grey; nothing where the network does not tell. */
+/** Draw where what speaks for a class lies, on the picture in pale grey; whether the network tells that. */
 async function showEvidence(number) {
   const found = await ask("evidence", number), figure = byId("evidence");
   figure.hidden = !found;
-  if (!found) return;
+  if (!found) return false;
   const canvas = figure.querySelector("canvas"), [height, width] = program.input.shape;
   const context = canvas.getContext("2d", { willReadFrequently: true });
   drawInput(canvas, input);
+  fit(canvas, PICTURE);
   const under = context.getImageData(0, 0, width, height);
   for (let i = 0; i < under.data.length; i += 4) {
     const grey = 0.3 * under.data[i] + 0.6 * under.data[i + 1] + 0.1 * under.data[i + 2];
@@ -66,4 +69,5 @@ async function showEvidence(number) {
   figure.querySelector("figcaption").replaceChildren(
     "Where what speaks for ", made("b", {}, program.classes[number]), " lies: red for it, blue against it; the full colour ",
     `adds ${shown(scale)} to its logit.`);
+  return true;
 }

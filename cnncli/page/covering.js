@@ -80,5 +80,6 @@ function frame() {
 
 whole.addEventListener("click", () => {
   covered = uncovered.slice();
+  seen.focus({ preventScroll: true });
   judgeCovered().then(() => { whole.hidden = true; });
 });

@@ -2,7 +2,7 @@
 // moved as theirs are, or the network would meet something that it has never seen.
 "use strict";
 
-const SIDE = 280, PEN = 0.07; // pixels of the board, and the pen's width as a part of it
+const SIDE = 280, PEN = 0.07, STEP = 10; // pixels of the board, the pen's width as a part of it, pixels of a step by key
 const board = byId("board");
 
 if (given.drawing) {
@@ -31,6 +31,24 @@ if (given.drawing) {
     last = null;
     judgeDrawing();
   });
+
+  // By keyboard: the arrow keys move the pen, and with Shift it draws.
+  const pen = byId("pen"), place = [SIDE / 2, SIDE / 2];
+  board.addEventListener("keydown", (event) => {
+    const way = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] }[event.key];
+    if (!way) return;
+    event.preventDefault();
+    last = [...place];
+    way.forEach((one, i) => { place[i] = Math.max(0, Math.min(SIDE, place[i] + one * STEP)); });
+    pen.style.left = `${place[0]}px`;
+    pen.style.top = `${place[1]}px`;
+    pen.hidden = false;
+    if (event.shiftKey) {
+      stroke([...place]);
+      judgeDrawing();
+    }
+  });
+  board.addEventListener("blur", () => { pen.hidden = true; });
 
   function stroke(to) {
     context.beginPath();
@@ -68,6 +86,8 @@ if (given.drawing) {
   const open = byId("drawer");
   open.hidden = false;
   open.addEventListener("click", () => dialogOf.show());
+  dialogOf.addEventListener("keydown", (event) => { if (event.key === "Escape") dialogOf.close(); });
+  dialogOf.addEventListener("close", () => open.focus());
   byId("clear").addEventListener("click", clear);
   dialogOf.querySelector(".close").addEventListener("click", () => dialogOf.close());
 }

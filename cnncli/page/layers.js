@@ -36,11 +36,12 @@ async function showMaps(layer, all = maps(layer).dataset.all === "yes") {
   const active = activity(values, shape);
   const order = [...active.keys()].sort((a, b) => active[b] - active[a]);
   const tiles = order.slice(0, all ? order.length : FEW).map((channel) => {
-    const canvas = made("canvas", { tabindex: 0, role: "img", "aria-label": `${layer.name}, channel ${channel}` });
+    const canvas = made("canvas", { tabindex: 0, role: "button",
+      "aria-label": `${layer.name}, channel ${channel}: where its strongest number comes from` });
     drawMap(canvas, values, shape, channel, scale);
-    const size = Math.max(64, Math.min(160, 3 * shape[1]));
-    canvas.style.width = `${shape[0] === 1 ? Math.min(600, 12 * shape[1]) : size}px`;
-    if (shape[0] === 1) canvas.style.height = "24px";
+    fit(canvas, layer.shape.length < 3 ? Math.min(600, 12 * shape[1])
+      : Math.max(64, Math.min(160, 3 * Math.max(shape[0], shape[1]))));
+    if (layer.shape.length < 3) canvas.style.height = "24px";
     canvas.addEventListener("click", (event) => {
       const box = canvas.getBoundingClientRect();
       const along = (place, begin, length, count) =>
@@ -50,7 +51,9 @@ async function showMaps(layer, all = maps(layer).dataset.all === "yes") {
       showNumber(layer, (row * shape[1] + column) * shape[2] + channel);
     });
     canvas.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") showNumber(layer, strongest(values, shape, channel));
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      showNumber(layer, strongest(values, shape, channel));
     });
     return made("figure", {}, canvas, made("figcaption", {}, layer.shape.length === 3 ? `${channel}` : "all"));
   });

@@ -24,16 +24,14 @@ function addClass(name) {
       say(`${title.value} has ${MOST_PICTURES} pictures already.`);
       return;
     }
-    let bitmap;
+    const bitmap = await pictureIn(picture, from);
+    if (!bitmap) return;
     try {
-      bitmap = await createImageBitmap(picture, OPTIONS);
-    } catch {
-      say(`${from} is no picture that this browser can read.`);
+      pupil.features.push(await ask("features", ...pixelsOf(bitmap)));
+    } catch (error) {
+      say(`${from} cannot be taken: ${error.message}.`);
       return;
     }
-    const [bytes, height, width] = pixelsOf(bitmap);
-    await ready;
-    pupil.features.push(await ask("features", bytes, height, width));
     const small = made("canvas", { role: "img", "aria-label": from });
     drawInput(small, await ask("values", "input"));
     strip.append(small);

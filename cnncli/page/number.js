@@ -11,7 +11,7 @@ const RULES = {
   norm: "The sum of these, and of that the root, is the number.",
 };
 const STEPS_A_SECOND = 4;
-const dialog = byId("number"), play = dialog.querySelector(".play");
+const dialog = byId("number"), play = dialog.querySelector(".play"), still = matchMedia("(prefers-reduced-motion: reduce)");
 let pointed = null, sliding = null;
 
 /** Where number `index` of a shape lies, as text. */
@@ -60,11 +60,15 @@ function move(rows, columns) {
 function slide(on) {
   clearInterval(sliding);
   sliding = on ? setInterval(() => move(0, 1), 1000 / STEPS_A_SECOND) : null;
-  play.setAttribute("aria-pressed", String(on));
-  play.textContent = on ? "Stop" : "Slide the window";
+  if (on) play.textContent = "Stop";
+  else named();
 }
 
-play.addEventListener("click", () => slide(!sliding));
+// Who wants no motion gets one step for each press.
+const named = () => { play.textContent = still.matches ? "Move the window" : "Slide the window"; };
+still.addEventListener("change", () => slide(false));
+named();
+play.addEventListener("click", () => still.matches ? move(0, 1) : slide(!sliding));
 dialog.addEventListener("close", () => slide(false));
 dialog.querySelector(".close").addEventListener("click", () => dialog.close());
 dialog.addEventListener("keydown", (event) => {
@@ -108,19 +112,19 @@ async function showFields(layer, index) {
   const image = made("canvas", { role: "img", "aria-label": "the image, and what of it the number can see" });
   const shapes = [made("figure", {}, image, made("figcaption", { class: "faint" }, "of the image"))];
   drawInput(image, input);
-  outline(image, windowIn(layer, index, null));
+  outline(image, windowIn(layer, index, null), 208);
   for (const earlier of before(layer).slice(0, ROWS_OF_FIELDS)) {
     const values = await ask("values", earlier.name), active = activity(values, earlier.shape);
     const canvas = made("canvas", { role: "img", "aria-label": `${earlier.name}, and what of it the number can see` });
     drawMap(canvas, values, earlier.shape, active.indexOf(Math.max(...active)), reachOf(values));
-    outline(canvas, windowIn(layer, index, earlier));
+    outline(canvas, windowIn(layer, index, earlier), 100);
     shapes.push(made("figure", {}, canvas, made("figcaption", { class: "faint" }, `of ${earlier.name}`)));
   }
   if (pointed.layer === layer && pointed.index === index) dialog.querySelector(".fields").replaceChildren(...shapes);
 }
 
-/** Draw a frame on a canvas, which gets large enough for a fine line. */
-function outline(canvas, [top, left, height, width]) {
+/** Draw a frame on a canvas, which gets large enough for a fine line, and is shown with that longer side. */
+function outline(canvas, [top, left, height, width], side) {
   const times = Math.max(1, Math.ceil(192 / canvas.width)), small = document.createElement("canvas");
   small.width = canvas.width;
   small.height = canvas.height;
@@ -133,4 +137,5 @@ function outline(canvas, [top, left, height, width]) {
   context.strokeStyle = "#e8590c";
   context.lineWidth = 3;
   context.strokeRect(left * times, top * times, width * times, height * times);
+  fit(canvas, side);
 }

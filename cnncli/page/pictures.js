@@ -3,40 +3,42 @@
 
 /** @type {ImageBitmapOptions} */
 const OPTIONS = { colorSpaceConversion: "none", premultiplyAlpha: "none", imageOrientation: "from-image" };
+const MOST_PIXELS = 100e6; // as cnn predict takes
 const say = (words) => { byId("said").textContent = words; };
 
 /** A picture's pixels at its full size, on white: [bytes, height, width]. */
 function pixelsOf(bitmap) {
-  const canvas = document.createElement("canvas");
-  canvas.width = bitmap.width;
-  canvas.height = bitmap.height;
-  const context = canvas.getContext("2d", { willReadFrequently: true });
+  const { width, height } = bitmap;
+  if (width * height > MOST_PIXELS) throw new Error(`its ${width} x ${height} pixels are more than 100 megapixels`);
+  const canvas = made("canvas", { width, height }), context = canvas.getContext("2d", { willReadFrequently: true });
   context.fillStyle = "#fff";
-  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.fillRect(0, 0, width, height);
   context.drawImage(bitmap, 0, 0);
-  return [context.getImageData(0, 0, canvas.width, canvas.height).data, canvas.height, canvas.width];
+  return [context.getImageData(0, 0, width, height).data, height, width];
 }
 
-/** Judge a file, and show the answer; what is no picture is said. */
-async function judgeFile(file, name) {
-  let bitmap;
+/** What a file shows; null where that is no picture, which is said. */
+async function pictureIn(file, name) {
   try {
-    bitmap = await createImageBitmap(file, OPTIONS);
+    return await createImageBitmap(file, OPTIONS);
   } catch {
-    say(`${name} is no picture that this browser can read.`);
-    return;
+    say(`${name} is no picture that this browser can read; give it a PNG, JPEG, WebP or GIF file.`);
+    return null;
   }
-  await judgeBitmap(bitmap, name);
+}
+
+async function judgeFile(file, name) {
+  const bitmap = await pictureIn(file, name);
+  if (bitmap) await judgeBitmap(bitmap, name);
 }
 
 async function judgeBitmap(bitmap, name) {
-  const [bytes, height, width] = pixelsOf(bitmap);
-  await ready;
   try {
-    showAnswer(await ask("judge", bytes, height, width));
+    const [bytes, height, width] = pixelsOf(bitmap);
+    await showAnswer(await ask("judge", bytes, height, width));
     say(`${name}, ${width} x ${height} pixels.`);
   } catch (error) {
-    say(`${name}: ${error.message}.`);
+    say(`${name} cannot be judged: ${error.message}.`);
   }
 }
 
@@ -54,6 +56,7 @@ addEventListener("drop", (event) => {
   event.preventDefault();
   const file = firstFile(event.dataTransfer);
   if (file) judgeFile(file, file.name);
+  else say("This is no picture: give it a file.");
 });
 addEventListener("paste", (event) => {
   const file = firstFile(event.clipboardData);

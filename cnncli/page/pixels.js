@@ -9,6 +9,12 @@ function colourOf(value, scale) {
   return end.map((channel) => Math.round(247 + (channel - 247) * part));
 }
 
+/** Show a canvas so large that its longer side has so many pixels. */
+function fit(canvas, side) {
+  canvas.style.width = `${Math.max(4, side * Math.min(1, canvas.width / canvas.height))}px`;
+  canvas.style.height = `${Math.max(4, side * Math.min(1, canvas.height / canvas.width))}px`;
+}
+
 /** Draw one channel of values (height, width, channels). */
 function drawMap(canvas, values, [height, width, channels], channel, scale) {
   canvas.width = width;

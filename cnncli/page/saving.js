@@ -9,6 +9,17 @@ const asBase64 = (bytes) => {
 const inScript = (value) => JSON.stringify(value).replace(/[<>&]/g,
   (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`);
 
+/** Arrays of bytes one after the other, of that length in all. */
+function joined(pieces, length) {
+  const all = new Uint8Array(length);
+  let at = 0;
+  for (const piece of pieces) {
+    all.set(piece, at);
+    at += piece.length;
+  }
+  return all;
+}
+
 function download(parts, name, type) {
   const link = made("a", { href: URL.createObjectURL(new Blob(parts, { type })), download: name });
   link.click();
@@ -17,29 +28,24 @@ function download(parts, name, type) {
 
 /** The page with the classes and the last layer as they are now. Its check goes: of these nobody else has said anything. */
 async function savedPage() {
-  const { weights, bias } = await ask("head");
-  const stored = bytesOf("weights"), constants = program.constants.map((one) => ({ ...one })), pieces = [stored];
-  let end = stored.length;
-  const put = (index, array) => {
+  const { weights, bias } = await ask("head"), stored = bytesOf("weights"), constants = [], pieces = [];
+  const old = head[5] === null ? [...program.constants, { name: `${head[0]}.bias` }] : program.constants;
+  const places = [Number(head[4].slice(1)), head[5] === null ? old.length - 1 : Number(head[5].slice(1))];
+  let end = 0;
+  old.forEach((one, i) => {
+    const own = [weights, bias][places.indexOf(i)];
+    const bytes = own ? new Uint8Array(own.buffer) : stored.subarray(one.at, one.at + one.count * (one.half ? 2 : 4));
     const padding = new Uint8Array(-end & 15);
-    constants[index] = { ...constants[index], at: end + padding.length, count: array.length, half: false };
-    pieces.push(padding, new Uint8Array(array.buffer));
-    end += padding.length + array.byteLength;
-  };
-  put(Number(head[4].slice(1)), weights);
-  const without = head[5] === null, calls = program.calls.map((call) => [...call]);
-  if (without) constants.push({ name: `${head[0]}.bias`, at: 0, count: 0, half: false });
-  const place = without ? constants.length - 1 : Number(head[5].slice(1));
-  put(place, bias);
-  calls[calls.length - 1][5] = `#${place}`;
+    pieces.push(padding, bytes);
+    constants.push({ ...one, at: end + padding.length, ...(own ? { count: own.length, half: false } : {}) });
+    end += padding.length + bytes.length;
+  });
+  const calls = program.calls.map((call) => [...call]);
+  calls[calls.length - 1][5] = `#${places[1]}`;
   const last = program.layers[program.layers.length - 1], floats = last.at + Math.max(program.floats - last.at, last.shape[0]);
-  const all = new Uint8Array(end);
-  pieces.reduce((at, piece) => {
-    all.set(piece, at);
-    return at + piece.length;
-  }, 0);
-  const units = given.units && { ...given.units, names: unitNames };
-  const saved = { ...given, units, golden: given.golden.map(({ pixels }) => ({ pixels })), program: { ...program, calls, constants, floats } };
+  const all = joined(pieces, end);
+  const units = given.units && { ...given.units, names: unitNames }, golden = given.golden.map(({ pixels }) => ({ pixels }));
+  const saved = { ...given, units, golden, program: { ...program, calls, constants, floats } };
   const texts = { given: inScript(saved), engine: byId("engine").textContent, weights: asBase64(all) };
   for (const [id, text] of Object.entries(texts)) blank.getElementById(id).textContent = text;
   const page = `<!DOCTYPE html>\n${blank.documentElement.outerHTML}`;
@@ -73,12 +79,7 @@ async function savedModel() {
   const layers = network.layers.map((layer) => layer.name === head[0] ? { ...layer, out_features: classes } : layer);
   const described = { ...metadata, classes: JSON.stringify(program.classes),
     network: JSON.stringify({ ...network, layers }), digest: "0".repeat(64) };
-  const start = headerOf({ __metadata__: described, ...table });
-  const whole = new Uint8Array(start.length + end);
-  [start, ...contents].reduce((at, piece) => {
-    whole.set(piece, at);
-    return at + piece.length;
-  }, 0);
+  const start = headerOf({ __metadata__: described, ...table }), whole = joined([start, ...contents], start.length + end);
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", whole));
   described.digest = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   whole.set(headerOf({ __metadata__: described, ...table }));

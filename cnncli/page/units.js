@@ -2,7 +2,7 @@
 // classes that it speaks for, as `cnn explain --units` finds them (units.py).
 "use strict";
 
-const PATCH = 64; // pixels of the shorter side, at most
+const PATCH = [64, 128]; // pixels of the shorter side, and of the longer one, at most
 const unitNames = given.units?.names ?? program.classes; // what is learnt later in the page changes nothing of them
 
 /** What is known of a filter, and the layer whose numbers tell it: its own, or the activation behind it. */
@@ -19,7 +19,8 @@ function patchOf(by, channel, image, place) {
   const { columns, size, tile } = given.units, [, , channels] = by.shape.length === 3 ? by.shape : [1, 1, by.shape[0]];
   const part = windowIn(by, place * channels + channel, null).map((one, i) => one * size[i % 2] / program.input.shape[i % 2]);
   const [top, left, height, width] = part[2] >= size[0] || part[3] >= size[1] ? [0, 0, ...size] : part;
-  const canvas = made("canvas", { role: "img", "aria-label": "a part of an image" }), times = PATCH / Math.min(height, width);
+  const canvas = made("canvas", { role: "img", "aria-label": "a part of an image" });
+  const times = Math.min(PATCH[0] / Math.min(height, width), PATCH[1] / Math.max(height, width));
   canvas.width = Math.round(width * times);
   canvas.height = Math.round(height * times);
   const context = canvas.getContext("2d"), first = [Math.max(0, top), Math.max(0, left)];
@@ -42,7 +43,7 @@ function showUnit(layer, index) {
   const name = `${by.name === layer.name ? "" : `${by.name} behind it: `}filter ${channel}`;
   const dead = most <= 0 && by.kind.startsWith("ReLU"), patches = [];
   for (let i = 0; i < top.length && !dead; i += 2) patches.push(patchOf(by, channel, top[i], top[i + 1]));
-  const speaks = classes.flatMap((number, i) => i % 2 ? [] : [`${unitNames[number]} (+${classes[i + 1]})`]);
+  const speaks = classes.flatMap((number, i) => i % 2 ? [] : [`\u2068${unitNames[number]}\u2069 (+${classes[i + 1]})`]);
   box.append(made("h3", {}, `What excites it most (${name})`), made("div", { class: "maps" }, ...patches),
     made("p", { class: "faint" }, dead ? `Nothing: in ${looked_at} images it never got above 0.`
       : `Its strongest of ${count} images in this page; of all ${looked_at} that were looked at none got above ${shown(most)}.`));

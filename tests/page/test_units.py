@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, JpegImagePlugin
 
 from cnncli.data import Preprocessing
 from cnncli.data.finding import Missing, Picture
@@ -153,6 +153,16 @@ def test_large_images_become_smaller_where_few_would_fit() -> None:
     assert len(data) <= len(whole) // 20
     assert module._sheet(images[:2], 1)[1] == 1  # one is there whatever it takes
     np.testing.assert_allclose(module._half(images[0])[3, 5], images[0][6:8, 10:12].mean(axis=(0, 1)), atol=1)
+
+
+def test_grey_images_become_smaller_too_and_colours_stay_sharp() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (6, 8, 1)).astype(np.uint8)
+    half = module._half(image)
+    assert half.shape == (3, 4, 1)
+    np.testing.assert_allclose(half[1, 2, 0], image[2:4, 4:6].mean(), atol=1)
+    sheet: Any = Image.open(io.BytesIO(module._encoded([np.repeat(image, 3, axis=2)])))
+    assert JpegImagePlugin.get_sampling(sheet) == 0  # as many numbers of colour as of light
+    assert module._LOOKED_FOR == 6 * SHOWN
 
 
 def test_images_that_excite_many_filters_most_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
