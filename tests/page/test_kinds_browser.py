@@ -1,5 +1,5 @@
-"""Pages of models of unusual kinds: grey, wide and tall ones, two classes and a thousand, and names with quotes, HTML and
-text from right to left; what is learnt in a page that was saved."""
+"""Pages of models of unusual kinds: grey, wide and tall ones, two classes and a thousand, and names with quotes, HTML
+and text from right to left; what is learnt in a page that was saved."""
 
 import base64
 from pathlib import Path
@@ -17,7 +17,7 @@ from cnncli.page import write_page
 from ..report.browser import DESKTOP, PHONE
 from .test_learning_browser import BASE64, JUDGE, taught
 from .test_learning_browser import pictures as pictures
-from .test_page_browser import WIDE, model_of, opened, waited
+from .test_page_browser import WIDE, opened, waited
 
 pytestmark = pytest.mark.slow
 ODD = ['"quoted" & <b>bold</b>', "שלום עולם", "</script><script>document.title = 'x'</script>", "line\nline"]

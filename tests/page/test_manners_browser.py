@@ -24,11 +24,12 @@ FOCUSED = """const it = document.activeElement;
         parseFloat(style.outlineWidth) >= 2, visible: box.width > 0 && box.bottom > 0 && box.top < innerHeight }"""
 CONTROLS = """return [...document.querySelectorAll('button, input, summary, [tabindex], a[href]')]
     .filter((it) => it.checkVisibility() && !it.disabled && !it.closest('dialog:not([open])')).length"""
-# Of all text that is shown: the smallest contrast of its colour with what is behind it (WCAG 2), and which text that is.
+# Of all text that is shown: the smallest contrast of its colour with what is behind it (WCAG 2), and which text it is.
 CONTRAST = """const part = (c) => { c /= 255; return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4; };
     const light = ([r, g, b]) => 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
     const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
-    const behind = (it) => { for (; it; it = it.parentElement) { const c = numbers(getComputedStyle(it).backgroundColor);
+    const behind = (it) => { for (; it; it = it.parentElement) {
+        const c = numbers(getComputedStyle(it).backgroundColor);
         if (c.length < 4 || c[3] > 0) return c; } return [255, 255, 255]; };
     let worst = [99, ''], count = 0;
     const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
@@ -63,12 +64,13 @@ def everything(browser: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["lenet5", "resnet20"])
-def test_every_control_is_reached_by_tab_is_seen_and_has_a_name(name: str, browser: Any, pages: dict[str, Path]) -> None:
+def test_every_control_is_reached_by_tab_is_seen_and_has_a_name(name: str, browser: Any, pages: dict[str, Path]
+                                                                ) -> None:
     opened(browser, pages[name])
     waited(browser, "byId('softmax').open = true; reveal(program.layers[0].name)")
     if name == "lenet5":
         browser.run("byId('drawer').click()")
-    browser.run("const top = document.querySelector('h1'); top.tabIndex = -1; top.focus(); top.removeAttribute('tabindex')")
+    browser.run("const h = document.querySelector('h1'); h.tabIndex = -1; h.focus(); h.removeAttribute('tabindex')")
     controls, walked = waited(browser, CONTROLS), []
     for _ in range(2 * controls):
         browser.press(TAB)
@@ -157,9 +159,8 @@ def test_it_fits_a_phone(name: str, browser: Any, pages: dict[str, Path]) -> Non
     for open_it in (SHOW, "document.getElementById('drawer').click()"):
         browser.run(open_it)
         assert waited(browser, WIDE) <= 0
-        wide = browser.run("return [...document.querySelectorAll('dialog[open]')].map((it) => it.getBoundingClientRect())"
-                           ".every((box) => box.left >= 0 && box.right <= innerWidth)")
-        assert wide
+        assert browser.run("return [...document.querySelectorAll('dialog[open]')].map((each) => each"
+                           ".getBoundingClientRect()).every((box) => box.left >= 0 && box.right <= innerWidth)")
         browser.run("dialog.close()")
     assert browser.errors() == []
 

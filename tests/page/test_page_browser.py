@@ -273,7 +273,7 @@ def test_what_is_no_picture_is_said(browser: Any, page: Path, tmp_path: Path) ->
     opened(browser, page)
     browser.find("#chooser").send_keys(str(tmp_path / "letter.png"))
     browser.run("return new Promise((done) => setTimeout(done, 300))")
-    assert browser.find("#said").text == "letter.png is no picture that this browser can read; give it a PNG, JPEG, WebP or GIF file."
+    assert browser.find("#said").text.startswith("letter.png is no picture that this browser can read;")
     assert browser.errors() == []
 
 

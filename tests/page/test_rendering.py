@@ -82,3 +82,9 @@ def test_what_is_not_there_is_not_in_the_page() -> None:
     assert f'<img id="sheet" src="data:image/jpeg;base64,{in_base64(b"jpeg")}" alt="" hidden>' in full
     assert "it is wrong here" not in full
     assert rendered() == plain
+
+
+def test_engine_and_script_are_small() -> None:
+    """Below 150 kB of a page, all that is no weights, pictures and program together."""
+    page = rendered()
+    assert len(page) - len(content(page, "given")) - len(content(page, "weights")) < 150_000
