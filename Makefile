@@ -138,9 +138,9 @@ test-peers: $(VENV)-peers/.installed $(EXTENSION)
 $(VENV)-peers/.installed: pyproject.toml
 	test -x $(VENV)-peers/bin/python || $(PYTHON) -m venv $(VENV)-peers
 	$(VENV)-peers/bin/python -m pip --disable-pip-version-check install --quiet --editable '.[test,pretrained]' \
-		torch==2.13.0 efficientnet_lite_pytorch==0.1.0
+		torch==2.13.0 efficientnet_lite_pytorch==0.1.0 tqdm scikit-learn opencv-python-headless
 	$(VENV)-peers/bin/python -m pip --disable-pip-version-check install --quiet --no-deps foolbox==3.3.4 \
-		torchvision==0.28.0 timm==1.0.31
+		torchvision==0.28.0 timm==1.0.31 captum==0.9.0 grad-cam==1.5.7 ttach==0.0.3
 	@touch $@
 
 clean:
