@@ -31,10 +31,10 @@ def model_of(*layers: str) -> Model:
 
 
 def corners() -> np.ndarray:
-    """Images of which two thirds have light in the upper left corner, the others in the lower right one."""
+    """Images of which two thirds have light in the upper left corner, the others more light in the lower right one."""
     images = np.zeros((30, 16, 32, 1), np.uint8)
-    images[:20, :4, :8] = 200
-    images[20:, 12:, 24:] = 200
+    images[:20, :4, :8] = 60
+    images[20:, 12:, 24:] = 250
     return images + np.random.default_rng(0).integers(0, 5, images.shape).astype(np.uint8)
 
 

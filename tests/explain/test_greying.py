@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from cnncli.explain.greying import PASSES, Greyed, greyed
+from cnncli.explain.places import Place
 
 from .shortcutting import SIDE, images, network
+from .test_evidence import corners, model_of
 
 
 def test_each_place_is_greyed_in_all_images() -> None:
@@ -35,3 +37,17 @@ def test_a_square_that_is_as_bad_as_a_cell_is_the_place(square: float, side: int
     assert drop == max(square, 0.4)
     top, left = (4, 16) if side == 4 else (6, 20)
     assert (place.top, place.left, place.bottom, place.right) == (top, left, top + side, left + 2 * side)
+
+
+def test_images_that_are_wider_than_high() -> None:
+    model = model_of("Conv2d", "ReLU")
+    found = greyed(model, corners()[:2], 1, lambda passes: None)
+    assert found.worst((16, 32))[0] == Place(0, 0, 4, 8, (16, 32)), "where it is light"
+    assert found.drops[0][0, 0] > 0
+    assert abs(found.drops[0][4, 4]) < 1e-3
+
+
+def test_its_numbers_are_those_of_the_cells() -> None:
+    cells, squares = (np.full((side, side), side, float) for side in (8, 7))
+    assert Greyed(3, (cells, squares), (cells + 1, squares + 1)).as_json() == {
+        "images": 3, "probability_lost": pytest.approx(cells), "accuracy_lost": pytest.approx(cells + 1)}
