@@ -5,6 +5,7 @@
         cnncli.train("photos/", observer=live)
 """
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -24,8 +25,9 @@ class Live(Recorder):
     cannot be had.
     """
 
-    def __init__(self, port: int = 0, say: Callable[[str], None] | None = None) -> None:
-        super().__init__(say)
+    def __init__(self, port: int = 0, say: Callable[[str], None] | None = None,
+                 clock: Callable[[], float] = time.perf_counter) -> None:
+        super().__init__(say, clock)
         self._server = Server(port=port)
 
     @property

@@ -20,7 +20,7 @@ from ..visualize.filters import MOST_FILTERS
 
 EXAMPLES = 16
 _FLOATS = 2**22  # of activations that are kept at once: 16 MiB
-_COMPARED = 2**18  # numbers of a layer whose change is looked at; of more, every so many-th
+_COMPARED = 2**18  # weights of a layer whose change is looked at; of more, those of every so many-th output
 _RECTIFIED = ("relu", "relu6")
 _DIGITS = 4  # of a probability
 _COLUMNS, _GAP = 16, 160  # of the filters' sheet: tiles beside each other, the grey between them
@@ -155,5 +155,5 @@ def _change(array: Array, before: Array | None) -> float | None:
 
 
 def _some(array: Array) -> Array:
-    """Return a layer's numbers, or, of very many, some that lie evenly apart."""
-    return array.reshape(-1)[:: -(-array.size // _COMPARED)]
+    """Return a layer's weights, or, of very many, those of some outputs that lie evenly apart."""
+    return array[:: -(-array.size // _COMPARED)]

@@ -1,6 +1,6 @@
 """An observer that writes what a training tells, and what a look inside shows, into its run's folder, for pages that
 show it (lines.py says how). It takes at most half a percent of the training's time: what it may spend grows with the
-time that has gone by, a fifth for the lines of steps, the rest for looks, and what it cannot afford it leaves out.
+time that has gone by, two fifths for the lines of steps, the rest for looks, and what it cannot afford it leaves out.
 Lines are spread over the training, so that a long one has no more of them than a short one.
 """
 
@@ -22,10 +22,10 @@ from .lines import Recording, Sink, as_bytes
 from .look import EXAMPLES, Looker, chosen, layers_of
 from .source import judged
 
-SHARE_OF_STEPS, SHARE_OF_LOOKS = 0.001, 0.004  # of the training's time; the rest is the looks' to pay
+SHARE_OF_STEPS, SHARE_OF_LOOKS = 0.002, 0.003  # of the training's time; looks' pays for the rest, too
 MOST_STEPS, MOST_LOOKS = 1000, 200  # lines that a training is planned to have
 _A_LINE, _A_LOOK = 1e-4, 3e-3  # seconds that the first one is taken to cost, at least
-_A_PASS = 3e-6  # seconds that a step costs that passes by
+_A_PASS = 1e-6  # seconds that a step costs that passes by
 _SETTLED = 5  # steps after which it can be told how long the rest will take
 
 
@@ -181,8 +181,9 @@ class Recorder(Observer):
 
     def _wants_look(self, now: float) -> bool:
         """Whether the next step should be looked at, and there is time for it."""
-        if self._looked == self._first:  # what nothing is known of costs what so many images cost in training
-            self._looks.cost = max(_A_LOOK, self._a_step(now) * EXAMPLES / self._summary["recipe"]["batch_size"])
+        if self._looked == self._first:  # nothing is known: a third of what so many images cost in training, forward
+            batch = self._summary["recipe"]["batch_size"]
+            self._looks.cost = max(_A_LOOK, self._a_step(now) * EXAMPLES / batch / 3)
         following = self._done + 1
         due = following >= self._looked + self._spread[1] or following == self._epochs * self._steps
         return due and self._looks.affords(now)
@@ -238,6 +239,11 @@ class Recorder(Observer):
     def _left(self, now: float) -> float | None:
         done, all_steps = self._done - self._first, self._epochs * self._steps
         return self._a_step(now) * (all_steps - self._done) if done >= _SETTLED else None
+
+    @property
+    def spent(self) -> float:
+        """The seconds that recording has taken so far."""
+        return self._lines.spent + self._looks.spent
 
     # ---- the file ----
 
