@@ -21,7 +21,8 @@ def looker(rng: np.random.Generator, count: int = 5) -> tuple[Looker, Any, np.nd
     gradients = {name: rng.standard_normal(array.shape).astype(np.float32)
                  for name, array in model.network.parameters().items() if name.startswith("linear")}
     pixels = rng.integers(0, 256, (count, *model.network.input_shape), np.uint8)
-    inside: Any = SimpleNamespace(model=model, weights=model.network.parameters(), gradients=gradients)
+    inside: Any = SimpleNamespace(model=model, weights=model.network.parameters(), gradients=gradients,
+                                  learning_rate=0.1)
     return Looker(inside, pixels), inside, pixels
 
 
@@ -120,7 +121,7 @@ def test_dense_layers_have_dead_units_too(rng: np.random.Generator) -> None:
                        {"type": "Linear", "out_features": 2}], (2, 2, 1), 0)
     network.parameters()["linear1.bias"][1:3] = -1e6
     inside: Any = SimpleNamespace(model=SimpleNamespace(network=network, preprocessing=SimpleNamespace(
-        normalise=lambda pixels: pixels.astype(np.float32))), weights=network.parameters(), gradients={})
+        normalise=lambda pixels: pixels.astype(np.float32))), weights=network.parameters(), gradients={}, learning_rate=0.1)
     found = Looker(inside, rng.integers(0, 2, (3, 2, 2, 1), np.uint8)).look()
     assert found["layers"]["relu1"]["dead"] >= 0.5
     assert found["filters"] is None

@@ -45,7 +45,8 @@ def images(labels: Any = (0, 1, 2) * 3) -> Any:
 def looked_into(validation: Any = None) -> Any:
     model = small_model()
     gradients = {name: np.ones_like(array) for name, array in model.network.parameters().items()}
-    return SimpleNamespace(model=model, validation=validation, weights=model.network.parameters(), gradients=gradients)
+    return SimpleNamespace(model=model, validation=validation, weights=model.network.parameters(), gradients=gradients,
+                           learning_rate=0.1)
 
 
 def begun(path: Path, clock: Any, epochs: int, steps: int, inside: Any = None, **told: Any) -> Recorder:
