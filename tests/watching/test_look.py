@@ -121,7 +121,8 @@ def test_dense_layers_have_dead_units_too(rng: np.random.Generator) -> None:
                        {"type": "Linear", "out_features": 2}], (2, 2, 1), 0)
     network.parameters()["linear1.bias"][1:3] = -1e6
     inside: Any = SimpleNamespace(model=SimpleNamespace(network=network, preprocessing=SimpleNamespace(
-        normalise=lambda pixels: pixels.astype(np.float32))), weights=network.parameters(), gradients={}, learning_rate=0.1)
+        normalise=lambda pixels: pixels.astype(np.float32))), weights=network.parameters(), gradients={},
+        learning_rate=0.1)
     found = Looker(inside, rng.integers(0, 2, (3, 2, 2, 1), np.uint8)).look()
     assert found["layers"]["relu1"]["dead"] >= 0.5
     assert found["filters"] is None
