@@ -77,6 +77,16 @@ class Last(First):
         self._turns.done(self._who)
 
 
+class Asked(Observer):
+    """Asks a recorder at the end what it has taken."""
+
+    def __init__(self, page: Live) -> None:
+        self._page, self.spent = page, 0.0
+
+    def ended(self, cause: str) -> None:
+        self.spent = self._page.spent
+
+
 def measure(arch: str, pairs: int, folder: Path) -> None:
     """Print a network's row."""
     side, images = NETWORKS[arch]
@@ -86,9 +96,9 @@ def measure(arch: str, pairs: int, folder: Path) -> None:
         page = stack.enter_context(Live(clock=lambda: turns.clock(1)))
         listener = stack.enter_context(subprocess.Popen([sys.executable, "-c", LISTENER, page.address]))
         stack.callback(listener.kill)
-        observers = (Observers(First(turns, 0), Last(turns, 0)), Observers(First(turns, 1), page, Last(turns, 1)))
-        spent: list[float] = []
-        page.ended = lambda cause, ended=page.ended: (spent.append(page.spent), ended(cause))  # type: ignore[misc]
+        asked = Asked(page)
+        observers = (Observers(First(turns, 0), Last(turns, 0)),
+                     Observers(First(turns, 1), asked, page, Last(turns, 1)))
         threads = [threading.Thread(target=cnncli.train, args=(data, arch), kwargs={
             "epochs": pairs, "runs": folder, "name": f"{arch}-{who}", "observer": observer})
             for who, observer in enumerate(observers)]
@@ -99,7 +109,7 @@ def measure(arch: str, pairs: int, folder: Path) -> None:
     plain, live = (np.array(times) for times in turns.times)
     wall, processor = ((live[:, i] - plain[:, i]) / plain[:, i].mean() for i in (0, 1))
     print(f"{arch:10} {plain[:, 0].mean():6.2f} s an epoch   wall {_row(wall)}   processor {_row(processor)}   "
-          f"the recorder itself {spent[0] / live[:, 0].sum():.2%}")
+          f"the recorder itself {asked.spent / live[:, 0].sum():.2%}")
 
 
 def _row(added: Any) -> str:

@@ -43,19 +43,23 @@ if TYPE_CHECKING:
     from .runs.opened import load
     from .training.find_lr import find_lr
     from .training.folds import cross_validate
-    from .training.observer import Observer
+    from .training.observer import Observer, Observers
     from .training.sweep import sweep
     from .training.train import train
     from .training.trainer import Trainer
     from .visualize.sheets import draw_activations, draw_filters
+    from .watching.live import Live
     from .watching.tensorboard import TensorBoard
+    from .watching.watch import watch
 
 
 # name -> (module, the name in it; "" for the module itself)
 _HOMES = {
+    "Live": ("watching.live", "Live"),
     "Model": ("model", "Model"),
     "Network": ("network", "Network"),
     "Observer": ("training.observer", "Observer"),
+    "Observers": ("training.observer", "Observers"),
     "Prediction": ("model", "Prediction"),
     "TensorBoard": ("watching.tensorboard", "TensorBoard"),
     "Trainer": ("training.trainer", "Trainer"),
@@ -85,16 +89,17 @@ _HOMES = {
     "sweep": ("training.sweep", "sweep"),
     "train": ("training.train", "train"),
     "trust": ("explain.trust", "trust"),
+    "watch": ("watching.watch", "watch"),
     "write_page": ("page", "write_page"),
     "write_report": ("report.files", "write"),
     "write_sample": ("data.sample", "write_sample"),
 }
 
-__all__ = ["Model", "Network", "Observer", "Prediction", "TensorBoard", "Trainer", "__version__", "architecture",
-           "check", "cross_validate", "draw_activations", "draw_filters", "errors", "evaluate", "explain",
-           "explain_units", "explanations", "export_model", "features", "find_images", "find_lr", "import_images",
-           "layers", "load", "loss", "optim", "predict", "sanity", "shortcuts", "summarise", "sweep", "train", "trust",
-           "write_page", "write_report", "write_sample"]
+__all__ = ["Live", "Model", "Network", "Observer", "Observers", "Prediction", "TensorBoard", "Trainer", "__version__",
+           "architecture", "check", "cross_validate", "draw_activations", "draw_filters", "errors", "evaluate",
+           "explain", "explain_units", "explanations", "export_model", "features", "find_images", "find_lr",
+           "import_images", "layers", "load", "loss", "optim", "predict", "sanity", "shortcuts", "summarise", "sweep",
+           "train", "trust", "watch", "write_page", "write_report", "write_sample"]
 
 
 def __getattr__(name: str) -> Any:
