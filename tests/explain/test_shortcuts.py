@@ -13,10 +13,7 @@ from cnncli.explain.shortcut_sheet import draw
 from cnncli.explain.shortcuts import shortcuts
 from cnncli.explain.stamps import find, find_some, shrunk
 
-from ..report.strokes import of, strokes
 from .shortcutting import CLASSES, EACH, MARK, SIDE, images, network, write
-
-__all__ = ["strokes"]
 
 
 def data(marked: bool) -> tuple[np.ndarray, list[str]]:
@@ -181,19 +178,3 @@ def test_the_sheet_shows_the_place_and_what_pasting_does() -> None:
                       np.ones((30, 30), np.uint8))
     windows = np.lib.stride_tricks.sliding_window_view(sheet[:, :, 0], pattern.shape)
     assert (windows[:, :, 3::30, 3::30] == pattern[3::30, 3::30]).all(axis=(2, 3)).any(), "the patch is not on it"
-
-
-@pytest.mark.slow
-def test_what_is_said_before_and_after_stands_beneath_each_image(strokes) -> None:
-    model = network(True)
-    found = shortcuts(model, data(True))
-    [each] = found.named
-    draw(found, model)
-    images, said = of(strokes, "image"), [text for *_, text in of(strokes, "text") if text.startswith("says ")]
-    assert [x for x, *_ in images] == [24, 152, 280] + [428] + [576 + 128 * i for i in range(6)]
-    assert len(said) == 3 + 2 * 3
-    before, after = said[3::2], said[4::2]
-    assert f"says {each.label}" not in before
-    turned = [text == f"says {each.label}" for text in after]
-    assert [bold for text, _, _, bold, *_ in of(strokes, "look") if text.startswith("says ")][4::2] == turned
-    assert any(turned)
