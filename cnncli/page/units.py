@@ -21,7 +21,7 @@ MOST = 100  # images that a page holds
 SHARE, LEAST = 12, 80_000  # a page gives all this a twelfth of its weights' bytes, or so many characters
 SHOWN = 4  # images of a filter
 CLASSES = 3  # that a filter speaks for most
-_LOOKED_FOR = 24  # strongest images of a filter, of which those that the page holds are shown
+_LOOKED_FOR, _DECIDE = 64, 24  # strongest images of a filter, and those of them that decide what images the page holds
 _COLUMNS = 10
 _SMALLEST = 32  # pixels that an image's shorter side keeps
 _BLOCK = 16  # pixels that JPEG takes together: images beside each other share none
@@ -73,7 +73,7 @@ def _most_often(tops: Any) -> list[int]:
     """Return the numbers of images, those that excite the most filters first."""
     weight = dict[int, float]()
     for top in tops:
-        for rank, column in enumerate(top.images.T):
+        for rank, column in enumerate(top.images.T[:_DECIDE]):
             for image, times in zip(*np.unique(column[column >= 0], return_counts=True), strict=True):
                 weight[int(image)] = weight.get(int(image), 0) + float(times) / (1 + rank)
     return sorted(weight, key=lambda image: (-weight[image], image))[:MOST]

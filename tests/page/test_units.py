@@ -113,6 +113,7 @@ def test_it_fits_into_its_room(room: int) -> None:
     assert len(in_script(found.described)) + len(found.sheet) * 4 // 3 <= room
     assert len(pictures_of(found)) == found.described["count"]
     held = found.described["count"]
+    assert all(len(told) == 2 * min(SHOWN, held) for layer in found.described["layers"].values() for told in layer["top"])
     assert all(0 <= number < held for layer in found.described["layers"].values() for told in layer["top"]
                for number in told[::2])
     assert (held == 30) == (room == 40_000)
@@ -162,7 +163,6 @@ def test_grey_images_become_smaller_too_and_colours_stay_sharp() -> None:
     np.testing.assert_allclose(half[1, 2, 0], image[2:4, 4:6].mean(), atol=1)
     sheet: Any = Image.open(io.BytesIO(module._encoded([np.repeat(image, 3, axis=2)])))
     assert JpegImagePlugin.get_sampling(sheet) == 0  # as many numbers of colour as of light
-    assert module._LOOKED_FOR == 6 * SHOWN
 
 
 def test_images_that_excite_many_filters_most_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,6 +171,10 @@ def test_images_that_excite_many_filters_most_come_first(monkeypatch: pytest.Mon
     assert module._most_often([top]) == [5, 7, 1, 2]  # the first twice; of those that count half, the lower number
     monkeypatch.setattr(module, "MOST", 2)
     assert module._most_often([top]) == [5, 7]
+    monkeypatch.setattr(module, "_DECIDE", 1)
+    assert module._most_often([top, top]) == [5, 7]
+    top.images[...] = [[5, 1], [7, 1], [7, 1]]
+    assert module._most_often([top]) == [7, 5]  # those in the second place decide nothing then
 
 
 def test_a_search_that_somebody_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
