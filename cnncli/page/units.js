@@ -2,7 +2,7 @@
 // classes that it speaks for, as `cnn explain --units` finds them (units.py).
 "use strict";
 
-const PATCH = [64, 128]; // pixels of the shorter side, and of the longer one, at most
+const PATCH = [48, 100]; // pixels of the shorter side, and of the longer one, at most
 const unitNames = given.units?.names ?? program.classes; // what is learnt later in the page changes nothing of them
 
 /** What is known of a filter, and the layer whose numbers tell it: its own, or the activation behind it. */
