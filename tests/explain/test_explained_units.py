@@ -10,7 +10,13 @@ from PIL import Image
 import cnncli
 from cnncli.errors import DataError, NetworkError, UsageError
 from cnncli.explain import explained_units
-from cnncli.explain.explained_units import explain_units, layer_and_channels, layers_and_channels
+from cnncli.explain.explained_units import (
+    explain_units,
+    layer_and_channels,
+    layers_and_channels,
+    search,
+    units_one_by_one,
+)
 from cnncli.explain.units import top_patches
 from cnncli.layers import Conv2d, Flatten, Linear
 from cnncli.network import Network
@@ -162,6 +168,12 @@ def test_a_layer_before_its_activation_is_said_to_be():
     assert (found.kind, found.activation, found.before_activation, len(notes)) == ("ReLU", None, None, 1)
 
 
+@pytest.mark.parametrize(("layer", "sees"), [("conv1", (3, 3)), ("conv2", (8, 8)), ("linear1", None)])
+def test_how_much_of_an_image_a_position_sees(layer, sees):
+    found, _ = units_one_by_one(search(model_of(), {layer: [0]}, np.stack(pictures(4))), layer, [0])
+    assert found.sees == sees
+
+
 def test_layers_and_channels_named():
     network = model_of().network
     assert layer_and_channels(network, "conv2") == ("conv2", None)
@@ -175,6 +187,11 @@ def test_layers_and_channels_named():
         layer_and_channels(network, "conv22:1")
     with pytest.raises(UsageError, match="no channel 7"):
         explain_units(model_of(), "conv2", np.stack(pictures(2)), channels=[7])
+    asked: list[str] = []
+    with pytest.raises(UsageError, match="no channel 7"):
+        search(model_of(), {"conv1": None, "conv2": [0, 7]}, np.stack(pictures(2)),
+               progress=lambda *x: asked.append(x[0]))
+    assert asked == [], "that is found out before any image is looked at"
 
 
 def test_several_layers_named():

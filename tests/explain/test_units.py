@@ -178,6 +178,18 @@ def test_there_is_no_projection_from_where_there_is_no_position(place):
                     np.array([place]))
 
 
+def test_a_layer_without_positions_has_one():
+    model = model_of()
+    images = model.preprocessing.normalise(np.stack(pictures(2)))
+    look = Look(model.network, "linear1")
+    found = projections(look, images, np.array([1, 2]), np.zeros((2, 2), int))
+    values = look.values(images)
+    assert np.array_equal(found, look.from_units(images, np.array([1, 2]), "deconvnet", by_value=True)[0])
+    assert values.shape == (2, 3)
+    with pytest.raises(AssertionError):
+        projections(look, images, np.array([1, 2]), np.array([[0, 0], [0, 1]]))
+
+
 def test_without_maxima_what_is_answered_to_still_depends_on_the_image():
     network = Network([Conv2d(None, 5, 3), ReLU(), Conv2d(None, 6, 3), ReLU(), GlobalAvgPool2d(), Linear(None, 3)],
                       (12, 12, 1), seed=4)
