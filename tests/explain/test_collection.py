@@ -65,6 +65,14 @@ def test_each_image_counts_alike_and_what_has_no_evidence_not_at_all() -> None:
     assert group.border == pytest.approx(0.5)
 
 
+def test_a_group_without_any_evidence_has_it_nowhere() -> None:
+    found = Collection()
+    found.add(explained(np.full((CELLS, CELLS), -1.0)), STRIP)
+    [group] = found.groups()
+    assert (group.images, group.shown, group.border) == (1, 0, 0)
+    assert not group.mean.any()
+
+
 def test_every_pixel_of_a_fine_map_counts() -> None:
     values = np.random.default_rng(0).normal(size=(96, 64)).astype(np.float32) ** 3
     fine = replace(explained(values), grid=PIXELS, preprocessing=replace(base().preprocessing, size=(96, 64)))

@@ -63,6 +63,16 @@ def test_the_seed_of_the_training_does_not_bring_its_weights_back() -> None:
     assert sanity(model, images, seed=0).stages[0].correlation < 0.99
 
 
+def test_a_copy_says_the_same_and_has_numbers_of_its_own() -> None:
+    model = sides()
+    model.network.parameters()["linear1.bias"][...] += 1
+    image, one = np.stack([lit(3, 3), lit(9, 2)]), copied(model)
+    assert np.array_equal(one.logits(image), model.logits(image))
+    one.network.parameters()["linear1.bias"][...] += 5
+    one.network.changed()
+    assert not np.array_equal(one.logits(image), model.logits(image))
+
+
 def test_a_deep_network_is_looked_at_so_often(network) -> None:
     net = network("resnet20")
     deep = Model(net, list("abcde"), Preprocessing((32, 32)))
