@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnncli.explain.clusters import _joints, clusters
+from cnncli.explain.clusters import _joints, _k_means, clusters
 from cnncli.kernels import Array
 
 CELLS = 16
@@ -91,6 +91,16 @@ def test_where_a_group_lies() -> None:
 @pytest.mark.parametrize("maps", [np.zeros((0, CELLS, CELLS)), [], np.zeros((3, CELLS, CELLS)), -np.ones((20, 4, 4))])
 def test_without_evidence_there_is_no_group(maps: Array) -> None:
     assert clusters(maps) == []
+
+
+def test_k_means_ends_where_each_is_nearest_to_its_own_mean() -> None:
+    rng = np.random.default_rng(5)
+    rows = rng.normal(size=(200, 4))
+    groups = _k_means(rows)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    means = np.stack([rows[groups == each].mean(axis=0) for each in np.unique(groups)])
+    assert np.array_equal(np.unique(groups)[((rows[:, None] - means) ** 2).sum(axis=2).argmin(axis=1)], groups)
+    assert len(means) == 4
 
 
 def test_few_maps_and_equal_ones() -> None:

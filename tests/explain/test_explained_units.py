@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 import cnncli
+from cnncli.data.splits import Sample
 from cnncli.errors import DataError, NetworkError, UsageError
 from cnncli.explain import explained_units
 from cnncli.explain.explained_units import (
@@ -66,6 +67,12 @@ def test_a_folder_with_and_without_the_models_classes(tmp_path):
     assert found.answered
     assert found.images == 3
     assert re.search(r"set/a has no folders called like the model's classes", notes[0])
+
+
+def test_without_data_it_is_what_was_held_out(monkeypatch):
+    held_out, training = [Sample("a", "a", 1)], [Sample("b", "b", 0)]
+    monkeypatch.setattr(explained_units, "choose", lambda *arguments, **options: (held_out, training))
+    assert explained_units.labelled(None, None, print) == (["a"], [1])
 
 
 def test_which_of_a_folders_splits_was_looked_at_is_said(tmp_path):

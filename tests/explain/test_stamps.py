@@ -5,7 +5,7 @@ import pytest
 
 from cnncli.explain.pasting import Known, _random
 from cnncli.explain.places import Place
-from cnncli.explain.stamps import _place, _stamp, _windows, find
+from cnncli.explain.stamps import _place, _stamp, _windows, find, find_some
 
 
 @pytest.mark.parametrize("side", [1, 3, 5])
@@ -74,6 +74,23 @@ def test_an_edge_that_one_image_lacks_belongs_to_the_stamp(lacking: int) -> None
     stamp = find(own, others, (12, 12))
     assert stamp is not None
     assert (stamp.place.top, stamp.place.left, stamp.place.bottom, stamp.place.right) == (3, 4, 8, 9)
+
+
+@pytest.mark.parametrize(("pixels", "found"), [(10, True), (9, False)])
+def test_a_stamp_of_some_fills_two_fifths_of_a_window(pixels: int, found: bool) -> None:
+    """Of 25 pixels, which are 6 % of 20 x 20."""
+    rng = np.random.default_rng(0)
+    own, others = (rng.integers(0, 256, (n, 20, 20, 1)).astype(np.float32) for n in (20, 100))
+    mark = rng.integers(0, 256, (10, 1)).astype(np.float32)
+    rows, columns = (each.ravel()[:pixels] for each in np.mgrid[6:8, 9:14])
+    others[:, 6:8, 9:14] = (mark.reshape(2, 5, 1) + 128) % 256  # which would have it by chance now and then
+    own[8:, 6:8, 9:14] = others[0, 6:8, 9:14]
+    own[:8, rows, columns] = mark[:pixels]
+    some = find_some(own, others, (20, 20))
+    assert (some is not None) is found
+    if some:
+        assert some[1].tolist() == [True] * 8 + [False] * 12
+        assert (some[0].place.top, some[0].place.left, some[0].own, some[0].others) == (6, 9, 0.4, 0.0)
 
 
 def test_of_a_large_place_only_the_pixels_that_are_the_same_are_meant() -> None:

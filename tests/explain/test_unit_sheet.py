@@ -14,7 +14,7 @@ from cnncli.explain import unit_sheet
 from cnncli.explain.explained_units import ExplainedUnits, Unit
 from cnncli.explain.unit_sheet import UNITS, draw
 from cnncli.explain.units import Window
-from cnncli.visualize.canvas import FAINT, INK, Canvas
+from cnncli.visualize.canvas import FAINT, INK, Canvas, wrapped
 
 from ..report.strokes import looks, of, strokes
 
@@ -84,6 +84,15 @@ def test_what_it_says_of_itself(changed, words, written):
     assert words in " ".join(written)
 
 
+@pytest.mark.parametrize(("answered", "searched"), [(False, False), (True, True)])
+def test_what_its_notes_say(answered, searched):
+    found = explained(unit_of(0), unit_of(1), answered=answered, images=640 if searched else 1000)
+    said = " ".join(unit_sheet._notes(found))
+    assert ("as the model answers: nobody labelled them" in said) is answered
+    assert ("640 of 1,000 images" in said) is searched
+    assert "sees 8 x 8 pixels" in said
+
+
 def test_grey_images_are_answered_to_in_red_and_blue(written):
     pixels = np.asarray(draw(explained(unit_of(0, depth=1))).image).astype(int)
     red, blue = (((pixels[..., a] - pixels[..., b]) > 60).sum() for a, b in ((0, 2), (2, 0)))
@@ -119,7 +128,8 @@ def test_where_things_stand(side, tile, strokes):
     and 166 for the classes."""
     short = unit_of(5, side=side)
     dead = replace(unit_of(7, side=side), values=[0.0] * 3, classes=[], made=None, made_value=None)
-    draw(explained(unit_of(3, side=side), short, dead))
+    found = explained(unit_of(3, side=side), short, dead)
+    draw(found)
     [(width, height)] = of(strokes, "sheet")
     made, speaks = 68 + 3 * (tile + 6) + 24, 68 + 3 * (tile + 6) + 48 + 2 * tile + 16
     assert width == max(speaks + 190 + 24, 760)
@@ -131,6 +141,8 @@ def test_where_things_stand(side, tile, strokes):
     assert (68, top - 24, "what excites it most, and what in that it answers to") in words
     lines = sorted(y for x, y, _ in words if x == 24 and 20 < y < top - 24)
     assert lines == [50 + 18 * i for i in range(len(lines))]
+    assert [said for x, y, said in words if y in lines] == [
+        line for note in unit_sheet._notes(found) for line in wrapped(note, width - 48)]
     assert top == 24 + 36 + 18 * len(lines) + 34
     row = 2 * (tile + 16) + 24
     assert height == top + 3 * row + 24
