@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, printable
+from ..errors import DataError, UsageError, printable
 from ..explain.explained_units import labelled
 from ..explain.units import Item
 from ..kernels import Array
@@ -46,10 +46,16 @@ class Pictures:
 
 def pictures(opened: Opened, data: Any, note: Callable[[str], None]) -> Pictures:
     """Return pictures out of data, what ``cnncli.explain_units`` takes; of None, the images held out of the run's
-    training, or of a model that is in no run none."""
+    training: of a model that is in no run none, and none of a run whose images are gone, which note hears."""
     if data == () or (data is None and opened.run is None):
         return Pictures()
-    items, labels = labelled(opened, data, note, remedy="cnn page DATA")
+    try:
+        items, labels = labelled(opened, data, note, remedy="cnn page DATA")
+    except UsageError as error:
+        if data is not None:
+            raise
+        note(f"The page gets no pictures: {error}")
+        return Pictures()
     every = np.unique(np.linspace(0, len(items) - 1, min(LOOKED_AT, len(items))).round().astype(int)).tolist()
     skipped = list[tuple[str, str]]()
     items, labels = [items[i] for i in every], None if labels is None else [labels[i] for i in every]

@@ -20,6 +20,7 @@ from .units import LEAST, SHARE, units
 FILE = "page.html"
 PAGE = Kind("a model's page", ".html", marked(rb'<meta name="generator" content="cnn page">'))
 MOST = 64_000_000  # bytes of weights: browsers open larger pages slowly or not at all
+MEMORY = 2_000_000_000  # bytes that WebAssembly surely gets
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,15 @@ def _program(opened: Opened) -> Program:
     held = 2 * sum(array.size for array in opened.model.network.parameters().values())
     if held > MOST:
         raise UsageError(f"a page of {printable(opened.name)} would hold {held / 1e6:,.0f} MB of weights, and browsers "
-                         f"take {MOST / 1e6:,.0f} MB; train a smaller architecture, as resnet20.")
-    return program(opened.model)
+                         f"take {MOST / 1e6:,.0f} MB; train a smaller architecture: cnn train DATA --arch resnet20")
+    made = program(opened.model)
+    memory = 4 * (made.described["floats"] + sum(one["count"] for one in made.described["constants"]))
+    if memory > MEMORY:
+        height, width = opened.model.preprocessing.size
+        raise UsageError(f"a page of {printable(opened.name)} would need {memory / 1e6:,.0f} MB of memory for an image "
+                         f"of {width} x {height} pixels, and browsers give {MEMORY / 1e6:,.0f} MB; train it for "
+                         "smaller images: cnn train DATA --size 224")
+    return made
 
 
 def _about(opened: Opened) -> str:

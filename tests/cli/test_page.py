@@ -104,3 +104,23 @@ def test_a_model_that_no_page_can_hold(here: Path, monkeypatch: pytest.MonkeyPat
     assert main(["page", "-m", "m.safetensors"]) == 2
     assert "train a smaller architecture" in capsys.readouterr().err
     assert not list(here.glob("*.html"))
+
+
+def test_ctrl_c_leaves_nothing_half(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+                                    ) -> None:
+    def ends(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(writing, "pictures", ends)
+    assert main(["page", "-m", "m.safetensors"]) == 130
+    assert "Traceback" not in capsys.readouterr().err
+    assert [path.name for path in here.iterdir()] == ["m.safetensors"]
+
+
+def test_what_excites_filters_is_left_out_where_nobody_wants_it(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_images(here / "photos", cnncli.load("m.safetensors").classes, 8, seed=1)
+    for option, filters in (("--units", 7), ("--no-units", 0)):
+        assert main(["page", "-m", "m.safetensors", "photos", option, "--json"]) == 0
+        said = capsys.readouterr()
+        assert json.loads(said.out)["filters"] == filters
+        assert ("it says what excites each of 7 filters most in 24 images" in said.err) == (filters > 0)

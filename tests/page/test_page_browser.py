@@ -283,3 +283,16 @@ def test_a_page_that_says_something_else_says_so(browser: Any, page: Path, tmp_p
     start = text.index('"probabilities":[') + len('"probabilities":[')
     (tmp_path / "page.html").write_text(text[:start] + "1.5" + text[text.index(",", start):], encoding="utf-8")
     assert opened(browser, tmp_path / "page.html").startswith("This page does NOT say what cnn predict says")
+
+
+@pytest.mark.slow
+def test_an_answer_asks_for_the_input_once_and_a_page_keeps_no_second_text_of_itself(browser: Any, page: Path) -> None:
+    opened(browser, page)
+    waited(browser, """window.asked_for = []; const real = ask;
+        ask = (...what) => { asked_for.push(what.join(' ').slice(0, 12)); return real(...what); }""")
+    browser.find("#samples button").click()
+    asked = waited(browser, "return asked_for")
+    assert [what.split(",")[0].split(" ")[0] for what in asked] == ["judge", "evidence"]  # the answer brings its input
+    assert browser.run("return blank.documentElement.outerHTML.length") < 150_000 < page.stat().st_size
+    assert browser.run("return Object.keys(window).filter((name) => typeof window[name] === 'string'"
+                       " && window[name].length > 10000)") == []

@@ -1,5 +1,6 @@
 """Which pictures go with a page, what they are called, and which are looked at."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from PIL import Image
 
 from cnncli.data.finding import Picture
-from cnncli.errors import DataError
+from cnncli.errors import DataError, UsageError
 from cnncli.model import Model
 from cnncli.page import samples
 from cnncli.page.samples import _Judged, pictures
@@ -103,6 +104,19 @@ def test_a_model_in_no_run_has_no_pictures_of_its_own(tmp_path: Path) -> None:
     for data in (None, ()):
         found = pictures(opened, data, print)
         assert (found.shown, found.items, found.labels, found.skipped) == ((), (), None, ())
+
+
+def test_a_run_whose_images_are_gone_gets_a_page_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*given: object, **remedy: str) -> None:
+        raise UsageError("they are no longer there; name their folder: " + remedy["remedy"])
+
+    monkeypatch.setattr(samples, "labelled", gone)
+    opened, said = open_model(small_model()), list[str]()
+    opened = replace(opened, run=object())  # type: ignore[arg-type]
+    assert pictures(opened, None, said.append).items == ()
+    assert said == ["The page gets no pictures: they are no longer there; name their folder: cnn page DATA"]
+    with pytest.raises(UsageError, match="no longer there"):
+        pictures(opened, "photos", said.append)
 
 
 def test_drawings_are_as_the_pictures_are() -> None:

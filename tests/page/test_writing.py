@@ -129,6 +129,18 @@ def test_the_largest_model_that_a_page_holds(here: Path, monkeypatch: pytest.Mon
     assert not Path("b.html").exists()
 
 
+def test_what_needs_more_memory_than_a_browser_gives(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All numbers of all layers, which stay in memory, and the weights, with 32 bits each."""
+    described = programs.program(small_model()).described
+    memory = 4 * (described["floats"] + sum(one["count"] for one in described["constants"]))
+    monkeypatch.setattr(writing, "MEMORY", memory)
+    write_page("m.safetensors", (), "a.html")
+    monkeypatch.setattr(writing, "MEMORY", memory - 1)
+    with pytest.raises(UsageError, match=r"m\.safetensors would need .* an image of 5 x 6 pixels.* DATA --size 224"):
+        write_page("m.safetensors", (), "b.html")
+    assert not Path("b.html").exists()
+
+
 def test_what_is_there_is_left_alone(here: Path) -> None:
     Path("letter.html").write_text("<p>Dear all", encoding="utf-8")
     with pytest.raises(UsageError, match=r"letter\.html is there already and is not a model's page that cnn wrote"):
