@@ -2,6 +2,12 @@
 // field are, each shown on this network and the picture that it judged last. It opens with ?tour, or by its button.
 "use strict";
 
+const RELU = "It turns what is below 0 into 0, and leaves the rest: the map says where its filter found something, and no " +
+  "longer where it found the contrary.";
+const BENDS = { ReLU: RELU, ReLU6: `${RELU} What is above 6 becomes 6.`,
+  LeakyReLU: "It makes what is below 0 small, and leaves the rest: what a filter found counts more than its contrary.",
+  SiLU: "It takes what is far below 0 to nearly 0, and nearly leaves what is far above: a ReLU without a corner.",
+  Sigmoid: "It squeezes all numbers between 0 and 1.", Tanh: "It squeezes all numbers between \u22121 and 1." };
 const panel = byId("tour");
 let steps = [], at = -1;
 
@@ -56,7 +62,7 @@ function lesson() {
       title: "Padding",
       words: [top || left || oh * sh >= h
         ? "At the border a part of the window hangs over the picture. What lies outside counts as 0, which is called padding: " +
-          "the map keeps the picture's size, and a filter meets the border as if the picture went on in grey."
+          "the window reaches every pixel, and a filter meets the border as if the picture went on in grey."
         : "At the border the window stops before it would hang over the picture: there is no padding here, and the map is " +
           `smaller than what it comes from, ${oh} x ${ow} of ${h} x ${w}. With zeros around the picture it would keep its size.`],
       show: () => pointAt(layer),
@@ -72,9 +78,8 @@ function lesson() {
   if (activation) {
     made.push({
       title: "Activation",
-      words: [`${activation.layer.name} (${activation.layer.kind}) is applied to each number alone. A ReLU turns what is below ` +
-        "0 into 0, and leaves the rest: the map says where its filter found something, and no longer where it found the " +
-        "contrary. Without such a bend, all layers together could do no more than one."],
+      words: [`${activation.layer.name} (${activation.layer.kind}) is applied to each number alone. ` +
+        `${BENDS[activation.layer.kind] ?? ""} Without such a bend, all layers together could do no more than one.`],
       show: () => pointAt(activation.layer),
     });
   }
@@ -89,12 +94,15 @@ function lesson() {
       show: () => pointAt(pool.layer),
     });
   }
-  const deep = [...program.layers].reverse().find(({ shape }) => shape.length === 3 && shape[0] * shape[1] > 1);
+  // The last one that sees less than all, where there is one that sees more than a filter.
+  const maps = program.layers.filter(({ shape }) => shape.length === 3 && shape[0] * shape[1] > 1);
+  const part = maps.filter(({ field }) => !field.whole && field.size[0] < height && field.size[1] < width);
+  const deep = part[part.length - 1] ?? maps[maps.length - 1];
   if (deep) {
     made.push({
       title: "What a number can see",
       words: [`Each number of ${deep.name} is computed from numbers which are computed from others. Followed back to the ` +
-        `picture, it can see ${deep.field.whole ? "all of it" : `${deep.field.size[0]} x ${deep.field.size[1]} pixels`}: its ` +
+        `picture, it can see ${!part.length ? "all of it" : `${deep.field.size[0]} x ${deep.field.size[1]} pixels`}: its ` +
         "receptive field, in the orange frame, as far as it lies on the picture. Early layers see edges and colours, late " +
         "ones see large parts."],
       show: () => pointAt(deep),
@@ -104,7 +112,7 @@ function lesson() {
   if (dense) {
     made.push({
       title: "The dense layer",
-      words: [`${dense[0]} has a weight for each of ${times(dense[3], "number")} and each class. A class's numbers times its ` +
+      words: [`${dense[0]} has a weight for each of ${times(dense[3], "number")} and each class. These numbers times a class's ` +
         "weights, added up, are its logit. Here are the terms of the class that has the largest: what speaks for it, and " +
         "what against it."],
       show: () => pointAt(layerOf.get(dense[0])),
@@ -138,7 +146,8 @@ async function go(to) {
   panel.querySelector(".next").textContent = at === steps.length - 1 ? "End" : "Next";
   panel.hidden = false;
   await show();
-  panel.querySelector(".next").focus();
+  panel.querySelector(".next").focus({ preventScroll: true });
+  panel.scrollTop = 0;
 }
 
 function end() {
