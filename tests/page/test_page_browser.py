@@ -248,8 +248,9 @@ def test_the_lesson_shows_each_step_on_this_network(name: str, missing: set[str]
         if titles[-1] in {"Convolution", "Activation", "Pooling", "The dense layer"}:
             assert browser.find("#number").is_displayed()
         assert browser.run(WIDE) <= 0
-        assert browser.run("""return ['h2', '.next', '.close'].map((each) => panel.querySelector(each).getBoundingClientRect())
-            .every((box) => box.top >= panel.getBoundingClientRect().top && box.bottom <= innerHeight)""")
+        assert browser.run("""const box = (it) => it.getBoundingClientRect();
+            return ['h2', '.next', '.close'].map((each) => box(panel.querySelector(each)))
+                .every(({ top, bottom }) => top >= box(panel).top && bottom <= innerHeight)""")
         if browser.find("#tour .next").text == "End":
             break
         browser.find("#tour .next").click()
