@@ -243,9 +243,7 @@ class Network:
         Raises NetworkError for images of another shape and names that there are not.
         """
         images = self._checked_images(images)
-        if isinstance(names, str) or not isinstance(names, Iterable):
-            raise NetworkError(f"the layers to look at must be a list of names, not {names!r}.")
-        names = list(names)
+        names = self._names(names)
         plan = self.keeping(len(images), names)
         np.copyto(plan.input, images)
         plan.forward()
@@ -255,10 +253,13 @@ class Network:
         """Return a plan for this many images in evaluation in which what the named layers yield survives:
         ``plan.kept(name)``. Nobody keeps the plan but who asks; it reads the parameters as they are when it runs.
         Raises NetworkError for names that there are not."""
-        names = frozenset(names)
-        for name in names:
-            self.node(name)
-        return self._new_plan(batch, False, names)
+        return self._new_plan(batch, False, frozenset(self._names(names)))
+
+    def _names(self, names: Iterable[str]) -> list[str]:
+        """Return names of layers as a list. Raises NetworkError where they are none."""
+        if isinstance(names, str) or not isinstance(names, Iterable):
+            raise NetworkError(f"the layers to look at must be a list of names, not {names!r}.")
+        return [self.node(name).name for name in names]
 
     def tracing(self, batch: int, towards: Iterable[str], replaced: Callable[[str, Layer], Layer] | None = None
                 ) -> Plan:

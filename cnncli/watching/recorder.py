@@ -253,6 +253,7 @@ class Recorder(Observer):
 
     def _give_up(self, error: Exception) -> None:
         """Record nothing more of this run, and say so."""
+        self._inside = None  # else the next epoch would begin it again
         if self._recording:
             with suppress(OSError, CnnError):
                 self._recording.close()

@@ -51,7 +51,8 @@ class Server:
             self._http = _Http((HOST, port), _Handler)
         except (OSError, OverflowError) as error:
             raise UsageError(f"the port {port} cannot be had ({_why(error)}); give another --port, or leave it out for "
-                             "a free one.") from None
+                             "a free one." if port else f"the page gets no port ({_why(error)}); leave --live out, or "
+                             "train elsewhere.") from None
         self._http.watched = self
         self.port = int(self._http.server_address[1])
         self.hosts = {f"{name}:{self.port}" for name in (HOST, "localhost")}
@@ -69,7 +70,7 @@ class Server:
     def show(self, run: Run) -> str:
         """Show one more run, unless it is there already; return what pages call it."""
         for name, source in list(self.sources.items()):
-            if source.run.path == run.path:
+            if source.run.path.resolve() == run.path.resolve():
                 return name
         name = run.name if run.name not in self.sources else str(run.path)
         self.sources[printable(name)] = Source(run)

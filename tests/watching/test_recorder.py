@@ -194,10 +194,11 @@ def test_what_is_not_ours_is_left_alone_and_the_training_goes_on(there: str, tmp
     elif there == "a folder":
         file.mkdir()
     recorder = begun(tmp_path if there != "nothing" else tmp_path / "gone", Clock(), 1, 3, said=said)
-    recorder.epoch_started(1, 1, 3)
-    for step in (1, 2, 3):
-        recorder.step_done(step, 3, 1.0, 0.5)
-    recorder.epoch_done({"epoch": 1, **ROW}, True)
+    for epoch in (1, 2):
+        recorder.epoch_started(epoch, 2, 3)
+        for step in (1, 2, 3):
+            recorder.step_done(step, 3, 1.0, 0.5)
+        recorder.epoch_done({"epoch": epoch, **ROW}, True)
     recorder.ended("finished")
     assert len(said) == 1
     assert said[0].startswith("The training is not recorded for its page any more, but goes on: ")

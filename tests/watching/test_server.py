@@ -135,7 +135,7 @@ def test_runs_that_begin_meanwhile_are_shown_and_names_tell_them_apart(server: S
     events = Asking(server.address).events()
     for _ in range(3):
         next(events)
-    assert server.show(run) == "one", "it is there already"
+    assert server.show(run) == server.show(Run(tmp_path / "x" / ".." / "runs" / "one")) == "one", "it is there already"
     assert server.show(Run(other)) == str(other)
     assert next(events)[1] == {"id": str(other), "can_stop": False, "training": False, "there": False}
     number, event = next(events)
@@ -189,6 +189,15 @@ def test_a_port_that_is_taken_or_cannot_be_is_refused_in_a_sentence(server: Serv
         Server(port=server.port)
     with pytest.raises(UsageError, match="the port 70000 cannot be had"):
         Server(port=70000)
+
+
+def test_where_there_are_no_ports_at_all_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*what: Any) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(module._Http, "server_bind", refuse)
+    with pytest.raises(UsageError, match="the page gets no port \\(operation not permitted\\); leave --live out"):
+        Server()
 
 
 def test_where_no_thread_can_begin_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
