@@ -16,7 +16,6 @@ from typing import Any
 
 from cnncli import Model, architecture, write_page
 from cnncli.data import Preprocessing
-from cnncli.page.rendering import SCRIPTS
 
 NETWORKS = {"lenet5": (28, 28, 1), "resnet20": (32, 32, 3), "efficientnet_lite0": (224, 224, 3)}
 JUDGE = """const [height, width, count] = arguments, times = [];
@@ -49,8 +48,9 @@ def measure(driver: Any, folder: Path, name: str, images: int) -> None:
     driver.execute_script("return ready.then(() => 1)")
     ready = time.perf_counter() - begun
     times = driver.execute_script(JUDGE, *shape[:2], images)
-    print(f"{name:20} {made.bytes / 1e6:6.2f} MB   ready after {ready:4.2f} s   "
-          f"an image {statistics.median(times):6.1f} ms (of {images}; fastest {min(times):.1f})")
+    network = driver.execute_script("return byId('given').textContent.length + byId('weights').textContent.length")
+    print(f"{name:20} {made.bytes / 1e6:6.2f} MB, {(made.bytes - network) / 1000:.1f} kB of it engine, script and style; "
+          f"ready after {ready:4.2f} s; an image {statistics.median(times):6.1f} ms (of {images}; fastest {min(times):.1f})")
 
 
 def main() -> None:
@@ -58,10 +58,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--images", type=int, default=30)
     options = parser.parse_args()
-    here = Path(__file__).parents[1] / "cnncli/page"
-    own = sum((here / name).stat().st_size for name in (*SCRIPTS, "page.css", "page.html"))
-    engine = (here / "engine.wasm").stat().st_size
-    print(f"engine {engine / 1000:.1f} kB, in the page {engine * 4 / 3000:.1f}; script and style {own / 1000:.1f} kB")
+    engine = (Path(__file__).parents[1] / "cnncli/page/engine.wasm").stat().st_size
+    print(f"engine {engine / 1000:.1f} kB, in the page {engine * 4 / 3000:.1f}")
     driver = browser()
     try:
         with tempfile.TemporaryDirectory() as folder:

@@ -88,6 +88,15 @@ function worker() {
     return floats(layer.at, size(layer.shape)).slice();
   }
 
+  /** The largest distance from 0 that any layer has. */
+  function reach() {
+    let most = 0;
+    for (const layer of program.layers) {
+      for (const value of floats(layer.at, size(layer.shape))) most = Math.max(most, Math.abs(value));
+    }
+    return most;
+  }
+
   /** Where number `index` of a layer comes from (products.js), and that number. */
   function made(name, index) {
     const layer = program.layers.find((one) => one.name === name);
@@ -165,7 +174,7 @@ function worker() {
   const constantsOf = (index) =>
     new Float32Array(engine.memory.buffer, constants[index], program.constants[index].count).slice();
 
-  const known = { features, learn, head, constants: constantsOf, evidence, load, judge, judgePrepared, values, made };
+  const known = { features, learn, head, constants: constantsOf, evidence, load, judge, judgePrepared, values, reach, made };
   onmessage = ({ data: [number, what, ...given] }) => {
     try {
       postMessage([number, known[what](...given)]);

@@ -2,7 +2,7 @@
 "use strict";
 
 const FEW = 16; // maps at first
-const opened = new Set();
+const opened = new Set(), overall = byId("overall");
 
 /** How active each channel is: the mean distance from 0. */
 function activity(values, [height, width, channels]) {
@@ -31,7 +31,7 @@ function articleOf(layer) {
 
 /** Draw a layer's maps for the image that was judged last. */
 async function showMaps(layer, all = maps(layer).dataset.all === "yes") {
-  const values = await ask("values", layer.name), scale = reachOf(values);
+  const values = await ask("values", layer.name), scale = overall.checked ? await ask("reach") : reachOf(values);
   const shape = layer.shape.length === 3 ? layer.shape : [1, layer.shape[0], 1];
   const active = activity(values, shape);
   const order = [...active.keys()].sort((a, b) => active[b] - active[a]);
@@ -62,7 +62,7 @@ async function showMaps(layer, all = maps(layer).dataset.all === "yes") {
     showMaps(layer, true);
   } }, `all ${order.length.toLocaleString("en")} maps`)] : [];
   maps(layer).replaceChildren(...tiles, made("p", { class: "faint" },
-    `Red is above 0, blue below; the full colour stands for ${shown(scale)} on all maps of this layer.`), ...more);
+    `Red is above 0, blue below; the full colour stands for ${shown(scale)} on all maps of ${overall.checked ? "all layers" : "this layer"}.`), ...more);
 }
 
 const maps = (layer) => byId(`layer-${layer.name}`).querySelector(".maps");
@@ -74,4 +74,6 @@ function strongest(values, [height, width, channels], channel) {
   return best;
 }
 
-onAnswer(() => { for (const name of opened) showMaps(layerOf.get(name)); });
+const showOpened = () => { for (const name of opened) showMaps(layerOf.get(name)); };
+onAnswer(showOpened);
+overall.addEventListener("change", showOpened);

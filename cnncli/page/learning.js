@@ -38,9 +38,16 @@ function addClass(name) {
     count.textContent = times(pupil.features.length, "picture");
   }
 
+  const takeAll = (event) => {
+    const dropped = [...event.dataTransfer.files];
+    if (!dropped.length) return;
+    event.preventDefault();
+    event.stopPropagation(); // no picture to be judged
+    dropped.reduce((before, file) => before.then(() => learnFrom(file, file.name)), Promise.resolve());
+  };
   Object.assign(pupil, { title, learnFrom });
   pupils.push(pupil);
-  school.querySelector(".classes").append(made("fieldset", {}, made("label", {}, "Class ", title), " ", count,
+  school.querySelector(".classes").append(made("fieldset", { ondrop: takeAll }, made("label", {}, "Class ", title), " ", count,
     made("p", {}, made("label", { class: "choose" }, "Add pictures", files), " ", shoot), strip));
 }
 

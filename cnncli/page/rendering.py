@@ -3,6 +3,7 @@ and its policy allows only what it holds: its own script and style, WebAssembly,
 pictures that it is given."""
 
 import base64
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -17,6 +18,7 @@ from .units import Units
 SCRIPTS = ("products.js", "engine.js", "elements.js", "asking.js", "pixels.js", "answer.js", "pictures.js",
            "covering.js", "camera.js", "drawing.js", "number.js", "units.js", "layers.js", "graph.js", "tour.js",
            "learning.js", "saving.js", "check.js")
+_COMMENTS = re.compile(r"^ *(?://|/\*\*| \*).*\n", re.MULTILINE)  # lines of nothing else, which pages are too small for
 ALSO = " 'wasm-unsafe-eval'"  # which compiles WebAssembly and evaluates no text
 
 
@@ -39,7 +41,7 @@ def render(title: str, about: str, made: Program, golden: Sequence[dict[str, Any
 
     here = files(__package__)
     html, style, *scripts = ((here / name).read_text(encoding="utf-8") for name in ("page.html", "page.css", *SCRIPTS))
-    script = "\n".join(scripts)
+    script = _COMMENTS.sub("", "\n".join(scripts))
     height, width, channels = made.described["input"]["shape"]
     given = {"program": made.described, "golden": golden, "tolerance": TOLERANCE, "drawing": drawing,
              "units": units.described if units else None}

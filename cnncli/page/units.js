@@ -5,7 +5,7 @@
 const PATCH = [48, 100]; // pixels of the shorter side, and of the longer one, at most
 const unitNames = given.units?.names ?? program.classes; // what is learnt later in the page changes nothing of them
 
-/** What is known of a filter, and the layer whose numbers tell it: its own, or the activation behind it. */
+/** What is known of a filter, and the layer whose numbers tell it: its own, or that behind or before it. */
 function unitOf(layer, channel) {
   if (!given.units) return null;
   const by = layerOf.get(given.units.layers[layer.name] ? layer.name : given.units.by[layer.name]);
@@ -40,7 +40,8 @@ function showUnit(layer, index) {
   box.replaceChildren();
   if (!found) return;
   const { by, top, most, classes, weights } = found, { looked_at, count, answered } = given.units;
-  const name = `${by.name === layer.name ? "" : `${by.name} behind it: `}filter ${channel}`;
+  const side = program.layers.indexOf(by) < program.layers.indexOf(layer) ? "before" : "behind";
+  const name = `${by === layer ? "" : `${by.name} ${side} it: `}filter ${channel}`;
   const dead = most <= 0 && by.kind.startsWith("ReLU"), patches = [];
   for (let i = 0; i < top.length && !dead; i += 2) patches.push(patchOf(by, channel, top[i], top[i + 1]));
   const speaks = classes.flatMap((number, i) => i % 2 ? [] : [`\u2068${unitNames[number]}\u2069 (+${classes[i + 1]})`]);

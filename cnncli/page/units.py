@@ -14,6 +14,7 @@ from PIL import Image
 from ..explain.units import Item, Progress, Top, activation_behind, top_patches, weights_to_classes
 from ..kernels import Array
 from ..model import Model
+from ..network import Network
 from ..report.page import in_script
 
 FEWEST = 24  # images from which on their strongest say something of a filter
@@ -55,18 +56,33 @@ def units(model: Model, items: Sequence[Item], labels: Sequence[int] | None, roo
     sheet, count, size = _sheet([*pixels.values()], room * 3 // 8)  # half of it, in base64
     numbers = {image: number for number, image in enumerate([*pixels][:count])}
     spoken = {name: weights_to_classes(network, name) for name in layers[:-1]}
-    behind = {node.name: activation_behind(network, node.name) for node in network.nodes}
     layers_of = {name: _layer(top, numbers, network.node(name).shape, spoken.get(name), name == last.name)
                  for name, top in found.tops.items()}
     described: dict[str, Any] = {
         "looked_at": found.seen, "answered": found.answered, "count": count, "columns": _COLUMNS, "size": size,
-        "tile": [_whole(side) for side in size], "by": {name: node.name for name, node in behind.items() if node}}
+        "tile": [_whole(side) for side in size], "by": _told_by(network, layers)}
     # Of each layer as many filters as have room in all, the most telling.
     most = 1 + bisect_right(
         range(1, max(network.node(name).shape[-1] for name in layers)), room - len(sheet) * 4 // 3,
         key=lambda others: len(in_script({**described, "layers": _telling(layers_of, 1 + others)})))
     described["layers"] = _telling(layers_of, most)
     return Units(described, sheet, found.seen, sum(len(each["top"]) for each in described["layers"].values()))
+
+
+def _told_by(network: Network, layers: Sequence[str]) -> dict[str, str]:
+    """Return whose filters are those of other layers, too: the activation's behind it, or of a pooling and its like the
+    layer's before it."""
+    told = dict[str, str]()
+    for node in network.nodes:
+        behind, before = activation_behind(network, node.name), node.inputs[0]
+        if node.name in layers:
+            continue
+        if behind:
+            told[node.name] = behind.name
+        elif len(node.inputs) == 1 and not node.layer.params and network.shape_of(before)[-1] == node.shape[-1]:
+            found = before if before in layers else told.get(before)
+            told |= {node.name: found} if found else {}
+    return told
 
 
 def _most_often(tops: Any) -> list[int]:

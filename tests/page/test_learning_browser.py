@@ -94,3 +94,31 @@ def test_a_network_without_a_dense_layer_learns_nothing(browser: Any, tmp_path: 
     write_page(model_of("squeezenet1_1"), (), tmp_path / "page.html")
     opened(browser, tmp_path / "page.html")
     assert not browser.find("#school").is_displayed()
+
+
+DROP = """const transfer = new DataTransfer(), [field, ...contents] = arguments;
+    contents.forEach((text, i) => transfer.items.add(new File(
+        [Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))], `dropped${i}.png`, { type: 'image/png' })));
+    const event = new DragEvent('drop', { dataTransfer: transfer, cancelable: true, bubbles: true });
+    document.querySelectorAll('#school fieldset')[field].dispatchEvent(event);
+    return event.defaultPrevented"""
+
+
+def test_files_dropped_onto_a_class_are_its_pictures(pictures: dict[str, list[str]], browser: Any, tmp_path: Path
+                                                     ) -> None:
+    """And are not judged; what is no picture among them is said and left out."""
+    write_page(model_of("resnet8"), (), tmp_path / "page.html")
+    opened(browser, tmp_path / "page.html")
+    before = waited(browser, "return byId('answer').textContent")
+    for field, name in enumerate(["red", "green"]):
+        files = [base64.b64encode(Path(path).read_bytes()).decode() for path in pictures[name]]
+        assert browser.run(DROP, field, *files, "bm8=") is True
+    counts = waited(
+        browser, "return [...document.querySelectorAll('#school .faint')].map((it) => it.textContent)", 1500)
+    assert counts == ["6 pictures", "6 pictures", "no pictures"]
+    assert browser.find("#said").text.startswith("dropped6.png is no picture")
+    assert browser.run("return byId('answer').textContent") == before
+    browser.find("#school .learn").click()
+    waited(browser, "", 1000)
+    assert "12 of the 12 pictures are told right" in browser.find("#learnt").text
+    assert browser.errors() == []

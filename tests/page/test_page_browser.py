@@ -299,3 +299,21 @@ def test_an_answer_asks_for_the_input_once_and_a_page_keeps_no_second_text_of_it
     assert browser.run("return blank.documentElement.outerHTML.length") < 150_000 < page.stat().st_size
     assert browser.run("return Object.keys(window).filter((name) => typeof window[name] === 'string'"
                        " && window[name].length > 10000)") == []
+
+
+@pytest.mark.slow
+def test_maps_have_one_scale_a_layer_or_overall(browser: Any, page: Path) -> None:
+    opened(browser, page)
+    waited(browser, "reveal('relu'); reveal('layer3.0.relu')")
+    largest = """return Promise.all(program.layers.map(({ name }) => ask('values', name)))
+        .then((all) => [...all.map(reachOf), reachOf([...all.map(reachOf)])].map(shown))"""
+    scales = "return [...document.querySelectorAll('.maps p')].map((it) => it.textContent.match(/stands for (\\S+)/)[1])"
+    each = browser.run(largest)
+    names = browser.run("return program.layers.map(({ name }) => name)")
+    own = [each[names.index(name)] for name in ("relu", "layer3.0.relu")]
+    assert waited(browser, scales) == own
+    browser.find("#overall").click()
+    assert waited(browser, scales) == [each[-1]] * 2
+    assert browser.find(".maps p").text.endswith("on all maps of all layers.")
+    browser.find("#overall").click()
+    assert waited(browser, scales) == own

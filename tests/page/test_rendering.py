@@ -4,12 +4,13 @@ import base64
 import hashlib
 import json
 import re
+from importlib.resources import files
 from typing import Any
 
 import pytest
 
 from cnncli.page.program import program
-from cnncli.page.rendering import Sample, in_base64, render
+from cnncli.page.rendering import SCRIPTS, Sample, in_base64, render
 from cnncli.page.units import Units
 
 from ..small_model import small_model
@@ -87,4 +88,7 @@ def test_what_is_not_there_is_not_in_the_page() -> None:
 def test_engine_and_script_are_small() -> None:
     """Below 150 kB of a page, all that is no weights, pictures and program together."""
     page = rendered()
-    assert len(page) - len(content(page, "given")) - len(content(page, "weights")) < 150_000
+    assert len(page.encode()) - len(content(page, "given")) - len(content(page, "weights")) < 150_000
+    [script] = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    joined = "\n".join((files("cnncli.page") / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    assert [line for line in joined.splitlines() if not line.lstrip().startswith(("//", "/**", "*"))] == script.splitlines()

@@ -50,7 +50,7 @@ def test_the_strongest_are_those_of_explain(monkeypatch: pytest.MonkeyPatch) -> 
     assert found is not None
     said, tops = found.described, top_patches(model, items, ["relu1", "relu2", "linear1"], SHOWN, LABELS).tops
     assert said["layers"].keys() == tops.keys()
-    assert said["by"] == {"conv1": "relu1", "batchnorm1": "relu1", "conv2": "relu2"}
+    assert said["by"] == {"conv1": "relu1", "batchnorm1": "relu1", "conv2": "relu2", "globalavgpool1": "relu2"}
     assert (said["looked_at"], said["answered"], said["size"], said["tile"]) == (30, False, [12, 14], [16, 16])
     assert (found.images, found.filters) == (30, 5 + 6 + 3)
     shown = pictures_of(found)
@@ -82,6 +82,18 @@ def test_the_classes_that_filters_speak_for() -> None:
             assert told[::2] == order
             np.testing.assert_allclose(told[1::2], spoken[order, channel], rtol=0.06)
     assert layers["linear1"]["classes"] == [[], [], []]  # which stand for the classes themselves
+
+
+def test_layers_whose_filters_are_those_of_others() -> None:
+    """Of several inputs, and of other channels, they are nobody else's."""
+    conv = {"type": "Conv2d", "kernel_size": 3, "padding": 1}
+    network = Network([
+        {**conv, "out_channels": 2}, {"type": "MaxPool2d", "kernel_size": 2}, {"type": "ReLU"}, {"type": "Dropout"},
+        {"type": "AvgPool2d", "kernel_size": 2, "name": "pool"}, {**conv, "out_channels": 2, "name": "plain"},
+        {"type": "Concat", "inputs": ["plain", "pool"]}, {"type": "Flatten"}, {"type": "Linear", "out_features": 2}],
+        (8, 8, 1), 0)
+    assert module._told_by(network, ["relu1", "linear1"]) == {
+        "conv1": "relu1", "maxpool1": "relu1", "dropout1": "relu1", "pool": "relu1"}
 
 
 def test_three_classes_of_many_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

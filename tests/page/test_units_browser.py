@@ -48,7 +48,8 @@ def wanted(model: Model, layer: str, channel: int, photos: list[str]) -> Unit:
 
 
 @pytest.mark.parametrize(("asked", "told"), [("relu", "relu"), ("conv1", "relu"), ("layer2.0.add", "layer2.0.relu"),
-                                             ("layer3.0.relu", "layer3.0.relu"), ("fc", "fc")])
+                                             ("layer3.0.relu", "layer3.0.relu"), ("avgpool", "layer3.0.relu"),
+                                             ("fc", "fc")])
 def test_the_parts_that_excite_a_filter_are_those_of_explain(asked: str, told: str, browser: Any, page: Path,
                                                              photos: list[str]) -> None:
     model = model_of("resnet8")
@@ -65,7 +66,7 @@ def test_the_parts_that_excite_a_filter_are_those_of_explain(asked: str, told: s
         assert abs(pixels[middles[0]][:, middles[1]].astype(int) - patch).mean() < 6
     words = browser.find("#number .unit").text
     assert f"filter {of}" in words
-    assert ("behind it" in words) == (asked != told)
+    assert f"({told} before it: " in words if asked == "avgpool" else ("behind it" in words) == (asked != told)
     most = browser.run("return shown(arguments[0])", float(f"{unit.values[0]:.3g}"))
     assert f"of all 26 that were looked at none got above {most}" in words
     assert ("speaks for" in words) == (told != "fc" and bool(unit.classes))
