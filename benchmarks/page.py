@@ -49,8 +49,9 @@ def measure(driver: Any, folder: Path, name: str, images: int) -> None:
     ready = time.perf_counter() - begun
     times = driver.execute_script(JUDGE, *shape[:2], images)
     network = driver.execute_script("return byId('given').textContent.length + byId('weights').textContent.length")
-    print(f"{name:20} {made.bytes / 1e6:6.2f} MB, {(made.bytes - network) / 1000:.1f} kB of it engine, script and style; "
-          f"ready after {ready:4.2f} s; an image {statistics.median(times):6.1f} ms (of {images}; fastest {min(times):.1f})")
+    print(f"{name:20} {made.bytes / 1e6:6.2f} MB, {(made.bytes - network) / 1000:.1f} kB of it engine, script and "
+          f"style; ready after {ready:4.2f} s; an image {statistics.median(times):6.1f} ms (of {images}; fastest "
+          f"{min(times):.1f})")
 
 
 def main() -> None:

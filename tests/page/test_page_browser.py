@@ -307,7 +307,8 @@ def test_maps_have_one_scale_a_layer_or_overall(browser: Any, page: Path) -> Non
     waited(browser, "reveal('relu'); reveal('layer3.0.relu')")
     largest = """return Promise.all(program.layers.map(({ name }) => ask('values', name)))
         .then((all) => [...all.map(reachOf), reachOf([...all.map(reachOf)])].map(shown))"""
-    scales = "return [...document.querySelectorAll('.maps p')].map((it) => it.textContent.match(/stands for (\\S+)/)[1])"
+    scales = """return [...document.querySelectorAll('.maps p')]
+        .map((it) => it.textContent.match(/stands for (\\S+)/)[1])"""
     each = browser.run(largest)
     names = browser.run("return program.layers.map(({ name }) => name)")
     own = [each[names.index(name)] for name in ("relu", "layer3.0.relu")]
