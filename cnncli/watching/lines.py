@@ -7,7 +7,7 @@ which kind it is. recorder.py appends to it, source.py reads it.
     step   time, step (counted from the first epoch on), epoch, loss and accuracy (of the epoch so far),
            images_per_second, left (seconds, or null)
     look   time, step, rate (of the step's learning), layers {name: {weights, gradients, update, dead}} (numbers or
-           null), probabilities (a row for each example), filters {layer, picture} or null
+           null), probabilities (a row for each example), filters {layer, picture} or, mostly, null
     epoch  time (of what is told as it happens), the row of history.csv, best
     note   sentence
     end    time, cause: "finished", "Ctrl-C", "SIGTERM", "the page", "an error", …

@@ -22,6 +22,7 @@ EXAMPLES = 16
 _FLOATS = 2**22  # of activations that are kept at once: 16 MiB
 _COMPARED = 2**18  # weights of a layer whose change is looked at; of more, those of every so many-th output
 _RECTIFIED = ("relu", "relu6")
+_DRAWN = 4  # looks between two pictures of the filters, which take as long as the rest where networks are small
 _DIGITS = 4  # of a probability
 _COLUMNS, _GAP = 16, 160  # of the filters' sheet: tiles beside each other, the grey between them
 
@@ -61,6 +62,7 @@ class Looker:
         self._at_once = max(1, min(len(pixels), _FLOATS // max(kept, 1)))
         self._images = inside.model.preprocessing.normalise(pixels) if len(pixels) else pixels
         self._before: dict[str, Array] = {}
+        self._looks = 0
 
     def prepare(self) -> None:
         """Plan how the examples go through the network; once, which takes longer than a look."""
@@ -84,8 +86,9 @@ class Looker:
         probabilities, dead = self._judge()
         for name, share in dead.items():
             layers[name] = {"weights": None, "gradients": None, "update": None, "dead": share}
+        self._looks += 1
         return {"rate": self._inside.learning_rate, "layers": layers, "probabilities": probabilities,
-                "filters": first_filters(self._weights)}
+                "filters": first_filters(self._weights) if self._looks % _DRAWN == 1 else None}
 
     def _judge(self) -> tuple[list[list[float]], dict[str, float]]:
         """Return the examples' probabilities, and of each ReLU the share of channels that are 0 for all of them."""
