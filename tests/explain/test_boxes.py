@@ -1,6 +1,7 @@
 """explain/boxes.py: the largest piece of a map and its box, in the image's own pixels; one threshold for a set, fitted
 on one half of the images and judged on the other."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,27 @@ from PIL import Image
 
 import cnncli
 from cnncli.data import Preprocessing
-from cnncli.data.boxes import Box, Truth, read_boxes
+from cnncli.data.boxes import Box, Drawn, Truth, read_boxes
 from cnncli.errors import DataError
-from cnncli.explain.boxes import OVERLAPS, SHARE, SHARES, _figures, _half, box_of, boxed, boxes_of, locate, pieces
+from cnncli.explain.boxes import (
+    OVERLAPS,
+    SHARE,
+    SHARES,
+    Figures,
+    Located,
+    _figures,
+    _half,
+    _leaves,
+    _overlaps,
+    _wanted,
+    box_of,
+    boxed,
+    boxes_of,
+    locate,
+    pieces,
+)
+from cnncli.explain.geometry import on_image
+from cnncli.explain.trust import middle
 
 from .test_explanation import lit, sides
 
@@ -162,3 +181,75 @@ def test_images_without_any_box(place: Path) -> None:
     assert [path for path, _ in found.skipped] == ["images[2]", str(place / "02.png")]
     with pytest.raises(DataError, match=r"none of the images has a box in .*boxes\.csv"):
         locate(sides(), place / "none.png", truth)
+
+
+def test_the_overlap_of_the_largest_piece_and_of_any() -> None:
+    drawn = [Box(0, 0, 4, 4), Box(10, 10, 14, 14)]
+    half, whole, off = Box(0, 0, 4, 2), Box(10, 10, 14, 14), Box(5, 5, 6, 6)
+    found = _overlaps([[half, whole], [whole, half], [], [off], [off, half]], drawn)
+    assert found.tolist() == [[0.5, 1], [1, 1], [0, 0], [0, 0], [0, 0.5]]
+
+
+@pytest.mark.parametrize(("best", "chosen"), [([7], 7), ([3, 4, 9], 4), ([3, 4, 9, 20], 9), ([0, 48], 48)])
+def test_of_thresholds_that_do_as_well_the_middle_one(best: list[int], chosen: int) -> None:
+    overlaps = np.zeros((2, len(SHARES), 2))
+    overlaps[0, best, 1] = 0.5
+    overlaps[0, 12, 1] = 0.49  # less often enough
+    found = _figures(overlaps, np.array([True, False]))
+    assert found.share == pytest.approx(0.02 + 0.02 * chosen)
+
+
+def test_what_is_reached_is_that_of_the_images_that_fitted_nothing() -> None:
+    overlaps = np.zeros((5, len(SHARES), 2))
+    overlaps[0, 9] = 1
+    overlaps[1:, 9, 0], overlaps[1:, 9, 1] = [0.5, 0.49, 0.1, 0.9], [0.5, 0.7, 0.3, 0.9]
+    found = _figures(overlaps, np.arange(5) == 0)
+    assert (found.accuracy, found.cor_loc) == ({0.3: 1, 0.5: 0.75, 0.7: 0.5}, 0.5)
+    assert found.as_json() == {"share": 0.2, "cor_loc": 0.5, "max_box_acc_v2": 0.75,
+                               "accuracy": {"0.3": 1, "0.5": 0.75, "0.7": 0.5}}
+
+
+@pytest.mark.parametrize(("box", "leaves"), [
+    (Box(-1, -1, 13, 9), False), (Box(-1.5, 0, 4, 4), True), (Box(0, -1.5, 4, 4), True), (Box(0, 0, 13.5, 4), True),
+    (Box(0, 0, 4, 9.5), True), (Box(0, 0, 9, 13), True)])
+def test_which_box_leaves_an_image(box: Box, leaves: bool) -> None:
+    assert _leaves(box, (8, 12)) is leaves
+
+
+def test_the_boxes_of_the_class_or_all() -> None:
+    drawn = [Drawn(Box(0, 0, i, i), label) for i, label in enumerate(("a", "b", None, "a"), 1)]
+    assert [each.xmax for each in _wanted(drawn, "a")] == [1, 4]
+    assert [each.xmax for each in _wanted(drawn, "c")] == [1, 2, 3, 4]
+
+
+def test_a_few_images_are_compared_by_plain_loops(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cnncli.explain.boxes.SHARES", np.array([0.1, SHARE, 0.6]))
+    truth, counts, files = read_boxes(place / "boxes.csv"), list[tuple[int, int]](), ["00.png", "01.png", "03.png"]
+    found = locate(sides(), [*(place / name for name in files), place / "none.png", place / "gone.png"], truth, seed=1,
+                   progress=lambda *each: counts.append(each))
+    assert counts == [(1, 3), (2, 3), (3, 3)]
+    assert [os.path.basename(path) for path, _ in found.skipped] == ["none.png", "gone.png"]
+    for reached, maps in ((found.maps, None), (found.middle, middle((8, 12)))):
+        overlaps = []
+        for name in files:
+            [drawn] = truth.of(name)
+            why = cnncli.explain(sides(), place / name, target="right" if drawn.label == "right" else None)
+            values = on_image(why.values, why.grid, why.preprocessing, (8, 12)) if maps is None else maps
+            boxes = boxes_of(values, SHARE, why.preprocessing, (24, 36))
+            overlaps.append([box.iou(drawn.box) for box in boxes])
+        assert reached.accuracy == {least: np.mean([max(each) >= least for each in overlaps]) for least in OVERLAPS}
+        assert reached.cor_loc == np.mean([each[0] >= 0.5 for each in overlaps])
+    assert (found.fitted_on, found.judged_on, found.maps.share) == (0, 3, SHARE)
+
+
+def test_what_is_said_of_how_boxes_fit() -> None:
+    ours, theirs = (Figures(share, {0.3: 1.0, 0.5: high, 0.7: 0.25}, high)
+                    for share, high in ((0.34, 0.75), (0.5, 0.5)))
+    found = Located(1500, 1501, ours, theirs, [])
+    assert found.sentences == [
+        "Boxes by a threshold of 34% of the maximum, fitted on 1,500 images, judged on 1,501 others:",
+        "  CorLoc       0.75  (pointing at the middle: 0.50)",
+        "  MaxBoxAccV2  0.67  (pointing at the middle: 0.58; by overlap 0.3: 1.00, 0.5: 0.75, 0.7: 0.25)"]
+    assert found.as_json() == {"fitted_on": 1500, "judged_on": 1501, **ours.as_json(), "middle": theirs.as_json()}
+    assert Located(0, 3, ours, theirs, []).sentences[0] == (
+        "Boxes by a threshold of 34% of the maximum, which is usual, judged on 3 images:")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cnncli import kernels
-from cnncli.explain.look import Look, one_hot
+from cnncli.explain.look import Look, _positive, _redirected, one_hot
 from cnncli.layers import (
     LAYERS,
     Add,
@@ -202,3 +202,101 @@ def test_a_batch_is_bounded_by_memory_and_never_empty(monkeypatch):
 
 def test_what_goes_back_otherwise_is_no_layer_of_model_files():
     assert "Rectified" not in LAYERS
+
+
+@pytest.mark.parametrize("layer", ["relu2", "linear1"])
+def test_what_is_yielded_for_other_images_is_theirs(layer, monkeypatch):
+    """Of the very same array it is kept; of an equal one it is found anew."""
+    net = rectifying()
+    look, one, other = Look(net, layer), images_for(net), images_for(net) + 1
+    for images in (one, other, one.copy(), one):
+        np.testing.assert_allclose(look.values(images), net.activations(images, [layer])[layer], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(look.logits(images), net.forward(images), rtol=1e-5, atol=1e-6)
+    counts = []
+    forward = Network.forward
+    monkeypatch.setattr(Network, "forward", lambda self, x, *rest: (counts.append(self.nodes[-1].name),
+                                                                    forward(self, x, *rest))[1])
+    look.values(one)
+    look.logits(one)
+    assert counts == ["linear1"], "the part behind relu2, or all of it: what lies before is known"
+
+
+@pytest.mark.parametrize("by_value", [False, True])
+def test_one_value_for_each_image(by_value):
+    """By differences, in float64: the value's slope along the gradient is its square, times what goes back."""
+    net = rectifying()
+    images = images_for(net, 5)
+    look = Look(net, "conv2")
+    units = np.array([(2 * 4 + 1) * 6 + 5, 0, 4 * 4 * 6 - 1, 7, 50])
+    yielded = net.activations(images, ["conv2"])["conv2"].reshape(5, -1)[np.arange(5), units]
+    found, values = look.from_units(images, units, by_value=by_value)
+    np.testing.assert_allclose(values, yielded, rtol=1e-5, atol=1e-6)
+    step = np.float32(1e-3)
+    moved = net.activations(images + step * found, ["conv2"])["conv2"].reshape(5, -1)[np.arange(5), units]
+    times = yielded if by_value else np.ones(5)
+    np.testing.assert_allclose((moved - yielded) * times / step, (found**2).sum(axis=(1, 2, 3)), rtol=0.03, atol=0.02)
+    look = Look(net, "conv2")
+    look.at_once = 2
+    again, same = look.from_units(images, units, by_value=by_value)
+    assert np.array_equal(again, found)
+    assert np.array_equal(same, values)
+
+
+def test_gradients_by_a_layer_that_is_passed_by_and_by_one_that_is_not():
+    """By the weights behind them: of a sum that an average and a linear layer read."""
+    net = Network([{"type": "Conv2d", "out_channels": 3, "kernel_size": 1, "name": "a"},
+                   {"type": "Conv2d", "out_channels": 3, "kernel_size": 1, "name": "b"},
+                   {"type": "Add", "inputs": ["a", "b"], "name": "sum"},
+                   {"type": "GlobalAvgPool2d"}, {"type": "Linear", "out_features": 4}], (2, 5, 2), seed=1)
+    images, weights = images_for(net), weights_for(net)
+    mean = (weights @ net.parameters()["linear1.weight"] / 10)[:, None, None, :]
+    second = net.parameters()["b.weight"][:, :, 0, 0]
+    for layer, wanted, cut in (("sum", mean, True), ("b", mean, False), ("a", mean + mean @ second, True)):
+        look = Look(net, layer)
+        look.at_once = 2
+        values, gradients = look.by_layer(images, weights)
+        assert look.is_cut is cut
+        assert look.shape == (2, 5, 3)
+        np.testing.assert_allclose(values, net.activations(images, [layer])[layer], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(gradients, np.broadcast_to(wanted, (3, 2, 5, 3)), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("backward", "wanted"), [("", 0), ("guided", 1), ("deconvnet", 1)])
+def test_an_activation_that_is_looked_at_itself_asks_nothing_of_its_input(backward, wanted):
+    """A ReLU6 that yields 6 for 9 lets nothing back; where it is only passed, guided says the same."""
+    net = Network([{"type": "Conv2d", "out_channels": 1, "kernel_size": 1, "name": "a"},
+                   {"type": "ReLU6", "name": "top"},
+                   {"type": "Conv2d", "out_channels": 1, "kernel_size": 1, "name": "b"},
+                   {"type": "Flatten"}, {"type": "Linear", "out_features": 2}], (1, 1, 1), seed=0)
+    for name in ("a", "b"):
+        net.parameters()[f"{name}.weight"][...] = 1
+        net.parameters()[f"{name}.bias"][...] = 0
+    image = np.full((1, 1, 1, 1), 9, np.float32)
+    found, values = Look(net, "top").from_units(image, np.array([0]), backward)
+    assert (found.item(), values.item()) == (wanted, 6)
+    assert Look(net, "b").from_units(image, np.array([0]), backward)[0].item() == (backward == "deconvnet")
+
+
+def test_what_is_positive_goes_back_and_what_is_stuck_is_led_round():
+    dy = np.array([[-2.0, 3], [-4, 5], [6, -7]], np.float32)
+    dx = np.zeros_like(dy)
+    assert _positive(dy, dx) == 0
+    assert dx.tolist() == [[0, 3], [0, 5], [6, 0]]
+    dx = np.array([[0.0, 0], [0, 8], [0, 0]], np.float32)
+    assert _redirected(dy, dx) == 0
+    assert dx.tolist() == [[0, 3], [0, 8], [6, 0]], "where something gets back, it is as it is"
+
+
+def test_so_many_images_at_once_as_memory_holds_three_times(monkeypatch):
+    net = Network([Flatten(), Linear(None, 3)], (8, 8, 2))  # 128 and 3 numbers of each
+    for floats, count in ((5 * 3 * 131, 5), (5 * 3 * 131 - 1, 4), (63 * 3 * 131, 63), (99 * 3 * 131, 64)):
+        monkeypatch.setattr("cnncli.explain.look._FLOATS_AT_ONCE", floats)
+        assert Look(net, "flatten1").at_once == count
+
+
+def test_few_plans_are_kept_the_last_ones():
+    net = rectifying()
+    look = Look(net, "relu2")
+    for count in (1, 2, 3, 4, 5, 3):
+        look.by_image(images_for(net, count), weights_for(net, count))
+    assert [key[0] for key in look._plans] == [2, 3, 4, 5]

@@ -1,16 +1,12 @@
 """explain/pasting.py by its parts: which images get a patch and which give it, how much more a patch does than another,
-and odds; and how many of the first images have to turn before a place is tried on all."""
-
-from types import SimpleNamespace
+and odds."""
 
 import numpy as np
 import pytest
 
 from cnncli.evaluation.intervals import wilson
-from cnncli.explain import shortcuts
 from cnncli.explain.pasting import PASSES, Known, _factor, _odds, _pairs, _random, more, prove, turned
 from cnncli.explain.places import Place
-from cnncli.explain.stamps import Stamp
 
 from .shortcutting import images, network
 
@@ -53,45 +49,6 @@ def test_odds() -> None:
     assert _factor(np.log(3.0)) == pytest.approx(3)
     assert _factor(1e6) == _factor(700) < np.inf
     assert _factor(-1e6) == _factor(-700) > 0
-
-
-@pytest.mark.parametrize(("first", "stamp", "proves"), [(0.29, None, False), (0.3, None, True),
-                                                       (0.0, Stamp(PLACE, 0.9, 0.0), True)])
-def test_a_place_that_turns_next_to_none_is_given_up(
-        first: float, stamp: Stamp | None, proves: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-
-    def prove(*arguments: object) -> SimpleNamespace:
-        asked.append("prove")
-        return SimpleNamespace(turned=9, tried=10, lost=5, removed=10, least=0.5, place=PLACE, more=lambda z: 0.25)
-
-    monkeypatch.setattr(shortcuts, "turned", lambda *arguments, **options: first)
-    monkeypatch.setattr(shortcuts, "prove", prove)
-    search = SimpleNamespace(model=SimpleNamespace(classes=["a", "b"]), known=None, seed=0, passes=0)
-    candidate = shortcuts._Candidate(PLACE, ("greying",), stamp)
-    found = list(shortcuts._Search._tried(search, CLASS, candidate, 2.0))
-    assert asked == ["prove"] * proves
-    assert [(each.label, each.proven) for each in found] == [("b", True)] * proves
-    assert search.passes == (0 if stamp else 12)
-
-
-@pytest.mark.parametrize(("turned", "above", "lost", "least", "stamp", "proven"), [
-    (6, 0.25, 5, 0, False, True), (5, 0.25, 5, 0, False, False), (6, 0.24, 5, 0, False, False),
-    (6, 0.25, 4, 0, False, False), (1, -0.1, 0, 1.01, True, True), (1, 0.01, 0, 0.9, True, True),
-    (1, 0.0, 0, 1.0, True, False),
-])
-def test_what_proves_a_place(turned: int, above: float, lost: int, least: float, stamp: bool, proven: bool,
-                             monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is the same in all images has to do more than a random patch; anything else has to do much more."""
-    did = SimpleNamespace(turned=turned, tried=10, lost=lost, removed=10, least=least, place=PLACE,
-                          more=lambda z: above)
-    monkeypatch.setattr(shortcuts, "turned", lambda *arguments, **options: 1.0)
-    monkeypatch.setattr(shortcuts, "prove", lambda *arguments: did)
-    search = SimpleNamespace(model=SimpleNamespace(classes=["a", "b"]), known=None, seed=0, passes=0)
-    candidate = shortcuts._Candidate(PLACE, ("maps",), Stamp(PLACE, 0.9, 0.1) if stamp else None)
-    [found] = shortcuts._Search._tried(search, CLASS, candidate, 2.0)
-    assert found.proven is proven
-    assert (found.own, found.others) == ((0.9, 0.1) if stamp else (None, None))
 
 
 def test_a_place_of_which_no_image_can_tell_turns_none() -> None:

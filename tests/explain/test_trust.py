@@ -1,4 +1,4 @@
-"""explain/trust.py and imputing.py: deletion, insertion and ROAD against plain loops and dense equations; a map that
+"""explain/trust.py: deletion, insertion and ROAD against plain loops; a map that
 knows what the model sees gets the best there is, noise gets about 0, and the middle is not beaten by pointing there."""
 
 from dataclasses import replace
@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 import cnncli
-from cnncli.explain import imputing
-from cnncli.explain.imputing import NOISE, RESIDUAL, imputed, solved
+from cnncli.explain.imputing import NOISE
 from cnncli.explain.trust import (
     PASSES,
     SHARES,
     Measured,
+    Score,
     Trust,
+    _first,
     area,
     blurred,
     changed,
@@ -22,6 +23,7 @@ from cnncli.explain.trust import (
     measure,
     middle,
     trust,
+    trusted,
 )
 
 from .test_explanation import lit, sides
@@ -87,55 +89,6 @@ def test_the_blur_is_the_papers() -> None:
     weights = {(i, j): np.exp(-(i * i + j * j) / 50) for i, j in product(range(-5, 6), repeat=2)}
     expected = sum(weights[i, j] * image[7 + i, 6 + j, 0] for i, j in weights) / sum(weights.values())
     assert blurred(image)[7, 6, 0] == pytest.approx(expected, rel=1e-5)
-
-
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_what_is_filled_in_solves_the_equations(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(3)
-    image = rng.normal(size=(9, 7, 2)).cumsum(axis=0).astype(np.float32)
-    missing = rng.random((3, 9, 7)) < share
-    missing[0] = middle((9, 7)) > np.quantile(middle((9, 7)), 1 - share)  # in one piece
-    missing[:, 0, 0] = False
-    assert np.abs(solved(image, missing) - dense(image, missing)).max() < NOISE
-    monkeypatch.setattr(imputing, "RESIDUAL", 1e-9)
-    for at_once in (2 * image.size, 1):
-        monkeypatch.setattr(imputing, "_AT_ONCE", at_once)
-        assert np.abs(solved(image, missing) - dense(image, missing)).max() < 1e-7
-    left = imputed(image, missing, 0)
-    assert np.array_equal(left[~missing], np.broadcast_to(image, left.shape)[~missing])
-    off = (left - solved(image, missing))[missing]
-    assert off.std() == pytest.approx(NOISE, rel=0.3)
-    assert RESIDUAL <= NOISE / 10
-
-
-def test_what_is_around_a_pixel_has_the_weights_of_the_paper() -> None:
-    alone = np.zeros((1, 2, 5, 6))
-    alone[0, 0, 2, 3] = alone[0, 1, 0, 0] = 1
-    found = imputing._around(alone)[0]
-    np.testing.assert_allclose(found[0, 1:4, 2:5], np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]]) / 12)
-    np.testing.assert_allclose(found[1, :2, :2], np.array([[4, 2], [2, 1]]) / 12)
-    assert (np.count_nonzero(found[0]), np.count_nonzero(found[1])) == (9, 4)
-
-
-def dense(image: np.ndarray, missing: np.ndarray) -> np.ndarray:
-    """The same by one equation for each missing pixel, solved exactly."""
-    image = image.astype(np.float64)
-    found = np.broadcast_to(image, (*missing.shape, image.shape[2])).copy()
-    for mask, filled in zip(missing, found, strict=True):
-        places = [tuple(at) for at in np.argwhere(mask)]
-        matrix, right = np.zeros((len(places),) * 2), np.zeros((len(places), image.shape[2]))
-        for i, (y, x) in enumerate(places):
-            for dy, dx in product((-1, 0, 1), repeat=2):
-                at, weight = (y + dy, x + dx), 1 / 6 if 0 in (dy, dx) else 1 / 12
-                if (dy, dx) == (0, 0) or not (0 <= at[0] < mask.shape[0] and 0 <= at[1] < mask.shape[1]):
-                    continue
-                matrix[i, i] += weight
-                if mask[at]:
-                    matrix[i, places.index(at)] -= weight
-                else:
-                    right[i] += weight * image[at]
-        filled[mask] = np.linalg.solve(matrix, right)
-    return found
 
 
 def test_a_model_that_sees_nothing_trusts_no_map() -> None:
@@ -214,3 +167,80 @@ def test_as_many_forward_passes_are_made_as_are_said() -> None:
     for _ in range(3):  # the map, noise, the middle; and the image and a blank one
         measure(score, np.zeros((40, 40, 1), np.float32), middle((40, 40)), 0)
     assert sum(counts) + 2 == PASSES
+
+
+def test_what_is_measured_of_an_explanation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own map on the prepared image, noise from the seed and the middle, by what the class's probability is."""
+    model, asked = sides(), list[tuple[np.ndarray, int]]()
+    model.network.parameters()["linear1.weight"][...] *= 20
+    right = cnncli.explain(model, lit(26, 9, side=6))
+    prepared = model.preprocessing.normalise(model.preprocessing.prepare_array(lit(26, 9, side=6))[None])
+
+    def measures(score: Score, image: np.ndarray, values: np.ndarray, seed: int) -> Measured:
+        assert np.array_equal(image, prepared[0])
+        assert score(prepared).tolist() == pytest.approx([right.probability])
+        asked.append((values, seed))
+        return Measured(0.0, 0.0, len(asked) / 10, {})
+
+    monkeypatch.setattr("cnncli.explain.trust.measure", measures)
+    found = trust(right, model, 4)
+    assert (found.path, found.target) == ("images[0]", "right")
+    assert (found.probability, found.blank) == pytest.approx((right.probability, 1 / 3))
+    assert [found.map.road, found.noise.road, found.middle.road] == [0.1, 0.2, 0.3]
+    assert [seed for _, seed in asked] == [4] * 3
+    np.testing.assert_allclose(asked[0][0], right.values, rtol=1e-6)
+    assert np.array_equal(asked[1][0], np.random.default_rng(4).random((8, 12)))
+    assert np.array_equal(asked[2][0], middle((8, 12)))
+    [first, second] = trusted(model)(right).lines
+    assert first == "This map is no better than one of noise: it does not tell where right is seen."
+    assert second.startswith("Of the map / the middle / noise: ROAD ")
+
+
+def test_what_is_printed_of_how_far_a_map_is_trusted() -> None:
+    one, other, third = (Measured(0.2, 0.7, road, {"morf": np.ones(2)}) for road in (0.3, 0.1, 0.2))
+    found = Trust("a.png", "x", 0.9, 0.125, one, other, third)
+    assert found.as_json() == {
+        "verdict": found.verdict, "measurable": True, "probability": 0.9, "blank": 0.125, "beats_middle": False,
+        "map": one.as_json(), "middle": third.as_json(), "noise": other.as_json()}
+    assert one.as_json() == {"road": 0.3, "deletion": 0.2, "insertion": 0.7, "curves": one.curves}
+
+
+@pytest.mark.parametrize(("road", "insertion", "deletion", "beats"), [
+    (0.32, 0.72, 0.2, True), (0.305, 0.72, 0.2, False), (0.32, 0.705, 0.2, False), (0.32, 0.7, 0.18, True),
+    (0.32, 0.7, 0.21, False), (0.28, 0.9, 0.1, False)])
+def test_what_is_clearly_better(road: float, insertion: float, deletion: float, beats: bool) -> None:
+    assert Measured(deletion, insertion, road, {}).beats(Measured(0.2, 0.7, 0.3, {})) is beats
+
+
+@pytest.mark.parametrize(("blank", "measurable"), [(0.44, True), (0.45, False), (0.46, False)])
+def test_a_class_that_a_blank_image_gets_half_of_cannot_be_measured(blank: float, measurable: bool) -> None:
+    each = Measured(0.2, 0.7, 0.3, {})
+    assert Trust("a.png", "x", 0.9, blank, each, each, each).measurable is measurable
+
+
+def test_the_curves_are_those_of_the_strongest_and_of_the_weakest_pixels() -> None:
+    """Of 3 x 4 pixels round(1.2 k) are filled in; a share of what is seen is left."""
+    asked: list[np.ndarray] = []
+
+    def score(images: np.ndarray) -> np.ndarray:
+        asked.append(images)
+        return images[:, 0, 0, 0].astype(np.float64)
+
+    image = np.arange(12, dtype=np.float32).reshape(3, 4, 1) + 1
+    found = measure(score, image, np.arange(12.0)[::-1].reshape(3, 4), 0)
+    assert [len(images) for images in asked] == [4, 4, 9, 9]
+    assert found.curves["deletion"].tolist() == [1, 0, 0, 0]
+    assert found.curves["insertion"].tolist() == [*blurred(image)[:1, 0, 0], 1, 1, 1]
+    kept = [[int((each == image).sum()) for each in images] for images in asked[2:]]
+    assert kept == [[12 - round(1.2 * tenth) for tenth in range(1, 10)]] * 2
+    assert found.curves["lerf"][:8].tolist() == [1] * 8, "the strongest pixel is the last to go"
+    assert (found.curves["morf"] != 1).all(), "and the first"
+    assert found.deletion == pytest.approx(0.5 / 3)
+    assert found.road == pytest.approx((found.curves["lerf"].mean() - found.curves["morf"].mean()) / 2)
+
+
+def test_the_first_of_an_order() -> None:
+    found = _first(np.array([3, 0, 2, 1]), (2, 2))
+    counts = [0, 1, 1, 2, 2, 2, 3, 3, 3]  # of four, by halves to even, and never all
+    wanted = [np.isin(np.arange(4), [3, 0, 2, 1][:count]).reshape(2, 2) for count in counts]
+    assert np.array_equal(found, wanted)
