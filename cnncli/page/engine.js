@@ -130,11 +130,10 @@ function worker() {
     return null;
   }
 
-  /** The last layer's features of an image of any size. */
+  /** The last layer's features of an image of any size, and the image as the network has it. */
   function features(bytes, height, width) {
-    judge(bytes, height, width);
-    const last = program.calls[program.calls.length - 1];
-    return floats(Number(last[2].slice(1)), last[3]).slice();
+    const { input } = judge(bytes, height, width), last = program.calls[program.calls.length - 1];
+    return { features: floats(Number(last[2].slice(1)), last[3]).slice(), input };
   }
 
   /** Fit a last layer to features (n, d) and labels, and judge by it from now on. */

@@ -21,19 +21,19 @@ function addClass(name) {
 
   async function learnFrom(picture, from) {
     if (pupil.features.length >= MOST_PICTURES) {
-      say(`${title.value} has ${MOST_PICTURES} pictures already.`);
+      say(`${title.value} takes ${MOST_PICTURES} pictures at most; the others are left out.`);
       return;
     }
-    const bitmap = await pictureIn(picture, from);
+    const bitmap = await pictureIn(picture, from), small = made("canvas", { role: "img", "aria-label": from });
     if (!bitmap) return;
     try {
-      pupil.features.push(await ask("features", ...pixelsOf(bitmap)));
+      const found = await ask("features", ...pixelsOf(bitmap));
+      pupil.features.push(found.features);
+      drawInput(small, found.input);
     } catch (error) {
       say(`${from} cannot be taken: ${error.message}.`);
       return;
     }
-    const small = made("canvas", { role: "img", "aria-label": from });
-    drawInput(small, await ask("values", "input"));
     strip.append(small);
     count.textContent = times(pupil.features.length, "picture");
   }
@@ -70,6 +70,7 @@ async function learn() {
     `${right} of the ${times(total, "picture")} are told right. How it does on others, it has to show.`;
   byId("save-page").hidden = false;
   byId("save-model").hidden = !crypto.subtle;
+  if (uncovered) await showAnswer(await ask("judgePrepared", uncovered)); // the picture that is there
 }
 
 /** The page's classes from now on. */
@@ -81,9 +82,11 @@ function takeClasses(names) {
   last.multiply_adds = head[3] * names.length;
   program.temperature = 1;
   head[7] = names.length;
-  byId("answers").replaceChildren();
-  byId("answer").textContent = "…";
-  byId("evidence").hidden = true;
+  for (const about of [byId("about"), blank.getElementById("about")]) {
+    about.textContent = about.textContent.replace(/ for [^.]*\./, ` for ${names.length} classes, learnt in a page.`);
+  }
+  // Of these classes nobody knows which pictures the network has wrong.
+  for (const each of document.querySelectorAll("#samples span")) each.textContent = each.textContent.replace(/ \(it is .*/, "");
 }
 
 if (head) {

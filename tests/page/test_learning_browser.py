@@ -17,6 +17,11 @@ from .test_page_browser import model_of, opened, waited
 pytestmark = pytest.mark.slow
 JUDGE = """return ask('judge', Uint8Array.from(atob(arguments[0]), (c) => c.charCodeAt(0)), 40, 36)
     .then((found) => [...found.probabilities])"""
+# Of the small pictures of each class, the strongest colour.
+TINTS = """return [...document.querySelectorAll('#school .strip')].map((strip) => [...strip.children].map((canvas) => {
+    const sums = [0, 0, 0], data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+    data.forEach((value, i) => { if (i % 4 < 3) sums[i % 4] += value; });
+    return sums.indexOf(Math.max(...sums)); }))"""
 BASE64 = "savedModel().then(asBase64)"
 
 
@@ -59,6 +64,10 @@ def test_what_is_learnt_is_judged_and_saved(name: str, pictures: dict[str, list[
     taught(browser, tmp_path / "page.html", pictures)
     if name != "lenet5":  # which sees no colours
         assert "18 of the 18 pictures are told right" in browser.find("#learnt").text
+        assert browser.run(TINTS) == [[0] * 6, [1] * 6, [2] * 6]
+    assert " for 3 classes, learnt in a page. It takes " in browser.find("#about").text
+    assert browser.run("return [...document.querySelectorAll('#answers th')].map((it) => it.textContent).sort()") == [
+        "blue", "green", "red"]  # the picture that was there is judged anew
     image = tinted(99, 1)
     four = np.concatenate([image, image[..., :1]], axis=2)
     probabilities = browser.run(JUDGE, base64.b64encode(four.tobytes()).decode())
@@ -76,6 +85,7 @@ def test_what_is_learnt_is_judged_and_saved(name: str, pictures: dict[str, list[
     assert opened(browser, tmp_path / "saved.html").startswith("This page was saved after learning in a page")
     assert browser.run(JUDGE, base64.b64encode(four.tobytes()).decode()) == probabilities
     assert browser.run("return program.classes") == ["red", "green", "blue"]
+    assert " for 3 classes, learnt in a page. It takes " in browser.find("#about").text
     assert browser.errors() == []
 
 
