@@ -154,6 +154,7 @@ function end() {
   panel.hidden = true;
   at = -1;
   if (dialog.open) dialog.close();
+  byId("begin").focus({ preventScroll: true });
 }
 
 panel.querySelector(".back").addEventListener("click", () => go(at - 1));

@@ -106,6 +106,25 @@ def test_the_dialog_of_a_number_opens_moves_and_closes_by_keyboard(browser: Any,
     assert browser.run("return document.activeElement.matches('.maps canvas')")
 
 
+def test_the_focus_is_never_lost(browser: Any, pages: dict[str, Path]) -> None:
+    """Where what had it is gone, it goes on to what came of it."""
+    opened(browser, pages["resnet20"])
+    waited(browser, "reveal('layer2.0.relu'); document.querySelector('#layers .maps').scrollIntoView()")
+    browser.run("[...document.querySelectorAll('.maps button')].at(-1).focus()")
+    browser.press(ENTER)
+    name = waited(browser, "return document.activeElement.getAttribute('aria-label')")
+    assert name.startswith("layer2.0.relu, channel ")
+    assert browser.run("return [...document.querySelectorAll('.maps canvas')].indexOf(document.activeElement)") == 16
+    browser.run("byId('begin').focus()")
+    browser.press(ENTER)
+    assert waited(browser, "return document.activeElement.textContent") == "Next"
+    browser.press(ENTER)
+    assert waited(browser, "return document.activeElement.textContent") == "Next"
+    browser.press(ESCAPE)
+    assert waited(browser, "return document.activeElement.id") == "begin"
+    assert not browser.find("#tour").is_displayed()
+
+
 def test_the_picture_is_covered_by_keyboard(browser: Any, pages: dict[str, Path]) -> None:
     opened(browser, pages["resnet20"])
     before = waited(browser, INPUT)
