@@ -1,5 +1,6 @@
 """``cnn watch``: serve a page that shows runs, until Ctrl-C. What is on it is cnncli/watching/'s business."""
 
+import sys
 from pathlib import Path
 
 import click
@@ -29,5 +30,6 @@ def command(names: tuple[str, ...], port: int, runs: Path) -> None:
 
     with watch(names or None, runs=runs, port=port) as server:
         emit(server.address)
+        sys.stdout.flush()  # whoever reads it through a pipe waits for it
         note("Open that address in a browser; Ctrl-C ends it.")
         server.wait()

@@ -107,7 +107,8 @@ class Looker:
                 values = plan.kept(name)
                 most = values.reshape(-1, values.shape[-1]).max(axis=0)
                 highest[name] = np.maximum(highest[name], most) if name in highest else most
-        probabilities = softmax(np.concatenate(logits)).round(_DIGITS).tolist()
+        rows = softmax(np.concatenate(logits)).round(_DIGITS).tolist()
+        probabilities = [[each or 0 for each in row] for row in rows]  # of a thousand classes most are 0, and short so
         return probabilities, {name: float((most <= 0).mean()) for name, most in highest.items()}
 
 

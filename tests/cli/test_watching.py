@@ -112,7 +112,8 @@ def test_whoever_stops_it_it_is_saved_and_the_page_hears_so(how: Any, cause: str
 
 @pytest.mark.slow
 @pytest.mark.alone
-def test_a_training_of_another_process_is_watched_until_ctrl_c(work: Path) -> None:
+def test_a_training_of_another_process_is_watched_until_ctrl_c(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # the address comes at once, also through a pipe
     training = start(work, *LONG, "--name", "first")
     until((work / "runs" / "first" / "history.csv").exists)
     watching = start(work, "watch", stderr=subprocess.DEVNULL)
