@@ -1,9 +1,12 @@
 """explain/clusters.py: maps that fall into groups do, and others do not."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from cnncli.explain.clusters import _joints, _k_means, clusters
+from cnncli.explain import clusters as module
+from cnncli.explain.clusters import _groups, _joints, _k_means, _standing, clusters
 from cnncli.kernels import Array
 
 CELLS = 16
@@ -72,6 +75,7 @@ def test_how_tight_a_group_is() -> None:
     apart = np.zeros((3, CELLS, CELLS))
     apart[[0, 1, 2], [0, 5, 9], 3] = 1
     assert clusters(apart)[0].tightness == 0
+    assert clusters(apart[:1])[0].tightness == 1, "one alone is like itself"
     assert clusters(apart[[0, 0, 0]])[0].tightness == pytest.approx(1)
     half = apart[:2].copy()
     half[:, 0, 3] = 1
@@ -128,3 +132,50 @@ def test_each_point_is_joined_with_those_nearest_to_it(near: int) -> None:
     wanted = np.zeros((300, 300))
     np.put_along_axis(wanted, np.argsort(distances, axis=1)[:, :near], 1, axis=1)
     assert np.array_equal(_joints(points, near), wanted)
+
+
+@pytest.mark.parametrize(("each", "near"), [(20, 5), (27, 6), (60, 9)])
+def test_how_many_neighbours_and_groups_there_are(each: int, near: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two thirds of the root of all points, and as many groups as hang together; an eighth of near squared joints."""
+    asked: list[Any] = []
+    rng = np.random.default_rng(0)
+    points = np.concatenate([np.eye(8)[i] + 0.05 * rng.normal(size=(each, 8)) for i in range(3)])
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    real = _joints
+    monkeypatch.setattr(module, "_joints", lambda points, near: asked.append(near) or real(points, near))
+    monkeypatch.setattr(module, "_k_means", lambda vectors: asked.append(vectors.shape) or "groups")
+    monkeypatch.setattr(module, "_standing", lambda *given: asked.append(given) or "standing")
+    assert _groups(points) == "standing"
+    assert asked[:2] == [near, (3 * each, 3)]
+    groups, joints, most = asked[2]
+    assert (groups, most) == ("groups", near**2 / 8)
+    assert np.array_equal(joints, real(points, near) + real(points, near).T)
+
+
+def test_few_points_are_one_group() -> None:
+    assert _groups(np.eye(11)).tolist() == [0] * 11
+
+
+def test_a_group_of_many_joints_becomes_one_with_that_which_it_has_most_of_them_with() -> None:
+    """Again and again: 1 has five joints, two of them with 0 and three with 2; then none has more than allowed."""
+    joints = np.zeros((6, 6))
+    for one, other, many in ((0, 2, 2), (3, 5, 3), (1, 4, 1), (0, 1, 9), (2, 3, 9)):
+        joints[one, other] = joints[other, one] = many
+    groups = np.array([0, 0, 1, 1, 2, 2])
+    assert _standing(groups.copy(), joints, 5).tolist() == [0, 0, 1, 1, 2, 2]
+    assert _standing(groups.copy(), joints, 4.9).tolist() == [0, 0, 2, 2, 2, 2]
+    assert _standing(groups.copy(), joints, 2.9).tolist() == [2] * 6 or _standing(
+        groups.copy(), joints, 2.9).tolist() == [0] * 6
+    assert len(set(_standing(groups.copy(), joints, 0).tolist())) == 1
+
+
+def test_k_means_begins_with_rows_far_from_each_other_whatever_their_length() -> None:
+    rows = np.array([[1.0, 0], [2, 0.1], [0, 3], [0.1, 1], [5, 0.2], [0, 0.01]])
+    assert _k_means(rows).tolist() == [0, 0, 1, 1, 0, 1]
+    assert _k_means(np.ones((4, 3))).tolist() == [0] * 4, "all are the same"
+    assert _k_means(np.concatenate([rows, np.zeros((1, 2))])).tolist()[:6] == [0, 0, 1, 1, 0, 1], "and no NaN"
+
+
+def test_points_as_near_as_the_last_neighbour_are_neighbours_too() -> None:
+    points = np.array([[1.0, 0], [0, 1], [0, -1], [-1, 0]])
+    assert _joints(points, 1).tolist() == [[0, 1, 1, 0], [1, 0, 0, 1], [1, 0, 0, 1], [0, 1, 1, 0]]

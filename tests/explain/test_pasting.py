@@ -85,7 +85,7 @@ def test_the_proof_by_plain_loops() -> None:
     answers = [model.logits(each).argmax(axis=1) == 2 for each in made]
     assert (did.tried, did.turned) == (len(recipients), answers[0].sum())
     assert did.random == max(each.sum() for each in answers[1:])
-    assert sum(passes) == 3 * len(recipients) + did.removed <= PASSES
+    assert sum(passes) == 3 * len(recipients) + did.removed <= PASSES == 250
     assert did.removed == ((labels == 2) & (labelled.answers == 2)).sum()
     assert did.pairs == [*zip(recipients, givers, strict=True)], "all turn: their order stays"
     assert (after > before).all()

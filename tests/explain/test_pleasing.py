@@ -204,3 +204,44 @@ def test_frequencies_are_as_strong_as_natural_images_have_them():
     np.testing.assert_allclose(scale[0, :4] / 0.25, [26, 26, 26 / 2, 26 / 3], rtol=1e-6)
     np.testing.assert_allclose(scale[:3, 0] / 0.25, [26, 20, 10], rtol=1e-6)
     assert scale[1, 1] / 0.25 == pytest.approx(1 / np.hypot(1 / 20, 1 / 26), rel=1e-6)
+
+
+def test_colours_vary_in_brightness_most():
+    """Grey, red against green, and yellow against blue, of weights 1, 0.4 and 0.25."""
+    mixed = module._Canvas._mixed(np.eye(3, dtype=np.float32), module._COLOURS)
+    np.testing.assert_allclose(mixed, [[1, 1, 1], [0.4, -0.4, 0], [0.125, 0.125, -0.25]], rtol=1e-6)
+    planes = np.arange(6, dtype=np.float32).reshape(1, 2, 3)
+    np.testing.assert_allclose(module._Canvas._mixed(planes, module._COLOURS), planes @ mixed, rtol=1e-6)
+
+
+def test_a_step_is_adams():
+    """By its definition, in float64; each frequency climbs as far as the rate at first."""
+    canvas = module._Canvas((6, 5), GREY, np.array([0, 1]), 0)
+    rng = np.random.default_rng(0)
+    moments, first, second = [np.zeros_like(canvas.frequencies) for _ in range(2)], 0.0, 0.0
+    wanted = canvas.frequencies.astype(np.float64)
+    for step in (1, 2, 3):
+        gradient = rng.normal(size=(2, 6, 5, 1)).astype(np.float32)
+        spectrum = np.fft.rfft2(gradient.astype(np.float64), axes=(1, 2), norm="ortho") * canvas._scale
+        towards = np.stack([spectrum.real, spectrum.imag], axis=-1)
+        first, second = 0.9 * first + 0.1 * towards, 0.999 * second + 0.001 * towards**2
+        wanted += 0.2 * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
+        canvas.climb(gradient, moments, step, 0.2)
+        felt = np.abs(towards) > 1e-5  # what is 0 but for rounding is not divided well
+        np.testing.assert_allclose(canvas.frequencies[felt], wanted[felt], rtol=1e-3, atol=1e-4)
+
+
+def test_a_large_image_takes_smaller_steps_and_more_blur(monkeypatch):
+    """0.1 for a side of 28, half of that for 16 times as much; half a pixel of blur where 28 are seen."""
+    asked, real = list[tuple[float, ...]](), module._Canvas
+    monkeypatch.setattr(real, "climb", lambda self, gradient, moments, step, rate: asked.append((step, rate)))
+    monkeypatch.setattr(real, "blur", lambda self, radius: asked.append((radius,)))
+    for side, seen, rate, radius in (
+            (28, 28, 0.1, 0.5), (28, 7, 0.1, 0.5), (448, 28, 0.05, 0.5), (448, 224, 0.05, 1.0)):
+        asked.clear()
+        monkeypatch.setattr(module, "_seen", lambda look, side, seen=seen: seen)
+        size = Preprocessing((2, side), True, mean=(0.3,), std=(0.25,))
+        network = Network([Conv2d(None, 2, 1), Flatten(), Linear(None, 2)], size.shape, seed=3)
+        pleasing(Look(network, "conv1"), size, np.array([0]), steps=5)
+        assert [each[0] for each in asked] == [1, 2, 3, 4, pytest.approx(radius), 5], "every fourth step"
+        assert [each[1] for each in asked if len(each) == 2] == pytest.approx([rate] * 5)

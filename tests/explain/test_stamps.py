@@ -5,7 +5,20 @@ import pytest
 
 from cnncli.explain.pasting import Known, _random
 from cnncli.explain.places import Place
-from cnncli.explain.stamps import _place, _stamp, _windows, find, find_some
+from cnncli.explain.stamps import (
+    _bear,
+    _goes_on,
+    _place,
+    _same,
+    _stamp,
+    _steps,
+    _together,
+    _wider,
+    _windows,
+    find,
+    find_some,
+    shrunk,
+)
 
 
 @pytest.mark.parametrize("side", [1, 3, 5])
@@ -106,3 +119,115 @@ def test_of_a_large_place_only_the_pixels_that_are_the_same_are_meant() -> None:
     assert edge.bottom == 41, "what does not fill a whole square belongs to the last"
     assert edge.mask is not None
     assert edge.mask.shape == (33, 40)
+
+
+@pytest.mark.parametrize(("size", "factor"), [((3, 64), 1), ((4, 65), 2), ((128, 6), 2), ((130, 7), 3), ((6, 192), 3)])
+def test_images_are_shrunk_to_means_of_squares(size: tuple[int, int], factor: int) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (2, *size, 3)).astype(np.uint8)
+    found = shrunk(images)
+    assert (found.dtype, found.shape) == (np.float32, (2, size[0] // factor, size[1] // factor, 3))
+    for n, y, x in np.ndindex(*found.shape[:3]):
+        square = images[n, y * factor : (y + 1) * factor, x * factor : (x + 1) * factor]
+        np.testing.assert_allclose(found[n, y, x], square.mean(axis=(0, 1)), rtol=1e-5)
+
+
+def test_what_is_the_same_in_enough_of_the_class_and_few_of_the_others() -> None:
+    """By pixels, in all colours, within a distance of each pixel's own."""
+    own = np.array([10, 14, 15, 30]).reshape(4, 1, 1, 1) + np.zeros((1, 1, 2, 2))
+    own[0, 0, 1, 1] = 40
+    others, usual = np.full((4, 1, 2, 2), 99.0), np.full((1, 2, 2), 10.0)
+    others[0, 0, 1] = 10
+    for within, least, most, wanted in ((5.0, 0.75, 0.25, [0.75, 0]), (5.0, 0.76, 0.25, [0, 0]),
+                                        (4.9, 0.5, 0.25, [0.5, 0]), (4.9, 0.25, 0.25, [0.5, 0.25]),
+                                        (4.9, 0.25, 0.24, [0.5, 0])):
+        assert _same(own, others, usual, np.full((1, 2), within), least, most).tolist() == [wanted]
+
+
+def test_steps_that_are_the_same_whatever_shines_through() -> None:
+    """At 8 levels or more; two levels and three tenths of its height may be missing."""
+    base = np.array([0.0, 50, 90, 130]).reshape(4, 1, 1, 1)
+    row = np.array([0.0, 0, 8, 0, -20, 87]).reshape(1, 1, 6, 1)
+    own, others = base + row, np.zeros((4, 1, 6, 1))
+    own[0, 0, 5] += 2 + 0.3 * 107
+    assert _steps(own, others, 1).tolist() == [[0, 1, 1, 1, 1]]
+    own[:2, 0, 5] += 1
+    assert _steps(own, others, 1).tolist() == [[0, 1, 1, 1, 0.75]]
+    assert _steps(own.transpose(0, 2, 1, 3), others.transpose(0, 2, 1, 3), 0).tolist() == [[0], [1], [1], [1], [0.75]]
+    own[:, 0, 2] -= 0.5
+    assert _steps(own, others, 1).tolist() == [[0, 0, 0, 1, 0.75]]
+
+
+def test_a_mark_that_images_shine_through_is_found_by_its_steps() -> None:
+    rng = np.random.default_rng(4)
+    own, others = (np.zeros((n, 20, 20, 1)) + rng.uniform(0, 120, (n, 1, 1, 1)) for n in (12, 30))
+    own += rng.integers(0, 6, own.shape)
+    mark = np.kron(rng.integers(0, 2, (3, 4)), np.ones((2, 2)))[..., None] * 100
+    own[:, 5:11, 8:16] += mark
+    stamp = find(own.astype(np.float32), others.astype(np.float32), (20, 20))
+    assert stamp is not None
+    place = stamp.place
+    assert (place.shares(Place(5, 8, 11, 16, (20, 20))), stamp.own, stamp.others) == (1, 1, 0)
+    assert place.overlap(Place(5, 8, 11, 16, (20, 20))) > 0.5
+
+
+@pytest.mark.parametrize(("plain", "bear", "found"), [(False, 8, True), (True, 8, False), (False, 5, True),
+                                                     (False, 4, False)])
+def test_of_what_some_bear_a_plain_patch_is_none(plain: bool, bear: int, found: bool) -> None:
+    """As a piece of wall is; and a fifth of 25 images have to bear it."""
+    rng = np.random.default_rng(0)
+    own, others = (rng.integers(0, 200, (n, 20, 20, 3)).astype(np.float32) for n in (25, 60))
+    own[:bear, 6:11, 9:14] = 230 if plain else 205 + 50 * rng.integers(0, 2, (5, 5, 1))
+    some = find_some(own, others, (20, 20))
+    assert (some is not None) is found
+    if some:
+        assert some[1].tolist() == [True] * bear + [False] * (25 - bear)
+        assert some[0].own == bear / 25
+
+
+def test_what_hangs_together_with_most_of_a_window() -> None:
+    """Up to a gap of a pixel or two; what lies apart is something else."""
+    mask = np.zeros((9, 14), bool)
+    mask[1:3, 1:3] = mask[2, 5] = True  # two pixels between them
+    mask[7, 10:13] = True
+    near = mask.copy()
+    near[7] = False
+    assert np.array_equal(_together(mask, (slice(0, 4), slice(0, 6))), near)
+    assert np.array_equal(_together(mask, (slice(5, 9), slice(5, 14))), mask ^ near)
+    assert np.array_equal(_together(mask, (slice(2, 9), slice(3, 14))), mask ^ near), "three are more than one"
+    assert not _together(mask, (slice(4, 6), slice(0, 14))).any()
+
+
+def test_a_pixel_wider_on_every_side() -> None:
+    mask = np.zeros((3, 4), bool)
+    mask[0, 0] = mask[1, 2] = True
+    assert _wider(mask).astype(int).tolist() == [[1, 1, 1, 0], [1, 1, 1, 1], [0, 0, 1, 0]]
+
+
+def test_what_goes_on_around_it_is_a_background() -> None:
+    """Of 12 pixels around the one, a fifth have its colour, in three of four images."""
+    mask = np.zeros((5, 5), bool)
+    mask[2, 2] = True
+    around = [(y, x) for y in range(5) for x in range(5) if 1 <= abs(y - 2) + abs(x - 2) <= 2]
+    usual = np.full((5, 5, 1), 50.0)
+    for many, bear, wanted in ((3, 3, True), (2, 3, False), (3, 2, False), (12, 4, True)):
+        own = np.full((4, 5, 5, 1), 99.0)
+        for y, x in around[:many]:
+            own[:bear, y, x] = 58
+        assert _goes_on(mask, own, usual) is wanted
+    assert _goes_on(np.ones((5, 5), bool), np.zeros((4, 5, 5, 1)), usual), "it is all there is"
+
+
+def test_which_images_bear_it_but_for_their_light() -> None:
+    usual = np.array([[0.0], [100], [50], [50]])
+    light, off, further = usual + 70, usual + np.array([[9.0], [-9], [7], [-7]]), usual + np.array(
+        [[9.0], [-9], [8], [-8]])
+    assert _bear(np.stack([usual, light, off, further]), usual).tolist() == [True, True, True, False]
+
+
+def test_of_too_few_images_nothing_is_said() -> None:
+    mark = np.random.default_rng(0).integers(0, 256, (5, 5, 1))
+    for own, others, found in ((5, 5, True), (4, 5, False), (5, 4, False)):
+        ours, theirs = _noise(own, 1), _noise(others, 2)
+        ours[:, 3:8, 3:8] = mark
+        assert (find(ours, theirs, (12, 12)) is not None) is found
+        assert find_some(ours, theirs, (12, 12)) is None, "what one has, a fifth have"

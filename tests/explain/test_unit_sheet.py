@@ -177,6 +177,13 @@ def test_of_very_many_the_first_are_drawn(written, monkeypatch):
     assert "9" not in written
 
 
+def test_a_sheet_has_64_rows_at_most():
+    many = explained(*[unit_of(0, count=1)] * 65, channels=70)
+    assert "; 64 of 70 are shown, 65 on the page beside this sheet; each place" in unit_sheet._notes(many)[0]
+    assert "; 64 of 70 are shown; each place" in unit_sheet._notes(replace(many, units=many.units[:64]))[0]
+    assert "for each filter; each place" in unit_sheet._notes(replace(many, units=many.units[:3], channels=3))[0]
+
+
 def test_what_was_stopped_before_it_was_made_is_said_to_be(written):
     draw(explained(replace(unit_of(0), made=None, made_value=None)))
     assert "not made" in written
