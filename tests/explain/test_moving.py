@@ -147,5 +147,5 @@ def test_images_are_given_the_values_of_the_class_and_then_of_each_other() -> No
     none = moving._moved(model, Known(pixels, labels, np.eye(3)[np.ones(8, int)]), 1, moved, values, 0.9, 1, 0.0)
     assert (none.tried, none.turned, none.random, none.proven, none.pairs, asked) == (0, 0, 0, False, [], [])
     assert none.sentence == ("b: x marks the class, but the model hardly goes by it: 0 images of other classes "
-                             "that are made as so as its own turn into b 0 times; made as so as each other, 0 times. X alone "
-                             "tells b from the other classes, with 90% right.")
+                             "that are made as so as its own turn into b 0 times; made as so as each other, 0 times. "
+                             "X alone tells b from the other classes, with 90% right.")
