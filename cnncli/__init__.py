@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from .visualize.sheets import draw_activations, draw_filters
     from .watching.live import Live
     from .watching.tensorboard import TensorBoard
+    from .watching.trackers import Tracker
     from .watching.watch import watch
 
 
@@ -62,6 +63,7 @@ _HOMES = {
     "Observers": ("training.observer", "Observers"),
     "Prediction": ("model", "Prediction"),
     "TensorBoard": ("watching.tensorboard", "TensorBoard"),
+    "Tracker": ("watching.trackers", "Tracker"),
     "Trainer": ("training.trainer", "Trainer"),
     "architecture": ("architectures", "architecture"),
     "check": ("evaluation.check", "check"),
@@ -95,9 +97,9 @@ _HOMES = {
     "write_sample": ("data.sample", "write_sample"),
 }
 
-__all__ = ["Live", "Model", "Network", "Observer", "Observers", "Prediction", "TensorBoard", "Trainer", "__version__",
-           "architecture", "check", "cross_validate", "draw_activations", "draw_filters", "errors", "evaluate",
-           "explain", "explain_units", "explanations", "export_model", "features", "find_images", "find_lr",
+__all__ = ["Live", "Model", "Network", "Observer", "Observers", "Prediction", "TensorBoard", "Tracker", "Trainer",
+           "__version__", "architecture", "check", "cross_validate", "draw_activations", "draw_filters", "errors",
+           "evaluate", "explain", "explain_units", "explanations", "export_model", "features", "find_images", "find_lr",
            "import_images", "layers", "load", "loss", "optim", "predict", "sanity", "shortcuts", "summarise", "sweep",
            "train", "trust", "watch", "write_page", "write_report", "write_sample"]
 

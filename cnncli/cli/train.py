@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..training.observer import Observer
 
 LATEST = "latest"
-WATCHERS = ("live", "port", "tensorboard")  # options that say who watches
+WATCHERS = ("live", "port", "tensorboard", "log")  # options that say who watches
 EXAMPLES = (
     ("cnn train photos/", "a folder per class; everything chosen to suit the images"),
     ("cnn train photos/ --arch resnet20 --epochs 30", "a larger network, for longer"),
@@ -124,6 +124,8 @@ class Blocks(click.ParamType):  # type: ignore[type-arg]  # generic since click 
 @click.option("--port", type=click.IntRange(0, 65535), help="With --live: the page's port.  [default: any free one]")
 @click.option("--tensorboard", type=click.Path(), metavar="DIR",
               help="Write what happens for TensorBoard, too, into DIR/NAME/; for 'cnncli[tensorboard]'.")
+@click.option("--log", metavar="wandb|trackio|mlflow",
+              help="Tell it to this library, too, where it is installed; wandb: offline, unless WANDB_MODE is set.")
 @click.option("--cache", metavar="ram|none", default="ram", show_default=True,
               help="Keep decoded images in memory, or decode them anew each epoch.")
 @click.option("--runs", type=click.Path(), default="runs", show_default=True, help="The folder that runs go to.")
@@ -180,8 +182,8 @@ def watched(data: str | None, as_json: bool, options: dict[str, Any]) -> Abstrac
 
 
 @contextmanager
-def _watched(data: str | None, as_json: bool, live: bool, port: int | None, tensorboard: str | None
-             ) -> Iterator["Observer"]:
+def _watched(data: str | None, as_json: bool, live: bool, port: int | None, tensorboard: str | None,
+             log: str | None) -> Iterator["Observer"]:
     from ..training.observer import Observers
     from .train_view import TrainView
 
@@ -191,6 +193,10 @@ def _watched(data: str | None, as_json: bool, live: bool, port: int | None, tens
             from ..watching.tensorboard import TensorBoard
 
             several.append(TensorBoard(tensorboard, note, data))
+        if log is not None:
+            from ..watching.trackers import Tracker
+
+            several.append(Tracker(log, note))
         if live:
             from ..watching.live import Live
 

@@ -1,5 +1,5 @@
-"""What a recorder says of a training, handed on to another program's library, line by line: tensorboard.py says to
-which. Whatever goes wrong there ends that, with a note, and never the training.
+"""What a recorder says of a training, handed on to another program's library, line by line: tensorboard.py and
+trackers.py say to which. Whatever goes wrong there ends that, with a note, and never the training.
 """
 
 from collections.abc import Callable, Mapping

@@ -44,7 +44,7 @@ class Purse:
         return (self.spent + self.cost) / self.share - (now - self.began)
 
 
-def _sparing(method: Callable[..., None]) -> Callable[..., None]:
+def sparing(method: Callable[..., None]) -> Callable[..., None]:
     """Let what goes wrong in a recorder's method end the recording, and not the training."""
 
     @wraps(method)
@@ -83,11 +83,11 @@ class Recorder(Observer):
         self._summary: dict[str, Any] = {}
         self._before: list[Row] = []
         self._notes: list[str] = []
-        self._resumed_step = 0
+        self._resumed_step = self._done = self._passes = 0
 
     # ---- before the first step ----
 
-    @_sparing
+    @sparing
     def note(self, sentence: str) -> None:
         if self._looker:
             self._write("note", sentence=sentence)
@@ -105,7 +105,7 @@ class Recorder(Observer):
         began = self._clock()
         self._lines, self._looks = Purse(SHARE_OF_STEPS, began, _A_LINE), Purse(SHARE_OF_LOOKS, began, _A_LOOK)
 
-    @_sparing
+    @sparing
     def epoch_started(self, epoch: int, epochs: int, steps: int) -> None:
         now = self._clock()
         self._epoch, self._steps = epoch, steps
@@ -153,7 +153,7 @@ class Recorder(Observer):
         if self._passes <= 0 and self._recording:
             self._step(step, loss, accuracy)
 
-    @_sparing
+    @sparing
     def _step(self, step: int, loss: float, accuracy: float) -> None:
         """Look or write a line of a step, or both, as far as there is time for it; find out which step is the next."""
         now = self._clock()
@@ -209,7 +209,7 @@ class Recorder(Observer):
         self._looks.spent += cost
         self._looks.cost = cost + self._remembering
 
-    @_sparing
+    @sparing
     def epoch_done(self, row: Row, best: bool) -> None:
         now = self._clock()
         if self._recording is None:
@@ -220,7 +220,7 @@ class Recorder(Observer):
         if self._looked == self._first and self._looks.affords(self._clock()):  # too few steps to have looked at one
             self._look(self._clock())
 
-    @_sparing
+    @sparing
     def ended(self, cause: str) -> None:
         recording = self._recording
         self._forget()
