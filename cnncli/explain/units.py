@@ -254,7 +254,5 @@ def weights_to_classes(network: Network, layer: str) -> Array | None:
     if node.layer is last or not last.looks_everywhere or weight is None or not network.is_cut(layer):
         return None
     plain = all(not each.layer.params and not each.layer.function and len(each.inputs) == 1 for each in behind[:-1])
-    channels = node.shape[-1]
-    pooled = len(node.shape) == 1 or any(len(each.shape) == 1 and each.shape[0] == channels for each in behind[:-1])
-    fits = weight.ndim == 2 and weight.shape[1] == channels
-    return np.array(weight) if plain and pooled and fits else None
+    one_each = weight.shape[1] == node.shape[-1]  # and none for each position
+    return np.array(weight) if plain and one_each else None

@@ -1,9 +1,10 @@
 """explain/evidence.py: where most of the evidence lies, against a plain loop; test_shortcuts.py has it at work."""
 
 import numpy as np
+import pytest
 
 from cnncli.data import Preprocessing
-from cnncli.explain.evidence import _densest, evident
+from cnncli.explain.evidence import _densest, _maps, evident
 from cnncli.explain.places import Place
 from cnncli.model import Model
 from cnncli.network import Network
@@ -48,3 +49,29 @@ def test_all_images_have_a_place_and_so_has_each_group() -> None:
 def test_without_evidence_or_positions_there_is_no_place() -> None:
     assert [*evident(model_of("Conv2d", "ReLU"), corners(), 0, 0)] == []
     assert [*evident(model_of(), corners(), 1, 0)] == []
+
+
+def test_an_image_without_evidence_counts_in_none_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each map counts alike, however strong; a map of nothing not at all."""
+    maps = np.zeros((4, 16, 16))
+    maps[0, 0, 0], maps[1, 9, 13], maps[2, 8, 14] = 100, 1, 1e-3
+    monkeypatch.setattr("cnncli.explain.evidence._maps", lambda *arguments: maps)
+    [(members, place), *_] = evident(model_of(), np.zeros((4, 32, 64, 1), np.uint8), 1, 0)
+    assert members == (0, 1, 2, 3)
+    assert place == Place(12, 44, 20, 60, (32, 64))
+    maps[...] = 0
+    assert [*evident(model_of(), np.zeros((4, 32, 64, 1), np.uint8), 1, 0)] == []
+
+
+def test_maps_are_those_of_the_class_on_the_prepared_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What speaks for "light" is the light; few images at a time are the same."""
+    model, images = model_of("Conv2d", "ReLU"), corners()[17:22]
+    found = _maps(model, images, 1, 0)
+    assert found is not None
+    wanted = images[..., 0].reshape(5, 16, 16, 2).mean(axis=3) / 255
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)
+    monkeypatch.setattr(Network, "images_at_once", lambda self: 2)
+    assert np.array_equal(_maps(model, images, 1, 0), found)
+    assert not _maps(model, images, 0, 0).any()
+    model.network.parameters()["linear1.weight"][0] = -1
+    assert not _maps(model, images, 0, 0).any(), "what speaks against it is no evidence"

@@ -1,5 +1,8 @@
 """explain/greying.py: what greying each place costs, against plain loops, and which place is the worst."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -53,3 +56,25 @@ def test_its_numbers_are_those_of_the_cells() -> None:
     cells, squares = (np.full((side, side), side, float) for side in (8, 7))
     assert Greyed(3, (cells, squares), (cells + 1, squares + 1)).as_json() == {
         "images": 3, "probability_lost": pytest.approx(cells), "accuracy_lost": pytest.approx(cells + 1)}
+
+
+def test_grey_is_the_mean_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """0.3 and 0.62 of 255: 76 and 158. Every cell and square is greyed once, and nothing else."""
+    asked: list[np.ndarray] = []
+
+    def probabilities(images: np.ndarray) -> np.ndarray:
+        asked.append(images)
+        return np.array([[0.25, 0.75], [0.75, 0.25]])
+
+    model: Any = SimpleNamespace(preprocessing=SimpleNamespace(mean=(0.3, 0.62)), probabilities=probabilities)
+    own = np.full((2, 8, 16, 2), 9, np.uint8)
+    found = greyed(model, own, 1, lambda images: None)
+    assert (own == 9).all()
+    assert np.array_equal(asked[0], own)
+    boxes = [(row, column, wide) for wide in (1, 2) for row in range(9 - wide) for column in range(9 - wide)]
+    for covered, (row, column, wide) in zip(asked[1:], boxes, strict=True):
+        wanted = own.copy()
+        wanted[:, row : row + wide, 2 * column : 2 * (column + wide)] = [76, 158]
+        assert np.array_equal(covered, wanted)
+    assert not any(each.any() for each in found.drops)
+    assert all((each == 0.5).all() for each in found.lost)

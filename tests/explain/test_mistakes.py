@@ -5,7 +5,9 @@ import pytest
 
 from cnncli.data import Preprocessing
 from cnncli.errors import UsageError
-from cnncli.explain.mistakes import SIDE, reasons
+from cnncli.explain.geometry import PIXELS
+from cnncli.explain.mistakes import SIDE, _strip, reasons
+from cnncli.explain.picture import laid
 from cnncli.model import Model
 from cnncli.network import Network
 from cnncli.network.analysis import has_positions
@@ -58,3 +60,26 @@ def test_a_small_image_keeps_its_pixels_and_a_large_one_their_means(size: tuple[
     w = SIDE if large else SIDE // 12 * 12
     h = w * size[0] // size[1]
     assert set(np.unique(strip[:h, :w])) == ({100} if large else {0, 200})
+
+
+@pytest.mark.parametrize(("size", "wanted"), [
+    ((1, 300), (1, 144)), ((300, 1), (144, 1)), ((50, 30), (100, 60)), ((144, 143), (144, 143)),
+    ((145, 72), (144, 72))])
+def test_how_large_a_picture_is(size: tuple[int, int], wanted: tuple[int, int]) -> None:
+    """By a whole number larger, or smaller so that the longer side fits; never nothing."""
+    maps = np.zeros(size, np.float32)
+    strip = _strip(np.zeros((*size, 3), np.uint8), maps, maps, PIXELS)
+    assert strip.shape == (2 * wanted[0] + 4, 2 * wanted[1] + 4, 3)
+
+
+def test_all_maps_have_one_scale() -> None:
+    """The strongest is the difference, 4: what is 2 for the guess is half as strong."""
+    pixels = np.full((144, 144, 3), 255, np.uint8)
+    guess, label = np.zeros((144, 144), np.float32), np.zeros((144, 144), np.float32)
+    guess[:72], label[:72], label[72:] = 2, -2, 1
+    strip = _strip(pixels, guess, label, PIXELS)
+    said, true, more = strip[:144, 148:], strip[148:, :144], strip[148:, 148:]
+    for found, values in ((said, guess / 4), (true, label / 4), (more, (guess - label) / 4)):
+        assert np.array_equal(found, laid(pixels, values))
+    assert (strip[:144, :144] == 255).all()
+    assert (_strip(pixels, 0 * guess, 0 * guess, PIXELS) == 255).all(), "nothing has no colour"

@@ -1,6 +1,8 @@
 """explain/units.py: which images excite a channel most, what it sees of them, what it answers to, and which classes it
 speaks for, against plain loops."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from cnncli.explain import units
 from cnncli.explain.look import Look
 from cnncli.explain.units import (
     Top,
+    Window,
     _largest,
     activation_behind,
     projections,
@@ -22,7 +25,7 @@ from cnncli.explain.units import (
 from cnncli.layers import Conv2d, Flatten, GlobalAvgPool2d, Linear, MaxPool2d, ReLU, ReLU6
 from cnncli.model import Model
 from cnncli.network import Network
-from cnncli.network.analysis import receptive_field
+from cnncli.network.analysis import Field, receptive_field
 
 CLASSES = ["a", "b", "c"]
 
@@ -40,6 +43,28 @@ def pictures(n: int = 40, side: int = 12, depth: int = 1) -> list[np.ndarray]:
 
 def items_of(images: list[np.ndarray]) -> list[Picture]:
     return [Picture(f"images[{i}]", image) for i, image in enumerate(images)]
+
+
+@pytest.mark.parametrize("kept", [1, 2, 3, 5])
+def test_more_images_by_a_plain_loop(kept):
+    """In three pieces; an image counts once, with its largest position, the first of equals."""
+    rng = np.random.default_rng(kept)
+    yielded, labels = rng.integers(0, 9, (11, 2, 3, 4)).astype(np.float32), rng.integers(0, 3, 11)
+    numbers = np.arange(11) * 3 + 5
+    top = Top.empty("x", 4, kept, 3)
+    for some in (slice(0, 4), slice(4, 5), slice(5, 11)):
+        top = top.with_more(yielded[some], numbers[some], labels[some])
+    for channel in range(4):
+        ranked = sorted(range(11), key=lambda i: -yielded[i, ..., channel].max())[:kept]
+        assert top.images[channel].tolist() == [numbers[i] for i in ranked]
+        assert top.values[channel].tolist() == [yielded[i, ..., channel].max() for i in ranked]
+        assert top.places[channel].tolist() == [
+            list(divmod(int(yielded[i, ..., channel].argmax()), 3)) for i in ranked]
+        for label in range(3):
+            largest = [float(yielded[i, ..., channel].max()) for i in range(11) if labels[i] == label]
+            assert top.sums[label, channel] == sum(largest)
+            assert top.squares[label, channel] == sum(each**2 for each in largest)
+    assert top.counts.tolist() == [labels.tolist().count(label) for label in range(3)]
 
 
 @pytest.mark.slow
@@ -118,6 +143,36 @@ def test_by_class_is_how_many_deviations_above_the_mean():
     np.testing.assert_allclose(top.by_class()[:2, :3], np.array(wanted), rtol=1e-6)
     assert not top.by_class()[2].any(), "a class without images"
     assert not top.by_class()[:, 3].any(), "a channel that never varies"
+
+
+def test_by_class_without_images_and_of_what_hardly_varies():
+    assert not Top.empty("x", 2, 1, 3).by_class().any()
+    for spread, wanted in ((1e-7, 0), (1e-5, 1)):
+        each = np.array([[1 + spread], [1 - spread]])
+        top = replace(Top.empty("x", 1, 1, 2), sums=10 * each, squares=10 * each**2, counts=np.array([10, 10]))
+        np.testing.assert_allclose(top.by_class(), [[wanted], [-wanted]], rtol=1e-3)
+
+
+@pytest.mark.parametrize(("place", "whole", "positions", "wanted"), [
+    ((0, 0), False, True, Window(-1, -3, 4, 3)), ((2, 3), False, True, Window(5, 3, 10, 9)),
+    ((2, 3), True, True, Window(0, 0, 20, 30)), ((2, 3), False, False, Window(0, 0, 20, 30))])
+def test_a_window_by_hand(place, whole, positions, wanted):
+    """Of 5 x 6 pixels, 3 and 2 apart, whose first middle is row 1 and column -0.5."""
+    seen = Field((5, 6), (3, 2), (9, 9), (1.0, -0.5), whole)
+    assert window(seen, place, (20, 30), positions) == wanted
+    if not whole and positions:
+        assert window(seen, place, (5, 30), True) == Window(0, wanted.left, 5, wanted.right)
+        assert window(seen, place, (20, 6), True) == Window(wanted.top, 0, wanted.bottom, 6)
+        assert window(seen, place, (6, 7), True) == wanted
+
+
+def test_what_leaves_an_image_is_cut_to_it():
+    pixels = np.arange(1, 7, dtype=np.uint8).reshape(2, 3, 1)
+    for part, wanted in ((Window(-1, -1, 1, 2), [[0, 0, 0], [0, 1, 2]]), (Window(1, 2, 3, 4), [[6, 0], [0, 0]]),
+                         (Window(2, 0, 3, 2), [[0, 0]]), (Window(0, 3, 1, 4), [[0]]),
+                         (Window(-3, 0, -1, 1), [[0], [0]]),
+                         (Window(0, -2, 1, 0), [[0, 0]]), (Window(0, 1, 2, 3), [[2, 3], [5, 6]])):
+        assert part.cut(pixels, 0)[..., 0].tolist() == wanted
 
 
 @pytest.mark.parametrize("layer", ["conv1", "maxpool1", "conv2"])
@@ -215,6 +270,18 @@ def test_weights_say_which_classes_where_one_linear_layer_decides():
         assert weights_to_classes(network, layer) is None
     flat = Network([Conv2d(None, 4, 3), Flatten(), Linear(None, 3)], (8, 8, 1))
     assert weights_to_classes(flat, "conv1") is None, "a weight for each position"
+    one = Network([Conv2d(None, 4, 8), Flatten(), Linear(None, 3)], (8, 8, 1))
+    assert np.array_equal(weights_to_classes(one, "conv1"), one.parameters()["linear1.weight"]), "one position"
+    for layers in ([Conv2d(None, 3, 3), GlobalAvgPool2d()], [Conv2d(None, 4, 3), Conv2d(None, 3, 1)],
+                   [Conv2d(None, 4, 3), Conv2d(None, 4, 3), GlobalAvgPool2d(), Linear(None, 3)],
+                   [Conv2d(None, 4, 3), GlobalAvgPool2d(), Linear(None, 4), Linear(None, 3)],
+                   [Conv2d(None, 4, 3), GlobalAvgPool2d(), ReLU(), Linear(None, 3)]):
+        assert weights_to_classes(Network(layers, (8, 8, 1)), "conv1") is None
+    passed = Network([{"type": "Conv2d", "out_channels": 4, "kernel_size": 1, "name": "a"},
+                      {"type": "Conv2d", "out_channels": 4, "kernel_size": 1, "name": "b"},
+                      {"type": "Add", "inputs": ["a", "b"], "name": "sum"}, {"type": "GlobalAvgPool2d"},
+                      {"type": "Linear", "out_features": 3}], (8, 8, 1))
+    assert [weights_to_classes(passed, name) is None for name in ("a", "b", "sum")] == [True, True, False]
 
 
 def test_a_stop_keeps_what_is_done(monkeypatch):

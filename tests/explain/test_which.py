@@ -1,7 +1,9 @@
 """explain/which.py: which images of the run are explained, and what is in images as far as their folders tell."""
 
 import os
+from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -90,3 +92,33 @@ def test_names_on_a_command_line(home: Path) -> None:
     os.rename("runs/small/model.safetensors", "alone.safetensors")
     with pytest.raises(UsageError, match=r"alone\.safetensors lies in no run's folder.*: cnn explain IMAGE$"):
         held_out("alone.safetensors")
+
+
+def test_of_arrays_among_names_no_folder_tells(photos: Path) -> None:
+    pixels = np.zeros((2, 2), np.uint8)
+    for named in ([pixels, "photos"], (Picture("x", pixels), Path("photos"))):
+        assert labels_by_folder(named, ["photos/boot/1.png", Picture("x", pixels), "photos/loose.png"], CLASSES) == {
+            "photos/boot/1.png": "boot"}
+    assert labels_by_folder(pixels, ["photos/boot/1.png"], CLASSES) == {"photos/boot/1.png": "boot"}
+
+
+def test_two_dozen_where_nobody_says_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, str]] = []
+    every = samples(*[0, 1] * 1000)
+    monkeypatch.setattr("cnncli.explain.which.open_model", lambda model: SimpleNamespace(
+        name="small", model=SimpleNamespace(classes=CLASSES)))
+    monkeypatch.setattr("cnncli.explain.which.choose", lambda *given, **how: asked.append(how) or (every, every[:1]))
+    notes: list[str] = []
+    paths, truths = held_out("model", seed=3, note=notes.append)
+    assert paths == [sample.path for sample in evenly(every, 24, 3)]
+    assert truths == {path: CLASSES[int(path.split("/")[2][:-4]) % 2] for path in paths}
+    assert notes == ["24 of the 2,000 images held out of the training of small, evenly from its classes; --top says "
+                     "how many, --seed which."]
+    assert asked == [{"remedy": "cnn explain IMAGE"}]
+    assert len(held_out("model", 5)[0]) == 5
+
+
+def test_which_of_a_class_says_the_seed_by_their_names() -> None:
+    every = samples(*[0] * 9)
+    drawn = sorted(every, key=lambda s: sha256(b"7\0" + s.relative.encode()).digest())[:4]
+    assert evenly(every, 4, 7) == sorted(drawn, key=every.index)
