@@ -10,6 +10,8 @@
 #   make coverage      what part of Python and of C the quick tests run, compared with .ci/coverage.txt
 #   make mutants       small changes of the package that its tests should notice; ROOM=optim for one room, COUNT=0 for all
 #   make contributing  the commands of CONTRIBUTING.md, run in a fresh clone
+#   make docs          the site in build/site: guides, and the reference of every command and of every public name
+#   make links         are the addresses that the site names there? needs the network
 #   make wheel         a wheel in dist/
 #   make bench         ours and the peers side by side, about half an hour; BENCH="--quick" is one of its options
 #   make faults        kills, full disks, refused memory and threads, at every place (docs/reliability.md)
@@ -35,7 +37,7 @@ C_FILES := $(wildcard csrc/*.c csrc/*.h tests/kernels/*.c tests/kernels/*.h)
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: build help install demo test quick one lint format coverage mutants contributing bench wheel sanitize fuzz soak
-.PHONY: faults test-peers clean
+.PHONY: faults test-peers docs links clean
 .DELETE_ON_ERROR:
 
 # Always looks: times can lie (setup.py goes by the files' bytes).
@@ -91,6 +93,14 @@ lint: $(EXTENSION) $(VENV)/.extra-lint
 format: $(VENV)/.extra-lint
 	$(PY) -m ruff check --fix .
 	$(VENV)/bin/clang-format -i $(C_FILES)
+
+# Warnings are errors: a link that leads nowhere, a page that no other names, a docstring that is no text.
+docs: $(EXTENSION) $(VENV)/.extra-docs
+	$(PY) -m sphinx --quiet --fail-on-warning --keep-going docs build/site
+	@echo "the site: $(CURDIR)/build/site/index.html"
+
+links: $(EXTENSION) $(VENV)/.extra-docs
+	$(PY) -m sphinx --quiet --builder linkcheck docs build/links
 
 coverage: $(TESTED) $(VENV)/.extra-coverage
 	$(PY) scripts/measure_coverage.py

@@ -11,9 +11,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from cnncli import __version__
 
 project, author, release = "cnn", "The cnn contributors", __version__
+copyright = f"2026, {author}"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_click", "sphinx_copybutton"]
 html_theme, html_title = "furo", "cnn"
 html_copy_source = False
+smartquotes = False  # --option stays as it is typed
 myst_heading_anchors = 4
 
 autodoc_typehints_format = "short"

@@ -23,6 +23,8 @@ ELSEWHERE = {
     "make sanitize": "half an hour; .ci/run runs what needs no Python",
     "make test-peers": "it fetches PyTorch",
     "make bench": "half an hour",
+    "make docs": ".ci/run does, where Sphinx can be installed",
+    "make links": "it needs the network",
 }
 
 

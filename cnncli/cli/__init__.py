@@ -53,6 +53,7 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f".{COMMANDS[cmd_name][0]}", __name__).command
+        command.name = cmd_name
         return command
 
     def resolve_command(

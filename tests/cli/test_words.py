@@ -1,5 +1,5 @@
-"""Every name that a flag of cnn train takes is in its help, and in README where that lists them; and the networks that
-either lists are there."""
+"""Every name that a flag of cnn train takes is in its help, and in the guide where that lists them; and the networks
+that either lists are there."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,8 @@ from cnncli.optim import OPTIMISERS
 from cnncli.optim.schedule import SCHEDULES
 from cnncli.weights.pretrained import PRETRAINED
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+NETWORKS, TRAINING = ((DOCS / f"{name}.md").read_text(encoding="utf-8") for name in ("networks", "training"))
 COVERED = {"brightness", "contrast", "saturation"}  # by colour, in the help
 FLAGS = {"arch": ["auto", *ARCHITECTURES], "schedule": SCHEDULES, "optimizer": OPTIMISERS, "loss": LOSSES,
          "sampling": SAMPLINGS, "init": PRETRAINED, "augment": [*NAMES, *(set(_WORDS) - COVERED)]}
@@ -38,17 +39,17 @@ def test_help_names_no_network_and_no_schedule_that_there_is_not() -> None:
     assert set(help_of("schedule").split(".")[0].split(", ")) == SCHEDULES.keys()
 
 
-def test_the_readme_has_every_network_and_no_other() -> None:
-    rows = re.search(r"\| name \| what it is \| made for \|\n\|[-|]*\n((?:\|.*\n)*)", README)
+def test_the_guide_has_every_network_and_no_other() -> None:
+    rows = re.search(r"\| name \| what it is \| made for \|\n\|[-|]*\n((?:\|.*\n)*)", NETWORKS)
     assert rows
     assert {name for row in rows[1].splitlines() for name in re.findall(r"`([^`]*)`", row.split("|")[1])
             } == ARCHITECTURES.keys()
 
 
-def test_the_readme_has_every_word_of_augment() -> None:
-    rows = re.search(r"\| word \| what happens .*\n\|[-|]*\n((?:\|.*\n)*)", README)
+def test_the_guide_has_every_word_of_augment() -> None:
+    rows = re.search(r"\| word \| what happens .*\n\|[-|]*\n((?:\|.*\n)*)", TRAINING)
     assert rows
     listed = {name for row in rows[1].splitlines() for name in re.findall(r"`([^`]*)`", row.split("|")[1])}
     assert listed == set(_WORDS) - COVERED
     assert all(word in rows[1] for word in COVERED)
-    assert all(f"`{name}`" in README or f"--augment {name}" in README for name in NAMES if name not in ("auto", "none"))
+    assert all(f"`{name}`" in TRAINING or f"--augment {name}" in TRAINING for name in NAMES if name not in ("auto", "none"))

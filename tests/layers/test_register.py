@@ -89,7 +89,7 @@ def test_the_golden_model_has_every_layer():
     assert Network(layers, (16, 12, 3)).output_shape == (3,)
 
 
-def test_the_readme_names_every_layer_and_no_other():
-    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+def test_the_guide_names_every_layer_and_no_other():
+    text = " ".join((ROOT / "docs" / "networks.md").read_text(encoding="utf-8").split())
     listed = text.split("The types are ", 1)[1].split(", with PyTorch's options", 1)[0].replace(" and ", ", ")
     assert set(listed.split(", ")) == OURS.keys()
