@@ -25,7 +25,7 @@ default_role = "code"
 
 
 def setup(app: Any) -> None:
-    """Read docstrings and help texts as the plain text that they are: their stars and final underscores are no markup."""
+    """Read docstrings and help texts as the plain text that they are: stars and final underscores are no markup."""
     for event in ("autodoc-process-docstring", *(f"sphinx-click-process-{part}" for part in (
             "description", "usage", "options", "arguments", "epilog"))):
         app.connect(event, lambda *arguments: _escape(arguments[-1]))

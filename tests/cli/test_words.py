@@ -52,4 +52,5 @@ def test_the_guide_has_every_word_of_augment() -> None:
     listed = {name for row in rows[1].splitlines() for name in re.findall(r"`([^`]*)`", row.split("|")[1])}
     assert listed == set(_WORDS) - COVERED
     assert all(word in rows[1] for word in COVERED)
-    assert all(f"`{name}`" in TRAINING or f"--augment {name}" in TRAINING for name in NAMES if name not in ("auto", "none"))
+    assert all(f"`{name}`" in TRAINING or f"--augment {name}" in TRAINING for name in NAMES
+               if name not in ("auto", "none"))
