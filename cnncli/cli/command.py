@@ -14,13 +14,13 @@ A command is a file with one function:
 
 import re
 import sys
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import DataError
+from ..errors import DataError, UsageError, printable
 
 if TYPE_CHECKING:
     from ..runs.opened import Opened
@@ -31,13 +31,16 @@ LONGEST_LIST = 2**28  # bytes of names on standard input
 class Command(click.Command):
     """A command of ``cnn``: applies CNN_THREADS, CNN_ISA and --threads before it runs, shows examples in its help.
 
-    kernels=False is for a command that needs no C code; examples are (command line, what it does) pairs.
+    kernels=False is for a command that needs no C code; examples are (command line, what it does) pairs. groups are
+    headings of the help with the names of the options below each, in their order; what is in none comes last.
     """
 
     def __init__(
-        self, *args: Any, kernels: bool = True, examples: Sequence[tuple[str, str]] = (), **kwargs: Any
+        self, *args: Any, kernels: bool = True, examples: Sequence[tuple[str, str]] = (),
+        groups: Mapping[str, str] | None = None, **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
+        self.groups = {heading: names.split() for heading, names in (groups or {}).items()}
         self.kernels = kernels
         self.examples = examples
 
@@ -51,6 +54,16 @@ class Command(click.Command):
             if ctx.meta.get("cnncli.threads"):
                 kernels.set_threads(ctx.meta["cnncli.threads"])
         return super().invoke(ctx)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        lines = {str(each.name): line for each in self.get_params(ctx)
+                 if isinstance(each, click.Option) and (line := each.get_help_record(ctx))}
+        for heading, names in self.groups.items():
+            with formatter.section(heading):
+                formatter.write_dl([lines.pop(name) for name in names])
+        if lines:
+            with formatter.section("Others" if self.groups else "Options"):
+                formatter.write_dl(list(lines.values()))
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         if self.examples:
@@ -112,6 +125,22 @@ def open_and_say(model: Path | None) -> "Opened":
         if sentence:
             note(sentence)
     return opened
+
+
+def model_and_rest(words: Sequence[str], model: Path | None, what: str) -> tuple[Path | None, Sequence[str]]:
+    """Return the model, None for the latest, and the other words, where MODEL may stand first of them or behind -m.
+    what is the other words' name, as "FILE". Raises UsageError where two models are named, or nothing else is."""
+    from ..runs.opened import is_model
+
+    if model is not None:
+        if len(words) > 1 and is_model(words[0]):
+            raise UsageError(f"two models are named, {printable(words[0])} and, with -m, {printable(model)}; name one.")
+        return model, words
+    if len(words) > 1:
+        return Path(words[0]), words[1:]
+    if is_model(words[0]):
+        raise UsageError(f"{printable(words[0])} is a model, and nothing follows it; add {what}.")
+    return None, words
 
 
 def listed_on_stdin(names: Sequence[str]) -> bytes:

@@ -12,6 +12,8 @@ from .command import (
     force_option,
     json_option,
     listed_on_stdin,
+    model_and_rest,
+    model_option,
     open_and_say,
     threads_option,
 )
@@ -26,18 +28,20 @@ EXAMPLES = (
 
 
 @click.command(cls=Command, examples=EXAMPLES)
-@click.argument("model", type=click.Path(path_type=Path))
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE…")
+@click.argument("words", nargs=-1, required=True, metavar="[MODEL] IMAGE…")
+@model_option
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("features.npz"), metavar="FILE.npz",
               help="Where to write them.  [default: features.npz]")
 @force_option
 @json_option
 @exact_option
 @threads_option
-def command(model: Path, images: tuple[str, ...], out: Path, force: bool, as_json: bool, exact: bool | None) -> int:
+def command(words: tuple[str, ...], model: Path | None, out: Path, force: bool, as_json: bool, exact: bool | None
+            ) -> int:
     """Write what the network makes of images before it decides, for search and clustering.
 
-    MODEL is a model file, a run folder, or a pretrained network; IMAGE a file, a folder (the images under it), a
+    MODEL is a model file, a run folder, or a pretrained network. With -m every word is an IMAGE; one IMAGE alone is
+    looked at by the latest run's model. IMAGE is a file, a folder (the images under it), a
     pattern such as 'photos/*.png', or - for a list of paths on standard input. The file holds "features", float32
     (images, features), and "paths", row by row; with NumPy: numpy.load("features.npz"). Images that cannot be read are
     skipped and listed at the end.
@@ -46,7 +50,8 @@ def command(model: Path, images: tuple[str, ...], out: Path, force: bool, as_jso
     from ..errors import DataError
     from ..model.features import FEATURES, features
 
-    opened = open_and_say(model)
+    named, images = model_and_rest(words, model, "images")
+    opened = open_and_say(named)
     opened.model.network.exact = bool(exact)
     found = find_images(images, listed_on_stdin(images), note)
     if not found:

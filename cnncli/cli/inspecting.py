@@ -52,7 +52,7 @@ def command(model: Path | None, named: Path | None, out: Path | None, draw: Path
     from ..visualize.sheets import write_filters
 
     if model and named:
-        raise UsageError("MODEL is given twice, bare and with -m; give it once.")
+        raise UsageError(f"two models are named, {printable(model)} and, with -m, {printable(named)}; name one.")
     name = str(model or named or "")
     if is_untrained(name):
         _untrained(name, size, classes, out, draw, force, as_json)

@@ -49,6 +49,16 @@ EXAMPLES = (
 )
 
 
+GROUPS = {
+    "Images": "size grey labels group_by exclude split_seed sampling range cache strict",
+    "Network": "arch init freeze probe recipe",
+    "Learning": "epochs time lr find_lr batch_size patience optimizer schedule warmup weight_decay loss label_smoothing "
+                "class_weights ema seed exact",
+    "Augmentation": "augment preview no_augment",
+    "Running": "name resume folds live port threads runs as_json",
+}
+
+
 class Blocks(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5 only
     """A number of blocks, or a word that stands for one."""
 
@@ -58,7 +68,7 @@ class Blocks(click.ParamType):  # type: ignore[type-arg]  # generic since click 
         return int(value) if isinstance(value, str) and re.fullmatch(r"\d{1,9}", value.strip()) else value
 
 
-@click.command(cls=Command, examples=EXAMPLES)
+@click.command(cls=Command, examples=EXAMPLES, groups=GROUPS)
 @click.argument("data", type=click.Path(), required=False)
 @click.option("--arch", metavar="NAME|FILE.toml",
               help="auto, lenet5, classic, nin, vgg-small, resnet8, resnet9, resnet20, resnet18, resnet34, "

@@ -109,6 +109,12 @@ def is_untrained(name: str) -> bool:
     return is_described(name) and not (is_pretrained(name) and installed(name))
 
 
+def is_model(name: str) -> bool:
+    """Whether a name leads to a model: its file, a run's folder, or a pretrained network."""
+    return is_pretrained(name) or os.path.isfile(os.path.join(name, MODEL)) or (
+        name.endswith(os.path.splitext(MODEL)[1]) and os.path.isfile(name))
+
+
 def load(path: str | os.PathLike[str]) -> Model:
     """Return the model in a file or a run's folder, that of the newest run whose model one would use for runs/latest,
     or that of a pretrained network's name, unless a file is called so.

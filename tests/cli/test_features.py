@@ -61,7 +61,7 @@ def test_what_is_passed_over_in_a_file_is_said(here: Path, capsys: pytest.Captur
     (["m.safetensors", "data", "-o", "out.csv"], 2, "ends in .npz"),
     (["m.safetensors", "data", "-o", "no/out.npz"], 2, "there is no folder no"),
     (["nothing", "data"], 4, "there is no model nothing"),
-    (["m.safetensors"], 2, "IMAGE"),
+    (["m.safetensors"], 2, "add images"),
     (["data", "data"], 4, "holds no model"),
 ])
 def test_refusals(here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, words: str) -> None:

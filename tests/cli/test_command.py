@@ -1,0 +1,84 @@
+"""cli/command.py: a model may stand first, or behind -m, and means the same; options of `cnn train` stand in groups."""
+
+from pathlib import Path
+
+import click
+import pytest
+
+from cnncli.cli import COMMANDS, cnn, main
+from cnncli.cli.command import Command, model_and_rest
+from cnncli.errors import UsageError
+from cnncli.model.checkpoint import save_model
+
+from ..pictures import make_folder
+from ..small_model import small_model
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("runs/latest", "runs/other"):
+        (tmp_path / folder).mkdir(parents=True)
+        save_model(tmp_path / folder / "model.safetensors", small_model())
+    return tmp_path
+
+
+@pytest.mark.parametrize(("words", "model", "found"), [
+    (["a.onnx"], None, (None, ["a.onnx"])),
+    (["runs/other", "a.onnx"], None, (Path("runs/other"), ["a.onnx"])),
+    (["a.onnx"], Path("m"), (Path("m"), ["a.onnx"])),
+    (["a.png", "b.png"], Path("m"), (Path("m"), ["a.png", "b.png"])),
+    (["efficientnet_lite0", "b.png"], None, (Path("efficientnet_lite0"), ["b.png"])),
+])
+def test_where_a_model_may_stand(words: list[str], model: Path | None, found: object, here: Path) -> None:
+    assert model_and_rest(words, model, "FILE") == found
+
+
+@pytest.mark.parametrize("word", ["runs/other", "runs/other/model.safetensors", "efficientnet_lite0"])
+def test_two_models_or_nothing_else_are_refused(word: str, here: Path) -> None:
+    with pytest.raises(UsageError, match=f"two models are named, {word} and, with -m, m; name one"):
+        model_and_rest([word, "a.png"], Path("m"), "FILE")
+    with pytest.raises(UsageError, match=f"{word} is a model, and nothing follows it; add FILE"):
+        model_and_rest([word], None, "FILE")
+
+
+@pytest.mark.parametrize("command", ["export", "features"])
+def test_the_latest_one_named_first_and_behind_m_give_the_same(command: str, here: Path) -> None:
+    make_folder(here / "data", each=1)
+    last, option = ("out.c", []) if command == "export" else ("data", ["-o", "out.npz"])
+    file, made = Path("out.c" if command == "export" else "out.npz"), []
+    for model, named in (([], []), (["runs/other"], []), ([], ["-m", "runs/other"])):
+        assert main([command, *model, last, *named, *option]) == 0
+        made.append(file.read_bytes())
+        file.unlink()
+    assert made[1] == made[2]
+    assert len(made[0]) == len(made[1])
+    assert main([command, "runs/other", last, "-m", "runs/other", *option]) == 2
+    assert main([command, "runs/other"]) == 2
+    assert main(["export", "runs/other", "a.c", "b.c"]) == 2
+
+
+def test_inspect_takes_either_and_not_both(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "runs/other"]) == main(["inspect", "-m", "runs/other"]) == 0
+    assert main(["inspect", "runs/other", "-m", "runs/latest"]) == 2
+    assert "two models are named" in capsys.readouterr().err
+
+
+def test_every_command_that_takes_a_model_takes_m() -> None:
+    context = click.Context(cnn)
+    taking = {name for name in COMMANDS for parameter in cnn.get_command(context, name).params
+              if "-m" in parameter.opts}  # type: ignore[union-attr]
+    assert taking == {"test", "predict", "inspect", "visualize-filters", "explain", "export", "page", "features"}
+
+
+def test_the_options_of_train_stand_in_groups(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each in one, and none by itself but --help."""
+    command = cnn.get_command(click.Context(cnn), "train")
+    assert isinstance(command, Command)
+    named = [name for names in command.groups.values() for name in names]
+    assert sorted(named) == sorted(str(each.name) for each in command.params if isinstance(each, click.Option))
+    assert main(["train", "--help"]) == 0
+    said = capsys.readouterr().out
+    headings = [f"{heading}:" for heading in [*command.groups, "Others"]]
+    assert [line for line in said.splitlines() if line in headings] == headings
+    assert said.split("Others:\n")[1].startswith("  -h, --help ")
