@@ -52,8 +52,8 @@ EXAMPLES = (
 GROUPS = {
     "Images": "size grey labels group_by exclude split_seed sampling range cache strict",
     "Network": "arch init freeze probe recipe",
-    "Learning": "epochs time lr find_lr batch_size patience optimizer schedule warmup weight_decay loss label_smoothing "
-                "class_weights ema seed exact",
+    "Learning": "epochs time lr find_lr batch_size patience optimizer schedule warmup weight_decay loss "
+                "label_smoothing class_weights ema seed exact",
     "Augmentation": "augment preview no_augment",
     "Running": "name resume folds live port threads runs as_json",
 }
