@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import DataError, UsageError, printable
+from .completing import model_names
 
 if TYPE_CHECKING:
     from ..runs.opened import Opened
@@ -91,7 +92,7 @@ def _keep_threads(ctx: click.Context, parameter: click.Parameter, value: int | N
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for other programs.")
-model_option = click.option("-m", "--model", type=click.Path(path_type=Path), metavar="MODEL",
+model_option = click.option("-m", "--model", type=click.Path(path_type=Path), metavar="MODEL", shell_complete=model_names,
                             help="Model file, run folder, or a pretrained network: efficientnet_lite0, _lite1 or "
                                  "_lite2.  [default: runs/latest]")
 strict_option = click.option("--strict", is_flag=True,

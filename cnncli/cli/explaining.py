@@ -7,6 +7,7 @@ import click
 
 from ..errors import DataError, printable
 from .command import Command, force_option, json_option, listed_on_stdin, model_option, open_and_say, threads_option
+from .completing import class_names
 from .explaining_units import explain_units, units_options
 from .output import emit, emit_json, note, report_skipped
 from .progress import progress
@@ -31,7 +32,7 @@ EXAMPLES = (
 @click.command(cls=Command, examples=EXAMPLES)
 @click.argument("images", nargs=-1, metavar="[IMAGE…]")
 @model_option
-@click.option("--class", "target", metavar="NAME", help="The class to explain.  [default: the model's answer]")
+@click.option("--class", "target", metavar="NAME", shell_complete=class_names, help="The class to explain.  [default: the model's answer]")
 @click.option("--method", default="hirescam", show_default=True, metavar="NAME",
               help="How: hirescam, gradcam and others, which docs/explaining.md compares.")
 @click.option("--layer", metavar="NAME", help="Whose positions are asked.  [default: the last layer that has any]")

@@ -8,6 +8,7 @@ import click
 
 from ..errors import UsageError, printable
 from .command import Command, json_option
+from .completing import run_names
 from .output import console, emit, emit_json
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ EXAMPLES = (
 
 
 @click.command(cls=Command, examples=EXAMPLES, kernels=False)
-@click.argument("names", nargs=-1, metavar="[compare RUN RUN…]")
+@click.argument("names", nargs=-1, metavar="[compare RUN RUN…]", shell_complete=run_names)
 @click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, metavar="DIR",
               help="The folder that runs are in.")
 @json_option

@@ -23,6 +23,7 @@ COMMANDS = {
     "page": ("page", "Write a model as one web page that runs it."),
     "features": ("features", "Write what a network makes of images, for search and clustering."),
     "sample": ("sample", "Write out the sample images that come with cnn."),
+    "completion": ("completion", "Print what makes the shell's Tab key complete commands and names."),
     "import": ("importing", "Turn a data set file (IDX, .npz) into a folder of images."),
 }
 

@@ -20,6 +20,16 @@ from .command import (
     strict_option,
     threads_option,
 )
+from .completing import (
+    architecture_names,
+    augmentation_names,
+    loss_names,
+    optimiser_names,
+    run_names,
+    sampling_names,
+    schedule_names,
+    weight_names,
+)
 from .output import console, emit, emit_json, note, report_skipped
 
 if TYPE_CHECKING:
@@ -70,11 +80,11 @@ class Blocks(click.ParamType):  # type: ignore[type-arg]  # generic since click 
 
 @click.command(cls=Command, examples=EXAMPLES, groups=GROUPS)
 @click.argument("data", type=click.Path(), required=False)
-@click.option("--arch", metavar="NAME|FILE.toml",
+@click.option("--arch", shell_complete=architecture_names, metavar="NAME|FILE.toml",
               help="auto, lenet5, classic, nin, vgg-small, resnet8, resnet9, resnet20, resnet18, resnet34, "
                    "resnet50, vgg11, vgg16, squeezenet1_1, mobilenet_v2, efficientnet_lite0, efficientnet_lite1, "
                    "efficientnet_lite2, or a TOML file.  [default: auto, by image size]")
-@click.option("--init", metavar="NAME|FILE",
+@click.option("--init", shell_complete=weight_names, metavar="NAME|FILE",
               help="Weights to begin with: efficientnet_lite0, efficientnet_lite1 or efficientnet_lite2, trained on "
                    "ImageNet, a model or run of ours, a .safetensors or a PyTorch file; none: fresh ones.  [default: "
                    "efficientnet_lite0 for photographs, where it is installed]")
@@ -91,20 +101,20 @@ class Blocks(click.ParamType):  # type: ignore[type-arg]  # generic since click 
 @click.option("--batch-size", type=int, help="Images per step.  [default: 128, fewer for few images]")
 @click.option("--lr", type=float, help="The learning rate's peak.  [default: to suit network, images and "
                                                           "optimiser]")
-@click.option("--optimizer", metavar="NAME", help="sgd (momentum 0.9, Nesterov), adam, adamw.  [default: sgd; with "
+@click.option("--optimizer", shell_complete=optimiser_names, metavar="NAME", help="sgd (momentum 0.9, Nesterov), adam, adamw.  [default: sgd; with "
                                                "--init adamw]")
-@click.option("--schedule", metavar="NAME", help="one-cycle, cosine, step, constant, triangular.  [default: one-cycle]")
+@click.option("--schedule", shell_complete=schedule_names, metavar="NAME", help="one-cycle, cosine, step, constant, triangular.  [default: one-cycle]")
 @click.option("--warmup", type=float, metavar="EPOCHS", help="How long the learning rate climbs at the start.")
 @click.option("--weight-decay", type=float, help="Spares biases and norms.  [default: 5e-4 for sgd]")
-@click.option("--loss", metavar="NAME", help="cross-entropy, squared-error.  [default: cross-entropy]")
+@click.option("--loss", shell_complete=loss_names, metavar="NAME", help="cross-entropy, squared-error.  [default: cross-entropy]")
 @click.option("--label-smoothing", type=float, help="Share of the target spread over all classes.  [default: 0.1 with "
                                                     "batch norm, 0 without or with few parameters for each image]")
 @click.option("--class-weights", metavar="balanced", help="Let every class count the same, however many images it has.")
-@click.option("--sampling", metavar="NAME", help="shuffled: each image once an epoch; balanced: each class equally "
+@click.option("--sampling", shell_complete=sampling_names, metavar="NAME", help="shuffled: each image once an epoch; balanced: each class equally "
                                                  "often.  [default: shuffled]")
 @click.option("--ema", type=float, metavar="PART",
               help="The last part of the training over which weights are averaged; 0 for none.  [default: 0.25]")
-@click.option("--augment", metavar="HOW",
+@click.option("--augment", shell_complete=augmentation_names, metavar="HOW",
               help="How training images are varied: auto, none, digits, photo, strong, or a list with strengths, as "
                    "shift=4,flip,rotate=10; there are shift, flip, rotate, scale, shear, colour, hue, randaugment, "
                    "erase, cutout, mixup and cutmix.  [default: auto: shifts, and flips unless images are grey]")
@@ -127,7 +137,7 @@ class Blocks(click.ParamType):  # type: ignore[type-arg]  # generic since click 
                                                    "K-th of all but the test images.")
 @click.option("--find-lr", is_flag=True, help="Train nothing, but test learning rates: draws lr.png, suggests a peak.")
 @click.option("--name", help="The run's name.  [default: architecture and a number, like resnet8-1]")
-@click.option("--resume", is_flag=False, flag_value=LATEST, metavar="[RUN]",
+@click.option("--resume", shell_complete=run_names, is_flag=False, flag_value=LATEST, metavar="[RUN]",
               help="Continue a run, to the bits it would have reached: the latest, or by name or path.")
 @click.option("--live", is_flag=True, help="Show the training on a web page of this machine while it runs, which can "
                                            "stop it, too; its address is printed. cnn watch shows it afterwards.")

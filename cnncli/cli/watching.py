@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from .command import Command
+from .completing import run_names
 from .output import emit, note
 
 EXAMPLES = (
@@ -15,7 +16,7 @@ EXAMPLES = (
 
 
 @click.command(cls=Command, examples=EXAMPLES)
-@click.argument("names", nargs=-1, metavar="[RUN…]")
+@click.argument("names", nargs=-1, metavar="[RUN…]", shell_complete=run_names)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="The page's port.  [default: any free one]")
 @click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, metavar="DIR",
               help="The folder that runs are in.")

@@ -1,0 +1,105 @@
+"""What the shell's Tab key completes: names of networks, schedules, runs and classes. Each function is the shell_complete
+of an option or argument, and takes what click gives it: the context, the parameter, and what was typed of the word. What
+it needs is imported when Tab is pressed. completion.py prints what a shell has to be told once.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import click
+from click.shell_completion import CompletionItem
+
+from ..errors import CnnError
+
+Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
+
+
+def _of(names: Callable[[click.Context], Iterable[str]], files: bool = False) -> Complete:
+    """Return what completes a word to one of some names, or, with files, to the path of a file."""
+
+    def complete(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+        try:
+            found = [CompletionItem(name) for name in names(ctx) if name.startswith(typed)]
+        except (CnnError, OSError):
+            found = []
+        return found or ([CompletionItem(typed, type="file")] if files else [])
+
+    return complete
+
+
+def _architectures(ctx: click.Context) -> list[str]:
+    from ..architectures import ARCHITECTURES
+
+    return ["auto", *ARCHITECTURES]
+
+
+def _weights(ctx: click.Context) -> list[str]:
+    from ..weights.pretrained import PRETRAINED
+
+    return [*PRETRAINED, "none", *_run_folders(ctx)]
+
+
+def _schedules(ctx: click.Context) -> list[str]:
+    from ..optim.schedule import SCHEDULES
+
+    return list(SCHEDULES)
+
+
+def _optimisers(ctx: click.Context) -> list[str]:
+    from ..optim import OPTIMISERS
+
+    return list(OPTIMISERS)
+
+
+def _losses(ctx: click.Context) -> list[str]:
+    from ..loss import LOSSES
+
+    return list(LOSSES)
+
+
+def _samplings(ctx: click.Context) -> list[str]:
+    from ..data.order import SAMPLINGS
+
+    return list(SAMPLINGS)
+
+
+def _augmentations(ctx: click.Context) -> list[str]:
+    from ..data.naming import NAMES
+
+    return list(NAMES)
+
+
+def _run_names(ctx: click.Context) -> list[str]:
+    from ..runs.listing import runs_in
+
+    return [each.run.name for each in runs_in(ctx.params.get("runs") or "runs")]
+
+
+def _run_folders(ctx: click.Context) -> list[str]:
+    folder = Path("runs")
+    return [os.path.join("runs", name) for name in ("latest", *_run_names(ctx))] if folder.is_dir() else []
+
+
+def _models(ctx: click.Context) -> list[str]:
+    from ..weights.pretrained import PRETRAINED
+
+    return [*_run_folders(ctx), *PRETRAINED]
+
+
+def _classes(ctx: click.Context) -> list[str]:
+    from ..runs.opened import open_model
+
+    return list(open_model(ctx.params.get("model")).model.classes)
+
+
+architecture_names = _of(_architectures, files=True)
+augmentation_names = _of(_augmentations)
+class_names = _of(_classes)
+loss_names = _of(_losses)
+model_names = _of(_models, files=True)
+optimiser_names = _of(_optimisers)
+run_names = _of(_run_names)
+sampling_names = _of(_samplings)
+schedule_names = _of(_schedules)
+weight_names = _of(_weights, files=True)
