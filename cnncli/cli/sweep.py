@@ -33,7 +33,7 @@ EXAMPLES = (
 @click.option("--random", type=int, metavar="N", help="N random draws in place of every combination; a setting may be "
                                                       "a range then, as lr=0.01..0.3. --seed draws others.")
 @click.option("--optuna", type=int, metavar="N", help="N trials that Optuna's TPE proposes, by what the runs before "
-                                                      "reached; for 'cnncli[optuna]'.")
+                                                      "reached; needs optuna.")
 @click.option("--name", help="The sweep's name.  [default: sweep-1, sweep-2, …]")
 @click.option("--resume", is_flag=False, flag_value=LATEST, metavar="[SWEEP]",
               help="Go on with a sweep: the latest, or by name. Finished runs are not trained again.")

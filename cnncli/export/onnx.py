@@ -12,12 +12,12 @@ import numpy as np
 
 from .._version import __version__
 from ..errors import SaveError, UsageError
+from ..extras import install
 from ..model import Model
 from .golden import TOLERANCE, Golden, golden
 from .onnx_layers import Graph, add_network
 
 OPSET, IR_VERSION = 17, 8  # of 2022: what every runtime in use reads
-INSTALL = "pip install 'cnncli[onnx]'"
 
 
 def to_onnx(model: Model, raw: bool = False) -> tuple[bytes, str]:
@@ -30,7 +30,7 @@ def to_onnx(model: Model, raw: bool = False) -> tuple[bytes, str]:
     try:
         from onnx import TensorProto, checker, helper, numpy_helper
     except ImportError:
-        raise UsageError(f"writing ONNX files needs the package onnx; get it with: {INSTALL}") from None
+        raise UsageError(f"writing ONNX files needs the package onnx; get it with: {install('onnx')}") from None
     graph, (h, w, c) = Graph(), model.preprocessing.shape
     classes = len(model.classes)
     if raw:
@@ -81,7 +81,7 @@ def _checked(data: bytes, model: Model, known: Golden, raw: bool) -> str:
     try:
         import onnxruntime
     except ImportError:
-        return f"It was not run, because onnxruntime is not installed ({INSTALL} brings it)."
+        return f"It was not run, because onnxruntime is not installed ({install('onnx')} brings it)."
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

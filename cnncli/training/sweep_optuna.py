@@ -6,11 +6,11 @@ Optuna is imported when it is asked for.
 from typing import Any
 
 from ..errors import UsageError
+from ..extras import install
 from .sweep_plan import Plan
 from .sweep_settings import Point, Setting, shown
 
 STUDY = "optuna.log"
-INSTALL = "pip install 'cnncli[optuna]'"
 
 
 def library() -> Any:
@@ -18,7 +18,7 @@ def library() -> Any:
     try:
         import optuna
     except ImportError:
-        raise UsageError(f"--optuna needs the package optuna; get it with: {INSTALL}") from None
+        raise UsageError(f"--optuna needs the package optuna; get it with: {install('optuna')}") from None
     return optuna
 
 

