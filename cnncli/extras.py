@@ -1,14 +1,15 @@
-"""Packages that only some tasks need, the extras of pyproject.toml: the command that installs one. It names the packages
-themselves, so that it works wherever cnn was installed from, and in any folder.
+"""Packages that only some tasks need, the extras of pyproject.toml: the command that installs one. It names the
+packages themselves, so that it works wherever cnn was installed from, and in any folder.
 """
 
 import re
 import shlex
-from importlib import metadata
 
 
 def install(extra: str) -> str:
     """Return the command that installs what an extra brings: "pip install 'onnx>=1.15' 'onnxruntime>=1.17'"."""
+    from importlib import metadata  # which brings much
+
     try:
         required = metadata.requires(__package__) or []
     except metadata.PackageNotFoundError:  # used where it lies, without having been installed

@@ -71,5 +71,5 @@ def test_an_answer_that_differs_is_no_export(rng: np.random.Generator, monkeypat
 
 def test_without_the_package_it_says_how_to_get_it(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "onnx", None)
-    with pytest.raises(UsageError, match=r"pip install 'cnncli\[onnx\]'"):
+    with pytest.raises(UsageError, match=r"pip install 'onnx>="):
         to_onnx(model_of(architecture("lenet5", (28, 28, 1), 3), rng))
