@@ -11,6 +11,7 @@
 #   make mutants       small changes of the package that its tests should notice; ROOM=optim for one room, COUNT=0 for all
 #   make contributing  the commands of CONTRIBUTING.md, run in a fresh clone
 #   make docs          the site in build/site: guides, and the reference of every command and of every public name
+#   make messages      build/messages.md: every error and note that a test provokes, to be read as one text
 #   make links         are the addresses that the site names there? needs the network
 #   make wheel         a wheel in dist/
 #   make bench         ours and the peers side by side, about half an hour; BENCH="--quick" is one of its options
@@ -37,7 +38,7 @@ C_FILES := $(wildcard csrc/*.c csrc/*.h tests/kernels/*.c tests/kernels/*.h)
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: build help install demo test quick one lint format coverage mutants contributing bench wheel sanitize fuzz soak
-.PHONY: faults test-peers docs links clean
+.PHONY: faults test-peers docs links messages clean
 .DELETE_ON_ERROR:
 
 # Always looks: times can lie (setup.py goes by the files' bytes).
@@ -101,6 +102,10 @@ docs: $(EXTENSION) $(VENV)/.extra-docs
 
 links: $(EXTENSION) $(VENV)/.extra-docs
 	$(PY) -m sphinx --quiet --builder linkcheck docs build/links
+
+messages: $(TESTED)
+	$(PY) -m pytest --numprocesses auto -p tests.messages -m 'not other_isa' $(filter-out tests/kernels tests/peers, \
+		$(patsubst %/,%,$(wildcard tests/*/)))
 
 coverage: $(TESTED) $(VENV)/.extra-coverage
 	$(PY) scripts/measure_coverage.py
