@@ -14,7 +14,7 @@ A command is a file with one function:
 
 import re
 import sys
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,22 +26,23 @@ from .completing import model_names
 if TYPE_CHECKING:
     from ..runs.opened import Opened
 
+OTHERS = "Others"  # the heading of options that have none
 LONGEST_LIST = 2**28  # bytes of names on standard input
 
 
 class Command(click.Command):
     """A command of ``cnn``: applies CNN_THREADS, CNN_ISA and --threads before it runs, shows examples in its help.
 
-    kernels=False is for a command that needs no C code; examples are (command line, what it does) pairs. groups are
-    headings of the help with the names of the options below each, in their order; what is in none comes last.
+    kernels=False is for a command that needs no C code; examples are (command line, what it does) pairs. grouped
+    has the help show each option below its heading (Option), in the order of their definitions.
     """
 
     def __init__(
         self, *args: Any, kernels: bool = True, examples: Sequence[tuple[str, str]] = (),
-        groups: Mapping[str, str] | None = None, **kwargs: Any
+        grouped: bool = False, **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.groups = {heading: names.split() for heading, names in (groups or {}).items()}
+        self.grouped = grouped
         self.kernels = kernels
         self.examples = examples
 
@@ -57,20 +58,27 @@ class Command(click.Command):
         return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        lines = {str(each.name): line for each in self.get_params(ctx)
-                 if isinstance(each, click.Option) and (line := each.get_help_record(ctx))}
-        for heading, names in self.groups.items():
+        below: dict[str, list[tuple[str, str]]] = {}
+        for each in self.get_params(ctx):
+            if isinstance(each, click.Option) and (line := each.get_help_record(ctx)):
+                below.setdefault(getattr(each, "heading", OTHERS) if self.grouped else "Options", []).append(line)
+        for heading, lines in below.items():
             with formatter.section(heading):
-                formatter.write_dl([lines.pop(name) for name in names])
-        if lines:
-            with formatter.section("Others" if self.groups else "Options"):
-                formatter.write_dl(list(lines.values()))
+                formatter.write_dl(lines)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         if self.examples:
             with formatter.section("Examples"):
                 formatter.write_dl(self.examples, col_max=48)
         super().format_epilog(ctx, formatter)
+
+
+class Option(click.Option):
+    """An option that stands below a heading of its own in a help that is grouped."""
+
+    def __init__(self, *args: Any, heading: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.heading = heading
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5 only
@@ -91,29 +99,36 @@ def _keep_threads(ctx: click.Context, parameter: click.Parameter, value: int | N
     ctx.meta["cnncli.threads"] = value
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for other programs.")
-model_option = click.option("-m", "--model", type=click.Path(path_type=Path), metavar="MODEL", shell_complete=model_names,
-                            help="Model file, run folder, or a pretrained network: efficientnet_lite0, _lite1 or "
-                                 "_lite2.  [default: runs/latest]")
-strict_option = click.option("--strict", is_flag=True,
-                             help="Fail on the first image that cannot be used, instead of skipping it.")
-exact_option = click.option("--exact", is_flag=True, default=None,
-                            help="Convolutions without Winograd's algorithm: slower, with a little less rounding.")
+json_option = click.option("--json", "as_json", cls=Option, heading="Running", is_flag=True,
+                           help="Print the result as JSON, for other programs.")
+model_option = click.option("-m", "--model", type=click.Path(path_type=Path), metavar="MODEL",
+                            shell_complete=model_names,
+                            help="A model file, the folder of a run, or a pretrained network: efficientnet_lite0, "
+                                 "efficientnet_lite1 or efficientnet_lite2.  [default: runs/latest]")
+strict_option = click.option("--strict", cls=Option, heading="Images", is_flag=True,
+                             help="Stop with an error at the first image that cannot be read, instead of skipping it.")
+exact_option = click.option("--exact", cls=Option, heading="Learning", is_flag=True, default=None,
+                            help="Compute convolutions without Winograd's algorithm. This is slower, and rounds a "
+                                 "little less.")
 tta_option = click.option("--tta", is_flag=True,
-                          help="Judge each image and its mirror image, and take the mean: twice the time.")
+                          help="Judge each image and its mirror image, and average the two. Takes twice as long.")
 group_by_option = click.option(
-    "--group-by", metavar="PATTERN|FILE.csv",
-    help="Keep images together in split and folds: those in whose paths the pattern's parentheses find the same, as "
-         "'(patient\\d+)', or that a table with the columns file and group gives one.")
+    "--group-by", cls=Option, heading="Images", metavar="PATTERN|FILE.csv",
+    help="Keep images that belong together in one part of the split, or in one fold. They belong together if the "
+         "parentheses of this regular expression find the same text in their paths, as '(patient\\d+)' does, or if a "
+         "table with the columns file and group says so.")
 labels_option = click.option(
-    "--labels", type=click.Path(), metavar="FILE.csv",
-    help="For images in no class folders: a table with the columns file, inside the folder, and label; split too, if "
-         "you like.")
-force_option = click.option("--force", is_flag=True, help="Write also over files that cnn did not write, and into a "
-                                                             "folder of images that models learn from.")
+    "--labels", cls=Option, heading="Images", type=click.Path(), metavar="FILE.csv",
+    help="Take the labels from a table instead of from folders. Its columns are file (a path inside the folder), "
+         "label, and optionally split.")
+force_option = click.option("--force", is_flag=True,
+                            help="Also overwrite files that cnn did not write, and also write into a folder of "
+                                 "training images.")
 # The command does not see it: Command.invoke sets it, kernels.threads() tells it.
-threads_option = click.option("--threads", type=click.IntRange(1, 256), expose_value=False, callback=_keep_threads,
-                              help="Threads to use; results do not depend on it.  [default: all CPUs]")
+threads_option = click.option("--threads", cls=Option, heading="Running", type=click.IntRange(1, 256),
+                              expose_value=False, callback=_keep_threads,
+                              help="How many threads to use. The result does not depend on it.  [default: one for each "
+                                   "CPU]")
 
 
 def open_and_say(model: Path | None) -> "Opened":

@@ -1,26 +1,31 @@
-"""What the shell's Tab key completes: names of networks, schedules, runs and classes. Each function is the shell_complete
-of an option or argument, and takes what click gives it: the context, the parameter, and what was typed of the word. What
-it needs is imported when Tab is pressed. completion.py prints what a shell has to be told once.
+"""What the shell's Tab key completes: names of networks, schedules, runs and classes. Each function is the
+shell_complete of an option or argument, and takes what click gives it: the context, the parameter, and what was typed
+of the word. What it needs is imported when Tab is pressed. completion.py prints what a shell has to be told once.
 """
 
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
 
-from ..errors import CnnError
+from ..errors import CnnError, printable
 
-Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+Complete = Callable[[click.Context, click.Parameter, str], list["CompletionItem"]]
 
 
 def _of(names: Callable[[click.Context], Iterable[str]], files: bool = False) -> Complete:
     """Return what completes a word to one of some names, or, with files, to the path of a file."""
 
-    def complete(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    def complete(ctx: click.Context, parameter: click.Parameter, typed: str) -> list["CompletionItem"]:
+        from click.shell_completion import CompletionItem
+
         try:
-            found = [CompletionItem(name) for name in names(ctx) if name.startswith(typed)]
+            found = [CompletionItem(name) for name in names(ctx) if name.startswith(typed) and printable(name) == name]
         except (CnnError, OSError):
             found = []
         return found or ([CompletionItem(typed, type="file")] if files else [])

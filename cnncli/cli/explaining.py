@@ -32,7 +32,8 @@ EXAMPLES = (
 @click.command(cls=Command, examples=EXAMPLES)
 @click.argument("images", nargs=-1, metavar="[IMAGE…]")
 @model_option
-@click.option("--class", "target", metavar="NAME", shell_complete=class_names, help="The class to explain.  [default: the model's answer]")
+@click.option("--class", "target", metavar="NAME", shell_complete=class_names,
+              help="The class to explain.  [default: the model's answer]")
 @click.option("--method", default="hirescam", show_default=True, metavar="NAME",
               help="How: hirescam, gradcam and others, which docs/explaining.md compares.")
 @click.option("--layer", metavar="NAME", help="Whose positions are asked.  [default: the last layer that has any]")

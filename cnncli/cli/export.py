@@ -17,7 +17,7 @@ EXAMPLES = (
 
 
 @click.command(cls=Command, examples=EXAMPLES)
-@click.argument("words", nargs=-1, required=True, metavar="[MODEL] FILE")
+@click.argument("file", nargs=-1, required=True, type=click.Path(), metavar="[MODEL] FILE")
 @model_option
 @click.option("--raw", is_flag=True, help="Leave out what is done before and behind the network: float32 (n, c, h, w), "
               "normalised, to logits.")
@@ -25,7 +25,7 @@ EXAMPLES = (
               "torchvision's or timm's network.")
 @force_option
 @json_option
-def command(words: tuple[str, ...], model: Path | None, raw: bool, torch_names: bool, force: bool, as_json: bool
+def command(file: tuple[str, ...], model: Path | None, raw: bool, torch_names: bool, force: bool, as_json: bool
             ) -> int:
     """Write a model in a form that others run.
 
@@ -42,10 +42,10 @@ def command(words: tuple[str, ...], model: Path | None, raw: bool, torch_names: 
     """
     from ..export import export_model
 
-    named, files = model_and_rest(words, model, "FILE")
+    named, files = model_and_rest(file, model, "FILE")
     if len(files) > 1:
         raise UsageError(f"one file is written at a time; leave out {printable(files[-1])}.")
-    made = export_model(open_and_say(named), files[0], raw=raw, torch_names=torch_names, force=force)
+    made = export_model(open_and_say(named), Path(files[0]), raw=raw, torch_names=torch_names, force=force)
     note(f"{printable(made.path)}: {made.bytes:,} bytes. {made.note}")
     if as_json:
         emit_json(made.as_json())

@@ -1,15 +1,17 @@
 """``cnn sweep``: a training for each of several settings, and a table of what they reached. Takes the options of ``cnn
 train``, calls cnncli.training and renders; train_view.py shows what happens meanwhile."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import printable, quoted
-from .command import Command, json_option
+from .command import Command, Option, json_option
 from .output import console, emit, emit_json, note, report_skipped
-from .train import LATEST, complete, watched
 from .train import command as train
+from .train import complete, watched
+from .train_options import LATEST
 
 if TYPE_CHECKING:
     from ..training.sweep import Sweep
@@ -26,18 +28,20 @@ EXAMPLES = (
     ("cnn runs --runs runs/sweep-1", "its runs again"),
 )
 
+_sweep = partial(click.option, cls=Option, heading="Sweep")
 
-@click.command(cls=Command, examples=EXAMPLES)
+
+@click.command(cls=Command, examples=EXAMPLES, grouped=True)
 @click.argument("data", type=click.Path(), required=False)
 @click.argument("settings", nargs=-1, metavar="SETTING=VALUE,VALUE…")
-@click.option("--random", type=int, metavar="N", help="N random draws in place of every combination; a setting may be "
+@_sweep("--random", type=int, metavar="N", help="N random draws in place of every combination; a setting may be "
                                                       "a range then, as lr=0.01..0.3. --seed draws others.")
-@click.option("--optuna", type=int, metavar="N", help="N trials that Optuna's TPE proposes, by what the runs before "
+@_sweep("--optuna", type=int, metavar="N", help="N trials that Optuna's TPE proposes, by what the runs before "
                                                       "reached; needs optuna.")
-@click.option("--name", help="The sweep's name.  [default: sweep-1, sweep-2, …]")
-@click.option("--resume", is_flag=False, flag_value=LATEST, metavar="[SWEEP]",
+@_sweep("--name", help="The sweep's name.  [default: sweep-1, sweep-2, …]")
+@_sweep("--resume", is_flag=False, flag_value=LATEST, metavar="[SWEEP]",
               help="Go on with a sweep: the latest, or by name. Finished runs are not trained again.")
-@click.option("--runs", type=click.Path(), default="runs", show_default=True, help="The folder that sweeps go to.")
+@_sweep("--runs", type=click.Path(), default="runs", show_default=True, help="The folder that sweeps go to.")
 @json_option
 def command(data: str | None, settings: tuple[str, ...], resume: str | None, as_json: bool, **options: Any) -> int:
     """Train with each of several settings, and tell which does best.

@@ -2,7 +2,6 @@
 result is; train_view.py shows what happens meanwhile.
 """
 
-import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,159 +9,56 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UsageError, printable, quoted
-from .command import (
-    Command,
-    Size,
-    exact_option,
-    group_by_option,
-    json_option,
-    labels_option,
-    strict_option,
-    threads_option,
-)
-from .completing import (
-    architecture_names,
-    augmentation_names,
-    loss_names,
-    optimiser_names,
-    run_names,
-    sampling_names,
-    schedule_names,
-    weight_names,
-)
+from .command import Command
 from .output import console, emit, emit_json, note, report_skipped
+from .train_options import train_options
 
 if TYPE_CHECKING:
     from ..training.observer import Observer
 
-LATEST = "latest"
 WATCHERS = ("live", "port", "tensorboard", "log")  # options that say who watches
 EXAMPLES = (
-    ("cnn train photos/", "a folder per class; everything chosen to suit the images"),
+    ("cnn train photos/", "train; everything is chosen by the images"),
     ("cnn train photos/ --arch resnet20 --epochs 30", "a larger network, for longer"),
-    ("cnn train photos/ --arch net.toml --size 64", "a network written by hand"),
-    ("cnn train scans/ --augment digits --preview", "vary images as suits digits; look at augmented.png"),
-    ("cnn train photos/ --init efficientnet_lite0", "start from a network that knows ImageNet"),
-    ("cnn train photos/ --init efficientnet_lite0 --probe", "fit its last layer only: seconds"),
-    ("cnn train photos/ --init runs/birds --freeze 3", "start from a model; its first three blocks stay"),
-    ("cnn train photos/ --patience 5 --name birds", "stop when it gets no better; runs/birds/"),
-    ("cnn train photos/ --time 30m", "as many epochs as end in half an hour"),
-    ("cnn train photos/ --find-lr", "which learning rate? a plot and a suggestion, no training"),
+    ("cnn train photos/ --init efficientnet_lite0", "start from weights that know ImageNet"),
+    ("cnn train photos/ --init efficientnet_lite0 --probe", "fit only the last layer, in seconds"),
+    ("cnn train photos/ --init runs/birds --freeze 3", "start from a model; its first three blocks do not change"),
+    ("cnn train photos/ --arch net.toml --size 64", "a network of your own"),
+    ("cnn train photos/ --time 30m", "as many epochs as fit into half an hour"),
+    ("cnn train photos/ --patience 5 --name birds", "stop when it gets no better; the run is runs/birds/"),
+    ("cnn train photos/ --live", "watch it on a web page"),
+    ("cnn train photos/ --tensorboard tb", "watch it with: tensorboard --logdir tb"),
+    ("cnn train photos/ --log trackio", "watch it with: trackio show"),
+    ("cnn train scans/ --augment digits --preview", "change images as suits digits, and draw examples"),
+    ("cnn train slides/ --group-by 'patient(\\d+)'", "keep the images of each patient together"),
+    ("cnn train images/ --labels labels.csv", "labels from a table: file,label"),
+    ("cnn train photos/ --find-lr", "suggest a learning rate; trains nothing"),
     ("cnn train photos/ --folds 5", "cross-validation: five runs, mean and deviation"),
-    ("cnn train slides/ --group-by 'patient(\\d+)'", "nobody is both learnt and tested"),
-    ("cnn train images/ --labels labels.csv", "no class folders, but a table: file,label"),
-    ("cnn train photos/ --recipe fast", "small pictures in minutes; then: cnn test --tta"),
-    ("cnn train photos/ --live", "watch it on a web page of this machine"),
-    ("cnn train photos/ --tensorboard tb", "for: tensorboard --logdir tb"),
-    ("cnn train --resume", "continue the latest run where it was stopped"),
-    ("cnn train --resume birds --epochs 40", "continue a finished run for longer"),
+    ("cnn train photos/ --recipe fast", "small colour images in minutes; then: cnn test --tta"),
+    ("cnn train --resume", "continue the latest run where it stopped"),
+    ("cnn train --resume birds --epochs 40", "train a finished run for longer"),
 )
 
 
-GROUPS = {
-    "Images": "size grey labels group_by exclude split_seed sampling range cache strict",
-    "Network": "arch init freeze probe recipe",
-    "Learning": "epochs time lr find_lr batch_size patience optimizer schedule warmup weight_decay loss "
-                "label_smoothing class_weights ema seed exact",
-    "Augmentation": "augment preview no_augment",
-    "Running": "name resume folds live port threads runs as_json",
-}
-
-
-class Blocks(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5 only
-    """A number of blocks, or a word that stands for one."""
-
-    name = "blocks"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return int(value) if isinstance(value, str) and re.fullmatch(r"\d{1,9}", value.strip()) else value
-
-
-@click.command(cls=Command, examples=EXAMPLES, groups=GROUPS)
+@click.command(cls=Command, examples=EXAMPLES, grouped=True)
 @click.argument("data", type=click.Path(), required=False)
-@click.option("--arch", shell_complete=architecture_names, metavar="NAME|FILE.toml",
-              help="auto, lenet5, classic, nin, vgg-small, resnet8, resnet9, resnet20, resnet18, resnet34, "
-                   "resnet50, vgg11, vgg16, squeezenet1_1, mobilenet_v2, efficientnet_lite0, efficientnet_lite1, "
-                   "efficientnet_lite2, or a TOML file.  [default: auto, by image size]")
-@click.option("--init", shell_complete=weight_names, metavar="NAME|FILE",
-              help="Weights to begin with: efficientnet_lite0, efficientnet_lite1 or efficientnet_lite2, trained on "
-                   "ImageNet, a model or run of ours, a .safetensors or a PyTorch file; none: fresh ones.  [default: "
-                   "efficientnet_lite0 for photographs, where it is installed]")
-@click.option("--freeze", type=Blocks(), metavar="N|all|none",
-              help="With --init: how many blocks from the stem on do not learn; all but the last layer.  "
-                   "[default: none]")
-@click.option("--probe", is_flag=True, help="With --init: fit the last layer only, to features that are computed once.")
-@click.option("--recipe", metavar="auto|fast",
-              help="fast: a small network in few, large steps, for pictures of about 32 pixels; trains on all images, "
-                   "keeping none for validation.  [default: auto]")
-@click.option("--epochs", type=int, help="How often to go through the images.  [default: 15, more for few images]")
-@click.option("--time", metavar="TIME", help="Instead of --epochs: as many as end in 10m, 90s or 1h30m, from now until "
-                                             "all is done. Speed is measured first.")
-@click.option("--batch-size", type=int, help="Images per step.  [default: 128, fewer for few images]")
-@click.option("--lr", type=float, help="The learning rate's peak.  [default: to suit network, images and "
-                                                          "optimiser]")
-@click.option("--optimizer", shell_complete=optimiser_names, metavar="NAME", help="sgd (momentum 0.9, Nesterov), adam, adamw.  [default: sgd; with "
-                                               "--init adamw]")
-@click.option("--schedule", shell_complete=schedule_names, metavar="NAME", help="one-cycle, cosine, step, constant, triangular.  [default: one-cycle]")
-@click.option("--warmup", type=float, metavar="EPOCHS", help="How long the learning rate climbs at the start.")
-@click.option("--weight-decay", type=float, help="Spares biases and norms.  [default: 5e-4 for sgd]")
-@click.option("--loss", shell_complete=loss_names, metavar="NAME", help="cross-entropy, squared-error.  [default: cross-entropy]")
-@click.option("--label-smoothing", type=float, help="Share of the target spread over all classes.  [default: 0.1 with "
-                                                    "batch norm, 0 without or with few parameters for each image]")
-@click.option("--class-weights", metavar="balanced", help="Let every class count the same, however many images it has.")
-@click.option("--sampling", shell_complete=sampling_names, metavar="NAME", help="shuffled: each image once an epoch; balanced: each class equally "
-                                                 "often.  [default: shuffled]")
-@click.option("--ema", type=float, metavar="PART",
-              help="The last part of the training over which weights are averaged; 0 for none.  [default: 0.25]")
-@click.option("--augment", shell_complete=augmentation_names, metavar="HOW",
-              help="How training images are varied: auto, none, digits, photo, strong, or a list with strengths, as "
-                   "shift=4,flip,rotate=10; there are shift, flip, rotate, scale, shear, colour, hue, randaugment, "
-                   "erase, cutout, mixup and cutmix.  [default: auto: shifts, and flips unless images are grey]")
-@click.option("--no-augment", is_flag=True, help="The same as --augment none.")
-@click.option("--preview", is_flag=True, help="First draw augmented.png: some training images and how they are varied.")
-@click.option("--size", type=Size(), metavar="N|WxH", help="Pixels to scale images to.  [default: to suit them]")
-@click.option("--grey/--colour", default=None, help="One channel or three.  [default: what the images are]")
-@click.option("--range", metavar="LOW:HIGH", help="What is black and what is white in images deeper than 8 bits, as "
-                                                  "0:4095.  [default: found from the training images]")
-@click.option("--seed", type=int, help="Of weights, order, augmentation and split.  [default: 0]")
-@click.option("--split-seed", type=int, help="Of the split alone.  [default: that of --seed]")
-@group_by_option
-@labels_option
-@click.option("--exclude", type=click.Path(), metavar="FILE",
-              help="Leave out the images that this list names; cnn check --exclude-list writes one.")
-@exact_option
-@threads_option
-@click.option("--patience", type=int, metavar="EPOCHS", help="Stop after so many epochs without a better one.")
-@click.option("--folds", type=int, metavar="K", help="Cross-validation: train K times, each validated on another "
-                                                   "K-th of all but the test images.")
-@click.option("--find-lr", is_flag=True, help="Train nothing, but test learning rates: draws lr.png, suggests a peak.")
-@click.option("--name", help="The run's name.  [default: architecture and a number, like resnet8-1]")
-@click.option("--resume", shell_complete=run_names, is_flag=False, flag_value=LATEST, metavar="[RUN]",
-              help="Continue a run, to the bits it would have reached: the latest, or by name or path.")
-@click.option("--live", is_flag=True, help="Show the training on a web page of this machine while it runs, which can "
-                                           "stop it, too; its address is printed. cnn watch shows it afterwards.")
-@click.option("--port", type=click.IntRange(0, 65535), help="With --live: the page's port.  [default: any free one]")
-@click.option("--tensorboard", type=click.Path(), metavar="DIR",
-              help="Write what happens for TensorBoard, too, into DIR/NAME/; for 'cnncli[tensorboard]'.")
-@click.option("--log", metavar="wandb|trackio|mlflow",
-              help="Tell it to this library, too, where it is installed; wandb: offline, unless WANDB_MODE is set.")
-@click.option("--cache", metavar="ram|none", default="ram", show_default=True,
-              help="Keep decoded images in memory, or decode them anew each epoch.")
-@click.option("--runs", type=click.Path(), default="runs", show_default=True, help="The folder that runs go to.")
-@strict_option
-@json_option
+@train_options
 def command(data: str | None, resume: str | None, folds: int | None, find_lr: bool, as_json: bool,
             **options: Any) -> int:
     """Train a classifier on a folder of images.
 
-    DATA holds a folder for each class, with images in it and its sub-folders; or train/, val/ and test/ with such
-    class folders. What is not there for validation and test is held out of the training images, 10 % each (2,500 at
-    most for validation), by a hash of their names; nothing is copied or moved.
+    DATA is a folder with one folder per class. It may also hold train/, val/ and test/ with a folder per class in each.
+    If val/ or test/ is missing, a tenth of the training images is used for it (at most 2,500 for validation). A hash of
+    each file's name decides which; no file is copied or moved.
 
-    The run goes to runs/NAME/: model.safetensors (the best epoch's, the latest of those within a standard error of the
-    highest validation accuracy), history.csv, curves.png, config.json, and what resuming needs. Ctrl-C stops after the
-    step, saved. An epoch's line goes to stdout (with --json to stderr, and one object at the end to stdout), everything
-    else to stderr; losses are cross-entropy, a star marks the best epoch so far.
+    The run is written to runs/NAME/: the model of the best epoch (model.safetensors), history.csv, curves.png,
+    config.json, and what is needed to continue. The best epoch is the one with the highest validation accuracy; of
+    epochs within one standard error of it, the latest is taken. Ctrl-C stops after the current step and saves
+    everything.
+
+    One line for each epoch goes to standard output; a star marks the best epoch so far. The losses are cross-entropies.
+    All other messages go to standard error. With --json the lines go to standard error, too, and one JSON object goes
+    to standard output at the end.
     """
     from ..training.train import train
 

@@ -17,12 +17,12 @@ from PIL import Image
 from ..data import Data
 from ..data.outputs import check_runs
 from ..errors import UsageError
+from ..extras import install
 from ..runs import Run
 from .forwarding import Forwarded, Scalars, guarded, label_of, of_epoch, of_look, of_step, settings_of
 from .lines import Line
 from .recorder import Recorder
 
-INSTALL = "pip install 'cnncli[tensorboard]'"
 _EVENTS = ".tfevents."
 
 
@@ -56,7 +56,8 @@ def _library() -> Any:
     try:
         import tensorboardX
     except ImportError:
-        raise UsageError(f"--tensorboard needs the package tensorboardX; get it with: {INSTALL}") from None
+        raise UsageError("--tensorboard needs the package tensorboardX; get it with: "
+                         f"{install('tensorboard')}") from None
     return tensorboardX
 
 

@@ -1,12 +1,14 @@
 """cli/command.py: a model may stand first, or behind -m, and means the same; options of `cnn train` stand in groups."""
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import click
 import pytest
 
 from cnncli.cli import COMMANDS, cnn, main
-from cnncli.cli.command import Command, model_and_rest
+from cnncli.cli.command import Command, Option, model_and_rest
 from cnncli.errors import UsageError
 from cnncli.model.checkpoint import save_model
 
@@ -75,10 +77,37 @@ def test_the_options_of_train_stand_in_groups(capsys: pytest.CaptureFixture[str]
     """Each in one, and none by itself but --help."""
     command = cnn.get_command(click.Context(cnn), "train")
     assert isinstance(command, Command)
-    named = [name for names in command.groups.values() for name in names]
-    assert sorted(named) == sorted(str(each.name) for each in command.params if isinstance(each, click.Option))
+    assert all(isinstance(each, Option) for each in command.params if isinstance(each, click.Option))
     assert main(["train", "--help"]) == 0
     said = capsys.readouterr().out
-    headings = [f"{heading}:" for heading in [*command.groups, "Others"]]
-    assert [line for line in said.splitlines() if line in headings] == headings
+    headings = ["Images:", "Network:", "Learning:", "Augmentation:", "Running:", "Others:", "Examples:"]
+    assert [line for line in said.splitlines() if line.endswith(":") and not line.startswith(" ")] == headings
     assert said.split("Others:\n")[1].startswith("  -h, --help ")
+
+
+@pytest.mark.parametrize(("typed", "found"), [
+    ("train --arch resnet1", {"resnet18"}), ("train --schedule c", {"constant", "cosine"}),
+    ("train --optimizer a", {"adam", "adamw"}), ("train --loss c", {"cross-entropy"}),
+    ("train --augment d", {"digits"}),
+    ("train --sampling b", {"balanced"}), ("train --init runs/o", {"runs/other"}), ("train --resume o", {"other"}),
+    ("predict -m runs/", {"runs/latest", "runs/other"}),
+    ("explain a.png -m runs/other --class ", {name for name in small_model().classes if name.isprintable()}),
+    ("watch o", {"other"}), ("runs compare o", {"other"}), ("completion f", {"fish"}), ("swe", {"sweep"}),
+    ("predict --thr", {"--threads"}), ("predict -m nowhere/", {"nowhere/"})])
+def test_the_tab_key_completes(typed: str, found: set[str], here: Path, monkeypatch: pytest.MonkeyPatch,
+                               capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "runs" / "other" / "config.json").write_text("{}")
+    monkeypatch.setenv("COMP_WORDS", f"cnn {typed}")
+    monkeypatch.setenv("COMP_CWORD", str(len(typed.split()) + typed.endswith(" ")))
+    monkeypatch.setenv("_CNN_COMPLETE", "bash_complete")
+    assert main([]) == 0
+    assert {line.partition(",")[2] for line in capsys.readouterr().out.splitlines()} == found
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_what_a_shell_has_to_be_told(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+    said = capsys.readouterr().out
+    assert f"_CNN_COMPLETE={shell}_complete" in said
+    program = shutil.which(shell)
+    assert program is None or subprocess.run([program, "-n"], input=said, text=True, check=False).returncode == 0

@@ -14,7 +14,8 @@ PARTS = ("explaining_units", "shortcutting", "trusting")  # of `cnn explain`
 COMMANDS = sorted({*PARTS, *(module for module, _ in cli.COMMANDS.values())})
 SCREEN = 45  # lines of a function below its docstring
 # Beside the standard library.
-EARLY = {"click", "..errors", ".command", ".completing", ".output", ".progress", ".train", *(f".{part}" for part in PARTS)}
+EARLY = {"click", "..errors", ".command", ".completing", ".output", ".progress", ".train", ".train_options",
+         *(f".{part}" for part in PARTS)}
 # A command parses, calls, renders. What it would compute with belongs to the library: arrays and pictures, files that
 # are written whole or not at all, and the rooms that the library's calls are made of.
 BELOW = {"numpy", "PIL", "matplotlib", "safetensors", "jinja2", "..atomic", "..kernels", "..network", "..layers",

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from cnncli import cli, kernels
-from cnncli.cli.train import Blocks, Size, command
+from cnncli.cli.command import Size
+from cnncli.cli.train import command
+from cnncli.cli.train_options import Blocks
 from cnncli.runs import CURVES, HISTORY, Run
 from cnncli.training import find_lr as rates
 from cnncli.training import folds

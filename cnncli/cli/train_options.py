@@ -1,0 +1,158 @@
+"""The options of ``cnn train`` in the groups of its help, the most used of each group first. ``cnn sweep`` has most of
+them, too."""
+
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+import click
+
+from .command import (
+    Option,
+    Size,
+    exact_option,
+    group_by_option,
+    json_option,
+    labels_option,
+    strict_option,
+    threads_option,
+)
+from .completing import (
+    architecture_names,
+    augmentation_names,
+    loss_names,
+    optimiser_names,
+    run_names,
+    sampling_names,
+    schedule_names,
+    weight_names,
+)
+
+LATEST = "latest"
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Blocks(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5 only
+    """A number of blocks, or a word that stands for one."""
+
+    name = "blocks"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return int(value) if isinstance(value, str) and re.fullmatch(r"\d{1,9}", value.strip()) else value
+
+
+_images, _network, _learning, _augmentation, _running = (
+    partial(click.option, cls=Option, heading=heading)
+    for heading in ("Images", "Network", "Learning", "Augmentation", "Running"))
+
+_OPTIONS = (
+    _images("--size", type=Size(), metavar="N|WxH",
+            help="Scale the images to this size, in pixels.  [default: chosen by the images' own sizes]"),
+    _images("--grey/--colour", default=None,
+            help="Use one channel (grey) or three (colour).  [default: as the images are]"),
+    labels_option,
+    group_by_option,
+    _images("--exclude", type=click.Path(), metavar="FILE",
+            help="Leave out the images that this file lists. cnn check --exclude-list writes such a file."),
+    _images("--sampling", metavar="NAME", shell_complete=sampling_names,
+            help="How images are drawn. shuffled: each image once in an epoch. balanced: each class equally often.  "
+                 "[default: shuffled]"),
+    _images("--split-seed", type=int,
+            help="Divide the images differently into training, validation and test.  [default: the value of --seed]"),
+    _images("--range", metavar="LOW:HIGH",
+            help="For images with more than 8 bits: the values that become black and white, like 0:4095.  [default: "
+                 "found from the training images]"),
+    _images("--cache", metavar="ram|none", default="ram", show_default=True,
+            help="ram: keep decoded images in memory. none: decode them again in each epoch."),
+    strict_option,
+    _network("--arch", metavar="NAME|FILE.toml", shell_complete=architecture_names,
+             help="The network: auto, lenet5, classic, nin, vgg-small, resnet8, resnet9, resnet20, resnet18, resnet34, "
+                  "resnet50, vgg11, vgg16, squeezenet1_1, mobilenet_v2, efficientnet_lite0, efficientnet_lite1, "
+                  "efficientnet_lite2, or a TOML file.  [default: auto, which chooses by the images' size]"),
+    _network("--init", metavar="NAME|FILE", shell_complete=weight_names,
+             help="The weights to start from: efficientnet_lite0, efficientnet_lite1 or efficientnet_lite2 (trained on "
+                  "ImageNet), a model or run of cnn, a .safetensors file, a PyTorch file, or none (random weights).  "
+                  "[default: efficientnet_lite0 for photographs, if it is installed; else none]"),
+    _network("--freeze", type=Blocks(), metavar="N|all|none",
+             help="With --init: keep the weights of the first N blocks as they are. all: only the last layer learns.  "
+                  "[default: none]"),
+    _network("--probe", is_flag=True,
+             help="With --init: compute the features of each image once and fit only the last layer to them. Takes "
+                  "seconds."),
+    _network("--recipe", metavar="auto|fast",
+             help="fast: a small network in few, large steps, for colour images of about 32 pixels. It learns from all "
+                  "images and keeps none for validation.  [default: auto]"),
+    _learning("--epochs", type=int,
+              help="How many times to go through the training images.  [default: 15; more if there are few images]"),
+    _learning("--time", metavar="TIME",
+              help="Train as many epochs as fit into this time, like 90s, 10m or 1h30m. The time counts from the start "
+                   "of the command. Replaces --epochs."),
+    _learning("--lr", type=float,
+              help="The highest learning rate.  [default: chosen by network, images and optimiser]"),
+    _learning("--find-lr", is_flag=True,
+              help="Do not train. Test learning rates, draw the loss of each in lr.png, and suggest one."),
+    _learning("--batch-size", type=int, help="Images in one step.  [default: 128; fewer if there are few images]"),
+    _learning("--patience", type=int, metavar="EPOCHS",
+              help="Stop when this many epochs in a row were not better than the best one."),
+    _learning("--seed", type=int,
+              help="The seed of all random numbers: initial weights, order, augmentation, split. The same seed gives "
+                   "the same model.  [default: 0]"),
+    _learning("--optimizer", metavar="NAME", shell_complete=optimiser_names,
+              help="sgd (momentum 0.9, Nesterov), adam, adamw.  [default: sgd; with --init adamw]"),
+    _learning("--schedule", metavar="NAME", shell_complete=schedule_names,
+              help="How the learning rate changes during training: one-cycle, cosine, step, constant, triangular.  "
+                   "[default: one-cycle]"),
+    _learning("--warmup", type=float, metavar="EPOCHS",
+              help="Raise the learning rate from 0 to its highest value over this many epochs."),
+    _learning("--weight-decay", type=float,
+              help="How strongly large weights are penalised. Biases and normalisation layers are left out.  [default: "
+                   "5e-4 for sgd]"),
+    _learning("--loss", metavar="NAME", shell_complete=loss_names,
+              help="cross-entropy, squared-error.  [default: cross-entropy]"),
+    _learning("--label-smoothing", type=float, metavar="SHARE",
+              help="The share of each label that is spread over all classes.  [default: 0.1 for networks with batch "
+                   "normalisation; 0 for others, or if there are few parameters for each image]"),
+    _learning("--class-weights", metavar="balanced",
+              help="balanced: errors in small classes count more, so that all classes count the same."),
+    _learning("--ema", type=float, metavar="PART",
+              help="Average the weights over the last part of the training; 0 turns this off.  [default: 0.25]"),
+    exact_option,
+    _augmentation("--augment", metavar="HOW", shell_complete=augmentation_names,
+                  help="How training images are changed each time they are used: auto, none, digits, photo, strong, or "
+                       "a list of changes with their strengths, like shift=4,flip,rotate=10. The changes are shift, "
+                       "flip, rotate, scale, shear, colour, hue, randaugment, erase, cutout, mixup and cutmix.  "
+                       "[default: auto, which shifts images, and mirrors them unless they are grey]"),
+    _augmentation("--preview", is_flag=True,
+                  help="Before training, draw some training images and their changed versions in augmented.png."),
+    _augmentation("--no-augment", is_flag=True, help="The same as --augment none."),
+    _running("--name", help="The name of the run.  [default: the architecture and a number, like resnet8-1]"),
+    _running("--resume", is_flag=False, flag_value=LATEST, metavar="[RUN]", shell_complete=run_names,
+             help="Continue a run that was stopped, or train a finished one for longer: the latest, or by name or "
+                  "path. The result is the same as without the stop."),
+    _running("--folds", type=int, metavar="K",
+             help="Cross-validation: train K times. Each time another K-th of the images is used for validation. Test "
+                  "images are left out."),
+    _running("--live", is_flag=True,
+             help="Show the training on a web page of this machine while it runs. The page can also stop it. The "
+                  "address is printed; cnn watch shows the page again later."),
+    _running("--port", type=click.IntRange(0, 65535),
+             help="With --live: the port of the page.  [default: any free one]"),
+    _running("--tensorboard", type=click.Path(), metavar="DIR",
+             help="Also write the training's numbers and pictures for TensorBoard, into DIR/NAME/. Needs the package "
+                  "tensorboardX."),
+    _running("--log", metavar="wandb|trackio|mlflow",
+             help="Also send the training's numbers to this library, if it is installed. wandb works offline, unless "
+                  "WANDB_MODE says otherwise."),
+    threads_option,
+    _running("--runs", type=click.Path(), default="runs", show_default=True,
+             help="The folder that runs are written to."),
+    json_option,
+)
+
+
+def train_options(function: Function) -> Function:
+    """Give a command all of them, in this order."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
