@@ -38,7 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     def said(text: str, model: object = None) -> str:
         context = click.get_current_context(silent=True)
-        _keep(f"cnn {getattr(context, "invoked_subcommand", None) or context.info_name}" if context else "cnn", text)
+        _keep(f"cnn {context.invoked_subcommand or context.info_name}" if context else "cnn", text)
         return typed(text, model)
 
     errors.CnnError.__init__ = kept  # type: ignore[method-assign]

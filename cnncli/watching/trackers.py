@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any
 
 from ..errors import CnnError, UsageError, did_you_mean, printable
+from ..extras import install
 from ..runs import Run
 from ..training.inside import Inside
 from .forwarding import Forwarded, Scalars, guarded, label_of, of_epoch, of_look, of_step, settings_of
@@ -127,8 +128,8 @@ def _imported(library: str) -> Any:
         with _STDOUT(io.StringIO()):
             return import_module(library)
     except ImportError:
-        raise UsageError(f"--log {library} needs the package {library}; get it with: pip install "
-                         f"'cnncli[{library}]'") from None
+        raise UsageError(f"--log {library} needs the package {library}; get it with: "
+                         f"{install(library)}") from None
     except Exception as error:  # whatever is wrong with what somebody else wrote
         why = f"{type(error).__name__}: {printable(error)}"
         raise UsageError(f"{library} is installed, but cannot be imported ({why}); install it again, or leave --log "

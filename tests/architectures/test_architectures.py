@@ -151,7 +151,7 @@ def test_efficientnet_lite_takes_images_of_any_size(size: int) -> None:
             network.forward(image, training=True)
 
 
-@pytest.mark.parametrize("place", ["docs/networks.md", "CHANGELOG.md", "cnncli/cli/train.py"])
+@pytest.mark.parametrize("place", ["docs/networks.md", "CHANGELOG.md", "cnncli/cli/train_options.py"])
 def test_every_architecture_is_told_of(place: str) -> None:
     text = (Path(__file__).parents[2] / place).read_text(encoding="utf-8")
     assert [name for name in ARCHITECTURES if not re.search(rf"\b{name}\b", text)] == []

@@ -93,7 +93,7 @@ def test_options_go_to_the_library_as_they_are(given: dict[str, Any], capsys: py
     assert {value for value in options.values() if value is not False} == {None}
     names = {parameter.name for parameter in command.params if parameter.expose_value}
     assert options.keys() == names - {"data", "as_json", "folds", "find_lr", "no_augment", "resume", "cache", "runs",
-                                      "live", "port", "tensorboard"}
+                                      "live", "port", "tensorboard", "log"}
     said_of(run, given, capsys, "data", "--no-augment", "--grey", "--size", "8x9", "--freeze", "2", "--epochs", "4",
             "--batch-size", "5", "--lr", "0.5", "--warmup", "2", "--weight-decay", "0", "--label-smoothing", "0.2",
             "--ema", "0.5", "--seed", "6", "--split-seed", "7", "--patience", "8", "--exact", "--probe", "--preview",

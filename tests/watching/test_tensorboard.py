@@ -145,7 +145,7 @@ def test_without_the_library_and_among_images_it_is_refused(shared: Path, tmp_pa
                                                             monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "tensorboardX", None)
-        with pytest.raises(UsageError, match=r"needs the package tensorboardX; get it with: pip install 'cnncli\["):
+        with pytest.raises(UsageError, match=r"needs the package tensorboardX; get it with: pip install '"):
             TensorBoard(tmp_path / "tb")
     pytest.importorskip("tensorboardX")
     with pytest.raises(UsageError, match="give another place with --tensorboard"):
