@@ -1,5 +1,5 @@
-"""docs/: every page is reached from index.md, the reference has every public name and every command, links between pages
-lead somewhere. `make docs` builds the site; these are what needs no Sphinx."""
+"""docs/: every page is reached from index.md, the reference has every public name, links between pages lead somewhere.
+`make docs` builds the site; this is what needs no Sphinx."""
 
 import re
 from pathlib import Path
@@ -25,7 +25,8 @@ def test_every_public_name_is_in_the_reference() -> None:
     assert set(cnncli.__all__) - {"__version__"} - described == set()
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", *(f"docs/{page}.md" for page in PAGES)])
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md",
+                                  *(f"docs/{page}.md" for page in PAGES)])
 def test_links_to_files_lead_somewhere(page: str) -> None:
     path = ROOT / page
     targets = [target for target in LINK.findall(path.read_text(encoding="utf-8")) if "://" not in target]
