@@ -3,6 +3,7 @@
 "use strict";
 
 const AGAIN = 5000; // milliseconds until it is tried again
+const connection = { lost: false };
 
 /** Hear the server: `hear` gets each message, `lost` whether there is no connection. */
 function connect(hear, lost) {

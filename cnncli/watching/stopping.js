@@ -1,6 +1,7 @@
 // The button that stops the training: it asks once, then says what happened.
 "use strict";
 
+const STOPS = "It stops after this step, and is saved \u2026";
 const stopping = { asked: false, said: "" };
 
 function drawStopping() {
@@ -12,12 +13,13 @@ function drawStopping() {
     stopping.said = run.end.cause === "finished" ? "It had finished before it could be stopped."
       : "It has stopped and everything is saved. The terminal where it ran says how it goes on.";
   }
-  setText("stop-said", stopping.said);
+  setText("stop-said", stopping.said === STOPS && !run.end && connection.lost
+    ? "The connection ended while it stopped. The terminal where it ran says how it goes on." : stopping.said);
 }
 
 /** Ask the server, which answers when the training has heard it; it stops after the step it is at. */
 async function stopTraining() {
-  Object.assign(stopping, { asked: false, said: "It stops after this step, and is saved \u2026" });
+  Object.assign(stopping, { asked: false, said: STOPS });
   redraw();
   try {
     const token = location.pathname.split("/")[1];

@@ -24,6 +24,7 @@ function redraw() {
 }
 
 function sayLost(lost) {
+  connection.lost = lost;
   const ended = runs.size > 0 && [...runs.values()].every((run) => run.end);
   setText("connection", !lost ? "" : ended
     ? "The training has ended, and with it the connection. \"cnn watch\", given the run's folder, shows it again."

@@ -42,8 +42,8 @@ def test_a_training_is_stopped_from_its_page_and_goes_on_in_the_same_recording(t
     reading.join(20)
     assert (caught.value.exit_code, asked) == (130, [202])
     assert seen[0] == {"id": "live", "can_stop": True, "training": True, "there": True}
-    told = [event["line"] for event in seen if "line" in event]
-    assert told == lines(tmp_path / "runs" / "live")
+    told = lines(tmp_path / "runs" / "live")  # before its first line a page may have heard what the folder has
+    assert [event["line"] for event in seen if "line" in event][-len(told) :] == told
     assert (told[0]["what"], told[-1]["what"], told[-1]["cause"]) == ("begin", "end", "the page")
     with Live() as live:
         again = train(resume="live", observer=live)
