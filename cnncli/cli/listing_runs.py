@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import UsageError, printable
+from ..errors import UsageError, printable, quoted
 from .command import Command, json_option
 from .completing import run_names
-from .output import console, emit, emit_json
+from .output import console, emit, emit_json, note
 
 if TYPE_CHECKING:
     from ..runs.listing import Listed
@@ -34,7 +34,7 @@ def command(names: tuple[str, ...], runs: Path, as_json: bool) -> None:
     not those of most runs beside it. 'compare' shows the settings that differ between the runs named, and their
     accuracy on the validation images epoch by epoch.
     """
-    from ..runs.listing import compared, named, runs_in
+    from ..runs.listing import compared, named, runs_in, sweeps_in
 
     if names and (names[0] != COMPARE or len(names) < 3):
         raise UsageError("name nothing for a list, or 'compare' and at least two runs: cnn runs compare RUN RUN")
@@ -45,6 +45,8 @@ def command(names: tuple[str, ...], runs: Path, as_json: bool) -> None:
         _compare(listed)
     else:
         _list(listed)
+        for sweep in sweeps_in(runs):
+            note(f"{printable(sweep)} is a sweep, of several runs: cnn runs --runs {quoted(sweep)}")
 
 
 def _list(listed: Sequence["Listed"]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from ..errors import UsageError, did_you_mean, printable, quoted
-from .run import CONFIG, Run, runs_option
+from .run import CONFIG, Run, check_no_sweep, runs_option
 
 LATEST = "latest"
 
@@ -87,6 +87,7 @@ def find_run(runs: str | os.PathLike[str], which: str | os.PathLike[str] | None 
     for path in (Path(runs, which), Path(which)):
         if (path / CONFIG).is_file():
             return Run(path.resolve() if path.is_symlink() else path)
+        check_no_sweep(path)
     hint = did_you_mean(os.fspath(which), [run.name for run in all_runs(runs)])
     if Path(which).is_dir():
         hint = f" To continue the latest run on it write: cnn train {quoted(which)} --resume"

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import UsageError, did_you_mean, printable
 from .latest import LATEST
-from .run import CONFIG, Row, Run
+from .run import CONFIG, SWEEP, Row, Run, check_no_sweep
 
 _UNSAID = ("classes", "fingerprint")
 Settings = dict[str, Any]
@@ -53,8 +53,16 @@ def runs_in(folder: str | os.PathLike[str] = "runs") -> list[Listed]:
         raise UsageError(f"there is no folder {printable(folder)}; train a model first: cnn train DATA")
     paths = [path for path in sorted(Path(folder).iterdir()) if path.name != LATEST and (path / CONFIG).is_file()]
     if not paths:
+        for path in sweeps_in(folder)[-1:]:
+            check_no_sweep(path)
         raise UsageError(f"{printable(folder)} holds no run; train a model first: cnn train DATA")
     return compared([Run(path) for path in sorted(paths, key=lambda path: (path / CONFIG).stat().st_mtime)])
+
+
+def sweeps_in(folder: str | os.PathLike[str]) -> list[Path]:
+    """Return the folders of the sweeps in a folder of runs, the oldest first."""
+    plans = [path for path in Path(folder).glob(f"*/{SWEEP}") if path.parent.name != LATEST]
+    return [path.parent for path in sorted(plans, key=lambda path: path.stat().st_mtime)]
 
 
 def named(name: str, folder: str | os.PathLike[str] = "runs") -> Run:
@@ -62,7 +70,8 @@ def named(name: str, folder: str | os.PathLike[str] = "runs") -> Run:
     for path in (Path(folder, name), Path(name)):
         if (path / CONFIG).is_file():
             return Run(path.resolve() if path.name == LATEST else path)
-    near = [path.name for path in Path(folder).iterdir()] if os.path.isdir(folder) else []
+        check_no_sweep(path)
+    near = [path.parent.name for path in Path(folder).glob(f"*/{CONFIG}")]
     raise UsageError(f"there is no run {printable(name)}.{did_you_mean(name, near)} Those that there are: cnn runs")
 
 

@@ -17,7 +17,7 @@ from ..model.predict import LATEST
 from ..weights.pretrained import installed, is_pretrained, pretrained
 from . import latest
 from .latest import run_to_use
-from .run import CONFIG, MODEL, Run
+from .run import CONFIG, MODEL, Run, check_no_sweep
 
 WHEN = "%Y-%m-%d %H:%M"  # how a time is written, in the user's own zone
 
@@ -97,6 +97,7 @@ def open_model(model: AnyModel = None) -> Opened:
         return Opened(pretrained(os.fspath(model)), Path(model), None)
     given = os.fspath(model or LATEST)
     run, notes = run_to_use(os.path.dirname(given)) if os.path.basename(given) == latest.LATEST else (None, [])
+    check_no_sweep(given)
     path = model_path(run.path if run else given)
     return Opened(load_model(path), *_origin(path), notes)
 

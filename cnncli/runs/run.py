@@ -41,6 +41,7 @@ COLUMNS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", 
            "seconds")
 MODEL, CONFIG, HISTORY, CURVES, LOCK = "model.safetensors", "config.json", "history.csv", "curves.png", "lock"
 AUGMENTED, IMAGES = "augmented.png", "images.csv"
+SWEEP = "sweep.json"  # in a folder of runs that are one sweep's (training/sweep_plan.py)
 _LOOKS = 5  # that may be in the way of a lock, one after the other
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 Row = dict[str, Any]
@@ -222,6 +223,13 @@ def _number(column: str, text: str | None) -> float | int | None:
 
 
 # ---- one training at a time ----
+
+
+def check_no_sweep(folder: str | os.PathLike[str]) -> None:
+    """Raise UsageError where a folder that is to be a run is a sweep."""
+    if (Path(folder) / SWEEP).is_file() and not (Path(folder) / CONFIG).is_file():
+        raise UsageError(f"{printable(folder)} is a sweep, of several runs, and no run. To list them: cnn runs --runs "
+                         f"{quoted(folder)}")
 
 
 class RunLock:

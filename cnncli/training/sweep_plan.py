@@ -11,11 +11,10 @@ from .._version import __version__
 from ..atomic import write_atomically
 from ..data import Data
 from ..errors import DataError, UsageError, did_you_mean, printable
-from ..runs import CONFIG, Run, runs_option
+from ..runs import CONFIG, SWEEP, Run, runs_option
 from .options import Options
 from .sweep_settings import Point, Setting, alone, as_option, name_of
 
-PLAN = "sweep.json"
 FORMAT = 1
 GRID, RANDOM, OPTUNA = "grid", "random", "optuna"
 _Path = str | os.PathLike[str]
@@ -65,7 +64,7 @@ class Plan:
         config = {"format": FORMAT, "cnn": __version__, "how": self.how, "count": self.count, **self.place,
                   "settings": [setting.config() for setting in self.settings], "options": self.options.config(),
                   "runs": [asdict(each) for each in self.runs]}
-        write_atomically(self.path / PLAN, (json.dumps(config, indent=2) + "\n").encode())
+        write_atomically(self.path / SWEEP, (json.dumps(config, indent=2) + "\n").encode())
 
     def data(self, given: Data | None) -> Data:
         """Return what was given, or the folder of images that the sweep began with, where it is by now."""
@@ -85,7 +84,7 @@ class Plan:
 def load(path: Path) -> Plan:
     """Read what ``save`` wrote. Raises UsageError where it is not that."""
     try:
-        config = json.loads((path / PLAN).read_bytes())
+        config = json.loads((path / SWEEP).read_bytes())
         if config["format"] != FORMAT:
             raise ValueError("another version of cnn wrote it")
         runs = [Planned(**{**each, "point": {name: as_option(value) for name, value in each["point"].items()}})
@@ -94,7 +93,7 @@ def load(path: Path) -> Plan:
                     Options(**{name: as_option(value) for name, value in config["options"].items()}),
                     {name: config[name] for name in ("data", "data_from_runs")}, runs)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, UsageError) as error:
-        raise UsageError(f"{printable(path / PLAN)} cannot be used ({printable(error)}); put it back as it was, or "
+        raise UsageError(f"{printable(path / SWEEP)} cannot be used ({printable(error)}); put it back as it was, or "
                          "begin another sweep.") from None
 
 
@@ -102,15 +101,15 @@ def find(runs: _Path, which: bool | _Path) -> Plan:
     """Return the sweep of that name or path in the folder of runs, or, where none is named, the one that was written
     last. Raises UsageError where there is none."""
     there = [Path(runs, name) for name in (sorted(os.listdir(runs)) if os.path.isdir(runs) else [])
-             if Path(runs, name, PLAN).is_file()]
+             if Path(runs, name, SWEEP).is_file()]
     if isinstance(which, bool) or os.fspath(which) in ("", "latest"):
         if there:
-            return load(max(there, key=lambda path: (path / PLAN).stat().st_mtime))
+            return load(max(there, key=lambda path: (path / SWEEP).stat().st_mtime))
         raise UsageError(f"there is no sweep in {printable(runs)}/; begin one with: cnn sweep DATA lr=0.01,0.03"
                          f"{runs_option(runs)}")
     for path in (Path(runs, which), Path(which)):
         for folder in (path, path.parent):
-            if (folder / PLAN).is_file():
+            if (folder / SWEEP).is_file():
                 return load(folder)
         if (path / CONFIG).is_file():
             raise UsageError(f"{printable(path)} is a run and no sweep; continue it with: cnn train --resume "

@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import SaveError, printable
-from ..runs import COLUMNS, Run
+from ..runs import COLUMNS, SWEEP, Run
 from ..runs.listing import flat
-from ..training.sweep_plan import PLAN
 from .lines import Line, parsed
 
 Scalars = dict[str, float]
@@ -58,7 +57,7 @@ def guarded(call: Callable[..., Any], *arguments: Any) -> Any:
 def label_of(run: Run) -> str:
     """Return what a run is called where runs of all folders come together: its name, of a sweep's that of the sweep,
     too."""
-    return f"{run.path.parent.name}/{run.name}" if (run.path.parent / PLAN).is_file() else run.name
+    return f"{run.path.parent.name}/{run.name}" if (run.path.parent / SWEEP).is_file() else run.name
 
 
 def settings_of(line: Line) -> dict[str, str | int | float | bool]:

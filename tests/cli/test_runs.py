@@ -93,3 +93,17 @@ def test_what_is_refused(arguments: list[str], sentence: str, here: Path, capsys
     said = capsys.readouterr().err
     assert sentence in said
     assert "should not happen" not in said
+
+
+def test_a_sweep_is_named_and_no_run(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make(Path("runs", "s"), "lr=0.1", [0.5])
+    Path("runs", "s", "sweep.json").write_text("{}")
+    assert main(["runs"]) == 0
+    assert "runs/s is a sweep, of several runs: cnn runs --runs runs/s" in capsys.readouterr().err
+    assert main(["runs", "--runs", "runs/s"]) == 0
+    assert main(["runs", "compare", "s/lr=0.1", "a"]) == 0
+    capsys.readouterr()
+    for words in (["runs", "compare", "a", "s"], ["test", "-m", "runs/s"], ["train", "--resume", "s"], ["watch", "s"]):
+        assert main(words) in (2, 4)
+        assert "runs/s is a sweep, of several runs, and no run. To list them: cnn runs --runs runs/s" in (
+            capsys.readouterr().err)
