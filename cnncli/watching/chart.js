@@ -26,7 +26,7 @@ function chartIn(host, name, asText) {
     const { series, across, placeX, places } = drawnLast, here = at === null ? null : nearest(places, at);
     where.textContent = here === null ? "" : `${across.name} ${across.asText(here)}`;
     series.forEach(({ points }, i) => {
-      const point = here === null ? points.filter(([, y]) => y !== null).at(-1) : pointAt(points, here);
+      const point = here === null ? points.at(-1) : pointAt(points, here);
       values.children[i].lastChild.textContent = point && point[1] !== null ? asText(point[1]) : NONE;
     });
     const x = here === null ? null : placeX(here);

@@ -71,6 +71,8 @@ function drawHeader() {
   setText("place", placeOf(run, state));
   setText("best", isNumber(best?.val_accuracy) ? `Best so far: ${asPercent(best.val_accuracy)} of the validation ` +
     `images right, after epoch ${asCount(Number(best.epoch))}.` : "");
+  setText("trouble", run.steps.length && run.steps.at(-1).loss === null
+    ? "\u26a0 The loss is no number any more. A lower learning rate helps." : "");
   byId("progress").hidden = part === null;
   byId("progress").value = part ?? 0;
   const going = state.sign === "training" && part !== null;

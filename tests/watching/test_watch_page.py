@@ -175,7 +175,8 @@ def test_numbers_that_are_none(browser: Any, show: Show, tmp_path: Path) -> None
     show(folder)
     text(browser, "place", "step 29")
     text(browser, "examples", "no numbers any more")
-    assert "1.000" in browser.find("#loss .values").text
+    assert "1.000" not in browser.find("#loss .values").text, "what was before is not what is now"
+    text(browser, "trouble", "The loss is no number any more.")
     classes = browser.find("#examples").text
     assert browser.find("body").text.count("NaN") == classes.count("NaN"), "only the class that is called so"
     assert not browser.run("return [...document.querySelectorAll('path, circle')].some((one) => "
