@@ -1,7 +1,7 @@
 """Collects what the program says: ``make messages`` runs the tests with this plugin and writes build/messages.md, each
 error and each note that any test provokes, once, by the kind of error or by the command, to be read as one text.
 
-Numbers, quoted names and folders of tests stand as N, '…' and … there: what is said is the same for all of them.
+Of sentences that differ in numbers and paths alone it has one, and no folders of tests.
 """
 
 import json
@@ -15,8 +15,9 @@ import pytest
 from cnncli import errors
 from cnncli.cli import output
 
-LINES, PAGE = Path("build/messages.jsonl"), Path("build/messages.md")
-_FOLDER = re.compile(r"(?:/[\w.-]+)+/(?:test_|pytest-)[\w./-]*")
+BUILD = Path(__file__).parents[1] / "build"
+LINES, PAGE = BUILD / "messages.jsonl", BUILD / "messages.md"
+_FOLDER = re.compile(r"(?:/[\w.-]+)+/(?:popen-gw\d+|pytest-\d+)/[\w.-]+/?")  # a test's own
 
 
 def _keep(where: str, text: str) -> None:
@@ -46,7 +47,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _general(text: str) -> str:
-    text = _FOLDER.sub("…", text)
     text = re.sub(r"'[^' ]*[/.][^' ]*'", "'…'", text)
     return re.sub(r"\d[\d,.]*", "N", text)
 
@@ -58,6 +58,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     found: dict[str, dict[str, str]] = defaultdict(dict)
     for line in LINES.read_text(encoding="utf-8").splitlines():
         where, text = json.loads(line)
+        text = _FOLDER.sub("", text)
         found[where].setdefault(_general(text), text)
     parts = [f"## {where}\n\n" + "\n".join(f"- {text}" for _, text in sorted(found[where].items()))
              for where in sorted(found)]

@@ -41,10 +41,12 @@ def command(model: Path | None, named: Path | None, out: Path | None, draw: Path
             classes: int | None, force: bool, as_json: bool) -> None:
     """Show a model's layers, shapes, parameters and cost.
 
-    MODEL is a model file or a run's folder; without it, the latest run's. An architecture's name or a TOML file is
-    shown as a training would begin with it. A layer's multiply-adds are those of one image, counted for convolutions
-    and linear layers; a FLOP is half of one, so that --json's flops are twice as many. The receptive field is what of
-    the image, in pixels, one position of the layer's output can see.
+    MODEL is a model file or the folder of a run. Without it, the latest run's model is shown. It can also be the name
+    of an architecture or a TOML file: then the network is shown as it is before training.
+
+    Multiply-adds are counted for one image, in convolutions and linear layers. A multiply-add is two FLOP, so --json
+    gives twice as many flops. The receptive field is the part of the image, in pixels, that one position of the layer's
+    output depends on.
     """
     from ..model.summary import summarise
     from ..runs.opened import is_untrained
