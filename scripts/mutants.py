@@ -246,7 +246,7 @@ class Room:
         where there is nothing to test, and how long that took."""
         file = mutant.file if mutant else self.files[0].relative_to(ROOT).as_posix()
         module = file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-        own = [str(path.relative_to(ROOT)) for path in sorted((ROOT / self.tests).glob(f"test_{Path(file).stem}*.py"))]
+        own = [str(path.relative_to(ROOT)) for path in sorted((ROOT / self.tests).rglob(f"test_{Path(file).stem}*.py"))]
         all_ours = ["-m", "not other_isa and not alone"]  # alone: they measure, and what does is nobody's fault here
         quick = ["-m", "not slow and not other_isa and not alone"]
         rounds = [[*own, *quick]] if mutant and own else []
