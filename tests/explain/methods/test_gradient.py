@@ -28,3 +28,8 @@ def test_back_to_the_image(name, channels, asked):
 def test_what_is_no_evidence_says_so():
     assert {name for name, way in METHODS.items() if not way.evidence} == {"guided", "deconvnet"}
     assert all("not evidence" in METHODS[name].says for name in ("guided", "deconvnet"))
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_maps_are_no_less_than_nothing(name):
+    assert (METHODS[name].on, METHODS[name].signed) == ("image", False)

@@ -1,5 +1,7 @@
 """Occlusion: the drop of the probability under each square, by loops."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -55,3 +57,21 @@ def test_two_sizes(asked):
     for i, target in enumerate(of.targets):
         np.testing.assert_allclose(found[i], by_hand(plain, of.images[i], target, 1), atol=1e-6)
     assert found.min() < 0 < found.max()
+
+
+def test_squares_of_a_quarter_and_an_eighth_of_the_shorter_side(asked, monkeypatch):
+    """Half of a quarter of 24 pixels is 3, half of an eighth 1.5, which is rounded to even; a pixel at least."""
+    steps = []
+    monkeypatch.setattr("cnncli.explain.methods.occlusion.drops", lambda of, image, weights, before, step: (
+        steps.append((step, before)), np.full((2, 2), step))[1])
+    of = asked()
+    scores = of.scores(of.images)
+    monkeypatch.setattr(type(of), "scores", lambda self, images: scores[: len(images)])
+    for size, wanted in (((24, 40), [3, 2]), ((64, 50), [6, 3]), ((3, 9), [1, 1])):
+        steps.clear()
+        found = METHODS["occlusion"].compute(replace(of, images=np.zeros((3, *size, 3), np.float32)))
+        assert [step for step, _ in steps] == wanted * 3
+        said = [scores[0, 1], scores[1, 4], scores[2, 2]]
+        assert [before for _, before in steps] == pytest.approx(np.repeat(said, 2))
+        assert (found.maps == np.mean(wanted)).all()
+        assert found.maps.dtype == np.float32
