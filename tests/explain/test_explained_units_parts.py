@@ -141,6 +141,8 @@ def test_the_classes_are_those_with_the_largest_numbers_above_nothing() -> None:
 def test_of_very_many_channels_those_that_tell_the_classes_apart_most(monkeypatch: pytest.MonkeyPatch) -> None:
     top: Any = SimpleNamespace(values=np.zeros((4, 2)), by_class=lambda: np.array([[1, 0, 3, 0.5], [-9, 2, -1, 3]]))
     assert explained_units._most_telling(top) == [0, 1, 2, 3]
+    many: Any = SimpleNamespace(values=np.zeros((257, 1)), by_class=lambda: np.arange(257)[None])
+    assert explained_units._most_telling(many) == [*range(256, 0, -1)]
     for most, wanted in ((4, [0, 1, 2, 3]), (3, [2, 3, 1]), (2, [2, 3])):
         monkeypatch.setattr(explained_units, "MOST", most)
         assert explained_units._most_telling(top) == wanted

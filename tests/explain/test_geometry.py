@@ -7,7 +7,7 @@ import pytest
 from cnncli.architectures import ARCHITECTURES
 from cnncli.data.preprocessing import Preprocessing
 from cnncli.explain.explanation import last_positions
-from cnncli.explain.geometry import PIXELS, Grid, on_image, on_prepared
+from cnncli.explain.geometry import PIXELS, Grid, laid_out, on_image, on_prepared
 from cnncli.layers import Conv2d
 from cnncli.network import Network
 from cnncli.network.analysis import receptive_field
@@ -122,3 +122,27 @@ def test_many_maps_on_the_prepared_image():
     grid, size = Grid((0.5, 2.0), (3.0, 2.5)), (10, 14)
     for k, found in enumerate(on_prepared(maps, grid, size).transpose(2, 0, 1)):
         assert np.array_equal(found, on_prepared(maps[:, :, k : k + 1], grid, size)[:, :, 0])
+
+
+@pytest.mark.parametrize(("size", "most", "drawn"), [
+    ((1, 400), 100, (1, 100)), ((400, 1), 100, (100, 1)), ((30, 40), 20, (15, 20)), ((30, 40), 40, (30, 40)),
+    ((30, 40), 90, (30, 40)), ((30, 40), None, (30, 40)), ((400, 300), 100, (100, 75))])
+def test_a_large_image_is_drawn_smaller(size, most, drawn):
+    """And what lies on it stays in its place: light in the last quarter of the rows and of the columns."""
+    values = np.zeros((4, 4), np.float32)
+    values[3, 3] = 1
+    laid = on_image(values, Grid((1.5, 1.5), (4.0, 4.0)), Preprocessing((16, 16)), size, most)
+    assert laid.shape == drawn
+    if min(drawn) > 1:
+        assert laid[-1, -1] == 1
+        assert not laid[: drawn[0] // 2].any()
+        assert not laid[:, : drawn[1] // 2].any()
+
+
+def test_a_map_on_the_prepared_image_at_another_size():
+    """2 x 3 positions of 4 x 4 pixels each, drawn twice as high and half as wide: by the pixels' middles."""
+    values = np.arange(6, dtype=np.float32).reshape(2, 3)
+    laid = laid_out(values, Grid((1.5, 1.5), (4.0, 4.0)), (8, 12), (16, 6))
+    for y, x in np.ndindex(16, 6):
+        row, column = min(max(((y + 0.5) / 2 - 2) / 4, 0), 1), min(max(((x + 0.5) * 2 - 2) / 4, 0), 2)
+        assert laid[y, x] == pytest.approx(3 * row + column, abs=1e-6)

@@ -245,3 +245,53 @@ def test_a_large_image_takes_smaller_steps_and_more_blur(monkeypatch):
         pleasing(Look(network, "conv1"), size, np.array([0]), steps=5)
         assert [each[0] for each in asked] == [1, 2, 3, 4, pytest.approx(radius), 5], "every fourth step"
         assert [each[1] for each in asked if len(each) == 2] == pytest.approx([rate] * 5)
+
+
+def test_sixty_four_steps_unless_others_are_wanted():
+    size = Preprocessing((1, 2), True, mean=(0.3,), std=(0.25,))
+    look = Look(Network([Conv2d(None, 1, 1), Flatten(), Linear(None, 2)], size.shape, seed=3), "conv1")
+    assert pleasing(look, size, np.array([0])).steps == 64
+
+
+def test_what_a_network_gets_is_what_it_gets_of_images():
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 20, 26, 3)).astype(np.uint8)
+    np.testing.assert_allclose(module._normalised(pixels / np.float32(255), COLOUR), COLOUR.normalise(pixels),
+                               rtol=1e-5, atol=1e-5)
+
+
+def test_a_step_is_made_by_the_gradient_of_what_is_shown_of_the_canvas(monkeypatch):
+    """Shifts are drawn from the seed; beyond what is shown nothing is changed."""
+    shown, slopes = list[np.ndarray](), list[np.ndarray]()
+    look, (shift, pad) = Look(network_for(COLOUR), "linear1"), margins(26, 26)
+    canvas = module._Canvas((20 + 2 * pad, 26 + 2 * pad), COLOUR, np.array([2, 0]), 5)
+    pixels, slope = canvas.pixels()
+    real = module._normalised
+    monkeypatch.setattr(module, "_normalised", lambda pixels, how: shown.append(pixels) or real(pixels, how))
+    monkeypatch.setattr(module._Canvas, "climb", lambda self, gradient, *rest: slopes.append(gradient))
+    made = pleasing(look, COLOUR, np.array([2, 0]), steps=4, seed=5, blur=0.0)
+    shifts = np.random.default_rng([5, 2**32]).integers(-shift, shift + 1, (4, 2))
+    assert len(np.unique(shifts, axis=0)) > 1
+    for (down, across), image, found in zip(shifts, shown, slopes, strict=True):
+        part = slice(None), slice(pad + down, pad + down + 20), slice(pad + across, pad + across + 26)
+        assert np.array_equal(image, pixels[part])
+        gradient, _ = look.from_units(real(image, COLOUR), np.array([2, 0]), "redirected")
+        wanted = np.zeros_like(pixels)
+        wanted[part] = gradient / np.array(COLOUR.std, np.float32) * slope[part]
+        np.testing.assert_allclose(found, wanted, rtol=1e-5)
+    assert np.array_equal(made.pixels, (255 * pixels[:, pad : pad + 20, pad : pad + 26]).round().astype(np.uint8))
+    values = look.values(COLOUR.normalise(made.pixels))
+    np.testing.assert_allclose(made.values, [values[0, 2], values[1, 0]], rtol=1e-5)
+    assert (made.place, made.steps) == ((0, 0), 4)
+
+
+def test_a_canvas_begins_with_frequencies_of_each_channels_own():
+    canvas = module._Canvas((6, 5), COLOUR, np.array([4, 1]), 9)
+    for own, channel in zip(canvas.frequencies, (4, 1), strict=True):
+        drawn = np.random.default_rng([9, channel]).normal(0, 0.01, (6, 3, 3, 2))
+        np.testing.assert_allclose(own, drawn, rtol=1e-6)
+    canvas.frequencies[...] = 0
+    pixels, slope = canvas.pixels()
+    np.testing.assert_allclose(pixels, np.broadcast_to(COLOUR.mean, pixels.shape), rtol=1e-5)
+    np.testing.assert_allclose(slope, pixels * (1 - pixels), rtol=1e-6)
+    dark = module._Canvas((6, 5), Preprocessing((4, 4), True, mean=(0.0,), std=(1.0,)), np.array([0]), 0)
+    assert dark._start == pytest.approx(np.log(0.05 / 0.95), rel=1e-6), "black could never become light"

@@ -7,11 +7,11 @@ from PIL import Image
 from cnncli.explain.moving import Moved
 from cnncli.explain.pasting import Known, Pasted
 from cnncli.explain.places import Place
-from cnncli.explain.shortcut_sheet import draw
+from cnncli.explain.shortcut_sheet import _tile, draw
 from cnncli.explain.shortcuts import Shortcut, Shortcuts
-from cnncli.visualize.canvas import FAINT, INK
+from cnncli.visualize.canvas import FAINT, INK, Canvas
 
-from ..report.strokes import of, strokes
+from ..report.strokes import looks, of, strokes
 from .shortcutting import CLASSES, EACH, MARK, SIDE, images, network
 
 __all__ = ["strokes"]
@@ -41,6 +41,10 @@ def test_where_things_stand(strokes) -> None:
     heads = [(x, y, words) for x, y, words in of(strokes, "text") if y in (20, 114)]
     assert heads == [(24, 20, "Shortcuts of birds"), (24, 114, "images of top"), (428, 114, "what lies there"),
                      (576, 114, "others before and after it is pasted")]
+    assert looks(strokes).items() >= {
+        "Shortcuts of birds": [18, INK, True, "left", 1320], "images of top": [12, INK, True, "left", 384],
+        "what lies there": [12, INK, True, "left", 120], "says top": [11, INK, True, "left", 120],
+        "others before and after it is pasted": [12, INK, True, "left", 768]}.items()
     lines = [words for x, y, words in of(strokes, "text") if y in (68, 88)]
     assert " ".join(lines) == found().found[0].sentence
     assert [(x, y) for x, y, words in of(strokes, "text") if words.startswith("says ")] == [
@@ -91,3 +95,20 @@ def test_properties_and_nothing(shortcut: bool, moved: bool, height: int, stroke
     if moved:
         assert words.count("images of left") == 1
         assert len(of(strokes, "image")) == 3 + 2 * 2 + (3 + 1 + 6) * shortcut
+
+
+@pytest.mark.parametrize(("size", "shown"), [((480, 240), (60, 120)), ((240, 480), (120, 60)), ((8, 16), (120, 60)),
+                                             ((500, 1), (1, 120)), ((1, 500), (120, 1)), ((120, 120), (120, 120))])
+def test_an_image_has_its_longer_side_on_the_sheet(size: tuple[int, int], shown: tuple[int, int], strokes) -> None:
+    """Width by height; a large one is made smaller by means, with a place where it is then."""
+    pixels = np.zeros((*size, 1), np.uint8)
+    pixels[:, 1::2] = 200
+    _tile(Canvas(300, 300), pixels, 10.5, 20, "beneath", bold=True)
+    assert of(strokes, "image") == [(10.5, 40, *shown, True)]
+    assert of(strokes, "text") == [(10.5, 162, "beneath")]
+    if size == (240, 480):
+        [[image]] = of(strokes, "pixels")
+        assert set(np.unique(np.asarray(image))) == {100}
+        _tile(Canvas(300, 300), pixels, 0, 0, "", Place(80, 160, 160, 320, size))
+        lines = np.argwhere((np.asarray(of(strokes, "pixels")[1][0]) != 100).all(axis=2))
+        assert (lines.min(axis=0).tolist(), lines.max(axis=0).tolist()) == ([17, 37], [42, 82])

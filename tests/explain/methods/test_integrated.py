@@ -91,3 +91,30 @@ def test_nothing_to_share_out_has_no_residual(image):
     found = METHODS["integrated"].compute(asked_of(network, "linear1", images, [image]))
     assert not found.maps.any()
     assert found.residual.tolist() == [0]
+
+
+def test_gradients_at_gauss_and_legendres_points(asked, monkeypatch):
+    """Three of them, at 1/2 and sqrt(3/20) on either side, of shares 8/18 and 5/18."""
+    monkeypatch.setattr(module, "POINTS", 3)
+    of = asked()
+    plain, wanted = Plain(of.model.network), 0
+    for place, share in ((0.5 - 0.15**0.5, 5 / 18), (0.5, 8 / 18), (0.5 + 0.15**0.5, 5 / 18)):
+        plain.logits(of.images * np.float32(place))
+        wanted = wanted + share * plain.by_image(picks(of))
+    np.testing.assert_allclose(module._mean_gradients(of), wanted, atol=1e-5 * np.abs(wanted).max())
+    monkeypatch.setattr(module, "ENOUGH", 1e9)
+    close(METHODS["integrated"].compute(of).maps, (of.images * wanted).sum(axis=3))
+
+
+def test_pieces_add_up_to_what_is_between_them(asked):
+    """Each by the gradient in its middle, times how long it is; how much it misses is known."""
+    of = asked()
+    plain, way = Plain(of.model.network), module._Way(of, 1)
+    for piece, (start, stop) in zip(way._pieces([0.0, 0.25, 0.75], [0.25, 0.75, 1.0]),
+                                    [(0, 0.25), (0.25, 0.75), (0.75, 1)], strict=True):
+        assert (piece.start, piece.stop) == (start, stop)
+        plain.logits(of.images * np.float32((start + stop) / 2))
+        wanted = (of.images * plain.by_image(picks(of)))[1].sum(axis=2) * (stop - start)
+        np.testing.assert_allclose(piece.map, wanted, atol=1e-5 * np.abs(wanted).max())
+        rise = [plain.logits(of.images * np.float32(end))[1, of.targets[1]] for end in (start, stop)]
+        assert piece.missed == pytest.approx(rise[1] - rise[0] - wanted.sum(), abs=1e-5)
