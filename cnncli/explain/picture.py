@@ -86,7 +86,7 @@ def laid(pixels: NDArray[np.uint8], shares: NDArray[Any]) -> NDArray[np.uint8]:
     speaks against, to 1: uint8 (h, w, 3)."""
     grey = np.asarray(picture(pixels).convert("L"), np.float64)[..., None]
     pale = 255 - (255 - grey) * _PALE
-    cover = _STRONG * np.abs(shares)[..., None].clip(0, 1)
+    cover = _STRONG * np.minimum(np.abs(shares)[..., None], 1)
     mixed: NDArray[np.uint8] = (pale * (1 - cover) + signed(shares, 1.0) * cover).round().astype(np.uint8)
     return mixed
 
