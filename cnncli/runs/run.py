@@ -9,6 +9,7 @@ fills the folder, and every command that is not told a model looks for the lates
                    last.safetensors       the state to resume from, and
                    previous.safetensors   the one before
                    curves.png, and augmented.png where --preview was given
+                   watched.jsonl          what it told, where --live was given (watching/lines.py)
                    lock                   held, with its process number, by the training at work
     runs/latest -> resnet8-1
 """

@@ -84,6 +84,15 @@ def test_live_goes_with_other_options(how: tuple[str, ...], work: Path, capsys: 
 
 
 @pytest.mark.slow
+def test_the_runs_of_a_sweep_come_one_after_the_other(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sweep", "data", "lr=0.01,0.02", *SHORT[2:], "--live"]) == 0
+    assert "To watch it: http://127.0.0.1:" in capsys.readouterr().err
+    found = [recorded(path.parent) for path in (work / "runs").rglob("watched.jsonl") if "latest" not in str(path)]
+    assert len(found) == 2
+    assert [lines[-1]["cause"] for lines in found] == ["finished"] * 2
+
+
+@pytest.mark.slow
 @pytest.mark.alone
 @pytest.mark.parametrize(("how", "cause", "code"), [
     (signal.SIGINT, "Ctrl-C", 130), (signal.SIGTERM, "SIGTERM", 143), ("stop", "the page", 130)])
