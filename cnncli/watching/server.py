@@ -26,7 +26,7 @@ from .source import Place, Source
 HOST = "127.0.0.1"
 _POLL = 0.25  # seconds between two looks at the files
 _BEAT = 15.0  # seconds after which a connection hears something, so that one that is gone is noticed
-_LAST = 0.5  # seconds that pages have for their last lines when the server closes
+_LAST = 2.0  # seconds that pages have for their last lines when the server closes
 _TOKEN = 16  # random bytes in the address
 
 
