@@ -13,6 +13,7 @@ from ..runs import Run
 from ..training.inside import Inside
 from .recorder import Recorder
 from .server import Server
+from .source import Source
 
 THE_PAGE = "the page"  # who stops a training
 
@@ -29,6 +30,7 @@ class Live(Recorder):
                  clock: Callable[[], float] = time.perf_counter) -> None:
         super().__init__(say, clock)
         self._server = Server(port=port)
+        self._source: Source
 
     @property
     def address(self) -> str:
@@ -38,14 +40,21 @@ class Live(Recorder):
     def started(self, run: Run, summary: dict[str, Any]) -> None:
         super().started(run, summary)
         self._server.training = self._server.show(run)
+        self._source = self._server.sources[self._server.training]
+        self._source.waits = True
 
     def looking_inside(self, inside: Inside) -> None:
         super().looking_inside(inside)
         self._server.stop = lambda: inside.stop(THE_PAGE)
 
+    def _give_up(self, error: Exception) -> None:
+        super()._give_up(error)
+        self._source.waits = False
+
     def ended(self, cause: str) -> None:
         self._server.stop = None
         super().ended(cause)
+        self._source.waits = False
         self._server.training = None
 
     def __enter__(self) -> "Live":

@@ -43,6 +43,7 @@ class Source:
 
     def __init__(self, run: Run) -> None:
         self.run = run
+        self.waits = False  # for a recording that is about to begin, rather than make something of the folder
         self._lock = threading.Lock()  # several pages ask at once
         self._made: list[Line] = []
         self._stamps: list[tuple[int, int] | None] = []
@@ -52,7 +53,8 @@ class Source:
         """Yield what is new behind a place, which moves along; lines that are broken are left out."""
         size = self._size()
         if size is None:
-            yield from self._from_folder(place)
+            if not self.waits:
+                yield from self._from_folder(place)
         elif size != place.bytes:
             if size < place.bytes:  # another file
                 place.bytes = 0

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from cnncli.errors import Interrupted
+from cnncli.runs import Run
 from cnncli.watching.lines import parsed
 from cnncli.watching.live import Live
 
@@ -54,3 +55,16 @@ def test_a_training_is_stopped_from_its_page_and_goes_on_in_the_same_recording(t
     assert recorded[len(told)]["done"] > 0
     assert [line["epoch"] for line in recorded if line["what"] == "epoch"] == list(range(1, 41))
     assert recorded[-1]["cause"] == "finished"
+
+
+def test_a_page_that_comes_before_the_recording_waits_for_it_unless_there_will_be_none(tmp_path: Path) -> None:
+    run: Any = Run(tmp_path)
+    with Live(say=lambda sentence: None) as live:
+        live.started(run, {})
+        source = live._server.sources[run.name]
+        assert source.waits
+        live._give_up(OSError("no"))
+        assert not source.waits
+        live.started(run, {})
+        live.ended("finished")
+        assert not source.waits

@@ -74,8 +74,11 @@ def test_of_a_run_that_was_not_recorded_there_is_what_its_folder_has(home: Path)
     assert json.dumps(found, allow_nan=False)
     assert list(source.lines(place)) == []
     assert [line["what"] for line in Source(run).lines(Place())] == [line["what"] for line in found]
+    waiting, late = Source(run), Place()
+    waiting.waits = True
+    assert said(waiting, late) == []
     (run.path / "watched.jsonl").write_bytes(b'{"what":"begin","n":1}\n')
-    assert said(source, place) == ["1"], "it goes on and is recorded now"
+    assert said(source, place) == said(waiting, late) == ["1"], "it goes on and is recorded now"
 
 
 @pytest.mark.slow
