@@ -42,9 +42,7 @@ async function judgeBitmap(bitmap, name) {
   }
 }
 
-function firstFile(transfer) {
-  return [...transfer.items].find((item) => item.kind === "file")?.getAsFile();
-}
+const firstFile = (transfer) => [...transfer.items].find((item) => item.kind === "file")?.getAsFile();
 
 const chooser = byId("chooser");
 chooser.addEventListener("change", () => {

@@ -12,7 +12,7 @@ from cnncli.explain.explained_units import Unit, explain_units
 from cnncli.model import Model
 from cnncli.page import units, write_page
 
-from .test_page_browser import model_of, opened
+from .test_page_browser import model_of, opened, waited
 
 pytestmark = pytest.mark.slow
 # The canvases of what excites a filter, as pixels: [width, height, bytes].
@@ -75,8 +75,13 @@ def test_the_parts_that_excite_a_filter_are_those_of_explain(asked: str, told: s
 
 
 def test_a_page_without_images_says_nothing_of_filters(browser: Any, tmp_path: Path) -> None:
+    """It shows the picture that it was checked with, so that all can be tried, the lesson by its address, too."""
     write_page(model_of("resnet8"), (), tmp_path / "page.html")
-    opened(browser, tmp_path / "page.html")
+    browser.driver.get((tmp_path / "page.html").as_uri() + "?tour")
+    assert waited(browser, "return byId('tour').querySelector('h2').textContent", 1500).startswith("1 of ")
+    browser.press("\ue00c")  # Escape
+    assert browser.find("#answer").text in model_of("resnet8").classes
+    assert browser.find("#said").text.startswith("This picture was made up to check the page with.")
     browser.run(SHOW, "relu", 5)
     assert browser.find("#number .unit").text == ""
     assert browser.errors() == []
