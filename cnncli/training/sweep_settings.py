@@ -118,6 +118,8 @@ def _setting(shown: str, given: Any) -> Setting:
         every = [typed_name(each) for each in SETTINGS]
         near = did_you_mean(shown, every) or f" There are {', '.join(sorted(every))}."
         raise UsageError(f"there is no setting {printable(shown)!r} that can be varied.{near}")
+    if hasattr(given, "tolist"):  # NumPy's arrays and scalars
+        given = given.tolist()
     if isinstance(given, str):
         given = given.strip()
         ends = re.fullmatch(r"([^,;]+?)\.\.([^,;]+)", given) if name in (*WHOLE, *NUMBERS, "size") else None
@@ -147,6 +149,8 @@ def _value(name: str, given: Any) -> Any:
     """Return a value as the option takes it. Raises UsageError where it is none."""
     if isinstance(given, os.PathLike):
         given = os.fspath(given)
+    if hasattr(given, "tolist"):
+        given = given.tolist()
     value = _parsed(name, given.strip()) if isinstance(given, str) else as_option(given)
     if not isinstance(value, str | int | float | tuple | None):
         raise UsageError(f"{typed_name(name)}: a sweep varies words and numbers, not {given!r}.")

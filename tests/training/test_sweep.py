@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import cnncli
@@ -277,5 +278,8 @@ def test_combinations_draws_and_names() -> None:
     assert len(long) < 90
     assert "/" not in long
     assert [s.values for s in settings_of(["augment=none;shift=4,flip"])] == [("none", "shift=4,flip")]
+    numbers = settings_of({"lr": np.array([0.5, 0.25], np.float32), "epochs": [np.int64(3)], "seed": np.arange(2)})
+    assert [[(type(value), value) for value in setting.values] for setting in numbers] == [
+        [(float, 0.5), (float, 0.25)], [(int, 3)], [(int, 0), (int, 1)]]
     linear = draws(settings_of(["label-smoothing=0..0.2"]), 100, 0)
     assert 30 < sum(point["label_smoothing"] < 0.1 for point in linear) < 70
