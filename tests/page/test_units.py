@@ -97,6 +97,7 @@ def test_layers_whose_filters_are_those_of_others() -> None:
 
 
 def test_three_classes_of_many_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (module.CLASSES, SHOWN, module.MOST) == (3, 4, 100)  # as docs/page.md and the page have room for
     monkeypatch.setattr(module, "CLASSES", 1)
     found = units(model_of(), items_of(), LABELS, PLENTY)
     assert found is not None
