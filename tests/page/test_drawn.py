@@ -38,3 +38,13 @@ def test_what_nobody_draws() -> None:
 def test_an_empty_image_among_others_changes_nothing() -> None:
     some = squares(0, 200, (4, 6))
     assert drawing([*some, np.zeros((20, 20, 1), np.uint8)]) == drawing(some)
+
+
+@pytest.mark.parametrize("side", range(4))
+def test_the_border_is_what_lies_outermost(side: int) -> None:
+    """Ink along a side makes the ground uneven; one pixel from it does not."""
+    beside, on = np.zeros((2, 20, 20, 1), np.uint8)
+    beside[1:19, 1] = 200
+    on[:, 0] = 200
+    assert drawing([np.rot90(beside, side)]) is not None
+    assert drawing([np.rot90(on, side)]) is None

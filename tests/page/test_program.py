@@ -85,9 +85,11 @@ def test_large_weights_have_16_bits_and_the_model_its_own_again(monkeypatch: pyt
 def test_weights_are_the_models_own_again_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FLOAT32_UP_TO", 0)
     model = small_model()
-    exact = model.network.parameters()["conv1.weight"].copy()
-    with pytest.raises(KeyboardInterrupt), program(model).as_stored(model):
+    made, exact, told = program(model), model.network.parameters()["conv1.weight"].copy(), list[int]()
+    monkeypatch.setattr(Network, "changed", lambda self: told.append(1))  # which forgets what was made of the weights
+    with pytest.raises(KeyboardInterrupt), made.as_stored(model):
         raise KeyboardInterrupt
+    assert told == [1, 1]
     assert model.network.parameters()["conv1.weight"].tolist() == exact.tolist()
 
 
