@@ -126,9 +126,10 @@ def test_images_are_shrunk_to_means_of_squares(size: tuple[int, int], factor: in
     images = np.random.default_rng(0).integers(0, 256, (2, *size, 3)).astype(np.uint8)
     found = shrunk(images)
     assert (found.dtype, found.shape) == (np.float32, (2, size[0] // factor, size[1] // factor, 3))
-    for n, y, x in np.ndindex(*found.shape[:3]):
-        square = images[n, y * factor : (y + 1) * factor, x * factor : (x + 1) * factor]
-        np.testing.assert_allclose(found[n, y, x], square.mean(axis=(0, 1)), rtol=1e-5)
+    rows, columns = (slice(side // factor * factor) for side in size)
+    means = sum(images[:, i:, j:][:, rows, columns][:, ::factor, ::factor][:, : size[0] // factor, : size[1] // factor]
+                .astype(np.float64) for i in range(factor) for j in range(factor)) / factor**2
+    np.testing.assert_allclose(found, means, rtol=1e-5)
 
 
 def test_what_is_the_same_in_enough_of_the_class_and_few_of_the_others() -> None:
@@ -231,3 +232,25 @@ def test_of_too_few_images_nothing_is_said() -> None:
         ours[:, 3:8, 3:8] = mark
         assert (find(ours, theirs, (12, 12)) is not None) is found
         assert find_some(ours, theirs, (12, 12)) is None, "what one has, a fifth have"
+
+
+@pytest.mark.parametrize(("others", "found"), [(150, False), (151, True)])
+def test_of_very_many_others_every_second_is_compared(others: int, found: bool) -> None:
+    """Every other one bears it, too: of 150 all are asked, of 151 the first, the third …"""
+    ours, theirs = _noise(6, 1), _noise(others, 2)
+    mark = np.random.default_rng(0).integers(0, 256, (5, 5, 1))
+    ours[:, 3:8, 3:8] = theirs[1::2, 3:8, 3:8] = mark
+    assert (find(ours, theirs, (12, 12)) is not None) is found
+
+
+@pytest.mark.parametrize(("own", "others", "found"), [(24, 150, True), (25, 150, False), (24, 151, True)])
+def test_of_very_many_images_some_are_asked_for_what_some_bear(own: int, others: int, found: bool) -> None:
+    """A dozen: of 24 every second, of 25 every third, which here are those that do not bear it."""
+    rng = np.random.default_rng(0)
+    ours, theirs = (rng.integers(0, 200, (n, 12, 12, 3)).astype(np.float32) for n in (own, others))
+    bear = np.arange(own) % 2 == 0 if own == 24 else np.arange(own) % 3 > 0
+    ours[bear, 3:7, 3:7] = 205 + 50 * rng.integers(0, 2, (4, 4, 1))
+    some = find_some(ours, theirs, (12, 12))
+    assert (some is not None) is found
+    if some:
+        assert some[1].tolist() == bear.tolist()
