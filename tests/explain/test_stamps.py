@@ -254,3 +254,17 @@ def test_of_very_many_images_some_are_asked_for_what_some_bear(own: int, others:
     assert (some is not None) is found
     if some:
         assert some[1].tolist() == bear.tolist()
+
+
+@pytest.mark.parametrize(("pixels", "found"), [(3, False), (4, True)])
+def test_of_tiny_images_windows_of_three_by_three_are_looked_at(pixels: int, found: bool) -> None:
+    """Two fifths of its nine pixels have to be the same."""
+    rng = np.random.default_rng(1)
+    own, others = (rng.integers(0, 200, (n, 6, 6, 3)).astype(np.float32) for n in (30, 60))
+    mark = np.array([255, 205, 255, 205])[:pixels, None]
+    rows, columns = [2, 2, 3, 3][:pixels], [1, 2, 1, 2][:pixels]
+    own[:9, rows, columns] = mark
+    assert (find_some(own, others, (6, 6)) is not None) is found
+    own[:, rows, columns] = 215 + rng.integers(0, 4, (30, 1, 1))  # nearly as light all over: hardly any steps
+    own[:, [1, 1, 2, 3, 4], [1, 2, 3, 3, 2]] = own[:, rows[:1], columns[:1]] + rng.choice([-100, -60, 30], (30, 5, 1))
+    assert (find(own, others, (6, 6)) is not None) is found
