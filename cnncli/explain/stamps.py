@@ -132,7 +132,7 @@ def _goes_on(mask: Array, own: Array, usual: Array) -> bool:
 def _stamp(mask: Array, own: Array, others: Array, usual: Array, size: tuple[int, int]) -> Stamp | None:
     """Return the stamp that a mask is, None where too few images have enough of it."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if mask.sum() < max(1, _LEAST * mask.size):
+    if mask.sum() < _LEAST * mask.size:
         return None
     top, left, bottom, right = int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
     mine = float(_bear(own[:, mask], usual[mask]).mean())

@@ -14,7 +14,7 @@ import cnncli
 from cnncli.data.boxes import Box
 from cnncli.explain.boxes import boxed
 from cnncli.explain.explanation import Beside
-from cnncli.explain.picture import SIDE, draw, laid, pixels_of, strip
+from cnncli.explain.picture import SIDE, _Panels, draw, laid, pixels_of, strip
 from tests.words import Words
 
 from .test_explanation import beside, lit, sides
@@ -110,3 +110,24 @@ def test_a_large_image_is_drawn_as_a_small_one_in_little_memory(form: str, tmp_p
     tracemalloc.stop()
     assert peak < 6 * 2400 * 3600, "bytes: less than one array of float64 that is as large as the image"
     assert abs(strips[0].astype(int) - strips[1]).mean() < 2
+
+
+@pytest.mark.parametrize(("own", "size", "colours"), [
+    ((420, 840), (420, 210), {100}), ((2, 4), (420, 210), {0, 200}), ((3, 420), (420, 3), {0, 200}),
+    ((900, 1), (1, 420), {0})])
+def test_an_image_is_made_larger_by_its_pixels_and_smaller_by_their_means(
+        own: tuple[int, int], size: tuple[int, int], colours: set[int]) -> None:
+    pixels = np.zeros((*own, 1), np.uint8)
+    pixels[:, 1::2] = 200
+    panels = _Panels(pixels, own)
+    assert panels.image().size == panels.size == size
+    assert set(np.unique(np.asarray(panels.image()))) == colours
+    assert panels.width == max(size[0], 220)
+
+
+def test_a_map_on_an_image_is_linear_between_its_values() -> None:
+    """And its strongest colour stands for as much as is said; where that is nothing, there is no colour."""
+    panels = _Panels(np.full((420, 420, 1), 255, np.uint8), (420, 420))
+    values = np.linspace(-2, 2, 420, dtype=np.float32)[None].repeat(420, axis=0)
+    assert np.array_equal(np.asarray(panels.laid(values, 4.0)), laid(np.full((420, 420, 1), 255, np.uint8), values / 4))
+    assert (np.asarray(panels.laid(0 * values, 0.0)) == 255).all()

@@ -100,3 +100,6 @@ def test_places_that_are_the_same_become_one_that_knows_how_it_was_found() -> No
         (CORNER, ("stamp", "greying", "maps")), (FAR, ("maps", "greying"))]
     apart = _unified([_Candidate(CORNER, ("greying",)), _Candidate(Place(3, 3, 7, 7, SIZE), ("maps",))])
     assert len(apart) == 2, "a corner of it is not the same place where nothing is a stamp"
+    whole = Place(0, 0, 16, 16, SIZE)
+    for first, then, count in ((CORNER, whole, 2), (whole, Place(7, 7, 9, 9, SIZE), 1)):
+        assert len(_unified([_Candidate(first, ("greying",)), _Candidate(then, ("maps",))])) == count
