@@ -86,6 +86,7 @@ def test_a_batch_of_which_nothing_can_be_read_takes_no_labels_of_others(monkeypa
 
 
 def test_some_of_many_are_looked_at_spread_over_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (samples.LOOKED_AT, samples.MOST) == (200, 12)  # as docs/page.md says
     monkeypatch.setattr(samples, "LOOKED_AT", 4)
     images = np.random.default_rng(0).integers(0, 256, (10, 6, 5, 3)).astype(np.uint8)
     named = images, [CLASSES[i % 3] for i in range(10)]
