@@ -11,6 +11,7 @@
 #   make mutants       small changes of the package that its tests should notice; ROOM=optim for one room, COUNT=0 for all
 #   make contributing  the commands of CONTRIBUTING.md, run in a fresh clone
 #   make docs          the site in build/site: guides, and the reference of every command and of every public name
+#   make pictures      the guide's pictures of the sample images, as they are drawn today
 #   make messages      build/messages.md: every error and note that a test provokes, to be read as one text
 #   make links         are the addresses that the site names there? needs the network
 #   make wheel         a wheel in dist/
@@ -38,7 +39,7 @@ C_FILES := $(wildcard csrc/*.c csrc/*.h tests/kernels/*.c tests/kernels/*.h)
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: build help install demo test quick one lint format coverage mutants contributing bench wheel sanitize fuzz soak
-.PHONY: faults test-peers docs links messages clean
+.PHONY: faults test-peers docs links messages pictures clean
 .DELETE_ON_ERROR:
 
 # Always looks: times can lie (setup.py goes by the files' bytes).
@@ -102,6 +103,9 @@ docs: $(EXTENSION) $(VENV)/.extra-docs
 
 links: $(EXTENSION) $(VENV)/.extra-docs
 	$(PY) -m sphinx --quiet --builder linkcheck docs build/links
+
+pictures: $(EXTENSION)
+	$(PY) scripts/draw_pictures.py
 
 messages: $(TESTED)
 	$(PY) -m pytest --numprocesses auto -p tests.messages -m 'not other_isa' $(filter-out tests/kernels tests/peers, \
