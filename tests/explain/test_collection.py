@@ -137,3 +137,10 @@ def test_of_very_many_maps_some_are_compared_whatever_their_order(monkeypatch: p
     assert len(found) == 2
     order = np.random.default_rng(3).permutation(42).tolist()
     assert [[each.path for each in surest] for _, surest in grouped(order).clusters()] == found
+
+
+def test_two_hundred_maps_of_a_class_are_compared() -> None:
+    group, kept = Group("left"), collection.Kept(0.5, 0, "x", None, np.ones((CELLS, CELLS)) / CELLS**2)
+    for i in range(201):
+        group.add(base(), replace(kept, path=str(i), number=-i))
+    assert (group.images, group.shown, len(group.compared), len(group.best)) == (201, 201, 200, 3)

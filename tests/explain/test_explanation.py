@@ -12,7 +12,15 @@ import cnncli
 from cnncli.data import Preprocessing
 from cnncli.data.finding import Missing
 from cnncli.errors import DataError, ImageError, ModelError, NetworkError, UsageError
-from cnncli.explain.explanation import Explainer, Explanation, chosen_layer, class_number, explanations, last_positions
+from cnncli.explain.explanation import (
+    Beside,
+    Explainer,
+    Explanation,
+    chosen_layer,
+    class_number,
+    explanations,
+    last_positions,
+)
 from cnncli.explain.methods import METHODS
 from cnncli.model import Model
 from cnncli.network import Network
@@ -151,6 +159,9 @@ def test_beside_a_right_answer_is_the_next_likeliest_and_beside_a_wrong_one_the_
     assert [each.wrong for each in (right[0], *wrong, other[0], unknown[0])] == [False, True, True, True, False, False]
     assert wrong[0].verdict == "said right, is neither"
     assert right[0].verdict is unknown[0].verdict is None
+    said = replace(wrong[0], besides=(Beside(["one", "two"], {}), Beside([], {}), Beside(["three"], {})))
+    assert said.printed == ["said right, is neither", "one", "two", "three"]
+    assert (said.lines, right[0].printed) == (["one", "two", "three"], [])
     assert np.array_equal(wrong[2].values, wrong[0].values - wrong[1].values)
     assert wrong[1].target_probability < wrong[0].target_probability == wrong[2].target_probability
     assert (wrong[0].as_json()["truth"], unknown[0].as_json()["truth"]) == ("neither", None)

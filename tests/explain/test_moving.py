@@ -143,6 +143,9 @@ def test_images_are_given_the_values_of_the_class_and_then_of_each_other() -> No
     assert (found.tried, found.turned, found.random, found.proven) == (4, turned, 0, True)
     shown = [int(made.item()) for _, made in found.pairs]
     assert shown == sorted(asked[0], key=lambda each: each != 255)[:3]
+    for seed in range(9):
+        moving._moved(model, Known(pixels, labels, np.eye(3)[answers]), 1, moved, values, 0.95, seed, 0.0)
+    assert {each for some in asked[::2] for each in some} == {0, 9, 255}
     asked.clear()
     none = moving._moved(model, Known(pixels, labels, np.eye(3)[np.ones(8, int)]), 1, moved, values, 0.9, 1, 0.0)
     assert (none.tried, none.turned, none.random, none.proven, none.pairs, asked) == (0, 0, 0, False, [], [])

@@ -1,6 +1,9 @@
 """explain/pasting.py by its parts: which images get a patch and which give it, how much more a patch does than another,
 and odds."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -89,3 +92,43 @@ def test_the_proof_by_plain_loops() -> None:
     assert did.removed == ((labels == 2) & (labelled.answers == 2)).sum()
     assert did.pairs == [*zip(recipients, givers, strict=True)], "all turn: their order stays"
     assert (after > before).all()
+
+
+def test_what_turns_and_what_is_lost_of_a_class_between_others() -> None:
+    """Images are their own numbers all over. What 3 has in the corner turns others into class 1, what 4 has there does
+    not; what 0, 1 and 2 have there takes the class from its own images."""
+    labels, answers, place = np.repeat([0, 1, 2], 3), np.array([0, 2, 0, 1, 1, 0, 2, 2, 1]), Place(0, 0, 2, 2, (4, 4))
+    pixels = np.zeros((9, 4, 4, 1), np.uint8) + np.arange(9, dtype=np.uint8)[:, None, None, None]
+
+    def logits(images: np.ndarray) -> np.ndarray:
+        corner, rest = images[:, 0, 0, 0], np.median(images, axis=(1, 2, 3)).astype(int)
+        own = np.where((labels[rest] == 1) & (corner < 3), 0, labels[rest])
+        return np.eye(3)[np.where((corner == 3) & (rest != 3), 1, own)]
+
+    model: Any = SimpleNamespace(logits=logits)
+    known, told = Known(pixels, labels, np.eye(3)[answers]), list[int]()
+    for seed in range(3):
+        recipients, givers = _pairs(known, 1, seed, 50, None)
+        assert (sorted(recipients), set(givers)) == ([0, 1, 2, 6, 7], {3, 4})
+        assert turned(model, known, 1, place, seed) == (givers == 3).mean()
+        told.clear()
+        did = prove(model, known, 1, place, seed, 2.0, told.append)
+        assert (did.place, did.tried, did.turned, did.random) == (place, 5, (givers == 3).sum(), 0)
+        assert told == [5, 10, 2]
+        pairs = [*zip(recipients, givers, strict=True)]
+        assert did.pairs == [each for each in pairs if each[1] == 3] + [each for each in pairs if each[1] == 4]
+        rng = np.random.default_rng([seed, 1, 1])
+        rng.permutation([3, 4])
+        assert (did.removed, did.lost) == (2, (rng.choice([0, 1, 2, 6, 7, 8], 2) < 3).sum())
+        assert did.as_json() == {
+            "tried": 5, "turned": did.turned, "turned_by_a_random_patch": 0, "odds_raised": did.raised,
+            "odds_raised_at_least": did.least, "replaced": 2, "lost_by_replacing": did.lost}
+
+
+def test_of_one_image_or_none_nothing_is_sure() -> None:
+    labels = np.array([0, 1, 1])
+    model: Any = SimpleNamespace(logits=lambda images: np.eye(2)[np.ones(len(images), int)])
+    for answers, tried in (([0, 1, 1], 1), ([1, 1, 1], 0)):
+        known = Known(np.zeros((3, 8, 8, 1), np.uint8), labels, np.eye(2)[answers])
+        did = prove(model, known, 1, PLACE, 0, 2.0, lambda passes: None)
+        assert (did.tried, did.turned, did.raised, did.least) == (tried, tried, 1, _factor(-np.inf))
