@@ -69,7 +69,7 @@ def labels_by_folder(named: Images, images: Iterable[str | Missing | Picture], c
             folder = os.path.dirname(os.path.abspath(image))
             root = max((each for each in roots if f"{folder}{os.sep}".startswith(f"{each.rstrip(os.sep)}{os.sep}")),
                        key=len, default=folder)
-            inside = [] if folder == root else os.path.relpath(folder, root).split(os.sep)
+            inside = os.path.relpath(folder, root).split(os.sep)  # "." is no class
             label = next((name for name in [*inside, os.path.basename(root)] if name in known), None)
             if label is not None:
                 found[image] = label
