@@ -14,7 +14,7 @@ import cnncli
 from cnncli.data.boxes import Box
 from cnncli.explain.boxes import boxed
 from cnncli.explain.explanation import Beside
-from cnncli.explain.picture import SIDE, _Panels, draw, laid, pixels_of, strip
+from cnncli.explain.picture import SIDE, _Panels, _resized, draw, laid, pixels_of, strip
 from tests.words import Words
 
 from .test_explanation import beside, lit, sides
@@ -131,3 +131,30 @@ def test_a_map_on_an_image_is_linear_between_its_values() -> None:
     values = np.linspace(-2, 2, 420, dtype=np.float32)[None].repeat(420, axis=0)
     assert np.array_equal(np.asarray(panels.laid(values, 4.0)), laid(np.full((420, 420, 1), 255, np.uint8), values / 4))
     assert (np.asarray(panels.laid(0 * values, 0.0)) == 255).all()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_a_strip_has_two_beside_each_other(count: int) -> None:
+    """36 x 24 pixels, four times as large; four pixels of white between, and where nothing is."""
+    found = [cnncli.explain(sides(), lit(27, 15), target=target) for target in ("right", "left", "neither", "right")]
+    pixels = lit(27, 15)
+    made = strip(found[:count], pixels)
+    large = pixels.repeat(4, axis=0).repeat(4, axis=1)
+    wanted = np.full((96 if count == 1 else 196 if count < 4 else 296, 292, 3), 255, np.uint8)
+    most = found[0].strongest
+    for i, each in enumerate((None, *found[:count])):
+        top, left = (0, 100, 200)[i // 2], (0, 148)[i % 2]
+        part = large if each is None else laid(large, _resized(each, most, (144, 96)))
+        wanted[top : top + 96, left : left + 144] = part
+    assert np.array_equal(made, wanted)
+    if count == 1:
+        faint = replace(found[0], values=0 * found[0].values)
+        assert np.array_equal(strip([faint], pixels)[:, 148:], laid(large, np.zeros((96, 144)))), "nothing speaks"
+        assert strip(found[:1], pixels, 18).shape == (12, 40, 3)
+        halved = pixels.reshape(12, 2, 18, 2, 3).mean(axis=(1, 3))
+        assert strip(found[:1], pixels, 18)[:, :18].max() == halved.max()
+
+
+def test_the_image_of_a_picture_that_is_given_is_its_own() -> None:
+    found = cnncli.explain(sides(), lit(27, 15))
+    assert np.array_equal(pixels_of(found), lit(27, 15))
