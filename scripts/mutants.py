@@ -50,7 +50,7 @@ RELOADED = "ignore::pytest.PytestAssertRewriteWarning"  # hypothesis is there al
 ALIKE = [{"Add", "Sub", "Mul", "Div", "FloorDiv", "Mod", "Pow"}, {"RShift", "LShift", "BitOr", "BitAnd", "BitXor"},
          {"Eq", "NotEq", "Lt", "LtE", "Gt", "GtE"}, {"Is", "IsNot"}, {"In", "NotIn"}, {"USub", "UAdd"},
          {"Delete", "USub"}, {"Delete", "Not"}, {"Delete", "Invert"}]
-SYMMETRIC = ("min", "max", "minimum", "maximum", "add", "multiply", "isclose", "clip")
+SYMMETRIC = ("min", "max", "minimum", "maximum", "add", "multiply", "isclose", "clip", "hypot")
 
 
 class SwapArguments(Operator):

@@ -139,6 +139,11 @@ def test_grey_images_arrays_and_files(tmp_path: Path) -> None:
         cnncli.explain(model, [pixels, pixels])
     said = one.as_json()
     assert (said["label"], said["strongest_at"], said["size"]) == ("left", [4, 4], [24, 36])
+    assert one.runner_up is not None
+    assert said["runner_up"] == {"label": one.runner_up[0], "probability": one.runner_up[1]}
+    assert replace(one, runner_up=None).as_json()["runner_up"] is None
+    figures = replace(one, besides=(Beside([], {"trust": 1}), Beside([], {"box": None}))).as_json()
+    assert (figures["trust"], figures["box"], figures["sentence"]) == (1, None, None)
 
 
 def beside(images: list[np.ndarray], truths: dict[str, str], target: str | None = None, method: str = "hirescam"

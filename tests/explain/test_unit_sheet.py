@@ -221,6 +221,18 @@ def test_single_numbers_leave_no_picture_grey_and_patches_fill_their_place(writt
     assert 96 * 96 <= (pixels == 10).all(axis=2).sum() < 96 * 96 + 600
 
 
+def test_what_goes_further_than_the_colours_has_the_last_of_them():
+    answer = np.full((20, 20, 3), 0.25, np.float32)
+    answer[:10] *= -1
+    answer[0, 0], answer[19, 19] = -99, 99
+    colours, most = unit_sheet.in_colours(answer, 20)
+    assert most == 0.25
+    assert (colours[:10] == 0).all()
+    assert (colours[10:] == 255).all()
+    colours, most = unit_sheet.in_colours(0 * answer, 20)
+    assert (most, np.unique(colours).tolist()) == (0, [128])
+
+
 def test_colours_of_what_is_made_smaller_are_of_the_mean():
     """Neighbours of different sign are no colour together: the colours reach to what is left of them."""
     answer = np.zeros((40, 80, 3), np.float32)
