@@ -72,7 +72,7 @@ def named(name: str, folder: str | os.PathLike[str] = "runs") -> Run:
             return Run(path.resolve() if path.name == LATEST else path)
         check_no_sweep(path)
     near = [path.parent.name for path in Path(folder).glob(f"*/{CONFIG}")]
-    raise UsageError(f"there is no run {printable(name)}.{did_you_mean(name, near)} Those that there are: cnn runs")
+    raise UsageError(f"there is no run {printable(name)}.{did_you_mean(name, near)} To list the runs: cnn runs")
 
 
 def compared(runs: Sequence[Run]) -> list[Listed]:
