@@ -36,6 +36,9 @@ WRITERS = {
     "runs/begin.py": "a run's folder, of a new name",
     "runs/latest.py": "runs/latest, which is a link of ours",
     "runs/run.py": "into a run's folder, which is new and locked",
+    "training/sweep.py": "a sweep's folder, of a new name",
+    "training/sweep_plan.py": "into a sweep's folder, which is new and locked",
+    "watching/tensorboard.py": "a folder of a run's name, which has a number where it is another's",
     "model/checkpoint.py": "into a run's folder, or where a test wants a model file",
 }
 WRITES = {"write_atomically", "write_text", "write_bytes", "mkdir", "makedirs", "symlink", "symlink_to", "savefig",
