@@ -17,7 +17,7 @@ from cnncli.cli.command import Command
 
 NAMED = re.compile(rf"(?<![\w./-])cnn ({'|'.join(cli.COMMANDS)})\b")
 OPTION = re.compile(r"(?<![\w-])(?<!there is no option )--[a-z][a-z-]+")
-OTHERS = {"--help", "--version", "--user", "--inplace", "--logdir", "--project"}  # of tensorboard and trackio
+OTHERS = {"--help", "--version", "--user", "--inplace", "--logdir", "--project"}
 
 
 def options(name: str) -> set[str]:

@@ -19,7 +19,7 @@ ADVICE = re.compile(r"\bcnn ([a-z][a-z-]*)((?: (?:--?[a-z][a-z-]*|[\w./-]+))*)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 # Words behind "cnn" that say what the program does, and options of other programs.
 NO_COMMANDS = {"is", "does", "did", "wrote", "takes", "never"}
-OTHERS = {"--user", "--inplace", "--help", "--version"}
+OTHERS = {"--user", "--inplace", "--help", "--version", "--logdir", "--project"}
 
 
 def filled(part: ast.expr) -> str:
