@@ -36,6 +36,7 @@ def test_a_folder_with_what_is_no_image(place: Place) -> None:
     assert "broken.png cannot be used" in err
 
 
+@pytest.mark.slow
 def test_json(place: Place) -> None:
     said = place.json("explain", IMAGE, "--class", "check", "--method", "gradcam", "--layer", "conv2", "--out", "why")
     [one] = said["explained"]

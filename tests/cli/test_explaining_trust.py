@@ -55,6 +55,7 @@ def test_boxes_beside_those_drawn(place: Place) -> None:
     assert {one["box"]["share"] for one in said["explained"] if one.get("box")} == {said["boxes"]["share"]}
 
 
+@pytest.mark.slow
 def test_annotations_that_cannot_be_used(place: Place) -> None:
     (place.path / "truth").mkdir()
     for name, text in (("s 0", "<annotation><object><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax>"
@@ -67,6 +68,7 @@ def test_annotations_that_cannot_be_used(place: Place) -> None:
     assert snapshot(place.path / "truth") == before
 
 
+@pytest.mark.slow
 def test_sanity_on_what_was_held_out(place: Place) -> None:
     out, _ = place.cnn("explain", "--sanity")
     assert "HiResCAM on " in out

@@ -141,6 +141,7 @@ def in_part(real: Callable[..., object]) -> Callable[..., object]:
     return stopped
 
 
+@pytest.mark.slow
 def test_a_stop_draws_what_is_done(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(explained_units, "top_patches", in_part(explained_units.top_patches))
     out, err = place.cnn("explain", "--units", "conv1:0", "photos", code=130)

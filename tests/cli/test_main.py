@@ -263,6 +263,7 @@ def test_a_reader_that_leaves_is_no_error_worth_a_word(body):
     assert (done.returncode, done.stderr) == (141, "")
 
 
+@pytest.mark.slow
 def test_help_to_a_full_device():
     with open("/dev/full", "w", encoding="ascii") as full:
         done = run("--help", stdout=full, stderr=subprocess.PIPE, capture_output=False)
@@ -278,6 +279,7 @@ def test_closed_streams_are_survived():
     assert (done.stdout, done.stderr) == ("0\n2\n", "")
 
 
+@pytest.mark.slow
 def test_ctrl_c_exits_130_with_one_line():
     code = WRITES.format("import time; sys.stderr.write('ready\\n'); sys.stderr.flush(); time.sleep(30)")
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, cwd=ROOT)
@@ -289,6 +291,7 @@ def test_ctrl_c_exits_130_with_one_line():
     assert process.returncode == 130
 
 
+@pytest.mark.slow
 def test_a_name_that_is_not_utf8_reaches_the_output_as_an_escape():
     command = [sys.executable.encode(), b"-m", b"cnncli", b"\xff\xfe"]
     done = subprocess.run(command, capture_output=True, cwd=ROOT, check=False, timeout=60)

@@ -168,6 +168,7 @@ def calibrated(temperature: float, threshold: float) -> None:
     save_model("runs/small-1/model.safetensors", model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [1.0, 2.5])
 def test_rejected_in_every_form(many: list[str], temperature: float, capsys: pytest.CaptureFixture[str]) -> None:
     calibrated(temperature, 0.0)

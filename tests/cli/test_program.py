@@ -79,6 +79,7 @@ mkdir -p "{demo}/images/train" "{demo}/images/test/bag"
 """
 
 
+@pytest.mark.slow
 def test_what_the_demo_shows_can_be_typed(tmp_path: Path) -> None:
     """With a stand-in for the program; .ci/run runs the real one."""
     here = tmp_path / "it's here"

@@ -95,6 +95,7 @@ def test_bytes_count_and_not_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert read_header(made[name])[:2] == (100, 400)
 
 
+@pytest.mark.slow
 def test_turning_takes_memory_and_reducing_spares_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -64,6 +64,7 @@ def test_a_jpeg_without_its_end(kind: str, picture: Image.Image, tmp_path: Path)
         assert forgiven(tmp_path / "a.jpg", data[:-cut], data) == "its end marker is missing"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_jpeg_that_lacks_pixels_as_well(kind: str, picture: Image.Image, tmp_path: Path) -> None:
     data = packed(picture, "JPEG", **KINDS[kind])

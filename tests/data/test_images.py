@@ -78,6 +78,7 @@ def test_without_a_cache_in_several_pieces(samples: list[Sample], monkeypatch: p
     check(load_images(samples, PREPROCESSING, 2, "ram"), samples)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cache", ["ram", "none"])
 def test_strict_raises_the_first(cache: str, samples: list[Sample]) -> None:
     with pytest.raises(ImageError, match=r"03\.png cannot be used"):

@@ -278,6 +278,7 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, monkeypatch
 # ---- what is written ----
 
 
+@pytest.mark.slow
 def test_the_folder_that_comes_out(tmp_path: Path) -> None:
     x = {"train": images(600, 5, 4, 3), "test": images(20, 5, 4)}
     splits = {name: (a, np.arange(len(a)) % 3) for name, a in x.items()}

@@ -98,6 +98,7 @@ def test_arrays_go_the_same_way_as_files(tmp_path: Path, rng: np.random.Generato
     assert Preprocessing((8, 8), True).prepare_array(pixels[..., 0]).shape == (8, 8, 1)
 
 
+@pytest.mark.slow
 def test_large_jpegs_come_out_as_if_decoded_whole(tmp_path: Path) -> None:
     """The reduced decoding of a photograph may differ from the full one by a few grey levels, not more."""
     y, x = np.mgrid[:700, :900]

@@ -169,6 +169,7 @@ def test_classes_that_the_model_does_not_have(home: Path) -> None:
         evaluate(small_model(), "photos")
 
 
+@pytest.mark.slow
 def test_a_class_that_has_gone_shifts_no_label(home: Path) -> None:
     whole = evaluate(split="train", compare=False)
     shutil.rmtree("photos/check")
@@ -177,6 +178,7 @@ def test_a_class_that_has_gone_shifts_no_label(home: Path) -> None:
     assert found.confusion_matrix[1:].tolist() == whole.confusion_matrix[1:].tolist()
 
 
+@pytest.mark.slow
 def test_threads_change_nothing(home: Path) -> None:
     from cnncli import kernels
 

@@ -32,6 +32,7 @@ def relative(samples: list[Sample]) -> set[str]:
     return {sample.relative for sample in samples}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", ["train", "val", "test"])
 def test_what_was_held_out_of_the_training(home: Path, split: str) -> None:
     splits = scan("photos")
@@ -104,6 +105,7 @@ def labelled(data=None, split=None, model=None) -> tuple[Labelled, list[str]]:
     return labelled_images(open_model(model), data, split, note=told.append), told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["runs/small", "loose.safetensors"])
 def test_images_that_it_was_trained_on_are_counted(model: str, home: Path) -> None:
     """Copies under other names, in another folder, and some that are new: known by their content."""
@@ -154,6 +156,7 @@ def test_pictures_saved_again_and_arrays_are_known_by_their_pixels(home: Path) -
     assert labelled(arrays)[0].seen.tolist() == [False, True]
 
 
+@pytest.mark.slow
 def test_of_a_run_of_an_earlier_version(home: Path) -> None:
     """Where the images that it was trained on are at hand, copies are told all the same; else it is not known."""
     os.remove("runs/small/images.csv")

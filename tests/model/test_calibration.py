@@ -58,6 +58,7 @@ def test_the_temperature_is_found_in_a_few_steps(temperature, monkeypatch):
     assert fit_temperature(logits, labels) != pytest.approx(found, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_scaling_makes_probabilities_mean_what_they_say(rng):
     logits, labels = drawn(rng, 20_000, 6, 4.0)
     fitted = calibrate(logits[:10_000], labels[:10_000])
@@ -167,6 +168,7 @@ def test_a_threshold_is_the_lowest_that_is_accurate_enough(rng):
     assert found.threshold(0.9999) is None
 
 
+@pytest.mark.slow
 def test_thresholds_of_few_images_against_trying_all(rng):
     logits, labels = drawn(rng, 70, 3, 0.3)
     logits = np.round(logits, 1)  # some equal ones

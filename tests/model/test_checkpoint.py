@@ -131,6 +131,7 @@ def test_previous_is_used_where_last_is_damaged_or_gone(tmp_path: Path, damage: 
     assert f"{tmp_path / PREVIOUS}, is used instead" in state.note
 
 
+@pytest.mark.slow
 def test_a_damaged_last_never_replaces_a_whole_previous_before_the_new_one_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

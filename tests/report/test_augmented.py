@@ -102,6 +102,7 @@ def test_the_pictures_are_those_of_the_epochs(tmp_path: Path) -> None:
             assert np.array_equal(tile(path, row, epoch, top), padded[:, ::-1] if flip else padded)
 
 
+@pytest.mark.slow
 def test_few_images(tmp_path: Path, words: Words) -> None:
     augmented.draw(batches(tmp_path, Augmentation(1, mixup=1), each=1), NAMES, tmp_path / "a.png", "t")
     assert words.texts.count("帽子") == 1

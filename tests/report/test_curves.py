@@ -92,6 +92,7 @@ def test_each_line_shows_its_column(axes):
     assert accuracies.yaxis.get_major_formatter()(0.5) == "50%"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("accuracies", "losses", "best", "epoch"), [
     ((0.5, 0.9, 0.7), (1, 1, 1), "90.0%", 2), ((0.9, 0.9, 0.9), (0.5, 0.3, 0.4), "90.0%", 2),
     ((0.9, 0.9, 0.8), (0.5, None, 0.4), "90.0%", 1)])
@@ -102,6 +103,7 @@ def test_the_best_epoch_is_the_most_accurate_with_the_least_loss(axes, accuracie
     assert (shown.lines[-1].get_xdata(), shown.lines[-1].get_zorder()) == ([epoch, epoch], 0)
 
 
+@pytest.mark.slow
 def test_one_epoch_is_no_best_one_and_nothing_is_said_to_be_missing(axes):
     assert axes(history(1))[1].get_title() == "Accuracy"
     [text] = axes([{"epoch": 1}])[0].texts
@@ -110,6 +112,7 @@ def test_one_epoch_is_no_best_one_and_nothing_is_said_to_be_missing(axes):
     assert axes(history(3, learning_rate=0.0))[2].get_ylim() == (0, 1)
 
 
+@pytest.mark.slow
 def test_rows_that_name_no_epoch_stand_in_their_order(axes):
     for nothing in ({"epoch": None}, {"epoch": ""}, {"epoch": "nan"}):
         losses = axes(history(4, **nothing))[0]
@@ -125,6 +128,7 @@ def test_small_rates_are_written_with_a_power_of_ten(axes):
         assert bool(shown.get_offset()) == (rate < 0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("epochs", "ticks"), [(1, [1]), (4, [1, 2, 3, 4]), (11, [2, 4, 6, 8, 10]),
                                                (200, [*range(0, 201, 25)])])
 def test_epochs_are_counted_in_whole_numbers(axes, epochs, ticks):

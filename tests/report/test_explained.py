@@ -154,6 +154,7 @@ def wrong(count: int, target: str | None = None, known: bool = True) -> bytes:
     return made.render("t")
 
 
+@pytest.mark.slow
 def test_wrong_answers_come_first_and_are_marked() -> None:
     read = Read(wrong(3))
     assert "Of 3 images the label is known: 1 answer is wrong." in read.words

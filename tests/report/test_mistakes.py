@@ -52,6 +52,7 @@ def test_thumbnails_are_in_order_of_confidence(tmp_path):
     assert greys == [10, 20, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(28, 28, 1), (64, 48, 3), (300, 500, 3), (1, 1, 1), (160, 160, 3)])
 def test_images_of_any_shape(shape, tmp_path, words):
     path = mistakes.draw(evaluation(5), lambda indices: np.zeros((len(indices), *shape), np.uint8),

@@ -74,6 +74,7 @@ def test_the_file_asks_for_nothing_and_allows_nothing_but_its_own():
     assert rendered(found) == data, "the same evaluation gives the same bytes"
 
 
+@pytest.mark.slow
 def test_all_figures_are_there():
     found = evaluation(["a", "b", "c"], 500)
     words = Read(rendered(found, facts=[("network", "resnet8")], notes=["No neighbour."])).words
@@ -126,6 +127,7 @@ def test_every_cell_holds_its_own_images_the_surest_mistakes_first():
     assert set(np.flatnonzero(~found.right).tolist()) <= seen
 
 
+@pytest.mark.slow
 def test_names_may_hold_anything():
     found = evaluation(HOSTILE, 200)
     data = rendered(found, title="Test of <b>x</b>\n", notes=["<i>"], facts=[("<u>", "\udcff")])
@@ -169,6 +171,7 @@ def test_as_many_images_are_shown_as_there_is_room_for(monkeypatch):
         assert [image.uri for image in album.cells().images] == uris[:shown]
 
 
+@pytest.mark.slow
 def test_galleries_show_the_surest_and_the_least_sure():
     found = evaluation(["a", "b", "c"], 400)
     album = pictures.Album(found, pixels(found), names(found))
@@ -248,6 +251,7 @@ def test_of_121_classes_the_one_with_the_fewest_mistakes_is_left_out():
     assert matrix["rows"][7][1][8:9] == [(1, "w9")], "8 is taken for 9"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("skipped", "listed", "words"), [(50, 50, "could not be used:"),
                                                           (51, 50, "could not be used; the first of them:")])
 def test_of_many_skipped_images_the_first_are_named(skipped, listed, words):
@@ -338,6 +342,7 @@ def test_charts_stay_on_their_sheets(rng):
         assert max(places) <= max(charts.WIDTH, charts.HEIGHT)
 
 
+@pytest.mark.slow
 def test_what_mistakes_come_from_is_shown_beside_them():
     found = evaluation(["a", "b", "c"], 60)
     strip = np.full((20, 68, 3), 200, np.uint8)

@@ -65,6 +65,7 @@ def test_the_rate_does_not_grow_with_the_batch_for_ever(splits: Splits) -> None:
     assert chosen(Options(arch="resnet8", batch_size=3000), many)[0].lr == pytest.approx(0.8)
 
 
+@pytest.mark.slow
 def test_few_parameters_for_each_image_need_no_smoothing_and_take_larger_steps(splits: Splits) -> None:
     for images, lr, smoothing in ((7000, 0.1, 0.1), (8000, 0.2, 0.0)):  # resnet8 has 77,000 to 78,000
         recipe = chosen(Options(arch="resnet8"), of_size(splits, images))[0]

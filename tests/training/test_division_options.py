@@ -53,6 +53,7 @@ def test_the_splits_seed_is_apart_from_the_others(train: Train, shared: Path) ->
         Options(split_seed=-1)
 
 
+@pytest.mark.slow
 def test_an_ordinary_run_says_nothing_of_it(train: Train) -> None:
     run = train(epochs=1)
     assert not {"labels", "groups"} & run.config.keys()

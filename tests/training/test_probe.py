@@ -141,6 +141,7 @@ def test_any_loss_is_made_small() -> None:
     assert (weighted.logits(train.pixels).argmax(1) == 0).sum() < 10
 
 
+@pytest.mark.slow
 def test_the_same_bits_on_any_number_of_threads() -> None:
     before, found = kernels.threads(), []
     try:

@@ -310,6 +310,7 @@ def test_signals_save_say_how_to_go_on_and_put_the_handlers_back(train: Train) -
         assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
 
 
+@pytest.mark.slow
 def test_in_another_thread_no_handler_is_touched(train: Train) -> None:
     from concurrent.futures import ThreadPoolExecutor
 

@@ -161,6 +161,7 @@ def test_a_network_edited_in_the_configuration_is_refused(train: Train, part: st
         train(resume="run")
 
 
+@pytest.mark.slow
 def test_a_finished_run_mends_its_history(train: Train) -> None:
     run = train(name="run", epochs=2)
     before = (run.path / "history.csv").read_bytes()

@@ -36,6 +36,7 @@ def foreign(path: Path, name: str = "resnet8", classes: int = 5, size: int = 32)
     return path
 
 
+@pytest.mark.slow
 def test_a_model_of_ours_brings_network_and_preprocessing(train: Train, tmp_path: Path) -> None:
     model = train(name="first").model
     kept = from_weights(str(tmp_path / "runs/first"), None, None, None, CLASSES, 0)

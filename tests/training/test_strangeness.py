@@ -15,6 +15,7 @@ from cnncli.training.strangeness import fit_strangeness, some_of_each
 from .conftest import Train
 
 
+@pytest.mark.slow
 def test_the_kept_model_tells_strange_images(train: Train) -> None:
     run = train()
     model = run.model

@@ -124,6 +124,7 @@ def test_the_model_file_is_a_function_of_data_recipe_and_seed(
     assert model_bytes(train(seed=1)) != files[1]
 
 
+@pytest.mark.slow
 def test_no_time_thread_or_place_is_in_the_model_file(train: Train, tmp_path: Path) -> None:
     data = model_bytes(train())
     for word in (b"seconds", b"threads", os.fsencode(tmp_path), b"2026"):
@@ -315,6 +316,7 @@ def test_the_images_are_given_back_before_the_curves_are_drawn(train: Train, mon
     assert left == [2, 0]
 
 
+@pytest.mark.slow
 def test_a_training_is_not_lost_over_a_picture(
     shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ from .conftest import Train
 from .test_train import model_bytes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("optimizer", "lr"), [("sgd", 1e30), ("adam", 1e38)])
 def test_a_loss_that_is_no_number_stops_training(train: Train, optimizer: str, lr: float, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"epoch \d, .*learning rate.*no model had been saved") as caught:
@@ -185,6 +186,7 @@ def test_a_network_that_does_not_fit_is_told_with_its_line(train: Train, tmp_pat
     assert getattr(caught.value, "exit_code", None) == 2
 
 
+@pytest.mark.slow
 def test_an_existing_run_is_refused_at_once(train: Train, tmp_path: Path) -> None:
     train(name="birds", epochs=1)
     before = (tmp_path / "runs" / "birds" / "config.json").read_bytes()

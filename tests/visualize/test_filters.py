@@ -120,6 +120,7 @@ def test_one_channel_is_red_where_positive_blue_where_negative_white_at_zero():
     assert min(zero) > 235
 
 
+@pytest.mark.slow
 def test_each_filter_names_its_largest_weight(words):
     draw(Filters("conv1", np.array([0.5, -3, 0], np.float32).reshape(3, 1, 1, 1)), "t", first=True)
     assert words.texts[-6:] == ["0", "0.5", "1", "3", "2", "0"]

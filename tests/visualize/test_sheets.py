@@ -63,6 +63,7 @@ def test_a_sheet_for_each_image_and_a_word_for_what_is_none(home: Path) -> None:
     assert sheet.layers == ["relu1", "fc1"]
 
 
+@pytest.mark.slow
 def test_what_stands_on_a_sheet(home: Path, words: Words, monkeypatch: pytest.MonkeyPatch) -> None:
     [sheet] = draw_activations(PICTURE, layers=["relu1"])
     assert isinstance(sheet, Sheet)

@@ -98,6 +98,7 @@ def test_a_cell_that_cannot_be_divided_is_cut() -> None:
     assert max(map(len, dealt)) <= CELL
 
 
+@pytest.mark.slow
 def test_no_image_has_more_neighbours_than_it_may() -> None:
     images = alike(600)
     first, second = nearest_in_cells(images, None)

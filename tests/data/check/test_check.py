@@ -321,6 +321,7 @@ def test_what_is_ignored_or_excluded_is_not_reported(tmp_path: Path) -> None:
     assert kinds(check(folder, exclude={"ant/blank.png"})) == set()
 
 
+@pytest.mark.slow
 def test_names_of_any_bytes(tmp_path: Path) -> None:
     folder = sound(tmp_path)
     odd = ("ant/new\nline.png", os.fsdecode(b"ant/caf\xe9.png"))

@@ -42,6 +42,7 @@ def test_twelve_bits_are_neither_dark_nor_blank(folder: Path) -> None:
     assert "0 becomes black, 4,095 white" in said
 
 
+@pytest.mark.slow
 def test_a_copy_of_eight_bits_is_a_copy(folder: Path) -> None:
     scene(3).convert("L").save(folder / "ant" / "copy.png")
     (copies,) = [finding for finding in check(folder).findings if "duplicate" in finding.kind]
@@ -49,6 +50,7 @@ def test_a_copy_of_eight_bits_is_a_copy(folder: Path) -> None:
     assert {file.relative for file in copies.files} == {"ant/03.tif", "ant/copy.png"}
 
 
+@pytest.mark.slow
 def test_the_range_is_that_of_the_training_images(folder: Path) -> None:
     (folder / "train").mkdir()
     (folder / "test" / "ant").mkdir(parents=True)

@@ -64,6 +64,7 @@ def test_what_all_images_share_makes_none_of_them_alike() -> None:
     assert [(i, j) for i, j, _ in near_duplicates(np.concatenate([images, copy[None]]))] == [(7, 200)]
 
 
+@pytest.mark.slow
 def test_every_wave_counts_the_same() -> None:
     """Numbers that vary more in a data set weigh less, so that all vary by about 1."""
     rng = np.random.default_rng(6)
