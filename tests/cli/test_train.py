@@ -68,7 +68,6 @@ def said(captured: str) -> None:
 # ---- what it prints ----
 
 
-@pytest.mark.slow
 def test_a_line_for_each_epoch_and_where_the_model_is(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(SHORT) == 0
     out, err = capsys.readouterr()
@@ -82,7 +81,6 @@ def test_a_line_for_each_epoch_and_where_the_model_is(work: Path, capsys: pytest
     said(err)
 
 
-@pytest.mark.slow
 def test_json_is_one_object_on_stdout_and_the_table_goes_to_stderr(
     work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -108,7 +106,6 @@ def test_what_was_chosen_is_said(work: Path, capsys: pytest.CaptureFixture[str])
     assert "Batches of 8, because there are only 36 training images." in err
 
 
-@pytest.mark.slow
 def test_skipped_images_are_listed_and_the_exit_code_says_so(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (work / "data" / "ant" / "new\nline.png").write_bytes(b"none")
     assert main(SHORT) == 3

@@ -383,7 +383,6 @@ def test_hostile_files_are_refused_quickly_in_little_memory_touching_nothing(tmp
     assert sorted(os.listdir(tmp_path)) == before
 
 
-@pytest.mark.slow
 def test_the_sentences_say_what_it_is(tmp_path: Path) -> None:
     paths = corpus(tmp_path)
     for what, words in {
