@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -207,3 +208,10 @@ def test_what_cannot_be_read_is_left_out() -> None:
     assert found is not None
     assert (found.images, found.described["count"]) == (29, 29)
     assert module._pixels(model_of(), items, [29, 3]).keys() == {3}
+
+
+def test_an_image_counts_by_how_many_filters_it_excites_and_how_much() -> None:
+    """First for a filter counts 1, second a half; image 4 is first once, 7 second three times; -1 is no image."""
+    images = np.array([[4, 7], [9, 7], [2, 7], [9, 2], [9, -1]])
+    assert module._most_often([SimpleNamespace(images=images)]) == [9, 2, 7, 4]
+    assert module._most_often([SimpleNamespace(images=images[:2]), SimpleNamespace(images=images[2:])]) == [9, 2, 7, 4]

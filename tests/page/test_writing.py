@@ -136,7 +136,7 @@ def test_what_needs_more_memory_than_a_browser_gives(here: Path, monkeypatch: py
     monkeypatch.setattr(writing, "MEMORY", memory)
     write_page("m.safetensors", (), "a.html")
     monkeypatch.setattr(writing, "MEMORY", memory - 1)
-    with pytest.raises(UsageError, match=r"m\.safetensors would need .* an image of 5 x 6 pixels.* DATA --size 224"):
+    with pytest.raises(UsageError, match=r"m\.safetensors would need 0 MB of .* an image of 5 x 6 pixels.* --size 224"):
         write_page("m.safetensors", (), "b.html")
     assert not Path("b.html").exists()
 
