@@ -3,9 +3,9 @@
 #
 #   make               .venv with the package in place, and of the C extension what changed since it was built
 #   make demo          install, then the main job on the sample images: train, test, predict, look inside
-#   make quick         every test that is not slow, on this machine's instruction set, in parallel: some 58 s on two cores
+#   make quick         every test that is not slow, on this machine's instruction set, in parallel: some 55 s on two cores
 #   make one           TEST="tests/kernels/test_pool.py -k avx2": some tests, as pytest is told of them
-#   make test          every test, in eleven minutes on two cores; with ccache some two less from the second time on
+#   make test          every test, in fourteen minutes on two cores with ccache
 #   make lint          ruff, mypy and clang-format; make format applies what they can mend
 #   make coverage      what part of Python and of C the quick tests run, compared with .ci/coverage.txt
 #   make mutants       small changes of the package that its tests should notice; ROOM=optim for one room, COUNT=0 for all
