@@ -12,7 +12,8 @@
 #   make contributing  the commands of CONTRIBUTING.md, run in a fresh clone
 #   make docs          the site in build/site: guides, and the reference of every command and of every public name
 #   make pictures      the guide's pictures of the sample images, as they are drawn today
-#   make messages      build/messages.md: every error and note that a test provokes, to be read as one text
+#   make messages      build/messages.md: every error and note that a test provokes, to be read as one text, after most
+#                      tests; MESSAGES='not slow and not other_isa' for those of the quick ones
 #   make links         are the addresses that the site names there? needs the network
 #   make wheel         a wheel in dist/
 #   make bench         ours and the peers side by side, about half an hour; BENCH="--quick" is one of its options
@@ -108,8 +109,7 @@ pictures: $(EXTENSION)
 	$(PY) scripts/draw_pictures.py
 
 messages: $(TESTED)
-	$(PY) -m pytest --numprocesses auto -p tests.messages -m 'not other_isa' $(filter-out tests/kernels tests/peers, \
-		$(patsubst %/,%,$(wildcard tests/*/)))
+	$(PY) -m pytest --numprocesses auto -p tests.messages -m '$(or $(MESSAGES),not other_isa)' --ignore tests/kernels
 
 coverage: $(TESTED) $(VENV)/.extra-coverage
 	$(PY) scripts/measure_coverage.py

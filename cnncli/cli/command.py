@@ -12,7 +12,6 @@ A command is a file with one function:
         return report_skipped(skipped)      # the exit code; None is 0
 """
 
-import re
 import sys
 from collections.abc import Container, Sequence
 from pathlib import Path
@@ -89,10 +88,12 @@ class Size(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not isinstance(value, str):
             return value
-        found = re.fullmatch(r"(\d{1,9})(?:[x×](\d{1,9}))?", value.strip().lower())
-        if not found:
+        from ..data.sizes import parse
+
+        size = parse(value)
+        if size is None:
             self.fail(f"{value!r} is no size; give pixels, as 64 or 64x48 (width x height).", param, ctx)
-        return int(found[2] or found[1]), int(found[1])
+        return size
 
 
 def _keep_threads(ctx: click.Context, parameter: click.Parameter, value: int | None) -> None:

@@ -3,6 +3,7 @@ they are grey from their pixels, because grey pictures are often stored as colou
 evenly spread; preprocessing.py does what is chosen here to all of them.
 """
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -22,6 +23,12 @@ _SQUARE = 1.1  # times as long as wide, at most, is what the middle of many size
 _REDUCED = 64  # pixels to which a large JPEG may be reduced to see whether it has colour
 
 Header = tuple[int, int, bool]  # height, width, and whether the file's mode is grey
+
+
+def parse(text: str) -> tuple[int, int] | None:
+    """Return (height, width) of a size as it is typed: "64", or "64x48", width by height. None where it is neither."""
+    sides = re.fullmatch(r"(\d{1,9})(?:[x×](\d{1,9}))?", text.strip().lower())
+    return (int(sides[2] or sides[1]), int(sides[1])) if sides else None
 
 
 def typical_side(samples: Sequence[Sample]) -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..data.sizes import parse as parse_size
 from ..errors import UsageError, did_you_mean, printable
 from .options import Options
 
@@ -175,10 +176,10 @@ def _parsed(name: str, text: str) -> Any:
             raise UsageError(f"{wrong}give yes or no.")
         return _SWITCHED[text.lower()]
     if name == "size":
-        sides = re.fullmatch(r"(\d{1,9})(?:[x×](\d{1,9}))?", text.lower())
-        if not sides:
+        size = parse_size(text)
+        if size is None:
             raise UsageError(f"{wrong}give pixels, as 64 or 64x48 (width x height).")
-        return (int(sides[2]), int(sides[1])) if sides[2] else int(sides[1])
+        return int(text) if text.isdecimal() else size
     if name == "freeze" and re.fullmatch(r"\d{1,9}", text):
         return int(text)
     return None if name == "class_weights" and text == "none" else text
