@@ -11,7 +11,7 @@
 #   make mutants       small changes of the package that its tests should notice; ROOM=optim for one room, COUNT=0 for all
 #   make contributing  the commands of CONTRIBUTING.md, run in a fresh clone
 #   make docs          the site in build/site: guides, and the reference of every command and of every public name
-#   make pictures      the guide's pictures of the sample images, as they are drawn today
+#   make pictures      every picture of the guides, as it is drawn today; needs Chromium
 #   make messages      build/messages.md: every error and note that a test provokes, to be read as one text, after most
 #                      tests; MESSAGES='not slow and not other_isa' for those of the quick ones
 #   make links         are the addresses that the site names there? needs the network
@@ -105,7 +105,7 @@ docs: $(EXTENSION) $(VENV)/.extra-docs
 links: $(EXTENSION) $(VENV)/.extra-docs
 	$(PY) -m sphinx --quiet --builder linkcheck docs build/links
 
-pictures: $(EXTENSION)
+pictures: $(EXTENSION) $(VENV)/.extra-test
 	$(PY) scripts/draw_pictures.py
 
 messages: $(TESTED)
