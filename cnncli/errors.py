@@ -20,7 +20,7 @@ from unicodedata import category
 
 
 class CnnError(Exception):
-    """Something that a user can put right. str(error) is the sentence to show."""
+    """Something that the user can put right. str(error) is the sentence to show."""
 
     exit_code = 1
 
@@ -36,9 +36,11 @@ class DataError(CnnError):
 
 
 class ImageError(DataError):
-    """One image cannot be used. Whoever meets it skips the image, counts it and goes on.
+    """One image cannot be used. It is skipped and counted.
 
-    path is the file's, as it was given; reason says why, without a full stop.
+    Args:
+        path: The image's file, as it was given.
+        reason: Why, without a full stop.
     """
 
     def __init__(self, path: str, reason: str) -> None:
@@ -62,7 +64,10 @@ class ModelError(CnnError):
 
 
 class SaveError(CnnError):
-    """A file could not be written: no space, no permission, a failing disk. What was there before is whole."""
+    """A file could not be written: no space, no permission, a failing disk.
+
+    What was there before is whole.
+    """
 
 
 class TrainingError(CnnError):
@@ -70,7 +75,12 @@ class TrainingError(CnnError):
 
 
 class Interrupted(CnnError):
-    """Stopped by a signal after saving; the exit code is 128 plus the signal's number."""
+    """A signal stopped the work. Everything is saved.
+
+    Args:
+        message: The sentence to show.
+        signal_number: The signal; the exit code is 128 plus it.
+    """
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
@@ -82,17 +92,26 @@ class KernelError(CnnError):
 
 
 def printable(name: object) -> str:
-    """Return a name, path or message so that it can be printed on one line of any terminal.
+    r"""Return a name, path or message so that it can be printed on one line of any terminal.
 
-    Control characters and bytes that are no UTF-8 (Python's lone surrogates) become escapes: "a\\nb", "caf\\xe9".
+    Control characters and bytes that are no UTF-8 become escapes: "a\nb", "caf\xe9".
+
+    Args:
+        name: The name, path or message.
     """
     text = str(name)
     return text if text.isprintable() else "".join(map(_shown, text))
 
 
 def quoted(name: object, option: str = "") -> str:
-    """Return a path or name as it is typed in a shell, within a command that a message advises: as it is, in quotes, or
-    where it holds what cannot be shown, as bash and zsh take it: $'a\\nb'. With an option, --option=name."""
+    r"""Return a path or name as it is typed in a shell, in quotes if it needs them.
+
+    What cannot be shown is written as bash and zsh read it: $'a\nb'.
+
+    Args:
+        name: The path or name.
+        option: An option that it is the value of: --option=name. "": none.
+    """
     import shlex
 
     text = str(name)
@@ -119,7 +138,12 @@ def _shown(character: str) -> str:
 
 
 def did_you_mean(word: object, known: "list[str]") -> str:
-    """Return " Did you mean 'x'?" for the nearest of the known names, or "" where none is near."""
+    """Return " Did you mean 'x'?" for the nearest known name, or "" if none is near.
+
+    Args:
+        word: The name that is not known.
+        known: The known names.
+    """
     from difflib import get_close_matches
 
     near = get_close_matches(str(word), known, n=1, cutoff=0.6)

@@ -19,22 +19,28 @@ LossName = Literal["cross-entropy", "squared-error"]
 
 
 class Loss:
-    """What every loss has. logits are float32 (n, classes), labels int64 (n,)."""
+    """What all losses have in common. A loss can be called: loss(logits, labels) returns the loss of a batch."""
 
     name: ClassVar[str] = ""
 
     def calls(self, logits: Array, labels: Array, losses: Array, dlogits: Array | None = None,
               mixed: Mixed | None = None) -> list[Call]:
-        """Return the calls that fill losses, float64 (n,), with each image's share: their sum is the batch's loss.
+        """Return the kernel calls that compute each image's part of the batch's loss.
 
-        dlogits, float32 (n, classes), receives the gradient of that sum; None where nobody needs it. mixed, (other
-        labels int64 (n,), shares float32 (n,)), is for images of two in one: by that share the label's, by the rest the
-        other's. Running the calls raises DataError where a label is out of range.
+        Running the calls raises DataError if a label is out of range.
+
+        Args:
+            logits: The network's outputs, float32 (n, classes).
+            labels: The number of each image's class, int64 (n,).
+            losses: Is filled with the parts, float64 (n,); their sum is the batch's loss.
+            dlogits: Is filled with the gradient of that sum, float32 (n, classes). None: it is not computed.
+            mixed: For images that are blends of two: (the second labels, int64 (n,); the shares of the first, float32
+                (n,)). None: images are of one class each.
         """
         raise TypeError(f"{type(self).__name__} has no calls")
 
     def config(self) -> dict[str, Any]:
-        """Return {"name": …} and the constructor's arguments, as plain JSON values: loss_by_name(**config)."""
+        """Return {"name": …} with the constructor's arguments as JSON values, for ``loss_by_name(**config)``."""
         return {"name": self.name}
 
     def __call__(self, logits: Array, labels: Array) -> float:
@@ -56,12 +62,16 @@ class Loss:
 
 
 class CrossEntropy(Loss):
-    """Softmax cross-entropy, averaged over the batch as PyTorch's CrossEntropyLoss does.
+    """Softmax cross-entropy, the mean over the batch, like PyTorch's CrossEntropyLoss.
 
-    label_smoothing moves that share of each target from the label to all classes alike (Szegedy et al. 2015).
-    class_weights, one factor a class, makes some classes count more; the mean is then over the weights of the
-    batch's labels, and a batch whose labels all weigh nothing has loss 0. Raises UsageError where label_smoothing is
-    not in [0, 1] or a weight is negative or not finite.
+    Args:
+        label_smoothing: The share of each label that is spread over all classes, 0 to 1 (Szegedy et al. 2015).
+        class_weights: One factor per class, by which its images count more or less; the mean is then over the weights
+            of the batch's labels. A batch whose labels all have the weight 0 has loss 0. None: all images count the
+            same.
+
+    Raises:
+        UsageError: label_smoothing is not between 0 and 1, or a weight is negative or not finite.
     """
 
     name = "cross-entropy"
@@ -90,8 +100,9 @@ class CrossEntropy(Loss):
 
 
 class SquaredError(Loss):
-    """1/2 sum (target - output)^2 against one-hot targets: the sum is over the classes, and the batch's loss is the
-    mean over its images. The outputs are taken as they are; put a Softmax or Sigmoid last to compare probabilities.
+    """Half the squared distance from one-hot targets: summed over the classes, averaged over the batch's images.
+
+    The outputs are taken as they are. End the network with Softmax or Sigmoid to compare probabilities.
     """
 
     name = "squared-error"
@@ -105,8 +116,17 @@ LOSSES: dict[LossName, Callable[..., Loss]] = {"cross-entropy": CrossEntropy, "s
 
 
 def as_labels(labels: Any, images: int, classes: int, what: str = "labels") -> Array:
-    """Return labels as int64 (images,), C-contiguous. Raises DataError where they are not that many whole numbers, or
-    one is no class's."""
+    """Return labels as a contiguous int64 array (images,).
+
+    Args:
+        labels: Whole numbers, one per image.
+        images: How many images there are.
+        classes: How many classes there are; labels are from 0 to classes - 1.
+        what: What messages call them.
+
+    Raises:
+        DataError: They are not one whole number per image, or one is no class.
+    """
     try:
         array = np.asarray(labels)
     except ValueError:
@@ -123,9 +143,14 @@ def as_labels(labels: Any, images: int, classes: int, what: str = "labels") -> A
 
 
 def loss_by_name(name: LossName, **options: Any) -> Loss:
-    """Return the loss of that name ("cross-entropy", "squared-error") with its options.
+    """Return a loss by its name.
 
-    Raises UsageError where the name is unknown or the loss does not take an option.
+    Args:
+        name: "cross-entropy" or "squared-error".
+        **options: The options of ``CrossEntropy``, where each is described. Those that are None are left out.
+
+    Raises:
+        UsageError: There is no such loss, or it does not take an option.
     """
     if name not in LOSSES:
         raise UsageError(f"there is no loss {name!r}; known are {', '.join(LOSSES)}."

@@ -1,27 +1,38 @@
 """How Sphinx builds the site: `make docs` writes it to build/site. Pages are Markdown; the reference is made of the
 docstrings of public names and of the commands' help, so that both say the same."""
 
+import inspect
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import cnncli.explain as room
 from cnncli import __version__
+from cnncli.explain.explanation import explain
+
+room.__doc__, room.__signature__ = explain.__doc__, inspect.signature(explain)  # a module that can be called
 
 project, author, release = "cnn", "The cnn contributors", __version__
 copyright = f"2026, {author}"
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_click", "sphinx_copybutton"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_click", "sphinx_copybutton"]
 html_theme, html_title = "furo", "cnn"
 html_copy_source = False
 smartquotes = False  # --option stays as it is typed
 myst_heading_anchors = 4
 
+napoleon_numpy_docstring = False  # Args:, Returns:, Raises:, Attributes: (CONTRIBUTING.md)
+napoleon_attr_annotations = napoleon_use_ivar = True
+autodoc_typehints, autodoc_typehints_description_target = "description", "documented_params"
 autodoc_typehints_format = "short"
-autodoc_preserve_defaults = True
+autodoc_preserve_defaults, autodoc_inherit_docstrings = True, False
 autodoc_member_order = "bysource"
 default_role = "code"
+COLON = "\ue000"  # stands for a colon until napoleon has read a docstring
 
 
 def setup(app: Any) -> None:
@@ -29,10 +40,30 @@ def setup(app: Any) -> None:
     for event in ("autodoc-process-docstring", *(f"sphinx-click-process-{part}" for part in (
             "description", "usage", "options", "arguments", "epilog"))):
         app.connect(event, lambda *arguments: _escape(arguments[-1]))
+    app.connect("autodoc-process-docstring", _keep_colons, priority=400)  # before napoleon's, at 500
+    app.connect("doctree-read", lambda app, doctree: _tidy(doctree))
+
+
+def _keep_colons(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Keep napoleon from reading what stands before a colon as a type, where none is written."""
+    for i, line in enumerate(lines):
+        if (what == "property" and not i) or (i and lines[i - 1] in ("Returns:", "Yields:")):
+            lines[i] = line.replace(":", COLON)
 
 
 def _escape(lines: list[str]) -> None:
     for i, line in enumerate(lines):
-        outside = re.split(r"(`+[^`]*`+|^ *\.\. .*)", line)
+        outside = re.split(r"(`+[^`]*`+|^ *\.\. .*)", line.replace(COLON, ":"))
         lines[i] = "".join(part if number % 2 else re.sub(r"(?<!\\)(\*|_\b)", r"\\\1", part)
                            for number, part in enumerate(outside))
+
+
+def _tidy(doctree: nodes.document) -> None:
+    """Write lists of parameters as they are meant: without smart quotes, Sphinx leaves "--" and the "~" of types."""
+    for field in doctree.findall(nodes.field_name):
+        if field.astext() == "Variables":
+            field[:] = [nodes.Text("Attributes")]
+    for text in list(doctree.findall(nodes.Text)):
+        tidied = re.sub(r"~[\w.]*\.(\w+)", r"\1", "\N{EN DASH}".join(re.split(r"(?<=^ )--(?= $)", text)))
+        if tidied != text and not isinstance(text.parent, nodes.literal | nodes.literal_block):
+            text.parent.replace(text, nodes.Text(tidied))

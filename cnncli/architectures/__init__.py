@@ -49,9 +49,24 @@ __all__ = ["ARCHITECTURES", "architecture", "automatic_architecture", "from_toml
 
 
 def architecture(name: str, input_shape: Sequence[int], classes: int, seed: int | None = 0) -> Network:
-    """Return a network with fresh weights: name is one of ARCHITECTURES, input_shape (h, w, c).
+    """Return a network of a known architecture, with fresh weights.
 
-    Raises UsageError with the nearest name for an unknown one, NetworkError where the image is too small for it.
+    Args:
+        name: The architecture: "lenet5", "resnet20", … (`cnn train --help` lists them).
+        input_shape: The shape of an image: (h, w, c), in pixels and channels.
+        classes: How many classes it tells apart.
+        seed: The seed of the initial weights. None leaves them 0, to be loaded.
+
+    Returns:
+        The network.
+
+    Raises:
+        UsageError: There is no such architecture; the message has the nearest name.
+        NetworkError: The images are too small for it.
+
+    Example::
+
+        network = cnncli.architecture("resnet20", input_shape=(32, 32, 3), classes=10)
     """
     if not isinstance(name, str) or name not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)

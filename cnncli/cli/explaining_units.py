@@ -35,7 +35,8 @@ def units_options(command: _Command) -> _Command:
 def explain_units(images: Sequence[str], model: Path | None, units: Sequence[str], top: int | None, out: Path | None,
                   seed: int, force: bool, as_json: bool) -> int:
     """Write sheets and pages, and print their names or what is on them."""
-    from ..explain.explained_units import data_named, layers_and_channels
+    from ..explain.explained_units import data_named
+    from ..explain.named_channels import layers_and_channels
     from ..report.unit_page import write
 
     if top is not None and top > MOST_TOP:

@@ -63,19 +63,28 @@ class Mixing(NamedTuple):
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How training images are varied; nothing where a strength is 0.
+    """How training images are changed each time they are used. What is 0 or False does nothing.
 
-    shift: moved by up to so many pixels each way, mirrored at the borders (a random crop of the padded image). flip:
-    turned left to right half of the time, or "alternate": in every other epoch, from where the image's own hash says
-    (Jordan 2024). rotate: by up to so many degrees either way. scale: larger or smaller by up to this share. shear:
-    slanted along both axes by up to so many degrees. brightness, contrast, saturation: times 1 - v to 1 + v; hue: by up
-    to this share of the colour circle. randaugment: so many operations, drawn for each image, of a magnitude of 30 at
-    most (Cubuk et al. 2020). erase: with this probability, a rectangle of 2 to 33 % becomes noise (Zhong et al. 2020).
-    cutout: a square of so many pixels becomes the mean (DeVries and Taylor 2017). mixup: blended with another image of
-    the batch by a share of Beta(v, v) (Zhang et al. 2018); cutmix: a rectangle of another image, of a share of
-    Beta(v, v) (Yun et al. 2019); with both, every image draws which.
+    Attributes:
+        shift: Moved by up to this many pixels each way, mirrored at the borders.
+        flip: True: mirrored left to right half of the time. "alternate": in every other epoch (Jordan 2024).
+        rotate: Turned by up to this many degrees.
+        scale: Larger or smaller by up to this share.
+        shear: Slanted along both axes by up to this many degrees.
+        brightness: Brightness times 1 - v to 1 + v.
+        contrast: Contrast times 1 - v to 1 + v.
+        saturation: Saturation times 1 - v to 1 + v.
+        hue: Colours turned by up to this share of the colour circle.
+        randaugment: This many operations, drawn from a list for each image (Cubuk et al. 2020).
+        magnitude: How strong these operations are, 0 to 30.
+        erase: The probability that a rectangle of 2 to 33 % becomes noise (Zhong et al. 2020).
+        cutout: A square with a side of this many pixels becomes the mean (DeVries and Taylor 2017).
+        mixup: Blended with another image of the batch, by a share drawn from Beta(v, v) (Zhang et al. 2018).
+        cutmix: A rectangle of another image, its share drawn from Beta(v, v) (Yun et al. 2019). With mixup, each image
+            draws one of the two.
 
-    Raises UsageError where a strength makes no sense.
+    Raises:
+        UsageError: A strength makes no sense.
     """
 
     shift: int = 0
@@ -109,12 +118,19 @@ class Augmentation:
             object.__setattr__(self, field.name, int(value) if whole else float(value))
 
     def config(self) -> dict[str, Any]:
-        """Return what ``from_config`` takes back, as plain JSON values."""
+        """Return it as JSON values, which ``from_config`` takes back."""
         return asdict(self)
 
     @classmethod
     def from_config(cls, config: Any) -> "Augmentation | None":
-        """Return what ``config`` described, None for None; entries that are missing are off. Raises UsageError."""
+        """Return the augmentation that ``config`` described, None for None.
+
+        Args:
+            config: What ``config`` returned; what is missing is off.
+
+        Raises:
+            UsageError: It is no augmentation.
+        """
         if config is None:
             return None
         known = {field.name for field in fields(cls)}
@@ -124,20 +140,34 @@ class Augmentation:
 
     @property
     def mixes(self) -> bool:
-        """Whether images are mixed with others, so that batches have two labels an image."""
+        """Whether images are mixed with others, so that each has two labels."""
         return bool(self.mixup or self.cutmix)
 
     # ---- drawing ----
 
     def draw(self, seed: int, epoch: int, indices: Array, shape: tuple[int, int, int]) -> Variation:
-        """Return what is done to the images of those indices in that epoch; shape is theirs, (h, w, c)."""
+        """Return what is done to images in an epoch, as arrays.
+
+        Args:
+            seed: The seed.
+            epoch: The epoch.
+            indices: The images' numbers, int (n,).
+            shape: The shape of an image: (h, w, c).
+        """
         size = (shape[0], shape[1])
         boxes, noise = self._erased(seed, epoch, indices, size)
         return Variation(self.moves(seed, epoch, indices, size), *self._operations(seed, epoch, indices, size),
                          boxes, noise)
 
     def moves(self, seed: int, epoch: int, indices: Array, size: tuple[int, int]) -> Array:
-        """Return int64 (n, 3): shift down, shift right and flip of each image in that epoch."""
+        """Return how images are moved in an epoch, int64 (n, 3): pixels down, pixels right, mirrored or not.
+
+        Args:
+            seed: The seed.
+            epoch: The epoch.
+            indices: The images' numbers, int (n,).
+            size: The size of an image: (h, w).
+        """
         moves = np.zeros((len(indices), 3), np.int64)
         for column, (stream, side) in enumerate(((hashing.SHIFT_Y, size[0]), (hashing.SHIFT_X, size[1]))):
             most = min(self.shift, side)
@@ -213,8 +243,14 @@ class Augmentation:
         return np.ascontiguousarray(np.stack(boxes, axis=1)), np.ascontiguousarray(np.stack(noise, axis=1))
 
     def mixing(self, seed: int, epoch: int, indices: Array, size: tuple[int, int]) -> Mixing:
-        """Return how the images of those indices, which are one batch, are mixed. None is mixed with itself, unless
-        it is alone."""
+        """Return how the images of a batch are mixed in an epoch. None is mixed with itself, unless it is alone.
+
+        Args:
+            seed: The seed.
+            epoch: The epoch.
+            indices: The images' numbers, int (n,).
+            size: The size of an image: (h, w).
+        """
         n = len(indices)
         partners = np.arange(n)
         if n > 1:

@@ -21,7 +21,12 @@ _ONE = (1, 3)  # the channels that make three dimensions one image, and not seve
 
 @dataclass(frozen=True)
 class Missing:
-    """What was named and stands for no image, and the sentence that says why."""
+    """What was named and is no image.
+
+    Attributes:
+        path: What was named.
+        error: Why it is no image, in a sentence.
+    """
 
     path: str
     error: str
@@ -29,7 +34,12 @@ class Missing:
 
 @dataclass(frozen=True)
 class Picture:
-    """An image in memory: what messages call it, and its pixels, uint8 (h, w), (h, w, 1) or (h, w, 3)."""
+    """An image in memory.
+
+    Attributes:
+        path: What messages call it.
+        pixels: Its pixels, uint8 (h, w), (h, w, 1) or (h, w, 3).
+    """
 
     path: str
     pixels: Array = field(compare=False, repr=False)
@@ -89,12 +99,19 @@ def _of_array(given: Any) -> Iterator[str | Missing | Picture]:
 
 def find_images(named: Named | Iterable[Named], listing: bytes = b"", note: Callable[[str], None] | None = None
                 ) -> list[Found]:
-    """Return the image files that one or several names stand for, in order; where one stands for none, a Missing.
+    """Return the image files that names stand for, in order.
 
-    A folder stands for the images under it, sorted; a pattern ("photos/*.png", "**" too) that is not itself a file
-    for what it matches, sorted; "-" for the files and folders of listing, one a line, or each ended by a NUL byte.
-    Files are not opened, and a file that is named outright need not have an image's suffix. note gets a sentence on
-    files in folders that are left out, not called like images.
+    Files are not opened. A file that is named itself need not end like an image.
+
+    Args:
+        named: One name or several: a file; a folder, for the images in it, sorted; a pattern like "photos/*.png" or
+            with "**", for what it matches, sorted; or "-", for the files and folders in listing.
+        listing: Files and folders, one per line, or each ended by a NUL byte.
+        note: Is called with a sentence on files in folders that are left out because they do not end like images. None:
+            nobody is told.
+
+    Returns:
+        The files. A folder without images is a Missing in its place.
     """
     found: list[Found] = []
     for name in [named] if isinstance(named, str | os.PathLike) else named:

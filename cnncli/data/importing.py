@@ -42,7 +42,13 @@ _NPZ_NAMES = (
 
 @dataclass(frozen=True)
 class Imported:
-    """A folder of images that was written: its classes, and how many images of each split ("" where it has none)."""
+    """A folder of images that was written.
+
+    Attributes:
+        directory: The folder.
+        classes: The names of the classes.
+        images: How many images each part of the split has, by "train", "val", "test"; by "" if there are no parts.
+    """
 
     directory: Path
     classes: list[str]
@@ -53,14 +59,30 @@ def import_images(sources: str | os.PathLike[str] | Sequence[str | os.PathLike[s
                   classes: str | Sequence[str] | None = None, *, range: str | Sequence[float] | None = None,
                   threads: int | None = None, force: bool = False,
                   note: Callable[[str], None] | None = None, progress: Progress | None = None) -> Imported:
-    """Turn a data set file, or several, into a folder of images, which must be empty or not there yet.
+    """Turn data set files into a folder of images that ``train`` takes.
 
-    sources is what ``load_arrays`` takes, or a single one. classes are the classes' names in the labels' order, or a
-    text that ``parse_names`` takes; by default those in the file, else the labels. range is what is black and what is
-    white in values deeper than 8 bits, "0:4095" or two numbers, else one that suits all parts. note gets a sentence
-    before files are read, and one on such values; progress(done, total) counts images, from the calling thread. Either
-    the whole folder is there in the end or nothing of it. force lets it lie among images that models learn from. Raises
-    DataError or UsageError.
+    Either the whole folder is there in the end, or nothing of it.
+
+    Args:
+        sources: An .npz file, a folder of IDX files (MNIST's), an IDX file of images with the labels beside it, or one
+            of images and one of labels.
+        directory: The folder, which must be empty or not there yet.
+        classes: The names of the classes in the order of the labels: a list, a text with commas, or a file with one per
+            line. None: those in the file, else the labels.
+        range: The values that become black and white in images of more than 8 bits: "0:4095" or two numbers. None:
+            found from all parts together.
+        threads: How many threads to use. None: one for each CPU, or what was set before.
+        force: True allows a folder among images that models learn from.
+        note: Is called with a sentence on what is read, and on such values. None: nobody is told.
+        progress: Is called with (done, total), in images. None: nobody is told.
+
+    Returns:
+        The folder, its classes, and how many images it has.
+
+    Raises:
+        DataError: A file cannot be used, or the folder is not empty.
+        UsageError: An option makes no sense, or the folder lies among images that models learn from.
+        SaveError: A file could not be written.
     """
     paths = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
     with claim_target(directory, force) as target:

@@ -19,7 +19,14 @@ _SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """An image's file as the table names it, its label, its split (None: to be drawn, or learnt), and its line."""
+    """An image in a table of labels.
+
+    Attributes:
+        file: The image's path.
+        label: Its class.
+        split: Its part: "train", "val" or "test". None if it is to be drawn or used for training.
+        line: Its line in the table, from 1.
+    """
 
     file: str
     label: str
@@ -29,24 +36,35 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Labels:
-    """The table: what it is called, and its lines. ``within`` makes of it one of paths inside a folder, that are
-    there."""
+    """A table of labels: the classes of images that lie in no class folders.
+
+    Attributes:
+        name: What messages call the table.
+        images: Its lines.
+    """
 
     name: str
     images: tuple[Labelled, ...]
 
     def fingerprint(self) -> str:
-        """Return a hash of files, labels and splits, in whatever order."""
+        """Return a hash of files, labels and parts, in whatever order they are."""
         lines = sorted("\0".join((i.file, i.label, i.split or "")) for i in self.images)
         return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
     def config(self) -> dict[str, Any]:
-        """Return it as JSON values: Labels.from_config takes them back."""
+        """Return it as JSON values, which ``from_config`` takes back."""
         return {"name": self.name, "images": [[i.file, i.label, i.split, i.line] for i in self.images]}
 
     @classmethod
     def from_config(cls, config: Any) -> "Labels":
-        """Read what ``config`` returned. Raises DataError where it is not that."""
+        """Return the table that ``config`` described.
+
+        Args:
+            config: What ``config`` returned.
+
+        Raises:
+            DataError: It is no table.
+        """
         try:
             images = tuple(Labelled(str(file), str(label), split, int(line)) for file, label, split, line
                            in config["images"])
@@ -57,8 +75,14 @@ class Labels:
         return cls(str(config.get("name")), images)
 
     def within(self, root: str) -> "Labels":
-        """Return the table with its files' paths inside a folder, each once. Raises DataError for the first line whose
-        file is not there or not in the folder, or has another label or split in another line."""
+        """Return the table with paths inside a folder, each once.
+
+        Args:
+            root: The folder.
+
+        Raises:
+            DataError: A file is not there, lies outside of the folder, or has two labels or two parts.
+        """
         lines: dict[str, Labelled] = {}
         for image in self.images:
             inside = path_inside(image.file, root)

@@ -29,12 +29,21 @@ _KNOWN_ORDER = PIL.__version__.startswith("13.")  # of the two passes of its res
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What is done to every image.
+    """What is done to every image before the network sees it: decoded, grey or colour, scaled, normalised.
 
-    size is (h, w). resize "squash" scales both sides to it; "crop" scales, keeping proportions, so that the image
-    covers size / 0.875, then takes the centre. mean and std, one for each channel (1 if grey, else 3), are on the
-    scale where white is 1. range is what becomes black and white of values deeper than 8 bits; where a set has integers
-    and floats, float_range is that of the floats. None is what each image's own type suggests (decode.open_image).
+    Attributes:
+        size: The size that images are scaled to: (h, w), in pixels.
+        grey: Whether images have one channel instead of three.
+        resize: "squash" scales both sides to the size. "crop" keeps proportions: it scales until the image covers size
+            / 0.875, then takes the centre.
+        mean: The mean that is subtracted, one number per channel, on the scale where white is 1. Empty: 0.
+        std: The standard deviation that is divided by, one number per channel, on that scale. Empty: 1.
+        range: The values (low, high) that become black and white in images of more than 8 bits. None: as the type of
+            each image suggests.
+        float_range: The same for floats, if a set has integers and floats. None: as range.
+
+    Raises:
+        UsageError: One of them makes no sense.
     """
 
     size: tuple[int, int]
@@ -59,15 +68,16 @@ class Preprocessing:
 
     @property
     def channels(self) -> int:
+        """How many channels an image has: 1 or 3."""
         return 1 if self.grey else 3
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(h, w, c) of a prepared image: the network's input shape."""
+        """The shape of a prepared image, which is the network's input: (h, w, c)."""
         return (*self.size, self.channels)
 
     def config(self) -> dict[str, Any]:
-        """Return what ``from_config`` takes back, as plain JSON values."""
+        """Return it as JSON values, which ``from_config`` takes back."""
         ranges = {"range": self.range, "float_range": self.float_range}
         return {"size": list(self.size), "grey": self.grey, "resize": self.resize,
                 "mean": list(self.mean), "std": list(self.std),
@@ -75,7 +85,14 @@ class Preprocessing:
 
     @classmethod
     def from_config(cls, config: Any) -> "Preprocessing":
-        """Return what ``config`` described. Raises ModelError, naming the entry, where that makes no sense."""
+        """Return the preprocessing that ``config`` described.
+
+        Args:
+            config: What ``config`` returned.
+
+        Raises:
+            ModelError: An entry makes no sense; the message names it.
+        """
         keys = ("size", "grey", "resize", "mean", "std")
         if not isinstance(config, dict) or set(config) - {"range", "float_range"} != set(keys):
             raise ModelError(f"the model's preprocessing must have the entries {', '.join(keys)}; train it again.")
@@ -89,11 +106,15 @@ class Preprocessing:
 
     @property
     def scales(self) -> Scales:
-        """What becomes black and white of integers and of floats."""
+        """The values that become black and white, of integers and of floats."""
         return Scales(self.range, self.float_range or self.range)
 
     def scaled(self, seen: Seen) -> "Preprocessing":
-        """Return this with one range for these values, and all that are like them, where it has none yet."""
+        """Return this with a range found from values, unless it has one.
+
+        Args:
+            seen: The values of images with more than 8 bits.
+        """
         if self.range:
             return self
         whole, real = seen.scales()
@@ -101,9 +122,17 @@ class Preprocessing:
 
     def prepare(self, source: str | os.PathLike[str] | Array, forgiven: list[str] | None = None,
                 seen: Seen | None = None, data: bytes | None = None) -> Array:
-        """Return an image, its file's path or its decoded pixels (``prepare_array``), as uint8 (h, w, c), ready to be
-        normalised. forgiven gets what is damaged and no pixel (``open_image``), seen values deeper than 8 bits; data is
-        what the file holds, where somebody has read it. Raises ImageError."""
+        """Return an image ready to be normalised, uint8 (h, w, c).
+
+        Args:
+            source: The image's file, or its decoded pixels as ``prepare_array`` takes them.
+            forgiven: Gets sentences on what is damaged although no pixel is missing. None: not collected.
+            seen: Collects the values of images with more than 8 bits. None: not collected.
+            data: The content of the file, if it was read already. None: the file is read.
+
+        Raises:
+            ImageError: The file is no image that can be used.
+        """
         if isinstance(source, np.ndarray):
             return self.prepare_array(source)
         h, w = self.size
@@ -112,13 +141,20 @@ class Preprocessing:
         return np.asarray(self._resized(image)).reshape(self.shape)
 
     def prepare_array(self, pixels: Array) -> Array:
-        """Return decoded pixels, uint8 (h, w), (h, w, 1) or (h, w, 3) of any size, as ``prepare`` does a file's."""
+        """Return decoded pixels as ``prepare`` returns those of a file.
+
+        Args:
+            pixels: uint8 (h, w), (h, w, 1) or (h, w, 3), of any size.
+        """
         image = Image.fromarray(pixels[:, :, 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels)
         return np.asarray(self._resized(image.convert("L" if self.grey else "RGB"))).reshape(self.shape)
 
     def box(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
-        """Return the part of an image of this (width, height) that is prepared, as (left, top, right, bottom); it may
-        have fractions of a pixel."""
+        """Return the part of an image that is prepared: (left, top, right, bottom), in pixels, perhaps with fractions.
+
+        Args:
+            size: The image's (width, height).
+        """
         (h, w), (width, height) = self.size, size
         if size == (w, h) or self.resize == "squash":
             return 0, 0, width, height
@@ -128,16 +164,23 @@ class Preprocessing:
         return left, top, left + box_w, top + box_h
 
     def normalise(self, images: Array) -> Array:
-        """Return uint8 (n, h, w, c) as float32 (n, h, w, c): (x / 255 - mean) / std."""
+        """Return images as the network gets them, float32 (n, h, w, c): (x / 255 - mean) / std.
+
+        Args:
+            images: Prepared images, uint8 (n, h, w, c).
+        """
         batch = aligned_empty(images.shape)
         if len(images):
             kernels.image_batch(np.ascontiguousarray(images), batch, self.mean, self.std)()
         return batch
 
     def fitted(self, histogram: Array) -> "Preprocessing":
-        """Return this with the mean and deviation of images whose values were counted: (c, 256) integers.
+        """Return this with the mean and standard deviation of images.
 
-        Counts are exact, so order and threads change nothing. A channel that never varies gets the deviation 1.
+        A channel that never varies gets the standard deviation 1.
+
+        Args:
+            histogram: How often each value was counted, integers (c, 256).
         """
         values = np.arange(256) / 255
         counts = np.maximum(histogram.sum(axis=1), 1)
@@ -147,7 +190,7 @@ class Preprocessing:
         return replace(self, mean=tuple(round(float(v), 6) for v in mean), std=tuple(round(float(v), 6) for v in std))
 
     def describe(self) -> str:
-        """Return a sentence for people."""
+        """Return it in a sentence, for people."""
         h, w = self.size
         how = "scaled to" if self.resize == "squash" else "scaled and cropped to"
         deep = f", values deeper than 8 bits from {in_words(self.range)}" if self.range else ""

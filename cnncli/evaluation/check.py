@@ -24,17 +24,37 @@ def check(folder: str | os.PathLike[str], *, models: Sequence[AnyModel] = (),
           ignore: Sequence[str] = (), labels: str | os.PathLike[str] | Labels | None = None, group_by: Any = None,
           threads: int | None = None, progress: looking.Progress | None = None,
           range: str | Sequence[float] | None = None) -> Report:
-    """Look for whatever is wrong with a data folder, as ``cnncli.train`` would read it. Images are only read.
+    """Look for everything that is wrong with a folder of images, before a training. Images are only read.
 
-    models are asked which labels are wrong: each a Model, a model file, a run or its folder; what a model was trained
-    on, it does not judge alone. judges are such models of which the caller says what they were trained on. Splits that
-    the folder lacks are drawn as a training with this seed draws them. exclude has the paths inside the folder that are
-    passed over, or is a file that lists them; ignore has kinds of findings that are left out. labels and group_by are
-    what ``cnncli.train`` takes, and so is range: what is black and what is white in images deeper than 8 bits.
+    The folder is read exactly as ``train`` reads it. docs/checking.md lists what is looked for.
 
-    progress(what, done, total) is called from the calling thread; what it raises ends the check. Raises DataError where
-    there is no folder, or none that could be a data folder, UsageError and ModelError for a list or a model that cannot
-    be used.
+    Args:
+        folder: The folder, as ``train`` takes it.
+        models: Models that are asked which labels are probably wrong: each a Model, a model file, a run or its folder.
+            What a model was trained on, it does not judge alone.
+        judges: The same, if you say yourself what they were trained on.
+        seed: The seed of the split, if the folder has no parts for validation and test.
+        exclude: Images to leave out: their paths inside the folder, or a file that lists them.
+        ignore: Kinds of findings that are not looked for.
+        labels: A CSV file with the labels, as ``train`` takes it. None: the folders are the classes.
+        group_by: Which images stay together, as in ``train``. None: each image is on its own.
+        threads: How many threads to use. None: one for each CPU, or what was set before.
+        progress: Is called with (what, done, total). What it raises ends the check. None: nobody is told.
+        range: The values that become black and white in images of more than 8 bits, as in ``train``. None: found from
+            the images.
+
+    Returns:
+        The findings, with their levels and files.
+
+    Raises:
+        DataError: There is no folder, or it is no data folder.
+        UsageError: The list to exclude, or another option, makes no sense.
+        ModelError: A model cannot be used.
+
+    Example::
+
+        report = cnncli.check("photos/", models=["runs/latest"])
+        cnncli.train("photos/", exclude=report.as_json()["exclude"])
     """
     left_out = frozenset(names_of(exclude))
     table, groups = within(folder, labels_of(labels), groups_of(group_by))

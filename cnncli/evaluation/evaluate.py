@@ -32,12 +32,15 @@ LEFT_OUT = "There is no comparison with the nearest neighbour"
 
 @dataclass(frozen=True)
 class ModelTest(Evaluation):
-    """An Evaluation of a whole model, with what a report shows beside the figures.
+    """What a test of a model found: an ``Evaluation``, with more about the model and the images.
 
-    opened is the model, its file and its run. samples are the images' files and labels, in the evaluation's order, and
-    ``pixels`` has what the network saw of them. facts are (what, value) pairs about the model, for people; notes the
-    sentences that the caller was told on the way; comparison those on why there is no comparison with a baseline. seen
-    tells of each image whether the model was trained on it, by its content, bool (n,); None where that is not known.
+    Attributes:
+        opened: The model, its file and its run.
+        tested: The images; ``samples`` and ``pixels`` tell of them.
+        facts: (what, value) pairs about the model, for people.
+        notes: The sentences that were told during the test.
+        comparison: Sentences that say why there is no comparison with a baseline.
+        seen: Whether the model was trained on each image, by the image's content, bool (n,). None if not known.
     """
 
     opened: Opened = field(kw_only=True, repr=False)
@@ -49,13 +52,12 @@ class ModelTest(Evaluation):
 
     @property
     def trained_on(self) -> int | None:
-        """How many of the images the model was trained on, None where that is not known."""
+        """How many of the images the model was trained on. None if not known."""
         return None if self.seen is None else int(self.seen.sum())
 
     @property
     def accuracy_unseen(self) -> float | None:
-        """The accuracy on the images that the model was not trained on, None where there are none or that is not
-        known."""
+        """The accuracy on images that the model was not trained on, 0 to 1. None if not known, or there are none."""
         return None if self.seen is None or self.seen.all() else float(self.right[~self.seen].mean())
 
     def as_json(self) -> dict[str, Any]:
@@ -65,20 +67,23 @@ class ModelTest(Evaluation):
 
     @property
     def samples(self) -> list[Sample]:
-        """The images' files and labels, in the evaluation's order."""
+        """The files and labels of the images, in the order of ``logits``."""
         return self.tested.samples
 
     @property
     def surest_mistake(self) -> Sample | None:
-        """The image that got a wrong answer with the highest probability; None where every answer is right, or the
-        images are no files."""
+        """The wrongly classified image with the highest probability. None without one, or if images are no files."""
         if self.right.all():
             return None
         sample = self.samples[int(np.where(self.right, -np.inf, self.confidences).argmax())]
         return sample if sample.pixels is None else None
 
     def pixels(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Return those images as the network saw them, uint8 (n, h, w, c)."""
+        """Return images as the network saw them, uint8 (n, h, w, c).
+
+        Args:
+            indices: Which images, int (n,), in the order of ``logits``.
+        """
         return self.tested.pixels(indices)
 
 
@@ -86,24 +91,37 @@ def evaluate(model: AnyModel = None, data: Data | None = None, *, split: Split |
              tta: bool | None = None, exact: bool | None = None, strict: bool = False, threads: int | None = None,
              labels: str | os.PathLike[str] | Labels | None = None, compare: bool = True,
              progress: Progress | None = None, note: Note | None = None) -> ModelTest:
-    """Tell how good a model is on images that it was not trained on.
+    """Test how good a model is on images that it was not trained on.
 
-    model is a Model, a model file, a run or its folder, a pretrained network's name, or None for the latest run's.
-    data is a folder with a sub-folder of images for each class, called like the model's classes; some may be missing.
-    None is the folder that the model was trained on, of which the images of split are used ("test" by default), divided
-    as the training divided them; of another folder its test/ (or that of split), if it has one, else all class folders.
-    Arrays as cnncli.train takes them are treated alike; they are never kept, so that None cannot stand for them. labels
-    is a CSV file, as cnncli.train takes it, of images in data that lie in no class folders: they are judged, of several
-    splits those of test.
+    Args:
+        model: A Model, a model file, a run or its folder, or the name of a pretrained network. None: the latest run's.
+        data: A folder with one sub-folder per class, named like the model's classes; some may be missing. Of a folder
+            with train/, val/ and test/, split is used. Or arrays, as ``train`` takes them. None: the folder that the
+            model was trained on, divided as the training divided it; not for a model that was trained on arrays.
+        split: "train", "val" or "test". None: "test", or all images of a folder without parts.
+        tta: True judges each image together with its mirror image. None: as the model is set.
+        exact: True computes convolutions without Winograd's algorithm. None: as the model is set.
+        strict: True raises ImageError for the first image that cannot be used. False: such images are skipped.
+        threads: How many threads to use, in the whole process. None: one for each CPU, or what was set before.
+        labels: A CSV file with the labels of images in data that lie in no class folders, as ``train`` takes it; of
+            several parts, the test images are used. None: the folders are the classes.
+        compare: Whether to find what would be reached without learning: by the most frequent class, and by the nearest
+            training image.
+        progress: Is called with (what, done, total). What it raises ends the test. None: nobody is told.
+        note: Is called with sentences that the user should know. None: nobody is told; the result has them, too.
 
-    tta judges each image and its mirror image, exact convolves without Winograd's algorithm; None leaves either as the
-    model has it. strict raises the first ImageError instead of skipping the image. threads sets the size of the pool
-    for the whole process. compare=False leaves out what would be reached without learning. progress(what, done, total)
-    is called from the calling thread; what it raises ends the test. note gets sentences that a user should know, when
-    they are known.
+    Returns:
+        The accuracy with its interval, the scores of each class, the confusion matrix, and each image's answer.
 
-    Raises UsageError or DataError where it is not clear which images are meant, or none can be used; ModelError where
-    there is no model, it cannot be trusted, or its answers are no numbers.
+    Raises:
+        UsageError: It is not clear which images are meant.
+        DataError: No image can be used.
+        ModelError: There is no model, its file cannot be trusted, or its outputs are no numbers.
+
+    Example::
+
+        found = cnncli.evaluate("runs/latest")
+        print(found.accuracy, found.interval)
     """
     opened = open_model(model)
     if threads is not None:

@@ -55,8 +55,16 @@ class LabelledImages(Protocol):
 
 @dataclass(frozen=True)
 class ClassScore:
-    """One class's share. precision is 0 where nothing was predicted as it, recall 0 where it has no images; support
-    is how many images it has, guessed how many were predicted as it."""
+    """The scores of one class.
+
+    Attributes:
+        name: The class.
+        precision: The share of images with this answer that are of this class, 0 to 1; 0 if no image had this answer.
+        recall: The share of this class's images that have this answer, 0 to 1; 0 without images.
+        f1: The harmonic mean of precision and recall.
+        support: How many images the class has.
+        guessed: How many images had this answer.
+    """
 
     name: str
     precision: float
@@ -67,21 +75,21 @@ class ClassScore:
 
     @property
     def right(self) -> int:
-        """How many images of the class were recognised."""
+        """How many images of the class were classified right."""
         return round(self.recall * self.support)
 
     @property
     def recall_interval(self) -> tuple[float, float]:
-        """What recall lies in with 95 % confidence."""
+        """The interval that holds the recall with 95 % confidence: (low, high)."""
         return wilson(self.right, self.support)
 
     @property
     def precision_interval(self) -> tuple[float, float]:
-        """What precision lies in with 95 % confidence."""
+        """The interval that holds the precision with 95 % confidence: (low, high)."""
         return wilson(self.right, self.guessed)
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as `cnn test --json` prints it."""
+        """Return what `cnn test --json` prints of it."""
         return {"name": self.name, "precision": self.precision, "recall": self.recall, "f1": self.f1,
                 "support": self.support, "precision_interval": list(self.precision_interval),
                 "recall_interval": list(self.recall_interval)}
@@ -89,9 +97,17 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Withheld:
-    """What ``--reject`` with this accuracy does to images of known classes: how many have a probability below the
-    threshold, how many are taken for strange (some are both); how many are answered, and how many of these right. doubt
-    is the sentence that says what the validation images do not show, or ""."""
+    """What ``predict`` with reject does to the images of a test.
+
+    Attributes:
+        accuracy: The share of answers that should be right, 0 to 1.
+        threshold: The lowest probability of an answer that is given.
+        unsure: How many images have a lower probability.
+        strange: How many images seem to belong to no class. Some are unsure as well.
+        answered: How many images get an answer.
+        right: How many of these answers are right.
+        doubt: A sentence that says what the validation images do not show, or "".
+    """
 
     accuracy: float
     threshold: float
@@ -104,15 +120,25 @@ class Withheld:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a test found.
+    """What a test found. Arrays of n are in the order of the images.
 
-    confusion_matrix is int64 (classes, classes), rows true and columns predicted, in class order. In the order of the
-    images: logits, as given, and probabilities, what the model's calibration makes of them, float64 (n, classes);
-    labels and guesses (the class of the largest logit, the first of equals), int64 (n,). loss is the cross-entropy of
-    the outputs as they are, as in training's history; top5 is None under six classes. baselines, where somebody has
-    found them, says what would be reached without learning, by name. flips says whether the mirror images were looked
-    at as well. strangeness (n,) is above 0 for images that the model takes for none of its classes' (None where it
-    cannot tell).
+    Attributes:
+        class_names: The names of the classes.
+        accuracy: The share of images that were classified right, 0 to 1.
+        top5: The share of images whose class is among the five most likely ones. None with fewer than six classes.
+        loss: The mean cross-entropy in nats, without calibration, as in a training's history.
+        classes: The scores of each class.
+        confusion_matrix: How many images of each true class (row) got each answer (column), int64 (classes, classes).
+        logits: The network's outputs (n, classes).
+        probabilities: The probabilities after calibration, float64 (n, classes).
+        labels: The number of each image's class, int64 (n,).
+        guesses: The number of the most likely class, int64 (n,).
+        skipped: (path, reason) of each image that could not be used.
+        model: The model's file, or what its network is called.
+        flips: Whether each image was judged together with its mirror image.
+        calibration: The model's calibration. None without one.
+        baselines: What would be reached without learning, by name. Empty if nobody asked.
+        strangeness: Above 0 for images that seem to belong to no class (n,). None if the model cannot tell.
     """
 
     class_names: list[str]
@@ -139,21 +165,21 @@ class Evaluation:
 
     @property
     def right(self) -> NDArray[np.bool_]:
-        """Whether each image was guessed right."""
+        """Whether each image was classified right, bool (n,)."""
         return np.asarray(self.guesses == self.labels)
 
     @property
     def interval(self) -> tuple[float, float]:
-        """What the accuracy lies in with 95 % confidence."""
+        """The interval that holds the accuracy with 95 % confidence: (low, high)."""
         return wilson(int(self.right.sum()), self.images)
 
     @property
     def confidences(self) -> NDArray[np.float64]:
-        """The probability of each image's guess."""
+        """The probability of each image's most likely class, float64 (n,)."""
         return np.asarray(self.probabilities[np.arange(self.images), self.guesses])
 
     def mistakes(self) -> NDArray[np.int64]:
-        """Return the indices of the images guessed wrong, the most confident first."""
+        """Return the indices of the images that were classified wrong, the highest probability first, int64."""
         wrong = np.flatnonzero(self.guesses != self.labels)
         return wrong[np.argsort(-self.probabilities[wrong, self.guesses[wrong]], kind="stable")]
 
@@ -176,7 +202,11 @@ class Evaluation:
         }
 
     def withheld(self, accuracy: float) -> Withheld:
-        """Return what comes of ``--reject`` on these images."""
+        """Return what ``predict`` with reject does to these images.
+
+        Args:
+            accuracy: The share of answers that should be right, between 0 and 1.
+        """
         threshold, doubt = withholding(self.calibration, accuracy)
         unsure = self.confidences < threshold
         strange = np.zeros(self.images, bool) if self.strangeness is None else self.strangeness > 0

@@ -18,10 +18,10 @@ from ..errors import DataError, UsageError, printable
 from ..evaluation.held_out import choose
 from ..kernels import Array
 from ..model import Model
-from ..network import Network
 from ..network.analysis import receptive_field
 from ..runs.opened import AnyModel, Opened, open_model
 from .look import Look
+from .named_channels import checked
 from .pleasing import STEPS, pleasing
 from .units import (
     COUNT,
@@ -40,7 +40,6 @@ from .units import (
 
 MOST = 256  # channels that are explained where nobody says which
 CLASSES = 3  # named of each channel
-ALL = "all"  # stands for all activations, where no layer is called so
 _AT_ONCE, _FLOATS = 64, 2**19  # channels that are worked on together, and the numbers that their made images may have
 _RECTIFIERS = ("relu", "relu6")  # activations that let nothing below 0 through
 STOPPED = "Stopped: what has been found by now is drawn; Ctrl-C again ends it at once."
@@ -50,12 +49,18 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Unit:
-    """A channel of a layer: the parts of images that excite it most, the strongest first, and what of them it answers
-    to; an image made to please it; and the classes that it speaks for most, with how much.
+    """One channel of a layer, explained.
 
-    values are what it yields for the images at paths. windows are the parts of the prepared images that it sees there,
-    patches their pixels, uint8 (h, w, c), answers float32 alike. made is the same part of an image that was made, for
-    which it yields made_value; both None where somebody stopped before it was.
+    Attributes:
+        channel: The channel's number, from 0.
+        values: Its strongest numbers, the largest first, one per image.
+        paths: The images that they are from.
+        windows: The parts of the prepared images that it sees there.
+        patches: The pixels of these parts, uint8 (h, w, c).
+        answers: What it answers to in them, float32 (h, w, c).
+        made: An image that was made to excite it, cut to the same part. None if the search was stopped before.
+        made_value: Its number for that image. None if made is None.
+        classes: (class, how much) of the classes that it speaks for most.
     """
 
     channel: int
@@ -69,7 +74,7 @@ class Unit:
     classes: list[tuple[str, float]]
 
     def without_pictures(self) -> "Unit":
-        """Return it with what ``as_json`` says alone, which takes little memory."""
+        """Return it without pictures, which takes little memory."""
         return replace(self, patches=[], answers=[], made=None)
 
     def as_json(self) -> dict[str, Any]:
@@ -82,14 +87,28 @@ class Unit:
 
 @dataclass(frozen=True)
 class ExplainedUnits:
-    """A layer's channels explained, so many as were wanted of so many that it has. kind is the layer's type,
-    activation the layer behind it through which alone it reaches the rest of the network, if there is one, rectified
-    whether that lets nothing below 0 through. telling says whether those are explained that tell the classes apart
-    most, of more than anybody asked for. size is (height, width) of the prepared images, sees that of what a
-    position sees, None where it is all of the image; images how many were looked at, of how many given; answered
-    whether classes are the model's answers and nobody's labels; back how it was found what channels answer to,
-    "deconvnet" or "guided"; by_weights whether the classes are known from the weights of the last layer. names are
-    those of the classes that channels stand for, in the network's last layer; none elsewhere."""
+    """The channels of a layer, explained.
+
+    Attributes:
+        name: The name of the run, or of the model's file.
+        layer: The layer.
+        kind: The layer's type: "Conv2d", say.
+        activation: The activation through which alone the layer reaches the rest of the network. None if there is none.
+        rectified: Whether that activation lets nothing below 0 through.
+        channels: How many channels the layer has.
+        wanted: How many of them are explained.
+        telling: Whether these were chosen because they tell the classes apart most.
+        size: The (height, width) of the prepared images.
+        sees: The (height, width) in pixels that one position depends on. None if it is the whole image.
+        images: How many images were searched.
+        given: How many images there were.
+        answered: Whether the classes are the model's answers, because the images have no labels.
+        back: How it was found what channels answer to: "deconvnet" or "guided".
+        by_weights: Whether classes are known from the last layer's weights.
+        names: The classes that the channels stand for, if it is the network's last layer; else empty.
+        skipped: (path, reason) of each image that could not be used.
+        units: The channels.
+    """
 
     name: str
     layer: str
@@ -112,7 +131,7 @@ class ExplainedUnits:
 
     @property
     def stopped(self) -> str | None:
-        """After what somebody ended it, None where nobody did."""
+        """How far the search had come when Ctrl-C ended it, in words. None if it was not ended."""
         if self.searched_in_part:
             return f"after {self.images:,} of {self.given:,} images"
         done = sum(unit.made_value is not None for unit in self.units)
@@ -120,12 +139,12 @@ class ExplainedUnits:
 
     @property
     def searched_in_part(self) -> bool:
-        """Whether somebody ended the search before all images were seen."""
+        """Whether Ctrl-C ended the search before all images were seen."""
         return self.images + len(self.skipped) < self.given
 
     @property
     def before_activation(self) -> str | None:
-        """What has to be known of a layer whose numbers go through an activation before anything else reads them."""
+        """A sentence for layers whose numbers pass an activation first. None for others."""
         if self.activation is None:
             return None
         what = (f"of which only what is above 0 gets through {self.activation} to the rest of the network" if
@@ -135,7 +154,7 @@ class ExplainedUnits:
 
     @property
     def others(self) -> str | None:
-        """How to see the channels that are not explained here."""
+        """A sentence that says how to see the channels that are not explained here. None if all are."""
         if self.wanted == self.channels:
             return None
         which = f"; these are the {self.wanted} that tell the classes apart most" if self.telling else ""
@@ -143,7 +162,11 @@ class ExplainedUnits:
                 f"{self.layer}:0-{self.channels - 1}.")
 
     def is_dead(self, unit: Unit) -> bool:
-        """Whether none of the images excites a channel: nothing of it gets through the activation."""
+        """Return whether none of the images excites a channel, so that nothing of it passes the activation.
+
+        Args:
+            unit: The channel.
+        """
         return bool(unit.values) and (unit.values[0] == 0 or (self.rectified and unit.values[0] < 0))
 
     def as_json(self) -> dict[str, Any]:
@@ -154,54 +177,34 @@ class ExplainedUnits:
                 "units": [{**unit.as_json(), "dead": self.is_dead(unit)} for unit in self.units]}
 
 
-def layer_and_channels(network: Network, named: str) -> tuple[str, list[int] | None]:
-    """Return the layer and the channels of "conv2", "conv2:5" or "conv2:0-7,12"; None where none are named. Raises
-    NetworkError with the nearest name, UsageError for channels that there are not."""
-    layer, colon, numbers = named.partition(":")
-    count = network.node(layer).shape[-1]
-    if not colon:
-        return layer, None
-    found: list[int] = []
-    for part in numbers.split(","):
-        first, _, last = part.strip().partition("-")
-        if not first.isdecimal() or not (last or first).isdecimal() or int(first) > int(last or first):
-            raise UsageError(f"{printable(named)!r} names no channels; as in {layer}:5 or {layer}:0-7,12.")
-        found += range(int(first), max(int(first), min(int(last or first), count)) + 1)
-    return layer, _checked(found, layer, count)
-
-
-def layers_and_channels(network: Network, named: Sequence[str]) -> dict[str, list[int] | None]:
-    """Return the channels of each layer that is named, as ``layer_and_channels`` has them; "all" names all activations
-    and the last layer. Raises as that."""
-    found: dict[str, list[int] | None] = {}
-    for each in named:
-        if each == ALL and not any(node.name == ALL for node in network.nodes):
-            found |= {node.name: None for node in network.nodes if node.layer.function or node is network.nodes[-1]}
-            continue
-        layer, channels = layer_and_channels(network, each)
-        before = found.get(layer, [])
-        found[layer] = None if channels is None or before is None else [*before, *channels]
-    return found
-
-
-def _checked(channels: Iterable[int], layer: str, count: int) -> list[int]:
-    found = list(dict.fromkeys(map(int, channels)))
-    if strange := [each for each in found if not 0 <= each < count]:
-        raise UsageError(f"layer {layer} has no channel {strange[0]}; its channels are 0 to {count - 1}.")
-    return found
-
-
 def explain_units(model: AnyModel, layer: str, data: Any = None, channels: Iterable[int] | None = None,
                   count: int | None = None, seed: int = 0, progress: Progress | None = None,
                   note: Note = lambda sentence: None) -> ExplainedUnits:
-    """Say what a layer's channels look for: the images of data that excite each most, 9 or as many as count says, what
-    it answers to in them, an image made to please it, and the classes that it speaks for. Where no channels are named,
-    all up to 256; of more, the 256 that tell the classes apart most. All their pictures are in memory then.
+    """Explain what the channels of a layer look for.
 
-    data is a folder with a folder for each class, other images (``Model.predict``'s) or (images, labels); by default
-    the images held out of the run's training. progress(what, done, total) is told of each step, note gets sentences.
-    KeyboardInterrupt ends it with what has been found so far, and makes no more images; a second one is raised. Raises
-    NetworkError for a layer that there is not, UsageError and DataError for images that cannot be used.
+    For each channel: the parts of images that excite it most, what it answers to in them, an image made to excite it,
+    and the classes that it speaks for. Ctrl-C ends the search with what has been found so far; a second one is raised.
+
+    Args:
+        model: A Model, a model file, a run or its folder, or the name of a pretrained network. None: the latest run's.
+        layer: The name of the layer.
+        data: A folder with one sub-folder per class, other images as ``predict`` takes them, or (images, labels). None:
+            the images held out of the run's training.
+        channels: The channels, numbers from 0. None: all up to 256; if there are more, the 256 that tell the classes
+            apart most.
+        count: How many images each channel gets. None: 9.
+        seed: The seed of the images that are made.
+        progress: Is called with (what, done, total). None: nobody is told.
+        note: Is called with sentences that the user should know.
+
+    Returns:
+        The channels, with all their pictures in memory.
+
+    Raises:
+        NetworkError: There is no such layer.
+        UsageError: There is no such channel, or it is not clear which images are meant.
+        DataError: The images cannot be used.
+        ModelError: There is no model.
     """
     searched = search(model, {layer: channels}, data, count, progress, note)
     found, each = units_one_by_one(searched, layer, channels, seed, progress, note)
@@ -222,7 +225,7 @@ def search(model: AnyModel, layers: Mapping[str, Iterable[int] | None], data: An
     """Look for what excites the channels of layers most, of all layers in one pass, as ``explain_units`` has it."""
     opened = open_model(model)
     for layer, channels in layers.items():
-        _checked(channels or (), layer, opened.model.network.node(layer).shape[-1])
+        checked(channels or (), layer, opened.model.network.node(layer).shape[-1])
     items, labels = labelled(opened, data, note)
     searched = Searched(opened, items, top_patches(opened.model, items, list(layers), count or COUNT, labels, progress,
                                                    note))
@@ -240,7 +243,7 @@ def units_one_by_one(searched: Searched, layer: str, channels: Iterable[int] | N
     model = searched.opened.model
     network, told = model.network, progress or (lambda what, done, total: None)
     top, look = searched.found.tops[layer], Look(network, layer)
-    chosen = np.array(_most_telling(top) if channels is None else _checked(channels, layer, look.shape[-1]))
+    chosen = np.array(_most_telling(top) if channels is None else checked(channels, layer, look.shape[-1]))
     weights = weights_to_classes(network, layer)
     found = _described(searched, look, len(chosen), channels is None, weights is not None)
     for sentence in filter(None, [found.before_activation, found.others if found.telling else None]):

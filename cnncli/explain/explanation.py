@@ -32,7 +32,13 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Beside:
-    """What else is said of a map: lines for people, entries for ``as_json``, and a box that is drawn round a part."""
+    """What a measure says about a map, beside it.
+
+    Attributes:
+        lines: Lines for people.
+        figures: Entries for ``as_json``.
+        box: A box that is drawn on the map. None: no box.
+    """
 
     lines: list[str]
     figures: dict[str, Any]
@@ -41,16 +47,28 @@ class Beside:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why one image gets the answer that it gets: where in it the evidence for a class, ``target``, lies.
+    """Why one image gets its answer: a map of where in it the evidence for a class lies.
 
-    path is the file's, or "images[i]" of an array; size its (height, width), upright. label and probability are the
-    model's answer, runner_up (label, probability) the next, None where there is one class. target_probability is that
-    of the class that the map is about. values float32 (rows, columns) are the map as the method yields it, on the
-    positions of ``layer``, or for methods by pixels (layer None) on those of the prepared image: above 0 speaks for
-    the class, below against it. residual, where the method's map should add up to something, is by what part of that it
-    misses. besides are what measures of the map found (trust.py, boxes.py), where they were asked. truth is the class
-    of what is in the image, None where nobody says it. against, where it is a class, is what the target is held
-    against: the map is of what speaks for the one rather than for the other.
+    Attributes:
+        path: The image's file, or "images[i]" for an array.
+        size: Its (height, width) in pixels, upright.
+        label: The model's answer.
+        probability: The probability of the answer, 0 to 1.
+        runner_up: (label, probability) of the next class. None if there is one class only.
+        target: The class that the map is about.
+        target_probability: The probability of that class, 0 to 1.
+        method: The method that made the map.
+        layer: The layer on whose positions the map lies. None for methods that explain pixels.
+        values: The map as the method made it, float32 (rows, columns): above 0 speaks for the class, below 0 against
+            it.
+        residual: By what part the map misses the sum that it should add up to. None if it should add up to nothing.
+        grid: Where the positions of the map lie on the prepared image.
+        preprocessing: What was done to the image first.
+        source: The image: its file's path, or its pixels.
+        note: What is damaged in the file although no pixel is missing. None: nothing.
+        besides: What measures of the map found, if they were asked.
+        truth: The class of what is on the image. None if not known.
+        against: Another class, if the map shows what speaks for the target rather than for it. None otherwise.
     """
 
     path: str
@@ -74,12 +92,12 @@ class Explanation:
 
     @cached_property
     def map(self) -> Array:
-        """The map laid on the image, float32 (height, width); 0 where the preprocessing cuts the image off."""
+        """The map laid on the image, float32 (height, width). It is 0 where the preprocessing cuts the image off."""
         return on_image(self.values, self.grid, self.preprocessing, self.size)
 
     @property
     def strongest(self) -> float:
-        """The largest distance of a value from 0: what the colours of a picture reach to."""
+        """The largest absolute value of the map, to which the colours of a picture reach."""
         return float(np.abs(self.values).max())
 
     @property
@@ -89,12 +107,12 @@ class Explanation:
 
     @property
     def verdict(self) -> str | None:
-        """What was said and what it is, of an answer that is known to be wrong."""
+        """The answer and the truth in words, if the answer is known to be wrong. None otherwise."""
         return f"said {printable(self.label)}, is {printable(self.truth)}" if self.wrong else None
 
     @property
     def sentence(self) -> str | None:
-        """What is to be said where there is nothing to be seen: None where something speaks for the class."""
+        """A sentence that says that nothing in the map speaks for the class. None if something does."""
         if self.values.max() > 0:
             return None
         where = f"at {self.layer}" if self.layer else "in its pixels"
@@ -104,17 +122,17 @@ class Explanation:
 
     @property
     def lines(self) -> list[str]:
-        """What is said beside the map, a line each."""
+        """The lines that stand beside the map."""
         return [line for beside in self.besides for line in beside.lines]
 
     @property
     def printed(self) -> list[str]:
-        """What is said where there is no picture to say it: whether the answer is wrong, and the lines."""
+        """The lines that are printed if there is no picture: the verdict and ``lines``."""
         return [*filter(None, [self.verdict]), *self.lines]
 
     @property
     def boxes(self) -> list[Box]:
-        """What boxes are drawn on the map."""
+        """The boxes that are drawn on the map."""
         return [beside.box for beside in self.besides if beside.box]
 
     def as_json(self) -> dict[str, Any]:
@@ -131,11 +149,30 @@ class Explanation:
 
 def explain(model: AnyModel, image: Images, method: str = DEFAULT, target: str | None = None, layer: str | None = None,
             seed: int = 0) -> Explanation:
-    """Explain one image, a file's path or an array: where in it is the evidence for a class? target is the class, by
-    default the one that the model says; layer the layer whose positions are asked, by default the last that has any.
+    """Explain one image: where in it is the evidence for a class?
 
-    Raises ImageError for what is no image, UsageError for a method, class or layer that there is not, or several
-    images: ``explanations`` takes those.
+    docs/explaining.md says what the methods mean.
+
+    Args:
+        model: A Model, a model file, a run or its folder, or the name of a pretrained network. None: the latest run's.
+        image: The image's file, or an array as ``Model.predict`` takes it.
+        method: The method: "hirescam", "gradcam", "occlusion", … (`cnn explain --help` lists them).
+        target: The class to explain. None: the model's answer.
+        layer: The layer whose positions are asked, for methods that look at one. None: the last one with positions.
+        seed: The seed of methods that draw random numbers.
+
+    Returns:
+        The explanation. Its .map is float32 (height, width).
+
+    Raises:
+        DataError: The file or array is no image that can be used.
+        UsageError: There is no such method, class or layer, or there are several images (``explanations`` takes those).
+        ModelError: There is no model, or its outputs are no numbers.
+
+    Example::
+
+        why = cnncli.explain("runs/latest", "a.png")
+        print(why.label, why.probability, why.map.shape)
     """
     found = list(explanations(model, image, method, target, layer, seed))
     if len(found) != 1:
@@ -149,9 +186,27 @@ def explain(model: AnyModel, image: Images, method: str = DEFAULT, target: str |
 def explanations(model: AnyModel, images: Images, method: str = DEFAULT, target: str | None = None,
                  layer: str | None = None, seed: int = 0, note: Note | None = None,
                  truths: Mapping[str, str] | None = None) -> Iterator[Explanation | Missing]:
-    """Explain images, what ``Model.predict`` takes, one after the other; what is no image yields a Missing. note gets
-    sentences on images that are damaged in what is no pixel or on another scale than the model takes. truths has the
-    classes of what is in images, by their paths; by default those that their folders tell (which.py)."""
+    """Explain several images, one after the other.
+
+    Args:
+        model: A Model, a model file, a run or its folder, or the name of a pretrained network. None: the latest run's.
+        images: A file, a folder, a pattern, an array, or a list of files and arrays, as ``predict`` takes them.
+        method: The method, as in ``explain``.
+        target: The class to explain. None: the model's answer for each image.
+        layer: The layer whose positions are asked. None: the last one with positions.
+        seed: The seed of methods that draw random numbers.
+        note: Is called with sentences on images that are damaged although no pixel is missing, or are on another scale
+            of values. None: nobody is told.
+        truths: The class of what is on each image, by its path. None: the name of the folder, if it is a class.
+
+    Returns:
+        An iterator over an Explanation for each image, or a Missing for what is no image.
+
+    Raises:
+        UsageError: There is no such method, class or layer.
+        DataError: An array is no image.
+        ModelError: There is no model, or its outputs are no numbers.
+    """
     every = Explainer(model, method, layer, seed).beside(images, target, note, truths, alone=True)
     return (each if isinstance(each, Missing) else each[0] for each in every)
 

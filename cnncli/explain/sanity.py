@@ -30,8 +30,13 @@ ALIKE = 0.5  # a mean correlation from which maps are called alike
 
 @dataclass(frozen=True)
 class Stage:
-    """A layer with which, and all behind it, the network was drawn anew, and how alike its maps are then to those
-    before: the mean over images of Spearman's correlation of the maps without their signs."""
+    """One stage of a sanity test.
+
+    Attributes:
+        layer: The layer that was drawn again at random, with all behind it.
+        correlation: How alike the maps are then to those before: the mean over the images of Spearman's correlation of
+            the maps without their signs, -1 to 1.
+    """
 
     layer: str
     correlation: float
@@ -39,7 +44,16 @@ class Stage:
 
 @dataclass(frozen=True)
 class Sanity:
-    """What the test found of a method: stages from the network's end to its beginning."""
+    """What a sanity test found about a method.
+
+    Attributes:
+        method: The method.
+        title: Its name for people.
+        layer: The layer on whose positions the maps lie. None for methods that explain pixels.
+        images: How many images were used.
+        stages: The stages, from the network's end to its beginning.
+        skipped: (path, reason) of each image that could not be used.
+    """
 
     method: str
     title: str
@@ -50,13 +64,16 @@ class Sanity:
 
     @property
     def alike(self) -> float:
-        """The mean correlation over the stages: 1 where the maps never change, 0 where nothing is left of them."""
+        """The mean correlation over the stages: 1 if the maps never change, 0 if nothing is left of them."""
         return float(np.mean([stage.correlation for stage in self.stages]))
 
     @property
     def passes(self) -> bool:
-        """Whether maps depend on what the network has learnt, on average over the stages and at the last of them, where
-        nothing is left of it."""
+        """Whether the maps depend on what was learnt.
+
+        The mean correlation over the stages and that of the last stage, where nothing learnt is left, must both be
+        below 0.5.
+        """
         return self.alike < ALIKE and self.stages[-1].correlation < ALIKE
 
     @property
@@ -76,9 +93,27 @@ class Sanity:
 
 def sanity(model: AnyModel, images: Images, method: str = DEFAULT, layer: str | None = None, seed: int = 0,
            note: Note = lambda sentence: None) -> Sanity:
-    """Test a method on a copy of a model's network, whose layers are drawn anew from the seed, with at most IMAGES of
-    the images, evenly over them. The model is not changed. note gets the sentences, and it raises, as ``explanations``
-    has it, and DataError where none of the images can be used."""
+    """Test whether a method explains what the network has learnt, or only draws the image again.
+
+    The layers of a copy of the network are drawn again at random, from the last one on, and the maps are compared with
+    those before (Adebayo et al. 2018). The model is not changed.
+
+    Args:
+        model: A Model, a model file, a run or its folder, or the name of a pretrained network. None: the latest run's.
+        images: The images, as ``explanations`` takes them; 24 of them at most are used.
+        method: The method, as in ``explain``.
+        layer: The layer whose positions are asked. None: the last one with positions.
+        seed: The seed of the random weights.
+        note: Is called with sentences on the images, as in ``explanations``.
+
+    Returns:
+        The correlations, stage by stage, and a verdict.
+
+    Raises:
+        UsageError: There is no such method or layer, or the network has no weights.
+        DataError: None of the images can be used.
+        ModelError: There is no model.
+    """
     opened = open_model(model).model
     way = chosen_method(method)
     name = chosen_layer(opened.network, layer, way)

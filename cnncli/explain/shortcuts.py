@@ -48,9 +48,16 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Shortcut:
-    """A place that was tried for a class: how it was found ("stamp", "greying", "maps"), in what part of the class's
-    images and of the others the same lies there (None where it is not the same), and what pasting did. proven says
-    whether the model goes by it."""
+    """A place in the images that was tried for a class.
+
+    Attributes:
+        label: The class.
+        found_by: How the place was found: "stamp", "greying", "maps".
+        own: In which part of the class's images the same lies there, 0 to 1. None if nothing is the same there.
+        others: In which part of the other images the same lies there, 0 to 1. None if nothing is the same there.
+        pasted: What pasting it into images of other classes did.
+        proven: Whether the model decides by it.
+    """
 
     label: str
     found_by: tuple[str, ...]
@@ -66,7 +73,7 @@ class Shortcut:
 
     @property
     def sentence(self) -> str:
-        """What is to be said of it."""
+        """What was found, in a sentence."""
         did, name = self.pasted, printable(self.label)
         images = f"{did.tried} image{'s' * (did.tried != 1)} of other classes"
         alike = "" if self.own is None or self.others is None else (
@@ -89,9 +96,22 @@ class Shortcut:
 
 @dataclass(frozen=True)
 class Shortcuts:
-    """What the search found: in so many images of these classes, how many places stood out, and which of them are
-    proven (found), which mark a class without deciding (marks), and which were tried and are neither (others); what
-    greying cost, by class."""
+    """What a search for shortcuts found.
+
+    Attributes:
+        name: The name of the run, or of the model's file.
+        classes: The classes that were searched.
+        images: How many images were used.
+        passes: How many images the network has seen in the search.
+        places: How many places stood out and were tried.
+        found: The places that the model is proven to decide by.
+        marks: The places that mark a class, but by which the model hardly decides.
+        others: The places that were tried and are neither.
+        moved: What changing brightness, contrast or tint did, by class.
+        greyed: What greying parts of the images cost, by class.
+        skipped: (path, reason) of each image that could not be used.
+        known: The images, and what the model says of them.
+    """
 
     name: str
     classes: list[str]
@@ -108,17 +128,17 @@ class Shortcuts:
 
     @property
     def named(self) -> list[Shortcut]:
-        """What is named: the places that are proven, and those that mark a class."""
+        """The places that are named: those that are proven, and those that mark a class."""
         return [*self.found, *self.marks]
 
     @property
     def sentences(self) -> list[str]:
-        """What is to be said of it, a line for each thing found."""
+        """What was found, a sentence each."""
         return [each.sentence for each in self.named] + [each.sentence for each in self.moved] + self.notes
 
     @property
     def nothing(self) -> str:
-        """What is said where no place decides."""
+        """The sentence for a search that found no place by which the model decides."""
         tried = f"{self.places:,} place{'s' * (self.places != 1)}"
         return (f"No shortcut found: in images of {len(self.classes):,} classes every place was greyed, and what is "
                 f"the same in all images of a class was looked for; what lies at {tried} that stood out was pasted "
@@ -126,7 +146,7 @@ class Shortcuts:
 
     @property
     def notes(self) -> list[str]:
-        """What a sheet says before what was found."""
+        """The sentences that stand on a sheet above what was found."""
         return [] if self.found or any(each.proven for each in self.moved) else [self.nothing]
 
     def as_json(self) -> dict[str, Any]:
@@ -140,11 +160,27 @@ class Shortcuts:
 
 def shortcuts(model: AnyModel, data: Any = None, target: str | None = None, seed: int = 0,
               progress: Progress | None = None, note: Note = lambda sentence: None) -> Shortcuts:
-    """Look for shortcuts of a model, of every class or of target alone. data is a folder with a folder for each class,
-    or (images, labels); by default the images of the run, those held out of its training first.
+    """Look for shortcuts: a logo, a date, a frame or the brightness of the images, by which a model tells a class.
 
-    progress(what, done, total) is told of each step, note gets sentences. Raises UsageError for a class that there is
-    not, DataError for images without labels or of one class.
+    Places that stand out are pasted into images of other classes; only what turns them into the class is proven.
+    docs/explaining.md says more.
+
+    Args:
+        model: A Model, a model file, a run or its folder, or the name of a pretrained network. None: the latest run's.
+        data: A folder with one sub-folder per class, or (images, labels). None: the images of the run, those held out
+            of its training first.
+        target: The only class to search. None: every class.
+        seed: The seed of what is drawn at random.
+        progress: Is called with (what, done, total). None: nobody is told.
+        note: Is called with sentences that the user should know.
+
+    Returns:
+        The places that were tried, and what is proven.
+
+    Raises:
+        UsageError: There is no such class.
+        DataError: The images have no labels, are of one class, or are too few.
+        ModelError: There is no model.
     """
     opened = open_model(model)
     about = None if target is None else class_number(opened.model, target)

@@ -27,13 +27,17 @@ Score = Callable[[Array], Array]  # from images (n, h, w, c), as the network get
 
 @dataclass(frozen=True)
 class Measured:
-    """How well a map orders an image's pixels, by the probability p of the class that it is about.
+    """How well a map orders an image's pixels, measured by the probability of the class that it is about.
 
-    deletion is the mean of p while pixels become the mean colour, the strongest first: small where the map is right.
-    insertion is the mean of p while a blurred image gets its pixels back, the strongest first: large. road is (LeRF -
-    MoRF) / 2, where MoRF is the mean of p with the strongest 10, 20, … 90 % of the pixels filled in from those around
-    them, LeRF with the weakest: from -0.5 to 0.5, 0 for a map that knows nothing. curves are those p, by
-    "deletion", "insertion", "lerf" and "morf".
+    Attributes:
+        deletion: The mean probability while pixels become the mean colour, the strongest first; low for a good map
+            (Petsiuk et al. 2018).
+        insertion: The mean probability while a blurred image gets its pixels back, the strongest first; high for a good
+            map.
+        road: (LeRF - MoRF) / 2, from -0.5 to 0.5; 0 for a map that knows nothing (Rong et al. 2022). MoRF is the mean
+            probability with the strongest 10, 20, … 90 % of the pixels filled in from those around them, LeRF with the
+            weakest.
+        curves: The probabilities by "deletion", "insertion", "lerf" and "morf".
     """
 
     deletion: float
@@ -42,19 +46,32 @@ class Measured:
     curves: dict[str, Array] = field(repr=False, compare=False)
 
     def beats(self, other: "Measured") -> bool:
-        """Whether it is clearly better both by ROAD and by insertion less deletion: each alone can be deceived."""
+        """Return whether this map is clearly better, both by ROAD and by insertion less deletion.
+
+        Args:
+            other: The measures of the other map.
+        """
         gained = (self.insertion - self.deletion) - (other.insertion - other.deletion)
         return self.road - other.road > MARGIN and gained > MARGIN
 
     def as_json(self) -> dict[str, Any]:
-        """Return its numbers, those of the curves too."""
+        """Return its numbers, with the curves."""
         return {"road": self.road, "deletion": self.deletion, "insertion": self.insertion, "curves": self.curves}
 
 
 @dataclass(frozen=True)
 class Trust:
-    """What a map, a map of noise and a map of the middle (a Gaussian as wide as the image) reach on one image.
-    probability is the class's for the image, blank that for an image of the mean colour."""
+    """How far a map can be trusted: its measures beside those of a map of noise and of one of the image's middle.
+
+    Attributes:
+        path: The image's file, or "images[i]" for an array.
+        target: The class that the map is about.
+        probability: The probability of the class for the image, 0 to 1.
+        blank: The probability of the class for an image of the mean colour, 0 to 1.
+        map: The measures of the map.
+        noise: The measures of a map of random numbers.
+        middle: The measures of a map that points at the middle: a Gaussian as wide as the image.
+    """
 
     path: str
     target: str
@@ -66,8 +83,7 @@ class Trust:
 
     @property
     def measurable(self) -> bool:
-        """Whether the class needs to be seen at all: where a blank image has half of its probability or more, taking
-        pixels away tells nothing."""
+        """Whether trust can be measured: a blank image has less than half of the image's probability."""
         return self.blank < self.probability / 2
 
     @property
@@ -77,7 +93,7 @@ class Trust:
 
     @property
     def verdict(self) -> str:
-        """What that means, in a sentence without its full stop."""
+        """What the measures mean, in a sentence without its full stop."""
         target = printable(self.target)
         if not self.measurable:
             return (f"How far to trust this map cannot be measured: the model gives {target} {self.blank:.0%} for a "
@@ -90,7 +106,7 @@ class Trust:
 
     @property
     def figures(self) -> str:
-        """Its numbers in a line: of the map, of the middle, of noise."""
+        """The numbers in a line: of the map, of the middle, of noise."""
         three = (self.map, self.middle, self.noise)
         said = [f"{what} {' / '.join(f'{round(getattr(each, what.lower()), 2) + 0.0:.2f}' for each in three)}, {better}"
                 for what, better in (("ROAD", "high is good"), ("deletion", "low"), ("insertion", "high"))]
@@ -113,8 +129,23 @@ def trusted(model: AnyModel, seed: int = 0) -> Callable[[Explanation], Beside]:
 
 
 def trust(explanation: Explanation, model: AnyModel, seed: int = 0) -> Trust:
-    """Measure how far an explanation's map is to be trusted, with the model that it explains: PASSES forward passes at
-    most. Noise comes from the seed. Raises ImageError where the image is none by now."""
+    """Measure how far the map of an explanation can be trusted.
+
+    The pixels that the map points at are taken away, or are all that is given, and the model is asked again, up to 254
+    times. docs/explaining.md says more.
+
+    Args:
+        explanation: The explanation, from ``explain``.
+        model: The model that it explains.
+        seed: The seed of the noise.
+
+    Returns:
+        The measures of the map, beside those of noise and of the image's middle, and a verdict.
+
+    Raises:
+        ImageError: The image cannot be read any more.
+        ModelError: There is no model.
+    """
     opened = open_model(model).model
     source, preprocessing = explanation.source, opened.preprocessing
     pixels = preprocessing.prepare(source if isinstance(source, str) else source.pixels)

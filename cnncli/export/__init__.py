@@ -29,7 +29,15 @@ __all__ = ["Exported", "export_model", "to_c", "to_onnx", "to_torch_names"]
 
 @dataclass(frozen=True)
 class Exported:
-    """A file that was written: its size, of how many classes and in which form, and a sentence about it."""
+    """A model that was exported.
+
+    Attributes:
+        path: The file.
+        bytes: Its size in bytes.
+        classes: How many classes it tells apart.
+        raw: Whether it is only the network, without preprocessing and softmax.
+        note: A sentence about the file.
+    """
 
     path: str
     bytes: int
@@ -44,13 +52,26 @@ class Exported:
 
 def export_model(model: AnyModel, path: str | os.PathLike[str], *, raw: bool = False, torch_names: bool = False,
                  force: bool = False) -> Exported:
-    """Write a model, or that of a file, a run folder or a pretrained network's name, in the form that path ends in.
+    """Write a model in a form that other programs run. The file's ending says which.
 
-    ".onnx" needs the extra [onnx]; raw leaves out what is before and behind the network. ".c" is one C file.
-    ".safetensors" with torch_names are weights by the names of torchvision's or timm's network. A file that is there is
-    replaced where it is such an export, and any other with force. Raises UsageError where that is not so, or where
-    suffix, options and model do not go together, SaveError where the file cannot be written or, as ONNX, does not
-    answer as the model does.
+    ".onnx" is ONNX; it needs the packages of the extra onnx, and is run before it is written if onnxruntime is
+    installed. ".c" is one C file. ".safetensors" with torch_names is weights with the names of torchvision's or timm's
+    network.
+
+    Args:
+        model: A Model, a model file, a run or its folder, or the name of a pretrained network. None: the latest run's.
+        path: The file. An older export of this kind is replaced.
+        raw: For ".onnx": True writes only the network: normalised numbers in, logits out.
+        torch_names: For ".safetensors": True, which this ending needs.
+        force: True replaces any file of this name.
+
+    Returns:
+        The file, its size, and a sentence about it.
+
+    Raises:
+        UsageError: The ending, the options and the model do not fit together, or another file has this name.
+        SaveError: The file could not be written, or did not answer as the model does.
+        ModelError: There is no model.
     """
     file = os.fspath(path)
     suffix = os.path.splitext(file)[1].lower()

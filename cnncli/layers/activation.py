@@ -9,7 +9,7 @@ from .base import Buffers, Layer
 
 
 class Activation(Layer, abstract=True):
-    """y = f(x), elementwise, any shape. The subclasses name f."""
+    """An activation: y = f(x) for each number, of any shape. The subclasses say which f."""
 
     reads_output = dx_may_be_dy = True
     slope = 0.0
@@ -37,7 +37,11 @@ class ReLU6(Activation):
 
 
 class LeakyReLU(Activation):
-    """x where it is positive, negative_slope * x elsewhere (Maas et al. 2013)."""
+    """x if it is positive, else negative_slope * x (Maas et al. 2013).
+
+    Args:
+        negative_slope: The slope for negative numbers, at least 0.
+    """
 
     function = "leaky_relu"
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import NetworkError, UsageError
 from ..kernels import Array, Call, Windows, aligned_empty, aligned_zeros
+from .arguments import floats
 
 Shape = tuple[int, ...]  # of one image: (h, w, c), or (features,)
 Spec = tuple[Shape, Any]  # a whole array's shape and dtype
@@ -26,17 +27,25 @@ LAYERS: dict[str, type["Layer"]] = {}  # by the names that model files use; a cl
 class Buffers:
     """The arrays that a layer's calls read and write, for one batch size.
 
-    x holds one array (n, *shape) per input and y the output; dx and dy are their gradients, an entry of dx None
-    where nobody needs it. saved is what ``Layer.saved`` asked for: forward fills it, backward reads it. packed is what
-    ``Layer.packed`` asked for: ``Layer.pack_calls`` fill it whenever the parameters have changed. workspace is scratch
-    of at least ``Layer.workspace`` bytes that other layers use too. clock is uint64[2], (seed, step): randomness comes
-    from it and from nothing else. training says which of the two behaviours forward has.
-
-    The rest is what a plan fuses into the layer, where its class says that it can. Forward is then
-    y = activation(layer(x) + add), and backward puts add's gradient into dadd, which may be dy. Where pooled, y is the
-    maximum of every 2 x 2 of that, and taps, unless None, is filled as MaxPool2d saves it. params replaces the layer's
-    own (a batch norm folded into them). dx[0] becomes (gradient + dx_add), which may be dx[0] itself, times
-    the slope of dx_activation where dx_gate, its output, is.
+    Attributes:
+        x: One array (n, h, w, c) or (n, features) per input.
+        y: The output.
+        training: Whether forward behaves as in training or as in evaluation.
+        dx: The gradients by the inputs; None where nobody needs one.
+        dy: The gradient by the output.
+        saved: What ``Layer.saved`` asked for: forward fills it, backward reads it.
+        packed: What ``Layer.packed`` asked for: ``Layer.pack_calls`` fill it whenever the parameters have changed.
+        workspace: Scratch memory of at least ``Layer.workspace`` bytes, which other layers use, too.
+        clock: uint64 (2,): (seed, step), the only source of randomness.
+        params: Parameters in place of the layer's own (a batch norm is folded into them). None: its own.
+        add: An array that is added to the output, if the layer fuses that: y = activation(layer(x) + add).
+        activation: The name of a fused activation, or "".
+        pooled: Whether y is the maximum of every 2 x 2 positions of that.
+        taps: What pooled then saves, as MaxPool2d does. None: nothing.
+        dadd: The gradient by add, which may be dy.
+        dx_add: An array that is added to dx[0], which may be dx[0] itself.
+        dx_activation: The activation by whose slope dx[0] is then multiplied, or "".
+        dx_gate: The output of that activation.
     """
 
     x: list[Array]
@@ -60,12 +69,15 @@ class Buffers:
 
 
 class Layer:
-    """One operation of a network with its parameters.
+    """One operation of a network, with its parameters. The other layers are subclasses.
 
-    params and grads have the same keys ("weight", "bias") and shapes, those of the model file, but that what is frozen
-    has no gradient; state holds what training updates without a gradient (batch norm's running_mean and running_var).
+    A subclass is entered in ``LAYERS`` under its name, unless it is ``abstract``. Below, shapes are those of one image
+    of each input, (h, w, c) or (features,), and calls are prepared calls of the C kernels.
 
-    A subclass is registered in LAYERS under its name, unless it is ``abstract``.
+    Attributes:
+        params: The parameters by name ("weight", "bias"), in the model file's layout.
+        grads: Their gradients, with the same names and shapes. Frozen parameters have none.
+        state: What training updates without a gradient (batch norm's running_mean and running_var).
     """
 
     # ---- what the plan asks ----
@@ -113,102 +125,190 @@ class Layer:
     # ---- what a subclass says ----
 
     def config(self) -> dict[str, Any]:
-        """Return the constructor's keyword arguments, as plain JSON values."""
+        """Return the constructor's keyword arguments, as JSON values."""
         return {}
 
     def bind(self, *shapes: Shape) -> None:
-        """Fix what depends on the input shapes (in_channels …) and allocate parameters, zeroed; once.
+        """Fix what depends on the inputs' shapes (in_channels, say), and allocate the parameters, filled with 0, once.
 
-        Raises NetworkError, naming sizes, where the inputs do not suit the layer.
+        Args:
+            *shapes: The shapes of the inputs.
+
+        Raises:
+            NetworkError: The inputs do not suit the layer.
         """
 
     def output_shape(self, *shapes: Shape) -> Shape:
-        """Return the shape of one output image for those of the inputs. Raises NetworkError where they do not fit."""
+        """Return the shape of the output for one image.
+
+        Args:
+            *shapes: The shapes of the inputs.
+
+        Raises:
+            NetworkError: The inputs do not suit the layer.
+        """
         return shapes[0]
 
     def initialise(self, rng: np.random.Generator) -> None:
-        """Fill the parameters with their starting values, drawing from rng only."""
+        """Fill the parameters with their initial values.
+
+        Args:
+            rng: The generator that they are drawn from.
+        """
 
     def saved(self, batch: int, *shapes: Shape) -> dict[str, Spec]:
-        """Return what forward in training must keep for backward beside x and y: name -> (shape, dtype)."""
+        """Return what forward must keep for backward beside x and y, in training: {name: (shape, dtype)}.
+
+        Args:
+            batch: The number of images.
+            *shapes: The shapes of the inputs.
+        """
         return {}
 
     def workspace(self, batch: int, *shapes: Shape, training: bool) -> int:
-        """Return the bytes of scratch that the calls need."""
+        """Return how many bytes of scratch memory the calls need.
+
+        Args:
+            batch: The number of images.
+            *shapes: The shapes of the inputs.
+            training: Whether it is for training.
+        """
         return 0
 
     def packed(self, *shapes: Shape, training: bool) -> dict[int, int]:
-        """Return what the passes read the parameters from: pass (kernels.FORWARD …) -> bytes, for any batch."""
+        """Return how many bytes the rearranged parameters take: {pass: bytes}, for any batch size.
+
+        Args:
+            *shapes: The shapes of the inputs.
+            training: Whether it is for training.
+        """
         return {}
 
     def pack_calls(self, params: dict[str, Array], packed: dict[int, Array], *shapes: Shape) -> list[Call]:
-        """Return the calls that fill ``packed`` from ``params``, needed after every change of them."""
+        """Return the calls that rearrange the parameters. They are needed after every change of these.
+
+        Args:
+            params: The parameters.
+            packed: The arrays to fill, by pass.
+            *shapes: The shapes of the inputs.
+        """
         return []
 
     def pools(self, *shapes: Shape) -> bool:
-        """Return whether forward takes Buffers.pooled."""
+        """Return whether forward takes ``Buffers.pooled``.
+
+        Args:
+            *shapes: The shapes of the inputs.
+        """
         return False
 
     def halves(self, shape: Shape) -> bool:
-        """Return whether it takes the maxima of an image's 2 x 2 blocks, which the layer before may do (``pools``)."""
+        """Return whether the layer takes the maxima of 2 x 2 positions, which the layer before it may do (``pools``).
+
+        Args:
+            shape: The shape of the input.
+        """
         return False
 
     def fold(self, params: dict[str, Array], folded: dict[str, Array]) -> None:
-        """Write into ``folded`` the weight and bias with which the layer before, whose params are given, does in
-        evaluation what both do."""
+        """Compute the weight and bias with which the layer before this one does what both do in evaluation.
+
+        Args:
+            params: The parameters of the layer before.
+            folded: Is filled with the weight and bias.
+        """
         raise TypeError(f"{type(self).__name__} folds into nothing")
 
     def fit(self, images: Array) -> None:
-        """Compute the weights from training images, float32 (n, h, w, c) as the network gets them."""
+        """Compute the weights from training images.
+
+        Args:
+            images: The images as the network gets them, float32 (n, h, w, c).
+        """
         raise TypeError(f"{type(self).__name__} is not fitted to images")
 
     def reach(self, *shapes: Shape) -> Windows | None:
-        """Return the windows of its input that outputs look at, the widest where they differ; None for single
-        positions."""
+        """Return the windows of the input that outputs depend on, the widest if they differ. None: single positions.
+
+        Args:
+            *shapes: The shapes of the inputs.
+        """
         return None
 
     def leads(self, *shapes: Shape) -> tuple[float, float]:
-        """Return how far before the input's first row and column the first window of ``reach`` begins."""
+        """Return how far the first window of ``reach`` begins before the input's first row and column.
+
+        Args:
+            *shapes: The shapes of the inputs.
+        """
         windows = self.reach(*shapes)
         return windows.padding if windows else (0, 0)
 
     def forward_calls(self, io: Buffers) -> list[Call]:
-        """Return the calls that compute io.y from io.x."""
+        """Return the calls that compute io.y from io.x.
+
+        Args:
+            io: The arrays.
+        """
         raise TypeError(f"{type(self).__name__} has no forward")
 
     def remake_calls(self, io: Buffers) -> list[Call]:
-        """Return the calls that fill io.y once more with what forward in training yielded, to the bit."""
+        """Return the calls that fill io.y again with what forward in training computed, to the same bits.
+
+        Args:
+            io: The arrays.
+        """
         raise TypeError(f"{type(self).__name__} remakes nothing")
 
     def backward_calls(self, io: Buffers) -> list[Call]:
-        """Return the calls that compute io.dx (where not None) and self.grads (overwritten) from io.dy."""
+        """Return the calls that compute io.dx (those that are not None) and ``grads`` from io.dy.
+
+        Args:
+            io: The arrays.
+        """
         raise TypeError(f"{type(self).__name__} has no backward")
 
     def still(self) -> "Layer":
-        """Return a layer with the same numbers for gradients by inputs alone: it does what it does in evaluation, and
-        has no gradients of its own."""
+        """Return a layer with the same weights that behaves as in evaluation and has no gradients of its own."""
         same = copy(self)
         same.grads, same._alone = {}, None
         return same
 
     def multiply_adds(self, *shapes: Shape) -> int:
-        """Return the multiply-adds of forward for one image; 0 for what is counted as free (pointwise, pooling)."""
+        """Return the multiply-adds of forward for one image. Activations, poolings and the like count as 0.
+
+        Args:
+            *shapes: The shapes of the inputs.
+        """
         return 0
 
     # ---- what every layer has ----
 
     def add_parameter(self, name: str, shape: Shape) -> None:
-        """Allocate a parameter and, unless it is frozen, its gradient, zeroed; keeps what is there if the shape is the
-        same."""
+        """Allocate a parameter, filled with 0, and its gradient unless it is frozen. One of the same shape is kept.
+
+        Args:
+            name: The name: "weight", say.
+            shape: The shape of the array.
+        """
         if name not in self.params or self.params[name].shape != shape:
             self.params[name] = aligned_zeros(shape)
             if name not in self.frozen:
                 self.grads[name] = aligned_zeros(shape)
 
     def forward(self, *x: Array, training: bool = False) -> Array:
-        """Apply the layer alone: float32 arrays (n, h, w, c) or (n, features) -> a new array (n, …).
+        """Apply the layer alone, without a network.
 
-        Raises NetworkError, naming shapes, where they do not suit the layer, UsageError for what are no numbers.
+        Args:
+            *x: The inputs, float32 (n, h, w, c) or (n, features).
+            training: Whether it behaves as in training.
+
+        Returns:
+            The output, a new float32 array (n, …).
+
+        Raises:
+            NetworkError: The inputs do not suit the layer.
+            UsageError: The inputs are no numbers.
         """
         io = self._buffers([floats(f"what {type(self).__name__} is applied to", a) for a in x], training)
         shapes = [a.shape[1:] for a in io.x]
@@ -218,7 +318,18 @@ class Layer:
         return io.y
 
     def backward(self, dy: Array) -> Any:
-        """Return the gradient of the last forward's input (a tuple where there are several); fills ``grads``."""
+        """Return the gradient by the input of the last ``forward`` with training=True, and fill ``grads``.
+
+        Args:
+            dy: The gradient by the output.
+
+        Returns:
+            The gradient by the input; a tuple if there are several inputs.
+
+        Raises:
+            UsageError: There was no such forward.
+            NetworkError: dy has another shape than the output.
+        """
         io = self._alone
         if io is None or not io.training:
             raise UsageError(f"{type(self).__name__}.backward needs a forward(..., training=True) before it.")
@@ -263,51 +374,6 @@ def _register(cls: type[Layer]) -> None:
     if known is not None and known.__module__.startswith(f"{__package__}.") and known.__module__ != cls.__module__:
         raise NetworkError(f"{cls.__name__} is a layer of cnncli's; give your class another name.")
     LAYERS[cls.__name__] = cls
-
-
-def floats(what: str, value: Any) -> Array:
-    """Return numbers as a C-contiguous float32 array. Raises UsageError where they are none."""
-    try:
-        array = np.asarray(value)
-    except ValueError:  # rows of different lengths
-        array = np.empty(0, object)
-    if array.dtype.kind not in "fiub":
-        raise UsageError(f"{what} must be an array of numbers, not {_described(value, array)}.")
-    return np.ascontiguousarray(array, np.float32)
-
-
-def _described(value: Any, array: Array) -> str:
-    return f"one of {array.dtype}" if isinstance(value, np.ndarray) else f"a {type(value).__name__} of something else"
-
-
-def image_shape(layer: Layer, shape: Shape) -> tuple[int, int, int]:
-    """Return shape as (h, w, c). Raises NetworkError where it is flat."""
-    if len(shape) != 3:
-        raise NetworkError(f"{type(layer).__name__} needs an image (h, w, c), not a flat vector of {shape[0]}; "
-                           "move it before Flatten.")
-    return shape[0], shape[1], shape[2]
-
-
-def pair(name: str, value: Any, least: int = 1) -> tuple[int, int]:
-    """Return a size given as one number or two as (rows, columns). Raises NetworkError where it is neither."""
-    both = (value, value) if isinstance(value, int) else tuple(value) if isinstance(value, list | tuple) else ()
-    if len(both) != 2 or not all(isinstance(v, int) and not isinstance(v, bool) and v >= least for v in both):
-        raise NetworkError(f"{name} must be a whole number of at least {least}, or two of them, not {value!r}.")
-    return both[0], both[1]
-
-
-def whole(name: str, value: Any, least: int = 1) -> int:
-    """Return a size that must be one whole number. Raises NetworkError where it is not."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise NetworkError(f"{name} must be a whole number of at least {least}, not {value!r}.")
-    return value
-
-
-def truth(name: str, value: Any) -> bool:
-    """Return a switch. Raises NetworkError for anything but true and false: "no" would count as true."""
-    if not isinstance(value, bool):
-        raise NetworkError(f"{name} must be true or false, not {value!r}.")
-    return value
 
 
 def count(shape: Shape) -> int:

@@ -29,7 +29,7 @@ class Add(Layer):
 
 
 class Concat(Layer):
-    """Two or more inputs one behind the other along the channels (Szegedy et al. 2015)."""
+    """Puts the channels of two or more inputs behind one another (Szegedy et al. 2015)."""
 
     arity = None
 

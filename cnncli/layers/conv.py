@@ -7,20 +7,30 @@ import numpy as np
 from .. import kernels
 from ..errors import NetworkError
 from ..kernels import Array, Call, Windows, aligned_empty
-from .base import Buffers, Layer, Shape, image_shape, pair, truth, whole
+from .arguments import image_shape, pair, truth, whole
+from .base import Buffers, Layer, Shape
 from .init import INITIALISERS, checked
 
 _PADDINGS = ("valid", "same", "same_tf")
 
 
 class Conv2d(Layer):
-    """Cross-correlation of (n, h, w, in_channels) with weight (out_channels, in_channels / groups, kh, kw), plus bias.
+    """A convolution (in fact a cross-correlation): (n, h, w, in_channels) to (n, h', w', out_channels).
 
-    in_channels None is taken from the input. kernel_size, stride and dilation are one number or (rows, columns);
-    groups up to in_channels (depthwise) divide input and output channels. padding is one number, (rows, columns),
-    [top, bottom, left, right], or "valid" (none), "same" (the output as large as the input; stride 1, as in
-    PyTorch) or "same_tf" (TensorFlow's: ceil(size / stride) results, an odd zero goes to the bottom and right).
-    init is "he" (by fan-out, of one group), "xavier" or "pytorch" (layers/init.py).
+    The weight has the shape (out_channels, in_channels / groups, rows, columns). Defaults are PyTorch's.
+
+    Args:
+        in_channels: The input's channels. None: taken from the input.
+        out_channels: The output's channels, which is how many filters there are.
+        kernel_size: The size of a filter in pixels: one number or (rows, columns).
+        stride: The distance between positions in pixels: one number or (rows, columns).
+        padding: The zeros around the image: one number, (rows, columns), [top, bottom, left, right], "valid" (none),
+            "same" (the output is as large as the input; stride 1) or "same_tf" (TensorFlow's: ceil(size / stride)
+            positions, and an odd zero goes to the bottom and right).
+        dilation: The distance between the pixels that a filter reads: one number or (rows, columns).
+        groups: Into how many groups the channels are divided; in_channels makes a depthwise convolution.
+        bias: Whether a number is added to each output channel.
+        init: The initial weights: "he" (by fan-out of a group), "xavier" or "pytorch".
     """
 
     reads_input = True
@@ -141,7 +151,12 @@ class Conv2d(Layer):
         return convolution
 
     def zeros(self, h: int, w: int) -> tuple[int, int, int, int]:
-        """The zeros at top, bottom, left and right of an h x w image."""
+        """Return the zeros at the top, bottom, left and right of an image.
+
+        Args:
+            h: The image's height in pixels.
+            w: The image's width in pixels.
+        """
         if not isinstance(self.padding, str):
             both = self.padding
             return both if len(both) == 4 else (both[0], both[0], both[1], both[1])

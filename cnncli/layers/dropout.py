@@ -9,10 +9,12 @@ from .base import Buffers, Layer
 
 
 class Dropout(Layer):
-    """In training, zero each value with probability p and scale the others by 1 / (1 - p) (Srivastava et al. 2014).
+    """In training, sets each number to 0 with probability p and divides the others by 1 - p (Srivastava et al. 2014).
 
-    Which values go is a function of the clock (seed, step), of ``stream`` and of the value's place; nothing is
-    kept for backward, which draws the same again.
+    Which ones depends on the seed, the step, the layer and the number's place only.
+
+    Args:
+        p: The probability, 0 to 1.
     """
 
     def __init__(self, p: float = 0.5) -> None:

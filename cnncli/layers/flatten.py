@@ -6,9 +6,9 @@ from .base import Buffers, Layer, Shape, count
 
 
 class Flatten(Layer):
-    """(h, w, c) -> (c * h * w,) in PyTorch's order, channels first, so that dense weights mean the same in both.
+    """Makes a vector of an image: (h, w, c) to (c * h * w,), in PyTorch's order, channels first.
 
-    A flat vector stays as it is.
+    Dense weights therefore mean the same in both. A vector stays as it is.
     """
 
     def output_shape(self, *shapes: Shape) -> Shape:

@@ -16,9 +16,18 @@ STEP, TOLERANCE = 1e-2, 2e-2
 
 
 def check_gradients(layer: Layer, *shapes: Shape, batch: int = 3, seed: int = 0) -> None:
-    """Compare a layer's gradients with differences of its outputs, on random inputs of these shapes, each of one image.
+    """Compare a layer's gradients with differences of its outputs, on random inputs.
 
-    A step across a kink, as ReLU has one, spoils the comparison. Raises NetworkError, naming the gradient that is off.
+    A kink, like that of ReLU at 0, can spoil the comparison.
+
+    Args:
+        layer: The layer.
+        *shapes: The shape of each input for one image: (h, w, c) or (features,).
+        batch: The number of images.
+        seed: The seed of inputs and weights.
+
+    Raises:
+        NetworkError: A gradient is wrong; the message names it.
     """
     rng = np.random.default_rng(seed)
     layer.bind(*shapes)

@@ -7,14 +7,21 @@ import numpy as np
 from .. import kernels
 from ..errors import NetworkError
 from ..kernels import Array, Call
-from .base import Buffers, Layer, Shape, truth, whole
+from .arguments import truth, whole
+from .base import Buffers, Layer, Shape
 from .init import INITIALISERS, checked
 
 
 class Linear(Layer):
-    """y = x weight' + bias: (n, in_features) -> (n, out_features), with weight (out_features, in_features).
+    """A dense layer: y = x weight' + bias, (n, in_features) to (n, out_features).
 
-    in_features None is taken from the input. init is "he" (by fan-in), "xavier" or "pytorch" (layers/init.py).
+    The weight has the shape (out_features, in_features).
+
+    Args:
+        in_features: The length of the input. None: taken from the input.
+        out_features: The length of the output.
+        bias: Whether a number is added to each output.
+        init: The initial weights: "he" (by fan-in), "xavier" or "pytorch".
     """
 
     reads_input = True

@@ -7,22 +7,28 @@ import numpy as np
 from .. import kernels
 from ..errors import NetworkError
 from ..kernels import Array, Call, aligned_zeros
-from .base import Buffers, Layer, Shape, Spec, count, truth
+from .arguments import truth
+from .base import Buffers, Layer, Shape, Spec, count
 
 _FIRST_WEIGHT = {"ones": 1, "zeros": 0}
 
 
 class BatchNorm2d(Layer):
-    """Normalise each channel to mean 0 and variance 1, then scale and shift it (Ioffe and Szegedy 2015).
+    """Normalises each channel to mean 0 and variance 1, then scales and shifts it (Ioffe and Szegedy 2015).
 
-    Takes images (h, w, c) and flat vectors (features,) alike. Training uses the batch's mean and variance over
-    n, h, w and moves running_mean and running_var (unbiased) by ``momentum`` towards them; otherwise the running
-    ones are used. ``affine=False`` leaves out weight and bias, ``scale=False`` the weight alone: before a ReLU its work
-    can be done by the next layer's weights. ``init="zeros"`` lets the weight begin at 0 and not at 1: at the end of a
-    residual block, which then begins as the identity, so that deep networks learn from the start (Goyal et al. 2017).
+    It takes images (h, w, c) and vectors (features,). Training uses the mean and variance of the batch; evaluation uses
+    running averages of them. ``fixed`` = True lets training use the running averages, too, and keep them: for weights
+    from elsewhere and batches that are too small.
 
-    ``fixed``, False until somebody sets it, lets training use the running statistics as they are and leave them so:
-    for networks that others have trained, where a batch is too small to have statistics of its own.
+    Args:
+        num_features: The number of channels. None: taken from the input.
+        eps: A small number that is added to the variance.
+        momentum: How far each batch moves the running averages, 0 to 1.
+        affine: Whether channels are scaled and shifted.
+        scale: Whether channels are scaled; False leaves only the shift. Before a ReLU the next layer's weights can
+            scale.
+        init: The initial scale: "ones" or "zeros". With "zeros" at its end, a residual block begins as the identity
+            (Goyal et al. 2017).
     """
 
     reads_input = True

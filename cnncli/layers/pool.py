@@ -5,7 +5,8 @@ from typing import Any
 from .. import kernels
 from ..errors import NetworkError
 from ..kernels import Array, Call, Windows
-from .base import Buffers, Layer, Shape, Spec, image_shape, pair, truth
+from .arguments import image_shape, pair, truth
+from .base import Buffers, Layer, Shape, Spec
 
 Size = int | tuple[int, int] | list[int]
 
@@ -56,7 +57,15 @@ class Pool(Layer, abstract=True):
 
 
 class MaxPool2d(Pool):
-    """The largest value of each window; padding never wins, NaN always does."""
+    """The largest number of each window. Padding is never the largest, NaN always is.
+
+    Args:
+        kernel_size: The size of a window in pixels: one number or (rows, columns).
+        stride: The distance between windows in pixels. None: kernel_size.
+        padding: The pixels around the image, at most half of kernel_size.
+        dilation: The distance between the pixels of a window.
+        ceil_mode: Whether the last window may reach beyond the image, if it starts inside it or its left padding.
+    """
 
     fuses_activation = gates_itself = swaps_with_activation = True
 
@@ -90,7 +99,15 @@ class MaxPool2d(Pool):
 
 
 class AvgPool2d(Pool):
-    """The mean of each window. count_include_pad says whether padding counts as zeros or not at all."""
+    """The mean of each window: (h, w, c) to (oh, ow, c).
+
+    Args:
+        kernel_size: The size of a window in pixels: one number or (rows, columns).
+        stride: The distance between windows in pixels. None: kernel_size.
+        padding: The pixels around the image, at most half of kernel_size.
+        ceil_mode: Whether the last window may reach beyond the image, if it starts inside it or its left padding.
+        count_include_pad: Whether padding counts as zeros or not at all.
+    """
 
     def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Size = 0, ceil_mode: bool = False,
                  count_include_pad: bool = True) -> None:
@@ -112,10 +129,16 @@ class AvgPool2d(Pool):
 
 
 class LPPool2d(Pool):
-    """(sum of x^p)^(1/p) over each window, p = norm_type: 2 for the L2 norm (Sermanet et al. 2012), 1 for the sum.
+    """(sum of x^p)^(1/p) over each window, as PyTorch computes it (Sermanet et al. 2012).
 
-    As PyTorch's: signs are kept, so that odd p can give NaN where the sum is negative; windows that ceil_mode cuts
-    short count as the mean over what is there, times the full window; the gradient is 0 where the sum is.
+    Signs are kept, so an odd p can give NaN where the sum is negative. Windows that ceil_mode cuts short count as the
+    mean of what is there, times the full window. The gradient is 0 where the sum is 0.
+
+    Args:
+        norm_type: p: 2 for the L2 norm, 1 for the sum.
+        kernel_size: The size of a window in pixels: one number or (rows, columns).
+        stride: The distance between windows in pixels. None: kernel_size.
+        ceil_mode: Whether the last window may reach beyond the image, if it starts inside it.
     """
 
     reads_input = reads_output = True
@@ -165,8 +188,13 @@ class GlobalAvgPool2d(Layer):
 
 
 class AdaptiveAvgPool2d(Layer):
-    """The means of the windows that share an image out: (h, w, c) -> (oh, ow, c) with output_size (oh, ow), for images
-    of any size. Windows are PyTorch's: from floor(i h / oh) to ceil((i + 1) h / oh)."""
+    """The means of windows that divide an image of any size: (h, w, c) to (oh, ow, c).
+
+    Windows are PyTorch's: row i is the mean of rows floor(i h / oh) to ceil((i + 1) h / oh).
+
+    Args:
+        output_size: (oh, ow), or one number for both.
+    """
 
     def __init__(self, output_size: Size) -> None:
         super().__init__()

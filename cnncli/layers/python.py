@@ -13,13 +13,16 @@ from .base import Buffers, Layer
 
 
 class PythonLayer(Layer, abstract=True):
-    """A layer written in Python: ``compute`` takes the inputs, float32 (n, h, w, c) or (n, features), to the output,
-    and ``gradient`` takes the loss's gradient by the output, and the inputs once more, to those by the inputs.
+    """A layer that you write in Python: a subclass with ``compute`` and, for training, ``gradient``.
 
-    A subclass overrides ``output_shape`` where the output's shape is not the first input's; ``config`` where its
-    constructor takes options; ``bind``, where it learns, to call ``add_parameter``, ``initialise`` to fill what that
-    put into ``params``, and ``gradient`` then writes ``grads``. ``arity`` says how many inputs it has. Nothing is fused
-    through it. The arrays given are read-only and valid for that call alone.
+    It overrides ``output_shape`` if the output has another shape than the first input, and ``config`` if the
+    constructor takes options. A layer that learns overrides ``bind``, to call ``add_parameter``, and ``initialise``, to
+    fill ``params``; its ``gradient`` then writes ``grads``. The arrays that it is given are read-only and valid during
+    the call only. docs/layers.md has a complete example.
+
+    Attributes:
+        arity: How many inputs it has; None for two or more. 1 unless the subclass says otherwise.
+        training: In ``compute``: whether it behaves as in training.
     """
 
     reads_input = True
@@ -37,17 +40,33 @@ class PythonLayer(Layer, abstract=True):
         self._still = False
 
     def compute(self, *x: Any, **_: Any) -> Any:
-        """Return the output (n, *output_shape) for inputs (n, …)."""
+        """Return the output for the inputs. The subclass writes this.
+
+        Args:
+            *x: The inputs, float32 (n, h, w, c) or (n, features).
+
+        Returns:
+            The output, (n, *output_shape).
+        """
         raise NetworkError(f"{type(self).__name__} has no compute(*x); write what it yields for its inputs.")
 
     def gradient(self, dy: Any, *x: Any, **_: Any) -> Any:
-        """Return the gradient of x (a tuple of them where there are several) for dy, that of the output, and fill
-        ``grads``."""
+        """Return the gradient by the inputs, and fill ``grads``. The subclass writes this.
+
+        Args:
+            dy: The gradient of the loss by the output, float32 with the output's shape.
+            *x: The inputs, as ``compute`` had them.
+
+        Returns:
+            The gradient by the input; a tuple if there are several inputs.
+        """
         raise NetworkError(f"{type(self).__name__} has no gradient(dy, *x); write it, or do not train with the layer.")
 
     def random(self) -> np.random.Generator:
-        """Return a generator that draws the same in compute and in the gradient after it, and other numbers in each
-        step and layer: what is drawn from it alone is the same after resuming, too."""
+        """Return a generator that draws the same numbers in ``compute`` and in the ``gradient`` after it.
+
+        They differ from step to step and from layer to layer, and are the same after resuming.
+        """
         return np.random.default_rng([*map(int, self._clock), self.stream])
 
     def still(self) -> "PythonLayer":

@@ -10,9 +10,12 @@ from .base import Buffers, Layer
 
 
 class Scale(Layer):
-    """y = factor * x, any shape; the factor does not learn.
+    """y = factor * x. The factor does not learn.
 
-    Behind a network's last layer, a factor below 1 is a temperature: the logits stay small and learn slowly.
+    At the end of a network, a factor below 1 is a temperature: the logits stay small and learn slowly.
+
+    Args:
+        factor: The factor, a finite number.
     """
 
     dx_may_be_dy = True

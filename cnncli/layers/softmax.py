@@ -7,7 +7,7 @@ from .base import Buffers, Layer
 
 
 class Softmax(Layer):
-    """e^x / sum of e^x over the last axis: features, or the channels of each pixel."""
+    """e^x / sum of e^x over the last axis: the features, or the channels of each pixel."""
 
     reads_output = True
 

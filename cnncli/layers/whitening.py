@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from ..kernels import Array
-from .base import Shape, image_shape
+from .arguments import image_shape
+from .base import Shape
 from .conv import Conv2d
 
 # Added to the variances: directions that images hardly vary in are mostly noise and must not be blown up.
@@ -14,12 +15,17 @@ EPSILON = 5e-4
 
 
 class Whitening(Conv2d):
-    """A convolution whose filters turn patches of the images, kernel_size pixels each way, into numbers of variance 1
-    that do not correlate: the eigenvectors of the patches' covariance, each over the root of its variance, and all of
-    them once more with the other sign (Page 2018; Jordan 2024).
+    """A convolution that whitens patches: its outputs have variance 1 and do not correlate (Page 2018; Jordan 2024).
 
-    So there are 2 x kernel_size^2 x in_channels output channels. The weights are frozen, the bias learns. Until
-    ``fit`` has seen images, the filters are random ones at right angles. padding is Conv2d's.
+    The filters are the eigenvectors of the patches' covariance, each divided by the root of its variance, and all once
+    more with the other sign: 2 * kernel_size^2 * in_channels output channels. Its weights do not learn, its bias does.
+    Before ``fit``, the filters are random ones at right angles.
+
+    Args:
+        in_channels: The input's channels. None: taken from the input.
+        kernel_size: The size of a patch in pixels: one number or (rows, columns).
+        padding: The zeros around the image, as in ``Conv2d``.
+        bias: Whether a number is added to each output channel.
     """
 
     frozen = ("weight",)
@@ -50,7 +56,11 @@ class Whitening(Conv2d):
             self.params["bias"].fill(0)
 
     def fit(self, images: Array) -> None:
-        """Compute the filters from images (n, h, w, c), float32 as the network gets them; some thousands are plenty."""
+        """Compute the filters from training images. Some thousands are plenty.
+
+        Args:
+            images: The images as the network gets them, float32 (n, h, w, c).
+        """
         size = self.out_channels // 2
         patches = np.lib.stride_tricks.sliding_window_view(images, self.kernel_size, axis=(1, 2))
         products, count = np.zeros((size, size)), 0

@@ -43,12 +43,17 @@ def log_softmax(logits: NDArray[Any], temperature: float = 1.0) -> Floats:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was fitted on so many validation images.
+    """What was fitted on validation images, so that a probability of 0.9 means right in 9 of 10 cases.
 
-    temperature divides the logits. loss and error are (before, after): cross-entropy in nats and expected calibration
-    error. thresholds holds (accuracy, threshold, coverage), ascending, for as many of LEVELS as could be shown: answers
-    of at least that calibrated probability are right that often, with that confidence, and were that share of the
-    images. confidence is 0 for a model of an earlier version, whose thresholds have no bound.
+    Attributes:
+        temperature: What logits are divided by (Guo et al. 2017).
+        images: How many validation images it was fitted on.
+        loss: The cross-entropy (before, after), in nats.
+        error: The expected calibration error (before, after), 0 to 1.
+        thresholds: (accuracy, threshold, coverage), ascending: answers with at least this probability are right this
+            often; coverage is the share of images that had such an answer. Only accuracies that the images could show
+            are there.
+        confidence: How certain that is, 0 to 1. 0 for models of earlier versions, whose thresholds have no bound.
     """
 
     temperature: float
@@ -59,14 +64,23 @@ class Calibration:
     confidence: float = 0.0
 
     def threshold(self, accuracy: float) -> float | None:
-        """Return the least probability of answers that are right that often, taken for the next level where accuracy
-        lies between two; None where no threshold was that accurate, or so few images cannot show it."""
+        """Return the lowest probability of answers that are right this often.
+
+        None if the validation images cannot show it.
+
+        Args:
+            accuracy: The share of right answers, 0 to 1. Between two levels the higher one counts.
+        """
         if self.images < _needed(accuracy):
             return None
         return next((threshold for level, threshold, _ in self.thresholds if level >= accuracy - _SLACK), None)
 
     def doubt(self, accuracy: float) -> str:
-        """Return why answers that are right that often cannot be promised, "" where they can."""
+        """Return why such an accuracy cannot be promised, in a sentence. "" if it can.
+
+        Args:
+            accuracy: The share of right answers, 0 to 1.
+        """
         if self.images < _needed(accuracy):
             return (f"{self.images:,} validation image{'s' * (self.images != 1)} cannot show {in_percent(accuracy)}: "
                     f"that takes {_needed(accuracy):,}, were all of them right")
@@ -77,14 +91,21 @@ class Calibration:
                                            "kept no margin for chance")
 
     def config(self) -> dict[str, Any]:
-        """Return it as JSON values: ``from_config`` takes them back."""
+        """Return it as JSON values, which ``from_config`` takes back."""
         bound = {"confidence": self.confidence} if self.confidence else {}
         return {"temperature": self.temperature, "images": self.images, "loss": list(self.loss),
                 "error": list(self.error), "thresholds": [list(row) for row in self.thresholds], **bound}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Calibration":
-        """Read what ``config`` returned. Raises ValueError where it makes no sense."""
+        """Return the calibration that ``config`` described.
+
+        Args:
+            config: What ``config`` returned.
+
+        Raises:
+            ValueError: It is no calibration.
+        """
         try:
             temperature, images = float(config["temperature"]), int(config["images"])
             loss, error = (tuple(map(float, config[key])) for key in ("loss", "error"))

@@ -27,15 +27,28 @@ FEATURES = Kind("a file of features", ".npz", marked(re.escape(_MARK) + rb"\Z"))
 
 @dataclass(frozen=True)
 class Features:
-    """Of n images that could be read, row by row: paths, and values float32 (n, d); (path, sentence) of the others."""
+    """The features of images: the numbers before a network's last layer.
+
+    Attributes:
+        paths: The files of the n images that could be read, in order.
+        values: Their features, float32 (n, features).
+        skipped: (path, reason) of each image that could not be read.
+    """
 
     paths: list[str]
     values: Array
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
     def write(self, path: str) -> None:
-        """Write an .npz file with the arrays "features" and "paths". Raises UsageError where something else is there,
-        SaveError where the disk refuses."""
+        """Write an .npz file with the arrays "features" and "paths".
+
+        Args:
+            path: The file. An older file of features is replaced.
+
+        Raises:
+            UsageError: Another file has this name.
+            SaveError: The file could not be written.
+        """
         data = io.BytesIO()
         np.savez(data, features=self.values, paths=np.array(self.paths, dtype=np.str_))
         with zipfile.ZipFile(data, "a") as archive:
@@ -53,12 +66,26 @@ def body(network: Network) -> Network:
 
 def features(model: Model, images: Images, progress: Callable[[int, int], None] | None = None,
              note: Callable[[str], None] | None = None) -> Features:
-    """Return the features of images. Maps become the mean over their positions.
+    """Return the features of images: the numbers that the network's last layer gets.
 
-    images is a file, a folder, a pattern, an array as Model.predict takes it, or a list of files and arrays, or such as
-    find_images returns. An image's features are the same bits whichever images are beside it. progress(done, total) is
-    called after each batch. note gets sentences on images that are damaged in what is no pixel, hold several pages, or
-    are on another scale than the model takes.
+    They can be searched and clustered. If they are maps, the mean over the positions is taken. An image's features are
+    the same bits whatever other images are given.
+
+    Args:
+        model: The model.
+        images: A file, a folder, a pattern, an array as ``Model.predict`` takes it, or a list of files and arrays, such
+            as ``find_images`` returns.
+        progress: Is called with (done, total), in images, after each batch. None: nobody is told.
+        note: Is called with sentences on images that are damaged although no pixel is missing, hold several pages, or
+            are on another scale of values. None: nobody is told.
+
+    Returns:
+        The paths and features of the images that could be read, and the others with reasons.
+
+    Raises:
+        NetworkError: The network has no layer before its last one.
+        UsageError: Something is no image.
+        DataError: An array is no image.
     """
     found = image_files(images)
     before = body(model.network)

@@ -35,13 +35,18 @@ MODEL_FILE = Kind("a model file", SUFFIX, is_model)
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one image: path is its file's, or "images[i]" of an array.
+    """What a model says about one image.
 
-    top holds (label, probability) pairs, the likeliest first; label and probability are the first of them. Where the
-    image could not be judged, error is the sentence that says why, top is empty and the others are None. Where the
-    answer was withheld (predict.withhold), rejected is True, label is "unknown" and withheld says why: "unsure",
-    "strange" or both; the rest stays. strangeness is above 0 for what belongs to no class, None where nobody asked or
-    the model cannot tell. note says what is damaged in the file, where that was no pixel; else it is None.
+    Attributes:
+        path: The image's file, or "images[i]" for an array.
+        label: The most likely class; "unknown" if the answer was withheld; None if the image could not be read.
+        probability: The probability of the most likely class, 0 to 1.
+        top: (label, probability) pairs, the most likely class first.
+        error: Why the image could not be read, in a sentence. None if it could.
+        rejected: Whether the answer was withheld (``predict`` with reject).
+        note: What is damaged in the file although no pixel is missing. None: nothing.
+        withheld: Why the answer was withheld: "unsure", "strange" or both.
+        strangeness: Above 0 if the image seems to belong to no class. None if nobody asked or the model cannot tell.
     """
 
     path: str
@@ -56,15 +61,23 @@ class Prediction:
 
 
 class Model:
-    """A classifier: network, class names in the order of its outputs, preprocessing, and how it was trained.
+    """A classifier: a network with its class names and with what is done to an image before the network sees it.
 
-    training is a JSON object without times, hosts or numbers of threads, so that the same training gives the same file.
-    calibration is what was fitted on validation images, None without any: its temperature goes into probabilities.
-    flips, False until somebody sets it, lets ``logits`` and all that asks it look at each image and its mirror image.
-    path is the file that it was read from, None where it comes from none. seen has the marks (data/marks.py) of the
-    images that it was trained on, uint64 in order, None where they are not known. strangeness tells images that belong
-    to no class, None where that was not fitted.
-    Raises UsageError where classes, preprocessing and network do not go together.
+    Args:
+        network: The network.
+        classes: The names of the classes, in the order of the network's outputs.
+        preprocessing: What is done to an image first.
+        training: How it was trained, as JSON values. None: not known.
+        calibration: What was fitted on validation images, so that probabilities are true. None: nothing.
+
+    Attributes:
+        flips: Whether each image is judged together with its mirror image. False at first; may be set.
+        path: The file that the model was read from. None if it was read from none.
+        seen: Marks of the images that it was trained on, uint64. None if not known.
+        strangeness: What tells images that belong to no class. None if that was not fitted.
+
+    Raises:
+        UsageError: Classes, preprocessing and network do not fit together.
     """
 
     def __init__(self, network: Network, classes: Sequence[str], preprocessing: Preprocessing,
@@ -88,24 +101,28 @@ class Model:
     # ---- saving ----
 
     def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
-        """Write the model into a file whose name ends in .safetensors, whole or not at all; cnncli.load brings it back
-        with the same bits.
+        """Write the model into a file, which ``cnncli.load`` reads back to the same bits.
 
-        An older model file of that name is replaced, once the new one is on the disk; whatever else is called so, with
-        force. Raises UsageError where that is not given, or the name is another, SaveError where the disk refuses.
+        Args:
+            path: The file; its name ends in .safetensors. An older model file of this name is replaced, whole or not at
+                all.
+            force: True replaces any file of this name.
+
+        Raises:
+            UsageError: The name has another ending, or another file has this name.
+            SaveError: The file could not be written.
         """
         with claim({path: MODEL_FILE}, force=force, remedy="give another name, or force=True"):
             write(path, pack(self.arrays(), self.metadata()), MODEL_FILE)
 
     def arrays(self) -> dict[str, Array]:
-        """Return the arrays of the model file by name: what the network has learnt and counted, and what is
-        known of images beside that."""
+        """Return the arrays of the model file by name: weights, statistics, and what is known of images."""
         seen = {} if self.seen is None else {SEEN: self.seen}
         strangeness = self.strangeness.arrays() if self.strangeness else {}
         return {**self.network.parameters(), **self.network.buffers(), **seen, **strangeness}
 
     def metadata(self) -> dict[str, str]:
-        """Return the metadata of the model file: all the rest, as JSON."""
+        """Return the metadata of the model file, as JSON: network, classes, preprocessing, training and calibration."""
         entries = {"network": self.network.config(), "classes": self.classes,
                  "preprocessing": self.preprocessing.config(), "training": self.training}
         if self.calibration:
@@ -117,18 +134,28 @@ class Model:
     # ---- judging ----
 
     def logits(self, images: Array) -> Array:
-        """Return the network's outputs, float32 (n, classes), before softmax.
+        """Return the network's outputs before softmax.
 
-        images: uint8 (n, h, w, c) as decoded, of any size: brought to the model's and normalised like files; or
-        floats (n, h, w, c) of the model's size that are normalised already. An image's outputs are the same bits
-        whichever images are beside it. With ``flips`` they are the mean of the image's and its mirror image's.
-        Raises DataError where images are neither.
+        An image's outputs are the same bits whatever other images are given. With ``flips`` they are the mean of the
+        image's and its mirror image's.
+
+        Args:
+            images: uint8 (n, h, w, c) of any size, which are scaled and normalised like files; or floats (n, h, w, c)
+                of the model's size that are normalised already.
+
+        Returns:
+            The outputs, float32 (n, classes).
+
+        Raises:
+            DataError: The images are neither.
         """
         return self._through(self.network.forward, images)
 
     def judging(self) -> Callable[[Array], tuple[Array, Array | None]]:
-        """Return what tells of images their ``logits``, the same bits, and how strange they are, float64 (n,): above 0
-        they belong to no class. None for the latter where the model cannot tell."""
+        """Return a function from images to their ``logits`` and their strangeness, float64 (n,).
+
+        Strangeness is above 0 for images that seem to belong to no class. It is None if the model cannot tell.
+        """
         split, strange = parts(self.network), self.strangeness
         if split is None or strange is None:
             return lambda images: (self.logits(images), None)
@@ -171,44 +198,63 @@ class Model:
         return mean
 
     def probabilities(self, images: Array) -> Array:
-        """Return softmax(logits(images) / temperature), float64 (n, classes); each row adds up to 1. The temperature is
-        the calibration's, 1 without one."""
+        """Return the probabilities of the classes: softmax(logits / temperature), float64 (n, classes).
+
+        Args:
+            images: The images, as ``logits`` takes them.
+
+        Raises:
+            DataError: They are no such images.
+        """
         return self.probabilities_of(self.logits(images))
 
     def probabilities_of(self, logits: Array) -> Array:
-        """Return the probabilities, float64 (n, classes), that logits (n, classes) mean."""
+        """Return the probabilities that logits mean, float64 (n, classes).
+
+        Args:
+            logits: The network's outputs (n, classes).
+        """
         return softmax(logits, self.temperature)
 
     @property
     def temperature(self) -> float:
-        """What logits are divided by for probabilities."""
+        """What logits are divided by for probabilities: the calibration's, or 1 without one."""
         return self.calibration.temperature if self.calibration else 1.0
 
     @property
     def has_positions(self) -> bool:
-        """Whether a layer of the network tells where in an image it sees what, so that answers can be explained."""
+        """Whether a layer tells where in an image it sees something, so that ``cnncli.explain`` works."""
         return any(map(has_positions, self.network.nodes))
 
     def predict(self, images: Images, top: int | None = None) -> list[Prediction]:
-        """Judge images: one Prediction each, in the order given. top is how many labels each lists (all).
+        """Classify images: return one Prediction for each, in order.
 
-        images: a file's path, a folder (all images under it), an array (one image (h, w) or (h, w, 1 or 3), or several,
-        (n, h, w) or (n, h, w, 1 or 3)), or a list of paths and of arrays of one image. Arrays are uint8, or floats from
-        0 to 1 where 1 is white, of any size and as they would be decoded: they get the answer of a file with these
-        pixels, and the path "images[i]".
+        A file that cannot be read has a Prediction with an error; nothing is raised for it.
 
-        Files that cannot be read get a Prediction with an error; nothing is raised for them. Raises UsageError or
-        DataError where something is no image.
+        Args:
+            images: A file's path, a folder (all images in it), an array, or a list of paths and arrays. An array is one
+                image (h, w), (h, w, 1) or (h, w, 3), or several, with n first: uint8, or floats from 0 to 1, of any
+                size.
+            top: How many labels each Prediction lists. None: all.
+
+        Raises:
+            UsageError: Something is no image, or top is no number of labels.
+            DataError: An array is no image.
         """
         return list(self.predictions(images, top))
 
     def predictions(self, images: Images, top: int | None = None, strangeness: bool = False,
                     seen: Seen | None = None) -> Generator[Prediction, None, None]:
-        """As ``predict``, but yields each Prediction as soon as it is known; images may be a generator. With
-        strangeness each says how strange the image is, where the model can tell. seen gets the values of files deeper
-        than 8 bits.
+        """Classify images, like ``predict``, but yield each Prediction as soon as it is known.
 
-        Files are decoded in threads while the network judges those before. Memory does not grow with their number.
+        Files are decoded in threads while the network classifies the earlier ones. Memory does not grow with their
+        number.
+
+        Args:
+            images: As in ``predict``; may be a generator.
+            top: How many labels each Prediction lists. None: all.
+            strangeness: True computes each Prediction's strangeness, if the model can tell.
+            seen: Collects the values of files with more than 8 bits. None: they are not collected.
         """
         if top is not None and (isinstance(top, bool) or not isinstance(top, int | np.integer) or top < 1):
             raise UsageError(f"top is a number of labels, 1 or more, not {top!r}.")
@@ -222,9 +268,15 @@ class Model:
 
     def prepared(self, images: Images, forgiven: dict[str, str] | None = None, seen: Seen | None = None
                  ) -> Generator[list[tuple[str, Array | str]], None, None]:
-        """Yield what ``predict`` takes a batch at a time, each image as (path, uint8 (h, w, c) of the model's size), or
-        (path, the sentence that says why it cannot be read); in order, decoded in threads ahead of whoever asks.
-        forgiven gets, by path, what is damaged in a file and no pixel; seen the values of files deeper than 8 bits."""
+        """Yield what ``predict`` takes in batches of (path, image), decoded and scaled: uint8 (h, w, c).
+
+        An image that cannot be read is (path, the sentence that says why). Files are decoded ahead, in threads.
+
+        Args:
+            images: As in ``predict``.
+            forgiven: Gets what is damaged in a file although no pixel is missing, by path. None: not collected.
+            seen: Collects the values of files with more than 8 bits. None: not collected.
+        """
         from ..data.decode import quiet
         from ..data.prefetch import ConcurrencyLimit, prefetch
 

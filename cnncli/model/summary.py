@@ -14,7 +14,16 @@ from .model import Model
 
 @dataclass(frozen=True)
 class Summary:
-    """What a model consists of; training is the summary that its file holds."""
+    """A model in figures.
+
+    Attributes:
+        architecture: The name of the architecture, None if not known.
+        input_shape: The shape of an image: (h, w, c).
+        classes: The names of the classes.
+        layers: The layers in order: name, type, output shape, parameters and multiply-adds of each.
+        preprocessing: What is done to an image first.
+        training: How it was trained, as the model file says it.
+    """
 
     architecture: str | None
     input_shape: tuple[int, ...]
@@ -25,12 +34,12 @@ class Summary:
 
     @property
     def parameters(self) -> int:
-        """How many numbers are learnt."""
+        """How many numbers the network learns."""
         return sum(layer.parameters for layer in self.layers)
 
     @property
     def multiply_adds(self) -> int:
-        """What one image costs, counted for convolutions and linear layers."""
+        """How many multiply-adds one image takes, in convolutions and dense layers."""
         return sum(layer.multiply_adds for layer in self.layers)
 
     def as_json(self) -> dict[str, Any]:
@@ -64,6 +73,10 @@ def untrained(name: str, shape: tuple[int, int, int] | None = None, classes: int
 
 
 def summarise(model: Model) -> Summary:
-    """Return a model in figures."""
+    """Return a model in figures: its layers with shapes, parameters and cost.
+
+    Args:
+        model: The model.
+    """
     return Summary(model.training.get("architecture"), model.network.input_shape, model.classes,
                    analysis.summarise(model.network), model.preprocessing, model.training)

@@ -30,7 +30,16 @@ class Field:
 
 @dataclass(frozen=True)
 class LayerSummary:
-    """One layer: shape of one image's output, numbers learnt, multiply-adds for one image, receptive field."""
+    """A layer in figures.
+
+    Attributes:
+        name: The layer's name.
+        type: Its type: "Conv2d", say.
+        output_shape: The shape of its output for one image.
+        parameters: How many numbers it learns.
+        multiply_adds: How many multiply-adds one image takes; 0 for activations, poolings and the like.
+        field: Its receptive field: the part of the image that one position depends on.
+    """
 
     name: str
     type: str
@@ -41,7 +50,7 @@ class LayerSummary:
 
     @property
     def flops(self) -> int:
-        """Floating-point operations for one image: two a multiply-add."""
+        """How many floating-point operations one image takes: two for each multiply-add."""
         return 2 * self.multiply_adds
 
 

@@ -31,7 +31,14 @@ class LayerError(NetworkError):
 
 @dataclass(frozen=True)
 class Node:
-    """A layer's place in a network: its name, the names of its inputs, the shape (h, w, c) or (features,) it yields."""
+    """A layer's place in a network.
+
+    Attributes:
+        name: The layer's name.
+        layer: The layer.
+        inputs: The names of the layers that it takes its inputs from; "input" is the image.
+        shape: The shape of its output for one image: (h, w, c) or (features,).
+    """
 
     name: str
     layer: Layer

@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import NetworkError, UsageError, did_you_mean
 from ..kernels import Array, threads
 from ..layers import Layer, Shape
-from ..layers.base import floats
+from ..layers.arguments import floats
 from .graph import Graph, Node
 from .packing import Packing
 from .plan import Plan
@@ -25,13 +25,21 @@ _CACHED_FLOATS = 2**19  # a layer's input and output that stay in cache from one
 
 
 class Network:
-    """A directed acyclic graph of layers with one input and one output, the last layer's.
+    """A network: layers with their weights, from one input to one output, the last layer's.
 
-    layers: layer objects, or dicts {"type": "Conv2d", "name": …, "inputs": […], **the layer's own options}. A layer
-    without a name gets one from its type; a layer without inputs takes the layer before it; "input" is the image.
-    input_shape: (h, w, c). seed: of the starting weights; None leaves them zero (they are about to be loaded).
+    The layers form a directed graph without cycles. A layer without inputs takes the output of the layer before it.
 
-    Raises NetworkError, naming the layer and the reason, where a layer or a connection makes no sense.
+    Args:
+        layers: The layers in order: layer objects, or dicts {"type": "Conv2d", "name": …, "inputs": […]} with the
+            layer's own options. "input" is the image. A layer without a name gets one from its type.
+        input_shape: The shape of an image: (h, w, c).
+        seed: The seed of the initial weights. None leaves them 0, to be loaded.
+
+    Attributes:
+        clock: uint64 (2,): the seed and the number of training steps, on which dropout depends.
+
+    Raises:
+        NetworkError: A layer or a connection makes no sense; the message names the layer and the reason.
     """
 
     def __init__(
@@ -56,34 +64,65 @@ class Network:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], seed: int | None = None) -> "Network":
-        """Build the network that ``config()`` described. The weights are zero unless a seed is given."""
+        """Return the network that ``config`` described.
+
+        Args:
+            config: What ``config`` returned.
+            seed: The seed of the initial weights. None leaves them 0, to be loaded.
+
+        Raises:
+            NetworkError: It is no network.
+        """
         if not isinstance(config, Mapping) or not isinstance(config.get("layers"), list):
             raise NetworkError('a network is {"input_shape": [h, w, c], "layers": [...]}.')
         return cls(config["layers"], config.get("input_shape", ()), seed)
 
     def config(self) -> dict[str, Any]:
-        """Return the network as JSON values: {"input_shape": [h, w, c], "layers": [{"name", "type", "inputs", …}]}."""
+        """Return the network, without weights, as JSON values.
+
+        Returns:
+            {"input_shape": [h, w, c], "layers": [{"name", "type", "inputs", and the layer's options}]}.
+        """
         return self._graph.config()
 
     # ---- taking it apart ----
 
     def split(self, name: str) -> tuple["Network", "Network"]:
-        """Return two networks of these very layers: from the input to the layer of that name, and from its output on.
+        """Return two networks made of these layers: up to a layer, and from its output on.
 
-        The second one's input is (h, w, c), or (features,), of one image. They share all numbers with this one, which
-        knows of what is changed in them, but not the other way round. Raises NetworkError where that layer is the last,
-        or where something behind it reads what lies before.
+        They share all weights with this network. It notices when weights change through them; they do not notice
+        changes through it.
+
+        Args:
+            name: The last layer of the first network. Its output is the input of the second one: (h, w, c) or
+                (features,).
+
+        Returns:
+            The first and the second network.
+
+        Raises:
+            NetworkError: It is the last layer, or a later layer reads something before it.
         """
         before, behind = self._graph.cut(name)
         return self._part(before), self._part(behind)
 
     def upto(self, name: str) -> "Network":
-        """Return the network of these very layers, with shared numbers as ``split`` has it, that ends with the layer of
-        that name."""
+        """Return the network that ends with a layer. It shares weights with this one as ``split`` says.
+
+        Args:
+            name: The layer that it ends with.
+
+        Raises:
+            NetworkError: There is no such layer.
+        """
         return self._part(self._graph.upto(name))
 
     def is_cut(self, name: str) -> bool:
-        """Whether everything behind a layer reads its output, or what follows from it, and nothing else."""
+        """Return whether all later layers depend on nothing before a layer but its output, so that ``split`` works.
+
+        Args:
+            name: The layer.
+        """
         return self._graph.is_cut(name)
 
     def _part(self, graph: Graph) -> "Network":
@@ -96,12 +135,12 @@ class Network:
 
     @property
     def nodes(self) -> list[Node]:
-        """The layers in order, each with its place."""
+        """The layers in order, each as a node: its name, layer, inputs and shape."""
         return self._graph.nodes
 
     @property
     def input_shape(self) -> Shape:
-        """The shape of one image: (h, w, c), or (features,) behind a split."""
+        """The shape of one image: (h, w, c), or (features,) for the second part of a split."""
         return self._graph.input_shape
 
     @property
@@ -110,17 +149,39 @@ class Network:
         return self.nodes[-1].shape
 
     def node(self, name: str) -> Node:
-        """Return the node of that name. Raises NetworkError with the nearest name."""
+        """Return the node of a layer.
+
+        Args:
+            name: The layer's name.
+
+        Raises:
+            NetworkError: There is no such layer; the message has the nearest name.
+        """
         return self._graph.node(name)
 
     def shape_of(self, name: str) -> Shape:
-        """Return the shape that a layer, or "input", yields for one image."""
+        """Return the shape of a layer's output for one image.
+
+        Args:
+            name: The layer's name, or "input".
+
+        Raises:
+            NetworkError: There is no such layer; the message has the nearest name.
+        """
         if not isinstance(name, str) or name not in self._graph.shapes:
             raise NetworkError(f"the network has no layer {name!r}.{did_you_mean(name, list(self._graph.shapes))}")
         return self._graph.shapes[name]
 
     def initialise(self, seed: int, only: str | None = None) -> None:
-        """Draw all starting weights anew, or those of one layer; the same seed gives the same weights."""
+        """Draw the initial weights again. The same seed gives the same weights.
+
+        Args:
+            seed: The seed, from 0 to 2^64 - 1.
+            only: The name of the only layer to draw. None: all layers.
+
+        Raises:
+            UsageError: It is no seed.
+        """
         if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
             raise UsageError(f"a seed must be a whole number from 0 to 2^64 - 1, not {seed!r}.")
         for index, node in enumerate(self.nodes):
@@ -131,7 +192,7 @@ class Network:
 
     @property
     def exact(self) -> bool:
-        """Whether convolutions compute every product as it is written, never by Winograd's algorithm (False)."""
+        """Whether convolutions never use Winograd's algorithm. False at first; may be set."""
         return self._exact
 
     @exact.setter
@@ -146,7 +207,7 @@ class Network:
 
     @property
     def fixed_statistics(self) -> bool:
-        """Whether batch norms use their running statistics in training too, and leave them as they are (False)."""
+        """Whether batch norms use their running statistics in training, too. False at first; may be set."""
         return self._fixed
 
     @fixed_statistics.setter
@@ -160,33 +221,41 @@ class Network:
         self._plans.clear()
 
     def changed(self) -> None:
-        """Say that numbers in ``parameters()`` or ``buffers()`` were changed: the kernels read copies that are laid out
-        for them, and these are made anew before the next forward; of the network that this is a part of as well."""
+        """Say that numbers in ``parameters`` or ``buffers`` were changed.
+
+        The kernels read rearranged copies of the weights, which are then made again before the next forward.
+        """
         self._packing.changed()
         if self._whole is not None:
             self._whole.changed()
 
     def parameters(self) -> dict[str, Array]:
-        """Return what training learns: {"conv1.weight": array, …}, in the model file's layout, not copied.
+        """Return the weights that training learns, by name: {"conv1.weight": array, …}.
 
-        Whoever writes into them after the next forward calls ``changed`` then.
+        The arrays are not copied, and have the model file's layout. If you write into them after a forward, call
+        ``changed``.
         """
         self.changed()
         return {f"{n.name}.{k}": a for n in self.nodes for k, a in n.layer.params.items()}
 
     def gradients(self) -> dict[str, Array]:
-        """Return the gradients of the last backward, keyed and shaped as ``parameters()``."""
+        """Return the gradients of the last backward pass, with the names and shapes of ``parameters``."""
         return {f"{n.name}.{k}": a for n in self.nodes for k, a in n.layer.grads.items()}
 
     def buffers(self) -> dict[str, Array]:
-        """Return what training updates without a gradient (batch norm's running statistics), as ``parameters()``."""
+        """Return the arrays that training updates without gradients: the running statistics of batch norms, by name."""
         self.changed()
         return {f"{n.name}.{k}": a for n in self.nodes for k, a in n.layer.state.items()}
 
     # ---- running it ----
 
     def plan(self, batch: int, training: bool) -> Plan:
-        """Return the plan for this many images at once; the last few are kept."""
+        """Return the plan that runs this many images at once. The last few plans are kept.
+
+        Args:
+            batch: The number of images.
+            training: Whether it is for training (with gradients) or for evaluation.
+        """
         key = (batch, training)
         if key not in self._plans:
             while len(self._plans) >= _PLANS_KEPT:
@@ -199,12 +268,20 @@ class Network:
         return Plan(self.nodes, self.input_shape, batch, training, clock=self.clock, packing=self._packing, keep=keep)
 
     def forward(self, images: Array, training: bool = False, out: Array | None = None) -> Array:
-        """Return the outputs (n, classes), float32, for images (n, h, w, c), float32, any n.
+        """Return the network's outputs for images.
 
-        With training, all images are one batch: batch norm takes its statistics, dropout drops. Otherwise they run
-        a few at a time, and an image's output does not depend on its neighbours. out, float32 (n, classes), is filled
-        and returned where it is given: then nothing is allocated. Raises NetworkError for images of another shape,
-        UsageError for what are no numbers.
+        Args:
+            images: The images, normalised, float32 (n, h, w, c), n at least 1.
+            training: True treats all images as one batch in training: batch norms use its statistics, dropout drops.
+                False: evaluation, in which an image's output does not depend on the others.
+            out: A float32 array (n, classes) for the outputs, so that nothing is allocated. None: a new array.
+
+        Returns:
+            The outputs, float32 (n, classes): logits, unless the network ends with a softmax.
+
+        Raises:
+            NetworkError: The images or out have another shape.
+            UsageError: The images are no numbers.
         """
         images = self._checked_images(images)
         shape = (len(images), *self.output_shape)
@@ -238,9 +315,17 @@ class Network:
         return plan.output
 
     def activations(self, images: Array, names: Sequence[str]) -> dict[str, Array]:
-        """Return what the named layers yield for images (n, h, w, c), as in evaluation: {name: (n, *shape)}.
+        """Return the outputs of some layers for images, as in evaluation.
 
-        Raises NetworkError for images of another shape and names that there are not.
+        Args:
+            images: The images, normalised, float32 (n, h, w, c).
+            names: The names of the layers.
+
+        Returns:
+            {name: float32 (n, h, w, c) or (n, features)}.
+
+        Raises:
+            NetworkError: The images have another shape, or there is no such layer.
         """
         images = self._checked_images(images)
         names = self._names(names)
@@ -250,9 +335,17 @@ class Network:
         return {name: plan.kept(name).copy() for name in names}
 
     def keeping(self, batch: int, names: Iterable[str]) -> Plan:
-        """Return a plan for this many images in evaluation in which what the named layers yield survives:
-        ``plan.kept(name)``. Nobody keeps the plan but who asks; it reads the parameters as they are when it runs.
-        Raises NetworkError for names that there are not."""
+        """Return a plan for evaluation that keeps the outputs of some layers: ``plan.kept(name)``.
+
+        Nobody else keeps the plan. It reads the weights as they are when it runs.
+
+        Args:
+            batch: The number of images.
+            names: The names of the layers.
+
+        Raises:
+            NetworkError: There is no such layer.
+        """
         return self._new_plan(batch, False, frozenset(self._names(names)))
 
     def _names(self, names: Iterable[str]) -> list[str]:
@@ -263,11 +356,21 @@ class Network:
 
     def tracing(self, batch: int, towards: Iterable[str], replaced: Callable[[str, Layer], Layer] | None = None
                 ) -> Plan:
-        """Return a plan whose backward takes any gradient of the outputs to the named values ("input", layers), and to
-        no parameters: ``plan.gradient(name)``, and what they yield in ``plan.kept(name)``. It does what evaluation
-        does; dropout drops nothing, and batch norms use their running statistics. replaced makes of a name and its
-        layer, which is still (``Layer.still``), what the plan has in its place. Nobody keeps the plan; it reads the
-        parameters as they are when it runs. Raises NetworkError for names that there are not."""
+        """Return a plan that computes gradients by values inside the network, and none by weights.
+
+        ``plan.backward`` takes a gradient of the outputs to them: ``plan.gradient(name)``; their values are
+        ``plan.kept(name)``. The network behaves as in evaluation. Nobody else keeps the plan. It reads the weights as
+        they are when it runs.
+
+        Args:
+            batch: The number of images.
+            towards: The values: names of layers, or "input".
+            replaced: Gets each layer's name and the layer (``Layer.still``), and returns the layer to use instead.
+                None: no layer is replaced.
+
+        Raises:
+            NetworkError: There is no such layer.
+        """
         names = frozenset(towards)
         for name in names:
             self.shape_of(name)
@@ -277,7 +380,7 @@ class Network:
         return Plan(nodes, self.input_shape, batch, True, clock=self.clock, packing=self._packing, towards=names)
 
     def images_at_once(self) -> int:
-        """Return the batch size that evaluation uses: bounded in images and in memory."""
+        """Return the batch size of an evaluation, which keeps its memory small."""
         return self._images_at_once
 
     def _checked_images(self, images: Array) -> Array:

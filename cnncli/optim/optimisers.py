@@ -32,10 +32,17 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 
 class Optimiser:
-    """What every optimiser has. Semantics and defaults are PyTorch's, but that weight decay spares whatever has fewer
-    than two dimensions (biases, batch norm): shrinking those regularises nothing.
+    """What all optimisers have in common.
 
-    lr may be set before each step. Raises UsageError where an option makes no sense.
+    Semantics and defaults are PyTorch's, with one difference: weight decay leaves out parameters of fewer than two
+    dimensions (biases, batch norms).
+
+    Args:
+        lr: The learning rate. It may be set before each step.
+        weight_decay: How strongly large weights are penalised.
+
+    Raises:
+        UsageError: An option makes no sense.
     """
 
     name: ClassVar[str] = ""
@@ -52,11 +59,16 @@ class Optimiser:
 
     def bind(self, parameters: dict[str, Array], gradients: dict[str, Array],
              rates: Mapping[str, float] | None = None) -> None:
-        """Prepare to update these float32 arrays in place from their gradients (the same names and shapes); start
-        afresh, with step 0 and an empty memory.
+        """Prepare to update parameters in place, from step 0 and without memory of earlier steps.
 
-        A parameter that rates names learns with so many times the learning rate; weight decay shrinks it, of whatever
-        dimensions, by the same part as the weights without a rate. Raises UsageError where arrays do not fit.
+        Args:
+            parameters: float32 arrays by name.
+            gradients: Their gradients: the same names and shapes.
+            rates: Multiples of the learning rate for some parameters, by name. Weight decay then shrinks these, of
+                whatever dimensions, by the same part as those without one. None: all learn alike.
+
+        Raises:
+            UsageError: The arrays do not fit together, or a rate names no parameter.
         """
         if parameters.keys() != gradients.keys():
             raise UsageError("parameters and gradients must have the same names; give the network's own.")
@@ -88,7 +100,11 @@ class Optimiser:
         return self.weight_decay / rate, rate
 
     def step(self, scale: float = 1.0) -> None:
-        """Update every parameter once; scale multiplies every gradient first (see clip_scale)."""
+        """Update every parameter once.
+
+        Args:
+            scale: What every gradient is multiplied by first (see ``clip_scale``).
+        """
         if self._call is None:
             raise UsageError("the optimiser has no parameters yet; bind it before its first step.")
         self._hyper.set(self.lr, scale, self._steps + 1)
@@ -96,14 +112,22 @@ class Optimiser:
         self._steps += 1
 
     def state(self) -> dict[str, Array]:
-        """Return a copy of what continuing needs: "step", int64 (1,), and e.g. "momentum/conv1.weight", float32."""
+        """Return a copy of what is needed to continue.
+
+        Returns:
+            "step", int64 (1,), and arrays like "momentum/conv1.weight", float32.
+        """
         arrays = {f"{kind}/{name}": a.copy() for kind, named in self._memory.items() for name, a in named.items()}
         return {"step": np.array([self._steps], np.int64), **arrays}
 
     def load_state(self, state: dict[str, Array]) -> None:
-        """Continue from what state() returned, bit for bit. Call after bind; arrays of other names are left alone.
+        """Continue from a saved state, to the same bits. Call it after ``bind``.
 
-        Raises ModelError, changing nothing, where an array is missing or has another shape.
+        Args:
+            state: What ``state`` returned. Arrays of other names are ignored.
+
+        Raises:
+            ModelError: An array is missing or has another shape. Nothing was changed.
         """
         wanted = {f"{kind}/{name}": a for kind, named in self._memory.items() for name, a in named.items()}
         for name, shape in {"step": (1,), **{name: a.shape for name, a in wanted.items()}}.items():
@@ -115,7 +139,7 @@ class Optimiser:
         self._steps = int(state["step"][0])
 
     def config(self) -> dict[str, Any]:
-        """Return {"name": …} and the constructor's arguments, as plain JSON values: optimiser_by_name(**config)."""
+        """Return {"name": …} with the constructor's arguments as JSON values, for ``optimiser_by_name(**config)``."""
         return {"name": self.name, "lr": self._initial_lr, "weight_decay": self.weight_decay}
 
     def _prepare(self, tensors: list[kernels.Tensor]) -> Call:
@@ -126,8 +150,17 @@ class Optimiser:
 
 
 class SGD(Optimiser):
-    """Stochastic gradient descent with momentum (Polyak 1964), dampening and Nesterov's variant (Sutskever et al.
-    2013), as torch.optim.SGD."""
+    """Stochastic gradient descent with momentum, like torch.optim.SGD.
+
+    Momentum is Polyak's (1964), Nesterov's variant that of Sutskever et al. (2013).
+
+    Args:
+        lr: The learning rate.
+        momentum: The part of the last update that is added to the next; 0: no momentum.
+        dampening: The part of the gradient that is left out of the momentum.
+        weight_decay: How strongly large weights are penalised; it is added to the gradient.
+        nesterov: True uses Nesterov's variant, which needs momentum and no dampening.
+    """
 
     name = "sgd"
 
@@ -149,7 +182,14 @@ class SGD(Optimiser):
 
 
 class Adam(Optimiser):
-    """Adaptive moments (Kingma and Ba 2015), as torch.optim.Adam: weight decay is added to the gradient."""
+    """Adam (Kingma and Ba 2015), like torch.optim.Adam.
+
+    Args:
+        lr: The learning rate.
+        betas: How slowly the averages of the gradient and of its square change, 0 to below 1.
+        eps: A small number that keeps the division by the second average finite.
+        weight_decay: How strongly large weights are penalised; it is added to the gradient.
+    """
 
     name = "adam"
     memories = ("exp_avg", "exp_avg_sq")
@@ -172,7 +212,14 @@ class Adam(Optimiser):
 
 
 class AdamW(Adam):
-    """Adam with weight decay apart from the gradient (Loshchilov and Hutter 2019), as torch.optim.AdamW."""
+    """AdamW (Loshchilov and Hutter 2019), like torch.optim.AdamW: Adam with weight decay apart from the gradient.
+
+    Args:
+        lr: The learning rate.
+        betas: How slowly the averages of the gradient and of its square change, 0 to below 1.
+        eps: A small number that keeps the division by the second average finite.
+        weight_decay: How strongly large weights are penalised.
+    """
 
     name = "adamw"
     decoupled = True
@@ -186,9 +233,15 @@ OPTIMISERS: dict[OptimiserName, Callable[..., Optimiser]] = {"sgd": SGD, "adam":
 
 
 def optimiser_by_name(name: OptimiserName = DEFAULT_OPTIMISER, **options: Any) -> Optimiser:
-    """Return the optimiser of that name ("sgd", "adam", "adamw"); what is not given, or None, comes from RECIPES.
+    """Return an optimiser by its name.
 
-    Raises UsageError where the name is unknown or the optimiser does not take an option.
+    Args:
+        name: "sgd", "adam" or "adamw".
+        **options: The options of ``SGD``, ``Adam`` or ``AdamW``, where each is described. What is not given, or None,
+            comes from ``RECIPES``, values that suit small image classifiers.
+
+    Raises:
+        UsageError: There is no such optimiser, or it does not take an option.
     """
     if name not in OPTIMISERS:
         raise UsageError(f"there is no optimiser {name!r}; known are {', '.join(OPTIMISERS)}."
@@ -220,14 +273,22 @@ class GradientNorm:
 
 
 def gradient_norm(gradients: dict[str, Array]) -> GradientNorm:
-    """Return a callable that computes the norm of these gradients as they are at the time."""
+    """Return a callable that computes the Euclidean norm of all gradients together, as they are at the time.
+
+    Args:
+        gradients: float32 arrays by name, as ``Network.gradients`` returns them.
+    """
     return GradientNorm(gradients)
 
 
 def clip_scale(norm: float, clip_norm: float | None) -> float:
-    """Return what to multiply gradients of that norm with so that it is at most clip_norm; None never clips.
+    """Return what to multiply gradients by so that their norm is at most clip_norm.
 
-    min(1, clip_norm / (norm + 1e-6)), as torch.nn.utils.clip_grad_norm_ (Pascanu et al. 2013).
+    It is min(1, clip_norm / (norm + 1e-6)), as in torch.nn.utils.clip_grad_norm_ (Pascanu et al. 2013).
+
+    Args:
+        norm: The norm of all gradients together.
+        clip_norm: The largest norm allowed. None: any, and the result is 1.
     """
     return 1.0 if clip_norm is None else min(1.0, clip_norm / (norm + 1e-6))
 

@@ -17,24 +17,36 @@ TRIANGLE_START, TRIANGLE_TOP, TRIANGLE_END = 0.2, 0.23, 0.07
 
 
 class Schedule:
-    """The learning rate of step 0, 1, …, total_steps - 1; afterwards that of the last step.
+    """A learning rate for each step: schedule(0), schedule(1), …. After the last step it stays.
 
-    kind is one of
+    Args:
+        kind: The course of the learning rate, one of the names below.
+        lr: The highest learning rate. None: filled in by ``cnncli.train`` or from the optimiser.
+        total_steps: How many steps there are. None: filled in by ``cnncli.train``.
+        warmup_steps: Over how many steps the rate rises to lr. None: filled in by ``cnncli.train``; else 0, which
+            leaves it to the kind.
+        milestones: For "step": the steps, counted from 0, from which on the rate is gamma times as high. None: half and
+            three quarters of all steps.
+        step_size: For "step", in place of milestones: the rate is multiplied by gamma every so many steps.
+        gamma: For "step": what the rate is multiplied by.
+        min_lr: For "cosine": the rate at the end.
+        ramp: For "one-cycle": "cosine" or "linear".
 
-    - "constant": lr throughout;
-    - "step": lr, times gamma from each of the milestones on (step numbers, counted from the start of the run), or
-      times gamma every step_size steps; where neither is given, at a half and at three quarters of the run;
-    - "cosine": half a cosine wave from lr down to min_lr (Loshchilov and Hutter 2017, without restarts);
-    - "one-cycle": from lr / 25 up to lr, then down to lr / 250,000 at the last step, along ramps that are "cosine"
-      or "linear" (Smith and Topin 2017; PyTorch's OneCycleLR). The climb takes 30 % of the run, or warmup_steps;
-    - "triangular": a straight line from 0.2 lr up to lr, for 23 % of the run or warmup_steps, and one down to 0.07 lr,
-      the shape that short trainings do well with (Page 2018; Jordan 2024).
+    Raises:
+        UsageError: An option makes no sense.
 
-    The other kinds begin, if warmup_steps is not 0, with a straight line from near 0 up to lr: step s of w has
-    (s + 1) / (w + 1) of it. "cosine" then spreads over the steps that are left.
+    The kinds:
 
-    lr, total_steps and warmup_steps may be left out: cnncli.train fills in its own, Trainer the optimiser's rate.
-    Raises UsageError where an option makes no sense.
+    - "constant": lr in all steps.
+    - "step": lr, multiplied by gamma at some steps.
+    - "cosine": half a cosine wave from lr to min_lr (Loshchilov and Hutter 2017, without restarts).
+    - "one-cycle": from lr / 25 up to lr for 30 % of the steps, or warmup_steps, then down to lr / 250,000 (Smith and
+      Topin 2017; PyTorch's OneCycleLR).
+    - "triangular": a straight line from 0.2 lr up to lr for 23 % of the steps, or warmup_steps, and one down to 0.07 lr
+      (Page 2018; Jordan 2024). It suits short trainings.
+
+    With warmup_steps, "constant", "step" and "cosine" begin with a straight line: step s of w has (s + 1) / (w + 1) of
+    lr. "cosine" spreads over the steps that are left.
     """
 
     def __init__(self, kind: Kind, lr: float | None = None, total_steps: int | None = None,
@@ -67,7 +79,13 @@ class Schedule:
                                                    ("warmup_steps", warmup_steps)) if value is None}
 
     def filled(self, lr: float, total_steps: int | None = None, warmup_steps: int | None = None) -> "Schedule":
-        """Return the schedule with these where they were left out."""
+        """Return the schedule with what was left out filled in. What was given stays.
+
+        Args:
+            lr: The highest learning rate.
+            total_steps: How many steps there are. None: still left out.
+            warmup_steps: Over how many steps the rate rises. None: still left out.
+        """
         return Schedule(**{"lr": lr, "total_steps": total_steps, "warmup_steps": warmup_steps, **self.config()})
 
     def __call__(self, step: int) -> float:
@@ -83,8 +101,10 @@ class Schedule:
         return SCHEDULES[self.kind](self, step)
 
     def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments that count for this kind, without those that were left out, as plain JSON
-        values: Schedule(**config)."""
+        """Return the arguments that count for this kind, as JSON values for ``Schedule(**config)``.
+
+        Those that were left out are left out.
+        """
         config: dict[str, Any] = {"kind": self.kind}
         for option in ("lr", "total_steps", "warmup_steps", *_OPTIONS[self.kind]):
             if option not in self._left_out:

@@ -25,9 +25,18 @@ MEMORY = 2_000_000_000  # bytes that WebAssembly surely gets
 
 @dataclass(frozen=True)
 class Written:
-    """A page that was written: its size in bytes, how many pictures are on it, whether its weights have 16 bits, and by
-    how much that changes a logit of the model's own picture at most; of how many filters it says what excites them, and
-    how many images were looked at for that; skipped are images that could not be read, and why."""
+    """A web page that was written.
+
+    Attributes:
+        path: The file.
+        bytes: Its size in bytes.
+        pictures: How many images are on it.
+        halved: Whether its weights have 16 bits instead of 32.
+        change: By how much that changes a logit of the model's own picture at most.
+        filters: For how many filters it shows what excites them.
+        looked_at: How many images were searched for that.
+        skipped: (path, reason) of each image that could not be read.
+    """
 
     path: str
     bytes: int
@@ -40,7 +49,7 @@ class Written:
 
     @property
     def sentence(self) -> str:
-        """What is said of it."""
+        """What is to be known of the page, in a line."""
         said = [f"{self.bytes / 1e6:,.1f} MB"]
         if self.filters:
             said.append(f"it says what excites each of {self.filters:,} filters most in {self.looked_at:,} images")
@@ -60,13 +69,27 @@ class Written:
 def write_page(model: AnyModel = None, data: Any = None, out: str | os.PathLike[str] | None = None, *,
                with_units: bool = True, force: bool = False, progress: Progress | None = None,
                note: Callable[[str], None] | None = None) -> Written:
-    """Write a model as a web page that runs it, by default page.html in the run's folder, else ./<model>-page.html.
+    """Write a model as one web page that runs it in the browser.
 
-    data are the images of which some are on it: a folder, images, () for none, or None for those held out of the run's
-    training, which a model that is in no run has not. Of 24 or more, up to 200 are also looked at for what excites each
-    filter, unless with_units is False. progress(what, done, total) is told of that, note gets sentences.
+    Args:
+        model: A Model, a model file, a run or its folder, or the name of a pretrained network. None: the latest run's.
+        data: Images of which some are put on the page: a folder, a list of images, or () for none. None: those held out
+            of the run's training; without a run, none.
+        out: The file. None: page.html in the run's folder, or else ./<model>-page.html.
+        with_units: Whether the page shows what excites each filter most, found in up to 200 of the images, if there are
+            24 or more.
+        force: True replaces any file of this name. An older page is always replaced.
+        progress: Is called with (what, done, total). None: nobody is told.
+        note: Is called with sentences that the user should know. None: nobody is told.
 
-    Raises UsageError for a model that no page can hold, and what ``cnncli.data.outputs.claim`` does before any work.
+    Returns:
+        The file, its size, and what is on the page.
+
+    Raises:
+        UsageError: The model is too large for a page, or another file has this name.
+        DataError: The images cannot be used.
+        SaveError: The file could not be written.
+        ModelError: There is no model.
     """
     opened = open_model(model)
     made = _program(opened)

@@ -42,10 +42,22 @@ def claimed(opened: Opened, folder: str | os.PathLike[str] | None = None, data: 
 
 def write(found: ModelTest, folder: str | os.PathLike[str] | None = None, force: bool = False, why: bool = True,
           note: Note | None = None) -> Path:
-    """Write the files about a test, WRITTEN, into a folder; return it. The folder, by default that of the model's run,
-    else ./<model>-test, is made if need be. why has the page show what each mistake in it comes from; note is told
-    how long that takes, as soon as it is known. Raises UsageError where a file stands in its place, or other files,
-    unless force, in that of ours, SaveError where the disk refuses."""
+    """Write the report of a test into a folder: report.html, confusion.png, confusion.csv, mistakes.png and test.json.
+
+    Args:
+        found: What ``evaluate`` returned.
+        folder: The folder, which is made if need be. None: the run's folder, or else ./<model>-test.
+        force: True replaces other files of these names. Older reports are always replaced.
+        why: Whether the page shows which parts of the images each mistake comes from.
+        note: Is called with a sentence on how long that takes. None: nobody is told.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UsageError: Another file has one of these names.
+        SaveError: A file could not be written.
+    """
     with claimed(found.opened, folder, force=force) as into:
         _write(found, into, _why(found, note or (lambda sentence: None)) if why else None)
     return into

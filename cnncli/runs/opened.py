@@ -24,9 +24,14 @@ WHEN = "%Y-%m-%d %H:%M"  # how a time is written, in the user's own zone
 
 @dataclass(frozen=True)
 class Opened:
-    """A model, its file, and the run that it came from (None for a model file that lies in no run's folder). For a
-    model that was read from no file, path is what its network is called. notes are sentences about why this one was
-    taken where none was named."""
+    """A model with its file and the run that it came from.
+
+    Attributes:
+        model: The model.
+        path: The model's file. For a model that was read from no file: the name of its network.
+        run: The run whose folder the file lies in. None if it lies in no run's folder.
+        notes: Sentences that say why this model was taken if none was named.
+    """
 
     model: Model
     path: Path
@@ -35,13 +40,15 @@ class Opened:
 
     @property
     def name(self) -> str:
-        """What to call it in a heading: the run's name, or the file's."""
+        """The name for a heading: the run's name, or the file's."""
         return self.run.name if self.run else self.path.name
 
     @property
     def trained(self) -> datetime | None:
-        """When it was trained: when its run began or was last resumed, or else when its file was written; None of a
-        model that was read from no file."""
+        """When the model was trained: when its run began or was last resumed, or else when its file was written.
+
+        None for a model that was read from no file.
+        """
         if self.model.path is None:
             return None
         written = datetime.fromtimestamp(os.stat(self.path).st_mtime, timezone.utc)
@@ -49,7 +56,10 @@ class Opened:
 
     @property
     def description(self) -> str | None:
-        """Which model it is and when it was trained, in a sentence; None of a model that was read from no file."""
+        """A sentence that says which model it is and when it was trained.
+
+        None for a model that was read from no file.
+        """
         if self.trained is None:
             return None
         run, when = self.run, self.trained.astimezone().strftime(WHEN)
@@ -62,14 +72,32 @@ class Opened:
         return f"Model: {named}, trained {when}" + (f", stopped after {done}." if done else ".")
 
     def place(self, out: str | os.PathLike[str] | None, kind: str, inside: str = "") -> Path:
-        """Return the folder for results: out, else the run's folder (or `inside` it), else ./<model>-<kind>."""
+        """Return the folder for results about this model.
+
+        Args:
+            out: The folder that the user named. None: the run's folder, or else ./<model>-<kind>.
+            kind: What the results are, for that name: "test", say.
+            inside: A sub-folder of the run's folder. "": the run's folder itself.
+        """
         return Path(out or (self.run.path / inside if self.run else f"{self.path.stem}-{kind}"))
 
     def claim(self, files: Mapping[str | os.PathLike[str], Kind], *, data: object = None,
               reads: Iterable[str | os.PathLike[str]] = (), force: bool = False, make: bool = False,
               ) -> AbstractContextManager[None]:
-        """Hold files that are to be written about this model, as outputs.claim does; what the model has learnt from and
-        data, where that is a folder, hold no outputs."""
+        """Reserve files that are to be written about this model, as ``outputs.claim`` does.
+
+        The folders that the model has learnt from and that are read now are protected: nothing is written into them.
+
+        Args:
+            files: The files' paths, with their kinds.
+            data: The folder of images that is read now. Anything else is not a folder, and needs no protection.
+            reads: Other files that are read and must not be overwritten.
+            force: True replaces a file that is of another kind.
+            make: True makes the folders of the files.
+
+        Returns:
+            A context manager; the files are held inside its with statement.
+        """
         from .samples import data_folder  # which takes a while to import
 
         learnt = None
@@ -117,10 +145,18 @@ def is_model(name: str) -> bool:
 
 
 def load(path: str | os.PathLike[str]) -> Model:
-    """Return the model in a file or a run's folder, that of the newest run whose model one would use for runs/latest,
-    or that of a pretrained network's name, unless a file is called so.
+    """Return a model from its file.
 
-    Raises ModelError, naming the file and the remedy, where there is none or it cannot be trusted.
+    Args:
+        path: A model file, a run's folder, "runs/latest" (the newest run with a usable model), or the name of a
+            pretrained network like "efficientnet_lite0", unless a file has that name.
+
+    Raises:
+        ModelError: There is no such model, or its file cannot be trusted.
+
+    Example::
+
+        cnncli.load("runs/latest").predict("new.png")
     """
     return open_model(path).model
 

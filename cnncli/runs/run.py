@@ -54,8 +54,15 @@ def runs_option(runs: str | os.PathLike[str]) -> str:
 
 
 class Run:
-    """One run's folder. Nothing is read before it is asked for. skipped holds the (path, reason) of each image that
-    the training which returned this run could not use."""
+    """A run: the folder that a training has written. Nothing is read before it is asked for.
+
+    Args:
+        path: The run's folder.
+
+    Attributes:
+        path: The run's folder.
+        skipped: (path, reason) of each image that the training which returned this run could not use.
+    """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
@@ -67,13 +74,20 @@ class Run:
         return self.path.name
 
     def as_option(self, name: str | None = None) -> str:
-        """Return what names this run, or another one beside it, after --resume: its name, and the folder of runs where
-        that is not the usual one."""
+        """Return what names this run on a command line after --resume, with --runs if the folder is not the usual one.
+
+        Args:
+            name: Another run beside it. None: this run.
+        """
         return quoted(name or self.name) + runs_option(self.path.parent)
 
     @property
     def config(self) -> dict[str, Any]:
-        """The resolved configuration, as it stands in config.json. Raises UsageError where there is none."""
+        """The content of config.json: every setting of the training.
+
+        Raises:
+            UsageError: The file is missing or damaged.
+        """
         try:
             config = json.loads((self.path / CONFIG).read_bytes(), object_pairs_hook=_once_each,
                                 parse_constant=_refuse_constant)
@@ -88,8 +102,11 @@ class Run:
 
     @property
     def history(self) -> list[Row]:
-        """What history.csv holds, a dict per epoch; None where a number is missing (no validation images). Raises
-        UsageError where it is damaged."""
+        """The content of history.csv: one dict per epoch. A number that is missing (no validation images) is None.
+
+        Raises:
+            UsageError: The file is damaged.
+        """
         try:
             return _rows((self.path / HISTORY).read_bytes().decode())
         except FileNotFoundError:
@@ -100,12 +117,12 @@ class Run:
 
     @property
     def has_model(self) -> bool:
-        """Whether an epoch has ended, so that there is a best model."""
+        """Whether an epoch has ended, so that there is a model."""
         return (self.path / MODEL).is_file()
 
     @property
     def trained(self) -> datetime | None:
-        """When its training began, or was last resumed; None of a run of an earlier version, which does not say."""
+        """When the training began or was last resumed. None for runs of versions that did not write it down."""
         try:
             config = self.config
             when = datetime.fromisoformat(config.get("resumed") or config["began"])
@@ -115,8 +132,7 @@ class Run:
 
     @property
     def epochs_done(self) -> str | None:
-        """How far a training has come that has not come to its end, in words ("3 of 15 epochs"); None of one that has,
-        and where that is not known."""
+        """How far an unfinished training has come, in words: "3 of 15 epochs". None if it is finished, or not known."""
         try:
             rows, recipe = self.history, self.config["recipe"]
             done, epochs, patience = len(rows), recipe["epochs"], recipe.get("patience")
@@ -129,7 +145,7 @@ class Run:
 
     @property
     def in_training(self) -> bool:
-        """Whether a training holds its lock."""
+        """Whether a process trains this run now."""
         if fcntl is None:
             return False
         with contextlib.suppress(OSError), io.FileIO(self.path / LOCK) as file:
@@ -141,21 +157,46 @@ class Run:
 
     @property
     def model(self) -> "Model":
-        """The best model. Raises ModelError where there is none yet."""
+        """The model of the best epoch.
+
+        Raises:
+            ModelError: There is none yet, or its file cannot be used.
+        """
         from ..model.checkpoint import load_model
 
         return load_model(self.path)
 
     def write_config(self, config: Mapping[str, Any]) -> None:
-        """Replace config.json. Raises SaveError where the disk refuses."""
+        """Replace config.json.
+
+        Args:
+            config: The new content, JSON values.
+
+        Raises:
+            SaveError: The file could not be written.
+        """
         write_atomically(self.path / CONFIG, _json(config))
 
     def write_images(self, table: bytes) -> None:
-        """Replace images.csv. Raises SaveError where the disk refuses."""
+        """Replace images.csv.
+
+        Args:
+            table: The new content.
+
+        Raises:
+            SaveError: The file could not be written.
+        """
         write_atomically(self.path / IMAGES, table)
 
     def write_history(self, rows: Sequence[Row]) -> None:
-        """Replace history.csv, so that it holds exactly these rows. Raises SaveError where the disk refuses."""
+        """Replace history.csv.
+
+        Args:
+            rows: The rows that it holds then, one per epoch.
+
+        Raises:
+            SaveError: The file could not be written.
+        """
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(COLUMNS)
@@ -163,7 +204,11 @@ class Run:
         write_atomically(self.path / HISTORY, text.getvalue().encode())
 
     def as_json(self) -> dict[str, Any]:
-        """Return what `cnn train --json` prints. Raises ModelError where there is no model yet."""
+        """Return what `cnn train --json` prints.
+
+        Raises:
+            ModelError: There is no model yet.
+        """
         config, best = self.config, self.model.training
         return {
             "run": self.name,

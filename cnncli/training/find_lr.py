@@ -43,10 +43,20 @@ NUMBERS = Kind("a table of a range test", ".csv", marked(rb"\Alearning_rate,loss
 
 @dataclass(frozen=True)
 class RangeTest:
-    """What a range test found: the learning rates of its steps with the losses of their batches (cross-entropy, in
-    nats) and those smoothed. lowest is the rate of the lowest smoothed loss, suggestion the peak for a schedule; both
-    None where the loss fell nowhere. stopped is the rate at which the loss had run away, None where it never did.
-    architecture and optimizer are what was tested."""
+    """What a test of learning rates found.
+
+    Attributes:
+        rates: The learning rate of each step.
+        losses: The loss of each step's batch: cross-entropy, in nats.
+        smoothed: The moving average of the losses.
+        lowest: The learning rate at which the smoothed loss was lowest. None if the loss did not fall.
+        suggestion: The suggested lr for ``train``, a third of lowest. None if lowest is None.
+        stopped: The learning rate at which the loss had run away and the test stopped. None if it went to the end.
+        architecture: The architecture that was tested.
+        optimizer: The optimiser that was tested.
+        table: The file lr.csv.
+        picture: The file lr.png.
+    """
 
     rates: list[float]
     losses: list[float]
@@ -68,10 +78,26 @@ class RangeTest:
 
 def find_lr(data: Data, *, threads: int | None = None, cache: Cache = "ram", strict: bool = False,
             runs: str | os.PathLike[str] = "runs", observer: Observer | None = None, **options: Any) -> RangeTest:
-    """Test which learning rates the training of these data takes; options are those of ``train``.
+    """Test learning rates, and suggest one for ``train``.
 
-    Writes lr.csv and lr.png into the folder runs, and nothing else. Raises what ``train`` raises before it begins, and
-    UsageError where lr is among the options, because it is what is looked for.
+    A network makes up to 120 steps while the learning rate rises from far too small to far too large, and is thrown
+    away (Smith 2017). lr.csv and lr.png are written into the folder runs; nothing else is.
+
+    Args:
+        data: The images, as ``train`` takes them.
+        threads: How many threads to use, in the whole process. None: one for each CPU, or what was set before.
+        cache: "ram" or "none", as in ``train``.
+        strict: True raises ImageError for the first image that cannot be used. False: such images are skipped.
+        runs: The folder that lr.csv and lr.png are written to.
+        observer: An ``Observer`` that is told of choices and progress. None: nobody is told.
+        **options: Options of ``train``, where each is described; all but lr and probe.
+
+    Returns:
+        The rates, their losses, and the suggested rate.
+
+    Raises:
+        UsageError: An option makes no sense, or lr or probe is given.
+        CnnError: Whatever else ``train`` raises before its first step.
     """
     if options.get("lr") is not None:
         raise UsageError("the learning rate is what is looked for; leave --lr out.")

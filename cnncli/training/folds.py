@@ -21,7 +21,17 @@ _FOLD = re.compile(r"(.+)-fold(\d+)")
 
 @dataclass(frozen=True)
 class Fold:
-    """One fold's run: the epoch it kept, what that reached on the images held out, and what the last epoch did."""
+    """One fold of a cross-validation: its run, and what that reached on the images held out.
+
+    Attributes:
+        fold: Which fold it is, from 1.
+        run: The fold's run.
+        images: How many images the run was validated on.
+        epoch: The best epoch, which the run kept.
+        val_loss: The validation loss of that epoch.
+        val_accuracy: The validation accuracy of that epoch, 0 to 1.
+        last_accuracy: The validation accuracy of the last epoch, 0 to 1.
+    """
 
     fold: int
     run: Run
@@ -34,7 +44,13 @@ class Fold:
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """What the folds found: name is that of the runs without "-fold1"; skipped the images that could not be used."""
+    """What a cross-validation found.
+
+    Attributes:
+        name: The name of its runs, without "-fold1".
+        folds: The folds, in order.
+        skipped: (path, reason) of each image that could not be used.
+    """
 
     name: str
     folds: list[Fold]
@@ -42,23 +58,26 @@ class CrossValidation:
 
     @property
     def mean(self) -> float:
-        """The mean accuracy of the epochs that the folds kept. They are chosen on the very images they are measured on,
-        which flatters a little; last_mean is free of that."""
+        """The mean over the folds of the best epoch's accuracy, 0 to 1.
+
+        The best epoch is chosen on the same images that it is measured on, so this is a little too high. last_mean is
+        not.
+        """
         return statistics.fmean(fold.val_accuracy for fold in self.folds)
 
     @property
     def deviation(self) -> float:
-        """The standard deviation among folds (of a sample: divided by K - 1)."""
+        """The standard deviation of the folds' accuracies (that of a sample: divided by K - 1)."""
         return statistics.stdev(fold.val_accuracy for fold in self.folds)
 
     @property
     def last_mean(self) -> float:
-        """The mean accuracy of the folds' last epochs."""
+        """The mean over the folds of the last epoch's accuracy, 0 to 1."""
         return statistics.fmean(fold.last_accuracy for fold in self.folds)
 
     @property
     def last_deviation(self) -> float:
-        """The standard deviation of the last epochs' accuracies."""
+        """The standard deviation of the last epochs' accuracies (that of a sample: divided by K - 1)."""
         return statistics.stdev(fold.last_accuracy for fold in self.folds)
 
     def as_json(self) -> dict[str, Any]:
@@ -78,13 +97,28 @@ class CrossValidation:
 
 def cross_validate(data: Data | None, folds: int, *, name: str | None = None, resume: bool | _Path = False,
                    runs: _Path = "runs", **options: Any) -> CrossValidation:
-    """Train once for each of so many folds and return what they reached; options are those of ``train``.
+    """Train once for each fold, and return what the folds reached.
 
-    resume goes on with an earlier cross-validation: True for the latest, or its name. Runs that are finished are taken
-    as they are, the one that was interrupted goes on to the bits it would have reached, and those that are missing
-    begin with the options that were given then; others may be given only where resuming a run takes them.
+    The images that are not for the test are dealt into folds. Each run is validated on one of them and learns from the
+    others. The runs are NAME-fold1, NAME-fold2, ….
 
-    Raises UsageError where it cannot be done in folds, and whatever ``train`` raises.
+    Args:
+        data: The images, as ``train`` takes them. May be None with resume, unless they were arrays.
+        folds: How many folds there are, at least 2.
+        name: The name of the runs, without "-fold1". None: the architecture and a number.
+        resume: Continue a cross-validation: True for the latest, or its name. Finished runs are kept. The run that was
+            stopped continues to the same bits as if it had never been stopped. Missing runs use the options given at
+            first; other options may be given only where ``train`` takes them with resume. False: begin one.
+        runs: The folder in which the runs' folders are made.
+        **options: Options of ``train``, where each is described; all but fold and time.
+
+    Returns:
+        The folds with their runs, and the mean and the standard deviation of their accuracies.
+
+    Raises:
+        UsageError: An option makes no sense, or there is no such cross-validation to resume.
+        DataError: The images cannot be used or cannot be dealt into this many folds.
+        CnnError: Whatever else ``train`` raises.
     """
     check_fold(1, folds)
     if options.get("time") is not None:

@@ -11,11 +11,17 @@ from .trainer import Trainer
 
 
 class Inside:
-    """A look inside a training, for an observer's ``step_done`` and ``epoch_done``; at other times weights are moving.
+    """A look inside a training, for an observer's ``step_done`` and ``epoch_done``.
 
-    Only ``stop`` may be called from any thread, and at any time. Nothing here changes what is learnt, as long as the
-    model is asked (``predict``, ``logits``, its network's ``activations``) and not written to. When the training has
-    ended there is nothing left to look at: UsageError.
+    At other times the weights are changing. Nothing here changes what is learnt, as long as the model is only asked
+    (``predict``, ``logits``, its network's ``activations``). Only ``stop`` may be called from any thread and at any
+    time. After the end of the training there is nothing to look at: everything raises UsageError.
+
+    Args:
+        model: The model that is trained.
+        trainer: What trains it.
+        validation: The validation images, None without any.
+        stop: The flag that ends the training.
     """
 
     def __init__(self, model: Model, trainer: Trainer, validation: Images | None, stop: StopFlag) -> None:
@@ -26,39 +32,44 @@ class Inside:
 
     @property
     def model(self) -> Model:
-        """The model as it is trained: network, classes, preprocessing. Its weights are those of the last step, also
-        where a mean of them is what is saved in the end."""
+        """The model in training: network, classes, preprocessing.
+
+        Its weights are those of the last step, even if the average of several steps is saved in the end.
+        """
         return self._now()[0]
 
     @property
     def weights(self) -> dict[str, Array]:
-        """The weights now, {"conv1.weight": array, …}, not copied: the next step changes them."""
+        """The weights now, {"conv1.weight": array, …}. They are not copied: the next step changes them."""
         self._now()
         return dict(self._weights)
 
     @property
     def gradients(self) -> dict[str, Array]:
-        """The gradients of the last step, as ``weights``; what is frozen has none. Before the first step they are 0."""
+        """The gradients of the last step, named as ``weights``; 0 before the first one. Frozen weights have none."""
         self._now()
         return dict(self._gradients)
 
     @property
     def learning_rate(self) -> float:
-        """The rate of the last step; some parameters' may be a multiple of it."""
+        """The learning rate of the last step. Some parameters may learn with a multiple of it."""
         return self._now()[1].optimiser.lr
 
     @property
     def validation(self) -> Images | None:
-        """The validation images, None where there are none."""
+        """The validation images, None if there are none."""
         return self._now()[2]
 
     def stop(self, cause: str) -> None:
-        """Ask the training to stop, as Ctrl-C does: after its step, saved, with Interrupted (exit code 130). cause says
-        who asks: "stopped by {cause} in epoch 3 …". Whoever asks first is named."""
+        """Ask the training to stop, as Ctrl-C does: after the current step, saved, with Interrupted (exit code 130).
+
+        Args:
+            cause: Who asks, for the message "stopped by {cause} in epoch 3 …". Of several, the first one is named.
+        """
         self._stop.ask(cause)
 
     def close(self) -> None:
-        """Let go of everything: the training has ended."""
+        """Let go of everything, because the training has ended."""
         self._open = None
         self._weights, self._gradients = {}, {}
 

@@ -12,56 +12,125 @@ from .inside import Inside
 
 
 class Observer:
-    """Watches a training. Every method may be left out.
+    """Is told what a training does while it runs.
 
-    What one raises ends the training and comes out of ``train`` as it is. What was saved before stays, and can be
-    resumed; the lock on the run is released. docs/python.md has an example that ends a training early.
+    Write a subclass with the methods that you need; the others do nothing. All methods are called from the thread that
+    called ``train``. An exception that a method raises ends the training and comes out of ``train`` as it is. What was
+    saved before stays and can be resumed. docs/python.md has an example.
     """
 
     def note(self, sentence: str) -> None:
-        """Something that the user should know: what was chosen and why, what could not be used."""
+        """Hear a sentence that the user should know: what was chosen and why, what could not be used.
+
+        Args:
+            sentence: The sentence, with its full stop.
+        """
 
     def loading(self, what: str, done: int, total: int) -> None:
-        """So many images of "training" or "validation" are decoded."""
+        """Hear how many images are decoded.
+
+        Args:
+            what: Which images: "training" or "validation".
+            done: How many are decoded.
+            total: How many there are.
+        """
 
     def computing_features(self, done: int, total: int) -> None:
-        """So many images have gone through the layers before the head, once, which the head is then fitted to."""
+        """Hear for how many images the features are computed, to which the last layer is then fitted.
+
+        Args:
+            done: For how many images they are computed.
+            total: How many images there are.
+        """
 
     def testing_rates(self, done: int, total: int) -> None:
-        """So many steps of a test of learning rates are made; it may stop before the last one."""
+        """Hear how many steps a test of learning rates has made. It may stop before the last one.
+
+        Args:
+            done: How many steps are made.
+            total: How many steps there are at most.
+        """
 
     def started(self, run: Run, summary: dict[str, Any]) -> None:
-        """The run's folder is there and training begins, or goes on. summary holds classes, images and recipe."""
+        """Hear that the run's folder is there and training begins, or continues.
+
+        Args:
+            run: The run.
+            summary: What is trained on what, as JSON values, among them "architecture", "images" and "recipe".
+        """
 
     def looking_inside(self, inside: Inside) -> None:
-        """What may be looked at from now on, in ``step_done`` and ``epoch_done``: weights, gradients, the model; and
-        ``inside.stop``, which ends the training as Ctrl-C does. Comes once, before the first step."""
+        """Get what may be looked at during the training. Comes once, before the first step.
+
+        Args:
+            inside: Weights, gradients and the model, to be looked at in ``step_done`` and ``epoch_done``; and
+                ``inside.stop``, which ends the training as Ctrl-C does.
+        """
 
     def resumed(self, rows: Sequence[Row], step: int) -> None:
-        """Training goes on after these finished epochs and so many steps of the one that follows."""
+        """Hear that a training continues.
+
+        Args:
+            rows: The finished epochs, rows of history.csv.
+            step: How many steps of the next epoch are done.
+        """
 
     def epoch_started(self, epoch: int, epochs: int, steps: int) -> None:
-        """Epoch (counted from 1) of so many steps begins or, resumed, goes on."""
+        """Hear that an epoch begins or, after resuming, continues.
+
+        Args:
+            epoch: Which epoch, from 1.
+            epochs: How many epochs there are.
+            steps: How many steps the epoch has.
+        """
 
     def step_done(self, step: int, steps: int, loss: float, accuracy: float) -> None:
-        """So many steps of the epoch are done; mean loss and accuracy of it so far."""
+        """Hear that a step is done.
+
+        Args:
+            step: How many steps of the epoch are done.
+            steps: How many steps the epoch has.
+            loss: The mean training loss of the epoch so far.
+            accuracy: The mean training accuracy of the epoch so far, 0 to 1.
+        """
 
     def validating(self, done: int, total: int) -> None:
-        """So many validation images are evaluated."""
+        """Hear how many validation images are evaluated.
+
+        Args:
+            done: How many are evaluated.
+            total: How many there are.
+        """
 
     def epoch_done(self, row: Row, best: bool) -> None:
-        """An epoch is finished and saved: its row of history.csv, and whether it is the best so far."""
+        """Hear that an epoch is finished and saved.
+
+        Args:
+            row: The epoch's row of history.csv. Its "val_accuracy" and "val_loss" are None without validation images.
+            best: Whether it is the best epoch so far.
+        """
 
     def stopping(self, cause: str) -> None:
-        """Somebody asked to stop ("Ctrl-C", "SIGTERM", or who called ``Inside.stop``); what there is will be saved."""
+        """Hear that the training was asked to stop. It ends after the current step, saved.
+
+        Args:
+            cause: Who asked: "Ctrl-C", "SIGTERM", or what ``Inside.stop`` was given.
+        """
 
     def ended(self, cause: str) -> None:
-        """The run that was started has ended: "finished", what ``stopping`` said, or "an error". Nothing more comes of
-        it, but another run may be started, of the next fold."""
+        """Hear that the run has ended. Another run may start after it, the next fold.
+
+        Args:
+            cause: "finished", what ``stopping`` was told, or "an error".
+        """
 
 
 class Observers(Observer):
-    """Several observers as one: each is told everything, in this order."""
+    """Several observers as one: each is told everything, in this order.
+
+    Args:
+        *several: The observers.
+    """
 
     def __init__(self, *several: Observer) -> None:
         self._several = several

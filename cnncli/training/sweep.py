@@ -49,8 +49,19 @@ _Path = str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class Swept:
-    """One run of a sweep: what it has of its own, and what the epoch that it kept reached on the validation images.
-    failed says why it came to nothing; then there are no figures, and perhaps no run."""
+    """One run of a sweep: its settings, and what its best epoch reached on the validation images.
+
+    Attributes:
+        name: The run's name.
+        settings: The options of this run that are varied, by name.
+        run: The run. None if it failed before it had a folder.
+        failed: Why the run failed, in a sentence. None if it did not; the figures below are 0 if it did.
+        epoch: The best epoch, which the run kept.
+        epochs: How many epochs were trained.
+        seconds: How long they took, in seconds.
+        val_accuracy: The validation accuracy of the best epoch, 0 to 1.
+        val_loss: The validation loss of the best epoch.
+    """
 
     name: str
     settings: Point
@@ -64,7 +75,7 @@ class Swept:
 
     @property
     def reached(self) -> float | None:
-        """What it is judged by."""
+        """The validation accuracy, by which runs are compared. None if the run failed."""
         return None if self.failed else self.val_accuracy
 
     def as_json(self) -> dict[str, Any]:
@@ -77,8 +88,15 @@ class Swept:
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a sweep found: its runs, the highest validation accuracy first and those that failed last, and of how many
-    validation images that is a share. skipped are the images that could not be used."""
+    """What a sweep found.
+
+    Attributes:
+        name: The sweep's name.
+        path: The folder that holds its runs.
+        runs: The runs, the highest validation accuracy first, those that failed last.
+        images: How many validation images the accuracies are measured on.
+        skipped: (path, reason) of each image that could not be used.
+    """
 
     name: str
     path: Path
@@ -88,12 +106,12 @@ class Sweep:
 
     @property
     def best(self) -> Swept | None:
-        """The run of the highest validation accuracy, of several that of the least loss; None where all failed."""
+        """The run with the highest validation accuracy, of equal ones that with the lowest loss; None if all failed."""
         return next((each for each in self.runs if not each.failed), None)
 
     @property
     def error(self) -> float:
-        """The standard error of the best accuracy, as so many images tell it."""
+        """The standard error of the best accuracy, as this many images tell it."""
         share = self.best.val_accuracy if self.best else 0.0
         return float((share * (1 - share) / max(self.images, 1)) ** 0.5)
 
@@ -109,19 +127,40 @@ def sweep(data: Data | None = None, settings: Mapping[str, Any] | Sequence[str] 
           optuna: int | None = None, name: str | None = None, resume: bool | _Path = False, runs: _Path = "runs",
           threads: int | None = None, cache: Cache = "ram", strict: bool = False, preview: bool = False,
           observer: Observer | None = None, **options: Any) -> Sweep:
-    """Train once for each combination of settings, and return what each reached on the validation images.
+    """Train once for each combination of settings, and return what each run reached on the validation images.
 
-    settings are options of ``train`` with values: {"lr": [0.01, 0.03], "arch": "resnet8,resnet20"}, or the words of the
-    command line. random: so many random draws in place of every combination, where a setting may be a range, too:
-    "0.01..0.3"; the draws are those of the option seed. optuna: so many trials of Optuna's TPE, which goes by what the
-    trials before reached. options are those of ``train``, and the same for all runs; they have the same split, too.
+    All runs have the same split. A run that fails is told to the observer; the others go on.
 
-    resume goes on with an earlier sweep: True for the latest, or its name. Runs that are finished are taken as they
-    are, one that was interrupted goes on to the bits that it would have reached. More draws or trials may be asked for.
+    Args:
+        data: The images, as ``train`` takes them. May be None with resume, unless they were arrays.
+        settings: Options of ``train`` with the values to try: {"lr": [0.01, 0.03], "arch": "resnet8,resnet20"}, or the
+            words of the command line, like "lr=0.01,0.03".
+        random: How many random draws to train, instead of every combination. A setting may then be a range:
+            "0.01..0.3". The draws depend on the option seed. None: every combination.
+        optuna: How many trials Optuna proposes (its TPE sampler), each by what the earlier ones reached. None: no
+            trials.
+        name: The name of the sweep, whose folder holds the runs. None: sweep-1, sweep-2, ….
+        resume: Continue a sweep: True for the latest, or its name. Finished runs are kept. The run that was stopped
+            continues to the same bits as if it had never been stopped. random or optuna may be larger than before.
+            False: begin one.
+        runs: The folder in which the sweep's folder is made.
+        threads: How many threads to use, in the whole process. None: one for each CPU, or what was set before.
+        cache: "ram" or "none", as in ``train``.
+        strict: True raises ImageError for the first image that cannot be used. False: such images are skipped.
+        preview: True draws augmented.png into the folder of each run.
+        observer: An ``Observer`` that is told of each run. None: nobody is told.
+        **options: Options of ``train`` that are the same for all runs; ``train`` describes each. All but fold.
 
-    A run that fails is told to the observer, and the others go on; SIGINT and SIGTERM end all of it after the step,
-    saved, with Interrupted. Raises UsageError, DataError and NetworkError for whatever can be seen to make no sense
-    before the first training, SaveError where the disk refuses.
+    Returns:
+        The runs, best first, with their settings and accuracies.
+
+    Raises:
+        UsageError: An option makes no sense. This, DataError and NetworkError come before the first training if the
+            mistake can be seen then.
+        DataError: The images cannot be used.
+        NetworkError: The layers of an architecture do not fit together.
+        SaveError: A file could not be written.
+        Interrupted: Ctrl-C or SIGTERM stopped the sweep after a step. Everything is saved.
     """
     if is_setting(data):  # the words of the command line, in whatever order
         words = [str(data), *settings]

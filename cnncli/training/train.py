@@ -75,50 +75,100 @@ def train(
     probe: bool = False,
     range: str | Sequence[float] | None = None,
 ) -> Run:
-    """Train a classifier on a folder of images and return the run: its .path, .model (the best), .history, .skipped.
+    """Train a classifier on a folder of images, or on arrays in memory.
 
-    data is a folder with a sub-folder for each class, or with train/, val/ and test/ of such; or arrays in memory,
-    (images, labels) or {"train": (images, labels), "val": …, "test": …}: images uint8 (n, h, w[, 1 or 3]), the same as
-    floats from 0 to 1, or a list of images of any sizes, and labels whole numbers or names. What is None is chosen to
-    suit images and network, and said to the observer:
+    What is None is chosen to suit the images and the network. Each choice is told to the observer and written to
+    config.json in the run's folder.
 
-    arch: an architecture's name or a TOML file; "auto" chooses by image size. epochs: 15, more for few images.
-    batch_size: 128, fewer for few images. lr: the schedule's peak. optimizer: "sgd" (with Nesterov momentum 0.9),
-    "adam", or "adamw", the choice where init is given. schedule: "one-cycle", "cosine", "step", "constant",
-    "triangular", or a cnncli.optim.Schedule, whose rate and steps may be left out; warmup: its length in epochs.
-    weight_decay spares biases and norms.
-    loss: "cross-entropy", with label_smoothing and class_weights ("balanced" or a number a class), or
-    "squared-error". augment: "auto" (shifts, and flips where images have colour), "none", "digits", "photo", "strong",
-    a list as "shift=4,flip,rotate=10", or an Augmentation. size: pixels, one number or (h, w).
-    grey: one channel or three. range: what is black and what is white in images deeper than 8 bits, "0:4095" or two
-    numbers, else found from the training images.
-    seed (0): of weights, order, augmentation and, unless split_seed is given, of the split into training, validation
-    and test images. patience: epochs without a better one after which to stop. ema: the last part of the steps over
-    which weights are averaged, 0.25; 0 for none. exact: convolutions without Winograd's algorithm, slower and with a
-    little less rounding; no.
-    sampling: "shuffled", or "balanced", which draws every class equally often. time, instead of epochs: "10m", "1h30m"
-    or seconds, from now until all is done; speed is measured first. fold: (k, K), train for cross-validation on all but
-    the k-th of K parts of what is not test (cnncli.cross_validate does so for each). exclude: images to leave out,
-    their paths inside data or a file that lists them, as `cnn check --exclude-list` writes it; the run remembers them.
-    labels: a CSV file with the columns file (inside data), label and perhaps split, of images in no class folders.
-    group_by: what keeps images together in split and folds: a pattern whose parentheses find a group's name in a path,
-    a CSV file with the columns file and group, a mapping of paths to groups, or a group for each image of arrays.
-    recipe: "fast" chooses otherwise: what learns small pictures in a few hundred large steps (training/fast.py),
-    holding no image out for validation; "auto".
-    init: weights to begin with: "efficientnet_lite0", _lite1 or _lite2 (trained on ImageNet), a model or run of ours, a
-    .safetensors or PyTorch file; "none" for fresh ones also where photographs would get pretrained ones. The last layer
-    is fresh where the classes are others, and is fitted to features first. freeze: how many blocks from the stem on
-    keep these weights, or "all" but the last. probe: fit the last layer to features that are computed once, no more.
+    Args:
+        data: A folder with one sub-folder per class, or with train/, val/ and test/ of such sub-folders. Or arrays:
+            (images, labels), or {"train": (images, labels), "val": …, "test": …}. Images are uint8 (n, h, w), (n, h, w,
+            1) or (n, h, w, 3), the same as floats from 0 to 1, or a list of images of any sizes. Labels are whole
+            numbers or names. May be left out with resume, unless the run was trained on arrays.
+        arch: The name of an architecture, or a TOML file. "auto" chooses by the images' size.
+        epochs: How many times to go through the training images. None: 15 (8 with init, 20 with recipe="fast"), more if
+            there are few images.
+        batch_size: Images in one step. None: 128 (32 with init, 1,024 with recipe="fast"), fewer if there are few
+            images.
+        lr: The highest learning rate. None: chosen by network, images and optimiser.
+        optimizer: "sgd" (momentum 0.9, Nesterov), "adam" or "adamw". None: "adamw" with init, else "sgd".
+        schedule: How the learning rate changes: "one-cycle", "cosine", "step", "constant", "triangular", or a
+            ``cnncli.optim.Schedule``, whose rate and steps may be left out. None: "one-cycle" ("triangular" with
+            recipe="fast").
+        warmup: For how many epochs the learning rate rises to lr. None: as the schedule has it.
+        weight_decay: How strongly large weights are penalised; biases and batch norms are left out. None: 5e-4 for
+            "sgd", 0 for "adam", 0.01 for "adamw".
+        loss: "cross-entropy" or "squared-error". None: "cross-entropy".
+        label_smoothing: The share of each label that is spread over all classes, 0 to 1; for cross-entropy only. None:
+            0.1 for networks with batch norm; 0 for others, or if there are few parameters for each image.
+        class_weights: "balanced", so that all classes count the same, or one number per class. None: all images count
+            the same.
+        augment: How training images are changed each time they are used: "auto" (shifted, and mirrored unless they are
+            grey), "none", "digits", "photo", "strong", a list like "shift=4,flip,rotate=10", or a
+            ``cnncli.data.Augmentation``. None and True are "auto", False is "none".
+        size: The size that images are scaled to, in pixels: one number, or (height, width). None: chosen by the images'
+            own sizes.
+        grey: True for one channel, False for three. None: as the images are.
+        seed: The seed of all random numbers: initial weights, order, augmentation, and the split unless split_seed is
+            given. None: 0.
+        split_seed: The seed of the split into training, validation and test images. None: seed.
+        patience: Stop after this many epochs in a row without a better one. None: never; with init, 5 if epochs is
+            None, too.
+        ema: The last part of all steps over which weights are averaged, 0 to 1; 0 turns this off. None: 0.25 (0 with
+            recipe="fast").
+        exact: True computes convolutions without Winograd's algorithm. This is slower, and rounds a little less. None:
+            False.
+        sampling: "shuffled" draws each image once in an epoch, "balanced" each class equally often. None: "shuffled".
+        time: How long to train: "90s", "10m", "1h30m", or seconds. The number of epochs is chosen after the speed was
+            measured. Replaces epochs. None: epochs decides.
+        fold: (k, K): train for cross-validation. The images that are not for the test are dealt into K parts; part k,
+            from 1, is for validation. ``cnncli.cross_validate`` does this for each k. None: no fold.
+        exclude: Images to leave out: their paths inside data, or a file that lists them, as `cnn check --exclude-list`
+            writes it. The run remembers them. None: none.
+        labels: A CSV file with the columns file (a path inside data), label, and optionally split, if the images lie in
+            no class folders. None: the folders are the classes.
+        group_by: Which images stay together in one part of the split, or in one fold. A regular expression whose
+            parentheses find the name of the group in a path, a CSV file with the columns file and group, a mapping of
+            paths to groups, or a group for each image of arrays. None: each image is on its own.
+        threads: How many threads to use, in the whole process. None: one for each CPU, or what was set before. The
+            result does not depend on it.
+        name: The name of the run. None: the architecture and a number, like resnet8-1.
+        resume: Continue a run: True for the latest, or its name or path. The result is the same, to the bit, as if it
+            had never been stopped. Options other than epochs and patience must be what they were. False: begin a run.
+        cache: "ram" keeps decoded images in memory, "none" decodes them again in each epoch. The result is the same.
+        strict: True raises ImageError for the first image that cannot be used. False: such images are skipped.
+        runs: The folder in which the run's folder is made.
+        preview: True draws augmented.png into the run's folder first: some training images and their changed versions.
+        observer: An ``Observer`` that is told of choices and progress. None: nobody is told.
+        recipe: "fast" trains a small network in a few hundred large steps. It is for colour images of about 32 pixels,
+            and keeps no images for validation. None and "auto" are the usual training.
+        init: The weights to start from: "efficientnet_lite0", "efficientnet_lite1" or "efficientnet_lite2" (trained on
+            ImageNet), a model or run of cnn, a .safetensors file, a PyTorch file, or "none" for random weights. If the
+            classes are others, the last layer is new and is fitted to features first. None: "efficientnet_lite0" for
+            photographs if it is installed, else "none".
+        freeze: How many blocks, from the first on, keep the weights of init as they are; "all": only the last layer
+            learns. None and "none": all layers learn.
+        probe: True computes the features of each image once and fits only the last layer of init to them.
+        range: The values that become black and white in images of more than 8 bits: "0:4095" or two numbers. None:
+            found from the training images.
 
-    The result does not depend on the rest: threads; cache "ram" or "none" (decode anew each epoch); strict: raise
-    ImageError for the first image that cannot be used instead of skipping it; name of the run in the folder runs;
-    preview: draw augmented.png, some training images as the first epochs vary them, into the run's folder first.
+    Returns:
+        The run. Its .path is the folder, .model the model of the best epoch, .history one dict per epoch, .skipped the
+        (path, reason) of each image that could not be used.
 
-    resume continues a run to the very bits that it would have reached: True for the latest, or its name or path.
-    data may then be left out, unless it was arrays. Options other than epochs and patience must be what they were.
+    Raises:
+        UsageError: An option makes no sense, by itself or beside another one.
+        DataError: The images cannot be used; with strict, ImageError for one of them.
+        NetworkError: The architecture's layers do not fit together, or the images are too small for it.
+        ModelError: The weights of init, or the run to resume, cannot be used.
+        TrainingError: The loss or a gradient is not finite, or another process trains the run.
+        SaveError: A file could not be written.
+        Interrupted: Ctrl-C or SIGTERM stopped the training after a step. Everything is saved.
 
-    SIGINT and SIGTERM end it after the step, saved, with Interrupted. Raises UsageError, DataError, NetworkError,
-    TrainingError (loss or gradient not finite; another process trains the run), SaveError, and, to resume, ModelError.
+    Example::
+
+        run = cnncli.train("photos/", arch="resnet20", epochs=10, seed=0)
+        run.model.predict("new.png")
     """
     options = Options(
         arch=arch, epochs=epochs, batch_size=batch_size, lr=lr, optimizer=optimizer, schedule=schedule, warmup=warmup,

@@ -19,14 +19,30 @@ from ..optim import Optimiser, Schedule, clip_scale, gradient_norm
 
 
 class Trainer:
-    """Trains a network, a batch at a time.
+    """Trains a network, one batch at a time, in a training loop of your own.
 
-    optimiser is bound to the network's parameters here; its lr may be set before each step, or schedule does that: an
-    optim.Schedule (its lr, if left out, is the optimiser's) or any function of the step's number, counted from 0. loss
-    is the softmax cross-entropy unless given. clip_norm bounds the norm of all gradients together. seed is dropout's;
-    the starting weights are the network's own business. threads sets the size of the pool for the whole process. rates
-    gives some parameters, by name, a learning rate that is so many times the others' (Optimiser.bind). Raises
-    UsageError where these make no sense together.
+    Args:
+        network: The network, which is changed in place. Its output is (classes,).
+        optimiser: What changes the weights. It is bound to the network's parameters here; its lr may be set before each
+            step.
+        loss: The loss to minimise. None: softmax cross-entropy.
+        threads: How many threads to use, in the whole process. None: one for each CPU, or what was set before.
+        clip_norm: The largest norm that all gradients together may have; larger ones are scaled down. None: any.
+        seed: The seed of dropout. The initial weights have their own, the network's.
+        rates: Multiples of the learning rate for some parameters, by name (``Optimiser.bind``). None: all learn alike.
+        schedule: The learning rate of each step: an ``optim.Schedule``, whose lr may be left out, or any function of
+            the step's number, counted from 0. None: the optimiser's lr.
+
+    Attributes:
+        logits: After a step, the network's outputs for its batch, float32 (n, classes). The next step overwrites them.
+
+    Raises:
+        UsageError: These make no sense together.
+
+    Example::
+
+        trainer = cnncli.Trainer(network, cnncli.optim.SGD(lr=0.1, momentum=0.9))
+        loss = trainer.step(images, labels)
     """
 
     def __init__(
@@ -53,7 +69,7 @@ class Trainer:
 
     @property
     def steps_done(self) -> int:
-        """Steps since the start; to be set when training resumes, since dropout draws from it."""
+        """How many steps were made. Set it when training resumes, because dropout depends on it."""
         return int(self.network.clock[1])
 
     @steps_done.setter
@@ -61,13 +77,20 @@ class Trainer:
         self.network.clock[1] = steps
 
     def step(self, images: Array, labels: Array, mixed: Mixed | None = None) -> float:
-        """Learn from one batch and return its loss, the mean over images before the update.
+        """Learn from one batch, and return its loss.
 
-        images: float32 (n, h, w, c); labels: int (n,), class numbers. mixed is (other labels int (n,), shares float
-        (n,)) where images are of two in one: by that share the label's, by the rest the other's. Afterwards
-        ``logits`` is (n, classes), a view that the next step overwrites. Raises DataError, before anything is changed,
-        where images or labels have the wrong shape or type, and TrainingError, having updated no weight, where loss or
-        gradient is not finite.
+        Args:
+            images: The images, normalised, float32 (n, h, w, c).
+            labels: The number of each image's class, int (n,).
+            mixed: For images that are blends of two: (the second labels, int (n,); the shares of the first, float (n,),
+                0 to 1). None: images are of one class each.
+
+        Returns:
+            The mean loss over the images, before the update.
+
+        Raises:
+            DataError: Images or labels have the wrong shape or type. Nothing was changed.
+            TrainingError: The loss or a gradient is not finite. No weight was changed.
         """
         images = self._checked(images)
         count, classes = len(images), self.network.output_shape[0]

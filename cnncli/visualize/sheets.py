@@ -32,8 +32,15 @@ NUMBERS = Kind("the numbers of filters", ".npy",  # which have no room for a mar
 
 @dataclass(frozen=True)
 class Sheet:
-    """A sheet of "filters" or "activations", of an image or None, with the names of the layers on it and of its file.
-    canvas.image is the picture, Pillow's."""
+    """A sheet of pictures of a model.
+
+    Attributes:
+        kind: "filters" or "activations".
+        image: The image that the activations are of. None for filters.
+        layers: The layers on the sheet.
+        file: The name of its file.
+        canvas: The drawing; canvas.image is a Pillow image.
+    """
 
     kind: str
     image: str | None
@@ -43,24 +50,51 @@ class Sheet:
 
     @property
     def file_kind(self) -> Kind:
-        """What its file is known by."""
+        """The kind of file, by which it is recognised later."""
         return FILTERS if self.kind == "filters" else ACTIVATIONS
 
     def save(self, folder: str | os.PathLike[str], force: bool = False) -> Path:
-        """Write it into a folder, as PNG, replacing such a sheet or, with force, whatever is called so. The folder is
-        made if need be. Raises UsageError where something else is there, SaveError where the disk refuses."""
+        """Write the sheet into a folder, as PNG.
+
+        Args:
+            folder: The folder, which is made if need be. An older sheet of this name is replaced.
+            force: True replaces any file of this name.
+
+        Returns:
+            The file.
+
+        Raises:
+            UsageError: Another file has this name.
+            SaveError: The file could not be written.
+        """
         path = Path(folder, self.file)
         with claim({path: self.file_kind}, force=force, make=True):
             return self.canvas.save(path, self.file_kind)
 
     def as_json(self, path: str | os.PathLike[str]) -> dict[str, Any]:
-        """Return what `cnn visualize-filters --json` prints of it, written to path."""
+        """Return what `cnn visualize-filters --json` prints of the sheet.
+
+        Args:
+            path: Where it was written.
+        """
         return {"path": os.fspath(path), "kind": self.kind, "image": self.image, "layers": self.layers}
 
 
 def draw_filters(model: AnyModel = None, layers: Sequence[str] = ()) -> list[Sheet]:
-    """Draw the filters of the convolutions among these layers, or, where there is none, of the first one; none where
-    the network has no convolution. Raises NetworkError for a layer that is not there, with the nearest name."""
+    """Draw the filters of convolutions, one sheet each.
+
+    Args:
+        model: A Model, a model file, a run or its folder, or the name of a pretrained network. None: the latest run's.
+        layers: The names of the layers; those that are no convolutions are left out. If none is left, the first
+            convolution is drawn.
+
+    Returns:
+        The sheets; none if the network has no convolution.
+
+    Raises:
+        NetworkError: There is no such layer; the message has the nearest name.
+        ModelError: There is no model.
+    """
     opened = open_model(model)
     return [Sheet("filters", None, [each.name], _filters_file(each),
                   _drawn(each, opened, f"Filters of {each.name} in {opened.name}"))
@@ -111,12 +145,22 @@ def claimed(opened: Opened, layers: Sequence[str], images: Images, folder: str |
 
 def draw_activations(images: Images, model: AnyModel = None, layers: Sequence[str] = (),
                      note: Callable[[str], None] | None = None) -> Iterator[Sheet | Missing]:
-    """Draw what each image lights up in these layers, by default in a spread of convolutions and poolings, a sheet at a
-    time; what is no image yields a Missing.
+    """Draw what each image excites in some layers, one sheet per image.
 
-    images is a file, a folder, a pattern, an array, or a list of files and arrays. note gets sentences on images that
-    are damaged in what is no pixel, hold several pages, or are on another scale than the model takes. Raises
-    NetworkError for a layer that is not there, ModelError where the model's answers are no numbers.
+    Args:
+        images: A file, a folder, a pattern, an array, or a list of files and arrays, as ``predict`` takes them.
+        model: A Model, a model file, a run or its folder, or the name of a pretrained network. None: the latest run's.
+        layers: The names of the layers. If empty, convolutions and poolings spread over the network.
+        note: Is called with sentences on images that are damaged although no pixel is missing, hold several pages, or
+            are on another scale of values. None: nobody is told.
+
+    Returns:
+        An iterator over a Sheet for each image, or a Missing for what is no image.
+
+    Raises:
+        NetworkError: There is no such layer.
+        DataError: An array is no image.
+        ModelError: There is no model, or its outputs are no numbers.
     """
     opened = open_model(model)
     names = _checked(opened, layers) or activations.default_layers(opened.model.network.nodes)

@@ -19,11 +19,24 @@ THE_PAGE = "the page"  # who stops a training
 
 
 class Live(Recorder):
-    """Records the training that it observes, and serves a page on 127.0.0.1 that shows it and can stop it, at .address;
-    port 0 is any free one. The page goes with the with statement, the recording stays: ``cnncli.watch`` shows it.
+    """An observer that shows the training on a web page of this machine, which can also stop it.
 
-    say hears, in a sentence, why nothing more is recorded where the disk refuses. Raises UsageError where the port
-    cannot be had.
+    Use it in a with statement. At its end the page goes away. The recording stays in the run's folder; ``cnncli.watch``
+    shows it.
+
+    Args:
+        port: The port on 127.0.0.1. 0: any free one.
+        say: Is called with a sentence if the recording had to stop because the disk refused. None: nobody is told.
+        clock: Returns the time in seconds, for the images per second.
+
+    Raises:
+        UsageError: The port cannot be used.
+
+    Example::
+
+        with cnncli.Live() as live:
+            print(live.address)
+            cnncli.train("photos/", observer=live)
     """
 
     def __init__(self, port: int = 0, say: Callable[[str], None] | None = None,
@@ -34,7 +47,7 @@ class Live(Recorder):
 
     @property
     def address(self) -> str:
-        """Where the page is."""
+        """The address of the page."""
         return self._server.address
 
     def started(self, run: Run, summary: dict[str, Any]) -> None:

@@ -31,9 +31,14 @@ _TOKEN = 16  # random bytes in the address
 
 
 class Server:
-    """Serves the page of some runs from now on, in threads; port 0 is any free one.
+    """A server of the page that shows runs, in threads, on this machine only.
 
-    Raises UsageError where the port cannot be had. Closed by ``close`` or at the end of a with statement.
+    Args:
+        runs: The runs that it shows.
+        port: The port on 127.0.0.1. 0: any free one.
+
+    Raises:
+        UsageError: The port cannot be used.
     """
 
     def __init__(self, runs: Sequence[Run] = (), port: int = 0) -> None:
@@ -64,11 +69,18 @@ class Server:
 
     @property
     def address(self) -> str:
-        """Where the page is."""
+        """The address of the page."""
         return f"http://{HOST}:{self.port}/{self.token}/"
 
     def show(self, run: Run) -> str:
-        """Show one more run, unless it is there already; return what pages call it."""
+        """Show one more run, unless it is there already.
+
+        Args:
+            run: The run.
+
+        Returns:
+            What pages call it.
+        """
         for name, source in list(self.sources.items()):
             if source.run.path.resolve() == run.path.resolve():
                 return name
@@ -77,12 +89,12 @@ class Server:
         return printable(name)
 
     def wait(self) -> None:
-        """Return when somebody presses Ctrl-C, or closes it."""
+        """Wait until somebody presses Ctrl-C, or closes the server."""
         with contextlib.suppress(KeyboardInterrupt):
             self.closing.wait()
 
     def close(self) -> None:
-        """Send pages what is left, and let go of the port."""
+        """Send the pages what is left, and release the port."""
         self.closing.set()
         with self._all_gone:
             self._all_gone.wait_for(lambda: self._pages == 0, _LAST)
@@ -98,13 +110,22 @@ class Server:
     # ---- what a page's connection sends ----
 
     def state(self, name: str) -> dict[str, Any]:
-        """Return what is said of a run beside its lines."""
+        """Return what pages are told of a run beside its lines.
+
+        Args:
+            name: What pages call the run.
+        """
         source, here = self.sources[name], self.training == name
         return {"id": name, "can_stop": here and self.stop is not None,
                 "training": here or source.run.in_training, "there": source.is_there}
 
     def send_events(self, send: Callable[[bytes], object], last: str) -> None:
-        """Send a page all lines behind its last event, and those that come, until it is gone or the server closes."""
+        """Send a page all lines after its last event, and new ones, until the page or the server closes.
+
+        Args:
+            send: Sends bytes to the page.
+            last: The number of the page's last event; "" before the first one.
+        """
         places = dict(zip(list(self.sources), map(Place.parsed, last.split(",") if last else ()), strict=False))
         told, heard = dict[str, dict[str, Any]](), time.monotonic()
         with self._all_gone:

@@ -27,12 +27,20 @@ _EVENTS = ".tfevents."
 
 
 class TensorBoard(Recorder):
-    """An observer that writes each run that it is told of into folder/NAME/: loss, accuracy and images a second by
-    step, the columns of history.csv by epoch, the norms of weights and gradients, filters, examples, and the settings.
-    All are over the number of steps. A run that goes on is continued there.
+    """An observer that writes each run for TensorBoard, into folder/NAME/.
 
-    data are images that must not be written among. Raises UsageError where tensorboardX is not installed, or the folder
-    is none to write to.
+    It writes loss, accuracy and images per second of each step, the columns of history.csv of each epoch, the norms of
+    weights and gradients, filters, examples, and the settings. All are over the number of steps. A run that is resumed
+    continues there. Needs the package tensorboardX.
+
+    Args:
+        folder: The folder for the runs' event files.
+        say: Is called with a sentence if the writing had to stop. None: nobody is told.
+        data: The images that are trained on; the folder must not lie among them. None: not checked.
+        clock: Returns the time in seconds, for the images per second.
+
+    Raises:
+        UsageError: tensorboardX is not installed, or the folder cannot be used.
     """
 
     ends = "The training is not written for TensorBoard any more"

@@ -80,12 +80,19 @@ ADAPTERS = {
 
 
 class Tracker(Recorder):
-    """An observer that hands each run that it is told of to a library: "wandb", "trackio" or "mlflow". Loss, accuracy,
-    images a second by step, the columns of history.csv by epoch, the norms of layers, and the settings.
+    """An observer that sends each run to a library that keeps track of experiments.
 
-    A run that goes on is a new one there, of the same name, which has the earlier epochs, too. A library that fails is
-    told nothing more, and the training goes on; say hears of that, and of where everything goes. Raises UsageError
-    where there is no such library, or it is not installed.
+    It sends loss, accuracy and images per second of each step, the columns of history.csv of each epoch, the norms of
+    layers, and the settings. A run that is resumed is a new run there, of the same name, with the earlier epochs. If
+    the library fails, it is told nothing more and the training goes on.
+
+    Args:
+        library: "wandb", "trackio" or "mlflow".
+        say: Is called with a sentence on where everything goes, and if the library failed. None: nobody is told.
+        clock: Returns the time in seconds, for the images per second.
+
+    Raises:
+        UsageError: There is no such library, or it is not installed.
     """
 
     def __init__(self, library: str, say: Callable[[str], None] | None = None,

@@ -11,11 +11,18 @@ _Path = str | os.PathLike[str]
 
 
 def watch(which: _Path | Iterable[_Path] | None = None, *, runs: _Path = "runs", port: int = 0) -> Server:
-    """Return a server of a page that shows runs as they are trained, by whichever process, or afterwards: .address says
-    where it is, .close() ends it, and so does a with statement.
+    """Show runs on a web page of this machine, while they are trained by any process, or afterwards.
 
-    which is a run's name or path, several of them, or None for the newest in the folder runs. port 0 is any free one.
-    Raises UsageError where there is no such run, or the port cannot be had.
+    Args:
+        which: The name or path of a run, or several. None: the newest run in the folder runs.
+        runs: The folder that names are looked for in.
+        port: The port on 127.0.0.1. 0: any free one.
+
+    Returns:
+        The server. Its .address is that of the page; .close(), or the end of a with statement, ends it.
+
+    Raises:
+        UsageError: There is no such run, or the port cannot be used.
     """
     names = [] if which is None else [which] if isinstance(which, str | os.PathLike) else list(which)
     return Server([named(os.fspath(name), runs) for name in names] or [newest_run(runs)], port)

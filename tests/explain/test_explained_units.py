@@ -11,13 +11,8 @@ import cnncli
 from cnncli.data.splits import Sample
 from cnncli.errors import DataError, NetworkError, UsageError
 from cnncli.explain import explained_units
-from cnncli.explain.explained_units import (
-    explain_units,
-    layer_and_channels,
-    layers_and_channels,
-    search,
-    units_one_by_one,
-)
+from cnncli.explain.explained_units import explain_units, search, units_one_by_one
+from cnncli.explain.named_channels import layer_and_channels, layers_and_channels
 from cnncli.explain.units import top_patches
 from cnncli.layers import Conv2d, Flatten, Linear
 from cnncli.network import Network

@@ -75,8 +75,14 @@ _GOOD = {kind: ". Good images: " + ("people must say which label is right" if "l
 
 @dataclass(frozen=True)
 class File:
-    """A file of the data folder: where it is, its path inside the folder, its split and its class's name (None where it
-    belongs to none)."""
+    """A file of a data folder.
+
+    Attributes:
+        path: Where it is.
+        relative: Its path inside the folder.
+        split: Its part of the split: "train", "val" or "test". None if it is in none.
+        label: Its class. None if it has none.
+    """
 
     path: str
     relative: str
@@ -86,9 +92,16 @@ class File:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was found: the files it is about, first the one that may stay; what is to be said of it; value,
-    a measure where there is one (the difference of near duplicates, blur, …); and those of the files that the list for
-    `cnn train --exclude` gets."""
+    """One thing that a check found.
+
+    Attributes:
+        kind: Its kind; `cnn check --kinds` lists them.
+        files: The files that it is about; of copies, the one that may stay is the first.
+        text: What was found, in words.
+        value: A measure, if there is one: how different near copies are, how blurred an image is. None if there is
+            none.
+        exclude: Those of the files that the list to exclude gets.
+    """
 
     kind: str
     files: tuple[File, ...]
@@ -98,9 +111,11 @@ class Finding:
 
     @property
     def level(self) -> str:
+        """How bad it is: "error", "warning" or "note"."""
         return KINDS[self.kind].level
 
     def as_json(self) -> dict[str, Any]:
+        """Return what `cnn check --json` prints of it."""
         return {
             "kind": self.kind, "level": self.level, "text": self.text, "value": self.value,
             "files": [{"path": f.relative, "split": f.split, "class": f.label} for f in self.files],
@@ -110,9 +125,19 @@ class Finding:
 
 @dataclass
 class Report:
-    """What a check found: counts[class][split] of the images by name, drawn, the splits that a training would draw (by
-    seed), the findings, the gravest kind first, sentences on how far to trust what models said, how values deeper
-    than 8 bits were scaled, and the paths that were left out from the beginning."""
+    """What a check of a folder found.
+
+    Attributes:
+        folder: The folder.
+        seed: The seed of the split, if it was drawn.
+        counts: How many images there are, by class and part: counts["cat"]["train"].
+        drawn: The parts of the split that have no folder of their own, as a training draws them.
+        findings: The findings, the worst kind first.
+        judged: What is known of the models that looked for wrong labels. None without any.
+        notes: Sentences that say how far the models can be believed.
+        scales: The values that become black and white in images of more than 8 bits.
+        left_out: The paths that were left out from the beginning.
+    """
 
     folder: str
     seed: int
@@ -125,30 +150,39 @@ class Report:
     left_out: Sequence[str] = ()
 
     def kinds(self) -> Iterator[tuple[str, list[Finding]]]:
-        """Yield each kind that was found, with its findings."""
+        """Yield each kind that was found, with its findings: (kind, findings)."""
         for kind in KINDS:
             found = [finding for finding in self.findings if finding.kind == kind]
             if found:
                 yield kind, found
 
     def images(self) -> dict[str, int]:
-        """Return how many images each split has."""
+        """Return how many images each part of the split has: {"train": …, "val": …, "test": …}."""
         return {split: sum(counts[split] for counts in self.counts.values()) for split in ("train", "val", "test")}
 
     def fails(self, fail_on: Sequence[str]) -> bool:
-        """Whether something of these kinds, or of these levels or graver ones, was found."""
+        """Return whether something was found that a list names.
+
+        Args:
+            fail_on: Levels, each of which includes the worse ones ("error", "warning", "note"), and kinds.
+        """
         worst = max((LEVELS.index(word) for word in fail_on if word in LEVELS), default=-1)
         return any(f.kind in fail_on or LEVELS.index(f.level) <= worst for f in self.findings)
 
     def sections(self) -> list[tuple[str, list[str]]]:
-        """Return what write_list takes: what to exclude, by kind; copies are said to be good images. What was left out
-        from the beginning stands first, so that one list is enough for a training."""
+        """Return what to exclude from a training, kind by kind, as ``cnncli.data.exclude.write_list`` takes it.
+
+        What was left out from the beginning comes first, so one list is enough for a training.
+
+        Returns:
+            (heading, paths) pairs.
+        """
         before = [("left out before", sorted(self.left_out))] if self.left_out else []
         return before + [(f"{kind}: {KINDS[kind].about}{_GOOD.get(kind, '')}",
                           [file.relative for f in found for file in f.exclude]) for kind, found in self.kinds()]
 
     def good(self) -> int:
-        """Return how many images are to be excluded with which nothing is wrong but that there are copies of them."""
+        """Return how many images are to be excluded only because there are copies of them."""
         copies, useless = ({file.relative for f in self.findings if (f.kind in DUPLICATES) == copied
                             for file in f.exclude} for copied in (True, False))
         return len(copies - useless)

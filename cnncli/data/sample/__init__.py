@@ -12,10 +12,23 @@ from ..writing import claim_target, write_images
 
 def write_sample(directory: str | os.PathLike[str], threads: int | None = None,
                  progress: Progress | None = None, force: bool = False) -> dict[str, int]:
-    """Write directory/train/<class>/*.png and directory/test/<class>/*.png; return {"train": 3000, "test": 1000}.
+    """Write the images that come with cnn into a folder: 3,000 for training and 1,000 for the test, of Fashion-MNIST.
 
-    Raises DataError unless the directory is empty or not there yet, UsageError where it lies among images that models
-    learn from, unless force.
+    They are directory/train/<class>/*.png and directory/test/<class>/*.png, 28 x 28 pixels in grey.
+
+    Args:
+        directory: The folder, which must be empty or not there yet.
+        threads: How many threads to use. None: one for each CPU, or what was set before.
+        progress: Is called with (done, total), in images. None: nobody is told.
+        force: True allows a folder among images that models learn from.
+
+    Returns:
+        {"train": 3000, "test": 1000}.
+
+    Raises:
+        DataError: The folder is not empty.
+        UsageError: The folder lies among images that models learn from.
+        SaveError: A file could not be written.
     """
     with claim_target(directory, force) as target:
         with as_file(files(__name__).joinpath("fashion-mnist.npz")) as path:

@@ -1,0 +1,55 @@
+"""Checks of what layers and networks are given: numbers, shapes and the options of constructors. Each function returns
+the value in the form that is meant, or raises an error that names the option.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import NetworkError, UsageError
+from ..kernels import Array
+
+
+def floats(what: str, value: Any) -> Array:
+    """Return numbers as a C-contiguous float32 array. Raises UsageError where they are none."""
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of different lengths
+        array = np.empty(0, object)
+    if array.dtype.kind not in "fiub":
+        raise UsageError(f"{what} must be an array of numbers, not {_described(value, array)}.")
+    return np.ascontiguousarray(array, np.float32)
+
+
+def _described(value: Any, array: Array) -> str:
+    return f"one of {array.dtype}" if isinstance(value, np.ndarray) else f"a {type(value).__name__} of something else"
+
+
+def image_shape(layer: object, shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Return shape as (h, w, c). Raises NetworkError where it is flat."""
+    if len(shape) != 3:
+        raise NetworkError(f"{type(layer).__name__} needs an image (h, w, c), not a flat vector of {shape[0]}; "
+                           "move it before Flatten.")
+    return shape[0], shape[1], shape[2]
+
+
+def pair(name: str, value: Any, least: int = 1) -> tuple[int, int]:
+    """Return a size given as one number or two as (rows, columns). Raises NetworkError where it is neither."""
+    both = (value, value) if isinstance(value, int) else tuple(value) if isinstance(value, list | tuple) else ()
+    if len(both) != 2 or not all(isinstance(v, int) and not isinstance(v, bool) and v >= least for v in both):
+        raise NetworkError(f"{name} must be a whole number of at least {least}, or two of them, not {value!r}.")
+    return both[0], both[1]
+
+
+def whole(name: str, value: Any, least: int = 1) -> int:
+    """Return a size that must be one whole number. Raises NetworkError where it is not."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise NetworkError(f"{name} must be a whole number of at least {least}, not {value!r}.")
+    return value
+
+
+def truth(name: str, value: Any) -> bool:
+    """Return a switch. Raises NetworkError for anything but true and false: "no" would count as true."""
+    if not isinstance(value, bool):
+        raise NetworkError(f"{name} must be true or false, not {value!r}.")
+    return value
