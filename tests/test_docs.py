@@ -1,79 +1,92 @@
-"""docs/python.md: what it tells people to write runs as it stands there, in a folder with a trained run."""
+"""README.md and the guides: what they tell people to write in Python runs as it stands there, block after block of a
+page, in a folder with a trained run; networks in TOML are networks."""
 
-import re
-import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import cnncli
-from cnncli.training import train as training
+from cnncli.cli import main
 
-from .trained import CLASSES, home, trained, write_images
+from .guides import PAGES, code, here, networks
 
-__all__ = ["home", "trained"]
-
-GUIDE = Path(__file__).parents[1] / "docs" / "python.md"
-TRAINING, OTHERS = "## Training from Python", "## Evaluating, predicting, explaining, exporting"
-NOT_HERE = "torch_names"  # PyTorch's names are of networks that take long to train
-
-
-def blocks(heading: str) -> list[str]:
-    """Return the pieces of code of a chapter, in order."""
-    chapter = GUIDE.read_text(encoding="utf-8").split(heading)[1]
-    chapter = re.split(r"^## ", chapter, flags=re.MULTILINE)[0]
-    found = re.findall(r"(?:^ {4}.*\n|^\n(?= {4}))+", chapter, flags=re.MULTILINE)
-    return ["\n".join(line for line in textwrap.dedent(block).splitlines() if NOT_HERE not in line) for block in found]
+__all__ = ["here"]
+WITH_CODE = [page for page in PAGES if code(page)]
+# What a page says at length, so that it takes seconds here.
+SHORTER = {
+    "docs/python.md": {'["exclude"])': '["exclude"], arch="lenet5", epochs=1)'},
+    "docs/sweep.md": {"resnet8,resnet20": "lenet5,classic", "epochs=10": "epochs=1",
+                      "random=12": 'random=2, arch="lenet5", epochs=1'},
+    "docs/watching.md": {"observer=": 'arch="lenet5", epochs=1, observer='},
+}
+# Lines that are left out, by a word of theirs, and why.
+LEFT_OUT = {"docs/python.md": {"torch_names": "PyTorch's names are of networks that take long to train"}}
 
 
-@pytest.mark.slow
-def test_the_code_about_training_runs(home: Path, rng: np.random.Generator, caplog: pytest.LogCaptureFixture,
-                                      monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "_draw", lambda run, observer: None)
-    caplog.set_level("INFO")
-    labels = np.arange(100) % 4
-    images = rng.integers(0, 100, (100, 14, 14), np.uint8) + 40 * labels[:, None, None].astype(np.uint8)
-    np.savez("digits.npz", images=images, labels=labels)
-    names: dict[str, Any] = {"__name__": "guide"}
-    for block in blocks(TRAINING):
-        exec(compile(block, GUIDE.name, "exec"), names)
-    assert len(blocks(TRAINING)) >= 5
+def python(names: dict[str, Any], said: str, logged: str) -> None:
+    """What docs/python.md promises of its own code."""
     for saved in ("birds", "mine"):
         assert cnncli.load(f"{saved}.safetensors").classes
     run = names["watch"].run
     assert run.history[-1]["val_accuracy"] >= 0.5, "the example would not end early"
     assert len(run.history) < 10
-    assert f"epoch {len(run.history)}: " in caplog.text
-    assert "Images are" in caplog.text
+    assert f"epoch {len(run.history)}: " in logged
+    assert "Images are" in logged
     assert len(cnncli.train(resume=run.name, epochs=len(run.history) + 1).history) == len(run.history)
     assert names["run"].config["recipe"]["schedule"] == {"kind": "cosine", "min_lr": 1e-4}
     assert names["rates"][0] == 0.05
+    assert sorted(path.name for path in Path("pictures").iterdir()) == ["activations-a.png", "filters-conv1.png"]
+    assert "reading images" in said
+    assert "new/b.png" in said
+
+
+def sweep(names: dict[str, Any], said: str, logged: str) -> None:
+    """What docs/sweep.md promises of its own code."""
+    assert len(names["found"].runs) == 4
+
+
+CHECKS: dict[str, Callable[[dict[str, Any], str, str], None]] = {"docs/python.md": python, "docs/sweep.md": sweep}
+# What the code of a page leaves behind.
+LEFT = {"README.md": {"report/report.html", "out.onnx", "birds.safetensors"}, "docs/page.md": {"model.html"},
+        "docs/python.md": {"report/report.html", "report/test.json", "features.npz", "birds.onnx", "out.txt", "bad.png",
+                           "path-png/train", "demo/train", "page.html"},
+        "docs/watching.md": {"tb"}}
+
+
+def written(page: str, block: str) -> str:
+    """Return a block as it is run: shorter, and without what is left out."""
+    for word in LEFT_OUT.get(page, {}):
+        block = "\n".join(line for line in block.splitlines() if word not in line)
+    for long, short in SHORTER.get(page, {}).items():
+        block = block.replace(long, short)
+    return block
 
 
 @pytest.mark.slow
-def test_the_code_runs(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    write_images(home / "others", CLASSES, 2, seed=3)
-    (home / "new").mkdir()
-    for path in ("a.png", "new/b.png"):
-        (home / path).write_bytes((home / "photos" / "stripe" / "s 0.png").read_bytes())
-    np.savez("pathmnist.npz", train_images=np.zeros((3, 8, 8), np.uint8), train_labels=np.arange(3))
-    trained_with: list[dict] = []
-    monkeypatch.setattr(cnncli, "train", lambda data, **options: trained_with.append(options))
-    names: dict = {}
-    for block in blocks(OTHERS):
-        exec(compile(block, GUIDE.name, "exec"), names)
-    assert len(blocks(OTHERS)) >= 6
-    assert {path.name for path in Path("report").iterdir()} >= {"report.html", "test.json"}
-    assert sorted(path.name for path in Path("pictures").iterdir()) == ["activations-a.png", "filters-conv1.png"]
-    assert Path("features.npz").is_file()
-    assert Path("birds.onnx").is_file()
-    assert Path("out.txt").is_file()
-    assert Path("bad.png").is_file()
-    assert Path("path-png", "train").is_dir()
-    assert Path("demo", "train").is_dir()
-    assert trained_with == [{"exclude": cnncli.check("photos").as_json()["exclude"]}]
-    said = capsys.readouterr().out
-    assert "reading images" in said
-    assert "new/b.png" in said
+@pytest.mark.parametrize("page", WITH_CODE)
+def test_the_code_of_a_page_runs(page: str, here: Path, caplog: pytest.LogCaptureFixture,
+                                 capsys: pytest.CaptureFixture[str]) -> None:
+    caplog.set_level("INFO")
+    names: dict[str, Any] = {"__name__": "guide"}
+    for block in code(page):
+        exec(compile(written(page, block), page, "exec"), names)
+    assert [path for path in LEFT.get(page, ()) if not Path(path).exists()] == []
+    if page in CHECKS:
+        CHECKS[page](names, capsys.readouterr().out, caplog.text)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if networks(page)])
+def test_each_network_of_a_page_is_one(page: str, tmp_path: Path) -> None:
+    for number, network in enumerate(networks(page)):
+        path = tmp_path / f"{number}.toml"
+        path.write_text(network, encoding="utf-8")
+        assert main(["inspect", str(path), "--size", "32"]) == 0
+
+
+def test_code_is_found_and_what_is_changed_in_it_too() -> None:
+    assert set(WITH_CODE) >= {"README.md", *(f"docs/{page}.md" for page in (
+        "explaining", "exporting", "layers", "page", "python", "sweep", "watching"))}
+    for page, changes in [*SHORTER.items(), *LEFT_OUT.items()]:
+        assert [word for word in changes if not any(word in block for block in code(page))] == [], page

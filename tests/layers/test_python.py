@@ -1,8 +1,6 @@
 """layers/python.py: the example of docs/layers.md runs, and layers written in NumPy are layers like others: in plans,
 with threads, in trainings and model files; what their authors do wrong is told, what they raise comes through."""
 
-import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,10 +16,10 @@ from cnncli.network import Network
 from cnncli.network.fusion import fuse
 from cnncli.optim import SGD
 
+from ..guides import code
 from .conformance import check_layer
 
-DOCS = Path(__file__).parents[2] / "docs/layers.md"
-[EXAMPLE] = re.findall(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+[EXAMPLE] = code("docs/layers.md")
 CONV = {"type": "Conv2d", "out_channels": 4, "kernel_size": 3, "padding": 1}
 END = [{"type": "GlobalAvgPool2d"}, {"type": "Linear", "out_features": 3}]
 
@@ -65,7 +63,7 @@ class Noise(PythonLayer):
 def swish():
     """What the example of the documentation leaves behind."""
     scope = {"__name__": "example"}
-    exec(compile(EXAMPLE, str(DOCS), "exec"), scope)
+    exec(compile(EXAMPLE, "docs/layers.md", "exec"), scope)
     yield scope
     LAYERS.pop("Swish", None)
 
