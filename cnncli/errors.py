@@ -1,19 +1,20 @@
-"""Everything that can go wrong and is not a bug: one class a kind, each with the exit code that the command line
-ends with. Open to every other module; imports none.
+"""Everything that can go wrong and is not a bug. Every class has an exit code, with which the command line ends::
 
     CnnError                  1  failed
-    ├── UsageError            2  a flag, name or combination that makes no sense
+    ├── UsageError            2  an option, name or combination that makes no sense
     ├── DataError             1  the images or folders cannot be used
-    │   └── ImageError        1  one image cannot be used (it is skipped; the command ends with 3)
+    │   └── ImageError        1  one image cannot be used; it is skipped
     ├── NetworkError          2  an architecture whose layers do not fit together
     ├── ModelError            4  a model file that cannot be used
     ├── SaveError             1  a file could not be written; what was there before is whole
     ├── TrainingError         1  training had to stop
     ├── Interrupted         130  stopped by Ctrl-C or SIGTERM (143), after saving
-    └── KernelError           1  the C kernels refused: no memory, or an instruction set that is not there
+    └── KernelError           1  the C kernels refused: no memory, or no such instructions
 
 A message is one sentence that names the thing and the remedy: "photos/ holds no images; give a folder with one
 sub-folder per class."
+
+What may not be here: imports of other modules. Every module may import this one.
 """
 
 from unicodedata import category
@@ -26,7 +27,7 @@ class CnnError(Exception):
 
 
 class UsageError(CnnError):
-    """A flag, name or combination that makes no sense."""
+    """An option, name or combination that makes no sense."""
 
     exit_code = 2
 
@@ -36,7 +37,7 @@ class DataError(CnnError):
 
 
 class ImageError(DataError):
-    """One image cannot be used. It is skipped and counted.
+    """One image cannot be used. It is skipped and counted; the command line then ends with 3.
 
     Args:
         path: The image's file, as it was given.

@@ -1,8 +1,9 @@
-"""Losses: what training makes small. A loss owns its options and answers with the kernel calls (csrc/loss.c) that
-turn logits and labels into each image's share and, in training, the gradient; training/trainer.py and the evaluation
-run them.
+"""Losses: what training makes small. ``loss(logits, labels)`` is the loss of one batch. ``LOSSES`` maps names to the
+classes.
 
-To add one: a class with ``name``, ``calls`` and ``config``, registered in LOSSES and named in LossName.
+To add one: a class with ``name``, ``calls`` and ``config``, registered in LOSSES and named in LossName. Its calls run
+the kernels of csrc/loss.c, which turn logits and labels into each image's part and, in training, the gradient;
+training/trainer.py and the evaluation run them.
 """
 
 import math

@@ -32,6 +32,7 @@ autodoc_typehints_format = "short"
 autodoc_preserve_defaults, autodoc_inherit_docstrings = True, False
 autodoc_member_order = "bysource"
 default_role = "code"
+FOR_US = ("What may not be here", "To add one", "To add a layer")
 COLON = "\ue000"  # stands for a colon until napoleon has read a docstring
 
 
@@ -40,22 +41,40 @@ def setup(app: Any) -> None:
     for event in ("autodoc-process-docstring", *(f"sphinx-click-process-{part}" for part in (
             "description", "usage", "options", "arguments", "epilog"))):
         app.connect(event, lambda *arguments: _escape(arguments[-1]))
-    app.connect("autodoc-process-docstring", _keep_colons, priority=400)  # before napoleon's, at 500
+    app.connect("autodoc-process-docstring", _before_napoleon, priority=400)
+    app.connect("object-description-transform", lambda app, *_: _shorten(app.env.current_document), priority=400)
     app.connect("doctree-read", lambda app, doctree: _tidy(doctree))
 
 
-def _keep_colons(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Keep napoleon from reading what stands before a colon as a type, where none is written."""
+def _before_napoleon(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Keep what stands before a colon from being read as a type, where none is written; leave out of a module's
+    docstring what is for those who work on it."""
     for i, line in enumerate(lines):
         if (what == "property" and not i) or (i and lines[i - 1] in ("Returns:", "Yields:")):
             lines[i] = line.replace(":", COLON)
+        elif what == "module" and line.startswith(FOR_US):
+            del lines[i:]
+            break
 
 
 def _escape(lines: list[str]) -> None:
     for i, line in enumerate(lines):
+        if line.startswith(":vartype "):
+            lines[i] = re.sub(r"(?<![\w.~])((?:\w+\.)+\w+)", r"~\1", _short(line))
+            continue
         outside = re.split(r"(`+[^`]*`+|^ *\.\. .*)", line.replace(COLON, ":"))
-        lines[i] = "".join(part if number % 2 else re.sub(r"(?<!\\)(\*|_\b)", r"\\\1", part)
+        lines[i] = "".join(part if number % 2 else re.sub(r"(?<!\\)(\*|_\b|\\(?![*_\\]))", r"\\\1", part)
                            for number, part in enumerate(outside))
+
+
+def _short(kind: str) -> str:
+    """Leave shape and numbers out of an array's type: the text has them."""
+    return re.sub(r"ndarray\[(?:[^][]|\[[^][]*\])*\]", "ndarray", kind)
+
+
+def _shorten(document: Any) -> None:
+    for kinds in document.autodoc_annotations.values():
+        kinds.update({name: _short(kind) for name, kind in kinds.items()})
 
 
 def _tidy(doctree: nodes.document) -> None:
@@ -63,7 +82,7 @@ def _tidy(doctree: nodes.document) -> None:
     for field in doctree.findall(nodes.field_name):
         if field.astext() == "Variables":
             field[:] = [nodes.Text("Attributes")]
-    for text in list(doctree.findall(nodes.Text)):
+    for text in [text for part in doctree.findall(nodes.field_list) for text in part.findall(nodes.Text)]:
         tidied = re.sub(r"~[\w.]*\.(\w+)", r"\1", "\N{EN DASH}".join(re.split(r"(?<=^ )--(?= $)", text)))
         if tidied != text and not isinstance(text.parent, nodes.literal | nodes.literal_block):
             text.parent.replace(text, nodes.Text(tidied))

@@ -39,8 +39,17 @@ def found(name: str) -> Any:
     raise LookupError(name)
 
 
+def is_there(name: str) -> bool:
+    """Whether a name leads somewhere."""
+    try:
+        return found(name) is not None
+    except AttributeError:
+        return False
+
+
 def public(value: Any) -> Iterator[Any]:
-    """Yield the classes and functions that a name leads to, with the functions that a class defines itself."""
+    """Yield the classes and functions that a name leads to, with the functions that a class defines itself; what has no
+    docstring is left out where it overrides another."""
     if isinstance(value, ModuleType) and value.__name__ == "cnncli.explain":
         yield importlib.import_module("cnncli.explain.explanation").explain
     elif isinstance(value, ModuleType):
@@ -51,7 +60,8 @@ def public(value: Any) -> Iterator[Any]:
         yield value
         for name, each in vars(value).items():
             function = next((getattr(each, of) for of in ("fget", "func", "__func__") if hasattr(each, of)), each)
-            if not name.startswith("_") and inspect.isfunction(function) and function.__doc__:
+            above = any(hasattr(base, name) for base in value.__mro__[1:])
+            if not name.startswith("_") and inspect.isfunction(function) and (function.__doc__ or not above):
                 yield function
     elif inspect.isfunction(value):
         yield value
@@ -87,6 +97,8 @@ def complaints(thing: Any) -> Iterator[str]:
         return
     yield from (f"{name} does not say what {each} is" for each in sorted(taken(thing) - described(thing)))
     yield from (f"{name} takes no {each}" for each in sorted(section(thing, "Args") - taken(thing)))
+    yield from (f"{name} names {each}, which is not there"
+                for each in re.findall(r"\bcnncli\.[\w.]*\w", "\n".join(lines)) if not is_there(each))
     yield from (f"{name} raises no {each}" for each in sorted(section(thing, "Raises") - RAISED))
 
 
@@ -97,7 +109,7 @@ def test_public_docstrings_describe_what_is_there(page: str) -> None:
 
 def _example(one: int, *more: int, **rest: int) -> None:
     """Do nothing, as an example
-    of a docstring.
+    of a docstring by cnncli.trian.
 
     Args:
         one: A number, where two: are not.
@@ -111,4 +123,4 @@ def _example(one: int, *more: int, **rest: int) -> None:
 def test_what_is_wrong_is_seen() -> None:
     assert [each.split(" ", 1)[1] for each in complaints(_example)] == [
         "does not begin with a sentence on a line of its own", "does not say what **rest is",
-        "does not say what *more is", "takes no two", "raises no UsageErrors"]
+        "does not say what *more is", "takes no two", "names cnncli.trian, which is not there", "raises no UsageErrors"]

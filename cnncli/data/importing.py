@@ -71,7 +71,7 @@ def import_images(sources: str | os.PathLike[str] | Sequence[str | os.PathLike[s
             line. None: those in the file, else the labels.
         range: The values that become black and white in images of more than 8 bits: "0:4095" or two numbers. None:
             found from all parts together.
-        threads: How many threads to use. None: one for each CPU, or what was set before.
+        threads: How many threads to use. None: one for each CPU.
         force: True allows a folder among images that models learn from.
         note: Is called with a sentence on what is read, and on such values. None: nobody is told.
         progress: Is called with (done, total), in images. None: nobody is told.

@@ -101,7 +101,7 @@ def sanity(model: AnyModel, images: Images, method: str = DEFAULT, layer: str | 
     Args:
         model: A Model, a model file, a run or its folder, or the name of a pretrained network. None: the latest run's.
         images: The images, as ``explanations`` takes them; 24 of them at most are used.
-        method: The method, as in ``explain``.
+        method: The method, "hirescam" by default; ``explain`` names others.
         layer: The layer whose positions are asked. None: the last one with positions.
         seed: The seed of the random weights.
         note: Is called with sentences on the images, as in ``explanations``.

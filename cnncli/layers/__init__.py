@@ -1,7 +1,8 @@
-"""The layers, a family per file. Semantics and defaults are PyTorch's. ``LAYERS`` maps the type names that model
-files and TOML architectures use to the classes; a class enters it by itself (base.py), python.py's are a user's own.
+"""The layers. Semantics and defaults are PyTorch's. ``LAYERS`` maps the type names, which model files and TOML
+architectures use, to the classes. docs/layers.md shows how to write one of your own.
 
-What may not be here: anything that knows of a second layer (network/), or of files.
+What may not be here: anything that knows of a second layer (network/), or of files. There is a file per family; a class
+enters ``LAYERS`` by itself (base.py).
 """
 
 from .activation import Activation as Activation

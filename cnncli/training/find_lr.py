@@ -90,7 +90,7 @@ def find_lr(data: Data, *, threads: int | None = None, cache: Cache = "ram", str
         strict: True raises ImageError for the first image that cannot be used. False: such images are skipped.
         runs: The folder that lr.csv and lr.png are written to.
         observer: An ``Observer`` that is told of choices and progress. None: nobody is told.
-        **options: Options of ``train``, where each is described; all but lr and probe.
+        **options: Options of ``train`` about images, network and learning; ``train`` describes each. Not lr and probe.
 
     Returns:
         The rates, their losses, and the suggested rate.

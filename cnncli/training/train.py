@@ -78,7 +78,7 @@ def train(
     """Train a classifier on a folder of images, or on arrays in memory.
 
     What is None is chosen to suit the images and the network. Each choice is told to the observer and written to
-    config.json in the run's folder.
+    config.json in the run's folder. Where a default depends on init, weights that were chosen by default count as well.
 
     Args:
         data: A folder with one sub-folder per class, or with train/, val/ and test/ of such sub-folders. Or arrays:
@@ -97,10 +97,11 @@ def train(
             recipe="fast").
         warmup: For how many epochs the learning rate rises to lr. None: as the schedule has it.
         weight_decay: How strongly large weights are penalised; biases and batch norms are left out. None: 5e-4 for
-            "sgd", 0 for "adam", 0.01 for "adamw".
+            "sgd" (0.00133 with recipe="fast"), 0 for "adam", 0.01 for "adamw".
         loss: "cross-entropy" or "squared-error". None: "cross-entropy".
         label_smoothing: The share of each label that is spread over all classes, 0 to 1; for cross-entropy only. None:
-            0.1 for networks with batch norm; 0 for others, or if there are few parameters for each image.
+            0.1 with init and for networks with batch norm (0.2 with recipe="fast"); 0 for others, if there are few
+            parameters for each image, and with probe.
         class_weights: "balanced", so that all classes count the same, or one number per class. None: all images count
             the same.
         augment: How training images are changed each time they are used: "auto" (shifted, and mirrored unless they are
@@ -112,8 +113,8 @@ def train(
         seed: The seed of all random numbers: initial weights, order, augmentation, and the split unless split_seed is
             given. None: 0.
         split_seed: The seed of the split into training, validation and test images. None: seed.
-        patience: Stop after this many epochs in a row without a better one. None: never; with init, 5 if epochs is
-            None, too.
+        patience: Stop after this many epochs in a row without a better one. None: never; with init, 5 if neither epochs
+            nor time is given.
         ema: The last part of all steps over which weights are averaged, 0 to 1; 0 turns this off. None: 0.25 (0 with
             recipe="fast").
         exact: True computes convolutions without Winograd's algorithm. This is slower, and rounds a little less. None:

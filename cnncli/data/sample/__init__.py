@@ -18,7 +18,7 @@ def write_sample(directory: str | os.PathLike[str], threads: int | None = None,
 
     Args:
         directory: The folder, which must be empty or not there yet.
-        threads: How many threads to use. None: one for each CPU, or what was set before.
+        threads: How many threads to use. None: one for each CPU.
         progress: Is called with (done, total), in images. None: nobody is told.
         force: True allows a folder among images that models learn from.
 
