@@ -1,6 +1,7 @@
 """Follows CONTRIBUTING.md word for word: ``python scripts/follow_contributing.py`` runs its commands, in their order,
-in a fresh clone of the last commit; with ``--here`` in this folder, for whom it is a fresh clone already (.ci/run).
-Then, in the clone, csrc/ is edited: tests must refuse the extension, and ``make one`` must bring it up to date.
+in a fresh clone of the last commit; with ``--here`` in this folder, if it is a fresh clone already (.ci/run).
+Then, in the clone, csrc/ is edited: tests must refuse the extension, and ``make one`` must bring it up to date. At the
+end each recipe of docs/contributing.md is applied there (recipes.py), and its commands are run.
 Needs git, and whatever `make` needs."""
 
 import re
@@ -9,6 +10,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+import recipes
 
 ROOT = Path(__file__).resolve().parent.parent
 # What takes minutes, and who runs it instead.
@@ -64,6 +67,15 @@ def edit(folder: Path) -> None:
         sys.exit("After an edit of csrc/, 'make one' does not bring the extension up to date.")
 
 
+def follow_recipes(folder: Path) -> None:
+    """Apply each recipe in the clone, and run its commands; exit where one fails."""
+    for recipe in recipes.recipes((folder / recipes.PAGE).read_text(encoding="utf-8")):
+        print(f"{recipe.name}: {', '.join(sorted(recipes.apply(recipe, folder)))}", flush=True)
+        for command in recipe.commands:
+            if run(command, folder):
+                sys.exit(f"{recipes.PAGE} says '{command}', which failed.")
+
+
 if "--here" in sys.argv:
     follow(ROOT)
 else:
@@ -71,3 +83,4 @@ else:
         subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
         follow(Path(clone))
         edit(Path(clone))
+        follow_recipes(Path(clone))
