@@ -3,8 +3,8 @@ network around it, and owns no activations. The network's plan (network/plan.py)
 calls that it answers with; used alone, ``forward`` and ``backward`` do the same for one layer.
 
 To add a layer: subclass ``Layer`` in the file of its family, give it a config that its constructor takes back, and
-say in its class what others ask (the facts at the top of ``Layer``). docs/layers.md lists the other places; for each
-that is forgotten tests/layers/test_register.py fails. Layers in NumPy are in python.py.
+say in its class what others ask (the facts at the top of ``Layer``). docs/contributing.md has the other places;
+for each that is forgotten tests/layers/test_register.py fails. Layers in NumPy are in python.py.
 """
 
 import math

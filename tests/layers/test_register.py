@@ -1,5 +1,5 @@
 """Every layer in every place that must know of it: whoever adds one and forgets a place finds it here by name. The
-places are listed in docs/layers.md."""
+places are listed in docs/contributing.md."""
 
 import ast
 from pathlib import Path
