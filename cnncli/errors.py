@@ -11,13 +11,19 @@
     ├── Interrupted         130  stopped by Ctrl-C or SIGTERM (143), after saving
     └── KernelError           1  the C kernels refused: no memory, or no such instructions
 
-A message is one sentence that names the thing and the remedy: "photos/ holds no images; give a folder with one
-sub-folder per class."
+A message is one sentence that names the thing, the reason and, behind a semicolon, the remedy: "photos/ holds no
+images; give a folder with one sub-folder per class." The same situation has the same words everywhere (``no_such``).
 
 What may not be here: imports of other modules. Every module may import this one.
 """
 
+from typing import TYPE_CHECKING
 from unicodedata import category
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_NAMED = 30  # so many known names at most stand in a message
 
 
 class CnnError(Exception):
@@ -138,14 +144,55 @@ def _shown(character: str) -> str:
     return ascii(character)[1:-1]
 
 
-def did_you_mean(word: object, known: "list[str]") -> str:
+def brief(value: object) -> str:
+    """Return a value as a message names it: short, on one line, a text in quotes.
+
+    Args:
+        value: Anything that was given.
+    """
+    from reprlib import Repr
+
+    if not isinstance(value, str):
+        short = Repr()
+        short.maxother, short.maxlong = 80, 80
+        return printable(short.repr(value))
+    text = printable(value if len(value) <= 80 else f"{value[:79]}…")
+    return f'"{text}"' if "'" in text else f"'{text}'"
+
+
+def reason_of(error: Exception) -> str:
+    """Return why something could not be read or written, as part of a sentence: "permission denied".
+
+    Args:
+        error: What was raised.
+    """
+    reason = printable(getattr(error, "strerror", None) or error).rstrip(".")
+    return reason[:1].lower() + reason[1:] or type(error).__name__
+
+
+def no_such(what: str, word: object, known: "Iterable[str]", remedy: str = "") -> str:
+    """Return the sentence for a name that is not known: "there is no loss 'x'; give one of a, b."
+
+    Args:
+        what: What has such names.
+        word: The name that is not known.
+        known: The known names.
+        remedy: What to advise in place of the list of names, such as a command that lists them.
+    """
+    names = list(known)
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    remedy = remedy or f"give one of {', '.join(map(printable, names[:_NAMED]))}{more}"
+    return f"there is no {what} {brief(word)}; {remedy}.{did_you_mean(word, names)}"
+
+
+def did_you_mean(word: object, known: "Iterable[str]") -> str:
     """Return " Did you mean 'x'?" for the nearest known name, or "" if none is near.
 
     Args:
-        word: The name that is not known.
+        word: The name that is not known. What is no text is near to nothing.
         known: The known names.
     """
     from difflib import get_close_matches
 
-    near = get_close_matches(str(word), known, n=1, cutoff=0.6)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    near = get_close_matches(word, list(known), n=1, cutoff=0.6) if isinstance(word, str) else []
+    return f" Did you mean {brief(near[0])}?" if near else ""

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from . import kernels
-from .errors import DataError, UsageError, did_you_mean
+from .errors import DataError, UsageError, brief, no_such
 from .kernels import Array, Call, Mixed
 
 LossName = Literal["cross-entropy", "squared-error"]
@@ -79,12 +79,12 @@ class CrossEntropy(Loss):
 
     def __init__(self, label_smoothing: float = 0.0, class_weights: Sequence[float] | None = None) -> None:
         if not 0 <= label_smoothing <= 1:
-            raise UsageError(f"label smoothing is a share between 0 and 1, not {label_smoothing!r}.")
+            raise UsageError(f"the label smoothing must be a number from 0 to 1, not {brief(label_smoothing)}.")
         self.label_smoothing = float(label_smoothing)
         self.class_weights = None if class_weights is None else [float(weight) for weight in class_weights]
         for weight in self.class_weights or []:
             if not (math.isfinite(weight) and weight >= 0):
-                raise UsageError(f"a class weight is a finite number of at least 0, not {weight!r}.")
+                raise UsageError(f"a class weight must be a finite number of at least 0, not {brief(weight)}.")
 
     def calls(self, logits: Array, labels: Array, losses: Array, dlogits: Array | None = None,
               mixed: Mixed | None = None) -> list[Call]:
@@ -154,8 +154,7 @@ def loss_by_name(name: LossName, **options: Any) -> Loss:
         UsageError: There is no such loss, or it does not take an option.
     """
     if name not in LOSSES:
-        raise UsageError(f"there is no loss {name!r}; known are {', '.join(LOSSES)}."
-                         + did_you_mean(str(name), list(LOSSES)))
+        raise UsageError(no_such("loss", name, LOSSES))
     taken = {option: value for option, value in options.items() if value is not None}
     known = LOSSES[name]().config()
     for option in taken:

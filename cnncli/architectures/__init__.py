@@ -7,7 +7,7 @@ What may not be here: weights, and what a network is trained with.
 import os
 from collections.abc import Callable, Sequence
 
-from ..errors import UsageError, did_you_mean
+from ..errors import UsageError, no_such
 from ..network import Network
 from ..network.graph import checked_input_shape
 from .builder import Description
@@ -69,8 +69,7 @@ def architecture(name: str, input_shape: Sequence[int], classes: int, seed: int 
         network = cnncli.architecture("resnet20", input_shape=(32, 32, 3), classes=10)
     """
     if not isinstance(name, str) or name not in ARCHITECTURES:
-        known = ", ".join(ARCHITECTURES)
-        raise UsageError(f"{name!r} is no architecture; there are auto, {known}.{did_you_mean(name, [*ARCHITECTURES])}")
+        raise UsageError(no_such("architecture", name, ARCHITECTURES))
     shape = checked_input_shape(input_shape)
     return Network(ARCHITECTURES[name](shape, classes), shape, seed)
 

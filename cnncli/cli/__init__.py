@@ -15,7 +15,7 @@ from importlib import import_module
 
 import click
 
-from ..errors import CnnError, UsageError, did_you_mean, printable
+from ..errors import CnnError, UsageError, no_such, printable
 from .command import Command
 from .program import COMMANDS, typed
 
@@ -61,8 +61,7 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command named first. Raises UsageError with the nearest name where there is none."""
         if args[0] not in COMMANDS:
-            near = did_you_mean(args[0], list(COMMANDS))
-            raise UsageError(f"there is no command {args[0]!r}.{near} See 'cnn --help'.")
+            raise UsageError(no_such("command", args[0], COMMANDS, "'cnn --help' lists them"))
         return args[0], self.get_command(ctx, args[0]), args[1:]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import UsageError
+from ..errors import UsageError, brief, printable
 from ..kernels import OPERATIONS, Array
 from . import hashing
 from .hashing import below, next_bits, random_bits, uniform
@@ -19,10 +19,11 @@ from .hashing import below, next_bits, random_bits, uniform
 ALTERNATE = "alternate"  # a flip in every other epoch
 # The most that makes sense of each strength, and what it is given in.
 LIMITS: dict[str, tuple[float, str]] = {
-    "shift": (4096, "pixels"), "rotate": (180, "degrees"), "scale": (2, "a share"), "shear": (45, "degrees"),
-    "brightness": (1, "a share"), "contrast": (1, "a share"), "saturation": (1, "a share"),
+    "shift": (4096, "a number of pixels"), "rotate": (180, "an angle in degrees"), "scale": (2, "a share"),
+    "shear": (45, "an angle in degrees"), "brightness": (1, "a share"), "contrast": (1, "a share"),
+    "saturation": (1, "a share"),
     "hue": (0.5, "a share of the circle"), "randaugment": (16, "a number of operations"),
-    "magnitude": (30, "a magnitude"), "erase": (1, "a probability"), "cutout": (4096, "pixels"),
+    "magnitude": (30, "a magnitude"), "erase": (1, "a probability"), "cutout": (4096, "a number of pixels"),
     "mixup": (10, "the parameter of a Beta distribution"), "cutmix": (10, "the parameter of a Beta distribution"),
 }
 _ERASED = (0.02, 1 / 3)  # shares of the image
@@ -108,13 +109,13 @@ class Augmentation:
             value = getattr(self, field.name)
             if field.name == "flip":
                 if not (isinstance(value, bool) or value == ALTERNATE):
-                    raise UsageError(f"flip is on, off or {ALTERNATE}, not {value!r}.")
+                    raise UsageError(f"flip must be on, off or {ALTERNATE}, not {brief(value)}.")
                 continue
             most, what = LIMITS[field.name]
             whole = isinstance(field.default, int)
             good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most
             if not good or (whole and value != int(value)):
-                raise UsageError(f"{field.name}={value} makes no sense: give {what} from 0 to {most:g}.")
+                raise UsageError(f"{field.name}={printable(value)} cannot be used; give {what} from 0 to {most:g}.")
             object.__setattr__(self, field.name, int(value) if whole else float(value))
 
     def config(self) -> dict[str, Any]:
@@ -135,7 +136,7 @@ class Augmentation:
             return None
         known = {field.name for field in fields(cls)}
         if not isinstance(config, dict) or not config.keys() <= known:
-            raise UsageError("the run's augmentation is not one of this version of cnn; train anew.")
+            raise UsageError("the run's augmentation is of another version of cnn; train again.")
         return cls(**config)
 
     @property

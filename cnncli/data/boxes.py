@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import NamedTuple
 from xml.parsers import expat
 
-from ..errors import DataError, ImageError, UsageError, printable
+from ..errors import DataError, ImageError, UsageError, brief, printable, reason_of
 from .finding import Missing
 from .table import Line, read_table
 
@@ -124,10 +124,10 @@ def _box(sides: list[str], first: int = 0) -> Box:
     except ValueError:
         numbers = [math.nan]
     if not all(math.isfinite(number) and abs(number) < 1e9 for number in numbers):
-        raise ValueError(f"{printable(', '.join(sides))[:80]!r} are no four numbers of pixels")
+        raise ValueError(f"a box must be four numbers of pixels, not {brief(', '.join(sides))}")
     box = Box(numbers[0] - first, numbers[1] - first, numbers[2], numbers[3])
     if box.xmax <= box.xmin or box.ymax <= box.ymin:
-        raise ValueError(f"xmin and ymin must lie before xmax and ymax, not {', '.join(sides)}")
+        raise ValueError(f"xmin and ymin must be smaller than xmax and ymax, not {', '.join(sides)}")
     return box
 
 
@@ -143,9 +143,9 @@ def read_annotation(path: str) -> list[Drawn]:
         with open(path, "rb") as file:
             data = file.read(_MOST_BYTES + 1)
     except OSError as error:
-        raise ImageError(path, f"it cannot be read ({error.strerror})") from None
+        raise ImageError(path, f"it cannot be read ({reason_of(error)})") from None
     if len(data) > _MOST_BYTES:
-        raise ImageError(path, "it is larger than a megabyte, which no annotation of an image is")
+        raise ImageError(path, "it is larger than 1 MB, too large for an annotation")
     try:
         drawn = [Drawn(_box([values.get(side, "nothing") for side in _SIDES], first=1), values.get("name") or None)
                  for values in _objects(data)]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import UsageError
+from ..errors import UsageError, brief
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Range = tuple[float, float]
@@ -277,7 +277,7 @@ def sentences(seen: Seen, scales: Scales, what: str, given: bool = False) -> Ite
     for found, said in _scaled_in_words(seen, scales, given):
         yield f"Values: {found:,} of the {what} {'is' if found == 1 else 'are'} deeper than 8 bits, {said}"
     if given and not seen.images:
-        yield f"Values: none of the {what} is deeper than 8 bits, so that --range changes nothing in them."
+        yield f"Values: none of the {what} is deeper than 8 bits, and --range changes nothing in them."
 
 
 def sentences_on_arrays(seen: Seen, scales: Scales, given: bool = False) -> Iterator[str]:
@@ -285,7 +285,7 @@ def sentences_on_arrays(seen: Seen, scales: Scales, given: bool = False) -> Iter
     for _, said in _scaled_in_words(seen, scales, given):
         yield f"Values: {said}"
     if given and not seen.images:
-        yield "Values: there are none deeper than 8 bits, so that --range changes nothing."
+        yield "Values: there are none deeper than 8 bits, and --range changes nothing."
 
 
 def doubts(seen: Seen, scales: Scales) -> Iterator[str]:
@@ -331,7 +331,7 @@ def parse(text: Any) -> Range:
         if not (np.isfinite([low, high]).all() and low < high and np.isfinite(high - low)):
             raise ValueError
     except (TypeError, ValueError):
-        raise UsageError(f"--range takes what is black and what is white, as 0:4095, not {text!r}.") from None
+        raise UsageError(f"--range must be two numbers, black and white, like 0:4095, not {brief(text)}.") from None
     return low, high
 
 

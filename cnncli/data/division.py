@@ -23,8 +23,8 @@ def check_fractions(fractions: Sequence[float]) -> None:
     """Raise UsageError where fractions are not those of train, val and test."""
     good = len(fractions) == 3 and all(0 <= f <= 1 for f in fractions) and abs(sum(fractions) - 1) < 1e-6
     if not good or fractions[0] <= 0:
-        raise UsageError(f"the split {'/'.join(map(str, fractions))} makes no sense: give three numbers for train, "
-                         "val and test that add up to 1, the first above 0.")
+        raise UsageError(f"the split {'/'.join(map(str, fractions))} cannot be used; give three numbers for train, val "
+                         "and test that add up to 1, the first above 0.")
 
 
 def rank(seed: int, relative: str) -> tuple[bytes, str]:
@@ -133,23 +133,26 @@ def notes_on_groups(groups: Groups, splits: Splits, drawn: Sequence[str]) -> lis
         first = printable(splits.train[0].relative if splits.train else "")
         if groups.pattern is None:
             raise DataError(f"{shown} names none of the images: its first line names "
-                            f"{printable(next(iter(groups.table), 'none'))}, an image is {first}; write paths inside "
-                            "the data folder.")
-        raise DataError(f"--group-by {shown} finds no group for any image, as {first}; give what finds it "
-                        f"in such paths, as {shlex.quote(EXAMPLE)}, or a CSV file with the columns file and group.")
+                            f"{printable(next(iter(groups.table), 'none'))}, and an image is called {first}; write "
+                            "paths inside the data folder.")
+        raise DataError(f"--group-by {shown} finds no group in the path of any image, such as {first}; give a regular "
+                        f"expression that does, like {shlex.quote(EXAMPLE)}, or a CSV file with the columns file and "
+                        "group.")
     if drawn and len(where) == 1 and not alone:
-        raise DataError(f"--group-by {shown} puts all {images:,} images into one group, "
-                        f"{quoted(next(iter(where)))}, so that none can be held out; give what tells groups apart.")
-    rest = f"; {alone:,} images are in none, each by itself" if alone else ""
+        raise DataError(f"--group-by {shown} puts all {images:,} images into one group, {quoted(next(iter(where)))}, "
+                        "and none can be held out; give a regular expression that tells groups apart.")
+    rest = f"; {alone:,} images are in no group" if alone else ""
     notes = [f"{len(where):,} group{'s' * (len(where) > 1)} of images {'are' if len(where) > 1 else 'is'} kept "
              f"together, by {shown}{rest}."]
     crossing = sorted(name for name, several in where.items() if len(several) > 1)
     if len(where) == images:
-        notes = [f"--group-by {shown} finds another group for each of the {images:,} images: it keeps none together."]
+        notes = [f"--group-by {shown} finds a different group for each of the {images:,} images, and keeps none of "
+                 "them "
+                 "together."]
     if crossing:
-        notes.append(f"{len(crossing):,} of them ({listed(crossing)}) lie in several splits as these are given: the "
+        notes.append(f"{len(crossing):,} of them ({listed(crossing)}) lie in more than one of the given splits; the "
                      "test is too easy.")
     few = [name for label, name in enumerate(splits.classes) if 0 < len(of_class[label]) < 3]
     if drawn and few:
-        notes.append(f"fewer than three groups of {listed(few)}: too few to hold one out for each split.")
+        notes.append(f"There are fewer than three groups of {listed(few)}, too few to hold one out for each split.")
     return notes

@@ -42,7 +42,8 @@ def read_list(path: str | os.PathLike[str]) -> frozenset[str]:
     the file cannot be read or a line makes no sense.
     """
     shown = printable(path)
-    data = read_bytes(path, "give a list as 'cnn check --exclude-list' writes it", "a list of paths")
+    data = read_bytes(path, "give a list as 'cnn check --exclude-list' writes it",
+                      "a list of paths; cut it into several")
     names = set()
     for number, line in enumerate(without_mark(data).split(b"\n"), 1):
         text = os.fsdecode(line.removesuffix(b"\r"))

@@ -81,7 +81,8 @@ def each_image(images: Images) -> Iterator[str | Missing | Picture]:
             else:
                 yield Picture(f"images[{i}]", as_picture(image, f"images[{i}]"))
     else:
-        raise UsageError(f"images are a path, a folder, an array or a list of these, not {type(images).__name__}.")
+        raise UsageError("the images must be a path, a folder, an array or a list of these, not "
+                         f"{type(images).__name__}.")
 
 
 def _of_array(given: Any) -> Iterator[str | Missing | Picture]:

@@ -6,7 +6,7 @@ found; images.py makes pixels of samples.
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from ..errors import DataError, UsageError, printable, quoted
+from ..errors import DataError, UsageError, brief, printable, quoted
 from .division import FRACTIONS, check_fractions, divide, notes_on_groups
 from .groups import Groups
 from .labels import Labels, refuse_strange, survey_labels
@@ -29,7 +29,7 @@ def survey(root: str | os.PathLike[str], labels: Labels | None = None) -> Survey
     DataError where it cannot be read, is empty, has no training images' folder or is not clear, UsageError where root
     is no path."""
     if not isinstance(root, str | os.PathLike):
-        raise UsageError(f"a data folder is a path, not {type(root).__name__}.")
+        raise UsageError(f"the data folder must be a path, not {brief(root)}.")
     if labels is not None:
         check_folder(os.fspath(root))
         return survey_labels(os.fspath(root), labels)
@@ -65,8 +65,8 @@ def scan(root: str | os.PathLike[str], fractions: Sequence[float] = FRACTIONS, s
     dropped = looked.exclude(frozenset(exclude)) if exclude else 0
     classes = sorted(found["train"].classes)
     if len(classes) == 1 and labels:
-        raise DataError(f"{printable(labels.name)} has one label only, {printable(classes[0])}; give images of two or "
-                        "more.")
+        raise DataError(f"{printable(labels.name)} has only one label, {printable(classes[0])}; give images of two or "
+                        "more classes.")
     if len(classes) == 1:
         _refuse_one_class(folders["train"], classes[0], found["train"])
     notes = looked.notes + [note for s, path in folders.items() for note in _notes(path, found[s])]
@@ -109,14 +109,14 @@ def scan_labelled(root: str | os.PathLike[str], classes: Sequence[str], split: S
         wanted = split
     folder, found = looked.folders[wanted], looked.found[wanted]
     if not found.classes:
-        judged = f" To have them judged without labels: cnn predict {quoted(folder)}"
+        judged = f" To classify them without labels: cnn predict {quoted(folder)}"
         _refuse_no_images(folder, found, judged)
     if labels is not None:
-        _check_classes(labels.name, found.classes, classes, "the model does not know it", "take these lines out")
+        _check_classes(labels.name, found.classes, classes, "which the model does not know", "take these lines out")
     else:
-        _check_classes(folder, found.classes, classes, "the model does not know it", none=(
-            f"give a folder whose folders are called like its classes ({listed(classes)}), or a table: --labels "
-            f"FILE.csv; without labels: cnn predict {quoted(folder)}"))
+        _check_classes(folder, found.classes, classes, "which the model does not know", none=(
+            f"rename its folders like the model's classes ({listed(classes)}), or give a table of labels with --labels "
+            f"FILE.csv. To classify them without labels: cnn predict {quoted(folder)}"))
     notes = looked.notes + _notes(folder, found)
     if len(looked.folders) > 1:
         inside = f"{wanted}/ in the class folders" if labels is None else f"{wanted} in {labels.name}"
@@ -131,7 +131,7 @@ def scan_flat(root: str | os.PathLike[str], note: Callable[[str], None] | None =
     check_folder(root)
     paths = sorted(path for path, _ in walk(root, "", found))
     if not paths:
-        raise DataError(f"{printable(root)} holds no images ({FORMATS}){_only_others(found)}.")
+        raise DataError(f"{printable(root)} holds no images ({FORMATS}){_only_others(found)}; give a folder with some.")
     if note:
         for sentence in _notes(root, found):
             note(sentence)
@@ -145,7 +145,7 @@ def _check_classes(folder: str, names: Iterable[str], known: Sequence[str], why:
     strange = sorted(names - set(known))
     if strange:
         remedy = none if none and len(strange) == len(names) else remedy
-        raise DataError(f"{printable(folder)} has images of {listed(strange)}, but {why}; {remedy}.")
+        raise DataError(f"{printable(folder)} has images of {listed(strange)}, {why}; {remedy}.")
 
 
 # ---- looking through it ----
@@ -187,8 +187,9 @@ def _find(folder: str) -> Found:
 
 def _given_notes(folder: str, found: Found, classes: list[str], train: str) -> list[str]:
     """Return sentences about a split that has a folder of its own. Raises DataError for a class that train lacks."""
-    _check_classes(folder, found.classes, classes, "train/ has none", none=(
-        f"call them like the classes, or give {quoted(train)} alone, from which others are drawn then"))
+    _check_classes(folder, found.classes, classes, "which train/ does not have", none=(
+        f"rename its folders like those in train/, or give only {quoted(train)}, of which other images are then held "
+        "out"))
     missing = [name for name in classes if name not in found.classes]
     return [f"{printable(folder)} has no images of {listed(missing)}."] if missing else []
 
@@ -217,7 +218,7 @@ def _only_others(found: Found) -> str:
 def _refuse_one_class(folder: str, name: str, found: Found) -> None:
     """Raise DataError; where the one class may be a folder around the classes, with the path to give."""
     inside = {item[1].split("/")[1] for item in found.classes[name] if item[1].count("/") > 1}
-    instead = (f"; if the folders in it are the classes ({listed(sorted(inside))}), give "
+    instead = (f", or, if the folders in it are the classes ({listed(sorted(inside))}), give "
                f"{quoted(os.path.join(folder, name))}") if len(inside) > 1 else ""
     raise DataError(f"{printable(folder)} holds images of one class only, {printable(name)}; give it a folder for each "
                     f"of two or more classes{instead}.")

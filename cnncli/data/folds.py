@@ -5,7 +5,7 @@ validated on once while the others are trained on. folder.py finds the samples; 
 from collections import Counter
 from dataclasses import replace
 
-from ..errors import DataError, UsageError, printable
+from ..errors import DataError, UsageError, brief, printable
 from .division import rank
 from .splits import Sample, Splits
 
@@ -16,11 +16,11 @@ def check_fold(which: int, of: int) -> None:
     """Raise UsageError where there is no fold ``which`` of so many."""
     for number in (which, of):
         if isinstance(number, bool) or not isinstance(number, int):
-            raise UsageError(f"folds are counted in whole numbers, not {number!r}.")
+            raise UsageError(f"the number of a fold must be a whole number, not {brief(number)}.")
     if not 2 <= of <= MOST_FOLDS:
-        raise UsageError(f"the number of folds must lie between 2 and {MOST_FOLDS}, not {of}.")
+        raise UsageError(f"the number of folds must be a whole number from 2 to {MOST_FOLDS}, not {of}.")
     if not 1 <= which <= of:
-        raise UsageError(f"there is no fold {which} of {of}.")
+        raise UsageError(f"there is no fold {which} of {of}; give a number from 1 to {of}.")
 
 
 def fold_of(splits: Splits, which: int, of: int, seed: int) -> Splits:
@@ -39,10 +39,12 @@ def fold_of(splits: Splits, which: int, of: int, seed: int) -> Splits:
     for label, name in enumerate(splits.classes):
         members = [sample for sample in splits.train + splits.val if sample.label == label]
         if len(members) < 2:
-            raise DataError(f"{printable(name)} has one image beside the test images; cross-validation needs two or "
-                            "more of each class.")
+            raise DataError(f"{printable(name)} has only one image beside the test images, and cross-validation needs "
+                            "two of each class; add images of it.")
         if len(members) < of:
-            notes.append(f"{printable(name)} has {len(members)} images for {of} folds: some of them validate without.")
+            notes.append(f"{printable(name)} has {len(members)} images for {of} folds; some folds have none of them "
+                         "for "
+                         "validation.")
         held = _part(members, (which - 1 - offset) % of, of, seed)
         offset += len(members)
         val += [sample for sample in members if sample in held]
@@ -76,8 +78,8 @@ def _fold_of_groups(splits: Splits, which: int, of: int, seed: int) -> Splits:
         have[fold].update(sizes[key])
     for label, name in enumerate(splits.classes):
         if any(counts[label] == total[label] for counts in have):
-            raise DataError(f"the images of {printable(name)} are too few groups to be both learnt and validated; give "
-                            "it more groups, or leave --group-by out.")
+            raise DataError(f"the images of {printable(name)} form too few groups for training and validation; add "
+                            "groups, or leave --group-by out.")
     if len(groups) < of:
         raise DataError(f"there are {len(groups)} groups for {of} folds; give --folds {max(2, len(groups))}.")
     held = {key for key, fold in place.items() if fold == which - 1}

@@ -56,7 +56,8 @@ class Groups:
         except (KeyError, TypeError, AttributeError, re.error):
             good = False
         if not good:
-            raise DataError("the groups in the run's config.json are not as they were written; train anew.")
+            raise DataError("the groups in the run's config.json are not as cnn wrote them; put the file back as it "
+                            "was, or train again.")
         return cls(pattern, table, name)
 
     def within(self, root: str) -> "Groups":
@@ -95,7 +96,7 @@ def groups_of(given: Any) -> Groups | None:
         return _of_pattern(text)
     if isinstance(given, Sequence) or hasattr(given, "tolist"):
         return Groups(None, {str(i): str(group) for i, group in enumerate(given)}, "the groups")
-    raise UsageError("groups are a pattern, or a CSV file with the columns file and group, not "
+    raise UsageError("the groups must be a regular expression, or a CSV file with the columns file and group, not "
                      f"{type(given).__name__}.")
 
 
@@ -103,10 +104,12 @@ def _of_pattern(pattern: str) -> Groups:
     try:
         re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
-        raise UsageError(f"--group-by {printable(pattern)} is no regular expression ({error}), and no file; give one "
-                         f"that finds a group's name in a path, as {shlex.quote(EXAMPLE)}.") from None
+        raise UsageError(f"--group-by {printable(pattern)} is no regular expression ({error}) and no file; give a "
+                         "regular expression that finds a group's name in a path, like "
+                         f"{shlex.quote(EXAMPLE)}.") from None
     if not pattern:
-        raise UsageError(f"--group-by is empty; give what finds a group's name in a path, as {shlex.quote(EXAMPLE)}.")
+        raise UsageError("--group-by is empty; give a regular expression that finds a group's name in a path, like "
+                         f"{shlex.quote(EXAMPLE)}.")
     return Groups(pattern, {}, pattern)
 
 

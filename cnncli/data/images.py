@@ -12,7 +12,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from .. import kernels
-from ..errors import DataError, ImageError, UsageError, printable
+from ..errors import DataError, ImageError, UsageError, no_such, printable
 from ..kernels import Array
 from .decode import FIRST, quiet
 from .depth import Seen
@@ -98,7 +98,7 @@ class Images:
                     self.skipped += [(e.path, e.reason) for e in errors.values() if e.path not in known]
                     kept = [i for i in range(len(rows)) if i not in errors]
                     if not kept:
-                        raise DataError(f"none of {len(rows)} images can be read any more; the first: "
+                        raise DataError(f"none of the {len(rows)} images can be used any more; give others. The first: "
                                         f"{next(iter(errors.values()))}")
                     pixels, rows = pixels[kept], rows[kept]
                 yield pixels, rows
@@ -200,7 +200,7 @@ def load_images(samples: Sequence[Sample], preprocessing: Preprocessing, threads
     not fit into memory.
     """
     if cache not in CACHES:
-        raise UsageError(f"cache {cache!r} makes no sense; give {' or '.join(CACHES)}.")
+        raise UsageError(no_such("cache", cache, CACHES))
     threads, shape, total = threads or kernels.available_cpus(), preprocessing.shape, len(samples)
     stored = None
     if cache == "ram":

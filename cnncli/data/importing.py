@@ -111,16 +111,17 @@ def load_arrays(sources: Sequence[str | os.PathLike[str]], names: Sequence[str] 
         # zipfile quotes what it found in the place of a name, which may be most of the file.
         reason = getattr(error, "strerror", None) or printable(str(error)[:_LONGEST]) or type(error).__name__
         path = printable(getattr(error, "filename", None) or paths[0])
-        raise DataError(f"{path} cannot be read: {reason.rstrip('.')}.") from None
+        raise DataError(f"{path} cannot be read ({reason.rstrip('.')}); get the file again.") from None
     except MemoryError:
-        raise DataError(f"{printable(paths[0])} needs more memory than there is.") from None
+        raise DataError(f"{printable(paths[0])} needs more memory than there is; end other programs, or use a machine "
+                        "with more memory.") from None
     pictures = {split: _pictures(paths[0], x) for split, (x, _) in raw.items()}
     images = _bytes(pictures, range_, note or (lambda _: None))
     labels, classes = _labels(paths[0], {split: y for split, (_, y) in raw.items()}, names)
     for split, x in images.items():
         if len(x) != len(labels[split]):
-            raise DataError(f"{printable(paths[0])} holds {len(x)} images but {len(labels[split])} labels"
-                            f"{f' of {split}' if split else ''}.")
+            raise DataError(f"{printable(paths[0])} holds {len(x)} images but {len(labels[split])} "
+                            f"labels{f' of {split}' if split else ''}; give one label for each image.")
     return {split: (images[split], labels[split]) for split in images}, classes
 
 
@@ -140,7 +141,8 @@ def _read(paths: list[str]) -> Arrays:
     if len(paths) == 1 and os.path.isdir(paths[0]):
         return _read_idx_folder(paths[0])
     if not 1 <= len(paths) <= 2:
-        raise UsageError("give a folder, an .npz file, or a file of images and one of labels.")
+        raise UsageError("SOURCE must be a folder, an .npz file, or a file of images and one of labels, not "
+                         f"{len(paths)} files.")
     for path in paths:
         if not os.path.isfile(path):
             raise DataError(f"there is no file or folder {printable(path)}; check the path.")
@@ -153,7 +155,8 @@ def _read(paths: list[str]) -> Arrays:
         arrays.reverse()
         paths = paths[::-1]
     if arrays[0].ndim < 3 or arrays[1].ndim != 1:
-        raise DataError(f"{printable(paths[0])} and {printable(paths[1])} are not a file of images and one of labels.")
+        raise DataError(f"{printable(paths[0])} and {printable(paths[1])} are not a file of images and one of labels; "
+                        "give one of each.")
     name = _IDX_NAME.fullmatch(os.path.basename(paths[0]))
     return {_SPLIT[name[1].lower()] if name else "": (arrays[0], arrays[1])}
 
@@ -178,25 +181,26 @@ def _idx_content(path: str, file: Readable, room: int) -> Array:
     shape = _idx_header(path, file)
     count, shown = math.prod(shape), printable(path)
     if count > room:
-        raise DataError(f"{shown} says that it holds {_product(shape)} bytes but is too short for that; get it again.")
+        raise DataError(f"{shown} says that it holds {_product(shape)} bytes but is too short for that; get the file "
+                        "again.")
     _check_free(path, count)
     data = file.read(count)
     if len(data) < count:
-        raise DataError(f"{shown} ends after {len(data)} of {count} bytes; get it again.")
+        raise DataError(f"{shown} ends after {len(data)} of {count} bytes; get the file again.")
     if file.read(1):
-        raise DataError(f"{shown} goes on after the {_product(shape)} bytes that it says it holds; get it again.")
+        raise DataError(f"{shown} goes on after the {_product(shape)} bytes that it says it holds; get the file again.")
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 
 def _idx_header(path: str, file: Readable) -> tuple[int, ...]:
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or not 1 <= magic[3] <= 4:
-        raise DataError(f"{printable(path)} is neither an IDX nor an .npz file.")
+        raise DataError(f"{printable(path)} is neither an IDX nor an .npz file; give one that is.")
     if magic[2] != 0x08:
-        raise DataError(f"{printable(path)} holds IDX values of type 0x{magic[2]:02x}; only bytes (0x08) are images.")
+        raise DataError(f"{printable(path)} holds IDX values of type 0x{magic[2]:02x}; give a file of bytes (0x08).")
     sizes = file.read(4 * magic[3])
     if len(sizes) < 4 * magic[3]:
-        raise DataError(f"{printable(path)} ends within its header; get it again.")
+        raise DataError(f"{printable(path)} ends within its header; get the file again.")
     return struct.unpack(f">{magic[3]}I", sizes)
 
 
@@ -208,7 +212,8 @@ def _read_idx_folder(folder: str) -> Arrays:
             continue
         key, path = (_SPLIT[match[1].lower()], match[2].lower()), os.path.join(folder, name)
         if key in found and found[key] + (match[3] or "") != path:
-            raise DataError(f"{printable(found[key])} and {printable(path)} hold the same split; give one as SOURCE.")
+            raise DataError(f"{printable(found[key])} and {printable(path)} hold the same split; give only one of them "
+                            "as SOURCE.")
         found.setdefault(key, path)
     splits = [split for split in ("train", "val", "test") if (split, "images") in found]
     if not splits:
@@ -216,7 +221,7 @@ def _read_idx_folder(folder: str) -> Arrays:
                         "themselves, or an .npz file.")
     for split in splits:
         if (split, "labels") not in found:
-            raise DataError(f"{printable(found[split, 'images'])} has no file of labels beside it.")
+            raise DataError(f"{printable(found[split, 'images'])} has no file of labels beside it; put it there.")
     return {split: (read_idx(found[split, "images"]), read_idx(found[split, "labels"])) for split in splits}
 
 
@@ -246,8 +251,9 @@ def read_npz(path: str) -> Arrays:
                 splits[split] = (_member(path, archive, members[images]), _member(path, archive, members[labels]))
     if not splits:
         there = ", ".join(printable(name) for name in sorted(members)[:8]) or "nothing"
-        raise DataError(f"{printable(path)} holds {there}; images and labels must be called x_train and y_train, "
-                        "train_images and train_labels, or images and labels.")
+        raise DataError(f"{printable(path)} holds {there}; call images and labels x_train and y_train, train_images "
+                        "and "
+                        "train_labels, or images and labels.")
     return splits
 
 
@@ -262,7 +268,7 @@ def _member(path: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Array
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, _, dtype = read(file)
         except (ValueError, EOFError):
-            raise DataError(f"{name} is not an array.") from None
+            raise DataError(f"{name} is not an array; get the file again.") from None
         if dtype.hasobject:
             raise DataError(f"{name} holds Python objects, which are never loaded; save plain numbers.")
         if math.prod(shape) * dtype.itemsize > info.file_size:
@@ -277,7 +283,9 @@ def _member(path: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Array
 def _check_free(path: str, count: int) -> None:
     free = free_memory()
     if free is not None and count > free:
-        raise DataError(f"{printable(path)} needs {count / 2**30:.1f} GiB of memory and {free / 2**30:.1f} are free.")
+        raise DataError(f"{printable(path)} needs {count / 2**30:.1f} GiB of memory and only {free / 2**30:.1f} GiB "
+                        "are "
+                        "free; end other programs, or use a machine with more memory.")
 
 
 def _product(shape: Sequence[int]) -> str:
@@ -296,12 +304,13 @@ def _pictures(path: str, x: Array) -> Array:
     if x.ndim == 4 and x.shape[3] == 1:
         x = x[..., 0]
     if x.ndim not in (3, 4) or (x.ndim == 4 and x.shape[3] not in (3, 4)) or 0 in x.shape:
-        raise DataError(f"{printable(path)} holds images as {_product(x.shape)}; they must be n x h x w, or "
-                        "n x h x w x 3.")
+        raise DataError(f"{printable(path)} holds images of the shape {_product(x.shape)}; save them as n x h x w, or "
+                        "n "
+                        "x h x w x 3.")
     if x.dtype.kind not in "biuf":
-        raise DataError(f"{printable(path)} holds images as {x.dtype}; save them as numbers.")
+        raise DataError(f"{printable(path)} holds images of the type {x.dtype}; save them as real numbers.")
     if x.dtype.kind == "f" and not np.isfinite(x).any():
-        raise DataError(f"{printable(path)} holds images without a single finite number; save others.")
+        raise DataError(f"{printable(path)} holds images without a single finite number; save finite numbers.")
     return x
 
 
@@ -347,7 +356,7 @@ def _labels(path: str, raw: dict[str, Array], names: Sequence[str] | None) -> tu
     for y in columns.values():
         whole = y.dtype.kind in "iub" or (y.dtype.kind == "f" and np.array_equal(y, np.floor(y)))
         if not whole or (len(y) and not 0 <= y.min() <= y.max() < 2**31):
-            raise DataError(f"{printable(path)} has labels that are no whole numbers from 0 on.")
+            raise DataError(f"{printable(path)} has labels that are not whole numbers from 0 on; save them so.")
     labels = {split: y.astype(np.int64) for split, y in columns.items()}
     present = np.unique(np.concatenate(list(labels.values())))
     count = int(present[-1]) + 1 if len(present) else 0
@@ -372,5 +381,6 @@ def _column(path: str, y: Array) -> Array:
     if one_hot:
         return np.asarray(y.argmax(axis=1))
     if y.ndim != 1:
-        raise DataError(f"{printable(path)} has labels as {_product(y.shape)}; one for each image is needed.")
+        raise DataError(f"{printable(path)} has labels of the shape {_product(y.shape)}; save one label for each "
+                        "image.")
     return y

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..errors import DataError, UsageError, printable, quoted
+from ..errors import DataError, UsageError, no_such, printable, quoted
 from .layout import split_of
 from .splits import Found, Split, Survey
 from .table import Line, path_inside, read_table
@@ -71,7 +71,8 @@ class Labels:
         except (KeyError, TypeError, ValueError):
             images = ()
         if not images or any(image.split not in (None, *_SPLITS) for image in images):
-            raise DataError("the labels in the run's config.json are not as they were written; train anew.")
+            raise DataError("the labels in the run's config.json are not as cnn wrote them; put the file back as it "
+                            "was, or train again.")
         return cls(str(config.get("name")), images)
 
     def within(self, root: str) -> "Labels":
@@ -104,17 +105,17 @@ class Labels:
         first, n = missing[0], len(missing)
         path = os.path.join(root, *first.file.split("/"))
         if os.path.lexists(path):
-            raise DataError(f"{self._where(first)}: {printable(path)} is no file; name image files.")
+            raise DataError(f"{self._where(first)}: {printable(path)} is no file; name an image file.")
         more = "" if n == 1 else f" ({n:,} lines name files that are not there)"
         folder, name = os.path.split(path)
         beside = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
         near = [entry for entry in beside if os.path.splitext(entry)[0] == name or entry.lower() == name.lower()]
-        what = (f"the file there is called {printable(near[0])}: write it so" if near
-                else f"paths begin in {printable(root)}: write them so, or take the line out")
+        what = (f"write {printable(near[0])}, which is there" if near
+                else f"write the path from {printable(root)} on, or take the line out")
         other = None if near else next((folder for folder in _around(root) if os.path.isfile(
             os.path.join(folder, *first.file.split("/")))), None)
         if other is not None:
-            what = f"it lies in {printable(other)}: give {quoted(other)} in the place of {printable(root)}"
+            what = f"give {quoted(other)}, where the file is, instead of {printable(root)}"
         raise DataError(f"{self._where(first)}: there is no file {printable(path)}; {what}{more}.")
 
     def _where(self, image: Labelled) -> str:
@@ -141,7 +142,7 @@ def labels_of(given: Any) -> Labels | None:
     if isinstance(given, dict):
         return Labels.from_config(given)
     if not isinstance(given, str | os.PathLike):
-        raise UsageError(f"labels are the path of a CSV file with the columns file and label, not "
+        raise UsageError("the labels must be the path of a CSV file with the columns file and label, not "
                          f"{type(given).__name__}.")
     return read_labels(given)
 
@@ -150,7 +151,7 @@ def _labelled(line: Line, table: str) -> Labelled:
     word = line.values.get("split", "")
     split = split_of(word) if word else None
     if word and split is None:
-        raise DataError(f"{line.where(table)}: {printable(word)!r} is no split; write train, val or test, or nothing.")
+        raise DataError(f"{line.where(table)}: {no_such('split', word, (), 'write train, val or test, or nothing')}")
     return Labelled(line.values["file"], line.values["label"], split, line.number)
 
 
@@ -173,9 +174,10 @@ def refuse_strange(labels: Labels, looked: Survey) -> None:
     """Raise DataError where there is nothing to learn of a label that is validated or tested on."""
     train = looked.found["train"].classes
     if not train:
-        raise DataError(f"{printable(labels.name)} has no line for training; write train into the column split of "
-                        "some, or nothing.")
+        raise DataError(f"{printable(labels.name)} has no training images; write train into the column split of some "
+                        "lines, or leave it empty there.")
     first = next((image for image in labels.images if image.label not in train), None)
     if first is not None and any(first.label in found.classes for found in looked.found.values()):
         raise DataError(f"line {first.line} of {printable(labels.name)}: {printable(first.label)} has images in "
-                        f"{first.split}, but none in train; give it some, or take its lines out.")
+                        f"{first.split}, but none in train; write train into the column split of some, or take its "
+                        "lines out.")

@@ -15,6 +15,7 @@ from .splits import Found, Split, listed
 from .walk import check_folder, entries, filled_folders, images_in, is_folder, is_image, walk
 
 PLAIN = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}  # nothing to say of these
+_WHOSE: dict[str, str] = {"train": "training", "val": "validation", "test": "test"}
 _WORDS: dict[str, Split] = {
     "train": "train", "training": "train", "trainval": "train", "val": "val", "valid": "val", "validation": "val",
     "validate": "val", "dev": "val", "test": "test", "testing": "test", "eval": "test", "evaluation": "test"}
@@ -101,20 +102,22 @@ def refuse_several(root: str, found: Found) -> list[str]:
     for name in names:
         others = {other for other in names if other != name and (not inside[other] or inside[other] != inside[name])}
         if len(others) > 1 and inside[name] >= others and (_is_version(name) or name.casefold() == base):
-            raise DataError(f"{printable(root)} holds its class folders again in {printable(name)}/; move that away, "
-                            f"or give {quoted(os.path.join(root, name))} instead, if that is meant.")
-    what, notes = "train/ and other splits", []
+            raise DataError(f"{printable(root)} holds its class folders a second time in {printable(name)}/; move "
+                            f"{printable(name)}/ away, or give only {quoted(os.path.join(root, name))}.")
+    what, splits, notes = "train/ and other splits", "", []
     if not sets and _all_in_the_same_folders(found, inside):
         parts = listed(sorted(inside[names[0]]))
         if all(map(_is_version, names)) or any(map(split_of, names)):
-            sets, what = names, f"the same class folders ({parts})"
+            sets, what = names, f"the same folders ({parts})"
+            splits = ", or rename them to train/, val/ and test/ if they are splits"
         else:
-            notes.append(f"{printable(root)}: {listed(names)} are taken as the classes, with the same folders in each "
-                         f"({parts}); if these are the classes, call the others train/, val/ and test/.")
+            notes.append(f"{printable(root)}: {listed(names)} are taken as the classes. Each holds the same folders "
+                         f"({parts}); if those are the classes, rename {listed(names)} to train/, val/ and test/.")
     if sets:
         paths = " or ".join(quoted(os.path.join(root, name)) for name in sets[:3])
-        raise DataError(f"{printable(root)} holds no class folders, but {listed(sets)} with {what} inside; give "
-                        f"{paths} instead, whichever is meant, or call them train/, val/ and test/ if they are splits.")
+        have = "have" if len(sets) > 1 else "has"
+        raise DataError(f"{printable(root)} holds no class folders: {listed(sets)} {have} {what} inside; give {paths}"
+                        f"{splits}.")
     return notes
 
 
@@ -133,13 +136,15 @@ def names_of_splits(folder: str, names: Collection[str], given: bool) -> list[st
         meant[candidate.stem][candidate.split] = candidate.name
     for found in meant.values():
         if "train" in found and len(found) > 1:
-            instead = (f"or give {quoted(folder)} instead" if given
-                       else "or put the folders of classes into train/ and test/")
-            raise DataError(f"{printable(folder)} has class folders that are called like splits, "
-                            f"{listed(sorted(found.values()))}; rename them, {instead}, if they are splits.")
+            instead = (f"give {quoted(folder)}" if given
+                       else "move their images into train/<class>/ and test/<class>/")
+            raise DataError(f"{printable(folder)} has class folders with the names of splits "
+                            f"({listed(sorted(found.values()))}); rename them if they are classes, or {instead} if "
+                            "they "
+                            "are splits.")
     alone = [] if given else list(meant.get((), {}).values())
-    return [f"{printable(folder)}: {printable(name)}/ is taken as a class, like the folders beside it; move it away, "
-            "if it is none." for name in alone]
+    return [f"{printable(folder)}: {printable(name)}/ is taken as a class, like the folders beside it; move it away if "
+            "it is no class." for name in alone]
 
 
 def inside_classes(found: Found) -> dict[str, Found] | None:
@@ -272,9 +277,9 @@ def _one_each(root: str, candidates: Sequence[_Candidate], train: str | None) ->
 def _refuse_both(root: str, one: _Candidate, other: _Candidate, train: str | None) -> None:
     names = [train] if train else [one.name, other.name]
     paths = " or ".join(quoted(os.path.join(root, name)) for name in names)
-    what = f"alone, from which {one.split} is drawn then" if train else "instead, whichever is meant"
-    raise DataError(f"{printable(root)} has both {printable(one.name)}/ and {printable(other.name)}/, which both mean "
-                    f"{one.split}; move one of them away, or give {paths} {what}.")
+    instead = f"only {paths}, of which the {_WHOSE[one.split]} images are then drawn" if train else paths
+    raise DataError(f"{printable(root)} has {printable(one.name)}/ and {printable(other.name)}/, and both names mean "
+                    f"{_WHOSE[one.split]} images; move one of them away, or give {instead}.")
 
 
 def _shares_classes(one: str, other: str) -> bool:
@@ -309,9 +314,8 @@ def _inside(folder: str, known: Collection[str]) -> str:
                 folder = inner
                 continue
         elif twin and _holds_classes(os.path.join(folder, twin), known) and not images_in(os.path.join(folder, twin)):
-            raise DataError(f"{printable(folder)} holds a folder of its own name beside others; move one or the others "
-                            f"away, or give {quoted(os.path.join(folder, twin))} instead, if that is "
-                            "meant.")
+            raise DataError(f"{printable(folder)} holds a folder of its own name beside other folders; move it or the "
+                            f"others away, or give only {quoted(os.path.join(folder, twin))}.")
         return folder
     return folder
 
@@ -374,8 +378,8 @@ def _notes(given: str, root: str, folders: dict[str, str], unlabelled: Sequence[
                  for i, (split, path) in enumerate(folders.items())]
         notes.append(f"{shown}: {', '.join(taken)}.")
     for path in unlabelled:
-        notes.append(f"{shown}: {printable(_below(given, path))}/ holds images in no class folder and is passed over; "
-                     f"to have them judged: cnn predict {quoted(path)}")
+        notes.append(f"{shown}: {printable(_below(given, path))}/ holds images in no class folder and is passed over. "
+                     f"To classify them without labels: cnn predict {quoted(path)}")
     if beside:
         are = "is" if len(beside) == 1 else "are"
         notes.append(f"{printable(root)}: {listed(beside)} {are} left out, because train/ is there.")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, UsageError, printable
+from ..errors import DataError, UsageError, brief, printable
 from ..kernels import Array
 from .division import FRACTIONS, check_fractions, divide, notes_on_groups
 from .groups import Groups
@@ -39,15 +39,18 @@ def scan(data: Pair | Mapping[str, Pair], fractions: Sequence[float] = FRACTIONS
     check_fractions(fractions)
     pairs = _pairs(data)
     if "train" not in pairs:
-        raise UsageError(f"the arrays are of {listed(list(pairs))}, and none of train; name the training images so.")
+        raise UsageError(f"the arrays hold {listed(list(pairs))} and no train; give the training images the name "
+                         "train.")
     pictures, looked = _survey(pairs, single=not isinstance(data, Mapping))
     classes = list(looked.found["train"].classes)
     if len(classes) == 1:
-        raise DataError(f"{NAME} holds images of one class only, {printable(classes[0])}; give two or more.")
+        raise DataError(f"{NAME} holds images of one class only, {printable(classes[0])}; give images of two or more "
+                        "classes.")
     notes = []
     for split, found in looked.found.items():
         if strange := [name for name in found.classes if name not in classes]:
-            raise DataError(f"the {split} labels hold {listed(strange)}, but the train labels do not.")
+            raise DataError(f"the {split} labels hold {listed(strange)}, which the train labels do not have; leave "
+                            "these images out, or add some to train.")
         if missing := [name for name in classes if name not in found.classes]:
             notes.append(f"There are no {split} images of {listed(missing)}.")
     looked.groups = groups
@@ -82,13 +85,13 @@ def scan_labelled(data: Pair | Mapping[str, Pair], classes: Sequence[str]) -> li
 def _pairs(data: Any) -> dict[str, Pair]:
     """Return split -> (images, labels). Raises UsageError where data is no such thing."""
     if not isinstance(data, tuple | list | Mapping):
-        raise UsageError(f"data is the path of a folder, or a pair (images, labels), not {type(data).__name__}.")
+        raise UsageError(f"data must be the path of a folder, or a pair (images, labels), not {type(data).__name__}.")
     pairs = dict(data) if isinstance(data, Mapping) else {"train": data}
     if unknown := [name for name in pairs if name not in _SPLITS]:
-        raise UsageError(f"arrays are given as train, val and test, not as {printable(unknown[0])!r}.")
+        raise UsageError(f"the arrays must be named train, val and test, not {brief(unknown[0])}.")
     for name, pair in pairs.items():
         if not isinstance(pair, tuple | list) or len(pair) != 2:
-            raise UsageError(f"{name}: give a pair, (images, labels), or the path of a folder.")
+            raise UsageError(f"{name} must be a pair (images, labels), or the path of a folder.")
     if not pairs:
         raise UsageError('no images are given; give (images, labels), or {"train": (images, labels)}.')
     return {split: (pairs[split][0], pairs[split][1]) for split in _SPLITS if split in pairs}
@@ -103,7 +106,7 @@ def _survey(pairs: Mapping[str, Pair], single: bool) -> tuple[dict[str, Sequence
         what = "images" if single else f"{split} images"
         pictures[split] = as_pictures(images, what)
         if not len(pictures[split]):
-            raise DataError(f"{what}: there is none; give one or more with their labels.")
+            raise DataError(f"{what}: there is no image; give at least one, with its label.")
         names, numbers = _classes(labels, len(pictures[split]), "labels" if single else f"{split} labels")
         label = "images" if single else split
         found[split] = Found({name: [(f"{label}[{i}]", str(i)) for i in np.flatnonzero(numbers == number).tolist()]
@@ -117,20 +120,20 @@ def _classes(given: Any, count: int, what: str) -> tuple[list[str], Array]:
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1:
-        raise DataError(f"the {what} have the shape {labels.shape}; give one for each image"
+        raise DataError(f"the {what} have the shape {labels.shape}; give one label for each image"
                         + (" (of one-hot rows: labels.argmax(axis=1))." if labels.ndim == 2 else "."))
     if len(labels) != count:
-        raise DataError(f"there are {count} images and {len(labels)} {what}; give one label an image.")
+        raise DataError(f"there are {count} images and {len(labels)} {what}; give one label for each image.")
     if labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels):
         labels = labels.astype(np.str_)
     if labels.dtype.kind == "b":
         labels = labels.astype(np.int64)
     if labels.dtype.kind not in "iuU":
-        raise DataError(f"the {what} hold {labels.dtype}; give whole numbers or names.")
+        raise DataError(f"the {what} are of the type {labels.dtype}; give whole numbers or names.")
     values, numbers = np.unique(labels, return_inverse=True)
     names = [str(value) for value in values.tolist()]
     if "" in names:
-        raise DataError(f"the {what} hold an empty name; give every class one.")
+        raise DataError(f"the {what} hold an empty name; give every class a name.")
     return names, numbers.reshape(-1)
 
 

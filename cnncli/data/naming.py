@@ -4,7 +4,7 @@ augmentation.py says what the strengths mean, and checks them.
 
 from typing import Any
 
-from ..errors import UsageError, did_you_mean, printable
+from ..errors import UsageError, no_such, printable
 from .augmentation import ALTERNATE, LIMITS, Augmentation
 from .preprocessing import Preprocessing
 
@@ -56,8 +56,8 @@ def _named(name: str, preprocessing: Preprocessing) -> Strengths | None:
                        cutmix=1),
     }
     if name not in known:
-        raise UsageError(f"--augment knows no {printable(name)!r}; give {', '.join(NAMES)}, or a list of "
-                         f"{', '.join(_WORDS)}, as shift=4,flip,rotate=10.{did_you_mean(name, [*NAMES, *_WORDS])}")
+        remedy = f"give {', '.join(NAMES)}, or a list of {', '.join(_WORDS)}, like shift=4,flip,rotate=10"
+        raise UsageError(f"--augment: {no_such('change', name, [*NAMES, *_WORDS], remedy)}")
     return known[name]
 
 
@@ -72,9 +72,9 @@ def _parsed(text: str, preprocessing: Preprocessing) -> Strengths:
         name = "colour" if name == "color" else name
         if name not in _WORDS:
             _named(name, preprocessing)  # says what there is
-            raise UsageError(f"--augment {printable(text)}: {name} is only for the beginning of the list.")
+            raise UsageError(f"--augment {printable(text)}: {name} must come first in the list.")
         if equals and not value:
-            raise UsageError(f"--augment {printable(word)} lacks its strength; give a number, or leave = away.")
+            raise UsageError(f"--augment {printable(word)} has no strength behind =; give a number, or leave = out.")
         strengths |= _strengths(name, value, preprocessing)
     side, shift, cutout = min(preprocessing.size), strengths.get("shift", 0), strengths.get("cutout", 0)
     if side // 2 < shift <= LIMITS["shift"][0]:
@@ -89,7 +89,7 @@ def _strengths(name: str, value: str, preprocessing: Preprocessing) -> Strengths
     """Return the fields that one word of a list sets."""
     if name == "flip":
         if value not in ("", ALTERNATE, "1", "on", *_OFF):
-            raise UsageError(f"flip={printable(value)} makes no sense: give flip, flip=off or flip={ALTERNATE}.")
+            raise UsageError(f"flip={printable(value)} cannot be used; give flip, flip=off or flip={ALTERNATE}.")
         return {"flip": ALTERNATE if value == ALTERNATE else value not in _OFF}
     if name == "randaugment" and value not in _OFF:
         count, colon, magnitude = value.partition(":")
@@ -99,7 +99,7 @@ def _strengths(name: str, value: str, preprocessing: Preprocessing) -> Strengths
     strength = 0.0 if value in _OFF else _number(name, value) if value else usual[name]
     if name == "colour":
         if not 0 <= strength <= 1:
-            raise UsageError(f"colour={printable(value)} makes no sense: give a share from 0 to 1.")
+            raise UsageError(f"colour={printable(value)} cannot be used; give a share from 0 to 1.")
         return {"brightness": strength, "contrast": strength, "saturation": strength}
     return {name: strength}
 
@@ -108,8 +108,9 @@ def _number(name: str, text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        what = "2:9, operations and magnitude" if name == "randaugment" else LIMITS.get(name, (1, "a share"))[1]
-        raise UsageError(f"{name}={printable(text)} makes no sense: give {what}.") from None
+        most, unit = LIMITS.get(name, (1, "a share"))
+        what = "operations and magnitude, like 2:9" if name == "randaugment" else f"{unit} from 0 to {most:g}"
+        raise UsageError(f"{name}={printable(text)} cannot be used; give {what}.") from None
 
 
 def describe(augmentation: Augmentation | None, preprocessing: Preprocessing, chosen: bool = True) -> str:

@@ -87,8 +87,8 @@ def claim(files: Mapping[StrPath, Kind], *, models: Iterable[StrPath] = (), read
     held = _HELD.get() or {}
     for target, path in given.items():
         if target in held and held[target][0] != files[path]:
-            raise UsageError(f"{printable(path)} is to be {held[target][0].what} and {files[path].what} at once; give "
-                             "each its own name.")
+            raise UsageError(f"{printable(path)} is named for two outputs, {held[target][0].what} and "
+                             f"{files[path].what}; give each its own name.")
     if all(target in held for target in given):
         yield
         return
@@ -172,7 +172,7 @@ def write(path: StrPath, data: bytes, kind: Kind) -> None:
 def _check_name(path: StrPath, target: str, kind: Kind) -> None:
     suffix = os.path.splitext(path)[1].lower()
     if suffix != kind.suffix and (kind.strict or suffix in SUFFIXES | _MODELS):
-        raise UsageError(f"{printable(path)} is no name for {kind.what}; give one that ends in {kind.suffix}.")
+        raise UsageError(f"{printable(path)} cannot be the name of {kind.what}; give one that ends in {kind.suffix}.")
     if os.path.lexists(target) and not os.path.isfile(target):
         what = "a folder" if os.path.isdir(target) else "no regular file"
         raise UsageError(f"{printable(path)} is {what}; give a file.")
@@ -184,7 +184,7 @@ def _check_read(path: StrPath, target: str, models: Iterable[StrPath], reads: It
         if any(_same(target, each) for each in models):
             raise UsageError(f"{printable(path)} is the model in use; give another name.")
         if any(_same(target, each) for each in reads):
-            raise UsageError(f"{printable(path)} is to be read and written at once; give another name.")
+            raise UsageError(f"{printable(path)} would be read and written at once; give another name.")
 
 
 def _check_foreign(path: StrPath, target: str, kind: Kind, remedy: str) -> None:
@@ -287,10 +287,10 @@ def _made(path: StrPath, folder: str, make: bool, remedy: str = "give another") 
         missing.append(folder)
         folder = os.path.dirname(folder)
     if not os.path.isdir(folder):
-        raise UsageError(f"{printable(path)} cannot be: {printable(folder)} is a file; {remedy}.")
+        raise UsageError(f"{printable(path)} cannot be written, because {printable(folder)} is a file; {remedy}.")
     if missing and not make:
         named = os.path.realpath(os.path.dirname(path)) == missing[0]  # else a link leads there
-        raise UsageError(f"{printable(path)}: there is no folder "
+        raise UsageError(f"{printable(path)} cannot be written, because there is no folder "
                          f"{printable(os.path.dirname(path) if named else missing[0])}; make it first.")
     try:
         for each in reversed(missing):

@@ -17,9 +17,11 @@ def as_array(given: Any, what: str) -> Array:
     try:
         array: Array = np.asarray(given)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise DataError(f"{what}: no array can be made of this: {str(error).rstrip('.')}.") from None
+        raise DataError(f"{what}: these values form no array ({str(error).split('. ')[0].rstrip('.')}); give numbers "
+                        "of "
+                        "one shape.") from None
     if array.dtype.kind not in "biufUSO":
-        raise DataError(f"{what}: values of type {array.dtype} are no numbers; give a NumPy array.")
+        raise DataError(f"{what}: the type is {array.dtype}; give an array of real numbers.")
     return array
 
 
@@ -51,20 +53,22 @@ def as_pictures(given: Any, what: str) -> list[Array]:
 
 def _as_bytes(array: Array, what: str) -> Array:
     if not array.size:
-        raise DataError(f"{what}: the shape is {array.shape}, so that there are no pixels; give images of one or more.")
+        raise DataError(f"{what}: the shape is {array.shape}, which has no pixels; give images of at least one pixel.")
     if array.dtype == np.uint8:
         return array
     if array.dtype.kind != "f":
-        deeper = ": divide by what is white (4095 for 12 bits, 65535 for 16)" if array.dtype.itemsize > 1 else ""
+        deeper = (". Divide by the value of white, which is 4095 for 12 bits and 65535 for 16"
+                  if array.dtype.itemsize > 1 else "")
         raise DataError(f"{what}: the type is {array.dtype}; give uint8 from 0 to 255, or floats from 0 to 1{deeper}.")
     low, high = float(array.min()), float(array.max())
     if not (low >= 0 and high <= 1):
-        raise DataError(f"{what}: floats from {low:g} to {high:g}; give floats from 0 to 1, where 1 is white, "
-                        "or uint8 from 0 to 255.")
+        raise DataError(f"{what}: the floats go from {low:g} to {high:g}; give floats from 0 to 1, where 1 is white, "
+                        "or "
+                        "uint8 from 0 to 255.")
     return np.rint(array.astype(np.float64) * 255).astype(np.uint8)
 
 
 def _channels_first(shape: tuple[int, ...]) -> str:
     """Return a hint where the shape of an image looks like PyTorch's (c, h, w)."""
-    return " Bring the channels to the end with numpy.moveaxis(images, -3, -1)." if (
+    return " Move the channels to the end with numpy.moveaxis(images, -3, -1)." if (
         len(shape) == 3 and shape[0] in _COLOURS) else ""

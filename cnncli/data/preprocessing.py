@@ -7,7 +7,6 @@ import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from reprlib import repr as short
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -15,7 +14,7 @@ import PIL
 from PIL import Image
 
 from .. import kernels
-from ..errors import ModelError, UsageError
+from ..errors import ModelError, UsageError, brief
 from ..kernels import Array, aligned_empty
 from .decode import open_image
 from .depth import Range, Scales, Seen, in_words
@@ -23,6 +22,12 @@ from .depth import Range, Scales, Seen, in_words
 Resize = Literal["squash", "crop"]
 RESIZES: tuple[Resize, ...] = get_args(Resize)
 LARGEST_SIDE = 4096
+_WANTED = {
+    "size": f"(height, width), two whole numbers from 1 to {LARGEST_SIDE}", "grey": "True or False",
+    "resize": " or ".join(RESIZES), "mean": "a number from 0 to 1 for each channel",
+    "std": "a number above 0 for each channel", "range": "two numbers, black and white",
+    "float_range": "two numbers, black and white",
+}
 CROP_SHARE = 0.875  # of the shorter side that the central crop keeps, as is the custom since AlexNet (224 of 256)
 _KNOWN_ORDER = PIL.__version__.startswith("13.")  # of the two passes of its resizing
 
@@ -64,7 +69,8 @@ class Preprocessing:
         for name, good in _checks(self.size, self.grey, self.resize, self.mean, self.std, self.range,
                                   self.float_range).items():
             if not good:
-                raise UsageError(f"a preprocessing with {name} = {short(getattr(self, name))} makes no sense.")
+                raise UsageError(f"the preprocessing cannot have {name} = {brief(getattr(self, name))}; give "
+                                 f"{_WANTED[name]}.")
 
     @property
     def channels(self) -> int:
@@ -95,12 +101,12 @@ class Preprocessing:
         """
         keys = ("size", "grey", "resize", "mean", "std")
         if not isinstance(config, dict) or set(config) - {"range", "float_range"} != set(keys):
-            raise ModelError(f"the model's preprocessing must have the entries {', '.join(keys)}; train it again.")
+            raise ModelError(f"the model's preprocessing does not have the entries {', '.join(keys)}; train it again.")
         size, grey, resize, mean, std = (config[key] for key in keys)
         ranges = [config.get(key) for key in ("range", "float_range")]  # earlier versions have none
         for key, good in _checks(size, grey, resize, mean, std, *ranges).items():
             if not good:
-                raise ModelError(f"the model's preprocessing has {key} = {short(config[key])}, which makes no sense; "
+                raise ModelError(f"the model's preprocessing has {key} = {brief(config[key])}, which is not possible; "
                                  "train it again.")
         return cls((size[0], size[1]), grey, resize, tuple(map(float, mean)), tuple(map(float, std)), *ranges)
 

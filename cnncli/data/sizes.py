@@ -92,7 +92,8 @@ def _looked(samples: Sequence[Sample]) -> list[tuple[Sample, Header]]:
         except ImageError as error:
             failed = error
     if not looked:
-        raise DataError("none of the training images can be read; " + (f"the last one: {failed}" if failed else ""))
+        raise DataError("none of the training images can be used; give others. "
+                        "" + (f"The last: {failed}" if failed else ""))
     return looked
 
 

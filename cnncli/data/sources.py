@@ -34,7 +34,8 @@ def scan(data: Data, fractions: Sequence[float] = FRACTIONS, seed: int = 0, excl
     if isinstance(data, str | os.PathLike):
         return folder.scan(data, fractions, seed, exclude, labels, groups)
     if labels is not None:
-        raise UsageError("a table of labels is for a folder; arrays come with their labels: (images, labels).")
+        raise UsageError("a table of labels cannot be given together with arrays; give arrays with their labels, as "
+                         "(images, labels).")
     return memory.scan(data, fractions, seed, exclude, groups)
 
 

@@ -97,8 +97,8 @@ class Survey:
             for name, items in found.classes.items():
                 kept = [item for item in items if self.relative(split, item[1]) not in relatives]
                 if not kept and split == "train":
-                    raise DataError(f"every training image of {printable(name)} is on the list of those to exclude; "
-                                    "take some off it, or remove the class's folder.")
+                    raise DataError(f"every training image of {printable(name)} is on the list to exclude; take some "
+                                    "off the list, or remove the folder of the class.")
                 dropped += len(items) - len(kept)
                 found.classes[name] = kept
             found.classes = {name: items for name, items in found.classes.items() if items}
@@ -129,15 +129,15 @@ def exclusion_note(name: str, dropped: int, listed: int) -> str:
     """Return a sentence about a list of images to exclude; name is the data's."""
     strange = listed - dropped
     others = f"; {strange:,} more on the list {'is' if strange == 1 else 'are'} not there" if strange else ""
-    return f"{printable(name)}: {dropped:,} image{'s' * (dropped != 1)} left out, because the list to exclude has " + (
-        f"{'it' if dropped == 1 else 'them'}{others}.")
+    return (f"{printable(name)}: {dropped:,} image{'s' * (dropped != 1)} left out, because the list to exclude names "
+            f"{'it' if dropped == 1 else 'them'}{others}.")
 
 
 def small_classes_notes(splits: Splits) -> list[str]:
     """Return a sentence about the classes that have too few training images, none where no class has."""
     counts = Counter(sample.label for sample in splits.train)
     small = [name for label, name in enumerate(splits.classes) if counts[label] < 3]
-    return [f"fewer than three training images of {listed(small)}."] if small else []
+    return [f"There are fewer than three training images of {listed(small)}."] if small else []
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ..errors import DataError, UsageError, did_you_mean, printable
+from ..errors import DataError, UsageError, did_you_mean, printable, reason_of
 
 MOST_BYTES = 1 << 28  # of a table or list; millions of names, and no device that never ends
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -54,8 +54,8 @@ def read_table(path: str | os.PathLike[str], needed: Sequence[str], optional: Se
         if len(cells) != len(names):
             remedy = (f"put what holds {_DELIMITERS[delimiter]} in double quotes" if len(cells) > len(names)
                       else f"fill it in, with {_DELIMITERS[delimiter]} between the columns, or take it out")
-            raise DataError(f"line {number} of {shown} has {len(cells)} column{'s' * (len(cells) != 1)}, the first "
-                            f"line {len(names)}; {remedy}.")
+            raise DataError(f"line {number} of {shown} has {len(cells)} column{'s' * (len(cells) != 1)}, but the first "
+                            f"line has {len(names)}; {remedy}.")
         values = {name: cells[names.index(name)].strip() for name in wanted}
         for name in needed:
             if not values[name]:
@@ -103,7 +103,7 @@ def read_bytes(path: str | os.PathLike[str], wanted: str, too_large: str) -> byt
         with open(path, "rb") as file:
             data = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:
-        raise UsageError(f"{shown} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
+        raise UsageError(f"{shown} cannot be read ({reason_of(error)}); {wanted}.") from None
     if len(data) > MOST_BYTES:
         raise UsageError(f"{shown} is too large for {too_large}.")
     return data
@@ -149,6 +149,6 @@ def _refuse_columns(shown: str, names: Sequence[str], needed: Sequence[str]) -> 
     missing = [name for name in needed if name not in names]
     near = next(filter(None, (did_you_mean(name, missing) for name in names if name not in needed)), "")
     has = ", ".join(printable(name) for name in names if name)[:200]
-    separators = ", ".join(_DELIMITERS.values())
+    *separators, last = _DELIMITERS.values()
     raise DataError(f"line 1 of {shown} names no column {' and no column '.join(missing)} (it has: {has}); write "
-                    f"{','.join(needed)} there, with {separators} between the columns.{near}")
+                    f"{','.join(needed)} there, with {', '.join(separators)} or {last} between the columns.{near}")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from ..errors import DataError, printable
+from ..errors import DataError, printable, reason_of
 from .splits import Found
 
 SUFFIXES = frozenset(
@@ -25,7 +25,8 @@ def check_folder(root: str) -> None:
     except FileNotFoundError:
         raise DataError(f"there is no folder {printable(root)}; check the path.") from None
     except (OSError, ValueError) as error:
-        raise DataError(f"{printable(root)} cannot be read: {_reason(error)}.") from None
+        raise DataError(f"{printable(root)} cannot be read ({reason_of(error)}); check its path and its "
+                        "permissions.") from None
     if not stat.S_ISDIR(mode):
         raise DataError(f"{printable(root)} is a file, not a folder; give a folder with one sub-folder per class.")
 
@@ -37,7 +38,8 @@ def entries(folder: str, hidden: list[str] | None = None, prefix: str = "") -> l
         with os.scandir(folder) as found:
             every = sorted(found, key=lambda e: e.name)
     except OSError as error:
-        raise DataError(f"{printable(folder)} cannot be read: {_reason(error)}.") from None
+        raise DataError(f"{printable(folder)} cannot be read ({reason_of(error)}); check its path and its "
+                        "permissions.") from None
     if hidden is not None:
         hidden += [prefix + e.name for e in every if is_passed_over(e.name) and is_folder(e)]
     return [e for e in every if not is_passed_over(e.name)]
@@ -128,7 +130,3 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
         return entry.is_file()
     except OSError:
         return False
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)

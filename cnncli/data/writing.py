@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from .. import kernels
-from ..errors import DataError, printable
+from ..errors import DataError, brief, printable
 from ..kernels import Array
 from .images import Progress
 from .outputs import claim_folder
@@ -47,7 +47,7 @@ def check_target(directory: str | os.PathLike[str]) -> Path:
         if any(entry.name != _UNFINISHED or not _is_dead(entry) for entry in target.iterdir()):
             raise DataError(f"{printable(target)} is not empty; give a new folder.")
     elif os.path.lexists(target):
-        raise DataError(f"{printable(target)} is there already and not a folder; give a new folder.")
+        raise DataError(f"{printable(target)} is there already and is not a folder; give a new folder.")
     return target
 
 
@@ -78,11 +78,11 @@ def check_names(classes: Sequence[str]) -> None:
     for name in classes:
         bad = not name or name.startswith(".") or "/" in name or os.sep in name or "\0" in name
         if bad or len(os.fsencode(name)) > 255:
-            raise DataError(f"a class cannot be called {printable(name)!r}: its folder needs a name without '/' that "
-                            "does not begin with a dot; name the classes with --classes.")
+            raise DataError(f"the class name {brief(name)} cannot be the name of a folder, which is short, has no '/' "
+                            "and begins with no dot; name the classes with --classes.")
     if len(set(classes)) < len(classes):
         twice = next(name for name in classes if classes.count(name) > 1)
-        raise DataError(f"two classes are called {printable(twice)!r}; give each its own name with --classes.")
+        raise DataError(f"two classes are called {brief(twice)}; give each its own name with --classes.")
 
 
 def write_images(directory: str | os.PathLike[str], splits: Arrays, classes: Sequence[str],

@@ -14,7 +14,7 @@ from ..data.depth import Seen, doubts
 from ..data.finding import Images, Missing, Picture, image_files
 from ..data.images import forgiven_in_words
 from ..data.preprocessing import Preprocessing
-from ..errors import DataError, ImageError, ModelError, UsageError, did_you_mean, printable
+from ..errors import DataError, ImageError, ModelError, UsageError, no_such, printable
 from ..kernels import Array
 from ..model import Model
 from ..network import Network
@@ -176,7 +176,7 @@ def explain(model: AnyModel, image: Images, method: str = DEFAULT, target: str |
     """
     found = list(explanations(model, image, method, target, layer, seed))
     if len(found) != 1:
-        raise UsageError(f"one image is explained, not {len(found):,}; cnncli.explanations takes several.")
+        raise UsageError(f"cnncli.explain takes one image, not {len(found):,}; give several to cnncli.explanations.")
     [one] = found
     if isinstance(one, Missing):
         raise DataError(one.error)
@@ -310,15 +310,14 @@ def _placed(answers: list[dict[str, Any]], path: str, source: str | Picture, gri
 def chosen_method(name: str) -> Method:
     """Return a method by name. Raises UsageError with the nearest name."""
     if name not in METHODS:
-        raise UsageError(f"there is no method {name!r}.{did_you_mean(name, list(METHODS))} The methods are "
-                         f"{', '.join(sorted(METHODS))}.")
+        raise UsageError(no_such("method", name, sorted(METHODS)))
     return METHODS[name]
 
 
 def class_number(model: Model, name: str) -> int:
     """Return a class's number by its name. Raises UsageError with the nearest name."""
     if name not in model.classes:
-        raise UsageError(f"the model has no class {printable(name)!r}.{did_you_mean(name, model.classes)}")
+        raise UsageError(no_such("class", name, model.classes))
     return model.classes.index(name)
 
 
@@ -327,14 +326,14 @@ def chosen_layer(network: Network, name: str | None, way: Method) -> str:
     method by pixels, which looks at none, the first."""
     if way.on == "image":
         if name is not None:
-            raise UsageError(f"{way.name} explains pixels, by no layer; leave the layer out.")
+            raise UsageError(f"the method {way.name} explains pixels and looks at no layer; leave the layer out.")
         return network.nodes[0].name
     if name is None:
         return last_positions(network)
     node = network.node(name)
     if not has_positions(node):
-        raise UsageError(f"layer {name} has no positions (its output is {' x '.join(map(str, node.shape))}): name one "
-                         f"before it, as {last_positions(network)}.")
+        raise UsageError(f"layer {name} has no positions (its output is {' x '.join(map(str, node.shape))}); name one "
+                         f"before it, like {last_positions(network)}.")
     return name
 
 
@@ -346,7 +345,7 @@ def last_positions(network: Network) -> str:
     while node is not None and _pools(node) and node.inputs[0] in makers:
         node = makers[node.inputs[0]]
     if node is None:
-        raise UsageError("no layer of the network has positions; methods by pixels (gradient, occlusion …) explain it.")
+        raise UsageError("no layer of the network has positions; give a method that explains pixels, like gradient.")
     return node.name
 
 

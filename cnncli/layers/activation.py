@@ -3,7 +3,7 @@
 from typing import Any
 
 from .. import kernels
-from ..errors import NetworkError
+from ..errors import NetworkError, brief
 from ..kernels import Call
 from .base import Buffers, Layer
 
@@ -50,7 +50,8 @@ class LeakyReLU(Activation):
         number = isinstance(negative_slope, int | float) and not isinstance(negative_slope, bool)
         if not number or not 0 <= negative_slope < float("inf"):
             # Backward tells the two sides apart by the sign of y.
-            raise NetworkError(f"LeakyReLU's negative_slope must be a number of at least 0, not {negative_slope!r}.")
+            raise NetworkError("LeakyReLU's negative_slope must be a number of at least 0, not "
+                               f"{brief(negative_slope)}.")
         self.slope = float(negative_slope)
 
     def config(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import NetworkError, UsageError
+from ..errors import NetworkError, UsageError, brief
 from ..kernels import Array
 
 
@@ -22,7 +22,7 @@ def floats(what: str, value: Any) -> Array:
 
 
 def _described(value: Any, array: Array) -> str:
-    return f"one of {array.dtype}" if isinstance(value, np.ndarray) else f"a {type(value).__name__} of something else"
+    return f"an array of {array.dtype}" if isinstance(value, np.ndarray) else brief(value)
 
 
 def image_shape(layer: object, shape: tuple[int, ...]) -> tuple[int, int, int]:
@@ -37,19 +37,19 @@ def pair(name: str, value: Any, least: int = 1) -> tuple[int, int]:
     """Return a size given as one number or two as (rows, columns). Raises NetworkError where it is neither."""
     both = (value, value) if isinstance(value, int) else tuple(value) if isinstance(value, list | tuple) else ()
     if len(both) != 2 or not all(isinstance(v, int) and not isinstance(v, bool) and v >= least for v in both):
-        raise NetworkError(f"{name} must be a whole number of at least {least}, or two of them, not {value!r}.")
+        raise NetworkError(f"{name} must be a whole number of at least {least}, or two of them, not {brief(value)}.")
     return both[0], both[1]
 
 
 def whole(name: str, value: Any, least: int = 1) -> int:
     """Return a size that must be one whole number. Raises NetworkError where it is not."""
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise NetworkError(f"{name} must be a whole number of at least {least}, not {value!r}.")
+        raise NetworkError(f"{name} must be a whole number of at least {least}, not {brief(value)}.")
     return value
 
 
 def truth(name: str, value: Any) -> bool:
     """Return a switch. Raises NetworkError for anything but true and false: "no" would count as true."""
     if not isinstance(value, bool):
-        raise NetworkError(f"{name} must be true or false, not {value!r}.")
+        raise NetworkError(f"{name} must be true or false, not {brief(value)}.")
     return value

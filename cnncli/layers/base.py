@@ -310,7 +310,7 @@ class Layer:
             NetworkError: The inputs do not suit the layer.
             UsageError: The inputs are no numbers.
         """
-        io = self._buffers([floats(f"what {type(self).__name__} is applied to", a) for a in x], training)
+        io = self._buffers([floats(f"the input of {type(self).__name__}", a) for a in x], training)
         shapes = [a.shape[1:] for a in io.x]
         for call in self.pack_calls(self.params, io.packed, *shapes) + self.forward_calls(io):
             call()
@@ -335,8 +335,9 @@ class Layer:
             raise UsageError(f"{type(self).__name__}.backward needs a forward(..., training=True) before it.")
         io.dy = floats(f"the gradient of {type(self).__name__}'s output", dy)
         if io.dy.shape != io.y.shape:
-            raise NetworkError(f"{type(self).__name__}'s output was {io.y.shape}, so its gradient must be, not "
-                               f"{io.dy.shape}.")
+            raise NetworkError(f"{type(self).__name__}'s output was {io.y.shape}, so its gradient must have this "
+                               "shape, "
+                               f"too, not {io.dy.shape}.")
         io.dx = [aligned_empty(a.shape) for a in io.x]
         for call in self.backward_calls(io):
             call()
@@ -358,11 +359,11 @@ class Layer:
         name, given = type(self).__name__, " and ".join(map(str, shapes))
         if len(shapes) != (self.arity or max(2, len(shapes))):
             wanted = "two inputs or more" if self.arity is None else f"{self.arity} input"
-            raise NetworkError(f"{name} takes {wanted}, not {len(shapes)}.")
+            raise NetworkError(f"{name} takes {wanted}, not {len(shapes)}; give as many.")
         if any(len(shape) not in (2, 4) or 0 in shape for shape in shapes):
             raise NetworkError(f"{name} takes arrays (n, h, w, c) or (n, features) that are not empty, not {given}.")
         if len({shape[0] for shape in shapes}) > 1:
-            raise NetworkError(f"{name}'s inputs need one number of images, not {given}.")
+            raise NetworkError(f"the inputs of {name} must hold the same number of images, not {given}.")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.config().items())})"
@@ -372,7 +373,7 @@ def _register(cls: type[Layer]) -> None:
     """Enter a class under its name. Whoever defines one anew replaces it, but none of this package's."""
     known = LAYERS.get(cls.__name__)
     if known is not None and known.__module__.startswith(f"{__package__}.") and known.__module__ != cls.__module__:
-        raise NetworkError(f"{cls.__name__} is a layer of cnncli's; give your class another name.")
+        raise NetworkError(f"{cls.__name__} is the name of one of cnncli's own layers; give your class another name.")
     LAYERS[cls.__name__] = cls
 
 

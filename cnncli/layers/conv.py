@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from .. import kernels
-from ..errors import NetworkError
+from ..errors import NetworkError, no_such
 from ..kernels import Array, Call, Windows, aligned_empty
 from .arguments import image_shape, pair, truth, whole
 from .base import Buffers, Layer, Shape
@@ -175,7 +175,7 @@ def _padding(value: Any) -> Any:
     """Return padding as a name, (rows, columns) or (top, bottom, left, right). Raises NetworkError otherwise."""
     if isinstance(value, str):
         if value not in _PADDINGS:
-            raise NetworkError(f"padding {value!r} is unknown: give numbers or one of {', '.join(_PADDINGS)}.")
+            raise NetworkError(no_such("padding", value, _PADDINGS, f"give numbers, or one of {', '.join(_PADDINGS)}"))
         return value
     if isinstance(value, list | tuple) and len(value) == 4:
         return (*pair("padding", value[:2], 0), *pair("padding", value[2:], 0))

@@ -3,7 +3,7 @@
 from typing import Any
 
 from .. import kernels
-from ..errors import NetworkError
+from ..errors import NetworkError, brief
 from ..kernels import Call
 from .base import Buffers, Layer
 
@@ -20,7 +20,7 @@ class Dropout(Layer):
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
         if isinstance(p, bool) or not isinstance(p, int | float) or not 0 <= p <= 1:
-            raise NetworkError(f"Dropout's p must be a probability from 0 to 1, not {p!r}.")
+            raise NetworkError(f"Dropout's p must be a probability from 0 to 1, not {brief(p)}.")
         self.p = float(p)
 
     def config(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..errors import NetworkError, did_you_mean
+from ..errors import NetworkError, no_such
 from ..kernels import Array
 
 
@@ -55,6 +55,5 @@ INITIALISERS: dict[str, Callable[[np.random.Generator, Array, Array | None, int,
 def checked(name: str) -> str:
     """Return name. Raises NetworkError where there is no such initialiser."""
     if not isinstance(name, str) or name not in INITIALISERS:
-        raise NetworkError(f"init {name!r} is unknown: use one of {', '.join(INITIALISERS)}."
-                           f"{did_you_mean(name, list(INITIALISERS))}")
+        raise NetworkError(no_such("init", name, INITIALISERS))
     return name

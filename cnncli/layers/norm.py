@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from .. import kernels
-from ..errors import NetworkError
+from ..errors import NetworkError, brief
 from ..kernels import Array, Call, aligned_zeros
 from .arguments import truth
 from .base import Buffers, Layer, Shape, Spec, count
@@ -38,16 +38,16 @@ class BatchNorm2d(Layer):
                  affine: bool = True, scale: bool = True, init: str = "ones") -> None:
         super().__init__()
         if num_features is not None and (not isinstance(num_features, int) or num_features < 1):
-            raise NetworkError(f"num_features must be a whole number of at least 1, not {num_features!r}.")
+            raise NetworkError(f"num_features must be a whole number of at least 1, not {brief(num_features)}.")
         if not isinstance(eps, int | float) or not 0 <= eps < float("inf"):
-            raise NetworkError(f"eps must be a number of at least 0, not {eps!r}.")
+            raise NetworkError(f"eps must be a number of at least 0, not {brief(eps)}.")
         if not isinstance(momentum, int | float) or not 0 <= momentum <= 1:
-            raise NetworkError(f"momentum must be a number from 0 to 1, not {momentum!r}.")
+            raise NetworkError(f"momentum must be a number from 0 to 1, not {brief(momentum)}.")
         self.num_features = num_features
         self.eps, self.momentum, self.affine = float(eps), float(momentum), truth("affine", affine)
         self.scale = truth("scale", scale)
         if not isinstance(init, str) or init not in _FIRST_WEIGHT:
-            raise NetworkError(f"BatchNorm2d's init must be {' or '.join(_FIRST_WEIGHT)}, not {init!r}.")
+            raise NetworkError(f"BatchNorm2d's init must be {' or '.join(_FIRST_WEIGHT)}, not {brief(init)}.")
         self.init = init
 
     def config(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from .. import kernels
-from ..errors import NetworkError
+from ..errors import NetworkError, brief
 from ..kernels import Array, Call, Windows
 from .arguments import image_shape, pair, truth
 from .base import Buffers, Layer, Shape, Spec
@@ -147,7 +147,7 @@ class LPPool2d(Pool):
                  ceil_mode: bool = False) -> None:
         super().__init__(kernel_size, stride, 0, 1, ceil_mode)
         if isinstance(norm_type, bool) or not isinstance(norm_type, int | float) or not 0 < norm_type < float("inf"):
-            raise NetworkError(f"norm_type must be a number above 0, not {norm_type!r}; 2 gives the L2 norm.")
+            raise NetworkError(f"norm_type must be a number above 0, not {brief(norm_type)}; 2 gives the L2 norm.")
         self.norm_type = norm_type
 
     def config(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from .. import kernels
-from ..errors import NetworkError
+from ..errors import NetworkError, brief
 from ..kernels import Call
 from .base import Buffers, Layer
 
@@ -24,7 +24,7 @@ class Scale(Layer):
         super().__init__()
         number = isinstance(factor, int | float) and not isinstance(factor, bool)
         if not number or not math.isfinite(factor):
-            raise NetworkError(f"Scale's factor must be a finite number, not {factor!r}.")
+            raise NetworkError(f"Scale's factor must be a finite number, not {brief(factor)}.")
         self.factor = float(factor)
 
     def config(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..errors import NetworkError, did_you_mean
+from ..errors import NetworkError, brief, did_you_mean, no_such, printable
 from ..layers import LAYERS, Layer, Shape
 
 INPUT = "input"
@@ -55,14 +55,14 @@ class Graph:
     def __init__(self, layers: Iterable[Layer | Mapping[str, Any]], input_shape: Sequence[int]) -> None:
         self._begin(checked_input_shape(input_shape))
         if not isinstance(layers, Iterable):
-            raise NetworkError(f"a network is made of a list of layers, not of {layers!r}.")
+            raise NetworkError(f"the layers of a network must be a list, not {brief(layers)}.")
         for index, description in enumerate(layers):
             try:
                 self._append(description)
             except NetworkError as error:
                 raise LayerError(index, f"layer {index + 1} ({_title(description)}): {error}") from None
         if not self.nodes:
-            raise NetworkError("a network needs at least one layer.")
+            raise NetworkError("the network has no layers; give it at least one.")
         self._check_all_used()
 
     def _begin(self, input_shape: Shape) -> None:
@@ -85,33 +85,35 @@ class Graph:
         for node in self.nodes:
             if isinstance(name, str) and node.name == name:
                 return node
-        raise NetworkError(f"the network has no layer {name!r}.{did_you_mean(name, [n.name for n in self.nodes])}")
+        raise NetworkError(no_such("layer", name, [node.name for node in self.nodes]))
 
     # ---- building ----
 
     def _append(self, description: Layer | Mapping[str, Any]) -> None:
         if not isinstance(description, Layer | Mapping):
-            raise NetworkError("a layer is a table of options with a type.")
+            raise NetworkError("a layer must be a Layer, or a table of options with a type.")
         if len(self.nodes) >= MOST_LAYERS:
-            raise NetworkError(f"a network has at most {MOST_LAYERS:,} layers.")
+            raise NetworkError(f"the network has more than {MOST_LAYERS:,} layers; give it fewer.")
         options = {} if isinstance(description, Layer) else dict(description)
         layer = description if isinstance(description, Layer) else _build(options)
         if any(node.layer is layer for node in self.nodes):
-            raise NetworkError("the same layer object stands in the network twice; make a second one.")
+            raise NetworkError("this layer object is in the network already; make a second one.")
         name = options.get("name", "")
         name = self._new_name(layer) if name is None or (isinstance(name, str) and not name) else name
         if isinstance(name, str) and len(name) > LONGEST_TEXT:
             raise NetworkError(f"its name has {len(name):,} letters; give it one of at most {LONGEST_TEXT}.")
-        if not isinstance(name, str) or not _NAME.fullmatch(name) or name in self.shapes:
-            raise NetworkError(f"the name {name!r} is taken or not made of letters, digits, '_', '.', '-'.")
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise NetworkError(f"its name must be made of letters, digits, '_', '.' and '-', not {brief(name)}.")
+        if name in self.shapes:
+            raise NetworkError(f"its name {brief(name)} is taken; give it another one.")
         inputs = self._inputs(layer, options.get("inputs"))
         shapes = [self.shapes[i] for i in inputs]
         shape = _checked_shape(layer, layer.output_shape(*shapes))
         if min(shape) < 1:
-            raise NetworkError(f"its output would be empty ({'x'.join(map(str, shape))}).")
+            raise NetworkError(f"its output would be empty ({'x'.join(map(str, shape))}); use a larger image.")
         if math.prod(shape) > LARGEST_OUTPUT:
             raise NetworkError(f"its output would be too large ({'x'.join(map(str, shape))}, more than "
-                               f"{LARGEST_OUTPUT:,} numbers for one image).")
+                               f"{LARGEST_OUTPUT:,} numbers for one image); make it smaller.")
         layer.bind(*shapes)
         layer.stream = len(self.nodes)
         self.shapes[name] = shape
@@ -123,8 +125,8 @@ class Graph:
         inputs = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, list | tuple) else ()
         for name in inputs:
             if not isinstance(name, str) or name not in self.shapes:
-                hint = did_you_mean(name, list(self.shapes)) if isinstance(name, str) else ""
-                raise NetworkError(f"its input {name!r} is not a layer before it.{hint}")
+                hint = did_you_mean(name, self.shapes)
+                raise NetworkError(f"its input {brief(name)} is no layer before it; name one that is.{hint}")
         if len(inputs) != layer.arity and not (layer.arity is None and len(inputs) >= 2):
             wanted = "two or more inputs" if layer.arity is None else f"{layer.arity} input"
             raise NetworkError(f"it takes {wanted}, not {len(inputs)}; name them in `inputs`.")
@@ -143,7 +145,8 @@ class Graph:
         used = {name for node in self.nodes for name in node.inputs}
         for index, node in enumerate(self.nodes[:-1]):
             if node.name not in used:
-                raise LayerError(index, f"layer {index + 1} ({node.name!r}) feeds no other layer; remove it or use it.")
+                raise LayerError(index, f"layer {index + 1} ({node.name!r}) is the input of no other layer; remove "
+                                        "it, or use it.")
 
     # ---- taking it apart ----
 
@@ -152,7 +155,8 @@ class Graph:
         place = self.nodes.index(self.node(name)) + 1
         before, behind = self.nodes[:place], self.nodes[place:]
         if not behind or not self.is_cut(name):
-            raise NetworkError(f"the network cannot be split behind {name!r}; choose a layer that all others follow.")
+            raise NetworkError(f"the network cannot be split behind {name!r}, because other layers go past it; choose "
+                               "another layer.")
         moved = [replace(n, inputs=tuple(INPUT if i == name else i for i in n.inputs)) for n in behind]
         return self._part(before, self.input_shape), self._part(moved, self.shapes[name])
 
@@ -183,7 +187,7 @@ def checked_input_shape(shape: Sequence[int]) -> tuple[int, int, int]:
     """Return the shape of an image (h, w, c). Raises NetworkError where it is none."""
     good = isinstance(shape, list | tuple) and len(shape) == 3
     if not good or not all(isinstance(v, int) and 0 < v < 2**20 for v in shape):
-        raise NetworkError(f"input_shape must be three sizes (h, w, c), not {shape!r}.")
+        raise NetworkError(f"input_shape must be three sizes (h, w, c), not {brief(shape)}.")
     return shape[0], shape[1], shape[2]
 
 
@@ -191,7 +195,8 @@ def _checked_shape(layer: Layer, shape: Any) -> Shape:
     """Return what a layer says of its output, which may be a user's, as a shape."""
     sizes = tuple(shape) if isinstance(shape, list | tuple) else ()
     if len(sizes) not in (1, 3) or not all(isinstance(size, int) for size in sizes):
-        raise NetworkError(f"{type(layer).__name__}.output_shape must return (h, w, c) or (features,), not {shape!r}.")
+        raise NetworkError(f"{type(layer).__name__}.output_shape must return (h, w, c) or (features,), not "
+                           f"{brief(shape)}.")
     return sizes
 
 
@@ -201,23 +206,26 @@ def _title(description: Layer | Mapping[str, Any]) -> str:
     if not isinstance(description, Mapping):
         return "not a table"
     kind, name = description.get("type", "no type"), description.get("name")
-    return f"{kind} {name!r}" if isinstance(name, str) and name else str(kind)
+    kind = printable(kind) if isinstance(kind, str) else brief(kind)
+    return f"{kind} {name!r}" if isinstance(name, str) and name else kind
 
 
 def _build(options: dict[str, Any]) -> Layer:
     """Make a layer of a description, leaving name and inputs in it."""
     kind = options.get("type")
     if not isinstance(kind, str) or kind not in LAYERS:
-        hint = did_you_mean(kind, list(LAYERS)) or " One written in Python has to be imported first."
-        raise NetworkError(f"{kind!r} is no layer type.{hint}")
+        if kind is None:
+            raise NetworkError('it has no type; give it one, as type = "Conv2d".')
+        raise NetworkError(no_such("layer "
+                           "type", kind, LAYERS, "import the module that defines it first, or give another"))
     known = [name for name in inspect.signature(LAYERS[kind].__init__).parameters if name != "self"]
     config = {k: v for k, v in options.items() if k not in ("type", "name", "inputs")}
     for option, value in config.items():
         if option not in known:
-            raise NetworkError(f"it has no option {option!r}.{did_you_mean(option, known)}")
+            raise NetworkError(f"it has no option {brief(option)}; leave it out.{did_you_mean(option, known)}")
         for number in value if isinstance(value, list | tuple) else [value]:
             if isinstance(number, int | float) and LARGEST_NUMBER <= abs(number) < float("inf"):
-                raise NetworkError(f"{option} must be below {LARGEST_NUMBER:,}, not {value!r}.")
+                raise NetworkError(f"{option} must be below {LARGEST_NUMBER:,}, not {brief(value)}.")
     try:
         return LAYERS[kind](**config)
     except (TypeError, ValueError) as error:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import NetworkError, UsageError, did_you_mean
+from ..errors import NetworkError, UsageError, brief, no_such
 from ..kernels import Array, threads
 from ..layers import Layer, Shape
 from ..layers.arguments import floats
@@ -169,7 +169,7 @@ class Network:
             NetworkError: There is no such layer; the message has the nearest name.
         """
         if not isinstance(name, str) or name not in self._graph.shapes:
-            raise NetworkError(f"the network has no layer {name!r}.{did_you_mean(name, list(self._graph.shapes))}")
+            raise NetworkError(no_such("layer", name, self._graph.shapes))
         return self._graph.shapes[name]
 
     def initialise(self, seed: int, only: str | None = None) -> None:
@@ -183,7 +183,7 @@ class Network:
             UsageError: It is no seed.
         """
         if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
-            raise UsageError(f"a seed must be a whole number from 0 to 2^64 - 1, not {seed!r}.")
+            raise UsageError(f"a seed must be a whole number from 0 to 2^64 - 1, not {brief(seed)}.")
         for index, node in enumerate(self.nodes):
             if only in (None, node.name):
                 node.layer.initialise(np.random.default_rng([seed, index]))
@@ -351,7 +351,7 @@ class Network:
     def _names(self, names: Iterable[str]) -> list[str]:
         """Return names of layers as a list. Raises NetworkError where they are none."""
         if isinstance(names, str) or not isinstance(names, Iterable):
-            raise NetworkError(f"the layers to look at must be a list of names, not {names!r}.")
+            raise NetworkError(f"the layers to look at must be a list of names, not {brief(names)}.")
         return [self.node(name).name for name in names]
 
     def tracing(self, batch: int, towards: Iterable[str], replaced: Callable[[str, Layer], Layer] | None = None

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from .. import kernels
-from ..errors import ModelError, UsageError, did_you_mean
+from ..errors import ModelError, UsageError, brief, no_such
 from ..kernels import Array, Call, aligned_zeros
 
 # What small image classifiers train well with, where the user says nothing: optimiser_by_name fills these in. The
@@ -71,7 +71,7 @@ class Optimiser:
             UsageError: The arrays do not fit together, or a rate names no parameter.
         """
         if parameters.keys() != gradients.keys():
-            raise UsageError("parameters and gradients must have the same names; give the network's own.")
+            raise UsageError("the parameters and the gradients have different names; give the network's own.")
         for name, parameter in parameters.items():
             for what, array in (("parameter", parameter), ("gradient", gradients[name])):
                 if not (isinstance(array, np.ndarray) and array.dtype == np.float32 and array.flags.c_contiguous
@@ -79,12 +79,14 @@ class Optimiser:
                     raise UsageError(f"the {what} {name} must be a C-contiguous float32 array of the shape "
                                      f"{np.shape(parameter)}; give the network's own.")
         rates = rates or {}
-        unknown = sorted(rates.keys() - parameters.keys())
-        if unknown:
-            raise UsageError(f"there is a learning rate for {unknown[0]}, which is no parameter; leave it out.")
+        strange = sorted(rates.keys() - parameters.keys())
+        if strange:
+            raise UsageError(f"the learning rate for {strange[0]} fits no parameter, because none has this name; "
+                             "leave it out.")
         for name, rate in rates.items():
             if not (isinstance(rate, int | float) and math.isfinite(rate) and rate > 0):
-                raise UsageError(f"the learning rate of {name} is a positive multiple of the others', not {rate!r}.")
+                raise UsageError(f"the learning rate of {name} must be a multiple above 0 of the usual one, not "
+                                 f"{brief(rate)}.")
         self._steps = 0
         self._memory = {kind: {name: aligned_zeros(p.shape) for name, p in parameters.items()}
                         for kind in self.memories}
@@ -106,7 +108,7 @@ class Optimiser:
             scale: What every gradient is multiplied by first (see ``clip_scale``).
         """
         if self._call is None:
-            raise UsageError("the optimiser has no parameters yet; bind it before its first step.")
+            raise UsageError("the optimiser has no parameters yet; call its bind() before its first step.")
         self._hyper.set(self.lr, scale, self._steps + 1)
         self._call()
         self._steps += 1
@@ -200,7 +202,7 @@ class Adam(Optimiser):
         super().__init__(lr, weight_decay)
         good = isinstance(betas, Sequence) and all(isinstance(beta, int | float) and 0 <= beta < 1 for beta in betas)
         if not good or len(betas) != 2:
-            raise UsageError(f"betas are two numbers from 0 to below 1, not {betas!r}.")
+            raise UsageError(f"the betas must be two numbers from 0 to below 1, not {brief(betas)}.")
         self.betas = (float(betas[0]), float(betas[1]))
         self.eps = _number("eps", eps)
 
@@ -244,8 +246,7 @@ def optimiser_by_name(name: OptimiserName = DEFAULT_OPTIMISER, **options: Any) -
         UsageError: There is no such optimiser, or it does not take an option.
     """
     if name not in OPTIMISERS:
-        raise UsageError(f"there is no optimiser {name!r}; known are {', '.join(OPTIMISERS)}."
-                         + did_you_mean(str(name), list(OPTIMISERS)))
+        raise UsageError(no_such("optimiser", name, OPTIMISERS))
     taken = {**RECIPES[name], **{option: value for option, value in options.items() if value is not None}}
     known = OPTIMISERS[name]().config()
     for option in taken:
@@ -296,5 +297,5 @@ def clip_scale(norm: float, clip_norm: float | None) -> float:
 def _number(what: str, value: float) -> float:
     """Return a number that is finite and at least 0, as a float. Raises UsageError otherwise."""
     if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
-        raise UsageError(f"the {what} must be a finite number of at least 0, not {value!r}.")
+        raise UsageError(f"the {what} must be a finite number of at least 0, not {brief(value)}.")
     return float(value)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from ..errors import UsageError, did_you_mean
+from ..errors import UsageError, brief, no_such
 
 Kind = Literal["constant", "step", "cosine", "one-cycle", "triangular"]
 Ramp = Literal["cosine", "linear"]
@@ -53,23 +53,23 @@ class Schedule:
                  warmup_steps: int | None = None, *, milestones: Sequence[int] | None = None,
                  step_size: int | None = None, gamma: float = 0.1, min_lr: float = 0.0, ramp: Ramp = "cosine") -> None:
         if kind not in SCHEDULES:
-            raise UsageError(f"there is no schedule {kind!r}; known are {', '.join(SCHEDULES)}."
-                             + did_you_mean(str(kind), list(SCHEDULES)))
+            raise UsageError(no_such("schedule", kind, SCHEDULES))
         if ramp not in RAMPS:
-            raise UsageError(f"a ramp is cosine or linear, not {ramp!r}.{did_you_mean(str(ramp), list(RAMPS))}")
+            raise UsageError(no_such("ramp", ramp, RAMPS))
         for what, steps in {"total": total_steps, "warm-up": warmup_steps, "step size": step_size}.items():
             if not (steps is None or (isinstance(steps, int) and not isinstance(steps, bool))):
-                raise UsageError(f"the {what} of a schedule is a whole number of steps, not {steps!r}.")
+                raise UsageError(f"the {what} of a schedule must be a whole number of steps, not {brief(steps)}.")
         if total_steps is not None and total_steps < 1:
-            raise UsageError(f"a schedule needs at least one step, not {total_steps}.")
+            raise UsageError(f"the total of a schedule must be at least one step, not {total_steps}.")
         if warmup_steps is not None and not 0 <= warmup_steps <= (total_steps or math.inf):
             raise UsageError(f"a warm-up of {warmup_steps} steps does not fit into {total_steps} steps; shorten it.")
         numbers = {"learning rate": lr or 0.0, "final learning rate": min_lr, "decay factor": gamma}
         for what, value in numbers.items():
             if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
-                raise UsageError(f"the {what} must be a finite number of at least 0, not {value!r}.")
+                raise UsageError(f"the {what} must be a finite number of at least 0, not {brief(value)}.")
         if step_size is not None and (milestones is not None or step_size < 1):
-            raise UsageError("give the step schedule milestones or a step size of at least 1, not both.")
+            raise UsageError("milestones and step_size cannot be given together; give one of them, a step_size of at "
+                             "least 1.")
         self.kind: Kind = kind
         self.lr = 0.0 if lr is None else float(lr)
         self.total_steps, self.warmup_steps = total_steps or 0, warmup_steps or 0
@@ -91,10 +91,11 @@ class Schedule:
     def __call__(self, step: int) -> float:
         """Return the learning rate of that step, counted from 0."""
         if step < 0:
-            raise UsageError(f"the steps of a schedule count from 0, not {step}.")
+            raise UsageError(f"the step of a schedule must be at least 0, not {step}.")
         if not self.total_steps or "lr" in self._left_out:
-            raise UsageError(f"a {self.kind} schedule has a learning rate once its lr and total_steps are known; give "
-                             "them, or let cnncli.train fill them in.")
+            raise UsageError(f"the {self.kind} schedule has no learning rate yet, because its lr or total_steps was "
+                             "not "
+                             "given; give both, or let cnncli.train fill them in.")
         step = min(step, self.total_steps - 1)
         if self.kind not in _CLIMB_THEMSELVES and step < self.warmup_steps:
             return self.lr * (step + 1) / (self.warmup_steps + 1)

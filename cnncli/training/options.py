@@ -14,7 +14,7 @@ from ..data.exclude import names_of
 from ..data.groups import Groups, groups_of
 from ..data.labels import Labels, labels_of
 from ..data.order import Sampling
-from ..errors import UsageError, did_you_mean
+from ..errors import UsageError, brief, no_such
 from ..loss import LossName, loss_by_name
 from ..optim import OptimiserName, optimiser_by_name
 from ..optim.schedule import DEFAULT_SCHEDULE, Kind, Schedule
@@ -74,8 +74,7 @@ class Options:
             if self.augment == "auto":
                 object.__setattr__(self, "augment", None)
         if self.recipe not in (None, *NAMED):
-            raise UsageError(f"there is no recipe {self.recipe!r}; known are {', '.join(NAMED)}."
-                             + did_you_mean(str(self.recipe), list(NAMED)))
+            raise UsageError(no_such("recipe", self.recipe, NAMED))
         _check_whole("epochs", self.epochs, 1)
         _check_whole("batch size", self.batch_size, 1)
         _check_whole("patience", self.patience, 1)
@@ -106,7 +105,8 @@ class Options:
         if self.fold is not None:
             check_fold(*self.fold)
         if isinstance(self.class_weights, str) and self.class_weights != "balanced":
-            raise UsageError(f"the class weights are balanced, or a number for each class, not {self.class_weights!r}.")
+            raise UsageError("the class weights must be balanced, or a number for each class, not "
+                             f"{brief(self.class_weights)}.")
         # These refuse unknown names and numbers that make no sense.
         optimiser_by_name(self.optimizer or "sgd", weight_decay=self.weight_decay)
         loss_by_name(self.loss or "cross-entropy", label_smoothing=self.label_smoothing)
@@ -135,8 +135,7 @@ class Options:
 
     def _check_sampling(self) -> None:
         if self.sampling not in (None, *SAMPLINGS):
-            raise UsageError(f"the sampling is {' or '.join(SAMPLINGS)}, not {self.sampling!r}."
-                             + did_you_mean(str(self.sampling), list(SAMPLINGS)))
+            raise UsageError(no_such("sampling", self.sampling, SAMPLINGS))
         if self.sampling == "balanced" and self.class_weights is not None:
             raise UsageError("balanced sampling and class weights would count rare classes twice; give one of them.")
 
@@ -160,7 +159,7 @@ def _check_fine_tuning(options: Options) -> None:
     freeze = options.freeze
     whole = isinstance(freeze, int) and not isinstance(freeze, bool) and freeze >= 0
     if not (freeze in (None, ALL) or whole):
-        raise UsageError(f"--freeze takes a number of blocks, {ALL} or {NONE}, not {freeze!r}.")
+        raise UsageError(f"--freeze must be a number of blocks, {ALL} or {NONE}, not {brief(freeze)}.")
     if options.probe:
         for what, value in (("--epochs", options.epochs), ("--time", options.time), ("--freeze", freeze),
                             ("--augment", options.augment), ("--patience", options.patience)):
@@ -181,7 +180,8 @@ def seconds_of(given: Any) -> float:
     elif isinstance(given, int | float) and not isinstance(given, bool):
         seconds = float(given)
     if not 0 < seconds <= LONGEST:
-        raise UsageError(f"{given!r} is no time to train for; give hours, minutes and seconds like 10m, 90s or 1h30m.")
+        raise UsageError("the time to train must be hours, minutes and seconds like 10m, 90s or 1h30m, not "
+                         f"{brief(given)}.")
     return seconds
 
 
@@ -190,7 +190,7 @@ def _check_whole(what: str, value: Any, least: int, most: int | None = None) -> 
         return
     if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
         limits = f"of at least {least}" if most is None else f"from {least} to {most}"
-        raise UsageError(f"the {what} must be a whole number {limits}, not {value!r}.")
+        raise UsageError(f"the {what} must be a whole number {limits}, not {brief(value)}.")
 
 
 def _check_number(what: str, value: Any, least: float, above: bool = False, most: float = math.inf) -> None:
@@ -200,4 +200,4 @@ def _check_number(what: str, value: Any, least: float, above: bool = False, most
     if not good or value < least or (above and value == least) or value > most:
         limit = f" and of at most {most:g}" if math.isfinite(most) else ""
         raise UsageError(f"the {what} must be a finite number {'above' if above else 'of at least'} {least:g}{limit}, "
-                         f"not {value!r}.")
+                         f"not {brief(value)}.")

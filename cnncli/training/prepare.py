@@ -15,7 +15,7 @@ from ..data.images import CACHES, Cache
 from ..data.marks import union
 from ..data.outputs import check_runs
 from ..data.sources import within
-from ..errors import DataError, UsageError, printable
+from ..errors import DataError, UsageError, brief, no_such, printable
 from ..model import Model
 from ..network import Network
 from ..optim.lookahead import Lookahead
@@ -53,9 +53,10 @@ class Setting:
 
     def __post_init__(self) -> None:
         if self.cache not in CACHES:
-            raise UsageError(f"the cache is {' or '.join(CACHES)}, not {self.cache!r}.")
+            raise UsageError(no_such("cache", self.cache, CACHES))
         if not isinstance(self.observer, Observer):
-            raise UsageError(f"an observer is a cnncli.Observer, not {self.observer!r}; derive its class from that.")
+            raise UsageError(f"the observer must be a cnncli.Observer, not {brief(self.observer)}; derive its class "
+                             "from that.")
 
 
 @dataclass

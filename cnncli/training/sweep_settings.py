@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.sizes import parse as parse_size
-from ..errors import UsageError, did_you_mean, printable
+from ..errors import UsageError, no_such, printable
 from .options import Options
 
 WHOLE = ("epochs", "batch_size", "seed", "patience")
@@ -116,9 +116,7 @@ def _setting(shown: str, given: Any) -> Setting:
         raise UsageError("the runs of a sweep are all validated on the same images; cross-validate the best of them: "
                          "cnn train DATA --folds 5")
     if name not in SETTINGS:
-        every = [typed_name(each) for each in SETTINGS]
-        near = did_you_mean(shown, every) or f" There are {', '.join(sorted(every))}."
-        raise UsageError(f"there is no setting {printable(shown)!r} that can be varied.{near}")
+        raise UsageError(no_such("setting to vary", shown, sorted(map(typed_name, SETTINGS))))
     if hasattr(given, "tolist"):  # NumPy's arrays and scalars
         given = given.tolist()
     if isinstance(given, str):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from ..errors import CnnError, UsageError, did_you_mean, printable
+from ..errors import CnnError, UsageError, no_such, printable
 from ..extras import install
 from ..runs import Run
 from ..training.inside import Inside
@@ -99,8 +99,7 @@ class Tracker(Recorder):
                  clock: Callable[[], float] = time.perf_counter) -> None:
         super().__init__(say, clock)
         if library not in ADAPTERS:
-            raise UsageError(f"there is no tracker {library!r}; there are {', '.join(ADAPTERS)}."
-                             + did_you_mean(library, list(ADAPTERS)))
+            raise UsageError(no_such("tracker", library, ADAPTERS))
         self.library, self.ends = library, f"The training is not told to {library} any more"
         self._adapter, self._module, self._said = ADAPTERS[library], _imported(library), False
         self._begun: _Tracked | None = None

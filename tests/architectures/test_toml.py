@@ -56,8 +56,10 @@ def test_classes_may_be_maps_and_a_byte_order_mark_is_none_of_the_text(tmp_path)
 @pytest.mark.parametrize(
     ("old", "new", "line", "reason"),
     [
-        ('type = "Add"', 'type = "Ad"', 17, "'Ad' is no layer type. Did you mean 'Add'?"),
-        ("kernel_size = [3, 1]", "kernel = [3, 1]", 10, "it has no option 'kernel'. Did you mean 'kernel_size'?"),
+        ('type = "Add"', 'type = "Ad"', 17, "there is no layer type 'Ad'; import the module that defines it first, or "
+         "give another. Did you mean 'Add'?"),
+        ("kernel_size = [3, 1]", "kernel = [3, 1]", 10, "it has no option 'kernel'; leave it out. Did you mean "
+         "'kernel_size'?"),
         ('inputs = ["side", "stem"]', 'inputs = ["side", "stam"]', 17, "Did you mean 'stem'?"),
         ('out_features = "classes"', "out_features = 7", 24, "not one number for each of 4 classes"),
         ("out_channels = 8\nkernel_size = 3\n", "out_channels = -8\nkernel_size = 3\n", 3, "out_channels"),
@@ -85,7 +87,7 @@ def test_a_wrong_layer_is_told_with_its_line(tmp_path, old: str, new: str, line:
 ])
 def test_the_line_is_that_of_the_layers_header(tmp_path, text: str, line: int) -> None:
     (tmp_path / "my.toml").write_text(text)
-    with pytest.raises(NetworkError, match=f"my.toml, line {line}: .*'Li' is no layer type"):
+    with pytest.raises(NetworkError, match=f"my.toml, line {line}: .*there is no layer type 'Li'"):
         from_toml(tmp_path / "my.toml", (4, 4, 1), 2)
 
 
@@ -137,5 +139,5 @@ def test_what_can_be_written_can_be_saved_and_loaded(tmp_path) -> None:
     with pytest.raises(NetworkError, match="at most 100 inputs"):
         from_toml(path, (4, 4, 1), 2)
     path.write_text('[[layers]]\ntype = "ReLU"\n' * 4000 + end)
-    with pytest.raises(NetworkError, match="at most 4,000 layers"):
+    with pytest.raises(NetworkError, match="has more than 4,000 layers; give it fewer"):
         from_toml(path, (4, 4, 1), 2)

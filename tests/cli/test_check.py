@@ -92,7 +92,7 @@ def test_what_it_excludes_training_leaves_out(place, bad):
     assert report["findings"] == []
     trained = ("train", bad, "--arch", "lenet5", "--epochs", 1, "--name", "out", "--exclude", "out.txt")
     _, err = place.cnn(*trained)
-    assert "4 images left out, because the list to exclude has them." in err
+    assert "4 images left out, because the list to exclude names them." in err
     assert json.loads(Path("runs/out/config.json").read_text())["images"] == {"train": 26, "val": 2}
     os.remove("out.txt")
     assert place.json("test", "-m", "runs/out", "--split", "train", "--out", "t")["images"] == 26

@@ -51,8 +51,8 @@ def cnn(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> t
 @pytest.mark.slow
 def test_every_command_reads_an_unpacked_archive_alike(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     took = ("archive: photos/seg_train/seg_train/ is taken as train, photos/seg_test/seg_test/ as test.\n"
-            "archive: photos/seg_pred/seg_pred/ holds images in no class folder and is passed over; to have them judged"
-            ": cnn predict archive/photos/seg_pred/seg_pred\n")
+            "archive: photos/seg_pred/seg_pred/ holds images in no class folder and is passed over. To classify "
+            "them without labels: cnn predict archive/photos/seg_pred/seg_pred\n")
     _, err = cnn(capsys, "train", "archive", *SHORT, "--name", "a")
     assert err.startswith(took)
     report = json.loads(cnn(capsys, "test", "--json")[0])
@@ -93,7 +93,7 @@ def test_a_table_of_labels_and_groups(work: Path, capsys: pytest.CaptureFixture[
     (["--labels", "gone.csv"], "there is no file gone.csv; give a CSV file."),
     (["--group-by", "("], "--group-by ( is no regular expression"),
     (["--split-seed", "-1"], "the split seed must be a whole number from 0"),
-    (["--labels", "labels.csv", "--group-by", "x"], "--group-by x finds no group for any image"),
+    (["--labels", "labels.csv", "--group-by", "x"], "--group-by x finds no group in the path of any image"),
     ([], "or give a table with the columns file and label: --labels FILE.csv."),
 ])
 def test_what_makes_no_sense_is_one_sentence(work: Path, capsys: pytest.CaptureFixture[str], flags: list[str],

@@ -50,7 +50,7 @@ def test_json(place: Place) -> None:
 
 @pytest.mark.parametrize(("options", "code", "words"), [
     (("no.png",), 1, "no.png"),
-    ((IMAGE, "--class", "strype"), 2, "the model has no class 'strype'. Did you mean 'stripe'?"),
+    ((IMAGE, "--class", "strype"), 2, "there is no class 'strype'; give one of check, "),
     ((IMAGE, "--method", "gradcm"), 2, "Did you mean 'gradcam'?"),
     ((IMAGE, "--layer", "conv22"), 2, "Did you mean 'conv2'?"),
     ((IMAGE, "--layer", "fc3"), 2, "layer fc3 has no positions"),

@@ -113,4 +113,4 @@ def test_a_network_written_by_hand(place):
 def test_what_goes_with_no_architecture_or_no_model(place):
     assert "has no filters yet" in place.fails(2, "inspect", "resnet8", "--out", "filters")
     assert "a model has its own" in place.fails(2, "inspect", "runs/small", "--classes", "4")
-    assert "is no name for a drawing of a network" in place.fails(2, "inspect", "resnet8", "--draw", "net.png")
+    assert "cannot be the name of a drawing of a network" in place.fails(2, "inspect", "resnet8", "--draw", "net.png")

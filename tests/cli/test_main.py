@@ -91,9 +91,10 @@ def test_version(capsys):
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), [
-    (["trian"], "cnn: there is no command 'trian'. Did you mean 'train'? See 'cnn --help'.\n"),
-    (["visualize"], "cnn: there is no command 'visualize'. Did you mean 'visualize-filters'? See 'cnn --help'.\n"),
-    (["zzzz"], "cnn: there is no command 'zzzz'. See 'cnn --help'.\n"),
+    (["trian"], "cnn: there is no command 'trian'; 'cnn --help' lists them. Did you mean 'train'?\n"),
+    (["visualize"], "cnn: there is no command 'visualize'; 'cnn --help' lists them. Did you mean "
+                    "'visualize-filters'?\n"),
+    (["zzzz"], "cnn: there is no command 'zzzz'; 'cnn --help' lists them.\n"),
     (["--hepl"], "cnn: there is no option --hepl. Did you mean --help? See 'cnn --help'.\n"),
     (["train", "--epohcs=3"], "cnn: there is no option --epohcs. Did you mean --epochs? See 'cnn train --help'.\n"),
     (["train", "--epochs=x"],

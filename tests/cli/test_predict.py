@@ -275,7 +275,8 @@ def test_a_table_replaces_nothing_but_a_table(home: Path, name: str, capsys: pyt
     before = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
     assert cli.main(["predict", "d.jpg", "--csv", name]) == 2
     said = capsys.readouterr().err
-    assert re.search("is no name|is not a table|no regular file|is a folder|no folder no; make it|model in use", said)
+    assert re.search("cannot be the name|is not a table|no regular file|is a folder|no folder no; make it|model in "
+                     "use", said)
     assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == before
 
 

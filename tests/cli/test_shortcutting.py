@@ -55,7 +55,8 @@ def test_the_runs_own_images(place: Place) -> None:
 
 def test_what_cannot_be(place: Place) -> None:
     typed = folders(place)
-    assert "the model has no class 'topp'. Did you mean 'top'?" in place.fails(2, *typed, "--class", "topp")
+    said = place.fails(2, *typed, "--class", "topp")
+    assert "there is no class 'topp'; give one of left, right, top. Did you mean 'top'?" in said
     assert "leave --method and --layer out." in place.fails(2, *typed, "--method", "gradcam", "--layer", "light")
     assert "leave --shortcuts out" in place.fails(2, *typed, "--units", "light")
     assert "images with labels" in place.fails(1, *typed[:2], "set/top/24.png", "set/top/25.png", *typed[3:])

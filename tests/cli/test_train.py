@@ -133,7 +133,7 @@ def test_how_images_are_varied_is_asked_for_said_and_kept(work: Path, capsys: py
 
 @pytest.mark.parametrize(
     ("flags", "sentence"),
-    [(["--augment", "digts"], "Did you mean 'digits'?"), (["--augment", "rotate=1e3"], "give degrees from 0 to 180"),
+    [(["--augment", "digts"], "Did you mean 'digits'?"), (["--augment", "rotate=1e3"], "degrees from 0 to 180"),
      (["--augment", "photo", "--no-augment"], "contradict each other; leave one of them out")],
 )
 def test_augmentation_that_makes_no_sense(work: Path, capsys: pytest.CaptureFixture[str], flags: list[str],

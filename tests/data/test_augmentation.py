@@ -306,13 +306,14 @@ def test_a_list_of_nothing_is_none(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
-    [("rotat=10", r"knows no 'rotat'.*Did you mean 'rotate'\?"), ("digit", "mean 'digits'"), ("", "knows no ''"),
-     ("shift=4,", "knows no ''"), ("shift,photo", "photo is only for the beginning"), ("rotate=400", "degrees from 0"),
-     ("rotate=-3", "degrees from 0"), ("rotate=ten", "rotate=ten makes no sense: give degrees"),
-     ("rotate=nan", "degrees from"), ("shift=1.5", "give pixels"), ("shift=17", "more than half; give at most 16"),
+    [("rotat=10", r"there is no change 'rotat'.*Did you mean 'rotate'\?"), ("digit", "mean 'digits'"),
+     ("", "no change ''"), ("shift=4,", "no change ''"), ("shift,photo", "photo must come first"),
+     ("rotate=400", "degrees from 0"), ("rotate=-3", "degrees from 0"), ("shift=1.5", "give a number of pixels"),
+     ("rotate=ten", "rotate=ten cannot be used; give an angle in degrees from 0 to 180"),
+     ("rotate=nan", "degrees from"), ("shift=17", "more than half; give at most 16"),
      ("cutout=33", "more than the 32 pixels"), ("erase=1.2", "a probability from 0 to 1"), ("hue=0.6", "circle from"),
-     ("colour=2", "colour=2 makes no sense: give a share"), ("flip=maybe", "give flip, flip=off or flip=alternate"),
-     ("rotate=", "lacks its strength"), ("randaugment=2:x", "operations and magnitude"), ("randaugment=2:31", "30"),
+     ("colour=2", "colour=2 cannot be used; give a share"), ("flip=maybe", "give flip, flip=off or flip=alternate"),
+     ("rotate=", "has no strength"), ("randaugment=2:x", "operations and magnitude"), ("randaugment=2:31", "30"),
      ("randaugment=17", "0 to 16"), ("mixup=11", "Beta"), ("mixup=inf", "Beta"), ("shift=\x1b[1m", "x1b")],
 )
 def test_nonsense_is_refused_with_a_remedy(text: str, sentence: str) -> None:
@@ -348,7 +349,7 @@ def test_the_most_that_makes_sense(name: str, most: float) -> None:
     assert found == most
     assert type(found) is (int if whole else float)
     for wrong in (most + 1, most + 0.01, True, *([most - 0.5] if whole else [])):
-        with pytest.raises(UsageError, match=rf"^{name}={wrong} makes no sense: give .* from 0 to {most:g}\.$"):
+        with pytest.raises(UsageError, match=rf"^{name}={wrong} cannot be used; give .* from 0 to {most:g}\.$"):
             Augmentation(**{name: wrong})
 
 

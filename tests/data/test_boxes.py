@@ -53,9 +53,9 @@ def test_a_table(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("line", "words"), [
-    ("a.png,1,2,x,4", "line 2 of .*: '1, 2, x, 4' are no four numbers"),
-    ("a.png,1,2,nan,4", "no four numbers"), ("a.png,1,2,1e300,4", "no four numbers"),
-    ("a.png,5,2,5,4", "xmin and ymin must lie before xmax and ymax, not 5, 2, 5, 4"),
+    ("a.png,1,2,x,4", "line 2 of .*: a box must be four numbers of pixels, not '1, 2, x, 4'"),
+    ("a.png,1,2,nan,4", "must be four numbers"), ("a.png,1,2,1e300,4", "must be four numbers"),
+    ("a.png,5,2,5,4", "xmin and ymin must be smaller than xmax and ymax, not 5, 2, 5, 4"),
     ("a.png,1,,3,4", "nothing in the column ymin"),
 ])
 def test_lines_that_make_no_sense(tmp_path: Path, line: str, words: str) -> None:
@@ -73,11 +73,11 @@ BOMB = """<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x "xxxxxxxxxx"><!ENTITY y "
     ('<!DOCTYPE a SYSTEM "file:///etc/passwd"><annotation/>', "declares a document type"),
     ("no xml", "it is no XML"), ("", "it is no XML"), ("<annotation>", "it is no XML"),
     (voc(), "no object with a bndbox"), ("<other><object/></other>", "no object with a bndbox"),
-    (voc(("x", 1, 2, "&lt;3", 4)), "no four numbers"), (voc(("x", 9, 2, 3, 4)), "must lie before"),
+    (voc(("x", 1, 2, "&lt;3", 4)), "must be four numbers"), (voc(("x", 9, 2, 3, 4)), "must be smaller than"),
     ("<annotation><object><bndbox><xmin>1</xmin></bndbox></object></annotation>", "'1, nothing, nothing, nothing'"),
     ("<a>" * 100_000, "more tags within tags"), ("<annotation>" + "<object/>" * 20_000, "more objects"),
     ('<?xml version="1.0" encoding="none-such"?><a/>', "cannot be used"),
-    ("<a>" + "x" * (1 << 20), "larger than a megabyte"),
+    ("<a>" + "x" * (1 << 20), "larger than 1 MB"),
 ])
 def test_bad_annotations(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "bad.xml").write_text(text)

@@ -238,7 +238,7 @@ def test_what_is_said_of_floats_and_of_arrays() -> None:
     assert [*sentences(seen, scales, "images")] == [
         f"Values: 1 of the images is deeper than 8 bits, {one}" for one in both]
     assert [*sentences_on_arrays(Seen(), Scales((0, 1), (0, 1)), given=True)] == [
-        "Values: there are none deeper than 8 bits, so that --range changes nothing."]
+        "Values: there are none deeper than 8 bits, and --range changes nothing."]
     assert not [*sentences_on_arrays(seen, Scales())]
     assert [_number(value) for value in (1e15, 123456.0, 1234.5678, -3.0)] == ["1e+15", "123,456", "1234.57", "-3"]
     assert in_words((0, 1 / 3)) == "0:0.3333333333"
@@ -273,7 +273,7 @@ def test_ranges_are_read(given: object, range_: tuple[float, float]) -> None:
 @pytest.mark.parametrize("given", ["", "4095", "4095:0", "1:1", "a:b", "0:inf", "nan:1", "0:1:2", [1], [2, 1], 7,
                                    ["a", "b"], "-1e308:1e308"])
 def test_what_is_no_range_is_refused(given: object) -> None:
-    with pytest.raises(UsageError, match="--range takes"):
+    with pytest.raises(UsageError, match="--range must be two numbers, black and white"):
         parse(given)
 
 

@@ -38,7 +38,7 @@ def test_fractions_that_make_sense(fractions: tuple[float, ...]) -> None:
                                        (0.5, 0.6, -0.1), (1.1, -0.1, 0)])
 def test_fractions_that_make_none(fractions: tuple[float, ...]) -> None:
     shown = "/".join(map(str, fractions))
-    with pytest.raises(UsageError, match=rf"^the split {shown} makes no sense: give three numbers for train, val and "):
+    with pytest.raises(UsageError, match=rf"^the split {shown} cannot be used; give three numbers for train, val and "):
         check_fractions(fractions)
 
 
@@ -82,25 +82,26 @@ def of(**groups: tuple[str | None, ...]) -> Splits:
     (of(train=("x", "x", "y", "y", "z", "z")), ["val"], ["3 groups of images are kept together, by g."]),
     (of(train=("x", "x")), [], ["1 group of images is kept together, by g."]),
     (of(train=("x", "x", None, None, "y", "y"), test=("z", "z")), ["val"],
-     ["3 groups of images are kept together, by g; 2 images are in none, each by itself."]),
+     ["3 groups of images are kept together, by g; 2 images are in no group."]),
     (of(train=("x", "x", "y", "y", "z", "z"), val=("y",), test=("x", "w")), [],
      ["4 groups of images are kept together, by g.",
-      "2 of them (x, y) lie in several splits as these are given: the test is too easy."]),
+      "2 of them (x, y) lie in more than one of the given splits; the test is too easy."]),
     (of(train=("x", "x", "y", "y", "z")), ["val", "test"],
      ["3 groups of images are kept together, by g.",
-      "fewer than three groups of b: too few to hold one out for each split."]),
+      "There are fewer than three groups of b, too few to hold one out for each split."]),
     (of(train=("x", "x", "y", "y", "z")), [], ["3 groups of images are kept together, by g."]),
     (of(train=("x", "x", None, None)), ["val"],
-     ["1 group of images is kept together, by g; 2 images are in none, each by itself.",
-      "fewer than three groups of a, b: too few to hold one out for each split."]),
+     ["1 group of images is kept together, by g; 2 images are in no group.",
+      "There are fewer than three groups of a, b, too few to hold one out for each split."]),
 ])
 def test_what_is_said_of_groups(splits: Splits, drawn: list[str], notes: list[str]) -> None:
     assert notes_on_groups(GROUPS, splits, drawn) == notes
 
 
 def test_groups_that_leave_nothing_to_divide() -> None:
-    with pytest.raises(DataError, match=r"^--group-by g finds no group for any image, as train/0; give .* as "
+    with pytest.raises(DataError, match="^--group-by g finds no group in the path of any image, such as train/0; give "
+                                        ".* like "
                                         r"'\(patient\\d\+\)', or a CSV file with the columns file and group\.$"):
         notes_on_groups(GROUPS, of(train=(None, None)), [])
-    with pytest.raises(DataError, match=r"^--group-by g puts all 3 images into one group, x, so that none can be"):
+    with pytest.raises(DataError, match=r"^--group-by g puts all 3 images into one group, x, and none can be"):
         notes_on_groups(GROUPS, of(train=("x", "x", "x")), ["test"])

@@ -200,7 +200,7 @@ def test_fractions(tmp_path: Path) -> None:
     splits = scan(make(tmp_path / "x", a=3, b=3), fractions=(0.02, 0.49, 0.49))
     assert [len(s) for s in (splits.train, splits.val, splits.test)] == [2, 2, 2]
     for wrong in ((0.5, 0.1, 0.1), (0, 0.5, 0.5), (1.2, -0.1, -0.1), (0.8, 0.2), (float("nan"), 0.5, 0.5)):
-        with pytest.raises(UsageError, match="makes no sense"):
+        with pytest.raises(UsageError, match="cannot be used; give three numbers"):
             scan(root, fractions=wrong)
 
 
@@ -263,7 +263,7 @@ def refused(root: Path | str, *words: str) -> None:
 
 def test_what_is_no_path() -> None:
     for wrong in (3, None, b"photos", ([], [])):
-        with pytest.raises(UsageError, match="a data folder is a path, not"):
+        with pytest.raises(UsageError, match="the data folder must be a path, not"):
             survey(wrong)  # type: ignore[arg-type]
 
 
@@ -289,11 +289,12 @@ def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
 
 
 def test_split_folders_that_cannot_be_used(tmp_path: Path) -> None:
-    refused(make(tmp_path / "1", train__a=3, train__b=3, val__a=3, val__c=1), "val has images of c", "train/ has none")
+    refused(make(tmp_path / "1", train__a=3, train__b=3, val__a=3, val__c=1),
+            "val has images of c, which train/ does not have")
     refused(make(tmp_path / "2", train__a=3, train__b=3, test__x=1), "test has images of x")
     refused(make(tmp_path / "3", train__a=3, train__b=3, train__c=0, val__c=1), "val has images of c")
     refused(make(tmp_path / "4", val__a=3, test__a=3), "no train/")
-    refused(make(tmp_path / "5", train__a=3, train__b=3, val__a=3, valid__a=3), "both val/ and valid/")
+    refused(make(tmp_path / "5", train__a=3, train__b=3, val__a=3, valid__a=3), "val/ and valid/, and both names mean")
     refused(make(tmp_path / "6", train=3, val=3), "train", "lie directly in it")
     refused(make(tmp_path / "7", train__a=3, train__b=3, test__a=0), "test holds no images")
     refused(make(tmp_path / "8", train__a=3, val__a=3), "one class only, a")
@@ -323,7 +324,7 @@ def test_labelled_by_the_models_classes(tmp_path: Path) -> None:
     samples, notes = scan_labelled(root, ["bird", "cat", "dog"])
     assert [(s.relative, s.label) for s in samples] == [("cat/00.png", 1), ("dog/00.png", 2), ("dog/01.png", 2)]
     assert notes == []
-    with pytest.raises(DataError, match=r"images of dog, but the model does not know"):
+    with pytest.raises(DataError, match=r"images of dog, which the model does not know"):
         scan_labelled(root, ["bird", "cat"])
     root = make(tmp_path / "y", train__a=4, train__b=4, test__b=2)
     samples, notes = scan_labelled(root, ["a", "b"])
@@ -347,11 +348,12 @@ def test_flat(tmp_path: Path) -> None:
     scan_flat(root, told.append)
     assert told == [f"{root}: 1 file is left out, not called like an image (.txt)."]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"holds no images \(PNG, JPEG, BMP, GIF, TIFF or WebP\)\.$"):
+    with pytest.raises(DataError, match=r"holds no images \(PNG, JPEG, BMP, GIF, TIFF or WebP\); give a folder with "
+                                        r"some\.$"):
         scan_flat(tmp_path / "empty")
     for name in ("1.heic", "2.HEIC", "3.txt"):
         (tmp_path / "empty" / name).touch()
-    with pytest.raises(DataError, match=r"\), only \.heic, \.txt\.$"):
+    with pytest.raises(DataError, match=r"\), only \.heic, \.txt; give a folder with some\.$"):
         scan_flat(tmp_path / "empty")
     with pytest.raises(DataError, match="is a file"):
         scan_flat(root / "z.jpg")

@@ -59,11 +59,12 @@ def test_the_parts_are_those_of_the_release_before() -> None:
 def test_which_folds_there_are() -> None:
     check_fold(1, 2)
     check_fold(100, 100)
-    for which, of, why in [(1, 101, "the number of folds must lie between 2 and 100, not 101."),
-                           (1, 1, "the number of folds must lie between 2 and 100, not 1."),
-                           (3, 2, "there is no fold 3 of 2."), (0, 2, "there is no fold 0 of 2."),
-                           (True, 2, "folds are counted in whole numbers, not True."),
-                           (1, 2.0, "folds are counted in whole numbers, not 2.0.")]:
+    for which, of, why in [(1, 101, "the number of folds must be a whole number from 2 to 100, not 101."),
+                           (1, 1, "the number of folds must be a whole number from 2 to 100, not 1."),
+                           (3, 2, "there is no fold 3 of 2; give a number from 1 to 2."),
+                           (0, 2, "there is no fold 0 of 2; give a number from 1 to 2."),
+                           (True, 2, "the number of a fold must be a whole number, not True."),
+                           (1, 2.0, "the number of a fold must be a whole number, not 2.0.")]:
         with pytest.raises(UsageError) as caught:
             check_fold(which, of)  # type: ignore[arg-type]
         assert str(caught.value) == why
@@ -72,7 +73,7 @@ def test_which_folds_there_are() -> None:
 def test_as_many_images_as_folds_are_enough() -> None:
     assert fold_of(splits_of(9, 3), 1, 3, 0).notes == []
     assert fold_of(splits_of(9, 2), 1, 3, 0).notes == [
-        "class 1 has 2 images for 3 folds: some of them validate without."]
+        "class 1 has 2 images for 3 folds; some folds have none of them for validation."]
     fold_of(splits_of(2, 2), 2, 2, 0)
 
 
@@ -97,7 +98,7 @@ def test_groups_are_dealt_from_the_largest_on() -> None:
 
 
 def test_what_makes_no_sense_is_refused() -> None:
-    with pytest.raises(DataError, match="class 1 has one image"):
+    with pytest.raises(DataError, match="class 1 has only one image"):
         fold_of(splits_of(9, 1), 1, 3, 0)
     assert any("class 1 has 2 images for 3 folds" in note for note in fold_of(splits_of(9, 2), 1, 3, 0).notes)
     for which, of in ((0, 3), (4, 3), (1, 1), (1, 101), (1, True), (1.0, 3)):

@@ -145,7 +145,7 @@ def test_groups_that_cross_given_splits_are_told(tmp_path: Path) -> None:
     named(tmp_path / "test", {"a": ["p03_9", "p99_1"], "b": ["p03_8"]})
     splits = scan(tmp_path, groups=by_pattern(r"p\d\d"))
     assert len(splits.test) == 3
-    assert any("1 of them (p03) lie in several splits" in note for note in splits.notes)
+    assert any("1 of them (p03) lie in more than one of the given splits" in note for note in splits.notes)
     assert not {s.group for s in splits.val} & {s.group for s in splits.train}
     assert root.exists()
 
@@ -153,12 +153,12 @@ def test_groups_that_cross_given_splits_are_told(tmp_path: Path) -> None:
 def test_images_in_no_group_are_counted(tmp_path: Path) -> None:
     root = make(patients(tmp_path, 6, 2), a=3)
     notes = scan(root, groups=by_pattern(r"p\d\d")).notes
-    assert r"6 groups of images are kept together, by p\d\d; 3 images are in none, each by itself." in notes
+    assert r"6 groups of images are kept together, by p\d\d; 3 images are in no group." in notes
 
 
 def test_a_pattern_that_keeps_nothing_together_is_told(tmp_path: Path) -> None:
     notes = scan(patients(tmp_path, 6, 2), groups=by_pattern(".*")).notes
-    assert "--group-by .* finds another group for each of the 24 images: it keeps none together." in notes
+    assert "--group-by .* finds a different group for each of the 24 images, and keeps none of them together." in notes
 
 
 def test_groups_that_cannot_be_used(tmp_path: Path) -> None:
@@ -167,15 +167,16 @@ def test_groups_that_cannot_be_used(tmp_path: Path) -> None:
                          (3, "not int")):
         with pytest.raises(UsageError, match=words):
             groups_of(given)
-    with pytest.raises(DataError, match=r"finds no group for any image, as a/p0\d_\d.png"):
+    with pytest.raises(DataError, match=r"finds no group in the path of any image, such as a/p0\d_\d.png"):
         scan(root, groups=by_pattern("slide"))
     with pytest.raises(DataError, match="puts all 24 images into one group, p"):
         scan(root, groups=by_pattern("p"))
-    with pytest.raises(DataError, match="puts all 24 images into one group, '', so"):
+    with pytest.raises(DataError, match="puts all 24 images into one group, '', and none"):
         scan(root, groups=by_pattern("(x?)"))
     wrong = groups_of({"photos/a/p00_0.png": "x"})
     assert wrong is not None
-    with pytest.raises(DataError, match=r"names none of the images: its first line names photos/a/p00_0.png, an image"):
+    with pytest.raises(DataError, match=r"names none of the images: its first line names photos/a/p00_0.png, and an "
+                                        "image"):
         scan(root, groups=wrong.within(str(root)))
     twice = groups_of({"a/p00_0.png": "x", "./a/p00_0.png": "y"})
     assert twice is not None
@@ -188,7 +189,7 @@ def test_groups_that_cannot_be_used(tmp_path: Path) -> None:
     table.write_text("file,patient\na,b\n")
     with pytest.raises(DataError, match=r"line 1 of .*g.csv names no column group"):
         groups_of(table)
-    with pytest.raises(DataError, match=r"not as they were written"):
+    with pytest.raises(DataError, match=r"not as cnn wrote them; put the file back"):
         Groups.from_config({"pattern": "(", "table": {}, "name": "x"})
 
 
@@ -224,7 +225,7 @@ def test_groups_by_any_way() -> None:
     assert pattern.as_found({"a": "x"}) is pattern
     for wrong in ({"pattern": 3, "table": {}, "name": "x"}, {"pattern": None, "table": {"a": 1}, "name": "x"},
                   {"pattern": None, "table": {}, "name": 3}, {"pattern": None, "table": [], "name": "x"}, None):
-        with pytest.raises(DataError, match="not as they were written"):
+        with pytest.raises(DataError, match="not as cnn wrote them; put the file back"):
             Groups.from_config(wrong)
 
 
@@ -260,5 +261,5 @@ def test_folds_of_too_few_groups(tmp_path: Path) -> None:
         fold_of(splits, 1, 5, 0)
     root = named(tmp_path / "2", {"a": ["x1_1", "x1_2"], "b": ["y1", "y2", "y3"]})
     splits = scan(root, groups=by_pattern(r"x\d|y\d"))
-    with pytest.raises(DataError, match="images of a are too few groups"):
+    with pytest.raises(DataError, match="images of a form too few groups"):
         fold_of(splits, 1, 2, 0)

@@ -198,7 +198,7 @@ def test_idx_files_that_do_not_go_together(tmp_path: Path) -> None:
     refused("not a file of images and one of labels", y, y)
     refused("is not an .npz file", x)
     refused("there is no file or folder", tmp_path / "none", y)
-    refused("give a folder", x, y, y)
+    refused("SOURCE must be a folder", x, y, y)
     (tmp_path / "empty").mkdir()
     refused("holds no IDX files", tmp_path / "empty")
     mnist(tmp_path / "m")
@@ -210,7 +210,7 @@ def test_idx_files_that_do_not_go_together(tmp_path: Path) -> None:
     refused("hold the same split", tmp_path / "two")
     x.write_bytes(idx(np.zeros((0, 28, 28))))
     y.write_bytes(idx(np.zeros(0)))
-    refused("holds images as 0 x 28 x 28", x, y)
+    refused("holds images of the shape 0 x 28 x 28; save them", x, y)
 
 
 class Explosive:
@@ -246,21 +246,21 @@ def test_npz_files_that_cannot_be_used(tmp_path: Path) -> None:
     np.savez(path, images=np.array([Explosive()] * 2, object), labels=np.zeros(2))
     refused("Python objects, which are never loaded", path)
     np.savez(path, picture=images(2), labels=np.zeros(2))
-    refused("holds labels, picture; images and labels must be called", path)
+    refused("holds labels, picture; call images and labels", path)
     np.savez(path, images=images(2), labels=np.zeros(3))
     refused("holds 2 images but 3 labels", path)
     np.savez(path, images=images(2) + np.nan, labels=np.zeros(2))
     refused("without a single finite number", path)
     np.savez(path, images=images(2).astype(complex), labels=np.zeros(2))
-    refused("complex128; save them as numbers", path)
+    refused("complex128; save them as real numbers", path)
     for shape in ((2, 5), (2, 5, 4, 2), (2, 2, 2, 2, 2), ()):
         np.savez(path, images=np.zeros(shape, np.uint8), labels=np.zeros(2))
-        refused("they must be n x h x w", path)
+        refused("save them as n x h x w", path)
     for labels in ([0.5, 1], [-1, 0], [0, 2**40], [1j, 0]):
         np.savez(path, images=images(2), labels=np.array(labels))
-        refused("no whole numbers from 0 on", path)
+        refused("not whole numbers from 0 on; save", path)
     np.savez(path, images=images(2), labels=np.array([[1, 1, 0], [0, 0, 1]]))
-    refused("labels as 2 x 3; one for each image", path)
+    refused("labels of the shape 2 x 3; save one label for each image", path)
     data = path.read_bytes()
     for end in range(0, len(data), 50):
         path.write_bytes(data[:end])

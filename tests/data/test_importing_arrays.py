@@ -27,14 +27,15 @@ def test_shapes_of_images(shape: tuple[int, ...], becomes: tuple[int, ...]) -> N
 @pytest.mark.parametrize("shape", [(2, 15), (2,), (2, 5, 7, 2), (2, 4, 5, 7), (2, 5, 0), (0, 5, 7), (2, 5, 7, 3, 1)])
 def test_shapes_that_are_no_images(shape: tuple[int, ...]) -> None:
     told = " x ".join(map(str, shape))
-    with pytest.raises(DataError, match=rf"^a holds images as {told}; they must be n x h x w, or n x h x w x 3\.$"):
+    with pytest.raises(DataError, match=f"^a holds images of the shape {told}; save them as n x h x w, or n x h x w x "
+                                        r"3\.$"):
         importing._pictures("a", np.zeros(shape))
 
 
 @pytest.mark.parametrize(("values", "why"), [
-    (np.full((1, 2, 2), np.nan), "images without a single finite number; save others"),
-    (np.zeros((1, 2, 2), complex), "images as complex128; save them as numbers"),
-    (np.full((1, 2, 2), "a"), "images as <U1; save them as numbers")])
+    (np.full((1, 2, 2), np.nan), "images without a single finite number; save finite numbers"),
+    (np.zeros((1, 2, 2), complex), "images of the type complex128; save them as real numbers"),
+    (np.full((1, 2, 2), "a"), "images of the type <U1; save them as real")])
 def test_values_that_are_no_images(values: Any, why: str) -> None:
     with pytest.raises(DataError, match=f"^a holds {why}"):
         importing._pictures("a", values)
@@ -51,7 +52,7 @@ def test_one_label_an_image(labels: Any, column: list[Any]) -> None:
 
 @pytest.mark.parametrize("labels", [[[1, 1], [0, 1]], [[0, 0], [0, 1]], [[2, 0], [0, 1]], [["a", "b"]], [[[1]]], 3])
 def test_several_labels_an_image(labels: Any) -> None:
-    with pytest.raises(DataError, match=r"^a has labels as .*; one for each image is needed"):
+    with pytest.raises(DataError, match=r"^a has labels of the shape .*; save one label for each image"):
         importing._column("a", np.array(labels))
 
 
@@ -69,7 +70,7 @@ def test_numbers_become_classes() -> None:
     assert labelled(train=[1.0, 2.0]) == ({"train": [0, 1]}, ["1", "2"])
     assert labelled(train=[2**31 - 1])[1] == ["2147483647"]
     for wrong in ([0.5], [-1], [2**31]):
-        with pytest.raises(DataError, match=r"^a\.npz has labels that are no whole numbers from 0 on"):
+        with pytest.raises(DataError, match=r"^a\.npz has labels that are not whole numbers from 0 on; save them so"):
             labelled(train=[0], test=wrong)
 
 
@@ -115,7 +116,7 @@ def test_what_fits_into_the_free_memory(monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.setattr(importing, "free_memory", lambda free=free: free)
         importing._check_free("a", 100)
     monkeypatch.setattr(importing, "free_memory", lambda: 3 << 29)
-    with pytest.raises(DataError, match=r"^a needs 2.0 GiB of memory and 1.5 are free\.$"):
+    with pytest.raises(DataError, match=r"^a needs 2.0 GiB of memory and only 1.5 GiB are free; end other programs"):
         importing._check_free("a", 2 << 30)
 
 

@@ -32,7 +32,7 @@ def test_all_parts_have_one_scale(tmp_path: Path) -> None:
     assert told.pop().endswith("what lies beyond is black or white, too; --range 0:1000 was given.")
     told.clear()
     assert read(np.uint8([0, 9]), np.uint8([7, 9]), (0, 9)) == [[0, 9], [7, 9]]
-    assert told == ["Values: there are none deeper than 8 bits, so that --range changes nothing."]
+    assert told == ["Values: there are none deeper than 8 bits, and --range changes nothing."]
 
 
 def test_a_folder_of_what_was_deep(tmp_path: Path) -> None:

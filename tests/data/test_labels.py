@@ -112,7 +112,7 @@ def test_what_a_run_keeps(root: Path) -> None:
     (root / "6.png").unlink()
     assert "6.png" not in found(scan(root, (1, 0, 0), labels=again)), "what has gone since is left out"
     for wrong in (None, {}, {"name": "x", "images": [["a", "b", "fold", 1]]}, {"name": "x", "images": [[1]]}):
-        with pytest.raises(DataError, match="not as they were written"):
+        with pytest.raises(DataError, match="not as cnn wrote them; put the file back"):
             Labels.from_config(wrong)
 
 
@@ -125,11 +125,12 @@ def test_what_a_run_keeps(root: Path) -> None:
     ("file:label\n3.jpg:cat\n", "names no column file and no column label"),
     ("3.jpg,cat\n4.jpg,dog\n", r"line 1 of \S* names no column file and no column label \(it has: 3.jpg, cat"),
     ("file,label,file\na,b,c\n", "line 1 of .* has the column file twice"),
-    ("file,label\n3.jpg,cat\n4.jpg\n", "line 3 of .* has 1 column, the first line 2; fill it in"),
-    ("file,label,split\n3.jpg,cat,test\n", "has no line for training; write train into the column split"),
-    ("file,label\n1.png,cat\n", r"no file \S*data/1.png; it lies in \S*data/img: give \S*data/img in the place"),
-    ("file,label\ndata/3.jpg,cat\n", r"no file \S*data/data/3.jpg; it lies in (\S*): give \1 in the place of \1/data"),
-    ("file,label\n3.jpg,cat,big\n", "line 2 of .* has 3 columns, the first line 2; put what holds commas in double"),
+    ("file,label\n3.jpg,cat\n4.jpg\n", "line 3 of .* has 1 column, but the first line has 2; fill it in"),
+    ("file,label,split\n3.jpg,cat,test\n", "has no training images; write train into the column split"),
+    ("file,label\n1.png,cat\n", r"no file \S*data/1.png; give \S*data/img, where the file is, instead of "),
+    ("file,label\ndata/3.jpg,cat\n", r"no file \S*data/data/3.jpg; give (\S*), where the file is, instead of \1/data"),
+    ("file,label\n3.jpg,cat,big\n", "line 2 of .* has 3 columns, but the first line has 2; put what holds commas in "
+                                    "double"),
     ("file,label\n3.jpg,cat\n\n4.jpg,\n", "line 4 of .* has nothing in the column label"),
     ("file,label\n ,cat\n", "line 2 of .* has nothing in the column file"),
     ('file,label\n3.jpg,cat\n4.jpg,"dog\n', "line 3 of .* is not well quoted"),
@@ -138,18 +139,19 @@ def test_what_a_run_keeps(root: Path) -> None:
     ("file,label\n3.jpg,cat\n".encode("utf-16-le"), "line 1 of .* holds zero bytes"),
     (b"PK\x03\x04\x00\x00xlsx", "line 1 of .* holds zero bytes.*save it as CSV"),
     (b"\xff\xfef\x00i", "line 1 of .* is not UTF-16; save the file as UTF-8"),
-    ("file,label,split\n3.jpg,cat,fold1\n", "line 2 of .*: 'fold1' is no split; write train, val or test"),
+    ("file,label,split\n3.jpg,cat,fold1\n", "line 2 of .*: there is no split 'fold1'; write train, val or test"),
     ("file,label\n3.jpg,cat\n4.jpg,dog\n3.jpg,dog\n", "lines 2 and 4 of .* give 3.jpg two labels, cat and dog"),
     ("file,label\n3.jpg,cat\n./img/../3.jpg,dog\n", "lines 2 and 3 of .* give 3.jpg two labels"),
     ("file,label,split\n3.jpg,cat,train\n3.jpg,cat,test\n", "lines 2 and 3 of .* give 3.jpg two splits, train and"),
     ("file,label,split\n3.jpg,cat,\n3.jpg,cat,test\n", "give 3.jpg two splits, none and test"),
     ("file,label\n3.jpg,cat\n../secret.png,dog\n", r"line 3 of .*: ../secret.png lies outside of \S*data; give a"),
     ("file,label\n/etc/passwd,cat\n", "line 2 of .*: /etc/passwd lies outside of"),
-    ("file,label\n3.jpg,cat\nno.png,dog\n", r"line 3 of .*: there is no file \S*data/no.png; paths begin in \S*data"),
-    ("file,label\n3,cat\nno.png,dog\nno2.png,dog\n", r"line 2 .*called 3.jpg: write it so \(3 lines name files"),
-    ("file,label\n3.JPG,cat\n", "called 3.jpg: write it so"),
+    ("file,label\n3.jpg,cat\nno.png,dog\n", r"line 3 of .*: there is no file \S*data/no.png; write the path from "
+                                            r"\S*data on, or"),
+    ("file,label\n3,cat\nno.png,dog\nno2.png,dog\n", r"line 2 .*write 3.jpg, which is there \(3 lines name files"),
+    ("file,label\n3.JPG,cat\n", "write 3.jpg, which is there"),
     ("file,label\nimg,cat\n", "line 2 of .*data/img is no file"),
-    ("file,label\n3.jpg,cat\n6.png,cat\n", "has one label only, cat"),
+    ("file,label\n3.jpg,cat\n6.png,cat\n", "has only one label, cat"),
     ("file,label,split\n3.jpg,cat,train\n6.png,dog,train\n4.jpg,cow,val\n", "line 4 of .*: cow has images in val, but"),
 ])  # fmt: skip
 def test_tables_that_cannot_be_used(root: Path, text: str | bytes, words: str) -> None:
@@ -162,10 +164,10 @@ def test_files_that_are_no_tables(root: Path) -> None:
     for wrong, why in ((root / "gone.csv", "there is no file"), (root, "data is no file; give a CSV file")):
         with pytest.raises(UsageError, match=why):
             read_labels(wrong)
-    with pytest.raises(UsageError, match="labels are the path of a CSV file"):
+    with pytest.raises(UsageError, match="the labels must be the path of a CSV file"):
         labels_of(3)
     labels = read_labels(table(root, text_of()))
     with pytest.raises(DataError, match="there is no folder"):
         scan(root / "gone", labels=labels)
-    with pytest.raises(UsageError, match="arrays come with their labels"):
+    with pytest.raises(UsageError, match="give arrays with their labels"):
         scan(([], []), labels=labels)

@@ -74,7 +74,7 @@ def test_training_and_testing_are_never_two_classes(tmp_path: Path) -> None:
     refused(make(tmp_path / "1", Training=5, Testing=5), "Training", "lie directly in it")
     refused(make(tmp_path / "2", Training=5, Testing=5, sample=2), "Training", "lie directly in it")
     refused(sets(tmp_path / "3", "Testing", "dev"), "no train/")
-    refused(sets(tmp_path / "5", "train", "other", classes=("Training", "Testing", "cat")), "called like splits",
+    refused(sets(tmp_path / "5", "train", "other", classes=("Training", "Testing", "cat")), "with the names of splits",
             "Testing, Training")
     refused(sets(tmp_path / "4", "Testing"), "no train/")
 
@@ -165,8 +165,8 @@ def test_a_test_without_labels_is_passed_over(tmp_path: Path) -> None:
         splits = scan(root)
         assert splits.classes == CLASSES
         assert [len(split) for split in (splits.train, splits.val, splits.test)] == [16, 2, 2]
-        assert splits.notes[0] == (f"{root}: {name}/ holds images in no class folder and is passed over; to have them "
-                                   f"judged: cnn predict {root}/{name}")
+        assert splits.notes[0] == (f"{root}: {name}/ holds images in no class folder and is passed over. To classify "
+                                   f"them without labels: cnn predict {root}/{name}")
         samples, notes = scan_labelled(root, CLASSES)
         assert len(samples) == 20
         assert "cnn predict" in notes[0]
@@ -190,7 +190,8 @@ def test_splits_inside_the_class_folders(tmp_path: Path) -> None:
     samples, notes = scan_labelled(root, CLASSES)
     assert len(samples) == 3
     assert "test/ in the class folders are used" in notes[-1]
-    refused(make(tmp_path / "some", cat__train=4, cow__train=2, dog__test=2), "has images of dog, but train/ has none")
+    refused(make(tmp_path / "some", cat__train=4, cow__train=2, dog__test=2),
+            "has images of dog, which train/ does not have")
     # Where any class has another folder, too, they are nested folders like others.
     assert len(scan(make(root, cat__more=1), (1, 0, 0)).train) == 12
 
@@ -219,7 +220,7 @@ def test_archives_as_people_unpack_them(labelled: list[str], others: list[str], 
 
 
 def paths_given(error: DataError) -> list[str]:
-    found = re.search(r"give (.*?) (?:instead|alone)", str(error))
+    found = re.search(r"give (?:only )?(.*?)(?:,|\.$)", str(error))
     assert found, error
     return [shlex.split(part)[0] for part in found[1].split(" or ")]
 
@@ -243,12 +244,12 @@ def test_a_class_may_have_folders_called_like_other_classes(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("names", "why"), [
-    ("train/images train/masks", "images, masks with the same class folders"),
-    ("Training Pr\u00fcfung", "Training with the same class folders"),
-    ("entrainement validation test", "with the same class folders"),
-    (". val test", "again in test/"),
-    ("2023/train 2023/test 2024/train", "2023 with train/ and other splits"),
-    ("trainA trainB testA testB", "both trainA/ and trainB/"),
+    ("train/images train/masks", "images, masks have the same folders"),
+    ("Training Pr\u00fcfung", "Training have the same folders"),
+    ("entrainement validation test", "have the same folders"),
+    (". val test", "a second time in test/; move test/ away, or give only "),
+    ("2023/train 2023/test 2024/train", "2023 has train/ and other splits inside; give "),
+    ("trainA trainB testA testB", "trainA/ and trainB/, and both names mean training images"),
 ])  # fmt: skip
 def test_data_sets_are_never_classes(names: str, why: str, tmp_path: Path) -> None:
     root = sets(tmp_path, *names.split())
@@ -260,7 +261,8 @@ def test_data_sets_are_never_classes(names: str, why: str, tmp_path: Path) -> No
 @pytest.mark.parametrize("names", ["seg_train seg_test", "trainA testA trainB testB", "cat_train dog_train cat_test"])
 def test_images_in_folders_of_splits_are_no_classes(names: str, tmp_path: Path) -> None:
     """The same word in the names of training and test folders: what one class would be."""
-    refused(make(tmp_path, **dict.fromkeys(names.split(), 3)), "called like splits", "into train/ and test/")
+    refused(make(tmp_path, **dict.fromkeys(names.split(), 3)), "with the names of splits",
+            "into train/<class>/ and test/<class>/")
 
 
 @pytest.mark.parametrize(("train", "test"), [("TRA\u0130N", "TEST"), ("\uff54\uff52\uff41\uff49\uff4e", "t\u00e9st")])
@@ -272,16 +274,16 @@ def test_names_in_other_letters(train: str, test: str, tmp_path: Path) -> None:
 
 def test_what_is_taken_for_classes_is_said_where_it_may_be_something_else(tmp_path: Path) -> None:
     notes = scan(sets(tmp_path / "1", "trn", "tst")).notes
-    assert notes == [f"{tmp_path}/1: trn, tst are taken as the classes, with the same folders in each (cat, dog); if "
-                     "these are the classes, call the others train/, val/ and test/."]
+    assert notes == [f"{tmp_path}/1: trn, tst are taken as the classes. Each holds the same folders (cat, dog); if "
+                     "those are the classes, rename trn, tst to train/, val/ and test/."]
     root = make(tmp_path / "2", cat=5, dog=5, test=5)
-    assert scan(root).notes == [f"{root}: test/ is taken as a class, like the folders beside it; move it away, if it "
-                                "is none."]
+    assert scan(root).notes == [f"{root}: test/ is taken as a class, like the folders beside it; move it away if it "
+                                "is no class."]
 
 
 def test_a_test_without_labels_in_several_folders(tmp_path: Path) -> None:
     root = make(sets(tmp_path, "train"), test__batch1=3, test__batch2=3)
-    with pytest.raises(DataError, match="images of batch1, batch2, but train/ has none; call them like") as caught:
+    with pytest.raises(DataError, match="images of batch1, batch2, which train/ does not have; rename its") as caught:
         scan(root)
     assert paths_given(caught.value) == [f"{root}/train"]
 
@@ -328,20 +330,20 @@ def test_two_folders_for_training_are_both_named(names: tuple[str, ...], one: st
     root = sets(tmp_path, *names)
     with pytest.raises(DataError) as caught:
         scan(root)
-    assert str(caught.value) == (f"{root} has both {one}/ and {other}/, which both mean train; move one of them away, "
-                                 f"or give {root}/{one} or {root}/{other} instead, whichever is meant.")
+    assert str(caught.value) == (f"{root} has {one}/ and {other}/, and both names mean training images; move "
+                                 f"one of them away, or give {root}/{one} or {root}/{other}.")
 
 
 def test_two_folders_for_the_test(tmp_path: Path) -> None:
-    refused(sets(tmp_path, "train", "test", "testing"), "has both test/ and testing/, which both mean test")
+    refused(sets(tmp_path, "train", "test", "testing"), "has test/ and testing/, and both names mean test images")
 
 
 def test_two_folders_for_validation(tmp_path: Path) -> None:
     root = sets(tmp_path, "train", "val", "dev")
-    with pytest.raises(DataError, match="has both dev/ and val/, which both mean val") as caught:
+    with pytest.raises(DataError, match="has dev/ and val/, and both names mean validation images") as caught:
         scan(root)
     assert paths_given(caught.value) == [f"{root}/train"]
-    with pytest.raises(DataError, match="has both dev/ and val/") as caught:
+    with pytest.raises(DataError, match="has dev/ and val/, and both names mean validation images") as caught:
         scan_labelled(root, CLASSES)
     assert paths_given(caught.value) == [f"{root}/dev", f"{root}/val"]
 

@@ -83,12 +83,12 @@ def test_exclude_folds_and_small_classes():
     images, labels = arrays(30, classes=3)
     splits = scan((images, labels), exclude=["0", "3", "99"])
     assert not set.union(*relatives(splits)) & {"0", "3"}
-    assert splits.notes == ["the data in memory: 2 images left out, because the list to exclude has them; 1 more on "
+    assert splits.notes == ["the data in memory: 2 images left out, because the list to exclude names them; 1 more on "
                             "the list is not there."]
     folds = [fold_of(splits, which, 3, 0) for which in (1, 2, 3)]
     assert sorted(s.relative for fold in folds for s in fold.val) == sorted(relatives(splits)[0] | relatives(splits)[1])
     assert all(s.pixels is not None for fold in folds for s in fold.train)
-    assert scan((images[:4], [0, 0, 1, 1])).notes == ["fewer than three training images of 0, 1."]
+    assert scan((images[:4], [0, 0, 1, 1])).notes == ["There are fewer than three training images of 0, 1."]
 
 
 def test_the_fingerprint_is_of_what_is_in_the_images():
@@ -165,29 +165,34 @@ X, Y = arrays(4)
 
 
 @pytest.mark.parametrize(("data", "words"), [
-    (3, "not int"), (None, "not NoneType"), ((X,), "give a pair"), ((X, Y, Y), "give a pair"), (X, "not ndarray"),
-    ({}, "no images are given"), ({"tests": (X, Y)}, "not as 'tests'"), ({"test": (X, Y)}, "none of train"),
-    ({"train": X}, "train: give a pair"), ((X, Y[:3]), "4 images and 3 labels"), ((X, 0), "give one for each"),
-    ((X[:0], Y[:0]), "there is none"), (([], []), "there is none"), ((X, np.zeros(4, int)), "one class only, 0"),
-    ((X, np.eye(4)), r"one-hot rows: labels.argmax"), ((X, Y / 2), "hold float64"), ((X, Y * 1j), "complex"),
-    ((X, ["", "a", "a", "a"]), "an empty name"), ((X, [None] * 4), "hold object"), ((X, [[1], [1, 2], 3, 4]), "array"),
+    (3, "not int"), (None, "not NoneType"), ((X,), "must be a pair"), ((X, Y, Y), "must be a pair"), (X, "not ndarray"),
+    ({}, "no images are given"), ({"tests": (X, Y)}, "must be named train, val and test, not 'tests'"),
+    ({"test": (X, Y)}, "no train; give the training images"),
+    ({"train": X}, "train must be a pair"), ((X, Y[:3]), "4 images and 3 labels"), ((X, 0), "give one label for each"),
+    ((X[:0], Y[:0]), "there is no image"), (([], []), "there is no image"),
+    ((X, np.zeros(4, int)), "one class only, 0"),
+    ((X, np.eye(4)), r"one-hot rows: labels.argmax"), ((X, Y / 2), "of the type float64"), ((X, Y * 1j), "complex"),
+    ((X, ["", "a", "a", "a"]), "an empty name"), ((X, [None] * 4), "of the type object"),
+    ((X, [[1], [1, 2], 3, 4]), "array"),
     ((X.astype(int), Y), "type is int64; give uint8"), ((X.astype(np.uint16), Y), "type is uint16"),
-    ((X.astype(float), Y), "floats from 0 to"), ((X / 255 - 0.5, Y), "floats from -0"), ((X * np.nan, Y), "from nan"),
+    ((X.astype(float), Y), "floats go from 0 to"), ((X / 255 - 0.5, Y), "floats go from -0"),
+    ((X * np.nan, Y), "from nan"),
     ((X.transpose(0, 3, 1, 2), Y), r"moveaxis\(images, -3, -1\)"), ((X[..., :2], Y), r"shape is \(4, 6, 5, 2\)"),
     ((X[:, :0], Y), "no pixels"), ((X[0, 0], Y), "but images are"), (("a", "b"), "shape"),
     ((X.astype("O"), Y), "object"),
     (([X[0], X[0, 0, 0], X[1], X[2]], Y), r"images\[1\]: the shape is \(3,\)"), ((X.astype(str), Y), "give uint8"),
-    (([[[[1, 2], [3]]]], [1]), r"images\[0\]: no array"), ({"train": (X, Y), "test": (X, Y + 1)}, "hold 2, but"),
+    (([[[[1, 2], [3]]]], [1]), r"images\[0\]: these values form no array"),
+    ({"train": (X, Y), "test": (X, Y + 1)}, "hold 2, which the train labels do not have"),
 ])
 def test_what_is_no_data_is_refused_in_a_sentence(data, words):
     with pytest.raises(CnnError, match=words) as caught:
         scan(data)
-    assert str(caught.value).endswith((".", ". Bring the channels to the end with numpy.moveaxis(images, -3, -1)."))
+    assert str(caught.value).endswith((".", ". Move the channels to the end with numpy.moveaxis(images, -3, -1)."))
     assert "\n" not in str(caught.value)
 
 
 def test_fractions_and_lost_classes_are_refused():
-    with pytest.raises(UsageError, match="makes no sense"):
+    with pytest.raises(UsageError, match="cannot be used; give three numbers"):
         scan((X, Y), (0.5, 0.1, 0.1))
     with pytest.raises(DataError, match="every training image of 1 "):
         scan((X, Y), exclude=["1", "3"])

@@ -146,7 +146,7 @@ def test_names_of_what_is_written(name: str, strict: bool, good: bool, tmp_path:
         return
     with pytest.raises(UsageError) as caught, outputs.claim({tmp_path / name: kind}):
         pass
-    assert str(caught.value) == f"{tmp_path / name} is no name for a list; give one that ends in .txt."
+    assert str(caught.value) == f"{tmp_path / name} cannot be the name of a list; give one that ends in .txt."
 
 
 def test_what_is_in_the_way(tmp_path: Path) -> None:
@@ -180,10 +180,11 @@ def test_what_is_in_the_way(tmp_path: Path) -> None:
     claimed(force=True)
     (tmp_path / "file").touch()
     path = tmp_path / "file" / "a.txt"
-    with pytest.raises(UsageError, match=r"file/a.txt cannot be: \S*/file is a file; give another\.$"):
+    with pytest.raises(UsageError, match=r"file/a.txt cannot be written, because \S*/file is a file; give another\.$"):
         claimed()
     path = tmp_path / "no" / "a.txt"
-    with pytest.raises(UsageError, match=r"no/a.txt: there is no folder \S*/no; make it first\.$"):
+    with pytest.raises(UsageError, match=r"no/a.txt cannot be written, because there is no folder \S*/no; make it "
+                                         r"first\.$"):
         claimed()
 
 
@@ -316,7 +317,8 @@ def test_what_nobody_holds_is_asked_for_when_it_is_written(tmp_path: Path) -> No
     with pytest.raises(UsageError, match=r"there is no folder .*gone; make it first"):
         found.write(str(tmp_path / "gone" / "f.npz"))
     os.symlink(tmp_path / "away" / "f.npz", tmp_path / "link.npz")
-    with pytest.raises(UsageError, match=r"link.npz: there is no folder .*away; make it first"):
+    with pytest.raises(UsageError, match=r"link.npz cannot be written, because there is no folder .*away; make it "
+                                         "first"):
         found.write(str(tmp_path / "link.npz"))
     found.write(str(tmp_path / "f.npz"))
     found.write(str(tmp_path / "f.npz"))
@@ -334,7 +336,8 @@ def test_one_file_is_not_two_outputs(tmp_path: Path) -> None:
     other = outputs.Kind("another test", ".txt", outputs.marked(rb"\Aothers"))
     os.symlink("x.txt", tmp_path / "y.txt")
     with outputs.claim({tmp_path / "x.txt": TEXT}), \
-            pytest.raises(UsageError, match=r"y.txt is to be a test and another test at once; give each its own"), \
+            pytest.raises(UsageError, match=r"y.txt is named for two outputs, a test and another test; give each its "
+                                            "own"), \
             outputs.claim({tmp_path / "y.txt": other}):
         pass
 

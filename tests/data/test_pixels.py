@@ -30,20 +30,22 @@ def test_floats_are_rounded() -> None:
 
 
 @pytest.mark.parametrize(("given", "why"), [
-    (np.zeros((4, 5), np.uint16), "x: the type is uint16; give uint8 from 0 to 255, or floats from 0 to 1: divide by "
-                                  "what is white (4095 for 12 bits, 65535 for 16)."),
+    (np.zeros((4, 5), np.uint16), "x: the type is uint16; give uint8 from 0 to 255, or floats from 0 to 1. Divide by "
+                                  "the value of white, which is 4095 for 12 bits and 65535 for 16."),
     (np.zeros((4, 5), np.int8), "x: the type is int8; give uint8 from 0 to 255, or floats from 0 to 1."),
     (np.zeros((4, 5), bool), "x: the type is bool; give uint8 from 0 to 255, or floats from 0 to 1."),
-    (np.full((4, 5), -0.5), "x: floats from -0.5 to -0.5; give floats from 0 to 1, where 1 is white, or uint8 from 0 "
+    (np.full((4, 5), -0.5), "x: the floats go from -0.5 to -0.5; give floats from 0 to 1, where 1 is white, or uint8 "
+                            "from 0 "
                             "to 255."),
-    (np.full((4, 5), 1.25), "x: floats from 1.25 to 1.25; give floats from 0 to 1, where 1 is white, or uint8 from 0 "
+    (np.full((4, 5), 1.25), "x: the floats go from 1.25 to 1.25; give floats from 0 to 1, where 1 is white, or uint8 "
+                            "from 0 "
                             "to 255."),
-    (np.zeros((4, 0), np.uint8), "x: the shape is (4, 0), so that there are no pixels; give images of one or more."),
+    (np.zeros((4, 0), np.uint8), "x: the shape is (4, 0), which has no pixels; give images of at least one pixel."),
     (np.zeros(4, np.uint8), "x: the shape is (4,), but an image is (h, w), (h, w, 1) or (h, w, 3)."),
     (np.zeros((4, 5, 2), np.uint8), "x: the shape is (4, 5, 2), but an image is (h, w), (h, w, 1) or (h, w, 3)."),
-    (np.zeros((3, 5, 2), np.uint8), "x: the shape is (3, 5, 2), but an image is (h, w), (h, w, 1) or (h, w, 3). Bring "
+    (np.zeros((3, 5, 2), np.uint8), "x: the shape is (3, 5, 2), but an image is (h, w), (h, w, 1) or (h, w, 3). Move "
                                     "the channels to the end with numpy.moveaxis(images, -3, -1)."),
-    (np.zeros((4, 5), complex), "x: values of type complex128 are no numbers; give a NumPy array."),
+    (np.zeros((4, 5), complex), "x: the type is complex128; give an array of real numbers."),
 ])
 def test_what_is_no_image(given: Any, why: str) -> None:
     with pytest.raises(DataError) as caught:
@@ -59,13 +61,13 @@ def test_what_are_no_images(shape: tuple[int, ...], hint: bool) -> None:
     with pytest.raises(DataError) as caught:
         as_pictures(np.zeros(shape, np.uint8), "x")
     start = f"x: the shape is {shape}, but images are (n, h, w), (n, h, w, 1) or (n, h, w, 3)."
-    assert str(caught.value) == start + (" Bring the channels to the end with numpy.moveaxis(images, -3, -1)." if hint
+    assert str(caught.value) == start + (" Move the channels to the end with numpy.moveaxis(images, -3, -1)." if hint
                                          else "")
-    with pytest.raises(DataError, match=r"^x\[0\]: floats from 2 to 2; give"):
+    with pytest.raises(DataError, match=r"^x\[0\]: the floats go from 2 to 2; give"):
         as_pictures(np.full((1, 4, 5), 2.0), "x")
 
 
 def test_what_is_no_array() -> None:
-    with pytest.raises(DataError, match=r"^x: no array can be made of this: "):
+    with pytest.raises(DataError, match=r"^x: these values form no array \("):
         as_array([[1, 2], [3]], "x")
     assert as_array([1, 2], "x").tolist() == [1, 2]

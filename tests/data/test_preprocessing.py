@@ -302,7 +302,8 @@ def test_only_some_headers_are_read_and_bad_ones_passed_over(tmp_path: Path) -> 
     bad = Sample(str(tmp_path / "bad.png"), "bad.png", 0)
     good = save(tmp_path / "a.png", 28, 28, "L")
     assert chosen([bad, good, bad]) == ((28, 28), True, "squash")
-    with pytest.raises(DataError, match=r"none of the training images can be read; .*bad\.png cannot be used"):
+    with pytest.raises(DataError, match=r"none of the training images can be used; give others. The last: .*bad\.png "
+                                        "cannot be used"):
         choose_size([bad, bad])
     with pytest.raises(DataError, match="none"):
         choose_size([])
@@ -320,7 +321,7 @@ def test_only_some_headers_are_read_and_bad_ones_passed_over(tmp_path: Path) -> 
                                    {"size": "ab"}, {"grey": 1}, {"resize": "stretch"}, {"mean": 0.5}, {"mean": (0.5,)},
                                    {"std": (0.0, 1.0, 1.0)}, {"mean": (float("nan"), 0, 0)}], ids=repr)
 def test_a_preprocessing_that_makes_no_sense_is_refused(wrong):
-    with pytest.raises(UsageError, match=f"a preprocessing with {next(iter(wrong))} = .* makes no sense"):
+    with pytest.raises(UsageError, match=f"the preprocessing cannot have {next(iter(wrong))} = .*; give "):
         Preprocessing(**{"size": (32, 32), **wrong})
 
 

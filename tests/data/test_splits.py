@@ -42,7 +42,8 @@ def test_what_is_excluded_is_counted_in_every_split() -> None:
     assert {split: {name: [item[1] for item in items] for name, items in each.classes.items()}
             for split, each in survey.found.items()} == {"train": {"a": ["a/1"], "b": ["b/0", "b/1"]},
                                                          "test": {"b": ["b/0"]}}
-    with pytest.raises(DataError, match=r"^every training image of a is on the list of those to exclude; take some"):
+    with pytest.raises(DataError, match=r"^every training image of a is on the list to exclude; take some off the "
+                                        "list"):
         survey.exclude({"train/a/1"})
 
 
@@ -58,11 +59,11 @@ def test_samples_have_their_groups() -> None:
 
 
 @pytest.mark.parametrize(("dropped", "names", "said"), [
-    (1, 1, "d: 1 image left out, because the list to exclude has it."),
-    (2, 2, "d: 2 images left out, because the list to exclude has them."),
-    (0, 1, "d: 0 images left out, because the list to exclude has them; 1 more on the list is not there."),
-    (1, 1501, "d: 1 image left out, because the list to exclude has it; 1,500 more on the list are not there."),
-    (2000, 2000, "d: 2,000 images left out, because the list to exclude has them.")])
+    (1, 1, "d: 1 image left out, because the list to exclude names it."),
+    (2, 2, "d: 2 images left out, because the list to exclude names them."),
+    (0, 1, "d: 0 images left out, because the list to exclude names them; 1 more on the list is not there."),
+    (1, 1501, "d: 1 image left out, because the list to exclude names it; 1,500 more on the list are not there."),
+    (2000, 2000, "d: 2,000 images left out, because the list to exclude names them.")])
 def test_what_is_said_of_a_list_to_exclude(dropped: int, names: int, said: str) -> None:
     assert exclusion_note("d", dropped, names) == said
 
@@ -70,7 +71,7 @@ def test_what_is_said_of_a_list_to_exclude(dropped: int, names: int, said: str) 
 def test_classes_of_few_images_are_named() -> None:
     samples = [Sample("", str(i), label) for i, label in enumerate([0, 0, 0, 1, 1, 3])]
     splits = Splits(["a", "b", "c", "d\n"], samples, [], [])
-    assert small_classes_notes(splits) == [r"fewer than three training images of b, c, d\n."]
+    assert small_classes_notes(splits) == [r"There are fewer than three training images of b, c, d\n."]
     assert small_classes_notes(Splits(["a"], samples, [], [])) == []
 
 

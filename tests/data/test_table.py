@@ -42,9 +42,11 @@ def test_a_cell_of_several_lines_counts_them(tmp_path: Path) -> None:
     (b"file,class\n\n,\n", "t.csv has no line below the first; write one for each image."),
     (b"file,class,File\na,b,c\n", "line 1 of t.csv has the column file twice; take one of them out."),
     (b"file,class,group,group\na,b,c,d\n", "line 1 of t.csv has the column group twice; take one of them out."),
-    (b"file,class\n\na,b,c\n", "line 3 of t.csv has 3 columns, the first line 2; put what holds commas in double "
+    (b"file,class\n\na,b,c\n", "line 3 of t.csv has 3 columns, but the first line has 2; put what holds commas in "
+                               "double "
                                 "quotes."),
-    (b"file;class\na\n", "line 2 of t.csv has 1 column, the first line 2; fill it in, with semicolons between the "
+    (b"file;class\na\n", "line 2 of t.csv has 1 column, but the first line has 2; fill it in, with semicolons between "
+                         "the "
                          "columns, or take it out."),
     (b"file,class\na,b\nc, \n", "line 3 of t.csv has nothing in the column class; fill it in, or take the line out."),
     (b"file,class\na,b\n\xe9,c\n", "line 3 of t.csv is not UTF-8; save the file as UTF-8."),
@@ -53,10 +55,10 @@ def test_a_cell_of_several_lines_counts_them(tmp_path: Path) -> None:
     (b'file,class\n"a\n",b\n"c"d,e\n', "line 4 of t.csv is not well quoted (',' expected after '\"'); write a double "
                                        "quote inside of quotes twice."),
     (b"fils,label\na,b\n", "line 1 of t.csv names no column file and no column class (it has: fils, label); write "
-                           "file,class there, with commas, semicolons, tabs, bars between the columns. Did you mean "
+                           "file,class there, with commas, semicolons, tabs or bars between the columns. Did you mean "
                            "'file'?"),
     (b"file;classes\na;b\n", "line 1 of t.csv names no column class (it has: file, classes); write file,class there, "
-                             "with commas, semicolons, tabs, bars between the columns. Did you mean 'class'?"),
+                             "with commas, semicolons, tabs or bars between the columns. Did you mean 'class'?"),
 ])
 def test_what_is_no_such_table(content: bytes, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

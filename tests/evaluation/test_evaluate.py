@@ -165,7 +165,7 @@ def test_a_model_whose_answers_are_no_numbers(home: Path) -> None:
 
 
 def test_classes_that_the_model_does_not_have(home: Path) -> None:
-    with pytest.raises(cnncli.errors.DataError, match="the model does not know it"):
+    with pytest.raises(cnncli.errors.DataError, match=r"of .*, which the model does not know; "):
         evaluate(small_model(), "photos")
 
 

@@ -20,7 +20,7 @@ def ones(*shape):
 @pytest.mark.parametrize("name", sorted(OURS))
 def test_what_are_no_numbers(name, given):
     options, shapes = next((options, shapes) for kind, options, shapes in CASES if kind == name)
-    with pytest.raises(UsageError, match=f"what {name} is applied to must be an array of numbers"):
+    with pytest.raises(UsageError, match=f"the input of {name} must be an array of numbers"):
         LAYERS[name](**options).forward(*[given] * len(shapes))
 
 
@@ -47,7 +47,7 @@ def known(layer, *shape):
     (lambda: ReLU().forward(IMAGES, IMAGES), "ReLU takes 1 input, not 2"),
     (lambda: ReLU().forward(), "ReLU takes 1 input, not 0"),
     (lambda: Add().forward(IMAGES), "Add takes two inputs or more, not 1"),
-    (lambda: Add().forward(IMAGES, IMAGES[:1]), "need one number of images"),
+    (lambda: Add().forward(IMAGES, IMAGES[:1]), "must hold the same number of images"),
     (lambda: Add().forward(IMAGES, IMAGES[:, 1:]), "Add needs inputs of one shape"),
     (lambda: Concat().forward(IMAGES, ones(2, 3)), "Concat needs inputs of one height and width"),
 ], ids=lambda value: value if isinstance(value, str) else "")  # fmt: skip
@@ -67,7 +67,7 @@ def test_a_gradient_of_another_shape(name):
     with pytest.raises(UsageError, match="needs a forward"):
         layer.backward(ones(3, 1))
     y = layer.forward(*x, training=True)
-    with pytest.raises(NetworkError, match=f"{name}'s output was .*, so its gradient must be, not"):
+    with pytest.raises(NetworkError, match=f"{name}'s output was .*, so its gradient must have this shape, too, not"):
         layer.backward(ones(*y.shape[:-1], y.shape[-1] + 1))
     with pytest.raises(UsageError, match=f"the gradient of {name}'s output must be an array of numbers"):
         layer.backward(None)

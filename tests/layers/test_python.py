@@ -156,7 +156,7 @@ def test_a_model_file_keeps_it_and_says_what_is_missing(swish, tmp_path):
     assert loaded.network.config() == network.config()
     assert np.array_equal(loaded.logits(pixels), model.logits(pixels))
     del LAYERS["Swish"]
-    with pytest.raises(NetworkError, match=r"'Swish' is no layer type. One written in Python has to be imported first"):
+    with pytest.raises(NetworkError, match=r"no layer type 'Swish'; import the module that defines it first"):
         Network(network.config()["layers"], (6, 5, 3))
     with pytest.raises(ModelError, match=r"a layer of type Swish, which .* import the module that defines it first"):
         cnncli.load(tmp_path / "model.safetensors")
@@ -240,7 +240,7 @@ def test_what_is_missing_or_misnamed_is_told(classes):
 
 
 def test_names_of_our_layers_are_taken_and_own_ones_may_be_defined_anew(classes):
-    with pytest.raises(NetworkError, match="ReLU is a layer of cnncli's"):
+    with pytest.raises(NetworkError, match="ReLU is the name of one of cnncli's own layers"):
         type("ReLU", (PythonLayer,), {})
     one, other = (type("Mine", (NumpyReLU,), {}) for _ in range(2))
     assert LAYERS["Mine"] is other is not one

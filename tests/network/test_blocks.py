@@ -68,7 +68,7 @@ def test_what_a_part_learns_the_whole_knows(rng):
 def test_where_nothing_can_be_split_it_is_said():
     network = architecture("resnet8", (16, 16, 3), 4, seed=None)
     for name in ("layer1.0.relu1", "fc"):
-        with pytest.raises(NetworkError, match=f"cannot be split behind '{name}'"):
+        with pytest.raises(NetworkError, match=f"cannot be split behind '{name}', because other layers go past it"):
             network.split(name)
     with pytest.raises(NetworkError, match="no layer 'nothing'"):
         network.split("nothing")

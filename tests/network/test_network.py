@@ -37,18 +37,18 @@ def test_seed_decides_the_weights() -> None:
 @pytest.mark.parametrize(
     ("layers", "sentence"),
     [
-        ([], "at least one layer"),
-        ([{"type": "Conv3d"}], "layer 1 (Conv3d): 'Conv3d' is no layer type. Did you mean 'Conv2d'?"),
-        ([{"name": "x"}], "layer 1 (no type 'x')"),
-        ([{**CONV, "kernal_size": 3}], "layer 1 (Conv2d 'conv'): it has no option 'kernal_size'. Did you mean"),
-        ([CONV, CONV], "layer 2 (Conv2d 'conv'): the name 'conv' is taken"),
-        ([{**CONV, "name": "input"}], "the name 'input' is taken"),
-        ([{**CONV, "name": "a b"}], "not made of letters"),
-        ([CONV, {"type": "Add", "inputs": ["conv", "cone"]}], "its input 'cone' is not a layer before it. Did you"),
+        ([], "has no layers; give it at least one"),
+        ([{"type": "Conv3d"}], "layer 1 (Conv3d): there is no layer type 'Conv3d'; import the module"),
+        ([{"name": "x"}], "layer 1 (no type 'x'): it has no type; give it one"),
+        ([{**CONV, "kernal_size": 3}], "layer 1 (Conv2d 'conv'): it has no option 'kernal_size'; leave it out. Did"),
+        ([CONV, CONV], "layer 2 (Conv2d 'conv'): its name 'conv' is taken; give"),
+        ([{**CONV, "name": "input"}], "its name 'input' is taken"),
+        ([{**CONV, "name": "a b"}], "its name must be made of letters"),
+        ([CONV, {"type": "Add", "inputs": ["conv", "cone"]}], "its input 'cone' is no layer before it; name one"),
         ([CONV, {"type": "Add"}], "it takes two or more inputs, not 1"),
         ([CONV, {"type": "ReLU", "inputs": ["conv", "input"]}], "it takes 1 input, not 2"),
         ([CONV, {"type": "Add", "inputs": ["conv", "input"]}], "layer 2 (Add)"),
-        ([CONV, {**CONV, "name": "b", "inputs": ["input"]}], "layer 1 ('conv') feeds no other layer"),
+        ([CONV, {**CONV, "name": "b", "inputs": ["input"]}], "layer 1 ('conv') is the input of no other layer"),
         ([{"type": "Flatten"}, CONV], "layer 2 (Conv2d 'conv')"),
         ([{"type": "MaxPool2d", "kernel_size": 9}], "layer 1 (MaxPool2d)"),
         ([{"type": "Conv2d", "kernel_size": 3}], "layer 1 (Conv2d)"),
@@ -161,7 +161,7 @@ def test_seeds_that_are_none_are_refused(seed) -> None:
 
 
 def test_what_is_no_list_of_layers_is_refused() -> None:
-    with pytest.raises(NetworkError, match="a network is made of a list of layers, not of 3"):
+    with pytest.raises(NetworkError, match="the layers of a network must be a list, not 3"):
         Network(3, (6, 5, 2))
     with pytest.raises(NetworkError, match="it has no option 3"):
         Network([{**CONV, 3: 4}, *END], (6, 5, 2))

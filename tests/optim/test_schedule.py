@@ -101,7 +101,7 @@ def test_config_holds_what_counts():
 
 
 def test_names():
-    with pytest.raises(UsageError, match=r"no schedule 'onecycle'; known are .*Did you mean 'one-cycle'"):
+    with pytest.raises(UsageError, match=r"no schedule 'onecycle'; give one of constant, .*Did you mean 'one-cycle'"):
         Schedule("onecycle", 0.1, 10)
     with pytest.raises(UsageError, match="Did you mean 'linear'"):
         Schedule("one-cycle", 0.1, 10, ramp="liner")
@@ -127,7 +127,7 @@ def test_what_is_left_out_can_be_filled_in():
     assert Schedule("step", total_steps=9, warmup_steps=0, step_size=2).filled(0.1, 20, 3) == Schedule(
         "step", 0.1, 9, 0, step_size=2)
     for unknown in (schedule, Schedule("cosine", 0.1), Schedule("constant", total_steps=9)):
-        with pytest.raises(UsageError, match="give them, or let cnncli"):
+        with pytest.raises(UsageError, match="give both, or let cnncli"):
             unknown(0)
 
 
@@ -139,5 +139,5 @@ def test_numbers_that_are_none_are_refused(wrong):
 
 
 def test_steps_count_from_zero():
-    with pytest.raises(UsageError, match="from 0"):
+    with pytest.raises(UsageError, match="must be at least 0"):
         Schedule("constant", 0.1, 10)(-1)

@@ -116,5 +116,5 @@ def test_the_csv_reads_back(tmp_path, rng):
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path, rng):
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match=r"confusion\.png cannot be: \S+file is a file; give another"):
+    with pytest.raises(UsageError, match=r"confusion\.png cannot be written, because \S+file is a file; give another"):
         confusion.draw(evaluation(["a", "b"], 9, rng), tmp_path / "file" / "confusion.png", "t")

@@ -228,7 +228,7 @@ def test_an_image_that_is_looked_at_is_not_written_over(tmp_path: Path) -> None:
     image.parent.mkdir()
     Image.new("RGB", (12, 12)).save(image)
     for force in (False, True):
-        with (pytest.raises(UsageError, match="is to be read and written at once"),
+        with (pytest.raises(UsageError, match="would be read and written at once"),
               unit_page.claimed(opened, ["conv2"], [str(image)], image.parent, force)):
             pass
 

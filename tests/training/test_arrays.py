@@ -142,7 +142,8 @@ def test_folds_and_the_range_test(shared: Path, tmp_path: Path, train: Train, ar
 @pytest.mark.parametrize(("data", "words"), [
     (3, "not int"), ((np.zeros((4, 6, 6), np.uint8), [0, 1, 0]), "4 images and 3 labels"),
     ((np.zeros((4, 3, 6, 6), np.uint8), [0, 1, 0, 1]), "moveaxis"), (np.zeros((4, 6, 6)), "not ndarray"),
-    ((np.full((4, 6, 6), 128.0), [0, 1, 0, 1]), "floats from 128 to 128"), ({"val": (1, 2)}, "none of train")])
+    ((np.full((4, 6, 6), 128.0), [0, 1, 0, 1]), "floats go from 128 to 128"),
+    ({"val": (1, 2)}, "no train; give the training images")])
 def test_what_is_no_data_is_refused_and_leaves_no_run(train: Train, tmp_path: Path, data: object, words: str) -> None:
     with pytest.raises((UsageError, DataError), match=words):
         train(data=data)

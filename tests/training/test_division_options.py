@@ -130,7 +130,7 @@ def test_arrays_have_groups_and_no_table(train: Train, tmp_path: Path) -> None:
     splits = of_run(run, data)
     assert {s.group for s in splits.train}.isdisjoint({s.group for s in splits.test})
     assert cnncli.evaluate(run, data).images == 6
-    with pytest.raises(UsageError, match="arrays come with their labels"):
+    with pytest.raises(UsageError, match="give arrays with their labels"):
         train(data=data, labels=write(tmp_path / "l.csv"), epochs=1)
 
 
@@ -155,7 +155,7 @@ def test_a_config_that_was_tampered_with(train: Train, shared: Path, entry: dict
     run = train(epochs=1)
     path = run.path / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **entry}))
-    with pytest.raises(DataError, match="not as they were written; train anew"):
+    with pytest.raises(DataError, match="not as cnn wrote them; put the file back as it was, or train again"):
         cnncli.evaluate(run.path)
 
 
@@ -176,7 +176,7 @@ def test_other_images_are_judged_by_a_table(train: Train, shared: Path, tmp_path
     only.write_text("file,label\n" + "\n".join(line.rpartition(",")[0] for line in lines[1:]))
     assert cnncli.evaluate(run, tmp_path / "flat", labels=only, compare=False).images == len(lines) - 1
     only.write_text(f"file,label\n{lines[1].split(',')[0]},hippo\n")
-    with pytest.raises(DataError, match=r"only.csv has images of hippo, but the model does not know it"):
+    with pytest.raises(DataError, match=r"only.csv has images of hippo, which the model does not know"):
         cnncli.evaluate(run, tmp_path / "flat", labels=only)
     with pytest.raises(UsageError, match=r"cnn test DATA --labels FILE.csv"):
         cnncli.evaluate(run, labels=table)

@@ -93,7 +93,8 @@ def test_it_is_not_resumed_as_something_else(begin: dict[str, Any], train: Train
 def test_nothing_begins_where_something_is_in_the_way(begin: dict[str, Any]) -> None:
     taken = Path(begin["runs"], "cv-fold3")
     taken.mkdir(parents=True)
-    for wrong, words in (({"name": "cv"}, "cv-fold3"), ({"folds": 1}, "between 2 and"), ({"time": "5m"}, "--epochs"),
+    for wrong, words in (({"name": "cv"}, "cv-fold3"), ({"folds": 1}, "a whole number from 2 to"),
+                         ({"time": "5m"}, "--epochs"),
                          ({"data": None}, "no images"), ({"name": "a/b"}, "name")):
         with pytest.raises(UsageError, match=words):
             cross_validate(**{**begin, **wrong})

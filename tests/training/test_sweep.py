@@ -203,7 +203,7 @@ def test_it_is_resumed_as_it_began_and_nothing_else(begin: Begin, tmp_path: Path
 @pytest.mark.parametrize(("settings", "options", "words"), [
     ([], {}, "nothing to vary"),
     (["lrr=1"], {}, "Did you mean 'lr'"),
-    (["quux=1"], {}, "There are arch, augment"),
+    (["quux=1"], {}, "give one of arch, augment"),
     (["lr"], {}, "'lr' is no setting"),
     (["lr="], {}, "not a number"),
     (["arch=resnet8,"], {}, "empty value"),

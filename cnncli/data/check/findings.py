@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...errors import UsageError, did_you_mean
+from ...errors import UsageError, no_such
 from ..depth import Scales
 
 LEVELS = ("error", "warning", "note")
@@ -69,6 +69,7 @@ KINDS = {
 }
 DUPLICATES = tuple(kind for kind in KINDS if "duplicate" in kind)
 # What the list to exclude says of images with which nothing else is wrong.
+_LISTED = "'cnn check --kinds' lists them"
 _GOOD = {kind: ". Good images: " + ("people must say which label is right" if "labels" in kind else "one of each stays")
          for kind in DUPLICATES}
 
@@ -213,6 +214,5 @@ def words(text: str, option: str, more: Sequence[str] = ()) -> list[str]:
     given = [word.strip() for word in text.split(",") if word.strip()]
     for word in given:
         if word not in known:
-            raise UsageError(f"{option} {word!r} is no kind of finding.{did_you_mean(word, known)} 'cnn check --kinds' "
-                             "lists them.")
+            raise UsageError(f"{option}: {no_such('kind of finding', word, known, _LISTED)}")
     return given
