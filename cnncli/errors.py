@@ -161,7 +161,7 @@ def brief(value: object) -> str:
 
 
 def reason_of(error: Exception) -> str:
-    """Return why something could not be read or written, as part of a sentence: "permission denied".
+    """Return why something could not be read or written, like "permission denied", as a part of a sentence.
 
     Args:
         error: What was raised.
@@ -171,7 +171,7 @@ def reason_of(error: Exception) -> str:
 
 
 def no_such(what: str, word: object, known: "Iterable[str]", remedy: str = "") -> str:
-    """Return the sentence for a name that is not known: "there is no loss 'x'; give one of a, b."
+    """Return the sentence for a name that is not known. It names those that are.
 
     Args:
         what: What has such names.
