@@ -1,6 +1,6 @@
-"""``--time``: how many epochs end in a given time. A rehearsal makes some real steps, validates some images and saves
-once, on a network of its own that is then thrown away, so that the training is the very one that ``--epochs`` with the
-number chosen would give. prepare.py asks here before a run begins; resuming never measures again.
+"""``--time``: how many epochs fit into a given time. A rehearsal makes some real steps, validates some images and saves
+once, with a network of its own that is then thrown away. So the training is exactly the one that ``--epochs`` with the
+chosen number would give. prepare.py asks here before a run begins; resuming never measures again.
 """
 
 import contextlib
@@ -34,9 +34,10 @@ ROWS = 400  # of a history that is saved to know what each costs
 
 @dataclass(frozen=True)
 class Cost:
-    """What a training takes, in seconds: step, validation, what closes an epoch (saving above all), what each row of
-    the history adds to that of all later epochs; how many images a second the steps learn from; and the seconds before
-    the first step."""
+    """What a training takes, in seconds: a step, the validation, the end of an epoch (mostly saving), what each row of
+    the history adds to the end of every later epoch, and the time before the first step. Also how many images per
+    second the steps learn from.
+    """
 
     step: float
     validation: float
@@ -51,9 +52,9 @@ class Cost:
 
 
 def epochs_within(seconds: float, cost: Cost, steps: int) -> int:
-    """Return how many epochs end in that time, what comes afterwards and a margin set aside; at least 1.
+    """Return how many epochs fit into a time, at least 1. What comes after them, and a margin, is set aside.
 
-    n epochs take n epoch + n (n - 1) / 2 row seconds; of that the root.
+    n epochs take n * epoch + n * (n - 1) / 2 * row seconds; the equation is solved for n.
     """
     left, first = seconds * (1 - MARGIN) - AFTERWARDS, cost.epoch(steps) - cost.row / 2
     if left <= 0:
@@ -63,9 +64,9 @@ def epochs_within(seconds: float, cost: Cost, steps: int) -> int:
 
 
 def choose_epochs(seconds: float, began: float, rehearsal: Fit, runs: str) -> tuple[int, str]:
-    """Return the number of epochs that end ``seconds`` after ``began`` (of time.monotonic), and a sentence about it.
+    """Return how many epochs end within ``seconds`` of ``began`` (a time.monotonic), and a sentence about it.
 
-    rehearsal is the training on a network that nobody needs afterwards, runs the folder whose disk it would write to.
+    rehearsal is the training with a network that is thrown away. runs is the folder on whose disk it would write.
     """
     most = min(max(SHARE * seconds, LEAST), MOST)
     cost, steps = measure(rehearsal, most, runs), rehearsal.batches.steps
@@ -80,7 +81,9 @@ def choose_epochs(seconds: float, began: float, rehearsal: Fit, runs: str) -> tu
 
 
 def measure(fit: Fit, seconds: float, runs: str, clock: Clock = time.perf_counter) -> Cost:
-    """Measure for about so many seconds, more where few steps take longer, what the training that fit is takes."""
+    """Measure what the training that fit is takes. It takes about this many seconds, and more if a few steps take
+    longer.
+    """
     step = _step(fit, seconds, clock)
     images = min(fit.batches.batch_size, len(fit.batches.images))
     validation, judged = fit.validation, None
@@ -94,7 +97,7 @@ def measure(fit: Fit, seconds: float, runs: str, clock: Clock = time.perf_counte
 
 
 def _step(fit: Fit, seconds: float, clock: Clock) -> float:
-    """Return the mean seconds of a step, the making of its batch included."""
+    """Return the mean seconds of a step, including making its batch."""
     began, warm = clock(), 0.0
     with contextlib.closing(fit.endless_steps()) as steps:
         for made, _ in enumerate(steps, 1):
@@ -109,7 +112,7 @@ def _step(fit: Fit, seconds: float, clock: Clock) -> float:
 
 
 def _judging(model: Model, images: Images, seconds: float, clock: Clock) -> tuple[float, int]:
-    """Return the seconds that validation takes for an image, and how many it judges in about so many seconds."""
+    """Return the seconds that validation takes per image, and how many images it judges in about this many seconds."""
     total, done, began = len(images.labels), 0, 0.0
     with contextlib.closing(images.in_order(AT_ONCE)) as batches:
         for pixels in batches:
@@ -142,8 +145,9 @@ class _Part:
 
 
 def _closing(fit: Fit, judged: Evaluation | None, runs: str, clock: Clock) -> tuple[float, float]:
-    """Return what closing an epoch takes, files written where those of runs would be, and what a row of history adds.
-    Where nothing can be written there, nothing is what it seems to take; the training will say so."""
+    """Return what the end of an epoch takes, with files written to the disk of the runs, and what a row of history
+    adds. If nothing can be written there, it seems to take no time; the training will say so.
+    """
     place = Path(os.path.abspath(runs))
     while not place.is_dir() and place != place.parent:
         place = place.parent

@@ -1,5 +1,5 @@
-"""What a training does, decided before it begins: options, facts about the images and the network as it starts go in,
-and a recipe (recipe.py) with the reasons for it comes out. Nothing is read or changed here. What was given always wins
+"""What a training does, decided before it begins. Options, facts about the images and the network as it starts go in. A
+recipe (recipe.py) comes out, with the reasons for it. Nothing is read or changed here. What the user gave always wins
 over what would be chosen.
 """
 
@@ -33,8 +33,9 @@ TOO_FEW_PARAMETERS = 2
 
 @dataclass(frozen=True)
 class Facts:
-    """What a choice depends on beside options and network: how many images of each class are trained on, how many there
-    are to validate on, and the fingerprint of the list of images that were left out (None without any)."""
+    """What a choice depends on beside options and network: how many training images each class has, how many validation
+    images there are, and the fingerprint of the list of images that were left out (None without one).
+    """
 
     counts: tuple[int, ...]
     val: int
@@ -55,7 +56,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Choice:
-    """What is done, and the sentences that tell the user why."""
+    """A recipe, and the sentences that tell the user why."""
 
     recipe: Recipe
     notes: list[str]
@@ -64,7 +65,7 @@ class Choice:
 def choose(options: Options, facts: Facts, start: Start) -> Choice:
     """Choose whatever was not given, for a network as it starts. Nothing is read, drawn or changed.
 
-    Raises UsageError where options fit neither images nor network.
+    Raises UsageError if options do not fit the images or the network.
     """
     is_fast = options.recipe == FAST
     kind: Any = fast if is_fast else finetune if start.source else defaults
@@ -125,7 +126,7 @@ def choose(options: Options, facts: Facts, start: Start) -> Choice:
 
 
 def _fine_tuning(options: Options, start: Start, stem_rate: float | None, batch_size: int) -> dict[str, Any]:
-    """Return the fields of a recipe that say what others' weights become."""
+    """Return the fields of a recipe that say what happens to weights from elsewhere."""
     if options.probe:
         check_head(start.network, start.arch)
     freeze = ALL if options.probe else options.freeze or 0
@@ -139,7 +140,7 @@ def _fine_tuning(options: Options, start: Start, stem_rate: float | None, batch_
 
 
 def _notes_on_fine_tuning(recipe: Recipe, network: Network) -> list[str]:
-    """Return what becomes of the layers, in words."""
+    """Return in words what happens to the layers."""
     parts = len(blocks(network))
     frozen = frozen_blocks(network, recipe.freeze)
     if recipe.probe:
@@ -153,14 +154,14 @@ def _notes_on_fine_tuning(recipe: Recipe, network: Network) -> list[str]:
 
 
 def check_head(network: Network, arch: str) -> None:
-    """Raise UsageError where the last layer is none that can be fitted alone."""
+    """Raise UsageError if the last layer cannot be fitted alone."""
     if dense_head(network) is None:
         raise UsageError(f"the last layer of {arch} is no dense one behind others, so that --probe cannot fit it; give "
                          "--freeze all instead.")
 
 
 def _epochs(options: Options, images: int, usual: Defaults) -> tuple[int, list[str]]:
-    """Return how many epochs: more for small sets, which would otherwise be over before anything is learnt."""
+    """Return how many epochs: more for small sets, which would otherwise end before anything is learnt."""
     if options.epochs is not None:
         return options.epochs, []
     epochs = min(max(usual.epochs, math.ceil(usual.least_seen / images)), usual.most_epochs)
@@ -169,8 +170,9 @@ def _epochs(options: Options, images: int, usual: Defaults) -> tuple[int, list[s
 
 
 def _patience(options: Options, facts: Facts, usual: Defaults) -> tuple[int | None, list[str]]:
-    """Return after how many epochs without a better one to stop: the usual number only where the epochs were chosen
-    here, too, and images tell which is better."""
+    """Return after how many epochs without a better one to stop. The usual number is chosen only if the epochs were
+    chosen here, too, and there are validation images.
+    """
     chosen_here = options.epochs is None and options.time is None and not options.probe
     if options.patience is not None or usual.patience is None or not facts.val or not chosen_here:
         return options.patience, []
@@ -179,7 +181,7 @@ def _patience(options: Options, facts: Facts, usual: Defaults) -> tuple[int | No
 
 
 def _batch_size(given: int | None, images: int, usual: int) -> tuple[int, list[str]]:
-    """Return the batch size: the usual one, halved for small sets until an epoch has steps enough to learn from."""
+    """Return the batch size: the usual one, halved for small sets until an epoch has enough steps."""
     if given is not None:
         return given, []
     size = usual
@@ -191,8 +193,9 @@ def _batch_size(given: int | None, images: int, usual: int) -> tuple[int, list[s
 def _augmentation(
     given: str | bool | Augmentation | None, preprocessing: Preprocessing, network: Network, images: int
 ) -> tuple[Augmentation | None, list[str]]:
-    """Return how to vary the training images, with the sentence that says so: not at all where that was asked for or
-    would only slow things down."""
+    """Return how training images are changed, with the sentence that says so. They are not changed if that was asked
+    for, or if it would only slow the training down.
+    """
     count = parameters(network)
     if given is None and not has_norm(network) and count < TOO_FEW_PARAMETERS * images:
         return None, [f"Images are not varied in training: {count:,} parameters cannot learn {images:,} images by "
@@ -204,7 +207,7 @@ def _augmentation(
 
 def requested_augmentation(given: str | bool | Augmentation | None, preprocessing: Preprocessing
                            ) -> Augmentation | None:
-    """Return the augmentation that somebody asked for; what suits the images where that was left to us."""
+    """Return the augmentation that was asked for, or one that suits the images if the choice was left to us."""
     if isinstance(given, Augmentation):
         return given
     return naming.named("none" if given is False else "auto", preprocessing) if not isinstance(given, str) else (

@@ -1,5 +1,5 @@
-"""Images that several trainings learn from, one after the other: decoded once for each size and colour, and kept while
-there is memory for them. A sweep hands one of these to its trainings in place of ``load_images``.
+"""Images that several trainings learn from, one after the other. They are decoded once for each size and colour, and
+kept while there is memory for them. A sweep gives this to its trainings in place of ``load_images``.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ _Key = tuple[Any, ...]
 
 
 class Decoded:
-    """Loads images as ``load_images`` does, those that it has by now from memory."""
+    """Loads images as ``load_images`` does, but takes those that it has already from memory."""
 
     def __init__(self) -> None:
         self._kept: list[tuple[_Key, Images]] = []

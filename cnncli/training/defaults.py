@@ -1,5 +1,5 @@
-"""What a training does where nobody says: for a network that begins from nothing. fast.py and finetune.py have the same
-two things, DEFAULTS and ``tuning``, for other trainings; recipe.py takes them from the one that is meant.
+"""What a training does by default, for a network with random weights. fast.py and finetune.py have the same two things,
+DEFAULTS and ``tuning``, for other trainings. choose.py takes them from the file that applies.
 """
 
 from dataclasses import dataclass
@@ -21,10 +21,12 @@ FEW_PARAMETERS, TIMES_PEAK_WITH_FEW = 10, 2
 
 @dataclass(frozen=True)
 class Defaults:
-    """How long, in what steps: epochs, more where all together would see fewer than least_seen images, but at most
-    most_epochs; the epochs without a better one after which to stop, where the user did not say how many there are
-    (None: never); images a step, fewer for small sets; the rate's course; the last part of all steps over which
-    weights are averaged; what makes the steps; whether slow weights follow (lookahead.py)."""
+    """How long a training takes, and in what steps. epochs is the number of epochs; there are more, up to most_epochs,
+    if all together would see fewer than least_seen images. patience is the number of epochs without a better one after
+    which to stop if the user gave no number of epochs (None: never). batch_size is the images per step, fewer for small
+    sets. schedule is the course of the learning rate. averaged is the last part of all steps over which weights are
+    averaged. lookahead says whether slow weights follow (lookahead.py).
+    """
 
     epochs: int
     batch_size: int
@@ -39,9 +41,10 @@ class Defaults:
 
 @dataclass(frozen=True)
 class Tuning:
-    """How an optimiser goes with a network: the peak learning rate, weight decay, label smoothing, momentum (None: the
-    optimiser's own), and the learning rates of the batch norms' biases and of the stem as multiples of the peak (None:
-    1)."""
+    """What suits an optimiser and a network: the highest learning rate, weight decay, label smoothing and momentum
+    (None: the optimiser's own). norm_biases and stem_rate are the learning rates of the batch norms' biases and of the
+    first block, as multiples of the highest rate (None: 1).
+    """
 
     lr: float
     weight_decay: float
@@ -55,8 +58,9 @@ DEFAULTS = Defaults(epochs=15, batch_size=USUAL_BATCH, schedule=DEFAULT_SCHEDULE
 
 
 def tuning(network: Network, arch: str, optimizer: str, batch_size: int, images: int) -> Tuning:
-    """Return the tuning for a network that learns so many images in batches of that size. SGD's learning rate grows
-    with the batch, as far as that holds (Goyal et al. 2017)."""
+    """Return the tuning for a network that learns from this many images in batches of this size. SGD's learning rate
+    grows with the batch, as far as that holds (Goyal et al. 2017).
+    """
     with_norm = has_norm(network)
     few = with_norm and parameters(network) < FEW_PARAMETERS * images
     lr = PEAK_LR[optimizer][0 if with_norm else 1]
@@ -72,5 +76,5 @@ def has_norm(network: Network) -> bool:
 
 
 def parameters(network: Network) -> int:
-    """Return how many numbers of a network learn."""
+    """Return how many numbers a network learns."""
     return sum(array.size for array in network.parameters().values())

@@ -1,6 +1,6 @@
-"""The recipe called fast: what trains small pictures well in a few hundred steps, after the DAWNBench line of work
-(Page, "How to Train Your ResNet", 2018; Jordan 2024, arXiv 2404.00498). recipe.py asks here where ``--recipe fast`` was
-given; whatever else was given wins over it.
+"""The recipe fast: it trains small colour images well in a few hundred steps, after the DAWNBench line of work (Page,
+"How to Train Your ResNet", 2018; Jordan 2024, arXiv 2404.00498). choose.py asks here if ``--recipe fast`` was given.
+Other options that were given win over it.
 """
 
 from dataclasses import replace
@@ -18,8 +18,9 @@ TUNING = Tuning(lr=1.5, weight_decay=0.00133, label_smoothing=LABEL_SMOOTHING, m
 
 
 def tuning(network: Network, arch: str, optimizer: str, batch_size: int, images: int) -> Tuning:
-    """Return the tuning for batches of that size; the usual one for another network or optimiser than it was made
-    for."""
+    """Return the tuning for batches of this size, or the usual one if the network or optimiser is another than it was
+    made for.
+    """
     if not suits(arch, optimizer):
         return replace(defaults.tuning(network, arch, optimizer, batch_size, images),
                        label_smoothing=LABEL_SMOOTHING)

@@ -1,9 +1,10 @@
-"""``cnn train --find-lr``: Smith's range test. A network that is thrown away afterwards makes some steps while the
-learning rate grows from far too small to far too large; where the loss is lowest tells which peak a schedule can have.
-No run is made of it: what stays are a table and a picture (report/rates.py), which the next test replaces.
+"""``cnn train --find-lr``: a test of learning rates. A network that is thrown away afterwards makes some steps while
+the learning rate grows from far too small to far too large. The rate at which the loss is lowest tells which highest
+rate a schedule can have. No run is made. A table and a picture (report/rates.py) stay, until the next test replaces
+them.
 
-The test is that of Smith 2017 ("Cyclical learning rates for training neural networks"), with the rate growing
-exponentially and stopped where the loss has run away, as fastai does it.
+The test is the range test of Smith 2017 ("Cyclical learning rates for training neural networks"). As in fastai, the
+rate grows exponentially, and the test stops when the loss has run away.
 """
 
 import csv
@@ -135,8 +136,9 @@ def _test(data: Data, wanted: Options, setting: Setting, table: Path, picture: P
 
 
 def sweep(fit: Fit, observer: Observer) -> tuple[list[float], float | None]:
-    """Make STEPS steps of a training at the rates of its schedule; return the losses of their batches, and the rate at
-    which the loss had run away or was no number any more, where it stops."""
+    """Make STEPS steps of a training at the rates of its schedule. Return the losses of their batches, and the rate at
+    which the loss had run away or was no number any more, where it stops (None if it went to the end).
+    """
     losses: list[float] = []
     average, best = 0.0, math.inf
     try:
@@ -157,7 +159,7 @@ def sweep(fit: Fit, observer: Observer) -> tuple[list[float], float | None]:
 
 
 def smooth(losses: Sequence[float]) -> list[float]:
-    """Return the moving averages of losses, without the lean of the first ones towards 0 (as Adam corrects its own)."""
+    """Return the moving averages of losses, corrected for their start at 0 (as Adam corrects its own)."""
     smoothed, average = [], 0.0
     for step, loss in enumerate(losses, 1):
         average = SMOOTHING * average + (1 - SMOOTHING) * loss
@@ -166,7 +168,7 @@ def smooth(losses: Sequence[float]) -> list[float]:
 
 
 def lowest_of(rates: Sequence[float], smoothed: Sequence[float]) -> float | None:
-    """Return the rate at which the smoothed loss is lowest, None where it is hardly below that of the beginning."""
+    """Return the rate at which the smoothed loss is lowest. None if that is hardly below the loss at the beginning."""
     if len(smoothed) <= SETTLED:
         return None
     start = smoothed[SETTLED - 1]
@@ -175,7 +177,7 @@ def lowest_of(rates: Sequence[float], smoothed: Sequence[float]) -> float | None
 
 
 def two_digits(rate: float) -> float:
-    """Return the rate as somebody would write it."""
+    """Return the rate rounded to two digits."""
     return float(f"{rate:.2g}")
 
 

@@ -1,5 +1,6 @@
-"""Training a network that has learnt elsewhere: smaller steps, the smaller the nearer to the stem, some of its blocks
-not at all. start.py brings its weights, probe.py fits its head first; recipe.py asks here for what is usual.
+"""Training that starts from learnt weights: with smaller steps, which are smaller still for the first blocks, and
+perhaps with some blocks frozen. start.py brings the weights, probe.py fits the last layer first, choose.py asks here
+for the defaults.
 """
 
 
@@ -32,8 +33,9 @@ def tuning(network: Network, arch: str, optimizer: str, batch_size: int, images:
 
 
 def rates(network: Network, stem_rate: float) -> dict[str, float]:
-    """Return parameter name -> how many times the learning rate it learns with: stem_rate in the first block, 1 in the
-    last, and evenly more from each to the next (Howard and Ruder 2018, where they fall by a constant factor, too)."""
+    """Return parameter name -> multiple of the learning rate: stem_rate in the first block, 1 in the last one, and a
+    constant factor more from each block to the next (Howard and Ruder 2018, who also use a constant factor).
+    """
     found, parts = {}, blocks(network)
     for place, block in enumerate(parts):
         rate = stem_rate ** (1 - place / max(1, len(parts) - 1))
@@ -43,8 +45,8 @@ def rates(network: Network, stem_rate: float) -> dict[str, float]:
 
 
 def frozen_blocks(network: Network, freeze: str | int) -> int:
-    """Return how many blocks do not learn: so many, or all but the last. Raises UsageError where there are not so
-    many."""
+    """Return how many blocks do not learn: the given number, or all but the last. Raises UsageError if there are fewer.
+    """
     most = len(blocks(network)) - 1
     if isinstance(freeze, str):
         return most

@@ -1,10 +1,11 @@
-"""The loop: epochs of steps, validation, the best and the last checkpoint. It decides nothing: prepare.py makes it of a
-recipe, train.py runs it, trainer.py makes one step, signals.py says when to stop, observer.py who is told.
+"""The training loop: epochs of steps, validation, and the files of the best and the last state. It decides nothing.
+prepare.py makes it from a recipe, train.py runs it, trainer.py makes one step, signals.py says when to stop,
+observer.py says who is told.
 
-Why a resumed run continues to the very bits: a state holds the weights, the optimiser's memory, the epoch, the step in
-it and the sums over it so far; everything random is a function of seed, epoch, step and image, so that nothing else
-needs keeping. Files are written in the order best model, history, state: what a killed process leaves is at or ahead
-of the state, and the same bits are written over it when training goes on from there.
+Why a resumed run ends with the same bits: a state holds the weights, the optimiser's memory, the epoch, the step in it
+and the sums over it so far. Everything random depends only on seed, epoch, step and image, so nothing else needs to be
+kept. Files are written in the order best model, history, state. What a killed process leaves is therefore at or ahead
+of the state, and the resumed training writes the same bits over it.
 """
 
 import contextlib
@@ -39,11 +40,11 @@ SAVE_SECONDS = 180.0  # the longest stretch of an epoch that a power cut can cos
 
 
 class _StopHere(Exception):
-    """A signal came in the middle of a validation."""
+    """A signal came during a validation."""
 
 
 class _Measure:
-    """The plain cross-entropy of batches of one shape, its arrays and call kept from one step to the next."""
+    """The plain cross-entropy of batches of one shape. Its arrays and its call are kept from step to step."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self._logits, self._labels = np.empty(shape, np.float32), np.empty(shape[0], np.int64)
@@ -62,7 +63,9 @@ class _Measure:
 
 
 class Done(NamedTuple):
-    """One step, done: the mean plain cross-entropy of its batch, how many of its images were right, of how many."""
+    """One step that was made: the mean plain cross-entropy of its batch, how many of its images were right, of how
+    many.
+    """
 
     loss: float
     right: int
@@ -73,14 +76,14 @@ class Done(NamedTuple):
 class Fit:
     """A training with everything that it needs; ``run_to_the_end`` does it.
 
-    model is the network with its classes and preprocessing; validation is what every epoch is judged by, None for
-    nothing. summary is what the model files say about the training, without the epoch. averaged is the last part of
+    model is the network with its classes and preprocessing. validation has the images that judge every epoch, None
+    without any. summary is what the model files say about the training, without the epoch. averaged is the last part of
     all steps over which the weights are averaged; the model is then that average. head_first: the last layer is fitted
-    to features before the first step; head_only: and that is all. goes_on is the command that continues a training that
-    is stopped, where it is not one of `cnn train`.
+    to features before the first step. head_only: and nothing else is done. goes_on is the command that continues a
+    stopped training, if it is not one of `cnn train`.
 
-    Whoever measures a training, and throws it away afterwards, makes one of these and calls ``fit_head``,
-    ``endless_steps``, ``write_into``, ``validate`` and ``close_epoch``: the loop is made of them.
+    The loop consists of ``fit_head``, ``endless_steps``, ``write_into``, ``validate`` and ``close_epoch``. A training
+    that is only measured and then thrown away calls these one by one.
     """
 
     trainer: Trainer
@@ -106,10 +109,10 @@ class Fit:
         self._stop = StopFlag()
 
     def run_to_the_end(self, run: Run, stop: StopFlag) -> None:
-        """Train until the last epoch, or until patience ends, or until stop is up; write into the run's folder.
+        """Train until the last epoch, until patience ends, or until stop is set. Write into the run's folder.
 
-        Raises Interrupted, after saving, where a signal came; DataError, after saving, where images can no longer be
-        read; TrainingError where loss or gradients are not finite; SaveError where the disk refuses. What was saved
+        Raises Interrupted if a signal came, and DataError if images can no longer be read; both after saving. Raises
+        TrainingError if loss or gradients are not finite, SaveError if a file could not be written. What was saved
         before stays usable each time.
         """
         self.write_into(run)
@@ -130,12 +133,12 @@ class Fit:
                             f"continue with: {self._command}") from error
 
     def write_into(self, run: Run) -> None:
-        """Let everything that is saved from now on go into a run's folder."""
+        """Write everything that is saved from now on into a run's folder."""
         self.run = run
 
     @property
     def _command(self) -> str:
-        """What continues this run, for a sentence; of a fold, all of the cross-validation."""
+        """The command that continues this run, for a sentence; for a fold, the whole cross-validation."""
         if self.goes_on:
             return self.goes_on
         name, fold = self.run.name, self.summary["recipe"]["fold"]
@@ -146,7 +149,7 @@ class Fit:
     # ---- one epoch ----
 
     def _learn(self) -> None:
-        """Make the steps of the epoch that are left."""
+        """Make the remaining steps of the epoch."""
         progress, steps = self.progress, self.batches.steps
         self._stop_if_asked()
         if self.head_only or (self.head_first and progress.epoch == 1 and not progress.step):
@@ -166,7 +169,7 @@ class Fit:
 
     @property
     def head_images(self) -> int:
-        """How many images ``fit_head`` looks at; 0 where the head is not fitted."""
+        """How many images ``fit_head`` uses; 0 if the last layer is not fitted."""
         if not self.head_first:
             return 0
         return len(self.batches.images) + (len(self.validation) if self.validation else 0)
@@ -184,13 +187,13 @@ class Fit:
         return found
 
     def endless_steps(self) -> Generator[Done, None, None]:
-        """Make steps, epoch after epoch, one each time that the next is asked for; nothing is judged or saved."""
+        """Yield steps, epoch after epoch; each is made when the next is asked for. Nothing is judged or saved."""
         while True:
             yield from self._steps()
             self.progress.next_epoch()
 
     def _steps(self) -> Generator[Done, None, None]:
-        """Make the steps of the epoch that are left, one each time that the next is asked for."""
+        """Yield the remaining steps of the epoch; each is made when the next is asked for."""
         progress = self.progress
         with contextlib.closing(self.batches.epoch(progress.epoch, progress.step, reuse=True)) as batches:
             for batch in batches:
@@ -219,7 +222,7 @@ class Fit:
         return Done((progress.loss_sum - before) / len(labels), right, len(labels))
 
     def _follow(self, done: int) -> None:
-        """Move the weights' average along after so many steps in all, where they are averaged by then."""
+        """Update the average of the weights after this many steps in all, if averaging has begun by then."""
         if not self._averages(done) or done % AVERAGE_STEPS:
             return
         if self._average is None:
@@ -235,11 +238,13 @@ class Fit:
         return WeightAverage(self.trainer.network, 1 / max(1.0, AVERAGE_MEMORY * updates))
 
     def _averaged_weights(self) -> contextlib.AbstractContextManager[None]:
-        """The network as it is validated and saved as the model: averaged, where there is an average."""
+        """Inside the with statement, the network has the averaged weights, if there is an average: as it is validated
+        and saved.
+        """
         return self._average.in_place() if self._average else contextlib.nullcontext()
 
     def validate(self, images: LabelledImages | None) -> Evaluation | None:
-        """Return how good the model is by now on these images, None without any."""
+        """Return how good the model is now on the validation images, None without any."""
         if images is None:
             return None
 
@@ -257,8 +262,7 @@ class Fit:
             raise self._broken("validation", error) from None
 
     def close_epoch(self, validation: Evaluation | None) -> None:
-        """Write the epoch's row, the best model, calibrated by what the validation said, and the state; go on to the
-        next epoch."""
+        """Write the epoch's row, the best model, calibrated by the validation, and the state. Begin the next epoch."""
         progress = self.progress
         row: Row = {
             "epoch": progress.epoch,
@@ -295,8 +299,9 @@ class Fit:
                                f"{row['epoch'] - waited}.")
 
     def _fit_strangeness(self, validation: Images) -> None:
-        """Put into the best model's file what tells images of no class. The state that says that all is done is saved
-        after that: a training that is killed here makes its last epoch again."""
+        """Add to the best model's file what tells images that belong to no class. The state that says that all is done
+        is saved after that, so a training that is killed here makes its last epoch again.
+        """
 
         def watch(done: int, total: int) -> None:
             self.observer.computing_features(done, total)
@@ -311,7 +316,7 @@ class Fit:
     # ---- saving and stopping ----
 
     def _save_best(self, row: Row, validation: Evaluation | None) -> None:
-        """Save the model, calibrated by what the validation images have just said of it."""
+        """Save the model, calibrated by the validation of this epoch."""
         kept = {k: v for k, v in row.items() if k not in ("images_per_second", "seconds")}
         self.model.training = {**self.summary, **kept}
         self.model.calibration = calibrate(validation.logits, validation.labels) if validation else None
@@ -320,7 +325,7 @@ class Fit:
         self.model.calibration = None  # it is of these weights alone
 
     def _save_state(self) -> None:
-        """Save what resuming needs; the state before it stays as previous.safetensors."""
+        """Save what resuming needs. The state before it stays as previous.safetensors."""
         if self.progress.step:
             self._count_seconds()
         self.model.training = {**self.summary, "epoch": self.progress.epoch - (not self.progress.step)}
@@ -334,7 +339,7 @@ class Fit:
         return {**self.trainer.optimiser.state(), **slow, **{_AVERAGE + name: a for name, a in average.items()}}
 
     def restore(self, progress: Progress, arrays: dict[str, Array]) -> None:
-        """Put the training where a saved state was; the model has its weights already."""
+        """Set the training to a saved state. The model has its weights already."""
         average = {name.removeprefix(_AVERAGE): array for name, array in arrays.items() if name.startswith(_AVERAGE)}
         self.trainer.optimiser.load_state({k: v for k, v in arrays.items() if not k.startswith(_AVERAGE)})
         if self.lookahead:
@@ -346,18 +351,18 @@ class Fit:
         self.progress = progress
 
     def _count_seconds(self) -> None:
-        """Put the time since the epoch, or the last save, began into the progress."""
+        """Add the time since the epoch began, or since the last save, to the progress."""
         now = time.monotonic()
         self.progress.seconds += now - self._began
         self._began = now
 
     def _stop_if_asked(self) -> None:
-        """Save and raise Interrupted where a signal came."""
+        """Save and raise Interrupted if a signal came."""
         if self._stop:
             raise self._interrupted()
 
     def _interrupted(self) -> Interrupted:
-        """Save, and return what is to be raised."""
+        """Save, and return the error to raise."""
         progress = self.progress
         self.observer.stopping(self._stop.cause)
         if progress.step:
@@ -368,7 +373,9 @@ class Fit:
             f"done, all saved; continue with: {self._command}", self._stop.signal)
 
     def _check_finite(self) -> None:
-        """Refuse to save what is not finite: batch norm's running statistics can overflow while the loss does not."""
+        """Refuse to save numbers that are not finite: batch norm's running statistics can overflow although the loss
+        does not.
+        """
         network = self.trainer.network
         for name, array in {**network.parameters(), **network.buffers()}.items():
             if not np.isfinite(array).all():

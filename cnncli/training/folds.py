@@ -1,6 +1,6 @@
-"""``--folds K``: cross-validation. One training after the other, each a run of its own, NAME-fold1 to NAME-foldK, that
-is validated on another K-th of the images (data/folds.py deals them out; the test images stay apart), and what their
-accuracies say together. An interrupted one goes on where it was, with the runs that are there.
+"""``--folds K``: cross-validation. It makes K trainings one after the other, each a run of its own, NAME-fold1 to
+NAME-foldK. Each is validated on another K-th of the images (data/folds.py deals them out; the test images are left
+out), and the accuracies are put together. A stopped cross-validation continues with the runs that are there.
 """
 
 import os

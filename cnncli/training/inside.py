@@ -1,5 +1,5 @@
-"""What an ``Observer`` may look at while a training runs: weights, gradients and the rest, in arrays that cannot be
-written to, and the one thing that it may ask for, to stop. train.py makes one for each run and closes it at its end.
+"""What an ``Observer`` may look at while a training runs: weights, gradients and the rest, as read-only arrays. The
+only thing that it may ask for is to stop. train.py makes an ``Inside`` for each run and closes it at its end.
 """
 
 from ..data import Images

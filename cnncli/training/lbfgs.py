@@ -1,5 +1,5 @@
-"""L-BFGS: minimises a smooth function of a few thousand numbers to its end, from gradients of all the data at once
-(Liu and Nocedal 1989). probe.py fits a head with it.
+"""L-BFGS (Liu and Nocedal 1989): finds the minimum of a smooth function of a few thousand numbers, from gradients of
+all the data at once. probe.py fits a last layer with it.
 """
 
 from collections import deque

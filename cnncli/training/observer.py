@@ -1,6 +1,6 @@
-"""What a training tells the world while it runs. The library itself never prints: it calls an ``Observer``, whose
-methods do nothing; the command line's shows tables and bars (cli/train_view.py), a program of one's own may show what
-it likes. All methods are called from the thread that called ``train``.
+"""What a training tells while it runs. The library itself never prints: it calls an ``Observer``, whose methods do
+nothing. The command line's observer shows tables and bars (cli/train_view.py); your own program may show what it likes.
+All methods are called from the thread that called ``train``.
 """
 
 import contextlib

@@ -1,5 +1,5 @@
-"""What somebody wants of a training: ``Options``, each of them None where it is left to choose.py, all of them checked
-here, before an image is looked at.
+"""What the user wants of a training: ``Options``. Each of them is None if choose.py is to choose. All are checked here,
+before an image is looked at.
 """
 
 import math
@@ -31,7 +31,7 @@ _UNITS = {"h": 3600.0, "m": 60.0, "min": 60.0, "s": 1.0}
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What somebody asked for; None is "choose for me". cnncli.train documents each."""
+    """What the user asked for; None means "choose for me". ``cnncli.train`` describes each."""
 
     arch: str | None = None
     epochs: int | None = None
@@ -113,7 +113,7 @@ class Options:
         self._check_schedule()
 
     def _check_schedule(self) -> None:
-        """Refuse what is no schedule; take its learning rate, where it has one, for that option."""
+        """Refuse what is no schedule. If the schedule has a learning rate, take it for the option lr."""
         schedule = self.schedule
         if isinstance(schedule, dict):  # as config.json has it
             schedule = Schedule(**schedule)
@@ -140,12 +140,12 @@ class Options:
             raise UsageError("balanced sampling and class weights would count rare classes twice; give one of them.")
 
     def given(self) -> dict[str, Any]:
-        """Return the options that are not left to us."""
+        """Return the options that are not None."""
         return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
 
     @property
     def drawn_by(self) -> int:
-        """The seed that the split is drawn by."""
+        """The seed of the split."""
         return (self.seed or 0) if self.split_seed is None else self.split_seed
 
     def config(self) -> dict[str, Any]:
@@ -155,7 +155,7 @@ class Options:
 
 
 def _check_fine_tuning(options: Options) -> None:
-    """Raise UsageError where options of fine-tuning make no sense, or none beside the others."""
+    """Raise UsageError if options of fine-tuning make no sense, by themselves or beside the others."""
     freeze = options.freeze
     whole = isinstance(freeze, int) and not isinstance(freeze, bool) and freeze >= 0
     if not (freeze in (None, ALL) or whole):
@@ -169,7 +169,7 @@ def _check_fine_tuning(options: Options) -> None:
 
 
 def seconds_of(given: Any) -> float:
-    """Return the seconds that "90s", "10m", "1h30m" or a number means. Raises UsageError where it is no time."""
+    """Return the seconds that "90s", "10m", "1h30m" or a number means. Raises UsageError if it is no time."""
     seconds = math.nan
     if isinstance(given, str):
         text = given.strip().lower().replace(" ", "")

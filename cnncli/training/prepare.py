@@ -1,5 +1,5 @@
-"""From images, in a folder or in memory, to a new training that is ready to run: the samples, their pixels, the
-recipe, the run's folder. resume.py is the way in for a training that goes on, fit.py does the training itself.
+"""From images, in a folder or in memory, to a new training that is ready to run: the samples, their pixels, the recipe,
+the run's folder. resume.py does the same for a training that continues. fit.py does the training.
 """
 
 import time
@@ -39,9 +39,9 @@ _SAVED = 8  # times the weights: two states and one that is being written, each 
 @dataclass
 class Setting:
     """What is not part of the recipe, because it does not change the result. load decodes images in place of
-    ``load_images``; goes_on is the command that continues a training which is stopped, where that is not `cnn train
-    --resume`; began is when it was asked for, by time.monotonic. Raises UsageError where the cache or the observer is
-    none."""
+    ``load_images``. goes_on is the command that continues a stopped training, if that is not `cnn train --resume`.
+    began is the time.monotonic at which the training was asked for. Raises UsageError if cache or observer is none.
+    """
 
     threads: int | None
     cache: Cache
@@ -61,8 +61,7 @@ class Setting:
 
 @dataclass
 class Prepared:
-    """A training that can run, in a folder that is locked. fit is None where the run is finished already; why says
-    so."""
+    """A training that can run, in a locked folder. fit is None if the run is finished already; why says so."""
 
     lock: RunLock
     fit: Fit | None
@@ -78,8 +77,9 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Material:
-    """What a training is made of, but for its model: a recipe, the images (validation None where there are none), and
-    what the run's config.json says."""
+    """What a training is made of, without its model: a recipe, the images (validation is None without any), and the
+    content of the run's config.json.
+    """
 
     recipe: Recipe
     splits: Splits
@@ -105,8 +105,9 @@ class Material:
 
     def fit(self, model: Model, *, observer: Observer | None = None,
             schedule: Callable[[int], float] | None = None) -> Fit:
-        """Return the training of a model with this material. observer is the setting's and schedule the recipe's,
-        unless others are given: what is measured and thrown away is watched by nobody, at rates of its own."""
+        """Return the training of a model with this material. observer and schedule are the setting's and the recipe's
+        unless others are given: a training that is measured and thrown away has no observer and other rates.
+        """
         recipe, network = self.recipe, model.network
         network.exact, network.fixed_statistics = recipe.exact, recipe.fixed_statistics
         model.seen = union(model.seen, self.train.marks)
@@ -141,7 +142,7 @@ class Material:
 
 
 def begin(data: Data, options: Options, name: str | None, runs: str, setting: Setting) -> Prepared:
-    """Prepare a new run. Nothing is written before everything that can be refused has been looked at."""
+    """Prepare a new run. Everything that can be refused is checked before anything is written."""
     if name is not None:
         check_name(runs, name)
     check_runs(runs, data)
@@ -155,13 +156,14 @@ def begin(data: Data, options: Options, name: str | None, runs: str, setting: Se
 
 
 def now() -> str:
-    """Return this moment as config.json has it."""
+    """Return the present time as config.json has it."""
     return datetime.now(timezone.utc).isoformat()
 
 
 def gather(data: Data, options: Options, setting: Setting) -> tuple[Material, Model]:
-    """Return what a training of these data and options is made of, and the model that it begins with. Belongs to no run
-    yet, so that it can be measured and thrown away, too."""
+    """Return what a training with these data and options is made of, and the model that it starts with. It belongs to
+    no run yet, so it can also be measured and thrown away.
+    """
     labels, groups = within(data, options.labels, options.group_by)
     splits = scan_fold(data, options.drawn_by, options.fold, options.exclude or (), options.recipe, labels, groups)
     start = begin_with(options, splits)
@@ -200,7 +202,7 @@ def gather(data: Data, options: Options, setting: Setting) -> tuple[Material, Mo
 
 
 def _in_time(material: Material, model: Model, runs: str) -> Material:
-    """Return the material of a training of as many epochs as end in its time; the model is of no use afterwards."""
+    """Return the material of a training of as many epochs as fit into its time. The model cannot be used afterwards."""
     recipe, setting = material.recipe, material.setting
     assert recipe.time is not None
     setting.observer.note("Measuring how fast it goes …")
@@ -216,8 +218,9 @@ def _in_time(material: Material, model: Model, runs: str) -> Material:
 
 def load(splits: Splits, preprocessing: Preprocessing, setting: Setting, find_range: bool = False
          ) -> tuple[Images, Images | None]:
-    """Decode the training and validation images. With find_range the training images say what is black and white in
-    images deeper than 8 bits, where the preprocessing does not."""
+    """Decode the training and validation images. With find_range, the training images decide what is black and white in
+    images of more than 8 bits, unless the preprocessing says it.
+    """
     loaded = {}
     for what, samples in (("training", splits.train), ("validation", splits.val)):
         loaded[what] = (setting.load or load_images)(

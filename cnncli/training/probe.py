@@ -1,7 +1,7 @@
-"""The head first: the last layer is fitted to features that the layers before it make of each image once, which takes
-as long as a look at the images. That is all of a linear probe (``--probe``), and what a training begins with whose
-other layers have learnt elsewhere: gradients through a random head would spoil them (Kumar et al. 2022). fit.py asks
-for it before the first step.
+"""The last layer first: it is fitted to features, which the layers before it compute once for each image. This takes as
+long as running every image through the network once. A linear probe (``--probe``) is nothing more. A training that
+starts from learnt weights begins with it, because gradients through a random last layer would spoil the other layers
+(Kumar et al. 2022). fit.py asks for it before the first step.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,8 +30,9 @@ Watch = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Probe:
-    """How well a head fits: of the training images the mean cross-entropy and how many are right; the strength with
-    which its weights were held down."""
+    """How well a last layer fits: the mean cross-entropy of the training images, how many of them are right, and the
+    weight decay that was used.
+    """
 
     loss: float
     right: int
@@ -41,8 +42,9 @@ class Probe:
 
 def fit_head(model: Model, loss: Loss, train: Images, val: Images | None, watch: Watch) -> Probe:
     """Fit the last layer of a model to the loss of all training images, with the weight decay that is best for the
-    validation images. watch(done, total) is called as images go through the layers before it, and before each look at
-    all features; what it raises ends the fitting."""
+    validation images. watch(done, total) is called as images pass the layers before it, and before each evaluation of
+    all features; what it raises ends the fitting.
+    """
     last = dense_head(model.network)
     assert last is not None, "check_head has not been asked"
     body, behind = model.network.split(last.inputs[0])
@@ -68,7 +70,7 @@ def fit_head(model: Model, loss: Loss, train: Images, val: Images | None, watch:
 
 
 def _features(body: Network, model: Model, images: Images, watch: Callable[[int], None]) -> Array:
-    """Return what the layers before the head make of prepared images, float32 (n, d)."""
+    """Return the features of prepared images, float32 (n, d): the outputs of the layers before the last one."""
     found, done = aligned_empty((len(images), *body.output_shape)), 0
     with closing(images.in_order(AT_ONCE)) as batches:
         for pixels in batches:
@@ -79,7 +81,7 @@ def _features(body: Network, model: Model, images: Images, watch: Callable[[int]
 
 
 class _Fitting:
-    """The last layer on all features at once; its own forward and backward, and the loss's, say what is better."""
+    """The last layer on all features at once. Its own forward and backward, and those of the loss, are used."""
 
     def __init__(self, behind: Network, last: Node, loss: Loss, x: Array, labels: Array, ask: Callable[[], None]
                  ) -> None:
@@ -94,7 +96,8 @@ class _Fitting:
                                    for name, array in self._params.items()})
 
     def fit(self, seen: Array | None, labels: Array | None) -> Probe:
-        """Fit and return how well. With validation features the strength is the one of their least loss."""
+        """Fit, and return how well. With validation features, the weight decay with the lowest validation loss is used.
+        """
         point = np.zeros_like(self._shrunk)
         best, least, chosen = point, np.inf, USUAL_STRENGTH
         for strength in (USUAL_STRENGTH,) if seen is None else STRENGTHS:

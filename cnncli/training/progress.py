@@ -1,5 +1,5 @@
-"""How far a training has got, and which of its epochs is the best: what fit.py counts, saves and decides by. Plain data
-and two rules; nothing here trains.
+"""How far a training has come, and which of its epochs is the best: what fit.py counts, saves and decides by. Plain
+data and two rules; nothing here trains.
 """
 
 import math
@@ -15,9 +15,10 @@ FORMAT = 1  # of what Progress holds
 
 @dataclass
 class Progress:
-    """How far a training has got; JSON values only. epoch is the one under way, counted from 1, of which ``step``
-    steps are done, with the sums over their images and the seconds spent on them. best is the row of the epoch
-    whose model is kept, history all rows."""
+    """How far a training has come; JSON values only. epoch is the current epoch, counted from 1; ``step`` steps of it
+    are done, with the sums over their images and the seconds they took. best is the row of the epoch whose model is
+    kept, history has all rows.
+    """
 
     epoch: int = 1
     step: int = 0
@@ -32,12 +33,12 @@ class Progress:
 
     @property
     def loss(self) -> float:
-        """The mean loss of the images that the epoch has seen."""
+        """The mean loss of the epoch's images so far."""
         return self.loss_sum / self.seen
 
     @property
     def accuracy(self) -> float:
-        """The share of the images that the epoch has seen that was right."""
+        """The share of the epoch's images so far that were right."""
         return self.correct / self.seen
 
     def count(self, loss: float, correct: int, images: int) -> None:
@@ -48,7 +49,7 @@ class Progress:
         self.seen += images
 
     def next_epoch(self) -> None:
-        """Close the epoch under way."""
+        """End the current epoch."""
         self.epoch, self.step = self.epoch + 1, 0
         self.loss_sum, self.correct, self.seen, self.seconds = 0.0, 0, 0, 0.0
 
@@ -61,17 +62,19 @@ class Progress:
 
 
 def highest(history: Sequence[Row]) -> Row:
-    """Return the row of the highest validation accuracy; of several that of the least loss; without validation the
-    last."""
+    """Return the row with the highest validation accuracy; of equal ones that with the lowest loss; without validation
+    the last.
+    """
     return max(history, key=lambda row: (row["epoch"],) if row["val_accuracy"] is None
                else (row["val_accuracy"], -row["val_loss"]))
 
 
 def as_good(row: Row, top: Row, images: int) -> bool:
-    """Whether an epoch's model takes the place of an earlier one: its validation accuracy lies within a standard error
-    of the highest so far, so that this many images cannot tell the two apart. Later is better then: weights settle
-    towards a schedule's end, and the highest of many noisy figures flatters (cf. the one-standard-error rule, Breiman
-    et al. 1984)."""
+    """Return whether an epoch's model replaces an earlier one: its validation accuracy is within one standard error of
+    the highest so far, so this many images cannot tell the two apart. The later one is then better: weights settle
+    towards the end of a schedule, and the highest of many noisy numbers is too high (compare the one-standard-error
+    rule, Breiman et al. 1984).
+    """
     if row["val_accuracy"] is None:
         return True
     error = math.sqrt(top["val_accuracy"] * (1 - top["val_accuracy"]) / images)

@@ -1,4 +1,4 @@
-"""A training, decided: ``Recipe`` says everything that its result depends on, is plain JSON, stands in the run's
+"""A training, decided. ``Recipe`` has everything that the result depends on. It is plain JSON, stands in the run's
 config.json and in the model file, and makes the optimiser, schedule, loss and rates. choose.py decides it.
 """
 
@@ -24,20 +24,25 @@ _AS_ASKED = ("epochs", "batch_size", "lr", "optimizer", "weight_decay", "loss", 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A training, resolved. schedule is a kind, or the config() of a Schedule without its lr, which is the peak; warmup
-    in epochs (None: the schedule's own), weight_decay spares biases and norms, class_weights has a number a class,
-    augment is an Augmentation's config(), size (h, w), ema the last part of all steps, over which weights are averaged,
-    exact rules Winograd out. time is the seconds that the epochs were chosen for; fold is (which, of how many), and its
-    images are validated on; exclude is the fingerprint of the list of images that were left out. recipe is the name
-    that the choices go by, momentum SGD's (None: the optimiser's own), norm_biases the learning rate of the batch
-    norms' biases as a multiple of lr (None: 1), lookahead whether slow weights follow (lookahead.py). init is where the
-    first weights are from (None: they are fresh), freeze how many blocks keep them, or "all" but the last; head_first
-    says whether the last layer is fitted to features before the first step, probe whether that is all; stem_rate is the
-    learning rate of the first block as a multiple of the last one's (None: 1), fixed_statistics keeps the batch norms'
-    running statistics as they are. split_seed draws the split (None: seed does), group_by is the pattern or the
-    fingerprint of the table by which images are kept together, labels that of the table that has the labels. range and
-    float_range are a Preprocessing's, for images deeper than 8 bits. Entries that have a default are left out of
-    config() where they are as that: earlier versions' runs lack them."""
+    """A training, decided. Entries are those of ``cnncli.train``, and:
+
+    - schedule is a kind, or the config() of a Schedule without its lr; warmup is in epochs (None: the schedule's own).
+    - class_weights has one number per class; augment is an Augmentation's config(); size is (h, w).
+    - time is the seconds that the epochs were chosen for. fold is (which, of how many); its images are for validation.
+    - exclude is the fingerprint of the list of images that were left out, labels that of the table of labels. group_by
+      is the pattern, or the fingerprint of the table, by which images are kept together. split_seed None: seed draws
+      the split.
+    - recipe is the name by which choices were made. momentum is SGD's (None: the optimiser's own). norm_biases is the
+      learning rate of the batch norms' biases as a multiple of lr (None: 1). lookahead: slow weights follow
+      (lookahead.py).
+    - init is where the first weights are from (None: random). freeze is how many blocks keep them, or "all" but the
+      last. head_first: the last layer is fitted to features before the first step; probe: nothing else is done.
+      stem_rate is the learning rate of the first block as a multiple of the last one's (None: 1). fixed_statistics: the
+      batch norms' running statistics are kept.
+    - range and float_range are those of a Preprocessing.
+
+    config() leaves out entries that equal their default, because runs of earlier versions lack them.
+    """
 
     arch: str
     epochs: int
@@ -106,7 +111,7 @@ class Recipe:
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """What is done to every image, but for mean and deviation."""
+        """What is done to every image, without mean and standard deviation."""
         return Preprocessing(self.size, self.grey, self.resize, range=self.range, float_range=self.float_range)
 
     @property
@@ -124,31 +129,32 @@ class Recipe:
         return optimiser_by_name(self.optimizer, lr=self.lr, weight_decay=self.weight_decay, momentum=self.momentum)
 
     def make_rates(self, network: Network) -> dict[str, float] | None:
-        """Return the learning rates of single parameters of the network, by name, as multiples of the others'."""
+        """Return multiples of the learning rate for some parameters of the network, by name. None if all learn alike.
+        """
         if self.stem_rate is not None:
             return finetune.rates(network, self.stem_rate)
         return None if self.norm_biases is None else fast.rates(network, self.norm_biases)
 
     def make_loss(self) -> Loss:
-        """Return the loss that is made small."""
+        """Return the loss to minimise."""
         weights = list(self.class_weights) if self.class_weights else None
         return loss_by_name(self.loss, label_smoothing=self.label_smoothing, class_weights=weights)
 
     def make_schedule(self, steps: int) -> Schedule:
-        """Return the schedule for epochs of that many steps."""
+        """Return the schedule for epochs of this many steps."""
         warmup = 0 if self.warmup is None else round(self.warmup * steps)
         schedule = Schedule(**self.schedule) if isinstance(self.schedule, dict) else Schedule(self.schedule)
         return schedule.filled(self.lr, self.epochs * steps, warmup)
 
     @property
     def schedule_kind(self) -> Kind:
-        """What the schedule is called."""
+        """The kind of schedule."""
         kind: Kind = self.schedule["kind"] if isinstance(self.schedule, dict) else self.schedule
         return kind
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Whether a value can be of that type; a whole number is a float, too, a truth value no number."""
+    """Return whether a value can be of a type. A whole number counts as a float, True and False count as no number."""
     kind, parts = get_origin(hint), get_args(hint)
     if hint is Any:
         return True
@@ -167,7 +173,7 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def schedule_config(given: Kind | Schedule) -> Kind | dict[str, Any]:
-    """Return what a recipe says of a schedule: its kind, where it has no options beside it."""
+    """Return what a recipe says about a schedule: its kind, or its config() if it has options beside it."""
     if not isinstance(given, Schedule):
         return given
     config = {name: value for name, value in given.config().items() if name != "lr"}

@@ -1,5 +1,5 @@
-"""From a run's folder to a training that goes on where it was: what was saved there, and whether it still belongs to
-these images and these options. train.py asks here where prepare.py makes a new one.
+"""From a run's folder to a training that continues: what was saved there, and whether it still fits these images and
+options. train.py asks here; prepare.py makes new trainings.
 """
 
 import math
@@ -36,8 +36,9 @@ _CHANGES_WITH_THEM = {"time"}  # what a recipe forgets then
 
 
 def resume(data: Data | None, options: Options, which: str | None, runs: str, setting: Setting) -> Prepared:
-    """Prepare to continue a run where it was. Raises UsageError or DataError where options, classes or images are not
-    what they were, naming them: it would not be the same training."""
+    """Prepare to continue a run. Raises UsageError or DataError, naming them, if options, classes or images are not
+    what they were: it would not be the same training.
+    """
     lock = RunLock(find_run(runs, which))
     try:
         return _resumed(lock, data, options, setting)
@@ -99,7 +100,7 @@ def _resumed(lock: RunLock, data: Data | None, options: Options, setting: Settin
 
 
 def differences(options: Options, recipe: Recipe) -> list[str]:
-    """Return the names of options that were given and are not what the recipe says, for somebody who resumes."""
+    """Return the names of the options that were given for resuming and differ from the recipe."""
     found = []
     for name, value in options.given().items():
         was = getattr(recipe, name)
@@ -127,14 +128,15 @@ def differences(options: Options, recipe: Recipe) -> list[str]:
 
 
 def _are_balanced(weights: Sequence[float] | None) -> bool:
-    """Whether a run's class weights can be those of "balanced", which a recipe does not say: then the classes' numbers
-    of images, as parts of a mean class, are their inverses."""
+    """Return whether a run's class weights can be those of "balanced", which a recipe does not say: the class sizes, as
+    parts of a mean class, are then their inverses.
+    """
     return weights is not None and all(weights) and math.isclose(sum(1 / w for w in weights), len(weights))
 
 
 def _augmentation_config(was: dict[str, Any] | None, given: str | bool | Augmentation, preprocessing: Preprocessing
                          ) -> tuple[Any, Any]:
-    """Return the strengths of a recipe and of an option in the same form; True is whatever there was."""
+    """Return the strengths of a recipe and of an option in the same form. True means whatever there was."""
     if given is True:
         return was is not None, True
     before, asked = Augmentation.from_config(was), requested_augmentation(given, preprocessing)
@@ -142,7 +144,7 @@ def _augmentation_config(was: dict[str, Any] | None, given: str | bool | Augment
 
 
 def _changed(recipe: Recipe, options: Options, run: Run) -> Recipe:
-    """Return the recipe to go on with. Raises UsageError where something else has changed than what may."""
+    """Return the recipe to continue with. Raises UsageError if something has changed that must not."""
     different = differences(options, recipe)
     refused = [name for name in different if name not in _MAY_CHANGE]
     if "time" in refused:
@@ -162,8 +164,9 @@ def _changed(recipe: Recipe, options: Options, run: Run) -> Recipe:
 
 
 def _recipe_of(model: Model, config: Mapping[str, Any], run: Run) -> Recipe:
-    """Return the recipe that a saved state was reached by. Raises UsageError where config.json, which holds the same
-    but for what may change, has been edited since."""
+    """Return the recipe that a saved state was trained with. Raises UsageError if config.json has been edited since; it
+    holds the same recipe except for what may change.
+    """
     then = {**model.training["recipe"], "classes": model.classes, "network": model.network.config(),
             "preprocessing": model.preprocessing.config()}
     now = {**config["recipe"], **{part: config[part] for part in ("classes", "network", "preprocessing")}}
@@ -178,7 +181,7 @@ def _recipe_of(model: Model, config: Mapping[str, Any], run: Run) -> Recipe:
 
 
 def _mend_history(progress: Progress, run: Run) -> None:
-    """Write the history of a finished run anew where it is damaged or gone; the state has it all."""
+    """Write the history of a finished run again if it is damaged or missing; the state has all of it."""
     with suppress(UsageError):
         if len(run.history) == len(progress.history):
             return
@@ -186,11 +189,12 @@ def _mend_history(progress: Progress, run: Run) -> None:
 
 
 def extension(before: Recipe, now: Recipe, done: int, steps: int) -> list[str]:
-    """Return what to say of a run of so many steps an epoch that goes on, after so many in all, in another way.
+    """Return what to say about a run that continues in another way, with this many steps per epoch, after this many in
+    all.
 
     The rule for the learning rate: from here on it is that of a schedule of the new length, as if the run had begun
-    with it. So a longer run goes on higher, and where a schedule had come to its end that is a warm restart
-    (Loshchilov and Hutter 2017), the smaller the fewer epochs are added.
+    with it. So a longer run continues with a higher rate. If a schedule had come to its end, this is a warm restart
+    (Loshchilov and Hutter 2017), which is smaller the fewer epochs are added.
     """
     notes = []
     if now.patience != before.patience:
@@ -210,7 +214,7 @@ def extension(before: Recipe, now: Recipe, done: int, steps: int) -> list[str]:
 
 
 def _why_finished(progress: Progress, recipe: Recipe, run: Run) -> str:
-    """Return the sentence for a run that nothing is left of, with what would continue it."""
+    """Return the sentence for a run that is finished, with what would continue it."""
     done, name = len(progress.history), run.as_option()
     if done < recipe.epochs and recipe.patience:
         return (f"{printable(run.path)} is finished already: it stopped early after {done} of {recipe.epochs} epochs, "
@@ -221,7 +225,7 @@ def _why_finished(progress: Progress, recipe: Recipe, run: Run) -> str:
 
 
 def _check_written(config: Mapping[str, Any], run: Run) -> None:
-    """Raise UsageError where config.json no longer says what a training must know of its run."""
+    """Raise UsageError if config.json no longer says what a training must know about its run."""
     classes, data = config.get("classes"), config.get("data")
     good = {part: isinstance(config.get(part), dict) for part in ("recipe", "preprocessing", "network")}
     good |= {part: _counted(config.get(part)) for part in ("samples", "images")}
@@ -235,13 +239,13 @@ def _check_written(config: Mapping[str, Any], run: Run) -> None:
 
 
 def _counted(value: Any) -> bool:
-    """Whether something says how many images there are to train and to validate on."""
+    """Return whether a value says how many images there are for training and validation."""
     return isinstance(value, dict) and all(
         isinstance(value.get(split), int) and value[split] >= 0 for split in ("train", "val"))
 
 
 def _check_architecture(arch: str | None, recipe: Recipe, config: Mapping[str, Any], run: Run) -> None:
-    """Raise UsageError where a TOML file is given again but describes another network by now."""
+    """Raise UsageError if the TOML file that is given again describes another network now."""
     if arch is None or not arch.lower().endswith(".toml"):
         return
     if from_toml(arch, recipe.preprocessing.shape, len(config["classes"]), None).config() != config["network"]:
@@ -287,7 +291,7 @@ def _check_data(data: Data, splits: Splits, config: Mapping[str, Any], run: Run)
 
 
 def _check_content(data: Data, material: Material, run: Run) -> None:
-    """Raise DataError where files of the same names and sizes hold other images than those that the run began with."""
+    """Raise DataError if files with the same names and sizes hold other images than at the beginning of the run."""
     listed = placed(read_marks(run) or {}, material.splits.train + material.splits.val)
     other = [sample.path for images in (material.train, material.validation) if images is not None
              for sample, marks in zip(images.samples, images.marks.tolist(), strict=True)
@@ -299,7 +303,7 @@ def _check_content(data: Data, material: Material, run: Run) -> None:
 
 
 def _record_place(run: Run, data: Data | None) -> None:
-    """Keep where the images of a finished run lie by now, where somebody says so and they are the run's."""
+    """Write down where the images of a finished run lie now, if the user says so and they are the run's."""
     with suppress(DataError):
         if isinstance(data, str | os.PathLike) and splits_in(run, os.fspath(data)) is not None:
             config = run.config
@@ -313,7 +317,7 @@ def _two(counts: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _restore(fit: Fit, run: Run, progress: Progress, arrays: dict[str, Any]) -> None:
-    """Put a fit where a saved state was."""
+    """Set a fit to a saved state."""
     if progress.best and _best_on_disk(run.path / checkpoint.MODEL, fit.observer) != progress.best["epoch"]:
         progress.best = None  # the next epoch's takes its place, also where it was on its way there when killed
     fit.restore(progress, arrays)

@@ -1,7 +1,7 @@
-"""Ctrl-C and SIGTERM during training, and others who ask it to stop. The first signal only sets a flag, which fit.py
-looks at after each step and between batches, so that nothing is saved from inside a handler and no step is cut in two.
-The second one ends the process on the spot, as if nobody had handled it: every file is replaced in one step, so none is
-damaged.
+"""Ctrl-C and SIGTERM during training, and others who ask it to stop. The first signal only sets a flag. fit.py looks at
+the flag after each step and between batches, so nothing is saved from inside a signal handler and no step is cut in
+two. The second signal ends the process at once, as if it were not handled. Every file is replaced in one step, so none
+is damaged.
 """
 
 import contextlib
@@ -13,8 +13,9 @@ from typing import Any
 
 
 class StopFlag:
-    """Whether somebody asked to stop: ``signal`` is the first signal's number, 0 before; or who else did, by ``ask``,
-    which stands for Ctrl-C."""
+    """Whether the training was asked to stop. ``signal`` is the number of the first signal, 0 before; ``ask`` stands
+    for Ctrl-C and says who asked.
+    """
 
     def __init__(self) -> None:
         self.signal = 0
@@ -25,19 +26,19 @@ class StopFlag:
 
     @property
     def cause(self) -> str:
-        """What happened, for a sentence: "Ctrl-C", "SIGTERM"."""
+        """Who asked, for a sentence: "Ctrl-C", "SIGTERM", or what ``ask`` was given."""
         if self._asker or not self.signal:
             return self._asker
         return "Ctrl-C" if self.signal == signal.SIGINT else signal.Signals(self.signal).name
 
     def ask(self, cause: str) -> None:
-        """Ask to stop, unless somebody has. May be called from any thread."""
+        """Ask to stop, unless somebody has asked. May be called from any thread."""
         if not self.signal:
             self._asker, self.signal = cause, int(signal.SIGINT)
 
 
 def _stopping() -> list[int]:
-    """Return the signals that ask a training to stop. A hang-up that nohup has set aside stays set aside."""
+    """Return the signals that ask a training to stop. A hang-up that nohup has disabled stays disabled."""
     wanted = [signal.SIGINT, signal.SIGTERM]
     hangup = getattr(signal, "SIGHUP", None)
     if hangup is not None and signal.getsignal(hangup) is signal.SIG_DFL:
@@ -47,9 +48,9 @@ def _stopping() -> list[int]:
 
 @contextlib.contextmanager
 def catch_stops() -> Iterator[StopFlag]:
-    """Turn SIGINT and SIGTERM into a StopFlag inside the block; afterwards the handlers are what they were.
+    """Turn SIGINT and SIGTERM into a StopFlag inside the with statement. Afterwards the handlers are what they were.
 
-    Outside the main thread, where Python takes no handlers, the flag stays down.
+    Outside the main thread Python accepts no handlers, and signals do not set the flag.
     """
     flag = StopFlag()
     if threading.current_thread() is not threading.main_thread():

@@ -1,6 +1,5 @@
-"""What a training begins with: a network with fresh weights, or one that has learnt elsewhere, whose weights --init
-names. prepare.py asks here before anything is chosen, and again where a run is begun anew. weights/ reads and fits the
-files.
+"""What a training starts with: a network with random weights, or with learnt weights that --init names. prepare.py asks
+here before anything is chosen, and again when a run begins anew. weights/ reads and fits the files.
 """
 
 import hashlib
@@ -31,10 +30,11 @@ _SIZE, _MEAN, _STD = 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Start:
-    """A network with its first weights. preprocessing has mean and deviation where the weights need theirs; else they
-    are fitted to the images. source is where the weights are from, None for fresh ones, and digest what tells them from
-    others; new_head says whether the last layer with weights is fresh all the same. seen has the marks of the images
-    that the weights were trained on, as far as they are known. notes tell the user why."""
+    """A network with its first weights. preprocessing has mean and standard deviation if the weights need theirs; else
+    they are fitted to the images. source says where the weights are from (None: random), and digest identifies them.
+    new_head: the last layer has random weights all the same. seen has the marks of the images that the weights were
+    trained on, as far as they are known. notes tell the user why.
+    """
 
     arch: str
     network: Network
@@ -47,9 +47,9 @@ class Start:
 
 
 def begin(options: Options, splits: Splits) -> Start:
-    """Return the network that these options mean for these images, with its first weights and how images come to it.
+    """Return the network that these options mean for these images, with its first weights and the preprocessing.
 
-    Looks at the headers of some images. Raises UsageError, NetworkError, ModelError or DataError where nothing fits.
+    Reads the headers of some images. Raises UsageError, NetworkError, ModelError or DataError if nothing fits.
     """
     arch, init, seed = options.arch, options.init, options.seed or 0
     said: list[str] = []
@@ -70,8 +70,9 @@ def begin(options: Options, splits: Splits) -> Start:
 
 def automatic(samples: Sequence[Sample], preprocessing: Preprocessing, size: int | tuple[int, int] | None
               ) -> tuple[str | None, list[str]]:
-    """Return what to begin from where nobody says, and a sentence about it: a pretrained network for photographs, where
-    one is installed; None for fresh weights."""
+    """Return what to start from by default, and a sentence about it: a pretrained network for photographs, if one is
+    installed; else None, for random weights.
+    """
     wanted = (size, size) if isinstance(size, int) else size
     small = wanted is not None and min(wanted) <= LARGEST_SMALL
     if small or preprocessing.grey or not installed(AUTOMATIC) or typical_side(samples) <= LARGEST_SMALL:
@@ -81,7 +82,7 @@ def automatic(samples: Sequence[Sample], preprocessing: Preprocessing, size: int
 
 
 def fresh(arch: str | None, preprocessing: Preprocessing, classes: int, seed: int) -> Start:
-    """Return a network with fresh weights: arch is a name, a TOML file, or None for what suits the images."""
+    """Return a network with random weights. arch is a name, a TOML file, or None for what suits the images."""
     notes = []
     if arch is None:
         arch, why = automatic_architecture(preprocessing.shape)
@@ -91,10 +92,10 @@ def fresh(arch: str | None, preprocessing: Preprocessing, classes: int, seed: in
 
 def from_weights(init: str, arch: str | None, size: int | tuple[int, int] | None, grey: bool | None,
           classes: Sequence[str], seed: int) -> Start:
-    """Return a network with the weights that init names: a pretrained network, or a file or run.
+    """Return a network with the weights that init names: a pretrained network, a file or a run.
 
-    arch is needed where neither the file nor its name says which network it is. Where the classes are others, the last
-    layer is fresh. Raises ModelError where the file cannot be used or does not fit, UsageError where nothing says what
+    arch is needed if neither the file nor its name says which network it is. If the classes are others, the last layer
+    has random weights. Raises ModelError if the file cannot be used or does not fit, UsageError if nothing says which
     network to take.
     """
     if not is_pretrained(init) and not os.path.lexists(init):
@@ -116,8 +117,9 @@ def from_weights(init: str, arch: str | None, size: int | tuple[int, int] | None
 
 
 def first_network(config: Mapping[str, Any]) -> Network:
-    """Return the network that a run's config.json describes as it was before the first step. Raises ModelError where
-    the weights that it began with are not there any more, or others."""
+    """Return the network that a run's config.json describes, as it was before the first step. Raises ModelError if the
+    weights that it started from are missing or have changed.
+    """
     source, seed = config["recipe"]["init"], config["recipe"]["seed"]
     if source is None:
         return Network.from_config(config["network"], seed)
@@ -130,14 +132,16 @@ def first_network(config: Mapping[str, Any]) -> Network:
 
 
 def seen_by(source: str | None) -> Array | None:
-    """Return the marks of the images that the weights which a run began with were trained on, as far as known."""
+    """Return the marks of the images that the weights at the start of a run were trained on, as far as they are known.
+    """
     model = None if source is None or source in PRETRAINED else read_weights(source).model
     return model.seen if model else None
 
 
 def source_of(init: str) -> str | None:
-    """Return what a recipe calls it: a pretrained network's name, or the absolute path, by the run's own name where
-    runs/latest was given, which leads elsewhere soon; None for fresh weights."""
+    """Return what a recipe calls the first weights: the name of a pretrained network, or an absolute path; None for
+    random ones. For runs/latest, which soon leads elsewhere, it is the run's own path.
+    """
     if init == NONE or is_pretrained(init):
         return None if init == NONE else init
     path = os.path.abspath(init)
@@ -147,17 +151,18 @@ def source_of(init: str) -> str | None:
 
 
 def arch_name(arch: str) -> str:
-    """Return what a run calls its architecture: of a file its name."""
+    """Return what a run calls its architecture; for a file, its name."""
     return printable(Path(arch).name) if arch.lower().endswith(".toml") else arch
 
 
 def _read(source: str, named: bool) -> Weights:
-    """Return the weights of a pretrained network's name, or of a file or run."""
+    """Return the weights of a pretrained network, a file or a run."""
     return pretrained_weights(source) if named else read_weights(source)
 
 
 def _fill(network: Network, arch: str, weights: Weights, head: bool, seed: int) -> Fitted:
-    """Bring weights into a network whose own are zero; a head that gets none, or is not to, begins with fresh ones."""
+    """Copy weights into a network whose own are zero. A last layer that gets none, or is to get none, has random ones.
+    """
     fitted = fit(network, arch, weights, head)
     if fitted.head:
         network.initialise(seed, only=fitted.head)
@@ -176,7 +181,7 @@ def _built(arch: str, preprocessing: Preprocessing, classes: int, seed: int | No
 
 
 def _arch_of(init: str, weights: Weights) -> str:
-    """Return which network a file's weights are of: what it says itself, or its name begins with."""
+    """Return the architecture of a file's weights: what the file says, or what its name begins with."""
     if is_pretrained(init):
         return init
     if weights.model is not None:
@@ -190,7 +195,7 @@ def _arch_of(init: str, weights: Weights) -> str:
 
 def _preprocessing(init: str, arch: str, weights: Weights, size: int | tuple[int, int] | None, grey: bool | None
                    ) -> Preprocessing:
-    """Return what was done to the images that the weights have learnt from, for images of that size."""
+    """Return the preprocessing that the weights were trained with, for images of this size."""
     known = PRETRAINED.get(init if is_pretrained(init) else arch)
     if weights.model is not None:
         found = weights.model.preprocessing
@@ -208,7 +213,7 @@ def _preprocessing(init: str, arch: str, weights: Weights, size: int | tuple[int
 
 
 def _with_classes(init: str, network: Network, preprocessing: Preprocessing, classes: int) -> Network:
-    """Return the same network, its weights zero, for images of that size and so many classes."""
+    """Return the same network with zero weights, for images of this size and this many classes."""
     config = network.config()
     config["input_shape"] = list(preprocessing.shape)
     last = head(network)
@@ -224,7 +229,7 @@ def _with_classes(init: str, network: Network, preprocessing: Preprocessing, cla
 
 
 def _classes_of(init: str, weights: Weights, count: int) -> list[str] | None:
-    """Return what the outputs are called that weights were trained for, None where nobody knows."""
+    """Return the names of the classes that weights were trained for, None if not known."""
     if weights.model is not None:
         return weights.model.classes
     return class_names() if is_pretrained(init) and count == CLASSES else None

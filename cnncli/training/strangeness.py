@@ -1,5 +1,5 @@
 """The last thing that a training does: what tells images that belong to no class (model/strangeness.py) is fitted to
-the best model's features of training images, and goes into its file. fit.py asks for it.
+the features of training images, and added to the best model's file. fit.py asks for it.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,8 +22,9 @@ Watch = Callable[[int, int], None]
 
 
 def fit_strangeness(path: Path, train: Images, val: Images, watch: Watch) -> None:
-    """Fit it for the model in a file, and write it there; a network without features is left as it is. watch(done,
-    total) is called as images are looked at; what it raises leaves the file as it was."""
+    """Fit it for the model in a file, and write it there. A network without features is left as it is. watch(done,
+    total) is called during the work; what it raises leaves the file as it was.
+    """
     model = checkpoint.load_model(path)
     split = parts(model.network)
     if split is None:
@@ -40,7 +41,7 @@ def fit_strangeness(path: Path, train: Images, val: Images, watch: Watch) -> Non
 
 
 def some_of_each(labels: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """Return the indices of at most so many images of each class, evenly chosen, in order."""
+    """Return the indices of images, in order: of each class up to this many, at equal distances."""
     chosen = []
     for label in np.unique(labels):
         of_it = np.flatnonzero(labels == label)

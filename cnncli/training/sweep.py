@@ -1,6 +1,7 @@
 """``cnncli.sweep``: a training for each combination of some settings, or for random draws of them, one after the other.
-Each is a run of its own in the sweep's folder (sweep_plan.py); images are decoded once for all, and all are validated
-on the same ones, which alone choose among them. sweep_settings.py has what is varied, sweep_optuna.py Optuna's trials.
+Each is a run of its own in the sweep's folder (sweep_plan.py). Images are decoded once for all runs. All runs are
+validated on the same images, which alone decide which run is best. sweep_settings.py has what is varied,
+sweep_optuna.py Optuna's trials.
 """
 
 import os
@@ -218,7 +219,7 @@ def _planned(data: Data, settings: Mapping[str, Any] | Sequence[str], random: in
 
 
 def _check_probed(varied: Sequence[Setting]) -> None:
-    """Raise UsageError where something is varied that has no effect where only the last layer is fitted."""
+    """Raise UsageError if a setting is varied that has no effect because only the last layer is fitted."""
     idle = [typed_name(setting.name) for setting in varied if setting.name in _OF_STEPS]
     if idle:
         raise UsageError(f"--probe fits the last layer without making steps, so that {idle[0]} changes nothing; vary "
@@ -236,7 +237,7 @@ def _how_many(random: int | None, optuna: int | None) -> tuple[str, int]:
 
 def _resumed(runs: _Path, which: bool | _Path, random: int | None, optuna: int | None, name: str | None,
              settings: Mapping[str, Any] | Sequence[str], options: Mapping[str, Any]) -> Plan:
-    """Return an earlier sweep, with more draws or trials where they are asked for."""
+    """Return an earlier sweep, with more draws or trials if they are asked for."""
     if name is not None:
         raise UsageError("a sweep that is resumed keeps its name; leave --name out.")
     given = [f"--{each.replace('_', '-')}" for each, value in options.items() if value not in (None, False)]
@@ -258,8 +259,9 @@ def _resumed(runs: _Path, which: bool | _Path, random: int | None, optuna: int |
 
 
 def _check(plan: Plan, data: Data) -> None:
-    """Raise what a training of any of the points would raise before its first step, as far as that is known without
-    decoding images; and where they would not be validated on the same images."""
+    """Raise what a training would raise before its first step, for each point, as far as this is known without decoding
+    images. Also refuse settings that would change which images are for validation.
+    """
     scanned: dict[tuple[int, str | None], Any] = {}
     validated: set[tuple[str, ...]] = set()
     for point in [each.point for each in plan.runs] or corners(plan.settings):
@@ -291,7 +293,7 @@ def _free_name(runs: _Path) -> str:
 
 
 class _Once(Observers):
-    """Tells everything, but a sentence only once: what is chosen, and why, is much the same for each run."""
+    """Passes on everything, but each sentence only once: what is chosen, and why, is much the same for each run."""
 
     def __init__(self, observer: Observer) -> None:
         super().__init__(observer)
@@ -304,7 +306,7 @@ class _Once(Observers):
 
 
 class _Sweeping:
-    """A sweep at work."""
+    """A sweep that runs."""
 
     def __init__(self, plan: Plan, data: Data, circumstances: Circumstances, preview: bool) -> None:
         self._plan, self._data, self._circumstances, self._preview = plan, data, circumstances, preview
@@ -312,7 +314,7 @@ class _Sweeping:
         self._images = 0
 
     def run(self) -> Sweep:
-        """Train whatever is not trained yet."""
+        """Train what is not trained yet."""
         plan = self._plan
         plan.save()
         try:
@@ -323,7 +325,7 @@ class _Sweeping:
         return Sweep(plan.path.name, plan.path, found, self._images, sorted(self._skipped.items()))
 
     def _proposed(self) -> list[Swept]:
-        """Train what Optuna proposes. What it proposes once more is not trained once more: it would be the same."""
+        """Train what Optuna proposes. If it proposes the same again, the earlier run is used: it would be the same."""
         from .sweep_optuna import Study
 
         plan, study, found = self._plan, Study(self._plan), dict[str, Swept]()
@@ -340,7 +342,7 @@ class _Sweeping:
         return list(found.values())
 
     def _one(self, planned: Planned) -> Swept:
-        """Train one, or go on with it, unless that has failed before: it would again."""
+        """Train one run or continue it. A run that has failed before would fail again, and is left."""
         plan, observer = self._plan, self._circumstances.observer
         run, number = Run(plan.path / planned.name), plan.runs.index(planned) + 1
         of, failed = f" of {max(plan.count, len(plan.runs))}", planned.failed

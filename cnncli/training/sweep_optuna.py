@@ -1,6 +1,6 @@
-"""``--optuna N``: the points of a sweep proposed by Optuna's TPE (Bergstra et al. 2011), which goes by what the runs
-before reached. The study lies in the sweep's folder as optuna.log, Optuna's own format, so that its tools read it, too.
-Optuna is imported when it is asked for.
+"""``--optuna N``: Optuna's TPE sampler (Bergstra et al. 2011) proposes the points of a sweep, by what the earlier runs
+reached. The study lies in the sweep's folder as optuna.log, in Optuna's own format, so its tools read it, too. Optuna
+is imported when it is asked for.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ STUDY = "optuna.log"
 
 
 def library() -> Any:
-    """Import Optuna. Raises UsageError where it is not installed."""
+    """Import Optuna. Raises UsageError if it is not installed."""
     try:
         import optuna
     except ImportError:
@@ -23,8 +23,9 @@ def library() -> Any:
 
 
 class Study:
-    """A sweep's study. What it proposes depends on the seed and on what it was told, so that a sweep which is stopped
-    and goes on is the one that would have been."""
+    """A sweep's study. Its proposals depend only on the seed and on what it was told, so a sweep that is stopped and
+    resumed is the same as one that was not.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self._optuna = optuna = library()
@@ -47,17 +48,17 @@ class Study:
 
     @property
     def asked(self) -> int:
-        """How many trials there are by now."""
+        """How many trials there are so far."""
         return len(self._study.trials)
 
     def ask(self) -> tuple[int, Point]:
-        """Return the next trial's number, and what to try."""
+        """Return the number of the next trial, and what to try."""
         self._study.sampler = self._optuna.samplers.TPESampler(seed=(1_000_003 * self._seed + self.asked) % 2**32)
         trial = self._study.ask({setting.name: self._distribution(setting) for setting in self._settings})
         return trial.number, {setting.name: _meant(setting, trial.params[setting.name]) for setting in self._settings}
 
     def tell(self, trial: int, accuracy: float | None) -> None:
-        """Say what a trial reached; None where it came to nothing."""
+        """Tell the study what a trial reached; None if it failed."""
         state = self._optuna.trial.TrialState
         self._study.tell(trial, accuracy, state.FAIL if accuracy is None else state.COMPLETE, skip_if_finished=True)
 

@@ -1,5 +1,5 @@
-"""A sweep's folder, runs/NAME: ``sweep.json`` says what is varied and which runs there are, each in a folder of its own
-beside it. All that resuming a sweep needs stands there and in the runs. sweep.py does what is planned.
+"""A sweep's folder, runs/NAME: ``sweep.json`` says what is varied and which runs there are; each has a folder of its
+own beside it. Everything that resuming a sweep needs stands there and in the runs. sweep.py does what is planned.
 """
 
 import json
@@ -22,8 +22,9 @@ _Path = str | os.PathLike[str]
 
 @dataclass
 class Planned:
-    """One run of a sweep: its folder's name, what it has of its own, and why it came to nothing, where it did. trial is
-    its number in Optuna's study."""
+    """One run of a sweep: its folder's name, its point, and why it failed, if it did. trial is its number in Optuna's
+    study.
+    """
 
     name: str
     point: Point
@@ -33,8 +34,9 @@ class Planned:
 
 @dataclass
 class Plan:
-    """What a sweep is: how its points are found (count of them, where they are drawn), the settings that are varied,
-    the options that all runs have, and the runs by now."""
+    """What a sweep is: how its points are found (count of them, if they are drawn), the settings that are varied, the
+    options that all runs share, and the runs so far.
+    """
 
     path: Path
     how: str
@@ -50,7 +52,7 @@ class Plan:
         return f"cnn sweep --resume {Run(self.path).as_option()}"
 
     def add(self, point: Point, trial: int | None = None) -> Planned:
-        """Take up a run for a point; ``save`` writes it down."""
+        """Add a run for a point; ``save`` writes it down."""
         planned = Planned(name_of(point, [each.name for each in self.runs]), point, trial=trial)
         self.runs.append(planned)
         return planned
@@ -67,7 +69,7 @@ class Plan:
         write_atomically(self.path / SWEEP, (json.dumps(config, indent=2) + "\n").encode())
 
     def data(self, given: Data | None) -> Data:
-        """Return what was given, or the folder of images that the sweep began with, where it is by now."""
+        """Return the given data, or else the folder of images that the sweep began with, where it lies now."""
         if given is not None:
             return given
         beside = self.place["data_from_runs"]
@@ -98,8 +100,9 @@ def load(path: Path) -> Plan:
 
 
 def find(runs: _Path, which: bool | _Path) -> Plan:
-    """Return the sweep of that name or path in the folder of runs, or, where none is named, the one that was written
-    last. Raises UsageError where there is none."""
+    """Return the sweep of this name or path in the folder of runs; without a name, the one that was written last.
+    Raises UsageError if there is none.
+    """
     there = [Path(runs, name) for name in (sorted(os.listdir(runs)) if os.path.isdir(runs) else [])
              if Path(runs, name, SWEEP).is_file()]
     if isinstance(which, bool) or os.fspath(which) in ("", "latest"):

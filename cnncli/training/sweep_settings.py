@@ -1,5 +1,5 @@
-"""What a sweep varies: ``lr=0.01,0.03`` or ``lr=0.01..0.3`` is a ``Setting``, of which every combination is taken, or
-random draws; each is a ``Point``, the options of one run. sweep.py trains them.
+"""What a sweep varies: ``lr=0.01,0.03`` or ``lr=0.01..0.3`` is a ``Setting``. Every combination of the settings is
+trained, or random draws of them. Each is a ``Point``: the options of one run. sweep.py trains them.
 """
 
 import itertools
@@ -34,7 +34,7 @@ _SWITCHED = {"yes": True, "true": True, "on": True, "no": False, "false": False,
 
 @dataclass(frozen=True)
 class Setting:
-    """One option and the values that it takes: these, or, where there are none, those from low to high."""
+    """One option with the values to try: these, or if there are none, those from low to high."""
 
     name: str
     values: tuple[Any, ...] = ()
@@ -48,12 +48,12 @@ class Setting:
 
     @property
     def by_factors(self) -> bool:
-        """Whether a range is drawn from log-uniformly, as is usual for this option."""
+        """Whether draws from a range are log-uniform, as is usual for this option."""
         return self.name in LOGARITHMIC and self.low > 0
 
     @property
     def tried(self) -> tuple[Any, ...]:
-        """The values to look at before anything is trained: all, or a range's ends."""
+        """The values to check before anything is trained: all, or the ends of a range."""
         return self.values or (self.low, self.high)
 
     def draw(self, chance: float) -> Any:
@@ -82,8 +82,9 @@ class Setting:
 
 
 def settings_of(given: Mapping[str, Any] | Sequence[str]) -> list[Setting]:
-    """Return the settings that are meant: {"lr": [0.01, 0.03], "arch": "resnet8,resnet20"} or ["lr=0.01..0.3", …].
-    Raises UsageError where one is none, or is there twice."""
+    """Return the settings of {"lr": [0.01, 0.03], "arch": "resnet8,resnet20"} or ["lr=0.01..0.3", …]. Raises UsageError
+    if one is no setting, or is there twice.
+    """
     pairs: list[tuple[str, Any]] = list(given.items()) if isinstance(given, Mapping) else []
     for word in [] if isinstance(given, Mapping) else given:
         if "=" not in word:
@@ -103,7 +104,7 @@ def settings_of(given: Mapping[str, Any] | Sequence[str]) -> list[Setting]:
 
 
 def is_setting(word: object) -> bool:
-    """Whether a word is a setting, and no folder of that name."""
+    """Return whether a word is a setting, and no folder of that name."""
     return isinstance(word, str) and re.match(r"[\w-]+=", word) is not None and not os.path.exists(word)
 
 
@@ -184,8 +185,9 @@ def _parsed(name: str, text: str) -> Any:
 
 
 def alone(point: Point, beside: Mapping[str, Any] | None = None) -> Options:
-    """Return the options of a point, beside those that all have. Raises UsageError, naming the point, where they make
-    no sense."""
+    """Return the options of a point, without those that all runs share. Raises UsageError, naming the point, if they
+    make no sense.
+    """
     try:
         return Options(**{**(beside or {}), **point})
     except UsageError as error:
@@ -201,7 +203,7 @@ def as_option(value: Any) -> Any:
 
 
 def grid(settings: Sequence[Setting]) -> list[Point]:
-    """Return every combination, those of the last setting side by side. Raises UsageError where one is a range."""
+    """Return every combination; the last setting changes fastest. Raises UsageError if a setting is a range."""
     for setting in settings:
         if not setting.values:
             raise UsageError(f"{typed_name(setting.name)}={setting.low:g}..{setting.high:g} is a range, of which "
@@ -212,8 +214,9 @@ def grid(settings: Sequence[Setting]) -> list[Point]:
 
 
 def draws(settings: Sequence[Setting], count: int, seed: int) -> list[Point]:
-    """Return so many random points, no two the same; of more, the first are these. Raises UsageError where there are
-    not so many."""
+    """Return this many different random points. More draws begin with the same points. Raises UsageError if there are
+    not so many.
+    """
     source, found = random.Random(seed), list[Point]()
     while len(found) < count:
         for _ in range(_TRIES):
@@ -228,7 +231,7 @@ def draws(settings: Sequence[Setting], count: int, seed: int) -> list[Point]:
 
 
 def corners(settings: Sequence[Setting]) -> list[Point]:
-    """Return points that have every value that is named, and both ends of every range, at least once."""
+    """Return points that together have every value, and both ends of every range, at least once."""
     most = max(len(setting.tried) for setting in settings)
     return [{setting.name: setting.tried[min(i, len(setting.tried) - 1)] for setting in settings} for i in range(most)]
 
@@ -258,8 +261,9 @@ def in_words(point: Point) -> str:
 
 
 def name_of(point: Point, taken: Sequence[str]) -> str:
-    """Return what the run of a point is called: the point itself, without what a name cannot hold; with a number where
-    that is another run's name, or too long."""
+    """Return the name of a point's run: the point itself, without what a name cannot hold; with a number if that is
+    another run's name, or too long.
+    """
     parts = []
     for name, value in point.items():
         text = shown(value)

@@ -1,5 +1,5 @@
-"""Training, from a folder of images to a run's folder with a model in it: ``cnncli.train``. prepare.py or resume.py
-makes a training ready, fit.py does it, signals.py stops it, observer.py is told about it. The command is cli/train.py.
+"""``cnncli.train``: from a folder of images to a run's folder with a model in it. prepare.py or resume.py makes a
+training ready, fit.py does it, signals.py stops it, observer.py is told about it. The command is cli/train.py.
 """
 
 import os
@@ -196,7 +196,7 @@ def train(
 
 
 def carry_out(prepared: Prepared, observer: Observer, preview: bool = False) -> Run:
-    """Train what is prepared to the end and draw its curves; first, where a preview is wanted, augmented.png."""
+    """Do a training that is prepared, and draw its curves; with preview, draw augmented.png first."""
     with prepared.lock:
         if preview:
             _preview(prepared, observer)
@@ -228,7 +228,7 @@ def _finish(prepared: Prepared, observer: Observer) -> Run:
 
 @contextmanager
 def _watched(fit: Fit, run: Run, stop: StopFlag, observer: Observer) -> Iterator[None]:
-    """Tell of a training's beginning and, however it comes about, of its end. In between one may look inside."""
+    """Tell the observer of a training's beginning and of its end, however it ends. In between it may look inside."""
     inside, cause = Inside(fit.model, fit.trainer, fit.validation, stop), "an error"
     try:
         observer.started(run, fit.summary)
@@ -244,14 +244,14 @@ def _watched(fit: Fit, run: Run, stop: StopFlag, observer: Observer) -> Iterator
 
 
 def _is_latest(run: Run) -> None:
-    """Let runs/latest lead to a run that has come to its end, or was stopped, if it has a model."""
+    """Make runs/latest lead to a run that has ended or was stopped, if it has a model."""
     if run.has_model:
         with suppress(OSError):
             point_latest(run.path.parent, run.name)
 
 
 def _preview(prepared: Prepared, observer: Observer) -> None:
-    """Draw augmented.png. A training is not given up over a picture."""
+    """Draw augmented.png. If that fails, the training goes on."""
     from ..report import augmented
 
     run = prepared.lock.run
@@ -266,7 +266,7 @@ def _preview(prepared: Prepared, observer: Observer) -> None:
 
 
 def _draw(run: Run, observer: Observer) -> None:
-    """Draw curves.png. A training that is done is not lost over a picture."""
+    """Draw curves.png. If that fails, the training is not lost."""
     from ..report import curves
 
     path: Path = run.path / CURVES

@@ -1,5 +1,5 @@
-"""One step of training: forward, loss, backward, update. fit.py calls it for every batch of every epoch; it is also the
-way to train from Python with one's own loop.
+"""One step of training: forward, loss, backward, update. fit.py calls it for every batch of every epoch. It is also the
+way to train with a loop of your own from Python.
 """
 
 import math
@@ -132,7 +132,7 @@ class Trainer:
         return images
 
     def _prepared(self, batch: int, with_mixed: bool) -> "_Prepared":
-        """Return the plan of this batch size with the loss's calls on its arrays; kept while the plan is."""
+        """Return the plan for this batch size with the calls of the loss. It is kept as long as the plan is."""
         plan = self.network.plan(batch, training=True)
         known = self._calls.get((batch, with_mixed))
         if known is None or known.plan is not plan:
@@ -144,7 +144,8 @@ class Trainer:
 
 
 class PartTrainer(Trainer):
-    """Trains a network but for its first blocks: these run as in evaluation, and keep everything that they know."""
+    """Trains a network without its first blocks: these behave as in evaluation, and keep their weights and statistics.
+    """
 
     def __init__(self, network: Network, frozen: int, optimiser: Optimiser, loss: Loss, threads: int | None = None,
                  seed: int = 0, rates: Mapping[str, float] | None = None) -> None:

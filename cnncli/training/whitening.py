@@ -1,5 +1,5 @@
-"""Computes the first layer of a network that whitens (layers/whitening.py) from the training images, once, before the
-first step. prepare.py calls it.
+"""Computes the first layer of a network that whitens (layers/whitening.py) from training images, once, before the first
+step. prepare.py calls it.
 """
 
 import numpy as np
