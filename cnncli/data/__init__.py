@@ -1,11 +1,11 @@
-"""From a folder on disk, or arrays in memory, to float batches: sources.py finds the samples (folder.py, memory.py) and
-splits.py divides them, decode.py reads one file, preprocessing.py brings it to one size, images.py does so for all of
-them (in threads: prefetch.py), batches.py serves them to training, in the order that order.py draws. folds.py divides
-samples anew for cross-validation. finding.py has the images that people name one by one. importing.py and sample/ make
-folders out of other things.
+"""From a folder on disk, or arrays in memory, to batches of floats. sources.py finds the samples (folder.py, memory.py)
+and splits.py divides them. decode.py reads one file, preprocessing.py brings it to one size, images.py does this for
+all of them (in threads: prefetch.py). batches.py serves them to training, in the order that order.py draws. folds.py
+divides samples again for cross-validation. finding.py has the images that the user names one by one. importing.py and
+sample/ make folders out of other things.
 
-What may not be here: networks and models (what asks one, as data/check/ does, is handed it), and what is usual for
-which training.
+What may not be here: networks and models (data/check/, which asks one, is given it), and what is usual for which
+training.
 """
 
 from .augmentation import Augmentation

@@ -1,7 +1,7 @@
-"""How training images are varied. An ``Augmentation`` holds the strengths; it draws, for the images of a batch, what
-is done to each: a function of (seed, epoch, image) alone. batches.py hands that to csrc/augment.c, or to csrc/image.c
-where whole shifts and flips are all; training/recipe.py keeps the strengths; naming.py reads them from what somebody
-wrote and puts them into words.
+"""How training images are changed. An ``Augmentation`` holds the strengths. It draws what is done to each image of a
+batch, which depends on (seed, epoch, image) alone. batches.py gives that to csrc/augment.c, or to csrc/image.c if there
+are only whole shifts and flips. training/recipe.py keeps the strengths; naming.py reads them from words and puts them
+into words.
 """
 
 import math
@@ -181,7 +181,7 @@ class Augmentation:
         return moves
 
     def _operations(self, seed: int, epoch: int, indices: Array, size: tuple[int, int]) -> tuple[Array, Array]:
-        """Return operations and strengths, (n, steps): geometry, RandAugment's, then colours."""
+        """Return operations and strengths, (n, steps): first geometry, then RandAugment's, then colours."""
         columns: list[tuple[Array, Array]] = []
 
         def add(name: str, stream: int, most: float, middle: float = 0.0) -> None:
@@ -215,7 +215,7 @@ class Augmentation:
         return operations[drawn], np.where(around_one[drawn], 1 + strength, strength)
 
     def _erased(self, seed: int, epoch: int, indices: Array, size: tuple[int, int]) -> tuple[Array, Array]:
-        """Return boxes (n, count, 4) and noise (n, count); a box of no size where nothing is erased."""
+        """Return boxes (n, count, 4) and noise (n, count). A box has no size if nothing is erased."""
         boxes, noise = [], []
         if self.cutout:
             bits = random_bits(seed, epoch, hashing.CUTOUT, indices)
@@ -273,7 +273,7 @@ class Augmentation:
 
 
 def _around(row: Array, column: Array, height: Array, width: Array, size: tuple[int, int]) -> Array:
-    """Return boxes (n, 4) of that size around a pixel, cut off at the borders; those without a width have no height."""
+    """Return boxes (n, 4) of that size around a pixel, cut off at the borders. Empty ones are all 0."""
     top, left = np.maximum(row - height // 2, 0), np.maximum(column - width // 2, 0)
     bottom = np.minimum(row - height // 2 + height, size[0])
     right = np.minimum(column - width // 2 + width, size[1])

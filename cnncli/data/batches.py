@@ -1,7 +1,7 @@
-"""The last step before the network: images in batches, in an order and with an augmentation that depend on nothing
-but (seed, epoch, image). From memory a batch is put together in C, by all threads of the pool, when it is asked for;
-without a cache its files are decoded while the batches before it are trained on. Number of threads, place in the
-epoch where a run is resumed, cache or not: all give the same bits.
+"""The last step before the network: images in batches, in an order and with an augmentation that depend only on (seed,
+epoch, image). If images are in memory, a batch is put together in C by all threads of the pool when it is asked for.
+Without a cache, its files are decoded while the earlier batches are trained on. The bits do not depend on the number of
+threads, on the place in the epoch where a run is resumed, or on the cache.
 """
 
 from collections.abc import Generator, Sequence
@@ -24,11 +24,11 @@ _AT_ONCE = 64  # batches whose variations are drawn together: NumPy's calls cost
 
 
 class Batches:
-    """Batches for training: each epoch a new order of all images, or, with sampling "balanced", of as many that are
-    drawn from every class alike (order.py).
+    """Batches for training: each epoch a new order of all images or, with sampling "balanced", of as many draws,
+    equally often from every class (order.py).
 
-    The last batch of an epoch is smaller where the images do not divide evenly; where a single image would be left
-    over it sits this epoch out, because batch norm has nothing to normalise it with. steps is the number of batches.
+    The last batch of an epoch is smaller if the images do not divide evenly. If a single image would be left over, it
+    is left out in this epoch, because batch norm cannot normalise one image. steps is the number of batches.
     """
 
     def __init__(self, images: Images, preprocessing: Preprocessing, batch_size: int, seed: int = 0,
@@ -40,17 +40,16 @@ class Batches:
         self.steps = whole + (rest >= 2 or (whole == 0 and rest == 1))
 
     def order(self, number: int) -> Array:
-        """Return the draws that epoch `number` follows: the images' numbers in another order, where none is drawn
-        twice."""
+        """Return the draws of epoch `number`: the images' numbers in another order, if none is drawn twice."""
         return epoch_order(self.images.labels, self.sampling, self.seed, number)
 
     def epoch(self, number: int, first_step: int = 0, reuse: bool = False) -> Generator[Batch, None, None]:
-        """Yield (images, labels, indices) for the steps first_step … steps - 1 of one epoch; where the augmentation
-        mixes images (images, labels, indices, (other labels int64 (n,), shares float32 (n,))): by its share an image
-        is its label's, by the rest the other's.
+        """Yield (images, labels, indices) for the steps first_step … steps - 1 of one epoch. If the augmentation mixes
+        images, yield (images, labels, indices, (other labels int64 (n,), shares float32 (n,))): an image has its label
+        by its share and the other label by the rest.
 
-        The arrays are new ones each time; with reuse, images is overwritten by the next batch, which spares memory
-        and time. An image that can no longer be read (only without a cache) is missing from its batch and noted in
+        The arrays are new each time. With reuse, images is overwritten by the next batch, which saves memory and time.
+        An image that can no longer be read (only without a cache) is missing from its batch and noted in
         images.skipped. Closing the iterator early ends its threads.
         """
         order = self.order(number)
@@ -72,8 +71,9 @@ class Batches:
                        (labels[rows][mixing.partners], mixing.shares))
 
     def sample(self, number: int, index: int) -> tuple[Array, int | None, float]:
-        """Return one image as epoch `number` has it, float32 (h, w, c), the index of the image that it is mixed with,
-        if any, and its own share, without making the batch that it is in."""
+        """Return one image as in epoch `number`, float32 (h, w, c), the index of the image that it is mixed with, if
+        any, and its own share, without making its batch.
+        """
         if self.augmentation is None or not self.augmentation.mixes:
             return self._varied(number, np.array([index]))[0], None, 1.0
         order = self.order(number)
@@ -116,8 +116,9 @@ class Batches:
 
 
 class _Assembler:
-    """Where batches of one size are put together from images in memory: the arrays, and the calls that fill them. All
-    variations must be of the first one's shapes."""
+    """Puts batches of one size together from images in memory: the arrays, and the calls that fill them. All variations
+    must have the shapes of the first one.
+    """
 
     def __init__(self, stored: Array, preprocessing: Preprocessing, variation: Variation) -> None:
         count, mean, std = len(variation.moves), preprocessing.mean, preprocessing.std
@@ -132,7 +133,7 @@ class _Assembler:
             self._calls = [*self._calls, kernels.erase_batch(self._batch, mean, std, boxes, noise)]
 
     def batch(self, rows: Array, variation: Variation) -> Array:
-        """Return those images normalised and varied, float32 (count, h, w, c); the next call overwrites it."""
+        """Return those images normalised and changed, float32 (count, h, w, c). The next call overwrites it."""
         np.copyto(self._rows, rows)
         for ours, theirs in zip(self._variation, variation, strict=True):
             np.copyto(ours, theirs)

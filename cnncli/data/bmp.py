@@ -1,6 +1,6 @@
-"""BMP files that Pillow reads in another way than they are meant, or not at all: 16 and 32 bits with masks of any kind
-(transparency among them), 2 and 4 bits, palettes of black and white alone, run lengths, headers of OS/2. Such a file is
-written anew, in memory, as one that Pillow reads as it is meant; forgiving.py asks for it, and decoding is Pillow's.
+"""BMP files that Pillow reads wrongly, or not at all: 16 and 32 bits with masks of any kind (also transparency), 2 and
+4 bits, palettes of only black and white, run lengths, headers of OS/2. Such a file is rewritten, in memory, as one that
+Pillow reads rightly. forgiving.py asks for it; Pillow decodes.
 """
 
 import struct
@@ -44,7 +44,7 @@ class Layout:
 
     @property
     def pillows(self) -> bool:
-        """Whether Pillow reads it as it is meant."""
+        """Whether Pillow reads it rightly."""
         if self.header not in _KNOWN:
             return False
         if self.packing == _PLAIN and self.bits in (1, 8, 24):
@@ -54,7 +54,7 @@ class Layout:
 
     @property
     def refusal(self) -> str | None:
-        """Why it is not read; None where it can be."""
+        """Why it cannot be read, None if it can."""
         os2 = self.header == _OS2_LONG or self.header not in _KNOWN
         if self.packing in (_JPEG, _PNG) and not os2:
             return f"it is a BMP around a {'JPEG' if self.packing == _JPEG else 'PNG'}; save it as PNG"
@@ -68,9 +68,10 @@ class Layout:
 
 
 def rewritten(path: str, file: BinaryIO, header_only: bool) -> bytes | None:
-    """Return a BMP as one that Pillow reads as it is meant, None where it is one, or where its headers are damaged;
-    header_only: without its pixels, if it has no palette, which Pillow tells only with them. Raises ImageError where it
-    is of a kind that is not read, and ValueError where pixels are missing."""
+    """Return a BMP as one that Pillow reads rightly; None if it is one, or if its headers are damaged. header_only:
+    without its pixels, unless it has a palette, which Pillow tells only with them. Raises ImageError if it is of a kind
+    that is not read, ValueError if pixels are missing.
+    """
     layout = _layout(file)
     if layout is None or layout.pillows:
         return None

@@ -1,5 +1,5 @@
-"""What an image may cost: pixels, bytes held in memory at once, and the work of a JPEG's scans. decode.py asks here,
-with what headers and markers say, before a pixel is decoded: a few kilobytes of file can ask for gigabytes, or minutes.
+"""What an image may cost: pixels, bytes in memory at once, and the work of a JPEG's scans. decode.py asks here, with
+what headers and markers say, before a pixel is decoded: a few kilobytes of file can ask for gigabytes, or minutes.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ _WEBP = 12  # bytes a pixel beside Pillow's image: two canvases of an animation 
 
 
 def refuse_size(path: str, size: tuple[int, int]) -> None:
-    """Raise ImageError where an image has too many pixels, or none."""
+    """Raise ImageError if an image has too many pixels, or none."""
     w, h = size
     if w * h > MOST_PIXELS:
         raise ImageError(path, f"its {w} x {h} pixels are more than {MOST_PIXELS // 1_000_000} megapixels")
@@ -30,7 +30,7 @@ def refuse_size(path: str, size: tuple[int, int]) -> None:
 
 
 def refuse_scans(path: str, jpeg: Jpeg) -> None:
-    """Raise ImageError where a JPEG's scans would take too long."""
+    """Raise ImageError if a JPEG's scans would take too long."""
     if jpeg.scans > MOST_SCANS:
         raise ImageError(path, f"this JPEG has more than {MOST_SCANS} scans, and would take too long")
     w, h = jpeg.size
@@ -40,8 +40,9 @@ def refuse_scans(path: str, jpeg: Jpeg) -> None:
 
 
 def refuse_bytes(path: str, image: Image.Image, wanted: str, turned: bool, jpeg: Jpeg | None) -> None:
-    """Raise ImageError where decoding an image that is open, making it of the wanted mode ("L" or "RGB") and turning it
-    upright would hold too much in memory at once."""
+    """Raise ImageError if decoding an open image would take too much memory at once; also making it of the wanted mode
+    ("L" or "RGB") and turning it upright.
+    """
     result = bytes_a_pixel(wanted)
     each = bytes_a_pixel(image.mode) + turned * result
     if image.has_transparency_data:
@@ -53,7 +54,7 @@ def refuse_bytes(path: str, image: Image.Image, wanted: str, turned: bool, jpeg:
 
 
 def refuse_held(path: str, size: tuple[int, int], mode: str, held: int) -> None:
-    """Raise ImageError where so many bytes are too many at once for an image of 8 bits."""
+    """Raise ImageError if these are too many bytes at once for an image of 8 bits."""
     if held > MOST_BYTES:
         w, h = size
         raise ImageError(path, f"its {w} x {h} pixels ({mode}) would take {held / 2**20:,.0f} MiB "
@@ -61,8 +62,9 @@ def refuse_held(path: str, size: tuple[int, int], mode: str, held: int) -> None:
 
 
 def refuse_deep(path: str, size: tuple[int, int], each: int, alpha: bool, copies: int) -> None:
-    """Raise ImageError where values deeper than 8 bits would take too much memory: `each` bytes a pixel with all its
-    channels, held so many times while they are read, and transparency as floats."""
+    """Raise ImageError if values of more than 8 bits would take too much memory: `each` bytes per pixel with all its
+    channels, several copies at once while they are read, and transparency as floats.
+    """
     refuse_size(path, size)
     w, h = size
     held = w * h * (copies * each + 3 + 8 * alpha)

@@ -1,6 +1,6 @@
-"""Boxes that somebody drew round what images show: a folder of PASCAL VOC annotations (a file.xml for each image), or a
-CSV file with the columns file, xmin, ymin, xmax and ymax, and perhaps label. Annotations come from strangers: they are
-read without entities, and neither their size nor their depth is trusted.
+"""Boxes that somebody drew around what images show: a folder of PASCAL VOC annotations (a file.xml for each image), or
+a CSV file with the columns file, xmin, ymin, xmax and ymax, and optionally label. Annotations come from strangers: they
+are read without entities, and neither their size nor their depth is trusted.
 """
 
 import math
@@ -43,7 +43,7 @@ class Box(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """A box that somebody drew, and of what, where they said it."""
+    """A box that somebody drew, and the class in it, if they said it."""
 
     box: Box
     label: str | None
@@ -51,8 +51,9 @@ class Drawn(NamedTuple):
 
 @dataclass(frozen=True)
 class Truth:
-    """The boxes of images: where they were read, by image, and the files there that could not be used. ``of`` finds an
-    image's."""
+    """The boxes of images: where they were read, by image, and the files there that could not be used. ``of`` finds
+    those of an image.
+    """
 
     path: str
     boxes: Mapping[str, list[Drawn]]
@@ -60,8 +61,9 @@ class Truth:
     suffixes: bool  # whether images are named with their suffixes
 
     def of(self, image: str) -> list[Drawn]:
-        """Return the boxes of an image by its path: those under the longest end of it that has any, or else of the only
-        one whose file is called so."""
+        """Return the boxes of an image by its path: those under the longest end of the path that has any, or else those
+        of the only file with its name.
+        """
         parts = os.path.abspath(image).replace(os.sep, "/").split("/")
         if not self.suffixes:
             parts[-1] = os.path.splitext(parts[-1])[0]
@@ -79,8 +81,10 @@ class Truth:
 
 
 def read_boxes(path: str | os.PathLike[str]) -> Truth:
-    """Read a folder of annotations, with those in its sub-folders, or a CSV file. An annotation that cannot be used is
-    listed, a line of a table that cannot raises DataError; so does a folder without any, UsageError what is neither."""
+    """Read a folder of annotations, with its sub-folders, or a CSV file. An annotation that cannot be used is listed.
+    Raises DataError for a line of a table that cannot be used and for a folder without annotations, UsageError for
+    anything else.
+    """
     name = os.fspath(path)
     if not os.path.isdir(name):
         return _of_table(name)

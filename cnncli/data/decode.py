@@ -1,8 +1,8 @@
-"""From one image file to pixels: PNG, JPEG, BMP, GIF (first frame), TIFF (first page) and WebP, whatever mode the file
-is in, through Pillow; values deeper than 8 bits are read by tiff.py and deep_png.py and scaled by depth.py. Nothing
-that is too large or built to be slow is decoded (bounds.py), damage that takes no pixel is passed over (forgiving.py),
-transparency is laid on white (transparency.py), and whatever goes wrong becomes an ImageError. preprocessing.py, the
-only caller in training and use, makes all images one size.
+"""From one image file to pixels: PNG, JPEG, BMP, GIF (first frame), TIFF (first page) and WebP, in any mode, through
+Pillow. Values of more than 8 bits are read by tiff.py and deep_png.py and scaled by depth.py. Nothing is decoded that
+is too large or made to be slow (bounds.py). Damage that costs no pixel is ignored (forgiving.py), transparency is laid
+on white (transparency.py), and whatever goes wrong becomes an ImageError. preprocessing.py, the only caller in training
+and use, makes all images one size.
 """
 
 import io
@@ -42,10 +42,11 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file says of its image: the format (PNG, JPEG, BMP, GIF, TIFF, WEBP) that it really has, Pillow's mode
-    or the kind of its values where they are deeper than 8 bits (wide), height and width once it is upright, EXIF's
-    orientation (1: upright as it is), how many frames or pages there are (0: several, who knows how many), and
-    transparency; forgiven: what is damaged in it and no pixel."""
+    """What a file says about its image: the format that it really has (PNG, JPEG, BMP, GIF, TIFF, WEBP); Pillow's mode,
+    or the kind of its values if they have more than 8 bits (wide); height and width once it is upright; EXIF's
+    orientation (1: upright as it is); how many frames or pages there are (0: several, number unknown); and
+    transparency. forgiven: what is damaged in it although no pixel is missing.
+    """
 
     format: str
     mode: str
@@ -69,13 +70,13 @@ def open_image(path: str | os.PathLike[str], grey: bool, least: tuple[int, int] 
                data: bytes | None = None) -> Image.Image:
     """Return an image decoded and upright, as a Pillow image of mode "L" if grey, else "RGB".
 
-    EXIF orientation is applied; transparency is laid on white; palettes, 1-bit, CMYK, YCbCr and LAB are converted.
-    Values deeper than 8 bits are scaled as `scales` says and noted in `seen`. Without scales: integers from all that
-    their type can hold (unsigned ones of 32 bits from 0..65535 where none is larger; signed ones with negative ones
-    from their own smallest and largest), floats from 0..1, and from their own limits where one lies outside.
-    A JPEG that is far larger than `least` (h, w) may come back reduced to twice that or more, which is faster.
-    `forgiven` gets a sentence for everything that is damaged and no pixel, and one that begins with FIRST where there
-    are more frames or pages than the one that is taken. data is what the file holds, where somebody has read it.
+    EXIF orientation is applied. Transparency is laid on white. Palettes, 1-bit, CMYK, YCbCr and LAB are converted.
+    Values of more than 8 bits are scaled as `scales` says and noted in `seen`. Without scales, integers are scaled from
+    the range of their type (unsigned ones of 32 bits from 0..65535 if none is larger; signed ones with negative values
+    from their own smallest and largest), floats from 0..1, or from their own limits if one lies outside. A JPEG that is
+    far larger than `least` (h, w) may come back reduced to twice that or more, which is faster. `forgiven` gets a
+    sentence for everything that is damaged although no pixel is missing, and one that begins with FIRST if there are
+    more frames or pages than the one that is taken. data is the content of the file, if it was read already.
 
     Raises ImageError, which names file and reason; nothing else, and no warning.
     """
@@ -87,8 +88,9 @@ def open_image(path: str | os.PathLike[str], grey: bool, least: tuple[int, int] 
 
 def examine(path: str | os.PathLike[str], least: tuple[int, int] | None = None, scales: Scales = _EIGHT_BITS,
             seen: Seen | None = None) -> tuple[Image.Image, Header]:
-    """Return an image as ``open_image`` does, of mode "L" where the file's own mode is grey, else "RGB", and what its
-    header says. Raises ImageError."""
+    """Return an image as ``open_image`` does, of mode "L" if the file's own mode is grey, else "RGB", and its header.
+    Raises ImageError.
+    """
     image, header, notes = _decoded(os.fspath(path), None, least, scales, seen, look=True)
     assert header is not None
     return image, replace(header, forgiven=tuple(note for note in notes if not note.startswith(FIRST)))
@@ -96,8 +98,8 @@ def examine(path: str | os.PathLike[str], least: tuple[int, int] | None = None, 
 
 def _decoded(path: str, grey: bool | None, least: tuple[int, int] | None, scales: Scales, seen: Seen | None, look: bool,
              data: bytes | None = None) -> tuple[Image.Image, Header | None, list[str]]:
-    """Return an image decoded and upright, where one wants to look its header, and what was forgiven; grey None: as the
-    file is."""
+    """Return an image decoded and upright, its header if it is wanted, and what was ignored. grey None: as the file is.
+    """
     page: tiff.Page | None = None
     try:
         with quiet(), (io.BytesIO(data) if data else _open(path)) as file:
@@ -119,7 +121,7 @@ def _decoded(path: str, grey: bool | None, least: tuple[int, int] | None, scales
 
 
 def _of_sound(sound: Sound, read: Callable[[], Result]) -> Result:
-    """Return what `read` makes of a file, or, where it stumbles, of the file without what holds no pixels."""
+    """Return what `read` makes of a file or, if that fails, of the file without the parts that hold no pixels."""
     try:
         return read()
     except (ImageError, MemoryError):
@@ -258,7 +260,7 @@ def _size_and_grey(path: str, sound: Sound) -> tuple[int, int, bool]:
 
 
 def _open(path: str) -> BinaryIO:
-    """Open a regular file; O_NONBLOCK, so that a FIFO is refused and not waited for."""
+    """Open a regular file. O_NONBLOCK makes a FIFO be refused instead of waited for."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode) or not status.st_size:
@@ -307,11 +309,11 @@ _quiet_filters: Any = None
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Pillow's warnings to ourselves: what they announce is either refused or handled here. Every function here
-    does; whoever decodes many images does so around all of them, too, which saves the setting up of each.
+    """Hide Pillow's warnings: what they announce is either refused or handled here. Every function here does so. Code
+    that decodes many images does so around all of them, too, which saves setting it up each time.
 
-    The filters of Python's warnings belong to the process and not to a thread, so the first thread that enters sets
-    one, for Pillow's modules only, and the last one that leaves takes it away again.
+    The filters of Python's warnings belong to the process, not to a thread. So the first thread that enters sets one,
+    for Pillow's modules only, and the last one that leaves removes it.
     """
     global _quiet_depth, _quiet_filters  # noqa: PLW0603
     with _quiet_lock:
@@ -342,8 +344,9 @@ def _plain(image: Image.Image, wanted: str) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return what the EXIF data says of how the image lies, 1 to 8; EXIF that cannot be read says nothing, which is
-    no reason to refuse the pixels."""
+    """Return the orientation in the EXIF data, 1 to 8. EXIF data that cannot be read is ignored; that is no reason to
+    refuse the pixels.
+    """
     try:
         # PNG's own way would decode the image first, to see whether EXIF data follows; forgiving.py has looked.
         exif = Image.Image.getexif(image) if image.format == "PNG" else image.getexif()
@@ -363,7 +366,7 @@ def _upright(plain: Image.Image, orientation: int) -> Image.Image:
 
 
 def _is_grey(image: Image.Image) -> bool:
-    """Whether the header shows that there is no colour: a grey mode, or a palette of greys."""
+    """Return whether the header shows that there is no colour: a grey mode, or a palette of greys."""
     if image.mode == "P":
         palette = np.asarray(image.getpalette() or [0, 0, 0]).reshape(-1, 3)
         return bool((palette == palette[:, :1]).all())
@@ -371,7 +374,9 @@ def _is_grey(image: Image.Image) -> bool:
 
 
 def is_grey_picture(pixels: Array) -> bool:
-    """Whether red, green and blue of uint8 (h, w, 3) are the same everywhere, but for what packing with loss leaves."""
+    """Return whether red, green and blue of uint8 (h, w, 3) are the same everywhere, except for errors of lossy
+    compression.
+    """
     # A look at a few rows settles it for nearly every photograph.
     for part in (pixels[:: max(1, len(pixels) // 8)], pixels):
         red, green, blue = (part[:, :, c].astype(np.int16) for c in range(3))

@@ -1,5 +1,5 @@
-"""PNG files of 16 bits a value. Pillow keeps only the upper byte of those in colour, which leaves little of 12 bits in
-a container of 16; here both bytes are read. depth.py makes 8 bits of them.
+"""PNG files of 16 bits per value. Pillow keeps only the upper byte of colour ones, which leaves little of 12 bits in a
+container of 16. Here both bytes are read. depth.py makes 8 bits of them.
 """
 
 from typing import Any, BinaryIO

@@ -1,6 +1,6 @@
-"""Values deeper than 8 bits become 0..255: whole numbers of 10 to 64 bits, signed or not, and floats. What is black and
-what is white is one range for all images of a data set: found from the training images, kept in a model's preprocessing
-(or given by --range), so that no image is stretched by what happens to be in it. tiff.py and deep_png.py read the
+"""Values of more than 8 bits become 0..255: whole numbers of 10 to 64 bits, signed or not, and floats. One range, for
+all images of a data set, says what is black and what is white. It is found from the training images (or given by
+--range) and kept in a model's preprocessing, so no image is stretched by itself. tiff.py and deep_png.py read the
 values, decode.py asks here for bytes.
 """
 
@@ -31,7 +31,7 @@ class NoNumbers(ValueError):
 
 
 class Scales(NamedTuple):
-    """What becomes black and white: of whole numbers, and of floats; None is what each image's own type suggests."""
+    """What becomes black and white, of whole numbers and of floats. None: as the type of each image suggests."""
 
     whole: Range | None = None
     real: Range | None = None
@@ -39,9 +39,10 @@ class Scales(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """An image as its file has it: colours (h, w) or (h, w, 3), integers or floats; bits of each, as declared, which
-    may be fewer than the array's; alpha float32 (h, w) from 0 to 1, or None; whether colours were multiplied with it;
-    whether zero is white."""
+    """An image as its file has it: colours (h, w) or (h, w, 3), integers or floats; the declared bits of each, which
+    may be fewer than the array's; alpha float32 (h, w) from 0 to 1, or None; whether colours were multiplied with
+    alpha; whether zero is white.
+    """
 
     colours: Array
     bits: int
@@ -104,8 +105,9 @@ def _on_white(scaled: Array, alpha: Array, associated: bool) -> Array:
 
 
 def share_of(alpha: Array, bits: int) -> Array:
-    """Return alpha as a file has it as float32 from 0 to 1. Opaque is what its type or its floats have for white; or
-    its largest value, where that is white for fewer bits, as the colours beside it then have, too."""
+    """Return alpha from a file as float32 from 0 to 1. Opaque is white of its type, or 1 for floats; or its largest
+    value, if that is white for fewer bits, as the colours beside it then have, too.
+    """
     top = float(np.nan_to_num(alpha).max())
     full = float(2**bits - 1)
     if alpha.dtype.kind == "f":
@@ -117,7 +119,7 @@ def share_of(alpha: Array, bits: int) -> Array:
 
 
 def _alone(values: Values, low: float, high: float) -> Range:
-    """Return the range of an image of which nobody has said what set it belongs to."""
+    """Return the range of an image that belongs to no known set."""
     if values.real:
         return (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
     signed = values.colours.dtype.kind == "i"
@@ -130,12 +132,13 @@ def _alone(values: Values, low: float, high: float) -> Range:
 
 
 def _signed(low: float, high: float, bits: int) -> Range:
-    """Return the range of signed numbers: that of their type where they fill most of it, else their own."""
+    """Return the range of signed numbers: that of their type if they fill most of it, else their own."""
     return (float(-(2 ** (bits - 1))), float(2 ** (bits - 1) - 1)) if high - low > 2 ** (bits - 1) else (low, high)
 
 
 def _top(high: float, bits: int) -> float:
-    """Return the largest number of the fewest bits that instruments use and that hold it; of at most `bits`."""
+    """Return the largest number of the fewest bits that instruments use and that can hold a value; of at most `bits`.
+    """
     return float(next((2**b - 1 for b in _BITS if b < bits and high <= 2**b - 1), 2**bits - 1))
 
 
@@ -181,7 +184,7 @@ class _Whole:
         return 0.0, _top(self.usual_high(), bits)
 
     def usual_high(self) -> float:
-        """Return the largest value, but for strays."""
+        """Return the largest value, ignoring single stray ones."""
         assert self.counts is not None
         full = 2 ** (min(self.bits, 16) - self.signed) - 1
         alive = self.counts.copy()
@@ -193,8 +196,9 @@ class _Whole:
 
 
 def _scaled_up(found: Array) -> bool:
-    """Whether values of 16 bits were made from fewer bits by scaling, so that their white is 65,535 even where none is
-    that bright."""
+    """Return whether values of 16 bits were made from fewer bits by scaling; white is then 65,535 even if none is that
+    bright.
+    """
     for bits in (8, 10, 12, 14):
         spare, top = 16 - bits, 2**bits - 1
         small = found >> spare  # whichever way they were made
@@ -222,8 +226,9 @@ class _Real:
         self.whole = self.whole and bool(((np.floor(values) == values) | ~np.isfinite(values)).all())
 
     def range(self) -> Range:
-        """Return what becomes black and white: 0 and 1, with a little beyond that scaling pictures brings; -1 and 1; 0
-        and what integers would have, where they are that or come near it; or the limits."""
+        """Return what becomes black and white: 0 and 1 (a little beyond is allowed, as scaled pictures have it); -1 and
+        1; 0 and what integers would have, if the floats are whole numbers or come near it; or the limits.
+        """
         low, high = self.low, self.high
         if low >= -0.1 * high and _DIM <= high <= 1.1:
             return 0.0, 1.0
@@ -237,7 +242,7 @@ class _Real:
 
 
 class Seen:
-    """What values were found in images deeper than 8 bits; those of other images are added with ``add``."""
+    """The values that were found in images of more than 8 bits. ``add`` adds those of other images."""
 
     def __init__(self) -> None:
         self.whole, self.real = _Whole(), _Real()
@@ -264,16 +269,18 @@ class Seen:
         self.white_is_zero |= other.white_is_zero
 
     def scales(self, given: Range | None = None) -> Scales:
-        """Return one range for all of them: the given one, or what suits the values; what there is none of shares the
-        other's."""
+        """Return one range for all of them: the given one, or what suits the values. If there are no integers, or no
+        floats, they have the range of the others.
+        """
         whole = given or (self.whole.range() if self.whole.images else None)
         real = given or (self.real.range() if self.real.images else None)
         return Scales(whole or real, real or whole)
 
 
 def sentences(seen: Seen, scales: Scales, what: str, given: bool = False) -> Iterator[str]:
-    """Yield what is to be said of images ("training images") that are deeper than 8 bits, and how they are scaled; of a
-    given range also where there are none."""
+    """Yield what to say about images ("training images") of more than 8 bits, and how they are scaled; with a given
+    range also if there are none.
+    """
     for found, said in _scaled_in_words(seen, scales, given):
         yield f"Values: {found:,} of the {what} {'is' if found == 1 else 'are'} deeper than 8 bits, {said}"
     if given and not seen.images:
@@ -290,7 +297,8 @@ def sentences_on_arrays(seen: Seen, scales: Scales, given: bool = False) -> Iter
 
 def doubts(seen: Seen, scales: Scales) -> Iterator[str]:
     """Yield what speaks against a model's scales for these images: they come from another kind of file than those that
-    it was trained on."""
+    it was trained on.
+    """
     suits = seen.scales()
     for found, used, fit in ((seen.whole, scales.whole, suits.whole), (seen.real, scales.real, suits.real)):
         if not found.images or fit is None:

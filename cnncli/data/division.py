@@ -1,6 +1,6 @@
-"""The division that is drawn where a split is not given: within each class the images are ordered by a hash of seed and
-path, the first are tested on, the next validated on, the rest learnt. Images of a group (groups.py) stay together.
-folds.py deals the images out anew for cross-validation.
+"""The division that is drawn if a split is not given: within each class the images are ordered by a hash of seed and
+path. The first are for the test, the next for validation, the rest for training. Images of a group (groups.py) stay
+together. folds.py deals the images out again for cross-validation.
 """
 
 import os
@@ -74,9 +74,11 @@ def _by_image(found: Sequence[Sequence[_Item]], wanted: Sequence[tuple[int, int]
 
 def _by_group(looked: Survey, found: Sequence[Sequence[_Item]], wanted: Sequence[tuple[int, int]], seed: int
               ) -> dict[_Item, str]:
-    """Return the same where images of a group stay on one side, an image without one being its own: in the order of the
-    groups' hashes, those are held out that bring the numbers of images of each class nearer to what is wanted; a class
-    with three groups or more, of which none would, has its smallest held out. One group of each class is learnt."""
+    """Return the same if images of a group stay together; an image without a group counts as one. Groups are taken in
+    the order of their hashes, and held out if they bring the numbers of images of each class nearer to what is wanted.
+    A class with three groups or more of which none would be held out has its smallest held out. At least one group of
+    each class is for training.
+    """
     groups: dict[tuple[bool, str], list[tuple[int, _Item]]] = {}
     for label, items in enumerate(found):
         for item in items:
@@ -116,8 +118,9 @@ def _by_group(looked: Survey, found: Sequence[Sequence[_Item]], wanted: Sequence
 
 
 def notes_on_groups(groups: Groups, splits: Splits, drawn: Sequence[str]) -> list[str]:
-    """Return sentences about what a division has made of groups; drawn are the splits that were given no images of
-    their own. Raises DataError where the groups leave nothing to be divided."""
+    """Return sentences about what a division has made of groups. drawn are the parts of the split that had no images of
+    their own. Raises DataError if the groups leave nothing to divide.
+    """
     where: dict[str, set[str]] = defaultdict(set)
     of_class: dict[int, set[str]] = defaultdict(set)
     alone = images = 0

@@ -1,5 +1,6 @@
 """A list of images to leave out: a text file that `cnn check` writes, that people may edit, and that training and test
-read. It names paths inside the data folder, so that it moves with it; folder.py drops them before it draws splits.
+read. It names paths inside the data folder, so it stays valid when the folder moves. folder.py drops the images before
+it draws splits.
 """
 
 import codecs
@@ -67,7 +68,7 @@ def without_mark(text: bytes) -> bytes:
 
 
 def names_of(given: str | os.PathLike[str] | Collection[str]) -> list[str]:
-    """Return the names that somebody gave, or that the file lists which somebody gave, sorted. Raises UsageError."""
+    """Return the names that were given, or those in the file that was given, sorted. Raises UsageError."""
     if isinstance(given, str | os.PathLike):
         return sorted(read_list(given))
     return sorted(set(given))
@@ -82,8 +83,8 @@ def fingerprint(names: Iterable[str]) -> str | None:
 def write_list(path: str | os.PathLike[str], sections: Iterable[tuple[str, Sequence[str]]]) -> int:
     """Write a list of (heading, paths inside the data folder); return how many paths. Raises SaveError.
 
-    A path is listed once, under the first heading that has it. Nothing that is not such a list, or that somebody has
-    edited since, is overwritten: UsageError.
+    A path is listed once, under the first heading that has it. A file that is no such list, or that somebody has edited
+    since, is not overwritten: UsageError.
     """
     lines, listed = [f"# {line}" for line in _HEADING], set()
     for heading, names in sections:

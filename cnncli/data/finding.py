@@ -1,6 +1,6 @@
-"""From what people name or hand over to images: a file, a folder, a pattern that the shell passed on, a list on
-standard input, an array. Whoever judges images that are in no data folder (predict, features, visualize-filters) begins
-here; a folder with a sub-folder per class is folder.py's business.
+"""From what the user names or gives to images: a file, a folder, a pattern that the shell passed on, a list on standard
+input, an array. It is for images that are in no data folder (predict, features, visualize-filters). folder.py reads
+folders with a sub-folder per class.
 """
 
 import os
@@ -52,20 +52,20 @@ Images = Named | Array | Iterable[Named | Array | Missing | Picture]
 
 
 def image_files(images: Images) -> list[str | Missing | Picture]:
-    """Return what find_images finds where one name is given; of a list, such as it returns, the files that are in it,
-    the images under its folders and its arrays: no name in it is a pattern. Raises as ``each_image``, whose arrays it
-    takes."""
+    """Return what find_images finds if one name is given. Of a list, such as find_images returns: its files, the images
+    in its folders and its arrays; no name in it is a pattern. Raises as ``each_image``, whose arrays it takes.
+    """
     if isinstance(images, str | os.PathLike):
         return [*find_images(images)]
     return [*each_image(images)]
 
 
 def each_image(images: Images) -> Iterator[str | Missing | Picture]:
-    """Yield a file's path or a Picture for each image that is meant, as it is asked for.
+    """Yield a file's path or a Picture for each image that is meant.
 
-    A path stands for itself, and a folder for the images under it, sorted. An array is one image, (h, w) or (h, w, 1
-    or 3), or several, (n, h, w) or (n, h, w, 1 or 3); the i-th is called "images[i]". A list may have both, of arrays
-    one image each. Raises UsageError or DataError where something is no image; a file is not opened here.
+    A path stands for itself, a folder for the images in it, sorted. An array is one image, (h, w), (h, w, 1) or (h, w,
+    3), or several, with n first; the i-th is called "images[i]". A list may hold paths and arrays of one image each.
+    Raises UsageError or DataError if something is no image; files are not opened here.
     """
     if isinstance(images, str | os.PathLike):
         name = os.fspath(images)

@@ -1,6 +1,6 @@
-"""The first step of the flow: a folder on disk becomes lists of samples, one for each split, and a list of classes.
-Nothing is opened, copied or moved here; names and file types are all that is looked at. splits.py divides what was
-found; images.py makes pixels of samples.
+"""The first step: a folder on disk becomes lists of samples, one for each part of the split, and a list of classes.
+Nothing is opened, copied or moved here; only names and file types are looked at. splits.py divides what was found;
+images.py makes pixels of samples.
 """
 
 import os
@@ -25,9 +25,9 @@ from .walk import FORMATS, check_folder, entries, is_folder, is_image, leads_up,
 
 
 def survey(root: str | os.PathLike[str], labels: Labels | None = None) -> Survey:
-    """Look through a data folder, however its images lie there (layout.py), or for those that labels names. Raises
-    DataError where it cannot be read, is empty, has no training images' folder or is not clear, UsageError where root
-    is no path."""
+    """Look through a data folder, in whatever layout (layout.py), or for the images that labels names. Raises DataError
+    if it cannot be read, is empty, has no folder of training images or is not clear, UsageError if root is no path.
+    """
     if not isinstance(root, str | os.PathLike):
         raise UsageError(f"the data folder must be a path, not {brief(root)}.")
     if labels is not None:
@@ -41,17 +41,16 @@ def scan(root: str | os.PathLike[str], fractions: Sequence[float] = FRACTIONS, s
          exclude: Collection[str] = (), labels: Labels | None = None, groups: Groups | None = None) -> Splits:
     """Find the classes and images of a data folder and split them into train, val and test.
 
-    Two layouts: root/{train,val,test}/<class>/…, or bare class folders root/<class>/…, under other names and in other
-    folders as layout.py takes them. Whatever split is missing is drawn from the training images: within each class
-    they are ordered by a hash of seed and relative path, the first go to test, the next to val, the rest stay. So the
-    split is stratified, does not depend
-    on the order in which files are listed, and files that are added later move only the few at the borders. A class
-    of one or two images stays in train; from three on each split gets one at least. val gets MOST_VALIDATION images
-    in all at most: more say little more about which epoch is best, and are missed in training. exclude has
-    paths inside the folder, with "/", of images to leave out. labels are of images in no class folders, brought within
-    the folder; groups say which images stay on one side of what is drawn.
+    There are two layouts: root/{train,val,test}/<class>/…, or only class folders root/<class>/…; layout.py understands
+    other names and folders around them. A part of the split that is missing is drawn from the training images. Within
+    each class they are ordered by a hash of seed and relative path: the first go to test, the next to val, the rest
+    stay. So the split is stratified, does not depend on the order in which files are listed, and files that are added
+    later move only the few at the borders. A class of one or two images stays in train; from three on, each part gets
+    at least one. val gets MOST_VALIDATION images at most: more hardly help to tell which epoch is best, and are missed
+    in training. exclude has paths inside the folder, with "/", of images to leave out. labels are of images in no class
+    folders, brought within the folder. groups say which images stay together in what is drawn.
 
-    Raises DataError where the folder cannot be used, UsageError where fractions (train, val, test) make no sense.
+    Raises DataError if the folder cannot be used, UsageError if fractions (train, val, test) make no sense.
     """
     check_fractions(fractions)
     looked = survey(root, labels)
@@ -86,12 +85,11 @@ def scan(root: str | os.PathLike[str], fractions: Sequence[float] = FRACTIONS, s
 
 def scan_labelled(root: str | os.PathLike[str], classes: Sequence[str], split: Split | None = None,
                   labels: Labels | None = None) -> tuple[list[Sample], list[str]]:
-    """Find every image under root's class folders, or those that labels names in it, labelled by a model's classes:
+    """Find every image in root's class folders, or those that labels names in it, labelled by a model's classes:
     (samples in order, notes).
 
-    Where root has splits, split is what is read; None is test, or val or train where there is none. Raises DataError
-    where a class folder's name is not among the classes: labels are never guessed. UsageError where root has no such
-    split.
+    If root has splits, split is what is read; None is test, or else val or train. Raises DataError if the name of a
+    class folder is no class: labels are never guessed. Raises UsageError if root has no such split.
     """
     root = os.fspath(root)
     if labels is None:
@@ -125,8 +123,9 @@ def scan_labelled(root: str | os.PathLike[str], classes: Sequence[str], split: S
 
 
 def scan_flat(root: str | os.PathLike[str], note: Callable[[str], None] | None = None) -> list[str]:
-    """Return the paths of all images under a folder, however deep, in sorted order. note gets a sentence on files that
-    are left out. Raises DataError for none."""
+    """Return the paths of all images in a folder and its sub-folders, sorted. note is called with a sentence on files
+    that are left out. Raises DataError if there are none.
+    """
     root, found = os.fspath(root), Found()
     check_folder(root)
     paths = sorted(path for path, _ in walk(root, "", found))

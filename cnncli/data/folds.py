@@ -1,5 +1,5 @@
-"""Cross-validation's division of samples: everything that is not test is dealt out into K parts, each of which is
-validated on once while the others are trained on. folder.py finds the samples; training/folds.py runs the trainings.
+"""How cross-validation divides samples: everything that is not for the test is dealt into K parts. Each part is once
+for validation while the others are for training. folder.py finds the samples; training/folds.py runs the trainings.
 """
 
 from collections import Counter
@@ -13,7 +13,7 @@ MOST_FOLDS = 100
 
 
 def check_fold(which: int, of: int) -> None:
-    """Raise UsageError where there is no fold ``which`` of so many."""
+    """Raise UsageError if there is no fold ``which`` of this many."""
     for number in (which, of):
         if isinstance(number, bool) or not isinstance(number, int):
             raise UsageError(f"the number of a fold must be a whole number, not {brief(number)}.")
@@ -26,10 +26,10 @@ def check_fold(which: int, of: int) -> None:
 def fold_of(splits: Splits, which: int, of: int, seed: int) -> Splits:
     """Return the splits with the samples of train and val divided anew: fold ``which`` (counted from 1) is val.
 
-    Within each class they are ordered by the hash that also draws splits, a function of seed and path, and cut into
-    ``of`` parts that differ by one image at most. The parts of one class begin where those of the class before end,
-    so that folds differ little in all, too. Test stays as it is, and groups stay together. Raises UsageError where
-    ``which`` is none of them, DataError where a class has one image only, which cannot be both learnt and validated.
+    Within each class the samples are ordered by the hash that also draws splits, a function of seed and path, and cut
+    into ``of`` parts that differ by one image at most. The parts of one class begin where those of the class before
+    end, so folds as a whole differ little, too. Test stays as it is, and groups stay together. Raises UsageError if
+    there is no such fold, DataError if a class has only one image, which cannot be in both.
     """
     check_fold(which, of)
     if any(sample.group is not None for sample in splits.train + splits.val):
@@ -61,8 +61,9 @@ def _part(members: list[Sample], number: int, of: int, seed: int) -> set[Sample]
 
 
 def _fold_of_groups(splits: Splits, which: int, of: int, seed: int) -> Splits:
-    """Return the same where images of a group go to one fold, an image without one being its own: from the largest on,
-    each to the fold that has least of its classes so far."""
+    """Return the same if images of a group go to one fold; an image without a group counts as one. Groups are dealt
+    from the largest on, each to the fold that has least of its classes so far.
+    """
     samples = splits.train + splits.val
     groups: dict[tuple[bool, str], list[Sample]] = {}
     for sample in samples:

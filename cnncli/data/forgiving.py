@@ -1,7 +1,7 @@
-"""Damage that takes nothing from the picture, and that browsers pass over: bytes before or behind an image, an end
-marker that is missing, chunks without pixels that are too large, cut off or have a wrong checksum. What Pillow then
-reads is the image without them, and a note says what was passed over. Damage in pixels stays: it is refused here where
-Pillow would not notice. decode.py begins here; png.py, jpeg.py and bmp.py know the formats' parts.
+"""Damage that takes nothing from the picture, and that browsers ignore: bytes before or after an image, a missing end
+marker, chunks without pixels that are too large, cut off or have a wrong checksum. Pillow then reads the image without
+them, and a note says what was ignored. Damage to pixels stays; it is refused here if Pillow would not notice. decode.py
+begins here; png.py, jpeg.py and bmp.py know the parts of the formats.
 """
 
 import io
@@ -27,8 +27,9 @@ _CONTAINERS = (b"%PDF", b"%!PS", b"8BPS", b"PK\3\4", b"ID3", b"\0\0\1\0", b"\0\0
 
 @dataclass
 class Sound:
-    """What Pillow is to read in the place of a file; notes are sentences on what was passed over. Of a JPEG what its
-    markers say, of a PNG its chunks."""
+    """What Pillow reads in place of a file. notes are sentences on what was ignored. Of a JPEG it has what the markers
+    say, of a PNG the chunks.
+    """
 
     file: BinaryIO
     notes: list[str] = field(default_factory=list)
@@ -50,9 +51,10 @@ class Sound:
 
 
 def forgive(path: str, file: BinaryIO, header_only: bool = False) -> Sound:
-    """Return what is to be decoded of a file, from its first byte on. Raises ImageError where pixels are damaged in a
-    way that Pillow does not see, and for a JPEG whose scans would take too long. header_only: what is behind the header
-    is not looked at."""
+    """Return what is to be decoded of a file, from its first byte on. Raises ImageError if pixels are damaged in a way
+    that Pillow does not notice, and for a JPEG whose scans would take too long. header_only: what comes after the
+    header is not looked at.
+    """
     size = file.seek(0, os.SEEK_END)
     sound = Sound(file)
     start, kind = _beginning(file, size)

@@ -1,6 +1,6 @@
-"""Images that must stay together: slides of a patient, frames of a video, a burst of photographs. A pattern finds a
-group's name in each path, or a table has it; division.py and folds.py keep groups on one side, so that a test holds
-nobody who was learnt.
+"""Images that must stay together: slides of a patient, frames of a video, a burst of photographs. A pattern finds the
+name of a group in each path, or a table has it. division.py and folds.py keep groups together, so nobody in the test
+was learnt from.
 """
 
 import hashlib
@@ -20,14 +20,16 @@ EXAMPLE = r"(patient\d+)"
 @dataclass(frozen=True)
 class Groups:
     """Which images are kept together: those in whose path inside their split's folder a regular expression finds the
-    same, in its parentheses where it has some; or those that a table of paths inside the data folder gives one name."""
+    same text (in its parentheses, if it has some), or those to which a table of paths inside the data folder gives one
+    name.
+    """
 
     pattern: str | None
     table: Mapping[str, str]
     name: str  # of the pattern or the table, for sentences
 
     def of(self, path: str, relative: str, inside: str) -> str | None:
-        """Return the name of an image's group, None where it has none."""
+        """Return the name of an image's group, None if it has none."""
         if self.pattern is None:
             return self.table.get(relative) or self.table.get(os.path.abspath(path))
         found = re.search(self.pattern, inside)
@@ -81,8 +83,9 @@ class Groups:
 
 
 def groups_of(given: Any) -> Groups | None:
-    """Return the groups that somebody asked for: a pattern, the path of a CSV file with the columns file and group, a
-    mapping of paths to groups, a group for each image of arrays, or what a config has. Raises UsageError, DataError."""
+    """Return the groups that were asked for: a pattern, the path of a CSV file with the columns file and group, a
+    mapping of paths to groups, a group for each image of arrays, or what a config has. Raises UsageError, DataError.
+    """
     if given is None or isinstance(given, Groups):
         return given
     if isinstance(given, Mapping):

@@ -1,5 +1,5 @@
-"""Random numbers that depend on nothing but what they are for: (seed, epoch, purpose, draw). order.py orders images by
-them, augmentation.py varies images by them; whoever needs more takes a stream of their own from the list below.
+"""Random numbers that depend only on what they are for: (seed, epoch, purpose, draw). order.py orders images by them,
+augmentation.py changes images by them. A new purpose takes a stream of its own from the list below.
 """
 
 import numpy as np
@@ -16,8 +16,8 @@ RANK, REST = 101, 102  # of balanced sampling
 def random_bits(seed: int, epoch: int, stream: int, indices: Array) -> Array:
     """Return 64 random bits for each index, uint64 (n,), a function of the four arguments alone.
 
-    Each is mixed in by the finaliser of SplitMix64 (Steele, Lea and Flood 2014). Written out here because NumPy's
-    own generators may draw differently from one release to the next.
+    Each is mixed in by the finaliser of SplitMix64 (Steele, Lea and Flood 2014). It is written here because NumPy's own
+    generators may draw differently from one release to the next.
     """
     bits = np.full(len(indices), seed % 2**64, np.uint64)
     for word in (epoch, stream, indices):

@@ -1,6 +1,6 @@
-"""Samples become pixels: every image is decoded once, in threads, into one uint8 array that stays in memory ("ram"), or
-is decoded again each time it is needed ("none"), to the same bits, ahead of whoever needs it. Images that cannot be
-used are left out, with the reason, and never raised unless strict. batches.py makes batches of this.
+"""Samples become pixels. Every image is decoded once, in threads, into one uint8 array that stays in memory ("ram"), or
+is decoded again each time it is needed ("none"), to the same bits, ahead of time. Images that cannot be used are left
+out, with the reason, and never raised unless strict. batches.py makes batches of this.
 """
 
 import os
@@ -35,13 +35,14 @@ Errors = dict[int, ImageError]
 
 
 class Images:
-    """The usable images of one split, in the order of the samples.
+    """The usable images of one part of the split, in the order of the samples.
 
-    samples and labels (int64) have an entry for each of them, marks, uint64 (n, 2), a row of what tells it from others
-    (marks.py); stored is all of them, uint8 (n, h, w, c), or None without a cache; skipped is a list of (path, reason),
-    forgiven one of (path, what is damaged and no pixel); shape is one image's (h, w, c); histogram counts the values
-    0..255 of each channel, int64 (c, 256), as Preprocessing.fitted takes it; seen is what was found in images deeper
-    than 8 bits, and preprocessing what they went through, with the range that was found for them.
+    samples and labels (int64) have an entry for each. marks, uint64 (n, 2), has a row that identifies each image
+    (marks.py). stored has all of them, uint8 (n, h, w, c), or None without a cache. skipped is a list of (path,
+    reason), forgiven one of (path, what is damaged although no pixel is missing). shape is one image's (h, w, c).
+    histogram counts the values 0..255 of each channel, int64 (c, 256), as Preprocessing.fitted takes it. seen has the
+    values of images of more than 8 bits, and preprocessing what was done to the images, with the range that was found
+    for them.
     """
 
     def __init__(self, samples: Sequence[Sample], preprocessing: Preprocessing, stored: Array | None,
@@ -60,7 +61,7 @@ class Images:
         return len(self.samples)
 
     def pixels(self, indices: Sequence[int] | Array) -> Array:
-        """Return those images as uint8 (n, h, w, c). Raises ImageError where a file has vanished or changed since."""
+        """Return those images as uint8 (n, h, w, c). Raises ImageError if a file has vanished or changed since."""
         rows = np.asarray(indices, np.int64)
         if self.stored is not None:
             return np.asarray(self.stored[rows])
@@ -68,10 +69,9 @@ class Images:
             return next(pieces).all_pixels() if len(rows) else np.empty((0, *self.shape), np.uint8)
 
     def in_order(self, at_once: int) -> Generator[Array, None, None]:
-        """Yield all images in order as uint8 (at_once, h, w, c), not to be written to; the last array is the rest.
+        """Yield all images in order as uint8 (at_once, h, w, c), read-only; the last array is the rest.
 
-        Without a cache the next ones are decoded meanwhile; raises ImageError where a file has vanished or changed
-        since.
+        Without a cache the next ones are decoded meanwhile. Raises ImageError if a file has vanished or changed since.
         """
         starts = range(0, len(self), at_once)
         if self.stored is not None:
@@ -83,12 +83,12 @@ class Images:
                 yield piece.all_pixels()
 
     def decoded(self, batches: Iterable[Array]) -> Generator[tuple[Array, Array], None, None]:
-        """Yield (uint8 (n, h, w, c), the indices that are in it) for each array of indices, read from the files in
-        threads, the next ones while the caller is busy with those before. Indices count round: after the last image
-        comes the first again.
+        """Yield (uint8 (n, h, w, c), the indices that are in it) for each array of indices. Files are read in threads,
+        the next ones while the caller works on the earlier ones. Indices wrap around: after the last image comes the
+        first again.
 
-        An image that has vanished, or holds another picture than when it was loaded, is left out and added to
-        ``skipped``; DataError where that leaves none of an array.
+        An image that has vanished, or has another picture than when it was loaded, is left out and added to
+        ``skipped``. Raises DataError if that leaves none of an array.
         """
         with closing(self._read(batches)) as pieces:
             for piece in pieces:
@@ -190,14 +190,14 @@ def _of_source(sample: Sample, data: bytes | None) -> int:
 def load_images(samples: Sequence[Sample], preprocessing: Preprocessing, threads: int | None = None,
                 cache: Cache = "ram", strict: bool = False, progress: Progress | None = None,
                 note: Callable[[str], None] | None = None, find_range: bool = False) -> Images:
-    """Decode samples and return them as Images; mean and deviation of the preprocessing are not applied yet.
+    """Decode samples and return them as Images. The preprocessing's mean and standard deviation are not applied yet.
 
-    threads defaults to the CPUs there are. cache "none" also reads every file once, to know which can be used, but
-    keeps nothing. strict raises the first ImageError instead of skipping. find_range chooses one range for images
-    deeper than 8 bits, where the preprocessing has none, when all have been seen; these are decoded once more.
-    progress(done, total) is called from the calling thread, five times a second at least; what it raises stops the
-    loading. note gets a sentence where images are damaged in what is no pixel. Raises DataError where the images would
-    not fit into memory.
+    threads defaults to the number of CPUs. cache "none" also reads every file once, to know which can be used, but
+    keeps nothing. strict raises the first ImageError instead of skipping. find_range chooses one range for images of
+    more than 8 bits, if the preprocessing has none, when all have been seen; these are then decoded once more.
+    progress(done, total) is called from the calling thread, at least five times per second; what it raises stops the
+    loading. note is called with a sentence if images are damaged although no pixel is missing. Raises DataError if the
+    images would not fit into memory.
     """
     if cache not in CACHES:
         raise UsageError(no_such("cache", cache, CACHES))
@@ -233,8 +233,9 @@ def load_images(samples: Sequence[Sample], preprocessing: Preprocessing, threads
 
 
 def forgiven_in_words(forgiven: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """Yield a sentence on (path, what is damaged) of images that are used all the same, and one on those that have
-    more frames or pages than the one that is taken."""
+    """Yield a sentence on (path, what is damaged) of images that are used all the same, and one on those that have more
+    frames or pages than the one that is taken.
+    """
     first = [(path, why) for path, why in forgiven if why.startswith(FIRST)]
     damaged = [(path, why) for path, why in forgiven if not why.startswith(FIRST)]
     if damaged:
@@ -313,7 +314,7 @@ def _look(samples: Sequence[Sample], rows: Sequence[int], decoder: _Decoder, sto
 
 
 def check_memory(count: int, shape: tuple[int, int, int]) -> None:
-    """Raise DataError, with the remedy, where so many uint8 images would fill most of the free memory."""
+    """Raise DataError, with the remedy, if this many uint8 images would fill most of the free memory."""
     need, free = count * int(np.prod(shape)), free_memory()
     if free is not None and need > _SHARE * free:
         raise DataError(f"{count} images of {shape[1]} x {shape[0]} need {need / 2**30:.1f} GiB and only "
@@ -321,7 +322,7 @@ def check_memory(count: int, shape: tuple[int, int, int]) -> None:
 
 
 def free_memory() -> int | None:
-    """Return the bytes of memory that are free, a container's limit considered; None where the system won't say."""
+    """Return the bytes of free memory, within a container's limit. None if the system does not say."""
     free = None
     try:
         with open("/proc/meminfo", encoding="ascii") as file:

@@ -1,6 +1,6 @@
-"""Data sets in the forms in which small ones are handed round become arrays: IDX files (MNIST's, also .gz) and NumPy's
-.npz (Keras', MedMNIST's and plain names). writing.py makes an image folder of them. Headers are not believed: nothing
-is allocated before the file's own size has shown that it can be there, and nothing is ever unpickled.
+"""Data sets in the usual files of small ones become arrays: IDX files (MNIST's, also .gz) and NumPy's .npz (Keras',
+MedMNIST's and plain names). writing.py makes a folder of images from them. Headers are not trusted: nothing is
+allocated before the file's own size has shown that it can be there, and nothing is ever unpickled.
 """
 
 import gzip
@@ -98,10 +98,10 @@ def load_arrays(sources: Sequence[str | os.PathLike[str]], names: Sequence[str] 
                 ) -> tuple[Arrays, list[str]]:
     """Read a data set: (split name -> (uint8 images, int64 labels), class names).
 
-    sources is a folder of IDX files, one .npz file, an IDX file of images (the labels being beside it), or the two.
-    names are the classes' in the labels' order; by default those in the file, Fashion-MNIST's where the source says
-    "fashion", else the labels as numbers, padded with zeros so that they sort. range_ is what is black and white in
-    values deeper than 8 bits; by default one that suits all splits, of which note is told. Raises DataError or
+    sources is a folder of IDX files, one .npz file, an IDX file of images (with the labels beside it), or the two.
+    names are those of the classes in the order of the labels. None: those in the file, Fashion-MNIST's if the source
+    says "fashion", else the labels as numbers, padded with zeros so that they sort. range_ is what is black and white
+    in values of more than 8 bits. None: one that suits all parts, of which note is told. Raises DataError or
     UsageError.
     """
     paths = [os.fspath(source) for source in sources]

@@ -1,6 +1,6 @@
-"""What a JPEG is made of, read from its markers without decoding a pixel: scans, where it ends, what is kept in memory
-while it is decoded, and whether all of its data is there. bounds.py refuses by this what would take too long,
-forgiving.py decides by it what is damage to pixels and what is not.
+"""The parts of a JPEG, read from its markers without decoding a pixel: scans, where it ends, what is kept in memory
+while it is decoded, and whether all of its data is there. bounds.py refuses what would take too long by this;
+forgiving.py tells damage to pixels from other damage by it.
 """
 
 import io

@@ -1,6 +1,6 @@
-"""What a file is that is none of the formats that are read, told by its first bytes, and how it becomes one:
-photographs of phones and cameras, drawings, documents, scans, videos, arrays, and what lies in the place of an image
-that was not fetched. decode.py says so where Pillow knows no more than that it cannot open the file.
+"""What a file is that has none of the formats that are read, by its first bytes, and how to convert it: photographs of
+phones and cameras, drawings, documents, scans, videos, arrays, and pages in place of an image that was not downloaded.
+decode.py says so if Pillow only knows that it cannot open the file.
 """
 
 import re

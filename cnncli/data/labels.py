@@ -1,6 +1,6 @@
-"""Images that lie in no class folders: a CSV file with the columns file and label, and perhaps split, says which there
-are. A line's label is what a class folder's name is elsewhere, so that everything after that is the same; folder.py
-divides what is found, and a run's config keeps the lines.
+"""Images that lie in no class folders: a CSV file with the columns file and label, and optionally split, says which
+there are. A label stands for the name of a class folder, so everything after that is the same. folder.py divides what
+is found, and a run's config keeps the lines.
 """
 
 import hashlib
@@ -136,7 +136,7 @@ def read_labels(path: str | os.PathLike[str]) -> Labels:
 
 
 def labels_of(given: Any) -> Labels | None:
-    """Return the labels that somebody gave: a file's path, what a config has, or Labels; None for None."""
+    """Return the labels that were given: a file's path, what a config has, or Labels. None for None."""
     if given is None or isinstance(given, Labels):
         return given
     if isinstance(given, dict):
@@ -156,8 +156,9 @@ def _labelled(line: Line, table: str) -> Labelled:
 
 
 def survey_labels(root: str, labels: Labels, there: Callable[[str], bool] = os.path.isfile) -> Survey:
-    """Return what a survey of a folder would have found, of the images of a table that has been brought ``within`` it;
-    files that have gone since are left out."""
+    """Return what a survey of a folder would have found, from a table that was brought ``within`` it. Files that have
+    gone since are left out.
+    """
     found = {split: Found() for split in _SPLITS}
     for image in labels.images:
         path = os.path.join(root, *image.file.split("/"))
@@ -171,7 +172,7 @@ def survey_labels(root: str, labels: Labels, there: Callable[[str], bool] = os.p
 
 
 def refuse_strange(labels: Labels, looked: Survey) -> None:
-    """Raise DataError where there is nothing to learn of a label that is validated or tested on."""
+    """Raise DataError if a label has images for validation or test but none for training."""
     train = looked.found["train"].classes
     if not train:
         raise DataError(f"{printable(labels.name)} has no training images; write train into the column split of some "

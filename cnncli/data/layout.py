@@ -1,6 +1,6 @@
-"""Which folder holds which split, and where the class folders are, in data as it comes: splits under many names, a
-folder inside one of the same name, an unpacked archive's folder around it all, a test without labels. Names decide, and
-where images lie; what is not clear is refused, with the path to give. folder.py looks for the images then.
+"""Which folder holds which part of the split, and where the class folders are: parts under many names, a folder inside
+one of the same name, an unpacked archive's folder around everything, a test without labels. Names decide, and where
+images lie. What is not clear is refused, with the path to give. folder.py then looks for the images.
 """
 
 import os
@@ -33,9 +33,10 @@ _DEEPEST = 8  # folders that are looked for inside each other
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a data folder has its images. root is the folder or the one inside it that has them all; folders has each
-    split's folder of class folders, {"train": root} for bare class folders; unlabelled are folders of images in no
-    class folder, beside are names of folders and images in root that are left out; notes are sentences for the user."""
+    """Where a data folder has its images. root is the folder, or the one inside it that has them all. folders has each
+    part's folder of class folders; {"train": root} if there are only class folders. unlabelled are folders of images in
+    no class folder. beside are names of folders and images in root that are left out. notes are sentences for the user.
+    """
 
     root: str
     folders: dict[str, str]
@@ -66,9 +67,9 @@ def is_called_like_a_split(name: str) -> bool:
 
 
 def find_layout(given: str, known: Collection[str] = (), need_train: bool = True) -> Layout:
-    """Find out where a data folder has its images; known are a model's classes, where it is one's that are looked for.
+    """Find out where a data folder has its images. known are the classes of a model, if images for one are looked for.
 
-    Raises DataError where there is no such folder, it is empty, or it is not clear what is meant.
+    Raises DataError if there is no such folder, it is empty, or it is not clear what is meant.
     """
     check_folder(given)
     if not entries(given):
@@ -129,8 +130,9 @@ def _all_in_the_same_folders(found: Found, inside: dict[str, set[str]]) -> bool:
 
 
 def names_of_splits(folder: str, names: Collection[str], given: bool) -> list[str]:
-    """Raise DataError where two classes would be called like training and another split, "train_x" and "test_x" too.
-    Return a sentence where one is called like a split; given: the folder is that of a split that has one."""
+    """Raise DataError if two classes would be called like training and another part, also "train_x" and "test_x".
+    Return a sentence if one is called like a part. given: the folder is that of a part that has one.
+    """
     meant: dict[tuple[str, ...], dict[Split, str]] = defaultdict(dict)
     for candidate in filter(None, map(_candidate, sorted(names))):
         meant[candidate.stem][candidate.split] = candidate.name

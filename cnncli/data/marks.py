@@ -1,6 +1,7 @@
-"""What an image is, wherever it lies and whatever it is called: two marks of 64 bits, a hash of its file's bytes and
-one of its pixels as the network gets them. Renamed, moved and copied files keep the first, pictures that were saved
-again without loss, or that come as arrays, the second. images.py takes them of what it loads; runs/marks.py keeps them.
+"""What identifies an image, wherever it lies and whatever its name: two marks of 64 bits, a hash of its file's bytes
+and one of its pixels as the network gets them. Renamed, moved and copied files keep the first. Pictures that were saved
+again without loss, or that come as arrays, keep the second. images.py takes them of what it loads; runs/marks.py keeps
+them.
 """
 
 import os
@@ -24,8 +25,8 @@ _AS_IT_IS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # nobody 
 def of_pixels(pixels: Array) -> int:
     """Return the mark of an image as ``Preprocessing.prepare`` makes it.
 
-    Every loaded image is marked, and cryptographic hashes took a third of the time of decoding small JPEGs: eight bytes
-    at a time are mixed, as SplitMix64 ends (Steele et al. 2014), and summed with random odd weights.
+    Every loaded image is marked, and cryptographic hashes took a third of the time of decoding small JPEGs. So eight
+    bytes at a time are mixed, as SplitMix64 ends (Steele et al. 2014), and summed with random odd weights.
     """
     data = np.ascontiguousarray(pixels).reshape(-1).view(np.uint8)
     rest = -data.size % 8
@@ -98,7 +99,7 @@ def union(*several: Array | None) -> Array:
 
 
 def among(marks: Array, known: Array) -> Array:
-    """Return which of some images, of whose marks there is a row each, have a mark that is known: bool (n,)."""
+    """Return which of some images, with a row of marks each, have a mark that is known: bool (n,)."""
     return np.asarray(np.isin(marks, known).any(axis=1) if len(marks) else np.zeros(0, bool))
 
 

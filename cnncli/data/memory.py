@@ -1,9 +1,9 @@
-"""Images and labels in memory, as arrays, in the place of a data folder: they become samples that hold their pixels,
-and everything after that is what it is for files. sources.py decides which of the two somebody means.
+"""Images and labels in memory, as arrays, in place of a data folder. They become samples that hold their pixels, and
+everything after that is as it is for files. sources.py decides which of the two was given.
 
-An image's place in its array stands for the path of a file: by it the split is drawn and folds are dealt out, and a
-list of images to exclude names it ("17", or "train/17" where splits are given). So images that are appended later move
-few others, and those who shuffle their arrays draw another split.
+An image's place in its array stands for the path of a file. The split is drawn and folds are dealt by it, and a list of
+images to exclude names it ("17", or "train/17" if parts are given). So images that are appended later move few others,
+and a shuffled array has another split.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -28,13 +28,13 @@ _SPLITS = ("train", "val", "test")
 def scan(data: Pair | Mapping[str, Pair], fractions: Sequence[float] = FRACTIONS, seed: int = 0,
          exclude: Collection[str] = (), groups: Groups | None = None) -> Splits:
     """Return the classes and images of (images, labels), or of {"train": (images, labels), "val": …, "test": …}, split
-    as folder.scan splits a folder: whatever is missing is drawn from the training images.
+    as folder.scan splits a folder: what is missing is drawn from the training images.
 
     images: uint8 (n, h, w), (n, h, w, 1) or (n, h, w, 3), the same as floats from 0 to 1, or a list of such images of
-    any sizes. labels: n whole numbers or n names. Classes are called like their labels, numbers in their order and
-    names in the alphabet's. Pixels are not copied (of floats they have to be), so leave the arrays as they are.
+    any sizes. labels: n whole numbers or n names. Classes are named like their labels; numbers are in their order,
+    names in alphabetical order. Pixels are not copied (floats have to be), so do not change the arrays.
 
-    Raises DataError or UsageError where the arrays cannot be used.
+    Raises DataError or UsageError if the arrays cannot be used.
     """
     check_fractions(fractions)
     pairs = _pairs(data)

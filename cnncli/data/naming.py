@@ -20,8 +20,10 @@ _OFF = ("0", "no", "off", "false")
 
 
 def default(preprocessing: Preprocessing) -> Augmentation:
-    """Return what suits the images: shifts of an eighth of the shorter side and flips in colour (4 pixels at 32, as
-    usual for CIFAR); a fourteenth in grey (2 at 28) and no flip, which would turn digits and letters into others."""
+    """Return what suits the images: in colour, shifts of an eighth of the shorter side and flips (4 pixels at 32, as
+    usual for CIFAR); in grey, shifts of a fourteenth (2 at 28) and no flips, which would turn digits and letters into
+    others.
+    """
     return Augmentation(**_auto(preprocessing))
 
 
@@ -114,8 +116,9 @@ def _number(name: str, text: str) -> float:
 
 
 def describe(augmentation: Augmentation | None, preprocessing: Preprocessing, chosen: bool = True) -> str:
-    """Return the sentence that says how training images are varied. Where grey images are not flipped and nobody asked
-    for that (chosen), it says why."""
+    """Return the sentence that says how training images are changed. If grey images are not flipped because nobody
+    asked for it (chosen), it says why.
+    """
     if augmentation is None:
         return "Images are not varied in training."
     a, done = augmentation, []

@@ -1,8 +1,8 @@
-"""In which order an epoch goes through the images, a function of (seed, epoch, labels) alone. batches.py follows the
-order; hashing.py draws it.
+"""The order in which an epoch goes through the images, a function of (seed, epoch, labels) alone. batches.py follows
+the order; hashing.py draws it.
 
-An order holds draws, not images: draw d is of image d % n, and where an image is drawn again in the same epoch, d // n
-counts its copies, so that each copy is varied in another way.
+An order holds draws, not images: draw d is of image d % n. If an image is drawn again in the same epoch, d // n counts
+its copies, so each copy is changed in another way.
 """
 
 from typing import Literal, get_args
@@ -19,10 +19,9 @@ SAMPLINGS: tuple[Sampling, ...] = get_args(Sampling)
 def epoch_order(labels: Array, sampling: Sampling, seed: int, epoch: int) -> Array:
     """Return as many draws as there are labels, int64 (n,), in the order of that epoch.
 
-    "shuffled" draws every image once. "balanced" draws every class equally often, or once more where n does not
-    divide evenly: of a large class a part that changes with the epoch, of a small one every image, some of them once
-    more than others. So nothing is left of the imbalance, which is what Buda et al. 2018 advise for oversampling, and
-    the epoch stays as long as it is.
+    "shuffled" draws every image once. "balanced" draws every class equally often, or once more if n does not divide
+    evenly: of a large class a part that changes with the epoch, of a small one every image, some of them once more than
+    others. So the imbalance is gone, as Buda et al. 2018 advise for oversampling, and the epoch stays as long as it is.
     """
     draws = np.arange(len(labels)) if sampling == "shuffled" else _balanced(labels, seed, epoch)
     keys = random_bits(seed, epoch, ORDER, draws)

@@ -1,7 +1,7 @@
-"""Where something may be written: looked at before work begins, and once more when it is written, by every command and
-every function that writes for a user. Nothing is written over but what the same command wrote: whoever writes a kind of
-file declares by which mark theirs are known. atomic.py says how a file then gets onto the disk. A run's own files
-(runs/run.py, model/checkpoint.py) lie in a folder that is made new and locked, and go there directly.
+"""Where something may be written. Every command and every function that writes for a user checks it here before work
+begins, and again when it writes. Only what the same command wrote is overwritten: a kind of file declares by which mark
+its files are recognised. atomic.py says how a file then gets onto the disk. A run's own files (runs/run.py,
+model/checkpoint.py) lie in a folder that is made new and locked, and are written directly.
 """
 
 import contextlib
@@ -36,8 +36,9 @@ _HELD: ContextVar[Mapping[str, "tuple[Kind, bool]"] | None] = ContextVar("cnncli
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of file that is written: what to call it, how its name ends (strictly, or else in anything but what images
-    and models end in), and what tells whether the file at a path is one that we wrote."""
+    """A kind of file that is written: what messages call it, how its name ends (strictly, or else anything but the
+    endings of images and models), and a function that says whether the file at a path is one that we wrote.
+    """
 
     what: str
     suffix: str
@@ -74,14 +75,14 @@ def software(kind: Kind) -> str:
 @contextlib.contextmanager
 def claim(files: Mapping[StrPath, Kind], *, models: Iterable[StrPath] = (), reads: Iterable[StrPath] = (),
           data: Iterable[StrPath] = (), force: bool = False, make: bool = False, remedy: str = "") -> Iterator[None]:
-    """Hold files, all in one folder, that are to be written: meanwhile no other command writes them.
+    """Reserve files, all in one folder, that are going to be written: meanwhile no other command writes them.
 
-    models and reads are files that are read meanwhile; data are folders of images that models learn from. force lets
-    foreign files be replaced, and files go into a folder of images. make makes the folder, which goes again where
-    nothing comes to lie in it. remedy is what messages advise, where that is not force.
+    models and reads are files that are read meanwhile; data are folders of images that models learn from. force allows
+    files of others to be replaced, and files among images that models learn from. make makes the folder, which is
+    removed again if nothing is written into it. remedy is what messages advise in place of force.
 
-    Raises UsageError where a file must not be written, SaveError where the folder takes none or another process is
-    writing it. Files that are held already may be claimed again, which does nothing.
+    Raises UsageError if a file must not be written, SaveError if the folder takes none or another process is writing
+    it. Files that are reserved already may be claimed again, which does nothing.
     """
     given = {os.path.realpath(path): path for path in files}
     held = _HELD.get() or {}
@@ -111,7 +112,7 @@ def claim(files: Mapping[StrPath, Kind], *, models: Iterable[StrPath] = (), read
 
 @contextlib.contextmanager
 def claim_folder(folder: StrPath, force: bool = False) -> Iterator[None]:
-    """Hold a folder that is to be filled; it need not be there yet. Raises as ``claim``."""
+    """Reserve a folder that is going to be filled; it need not be there yet. Raises as ``claim``."""
     target = os.path.realpath(folder)
     if not force:
         _check_inside(folder, os.path.dirname(target), ())
@@ -121,9 +122,10 @@ def claim_folder(folder: StrPath, force: bool = False) -> Iterator[None]:
 
 
 def check_runs(runs: StrPath, data: object, needed: int = 0, option: str = "--runs") -> None:
-    """Raise UsageError where runs, or what option names, must not go into a folder, because it lies in data or another
-    folder of images, SaveError where it takes none, or has no room for so many bytes. What is made to see so is removed
-    again."""
+    """Raise UsageError if runs, or what option names, must not go into a folder, because it lies in data or another
+    folder of images; SaveError if the folder takes no file, or has no room for this many bytes. What is made to find
+    out is removed again.
+    """
     target = os.path.realpath(runs)
     data = [data] if isinstance(data, str | os.PathLike) else []
     _check_inside(runs, target, data, remedy=f"give another place with {option}")
@@ -156,8 +158,9 @@ def check_room(folder: StrPath, needed: int = 0) -> None:
 
 
 def write(path: StrPath, data: bytes, kind: Kind) -> None:
-    """Put data where path is, whole or not at all. Raises UsageError where the file that is there is none of that kind
-    and not held with force, SaveError where the disk refuses. What is not held is claimed first."""
+    """Write data to path, whole or not at all. Raises UsageError if the file that is there is not of that kind and not
+    reserved with force, SaveError if it could not be written. What is not reserved is claimed first.
+    """
     target = os.path.realpath(path)
     _, force = (_HELD.get() or {}).get(target, (kind, None))
     if not force:
@@ -310,8 +313,9 @@ def _made(path: StrPath, folder: str, make: bool, remedy: str = "give another") 
 
 @contextlib.contextmanager
 def _locked(path: StrPath, target: str) -> Iterator[None]:
-    """Keep other processes from writing what is at target. The lock lies where temporary files lie, so that a process
-    that is killed leaves nothing beside the output; the system drops the lock with the process."""
+    """Keep other processes from writing to target. The lock lies where temporary files lie, so a process that is killed
+    leaves nothing beside the output. The system drops the lock with the process.
+    """
     import hashlib
     import tempfile
 

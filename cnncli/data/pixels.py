@@ -1,5 +1,5 @@
-"""Images that somebody has in memory, as arrays of whatever library: looked at once, refused in plain words where they
-cannot be images, and handed on as 8-bit pixels. memory.py makes samples of them, finding.py images to be judged.
+"""Images in memory, as arrays of whatever library: checked once, refused in plain words if they cannot be images, and
+passed on as 8-bit pixels. memory.py makes samples of them, finding.py images to classify.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ _COLOURS = (1, 3)
 
 
 def as_array(given: Any, what: str) -> Array:
-    """Return whatever NumPy takes for an array as one. Raises DataError where it takes it for none."""
+    """Return anything that NumPy takes for an array as one. Raises DataError for anything else."""
     try:
         array: Array = np.asarray(given)
     except (TypeError, ValueError, RuntimeError) as error:

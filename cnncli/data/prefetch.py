@@ -1,6 +1,6 @@
-"""Work that goes on beside whoever needs its results: threads take items in order, results come out in the same order,
-and only a few of them exist at a time. Images are decoded this way wherever many are needed: when they are loaded, for
-batches without a cache, and by Model.predictions, while the network runs on those before.
+"""Work in threads ahead of the code that needs its results. Threads take items in order, results come out in the same
+order, and only a few of them exist at a time. Images are decoded this way wherever many are needed: when they are
+loaded, for batches without a cache, and by Model.predictions, while the network runs on the earlier ones.
 """
 
 import threading
@@ -27,16 +27,17 @@ Result = TypeVar("Result")
 
 
 class GivenUp(Exception):
-    """Nobody waits for the result any more."""
+    """The result is not wanted any more."""
 
 
 class ConcurrencyLimit:
-    """A semaphore that sets its own limit: all of a few threads may work at a time, or one where more would be slower.
+    """A semaphore that sets its own limit: all of a few threads may work at a time, or only one if more would be
+    slower.
 
-    Most of the time that a small image takes is spent in the interpreter, which runs one thread at a time; two then do
-    half as much as one, because they hand its lock to each other at every file operation. So there is one at first,
-    and all where a piece of work shows that its images take long or that it waits. What is decoded does not depend on
-    it, nor in what order results are used.
+    Most of the time that a small image takes is spent in the interpreter, which runs one thread at a time. Two threads
+    then do half as much as one, because they pass its lock to each other at every file operation. So there is one at
+    first, and all if a piece of work shows that its images take long or that it waits. Neither what is decoded nor the
+    order of the results depends on it.
     """
 
     def __init__(self, threads: int) -> None:
@@ -46,8 +47,9 @@ class ConcurrencyLimit:
 
     @contextmanager
     def slot(self, images: int) -> Iterator[None]:
-        """Wait for a slot, hold it in the with block, and learn from its time; images is how many it is for. Raises
-        GivenUp where the limit is closed."""
+        """Wait for a slot, hold it in the with statement, and learn from its time. images is how many images it is for.
+        Raises GivenUp if the limit is closed.
+        """
         with self._change:
             while self._active >= self._limit and not self._closed:
                 self._change.wait()
@@ -88,12 +90,12 @@ class ConcurrencyLimit:
 
 def prefetch(work: Callable[[Item], Result], items: Iterable[Item], threads: int, most: int,
              beat: float | None = None, limit: ConcurrencyLimit | None = None) -> Generator[Result | None, None, None]:
-    """Yield work(item) for all items in order; up to ``most`` of them are done or under way before they are needed.
+    """Yield work(item) for all items in order. Up to ``most`` of them are done, or being done, before they are needed.
 
     items is only read in the caller's thread. With beat, None comes every so many seconds while a result takes long.
-    What work raises is raised here, in its turn. When the iterator is closed half-way, limit, whose ``wanted`` work
-    goes by, is closed, and work that has begun is waited for, but not for long. A single item is done in the calling
-    thread, and all are where the system starts no thread.
+    What work raises is raised here, in its turn. When the iterator is closed early, limit is closed (work checks it by
+    ``wanted``), and work that has begun is waited for, but not for long. A single item is done in the calling thread,
+    and all are if the system starts no thread.
     """
     items = iter(items)
     first = list(islice(items, most))

@@ -1,6 +1,6 @@
-"""The one way an image gets into a network: decoded, grey or colour, brought to one size, and normalised. A
-Preprocessing is stored in the model file, so that training, test and use see the same numbers. sizes.py chooses one
-that suits the images, images.py applies ``prepare`` to whole folders, batches.py ``normalise`` to batches.
+"""The only way of an image into a network: decoded, grey or colour, brought to one size, and normalised. A
+Preprocessing is stored in the model file, so training, test and use see the same numbers. sizes.py chooses one that
+suits the images, images.py applies ``prepare`` to whole folders, batches.py ``normalise`` to batches.
 """
 
 import math
@@ -209,9 +209,11 @@ class Preprocessing:
 
 
 def _scaled(image: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float]) -> Image.Image:
-    """Scale a box of an image, by cubic convolution, to the bytes that Pillow 13 gives, whichever version is installed:
-    bytes lie between its two passes, and it does the columns first where many more rows go than half as many columns.
-    Before, lines always came first; what comes later is not asked. runtime.c of the export takes the same steps."""
+    """Scale a box of an image, by cubic interpolation, to the bytes that Pillow 13 gives, whichever version is
+    installed. There are bytes between its two passes, and it does the columns first if many more rows go than half as
+    many columns. Earlier versions always did the rows first; later ones are not considered. runtime.c of the export
+    takes the same steps.
+    """
     if _KNOWN_ORDER:
         return image.resize(size, Image.Resampling.BICUBIC, box)
     left, top, right, bottom = box

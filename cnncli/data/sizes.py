@@ -1,6 +1,6 @@
-"""Which preprocessing suits a set of images, where nobody says: their size from the distribution of sizes, and whether
-they are grey from their pixels, because grey pictures are often stored as colour. Some of the images are looked at,
-evenly spread; preprocessing.py does what is chosen here to all of them.
+"""Which preprocessing suits a set of images by default: their size from the distribution of sizes, and whether they are
+grey from their pixels, because grey pictures are often stored as colour. Some of the images are looked at, evenly
+spread. preprocessing.py does what is chosen here to all of them.
 """
 
 import re
@@ -38,11 +38,11 @@ def typical_side(samples: Sequence[Sample]) -> int:
 
 def choose_size(samples: Sequence[Sample], size: int | tuple[int, int] | None = None, grey: bool | None = None
                 ) -> tuple[Preprocessing, list[str]]:
-    """Choose the preprocessing that suits the images, from some of them, evenly spread: from their headers, and the
-    pixels of those that are stored as colour, until one has any.
+    """Choose the preprocessing that suits the images, from some of them, evenly spread: from their headers, and from
+    the pixels of those that are stored as colour, until one has any.
 
-    size and grey override the choice. Returns it with sentences that say what was chosen and why. Raises DataError
-    where none of the images can be read.
+    size and grey override the choice. Returns it with sentences that say what was chosen and why. Raises DataError if
+    none of the images can be read.
     """
     looked = _looked(samples)
     headers, notes = [header for _, header in looked], []
@@ -120,9 +120,10 @@ def _has_colour(sample: Sample) -> bool:
 
 
 def _typical(headers: Sequence[Header]) -> tuple[tuple[int, int], str]:
-    """Return the (height, width) that stands for all, and whose it is: the commonest (of several the smallest) where
-    enough images have it, and the middle ones nearly; else the middle height and the middle width, which nobody need
-    have ("")."""
+    """Return the (height, width) that stands for all, and a word for it: the most frequent one (of several the
+    smallest) if enough images have it and the middle ones nearly do; else the middle height and the middle width, which
+    perhaps no image has ("").
+    """
     half = len(headers) // 2
     middle = sorted(h for h, _, _ in headers)[half], sorted(w for _, w, _ in headers)[half]
     sizes = Counter((h, w) for h, w, _ in headers)

@@ -1,5 +1,5 @@
-"""What somebody gives as data: the path of a folder (folder.py), or arrays in memory (memory.py). Whoever takes data
-asks here, so that both can be given everywhere.
+"""What is given as data: the path of a folder (folder.py), or arrays in memory (memory.py). All code that takes data
+asks here, so both can be given everywhere.
 """
 
 import os
@@ -19,12 +19,14 @@ Data = Path | Arrays  # a folder; (images, labels); {"train": (images, labels), 
 
 
 def name_of(data: Data) -> str:
-    """Return what sentences call data."""
+    """Return what sentences call the data."""
     return printable(os.fspath(data)) if isinstance(data, str | os.PathLike) else memory.NAME
 
 
 def folder_of(data: Data) -> str | None:
-    """Return the absolute path of a data folder, by which it is found again; None of arrays, which are not."""
+    """Return the absolute path of a data folder, by which it is found again. None for arrays, which cannot be found
+    again.
+    """
     return os.path.abspath(data) if isinstance(data, str | os.PathLike) else None
 
 

@@ -1,5 +1,5 @@
-"""Which images are trained on, validated on and tested on: samples, and what was found of each split and class.
-folder.py finds images on a disk, labels.py in a table, memory.py in arrays; division.py draws the splits that are
+"""Which images are for training, for validation and for the test: samples, and what was found of each part and class.
+folder.py finds images on a disk, labels.py in a table, memory.py in arrays; division.py draws the parts that are
 missing.
 """
 
@@ -20,10 +20,10 @@ Split = Literal["train", "val", "test"]
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One image: its file's path, its path inside the data folder (with "/"), its class's number, and the name of the
-    images that it is kept together with (groups.py), None where it stands for itself.
+    images that it is kept together with (groups.py), None if there are none.
 
-    Of an image in memory pixels is uint8 (h, w), (h, w, 1) or (h, w, 3), path what messages call it, and relative its
-    place in the array, which stands for the path wherever images are told apart: in splits, folds and lists to exclude.
+    For an image in memory, pixels is uint8 (h, w), (h, w, 1) or (h, w, 3), path what messages call it, and relative its
+    place in the array, which replaces the path in splits, folds and lists to exclude.
     """
 
     path: str
@@ -51,8 +51,9 @@ class Sample:
 
 @dataclass
 class Splits:
-    """What a data folder holds. Class k is classes[k]; notes are sentences that the user should read; excluded is what
-    was to be left out, sorted."""
+    """What a data folder holds. Class k is classes[k]. notes are sentences that the user should read. excluded is what
+    was to be left out, sorted.
+    """
 
     classes: list[str]
     train: list[Sample]
@@ -64,8 +65,9 @@ class Splits:
 
 @dataclass
 class Found:
-    """The images of one split: class name -> [(path, path from the class folder's parent)], sorted; and the rest, by
-    that path too."""
+    """The images of one part: class name -> [(path, path from the class folder's parent)], sorted; and the rest, by
+    that path, too.
+    """
 
     classes: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     empty: list[str] = field(default_factory=list)
@@ -77,9 +79,10 @@ class Found:
 
 @dataclass
 class Survey:
-    """What lies in a data folder, before anything is decided: split -> its folder ({"train": root} for bare class
-    folders), split -> what was found there; sentences on how it was read, folders of images in no class folder that
-    are passed over, names of what lies beside the splits, and which images are kept together."""
+    """What lies in a data folder, before anything is decided: part -> its folder ({"train": root} if there are only
+    class folders); part -> what was found there; sentences on how it was read; folders of images in no class folder
+    that are left out; names of what lies beside the parts; and which images are kept together.
+    """
 
     root: str
     folders: dict[str, str]
@@ -90,8 +93,9 @@ class Survey:
     groups: Groups | None = None
 
     def exclude(self, relatives: Container[str]) -> int:
-        """Drop the images whose paths inside the data folder are listed; return how many. Raises DataError where a
-        class would lose all its training images: the numbers of the classes after it would change."""
+        """Drop the images whose paths inside the data folder are listed; return how many. Raises DataError if a class
+        would lose all its training images: the numbers of the classes after it would change.
+        """
         dropped = 0
         for split, found in self.found.items():
             for name, items in found.classes.items():
@@ -134,7 +138,7 @@ def exclusion_note(name: str, dropped: int, listed: int) -> str:
 
 
 def small_classes_notes(splits: Splits) -> list[str]:
-    """Return a sentence about the classes that have too few training images, none where no class has."""
+    """Return a sentence about the classes that have too few training images; none if there is no such class."""
     counts = Counter(sample.label for sample in splits.train)
     small = [name for label, name in enumerate(splits.classes) if counts[label] < 3]
     return [f"There are fewer than three training images of {listed(small)}."] if small else []

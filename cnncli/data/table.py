@@ -1,5 +1,5 @@
-"""A table that somebody wrote of images: a CSV file with named columns, as editors, spreadsheets and scripts save it.
-Read here whole and doubted, with the number of the line in each refusal; labels.py and groups.py say what it means.
+"""A table of images that somebody wrote: a CSV file with named columns, as editors, spreadsheets and scripts save it.
+It is read whole and checked here; each refusal has the number of the line. labels.py and groups.py say what it means.
 """
 
 import csv

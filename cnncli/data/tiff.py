@@ -1,9 +1,9 @@
-"""TIFF files as far as Pillow does not take them whole: what the first page's tags say, how many pages there are, and
-the values of pages that are deeper than 8 bits: integers of any size, signed or not, floats, grey or colour, either
-byte order, zero black or white. depth.py makes 8 bits of them. Pages of 8 bits are left to Pillow.
+"""TIFF files as far as Pillow does not read them whole: the tags of the first page, how many pages there are, and the
+values of pages of more than 8 bits: integers of any size, signed or not, floats, grey or colour, either byte order,
+zero black or white. depth.py makes 8 bits of them. Pages of 8 bits are left to Pillow.
 
 A deep page is unpacked by Pillow as well: from a copy of the file whose tags say that it is a grey picture of 8 bits
-and of as many pixels a row as there are bytes, so that whatever compression there is, its bytes come out as they are.
+with as many pixels per row as there are bytes. So its bytes come out as they are, whatever the compression.
 """
 
 import io

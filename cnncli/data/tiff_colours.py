@@ -1,6 +1,6 @@
-"""TIFF pages of 8 bits and fewer, and of inks, L*a*b*, YCbCr or a palette, that Pillow refuses or takes for something
-else: which these are, and their pixels as red, green and blue. tiff.py takes the values out of the file, decode.py asks
-here; all other pages of 8 bits are Pillow's.
+"""TIFF pages of 8 bits and fewer, with inks, L*a*b*, YCbCr or a palette, that Pillow refuses or shows wrongly: which
+these are, and their pixels as red, green and blue. tiff.py takes the values out of the file, decode.py asks here. All
+other pages of 8 bits are Pillow's.
 """
 
 from collections.abc import Callable

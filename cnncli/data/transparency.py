@@ -1,8 +1,8 @@
-"""What is transparent in an image, laid on white: alpha channels, palettes with alpha, the one colour that a PNG
-declares transparent, and what a GIF's picture leaves free of its canvas. As a browser shows it on a white page.
+"""Transparent parts of an image, laid on white: alpha channels, palettes with alpha, the one colour that a PNG declares
+transparent, and what a GIF's picture leaves free of its canvas. As a browser shows it on a white page.
 
-decode.py asks for the key before the pixels are decoded, for Pillow tells only then how many bits the file has, and for
-the composition after.
+decode.py asks for the colour before the pixels are decoded, because only then Pillow tells how many bits the file has,
+and for the composition afterwards.
 """
 
 from collections.abc import Callable

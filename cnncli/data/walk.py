@@ -1,5 +1,5 @@
-"""Looking at a disk: the entries of a folder that count, and every image under it. Nothing is opened; names and kinds
-of files are all that is asked for. layout.py and folder.py say what is meant by what lies where.
+"""Looking at a disk: the entries of a folder that count, and every image in it. Nothing is opened; only names and kinds
+of files are looked at. layout.py and folder.py say what their places mean.
 """
 
 import os
@@ -88,9 +88,10 @@ def filled_folders(folder: str, most: int | None = None) -> list[str]:
 
 
 def walk(folder: str, relative: str, found: Found) -> Iterator[tuple[str, str]]:
-    """Yield (path, relative path) of every image under a folder. Each real folder is entered once, and none that it
-    lies in, so that links which lead back up end and bring no other class's images. What is no image or no regular
-    file is counted in `found`."""
+    """Yield (path, relative path) of every image in a folder and its sub-folders. Each real folder is entered once, and
+    none that it lies in, so links that lead back up end and bring no other class's images. What is no image or no
+    regular file is counted in `found`.
+    """
     seen = set(_identities(Path(os.path.realpath(folder)).parents))
     stack = [(folder, relative)]
     while stack:

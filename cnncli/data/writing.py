@@ -1,5 +1,5 @@
-"""The way back: arrays of images become a folder of PNG files, one sub-folder per class, as folder.py reads it. Used by
-importing.py and sample/. Either the whole folder is there in the end or nothing of it.
+"""The way back: arrays of images become a folder of PNG files, one sub-folder per class, as folder.py reads it.
+importing.py and sample/ use it. Either the whole folder is there in the end or nothing of it.
 """
 
 import os
@@ -33,15 +33,16 @@ Arrays = dict[str, tuple[Array, Array]]
 
 @contextmanager
 def claim_target(directory: str | os.PathLike[str], force: bool = False) -> Iterator[Path]:
-    """Hold a folder, as outputs.py does, that write_images is going to fill."""
+    """Reserve a folder, as outputs.py does, that write_images is going to fill."""
     check_target(directory)
     with claim_folder(directory, force):
         yield check_target(directory)
 
 
 def check_target(directory: str | os.PathLike[str]) -> Path:
-    """Return directory as a path. Raises DataError unless it is an empty folder or not there yet; what a killed process
-    left unfinished in it does not count."""
+    """Return directory as a path. Raises DataError unless it is an empty folder or not there yet. What a killed process
+    left unfinished in it does not count.
+    """
     target = Path(directory)
     if target.is_dir():
         if any(entry.name != _UNFINISHED or not _is_dead(entry) for entry in target.iterdir()):

@@ -1,6 +1,6 @@
-"""What would be reached without learning, on the very images of a test: by always naming the commonest class, and by
-naming that of the training image that looks most alike. Only so many images are taken that it stays a matter of
-seconds, and it is said how many. evaluate.py asks, scores.py's Evaluation carries the answer.
+"""What would be reached without learning, on the same images as a test: by always answering with the most frequent
+class, and by answering with the class of the most similar training image. Only so many images are compared that it
+takes seconds, and the result says how many. evaluate.py asks here; scores.py's Evaluation carries the answer.
 """
 
 import os
@@ -26,7 +26,7 @@ _BLOCK = 512  # thumbnails whose distances are computed at once
 
 @dataclass(frozen=True)
 class Baseline:
-    """What is reached without learning: right of so many images, and in words by whom."""
+    """What is reached without learning: how many images were right, of how many, and a description in words."""
 
     right: int
     images: int
@@ -44,7 +44,7 @@ class Baseline:
 
 
 def majority(labels: NDArray[np.int64], classes: Sequence[str], training: Sequence[Sample] | None) -> Baseline:
-    """Always name the commonest class: of the training images, or, without them, of those tested."""
+    """Answer always with the most frequent class of the training images or, without them, of the tested images."""
     own = np.array([sample.label for sample in training], np.int64) if training else labels
     label = int(np.bincount(own, minlength=len(classes)).argmax())
     where = "in training" if training else "here"
@@ -53,8 +53,9 @@ def majority(labels: NDArray[np.int64], classes: Sequence[str], training: Sequen
 
 def nearest_neighbour(images: Images, training: Sequence[Sample], preprocessing: Preprocessing, threads: int,
                       progress: Callable[[int, int], None] | None = None) -> Baseline | None:
-    """Name the class of the training image that is nearest in grey thumbnails of at most 16 x 16 pixels (Euclidean
-    distance). None where no training image can be read."""
+    """Answer with the class of the training image that is nearest in grey thumbnails of at most 16 x 16 pixels
+    (Euclidean distance). None if no training image can be read.
+    """
     tested = spread(images.labels, TESTED)
     known = _affordable(training)
     read = 0
@@ -82,7 +83,7 @@ def nearest_neighbour(images: Images, training: Sequence[Sample], preprocessing:
 
 
 def _affordable(training: Sequence[Sample]) -> list[Sample]:
-    """Return as many training images as can be read in a moment, evenly from all classes."""
+    """Return as many training images as can be read quickly, evenly from all classes."""
     labels = np.array([sample.label for sample in training], np.int64)
     sizes = []
     for sample in training[:: max(1, len(training) // _PROBED)]:
@@ -101,8 +102,9 @@ def _of(some: int, all_of_them: int) -> str:
 
 
 def thumbnails(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return uint8 (n, h, w, c) as grey images of at most 16 x 16 pixels in a row each, whole numbers from -128 to 127:
-    float32 (n, pixels)."""
+    """Return images, uint8 (n, h, w, c), as grey thumbnails of at most 16 x 16 pixels, one per row: whole numbers from
+    -128 to 127 as float32 (n, pixels).
+    """
     n, h, w, c = pixels.shape
     weights = {1: (1000,), 3: (299, 587, 114)}[c]
     grey: NDArray[Any] = pixels.astype(np.int32) @ np.array(weights, np.int32) / 1000
@@ -118,10 +120,10 @@ def thumbnails(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def nearest(images: NDArray[np.float32], known: Iterable[tuple[NDArray[np.float32], NDArray[np.int64]]]
             ) -> NDArray[np.int64]:
-    """Return, for each thumbnail, the label of the nearest known one, the first of equals; -1 where none is known.
+    """Return, for each thumbnail, the label of the nearest known one, the first of equals; -1 if none is known.
 
-    images float32 (n, pixels); known yields (thumbnails, labels) blocks. All numbers are whole and below 2^24, so that
-    neither blocks nor threads make a difference.
+    images is float32 (n, pixels); known yields (thumbnails, labels) blocks. All numbers are whole and below 2^24, so
+    the result depends neither on blocks nor on threads.
     """
     best = np.full(len(images), np.inf, np.float32)
     labels = np.full(len(images), -1, np.int64)
@@ -141,8 +143,9 @@ def nearest(images: NDArray[np.float32], known: Iterable[tuple[NDArray[np.float3
 
 
 def spread(labels: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """Return the indices, ascending, of at most so many images, evenly from all classes: of each class as many as fit,
-    or all, taken at equal distances."""
+    """Return the indices, ascending, of at most this many images, evenly from all classes: of each class as many as
+    fit, or all, at equal distances.
+    """
     counts = np.bincount(labels)
     low, high = 0, most  # the most of each class that keeps the sum within bounds
     while low < high:

@@ -1,5 +1,5 @@
-"""What is wrong with a folder of images, in one call: data/check/ looks at the files, and trained models, opened here,
-say which labels are probably wrong. `cnn check` shows it.
+"""What is wrong with a folder of images, in one call. data/check/ looks at the files. Trained models, which are opened
+here, say which labels are probably wrong. `cnn check` shows it.
 """
 
 import os
@@ -66,7 +66,7 @@ def check(folder: str | os.PathLike[str], *, models: Sequence[AnyModel] = (),
 
 def judge(model: AnyModel, folder: str | os.PathLike[str], labels: Labels | None = None,
           progress: looking.Progress | None = None) -> Judge:
-    """Open a model, and find out which of the folder's images it was trained on."""
+    """Open a model, and find out which images of the folder it was trained on."""
     opened = open_model(model)
     watch = (lambda done, total: progress("finding images it was trained on", done, total)) if progress else None
     decoded: dict[str, Array] = {}

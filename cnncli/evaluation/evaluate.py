@@ -1,6 +1,6 @@
-"""How good a model is, in one call: which images (held_out.py), the model's answers to them and their scores
-(scores.py), what would be reached without learning (baselines.py), and what a report says beside that. `cnn test` shows
-it; report/files.py writes it.
+"""How good a model is, in one call: which images (held_out.py), the model's answers and their scores (scores.py), what
+would be reached without learning (baselines.py), and what else a report says. `cnn test` shows it; report/files.py
+writes it.
 """
 
 import os
@@ -148,7 +148,7 @@ def evaluate(model: AnyModel = None, data: Data | None = None, *, split: Split |
 
 @contextmanager
 def _exact(network: Network, exact: bool | None) -> Iterator[None]:
-    """Let a network convolve as asked; afterwards it is as it was."""
+    """Let a network compute convolutions as asked, inside the with statement."""
     before = network.exact
     try:
         if exact is not None:
@@ -166,7 +166,7 @@ def _step(what: str, progress: Progress | None) -> Callable[[int, int], None] | 
 
 def _baselines(found: Evaluation, labelled: Labelled, opened: Opened, progress: Progress | None
                ) -> tuple[dict[str, Baseline], list[str]]:
-    """Return what would be reached without learning, by name, and sentences on what is not known."""
+    """Return what would be reached without learning, by name, and sentences that say what is not known."""
     images, training = labelled.images, labelled.training
     known = {baselines.MAJORITY: baselines.majority(found.labels, list(map(printable, found.class_names)), training)}
     tested = {os.path.abspath(sample.path) for sample in images.samples}
@@ -184,7 +184,7 @@ def _baselines(found: Evaluation, labelled: Labelled, opened: Opened, progress: 
 
 
 def _facts(model: Model, opened: Opened) -> list[tuple[str, str]]:
-    """Return what is to be said about the model, as far as its file knows."""
+    """Return what the report says about the model, as far as its file knows."""
     said = model.training
     facts = [("network", str(said.get("architecture") or "")),
              ("parameters", f"{sum(array.size for array in model.network.parameters().values()):,}"),

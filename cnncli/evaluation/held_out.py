@@ -1,6 +1,6 @@
-"""Which images a model is judged on: those held out of its training, drawn as the training drew them, or those of some
-other folder; and which it was trained on, so that others are compared with them. runs/samples.py knows what a run has
-seen; evaluate.py goes on with what is found here.
+"""Which images a model is judged on: those held out of its training, divided as the training divided them, or those of
+another folder. Also which images it was trained on, for comparison. runs/samples.py knows which images a run has seen;
+evaluate.py uses the result.
 """
 
 import os
@@ -26,8 +26,10 @@ Progress = Callable[[str, int, int], None]  # what is being done, how many are d
 
 @dataclass(frozen=True)
 class Labelled:
-    """Images to judge a model on, with labels that are its classes' numbers; the samples that it was trained on, none
-    where they are not at hand; and which of the images it was trained on, bool (n,), None where that is not known."""
+    """Images to judge a model on; their labels are the numbers of its classes. training has the samples that it was
+    trained on (empty if they are not at hand). seen says which of the images it was trained on, bool (n,); None if not
+    known.
+    """
 
     images: Images
     training: list[Sample]
@@ -37,9 +39,10 @@ class Labelled:
 def labelled_images(opened: Opened, data: Data | None, split: Split | None, strict: bool = False,
                     note: Note = lambda sentence: None, progress: Progress | None = None,
                     labels: Labels | None = None) -> Labelled:
-    """Return what ``evaluate`` means by data, a folder or arrays, split and labels, decoded and labelled. strict raises
-    the first ImageError. Raises UsageError or DataError where it is not clear which images are meant, or there are
-    none."""
+    """Return the images that ``evaluate`` means by data (a folder or arrays), split and labels, decoded and labelled.
+    strict raises the first ImageError. Raises UsageError or DataError if it is not clear which images are meant, or
+    there are none.
+    """
     if data is None or isinstance(data, str | os.PathLike):
         chosen, training = choose(opened, None if data is None else os.fspath(data), split, note, labels)
     elif labels is not None:
@@ -63,8 +66,8 @@ def _seen_note(seen: int, images: int, name: str) -> str:
 
 def choose(opened: Opened, data: str | None, split: Split | None, note: Note, labels: Labels | None = None,
            remedy: str = "cnn test DATA") -> tuple[list[Sample], list[Sample]]:
-    """Return the samples to judge, and those that the model was trained on. remedy is the command that messages
-    advise."""
+    """Return the samples to judge, and those that the model was trained on. remedy is the command that messages advise.
+    """
     trained_on = samples.data_now(opened.run)
     if data is None and labels is not None:
         raise UsageError("a table of labels needs the folder that its paths are in: cnn test DATA --labels FILE.csv")
@@ -98,8 +101,9 @@ def choose(opened: Opened, data: str | None, split: Split | None, note: Note, la
 
 
 def _of_arrays(opened: Opened, data: Arrays, split: str | None, note: Note) -> tuple[list[Sample], list[Sample]]:
-    """Return the samples to judge of arrays, and those that the model was trained on: a split of the very arrays that
-    it was trained on; of others that split, if they come in splits, or all of them."""
+    """Return the samples to judge, and those that the model was trained on. Of the arrays that the model was trained
+    on, it is a split; of other arrays that split, if they have splits, or all of them.
+    """
     trained_on = samples.data_folder(opened.run)
     splits = None
     if opened.run and trained_on is None:
@@ -119,7 +123,7 @@ def _of_arrays(opened: Opened, data: Arrays, split: str | None, note: Note) -> t
 
 
 def _at_hand(opened: Opened, trained_on: str | None) -> list[Sample]:
-    """Return the images that the model was trained on, none where they have gone."""
+    """Return the images that the model was trained on; none if they are not there any more."""
     if opened.run is None or trained_on is None or not os.path.isdir(trained_on):
         return []
     with suppress(DataError, UsageError):
@@ -155,14 +159,14 @@ def _split_of(splits: Splits, opened: Opened, data: Data, split: str, remedy: st
 
 
 def _relabelled(chosen: Sequence[Sample], splits: Splits, opened: Opened) -> list[Sample]:
-    """Return samples of a folder's classes as samples of the model's, those of the same names."""
+    """Return samples of a folder's classes as samples of the model's classes with the same names."""
     numbers: dict[str, Any] = {name: label for label, name in enumerate(opened.model.classes)}
     names = splits.classes
     return [replace(sample, label=numbers[names[sample.label]]) for sample in chosen if names[sample.label] in numbers]
 
 
 def _load(chosen: Sequence[Sample], opened: Opened, strict: bool, note: Note, progress: Progress | None) -> Images:
-    """Decode the images, kept in memory where they fit. Raises DataError where none of them can be used."""
+    """Decode the images, and keep them in memory if they fit. Raises DataError if none of them can be used."""
     preprocessing = opened.model.preprocessing
     cache: Cache = "ram"
     try:

@@ -1,4 +1,4 @@
-"""What a figure is worth: the interval that an accuracy, a recall or a precision lies in. scores.py and baselines.py
+"""How certain a figure is: the interval that holds an accuracy, a recall or a precision. scores.py and baselines.py
 ask, report/page.py shows them.
 """
 
@@ -8,8 +8,9 @@ Z = 1.959963984540054  # of the normal distribution: 95 %
 
 
 def wilson(right: int, images: int, z: float = Z) -> tuple[float, float]:
-    """Return the interval that a share lies in with 95 % confidence, where so many of so many images were right
-    (Wilson 1927). From 0 to 1 where there is no image."""
+    """Return the interval that holds a share with 95 % confidence, if this many of this many images were right (Wilson
+    1927). Without images it is 0 to 1.
+    """
     if not images:
         return 0.0, 1.0
     share, square = right / images, z * z / images

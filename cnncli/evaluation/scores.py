@@ -1,6 +1,6 @@
-"""How good a model is on labelled images: runs it over them in batches (``evaluate``) and turns logits and labels into
-accuracy, top-5, loss, a confusion matrix and precision, recall and F1 for each class (``score``). Training calls it
-for its validation images, evaluate.py for a test; the pictures and tables of its result are in report/.
+"""How good a model is on labelled images. ``evaluate`` runs it over them in batches; ``score`` turns logits and labels
+into accuracy, top-5, loss, a confusion matrix, and precision, recall and F1 of each class. Training calls it for its
+validation images, evaluate.py for a test. The pictures and tables of the result are in report/.
 """
 
 import os
@@ -49,7 +49,7 @@ class LabelledImages(Protocol):
     skipped: list[tuple[Any, str]]
 
     def in_order(self, at_once: int) -> Generator[NDArray[np.uint8], None, None]:
-        """All prepared images, uint8 (at_once, h, w, c) at a time."""
+        """Yield all prepared images, uint8 (at_once, h, w, c) at a time."""
         ...
 
 
@@ -215,7 +215,8 @@ class Evaluation:
                         int((given & self.right).sum()), doubt)
 
     def _calibration_json(self) -> dict[str, Any]:
-        """Return what the probabilities of these images are worth, before and after scaling (the same without one)."""
+        """Return how true the probabilities of these images are, before and after calibration (the same without one).
+        """
         temperature = self.calibration.temperature if self.calibration else 1.0
         found: dict[str, Any] = {"temperature": self.calibration.temperature if self.calibration else None}
         for when, value in (("before", 1.0), ("after", temperature)):
@@ -233,10 +234,10 @@ def evaluate(
     progress: Callable[[int, int], None] | None = None,
     name: str = "",
 ) -> Evaluation:
-    """Run the model over the images in batches and score it; progress(done, total) is called after each batch.
+    """Run the model over the images in batches and score it. progress(done, total) is called after each batch.
 
-    name is the model's, for the result. Raises DataError where there is no image and ModelError where the model's
-    outputs are not numbers.
+    name is the model's, for the result. Raises DataError if there is no image, ModelError if the model's outputs are
+    not numbers.
     """
     total, done = len(images.labels), 0
     logits, strange = np.empty((total, len(model.classes)), np.float32), np.empty(total)
@@ -267,10 +268,11 @@ def score(
     flips: bool = False,
     calibration: Calibration | None = None,
 ) -> Evaluation:
-    """Score logits (n, classes) against labels (n,), which index classes; the calibration makes probabilities of them.
+    """Score logits (n, classes) against labels (n,), which are class numbers. The calibration makes probabilities of
+    them.
 
-    The loss is the mean cross-entropy, in nats, without calibration. Logarithms of probabilities do as well as logits:
-    softmax gives them back. Raises DataError where n is 0, ModelError where a logit is not finite, ValueError where
+    The loss is the mean cross-entropy, in nats, without calibration. Logarithms of probabilities can be given in place
+    of logits: softmax turns them back. Raises DataError if n is 0, ModelError if a logit is not finite, ValueError if
     shapes or labels do not fit.
     """
     logits, labels, count = np.asarray(logits), np.asarray(labels, np.int64), len(classes)
@@ -308,12 +310,12 @@ def score(
 
 
 def confusion_matrix(labels: NDArray[np.int64], guesses: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Return int64 (count, count): how many images of each true class (row) were guessed as each class (column)."""
+    """Return how many images of each true class (row) got each answer (column), int64 (count, count)."""
     return np.bincount(labels * count + guesses, minlength=count * count).reshape(count, count).astype(np.int64)
 
 
 def class_scores(matrix: NDArray[np.int64], classes: Sequence[str]) -> list[ClassScore]:
-    """Return each class's precision, recall and F1 (0 where nothing is divided) and number of images."""
+    """Return each class's precision, recall and F1 (0 where the divisor is 0) and number of images."""
     right, guessed, support = np.diagonal(matrix), matrix.sum(axis=0), matrix.sum(axis=1)
     precision, recall = _ratio(right, guessed), _ratio(right, support)
     f1 = _ratio(2 * right, guessed + support)

@@ -1,8 +1,8 @@
 """What a few validation images can show: whether a share of right answers is known to reach a level, and how many
 images that takes at least. calibration.py chooses the thresholds of --reject by it.
 
-The bound is that of Clopper and Pearson (1934), one-sided: so many right answers of so many must be unlikely where the
-true share is below the level.
+The bound is that of Clopper and Pearson (1934), one-sided: this many right answers must be unlikely if the true share
+is below the level.
 """
 
 from functools import lru_cache
@@ -19,20 +19,22 @@ _STEPS, _PRECISION, _TINY = 10_000, 1e-13, 1e-300
 
 
 def needed(level: float, confidence: float = CONFIDENCE) -> int:
-    """Return how many images it takes to show a level, all of them right."""
+    """Return how many images are needed to show a level if all of them are right."""
     return ceil(log(1 - confidence) / log(level) - 1e-9)
 
 
 def shows(right: Counts, answered: Counts, level: Floats, confidence: float = CONFIDENCE) -> NDArray[np.bool_]:
-    """Return whether so many right answers of so many show that the true share is at least the level: arrays of one
-    shape, the levels between 0 and 1."""
+    """Return whether this many right answers of this many show that the true share is at least the level. Arrays of one
+    shape; levels are between 0 and 1.
+    """
     return as_many(right, answered, level) <= 1 - confidence
 
 
 def as_many(right: Counts, answered: Counts, share: Floats) -> Floats:
-    """Return the probability of at least so many right answers of so many, where each is right with this probability:
-    the tail of the binomial distribution, as an incomplete beta function (its continued fraction, by Lentz's method).
-    Arrays of one shape."""
+    """Return the probability of at least this many right answers of this many, if each is right with the given
+    probability. It is the tail of the binomial distribution, as an incomplete beta function (its continued fraction, by
+    Lentz's method). Arrays of one shape.
+    """
     some = right > 0
     a, b = np.where(some, right, 1.0), answered - np.where(some, right, 1) + 1.0
     factorials = _log_factorials(int(answered.max(initial=0)) + 1)

@@ -1,9 +1,9 @@
 """How far a model's probabilities can be trusted: softmax with a temperature, the fit of that temperature and of the
-thresholds below which an answer is better withheld, and the figures that show what they are worth. training/fit.py
-fits them on the validation images, model.py and evaluation/scores.py apply them, report/page.py draws them; bounds.py
-says what so many validation images can show at all.
+thresholds below which an answer should be withheld, and the figures that show how true they are. training/fit.py fits
+them on the validation images, model.py and evaluation/scores.py apply them, report/page.py draws them. bounds.py says
+what this many validation images can show.
 
-The temperature is that of Guo et al. 2017 ("On calibration of modern neural networks"); withholding answers is the
+The temperature is that of Guo et al. 2017 ("On calibration of modern neural networks"). Withholding answers is the
 selective classification of Geifman and El-Yaniv 2017.
 """
 
@@ -28,8 +28,9 @@ _STEPS, _PRECISION = 100, 1e-12
 
 
 def softmax(logits: NDArray[Any], temperature: float = 1.0) -> Floats:
-    """Return softmax(logits / temperature) of (n, classes), float64: everybody's probabilities, so that they are the
-    same bits whoever asks. A row's do not depend on the other rows."""
+    """Return softmax(logits / temperature) of (n, classes), float64. All code uses this one, so the bits are the same
+    everywhere. A row does not depend on the other rows.
+    """
     return np.exp(log_softmax(logits, temperature))
 
 
@@ -127,7 +128,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Bin:
-    """The answers whose probability lies in (low, high]: how many, their mean probability, the share that is right."""
+    """The answers with a probability in (low, high]: how many, their mean probability, and the share that is right."""
 
     low: float
     high: float
@@ -138,8 +139,9 @@ class Bin:
 
 @dataclass(frozen=True)
 class Coverage:
-    """Which share of the images is answered, and how many of the answers are right, where those of a probability below
-    threshold are withheld: arrays that go on from the surest answer to all of them, equal probabilities together."""
+    """Which share of the images is answered, and how many of the answers are right, if answers with a probability below
+    threshold are withheld. Arrays, from the surest answer to all of them; equal probabilities count together.
+    """
 
     thresholds: Floats
     coverage: Floats
@@ -176,9 +178,10 @@ def calibrate(logits: NDArray[Any], labels: NDArray[np.int64]) -> Calibration:
 
 
 def withholding(calibration: Calibration | None, accuracy: float) -> tuple[float, str]:
-    """Return the probability below which an answer is withheld so that such a share of the others is right, and, where
-    no validation images show that, a sentence that says why and what is done instead: probabilities are taken at their
-    word, but never a lower one than another level needs."""
+    """Return the probability below which an answer is withheld so that this share of the others is right. If no
+    validation images show that, also a sentence that says why and what is done instead: probabilities are believed, but
+    the threshold is never lower than that of another level.
+    """
     if calibration is None:
         return accuracy, ("The model was trained without validation images (or by an older version), so its threshold "
                           f"is not calibrated: unknown is what it gives a probability below {accuracy:g}.")
@@ -203,12 +206,11 @@ def in_percent(share: float) -> str:
 
 
 def fit_temperature(logits: NDArray[Any], labels: NDArray[np.int64]) -> float:
-    """Return the temperature whose probabilities have the least cross-entropy with the labels.
+    """Return the temperature with the lowest cross-entropy between probabilities and labels.
 
-    The sum over the images is weighed against a belief that the temperature is 1, give or take a factor of e (a normal
-    distribution of its logarithm), which keeps a few images that are all right from making the model sure of
-    everything; of hundreds of images it changes nothing that could be seen. Newton's method on the logarithm, between
-    bounds.
+    A prior belief is added to the sum over the images: the temperature is 1, give or take a factor of e (a normal
+    distribution of its logarithm). It keeps a few images that are all right from making the model sure of everything.
+    With hundreds of images it changes nothing visible. The method is Newton's, on the logarithm, between bounds.
     """
     z = np.ascontiguousarray(logits, np.float64)
     z = z - z.max(axis=1, keepdims=True)
@@ -239,13 +241,13 @@ def cross_entropy(logits: NDArray[Any], labels: NDArray[np.int64], temperature: 
 
 
 def confidences(logits: NDArray[Any], temperature: float = 1.0) -> Floats:
-    """Return the probability of each image's likeliest class, float64 (n,)."""
+    """Return the probability of each image's most likely class, float64 (n,)."""
     likeliest: Floats = softmax(logits, temperature).max(axis=1)
     return likeliest
 
 
 def reliability(confidence: Floats, right: NDArray[np.bool_], bins: int = BINS) -> list[Bin]:
-    """Sort answers into bins of equal width by their probability; bins without images are left out."""
+    """Sort answers by their probability into bins of equal width. Bins without images are left out."""
     place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     count = np.bincount(place, minlength=bins)
     mean = np.bincount(place, confidence, bins) / np.maximum(count, 1)
@@ -261,7 +263,7 @@ def expected_error(bins: list[Bin]) -> float:
 
 
 def coverage(confidence: Floats, right: NDArray[np.bool_]) -> Coverage:
-    """Return what is answered, and how well, with each threshold that makes a difference. n is at least 1."""
+    """Return what is answered, and how well, for each threshold that makes a difference. n is at least 1."""
     order = np.argsort(-confidence, kind="stable")
     ranked = confidence[order]
     last = np.append(ranked[1:] != ranked[:-1], True)  # of those that are equally probable
@@ -270,7 +272,7 @@ def coverage(confidence: Floats, right: NDArray[np.bool_]) -> Coverage:
 
 
 def _thresholds(curve: Coverage) -> tuple[tuple[float, float, float], ...]:
-    """Return (level, threshold, coverage): for each level the lowest threshold that is shown to reach it."""
+    """Return (level, threshold, coverage) with the lowest threshold that is shown to reach each level."""
     count = len(curve.thresholds)
     tried = np.unique(np.linspace(0, count - 1, min(count, _MOST_TRIED)).astype(np.int64))
     right, answered, levels = curve.right[tried], curve.answered[tried], np.array(LEVELS)

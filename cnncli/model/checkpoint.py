@@ -1,9 +1,9 @@
-"""Models and the state of a training on disk. A Model becomes one file (modelfile.py says of which bytes, atomic.py
-how it gets onto the disk without ever endangering the one before), and a file becomes a Model again after everything
-in it has been doubted. training/ saves, and whoever has a model opened loads.
+"""Models, and the state of a training, on disk. A Model becomes one file: modelfile.py has its bytes, and atomic.py
+writes it without ever endangering the file before it. A file becomes a Model again after everything in it has been
+checked. training/ saves; everything that opens a model loads.
 
-A run folder holds model.safetensors, the best model, and last.safetensors and previous.safetensors, which hold
-beside the model what resuming needs. These are model files like any other.
+A run's folder holds model.safetensors, the best model. last.safetensors and previous.safetensors hold a model and what
+resuming needs. They are model files like any other.
 """
 
 import os
@@ -36,8 +36,9 @@ Path = str | os.PathLike[str]
 
 @dataclass
 class State:
-    """What a training left behind to go on from: the model as of its last step, the arrays and the progress that were
-    saved with it, the file that they came from, and a sentence for the user where that is not the newest one."""
+    """What a training left behind to continue from: the model as of its last step, the arrays and the progress that
+    were saved with it, and the file they came from. note is a sentence for the user if that is not the newest file.
+    """
 
     model: Model
     arrays: dict[str, Array]
@@ -52,16 +53,17 @@ class State:
 def save_model(path: Path, model: Model) -> None:
     """Write a model file. The same model gives the same bytes.
 
-    Raises SaveError where the disk refuses; a file that was there before is then unchanged.
+    Raises SaveError if it could not be written; a file that was there before is then unchanged.
     """
     write_atomically(path, pack(model.arrays(), model.metadata()))
 
 
 def save_state(folder: Path, model: Model, arrays: dict[str, Array], progress: dict[str, Any]) -> None:
-    """Write last.safetensors into a run folder; what was last becomes previous.
+    """Write last.safetensors into a run's folder. What was last becomes previous.
 
-    Whenever the process dies, last or previous is whole. arrays is whatever resuming needs beside the model (the
-    optimiser's), progress any JSON object. Raises SaveError where the disk refuses; both files are then unchanged.
+    Whenever the process dies, last or previous is whole. arrays is what resuming needs beside the model (the
+    optimiser's memory), progress any JSON object. Raises SaveError if it could not be written; both files are then
+    unchanged.
     """
     data = pack({**model.arrays(), **{_STATE + name: array for name, array in arrays.items()}},
                 {**model.metadata(), "progress": as_json(progress)})
@@ -72,18 +74,18 @@ def save_state(folder: Path, model: Model, arrays: dict[str, Array], progress: d
 
 
 def load_model(path: Path) -> Model:
-    """Return the model in a file or a run folder (runs/latest is one).
+    """Return the model in a file or a run's folder (runs/latest is one).
 
-    Raises ModelError, naming the file and the remedy, where there is none or it cannot be trusted.
+    Raises ModelError, naming the file and the remedy, if there is none or it cannot be trusted.
     """
     return _load(model_path(path))[0]
 
 
 def load_state(path: Path) -> State:
-    """Return what save_state wrote: from a run folder's last.safetensors or, where that is damaged or not there, from
+    """Return what save_state wrote: from a run's last.safetensors or, if that is damaged or missing, from
     previous.safetensors, with a note that says so. Also takes such a file itself.
 
-    Raises ModelError where neither can be used.
+    Raises ModelError if neither can be used.
     """
     folder = _followed(os.fspath(path))
     if not os.path.isdir(folder):
@@ -104,8 +106,9 @@ def load_state(path: Path) -> State:
 
 
 def model_path(path: Path) -> str:
-    """Return the model file that a path means: itself, or model.safetensors of a run folder; runs/latest may also be
-    a text file that holds the name of a run beside it. Raises ModelError where there is none."""
+    """Return the model file that a path means: itself, or model.safetensors of a run's folder. runs/latest may also be
+    a text file that holds the name of a run beside it. Raises ModelError if there is none.
+    """
     given = os.fspath(path)
     found = _followed(given)
     if os.path.isdir(found):
@@ -123,7 +126,7 @@ def model_path(path: Path) -> str:
 
 
 def _followed(path: str) -> str:
-    """Return the run folder that a text file named "latest" names, whatever else path is unchanged."""
+    """Return the run's folder that a text file named "latest" names. Any other path is returned unchanged."""
     if os.path.basename(os.path.normpath(path)) != "latest" or not os.path.isfile(path):
         return path
     with open(path, "rb") as file:
@@ -162,7 +165,7 @@ def _load(path: str) -> tuple[Model, Header, dict[str, Array]]:
 
 
 def _build(header: Header, path: str) -> Model:
-    """Return the model that a header describes, its weights still zero, and sure to fit the arrays of the file."""
+    """Return the model that a header describes, with zero weights. It is sure to fit the arrays of the file."""
     missing = [key for key in ("network", "classes", "preprocessing", "training") if key not in header.metadata]
     if missing:
         raise damaged(path, f"its part {missing[0]!r} is not there")
@@ -185,14 +188,14 @@ def _build(header: Header, path: str) -> Model:
 
 
 def _seen(array: Array | None, path: str) -> Array | None:
-    """Return the marks of the images that a model was trained on, which files of old have none of."""
+    """Return the marks of the images that a model was trained on. Old files have none."""
     if array is None or (array.dtype == np.uint64 and array.ndim == 1):
         return array
     raise damaged(path, "its marks of images are no such thing")
 
 
 def _strangeness(model: Model, header: Header, tensors: dict[str, Array], path: str) -> Strangeness | None:
-    """Return what tells images that belong to no class, which files of old, and trainings that go on, have none of."""
+    """Return what tells images that belong to no class. Old files, and trainings that are not finished, have none."""
     split = parts(model.network)
     if "strangeness" not in header.metadata or split is None:
         return None
@@ -204,7 +207,7 @@ def _strangeness(model: Model, header: Header, tensors: dict[str, Array], path: 
 
 
 def _calibration(header: Header, path: str) -> Calibration | None:
-    """Return the calibration, which models trained without validation images, and those of old, have none of."""
+    """Return the calibration. Models trained without validation images, and old files, have none."""
     if "calibration" not in header.metadata:
         return None
     try:
@@ -236,7 +239,7 @@ def _network(config: dict[str, Any], header: Header, path: str) -> Network:
 
 
 def _check_plausible(config: dict[str, Any], path: str) -> None:
-    """Refuse what would cost time or memory already while the network is built, and layers that are not known."""
+    """Refuse layers that are not known, and what would cost much time or memory while the network is built."""
     layers = config.get("layers")
     if not isinstance(layers, list) or len(layers) > MOST_LAYERS:
         raise damaged(path, f"its network is not a list of at most {MOST_LAYERS} layers")
@@ -266,7 +269,7 @@ def _bounded(value: Any, depth: int = 0) -> bool:
 
 
 def _is_name(value: Any) -> bool:
-    """Whether a value can be a folder's name, bytes that are no UTF-8 included."""
+    """Return whether a value can be the name of a folder; it may hold bytes that are no UTF-8."""
     try:
         return isinstance(value, str) and bool(value.encode("utf-8", "surrogateescape"))
     except UnicodeEncodeError:

@@ -1,5 +1,5 @@
-"""What a network makes of an image just before it decides: the numbers that its last layer with weights gets, by which
-images can be searched and clustered. `cnn features` writes them into a file; blocks.py says where the head begins.
+"""Features: the numbers that a network's last layer with weights gets. Images can be searched and clustered by them.
+`cnn features` writes them into a file; blocks.py says where the last block begins.
 """
 
 import io
@@ -57,7 +57,7 @@ class Features:
 
 
 def body(network: Network) -> Network:
-    """Return the layers before the head, sharing their numbers. Raises NetworkError where there are none."""
+    """Return the layers before the last block, with shared weights. Raises NetworkError if there are none."""
     split = parts(network)
     if split is None:
         raise NetworkError("the network has no layer before its last one, so that it has no features; use another.")

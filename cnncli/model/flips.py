@@ -1,5 +1,5 @@
-"""Judging each image together with its mirror image (--tta): asked for here, done by model.py, and a word of doubt
-where the model has never seen a mirror image.
+"""Judging each image together with its mirror image (--tta). It is asked for here and done by model.py. A sentence
+warns if the model has never seen a mirror image.
 """
 
 from collections.abc import Callable
@@ -9,8 +9,9 @@ from .model import Model
 
 
 def with_flips(model: Model, flips: bool | None, note: Callable[[str], None] | None = None) -> Model:
-    """Return a model with the same network that judges each image and its mirror image, or not; None leaves that as it
-    is. note gets a sentence where that is asked of a model which was trained without mirror images."""
+    """Return a model with the same network that judges each image with or without its mirror image; None leaves it as
+    it is. note is called with a sentence if a model is asked that was trained without mirror images.
+    """
     if flips is None:
         return model
     judge = copy(model)

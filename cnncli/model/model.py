@@ -1,6 +1,6 @@
-"""A trained model in memory: the network, what its outputs are called, and what is done to an image before it. Whoever
-asks what is on an image (cnn predict, cnn test, Python) asks here, so that all get the same answer. checkpoint.py
-brings models from and to disk.
+"""A trained model in memory: the network, the names of its classes, and what is done to an image before it. Everything
+that asks what is on an image (cnn predict, cnn test, Python) asks here, so the answers are the same. checkpoint.py
+reads and writes models.
 """
 
 import os
@@ -187,10 +187,10 @@ class Model:
 
     @staticmethod
     def _with_mirrored(forward: Callable[[Array], Array], images: Array) -> Array:
-        """Return the mean logits of normalised images and of the same turned left to right, float32 (n, classes).
+        """Return the mean logits of normalised images and of their mirror images, float32 (n, classes).
 
-        The mean of logits rather than of probabilities: it is what a temperature divides, so that calibration and loss
-        go on meaning the same, and its softmax is the geometric mean of the two probabilities, made to add up to 1.
+        Logits are averaged, not probabilities: logits are what a temperature divides, so calibration and loss keep
+        their meaning. The softmax of the mean is the geometric mean of the two probabilities, scaled to the sum 1.
         Krizhevsky et al. 2012 average the probabilities of crops and flips, Jordan 2024 (airbench) the logits, as here.
         """
         mirrored = forward(np.ascontiguousarray(images[:, :, ::-1]))
@@ -342,7 +342,7 @@ class Model:
         return Prediction(path, *ranked[0], top=ranked, strangeness=strangeness)
 
     def _batch(self, given: Any) -> Array:
-        """Return what ``logits`` takes as an array. Raises DataError where it is none of images."""
+        """Return what ``logits`` takes, as an array. Raises DataError if it is no array of images."""
         images, channels = as_array(given, "images"), self.preprocessing.channels
         if images.ndim != 4 or images.shape[3] != channels or not all(images.shape[1:]):
             raise DataError(f"images must have the shape (n, h, w, {channels}), not {images.shape}.")

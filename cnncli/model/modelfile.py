@@ -1,10 +1,10 @@
-"""The model file as bytes: one safetensors file of named arrays, whose metadata are strings and hold a SHA-256 over
-the whole file. Nothing here knows what the arrays mean; checkpoint.py, next to read, does.
+"""The model file as bytes: one safetensors file of named arrays. Its metadata are strings, and hold a SHA-256 over the
+whole file. Nothing here knows what the arrays mean; read checkpoint.py next.
 
-Whoever reads may have been handed anything, so every length, offset and shape is checked against the file's size
-before memory is taken for it, nothing in the file is ever executed, and what goes wrong is a ModelError. We read the
-header ourselves, because the digest must be found in it and the shapes be judged before the arrays are loaded; every
-other safetensors reader opens the file, too.
+A file may come from anybody. So every length, offset and shape is checked against the file's size before memory is
+taken, nothing in the file is ever executed, and whatever is wrong is a ModelError. The header is read by our own code,
+because the digest is in it and the shapes must be checked before the arrays are loaded. Every other safetensors reader
+opens the file, too.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ _CHUNK = 2**20
 
 @dataclass
 class Entry:
-    """Where one array lies: its data is bytes[begin:end] of what follows the header."""
+    """Where one array lies: bytes[begin:end] of what follows the header."""
 
     dtype: Any
     shape: tuple[int, ...]
@@ -48,7 +48,7 @@ class Entry:
 
 @dataclass
 class Header:
-    """A file's first part, checked: what arrays there are and where, and the metadata (without the digest)."""
+    """The checked first part of a file: which arrays there are and where, and the metadata (without the digest)."""
 
     tensors: dict[str, Entry]
     metadata: dict[str, str]
@@ -58,7 +58,7 @@ class Header:
 
 
 def pack(tensors: dict[str, Array], metadata: dict[str, str]) -> bytes:
-    """Return the file's bytes. The same arrays and metadata give the same bytes, whatever the order they come in."""
+    """Return the file's bytes. The same arrays and metadata give the same bytes, in whatever order they come."""
     from safetensors.numpy import save
 
     contiguous = {name: np.asarray(tensors[name], order="C") for name in sorted(tensors)}
@@ -74,7 +74,8 @@ def pack(tensors: dict[str, Array], metadata: dict[str, str]) -> bytes:
 
 def in_order(plain: bytes) -> tuple[bytes, memoryview]:
     """Return a safetensors file's header, sorted, with the length before it, and its data. The library writes metadata
-    in the order of a hash table."""
+    in a random order.
+    """
     length = int.from_bytes(plain[:8], "little")
     header = json.dumps(json.loads(plain[8 : 8 + length]), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     head = header.encode()
@@ -83,7 +84,7 @@ def in_order(plain: bytes) -> tuple[bytes, memoryview]:
 
 
 def as_json(value: Any) -> str:
-    """Return JSON in one fixed form. What is not finite becomes null, which every reader understands."""
+    """Return JSON in one fixed form. Numbers that are not finite become null, which every reader understands."""
     return json.dumps(_finite(value), sort_keys=True, allow_nan=False, separators=(",", ":"))
 
 
@@ -96,7 +97,8 @@ def _finite(value: Any) -> Any:
 
 
 def is_model(path: str) -> bool:
-    """Whether a file is a model file by its header, and not the state of a training that has one in it."""
+    """Return whether a file is a model file by its header, and not the state of a training, which also holds a model.
+    """
     try:
         with open_model(path) as file:
             return "progress" not in read_header(file, path).metadata
@@ -105,7 +107,7 @@ def is_model(path: str) -> bool:
 
 
 def open_model(path: str) -> BinaryIO:
-    """Open a regular file for reading. Raises ModelError for whatever else there is, without waiting on a pipe."""
+    """Open a regular file for reading. Raises ModelError for anything else, without waiting for a pipe."""
     shown = printable(path)
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -119,8 +121,9 @@ def open_model(path: str) -> BinaryIO:
 
 
 def read_header(file: BinaryIO, path: str) -> Header:
-    """Read and check a file's header. Raises ModelError, naming path, where it is not ours, damaged or of a later
-    version. The digest has not been compared yet: ``read_tensors`` and ``check_digest`` do."""
+    """Read and check a file's header. Raises ModelError, naming path, if it is not ours, damaged or of a later version.
+    The digest is not compared yet: ``read_tensors`` and ``check_digest`` do that.
+    """
     table, raw, data_bytes = _read_table(file, path)
     metadata = table.pop("__metadata__", None)
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
@@ -135,7 +138,7 @@ def read_header(file: BinaryIO, path: str) -> Header:
 
 
 def _read_table(file: BinaryIO, path: str) -> tuple[dict[str, Any], bytes, int]:
-    """Return the JSON of any safetensors file's header, the bytes up to its end, and how many follow."""
+    """Return the JSON of any safetensors file's header, the bytes up to its end, and how many bytes follow."""
     size = os.fstat(file.fileno()).st_size
     if not size:
         raise damaged(path, "it is empty")
@@ -152,8 +155,9 @@ def _read_table(file: BinaryIO, path: str) -> tuple[dict[str, Any], bytes, int]:
 
 
 def read_tensors(file: BinaryIO, header: Header, path: str) -> dict[str, Array]:
-    """Read the arrays that follow the header, all into one piece of memory. Raises ModelError where the digest is not
-    that of the bytes read."""
+    """Read the arrays that follow the header, into one piece of memory. Raises ModelError if the digest is not that of
+    the bytes read.
+    """
     data = aligned_empty((header.data_bytes,), np.uint8)
     digest = _digest_of_start(header)
     file.seek(len(header.raw))
@@ -167,13 +171,13 @@ def read_tensors(file: BinaryIO, header: Header, path: str) -> dict[str, Array]:
 
 
 def is_ours(file: BinaryIO, path: str) -> bool:
-    """Whether a safetensors file claims to be a model of cnn. Raises ModelError where it is no safetensors file."""
+    """Return whether a safetensors file claims to be a model of cnn. Raises ModelError if it is no safetensors file."""
     metadata = _read_table(file, path)[0].get("__metadata__")
     return isinstance(metadata, dict) and metadata.get("format") == FORMAT
 
 
 def read_foreign(file: BinaryIO, path: str) -> dict[str, Array]:
-    """Read the arrays of any safetensors file, those of half precision as float32. Raises ModelError."""
+    """Read the arrays of any safetensors file. Half precision becomes float32. Raises ModelError."""
     table, raw, data_bytes = _read_table(file, path)
     table.pop("__metadata__", None)
     entries = _entries(table, _FOREIGN_DTYPES, data_bytes, path)
@@ -184,14 +188,14 @@ def read_foreign(file: BinaryIO, path: str) -> dict[str, Array]:
 
 
 def widened(values: Array) -> Array:
-    """Return floats of any precision, BFLOAT16 too, as float32, and whatever else as it is."""
+    """Return floats of any precision, BFLOAT16 too, as float32. Anything else is returned as it is."""
     if values.dtype == BFLOAT16:
         return (values.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
     return values.astype(np.float32, copy=False) if values.dtype.kind == "f" else values
 
 
 def check_digest(file: BinaryIO, header: Header, path: str) -> None:
-    """Raise ModelError where the digest is not that of the file; takes no memory to speak of."""
+    """Raise ModelError if the digest is not that of the file. Takes hardly any memory."""
     digest = _digest_of_start(header)
     file.seek(len(header.raw))
     while part := file.read(_CHUNK):
@@ -201,12 +205,12 @@ def check_digest(file: BinaryIO, header: Header, path: str) -> None:
 
 
 def parse(text: str, path: str, what: str) -> Any:
-    """Return the JSON value of a metadata entry. Raises ModelError, naming what, where it is none."""
+    """Return the JSON value of a metadata entry. Raises ModelError, naming what, if it is none."""
     return _json(text, path, what, dict if what != "classes" else list)
 
 
 def damaged(path: str, why: str) -> ModelError:
-    """Return the error for a file that was ours once, or pretends to be."""
+    """Return the error for a file that was ours and is damaged, or pretends to be ours."""
     return ModelError(f"{printable(path)} is damaged ({why}); use a whole copy of it, or train again.")
 
 
@@ -258,7 +262,7 @@ def _entries(table: dict[str, Any], dtypes: dict[str, Any], data_bytes: int, pat
 
 
 def _entry(value: Any, dtypes: dict[str, Any]) -> Entry | None:
-    """Return one line of the table, None where it is impossible in itself."""
+    """Return one line of the table, None if it is impossible in itself."""
     if not isinstance(value, dict) or not isinstance(value.get("dtype"), str):
         return None
     dtype = dtypes.get(value["dtype"])
@@ -294,7 +298,7 @@ def _digest_of_start(header: Header) -> Any:
 
 
 def _read(file: BinaryIO, count: int) -> bytes:
-    """Read count bytes, fewer only where the file ends."""
+    """Read count bytes; fewer only at the end of the file."""
     parts = []
     while count and (part := file.read(count)):
         parts.append(part)
@@ -303,6 +307,8 @@ def _read(file: BinaryIO, count: int) -> bytes:
 
 
 def _read_into(file: Any, part: memoryview) -> None:
-    """Fill part from the file; what is missing where the file got shorter meanwhile stays, and fails the digest."""
+    """Fill part from the file. If the file has become shorter meanwhile, the rest stays as it is and the digest does
+    not fit.
+    """
     while part and (got := file.readinto(part)):
         part = part[got:]

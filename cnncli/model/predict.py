@@ -1,5 +1,5 @@
 """A model's answers about images that somebody names, withheld where it is not sure enough to be right as often as was
-asked for. How one image is judged is model.py's business; report/predictions.py has the forms for other programs.
+asked for. How one image is judged is in model.py; report/predictions.py has the forms for other programs.
 """
 
 import os
@@ -57,7 +57,7 @@ def predict(model: Model, images: Images, *, top: int | None = None, reject: flo
 
 def _doubted(answers: Iterator[Prediction], model: Model, seen: Seen, note: Callable[[str], None] | None
              ) -> Iterator[Prediction]:
-    """Pass answers on; then tell where images are on another scale than the model takes."""
+    """Pass answers on; afterwards tell if images are on another scale of values than the model takes."""
     yield from answers
     if note:
         for sentence in doubts(seen, model.preprocessing.scales):
@@ -65,16 +65,17 @@ def _doubted(answers: Iterator[Prediction], model: Model, seen: Seen, note: Call
 
 
 def check_reject(accuracy: float) -> None:
-    """Raise UsageError where it is no share of answers that could be asked for."""
+    """Raise UsageError if it is no share of right answers that can be asked for."""
     if not 0 < accuracy < 1:
         raise UsageError(f"--reject {accuracy:g}: the accuracy lies between 0 and 1; --reject 0.95 wants 95 % of the "
                          "answers right.")
 
 
 def rejection(model: Model, accuracy: float) -> tuple[float, str]:
-    """Return the least probability of answers that are right in such a share of cases, and, where no validation images
-    say so, a sentence that tells what is done instead (calibration.withholding); and one where the model cannot tell
-    images that belong to no class."""
+    """Return the lowest probability of answers that are right in this share of cases. Also sentences: if no validation
+    images show that, what is done instead (calibration.withholding); and if the model cannot tell images that belong to
+    no class.
+    """
     check_reject(accuracy)
     threshold, doubt = withholding(model.calibration, accuracy)
     blind = "" if model.strangeness else ("The model has no measure of images that belong to no class; their "
@@ -83,8 +84,9 @@ def rejection(model: Model, accuracy: float) -> tuple[float, str]:
 
 
 def withhold(predictions: Iterable[Prediction], threshold: float) -> Iterator[Prediction]:
-    """Pass predictions on, with the label "unknown" where the probability is below the threshold ("unsure") or the
-    image belongs to no class ("strange")."""
+    """Pass predictions on. The label becomes "unknown" if the probability is below the threshold ("unsure") or the
+    image belongs to no class ("strange").
+    """
     for prediction in predictions:
         unsure = prediction.probability is not None and prediction.probability < threshold
         strange = prediction.strangeness is not None and prediction.strangeness > 0

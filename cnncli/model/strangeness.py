@@ -1,11 +1,12 @@
-"""Whether an image belongs to any of the classes at all. A network is sure of things that it was never shown, but what
-it makes of them before it decides lies elsewhere: not in the direction of any class's images. training/strangeness.py
-fits this to training images, model.py asks for it, predict.py withholds answers by it.
+"""Whether an image belongs to any of the classes at all. A network can be sure of things that it has never seen, but
+their features lie elsewhere: not in the direction of any class's images. training/strangeness.py fits this to training
+images, model.py asks for it, predict.py withholds answers by it.
 
-Features are brought to length 1 and into the space in which a class's own images scatter alike in all directions, as
-in the Mahalanobis distance of Lee et al. 2018; there the cosine to each class's mean is taken, and all of them are put
-together as the free energy of Liu et al. 2020. Few numbers need keeping: some directions, a mean for each class, and by
-how much images scatter in the rest of the space, where no class has anything (as in Wang et al. 2022).
+Features are scaled to length 1 and brought into the space in which the images of a class scatter equally in all
+directions, as in the Mahalanobis distance of Lee et al. 2018. There the cosine to each class's mean is taken, and all
+of them are put together as the free energy of Liu et al. 2020. Few numbers need to be kept: some directions, a mean for
+each class, and by how much images scatter in the rest of the space, where no class has anything (as in Wang et al.
+2022).
 """
 
 from dataclasses import dataclass, replace
@@ -32,8 +33,9 @@ _LEAST = 1e-12
 @dataclass(frozen=True)
 class Strangeness:
     """What was fitted: centre (d,), directions (d, r), the classes' means (classes, r) and the scatter (r, r) that the
-    directions were divided by, float32; what the squares of all that lies in other directions are multiplied by; the
-    threshold, and the number of validation images that it was chosen by."""
+    directions were divided by, float32; the factor for the squares of all other directions; the threshold, and the
+    number of validation images that it was chosen by.
+    """
 
     centre: Array
     directions: Array
@@ -44,7 +46,7 @@ class Strangeness:
     images: int
 
     def __call__(self, features: Array) -> Floats:
-        """Return how strange images are, by their features (n, d): above 0 they belong to no class."""
+        """Return how strange images are, by their features (n, d). Above 0 they belong to no class."""
         return self._energy(features) - self.threshold
 
     def _energy(self, features: Array) -> Floats:
@@ -68,8 +70,9 @@ class Strangeness:
 
     @classmethod
     def from_parts(cls, config: dict[str, Any], arrays: dict[str, Array], width: int, classes: int) -> "Strangeness":
-        """Put ``config`` and ``arrays`` together again, for a network with features of this width and so many classes.
-        Raises ValueError where they make no sense."""
+        """Return what ``config`` and ``arrays`` described, for a network with this many features and classes. Raises
+        ValueError if they make no sense.
+        """
         try:
             threshold, rest, images = float(config["threshold"]), float(config["rest"]), int(config["images"])
             centre, directions, means, scatter = (arrays[PREFIX + name] for name in _ARRAYS)
@@ -85,22 +88,24 @@ class Strangeness:
 
 
 def parts(network: Network) -> tuple[Network, Network] | None:
-    """Return the layers before the head and those from it on, sharing their numbers; None where there is but one."""
+    """Return the layers before the last block and those from it on, with shared weights. None if there is only one
+    block.
+    """
     found = blocks(network)
     return network.split(found[-2].last) if len(found) > 1 else None
 
 
 def flat(values: Array) -> Array:
-    """Return features as (n, d): of maps the mean over their positions."""
+    """Return features as (n, d). Of maps it is the mean over their positions."""
     return values.mean(axis=(1, 2), dtype=np.float64).astype(np.float32) if values.ndim == 4 else values
 
 
 def fit(features: Array, labels: NDArray[np.int64], known: Array) -> Strangeness:
-    """Fit it to the features (n, d) and labels (n,) of training images, of each class at least one; the threshold to
-    those of validation images (m, d), m at least 1. The same arrays give the same bits.
+    """Fit it to the features (n, d) and labels (n,) of training images, at least one of each class, and the threshold
+    to the features of validation images (m, d), m at least 1. The same arrays give the same bits.
 
-    The threshold is conformal: of further images like the validation's no more than WITHHELD are above it, on average;
-    fewer than 19 cannot show that, and the strangest of them is the threshold.
+    The threshold is conformal: of further images like the validation images, on average no more than WITHHELD are above
+    it. Fewer than 19 images cannot show that; then the strangest of them is the threshold.
     """
     x, classes = _unit(features), int(labels.max()) + 1
     means = np.stack([x[labels == label].mean(axis=0) for label in range(classes)])

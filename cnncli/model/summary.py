@@ -1,5 +1,5 @@
 """A model in figures: its layers with shapes, parameters, cost and receptive fields (network/analysis.py counts them),
-and what it was made for and how. `cnn inspect` shows it.
+its classes, and how it was trained. `cnn inspect` shows it.
 """
 
 from dataclasses import dataclass
@@ -58,9 +58,8 @@ class Summary:
 
 
 def untrained(name: str, shape: tuple[int, int, int] | None = None, classes: int = 10) -> tuple[Network, Summary]:
-    """Return the network of an architecture's name or a TOML file, without weights of any worth, and it in figures.
-    shape (h, w, c) is by default that of the images that the architecture was published for; of a TOML file (32, 32,
-    3).
+    """Return the untrained network of an architecture or a TOML file, and it in figures. shape is (h, w, c). None: that
+    of the images that the architecture was published for, or (32, 32, 3) for a TOML file.
 
     Raises UsageError and NetworkError as ``architecture`` and ``from_toml`` do.
     """

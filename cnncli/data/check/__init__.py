@@ -1,4 +1,4 @@
-"""What is wrong with a folder of images, found before a training: ``check`` looks at every file as the training would
+"""What is wrong with a folder of images, found before a training. ``check`` looks at every file as the training would
 (survey and splits of folder.py, decoder of decode.py) and returns a Report. facts.py measures single images, rules.py
 judges them, duplicates.py and near.py compare them, labels.py asks a model, findings.py is the result.
 """
@@ -28,14 +28,14 @@ _NEAR = tuple(kind for kind in DUPLICATES if kind.startswith("near"))
 def check(root: str | os.PathLike[str], *, seed: int = 0, exclude: Collection[str] = (), ignore: Sequence[str] = (),
           judges: Sequence[Judge] = (), labels: Labels | None = None, groups: Groups | None = None,
           threads: int | None = None, progress: Progress | None = None, range_: depth.Range | None = None) -> Report:
-    """Look for whatever is wrong with a data folder, as ``cnncli.train`` would read it.
+    """Look for everything that is wrong with a data folder, as ``cnncli.train`` would read it. Images are only read.
 
-    Splits that the folder lacks are drawn as a training with this seed draws them. exclude has paths inside the folder
-    that are passed over, ignore kinds of findings that are left out; judges are models that are asked which labels
-    are wrong. labels, brought within the folder, are of images in no class folders; groups stay together in the split
-    that is drawn. Images are only read. progress(what, done, total) is called from the calling thread; what it raises
-    ends the check. range_ is what is black and white of values deeper than 8 bits, by default what suits those of the
-    training images. Raises DataError where there is no folder, or none that could be a data folder.
+    Parts of the split that the folder lacks are drawn as a training with this seed draws them. exclude has paths inside
+    the folder that are left out; ignore has kinds of findings that are not looked for. judges are models that are asked
+    which labels are wrong. labels, brought within the folder, are of images in no class folders. groups stay together
+    in the split that is drawn. progress(what, done, total) is called from the calling thread; what it raises ends the
+    check. range_ is what is black and white in images of more than 8 bits; None: found from the training images. Raises
+    DataError if there is no folder, or it can be no data folder.
     """
     looked = survey(root, labels)
     looked.groups = groups

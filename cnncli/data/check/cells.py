@@ -1,7 +1,8 @@
-"""Each image's nearest others among many, without comparing all pairs. Images are dealt into cells by which of a few
-images, drawn by lot, each is most like; a large cell is divided again, until none holds more than CELL. Whoever shares
-a cell is compared, and copies that one deal parts meet in another (trees of random divisions, after Dasgupta and Freund
-2008). An image is compared with fewer than DEALS * CELL others, however many there are and however alike.
+"""The nearest images of each image among many, without comparing all pairs. Images are dealt into cells: a few images
+are drawn at random, and each image goes to the one that it is most like. A large cell is divided again, until none has
+more than CELL. Images in the same cell are compared. Copies that one deal separates meet in another (trees of random
+divisions, after Dasgupta and Freund 2008). An image is compared with fewer than DEALS * CELL others, however many there
+are and however alike.
 """
 
 from collections.abc import Iterator
@@ -20,8 +21,9 @@ _WIDTHS = (_DRAWN, 256, 512, 768, CELL)  # columns of one
 
 
 def nearest_in_cells(descriptors: Array, progress: Progress | None) -> tuple[Array, Array]:
-    """Return nearly all pairs that ``nearest_of_all`` would. Of images with the very same descriptor only the first is
-    compared, and each of the others makes a pair with it."""
+    """Return nearly all pairs that ``nearest_of_all`` would. Of images with the same descriptor only the first is
+    compared; each of the others makes a pair with it.
+    """
     n = len(descriptors)
     as_bytes = np.ascontiguousarray(descriptors).view(np.dtype((np.void, descriptors[0].nbytes))).ravel()
     _, places, which = np.unique(as_bytes, return_index=True, return_inverse=True)
@@ -38,7 +40,7 @@ def nearest_in_cells(descriptors: Array, progress: Progress | None) -> tuple[Arr
 
 
 class _Search:
-    """The nearest of some vectors (n, 64) of length 1 that were found so far."""
+    """The nearest of some vectors (n, 64) of length 1 that have been found so far."""
 
     def __init__(self, unit: Array) -> None:
         self._unit, self._products = unit, {width: Product(_ROWS, width) for width in _WIDTHS}
@@ -48,7 +50,7 @@ class _Search:
         self.compared = 0  # images in cells, those of earlier deals included
 
     def pairs(self) -> tuple[Array, Array]:
-        """Return which were found near which."""
+        """Return the pairs that were found near each other."""
         rows, ranks = np.nonzero(self._nearest >= 0)
         return rows, self._nearest[rows, ranks].astype(np.int64)
 

@@ -1,6 +1,6 @@
-"""What near duplicates are told by: each thumbnail's slow waves, weighted so that all vary alike in the data set, and
-what moving, scaling and toning the picture would add to them. neighbours.py compares the waves alone, difference.py
-fits one picture to another.
+"""What near copies are found by: the low frequencies of each thumbnail, weighted so that all vary equally in the data
+set, and what moving, scaling and toning the picture would add to them. neighbours.py compares the frequencies alone,
+difference.py fits one picture to another.
 """
 
 import numpy as np
@@ -36,8 +36,9 @@ def transformed(pictures: Array) -> Array:
 
 
 def weights_of(thumbs: Array) -> Array:
-    """What to multiply each coefficient by so that all vary alike in this data set; few images are helped out by the
-    law that pictures follow on average, a variance that falls with the square of the frequency."""
+    """Return the factors of the coefficients with which all vary equally in this data set. If there are few images, the
+    law that pictures follow on average helps: a variance that falls with the square of the frequency.
+    """
     total, squares, count = 0.0, 0.0, len(thumbs)
     for start in range(0, count, PIECE):
         part = transformed(halved(thumbs[start : start + PIECE])).astype(np.float64)

@@ -1,5 +1,5 @@
-"""How different two pictures are that may be one: a linear fit of shift, scale and tone from their descriptors, and the
-same fit repeated on pixels that were moved as it says. near.py decides which pairs are asked about.
+"""How different two pictures are that may be the same: a linear fit of shift, scale and tone from their descriptors,
+and the same fit repeated on pixels that were moved accordingly. near.py decides which pairs are compared.
 """
 
 import numpy as np
@@ -32,8 +32,9 @@ def _explained(features: Array, target: Array) -> tuple[Array, Array]:
 
 
 def refined(thumbs: Array, weights: Array, first: Array, second: Array) -> Array:
-    """As ``fitted``, with the first pictures' pixels moved and scaled anew each round; 1 where that ends in something
-    that nobody would call the same picture."""
+    """Like ``fitted``, but the first pictures' pixels are moved and scaled again in each round. 1 if that ends in
+    something that nobody would call the same picture.
+    """
     target = transformed(halved(thumbs[second])) * weights
     scale: Array = np.ones((len(first), 2), np.float32)
     shift: Array = np.zeros((len(first), 2), np.float32)

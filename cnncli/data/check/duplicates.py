@@ -1,5 +1,6 @@
-"""Images that are alike, as findings: those with the same pixels, by their digests, and those that are almost the same
-picture, by near.py. What matters is where the copies lie: in two splits, in two classes, or side by side.
+"""Findings about images that are alike: those with the same pixels, by their digests, and those that are almost the
+same picture, by near.py. What matters is where the copies lie: in two parts of the split, in two classes, or side by
+side.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,8 +20,9 @@ _STAYS = ("test", "val", "train")  # whose copy is kept where several splits hav
 
 def of_copies(looked: Sequence[Looked], thumbs: Array, near: bool = True, progress: Progress | None = None
               ) -> Iterator[Finding]:
-    """Find copies among the usable images that are not blank; thumbs uint8 (n, 32, 32), in the same order. near: also
-    those that are only almost the same."""
+    """Find copies among the usable images that are not blank; thumbs are uint8 (n, 32, 32), in the same order. near:
+    also those that are only almost the same.
+    """
     same: dict[bytes, list[int]] = {}
     for i, item in enumerate(looked):
         if isinstance(item.facts, Facts) and item.facts.span > BLANK:

@@ -1,6 +1,6 @@
 """What one image is like, in a few numbers: decoded as for training, then hashed, measured and reduced to a thumbnail,
-so that nothing of the pixels need be kept. __init__.py has this done for a whole folder in threads; near.py compares
-the thumbnails, rules.py judges the numbers.
+so no pixels need to be kept. __init__.py does this for a whole folder in threads; near.py compares the thumbnails,
+rules.py judges the numbers.
 """
 
 from collections.abc import Callable, Container, Iterator, Sequence
@@ -34,9 +34,10 @@ Progress = Callable[[int, int], None]
 @dataclass(frozen=True, slots=True)
 class Facts:
     """One usable image: its header; digest, equal for equal pixels of equal size; whether it has colour; the luminance
-    (0..255) that 99 % of its pixels do not exceed, and the span from its darkest to its brightest, but for a
-    thousandth at each end, unless that shows on the thumbnail, as a scratch does and a faulty pixel does not; blur
-    from 0 (sharp) to 1, None where it is too small to tell."""
+    (0 to 255) that 99 % of its pixels do not exceed; the span from its darkest to its brightest pixel; and blur, from 0
+    (sharp) to 1, None if the image is too small. The span leaves out a thousandth of the pixels at each end, unless
+    they show on the thumbnail: a scratch does, a faulty pixel does not.
+    """
 
     header: Header
     digest: bytes
@@ -48,8 +49,9 @@ class Facts:
 
 @dataclass(frozen=True)
 class Measured:
-    """What was found of a list of files: facts[i] or, where it cannot be used, the ImageError; thumbs uint8 (n, 32, 32)
-    luminance (zeros where there is none); the values of those deeper than 8 bits, and how they were scaled."""
+    """What was found about a list of files: facts[i] or, if it cannot be used, the ImageError; thumbs, luminance as
+    uint8 (n, 32, 32), zeros for those; the values of images of more than 8 bits, and how they were scaled.
+    """
 
     facts: list[Facts | ImageError]
     thumbs: Array
@@ -61,8 +63,8 @@ def measure(paths: Sequence[str], threads: int, progress: Progress | None = None
             learn: Container[int] = ()) -> Measured:
     """Look at every file, decoding in threads. progress(done, total) is called from the calling thread.
 
-    scales says how values deeper than 8 bits are scaled; None is what suits those of the files whose numbers are in
-    learn, and the deep ones are looked at twice.
+    scales says how values of more than 8 bits are scaled. None: found from the files whose numbers are in learn; the
+    deep ones are then looked at twice.
     """
     thumbs = np.zeros((len(paths), THUMB, THUMB), np.uint8)
     facts: list[Facts | ImageError] = []

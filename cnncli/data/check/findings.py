@@ -1,5 +1,5 @@
-"""What a check of a folder can find: the kinds, with what each means and how grave it is, single findings, and the
-whole result with its JSON. rules.py makes findings; cli/check.py shows them, report/offenders.py draws them.
+"""What a check of a folder can find: the kinds, with their meaning and level, single findings, and the whole result
+with its JSON. rules.py makes findings; cli/check.py shows them, report/offenders.py draws them.
 """
 
 from collections import Counter
@@ -16,7 +16,7 @@ NEVER = "never"
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of finding: how grave it is, and one line that says what it means for training."""
+    """A kind of finding: its level, and one line that says what it means for training."""
 
     level: str
     about: str

@@ -1,6 +1,6 @@
 """Which labels are probably wrong, by a trained model: confident learning (Northcutt, Jiang and Chuang 2021). The model
-judges every image as `cnn predict` would; an image whose probability for another class is as high as that of the images
-that do belong there is probably one of them.
+judges every image as `cnn predict` would. If an image's probability for another class is as high as that of the images
+that do belong there, it is probably one of them.
 """
 
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
@@ -47,8 +47,9 @@ class Classifier(Protocol):
 @dataclass(frozen=True)
 class Judge:
     """A model that is asked about labels: its name, and the paths inside the data folder of the images that it was
-    trained on; None where it is not known to have been trained on any. decoded has images that were decoded to find
-    that out, by the files' paths, as the model takes them."""
+    trained on (None if it is not known to have been trained on any). decoded has images that were decoded to find that
+    out, by path, as the model takes them.
+    """
 
     model: Classifier
     name: str
@@ -66,12 +67,12 @@ class Judge:
 
 def of_labels(files: Sequence[File], judges: Sequence[Judge], progress: Progress | None = None
               ) -> tuple[list[Finding], dict[str, Any]]:
-    """Return findings for usable images, the surest mistake first, and what is to be said of the models.
+    """Return findings about usable images, the surest mistake first, and sentences about the models.
 
     An image is judged by the models that were not trained on it, such as that of its fold in a cross-validation; their
-    probabilities are averaged. Images that all of them were trained on are judged by all, apart from the others,
-    because models are surer of those whatever their labels, and find fewer of their errors.
-    Raises DataError where the models' classes differ, or are none of the folder's.
+    probabilities are averaged. Images that all of them were trained on are judged by all, apart from the others: models
+    are surer of those whatever their labels, and find fewer errors. Raises DataError if the models' classes differ, or
+    are none of the folder's.
     """
     classes = judges[0].model.classes
     number = {name: k for k, name in enumerate(classes)}
@@ -107,11 +108,11 @@ def of_labels(files: Sequence[File], judges: Sequence[Judge], progress: Progress
 
 
 def suspected(probabilities: Array, labels: Array) -> Array:
-    """Return for each image the class that it probably belongs to instead of its label, -1 where the label stands.
+    """Return for each image the class that it probably belongs to instead of its label, -1 if the label stands.
 
-    probabilities (n, classes), labels (n,). A class's threshold is the mean probability of it among the images that are
-    labelled so; an image counts for the likeliest class whose threshold it reaches. Classes of fewer than five images
-    have no threshold and draw nobody.
+    probabilities (n, classes), labels (n,). The threshold of a class is the mean probability of it among the images
+    with that label. An image counts for the most likely class whose threshold it reaches. Classes of fewer than five
+    images have no threshold, and no image counts for them.
     """
     n, classes = probabilities.shape
     guesses = np.full(n, -1, np.int64)
@@ -130,8 +131,9 @@ def suspected(probabilities: Array, labels: Array) -> Array:
 
 def _answers(files: Sequence[File], seen: Array, judges: Sequence[Judge], number: dict[str, int],
              progress: Progress | None) -> Array:
-    """Return every image's probabilities, (n, classes): the mean of those models' that did not see it in training, or
-    of all where all did; NaN for images that cannot be used."""
+    """Return every image's probabilities, (n, classes): the mean over the models that were not trained on it, or over
+    all if all were. NaN for images that cannot be used.
+    """
     answers, voices = np.zeros((len(files), len(number))), np.zeros(len(files))
     asked = [[i for i, file in enumerate(files) if seen[i] or not judge.knows(file)] for judge in judges]
     done, total = 0, sum(map(len, asked))
@@ -157,7 +159,7 @@ def _finding(file: File, answer: Array, label: int, guess: int, classes: Sequenc
 
 
 def sentences(judged: dict[str, Any]) -> Iterator[str]:
-    """Yield what people should know about how far to trust it."""
+    """Yield what people should know about how far this can be trusted."""
     names = ", ".join(map(printable, judged["paths"]))
     for name in judged["elsewhere"]:
         yield (f"As far as is known, {printable(name)} was not trained on these images (copies saved with loss are not "

@@ -1,6 +1,5 @@
 """Classes with almost the same name: "Cat" and "cat", "cat" and "cats", "sneaker" and "snaeker". Names are looked up by
-what is left of them, never compared with all others: a thousand classes take ten times as long as a hundred. rules.py
-asks.
+a reduced form, never compared with all others, so ten times as many classes take only ten times as long. rules.py asks.
 """
 
 import unicodedata
@@ -11,7 +10,7 @@ _LEAST_TYPO = 6  # letters of names in which one letter more, less or swapped is
 
 
 def similar(names: Iterable[str]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield names that differ in next to nothing, together, and in what they differ only; in order."""
+    """Yield names that hardly differ, together, and in what they differ; in order."""
     left = sorted(names)
     for key, why in _KEYS:
         groups: dict[str, list[str]] = defaultdict(list)

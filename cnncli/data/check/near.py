@@ -1,7 +1,8 @@
-"""Near duplicates: pairs of images that are one picture, encoded anew, resized, brightened or slightly cropped. From
-thumbnails alone, in three steps: each image's nearest others by a short descriptor (descriptors.py, neighbours.py,
-cells.py); a linear fit of shift, scale and contrast between the two; and for what is left the same fit, repeated on
-pixels that were moved as it says (difference.py). The time grows with the number of images, never with its square.
+"""Near copies: pairs of images that are one picture, encoded again, resized, brightened or slightly cropped. They are
+found from thumbnails alone, in three steps: each image's nearest others by a short descriptor (descriptors.py,
+neighbours.py, cells.py); a linear fit of shift, scale and contrast between the two; and for the rest the same fit,
+repeated on pixels that were moved accordingly (difference.py). The time grows with the number of images, never with its
+square.
 """
 
 from collections.abc import Iterator
@@ -28,12 +29,12 @@ Pairs = list[tuple[int, int, float]]
 
 
 def near_duplicates(thumbs: Array, progress: Progress | None = None) -> Pairs:
-    """Return (i, j, difference), i < j, for near duplicates among thumbnails, uint8 (n, 32, 32).
+    """Return (i, j, difference), i < j, for near copies among thumbnails, uint8 (n, 32, 32).
 
-    difference is the share of the pictures' variation that remains when the best shift, scale and contrast have been
-    taken out, every frequency weighed by how much the data set varies in it: what all images have in common, such as a
-    garment's outline in the middle, makes none of them alike. 0 is the same picture, 1 nothing in common.
-    Flat images have no near duplicates.
+    difference is the share of the pictures' variation that remains after the best shift, scale and contrast. Every
+    frequency is weighted by how much the data set varies in it, so what all images share, such as a garment's outline
+    in the middle, makes none of them alike. 0 is the same picture, 1 nothing in common. Flat images have no near
+    copies.
     """
     flat = thumbs.reshape(len(thumbs), -1) if len(thumbs) else thumbs
     deviations = [flat[start : start + PIECE].std(axis=1) for start in range(0, len(flat), PIECE)]
@@ -71,12 +72,13 @@ def _promising(features: Array, first: Array, second: Array) -> tuple[Array, Arr
 
 
 def _limit(differences: Array, reach: float) -> float:
-    """Return the difference below which pairs are near duplicates: MOST_DIFFERENT, or less where pictures that are not
-    the same lie so close together that more than FALSE of the pairs, and FEW, would be false.
+    """Return the difference below which pairs are near copies: MOST_DIFFERENT, or less if different pictures lie so
+    close together that more than FALSE of the pairs, and more than FEW, would be wrong.
 
-    How many those are is told from the pairs just beyond: the number of unlike pairs within a difference grows with a
-    power of it, the data's own dimension, so that two shells further out say how many to expect further in. The power
-    itself grows inward, so the innermost shells are taken that still look like a crowd; copies show by a smaller one.
+    The pairs just beyond tell how many would be wrong. The number of unlike pairs within a difference grows with a
+    power of it, the data's own dimension; so two shells further out predict how many to expect further in. The power
+    itself grows inwards, so the innermost shells are taken that still look like a crowd; copies show by a smaller
+    power.
     """
     values = np.sort(differences)
     far = 0.8 * reach  # beyond it some pairs are missing: those that the first fit put behind the promising ones

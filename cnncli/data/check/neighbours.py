@@ -1,5 +1,5 @@
-"""Each image's nearest others by the cosine between descriptors: of a few thousand images all pairs are compared, by
-blocked matrix products; of more, those that cells.py puts together. near.py looks at the pairs more closely.
+"""The nearest images of each image by the cosine between descriptors. Of a few thousand images all pairs are compared,
+by blocked matrix products; of more, those that cells.py puts together. near.py looks at the pairs more closely.
 """
 
 from collections.abc import Callable
@@ -52,8 +52,9 @@ def sorted_pairs(first: Array, second: Array, n: int) -> tuple[Array, Array]:
 
 
 class Product:
-    """Products of blocks of vectors by our own kernels: the same on any number of threads, and no slower where other
-    programs want the cores."""
+    """Products of blocks of vectors by our own kernels. They are the same on any number of threads, and not slower if
+    other programs use the cores.
+    """
 
     def __init__(self, rows: int, columns: int) -> None:
         depth, sizes = WAVES**2, kernels.linear_convolution(rows, WAVES**2, columns)

@@ -1,6 +1,6 @@
 """What is judged from single images and from the folder's layout: formats, sizes, brightness, sharpness, names of
-classes and how many images they have. Each rule takes what __init__.py gathered and returns findings; duplicates.py has
-those about images that are alike.
+classes and how many images they have. Each rule takes what __init__.py has gathered and returns findings. duplicates.py
+has those about images that are alike.
 """
 
 import os
@@ -54,7 +54,7 @@ def of_images(looked: Sequence[Looked]) -> Iterator[Finding]:
 
 
 def _of_look(file: File, facts: Facts, usual: Limits) -> Iterator[Finding]:
-    """Judge what is on an image beside what is usual. Nothing is to be excluded that belongs to its class."""
+    """Judge what an image looks like beside what is usual. Nothing is to be excluded that is usual in its class."""
     one = (file,)
     if facts.span <= usual.blank:
         flat, count = usual.flat
@@ -179,7 +179,7 @@ def _images_in(folder: str) -> int:
 
 
 def of_classes(looked: Survey, counts: dict[str, dict[str, int]]) -> Iterator[Finding]:
-    """Judge the classes: their names, and how many images they have in which split."""
+    """Judge the classes: their names, and how many images they have in each part of the split."""
     train = looked.found["train"].classes
     if len(train) < 2:
         yield Finding("few-classes", (), f"{len(train)} class{'es' * (len(train) != 1)} with training images.",

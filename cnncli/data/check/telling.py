@@ -1,6 +1,6 @@
-"""What gives a class away without being what is on its images: their brightness, contrast, sharpness, size, shape or
-format. A network learns such a thing rather than what is shown, where it is enough. Each property is asked, alone, to
-tell one class from all others, on images that were left out when its ranges were chosen.
+"""What tells a class although it is not what its images show: their brightness, contrast, sharpness, size, shape or
+format. If it is enough, a network learns such a property instead of the things. Each property alone is used to tell one
+class from all others, on images that were left out when its ranges were chosen.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +27,7 @@ _RANGES, _FOLDS = 16, 5
 
 
 def of_all(good: Sequence[tuple[File, Facts]]) -> Iterator[Finding]:
-    """Find classes that one property tells from all others; of several properties the one that does best."""
+    """Find classes that one property tells from all others; of several properties the best one."""
     labelled = [(file, facts) for file, facts in good if file.label is not None]
     labels = np.array([file.label for file, _ in labelled])
     properties = {name: _ranges([read(facts) for _, facts in labelled]) for name, read in PROPERTIES.items()}
@@ -44,8 +44,9 @@ def of_all(good: Sequence[tuple[File, Facts]]) -> Iterator[Finding]:
 
 
 def tells(values: Sequence[float], own: Array) -> float:
-    """Return how well a property's values tell a class, own bool (n,), from the rest: the mean of the shares of both
-    that are right, 0 where all values are the same."""
+    """Return how well a property's values tell a class (own, bool (n,)) from the rest: the mean of the shares of both
+    that are right; 0 if all values are the same.
+    """
     places = _ranges(values)
     return 0.0 if places is None else _told(places, own, _folds(len(own)))
 
@@ -56,8 +57,9 @@ def _folds(images: int) -> Array:
 
 
 def _ranges(values: Sequence[float | str | None]) -> Array | None:
-    """Return in which range each value lies, int (n,): ranges hold about as many values, and equal values are in one;
-    None where some have no value, or all have the same."""
+    """Return in which range each value lies, int (n,). Ranges hold about equally many values, and equal values are in
+    one. None if some have no value, or all have the same.
+    """
     if None in values or len(set(values)) < 2:
         return None
     _, places, counts = np.unique(np.array(values), return_inverse=True, return_counts=True)
@@ -68,7 +70,8 @@ def _ranges(values: Sequence[float | str | None]) -> Array | None:
 
 def _told(places: Array, own: Array, fold: Array) -> float:
     """Return how well ranges tell a class from the rest: the mean of the shares of both that are right. In each fold a
-    range says what most of its images in the other folds are, each side counted as if it had as many as the other."""
+    range answers what most of its images in the other folds are; both sides count as if they had equally many images.
+    """
     right = np.zeros(len(own), bool)
     most = int(places.max()) + 1
     for number in range(_FOLDS):

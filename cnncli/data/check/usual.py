@@ -1,6 +1,6 @@
-"""What is usual among the images of a folder, and of each class in it: how flat, dark or blurred an image must be
-before that is worth a word. Cells under a microscope are all soft, stars all dark; an image is odd beside the others,
-not by a number. rules.py asks.
+"""What is usual among the images of a folder, and of each class in it: how flat, dark or blurred an image must be to be
+mentioned. Cells under a microscope are all soft, stars all dark; an image is odd beside the others, not by a fixed
+number. rules.py asks.
 """
 
 from collections import defaultdict
@@ -22,8 +22,9 @@ _TELLING = 10  # images of a class from which on it has a usual look of its own
 
 @dataclass(frozen=True)
 class Limits:
-    """An image is blank that spans no more levels, dark below this luminance, blurred above this blur; flat, how many
-    of how many are blank."""
+    """An image is blank if it spans no more levels than this, dark below this luminance, blurred above this blur. flat
+    is how many of how many are blank.
+    """
 
     blank: float
     dark: float
@@ -32,12 +33,13 @@ class Limits:
 
     @property
     def mostly_flat(self) -> bool:
-        """Whether blank images belong to these."""
+        """Whether blank images are usual here."""
         return 3 * self.flat[0] > self.flat[1]
 
 
 def limits(good: Sequence[tuple[File, Facts]]) -> dict[str | None, Limits]:
-    """Return each class's limits: those of the whole folder, unless the class is flatter, darker, softer by nature."""
+    """Return each class's limits: those of the whole folder, unless the class is flatter, darker or softer by nature.
+    """
     classes: dict[str | None, list[Facts]] = defaultdict(list)
     for file, facts in good:
         classes[file.label].append(facts)
