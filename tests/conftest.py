@@ -2,6 +2,7 @@
 asked of all of them: that the extension is the one that csrc/ describes, that a test marked ``alone`` has the machine
 for itself, and that the mark ``slow`` is true (which is told, and fails nothing)."""
 
+import errno
 import fcntl
 import os
 import runpy
@@ -86,7 +87,11 @@ def rng() -> np.random.Generator:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where several processes share the tests, begin with the slow ones, so that no process waits long for the last of
-    another; and end with those marked ``alone``, for which nobody then keeps a process waiting."""
+    another; and end with those marked ``alone``, for which nobody then keeps a process waiting. Leave out what only
+    Linux can do on other systems."""
+    if not sys.platform.startswith("linux"):
+        for item in (item for item in items if item.get_closest_marker("linux")):
+            item.add_marker(pytest.mark.skip(reason="needs Linux: /proc, or limits of memory"))
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=lambda item: 2 if item.get_closest_marker("alone") else not item.get_closest_marker("slow"))
 
@@ -113,7 +118,12 @@ def _processor_seconds() -> float:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     began = _processor_seconds()
-    yield
+    try:
+        yield
+    except OSError as error:
+        if sys.platform == "darwin" and error.errno == errno.EILSEQ:
+            pytest.skip("file names that are no UTF-8 cannot be made on this system")
+        raise
     item.user_properties.append(("processor_seconds", _processor_seconds() - began))
 
 

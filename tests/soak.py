@@ -41,6 +41,7 @@ def flat(work: "object", rounds: int = ROUNDS) -> None:
     assert max(sizes[settled:]) - sizes[settled] < GROWTH, [f"{size / 2**20:.1f}" for size in sizes]
 
 
+@pytest.mark.linux
 @pytest.mark.alone
 @pytest.mark.slow
 def test_predictions(tmp_path: Path, rng: np.random.Generator) -> None:
@@ -60,6 +61,7 @@ def test_predictions(tmp_path: Path, rng: np.random.Generator) -> None:
     flat(work)
 
 
+@pytest.mark.linux
 @pytest.mark.alone
 @pytest.mark.slow
 def test_steps(rng: np.random.Generator) -> None:

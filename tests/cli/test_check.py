@@ -152,6 +152,7 @@ def test_every_kind_is_listed(place):
     assert [line.split()[0] for line in out.splitlines()[1:]] == list(KINDS)
 
 
+@pytest.mark.linux
 @pytest.mark.slow
 def test_hostile_folders_neither_hang_nor_crash(tmp_path):
     """Bombs, FIFOs, devices, loops and deep folders, in a process with little memory and little time."""

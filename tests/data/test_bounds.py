@@ -67,6 +67,7 @@ print(time.perf_counter() - began, peak, said, sep="|")"""
     return float(seconds), float(peak), said
 
 
+@pytest.mark.linux
 @pytest.mark.alone
 @pytest.mark.slow
 def test_bombs_cost_nothing(tmp_path: Path) -> None:
@@ -202,6 +203,7 @@ def test_the_most_scans() -> None:
             bounds.refuse_scans("a", jpeg)
 
 
+@pytest.mark.linux
 @pytest.mark.alone
 @pytest.mark.slow
 def test_large_photographs_still_work(tmp_path: Path) -> None:

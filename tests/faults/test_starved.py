@@ -60,6 +60,7 @@ def limited(megabytes: int) -> "dict[str, object]":
     return {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))}
 
 
+@pytest.mark.linux
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [COMMANDS["check"], ("explain", "photos/stripe", "photos/check")], ids=" ".join)
 def test_no_memory_for_products_is_a_sentence_of_ours(home: Path, command: tuple[str, ...]) -> None:
@@ -74,6 +75,7 @@ def test_no_memory_for_products_is_a_sentence_of_ours(home: Path, command: tuple
     assert enough
 
 
+@pytest.mark.linux
 @pytest.mark.slow
 def test_a_memory_limit_is_named_and_where_one_thread_suffices_it_is_enough(home: Path) -> None:
     """From far too little to enough: always an answer, or a sentence; never OpenBLAS's end of the process."""

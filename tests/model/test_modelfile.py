@@ -359,6 +359,7 @@ print(json.dumps([results, list(seen), next(int(line.split()[1]) for line in ope
 """
 
 
+@pytest.mark.linux
 @pytest.mark.slow
 def test_hostile_files_are_refused_quickly_in_little_memory_touching_nothing(tmp_path: Path) -> None:
     paths = corpus(tmp_path)
