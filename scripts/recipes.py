@@ -39,6 +39,13 @@ def recipes(page: str) -> list[Recipe]:
     return found
 
 
+def files(recipe: Recipe) -> set[str]:
+    """Return the files that a recipe changes or adds."""
+    texts = [" ".join(text.split()) for text in recipe.parts[::2]]
+    places = [place[1] for text in texts if (place := PLACE.search(text))]
+    return {*places, *(name for text in texts for name, _, _ in WRITE.findall(text))}
+
+
 def apply(recipe: Recipe, folder: Path) -> set[str]:
     """Write a recipe's code into the files of a folder, in the order of the text; return the files' names. Raises
     ValueError where the text does not say one place."""

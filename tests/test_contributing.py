@@ -26,6 +26,16 @@ def test_there_is_one_for_each_kind() -> None:
     assert all(recipe.commands for recipe in RECIPES)
 
 
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
+def test_each_piece_of_code_has_its_place(recipe: Any, tmp_path: Path) -> None:
+    """Fails where a line that the page names was changed: say in docs/contributing.md where the code goes now."""
+    for name in SCRIPT["files"](recipe):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).exists():
+            shutil.copy(ROOT / name, tmp_path / name)
+    assert SCRIPT["apply"](recipe, tmp_path) == SCRIPT["files"](recipe)
+
+
 def copy(folder: Path) -> None:
     for name in COPIED:
         if (ROOT / name).is_dir():

@@ -367,8 +367,7 @@ def test_hostile_files_are_refused_quickly_in_little_memory_touching_nothing(tmp
     done = subprocess.run(
         [sys.executable, "-c", CHILD], input=json.dumps({what: str(path) for what, path in paths.items()}),
         capture_output=True, text=True, check=False, cwd=tmp_path, timeout=120,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
+        env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert done.returncode == 0, done.stderr
     results, seen, peak = json.loads(done.stdout)
     assert len(results) == len(paths)
