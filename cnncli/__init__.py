@@ -1,17 +1,19 @@
-"""Convolutional image classifiers over folders of images, on an ordinary CPU.
+"""Image classifiers with convolutional networks, for folders of images, on an ordinary CPU::
 
-    run = cnncli.train("photos/", arch="resnet20", epochs=10, seed=0)   # or (images, labels): the run, with .model
-    model = cnncli.load("runs/latest")                                 # a file, a run folder, efficientnet_lite0
-    model.predict(["a.png"])                                           # or a path, a folder, an array: Predictions
+    run = cnncli.train("photos/", arch="resnet20", epochs=10, seed=0)   # a folder, or (images, labels)
+    model = cnncli.load("runs/latest")                                  # a file, a run's folder, "efficientnet_lite0"
+    model.predict(["a.png"])                                            # paths, a folder or arrays: Predictions
     model.save("birds.safetensors")
-    found = cnncli.evaluate(model, "photos/", split="test")            # accuracy, intervals, per class, confusion, …
-    cnncli.write_report(found, "report/")                              # report.html and its kin
+    found = cnncli.evaluate(model, "photos/", split="test")             # accuracy with interval, per class, confusion
+    cnncli.write_report(found, "report/")                               # report.html, confusion.png, test.json, …
+
+For a training loop of your own::
 
     network = cnncli.architecture("resnet20", input_shape=(32, 32, 3), classes=10)
     trainer = cnncli.Trainer(network, cnncli.optim.SGD(lr=0.1, momentum=0.9), threads=2)
     loss = trainer.step(images, labels)
 
-Nothing is imported before it is used: ``import cnncli`` takes no time and changes nothing in the process.
+A name is imported when it is first used: ``import cnncli`` takes no time and changes nothing in the process.
 """
 
 from importlib import import_module

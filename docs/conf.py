@@ -32,6 +32,8 @@ autodoc_typehints_format = "short"
 autodoc_preserve_defaults, autodoc_inherit_docstrings = True, False
 autodoc_member_order = "bysource"
 default_role = "code"
+MARKUP = re.compile(r"(?<!\\)(\*|_\b|\\(?![*_\\]))")  # in what is plain text
+PAGE = re.compile(r"\bdocs/(\w+)\.md\b")
 FOR_US = ("What may not be here", "To add one", "To add a layer")
 COLON = "\ue000"  # stands for a colon until napoleon has read a docstring
 
@@ -58,12 +60,17 @@ def _before_napoleon(app: Any, what: str, name: str, obj: Any, options: Any, lin
 
 
 def _escape(lines: list[str]) -> None:
+    code = -1  # how far the line before a block of code is indented
     for i, line in enumerate(lines):
+        indent = len(line) - len(line.lstrip())
+        if code >= 0 and (not line.strip() or indent > code):
+            continue
+        code = indent if line.endswith("::") and not line.lstrip().startswith("..") else -1
         if line.startswith(":vartype "):
             lines[i] = re.sub(r"(?<![\w.~])((?:\w+\.)+\w+)", r"~\1", _short(line))
             continue
         outside = re.split(r"(`+[^`]*`+|^ *\.\. .*)", line.replace(COLON, ":"))
-        lines[i] = "".join(part if number % 2 else re.sub(r"(?<!\\)(\*|_\b|\\(?![*_\\]))", r"\\\1", part)
+        lines[i] = "".join(part if number % 2 else PAGE.sub(r":doc:`/\1`", MARKUP.sub(r"\\\1", part))
                            for number, part in enumerate(outside))
 
 

@@ -22,7 +22,14 @@ _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
 class Box(NamedTuple):
-    """A box in an image's own pixels, by its edges: the image's left and top edges are 0."""
+    """A box in an image, by its edges, in pixels. The image's left and top edges are 0.
+
+    Attributes:
+        xmin: The left edge.
+        ymin: The upper edge.
+        xmax: The right edge.
+        ymax: The lower edge.
+    """
 
     xmin: float
     ymin: float
@@ -31,11 +38,15 @@ class Box(NamedTuple):
 
     @property
     def area(self) -> float:
-        """Its pixels."""
+        """How many pixels it covers."""
         return (self.xmax - self.xmin) * (self.ymax - self.ymin)
 
     def iou(self, other: "Box") -> float:
-        """Return the area that two boxes share, divided by the area that they cover."""
+        """Return the intersection over the union of two boxes, 0 to 1.
+
+        Args:
+            other: The other box.
+        """
         wide = min(self.xmax, other.xmax) - max(self.xmin, other.xmin)
         high = min(self.ymax, other.ymax) - max(self.ymin, other.ymin)
         shared = max(wide, 0) * max(high, 0)

@@ -19,11 +19,15 @@ Split = Literal["train", "val", "test"]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image: its file's path, its path inside the data folder (with "/"), its class's number, and the name of the
-    images that it is kept together with (groups.py), None if there are none.
+    """One labelled image of a data folder, or of arrays.
 
-    For an image in memory, pixels is uint8 (h, w), (h, w, 1) or (h, w, 3), path what messages call it, and relative its
-    place in the array, which replaces the path in splits, folds and lists to exclude.
+    Attributes:
+        path: The image's file. For arrays: what messages call the image.
+        relative: Its path inside the data folder, with "/". For arrays: its place in the array, which replaces the path
+            in splits, folds and lists to exclude.
+        label: The number of its class.
+        pixels: For arrays: uint8 (h, w), (h, w, 1) or (h, w, 3). None for files.
+        group: The name of the images that it is kept together with. None if there are none.
     """
 
     path: str
@@ -34,11 +38,14 @@ class Sample:
 
     @property
     def source(self) -> str | Array:
-        """What Preprocessing.prepare takes: the file's path, or the pixels."""
+        """What ``Preprocessing.prepare`` takes: the file's path, or the pixels."""
         return self.path if self.pixels is None else self.pixels
 
     def mark(self) -> str:
-        """Return what shows whether the image has changed: a file's size ("-1" where it has gone), a hash of pixels."""
+        """Return what shows whether the image has changed.
+
+        For a file its size ("-1" if it has gone), for pixels a hash of them.
+        """
         if self.pixels is not None:
             digest = blake2b(str(self.pixels.shape).encode(), digest_size=16)
             digest.update(self.pixels.tobytes())

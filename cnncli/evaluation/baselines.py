@@ -26,7 +26,13 @@ _BLOCK = 512  # thumbnails whose distances are computed at once
 
 @dataclass(frozen=True)
 class Baseline:
-    """What is reached without learning: how many images were right, of how many, and a description in words."""
+    """What is reached without learning.
+
+    Attributes:
+        right: How many images were right.
+        images: How many images were tested.
+        how: What was done, in words.
+    """
 
     right: int
     images: int
@@ -34,11 +40,11 @@ class Baseline:
 
     @property
     def accuracy(self) -> float:
-        """The share that is right."""
+        """The share of images that were right, 0 to 1."""
         return self.right / self.images
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for `cnn test --json`."""
+        """Return what `cnn test --json` prints of it."""
         return {"accuracy": self.accuracy, "interval": list(wilson(self.right, self.images)), "images": self.images,
                 "how": self.how}
 

@@ -18,16 +18,25 @@ PASSES = CELLS**2 + (CELLS - 1) ** 2 + 1  # for each image
 
 @dataclass(frozen=True)
 class Greyed:
-    """By how much the class's probability falls, and which part of the answers is lost, where a cell (8, 8) or a square
-    of four (7, 7) is greyed: means over images."""
+    """What greying parts of a class's images costs, on average over the images.
+
+    Attributes:
+        images: How many images were greyed.
+        drops: By how much the probability of the class falls, for each cell (8, 8) and for each square of four cells
+            (7, 7).
+        lost: Which share of the answers is lost, for each cell (8, 8) and for each square of four cells (7, 7).
+    """
 
     images: int
     drops: tuple[Array, Array]
     lost: tuple[Array, Array]
 
     def worst(self, size: tuple[int, int]) -> tuple[Place, float]:
-        """Return the place, a cell or a square, where the probability falls most, and by how much: squares before
-        cells that are as bad."""
+        """Return the place where the probability falls most, and by how much.
+
+        Args:
+            size: The (height, width) of the images.
+        """
         cell, square = (float(each.max()) for each in self.drops)
         wide = 1 if cell > square else 2
         drops = self.drops[wide - 1]

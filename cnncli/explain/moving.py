@@ -68,9 +68,19 @@ PROPERTIES = (Property("brightness", "bright", _mean, _shifted),
 
 @dataclass(frozen=True)
 class Moved:
-    """A property that tells a class from the others, share of them right, and what moving it did: of tried images of
-    other classes turned got the answer label when given the class's values, and random when given each other's. pairs
-    are some images and what became of them, those that turned first."""
+    """A property of the images that tells a class from the others, and what changing it did.
+
+    Attributes:
+        label: The class.
+        name: The property: "brightness", "contrast" or "tint".
+        says: How images with much of it are called: "bright", say.
+        share: How well it tells the class from the others, the share that is right, 0 to 1.
+        tried: How many images of other classes were given the class's values.
+        turned: How many of these got the class as their answer.
+        random: How many did so when they were given each other's values.
+        proven: Whether the model decides by it.
+        pairs: Some images, by number, and what became of them, those that turned first.
+    """
 
     label: str
     name: str
@@ -84,7 +94,7 @@ class Moved:
 
     @property
     def sentence(self) -> str:
-        """What is to be said of it."""
+        """What was found, in a sentence."""
         name = printable(self.label)
         tells_ = f"{self.name.capitalize()} alone tells {name} from the other classes, with {self.share:.0%} right."
         did = (f"{self.tried} images of other classes that are made as {self.says} as its own turn into {name} "

@@ -37,10 +37,19 @@ class Known:
 
 @dataclass(frozen=True)
 class Pasted:
-    """What pasting did. Of tried images of other classes with other answers turned got the answer label by what lies at
-    the place in its images, and random by a random patch, the more effective of the two kinds. raised is by how much
-    the odds of the class grew beyond what the random patch did, a factor, and least its lower bound. Of removed images
-    of the class that had its answer lost lost it. pairs are some (recipient, donor), those that turned first."""
+    """What pasting did: what lies at a place in images of a class, pasted into images of other classes.
+
+    Attributes:
+        place: The place.
+        tried: Into how many images it was pasted.
+        turned: How many of these got the class as their answer.
+        random: How many did so with a random patch instead, the more effective of two kinds.
+        raised: By what factor the odds of the class grew beyond what the random patch did.
+        least: The lower bound of that factor.
+        removed: In how many images of the class it was replaced by what lies there in others.
+        lost: How many of these lost their answer.
+        pairs: Some (recipient, donor), numbers of images, those that turned first.
+    """
 
     place: Place
     tried: int
@@ -53,7 +62,11 @@ class Pasted:
     pairs: list[tuple[int, int]]
 
     def more(self, z: float) -> float:
-        """Return the least by which the share that turned exceeds that of the random patch."""
+        """Return by how much at least the share that turned is larger than that of the random patch.
+
+        Args:
+            z: How many standard errors away.
+        """
         return more(self.turned, self.random, self.tried, z)
 
     def as_json(self) -> dict[str, Any]:

@@ -13,8 +13,16 @@ _EDGES = 1 / 3, 2 / 3
 
 @dataclass(frozen=True)
 class Place:
-    """Rows top to bottom and columns left to right of images of size (height, width), the ends excluded. mask, bool of
-    the rectangle's size, is what of it belongs to the thing, None where all does."""
+    """A rectangle in prepared images.
+
+    Attributes:
+        top: Its first row.
+        left: Its first column.
+        bottom: The row after its last one.
+        right: The column after its last one.
+        size: The (height, width) of the images.
+        mask: Which pixels of the rectangle belong to the thing, bool. None: all of them.
+    """
 
     top: int
     left: int
@@ -25,13 +33,13 @@ class Place:
 
     @property
     def area(self) -> float:
-        """The part of the image that it is."""
+        """The share of the image that it covers, 0 to 1."""
         pixels = (self.bottom - self.top) * (self.right - self.left) if self.mask is None else int(self.mask.sum())
         return pixels / (self.size[0] * self.size[1])
 
     @property
     def where(self) -> str:
-        """Where that is, for people."""
+        """Where it is, in words: "the upper left corner"."""
         if self.bottom - self.top == self.size[0] and self.right - self.left == self.size[1]:
             return "the frame" if self.mask is not None else "the whole image"
         row = _third((self.top + self.bottom) / 2 / self.size[0], "upper", "lower")
@@ -42,18 +50,26 @@ class Place:
 
     @property
     def words(self) -> str:
-        """Where that is, and its rows and columns."""
+        """Where it is, in words, with its rows and columns."""
         height, width = self.size
         return (f"{self.where} (rows {self.top} to {self.bottom}, columns {self.left} to {self.right} of "
                 f"{height} x {width})")
 
     def overlap(self, other: "Place") -> float:
-        """Return intersection over union of the rectangles."""
+        """Return the intersection over the union of two rectangles, 0 to 1.
+
+        Args:
+            other: The other rectangle.
+        """
         both, pixels = self._both(other), self._pixels + other._pixels
         return both / (pixels - both)
 
     def shares(self, other: "Place") -> float:
-        """Return what part of the smaller rectangle is in the other."""
+        """Return which part of the smaller rectangle lies in the larger one, 0 to 1.
+
+        Args:
+            other: The other rectangle.
+        """
         return self._both(other) / min(self._pixels, other._pixels)
 
     def _both(self, other: "Place") -> int:
@@ -65,15 +81,29 @@ class Place:
         return (self.bottom - self.top) * (self.right - self.left)
 
     def moved(self, top: int, left: int) -> "Place":
-        """Return the same part with its corner elsewhere."""
+        """Return the same rectangle at another place.
+
+        Args:
+            top: Its first row.
+            left: Its first column.
+        """
         return Place(top, left, top + self.bottom - self.top, left + self.right - self.left, self.size, self.mask)
 
     def cut(self, images: Array) -> Array:
-        """Return what lies there in images (n, h, w, c)."""
+        """Return what lies there in images, (n, rows, columns, c).
+
+        Args:
+            images: The images (n, h, w, c).
+        """
         return images[:, self.top : self.bottom, self.left : self.right]
 
     def pasted(self, images: Array, donors: Array) -> Array:
-        """Return images with what lies there in donors, both uint8 (n, h, w, c)."""
+        """Return images with what lies there in other images.
+
+        Args:
+            images: The images, uint8 (n, h, w, c).
+            donors: The other images, uint8 (n, h, w, c).
+        """
         result: Array = images.copy()
         there = self.cut(result)
         np.copyto(there, self.cut(donors), where=True if self.mask is None else self.mask[None, :, :, None])

@@ -178,8 +178,16 @@ def _as_map(shape: tuple[int, ...]) -> tuple[int, int, int]:
 
 @dataclass(frozen=True)
 class Window:
-    """The part of an image that a position of a layer sees: rows from top to bottom, columns from left to right, the
-    last ones not included. It may leave the image, where padding lies."""
+    """The part of a prepared image that one position of a layer sees.
+
+    It may reach beyond the image, where padding lies.
+
+    Attributes:
+        top: Its first row.
+        left: Its first column.
+        bottom: The row after its last one.
+        right: The column after its last one.
+    """
 
     top: int
     left: int
@@ -187,7 +195,12 @@ class Window:
     right: int
 
     def cut(self, pixels: Array, outside: float) -> Array:
-        """Return this part of pixels (h, w, c), with a value for what lies outside."""
+        """Return this part of an image.
+
+        Args:
+            pixels: The image (h, w, c).
+            outside: The value for what lies beyond the image.
+        """
         height, width, channels = pixels.shape
         part = np.full((self.bottom - self.top, self.right - self.left, channels), outside, pixels.dtype)
         top, left = max(self.top, 0), max(self.left, 0)

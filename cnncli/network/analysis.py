@@ -13,12 +13,15 @@ from .network import Network
 
 @dataclass(frozen=True)
 class Field:
-    """The receptive field of one position of a layer's output, (rows, columns), in pixels of the image.
+    """The receptive field of one position of a layer's output: the part of the image that it depends on, in pixels.
 
-    size is the side of the window that the position can see, the part that lies on the padding counted; step is how
-    far the window moves from one position to the next; grid is how many positions there are (a flattened layer keeps
-    those of its input). start is the middle of the first position's window: 0 is the middle of the first pixel, and
-    the image ends half a pixel before it. whole: every output sees all of the image.
+    Attributes:
+        size: The (rows, columns) of the window that the position sees, with the part that lies on padding.
+        step: How far the window moves from one position to the next: (rows, columns).
+        grid: How many positions there are: (rows, columns). A flattened layer keeps those of its input.
+        start: The middle of the first position's window. 0 is the middle of the first pixel; the image begins half a
+            pixel before it.
+        whole: Whether every output sees the whole image.
     """
 
     size: tuple[int, int] = (1, 1)

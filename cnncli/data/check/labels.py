@@ -46,9 +46,14 @@ class Classifier(Protocol):
 
 @dataclass(frozen=True)
 class Judge:
-    """A model that is asked about labels: its name, and the paths inside the data folder of the images that it was
-    trained on (None if it is not known to have been trained on any). decoded has images that were decoded to find that
-    out, by path, as the model takes them.
+    """A model that is asked about labels.
+
+    Attributes:
+        model: The model.
+        name: What messages call it.
+        seen: The paths inside the data folder of the images that it was trained on. None if it is not known to have
+            been trained on any.
+        decoded: Images that were decoded already, by path, as the model takes them.
     """
 
     model: Classifier
@@ -57,11 +62,19 @@ class Judge:
     decoded: Mapping[str, Array] = field(default_factory=dict, compare=False, repr=False)
 
     def image(self, file: File) -> str | Picture:
-        """What to ask the model about: the file, or what has been decoded of it."""
+        """Return what to ask the model about: the file, or its decoded pixels.
+
+        Args:
+            file: The file.
+        """
         return Picture(file.path, self.decoded[file.path]) if file.path in self.decoded else file.path
 
     def knows(self, file: File) -> bool:
-        """Whether it was trained on this image."""
+        """Return whether the model was trained on an image.
+
+        Args:
+            file: The image's file.
+        """
         return self.seen is not None and file.relative in self.seen
 
 
