@@ -18,7 +18,7 @@ LEFT = {"README.md": {"out.onnx", "out.c", "features.npz"}, "docs/checking.md": 
         "docs/watching.md": {"tb"}}
 # Shorter: what the page promises of hours is the same in seconds.
 SHORTER = {"30m": "1s", "40": "3", "arch=resnet8,resnet20": "arch=lenet5,classic", "12": "2", "20": "3",
-           "lr=0.01,0.03,0.1": "lr=0.01,0.1", "NAME": "sweep-2", "relu2": "relu2:0-1"}
+           "lr=0.01,0.03,0.1": "lr=0.01,0.1", "NAME": "sweep-2", "relu2": "relu2:0-1", "LAYER": "relu1"}
 
 
 def typed(line: str) -> list[str]:
