@@ -10,7 +10,7 @@ import pytest
 import cnncli
 from cnncli.cli import main
 
-from .guides import PAGES, code, here, networks
+from .guides import PAGES, code, here, mistyped, networks
 
 __all__ = ["here"]
 WITH_CODE = [page for page in PAGES if code(page)]
@@ -83,6 +83,11 @@ def test_each_network_of_a_page_is_one(page: str, tmp_path: Path) -> None:
         path = tmp_path / f"{number}.toml"
         path.write_text(network, encoding="utf-8")
         assert main(["inspect", str(path), "--size", "32"]) == 0
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_looks_like_code_is_code(page: str) -> None:
+    assert mistyped(page) == []
 
 
 def test_code_is_found_and_what_is_changed_in_it_too() -> None:
