@@ -16,28 +16,28 @@ from importlib import import_module
 import click
 
 from ..errors import CnnError, UsageError, no_such, printable
-from .command import Command
+from .command import Command, Context
 from .program import COMMANDS, typed
 
 EXAMPLES = (
-    ("cnn sample demo/", "get some images: a folder per class"),
-    ("cnn train demo/", "train on them; the model goes to runs/"),
-    ("cnn test", "its accuracy on the held-out images"),
-    ("cnn predict a.png b.png", "what the latest model sees in them"),
+    ("cnn sample demo/", "write some sample images, in one folder per class"),
+    ("cnn train demo/", "train on them; the run is written to runs/"),
+    ("cnn test", "test the latest model on the test images"),
+    ("cnn predict a.png b.png", "print the labels that the latest model gives them"),
 )
 ENVIRONMENT = (
-    ("CNN_THREADS", "how many threads to use (1 to 256); --threads wins"),
-    ("CNN_ISA", "force an instruction set: reference, baseline, avx2, avx512"),
-    ("CNN_DEBUG", "1 shows the traceback of an error"),
+    ("CNN_THREADS", "how many threads to use, 1 to 256; --threads overrides it"),
+    ("CNN_ISA", "the instruction set to use: reference, baseline, avx2 or avx512"),
+    ("CNN_DEBUG", "1 shows the Python traceback of an error"),
     ("NO_COLOR", "1 switches colours off"),
 )
 EXIT_CODES = (
-    ("0", "done"),
-    ("1", "failed"),
-    ("2", "wrong usage"),
-    ("3", "done, but some images had to be skipped"),
+    ("0", "success"),
+    ("1", "failure; of cnn check: problems were found"),
+    ("2", "wrong usage: an option or argument makes no sense"),
+    ("3", "success, but some images were skipped"),
     ("4", "the model file cannot be used"),
-    ("130, 143", "interrupted by Ctrl-C or SIGTERM, after saving"),
+    ("130, 143", "stopped by Ctrl-C or SIGTERM; a training was saved first"),
 )
 NO_MEMORY = ("failed to map segment", "cannot allocate memory", "Cannot allocate memory")  # the loader's words
 BROKEN_PIPE = 128 + 13  # what a shell reports for a program that SIGPIPE ended
@@ -45,6 +45,8 @@ BROKEN_PIPE = 128 + 13  # what a shell reports for a program that SIGPIPE ended
 
 class Commands(click.Group):
     """The group ``cnn``: knows its commands from the table above and imports one only when it runs."""
+
+    context_class = Context
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -89,9 +91,10 @@ def show_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) -
               help="Show the version and exit.")
 @click.pass_context
 def cnn(ctx: click.Context) -> None:
-    """Turn a folder of images into a convolutional classifier, on an ordinary CPU.
+    """Train, test, use and explain image classifiers on an ordinary CPU.
 
-    Train it, learn how good it is, use it, and look inside it. 'cnn COMMAND --help' tells more about each command.
+    The classifiers are convolutional neural networks. The images that they learn from lie in one folder per class.
+    'cnn COMMAND --help' describes each command.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help(), err=True)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,13 +11,18 @@ import click
 from ..errors import printable, quoted
 from .command import (
     Command,
+    Option,
+    Whole,
+    exclude_option,
     force_option,
     group_by_option,
     json_option,
     labels_option,
     open_and_say,
+    range_option,
     threads_option,
 )
+from .completing import model_names
 from .output import console, emit, emit_json, note
 from .progress import steps
 
@@ -27,12 +33,12 @@ FOUND = 1  # exit code: something was found that --fail-on names
 SHOWN = 5  # findings of a kind that are listed one by one
 NAMED = 4  # files of a finding that are named
 EXAMPLES = (
-    ("cnn check photos/", "what is wrong with them"),
-    ("cnn check photos/ --sheet bad.png", "see the images that it is about"),
-    ("cnn check photos/ --exclude-list out.txt", "list the useless and the double ones, and then"),
-    ("cnn train photos/ --exclude out.txt", "train without them"),
-    ("cnn check photos/ --model runs/latest", "which labels the model thinks are wrong"),
-    ("cnn check photos/ --fail-on warning --json", "for CI: exit code 1 if there is anything to look at"),
+    ("cnn check photos/", "print what is wrong with the images"),
+    ("cnn check photos/ --sheet bad.png", "and draw the images in question"),
+    ("cnn check photos/ --exclude-list out.txt", "and list useless and double images ..."),
+    ("cnn train photos/ --exclude out.txt", "... and train without them"),
+    ("cnn check photos/ --model runs/latest", "also find labels that the model takes for wrong"),
+    ("cnn check photos/ --fail-on warning --json", "for automatic checks: exit code 1 for any warning"),
 )
 
 
@@ -47,41 +53,47 @@ def show_kinds(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> 
         ctx.exit()
 
 
-@click.command(cls=Command, examples=EXAMPLES)
+_findings, _images = (partial(click.option, cls=Option, heading=heading) for heading in ("Findings", "Images"))
+
+
+@click.command(cls=Command, examples=EXAMPLES, grouped=True)
 @click.argument("folder", type=click.Path())
-@click.option("--model", "models", type=click.Path(path_type=Path), multiple=True, metavar="RUN|FILE",
-              help="Also ask a trained model which labels are probably wrong; several, such as those of the folds of a "
-                   "cross-validation, judge the images that they were not trained on.")
-@click.option("--seed", "--split-seed", "seed", type=click.IntRange(0), default=0, show_default=True,
-              help="Of the split that a training would draw.")
-@group_by_option
+@_findings("--sheet", type=click.Path(path_type=Path), metavar="FILE.png",
+           help="Draw the images in question, copies side by side.")
+@_findings("--exclude-list", type=click.Path(), metavar="FILE",
+           help="Write a list of useless images and of copies, for cnn train --exclude.")
+@_findings("--model", "models", type=click.Path(path_type=Path), multiple=True, metavar="RUN|FILE",
+           shell_complete=model_names,
+           help="Also find labels that a trained model takes for wrong. Repeat the option for the models of a "
+                "cross-validation: each judges the images that it was not trained on.")
+@_findings("--fail-on", default="error", show_default=True, metavar="error|warning|note|never|KIND,…",
+           help="Which findings make the exit code 1: those of this level and the graver ones, or those of these "
+                "kinds.")
+@_findings("--ignore", default="", metavar="KIND,…", help="Do not look for these kinds of findings.")
+@_findings("--kinds", is_flag=True, is_eager=True, expose_value=False, callback=show_kinds,
+           help="List the kinds of findings, and stop.")
 @labels_option
-@click.option("--range", "range_", metavar="LOW:HIGH",
-              help="What is black and what is white in images deeper than 8 bits, as 0:4095.  [default: found from the "
-                   "training images]")
-@click.option("--exclude", type=click.Path(), metavar="FILE", help="Pass over the images that this list names.")
-@click.option("--exclude-list", type=click.Path(), metavar="FILE",
-              help="Write a list of useless and double images, for cnn train --exclude.")
-@click.option("--sheet", type=click.Path(path_type=Path), metavar="FILE.png", help="Draw the images that were found.")
-@click.option("--ignore", default="", metavar="KIND,…", help="Do not look for these.")
-@click.option("--fail-on", default="error", show_default=True, metavar="error|warning|note|never|KIND,…",
-              help="What makes the exit code 1: findings of that level and graver ones, or of these kinds.")
-@click.option("--kinds", is_flag=True, is_eager=True, expose_value=False, callback=show_kinds,
-              help="List what is looked for, and stop.")
+@group_by_option
+@exclude_option
+@_images("--split-seed", "--seed", "seed", type=Whole(0), metavar="N", default=0, show_default=True,
+         help="Check the split that cnn train makes with this --split-seed. Folders with train/, val/ and test/ have "
+              "their own.")
+@range_option
 @force_option
 @json_option
 @threads_option
-def command(folder: str, models: tuple[Path, ...], seed: int, range_: str | None, exclude: str | None,
+def command(folder: str, models: tuple[Path, ...], seed: int, range: str | None, exclude: str | None,
             exclude_list: str | None, sheet: Path | None, ignore: str, fail_on: str, force: bool, as_json: bool,
             group_by: str | None, labels: str | None) -> int:
-    """Find out what is wrong with a folder of images before training on it.
+    """Look for problems in a folder of images before you train on it.
 
-    FOLDER is what 'cnn train' takes, and is read the same way. Looks for images that cannot be used or were named,
-    turned or saved oddly, blank, dark and blurred ones, classes that are empty, hidden, nearly the same or unlike from
-    split to split, and above all for copies: the same picture, exactly or nearly, in training and test images or in
-    two classes. Images are only read, never changed.
+    FOLDER is read exactly as cnn train reads it. No image is changed, moved or deleted.
 
-    Exit code 0 where nothing was found that --fail-on names, else 1.
+    Finds files that cannot be used, files with a wrong name or format, blank, dark and blurred images, problems of
+    classes (empty, small, hidden, named alike, or told apart by brightness or size alone), and copies: the same
+    picture, exactly or nearly, in two parts of the split or in two classes.
+
+    The exit code is 1 if something was found that --fail-on names, else 0.
     """
     from ..data.check import LEVELS, NEVER, words
     from ..evaluation.check import check
@@ -93,14 +105,14 @@ def command(folder: str, models: tuple[Path, ...], seed: int, range_: str | None
     with claimed(folder, exclude_list, sheet, models=[each.path for each in opened], reads=read, force=force):
         with steps() as shown:
             report = check(folder, models=[each.model for each in opened], seed=seed, exclude=exclude or (),
-                           ignore=ignored, progress=shown, group_by=group_by, labels=labels, range=range_)
+                           ignore=ignored, progress=shown, group_by=group_by, labels=labels, range=range)
         for sentence in report.notes:
             note(sentence)
         if as_json:
             emit_json(report.as_json())
         else:
             _print(report)
-        again = {"--labels": labels, "--group-by": group_by, "--split-seed": seed or None, "--range": range_}
+        again = {"--labels": labels, "--group-by": group_by, "--split-seed": seed or None, "--range": range}
         options = [quoted(value, option) for option, value in again.items() if value is not None]
         _write(report, " ".join([quoted(folder), *options]), exclude_list, sheet)
     return FOUND if report.fails(fails) else 0

@@ -13,9 +13,10 @@ A command is a file with one function:
 """
 
 import sys
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -25,8 +26,29 @@ from .completing import model_names
 if TYPE_CHECKING:
     from ..runs.opened import Opened
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 OTHERS = "Others"  # the heading of options that have none
+_WHOLE = "\u2011"  # a hyphen at which no line is broken
 LONGEST_LIST = 2**28  # bytes of names on standard input
+
+
+class Formatter(click.HelpFormatter):
+    """Writes a help whose names with hyphens stand on one line, so that they can be copied."""
+
+    def write_text(self, text: str) -> None:
+        super().write_text(text.replace("-", _WHOLE))
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], *args: Any, **kwargs: Any) -> None:
+        super().write_dl([(name, text.replace("-", _WHOLE)) for name, text in rows], *args, **kwargs)
+
+    def getvalue(self) -> str:
+        return super().getvalue().replace(_WHOLE, "-")
+
+
+class Context(click.Context):
+    """A context whose help is written so."""
+
+    formatter_class = Formatter
 
 
 class Command(click.Command):
@@ -35,6 +57,8 @@ class Command(click.Command):
     kernels=False is for a command that needs no C code; examples are (command line, what it does) pairs. grouped
     has the help show each option below its heading (Option), in the order of their definitions.
     """
+
+    context_class = Context
 
     def __init__(
         self, *args: Any, kernels: bool = True, examples: Sequence[tuple[str, str]] = (),
@@ -68,7 +92,7 @@ class Command(click.Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         if self.examples:
             with formatter.section("Examples"):
-                formatter.write_dl(self.examples, col_max=48)
+                formatter.write_dl(self.examples, col_max=44)
         super().format_epilog(ctx, formatter)
 
 
@@ -96,40 +120,78 @@ class Size(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.
         return size
 
 
+class Whole(click.types.IntParamType):  # not IntRange, whose range is a formula in the help
+    """A whole number from least to most; the help says which in words."""
+
+    name = "integer"
+
+    def __init__(self, least: int, most: int | None = None) -> None:
+        self.least, self.most = least, most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if number < self.least or (self.most is not None and number > self.most):
+            self.fail(f"{number} is not in the range from {self.least} " + (
+                "up." if self.most is None else f"to {self.most}."), param, ctx)
+        return number
+
+
 def _keep_threads(ctx: click.Context, parameter: click.Parameter, value: int | None) -> None:
     ctx.meta["cnncli.threads"] = value
 
 
-json_option = click.option("--json", "as_json", cls=Option, heading="Running", is_flag=True,
-                           help="Print the result as JSON, for other programs.")
-model_option = click.option("-m", "--model", type=click.Path(path_type=Path), metavar="MODEL",
-                            shell_complete=model_names,
-                            help="A model file, the folder of a run, or a pretrained network: efficientnet_lite0, "
-                                 "efficientnet_lite1 or efficientnet_lite2.  [default: runs/latest]")
-strict_option = click.option("--strict", cls=Option, heading="Images", is_flag=True,
-                             help="Stop with an error at the first image that cannot be read, instead of skipping it.")
-exact_option = click.option("--exact", cls=Option, heading="Learning", is_flag=True, default=None,
-                            help="Compute convolutions without Winograd's algorithm. This is slower, and rounds a "
-                                 "little less.")
+_images, _learning, _running = (partial(click.option, cls=Option, heading=heading)
+                                for heading in ("Images", "Learning", "Running"))
+
+# An option that several commands have is defined here once, so that its help is the same in all of them.
+json_option = _running("--json", "as_json", is_flag=True, help="Print the result as JSON, for other programs.")
+model_option = click.option("-m", "--model", cls=Option, heading="Model", type=click.Path(path_type=Path),
+                            metavar="MODEL", shell_complete=model_names,
+                            help="The model: a model file, a run folder, or a pretrained network (efficientnet_lite0, "
+                                 "efficientnet_lite1, efficientnet_lite2).  [default: runs/latest, the latest run]")
+strict_option = _images("--strict", is_flag=True,
+                        help="Stop with an error at the first image that cannot be read, instead of skipping it.")
+exact_option = _learning("--exact", is_flag=True, default=None,
+                         help="Compute convolutions without Winograd's algorithm. This is slower, and rounds a little "
+                              "less.")
 tta_option = click.option("--tta", is_flag=True,
-                          help="Judge each image and its mirror image, and average the two. Takes twice as long.")
-group_by_option = click.option(
-    "--group-by", cls=Option, heading="Images", metavar="PATTERN|FILE.csv",
-    help="Keep images that belong together in one part of the split, or in one fold. They belong together if the "
-         "parentheses of this regular expression find the same text in their paths, as '(patient\\d+)' does, or if a "
-         "table with the columns file and group says so.")
-labels_option = click.option(
-    "--labels", cls=Option, heading="Images", type=click.Path(), metavar="FILE.csv",
+                          help="Test-time augmentation: judge each image and its mirror image, and average the two. "
+                               "Takes twice as long.")
+group_by_option = _images(
+    "--group-by", metavar="PATTERN|FILE.csv",
+    help="Keep images that belong together in one part of the split, or in one fold. PATTERN is a regular expression: "
+         "images belong together if its parentheses find the same text in their paths, like '(patient\\d+)'. FILE.csv "
+         "is a table with the columns file and group.")
+labels_option = _images(
+    "--labels", type=click.Path(), metavar="FILE.csv",
     help="Take the labels from a table instead of from folders. Its columns are file (a path inside the folder), "
          "label, and optionally split.")
-force_option = click.option("--force", is_flag=True,
-                            help="Also overwrite files that cnn did not write, and also write into a folder of "
-                                 "training images.")
+range_option = _images(
+    "--range", metavar="LOW:HIGH",
+    help="For images with more than 8 bits: the values that become black and white, like 0:4095.  [default: found from "
+         "the training images]")
+exclude_option = _images(
+    "--exclude", type=click.Path(), metavar="FILE",
+    help="Leave out the images that this file lists. cnn check --exclude-list writes such a file.")
+force_option = _running("--force", is_flag=True,
+                        help="Overwrite files that cnn did not write, and write into folders of training images. "
+                             "Without --force, cnn refuses both.")
+force_inside_option = _running("--force", is_flag=True,
+                               help="Write DIR into a folder of training images. Without --force, cnn refuses that.")
+port_option = partial(_running, "--port", type=Whole(0, 65535), metavar="N")
+runs_option = click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True,
+                           metavar="DIR", help="The folder that the runs are in.")
 # The command does not see it: Command.invoke sets it, kernels.threads() tells it.
-threads_option = click.option("--threads", cls=Option, heading="Running", type=click.IntRange(1, 256),
-                              expose_value=False, callback=_keep_threads,
-                              help="How many threads to use. The result does not depend on it.  [default: one for each "
-                                   "CPU]")
+threads_option = _running("--threads", type=Whole(1, 256), metavar="N", expose_value=False, callback=_keep_threads,
+                          help="How many threads to use, 1 to 256. The result does not depend on it.  [default: "
+                               "CNN_THREADS, or one for each CPU]")
+
+
+def out_option(default: str) -> Callable[[Function], Function]:
+    """Return the option --out for a folder, whose default the help describes so."""
+    return _running("--out", type=click.Path(path_type=Path), metavar="DIR",
+                    help="The folder that the files are written to. It is made if it does not exist.  [default: "
+                         f"{default}]")
 
 
 def open_and_say(model: Path | None) -> "Opened":

@@ -98,13 +98,50 @@ def _classes(ctx: click.Context) -> list[str]:
     return list(open_model(ctx.params.get("model")).model.classes)
 
 
+def _networks(ctx: click.Context) -> list[str]:
+    from ..architectures import ARCHITECTURES
+
+    return list(dict.fromkeys((*_models(ctx), *ARCHITECTURES)))
+
+
+def _methods(ctx: click.Context) -> list[str]:
+    from ..explain.methods import METHODS
+
+    return list(METHODS)
+
+
+def _sweep_names(ctx: click.Context) -> list[str]:
+    from ..runs.listing import sweeps_in
+
+    return [path.name for path in sweeps_in(ctx.params.get("runs") or "runs")]
+
+
 architecture_names = _of(_architectures, files=True)
 augmentation_names = _of(_augmentations)
 class_names = _of(_classes)
 loss_names = _of(_losses)
+method_names = _of(_methods)
 model_names = _of(_models, files=True)
+network_names = _of(_networks, files=True)
 optimiser_names = _of(_optimisers)
 run_names = _of(_run_names)
 sampling_names = _of(_samplings)
 schedule_names = _of(_schedules)
+sweep_names = _of(_sweep_names)
 weight_names = _of(_weights, files=True)
+
+
+def setting_values(ctx: click.Context, parameter: click.Parameter, typed: str) -> list["CompletionItem"]:
+    """Complete the values of a setting of ``cnn sweep``, as its option's are: those after "arch=" and each comma. Some
+    shells hand over "arch=res", others, which break words at "=", only "res"."""
+    from click.shell_completion import CompletionItem
+
+    name, equals, values = typed.rpartition("=") if "=" in typed else ("", "", typed)
+    words = [] if equals else [word for word in ctx.params.get("settings") or () if word != "="]
+    setting = name or (words[-1] if words else "")
+    option = next((each for each in ctx.command.params if f"--{setting}" in each.opts), None)
+    if option is None:
+        return []
+    before = max(values.rfind(","), values.rfind(";")) + 1
+    return [CompletionItem(f"{name}{equals}{values[:before]}{item.value}")
+            for item in option.shell_complete(ctx, values[before:]) if item.type == "plain"]

@@ -8,18 +8,19 @@ from .command import Command
 from .output import emit
 
 EXAMPLES = (
-    ("cnn completion bash >> ~/.bashrc", "for bash, from the next shell on"),
-    ("cnn completion zsh >> ~/.zshrc", "for zsh"),
-    ("cnn completion fish > ~/.config/fish/completions/cnn.fish", "for fish"),
+    ("cnn completion bash >> ~/.bashrc", "set it up for bash, for every new shell"),
+    ("cnn completion zsh >> ~/.zshrc", "set it up for zsh"),
+    ("cnn completion fish > ~/.config/fish/completions/cnn.fish", "set it up for fish"),
 )
 
 
 @click.command(cls=Command, examples=EXAMPLES, kernels=False)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(shell: str) -> None:
-    """Print what makes a shell complete commands, options, architectures, runs and classes.
+    """Print the script that lets the Tab key complete commands, options and names.
 
-    Append it once to the file that the shell reads when it starts.
+    The names are those of architectures, schedules, runs, classes and the like. Append the script once to the file that
+    your shell reads when it starts.
     """
     kind = get_completion_class(shell)
     assert kind is not None

@@ -1,13 +1,25 @@
 """``cnn explain``: parse, call cnncli/explain/, and write the pictures of why images get their answers."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ..errors import DataError, printable
-from .command import Command, force_option, json_option, listed_on_stdin, model_option, open_and_say, threads_option
-from .completing import class_names
+from .command import (
+    Command,
+    Option,
+    Whole,
+    force_option,
+    json_option,
+    listed_on_stdin,
+    model_option,
+    open_and_say,
+    out_option,
+    threads_option,
+)
+from .completing import class_names, method_names
 from .explaining_units import explain_units, units_options
 from .output import emit, emit_json, note, report_skipped
 from .progress import progress
@@ -15,51 +27,55 @@ from .shortcutting import explain_shortcuts, shortcuts_option
 from .trusting import besides, check_options, compared, sanity_test, trust_options
 
 EXAMPLES = (
-    ("cnn explain boot.png", "where the evidence for its label lies"),
-    ("cnn explain", "of some images that the model was not trained on"),
-    ("cnn explain boot.png --class sandal", "and for another class"),
-    ("cnn explain photos/ --out why/", "a picture for each image"),
-    ("cnn explain boot.png --method occlusion", "by covering parts of it"),
-    ("cnn explain boot.png --trust", "and how far to trust the map"),
-    ("cnn explain --sanity --method gradcam", "does the method look at what was learnt?"),
-    ("cnn explain photos/ --boxes --json", "coarse boxes round what was seen"),
-    ("cnn explain --units relu2", "what each filter of a layer looks for"),
-    ("cnn explain --shortcuts", "does it go by a logo, a date, a frame?"),
-    ("cnn explain boot.png --json", "the map, for other programs"),
+    ("cnn explain boot.png", "draw what speaks for its label, and for the next likeliest"),
+    ("cnn explain", "explain some images that the model was not trained on"),
+    ("cnn explain boot.png --class sandal", "draw what speaks for another class"),
+    ("cnn explain photos/ --out why/", "draw a picture for each image, and write explain.html"),
+    ("cnn explain boot.png --method occlusion", "make the map by covering parts of the image"),
+    ("cnn explain boot.png --trust", "measure how far to trust the map"),
+    ("cnn explain --sanity --method gradcam", "test whether a method shows what was learnt"),
+    ("cnn explain photos/ --boxes --json", "draw coarse boxes; print them as JSON"),
+    ("cnn explain --units relu2", "show what each filter of a layer looks for"),
+    ("cnn explain --shortcuts", "find out whether the model goes by a logo, a date, a frame"),
 )
+_maps, _running = (partial(click.option, cls=Option, heading=heading) for heading in ("Maps", "Running"))
 
 
-@click.command(cls=Command, examples=EXAMPLES)
+@click.command(cls=Command, examples=EXAMPLES, grouped=True)
 @click.argument("images", nargs=-1, metavar="[IMAGE…]")
 @model_option
-@click.option("--class", "target", metavar="NAME", shell_complete=class_names,
-              help="The class to explain.  [default: the model's answer]")
-@click.option("--method", default="hirescam", show_default=True, metavar="NAME",
-              help="How: hirescam, gradcam and others, which docs/explaining.md compares.")
-@click.option("--layer", metavar="NAME", help="Whose positions are asked.  [default: the last layer that has any]")
+@_maps("--class", "target", metavar="NAME", shell_complete=class_names,
+       help="The class to explain.  [default: the label that the model gives, and the next likeliest]")
+@_maps("--method", default="hirescam", show_default=True, metavar="NAME", shell_complete=method_names,
+       help="How maps are made: deconvnet, finercam, gradcam, gradcamplusplus, gradient, guided, hirescam, integrated, "
+            "layercam, occlusion, rise, scorecam or smoothgrad. The guide \"Why did it say that?\" compares them.")
+@_maps("--layer", metavar="NAME",
+       help="The layer whose positions the map shows. cnn inspect lists the layers.  [default: the last one with "
+            "positions]")
 @trust_options
 @units_options
 @shortcuts_option
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
-              help="Folder for the pictures.  [default: explained/ in the run's folder]")
-@click.option("--seed", type=click.IntRange(0, 2**63), default=0, show_default=True, help="Of what is drawn at random.")
+@out_option("explained/ in the run folder; for a model in none, NAME-explained/")
+@_running("--seed", type=Whole(0, 2**63), metavar="N", default=0, show_default=True,
+          help="The seed of all random numbers. Another seed takes other held-out images.")
 @force_option
 @json_option
 @threads_option
 def command(images: tuple[str, ...], model: Path | None, target: str | None, method: str, layer: str | None,
             trust: bool, sanity: bool, boxes: bool, truth: Path | None, units: tuple[str, ...], top: int | None,
             shortcuts: bool, out: Path | None, seed: int, force: bool, as_json: bool) -> int:
-    """Show why images get their answers: where in them the evidence for a class lies.
+    """Show which parts of an image speak for its label.
 
-    For each IMAGE, a picture: the image, and beside it where the class that the model says is seen, and where the next
-    likeliest is. Red speaks for a class, blue against it. Of several images also explain.html, a page with all of them
-    and, class by class, where the evidence lies. IMAGE is a file, a folder, a pattern such as 'photos/*.png', or - for
-    a list of paths on standard input; without it, some of the images held out of the model's training. Prints the
-    names of the files.
+    IMAGE is a file, a folder with images, a pattern like 'photos/*.png', or - for a list of paths on standard input.
+    Without IMAGE, 24 of the images that were held out of the model's training are explained.
 
-    Where an answer is known to be wrong, since the image lies in a folder called like another class or is one of the
-    run's, the picture shows what speaks for the class that was said, for the true one, and for the one rather than for
-    the other.
+    Writes a picture for each image, and prints its name. The picture shows the image, what speaks for the label that
+    the model gives, and what speaks for the next likeliest. Red speaks for a class, blue against it. For several images
+    explain.html is written, too: a page with all of them, and where the evidence for each class lies.
+
+    If an answer is known to be wrong, the picture shows what speaks for the label given, for the true class, and for
+    the first rather than the second. The true class is known for images of the run, and for images in a folder that is
+    named like a class.
     """
     from ..data.finding import Missing
     from ..explain.which import images_named

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from ..errors import Interrupted, UsageError, printable
-from .command import listed_on_stdin, open_and_say, typed_besides
+from .command import Option, Whole, listed_on_stdin, open_and_say, typed_besides
 from .output import emit, emit_json, note, report_skipped
 from .progress import steps
 
@@ -20,13 +20,13 @@ _TOGETHER = {"images", "model", "units", "top", "out", "seed", "force", "as_json
 def units_options(command: _Command) -> _Command:
     """Add --units and --top."""
     for option in (
-        click.option("--top", type=click.IntRange(min=1), metavar="N",
-                     help="Of the images held out of the training: how many are explained.  [default: 24]  With "
-                          "--units: how many images for each filter, 100 at most.  [default: 9]"),
-        click.option("--units", multiple=True, metavar="LAYER[:CHANNELS]",
-                     help="Instead, show what the filters of a layer look for, as relu2, or some of its channels, as "
-                          "relu2:0-7,12: in IMAGE, or in the images held out of the model's training. Give it several "
-                          "times for several layers, or all for every activation."),
+        click.option("--top", cls=Option, heading="Maps", type=Whole(1), metavar="N",
+                     help="Without IMAGE: how many held-out images to explain, 1 or more.  [default: 24]  With "
+                          "--units: how many images to show for each filter, 1 to 100.  [default: 9]"),
+        click.option("--units", cls=Option, heading="Instead of maps", multiple=True, metavar="LAYER[:CHANNELS]",
+                     help="Show what the filters of a layer look for, like relu2, or some of them, like relu2:0-7,12. "
+                          "Repeat the option for several layers; all stands for every activation and the last layer. "
+                          "Writes units-LAYER.html and units-LAYER.png."),
     ):
         command = option(command)
     return command

@@ -9,36 +9,38 @@ from .command import Command, force_option, json_option, model_and_rest, model_o
 from .output import emit_json, note
 
 EXAMPLES = (
-    ("cnn export birds.onnx", "the latest model: images in, probabilities out, for any runtime of ONNX"),
-    ("cnn export runs/latest classifier.c", "one C file that needs nothing but libm"),
-    ("cnn export runs/latest birds.onnx --raw", "the network alone: normalised numbers in, logits out"),
-    ("cnn export runs/latest birds.safetensors --torch-names", "for torchvision's or timm's network of that name"),
+    ("cnn export birds.onnx", "write the latest model for any ONNX runtime"),
+    ("cnn export runs/latest classifier.c", "write one C file; it needs only a compiler and libm"),
+    ("cnn export runs/latest birds.onnx --raw", "write only the network, without preprocessing"),
+    ("cnn export runs/latest birds.safetensors --torch-names", "write weights for torchvision or timm"),
 )
 
 
 @click.command(cls=Command, examples=EXAMPLES)
 @click.argument("file", nargs=-1, required=True, type=click.Path(), metavar="[MODEL] FILE")
 @model_option
-@click.option("--raw", is_flag=True, help="Leave out what is done before and behind the network: float32 (n, c, h, w), "
-              "normalised, to logits.")
-@click.option("--torch-names", is_flag=True, help="With a .safetensors file: weights for PyTorch, by the names of "
-              "torchvision's or timm's network.")
+@click.option("--raw", is_flag=True, help="With .onnx: leave out preprocessing and probabilities. The file then takes "
+              "normalised float32 images (n, channels, height, width) and returns logits.")
+@click.option("--torch-names", is_flag=True, help="With .safetensors: name the weights as torchvision or timm "
+              "names those of the same network.")
 @force_option
 @json_option
 def command(file: tuple[str, ...], model: Path | None, raw: bool, torch_names: bool, force: bool, as_json: bool
             ) -> int:
-    """Write a model in a form that others run.
+    """Write a model as an ONNX file, a C file or weights for PyTorch.
 
-    MODEL is a model file, a run folder, or a pretrained network. Without it, the latest run's model is written.
+    FILE is written; its name decides the form. MODEL is a model file, a run folder or a pretrained network. Without it,
+    the latest run's model is written. MODEL may also be given with -m.
 
-    An .onnx file (with the extra [onnx]) takes uint8 images (n, height, width, channels) of the model's size and yields
-    calibrated probabilities; class names, preprocessing and a picture with its probabilities are in its metadata. Where
-    onnxruntime is installed it is run before it is written, and has to answer as cnn does.
+    FILE.onnx takes images of the model's size as bytes, uint8 (n, height, width, channels), and returns calibrated
+    probabilities. Its metadata has the class names, the preprocessing, and a picture with its probabilities. cnn needs
+    the package onnx to write it. If onnxruntime is installed, too, the file is run before it is written, and must
+    answer as cnn does.
 
-    A .c file has the weights, the few functions that they need, and "int classify(const uint8_t *rgb, int h, int w,
-    float *probabilities)", which takes images of any size.
+    FILE.c holds the weights and everything that runs them. Its function "int classify(const uint8_t *rgb, int h, int w,
+    float *probabilities)" takes an image of any size.
 
-    A .safetensors file with --torch-names holds the weights alone, for load_state_dict(…, strict=True).
+    FILE.safetensors, with --torch-names, holds only the weights, for load_state_dict(…, strict=True) in PyTorch.
     """
     from ..export import export_model
 

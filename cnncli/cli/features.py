@@ -22,8 +22,8 @@ from .progress import progress
 
 FEW = 200  # images that are done before anyone asks how far it has got
 EXAMPLES = (
-    ("cnn features runs/latest photos/ -o photos.npz", "features and paths of every image under a folder"),
-    ("cnn features efficientnet_lite0 a.png b.png -o ab.npz", "of a pretrained network, with nothing trained"),
+    ("cnn features runs/latest photos/ -o photos.npz", "write the features of all images of a folder"),
+    ("cnn features efficientnet_lite0 a.png b.png -o ab.npz", "use a pretrained network, without training"),
 )
 
 
@@ -31,20 +31,24 @@ EXAMPLES = (
 @click.argument("words", nargs=-1, required=True, metavar="[MODEL] IMAGE…")
 @model_option
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("features.npz"), metavar="FILE.npz",
-              help="Where to write them.  [default: features.npz]")
+              help="The file to write.  [default: features.npz]")
 @force_option
 @json_option
 @exact_option
 @threads_option
 def command(words: tuple[str, ...], model: Path | None, out: Path, force: bool, as_json: bool, exact: bool | None
             ) -> int:
-    """Write what the network makes of images before it decides, for search and clustering.
+    """Write the features that a model computes of images, for search and clustering.
 
-    MODEL is a model file, a run folder, or a pretrained network. With -m every word is an IMAGE; one IMAGE alone is
-    looked at by the latest run's model. IMAGE is a file, a folder (the images under it), a
-    pattern such as 'photos/*.png', or - for a list of paths on standard input. The file holds "features", float32
-    (images, features), and "paths", row by row; with NumPy: numpy.load("features.npz"). Images that cannot be read are
-    skipped and listed at the end.
+    Features are the numbers that the network computes of an image before its last layer. Images that look alike to the
+    network have similar features.
+
+    IMAGE is a file, a folder with images, a pattern like 'photos/*.png', or - for a list of paths on standard input.
+    Images that cannot be read are skipped and listed at the end. MODEL is a model file, a run folder or a pretrained
+    network. It stands first, or is given with -m. Without it, the latest run's model is used.
+
+    Writes a file for NumPy, numpy.load("features.npz"), with two arrays: "features", float32 (images, features), and
+    "paths".
     """
     from ..data.finding import find_images
     from ..errors import DataError

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UsageError, printable
-from .command import Command, Size, force_option, json_option, open_and_say
+from .command import Command, Size, Whole, force_option, json_option, open_and_say
+from .completing import network_names
 from .output import console, emit, emit_json, note
 
 if TYPE_CHECKING:
@@ -16,33 +17,35 @@ if TYPE_CHECKING:
 
 CLASSES_NAMED = 12
 EXAMPLES = (
-    ("cnn inspect", "the latest model, layer by layer"),
-    ("cnn inspect runs/resnet8-1 --out filters/", "and every convolution's filters, as .png and .npy"),
-    ("cnn inspect resnet20 --classes 5 --draw resnet20.svg", "an architecture, or a TOML file, before any training"),
-    ("cnn inspect model.safetensors --json", "for other programs"),
+    ("cnn inspect", "show the latest model, layer by layer"),
+    ("cnn inspect runs/resnet8-1 --out filters/", "also write the filters of every convolution, as .png and .npy"),
+    ("cnn inspect resnet20 --classes 5 --draw resnet20.svg", "show and draw an architecture, before training"),
+    ("cnn inspect model.safetensors --json", "print all figures as JSON"),
 )
 
 
 @click.command(cls=Command, examples=EXAMPLES)
-@click.argument("model", required=False, type=click.Path(path_type=Path))
-@click.option("-m", "--model", "named", type=click.Path(path_type=Path), metavar="MODEL",
-              help="The same as MODEL, as the other commands have it.")
+@click.argument("model", required=False, type=click.Path(path_type=Path), shell_complete=network_names)
+@click.option("-m", "--model", "named", type=click.Path(path_type=Path), metavar="MODEL", shell_complete=network_names,
+              help="Another way to give MODEL, as in the other commands.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
-              help="Write every convolution's filters there, as a picture and as .npy.")
+              help="Write the filters of every convolution into this folder, as a picture and as an .npy file.")
 @click.option("--draw", type=click.Path(path_type=Path), metavar="FILE.svg",
-              help="Draw the network: its layers, and the connections that pass layers over.")
-@click.option("--size", type=Size(), metavar="N|WxH", help="Of an architecture: pixels of an image.  [default: those "
-                                                           "that it was published for; of a TOML file 32]")
-@click.option("--classes", type=click.IntRange(1, 100_000), metavar="N",
-              help="Of an architecture: how many classes.  [default: 10]")
+              help="Draw the network, with its layers and the connections between them.")
+@click.option("--size", type=Size(), metavar="N|WxH",
+              help="With an architecture or a TOML file: the size of the images, in pixels.  [default: the size that "
+                   "the architecture was published for; 32 for a TOML file]")
+@click.option("--classes", type=Whole(1, 100_000), metavar="N",
+              help="With an architecture or a TOML file: how many classes, 1 to 100,000.  [default: 10]")
 @force_option
 @json_option
 def command(model: Path | None, named: Path | None, out: Path | None, draw: Path | None, size: tuple[int, int] | None,
             classes: int | None, force: bool, as_json: bool) -> None:
     """Show a model's layers, shapes, parameters and cost.
 
-    MODEL is a model file or the folder of a run. Without it, the latest run's model is shown. It can also be the name
-    of an architecture or a TOML file: then the network is shown as it is before training.
+    MODEL is a model file, a run folder or a pretrained network. Without it, the latest run's model is shown. MODEL can
+    also be the name of an architecture or a TOML file: then the network is shown as it is before training. Nothing is
+    written without --out or --draw.
 
     Multiply-adds are counted for one image, in convolutions and linear layers. A multiply-add is two FLOP, so --json
     gives twice as many flops. The receptive field is the part of the image, in pixels, that one position of the layer's

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UsageError, printable, quoted
-from .command import Command, json_option
+from .command import Command, json_option, runs_option
 from .completing import run_names
 from .output import console, emit, emit_json, note
 
@@ -17,22 +17,23 @@ if TYPE_CHECKING:
 MOST_ROWS = 20  # of epochs beside each other
 COMPARE = "compare"
 EXAMPLES = (
-    ("cnn runs", "every run in runs/: accuracy, time, and what was done otherwise"),
-    ("cnn runs compare resnet8-1 resnet8-2", "settings that differ, and the epochs beside each other"),
+    ("cnn runs", "list every run in runs/"),
+    ("cnn runs compare resnet8-1 resnet8-2", "compare two runs: their settings and their epochs"),
 )
 
 
 @click.command(cls=Command, examples=EXAMPLES, kernels=False)
 @click.argument("names", nargs=-1, metavar="[compare RUN RUN…]", shell_complete=run_names)
-@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, metavar="DIR",
-              help="The folder that runs are in.")
+@runs_option
 @json_option
 def command(names: tuple[str, ...], runs: Path, as_json: bool) -> None:
-    """List the runs, the oldest first, or compare some.
+    """List the runs, or compare some of them.
 
-    Of each run: the best epoch's accuracy on the validation images, how long the epochs took, and the settings that are
-    not those of most runs beside it. 'compare' shows the settings that differ between the runs named, and their
-    accuracy on the validation images epoch by epoch.
+    The list has a line for each run, the oldest first: the best epoch's accuracy on the validation images, how long the
+    epochs took, and the settings in which it differs from most other runs.
+
+    compare shows the settings in which the RUNs differ, and their accuracy on the validation images, epoch by epoch.
+    RUN is the name or the path of a run.
     """
     from ..runs.listing import compared, named, runs_in, sweeps_in
 

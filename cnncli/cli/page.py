@@ -10,8 +10,8 @@ from .output import emit, emit_json, note, report_skipped
 from .progress import steps
 
 EXAMPLES = (
-    ("cnn page", "page.html in the latest run's folder"),
-    ("cnn page -m runs/clothes photos/ --out model.html", "with some of these photographs on it"),
+    ("cnn page", "write page.html into the latest run's folder"),
+    ("cnn page -m runs/clothes photos/ --out model.html", "use another model, and show some of these photographs"),
 )
 
 
@@ -19,21 +19,23 @@ EXAMPLES = (
 @click.argument("images", nargs=-1, metavar="[IMAGE…]")
 @model_option
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE",
-              help="Where to write it.  [default: page.html in the run's folder]")
+              help="The file to write.  [default: page.html in the run folder; for a model in none, NAME-page.html]")
 @click.option("--units/--no-units", "with_units", default=True,
-              help="Whether the page says what excites each filter most, in 200 of the images, where there are 24 or "
-                   "more: some seconds, and 80 kB or, of a large model, a sixteenth of the page.  [default: --units]")
+              show_default=True,
+              help="Show for each filter the images that excite it most, out of up to 200. Needs 24 images or more. "
+                   "Takes some seconds, and makes the page larger by 80 kB, or by a twelfth for a large model.")
 @force_option
 @json_option
 @threads_option
 def command(images: tuple[str, ...], model: Path | None, out: Path | None, with_units: bool, force: bool,
             as_json: bool) -> int:
-    """Write a model as one web page that runs it.
+    """Write a model as one web page that runs it in the browser.
 
-    The page holds the whole network and computes in the browser. It asks nobody for anything: open it from a disk, or
-    mail it. It judges pictures that are chosen, dropped or pasted, and shows what each layer makes of them, down to
-    single numbers. Some of IMAGE, or of the images held out of the run's training, are on it. IMAGE is a file, a
-    folder, a pattern such as 'photos/*.png', or - for a list of paths on standard input.
+    The page holds the whole network and sends nothing anywhere. You can open it from a disk or mail it. It labels
+    pictures that you choose, drop or paste, and shows what each layer computes of them, down to single numbers.
+
+    The page holds up to 12 images: some of IMAGE, or some that were held out of the model's training. IMAGE is a
+    file, a folder with images, a pattern like 'photos/*.png', or - for a list of paths on standard input.
     """
     from ..explain.explained_units import data_named
     from ..page import write_page

@@ -13,6 +13,7 @@ import click
 from ..errors import printable, quoted
 from .command import (
     Command,
+    Whole,
     exact_option,
     force_option,
     json_option,
@@ -34,41 +35,43 @@ LISTED_IN_JSON = 5  # labels that each item's top holds unless --top says otherw
 WIDEST_PATH = 80
 FEW = 200  # images that are judged before anyone asks how far it has got
 EXAMPLES = (
-    ("cnn predict a.png b.jpg", "label and probability, from the latest model"),
-    ("cnn predict photos/ --csv labels.csv", "every image under a folder, into a table"),
-    ("cnn predict 'photos/**/*.png' --top 3", "the three likeliest labels of each"),
-    ("cnn predict a.png -m runs/resnet8-1 --json", "from another run, for other programs"),
-    ("cnn predict photos/ --reject 0.95", "unknown where it is not sure enough to be right 95 times in 100"),
-    ("cnn predict photo.jpg -m efficientnet_lite0", "by ImageNet's thousand classes, with nothing trained"),
-    ("find . -name '*.png' -print0 | cnn predict -", "a list on standard input, by NUL or by line"),
+    ("cnn predict a.png b.jpg", "label two images with the latest model"),
+    ("cnn predict photos/ --csv labels.csv", "label all images of a folder; write a table"),
+    ("cnn predict 'photos/**/*.png' --top 3", "show the three likeliest labels of each image"),
+    ("cnn predict a.png -m runs/resnet8-1 --json", "use another run's model; print JSON"),
+    ("cnn predict photos/ --reject 0.95", "print unknown for images that the model is not sure of"),
+    ("cnn predict photo.jpg -m efficientnet_lite0", "use ImageNet's thousand classes, without training"),
+    ("find . -name '*.png' -print0 | cnn predict -", "read the paths of the images from standard input"),
 )
 
 
 @click.command(cls=Command, examples=EXAMPLES)
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE…")
 @model_option
-@click.option("--top", type=click.IntRange(min=1), metavar="K", help="Show the K likeliest labels of each image.")
+@click.option("--top", type=Whole(1), metavar="K",
+              help="How many of the likeliest labels to show for each image, 1 or more.  [default: 1; with --json 5]")
 @click.option("--csv", "table", type=click.Path(), metavar="FILE",
-              help="Write a CSV table to FILE ('-': standard output).")
+              help="Write a CSV table to FILE instead of printing one; - writes it to standard output.")
 @click.option("--reject", type=float, metavar="ACCURACY",
-              help="Answer 'unknown' where the model is not sure enough: so that such a share of the other answers is "
-              "right, as far as the validation images tell.")
-@force_option
+              help="Print unknown for images that the model is not sure of. The threshold is chosen on the validation "
+              "images, so that this share of the other answers is right, like 0.95.")
 @json_option
+@tta_option
 @strict_option
 @exact_option
-@tta_option
+@force_option
 @threads_option
 def command(images: tuple[str, ...], model: Path | None, top: int | None, table: str | None, reject: float | None,
             force: bool, as_json: bool, strict: bool, exact: bool | None, tta: bool) -> int:
-    """Say what is in images.
+    """Print the label of each image, and how probable it is.
 
-    IMAGE is a file, a folder (the images under it), a pattern such as 'photos/*.png', or - for a list of paths on
-    standard input. Images that cannot be read are skipped and listed at the end.
+    IMAGE is a file, a folder with images, a pattern like 'photos/*.png', or - for a list of paths on standard input.
+    Images that cannot be read are skipped and listed at the end. Nothing is written unless --csv is given.
 
-    Probabilities are calibrated on the validation images of the training, if it had any. With --reject, JSON items say
-    in "rejected" whether the label is "unknown" for that reason, and in "withheld" why: "unsure", or "strange", what
-    belongs to no class by what the network makes of it; "top" stays.
+    The probabilities are calibrated on the validation images of the training, if there were any. With --reject, JSON
+    has two more entries for each image: "rejected" is true if the answer is withheld, and "withheld" says why. "unsure"
+    means that the probability is too low, "strange" that the image looks like none of the classes. "top" still has the
+    likeliest labels.
     """
     from ..data.finding import find_images
     from ..data.images import forgiven_in_words

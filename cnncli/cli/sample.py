@@ -5,25 +5,26 @@ from pathlib import Path
 import click
 
 from ..errors import printable
-from .command import Command, force_option, json_option
+from .command import Command, force_inside_option, json_option
 from .output import emit, emit_json
 from .progress import progress
 
 EXAMPLES = (
-    ("cnn sample demo/", "3,000 training and 1,000 test images in demo/train and demo/test"),
-    ("cnn train demo/", "a classifier for them"),
+    ("cnn sample demo/", "write the images to demo/train and demo/test"),
+    ("cnn train demo/", "train a classifier on them"),
 )
 
 
 @click.command(cls=Command, examples=EXAMPLES)
 @click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
-@force_option
+@force_inside_option
 @json_option
 def command(directory: Path, force: bool, as_json: bool) -> None:
-    """Write out the sample images that come with cnn.
+    """Write the sample images that come with cnn into a folder.
 
-    DIR/train/<class>/*.png and DIR/test/<class>/*.png: 300 training and 100 test images of each of the ten classes of
-    Fashion-MNIST (Zalando SE, MIT licence), 28 x 28 grey pixels. DIR must be empty or not there yet.
+    The images are 28 x 28 grey pixels, out of Fashion-MNIST (Zalando SE, MIT licence): 300 training and 100 test images
+    for each of ten classes. They are written to DIR/train/CLASS/ and DIR/test/CLASS/ as PNG files. DIR must be empty,
+    or must not exist.
     """
     from ..data.importing import FASHION
     from ..data.sample import write_sample

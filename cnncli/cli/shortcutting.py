@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from ..errors import UsageError, printable
-from .command import listed_on_stdin, open_and_say, typed_besides
+from .command import Option, listed_on_stdin, open_and_say, typed_besides
 from .output import emit, emit_json, note, report_skipped
 from .progress import steps
 
@@ -17,10 +17,10 @@ _TOGETHER = {"images", "model", "target", "shortcuts", "out", "seed", "force", "
 
 def shortcuts_option(command: _Command) -> _Command:
     """Add --shortcuts."""
-    return click.option("--shortcuts", is_flag=True,
-                        help="Instead, look for what gives classes away without being what they show: a logo, a date, "
-                             "a frame. In IMAGE, a folder with a folder for each class, or in the run's own images; "
-                             "proved by pasting it into images of other classes.")(command)
+    return click.option("--shortcuts", cls=Option, heading="Instead of maps", is_flag=True,
+                        help="Look for marks that give classes away: a logo, a date, a frame. Each mark is tested by "
+                             "pasting it into images of other classes. IMAGE is a folder with a folder per class.  "
+                             "[default: the run's held-out images]  Writes shortcuts.png.")(command)
 
 
 def explain_shortcuts(images: Sequence[str], model: Path | None, target: str | None, out: Path | None, seed: int,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import printable, quoted
-from .command import Command, Option, json_option
+from .command import Command, Option
+from .completing import setting_values, sweep_names
 from .output import console, emit, emit_json, note, report_skipped
 from .train import command as train
 from .train import complete, watched
@@ -17,15 +18,15 @@ if TYPE_CHECKING:
     from ..training.sweep import Sweep
 
 # Of the options of ``cnn train`` those that have another meaning here, or none.
-OTHERWISE = ("data", "resume", "folds", "find_lr", "name", "runs", "as_json")
+OTHERWISE = ("data", "resume", "folds", "find_lr", "name", "runs")
 EXAMPLES = (
-    ("cnn sweep photos/ lr=0.01,0.03,0.1", "three runs, in runs/sweep-1/; which rate does best?"),
-    ("cnn sweep photos/ lr=0.01,0.1 arch=resnet8,resnet20", "every combination: four runs"),
-    ("cnn sweep photos/ lr=0.01..0.3 batch-size=16..128 --random 12", "twelve random draws"),
-    ("cnn sweep photos/ lr=0.01..0.3 --optuna 20 --time 5m", "Optuna proposes; five minutes a run"),
-    ("cnn sweep photos/ 'augment=none;shift=4,flip;photo'", "values that hold commas: semicolons"),
-    ("cnn sweep --resume", "go on with the latest sweep"),
-    ("cnn runs --runs runs/sweep-1", "its runs again"),
+    ("cnn sweep photos/ lr=0.01,0.03,0.1", "train three runs, one for each learning rate"),
+    ("cnn sweep photos/ lr=0.01,0.1 arch=resnet8,resnet20", "train four runs, one for each combination"),
+    ("cnn sweep photos/ lr=0.01..0.3 batch-size=16..128 --random 12", "train twelve runs with random values"),
+    ("cnn sweep photos/ lr=0.01..0.3 --optuna 20 --time 5m", "train twenty runs; Optuna chooses their values"),
+    ("cnn sweep photos/ 'augment=none;shift=4,flip;photo'", "separate values that contain commas by semicolons"),
+    ("cnn sweep --resume", "continue the latest sweep"),
+    ("cnn runs --runs runs/sweep-1", "list the runs of a sweep"),
 )
 
 _sweep = partial(click.option, cls=Option, heading="Sweep")
@@ -33,26 +34,31 @@ _sweep = partial(click.option, cls=Option, heading="Sweep")
 
 @click.command(cls=Command, examples=EXAMPLES, grouped=True)
 @click.argument("data", type=click.Path(), required=False)
-@click.argument("settings", nargs=-1, metavar="SETTING=VALUE,VALUE…")
-@_sweep("--random", type=int, metavar="N", help="N random draws in place of every combination; a setting may be "
-                                                      "a range then, as lr=0.01..0.3. --seed draws others.")
-@_sweep("--optuna", type=int, metavar="N", help="N trials that Optuna's TPE proposes, by what the runs before "
-                                                      "reached; needs optuna.")
-@_sweep("--name", help="The sweep's name.  [default: sweep-1, sweep-2, …]")
-@_sweep("--resume", is_flag=False, flag_value=LATEST, metavar="[SWEEP]",
-              help="Go on with a sweep: the latest, or by name. Finished runs are not trained again.")
-@_sweep("--runs", type=click.Path(), default="runs", show_default=True, help="The folder that sweeps go to.")
-@json_option
+@click.argument("settings", nargs=-1, metavar="SETTING=VALUE,VALUE…", shell_complete=setting_values)
+@_sweep("--random", type=int, metavar="N",
+        help="Train N runs with random values instead of every combination. A setting may then be a range, "
+             "like lr=0.01..0.3. Another --seed draws other values.")
+@_sweep("--optuna", type=int, metavar="N",
+        help="Train N runs. Optuna's TPE chooses the values of each from the results of those before it. Needs "
+             "the package optuna.")
+@_sweep("--name", metavar="NAME", help="The name of the sweep.  [default: sweep-1, sweep-2, …]")
+@_sweep("--resume", is_flag=False, flag_value=LATEST, metavar="[SWEEP]", shell_complete=sweep_names,
+        help="Continue a sweep that was stopped: the latest, or by name. Finished runs are not trained again.")
+@_sweep("--runs", type=click.Path(), metavar="DIR", default="runs", show_default=True,
+        help="The folder that sweeps are written to.")
 def command(data: str | None, settings: tuple[str, ...], resume: str | None, as_json: bool, **options: Any) -> int:
-    """Train with each of several settings, and tell which does best.
+    """Train once for each of several settings, and show which does best.
 
-    DATA is what cnn train takes; a SETTING is one of its options without the dashes: lr, arch, schedule, optimizer,
-    augment, init, batch-size, epochs, size, label-smoothing, weight-decay, seed and the like. Each combination of their
-    values is a run of its own in runs/NAME/, called after them, with all other options as cnn train takes them. All are
-    validated on the same images, and these alone choose; test images are not looked at.
+    DATA is a folder of images as cnn train takes it. A SETTING is an option of cnn train without its dashes: lr, arch,
+    schedule, optimizer, augment, init, batch-size, epochs, size, label-smoothing, weight-decay, seed and the like. All
+    other options are the same as those of cnn train, and hold for every run.
 
-    A run that fails is said, and the others go on. Ctrl-C stops after the step, saved. An epoch's line and the table at
-    the end go to stdout (with --json lines to stderr, and one object at the end to stdout), everything else to stderr.
+    Each combination of values is a run, written to runs/NAME/ and named after its values. All runs are validated on the
+    same images, and only these decide which run is best. The test images are not used. If a run fails, the sweep
+    says why and goes on with the next one. Ctrl-C stops after the current step and saves everything.
+
+    One line for each epoch and a table of the runs at the end go to standard output. All other messages go to standard
+    error. With --json the lines go to standard error, too, and one JSON object goes to standard output at the end.
     """
     from ..training.sweep import sweep
 

@@ -14,6 +14,7 @@ from .command import (
     labels_option,
     model_option,
     open_and_say,
+    out_option,
     strict_option,
     threads_option,
     tta_option,
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
     from ..evaluation.evaluate import ModelTest
 
 EXAMPLES = (
-    ("cnn test", "the latest model, on the images held out of its training"),
-    ("cnn test -m runs/resnet8-1 --split val", "another one, on its validation images"),
-    ("cnn test new-photos/ --out report/", "on other images, in folders named like the classes"),
-    ("cnn test --json", "all numbers, for other programs"),
+    ("cnn test", "test the latest model on its test images"),
+    ("cnn test -m runs/resnet8-1 --split val", "test another model on its validation images"),
+    ("cnn test new-photos/ --out report/", "test it on other images, in folders named like classes"),
+    ("cnn test --json", "print all figures as JSON"),
 )
 
 
@@ -37,28 +38,28 @@ EXAMPLES = (
 @click.argument("data", required=False, type=click.Path())
 @model_option
 @click.option("--split", type=click.Choice(["test", "val", "train"]),
-              help="Which images of the folder that the model was trained on.  [default: test]")
-@labels_option
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
-              help="Folder for pictures and test.json.  [default: the run's]")
-@force_option
+              help="Without DATA: the part of the split to test on.  [default: test]")
+@out_option("the run folder; for a model in none, NAME-test/")
 @json_option
+@tta_option
+@labels_option
 @click.option("--why/--no-why", default=True, show_default=True,
-              help="Show in the report what each of its mistakes comes from. How long that takes is said.")
+              help="Show in the report which parts of the image led to each mistake. How long this takes is printed.")
 @strict_option
 @exact_option
-@tta_option
+@force_option
 @threads_option
 def command(data: str | None, model: Path | None, split: "Split | None", labels: str | None, out: Path | None,
             force: bool, as_json: bool, why: bool, strict: bool, exact: bool | None, tta: bool) -> int:
-    """Tell how good a model is on images that it was not trained on.
+    """Test a model on images that it was not trained on.
 
-    DATA is a folder of images; without it, the folder that the model was trained on, of which the held-out images are
-    used. Of another folder its test/ is used, if it has one, else all its class folders. Class folders must have the
-    names of the model's classes; some may be missing.
+    Without DATA, the test images of the folder that the model was trained on are used. DATA is another folder of
+    images: its test/ is used if it has one, else all its class folders. Class folders must have the names of the
+    model's classes; some may be missing.
 
-    Prints accuracy, loss and what is found of each class, and writes report.html (a page with all of it and the images
-    themselves, for any browser), confusion.png, confusion.csv, mistakes.png (the worst mistakes) and test.json.
+    Prints the accuracy, the loss and the figures of each class. Writes into the run folder: report.html (a page for any
+    browser, with all figures and the images themselves), confusion.png and confusion.csv (the confusion matrix),
+    mistakes.png (the surest mistakes) and test.json (all figures, for other programs).
     """
     from ..evaluation.evaluate import evaluate
     from ..report.files import WRITTEN, claimed, write

@@ -2,19 +2,22 @@
 them, too."""
 
 import re
-from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from .command import (
+    Function,
     Option,
     Size,
     exact_option,
+    exclude_option,
     group_by_option,
     json_option,
     labels_option,
+    port_option,
+    range_option,
     strict_option,
     threads_option,
 )
@@ -30,7 +33,6 @@ from .completing import (
 )
 
 LATEST = "latest"
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Blocks(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5 only
@@ -53,16 +55,13 @@ _OPTIONS = (
             help="Use one channel (grey) or three (colour).  [default: as the images are]"),
     labels_option,
     group_by_option,
-    _images("--exclude", type=click.Path(), metavar="FILE",
-            help="Leave out the images that this file lists. cnn check --exclude-list writes such a file."),
+    exclude_option,
     _images("--sampling", metavar="NAME", shell_complete=sampling_names,
             help="How images are drawn. shuffled: each image once in an epoch. balanced: each class equally often.  "
                  "[default: shuffled]"),
-    _images("--split-seed", type=int,
+    _images("--split-seed", type=int, metavar="N",
             help="Divide the images differently into training, validation and test.  [default: the value of --seed]"),
-    _images("--range", metavar="LOW:HIGH",
-            help="For images with more than 8 bits: the values that become black and white, like 0:4095.  [default: "
-                 "found from the training images]"),
+    range_option,
     _images("--cache", metavar="ram|none", default="ram", show_default=True,
             help="ram: keep decoded images in memory. none: decode them again in each epoch."),
     strict_option,
@@ -83,40 +82,48 @@ _OPTIONS = (
     _network("--recipe", metavar="auto|fast",
              help="fast: a small network in few, large steps, for colour images of about 32 pixels. It learns from all "
                   "images and keeps none for validation.  [default: auto]"),
-    _learning("--epochs", type=int,
-              help="How many times to go through the training images.  [default: 15; more if there are few images]"),
+    _learning("--epochs", type=int, metavar="N",
+              help="How many times to go through the training images.  [default: 15, or 8 with --init; more if there "
+                   "are few images]"),
     _learning("--time", metavar="TIME",
               help="Train as many epochs as fit into this time, like 90s, 10m or 1h30m. The time counts from the start "
                    "of the command. Replaces --epochs."),
-    _learning("--lr", type=float,
+    _learning("--lr", type=float, metavar="RATE",
               help="The highest learning rate.  [default: chosen by network, images and optimiser]"),
     _learning("--find-lr", is_flag=True,
-              help="Do not train. Test learning rates, draw the loss of each in lr.png, and suggest one."),
-    _learning("--batch-size", type=int, help="Images in one step.  [default: 128; fewer if there are few images]"),
+              help="Do not train. Test learning rates, draw the loss of each in runs/lr.png, "
+                   "and suggest one."),
+    _learning("--batch-size", type=int, metavar="N",
+              help="How many images each step learns from.  [default: 128, or 32 with --init; fewer if there are few "
+                   "images]"),
     _learning("--patience", type=int, metavar="EPOCHS",
-              help="Stop when this many epochs in a row were not better than the best one."),
-    _learning("--seed", type=int,
+              help="Stop when this many epochs in a row were not better than the best one.  [default: 5 with --init "
+                   "if neither --epochs nor --time is given; else never]"),
+    _learning("--seed", type=int, metavar="N",
               help="The seed of all random numbers: initial weights, order, augmentation, split. The same seed gives "
                    "the same model.  [default: 0]"),
     _learning("--optimizer", metavar="NAME", shell_complete=optimiser_names,
-              help="sgd (momentum 0.9, Nesterov), adam, adamw.  [default: sgd; with --init adamw]"),
+              help="How gradients become steps: sgd (momentum 0.9, Nesterov), adam or adamw.  [default: sgd, or adamw "
+                   "with --init]"),
     _learning("--schedule", metavar="NAME", shell_complete=schedule_names,
               help="How the learning rate changes during training: one-cycle, cosine, step, constant, triangular.  "
                    "[default: one-cycle]"),
     _learning("--warmup", type=float, metavar="EPOCHS",
-              help="Raise the learning rate from 0 to its highest value over this many epochs."),
-    _learning("--weight-decay", type=float,
+              help="Raise the learning rate from 0 to its highest value over this many epochs.  [default: the "
+                   "rise of the schedule, if it has one]"),
+    _learning("--weight-decay", type=float, metavar="STRENGTH",
               help="How strongly large weights are penalised. Biases and normalisation layers are left out.  [default: "
-                   "5e-4 for sgd]"),
+                   "5e-4 for sgd, 0 for adam, 0.01 for adamw]"),
     _learning("--loss", metavar="NAME", shell_complete=loss_names,
-              help="cross-entropy, squared-error.  [default: cross-entropy]"),
+              help="The loss to minimise: cross-entropy or squared-error.  [default: cross-entropy]"),
     _learning("--label-smoothing", type=float, metavar="SHARE",
               help="The share of each label that is spread over all classes.  [default: 0.1 for networks with batch "
                    "normalisation; 0 for others, or if there are few parameters for each image]"),
     _learning("--class-weights", metavar="balanced",
               help="balanced: errors in small classes count more, so that all classes count the same."),
     _learning("--ema", type=float, metavar="PART",
-              help="Average the weights over the last part of the training; 0 turns this off.  [default: 0.25]"),
+              help="Average the weights over the last part of the training, a share of its steps; 0 turns this off.  "
+                   "[default: 0.25]"),
     exact_option,
     _augmentation("--augment", metavar="HOW", shell_complete=augmentation_names,
                   help="How training images are changed each time they are used: auto, none, digits, photo, strong, or "
@@ -124,9 +131,11 @@ _OPTIONS = (
                        "flip, rotate, scale, shear, colour, hue, randaugment, erase, cutout, mixup and cutmix.  "
                        "[default: auto, which shifts images, and mirrors them unless they are grey]"),
     _augmentation("--preview", is_flag=True,
-                  help="Before training, draw some training images and their changed versions in augmented.png."),
+                  help="Before training, draw some training images and their changed versions in "
+                       "augmented.png in the run folder."),
     _augmentation("--no-augment", is_flag=True, help="The same as --augment none."),
-    _running("--name", help="The name of the run.  [default: the architecture and a number, like resnet8-1]"),
+    _running("--name", metavar="NAME",
+             help="The name of the run.  [default: the architecture and a number, like resnet8-1]"),
     _running("--resume", is_flag=False, flag_value=LATEST, metavar="[RUN]", shell_complete=run_names,
              help="Continue a run that was stopped, or train a finished one for longer: the latest, or by name or "
                   "path. The result is the same as without the stop."),
@@ -136,8 +145,7 @@ _OPTIONS = (
     _running("--live", is_flag=True,
              help="Show the training on a web page of this machine while it runs. The page can also stop it. The "
                   "address is printed; cnn watch shows the page again later."),
-    _running("--port", type=click.IntRange(0, 65535),
-             help="With --live: the port of the page.  [default: any free one]"),
+    port_option(help="With --live: the port of the page, 0 to 65535.  [default: 0, any free one]"),
     _running("--tensorboard", type=click.Path(), metavar="DIR",
              help="Also write the training's numbers and pictures for TensorBoard, into DIR/NAME/. Needs the package "
                   "tensorboardX."),
@@ -145,7 +153,7 @@ _OPTIONS = (
              help="Also send the training's numbers to this library, if it is installed. wandb works offline, unless "
                   "WANDB_MODE says otherwise."),
     threads_option,
-    _running("--runs", type=click.Path(), default="runs", show_default=True,
+    _running("--runs", type=click.Path(), metavar="DIR", default="runs", show_default=True,
              help="The folder that runs are written to."),
     json_option,
 )

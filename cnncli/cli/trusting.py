@@ -1,13 +1,14 @@
 """What ``cnn explain`` says beside maps: how far to trust them (--trust, --sanity), and boxes (--boxes, --truth)."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from ..errors import UsageError, printable
-from .command import listed_on_stdin
+from .command import Option, listed_on_stdin
 from .output import console, emit_json, note, report_skipped
 from .progress import progress
 
@@ -18,24 +19,25 @@ if TYPE_CHECKING:
     from ..runs.opened import Opened
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+_maps = partial(click.option, cls=Option, heading="Maps")
 
 
 def trust_options(command: _Command) -> _Command:
     """Add --trust, --sanity, --boxes and --truth."""
     for option in (
-        click.option("--truth", type=click.Path(path_type=Path), metavar="BOXES",
-                     help="With --boxes: boxes that somebody drew, a folder of PASCAL VOC files (.xml) or a CSV file "
-                          "with the columns file,xmin,ymin,xmax,ymax[,label]. Half of the images fit the threshold, "
-                          "the others are judged."),
-        click.option("--boxes", is_flag=True,
-                     help="Also draw a coarse box round what was seen: the largest part of the map above 20 % of its "
-                          "maximum. A detector trained with boxes draws better ones."),
-        click.option("--sanity", is_flag=True,
-                     help="Instead, test the method: do its maps change when the network's layers are drawn anew? On "
-                          "some of IMAGE, or of the images held out of the model's training."),
-        click.option("--trust", is_flag=True,
-                     help="Also measure each map, by what the model says without the pixels that it points at: some "
-                          "250 forward passes an image."),
+        click.option("--sanity", cls=Option, heading="Instead of maps", is_flag=True,
+                     help="Test the method on up to 24 images: replace the weights of more and more layers by random "
+                          "ones, and compare the maps. The maps of a method that shows what was learnt change."),
+        _maps("--truth", type=click.Path(path_type=Path), metavar="BOXES",
+               help="With --boxes: compare with boxes that somebody drew. BOXES is a folder of PASCAL VOC files (.xml) "
+                    "or a CSV file with the columns file,xmin,ymin,xmax,ymax[,label]. The threshold is fitted on half "
+                    "of the images; the other half is judged."),
+        _maps("--boxes", is_flag=True,
+               help="Also draw a coarse box around what the map shows: the largest part above 20 % of its maximum. A "
+                    "detector that was trained on boxes draws better ones."),
+        _maps("--trust", is_flag=True,
+               help="Also measure how far to trust each map: how the answer changes without the pixels that the map "
+                    "points at. Takes up to 254 forward passes for each image."),
     ):
         command = option(command)
     return command

@@ -13,6 +13,7 @@ from .command import (
     listed_on_stdin,
     model_option,
     open_and_say,
+    out_option,
     threads_option,
 )
 from .output import emit, emit_json, note, report_skipped
@@ -22,31 +23,32 @@ if TYPE_CHECKING:
     from ..visualize.sheets import Sheet
 
 EXAMPLES = (
-    ("cnn visualize-filters", "the latest model's first filters"),
-    ("cnn visualize-filters a.png photos/", "and what these images light up"),
-    ("cnn visualize-filters a.png --layer conv1 --layer pool1", "in these layers"),
-    ("cnn inspect", "shows what the layers are called"),
+    ("cnn visualize-filters", "draw the filters of the latest model's first layer"),
+    ("cnn visualize-filters a.png photos/", "also draw the activation maps of these images"),
+    ("cnn visualize-filters a.png --layer conv1 --layer pool1", "draw these two layers"),
+    ("cnn inspect", "list the names of the layers"),
 )
 
 
 @click.command("visualize-filters", cls=Command, examples=EXAMPLES)
-@click.argument("images", nargs=-1, metavar="[IMAGE]…")
+@click.argument("images", nargs=-1, metavar="[IMAGE…]")
 @model_option
 @click.option("--layer", "layers", multiple=True, metavar="NAME",
-              help="A layer to show; may be given several times.  [default: a spread of convolutions and poolings]")
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
-              help="Folder for the pictures.  [default: pictures/ in the run's folder]")
+              help="The layer to draw. Repeat the option for several layers.  [default: a choice of convolutions and "
+                   "poolings]")
+@out_option("pictures/ in the run folder; for a model in none, NAME-pictures/")
 @force_option
 @json_option
 @threads_option
 def command(images: tuple[str, ...], model: Path | None, layers: tuple[str, ...], out: Path | None, force: bool,
             as_json: bool) -> int:
-    """Draw what a model has learnt, and what images light up in it.
+    """Draw a model's filters, and how its layers respond to images.
 
-    Writes a sheet of the first layer's filters, in colour where the images have it (or, with --layer, of the
-    convolutions named), and for each IMAGE a sheet of activation maps: what the layers answer to it, the most active
-    channels first. IMAGE is a file, a folder, a pattern such as 'photos/*.png', or - for a list of paths on standard
-    input. Prints the names of the files.
+    Writes one picture of the filters of the first convolution, or, with --layer, of the convolutions named. For each
+    IMAGE it also writes a picture of activation maps: the numbers that the channels of a layer compute at each place of
+    the image, the most active channels first. Prints the names of the files.
+
+    IMAGE is a file, a folder with images, a pattern like 'photos/*.png', or - for a list of paths on standard input.
     """
     from ..data.finding import Missing, find_images
     from ..visualize.sheets import claimed, draw_activations, draw_filters

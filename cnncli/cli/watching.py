@@ -5,27 +5,28 @@ from pathlib import Path
 
 import click
 
-from .command import Command
+from .command import Command, port_option, runs_option
 from .completing import run_names
 from .output import emit, note
 
 EXAMPLES = (
-    ("cnn watch", "the newest run in runs/, as it is trained, or afterwards"),
-    ("cnn watch resnet8-1 resnet8-2", "two of them beside each other"),
+    ("cnn watch", "show the latest run, while it is trained or later"),
+    ("cnn watch resnet8-1 resnet8-2", "show two runs together"),
 )
 
 
 @click.command(cls=Command, examples=EXAMPLES)
 @click.argument("names", nargs=-1, metavar="[RUN…]", shell_complete=run_names)
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="The page's port.  [default: any free one]")
-@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, metavar="DIR",
-              help="The folder that runs are in.")
+@port_option(default=0, help="The port of the page, 0 to 65535.  [default: 0, any free one]")
+@runs_option
 def command(names: tuple[str, ...], port: int, runs: Path) -> None:
-    """Show a training, or several beside each other, on a web page of this machine.
+    """Show one or several trainings on a web page of this machine.
 
-    RUN is a run's name or path; without any it is the newest. Of one that was trained with 'cnn train --live' all is
-    shown that was recorded, of another its epochs and what its model holds. What is being trained is shown as it comes.
-    The page is for this machine alone; its address is printed, and Ctrl-C ends it.
+    RUN is the name or the path of a run. Without RUN, the latest run is shown. The page follows a training while it
+    runs. A run that was trained with cnn train --live has everything that was recorded; other runs have only their
+    epochs and what their model holds.
+
+    The address of the page is printed; open it in a browser. Only this machine can reach it. Ctrl-C ends the command.
     """
     from ..watching.watch import watch
 

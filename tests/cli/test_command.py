@@ -11,6 +11,7 @@ from cnncli.cli import COMMANDS, cnn, main
 from cnncli.cli.command import Command, Option, model_and_rest
 from cnncli.errors import UsageError
 from cnncli.model.checkpoint import save_model
+from cnncli.optim.schedule import SCHEDULES
 
 from ..pictures import make_folder
 from ..small_model import small_model
@@ -95,10 +96,18 @@ def test_the_options_of_train_stand_in_groups(capsys: pytest.CaptureFixture[str]
     ("predict -m runs/", {"runs/latest", "runs/other"}),
     ("explain a.png -m runs/other --class ", {name for name in small_model().classes if name.isprintable()}),
     ("watch o", {"other"}), ("runs compare o", {"other"}), ("completion f", {"fish"}), ("swe", {"sweep"}),
+    ("sweep data arch = resnet1", {"resnet18"}), ("sweep data lr = 0.1 schedule =", set(SCHEDULES)),  # as bash has it
+    ("sweep data arch = lenet5,resnet1", {"lenet5,resnet18"}), ("sweep data augment = none;d", {"none;digits"}),
+    ("sweep data arch=resnet1", {"arch=resnet18"}), ("sweep data arch=lenet5,resnet1", {"arch=lenet5,resnet18"}),
+    ("sweep data lr = 0", {""}), ("sweep data nothing = r", {""}), ("sweep --resume s", {"sweep-1"}),
+    ("sweep data init=runs/o", {"init=runs/other"}), ("check data --model runs/o", {"runs/other"}),
+    ("inspect resnet1", {"resnet18"}), ("explain --method gradcamp", {"gradcamplusplus"}),
     ("predict --thr", {"--threads"}), ("predict -m nowhere/", {"nowhere/"})])
 def test_the_tab_key_completes(typed: str, found: set[str], here: Path, monkeypatch: pytest.MonkeyPatch,
                                capsys: pytest.CaptureFixture[str]) -> None:
     (here / "runs" / "other" / "config.json").write_text("{}")
+    (here / "runs" / "sweep-1").mkdir()
+    (here / "runs" / "sweep-1" / "sweep.json").write_text("{}")
     monkeypatch.setenv("COMP_WORDS", f"cnn {typed}")
     monkeypatch.setenv("COMP_CWORD", str(len(typed.split()) + typed.endswith(" ")))
     monkeypatch.setenv("_CNN_COMPLETE", "bash_complete")

@@ -100,7 +100,7 @@ def test_version(capsys):
     (["train", "--epochs=x"],
      "cnn: invalid value for '--epochs': 'x' is not a valid integer. See 'cnn train --help'.\n"),
     (["train", "--threads=0"],
-     "cnn: invalid value for '--threads': 0 is not in the range 1<=x<=256. See 'cnn train --help'.\n"),
+     "cnn: invalid value for '--threads': 0 is not in the range from 1 to 256. See 'cnn train --help'.\n"),
     (["train", "a\nb"], "cnn: got unexpected extra argument (a\\nb). See 'cnn train --help'.\n"),
 ])  # fmt: skip
 def test_wrong_usage(arguments, sentence, command, capsys):

@@ -36,11 +36,11 @@ def address(stream: Any) -> Asking:
 @pytest.mark.parametrize(("arguments", "words"), [
     (("train", "data", "--port", "8000"), "--port is where --live shows its page; add --live, or leave it out."),
     (("train", "data", "--find-lr", "--live"), "--find-lr trains nothing, so that --live has no meaning beside it"),
-    (("train", "data", "--live", "--port", "70000"), "70000 is not in the range 0<=x<=65535"),
+    (("train", "data", "--live", "--port", "70000"), "70000 is not in the range from 0 to 65535"),
     (("watch", "resnet8"), "there is no run resnet8. Did you mean 'resnet8-1'? To list the runs: cnn runs"),
     (("watch", "resnet8-1", "nothing-like-it"), "there is no run nothing-like-it. To list the runs: cnn runs"),
     (("watch", "--runs", "empty"), "there is no run in empty/ yet; make one with: cnn train DATA --runs empty"),
-    (("watch", "--port", "x"), "'x' is not a valid integer range"),
+    (("watch", "--port", "x"), "'x' is not a valid integer"),
 ])
 def test_what_makes_no_sense_is_refused(arguments: tuple[str, ...], words: str, tmp_path: Path,
                                         monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
