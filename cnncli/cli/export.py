@@ -22,7 +22,7 @@ EXAMPLES = (
 @click.option("--raw", is_flag=True, help="With .onnx: leave out preprocessing and probabilities. The file then takes "
               "normalised float32 images (n, channels, height, width) and returns logits.")
 @click.option("--torch-names", is_flag=True, help="With .safetensors: name the weights as torchvision or timm "
-              "names those of the same network.")
+              "does. Only for networks that these have, like resnet18 and efficientnet_lite0.")
 @force_option
 @json_option
 def command(file: tuple[str, ...], model: Path | None, raw: bool, torch_names: bool, force: bool, as_json: bool

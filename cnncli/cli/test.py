@@ -38,7 +38,7 @@ EXAMPLES = (
 @click.argument("data", required=False, type=click.Path())
 @model_option
 @click.option("--split", type=click.Choice(["test", "val", "train"]),
-              help="Without DATA: the part of the split to test on.  [default: test]")
+              help="The part of the split to test on, in the folder that the model was trained on.  [default: test]")
 @out_option("the run folder; for a model in none, NAME-test/")
 @json_option
 @tta_option
