@@ -60,6 +60,7 @@ $(PY):
 
 # setuptools stays in .venv, for what changes in csrc/ is built by it directly: pip would make an environment each time.
 $(VENV)/.installed: pyproject.toml | $(PY)
+	@echo "installing cnn into $(VENV); compiling its C code takes a few minutes"
 	$(PIP) install --quiet --editable . 'setuptools>=77'
 	@touch $@
 
