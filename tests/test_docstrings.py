@@ -4,10 +4,11 @@ describes each of its parameters and no other. CONTRIBUTING.md says how they are
 import importlib
 import inspect
 import re
+import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -88,6 +89,21 @@ def described(thing: Any) -> set[str]:
     return set().union(*(section(each, "Args", "Attributes") for each in thing.__mro__ if each.__doc__))
 
 
+def nones(thing: Any) -> list[str]:
+    """Return the parameters whose default is None without a word about it in their description."""
+    where = thing.__mro__ if isinstance(thing, type) else [thing]
+    said = "\n".join(inspect.cleandoc(each.__doc__ or "") for each in where)
+    return [each.name for each in inspect.signature(thing).parameters.values() if each.default is None
+            and not re.search(rf"^ {{4}}{each.name}: (?:.*\n {{8}})*.*\bNone\b", said, re.MULTILINE)]
+
+
+def words(thing: Any) -> set[str]:
+    """Return the words that the types of parameters name, as Literal["ram", "none"] does."""
+    kinds = [each.annotation for each in inspect.signature(thing).parameters.values()]
+    parts = [part for kind in kinds for part in (kind, *typing.get_args(kind))]
+    return {word for part in parts if typing.get_origin(part) is typing.Literal for word in typing.get_args(part)}
+
+
 def complaints(thing: Any) -> Iterator[str]:
     """Yield what is wrong with a docstring."""
     name, lines = f"{thing.__module__}.{thing.__qualname__}", inspect.cleandoc(thing.__doc__ or "").splitlines()
@@ -96,6 +112,8 @@ def complaints(thing: Any) -> Iterator[str]:
     if isinstance(thing, type) and issubclass(thing, BaseException) and "__init__" not in vars(thing):
         return
     yield from (f"{name} does not say what {each} is" for each in sorted(taken(thing) - described(thing)))
+    yield from (f"{name} does not say what None means for {each}" for each in nones(thing))
+    yield from (f"{name} does not name {each}" for each in sorted(words(thing)) if f'"{each}"' not in "\n".join(lines))
     yield from (f"{name} takes no {each}" for each in sorted(section(thing, "Args") - taken(thing)))
     yield from (f"{name} names {each}, which is not there"
                 for each in re.findall(r"\bcnncli\.[\w.]*\w", "\n".join(lines)) if not is_there(each))
@@ -107,12 +125,12 @@ def test_public_docstrings_describe_what_is_there(page: str) -> None:
     assert [each for name in named(page) for thing in public(found(name)) for each in complaints(thing)] == []
 
 
-def _example(one: int, *more: int, **rest: int) -> None:
+def _example(one: Literal["this", "that"] | None = None, *more: int, **rest: int) -> None:
     """Do nothing, as an example
     of a docstring by cnncli.trian.
 
     Args:
-        one: A number, where two: are not.
+        one: Not "that", where two: are not.
         two: Not there.
 
     Raises:
@@ -123,4 +141,5 @@ def _example(one: int, *more: int, **rest: int) -> None:
 def test_what_is_wrong_is_seen() -> None:
     assert [each.split(" ", 1)[1] for each in complaints(_example)] == [
         "does not begin with a sentence on a line of its own", "does not say what **rest is",
-        "does not say what *more is", "takes no two", "names cnncli.trian, which is not there", "raises no UsageErrors"]
+        "does not say what *more is", "does not say what None means for one", "does not name this",
+        "takes no two", "names cnncli.trian, which is not there", "raises no UsageErrors"]

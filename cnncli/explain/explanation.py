@@ -156,7 +156,8 @@ def explain(model: AnyModel, image: Images, method: str = DEFAULT, target: str |
     Args:
         model: A Model, a model file, a run or its folder, or the name of a pretrained network. None: the latest run's.
         image: The image's file, or an array as ``Model.predict`` takes it.
-        method: The method: "hirescam", "gradcam", "occlusion", … (`cnn explain --help` lists them).
+        method: The method: "hirescam", "gradcam", "gradcamplusplus", "layercam", "finercam", "scorecam" (at a layer),
+            "gradient", "smoothgrad", "integrated", "guided", "deconvnet", "occlusion" or "rise" (of pixels).
         target: The class to explain. None: the model's answer.
         layer: The layer whose positions are asked, for methods that look at one. None: the last one with positions.
         seed: The seed of methods that draw random numbers.
@@ -166,7 +167,9 @@ def explain(model: AnyModel, image: Images, method: str = DEFAULT, target: str |
 
     Raises:
         DataError: The file or array is no image that can be used.
-        UsageError: There is no such method, class or layer, or there are several images (``explanations`` takes those).
+        UsageError: There is no such method or class, the layer has no positions, or there are several images
+            (``explanations`` takes those).
+        NetworkError: There is no such layer.
         ModelError: There is no model, or its outputs are no numbers.
 
     Example::
@@ -203,7 +206,8 @@ def explanations(model: AnyModel, images: Images, method: str = DEFAULT, target:
         An iterator over an Explanation for each image, or a Missing for what is no image.
 
     Raises:
-        UsageError: There is no such method, class or layer.
+        UsageError: There is no such method or class, or the layer has no positions.
+        NetworkError: There is no such layer.
         DataError: An array is no image.
         ModelError: There is no model, or its outputs are no numbers.
     """

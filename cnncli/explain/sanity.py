@@ -110,7 +110,8 @@ def sanity(model: AnyModel, images: Images, method: str = DEFAULT, layer: str | 
         The correlations, stage by stage, and a verdict.
 
     Raises:
-        UsageError: There is no such method or layer, or the network has no weights.
+        UsageError: There is no such method, the layer has no positions, or the network has no weights.
+        NetworkError: There is no such layer.
         DataError: None of the images can be used.
         ModelError: There is no model.
     """

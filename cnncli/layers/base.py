@@ -32,20 +32,20 @@ class Buffers:
         y: The output.
         training: Whether forward behaves as in training or as in evaluation.
         dx: The gradients by the inputs; None where nobody needs one.
-        dy: The gradient by the output.
+        dy: The gradient by the output. None for evaluation.
         saved: What ``Layer.saved`` asked for: forward fills it, backward reads it.
         packed: What ``Layer.packed`` asked for: ``Layer.pack_calls`` fill it whenever the parameters have changed.
         workspace: Scratch memory of at least ``Layer.workspace`` bytes, which other layers use, too.
         clock: uint64 (2,): (seed, step), the only source of randomness.
         params: Parameters in place of the layer's own (a batch norm is folded into them). None: its own.
-        add: An array that is added to the output, if the layer fuses that: y = activation(layer(x) + add).
+        add: An array that is added to the output, if the layer fuses that: activation(layer(x) + add). None: nothing.
         activation: The name of a fused activation, or "".
         pooled: Whether y is the maximum of every 2 x 2 positions of that.
         taps: What pooled then saves, as MaxPool2d does. None: nothing.
-        dadd: The gradient by add, which may be dy.
-        dx_add: An array that is added to dx[0], which may be dx[0] itself.
+        dadd: The gradient by add, which may be dy. None: not wanted.
+        dx_add: An array that is added to dx[0], which may be dx[0] itself. None: nothing.
         dx_activation: The activation by whose slope dx[0] is then multiplied, or "".
-        dx_gate: The output of that activation.
+        dx_gate: The output of that activation. None: there is none.
     """
 
     x: list[Array]

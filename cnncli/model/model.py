@@ -40,7 +40,7 @@ class Prediction:
     Attributes:
         path: The image's file, or "images[i]" for an array.
         label: The most likely class; "unknown" if the answer was withheld; None if the image could not be read.
-        probability: The probability of the most likely class, 0 to 1.
+        probability: The probability of the most likely class, 0 to 1. None if the image could not be read.
         top: (label, probability) pairs, the most likely class first.
         error: Why the image could not be read, in a sentence. None if it could.
         rejected: Whether the answer was withheld (``predict`` with reject).

@@ -28,6 +28,7 @@ class Schedule:
         milestones: For "step": the steps, counted from 0, from which on the rate is gamma times as high. None: half and
             three quarters of all steps.
         step_size: For "step", in place of milestones: the rate is multiplied by gamma every so many steps.
+            None: milestones decide.
         gamma: For "step": what the rate is multiplied by.
         min_lr: For "cosine": the rate at the end.
         ramp: For "one-cycle": "cosine" or "linear".

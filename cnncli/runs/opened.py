@@ -90,7 +90,7 @@ class Opened:
 
         Args:
             files: The files' paths, with their kinds.
-            data: The folder of images that is read now. Anything else is not a folder, and needs no protection.
+            data: The folder of images that is read now. None, and anything else that is no folder, needs no protection.
             reads: Other files that are read and must not be overwritten.
             force: True replaces a file that is of another kind.
             make: True makes the folders of the files.

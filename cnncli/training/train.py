@@ -84,7 +84,7 @@ def train(
         data: A folder with one sub-folder per class, or with train/, val/ and test/ of such sub-folders. Or arrays:
             (images, labels), or {"train": (images, labels), "val": …, "test": …}. Images are uint8 (n, h, w), (n, h, w,
             1) or (n, h, w, 3), the same as floats from 0 to 1, or a list of images of any sizes. Labels are whole
-            numbers or names. May be left out with resume, unless the run was trained on arrays.
+            numbers or names. None, with resume: the folder that the run was trained on.
         arch: The name of an architecture, or a TOML file. "auto" chooses by the images' size.
         epochs: How many times to go through the training images. None: 15 (8 with init, 20 with recipe="fast"), more if
             there are few images.
