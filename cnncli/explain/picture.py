@@ -100,8 +100,7 @@ def draw(explanations: Sequence[Explanation], title: str, pixels: NDArray[Any]) 
     step = panels.width + GAP
     width = max(2 * MARGIN + (1 + len(explanations)) * step - GAP, 560)
     method = METHODS[first.method]
-    says = wrapped(f"{method.title}: {method.says}" + ("" if method.evidence else " Pretty, not evidence."),
-                   width - 2 * MARGIN)
+    says = wrapped(f"{method.title}: {method.says}", width - 2 * MARGIN)
     says += [line for each in first.lines for line in wrapped(each, width - 2 * MARGIN)]
     top = MARGIN + 60
     sheet = Canvas(width, top + panels.size[1] + WORDS + 40 + 18 * len(says) + MARGIN)

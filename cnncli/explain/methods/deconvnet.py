@@ -6,8 +6,9 @@ from .method import Asked, Found, method
 
 @method("deconvnet", "Deconvnet", on="image", paper="Zeiler and Fergus 2014",
         passes="1 forward, 1 backward", evidence=False, signed=False,
-        says="What goes back from the class through the filters turned round, to where pooling took its maxima, with "
-             "everything negative left out. Pretty, not evidence: it shows what excites filters, hardly which class.")
+        says="What passes back from the class's logit to the pixels through the transposed filters, if only positive "
+             "values may pass. It is not evidence: it shows what excites the filters, and hardly depends on the "
+             "class.")
 def deconvnet(asked: Asked) -> Found:
     """Return the largest absolute value of each pixel's channels."""
     return Found(strongest(asked.look.by_image(asked.images, asked.weights, "deconvnet")))

@@ -8,9 +8,9 @@ from .method import Asked, Found, method, summed
 COMPARED = 3  # classes at most
 
 
-@method("finercam", "Finer-CAM", on="layer", paper="Zhang et al. 2025", passes="2 forward, a part backward",
-        says="What each position adds to the class's logit more than to those of the (up to three) classes nearest to "
-             "it. What the classes have in common drops out, and what tells them apart stays.")
+@method("finercam", "Finer-CAM", on="layer", paper="Zhang et al. 2025", passes="2 forward, part of a backward",
+        says="What each position adds to the class's logit, less what it adds to the logits of the (up to three) "
+             "classes nearest to it. What these classes have in common disappears; what tells them apart stays.")
 def finercam(asked: Asked) -> Found:
     """Return HiResCAM of the class's logit less the mean of the nearest classes': the map adds up to that difference
     where HiResCAM adds up to the logit. The paper has Grad-CAM in its place."""

@@ -5,9 +5,9 @@ import numpy as np
 from .method import Asked, Found, method, summed
 
 
-@method("gradcam", "Grad-CAM", on="layer", paper="Selvaraju et al. 2017", passes="1 forward, a part backward",
-        says="The layer's channels, each weighted by its mean gradient. It can light up positions that the logit does "
-             "not come from, where gradients differ from one position to the next; HiResCAM does not.")
+@method("gradcam", "Grad-CAM", on="layer", paper="Selvaraju et al. 2017", passes="1 forward, part of a backward",
+        says="The layer's channels, each weighted by its mean gradient. Where the gradients of positions differ, the "
+             "map can mark positions that add nothing to the logit. HiResCAM does not.")
 def gradcam(asked: Asked) -> Found:
     """Return the weighted sum over channels, without the paper's ReLU: what is below 0 speaks against the class."""
     values, gradients = asked.look.by_layer(asked.images, asked.weights)

@@ -6,9 +6,10 @@ from .method import Asked, Found, method, summed
 
 
 @method("gradcamplusplus", "Grad-CAM++", on="layer", paper="Chattopadhay et al. 2018", signed=False,
-        passes="1 forward, a part backward",
-        says="The layer's channels, each weighted by its positive gradients, so that several or small objects of the "
-             "class count as much as one large one. Like Grad-CAM it can light up what the logit does not come from.")
+        passes="1 forward, part of a backward",
+        says="The layer's channels, each weighted by its positive gradients. Several or small objects of the class "
+             "count as much as one large object. Like Grad-CAM, the map can mark positions that add nothing to the "
+             "logit.")
 def gradcamplusplus(asked: Asked) -> Found:
     """Return ReLU(sum of w A), w = sum over positions of ReLU(g) g^2 / (2 g^2 + g^3 sum(A)), without the paper's factor
     exp(logit), which is one for the whole map. The fraction is 1 / (2 + g sum(A)). It was derived for values that are

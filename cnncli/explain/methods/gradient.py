@@ -7,8 +7,8 @@ from .method import Asked, Found, method
 
 
 @method("gradient", "Gradient", on="image", paper="Simonyan et al. 2014", passes="1 forward, 1 backward", signed=False,
-        says="How much the class's logit moves when a pixel changes a little, up or down. It says what the network is "
-             "sensitive to, not what it has seen, and it is noisy.")
+        says="How much the class's logit changes when a pixel changes a little, up or down. It shows what the "
+             "network is sensitive to, not what it has seen, and it is noisy.")
 def gradient(asked: Asked) -> Found:
     """Return the largest absolute gradient of each pixel's channels."""
     return Found(strongest(asked.look.by_image(asked.images, asked.weights)))

@@ -6,9 +6,9 @@ from .method import Asked, Found, method
 
 @method("guided", "Guided backpropagation", on="image", paper="Springenberg et al. 2015",
         passes="1 forward, 1 backward", evidence=False, signed=False,
-        says="The gradient with everything negative left out at each activation on the way back. Pretty, not evidence: "
-             "it draws the image's edges whatever the class, and hardly changes when the network's numbers are drawn "
-             "anew.")
+        says="The gradient, where each activation lets only positive values pass on the way back. It is not "
+             "evidence: it draws the image's edges for any class, and hardly changes when the network gets new "
+             "random weights.")
 def guided(asked: Asked) -> Found:
     """Return the largest absolute value of each pixel's channels."""
     return Found(strongest(asked.look.by_image(asked.images, asked.weights, "guided")))

@@ -15,10 +15,10 @@ MOST = 1000  # gradients for that
 
 
 @method("integrated", "Integrated gradients", on="image", paper="Sundararajan et al. 2017",
-        passes="52 forward, 50 backward; up to 1,000 more of each where these miss more than 1 %",
-        says="By how much each pixel raises the class's logit above that of a plain grey image, the mean of those that "
-             "the model was made for. It adds up to the difference of the two logits, but for the residual given; "
-             "pixels as grey as that get nothing, whatever they show.")
+        passes="52 forward, 50 backward; up to 1,000 more of each if the map misses more than 1 %",
+        says="By how much each pixel raises the class's logit above that of a plain image in the mean colour, which "
+             "the preprocessing subtracts. The map adds up to the difference of the two logits, except for the "
+             "residual that is given. Pixels of that colour get 0, whatever they show.")
 def integrated(asked: Asked) -> Found:
     """Return the image times its mean gradient on the straight way to it from 0, the mean that the preprocessing
     subtracts, by Gauss and Legendre's points. Where the way crosses many corners of ReLUs they miss some of it."""

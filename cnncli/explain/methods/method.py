@@ -52,7 +52,7 @@ class Found:
 @dataclass(frozen=True)
 class Method:
     """A way to explain. on says where its maps lie: on a layer's positions or on the image's pixels. says is what it
-    means, in two sentences at most; evidence, whether it can be believed; paper, where it comes from; passes, what it
+    means, in a few short sentences; evidence, whether it can be believed; paper, where it comes from; passes, what it
     costs for one image."""
 
     name: str

@@ -12,9 +12,9 @@ SIDES = (1 / 4, 1 / 8)  # of the squares, as parts of the image's shorter side; 
 
 @method("occlusion", "Occlusion", on="image", paper="Zeiler and Fergus 2014",
         passes="about 275 forward for a square image",
-        says="By how much the class's probability drops when a grey square hides the place, the mean over squares of a "
-             "quarter and of an eighth of the image. What is there twice, or larger than the square, is missed: hiding "
-             "one of the two changes nothing.")
+        says="By how much the class's probability drops when a grey square covers the place: the mean over squares "
+             "of a quarter and of an eighth of the image's shorter side. A thing that is there twice, or is larger "
+             "than the square, is missed.")
 def occlusion(asked: Asked) -> Found:
     """Return the mean over both sizes of the mean drop of all squares over a pixel."""
     shorter = min(asked.images.shape[1:3])

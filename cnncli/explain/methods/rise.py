@@ -12,8 +12,8 @@ SEEN = 0.5  # of the cells, as in the paper; at the 0.1 of the authors' notebook
 
 
 @method("rise", "RISE", on="image", paper="Petsiuk et al. 2018", passes=f"{MASKS} forward",
-        says="How much likelier the class is when the place is seen than it is on average, over a thousand copies of "
-             "the image of which a random part is hidden. It asks nothing of the network but its answers.")
+        says="How much likelier the class is when the place is visible than on average. A thousand copies of the "
+             "image are judged, each with a random part hidden. The method uses only the network's answers.")
 def rise(asked: Asked) -> Found:
     """Return the mean probability, weighted by how much of a pixel each mask lets through, less the plain mean: 0 says
     that seeing the pixel changes nothing. The paper has no such zero: there a pixel that says nothing gets the plain

@@ -10,9 +10,9 @@ from .method import Asked, Found, method, summed
 
 
 @method("scorecam", "Score-CAM", on="layer", paper="Wang et al. 2020", signed=False,
-        passes="1 forward and 1 for each channel of the layer",
+        passes="1 forward, and 1 for each channel of the layer",
         says="The layer's channels, each weighted by the class's logit when the network sees only the part of the "
-             "image that the channel covers. It needs no gradients, but hundreds of passes.")
+             "image that the channel covers. It needs no gradients, but hundreds of forward passes.")
 def scorecam(asked: Asked) -> Found:
     """Return ReLU(sum of w A), w the softmax over channels of the class's logit for the image times the channel, which
     is laid on it by receptive fields and brought to 0..1. What is masked becomes the mean of all images (0)."""

@@ -10,8 +10,8 @@ COPIES, NOISE = 25, 0.15  # the noise's standard deviation is this part of what 
 
 @method("smoothgrad", "SmoothGrad", on="image", paper="Smilkov et al. 2017", signed=False,
         passes=f"{COPIES} forward, {COPIES} backward",
-        says="The gradient's mean over 25 copies of the image with noise added: what is only chance in one gradient "
-             "drops out. It says what the network is sensitive to, not what it has seen.")
+        says="The mean gradient over 25 copies of the image with noise added: what is random in a single gradient "
+             "averages out. It shows what the network is sensitive to, not what it has seen.")
 def smoothgrad(asked: Asked) -> Found:
     """Return the largest absolute mean gradient of each pixel's channels. The noise is the same for every image, but
     for its deviation."""
