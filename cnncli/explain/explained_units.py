@@ -147,10 +147,10 @@ class ExplainedUnits:
         """A sentence for layers whose numbers pass an activation first. None for others."""
         if self.activation is None:
             return None
-        what = (f"of which only what is above 0 gets through {self.activation} to the rest of the network" if
-                self.rectified else f"and the rest of the network gets what {self.activation} makes of them")
-        return (f"These are the numbers of {self.layer} before its activation, {what}: --units {self.activation} shows "
-                "that.")
+        what = (f"Only those above 0 pass {self.activation} and reach the rest of the network" if self.rectified else
+                f"The rest of the network gets what {self.activation} makes of them")
+        return (f"These are the numbers of {self.layer} before its activation. {what}: --units {self.activation} shows "
+                "it.")
 
     @property
     def others(self) -> str | None:
@@ -158,8 +158,8 @@ class ExplainedUnits:
         if self.wanted == self.channels:
             return None
         which = f"; these are the {self.wanted} that tell the classes apart most" if self.telling else ""
-        return (f"{self.layer} has {self.channels:,} filters{which}. All of them are shown by --units "
-                f"{self.layer}:0-{self.channels - 1}.")
+        return (f"{self.layer} has {self.channels:,} filters{which}. --units "
+                f"{self.layer}:0-{self.channels - 1} shows all of them.")
 
     def is_dead(self, unit: Unit) -> bool:
         """Return whether none of the images excites a channel, so that nothing of it passes the activation.

@@ -37,8 +37,8 @@ def draw(found: ExplainedUnits) -> Canvas:
                width=width - 2 * MARGIN)
     sheet.paragraph(MARGIN, MARGIN + 26, notes)
     left = MARGIN + NUMBER
-    for x, words in ((MARGIN, "filter"), (left, "what excites it most, and what in that it answers to"),
-                     (left + most * step + GAP, "made to please it"),
+    for x, words in ((MARGIN, "filter"), (left, "what excites it most"),
+                     (left + most * step + GAP, "made to excite it"),
                      (left + most * step + large + 2 * GAP, "speaks for")):
         sheet.text(x, top - 24, words, 12, INK, bold=True)
     for i, unit in enumerate(units):
@@ -48,18 +48,18 @@ def draw(found: ExplainedUnits) -> Canvas:
 
 def _notes(found: ExplainedUnits) -> list[str]:
     count = min(MOST, len(found.units))
-    shown = f"; {count} of {found.channels} are shown" if count < found.channels else ""
+    shown = f"; {count} of {found.channels} are shown here" if count < found.channels else ""
     shown += f", {len(found.units)} on the page beside this sheet" if count < len(found.units) else ""
     sees = f"{found.sees[1]} x {found.sees[0]} pixels" if found.sees else "all of the image"
     outside = "" if found.sees is None else " Grey lies outside of the image."
     return [
-        f"A row for each filter{shown}; each place of {found.layer} sees {sees}. Upper line: what excites the filter "
-        f"most, in {images_in_words(found)}, the strongest first, and how strongly; an image counts once, and is cut "
-        f"to what the filter sees.{outside}",
-        f"Lower line: what in that it answers to, by {BACK[found.back]}; {light_in_words(found)}. The number beneath "
-        f"is what its colours reach to; one in a hundred of its pixels goes further. It shows where to look, and "
-        f"proves nothing.",
-        f"Then an image that was made from noise to excite the filter, with how strongly it does, and "
+        f"Each row is one filter{shown}. Each place of {found.layer} sees {sees}. Upper line: the parts of "
+        f"{images_in_words(found)} that excite the filter most, the strongest first, with the numbers that it gives. "
+        f"An image counts once.{outside}",
+        f"Lower line: what in the part above the filter reacts to, by {BACK[found.back]}; {light_in_words(found)}. "
+        f"The number says what the full colours stand for; one pixel in a hundred goes further. This line shows where "
+        f"to look, and proves nothing.",
+        f"Beside them: an image that was made from noise to excite the filter, with the filter's number for it; and "
         f"{classes_in_words(found)}.",
         *filter(None, [found.before_activation]),
     ]
@@ -81,9 +81,9 @@ def classes_in_words(found: ExplainedUnits) -> str:
     """Return what it means that a channel speaks for a class."""
     if found.by_weights:
         return "the classes that it adds most to, and how much, by the weights of the last layer"
-    said = " (as the model answers: nobody labelled them)" if found.answered else ""
-    return ("the classes whose images excite it more than others do, by how many standard deviations: 0.2 is little, "
-            f"1 much{said}")
+    said = " (classes as the model answers, since the images have no labels)" if found.answered else ""
+    return ("the classes whose images excite it more than others do, in standard deviations: 0.2 is little, 1 is "
+            f"much{said}")
 
 
 def _row(sheet: Canvas, unit: Unit, dead: bool, x: float, y: float, side: int, right: float) -> None:

@@ -36,7 +36,7 @@ def draw(batches: Batches, classes: Sequence[str], path: str | os.PathLike[str],
     sheet.text(MARGIN, MARGIN, title, 18, bold=True, width=sheet.image.width - 2 * MARGIN)
     sheet.paragraph(MARGIN, MARGIN + 30, words, 13)
     for column in range(EPOCHS + 1):
-        heading = f"epoch {column}" if column else "as it is"
+        heading = f"epoch {column}" if column else "original"
         sheet.text(MARGIN + column * (SIDE + GAP), top - 22, heading, 12, FAINT, width=SIDE)
     for row, index in enumerate(chosen):
         y = top + row * (SIDE + WORDS + GAP)

@@ -59,7 +59,7 @@ def coverage(curve: Coverage, marks: Iterable[tuple[float, float, str]], label: 
     for x, y, words in marks:
         frame.add(f'<circle class="mark" cx="{frame.x(x):.1f}" cy="{frame.y(y):.1f}" r="4"/>')
         frame.text(frame.x(x) + 6, frame.y(y) - 7, words, "start" if x < 0.9 else "end")  # where the curve is not
-    frame.axis_x([(v / 5, f"{20 * v} %") for v in range(6)], "share of the images that is answered", HEIGHT - _BOTTOM)
+    frame.axis_x([(v / 5, f"{20 * v} %") for v in range(6)], "share of images with an answer", HEIGHT - _BOTTOM)
     frame.axis_y([(v, f"{100 * v:.0f} %") for v in ticks], "right")
     return frame.svg()
 

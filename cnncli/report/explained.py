@@ -94,6 +94,7 @@ class Explained:
     def __init__(self) -> None:
         self.collection = Collection()
         self.first: Explanation | None = None
+        self._about: str | None = None  # the class that was asked for, where it is not every image's answer
         self._shown: list[Shown] = []
         self._wrong: list[tuple[float, int, Shown]] = []
 
@@ -104,6 +105,8 @@ class Explained:
                       " ".join(filter(None, [found.sentence, *found.lines])) or None,
                       printable(found.truth) if found.wrong else None)
         self.first = self.first or found
+        if found.target != found.label:
+            self._about = printable(found.target)
         self.collection.add(found, shown)
         if len(self._shown) < MOST:
             self._shown.append(shown)
@@ -126,6 +129,7 @@ class Explained:
         page = environment.from_string(html).render(
             title=printable(title), style=Markup(style), script=Markup(script), policy=policy(style, script),
             images=self.collection.images, method=METHODS[first.method], layer=first.layer,
+            about=self._about,
             groups=[_group(group) for group in self.collection.groups()], border_area=BORDER_AREA,
             middle_area=MIDDLE_AREA, shown=self._shown, skipped_images=len(skipped), judged=self.collection.judged,
             wrong=self.collection.wrong, mistakes=[each for *_, each in sorted(self._wrong, reverse=True)],

@@ -65,15 +65,15 @@ def _thumbnail(sheet: Canvas, x: float, y: float, pixels: NDArray[np.uint8], eva
     y += SIDE + 5
     sheet.text(x, y, "true: " + evaluation.class_names[int(evaluation.labels[index])], 12, RIGHT, width=SIDE)
     sheet.text(x + SIDE, y + 17, chance, 12, WRONG, align="right")
-    sheet.text(x, y + 17, "guess: " + evaluation.class_names[guess], 12, WRONG, width=SIDE - 48)
+    sheet.text(x, y + 17, "answer: " + evaluation.class_names[guess], 12, WRONG, width=SIDE - 48)
     sheet.text(x, y + 35, os.path.basename(name), 10, INK, width=SIDE)
 
 
 def _summary(evaluation: Evaluation, wrong: int, shown: int) -> str:
     if not wrong:
         return f"{_images(evaluation.images)}, all right"
-    part = "all of them" if shown == wrong else f"the {shown} most confident of them"
-    return f"{wrong:,} of {_images(evaluation.images)} wrong; here {part}, the most confident first"
+    part = "all of them, the surest first" if shown == wrong else f"the {shown} surest"
+    return f"{wrong:,} of {_images(evaluation.images)} wrong; this sheet shows {part}"
 
 
 def _images(count: int) -> str:

@@ -38,7 +38,7 @@
     document.getElementById("images-note").textContent = !count ? "There are no such images."
       : places.length === count ? `${plural(count, "image")}, ${order}.`
       : places.length ? `${number.format(places.length)} of ${plural(count, "image")}, ${order}.`
-      : `${plural(count, "image")}; none of them has found room on this page.`;
+      : `${plural(count, "image")}. This page holds none of them.`;
     gallery.replaceChildren(...places.map((place) => figure(data.images[place])));
     opener = from;
     dialog.showModal();

@@ -185,8 +185,8 @@ def _trust(found: Evaluation) -> dict[str, Any]:
         error = expected_error(bins)
         return Markup(charts.reliability(bins, f"Reliability {what}: expected calibration error {error:.1%}")), error
 
-    before = one(1.0, "before scaling")
-    after = one(found.calibration.temperature, "after scaling") if found.calibration else None
+    before = one(1.0, "without the temperature")
+    after = one(found.calibration.temperature, "with the temperature") if found.calibration else None
     return {"before": before, "after": after, "calibration": found.calibration}
 
 
@@ -201,6 +201,6 @@ def _answers(found: Evaluation) -> dict[str, Any]:
         rows.append(one)
         if one.answered and found.calibration:
             marks.append((one.answered / found.images, one.right / one.answered, f"{wanted:g}"))
-    label = "Share of right answers against the share of images that is answered"
+    label = "Share of right answers, by the share of images with an answer"
     chart = Markup(charts.coverage(curve, marks, label))
     return {"chart": chart, "rows": rows, "strange": found.strangeness is not None}

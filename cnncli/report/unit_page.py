@@ -120,15 +120,15 @@ class UnitPage:
         for i, (value, path, seen, patch, answer) in enumerate(() if dead else shown):
             shades, most = in_colours(answer, self._side)
             name, short = printable(path), printable("/".join(Path(path).parts[-2:]))
-            more = [_place(seen, found), f"below: what the filter answers to; its colours reach to {number(most)}"]
+            more = [_place(seen, found), f"below: what the filter reacts to; its full colours stand for {number(most)}"]
             tiles.append(_Tile(
                 _one_above_other(patch, shades, self._side), f"{what}, number {i + 1}: {number(value)} in {name}",
                 number(value), name, short, more))
         made = None
         if unit.made is not None and unit.made_value is not None:
             reached = number(unit.made_value)
-            made = _Tile(_uri(unit.made, 2 * self._side), f"image made to please {what}: {reached}", reached,
-                         more=[f"made to please {what}"])
+            made = _Tile(_uri(unit.made, 2 * self._side), f"image made to excite {what}: {reached}", reached,
+                         more=[f"made to excite {what}"])
         classes = [(printable(name), f"{by:+.2g}") for name, by in unit.classes]
         stands_for = printable(found.names[unit.channel]) if found.names else None
         self._rows.append(_Row(unit.channel, stands_for, dead, tiles, made, classes))

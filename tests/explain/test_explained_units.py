@@ -99,8 +99,8 @@ def test_without_names_all_channels_or_those_that_tell_the_classes_apart_most(mo
     monkeypatch.setattr(explained_units, "MOST", 3)
     notes: list[str] = []
     found = explain_units(model, "relu2", (images, ["a", "b"] * 10), note=notes.append)
-    assert notes == ["relu2 has 6 filters; these are the 3 that tell the classes apart most. All of them are shown by "
-                     "--units relu2:0-5."]
+    assert notes == ["relu2 has 6 filters; these are the 3 that tell the classes apart most. --units relu2:0-5 "
+                     "shows all of them."]
     by = top_patches(model, items_of(list(images)), ["relu2"], 2, [0, 1] * 10).tops["relu2"].by_class().max(axis=0)
     assert [unit.channel for unit in found.units] == np.argsort(-by)[:3].tolist()
     assert (found.wanted, found.channels, found.stopped) == (3, 6, None)

@@ -170,17 +170,17 @@ def test_what_is_printed_of_a_layer() -> None:
 
 
 def test_what_is_said_of_a_layer() -> None:
-    assert FOUND.others == ("conv2 has 1,200 filters; these are the 2 that tell the classes apart most. All of them "
-                            "are shown by --units conv2:0-1199.")
+    assert FOUND.others == ("conv2 has 1,200 filters; these are the 2 that tell the classes apart most. --units "
+                            "conv2:0-1199 shows all of them.")
     assert replace(FOUND, telling=False).others == (
-        "conv2 has 1,200 filters. All of them are shown by --units conv2:0-1199.")
+        "conv2 has 1,200 filters. --units conv2:0-1199 shows all of them.")
     assert replace(FOUND, wanted=1200).others is None
     assert FOUND.before_activation == (
-        "These are the numbers of conv2 before its activation, of which only what is above 0 gets through relu2 to the "
-        "rest of the network: --units relu2 shows that.")
+        "These are the numbers of conv2 before its activation. Only those above 0 pass relu2 and reach the rest of "
+        "the network: --units relu2 shows it.")
     assert replace(FOUND, rectified=False).before_activation == (
-        "These are the numbers of conv2 before its activation, and the rest of the network gets what relu2 makes of "
-        "them: --units relu2 shows that.")
+        "These are the numbers of conv2 before its activation. The rest of the network gets what relu2 makes of them: "
+        "--units relu2 shows it.")
     assert replace(FOUND, activation=None).before_activation is None
 
 

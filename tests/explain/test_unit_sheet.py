@@ -63,7 +63,7 @@ def test_every_part_of_a_filter_is_on_it(written):
     for words in ("0", "5", "3.5", "2.5", "1.5", "0.5", "9.25", "boot", "+1.5", "+0.25"):
         assert words in written
     said = " ".join(written)
-    for words in ("each place of conv2 sees 8 x 8 pixels", "1,000 images", "by how many standard deviations",
+    for words in ("Each place of conv2 sees 8 x 8 pixels", "1,000 images", "do, in standard deviations: 0.2",
                   "bright is where more light excites it", "proves nothing", "What the filters of conv2 look for"):
         assert words in said
 
@@ -74,10 +74,10 @@ def test_every_part_of_a_filter_is_on_it(written):
     ({"channels": 99}, "2 of 99 are shown"),
     ({"images": 640}, "640 of 1,000 images"),
     ({"answered": True}, "as the model answers"),
-    ({"back": "guided"}, "answers to, by guided backpropagation;"),
+    ({"back": "guided"}, "reacts to, by guided backpropagation;"),
     ({"by_weights": True}, "by the weights of the last layer"),
-    ({"activation": "relu2", "rectified": True}, "of which only what is above 0 gets through relu2 to the rest"),
-    ({"activation": "silu2"}, "the rest of the network gets what silu2 makes of them: --units silu2"),
+    ({"activation": "relu2", "rectified": True}, "Only those above 0 pass relu2 and reach the rest"),
+    ({"activation": "silu2"}, "The rest of the network gets what silu2 makes of them: --units silu2"),
 ])
 def test_what_it_says_of_itself(changed, words, written):
     draw(explained(unit_of(0), unit_of(1), **changed))
@@ -88,7 +88,7 @@ def test_what_it_says_of_itself(changed, words, written):
 def test_what_its_notes_say(answered, searched):
     found = explained(unit_of(0), unit_of(1), answered=answered, images=640 if searched else 1000)
     said = " ".join(unit_sheet._notes(found))
-    assert ("as the model answers: nobody labelled them" in said) is answered
+    assert ("as the model answers, since the images have no labels" in said) is answered
     assert ("640 of 1,000 images" in said) is searched
     assert "sees 8 x 8 pixels" in said
 
@@ -135,10 +135,10 @@ def test_where_things_stand(side, tile, strokes):
     assert width == max(speaks + 190 + 24, 760)
     words = of(strokes, "text")
     assert words[0] == (24, 20, "What the filters of conv2 look for, in small")
-    heads = [word for word in words if word[2] in ("filter", "made to please it", "speaks for")]
+    heads = [word for word in words if word[2] in ("filter", "made to excite it", "speaks for")]
     top = heads[0][1] + 24
-    assert heads == [(24, top - 24, "filter"), (made, top - 24, "made to please it"), (speaks, top - 24, "speaks for")]
-    assert (68, top - 24, "what excites it most, and what in that it answers to") in words
+    assert heads == [(24, top - 24, "filter"), (made, top - 24, "made to excite it"), (speaks, top - 24, "speaks for")]
+    assert (68, top - 24, "what excites it most") in words
     lines = sorted(y for x, y, _ in words if x == 24 and 20 < y < top - 24)
     assert lines == [50 + 18 * i for i in range(len(lines))]
     assert [said for x, y, said in words if y in lines] == [
@@ -173,13 +173,13 @@ def test_of_very_many_the_first_are_drawn(written, monkeypatch):
     monkeypatch.setattr(unit_sheet, "MOST", 2)
     sheet = draw(explained(*[unit_of(i, count=1) for i in (7, 8, 9)], channels=512)).image
     assert sheet.height == draw(explained(*[unit_of(i, count=1) for i in (7, 8)], channels=512)).image.height
-    assert "2 of 512 are shown, 3 on the page beside this sheet;" in " ".join(written)
+    assert "2 of 512 are shown here, 3 on the page beside this sheet." in " ".join(written)
     assert "9" not in written
 
 
 def test_a_sheet_has_64_rows_at_most():
     many = explained(*[unit_of(0, count=1)] * 65, channels=70)
-    assert "; 64 of 70 are shown, 65 on the page beside this sheet; each place" in unit_sheet._notes(many)[0]
+    assert "; 64 of 70 are shown here, 65 on the page beside this sheet. Each place" in unit_sheet._notes(many)[0]
     assert "; 64 of 70 are shown; each place" in unit_sheet._notes(replace(many, units=many.units[:64]))[0]
     assert "for each filter; each place" in unit_sheet._notes(replace(many, units=many.units[:3], channels=3))[0]
 

@@ -35,7 +35,7 @@ def test_every_word_is_on_it(augmentation: Augmentation | None, grey: bool, tmp_
     path = augmented.draw(batches(tmp_path, augmentation, grey), NAMES, tmp_path / "a.png", "runs/a")
     with Image.open(path) as image:
         words.check(image.size)
-    assert {"runs/a", "as it is", *(f"epoch {i}" for i in range(1, 8))} <= set(words.texts)
+    assert {"runs/a", "original", *(f"epoch {i}" for i in range(1, 8))} <= set(words.texts)
     assert words.texts.count("cat") == 3
     mixed = [text for text in words.texts if text.startswith("+ ")]
     assert bool(mixed) == (augmentation is not None and augmentation.mixes)
@@ -77,12 +77,12 @@ def test_tiles_stand_in_rows_and_columns(tmp_path: Path, strokes: list[tuple[Any
     words = of(strokes, "text")
     assert words[0] == (24, 24, "t")
     assert [text for text in words if text[1] == top - 22] == [
-        (24 + 124 * i, top - 22, f"epoch {i}" if i else "as it is") for i in range(8)]
+        (24 + 124 * i, top - 22, f"epoch {i}" if i else "original") for i in range(8)]
     assert words[4:][8:] == [(24, top + 115, "a"), (24 + 7 * 124, top + 115, "+ 75% c"), (24, top + 259, "b"),
                              (24 + 7 * 124, top + 259, "+ 75% c"), (24, top + 403, "c")], "c with c is c"
     assert [what[2] for what in words[1:4]] == [describe(source.augmentation, source.preprocessing), width, 13]
     assert looks(strokes).items() >= {
-        "t": [18, INK, True, "left", width], "as it is": [12, FAINT, False, "left", 112],
+        "t": [18, INK, True, "left", width], "original": [12, FAINT, False, "left", 112],
         "b": [12, INK, False, "left", 112], "+ 75% c": [10, FAINT, False, "left", 112],
         width: [13, FAINT, False, "left", None]}.items()
 

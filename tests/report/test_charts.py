@@ -81,7 +81,7 @@ def test_coverage_begins_below_the_lowest_accuracy(wrong: int, ticks: list[str])
     assert points[-1] == (318, y(1 - wrong / 100))
     assert points[0][1] == 24
     assert len(points) == 100
-    named = {("0 %", 44, 275), ("100 %", 318, 275), ("share of the images that is answered", 181, 293)}
+    named = {("0 %", 44, 275), ("100 %", 318, 275), ("share of images with an answer", 181, 293)}
     assert named <= set(words(drawn))
 
 

@@ -126,8 +126,8 @@ def grouped() -> bytes:
 def test_the_groups_that_a_class_s_maps_fall_into() -> None:
     read = Read(grouped())
     assert read.words.count("fall into 2") == 1, "a class with one group has none"
-    assert "68.2\u202f%, 15 images: most in the middle" in read.words
-    assert "31.8\u202f%, 7 images: most at the top right" in read.words
+    assert "68.2\u202f%, 15 images: strongest in the middle" in read.words
+    assert "31.8\u202f%, 7 images: strongest at the top right" in read.words
     assert len(re.findall(r"from 0 to 1: 0\.[5-9]\d\b", read.words)) == 2
     means = [a for tag, a in read.elements if a.get("class") == "mean"]
     assert [a["alt"].rpartition(" of ")[0] for a in means] == [
@@ -174,7 +174,9 @@ def test_where_no_answer_is_known_to_be_wrong_there_is_no_place_for_them(monkeyp
     words = Read(page(["a", "b"])).words
     assert "Wrong answers" not in words
     assert "wrong" not in words
+    assert "Red speaks for the model's answer" in words
     words = Read(wrong(1, "neither")).words
+    assert "Red speaks for neither" in words
     assert "Wrong answers" not in words, "another class was asked for"
     assert "Of 1 image the label is known: 1 answer is wrong." in words
     monkeypatch.setattr(explained, "MOST_WRONG", 2)

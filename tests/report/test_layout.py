@@ -29,15 +29,15 @@ def test_mistakes_stand_in_rows_of_eight(wrong: int, sheet: tuple[int, int], str
     words = of(strokes, "text")
     assert words[0] == (24, 24, "t")
     assert words[1][:2] == (24, 50)
-    here = "all of them" if wrong <= 48 else "the 48 most confident of them"
-    assert words[1][2] == f"{wrong} of {wrong + 1} images wrong; here {here}, the most confident first"
+    here = "all of them, the surest first" if wrong <= 48 else "the 48 surest"
+    assert words[1][2] == f"{wrong} of {wrong + 1} images wrong; this sheet shows {here}"
     assert words[2:] == [word for i, (x, y) in enumerate(places) for word in [
-        (x, y + 165, "true: a"), (x + 160, y + 182, "73.1%"), (x, y + 182, "guess: b"), (x, y + 200, f"{i}.png")]]
+        (x, y + 165, "true: a"), (x + 160, y + 182, "73.1%"), (x, y + 182, "answer: b"), (x, y + 200, f"{i}.png")]]
     width = sheet[0] - 48
     assert looks(strokes).items() >= {
         "t": [18, INK, True, "left", width], words[1][2]: [13, FAINT, False, "left", width],
         "true: a": [12, RIGHT, False, "left", 160], "73.1%": [12, WRONG, False, "right", None],
-        "guess: b": [12, WRONG, False, "left", 112], "0.png": [10, INK, False, "left", 160]}.items()
+        "answer: b": [12, WRONG, False, "left", 112], "0.png": [10, INK, False, "left", 160]}.items()
 
 
 def test_no_mistake_is_said_in_the_middle(strokes: list[tuple[Any, ...]]) -> None:

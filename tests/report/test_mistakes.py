@@ -36,7 +36,7 @@ def test_each_mistake_stands_with_truth_guess_probability_and_file(wrong, tmp_pa
     shown = min(wrong, mistakes.MOST)
     assert [text for text in words.texts if text.startswith("image ")] == [f"image {i}.png" for i in range(shown)]
     first = words.texts.index("true: cat")
-    assert {"true: cat", "guess: dog", "image 0.png"} <= set(words.texts[first : first + 4])
+    assert {"true: cat", "answer: dog", "image 0.png"} <= set(words.texts[first : first + 4])
     probability = found.probabilities[0, 1]
     assert f"{probability:.1%}" in words.texts[first : first + 4]
     assert any(text.startswith(f"{wrong} of {found.images} images wrong") for text in words.texts)

@@ -157,7 +157,7 @@ def test_a_bound_on_the_size_is_kept_and_said(monkeypatch):
     lengths = [len(places) for places in read.data["cells"].values()]
     assert max(lengths) - min(lengths) <= 1
     wrong = sum(label != guess for _, _, label, guess, _ in read.data["images"])
-    assert f"{shown} images of 3,000 can be shown here" in " ".join(read.words.split())
+    assert f"this page holds {shown} images of 3,000," in " ".join(read.words.split())
     assert f"{wrong} of the {(~found.right).sum():,} mistakes" in " ".join(read.words.split())
 
 

@@ -50,14 +50,14 @@ def test_every_part_of_a_filter_is_on_it() -> None:
     read = Read(page(explained(unit_of(0), unit)))
     for words in ("What the filters of conv2 look for, in small", "2 filters, and what excites each of them most among "
                   "1,000 images", "sees 8 x 8 pixels of the image's 30 x 28", "Grey lies outside of the image",
-                  "by a deconvolutional network; bright is where", "by how many standard deviations",
+                  "by a deconvolutional network; bright is where", "do, in standard deviations: 0.2",
                   "Filter 0", "Filter 5", "3.5", "9.25", "boot+1.5", "boot/1.png", "+0.25",
-                  "columns 6 to 13 and rows 1 to 6 of 30 x 28", "its colours reach to 0.5"):
+                  "columns 6 to 13 and rows 1 to 6 of 30 x 28", "its full colours stand for 0.5"):
         assert words in " ".join(read.words.split()), words
     shown = images(read)
     assert len(shown) == 2 * (3 + 1)
     assert shown[4]["alt"] == "filter 5, number 1: 3.5 in all/boot/1.png"
-    assert shown[7]["alt"] == "image made to please filter 5: 9.25"
+    assert shown[7]["alt"] == "image made to excite filter 5: 9.25"
     pair = image(shown[4]["src"])
     assert pair.shape == (24 + 2 + 24, 24, 3), "each pixel a square of three"
     assert (pair[:24] == 10).all()
@@ -72,16 +72,16 @@ def test_every_part_of_a_filter_is_on_it() -> None:
     ({"sees": None}, "sees all of the image, 30 x 28"),
     ({"sees": None}, "all of the image, 30 x 28 pixels below: what"),
     ({"channels": 99, "wanted": 2}, "2 filters of 99"),
-    ({"channels": 1280, "wanted": 2}, "has 1,280 filters. All of them are shown by --units conv2:0-1279."),
+    ({"channels": 1280, "wanted": 2}, "has 1,280 filters. --units conv2:0-1279 shows all of them."),
     ({"channels": 99, "wanted": 2, "telling": True}, "99 filters; these are the 2 that tell the classes apart most."),
     ({"images": 640}, "before its end: 640 of 1,000 images were looked at, and 2 of 2 filters are here."),
     ({"wanted": 7}, "1,000 images were looked at, and 2 of 7 filters are here."),
     ({"answered": True}, "as the model answers"),
-    ({"back": "guided"}, "answers to, by guided backpropagation;"),
+    ({"back": "guided"}, "reacts to, by guided backpropagation;"),
     ({"by_weights": True}, "by the weights of the last layer"),
     ({"kind": "BatchNorm2d"}, "Each place of conv2 (BatchNorm2d) sees"),
-    ({"activation": "relu2", "rectified": True}, "before its activation, of which only what is above 0 gets through "
-                                                 "relu2 to the rest of the network: --units relu2 shows that."),
+    ({"activation": "relu2", "rectified": True}, "before its activation. Only those above 0 pass relu2 and reach "
+                                                 "the rest of the network: --units relu2 shows it."),
     ({"names": ["<a>", "b & c"]}, "conv2 is the last layer: each of its filters stands for a class"),
     ({"names": ["<a>", "b & c"]}, "Filter 1: b & c"),
     ({"skipped": [("x.png", "x.png is no image")]}, "1 image could not be used: x.png is no image"),
@@ -93,7 +93,7 @@ def test_what_it_says_of_itself(changed: dict[str, object], words: str) -> None:
 
 def test_it_is_silent_on_what_is_not_so() -> None:
     shown = said(page(explained(unit_of(0))))
-    for words in ("before its activation", "stopped", "Dead", "All of them", "Skipped", " of 1 filter",
+    for words in ("before its activation", "stopped", "Dead", "all of them", "Skipped", " of 1 filter",
                   "the last layer", "Filter 0:"):
         assert words not in shown
 
@@ -102,7 +102,7 @@ def test_dead_filters_are_named_and_show_no_images_but_what_was_made() -> None:
     dead = replace(unit_of(7), values=[-1.0, -2.0, -3.0], classes=[])
     data = page(explained(unit_of(0), dead, replace(dead, channel=9), rectified=True))
     read = Read(data)
-    assert "Dead, since none of the images excites them: 2 filters, 7, 9" in said(data)
+    assert "Dead filters (none of the images excites them): 7, 9" in said(data)
     assert read.words.count("Dead: none of the images excites it.") == 2
     assert [a["href"] for tag, a in read.elements if tag == "a"] == ["#filter-7", "#filter-9"]
     assert len(images(read)) == 4 + 1 + 1
@@ -113,8 +113,8 @@ def test_dead_filters_are_named_and_show_no_images_but_what_was_made() -> None:
 def test_what_was_stopped_before_it_was_made() -> None:
     unmade = replace(unit_of(1), made=None, made_value=None)
     data = page(explained(unit_of(0), unmade))
-    assert "2 of 2 filters are here, 1 of them without an image made to please it." in said(data)
-    assert "made to please it not made" in said(data)
+    assert "2 of 2 filters are here, 1 of them without an image made to excite it." in said(data)
+    assert "made to excite it not made" in said(data)
     assert len(images(Read(data))) == 4 + 3
 
 

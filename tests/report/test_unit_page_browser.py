@@ -58,13 +58,13 @@ def test_the_keyboard_does_all_of_it(browser, ten: Path) -> None:
     browser.press(Keys.ENTER)
     assert browser.run(OPEN)
     words = browser.run("return document.getElementById('picture-words').textContent")
-    assert words == ("2.51.pngcolumns 1 to 8 and rows 1 to 8 of 30 x 28below: what the filter answers to; its colours "
-                     "reach to 0.5")
+    assert words == ("2.51.pngcolumns 1 to 8 and rows 1 to 8 of 30 x 28below: what the filter reacts to; its full "
+                     "colours stand for 0.5")
     assert browser.run("return document.querySelector('#picture img').getBoundingClientRect().height") > 300
     browser.press(Keys.ESCAPE)
     assert not browser.run(OPEN)
     browser.press(Keys.END)
-    assert browser.run(FOCUS) == "image made to please filter 0: 9.25"
+    assert browser.run(FOCUS) == "image made to excite filter 0: 9.25"
     browser.press(Keys.ARROW_RIGHT, Keys.TAB)
     assert browser.run(FOCUS) == "filter 1, number 1: 3.5 in 0.png", "a filter is one stop"
     browser.press(Keys.HOME, Keys.ARROW_LEFT)
