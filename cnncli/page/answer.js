@@ -20,7 +20,7 @@ async function showAnswer(found) {
     const bar = made("div", { class: "bar" }, made("div", { class: "part" }));
     bar.firstChild.style.width = `${share}%`;
     const name = !tells ? program.classes[i] : made("button", { type: "button", class: "plain",
-      title: "show where what speaks for it lies", onclick: () => showEvidence(i) }, program.classes[i]);
+      title: "show the evidence for this class", onclick: () => showEvidence(i) }, program.classes[i]);
     return made("tr", {}, made("th", { scope: "row" }, name), made("td", {}, bar),
       made("td", { class: "number" }, share > 99.95 && share < 100 ? "> 99.9 %" : `${share.toFixed(1)} %`));
   });
@@ -67,7 +67,7 @@ async function showEvidence(number) {
   context.imageSmoothingQuality = "high";
   context.drawImage(map, start[1] + 0.5 - step[1] / 2, start[0] + 0.5 - step[0] / 2, columns * step[1], rows * step[0]);
   figure.querySelector("figcaption").replaceChildren(
-    "Where what speaks for ", made("b", {}, program.classes[number]), " lies: red for it, blue against it; the full colour ",
-    `adds ${shown(scale)} to its logit.`);
+    "The evidence for ", made("b", {}, program.classes[number]), ": red speaks for the class, blue against it. The full ",
+    `colour adds ${shown(scale)} to its logit.`);
   return true;
 }

@@ -14,7 +14,7 @@ cameraButton.addEventListener("click", async () => {
   try {
     stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
   } catch (error) {
-    say(error.name === "NotAllowedError" ? "The browser was not allowed to use a camera." : "There is no camera.");
+    say(error.name === "NotAllowedError" ? "The browser does not allow this page to use a camera." : "No camera was found.");
     return;
   }
   video.muted = video.playsInline = true;

@@ -13,19 +13,20 @@ async function check() {
     }
     const agrees = worst <= given.tolerance;
     footer.className = !known ? "" : agrees ? "agrees" : "differs";
-    footer.textContent = !known ? "This page was saved after learning in a page: what it should say, nobody else knows."
-      : agrees ? `This page says what cnn predict says: on ${times(known, "picture")} no probability differs by more than ` +
-        `${worst.toExponential(1)}.`
-      : `This page does NOT say what cnn predict says: a probability differs by ${worst.toPrecision(2)}.`;
+    footer.textContent = !known
+      ? "This page was saved after it had learnt classes. There is no answer of cnn predict to compare it with."
+      : agrees ? `This page gives the same answers as cnn predict: on ${times(known, "image")} no probability differs by ` +
+        `more than ${worst.toExponential(1)}.`
+      : `This page does NOT give the same answers as cnn predict: a probability differs by ${worst.toPrecision(2)}.`;
     const first = byId("samples")?.querySelector("button");
     if (first) first.click();
     else if (found) {
       await showAnswer(found);
-      say("This picture was made up to check the page with. Give it one of your own.");
+      say("This image was made up to check the page. Choose one of your own.");
     }
   } catch (error) {
     document.documentElement.className = "";
-    byId("unable").append(` It says: ${error.message}`);
+    byId("unable").append(` The browser says: ${error.message}`);
   }
 }
 

@@ -60,9 +60,9 @@ async function showMaps(layer, all = maps(layer).dataset.all === "yes") {
   const more = order.length > FEW && !all ? [made("button", { type: "button", onclick: () => {
     maps(layer).dataset.all = "yes";
     showMaps(layer, true).then(() => /** @type {HTMLElement} */ (maps(layer).querySelectorAll("canvas")[FEW]).focus());
-  } }, `all ${order.length.toLocaleString("en")} maps`)] : [];
+  } }, `show all ${order.length.toLocaleString("en")} maps`)] : [];
   maps(layer).replaceChildren(...tiles, made("p", { class: "faint" },
-    `Red is above 0, blue below; the full colour stands for ${shown(scale)} on all maps of ${overall.checked ? "all layers" : "this layer"}.`), ...more);
+    `Red is above 0, blue is below. The full colour stands for ${shown(scale)} on all maps of ${overall.checked ? "all layers" : "this layer"}.`), ...more);
 }
 
 const maps = (layer) => byId(`layer-${layer.name}`).querySelector(".maps");

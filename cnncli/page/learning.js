@@ -10,7 +10,7 @@ const school = byId("school"), pupils = [];
 /** A class to be learnt: its name, its pictures' features, and its part of the page. */
 function addClass(name) {
   const pupil = { features: [] };
-  const count = made("span", { class: "faint" }, "no pictures"), strip = made("div", { class: "strip" });
+  const count = made("span", { class: "faint" }, "no images"), strip = made("div", { class: "strip" });
   const title = made("input", { value: name, maxlength: 60, "aria-label": "the name of a class" });
   const files = made("input", { type: "file", accept: "image/*", multiple: true, onchange: async () => {
     for (const file of [...files.files]) await learnFrom(file, file.name);
@@ -21,7 +21,7 @@ function addClass(name) {
 
   async function learnFrom(picture, from) {
     if (pupil.features.length >= MOST_PICTURES) {
-      say(`${title.value} takes ${MOST_PICTURES} pictures at most; the others are left out.`);
+      say(`${title.value} takes ${MOST_PICTURES} images at most; the others are left out.`);
       return;
     }
     const bitmap = await pictureIn(picture, from), small = made("canvas", { role: "img", "aria-label": from });
@@ -31,11 +31,11 @@ function addClass(name) {
       pupil.features.push(found.features);
       drawInput(small, found.input);
     } catch (error) {
-      say(`${from} cannot be taken: ${error.message}.`);
+      say(`${from} cannot be used: ${error.message}.`);
       return;
     }
     strip.append(small);
-    count.textContent = times(pupil.features.length, "picture");
+    count.textContent = times(pupil.features.length, "image");
   }
 
   const takeAll = (event) => {
@@ -48,13 +48,13 @@ function addClass(name) {
   Object.assign(pupil, { title, learnFrom });
   pupils.push(pupil);
   school.querySelector(".classes").append(made("fieldset", { ondrop: takeAll }, made("label", {}, "Class ", title), " ", count,
-    made("p", {}, made("label", { class: "choose" }, "Add pictures", files), " ", shoot), strip));
+    made("p", {}, made("label", { class: "choose" }, "Add images", files), " ", shoot), strip));
 }
 
 async function learn() {
   const named = pupils.filter(({ features }) => features.length), names = named.map(({ title }) => title.value.trim());
   if (named.length < 2 || new Set(names).size < names.length || names.includes("")) {
-    say("Give at least two classes pictures, and each a name of its own.");
+    say("Give images to at least two classes, and give each class a name of its own.");
     return;
   }
   const size = named[0].features[0].length, total = named.reduce((sum, { features }) => sum + features.length, 0);
@@ -67,7 +67,7 @@ async function learn() {
   const { right, milliseconds } = await ask("learn", x, labels, names.length, STRENGTH);
   takeClasses(names);
   byId("learnt").textContent = `Learnt ${names.length} classes in ${(milliseconds / 1000).toFixed(1)} s: ` +
-    `${right} of the ${times(total, "picture")} are told right. How it does on others, it has to show.`;
+    `the page recognises ${right} of these ${times(total, "image")}. Try it on others to see how good it is.`;
   byId("save-page").hidden = false;
   byId("save-model").hidden = !crypto.subtle;
   if (uncovered) await showAnswer(await ask("judgePrepared", uncovered)); // the picture that is there
@@ -86,7 +86,7 @@ function takeClasses(names) {
     about.textContent = about.textContent.replace(/ for [^.]*\./, ` for ${names.length} classes, learnt in a page.`);
   }
   // Of these classes nobody knows which pictures the network has wrong.
-  for (const each of document.querySelectorAll("#samples span")) each.textContent = each.textContent.replace(/ \(it is .*/, "");
+  for (const each of document.querySelectorAll("#samples span")) each.textContent = each.textContent.replace(/ \(the network is .*/, "");
 }
 
 if (head) {

@@ -3,12 +3,12 @@
 
 const LISTED = 20; // terms; the others as one sum
 const RULES = {
-  sum: "The sum of these is the number.",
-  largest: "The largest of these is the number.",
-  same: "The number is this one, at another place.",
-  function: "The layer's function makes the number from this one.",
-  share: "The exponential of the number's own, as a part of the sum of all exponentials.",
-  norm: "The sum of these, and of that the root, is the number.",
+  sum: "The number is the sum of these terms.",
+  largest: "The number is the largest of these.",
+  same: "The number is copied from this one.",
+  function: "The layer's function computes the number from this one.",
+  share: "The number is the exponential of its own input, divided by the sum of all exponentials.",
+  norm: "The number is the square root of the sum of these.",
 };
 const STEPS_A_SECOND = 4;
 const dialog = byId("number"), play = dialog.querySelector(".play"), still = matchMedia("(prefers-reduced-motion: reduce)");
@@ -109,16 +109,16 @@ function windowIn(layer, index, earlier) {
 
 /** Outline what the position can see, in the image and in layers between, of which the most active map is drawn. */
 async function showFields(layer, index) {
-  const image = made("canvas", { role: "img", "aria-label": "the image, and what of it the number can see" });
-  const shapes = [made("figure", {}, image, made("figcaption", { class: "faint" }, "of the image"))];
+  const image = made("canvas", { role: "img", "aria-label": "the image, with the part that the number can see" });
+  const shapes = [made("figure", {}, image, made("figcaption", { class: "faint" }, "in the image"))];
   drawInput(image, input);
   outline(image, windowIn(layer, index, null), 208);
   for (const earlier of before(layer).slice(0, ROWS_OF_FIELDS)) {
     const values = await ask("values", earlier.name), active = activity(values, earlier.shape);
-    const canvas = made("canvas", { role: "img", "aria-label": `${earlier.name}, and what of it the number can see` });
+    const canvas = made("canvas", { role: "img", "aria-label": `${earlier.name}, with the part that the number can see` });
     drawMap(canvas, values, earlier.shape, active.indexOf(Math.max(...active)), reachOf(values));
     outline(canvas, windowIn(layer, index, earlier), 100);
-    shapes.push(made("figure", {}, canvas, made("figcaption", { class: "faint" }, `of ${earlier.name}`)));
+    shapes.push(made("figure", {}, canvas, made("figcaption", { class: "faint" }, `in ${earlier.name}`)));
   }
   if (pointed.layer === layer && pointed.index === index) dialog.querySelector(".fields").replaceChildren(...shapes);
 }

@@ -22,7 +22,7 @@ async function pictureIn(file, name) {
   try {
     return await createImageBitmap(file, OPTIONS);
   } catch {
-    say(`${name} is no picture that this browser can read; give it a PNG, JPEG, WebP or GIF file.`);
+    say(`${name} is no image that this browser can read; choose a PNG, JPEG, WebP or GIF file.`);
     return null;
   }
 }
@@ -54,11 +54,11 @@ addEventListener("drop", (event) => {
   event.preventDefault();
   const file = firstFile(event.dataTransfer);
   if (file) judgeFile(file, file.name);
-  else say("This is no picture: give it a file.");
+  else say("This is no image file. Drop an image file.");
 });
 addEventListener("paste", (event) => {
   const file = firstFile(event.clipboardData);
-  if (file) judgeFile(file, "the picture pasted");
+  if (file) judgeFile(file, "the pasted image");
 });
 
 for (const button of byId("samples")?.querySelectorAll("button") ?? []) {

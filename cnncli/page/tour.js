@@ -2,12 +2,12 @@
 // field are, each shown on this network and the picture that it judged last. It opens with ?tour, or by its button.
 "use strict";
 
-const RELU = "It turns what is below 0 into 0, and leaves the rest: the map says where its filter found something, and no " +
-  "longer where it found the contrary.";
-const BENDS = { ReLU: RELU, ReLU6: `${RELU} What is above 6 becomes 6.`,
-  LeakyReLU: "It makes what is below 0 small, and leaves the rest: what a filter found counts more than its contrary.",
-  SiLU: "It takes what is far below 0 to nearly 0, and nearly leaves what is far above: a ReLU without a corner.",
-  Sigmoid: "It squeezes all numbers between 0 and 1.", Tanh: "It squeezes all numbers between \u22121 and 1." };
+const RELU = "It turns numbers below 0 into 0 and leaves the others. The map still says where its filter found something, " +
+  "but no longer where it found the opposite.";
+const BENDS = { ReLU: RELU, ReLU6: `${RELU} Numbers above 6 become 6.`,
+  LeakyReLU: "It makes numbers below 0 small and leaves the others. What a filter found counts more than the opposite.",
+  SiLU: "It turns numbers far below 0 into nearly 0, and hardly changes numbers far above 0. It is a ReLU without a corner.",
+  Sigmoid: "It brings all numbers between 0 and 1.", Tanh: "It brings all numbers between \u22121 and 1." };
 const panel = byId("tour");
 let steps = [], at = -1;
 
@@ -33,10 +33,11 @@ async function pointAt(layer) {
 function lesson() {
   const [height, width, channels] = program.input.shape, last = program.layers[program.layers.length - 1];
   const made = [{
-    title: "A picture is numbers",
-    words: [`To the network this picture is ${height} rows of ${width} pixels, and each pixel is ` +
+    title: "An image is numbers",
+    words: [`For the network this image is ${height} rows of ${width} pixels. Each pixel is ` +
       `${channels === 1 ? "one number: how bright it is" : "three numbers: how much red, green and blue it has"}.`,
-    `Bytes from 0 to 255 become numbers around 0, by taking off the mean of the training pictures. That is all it gets.`],
+    "The numbers from 0 to 255 become numbers around 0: the mean of the training images is subtracted, and the rest is " +
+      "scaled. The network gets nothing else."],
     show: () => byId("judge").scrollIntoView({ block: "start" }),
   }];
   const conv = firstOf("conv"), activation = firstOf("pointwise"), pool = firstOf("max_pool", "mean_pool");
@@ -46,32 +47,33 @@ function lesson() {
     made.push({
       title: "Convolution",
       words: [`${layer.name} has ${times(co, "filter")}. A filter is a small grid of weights, here ${kh} x ${kw}` +
-        `${ci / groups > 1 ? ` for each of ${ci / groups} channels` : ""}. It is laid on the picture: each number under it ` +
-        `is multiplied by its weight, and the sum of these ${times(taps, "product")} is one number of the filter's map.`,
-      "The table has them. Press “Slide the window”: the same weights go over the whole picture, so that a filter finds " +
-        "what it looks for wherever it is."],
+        `${ci / groups > 1 ? ` for each of ${ci / groups} channels` : ""}. It is laid on the image. Each number under it ` +
+        `is multiplied by its weight. The sum of these ${times(taps, "product")} is one number of the filter's map.`,
+      "The table lists the products. Press “Slide the window”: the same weights go over the whole image. So a filter finds " +
+        "what it looks for, wherever that is."],
       show: () => pointAt(layer),
     }, {
       title: "Stride",
       words: [sh === 1 && sw === 1
-        ? "The stride is how far the window moves from one number of the map to the next. Here it is 1: to the next pixel."
+        ? "The stride is how far the window moves from one number of the map to the next. Here it is 1: it moves to the next pixel."
         : `The stride is how far the window moves from one number of the map to the next. Here it is ${bySide(sh, sw)}.`,
-      `So ${h} x ${w} positions become ${oh} x ${ow}. A stride of 2 halves each side, and a quarter of the numbers is left.`],
+      `So ${h} x ${w} positions become ${oh} x ${ow}. A stride of 2 halves each side and leaves a quarter of the numbers.`],
       show: () => pointAt(layer),
     }, {
       title: "Padding",
       words: [top || left || oh * sh >= h
-        ? "At the border a part of the window hangs over the picture. What lies outside counts as 0, which is called padding: " +
-          "the window reaches every pixel, and a filter meets the border as if the picture went on in grey."
-        : "At the border the window stops before it would hang over the picture: there is no padding here, and the map is " +
-          `smaller than what it comes from, ${oh} x ${ow} of ${h} x ${w}. With zeros around the picture it would keep its size.`],
+        ? "At the border a part of the window lies outside the image. There the numbers count as 0, which is called padding. " +
+          "So the window reaches every pixel, as if the image went on in grey."
+        : "This layer has no padding: the window stays inside the image. The map is smaller than its input: " +
+          `${oh} x ${ow} instead of ${h} x ${w}. With zeros around the image it would keep its size.`],
       show: () => pointAt(layer),
     }, {
       title: "Dilation",
       words: [dh === 1 && dw === 1
-        ? "The weights of a filter can be laid further apart, with gaps between them: that is dilation. Here it is 1, without gaps."
-        : `The weights of this filter are laid ${bySide(dh, dw)} pixels apart, with gaps between them: that is dilation.`,
-      "With gaps a filter sees more of the picture for the same number of products."],
+        ? "Dilation means that the weights of a filter lie further apart, with gaps between them. Here it is 1: there are no gaps."
+        : "Dilation means that the weights of a filter lie further apart, with gaps between them. Here they lie " +
+          `${bySide(dh, dw)} pixels apart.`,
+      "With gaps a filter sees more of the image for the same number of products."],
       show: () => pointAt(layer),
     });
   }
@@ -79,7 +81,7 @@ function lesson() {
     made.push({
       title: "Activation",
       words: [`${activation.layer.name} (${activation.layer.kind}) is applied to each number alone. ` +
-        `${BENDS[activation.layer.kind] ?? ""} Without such a bend, all layers together could do no more than one.`],
+        `${BENDS[activation.layer.kind] ?? ""} Without activations, all layers together could do no more than a single one.`],
       show: () => pointAt(activation.layer),
     });
   }
@@ -87,10 +89,10 @@ function lesson() {
     const largest = pool.call[1] === "max_pool";
     made.push({
       title: "Pooling",
-      words: [`${pool.layer.name} takes ${largest ? "the largest number" : "the mean"} of each window, ` +
-        `and makes ${pool.layer.shape[0]} x ${pool.layer.shape[1]} of ${pool.call[3]} x ${pool.call[4]}. ` +
-        (largest ? "The first line of the table has won. " : "") +
-        "A little to the left or the right now makes no difference, and the next layer has less to compute."],
+      words: [`${pool.layer.name} takes ${largest ? "the largest number" : "the mean"} of each window. ` +
+        `So ${pool.call[3]} x ${pool.call[4]} numbers become ${pool.layer.shape[0]} x ${pool.layer.shape[1]}. ` +
+        (largest ? "The largest one is in the first line of the table. " : "") +
+        "A small shift of the image now makes little difference, and the next layer has less to compute."],
       show: () => pointAt(pool.layer),
     });
   }
@@ -101,10 +103,10 @@ function lesson() {
   if (deep) {
     made.push({
       title: "What a number can see",
-      words: [`Each number of ${deep.name} is computed from numbers which are computed from others. Followed back to the ` +
-        `picture, it can see ${!part.length ? "all of it" : `${deep.field.size[0]} x ${deep.field.size[1]} pixels`}: its ` +
-        "receptive field, in the orange frame, as far as it lies on the picture. Early layers see edges and colours, late " +
-        "ones see large parts."],
+      words: [`Each number of ${deep.name} is computed from numbers that are computed from others, and so on back to the image. ` +
+        `The part of the image that a number depends on is its receptive field. Here it is ${!part.length ? "all of it"
+          : `${deep.field.size[0]} x ${deep.field.size[1]} pixels`}, in the orange frame. Early layers see edges and ` +
+        "colours, late layers see large parts."],
       show: () => pointAt(deep),
     });
   }
@@ -112,16 +114,16 @@ function lesson() {
   if (dense) {
     made.push({
       title: "The dense layer",
-      words: [`${dense[0]} has a weight for each of ${times(dense[3], "number")} and each class. These numbers times a class's ` +
-        "weights, added up, are its logit. Here are the terms of the class that has the largest: what speaks for it, and " +
-        "what against it."],
+      words: [`${dense[0]} has a weight for each class and each of ${times(dense[3], "number")}. The logit of a class is the sum of ` +
+        "these numbers times the class's weights. The table lists the terms for the class with the largest logit: positive " +
+        "ones speak for the class, negative ones against it."],
       show: () => pointAt(layerOf.get(dense[0])),
     });
   }
   made.push({
     title: "Probabilities",
-    words: [`${times(last.shape[0], "logit")} of any size become probabilities by softmax: each is made the exponent of e, and ` +
-      "divided by the sum of all. The table shows every step of it."],
+    words: [`Softmax turns ${times(last.shape[0], "logit")} of any size into probabilities: e is raised to each logit, and the ` +
+      "result is divided by the sum of all results. The table shows every step."],
     show: () => {
       dialog.close();
       byId("softmax").open = true;
@@ -129,8 +131,8 @@ function lesson() {
     },
   }, {
     title: "Your turn",
-    words: ["Cover parts of the picture by dragging over it, and see which of them the answer needs. Then give it a picture " +
-      "of your own, one that it should know and one that it cannot know: it always answers, and is often sure."],
+    words: ["Drag over the image to cover parts of it, and see which parts the answer needs. Then choose an image of your own: one " +
+      "that the network should know, and one that it cannot know. It always answers, and is often sure."],
     show: () => byId("judge").scrollIntoView({ block: "start" }),
   });
   return made;

@@ -46,11 +46,11 @@ function showUnit(layer, index) {
   for (let i = 0; i < top.length && !dead; i += 2) patches.push(patchOf(by, channel, top[i], top[i + 1]));
   const speaks = classes.flatMap((number, i) => i % 2 ? [] : [`\u2068${unitNames[number]}\u2069 (+${classes[i + 1]})`]);
   box.append(made("h3", {}, `What excites it most (${name})`), made("div", { class: "maps" }, ...patches),
-    made("p", { class: "faint" }, dead ? `Nothing: in ${looked_at} images it never got above 0.`
-      : `Its strongest of ${count} images in this page; of all ${looked_at} that were looked at none got above ${shown(most)}.`));
+    made("p", { class: "faint" }, dead ? `Nothing: its number is never above 0 in ${looked_at} images.`
+      : `Its strongest parts of the ${count} images in this page. Its highest number in all ${looked_at} images was ${shown(most)}.`));
   if (speaks.length && !dead) {
     box.append(made("p", { class: "faint" }, `It speaks for ${speaks.join(", ")}: ${weights
-      ? "what it adds to their logits, by the weights of the last layer." : "the images of these classes excite it more than " +
-      `others do, by so many standard deviations: 0.2 is little, 1 much${answered ? " (classes as the model answers)" : ""}.`}`));
+      ? "it adds this much to their logits, by the weights of the last layer." : "images of these classes excite it more than others do, " +
+      `in standard deviations: 0.2 is little, 1 is much${answered ? " (classes as the model answers)" : ""}.`}`));
   }
 }

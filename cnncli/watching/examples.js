@@ -33,7 +33,7 @@ function drawExamples() {
     const history = looks.map(({ truth }) => truth[i] ?? null);
     right += Number(drawCard(card, run, some[i].label, probabilities?.[i], history));
   });
-  setText("examples-right", probabilities ? `${right} of ${some.length} are right now.` : "");
+  setText("examples-right", probabilities ? `Now ${right} of ${some.length} are right.` : "");
 }
 
 /** Draw a card; whether the network is right. */
@@ -45,7 +45,7 @@ function drawCard({ figure, says, bars, line }, run, label, given, history) {
   const told = order.slice(0, LIKELIEST), known = found[order[0]] !== null;
   if (!told.includes(label)) told[LIKELIEST - 1] = label;
   says.className = `says ${right && known ? "right" : "wrong"}`;
-  says.textContent = !known ? "\u2717 no numbers any more" : right ? "\u2713 right" : "\u2717 wrong";
+  says.textContent = !known ? "\u2717 its probabilities are no numbers" : right ? "\u2713 right" : "\u2717 wrong";
   bars.replaceChildren(...told.map((i) => {
     const name = String(run.begin.classes?.[i] ?? i);
     const bar = made("span", { class: "bar" });
@@ -59,12 +59,12 @@ function drawCard({ figure, says, bars, line }, run, label, given, history) {
 }
 
 /** What is said where nobody has looked yet. */
-const unseen = (run) => run.training ? "The first look at them comes with the first steps."
-  : "The training was too short for a look at them.";
+const unseen = (run) => run.training ? "They are looked at for the first time during the first steps."
+  : "The training was too short to look at them.";
 
 /** What is said where a run has no record of something. */
 function lacks(what) {
   const run = chosenRun();
-  return !run?.begin || isRecorded(run) ? `There are no ${what} in what is recorded.`
-    : `The ${what} of this run were not recorded. A training that is begun with "cnn train --live" records them.`;
+  return !run?.begin || isRecorded(run) ? `The recording has no ${what}.`
+    : `The ${what} of this run were not recorded. "cnn train --live" records them.`;
 }

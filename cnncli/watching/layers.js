@@ -117,7 +117,7 @@ function drawFilters(run) {
   image.src = picture;
   image.alt = `the filters of ${found.layer}`;
   setText("filters-said", `Each square is a filter of ${found.layer}, the first convolution, after step ` +
-    `${asCount(found.step)}. Filters that have learnt show edges and spots; filters that have not look like noise.`);
+    `${asCount(found.step)}. Filters that have learnt something show edges and spots; the others look like noise.`);
 }
 byId("filters").addEventListener("load", ({ target }) => {
   target.style.width = `${target.naturalWidth * Math.max(1, Math.round(480 / target.naturalWidth))}px`;

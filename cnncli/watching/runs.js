@@ -6,7 +6,7 @@ const QUIET = 30; // seconds after which it is said that nothing was heard
 const SETTLED = 5; // seconds that a training may take to its end when it has told it
 const ENDS = { "finished": "Finished", "Ctrl-C": "Stopped by Ctrl-C and saved",
   "SIGTERM": "Stopped by SIGTERM and saved", "the page": "Stopped from this page and saved",
-  "an error": "Ended by an error; what was saved before is there" };
+  "an error": "Ended by an error; what was saved before it is there" };
 const SHOWN = new Set(["arch", "epochs"]); // settings that have a column in any case
 const chosen = { id: null, drawnAs: "", settings: "", notes: "" };
 
@@ -20,7 +20,7 @@ function chosenRun() {
 function stateOf(run) {
   const cause = run.end?.cause;
   if (run.end && run.training && Date.now() / 1000 - run.end.time > SETTLED) {
-    return { sign: "training", words: "Training again, without --live: nothing more is recorded" };
+    return { sign: "training", words: "Training again without --live: nothing more is recorded" };
   }
   if (run.end) return { sign: cause === "finished" ? "done" : "ended", words: ENDS[cause] ?? `Ended: ${cause}` };
   if (!run.begin) return { sign: "waiting", words: "Nothing is recorded yet" };
@@ -70,9 +70,9 @@ function drawHeader() {
   byId("state").dataset.sign = state.sign;
   setText("place", placeOf(run, state));
   setText("best", isNumber(best?.val_accuracy) ? `Best so far: ${asPercent(best.val_accuracy)} of the validation ` +
-    `images right, after epoch ${asCount(Number(best.epoch))}.` : "");
+    `images are right, after epoch ${asCount(Number(best.epoch))}.` : "");
   setText("trouble", run.steps.length && run.steps.at(-1).loss === null
-    ? "\u26a0 The loss is no number any more. A lower learning rate helps." : "");
+    ? "\u26a0 The loss is no longer a finite number. A lower learning rate helps." : "");
   byId("progress").hidden = part === null;
   byId("progress").value = part ?? 0;
   const going = state.sign === "training" && part !== null;
@@ -92,7 +92,7 @@ function aboutOf({ begin }) {
   const classes = begin?.classes?.length, { train, val } = begin?.images ?? {}, parts = [];
   if (begin?.architecture) parts.push(String(begin.architecture));
   if (classes) parts.push(classes === 1 ? "1 class" : `${asCount(classes)} classes`);
-  if (isNumber(train)) parts.push(`${plural(train, "image")} to learn from, ${asCount(val)} to validate`);
+  if (isNumber(train)) parts.push(`${plural(train, "training image")}, ${asCount(val)} for validation`);
   return parts.join(", ");
 }
 
@@ -141,7 +141,7 @@ function drawTable() {
   chosen.drawnAs = key;
   const focused = document.activeElement?.closest("#several") ? document.activeElement.getAttribute("value") : null;
   byId("several-head").replaceChildren(made("th", { scope: "col" }, "run"),
-    ...["state", "epochs", "best", "after", ...names].map((name) => made("th", { scope: "col" }, name)));
+    ...["state", "epochs", "best accuracy", "after epoch", ...names].map((name) => made("th", { scope: "col" }, name)));
   byId("several-rows").replaceChildren(...rows.map(({ run, cells }) => made("tr", {}, made("th", { scope: "row" },
     made("label", {}, made("input", { type: "radio", name: "run", value: run.id, checked: run === chosenRun(),
       onchange: () => choose(run.id) }), sampleOf({ look: `${lookOf(run)} thick` }), nameOf(run))),

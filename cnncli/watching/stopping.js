@@ -1,7 +1,7 @@
 // The button that stops the training: it asks once, then says what happened.
 "use strict";
 
-const STOPS = "It stops after this step, and is saved \u2026";
+const STOPS = "The training stops after this step, and is saved \u2026";
 const stopping = { asked: false, said: "" };
 
 function drawStopping() {
@@ -10,11 +10,11 @@ function drawStopping() {
   byId("stop").hidden = !can || stopping.asked || Boolean(stopping.said);
   byId("stop-sure").hidden = !can || !stopping.asked;
   if (run?.end && stopping.said) {
-    stopping.said = run.end.cause === "finished" ? "It had finished before it could be stopped."
-      : "It has stopped and everything is saved. The terminal where it ran says how it goes on.";
+    stopping.said = run.end.cause === "finished" ? "The training had finished before it could be stopped."
+      : "The training has stopped and everything is saved. Its terminal shows the command that continues it.";
   }
   setText("stop-said", stopping.said === STOPS && !run.end && connection.lost
-    ? "The connection ended while it stopped. The terminal where it ran says how it goes on." : stopping.said);
+    ? "The connection ended while the training stopped. Its terminal shows the command that continues it." : stopping.said);
 }
 
 /** Ask the server, which answers when the training has heard it; it stops after the step it is at. */
@@ -26,7 +26,7 @@ async function stopTraining() {
     const answer = await fetch("stop", { method: "POST", headers: { "X-Token": token } });
     if (!answer.ok) stopping.said = await answer.text();
   } catch {
-    stopping.said = "It could not be asked to stop: there is no connection. Ctrl-C where it runs does the same.";
+    stopping.said = "The training could not be reached. Press Ctrl-C in its terminal instead.";
   }
   redraw();
 }

@@ -27,8 +27,8 @@ function sayLost(lost) {
   connection.lost = lost;
   const ended = runs.size > 0 && [...runs.values()].every((run) => run.end);
   setText("connection", !lost ? "" : ended
-    ? "The training has ended, and with it the connection. \"cnn watch\", given the run's folder, shows it again."
-    : "The connection is lost. It is tried again; what is shown is what came before.");
+    ? "The training has ended, and so has the connection. \"cnn watch\" with the run's folder shows it again."
+    : "The connection is lost. The page tries again, and shows what came before.");
 }
 
 document.addEventListener("visibilitychange", redraw);

@@ -26,7 +26,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def shown(path: str) -> list[tuple[str, bool]]:
     """The pictures on a page: what each is called, and whether the model is said to be wrong."""
-    wrong, text = " (it is wrong here)", Path(path).read_text(encoding="utf-8")
+    wrong, text = " (the network is wrong)", Path(path).read_text(encoding="utf-8")
     found = re.findall(r"<span>(.*?)</span></button>", text)
     return [(words.removesuffix(wrong), words.endswith(wrong)) for words in found]
 

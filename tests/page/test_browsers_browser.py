@@ -14,7 +14,7 @@ from ..report.browser import Browser, started
 from .test_page_browser import model_of, opened
 
 pytestmark = pytest.mark.slow
-SENTENCE = "This page computes in the browser, and this browser does not let it. It takes JavaScript, WebAssembly"
+SENTENCE = "This browser cannot run this page. The page needs JavaScript, WebAssembly"
 SAID = """return new Promise((done) => { const look = () => document.documentElement.className || !unable.innerText
     ? setTimeout(look, 20) : done([unable.innerText, document.querySelector('main').checkVisibility()]); look(); })"""
 
@@ -33,7 +33,7 @@ def test_without_what_it_takes_a_page_says_so(flag: str, page: Path) -> None:
         browser.open(page)
         words, shows = browser.run(SAID)
         assert words.startswith(SENTENCE)
-        assert "WebAssembly" in words.split(" It says: ")[1]
+        assert "WebAssembly" in words.split(" The browser says: ")[1]
         assert not shows
         assert browser.errors() == []
 

@@ -18,7 +18,7 @@ HEARD = "window.heard = null; onAnswer((found) => { heard = found; }); byId('sai
 SAID = """return new Promise((done) => { const look = () => { const words = byId('said').textContent;
     if (words) done([words, heard && [...heard.probabilities]]); else setTimeout(look, 20); }; look(); })"""
 ORIENTATION = 0x0112
-NO_PICTURE = " is no picture that this browser can read; give it a PNG, JPEG, WebP or GIF file."
+NO_PICTURE = " is no image that this browser can read; choose a PNG, JPEG, WebP or GIF file."
 
 
 @pytest.fixture(scope="module")
@@ -123,10 +123,10 @@ def test_what_is_dropped_or_pasted_and_no_picture(browser: Any, tmp_path: Path) 
     assert browser.run(SAID) == [f"notes <b>.txt{NO_PICTURE}", None]
     waited(browser, HEARD, 0)
     browser.run(DROP, "paste", "a.html", "text/html", "<p>")
-    assert browser.run(SAID) == [f"the picture pasted{NO_PICTURE}", None]
+    assert browser.run(SAID) == [f"the pasted image{NO_PICTURE}", None]
     waited(browser, HEARD, 0)
     browser.run(DROP, "paste", "", "", "words alone")  # as into the field for a class's name
     assert waited(browser, "return byId('said').textContent") == ""
     browser.run(DROP, "drop", "", "", "words alone")
-    assert waited(browser, "return byId('said').textContent") == "This is no picture: give it a file."
+    assert waited(browser, "return byId('said').textContent") == "This is no image file. Drop an image file."
     assert browser.errors() == []

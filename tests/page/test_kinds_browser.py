@@ -37,7 +37,7 @@ def test_a_model_of_any_kind_is_shown(kind: str, how: Any, browser: Any, tmp_pat
     labels = [classes[i % len(classes)] for i in range(26)]
     made = write_page(model, (images, labels), tmp_path / "page.html")
     assert made.looked_at == 26
-    assert opened(browser, tmp_path / "page.html", **how).startswith("This page says what cnn predict says")
+    assert opened(browser, tmp_path / "page.html", **how).startswith("This page gives the same answers as cnn predict:")
     browser.find("#samples button").click()
     waited(browser, "")
     answers = browser.run("return [...document.querySelectorAll('#answers th')].map((it) => it.textContent)")

@@ -63,7 +63,7 @@ def test_what_is_learnt_is_judged_and_saved(name: str, pictures: dict[str, list[
     write_page(model_of(name), (), tmp_path / "page.html")
     taught(browser, tmp_path / "page.html", pictures)
     if name != "lenet5":  # which sees no colours
-        assert "18 of the 18 pictures are told right" in browser.find("#learnt").text
+        assert "the page recognises 18 of these 18 images." in browser.find("#learnt").text
         assert browser.run(TINTS) == [[0] * 6, [1] * 6, [2] * 6]
     assert " for 3 classes, learnt in a page. It takes " in browser.find("#about").text
     assert browser.run("return [...document.querySelectorAll('#answers th')].map((it) => it.textContent).sort()") == [
@@ -82,7 +82,7 @@ def test_what_is_learnt_is_judged_and_saved(name: str, pictures: dict[str, list[
     prepared = model.preprocessing.prepare_array(image)[None]
     np.testing.assert_allclose(model.probabilities(prepared)[0], probabilities, atol=1e-5)
 
-    assert opened(browser, tmp_path / "saved.html").startswith("This page was saved after learning in a page")
+    assert opened(browser, tmp_path / "saved.html").startswith("This page was saved after it had learnt classes.")
     assert browser.run(JUDGE, base64.b64encode(four.tobytes()).decode()) == probabilities
     assert browser.run("return program.classes") == ["red", "green", "blue"]
     assert " for 3 classes, learnt in a page. It takes " in browser.find("#about").text
@@ -92,7 +92,7 @@ def test_what_is_learnt_is_judged_and_saved(name: str, pictures: dict[str, list[
 def test_two_classes_of_three_and_what_is_missing(pictures: dict[str, list[str]], browser: Any, tmp_path: Path) -> None:
     write_page(model_of("resnet8"), (), tmp_path / "page.html")
     taught(browser, tmp_path / "page.html", {"red": pictures["red"]})
-    assert browser.find("#said").text == "Give at least two classes pictures, and each a name of its own."
+    assert browser.find("#said").text == "Give images to at least two classes, and give each class a name of its own."
     taught(browser, tmp_path / "page.html", {"red": pictures["red"], "blue": pictures["blue"]})
     assert browser.run("return program.classes") == ["red", "blue"]
     browser.run("return showNumber(program.layers[program.layers.length - 1], 1)")
@@ -125,10 +125,10 @@ def test_files_dropped_onto_a_class_are_its_pictures(pictures: dict[str, list[st
         assert browser.run(DROP, field, *files, "bm8=") is True
     counts = waited(
         browser, "return [...document.querySelectorAll('#school .faint')].map((it) => it.textContent)", 1500)
-    assert counts == ["6 pictures", "6 pictures", "no pictures"]
-    assert browser.find("#said").text.startswith("dropped6.png is no picture")
+    assert counts == ["6 images", "6 images", "no images"]
+    assert browser.find("#said").text.startswith("dropped6.png is no image")
     assert browser.run("return byId('answer').textContent") == before
     browser.find("#school .learn").click()
     waited(browser, "", 1000)
-    assert "12 of the 12 pictures are told right" in browser.find("#learnt").text
+    assert "the page recognises 12 of these 12 images." in browser.find("#learnt").text
     assert browser.errors() == []

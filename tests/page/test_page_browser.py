@@ -76,7 +76,7 @@ def page(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", sorted(ARCHITECTURES.keys() - LARGE))
 def test_every_architecture_opens_and_says_what_predict_says(name: str, browser: Any, tmp_path: Path) -> None:
     write_page(model_of(name), (), tmp_path / "page.html")
-    assert opened(browser, tmp_path / "page.html").startswith("This page says what cnn predict says")
+    assert opened(browser, tmp_path / "page.html").startswith("This page gives the same answers as cnn predict:")
     assert browser.errors() == []
     assert [url for url in browser.requests() if not url.startswith("blob:")] == [(tmp_path / "page.html").as_uri()]
 
@@ -94,7 +94,7 @@ def test_every_number_is_made_of_the_terms_that_are_shown(name: str, browser: An
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [{"size": DESKTOP}, {"size": PHONE, "dark": True}], ids=["desktop", "phone"])
 def test_pictures_are_judged_and_layers_opened(how: Any, browser: Any, page: Path, photos: Path) -> None:
-    assert opened(browser, page, **how).startswith("This page says what cnn predict says")
+    assert opened(browser, page, **how).startswith("This page gives the same answers as cnn predict:")
     buttons = browser.driver.find_elements("css selector", "#samples button")
     assert len(buttons) == 12
     model = model_of("resnet8")
@@ -229,7 +229,7 @@ def test_the_camera_is_judged_until_it_is_stopped(browser: Any, page: Path) -> N
     assert browser.errors() == []
 
 
-LESSON = ["A picture is numbers", "Convolution", "Stride", "Padding", "Dilation", "Activation", "Pooling",
+LESSON = ["An image is numbers", "Convolution", "Stride", "Padding", "Dilation", "Activation", "Pooling",
           "What a number can see", "The dense layer", "Probabilities", "Your turn"]
 
 
@@ -276,7 +276,7 @@ def test_what_is_no_picture_is_said(browser: Any, page: Path, tmp_path: Path) ->
     opened(browser, page)
     browser.find("#chooser").send_keys(str(tmp_path / "letter.png"))
     browser.run("return new Promise((done) => setTimeout(done, 300))")
-    assert browser.find("#said").text.startswith("letter.png is no picture that this browser can read;")
+    assert browser.find("#said").text.startswith("letter.png is no image that this browser can read;")
     assert browser.errors() == []
 
 
@@ -285,7 +285,7 @@ def test_a_page_that_says_something_else_says_so(browser: Any, page: Path, tmp_p
     text = page.read_text(encoding="utf-8")
     start = text.index('"probabilities":[') + len('"probabilities":[')
     (tmp_path / "page.html").write_text(text[:start] + "1.5" + text[text.index(",", start):], encoding="utf-8")
-    assert opened(browser, tmp_path / "page.html").startswith("This page does NOT say what cnn predict says")
+    assert opened(browser, tmp_path / "page.html").startswith("This page does NOT give the same answers as cnn predict:")
 
 
 @pytest.mark.slow

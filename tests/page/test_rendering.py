@@ -61,7 +61,7 @@ def test_names_are_text_everywhere() -> None:
     for strange in ("alert(1)</script>", "<img src=x>", "<b>bold", "<i>m", "About <it>"):
         assert strange not in page
     assert "&lt;i&gt;m&lt;/i&gt;\\n" in page
-    assert "<span>&#34;&lt;b&gt;bold&lt;/b&gt; (it is wrong here)</span>" in page
+    assert "<span>&#34;&lt;b&gt;bold&lt;/b&gt; (the network is wrong)</span>" in page
 
 
 @pytest.mark.parametrize("grey", [False, True])
@@ -81,7 +81,7 @@ def test_what_is_not_there_is_not_in_the_page() -> None:
     given = json.loads(content(full, "given"))
     assert (given["drawing"], given["units"]) == ({"ground": 0}, {"looked_at": 30})
     assert f'<img id="sheet" src="data:image/jpeg;base64,{in_base64(b"jpeg")}" alt="" hidden>' in full
-    assert "it is wrong here" not in full
+    assert "the network is wrong" not in full
     assert rendered() == plain
 
 

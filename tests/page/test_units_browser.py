@@ -68,7 +68,7 @@ def test_the_parts_that_excite_a_filter_are_those_of_explain(asked: str, told: s
     assert f"filter {of}" in words
     assert f"({told} before it: " in words if asked == "avgpool" else ("behind it" in words) == (asked != told)
     most = browser.run("return shown(arguments[0])", float(f"{unit.values[0]:.3g}"))
-    assert f"of all 26 that were looked at none got above {most}" in words
+    assert f"Its highest number in all 26 images was {most}." in words
     assert ("speaks for" in words) == (told != "fc" and bool(unit.classes))
     assert all(name in words for name, _ in unit.classes) or told == "fc"
     assert browser.errors() == []
@@ -81,7 +81,7 @@ def test_a_page_without_images_says_nothing_of_filters(browser: Any, tmp_path: P
     assert waited(browser, "return byId('tour').querySelector('h2').textContent", 1500).startswith("1 of ")
     browser.press("\ue00c")  # Escape
     assert browser.find("#answer").text in model_of("resnet8").classes
-    assert browser.find("#said").text.startswith("This picture was made up to check the page with.")
+    assert browser.find("#said").text.startswith("This image was made up to check the page.")
     browser.run(SHOW, "relu", 5)
     assert browser.find("#number .unit").text == ""
     assert browser.errors() == []

@@ -57,7 +57,7 @@ def test_a_recorded_training_shows_all_its_parts(browser: Any, trained: Path) ->
         for chart in ("loss", "accuracy", "rate"):
             line = "return document.querySelector(`#${arguments[0]} .line`).getAttribute('d')"
             assert "L" in browser.run(line, chart)
-        assert "right now" in text(browser, "examples-right", "of ")
+        assert "are right." in text(browser, "examples-right", "of ")
         figures = browser.driver.find_elements("css selector", "#examples figure")
         assert len(figures) == browser.run("return chosenRun().begin.examples.length") > 0
         assert any(CLASS in figure.text for figure in figures)
@@ -84,7 +84,7 @@ def test_runs_with_and_without_a_record(browser: Any, trained: Path) -> None:
         assert "conv1" in text(browser, "layer-rows", "fc3"), "its model has norms of weights"
         assert text(browser, "filters-said", "Each square")
         browser.find("#several input[value=recorded]").click()
-        text(browser, "examples-right", "right now")
+        text(browser, "examples-right", "are right.")
         assert browser.run(WIDE) <= 0
         assert not browser.errors()
 

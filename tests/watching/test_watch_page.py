@@ -60,8 +60,8 @@ def test_it_says_where_a_training_is(browser: Any, show: Show, tmp_path: Path) -
     text(browser, "state", "Training")
     where = text(browser, "place", "step 12 of 40")
     assert re.fullmatch(r"epoch 2 of 4, step 12 of 40, 1,235 images a second, 4 min (\d+ s )?left", where)
-    assert text(browser, "best", "70.0") == "Best so far: 70.0\u202f% of the validation images right, after epoch 1."
-    assert text(browser, "about", "lenet5") == "lenet5, 3 classes, 400 images to learn from, 40 to validate"
+    assert text(browser, "best", "70.0") == "Best so far: 70.0\u202f% of the validation images are right, after epoch 1."
+    assert text(browser, "about", "lenet5") == "lenet5, 3 classes, 400 training images, 40 for validation"
     assert abs(browser.run("return byId('progress').value") - 12 / 40) < 1e-6
     assert browser.driver.title == "30 % · one"
     write(tmp_path / "one", [{"what": "end", "time": time.time(), "cause": "SIGTERM"}])
@@ -79,12 +79,12 @@ def test_nothing_heard_for_long_is_said(browser: Any, show: Show, tmp_path: Path
     write(tmp_path / "one", [{"what": "end", "time": before, "cause": "finished"}])
     text(browser, "state", "Finished")
     server.training = "one"
-    text(browser, "state", "Training again, without --live")
+    text(browser, "state", "Training again without --live")
 
 
 def test_images_say_right_and_wrong_by_a_sign(browser: Any, show: Show, tmp_path: Path) -> None:
     show(whole(tmp_path / "one"))
-    text(browser, "examples-right", "1 of 2 are right now.")
+    text(browser, "examples-right", "Now 1 of 2 are right.")
     first, second = browser.driver.find_elements("css selector", "#examples figure")
     assert first.text.split("\n") == [EVIL[0], "✓ right", EVIL[0], "90\u202f%", EVIL[1], "10\u202f%", EVIL[2],
                                       "0\u202f%"]
@@ -174,9 +174,9 @@ def test_numbers_that_are_none(browser: Any, show: Show, tmp_path: Path) -> None
         file.write('{"what": "step"}\n{"what": "look"}\n{"what": "epoch"}\n{"what": "toString"}\nnonsense\n')
     show(folder)
     text(browser, "place", "step 29")
-    text(browser, "examples", "no numbers any more")
+    text(browser, "examples", "its probabilities are no numbers")
     assert "1.000" not in browser.find("#loss .values").text, "what was before is not what is now"
-    text(browser, "trouble", "The loss is no number any more.")
+    text(browser, "trouble", "The loss is no longer a finite number.")
     classes = browser.find("#examples").text
     assert browser.find("body").text.count("NaN") == classes.count("NaN"), "only the class that is called so"
     assert not browser.run("return [...document.querySelectorAll('path, circle')].some((one) => "
@@ -192,8 +192,8 @@ def test_several_runs_stand_beside_each_other(browser: Any, show: Show, tmp_path
     write(folders[1], [epoch(2, 0.825)])
     show(*folders)
     text(browser, "several-rows", "82.5")
-    assert browser.find("#several-head").text.split() == ["run", "state", "epochs", "best", "after", "lr",
-                                                          "augment.flip"]
+    assert browser.find("#several-head").text.split() == ["run", "state", "epochs", "best", "accuracy",
+                                                          "after", "epoch", "lr", "augment.flip"]
     rows = [row.text for row in browser.driver.find_elements("css selector", "#several-rows tr")]
     assert "2 of 4 82.5\u202f% 2 0.2 true" in rows[1]
     looks = browser.run("return [...document.querySelectorAll('#loss .lines .line')].map((line) => "
