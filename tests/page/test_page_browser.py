@@ -285,7 +285,7 @@ def test_a_page_that_says_something_else_says_so(browser: Any, page: Path, tmp_p
     text = page.read_text(encoding="utf-8")
     start = text.index('"probabilities":[') + len('"probabilities":[')
     (tmp_path / "page.html").write_text(text[:start] + "1.5" + text[text.index(",", start):], encoding="utf-8")
-    assert opened(browser, tmp_path / "page.html").startswith("This page does NOT give the same answers as cnn predict:")
+    assert opened(browser, tmp_path / "page.html").startswith("This page does NOT give the same answers as cnn predict")
 
 
 @pytest.mark.slow

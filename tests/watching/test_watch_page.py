@@ -60,7 +60,8 @@ def test_it_says_where_a_training_is(browser: Any, show: Show, tmp_path: Path) -
     text(browser, "state", "Training")
     where = text(browser, "place", "step 12 of 40")
     assert re.fullmatch(r"epoch 2 of 4, step 12 of 40, 1,235 images a second, 4 min (\d+ s )?left", where)
-    assert text(browser, "best", "70.0") == "Best so far: 70.0\u202f% of the validation images are right, after epoch 1."
+    assert text(browser, "best", "70.0") == ("Best so far: 70.0\u202f% of the validation images are right, "
+                                             "after epoch 1.")
     assert text(browser, "about", "lenet5") == "lenet5, 3 classes, 400 training images, 40 for validation"
     assert abs(browser.run("return byId('progress').value") - 12 / 40) < 1e-6
     assert browser.driver.title == "30 % · one"
