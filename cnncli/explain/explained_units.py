@@ -150,7 +150,7 @@ class ExplainedUnits:
         what = (f"Only those above 0 pass {self.activation} and reach the rest of the network" if self.rectified else
                 f"The rest of the network gets what {self.activation} makes of them")
         return (f"These are the numbers of {self.layer} before its activation. {what}: --units {self.activation} shows "
-                "it.")
+                "that.")
 
     @property
     def others(self) -> str | None:

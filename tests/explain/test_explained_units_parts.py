@@ -177,10 +177,10 @@ def test_what_is_said_of_a_layer() -> None:
     assert replace(FOUND, wanted=1200).others is None
     assert FOUND.before_activation == (
         "These are the numbers of conv2 before its activation. Only those above 0 pass relu2 and reach the rest of "
-        "the network: --units relu2 shows it.")
+        "the network: --units relu2 shows that.")
     assert replace(FOUND, rectified=False).before_activation == (
         "These are the numbers of conv2 before its activation. The rest of the network gets what relu2 makes of them: "
-        "--units relu2 shows it.")
+        "--units relu2 shows that.")
     assert replace(FOUND, activation=None).before_activation is None
 
 

@@ -81,7 +81,7 @@ def test_every_part_of_a_filter_is_on_it() -> None:
     ({"by_weights": True}, "by the weights of the last layer"),
     ({"kind": "BatchNorm2d"}, "Each place of conv2 (BatchNorm2d) sees"),
     ({"activation": "relu2", "rectified": True}, "before its activation. Only those above 0 pass relu2 and reach "
-                                                 "the rest of the network: --units relu2 shows it."),
+                                                 "the rest of the network: --units relu2 shows that."),
     ({"names": ["<a>", "b & c"]}, "conv2 is the last layer: each of its filters stands for a class"),
     ({"names": ["<a>", "b & c"]}, "Filter 1: b & c"),
     ({"skipped": [("x.png", "x.png is no image")]}, "1 image could not be used: x.png is no image"),
