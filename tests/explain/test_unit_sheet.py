@@ -180,8 +180,8 @@ def test_of_very_many_the_first_are_drawn(written, monkeypatch):
 def test_a_sheet_has_64_rows_at_most():
     many = explained(*[unit_of(0, count=1)] * 65, channels=70)
     assert "; 64 of 70 are shown here, 65 on the page beside this sheet. Each place" in unit_sheet._notes(many)[0]
-    assert "; 64 of 70 are shown; each place" in unit_sheet._notes(replace(many, units=many.units[:64]))[0]
-    assert "for each filter; each place" in unit_sheet._notes(replace(many, units=many.units[:3], channels=3))[0]
+    assert "; 64 of 70 are shown here. Each place" in unit_sheet._notes(replace(many, units=many.units[:64]))[0]
+    assert "Each row is one filter. Each place" in unit_sheet._notes(replace(many, units=many.units[:3], channels=3))[0]
 
 
 def test_what_was_stopped_before_it_was_made_is_said_to_be(written):
