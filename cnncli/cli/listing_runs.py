@@ -14,7 +14,7 @@ from .output import console, emit, emit_json, note
 if TYPE_CHECKING:
     from ..runs.listing import Listed
 
-MOST_ROWS = 20  # of epochs beside each other
+MOST_ROWS = 40  # of epochs beside each other; of more epochs, some are shown
 COMPARE = "compare"
 EXAMPLES = (
     ("cnn runs", "list every run in runs/"),
@@ -72,17 +72,32 @@ def _compare(listed: Sequence["Listed"]) -> None:
     rows += [("accuracy", *(_accuracy(each.accuracy) for each in listed)),
              ("time", *(_time(each.seconds) for each in listed))]
     show(console(), (("", "left"), *names), rows)
-    longest = max(len(each.history) for each in listed)
-    count = min(MOST_ROWS, longest)
-    epochs = [round(1 + i * (longest - 1) / max(count - 1, 1)) for i in range(count)]
-    if longest:
+    if epochs := _epochs(listed):
         emit()
-        show(console(), (("epoch", "right"), *names), [
-            (str(epoch), *(_accuracy(each.history[epoch - 1]["val_accuracy"]) if epoch <= len(each.history) else ""
-                           for each in listed)) for epoch in epochs])
+        show(console(), (("epoch", "right"), *names),
+             [(str(epoch), *(_of_epoch(each, epoch) for each in listed)) for epoch in epochs])
+        longest = max(len(each.history) for each in listed)
+        some = f"; {len(epochs)} of {longest} epochs, --json has all" if len(epochs) < longest else ""
+        note(f"accuracy on the validation images; * is the epoch whose model is kept{some}")
     for each in listed:
         if each.trouble:
             emit(printable(each.trouble))
+
+
+def _epochs(listed: Sequence["Listed"]) -> list[int]:
+    """Return the epochs to show: all, or of many some at even distances, and those whose models are kept."""
+    longest = max(len(each.history) for each in listed)
+    count = min(MOST_ROWS, longest)
+    even = {round(1 + i * (longest - 1) / max(count - 1, 1)) for i in range(count)}
+    return sorted(even | {each.kept["epoch"] for each in listed if each.kept})
+
+
+def _of_epoch(each: "Listed", epoch: int) -> str:
+    """Return a run's accuracy after an epoch, with a star if its model is kept."""
+    if epoch > len(each.history):
+        return ""
+    star = " *" if each.kept and each.kept["epoch"] == epoch else "  "
+    return _accuracy(each.history[epoch - 1]["val_accuracy"]) + star
 
 
 def _accuracy(share: float | None) -> str:

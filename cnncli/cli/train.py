@@ -175,7 +175,7 @@ def _cross_validate(data: str | None, resume: str | None, folds: int, watching: 
 def _say_where(run: Any, best: dict[str, Any], runs: str) -> None:
     """Say how good the model is, where, and what to do next."""
     from ..runs import CURVES, HISTORY
-    from ..training.progress import highest
+    from ..runs.kept import highest
 
     if best.get("val_accuracy") is not None:
         top = highest(run.history)

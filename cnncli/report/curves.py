@@ -21,8 +21,10 @@ CURVES = drawing("the curves of a training")
 
 
 @quiet_matplotlib()
-def draw(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str], title: str) -> Path:
-    """Draw the rows of a history.csv (or dicts with its columns, any of them empty) as a PNG file.
+def draw(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str], title: str,
+         kept: Mapping[str, Any] | None = None) -> Path:
+    """Draw the rows of a history.csv (or dicts with its columns, any of them empty) as a PNG file. kept is the row of
+    the epoch whose model the run keeps.
 
     Raises ValueError where there is no row, SaveError where the file cannot be written.
     """
@@ -39,7 +41,7 @@ def draw(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str], title:
     _pair(losses, rows, "loss", "Loss")
     _pair(accuracies, rows, "accuracy", "Accuracy")
     accuracies.yaxis.set_major_formatter(PercentFormatter(1))
-    _mark_best(accuracies, rows)
+    _mark_kept(accuracies, rows, kept)
     _rates(rates, rows)
     return save(figure, path, CURVES)
 
@@ -70,14 +72,13 @@ def _pair(axes: Any, rows: Sequence[Mapping[str, Any]], kind: str, label: str) -
     _dress(axes, rows, label)
 
 
-def _mark_best(axes: Any, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Mark the epoch whose model is kept: the most accurate in validation, of equals the one with the least loss."""
-    points, losses = _points(rows, "val_accuracy"), dict(_points(rows, "val_loss"))
-    if len(points) < 2:
+def _mark_kept(axes: Any, rows: Sequence[Mapping[str, Any]], kept: Mapping[str, Any] | None) -> None:
+    """Mark the epoch whose model is kept, with its accuracy on the validation images."""
+    accuracy = _number(kept.get("val_accuracy")) if kept else math.nan
+    if kept is None or len(rows) < 2 or not math.isfinite(accuracy):
         return
-    epoch, best = max(points, key=lambda point: (point[1], -losses.get(point[0], math.inf)))
-    axes.axvline(epoch, color="#b0b4ba", linewidth=1, zorder=0)
-    axes.set_title(f"Accuracy (validation's best: {best:.1%} in epoch {epoch:g})", fontsize=11)
+    axes.axvline(kept["epoch"], color="#b0b4ba", linewidth=1, zorder=0)
+    axes.set_title(f"Accuracy (the model: {accuracy:.1%} in validation, epoch {kept['epoch']})", fontsize=11)
 
 
 def _rates(axes: Any, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -1,6 +1,6 @@
 """A run's folder (run.py: configuration, history, lock; begin.py: how it begins; latest.py: which is meant where none
-is named), and which images a run was trained, validated and tested on (samples.py), by what they are (marks.py), which
-everybody asks here.
+is named; kept.py: which epoch's model a run keeps), and which images a run was trained, validated and tested on
+(samples.py), by what they are (marks.py), which everybody asks here.
 
 What may not be here: what is inside a model file, and anything that trains.
 """

@@ -19,8 +19,8 @@ Settings = dict[str, Any]
 class Listed:
     """A run: its settings by name ("augment.shift"), what differs from the most of those beside it, and its epochs.
 
-    state is "done", "in training", "stopped" or "damaged"; then trouble says why. accuracy is the best epoch's of the
-    validation images, None where there are none.
+    state is "done", "in training", "stopped" or "damaged"; then trouble says why. kept is the row of the epoch whose
+    model the run keeps, None if no epoch has ended.
     """
 
     run: Run
@@ -29,11 +29,12 @@ class Listed:
     history: list[Row]
     differs: Settings = field(default_factory=dict)
     trouble: str | None = None
+    kept: Row | None = None
 
     @property
     def accuracy(self) -> float | None:
-        """The best epoch's share of right validation images."""
-        return max((row["val_accuracy"] for row in self.history if row["val_accuracy"] is not None), default=None)
+        """The share of right validation images that the run's model reached. None without validation images."""
+        return self.kept["val_accuracy"] if self.kept else None
 
     @property
     def seconds(self) -> float:
@@ -43,7 +44,8 @@ class Listed:
     def as_json(self) -> dict[str, Any]:
         """Return what ``cnn runs --json`` prints of it."""
         return {"run": self.run.name, "path": self.run.path, "state": self.state, "trained": _when(self.run),
-                "epochs": len(self.history), "accuracy": self.accuracy, "seconds": self.seconds,
+                "epochs": len(self.history), "accuracy": self.accuracy,
+                "epoch": self.kept["epoch"] if self.kept else None, "seconds": self.seconds,
                 "settings": self.settings, "differs": self.differs, "trouble": self.trouble}
 
 
@@ -97,12 +99,12 @@ def _other(settings: Settings, common: Mapping[str, str | None]) -> Settings:
 
 def _read(run: Run) -> Listed:
     try:
-        config, history = run.config, run.history
+        config, history, kept = run.config, run.history, run.kept
     except UsageError as error:
         return Listed(run, "damaged", {}, [], trouble=str(error))
     settings = dict(flat({"data": config.get("data"), "images": config.get("images"), **_recipe(config)}))
     state = "in training" if run.in_training else "stopped" if run.epochs_done else "done"
-    return Listed(run, state, settings, history)
+    return Listed(run, state, settings, history, kept=kept)
 
 
 def _recipe(config: Mapping[str, Any]) -> Mapping[str, Any]:

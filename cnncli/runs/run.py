@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..atomic import write_atomically
 from ..errors import TrainingError, UsageError, printable, quoted
+from .kept import Row, highest, kept_row
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -45,7 +46,6 @@ AUGMENTED, IMAGES = "augmented.png", "images.csv"
 SWEEP = "sweep.json"  # in a folder of runs that are one sweep's (training/sweep_plan.py)
 _LOOKS = 5  # that may be in the way of a lock, one after the other
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
-Row = dict[str, Any]
 
 
 def runs_option(runs: str | os.PathLike[str]) -> str:
@@ -116,6 +116,16 @@ class Run:
                              f"written anew: cnn train --resume {self.as_option()}") from None
 
     @property
+    def kept(self) -> Row | None:
+        """The row of ``history`` of the epoch whose model the run keeps. None if no epoch has ended.
+
+        Raises:
+            UsageError: The history or the configuration is damaged.
+        """
+        images = self.config.get("images")
+        return kept_row(self.history, images.get("val") or 1 if isinstance(images, dict) else 1)
+
+    @property
     def has_model(self) -> bool:
         """Whether an epoch has ended, so that there is a model."""
         return (self.path / MODEL).is_file()
@@ -136,9 +146,8 @@ class Run:
         try:
             rows, recipe = self.history, self.config["recipe"]
             done, epochs, patience = len(rows), recipe["epochs"], recipe.get("patience")
-            judged = [row for row in rows if row["val_accuracy"] is not None]
-            best = max(judged, key=lambda row: (row["val_accuracy"], -row["val_loss"]), default={"epoch": done})
-            stopped_early = patience is not None and done - best["epoch"] >= patience
+            top = highest(rows) if rows else {"epoch": 0}
+            stopped_early = patience is not None and done - top["epoch"] >= patience
             return None if done >= epochs or stopped_early else f"{done} of {epochs} epochs"
         except (UsageError, LookupError, TypeError, ValueError, AttributeError):
             return None

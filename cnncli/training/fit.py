@@ -26,9 +26,10 @@ from ..model.calibration import calibrate
 from ..optim.average import WeightAverage
 from ..optim.lookahead import Lookahead
 from ..runs import Row, Run
+from ..runs.kept import as_good, highest
 from .observer import Observer
 from .probe import Probe, fit_head
-from .progress import Progress, as_good, highest
+from .progress import Progress
 from .signals import StopFlag
 from .strangeness import fit_strangeness
 from .trainer import Trainer

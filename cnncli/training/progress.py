@@ -1,9 +1,5 @@
-"""How far a training has come, and which of its epochs is the best: what fit.py counts, saves and decides by. Plain
-data and two rules; nothing here trains.
-"""
+"""How far a training has come: what fit.py counts, saves and decides by. Plain data; nothing here trains."""
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,23 +55,3 @@ class Progress:
         if value.get("format") != FORMAT or value.keys() != cls.__dataclass_fields__.keys():
             raise ModelError("the saved state is of another version of cnn; train anew, or continue it with that one.")
         return cls(**value)
-
-
-def highest(history: Sequence[Row]) -> Row:
-    """Return the row with the highest validation accuracy; of equal ones that with the lowest loss; without validation
-    the last.
-    """
-    return max(history, key=lambda row: (row["epoch"],) if row["val_accuracy"] is None
-               else (row["val_accuracy"], -row["val_loss"]))
-
-
-def as_good(row: Row, top: Row, images: int) -> bool:
-    """Return whether an epoch's model replaces an earlier one: its validation accuracy is within one standard error of
-    the highest so far, so this many images cannot tell the two apart. The later one is then better: weights settle
-    towards the end of a schedule, and the highest of many noisy numbers is too high (compare the one-standard-error
-    rule, Breiman et al. 1984).
-    """
-    if row["val_accuracy"] is None:
-        return True
-    error = math.sqrt(top["val_accuracy"] * (1 - top["val_accuracy"]) / images)
-    return bool(row["val_accuracy"] >= top["val_accuracy"] - error)

@@ -18,6 +18,7 @@ from ..data.exclude import fingerprint as fingerprint_of_names
 from ..errors import DataError, ModelError, UsageError, printable
 from ..model import Model, checkpoint
 from ..runs import CONFIG, Run, RunLock, begin_latest, find_run
+from ..runs.kept import highest
 from ..runs.marks import placed
 from ..runs.marks import read as read_marks
 from ..runs.samples import data_again, fingerprint, have_changed, is_path, of_run, place, splits_in
@@ -27,7 +28,7 @@ from .fit import Fit
 from .observer import Observer
 from .options import Options
 from .prepare import FORMAT, Material, Prepared, Setting, counts, in_words, load, now
-from .progress import Progress, highest
+from .progress import Progress
 from .recipe import Recipe, schedule_config
 
 _MAY_CHANGE = {"epochs", "patience"}  # when a run is resumed

@@ -271,6 +271,6 @@ def _draw(run: Run, observer: Observer) -> None:
 
     path: Path = run.path / CURVES
     try:
-        curves.draw(run.history, path, run.name)
+        curves.draw(run.history, path, run.name, run.kept)
     except (OSError, ImportError, RuntimeError, CnnError) as error:  # RuntimeError: matplotlib got no thread
         observer.note(f"{path} could not be drawn: {error}")

@@ -16,11 +16,11 @@ import numpy as np
 from ..errors import CnnError, printable
 from ..report.pictures import data_uri
 from ..runs import Row, Run
+from ..runs.kept import judged
 from ..training.inside import Inside
 from ..training.observer import Observer
 from .lines import Recording, Sink, as_bytes
 from .look import EXAMPLES, Looker, chosen, layers_of
-from .source import judged
 
 SHARE_OF_STEPS, SHARE_OF_LOOKS = 0.002, 0.003  # of the training's time; looks' pays for the rest, too
 MOST_STEPS, MOST_LOOKS = 1000, 200  # lines that a training is planned to have

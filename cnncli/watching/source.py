@@ -4,7 +4,7 @@ of the same as its folder has: configuration, epochs, and the weights of its mod
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +12,8 @@ from typing import Any
 
 from ..errors import CnnError, printable
 from ..model import Model
-from ..runs import CONFIG, HISTORY, MODEL, Row, Run
-from ..training.progress import as_good, highest
+from ..runs import CONFIG, HISTORY, MODEL, Run
+from ..runs.kept import judged
 from .lines import WATCHED, Line, parsed
 from .look import layers_of, look_at
 
@@ -127,12 +127,6 @@ def _begin(run: Run, config: dict[str, Any], steps: int, model: Model | None) ->
             "images": {**config["images"], "test": config["samples"].get("test")}, "recipe": recipe,
             "epochs": recipe["epochs"], "steps": steps, "done": 0, "examples": [],
             "layers": layers_of(model.network) if model else []}
-
-
-def judged(rows: Sequence[Row], images: int) -> list[tuple[Row, bool]]:
-    """Return the rows of a history, each with whether it was the best so far, as ``Fit.close_epoch`` says it, of so
-    many validation images."""
-    return [(row, i == 0 or as_good(row, highest(rows[: i + 1]), images)) for i, row in enumerate(rows)]
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -64,15 +64,31 @@ def test_two_beside_each_other(here: Path, capsys: pytest.CaptureFixture[str]) -
     assert ["epochs", "3", "5"] in rows
     assert ["lr", "0.1", "0.05"] in rows
     assert not any(row[:1] == ["arch"] for row in rows)
-    assert rows[-3:] == [["1", "50.00%", "50.00%"], ["2", "90.00%", "70.00%"], ["3", "80.00%"]]
+    assert rows[-3:] == [["1", "50.00%", "50.00%"], ["2", "90.00%", "*", "70.00%", "*"], ["3", "80.00%"]]
+
+
+def test_the_accuracy_is_that_of_the_model_which_is_kept(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ten images cannot tell 0.81 from 0.9, so the later epoch is kept, as training does."""
+    make(Path("runs"), "few", [0.5, 0.9, 0.81, 0.6])
+    assert main(["runs", "--json"]) == 0
+    [few] = [each for each in json.loads(capsys.readouterr().out)["runs"] if each["run"] == "few"]
+    assert (few["accuracy"], few["epoch"]) == (0.81, 3)
+    assert main(["runs", "compare", "a", "few"]) == 0
+    rows = lines(capsys)
+    assert ["accuracy", "90.00%", "81.00%"] in rows
+    assert rows[-2:] == [["3", "80.00%", "81.00%", "*"], ["4", "60.00%"]]
 
 
 def test_many_epochs_are_drawn_from(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    make(Path("runs"), "long", [0.5 + i / 1000 for i in range(300)])
+    make(Path("runs"), "long", [0.5 + (i == 250) / 10 for i in range(300)])
+    run = Run(Path("runs", "long"))
+    run.write_config({**run.config, "images": {"train": 90, "val": 10_000}})
     assert main(["runs", "compare", "a", "long"]) == 0
-    epochs = [row[0] for row in lines(capsys) if row and row[0].isdigit()]
-    assert len(epochs) == 20
-    assert (epochs[0], epochs[-1]) == ("1", "300")
+    said = capsys.readouterr()
+    epochs = [line.split()[0] for line in said.out.splitlines() if line.strip() and line.split()[0].isdigit()]
+    assert (len(epochs), epochs[0], epochs[-1]) == (42, "1", "300")  # 40, and the two whose models are kept
+    assert {"2", "251"} < set(epochs)
+    assert "42 of 300 epochs, --json has all" in said.err
 
 
 def test_a_damaged_run_is_listed_as_one(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

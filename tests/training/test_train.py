@@ -20,11 +20,11 @@ from cnncli.model import checkpoint
 from cnncli.model.calibration import calibrate
 from cnncli.report import augmented
 from cnncli.runs import COLUMNS, Row, Run, latest_run
+from cnncli.runs.kept import highest
 from cnncli.training import prepare
 from cnncli.training import train as training
 from cnncli.training.observer import Observer
 from cnncli.training.options import Options
-from cnncli.training.progress import highest
 from cnncli.training.trainer import Trainer
 
 from ..pictures import make_folder

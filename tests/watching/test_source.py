@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from cnncli.runs import Run
-from cnncli.watching.source import Place, Source, judged
+from cnncli.runs.kept import judged
+from cnncli.watching.source import Place, Source
 
 from ..trained import home, trained
 

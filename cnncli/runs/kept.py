@@ -1,0 +1,38 @@
+"""Which epoch's model a run keeps: decided while it trains, and told from its history afterwards."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+Row = dict[str, Any]  # of history.csv, by column
+
+
+def highest(history: Sequence[Row]) -> Row:
+    """Return the row with the highest validation accuracy; of equal ones that with the lowest loss; without validation
+    the last.
+    """
+    return max(history, key=lambda row: (row["epoch"],) if row["val_accuracy"] is None
+               else (row["val_accuracy"], -row["val_loss"]))
+
+
+def as_good(row: Row, top: Row, images: int) -> bool:
+    """Return whether an epoch's model replaces an earlier one: its validation accuracy is within one standard error of
+    the highest so far, so this many images cannot tell the two apart. The later one is then better: weights settle
+    towards the end of a schedule, and the highest of many noisy numbers is too high (compare the one-standard-error
+    rule, Breiman et al. 1984).
+    """
+    if row["val_accuracy"] is None:
+        return True
+    error = math.sqrt(top["val_accuracy"] * (1 - top["val_accuracy"]) / images)
+    return bool(row["val_accuracy"] >= top["val_accuracy"] - error)
+
+
+def judged(rows: Sequence[Row], images: int) -> list[tuple[Row, bool]]:
+    """Return the rows of a history, each with whether its model was kept when it ended, as the accuracy on so many
+    validation images decides. The last one that was kept is the run's model."""
+    return [(row, i == 0 or as_good(row, highest(rows[: i + 1]), images)) for i, row in enumerate(rows)]
+
+
+def kept_row(rows: Sequence[Row], images: int) -> Row | None:
+    """Return the row of the epoch whose model is kept. None if no epoch has ended."""
+    return next((row for row, kept in reversed(judged(rows, images)) if kept), None)
