@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 PLAIN_SECONDS = 30.0  # between two lines of progress where nobody watches
 SHOW_SECONDS = 0.1  # between two movements of the bar
-HEADER = "    epoch train loss accuracy  val loss accuracy     rate  images/s    time"  # 77 columns with the star
+HEADER = "    epoch train loss accuracy  val loss accuracy     rate  images/s    time kept"  # 80 columns
+LONG = 600  # seconds of a whole training that its user is told of after the first epoch
 
 
 class TrainView(Observer):
@@ -98,6 +99,9 @@ class TrainView(Observer):
 
     def epoch_done(self, row: Row, best: bool) -> None:
         self._line(epoch_line(row, self._epochs, best))
+        if row["epoch"] == 1 and (whole := row["seconds"] * self._epochs) > LONG:
+            note(f"All {self._epochs} epochs will take about {clock(whole)}. Ctrl-C saves and stops; with --time 10m, "
+                 "a new training has as many epochs as fit into 10 minutes.")
         if self._bar is None:
             self._told = time.monotonic()
 
@@ -139,7 +143,7 @@ class TrainView(Observer):
 
 
 def epoch_line(row: Row, epochs: int, best: bool) -> str:
-    """Return an epoch's line of the table; a star marks the best so far."""
+    """Return an epoch's line of the table; a star marks one whose model is kept, in place of an earlier one."""
     epoch = f"{row['epoch']}/{epochs}"
     validation = (f"{'-':>10}{'-':>9}" if row["val_loss"] is None
                   else f"{row['val_loss']:>10.4f}{row['val_accuracy']:>9.2%}")

@@ -242,9 +242,14 @@ def _notes(folder: str, found: Found) -> list[str]:
 
 
 def _drawn_notes(looked: Survey, splits: Splits) -> list[str]:
-    """Return sentences about which splits were drawn from the training images, where these have their own folder."""
+    """Return sentences about which splits were drawn from the training images."""
     if looked.folders == {"train": looked.root}:
-        return []
+        if not splits.val + splits.test:
+            return []
+        how = "in whole groups" if looked.groups else (
+            "at random. If several images show one thing, slide or patient, keep them together with --group-by")
+        return [f"{printable(looked.root)} has no train/ and test/: {len(splits.train):,} images are for training, "
+                f"{len(splits.val):,} for validation and {len(splits.test):,} for the test, drawn {how}."]
     without = {split_of(os.path.basename(path)) for path in looked.unlabelled}
     return [f"There is no {name}/{' with labels' * (name in without)}: {len(samples):,} images of train/ are held out "
             f"as {name}."

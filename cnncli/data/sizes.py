@@ -20,6 +20,7 @@ _COMMON = 0.25  # of the images that have a size before it stands for all, unles
 _NEARLY = 2.0  # middle one does. Nearly so: a side that the middle of them is so many times as long as, at most
 _LONG, _LONGEST = 2.0, 256  # times as long as wide: the middle square misses half; and pixels of what is advised then
 _SQUARE = 1.1  # times as long as wide, at most, is what the middle of many sizes may be to be scaled to a square
+_CROPPED = "128 x 128 pixels, scaled and cropped at the centre"
 _REDUCED = 64  # pixels to which a large JPEG may be reduced to see whether it has colour
 
 Header = tuple[int, int, bool]  # height, width, and whether the file's mode is grey
@@ -71,13 +72,13 @@ def choose_size(samples: Sequence[Sample], size: int | tuple[int, int] | None = 
     elif longest > _LONG * min(typical):
         chosen, resize = (128, 128), "crop"
         whole = (max(1, round(side * min(1.0, _LONGEST / longest))) for side in typical)
-        notes.append(f"128 x 128 pixels from the centre, because the images are large (typically {_times(typical)}), "
-                     f"which leaves most of such long ones out; --size {'x'.join(map(str, [*whole][::-1]))} takes them "
+        notes.append(f"{_CROPPED}, because the images are large (typically {_times(typical)}), which leaves most of "
+                     f"such long ones out; --size {'x'.join(map(str, [*whole][::-1]))} takes them "
                      "whole.")
     else:
         chosen, resize = (128, 128), "crop"
-        notes.append(f"128 x 128 pixels from the centre, because the images are photographs (typically {shorter} "
-                     "pixels on the shorter side); --size asks for another.")
+        notes.append(f"{_CROPPED}, because the images are photographs (typically {shorter} pixels on the shorter "
+                     "side); --size asks for another.")
     return Preprocessing(chosen, grey, resize), notes
 
 

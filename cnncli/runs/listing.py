@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError, did_you_mean, printable
+from .kept import Row
 from .latest import LATEST
-from .run import CONFIG, SWEEP, Row, Run, check_no_sweep
+from .run import CONFIG, SWEEP, Run, check_no_sweep
 
 _UNSAID = ("classes", "fingerprint")
 Settings = dict[str, Any]

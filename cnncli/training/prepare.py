@@ -239,6 +239,8 @@ def load(splits: Splits, preprocessing: Preprocessing, setting: Setting, find_ra
         if label not in present:
             raise DataError(f"none of the training images of {printable(name)} can be used; put some into its folder, "
                             "or remove it.")
+    if skipped := len(train.skipped) + len(val.skipped):
+        setting.observer.note(f"{skipped:,} image{'s' * (skipped != 1)} cannot be used and will be named at the end.")
     if not len(val):
         setting.observer.note("There are no validation images: the model of the last epoch is kept as the best.")
     return train, val if len(val) else None

@@ -95,11 +95,22 @@ def test_a_line_of_the_table() -> None:
     none = {**ROW, "val_loss": None, "val_accuracy": None, "train_accuracy": 0.12345, "learning_rate": 1e-4}
     assert epoch_line(none, 15, False) == (
         "     3/15     1.5000   12.35%         -        -   0.0001    12,346    1:01")
-    assert len(HEADER) == 75 == len(epoch_line(ROW, 15, False))
+    assert len(HEADER) == 80
+    assert len(epoch_line(ROW, 15, False)) == 75
     assert [HEADER.index(word) + len(word) for word in ("epoch", "train loss", "val loss", "rate", "time")] == [
         9, 20, 39, 57, 75]
     assert [clock(seconds) for seconds in (59.4, 59.6, 60, 3599, 3600, 36000)] == [
         "0:59", "1:00", "1:00", "59:59", "1:00:00", "10:00:00"]
+
+
+def test_a_long_training_is_announced_after_its_first_epoch(capsys: pytest.CaptureFixture[str]) -> None:
+    view = TrainView()
+    for epoch, seconds in ((1, 50.0), (1, 40.0), (2, 50.0)):
+        view.epoch_started(epoch, 15, 10)
+        view.epoch_done({**ROW, "epoch": epoch, "seconds": seconds}, True)
+    assert capsys.readouterr().err.splitlines() == [
+        "All 15 epochs will take about 12:30. Ctrl-C saves and stops; with --time 10m, a new training has as many "
+        "epochs as fit into 10 minutes."]
 
 
 def test_plain_lines_come_now_and_then(time: Clock, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,7 +32,9 @@ def relatives(splits: Splits) -> list[set[str]]:
 def test_bare_class_folders_are_split(tmp_path: Path) -> None:
     splits = scan(make(tmp_path, dog=30, cat=50))
     assert splits.classes == ["cat", "dog"]
-    assert splits.notes == []
+    assert splits.notes == [
+        f"{tmp_path} has no train/ and test/: 64 images are for training, 8 for validation and 8 for the test, drawn "
+        "at random. If several images show one thing, slide or patient, keep them together with --group-by."]
     for split, counts in ((splits.train, {0: 40, 1: 24}), (splits.val, {0: 5, 1: 3}), (splits.test, {0: 5, 1: 3})):
         assert Counter(s.label for s in split) == counts
         assert all(s.relative.startswith(("cat/", "dog/")[s.label]) for s in split)

@@ -8,6 +8,8 @@ from cnncli.data import Sample, choose_size, typical_side
 
 BLUE = np.array([0, 0, 200], np.uint8)
 
+CROPPED = "128 x 128 pixels, scaled and cropped at the centre"
+
 
 def of(*sizes: tuple[int, int], grey: bool = False) -> list[Sample]:
     """Images in memory of these (h, w), in colour or not."""
@@ -20,16 +22,16 @@ def of(*sizes: tuple[int, int], grey: bool = False) -> list[Sample]:
     ([(30, 40)], (30, 40), "squash", "40 x 30 pixels, the images' own size."),
     ([(41, 41)], (64, 64), "squash", "64 x 64 pixels, because the images are 41 x 41."),
     ([(96, 95)], (64, 64), "crop", "64 x 64 pixels, because the images are 95 x 96."),
-    ([(97, 49)], (128, 128), "crop", "128 x 128 pixels from the centre, because the images are photographs (typically "
+    ([(97, 49)], (128, 128), "crop", f"{CROPPED}, because the images are photographs (typically "
                                      "49 pixels on the shorter side); --size asks for another."),
     ([(97, 48)], (128, 128), "crop",
-     "128 x 128 pixels from the centre, because the images are large (typically 48 x 97), which leaves most of such "
+     f"{CROPPED}, because the images are large (typically 48 x 97), which leaves most of such "
      "long ones out; --size 48x97 takes them whole."),
     ([(60, 1024)], (128, 128), "crop",
-     "128 x 128 pixels from the centre, because the images are large (typically 1024 x 60), which leaves most of such "
+     f"{CROPPED}, because the images are large (typically 1024 x 60), which leaves most of such "
      "long ones out; --size 256x15 takes them whole."),
     ([(24, 24)] * 4 + [(240, 320 + i) for i in range(9)], (128, 128), "crop",
-     "128 x 128 pixels from the centre, because the images are photographs (typically 240 pixels on the shorter side); "
+     f"{CROPPED}, because the images are photographs (typically 240 pixels on the shorter side); "
      "--size asks for another."),
     ([(20, 20)] * 2 + [(40, 40), (40, 41), (40, 39)], (20, 20), "squash", "20 x 20 pixels, the own size of 40 % of the "
                                                                           "images."),

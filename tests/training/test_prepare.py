@@ -56,9 +56,10 @@ def test_the_configuration_says_what_is_trained_on_what(shared: Path) -> None:
     assert "options" not in config
     assert model.seen is None, "the weights are fresh"
     assert [(what, done) for what, done, total in heard.far if done == total] == [("training", 36), ("validation", 3)]
-    assert heard.notes == ["Images: colour, because the images have it.",
-                           "Images: 10 x 10 pixels, the images' own size.",
-                           "Images are shifted by up to 1 pixel and flipped half of the time in training."]
+    assert heard.notes[0].startswith(f"{shared / 'data'} has no train/ and test/: 36 images are for training, 3 for ")
+    assert heard.notes[1:] == ["Images: colour, because the images have it.",
+                               "Images: 10 x 10 pixels, the images' own size.",
+                               "Images are shifted by up to 1 pixel and flipped half of the time in training."]
     assert gathered(shared / "data", fold=(1, 3))[0].config["options"]["fold"] == (1, 3), "the other folds need them"
     again = material.first_model()
     assert again.network.config() == model.network.config()

