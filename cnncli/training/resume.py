@@ -221,8 +221,8 @@ def _why_finished(progress: Progress, recipe: Recipe, run: Run) -> str:
         return (f"{printable(run.path)} is finished already: it stopped early after {done} of {recipe.epochs} epochs, "
                 f"{recipe.patience} of them no better. To continue: cnn train --resume {name} --patience "
                 f"{2 * recipe.patience}")
-    return (f"{printable(run.path)} is finished already, after {done} epoch{'s' * (done != 1)}; there is nothing to resume. For more of "
-            f"them: cnn train --resume {name} --epochs {2 * done}")
+    return (f"{printable(run.path)} is finished already, after {done} epoch{'s' * (done != 1)}; there is nothing to "
+            f"resume. For more of them: cnn train --resume {name} --epochs {2 * done}")
 
 
 def _check_written(config: Mapping[str, Any], run: Run) -> None:
