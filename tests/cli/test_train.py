@@ -73,9 +73,9 @@ def test_a_line_for_each_epoch_and_where_the_model_is(work: Path, capsys: pytest
     out, err = capsys.readouterr()
     lines = out.splitlines()
     assert lines[0].split() == ["epoch", "train", "loss", "accuracy", "val", "loss", "accuracy", "rate", "images/s",
-                                "time"]
+                                "time", "kept"]
     assert [line.split()[0] for line in lines[1:]] == ["1/2", "2/2"]
-    assert {len(line.removesuffix(" *")) for line in lines} == {75}  # fits into a terminal, with the star
+    assert {len(line.removesuffix(" *")) for line in lines} == {75, 80}  # fits into a terminal, with the star
     assert "Model: runs/net-1/model.safetensors" in err
     assert err.splitlines()[-1] == "Next: cnn test"
     said(err)
