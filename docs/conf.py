@@ -10,6 +10,7 @@ from typing import Any
 from docutils import nodes
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import cnncli.explain as room
 from cnncli import __version__
@@ -19,7 +20,8 @@ room.__doc__, room.__signature__ = explain.__doc__, inspect.signature(explain)  
 
 project, author, release = "cnn", "The cnn contributors", __version__
 copyright = f"2026, {author}"
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_click", "sphinx_copybutton"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_click", "sphinx_copybutton",
+              "help_of_commands"]
 html_theme, html_title = "furo", "cnn"
 html_copy_source = False
 smartquotes = False  # --option stays as it is typed

@@ -76,6 +76,11 @@ def test_no_name_is_broken_at_its_hyphen(name: str, capsys: pytest.CaptureFixtur
     assert said.isascii() or set(filter(lambda c: ord(c) > 127, said)) == {"…"}
 
 
+def test_the_site_has_every_command_in_the_same_order() -> None:
+    page = (DOCS / "reference" / "commands.md").read_text(encoding="utf-8")
+    assert re.findall(r":commands: (.*)", page) == [", ".join(COMMANDS)]
+
+
 def test_help_names_the_methods_of_explain() -> None:
     [option] = [each for each in explain.params if isinstance(each, click.Option) and each.name == "method"]
     listed = (option.help or "").removeprefix("How maps are made: ").split(". ")[0]
