@@ -125,12 +125,12 @@ def _write(report: "Report", trained: str, exclude_list: str | None, sheet: Path
 
     if exclude_list:
         count = write_list(exclude_list, report.sections())
-        good = f", {report.good():,} of them good ones, copies of others" if report.good() else ""
+        good = f", {report.good():,} of them good images that are copies of others" if report.good() else ""
         without = f"cnn train {trained} {quoted(exclude_list, '--exclude')}"
-        note(f"{printable(exclude_list)}: {count:,} image{'s' * (count != 1)}{good}; leave them out with: {without}"
+        note(f"{printable(exclude_list)}: {count:,} image{'s' * (count != 1)}{good}; to train without them: {without}"
              if count else f"{printable(exclude_list)}: there is no image to leave out.")
     if sheet is not None:
-        note(f"{printable(draw(report, sheet))}: what was found, as pictures.")
+        note(f"{printable(draw(report, sheet))}: pictures of what was found.")
 
 
 def _print(report: "Report") -> None:

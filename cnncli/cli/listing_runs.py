@@ -47,14 +47,14 @@ def command(names: tuple[str, ...], runs: Path, as_json: bool) -> None:
     else:
         _list(listed)
         for sweep in sweeps_in(runs):
-            note(f"{printable(sweep)} is a sweep, of several runs: cnn runs --runs {quoted(sweep)}")
+            note(f"{printable(sweep)} is a sweep; to list its runs: cnn runs --runs {quoted(sweep)}")
 
 
 def _list(listed: Sequence["Listed"]) -> None:
     from ..report.tables import show
 
     columns = (("run", "left"), ("state", "left"), ("accuracy", "right"), ("epochs", "right"), ("time", "right"),
-               ("done otherwise", "left"))
+               ("different settings", "left"))
     show(console(), columns, [
         (printable(each.run.name), each.state, _accuracy(each.accuracy), f"{len(each.history)}", _time(each.seconds),
          ", ".join(f"{name} {_value(value)}" for name, value in each.differs.items())) for each in listed])

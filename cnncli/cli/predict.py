@@ -174,4 +174,4 @@ def _print_table(answers: "Iterable[Prediction]", paths: Sequence[str], classes:
         cells += [f"  {why(answer)}"] * bool(answer.withheld)
         emit(f"{printable(answer.path):{path_width}}" + ("".join(cells) or f"  {'-':{label_width}}  {'-':>11}"))
     if first is not None and explained:
-        note(f"Why: cnn explain {quoted(first)}")
+        note(f"To see why: cnn explain {quoted(first)}")

@@ -70,7 +70,7 @@ def command(data: str | None, settings: tuple[str, ...], resume: str | None, as_
     else:
         _show(found)
     if found.best is None:
-        note("No run has come to its end, so that there is nothing to choose from.")
+        note("No run has finished, so there is none to choose.")
         return 1
     _say_which(found)
     return report_skipped(found.skipped)
@@ -103,7 +103,7 @@ def _say_which(found: "Sweep") -> None:
     assert best is not None
     assert best.run is not None
     alike = sum(not each.failed and each.val_accuracy >= best.val_accuracy - found.error for each in found.runs) - 1
-    others = f" {alike} other{'s' * (alike > 1)} cannot be told from it by so few." if alike else ""
-    note(f"Best: {best.name}, {best.val_accuracy:.2%} of {found.images:,} validation images right, which alone chose "
-         f"it.{others} The best of several flatters: test images tell what it is worth.")
+    others = f" {alike} other run{'s are' if alike > 1 else ' is'} not clearly worse." if alike else ""
+    note(f"Best: {best.name}, with {best.val_accuracy:.2%} of {found.images:,} validation images right.{others} These "
+         "images chose it, so this is likely more than its true accuracy. The test images tell that.")
     note(f"Next: cnn test -m {quoted(best.run.path)}")

@@ -74,9 +74,9 @@ def command(data: str | None, model: Path | None, split: "Split | None", labels:
         emit_json(found.as_json())
     else:
         _print(found)
-    note(f"{printable(folder)}: {', '.join(WRITTEN)}.")
+    note(f"Written to {printable(folder)}: {', '.join(WRITTEN)}.")
     if not as_json and (mistake := found.surest_mistake) and opened.model.has_positions:
-        note(f"Why it is wrong where it is surest: cnn explain {quoted(mistake.path)}")
+        note(f"To see why its surest mistake is wrong: cnn explain {quoted(mistake.path)}")
     return report_skipped(found.skipped)
 
 

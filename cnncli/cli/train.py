@@ -138,10 +138,10 @@ def _find_lr(data: str | None, others: dict[str, Any], as_json: bool, options: d
         found = find_lr(data, observer=view, **options)
     if as_json:
         emit_json(found.as_json())
-    note(f"{printable(found.picture)}: the loss of {len(found.losses)} steps, as the rate grows"
-         + (f"; at {found.stopped:.2g} it had run away." if found.stopped else f" to {found.rates[-1]:.2g}."))
+    note(f"{printable(found.picture)}: the loss of {len(found.losses)} steps with a growing learning rate"
+         + (f"; it diverged at {found.stopped:.2g}." if found.stopped else f", up to {found.rates[-1]:.2g}."))
     if found.suggestion is None:
-        note("The loss fell at none of these rates: there is no suggestion. Are the images in the right folders?")
+        note("The loss fell at none of these rates, so there is no suggestion. Are the images in the right folders?")
         return 1
     if not as_json:
         emit(f"suggested learning rate: {found.suggestion:g}")
@@ -163,12 +163,13 @@ def _cross_validate(data: str | None, resume: str | None, folds: int, watching: 
     else:
         emit()
         columns = (("run", "left"), ("images", "right"), ("best epoch", "right"), ("val loss", "right"),
-                   ("val accuracy", "right"), ("last epoch's", "right"))
+                   ("val accuracy", "right"), ("last epoch", "right"))
         show(console(), columns, [(f.run.name, f"{f.images:,}", str(f.epoch), f"{f.val_loss:.4f}",
                                    f"{f.val_accuracy:.2%}", f"{f.last_accuracy:.2%}") for f in found.folds])
-        emit(f"accuracy of {folds} folds: {found.mean:.2%} ± {found.deviation:.2%} (mean, standard deviation); of the "
-             f"last epochs, which nothing was chosen by: {found.last_mean:.2%} ± {found.last_deviation:.2%}")
-    note("Next: train on all of it, with the same options but --folds; cnn test tells of images that none has seen.")
+        emit(f"accuracy of {folds} folds: {found.mean:.2%} ± {found.deviation:.2%} (mean, standard deviation). Of "
+             f"their last epochs, which were not chosen: {found.last_mean:.2%} ± {found.last_deviation:.2%}")
+    note("Next: train on all images, with the same options except --folds. cnn test then tests on images that no fold "
+         "has seen.")
     return report_skipped(found.skipped)
 
 
@@ -180,7 +181,7 @@ def _say_where(run: Any, best: dict[str, Any], runs: str) -> None:
     if best.get("val_accuracy") is not None:
         top = highest(run.history)
         other = "" if top["epoch"] == best["epoch"] else (
-            f"; epoch {top['epoch']} had {top['val_accuracy']:.2%}, which so few images cannot tell from it")
+            f"; epoch {top['epoch']} had {top['val_accuracy']:.2%}, but so few images cannot tell the two apart")
         note(f"Best: epoch {best['epoch']}, {best['val_accuracy']:.2%} of the validation images right{other}.")
     beside = [name for name in (CURVES, HISTORY) if (run.path / name).exists()]
     note(f"Model: {printable(run.path)}/model.safetensors" + (f" ({' and '.join(beside)} beside it)" if beside else ""))

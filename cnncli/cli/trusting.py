@@ -92,8 +92,8 @@ def sanity_test(opened: "Opened", images: Sequence[str], method: str, layer: str
     from rich.table import Table
 
     table = Table(title=f"{found.title} on {found.images:,} image{'s' * (found.images != 1)}", title_justify="left")
-    table.add_column("drawn anew from the end to")
-    table.add_column("maps like before (1 the same, 0 nothing)", justify="right")
+    table.add_column("random weights from the end back to")
+    table.add_column("correlation with the maps before (1: the same)", justify="right")
     for stage in found.stages:
         table.add_row(printable(stage.layer), f"{stage.correlation:.2f}")
     console().print(table)

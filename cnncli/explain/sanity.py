@@ -81,8 +81,8 @@ class Sanity:
         """What that means, in a sentence without its full stop."""
         if self.passes:
             return f"{self.title} depends on what the network has learnt: its maps change with it"
-        return (f"{self.title} keeps much of its maps when the network has learnt nothing: they come from the image "
-                "more than from what was learnt, and are no evidence for an answer")
+        return (f"{self.title} gives similar maps when the weights are random: they come from the image more than from "
+                "what was learnt, and are no evidence for an answer")
 
     def as_json(self) -> dict[str, Any]:
         """Return what ``cnn explain --sanity --json`` prints of it."""

@@ -90,5 +90,5 @@ def export_model(model: AnyModel, path: str | os.PathLike[str], *, raw: bool = F
 def _made(model: Model, suffix: str, raw: bool, torch_names: bool) -> tuple[bytes, str]:
     """Return a file's bytes, and a sentence about it."""
     if suffix == ".c":
-        return to_c(model).encode("ascii"), "Compile it with a C99 compiler and -lm; its first lines tell more."
+        return to_c(model).encode("ascii"), "Compile it with a C99 compiler and -lm; its first lines show how."
     return to_torch_names(model) if torch_names else to_onnx(model, raw)

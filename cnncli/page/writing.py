@@ -52,11 +52,11 @@ class Written:
         """What is to be known of the page, in a line."""
         said = [f"{self.bytes / 1e6:,.1f} MB"]
         if self.filters:
-            said.append(f"it says what excites each of {self.filters:,} filters most in {self.looked_at:,} images")
+            said.append(f"it shows what excites each of {self.filters:,} filters most in {self.looked_at:,} images")
         if self.halved:
             said.append(f"its weights have 16 bits, which changes a logit by {self.change:.1g} at most")
         else:
-            said.append("it opens in a browser, from a disk, too")
+            said.append("open it in a browser")
         return "; ".join(said) + "."
 
     def as_json(self) -> dict[str, Any]:

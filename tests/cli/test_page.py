@@ -39,7 +39,7 @@ def test_a_page_of_a_file_with_its_pictures(here: Path, capsys: pytest.CaptureFi
     made = json.loads(said.out)
     assert made == {"path": "m-page.html", "bytes": Path("m-page.html").stat().st_size, "pictures": 12, "halved": False,
                     "change": 0, "filters": 0, "looked_at": 0, "skipped": []}
-    assert f"m-page.html: {made['bytes'] / 1e6:.1f} MB; it opens in a browser, from a disk, too." in said.err
+    assert f"m-page.html: {made['bytes'] / 1e6:.1f} MB; open it in a browser." in said.err
     answers = {(Path(each.path).name, Path(each.path).parent.name): each.label for each in
                cnncli.predict(model, "photos")}
     assert {wrong for _, wrong in shown("m-page.html")} == {
@@ -123,4 +123,4 @@ def test_what_excites_filters_is_left_out_where_nobody_wants_it(here: Path, caps
         assert main(["page", "-m", "m.safetensors", "photos", option, "--json"]) == 0
         said = capsys.readouterr()
         assert json.loads(said.out)["filters"] == filters
-        assert ("it says what excites each of 7 filters most in 24 images" in said.err) == (filters > 0)
+        assert ("it shows what excites each of 7 filters most in 24 images" in said.err) == (filters > 0)

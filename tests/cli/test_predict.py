@@ -196,7 +196,7 @@ def test_rejected_in_every_form(many: list[str], temperature: float, capsys: pyt
     which, doubt, why = err.splitlines()
     assert which.startswith("Model: ")
     assert doubt.endswith("has no measure of images that belong to no class; their probability alone decides.")
-    assert why.startswith("Why: cnn explain many/")
+    assert why.startswith("To see why: cnn explain many/")
 
 
 def test_a_threshold_that_nothing_stands_behind_is_said_to_be_so(many: list[str], capsys) -> None:

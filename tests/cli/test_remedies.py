@@ -79,7 +79,7 @@ def test_what_check_and_train_advise_can_be_typed(tmp_path: Path, monkeypatch: p
     (tmp_path / "my photos" / "two" / "another.png").write_bytes(b"")
     (tmp_path / "first.txt").write_text("one/damaged.png")
     main(["check", "my photos", "--exclude", "first.txt", "--exclude-list", "it's out.txt", "--fail-on", "never"])
-    [advised] = re.findall(r"out.txt: .*; leave them out with: (cnn .*)", capsys.readouterr().err)
+    [advised] = re.findall(r"out.txt: .*; to train without them: (cnn .*)", capsys.readouterr().err)
     assert {"one/damaged.png", "two/another.png"} <= set((tmp_path / "it's out.txt").read_text().splitlines())
     assert main([*words(advised), "--epochs", "1", "--arch", "lenet5", "--runs", "my runs"]) == 0
     [advised] = re.findall(r"Next: (cnn .*)", capsys.readouterr().err)

@@ -42,7 +42,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
 def test_the_list(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["runs"]) == 0
     head, *rows = lines(capsys)
-    assert head == ["run", "state", "accuracy", "epochs", "time", "done", "otherwise"]
+    assert head == ["run", "state", "accuracy", "epochs", "time", "different", "settings"]
     assert {row[0]: row[1:] for row in rows} == {
         "a": ["done", "90.00%", "3", "1:32:30"],
         "b": ["stopped", "70.00%", "2", "1:01:40", "epochs", "5,", "lr", "0.05,", "augment", "none"],
@@ -115,7 +115,7 @@ def test_a_sweep_is_named_and_no_run(here: Path, capsys: pytest.CaptureFixture[s
     make(Path("runs", "s"), "lr=0.1", [0.5])
     Path("runs", "s", "sweep.json").write_text("{}")
     assert main(["runs"]) == 0
-    assert "runs/s is a sweep, of several runs: cnn runs --runs runs/s" in capsys.readouterr().err
+    assert "runs/s is a sweep; to list its runs: cnn runs --runs runs/s" in capsys.readouterr().err
     assert main(["runs", "--runs", "runs/s"]) == 0
     assert main(["runs", "compare", "s/lr=0.1", "a"]) == 0
     capsys.readouterr()

@@ -41,7 +41,7 @@ def test_what_is_found_and_where_it_is_drawn(place: Place) -> None:
 def test_nothing_is_found(place: Place) -> None:
     typed = folders(place, looks_at_the_mark=False, marked=False)
     out, _ = place.cnn(*typed, "--out", "why")
-    assert out.startswith("No shortcut found: in images of 3 classes every place was greyed, and what is the same in ")
+    assert out.startswith("No shortcut was found in the images of 3 classes. Every place was greyed, and marks that ")
     assert place.json(*typed, "--out", "why")["file"] == "why/shortcuts.png", "no sheet of an earlier search stays"
 
 

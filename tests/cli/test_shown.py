@@ -94,12 +94,12 @@ def test_what_is_written_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     bad = found("empty-file", 3, 1)
     report = a_report([Finding(f.kind, f.files, f.text, exclude=f.files) for f in bad])
     check._write(report, "'my data' --range 0:4095", "out.txt", None)
-    assert capsys.readouterr().err == ("out.txt: 3 images; leave them out with: "
+    assert capsys.readouterr().err == ("out.txt: 3 images; to train without them: "
                                        "cnn train 'my data' --range 0:4095 --exclude=out.txt\n")
     monkeypatch.setattr(Report, "good", lambda self: 1234)
     check._write(report, "'my data'", "out.txt", None)
     said = capsys.readouterr().err
-    assert ": 3 images, 1,234 of them good ones, copies of others; leave them out with: cnn train" in said
+    assert ": 3 images, 1,234 of them good images that are copies of others; to train without them: cnn train" in said
     check._write(report, "'my data'", None, None)
     assert capsys.readouterr() == ("", "")
 

@@ -91,7 +91,7 @@ def test_properties_and_nothing(shortcut: bool, moved: bool, height: int, stroke
     words = [each for *_, each in of(strokes, "text")]
     assert any(SHORT in each for each in words) is moved
     assert ("others before and after that is moved" in words) is moved
-    assert any(each.startswith("No shortcut found") for each in words) is not (shortcut or moved)
+    assert any(each.startswith("No shortcut was found") for each in words) is not (shortcut or moved)
     if moved:
         assert words.count("images of left") == 1
         assert len(of(strokes, "image")) == 3 + 2 * 2 + (3 + 1 + 6) * shortcut

@@ -51,7 +51,7 @@ def test_a_mark_that_nobody_looks_at_is_named_and_not_proven() -> None:
     assert (one.place.top, one.place.left, one.place.bottom, one.place.right) == MARK
     assert one.sentence.startswith("top: what lies at the lower right corner (rows 11 to 15, columns 12 to 16 of 16 x "
                                    "16) marks the class, but the model hardly goes by it: pasted into 24 images")
-    assert found.sentences[-1].startswith("No shortcut found: in images of 3 classes every place was greyed")
+    assert found.sentences[-1].startswith("No shortcut was found in the images of 3 classes. Every place was greyed")
 
 
 @pytest.mark.slow

@@ -223,9 +223,9 @@ def test_what_is_said_in_the_end() -> None:
     nothing = Shortcuts("net", CLASSES, 12, 3456, 1, [], [shortcut(False, own=1.0)], [shortcut(False)], [moved],
                         {"top": greyed}, [], searching().known)
     assert nothing.nothing == (
-        "No shortcut found: in images of 3 classes every place was greyed, and what is the same in all images of a "
-        "class was looked for; what lies at 1 place that stood out was pasted into images of other classes, and did "
-        "not turn them as what only marks a class would.")
+        "No shortcut was found in the images of 3 classes. Every place was greyed, and marks that all images of a "
+        "class share were looked for. What lies at 1 place that stood out was pasted into images of other classes, and "
+        "did not change their answers as a shortcut would.")
     assert nothing.sentences == [nothing.marks[0].sentence, "moved", nothing.nothing]
     said = nothing.as_json()
     assert (said["images"], said["classes"], said["passes"], said["places"]) == (12, CLASSES, 3456, 1)
@@ -236,7 +236,7 @@ def test_what_is_said_in_the_end() -> None:
     assert nothing.notes == [], "something was found"
     found = Shortcuts("net", CLASSES, 12, 3456, 1234, [shortcut()], [], [], [], {}, [], searching().known)
     assert (found.notes, found.sentences) == ([], [shortcut().sentence])
-    assert "what lies at 1,234 places that stood out" in found.nothing
+    assert "What lies at 1,234 places that stood out" in found.nothing
 
 
 def test_of_which_classes_a_search_is_made(monkeypatch: pytest.MonkeyPatch) -> None:

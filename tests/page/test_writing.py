@@ -82,7 +82,7 @@ def test_what_excites_filters_is_there_where_there_are_images(here: Path) -> Non
     units = given_of("a.html")["units"]
     assert (made.filters, made.looked_at, units["looked_at"], units["answered"]) == (4 + 3, 30, 30, False)
     assert told[-1][1:] == (30, 30)
-    assert "it says what excites each of 7 filters most in 30 images" in made.sentence
+    assert "it shows what excites each of 7 filters most in 30 images" in made.sentence
     without = write_page("m.safetensors", images_of(30), "b.html", with_units=False)
     assert (without.filters, without.looked_at, given_of("b.html")["units"]) == (0, 0, None)
     assert without.bytes < made.bytes < without.bytes + writing.LEAST
@@ -99,10 +99,10 @@ def test_the_room_for_it_grows_with_the_weights(here: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(("given", "sentence"), [
-    ((False, 0.0, 0, 0), "1.2 MB; it opens in a browser, from a disk, too."),
+    ((False, 0.0, 0, 0), "1.2 MB; open it in a browser."),
     ((True, 0.0123, 0, 0), "1.2 MB; its weights have 16 bits, which changes a logit by 0.01 at most."),
-    ((False, 0.0, 1234, 200), "1.2 MB; it says what excites each of 1,234 filters most in 200 images; it opens in a "
-                              "browser, from a disk, too.")])
+    ((False, 0.0, 1234, 200), "1.2 MB; it shows what excites each of 1,234 filters most in 200 images; open it "
+                              "in a browser.")])
 def test_what_is_said_of_it(given: tuple[bool, float, int, int], sentence: str) -> None:
     made = Written("p.html", 1_234_567, 12, *given, (("a.png", "why"),))
     assert made.sentence == sentence

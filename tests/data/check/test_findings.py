@@ -35,12 +35,12 @@ def test_good_images_are_copies_with_which_nothing_else_is_wrong() -> None:
 
 def test_sections_say_why() -> None:
     assert report(NOTE, COPIES, OTHERS, DAMAGED).sections() == [
-        ("damaged: does not decode, or is cut short; training skips it", ["a/2"]),
+        ("damaged: cannot be decoded, or is cut short; training skips it", ["a/2"]),
         ("duplicate-two-labels: the same pixels in two classes: one of them is wrong. Good images: people must say "
          "which label is right", ["a/9", "b/9"]),
         ("duplicate: the same pixels several times in one class and split. Good images: one of each stays",
          ["a/2", "a/3", "a/4"]),
-        ("rotated: EXIF turns it; decoded upright", [])]
+        ("rotated: turned as its EXIF says", [])]
 
 
 @pytest.mark.parametrize(("fail_on", "kinds"), [
