@@ -1,9 +1,10 @@
-"""Why a network answers as it does: maps of where in an image the evidence for a class lies (explanation.py; methods/,
-one a file), by gradients through the network as evaluation has it (look.py), laid on the image where they belong
-(geometry.py), as pictures (picture.py).
+"""Explains images. ``cnncli.explain(model, image)`` returns a map of where in the image the evidence for a class lies;
+the function ``explain`` below describes it. The room has the function's name, and can be called like it.
 
-What may not be here: training, and anything that prints. ``cnncli.explain(model, image)`` is a call of this room, whose
-name it shares.
+explanation.py makes explanations, by one of the methods in methods/ (one per file). look.py has gradients through the
+network as in evaluation, geometry.py lays maps on the image, picture.py draws them.
+
+What may not be here: training, and anything that prints.
 """
 
 import sys
