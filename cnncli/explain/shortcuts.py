@@ -140,8 +140,9 @@ class Shortcuts:
     def nothing(self) -> str:
         """The sentence for a search that found no place by which the model decides."""
         tried = f"{self.places:,} place{'s' * (self.places != 1)}"
-        return (f"No shortcut was found in the images of {len(self.classes):,} classes. Every place was greyed, and "
-                f"marks that all images of a class share were looked for. What lies at {tried} that stood out was "
+        classes = f"{len(self.classes):,} class{'es' * (len(self.classes) != 1)}"
+        return (f"No shortcut was found in the images of {classes}. Every place was greyed, and marks that all "
+                f"images of a class share were looked for. What lies at {tried} that stood out was "
                 "pasted into images of other classes, and did not change their answers as a shortcut would.")
 
     @property

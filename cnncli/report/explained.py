@@ -77,7 +77,7 @@ def write(model: AnyModel, images: Images, folder: str | os.PathLike[str] | None
             page.add(drawn.explanations, drawn.pixels)
             yield drawn.save(into), drawn.explanations[0]
         if several and page.first is not None:
-            write_output(into / FILE, page.render(f"Why, says {opened.name}", skipped), PAGE)
+            write_output(into / FILE, page.render(f"Why {opened.name} gives its answers", skipped), PAGE)
             yield into / FILE, None
 
 

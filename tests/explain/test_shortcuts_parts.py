@@ -1,6 +1,7 @@
 """explain/shortcuts.py by its parts, once more: which places are tried of a class, what proves one, what is counted and
 told meanwhile, and what is said in the end. test_shortcuts_search.py has what becomes of them."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -226,6 +227,7 @@ def test_what_is_said_in_the_end() -> None:
         "No shortcut was found in the images of 3 classes. Every place was greyed, and marks that all images of a "
         "class share were looked for. What lies at 1 place that stood out was pasted into images of other classes, and "
         "did not change their answers as a shortcut would.")
+    assert "the images of 1 class. " in replace(nothing, classes=["top"]).nothing
     assert nothing.sentences == [nothing.marks[0].sentence, "moved", nothing.nothing]
     said = nothing.as_json()
     assert (said["images"], said["classes"], said["passes"], said["places"]) == (12, CLASSES, 3456, 1)
