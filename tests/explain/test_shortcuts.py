@@ -132,7 +132,7 @@ def test_brightness_that_decides_is_proved_by_moving_it() -> None:
 def test_one_class_alone() -> None:
     assert [each.label for each in shortcuts(network(True), data(True), "top").found] == ["top"]
     assert shortcuts(network(True), data(True), "left").found == []
-    with pytest.raises(UsageError, match=r"has no class 'topp'. Did you mean 'top'[?]"):
+    with pytest.raises(UsageError, match=r"no class 'topp'; give one of left, right, top. Did you mean 'top'[?]"):
         shortcuts(network(True), data(True), "topp")
 
 
