@@ -175,9 +175,9 @@ exclude_option = _images(
     help="Leave out the images that this file lists. cnn check --exclude-list writes such a file.")
 force_option = _running("--force", is_flag=True,
                         help="Overwrite files that cnn did not write, and write into folders of training images. "
-                             "Without --force, cnn refuses both.")
+                             "Without --force, both are refused.")
 force_inside_option = _running("--force", is_flag=True,
-                               help="Write DIR into a folder of training images. Without --force, cnn refuses that.")
+                               help="Write DIR into a folder of training images. Without --force, this is refused.")
 port_option = partial(_running, "--port", type=Whole(0, 65535), metavar="N")
 runs_option = click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True,
                            metavar="DIR", help="The folder that the runs are in.")

@@ -33,8 +33,8 @@ def command(file: tuple[str, ...], model: Path | None, raw: bool, torch_names: b
     the latest run's model is written. MODEL may also be given with -m.
 
     FILE.onnx takes images of the model's size as bytes, uint8 (n, height, width, channels), and returns calibrated
-    probabilities. Its metadata has the class names, the preprocessing, and a picture with its probabilities. cnn needs
-    the package onnx to write it. If onnxruntime is installed, too, the file is run before it is written, and must
+    probabilities. Its metadata has the class names, the preprocessing, and a picture with its probabilities. Writing
+    it needs the package onnx. If onnxruntime is installed, too, the file is run before it is written, and must
     answer as cnn does.
 
     FILE.c holds the weights and everything that runs them. Its function "int classify(const uint8_t *rgb, int h, int w,

@@ -22,7 +22,7 @@ COMMANDS = {
     "watch": ("watching", "Show one or several trainings on a web page of this machine."),
     "page": ("page", "Write a model as one web page that runs it in the browser."),
     "features": ("features", "Write the features that a model computes of images, for search and clustering."),
-    "sample": ("sample", "Write the sample images that come with cnn into a folder."),
+    "sample": ("sample", "Write the sample images of cnn, a small data set, into a folder."),
     "completion": ("completion", "Print the script that lets the Tab key complete commands, options and names."),
     "import": ("importing", "Turn a data set file (IDX or .npz) into a folder of images."),
 }

@@ -20,7 +20,7 @@ EXAMPLES = (
 @force_inside_option
 @json_option
 def command(directory: Path, force: bool, as_json: bool) -> None:
-    """Write the sample images that come with cnn into a folder.
+    """Write the sample images of cnn, a small data set, into a folder.
 
     The images are 28 x 28 grey pixels, out of Fashion-MNIST (Zalando SE, MIT licence): 300 training and 100 test images
     for each of ten classes. They are written to DIR/train/CLASS/ and DIR/test/CLASS/ as PNG files. DIR must be empty,
