@@ -57,7 +57,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes, keep_as: str | o
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise SaveError(f"{printable(path)} could not be written ({reason[:1].lower()}{reason[1:]}): {len(data):,} "
-                        "bytes are needed there; what was there before is unchanged.") from error
+                        "bytes are needed there. What was there before is unchanged.") from error
 
 
 def remove_leftovers(folder: str | os.PathLike[str]) -> None:

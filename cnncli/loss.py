@@ -50,9 +50,9 @@ class Loss:
         try:
             logits = np.ascontiguousarray(logits, np.float32)
         except (TypeError, ValueError):
-            raise DataError("logits are floats of the shape (n, classes); give an array of numbers.") from None
+            raise DataError("the logits must be floats of the shape (n, classes); give an array of numbers.") from None
         if logits.ndim != 2 or not logits.size:
-            raise DataError(f"logits have the shape (n, classes), not {logits.shape}; give one image or more.")
+            raise DataError(f"the logits must have the shape (n, classes), n at least 1, not {logits.shape}.")
         losses = np.empty(len(logits))
         for call in self.calls(logits, as_labels(labels, *logits.shape), losses):
             call()
@@ -92,8 +92,8 @@ class CrossEntropy(Loss):
         if self.class_weights is not None:
             weights = np.array(self.class_weights, np.float32)
             if len(weights) != logits.shape[1]:
-                raise UsageError(f"there are {len(weights)} class weights for {logits.shape[1]} classes; give one a "
-                                 "class, in class order.")
+                raise UsageError(f"there are {len(weights)} class weights for {logits.shape[1]} classes; give one for "
+                                 "each class, in the order of the classes.")
         return [kernels.cross_entropy(logits, labels, losses, dlogits, weights, self.label_smoothing, mixed)]
 
     def config(self) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def as_labels(labels: Any, images: int, classes: int, what: str = "labels") -> A
     try:
         array = np.asarray(labels)
     except ValueError:
-        raise DataError(f"{what} must be one whole number for each image, and are no array.") from None
+        raise DataError(f"{what} must be an array of one whole number for each image.") from None
     if array.shape != (images,) or array.dtype.kind not in "iu":
         raise DataError(f"{what} must be one whole number for each of {images} images, not {array.dtype} of the shape "
                         f"{array.shape}.")

@@ -69,11 +69,11 @@ def test_class_weights_of_another_number_of_classes():
 
 @pytest.mark.parametrize("loss", [CrossEntropy(), SquaredError()], ids=repr)
 @pytest.mark.parametrize(("logits", "labels", "words"), [
-    (np.zeros(3), [0], "not \\(3,\\)"), (np.zeros((0, 3)), [], "one image or more"), ("a", [0], "array of numbers"),
+    (np.zeros(3), [0], "not \\(3,\\)"), (np.zeros((0, 3)), [], "n at least 1"), ("a", [0], "array of numbers"),
     (np.zeros((2, 3)), [0, 3], "image 1 of the batch has label 3"), (np.zeros((2, 3)), [-1, 0], "image 0 .* label -1"),
     (np.zeros((2, 3)), [0.0, 1.0], "not float64"), (np.zeros((2, 3)), [0], "each of 2 images"),
     (np.zeros((2, 3)), [[0, 1]], "each of 2 images"), (np.zeros((2, 3)), ["a", "b"], "whole number"),
-    (np.zeros((2, 3)), [[0], [0, 1]], "no array"), (np.zeros((2, 3)), [True, False], "not bool")])
+    (np.zeros((2, 3)), [[0], [0, 1]], "must be an array"), (np.zeros((2, 3)), [True, False], "not bool")])
 def test_what_is_no_batch_is_refused(loss, logits, labels, words):
     with pytest.raises(DataError, match=words):
         loss(logits, labels)

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..errors import NetworkError, printable
+from ..errors import NetworkError, printable, reason_of
 from ..network import LayerError, Network
 
 if sys.version_info >= (3, 11):
@@ -37,12 +37,12 @@ def from_toml(path: str | Path, input_shape: tuple[int, int, int], classes: int,
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also of numbers and brackets beyond what Python takes
-        raise NetworkError(f"{path} is not valid TOML: {error}.") from None
+        raise NetworkError(f"{path} is not valid TOML ({error}); correct it.") from None
     layers = document.pop("layers", None)
     if not isinstance(layers, list) or not layers or not all(isinstance(layer, dict) for layer in layers):
         raise NetworkError(f"{path} describes no layers; write one [[layers]] table per layer.")
     if document:
-        raise NetworkError(f"{path} has {next(iter(document))!r} beside [[layers]]; only layers are known.")
+        raise NetworkError(f"{path} has {next(iter(document))!r} beside [[layers]]; leave it out.")
     try:
         network = Network([_with_classes(layer, classes) for layer in layers], input_shape, seed)
     except LayerError as error:
@@ -68,9 +68,9 @@ def _read(path: Path) -> str:
     except UnicodeDecodeError:
         raise NetworkError(f"{path} is not UTF-8 text; give a TOML file with [[layers]] tables.") from None
     except OSError as error:
-        raise NetworkError(f"{path} cannot be read: {error.strerror}.") from None
+        raise NetworkError(f"{path} cannot be read ({reason_of(error)}); check its path and its permissions.") from None
     if len(text) > _LARGEST:
-        raise NetworkError(f"{path} is larger than 1 MB; that is no network description.")
+        raise NetworkError(f"{path} is larger than 1 MB; give a TOML file with [[layers]] tables.")
     return text
 
 

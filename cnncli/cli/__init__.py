@@ -158,11 +158,12 @@ def explain(error: BaseException, command: str | None = None) -> tuple[str, int]
     if isinstance(error, ImportError):
         if any(words in str(error) for words in NO_MEMORY):
             return f"there is not enough memory to begin ({printable(error)}); raise the limit on it (ulimit -v).", 1
-        return f"cnn is not installed whole: {printable(error)}; install it again with 'pip install .'.", 1
+        return f"a part of cnn is missing ({printable(error)}); install it again with 'pip install .'.", 1
     if isinstance(error, SystemExit):
         return "", error.code if isinstance(error.code, int) else 1
     name = type(error).__name__
-    return f"this should not happen: {name}: {printable(error)} (CNN_DEBUG=1 shows where; please report it.)", 1
+    what = f"{name}: {printable(error)}"
+    return f"this is an error of cnn itself ({what}); please report it, with what CNN_DEBUG=1 shows.", 1
 
 
 def _explain_click(error: click.ClickException) -> str:
@@ -179,13 +180,13 @@ def _explain_click(error: click.ClickException) -> str:
 def _explain_os(error: OSError) -> str:
     thing = printable(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else "the output"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"no space left on the disk for {thing}; free some and try again."
+        return f"no space left on the disk for {thing}; make room, or give another place."
     if error.errno in (errno.EACCES, errno.EPERM):
-        return f"{thing} may not be used: permission denied; change its permissions or give another place."
+        return f"{thing} cannot be used (permission denied); change its permissions, or give another place."
     if error.errno == errno.EROFS:
         return f"{thing} is on a read-only disk; give another place."
     if error.errno == errno.ENOENT:
-        return f"{thing} does not exist."
+        return f"there is no file or folder {thing}; check the path."
     reason = error.strerror or str(error)
     return f"{thing}: {printable(reason[0].lower() + reason[1:]) if reason else type(error).__name__}."
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ..errors import DataError, UsageError, printable
+from ..errors import DataError, UsageError, brief, printable, reason_of
 from .completing import model_names
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Size(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.
 
         size = parse(value)
         if size is None:
-            self.fail(f"{value!r} is no size; give pixels, as 64 or 64x48 (width x height).", param, ctx)
+            self.fail(f"the size must be pixels, like 64 or 64x48 (width x height), not {brief(value)}.", param, ctx)
         return size
 
 
@@ -213,12 +213,13 @@ def model_and_rest(words: Sequence[str], model: Path | None, what: str) -> tuple
 
     if model is not None:
         if len(words) > 1 and is_model(words[0]):
-            raise UsageError(f"two models are named, {printable(words[0])} and, with -m, {printable(model)}; name one.")
+            raise UsageError(f"two models are given, {printable(words[0])} and, with -m, {printable(model)}; give only "
+                             "one.")
         return model, words
     if len(words) > 1:
         return Path(words[0]), words[1:]
     if is_model(words[0]):
-        raise UsageError(f"{printable(words[0])} is a model, and nothing follows it; add {what}.")
+        raise UsageError(f"{printable(words[0])} is a model, and nothing comes after it; add {what}.")
     return None, words
 
 
@@ -230,10 +231,10 @@ def listed_on_stdin(names: Sequence[str]) -> bytes:
     try:
         listing = sys.stdin.buffer.read(LONGEST_LIST + 1)
     except OSError as error:
-        raise DataError(f"the list on standard input cannot be read ({error.strerror}); give the images' names as "
+        raise DataError(f"the list on standard input cannot be read ({reason_of(error)}); give the images' names as "
                         "arguments.") from None
     if len(listing) > LONGEST_LIST:
-        raise DataError("what comes on standard input is longer than 256 MB; that is no list of images.")
+        raise DataError("the list on standard input is longer than 256 MB; give a list of the paths of images.")
     return listing
 
 

@@ -42,7 +42,7 @@ def explain_units(images: Sequence[str], model: Path | None, units: Sequence[str
     if top is not None and top > MOST_TOP:
         raise UsageError(f"--units shows {MOST_TOP} images of each filter at most, not {top:,}; give a smaller --top.")
     if others := typed_besides(_TOGETHER):
-        raise UsageError(f"--units explains filters and no image's answer; leave {' and '.join(others)} out.")
+        raise UsageError(f"--units explains filters, not the answer for an image; leave {' and '.join(others)} out.")
     opened = open_and_say(model)
     layers, written = layers_and_channels(opened.model.network, units), list[dict[str, Any]]()
     with steps() as shown:

@@ -46,7 +46,7 @@ def command(file: tuple[str, ...], model: Path | None, raw: bool, torch_names: b
 
     named, files = model_and_rest(file, model, "FILE")
     if len(files) > 1:
-        raise UsageError(f"one file is written at a time; leave out {printable(files[-1])}.")
+        raise UsageError(f"cnn export writes one file at a time; leave {printable(files[-1])} out.")
     made = export_model(open_and_say(named), Path(files[0]), raw=raw, torch_names=torch_names, force=force)
     note(f"{printable(made.path)}: {made.bytes:,} bytes. {made.note}")
     if as_json:

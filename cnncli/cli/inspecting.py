@@ -57,13 +57,14 @@ def command(model: Path | None, named: Path | None, out: Path | None, draw: Path
     from ..visualize.sheets import write_filters
 
     if model and named:
-        raise UsageError(f"two models are named, {printable(model)} and, with -m, {printable(named)}; name one.")
+        raise UsageError(f"two models are given, {printable(model)} and, with -m, {printable(named)}; give only one.")
     name = str(model or named or "")
     if is_untrained(name):
         _untrained(name, size, classes, out, draw, force, as_json)
         return
     if size or classes:
-        raise UsageError("--size and --classes are for an architecture's name or a TOML file; a model has its own.")
+        raise UsageError("--size and --classes are only for an architecture or a TOML file, because a model has its "
+                         "own; leave them out.")
     opened = open_and_say(model or named)
     if draw:
         note(printable(write_graph(opened, draw, force)))

@@ -38,7 +38,7 @@ def command(names: tuple[str, ...], runs: Path, as_json: bool) -> None:
     from ..runs.listing import compared, named, runs_in, sweeps_in
 
     if names and (names[0] != COMPARE or len(names) < 3):
-        raise UsageError("name nothing for a list, or 'compare' and at least two runs: cnn runs compare RUN RUN")
+        raise UsageError("'cnn runs' takes no names, except to compare at least two runs: cnn runs compare RUN RUN")
     listed = compared([named(name, runs) for name in names[1:]]) if names else runs_in(runs)
     if as_json:
         emit_json({"runs": [{**each.as_json(), **({"history": each.history} if names else {})} for each in listed]})

@@ -82,7 +82,7 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
     if reject is not None:
         check_reject(reject)
     if table == "-" and as_json:
-        raise UsageError("--csv - and --json both want standard output; give the table a file.")
+        raise UsageError("--csv - and --json both write to standard output; give a file with --csv.")
     opened = open_and_say(model)
     loaded = opened.model
     loaded.network.exact = bool(exact)

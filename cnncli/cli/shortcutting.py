@@ -31,7 +31,7 @@ def explain_shortcuts(images: Sequence[str], model: Path | None, target: str | N
     from ..explain.shortcuts import shortcuts
 
     if others := typed_besides(_TOGETHER):
-        raise UsageError(f"--shortcuts looks at whole classes and explains no image's answer; leave "
+        raise UsageError("--shortcuts looks at whole classes, not at the answer for an image; leave "
                          f"{' and '.join(others)} out.")
     opened = open_and_say(model)
     data = data_named(images, listed_on_stdin(images))

@@ -83,7 +83,7 @@ def complete(options: dict[str, Any]) -> None:
 
     if options.pop("no_augment"):
         if options["augment"] is not None:
-            raise UsageError("--augment and --no-augment contradict each other; leave one of them out.")
+            raise UsageError("--augment and --no-augment cannot be given together; leave one of them out.")
         options["augment"] = "none"
     options["threads"] = kernels.threads()
 
@@ -93,7 +93,7 @@ def watched(data: str | None, as_json: bool, options: dict[str, Any]) -> Abstrac
     else is wanted."""
     watchers = {name: options.pop(name) for name in WATCHERS}
     if watchers["port"] is not None and not watchers["live"]:
-        raise UsageError("--port is where --live shows its page; add --live, or leave it out.")
+        raise UsageError("--port needs --live, whose page it is for; add --live, or leave --port out.")
     return _watched(data, as_json, **watchers)
 
 
@@ -130,9 +130,10 @@ def _find_lr(data: str | None, others: dict[str, Any], as_json: bool, options: d
                **{f"--{name}": options.pop(name) or None for name in WATCHERS}}
     for flag, value in others.items():
         if value is not None:
-            raise UsageError(f"--find-lr trains nothing, so that {flag} has no meaning beside it; leave one out.")
+            raise UsageError(f"--find-lr and {flag} cannot be given together, because --find-lr does not train; leave "
+                             "one of them out.")
     if data is None:
-        raise UsageError("no images to test learning rates on; give a folder with one sub-folder per class.")
+        raise UsageError("there are no images; give a folder with one sub-folder per class.")
     del options["name"]
     with TrainView(quiet_stdout=as_json) as view:
         found = find_lr(data, observer=view, **options)

@@ -66,7 +66,7 @@ def compared(opened: "Opened", images: Sequence["Found"], truth: Path | None, bo
     if truth is None:
         return None
     if not boxes:
-        raise UsageError("--truth is for --boxes: give both.")
+        raise UsageError("--truth needs --boxes; give both.")
     drawn = read_boxes(truth)
     report_skipped([(each.path, each.error) for each in drawn.unusable])
     with claimed(opened, images, out, force), progress("comparing boxes", len(images)) as shown:

@@ -120,7 +120,7 @@ def describe(augmentation: Augmentation | None, preprocessing: Preprocessing, ch
     asked for it (chosen), it says why.
     """
     if augmentation is None:
-        return "Images are not varied in training."
+        return "Images are not changed in training."
     a, done = augmentation, []
     if a.shift:
         done.append(f"shifted by up to {a.shift} pixel{'s' * (a.shift > 1)}")
@@ -146,7 +146,7 @@ def describe(augmentation: Augmentation | None, preprocessing: Preprocessing, ch
     mixed = [f"{name} {getattr(a, name):g}" for name in ("mixup", "cutmix") if getattr(a, name)]
     if mixed:
         done.append(f"mixed in pairs ({', '.join(mixed)})")
-    what = f"{', '.join(done[:-1])}{' and ' * (len(done) > 1)}{done[-1]}" if done else "not varied"
+    what = f"{', '.join(done[:-1])}{' and ' * (len(done) > 1)}{done[-1]}" if done else "not changed"
     if chosen and preprocessing.grey and not a.flip:
         also = "but" if done else "as they are too small for that, and"
         return f"Images are {what} in training, {also} not flipped: grey ones are often digits or letters."

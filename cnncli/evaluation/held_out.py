@@ -46,7 +46,8 @@ def labelled_images(opened: Opened, data: Data | None, split: Split | None, stri
     if data is None or isinstance(data, str | os.PathLike):
         chosen, training = choose(opened, None if data is None else os.fspath(data), split, note, labels)
     elif labels is not None:
-        raise UsageError("a table of labels is for a folder; arrays come with their labels: (images, labels).")
+        raise UsageError("a table of labels cannot be given together with arrays; give arrays with their labels, as "
+                         "(images, labels).")
     else:
         chosen, training = _of_arrays(opened, data, split, note)
     images = _load(chosen, opened, strict, note, progress)
@@ -179,5 +180,6 @@ def _load(chosen: Sequence[Sample], opened: Opened, strict: bool, note: Note, pr
         note(sentence)
     if not len(images):
         path, reason = images.skipped[0]
-        raise DataError(f"none of the {len(chosen):,} images can be used; the first: {printable(path)}: {reason}.")
+        raise DataError(f"none of the {len(chosen):,} images can be used; give others. The first: {printable(path)}: "
+                        f"{reason}.")
     return images

@@ -279,13 +279,13 @@ def score(
     if logits.shape != (len(labels), count):
         raise ValueError(f"logits are {logits.shape}, not {(len(labels), count)}: one row an image, one column a class")
     if not len(labels):
-        raise DataError("There is no image to test; give a folder with images in its class folders.")
+        raise DataError("there is no image to test; give a folder with images in its class folders.")
     if labels.min() < 0 or labels.max() >= count:
         raise ValueError(f"labels must lie between 0 and {count - 1}, not {labels.min()} and {labels.max()}")
     broken = int((~np.isfinite(logits)).any(axis=1).sum())
     if broken:
-        raise ModelError(f"The model's outputs are not finite numbers for {broken} of {len(labels)} images, so it "
-                         "cannot be used; train it again, with a smaller learning rate.")
+        raise ModelError(f"the outputs of the model are not finite numbers for {broken} of {len(labels)} images; train "
+                         "it again, with a smaller learning rate.")
 
     truth = np.take_along_axis(logits, labels[:, None], axis=1)
     before = (logits > truth).sum(1) + ((logits == truth) & (np.arange(count) < labels[:, None])).sum(1)

@@ -378,7 +378,7 @@ def labelled(opened: Opened, data: Any, note: Note, remedy: str = "cnn explain -
         return _of_samples(scan_arrays(data, opened.model.classes)[0])
     items: list[Item] = [*image_files(data)]
     if not items:
-        raise DataError("there is no image to look at; give a folder, or images.")
+        raise DataError("there are no images; give a folder, or images.")
     return items, None
 
 

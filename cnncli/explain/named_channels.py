@@ -4,7 +4,7 @@ explained_units.py explains the channels.
 
 from collections.abc import Iterable, Sequence
 
-from ..errors import UsageError, printable
+from ..errors import UsageError, brief
 from ..network import Network
 
 ALL = "all"  # stands for all activations, where no layer is called so
@@ -21,7 +21,7 @@ def layer_and_channels(network: Network, named: str) -> tuple[str, list[int] | N
     for part in numbers.split(","):
         first, _, last = part.strip().partition("-")
         if not first.isdecimal() or not (last or first).isdecimal() or int(first) > int(last or first):
-            raise UsageError(f"{printable(named)!r} names no channels; as in {layer}:5 or {layer}:0-7,12.")
+            raise UsageError(f"{brief(named)} names no channels; give them like {layer}:5 or {layer}:0-7,12.")
         found += range(int(first), max(int(first), min(int(last or first), count)) + 1)
     return layer, checked(found, layer, count)
 
@@ -44,5 +44,5 @@ def checked(channels: Iterable[int], layer: str, count: int) -> list[int]:
     """Return numbers of channels, each once. Raises UsageError for those that the layer does not have."""
     found = list(dict.fromkeys(map(int, channels)))
     if strange := [each for each in found if not 0 <= each < count]:
-        raise UsageError(f"layer {layer} has no channel {strange[0]}; its channels are 0 to {count - 1}.")
+        raise UsageError(f"layer {layer} has no channel {strange[0]}; give channels from 0 to {count - 1}.")
     return found

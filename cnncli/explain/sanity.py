@@ -129,7 +129,7 @@ def sanity(model: AnyModel, images: Images, method: str = DEFAULT, layer: str | 
         stages.append(Stage(stage, float(np.mean([spearman(np.abs(a), np.abs(b))
                                                   for a, b in zip(before, after, strict=True)]))))
     if not stages:
-        raise UsageError("the network has no layer with weights: there is nothing to draw anew.")
+        raise UsageError("the network has no layer with weights that could be drawn anew; use another model.")
     return Sanity(way.name, way.title, name if way.on == "layer" else None, len(pixels), stages, skipped)
 
 
@@ -195,5 +195,5 @@ def _pixels(model: Model, images: Images, note: Note) -> tuple[Array, list[tuple
     for sentence in [*forgiven_in_words(list(forgiven.items())), *doubts(seen, model.preprocessing.scales)]:
         note(sentence)
     if not good:
-        raise DataError(skipped[0][1] if len(skipped) == 1 else "none of the images can be used; name others.")
+        raise DataError(skipped[0][1] if len(skipped) == 1 else "none of the images can be used; give others.")
     return np.stack(good), skipped

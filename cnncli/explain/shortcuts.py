@@ -191,11 +191,12 @@ def shortcuts(model: AnyModel, data: Any = None, target: str | None = None, seed
                          progress=lambda done, total: told("reading images", done, total))
     labels, counts = images.labels, np.bincount(images.labels, minlength=len(opened.model.classes))
     if (counts > 0).sum() < 2:
-        raise DataError("a shortcut tells one class from others: give images of two classes or more.")
+        raise DataError("shortcuts are looked for by comparing classes; give images of two classes or more.")
     numbers = [int(i) for i in np.flatnonzero(counts >= _FEWEST) if about in (None, i)]
     if not numbers:
         which = f"of {printable(target)} " if target is not None else ""
-        raise DataError(f"there are too few images {which}to look for shortcuts: give {_FEWEST} of a class at least.")
+        raise DataError(f"there are too few images {which}to look for shortcuts; give at least {_FEWEST} of each "
+                        "class.")
     assert images.stored is not None
     search = _Search(opened.model, images.stored, labels, numbers, seed, told, note)
     return search.result(opened.name, images.skipped)
@@ -213,13 +214,14 @@ def _samples(opened: Opened, data: Any, note: Note) -> list[Sample]:
         try:
             chosen, training = choose(opened, folder, None, note, remedy=_REMEDY)
         except (DataError, UsageError):  # no class folders, or other classes'
-            raise DataError(f"shortcuts are looked for in images with labels: {printable(folder)} needs a folder for "
-                            f"each class, called like the model's ({listed(opened.model.classes)}).") from None
+            raise DataError(f"{printable(folder)} has no folders called like the model's classes "
+                            f"({listed(opened.model.classes)}); give a folder that has them, because shortcuts are "
+                            "looked for in images with labels.") from None
         inside = os.path.join(os.path.realpath(folder), "")
         return _both(chosen, [each for each in training if os.path.realpath(each.path).startswith(inside)])
     if isinstance(data, list):
-        raise DataError("shortcuts are looked for in images with labels: give one folder that has a folder for each "
-                        "class, or none for the images of the run.")
+        raise DataError("shortcuts are looked for in images with labels; give one folder that has a folder for each "
+                        "class, or none, for the images of the run.")
     return scan_labelled(data, opened.model.classes)[0]
 
 

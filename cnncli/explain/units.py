@@ -58,8 +58,8 @@ class Top:
         flat = yielded.reshape(n, h * w, channels)
         largest = _largest(flat)
         if not np.isfinite(largest).all():
-            raise ModelError(f"what {self.layer} yields are not finite numbers; train the model again, with a smaller "
-                             "learning rate.")
+            raise ModelError(f"the outputs of layer {self.layer} are not finite numbers; train the model again, with a "
+                             "smaller learning rate.")
         values = np.concatenate([self.values, largest.T], axis=1)
         images = np.concatenate([self.images, np.broadcast_to(numbers, (channels, n))], axis=1)
         order = np.argsort(-values, axis=1, kind="stable")[:, : self.values.shape[1]]

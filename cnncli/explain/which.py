@@ -22,7 +22,8 @@ def images_named(model: AnyModel, names: Sequence[str], listing: bytes = b"", co
     if not names:
         return held_out(model, count, seed, note)
     if count is not None:
-        raise UsageError("--top says how many images of the run are explained; leave it out, or name no image.")
+        raise UsageError("--top and images cannot be given together, because --top is for the images of the run; leave "
+                         "one of them out.")
     found = find_images(names, listing, note)
     if not found:
         raise DataError("the list on standard input is empty; give at least one image.")

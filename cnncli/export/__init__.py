@@ -76,10 +76,10 @@ def export_model(model: AnyModel, path: str | os.PathLike[str], *, raw: bool = F
     file = os.fspath(path)
     suffix = os.path.splitext(file)[1].lower()
     if suffix not in ((".safetensors",) if torch_names else (".onnx", ".c")):
-        raise UsageError(f"{printable(file)}: give a name that ends in .onnx or .c, or in .safetensors with "
-                         "--torch-names.")
+        raise UsageError(f"{printable(file)} cannot be the name of an export; give one that ends in .onnx or .c, or in "
+                         ".safetensors with --torch-names.")
     if raw and suffix != ".onnx":
-        raise UsageError("--raw is for .onnx files; the others have no two forms.")
+        raise UsageError("--raw is only for .onnx files; leave it out.")
     opened = open_model(model)
     with opened.claim({file: KINDS[suffix]}, force=force):
         data, said = _made(opened.model, suffix, raw, torch_names)

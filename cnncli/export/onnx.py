@@ -96,5 +96,5 @@ def _checked(data: bytes, model: Model, known: Golden, raw: bool) -> str:
     error = float(np.abs(answer[0] - known.probabilities).max())
     if not error <= TOLERANCE:
         raise SaveError(f"ONNX Runtime {onnxruntime.__version__} answers differently than cnn, by {error:.2g} of a "
-                        f"probability, more than {TOLERANCE:g}; nothing was written, please report it.")
+                        f"probability, more than {TOLERANCE:g}; please report it. Nothing was written.")
     return f"ONNX Runtime {onnxruntime.__version__} answers as cnn does, to {error:.0e} of a probability."

@@ -30,6 +30,6 @@ class Writers(dict[type[Layer], Callable[..., Any]]):
         """Return a node's writer. Raises UsageError where its layer has none, as one written in Python."""
         if type(node.layer) not in self:
             kind = type(node.layer).__name__
-            raise UsageError(f"the layer {node.name!r} is a {kind}, which {self.form} cannot hold: only cnncli's own "
-                             "layers can be exported.")
+            raise UsageError(f"the layer {node.name!r} is a {kind}, which {self.form} cannot hold; use only layers of "
+                             "cnncli's own.")
         return self[type(node.layer)]

@@ -127,7 +127,7 @@ def active_isa() -> str:
 def set_isa(name: str) -> None:
     """Use one instruction set from now on. Raises UsageError where it is unknown or this CPU lacks it."""
     if name not in isas():
-        raise UsageError(f"CNN_ISA={name} cannot be used: this machine runs {', '.join(isas())}.")
+        raise UsageError(f"CNN_ISA={name} cannot be used; give one of {', '.join(isas())}, which this machine runs.")
     lib.cnn_isa_set(_ISAS[name])
 
 
@@ -150,7 +150,7 @@ def threads() -> int:
 def set_threads(count: int) -> None:
     """Let operations use that many threads, 1 to 256. Raises UsageError otherwise."""
     if not 1 <= count <= 256 or lib.cnn_threads_set(count) != lib.CNN_OK:
-        raise UsageError(f"{count} threads cannot be used: give a number from 1 to 256.")
+        raise UsageError(f"{count} threads cannot be used; give a number from 1 to 256.")
 
 
 def available_cpus() -> int:
@@ -180,7 +180,7 @@ def configure() -> None:
         try:
             set_threads(int(wanted))
         except (ValueError, UsageError):
-            raise UsageError(f"CNN_THREADS={wanted} cannot be used: give a number from 1 to 256.") from None
+            raise UsageError(f"CNN_THREADS={wanted} cannot be used; give a number from 1 to 256.") from None
     if os.environ.get("CNN_ISA"):
         set_isa(os.environ["CNN_ISA"])
 

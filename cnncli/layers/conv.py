@@ -53,7 +53,8 @@ class Conv2d(Layer):
             raise NetworkError(f"Conv2d's padding \"same\" needs stride 1, not {self.stride[0]} x {self.stride[1]}; "
                                "use \"same_tf\" or give numbers.")
         if self.out_channels % self.groups:
-            raise NetworkError(f"Conv2d's {self.groups} groups do not divide its {self.out_channels} output channels.")
+            raise NetworkError(f"Conv2d's {self.groups} groups do not divide its {self.out_channels} output channels; "
+                               "give another number.")
         if self.in_channels is not None:
             self._divide(self.in_channels)
 
@@ -132,7 +133,8 @@ class Conv2d(Layer):
 
     def _divide(self, channels: int) -> None:
         if channels % self.groups:
-            raise NetworkError(f"Conv2d's {self.groups} groups do not divide its {channels} input channels.")
+            raise NetworkError(f"Conv2d's {self.groups} groups do not divide its {channels} input channels; give "
+                               "another number.")
 
     def _convolution(self, batch: int, shape: Shape) -> kernels.Convolution:
         h, w, c = image_shape(self, shape)

@@ -74,7 +74,7 @@ class MaxPool2d(Pool):
         super().__init__(kernel_size, stride, padding, dilation, ceil_mode)
         if kernels.tap_dtype(self.windows.kernel) is None:
             raise NetworkError(f"MaxPool2d's window of {self.windows.kernel[0]} x {self.windows.kernel[1]} is too "
-                               "large; use at most 65535 pixels, 255 x 255 say.")
+                               "large; use at most 65535 pixels, such as 255 x 255.")
 
     def config(self) -> dict[str, Any]:
         w = self.windows

@@ -30,8 +30,8 @@ class PythonLayer(Layer, abstract=True):
 
     def __init_subclass__(cls, abstract: bool = False, **options: Any) -> None:
         if "forward" in cls.__dict__ or "backward" in cls.__dict__:
-            raise NetworkError(f"{cls.__name__} defines forward or backward, by which it is called; what it does goes "
-                               "into compute(*x) and gradient(dy, *x).")
+            raise NetworkError(f"{cls.__name__} defines forward or backward, which cnncli.Layer has already; write "
+                               "compute(*x) and gradient(dy, *x) instead.")
         super().__init_subclass__(abstract, **options)
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class PythonLayer(Layer, abstract=True):
         Returns:
             The output, (n, *output_shape).
         """
-        raise NetworkError(f"{type(self).__name__} has no compute(*x); write what it yields for its inputs.")
+        raise NetworkError(f"{type(self).__name__} has no compute(*x); write one that returns the output.")
 
     def gradient(self, dy: Any, *x: Any, **_: Any) -> Any:
         """Return the gradient by the inputs, and fill ``grads``. The subclass writes this.

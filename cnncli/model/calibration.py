@@ -83,11 +83,11 @@ class Calibration:
             accuracy: The share of right answers, 0 to 1.
         """
         if self.images < _needed(accuracy):
-            return (f"{self.images:,} validation image{'s' * (self.images != 1)} cannot show {in_percent(accuracy)}: "
-                    f"that takes {_needed(accuracy):,}, were all of them right")
+            return (f"{self.images:,} validation image{'s' * (self.images != 1)} cannot show {in_percent(accuracy)}, "
+                    f"which takes at least {_needed(accuracy):,}, all of them right")
         if self.threshold(accuracy) is None:
-            return (f"the {self.images:,} validation images do not show {in_percent(accuracy)}: not enough of the "
-                    "surest answers to them were right")
+            return (f"the {self.images:,} validation images do not show {in_percent(accuracy)}, because not enough of "
+                    "the surest answers to them were right")
         return "" if self.confidence else (f"the threshold for {in_percent(accuracy)} is an earlier version's, which "
                                            "kept no margin for chance")
 
@@ -184,7 +184,7 @@ def withholding(calibration: Calibration | None, accuracy: float) -> tuple[float
     """
     if calibration is None:
         return accuracy, ("The model was trained without validation images (or by an older version), so its threshold "
-                          f"is not calibrated: unknown is what it gives a probability below {accuracy:g}.")
+                          f"is not calibrated. Answers with a probability below {accuracy:g} become unknown.")
     found, doubt = calibration.threshold(accuracy), calibration.doubt(accuracy)
     if found is not None:
         return found, f"{doubt[0].upper()}{doubt[1:]}; train again for one that does." if doubt else ""
@@ -192,8 +192,8 @@ def withholding(calibration: Calibration | None, accuracy: float) -> tuple[float
              and calibration.threshold(level) is not None]
     threshold = max([accuracy, *(threshold for _, threshold in shown)])
     best = f" The most that they show is {in_percent(shown[-1][0])}." if shown else ""
-    return threshold, (f"{doubt[0].upper()}{doubt[1:]}.{best} Unknown is now what has a probability below "
-                       f"{threshold:.4g}, and nothing promises how often the rest is right.")
+    return threshold, (f"{doubt[0].upper()}{doubt[1:]}.{best} Answers with a probability below {threshold:.4g} "
+                       "become unknown, and nothing promises how many of the others are right.")
 
 
 def _needed(accuracy: float) -> int:

@@ -115,8 +115,8 @@ def model_path(path: Path) -> str:
         inside = os.path.join(found, MODEL)
         if not os.path.lexists(inside):
             if os.path.isfile(os.path.join(found, "config.json")):
-                raise ModelError(f"{printable(os.path.realpath(found))} has no model yet, its training did not finish "
-                                 "an epoch; name another run's folder with -m.")
+                raise ModelError(f"{printable(os.path.realpath(found))} has no model yet, because its training did not "
+                                 "finish an epoch; name another run's folder with -m.")
             raise ModelError(f"{printable(given)} holds no {MODEL}; name a model file or a run folder with -m.")
         return inside
     if not os.path.lexists(found):
@@ -175,7 +175,7 @@ def _build(header: Header, path: str) -> Model:
     try:
         preprocessing = Preprocessing.from_config(values["preprocessing"])
     except _UNBUILDABLE as error:
-        raise damaged(path, f"its preprocessing makes no sense: {_short(error)}") from error
+        raise damaged(path, f"its preprocessing cannot be used: {_short(error)}") from error
     if preprocessing.shape != network.input_shape:
         raise damaged(path, f"its images of {preprocessing.shape} do not fit its network, which takes "
                             f"{network.input_shape}")
@@ -191,7 +191,7 @@ def _seen(array: Array | None, path: str) -> Array | None:
     """Return the marks of the images that a model was trained on. Old files have none."""
     if array is None or (array.dtype == np.uint64 and array.ndim == 1):
         return array
-    raise damaged(path, "its marks of images are no such thing")
+    raise damaged(path, "its marks of images are damaged")
 
 
 def _strangeness(model: Model, header: Header, tensors: dict[str, Array], path: str) -> Strangeness | None:
@@ -203,7 +203,7 @@ def _strangeness(model: Model, header: Header, tensors: dict[str, Array], path: 
     try:
         return Strangeness.from_parts(config, tensors, split[0].output_shape[-1], len(model.classes))
     except ValueError as error:
-        raise damaged(path, f"its measure of strange images makes no sense: {_short(error)}") from error
+        raise damaged(path, f"its measure of strange images cannot be used: {_short(error)}") from error
 
 
 def _calibration(header: Header, path: str) -> Calibration | None:
@@ -213,7 +213,7 @@ def _calibration(header: Header, path: str) -> Calibration | None:
     try:
         return Calibration.from_config(parse(header.metadata["calibration"], path, "calibration"))
     except ValueError as error:
-        raise damaged(path, f"its calibration makes no sense: {_short(error)}") from error
+        raise damaged(path, f"its calibration cannot be used: {_short(error)}") from error
 
 
 def _network(config: dict[str, Any], header: Header, path: str) -> Network:
@@ -227,7 +227,7 @@ def _network(config: dict[str, Any], header: Header, path: str) -> Network:
     except MemoryError as error:
         raise damaged(path, "its network needs more weights than it holds") from error
     except _UNBUILDABLE as error:
-        raise ModelError(f"{printable(path)} holds a network that cannot be built: {_short(error)} Update cnncli, or "
+        raise ModelError(f"{printable(path)} holds a network that cannot be built ({_short(error)}); update cnn, or "
                          "train again.") from error
     arrays = {**network.parameters(), **network.buffers()}
     for name in sorted(arrays.keys() ^ wanted.keys()):
@@ -246,14 +246,15 @@ def _check_plausible(config: dict[str, Any], path: str) -> None:
     names: set[Any] = {"input"}
     for layer in layers:
         if not isinstance(layer, dict) or len(layer) > 50 or not _bounded(layer):
-            raise damaged(path, "its network has a layer that makes no sense")
+            raise damaged(path, "its network has a layer with impossible options")
         kind, name, inputs = layer.get("type"), layer.get("name"), layer.get("inputs")
         if not isinstance(inputs, list) or not all(isinstance(text, str) for text in (kind, name, *inputs)):
             raise damaged(path, "its network has a layer without type, name or inputs")
         if kind not in LAYERS:
             raise ModelError(f"{printable(path)} holds a layer of type {printable(kind)}, which this version of cnn "
-                             "does not know; update it ('git pull' and 'pip install .' in the folder it was installed "
-                             "from), or, if it is written in Python, import the module that defines it first.")
+                             "does not know; import the module that defines it first, or, if it is a layer of cnn's "
+                             "own, update cnn ('git pull' and 'pip install .' in the folder that it was installed "
+                             "from).")
         if not names.issuperset(inputs):
             raise damaged(path, f"its layer {printable(name)} has an input that is no layer before it")
         names.add(name)
@@ -277,5 +278,5 @@ def _is_name(value: Any) -> bool:
 
 
 def _short(error: BaseException) -> str:
-    text = printable(error) or type(error).__name__
+    text = printable(error).partition("; ")[0].rstrip(".") or type(error).__name__  # the remedy is another one here
     return text if len(text) < 300 else text[:300] + "…"

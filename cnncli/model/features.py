@@ -60,7 +60,8 @@ def body(network: Network) -> Network:
     """Return the layers before the last block, with shared weights. Raises NetworkError if there are none."""
     split = parts(network)
     if split is None:
-        raise NetworkError("the network has no layer before its last one, so that it has no features; use another.")
+        raise NetworkError("the network has no layer before its last one, and so it has no features; use another "
+                           "model.")
     return split[0]
 
 

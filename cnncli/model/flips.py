@@ -28,4 +28,5 @@ def _doubt(model: Model) -> str:
     if isinstance(varied, dict) and varied.get("flip"):
         return ""
     grey = "; grey ones are often digits or letters, which turn into others" if model.preprocessing.grey else ""
-    return f"--tta: the model was trained without mirror images{grey}. See whether they help with: cnn test --split val"
+    return (f"--tta: the model was trained without mirror images{grey}. To see whether they help, test with and "
+            "without --tta: cnn test --split val --tta")

@@ -18,7 +18,7 @@ from ..data.finding import Images, Missing, Picture, each_image
 from ..data.outputs import Kind, claim, write
 from ..data.pixels import as_array
 from ..data.preprocessing import Preprocessing
-from ..errors import DataError, ImageError, UsageError, printable
+from ..errors import DataError, ImageError, UsageError, brief
 from ..kernels import Array, threads
 from ..network import Network
 from ..network.analysis import has_positions
@@ -95,8 +95,9 @@ class Model:
         self.strangeness: Strangeness | None = None
         self.calibration = calibration
         if network.output_shape != (len(self.classes),) or network.input_shape != preprocessing.shape:
-            raise UsageError(f"a network from {network.input_shape} to {network.output_shape} does not fit "
-                             f"{len(self.classes)} classes of images {preprocessing.shape}.")
+            raise UsageError(f"the network takes {network.input_shape} and returns {network.output_shape}, but the "
+                             f"model has images of {preprocessing.shape} and {len(self.classes)} classes; give a "
+                             "network that fits them.")
 
     # ---- saving ----
 
@@ -257,7 +258,7 @@ class Model:
             seen: Collects the values of files with more than 8 bits. None: they are not collected.
         """
         if top is not None and (isinstance(top, bool) or not isinstance(top, int | np.integer) or top < 1):
-            raise UsageError(f"top is a number of labels, 1 or more, not {top!r}.")
+            raise UsageError(f"top must be a whole number of at least 1, not {brief(top)}.")
         forgiven: dict[str, str] = {}
         judge = self.judging() if strangeness else lambda images: (self.logits(images), None)
         with closing(self.prepared(images, forgiven, seen)) as batches:
@@ -354,7 +355,7 @@ class Model:
             raise DataError(f"floats must be of the model's size, {self.preprocessing.shape} each, not "
                             f"{images.shape[1:]}.")
         if not np.isfinite(images).all():
-            raise DataError("images hold values that are infinite or no numbers; give finite ones.")
+            raise DataError("the images hold infinities or NaN; give finite numbers.")
         return images
 
     def _normalised(self, images: Array) -> Array:
@@ -369,8 +370,9 @@ def _checked(classes: Sequence[str]) -> list[str]:
     """Return class names that a model file can hold. Raises UsageError for others."""
     names = [] if isinstance(classes, str) else list(classes)
     if not names or not all(isinstance(name, str) and name for name in names):
-        raise UsageError(f"classes are a list of names, one for each output of the network, not {classes!r}.")
+        raise UsageError("the classes must be a list of names, one for each output of the network, not "
+                         f"{brief(classes)}.")
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise UsageError(f"two classes are called {printable(twice)!r}; give each its own name.")
+        raise UsageError(f"two classes are called {brief(twice)}; give each its own name.")
     return names

@@ -237,8 +237,8 @@ def _check_version(text: str, path: str) -> None:
         raise damaged(path, "its format version is no number")
     if int(text) > VERSION:
         raise ModelError(f"{printable(path)} was written by a later version of cnn (format {int(text)}; this one reads "
-                         f"up to {VERSION}); update it: 'git pull' and 'pip install .' in the folder it was installed "
-                         "from.")
+                         f"up to {VERSION}); update cnn ('git pull' and 'pip install .' in the folder that it was "
+                         "installed from).")
 
 
 def _entries(table: dict[str, Any], dtypes: dict[str, Any], data_bytes: int, path: str) -> dict[str, Entry]:

@@ -67,8 +67,8 @@ def _doubted(answers: Iterator[Prediction], model: Model, seen: Seen, note: Call
 def check_reject(accuracy: float) -> None:
     """Raise UsageError if it is no share of right answers that can be asked for."""
     if not 0 < accuracy < 1:
-        raise UsageError(f"--reject {accuracy:g}: the accuracy lies between 0 and 1; --reject 0.95 wants 95 % of the "
-                         "answers right.")
+        raise UsageError(f"--reject {accuracy:g}: the accuracy must be between 0 and 1; --reject 0.95 asks for 95 % of "
+                         "right answers.")
 
 
 def rejection(model: Model, accuracy: float) -> tuple[float, str]:
@@ -78,7 +78,7 @@ def rejection(model: Model, accuracy: float) -> tuple[float, str]:
     """
     check_reject(accuracy)
     threshold, doubt = withholding(model.calibration, accuracy)
-    blind = "" if model.strangeness else ("The model has no measure of images that belong to no class; their "
+    blind = "" if model.strangeness else ("The model has no measure of images that belong to no class, so the "
                                           "probability alone decides.")
     return threshold, " ".join(filter(None, (doubt, blind)))
 

@@ -37,7 +37,7 @@ class WeightAverage:
 
     def __init__(self, network: Weights, rate: float) -> None:
         if not 0 < rate <= 1:
-            raise UsageError(f"the rate of an average lies above 0 and at most at 1, not at {rate}.")
+            raise UsageError(f"the rate of an average must be above 0 and at most 1, not {rate}.")
         self._network, self._rate = network, np.float32(rate)
         self._arrays = {name: array.copy() for name, array in self._live().items()}
         self._room = np.empty(max(array.size for array in self._arrays.values()), np.float32)
@@ -77,9 +77,9 @@ class WeightAverage:
     def load_state(self, arrays: dict[str, Array]) -> None:
         """Put the average where ``state`` was. Raises ModelError where names or shapes are others."""
         if arrays.keys() != self._arrays.keys():
-            raise ModelError("the saved average of the weights is of another network; train anew.")
+            raise ModelError("the saved average of the weights is of another network; train again.")
         for name, array in arrays.items():
             if array.shape != self._arrays[name].shape:
                 raise ModelError(f"the saved average of {name} is {array.shape}, not {self._arrays[name].shape}; train "
-                                 "anew.")
+                                 "again.")
             np.copyto(self._arrays[name], array)

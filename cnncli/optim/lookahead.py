@@ -46,5 +46,5 @@ class Lookahead:
             saved = state.get(f"slow/{name}")
             if saved is None or saved.shape != slow.shape:
                 raise ModelError(f"the saved state has no slow {name} of shape {slow.shape}, which Lookahead needs to "
-                                 "continue; train anew.")
+                                 "continue; train again.")
             slow[...] = saved

@@ -135,7 +135,8 @@ class Optimiser:
         for name, shape in {"step": (1,), **{name: a.shape for name, a in wanted.items()}}.items():
             if name not in state or state[name].shape != shape:
                 raise ModelError(f"the saved state has no {name} of shape {shape}, which {self.name} needs to "
-                                 "continue; train anew, or with the optimiser and network that it was saved from.")
+                                 "continue; "
+                                 "train again, or continue with the optimiser and the network that it was saved from.")
         for name, array in wanted.items():
             array[...] = state[name]
         self._steps = int(state["step"][0])
@@ -173,7 +174,8 @@ class SGD(Optimiser):
         self.dampening = _number("dampening", dampening)
         self.nesterov = bool(nesterov)
         if self.nesterov and (self.momentum == 0 or self.dampening != 0):
-            raise UsageError("Nesterov needs a momentum above 0 and no dampening.")
+            raise UsageError("nesterov needs a momentum above 0 and no dampening; give such a momentum, or "
+                             "nesterov=False.")
         self.memories = ("momentum",) if self.momentum else ()
 
     def config(self) -> dict[str, Any]:

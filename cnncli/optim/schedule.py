@@ -63,7 +63,8 @@ class Schedule:
         if total_steps is not None and total_steps < 1:
             raise UsageError(f"the total of a schedule must be at least one step, not {total_steps}.")
         if warmup_steps is not None and not 0 <= warmup_steps <= (total_steps or math.inf):
-            raise UsageError(f"a warm-up of {warmup_steps} steps does not fit into {total_steps} steps; shorten it.")
+            raise UsageError(f"a warm-up of {warmup_steps} steps does not fit into {total_steps} steps; make it "
+                             "shorter.")
         numbers = {"learning rate": lr or 0.0, "final learning rate": min_lr, "decay factor": gamma}
         for what, value in numbers.items():
             if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):

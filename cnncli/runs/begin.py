@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from ..errors import TrainingError, UsageError, printable
+from ..errors import TrainingError, UsageError, brief, printable
 from .latest import LATEST, begin_latest
 from .run import Run, RunLock
 
@@ -23,7 +23,8 @@ _BIRTH = 60.0  # seconds, far more than that takes
 def check_name(runs: str | os.PathLike[str], name: str) -> None:
     """Raise UsageError where a new run cannot have that name, because it is no name or is taken."""
     if not re.fullmatch(r"[^/\\.\s-][^/\\]*", name) or name == LATEST or not name.isprintable() or len(name) > 100:
-        raise UsageError(f"{printable(name)!r} cannot be a run's name: give one word without slashes, not {LATEST!r}.")
+        raise UsageError(f"{brief(name)} cannot be the name of a run; give one word without slashes, other than "
+                         f"{LATEST}.")
     path = Path(runs, name)
     if os.path.lexists(path):
         raise UsageError(f"there is a run {printable(path)} already; give another --name, or continue it with "

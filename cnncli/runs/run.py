@@ -92,12 +92,15 @@ class Run:
             config = json.loads((self.path / CONFIG).read_bytes(), object_pairs_hook=_once_each,
                                 parse_constant=_refuse_constant)
         except FileNotFoundError:
-            raise UsageError(f"{printable(self.path)} is no run: it has no {CONFIG}.") from None
+            raise UsageError(f"{printable(self.path)} is no run, because it has no {CONFIG}; give the folder of a "
+                             "run.") from None
         except (OSError, ValueError, RecursionError) as error:
             raise UsageError(f"{printable(self.path / CONFIG)} cannot be used ({printable(error)}); put it back as it "
-                             "was, or train anew.") from None
+                             "was, or train again.") from None
         if not isinstance(config, dict):
-            raise UsageError(f"{printable(self.path / CONFIG)} is no configuration of a run; train anew.")
+            raise UsageError(f"{printable(self.path / CONFIG)} cannot be used (it is no configuration of a run); put "
+                             "it "
+                             "back as it was, or train again.")
         return config
 
     @property
@@ -112,8 +115,8 @@ class Run:
         except FileNotFoundError:
             return []
         except (OSError, ValueError, csv.Error) as error:
-            raise UsageError(f"{printable(self.path / HISTORY)} cannot be used ({printable(error)}); to have it "
-                             f"written anew: cnn train --resume {self.as_option()}") from None
+            raise UsageError(f"{printable(self.path / HISTORY)} cannot be used ({printable(error)}); write it again "
+                             f"with: cnn train --resume {self.as_option()}") from None
 
     @property
     def kept(self) -> Row | None:
@@ -283,7 +286,8 @@ def _number(column: str, text: str | None) -> float | int | None:
 def check_no_sweep(folder: str | os.PathLike[str]) -> None:
     """Raise UsageError where a folder that is to be a run is a sweep."""
     if (Path(folder) / SWEEP).is_file() and not (Path(folder) / CONFIG).is_file():
-        raise UsageError(f"{printable(folder)} is a sweep, of several runs, and no run. To list them: cnn runs --runs "
+        raise UsageError(f"{printable(folder)} is a sweep of several runs, not a run. To list its runs: cnn runs "
+                         "--runs "
                          f"{quoted(folder)}")
 
 

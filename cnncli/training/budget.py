@@ -74,9 +74,9 @@ def choose_epochs(seconds: float, began: float, rehearsal: Fit, runs: str) -> tu
     epochs = epochs_within(left, cost, steps)
     beside = cost.validation + cost.closing
     why = (f"Time: {cost.images_per_second:,.0f} images a second, and {_shown(beside)} to validate and save, make "
-           f"{_shown(cost.epoch(steps))} an epoch: ")
+           f"{_shown(cost.epoch(steps))} an epoch; ")
     if epochs * cost.epoch(steps) > left:
-        return epochs, f"{why}not even one ends in {_shown(seconds)}; one is trained all the same."
+        return epochs, f"{why}not even one epoch ends in {_shown(seconds)}, but one is trained."
     return epochs, f"{why}{epochs:,} epoch{'s' * (epochs > 1)} end{'s' * (epochs == 1)} in {_shown(seconds)}."
 
 

@@ -144,13 +144,13 @@ def _notes_on_fine_tuning(recipe: Recipe, network: Network) -> list[str]:
     parts = len(blocks(network))
     frozen = frozen_blocks(network, recipe.freeze)
     if recipe.probe:
-        return ["Learning: the last layer alone, fitted to features that are computed once."]
-    said = "the last layer is fitted to features first; then " if recipe.head_first else ""
-    layers = f"blocks {frozen + 1} to {parts} of {parts}" if frozen else "all layers"
+        return ["Only the last layer learns. It is fitted to features that are computed once."]
+    layers = f"blocks {frozen + 1} to {parts} of {parts} learn" if frozen else "all layers learn"
+    said = f"First the last layer is fitted to features, then {layers}" if recipe.head_first else layers.capitalize()
     slower = "" if recipe.stem_rate is None or frozen == parts - 1 else (
-        f", the nearer to the stem the more slowly, by down to {recipe.stem_rate:g}")
-    fixed = "; batch norms keep their statistics, because batches are small" if recipe.fixed_statistics else ""
-    return [f"Learning: {said}{layers}{slower}{fixed}."]
+        f", the first ones more slowly, down to {recipe.stem_rate:g} times the learning rate")
+    fixed = " Batch norms keep their statistics, because batches are small." if recipe.fixed_statistics else ""
+    return [f"{said}{slower}.{fixed}"]
 
 
 def check_head(network: Network, arch: str) -> None:
@@ -176,8 +176,8 @@ def _patience(options: Options, facts: Facts, usual: Defaults) -> tuple[int | No
     chosen_here = options.epochs is None and options.time is None and not options.probe
     if options.patience is not None or usual.patience is None or not facts.val or not chosen_here:
         return options.patience, []
-    return usual.patience, [f"Training stops early where {usual.patience} epochs in a row bring nothing better; "
-                            "--patience asks for another number."]
+    return usual.patience, [f"Training stops early after {usual.patience} epochs in a row that are no better; "
+                            "--patience sets another number."]
 
 
 def _batch_size(given: int | None, images: int, usual: int) -> tuple[int, list[str]]:
@@ -198,8 +198,9 @@ def _augmentation(
     """
     count = parameters(network)
     if given is None and not has_norm(network) and count < TOO_FEW_PARAMETERS * images:
-        return None, [f"Images are not varied in training: {count:,} parameters cannot learn {images:,} images by "
-                      f"heart; --augment {'digits' if preprocessing.grey else 'photo'} varies them all the same."]
+        return None, [f"Images are not changed in training, because {count:,} parameters cannot learn {images:,} "
+                      "images "
+                      f"by heart; --augment {'digits' if preprocessing.grey else 'photo'} changes them all the same."]
     augmentation = requested_augmentation(given, preprocessing)
     chosen = not isinstance(given, Augmentation) and (not isinstance(given, str) or "flip" not in given)
     return augmentation, [describe(augmentation, preprocessing, chosen)]
@@ -219,7 +220,8 @@ def _notes_on_fast(preprocessing: Preprocessing, arch: str, optimizer: str, fact
     if max(preprocessing.size) > LARGEST_SIDE:
         notes.append("The recipe fast is made for pictures of about 32 pixels; --size 32 scales them down.")
     if not fast.suits(arch, optimizer):
-        notes.append(f"Learning rates are the usual ones: those of the recipe fast suit sgd and {fast.ARCH} only.")
+        notes.append("The learning rates are the usual ones, because those of the recipe fast suit only sgd and "
+                     f"{fast.ARCH}.")
     if not facts.val:
         notes.append("The recipe fast trains on every image of train/ and holds none out; without a val/ beside it, "
                      "nothing says which epoch is best.")
@@ -240,6 +242,7 @@ def _class_weights(given: str | Sequence[float] | None, facts: Facts) -> tuple[f
         return None
     if not isinstance(given, str):
         if len(given) != len(facts.counts):
-            raise UsageError(f"there are {len(given)} class weights for {len(facts.counts)} classes.")
+            raise UsageError(f"there are {len(given)} class weights for {len(facts.counts)} classes; give one for each "
+                             "class, in the order of the classes.")
         return tuple(float(weight) for weight in given)
     return tuple(facts.images / (len(facts.counts) * count) for count in facts.counts)

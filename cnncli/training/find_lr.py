@@ -101,10 +101,12 @@ def find_lr(data: Data, *, threads: int | None = None, cache: Cache = "ram", str
         CnnError: Whatever else ``train`` raises before its first step.
     """
     if options.get("lr") is not None:
-        raise UsageError("the learning rate is what is looked for; leave --lr out.")
+        raise UsageError("--find-lr and --lr cannot be given together, because --find-lr looks for the learning rate; "
+                         "leave one of them out.")
     wanted = Options(**options)
     if wanted.probe:
-        raise UsageError("--probe has no learning rate to be found; leave --find-lr or --probe out.")
+        raise UsageError("--find-lr and --probe cannot be given together, because --probe has no learning rate; leave "
+                         "one of them out.")
     if threads is not None:
         kernels.set_threads(threads)
     watcher = observer or Observer()

@@ -51,6 +51,6 @@ def frozen_blocks(network: Network, freeze: str | int) -> int:
     if isinstance(freeze, str):
         return most
     if freeze > most:
-        raise UsageError(f"the network has {most} blocks before its last one, so that {freeze} cannot be frozen; give "
+        raise UsageError(f"the network has {most} blocks before its last one, and {freeze} cannot be frozen; give "
                          f"--freeze a number up to {most}, or {ALL}.")
     return freeze

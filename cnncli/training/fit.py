@@ -312,7 +312,7 @@ class Fit:
         try:
             fit_strangeness(self.run.path / checkpoint.MODEL, self.batches.images, validation, watch)
         except DataError as error:  # without a cache, a file that is gone
-            self.observer.note(f"The model cannot tell images that belong to no class: {error}")
+            self.observer.note(f"The model cannot recognise images that belong to no class: {error}")
 
     # ---- saving and stopping ----
 

@@ -122,10 +122,11 @@ def cross_validate(data: Data | None, folds: int, *, name: str | None = None, re
     """
     check_fold(1, folds)
     if options.get("time") is not None:
-        raise UsageError("folds are compared after as many epochs each; give --epochs in place of --time.")
+        raise UsageError("--folds and --time cannot be given together, because all folds are trained for the same "
+                         "number of epochs; give --epochs instead of --time.")
     if resume is False:
         if data is None:
-            raise UsageError("no images to train on; give a folder with one sub-folder per class.")
+            raise UsageError("there are no images; give a folder with one sub-folder per class.")
         name = name or _free_name(runs, options.get("arch"))
         for fold in range(1, folds + 1):
             check_name(runs, f"{name}-fold{fold}")
@@ -178,8 +179,8 @@ def _existing(runs: _Path, which: bool | _Path, folds: int) -> tuple[str, dict[s
     if isinstance(which, bool) or os.fspath(which) in ("", "latest"):
         found = _FOLD.fullmatch(newest_run(runs).name)
         if not found:
-            raise UsageError(f"the latest run of {printable(runs)}/ is no fold; name the cross-validation to go on "
-                             f"with: --folds {folds} --resume NAME")
+            raise UsageError(f"the latest run of {printable(runs)}/ is no fold; name the cross-validation to continue: "
+                             f"--folds {folds} --resume NAME")
         name = found[1]
     else:
         name = Path(which).name

@@ -97,11 +97,13 @@ class Options:
             object.__setattr__(self, "freeze", 0)
         _check_fine_tuning(self)
         if self.init not in (None, NONE) and self.recipe == FAST:
-            raise UsageError("the recipe fast begins from nothing; leave --init or --recipe out.")
+            raise UsageError("--init and the recipe fast cannot be given together, because the recipe begins with "
+                             "random weights; leave one of them out.")
         if self.time is not None:
             object.__setattr__(self, "time", seconds_of(self.time))
             if self.epochs is not None:
-                raise UsageError("the time chooses the number of epochs; give one of --time and --epochs.")
+                raise UsageError("--time and --epochs cannot be given together, because the time sets the number of "
+                                 "epochs; leave one of them out.")
         if self.fold is not None:
             check_fold(*self.fold)
         if isinstance(self.class_weights, str) and self.class_weights != "balanced":
@@ -120,8 +122,8 @@ class Options:
             object.__setattr__(self, "schedule", schedule)
         if not isinstance(schedule, Schedule):
             if callable(schedule):
-                raise UsageError("a function of the step cannot be written down, so that resuming would not know it; "
-                                 "give a cnncli.optim.Schedule, or train with a cnncli.Trainer in a loop of your own.")
+                raise UsageError("the schedule cannot be a function, because a run that is resumed would not have it; "
+                                 "give a cnncli.optim.Schedule, or use a cnncli.Trainer in a loop of your own.")
             Schedule(schedule or DEFAULT_SCHEDULE, 1.0, 1)
             return
         given = schedule.config()
@@ -129,7 +131,8 @@ class Options:
             raise UsageError("the schedule has warm-up steps of its own; leave the warm-up out.")
         if "lr" in given:
             if self.lr not in (None, given["lr"]):
-                raise UsageError(f"the schedule's learning rate is {given['lr']:g}, not {self.lr:g}; give one of them.")
+                raise UsageError(f"the schedule has the learning rate {given['lr']:g}, and {self.lr:g} is given, too; "
+                                 "leave one of them out.")
             _check_number("learning rate", given["lr"], 0, above=True)
             object.__setattr__(self, "lr", given["lr"])
 
@@ -137,7 +140,8 @@ class Options:
         if self.sampling not in (None, *SAMPLINGS):
             raise UsageError(no_such("sampling", self.sampling, SAMPLINGS))
         if self.sampling == "balanced" and self.class_weights is not None:
-            raise UsageError("balanced sampling and class weights would count rare classes twice; give one of them.")
+            raise UsageError("balanced sampling and class weights cannot be given together, because rare classes would "
+                             "count twice; leave one of them out.")
 
     def given(self) -> dict[str, Any]:
         """Return the options that are not None."""
@@ -164,8 +168,8 @@ def _check_fine_tuning(options: Options) -> None:
         for what, value in (("--epochs", options.epochs), ("--time", options.time), ("--freeze", freeze),
                             ("--augment", options.augment), ("--patience", options.patience)):
             if value is not None:
-                raise UsageError(f"--probe fits the last layer alone, to features that are computed once; {what} has "
-                                 "no meaning beside it, leave one of them out.")
+                raise UsageError(f"--probe and {what} cannot be given together, because --probe only fits the last "
+                                 "layer, to features that are computed once; leave one of them out.")
 
 
 def seconds_of(given: Any) -> float:

@@ -180,7 +180,8 @@ def gather(data: Data, options: Options, setting: Setting) -> tuple[Material, Mo
     if start.source:
         preprocessing = replace(start.preprocessing, range=found.range, float_range=found.float_range)
     if not start.source and fit_whitening(network, train, preprocessing):
-        setting.observer.note("The first layer whitens: it is computed from training images and does not learn.")
+        setting.observer.note("The first layer whitens its input. It is computed from training images and does not "
+                              "learn.")
     config = {
         "format": FORMAT,
         "cnn": __version__,
@@ -232,7 +233,7 @@ def load(splits: Splits, preprocessing: Preprocessing, setting: Setting, find_ra
         preprocessing = loaded[what].preprocessing
     train, val = loaded["training"], loaded["validation"]
     if not len(train):
-        raise DataError(f"none of the {len(splits.train)} training images can be used; the first: "
+        raise DataError(f"none of the {len(splits.train)} training images can be used; give others. The first: "
                         f"{_sentence(*train.skipped[0])}")
     present = set(train.labels.tolist())
     for label, name in enumerate(splits.classes):
@@ -242,7 +243,7 @@ def load(splits: Splits, preprocessing: Preprocessing, setting: Setting, find_ra
     if skipped := len(train.skipped) + len(val.skipped):
         setting.observer.note(f"{skipped:,} image{'s' * (skipped != 1)} cannot be used and will be named at the end.")
     if not len(val):
-        setting.observer.note("There are no validation images: the model of the last epoch is kept as the best.")
+        setting.observer.note("There are no validation images, so the model of the last epoch is kept as the best.")
     return train, val if len(val) else None
 
 

@@ -53,5 +53,6 @@ class Progress:
     def from_json(cls, value: dict[str, Any]) -> "Progress":
         """Read what ``asdict`` wrote. Raises ModelError where another version of cnn wrote it."""
         if value.get("format") != FORMAT or value.keys() != cls.__dataclass_fields__.keys():
-            raise ModelError("the saved state is of another version of cnn; train anew, or continue it with that one.")
+            raise ModelError("the saved state is of another version of cnn; train again, or continue with that "
+                             "version.")
         return cls(**value)

@@ -93,20 +93,20 @@ class Recipe:
         """Read what ``config`` returned. Raises UsageError where it is not that, or makes no sense."""
         needed = {f.name for f in fields(cls) if f.default is MISSING}
         if not isinstance(config, dict) or not needed <= config.keys() <= {f.name for f in fields(cls)}:
-            raise UsageError("the run's recipe is not one of this version of cnn; train anew.")
+            raise UsageError("the run's recipe is of another version of cnn; train again.")
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
         hints = get_type_hints(cls)
         for name, value in values.items():
             if not _fits(value, hints[name]):
-                raise UsageError(f"the run's recipe has {name} = {reprlib.repr(config[name])}, which makes no sense; "
-                                 "put it back in config.json as it was, or train anew.")
+                raise UsageError(f"the run's recipe has {name} = {reprlib.repr(config[name])}, which is not possible; "
+                                 "put config.json back as it was, or train again.")
         try:
             Options(**{name: values.get(name) for name in _AS_ASKED})
             recipe = cls(**values)
             recipe.make_schedule(1), recipe.make_loss(), recipe.augmentation  # they refuse what makes no sense
         except (CnnError, LookupError, TypeError, ValueError) as error:
-            raise UsageError(f"the run's recipe makes no sense: {str(error).rstrip('.')}; put it back in config.json "
-                             "as it was, or train anew.") from None
+            raise UsageError(f"the run's recipe cannot be used ({str(error).partition(';')[0].rstrip('.')}); put "
+                             "config.json back as it was, or train again.") from None
         return recipe
 
     @property
@@ -122,7 +122,8 @@ class Recipe:
     def check_warmup(self) -> None:
         """Raise UsageError where the warm-up is longer than the training."""
         if self.warmup is not None and self.warmup > self.epochs:
-            raise UsageError(f"a warm-up of {self.warmup:g} epochs does not fit into {self.epochs}; shorten it.")
+            raise UsageError(f"a warm-up of {self.warmup:g} epochs does not fit into {self.epochs} epochs; make it "
+                             "shorter.")
 
     def make_optimiser(self) -> Optimiser:
         """Return a fresh optimiser."""

@@ -52,7 +52,7 @@ def _resumed(lock: RunLock, data: Data | None, options: Options, setting: Settin
     run, observer = lock.run, setting.observer
     config = run.config
     if config.get("format") != FORMAT:
-        raise UsageError(f"{printable(run.path / CONFIG)} is of another version of cnn; train anew.")
+        raise UsageError(f"{printable(run.path / CONFIG)} is of another version of cnn; train again.")
     _check_written(config, run)
     written = Recipe.from_config(config["recipe"])
     if config["preprocessing"].get("grey") != written.grey or config["preprocessing"].get("size") != [*written.size]:
@@ -80,9 +80,8 @@ def _resumed(lock: RunLock, data: Data | None, options: Options, setting: Settin
     _check_data(data, splits, config, run)
     train, val = load(splits, recipe.preprocessing, setting)
     if counts(train, val) != config["images"]:
-        raise DataError(f"{name_of(data)}: not the same images can be read as when {printable(run.path)} began "
-                        f"({in_words(config['images'])} then, {in_words(counts(train, val))} now); start a "
-                        "new run.")
+        raise DataError(f"{name_of(data)}: other images can be read now than when {printable(run.path)} began "
+                        f"({in_words(config['images'])} then, {in_words(counts(train, val))} now); start a new run.")
     material = Material(recipe, splits, train, val, config, setting)
     _check_content(data, material, run)
     if read_marks(run) is None:
@@ -149,14 +148,15 @@ def _changed(recipe: Recipe, options: Options, run: Run) -> Recipe:
     different = differences(options, recipe)
     refused = [name for name in different if name not in _MAY_CHANGE]
     if "time" in refused:
-        raise UsageError(f"{printable(run.path)} is resumed for the epochs that it has, and measures nothing; to train "
-                         "it for longer give --epochs in place of --time.")
+        raise UsageError(f"{printable(run.path)} keeps its number of epochs when it is resumed, and --time would "
+                         "change "
+                         "it; to train it for longer, give --epochs instead of --time.")
     if refused:
         flags = ", ".join("--" + name.replace("_", "-") for name in refused)
         then = {**recipe.config(), "split_seed": recipe.seed if recipe.split_seed is None else recipe.split_seed}
         was = ", ".join(f"{name.replace('_', ' ')} {_shown(name, then.get(name))}" for name in refused)
-        raise UsageError(f"{printable(run.path)} was trained with {was}, and is resumed as it began: leave {flags} "
-                         "out, or start a new run.")
+        raise UsageError(f"{printable(run.path)} began with {was}, which a resumed run keeps; leave {flags} out, or "
+                         "start a new run.")
     if "epochs" in different:
         recipe = replace(recipe, time=None)  # they were chosen for it
     recipe = replace(recipe, **{name: getattr(options, name) for name in different})
@@ -176,8 +176,8 @@ def _recipe_of(model: Model, config: Mapping[str, Any], run: Run) -> Recipe:
     for name in sorted(edited):
         values = (f" ({_shown(name, now[name])}, but {_shown(name, then[name])} when the state was saved)"
                   if name in config["recipe"] else "")
-        raise UsageError(f"{printable(run.path / CONFIG)} has another {name.replace('_', ' ')} than the training that "
-                         f"is to go on{values}; put it back, or start a new run.")
+        raise UsageError(f"{printable(run.path / CONFIG)} differs from the saved training in its "
+                         f"{name.replace('_', ' ')}{values}; put it back as it was, or start a new run.")
     return Recipe.from_config({**config["recipe"], **model.training["recipe"]})
 
 
@@ -209,7 +209,7 @@ def extension(before: Recipe, now: Recipe, done: int, steps: int) -> list[str]:
     was, goes_on = old(max(done - 1, 0)), new(done)
     how = "is raised again" if goes_on > 1.5 * was else "goes on"
     notes.append(f"The learning rate {how}, from {was:.2g} to {goes_on:.2g}, where a {now.schedule_kind} schedule of "
-                 f"{now.epochs} epochs is by now, and ends at {new(now.epochs * steps - 1):.2g}; the result is not "
+                 f"{now.epochs} epochs is by now, and ends at {new(now.epochs * steps - 1):.2g}. The result is not "
                  "that of an uninterrupted run. The best model is kept until an epoch is as good.")
     return notes
 
@@ -235,8 +235,9 @@ def _check_written(config: Mapping[str, Any], run: Run) -> None:
              "cnn": isinstance(config.get("cnn"), str), "data": data is None or is_path(data),
              "init": isinstance(config.get("init", ""), dict | None)}
     for part in [part for part, is_good in good.items() if not is_good]:
-        raise UsageError(f"{printable(run.path / CONFIG)} does not say the {part} of the training as it was written; "
-                         "put it back, or start a new run.")
+        raise UsageError(f"{printable(run.path / CONFIG)} does not have the {part} of the training as cnn wrote it; "
+                         "put "
+                         "it back as it was, or start a new run.")
 
 
 def _counted(value: Any) -> bool:
@@ -250,7 +251,7 @@ def _check_architecture(arch: str | None, recipe: Recipe, config: Mapping[str, A
     if arch is None or not arch.lower().endswith(".toml"):
         return
     if from_toml(arch, recipe.preprocessing.shape, len(config["classes"]), None).config() != config["network"]:
-        raise UsageError(f"{printable(arch)} describes another network than when {printable(run.path)} began: leave "
+        raise UsageError(f"{printable(arch)} describes another network than when {printable(run.path)} began; leave "
                          "--arch out, or start a new run.")
 
 
@@ -269,7 +270,7 @@ def _extended(progress: Progress, recipe: Recipe, run: Run) -> Progress:
     done = len(progress.history)
     if recipe.epochs < done or (recipe.epochs == done and progress.step):
         raise UsageError(f"{printable(run.path)} has done {progress.epoch if progress.step else done} epochs already; "
-                         "--epochs must be more.")
+                         "give a larger --epochs.")
     waited = done - highest(progress.history)["epoch"] if done else 0
     impatient = recipe.patience is not None and waited >= recipe.patience
     return replace(progress, finished=done >= recipe.epochs or impatient)
@@ -282,7 +283,7 @@ def _check_data(data: Data, splits: Splits, config: Mapping[str, Any], run: Run)
             set(config["classes"]) - set(splits.classes))
         what = "; ".join(f"{word}: {', '.join(map(printable, names[:5]))}" for word, names in
                          (("new", new), ("gone", gone)) if names)
-        raise DataError(f"{shown} has other classes than when {printable(run.path)} began ({what}); call them as "
+        raise DataError(f"{shown} has other classes than when {printable(run.path)} began ({what}); name them as "
                         "before, or start a new run.")
     if now["fingerprint"] != then["fingerprint"] and have_changed(run, splits):
         what = (f"{in_words(then)} then, {in_words(now)} now" if _two(then) != _two(now)

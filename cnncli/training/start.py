@@ -61,8 +61,9 @@ def begin(options: Options, splits: Splits) -> Start:
             init, said = automatic(splits.train, preprocessing, options.size)
         if init in (None, NONE):
             if options.probe or options.freeze:
-                raise UsageError(f"{'--probe' if options.probe else '--freeze'} keeps what a network has learnt "
-                                 "elsewhere; say which with --init.")
+                raise UsageError(f"{'--probe' if options.probe else '--freeze'} needs weights that were trained "
+                                 "before; "
+                                 "give them with --init.")
             found = fresh(arch or (fast.ARCH if options.recipe == FAST else None), preprocessing, len(splits.classes),
                           seed)
             return replace(found, notes=[*(f"Images: {reason}" for reason in why), *said, *found.notes])
@@ -184,7 +185,7 @@ def _built(arch: str, preprocessing: Preprocessing, classes: int, seed: int | No
     except NetworkError as error:
         height, width = preprocessing.size
         raise NetworkError(f"{arch} does not suit images of {width} x {height} pixels; give a larger --size or another "
-                           f"--arch ({str(error).rstrip('.')}).") from None
+                           f"--arch ({str(error).partition(';')[0].rstrip('.')}).") from None
 
 
 def _arch_of(init: str, weights: Weights) -> str:
@@ -196,7 +197,7 @@ def _arch_of(init: str, weights: Weights) -> str:
     stem = Path(weights.path).name.lower().replace("-", "_")
     found = [name for name in ARCHITECTURES if stem.startswith(name.replace("-", "_"))]
     if not found:
-        raise UsageError(f"nothing says which network's weights are in {printable(weights.path)}; give its --arch.")
+        raise UsageError(f"{printable(weights.path)} does not say which network its weights are for; give its --arch.")
     return max(found, key=len)
 
 
@@ -232,7 +233,7 @@ def _with_classes(init: str, network: Network, preprocessing: Preprocessing, cla
     except NetworkError as error:
         height, width = preprocessing.size
         raise ModelError(f"the network of {printable(init)} does not take images of {width} x {height} pixels "
-                         f"({str(error).rstrip('.')}); leave --size out.") from None
+                         f"({str(error).partition(';')[0].rstrip('.')}); leave --size out.") from None
 
 
 def _classes_of(init: str, weights: Weights, count: int) -> list[str] | None:

@@ -26,6 +26,7 @@ from ..errors import (
     SaveError,
     TrainingError,
     UsageError,
+    brief,
     printable,
 )
 from ..runs import CONFIG, Run, RunLock, check_name
@@ -174,7 +175,7 @@ def sweep(data: Data | None = None, settings: Mapping[str, Any] | Sequence[str] 
         plan = _resumed(runs, resume, random, optuna, name, settings, options)
     else:
         if data is None:
-            raise UsageError("no images to train on; give a folder with one sub-folder per class.")
+            raise UsageError("there are no images; give a folder with one sub-folder per class.")
         plan = _planned(data, settings, random, optuna, Path(runs, name or _free_name(runs)), options)
     data = plan.data(data)
     if resume is False:
@@ -194,8 +195,8 @@ def _planned(data: Data, settings: Mapping[str, Any] | Sequence[str], random: in
     varied = settings_of(settings)
     how, count = _how_many(random, optuna)
     if options.pop("folds", None) is not None or options.get("fold") is not None:
-        raise UsageError("the runs of a sweep are all validated on the same images; leave --folds out, and "
-                         "cross-validate the best of them: cnn train DATA --folds 5")
+        raise UsageError("--folds cannot be given to a sweep, because all of its runs are validated on the same "
+                         "images; leave --folds out, and cross-validate the best run: cnn train DATA --folds 5")
     if options.get("init") is not None:
         options["init"] = os.fspath(options["init"])
     common = Options(**options)
@@ -222,16 +223,16 @@ def _check_probed(varied: Sequence[Setting]) -> None:
     """Raise UsageError if a setting is varied that has no effect because only the last layer is fitted."""
     idle = [typed_name(setting.name) for setting in varied if setting.name in _OF_STEPS]
     if idle:
-        raise UsageError(f"--probe fits the last layer without making steps, so that {idle[0]} changes nothing; vary "
+        raise UsageError(f"--probe fits the last layer without making steps, and {idle[0]} changes nothing; vary "
                          "something else, like init or size, or leave --probe out.")
 
 
 def _how_many(random: int | None, optuna: int | None) -> tuple[str, int]:
     if random is not None and optuna is not None:
-        raise UsageError("--random draws by chance, --optuna by what was found before; give one of them.")
+        raise UsageError("--random and --optuna cannot be given together; leave one of them out.")
     for flag, count in (("random", random), ("optuna", optuna)):
         if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
-            raise UsageError(f"--{flag} takes a number of runs, at least 1, not {count!r}.")
+            raise UsageError(f"--{flag} must be a whole number of at least 1, not {brief(count)}.")
     return (RANDOM, random) if random is not None else (OPTUNA, optuna) if optuna is not None else (GRID, 0)
 
 
@@ -242,8 +243,8 @@ def _resumed(runs: _Path, which: bool | _Path, random: int | None, optuna: int |
         raise UsageError("a sweep that is resumed keeps its name; leave --name out.")
     given = [f"--{each.replace('_', '-')}" for each, value in options.items() if value not in (None, False)]
     if given or settings:
-        raise UsageError(f"a sweep is resumed as it began; leave {', '.join(given) or 'the settings'} out, or begin "
-                         "another.")
+        raise UsageError(f"a sweep that is resumed keeps its settings; leave {', '.join(given) or 'the settings'} out, "
+                         "or begin another sweep.")
     plan = sweep_plan.find(runs, which)
     how, count = _how_many(random, optuna)
     if how != GRID:
@@ -272,7 +273,7 @@ def _check(plan: Plan, data: Data) -> None:
             scanned[key] = scan_fold(data, key[0], None, options.exclude or (), key[1], labels, groups)
         splits = scanned[key]
         if not splits.val:
-            raise UsageError("nothing is held out for validation, so that nothing would choose among the runs; put a "
+            raise UsageError("no images are held out for validation, and nothing could choose among the runs; put a "
                              "folder val/ beside train/" + (", or leave the recipe fast out." if key[1] else "."))
         validated.add(tuple(sample.relative for sample in splits.val))
         try:
@@ -280,8 +281,8 @@ def _check(plan: Plan, data: Data) -> None:
         except (UsageError, NetworkError, ModelError) as error:
             raise type(error)(f"{in_words(point)}: {error}") from None
     if len(validated) > 1:
-        raise UsageError("these recipes do not hold out the same images for validation, so that their accuracies would "
-                         "not compare; put a folder val/ beside train/.")
+        raise UsageError("these recipes do not hold out the same images for validation, and their accuracies could not "
+                         "be compared; put a folder val/ beside train/.")
 
 
 def _free_name(runs: _Path) -> str:

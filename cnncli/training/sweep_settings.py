@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.sizes import parse as parse_size
-from ..errors import UsageError, no_such, printable
+from ..errors import UsageError, brief, no_such, printable
 from .options import Options
 
 WHOLE = ("epochs", "batch_size", "seed", "patience")
@@ -88,7 +88,7 @@ def settings_of(given: Mapping[str, Any] | Sequence[str]) -> list[Setting]:
     pairs: list[tuple[str, Any]] = list(given.items()) if isinstance(given, Mapping) else []
     for word in [] if isinstance(given, Mapping) else given:
         if "=" not in word:
-            raise UsageError(f"{printable(word)!r} is no setting; give a name and values, as lr=0.01,0.03.")
+            raise UsageError(f"{brief(word)} is no setting; give a name and values, like lr=0.01,0.03.")
         name, _, values = word.partition("=")
         pairs.append((name, values))
     found: dict[str, Setting] = {}
@@ -99,7 +99,7 @@ def settings_of(given: Mapping[str, Any] | Sequence[str]) -> list[Setting]:
                              f"{typed_name(setting.name)}=A,B")
         found[setting.name] = setting
     if not found:
-        raise UsageError("nothing to vary; give at least one setting with its values, as lr=0.01,0.03.")
+        raise UsageError("there is nothing to vary; give at least one setting with its values, like lr=0.01,0.03.")
     return list(found.values())
 
 
@@ -111,11 +111,11 @@ def is_setting(word: object) -> bool:
 def _setting(shown: str, given: Any) -> Setting:
     name = shown.strip().removeprefix("--").replace("-", "_")
     if name in OF_THE_SPLIT:
-        raise UsageError(f"all runs of a sweep learn from the same images and are validated on the same others: give "
-                         f"--{typed_name(name)} once for all.")
+        raise UsageError(f"{typed_name(name)} cannot be varied, because all runs of a sweep have the same training and "
+                         f"validation images; give --{typed_name(name)} once.")
     if name in ("fold", "folds"):
-        raise UsageError("the runs of a sweep are all validated on the same images; cross-validate the best of them: "
-                         "cnn train DATA --folds 5")
+        raise UsageError("folds cannot be varied, because all runs of a sweep are validated on the same images; "
+                         "cross-validate the best run: cnn train DATA --folds 5")
     if name not in SETTINGS:
         raise UsageError(no_such("setting to vary", shown, sorted(map(typed_name, SETTINGS))))
     if hasattr(given, "tolist"):  # NumPy's arrays and scalars
@@ -130,16 +130,16 @@ def _setting(shown: str, given: Any) -> Setting:
         given = [given]
     values = [_value(name, each) for each in given]
     if not values:
-        raise UsageError(f"{printable(shown)} has no values; give some, as {typed_name(name)}=A,B")
+        raise UsageError(f"{printable(shown)} has no values; give some, like {typed_name(name)}=A,B")
     return Setting(name, tuple(value for i, value in enumerate(values) if value not in values[:i]))
 
 
 def _range(name: str, low: str, high: str) -> Setting:
     ends = _value(name, low), _value(name, high)
     if not all(isinstance(end, int | float) for end in ends):
-        raise UsageError(f"{typed_name(name)}={low}..{high}: a range is from one number to another.")
+        raise UsageError(f"{typed_name(name)}={low}..{high}: the ends of a range must be numbers.")
     if not ends[0] < ends[1]:
-        raise UsageError(f"{typed_name(name)}={low}..{high}: a range goes from the lower to the higher number.")
+        raise UsageError(f"{typed_name(name)}={low}..{high}: the first end of a range must be smaller than the second.")
     for end in ends:
         alone({name: end})
     return Setting(name, (), *ends)
@@ -153,9 +153,9 @@ def _value(name: str, given: Any) -> Any:
         given = given.tolist()
     value = _parsed(name, given.strip()) if isinstance(given, str) else as_option(given)
     if not isinstance(value, str | int | float | tuple | None):
-        raise UsageError(f"{typed_name(name)}: a sweep varies words and numbers, not {given!r}.")
+        raise UsageError(f"{typed_name(name)}: the values of a setting must be words or numbers, not {brief(given)}.")
     if value == "":
-        raise UsageError(f"{typed_name(name)} has an empty value; give some, as {typed_name(name)}=A,B")
+        raise UsageError(f"{typed_name(name)} has an empty value; give some, like {typed_name(name)}=A,B")
     alone({name: value})
     return value
 
@@ -169,15 +169,15 @@ def _parsed(name: str, text: str) -> Any:
             return float(text)
     except ValueError:
         kind = "a whole number" if name in WHOLE else "a number"
-        raise UsageError(f"{wrong}that is not {kind}.") from None
+        raise UsageError(f"{wrong}the value must be {kind}.") from None
     if name in SWITCHES:
         if text.lower() not in _SWITCHED:
-            raise UsageError(f"{wrong}give yes or no.")
+            raise UsageError(f"{wrong}the value must be yes or no.")
         return _SWITCHED[text.lower()]
     if name == "size":
         size = parse_size(text)
         if size is None:
-            raise UsageError(f"{wrong}give pixels, as 64 or 64x48 (width x height).")
+            raise UsageError(f"{wrong}the size must be pixels, like 64 or 64x48 (width x height).")
         return int(text) if text.isdecimal() else size
     if name == "freeze" and re.fullmatch(r"\d{1,9}", text):
         return int(text)
@@ -206,8 +206,8 @@ def grid(settings: Sequence[Setting]) -> list[Point]:
     """Return every combination; the last setting changes fastest. Raises UsageError if a setting is a range."""
     for setting in settings:
         if not setting.values:
-            raise UsageError(f"{typed_name(setting.name)}={setting.low:g}..{setting.high:g} is a range, of which "
-                             "values are drawn: say how many runs, with --random N or --optuna N.")
+            raise UsageError(f"{typed_name(setting.name)}={setting.low:g}..{setting.high:g} is a range, from which "
+                             "values are drawn; give the number of runs with --random N or --optuna N.")
     names = [setting.name for setting in settings]
     return [dict(zip(names, values, strict=True)) for values in
             itertools.product(*(setting.values for setting in settings))]

@@ -185,9 +185,9 @@ def train(
     setting = Setting(threads, cache, strict, observer or Observer())
     if resume is False:
         if data is None:
-            raise UsageError("no images to train on; give a folder with one sub-folder per class."
-                             if labels is None else "no images to train on; give the folder that the table's paths "
-                             "are in: cnn train FOLDER --labels FILE.csv")
+            raise UsageError("there are no images; give a folder with one sub-folder per class."
+                             if labels is None else "there are no images beside the table of labels; give the folder "
+                                                    "that its paths are in: cnn train FOLDER --labels FILE.csv")
         prepared = begin(data, options, name, os.fspath(runs), setting)
     else:
         which = None if resume is True else os.fspath(resume)

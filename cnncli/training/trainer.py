@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import kernels
-from ..errors import DataError, TrainingError, UsageError
+from ..errors import DataError, TrainingError, UsageError, brief
 from ..kernels import Array, Call, Mixed, aligned_empty
 from ..loss import CrossEntropy, Loss, as_labels
 from ..network import Network
@@ -112,7 +112,7 @@ class Trainer:
         loss = float(prepared.losses.sum())
         if not math.isfinite(loss):
             if not np.isfinite(images).all():
-                raise TrainingError(f"the loss became {loss}, as images hold infinities or NaN; leave these out.")
+                raise TrainingError(f"the loss became {loss}, because images hold infinities or NaN; leave these out.")
             raise TrainingError(f"the loss became {loss}; use a lower learning rate.")
         plan.backward()
         norm = self._norm()
@@ -127,7 +127,7 @@ class Trainer:
         """Return the images of a batch. Raises DataError where the network does not take them."""
         images, shape = np.asarray(images), self.network.input_shape
         if images.dtype.kind != "f" or images.shape[1:] != shape or not images.size:
-            raise DataError(f"a batch is floats of the shape (n, {', '.join(map(str, shape))}), n at least 1, not "
+            raise DataError(f"a batch must be floats of the shape (n, {', '.join(map(str, shape))}), n at least 1, not "
                             f"{images.dtype} of the shape {images.shape}.")
         return images
 
@@ -177,19 +177,20 @@ def _check(network: Network, optimiser: Optimiser, loss: Loss | None, clip_norm:
     """Raise UsageError where something is not what a trainer takes."""
     for what, given, kind in (("network", network, Network), ("optimiser", optimiser, Optimiser), ("loss", loss, Loss)):
         if given is not None and not isinstance(given, kind):
-            raise UsageError(f"the {what} of a trainer must be of the class {kind.__name__}, not {given!r}.")
+            raise UsageError(f"the {what} of a trainer must be of the class {kind.__name__}, not {brief(given)}.")
     if len(network.output_shape) != 1:
-        raise UsageError(f"a trained network yields (classes,), not {network.output_shape}; end it with Flatten "
+        raise UsageError(f"a network to train must return (classes,), not {network.output_shape}; end it with Flatten "
                          "or GlobalAvgPool2d and a Linear.")
     if schedule is not None and not callable(schedule):
-        raise UsageError(f"the schedule of a trainer is a Schedule or a function of the step, not {schedule!r}.")
+        raise UsageError("the schedule of a trainer must be a Schedule or a function of the step, not "
+                         f"{brief(schedule)}.")
     if clip_norm is not None and not (isinstance(clip_norm, int | float) and clip_norm > 0):
-        raise UsageError(f"gradients are clipped to a norm above 0, not {clip_norm!r}.")
+        raise UsageError(f"the norm that gradients are clipped to must be above 0, not {brief(clip_norm)}.")
 
 
 def _checked_shares(shares: Array, count: int) -> Array:
     """Return the shares of mixed images. Raises DataError where they are none."""
     shares = np.asarray(shares)
     if shares.shape not in ((count,), ()) or shares.dtype.kind != "f" or not (0 <= shares.min() <= shares.max() <= 1):
-        raise DataError(f"shares are one number from 0 to 1 for each of {count} images.")
+        raise DataError(f"the shares must be one number from 0 to 1 for each of {count} images.")
     return shares

@@ -55,9 +55,10 @@ class Server:
         try:
             self._http = _Http((HOST, port), _Handler)
         except (OSError, OverflowError) as error:
-            raise UsageError(f"the port {port} cannot be had ({_why(error)}); give another --port, or leave it out for "
-                             "a free one." if port else f"the page gets no port ({_why(error)}); leave --live out, or "
-                             "train elsewhere.") from None
+            raise UsageError(f"the port {port} cannot be used ({_why(error)}); give another --port, or leave it out "
+                             "for "
+                             "a free one." if port else f"no port can be opened for the page ({_why(error)}); leave "
+                                                        "--live out.") from None
         self._http.watched = self
         self.port = int(self._http.server_address[1])
         self.hosts = {f"{name}:{self.port}" for name in (HOST, "localhost")}
@@ -163,7 +164,7 @@ def _event(value: dict[str, Any], number: str = "") -> bytes:
 
 def _why(error: Exception) -> str:
     taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
-    return "another program has it" if taken else str(getattr(error, "strerror", None) or error).lower()
+    return "another program uses it" if taken else str(getattr(error, "strerror", None) or error).lower()
 
 
 class _Http(ThreadingHTTPServer):

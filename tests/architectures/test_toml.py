@@ -115,7 +115,8 @@ def test_a_file_that_is_none(tmp_path, content: bytes, reason: str) -> None:
 
 
 def test_a_missing_file(tmp_path) -> None:
-    with pytest.raises(NetworkError, match=r"none.toml cannot be read: No such file or directory\.$"):
+    with pytest.raises(NetworkError, match=r"none.toml cannot be read \(no such file or directory\); check its path "
+                                           r"and its permissions\.$"):
         from_toml(tmp_path / "none.toml", (12, 10, 3), 4)
     with pytest.raises(NetworkError, match="is not a regular file"):
         from_toml(tmp_path, (12, 10, 3), 4)

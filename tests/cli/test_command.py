@@ -39,9 +39,9 @@ def test_where_a_model_may_stand(words: list[str], model: Path | None, found: ob
 
 @pytest.mark.parametrize("word", ["runs/other", "runs/other/model.safetensors", "efficientnet_lite0"])
 def test_two_models_or_nothing_else_are_refused(word: str, here: Path) -> None:
-    with pytest.raises(UsageError, match=f"two models are named, {word} and, with -m, m; name one"):
+    with pytest.raises(UsageError, match=f"two models are given, {word} and, with -m, m; give only one"):
         model_and_rest([word, "a.png"], Path("m"), "FILE")
-    with pytest.raises(UsageError, match=f"{word} is a model, and nothing follows it; add FILE"):
+    with pytest.raises(UsageError, match=f"{word} is a model, and nothing comes after it; add FILE"):
         model_and_rest([word], None, "FILE")
 
 
@@ -64,7 +64,7 @@ def test_the_latest_one_named_first_and_behind_m_give_the_same(command: str, her
 def test_inspect_takes_either_and_not_both(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", "runs/other"]) == main(["inspect", "-m", "runs/other"]) == 0
     assert main(["inspect", "runs/other", "-m", "runs/latest"]) == 2
-    assert "two models are named" in capsys.readouterr().err
+    assert "two models are given" in capsys.readouterr().err
 
 
 def test_every_command_that_takes_a_model_takes_m() -> None:

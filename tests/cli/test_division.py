@@ -85,7 +85,7 @@ def test_a_table_of_labels_and_groups(work: Path, capsys: pytest.CaptureFixture[
     cnn(capsys, "train", "--resume", "--epochs", "2")
     cnn(capsys, "train", "flat", *own, "--resume", "--epochs", "3")
     _, err = cnn(capsys, "train", "--resume", "--split-seed", "4", code=2)
-    assert err == ("cnn: runs/t was trained with split seed 3, and is resumed as it began: leave --split-seed out, or "
+    assert err == ("cnn: runs/t began with split seed 3, which a resumed run keeps; leave --split-seed out, or "
                    "start a new run.\n")
     report = json.loads(cnn(capsys, "test", "flat", "--labels", "labels.csv", "--json", "--out", "out")[0])
     assert report["images"] == 42

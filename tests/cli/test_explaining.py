@@ -150,7 +150,8 @@ def test_without_images_and_without_a_run(place: Place) -> None:
     said = place.fails(2, "explain", "-m", "alone.safetensors")
     assert "alone.safetensors lies in no run's folder" in said
     assert said.endswith("name them: cnn explain IMAGE -m alone.safetensors")
-    assert place.fails(2, "explain", "--top", "3", IMAGE).endswith("leave it out, or name no image.")
+    assert place.fails(2, "explain", "--top", "3", IMAGE).endswith(
+        "because --top is for the images of the run; leave one of them out.")
     assert place.fails(2, "explain", "--sanity", "--top", "3").endswith("leave --top out.")
     os.rename(place.path / "photos", place.path / "gone")
     assert "are no longer in" in place.fails(2, "explain")

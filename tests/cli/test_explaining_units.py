@@ -110,7 +110,7 @@ def test_other_images(place: Place) -> None:
 @pytest.mark.parametrize(("options", "words"), [
     (("--units", "conv22"), "Did you mean 'conv2'?"),
     (("--units", "conv2:77"), "layer conv2 has no channel 77"),
-    (("--units", "conv2:x"), "names no channels; as in conv2:5"),
+    (("--units", "conv2:x"), "names no channels; give them like conv2:5"),
     (("--units", "conv2", "--class", "check"), "leave --class out"),
     (("--units", "conv2", "--method", "gradcam", "--layer", "conv1"), "leave --method and --layer out"),
     (("--units", "conv2", "--trust", "--boxes"), "leave --trust and --boxes out"),

@@ -57,9 +57,9 @@ def test_weights_for_pytorch(here: Path, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize(("arguments", "code", "words"), [
     (["m.safetensors", "m.tflite"], 2, "ends in .onnx or .c"),
     (["m.safetensors", "other.safetensors"], 2, "with --torch-names"),
-    (["m.safetensors", "m.c", "--raw"], 2, "--raw is for .onnx files"),
+    (["m.safetensors", "m.c", "--raw"], 2, "--raw is only for .onnx files; leave it out"),
     (["m.safetensors", "m.onnx", "--torch-names"], 2, "in .safetensors with --torch-names"),
-    (["m.safetensors", "o.safetensors", "--torch-names", "--raw"], 2, "--raw is for .onnx files"),
+    (["m.safetensors", "o.safetensors", "--torch-names", "--raw"], 2, "--raw is only for .onnx files; leave it out"),
     (["m.safetensors", "o.safetensors", "--torch-names"], 2, "torchvision or timm"),
     (["m.safetensors", "no/m.onnx"], 2, "there is no folder no"),
     (["nothing", "m.onnx"], 4, "there is no model nothing"),

@@ -83,7 +83,7 @@ def test_a_network_without_convolutions(place):
 
 def test_the_model_may_be_named_with_m_too(place):
     assert place.json("inspect", "-m", "runs/small") == place.json("inspect", "runs/small")
-    assert "name one" in place.fails(2, "inspect", "runs/small", "-m", "runs/small")
+    assert "give only one" in place.fails(2, "inspect", "runs/small", "-m", "runs/small")
 
 
 def test_an_architecture_before_any_training(place):

@@ -130,23 +130,23 @@ def test_every_command_of_the_table_has_help_with_examples(capsys):
     (click.Abort(), 130, "interrupted."),
     (MemoryError("2 GB"), 1,
      "there is not enough memory (2 GB); try a smaller --batch-size or --size, or --cache none."),
-    (OSError(errno.ENOSPC, "x", "a/b"), 1, "no space left on the disk for a/b; free some and try again."),
+    (OSError(errno.ENOSPC, "x", "a/b"), 1, "no space left on the disk for a/b; make room, or give another place."),
     (OSError(errno.EACCES, "x", "a"), 1,
-     "a may not be used: permission denied; change its permissions or give another place."),
+     "a cannot be used (permission denied); change its permissions, or give another place."),
     (OSError(errno.EROFS, "x", "a"), 1, "a is on a read-only disk; give another place."),
-    (OSError(errno.ENOENT, "x", b"a"), 1, "a does not exist."),
+    (OSError(errno.ENOENT, "x", b"a"), 1, "there is no file or folder a; check the path."),
     (OSError(errno.EIO, "Input/output error", "a"), 1, "a: input/output error."),
     (OSError(errno.EIO, "Input/output error", 5), 1, "the output: input/output error."),
     (OSError(), 1, "the output: OSError."),
-    (OSError(errno.EDQUOT, "x"), 1, "no space left on the disk for the output; free some and try again."),
+    (OSError(errno.EDQUOT, "x"), 1, "no space left on the disk for the output; make room, or give another place."),
     (OSError(errno.EPERM, "x", "a"), 1,
-     "a may not be used: permission denied; change its permissions or give another place."),
+     "a cannot be used (permission denied); change its permissions, or give another place."),
     (MemoryError(), 1, "there is not enough memory; try a smaller --batch-size or --size, or --cache none."),
     (ImportError("failed to map segment"), 1,
      "there is not enough memory to begin (failed to map segment); raise the limit on it (ulimit -v)."),
-    (ImportError("no _kernels"), 1, "cnn is not installed whole: no _kernels; install it again with 'pip install .'."),
+    (ImportError("no _kernels"), 1, "a part of cnn is missing (no _kernels); install it again with 'pip install .'."),
     (ZeroDivisionError("x"), 1,
-     "this should not happen: ZeroDivisionError: x (CNN_DEBUG=1 shows where; please report it.)"),
+     "this is an error of cnn itself (ZeroDivisionError: x); please report it, with what CNN_DEBUG=1 shows."),
 ])  # fmt: skip
 def test_errors_are_one_sentence_with_their_exit_code(error, code, sentence, command, capsys):
     command(fails_with(error), kernels=False)
@@ -250,7 +250,7 @@ def test_a_full_device_is_an_error(body):
     with open("/dev/full", "w", encoding="ascii") as full:
         done = run(code=WRITES.format(body), stdout=full, stderr=subprocess.PIPE, capture_output=False)
     assert done.returncode == 1
-    assert done.stderr == "cnn: no space left on the disk for the output; free some and try again.\n"
+    assert done.stderr == "cnn: no space left on the disk for the output; make room, or give another place.\n"
 
 
 @pytest.mark.slow

@@ -142,7 +142,7 @@ def test_what_cannot_be_written_goes_nowhere(monkeypatch: pytest.MonkeyPatch) ->
     sent.clear()
     assert cli._flushed(5) == 1
     assert sent == [1]
-    assert said.getvalue() == "cnn: no space left on the disk for the output; free some and try again.\n"
+    assert said.getvalue() == "cnn: no space left on the disk for the output; make room, or give another place.\n"
     monkeypatch.setattr(sys, "stdout", None)
     assert cli._flushed(5) == 5
 
@@ -250,7 +250,7 @@ def test_what_stands_on_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match="longer than 256 MB"):
         command.listed_on_stdin(["-"])
     monkeypatch.setattr(sys, "stdin", Stdin(OSError(5, "Input/output error")))
-    with pytest.raises(DataError, match=r"cannot be read \(Input/output error\)"):
+    with pytest.raises(DataError, match=r"cannot be read \(input/output error\)"):
         command.listed_on_stdin(["-"])
     monkeypatch.setattr(sys, "stdin", None)
     assert command.listed_on_stdin(["-"]) == b""

@@ -195,7 +195,7 @@ def test_rejected_in_every_form(many: list[str], temperature: float, capsys: pyt
     assert [" unknown " in line for line in out.splitlines()[1:]] == [item["rejected"] for item in found]
     which, doubt, why = err.splitlines()
     assert which.startswith("Model: ")
-    assert doubt.endswith("has no measure of images that belong to no class; their probability alone decides.")
+    assert doubt.endswith("has no measure of images that belong to no class, so the probability alone decides.")
     assert why.startswith("To see why: cnn explain many/")
 
 
@@ -239,7 +239,7 @@ def test_exit_codes(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ([], 2, "IMAGE"),
         (["d.jpg", "--top", "0"], 2, "--top"),
         (["d.jpg", "--topp", "1"], 2, "Did you mean --top?"),
-        (["d.jpg", "--json", "--csv", "-"], 2, "both want standard output"),
+        (["d.jpg", "--json", "--csv", "-"], 2, "both write to standard output"),
     ]:
         assert cli.main(["predict", *arguments]) == code, arguments
         err = capsys.readouterr().err

@@ -108,7 +108,7 @@ def test_what_is_refused(arguments: list[str], sentence: str, here: Path, capsys
     assert main(["runs", *arguments]) == 2
     said = capsys.readouterr().err
     assert sentence in said
-    assert "should not happen" not in said
+    assert "an error of cnn itself" not in said
 
 
 def test_a_sweep_is_named_and_no_run(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,5 +121,5 @@ def test_a_sweep_is_named_and_no_run(here: Path, capsys: pytest.CaptureFixture[s
     capsys.readouterr()
     for words in (["runs", "compare", "a", "s"], ["test", "-m", "runs/s"], ["train", "--resume", "s"], ["watch", "s"]):
         assert main(words) in (2, 4)
-        assert "runs/s is a sweep, of several runs, and no run. To list them: cnn runs --runs runs/s" in (
+        assert "runs/s is a sweep of several runs, not a run. To list its runs: cnn runs --runs runs/s" in (
             capsys.readouterr().err)

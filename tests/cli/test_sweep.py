@@ -41,7 +41,7 @@ def test_table_and_json_say_the_same(here: Path, capsys: pytest.CaptureFixture[s
     assert found["best"] == found["runs"][0]["run"]
     assert f"of {found['validation_images']} validation images right." in err
     assert err.splitlines()[-1] == f"Next: cnn test -m runs/sweep-1/{found['best']}"
-    assert err.count("Images are not varied") <= 1  # what is the same for all is said once
+    assert err.count("Images are not changed") <= 1  # what is the same for all is said once
     assert main(["test", "-m", f"runs/sweep-1/{found['best']}", "--out", "out"]) == 0
     assert main(["runs", "--runs", "runs/sweep-1"]) == 0
 
@@ -55,8 +55,8 @@ def test_where_nothing_ends_well_the_exit_code_says_so(here: Path, capsys: pytes
 @pytest.mark.parametrize(("words", "said"), [
     (["data", "lr=0.1", "--folds", "3"], "leave --folds out"),
     (["data", "lr=0.1", "--optuna", "3"], "--optuna needs the package optuna; get it with: "),
-    (["lr=0.1"], "no images to train on"),
-    (["data", "lr=0.1", "--no-augment", "--augment", "flip"], "contradict each other"),
+    (["lr=0.1"], "there are no images; give a folder"),
+    (["data", "lr=0.1", "--no-augment", "--augment", "flip"], "--no-augment cannot be given together"),
 ])  # fmt: skip
 def test_what_is_refused(here: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str],
                          monkeypatch: pytest.MonkeyPatch) -> None:

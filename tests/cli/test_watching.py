@@ -34,8 +34,8 @@ def address(stream: Any) -> Asking:
 
 
 @pytest.mark.parametrize(("arguments", "words"), [
-    (("train", "data", "--port", "8000"), "--port is where --live shows its page; add --live, or leave it out."),
-    (("train", "data", "--find-lr", "--live"), "--find-lr trains nothing, so that --live has no meaning beside it"),
+    (("train", "data", "--port", "8000"), "--port needs --live, whose page it is for; add --live, or leave --port"),
+    (("train", "data", "--find-lr", "--live"), "--find-lr and --live cannot be given together"),
     (("train", "data", "--live", "--port", "70000"), "70000 is not in the range from 0 to 65535"),
     (("watch", "resnet8"), "there is no run resnet8. Did you mean 'resnet8-1'? To list the runs: cnn runs"),
     (("watch", "resnet8-1", "nothing-like-it"), "there is no run nothing-like-it. To list the runs: cnn runs"),
@@ -59,8 +59,8 @@ def test_a_port_that_is_taken_is_said_before_any_work(command: tuple[str, ...], 
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
         assert main([*command, "--port", port]) == 2
-    assert f"the port {port} cannot be had (another program has it); give another --port, or leave it out for a free " \
-           "one." in capsys.readouterr().err
+    assert (f"the port {port} cannot be used (another program uses it); give another --port, or leave it out for a "
+            "free one.") in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
 
 

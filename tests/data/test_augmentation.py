@@ -383,7 +383,7 @@ def test_the_sentence_says_all_of_it() -> None:
     assert describe(Augmentation(flip="alternate"), GREY) == "Images are flipped in every other epoch in training."
     assert describe(Augmentation(2), GREY) == (
         "Images are shifted by up to 2 pixels in training, but not flipped: grey ones are often digits or letters.")
-    assert describe(None, GREY) == describe(Augmentation(), GREY, chosen=False) == "Images are not varied in training."
+    assert describe(None, GREY) == describe(Augmentation(), GREY, chosen=False) == "Images are not changed in training."
 
 
 @pytest.mark.slow

@@ -225,7 +225,7 @@ def npy(header: str, data: bytes = b"") -> bytes:
 
 @pytest.mark.parametrize(("member", "words"), [
     (b"", "is not an array"),
-    (b"no array", "is not an array"),
+    (b"must be an array", "is not an array"),
     (npy("{'descr': '|u1', 'fortran_order': False, 'shape': (1000000, 1000, 1000)}"), "is cut short"),
     (npy("{'descr': '|u1', 'fortran_order': False, 'shape': (2, 2, 2)}", bytes(7)), "is cut short"),
     (npy("{'descr': '|u1', 'fortran_order': False, 'shape': (-1, 2, 2)}", bytes(7)), "."),

@@ -66,7 +66,7 @@ def test_sentences_of_refusal(text: str, sentence: str) -> None:
 
 
 @pytest.mark.parametrize(("fields", "what"), [
-    ({}, "not varied"), ({"shift": 1}, "shifted by up to 1 pixel"), ({"shift": 2}, "shifted by up to 2 pixels"),
+    ({}, "not changed"), ({"shift": 1}, "shifted by up to 1 pixel"), ({"shift": 2}, "shifted by up to 2 pixels"),
     ({"flip": True}, "flipped half of the time"), ({"flip": "alternate"}, "flipped in every other epoch"),
     ({"rotate": 2.5}, "turned by up to 2.5°"), ({"scale": 0.25}, "scaled by up to 25%"),
     ({"shear": 3}, "slanted by up to 3°"),
@@ -89,4 +89,4 @@ def test_the_sentence_of_each(fields: dict[str, Any], what: str) -> None:
 
 
 def test_the_sentence_of_none() -> None:
-    assert describe(None, GREY) == "Images are not varied in training."
+    assert describe(None, GREY) == "Images are not changed in training."

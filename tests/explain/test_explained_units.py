@@ -180,9 +180,9 @@ def test_layers_and_channels_named():
     network = model_of().network
     assert layer_and_channels(network, "conv2") == ("conv2", None)
     assert layer_and_channels(network, "conv2:5,0-2, 1") == ("conv2", [5, 0, 1, 2])
-    for named, words in (("conv2:6", "no channel 6; its channels are 0 to 5"), ("conv2:4-99", "no channel 6"),
+    for named, words in (("conv2:6", "no channel 6; give channels from 0 to 5"), ("conv2:4-99", "no channel 6"),
                          ("conv2:", "names no channels"), ("conv2:-1", "names no channels"),
-                         ("conv2:3-1", "names no channels"), ("conv2:x", "as in conv2:5 or")):
+                         ("conv2:3-1", "names no channels"), ("conv2:x", "give them like conv2:5 or")):
         with pytest.raises(UsageError, match=words):
             layer_and_channels(network, named)
     with pytest.raises(NetworkError, match="Did you mean 'conv2'"):
@@ -214,7 +214,7 @@ def test_several_layers_named():
 def test_a_model_that_lies_in_no_run_needs_images():
     with pytest.raises(UsageError, match="name them: cnn explain --units LAYER DATA"):
         explain_units(model_of(), "conv2")
-    with pytest.raises(DataError, match="there is no image"):
+    with pytest.raises(DataError, match="there are no images; give a folder"):
         explain_units(model_of(), "conv2", [])
 
 

@@ -220,7 +220,7 @@ def test_images_with_labels_beside_them_and_without() -> None:
     assert all(np.array_equal(item.pixels, images[int(item.path[7])]) for item in items)
     items, labels = labelled(opened, images, print)
     assert ([item.path for item in items], labels) == (["images[0]", "images[1]", "images[2]"], None)
-    with pytest.raises(DataError, match="there is no image to look at; give a folder, or images"):
+    with pytest.raises(DataError, match="there are no images; give a folder, or images"):
         labelled(opened, [], print)
 
 

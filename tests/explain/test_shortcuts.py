@@ -148,11 +148,11 @@ def test_the_same_each_time_and_the_model_stays() -> None:
 def test_images_that_say_nothing(tmp_path: Path) -> None:
     model = network(True)
     pixels, names = data(True)
-    with pytest.raises(DataError, match=r"^a shortcut tells one class from others: give images of two classes"):
+    with pytest.raises(DataError, match=r"^shortcuts are looked for by comparing classes; give images of two classes"):
         shortcuts(model, (pixels[:EACH], names[:EACH]))
-    with pytest.raises(DataError, match=r"^shortcuts are looked for in images with labels: give one folder"):
+    with pytest.raises(DataError, match=r"^shortcuts are looked for in images with labels; give one folder"):
         shortcuts(model, ["a.png", "b.png"])
-    with pytest.raises(DataError, match=r"^there are too few images to look for shortcuts: give 3 of a class"):
+    with pytest.raises(DataError, match=r"^there are too few images to look for shortcuts; give at least 3 of"):
         shortcuts(model, (pixels[[0, EACH]], [names[0], names[EACH]]))
     with pytest.raises(DataError, match=r"^there are too few images of top to look for shortcuts"):
         shortcuts(model, (pixels[: 2 * EACH], names[: 2 * EACH]), "top")

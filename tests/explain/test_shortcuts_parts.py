@@ -259,7 +259,8 @@ def test_of_which_classes_a_search_is_made(monkeypatch: pytest.MonkeyPatch) -> N
     shortcuts.shortcuts(model, (pixels, names), "top")
     assert asked == [([0, 0, 0, 1, 1, 2, 2, 2], numbers, seed, (8, 16, 16, 1))
                      for numbers, seed in (([0, 2], 5), ([2], 0))]
-    with pytest.raises(DataError, match="there are too few images of right to look for shortcuts: give 3 of a class"):
+    with pytest.raises(DataError, match="there are too few images of right to look for shortcuts; give at least 3 of "
+                                        "each class"):
         shortcuts.shortcuts(model, (pixels, names), "right")
 
 
@@ -282,5 +283,5 @@ def test_of_a_folder_its_own_images_alone(tmp_path: Path, monkeypatch: pytest.Mo
         raise DataError("other classes")
 
     monkeypatch.setattr(shortcuts, "choose", refused)
-    with pytest.raises(DataError, match=r"set needs a folder for each class, called like the model's \(left, right"):
+    with pytest.raises(DataError, match=r"set has no folders called like the model's classes \(left, right"):
         shortcuts._samples(opened, str(tmp_path / "set"), print)

@@ -85,7 +85,7 @@ def test_names_on_a_command_line(home: Path) -> None:
     assert len(found) == 26
     assert truths["photos/check/c 0.png"] == "check"
     assert set(truths.values()) == {"check", "stripe"}
-    with pytest.raises(UsageError, match="--top says how many images of the run are explained"):
+    with pytest.raises(UsageError, match="--top and images cannot be given together"):
         images_named("runs/small", ("photos",), count=3)
     with pytest.raises(DataError, match="the list on standard input is empty"):
         images_named("runs/small", ("-",), b"")

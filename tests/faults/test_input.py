@@ -96,7 +96,7 @@ def test_a_list_that_never_ends_is_given_up(home: Path, monkeypatch: pytest.Monk
         monkeypatch.setattr(sys, "stdin", endless)
         for command in ("predict -", "visualize-filters -", "features -"):
             assert main(LOOKING[command]) == 1
-            assert "that is no list of images" in capsys.readouterr().err
+            assert "give a list of the paths of images" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("strange", ["fifo", "folder", "device"])

@@ -206,18 +206,18 @@ def test_levels_are_every_half_percent_and_one_for_the_careful():
 
 def test_sentences_about_what_cannot_be_promised():
     one = Calibration(1.0, 1, (1, 1), (0, 0), (), 0.95)
-    assert one.doubt(0.9) == "1 validation image cannot show 90 %: that takes 29, were all of them right"
+    assert one.doubt(0.9) == "1 validation image cannot show 90 %, which takes at least 29, all of them right"
     many = Calibration(1.0, 1234, (1, 1), (0, 0), ((0.8, 0.5, 1.0),), 0.95)
     assert many.doubt(0.8) == ""
-    assert many.doubt(0.99) == ("the 1,234 validation images do not show 99 %: not enough of the surest answers to "
-                                "them were right")
+    assert many.doubt(0.99) == ("the 1,234 validation images do not show 99 %, because not enough of the surest "
+                                "answers to them were right")
     assert withholding(many, 0.8) == (0.5, "")
     assert withholding(many, 0.995) == (0.995, (
-        "The 1,234 validation images do not show 99.5 %: not enough of the surest answers to them were right. The most "
-        "that they show is 80 %. Unknown is now what has a probability below 0.995, and nothing promises how often the "
-        "rest is right."))
-    assert withholding(one, 0.9)[1].startswith("1 validation image cannot show 90 %: that takes 29, were all of them "
-                                               "right. Unknown is now")
+        "The 1,234 validation images do not show 99.5 %, because not enough of the surest answers to them were right. "
+        "The most that they show is 80 %. Answers with a probability below 0.995 become unknown, and nothing promises "
+        "how many of the others are right."))
+    assert withholding(one, 0.9)[1].startswith("1 validation image cannot show 90 %, which takes at least 29, all of "
+                                               "them right. Answers with a probability below")
     old = Calibration(1.0, 1234, (1, 1), (0, 0), ((0.8, 0.5, 1.0),))
     assert withholding(old, 0.8) == (0.5, "The threshold for 80 % is an earlier version's, which kept no margin for "
                                           "chance; train again for one that does.")
@@ -258,8 +258,8 @@ def test_so_few_images_cannot_show_it_and_each_level_has_a_threshold_of_its_own(
     found = calibrate(logits, np.zeros(28, np.int64))
     asked = {level: withholding(found, level) for level in (0.8, 0.9, 0.95, 0.99)}
     assert asked[0.8][1] == ""
-    assert asked[0.95][1].startswith("28 validation images cannot show 95 %: that takes 59")
-    assert "28 validation images cannot show 90 %: that takes 29" in asked[0.9][1]
+    assert asked[0.95][1].startswith("28 validation images cannot show 95 %, which takes at least 59")
+    assert "28 validation images cannot show 90 %, which takes at least 29" in asked[0.9][1]
     thresholds = [threshold for threshold, _ in asked.values()]
     assert thresholds == sorted(thresholds)
     assert thresholds[1:] == [max(level, thresholds[0]) for level in (0.9, 0.95, 0.99)], "their word, and no less"

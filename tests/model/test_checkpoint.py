@@ -58,7 +58,7 @@ def test_a_calibration_comes_back_and_a_model_without_one_is_as_it_always_was(tm
     strange = dataclasses.replace(model.calibration, temperature=-1.0)
     model.calibration = strange
     save_model(tmp_path / "strange", model)
-    with pytest.raises(ModelError, match="calibration makes no sense"):
+    with pytest.raises(ModelError, match="calibration cannot be used"):
         load_model(tmp_path / "strange")
 
 
@@ -74,7 +74,7 @@ def test_marks_of_images_come_back_and_others_are_refused(tmp_path: Path) -> Non
     for wrong in (np.zeros((2, 2), np.uint64), np.zeros(3, np.float32)):
         model.seen = wrong
         save_model(path, model)
-        with pytest.raises(ModelError, match="marks of images are no such thing"):
+        with pytest.raises(ModelError, match="marks of images are damaged"):
             load_model(path)
 
 

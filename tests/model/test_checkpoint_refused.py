@@ -29,14 +29,14 @@ LINEAR = layer("Linear", name="linear1", out_features=3, inputs=["Flatten-x"])
 
 @pytest.mark.parametrize(("content", "why"), [
     (forge(metadata={"format": "cnn-model", "version": "1", "network": "{}"}), "its part 'classes' is not there"),
-    (changed(preprocessing={"size": [2, 2]}), "its preprocessing makes no sense: "),
+    (changed(preprocessing={"size": [2, 2]}), "its preprocessing cannot be used: "),
     (changed(preprocessing={**small_model((3, 2), True).preprocessing.config()}),
      "its images of (3, 2, 1) do not fit its network, which takes (2, 2, 1)"),
     (changed(classes=["a", "b", "a"]), "its classes are not different names"),
     (changed(classes=["a", "b", ""]), "its classes are not different names"),
     (changed(classes=["a", "b"]), "its network yields (3,), not 2 classes"),
-    (changed(calibration=CALIBRATION), "its calibration makes no sense: a temperature of 0 from 1 images"),
-    (changed(strangeness={}), "its measure of strange images makes no sense: it has threshold, rest, images, and the "
+    (changed(calibration=CALIBRATION), "its calibration cannot be used: a temperature of 0 from 1 images"),
+    (changed(strangeness={}), "its measure of strange images cannot be used: it has threshold, rest, images, and the "
                               "arrays centre, directions, means, scatter"),
     (changed(network=[]), "its part 'network' is not of the right kind"),
     (changed(network={"layers": {}}), "its network is not a list of at most 4000 layers"),
@@ -67,9 +67,10 @@ def test_arrays_of_another_shape_or_type(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("layers", "why"), [
-    ([[]], "has a layer that makes no sense"), ([{str(i): 1 for i in range(51)}], "has a layer that makes no sense"),
-    ([layer("ReLU", x=2**31)], "has a layer that makes no sense"),
-    ([layer("ReLU", x=json.loads(deep(5)))], "has a layer that makes no sense"),
+    ([[]], "has a layer with impossible options"),
+    ([{str(i): 1 for i in range(51)}], "has a layer with impossible options"),
+    ([layer("ReLU", x=2**31)], "has a layer with impossible options"),
+    ([layer("ReLU", x=json.loads(deep(5)))], "has a layer with impossible options"),
     ([{"type": "ReLU", "name": "a"}], "has a layer without type, name or inputs"),
     ([layer("ReLU", inputs="input")], "has a layer without type, name or inputs"),
     ([layer("ReLU", inputs=[1])], "has a layer without type, name or inputs"),
@@ -107,12 +108,13 @@ def test_layers_in_another_order_and_as_many_as_may_be() -> None:
 
 def test_a_layer_that_is_not_known(tmp_path: Path) -> None:
     assert sentence(tmp_path / "m", forge(network=network(layer("Evil")))) == (
-        "holds a layer of type Evil, which this version of cnn does not know; update it ('git pull' and 'pip install "
-        ".' in the folder it was installed from), or, if it is written in Python, import the module that defines it "
-        "first.")
+        "holds a layer of type Evil, which this version of cnn does not know; import the module that defines it "
+        "first, or, if it is a layer of cnn's own, update cnn ('git pull' and 'pip install .' in the folder that it "
+        "was "
+        "installed from).")
     said = sentence(tmp_path / "m", forge(network=network(layer("Linear", out_features=3, evil=1))))
-    assert said.startswith("holds a network that cannot be built: ")
-    assert said.endswith(" Update cnncli, or train again.")
+    assert said.startswith("holds a network that cannot be built (")
+    assert said.endswith("); update cnn, or train again.")
 
 
 def test_names_of_classes_are_names_of_folders() -> None:

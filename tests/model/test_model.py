@@ -75,7 +75,7 @@ def test_logits_of_uint8_normalise_and_resize_and_floats_go_as_they_are(rng: np.
     (np.zeros((6, 5, 3), np.uint8), r"shape \(n, h, w, 3\), not \(6, 5, 3\)"), (np.zeros((1, 6, 5, 1)), "shape"),
     (np.zeros((1, 3, 5, 3)), r"the model's size, \(6, 5, 3\) each, not \(3, 5, 3\)"), (3, r"not \(\)"), ("a", "not"),
     (np.zeros((1, 6, 5, 3), int), "not int64"), (np.zeros((1, 0, 5, 3), np.uint8), "shape"), ([[1], [2, 3]], "array"),
-    (np.full((1, 6, 5, 3), np.nan), "no numbers"), (np.full((1, 6, 5, 3), np.inf), "infinite"), (None, "not"),
+    (np.full((1, 6, 5, 3), np.nan), "infinities or NaN"), (np.full((1, 6, 5, 3), np.inf), "infinities"), (None, "not"),
     (np.zeros((1, 6, 5, 3), complex), "complex128"), (np.zeros((1, 6, 5, 3), object), "not object")])
 def test_what_is_no_batch_is_refused_in_a_sentence(wrong: Any, words: str) -> None:
     for ask in (small_model().logits, small_model().probabilities):
@@ -110,9 +110,9 @@ def test_a_temperature_divides_the_logits_of_every_answer(tmp_path: Path) -> Non
 
 def test_a_network_that_does_not_fit_is_refused() -> None:
     model = small_model()
-    with pytest.raises(UsageError, match="does not fit"):
+    with pytest.raises(UsageError, match="give a network that fits them"):
         Model(model.network, ["a", "b"], model.preprocessing)
-    with pytest.raises(UsageError, match="does not fit"):
+    with pytest.raises(UsageError, match="give a network that fits them"):
         Model(model.network, CLASSES, Preprocessing((7, 7)))
     for classes, words in ((["a", "b", "a"], "two classes are called 'a'"), ("abc", "list of names"),
                            (["a", "b", 3], "list of names"), (["a", "b", ""], "list of names"), ([], "list of names")):
@@ -290,7 +290,7 @@ def test_what_is_no_image_is_refused_in_a_sentence(wrong: Any, words: str) -> No
 
 @pytest.mark.parametrize("top", [0, -1, 1.5, True, "2"])
 def test_top_is_one_or_more(top: Any) -> None:
-    with pytest.raises(UsageError, match="1 or more"):
+    with pytest.raises(UsageError, match="of at least 1"):
         small_model().predict([], top)
 
 

@@ -393,7 +393,7 @@ def test_the_sentences_say_what_it_is(tmp_path: Path) -> None:
         "fifo": "not a regular file", "folder": "holds no model.safetensors",
         "missing": "there is no model", "table: overlap": "overlaps", "too few classes": "not 2 classes",
         "table: odd names": "in the file only", "no network": "part 'network' is not there", "no digest": "checksum",
-        "preprocessing of nothing": "its preprocessing makes", "classes twice": "not different names",
+        "preprocessing of nothing": "its preprocessing cannot be used", "classes twice": "not different names",
         "metadata of numbers": "not made of strings", "length over the file": "ends after 10 bytes, within its descr",
         "classes in no list": "not of the right kind", "table: gap": "leaves a gap", "deep nesting": "is no JSON",
     }.items():

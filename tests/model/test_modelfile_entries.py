@@ -59,8 +59,8 @@ def test_what_is_not_ours(content: bytes, why: str, tmp_path: Path) -> None:
     ("", False), ("0", False), ("-1", False), ("1.0", False), (" 1", False), ("١", False), ("1234567890", False),
     ("2", True), ("002", True), ("123456789", True)])
 def test_versions(version: str, later: bool, tmp_path: Path) -> None:
-    expected = (f"was written by a later version of cnn (format {int(version)}; this one reads up to 1); update it: "
-                "'git pull' and 'pip install .' in the folder it was installed from."
+    expected = (f"was written by a later version of cnn (format {int(version)}; this one reads up to 1); update cnn "
+                "('git pull' and 'pip install .' in the folder that it was installed from)."
                 if later else f"is damaged (its format version is no number){DAMAGED}")
     assert sentence(tmp_path / "m", forge(version=version)) == expected
     (tmp_path / "ours").write_bytes(forge(version="01"))

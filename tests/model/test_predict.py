@@ -54,7 +54,7 @@ def test_what_is_not_sure_enough_is_unknown(folder: Path) -> None:
     assert sum(a.rejected for a in answers) == 6
     assert {a.label for a in answers if a.rejected} == {UNKNOWN}
     assert UNKNOWN not in {a.label for a in answers if not a.rejected}
-    assert told == ["The model has no measure of images that belong to no class; their probability alone decides."]
+    assert told == ["The model has no measure of images that belong to no class, so the probability alone decides."]
 
 
 def test_who_cannot_promise_it_says_so_before_the_first_answer(folder: Path) -> None:

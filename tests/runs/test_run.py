@@ -59,7 +59,7 @@ def test_a_name_is_never_taken_twice(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "latest", "-x", " a", "a\nb", "a\\b", "x" * 101])
 def test_what_is_no_name(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="cannot be a run's name"):
+    with pytest.raises(UsageError, match="cannot be the name of a run"):
         check_name(tmp_path, name)
 
 
@@ -168,7 +168,7 @@ def test_finding_runs(tmp_path: Path) -> None:
 def test_a_damaged_configuration_is_told(tmp_path: Path, text: str) -> None:
     run = make(tmp_path)
     (run.path / "config.json").write_text(text, encoding="latin-1")
-    with pytest.raises(UsageError, match="train anew"):
+    with pytest.raises(UsageError, match="put it back as it was, or train again"):
         _ = run.config
 
 
@@ -200,7 +200,7 @@ def test_a_damaged_history_is_told(tmp_path: Path, text: str, words: str) -> Non
     (tmp_path / "history.csv").write_text(GOOD)
     assert [row["epoch"] for row in run.history] == [1, 2]
     (tmp_path / "history.csv").write_text(text)
-    with pytest.raises(UsageError, match=f"{words}.*; to have it written anew: cnn train --resume "):
+    with pytest.raises(UsageError, match=f"{words}.*; write it again with: cnn train --resume "):
         _ = run.history
 
 

@@ -46,7 +46,7 @@ def test_what_is_no_time_is_refused(wrong: Any) -> None:
 
 
 def test_time_and_epochs_are_one_too_many() -> None:
-    with pytest.raises(UsageError, match="one of --time and --epochs"):
+    with pytest.raises(UsageError, match="--time and --epochs cannot be given together"):
         Options(time="10m", epochs=3)
 
 
@@ -83,15 +83,15 @@ def test_a_thirtieth_of_the_time_is_for_measuring(seconds: float, measured: floa
     epochs, why = budget.choose_epochs(seconds, time.monotonic(), rehearsal, "runs")
     assert asked == [("rehearsal", pytest.approx(measured), "runs")]
     assert epochs == {1: 1, 101: 62, 5000: 3165}[int(seconds)]
-    assert why == "Time: 1,234 images a second, and 0.5 s to validate and save, make 1.5 s an epoch: " + {
-        1: "not even one ends in 1 s; one is trained all the same.", 101: "62 epochs end in 1:41.",
+    assert why == "Time: 1,234 images a second, and 0.5 s to validate and save, make 1.5 s an epoch; " + {
+        1: "not even one epoch ends in 1 s, but one is trained.", 101: "62 epochs end in 1:41.",
         5000: "3,165 epochs end in 1:23:20."}[int(seconds)]
 
 
 def test_one_epoch_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "measure", lambda *_: Cost(0.01, 0.25, 0.25, 0.0, 1234.5))
     rehearsal: Any = SimpleNamespace(batches=SimpleNamespace(steps=100))
-    assert budget.choose_epochs(4, time.monotonic(), rehearsal, "runs")[1].endswith(": 1 epoch ends in 4 s.")
+    assert budget.choose_epochs(4, time.monotonic(), rehearsal, "runs")[1].endswith("; 1 epoch ends in 4 s.")
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [
@@ -334,7 +334,7 @@ def test_without_validation_images(train: Train, tmp_path: Path) -> None:
 def test_a_time_too_short_for_one_epoch_trains_one_and_says_so(train: Train) -> None:
     observer = Notes()
     assert len(train(epochs=None, time="0.001s", observer=observer).history) == 1
-    assert any("not even one ends in" in note for note in observer.notes)
+    assert any("not even one epoch ends in" in note for note in observer.notes)
 
 
 @pytest.mark.slow

@@ -138,7 +138,7 @@ def test_how_images_are_varied_is_said(splits: Splits) -> None:
     assert said() == "Images are shifted by up to 2 pixels and flipped half of the time in training."
     assert "not flipped: grey ones are often digits" in said(grey=True)
     assert "not flipped" not in said(grey=True, augment="shift=2,flip=off"), "asked for, so not explained"
-    assert said(augment="none") == "Images are not varied in training."
+    assert said(augment="none") == "Images are not changed in training."
     assert "mixed in pairs (mixup 0.2)" in said(augment="auto,mixup")
 
 
@@ -199,17 +199,17 @@ def test_an_architecture_that_is_too_large_for_the_images_is_told_with_the_flags
 
 
 @pytest.mark.parametrize(("freeze", "layers"), [
-    (0, "all layers, the nearer to the stem the more slowly, by down to 0.1"),
-    (1, "blocks 2 to 5 of 5, the nearer to the stem the more slowly, by down to 0.1"), (4, "blocks 5 to 5 of 5"),
-    ("all", "blocks 5 to 5 of 5")])
+    (0, "all layers learn, the first ones more slowly, down to 0.1 times the learning rate"),
+    (1, "blocks 2 to 5 of 5 learn, the first ones more slowly, down to 0.1 times the learning rate"),
+    (4, "blocks 5 to 5 of 5 learn"), ("all", "blocks 5 to 5 of 5 learn")])
 def test_what_becomes_of_others_weights_is_said(freeze: Any, layers: str) -> None:
     facts = Facts((50, 50), 9, None)
-    small = "; batch norms keep their statistics, because batches are small"
+    small = " Batch norms keep their statistics, because batches are small."
     for new in (False, True):
-        first = "the last layer is fitted to features first; then " if new else ""
+        said = f"First the last layer is fitted to features, then {layers}" if new else layers.capitalize()
         for size, fixed in ((63, small), (64, "")):
             choice = choose(Options(freeze=freeze, batch_size=size), facts, resnet8("another run", new_head=new))
-            assert choice.notes[-1] == f"Learning: {first}{layers}{fixed}."
+            assert choice.notes[-1] == f"{said}.{fixed}"
             recipe = choice.recipe
             assert (recipe.init, recipe.freeze, recipe.head_first, recipe.fixed_statistics, recipe.stem_rate) == (
                 "another run", freeze, new, bool(fixed), 0.1)
@@ -223,7 +223,7 @@ def test_a_probe_sees_every_image_once_as_it_is() -> None:
     recipe = choice.recipe
     assert (recipe.epochs, recipe.augment, recipe.label_smoothing, recipe.probe, recipe.head_first, recipe.freeze) == (
         1, None, 0.0, True, True, "all")
-    assert choice.notes == ["Learning: the last layer alone, fitted to features that are computed once."]
+    assert choice.notes == ["Only the last layer learns. It is fitted to features that are computed once."]
     assert choose(Options(probe=True, label_smoothing=0.3), Facts((50, 50), 9, None), resnet8("x")
                   ).recipe.label_smoothing == 0.3
 

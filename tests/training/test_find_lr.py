@@ -144,7 +144,8 @@ def test_a_fresh_head_is_fitted_before_rates_are_tried(tmp_path: Path, monkeypat
         monkeypatch.setattr(module, "gather", lambda *everything: (material, None))
         find_lr("data", runs=tmp_path)
     assert fitted == [True]
-    for option, words in (({"lr": 0.1}, "leave --lr out"), ({"probe": True}, "--probe has no learning rate")):
+    for option, words in (({"lr": 0.1}, "--find-lr and --lr cannot be given "
+                                        "together"), ({"probe": True}, "--probe has no learning rate")):
         with pytest.raises(UsageError, match=words):
             find_lr("data", runs=tmp_path, **option)
 

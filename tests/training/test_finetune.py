@@ -39,7 +39,7 @@ def test_rates_rise_from_the_stem_to_the_head() -> None:
 def test_frozen_blocks_are_counted() -> None:
     network = architecture("resnet8", (16, 16, 3), 4)  # a stem, three blocks, the head
     assert [frozen_blocks(network, freeze) for freeze in (0, 2, 4, "all")] == [0, 2, 4, 4]
-    with pytest.raises(UsageError, match="has 4 blocks before its last one, so that 5 cannot be frozen"):
+    with pytest.raises(UsageError, match="has 4 blocks before its last one, and 5 cannot be frozen"):
         frozen_blocks(network, 5)
 
 
@@ -94,7 +94,7 @@ def test_a_frozen_run_resumes_to_the_same_bits(train: Train, tmp_path: Path) -> 
         train(**given, epochs=3, name="stopped", observer=Stopper())
     resumed = train(resume="stopped")
     assert (resumed.path / "model.safetensors").read_bytes() == (whole.path / "model.safetensors").read_bytes()
-    with pytest.raises(UsageError, match=r"freeze 2, and is resumed as it began: leave --freeze out"):
+    with pytest.raises(UsageError, match=r"freeze 2, which a resumed run keeps; leave --freeze out"):
         train(resume="stopped", freeze=1)
 
 
@@ -110,9 +110,10 @@ def test_statistics_are_fixed_where_batches_are_small(train: Train, tmp_path: Pa
 
 @pytest.mark.parametrize(("options", "why"), [
     ({"freeze": "some"}, "a number of blocks, all or none, not 'some'"), ({"freeze": -1}, "not -1"),
-    ({"freeze": True}, "not True"), ({"probe": True, "epochs": 3}, "--epochs has no meaning"),
-    ({"probe": True, "freeze": 2}, "--freeze has no meaning"), ({"probe": True, "time": "1m"}, "--time has no meaning"),
-    ({"init": "efficientnet_lite0", "recipe": "fast"}, "the recipe fast begins from nothing"),
+    ({"freeze": True}, "not True"), ({"probe": True, "epochs": 3}, "--probe and --epochs cannot be given together"),
+    ({"probe": True, "freeze": 2}, "--probe and --freeze cannot be given together"),
+    ({"probe": True, "time": "1m"}, "--probe and --time cannot be given together"),
+    ({"init": "efficientnet_lite0", "recipe": "fast"}, "--init and the recipe fast cannot be given together"),
 ])
 def test_options_that_make_no_sense_are_refused(options: dict, why: str) -> None:
     with pytest.raises(UsageError, match=why):
@@ -120,8 +121,8 @@ def test_options_that_make_no_sense_are_refused(options: dict, why: str) -> None
 
 
 def test_what_keeps_weights_needs_some(train: Train) -> None:
-    with pytest.raises(UsageError, match="--freeze keeps what a network has learnt elsewhere; say which with --init"):
+    with pytest.raises(UsageError, match="--freeze needs weights that were trained before; give them with --init"):
         train(freeze=2)
-    with pytest.raises(UsageError, match="--probe keeps"):
+    with pytest.raises(UsageError, match="--probe needs weights"):
         train(epochs=None, batch_size=None, probe=True)
     assert Options(freeze="none").freeze == 0

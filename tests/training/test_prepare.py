@@ -115,7 +115,8 @@ def test_fresh_first_layers_whiten_and_others_keep_what_they_learnt(shared: Path
     monkeypatch.setattr(prepare, "fit_whitening", lambda *given: bool(asked.append(given)) or len(asked) < 2)
     material, model, heard = gathered(shared / "data")
     assert asked == [(model.network, material.train, model.preprocessing)]
-    assert heard.notes[-1] == "The first layer whitens: it is computed from training images and does not learn."
+    assert heard.notes[-1] == ("The first layer whitens its input. It is computed from training images and does not "
+                               "learn.")
     assert "The first layer" not in " ".join(gathered(shared / "data")[2].notes), "where there is none"
     monkeypatch.setattr(prepare, "begin_with", lambda *given: replace(
         begin(*given), source="others", digest="d", new_head=True, preprocessing=material.recipe.preprocessing))
@@ -152,7 +153,8 @@ def test_what_has_no_image_is_told(tmp_path: Path, shared: Path) -> None:
         gathered(data)
     for path in data.glob("*/*"):
         path.write_bytes((shared / "data" / "ant" / "00.png").read_bytes()[:60])
-    with pytest.raises(DataError, match=r"none of the 4 training images can be used; the first: .*\.png: .*[^.]\.$"):
+    with pytest.raises(DataError, match=r"none of the 4 training images can be used; give others. The first: .*\.png: "
+                                        r".*[^.]\.$"):
         gathered(data)
 
 
@@ -180,4 +182,4 @@ def test_images_for_validation_may_be_missing(tmp_path: Path, shared: Path) -> N
     material, _, heard = gathered(make_folder(tmp_path / "data", each=2))
     assert material.validation is None
     assert isinstance(material.train, Images)
-    assert heard.notes[-1].startswith("There are no validation images: the model of the last epoch is kept")
+    assert heard.notes[-1].startswith("There are no validation images, so the model of the last epoch is kept")

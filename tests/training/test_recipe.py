@@ -42,13 +42,13 @@ def test_what_later_versions_added_is_written_only_where_it_is_used() -> None:
     ("probe", [{}, None]), ("stem_rate", ["x", {}]), ("exact", [2]), ("split_seed", ["x"]), ("range", [[1], "x"])])
 def test_a_recipe_of_wrong_values_is_refused_with_the_entry(name: str, values: list[Any]) -> None:
     for value in values:
-        with pytest.raises(UsageError, match=r"^the run's recipe .*put it back in config\.json as it was"):
+        with pytest.raises(UsageError, match=r"^the run's recipe .*put config\.json back as it was"):
             Recipe.from_config({**Recipe(**PLAIN).config(), name: value})
 
 
 @pytest.mark.parametrize("wrong", [[], None, {}, {**PLAIN, "more": 1}, {k: v for k, v in PLAIN.items() if k != "seed"}])
 def test_what_is_no_recipe_is_refused(wrong: Any) -> None:
-    with pytest.raises(UsageError, match="not one of this version"):
+    with pytest.raises(UsageError, match="recipe is of another version of cnn; train again"):
         Recipe.from_config(wrong)
 
 

@@ -88,7 +88,8 @@ def test_a_configuration_that_lacks_a_part_is_refused(part: str, value: object) 
         return  # what is in these is looked at where they are used
     if part == "init" and isinstance(value, dict):
         return
-    with pytest.raises(UsageError, match=rf"r/config.json does not say the {part} of the training .*put it back"):
+    with pytest.raises(UsageError, match=f"r/config.json does not have the {part} of the training .*put it back as it "
+                                         "was"):
         _check_written({**WRITTEN, part: value}, Run(Path("r")))
 
 

@@ -68,11 +68,12 @@ def test_what_may_change_is_changed() -> None:
         with pytest.raises(UsageError) as caught:
             resume._changed(RECIPE, Options(**given), RUN)
         assert str(caught.value) == (
-            f"runs/a was trained with {words[0]}, and is resumed as it began: leave {words[1]} out, or start a new "
+            f"runs/a began with {words[0]}, which a resumed run keeps; leave {words[1]} out, or start a new "
             "run.")
-    with pytest.raises(UsageError, match=r"^runs/a is resumed for the epochs that it has, and measures nothing; to"):
+    with pytest.raises(UsageError, match=r"^runs/a keeps its number of epochs when it is resumed, and --time would "
+                                         "change it; to"):
         resume._changed(RECIPE, Options(time="5m"), RUN)
-    with pytest.raises(UsageError, match="with exclude another list, and"):
+    with pytest.raises(UsageError, match="with exclude another list, which a resumed run keeps"):
         resume._changed(replace(RECIPE, exclude="x"), Options(exclude=["b"]), RUN)
 
 
@@ -87,7 +88,7 @@ def test_what_goes_on_otherwise_is_said() -> None:
     old, new = RECIPE.make_schedule(5), longer.make_schedule(5)
     assert said[1:] == [
         f"The learning rate is raised again, from {old(19):.2g} to {new(20):.2g}, where a cosine schedule of 8 epochs "
-        f"is by now, and ends at {new(39):.2g}; the result is not that of an uninterrupted run. The best model is kept "
+        f"is by now, and ends at {new(39):.2g}. The result is not that of an uninterrupted run. The best model is kept "
         "until an epoch is as good."]
     assert [f"{rate:.1g}" for rate in (old(18), old(19), new(38), new(39))] == ["0.005", "0.001", "0.001", "0.0003"]
     assert f"from {old(0):.2g} to {new(0):.2g}, where" in extension(RECIPE, longer, 0, 5)[1]
@@ -124,7 +125,7 @@ def test_patience_ends_a_run_by_what_it_is_now() -> None:
 
 @pytest.mark.parametrize(("done", "step", "words"), [(5, 0, "5 epochs"), (4, 2, "5 epochs"), (6, 3, "7 epochs")])
 def test_fewer_epochs_than_are_done_are_refused(done: int, step: int, words: str) -> None:
-    with pytest.raises(UsageError, match=rf"^runs/a has done {words} already; --epochs must be more\.$"):
+    with pytest.raises(UsageError, match=rf"^runs/a has done {words} already; give a larger --epochs\.$"):
         resume._extended(Progress(epoch=done + 1, step=step, history=history(done, 1)), RECIPE, RUN)
 
 
@@ -155,7 +156,7 @@ def test_other_images_are_told_by_what_differs(shared: Path, monkeypatch: pytest
             ("data", {**then, "fingerprint": "x", "val": 4}, config["classes"],
              "36 for training and 4 for validation then, 36 for training and 3 for validation now"),
             ("data", then, ["ant", "bee", "dog", "eel"],
-             "when runs/a began (new: cat; gone: dog, eel); call them as before, or start a new run."),
+             "when runs/a began (new: cat; gone: dog, eel); name them as before, or start a new run."),
             ("data", then, ["ant", "bee"], "(new: cat)")):
         with pytest.raises(DataError) as caught:
             resume._check_data(data, splits, {"classes": classes, "samples": samples}, RUN)

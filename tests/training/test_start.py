@@ -74,7 +74,7 @@ def test_a_file_of_others_says_by_its_name_what_it_is(tmp_path: Path) -> None:
     assert not same_number.new_head, "as many classes: they may well be the same"
 
     nameless = path.rename(tmp_path / "weights.safetensors")
-    with pytest.raises(UsageError, match=r"nothing says which network.*--arch"):
+    with pytest.raises(UsageError, match=r"does not say which network its weights are for; give its --arch"):
         from_weights(str(nameless), None, 32, None, CLASSES, 0)
     assert from_weights(str(nameless), "resnet8", 32, None, CLASSES, 0).arch == "resnet8"
 

@@ -184,10 +184,10 @@ def test_a_quiet_connection_hears_that_it_stands(server: Server, monkeypatch: py
 
 
 def test_a_port_that_is_taken_or_cannot_be_is_refused_in_a_sentence(server: Server) -> None:
-    with pytest.raises(UsageError, match=f"^the port {server.port} cannot be had \\(another program has it\\); give "
+    with pytest.raises(UsageError, match=f"^the port {server.port} cannot be used \\(another program uses it\\); give "
                                          "another --port, or leave it out for a free one\\.$"):
         Server(port=server.port)
-    with pytest.raises(UsageError, match="the port 70000 cannot be had"):
+    with pytest.raises(UsageError, match="the port 70000 cannot be used"):
         Server(port=70000)
 
 
@@ -196,7 +196,8 @@ def test_where_there_are_no_ports_at_all_it_is_said(monkeypatch: pytest.MonkeyPa
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(module._Http, "server_bind", refuse)
-    with pytest.raises(UsageError, match="the page gets no port \\(operation not permitted\\); leave --live out"):
+    with pytest.raises(UsageError, match="no port can be opened for the page \\(operation not permitted\\); leave "
+                                         "--live out"):
         Server()
 
 

@@ -45,7 +45,7 @@ def curve(found: Any, tag: str) -> dict[int, float]:
     return {event.step: event.value for event in events}
 
 
-STEPS = 5  # of an epoch: 36 images in batches of 8
+STEPS = 5  # of an epoch; 36 images in batches of 8
 
 
 @pytest.mark.slow
