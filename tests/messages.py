@@ -58,7 +58,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     found: dict[str, dict[str, str]] = defaultdict(dict)
     for line in LINES.read_text(encoding="utf-8").splitlines():
         where, text = json.loads(line)
-        text = _FOLDER.sub("", text)
+        text = _FOLDER.sub(lambda found: "" if found[0].endswith("/") else "FOLDER", text)
         found[where].setdefault(_general(text), text)
     parts = [f"## {where}\n\n" + "\n".join(f"- {text}" for _, text in sorted(found[where].items()))
              for where in sorted(found)]
