@@ -87,6 +87,9 @@ def _print(found: "ModelTest") -> None:
     low, high = found.interval
     emit(f"accuracy  {found.accuracy:.2%}  ({right:,} of {found.images:,} images)")
     emit(f"          {low:.2%} to {high:.2%} with 95 % confidence")
+    if interval := found.group_interval:
+        emit(f"          {interval[0]:.2%} to {interval[1]:.2%} for images of new groups, by the {len(found.groups):,} "
+             "groups tested")
     if found.trained_on and found.accuracy_unseen is not None:
         emit(f"          {found.accuracy_unseen:.2%} of the {found.images - found.trained_on:,} images that it was not "
              "trained on")

@@ -16,6 +16,8 @@ from .splits import Sample, Splits, Survey, listed
 FRACTIONS = (0.8, 0.1, 0.1)  # of the images that go to train, val and test
 MOST_VALIDATION = 2500  # images that are drawn for validation: the standard error of accuracy is a point at most
 
+_LISTED, _NAMED = 5, 3  # groups that a sentence names: the largest of all; those of a part of the split
+_PARTS = {"train": "training", "val": "validation", "test": "test"}
 _Item = tuple[str, str]  # of Found.classes
 
 
@@ -122,15 +124,18 @@ def notes_on_groups(groups: Groups, splits: Splits, drawn: Sequence[str]) -> lis
     their own. Raises DataError if the groups leave nothing to divide.
     """
     where: dict[str, set[str]] = defaultdict(set)
+    sizes: Counter[str] = Counter()
     of_class: dict[int, set[str]] = defaultdict(set)
-    alone = images = 0
+    alone: list[str] = []
     for split in ("train", "val", "test"):
         for sample in getattr(splits, split):
-            images += 1
-            alone += sample.group is None
-            if sample.group is not None:
+            if sample.group is None:
+                alone.append(sample.relative)
+            else:
                 where[sample.group].add(split)
-            of_class[sample.label].add(sample.relative if sample.group is None else "\0" + sample.group)
+                sizes[sample.group] += 1
+            of_class[sample.label].add(_key(sample))
+    images = sizes.total() + len(alone)
     shown = printable(groups.name)
     if not where:
         first = printable(splits.train[0].relative if splits.train else "")
@@ -144,18 +149,76 @@ def notes_on_groups(groups: Groups, splits: Splits, drawn: Sequence[str]) -> lis
     if drawn and len(where) == 1 and not alone:
         raise DataError(f"--group-by {shown} puts all {images:,} images into one group, {quoted(next(iter(where)))}, "
                         "and none can be held out; give a regular expression that tells groups apart.")
-    rest = f"; {alone:,} images are in no group" if alone else ""
     notes = [f"{len(where):,} group{'s' * (len(where) > 1)} of images {'are' if len(where) > 1 else 'is'} kept "
-             f"together, by {shown}{rest}."]
+             f"together, by {shown}: {_largest(sizes)}."]
     crossing = sorted(name for name, several in where.items() if len(several) > 1)
     if len(where) == images:
         notes = [f"--group-by {shown} finds a different group for each of the {images:,} images, and keeps none of "
-                 "them "
-                 "together."]
+                 f"them together. A group is called, for example, {printable(min(where))}."]
+    if alone:
+        notes.append(f"Warning: {len(alone):,} image{'s are' if len(alone) > 1 else ' is'} in no group, for example "
+                     f"{printable(alone[0])}. Each such image is divided by itself.")
     if crossing:
-        notes.append(f"{len(crossing):,} of them ({listed(crossing)}) lie in more than one of the given splits; the "
-                     "test is too easy.")
+        notes.append(f"{len(crossing):,} of the groups ({listed(crossing)}) lie in more than one of the given splits; "
+                     "the test is too easy.")
     few = [name for label, name in enumerate(splits.classes) if 0 < len(of_class[label]) < 3]
     if drawn and few:
         notes.append(f"There are fewer than three groups of {listed(few)}, too few to hold one out for each split.")
     return notes
+
+
+def _key(sample: Sample) -> str:
+    """Return what a sample's group is known by; a sample that is in no group is one by itself."""
+    return sample.relative if sample.group is None else "\0" + sample.group
+
+
+def _largest(sizes: Counter[str]) -> str:
+    """Return the names and sizes of the largest groups, for a sentence."""
+    order = sorted(sizes, key=lambda name: (-sizes[name], name))
+    few = order[:_LISTED] if len(order) > _LISTED + 1 else order
+    shown = [f"{printable(name)} ({sizes[name]:,})" for name in few]
+    shown[0] = f"{shown[0][:-1]} image{'s' * (sizes[order[0]] > 1)})"
+    return ", ".join(shown) + (f" and {len(order) - len(few):,} more" if len(order) > len(few) else "")
+
+
+def few_groups(groups: Groups, splits: Splits, fractions: Sequence[float], drawn: Sequence[str]) -> str | None:
+    """Return the sentence that refuses groups because of which no image could be drawn for one of these parts of the
+    split. None if each has the images that fractions want, or would have none without groups either.
+    """
+    share = dict(zip(_PARTS, fractions, strict=True))
+    empty = [split for split in drawn if share[split] and not getattr(splits, split)]
+    every = splits.train + splits.val + splits.test
+    images = Counter(sample.label for sample in every)
+    if not empty or max(images.values(), default=0) < 3:
+        return None
+    of_class = {label: {_key(sample) for sample in every if sample.label == label} for label in images}
+    what = " and no ".join(_PARTS[split] for split in empty)
+    few = [splits.classes[label] for label, found in of_class.items() if len(found) < 3]
+    if all(len(found) == 1 for found in of_class.values()):
+        why = f"each class is one group ({listed(sorted({s.group for s in every if s.group is not None}))})"
+        remedy = (f"give a regular expression that finds the name of a slide, a patient or a day in the files' paths, "
+                  f"like {shlex.quote(EXAMPLE)}")
+    else:
+        why = f"there are fewer than three groups of {listed(few)}" if few else "the groups are too large"
+        remedy = ("use smaller groups, put folders val/ and test/ beside train/, or cross-validate without test "
+                  "images: --folds 2")
+    return f"--group-by {printable(groups.name)} leaves no {what} images, because {why}; {remedy}."
+
+
+def groups_by_split(splits: Splits) -> list[str]:
+    """Return a sentence that says how many groups each part of the split has, and their names where they are few; no
+    sentence if there are no groups.
+    """
+    found = groups_in(splits)
+    every = set().union(*found.values())
+    if not every:
+        return []
+    parts = [f"{len(names):,} {_PARTS[split]}" + (f" ({listed(names)})" if 0 < len(names) <= _NAMED else "")
+             for split, names in found.items()]
+    return [f"{len(every):,} group{'s' * (len(every) > 1)}: {', '.join(parts)}."]
+
+
+def groups_in(splits: Splits) -> dict[str, list[str]]:
+    """Return the names of the groups that each part of the split has, sorted."""
+    return {split: sorted({sample.group for sample in getattr(splits, split) if sample.group is not None})
+            for split in _PARTS}

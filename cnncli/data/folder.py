@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from ..errors import DataError, UsageError, brief, printable, quoted
-from .division import FRACTIONS, check_fractions, divide, notes_on_groups
+from .division import FRACTIONS, check_fractions, divide, few_groups, notes_on_groups
 from .groups import Groups
 from .labels import Labels, refuse_strange, survey_labels
 from .layout import Layout, find_layout, inside_classes, names_of_splits, refuse_several, split_of
@@ -78,7 +78,9 @@ def scan(root: str | os.PathLike[str], fractions: Sequence[float] = FRACTIONS, s
         splits.notes.append(exclusion_note(os.fspath(root), dropped, len(splits.excluded)))
     splits.notes += _drawn_notes(looked, splits)
     if groups:
-        splits.notes += notes_on_groups(groups, splits, [s for s in ("val", "test") if s not in found])
+        drawn = [split for split in ("val", "test") if split not in found]
+        splits.notes += notes_on_groups(groups, splits, drawn)
+        splits.refusal = few_groups(groups, splits, fractions, drawn)
     splits.notes += small_classes_notes(splits)
     return splits
 

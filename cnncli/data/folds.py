@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..errors import DataError, UsageError, brief, printable
 from .division import rank
-from .splits import Sample, Splits
+from .splits import Sample, Splits, listed
 
 MOST_FOLDS = 100
 
@@ -67,7 +67,7 @@ def _fold_of_groups(splits: Splits, which: int, of: int, seed: int) -> Splits:
     samples = splits.train + splits.val
     groups: dict[tuple[bool, str], list[Sample]] = {}
     for sample in samples:
-        groups.setdefault((sample.group is None, sample.group or sample.relative), []).append(sample)
+        groups.setdefault(_group_of(sample), []).append(sample)
     sizes = {key: Counter(sample.label for sample in members) for key, members in groups.items()}
     total = Counter(sample.label for sample in samples)
     have = [Counter[int]() for _ in range(of)]
@@ -82,8 +82,17 @@ def _fold_of_groups(splits: Splits, which: int, of: int, seed: int) -> Splits:
             raise DataError(f"the images of {printable(name)} form too few groups for training and validation; add "
                             "groups, or leave --group-by out.")
     if len(groups) < of:
-        raise DataError(f"there are {len(groups)} groups for {of} folds; give --folds {max(2, len(groups))}.")
+        names = [key[1] for key in sorted({_group_of(sample) for sample in splits.test} - set(groups))]
+        tested = "" if not names else (
+            f", because {len(names)} of the {len(groups) + len(names)} groups {'is' if len(names) == 1 else 'are'} "
+            f"held out for the test ({listed(names)})")
+        raise DataError(f"there are {len(groups)} groups for {of} folds{tested}; give --folds {max(2, len(groups))}.")
     held = {key for key, fold in place.items() if fold == which - 1}
     of_sample = {sample: key for key, members in groups.items() for sample in members}
     return replace(splits, train=[sample for sample in samples if of_sample[sample] not in held],
                    val=[sample for sample in samples if of_sample[sample] in held])
+
+
+def _group_of(sample: Sample) -> tuple[bool, str]:
+    """Return what a sample is kept together by: its group, or, without one, itself."""
+    return sample.group is None, sample.group or sample.relative

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import DataError, UsageError, brief, printable
 from ..kernels import Array
-from .division import FRACTIONS, check_fractions, divide, notes_on_groups
+from .division import FRACTIONS, check_fractions, divide, few_groups, notes_on_groups
 from .groups import Groups
 from .pixels import as_array, as_pictures
 from .splits import Found, Sample, Splits, Survey, exclusion_note, listed, small_classes_notes
@@ -61,7 +61,9 @@ def scan(data: Pair | Mapping[str, Pair], fractions: Sequence[float] = FRACTIONS
     if exclude:
         splits.notes.append(exclusion_note(NAME, dropped, len(splits.excluded)))
     if groups:
-        splits.notes += notes_on_groups(groups, splits, [split for split in ("val", "test") if split not in pairs])
+        drawn = [split for split in ("val", "test") if split not in pairs]
+        splits.notes += notes_on_groups(groups, splits, drawn)
+        splits.refusal = few_groups(groups, splits, fractions, drawn)
     splits.notes += small_classes_notes(splits)
     return splits
 

@@ -59,7 +59,8 @@ class Sample:
 @dataclass
 class Splits:
     """What a data folder holds. Class k is classes[k]. notes are sentences that the user should read. excluded is what
-    was to be left out, sorted.
+    was to be left out, sorted. refusal is the sentence that refuses a new training because groups leave no images for a
+    part of the split; None if they do not.
     """
 
     classes: list[str]
@@ -68,6 +69,7 @@ class Splits:
     test: list[Sample]
     notes: list[str] = field(default_factory=list)
     excluded: list[str] = field(default_factory=list)
+    refusal: str | None = field(default=None, init=False)  # not of a fold, which needs no test images
 
 
 @dataclass

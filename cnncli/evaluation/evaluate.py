@@ -22,8 +22,9 @@ from ..model.flips import with_flips
 from ..network import Network
 from ..runs.marks import unlike
 from ..runs.opened import WHEN, AnyModel, Opened, open_model
-from . import baselines, scores
+from . import baselines, grouped, scores
 from .baselines import Baseline
+from .grouped import GroupScore
 from .held_out import Labelled, Note, Progress, labelled_images
 from .scores import Evaluation
 
@@ -60,10 +61,26 @@ class ModelTest(Evaluation):
         """The accuracy on images that the model was not trained on, 0 to 1. None if not known, or there are none."""
         return None if self.seen is None or self.seen.all() else float(self.right[~self.seen].mean())
 
+    @property
+    def groups(self) -> list[GroupScore]:
+        """The scores of each group that the images are kept together in, by name. Empty if they are in no groups."""
+        return grouped.scores_of(self.samples, self.right)
+
+    @property
+    def group_interval(self) -> tuple[float, float] | None:
+        """The interval that holds the accuracy for images of new groups with 95 % confidence: (low, high).
+
+        None if fewer than two groups were tested.
+        """
+        return grouped.interval(self.groups)
+
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn test --json` prints."""
+        groups, interval = self.groups, self.group_interval
         return {**super().as_json(), "trained_on": self.trained_on, "accuracy_unseen": self.accuracy_unseen,
-                "trained": self.opened.trained.isoformat() if self.opened.trained else None}
+                "trained": self.opened.trained.isoformat() if self.opened.trained else None,
+                "groups": [group.as_json() for group in groups] if groups else None,
+                "group_interval": list(interval) if interval else None}
 
     @property
     def samples(self) -> list[Sample]:
@@ -140,6 +157,10 @@ def evaluate(model: AnyModel = None, data: Data | None = None, *, split: Split |
         labelled = labelled_images(opened, data, split, strict, tell, progress, labels_of(labels))
         images = labelled.images
         found = scores.evaluate(judge, images, progress=_step("testing", progress), name=os.fspath(opened.path))
+    by_split = opened.run.config.get("groups_by_split") if opened.run else None
+    few = grouped.warning(grouped.scores_of(images.samples, found.right), by_split)
+    if few:
+        tell(f"Warning: {few}")
     known, why = _baselines(found, labelled, opened, progress) if compare else ({}, [])
     everything = {f.name: getattr(found, f.name) for f in fields(found)} | {"baselines": known}
     return ModelTest(**everything, opened=opened, tested=images, facts=_facts(judge, opened), notes=notes,

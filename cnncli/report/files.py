@@ -67,7 +67,7 @@ def _write(found: ModelTest, into: Path, why: Why | None) -> None:
     name = found.opened.name
     report, matrix, table, sheet, figures = (into / file for file in WRITTEN)
     page.write(found, report, title=f"Test of {name}", pixels=found.pixels,
-               names=[sample.relative for sample in found.samples], facts=found.facts,
+               names=[sample.relative for sample in found.samples], facts=found.facts, groups=found.groups,
                notes=found.notes + found.comparison, why=why)
     confusion.draw(found, matrix, f"Confusion matrix of {name}")
     confusion.write_csv(found, table)

@@ -20,6 +20,8 @@ import numpy as np
 from ..data.outputs import Kind, marked
 from ..data.outputs import write as write_output
 from ..errors import printable
+from ..evaluation.grouped import GroupScore, interval
+from ..evaluation.intervals import wilson
 from ..evaluation.scores import REJECTIONS, Evaluation
 from ..model.calibration import confidences, coverage, expected_error, reliability
 from . import charts
@@ -29,25 +31,29 @@ MOST_CLASSES = 120  # of the matrix; of more, those with the most mistakes are s
 COUNTED = 32  # classes: with more, the cells of the matrix are shades alone
 PAIRS = 10
 SHADES = 9
+MOST_GROUPS = 60
 LISTED = 50  # skipped images
 PAGE = Kind("a report", ".html", marked(rb'<meta name="generator" content="cnn report">'))
 
 
 def write(found: Evaluation, path: str | os.PathLike[str], *, title: str, pixels: Pixels, names: Sequence[Any],
-          facts: Sequence[tuple[str, str]] = (), notes: Sequence[str] = (), why: Why | None = None) -> Path:
+          facts: Sequence[tuple[str, str]] = (), notes: Sequence[str] = (), groups: Sequence[GroupScore] = (),
+          why: Why | None = None) -> Path:
     """Write the page about an evaluation; about what is said in the title.
 
     pixels gives prepared images for indices, uint8 (m, h, w, c), and names are the images' file names, in the
-    evaluation's order. facts are (what, how much) pairs about the model, notes sentences about images and baselines.
-    why gives a strip of pictures for each of the mistakes that are shown, of where it comes from. Raises SaveError
-    where the file cannot be written.
+    evaluation's order. facts are (what, how much) pairs about the model, notes sentences about images and baselines,
+    groups the scores of the groups that the images are in. why gives a strip of pictures for each of the mistakes that
+    are shown, of where it comes from. Raises SaveError where the file cannot be written.
     """
-    write_output(path, render(found, title=title, pixels=pixels, names=names, facts=facts, notes=notes, why=why), PAGE)
+    write_output(path, render(found, title=title, pixels=pixels, names=names, facts=facts, notes=notes,
+                              groups=groups, why=why), PAGE)
     return Path(path)
 
 
 def render(found: Evaluation, *, title: str, pixels: Pixels, names: Sequence[Any],
-           facts: Sequence[tuple[str, str]] = (), notes: Sequence[str] = (), why: Why | None = None) -> bytes:
+           facts: Sequence[tuple[str, str]] = (), notes: Sequence[str] = (), groups: Sequence[GroupScore] = (),
+           why: Why | None = None) -> bytes:
     """Return the page's bytes, UTF-8; the same evaluation gives the same."""
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
@@ -75,6 +81,11 @@ def render(found: Evaluation, *, title: str, pixels: Pixels, names: Sequence[Any
                    found.baselines.items()],
         accuracy_bar=Markup(charts.interval(found.accuracy, *found.interval)),
         notes=[printable(note) for note in notes],
+        groups=[(printable(group.name), group, Markup(charts.interval(group.right / group.images,
+                                                                      *wilson(group.right, group.images), "other")))
+                for group in groups[:MOST_GROUPS]],
+        all_groups=len(groups),
+        group_interval=interval(groups),
         facts=[(printable(what), printable(value)) for what, value in facts],
         rows=[_row(i, found) for i in range(len(classes))],
         matrix=matrix,
@@ -130,8 +141,6 @@ def in_script(value: Any) -> str:
 
 
 def _interval(baseline: Any) -> tuple[float, float]:
-    from ..evaluation.intervals import wilson
-
     return wilson(baseline.right, baseline.images)
 
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any, TypeGuard
 
 from ..data import Data, Images, Sample, Splits, fold_of, folder_of, load_images, scan
+from ..data.division import groups_by_split, groups_in
 from ..data.folder import survey
 from ..data.groups import Groups
 from ..data.images import free_memory
@@ -38,7 +39,18 @@ def fractions(recipe: str | None) -> tuple[float, float, float]:
 def scan_fold(data: Data, seed: int, fold: Sequence[int] | None, exclude: Collection[str] = (),
               recipe: str | None = None, labels: Labels | None = None, groups: Groups | None = None) -> Splits:
     """Return the splits of data without the images to exclude, as the recipe of that name has them, divided
-    anew where one fold of a cross-validation is meant. labels and groups are those that ``division`` returned."""
+    anew where one fold of a cross-validation is meant. labels and groups are those that ``division`` returned. Raises
+    DataError if groups leave no images for validation or test, and no fold is meant."""
+    splits = _scan(data, seed, fold, exclude, recipe, labels, groups)
+    if splits.refusal:
+        raise DataError(splits.refusal)
+    splits.notes += groups_by_split(splits)
+    return splits
+
+
+def _scan(data: Data, seed: int, fold: Sequence[int] | None, exclude: Collection[str], recipe: str | None,
+          labels: Labels | None, groups: Groups | None) -> Splits:
+    """Return what ``scan_fold`` does, also of a run that would not be begun any more."""
     splits = scan(data, fractions(recipe), seed=seed, exclude=exclude, labels=labels, groups=groups)
     return fold_of(splits, fold[0], fold[1], seed) if fold else splits
 
@@ -52,6 +64,7 @@ def division(splits: Splits, labels: Labels | None, groups: Groups | None) -> di
     if groups is not None:
         every = splits.train + splits.val + splits.test
         config["groups"] = groups.as_found({s.relative: s.group for s in every if s.group is not None}).config()
+        config["groups_by_split"] = {split: len(names) for split, names in groups_in(splits).items()}
     return config
 
 
@@ -84,7 +97,7 @@ def of_run(run: Run, data: Data) -> Splits:
     seed = recipe.get("seed", 0) if recipe.get("split_seed") is None else recipe["split_seed"]
     labels = Labels.from_config(config["labels"]) if "labels" in config else None
     groups = Groups.from_config(config["groups"]) if "groups" in config else None
-    return scan_fold(data, seed, recipe.get("fold"), excluded(config), recipe.get("recipe"), labels, groups)
+    return _scan(data, seed, recipe.get("fold"), excluded(config), recipe.get("recipe"), labels, groups)
 
 
 def data_again(run: Run, data: Data | None) -> Data:

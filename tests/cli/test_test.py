@@ -15,7 +15,8 @@ from cnncli.evaluation import scores as evaluate
 from .looking import CLASSES, EACH, snapshot, write_images
 
 KEYS = ["model", "images", "accuracy", "top5", "loss", "classes", "confusion_matrix", "skipped", "tta",
-        "accuracy_interval", "baselines", "calibration", "withheld", "trained_on", "accuracy_unseen", "trained"]
+        "accuracy_interval", "baselines", "calibration", "withheld", "trained_on", "accuracy_unseen", "trained",
+        "groups", "group_interval"]
 FILES = {"report.html", "confusion.png", "confusion.csv", "mistakes.png", "test.json"}
 HELD_OUT = 2 * len(CLASSES)  # a tenth of 24 is 2
 

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from cnncli.data import division
-from cnncli.data.division import FRACTIONS, check_fractions, divide, notes_on_groups, rank
+from cnncli.data.division import FRACTIONS, check_fractions, divide, few_groups, groups_by_split, notes_on_groups, rank
 from cnncli.data.groups import Groups
 from cnncli.data.splits import Found, Sample, Splits, Survey
 from cnncli.errors import DataError, UsageError
@@ -79,19 +79,23 @@ def of(**groups: tuple[str | None, ...]) -> Splits:
 
 
 @pytest.mark.parametrize(("splits", "drawn", "notes"), [
-    (of(train=("x", "x", "y", "y", "z", "z")), ["val"], ["3 groups of images are kept together, by g."]),
-    (of(train=("x", "x")), [], ["1 group of images is kept together, by g."]),
+    (of(train=("x", "x", "y", "y", "z", "z")), ["val"],
+     ["3 groups of images are kept together, by g: x (2 images), y (2), z (2)."]),
+    (of(train=("x", "x")), [], ["1 group of images is kept together, by g: x (2 images)."]),
     (of(train=("x", "x", None, None, "y", "y"), test=("z", "z")), ["val"],
-     ["3 groups of images are kept together, by g; 2 images are in no group."]),
+     ["3 groups of images are kept together, by g: x (2 images), y (2), z (2).",
+      "Warning: 2 images are in no group, for example train/2. Each such image is divided by itself."]),
     (of(train=("x", "x", "y", "y", "z", "z"), val=("y",), test=("x", "w")), [],
-     ["4 groups of images are kept together, by g.",
-      "2 of them (x, y) lie in more than one of the given splits; the test is too easy."]),
+     ["4 groups of images are kept together, by g: x (3 images), y (3), z (2), w (1).",
+      "2 of the groups (x, y) lie in more than one of the given splits; the test is too easy."]),
     (of(train=("x", "x", "y", "y", "z")), ["val", "test"],
-     ["3 groups of images are kept together, by g.",
+     ["3 groups of images are kept together, by g: x (2 images), y (2), z (1).",
       "There are fewer than three groups of b, too few to hold one out for each split."]),
-    (of(train=("x", "x", "y", "y", "z")), [], ["3 groups of images are kept together, by g."]),
+    (of(train=("x", "x", "y", "y", "z")), [],
+     ["3 groups of images are kept together, by g: x (2 images), y (2), z (1)."]),
     (of(train=("x", "x", None, None)), ["val"],
-     ["1 group of images is kept together, by g; 2 images are in no group.",
+     ["1 group of images is kept together, by g: x (2 images).",
+      "Warning: 2 images are in no group, for example train/2. Each such image is divided by itself.",
       "There are fewer than three groups of a, b, too few to hold one out for each split."]),
 ])
 def test_what_is_said_of_groups(splits: Splits, drawn: list[str], notes: list[str]) -> None:
@@ -105,3 +109,33 @@ def test_groups_that_leave_nothing_to_divide() -> None:
         notes_on_groups(GROUPS, of(train=(None, None)), [])
     with pytest.raises(DataError, match=r"^--group-by g puts all 3 images into one group, x, and none can be"):
         notes_on_groups(GROUPS, of(train=("x", "x", "x")), ["test"])
+
+
+def test_groups_that_leave_a_part_of_the_split_empty_are_refused() -> None:
+    every, none = (0.8, 0.1, 0.1), (0.9, 0.0, 0.1)
+    enough = of(train=("x", "y"), val=("z",), test=("w",))
+    assert few_groups(GROUPS, enough, every, ["val", "test"]) is None
+    two = of(train=("x", "x", "x", "x", "y", "y", "y", "y"))
+    said = "--group-by g leaves no {} images, because there are fewer than three groups of a, b; use smaller groups, "
+    for fractions, drawn, what in ((every, ["val", "test"], "validation and no test"), (none, ["val", "test"], "test"),
+                                   (every, ["val"], "validation")):
+        assert (few_groups(GROUPS, two, fractions, drawn) or "").startswith(said.format(what))
+    assert few_groups(GROUPS, two, every, []) is None, "all parts were given"
+    assert few_groups(GROUPS, of(train=("x", "x", "y", "y")), every, ["test"]) is None, "so few images need no groups"
+    classes = Splits(["a", "b"], [Sample("", f"{i}", i % 2, group="xy"[i % 2]) for i in range(9)], [], [])
+    assert few_groups(GROUPS, classes, every, ["test"]) == (
+        "--group-by g leaves no test images, because each class is one group (x, y); give a regular expression that "
+        r"finds the name of a slide, a patient or a day in the files' paths, like '(patient\d+)'.")
+
+
+def test_how_many_groups_each_part_has_is_told() -> None:
+    splits = of(train=("p", "q", "r", "s", None), val=("t", "t", "u"), test=("v",))
+    assert groups_by_split(splits) == ["7 groups: 4 training, 2 validation (t, u), 1 test (v)."]
+    assert groups_by_split(of(train=("p",))) == ["1 group: 1 training (p), 0 validation, 0 test."]
+    assert groups_by_split(of(train=(None, None))) == []
+
+
+def test_only_the_largest_of_many_groups_are_named() -> None:
+    many = of(train=tuple(name for i, name in enumerate("tuvwxyz") for _ in range(i + 1)))
+    assert notes_on_groups(GROUPS, many, [])[0] == (
+        "7 groups of images are kept together, by g: z (7 images), y (6), x (5), w (4), v (3) and 2 more.")

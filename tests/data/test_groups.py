@@ -52,7 +52,7 @@ def test_a_group_is_on_one_side_across_classes(seed: int, tmp_path: Path) -> Non
     assert [len(split) for split in (splits.train, splits.val, splits.test)] == [192, 24, 24]
     for split in (splits.val, splits.test):
         assert Counter(s.label for s in split) == {0: 12, 1: 12}
-    assert r"20 groups of images are kept together, by (p\d+)_." in splits.notes
+    assert splits.notes[0].startswith(r"20 groups of images are kept together, by (p\d+)_: p00 (12 images), p01 (12), ")
 
 
 def test_another_seed_holds_other_groups_out(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_groups_that_cross_given_splits_are_told(tmp_path: Path) -> None:
     named(tmp_path / "test", {"a": ["p03_9", "p99_1"], "b": ["p03_8"]})
     splits = scan(tmp_path, groups=by_pattern(r"p\d\d"))
     assert len(splits.test) == 3
-    assert any("1 of them (p03) lie in more than one of the given splits" in note for note in splits.notes)
+    assert any("1 of the groups (p03) lie in more than one of the given splits" in note for note in splits.notes)
     assert not {s.group for s in splits.val} & {s.group for s in splits.train}
     assert root.exists()
 
@@ -153,12 +153,13 @@ def test_groups_that_cross_given_splits_are_told(tmp_path: Path) -> None:
 def test_images_in_no_group_are_counted(tmp_path: Path) -> None:
     root = make(patients(tmp_path, 6, 2), a=3)
     notes = scan(root, groups=by_pattern(r"p\d\d")).notes
-    assert r"6 groups of images are kept together, by p\d\d; 3 images are in no group." in notes
+    assert "Warning: 3 images are in no group, for example a/00.png. Each such image is divided by itself." in notes
 
 
 def test_a_pattern_that_keeps_nothing_together_is_told(tmp_path: Path) -> None:
     notes = scan(patients(tmp_path, 6, 2), groups=by_pattern(".*")).notes
-    assert "--group-by .* finds a different group for each of the 24 images, and keeps none of them together." in notes
+    assert ("--group-by .* finds a different group for each of the 24 images, and keeps none of them together. A group "
+            "is called, for example, a/p00_0.png.") in notes
 
 
 def test_groups_that_cannot_be_used(tmp_path: Path) -> None:
@@ -257,7 +258,8 @@ def test_folds_are_of_like_sizes(sizes: dict[str, tuple[int, ...]]) -> None:
 def test_folds_of_too_few_groups(tmp_path: Path) -> None:
     splits = scan(patients(tmp_path / "1", 5, 3), groups=by_pattern(r"p\d\d"))
     assert len({s.group for s in splits.train + splits.val}) == 4
-    with pytest.raises(DataError, match="4 groups for 5 folds; give --folds 4"):
+    with pytest.raises(DataError, match="4 groups for 5 folds, because 1 of the 5 groups is held out for "
+                                        r"the test \(p02\); give --folds 4"):
         fold_of(splits, 1, 5, 0)
     root = named(tmp_path / "2", {"a": ["x1_1", "x1_2"], "b": ["y1", "y2", "y3"]})
     splits = scan(root, groups=by_pattern(r"x\d|y\d"))

@@ -8,12 +8,12 @@ from collections.abc import Callable, Collection, Sequence
 
 from ... import kernels
 from .. import depth
-from ..division import FRACTIONS, divide, notes_on_groups
+from ..division import FRACTIONS, divide, few_groups, groups_by_split, notes_on_groups
 from ..folder import survey
 from ..groups import Groups
 from ..labels import Labels
 from ..splits import Splits
-from . import rules
+from . import names_of_groups, rules
 from .duplicates import of_copies
 from .facts import Facts, Measured, measure
 from .findings import DUPLICATES, KINDS, LEVELS, NEVER, File, Finding, Kind, Report, words
@@ -43,7 +43,7 @@ def check(root: str | os.PathLike[str], *, seed: int = 0, exclude: Collection[st
         looked.exclude(exclude)
     names = sorted({name for found in looked.found.values() for name in found.classes})
     splits = divide(looked, names, FRACTIONS, seed)
-    files = [File(sample.path, sample.relative, split, names[sample.label])
+    files = [File(sample.path, sample.relative, split, names[sample.label], sample.group)
              for split, samples in splits.items() for sample in samples]
     measured = _measured(files, threads or kernels.available_cpus(), progress, range_)
     items = [rules.Looked(file, facts) for file, facts in zip(files, measured.facts, strict=True)]
@@ -52,9 +52,15 @@ def check(root: str | os.PathLike[str], *, seed: int = 0, exclude: Collection[st
         counts[names[0] if file.label is None else file.label][file.split or "train"] += 1
     drawn = [split for split, samples in splits.items() if split not in looked.folders and samples]
     notes = list(looked.notes)
-    if groups:
-        notes += notes_on_groups(groups, Splits(names, splits["train"], splits["val"], splits["test"]), drawn)
     findings = [*rules.of_images(items), *rules.of_layout(looked), *rules.of_classes(looked, counts)]
+    if groups:
+        divided = Splits(names, splits["train"], splits["val"], splits["test"])
+        missing = [split for split in ("val", "test") if split not in looked.folders]
+        notes += notes_on_groups(groups, divided, missing) + groups_by_split(divided)
+        findings += [Finding("few-groups", (), sentence)
+                     for sentence in [few_groups(groups, divided, FRACTIONS, missing)] if sentence]
+    else:
+        findings += names_of_groups.of_files(files)
     near = any(kind not in ignore for kind in _NEAR)
     findings += of_copies(items, measured.thumbs, near, _named("comparing images", progress))
     judged = None

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ...kernels import Array
+from ..splits import listed
 from .facts import Facts
 from .findings import File, Finding
 from .near import Pairs, groups, near_duplicates
@@ -40,13 +41,13 @@ def of_copies(looked: Sequence[Looked], thumbs: Array, near: bool = True, progre
 def _exact(copies: list[File]) -> Iterator[Finding]:
     files, rest = _ordered(copies)
     count = f"{len(files)} files with the same pixels"
-    labels, splits = {f.label for f in files}, {f.split for f in files}
+    labels, splits, apart = {f.label for f in files}, {f.split for f in files}, _in_groups(files)
     if len(labels) > 1:
-        yield Finding("duplicate-two-labels", files, f"{count} in {len(labels)} classes.", 0.0, exclude=files)
+        yield Finding("duplicate-two-labels", files, f"{count} in {len(labels)} classes.{apart}", 0.0, exclude=files)
     if len(splits) > 1:
-        yield Finding("duplicate-across-splits", files, f"{count} in {len(splits)} splits.", 0.0, exclude=rest)
+        yield Finding("duplicate-across-splits", files, f"{count} in {len(splits)} splits.{apart}", 0.0, exclude=rest)
     if len(labels) == len(splits) == 1:
-        yield Finding("duplicate", files, f"{count}.", 0.0, exclude=rest)
+        yield Finding("duplicate", files, f"{count}.{apart}", 0.0, exclude=rest)
 
 
 def _near(looked: Sequence[Looked], members: list[list[int]], pairs: Pairs) -> Iterator[Finding]:
@@ -58,18 +59,24 @@ def _near(looked: Sequence[Looked], members: list[list[int]], pairs: Pairs) -> I
         files, rest = _ordered([looked[i].file for k in group for i in members[k]])
         value = round(min(difference[k] for k in group), 4)
         text = f"{len(files)} almost the same pictures (difference {value:.2f})"
-        labels, splits = {f.label for f in files}, {f.split for f in files}
+        labels, splits, apart = {f.label for f in files}, {f.split for f in files}, _in_groups(files)
         if len(labels) > 1:
-            yield Finding("near-duplicate-two-labels", files, f"{text} in {len(labels)} classes.", value)
+            yield Finding("near-duplicate-two-labels", files, f"{text} in {len(labels)} classes.{apart}", value)
         if len(splits) > 1:
             outside = tuple(f for f in rest if f.split != files[0].split)
-            yield Finding("near-duplicate-across-splits", files, f"{text} in {len(splits)} splits.", value,
+            yield Finding("near-duplicate-across-splits", files, f"{text} in {len(splits)} splits.{apart}", value,
                           exclude=outside)
         if len(labels) == len(splits) == 1:
-            yield Finding("near-duplicate", files, f"{text}.", value)
+            yield Finding("near-duplicate", files, f"{text}.{apart}", value)
 
 
 def _ordered(files: list[File]) -> tuple[tuple[File, ...], tuple[File, ...]]:
     """Return the files with the one that may stay first, and the others by themselves."""
     order = sorted(files, key=lambda f: (_STAYS.index(f.split or "train"), f.relative))
     return tuple(order), tuple(order[1:])
+
+
+def _in_groups(files: Sequence[File]) -> str:
+    """Return a sentence on copies that are in different groups, which images of one slide or patient cannot be."""
+    names = sorted({file.group for file in files if file.group is not None})
+    return f" They are in {len(names)} groups ({listed(names)})." if len(names) > 1 else ""

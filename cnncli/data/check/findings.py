@@ -34,8 +34,10 @@ KINDS = {
     "unknown-class": Kind("error", "in another split but not in train; training refuses the folder"),
     "empty-split": Kind("error", "a split's folder without images; training refuses the folder"),
     "few-classes": Kind("error", "two classes with images are needed; training refuses the folder"),
+    "few-groups": Kind("error", "--group-by leaves no images for validation or test; training refuses it"),
     "near-duplicate-across-splits": Kind("warning", "almost the same picture in two splits: the test is too easy; "
-                                                    "where the split is drawn, --group-by keeps bursts together"),
+                                                    "if the split is drawn, --group-by keeps the images of a slide, "
+                                                    "a patient or a series together"),
     "near-duplicate-two-labels": Kind("warning", "almost the same picture in two classes: one may be wrong"),
     "label-error": Kind("warning", "the model is sure that it belongs to another class"),
     "duplicate": Kind("warning", "the same pixels several times in one class and split"),
@@ -60,6 +62,8 @@ KINDS = {
     "telling-colour": Kind("warning", "grey in one class, colour in others: a network will learn that"),
     "telling-property": Kind("warning", "brightness, size or the like tells this class: a network may learn that"),
     "mixed-sizes": Kind("note", "images of different sizes; all are scaled to one"),
+    "grouped-names": Kind("note", "names that may say the slide, the patient or the day; --group-by keeps each in one "
+                                  "split"),
     "unlabelled-split": Kind("note", "a split whose images lie in no class folder; training leaves it out"),
     "rotated": Kind("note", "turned as its EXIF says"),
     "wide": Kind("note", "more than 8 bits for each value; scaled to 8"),
@@ -83,12 +87,14 @@ class File:
         relative: Its path inside the folder.
         split: Its part of the split: "train", "val" or "test". None if it is in none.
         label: Its class. None if it has none.
+        group: The name of the images that it is kept together with. None if it is in no group.
     """
 
     path: str
     relative: str
     split: str | None = None
     label: str | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,8 @@ class Finding:
         """Return what `cnn check --json` prints of it."""
         return {
             "kind": self.kind, "level": self.level, "text": self.text, "value": self.value,
-            "files": [{"path": f.relative, "split": f.split, "class": f.label} for f in self.files],
+            "files": [{"path": f.relative, "split": f.split, "class": f.label,
+                       **({} if f.group is None else {"group": f.group})} for f in self.files],
             "exclude": [f.relative for f in self.exclude],
         }
 

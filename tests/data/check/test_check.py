@@ -263,11 +263,12 @@ def test_groups_keep_near_copies_off_the_other_side(tmp_path: Path) -> None:
                               for j, label in enumerate(("ant", "bee")) for i in range(12) for k in range(2)})
     report = check(folder)
     assert len(found(report, "near-duplicate-across-splits")) > 1
-    assert "--group-by keeps bursts together" in KINDS["near-duplicate-across-splits"].about
+    assert "--group-by keeps the images of a slide, a patient" in KINDS["near-duplicate-across-splits"].about
     report = check(folder, groups=groups_of(r"\w+/s\d\d"))
     assert found(report, "near-duplicate-across-splits") == []
     assert len(found(report, "near-duplicate")) == 24
-    assert report.notes == [r"24 groups of images are kept together, by \w+/s\d\d."]
+    assert report.notes[0].startswith(r"24 groups of images are kept together, by \w+/s\d\d: ant/s00 (2 images), ant")
+    assert report.notes[1].startswith("24 groups: ")
 
 
 @pytest.mark.slow

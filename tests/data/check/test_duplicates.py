@@ -1,5 +1,7 @@
 """data/check/duplicates.py: what copies mean where they lie, which of them may stay, and what is to be excluded."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -93,3 +95,12 @@ def test_copies_of_what_is_almost_the_same_belong_to_it(monkeypatch: pytest.Monk
          ["train/a/4", "train/a/5", "train/a/6"], []),
         ("near-duplicate-across-splits", "3 almost the same pictures (difference 0.15) in 2 splits.",
          ["test/a/1", "test/a/2", "train/a/3"], ["train/a/3"])]
+
+
+def test_copies_of_two_groups_are_told_as_such() -> None:
+    named = [("train/a/1", "x", "s04"), ("test/a/2", "x", "s05"), ("train/a/3", "y", "s04"), ("train/a/4", "y", "s04")]
+    images = [Looked(replace(file(name), group=group), Facts(HEADER, digest.encode(), True, 200, 7, 0.3))
+              for name, digest, group in named]
+    texts = [found.text for found in duplicates.of_copies(images, np.zeros((4, 32, 32), np.uint8), near=False)]
+    assert texts == ["2 files with the same pixels in 2 splits. They are in 2 groups (s04, s05).",
+                     "2 files with the same pixels."]

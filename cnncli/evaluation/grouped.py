@@ -1,0 +1,74 @@
+"""A test by groups: how many images of each slide, patient or video were tested and how many were right, and what that
+says about new groups. evaluate.py asks; data/groups.py says what a group is, intervals.py has the formula.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..data import Sample
+from ..data.folds import MOST_FOLDS
+from ..data.splits import listed
+from ..kernels import Array
+from .intervals import of_groups
+
+FEW = 5  # groups; from fewer, little is known about others
+
+
+@dataclass(frozen=True)
+class GroupScore:
+    """How many images of one group were tested.
+
+    Attributes:
+        name: The group; an image that is in no group is one by itself, and its path the name.
+        images: How many of its images were tested.
+        right: How many of these were classified right.
+    """
+
+    name: str
+    images: int
+    right: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `cnn test --json` prints of it."""
+        return {"name": self.name, "images": self.images, "right": self.right}
+
+
+def scores_of(samples: Sequence[Sample], right: Array) -> list[GroupScore]:
+    """Return the scores of the groups that samples are in, by name; none if they are in no groups. right says which
+    samples were classified right, bool (n,).
+    """
+    found: dict[tuple[bool, str], list[bool]] = {}
+    for sample, good in zip(samples, right.tolist(), strict=True):
+        found.setdefault((sample.group is None, sample.group or sample.relative), []).append(good)
+    if all(alone for alone, _ in found):
+        return []
+    return [GroupScore(name, len(good), sum(good)) for (_, name), good in sorted(found.items())]
+
+
+def interval(scores: Sequence[GroupScore]) -> tuple[float, float] | None:
+    """Return the interval of the accuracy for new groups. None if fewer than two were tested."""
+    return of_groups([score.right for score in scores], [score.images for score in scores])
+
+
+def warning(scores: Sequence[GroupScore], by_split: object) -> str | None:
+    """Return the sentence that warns of few groups. None if there are enough of them, or none. by_split is how many
+    groups each part of the run's split has, as its config.json says.
+    """
+    if not 0 < len(scores) < FEW:
+        return None
+    many = "s" * (len(scores) > 1)
+    about = ("The 95 % interval of the accuracy holds for more images of this group, not for new groups."
+             if len(scores) == 1 else "That is few for a statement about new groups.")
+    return (f"The images tested come from {len(scores)} group{many} ({listed([s.name for s in scores])}). {about}"
+            + _remedy(by_split))
+
+
+def _remedy(by_split: object) -> str:
+    counts = [by_split.get(split) for split in ("train", "val")] if isinstance(by_split, dict) else []
+    others = sum(count for count in counts if isinstance(count, int))
+    if others < 2:
+        return ""
+    which = "more groups" if others > MOST_FOLDS else f"each of the other {others} groups once"
+    return (f" With the options of this model, cross-validation tests {which}: cnn train DATA --folds "
+            f"{min(others, MOST_FOLDS)}")

@@ -1,0 +1,105 @@
+"""evaluation/grouped.py and what intervals.py says of groups: the interval for new groups, its bounds, the warning."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+import cnncli
+from cnncli.data import Sample
+from cnncli.evaluation import grouped
+from cnncli.evaluation.grouped import GroupScore
+from cnncli.evaluation.intervals import of_groups, student, wilson
+
+
+@pytest.mark.parametrize(("freedom", "t"), [(1, 12.706), (2, 4.303), (3, 3.182), (4, 2.776), (10, 2.228), (30, 2.042),
+                                            (99, 1.984)])
+def test_students_t_as_in_tables(freedom: int, t: float) -> None:
+    assert student(freedom) == pytest.approx(t, abs=5e-4)
+
+
+def test_the_interval_of_groups_is_wider_the_more_they_differ() -> None:
+    assert of_groups([8], [10]) is None
+    alike = of_groups([8] * 20, [10] * 20)
+    assert alike == wilson(160, 200, student(19)), "groups that do not differ: only t in place of the normal quantile"
+    apart = of_groups([10, 6] * 10, [10] * 20)
+    assert apart is not None
+    assert apart[0] < alike[0] < 0.8 < alike[1] < apart[1]
+    share, effect = 0.8, 20 / 19 * 20 * 2**2 / 200**2 / (0.8 * 0.2 / 200)  # by hand
+    assert apart == pytest.approx(wilson(160 / effect, 200 / effect, student(19)))
+    assert share == (apart[0] + apart[1]) / 2 or apart[0] < share < apart[1]
+    assert of_groups([10] * 12, [10] * 12) == wilson(12, 12, student(11)), "all right: as if a group were one image"
+    assert of_groups([0, 0], [3, 3]) == wilson(0, 2, student(1))
+
+
+def test_the_interval_holds_new_groups_as_often_as_it_says() -> None:
+    rng, held, usual = np.random.default_rng(0), 0, 0
+    for _ in range(400):
+        chances = rng.beta(8, 2, 12)  # 0.8 on average, and it differs from group to group
+        images = rng.integers(20, 40, 12)
+        right = rng.binomial(images, chances)
+        low, high = of_groups(right.tolist(), images.tolist()) or (1, 0)
+        held += low <= 0.8 <= high
+        low, high = wilson(int(right.sum()), int(images.sum()))
+        usual += low <= 0.8 <= high
+    assert 0.93 * 400 <= held <= 0.985 * 400
+    assert usual < 0.75 * 400, "the usual interval is about images, not groups"
+
+
+def test_groups_are_scored_by_name_and_images_of_none_by_themselves() -> None:
+    samples = [Sample("", name, 0, group=group)
+               for name, group in (("a/1", "y"), ("a/2", "x"), ("a/3", "y"), ("x", None))]
+    found = grouped.scores_of(samples, np.array([True, True, False, False]))
+    assert found == [GroupScore("x", 1, 1), GroupScore("y", 2, 1), GroupScore("x", 1, 0)]
+    assert grouped.scores_of(samples[3:], np.array([True])) == []
+
+
+COME = "The images tested come from "
+HOLDS = "The 95 % interval of the accuracy holds for more images of this group, not for new groups."
+LITTLE = "That is few for a statement about new groups. "
+WITH = "With the options of this model, cross-validation tests "
+
+
+@pytest.mark.parametrize(("groups", "by_split", "said"), [
+    (0, None, None),
+    (5, None, None),
+    (1, None, f"{COME}1 group (g0). {HOLDS}"),
+    (2, {"train": 9, "val": 1, "test": 2}, f"{COME}2 groups (g0, g1). {LITTLE}{WITH}each of the other 10 groups once: "
+                                           "cnn train DATA --folds 10"),
+    (4, {"train": 900, "val": 1, "test": 4}, f"{COME}4 groups (g0, g1, g2, g3). {LITTLE}{WITH}more groups: "
+                                             "cnn train DATA --folds 100"),
+    (1, {"train": "x", "val": 1}, f"{COME}1 group (g0). {HOLDS}"),
+])
+def test_few_groups_are_warned_of(groups: int, by_split: object, said: str | None) -> None:
+    assert grouped.warning([GroupScore(f"g{i}", 1, 1) for i in range(groups)], by_split) == said
+
+
+@pytest.mark.slow
+def test_a_test_says_its_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(1)
+    for label in "ab":
+        for slide in range(6):
+            for i in range(3):
+                path = Path(f"cells/{label}/s{slide}_{i}.png")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                PIL.Image.fromarray(rng.integers(0, 256, (12, 12), np.uint8)).save(path)
+    run = cnncli.train("cells", arch="lenet5", epochs=1, size=16, group_by=r"(s\d)_", seed=0)
+    assert run.config["groups_by_split"] == {"train": 4, "val": 1, "test": 1}
+    found = cnncli.evaluate(run)
+    assert len(found.groups) == 1
+    assert found.groups[0].images == 6
+    assert found.group_interval is None
+    warned = next(note for note in found.notes if note.startswith("Warning: The images tested come from 1 group (s"))
+    assert warned.endswith("each of the other 5 groups once: cnn train DATA --folds 5")
+    cnncli.write_report(found, "report")
+    page = Path("report/report.html").read_text()
+    assert "The images tested come from 1 group." in page
+    assert json.loads(Path("report/test.json").read_text())["groups"] == [found.groups[0].as_json()]
+    several = cnncli.evaluate(run, split="train")
+    assert several.as_json()["group_interval"] == list(several.group_interval or ())
+    assert len(several.groups) == 4
+    cnncli.write_report(several, "report")
+    assert "For images of new groups the 95 % interval" in Path("report/report.html").read_text()
