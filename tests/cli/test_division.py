@@ -75,8 +75,8 @@ def test_a_table_of_labels_and_groups(work: Path, capsys: pytest.CaptureFixture[
     own = ("--labels", "labels.csv", "--group-by", r"(p\d)_", "--split-seed", "3")
     _, err = cnn(capsys, "train", "flat", *own, *SHORT, "--name", "t")
     lines = err.splitlines()
-    assert lines[0] == ("flat has no train/ and test/: 32 images are for training, 5 for validation and 5 for the test, "
-                        "drawn in whole groups.")
+    assert lines[0] == ("flat has no train/ and test/: 32 images are for training, 5 for validation and 5 for the "
+                        "test, drawn in whole groups.")
     assert lines[1].startswith("9 groups of images are kept together, by (p\\d)_: p0 (5 images), p1 (5), p2 (5), ")
     assert lines[2].startswith("9 groups: 7 training, 1 validation (p")
     assert "seed 0, split seed 3." in err
