@@ -90,9 +90,10 @@ def _print(found: "ModelTest") -> None:
     if interval := found.group_interval:
         emit(f"          {interval[0]:.2%} to {interval[1]:.2%} for images of new groups, by the {len(found.groups):,} "
              "groups tested")
-    if found.trained_on and found.accuracy_unseen is not None:
+    if found.trained_on and found.interval_unseen is not None:
+        low, high = found.interval_unseen
         emit(f"          {found.accuracy_unseen:.2%} of the {found.images - found.trained_on:,} images that it was not "
-             "trained on")
+             f"trained on ({low:.2%} to {high:.2%})")
     for name, baseline in found.baselines.items():
         emit(f"          {baseline.accuracy:.2%} {name} ({baseline.how})")
     if found.top5 is not None:

@@ -26,6 +26,7 @@ from . import baselines, grouped, scores
 from .baselines import Baseline
 from .grouped import GroupScore
 from .held_out import Labelled, Note, Progress, labelled_images
+from .intervals import wilson
 from .scores import Evaluation
 
 LEFT_OUT = "There is no comparison with the nearest neighbour"
@@ -74,10 +75,18 @@ class ModelTest(Evaluation):
         """
         return grouped.interval(self.groups)
 
+    @property
+    def interval_unseen(self) -> tuple[float, float] | None:
+        """The interval that holds ``accuracy_unseen`` with 95 % confidence: (low, high). None if there is none."""
+        if self.seen is None or self.seen.all():
+            return None
+        return wilson(int(self.right[~self.seen].sum()), int((~self.seen).sum()))
+
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn test --json` prints."""
         groups, interval = self.groups, self.group_interval
         return {**super().as_json(), "trained_on": self.trained_on, "accuracy_unseen": self.accuracy_unseen,
+                "interval_unseen": list(self.interval_unseen) if self.interval_unseen else None,
                 "trained": self.opened.trained.isoformat() if self.opened.trained else None,
                 "groups": [group.as_json() for group in groups] if groups else None,
                 "group_interval": list(interval) if interval else None}

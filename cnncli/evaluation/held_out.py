@@ -62,7 +62,7 @@ def _seen_note(seen: int, images: int, name: str) -> str:
         every = f"All {images:,} images tested are" if images > 1 else "The image tested is"
         return f"{every} among those that {name} was trained on: this says little about others."
     return (f"{seen:,} of the {images:,} images tested {'is' if seen == 1 else 'are'} among those that {name} was "
-            "trained on, which flatters it.")
+            "trained on. The accuracy on the others says more about new images.")
 
 
 def choose(opened: Opened, data: str | None, split: Split | None, note: Note, labels: Labels | None = None,

@@ -15,7 +15,7 @@ from ..data.boxes import Box
 from ..data.decode import open_image
 from ..data.finding import Picture
 from ..data.outputs import drawing
-from ..visualize.canvas import FAINT, INK, PAPER, Canvas, picture, ramp, signed, wrapped
+from ..visualize.canvas import FAINT, INK, PAPER, Canvas, percent, picture, ramp, signed, wrapped
 from .explanation import Explanation
 from .geometry import on_image
 from .methods import METHODS
@@ -104,7 +104,7 @@ def draw(explanations: Sequence[Explanation], title: str, pixels: NDArray[Any]) 
     says += [line for each in first.lines for line in wrapped(each, width - 2 * MARGIN)]
     top = MARGIN + 60
     sheet = Canvas(width, top + panels.size[1] + WORDS + 40 + 18 * len(says) + MARGIN)
-    answer = f"{first.label}, {first.probability:.1%}"
+    answer = f"{first.label}, {percent(first.probability)}"
     sheet.text(MARGIN, MARGIN - 4, f"said {answer}, is {first.truth}" if first.wrong else answer, 20, bold=True,
                width=width - 2 * MARGIN)
     sheet.text(MARGIN, MARGIN + 24, title, 12, FAINT, width=width - 2 * MARGIN)
@@ -127,7 +127,8 @@ def _panel(sheet: Canvas, panels: _Panels, each: Explanation, most: float, x: fl
     y += panels.size[1] + 8
     about = f"what speaks for {each.target}" if each.against is None else f"{each.target} rather than {each.against}"
     sheet.text(x, y, about, 13, INK, bold=True, width=panels.width)
-    said = each.sentence or (f"probability {each.target_probability:.1%}" if each.against is None else "the difference")
+    chance = f"probability {percent(each.target_probability)}"
+    said = each.sentence or (chance if each.against is None else "the difference")
     sheet.text(x, y + 19, said, 12, FAINT, width=panels.width)
 
 

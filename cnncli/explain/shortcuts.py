@@ -143,7 +143,8 @@ class Shortcuts:
         classes = f"{len(self.classes):,} class{'es' * (len(self.classes) != 1)}"
         return (f"No shortcut was found in the images of {classes}. Every place was greyed, and marks that all "
                 f"images of a class share were looked for. What lies at {tried} that stood out was "
-                "pasted into images of other classes, and did not change their answers as a shortcut would.")
+                "pasted into images of other classes, and did not change their answers as a shortcut would. "
+                "Backgrounds, and what differs from one slide or camera to another, are not looked for.")
 
     @property
     def notes(self) -> list[str]:

@@ -123,7 +123,7 @@ def trusted(model: AnyModel, seed: int = 0) -> Callable[[Explanation], Beside]:
     """Return what puts the measures of its map beside an explanation."""
     def beside(explanation: Explanation) -> Beside:
         found = trust(explanation, model, seed)
-        return Beside([f"{found.verdict}.", found.figures], {"trust": found.as_json()})
+        return Beside([f"{found.verdict}.", *[found.figures] * found.measurable], {"trust": found.as_json()})
 
     return beside
 

@@ -12,6 +12,7 @@ WIDTH, HEIGHT = 340, 300
 _LEFT, _TOP, _RIGHT, _BOTTOM = 44, 24, 22, 40
 _COUNTS = 44  # pixels below a reliability diagram for the bars that say how many images there are
 _POINTS = 300  # of a curve
+_APART = 0.1  # of the width or height, at least, between two words
 
 
 def interval(share: float, low: float, high: float, kind: str = "right") -> str:
@@ -58,7 +59,9 @@ def coverage(curve: Coverage, marks: Iterable[tuple[float, float, str]], label: 
     frame.add(f'<path class="curve" d="M{path}"/>')
     for x, y, words in marks:
         frame.add(f'<circle class="mark" cx="{frame.x(x):.1f}" cy="{frame.y(y):.1f}" r="4"/>')
-        frame.text(frame.x(x) + 6, frame.y(y) - 7, words, "start" if x < 0.9 else "end")  # where the curve is not
+        same = [other for at, right, other in marks if abs(at - x) < _APART and abs(right - y) < _APART * (1 - floor)]
+        if words == same[0]:  # several that lie at one place are told together
+            frame.text(frame.x(x) + 6, frame.y(y) - 7, ", ".join(same), "start" if x < 0.9 else "end")
     frame.axis_x([(v / 5, f"{20 * v} %") for v in range(6)], "share of images with an answer", HEIGHT - _BOTTOM)
     frame.axis_y([(v, f"{100 * v:.0f} %") for v in ticks], "right")
     return frame.svg()

@@ -68,11 +68,21 @@ def _write(found: ModelTest, into: Path, why: Why | None) -> None:
     report, matrix, table, sheet, figures = (into / file for file in WRITTEN)
     page.write(found, report, title=f"Test of {name}", pixels=found.pixels,
                names=[sample.relative for sample in found.samples], facts=found.facts, groups=found.groups,
-               notes=found.notes + found.comparison, why=why)
+               notes=found.notes + _on_unseen(found) + found.comparison, why=why)
     confusion.draw(found, matrix, f"Confusion matrix of {name}")
     confusion.write_csv(found, table)
     mistakes.draw(found, found.pixels, [sample.path for sample in found.samples], sheet, f"Worst mistakes of {name}")
     write_output(figures, (json.dumps(found.as_json(), indent=2) + "\n").encode(), FIGURES)
+
+
+def _on_unseen(found: ModelTest) -> list[str]:
+    """Return a sentence on the images that the model was not trained on, if others were tested, too."""
+    if not found.trained_on or found.accuracy_unseen is None or found.interval_unseen is None:
+        return []
+    low, high = found.interval_unseen
+    return [f"Of the {page.count(found.images - found.trained_on, 'image')} that it was not trained on, "
+            f"{page.percent(found.accuracy_unseen)} are right (95 % interval {page.percent(low)} to "
+            f"{page.percent(high)})."]
 
 
 def _why(found: ModelTest, note: Note) -> Why | None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..data.outputs import drawing
 from ..evaluation.scores import Evaluation
-from ..visualize.canvas import FAINT, INK, RIGHT, WRONG, Canvas, fitted, picture
+from ..visualize.canvas import FAINT, INK, RIGHT, WRONG, Canvas, fitted, percent, picture
 
 MOST = 48  # thumbnails on the sheet
 COLUMNS = 8
@@ -61,7 +61,7 @@ def _thumbnail(sheet: Canvas, x: float, y: float, pixels: NDArray[np.uint8], eva
     image = fitted(picture(pixels), SIDE)
     sheet.paste(image, x + (SIDE - image.width) / 2, y + (SIDE - image.height) / 2, frame=True)
     guess = int(evaluation.guesses[index])
-    chance = _percent(float(evaluation.probabilities[index, guess]))
+    chance = percent(float(evaluation.probabilities[index, guess]))
     y += SIDE + 5
     sheet.text(x, y, "true: " + evaluation.class_names[int(evaluation.labels[index])], 12, RIGHT, width=SIDE)
     sheet.text(x + SIDE, y + 17, chance, 12, WRONG, align="right")
@@ -78,7 +78,3 @@ def _summary(evaluation: Evaluation, wrong: int, shown: int) -> str:
 
 def _images(count: int) -> str:
     return f"{count:,} image{'s' * (count != 1)}"
-
-
-def _percent(share: float) -> str:
-    return ">99.9%" if share >= 0.9995 else f"{share:.1%}"

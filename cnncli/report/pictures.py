@@ -17,6 +17,7 @@ from ..errors import printable
 from ..evaluation.scores import Evaluation
 
 WORST, AMBIGUOUS, BEST, MOST_BEST = 48, 24, 4, 240  # images; BEST of each class, MOST_BEST of all
+CLOSE = 0.5  # between the two highest probabilities of an ambiguous image, at most
 A_CELL = 60  # images of a cell of the confusion matrix
 MOST_CHARACTERS = 8_000_000  # of the cells' thumbnails
 SIDE, SHARP = 96, 40  # pixels: what is larger is made smaller; what is at most so large is kept without loss
@@ -69,9 +70,10 @@ class Album:
         return [self._one(int(i), as_jpeg(strip)) for i, strip in zip(indices, why(indices), strict=True)]
 
     def ambiguous(self) -> list[Shown]:
-        """The images that could nearly as well have been something else."""
+        """The images that could nearly as well have been something else, the most ambiguous first."""
         margin = self._chances - self._others
-        return self._shown(np.argsort(margin, kind="stable")[:AMBIGUOUS])
+        order = np.argsort(margin, kind="stable")[:AMBIGUOUS]
+        return self._shown(order[margin[order] < CLOSE])
 
     def best(self) -> list[tuple[int, list[Shown]]]:
         """The images of each class that were recognised most surely; classes without any are left out."""

@@ -156,6 +156,11 @@ class Canvas:
         return Path(path)
 
 
+def percent(share: float) -> str:
+    """Return a probability in per cent; what is not quite none or all is not called that."""
+    return "<0.1%" if 0 < share < 0.0005 else ">99.9%" if 0.9995 <= share < 1 else f"{share:.1%}"
+
+
 def number(value: float, digits: int = 3) -> str:
     """Return a number in few characters: to so many significant digits, without an exponent where it need not be."""
     value += 0.0  # -0 is 0

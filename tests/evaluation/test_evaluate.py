@@ -105,7 +105,7 @@ def test_what_it_reaches_on_images_that_it_was_not_trained_on(home: Path) -> Non
     assert found.accuracy_unseen == found.right[~found.seen].mean()
     said = found.as_json()
     assert (said["trained_on"], said["accuracy_unseen"]) == (found.trained_on, found.accuracy_unseen)
-    assert any("which flatters it" in note for note in found.notes)
+    assert any("says more about new images" in note for note in found.notes)
     assert list(found.baselines) == ["majority class"], "no image is compared with itself"
     on_training = evaluate(split="train")
     assert (on_training.trained_on, on_training.accuracy_unseen) == (len(splits.train), None)

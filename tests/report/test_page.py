@@ -218,8 +218,16 @@ def test_how_many_are_looked_at_together_changes_nothing(monkeypatch):
     monkeypatch.setattr(pictures, "_AT_ONCE", 5)
     assert everything() == whole
     only = score(np.zeros((1, 1)), np.zeros(1), ["a"])
-    [image] = pictures.Album(only, pixels(only), names(only)).ambiguous()
+    album = pictures.Album(only, pixels(only), names(only))
+    [image] = album._shown(np.arange(1))
     assert (image.chance, image.second, image.other) == (1, 0, 0), "a single class"
+    assert album.ambiguous() == []
+
+
+def test_only_what_lies_near_another_class_is_ambiguous():
+    """Of two classes: 0.88 against 0.12 is not, 0.73 against 0.27 is."""
+    found = score(np.array([[2.0, 0], [1, 0], [0, 0.1]]), np.zeros(3), ["a", "b"])
+    assert [image.guess for image in pictures.Album(found, pixels(found), names(found)).ambiguous()] == [1, 0]
 
 
 def test_the_commonest_confusions_and_shades_of_the_matrix():

@@ -17,6 +17,7 @@ from .findings import File, Finding
 from .neighbours import Progress
 
 _FEWEST = 5  # images of a class from which its usual probability is told
+WEAK = 0.9  # of the images that models have not seen: what less than that is right makes many false findings
 _ROUNDING = 1e-9  # a mean of equal numbers may come out above them
 
 
@@ -182,6 +183,9 @@ def sentences(judged: dict[str, Any]) -> Iterator[str]:
                "too, are known by heart, so that fewer of their errors show than of the others'. The models of a "
                "cross-validation (cnn train --folds), each given with --model, judge every image without having seen "
                "its label.")
+    if judged["accuracy_unseen"] is not None and judged["accuracy_unseen"] < WEAK:
+        yield (f"{names}: right for {judged['accuracy_unseen']:.0%} of the images that were not trained on. So expect "
+               "many of the labels found here to be right.")
     if judged["unknown_classes"]:
         unknown = ", ".join(map(printable, judged["unknown_classes"][:5]))
         yield f"{names}: does not know {unknown}; their images were not judged."
