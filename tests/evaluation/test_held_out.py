@@ -265,7 +265,7 @@ def test_arrays_that_it_was_trained_on_are_divided_as_the_training_divided_them(
     for data, split in ((others, "test"), ({"train": others}, "val")):
         with pytest.raises(UsageError, match=f"the arrays have no {split} images, and are not those that the model"):
             labelled(data, split)
-    with pytest.raises(UsageError, match="a table of labels is for a folder; arrays come with their labels"):
+    with pytest.raises(UsageError, match="a table of labels cannot be given together with arrays"):
         labelled_images(open_model(), arrays, None, labels=Labels("none.csv", ()))
     with pytest.raises(UsageError, match="was trained on arrays in memory; give them again"):
         chosen()

@@ -226,7 +226,8 @@ def test_what_is_said_in_the_end() -> None:
     assert nothing.nothing == (
         "No shortcut was found in the images of 3 classes. Every place was greyed, and marks that all images of a "
         "class share were looked for. What lies at 1 place that stood out was pasted into images of other classes, and "
-        "did not change their answers as a shortcut would.")
+        "did not change their answers as a shortcut would. Backgrounds, and what differs from one slide or camera to "
+        "another, are not looked for.")
     assert "the images of 1 class. " in replace(nothing, classes=["top"]).nothing
     assert nothing.sentences == [nothing.marks[0].sentence, "moved", nothing.nothing]
     said = nothing.as_json()
