@@ -167,10 +167,15 @@ def _cross_validate(data: str | None, resume: str | None, folds: int, watching: 
                    ("val accuracy", "right"), ("last epoch", "right"))
         show(console(), columns, [(f.run.name, f"{f.images:,}", str(f.epoch), f"{f.val_loss:.4f}",
                                    f"{f.val_accuracy:.2%}", f"{f.last_accuracy:.2%}") for f in found.folds])
-        emit(f"accuracy of {folds} folds: {found.mean:.2%} ± {found.deviation:.2%} (mean, standard deviation). Of "
-             f"their last epochs, which were not chosen: {found.last_mean:.2%} ± {found.last_deviation:.2%}")
-    note("Next: train on all images, with the same options except --folds. cnn test then tests on images that no fold "
-         "has seen.")
+        low, high = found.last_interval
+        emit(f"accuracy of {folds} folds: {found.last_mean:.2%} ± {found.last_deviation:.2%} (mean, standard deviation "
+             "over folds), after the last epoch")
+        emit(f"          {low:.2%} to {high:.2%} is the 95 % interval of the mean")
+        emit(f"          {found.last_right:,} of {found.images:,} images right, each judged by the fold that did not "
+             "learn it")
+        emit(f"          {found.mean:.2%} ± {found.deviation:.2%} after the best epochs. This is a little too high, "
+             "because the same images chose these epochs.")
+    note("Next: to get a model for use, train with the same options, without --folds.")
     return report_skipped(found.skipped)
 
 

@@ -4,6 +4,7 @@ ask, report/page.py shows them.
 
 from collections.abc import Sequence
 from math import atan, cos, pi, sin, sqrt
+from statistics import fmean, stdev
 
 Z = 1.959963984540054  # of the normal distribution: 95 %
 
@@ -27,6 +28,15 @@ def student(freedom: int) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if _between(middle, freedom) < 0.95 else (low, middle)
     return high
+
+
+def of_folds(accuracies: Sequence[float]) -> tuple[float, float]:
+    """Return the interval that the mean accuracy lies in with 95 % confidence, of the accuracies of K folds: Student's
+    t, with the variance corrected for folds that share training images (Nadeau and Bengio 2003).
+    """
+    folds = len(accuracies)
+    mean, half = fmean(accuracies), student(folds - 1) * stdev(accuracies) * sqrt(1 / folds + 1 / (folds - 1))
+    return max(0.0, mean - half), min(1.0, mean + half)
 
 
 def _between(t: float, freedom: int) -> float:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..data import Data, check_fold
 from ..errors import UsageError, printable
+from ..evaluation.intervals import of_folds, wilson
 from ..runs import CONFIG, Run, check_name, newest_run, runs_option
 from .train import train
 
@@ -80,6 +81,24 @@ class CrossValidation:
         """The standard deviation of the last epochs' accuracies (that of a sample: divided by K - 1)."""
         return statistics.stdev(fold.last_accuracy for fold in self.folds)
 
+    @property
+    def last_interval(self) -> tuple[float, float]:
+        """The interval that holds the mean of the last epochs' accuracies with 95 % confidence: (low, high).
+
+        It is wider than that of independent measurements, because folds share training images (Nadeau and Bengio 2003).
+        """
+        return of_folds([fold.last_accuracy for fold in self.folds])
+
+    @property
+    def images(self) -> int:
+        """How many images were validated, each in one fold."""
+        return sum(fold.images for fold in self.folds)
+
+    @property
+    def last_right(self) -> int:
+        """How many of these images the last epochs' models classified right."""
+        return sum(round(fold.last_accuracy * fold.images) for fold in self.folds)
+
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn train --folds K --json` prints."""
         return {
@@ -88,6 +107,10 @@ class CrossValidation:
             "deviation": self.deviation,
             "last_mean": self.last_mean,
             "last_deviation": self.last_deviation,
+            "last_interval": list(self.last_interval),
+            "images": self.images,
+            "last_right": self.last_right,
+            "last_right_interval": list(wilson(self.last_right, self.images)),
             "folds": [{"fold": f.fold, "run": f.run.name, "path": f.run.path, "images": f.images, "best_epoch": f.epoch,
                        "val_loss": f.val_loss, "val_accuracy": f.val_accuracy, "last_accuracy": f.last_accuracy}
                       for f in self.folds],

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cnncli.evaluation.intervals import wilson
+from cnncli.evaluation.intervals import of_folds, wilson
 
 
 @pytest.mark.parametrize(("right", "images", "low", "high"), [
@@ -23,3 +23,10 @@ def test_intervals_hold_the_share_and_stay_within_bounds():
         for right in {0, 1, images // 2, images}:
             low, high = wilson(right, images)
             assert 0 <= low <= right / images <= high <= 1
+
+
+def test_the_interval_of_a_mean_of_folds():
+    low, high = of_folds([0.8, 0.9, 0.85, 0.75, 0.7])
+    half = 2.7764 * 0.0790569 * (1 / 5 + 1 / 4) ** 0.5  # t for 4 degrees of freedom, the deviation, both by hand
+    assert (low, high) == (pytest.approx(0.8 - half, abs=1e-5), pytest.approx(min(1.0, 0.8 + half), abs=1e-5))
+    assert of_folds([1.0, 0.2]) == (0, 1)

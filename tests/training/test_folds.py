@@ -134,7 +134,7 @@ def test_the_command_prints_each_fold_and_mean_and_deviation(
     lines = out.splitlines()
     assert [line.split()[0] for line in lines if line.strip().startswith("cv-fold")] == ["cv-fold1", "cv-fold2"]
     assert sum(line.strip().startswith("2/2") for line in lines) == 2
-    assert "accuracy of 2 folds:" in lines[-1]
+    assert "accuracy of 2 folds:" in lines[-4]
     assert "±" in lines[-1]
     assert cli.main(["train", "--folds", "2", "--resume", "cv", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
