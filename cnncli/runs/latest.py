@@ -100,7 +100,7 @@ def find_run(runs: str | os.PathLike[str], which: str | os.PathLike[str] | None 
 
 
 def run_to_use(runs: str | os.PathLike[str]) -> tuple[Run | None, list[str]]:
-    """Return the run whose model is used, and a sentence on a newer one that is not.
+    """Return the run whose model is used, and sentences: on a fold, and on a newer run whose model is not used.
 
     It is that of runs/latest, unless this is being trained, has no model or has gone; then the newest other run that
     has one and is not being trained. Without any such it is what runs/latest leads to, None where that is nothing.
@@ -115,8 +115,18 @@ def run_to_use(runs: str | os.PathLike[str]) -> tuple[Run | None, list[str]]:
     begun_later = [other for other in all_runs(runs) if _is_later(other, run)]
     newest = max(begun_later, key=_when, default=latest)
     if newest is None or newest.name == run.name or not (newest.path / CONFIG).is_file():  # no run, whatever it is
-        return run, []
-    return run, [_not_used(newest)]
+        return run, _of_fold(run)
+    return run, [*_of_fold(run), _not_used(newest)]
+
+
+def _of_fold(run: Run) -> list[str]:
+    """Return a sentence on a run that is one fold of a cross-validation; none of another, or of a damaged one."""
+    try:
+        which, of = run.config["recipe"]["fold"]
+    except (UsageError, LookupError, TypeError, ValueError):
+        return []
+    return [f"{printable(run.path)} is fold {which} of {of} of a cross-validation, and has not learnt the images of that "
+            "fold. To get a model for use, train with the same options, without --folds."]
 
 
 def _is_later(other: Run, run: Run) -> bool:

@@ -65,6 +65,16 @@ def test_the_one_that_latest_leads_to(runs: Path) -> None:
     assert open_model("runs/second").trained == BEGAN + timedelta(days=2)
 
 
+@pytest.mark.slow
+def test_one_that_is_a_fold_is_told_as_such(runs: Path) -> None:
+    run = Run("runs/second")
+    run.write_config({**run.config, "recipe": {**run.config["recipe"], "fold": [2, 5]}})
+    assert run_to_use("runs")[1] == [
+        "runs/second is fold 2 of 5 of a cross-validation, and has not learnt the images of that fold. To get a model "
+        "for use, train with the same options, without --folds."]
+
+
+
 def test_a_newer_one_that_was_stopped_before_it_had_a_model(runs: Path) -> None:
     make("third", 20, epochs=0, model=False)
     assert used() == ("second", ["runs/third is newer, but has no model, because it was stopped in its first epoch; "
