@@ -191,4 +191,8 @@ def _say_where(run: Any, best: dict[str, Any], runs: str) -> None:
         note(f"Best: epoch {best['epoch']}, {best['val_accuracy']:.2%} of the validation images right{other}.")
     beside = [name for name in (CURVES, HISTORY) if (run.path / name).exists()]
     note(f"Model: {printable(run.path)}/model.safetensors" + (f" ({' and '.join(beside)} beside it)" if beside else ""))
+    if run.config.get("samples", {}).get("test") == 0:
+        note("The split has no test images. To test the model on other images: cnn test DATA"
+             + ("" if runs == "runs" else f" -m {quoted(run.path)}"))
+        return
     note("Next: cnn test" if runs == "runs" else f"Next: cnn test -m {quoted(run.path)}")

@@ -45,7 +45,7 @@ def a_run(place: str, best: int | None = 3, files: tuple[str, ...] = (CURVES, HI
     run = Run(place)
     run.path.mkdir(parents=True)
     run.write_history(ROWS)
-    run.write_config({"classes": ["a"], "images": {}, "recipe": {}})
+    run.write_config({"classes": ["a"], "images": {}, "recipe": {}, "samples": {"test": 5}})
     for name in {CURVES, HISTORY} - set(files):
         (run.path / name).unlink(missing_ok=True)
     if CURVES in files:
@@ -117,6 +117,10 @@ def test_where_the_model_is(given: dict[str, Any], capsys: pytest.CaptureFixture
     _, err = said_of(a_run("my runs/b", best=2, files=(HISTORY,)), given, capsys, "data", "--runs", "my runs")
     assert err == ("Best: epoch 2, 90.00% of the validation images right.\n"
                    "Model: my runs/b/model.safetensors (history.csv beside it)\nNext: cnn test -m 'my runs/b'\n")
+    run = a_run("runs/e")
+    run.write_config({**run.config, "samples": {"test": 0}})
+    assert said_of(run, given, capsys, "data")[1].endswith("The split has no test images. To test the model on other "
+                                                           "images: cnn test DATA\n")
     run = a_run("runs/c", best=None, files=())
     run.skipped = [("a.png", "a.png is empty.")]
     _, err = said_of(run, given, capsys, "data", code=3)
