@@ -125,8 +125,8 @@ def _of_fold(run: Run) -> list[str]:
         which, of = run.config["recipe"]["fold"]
     except (UsageError, LookupError, TypeError, ValueError):
         return []
-    return [f"{printable(run.path)} is fold {which} of {of} of a cross-validation, and has not learnt the images of that "
-            "fold. To get a model for use, train with the same options, without --folds."]
+    return [f"{printable(run.path)} is fold {which} of {of} of a cross-validation, and has not learnt the images of "
+            "that fold. To get a model for use, train with the same options, without --folds."]
 
 
 def _is_later(other: Run, run: Run) -> bool:
