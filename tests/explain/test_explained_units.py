@@ -164,7 +164,7 @@ def test_a_layer_before_its_activation_is_said_to_be():
     found = explain_units(model, "conv1", images, [0], note=notes.append)
     assert (found.kind, found.activation, found.rectified) == ("Conv2d", "relu1", True)
     assert notes == [found.before_activation]
-    assert notes[0].endswith("only what is above 0 gets through relu1 to the rest of the network: "
+    assert notes[0].endswith("Only those above 0 pass relu1 and reach the rest of the network: "
                              "--units relu1 shows that.")
     found = explain_units(model, "relu1", images, [0], note=notes.append)
     assert (found.kind, found.activation, found.before_activation, len(notes)) == ("ReLU", None, None, 1)

@@ -97,7 +97,7 @@ def test_the_variables_are_obeyed(monkeypatch):
             assert kernels.threads() == count
         for wrong in ("0", "257", "two"):
             monkeypatch.setenv("CNN_THREADS", wrong)
-            with pytest.raises(UsageError, match=f"^CNN_THREADS={wrong} cannot be used: give a number from 1 to 256"):
+            with pytest.raises(UsageError, match=f"^CNN_THREADS={wrong} cannot be used; give a number from 1 to 256"):
                 kernels.configure()
         assert kernels.threads() == 256
     finally:

@@ -12,7 +12,7 @@ from PIL import Image
 from cnncli.data.check import KINDS, File, Finding, Report
 from cnncli.evaluation.scores import score
 from cnncli.report import confusion, curves, mistakes, offenders, rates
-from cnncli.visualize.canvas import FAINT, INK, LINE, PAPER, RIGHT, WRONG, ramp
+from cnncli.visualize.canvas import FAINT, INK, LINE, PAPER, RIGHT, WRONG, percent, ramp
 
 from .strokes import looks, of
 
@@ -45,7 +45,8 @@ def test_no_mistake_is_said_in_the_middle(strokes: list[tuple[Any, ...]]) -> Non
     assert of(strokes, "sheet") == [(748, 326)]
     assert of(strokes, "text")[1:] == [(24, 50, "2 images, all right"), (374, 174, "No mistakes among 2 images.")]
     assert looks(strokes)["No mistakes among 2 images."] == [18, RIGHT, False, "centre", None]
-    assert [mistakes._percent(chance) for chance in (0.9994, 0.9995)] == ["99.9%", ">99.9%"]
+    assert [percent(chance) for chance in (0.9994, 0.9995, 1, 0, 0.0004)] == [
+        "99.9%", ">99.9%", "100.0%", "0.0%", "<0.1%"]
 
 
 def test_findings_stand_in_rows_of_nine_under_their_kinds(tmp_path: Path, strokes: list[tuple[Any, ...]]) -> None:
