@@ -136,12 +136,14 @@ def a_class(name: str, support: int) -> Any:
 def test_the_figures_of_a_test(capsys: pytest.CaptureFixture[str]) -> None:
     result = SimpleNamespace(
         confusion_matrix=np.array([[900, 100], [300, 700]]), interval=(0.78126, 0.8174), accuracy=0.8, images=2000,
-        trained_on=500, accuracy_unseen=0.75, interval_unseen=(0.7275, 0.7713), group_interval=None, top5=0.999, loss=0.12345, classes=[a_class("a", 1000), a_class("b", 0)],
+        trained_on=500, accuracy_unseen=0.75, interval_unseen=(0.7275, 0.7713), group_interval=None,
+        top5=0.999, loss=0.12345, classes=[a_class("a", 1000), a_class("b", 0)],
         baselines={"majority class": SimpleNamespace(accuracy=0.5, how="always a")})
     test._print(result)  # type: ignore[arg-type]
     assert lines(capsys) == [
         "accuracy  80.00%  (1,600 of 2,000 images)", "          78.13% to 81.74% with 95 % confidence",
-        "          75.00% of the 1,500 images that it was not trained on (72.75% to 77.13%)", "          50.00% majority class (always a)",
+        "          75.00% of the 1,500 images that it was not trained on (72.75% to 77.13%)",
+        "          50.00% majority class (always a)",
         "top-5     99.90%", "loss      0.1235", "", "class  precision  recall     F1  images",
         "a          12.3%   50.0%  0.988   1,000", "b          12.3%       -  0.988       0"]
     for changes in ({"trained_on": None, "interval_unseen": None}, {"trained_on": 0},
