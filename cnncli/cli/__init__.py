@@ -163,7 +163,7 @@ def explain(error: BaseException, command: str | None = None) -> tuple[str, int]
         return "", error.code if isinstance(error.code, int) else 1
     name = type(error).__name__
     what = f"{name}: {printable(error)}"
-    return f"this is an error of cnn itself ({what}); please report it, with what CNN_DEBUG=1 shows.", 1
+    return f"this is an error of the program itself ({what}); please report it, with what CNN_DEBUG=1 shows.", 1
 
 
 def _explain_click(error: click.ClickException) -> str:

@@ -27,7 +27,7 @@ class Place:
         out, err = self._capsys.readouterr()
         assert got == code, f"exit code {got}, not {code}: {out}{err}"
         assert "Traceback" not in out + err
-        assert "an error of cnn itself" not in err
+        assert "an error of the program itself" not in err
         return out, err
 
     def json(self, *arguments: object, code: int = 0):

@@ -102,7 +102,7 @@ def test_what_it_excludes_training_leaves_out(place, bad):
 @pytest.mark.slow
 def test_the_sheet(place, bad):
     _, err = place.cnn("check", bad, "--sheet", "bad.png", code=1)
-    assert "bad.png: what was found" in err
+    assert "bad.png: pictures of what was found" in err
     with Image.open("bad.png") as image:
         assert min(image.size) > 200
     assert ".png" in place.fails(2, "check", bad, "--sheet", "bad.jpg")

@@ -146,7 +146,7 @@ def test_every_command_of_the_table_has_help_with_examples(capsys):
      "there is not enough memory to begin (failed to map segment); raise the limit on it (ulimit -v)."),
     (ImportError("no _kernels"), 1, "a part of cnn is missing (no _kernels); install it again with 'pip install .'."),
     (ZeroDivisionError("x"), 1,
-     "this is an error of cnn itself (ZeroDivisionError: x); please report it, with what CNN_DEBUG=1 shows."),
+     "this is an error of the program itself (ZeroDivisionError: x); please report it, with what CNN_DEBUG=1 shows."),
 ])  # fmt: skip
 def test_errors_are_one_sentence_with_their_exit_code(error, code, sentence, command, capsys):
     command(fails_with(error), kernels=False)

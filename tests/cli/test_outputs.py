@@ -174,7 +174,7 @@ def refused(case: Case, folder: Path, place: Path, capsys: pytest.CaptureFixture
     code = run(case, folder)
     said = capsys.readouterr().err
     assert code in (1, 2), (code, said)
-    assert "an error of cnn itself" not in said
+    assert "an error of the program itself" not in said
     assert "work has begun" not in said
     assert len([line for line in said.splitlines() if not line.startswith("Model: ")]) == 1, said
     assert state(place) == before

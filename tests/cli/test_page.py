@@ -94,7 +94,7 @@ def test_what_is_refused(arguments: list[str], code: int, sentence: str, here: P
     assert main(["page", *arguments]) == code
     said = capsys.readouterr().err.splitlines()[-1]
     assert sentence in said
-    assert "an error of cnn itself" not in said
+    assert "an error of the program itself" not in said
     assert Path("letter.html").read_text(encoding="utf-8") == "<p>Dear all"
 
 

@@ -108,7 +108,7 @@ def test_what_is_refused(arguments: list[str], sentence: str, here: Path, capsys
     assert main(["runs", *arguments]) == 2
     said = capsys.readouterr().err
     assert sentence in said
-    assert "an error of cnn itself" not in said
+    assert "an error of the program itself" not in said
 
 
 def test_a_sweep_is_named_and_no_run(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,7 +62,7 @@ def until(happens: Callable[[], bool]) -> None:
 
 def said(captured: str) -> None:
     assert "Traceback" not in captured
-    assert "an error of cnn itself" not in captured
+    assert "an error of the program itself" not in captured
 
 
 # ---- what it prints ----

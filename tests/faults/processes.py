@@ -47,7 +47,7 @@ def run(*arguments: str, code: int = 0, **options: object) -> tuple[str, str]:
 def said(err: str | None) -> None:
     """Check that complaints are sentences."""
     assert "Traceback" not in (err or "")
-    assert "an error of cnn itself" not in (err or "")
+    assert "an error of the program itself" not in (err or "")
 
 
 @functools.cache

@@ -106,7 +106,7 @@ def test_a_command_whose_memory_is_refused_says_so(home: Path, shim: Path) -> No
     for n in range(1, 200, 1 if os.environ.get("CNN_FAULTS") else 7):  # make faults sets it
         done = preloaded(shim, COMMAND, str(n))
         assert "Traceback" not in done.stderr, (n, done.stderr)
-        assert "an error of cnn itself" not in done.stderr, (n, done.stderr)
+        assert "an error of the program itself" not in done.stderr, (n, done.stderr)
         assert done.returncode in (0, 1, 3, 4), (n, done.returncode, done.stderr)
         if done.stderr.endswith("0\n"):
             assert done.returncode == 0
