@@ -49,6 +49,8 @@ printf '  %s\n' 'images/                the photos of clothes it learnt from, a 
     'filters/, pictures/    what the first layer looks for, what the image lights up, and why it got its answer'
 printf 'The model itself as a page for your browser, which judges, explains and learns pictures:\n  %s\n' \
     "$(cd "$folder/runs/latest" && pwd)/page.html"
+printf 'To ask more of this model, name it, for example:\n  %s explain --units relu2 -m %s\n' \
+    "$(typed "$program")" "$(typed "$(cd "$folder" && pwd)/runs/latest")"
 printf 'Your own images next, with a folder per class in FOLDER:\n  %s train FOLDER\n' "$(typed "$program")"
 if [ "$program" != cnn ] && [ -f "$here/activate" ]; then
     printf 'So that cnn alone is enough in this shell:\n  . %s\n' "$(typed "$here/activate")"

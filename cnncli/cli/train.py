@@ -119,6 +119,8 @@ def _watched(data: str | None, as_json: bool, live: bool, port: int | None, tens
             several.append(page := watching.enter_context(Live(port or 0, say=note)))
             note(f"To watch it: {page.address}")
         yield Observers(*several) if len(several) > 1 else several[0]
+        if live:
+            note("The page has ended with the training; to see it again: cnn watch")
 
 
 def _find_lr(data: str | None, others: dict[str, Any], as_json: bool, options: dict[str, Any]) -> int:

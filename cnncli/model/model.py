@@ -63,6 +63,8 @@ class Prediction:
 class Model:
     """A classifier: a network with its class names and with what is done to an image before the network sees it.
 
+    Several threads may use one model: they wait for each other while the network computes.
+
     Args:
         network: The network.
         classes: The names of the classes, in the order of the network's outputs.

@@ -17,10 +17,10 @@ from ..layers.arguments import floats
 from .graph import Graph, Node
 from .packing import Packing
 from .plan import Plan
+from .turn import Turn
 
 _PLANS_KEPT = 6  # the training batch and its last smaller one; two sizes each of an evaluation and of its last part
-_FLOATS_AT_ONCE = 2**26  # activations of one evaluation batch: 256 MB
-_IMAGES_AT_ONCE = 256
+_IMAGES_AT_ONCE, _FLOATS_AT_ONCE = 256, 2**26  # of one evaluation batch: activations of 256 MB
 _CACHED_FLOATS = 2**19  # a layer's input and output that stay in cache from one layer to the next: 2 MiB
 
 
@@ -28,6 +28,7 @@ class Network:
     """A network: layers with their weights, from one input to one output, the last layer's.
 
     The layers form a directed graph without cycles. A layer without inputs takes the output of the layer before it.
+    Threads that call ``forward`` or ``activations`` of one network wait for each other.
 
     Args:
         layers: The layers in order: layer objects, or dicts {"type": "Conv2d", "name": …, "inputs": […]} with the
@@ -54,6 +55,7 @@ class Network:
         self.clock = np.zeros(2, np.uint64)  # (seed, step): what dropout draws from
         self._exact = self._fixed = False
         self._whole: Network | None = None
+        self._turn = Turn()  # a plan has one memory for all threads
         self._packing = Packing()
         self._plans: OrderedDict[tuple[int, bool], Plan] = OrderedDict()
         floats = sum(math.prod(shape) for shape in graph.shapes.values())
@@ -199,11 +201,11 @@ class Network:
     def exact(self, exact: bool) -> None:
         if exact == self._exact:
             return
-        self._exact = exact
-        for node in self.nodes:
-            node.layer.exact = exact
-        self._packing = Packing()
-        self._plans.clear()
+        with self._turn:
+            self._exact, self._packing = exact, Packing()
+            for node in self.nodes:
+                node.layer.exact = exact
+            self._plans.clear()
 
     @property
     def fixed_statistics(self) -> bool:
@@ -284,18 +286,20 @@ class Network:
             UsageError: The images are no numbers.
         """
         images = self._checked_images(images)
+        with self._turn:
+            return self._outputs(images, training, out)
+
+    def _outputs(self, images: Array, training: bool, out: Array | None) -> Array:
         shape = (len(images), *self.output_shape)
         outputs = np.empty(shape, np.float32) if out is None else out
         if out is not None and (not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != np.float32):
             raise NetworkError(f"out must be a float32 array of shape {shape}.")
-        if training:
-            self.clock[1] += np.uint64(1)
-            outputs[...] = self._run(images, training)
-            self.changed()  # batch norms moved their statistics
-            return outputs
-        step = self._images_in_cache(len(images))
+        self.clock[1] += np.uint64(training)
+        step = len(images) if training else self._images_in_cache(len(images))
         for start in range(0, len(images), step):
             outputs[start : start + step] = self._run(images[start : start + step], training)
+        if training:
+            self.changed()  # batch norms moved their statistics
         return outputs
 
     def _images_in_cache(self, images: int) -> int:
@@ -329,10 +333,11 @@ class Network:
         """
         images = self._checked_images(images)
         names = self._names(names)
-        plan = self.keeping(len(images), names)
-        np.copyto(plan.input, images)
-        plan.forward()
-        return {name: plan.kept(name).copy() for name in names}
+        with self._turn:
+            plan = self.keeping(len(images), names)
+            np.copyto(plan.input, images)
+            plan.forward()
+            return {name: plan.kept(name).copy() for name in names}
 
     def keeping(self, batch: int, names: Iterable[str]) -> Plan:
         """Return a plan for evaluation that keeps the outputs of some layers: ``plan.kept(name)``.

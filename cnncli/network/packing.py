@@ -13,6 +13,7 @@ from .. import kernels
 from ..kernels import Array, Call, aligned_empty
 from ..layers import Shape
 from .fusion import Unit
+from .turn import Turn
 
 
 @dataclass(eq=False)
@@ -38,6 +39,7 @@ class Packing:
     def __init__(self) -> None:
         self._packed: dict[tuple[str, str, int], Packed] = {}
         self._revision = 0
+        self._turn = Turn()  # plans of several threads may read what one of them makes
 
     def changed(self) -> None:
         """Note that parameters, or the statistics that batch norms are folded with, are others now."""
@@ -67,7 +69,8 @@ class Packing:
     def refresh(self, packed: Iterable[Packed]) -> None:
         """Make what is out of date."""
         state = self.state
-        for each in packed:
-            if each.made != state:
-                each.make()
-                each.made = state
+        with self._turn:
+            for each in packed:
+                if each.made != state:
+                    each.make()
+                    each.made = state

@@ -131,14 +131,14 @@ class _Block:
         return 34 + -(-len(self.order) // self.columns) * (self.map_size[1] + WORDS) + 10
 
     @property
-    def dead(self) -> NDArray[np.bool_]:
-        """Which channels are 0 everywhere, or the same everywhere while others are not: nothing moves them."""
+    def still(self) -> NDArray[np.bool_]:
+        """Which channels are 0 everywhere in this image, or the same everywhere while others are not."""
         values = self.layer.values
         if values.ndim == 1 or values.shape[0] * values.shape[1] == 1:
             return np.zeros(values.shape[-1], bool)
         low, high = values.min(axis=(0, 1)), values.max(axis=(0, 1))
-        still: NDArray[np.bool_] = (low == high) & ((low == 0) | (not (low == high).all()))
-        return still
+        found: NDArray[np.bool_] = (low == high) & ((low == 0) | (not (low == high).all()))
+        return found
 
     @property
     def low_high(self) -> tuple[float, float]:
@@ -149,8 +149,8 @@ class _Block:
         channels = values.shape[-1]
         part = f" · {len(self.order)} of {channels} shown" if len(self.order) < channels else ""
         colours = "white is 0, red positive, blue negative" if diverging else "dark is 0, yellow the largest"
-        dead = int(self.dead.sum())
-        silent = f" · {dead} dead: the same everywhere" if dead else ""
+        still = int(self.still.sum())
+        silent = f" · {still} the same everywhere in this image" if still else ""
         heading = f"{self.layer.type} · {shape_text(values.shape)}{part}{silent} · {colours}"
         sheet.text(x, y, self.layer.name, 14, bold=True, width=260)
         sheet.text(x + min(260, 14 + text_width(self.layer.name, 14, bold=True)), y + 1, heading, 12, FAINT)
@@ -171,8 +171,7 @@ class _Block:
         resample = Image.Resampling.NEAREST if self.factor >= 1 else Image.Resampling.BOX
         sheet.paste(picture(pixels).resize((width, height), resample), x, y, frame=True)
         sheet.text(x, y + height + 3, f"#{channel}", 10, INK)
-        still = f"{'dead: ' * bool(self.dead[channel])}all {number(low, 2)}"
-        span = f"{number(low, 2)} … {number(high, 2)}" if low < high else still
+        span = f"{number(low, 2)} … {number(high, 2)}" if low < high else f"all {number(low, 2)}"
         sheet.text(x, y + height + 16, span, 9, FAINT, width=self.step - 4)
 
     def _cells(self, sheet: Canvas, x: float, y: float, diverging: bool) -> None:

@@ -217,7 +217,9 @@ class Recorder(Observer):
         self._write("epoch", time=time.time(), **row, best=best)
         self._done = row["epoch"] * self._steps
         self._looks.spent += self._clock() - now
-        if self._looked == self._first and self._looks.affords(self._clock()):  # too few steps to have looked at one
+        # Few steps may pass without a look; and what the training ends with is looked at, whatever that costs.
+        never, last = self._looked == self._first, row["epoch"] == self._epochs and self._looked < self._done
+        if last or (never and self._looks.affords(self._clock())):
             self._look(self._clock())
 
     @sparing

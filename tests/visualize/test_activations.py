@@ -197,21 +197,21 @@ def test_a_convolution_is_shown_after_its_batch_norm_and_activation():
     assert default_layers(block) == ["b1", "b2", "r3"]
 
 
-def test_dead_channels_are_said(words):
+def test_channels_that_are_the_same_everywhere_are_said(words):
     values = np.zeros((4, 4, 5), np.float32)
     values[..., 1], values[..., 2], values[0, 0, 3] = 2, -1, 7
     draw(grey(), [LayerMaps("relu1", "ReLU", values)], "t", [])
-    assert any("4 dead: the same everywhere" in text for text in words.texts)
-    assert {"dead: all 0", "dead: all 2", "dead: all -1", "0 \u2026 7"} <= set(words.texts)
+    assert any("4 the same everywhere in this image" in text for text in words.texts)
+    assert {"all 0", "all 2", "all -1", "0 \u2026 7"} <= set(words.texts)
     before = len(words.texts)
     draw(grey(), [LayerMaps("relu1", "ReLU", np.full((4, 4, 2), 2.5, np.float32))], "t", [])
-    assert not any("dead" in text for text in words.texts[before:]), "a blank image moves nothing anywhere"
+    assert not any("the same everywhere" in text for text in words.texts[before:]), "a blank image moves nothing"
     draw(grey(), [LayerMaps("gap", "ReLU", np.zeros(shape, np.float32)) for shape in ((1, 1, 3), (3,))], "t", [])
-    assert not any("dead" in text for text in words.texts[before:]), "of one position nobody knows"
+    assert not any("the same everywhere" in text for text in words.texts[before:]), "of one position nobody knows"
     for shape in ((1, 5, 2), (5, 1, 2)):
         row = np.zeros(shape, np.float32)
         row.reshape(5, 2)[:, 1] = range(5)
-        assert activations._Block.of(LayerMaps("a", "ReLU", row)).dead.tolist() == [True, False]
+        assert activations._Block.of(LayerMaps("a", "ReLU", row)).still.tolist() == [True, False]
 
 
 def test_a_dead_filter_of_a_network_shows(home):
@@ -227,4 +227,4 @@ def test_a_dead_filter_of_a_network_shows(home):
     pixels = np.random.default_rng(0).integers(0, 256, (1, *model.preprocessing.shape), np.uint8)
     answers = model.network.activations(model.preprocessing.normalise(pixels), names)
     maps = activations.maps({node.name: node for node in model.network.nodes}, answers, names, 0)
-    assert activations._Block.of(maps[0]).dead.tolist() == [i == 2 for i in range(maps[0].values.shape[-1])]
+    assert activations._Block.of(maps[0]).still.tolist() == [i == 2 for i in range(maps[0].values.shape[-1])]
