@@ -65,6 +65,11 @@ def decode(path: str | os.PathLike[str], grey: bool) -> Array:
     return pixels.reshape(*pixels.shape[:2], 1 if grey else 3)
 
 
+def pixels_in(name: str, data: bytes) -> Array:
+    """Return the image in the content of a file: uint8 (h, w) if it is grey, else (h, w, 3). Raises ImageError."""
+    return np.asarray(_decoded(name, None, None, _EIGHT_BITS, None, look=False, data=data)[0])
+
+
 def open_image(path: str | os.PathLike[str], grey: bool, least: tuple[int, int] | None = None,
                scales: Scales = _EIGHT_BITS, seen: Seen | None = None, forgiven: list[str] | None = None,
                data: bytes | None = None) -> Image.Image:
@@ -102,7 +107,7 @@ def _decoded(path: str, grey: bool | None, least: tuple[int, int] | None, scales
     """
     page: tiff.Page | None = None
     try:
-        with quiet(), (io.BytesIO(data) if data else _open(path)) as file:
+        with quiet(), _open(path, data) as file:
             page = tiff.first_page(file)
             if page is not None and (page.deep or page.raw or tiff_colours.is_ours(page)):
                 _refuse_page(path, page)
@@ -117,7 +122,7 @@ def _decoded(path: str, grey: bool | None, least: tuple[int, int] | None, scales
     except ImageError:
         raise
     except Exception as error:
-        raise ImageError(path, _reason(path, error, page)) from None
+        raise ImageError(path, _reason(path, error, page, data)) from None
 
 
 def _of_sound(sound: Sound, read: Callable[[], Result]) -> Result:
@@ -259,8 +264,12 @@ def _size_and_grey(path: str, sound: Sound) -> tuple[int, int, bool]:
 # ---- opening, and what is said where that fails ----
 
 
-def _open(path: str) -> BinaryIO:
-    """Open a regular file. O_NONBLOCK makes a FIFO be refused instead of waited for."""
+def _open(path: str, data: bytes | None = None) -> BinaryIO:
+    """Open a regular file, or its content. O_NONBLOCK makes a FIFO be refused instead of waited for."""
+    if data is not None:
+        if not data:
+            raise ImageError(path, "it is empty")
+        return io.BytesIO(data)
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode) or not status.st_size:
@@ -269,12 +278,12 @@ def _open(path: str) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-def _reason(path: str, error: Exception, page: tiff.Page | None) -> str:
+def _reason(path: str, error: Exception, page: tiff.Page | None, data: bytes | None = None) -> str:
     """Return in plain words why Pillow or the system refused."""
     if isinstance(error, UnidentifiedImageError):
         if page is not None and not page.cut:
             return page.refusal() or f"it is a TIFF of {page.kind} in a layout that is not read; save it anew"
-        start = _start(path)
+        start = _start(path, data)
         return kinds.reason(start) or ("it is damaged or cut short" if kinds.is_read(start) else
                                        "its content is not PNG, JPEG, BMP, GIF, TIFF or WebP")
     if isinstance(error, Image.DecompressionBombError) and page is not None and page.deep:
@@ -290,13 +299,13 @@ def _reason(path: str, error: Exception, page: tiff.Page | None) -> str:
     words = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
     if getattr(error, "errno", None):
         return words
-    known = kinds.reason(_start(path)) if page is None else None  # opened, but of no use
+    known = kinds.reason(_start(path, data)) if page is None else None  # opened, but of no use
     return known or f"it is damaged or cut short ({words.rstrip('.')})"
 
 
-def _start(path: str) -> bytes:
+def _start(path: str, data: bytes | None) -> bytes:
     try:
-        with _open(path) as file:
+        with _open(path, data) as file:
             return file.read(kinds.LOOKED_AT)
     except (OSError, ValueError, ImageError):
         return b""

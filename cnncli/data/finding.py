@@ -1,20 +1,28 @@
 """From what the user names or gives to images: a file, a folder, a pattern that the shell passed on, a list on standard
-input, an array. It is for images that are in no data folder (predict, features, visualize-filters). folder.py reads
-folders with a sub-folder per class.
+input, an array, a file's bytes. It is for images that are in no data folder (predict, features, visualize-filters).
+folder.py reads folders with a sub-folder per class.
 """
 
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, BinaryIO, Union
 
-from ..errors import DataError, UsageError
+from ..errors import DataError, ImageError, UsageError
 from ..kernels import Array
+from .encoded import content, is_encoded
 from .exclude import without_mark
 from .folder import scan_flat
-from .pixels import as_array, as_picture, as_pictures
+from .pixels import as_array, as_picture, as_pictures, refuse_transparency
 from .walk import is_image, is_passed_over
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
+
+    from .depth import Seen
+    from .preprocessing import Preprocessing
 
 _ONE = (1, 3)  # the channels that make three dimensions one image, and not several grey ones
 
@@ -44,11 +52,38 @@ class Picture:
     path: str
     pixels: Array = field(compare=False, repr=False)
 
+    def prepared(self, preprocessing: "Preprocessing", forgiven: list[str] | None, seen: "Seen | None") -> Array:
+        """Return what the preprocessing makes of it, as ``Preprocessing.prepare`` does of a file."""
+        return preprocessing.prepare_array(self.pixels)
+
+
+class Encoded(Picture):
+    """An image in memory that is decoded as a file is, when it is wanted."""
+
+    def __init__(self, path: str, data: bytes) -> None:
+        object.__setattr__(self, "path", path)
+        object.__setattr__(self, "data", data)
+
+    @cached_property
+    def pixels(self) -> Array:
+        """Its pixels. Raises ImageError."""
+        from .decode import pixels_in
+
+        return pixels_in(self.path, self.data)
+
+    def prepared(self, preprocessing: "Preprocessing", forgiven: list[str] | None, seen: "Seen | None") -> Array:
+        """Return what the preprocessing makes of a file with this content. Raises ImageError."""
+        return preprocessing.prepare(self.path, forgiven, seen, self.data)
+
+    data: bytes
+
 
 Named = str | os.PathLike[str]
 Found = str | Missing
+# One image in memory that is no array: the bytes of a file, an open file or a Pillow image (encoded.py).
+InMemory = Union[bytes, BinaryIO, "PillowImage"]
 # What image_files takes: names, what it or find_images returned, and arrays of one image or of several.
-Images = Named | Array | Iterable[Named | Array | Missing | Picture]
+Images = Named | Array | InMemory | Iterable[Named | Array | InMemory | Missing | Picture]
 
 
 def image_files(images: Images) -> list[str | Missing | Picture]:
@@ -64,25 +99,37 @@ def each_image(images: Images) -> Iterator[str | Missing | Picture]:
     """Yield a file's path or a Picture for each image that is meant.
 
     A path stands for itself, a folder for the images in it, sorted. An array is one image, (h, w), (h, w, 1) or (h, w,
-    3), or several, with n first; the i-th is called "images[i]". A list may hold paths and arrays of one image each.
-    Raises UsageError or DataError if something is no image; files are not opened here.
+    3), or several, with n first; the i-th is called "images[i]". The bytes of a file, an open file and a Pillow image
+    are one image. A list may hold paths, arrays of one image each, and these. Raises UsageError or DataError if
+    something is no image; files are not opened here.
     """
     if isinstance(images, str | os.PathLike):
         name = os.fspath(images)
         yield from scan_flat(name) if os.path.isdir(name) else [name]
+    elif is_encoded(images):
+        yield _encoded(images, "images[0]")
     elif hasattr(images, "__array__"):
         yield from _of_array(images)
-    elif isinstance(images, Iterable) and not isinstance(images, bytes | dict):
+    elif isinstance(images, Iterable) and not isinstance(images, dict):
         for i, image in enumerate(images):
             if isinstance(image, str | os.PathLike):
                 yield from _images_of(os.fspath(image))
             elif isinstance(image, Missing | Picture):
                 yield image
+            elif is_encoded(image):
+                yield _encoded(image, f"images[{i}]")
             else:
                 yield Picture(f"images[{i}]", as_picture(image, f"images[{i}]"))
     else:
-        raise UsageError("the images must be a path, a folder, an array or a list of these, not "
-                         f"{type(images).__name__}.")
+        raise UsageError("the images must be a path, a folder, an array, the bytes of a file, a Pillow image or a list "
+                         f"of these, not {type(images).__name__}.")
+
+
+def _encoded(given: Any, name: str) -> Encoded | Missing:
+    try:
+        return Encoded(name, content(given, name))
+    except ImageError as error:
+        return Missing(name, str(error))
 
 
 def _of_array(given: Any) -> Iterator[str | Missing | Picture]:
@@ -94,6 +141,7 @@ def _of_array(given: Any) -> Iterator[str | Missing | Picture]:
     elif array.ndim and not len(array):
         return
     else:
+        refuse_transparency(array, "images")
         for i, pixels in enumerate(as_pictures(array, "images")):
             yield Picture(f"images[{i}]", pixels)
 

@@ -8,8 +8,10 @@ import numpy as np
 
 from ..errors import DataError
 from ..kernels import Array
+from .encoded import content, is_encoded
 
 _COLOURS = (1, 3)
+_TRANSPARENT = (2, 4)  # the channels of grey or colour with transparency
 
 
 def as_array(given: Any, what: str) -> Array:
@@ -27,10 +29,14 @@ def as_array(given: Any, what: str) -> Array:
 
 def as_picture(given: Any, what: str) -> Array:
     """Return one image, (h, w), (h, w, 1) or (h, w, 3), as uint8. Raises DataError, naming it, where it is none."""
+    if is_encoded(given):
+        from .decode import pixels_in
+
+        return pixels_in(what, content(given, what))
     array = as_array(given, what)
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in _COLOURS):
         raise DataError(f"{what}: the shape is {array.shape}, but an image is (h, w), (h, w, 1) or (h, w, 3)."
-                        + _channels_first(array.shape))
+                        + _hint(array.shape))
     return _as_bytes(array, what)
 
 
@@ -45,7 +51,7 @@ def as_pictures(given: Any, what: str) -> list[Array]:
     array = as_array(given, what)
     if array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[3] not in _COLOURS):
         raise DataError(f"{what}: the shape is {array.shape}, but images are (n, h, w), (n, h, w, 1) or (n, h, w, 3)."
-                        + _channels_first(array.shape[1:]))
+                        + _hint(array.shape[1:]))
     if array.dtype == np.uint8 and array.size:
         return list(array)
     return [_as_bytes(image, f"{what}[{i}]") for i, image in enumerate(array)]
@@ -68,7 +74,18 @@ def _as_bytes(array: Array, what: str) -> Array:
     return np.rint(array.astype(np.float64) * 255).astype(np.uint8)
 
 
-def _channels_first(shape: tuple[int, ...]) -> str:
-    """Return a hint where the shape of an image looks like PyTorch's (c, h, w)."""
-    return " Move the channels to the end with numpy.moveaxis(images, -3, -1)." if (
-        len(shape) == 3 and shape[0] in _COLOURS) else ""
+def refuse_transparency(array: Array, what: str) -> None:
+    """Raise DataError for three dimensions that are one image with transparency rather than grey images: the last is 2
+    or 4, and grey images of that width would be at least twice as high as wide."""
+    if array.ndim == 3 and array.shape[2] in _TRANSPARENT and array.shape[1] >= 2 * array.shape[2]:
+        raise DataError(f"{what}: the shape {array.shape} looks like an image with transparency; convert it to RGB. If "
+                        f"these are {len(array):,} grey images, give them as (n, h, w, 1).")
+
+
+def _hint(shape: tuple[int, ...]) -> str:
+    """Return what to do where the shape of an image looks like PyTorch's (c, h, w), or has transparency."""
+    if len(shape) != 3:
+        return ""
+    if shape[0] in _COLOURS:
+        return " Move the channels to the end with numpy.moveaxis(images, -3, -1)."
+    return " It looks like an image with transparency; convert it to RGB." if shape[2] in _TRANSPARENT else ""

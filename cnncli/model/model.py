@@ -235,9 +235,9 @@ class Model:
         A file that cannot be read has a Prediction with an error; nothing is raised for it.
 
         Args:
-            images: A file's path, a folder (all images in it), an array, or a list of paths and arrays. An array is one
-                image (h, w), (h, w, 1) or (h, w, 3), or several, with n first: uint8, or floats from 0 to 1, of any
-                size.
+            images: A file's path, a folder (all images in it), an array, the bytes of a file (an upload), an open file,
+                a Pillow image, or a list of these. An array is one image (h, w), (h, w, 1) or (h, w, 3), or several,
+                with n first: uint8, or floats from 0 to 1, of any size.
             top: How many labels each Prediction lists. None: all.
 
         Raises:
@@ -314,16 +314,16 @@ class Model:
                  ) -> tuple[str, Array | str]:
         if isinstance(image, Missing):
             return image.path, image.error
-        if isinstance(image, Picture):
-            return image.path, self.preprocessing.prepare(image.pixels)
         notes: list[str] = []
+        path = image.path if isinstance(image, Picture) else image
         try:
-            pixels = self.preprocessing.prepare(image, notes, seen)
+            pixels = (image.prepared(self.preprocessing, notes, seen) if isinstance(image, Picture)
+                      else self.preprocessing.prepare(image, notes, seen))
         except ImageError as error:
-            return image, str(error)
+            return path, str(error)
         if notes and forgiven is not None:
-            forgiven[image] = "; ".join(notes)
-        return image, pixels
+            forgiven[path] = "; ".join(notes)
+        return path, pixels
 
     def _judge(self, judge: Callable[[Array], tuple[Array, Array | None]], batch: list[tuple[str, Array | str]],
                top: int | None) -> Iterator[Prediction]:

@@ -205,7 +205,8 @@ def _answer(opened: Opened, image: str | Picture, names: Sequence[str], notes: l
     """Return the sheet of one image; notes get what is to be said of its file, seen its values where they are deeper
     than 8 bits. Raises ImageError where it cannot be used."""
     model = opened.model
-    pixels = model.preprocessing.prepare(image.pixels if isinstance(image, Picture) else image, notes, seen)
+    pixels = (image.prepared(model.preprocessing, notes, seen) if isinstance(image, Picture)
+              else model.preprocessing.prepare(image, notes, seen))
     answers = model.network.activations(model.preprocessing.normalise(pixels[None]), list(names))
     nodes = {node.name: node for node in model.network.nodes}
     chances = model.probabilities(pixels[None])[0]

@@ -42,7 +42,9 @@ def test_floats_are_rounded() -> None:
                             "to 255."),
     (np.zeros((4, 0), np.uint8), "x: the shape is (4, 0), which has no pixels; give images of at least one pixel."),
     (np.zeros(4, np.uint8), "x: the shape is (4,), but an image is (h, w), (h, w, 1) or (h, w, 3)."),
-    (np.zeros((4, 5, 2), np.uint8), "x: the shape is (4, 5, 2), but an image is (h, w), (h, w, 1) or (h, w, 3)."),
+    (np.zeros((4, 5, 5), np.uint8), "x: the shape is (4, 5, 5), but an image is (h, w), (h, w, 1) or (h, w, 3)."),
+    (np.zeros((4, 5, 2), np.uint8), "x: the shape is (4, 5, 2), but an image is (h, w), (h, w, 1) or (h, w, 3). It "
+                                    "looks like an image with transparency; convert it to RGB."),
     (np.zeros((3, 5, 2), np.uint8), "x: the shape is (3, 5, 2), but an image is (h, w), (h, w, 1) or (h, w, 3). Move "
                                     "the channels to the end with numpy.moveaxis(images, -3, -1)."),
     (np.zeros((4, 5), complex), "x: the type is complex128; give an array of real numbers."),
@@ -55,7 +57,7 @@ def test_what_is_no_image(given: Any, why: str) -> None:
         as_pictures([BYTES[0], given], "x")
 
 
-@pytest.mark.parametrize(("shape", "hint"), [((2, 5), False), ((2, 5, 6, 2), False), ((2, 1, 6, 7), True),
+@pytest.mark.parametrize(("shape", "hint"), [((2, 5), False), ((2, 5, 6, 5), False), ((2, 1, 6, 7), True),
                                              ((2, 3, 6, 7), True), ((2, 3, 6, 3, 1), False), ((2, 4, 6, 7), False)])
 def test_what_are_no_images(shape: tuple[int, ...], hint: bool) -> None:
     with pytest.raises(DataError) as caught:

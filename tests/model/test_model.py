@@ -277,7 +277,7 @@ def test_shapes_of_arrays(rng: np.random.Generator) -> None:
 
 
 @pytest.mark.parametrize(("wrong", "words"), [
-    (3, "not int"), (None, "not NoneType"), (b"a.png", "not bytes"), ({"a": 1}, "not dict"), ([3], r"images\[0\]"),
+    (3, "not int"), (None, "not NoneType"), ({"a": 1}, "not dict"), ([3], r"images\[0\]"),
     (np.zeros((2, 3, 8, 8), np.uint8), "moveaxis"), (np.zeros((2, 8, 8, 4), np.uint8), "the shape is"),
     (np.zeros((8, 8), int), "give uint8"), (np.zeros((8, 8), np.uint16), "give uint8"), (np.zeros(8), "the shape is"),
     (np.full((8, 8), 200.0), "floats go from 200 to 200"), (np.full((8, 8, 3), np.nan), "floats go from nan"),
