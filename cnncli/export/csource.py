@@ -46,12 +46,11 @@ def _classify(model: Model, calls: Calls) -> str:
 
 
 _FUNCTION = """enum {{ CLASSES = {classes} }};
+const int class_count = CLASSES;
 const char *const class_names[CLASSES] = {{
     {names}}};
 
-/* Judges an image of h x w pixels, three bytes each (red, green, blue): probabilities gets CLASSES numbers that add up
- * to 1, and the place of the largest is returned, or -1 where there is no image or no memory. Threads may call it at
- * once. */
+/* The comment at the head of the file says what it takes and returns. */
 int classify(const uint8_t *rgb, int h, int w, float *probabilities) {{
     static const double mean[] = {{{means}}}, std[] = {{{stds}}};
     float *at = rgb && h > 0 && w > 0 ? malloc({floats} * sizeof(float)) : NULL;
@@ -73,10 +72,23 @@ int classify(const uint8_t *rgb, int h, int w, float *probabilities) {{
 def _heading(model: Model) -> str:
     name = ascii(str(model.training.get("architecture", "a network")))[1:-1].replace("*/", "")
     what = f"{name}, {len(model.classes)} classes, {model.preprocessing.describe().rstrip('.')}"
-    return (f"/* {what}: written by cnn {__version__}.\n"
-            " * Compile it with a C99 compiler, link it with -lm, and declare\n *\n"
-            " *     int classify(const uint8_t *rgb, int h, int w, float *probabilities);\n"
-            " *     extern const char *const class_names[];\n */\n")
+    return f"/* {what}: written by cnn {__version__}.\n{_USE}"
+
+
+_USE = """ *
+ *     cc -std=c99 -O2 -c FILE.c        and link with -lm. Declare in your program:
+ *
+ *     int classify(const uint8_t *rgb, int h, int w, float *probabilities);
+ *     extern const char *const class_names[];
+ *     extern const int class_count;
+ *
+ * classify takes an upright image of h rows and w columns, of any size: 3 bytes for each pixel in the order red, green,
+ * blue, row by row from the top left, without gaps between the rows. A network for grey images takes the same bytes.
+ * probabilities must have room for class_count floats. They get the probability of each class, and add up to 1.
+ * classify returns the index of the most likely class: class_names[index] is its name, in UTF-8. It returns -1 if rgb is
+ * NULL, if h or w is below 1, or if there is not enough memory; probabilities is then as it was.
+ * Several threads may call it at once. It allocates memory, frees it before it returns, and changes nothing else. */
+"""
 
 
 def _parts() -> dict[str, str]:

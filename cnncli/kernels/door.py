@@ -1,8 +1,8 @@
 """What every module of the door shares: the prepared call, the checks before a pointer is taken, the mapping from
 status codes to errors, and the settings of the library as a whole (instruction set, threads).
 
-Importing this loads the extension and reads CNN_ISA and CNN_THREADS; it starts no thread and leaves signal handlers
-and the floating-point state alone.
+Importing this loads the extension; it starts no thread and leaves signal handlers and the floating-point state alone.
+CNN_ISA and CNN_THREADS are read by ``configure``, which the command line calls.
 """
 
 import math

@@ -167,6 +167,7 @@ def test_names_and_refusals(tmp_path: Path, rng: np.random.Generator) -> None:
     library = compiled(to_c(model), tmp_path)
     names = (ctypes.c_char_p * 4).in_dll(library, "class_names")
     assert [name.decode("utf-8", "surrogateescape") for name in names] == model.classes
+    assert ctypes.c_int.in_dll(library, "class_count").value == 4
     one = np.zeros((4, 3, 3), np.uint8)
     room = np.zeros(4, np.float32)
     for data, h, w in ((None, 4, 3), (one.ctypes.data, 0, 3), (one.ctypes.data, 4, -1)):
