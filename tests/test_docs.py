@@ -49,6 +49,7 @@ def python(names: dict[str, Any], said: str, logged: str) -> None:
     assert sorted(path.name for path in Path("pictures").iterdir()) == ["activations-a.png", "filters-conv1.png"]
     assert "reading images" in said
     assert "new/b.png" in said
+    assert set(names["answer"](b"no image")) == {"error"}
 
 
 def sweep(names: dict[str, Any], said: str, logged: str) -> None:
