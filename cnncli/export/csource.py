@@ -85,8 +85,8 @@ _USE = """ *
  * classify takes an upright image of h rows and w columns, of any size: 3 bytes for each pixel in the order red, green,
  * blue, row by row from the top left, without gaps between the rows. A network for grey images takes the same bytes.
  * probabilities must have room for class_count floats. They get the probability of each class, and add up to 1.
- * classify returns the index of the most likely class: class_names[index] is its name, in UTF-8. It returns -1 if rgb is
- * NULL, if h or w is below 1, or if there is not enough memory; probabilities is then as it was.
+ * classify returns the index of the most likely class: class_names[index] is its name, in UTF-8. It returns -1 if rgb
+ * is NULL, if h or w is below 1, or if there is not enough memory; probabilities is then as it was.
  * Several threads may call it at once. It allocates memory, frees it before it returns, and changes nothing else. */
 """
 
