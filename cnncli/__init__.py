@@ -36,12 +36,11 @@ if TYPE_CHECKING:
     from .explain.trust import trust
     from .export import export_model
     from .model import Model, Prediction
-    from .model.features import features
-    from .model.predict import predict
     from .model.summary import summarise
     from .network import Network
     from .page import write_page
     from .report.files import write as write_report
+    from .runs.answering import features, predict
     from .runs.opened import load
     from .training.find_lr import find_lr
     from .training.folds import cross_validate
@@ -78,7 +77,7 @@ _HOMES = {
     "explain_units": ("explain.explained_units", "explain_units"),
     "explanations": ("explain.explanation", "explanations"),
     "export_model": ("export", "export_model"),
-    "features": ("model.features", "features"),
+    "features": ("runs.answering", "features"),
     "find_images": ("data.finding", "find_images"),
     "find_lr": ("training.find_lr", "find_lr"),
     "import_images": ("data.importing", "import_images"),
@@ -86,7 +85,7 @@ _HOMES = {
     "load": ("runs.opened", "load"),
     "loss": ("loss", ""),
     "optim": ("optim", ""),
-    "predict": ("model.predict", "predict"),
+    "predict": ("runs.answering", "predict"),
     "sanity": ("explain.sanity", "sanity"),
     "shortcuts": ("explain.shortcuts", "shortcuts"),
     "summarise": ("model.summary", "summarise"),
@@ -106,16 +105,18 @@ __all__ = ["Live", "Model", "Network", "Observer", "Observers", "Prediction", "T
            "train", "trust", "watch", "write_page", "write_report", "write_sample"]
 
 
-def __getattr__(name: str) -> Any:
-    """Import what is asked for, once."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'cnncli' has no attribute {name!r}")
-    module, inside = _HOMES[name]
-    value = import_module(f"{__name__}.{module}")
-    if inside:
-        value = getattr(value, inside)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # so that type checkers refuse a name that is misspelt
+
+    def __getattr__(name: str) -> Any:
+        """Import what is asked for, once."""
+        if name not in _HOMES:
+            raise AttributeError(f"module 'cnncli' has no attribute {name!r}")
+        module, inside = _HOMES[name]
+        value = import_module(f"{__name__}.{module}")
+        if inside:
+            value = getattr(value, inside)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -26,13 +26,15 @@ cnncli.train("photos/", optimizer="{optimizer}", schedule="{schedule}", loss="{l
 cnncli.train("photos/", schedule=Schedule("{schedule}", ramp="{ramp}"))
 cnncli.train(((), ()), schedule=lambda step: 0.1)
 cnncli.evaluate(split="{split}")
+cnncli.{name}("runs/latest")
+cnncli.predict("runs/latest", [b"", "a.png"])
 Preprocessing((32, 32), resize="{resize}")
 optimiser_by_name("{optimizer}")
 loss_by_name("{loss}")
 """
 RIGHT = {"optimizer": "sgd", "schedule": "cosine", "loss": "cross-entropy", "sampling": "balanced",
          "class_weights": "balanced", "recipe": "fast", "freeze": "all", "cache": "none", "ramp": "linear",
-         "split": "val", "resize": "crop"}  # fmt: skip
+         "split": "val", "resize": "crop", "name": "load"}  # fmt: skip
 
 
 @pytest.mark.parametrize(("literal", "table"), [

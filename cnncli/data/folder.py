@@ -86,12 +86,14 @@ def scan(root: str | os.PathLike[str], fractions: Sequence[float] = FRACTIONS, s
 
 
 def scan_labelled(root: str | os.PathLike[str], classes: Sequence[str], split: Split | None = None,
-                  labels: Labels | None = None) -> tuple[list[Sample], list[str]]:
+                  labels: Labels | None = None, why: str = "is not the folder that the model was trained on"
+                  ) -> tuple[list[Sample], list[str]]:
     """Find every image in root's class folders, or those that labels names in it, labelled by a model's classes:
     (samples in order, notes).
 
     If root has splits, split is what is read; None is test, or else val or train. Raises DataError if the name of a
-    class folder is no class: labels are never guessed. Raises UsageError if root has no such split.
+    class folder is no class: labels are never guessed. Raises UsageError if root has no such split; why says why the
+    split of the training does not stand in for it.
     """
     root = os.fspath(root)
     if labels is None:
@@ -103,8 +105,8 @@ def scan_labelled(root: str | os.PathLike[str], classes: Sequence[str], split: S
     if split is None:
         wanted = next((s for s in ("test", "val", "train") if s in looked.found), "train")
     elif split not in looked.found or list(looked.folders) == ["train"]:
-        raise UsageError(f"{printable(root)} has no {split}/, and is not the folder that the model "
-                         "was trained on; leave --split out to test on all of its images.")
+        raise UsageError(f"{printable(root)} has no {split}/, and {why}; leave --split out to test on all of "
+                         "its images.")
     else:
         wanted = split
     folder, found = looked.folders[wanted], looked.found[wanted]

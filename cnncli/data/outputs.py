@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from ..atomic import write_atomically
-from ..errors import SaveError, UsageError, printable
+from ..errors import SaveError, UsageError, brief, printable
 from .layout import is_called_like_a_split
 from .walk import SUFFIXES
 
@@ -84,6 +84,9 @@ def claim(files: Mapping[StrPath, Kind], *, models: Iterable[StrPath] = (), read
     Raises UsageError if a file must not be written, SaveError if the folder takes none or another process is writing
     it. Files that are reserved already may be claimed again, which does nothing.
     """
+    for path in files:
+        if not isinstance(path, str | os.PathLike):
+            raise UsageError(f"{brief(path)} is no name of a file; give a path, as text or as a pathlib.Path.")
     given = {os.path.realpath(path): path for path in files}
     held = _HELD.get() or {}
     for target, path in given.items():

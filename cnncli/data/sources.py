@@ -49,9 +49,9 @@ def within(data: Data, labels: Labels | None, groups: Groups | None) -> tuple[La
     return labels and labels.within(root), groups and groups.within(root)
 
 
-def scan_labelled(data: Data, classes: Sequence[str], split: Split | None = None, labels: Labels | None = None
-                  ) -> tuple[list[Sample], list[str]]:
+def scan_labelled(data: Data, classes: Sequence[str], split: Split | None = None, labels: Labels | None = None,
+                  **why: str) -> tuple[list[Sample], list[str]]:
     """Return every image of data, labelled by a model's classes, and notes, as folder.scan_labelled says."""
     if isinstance(data, str | os.PathLike):
-        return folder.scan_labelled(data, classes, split, labels)
+        return folder.scan_labelled(data, classes, split, labels, **why)
     return memory.scan_labelled(data, classes), []

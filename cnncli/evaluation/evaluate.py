@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from .. import kernels
 from ..data import Data, Images, Sample
 from ..data.labels import Labels, labels_of
 from ..data.splits import Split
-from ..errors import printable
+from ..errors import UsageError, no_such, printable
 from ..model import Model
 from ..model.flips import with_flips
 from ..network import Network
@@ -140,7 +140,7 @@ def evaluate(model: AnyModel = None, data: Data | None = None, *, split: Split |
         The accuracy with its interval, the scores of each class, the confusion matrix, and each image's answer.
 
     Raises:
-        UsageError: It is not clear which images are meant.
+        UsageError: It is not clear which images are meant, or there is no such split.
         DataError: No image can be used.
         ModelError: There is no model, its file cannot be trusted, or its outputs are no numbers.
 
@@ -149,6 +149,8 @@ def evaluate(model: AnyModel = None, data: Data | None = None, *, split: Split |
         found = cnncli.evaluate("runs/latest")
         print(found.accuracy, found.interval)
     """
+    if split is not None and split not in get_args(Split):
+        raise UsageError(no_such("split", split, get_args(Split)))
     opened = open_model(model)
     if threads is not None:
         kernels.set_threads(threads)

@@ -95,7 +95,8 @@ def choose(opened: Opened, data: str | None, split: Split | None, note: Note, la
     splits = samples.splits_in(opened.run, data) if opened.run and labels is None else None
     if splits is not None:
         return _held_out(opened, data, splits, split or "test", note, remedy)
-    chosen, notes = scan_labelled(data, opened.model.classes, split, labels and labels.within(data))
+    why = {} if opened.run else {"why": _loose(opened)}
+    chosen, notes = scan_labelled(data, opened.model.classes, split, labels and labels.within(data), **why)
     for sentence in notes:
         note(sentence)
     return chosen, _at_hand(opened, trained_on)
@@ -114,13 +115,19 @@ def _of_arrays(opened: Opened, data: Arrays, split: str | None, note: Note) -> t
         return _split_of(splits, opened, data, split or "test", "cnn test DATA")
     if split is not None:
         if not isinstance(data, Mapping) or split not in data:
-            raise UsageError(f"the arrays have no {split} images, and are not those that the model was trained on; "
-                             "leave the split out to test on all of them.")
+            why = "are not those that the model was trained on" if opened.run else _loose(opened)
+            raise UsageError(f"the arrays have no {split} images, and {why}; leave the split out to test on all of "
+                             "them.")
         data = {split: data[split]}
     chosen, notes = scan_labelled(data, opened.model.classes)
     for sentence in notes:
         note(sentence)
     return chosen, _at_hand(opened, trained_on)
+
+
+def _loose(opened: Opened) -> str:
+    """Return why it is not known how the images of a model without a run were divided."""
+    return f"{printable(opened.path)} lies in no run's folder, so its split is not known"
 
 
 def _at_hand(opened: Opened, trained_on: str | None) -> list[Sample]:

@@ -7,6 +7,7 @@ network as in evaluation, geometry.py lays maps on the image, picture.py draws t
 What may not be here: training, and anything that prints.
 """
 
+import inspect
 import sys
 from types import ModuleType
 from typing import Any
@@ -18,8 +19,12 @@ __all__ = ["METHODS", "Explanation", "explain"]
 
 
 class _Room(ModuleType):
+    __signature__ = inspect.signature(explain)  # for inspect and editors, as __doc__ is for help()
+    __wrapped__ = staticmethod(explain)
+
     def __call__(self, *arguments: Any, **options: Any) -> Explanation:
         return explain(*arguments, **options)
 
 
 sys.modules[__name__].__class__ = _Room
+__doc__ = explain.__doc__ or ""

@@ -179,7 +179,7 @@ class ExplainedUnits:
 
 def explain_units(model: AnyModel, layer: str, data: Any = None, channels: Iterable[int] | None = None,
                   count: int | None = None, seed: int = 0, progress: Progress | None = None,
-                  note: Note = lambda sentence: None) -> ExplainedUnits:
+                  note: Note | None = None) -> ExplainedUnits:
     """Explain what the channels of a layer look for.
 
     For each channel: the parts of images that excite it most, what it answers to in them, an image made to excite it,
@@ -195,7 +195,7 @@ def explain_units(model: AnyModel, layer: str, data: Any = None, channels: Itera
         count: How many images each channel gets. None: 9.
         seed: The seed of the images that are made.
         progress: Is called with (what, done, total). None: nobody is told.
-        note: Is called with sentences that the user should know.
+        note: Is called with sentences that the user should know. None: nobody is told.
 
     Returns:
         The channels, with all their pictures in memory.
@@ -206,6 +206,7 @@ def explain_units(model: AnyModel, layer: str, data: Any = None, channels: Itera
         DataError: The images cannot be used.
         ModelError: There is no model.
     """
+    note = note or (lambda sentence: None)
     searched = search(model, {layer: channels}, data, count, progress, note)
     found, each = units_one_by_one(searched, layer, channels, seed, progress, note)
     return replace(found, units=list(each))

@@ -166,7 +166,8 @@ def explain(model: AnyModel, image: Images, method: str = DEFAULT, target: str |
         The explanation. Its .map is float32 (height, width).
 
     Raises:
-        DataError: The file or array is no image that can be used.
+        ImageError: The file cannot be used. It is a DataError, and has the path and the reason.
+        DataError: The array is no image, or the folder has none.
         UsageError: There is no such method or class, the layer has no positions, or there are several images
             (``explanations`` takes those).
         NetworkError: There is no such layer.
@@ -182,7 +183,8 @@ def explain(model: AnyModel, image: Images, method: str = DEFAULT, target: str |
         raise UsageError(f"cnncli.explain takes one image, not {len(found):,}; give several to cnncli.explanations.")
     [one] = found
     if isinstance(one, Missing):
-        raise DataError(one.error)
+        before, is_image, reason = one.error.partition(f"{printable(one.path)} cannot be used: ")
+        raise ImageError(one.path, reason.removesuffix(".")) if is_image and not before else DataError(one.error)
     return one
 
 

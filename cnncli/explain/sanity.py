@@ -92,7 +92,7 @@ class Sanity:
 
 
 def sanity(model: AnyModel, images: Images, method: str = DEFAULT, layer: str | None = None, seed: int = 0,
-           note: Note = lambda sentence: None) -> Sanity:
+           note: Note | None = None) -> Sanity:
     """Test whether a method explains what the network has learnt, or only draws the image again.
 
     The layers of a copy of the network are drawn again at random, from the last one on, and the maps are compared with
@@ -104,7 +104,7 @@ def sanity(model: AnyModel, images: Images, method: str = DEFAULT, layer: str | 
         method: The method, "hirescam" by default; ``explain`` names others.
         layer: The layer whose positions are asked. None: the last one with positions.
         seed: The seed of the random weights.
-        note: Is called with sentences on the images, as in ``explanations``.
+        note: Is called with sentences on the images, as in ``explanations``. None: nobody is told.
 
     Returns:
         The correlations, stage by stage, and a verdict.
@@ -118,7 +118,7 @@ def sanity(model: AnyModel, images: Images, method: str = DEFAULT, layer: str | 
     opened = open_model(model).model
     way = chosen_method(method)
     name = chosen_layer(opened.network, layer, way)
-    pixels, skipped = _pixels(opened, images, note)
+    pixels, skipped = _pixels(opened, images, note or (lambda sentence: None))
     inputs = opened.preprocessing.normalise(pixels)
     copy = copied(opened)
     targets = copy.network.forward(inputs).argmax(axis=1)

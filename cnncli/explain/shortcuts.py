@@ -161,7 +161,7 @@ class Shortcuts:
 
 
 def shortcuts(model: AnyModel, data: Any = None, target: str | None = None, seed: int = 0,
-              progress: Progress | None = None, note: Note = lambda sentence: None) -> Shortcuts:
+              progress: Progress | None = None, note: Note | None = None) -> Shortcuts:
     """Look for shortcuts: a logo, a date, a frame or the brightness of the images, by which a model tells a class.
 
     Places that stand out are pasted into images of other classes; only what turns them into the class is proven.
@@ -174,7 +174,7 @@ def shortcuts(model: AnyModel, data: Any = None, target: str | None = None, seed
         target: The only class to search. None: every class.
         seed: The seed of what is drawn at random.
         progress: Is called with (what, done, total). None: nobody is told.
-        note: Is called with sentences that the user should know.
+        note: Is called with sentences that the user should know. None: nobody is told.
 
     Returns:
         The places that were tried, and what is proven.
@@ -186,6 +186,7 @@ def shortcuts(model: AnyModel, data: Any = None, target: str | None = None, seed
     """
     opened = open_model(model)
     about = None if target is None else class_number(opened.model, target)
+    note = note or (lambda sentence: None)
     chosen = _some(_samples(opened, data, note), opened.model, seed)
     told = progress or (lambda what, done, total: None)
     images = load_images(chosen, opened.model.preprocessing, note=note,

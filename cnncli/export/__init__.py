@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..data.outputs import Kind, marked, write
-from ..errors import UsageError, printable
+from ..errors import UsageError, brief, printable
 from ..model import Model
 from ..runs.opened import AnyModel, open_model
 from .csource import to_c
@@ -69,10 +69,13 @@ def export_model(model: AnyModel, path: str | os.PathLike[str], *, raw: bool = F
         The file, its size, and a sentence about it.
 
     Raises:
-        UsageError: The ending, the options and the model do not fit together, or another file has this name.
+        UsageError: The ending, the options and the model do not fit together, another file has this name, or its
+            folder is not there.
         SaveError: The file could not be written, or did not answer as the model does.
         ModelError: There is no model.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise UsageError(f"{brief(path)} is no name of a file; give a path, as text or as a pathlib.Path.")
     file = os.fspath(path)
     suffix = os.path.splitext(file)[1].lower()
     if suffix not in ((".safetensors",) if torch_names else (".onnx", ".c")):

@@ -67,27 +67,7 @@ def body(network: Network) -> Network:
 
 def features(model: Model, images: Images, progress: Callable[[int, int], None] | None = None,
              note: Callable[[str], None] | None = None) -> Features:
-    """Return the features of images: the numbers that the network's last layer gets.
-
-    They can be searched and clustered. If they are maps, the mean over the positions is taken. An image's features are
-    the same bits whatever other images are given.
-
-    Args:
-        model: The model.
-        images: A file, a folder, a pattern, an array as ``Model.predict`` takes it, or a list of files and arrays, such
-            as ``find_images`` returns.
-        progress: Is called with (done, total), in images, after each batch. None: nobody is told.
-        note: Is called with sentences on images that are damaged although no pixel is missing, hold several pages, or
-            are on another scale of values. None: nobody is told.
-
-    Returns:
-        The paths and features of the images that could be read, and the others with reasons.
-
-    Raises:
-        NetworkError: The network has no layer before its last one.
-        UsageError: Something is no image.
-        DataError: An array is no image.
-    """
+    """Return the features of images as ``cnncli.features`` (runs/answering.py), with a model that is open."""
     found = image_files(images)
     before = body(model.network)
     width = before.output_shape[-1]

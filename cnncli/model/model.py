@@ -112,7 +112,7 @@ class Model:
             force: True replaces any file of this name.
 
         Raises:
-            UsageError: The name has another ending, or another file has this name.
+            UsageError: The name has another ending, another file has this name, or its folder is not there.
             SaveError: The file could not be written.
         """
         with claim({path: MODEL_FILE}, force=force, remedy="give another name, or force=True"):

@@ -20,30 +20,7 @@ UNSURE, STRANGE = "unsure", "strange"  # why: its probability is too low; by its
 
 def predict(model: Model, images: Images, *, top: int | None = None, reject: float | None = None,
             tta: bool | None = None, note: Callable[[str], None] | None = None) -> Iterator[Prediction]:
-    """Classify images: yield one Prediction for each, in order, as soon as it is known.
-
-    An image that cannot be read has a Prediction with an error.
-
-    Args:
-        model: The model.
-        images: A file, a folder, a pattern like "new/*.png", an array as ``Model.predict`` takes it, or a list of
-            files, folders and arrays, such as ``find_images`` returns.
-        top: How many labels each Prediction lists. None: all.
-        reject: The share of answers that should be right, between 0 and 1. Less sure answers, and images that seem to
-            belong to no class, get the label "unknown". None: every answer is given.
-        tta: True judges each image together with its mirror image. None: as the model is set.
-        note: Is called with a sentence if no validation images support the rejection, if the model was trained without
-            mirror images, or if images are on another scale of values. None: nobody is told.
-
-    Raises:
-        UsageError: reject is not between 0 and 1, or something is no image.
-        DataError: An array is no image.
-
-    Example::
-
-        for answer in cnncli.predict(model, "new/", reject=0.95):
-            print(answer.path, answer.error or answer.label, answer.probability)
-    """
+    """Classify images as ``cnncli.predict`` (runs/answering.py), with a model that is open."""
     seen = Seen()
     judged = with_flips(model, tta, note).predictions(image_files(images), top, reject is not None, seen)
     answers = _doubted(judged, model, seen, note)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..data import Data
 from ..data.outputs import Kind, marked
 from ..data.outputs import write as write_output
+from ..errors import UsageError
 from ..evaluation.evaluate import ModelTest
 from ..evaluation.held_out import Note
 from ..explain.mistakes import reasons
@@ -55,9 +56,12 @@ def write(found: ModelTest, folder: str | os.PathLike[str] | None = None, force:
         The folder.
 
     Raises:
-        UsageError: Another file has one of these names.
+        UsageError: Another file has one of these names, or found is no result of ``evaluate``.
         SaveError: A file could not be written.
     """
+    if not isinstance(found, ModelTest):
+        raise UsageError("cnncli.write_report takes what cnncli.evaluate returned, not "
+                         f"{type(found).__name__}; write cnncli.write_report(cnncli.evaluate(model, data)).")
     with claimed(found.opened, folder, force=force) as into:
         _write(found, into, _why(found, note or (lambda sentence: None)) if why else None)
     return into

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from ..data.outputs import Kind, claim
-from ..errors import UsageError, printable
+from ..errors import UsageError, brief, printable
 from ..model import Model
 from ..model.checkpoint import load_model, model_path
 from ..model.predict import LATEST
@@ -112,7 +112,7 @@ AnyModel = Model | Run | Opened | str | os.PathLike[str] | None  # what open_mod
 
 def open_model(model: AnyModel = None) -> Opened:
     """Open a model file, a run's model, a pretrained network by its name, or a model that is in memory; None is the
-    latest run's. Raises ModelError where there is none, or it cannot be trusted."""
+    latest run's. Raises ModelError where there is none, or it cannot be trusted; UsageError for anything else."""
     if isinstance(model, Opened):
         return model
     if isinstance(model, Model):
@@ -121,6 +121,9 @@ def open_model(model: AnyModel = None) -> Opened:
         return Opened(model, *_origin(model.path))
     if isinstance(model, Run):
         model = model.path
+    if model is not None and not isinstance(model, str | os.PathLike):
+        raise UsageError(f"{brief(model)} is no model; give a Model, such as cnncli.load returns, the path of a model "
+                         "file or of a run's folder, or the name of a pretrained network.")
     if model is not None and is_pretrained(model):
         return Opened(pretrained(os.fspath(model)), Path(model), None)
     given = os.fspath(model or LATEST)
@@ -153,11 +156,15 @@ def load(path: str | os.PathLike[str]) -> Model:
 
     Raises:
         ModelError: There is no such model, or its file cannot be trusted.
+        UsageError: What is given is no path.
 
     Example::
 
         cnncli.load("runs/latest").predict("new.png")
     """
+    if not isinstance(path, str | os.PathLike):
+        raise UsageError(f"cnncli.load takes the path of a model file or of a run's folder, like 'runs/latest', or the "
+                         f"name of a pretrained network, not {brief(path)}.")
     return open_model(path).model
 
 

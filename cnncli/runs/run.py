@@ -169,7 +169,7 @@ class Run:
 
     @property
     def model(self) -> "Model":
-        """The model of the best epoch.
+        """The model of the best epoch. Its file is read each time; keep the model for several calls.
 
         Raises:
             ModelError: There is none yet, or its file cannot be used.

@@ -196,6 +196,11 @@ def test_a_model_file_that_lies_in_no_run(home: Path) -> None:
         chosen(model="loose.safetensors")
     found, training, _ = chosen("photos", model="loose.safetensors")
     assert (len(found), training) == (ALL, [])
+    pixels = np.zeros((1, 8, 8, 3), np.uint8)
+    for data in ("photos", (pixels, ["dots"])):
+        with pytest.raises(UsageError, match=r"no test.*, and loose\.safetensors lies in no run's folder, so its split "
+                                             "is not known; leave"):
+            labelled(data, "test", "loose.safetensors")
 
 
 def test_a_split_without_images(tmp_path: Path, home: Path) -> None:

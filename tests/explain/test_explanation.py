@@ -133,8 +133,13 @@ def test_grey_images_arrays_and_files(tmp_path: Path) -> None:
     assert np.array_equal(one.values, other.values)
     assert (one.path, other.path) == (str(tmp_path / "a.png"), "images[1]")
     assert isinstance(last, Missing)
-    with pytest.raises(DataError, match=r"b\.png cannot be used"):
+    with pytest.raises(ImageError, match=r"b\.png cannot be used") as caught:
         cnncli.explain(model, tmp_path / "b.png")
+    assert caught.value.path == str(tmp_path / "b.png")
+    assert caught.value.reason == "its content is not PNG, JPEG, BMP, GIF, TIFF or WebP"
+    (tmp_path / "none").mkdir()
+    with pytest.raises(DataError, match="holds no images"):
+        cnncli.explain(model, tmp_path / "none")
     with pytest.raises(UsageError, match=r"cnncli.explain takes one image, not 2"):
         cnncli.explain(model, [pixels, pixels])
     said = one.as_json()
