@@ -58,7 +58,7 @@ def test_what_is_no_path_no_split_and_no_result(tmp_path: Path) -> None:
                 write(wrong)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"not Model; write cnncli.write_report\(cnncli.evaluate\(model, data\)\)"):
         cnncli.write_report(model, tmp_path)  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match=r"^there is no split 'tset'; give one of train, val, test\. Did you mean 'test'"):
+    with pytest.raises(UsageError, match=r"^there is no split 'tset';.* Did you mean 'test'"):
         cnncli.evaluate(model, tmp_path, split="tset")  # type: ignore[arg-type]
     with pytest.raises(UsageError):
         model.save(tmp_path / "none" / "a.safetensors")
