@@ -82,7 +82,7 @@ def test_sanity_on_what_was_held_out(place: Place) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("options", "code", "words"), [
-    ((IMAGE, "--truth", "boxes.csv"), 2, "--truth is for --boxes"),
+    ((IMAGE, "--truth", "boxes.csv"), 2, "--truth needs --boxes"),
     ((IMAGE, "--sanity", "--trust", "--class", "stripe"), 2, "leave --class and --trust out"),
     ((IMAGE, "--sanity", "--out", "why"), 2, "leave --out out"),
     ((IMAGE, "--sanity", "--method", "gradcm"), 2, "Did you mean 'gradcam'?"),

@@ -77,8 +77,8 @@ def test_images_that_say_too_little(place: Place) -> None:
     loose.mkdir()
     Image.new("L", (16, 16)).save(loose / "a.png")
     assert place.fails(1, *typed[:2], "loose", *typed[3:]) == (
-        "cnn: shortcuts are looked for in images with labels: loose needs a folder for each class, called like the "
-        "model's (left, right, top).")
+        "cnn: loose has no folders called like the model's classes (left, right, top); give a folder that has them, "
+        "because shortcuts are looked for in images with labels.")
     for name in CLASSES[1:]:
         for path in Path(place.path / "set" / name).iterdir():
             path.unlink()

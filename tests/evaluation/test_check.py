@@ -48,7 +48,7 @@ def test_images_of_a_table_are_checked_and_judged_alike(home: Path) -> None:
     assert table.judged is not None
     assert table.judged["seen"] == folders.judged["seen"]
     assert sum(table.images().values()) == sum(folders.images().values())
-    assert table.notes[0] == "7 groups of images are kept together, by labels.csv."
+    assert table.notes[0].startswith("7 groups of images are kept together, by labels.csv: 0 (14 images), ")
 
 
 def test_a_judge_knows_what_was_saved_again(home: Path) -> None:

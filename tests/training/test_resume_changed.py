@@ -143,7 +143,7 @@ def test_a_recipe_edited_in_the_configuration_is_refused_by_name(
     config = run.config
     config["recipe"][part] = value
     run.write_config(config)
-    with pytest.raises(UsageError, match=rf"config.json has another {part} than .*when the state was saved"):
+    with pytest.raises(UsageError, match=rf"config.json differs from the saved training in its {part} \(.*when the state was saved"):
         train(resume="run")
 
 
@@ -157,7 +157,7 @@ def test_a_network_edited_in_the_configuration_is_refused(train: Train, part: st
     else:
         config["preprocessing"]["mean"] = [0.5, 0.5, 0.5]
     run.write_config(config)
-    with pytest.raises(UsageError, match=f"config.json has another {part} than"):
+    with pytest.raises(UsageError, match=f"config.json differs from the saved training in its {part};"):
         train(resume="run")
 
 
@@ -251,7 +251,7 @@ def test_patience_may_be_changed(train: Train) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [("more", "4 for validation now"), ("fewer", "for training"), ("other", "as many"), ("class", "new: dog"),
-     ("no class", "gone: cat"), ("broken", "not the same images can be read")],
+     ("no class", "gone: cat"), ("broken", "other images can be read now than when")],
 )
 def test_changed_data_are_refused_by_name(train: Train, tmp_path: Path, change: str, words: str) -> None:
     data = make_folder(tmp_path / "data")
