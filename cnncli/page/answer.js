@@ -36,12 +36,17 @@ onAnswer(({ logits, probabilities }) => {
   const exponents = [...logits].map((logit) => (logit - top) / temperature), powers = exponents.map(Math.exp);
   const sum = powers.reduce((all, power) => all + power, 0);
   const order = [...probabilities.keys()].sort((a, b) => probabilities[b] - probabilities[a]).slice(0, LIKELY);
+  const warm = temperature !== 1, only = (...cells) => warm ? cells : []; // a division by 1 is none
   const line = (name, ...numbers) => made("tr", {}, made("th", { scope: "row" }, name),
     ...numbers.map((number) => made("td", { class: "number" }, number)));
+  byId("warm").hidden = !warm;
+  document.querySelector("#softmax thead").replaceChildren(made("tr", {}, made("th", { scope: "col" }, "class"),
+    ...["logit", ...only(`divided by ${shown(temperature)}`), "minus the largest", "e raised to it", "divided by the sum"]
+      .map((name) => made("th", { scope: "col", class: "number" }, name))));
   document.querySelector("#softmax tbody").replaceChildren(
-    ...order.map((i) => line(program.classes[i], shown(logits[i]), shown(exponents[i]), shown(powers[i]),
-      shown(powers[i] / sum))),
-    line(`all ${logits.length.toLocaleString("en")}; temperature ${shown(temperature)}`, "", "", shown(sum), "1"));
+    ...order.map((i) => line(program.classes[i], shown(logits[i]), ...only(shown(logits[i] / temperature)),
+      shown(exponents[i]), shown(powers[i]), shown(powers[i] / sum))),
+    line(`the sum of all ${logits.length.toLocaleString("en")}`, "", ...only(""), "", shown(sum), "1"));
 });
 
 /** Draw where what speaks for a class lies, on the picture in pale grey; whether the network tells that. */

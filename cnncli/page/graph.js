@@ -58,6 +58,7 @@ function drawArcs() {
       if (visible.indexOf(to) - visible.indexOf(from) > 1) arcs.push([middle(from), middle(to)]);
     }
   }
+  byId("arcs").hidden = !arcs.length;
   lines.setAttribute("height", String(box.height));
   lines.replaceChildren(...arcs.map(([from, to]) => {
     const path = document.createElementNS("http://www.w3.org/2000/svg", "path"), reach = Math.min(GUTTER - 6, 12 + (to - from) / 6);

@@ -3,10 +3,8 @@
 
 const LISTED = 20; // terms; the others as one sum
 const RULES = {
-  sum: "The number is the sum of these terms.",
   largest: "The number is the largest of these.",
   same: "The number is copied from this one.",
-  function: "The layer's function computes the number from this one.",
   share: "The number is the exponential of its own input, divided by the sum of all exponentials.",
   norm: "The number is the square root of the sum of these.",
 };
@@ -14,35 +12,58 @@ const STEPS_A_SECOND = 4;
 const dialog = byId("number"), play = dialog.querySelector(".play"), still = matchMedia("(prefers-reduced-motion: reduce)");
 let pointed = null, sliding = null;
 
-/** Where number `index` of a shape lies, as text. */
-function placeOf(shape, index) {
-  if (shape.length < 3) return `number ${index}`;
-  const [row, column, channel] = positionOf(shape, index);
-  return `row ${row}, column ${column}, channel ${channel}`;
+/** What number `index` of a layer is, as text. */
+function told(layer, index, value) {
+  if (layer === program.layers[program.layers.length - 1] && layer.shape.length === 1) {
+    return `the logit of \u2068${program.classes[index]}\u2069 is ${shown(value)}`;
+  }
+  if (layer.shape.length < 3) return `${shown(value)} at number ${index}`;
+  const [row, column, channel] = positionOf(layer.shape, index);
+  return `${shown(value)} at row ${row}, column ${column}, channel ${channel}`;
+}
+
+/** How the number comes from its terms: all of it in one line, for the table below may be long. */
+function ruleOf({ kind }, { rule, terms, bias, value }) {
+  if (rule === "function") {
+    const x = shown(terms[0].x), y = shown(value);
+    return kind === "ReLU" ? `max(0, ${x}) = ${y}` : kind === "ReLU6" ? `min(6, max(0, ${x})) = ${y}`
+      : `The layer computes ${y} from ${x}.`;
+  }
+  if (rule !== "sum") return RULES[rule];
+  const sum = shown(terms.reduce((all, term) => all + term.value, 0));
+  const parts = times(terms.length, terms[0].weight === null ? "number" : "product");
+  return `${terms.length > 1 ? `The sum of these ${parts}` : "The product"} is ${sum}` +
+    `${bias ? `. Plus the bias, ${shown(bias)}, it is ${shown(value)}` : ""}.`;
 }
 
 const positionOf = ([, width, channels], index) =>
   [Math.floor(index / width / channels), Math.floor(index / channels) % width, index % channels];
 
 async function showNumber(layer, index) {
-  const { rule, terms, bias, value } = await ask("made", layer.name, index);
   pointed = { layer, index };
-  const order = [...terms].sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
+  const found = await ask("made", layer.name, index), { rule, terms, bias, value } = found;
+  if (pointed.layer !== layer || pointed.index !== index) return; // somebody has moved on
+  const weighed = terms.some(({ weight }) => weight !== null), outside = terms.filter((term) => term.outside).length;
+  const order = terms.filter((term) => !term.outside).sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
   if (rule === "largest") order.sort((a, b) => b.value - a.value);
   const few = order.slice(0, LISTED), rest = order.slice(LISTED);
-  const line = (kind, ...cells) => made("tr", { class: kind },
-    ...cells.map((cell, i) => made(i ? "td" : "th", { class: i ? "number" : "" }, cell)));
+  // Only where there are weights there are columns of weights and products.
+  const line = (kind, ...cells) => made("tr", { class: kind }, ...(weighed ? cells : [cells[0], cells[cells.length - 1]])
+    .map((cell, i) => made(i ? "td" : "th", { class: i ? "number" : "" }, cell)));
   const rows = few.map(({ from, at, x, weight, value: part }, i) =>
     line(rule === "largest" && !i ? "winner" : "", `${from === "input" ? "the image" : from} ${at.join(", ")}`, shown(x),
-      weight === null ? "" : `x ${shown(weight)}`, shown(part)));
+      `x ${shown(weight ?? 1)}`, shown(part)));
   if (rest.length) {
     rows.push(line("", `${rest.length.toLocaleString("en")} others`, "", "",
       rule === "largest" ? "" : shown(rest.reduce((sum, term) => sum + term.value, 0))));
   }
+  if (outside) rows.push(line("", `${outside.toLocaleString("en")} outside the image`, "0", "", "0"));
   if (bias) rows.push(line("", "bias", "", "", shown(bias)));
   rows.push(line("total", "the number", "", "", shown(value)));
-  dialog.querySelector("h2").textContent = `${layer.name}: ${shown(value)} at ${placeOf(layer.shape, index)}`;
-  dialog.querySelector(".rule").textContent = RULES[rule];
+  dialog.querySelector("h2").textContent = `${layer.name}: ${told(layer, index, value)}`;
+  dialog.querySelector(".rule").textContent = ruleOf(layer, found);
+  for (const head of dialog.querySelectorAll(".weighed")) head.hidden = !weighed;
+  showGrids(layer, found);
   dialog.querySelector("tbody").replaceChildren(...rows);
   play.parentElement.hidden = layer.shape.length < 3 || layer.shape[0] * layer.shape[1] === 1;
   if (!dialog.open) dialog[byId("tour").hidden ? "showModal" : "show"]();
@@ -50,16 +71,22 @@ async function showNumber(layer, index) {
   await showFields(layer, index);
 }
 
-/** Move on by so many rows and columns; past the last column comes the next row, past the last row the first. */
+/** Move by so many rows and columns, as far as the border. */
 function move(rows, columns) {
-  const { layer: { shape: [height, width, channels] }, index } = pointed, count = height * width;
-  const place = Math.floor(index / channels) + rows * width + columns;
-  return showNumber(pointed.layer, (place + count) % count * channels + index % channels);
+  const { layer, index } = pointed, [height, width, channels] = layer.shape, [row, column] = positionOf(layer.shape, index);
+  const to = [[row + rows, height], [column + columns, width]].map(([at, count]) => Math.max(0, Math.min(count - 1, at)));
+  return showNumber(layer, (to[0] * width + to[1]) * channels + index % channels);
+}
+
+/** Move on by one: past the last column comes the next row, past the last row the first. */
+function moveOn() {
+  const { layer, index } = pointed, [height, width, channels] = layer.shape;
+  return showNumber(layer, (index + channels) % (height * width * channels));
 }
 
 function slide(on) {
   clearInterval(sliding);
-  sliding = on ? setInterval(() => move(0, 1), 1000 / STEPS_A_SECOND) : null;
+  sliding = on ? setInterval(moveOn, 1000 / STEPS_A_SECOND) : null;
   if (on) play.textContent = "Stop";
   else named();
 }
@@ -68,7 +95,7 @@ function slide(on) {
 const named = () => { play.textContent = still.matches ? "Move the window" : "Slide the window"; };
 still.addEventListener("change", () => slide(false));
 named();
-play.addEventListener("click", () => still.matches ? move(0, 1) : slide(!sliding));
+play.addEventListener("click", () => still.matches ? moveOn() : slide(!sliding));
 dialog.addEventListener("close", () => slide(false));
 dialog.querySelector(".close").addEventListener("click", () => dialog.close());
 dialog.addEventListener("keydown", (event) => {
@@ -77,6 +104,40 @@ dialog.addEventListener("keydown", (event) => {
   event.preventDefault();
   move(...way);
 });
+
+// ---- a window, its weights and their products, in their places ----
+
+const WIDEST = 7; // numbers beside each other that can be read
+
+/** Three grids of a convolution: the numbers in the window, the weights, and the products, of one input channel. */
+function showGrids({ inputs: [from] }, { terms, kernel }) {
+  const box = dialog.querySelector(".grids");
+  box.replaceChildren();
+  if (!kernel || Math.max(...kernel) > WIDEST || kernel[0] * kernel[1] === 1) return;
+  const count = terms.length / kernel[0] / kernel[1], sums = new Float64Array(count);
+  terms.forEach(({ value }, i) => { sums[i % count] += Math.abs(value); });
+  const chosen = sums.indexOf(Math.max(...sums)), own = terms.filter((_, i) => i % count === chosen);
+  const grid = (words, of) => {
+    const values = own.map((term) => term[of]), scale = 2 * reachOf(values); // twice: text stands out from paler colours
+    return made("table", {}, made("caption", { class: "faint" }, words), ...Array.from({ length: kernel[0] }, (_, row) =>
+      made("tr", {}, ...Array.from({ length: kernel[1] }, (_, column) => {
+        const i = row * kernel[1] + column, cell = made("td", {}, short(values[i]));
+        cell.style.background = `rgb(${colourOf(values[i], scale).join(" ")})`;
+        if (own[i].outside && of === "x") cell.className = "outside";
+        return cell;
+      }))));
+  };
+  const name = from === "input" ? "the image" : from, sum = own.reduce((all, { value }) => all + value, 0);
+  box.append(grid(count > 1 ? `${name}, channel ${own[0].at[2]}` : name, "x"), made("span", {}, "x"),
+    grid("weights", "weight"), made("span", {}, "="), grid(`products, ${shown(sum)} in all`, "value"));
+  const notes = [count > 1 ? `This is one of ${count} input channels, the one that matters most here. Each has weights of its own.`
+    : "", own.some(({ outside }) => outside)
+    ? "In a dashed frame: outside of the image, where the numbers count as 0." : ""].filter(Boolean).join(" ");
+  if (notes) box.append(made("p", { class: "faint" }, notes));
+}
+
+const short = (value) => value === 0 ? "0"
+  : value.toFixed(Math.abs(value) < 99.5 ? 2 : 0).replace("-0.00", "0.00").replace("-", "\u2212");
 
 // ---- what the number can see ----
 

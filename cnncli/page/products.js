@@ -1,6 +1,7 @@
 // Part of the worker: where one number of a layer comes from. For every kind of call a function gives the terms that add
 // up to the number, or what else made it: {rule, terms: [{from, at, x, weight, value}], bias, value}. Places are
-// [row, column, channel] of the layer named; of a vector [place].
+// [row, column, channel] of the layer named; of a vector [place]. A convolution tells its kernel's sides, too; its terms are
+// in the order of the kernel, and those of zeros outside of the image are `outside`.
 "use strict";
 
 /** What made number `index` of the layer that `calls` compute. numbers(argument, count) reads working memory or constants;
@@ -15,12 +16,13 @@ function cameFrom(calls, index, layer, shapes, numbers) {
   const term = (input, i, x, weight = null, value = x) =>
     ({ from: layer.inputs[input], at: place(shapes[input], i), x, weight, value });
 
-  /** The taps of a window that lie on the image: [row of x, column of x, which tap]. */
-  function* taps(h, w, kh, kw, sh, sw, top, left, dh = 1, dw = 1) {
+  /** The taps of a window that lie on the image, or all: [row of x, column of x, which tap, 1 where it lies there]. */
+  function* taps(h, w, kh, kw, sh, sw, top, left, dh = 1, dw = 1, every = false) {
     for (let i = 0; i < kh; i++) {
       for (let j = 0; j < kw; j++) {
         const r = row * sh - top + i * dh, s = column * sw - left + j * dw;
-        if (r >= 0 && r < h && s >= 0 && s < w) yield [r, s, i * kw + j];
+        const inside = r >= 0 && r < h && s >= 0 && s < w;
+        if (inside || every) yield [r, s, i * kw + j, Number(inside)];
       }
     }
   }
@@ -29,13 +31,14 @@ function cameFrom(calls, index, layer, shapes, numbers) {
     conv([x, h, w, ci, weights, bias, , , , co, kh, kw, sh, sw, top, left, dh, dw, groups]) {
       const inputs = ci / groups, group = Math.floor(channel / (co / groups)), terms = [];
       const all = numbers(x, h * w * ci), kernel = numbers(weights, kh * kw * inputs * co);
-      for (const [r, s, tap] of taps(h, w, kh, kw, sh, sw, top, left, dh, dw)) {
+      for (const [r, s, tap, inside] of taps(h, w, kh, kw, sh, sw, top, left, dh, dw, true)) {
         for (let k = 0; k < inputs; k++) {
-          const i = (r * w + s) * ci + group * inputs + k, weight = kernel[(tap * inputs + k) * co + channel];
-          terms.push(term(0, i, all[i], weight, all[i] * weight));
+          const from = group * inputs + k, i = (r * w + s) * ci + from, weight = kernel[(tap * inputs + k) * co + channel];
+          terms.push(inside ? term(0, i, all[i], weight, all[i] * weight)
+            : { from: layer.inputs[0], at: [r, s, from], x: 0, weight, value: 0, outside: true });
         }
       }
-      return { rule: "sum", terms, bias: bias === null ? 0 : numbers(bias, co)[channel] };
+      return { rule: "sum", terms, bias: bias === null ? 0 : numbers(bias, co)[channel], kernel: [kh, kw] };
     },
     linear([x, inputs, weights, bias, , outputs]) {
       const all = numbers(x, inputs), kernel = numbers(weights, inputs * outputs);

@@ -20,13 +20,21 @@ function firstOf(...functions) {
 const times = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
 const bySide = (a, b) => a === b ? `${a}` : `${a} and ${b}`;
 
-/** Open a layer and show where the strongest number of its most active map comes from. */
-async function pointAt(layer) {
+/** Open a layer and show where a number comes from: the one that `picked` gives for its most active map, or
+ * else the strongest one there. */
+async function pointAt(layer, picked = null) {
   reveal(layer.name).scrollIntoView({ block: "start" });
   const values = await ask("values", layer.name), shape = layer.shape.length === 3 ? layer.shape : [1, 1, layer.shape[0]];
   const active = activity(values, shape), channel = layer.shape.length === 3 ? active.indexOf(Math.max(...active))
     : values.indexOf(Math.max(...values));
-  await showNumber(layer, strongest(values, shape, channel));
+  await showNumber(layer, picked ? picked(channel) : strongest(values, shape, channel));
+}
+
+/** Show an activation at its lowest number: there its effect is seen. */
+async function pointAtLowest(layer) {
+  const before = await ask("values", layer.inputs[0]);
+  const lowest = before.reduce((best, value, i) => value < before[best] ? i : best, 0);
+  await pointAt(layer, before[lowest] < 0 ? () => lowest : null);
 }
 
 /** The steps that this network has something to show for: {title, words, show}. */
@@ -42,31 +50,39 @@ function lesson() {
   }];
   const conv = firstOf("conv"), activation = firstOf("pointwise"), pool = firstOf("max_pool", "mean_pool");
   if (conv) {
-    const [, , , h, w, ci, , , , oh, ow, co, kh, kw, sh, sw, top, left, dh, dw, groups] = conv.call;
+    const [, , , h, w, ci, , bias, , oh, ow, co, kh, kw, sh, sw, top, left, dh, dw, groups] = conv.call;
     const layer = conv.layer, taps = kh * kw * ci / groups;
+    const below = (oh - 1) * sh + (kh - 1) * dh - top >= h || (ow - 1) * sw + (kw - 1) * dw - left >= w;
+    const first = top > 0 || left > 0, padded = first || below, same = oh === h && ow === w;
+    const corner = (channel) => (first ? 0 : (oh * ow - 1) * co) + channel;
     made.push({
       title: "Convolution",
       words: [`${layer.name} has ${times(co, "filter")}. A filter is a small grid of weights, here ${kh} x ${kw}` +
         `${ci / groups > 1 ? ` for each of ${ci / groups} channels` : ""}. It is laid on the image. Each number under it ` +
-        `is multiplied by its weight. The sum of these ${times(taps, "product")} is one number of the filter's map.`,
-      "The table lists the products. Press “Slide the window”: the same weights go over the whole image. So a filter finds " +
-        "what it looks for, wherever that is."],
+        `is multiplied by its weight. The sum of these ${times(taps, "product")}` +
+        `${bias === null ? "" : ", plus one fixed number, the bias,"} is one number of the filter's map.`,
+      "The table lists the products, the largest first. Press “Slide the window”: the same weights go over the whole image. " +
+        "So a filter finds what it looks for, wherever that is."],
       show: () => pointAt(layer),
     }, {
       title: "Stride",
       words: [sh === 1 && sw === 1
         ? "The stride is how far the window moves from one number of the map to the next. Here it is 1: it moves to the next pixel."
         : `The stride is how far the window moves from one number of the map to the next. Here it is ${bySide(sh, sw)}.`,
-      `So ${h} x ${w} positions become ${oh} x ${ow}. A stride of 2 halves each side and leaves a quarter of the numbers.`],
+      (!same ? `So ${h} x ${w} positions become ${oh} x ${ow}.` : padded
+        ? "The map is as large as the image. This is due to the padding, which the next step shows."
+        : "The map is as large as the image.") + " A stride of 2 halves each side and leaves a quarter of the numbers."],
       show: () => pointAt(layer),
     }, {
       title: "Padding",
-      words: [top || left || oh * sh >= h
-        ? "At the border a part of the window lies outside the image. There the numbers count as 0, which is called padding. " +
-          "So the window reaches every pixel, as if the image went on in grey."
-        : "This layer has no padding: the window stays inside the image. The map is smaller than its input: " +
+      words: [padded
+        ? `Here the window is at row ${first ? 0 : oh - 1}, column ${first ? 0 : ow - 1}. A part of it lies outside the image. ` +
+          "There the numbers count as 0, which is called padding. For the network, 0 stands for the mean " +
+          `${channels === 1 ? "brightness" : "colour"} of the training images.`
+        : same ? "The window is one pixel, so no part of it ever lies outside the image. This layer needs no padding."
+          : "This layer has no padding: the window stays inside the image. The map is smaller than its input: " +
           `${oh} x ${ow} instead of ${h} x ${w}. With zeros around the image it would keep its size.`],
-      show: () => pointAt(layer),
+      show: () => pointAt(layer, padded ? corner : null),
     }, {
       title: "Dilation",
       words: [dh === 1 && dw === 1
@@ -82,7 +98,7 @@ function lesson() {
       title: "Activation",
       words: [`${activation.layer.name} (${activation.layer.kind}) is applied to each number alone. ` +
         `${BENDS[activation.layer.kind] ?? ""} Without activations, all layers together could do no more than a single one.`],
-      show: () => pointAt(activation.layer),
+      show: () => pointAtLowest(activation.layer),
     });
   }
   if (pool) {
@@ -105,8 +121,8 @@ function lesson() {
       title: "What a number can see",
       words: [`Each number of ${deep.name} is computed from numbers that are computed from others, and so on back to the image. ` +
         `The part of the image that a number depends on is its receptive field. Here it is ${!part.length ? "all of it"
-          : `${deep.field.size[0]} x ${deep.field.size[1]} pixels`}, in the orange frame. Early layers see edges and ` +
-        "colours, late layers see large parts."],
+          : `${deep.field.size[0]} x ${deep.field.size[1]} pixels`}, in the orange frame. Early layers see edges` +
+        `${channels === 1 ? "" : " and colours"}, late layers see large parts.`],
       show: () => pointAt(deep),
     });
   }
@@ -115,15 +131,16 @@ function lesson() {
     made.push({
       title: "The dense layer",
       words: [`${dense[0]} has a weight for each class and each of ${times(dense[3], "number")}. The logit of a class is the sum of ` +
-        "these numbers times the class's weights. The table lists the terms for the class with the largest logit: positive " +
-        "ones speak for the class, negative ones against it."],
+        `these numbers times the class's weights${dense[5] === null ? "" : ", plus the class's bias"}. The table lists the terms ` +
+        "for the class with the largest logit: positive ones speak for the class, negative ones against it."],
       show: () => pointAt(layerOf.get(dense[0])),
     });
   }
   made.push({
     title: "Probabilities",
-    words: [`Softmax turns ${times(last.shape[0], "logit")} of any size into probabilities: e is raised to each logit, and the ` +
-      "result is divided by the sum of all results. The table shows every step."],
+    words: [`Softmax turns ${times(last.shape[0], "logit")} of any size into probabilities, in the columns of the table. ` +
+      `${program.temperature === 1 ? "" : `Each logit is divided by the temperature, ${shown(program.temperature)}. `}The largest of ` +
+      "these numbers is subtracted from each. Then e is raised to each. At last each result is divided by the sum of all results."],
     show: () => {
       dialog.close();
       byId("softmax").open = true;

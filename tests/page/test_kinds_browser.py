@@ -57,7 +57,7 @@ def test_a_model_of_any_kind_is_shown(kind: str, how: Any, browser: Any, tmp_pat
     assert browser.run(WIDE) <= 0
     last = browser.run("const layer = program.layers.at(-1); return showNumber(layer, layer.shape[0] - 1)"
                        ".then(() => dialog.querySelector('h2').textContent)")
-    assert f"number {len(classes) - 1}" in last
+    assert f"the logit of \u2068{classes[-1]}\u2069 is " in last
     assert browser.errors() == []
 
 

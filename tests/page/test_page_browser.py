@@ -1,6 +1,7 @@
 """The page of a model in a real browser, from a file: every architecture opens and its check passes, it asks for
 nothing, every number comes from the terms that it shows, it fits a phone, and what is no picture is said."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -139,13 +140,28 @@ def test_a_number_says_where_it_comes_from_and_moves_on(browser: Any, page: Path
     browser.run("return showNumber(layerOf.get('layer1.0.conv1'), (4 * 32 + 31) * 16 + 2)")
     assert browser.find("#number h2").text.endswith("at row 4, column 31, channel 2")
     rows = [row.text.replace("\u2212", "-") for row in browser.driver.find_elements("css selector", "#number tbody tr")]
-    assert len(rows) == 22  # twenty terms, the others, the number
+    assert len(rows) == 23  # twenty terms, the others, what lies outside, the number
+    assert rows[-2] == "48 outside the image 0 0"  # three of nine positions, 16 channels
+    rule = browser.find("#number .rule").text.replace("\u2212", "-")
+    assert rule == f"The sum of these 144 products is {rows[-1].split()[-1]}."
+    grids = browser.run("""return [...document.querySelectorAll('#number .grids table')].map((grid) =>
+        [...grid.querySelectorAll('td')].map((cell) =>
+            [Number(cell.textContent.replace('\u2212', '-')), cell.className]))""")
+    assert [len(grid) for grid in grids] == [9, 9, 9]
+    for (x, place), (weight, _), (product, _) in zip(*grids, strict=True):
+        assert product == pytest.approx(x * weight, abs=0.05)
+        assert x == 0 or not place
+    assert [place for _, place in grids[0]] == ["", "", "outside"] * 3
     assert sum(float(row.split()[-1]) for row in rows[:-1]) == pytest.approx(float(rows[-1].split()[-1]), abs=0.02)
     assert browser.run("return windowIn(pointed.layer, pointed.index, null)") == [2, 29, 5, 5]
     assert browser.run("return windowIn(pointed.layer, pointed.index, layerOf.get('relu'))") == [3, 30, 3, 3]
-    browser.press("\ue014")  # the arrow key to the right: past the last column comes the next row
+    browser.press("\ue014")  # the arrow key to the right stops at the border
+    assert waited(browser, "return pointed.index") == (4 * 32 + 31) * 16 + 2
+    browser.press("\ue015")  # down
     assert waited(browser, "return document.querySelector('#number h2').textContent").endswith(
-        "at row 5, column 0, channel 2")
+        "at row 5, column 31, channel 2")
+    browser.press(*["\ue012"] * 32)  # the arrow key to the left
+    assert waited(browser, "return pointed.index", 900) == 5 * 32 * 16 + 2
     browser.find("#number .play").click()
     browser.run("return new Promise((done) => setTimeout(done, 900))")
     assert browser.run("return pointed.index") >= (5 * 32 + 2) * 16 + 2
@@ -229,6 +245,7 @@ def test_the_camera_is_judged_until_it_is_stopped(browser: Any, page: Path) -> N
     assert browser.errors() == []
 
 
+COLUMNS = "return [...document.querySelectorAll('#softmax thead th')].map((head) => head.textContent)"
 LESSON = ["An image is numbers", "Convolution", "Stride", "Padding", "Dilation", "Activation", "Pooling",
           "What a number can see", "The dense layer", "Probabilities", "Your turn"]
 
@@ -241,10 +258,17 @@ def test_the_lesson_shows_each_step_on_this_network(name: str, missing: set[str]
     write_page(model_of(name), sorted(map(str, photos.glob("*/*"))), tmp_path / "page.html")
     opened(browser, tmp_path / "page.html", **how)
     waited(browser, "document.getElementById('begin').click()")
-    titles = []
+    titles, words, rules = [], {}, {}
     for _ in range(20):
         waited(browser, "")
         titles.append(browser.find("#tour h2").text.split(": ")[1])
+        words[titles[-1]], rules[titles[-1]] = browser.find("#tour .words").text, browser.find("#number .rule").text
+        if titles[-1] == "Padding" and name != "squeezenet1_1":  # which has none
+            assert browser.run("return pointed.index < pointed.layer.shape[2]")  # row 0, column 0
+            assert browser.find("#number .grids .outside").text == "0"
+        if titles[-1] == "Probabilities":
+            assert browser.run(COLUMNS) == ["class", "logit", "minus the largest", "e raised to it",
+                                            "divided by the sum"]
         if titles[-1] in {"Convolution", "Activation", "Pooling", "The dense layer"}:
             assert browser.find("#number").is_displayed()
         assert browser.run(WIDE) <= 0
@@ -255,6 +279,12 @@ def test_the_lesson_shows_each_step_on_this_network(name: str, missing: set[str]
             break
         browser.find("#tour .next").click()
     assert titles == [title for title in LESSON if title not in missing]
+    assert ("one fixed number, the bias" in words["Convolution"]) == (name != "resnet8")  # whose convolutions have none
+    assert "plus the class's bias" in words.get("The dense layer", "plus the class's bias")
+    assert "divided by the temperature" not in words["Probabilities"]  # it is 1
+    assert ("So 32 x 32 positions become" in words["Stride"]) == (name == "squeezenet1_1")
+    assert re.fullmatch(r"max\(0, \u2212\d.*\) = 0", rules["Activation"])
+    assert ("colours" in words["What a number can see"]) == (name != "lenet5")
     browser.find("#tour .next").click()
     assert not browser.find("#tour").is_displayed()
     assert browser.errors() == []
