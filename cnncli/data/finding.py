@@ -53,7 +53,13 @@ class Picture:
     pixels: Array = field(compare=False, repr=False)
 
     def prepared(self, preprocessing: "Preprocessing", forgiven: list[str] | None, seen: "Seen | None") -> Array:
-        """Return what the preprocessing makes of it, as ``Preprocessing.prepare`` does of a file."""
+        """Return what the preprocessing makes of it, as ``Preprocessing.prepare`` does of a file.
+
+        Args:
+            preprocessing: What is done to the image.
+            forgiven: Gets sentences on what is damaged although no pixel is missing. None: not collected.
+            seen: Collects the values of images with more than 8 bits. None: not collected.
+        """
         return preprocessing.prepare_array(self.pixels)
 
 
