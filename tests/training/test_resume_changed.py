@@ -143,7 +143,8 @@ def test_a_recipe_edited_in_the_configuration_is_refused_by_name(
     config = run.config
     config["recipe"][part] = value
     run.write_config(config)
-    with pytest.raises(UsageError, match=rf"config.json differs from the saved training in its {part} \(.*when the state was saved"):
+    told = rf"config.json differs from the saved training in its {part} \(.*when the state was saved"
+    with pytest.raises(UsageError, match=told):
         train(resume="run")
 
 
