@@ -36,11 +36,10 @@ if TYPE_CHECKING:
     from .explain.trust import trust
     from .export import export_model
     from .model import Model, Prediction
-    from .model.summary import summarise
     from .network import Network
     from .page import write_page
     from .report.files import write as write_report
-    from .runs.answering import features, predict
+    from .runs.answering import features, predict, summarise
     from .runs.opened import load
     from .training.find_lr import find_lr
     from .training.folds import cross_validate
@@ -88,7 +87,7 @@ _HOMES = {
     "predict": ("runs.answering", "predict"),
     "sanity": ("explain.sanity", "sanity"),
     "shortcuts": ("explain.shortcuts", "shortcuts"),
-    "summarise": ("model.summary", "summarise"),
+    "summarise": ("runs.answering", "summarise"),
     "sweep": ("training.sweep", "sweep"),
     "train": ("training.train", "train"),
     "trust": ("explain.trust", "trust"),

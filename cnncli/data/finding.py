@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, Union
 
-from ..errors import DataError, ImageError, UsageError
+from ..errors import DataError, ImageError, UsageError, brief
 from ..kernels import Array
 from .encoded import content, is_encoded
 from .exclude import without_mark
@@ -52,7 +52,8 @@ class Picture:
     path: str
     pixels: Array = field(compare=False, repr=False)
 
-    def prepared(self, preprocessing: "Preprocessing", forgiven: list[str] | None, seen: "Seen | None") -> Array:
+    def prepared(self, preprocessing: "Preprocessing", forgiven: list[str] | None = None,
+                 seen: "Seen | None" = None) -> Array:
         """Return what the preprocessing makes of it, as ``Preprocessing.prepare`` does of a file.
 
         Args:
@@ -77,7 +78,8 @@ class Encoded(Picture):
 
         return pixels_in(self.path, self.data)
 
-    def prepared(self, preprocessing: "Preprocessing", forgiven: list[str] | None, seen: "Seen | None") -> Array:
+    def prepared(self, preprocessing: "Preprocessing", forgiven: list[str] | None = None,
+                 seen: "Seen | None" = None) -> Array:
         """Return what the preprocessing makes of a file with this content. Raises ImageError."""
         return preprocessing.prepare(self.path, forgiven, seen, self.data)
 
@@ -168,6 +170,8 @@ def find_images(named: Named | Iterable[Named], listing: bytes = b"", note: Call
     Returns:
         The files. A folder without images is a Missing in its place.
     """
+    if not isinstance(named, str | os.PathLike | Iterable) or isinstance(named, bytes):
+        raise UsageError(f"{brief(named)} is no name of a file; give a path or a pattern, or a list of these.")
     found: list[Found] = []
     for name in [named] if isinstance(named, str | os.PathLike) else named:
         for each in _listed(listing) if name == "-" else _matches(os.fspath(name)):

@@ -84,10 +84,7 @@ def claim(files: Mapping[StrPath, Kind], *, models: Iterable[StrPath] = (), read
     Raises UsageError if a file must not be written, SaveError if the folder takes none or another process is writing
     it. Files that are reserved already may be claimed again, which does nothing.
     """
-    for path in files:
-        if not isinstance(path, str | os.PathLike):
-            raise UsageError(f"{brief(path)} is no name of a file; give a path, as text or as a pathlib.Path.")
-    given = {os.path.realpath(path): path for path in files}
+    given = {os.path.realpath(checked_path(path)): path for path in files}
     held = _HELD.get() or {}
     for target, path in given.items():
         if target in held and held[target][0] != files[path]:
@@ -164,7 +161,7 @@ def write(path: StrPath, data: bytes, kind: Kind) -> None:
     """Write data to path, whole or not at all. Raises UsageError if the file that is there is not of that kind and not
     reserved with force, SaveError if it could not be written. What is not reserved is claimed first.
     """
-    target = os.path.realpath(path)
+    target = os.path.realpath(checked_path(path))
     _, force = (_HELD.get() or {}).get(target, (kind, None))
     if not force:
         _check_foreign(path, target, kind, "move it away, or give another name")
@@ -173,6 +170,13 @@ def write(path: StrPath, data: bytes, kind: Kind) -> None:
 
 
 # ---- what is refused ----
+
+
+def checked_path(path: StrPath) -> StrPath:
+    """Return the path of what is to be written. Raises UsageError for anything else, such as an open file."""
+    if not isinstance(path, str | os.PathLike):
+        raise UsageError(f"{brief(path)} is no path that can be written to; give a path, as text or as a pathlib.Path.")
+    return path
 
 
 def _check_name(path: StrPath, target: str, kind: Kind) -> None:

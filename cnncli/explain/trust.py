@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import printable
+from ..errors import UsageError, printable
 from ..kernels import Array
 from ..model import Model
 from ..runs.opened import AnyModel, open_model
@@ -145,10 +145,14 @@ def trust(explanation: Explanation, model: AnyModel, seed: int = 0) -> Trust:
     Raises:
         ImageError: The image cannot be read any more.
         ModelError: There is no model.
+        UsageError: What is given is no explanation.
     """
+    if not isinstance(explanation, Explanation):
+        raise UsageError(f"cnncli.trust takes what cnncli.explain returned, not {type(explanation).__name__}; write "
+                         "cnncli.trust(cnncli.explain(model, image), model).")
     opened = open_model(model).model
     source, preprocessing = explanation.source, opened.preprocessing
-    pixels = preprocessing.prepare(source if isinstance(source, str) else source.pixels)
+    pixels = preprocessing.prepare(source) if isinstance(source, str) else source.prepared(preprocessing)
     image = preprocessing.normalise(pixels[None])[0]
     score = _scoring(opened, opened.classes.index(explanation.target))
     size = preprocessing.size

@@ -9,8 +9,8 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from ..data.outputs import Kind, marked, write
-from ..errors import UsageError, brief, printable
+from ..data.outputs import Kind, checked_path, marked, write
+from ..errors import UsageError, printable
 from ..model import Model
 from ..runs.opened import AnyModel, open_model
 from .csource import to_c
@@ -74,9 +74,7 @@ def export_model(model: AnyModel, path: str | os.PathLike[str], *, raw: bool = F
         SaveError: The file could not be written, or did not answer as the model does.
         ModelError: There is no model.
     """
-    if not isinstance(path, str | os.PathLike):
-        raise UsageError(f"{brief(path)} is no name of a file; give a path, as text or as a pathlib.Path.")
-    file = os.fspath(path)
+    file = os.fspath(checked_path(path))
     suffix = os.path.splitext(file)[1].lower()
     if suffix not in ((".safetensors",) if torch_names else (".onnx", ".c")):
         raise UsageError(f"{printable(file)} cannot be the name of an export; give one that ends in .onnx or .c, or in "

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..data.outputs import Kind, marked, write
+from ..data.outputs import Kind, checked_path, marked, write
 from ..errors import UsageError, printable
 from ..explain.units import Progress
 from ..export.golden import golden
@@ -93,7 +93,7 @@ def write_page(model: AnyModel = None, data: Any = None, out: str | os.PathLike[
     """
     opened = open_model(model)
     made = _program(opened)
-    path = Path(out) if out is not None else (opened.run.path / FILE if opened.run else
+    path = Path(checked_path(out)) if out is not None else (opened.run.path / FILE if opened.run else
                                               Path(f"{opened.path.stem}-{FILE}"))
     reads = [image for image in data if isinstance(image, str)] if isinstance(data, list | tuple) else []
     with opened.claim({path: PAGE}, data=data, reads=reads, force=force):

@@ -1,13 +1,14 @@
-"""``cnncli.predict`` and ``cnncli.features``: what a model in any of its forms (opened.py) says about images. The work
-is done in model/predict.py and model/features.py.
+"""``cnncli.predict``, ``cnncli.features`` and ``cnncli.summarise``, for a model in any of its forms (opened.py). The
+work is done in model/: predict.py, features.py and summary.py.
 """
 
 from collections.abc import Callable, Iterator
 
 from ..data.finding import Images
-from ..model import Model, Prediction
+from ..model import Model, Prediction, summary
 from ..model import features as of_features
 from ..model import predict as of_predictions
+from ..model.summary import Summary
 from .opened import AnyModel, open_model
 
 
@@ -66,6 +67,18 @@ def features(model: AnyModel, images: Images, progress: Callable[[int, int], Non
         DataError: An array is no image.
     """
     return of_features.features(_open(model, note), images, progress, note)
+
+
+def summarise(model: AnyModel) -> Summary:
+    """Return a model in figures: its layers with shapes, parameters and cost.
+
+    Args:
+        model: A Model, a model file, a run or its folder, or the name of a pretrained network. None: the latest run's.
+
+    Raises:
+        ModelError: There is no model, or its file cannot be trusted.
+    """
+    return summary.summarise(open_model(model).model)
 
 
 def _open(model: AnyModel, note: Callable[[str], None] | None) -> Model:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ..data.outputs import Kind, claim
+from ..data.outputs import Kind, checked_path, claim
 from ..errors import UsageError, brief, printable
 from ..model import Model
 from ..model.checkpoint import load_model, model_path
@@ -79,7 +79,7 @@ class Opened:
             kind: What the results are, for that name: "test", say.
             inside: A sub-folder of the run's folder. "": the run's folder itself.
         """
-        return Path(out or (self.run.path / inside if self.run else f"{self.path.stem}-{kind}"))
+        return Path(checked_path(out) if out else (self.run.path / inside if self.run else f"{self.path.stem}-{kind}"))
 
     def claim(self, files: Mapping[str | os.PathLike[str], Kind], *, data: object = None,
               reads: Iterable[str | os.PathLike[str]] = (), force: bool = False, make: bool = False,

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable
 
+from ..errors import UsageError, brief
 from ..runs import newest_run
 from ..runs.listing import named
 from .server import Server
@@ -24,5 +25,7 @@ def watch(which: _Path | Iterable[_Path] | None = None, *, runs: _Path = "runs",
     Raises:
         UsageError: There is no such run, or the port cannot be used.
     """
+    if which is not None and not isinstance(which, str | os.PathLike | Iterable):
+        raise UsageError(f"{brief(which)} is no run; give its name or path, or a list of these.")
     names = [] if which is None else [which] if isinstance(which, str | os.PathLike) else list(which)
     return Server([named(os.fspath(name), runs) for name in names] or [newest_run(runs)], port)

@@ -133,6 +133,10 @@ def test_grey_images_arrays_and_files(tmp_path: Path) -> None:
     assert np.array_equal(one.values, other.values)
     assert (one.path, other.path) == (str(tmp_path / "a.png"), "images[1]")
     assert isinstance(last, Missing)
+    upload = cnncli.explain(model, (tmp_path / "a.png").read_bytes())
+    assert (upload.path, upload.size) == ("images[0]", one.size)
+    assert np.array_equal(upload.values, one.values)
+    assert cnncli.trust(upload, model).probability == cnncli.trust(one, model).probability
     with pytest.raises(ImageError, match=r"b\.png cannot be used") as caught:
         cnncli.explain(model, tmp_path / "b.png")
     assert caught.value.path == str(tmp_path / "b.png")

@@ -24,6 +24,7 @@ def test_predict_and_features_take_a_model_by_its_path(tmp_path: Path) -> None:
     loaded = cnncli.load(path)
     for form in (path, str(path), loaded):
         assert list(cnncli.predict(form, IMAGE)) == model.predict(IMAGE)
+        assert cnncli.summarise(form).layers == cnncli.summarise(model).layers
         assert np.array_equal(cnncli.features(form, IMAGE).values, cnncli.features(model, IMAGE).values)
 
 
@@ -42,7 +43,7 @@ def test_why_this_model_was_taken_is_told(home: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("call", [
     lambda model: cnncli.predict(model, IMAGE), lambda model: cnncli.features(model, IMAGE), cnncli.evaluate,
     lambda model: cnncli.explain(model, IMAGE), lambda model: cnncli.export_model(model, "a.c"), cnncli.load,
-    cnncli.draw_filters, cnncli.write_page])  # fmt: skip
+    cnncli.draw_filters, cnncli.write_page, cnncli.summarise])  # fmt: skip
 def test_what_is_no_model(call: Callable[[Any], Any], wrong: Any) -> None:
     with pytest.raises(UsageError, match=r"is no model; give a Model|^cnncli.load takes the path of a model file"):
         call(wrong)
@@ -54,8 +55,18 @@ def test_what_is_no_path_no_split_and_no_result(tmp_path: Path) -> None:
         cnncli.load(None)  # type: ignore[arg-type]
     for write in (model.save, lambda path: cnncli.export_model(model, path)):
         for wrong in (io.BytesIO(), b"a.c", 5, None):
-            with pytest.raises(UsageError, match=r"is no name of a file; give a path"):
+            with pytest.raises(UsageError, match=r"is no path that can be written to; give a path"):
                 write(wrong)  # type: ignore[arg-type]
+    for write in (lambda out: cnncli.features(model, IMAGE).write(out), lambda out: cnncli.write_page(model, (), out)):
+        with pytest.raises(UsageError, match=r"is no path that can be written to; give a path"):
+            write(io.BytesIO())
+    with pytest.raises(UsageError, match=r"^cnncli.trust takes what cnncli.explain returned, not Model; write"):
+        cnncli.trust(model, model)  # type: ignore[arg-type]
+    for wrong in (5, b"a.png"):
+        with pytest.raises(UsageError, match=r"is no name of a file; give a path or a pattern"):
+            cnncli.find_images(wrong)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"^5 is no run; give its name or path"):
+        cnncli.watch(5)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"not Model; write cnncli.write_report\(cnncli.evaluate\(model, data\)\)"):
         cnncli.write_report(model, tmp_path)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"^there is no split 'tset';.* Did you mean 'test'"):
