@@ -27,7 +27,7 @@ function articles() {
     if (!fold || layers.length < 2) return inside;
     const last = layers[layers.length - 1], sum = (what) => layers.reduce((total, layer) => total + layer[what], 0);
     const details = made("details", { class: "block" }, made("summary", {}, made("b", {}, block), " ",
-      made("span", { class: "faint" }, `${layers.length} layers, ${last.shape.join(" x ")}, ` +
+      telling(() => `${layers.length} layers, ${last.shape.join(" x ")}, ` +
         `${sum("parameters").toLocaleString("en")} parameters, ${sum("multiply_adds").toLocaleString("en")} multiply-adds`)),
     ...inside);
     return [details];

@@ -11,14 +11,28 @@ function activity(values, [height, width, channels]) {
   return sums.map((sum) => sum / (height * width));
 }
 
-function articleOf(layer) {
+const tellers = []; // what writes the facts of each layer: again after the last one has learnt
+
+/** An element with text that may change. */
+function telling(words) {
+  const span = made("span", { class: "faint" }), tell = () => { span.textContent = words(); };
+  tellers.push(tell);
+  tell();
+  return span;
+}
+
+function factsOf(layer) {
   const facts = [layer.shape.join(" x ")];
   if (layer.parameters) facts.push(`${layer.parameters.toLocaleString("en")} parameters`);
   if (layer.multiply_adds) facts.push(`${layer.multiply_adds.toLocaleString("en")} multiply-adds`);
+  return facts.join(", ");
+}
+
+function articleOf(layer) {
   const maps = made("div", { class: "maps" });
   const details = made("details", { id: `layer-${layer.name}` },
     made("summary", {}, made("b", {}, layer.name), " ", made("span", { class: "kind" }, layer.kind), " ",
-      made("span", { class: "faint" }, facts.join(", "))),
+      telling(() => factsOf(layer))),
     made("p", { class: "faint" }, `from ${layer.inputs.map((name) => name === "input" ? "the image" : name).join(" and ")}`),
     maps);
   details.addEventListener("toggle", () => {

@@ -54,7 +54,7 @@ function addClass(name) {
 async function learn() {
   const named = pupils.filter(({ features }) => features.length), names = named.map(({ title }) => title.value.trim());
   if (named.length < 2 || new Set(names).size < names.length || names.includes("")) {
-    say("Give images to at least two classes, and give each class a name of its own.");
+    byId("learnt").textContent = "Give images to at least two classes, and give each class a name of its own.";
     return;
   }
   const size = named[0].features[0].length, total = named.reduce((sum, { features }) => sum + features.length, 0);
@@ -64,8 +64,10 @@ async function learn() {
     x.set(one, row * size);
     labels[row++] = label;
   }));
-  const { right, milliseconds } = await ask("learn", x, labels, names.length, STRENGTH);
+  const { right, milliseconds } = await ask("learn", x, labels, names.length, STRENGTH), check = byId("check");
   takeClasses(names);
+  check.className = "";
+  check.textContent = "The last layer was learnt in this page. There is no answer of cnn predict to compare it with.";
   byId("learnt").textContent = `Learnt ${names.length} classes in ${(milliseconds / 1000).toFixed(1)} s: ` +
     `the page recognises ${right} of these ${times(total, "image")}. Try it on others to see how good it is.`;
   byId("save-page").hidden = false;
@@ -87,6 +89,7 @@ function takeClasses(names) {
   }
   // Of these classes nobody knows which pictures the network has wrong.
   for (const each of document.querySelectorAll("#samples span")) each.textContent = each.textContent.replace(/ \(the network is .*/, "");
+  for (const tell of tellers) tell();
 }
 
 if (head) {

@@ -32,10 +32,12 @@ async function judgeFile(file, name) {
   if (bitmap) await judgeBitmap(bitmap, name);
 }
 
-async function judgeBitmap(bitmap, name) {
+/** Judge a picture; of an example, the button that shows it. */
+async function judgeBitmap(bitmap, name, button = null) {
   try {
     const [bytes, height, width] = pixelsOf(bitmap);
     await showAnswer(await ask("judge", bytes, height, width));
+    for (const other of byId("samples")?.querySelectorAll("button") ?? []) other.setAttribute("aria-pressed", String(other === button));
     say(`${name}, ${width} x ${height} pixels.`);
   } catch (error) {
     say(`${name} cannot be judged: ${error.message}.`);
@@ -64,7 +66,6 @@ addEventListener("paste", (event) => {
 for (const button of byId("samples")?.querySelectorAll("button") ?? []) {
   button.addEventListener("click", () => {
     const picture = button.querySelector("img");
-    for (const other of byId("samples").querySelectorAll("button")) other.setAttribute("aria-pressed", String(other === button));
-    createImageBitmap(picture, OPTIONS).then((bitmap) => judgeBitmap(bitmap, button.dataset.name));
+    createImageBitmap(picture, OPTIONS).then((bitmap) => judgeBitmap(bitmap, button.dataset.name, button));
   });
 }

@@ -7,10 +7,11 @@ const unitNames = given.units?.names ?? program.classes; // what is learnt later
 
 /** What is known of a filter, and the layer whose numbers tell it: its own, or that behind or before it. */
 function unitOf(layer, channel) {
-  if (!given.units) return null;
+  const learnt = unitNames !== program.classes; // so the weights of the last layer, and what it finds, are others
+  if (!given.units || (learnt && layer === program.layers[program.layers.length - 1])) return null;
   const by = layerOf.get(given.units.layers[layer.name] ? layer.name : given.units.by[layer.name]);
   const found = by && given.units.layers[by.name], row = found?.channels ? found.channels.indexOf(channel) : channel;
-  return found && row >= 0 ? { by, top: found.top[row], most: found.most[row], classes: found.classes[row],
+  return found && row >= 0 ? { by, top: found.top[row], most: found.most[row], classes: learnt && found.weights ? [] : found.classes[row],
     weights: found.weights } : null;
 }
 
@@ -41,13 +42,13 @@ function showUnit(layer, index) {
   if (!found) return;
   const { by, top, most, classes, weights } = found, { looked_at, count, answered } = given.units;
   const side = program.layers.indexOf(by) < program.layers.indexOf(layer) ? "before" : "behind";
-  const name = `${by === layer ? "" : `${by.name} ${side} it: `}filter ${channel}`;
+  const name = `filter ${channel}${by === layer ? "" : ` of ${by.name} (${side} this layer)`}`;
   const dead = most <= 0 && by.kind.startsWith("ReLU"), patches = [];
   for (let i = 0; i < top.length && !dead; i += 2) patches.push(patchOf(by, channel, top[i], top[i + 1]));
   const speaks = classes.flatMap((number, i) => i % 2 ? [] : [`\u2068${unitNames[number]}\u2069 (+${classes[i + 1]})`]);
-  box.append(made("h3", {}, `What excites it most (${name})`), made("div", { class: "maps" }, ...patches),
+  box.append(made("h3", {}, `Parts of images for which ${name} gives its largest numbers`), made("div", { class: "maps" }, ...patches),
     made("p", { class: "faint" }, dead ? `Nothing: its number is never above 0 in ${looked_at} images.`
-      : `Its strongest parts of the ${count} images in this page. Its highest number in all ${looked_at} images was ${shown(most)}.`));
+      : `They come from the ${count} images in this page. Its largest number in all ${looked_at} images is ${shown(most)}.`));
   if (speaks.length && !dead) {
     box.append(made("p", { class: "faint" }, `It speaks for ${speaks.join(", ")}: ${weights
       ? "it adds this much to their logits, by the weights of the last layer." : "images of these classes excite it more than others do, " +

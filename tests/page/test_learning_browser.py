@@ -92,9 +92,11 @@ def test_what_is_learnt_is_judged_and_saved(name: str, pictures: dict[str, list[
 def test_two_classes_of_three_and_what_is_missing(pictures: dict[str, list[str]], browser: Any, tmp_path: Path) -> None:
     write_page(model_of("resnet8"), (), tmp_path / "page.html")
     taught(browser, tmp_path / "page.html", {"red": pictures["red"]})
-    assert browser.find("#said").text == "Give images to at least two classes, and give each class a name of its own."
+    assert browser.find("#learnt").text == "Give images to at least two classes, and give each class a name of its own."
     taught(browser, tmp_path / "page.html", {"red": pictures["red"], "blue": pictures["blue"]})
     assert browser.run("return program.classes") == ["red", "blue"]
+    assert browser.find("#layer-fc summary").text == "fc Linear 2, 130 parameters, 128 multiply-adds"
+    assert browser.find("#check").text.startswith("The last layer was learnt in this page.")
     browser.run("return showNumber(program.layers[program.layers.length - 1], 1)")
     rows = [row.text.replace("\u2212", "-") for row in browser.driver.find_elements("css selector", "#number tbody tr")]
     assert sum(float(row.split()[-1]) for row in rows[:-1]) == pytest.approx(float(rows[-1].split()[-1]), abs=0.05)

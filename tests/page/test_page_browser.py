@@ -214,11 +214,10 @@ def test_arcs_pass_over_layers_that_can_be_seen(browser: Any, tmp_path: Path) ->
 @pytest.mark.slow
 def test_a_drawing_is_placed_as_the_pictures_are(browser: Any, tmp_path: Path) -> None:
     """Pictures of a small white square near the lower right corner: so comes whatever is drawn."""
-    for i in range(4):
-        pixels = np.zeros((28, 28), np.uint8)
+    images = np.zeros((4, 28, 28), np.uint8)
+    for i, pixels in enumerate(images):
         pixels[18:24, 16:22] = 200 + i
-        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
-    write_page(model_of("lenet5"), sorted(map(str, tmp_path.glob("*.png"))), tmp_path / "page.html")
+    write_page(model_of("lenet5"), [*images], tmp_path / "page.html")
     opened(browser, tmp_path / "page.html")
     browser.find("#drawer").click()
     browser.run("""const box = board.getBoundingClientRect();
@@ -232,6 +231,7 @@ def test_a_drawing_is_placed_as_the_pictures_are(browser: Any, tmp_path: Path) -
     assert (abs(rows.min() - 18) <= 1, abs(rows.max() - 23) <= 1) == (True, True)
     assert (abs(columns.min() - 16) <= 1, abs(columns.max() - 21) <= 1) == (True, True)
     assert browser.find("#said").text.startswith("your drawing")
+    assert not browser.driver.find_elements("css selector", "#samples [aria-pressed=true]")
     assert browser.errors() == []
 
 

@@ -65,10 +65,10 @@ def test_the_parts_that_excite_a_filter_are_those_of_explain(asked: str, told: s
         middles = [((np.arange(side) + 0.5) * times).astype(int) for side in patch.shape[:2]]
         assert abs(pixels[middles[0]][:, middles[1]].astype(int) - patch).mean() < 6
     words = browser.find("#number .unit").text
-    assert f"filter {of}" in words
-    assert f"({told} before it: " in words if asked == "avgpool" else ("behind it" in words) == (asked != told)
+    side = "" if asked == told else f" of {told} ({'before' if asked == 'avgpool' else 'behind'} this layer)"
+    assert f"Parts of images for which filter {of}{side} gives its largest numbers" in words
     most = browser.run("return shown(arguments[0])", float(f"{unit.values[0]:.3g}"))
-    assert f"Its highest number in all 26 images was {most}." in words
+    assert f"Its largest number in all 26 images is {most}." in words
     assert ("speaks for" in words) == (told != "fc" and bool(unit.classes))
     assert all(name in words for name, _ in unit.classes) or told == "fc"
     assert browser.errors() == []
@@ -87,7 +87,7 @@ def test_a_page_without_images_says_nothing_of_filters(browser: Any, tmp_path: P
     assert browser.errors() == []
 
 
-def test_after_learning_and_saving_filters_speak_for_the_classes_they_were_trained_with(browser: Any, page: Path,
+def test_after_learning_and_saving_nothing_is_said_by_the_old_last_layer(browser: Any, page: Path,
                                                                                        tmp_path: Path) -> None:
     opened(browser, page)
     browser.run(SHOW, "layer3.0.relu", 2)
@@ -97,5 +97,7 @@ def test_after_learning_and_saving_filters_speak_for_the_classes_they_were_train
     opened(browser, tmp_path / "saved.html")
     browser.run(SHOW, "layer3.0.relu", 2)
     assert "speaks for" in before
-    assert browser.find("#number .unit").text == before
+    assert browser.find("#number .unit").text == before.split("It speaks for")[0].strip()
+    browser.run(SHOW, "fc", 1)
+    assert browser.find("#number .unit").text == ""
     assert browser.errors() == []
