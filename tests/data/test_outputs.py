@@ -31,6 +31,7 @@ TEXT = outputs.Kind("a test", ".txt", outputs.marked(rb"\Aours"))
 # Who may put something on the disk without asking outputs.py, and why.
 WRITERS = {
     "atomic.py": "it is what writes",
+    "cli/command.py": "the text of a help, into memory",
     "data/outputs.py": "it is what is asked",
     "data/writing.py": "into a folder that is held, and was empty",
     "runs/begin.py": "a run's folder, of a new name",

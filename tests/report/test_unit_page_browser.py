@@ -85,7 +85,7 @@ def test_filters_of_one_class_alone(browser, ten: Path) -> None:
     assert browser.run(SEEN) == ["Filter 1", "Filter 4", "Filter 7"]
     assert browser.run(choose, "<b>") == "9 of 10 filters"
     assert browser.run(choose, "any class") == "10 of 10 filters"
-    assert browser.run("return document.querySelector('label[for=class]').textContent") == "Those that speak for"
+    assert browser.run("return document.querySelector('label[for=class]').textContent") == "Only filters that speak for"
 
 
 @pytest.mark.slow

@@ -95,9 +95,9 @@ def test_images_are_not_varied_for_a_network_too_small_to_learn_them_by_heart(sp
     lenet5 = Options(arch="lenet5", size=32)
     recipe, _, notes = chosen(lenet5, of_size(splits, 60000))
     assert recipe.augmentation is None
-    assert any("--augment photo varies" in note for note in notes)
+    assert any("--augment photo changes them all the same" in note for note in notes)
     grey = Options(arch="lenet5", size=32, grey=True)
-    assert any("--augment digits varies" in note for note in chosen(grey, of_size(splits, 60000))[2])
+    assert any("--augment digits changes them all the same" in note for note in chosen(grey, of_size(splits, 60000))[2])
     assert chosen(lenet5, of_size(splits, 3000))[0].augmentation is not None
     assert chosen(Options(arch="resnet8"), of_size(splits, 60000))[0].augmentation is not None
     asked, _, _ = chosen(Options(arch="lenet5", size=32, augment=True), of_size(splits, 60000))
