@@ -88,7 +88,7 @@ function takeClasses(names) {
     about.textContent = about.textContent.replace(/ for [^.]*\./, ` for ${names.length} classes, learnt in a page.`);
   }
   // Of these classes nobody knows which pictures the network has wrong.
-  for (const each of document.querySelectorAll("#samples span")) each.textContent = each.textContent.replace(/ \(the network is .*/, "");
+  for (const each of document.querySelectorAll("#samples .taken")) each.remove();
   for (const tell of tellers) tell();
 }
 

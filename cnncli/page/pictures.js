@@ -37,6 +37,8 @@ async function judgeBitmap(bitmap, name, button = null) {
   try {
     const [bytes, height, width] = pixelsOf(bitmap);
     await showAnswer(await ask("judge", bytes, height, width));
+    byId("label").hidden = !button?.dataset.label;
+    byId("label").textContent = `Its label is ${button?.dataset.label}.`;
     for (const other of byId("samples")?.querySelectorAll("button") ?? []) other.setAttribute("aria-pressed", String(other === button));
     say(`${name}, ${width} x ${height} pixels.`);
   } catch (error) {

@@ -24,12 +24,14 @@ ALSO = " 'wasm-unsafe-eval'"  # which compiles WebAssembly and evaluates no text
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture on the page: where it is shown from, its file's name, what it is, and whether the model is wrong."""
+    """A picture on the page: where it is shown from, its file's name, what it is (its label, or else its name), what
+    the model wrongly takes it for, and whether its label is known."""
 
     uri: str
     name: str
     words: str
-    wrong: bool = False
+    taken_for: str = ""
+    labelled: bool = False
 
 
 def render(title: str, about: str, made: Program, golden: Sequence[dict[str, Any]], samples: Sequence[Sample],

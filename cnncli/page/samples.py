@@ -101,4 +101,6 @@ def _sample(one: _Judged, classes: Sequence[str]) -> Sample:
     named = printable(os.path.basename(one.path))
     words = named if one.label is None else printable(classes[one.label])
     side = max(one.pixels.shape)  # a PNG file, whatever its size: the very bytes
-    return Sample(data_uri(one.pixels, side, side), named, words, one.label is not None and one.label != one.answer)
+    wrong = one.label is not None and one.label != one.answer
+    return Sample(data_uri(one.pixels, side, side), named, words, printable(classes[one.answer]) if wrong else "",
+                  one.label is not None)

@@ -106,6 +106,7 @@ def test_pictures_are_judged_and_layers_opened(how: Any, browser: Any, page: Pat
         [wanted] = cnncli.predict(model, [str(path) for path in photos.glob(f"*/{name}")][:1])
         assert name in browser.find("#said").text
         assert browser.find("#answer").text == wanted.label
+        assert browser.find("#label").is_displayed() == bool(button.get_attribute("data-label"))
     browser.run("reveal('layer2.0.add'); return new Promise((done) => setTimeout(done, 300))")
     assert len(browser.driver.find_elements("css selector", "#layers canvas")) == 16
     browser.find("#layers canvas").click()

@@ -52,12 +52,13 @@ def test_without_labels_every_answer_counts_as_right() -> None:
     assert chosen[2:] == some[:3:-1]
 
 
-@pytest.mark.parametrize(("label", "words", "wrong"), [(None, "a b.png", False), (1, "zwei\\nZeilen", True),
-                                                       (0, "ankle boot", False)])
-def test_what_a_picture_is_called(label: int | None, words: str, wrong: bool) -> None:
+@pytest.mark.parametrize(("label", "words", "taken_for"), [(None, "a b.png", ""), (1, "zwei\\nZeilen", "ankle boot"),
+                                                           (0, "ankle boot", "")])
+def test_what_a_picture_is_called(label: int | None, words: str, taken_for: str) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (50, 60, 3)).astype(np.uint8)
     sample = samples._sample(_Judged("/photos/boots/a b.png", pixels, label, 0, 0.9), small_model().classes)
-    assert (sample.name, sample.words, sample.wrong) == ("a b.png", words, wrong)
+    assert (sample.name, sample.words, sample.taken_for) == ("a b.png", words, taken_for)
+    assert sample.labelled == (label is not None)
     assert sample.uri.startswith("data:image/png;base64,")  # the very bytes, whatever its size
 
 
