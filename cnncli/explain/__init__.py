@@ -7,7 +7,6 @@ network as in evaluation, geometry.py lays maps on the image, picture.py draws t
 What may not be here: training, and anything that prints.
 """
 
-import inspect
 import sys
 from types import ModuleType
 from typing import Any
@@ -19,8 +18,7 @@ __all__ = ["METHODS", "Explanation", "explain"]
 
 
 class _Room(ModuleType):
-    __signature__ = inspect.signature(explain)  # for inspect and editors, as __doc__ is for help()
-    __wrapped__ = staticmethod(explain)
+    __wrapped__ = staticmethod(explain)  # whose signature inspect and editors show, as help() shows __doc__
 
     def __call__(self, *arguments: Any, **options: Any) -> Explanation:
         return explain(*arguments, **options)
