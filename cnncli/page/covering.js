@@ -43,11 +43,29 @@ async function judgeCovered() {
   if (again) judgeCovered();
 }
 
+/** Say what a pixel's value is, from 0 to 255, and what number the network gets for it. */
+function tellPixel(row, column) {
+  const { shape, mean, std } = program.input, [, width, channels] = shape;
+  const [r, s] = [row, column].map((at, i) => Math.max(0, Math.min(shape[i] - 1, Math.round(at))));
+  const numbers = input.slice((r * width + s) * channels, (r * width + s + 1) * channels), bytes = preparedBytes(numbers);
+  byId("pixel").textContent = `Row ${r}, column ${s}: ${channels === 1 ? bytes[0] : `red ${bytes[0]}, green ${bytes[1]}, blue ${bytes[2]}`}. ` +
+    `The network gets${channels === 1 ? "" : " for red"} (${bytes[0]} / 255 \u2212 ${shown(mean[0])}) / ${shown(std[0])} = ${shown(numbers[0])}.`;
+}
+
+onAnswer(() => tellPixel(program.input.shape[0] / 2, program.input.shape[1] / 2));
+seen.addEventListener("pointermove", (event) => { if (input) tellPixel(...placeAt(event)); });
+
+/** Where the pointer is: row and column, which may lie between pixels.
+ * @returns {[number, number]} */
+function placeAt({ clientX, clientY }) {
+  const box = seen.getBoundingClientRect(), [height, width] = program.input.shape;
+  return [(clientY - box.top) / box.height * height - 0.5, (clientX - box.left) / box.width * width - 0.5];
+}
+
 function coverAt(event) {
   if (!covered || event.buttons !== 1) return;
-  const box = seen.getBoundingClientRect(), [height, width] = program.input.shape;
   event.preventDefault();
-  cover((event.clientY - box.top) / box.height * height - 0.5, (event.clientX - box.left) / box.width * width - 0.5);
+  cover(...placeAt(event));
 }
 
 seen.addEventListener("pointerdown", (event) => {
@@ -71,6 +89,7 @@ seen.addEventListener("keydown", (event) => {
 function frame() {
   const context = seen.getContext("2d"), radius = Math.max(1, BRUSH * Math.max(...program.input.shape.slice(0, 2)));
   drawInput(seen, input);
+  tellPixel(hand.row, hand.column);
   context.strokeStyle = "#e8590c";
   context.lineWidth = Math.max(1, program.input.shape[1] / 112);
   context.beginPath();

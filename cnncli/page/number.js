@@ -130,9 +130,9 @@ function showGrids({ inputs: [from] }, { terms, kernel }) {
   const name = from === "input" ? "the image" : from, sum = own.reduce((all, { value }) => all + value, 0);
   box.append(grid(count > 1 ? `${name}, channel ${own[0].at[2]}` : name, "x"), made("span", {}, "x"),
     grid("weights", "weight"), made("span", {}, "="), grid(`products, ${shown(sum)} in all`, "value"));
-  const notes = [count > 1 ? `This is one of ${count} input channels, the one that matters most here. Each has weights of its own.`
+  const notes = [count > 1 ? `This is the input channel of ${count} that matters most here. Each has its own weights.`
     : "", own.some(({ outside }) => outside)
-    ? "In a dashed frame: outside of the image, where the numbers count as 0." : ""].filter(Boolean).join(" ");
+    ? "Dashed: outside the image, where numbers count as 0." : ""].filter(Boolean).join(" ");
   if (notes) box.append(made("p", { class: "faint" }, notes));
 }
 

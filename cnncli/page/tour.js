@@ -45,7 +45,8 @@ function lesson() {
     words: [`For the network this image is ${height} rows of ${width} pixels. Each pixel is ` +
       `${channels === 1 ? "one number: how bright it is" : "three numbers: how much red, green and blue it has"}.`,
     "The numbers from 0 to 255 become numbers around 0: the mean of the training images is subtracted, and the rest is " +
-      "scaled. The network gets nothing else."],
+      "scaled. The network gets nothing else.",
+    "Point at the image: below it stand the pixel's value and the network's number."],
     show: () => byId("judge").scrollIntoView({ block: "start" }),
   }];
   const conv = firstOf("conv"), activation = firstOf("pointwise"), pool = firstOf("max_pool", "mean_pool");
@@ -79,7 +80,7 @@ function lesson() {
         ? `Here the window is at row ${first ? 0 : oh - 1}, column ${first ? 0 : ow - 1}. A part of it lies outside the image. ` +
           "There the numbers count as 0, which is called padding. For the network, 0 stands for the mean " +
           `${channels === 1 ? "brightness" : "colour"} of the training images.`
-        : same ? "The window is one pixel, so no part of it ever lies outside the image. This layer needs no padding."
+        : same ? "The window is one pixel: this layer needs no padding."
           : "This layer has no padding: the window stays inside the image. The map is smaller than its input: " +
           `${oh} x ${ow} instead of ${h} x ${w}. With zeros around the image it would keep its size.`],
       show: () => pointAt(layer, padded ? corner : null),

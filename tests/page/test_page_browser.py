@@ -177,6 +177,8 @@ def test_covering_a_part_changes_the_answer_as_greying_it_does(browser: Any, pag
     browser.run("return new Promise((done) => setTimeout(done, 300))")
     before = browser.run(INPUT)
     browser.run("cover(16, 16)")
+    assert re.fullmatch(r"Row 16, column 16: red \d+, green \d+, blue \d+\. The network gets for red "
+                        r"\(\d+ / 255 \u2212 .*\) / .* = [\u2212\d.]+\.", browser.find("#pixel").text)
     after = np.array(waited(browser, INPUT))
     changed = (np.abs(after - before) > 1e-6).reshape(32, 32, 3).any(axis=2)
     assert changed[16, 16]
