@@ -139,7 +139,7 @@ def _print(report: "Report") -> None:
     from ..report.tables import show
 
     images = report.images()
-    parts = ", ".join(f"{images[split]:,} {split}{' (drawn)' if split in report.drawn else ''}" for split in images)
+    parts = ", ".join(f"{images[split]:,} {split}{' (held out)' if split in report.drawn else ''}" for split in images)
     emit(f"{sum(images.values()):,} images in {len(report.counts):,} classes: {parts}")
     found = list(report.kinds())
     if not found:

@@ -177,6 +177,7 @@ def _cross_validate(data: str | None, resume: str | None, folds: int, watching: 
              "learn it")
         emit(f"          {found.mean:.2%} ± {found.deviation:.2%} after the best epochs. This is a little too high, "
              "because the same images chose these epochs.")
+    note(f"Written to {printable(found.path)}.")
     note("Next: to get a model for use, train with the same options, without --folds.")
     return report_skipped(found.skipped)
 

@@ -226,6 +226,8 @@ def _facts(model: Model, opened: Opened) -> list[tuple[str, str]]:
         facts.append(("trained on", f"{counts['train']:,} images"))
     if opened.trained:
         facts.append(("trained", opened.trained.astimezone().strftime(WHEN)))
+    if opened.run and (done := opened.run.epochs_done):
+        facts.append(("stopped after", done))
     if model.flips:
         facts.append(("judged by", "each image and its mirror image"))
     return [(what, value) for what, value in facts if value]

@@ -3,6 +3,7 @@ NAME-foldK. Each is validated on another K-th of the images (data/folds.py deals
 out), and the accuracies are put together. A stopped cross-validation continues with the runs that are there.
 """
 
+import json
 import os
 import re
 import statistics
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..atomic import write_atomically
 from ..data import Data, check_fold
 from ..errors import UsageError, printable
 from ..evaluation.intervals import of_folds, wilson
@@ -17,6 +19,7 @@ from ..runs import CONFIG, Run, check_name, newest_run, runs_option
 from .train import train
 
 _Path = str | os.PathLike[str]
+FOLDS = "folds.json"  # in the last fold's folder
 _FOLD = re.compile(r"(.+)-fold(\d+)")
 
 
@@ -56,6 +59,11 @@ class CrossValidation:
     name: str
     folds: list[Fold]
     skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def path(self) -> Path:
+        """The file with these numbers, in the last fold's folder."""
+        return self.folds[-1].run.path / FOLDS
 
     @property
     def mean(self) -> float:
@@ -123,7 +131,7 @@ def cross_validate(data: Data | None, folds: int, *, name: str | None = None, re
     """Train once for each fold, and return what the folds reached.
 
     The images that are not for the test are dealt into folds. Each run is validated on one of them and learns from the
-    others. The runs are NAME-fold1, NAME-fold2, ….
+    others. The runs are NAME-fold1, NAME-fold2, …. What they reached together is written to folds.json in the last one.
 
     Args:
         data: The images, as ``train`` takes them. May be None with resume, unless they were arrays.
@@ -176,7 +184,9 @@ def cross_validate(data: Data | None, folds: int, *, name: str | None = None, re
             done = train(data, name=run, runs=runs, fold=(fold, folds), **(options if resume is False else stored))
         found.append(_found(fold, done))
         skipped.update(done.skipped)
-    return CrossValidation(name, found, sorted(skipped.items()))
+    result = CrossValidation(name, found, sorted(skipped.items()))
+    write_atomically(result.path, (json.dumps(result.as_json(), indent=2, default=os.fspath) + "\n").encode())
+    return result
 
 
 def _found(fold: int, run: Run) -> Fold:

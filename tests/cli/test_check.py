@@ -35,7 +35,7 @@ def bad(place) -> Path:
 def test_a_sound_folder(place):
     folder = write(place.path / "sound", classes())
     out, _ = place.cnn("check", folder)
-    assert out == "24 images in 2 classes: 20 train, 2 val (drawn), 2 test (drawn)\nNothing was found.\n"
+    assert out == "24 images in 2 classes: 20 train, 2 val (held out), 2 test (held out)\nNothing was found.\n"
 
 
 def test_what_is_found_is_said(place, bad):

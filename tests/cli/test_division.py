@@ -61,7 +61,7 @@ def test_every_command_reads_an_unpacked_archive_alike(work: Path, capsys: pytes
         "archive/photos/seg_test/seg_test").iterdir())
     out, err = cnn(capsys, "check", "archive", "--fail-on", "never")
     assert err.startswith(took)
-    assert "84 images in 3 classes: 39 train, 3 val (drawn), 42 test" in out
+    assert "84 images in 3 classes: 39 train, 3 val (held out), 42 test" in out
     out, _ = cnn(capsys, "predict", "archive/photos/seg_pred/seg_pred")
     assert len(out.splitlines()) == 4
     assert cnn(capsys, "train", "archive", *SHORT[:2], "--find-lr")[1].startswith(took)
@@ -83,7 +83,7 @@ def test_a_table_of_labels_and_groups(work: Path, capsys: pytest.CaptureFixture[
     tested = json.loads(cnn(capsys, "test", "--json")[0])["images"]
     out, _ = cnn(capsys, "check", "flat", *own, "--fail-on", "never")
     assert out.startswith("42 images in 3 classes: ")
-    assert f"{tested} test (drawn)" in out
+    assert f"{tested} test (held out)" in out
     cnn(capsys, "train", "--resume", "--epochs", "2")
     cnn(capsys, "train", "flat", *own, "--resume", "--epochs", "3")
     _, err = cnn(capsys, "train", "--resume", "--split-seed", "4", code=2)

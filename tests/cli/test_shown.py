@@ -56,7 +56,7 @@ def a_report(findings: list[Finding], drawn: Sequence[str] = ("val", "test")) ->
 
 def test_how_many_images_and_what_is_found(capsys: pytest.CaptureFixture[str]) -> None:
     check._print(a_report([]))
-    assert lines(capsys) == ["1,540 images in 2 classes: 1,500 train, 20 val (drawn), 20 test (drawn)",
+    assert lines(capsys) == ["1,540 images in 2 classes: 1,500 train, 20 val (held out), 20 test (held out)",
                              "Nothing was found."]
     check._print(a_report([*found("blank", 5, 1), *found("duplicate-across-splits", 7, 6)], drawn=()))
     said = lines(capsys)

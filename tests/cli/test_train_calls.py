@@ -163,6 +163,7 @@ def test_what_is_said_of_folds(given: dict[str, Any], capsys: pytest.CaptureFixt
     each = [SimpleNamespace(run=Run(f"runs/a-fold{i}"), images=1234, epoch=i, val_loss=0.12345, val_accuracy=0.9,
                             last_accuracy=0.8) for i in (1, 2)]
     found = SimpleNamespace(folds=each, mean=0.9, deviation=0.0123, last_mean=0.8, last_deviation=0.0234, skipped=[],
+                            path=Path("runs/a-fold2/folds.json"),
                             last_interval=(0.5, 1.0), images=2468, last_right=1974, as_json=lambda: {"mean": 0.9})
     out, err = said_of(found, given, capsys, "data", "--folds", "2")
     assert given["arguments"] == ("data", 2)
@@ -177,7 +178,8 @@ def test_what_is_said_of_folds(given: dict[str, Any], capsys: pytest.CaptureFixt
         "          1,974 of 2,468 images right, each judged by the fold that did not learn it",
         "          90.00% ± 1.23% after the best epochs. This is a little too high, because the same images chose "
         "these epochs."]
-    assert err == "Next: to get a model for use, train with the same options, without --folds.\n"
+    assert err == ("Written to runs/a-fold2/folds.json.\n"
+                   "Next: to get a model for use, train with the same options, without --folds.\n")
     assert given["observer"]._to_stdout is True
     found.skipped = [("a.png", "is empty")]
     out, _ = said_of(found, given, capsys, "data", "--folds", "2", "--json", "--resume", "x", code=3)

@@ -37,6 +37,7 @@ WRITERS = {
     "runs/begin.py": "a run's folder, of a new name",
     "runs/latest.py": "runs/latest, which is a link of ours",
     "runs/run.py": "into a run's folder, which is new and locked",
+    "training/folds.py": "into a run's folder, which is new",
     "training/sweep.py": "a sweep's folder, of a new name",
     "training/sweep_plan.py": "into a sweep's folder, which is new and locked",
     "watching/tensorboard.py": "a folder of a run's name, which has a number where it is another's",

@@ -43,6 +43,8 @@ def test_each_image_but_the_test_images_is_validated_on_once(begin: dict[str, An
     assert found.mean == statistics.fmean(accuracies)
     assert found.deviation == statistics.stdev(accuracies)
     assert found.last_mean == statistics.fmean(fold.last_accuracy for fold in found.folds)
+    assert found.path == begin["runs"] / "cv-fold3" / "folds.json"
+    assert json.loads(found.path.read_text())["last_interval"] == list(found.last_interval)
 
 
 @pytest.mark.slow
