@@ -151,7 +151,9 @@ def test_what_is_recorded(tmp_path: Path) -> None:
     assert steps[3]["images_per_second"] == 16.0
     assert (steps[3]["left"], steps[9]["left"]) == (None, 100.0)
     looks = [line for line in found if line["what"] == "look"]
-    assert [line["step"] for line in looks] == list(range(7, 21)), "a step is looked at whose beginning was remembered"
+    assert [line["step"] for line in looks] == [*range(7, 21), 20], "a step is looked at whose beginning was remembered"
+    assert looks[-2]["filters"] is None
+    assert looks[-1]["filters"] is not None, "the filters that the training ends with are shown"
     assert looks[0]["layers"]["conv1"]["gradients"] == pytest.approx(np.sqrt(3 * 3 * 3 * 4), rel=1e-4)
     assert looks[0]["layers"]["conv1"]["update"] == 0
     assert len(looks[0]["probabilities"]) == 9
