@@ -62,7 +62,7 @@ class Looker:
         self._at_once = max(1, min(len(pixels), _FLOATS // max(kept, 1)))
         self._images = inside.model.preprocessing.normalise(pixels) if len(pixels) else pixels
         self._before: dict[str, Array] = {}
-        self._looks, self.drew = 0, False
+        self._looks = 0
 
     def prepare(self) -> None:
         """Plan how the examples go through the network; once, which takes longer than a look."""
@@ -76,6 +76,10 @@ class Looker:
         """Keep the weights as they are before a step that is to be looked at."""
         self._before = {name: _some(array).copy() for name, array in self._weights.items()}
 
+    def forget(self) -> None:
+        """Have no weights from before a step: the next look tells of no change."""
+        self._before = {}
+
     def look(self, whole: bool = False) -> dict[str, Any]:
         """Return what a recording's look says, but for time and step. Changes by the last step are in it where its
         beginning was remembered. The picture of the filters is in every fourth look, and where the whole is wanted."""
@@ -87,9 +91,9 @@ class Looker:
         for name, share in dead.items():
             layers[name] = {"weights": None, "gradients": None, "update": None, "dead": share}
         self._looks += 1
-        self.drew = whole or self._looks % _DRAWN == 1
+        drawn = whole or self._looks % _DRAWN == 1
         return {"rate": self._inside.learning_rate, "layers": layers, "probabilities": probabilities,
-                "filters": first_filters(self._weights) if self.drew else None}
+                "filters": first_filters(self._weights) if drawn else None}
 
     def _judge(self) -> tuple[list[list[float]], dict[str, float]]:
         """Return the examples' probabilities, and of each ReLU the share of channels that are 0 for all of them."""

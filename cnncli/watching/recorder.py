@@ -200,10 +200,11 @@ class Recorder(Observer):
         """Return how long a step takes, all that comes between two of them included."""
         return (now - self._lines.began) / max(self._done - self._first, 1)
 
-    def _look(self, now: float, whole: bool = False) -> None:
-        """Look, and say what is seen."""
+    def _look(self, now: float) -> None:
+        """Look, and say what is seen; of the last step the filters, too."""
         if self._looker:
-            self._write("look", time=time.time(), step=self._done, **self._looker.look(whole))
+            last = self._done >= self._epochs * self._steps
+            self._write("look", time=time.time(), step=self._done, **self._looker.look(whole=last))
         self._looked = self._done
         cost = self._clock() - now
         self._looks.spent += cost
@@ -218,10 +219,10 @@ class Recorder(Observer):
         self._done = row["epoch"] * self._steps
         self._looks.spent += self._clock() - now
         # Few steps may pass without a look; and what the training ends with is looked at, whatever that costs.
-        never, last = self._looked == self._first, row["epoch"] == self._epochs
-        told = self._looked == self._done and self._looker is not None and self._looker.drew
-        if (last and not told) or (never and self._looks.affords(self._clock())):
-            self._look(self._clock(), whole=last)
+        never, last = self._looked == self._first, row["epoch"] == self._epochs and self._looked < self._done
+        if self._looker and (last or (never and self._looks.affords(self._clock()))):
+            self._looker.forget()
+            self._look(self._clock())
 
     @sparing
     def ended(self, cause: str) -> None:

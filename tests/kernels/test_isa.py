@@ -24,7 +24,8 @@ def cnn(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("variable", "value", "remedy"), [
-    ("CNN_ISA", "mmx", f"this machine runs {', '.join(HERE)}"), ("CNN_ISA", "AVX2 ", "this machine runs"),
+    ("CNN_ISA", "mmx", f"give one of {', '.join(HERE)}, which this machine "),
+    ("CNN_ISA", "AVX2 ", "which this machine runs"),
     ("CNN_THREADS", "0", "give a number from 1 to 256"), ("CNN_THREADS", "100000000000000000000", "1 to 256"),
     ("CNN_THREADS", "-1", "1 to 256"), ("CNN_THREADS", "two", "1 to 256"), ("CNN_THREADS", "1.5", "1 to 256"),
 ])  # fmt: skip
