@@ -13,6 +13,7 @@ from cnncli.training import folds as module
 from cnncli.training.folds import cross_validate
 from cnncli.training.observer import Observer
 
+WRITTEN: dict[Path, bytes] = {}
 ACCURACIES, LAST = [0.5, 0.75, 0.7], [0.25, 0.6666667, 0.9]
 
 
@@ -34,11 +35,12 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, dict[str, Any]]]
         place = len(asked) - 1
         skipped = [("b", "x"), (f"a{place}", "y")]
         return SimpleNamespace(
-            name=options.get("name") or options["resume"], path=f"runs/{place}", skipped=skipped,
+            name=options.get("name") or options["resume"], path=Path(f"runs/{place}"), skipped=skipped,
             model=SimpleNamespace(training={"epoch": place + 1, "val_loss": 0.1, "val_accuracy": ACCURACIES[place]}),
             config={"images": {"val": 3 if place == 1 else 20}}, history=[{}, {"val_accuracy": LAST[place]}])
 
     monkeypatch.setattr(module, "train", train)
+    monkeypatch.setattr(module, "write_atomically", lambda path, data: WRITTEN.update({path: data}))
     return asked
 
 
@@ -56,9 +58,10 @@ def test_each_fold_is_a_training_and_all_of_them_a_figure(trained: list[Any], tm
     said = found.as_json()
     assert [said[key] for key in ("name", "mean", "deviation", "last_mean", "last_deviation")] == [
         "cv", found.mean, found.deviation, found.last_mean, found.last_deviation]
-    assert said["folds"][1] == {"fold": 2, "run": "cv-fold2", "path": "runs/1", "images": 3, "best_epoch": 2,
+    assert said["folds"][1] == {"fold": 2, "run": "cv-fold2", "path": Path("runs/1"), "images": 3, "best_epoch": 2,
                                 "val_loss": 0.1, "val_accuracy": 0.75, "last_accuracy": 2 / 3}
     assert said["skipped"][0] == {"path": "a0", "error": "y"}
+    assert json.loads(WRITTEN[Path("runs/2/folds.json")])["folds"][1]["path"] == "runs/1"
 
 
 def begun(runs: Path, name: str, **config: Any) -> None:
