@@ -65,6 +65,7 @@ def command(data: str | None, resume: str | None, folds: int | None, find_lr: bo
     complete(options)
     if find_lr:
         return _find_lr(data, {"--resume": resume, "--folds": folds}, as_json, options)
+    live = options["live"]
     watching = watched(data, as_json, options)
     if folds is not None:
         return _cross_validate(data, resume, folds, watching, as_json, options)
@@ -73,6 +74,8 @@ def command(data: str | None, resume: str | None, folds: int | None, find_lr: bo
     best = run.model.training
     if as_json:
         emit_json(run.as_json())
+    if live:
+        note(f"The page has ended with the training. To see it again: cnn watch {quoted(run.path)}")
     _say_where(run, best, options["runs"])
     return report_skipped(run.skipped)
 
@@ -119,8 +122,6 @@ def _watched(data: str | None, as_json: bool, live: bool, port: int | None, tens
             several.append(page := watching.enter_context(Live(port or 0, say=note)))
             note(f"To watch it: {page.address}")
         yield Observers(*several) if len(several) > 1 else several[0]
-        if live:
-            note("The page has ended with the training; to see it again: cnn watch")
 
 
 def _find_lr(data: str | None, others: dict[str, Any], as_json: bool, options: dict[str, Any]) -> int:

@@ -31,7 +31,7 @@ class TrainView(Observer):
         self._began = self._told = time.monotonic()
         self._epoch, self._epochs, self._steps = 0, 0, 1
         self._first_step: int | None = None  # of the whole training, when the clock for the time left started
-        self._header_shown = False
+        self._header_shown = self._timed = False
 
     def __enter__(self) -> "TrainView":
         if is_terminal():
@@ -74,7 +74,7 @@ class TrainView(Observer):
         note(f"Training {summary['architecture']} on {images['train']:,} images of {width} x {height} pixels, "
              f"validating on {images['val']:,}; {how}seed {recipe['seed']}{split}.")
         note(f"Run: {run.path}")
-        self._told = time.monotonic()
+        self._told, self._timed = time.monotonic(), recipe.get("time") is not None
         self._first_step = None  # a run of a cross-validation may have been before it
 
     def resumed(self, rows: Sequence[Row], step: int) -> None:
@@ -99,7 +99,7 @@ class TrainView(Observer):
 
     def epoch_done(self, row: Row, best: bool) -> None:
         self._line(epoch_line(row, self._epochs, best))
-        if row["epoch"] == 1 and (whole := row["seconds"] * self._epochs) > LONG:
+        if row["epoch"] == 1 and not self._timed and (whole := row["seconds"] * self._epochs) > LONG:
             note(f"All {self._epochs} epochs will take about {clock(whole)}. Ctrl-C saves and stops; with --time 10m, "
                  "a new training has as many epochs as fit into 10 minutes.")
         if self._bar is None:

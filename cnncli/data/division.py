@@ -125,7 +125,7 @@ def notes_on_groups(groups: Groups, splits: Splits, drawn: Sequence[str]) -> lis
     """
     where: dict[str, set[str]] = defaultdict(set)
     sizes: Counter[str] = Counter()
-    of_class: dict[int, set[str]] = defaultdict(set)
+    of_class: dict[int, set[tuple[bool, str]]] = defaultdict(set)
     alone: list[str] = []
     for split in ("train", "val", "test"):
         for sample in getattr(splits, split):
@@ -134,7 +134,7 @@ def notes_on_groups(groups: Groups, splits: Splits, drawn: Sequence[str]) -> lis
             else:
                 where[sample.group].add(split)
                 sizes[sample.group] += 1
-            of_class[sample.label].add(_key(sample))
+            of_class[sample.label].add(sample.together)
     images = sizes.total() + len(alone)
     shown = printable(groups.name)
     if not where:
@@ -167,11 +167,6 @@ def notes_on_groups(groups: Groups, splits: Splits, drawn: Sequence[str]) -> lis
     return notes
 
 
-def _key(sample: Sample) -> str:
-    """Return what a sample's group is known by; a sample that is in no group is one by itself."""
-    return sample.relative if sample.group is None else "\0" + sample.group
-
-
 def _largest(sizes: Counter[str]) -> str:
     """Return the names and sizes of the largest groups, for a sentence."""
     order = sorted(sizes, key=lambda name: (-sizes[name], name))
@@ -191,7 +186,7 @@ def few_groups(groups: Groups, splits: Splits, fractions: Sequence[float], drawn
     images = Counter(sample.label for sample in every)
     if not empty or max(images.values(), default=0) < 3:
         return None
-    of_class = {label: {_key(sample) for sample in every if sample.label == label} for label in images}
+    of_class = {label: {sample.together for sample in every if sample.label == label} for label in images}
     what = " and no ".join(_PARTS[split] for split in empty)
     few = [splits.classes[label] for label, found in of_class.items() if len(found) < 3]
     if all(len(found) == 1 for found in of_class.values()):

@@ -43,8 +43,7 @@ def fold_of(splits: Splits, which: int, of: int, seed: int) -> Splits:
                             "two of each class; add images of it.")
         if len(members) < of:
             notes.append(f"{printable(name)} has {len(members)} images for {of} folds; some folds have none of them "
-                         "for "
-                         "validation.")
+                         "for validation.")
         held = _part(members, (which - 1 - offset) % of, of, seed)
         offset += len(members)
         val += [sample for sample in members if sample in held]
@@ -67,7 +66,7 @@ def _fold_of_groups(splits: Splits, which: int, of: int, seed: int) -> Splits:
     samples = splits.train + splits.val
     groups: dict[tuple[bool, str], list[Sample]] = {}
     for sample in samples:
-        groups.setdefault(_group_of(sample), []).append(sample)
+        groups.setdefault(sample.together, []).append(sample)
     sizes = {key: Counter(sample.label for sample in members) for key, members in groups.items()}
     total = Counter(sample.label for sample in samples)
     have = [Counter[int]() for _ in range(of)]
@@ -82,7 +81,7 @@ def _fold_of_groups(splits: Splits, which: int, of: int, seed: int) -> Splits:
             raise DataError(f"the images of {printable(name)} form too few groups for training and validation; add "
                             "groups, or leave --group-by out.")
     if len(groups) < of:
-        names = [key[1] for key in sorted({_group_of(sample) for sample in splits.test} - set(groups))]
+        names = [key[1] for key in sorted({sample.together for sample in splits.test} - set(groups))]
         tested = "" if not names else (
             f", because {len(names)} of the {len(groups) + len(names)} groups {'is' if len(names) == 1 else 'are'} "
             f"held out for the test ({listed(names)})")
@@ -91,8 +90,3 @@ def _fold_of_groups(splits: Splits, which: int, of: int, seed: int) -> Splits:
     of_sample = {sample: key for key, members in groups.items() for sample in members}
     return replace(splits, train=[sample for sample in samples if of_sample[sample] not in held],
                    val=[sample for sample in samples if of_sample[sample] in held])
-
-
-def _group_of(sample: Sample) -> tuple[bool, str]:
-    """Return what a sample is kept together by: its group, or, without one, itself."""
-    return sample.group is None, sample.group or sample.relative

@@ -252,8 +252,7 @@ def read_npz(path: str) -> Arrays:
     if not splits:
         there = ", ".join(printable(name) for name in sorted(members)[:8]) or "nothing"
         raise DataError(f"{printable(path)} holds {there}; call images and labels x_train and y_train, train_images "
-                        "and "
-                        "train_labels, or images and labels.")
+                        "and train_labels, or images and labels.")
     return splits
 
 
@@ -284,8 +283,7 @@ def _check_free(path: str, count: int) -> None:
     free = free_memory()
     if free is not None and count > free:
         raise DataError(f"{printable(path)} needs {count / 2**30:.1f} GiB of memory and only {free / 2**30:.1f} GiB "
-                        "are "
-                        "free; end other programs, or use a machine with more memory.")
+                        "are free; end other programs, or use a machine with more memory.")
 
 
 def _product(shape: Sequence[int]) -> str:
@@ -305,8 +303,7 @@ def _pictures(path: str, x: Array) -> Array:
         x = x[..., 0]
     if x.ndim not in (3, 4) or (x.ndim == 4 and x.shape[3] not in (3, 4)) or 0 in x.shape:
         raise DataError(f"{printable(path)} holds images of the shape {_product(x.shape)}; save them as n x h x w, or "
-                        "n "
-                        "x h x w x 3.")
+                        "n x h x w x 3.")
     if x.dtype.kind not in "biuf":
         raise DataError(f"{printable(path)} holds images of the type {x.dtype}; save them as real numbers.")
     if x.dtype.kind == "f" and not np.isfinite(x).any():

@@ -142,8 +142,7 @@ def names_of_splits(folder: str, names: Collection[str], given: bool) -> list[st
                        else "move their images into train/<class>/ and test/<class>/")
             raise DataError(f"{printable(folder)} has class folders with the names of splits "
                             f"({listed(sorted(found.values()))}); rename them if they are classes, or {instead} if "
-                            "they "
-                            "are splits.")
+                            "they are splits.")
     alone = [] if given else list(meant.get((), {}).values())
     return [f"{printable(folder)}: {printable(name)}/ is taken as a class, like the folders beside it; move it away if "
             "it is no class." for name in alone]

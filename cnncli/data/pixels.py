@@ -20,8 +20,7 @@ def as_array(given: Any, what: str) -> Array:
         array: Array = np.asarray(given)
     except (TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"{what}: these values form no array ({str(error).split('. ')[0].rstrip('.')}); give numbers "
-                        "of "
-                        "one shape.") from None
+                        "of one shape.") from None
     if array.dtype.kind not in "biufUSO":
         raise DataError(f"{what}: the type is {array.dtype}; give an array of real numbers.")
     return array
@@ -69,8 +68,7 @@ def _as_bytes(array: Array, what: str) -> Array:
     low, high = float(array.min()), float(array.max())
     if not (low >= 0 and high <= 1):
         raise DataError(f"{what}: the floats go from {low:g} to {high:g}; give floats from 0 to 1, where 1 is white, "
-                        "or "
-                        "uint8 from 0 to 255.")
+                        "or uint8 from 0 to 255.")
     return np.rint(array.astype(np.float64) * 255).astype(np.uint8)
 
 

@@ -41,6 +41,11 @@ class Sample:
         """What ``Preprocessing.prepare`` takes: the file's path, or the pixels."""
         return self.path if self.pixels is None else self.pixels
 
+    @property
+    def together(self) -> tuple[bool, str]:
+        """What it is kept together by: (False, its group) or, without one, (True, its path): itself."""
+        return (True, self.relative) if self.group is None else (False, self.group)
+
     def mark(self) -> str:
         """Return what shows whether the image has changed.
 

@@ -84,7 +84,8 @@ class ModelTest(Evaluation):
 
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn test --json` prints."""
-        groups, interval = self.groups, self.group_interval
+        groups = self.groups
+        interval = grouped.interval(groups)
         return {**super().as_json(), "trained_on": self.trained_on, "accuracy_unseen": self.accuracy_unseen,
                 "interval_unseen": list(self.interval_unseen) if self.interval_unseen else None,
                 "trained": self.opened.trained.isoformat() if self.opened.trained else None,

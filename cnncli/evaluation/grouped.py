@@ -40,7 +40,7 @@ def scores_of(samples: Sequence[Sample], right: Array) -> list[GroupScore]:
     """
     found: dict[tuple[bool, str], list[bool]] = {}
     for sample, good in zip(samples, right.tolist(), strict=True):
-        found.setdefault((sample.group is None, sample.group or sample.relative), []).append(good)
+        found.setdefault(sample.together, []).append(good)
     if all(alone for alone, _ in found):
         return []
     return [GroupScore(name, len(good), sum(good)) for (_, name), good in sorted(found.items())]

@@ -1,10 +1,9 @@
-"""How certain a figure is: the interval that holds an accuracy, a recall or a precision. scores.py and baselines.py
-ask, report/page.py shows them.
+"""How certain a figure is: the interval that holds an accuracy, a recall or a precision, also for images of new groups
+(grouped.py asks) and over the folds of a cross-validation (training/folds.py asks).
 """
 
 from collections.abc import Sequence
 from math import atan, cos, pi, sin, sqrt
-from statistics import fmean, stdev
 
 Z = 1.959963984540054  # of the normal distribution: 95 %
 
@@ -34,21 +33,11 @@ def of_folds(accuracies: Sequence[float]) -> tuple[float, float]:
     """Return the interval that the mean accuracy lies in with 95 % confidence, of the accuracies of K folds: Student's
     t, with the variance corrected for folds that share training images (Nadeau and Bengio 2003).
     """
+    from statistics import fmean, stdev  # which brings much, and only a cross-validation needs
+
     folds = len(accuracies)
     mean, half = fmean(accuracies), student(folds - 1) * stdev(accuracies) * sqrt(1 / folds + 1 / (folds - 1))
     return max(0.0, mean - half), min(1.0, mean + half)
-
-
-def _between(t: float, freedom: int) -> float:
-    """Return how probable it is that Student's t lies between -t and t (Abramowitz and Stegun 1964, 26.7.3 and 4)."""
-    angle = atan(t / sqrt(freedom))
-    term = cos(angle) if freedom % 2 else 1.0
-    total = 0.0
-    for k in range(2 + freedom % 2, freedom + 1, 2):
-        total += term
-        term *= (k - 1) / k * cos(angle) ** 2
-    total *= sin(angle)
-    return 2 / pi * (angle + total) if freedom % 2 else total
 
 
 def of_groups(right: Sequence[int], images: Sequence[int]) -> tuple[float, float] | None:
@@ -68,3 +57,15 @@ def of_groups(right: Sequence[int], images: Sequence[int]) -> tuple[float, float
     chance = share * (1 - share) / total
     effect = max(1.0, varies / chance) if chance else sum(n * n for n in images) / total
     return wilson(sum(right) / effect, total / effect, student(groups - 1))
+
+
+def _between(t: float, freedom: int) -> float:
+    """Return how probable it is that Student's t lies between -t and t (Abramowitz and Stegun 1964, 26.7.3 and 4)."""
+    angle = atan(t / sqrt(freedom))
+    term = cos(angle) if freedom % 2 else 1.0
+    total = 0.0
+    for k in range(2 + freedom % 2, freedom + 1, 2):
+        total += term
+        term *= (k - 1) / k * cos(angle) ** 2
+    total *= sin(angle)
+    return 2 / pi * (angle + total) if freedom % 2 else total

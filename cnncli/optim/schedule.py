@@ -96,8 +96,7 @@ class Schedule:
             raise UsageError(f"the step of a schedule must be at least 0, not {step}.")
         if not self.total_steps or "lr" in self._left_out:
             raise UsageError(f"the {self.kind} schedule has no learning rate yet, because its lr or total_steps was "
-                             "not "
-                             "given; give both, or let cnncli.train fill them in.")
+                             "not given; give both, or let cnncli.train fill them in.")
         step = min(step, self.total_steps - 1)
         if self.kind not in _CLIMB_THEMSELVES and step < self.warmup_steps:
             return self.lr * (step + 1) / (self.warmup_steps + 1)

@@ -30,7 +30,12 @@ def as_good(row: Row, top: Row, images: int) -> bool:
 def judged(rows: Sequence[Row], images: int) -> list[tuple[Row, bool]]:
     """Return the rows of a history, each with whether its model was kept when it ended, as the accuracy on so many
     validation images decides. The last one that was kept is the run's model."""
-    return [(row, i == 0 or as_good(row, highest(rows[: i + 1]), images)) for i, row in enumerate(rows)]
+    found: list[tuple[Row, bool]] = []
+    top: Row | None = None
+    for row in rows:
+        first, top = top is None, highest([row] if top is None else [top, row])
+        found.append((row, first or as_good(row, top, images)))
+    return found
 
 
 def kept_row(rows: Sequence[Row], images: int) -> Row | None:

@@ -99,8 +99,7 @@ class Run:
                              "was, or train again.") from None
         if not isinstance(config, dict):
             raise UsageError(f"{printable(self.path / CONFIG)} cannot be used (it is no configuration of a run); put "
-                             "it "
-                             "back as it was, or train again.")
+                             "it back as it was, or train again.")
         return config
 
     @property

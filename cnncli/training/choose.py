@@ -198,9 +198,9 @@ def _augmentation(
     """
     count = parameters(network)
     if given is None and not has_norm(network) and count < TOO_FEW_PARAMETERS * images:
+        more = "digits" if preprocessing.grey else "photo"
         return None, [f"Images are not changed in training, because {count:,} parameters cannot learn {images:,} "
-                      "images "
-                      f"by heart; --augment {'digits' if preprocessing.grey else 'photo'} changes them all the same."]
+                      f"images by heart; --augment {more} changes them all the same."]
     augmentation = requested_augmentation(given, preprocessing)
     chosen = not isinstance(given, Augmentation) and (not isinstance(given, str) or "flip" not in given)
     return augmentation, [describe(augmentation, preprocessing, chosen)]

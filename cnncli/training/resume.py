@@ -149,8 +149,7 @@ def _changed(recipe: Recipe, options: Options, run: Run) -> Recipe:
     refused = [name for name in different if name not in _MAY_CHANGE]
     if "time" in refused:
         raise UsageError(f"{printable(run.path)} keeps its number of epochs when it is resumed, and --time would "
-                         "change "
-                         "it; to train it for longer, give --epochs instead of --time.")
+                         "change it; to train it for longer, give --epochs instead of --time.")
     if refused:
         flags = ", ".join("--" + name.replace("_", "-") for name in refused)
         then = {**recipe.config(), "split_seed": recipe.seed if recipe.split_seed is None else recipe.split_seed}
@@ -236,8 +235,7 @@ def _check_written(config: Mapping[str, Any], run: Run) -> None:
              "init": isinstance(config.get("init", ""), dict | None)}
     for part in [part for part, is_good in good.items() if not is_good]:
         raise UsageError(f"{printable(run.path / CONFIG)} does not have the {part} of the training as cnn wrote it; "
-                         "put "
-                         "it back as it was, or start a new run.")
+                         "put it back as it was, or start a new run.")
 
 
 def _counted(value: Any) -> bool:

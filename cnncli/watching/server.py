@@ -55,10 +55,10 @@ class Server:
         try:
             self._http = _Http((HOST, port), _Handler)
         except (OSError, OverflowError) as error:
+            if not port:
+                raise UsageError(f"no port can be opened for the page ({_why(error)}); leave --live out.") from None
             raise UsageError(f"the port {port} cannot be used ({_why(error)}); give another --port, or leave it out "
-                             "for "
-                             "a free one." if port else f"no port can be opened for the page ({_why(error)}); leave "
-                                                        "--live out.") from None
+                             "for a free one.") from None
         self._http.watched = self
         self.port = int(self._http.server_address[1])
         self.hosts = {f"{name}:{self.port}" for name in (HOST, "localhost")}

@@ -104,13 +104,19 @@ def test_a_line_of_the_table() -> None:
 
 
 def test_a_long_training_is_announced_after_its_first_epoch(capsys: pytest.CaptureFixture[str]) -> None:
-    view = TrainView()
-    for epoch, seconds in ((1, 50.0), (1, 40.0), (2, 50.0)):
+    """Not where its time was asked for: then it is known."""
+    images = {"train": 1, "val": 1}
+    for limit, epoch, seconds in ((None, 1, 50.0), (None, 1, 40.0), (None, 2, 50.0), (900.0, 1, 50.0)):
+        view = TrainView()
+        view.started(Run(Path("runs/a")), {"architecture": "lenet5", "recipe": {**RECIPE, "time": limit},
+                                           "images": images})
         view.epoch_started(epoch, 15, 10)
+        capsys.readouterr()
         view.epoch_done({**ROW, "epoch": epoch, "seconds": seconds}, True)
-    assert capsys.readouterr().err.splitlines() == [
-        "All 15 epochs will take about 12:30. Ctrl-C saves and stops; with --time 10m, a new training has as many "
-        "epochs as fit into 10 minutes."]
+        said = capsys.readouterr().err
+        assert said == ("" if (limit, epoch, seconds) != (None, 1, 50.0) else
+                        "All 15 epochs will take about 12:30. Ctrl-C saves and stops; with --time 10m, a new training "
+                        "has as many epochs as fit into 10 minutes.\n")
 
 
 def test_plain_lines_come_now_and_then(time: Clock, capsys: pytest.CaptureFixture[str]) -> None:

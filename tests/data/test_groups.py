@@ -256,6 +256,17 @@ def test_folds_are_of_like_sizes(sizes: dict[str, tuple[int, ...]]) -> None:
     assert len(part.val) == len(part.train) == 6
 
 
+def test_a_group_without_a_name_is_one_group_in_folds(tmp_path: Path) -> None:
+    """A pattern may find nothing between its parentheses: such images are kept together, as the split keeps them."""
+    names = [f"p{p}_{i}" for p in range(5) for i in range(4)] + [f"x{i}" for i in range(6)]
+    root = named(tmp_path, {"a": names, "b": names})
+    for which in (1, 2, 3):
+        fold = fold_of(scan(root, fractions=(1, 0, 0), groups=groups_of(r"/(p\d)?")), which, 3, 0)
+        held = {sample.group for sample in fold.val}
+        assert not held & {sample.group for sample in fold.train}
+    assert Sample("", "a/x0", 0, group="").together != Sample("", "", 0).together
+
+
 def test_folds_of_too_few_groups(tmp_path: Path) -> None:
     splits = scan(patients(tmp_path / "1", 5, 3), groups=by_pattern(r"p\d\d"))
     assert len({s.group for s in splits.train + splits.val}) == 4

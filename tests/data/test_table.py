@@ -43,11 +43,9 @@ def test_a_cell_of_several_lines_counts_them(tmp_path: Path) -> None:
     (b"file,class,File\na,b,c\n", "line 1 of t.csv has the column file twice; take one of them out."),
     (b"file,class,group,group\na,b,c,d\n", "line 1 of t.csv has the column group twice; take one of them out."),
     (b"file,class\n\na,b,c\n", "line 3 of t.csv has 3 columns, but the first line has 2; put what holds commas in "
-                               "double "
-                                "quotes."),
+                                "double quotes."),
     (b"file;class\na\n", "line 2 of t.csv has 1 column, but the first line has 2; fill it in, with semicolons between "
-                         "the "
-                         "columns, or take it out."),
+                         "the columns, or take it out."),
     (b"file,class\na,b\nc, \n", "line 3 of t.csv has nothing in the column class; fill it in, or take the line out."),
     (b"file,class\na,b\n\xe9,c\n", "line 3 of t.csv is not UTF-8; save the file as UTF-8."),
     (b"\xff\xfef\0i\0l\0e\0\n\0\0\xd8", "line 2 of t.csv is not UTF-16; save the file as UTF-8."),

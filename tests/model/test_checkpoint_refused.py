@@ -110,8 +110,7 @@ def test_a_layer_that_is_not_known(tmp_path: Path) -> None:
     assert sentence(tmp_path / "m", forge(network=network(layer("Evil")))) == (
         "holds a layer of type Evil, which this version of cnn does not know; import the module that defines it "
         "first, or, if it is a layer of cnn's own, update cnn ('git pull' and 'pip install .' in the folder that it "
-        "was "
-        "installed from).")
+        "was installed from).")
     said = sentence(tmp_path / "m", forge(network=network(layer("Linear", out_features=3, evil=1))))
     assert said.startswith("holds a network that cannot be built (")
     assert said.endswith("); update cnn, or train again.")
