@@ -209,7 +209,9 @@ def _complain(sentence: str, model: object = None) -> None:
     if sys.stderr is None:
         return
     try:
-        print(f"cnn: {typed(sentence, model)}", file=sys.stderr, flush=True)
+        # In one piece: print would write the end of the line by itself, after what another thread writes meanwhile.
+        sys.stderr.write(f"cnn: {typed(sentence, model)}\n")
+        sys.stderr.flush()
     except OSError:  # nobody to tell
         _to_devnull(2)
 

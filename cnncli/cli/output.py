@@ -58,7 +58,8 @@ def note(text: str = "") -> None:
         context = click.get_current_context(silent=True)
         model = context.meta.get("cnncli.model") if context else None
         with suppress(OSError, ValueError):
-            print(printable(typed(text, model)), file=sys.stderr, flush=True)
+            sys.stderr.write(f"{printable(typed(text, model))}\n")  # in one piece, among threads
+            sys.stderr.flush()
 
 
 def report_skipped(skipped: Sequence[tuple[Any, str]], listed: int = LISTED) -> int:

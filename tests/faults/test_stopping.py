@@ -12,11 +12,13 @@ from .processes import COMMANDS, PATIENCE, run, said, start
 
 # Each image takes so long to decode or to write, as a large one does; threads cannot be interrupted in it.
 SLOW = """
-import sys, time
+import sys, threading, time
 from PIL import Image
+first = threading.Lock()
 def slowly(real):
     def call(*arguments, **options):
-        print("begun", file=sys.stderr, flush=True)
+        if first.acquire(blocking=False):  # not again, in the middle of what the program says at its end
+            print("begun", file=sys.stderr, flush=True)
         time.sleep({seconds})
         return real(*arguments, **options)
     return call
