@@ -14,8 +14,10 @@ from .output import console, emit, emit_json, note, report_skipped
 from .train_options import train_options
 
 if TYPE_CHECKING:
+    from ..training.folds import CrossValidation
     from ..training.observer import Observer
 
+MOST_GROUPS = 30  # that a cross-validation prints
 WATCHERS = ("live", "port", "tensorboard", "log")  # options that say who watches
 EXAMPLES = (
     ("cnn train photos/", "train; everything is chosen to suit the images"),
@@ -154,10 +156,48 @@ def _find_lr(data: str | None, others: dict[str, Any], as_json: bool, options: d
     return 0
 
 
+def _print_folds(found: "CrossValidation") -> None:
+    """Print what each fold reached, each group, and all of them together."""
+    from ..report.tables import show
+
+    emit()
+    columns = (("run", "left"), ("images", "right"), ("best epoch", "right"), ("val loss", "right"),
+               ("val accuracy", "right"), ("last epoch", "right"))
+    show(console(), columns, [(f.run.name, f"{f.images:,}", str(f.epoch), f"{f.val_loss:.4f}",
+                               f"{f.val_accuracy:.2%}", f"{f.last_accuracy:.2%}") for f in found.folds])
+    if found.groups:
+        emit()
+        _print_groups(found)
+    low, high = found.last_interval
+    emit(f"accuracy of {len(found.folds)} folds: {found.last_mean:.2%} ± {found.last_deviation:.2%} (mean, standard "
+         "deviation over folds), after the last epoch")
+    emit(f"          {low:.2%} to {high:.2%} is the 95 % interval of the mean")
+    emit(f"          {found.last_right:,} of {found.images:,} images right, each judged by the fold that did not learn "
+         "it")
+    if interval := found.group_interval:
+        emit(f"          {interval[0]:.2%} to {interval[1]:.2%} for images of new groups, by the {len(found.groups):,} "
+             "groups tested")
+    emit(f"          {found.mean:.2%} ± {found.deviation:.2%} after the best epochs. This is a little too high, "
+         "because the same images chose these epochs.")
+
+
+def _print_groups(found: "CrossValidation") -> None:
+    """Print a line for each group; if they are many, for those with the lowest accuracy."""
+    from ..report.tables import show
+
+    every = [(group, fold.run.name) for fold in found.folds for group in fold.groups]
+    order = sorted(every, key=lambda one: one[0].right / one[0].images) if len(every) > MOST_GROUPS else every
+    shown = sorted(order[:MOST_GROUPS], key=lambda one: one[0].name)
+    show(console(), (("group", "left"), ("run", "left"), ("images", "right"), ("last epoch", "right")),
+         [(group.name, run, f"{group.images:,}", f"{group.right / group.images:.2%}") for group, run in shown])
+    if len(every) > len(shown):
+        emit(f"These are the {len(shown)} groups with the lowest accuracy of {len(every):,}; folds.json has all.")
+    emit()
+
+
 def _cross_validate(data: str | None, resume: str | None, folds: int, watching: AbstractContextManager["Observer"],
                     as_json: bool, options: dict[str, Any]) -> int:
     """Train once for each fold, and print what they reached together."""
-    from ..report.tables import show
     from ..training.folds import cross_validate
 
     with watching as observer:
@@ -165,19 +205,7 @@ def _cross_validate(data: str | None, resume: str | None, folds: int, watching: 
     if as_json:
         emit_json(found.as_json())
     else:
-        emit()
-        columns = (("run", "left"), ("images", "right"), ("best epoch", "right"), ("val loss", "right"),
-                   ("val accuracy", "right"), ("last epoch", "right"))
-        show(console(), columns, [(f.run.name, f"{f.images:,}", str(f.epoch), f"{f.val_loss:.4f}",
-                                   f"{f.val_accuracy:.2%}", f"{f.last_accuracy:.2%}") for f in found.folds])
-        low, high = found.last_interval
-        emit(f"accuracy of {folds} folds: {found.last_mean:.2%} ± {found.last_deviation:.2%} (mean, standard deviation "
-             "over folds), after the last epoch")
-        emit(f"          {low:.2%} to {high:.2%} is the 95 % interval of the mean")
-        emit(f"          {found.last_right:,} of {found.images:,} images right, each judged by the fold that did not "
-             "learn it")
-        emit(f"          {found.mean:.2%} ± {found.deviation:.2%} after the best epochs. This is a little too high, "
-             "because the same images chose these epochs.")
+        _print_folds(found)
     note(f"Written to {printable(found.path)}.")
     note("Next: to get a model for use, train with the same options, without --folds.")
     return report_skipped(found.skipped)

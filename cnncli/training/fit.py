@@ -18,6 +18,7 @@ import numpy as np
 
 from ..data import Batch, Batches, Images
 from ..errors import DataError, Interrupted, ModelError, SaveError, TrainingError, printable
+from ..evaluation import grouped
 from ..evaluation.scores import Evaluation, LabelledImages, evaluate
 from ..kernels import Array, Mixed
 from ..loss import CrossEntropy
@@ -282,6 +283,7 @@ class Fit:
         if best:
             self._save_best(row, validation)
             progress.best = row
+        self._write_groups(validation)
         self.run.write_history(progress.history)
         waited = row["epoch"] - top["epoch"]
         progress.finished = row["epoch"] >= self.epochs or (self.patience is not None and waited >= self.patience)
@@ -298,6 +300,12 @@ class Fit:
         if progress.finished and row["epoch"] < self.epochs:
             self.observer.note(f"stopped early: the last {waited} epochs were no better than epoch "
                                f"{row['epoch'] - waited}.")
+
+    def _write_groups(self, validation: Evaluation | None) -> None:
+        """Write how many validation images of each group are right, if images are kept together in groups."""
+        both = [images.samples for images in (self.validation, self.batches.images) if images is not None]
+        if validation and self.validation and any(sample.group is not None for samples in both for sample in samples):
+            grouped.write(self.run.path / grouped.VALIDATED, grouped.by_group(self.validation.samples, validation.right))
 
     def _fit_strangeness(self, validation: Images) -> None:
         """Add to the best model's file what tells images that belong to no class. The state that says that all is done

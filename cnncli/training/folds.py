@@ -14,6 +14,8 @@ from typing import Any
 from ..atomic import write_atomically
 from ..data import Data, check_fold
 from ..errors import UsageError, printable
+from ..evaluation import grouped
+from ..evaluation.grouped import GroupScore
 from ..evaluation.intervals import of_folds, wilson
 from ..runs import CONFIG, Run, check_name, newest_run, runs_option
 from .train import train
@@ -35,6 +37,7 @@ class Fold:
         val_loss: The validation loss of that epoch.
         val_accuracy: The validation accuracy of that epoch, 0 to 1.
         last_accuracy: The validation accuracy of the last epoch, 0 to 1.
+        groups: The scores of the last epoch for each group of the images held out, by name. Empty without groups.
     """
 
     fold: int
@@ -44,6 +47,7 @@ class Fold:
     val_loss: float
     val_accuracy: float
     last_accuracy: float
+    groups: list[GroupScore] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -107,8 +111,31 @@ class CrossValidation:
         """How many of these images the last epochs' models classified right."""
         return sum(round(fold.last_accuracy * fold.images) for fold in self.folds)
 
+    @property
+    def groups(self) -> list[GroupScore]:
+        """The scores of each group that the images are kept together in, by name, after the last epochs.
+
+        Each group is judged by the fold that did not learn it. Empty if the images are in no groups.
+        """
+        return sorted((score for fold in self.folds for score in fold.groups), key=lambda score: score.name)
+
+    @property
+    def group_interval(self) -> tuple[float, float] | None:
+        """The interval that holds the accuracy for images of new groups with 95 % confidence: (low, high).
+
+        It is that of ``ModelTest.group_interval``, with the groups of all folds. None if there are fewer than two.
+        """
+        return grouped.interval(self.groups)
+
+    @property
+    def warning(self) -> str | None:
+        """The sentence that warns of few groups. None if there are enough of them, or none."""
+        return grouped.warning(self.groups, None)
+
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn train --folds K --json` prints."""
+        groups = [{**score.as_json(), "fold": fold.fold} for fold in self.folds for score in fold.groups]
+        interval = self.group_interval
         return {
             "name": self.name,
             "mean": self.mean,
@@ -119,6 +146,8 @@ class CrossValidation:
             "images": self.images,
             "last_right": self.last_right,
             "last_right_interval": list(wilson(self.last_right, self.images)),
+            "groups": sorted(groups, key=lambda score: score["name"]) or None,
+            "group_interval": list(interval) if interval else None,
             "folds": [{"fold": f.fold, "run": f.run.name, "path": f.run.path, "images": f.images, "best_epoch": f.epoch,
                        "val_loss": f.val_loss, "val_accuracy": f.val_accuracy, "last_accuracy": f.last_accuracy}
                       for f in self.folds],
@@ -174,9 +203,10 @@ def cross_validate(data: Data | None, folds: int, *, name: str | None = None, re
         data = first["data"] if data is None else data
     found: list[Fold] = []
     skipped: dict[str, str] = {}
+    observer = options.get("observer")
     for fold in range(1, folds + 1):
         run = f"{name}-fold{fold}"
-        if observer := options.get("observer"):
+        if observer:
             observer.note(f"Fold {fold} of {folds}: {printable(Path(runs, run))}")
         if resume is not False and (Path(runs, run) / CONFIG).is_file():
             done = train(data, resume=run, runs=runs, **options)
@@ -185,6 +215,8 @@ def cross_validate(data: Data | None, folds: int, *, name: str | None = None, re
         found.append(_found(fold, done))
         skipped.update(done.skipped)
     result = CrossValidation(name, found, sorted(skipped.items()))
+    if result.warning and observer:
+        observer.note(f"Warning: {result.warning}")
     write_atomically(result.path, (json.dumps(result.as_json(), indent=2, default=os.fspath) + "\n").encode())
     return result
 
@@ -192,7 +224,8 @@ def cross_validate(data: Data | None, folds: int, *, name: str | None = None, re
 def _found(fold: int, run: Run) -> Fold:
     best, images = run.model.training, run.config["images"]["val"]
     last = round(run.history[-1]["val_accuracy"] * images) / images  # without the rounding of history.csv
-    return Fold(fold, run, images, best["epoch"], best["val_loss"], best["val_accuracy"], last)
+    groups = grouped.read(run.path / grouped.VALIDATED)
+    return Fold(fold, run, images, best["epoch"], best["val_loss"], best["val_accuracy"], last, groups)
 
 
 def _free_name(runs: _Path, arch: str | None) -> str:

@@ -11,10 +11,12 @@ from cnncli import cli, kernels
 from cnncli.cli.command import Size
 from cnncli.cli.train import command
 from cnncli.cli.train_options import Blocks
+from cnncli.evaluation.grouped import GroupScore
 from cnncli.runs import CURVES, HISTORY, Run
 from cnncli.training import find_lr as rates
 from cnncli.training import folds
 from cnncli.training import train as training
+from cnncli.training.folds import CrossValidation, Fold
 
 from ..small_model import small_model
 
@@ -164,7 +166,8 @@ def test_what_is_said_of_folds(given: dict[str, Any], capsys: pytest.CaptureFixt
                             last_accuracy=0.8) for i in (1, 2)]
     found = SimpleNamespace(folds=each, mean=0.9, deviation=0.0123, last_mean=0.8, last_deviation=0.0234, skipped=[],
                             path=Path("runs/a-fold2/folds.json"),
-                            last_interval=(0.5, 1.0), images=2468, last_right=1974, as_json=lambda: {"mean": 0.9})
+                            last_interval=(0.5, 1.0), images=2468, last_right=1974, groups=[],
+                            group_interval=None, as_json=lambda: {"mean": 0.9})
     out, err = said_of(found, given, capsys, "data", "--folds", "2")
     assert given["arguments"] == ("data", 2)
     assert given["options"]["resume"] is False
@@ -186,6 +189,23 @@ def test_what_is_said_of_folds(given: dict[str, Any], capsys: pytest.CaptureFixt
     assert json.loads(out) == {"mean": 0.9}
     assert given["options"]["resume"] == "x"
     assert given["observer"]._to_stdout is False
+
+
+def test_what_is_said_of_the_groups_of_folds(given: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    several = [[GroupScore("s2", 4, 3), GroupScore("s3", 2, 2)], [GroupScore("s1", 1234, 617)]]
+    folds = [Fold(i, Run(f"runs/a-fold{i}"), 6, 1, 0.1, 0.9, 0.8, groups) for i, groups in enumerate(several, 1)]
+    found = CrossValidation("a", folds)
+    lines = said_of(found, given, capsys, "data", "--folds", "2")[0].splitlines()
+    assert [line.split() for line in lines[5:9]] == [
+        ["group", "run", "images", "last", "epoch"], ["s1", "a-fold2", "1,234", "50.00%"],
+        ["s2", "a-fold1", "4", "75.00%"], ["s3", "a-fold1", "2", "100.00%"]]
+    assert lines[9] == ""
+    low, high = found.group_interval or (0, 1)
+    assert lines[13] == f"          {low:.2%} to {high:.2%} for images of new groups, by the 3 groups tested"
+    folds[0].groups[:] = [GroupScore(f"g{i:03}", 10, i % 10) for i in range(400)]
+    lines = said_of(found, given, capsys, "data", "--folds", "2")[0].splitlines()
+    assert [line.split()[0] for line in lines[6:36]] == [f"g{i:03}" for i in range(0, 300, 10)]
+    assert lines[36] == "These are the 30 groups with the lowest accuracy of 401; folds.json has all."
 
 
 def test_help_shows_what_is_taken_where_nothing_is_said(capsys: pytest.CaptureFixture[str]) -> None:

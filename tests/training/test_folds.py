@@ -2,16 +2,19 @@
 
 import json
 import statistics
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cnncli import cli, cross_validate
+from cnncli import cli, cross_validate, evaluate
 from cnncli.data import scan
 from cnncli.errors import Interrupted, UsageError
+from cnncli.evaluation.intervals import of_groups
 from cnncli.runs import Run
 from cnncli.runs.samples import fingerprint, scan_fold
+from cnncli.training.observer import Observer
 
 from .conftest import Train
 from .test_resume import At, interrupt, outcome
@@ -123,6 +126,50 @@ def test_a_fold_alone_resumes_and_is_tested_on_what_it_never_saw(
         assert "has changed" not in err
         if split == "val":
             assert json.loads(out)["accuracy"] == found.folds[1].val_accuracy
+
+
+@pytest.mark.slow
+def test_each_group_is_judged_by_the_fold_that_did_not_learn_it(begin: dict[str, Any]) -> None:
+    heard: list[str] = []
+    observer = Observer()
+    observer.note = heard.append  # type: ignore[method-assign]
+    found = cross_validate(**{**begin, "epochs": 1}, name="cv", group_by=r"/0*(\d)", observer=observer)
+    for fold in found.folds:
+        tested = evaluate(fold.run, split="val", compare=False)
+        assert fold.groups == tested.groups
+        assert sum(group.images for group in fold.groups) == fold.images
+        assert sum(group.right for group in fold.groups) == round(fold.last_accuracy * fold.images)
+    names = [group.name for group in found.groups]
+    assert names == sorted(set(names))
+    assert len(names) == sum(found.folds[0].run.config["groups_by_split"][split] for split in ("train", "val"))
+    groups = found.groups
+    assert found.group_interval == of_groups([group.right for group in groups], [group.images for group in groups])
+    said = json.loads(found.path.read_text())
+    assert said["group_interval"] == list(found.group_interval or ())
+    assert [(each["name"], each["images"], each["right"]) for each in said["groups"]] == [
+        (group.name, group.images, group.right) for group in groups]
+    of_second = {group.name for group in found.folds[1].groups}
+    assert {each["name"] for each in said["groups"] if each["fold"] == 2} == of_second
+    assert found.warning is None
+    few = replace(found, folds=[replace(fold, groups=fold.groups[:1]) for fold in found.folds])
+    assert few.warning == (f"The images tested come from 3 groups ({', '.join(g.name for g in few.groups)}). That is "
+                           "few for a statement about new groups.")
+    again = cross_validate(None, 3, resume="cv", runs=begin["runs"])
+    assert again.groups == groups, "the runs keep them"
+
+
+@pytest.mark.slow
+def test_few_groups_of_folds_are_warned_of(begin: dict[str, Any], tmp_path: Path) -> None:
+    heard: list[str] = []
+    observer = Observer()
+    observer.note = heard.append  # type: ignore[method-assign]
+    names = sorted(path.relative_to(begin["data"]).as_posix() for path in begin["data"].rglob("*.png"))
+    table = tmp_path / "groups.csv"
+    table.write_text("file,group\n" + "\n".join(f"{name},g{i % 4}" for i, name in enumerate(names)))
+    found = cross_validate(**{**begin, "epochs": 1, "folds": 2}, group_by=table, observer=observer)
+    assert len(found.groups) == 3
+    assert found.warning
+    assert heard[-1] == f"Warning: {found.warning}"
 
 
 @pytest.mark.slow
