@@ -305,7 +305,8 @@ class Fit:
         """Write how many validation images of each group are right, if images are kept together in groups."""
         both = [images.samples for images in (self.validation, self.batches.images) if images is not None]
         if validation and self.validation and any(sample.group is not None for samples in both for sample in samples):
-            grouped.write(self.run.path / grouped.VALIDATED, grouped.by_group(self.validation.samples, validation.right))
+            scores = grouped.by_group(self.validation.samples, validation.right)
+            grouped.write(self.run.path / grouped.VALIDATED, scores)
 
     def _fit_strangeness(self, validation: Images) -> None:
         """Add to the best model's file what tells images that belong to no class. The state that says that all is done
