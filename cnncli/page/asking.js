@@ -7,15 +7,18 @@ blank.replaceChild(blank.importNode(document.documentElement, true), blank.docum
 for (const id of ["given", "engine", "weights"]) blank.getElementById(id).textContent = "";
 blank.getElementById("samples")?.remove();
 
-/** Bytes that lie in the page as base64. */
-function bytesOf(id) {
-  const text = atob(byId(id).textContent.trim()), bytes = new Uint8Array(text.length);
+function fromBase64(encoded) {
+  const text = atob(encoded), bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
   return bytes;
 }
 
+/** Bytes that lie in the page as base64. */
+const bytesOf = (id) => fromBase64(byId(id).textContent.trim());
+
 const given = JSON.parse(byId("given").textContent);
 const program = given.program;
+const lastLayer = program.layers[program.layers.length - 1];
 const layerOf = new Map(program.layers.map((layer) => [layer.name, layer]));
 const shapeOf = (name) => name === "input" ? program.input.shape : layerOf.get(name).shape;
 
@@ -43,7 +46,4 @@ function ask(what, ...about) {
   return new Promise((resolve, reject) => waiting.set(asked, { resolve, reject }));
 }
 
-const ready = (() => {
-  const weights = bytesOf("weights");
-  return ask("load", bytesOf("engine"), program, weights.buffer);
-})();
+const ready = ask("load", bytesOf("engine"), program, bytesOf("weights").buffer);

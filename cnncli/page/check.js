@@ -7,7 +7,7 @@ async function check() {
     await ready;
     let worst = 0, known = 0, found = null;
     for (const { pixels, probabilities } of given.golden) {
-      found = await ask("judgePrepared", Uint8Array.from(atob(pixels), (letter) => letter.charCodeAt(0)));
+      found = await ask("judgePrepared", fromBase64(pixels));
       known += probabilities ? 1 : 0;
       probabilities?.forEach((wanted, i) => { worst = Math.max(worst, Math.abs(wanted - found.probabilities[i])); });
     }

@@ -2,7 +2,8 @@
 // the answer came from shows by its going.
 "use strict";
 
-const BRUSH = 0.08; // of the picture's longer side
+const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }; // rows and columns
+const BRUSH = Math.max(1, 0.08 * Math.max(...program.input.shape.slice(0, 2))); // pixels around the pointer
 const seen = byId("seen");
 const whole = byId("whole");
 let covered = null, uncovered = null, busy = false, again = false;
@@ -14,17 +15,11 @@ onAnswer((found) => {
   whole.hidden = true;
 });
 
-/** Prepared numbers as the bytes that they were. */
-function preparedBytes(values) {
-  const { shape: [, , channels], mean, std } = program.input;
-  return Uint8Array.from(values, (value, i) => Math.round(255 * (value * std[i % channels] + mean[i % channels])));
-}
-
 function cover(row, column) {
-  const { shape: [height, width, channels], mean } = program.input, radius = Math.max(1, BRUSH * Math.max(height, width));
-  for (let r = Math.max(0, Math.floor(row - radius)); r <= Math.min(height - 1, row + radius); r++) {
-    for (let s = Math.max(0, Math.floor(column - radius)); s <= Math.min(width - 1, column + radius); s++) {
-      if ((r - row) ** 2 + (s - column) ** 2 > radius ** 2) continue;
+  const { shape: [height, width, channels], mean } = program.input;
+  for (let r = Math.max(0, Math.floor(row - BRUSH)); r <= Math.min(height - 1, row + BRUSH); r++) {
+    for (let s = Math.max(0, Math.floor(column - BRUSH)); s <= Math.min(width - 1, column + BRUSH); s++) {
+      if ((r - row) ** 2 + (s - column) ** 2 > BRUSH ** 2) continue;
       for (let k = 0; k < channels; k++) covered[(r * width + s) * channels + k] = Math.round(255 * mean[k]);
     }
   }
@@ -76,24 +71,23 @@ seen.addEventListener("pointermove", coverAt);
 // By keyboard a frame is moved over the picture with the arrow keys, and Enter covers what is in it.
 const hand = { row: program.input.shape[0] / 2, column: program.input.shape[1] / 2 };
 seen.addEventListener("keydown", (event) => {
-  const step = BRUSH * Math.max(...program.input.shape.slice(0, 2));
-  const [down, right] = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key] ?? [0, 0];
+  const [down, right] = ARROWS[event.key] ?? [0, 0];
   if (!covered || !(down || right || event.key === "Enter")) return;
   event.preventDefault();
-  hand.row = Math.max(0, Math.min(program.input.shape[0] - 1, hand.row + down * step));
-  hand.column = Math.max(0, Math.min(program.input.shape[1] - 1, hand.column + right * step));
+  hand.row = Math.max(0, Math.min(program.input.shape[0] - 1, hand.row + down * BRUSH));
+  hand.column = Math.max(0, Math.min(program.input.shape[1] - 1, hand.column + right * BRUSH));
   if (event.key === "Enter") cover(hand.row, hand.column);
   else frame();
 });
 
 function frame() {
-  const context = seen.getContext("2d"), radius = Math.max(1, BRUSH * Math.max(...program.input.shape.slice(0, 2)));
+  const context = seen.getContext("2d");
   drawInput(seen, input);
   tellPixel(hand.row, hand.column);
   context.strokeStyle = "#e8590c";
   context.lineWidth = Math.max(1, program.input.shape[1] / 112);
   context.beginPath();
-  context.arc(hand.column + 0.5, hand.row + 0.5, radius, 0, 2 * Math.PI);
+  context.arc(hand.column + 0.5, hand.row + 0.5, BRUSH, 0, 2 * Math.PI);
   context.stroke();
 }
 

@@ -35,11 +35,11 @@ if (given.drawing) {
   // By keyboard: the arrow keys move the pen, and with Shift it draws.
   const pen = byId("pen"), place = [SIDE / 2, SIDE / 2];
   board.addEventListener("keydown", (event) => {
-    const way = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] }[event.key];
+    const way = ARROWS[event.key];
     if (!way) return;
     event.preventDefault();
     last = [...place];
-    way.forEach((one, i) => { place[i] = Math.max(0, Math.min(SIDE, place[i] + one * STEP)); });
+    place.forEach((one, i) => { place[i] = Math.max(0, Math.min(SIDE, one + way[1 - i] * STEP)); });
     pen.style.left = `${place[0]}px`;
     pen.style.top = `${place[1]}px`;
     pen.hidden = false;

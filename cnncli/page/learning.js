@@ -77,11 +77,10 @@ async function learn() {
 
 /** The page's classes from now on. */
 function takeClasses(names) {
-  const last = program.layers[program.layers.length - 1];
   program.classes = names;
-  last.shape = [names.length];
-  last.parameters = (head[3] + 1) * names.length;
-  last.multiply_adds = head[3] * names.length;
+  lastLayer.shape = [names.length];
+  lastLayer.parameters = (head[3] + 1) * names.length;
+  lastLayer.multiply_adds = head[3] * names.length;
   program.temperature = 1;
   head[7] = names.length;
   for (const about of [byId("about"), blank.getElementById("about")]) {

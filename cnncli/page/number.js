@@ -14,7 +14,7 @@ let pointed = null, sliding = null;
 
 /** What number `index` of a layer is, as text. */
 function told(layer, index, value) {
-  if (layer === program.layers[program.layers.length - 1] && layer.shape.length === 1) {
+  if (layer === lastLayer && layer.shape.length === 1) {
     return `the logit of \u2068${program.classes[index]}\u2069 is ${shown(value)}`;
   }
   if (layer.shape.length < 3) return `${shown(value)} at number ${index}`;
@@ -99,7 +99,7 @@ play.addEventListener("click", () => still.matches ? moveOn() : slide(!sliding))
 dialog.addEventListener("close", () => slide(false));
 dialog.querySelector(".close").addEventListener("click", () => dialog.close());
 dialog.addEventListener("keydown", (event) => {
-  const way = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+  const way = ARROWS[event.key];
   if (!way || play.parentElement.hidden) return;
   event.preventDefault();
   move(...way);

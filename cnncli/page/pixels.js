@@ -15,43 +15,35 @@ function fit(canvas, side) {
   canvas.style.height = `${Math.max(4, side * Math.min(1, canvas.height / canvas.width))}px`;
 }
 
-/** Draw one channel of values (height, width, channels). */
-function drawMap(canvas, values, [height, width, channels], channel, scale) {
+/** Give a canvas a size, and each of its pixels a colour: pixelOf(i) is [red, green, blue, opacity]. */
+function paint(canvas, [height, width], pixelOf) {
   canvas.width = width;
   canvas.height = height;
   const context = canvas.getContext("2d"), image = context.createImageData(width, height);
-  for (let i = 0; i < height * width; i++) {
-    const [red, green, blue] = colourOf(values[i * channels + channel], scale);
-    image.data.set([red, green, blue, 255], 4 * i);
-  }
+  for (let i = 0; i < height * width; i++) image.data.set(pixelOf(i), 4 * i);
   context.putImageData(image, 0, 0);
 }
 
+/** Draw one channel of values (height, width, channels). */
+function drawMap(canvas, values, shape, channel, scale) {
+  paint(canvas, shape, (i) => [...colourOf(values[i * shape[2] + channel], scale), 255]);
+}
+
 /** Draw a map (height, width) whose colours cover what is below them as far as they are strong. */
-function drawOverlay(canvas, values, [height, width], scale) {
-  canvas.width = width;
-  canvas.height = height;
-  const context = canvas.getContext("2d"), image = context.createImageData(width, height);
-  for (let i = 0; i < height * width; i++) {
-    image.data.set([...(values[i] < 0 ? BELOW : ABOVE), 230 * Math.abs(values[i]) / (scale || 1)], 4 * i);
-  }
-  context.putImageData(image, 0, 0);
+function drawOverlay(canvas, values, shape, scale) {
+  paint(canvas, shape, (i) => [...(values[i] < 0 ? BELOW : ABOVE), 230 * Math.abs(values[i]) / (scale || 1)]);
+}
+
+/** Prepared numbers as the bytes that they were. */
+function preparedBytes(values) {
+  const { shape: [, , channels], mean, std } = program.input;
+  return Uint8Array.from(values, (value, i) => Math.round(255 * (value * std[i % channels] + mean[i % channels])));
 }
 
 /** Draw the network's input as a picture again. */
 function drawInput(canvas, values) {
-  const { shape: [height, width, channels], mean, std } = program.input;
-  canvas.width = width;
-  canvas.height = height;
-  const context = canvas.getContext("2d"), image = context.createImageData(width, height);
-  for (let i = 0; i < height * width; i++) {
-    for (let k = 0; k < 3; k++) {
-      const c = k % channels;
-      image.data[4 * i + k] = Math.round(255 * (values[i * channels + c] * std[c] + mean[c]));
-    }
-    image.data[4 * i + 3] = 255;
-  }
-  context.putImageData(image, 0, 0);
+  const bytes = preparedBytes(values), { shape } = program.input, colours = shape[2] === 1 ? [0, 0, 0] : [0, 1, 2];
+  paint(canvas, shape, (i) => [...colours.map((colour) => bytes[i * shape[2] + colour]), 255]);
 }
 
 /** The largest distance from 0. */

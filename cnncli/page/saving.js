@@ -42,7 +42,7 @@ async function savedPage() {
   });
   const calls = program.calls.map((call) => [...call]);
   calls[calls.length - 1][5] = `#${places[1]}`;
-  const last = program.layers[program.layers.length - 1], floats = last.at + Math.max(program.floats - last.at, last.shape[0]);
+  const floats = lastLayer.at + Math.max(program.floats - lastLayer.at, lastLayer.shape[0]);
   const all = joined(pieces, end);
   const units = given.units && { ...given.units, names: unitNames }, golden = given.golden.map(({ pixels }) => ({ pixels }));
   const saved = { ...given, units, golden, program: { ...program, calls, constants, floats } };
@@ -67,7 +67,7 @@ async function savedModel() {
       own = [classes];
       content = learnt.bias;
     } else if (constants === undefined) {
-      content = Uint8Array.from(atob(bytes), (letter) => letter.charCodeAt(0));
+      content = fromBase64(bytes);
     } else {
       content = reordered(await ask("constants", constants), shape);
     }

@@ -39,7 +39,7 @@ async function pointAtLowest(layer) {
 
 /** The steps that this network has something to show for: {title, words, show}. */
 function lesson() {
-  const [height, width, channels] = program.input.shape, last = program.layers[program.layers.length - 1];
+  const [height, width, channels] = program.input.shape;
   const made = [{
     title: "An image is numbers",
     words: [`For the network this image is ${height} rows of ${width} pixels. Each pixel is ` +
@@ -139,7 +139,7 @@ function lesson() {
   }
   made.push({
     title: "Probabilities",
-    words: [`Softmax turns ${times(last.shape[0], "logit")} of any size into probabilities, in the columns of the table. ` +
+    words: [`Softmax turns ${times(lastLayer.shape[0], "logit")} of any size into probabilities, in the columns of the table. ` +
       `${program.temperature === 1 ? "" : `Each logit is divided by the temperature, ${shown(program.temperature)}. `}The largest of ` +
       "these numbers is subtracted from each. Then e is raised to each. At last each result is divided by the sum of all results."],
     show: () => {

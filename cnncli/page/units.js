@@ -8,7 +8,7 @@ const unitNames = given.units?.names ?? program.classes; // what is learnt later
 /** What is known of a filter, and the layer whose numbers tell it: its own, or that behind or before it. */
 function unitOf(layer, channel) {
   const learnt = unitNames !== program.classes; // so the weights of the last layer, and what it finds, are others
-  if (!given.units || (learnt && layer === program.layers[program.layers.length - 1])) return null;
+  if (!given.units || (learnt && layer === lastLayer)) return null;
   const by = layerOf.get(given.units.layers[layer.name] ? layer.name : given.units.by[layer.name]);
   const found = by && given.units.layers[by.name], row = found?.channels ? found.channels.indexOf(channel) : channel;
   return found && row >= 0 ? { by, top: found.top[row], most: found.most[row], classes: learnt && found.weights ? [] : found.classes[row],
