@@ -84,6 +84,16 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(1)
 
 
+@pytest.fixture
+def tmp_path(tmp_path: Path) -> Path:
+    """Give the test a folder one level further down. pytest calls a test's folder "test_…", which reads as a part of a
+    data folder: class folders that a failing test left right in it would make the folder of all tests a data folder, in
+    which later tests may write nothing."""
+    inside = tmp_path / "here"
+    inside.mkdir()
+    return inside
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where several processes share the tests, begin with the slow ones, so that no process waits long for the last of

@@ -17,7 +17,7 @@ from cnncli.cli import output
 
 BUILD = Path(__file__).parents[1] / "build"
 LINES, PAGE = BUILD / "messages.jsonl", BUILD / "messages.md"
-_FOLDER = re.compile(r"(?:/[\w.-]+)+/(?:popen-gw\d+|pytest-\d+)/[\w.-]+/?")  # a test's own
+_FOLDER = re.compile(r"(?:/[\w.-]+)+/(?:popen-gw\d+|pytest-\d+)/[\w.-]+(?:/here\b)?/?")  # a test's own
 
 
 def _keep(where: str, text: str) -> None:

@@ -294,6 +294,12 @@ def test_what_looks_like_images_to_learn_from(tmp_path: Path, layout: str) -> No
         pass
 
 
+def test_what_a_failing_test_leaves_hinders_no_other(tmp_path: Path) -> None:
+    for place in ("cat/1.png", "dog/1.png", "1.png"):
+        picture(tmp_path / place)
+    assert not outputs._holds_classes(os.fspath(tmp_path.parent.parent)), "the folder of all tests"
+
+
 def test_what_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where somebody works, folders of images lie beside others; a folder of our pictures, of runs, or of one kind of
     image is no data folder."""
