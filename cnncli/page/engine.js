@@ -4,7 +4,7 @@
 
 /** The worker; it is sent as text, with cameFrom of products.js, so that nothing else outside can be meant here. */
 function worker() {
-  let engine, program, constants, at, mean, std;
+  let engine, program, constants, at, mean, std, own = null;
 
   const floats = (place, count) => new Float32Array(engine.memory.buffer, at + 4 * place, count);
   const size = (shape) => shape.reduce((product, side) => product * side, 1);
@@ -146,6 +146,7 @@ function worker() {
     }
     engine.give_back_to(mark);
     const layer = program.layers[program.layers.length - 1], [input] = last.ready[1];
+    own ??= { at: layer.at, ready: last.ready[1], temperature: program.temperature };
     layer.at = (output - at) / 4;
     layer.shape = [classes];
     last[7] = classes;
@@ -162,6 +163,16 @@ function worker() {
     return { right, milliseconds: performance.now() - begun };
   }
 
+  /** Judge by the model's own last layer again. */
+  function forget() {
+    const last = program.calls[program.calls.length - 1], layer = program.layers[program.layers.length - 1];
+    last.ready[1] = own.ready;
+    last[7] = own.ready[5];
+    layer.at = own.at;
+    layer.shape = [last[7]];
+    program.temperature = own.temperature;
+  }
+
   /** The last layer as it is now: weights (in, out) and bias. */
   function head() {
     const [, d, weights, bias, , classes] = program.calls[program.calls.length - 1].ready[1];
@@ -173,7 +184,7 @@ function worker() {
   const constantsOf = (index) =>
     new Float32Array(engine.memory.buffer, constants[index], program.constants[index].count).slice();
 
-  const known = { features, learn, head, constants: constantsOf, evidence, load, judge, judgePrepared, values, reach, made };
+  const known = { features, learn, forget, head, constants: constantsOf, evidence, load, judge, judgePrepared, values, reach, made };
   onmessage = ({ data: [number, what, ...given] }) => {
     try {
       postMessage([number, known[what](...given)]);

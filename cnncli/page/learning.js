@@ -5,7 +5,10 @@
 const STRENGTH = 0.03; // how strongly weights are held down, as --probe has it where no images are held out
 const MOST_PICTURES = 50; // of a class
 const head = program.calls[program.calls.length - 1][1] === "linear" ? program.calls[program.calls.length - 1] : null;
-const school = byId("school"), pupils = [];
+const school = byId("school"), pupils = [], relearn = school.querySelector(".learn");
+// What the page says of the classes that it opened with.
+const modelsOwn = { classes: program.classes, temperature: program.temperature, parameters: lastLayer.parameters,
+  about: byId("about").textContent, checked: null };
 
 /** A class to be learnt: its name, its pictures' features, and its part of the page. */
 function addClass(name) {
@@ -64,36 +67,45 @@ async function learn() {
     x.set(one, row * size);
     labels[row++] = label;
   }));
-  const { right, milliseconds } = await ask("learn", x, labels, names.length, STRENGTH), check = byId("check");
-  takeClasses(names);
-  check.className = "";
-  check.textContent = "The last layer was learnt in this page. There is no answer of cnn predict to compare it with.";
+  const { right, milliseconds } = await ask("learn", x, labels, names.length, STRENGTH);
+  modelsOwn.checked ??= [byId("check").className, byId("check").textContent];
+  await takeClasses({ classes: names, temperature: 1, parameters: (size + 1) * names.length,
+    about: modelsOwn.about.replace(/ for [^.]*\./, ` for ${names.length} classes, learnt in a page.`),
+    checked: ["", "The last layer was learnt in this page. There is no answer of cnn predict to compare it with."] });
   byId("learnt").textContent = `Learnt ${names.length} classes in ${(milliseconds / 1000).toFixed(1)} s: ` +
     `the page recognises ${right} of these ${times(total, "image")}. Try it on others to see how good it is.`;
-  byId("save-page").hidden = false;
-  byId("save-model").hidden = !crypto.subtle;
-  if (uncovered) await showAnswer(await ask("judgePrepared", uncovered)); // the picture that is there
 }
 
-/** The page's classes from now on. */
-function takeClasses(names) {
-  program.classes = names;
-  lastLayer.shape = [names.length];
-  lastLayer.parameters = (head[3] + 1) * names.length;
-  lastLayer.multiply_adds = head[3] * names.length;
-  program.temperature = 1;
-  head[7] = names.length;
-  for (const about of [byId("about"), blank.getElementById("about")]) {
-    about.textContent = about.textContent.replace(/ for [^.]*\./, ` for ${names.length} classes, learnt in a page.`);
-  }
-  // Of these classes nobody knows which pictures the network has wrong.
-  for (const each of document.querySelectorAll("#samples .taken")) each.remove();
+/** Judge by the classes that the page opened with again. What was learnt goes; the images of the classes stay. */
+async function unlearn() {
+  await ask("forget");
+  await takeClasses(modelsOwn);
+  byId("learnt").textContent = `The page answers with the model's own ${modelsOwn.classes.length} classes again.`;
+  relearn.focus();
+}
+
+/** The page's classes from now on, and what it says of them. */
+async function takeClasses(taken) {
+  const { classes, temperature, parameters, about, checked: [state, words] } = taken, learnt = taken !== modelsOwn, check = byId("check");
+  Object.assign(program, { classes, temperature });
+  Object.assign(lastLayer, { shape: [classes.length], parameters, multiply_adds: head[3] * classes.length });
+  head[7] = classes.length;
+  for (const each of [byId("about"), blank.getElementById("about")]) each.textContent = about;
+  check.className = state;
+  check.textContent = words;
+  for (const id of ["save-page", "save-model", "unlearn"]) byId(id).hidden = !learnt || (id === "save-model" && !crypto.subtle);
+  // Of learnt classes nobody knows which pictures the network has wrong.
+  for (const each of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("#samples .taken"))) each.hidden = learnt;
+  if (dialog.open) dialog.close();
+  if (at >= 0) tellStep();
   for (const tell of tellers) tell();
+  if (uncovered) await showAnswer(await ask("judgePrepared", uncovered)); // the picture that is there
 }
 
 if (head) {
   school.hidden = false;
   for (const name of ["one", "two", "three"]) addClass(name);
   school.querySelector(".more").addEventListener("click", () => addClass(`class ${pupils.length + 1}`));
-  school.querySelector(".learn").addEventListener("click", learn);
+  relearn.addEventListener("click", learn);
+  byId("unlearn").addEventListener("click", unlearn);
 }

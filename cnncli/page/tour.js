@@ -156,16 +156,22 @@ function lesson() {
   return made;
 }
 
-async function go(to) {
-  at = to;
-  const { title, words, show } = steps[at];
-  if (dialog.open) dialog.close();
+/** Write the step's words, of the last layer as it is now. */
+function tellStep() {
+  steps = lesson();
+  const { title, words } = steps[at];
   panel.querySelector("h2").textContent = `${at + 1} of ${steps.length}: ${title}`;
   panel.querySelector(".words").replaceChildren(...words.map((each) => made("p", {}, each)));
+}
+
+async function go(to) {
+  at = to;
+  tellStep();
+  if (dialog.open) dialog.close();
   panel.querySelector(".back").disabled = at === 0;
   panel.querySelector(".next").textContent = at === steps.length - 1 ? "End" : "Next";
   panel.hidden = false;
-  await show();
+  await steps[at].show();
   panel.querySelector(".next").focus({ preventScroll: true });
   panel.scrollTop = 0;
 }
@@ -184,7 +190,6 @@ addEventListener("keydown", (event) => { if (event.key === "Escape" && at >= 0) 
 
 async function begin() {
   await ready;
-  steps = lesson();
   go(0);
 }
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import cnncli
+from cnncli.model.calibration import Calibration
 from cnncli.page import write_page
 
 from .test_page_browser import model_of, opened, waited
@@ -100,6 +101,42 @@ def test_two_classes_of_three_and_what_is_missing(pictures: dict[str, list[str]]
     browser.run("return showNumber(program.layers[program.layers.length - 1], 1)")
     rows = [row.text.replace("\u2212", "-") for row in browser.driver.find_elements("css selector", "#number tbody tr")]
     assert sum(float(row.split()[-1]) for row in rows[:-1]) == pytest.approx(float(rows[-1].split()[-1]), abs=0.05)
+
+
+SHOWN = """return [program, ...['about', 'answers', 'answer', 'check', 'softmax', 'layer-fc', 'samples', 'evidence']
+    .map((id) => byId(id).innerText)].map((it) => JSON.stringify(it))"""
+
+
+def test_the_models_own_classes_come_back(pictures: dict[str, list[str]], browser: Any, tmp_path: Path) -> None:
+    """And nothing is left of what was learnt: not in the answers, the layers or the open step of the lesson."""
+    model = model_of("resnet8")
+    model.calibration = Calibration(1.5, 50, (1.0, 0.9), (0.2, 0.1), ())
+    write_page(model, pictures["red"] + pictures["blue"], tmp_path / "page.html")
+    opened(browser, tmp_path / "page.html")
+    browser.run("byId('softmax').open = byId('layer-fc').open = true")
+    shown = waited(browser, SHOWN)
+    assert not browser.find("#unlearn").is_displayed()
+    for _ in range(2):  # what was learnt, gone and learnt again goes again
+        for field, files in zip(browser.driver.find_elements("css selector", "#school fieldset"), pictures.values(),
+                                strict=False):
+            field.find_element("css selector", "input[type=file]").send_keys("\n".join(files[:2]))
+        waited(browser, "", 1000)
+        browser.find("#school .learn").click()
+        waited(browser, "go(lesson().length - 2)", 600)  # the step of the softmax
+        assert "turns 3 logits" in waited(browser, "return byId('tour').innerText")
+        browser.run("byId('unlearn').click()")
+        waited(browser, "")
+        assert "turns 4 logits" in browser.find("#tour").text
+        browser.run("end()")
+        assert waited(browser, SHOWN) == shown
+        assert not any(browser.find(f"#{button}").is_displayed() for button in ("unlearn", "save-page", "save-model"))
+        assert browser.find("#learnt").text == "The page answers with the model's own 4 classes again."
+    image = tinted(99, 1)
+    four = np.concatenate([image, image[..., :1]], axis=2)
+    probabilities = browser.run(JUDGE, base64.b64encode(four.tobytes()).decode())
+    prepared = model.preprocessing.prepare_array(image)[None]
+    np.testing.assert_allclose(model.probabilities(prepared)[0], probabilities, atol=1e-5)
+    assert browser.errors() == []
 
 
 def test_a_network_without_a_dense_layer_learns_nothing(browser: Any, tmp_path: Path) -> None:
