@@ -86,10 +86,10 @@ def scan(root: str | os.PathLike[str], fractions: Sequence[float] = FRACTIONS, s
 
 
 def scan_labelled(root: str | os.PathLike[str], classes: Sequence[str], split: Split | None = None,
-                  labels: Labels | None = None, why: str = "is not the folder that the model was trained on"
-                  ) -> tuple[list[Sample], list[str]]:
+                  labels: Labels | None = None, groups: Groups | None = None,
+                  why: str = "is not the folder that the model was trained on") -> tuple[list[Sample], list[str]]:
     """Find every image in root's class folders, or those that labels names in it, labelled by a model's classes:
-    (samples in order, notes).
+    (samples in order, notes). groups say which of them belong together.
 
     If root has splits, split is what is read; None is test, or else val or train. Raises DataError if the name of a
     class folder is no class: labels are never guessed. Raises UsageError if root has no such split; why says why the
@@ -102,6 +102,7 @@ def scan_labelled(root: str | os.PathLike[str], classes: Sequence[str], split: S
         looked = _surveyed(layout, [wanted])
     else:
         looked = survey(root, labels)
+    looked.groups = groups
     if split is None:
         wanted = next((s for s in ("test", "val", "train") if s in looked.found), "train")
     elif split not in looked.found or list(looked.folders) == ["train"]:

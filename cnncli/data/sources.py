@@ -50,8 +50,8 @@ def within(data: Data, labels: Labels | None, groups: Groups | None) -> tuple[La
 
 
 def scan_labelled(data: Data, classes: Sequence[str], split: Split | None = None, labels: Labels | None = None,
-                  **why: str) -> tuple[list[Sample], list[str]]:
+                  groups: Groups | None = None, **why: str) -> tuple[list[Sample], list[str]]:
     """Return every image of data, labelled by a model's classes, and notes, as folder.scan_labelled says."""
     if isinstance(data, str | os.PathLike):
-        return folder.scan_labelled(data, classes, split, labels, **why)
+        return folder.scan_labelled(data, classes, split, labels, groups, **why)
     return memory.scan_labelled(data, classes), []

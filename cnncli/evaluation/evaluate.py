@@ -43,6 +43,7 @@ class ModelTest(Evaluation):
         notes: The sentences that were told during the test.
         comparison: Sentences that say why there is no comparison with a baseline.
         seen: Whether the model was trained on each image, by the image's content, bool (n,). None if not known.
+        learnt: The names of the groups that the model was trained on. Empty if it was trained without groups.
     """
 
     opened: Opened = field(kw_only=True, repr=False)
@@ -51,6 +52,7 @@ class ModelTest(Evaluation):
     notes: list[str] = field(kw_only=True)
     comparison: list[str] = field(kw_only=True)
     seen: NDArray[np.bool_] | None = field(kw_only=True, default=None)
+    learnt: frozenset[str] = field(kw_only=True, default=frozenset())
 
     @property
     def trained_on(self) -> int | None:
@@ -65,7 +67,7 @@ class ModelTest(Evaluation):
     @property
     def groups(self) -> list[GroupScore]:
         """The scores of each group that the images are kept together in, by name. Empty if they are in no groups."""
-        return grouped.scores_of(self.samples, self.right)
+        return grouped.scores_of(self.samples, self.right, self.learnt)
 
     @property
     def group_interval(self) -> tuple[float, float] | None:
@@ -176,7 +178,7 @@ def evaluate(model: AnyModel = None, data: Data | None = None, *, split: Split |
     known, why = _baselines(found, labelled, opened, progress) if compare else ({}, [])
     everything = {f.name: getattr(found, f.name) for f in fields(found)} | {"baselines": known}
     return ModelTest(**everything, opened=opened, tested=images, facts=_facts(judge, opened), notes=notes,
-                     comparison=why, seen=labelled.seen)
+                     comparison=why, seen=labelled.seen, learnt=labelled.learnt)
 
 
 @contextmanager

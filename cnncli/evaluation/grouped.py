@@ -6,7 +6,7 @@ intervals.py has the formula.
 import csv
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,30 +30,33 @@ class GroupScore:
         name: The group; an image that is in no group is one by itself, and its path the name.
         images: How many of its images were tested.
         right: How many of these were classified right.
+        trained_on: Whether images of a group of this name are among those that the model was trained on.
     """
 
     name: str
     images: int
     right: int
+    trained_on: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn test --json` prints of it."""
-        return {"name": self.name, "images": self.images, "right": self.right}
+        return {"name": self.name, "images": self.images, "right": self.right, "trained_on": self.trained_on}
 
 
-def scores_of(samples: Sequence[Sample], right: Array) -> list[GroupScore]:
+def scores_of(samples: Sequence[Sample], right: Array, learnt: Collection[str] = ()) -> list[GroupScore]:
     """Return the scores of the groups that samples are in, by name; none if they are in no groups. right says which
-    samples were classified right, bool (n,).
+    samples were classified right, bool (n,); learnt has the names of the groups that the model was trained on.
     """
-    return by_group(samples, right) if any(sample.group is not None for sample in samples) else []
+    return by_group(samples, right, learnt) if any(sample.group is not None for sample in samples) else []
 
 
-def by_group(samples: Sequence[Sample], right: Array) -> list[GroupScore]:
+def by_group(samples: Sequence[Sample], right: Array, learnt: Collection[str] = ()) -> list[GroupScore]:
     """Return the same, also if each sample is in no group, and so a group by itself."""
     found: dict[tuple[bool, str], list[bool]] = {}
     for sample, good in zip(samples, right.tolist(), strict=True):
         found.setdefault(sample.together, []).append(good)
-    return [GroupScore(name, len(good), sum(good)) for (_, name), good in sorted(found.items())]
+    return [GroupScore(name, len(good), sum(good), not alone and name in learnt)
+            for (alone, name), good in sorted(found.items())]
 
 
 def write(path: str | os.PathLike[str], scores: Sequence[GroupScore]) -> None:
@@ -98,6 +101,22 @@ def _remedy(by_split: object) -> str:
     others = sum(count for count in counts if isinstance(count, int))
     if others < 2:
         return ""
-    which = "more groups" if others > MOST_FOLDS else f"each of the other {others} groups once"
+    which = ("more groups" if others > MOST_FOLDS
+             else f"each of the {others} groups of the training and validation images once")
     return (f" With the options of this model, cross-validation tests {which}: cnn train DATA --folds "
             f"{min(others, MOST_FOLDS)}")
+
+
+def also_learnt(samples: Sequence[Sample], seen: Array | None, learnt: Collection[str]) -> str | None:
+    """Return the sentence that warns of groups that new images share with the training images by name. None if there
+    are none. seen says which samples are training images themselves, bool (n,); None if not known.
+    """
+    others = [s for i, s in enumerate(samples) if (seen is None or not seen[i]) and s.group is not None]
+    names = {sample.group for sample in others if sample.group is not None}
+    if not (shared := sorted(names.intersection(learnt))):
+        return None
+    images = sum(sample.group in learnt for sample in others)
+    are = "are" if len(shared) > 1 else "is"
+    return (f"{len(shared):,} of the {len(names):,} groups tested ({listed(shared)}) {are} called like groups of the "
+            f"training images. If they are the same groups, the accuracy on their {images:,} images says little about "
+            "new groups.")

@@ -15,10 +15,11 @@ from ..data.images import Cache, check_memory
 from ..data.labels import Labels
 from ..data.sources import Arrays
 from ..data.splits import Split
-from ..errors import DataError, UsageError, printable
+from ..errors import DataError, UsageError, printable, quoted
 from ..kernels import Array, threads
 from ..runs import CONFIG, samples
 from ..runs.opened import Opened
+from . import grouped
 
 Note = Callable[[str], None]
 Progress = Callable[[str, int, int], None]  # what is being done, how many are done, of how many
@@ -28,12 +29,13 @@ Progress = Callable[[str, int, int], None]  # what is being done, how many are d
 class Labelled:
     """Images to judge a model on; their labels are the numbers of its classes. training has the samples that it was
     trained on (empty if they are not at hand). seen says which of the images it was trained on, bool (n,); None if not
-    known.
+    known. learnt has the names of the groups that it was trained on.
     """
 
     images: Images
     training: list[Sample]
     seen: Array | None
+    learnt: frozenset[str] = frozenset()
 
 
 def labelled_images(opened: Opened, data: Data | None, split: Split | None, strict: bool = False,
@@ -54,7 +56,23 @@ def labelled_images(opened: Opened, data: Data | None, split: Split | None, stri
     seen = samples.seen_among(opened.model, images, training)
     if seen is not None and seen.any():
         note(_seen_note(int(seen.sum()), len(images), printable(opened.name)))
-    return Labelled(images, training, seen)
+    learnt = _learnt(opened, images.samples, training, seen, note)
+    return Labelled(images, training, seen, learnt)
+
+
+def _learnt(opened: Opened, tested: Sequence[Sample], training: Sequence[Sample], seen: Array | None, note: Note
+            ) -> frozenset[str]:
+    """Return the groups that the model was trained on; say if images tested are in these, or in none that is known."""
+    groups = samples.groups_of(opened.run)
+    at_hand = frozenset(sample.group for sample in training if sample.group is not None)
+    learnt = at_hand or samples.groups_learnt(opened.run)
+    if warning := grouped.also_learnt(tested, seen, learnt):
+        note(f"Warning: {warning}")
+    if groups and all(sample.group is None for sample in tested):
+        note("The groups that the model was trained with are not known for the images tested." if groups.pattern is None
+             else f"--group-by {quoted(groups.pattern)}, which the model was trained with, finds no group in the paths "
+                  "of the images tested.")
+    return learnt
 
 
 def _seen_note(seen: int, images: int, name: str) -> str:
@@ -96,7 +114,8 @@ def choose(opened: Opened, data: str | None, split: Split | None, note: Note, la
     if splits is not None:
         return _held_out(opened, data, splits, split or "test", note, remedy)
     why = {} if opened.run else {"why": _loose(opened)}
-    chosen, notes = scan_labelled(data, opened.model.classes, split, labels and labels.within(data), **why)
+    chosen, notes = scan_labelled(data, opened.model.classes, split, labels and labels.within(data),
+                                  samples.groups_elsewhere(opened.run), **why)
     for sentence in notes:
         note(sentence)
     return chosen, _at_hand(opened, trained_on)

@@ -85,11 +85,11 @@ def _mark(word: str) -> int:
 def placed(listed: Mapping[str, Listed], samples: Sequence[Sample]) -> dict[str, Listed]:
     """Return what ``read`` did, by the paths that the images have where they lie by now: folders around all of them may
     be others. samples are images of the same splits."""
-    was, now = _around(listed), _around([sample.relative for sample in samples])
+    was, now = around(listed), around([sample.relative for sample in samples])
     return {now + name[len(was):]: image for name, image in listed.items()}
 
 
-def _around(names: Collection[str]) -> str:
+def around(names: Collection[str]) -> str:
     """Return the folders that all of these names lie in, with a slash behind."""
     first, last = (name.split("/")[:-1] for name in (min(names, default=""), max(names, default="")))
     shared = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))

@@ -206,6 +206,33 @@ def have_changed(run: Run, splits: Splits) -> bool:
     return not (listed and known and len(_listed_in(listed, splits)) == len(listed))
 
 
+# ---- which groups a run was trained on ----
+
+
+def groups_of(run: Run | None) -> Groups | None:
+    """Return the groups that a run's training kept together; None where there are none, or they are damaged."""
+    with suppress(DataError):
+        return Groups.from_config(run.config["groups"]) if run and "groups" in run.config else None
+    return None
+
+
+def groups_elsewhere(run: Run | None) -> Groups | None:
+    """Return the same for images that are not the run's: a pattern. A table has the run's own images only."""
+    groups = groups_of(run)
+    return groups if groups and groups.pattern is not None else None
+
+
+def groups_learnt(run: Run | None) -> frozenset[str]:
+    """Return the names of the groups that the run's training images are in."""
+    groups = groups_of(run)
+    if run is None or groups is None:
+        return frozenset()
+    names = [name for name, image in (marks.read(run) or {}).items() if image.split == "train"]
+    outside = 0 if "labels" in run.config else len(marks.around(names))  # train/, which a pattern does not get to see
+    found = (groups.of("", name, name[outside:]) for name in names)
+    return frozenset(name for name in found if name is not None)
+
+
 # ---- which images a model was trained on ----
 
 

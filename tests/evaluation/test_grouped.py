@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -75,8 +76,8 @@ WITH = "With the options of this model, cross-validation tests "
     (0, None, None),
     (5, None, None),
     (1, None, f"{COME}1 group (g0). {HOLDS}"),
-    (2, {"train": 9, "val": 1, "test": 2}, f"{COME}2 groups (g0, g1). {LITTLE}{WITH}each of the other 10 groups once: "
-                                           "cnn train DATA --folds 10"),
+    (2, {"train": 9, "val": 1, "test": 2}, f"{COME}2 groups (g0, g1). {LITTLE}{WITH}each of the 10 groups "
+                                           "of the training and validation images once: cnn train DATA --folds 10"),
     (4, {"train": 900, "val": 1, "test": 4}, f"{COME}4 groups (g0, g1, g2, g3). {LITTLE}{WITH}more groups: "
                                              "cnn train DATA --folds 100"),
     (1, {"train": "x", "val": 1}, f"{COME}1 group (g0). {HOLDS}"),
@@ -85,16 +86,69 @@ def test_few_groups_are_warned_of(groups: int, by_split: object, said: str | Non
     assert grouped.warning([GroupScore(f"g{i}", 1, 1) for i in range(groups)], by_split) == said
 
 
+def test_groups_that_were_learnt_are_told_but_not_for_training_images_themselves() -> None:
+    samples = [Sample("", str(i), 0, group=group) for i, group in enumerate(["x", "y", "x", None, "z"])]
+    seen = np.array([True, False, False, False, False])
+    found = grouped.scores_of(samples, np.ones(5, bool), {"x", "z", "3"})
+    assert {each.name: each.trained_on for each in found} == {"x": True, "y": False, "z": True, "3": False}
+    assert grouped.also_learnt(samples, seen, {"x", "z"}) == (
+        "2 of the 3 groups tested (x, z) are called like groups of the training images. If they are the same groups, "
+        "the accuracy on their 2 images says little about new groups.")
+    assert "their 3 images" in (grouped.also_learnt(samples, None, {"x", "z"}) or "")
+    assert "1 of the 2 groups tested (x) is called" in (grouped.also_learnt(samples[:3], seen[:3], {"x"}) or "")
+    assert grouped.also_learnt(samples[:2], seen[:2], {"x"}) is None
+
+
+def slides(folder: str, *numbers: int) -> None:
+    """Write three images of each slide and class."""
+    rng = np.random.default_rng(numbers)
+    for name in (f"{label}/s{slide}_{i}.png" for label in "ab" for slide in numbers for i in range(3)):
+        path = Path(folder, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        PIL.Image.fromarray(rng.integers(0, 256, (12, 12), np.uint8)).save(path)
+
+
+@pytest.mark.slow
+def test_the_groups_of_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    slides("cells/train", *range(6))
+    slides("cells/val", 6)
+    slides("cells/test", 3, 7)
+    options: dict[str, Any] = {"arch": "lenet5", "epochs": 1, "size": 16}
+    run = cnncli.train("cells", group_by=r"^\w/(s\d+)_", **options)
+    called = "Warning: 1 of the {} groups tested (s{}) is called like groups of the training images."
+    assert any(note.startswith(called.format(2, 3)) for note in cnncli.evaluate(run).notes), "given parts share one"
+    Path("cells").rename("moved")  # what it was trained on is not at hand: its list of images says the groups
+    slides("other", 2, *range(20, 25))
+    found = cnncli.evaluate(run, "other")
+    assert [group.name for group in found.groups] == ["s2", "s20", "s21", "s22", "s23", "s24"]
+    assert [group.trained_on for group in found.groups] == [True, *[False] * 5]
+    assert found.as_json()["group_interval"] == list(found.group_interval or ())
+    assert [note for note in found.notes if "group" in note] == [
+        f"{called.format(6, 2)} If they are the same groups, the accuracy on their 6 images says little about new "
+        "groups."]
+    Path("other/a").rename("others_a")
+    for i, path in enumerate(Path("others_a").iterdir()):
+        Path("other/a").mkdir(exist_ok=True)
+        path.rename(f"other/a/{i}.png")
+    found = cnncli.evaluate(run, "other")
+    assert len(found.groups) == 18 + 6, "images in no group are groups by themselves"
+    Path("other/b").rename("others_b")
+    found = cnncli.evaluate(run, "other")
+    assert (found.groups, found.group_interval) == ([], None)
+    assert found.notes[-1].startswith(r"--group-by '^\w/(s\d+)_', which the model was trained with, finds no group in ")
+    table = {f"train/a/s{slide}_{i}.png": f"g{slide}" for slide in range(6) for i in range(3)}
+    Path("moved").rename("cells")
+    by_table = cnncli.train("cells", group_by=table, **options)
+    found = cnncli.evaluate(by_table, "other")
+    assert (found.groups, found.notes[-1]) == (
+        [], "The groups that the model was trained with are not known for the images tested.")
+
+
 @pytest.mark.slow
 def test_a_test_says_its_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    rng = np.random.default_rng(1)
-    for label in "ab":
-        for slide in range(6):
-            for i in range(3):
-                path = Path(f"cells/{label}/s{slide}_{i}.png")
-                path.parent.mkdir(parents=True, exist_ok=True)
-                PIL.Image.fromarray(rng.integers(0, 256, (12, 12), np.uint8)).save(path)
+    slides("cells", *range(6))
     run = cnncli.train("cells", arch="lenet5", epochs=1, size=16, group_by=r"(s\d)_", seed=0)
     assert run.config["groups_by_split"] == {"train": 4, "val": 1, "test": 1}
     found = cnncli.evaluate(run)
@@ -102,7 +156,7 @@ def test_a_test_says_its_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert found.groups[0].images == 6
     assert found.group_interval is None
     warned = next(note for note in found.notes if note.startswith("Warning: The images tested come from 1 group (s"))
-    assert warned.endswith("each of the other 5 groups once: cnn train DATA --folds 5")
+    assert warned.endswith("each of the 5 groups of the training and validation images once: cnn train DATA --folds 5")
     cnncli.write_report(found, "report")
     page = Path("report/report.html").read_text()
     assert "The images tested come from 1 group." in page
