@@ -13,6 +13,8 @@
 
 A message is one sentence that names the thing, the reason and, behind a semicolon, the remedy: "photos/ holds no
 images; give a folder with one sub-folder per class." The same situation has the same words everywhere (``no_such``).
+It is written with options as they are typed (--group-by). Whoever calls the library from Python reads the arguments of
+that name (group_by): ``told`` makes the one of the other.
 
 What may not be here: imports of other modules. Every module may import this one.
 """
@@ -21,15 +23,26 @@ from typing import TYPE_CHECKING
 from unicodedata import category
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterable
 
 _NAMED = 30  # so many known names at most stand in a message
+on_command_line = False  # whether commands are typed in this process; cli.main says so
+
+# A command that stands in a message can be typed, so it stays as it is.
+_COMMAND = r": (?:cnn|pip|python\S*) .*$|'(?:cnn|trackio) [^']*'|\bcnn [a-z-]+(?: --[a-z-]+)*"
+_OPTION = r"(?<![\w-])--(?P<no>no-)?(?P<name>[a-z][a-z-]*)"
+_VALUE = r"(?P<value>-?\d+(?:[.:x]\d+)*|'[^']*'|[A-Z]+\b(?:[.:]\w+)?|none\b|all\b(?! of))"
+_OTHERWISE = {"classes": "names", "live": "Live", "log": "Tracker", "tensorboard": "TensorBoard"}
 
 
 class CnnError(Exception):
     """Something that the user can put right. str(error) is the sentence to show."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return told(super().__str__())
 
 
 class UsageError(CnnError):
@@ -55,7 +68,7 @@ class ImageError(DataError):
         self.path, self.reason = path, reason
 
     def __str__(self) -> str:
-        return f"{printable(self.path)} cannot be used: {self.reason}."
+        return f"{printable(self.path)} cannot be used: {told(self.reason)}."
 
 
 class NetworkError(CnnError):
@@ -96,6 +109,32 @@ class Interrupted(CnnError):
 
 class KernelError(CnnError):
     """The C kernels refused: no memory, or an instruction set that this CPU lacks."""
+
+
+def told(sentence: str) -> str:
+    """Return a sentence as its reader can follow it: on the command line as it is, in Python with arguments.
+
+    Args:
+        sentence: A sentence with options as they are typed: "give another name, or --force to replace it".
+    """
+    if on_command_line or "--" not in sentence:
+        return sentence
+    import re
+
+    return re.sub(f"{_COMMAND}|{_OPTION}(?:[ =]{_VALUE})?", _as_argument, sentence)
+
+
+def _as_argument(found: "re.Match[str]") -> str:
+    name, value = found["name"], found["value"]
+    if name is None:
+        return found[0]
+    argument = _OTHERWISE.get(name, name.replace("-", "_"))
+    if found["no"]:
+        return f"{argument}=False" + (f" {value}" if value else "")
+    if value is None:
+        return argument
+    ready = value.startswith("'") or value.lstrip("-").replace(".", "", 1).isdigit()
+    return f"{argument}={value if ready else brief(value)}"
 
 
 def printable(name: object) -> str:

@@ -15,6 +15,7 @@ from importlib import import_module
 
 import click
 
+from .. import errors
 from ..errors import CnnError, UsageError, no_such, printable
 from .command import Command, Context
 from .program import COMMANDS, typed
@@ -116,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from click.shell_completion import shell_complete
 
         return shell_complete(cnn, {}, "cnn", "_CNN_COMPLETE", os.environ["_CNN_COMPLETE"])
-    ctx = None
+    ctx, errors.on_command_line = None, True
     try:
         with cnn.make_context("cnn", arguments) as ctx:
             code = cnn.invoke(ctx)
@@ -135,6 +136,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if sentence:
             _complain(sentence, ctx.meta.get("cnncli.model") if ctx else None)
         return code
+    finally:
+        errors.on_command_line = False
 
 
 def explain(error: BaseException, command: str | None = None) -> tuple[str, int]:

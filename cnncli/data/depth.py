@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import UsageError, brief
+from ..errors import UsageError, brief, told
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Range = tuple[float, float]
@@ -284,7 +284,7 @@ def sentences(seen: Seen, scales: Scales, what: str, given: bool = False) -> Ite
     for found, said in _scaled_in_words(seen, scales, given):
         yield f"Values: {found:,} of the {what} {'is' if found == 1 else 'are'} deeper than 8 bits, {said}"
     if given and not seen.images:
-        yield f"Values: none of the {what} is deeper than 8 bits, and --range changes nothing in them."
+        yield told(f"Values: none of the {what} is deeper than 8 bits, and --range changes nothing in them.")
 
 
 def sentences_on_arrays(seen: Seen, scales: Scales, given: bool = False) -> Iterator[str]:
@@ -292,7 +292,7 @@ def sentences_on_arrays(seen: Seen, scales: Scales, given: bool = False) -> Iter
     for _, said in _scaled_in_words(seen, scales, given):
         yield f"Values: {said}"
     if given and not seen.images:
-        yield "Values: there are none deeper than 8 bits, and --range changes nothing."
+        yield told("Values: there are none deeper than 8 bits, and --range changes nothing.")
 
 
 def doubts(seen: Seen, scales: Scales) -> Iterator[str]:
@@ -322,7 +322,7 @@ def _scaled_in_words(seen: Seen, scales: Scales, given: bool) -> Iterator[tuple[
             inside = range_[0] <= found.low and found.high <= range_[1]
             turned = " (the other way round where a file says that zero is white)" if seen.white_is_zero else ""
             beyond = "" if inside else "; what lies beyond is black or white, too"
-            why = f"--range {in_words(range_)} was given." if given else "--range LOW:HIGH sets others."
+            why = told(f"--range {in_words(range_)} was given." if given else "--range LOW:HIGH sets others.")
             yield found.images, (f"{name} from {_number(found.low)} to {_number(found.high)}. {_number(range_[0])} "
                                  f"becomes black, {_number(range_[1])} white{turned}{beyond}; {why}")
 

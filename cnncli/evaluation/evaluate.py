@@ -16,7 +16,7 @@ from .. import kernels
 from ..data import Data, Images, Sample
 from ..data.labels import Labels, labels_of
 from ..data.splits import Split
-from ..errors import UsageError, no_such, printable
+from ..errors import UsageError, no_such, printable, told
 from ..model import Model
 from ..model.flips import with_flips
 from ..network import Network
@@ -160,9 +160,9 @@ def evaluate(model: AnyModel = None, data: Data | None = None, *, split: Split |
     notes: list[str] = []
 
     def tell(sentence: str) -> None:
-        notes.append(sentence)
+        notes.append(told(sentence))
         if note:
-            note(sentence)
+            note(told(sentence))
 
     for sentence in opened.notes:
         tell(sentence)

@@ -149,8 +149,8 @@ class ExplainedUnits:
             return None
         what = (f"Only those above 0 pass {self.activation} and reach the rest of the network" if self.rectified else
                 f"The rest of the network gets what {self.activation} makes of them")
-        return (f"These are the numbers of {self.layer} before its activation. {what}: --units {self.activation} shows "
-                "that.")
+        return (f"These are the numbers of {self.layer} before its activation. {what}. To see that: cnn explain "
+                f"--units {self.activation}")
 
     @property
     def others(self) -> str | None:
@@ -158,8 +158,8 @@ class ExplainedUnits:
         if self.wanted == self.channels:
             return None
         which = f"; these are the {self.wanted} that tell the classes apart most" if self.telling else ""
-        return (f"{self.layer} has {self.channels:,} filters{which}. --units "
-                f"{self.layer}:0-{self.channels - 1} shows all of them.")
+        return (f"{self.layer} has {self.channels:,} filters{which}. To see all of them: cnn explain --units "
+                f"{self.layer}:0-{self.channels - 1}")
 
     def is_dead(self, unit: Unit) -> bool:
         """Return whether none of the images excites a channel, so that nothing of it passes the activation.

@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from ..data.finding import Found, Images, Missing, Picture, find_images
 from ..data.splits import Sample
-from ..errors import DataError, UsageError, printable
+from ..errors import DataError, UsageError, printable, told
 from ..evaluation.held_out import Note, choose
 from ..runs.opened import AnyModel, open_model
 
@@ -39,8 +39,8 @@ def held_out(model: AnyModel, count: int | None = None, seed: int = 0, note: Not
     every = choose(opened, None, None, note, remedy="cnn explain IMAGE")[0]
     chosen = evenly(every, count or MOST, seed)
     if len(chosen) < len(every):
-        note(f"{len(chosen):,} of the {len(every):,} images held out of the training of {printable(opened.name)}, "
-             "evenly from its classes; --top says how many, --seed which.")
+        note(told(f"{len(chosen):,} of the {len(every):,} images held out of the training of {printable(opened.name)}, "
+                  "evenly from its classes; --top says how many, --seed which."))
     return [sample.path for sample in chosen], {s.path: opened.model.classes[s.label] for s in chosen}
 
 

@@ -5,6 +5,7 @@ warns if the model has never seen a mirror image.
 from collections.abc import Callable
 from copy import copy
 
+from ..errors import told
 from .model import Model
 
 
@@ -28,5 +29,5 @@ def _doubt(model: Model) -> str:
     if isinstance(varied, dict) and varied.get("flip"):
         return ""
     grey = "; grey ones are often digits or letters, which turn into others" if model.preprocessing.grey else ""
-    return (f"--tta: the model was trained without mirror images{grey}. To see whether they help, test with and "
-            "without --tta: cnn test --split val --tta")
+    return told(f"--tta: the model was trained without mirror images{grey}. To see whether they help, test with and "
+                "without --tta: cnn test --split val --tta")

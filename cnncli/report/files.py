@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..data import Data
 from ..data.outputs import Kind, marked
 from ..data.outputs import write as write_output
-from ..errors import UsageError
+from ..errors import UsageError, told
 from ..evaluation.evaluate import ModelTest
 from ..evaluation.held_out import Note
 from ..explain.mistakes import reasons
@@ -102,7 +102,7 @@ def _why(found: ModelTest, note: Note) -> Why | None:
             yield from reasons(model, found.pixels(part), found.guesses[part], found.labels[part])
             if part[0] == some[0] and len(some) > TIMED:
                 seconds = (time.monotonic() - began) / TIMED * len(some)
-                note(f"The report shows what {len(some)} mistakes come from, which takes {seconds:.1f} s; --no-why "
-                     "leaves that out.")
+                note(told(f"The report shows what {len(some)} mistakes come from, which takes {seconds:.1f} s; "
+                          "--no-why leaves that out."))
 
     return strips

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from uuid import uuid4
 
-from ..errors import UsageError, did_you_mean, printable, quoted
+from ..errors import UsageError, did_you_mean, printable, quoted, told
 from .run import CONFIG, Run, check_no_sweep, runs_option
 
 LATEST = "latest"
@@ -125,8 +125,8 @@ def _of_fold(run: Run) -> list[str]:
         which, of = run.config["recipe"]["fold"]
     except (UsageError, LookupError, TypeError, ValueError):
         return []
-    return [f"{printable(run.path)} is fold {which} of {of} of a cross-validation, and has not learnt the images of "
-            "that fold. To get a model for use, train with the same options, without --folds."]
+    return [told(f"{printable(run.path)} is fold {which} of {of} of a cross-validation, and has not learnt the images "
+                 "of that fold. To get a model for use, train with the same options, without --folds.")]
 
 
 def _is_later(other: Run, run: Run) -> bool:

@@ -15,7 +15,7 @@ from ..data.images import CACHES, Cache
 from ..data.marks import union
 from ..data.outputs import check_runs
 from ..data.sources import within
-from ..errors import DataError, UsageError, brief, no_such, printable
+from ..errors import DataError, UsageError, brief, no_such, printable, told
 from ..model import Model
 from ..network import Network
 from ..optim.lookahead import Lookahead
@@ -169,7 +169,7 @@ def gather(data: Data, options: Options, setting: Setting) -> tuple[Material, Mo
     start = begin_with(options, splits)
     choice = choose(options, Facts.of(splits), start)
     for sentence in splits.notes + start.notes + choice.notes:
-        setting.observer.note(sentence)
+        setting.observer.note(told(sentence))
     network = start.network
     train, validation = load(splits, choice.recipe.preprocessing, setting, find_range=True)
     found = train.preprocessing

@@ -24,7 +24,7 @@ def test_a_sheet_beside_the_run(place: Place) -> None:
     out, err = place.cnn("explain", "--units", "conv1:0,3")
     assert out == FILES
     assert err.startswith("Model: runs/small, trained ")
-    assert "network: --units relu1 shows that." in err
+    assert "network. To see that: cnn explain --units relu1" in err
     with Image.open(place.run / "explained" / "units-conv1.png") as image:
         colours = np.asarray(image.convert("RGB")).reshape(-1, 3).astype(int)
     assert (np.ptp(colours, axis=1) > 60).any(), "there is no colour on it"

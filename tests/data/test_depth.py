@@ -91,7 +91,7 @@ def test_zero_as_white_is_said() -> None:
     seen = Seen()
     seen.look(Values(filled(4000), 16, white_is_zero=True))
     [said] = sentences(seen, seen.scales(), "images")
-    assert "0 becomes black, 4,095 white (the other way round where a file says that zero is white); --range" in said
+    assert "0 becomes black, 4,095 white (the other way round where a file says that zero is white); range" in said
 
 
 def test_one_range_for_a_set_whatever_its_order() -> None:
@@ -232,13 +232,13 @@ def test_what_is_said_of_floats_and_of_arrays() -> None:
     seen = of(np.array([[0.25, 3.5]]), np.array([[0, 1500]], np.uint16))
     both = ["integers from 0 to 1,500. 0 becomes black, 1,023 white; what lies beyond is black or white, too",
             "floats from 0.25 to 3.5. 0 becomes black, 3.5 white"]
-    both = [f"{one}; --range LOW:HIGH sets others." for one in both]
+    both = [f"{one}; range='LOW:HIGH' sets others." for one in both]
     scales = Scales((0, 1023), seen.scales().real)
     assert [*sentences_on_arrays(seen, scales)] == [f"Values: {one}" for one in both]
     assert [*sentences(seen, scales, "images")] == [
         f"Values: 1 of the images is deeper than 8 bits, {one}" for one in both]
     assert [*sentences_on_arrays(Seen(), Scales((0, 1), (0, 1)), given=True)] == [
-        "Values: there are none deeper than 8 bits, and --range changes nothing."]
+        "Values: there are none deeper than 8 bits, and range changes nothing."]
     assert not [*sentences_on_arrays(seen, Scales())]
     assert [_number(value) for value in (1e15, 123456.0, 1234.5678, -3.0)] == ["1e+15", "123,456", "1234.57", "-3"]
     assert in_words((0, 1 / 3)) == "0:0.3333333333"
@@ -256,9 +256,9 @@ def test_what_is_said() -> None:
     seen = of(filled(4000), filled(200))
     (said,) = sentences(seen, seen.scales(), "training images")
     assert said == ("Values: 2 of the training images are deeper than 8 bits, integers from 0 to 4,000. 0 becomes "
-                    "black, 4,095 white; --range LOW:HIGH sets others.")
+                    "black, 4,095 white; range='LOW:HIGH' sets others.")
     (said,) = sentences(seen, seen.scales((0, 1023)), "training images", given=True)
-    assert said.endswith("1,023 white; what lies beyond is black or white, too; --range 0:1023 was given.")
+    assert said.endswith("1,023 white; what lies beyond is black or white, too; range='0:1023' was given.")
     (said,) = sentences(Seen(), Scales((0, 1), (0, 1)), "training images", given=True)
     assert "changes nothing" in said
     assert not list(sentences(Seen(), Scales(), "training images"))
@@ -273,7 +273,7 @@ def test_ranges_are_read(given: object, range_: tuple[float, float]) -> None:
 @pytest.mark.parametrize("given", ["", "4095", "4095:0", "1:1", "a:b", "0:inf", "nan:1", "0:1:2", [1], [2, 1], 7,
                                    ["a", "b"], "-1e308:1e308"])
 def test_what_is_no_range_is_refused(given: object) -> None:
-    with pytest.raises(UsageError, match="--range must be two numbers, black and white"):
+    with pytest.raises(UsageError, match="range must be two numbers, black and white"):
         parse(given)
 
 

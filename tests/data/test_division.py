@@ -103,11 +103,11 @@ def test_what_is_said_of_groups(splits: Splits, drawn: list[str], notes: list[st
 
 
 def test_groups_that_leave_nothing_to_divide() -> None:
-    with pytest.raises(DataError, match="^--group-by g finds no group in the path of any image, such as train/0; give "
+    with pytest.raises(DataError, match="^group_by g finds no group in the path of any image, such as train/0; give "
                                         ".* like "
                                         r"'\(patient\\d\+\)', or a CSV file with the columns file and group\.$"):
         notes_on_groups(GROUPS, of(train=(None, None)), [])
-    with pytest.raises(DataError, match=r"^--group-by g puts all 3 images into one group, x, and none can be"):
+    with pytest.raises(DataError, match=r"^group_by g puts all 3 images into one group, x, and none can be"):
         notes_on_groups(GROUPS, of(train=("x", "x", "x")), ["test"])
 
 

@@ -271,7 +271,7 @@ def test_folds_of_too_few_groups(tmp_path: Path) -> None:
     splits = scan(patients(tmp_path / "1", 5, 3), groups=by_pattern(r"p\d\d"))
     assert len({s.group for s in splits.train + splits.val}) == 4
     with pytest.raises(DataError, match="4 groups for 5 folds, because 1 of the 5 groups is held out for "
-                                        r"the test \(p02\); give --folds 4"):
+                                        r"the test \(p02\); give folds=4"):
         fold_of(splits, 1, 5, 0)
     root = named(tmp_path / "2", {"a": ["x1_1", "x1_2"], "b": ["y1", "y2", "y3"]})
     splits = scan(root, groups=by_pattern(r"x\d|y\d"))

@@ -176,7 +176,7 @@ def test_memory_that_is_not_there_is_refused_with_the_remedy(samples: list[Sampl
                                                              monkeypatch: pytest.MonkeyPatch) -> None:
     assert (images.free_memory() or 1) > 0
     monkeypatch.setattr(images, "free_memory", lambda: 5000)
-    with pytest.raises(DataError, match="use --cache none or a smaller --size"):
+    with pytest.raises(DataError, match="use cache='none' or a smaller size"):
         load_images(samples, PREPROCESSING)
     assert len(load_images(samples, PREPROCESSING, cache="none")) == len(GOOD)
     with pytest.raises(UsageError, match="there is no cache 'disk'; give one of ram, none"):
@@ -190,7 +190,7 @@ def test_images_may_fill_most_of_the_free_memory(free: int | None, refused: bool
     if not refused:
         images.check_memory(10, (8, 10, 1))  # 800 bytes
         return
-    with pytest.raises(DataError, match=r"^10 images of 10 x 8 need 0.0 GiB and only 0.0 GiB are free; use --cache"):
+    with pytest.raises(DataError, match=r"^10 images of 10 x 8 need 0.0 GiB and only 0.0 GiB are free; use cache"):
         images.check_memory(10, (8, 10, 1))
 
 

@@ -317,7 +317,7 @@ def test_an_empty_folder_and_a_link_to_one_will_do(tmp_path: Path) -> None:
 @pytest.mark.parametrize("names", [["a", ""], ["a", "."], ["a", ".."], ["a", "../x"], ["a", "b/c"], ["a", ".git"],
                                    ["a", "b\0"], ["a", "a"], ["a", "x" * 256]])
 def test_names_that_no_folder_can_have(names: list[str], tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="--classes"):
+    with pytest.raises(DataError, match="names"):
         write_images(tmp_path / "x", {"": (images(4), np.arange(4) % 2)}, names)
     assert not (tmp_path / "x").exists()
 

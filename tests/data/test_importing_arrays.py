@@ -82,7 +82,7 @@ def test_words_become_classes() -> None:
 
 def test_names_for_numbers() -> None:
     assert labelled(["x", "y", "z"], train=[0, 1]) == ({"train": [0, 1]}, ["x", "y", "z"])
-    with pytest.raises(UsageError, match=r"^--classes gives 1 names, but the labels go up to 1; give 2 names\.$"):
+    with pytest.raises(UsageError, match=r"^names gives 1 names, but the labels go up to 1; give 2 names\.$"):
         labelled(["x"], train=[0, 1])
     assert labelled(None, "Fashion.npz", train=[9])[1] == list(importing.FASHION)
     assert labelled(None, "Fashion.npz", train=[10])[1] == ["10"]

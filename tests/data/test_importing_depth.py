@@ -22,17 +22,17 @@ def test_all_parts_have_one_scale(tmp_path: Path) -> None:
 
     deep = np.uint16([0, 4095, 1000])
     assert read(deep, np.uint16([0, 200, 1000])) == [[0, 255, 62], [0, 12, 62]]
-    assert told.pop() == "Values: integers from 0 to 4,095. 0 becomes black, 4,095 white; --range LOW:HIGH sets others."
+    assert told.pop() == "Values: integers from 0 to 4,095. 0 becomes black, 4,095 white; range='LOW:HIGH' sets others."
     assert read(deep, np.uint8([0, 200, 255])) == [[0, 255, 62], [0, 12, 16]], "the test's few are saved in a byte"
     assert read([0.0, 0.5, 1.0], [0.0, 0.25, 0.5])[1] == [0, 64, 128]
     assert read([0.0, 100.0, 250.0], [0.0, 0.5, 1.0])[1] == [0, 1, 1], "as bright as in the other part"
     assert read(np.int16([-1024, 3071]), np.int16([-1024, 1023])) == [[0, 255], [0, 127]]
     assert read(np.int8([-128, 127]), np.int8([0, 0])) == [[0, 255], [128, 128]]
     assert read(deep, deep, (0, 1000))[0] == [0, 255, 255]
-    assert told.pop().endswith("what lies beyond is black or white, too; --range 0:1000 was given.")
+    assert told.pop().endswith("what lies beyond is black or white, too; range='0:1000' was given.")
     told.clear()
     assert read(np.uint8([0, 9]), np.uint8([7, 9]), (0, 9)) == [[0, 9], [7, 9]]
-    assert told == ["Values: there are none deeper than 8 bits, and --range changes nothing."]
+    assert told == ["Values: there are none deeper than 8 bits, and range changes nothing."]
 
 
 def test_a_folder_of_what_was_deep(tmp_path: Path) -> None:

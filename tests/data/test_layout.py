@@ -293,7 +293,7 @@ def test_images_without_labels_are_not_judged(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="lie directly in it") as caught:
         scan_labelled(root / "test", CLASSES)
     assert str(caught.value).endswith(f"cnn predict {shlex.quote(str(root / 'test'))}")
-    assert "--labels FILE.csv" in str(caught.value)
+    assert "labels='FILE.csv'" in str(caught.value)
 
 
 def test_one_class_with_folders_is_no_folder_around_classes(tmp_path: Path) -> None:

@@ -48,14 +48,14 @@ def test_each_word_can_be_off(word: str) -> None:
     ("cutout=43", "cutout=43 is more than the 42 pixels of an image; give less."),
     ("shift=4097", "shift=4097.0 cannot be used; give a number of pixels from 0 to 4096."),
     ("cutout=4097", "cutout=4097.0 cannot be used; give a number of pixels from 0 to 4096."),
-    ("rotate,photo", "--augment rotate,photo: photo must come first in the list."),
-    ("scale= ", "--augment scale= has no strength behind =; give a number, or leave = out."),
+    ("rotate,photo", "augment rotate,photo: photo must come first in the list."),
+    ("scale= ", "augment scale= has no strength behind =; give a number, or leave = out."),
     ("colour=1.01", "colour=1.01 cannot be used; give a share from 0 to 1."),
     ("colour=-0.01", "colour=-0.01 cannot be used; give a share from 0 to 1."),
     ("colour=x", "colour=x cannot be used; give a share from 0 to 1."),
     ("randaugment=x", "randaugment=x cannot be used; give operations and magnitude, like 2:9."),
     ("flip=2", "flip=2 cannot be used; give flip, flip=off or flip=alternate."),
-    ("digitz", "--augment: there is no change 'digitz'; give auto, none, digits, photo, strong, or a list of shift, "
+    ("digitz", "augment: there is no change 'digitz'; give auto, none, digits, photo, strong, or a list of shift, "
                "flip, cutout, "
                "rotate, scale, shear, brightness, contrast, saturation, colour, hue, randaugment, erase, mixup, "
                "cutmix, like shift=4,flip,rotate=10. Did you mean 'digits'?")])

@@ -105,9 +105,9 @@ def test_from_python_as_from_the_command_line(home: Path, tmp_path: Path) -> Non
         cnncli.export_model(model, "runs/latest/model.safetensors", torch_names=True, force=True)
     with pytest.raises(UsageError, match="a folder of images"):
         cnncli.write_sample("photos/more")
-    with pytest.raises(UsageError, match="give another place with --runs"):
+    with pytest.raises(UsageError, match="give another place with runs"):
         cnncli.train("photos", arch="lenet5", epochs=1, runs="photos/runs")
-    with pytest.raises(UsageError, match="give another place with --runs"):
+    with pytest.raises(UsageError, match="give another place with runs"):
         cnncli.find_lr("photos", runs="photos")
 
 
@@ -171,7 +171,7 @@ def test_what_is_in_the_way(tmp_path: Path) -> None:
     path.write_bytes(b"oursome")
     claimed()
     path.chmod(0o444)
-    with pytest.raises(UsageError, match=r"a.txt is write-protected; give another name, or --force to replace it\.$"):
+    with pytest.raises(UsageError, match=r"a.txt is write-protected; give another name, or force to replace it\.$"):
         claimed()
     path.chmod(0o644)
     path.write_bytes(b"not ours")

@@ -99,8 +99,8 @@ def test_without_names_all_channels_or_those_that_tell_the_classes_apart_most(mo
     monkeypatch.setattr(explained_units, "MOST", 3)
     notes: list[str] = []
     found = explain_units(model, "relu2", (images, ["a", "b"] * 10), note=notes.append)
-    assert notes == ["relu2 has 6 filters; these are the 3 that tell the classes apart most. --units relu2:0-5 "
-                     "shows all of them."]
+    assert notes == ["relu2 has 6 filters; these are the 3 that tell the classes apart most. To see all of "
+                     "them: cnn explain --units relu2:0-5"]
     by = top_patches(model, items_of(list(images)), ["relu2"], 2, [0, 1] * 10).tops["relu2"].by_class().max(axis=0)
     assert [unit.channel for unit in found.units] == np.argsort(-by)[:3].tolist()
     assert (found.wanted, found.channels, found.stopped) == (3, 6, None)
@@ -164,8 +164,8 @@ def test_a_layer_before_its_activation_is_said_to_be():
     found = explain_units(model, "conv1", images, [0], note=notes.append)
     assert (found.kind, found.activation, found.rectified) == ("Conv2d", "relu1", True)
     assert notes == [found.before_activation]
-    assert notes[0].endswith("Only those above 0 pass relu1 and reach the rest of the network: "
-                             "--units relu1 shows that.")
+    assert notes[0].endswith("Only those above 0 pass relu1 and reach the rest of the network. "
+                             "To see that: cnn explain --units relu1")
     found = explain_units(model, "relu1", images, [0], note=notes.append)
     assert (found.kind, found.activation, found.before_activation, len(notes)) == ("ReLU", None, None, 1)
 

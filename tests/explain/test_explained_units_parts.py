@@ -170,17 +170,17 @@ def test_what_is_printed_of_a_layer() -> None:
 
 
 def test_what_is_said_of_a_layer() -> None:
-    assert FOUND.others == ("conv2 has 1,200 filters; these are the 2 that tell the classes apart most. --units "
-                            "conv2:0-1199 shows all of them.")
+    assert FOUND.others == ("conv2 has 1,200 filters; these are the 2 that tell the classes apart most. To see "
+                            "all of them: cnn explain --units conv2:0-1199")
     assert replace(FOUND, telling=False).others == (
-        "conv2 has 1,200 filters. --units conv2:0-1199 shows all of them.")
+        "conv2 has 1,200 filters. To see all of them: cnn explain --units conv2:0-1199")
     assert replace(FOUND, wanted=1200).others is None
     assert FOUND.before_activation == (
         "These are the numbers of conv2 before its activation. Only those above 0 pass relu2 and reach the rest of "
-        "the network: --units relu2 shows that.")
+        "the network. To see that: cnn explain --units relu2")
     assert replace(FOUND, rectified=False).before_activation == (
-        "These are the numbers of conv2 before its activation. The rest of the network gets what relu2 makes of them: "
-        "--units relu2 shows that.")
+        "These are the numbers of conv2 before its activation. The rest of the network gets what relu2 makes of them. "
+        "To see that: cnn explain --units relu2")
     assert replace(FOUND, activation=None).before_activation is None
 
 

@@ -77,7 +77,7 @@ def test_every_part_of_a_filter_is_on_it(written):
     ({"back": "guided"}, "reacts to, by guided backpropagation;"),
     ({"by_weights": True}, "by the weights of the last layer"),
     ({"activation": "relu2", "rectified": True}, "Only those above 0 pass relu2 and reach the rest"),
-    ({"activation": "silu2"}, "The rest of the network gets what silu2 makes of them: --units silu2"),
+    ({"activation": "silu2"}, "network gets what silu2 makes of them. To see that: cnn explain --units silu2"),
 ])
 def test_what_it_says_of_itself(changed, words, written):
     draw(explained(unit_of(0), unit_of(1), **changed))

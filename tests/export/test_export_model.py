@@ -40,9 +40,9 @@ def test_an_onnx_file(here: Path, raw: bool) -> None:
 
 @pytest.mark.parametrize(("path", "options", "words"), [
     ("m.tflite", {}, "ends in .onnx or .c"),
-    ("m.safetensors", {}, "with --torch-names"),
-    ("m.c", {"raw": True}, "--raw is only for .onnx files; leave it out"),
-    ("m.onnx", {"torch_names": True}, "in .safetensors with --torch-names"),
+    ("m.safetensors", {}, "with torch_names"),
+    ("m.c", {"raw": True}, "raw is only for .onnx files; leave it out"),
+    ("m.onnx", {"torch_names": True}, "in .safetensors with torch_names"),
     ("m.safetensors", {"torch_names": True}, "torchvision or timm"),
     ("no/m.c", {}, "there is no folder no"),
 ])

@@ -131,7 +131,7 @@ def test_where_no_state_can_be_used_that_of_the_last_is_told(tmp_path: Path) -> 
     with pytest.raises(ModelError) as caught:
         load_state(tmp_path)
     assert str(caught.value) == (f"{tmp_path} holds nothing to resume from (no last.safetensors); start a new training "
-                                 "without --resume.")
+                                 "without resume.")
     (tmp_path / "last.safetensors").write_bytes(b"")
     with pytest.raises(ModelError) as caught:
         load_state(tmp_path)

@@ -58,7 +58,7 @@ def test_each_mistake_on_the_page_shows_where_it_comes_from_and_the_cost_is_told
     page = (write(found, "out", note=told.append) / "report.html").read_text(encoding="utf-8")
     assert len(re.findall(r'alt="[^"]+ taken for ', page)) == shown
     [sentence] = told
-    said = rf"The report shows what {shown} mistakes come from, which takes \d+\.\d s; --no-why leaves that out\."
+    said = rf"The report shows what {shown} mistakes come from, which takes \d+\.\d s; why=False leaves that out\."
     assert re.fullmatch(said, sentence)
     page = (write(found, "out", force=True, why=False, note=told.append) / "report.html").read_text(encoding="utf-8")
     assert not re.search(r'alt="[^"]+ taken for ', page)

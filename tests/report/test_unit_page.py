@@ -72,7 +72,7 @@ def test_every_part_of_a_filter_is_on_it() -> None:
     ({"sees": None}, "sees all of the image, 30 x 28"),
     ({"sees": None}, "all of the image, 30 x 28 pixels below: what"),
     ({"channels": 99, "wanted": 2}, "2 filters of 99"),
-    ({"channels": 1280, "wanted": 2}, "has 1,280 filters. --units conv2:0-1279 shows all of them."),
+    ({"channels": 1280, "wanted": 2}, "has 1,280 filters. To see all of them: cnn explain --units conv2:0-1279"),
     ({"channels": 99, "wanted": 2, "telling": True}, "99 filters; these are the 2 that tell the classes apart most."),
     ({"images": 640}, "before its end: 640 of 1,000 images were looked at, and 2 of 2 filters are here."),
     ({"wanted": 7}, "1,000 images were looked at, and 2 of 7 filters are here."),
@@ -81,7 +81,7 @@ def test_every_part_of_a_filter_is_on_it() -> None:
     ({"by_weights": True}, "by the weights of the last layer"),
     ({"kind": "BatchNorm2d"}, "Each place of conv2 (BatchNorm2d) sees"),
     ({"activation": "relu2", "rectified": True}, "before its activation. Only those above 0 pass relu2 and reach "
-                                                 "the rest of the network: --units relu2 shows that."),
+                                                 "the rest of the network. To see that: cnn explain --units relu2"),
     ({"names": ["<a>", "b & c"]}, "conv2 is the last layer: each of its filters stands for a class"),
     ({"names": ["<a>", "b & c"]}, "Filter 1: b & c"),
     ({"skipped": [("x.png", "x.png is no image")]}, "1 image could not be used: x.png is no image"),

@@ -71,7 +71,7 @@ def test_one_that_is_a_fold_is_told_as_such(runs: Path) -> None:
     run.write_config({**run.config, "recipe": {**run.config["recipe"], "fold": [2, 5]}})
     assert run_to_use("runs")[1] == [
         "runs/second is fold 2 of 5 of a cross-validation, and has not learnt the images of that fold. To get a model "
-        "for use, train with the same options, without --folds."]
+        "for use, train with the same options, without folds."]
 
 
 

@@ -49,7 +49,7 @@ def current_umask() -> int:
 def test_a_name_is_never_taken_twice(tmp_path: Path) -> None:
     make(tmp_path, "birds")
     (tmp_path / "birds" / "mine.txt").write_text("keep")
-    with pytest.raises(UsageError, match=r"birds already.*--resume birds"):
+    with pytest.raises(UsageError, match=r"birds already.*resume birds"):
         make(tmp_path, "birds")
     assert (tmp_path / "birds" / "mine.txt").read_text() == "keep"
     (tmp_path / "dangling").symlink_to("nowhere")
@@ -258,5 +258,5 @@ def test_a_failed_start_leaves_nothing(tmp_path: Path) -> None:
 def test_a_file_where_the_runs_should_go_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for place in (tmp_path / "file", tmp_path / "file" / "runs"):
-        with pytest.raises(UsageError, match="--runs"):
+        with pytest.raises(UsageError, match="runs"):
             new_run(place, None, "lenet5", {})

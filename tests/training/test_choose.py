@@ -144,7 +144,7 @@ def test_how_images_are_varied_is_said(splits: Splits) -> None:
 
 @pytest.mark.parametrize("augment", ["rotat=3", "rotate=999", "photo,digits"])
 def test_augmentation_that_makes_no_sense_is_refused_at_once(augment: str) -> None:
-    with pytest.raises(UsageError, match=r"--augment|rotate"):
+    with pytest.raises(UsageError, match=r"augment|rotate"):
         Options(augment=augment)
 
 
@@ -194,7 +194,7 @@ def test_a_batch_larger_than_the_set_has_the_rate_of_the_set(splits: Splits) -> 
 
 
 def test_an_architecture_that_is_too_large_for_the_images_is_told_with_the_flags_that_help(splits: Splits) -> None:
-    with pytest.raises(NetworkError, match=r"^classic does not suit images of 1 x 1 pixels; give a larger --size"):
+    with pytest.raises(NetworkError, match=r"^classic does not suit images of 1 x 1 pixels; give a larger size"):
         chosen(Options(arch="classic", size=1), splits)
 
 

@@ -107,7 +107,7 @@ def test_a_range_that_is_given(folders: tuple[Path, Path]) -> None:
     noted = Noted()
     run = train(twelve, "given", noted, range="0:8190")
     assert run.model.preprocessing.range == run.model.preprocessing.scales.real == (0, 8190)
-    assert any("8,190 white; --range 0:8190 was given." in said for said in noted.sentences)
+    assert any("8,190 white; range='0:8190' was given." in said for said in noted.sentences)
     small = run.model.preprocessing.prepare(twelve / "ant" / "00.png").astype(int)
     assert abs(small - np.asarray(Image.open(eight / "ant" / "00.png"))[..., None] / 2).max() <= 1
     with pytest.raises(UsageError, match="range"):

@@ -144,8 +144,8 @@ def test_a_fresh_head_is_fitted_before_rates_are_tried(tmp_path: Path, monkeypat
         monkeypatch.setattr(module, "gather", lambda *everything: (material, None))
         find_lr("data", runs=tmp_path)
     assert fitted == [True]
-    for option, words in (({"lr": 0.1}, "--find-lr and --lr cannot be given "
-                                        "together"), ({"probe": True}, "--probe has no learning rate")):
+    for option, words in (({"lr": 0.1}, "find_lr and lr cannot be given "
+                                        "together"), ({"probe": True}, "probe has no learning rate")):
         with pytest.raises(UsageError, match=words):
             find_lr("data", runs=tmp_path, **option)
 
@@ -225,5 +225,5 @@ def test_a_network_that_breaks_at_once_has_no_suggestion(wanted: dict[str, Any],
 
 def test_where_nothing_can_be_written_it_is_told(wanted: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(UsageError, match="--runs"):
+    with pytest.raises(UsageError, match="runs"):
         find_lr(**wanted, runs=tmp_path / "file")

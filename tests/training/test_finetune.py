@@ -94,7 +94,7 @@ def test_a_frozen_run_resumes_to_the_same_bits(train: Train, tmp_path: Path) -> 
         train(**given, epochs=3, name="stopped", observer=Stopper())
     resumed = train(resume="stopped")
     assert (resumed.path / "model.safetensors").read_bytes() == (whole.path / "model.safetensors").read_bytes()
-    with pytest.raises(UsageError, match=r"freeze 2, which a resumed run keeps; leave --freeze out"):
+    with pytest.raises(UsageError, match=r"freeze 2, which a resumed run keeps; leave freeze out"):
         train(resume="stopped", freeze=1)
 
 
@@ -110,10 +110,10 @@ def test_statistics_are_fixed_where_batches_are_small(train: Train, tmp_path: Pa
 
 @pytest.mark.parametrize(("options", "why"), [
     ({"freeze": "some"}, "a number of blocks, all or none, not 'some'"), ({"freeze": -1}, "not -1"),
-    ({"freeze": True}, "not True"), ({"probe": True, "epochs": 3}, "--probe and --epochs cannot be given together"),
-    ({"probe": True, "freeze": 2}, "--probe and --freeze cannot be given together"),
-    ({"probe": True, "time": "1m"}, "--probe and --time cannot be given together"),
-    ({"init": "efficientnet_lite0", "recipe": "fast"}, "--init and the recipe fast cannot be given together"),
+    ({"freeze": True}, "not True"), ({"probe": True, "epochs": 3}, "probe and epochs cannot be given together"),
+    ({"probe": True, "freeze": 2}, "probe and freeze cannot be given together"),
+    ({"probe": True, "time": "1m"}, "probe and time cannot be given together"),
+    ({"init": "efficientnet_lite0", "recipe": "fast"}, "init and the recipe fast cannot be given together"),
 ])
 def test_options_that_make_no_sense_are_refused(options: dict, why: str) -> None:
     with pytest.raises(UsageError, match=why):
@@ -121,8 +121,8 @@ def test_options_that_make_no_sense_are_refused(options: dict, why: str) -> None
 
 
 def test_what_keeps_weights_needs_some(train: Train) -> None:
-    with pytest.raises(UsageError, match="--freeze needs weights that were trained before; give them with --init"):
+    with pytest.raises(UsageError, match="freeze needs weights that were trained before; give them with init"):
         train(freeze=2)
-    with pytest.raises(UsageError, match="--probe needs weights"):
+    with pytest.raises(UsageError, match="probe needs weights"):
         train(epochs=None, batch_size=None, probe=True)
     assert Options(freeze="none").freeze == 0

@@ -82,8 +82,8 @@ def test_it_is_not_resumed_as_something_else(begin: dict[str, Any], train: Train
     runs = begin["runs"]
     with pytest.raises(Interrupted):
         cross_validate(**begin, name="cv", observer=At(interrupt, steps=10))
-    for wrong, words in (({"folds": 4}, "--folds 3"), ({"resume": "nix"}, "no cross-validation nix"),
-                         ({"lr": 0.5}, "--lr"), ({"name": "other"}, "leave --name out")):
+    for wrong, words in (({"folds": 4}, "folds=3"), ({"resume": "nix"}, "no cross-validation nix"),
+                         ({"lr": 0.5}, "leave lr out"), ({"name": "other"}, "leave name out")):
         with pytest.raises(UsageError, match=words):
             cross_validate(**{"data": None, "folds": 3, "resume": "cv", "runs": runs, **wrong})
     train(name="plain")
@@ -99,7 +99,7 @@ def test_nothing_begins_where_something_is_in_the_way(begin: dict[str, Any]) -> 
     taken = Path(begin["runs"], "cv-fold3")
     taken.mkdir(parents=True)
     for wrong, words in (({"name": "cv"}, "cv-fold3"), ({"folds": 1}, "a whole number from 2 to"),
-                         ({"time": "5m"}, "--epochs"),
+                         ({"time": "5m"}, "epochs"),
                          ({"data": None}, "no images"), ({"name": "a/b"}, "name")):
         with pytest.raises(UsageError, match=words):
             cross_validate(**{**begin, **wrong})

@@ -99,8 +99,8 @@ def test_the_latest_is_that_of_the_newest_fold(trained: list[Any], tmp_path: Pat
         trained.clear()
     monkeypatch.setattr(module, "newest_run", lambda runs: SimpleNamespace(name="resnet8-1"))
     for which, count, words in (
-            (True, 3, "is no fold; name the cross-validation to continue: --folds 3 --resume NAME"),
-            ("a-b", 4, "a-b has 3 folds; resume it with --folds 3."),
+            (True, 3, "is no fold; name the cross-validation to continue: folds=3 resume='NAME'"),
+            ("a-b", 4, "a-b has 3 folds; resume it with folds=3."),
             ("c", 3, "there is no cross-validation c in .*; begin one with: cnn train DATA --folds 3")):
         with pytest.raises(UsageError, match=words):
             cross_validate(None, count, resume=which, runs=tmp_path)

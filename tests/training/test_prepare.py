@@ -76,7 +76,7 @@ def test_what_deeper_images_become_is_said(given: str | None, tmp_path: Path, sh
     (tmp_path / "net.toml").write_text((shared / "net.toml").read_text())
     material, model, heard = gathered(tmp_path / "data", range=given)
     [said] = [note for note in heard.notes if "becomes black" in note]
-    why = "--range 0:4095 was given." if given else "--range LOW:HIGH sets others."
+    why = "range='0:4095' was given." if given else "range='LOW:HIGH' sets others."
     assert said.endswith(f"0 becomes black, 4,095 white; {why}")
     assert material.recipe.range == model.preprocessing.range == (0.0, 4095.0)
 

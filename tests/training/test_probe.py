@@ -155,7 +155,7 @@ def test_the_same_bits_on_any_number_of_threads() -> None:
 
 
 def test_a_head_that_is_no_dense_layer_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"squeezenet1_1 is no dense one .* --freeze all"):
+    with pytest.raises(UsageError, match=r"squeezenet1_1 is no dense one .* freeze='all'"):
         check_head(architecture("squeezenet1_1", (64, 64, 3), 3, seed=None), "squeezenet1_1")
     check_head(architecture("vgg-small", (32, 32, 3), 3, seed=None), "vgg-small")
 

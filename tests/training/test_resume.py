@@ -122,7 +122,7 @@ def test_varied_and_mixed_images_are_the_same_after_resuming(train: Train, cache
 def test_the_strengths_of_a_run_are_told_where_others_are_asked_for(train: Train) -> None:
     with pytest.raises(Interrupted):
         train(augment="shift=2,rotate=20", name="run", observer=At(interrupt, steps=2))
-    with pytest.raises(UsageError, match=r"began with augment shift=2,rotate=20\.0.*leave --augment out"):
+    with pytest.raises(UsageError, match=r"began with augment shift=2,rotate=20\.0.*leave augment out"):
         train(resume="run", augment="shift=2,rotate=30")
 
 

@@ -62,15 +62,15 @@ def test_what_may_change_is_changed() -> None:
     assert found == replace(RECIPE, epochs=9, patience=4, time=None), "the time no longer chooses the epochs"
     assert resume._changed(replace(RECIPE, time=60.0), Options(patience=4), RUN).time == 60.0
     for given, words in (
-            ({"lr": 0.5, "batch_size": 9}, ("batch size 8, lr 0.2", "--batch-size, --lr")),
-            ({"augment": False}, ("augment shift=2,flip=True,magnitude=9.0", "--augment")),
-            ({"size": 5, "class_weights": [1, 2]}, ("class weights off, size 16x12", "--class-weights, --size"))):
+            ({"lr": 0.5, "batch_size": 9}, ("batch size 8, lr 0.2", "batch_size, lr")),
+            ({"augment": False}, ("augment shift=2,flip=True,magnitude=9.0", "augment")),
+            ({"size": 5, "class_weights": [1, 2]}, ("class weights off, size 16x12", "class_weights, size"))):
         with pytest.raises(UsageError) as caught:
             resume._changed(RECIPE, Options(**given), RUN)
         assert str(caught.value) == (
             f"runs/a began with {words[0]}, which a resumed run keeps; leave {words[1]} out, or start a new "
             "run.")
-    with pytest.raises(UsageError, match=r"^runs/a keeps its number of epochs when it is resumed, and --time would "
+    with pytest.raises(UsageError, match=r"^runs/a keeps its number of epochs when it is resumed, and time would "
                                          "change it; to"):
         resume._changed(RECIPE, Options(time="5m"), RUN)
     with pytest.raises(UsageError, match="with exclude another list, which a resumed run keeps"):
@@ -125,7 +125,7 @@ def test_patience_ends_a_run_by_what_it_is_now() -> None:
 
 @pytest.mark.parametrize(("done", "step", "words"), [(5, 0, "5 epochs"), (4, 2, "5 epochs"), (6, 3, "7 epochs")])
 def test_fewer_epochs_than_are_done_are_refused(done: int, step: int, words: str) -> None:
-    with pytest.raises(UsageError, match=rf"^runs/a has done {words} already; give a larger --epochs\.$"):
+    with pytest.raises(UsageError, match=rf"^runs/a has done {words} already; give a larger epochs\.$"):
         resume._extended(Progress(epoch=done + 1, step=step, history=history(done, 1)), RECIPE, RUN)
 
 

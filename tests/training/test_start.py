@@ -74,7 +74,7 @@ def test_a_file_of_others_says_by_its_name_what_it_is(tmp_path: Path) -> None:
     assert not same_number.new_head, "as many classes: they may well be the same"
 
     nameless = path.rename(tmp_path / "weights.safetensors")
-    with pytest.raises(UsageError, match=r"does not say which network its weights are for; give its --arch"):
+    with pytest.raises(UsageError, match=r"does not say which network its weights are for; give its arch"):
         from_weights(str(nameless), None, 32, None, CLASSES, 0)
     assert from_weights(str(nameless), "resnet8", 32, None, CLASSES, 0).arch == "resnet8"
 
@@ -121,7 +121,7 @@ def test_what_does_not_fit_is_listed(tmp_path: Path, train: Train) -> None:
     with pytest.raises(ModelError, match=r"conv1\.weight \(16 x 3 x 3 x 3 there, 16 x 1 x 3 x 3 here\)"):
         from_weights(str(path), None, 32, True, CLASSES, 0)
     run = train()
-    with pytest.raises(ModelError, match=r"does not take images of 20 x 20 pixels .* leave --size out"):
+    with pytest.raises(ModelError, match=r"does not take images of 20 x 20 pixels .* leave size out"):
         from_weights(str(run.path), None, 20, None, CLASSES, 0)  # a dense layer knows its images' size
     with pytest.raises(ModelError, match=r"nothing.pth is no file and no pretrained network; .*lite2\.$"):
         from_weights(str(tmp_path / "nothing.pth"), "resnet8", None, None, CLASSES, 0)

@@ -185,8 +185,8 @@ def test_it_is_resumed_as_it_began_and_nothing_else(begin: Begin, tmp_path: Path
     monkeypatch.setattr(sweeping, "carry_out", die)
     with pytest.raises(TypeError):
         begin({"lr": [0.1]})
-    for options, words in (({"settings": ["lr=1"]}, "leave the settings out"), ({"epochs": 3}, "leave --epochs out"),
-                           ({"name": "other"}, "leave --name out"), ({"random": 2}, "without --random 2"),
+    for options, words in (({"settings": ["lr=1"]}, "leave the settings out"), ({"epochs": 3}, "leave epochs out"),
+                           ({"name": "other"}, "leave name out"), ({"random": 2}, "without random=2"),
                            ({"resume": "nix"}, "no sweep nix"), ({"resume": "ss"}, "Did you mean 's'")):
         with pytest.raises(UsageError, match=words):
             begin(**{"resume": "s", **options})
@@ -209,7 +209,7 @@ def test_it_is_resumed_as_it_began_and_nothing_else(begin: Begin, tmp_path: Path
     (["arch=resnet8,"], {}, "empty value"),
     (["lr=a"], {}, "lr=a: the value must be a number"),
     (["lr=0"], {}, "lr=0: the learning rate must be"),
-    (["lr=0.1", "--lr=0.2"], {}, "lr=A,B"),
+    (["lr=0.1", "lr=0.2"], {}, "lr=A,B"),
     (["lr=0.1,0.2"], {"lr": 0.1}, "leave one of them out"),
     (["epochs=1.5"], {}, "the value must be a whole number"),
     (["exact=maybe"], {}, "must be yes or no"),
@@ -217,13 +217,13 @@ def test_it_is_resumed_as_it_began_and_nothing_else(begin: Begin, tmp_path: Path
     (["augment=flip,bogus"], {}, "augment=bogus: "),
     (["split-seed=1,2"], {}, "split-seed cannot be varied"),
     (["fold=1,2"], {}, "cnn train DATA --folds 5"),
-    (["lr=0.1"], {"folds": 3}, "leave --folds out"),
-    (["lr=0.1..0.2"], {}, "--random N or --optuna N"),
+    (["lr=0.1"], {"folds": 3}, "leave folds out"),
+    (["lr=0.1..0.2"], {}, "random='N' or optuna='N'"),
     (["lr=0.2..0.1"], {"random": 3}, "smaller than the second"),
     (["lr=0..0.1"], {"random": 3}, "lr=0: the learning rate must be"),
     (["lr=0.1,0.2"], {"random": 3}, "not 3 different runs"),
     (["lr=0.1"], {"random": 0}, "at least 1, not 0"),
-    (["lr=0.1"], {"random": 1, "optuna": 1}, "--random and --optuna cannot be given together"),
+    (["lr=0.1"], {"random": 1, "optuna": 1}, "random and optuna cannot be given together"),
     (["lr=0.1"], {"recipe": "fast"}, "leave the recipe fast out"),
     (["warmup=1,9"], {}, "warmup=9: a warm-up of 9 epochs"),
     (["lr=0.1"], {"init": "efficientnet_lite0", "probe": True, "epochs": None, "arch": None}, "lr changes nothing"),

@@ -148,7 +148,7 @@ def test_images_that_can_no_longer_be_read_end_it_saved(train: Train, tmp_path: 
         ({"optimizer": "adamm"}, "'adamw?'"), ({"schedule": "cosin"}, "'cosine'"),
         ({"loss": "crossentropy"}, "'cross-entropy'"), ({"arch": "resnt20", "size": 32}, "'resnet20'"),
         ({"cache": "disk"}, "cache"), ({"name": "a/b"}, "name"), ({"threads": 0}, "threads"),
-        ({"data": None}, "folder"), ({"resume": True, "name": "x"}, "--name"),
+        ({"data": None}, "folder"), ({"resume": True, "name": "x"}, "name"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_written(

@@ -185,7 +185,7 @@ def test_a_quiet_connection_hears_that_it_stands(server: Server, monkeypatch: py
 
 def test_a_port_that_is_taken_or_cannot_be_is_refused_in_a_sentence(server: Server) -> None:
     with pytest.raises(UsageError, match=f"^the port {server.port} cannot be used \\(another program uses it\\); give "
-                                         "another --port, or leave it out for a free one\\.$"):
+                                         "another port, or leave it out for a free one\\.$"):
         Server(port=server.port)
     with pytest.raises(UsageError, match="the port 70000 cannot be used"):
         Server(port=70000)
@@ -197,7 +197,7 @@ def test_where_there_are_no_ports_at_all_it_is_said(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(module._Http, "server_bind", refuse)
     with pytest.raises(UsageError, match="no port can be opened for the page \\(operation not permitted\\); leave "
-                                         "--live out"):
+                                         "Live out"):
         Server()
 
 

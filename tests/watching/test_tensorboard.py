@@ -148,5 +148,5 @@ def test_without_the_library_and_among_images_it_is_refused(shared: Path, tmp_pa
         with pytest.raises(UsageError, match=r"needs the package tensorboardX; get it with: pip install '"):
             TensorBoard(tmp_path / "tb")
     pytest.importorskip("tensorboardX")
-    with pytest.raises(UsageError, match="give another place with --tensorboard"):
+    with pytest.raises(UsageError, match="give another place with TensorBoard"):
         TensorBoard(shared / "data" / "tb", data=shared / "data")

@@ -159,7 +159,7 @@ def test_what_was_begun_is_ended_where_no_epoch_is(train: Train, told: Told) -> 
 def test_what_is_not_there_is_said_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     for library in ADAPTERS:
         monkeypatch.setitem(sys.modules, library, None)
-        with pytest.raises(UsageError, match=f"--log {library} needs the package {library}; get it with: pip inst"):
+        with pytest.raises(UsageError, match=f"Tracker {library} needs the package {library}; get it with: pip inst"):
             Tracker(library)
     with pytest.raises(UsageError, match="Did you mean 'mlflow'"):
         Tracker("mlfow")

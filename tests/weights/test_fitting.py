@@ -134,7 +134,7 @@ def test_whatever_does_not_fit_is_listed_and_nothing_changes() -> None:
     assert str(caught.value) == (
         "w.pth does not fit resnet8: missing: bn1.weight; of another shape: layer1.0.conv1.weight (16 x 16 x 1 x 3 "
         "there, 16 x 16 x 3 x 3 here), layer1.0.bn1.bias (one number there, 16 here); true and false in the place of "
-        "numbers: layer1.0.bn2.bias; unexpected: conv9.weight; give weights of resnet8, or another --arch.")
+        "numbers: layer1.0.bn2.bias; unexpected: conv9.weight; give weights of resnet8, or another arch.")
     assert caught.value.exit_code == 4
     assert all(np.array_equal(array, before[name]) for name, array in arrays(net).items())
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ...errors import DataError, printable
+from ...errors import DataError, printable, told
 from ...kernels import Array
 from ..finding import Picture
 from .findings import File, Finding
@@ -179,10 +179,10 @@ def sentences(judged: dict[str, Any]) -> Iterator[str]:
         yield (f"As far as is known, {printable(name)} was not trained on these images (copies saved with loss are not "
                "known).")
     if judged["seen"]:
-        yield (f"{names}: trained on {judged['seen']:,} of the {judged['images']:,} images. Their labels, wrong ones "
-               "too, are known by heart, so that fewer of their errors show than of the others'. The models of a "
-               "cross-validation (cnn train --folds), each given with --model, judge every image without having seen "
-               "its label.")
+        yield told(f"{names}: trained on {judged['seen']:,} of the {judged['images']:,} images. Their labels, wrong "
+                   "ones too, are known by heart, so that fewer of their errors show than of the others'. The models "
+                   "of a cross-validation (cnn train --folds), each given with --model, judge every image without "
+                   "having seen its label.")
     if judged["accuracy_unseen"] is not None and judged["accuracy_unseen"] < WEAK:
         yield (f"{names}: right for {judged['accuracy_unseen']:.0%} of the images that were not trained on. So expect "
                "many of the labels found here to be right.")

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from posixpath import dirname
 
-from ...errors import printable, quoted
+from ...errors import printable, quoted, told
 from ..groups import Groups
 from .findings import File, Finding
 
@@ -37,10 +37,10 @@ def of_files(files: Sequence[File]) -> Iterator[Finding]:
             groups = Groups(pattern, {}, pattern)
             if [groups.of(file.path, file.relative, path) for file, path in zip(files, inside, strict=True)] == names:
                 known = sorted({name for name in names if name is not None})
-                yield Finding("grouped-names", (), f"{len(known):,} names, {printable(known[0])} to "
-                              f"{printable(known[-1])}, each stand in the names of several files. If they are slides, "
-                              f"patients or days, --group-by {quoted(pattern)} keeps the images of each in one split.",
-                              float(len(known)))
+                text = told(f"{len(known):,} names, {printable(known[0])} to {printable(known[-1])}, each stand in the "
+                            "names of several files. If they are slides, patients or days, --group-by "
+                            f"{quoted(pattern)} keeps the images of each in one split.")
+                yield Finding("grouped-names", (), text, float(len(known)))
                 return
 
 

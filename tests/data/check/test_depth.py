@@ -68,7 +68,7 @@ def test_a_range_that_is_given(folder: Path, tmp_path: Path) -> None:
     report = check_folder(folder, range="0:65535")
     assert "dark" in kinds(report)
     assert report.as_json()["range"] == [0, 65535]
-    assert "--range 0:65535 was given" in report.notes[0]
+    assert "range='0:65535' was given" in report.notes[0]
     shades = []
     for given in ("0:65535", "0:4095"):
         draw(check_folder(folder, range=given), tmp_path / "sheet.png")

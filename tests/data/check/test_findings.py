@@ -71,9 +71,9 @@ def test_the_json() -> None:
 
 
 def test_words_of_a_list() -> None:
-    assert words(" dark, blurred ,,", "--ignore") == ["dark", "blurred"]
-    assert words("never", "--fail-on", ["never"]) == ["never"]
-    with pytest.raises(UsageError, match=r"^--ignore: there is no kind of finding 'drak'; 'cnn check .*'dark'"):
-        words("blank,drak", "--ignore")
+    assert words(" dark, blurred ,,", "ignore") == ["dark", "blurred"]
+    assert words("never", "fail_on", ["never"]) == ["never"]
+    with pytest.raises(UsageError, match=r"^ignore: there is no kind of finding 'drak'; 'cnn check .*'dark'"):
+        words("blank,drak", "ignore")
     with pytest.raises(UsageError, match="there is no kind of finding 'never'"):
-        words("never", "--ignore")
+        words("never", "ignore")

@@ -91,7 +91,7 @@ def test_what_several_models_say_of_images() -> None:
     assert [*sentences(judged)] == [
         "one, two: trained on 1 of the 15 images. Their labels, wrong ones too, are known by heart, so that fewer of "
         "their errors show than of the others'. The models of a cross-validation (cnn train --folds), each given with "
-        "--model, judge every image without having seen its label.",
+        "model, judge every image without having seen its label.",
         "one, two: right for 86% of the images that were not trained on. So expect many of the labels found here to be "
         "right.",
         "one, two: does not know cat, cow; their images were not judged."]

@@ -34,7 +34,7 @@ def test_names_that_come_back_are_told(name: str, pattern: str) -> None:
     found = list(of_files(files(name)))
     assert [one.kind for one in found] == ["grouped-names"]
     assert "4 names, " in found[0].text
-    assert f"--group-by '{pattern}' keeps" in found[0].text
+    assert f"group_by='{pattern}' keeps" in found[0].text
     assert len({re.search(pattern, file.relative)[1] for file in files(name)}) == 4  # type: ignore[index]
 
 
