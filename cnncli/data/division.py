@@ -11,13 +11,13 @@ from hashlib import blake2b
 
 from ..errors import DataError, UsageError, printable, quoted
 from .groups import EXAMPLE, Groups
-from .splits import Sample, Splits, Survey, listed
+from .layout import split_of
+from .splits import PARTS, Sample, Splits, Survey, listed, small_classes_notes
 
 FRACTIONS = (0.8, 0.1, 0.1)  # of the images that go to train, val and test
 MOST_VALIDATION = 2500  # images that are drawn for validation: the standard error of accuracy is a point at most
 
 _LISTED, _NAMED = 5, 3  # groups that a sentence names: the largest of all; those of a part of the split
-_PARTS = {"train": "training", "val": "validation", "test": "test"}
 _Item = tuple[str, str]  # of Found.classes
 
 
@@ -69,6 +69,40 @@ def _by_image(found: Sequence[Sequence[_Item]], wanted: Sequence[tuple[int, int]
         order = sorted(items, key=lambda item: rank(seed, item[1]))
         held.update((item, "test" if i < n_test else "val") for i, item in enumerate(order[: n_test + n_val]))
     return held
+
+
+def note_division(splits: Splits, looked: Survey, fractions: Sequence[float]) -> None:
+    """Add sentences to the notes of splits: what was drawn of what was found, and which classes have few images. Set
+    refusal, too.
+    """
+    absent = [part for part in ("val", "test") if part not in looked.found]
+    folder, slash = printable(looked.root), "/" if looked.root else ""  # images in memory lie nowhere
+    if absent:
+        splits.how = "in whole groups" if looked.groups else (
+            "at random. If several images show one thing, slide or patient, keep them together with "
+            f"{'--group-by' if folder else 'group_by'}")
+    if looked.folders == {"train": looked.root}:
+        if splits.val + splits.test:
+            splits.drawn.append(f"{f'{folder} has no train/ and test/' if folder else 'The arrays are not divided'}: "
+                                f"{_are(splits.train)} for training, {len(splits.val):,} for validation and "
+                                f"{len(splits.test):,} for the test, drawn {splits.how}.")
+    else:
+        without = {split_of(os.path.basename(path)) for path in looked.unlabelled}
+        splits.drawn += [f"There is no {part}{slash}{' with labels' * (part in without)}: "
+                         f"{_are(held, f' of train{slash}')} held out as {part}."
+                         for part in absent if (held := getattr(splits, part))]
+    splits.notes += splits.drawn
+    if looked.groups:
+        splits.notes += notes_on_groups(looked.groups, splits, absent)
+        splits.refusal = few_groups(looked.groups, splits, fractions, absent)
+    shares = dict(zip(PARTS, fractions, strict=True))
+    small = small_classes_notes(splits, [part for part in absent if shares[part]])
+    splits.drawn += small
+    splits.notes += small
+
+
+def _are(samples: Sequence[Sample], of: str = "") -> str:
+    return f"{len(samples):,} image{f'{of} is' if len(samples) == 1 else f's{of} are'}"
 
 
 # ---- images that are kept together ----
@@ -180,14 +214,14 @@ def few_groups(groups: Groups, splits: Splits, fractions: Sequence[float], drawn
     """Return the sentence that refuses groups because of which no image could be drawn for one of these parts of the
     split. None if each has the images that fractions want, or would have none without groups either.
     """
-    share = dict(zip(_PARTS, fractions, strict=True))
+    share = dict(zip(PARTS, fractions, strict=True))
     empty = [split for split in drawn if share[split] and not getattr(splits, split)]
     every = splits.train + splits.val + splits.test
     images = Counter(sample.label for sample in every)
     if not empty or max(images.values(), default=0) < 3:
         return None
     of_class = {label: {sample.together for sample in every if sample.label == label} for label in images}
-    what = " and no ".join(_PARTS[split] for split in empty)
+    what = " and no ".join(PARTS[split] for split in empty)
     few = [splits.classes[label] for label, found in of_class.items() if len(found) < 3]
     if all(len(found) == 1 for found in of_class.values()):
         why = f"each class is one group ({listed(sorted({s.group for s in every if s.group is not None}))})"
@@ -208,7 +242,7 @@ def groups_by_split(splits: Splits) -> list[str]:
     every = set().union(*found.values())
     if not every:
         return []
-    parts = [f"{len(names):,} {_PARTS[split]}" + (f" ({listed(names)})" if 0 < len(names) <= _NAMED else "")
+    parts = [f"{len(names):,} {PARTS[split]}" + (f" ({listed(names)})" if 0 < len(names) <= _NAMED else "")
              for split, names in found.items()]
     return [f"{len(every):,} group{'s' * (len(every) > 1)}: {', '.join(parts)}."]
 
@@ -216,4 +250,4 @@ def groups_by_split(splits: Splits) -> list[str]:
 def groups_in(splits: Splits) -> dict[str, list[str]]:
     """Return the names of the groups that each part of the split has, sorted."""
     return {split: sorted({sample.group for sample in getattr(splits, split) if sample.group is not None})
-            for split in _PARTS}
+            for split in PARTS}

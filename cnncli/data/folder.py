@@ -7,10 +7,10 @@ import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from ..errors import DataError, UsageError, brief, printable, quoted
-from .division import FRACTIONS, check_fractions, divide, few_groups, notes_on_groups
+from .division import FRACTIONS, check_fractions, divide, note_division
 from .groups import Groups
 from .labels import Labels, refuse_strange, survey_labels
-from .layout import Layout, find_layout, inside_classes, names_of_splits, refuse_several, split_of
+from .layout import Layout, find_layout, inside_classes, names_of_splits, refuse_several
 from .splits import (
     Found,
     Sample,
@@ -19,7 +19,7 @@ from .splits import (
     Survey,
     exclusion_note,
     listed,
-    small_classes_notes,
+    nothing_about,
 )
 from .walk import FORMATS, check_folder, entries, is_folder, is_image, leads_up, walk
 
@@ -72,16 +72,11 @@ def scan(root: str | os.PathLike[str], fractions: Sequence[float] = FRACTIONS, s
     for name in ("val", "test"):
         if name in found:
             own = folders[name] != looked.root
-            notes += _given_notes(folders[name] if own else name, found[name], classes, folders["train"])
+            notes += _given_notes(name, folders[name] if own else name, found[name], classes, folders["train"])
     splits = Splits(classes, **divide(looked, classes, fractions, seed), notes=notes, excluded=sorted(exclude))
     if exclude:
         splits.notes.append(exclusion_note(os.fspath(root), dropped, len(splits.excluded)))
-    splits.notes += _drawn_notes(looked, splits)
-    if groups:
-        drawn = [split for split in ("val", "test") if split not in found]
-        splits.notes += notes_on_groups(groups, splits, drawn)
-        splits.refusal = few_groups(groups, splits, fractions, drawn)
-    splits.notes += small_classes_notes(splits)
+    note_division(splits, looked, fractions)
     return splits
 
 
@@ -189,13 +184,14 @@ def _find(folder: str) -> Found:
     return found
 
 
-def _given_notes(folder: str, found: Found, classes: list[str], train: str) -> list[str]:
+def _given_notes(split: str, folder: str, found: Found, classes: list[str], train: str) -> list[str]:
     """Return sentences about a split that has a folder of its own. Raises DataError for a class that train lacks."""
     _check_classes(folder, found.classes, classes, "which train/ does not have", none=(
         f"rename its folders like those in train/, or give only {quoted(train)}, of which other images are then held "
         "out"))
     missing = [name for name in classes if name not in found.classes]
-    return [f"{printable(folder)} has no images of {listed(missing)}."] if missing else []
+    none = f"{printable(folder)} has no images of {listed(missing)}. {nothing_about(missing, [split])}"
+    return [none] if missing else []
 
 
 # ---- sentences ----
@@ -244,21 +240,6 @@ def _notes(folder: str, found: Found) -> list[str]:
     if found.special:
         notes.append(f"{shown}: {listed(found.special)} {_is_or_are(found.special)} left out, not a regular file.")
     return notes
-
-
-def _drawn_notes(looked: Survey, splits: Splits) -> list[str]:
-    """Return sentences about which splits were drawn from the training images."""
-    if looked.folders == {"train": looked.root}:
-        if not splits.val + splits.test:
-            return []
-        how = "in whole groups" if looked.groups else (
-            "at random. If several images show one thing, slide or patient, keep them together with --group-by")
-        return [f"{printable(looked.root)} has no train/ and test/: {len(splits.train):,} images are for training, "
-                f"{len(splits.val):,} for validation and {len(splits.test):,} for the test, drawn {how}."]
-    without = {split_of(os.path.basename(path)) for path in looked.unlabelled}
-    return [f"There is no {name}/{' with labels' * (name in without)}: {len(samples):,} images of train/ are held out "
-            f"as {name}."
-            for name, samples in (("val", splits.val), ("test", splits.test)) if name not in looked.folders and samples]
 
 
 def _suffixes(names: Iterable[str]) -> list[str]:

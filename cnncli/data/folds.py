@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..errors import DataError, UsageError, brief, printable
 from .division import rank
-from .splits import Sample, Splits, listed
+from .splits import Sample, Splits, listed, small_classes_notes
 
 MOST_FOLDS = 100
 
@@ -32,6 +32,13 @@ def fold_of(splits: Splits, which: int, of: int, seed: int) -> Splits:
     there is no such fold, DataError if a class has only one image, which cannot be in both.
     """
     check_fold(which, of)
+    fold = _fold(splits, which, of, seed)
+    dealt = [f"{len(fold.train + fold.val):,} images are dealt into {of} folds, {splits.how}."] if splits.how else []
+    others = [note for note in fold.notes if note not in splits.drawn]
+    return replace(fold, notes=dealt + others + small_classes_notes(fold))
+
+
+def _fold(splits: Splits, which: int, of: int, seed: int) -> Splits:
     if any(sample.group is not None for sample in splits.train + splits.val):
         return _fold_of_groups(splits, which, of, seed)
     train, val = [], []
@@ -43,7 +50,7 @@ def fold_of(splits: Splits, which: int, of: int, seed: int) -> Splits:
                             "two of each class; add images of it.")
         if len(members) < of:
             notes.append(f"{printable(name)} has {len(members)} images for {of} folds; some folds have none of them "
-                         "for validation.")
+                         "for validation, and their accuracy says nothing about this class.")
         held = _part(members, (which - 1 - offset) % of, of, seed)
         offset += len(members)
         val += [sample for sample in members if sample in held]
@@ -86,7 +93,10 @@ def _fold_of_groups(splits: Splits, which: int, of: int, seed: int) -> Splits:
             f", because {len(names)} of the {len(groups) + len(names)} groups {'is' if len(names) == 1 else 'are'} "
             f"held out for the test ({listed(names)})")
         raise DataError(f"there are {len(groups)} groups for {of} folds{tested}; give --folds {max(2, len(groups))}.")
+    notes = [f"{printable(name)} is in the groups of {n} of the {of} folds; the others have none of it for validation, "
+             "and their accuracy says nothing about this class." for label, name in enumerate(splits.classes)
+             if (n := sum(label in counts for counts in have)) < of]
     held = {key for key, fold in place.items() if fold == which - 1}
     of_sample = {sample: key for key, members in groups.items() for sample in members}
     return replace(splits, train=[sample for sample in samples if of_sample[sample] not in held],
-                   val=[sample for sample in samples if of_sample[sample] in held])
+                   val=[sample for sample in samples if of_sample[sample] in held], notes=splits.notes + notes)

@@ -14,10 +14,10 @@ import numpy as np
 
 from ..errors import DataError, UsageError, brief, printable
 from ..kernels import Array
-from .division import FRACTIONS, check_fractions, divide, few_groups, notes_on_groups
+from .division import FRACTIONS, check_fractions, divide, note_division
 from .groups import Groups
 from .pixels import as_array, as_pictures
-from .splits import Found, Sample, Splits, Survey, exclusion_note, listed, small_classes_notes
+from .splits import PARTS, Found, Sample, Splits, Survey, exclusion_note, listed, nothing_about
 
 NAME = "the data in memory"  # what sentences call them
 Pair = tuple[Any, Any]  # images and labels
@@ -52,7 +52,7 @@ def scan(data: Pair | Mapping[str, Pair], fractions: Sequence[float] = FRACTIONS
             raise DataError(f"the {split} labels hold {listed(strange)}, which the train labels do not have; leave "
                             "these images out, or add some to train.")
         if missing := [name for name in classes if name not in found.classes]:
-            notes.append(f"There are no {split} images of {listed(missing)}.")
+            notes.append(f"There are no {PARTS[split]} images of {listed(missing)}. {nothing_about(missing, [split])}")
     looked.groups = groups
     dropped = looked.exclude(frozenset(exclude)) if exclude else 0
     splits = Splits(classes, **divide(looked, classes, fractions, seed), notes=notes, excluded=sorted(exclude))
@@ -60,11 +60,7 @@ def scan(data: Pair | Mapping[str, Pair], fractions: Sequence[float] = FRACTIONS
         setattr(splits, split, _with_pixels(getattr(splits, split), pictures))
     if exclude:
         splits.notes.append(exclusion_note(NAME, dropped, len(splits.excluded)))
-    if groups:
-        drawn = [split for split in ("val", "test") if split not in pairs]
-        splits.notes += notes_on_groups(groups, splits, drawn)
-        splits.refusal = few_groups(groups, splits, fractions, drawn)
-    splits.notes += small_classes_notes(splits)
+    note_division(splits, looked, fractions)
     return splits
 
 

@@ -4,8 +4,8 @@ missing.
 """
 
 import os
-from collections import Counter
-from collections.abc import Container, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterable, Sequence, Sized
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Literal
@@ -15,6 +15,7 @@ from ..kernels import Array
 from .groups import Groups
 
 Split = Literal["train", "val", "test"]
+PARTS = {"train": "training", "val": "validation", "test": "test"}  # what sentences call their images
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,8 @@ class Sample:
 class Splits:
     """What a data folder holds. Class k is classes[k]. notes are sentences that the user should read. excluded is what
     was to be left out, sorted. refusal is the sentence that refuses a new training because groups leave no images for a
-    part of the split; None if they do not.
+    part of the split; None if they do not. drawn are those of the notes that are about what was drawn, and how says how
+    that was done; "" if the data are divided already.
     """
 
     classes: list[str]
@@ -74,7 +76,10 @@ class Splits:
     test: list[Sample]
     notes: list[str] = field(default_factory=list)
     excluded: list[str] = field(default_factory=list)
-    refusal: str | None = field(default=None, init=False)  # not of a fold, which needs no test images
+    # Not of a fold, which needs no test images and is drawn in another way:
+    refusal: str | None = field(default=None, init=False)
+    drawn: list[str] = field(default_factory=list, init=False)
+    how: str = field(default="", init=False)
 
 
 @dataclass
@@ -151,11 +156,43 @@ def exclusion_note(name: str, dropped: int, listed: int) -> str:
             f"{'it' if dropped == 1 else 'them'}{others}.")
 
 
-def small_classes_notes(splits: Splits) -> list[str]:
-    """Return a sentence about the classes that have too few training images; none if there is no such class."""
-    counts = Counter(sample.label for sample in splits.train)
-    small = [name for label, name in enumerate(splits.classes) if counts[label] < 3]
-    return [f"There are fewer than three training images of {listed(small)}."] if small else []
+def small_classes_notes(splits: Splits, drawn: Sequence[str] = ()) -> list[str]:
+    """Return sentences about the classes that have too few images, and what follows; none if there is no such class.
+    drawn are the parts of the split that images were to be drawn for.
+    """
+    counts = {part: Counter(sample.label for sample in getattr(splits, part)) for part in ("train", *drawn)}
+    numbers = {name: counts["train"][label] for label, name in enumerate(splits.classes) if counts["train"][label] < 3}
+    notes = []
+    if numbers:
+        few = listed([f"{name} ({count})" for name, count in numbers.items()])
+        notes.append(f"There are fewer than three training images of {few}. That is too few to learn "
+                     f"{_these(numbers)}; add images of {'it' if len(numbers) == 1 else 'them'}.")
+    if empty := [part for part in drawn if not counts[part]]:
+        unknown = " It stays unknown how many of the model's answers to new images are right." * ("test" in empty)
+        notes.append(f"There are no {_and_no(empty)} images, because every class has too few images.{unknown}")
+    lacking = defaultdict(list)
+    for label, name in enumerate(splits.classes):
+        if without := tuple(part for part in drawn if counts[part] and not counts[part][label]):
+            lacking[without].append(name)
+    for without, names in lacking.items():
+        have = "it has" if len(names) == 1 else "they have"
+        notes.append(f"There are no {_and_no(without)} images of {listed(names)}, because {have} too few images. "
+                     f"{nothing_about(names, without)}")
+    return notes
+
+
+def nothing_about(names: Sequence[str], parts: Sequence[str]) -> str:
+    """Return the sentence on what follows if parts of the split have no images of some classes."""
+    return (f"The accuracy on the {' and '.join(PARTS[part] for part in parts)} images says nothing about "
+            f"{_these(names)}.")
+
+
+def _and_no(parts: Iterable[str]) -> str:
+    return " and no ".join(PARTS[part] for part in parts)
+
+
+def _these(names: Sized) -> str:
+    return "this class" if len(names) == 1 else "these classes"
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:

@@ -193,6 +193,23 @@ def test_small_classes(n: int, counts: tuple[int, ...], tmp_path: Path) -> None:
     splits = scan(make(tmp_path, a=n, b=20))
     assert tuple(sum(s.label == 0 for s in split) for split in (splits.train, splits.val, splits.test)) == counts
     assert any("fewer than three" in note for note in splits.notes) == (counts[0] < 3)
+    none = ("There are no validation and no test images of a, because it has too few images. The accuracy on the "
+            "validation and test images says nothing about this class.")
+    assert (none in splits.notes) == (n < 3)
+
+
+def test_a_class_of_few_images_is_told_of_the_parts_that_were_wanted(tmp_path: Path) -> None:
+    """Of a part with a folder of its own, the sentence about that folder tells; the recipe fast wants no validation."""
+    root = make(tmp_path, train__a=1, train__b=2, train__c=9, test__a=1, test__c=1)
+    assert scan(root).notes == [
+        "test has no images of b. The accuracy on the test images says nothing about this class.".replace(
+            "test has", f"{tmp_path / 'test'} has"),
+        "There is no val/: 1 image of train/ is held out as val.",
+        "There are fewer than three training images of a (1), b (2). That is too few to learn these classes; add "
+        "images of them.",
+        "There are no validation images of a, b, because they have too few images. The accuracy on the validation "
+        "images says nothing about these classes."]
+    assert len(scan(root, (0.9, 0, 0.1)).notes) == 2
 
 
 def test_fractions(tmp_path: Path) -> None:

@@ -71,9 +71,13 @@ def test_which_folds_there_are() -> None:
 
 
 def test_as_many_images_as_folds_are_enough() -> None:
-    assert fold_of(splits_of(9, 3), 1, 3, 0).notes == []
+    assert fold_of(splits_of(9, 5), 1, 3, 0).notes == []
     assert fold_of(splits_of(9, 2), 1, 3, 0).notes == [
-        "class 1 has 2 images for 3 folds; some folds have none of them for validation."]
+        "class 1 has 2 images for 3 folds; some folds have none of them for validation, and their accuracy says "
+        "nothing about this class.",
+        "There are fewer than three training images of class 1 (1). That is too few to learn this class; add images "
+        "of it."]
+    assert len(fold_of(splits_of(9, 2), 3, 3, 0).notes) == 2
     fold_of(splits_of(2, 2), 2, 2, 0)
 
 
@@ -92,6 +96,10 @@ def test_groups_are_dealt_from_the_largest_on() -> None:
         assert held in ({*names}, {*names} ^ {"t", "u"})
         assert {sample.group for sample in fold.train} == {*"pqrstu"} - held
         assert len(fold.train) + len(fold.val) == 20
+    said = ("b is in the groups of 2 of the 3 folds; the others have none of it for validation, and their accuracy "
+            "says nothing about this class.")
+    assert said in fold_of(splits, 1, 3, 0).notes
+    assert fold_of(splits, 1, 2, 0).notes == []
     alone = Splits(["a", "b"], [*splits.train, Sample("", "p", 0), Sample("", "v", 1)], splits.val, [])
     together = [fold_of(alone, which, 2, 0).val for which in (1, 2)]
     assert sorted(len(val) for val in together) == [11, 11], "an image called like a group is none of it"

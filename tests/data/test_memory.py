@@ -30,7 +30,9 @@ def test_a_pair_is_split_by_the_places_of_its_images():
     images, labels = arrays(100)
     splits = scan((images, labels))
     assert splits.classes == ["0", "1"]
-    assert splits.notes == []
+    assert splits.notes == [
+        "The arrays are not divided: 80 images are for training, 10 for validation and 10 for the test, drawn at "
+        "random. If several images show one thing, slide or patient, keep them together with group_by."]
     assert [Counter(s.label for s in split) for split in (splits.train, splits.val, splits.test)] == [
         {0: 40, 1: 40}, {0: 5, 1: 5}, {0: 5, 1: 5}]
     assert set.union(*relatives(splits)) == {str(i) for i in range(100)}
@@ -56,6 +58,7 @@ def test_splits_that_are_given_are_taken_and_the_others_drawn():
     tested = images[40:]
     splits = scan({"train": (images[:40], names[:40]), "test": (tested, names[40:].tolist())})
     assert splits.classes == ["cat", "dog"]
+    assert splits.notes == ["There is no val: 4 images of train are held out as val."]
     assert [len(s) for s in (splits.train, splits.val, splits.test)] == [36, 4, 10]
     assert {s.relative for s in splits.test} == {f"test/{i}" for i in range(10)}
     for sample in splits.train + splits.val:
@@ -83,12 +86,18 @@ def test_exclude_folds_and_small_classes():
     images, labels = arrays(30, classes=3)
     splits = scan((images, labels), exclude=["0", "3", "99"])
     assert not set.union(*relatives(splits)) & {"0", "3"}
-    assert splits.notes == ["the data in memory: 2 images left out, because the list to exclude names them; 1 more on "
-                            "the list is not there."]
+    assert splits.notes[:-1] == ["the data in memory: 2 images left out, because the list to exclude names them; 1 "
+                                 "more on the list is not there."]
+    assert "22 images are for training, 3 for validation" in splits.notes[-1]
     folds = [fold_of(splits, which, 3, 0) for which in (1, 2, 3)]
     assert sorted(s.relative for fold in folds for s in fold.val) == sorted(relatives(splits)[0] | relatives(splits)[1])
     assert all(s.pixels is not None for fold in folds for s in fold.train)
-    assert scan((images[:4], [0, 0, 1, 1])).notes == ["There are fewer than three training images of 0, 1."]
+    assert "dealt into 3 folds, at random." in folds[0].notes[0].replace("random. If", "random.")
+    assert not any("for validation and" in note for note in folds[0].notes), "a fold is divided in another way"
+    assert scan((images[:4], [0, 0, 1, 1])).notes == [
+        "There are fewer than three training images of 0 (2), 1 (2). That is too few to learn these classes; add "
+        "images of them.", "There are no validation and no test images, because every class has too few images. It "
+        "stays unknown how many of the model's answers to new images are right."]
 
 
 def test_the_fingerprint_is_of_what_is_in_the_images():

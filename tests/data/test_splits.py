@@ -71,7 +71,20 @@ def test_what_is_said_of_a_list_to_exclude(dropped: int, names: int, said: str) 
 def test_classes_of_few_images_are_named() -> None:
     samples = [Sample("", str(i), label) for i, label in enumerate([0, 0, 0, 1, 1, 3])]
     splits = Splits(["a", "b", "c", "d\n"], samples, [], [])
-    assert small_classes_notes(splits) == [r"There are fewer than three training images of b, c, d\n."]
+    few = (r"There are fewer than three training images of b (2), c (0), d\n (1). That is too few to learn these "
+           "classes; add images of them.")
+    assert small_classes_notes(splits) == [few]
+    splits.test = [samples[0], samples[3], samples[5]]
+    assert small_classes_notes(splits, ["val", "test"]) == [
+        few, "There are no validation images, because every class has too few images.",
+        "There are no test images of c, because it has too few images. The accuracy on the test images says nothing "
+        "about this class."]
+    splits.val = [samples[0]]
+    assert small_classes_notes(splits, ["val", "test"])[1:] == [
+        "There are no validation images of b, d\\n, because they have too few images. The accuracy on the validation "
+        "images says nothing about these classes.",
+        "There are no validation and no test images of c, because it has too few images. The accuracy on the "
+        "validation and test images says nothing about this class."]
     assert small_classes_notes(Splits(["a"], samples, [], [])) == []
 
 
