@@ -12,6 +12,7 @@ from .progress import steps
 EXAMPLES = (
     ("cnn page", "write page.html into the latest run's folder"),
     ("cnn page -m runs/clothes photos/ --out model.html", "use another model, and show some of these photographs"),
+    ("cnn page --title 'Which shoe is this?'", "give the page a title of your own"),
 )
 
 
@@ -20,6 +21,7 @@ EXAMPLES = (
 @model_option
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE",
               help="The file to write.  [default: page.html in the run folder; for a model in none, NAME-page.html]")
+@click.option("--title", metavar="TEXT", help="The page's title.  [default: what the model tells apart]")
 @click.option("--units/--no-units", "with_units", default=True,
               show_default=True,
               help="Show for each filter the images that excite it most, out of up to 200. Needs 24 images or more. "
@@ -27,8 +29,8 @@ EXAMPLES = (
 @force_option
 @json_option
 @threads_option
-def command(images: tuple[str, ...], model: Path | None, out: Path | None, with_units: bool, force: bool,
-            as_json: bool) -> int:
+def command(images: tuple[str, ...], model: Path | None, out: Path | None, title: str | None, with_units: bool,
+            force: bool, as_json: bool) -> int:
     """Write a model as one web page that runs it in the browser.
 
     The page holds the whole network and sends nothing anywhere. You can open it from a disk or mail it. It labels
@@ -42,7 +44,7 @@ def command(images: tuple[str, ...], model: Path | None, out: Path | None, with_
 
     opened, data = open_and_say(model), data_named(images, listed_on_stdin(images))
     with steps() as shown:
-        made = write_page(opened, data, out, with_units=with_units, force=force, progress=shown, note=note)
+        made = write_page(opened, data, out, title=title, with_units=with_units, force=force, progress=shown, note=note)
     note(f"{printable(made.path)}: {made.sentence}")
     if as_json:
         emit_json(made.as_json())

@@ -77,8 +77,9 @@ def export_model(model: AnyModel, path: str | os.PathLike[str], *, raw: bool = F
     file = os.fspath(checked_path(path))
     suffix = os.path.splitext(file)[1].lower()
     if suffix not in ((".safetensors",) if torch_names else (".onnx", ".c")):
-        raise UsageError(f"{printable(file)} cannot be the name of an export; give one that ends in .onnx or .c, or in "
-                         ".safetensors with --torch-names.")
+        page = " (cnn page writes a web page)" if suffix == ".html" else ""
+        raise UsageError(f"{printable(file)} cannot be the name of an export{page}; give one that ends in .onnx or .c, "
+                         "or in .safetensors with --torch-names.")
     if raw and suffix != ".onnx":
         raise UsageError("--raw is only for .onnx files; leave it out.")
     opened = open_model(model)

@@ -8,7 +8,7 @@ const head = program.calls[program.calls.length - 1][1] === "linear" ? program.c
 const school = byId("school"), pupils = [], relearn = school.querySelector(".learn");
 // What the page says of the classes that it opened with.
 const modelsOwn = { classes: program.classes, temperature: program.temperature, parameters: lastLayer.parameters,
-  about: byId("about").textContent, checked: null };
+  about: byId("about").textContent, title: document.title, checked: null };
 
 /** A class to be learnt: its name, its pictures' features, and its part of the page. */
 function addClass(name) {
@@ -70,10 +70,19 @@ async function learn() {
   const { right, milliseconds } = await ask("learn", x, labels, names.length, STRENGTH);
   modelsOwn.checked ??= [byId("check").className, byId("check").textContent];
   await takeClasses({ classes: names, temperature: 1, parameters: (size + 1) * names.length,
-    about: modelsOwn.about.replace(/ for [^.]*\./, ` for ${names.length} classes, learnt in a page.`),
+    about: modelsOwn.about.replace(/ for [\d,]+ classes(, learnt in a page)?\./, ` for ${names.length} classes, learnt in a page.`),
+    title: given.own_title ? document.title : titleOf(names),
     checked: ["", "The last layer was learnt in this page. There is no answer of cnn predict to compare it with."] });
   byId("learnt").textContent = `Learnt ${names.length} classes in ${(milliseconds / 1000).toFixed(1)} s: ` +
     `the page recognises ${right} of these ${times(total, "image")}. Try it on others to see how good it is.`;
+}
+
+/** What the page tells apart, in the words of writing.py. */
+function titleOf(names) {
+  const few = names.length > 4 ? names.slice(0, 3) : names;
+  const told = few.map((name) => /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/.test(name) ? `\u2068${name}\u2069` : name);
+  if (few.length < names.length) told.push(`${(names.length - few.length).toLocaleString("en")} more`);
+  return `Tells ${told.slice(0, -1).join(", ")} and ${told[told.length - 1]} apart`;
 }
 
 /** Judge by the classes that the page opened with again. What was learnt goes; the images of the classes stay. */
@@ -86,11 +95,15 @@ async function unlearn() {
 
 /** The page's classes from now on, and what it says of them. */
 async function takeClasses(taken) {
-  const { classes, temperature, parameters, about, checked: [state, words] } = taken, learnt = taken !== modelsOwn, check = byId("check");
+  const { classes, temperature, parameters, about, title, checked: [state, words] } = taken;
+  const learnt = taken !== modelsOwn, check = byId("check");
   Object.assign(program, { classes, temperature });
   Object.assign(lastLayer, { shape: [classes.length], parameters, multiply_adds: head[3] * classes.length });
   head[7] = classes.length;
-  for (const each of [byId("about"), blank.getElementById("about")]) each.textContent = about;
+  for (const each of [document, blank]) {
+    each.title = each.querySelector("h1").textContent = title;
+    each.getElementById("about").textContent = about;
+  }
   check.className = state;
   check.textContent = words;
   for (const id of ["save-page", "save-model", "unlearn"]) byId(id).hidden = !learnt || (id === "save-model" && !crypto.subtle);

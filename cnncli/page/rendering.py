@@ -34,9 +34,11 @@ class Sample:
     labelled: bool = False
 
 
-def render(title: str, about: str, made: Program, golden: Sequence[dict[str, Any]], samples: Sequence[Sample],
-           drawing: dict[str, Any] | None = None, units: Units | None = None) -> bytes:
-    """Return the page's bytes, UTF-8; the same model and pictures give the same. drawing says how pictures are drawn
+def render(title: str, name: str, about: str, made: Program, golden: Sequence[dict[str, Any]],
+           samples: Sequence[Sample], drawing: dict[str, Any] | None = None, units: Units | None = None,
+           own_title: bool = False) -> bytes:
+    """Return the page's bytes, UTF-8; the same model and pictures give the same. title is one line of text; own_title
+    says that it stays when the page learns other classes. drawing says how pictures are drawn
     (drawn.py), units what excites filters (units.py); None where nothing does."""
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
@@ -46,12 +48,12 @@ def render(title: str, about: str, made: Program, golden: Sequence[dict[str, Any
     script = _COMMENTS.sub("", "\n".join(scripts))
     height, width, channels = made.described["input"]["shape"]
     given = {"program": made.described, "golden": golden, "tolerance": TOLERANCE, "drawing": drawing,
-             "units": units.described if units else None}
+             "units": units.described if units else None, "own_title": own_title}
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page = environment.from_string(html).render(
-        title=printable(title), about=printable(about), policy=f"{policy(style, script, ALSO)}; worker-src blob:",
-        style=Markup(style), script=Markup(script), given=Markup(in_script(given)), height=height, width=width,
-        grey=channels == 1,
+        title=title, name=printable(name), about=printable(about),
+        policy=f"{policy(style, script, ALSO)}; worker-src blob:", style=Markup(style), script=Markup(script),
+        given=Markup(in_script(given)), height=height, width=width, grey=channels == 1,
         engine=Markup(in_base64((here / "engine.wasm").read_bytes())), weights=Markup(in_base64(made.weights)),
         samples=samples, sheet=f"data:image/jpeg;base64,{in_base64(units.sheet)}" if units else "")
     return page.encode("utf-8")

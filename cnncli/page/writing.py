@@ -1,7 +1,8 @@
 """Writing a model's page: what is on it, where it goes, and what is said of it."""
 
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ FILE = "page.html"
 PAGE = Kind("a model's page", ".html", marked(rb'<meta name="generator" content="cnn page">'))
 MOST = 64_000_000  # bytes of weights: browsers open larger pages slowly or not at all
 MEMORY = 2_000_000_000  # bytes that WebAssembly surely gets
+_NAMED = 3  # classes in a title, where there are more than one more
+_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Written:
 
 
 def write_page(model: AnyModel = None, data: Any = None, out: str | os.PathLike[str] | None = None, *,
-               with_units: bool = True, force: bool = False, progress: Progress | None = None,
+               title: str | None = None, with_units: bool = True, force: bool = False, progress: Progress | None = None,
                note: Callable[[str], None] | None = None) -> Written:
     """Write a model as one web page that runs it in the browser.
 
@@ -76,6 +79,7 @@ def write_page(model: AnyModel = None, data: Any = None, out: str | os.PathLike[
         data: Images of which some are put on the page: a folder, a list of images, or () for none. None: those held out
             of the run's training; without a run, none.
         out: The file. None: page.html in the run's folder, or else ./<model>-page.html.
+        title: The page's title. None: what the model tells apart, by its classes.
         with_units: Whether the page shows what excites each filter most, found in up to 200 of the images, if there are
             24 or more.
         force: True replaces any file of this name. An older page is always replaced.
@@ -86,11 +90,13 @@ def write_page(model: AnyModel = None, data: Any = None, out: str | os.PathLike[
         The file, its size, and what is on the page.
 
     Raises:
-        UsageError: The model is too large for a page, or another file has this name.
+        UsageError: The model is too large for a page, the title is empty, or another file has this name.
         DataError: The images cannot be used.
         SaveError: The file could not be written.
         ModelError: There is no model.
     """
+    if title is not None and not title.strip():
+        raise UsageError("the title is empty; leave --title out for one of the classes' names.")
     opened = open_model(model)
     made = _program(opened)
     path = Path(checked_path(out)) if out is not None else (opened.run.path / FILE if opened.run else
@@ -101,7 +107,9 @@ def write_page(model: AnyModel = None, data: Any = None, out: str | os.PathLike[
         golden_, change = _golden(opened.model, made)
         room = max(LEAST, len(made.weights) // SHARE)
         told = units(opened.model, found.items, found.labels, room, progress) if with_units else None
-        page = render(f"The network {opened.name}", _about(opened), made, [golden_], found.shown, found.drawing, told)
+        page = render(_title_of(opened.model.classes) if title is None else printable(" ".join(title.split())),
+                      opened.name, _about(opened), made, [golden_], found.shown, found.drawing, told,
+                      title is not None)
         write(path, page, PAGE)
     return Written(str(path), len(page), len(found.shown), made.halved, change, told.filters if told else 0,
                    told.images if told else 0, found.skipped)
@@ -120,6 +128,16 @@ def _program(opened: Opened) -> Program:
                          f"of {width} x {height} pixels, and browsers give {MEMORY / 1e6:,.0f} MB; train it for "
                          "smaller images: cnn train DATA --size 224")
     return made
+
+
+def _title_of(classes: Sequence[str]) -> str:
+    """Return what a model tells apart, in the words of titleOf in learning.js. Names from right to left turn nothing
+    beside them round."""
+    few = classes if len(classes) <= _NAMED + 1 else classes[:_NAMED]
+    told = [f"\u2068{name}\u2069" if _RIGHT_TO_LEFT.search(name) else name for name in map(printable, few)]
+    if len(few) < len(classes):
+        told.append(f"{len(classes) - len(few):,} more")
+    return f"Tells {' and '.join([', '.join(told[:-1]), told[-1]] if told[1:] else told)} apart"
 
 
 def _about(opened: Opened) -> str:

@@ -40,6 +40,7 @@ def test_an_onnx_file(here: Path, raw: bool) -> None:
 
 @pytest.mark.parametrize(("path", "options", "words"), [
     ("m.tflite", {}, "ends in .onnx or .c"),
+    ("m.html", {}, "cnn page writes a web page"),
     ("m.safetensors", {}, "with torch_names"),
     ("m.c", {"raw": True}, "raw is only for .onnx files; leave it out"),
     ("m.onnx", {"torch_names": True}, "in .safetensors with torch_names"),

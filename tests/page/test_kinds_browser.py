@@ -13,6 +13,7 @@ from cnncli.architectures import architecture
 from cnncli.data import Preprocessing
 from cnncli.model import Model
 from cnncli.page import write_page
+from cnncli.page.writing import _title_of
 
 from ..report.browser import DESKTOP, PHONE
 from .test_learning_browser import BASE64, JUDGE, taught
@@ -44,7 +45,8 @@ def test_a_model_of_any_kind_is_shown(kind: str, how: Any, browser: Any, tmp_pat
     assert len(answers) == min(10, len(classes))
     assert set(answers) <= set(classes)
     assert browser.run("return byId('answer').textContent") == answers[0]
-    assert browser.run("return document.title") == "The network model"
+    assert browser.run("return [document.title, document.querySelector('h1').textContent]") == [_title_of(classes)] * 2
+    assert classes is ODD or browser.run("return titleOf(program.classes)") == _title_of(classes)
     box = browser.run("const { width, height } = seen.getBoundingClientRect(); return [width - 2, height - 2]")
     assert max(box) == pytest.approx(240)
     assert box[0] / box[1] == pytest.approx(shape[1] / shape[0], rel=0.02)
@@ -66,6 +68,7 @@ def test_names_from_right_to_left_turn_nothing_else_round(browser: Any, tmp_path
     model = Model(architecture("resnet8", (32, 32, 3), 2, seed=3), ["שלום (1)", "עולם"], Preprocessing((32, 32)))
     write_page(model, (), tmp_path / "page.html")
     opened(browser, tmp_path / "page.html")
+    assert browser.run("return titleOf(program.classes)") == browser.run("return document.title")
     sides = waited(browser, """const row = byId('answers').querySelector('tr');
         return [...row.children].map((cell) => cell.getBoundingClientRect().left)""")
     assert sides == sorted(sides)

@@ -61,7 +61,7 @@ def taught(browser: Any, path: Path, pictures: dict[str, list[str]]) -> None:
 def test_what_is_learnt_is_judged_and_saved(name: str, pictures: dict[str, list[str]], browser: Any,
                                             tmp_path: Path) -> None:
     """mobilenet_v2's page has weights of 16 bits, and so has its model file then."""
-    write_page(model_of(name), (), tmp_path / "page.html")
+    write_page(model_of(name), (), tmp_path / "page.html", title="Which is it?" if name == "lenet5" else None)
     taught(browser, tmp_path / "page.html", pictures)
     if name != "lenet5":  # which sees no colours
         assert "the page recognises 18 of these 18 images." in browser.find("#learnt").text
@@ -84,6 +84,8 @@ def test_what_is_learnt_is_judged_and_saved(name: str, pictures: dict[str, list[
     np.testing.assert_allclose(model.probabilities(prepared)[0], probabilities, atol=1e-5)
 
     assert opened(browser, tmp_path / "saved.html").startswith("This page was saved after it had learnt classes.")
+    assert browser.run("return [document.title, document.querySelector('h1').textContent]") == [
+        "Which is it?" if name == "lenet5" else "Tells red, green and blue apart"] * 2
     assert browser.run(JUDGE, base64.b64encode(four.tobytes()).decode()) == probabilities
     assert browser.run("return program.classes") == ["red", "green", "blue"]
     assert " for 3 classes, learnt in a page. It takes " in browser.find("#about").text
@@ -103,8 +105,8 @@ def test_two_classes_of_three_and_what_is_missing(pictures: dict[str, list[str]]
     assert sum(float(row.split()[-1]) for row in rows[:-1]) == pytest.approx(float(rows[-1].split()[-1]), abs=0.05)
 
 
-SHOWN = """return [program, ...['about', 'answers', 'answer', 'check', 'softmax', 'layer-fc', 'samples', 'evidence']
-    .map((id) => byId(id).innerText)].map((it) => JSON.stringify(it))"""
+SHOWN = """return [program, document.title, ...['about', 'answers', 'answer', 'check', 'softmax', 'layer-fc', 'samples',
+    'evidence'].map((id) => byId(id).innerText)].map((it) => JSON.stringify(it))"""
 
 
 def test_the_models_own_classes_come_back(pictures: dict[str, list[str]], browser: Any, tmp_path: Path) -> None:
@@ -123,6 +125,7 @@ def test_the_models_own_classes_come_back(pictures: dict[str, list[str]], browse
         waited(browser, "", 1000)
         browser.find("#school .learn").click()
         waited(browser, "go(lesson().length - 2)", 600)  # the step of the softmax
+        assert browser.run("return document.title") == "Tells one, two and three apart"
         assert "turns 3 logits" in waited(browser, "return byId('tour').innerText")
         browser.run("byId('unlearn').click()")
         waited(browser, "")

@@ -21,7 +21,7 @@ ODD = "</script><script>alert(1)</script>"
 def rendered(samples: list[Sample] | None = None, **given: Any) -> str:
     model = small_model(grey=given.pop("grey", False))
     model.classes[0] = ODD
-    return render(given.pop("title", "The network m"), "About <it>.", program(model),
+    return render(given.pop("title", "The network m"), "<i>m</i>\n", "About <it>.", program(model),
                   [{"pixels": "AA==", "probabilities": [1.0]}], samples or [], **given).decode("utf-8")
 
 
@@ -57,10 +57,12 @@ def test_its_policy_allows_its_own_script_and_style_and_no_request() -> None:
 
 
 def test_names_are_text_everywhere() -> None:
-    page = rendered([Sample("data:,", "<img src=x>", '"<b>bold</b>', "<i>")], title="<i>m</i>\n")
-    for strange in ("alert(1)</script>", "<img src=x>", "<b>bold", "<i>m", "About <it>"):
+    page = rendered([Sample("data:,", "<img src=x>", '"<b>bold</b>', "<i>")], title="<i>t</i>")
+    for strange in ("alert(1)</script>", "<img src=x>", "<b>bold", "<i>", "About <it>"):
         assert strange not in page
-    assert "&lt;i&gt;m&lt;/i&gt;\\n" in page
+    assert "<h1 dir=\"auto\">&lt;i&gt;t&lt;/i&gt;</h1>" in page
+    assert "<title>&lt;i&gt;t&lt;/i&gt;</title>" in page
+    assert "<bdi>&lt;i&gt;m&lt;/i&gt;\\n</bdi>" in page
     assert '<span>&#34;&lt;b&gt;bold&lt;/b&gt;<span class="taken">, taken for &lt;i&gt;</span></span>' in page
 
 

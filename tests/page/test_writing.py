@@ -16,7 +16,7 @@ from cnncli.errors import CnnError, UsageError
 from cnncli.model import Model
 from cnncli.page import program as programs
 from cnncli.page import write_page, writing
-from cnncli.page.writing import MOST, PAGE, Written
+from cnncli.page.writing import MOST, PAGE, Written, _title_of
 from cnncli.runs.opened import Opened
 
 from ..small_model import CLASSES, small_model
@@ -43,7 +43,7 @@ def test_a_page_of_a_file(here: Path) -> None:
     assert (made.path, made.pictures, made.halved, made.change) == ("m-page.html", 0, False, 0)
     assert made.bytes == Path("m-page.html").stat().st_size
     assert (made.filters, made.looked_at, made.skipped) == (0, 0, ())
-    assert "<title>The network m.safetensors</title>" in Path("m-page.html").read_text(encoding="utf-8")
+    assert "Model <bdi>m.safetensors</bdi>: " in Path("m-page.html").read_text(encoding="utf-8")
     assert "A network for 3 classes. It takes colour images, scaled to 5 x 6 pixels." in Path(
         "m-page.html").read_text(encoding="utf-8")
     assert write_page("m.safetensors", out="other.html").path == "other.html"
@@ -56,7 +56,25 @@ def test_a_page_goes_into_its_runs_folder(here: Path) -> None:
     opened = Opened(small_model(), here / "m.safetensors", Run())  # type: ignore[arg-type]
     made = write_page(opened, ())
     assert made.path == str(here / "page.html")
-    assert "The network boots" in Path(made.path).read_text(encoding="utf-8")
+    assert "Model <bdi>boots</bdi>: " in Path(made.path).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("classes", "title"), [
+    (["boot", "bag"], "Tells boot and bag apart"), (["a", "b", "c", "d"], "Tells a, b, c and d apart"),
+    ([f"{i}" for i in range(2000)], "Tells 0, 1, 2 and 1,997 more apart"), (["boot"], "Tells boot apart"),
+    (["a\nb", "שלום"], "Tells a\\nb and \u2068שלום\u2069 apart")])
+def test_a_title_says_what_is_told_apart(classes: list[str], title: str) -> None:
+    assert _title_of(classes) == title
+
+
+def test_a_title_of_ones_own(here: Path) -> None:
+    """Is one line of text, in the page and in its title."""
+    write_page("m.safetensors", out="m.html", title=" <b>Which</b>\nshoe & why?\t ")
+    page = Path("m.html").read_text(encoding="utf-8")
+    assert "<title>&lt;b&gt;Which&lt;/b&gt; shoe &amp; why?</title>" in page
+    assert ">&lt;b&gt;Which&lt;/b&gt; shoe &amp; why?</h1>" in page
+    with pytest.raises(UsageError, match="the title is empty; leave title out"):
+        write_page("m.safetensors", out="m.html", title=" ")
 
 
 def test_the_golden_picture_is_judged_as_the_page_will(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
