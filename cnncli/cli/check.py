@@ -155,7 +155,10 @@ def _print(report: "Report") -> None:
         for finding in all_of[:SHOWN]:
             emit(f"  {_sentence(finding)}")
         if len(all_of) > SHOWN:
-            emit(f"  … and {len(all_of) - SHOWN:,} more (--json lists them all)")
+            emit(f"  … and {len(all_of) - SHOWN:,} more")
+    if any(len(all_of) > SHOWN or any(len(each.files) > NAMED for each in all_of) for _, all_of in found):
+        emit()
+        emit("--json lists every finding and every file.")
 
 
 def _sentence(finding: "Finding") -> str:

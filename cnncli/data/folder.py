@@ -233,13 +233,19 @@ def _notes(folder: str, found: Found) -> list[str]:
         lie, are = ("image lies", "is") if len(found.loose) == 1 else ("images lie", "are")
         notes.append(f"{shown}: {len(found.loose)} {lie} in no class folder and {are} left out "
                      f"({listed(found.loose)}).")
-    if found.other:
-        n, kinds = len(found.other), listed([s or "no suffix" for s in _suffixes(found.other)])
-        files, are = ("file", "is") if n == 1 else ("files", "are")
-        notes.append(f"{shown}: {n} {files} {are} left out, not called like an image ({kinds}).")
+    notes += other_files(folder, found)
     if found.special:
         notes.append(f"{shown}: {listed(found.special)} {_is_or_are(found.special)} left out, not a regular file.")
     return notes
+
+
+def other_files(folder: str, found: Found) -> list[str]:
+    """Return a sentence that counts the files beside images whose names say that they are none, and names the first;
+    no sentence if there are none. Hidden files and what systems leave behind (Thumbs.db) are never mentioned.
+    """
+    one, count = len(found.other) == 1, f"{len(found.other):,}"
+    files = "file is not called like an image and is" if one else "files are not called like images and are"
+    return [f"{printable(folder)}: {count} {files} not used ({listed(found.other)})."] if found.other else []
 
 
 def _suffixes(names: Iterable[str]) -> list[str]:

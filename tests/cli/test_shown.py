@@ -72,7 +72,12 @@ def test_how_many_images_and_what_is_found(capsys: pytest.CaptureFixture[str]) -
     begins = said.index("duplicate-across-splits:")
     assert said[begins + 1] == ("  0-0.png (train) = 0-1.png (test) = 0-2.png (test) = 0-3.png (test) = … 2 more: "
                                 "text 0")
-    assert said[begins + 6] == "  … and 2 more (--json lists them all)"
+    assert said[begins + 6] == "  … and 2 more"
+    assert said[-2:] == ["", "--json lists every finding and every file."], "once, at the end"
+    check._print(a_report(found("blank", 5, 4)))
+    assert "--json" not in capsys.readouterr().out
+    check._print(a_report(found("blank", 1, 5)))
+    assert lines(capsys)[-1].startswith("--json")
 
 
 def test_how_files_are_named() -> None:

@@ -118,7 +118,7 @@ def test_other_files_and_empty_classes_are_noted(tmp_path: Path) -> None:
     notes = "\n".join(splits.notes)
     assert "no images in c" in notes
     assert "1 image lies in no class folder and is left out (stray.JPG)" in notes
-    assert "2 files are left out, not called like an image (no suffix, .csv)" in notes
+    assert "2 files are not called like images and are not used (b/labels.csv, b/none)." in notes
 
 
 def test_suffixes_in_any_case(tmp_path: Path) -> None:
@@ -365,7 +365,7 @@ def test_flat(tmp_path: Path) -> None:
     assert [os.path.relpath(p, root) for p in scan_flat(root)] == ["a/c/00.png", "b/00.png", "b/01.png", "z.jpg"]
     told: list[str] = []
     scan_flat(root, told.append)
-    assert told == [f"{root}: 1 file is left out, not called like an image (.txt)."]
+    assert told == [f"{root}: 1 file is not called like an image and is not used (note.txt)."]
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"holds no images \(PNG, JPEG, BMP, GIF, TIFF or WebP\); give a folder with "
                                         r"some\.$"):

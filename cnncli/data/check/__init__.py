@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from ... import kernels
 from .. import depth
 from ..division import FRACTIONS, divide, few_groups, groups_by_split, notes_on_groups
-from ..folder import survey
+from ..folder import other_files, survey
 from ..groups import Groups
 from ..labels import Labels
 from ..splits import Splits
@@ -51,7 +51,8 @@ def check(root: str | os.PathLike[str], *, seed: int = 0, exclude: Collection[st
     for file in files:
         counts[names[0] if file.label is None else file.label][file.split or "train"] += 1
     drawn = [split for split, samples in splits.items() if split not in looked.folders and samples]
-    notes = list(looked.notes)
+    notes = looked.notes + [note for part, found in looked.found.items()
+                            for note in other_files(looked.folders[part], found)]
     findings = [*rules.of_images(items), *rules.of_layout(looked), *rules.of_classes(looked, counts)]
     if groups:
         divided = Splits(names, splits["train"], splits["val"], splits["test"])

@@ -202,8 +202,8 @@ def of_classes(looked: Survey, counts: dict[str, dict[str, int]]) -> Iterator[Fi
     numbers = {name: counts[name]["train"] for name in train}
     for name, count in numbers.items():
         if count < SMALL:
-            yield Finding("small-class", (_folder_of(looked, "train", name),), f"{count} training images.",
-                          float(count))
+            yield Finding("small-class", (_folder_of(looked, "train", name),),
+                          f"{count} training image{'s' * (count != 1)}.", float(count))
     if len(numbers) > 1:
         few, many = min(numbers, key=numbers.__getitem__), max(numbers, key=numbers.__getitem__)
         if numbers[many] >= IMBALANCE * max(numbers[few], 1):

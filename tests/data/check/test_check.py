@@ -147,6 +147,8 @@ def test_what_training_leaves_out(tmp_path: Path) -> None:
     scene(80).save(folder / "loose.png")
     scene(81).save(folder / "ant" / "image.dat", "PNG")
     (folder / "ant" / "notes.txt").write_text("no image")
+    for name in ("Thumbs.db", ".DS_Store", "desktop.ini"):
+        (folder / "ant" / name).write_text("of a system")
     (folder / "ant" / "phone.heic").write_bytes(b"....ftypheic")
     (folder / "empty").mkdir()
     write(folder, {".ipynb_checkpoints/a.png": 82, "bee/__MACOSX/b.png": 83})
@@ -156,6 +158,9 @@ def test_what_training_leaves_out(tmp_path: Path) -> None:
     os.symlink("..", folder / "ant" / "up")
     report = check(folder)
     assert found(report, "loose-image") == [{"loose.png"}]
+    unused = "3 files are not called like images and are not used (ant/image.dat, ant/notes.txt, ant/phone.heic)."
+    assert report.notes == [f"{folder}: {unused}"]
+    assert report.notes[0] in scan(folder).notes, "a training says the same"
     assert found(report, "missed-image") == [{"ant/image.dat"}, {"ant/phone.heic"}]
     assert found(report, "empty-class") == [{"empty"}]
     assert found(report, "hidden-folder") == [{".ipynb_checkpoints"}, {"bee/__MACOSX"}]
