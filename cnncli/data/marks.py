@@ -18,6 +18,7 @@ from ..kernels import Array
 FILE, PIXELS = 0, 1  # the columns of marks, uint64 (n, 2)
 NONE = 0  # in the place of a mark: of an array's file, or of a file that cannot be read
 _CHUNK = 1 << 20
+_IN_CACHE = 1 << 18  # bytes of images that are marked at a time
 _WHOLE = 16 << 20  # bytes of files that are held in memory, to be marked and decoded in one reading
 _AS_IT_IS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # nobody waits for a pipe's other end
 
@@ -30,12 +31,36 @@ def of_pixels(pixels: Array) -> int:
     """
     data = np.ascontiguousarray(pixels).reshape(-1).view(np.uint8)
     rest = -data.size % 8
-    whole = np.frombuffer(data.tobytes() + bytes(rest) if rest else data, "<u8")
+    words = _mixed(np.frombuffer(data.tobytes() + bytes(rest) if rest else data, "<u8"))
+    return _summed(words, blake2b(_kind(pixels), digest_size=8))
+
+
+def of_images(images: Array) -> Array:
+    """Return the marks of several such images of one size, uint64 (n,): for small ones in half the time."""
+    data = np.ascontiguousarray(images).reshape(len(images), int(np.prod(images.shape[1:]))).view(np.uint8)
+    rest, found = -data.shape[1] % 8, list[int]()
+    at_once = max(1, _IN_CACHE // max(1, data.shape[1]))
+    for start in range(0, len(images), at_once):
+        part = data[start : start + at_once]
+        whole = np.hstack([part, np.zeros((len(part), rest), np.uint8)]) if rest else part
+        digest = blake2b(_kind(images[0]), digest_size=8)
+        found += [_summed(words, digest.copy()) for words in _mixed(whole.view("<u8"))]
+    return np.array(found, np.uint64)
+
+
+def _kind(pixels: Array) -> bytes:
+    return repr((pixels.shape, pixels.dtype.str)).encode()
+
+
+def _mixed(whole: Array) -> Array:
     words = whole >> np.uint64(32)
     words ^= whole
     words *= np.uint64(0x9E3779B97F4A7C15)
     words ^= words >> np.uint64(29)
-    digest = blake2b(repr((pixels.shape, pixels.dtype.str)).encode(), digest_size=8)
+    return np.asarray(words)
+
+
+def _summed(words: Array, digest: Any) -> int:
     digest.update(int(np.dot(words, _weights(words.size))).to_bytes(8, "little"))
     return _number(digest)
 

@@ -17,6 +17,7 @@ from ..data.preprocessing import Preprocessing
 from ..errors import DataError, ImageError, ModelError, UsageError, no_such, printable
 from ..kernels import Array
 from ..model import Model
+from ..model.learnt import in_words, trained_on
 from ..network import Network
 from ..network.analysis import has_positions, receptive_field
 from ..network.graph import INPUT, Node
@@ -241,9 +242,13 @@ class Explainer:
               truths: Mapping[str, int], alone: bool) -> Iterator[list[Explanation] | Missing]:
         forgiven: dict[str, str] = {}
         said, seen, sources = list[tuple[str, str]](), Seen(), iter(images)
+        learnt = shown = 0
         for batch in self._model.prepared(images, forgiven, seen):
             good = [pixels for _, pixels in batch if not isinstance(pixels, str)]
             labels = np.array([truths.get(path, -1) for path, pixels in batch if not isinstance(pixels, str)])
+            if good and (known := trained_on(self._model.seen, np.stack(good))) is not None:
+                learnt += int(known.sum())
+            shown += len(good)
             answers = iter(self._answers(np.stack(good), labels, about, alone) if good else ())
             for path, pixels in batch:
                 source = next(sources)
@@ -254,7 +259,8 @@ class Explainer:
                 if path in forgiven and not isinstance(found, Missing):
                     said.append((path, forgiven[path]))
                 yield found
-        for sentence in [*forgiven_in_words(said), *doubts(seen, self._model.preprocessing.scales)]:
+        for sentence in [*forgiven_in_words(said), *doubts(seen, self._model.preprocessing.scales),
+                         *in_words(learnt, shown)]:
             note(sentence)
 
     def _answers(self, pixels: Array, truths: Array, about: int | None, alone: bool) -> list[list[dict[str, Any]]]:

@@ -18,6 +18,7 @@ from ..data.outputs import Kind, marked, write
 from ..errors import NetworkError
 from ..kernels import Array
 from ..network import Network
+from .learnt import in_words, trained_on
 from .model import Model
 from .strangeness import flat, parts
 
@@ -74,18 +75,22 @@ def features(model: Model, images: Images, progress: Callable[[int, int], None] 
     paths, rows, seen = [], [], Seen()
     forgiven: dict[str, str] = {}
     skipped = [(item.path, item.error) for item in found if isinstance(item, Missing)]
-    done = len(skipped)
+    done, learnt = len(skipped), 0
     with closing(model.prepared((item for item in found if not isinstance(item, Missing)), forgiven, seen)) as batches:
         for batch in batches:
             good = [(path, pixels) for path, pixels in batch if not isinstance(pixels, str)]
             skipped += [(path, pixels) for path, pixels in batch if isinstance(pixels, str)]
             if good:
                 paths += [path for path, _ in good]
-                rows.append(flat(before.forward(model.preprocessing.normalise(np.stack([p for _, p in good])))))
+                pixels = np.stack([pixels for _, pixels in good])
+                rows.append(flat(before.forward(model.preprocessing.normalise(pixels))))
+                known = trained_on(model.seen, pixels)
+                learnt += 0 if known is None else int(known.sum())
             done += len(batch)
             if progress:
                 progress(done, len(found))
     if note:
-        for sentence in [*forgiven_in_words([*forgiven.items()]), *doubts(seen, model.preprocessing.scales)]:
+        for sentence in [*forgiven_in_words([*forgiven.items()]), *doubts(seen, model.preprocessing.scales),
+                         *in_words(learnt, len(paths))]:
             note(sentence)
     return Features(paths, np.concatenate(rows) if rows else np.empty((0, width), np.float32), skipped)

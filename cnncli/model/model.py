@@ -23,6 +23,7 @@ from ..kernels import Array, threads
 from ..network import Network
 from ..network.analysis import has_positions
 from .calibration import Calibration, softmax
+from .learnt import trained_on
 from .modelfile import SUFFIX, as_json, is_model, pack
 from .strangeness import Strangeness, flat, parts
 
@@ -47,6 +48,7 @@ class Prediction:
         note: What is damaged in the file although no pixel is missing. None: nothing.
         withheld: Why the answer was withheld: "unsure", "strange" or both.
         strangeness: Above 0 if the image seems to belong to no class. None if nobody asked or the model cannot tell.
+        trained_on: Whether the image is one of those that the model was trained on, by its pixels. None if not known.
     """
 
     path: str
@@ -58,6 +60,7 @@ class Prediction:
     note: str | None = None
     withheld: tuple[str, ...] = ()
     strangeness: float | None = None
+    trained_on: bool | None = None
 
 
 class Model:
@@ -328,21 +331,24 @@ class Model:
     def _judge(self, judge: Callable[[Array], tuple[Array, Array | None]], batch: list[tuple[str, Array | str]],
                top: int | None) -> Iterator[Prediction]:
         good = [pixels for _, pixels in batch if not isinstance(pixels, str)]
-        logits, strange = judge(np.stack(good)) if good else (np.empty((0, len(self.classes)), np.float32), None)
+        stacked = np.stack(good) if good else np.empty((0, *self.preprocessing.shape), np.uint8)
+        logits, strange = judge(stacked) if good else (np.empty((0, len(self.classes)), np.float32), None)
+        learnt = trained_on(self.seen, stacked)
         with np.errstate(invalid="ignore"):  # of logits that are no numbers
             each = [None] * len(good) if strange is None else strange.tolist()
-            rows = zip(logits, softmax(logits, self.temperature), each, strict=True)
+            known = [None] * len(good) if learnt is None else learnt.tolist()
+            rows = zip(logits, softmax(logits, self.temperature), each, known, strict=True)
         for path, pixels in batch:
             yield (Prediction(path, error=pixels) if isinstance(pixels, str)
                    else self._prediction(path, *next(rows), top))
 
     def _prediction(self, path: str, logits: Array, probabilities: Array, strangeness: float | None,
-                    top: int | None) -> Prediction:
+                    learnt: bool | None, top: int | None) -> Prediction:
         if not np.isfinite(logits).all():
             return Prediction(path, error="the model's answer for it is not a number; train the model again.")
         order = np.argsort(-logits, kind="stable")[:top]  # what is too close for probabilities still has an order
         ranked = [(self.classes[i], float(probabilities[i])) for i in order]
-        return Prediction(path, *ranked[0], top=ranked, strangeness=strangeness)
+        return Prediction(path, *ranked[0], top=ranked, strangeness=strangeness, trained_on=learnt)
 
     def _batch(self, given: Any) -> Array:
         """Return what ``logits`` takes, as an array. Raises DataError if it is no array of images."""

@@ -11,6 +11,7 @@ from ..data.finding import Images, image_files
 from ..errors import UsageError
 from .calibration import withholding
 from .flips import with_flips
+from .learnt import in_words
 from .model import Model, Prediction
 
 LATEST = os.path.join("runs", "latest")
@@ -34,10 +35,15 @@ def predict(model: Model, images: Images, *, top: int | None = None, reject: flo
 
 def _doubted(answers: Iterator[Prediction], model: Model, seen: Seen, note: Callable[[str], None] | None
              ) -> Iterator[Prediction]:
-    """Pass answers on; afterwards tell if images are on another scale of values than the model takes."""
-    yield from answers
+    """Pass answers on; afterwards tell if images are on another scale of values than the model takes, and how many it
+    was trained on."""
+    learnt = images = 0
+    for answer in answers:
+        learnt += answer.trained_on is True
+        images += answer.error is None
+        yield answer
     if note:
-        for sentence in doubts(seen, model.preprocessing.scales):
+        for sentence in [*doubts(seen, model.preprocessing.scales), *in_words(learnt, images)]:
             note(sentence)
 
 

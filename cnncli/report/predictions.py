@@ -17,14 +17,16 @@ TABLE = Kind("a table of predictions", ".csv", marked(rb"\Apath,label,probabilit
 
 def as_item(prediction: Prediction, rejecting: bool = False) -> dict[str, Any]:
     """Return one item of the array that `cnn predict --json` prints; with --reject it says whether it was rejected, for
-    a class may be called "unknown", too, why, and how strange it is (above 0: of no class). One whose file is damaged,
-    but no pixel of it, has a note."""
+    a class may be called "unknown", too, why, and how strange it is (above 0: of no class). trained_on is there
+    where it is known. One whose file is damaged, but no pixel of it, has a note."""
     item: dict[str, Any] = {"path": prediction.path, "label": prediction.label, "probability": prediction.probability,
             "top": [{"label": label, "probability": probability} for label, probability in prediction.top],
             "error": prediction.error}
     if rejecting:
         item |= {"rejected": prediction.rejected, "withheld": list(prediction.withheld),
                  "strangeness": prediction.strangeness}
+    if prediction.trained_on is not None:
+        item["trained_on"] = prediction.trained_on
     return {**item, "note": prediction.note} if prediction.note else item
 
 

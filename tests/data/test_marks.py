@@ -9,7 +9,7 @@ from PIL import Image
 
 from cnncli.data import Preprocessing, Sample, load_images, marks
 from cnncli.data.decode import open_image
-from cnncli.data.marks import FILE, NONE, PIXELS, among, of_file, of_files, of_pixels, union
+from cnncli.data.marks import FILE, NONE, PIXELS, among, of_file, of_files, of_images, of_pixels, union
 from cnncli.errors import ImageError
 
 PLAIN = Preprocessing((8, 8))
@@ -105,6 +105,16 @@ def test_pixels_of_another_shape_are_another_image() -> None:
     zeros = np.zeros(48, np.uint8)
     assert len({of_pixels(zeros.reshape(shape)) for shape in ((4, 4, 3), (2, 8, 3), (4, 12, 1))}) == 3
     assert of_pixels(np.asfortranarray(RNG.integers(0, 9, (4, 4, 3)))) != NONE
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 1), (7, 7, 3), (8, 8, 3)])
+@pytest.mark.parametrize("at_once", [1, 200])
+def test_marks_of_several_images_are_those_of_each(shape, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(marks, "_IN_CACHE", at_once)
+    images = RNG.integers(0, 256, (5, *shape), np.uint8)
+    for given in (images, images[:, ::-1], images.astype(np.float32)):
+        assert of_images(given).tolist() == [of_pixels(image) for image in given]
+    assert of_images(images[:0]).tolist() == []
 
 
 def test_marks_are_those_that_runs_keep(tmp_path: Path) -> None:

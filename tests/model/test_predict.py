@@ -8,8 +8,11 @@ import pytest
 from PIL import Image
 
 from cnncli.data.finding import Missing
+from cnncli.data.marks import of_images, union
 from cnncli.errors import UsageError
+from cnncli.explain.explanation import explanations
 from cnncli.model.calibration import Calibration
+from cnncli.model.features import features
 from cnncli.model.predict import UNKNOWN, predict
 
 from ..small_model import CLASSES, small_model
@@ -83,6 +86,28 @@ def test_another_scale_is_told_after_the_last_answer(folder: Path, monkeypatch: 
     assert next(answers, None) is None
     assert told == ["another scale"]
     assert len(list(predict(small_model(), folder))) == 12, "nobody is told"
+
+
+def test_images_that_the_model_was_trained_on_are_told(folder: Path) -> None:
+    model, paths, told = small_model(), sorted(map(str, folder.iterdir())), list[str]()
+    assert {answer.trained_on for answer in predict(model, folder, note=told.append)} == {None}
+    model.seen = np.zeros(0, np.uint64)
+    assert {answer.trained_on for answer in predict(model, folder, note=told.append)} == {False}
+    assert told == []
+    images = [pixels for batch in model.prepared(paths[3:7]) for _, pixels in batch]
+    model.seen = union(of_images(np.stack(images)), np.array([1, 2**64 - 1], np.uint64))
+    (folder / "bad.png").write_bytes(b"bad")
+    answers = list(predict(model, folder, note=told.append))
+    assert [answer.trained_on for answer in answers] == [3 <= i < 7 for i in range(12)] + [None]
+    assert told == ["4 of the 12 images are among those that the model was trained on. What the model says of "
+                    "them tells little about new images."]
+    for few, words in ((paths[3:5], "All 2 images are among"), (paths[3:4], "The image is among"),
+                       (paths[2:4], "1 of the 2 images is among")):
+        assert [*predict(model, few, note=told.append), *told[-1:]][-1].startswith(words)
+        told.clear()
+        assert features(model, few, note=told.append).paths == few
+        assert [*explanations(model, few, note=told.append), *told[1:]][-1].startswith(words)
+        assert told == told[:1] * 2, "the same sentence from all"
 
 
 @pytest.mark.parametrize("reject", [0, 1, 95, -0.5, float("nan")])

@@ -23,6 +23,7 @@ def test_items() -> None:
     assert [as_item(one, rejecting=True)["rejected"] for one in (SURE, UNSURE, BROKEN)] == [False, True, False]
     assert labelled(UNSURE) == [("unknown", 0.5), ("ant", 0.5)]
     assert as_item(replace(SURE, note="an end is missing"))["note"] == "an end is missing"
+    assert [as_item(replace(SURE, trained_on=known))["trained_on"] for known in (True, False)] == [True, False]
 
 
 def test_why_an_answer_is_withheld_is_said_where_it_may_be() -> None:
