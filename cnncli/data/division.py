@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 
 from ..errors import DataError, UsageError, printable, quoted
-from .groups import EXAMPLE, Groups
+from .groups import EXAMPLE, GIVEN, Groups
 from .layout import split_of
 from .splits import PARTS, Sample, Splits, Survey, listed, small_classes_notes
 
@@ -174,9 +174,10 @@ def notes_on_groups(groups: Groups, splits: Splits, drawn: Sequence[str]) -> lis
     if not where:
         first = printable(splits.train[0].relative if splits.train else "")
         if groups.pattern is None:
-            raise DataError(f"{shown} names none of the images: its first line names "
-                            f"{printable(next(iter(groups.table), 'none'))}, and an image is called {first}; write "
-                            "paths inside the data folder.")
+            told = f"{shown} name none of the images: the first" if groups.name == GIVEN else (
+                f"{shown} names none of the images: its first line")
+            raise DataError(f"{told} names {printable(next(iter(groups.table), 'none'))}, and an image is called "
+                            f"{first}; write paths inside the data folder.")
         raise DataError(f"--group-by {shown} finds no group in the path of any image, such as {first}; give a regular "
                         f"expression that does, like {shlex.quote(EXAMPLE)}, or a CSV file with the columns file and "
                         "group.")

@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import DataError, UsageError, printable
+from ..errors import DataError, UsageError, brief, printable
 from .table import path_inside, read_table
 
 EXAMPLE = r"(patient\d+)"
+GIVEN = "the groups"  # the name of those that are given from Python
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Groups:
     pattern: str | None
     table: Mapping[str, str]
     name: str  # of the pattern or the table, for sentences
+    count: int | None = None  # how many names a list of them has, one for each image of arrays; None: it is no list
 
     def of(self, path: str, relative: str, inside: str) -> str | None:
         """Return the name of an image's group, None if it has none."""
@@ -67,6 +69,9 @@ class Groups:
         folder around the images may be passed over. Raises DataError for a file that is in two groups."""
         if self.pattern is not None:
             return self
+        if self.count is not None:
+            raise UsageError(f"--group-by has a list of groups, and {printable(root)} is a folder; give a regular "
+                             "expression, a CSV file with the columns file and group, or a mapping of paths to groups.")
         table: dict[str, str] = {}
         for named, group in self.table.items():
             inside = path_inside(named, root)
@@ -91,16 +96,16 @@ def groups_of(given: Any) -> Groups | None:
     if isinstance(given, Mapping):
         if given.keys() == {"pattern", "table", "name"}:
             return Groups.from_config(given)
-        return Groups(None, {str(file): str(group) for file, group in given.items()}, "the groups")
+        return Groups(None, {str(file): str(group) for file, group in given.items()}, GIVEN)
     if isinstance(given, str | os.PathLike):
         text = os.fspath(given)
         if os.path.isfile(text) or not isinstance(given, str) or text.lower().endswith((".csv", ".tsv")):
             return _of_table(text)
         return _of_pattern(text)
-    if isinstance(given, Sequence) or hasattr(given, "tolist"):
-        return Groups(None, {str(i): str(group) for i, group in enumerate(given)}, "the groups")
-    raise UsageError("the groups must be a regular expression, or a CSV file with the columns file and group, not "
-                     f"{type(given).__name__}.")
+    if (isinstance(given, Sequence) or hasattr(given, "tolist")) and getattr(given, "ndim", 1) == 1:
+        return Groups(None, {str(i): str(group) for i, group in enumerate(given)}, GIVEN, len(given))
+    raise UsageError("the groups must be a regular expression, a CSV file with the columns file and group, a mapping "
+                     f"of paths to groups, or a list with a group for each image of arrays, not {brief(given)}.")
 
 
 def _of_pattern(pattern: str) -> Groups:

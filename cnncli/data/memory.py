@@ -42,6 +42,7 @@ def scan(data: Pair | Mapping[str, Pair], fractions: Sequence[float] = FRACTIONS
         raise UsageError(f"the arrays hold {listed(list(pairs))} and no train; give the training images the name "
                          "train.")
     pictures, looked = _survey(pairs, single=not isinstance(data, Mapping))
+    _check_groups(groups, {split: len(images) for split, images in pictures.items()}, data)
     classes = list(looked.found["train"].classes)
     if len(classes) == 1:
         raise DataError(f"{NAME} holds images of one class only, {printable(classes[0])}; give images of two or more "
@@ -62,6 +63,17 @@ def scan(data: Pair | Mapping[str, Pair], fractions: Sequence[float] = FRACTIONS
         splits.notes.append(exclusion_note(NAME, dropped, len(splits.excluded)))
     note_division(splits, looked, fractions)
     return splits
+
+
+def _check_groups(groups: Groups | None, counts: Mapping[str, int], data: Pair | Mapping[str, Pair]) -> None:
+    """Refuse a list of groups that does not have one for each image."""
+    if groups is None or groups.count is None:
+        return
+    if isinstance(data, Mapping):
+        raise UsageError("--group-by has a list of groups, and the arrays have parts; give a mapping of images to "
+                         'groups, like {"train/0": "ann"}.')
+    if groups.count != counts["train"]:
+        raise DataError(f"there are {counts['train']} images and {groups.count} groups; give one group for each image.")
 
 
 def scan_labelled(data: Pair | Mapping[str, Pair], classes: Sequence[str]) -> list[Sample]:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from weakref import WeakKeyDictionary, ref
 
 from ..errors import NetworkError, brief, did_you_mean, no_such, printable
 from ..layers import LAYERS, Layer, Shape
@@ -19,6 +20,7 @@ LONGEST_TEXT = 200
 LARGEST_NUMBER = 2**31
 LARGEST_OUTPUT = 2**28  # numbers that one layer may yield for one image: 1 GiB
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
+_NETWORKS: WeakKeyDictionary[Layer, "ref[Graph]"] = WeakKeyDictionary()  # which network a layer object is in
 
 
 class LayerError(NetworkError):
@@ -64,6 +66,7 @@ class Graph:
         if not self.nodes:
             raise NetworkError("the network has no layers; give it at least one.")
         self._check_all_used()
+        _NETWORKS.update((node.layer, ref(self)) for node in self.nodes)
 
     def _begin(self, input_shape: Shape) -> None:
         self.input_shape = input_shape
@@ -98,6 +101,9 @@ class Graph:
         layer = description if isinstance(description, Layer) else _build(options)
         if any(node.layer is layer for node in self.nodes):
             raise NetworkError("this layer object is in the network already; make a second one.")
+        other = _NETWORKS[layer]() if layer in _NETWORKS else None
+        if other is not None:  # its weights would become those of this network, and the other would not learn
+            raise NetworkError("this layer object is in another network already; make a second one.")
         name = options.get("name", "")
         name = self._new_name(layer) if name is None or (isinstance(name, str) and not name) else name
         if isinstance(name, str) and len(name) > LONGEST_TEXT:

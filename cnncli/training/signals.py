@@ -1,7 +1,8 @@
 """Ctrl-C and SIGTERM during training, and others who ask it to stop. The first signal only sets a flag. fit.py looks at
 the flag after each step and between batches, so nothing is saved from inside a signal handler and no step is cut in
-two. The second signal ends the process at once, as if it were not handled. Every file is replaced in one step, so none
-is damaged.
+two. The second signal does what it did before the training: of the program cnn it ends the process at once, as if it
+were not handled; a caller from Python has its own handlers back, and Ctrl-C raises KeyboardInterrupt. Every file is
+replaced in one step, so none is damaged.
 """
 
 import contextlib
@@ -10,6 +11,8 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any
+
+from .. import errors
 
 
 class StopFlag:
@@ -60,8 +63,8 @@ def catch_stops() -> Iterator[StopFlag]:
 
     def stop(number: int, frame: FrameType | None) -> None:
         flag.signal = flag.signal or number
-        for each in before:
-            signal.signal(each, signal.SIG_DFL)
+        for each, handler in before.items():
+            signal.signal(each, signal.SIG_DFL if errors.on_command_line or handler is None else handler)
 
     try:
         for number in _stopping():

@@ -5,6 +5,7 @@ way to train with a loop of your own from Python.
 import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 
@@ -17,14 +18,16 @@ from ..network.blocks import blocks
 from ..network.plan import Plan
 from ..optim import Optimiser, Schedule, clip_scale, gradient_norm
 
+_NETWORKS: WeakKeyDictionary[Optimiser, "ref[Network]"] = WeakKeyDictionary()  # which network an optimiser changes
+
 
 class Trainer:
     """Trains a network, one batch at a time, in a training loop of your own.
 
     Args:
         network: The network, which is changed in place. Its output is (classes,).
-        optimiser: What changes the weights. It is bound to the network's parameters here; its lr may be set before each
-            step.
+        optimiser: What changes the weights. It is bound to the network's parameters here, and cannot be given to the
+            trainer of another network; its lr may be set before each step.
         loss: The loss to minimise. None: softmax cross-entropy.
         threads: How many threads to use, in the whole process. None: one for each CPU, or what was set before.
         clip_norm: The largest norm that all gradients together may have; larger ones are scaled down. None: any.
@@ -66,6 +69,7 @@ class Trainer:
         self._norm = gradient_norm(network.gradients())
         gradients, parameters = network.gradients(), network.parameters()  # what is frozen has no gradient
         optimiser.bind({name: parameters[name] for name in gradients}, gradients, rates)
+        _NETWORKS[optimiser] = ref(network)
 
     @property
     def steps_done(self) -> int:
@@ -178,6 +182,9 @@ def _check(network: Network, optimiser: Optimiser, loss: Loss | None, clip_norm:
     for what, given, kind in (("network", network, Network), ("optimiser", optimiser, Optimiser), ("loss", loss, Loss)):
         if given is not None and not isinstance(given, kind):
             raise UsageError(f"the {what} of a trainer must be of the class {kind.__name__}, not {brief(given)}.")
+    other = _NETWORKS[optimiser]() if optimiser in _NETWORKS else None
+    if other is not None and other is not network:  # which would not learn any more
+        raise UsageError("this optimiser changes another network already; give each trainer an optimiser of its own.")
     if len(network.output_shape) != 1:
         raise UsageError(f"a network to train must return (classes,), not {network.output_shape}; end it with Flatten "
                          "or GlobalAvgPool2d and a Linear.")

@@ -10,6 +10,7 @@ import pytest
 
 from cnncli.data import Splits, fold_of, scan
 from cnncli.data.groups import Groups, groups_of
+from cnncli.data.sources import within
 from cnncli.data.splits import Sample
 from cnncli.errors import DataError, UsageError
 
@@ -166,7 +167,7 @@ def test_a_pattern_that_keeps_nothing_together_is_told(tmp_path: Path) -> None:
 def test_groups_that_cannot_be_used(tmp_path: Path) -> None:
     root = patients(tmp_path, 6, 2)
     for given, words in (("(", "no regular expression"), ("", "is empty"), ("gone.csv", "no file gone.csv"),
-                         (3, "not int")):
+                         (3, "of arrays, not 3")):
         with pytest.raises(UsageError, match=words):
             groups_of(given)
     with pytest.raises(DataError, match=r"finds no group in the path of any image, such as a/p0\d_\d.png"):
@@ -177,8 +178,8 @@ def test_groups_that_cannot_be_used(tmp_path: Path) -> None:
         scan(root, groups=by_pattern("(x?)"))
     wrong = groups_of({"photos/a/p00_0.png": "x"})
     assert wrong is not None
-    with pytest.raises(DataError, match=r"names none of the images: its first line names photos/a/p00_0.png, and an "
-                                        "image"):
+    with pytest.raises(DataError, match=r"the groups name none of the images: the first names photos/a/p00_0.png, "
+                                        "and an image"):
         scan(root, groups=wrong.within(str(root)))
     twice = groups_of({"a/p00_0.png": "x", "./a/p00_0.png": "y"})
     assert twice is not None
@@ -220,7 +221,7 @@ def test_groups_by_any_way() -> None:
     assert given == Groups(None, {"a": "3"}, "the groups")
     assert groups_of(given) is given
     assert groups_of(None) is None
-    assert groups_of([7, "x"]) == Groups(None, {"0": "7", "1": "x"}, "the groups")
+    assert groups_of([7, "x"]) == Groups(None, {"0": "7", "1": "x"}, "the groups", 2)
     assert groups_of({"pattern": "p", "table": {}, "name": "p"}) == by_pattern("p")
     pattern = by_pattern("p")
     assert pattern.within("/d") is pattern
@@ -277,3 +278,17 @@ def test_folds_of_too_few_groups(tmp_path: Path) -> None:
     splits = scan(root, groups=by_pattern(r"x\d|y\d"))
     with pytest.raises(DataError, match="images of a form too few groups"):
         fold_of(splits, 1, 2, 0)
+
+
+def test_a_list_has_a_group_for_each_image_of_arrays(tmp_path: Path) -> None:
+    images, labels = np.zeros((20, 4, 4), np.uint8), np.arange(20) % 2
+    assert sides(scan((images, labels), groups=groups_of(np.arange(20) // 2)))
+    for count in (19, 21):
+        with pytest.raises(DataError, match=f"there are 20 images and {count} groups; give one group for each image"):
+            scan((images, labels), groups=groups_of(list(range(count))))
+    with pytest.raises(UsageError, match=r'give a mapping .* like \{"train/0": "ann"\}'):
+        scan({"train": (images, labels)}, groups=groups_of(["a"] * 20))
+    with pytest.raises(UsageError, match=r"a list of groups, and .* is a folder"):
+        within(patients(tmp_path), None, groups_of(["a"] * 20))
+    with pytest.raises(UsageError, match="a list with a group for each image of arrays, not array"):
+        groups_of(np.zeros((20, 2)))

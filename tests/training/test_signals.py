@@ -1,5 +1,5 @@
-"""training/signals.py: the first signal sets a flag, the second one is the system's, and afterwards everything is as it
-was."""
+"""training/signals.py: the first signal sets a flag, the second one is the system's (from Python the caller's own), and
+afterwards everything is as it was."""
 
 import os
 import signal
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cnncli import errors
 from cnncli.training.signals import StopFlag, catch_stops
 
 ASKED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -27,12 +28,24 @@ def handlers() -> Any:
 
 @pytest.mark.parametrize(("number", "cause"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM"),
                                                (signal.SIGHUP, "SIGHUP")])
-def test_the_first_one_is_kept_and_the_second_one_is_the_systems(number: int, cause: str, handlers: Any) -> None:
+def test_the_first_one_is_kept_and_the_second_one_is_the_systems(number: int, cause: str, handlers: Any,
+                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(errors, "on_command_line", True)
     with catch_stops() as stop:
         assert (bool(stop), stop.signal, stop.cause) == (False, 0, "")
         os.kill(os.getpid(), number)
         assert (bool(stop), stop.signal, stop.cause) == (True, number, cause)
         assert {signal.getsignal(each) for each in ASKED} == {signal.SIG_DFL}
+    assert {each: signal.getsignal(each) for each in ASKED} == handlers
+
+
+def test_from_python_the_second_one_is_the_callers(handlers: Any) -> None:
+    with catch_stops() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert {each: signal.getsignal(each) for each in ASKED} == handlers
+        assert stop
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
     assert {each: signal.getsignal(each) for each in ASKED} == handlers
 
 

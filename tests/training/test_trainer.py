@@ -8,7 +8,8 @@ import pytest
 
 from cnncli import kernels
 from cnncli.architectures import architecture
-from cnncli.errors import DataError, TrainingError, UsageError
+from cnncli.errors import DataError, NetworkError, TrainingError, UsageError
+from cnncli.layers import Flatten, Linear
 from cnncli.loss import SquaredError
 from cnncli.network import Network
 from cnncli.optim import SGD, Adam, Schedule
@@ -42,10 +43,11 @@ def test_logits_are_still_there_after_the_step(isa: str, rng: np.random.Generato
     np.testing.assert_array_equal(trainer.logits, again)
 
 
-@pytest.mark.parametrize("optimiser", [SGD(lr=0.05, momentum=0.9, nesterov=True), Adam(lr=0.01)], ids=["sgd", "adam"])
-def test_it_learns(optimiser, isa: str, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("make", [lambda: SGD(lr=0.05, momentum=0.9, nesterov=True), lambda: Adam(lr=0.01)],
+                         ids=["sgd", "adam"])
+def test_it_learns(make, isa: str, rng: np.random.Generator) -> None:
     network = Network(LAYERS, (9, 9, 1), seed=0)
-    trainer = Trainer(network, optimiser)
+    trainer = Trainer(network, make())
     losses = [trainer.step(*batch(rng)) for _ in range(40)]
     images, labels = batch(rng, 60)
     assert np.mean(losses[-5:]) < 0.3 * losses[0]
@@ -230,3 +232,18 @@ def test_mixed_labels_and_shares_are_looked_at() -> None:
                          ((Y, np.ones(4, int)), "from 0 to 1"), ((Y, -half), "from 0 to 1")):
         with pytest.raises(DataError, match=words):
             trainer.step(X, Y, mixed)
+
+
+def test_an_optimiser_and_a_layer_are_of_one_network(rng: np.random.Generator) -> None:
+    """A second one would take them over, and the first would not learn any more."""
+    optimiser, layer = SGD(lr=0.1), Linear(out_features=3)
+    network = Network([Flatten(), layer], (9, 9, 1), seed=0)
+    trainer = Trainer(network, optimiser)
+    before = network.parameters()["linear1.weight"].copy()
+    with pytest.raises(UsageError, match="give each trainer an optimiser of its own"):
+        Trainer(Network(LAYERS, (9, 9, 1), seed=0), optimiser)
+    with pytest.raises(NetworkError, match="this layer object is in another network already"):
+        Network([Flatten(), layer], (9, 9, 1), seed=1)
+    Trainer(network, optimiser)  # the same one again is no other
+    trainer.step(*batch(rng))
+    assert not np.array_equal(network.parameters()["linear1.weight"], before)
