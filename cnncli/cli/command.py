@@ -147,8 +147,9 @@ _images, _learning, _running = (partial(click.option, cls=Option, heading=headin
 json_option = _running("--json", "as_json", is_flag=True, help="Print the result as JSON, for other programs.")
 model_option = click.option("-m", "--model", cls=Option, heading="Model", type=click.Path(path_type=Path),
                             metavar="MODEL", shell_complete=model_names,
-                            help="The model: a model file, a run folder, or a pretrained network (efficientnet_lite0, "
-                                 "efficientnet_lite1, efficientnet_lite2).  [default: runs/latest, the latest run]")
+                            help="The model: a model file, a run (its folder, or its name in runs/), or a pretrained "
+                                 "network (efficientnet_lite0, efficientnet_lite1, efficientnet_lite2).  [default: "
+                                 "runs/latest, the latest run]")
 strict_option = _images("--strict", is_flag=True,
                         help="Stop with an error at the first image that cannot be read, instead of skipping it.")
 exact_option = _learning("--exact", is_flag=True, default=None,

@@ -1,10 +1,12 @@
 """Runs by name, by path or by their age: what runs/latest leads to, and which run is meant where none is named.
 
 runs/latest is the newest run whose model one would use: one that was trained to its end, or stopped with a model. A run
-that begins takes its place only where that leads to no model. To resume, the newest run of all is meant (newest_run).
+that begins takes its place only where that leads to no model, and a fold of a cross-validation only where it leads to
+no model but a fold's. To resume, the newest run of all is meant (newest_run).
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -46,6 +48,16 @@ def begin_latest(runs: str | os.PathLike[str], name: str) -> None:
     before = latest_run(runs)
     if before is None or not before.has_model:
         point_latest(runs, name)
+
+
+def end_latest(run: Run) -> None:
+    """Let runs/latest lead to a run that has ended or was stopped, if it has a model. A fold, which has not learnt all
+    images, takes the place of other folds only.
+    """
+    before = latest_run(run.path.parent)
+    if run.has_model and not (_fold(run) and before and before.has_model and not _fold(before)):
+        with suppress(OSError):
+            point_latest(run.path.parent, run.name)
 
 
 def latest_run(runs: str | os.PathLike[str]) -> Run | None:
@@ -103,16 +115,17 @@ def run_to_use(runs: str | os.PathLike[str]) -> tuple[Run | None, list[str]]:
     """Return the run whose model is used, and sentences: on a fold, and on a newer run whose model is not used.
 
     It is that of runs/latest, unless this is being trained, has no model or has gone; then the newest other run that
-    has one and is not being trained. Without any such it is what runs/latest leads to, None where that is nothing.
+    has one and is not being trained, a fold only if there is no other. Without any such it is what runs/latest leads
+    to, None where that is nothing.
     """
     latest = latest_run(runs)
     run = latest
     if latest is None or not latest.has_model or latest.in_training:
         others = [run for run in all_runs(runs) if run.has_model and not run.in_training]
-        run = max(others, key=_when, default=latest)
+        run = max(others, key=lambda other: (_fold(other) is None, *_when(other)), default=latest)
     if run is None:
         return None, []
-    begun_later = [other for other in all_runs(runs) if _is_later(other, run)]
+    begun_later = [other for other in all_runs(runs) if _is_later(other, run) and (_fold(run) or not _fold(other))]
     newest = max(begun_later, key=_when, default=latest)
     if newest is None or newest.name == run.name or not (newest.path / CONFIG).is_file():  # no run, whatever it is
         return run, _of_fold(run)
@@ -120,13 +133,20 @@ def run_to_use(runs: str | os.PathLike[str]) -> tuple[Run | None, list[str]]:
 
 
 def _of_fold(run: Run) -> list[str]:
-    """Return a sentence on a run that is one fold of a cross-validation; none of another, or of a damaged one."""
+    """Return a sentence on a run that is one fold of a cross-validation; none of another."""
+    fold = _fold(run)
+    return [told(f"{printable(run.path)} is fold {fold[0]} of {fold[1]} of a cross-validation, and has not learnt the "
+                 "images of that fold. To get a model for use, train with the same options, without --folds."
+                 )] if fold else []
+
+
+def _fold(run: Run) -> tuple[int, int] | None:
+    """Return which fold of how many a run is; None if it is a whole training, or damaged."""
     try:
         which, of = run.config["recipe"]["fold"]
     except (UsageError, LookupError, TypeError, ValueError):
-        return []
-    return [told(f"{printable(run.path)} is fold {which} of {of} of a cross-validation, and has not learnt the images "
-                 "of that fold. To get a model for use, train with the same options, without --folds.")]
+        return None
+    return which, of
 
 
 def _is_later(other: Run, run: Run) -> bool:

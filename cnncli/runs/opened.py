@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from ..data.outputs import Kind, checked_path, claim
-from ..errors import UsageError, brief, printable
+from ..errors import ModelError, UsageError, brief, did_you_mean, printable
 from ..model import Model
 from ..model.checkpoint import load_model, model_path
 from ..model.predict import LATEST
@@ -19,6 +19,7 @@ from . import latest
 from .latest import run_to_use
 from .run import CONFIG, MODEL, Run, check_no_sweep
 
+_RUNS = os.path.dirname(LATEST)
 WHEN = "%Y-%m-%d %H:%M"  # how a time is written, in the user's own zone
 
 
@@ -111,8 +112,9 @@ AnyModel = Model | Run | Opened | str | os.PathLike[str] | None  # what open_mod
 
 
 def open_model(model: AnyModel = None) -> Opened:
-    """Open a model file, a run's model, a pretrained network by its name, or a model that is in memory; None is the
-    latest run's. Raises ModelError where there is none, or it cannot be trusted; UsageError for anything else."""
+    """Open a model file, a run's model by its folder or name, a pretrained network by its name, or a model that is in
+    memory; None is the latest run's. Raises ModelError where there is none, or it cannot be trusted; UsageError for
+    anything else."""
     if isinstance(model, Opened):
         return model
     if isinstance(model, Model):
@@ -126,11 +128,24 @@ def open_model(model: AnyModel = None) -> Opened:
                          "file or of a run's folder, or the name of a pretrained network.")
     if model is not None and is_pretrained(model):
         return Opened(pretrained(os.fspath(model)), Path(model), None)
-    given = os.fspath(model or LATEST)
+    given = _in_runs(os.fspath(model or LATEST))
     run, notes = run_to_use(os.path.dirname(given)) if os.path.basename(given) == latest.LATEST else (None, [])
     check_no_sweep(given)
-    path = model_path(run.path if run else given)
+    try:
+        path = model_path(run.path if run else given)
+    except ModelError as error:
+        if os.path.lexists(given) or given == LATEST:
+            raise
+        names = [each.name for each in latest.all_runs(_RUNS)]
+        raise ModelError(f"{error}{did_you_mean(os.path.basename(given), names)}") from None
     return Opened(load_model(path), *_origin(path), notes)
+
+
+def _in_runs(given: str) -> str:
+    """Return the folder of the run that a name means which leads nowhere by itself; else what was given."""
+    inside = os.path.join(_RUNS, given)
+    named = os.path.basename(given) == given and not os.path.lexists(given)
+    return inside if named and os.path.isfile(os.path.join(inside, CONFIG)) else given
 
 
 def is_untrained(name: str) -> bool:
@@ -142,8 +157,8 @@ def is_untrained(name: str) -> bool:
 
 
 def is_model(name: str) -> bool:
-    """Whether a name leads to a model: its file, a run's folder, or a pretrained network."""
-    return is_pretrained(name) or os.path.isfile(os.path.join(name, MODEL)) or (
+    """Whether a name leads to a model: its file, a run's folder or name, or a pretrained network."""
+    return is_pretrained(name) or os.path.isfile(os.path.join(_in_runs(name), MODEL)) or (
         name.endswith(os.path.splitext(MODEL)[1]) and os.path.isfile(name))
 
 
@@ -151,8 +166,8 @@ def load(path: str | os.PathLike[str]) -> Model:
     """Return a model from its file.
 
     Args:
-        path: A model file, a run's folder, "runs/latest" (the newest run with a usable model), or the name of a
-            pretrained network like "efficientnet_lite0", unless a file has that name.
+        path: A model file, a run's folder, "runs/latest" (the newest run with a usable model), or, unless a file has
+            that name, the name of a pretrained network like "efficientnet_lite0" or of a run in runs/.
 
     Raises:
         ModelError: There is no such model, or its file cannot be trusted.

@@ -4,7 +4,7 @@ training ready, fit.py does it, signals.py stops it, observer.py is told about i
 
 import os
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from ..errors import CnnError, Interrupted, UsageError
 from ..loss import LossName
 from ..optim import OptimiserName, Schedule
 from ..optim.schedule import Kind
-from ..runs import AUGMENTED, CURVES, Run, newest_run, point_latest
+from ..runs import AUGMENTED, CURVES, Run, end_latest, newest_run
 from .fit import Fit
 from .inside import Inside
 from .observer import Observer
@@ -208,7 +208,7 @@ def _finish(prepared: Prepared, observer: Observer) -> Run:
     if prepared.fit is None:
         observer.note(prepared.why)
         if newest_run(run.path.parent).name == run.name:  # it was killed just before runs/latest led to it
-            _is_latest(run)
+            end_latest(run)
         if not (run.path / CURVES).exists():  # it was killed just before, or there was no space
             _draw(run, observer)
     else:
@@ -217,9 +217,9 @@ def _finish(prepared: Prepared, observer: Observer) -> Run:
                 try:
                     prepared.fit.run_to_the_end(run, stop)
                 except Interrupted:
-                    _is_latest(run)
+                    end_latest(run)
                     raise
-                _is_latest(run)
+                end_latest(run)
             run.skipped = prepared.skipped
             prepared.fit = None  # images and arena: what draws the curves takes their memory
             _draw(run, observer)
@@ -241,13 +241,6 @@ def _watched(fit: Fit, run: Run, stop: StopFlag, observer: Observer) -> Iterator
     finally:
         inside.close()
         observer.ended(cause)
-
-
-def _is_latest(run: Run) -> None:
-    """Make runs/latest lead to a run that has ended or was stopped, if it has a model."""
-    if run.has_model:
-        with suppress(OSError):
-            point_latest(run.path.parent, run.name)
 
 
 def _preview(prepared: Prepared, observer: Observer) -> None:

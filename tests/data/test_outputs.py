@@ -18,7 +18,7 @@ from cnncli.data import outputs
 from cnncli.errors import SaveError, UsageError
 from cnncli.model.features import Features
 from cnncli.model.modelfile import pack
-from cnncli.runs import point_latest
+from cnncli.runs.latest import point_latest
 
 from ..pictures import make_folder
 from ..small_model import small_model

@@ -12,8 +12,8 @@ import pytest
 
 from cnncli import cli
 from cnncli.errors import Interrupted, TrainingError, UsageError
-from cnncli.runs import HISTORY, MODEL, Run, RunLock, find_run, latest_run, newest_run, point_latest
-from cnncli.runs.latest import run_to_use
+from cnncli.runs import HISTORY, MODEL, Run, RunLock, end_latest, find_run, latest_run, newest_run
+from cnncli.runs.latest import point_latest, run_to_use
 from cnncli.runs.opened import open_model
 
 from ..training.test_resume import At, interrupt
@@ -72,6 +72,28 @@ def test_one_that_is_a_fold_is_told_as_such(runs: Path) -> None:
     assert run_to_use("runs")[1] == [
         "runs/second is fold 2 of 5 of a cross-validation, and has not learnt the images of that fold. To get a model "
         "for use, train with the same options, without folds."]
+
+
+@pytest.mark.slow
+def test_a_fold_takes_the_place_of_other_folds_only(runs: Path) -> None:
+    fold, other = make("fold", 20), make("other", 30)
+    for run in (fold, other):
+        run.write_config({**run.config, "recipe": {**run.config["recipe"], "fold": [2, 5]}})
+    end_latest(fold)
+    assert used() == ("second", []), "nothing is said of folds, which are not for use"
+    point_latest("runs", "gone")
+    assert used() == ("second", [])
+    whole = make("whole", 5)
+    whole.path.rename("kept")
+    for name in ("first", "second", "small"):
+        shutil.rmtree(f"runs/{name}")
+    end_latest(fold)
+    assert used()[0] == "fold"
+    end_latest(other)
+    assert used()[0] == "other"
+    Path("kept").rename(whole.path)
+    end_latest(whole)
+    assert used() == ("whole", [])
 
 
 

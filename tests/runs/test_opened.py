@@ -20,7 +20,7 @@ from ..small_model import same, small_model
 
 @pytest.mark.slow
 @pytest.mark.parametrize("named", [
-    None, "runs/latest", "runs/small", Path("runs/small/model.safetensors"), "runs/latest/model.safetensors",
+    None, "runs/latest", "runs/small", "small", Path("runs/small/model.safetensors"), "runs/latest/model.safetensors",
     Run("runs/small"), "loaded", "kept",
 ])  # fmt: skip
 def test_the_run_is_found_by_any_name(home: Path, named) -> None:
@@ -84,3 +84,12 @@ def test_models_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         open_model()
     with pytest.raises(ModelError, match="there is no model nowhere"):
         open_model("nowhere")
+
+
+def test_the_nearest_run_is_named(home: Path) -> None:
+    for near in ("smal", "elsewhere/smal"):
+        with pytest.raises(ModelError, match=f"there is no model {near}.* Did you mean 'small'"):
+            open_model(near)
+    (home / "small").write_bytes(b"")
+    with pytest.raises(ModelError, match="small is"):  # what lies there comes first
+        open_model("small")

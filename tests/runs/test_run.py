@@ -12,7 +12,8 @@ import pytest
 
 from cnncli.errors import TrainingError, UsageError
 from cnncli.model.checkpoint import save_model
-from cnncli.runs import COLUMNS, Run, RunLock, check_name, find_run, latest_run, new_run, point_latest
+from cnncli.runs import COLUMNS, Run, RunLock, check_name, find_run, latest_run, new_run
+from cnncli.runs.latest import point_latest
 
 from ..small_model import small_model
 
