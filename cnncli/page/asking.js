@@ -18,6 +18,7 @@ const bytesOf = (id) => fromBase64(byId(id).textContent.trim());
 
 const given = JSON.parse(byId("given").textContent);
 const program = given.program;
+const called = (name) => name === "input" ? "the image" : name;
 const lastLayer = program.layers[program.layers.length - 1];
 const layerOf = new Map(program.layers.map((layer) => [layer.name, layer]));
 const shapeOf = (name) => name === "input" ? program.input.shape : layerOf.get(name).shape;

@@ -33,7 +33,7 @@ function articleOf(layer) {
   const details = made("details", { id: `layer-${layer.name}` },
     made("summary", {}, made("b", {}, layer.name), " ", made("span", { class: "kind" }, layer.kind), " ",
       telling(() => factsOf(layer))),
-    made("p", { class: "faint" }, `from ${layer.inputs.map((name) => name === "input" ? "the image" : name).join(" and ")}`),
+    made("p", { class: "faint" }, `from ${layer.inputs.map(called).join(" and ")}`),
     maps);
   details.addEventListener("toggle", () => {
     if (details.open) opened.add(layer.name);

@@ -23,9 +23,20 @@ function told(layer, index, value) {
 }
 
 /** How the number comes from its terms: all of it in one line, for the table below may be long. */
-function ruleOf({ kind }, { rule, terms, bias, value }) {
+function ruleOf(layer, index, { rule, terms, bias, value }) {
+  const { kind } = layer, x = shown(terms[0]?.x ?? 0), y = shown(value);
+  if (kind === "BatchNorm2d") {
+    const { mean, deviation, weight, shift } = normOf(layer, index % layer.shape[layer.shape.length - 1]);
+    const normal = (terms[0].x - mean) / deviation;
+    return `In training the mean of this channel was ${shown(mean)} and its standard deviation ${shown(deviation)}: ` +
+      `(${x} \u2212 ${bracketed(mean)}) / ${shown(deviation)} = ${shown(normal)}. With the weight ${shown(weight)} and the bias ${shown(shift)}: ` +
+      `${shown(normal)} x ${bracketed(weight)} + ${bracketed(shift)} = ${y}. The table does the same with one product and one bias.`;
+  }
+  if (kind === "Flatten" && terms[0].at.length === 3) {
+    const [row, column, channel] = terms[0].at, [height, width] = shapeOf(terms[0].from);
+    return `Row ${row}, column ${column} of channel ${channel} becomes number ${channel} x ${height * width} + ${row} x ${width} + ${column} = ${index}.`;
+  }
   if (rule === "function") {
-    const x = shown(terms[0].x), y = shown(value);
     return kind === "ReLU" ? `max(0, ${x}) = ${y}` : kind === "ReLU6" ? `min(6, max(0, ${x})) = ${y}`
       : `The layer computes ${y} from ${x}.`;
   }
@@ -34,6 +45,20 @@ function ruleOf({ kind }, { rule, terms, bias, value }) {
   const parts = times(terms.length, terms[0].weight === null ? "number" : "product");
   return `${terms.length > 1 ? `The sum of these ${parts}` : "The product"} is ${sum}` +
     `${bias ? `. Plus the bias, ${shown(bias)}, it is ${shown(value)}` : ""}.`;
+}
+
+/** A number behind an operator. */
+const bracketed = (value) => value < 0 ? `(${shown(value)})` : shown(value);
+
+/** What a batch norm does to a channel, as the model file has it. */
+function normOf({ name }, channel) {
+  const number = (what, missing) => {
+    const array = program.file.arrays.find((one) => one.name === `${name}.${what}`);
+    return array ? new Float32Array(fromBase64(array.bytes).buffer)[channel] : missing;
+  };
+  const { eps } = program.file.network.layers.find((one) => one.name === name);
+  return { mean: number("running_mean", 0), deviation: Math.sqrt(number("running_var", 1) + eps),
+    weight: number("weight", 1), shift: number("bias", 0) };
 }
 
 const positionOf = ([, width, channels], index) =>
@@ -51,7 +76,7 @@ async function showNumber(layer, index) {
   const line = (kind, ...cells) => made("tr", { class: kind }, ...(weighed ? cells : [cells[0], cells[cells.length - 1]])
     .map((cell, i) => made(i ? "td" : "th", { class: i ? "number" : "" }, cell)));
   const rows = few.map(({ from, at, x, weight, value: part }, i) =>
-    line(rule === "largest" && !i ? "winner" : "", `${from === "input" ? "the image" : from} ${at.join(", ")}`, shown(x),
+    line(rule === "largest" && !i ? "winner" : "", `${called(from)} ${at.join(", ")}`, shown(x),
       `x ${shown(weight ?? 1)}`, shown(part)));
   if (rest.length) {
     rows.push(line("", `${rest.length.toLocaleString("en")} others`, "", "",
@@ -61,13 +86,13 @@ async function showNumber(layer, index) {
   if (bias) rows.push(line("", "bias", "", "", shown(bias)));
   rows.push(line("total", "the number", "", "", shown(value)));
   dialog.querySelector("h2").textContent = `${layer.name}: ${told(layer, index, value)}`;
-  dialog.querySelector(".rule").textContent = ruleOf(layer, found);
+  dialog.querySelector(".rule").textContent = ruleOf(layer, index, found);
   for (const head of dialog.querySelectorAll(".weighed")) head.hidden = !weighed;
-  showGrids(layer, found);
   dialog.querySelector("tbody").replaceChildren(...rows);
   play.parentElement.hidden = layer.shape.length < 3 || layer.shape[0] * layer.shape[1] === 1;
   if (!dialog.open) dialog[byId("tour").hidden ? "showModal" : "show"]();
   showUnit(layer, index);
+  await showGrids(layer, index, found);
   await showFields(layer, index);
 }
 
@@ -104,40 +129,6 @@ dialog.addEventListener("keydown", (event) => {
   event.preventDefault();
   move(...way);
 });
-
-// ---- a window, its weights and their products, in their places ----
-
-const WIDEST = 7; // numbers beside each other that can be read
-
-/** Three grids of a convolution: the numbers in the window, the weights, and the products, of one input channel. */
-function showGrids({ inputs: [from] }, { terms, kernel }) {
-  const box = dialog.querySelector(".grids");
-  box.replaceChildren();
-  if (!kernel || Math.max(...kernel) > WIDEST || kernel[0] * kernel[1] === 1) return;
-  const count = terms.length / kernel[0] / kernel[1], sums = new Float64Array(count);
-  terms.forEach(({ value }, i) => { sums[i % count] += Math.abs(value); });
-  const chosen = sums.indexOf(Math.max(...sums)), own = terms.filter((_, i) => i % count === chosen);
-  const grid = (words, of) => {
-    const values = own.map((term) => term[of]), scale = 2 * reachOf(values); // twice: text stands out from paler colours
-    return made("table", {}, made("caption", { class: "faint" }, words), ...Array.from({ length: kernel[0] }, (_, row) =>
-      made("tr", {}, ...Array.from({ length: kernel[1] }, (_, column) => {
-        const i = row * kernel[1] + column, cell = made("td", {}, short(values[i]));
-        cell.style.background = `rgb(${colourOf(values[i], scale).join(" ")})`;
-        if (own[i].outside && of === "x") cell.className = "outside";
-        return cell;
-      }))));
-  };
-  const name = from === "input" ? "the image" : from, sum = own.reduce((all, { value }) => all + value, 0);
-  box.append(grid(count > 1 ? `${name}, channel ${own[0].at[2]}` : name, "x"), made("span", {}, "x"),
-    grid("weights", "weight"), made("span", {}, "="), grid(`products, ${shown(sum)} in all`, "value"));
-  const notes = [count > 1 ? `This is the input channel of ${count} that matters most here. Each has its own weights.`
-    : "", own.some(({ outside }) => outside)
-    ? "Dashed: outside the image, where numbers count as 0." : ""].filter(Boolean).join(" ");
-  if (notes) box.append(made("p", { class: "faint" }, notes));
-}
-
-const short = (value) => value === 0 ? "0"
-  : value.toFixed(Math.abs(value) < 99.5 ? 2 : 0).replace("-0.00", "0.00").replace("-", "\u2212");
 
 // ---- what the number can see ----
 

@@ -16,8 +16,8 @@ from .program import Program
 from .units import Units
 
 SCRIPTS = ("products.js", "engine.js", "elements.js", "asking.js", "pixels.js", "answer.js", "pictures.js",
-           "covering.js", "camera.js", "drawing.js", "number.js", "units.js", "layers.js", "graph.js", "tour.js",
-           "learning.js", "saving.js", "check.js")
+           "covering.js", "camera.js", "drawing.js", "number.js", "grids.js", "units.js", "layers.js", "graph.js",
+           "tour.js", "learning.js", "saving.js", "check.js")
 _COMMENTS = re.compile(r"^ *(?://|/\*\*| \*).*\n", re.MULTILINE)  # lines of nothing else, which pages are too small for
 ALSO = " 'wasm-unsafe-eval'"  # which compiles WebAssembly and evaluates no text
 

@@ -1,5 +1,5 @@
-// The lesson: what convolution, stride, padding, dilation, activation, pooling, a dense layer, softmax and the receptive
-// field are, each shown on this network and the picture that it judged last. It opens with ?tour, or by its button.
+// The lesson: what convolution, stride, padding, dilation, batch norm, activation, pooling, a skip connection, a dense layer,
+// softmax and the receptive field are, and where the weights come from, each shown on this network and the picture that it judged last. It opens with ?tour, or by its button.
 "use strict";
 
 const RELU = "It turns numbers below 0 into 0 and leaves the others. The map still says where its filter found something, " +
@@ -37,9 +37,66 @@ async function pointAtLowest(layer) {
   await pointAt(layer, before[lowest] < 0 ? () => lowest : null);
 }
 
+/** The first convolution that sums over several channels of maps, or else of the image; null where none does. */
+function firstOverChannels() {
+  const over = program.calls.filter(([, what, , , , ci, , , , , , , kh, kw, , , , , , , groups]) =>
+    what === "conv" && ci > groups && kh * kw > 1);
+  return over.find(([name]) => layerOf.get(name).inputs[0] !== "input") ?? over[0] ?? null;
+}
+
+/** Steps on a convolution over channels, a batch norm, a sum and a flattening, where the network has one. */
+function stepsOfLayers() {
+  const over = firstOverChannels(), norm = program.layers.find(({ kind }) => kind === "BatchNorm2d");
+  const sum = program.layers.find(({ kind }) => kind === "Add"), flat = program.calls.find(([, what, , pixels]) => what === "flatten" && pixels > 1);
+  const steps = { over: null, norm: null, sum: null, flat: null };
+  if (over) {
+    const [name, , , , , ci, , bias, , , , , kh, kw] = over, inputs = ci / over[20], layer = layerOf.get(name);
+    steps.over = {
+      title: "Several channels",
+      words: [`Each number of ${name} sums over ${inputs} channels of ${called(layer.inputs[0])}. The filter has a grid of ${kh} x ${kw} ` +
+        `weights for each of them. The products of each channel are added up, and then the ${inputs} sums` +
+        `${bias === null ? "" : " and the bias"}.`,
+      "The list has the sums, the largest first. Click a channel to see its numbers, weights and products."],
+      show: () => pointAt(layer),
+    };
+  }
+  if (norm) {
+    steps.norm = {
+      title: "Batch norm",
+      words: [`${norm.name} brings the numbers of each channel to a similar size, which makes training steadier. It subtracts the ` +
+        "channel's mean and divides by its standard deviation. Then it multiplies by a weight and adds a bias, which were learnt.",
+      "In training, mean and standard deviation are those of the images at hand. Afterwards their running averages stand for them. " +
+        "So now these numbers are fixed: the line above the table has them."],
+      show: () => pointAt(norm),
+    };
+  }
+  if (sum) {
+    steps.sum = {
+      title: "Skip connection",
+      words: [`${sum.name} adds the maps of ${sum.inputs.map(called).join(" and ")}, number by number. So one way through the network ` +
+        "skips layers of the other. These layers need not compute everything anew: they learn what to add. " +
+        "Networks with many layers learn much better this way."],
+      show: () => pointAt(sum),
+    };
+  }
+  if (flat) {
+    const [name, , , pixels, channels] = flat, next = program.calls.slice(program.calls.indexOf(flat)).find(([, what]) => what === "linear");
+    steps.flat = {
+      title: "From maps to one row of numbers",
+      words: [`${name} writes the numbers of all maps into one row, channel by channel: ${channels} x ${pixels} = ` +
+        `${times(channels * pixels, "number")}. The line above the table says which number goes where.`,
+      next ? `Then ${next[0]} has a weight for each of these numbers and each of its ${times(next[7], "output")}: ` +
+        `${times(next[3] * next[7], "weight")}.` : ""],
+      show: () => pointAt(layerOf.get(name)),
+    };
+  }
+  return steps;
+}
+
 /** The steps that this network has something to show for: {title, words, show}. */
 function lesson() {
   const [height, width, channels] = program.input.shape;
+  const ofLayers = stepsOfLayers(), parameters = program.layers.reduce((all, layer) => all + layer.parameters, 0);
   const made = [{
     title: "An image is numbers",
     words: [`For the network this image is ${height} rows of ${width} pixels. Each pixel is ` +
@@ -94,6 +151,7 @@ function lesson() {
       show: () => pointAt(layer),
     });
   }
+  if (ofLayers.norm) made.push(ofLayers.norm);
   if (activation) {
     made.push({
       title: "Activation",
@@ -113,6 +171,7 @@ function lesson() {
       show: () => pointAt(pool.layer),
     });
   }
+  for (const step of [ofLayers.over, ofLayers.sum]) if (step) made.push(step);
   // The last one that sees less than all, where there is one that sees more than a filter.
   const maps = program.layers.filter(({ shape }) => shape.length === 3 && shape[0] * shape[1] > 1);
   const part = maps.filter(({ field }) => !field.whole && field.size[0] < height && field.size[1] < width);
@@ -128,6 +187,7 @@ function lesson() {
     });
   }
   const dense = program.calls.filter(([, what]) => what === "linear").pop();
+  if (ofLayers.flat) made.push(ofLayers.flat);
   if (dense) {
     made.push({
       title: "The dense layer",
@@ -147,6 +207,14 @@ function lesson() {
       byId("softmax").open = true;
       byId("softmax").scrollIntoView({ block: "center" });
     },
+  }, {
+    title: "Where the weights come from",
+    words: [`The ${times(parameters, "weight")} and biases of this network were not written by anybody. They began as random numbers, or ` +
+      "as the weights of an earlier training.",
+    "In training the network answered for a few labelled images at a time. The loss measures how wrong its answers were. The gradient says " +
+      "for each weight how the loss changes with it. Each weight was moved a little, to where the loss gets smaller. This was " +
+      "repeated many times. So the network knows only what its training images show."],
+    show: () => dialog.close(),
   }, {
     title: "Your turn",
     words: ["Drag over the image to cover parts of it, and see which parts the answer needs. Then choose an image of your own: one " +

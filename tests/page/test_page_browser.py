@@ -145,7 +145,7 @@ def test_a_number_says_where_it_comes_from_and_moves_on(browser: Any, page: Path
     assert rows[-2] == "48 outside the image 0 0"  # three of nine positions, 16 channels
     rule = browser.find("#number .rule").text.replace("\u2212", "-")
     assert rule == f"The sum of these 144 products is {rows[-1].split()[-1]}."
-    grids = browser.run("""return [...document.querySelectorAll('#number .grids table')].map((grid) =>
+    grids = browser.run("""return [...document.querySelectorAll('#number .window')].map((grid) =>
         [...grid.querySelectorAll('td')].map((cell) =>
             [Number(cell.textContent.replace('\u2212', '-')), cell.className]))""")
     assert [len(grid) for grid in grids] == [9, 9, 9]
@@ -249,13 +249,15 @@ def test_the_camera_is_judged_until_it_is_stopped(browser: Any, page: Path) -> N
 
 
 COLUMNS = "return [...document.querySelectorAll('#softmax thead th')].map((head) => head.textContent)"
-LESSON = ["An image is numbers", "Convolution", "Stride", "Padding", "Dilation", "Activation", "Pooling",
-          "What a number can see", "The dense layer", "Probabilities", "Your turn"]
+LESSON = ["An image is numbers", "Convolution", "Stride", "Padding", "Dilation", "Batch norm", "Activation", "Pooling",
+          "Several channels", "Skip connection", "What a number can see", "From maps to one row of numbers",
+          "The dense layer", "Probabilities", "Where the weights come from", "Your turn"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "missing", "how"), [
-    ("lenet5", set(), {"size": PHONE}), ("resnet8", {"Pooling"}, {}), ("squeezenet1_1", {"The dense layer"}, {})])
+    ("lenet5", {"Batch norm", "Skip connection"}, {"size": PHONE}), ("resnet8", {"Pooling", LESSON[11]}, {}),
+    ("squeezenet1_1", {"Batch norm", "Skip connection", LESSON[11], "The dense layer"}, {})])
 def test_the_lesson_shows_each_step_on_this_network(name: str, missing: set[str], how: Any, browser: Any, photos: Path,
                                                     tmp_path: Path) -> None:
     write_page(model_of(name), sorted(map(str, photos.glob("*/*"))), tmp_path / "page.html")
@@ -272,7 +274,7 @@ def test_the_lesson_shows_each_step_on_this_network(name: str, missing: set[str]
         if titles[-1] == "Probabilities":
             assert browser.run(COLUMNS) == ["class", "logit", "minus the largest", "e raised to it",
                                             "divided by the sum"]
-        if titles[-1] in {"Convolution", "Activation", "Pooling", "The dense layer"}:
+        if titles[-1] in {"Convolution", "Activation", "Pooling", "The dense layer", "Several channels"}:
             assert browser.find("#number").is_displayed()
         assert browser.run(WIDE) <= 0
         assert browser.run("""const box = (it) => it.getBoundingClientRect();
