@@ -147,7 +147,7 @@ class Evaluation:
     loss: float
     classes: list[ClassScore]
     confusion_matrix: NDArray[np.int64]
-    logits: NDArray[Any]
+    logits: NDArray[np.float32]
     probabilities: NDArray[np.float64]
     labels: NDArray[np.int64]
     guesses: NDArray[np.int64]
@@ -156,7 +156,7 @@ class Evaluation:
     flips: bool = False
     calibration: Calibration | None = None
     baselines: dict[str, Baseline] = field(default_factory=dict)
-    strangeness: NDArray[Any] | None = None
+    strangeness: NDArray[np.float64] | None = None
 
     @property
     def images(self) -> int:

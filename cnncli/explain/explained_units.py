@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..data.finding import Picture, find_images, image_files
 from ..data.folder import scan_labelled
@@ -68,7 +69,7 @@ class Unit:
     paths: list[str]
     windows: list[Window]
     patches: list[Array] = field(repr=False)
-    answers: list[Array] = field(repr=False)
+    answers: list[NDArray[np.float32]] = field(repr=False)
     made: Array | None = field(repr=False)
     made_value: float | None
     classes: list[tuple[str, float]]

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..data.boxes import Box
 from ..data.decode import read_header
@@ -81,7 +82,7 @@ class Explanation:
     target_probability: float
     method: str
     layer: str | None
-    values: Array
+    values: NDArray[np.float32]
     residual: float | None
     grid: Grid = field(repr=False)
     preprocessing: Preprocessing = field(repr=False)
@@ -92,7 +93,7 @@ class Explanation:
     against: str | None = None
 
     @cached_property
-    def map(self) -> Array:
+    def map(self) -> NDArray[np.float32]:
         """The map laid on the image, float32 (height, width). It is 0 where the preprocessing cuts the image off."""
         return on_image(self.values, self.grid, self.preprocessing, self.size)
 

@@ -10,13 +10,13 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..data.depth import Seen, doubts
 from ..data.finding import Images, Missing, image_files
 from ..data.images import forgiven_in_words
 from ..data.outputs import Kind, marked, write
 from ..errors import NetworkError
-from ..kernels import Array
 from ..network import Network
 from .learnt import in_words, trained_on
 from .model import Model
@@ -37,7 +37,7 @@ class Features:
     """
 
     paths: list[str]
-    values: Array
+    values: NDArray[np.float32]
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
     def write(self, path: str) -> None:

@@ -12,6 +12,7 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..data.depth import Seen
 from ..data.finding import Images, Missing, Picture, each_image
@@ -139,7 +140,7 @@ class Model:
 
     # ---- judging ----
 
-    def logits(self, images: Array) -> Array:
+    def logits(self, images: Array) -> NDArray[np.float32]:
         """Return the network's outputs before softmax.
 
         An image's outputs are the same bits whatever other images are given. With ``flips`` they are the mean of the
@@ -157,7 +158,7 @@ class Model:
         """
         return self._through(self.network.forward, images)
 
-    def judging(self) -> Callable[[Array], tuple[Array, Array | None]]:
+    def judging(self) -> Callable[[Array], tuple[NDArray[np.float32], NDArray[np.float64] | None]]:
         """Return a function from images to their ``logits`` and their strangeness, float64 (n,).
 
         Strangeness is above 0 for images that seem to belong to no class. It is None if the model cannot tell.
@@ -173,7 +174,7 @@ class Model:
             found.append(strange(flat(features)))
             return behind.forward(features)
 
-        def judge(images: Array) -> tuple[Array, Array | None]:
+        def judge(images: Array) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
             found.clear()
             logits = self._through(forward, images)
             if self.flips:  # those of each part, and of its mirror image
@@ -182,7 +183,7 @@ class Model:
 
         return judge
 
-    def _through(self, forward: Callable[[Array], Array], images: Array) -> Array:
+    def _through(self, forward: Callable[[Array], Array], images: Array) -> NDArray[np.float32]:
         images = self._batch(images)
         outputs = np.empty((len(images), len(self.classes)), np.float32)
         step = self.network.images_at_once()
@@ -203,7 +204,7 @@ class Model:
         mean: Array = (forward(images) + mirrored) * np.float32(0.5)
         return mean
 
-    def probabilities(self, images: Array) -> Array:
+    def probabilities(self, images: Array) -> NDArray[np.float64]:
         """Return the probabilities of the classes: softmax(logits / temperature), float64 (n, classes).
 
         Args:
@@ -214,7 +215,7 @@ class Model:
         """
         return self.probabilities_of(self.logits(images))
 
-    def probabilities_of(self, logits: Array) -> Array:
+    def probabilities_of(self, logits: Array) -> NDArray[np.float64]:
         """Return the probabilities that logits mean, float64 (n, classes).
 
         Args:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import NetworkError, UsageError, brief, no_such
 from ..kernels import Array, threads
@@ -43,9 +44,8 @@ class Network:
         NetworkError: A layer or a connection makes no sense; the message names the layer and the reason.
     """
 
-    def __init__(
-        self, layers: Iterable[Layer | Mapping[str, Any]], input_shape: Sequence[int], seed: int | None = 0
-    ) -> None:
+    def __init__(self, layers: Iterable[Layer | Mapping[str, Any]], input_shape: Sequence[int], seed: int | None = 0
+                 ) -> None:
         self._begin(Graph(layers, input_shape))
         if seed is not None:
             self.initialise(seed)
@@ -231,7 +231,7 @@ class Network:
         if self._whole is not None:
             self._whole.changed()
 
-    def parameters(self) -> dict[str, Array]:
+    def parameters(self) -> dict[str, NDArray[np.float32]]:
         """Return the weights that training learns, by name: {"conv1.weight": array, …}.
 
         The arrays are not copied, and have the model file's layout. If you write into them after a forward, call
@@ -269,7 +269,7 @@ class Network:
     def _new_plan(self, batch: int, training: bool, keep: frozenset[str] = frozenset()) -> Plan:
         return Plan(self.nodes, self.input_shape, batch, training, clock=self.clock, packing=self._packing, keep=keep)
 
-    def forward(self, images: Array, training: bool = False, out: Array | None = None) -> Array:
+    def forward(self, images: Array, training: bool = False, out: Array | None = None) -> NDArray[np.float32]:
         """Return the network's outputs for images.
 
         Args:
@@ -289,7 +289,7 @@ class Network:
         with self._turn:
             return self._outputs(images, training, out)
 
-    def _outputs(self, images: Array, training: bool, out: Array | None) -> Array:
+    def _outputs(self, images: Array, training: bool, out: Array | None) -> NDArray[np.float32]:
         shape = (len(images), *self.output_shape)
         outputs = np.empty(shape, np.float32) if out is None else out
         if out is not None and (not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != np.float32):

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import kernels
 from ..data import Data
@@ -24,9 +24,13 @@ from ..data.outputs import Kind, check_runs, claim, marked, write
 from ..errors import TrainingError, UsageError, printable
 from ..report import rates as chart
 from .fit import Fit
+from .keywords import RateOptions, checked
 from .observer import Observer
 from .options import Options
 from .prepare import Setting, gather
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # which type checkers bring along
 
 STEPS = 120
 RANGES = {"sgd": (1e-4, 10.0), "adam": (1e-6, 1.0), "adamw": (1e-6, 1.0)}
@@ -78,7 +82,8 @@ class RangeTest:
 
 
 def find_lr(data: Data, *, threads: int | None = None, cache: Cache = "ram", strict: bool = False,
-            runs: str | os.PathLike[str] = "runs", observer: Observer | None = None, **options: Any) -> RangeTest:
+            runs: str | os.PathLike[str] = "runs", observer: Observer | None = None, **given: "Unpack[RateOptions]"
+            ) -> RangeTest:
     """Test learning rates, and suggest one for ``train``.
 
     A network makes up to 120 steps while the learning rate rises from far too small to far too large, and is thrown
@@ -91,7 +96,7 @@ def find_lr(data: Data, *, threads: int | None = None, cache: Cache = "ram", str
         strict: True raises ImageError for the first image that cannot be used. False: such images are skipped.
         runs: The folder that lr.csv and lr.png are written to.
         observer: An ``Observer`` that is told of choices and progress. None: nobody is told.
-        **options: Options of ``train`` about images, network and learning; ``train`` describes each. Not lr and probe.
+        **given: Options of ``train`` about images, network and learning; ``train`` describes each. Not lr and probe.
 
     Returns:
         The rates, their losses, and the suggested rate.
@@ -100,6 +105,7 @@ def find_lr(data: Data, *, threads: int | None = None, cache: Cache = "ram", str
         UsageError: An option makes no sense, or lr or probe is given.
         CnnError: Whatever else ``train`` raises before its first step.
     """
+    options = checked(given, RateOptions, "lr", "probe")
     if options.get("lr") is not None:
         raise UsageError("--find-lr and --lr cannot be given together, because --find-lr looks for the learning rate; "
                          "leave one of them out.")

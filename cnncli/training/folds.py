@@ -9,7 +9,7 @@ import re
 import statistics
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..atomic import write_atomically
 from ..data import Data, check_fold
@@ -18,7 +18,11 @@ from ..evaluation import grouped
 from ..evaluation.grouped import GroupScore
 from ..evaluation.intervals import of_folds, wilson
 from ..runs import CONFIG, Run, check_name, newest_run, runs_option
+from .keywords import FoldsOptions, checked
 from .train import train
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # which type checkers bring along
 
 _Path = str | os.PathLike[str]
 FOLDS = "folds.json"  # in the last fold's folder
@@ -156,7 +160,7 @@ class CrossValidation:
 
 
 def cross_validate(data: Data | None, folds: int, *, name: str | None = None, resume: bool | _Path = False,
-                   runs: _Path = "runs", **options: Any) -> CrossValidation:
+                   runs: _Path = "runs", **given: "Unpack[FoldsOptions]") -> CrossValidation:
     """Train once for each fold, and return what the folds reached.
 
     The images that are not for the test are dealt into folds. Each run is validated on one of them and learns from the
@@ -170,7 +174,7 @@ def cross_validate(data: Data | None, folds: int, *, name: str | None = None, re
             stopped continues to the same bits as if it had never been stopped. Missing runs use the options given at
             first; other options may be given only where ``train`` takes them with resume. False: begin one.
         runs: The folder in which the runs' folders are made.
-        **options: Options of ``train``, where each is described; all but fold and time.
+        **given: Options of ``train``, where each is described; all but fold and time.
 
     Returns:
         The folds with their runs, and the mean and the standard deviation of their accuracies.
@@ -181,6 +185,7 @@ def cross_validate(data: Data | None, folds: int, *, name: str | None = None, re
         CnnError: Whatever else ``train`` raises.
     """
     check_fold(1, folds)
+    options = checked(given, FoldsOptions, "time")
     if options.get("time") is not None:
         raise UsageError("--folds and --time cannot be given together, because all folds are trained for the same "
                          "number of epochs; give --epochs instead of --time.")
@@ -197,8 +202,7 @@ def cross_validate(data: Data | None, folds: int, *, name: str | None = None, re
         for what in ("epochs", "patience"):  # the first fold may have been made longer, and the next ones not yet
             if options.get(what) is None and first["options"].get(what) is not None:
                 options[what] = first["options"][what]
-        given = {key: value for key, value in options.items() if value is not None}
-        stored = {**first["options"], **given}
+        stored = {**first["options"], **{key: value for key, value in options.items() if value is not None}}
         stored.pop("fold", None)
         data = first["data"] if data is None else data
     found: list[Fold] = []

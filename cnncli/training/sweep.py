@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import kernels
 from ..data import Data
@@ -34,6 +34,7 @@ from ..runs.samples import place, scan_fold
 from . import sweep_plan
 from .choose import Facts, choose
 from .decoded import Decoded
+from .keywords import SweepOptions, checked
 from .observer import Observer, Observers
 from .options import Options
 from .prepare import Setting as Circumstances
@@ -43,6 +44,9 @@ from .start import begin as begin_with
 from .sweep_plan import GRID, OPTUNA, RANDOM, Plan, Planned
 from .sweep_settings import Point, Setting, corners, draws, grid, in_words, is_setting, settings_of, typed_name
 from .train import carry_out
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # which type checkers bring along
 
 # What a training is like that makes steps; --probe makes none.
 _OF_STEPS = ("lr", "optimizer", "schedule", "warmup", "weight_decay", "ema", "batch_size", "sampling")
@@ -128,7 +132,7 @@ class Sweep:
 def sweep(data: Data | None = None, settings: Mapping[str, Any] | Sequence[str] = (), *, random: int | None = None,
           optuna: int | None = None, name: str | None = None, resume: bool | _Path = False, runs: _Path = "runs",
           threads: int | None = None, cache: Cache = "ram", strict: bool = False, preview: bool = False,
-          observer: Observer | None = None, **options: Any) -> Sweep:
+          observer: Observer | None = None, **given: "Unpack[SweepOptions]") -> Sweep:
     """Train once for each combination of settings, and return what each run reached on the validation images.
 
     All runs have the same split. A run that fails is told to the observer; the others go on.
@@ -151,7 +155,7 @@ def sweep(data: Data | None = None, settings: Mapping[str, Any] | Sequence[str] 
         strict: True raises ImageError for the first image that cannot be used. False: such images are skipped.
         preview: True draws augmented.png into the folder of each run.
         observer: An ``Observer`` that is told of each run. None: nobody is told.
-        **options: Options of ``train`` that are the same for all runs; ``train`` describes each. All but fold.
+        **given: Options of ``train`` that are the same for all runs; ``train`` describes each. All but fold.
 
     Returns:
         The runs, best first, with their settings and accuracies.
@@ -164,6 +168,7 @@ def sweep(data: Data | None = None, settings: Mapping[str, Any] | Sequence[str] 
         SaveError: A file could not be written.
         Interrupted: Ctrl-C or SIGTERM stopped the sweep after a step. Everything is saved.
     """
+    options = checked(given, SweepOptions, "fold", "folds")
     if is_setting(data):  # the words of the command line, in whatever order
         words = [str(data), *settings]
         data = next((word for word in words if "=" not in word), None)
