@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .data.sample import write_sample
     from .evaluation.check import check
     from .evaluation.evaluate import evaluate
+    from .evaluation.listing import compare_runs, list_runs
     from .explain.explained_units import explain_units
     from .explain.explanation import explain, explanations
     from .explain.sanity import sanity
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from .page import write_page
     from .report.files import write as write_report
     from .runs.answering import features, predict, summarise
+    from .runs.latest import find_run
     from .runs.opened import load
     from .training.find_lr import find_lr
     from .training.folds import cross_validate
@@ -67,6 +69,7 @@ _HOMES = {
     "Trainer": ("training.trainer", "Trainer"),
     "architecture": ("architectures", "architecture"),
     "check": ("evaluation.check", "check"),
+    "compare_runs": ("evaluation.listing", "compare_runs"),
     "cross_validate": ("training.folds", "cross_validate"),
     "draw_activations": ("visualize.sheets", "draw_activations"),
     "draw_filters": ("visualize.sheets", "draw_filters"),
@@ -79,8 +82,10 @@ _HOMES = {
     "features": ("runs.answering", "features"),
     "find_images": ("data.finding", "find_images"),
     "find_lr": ("training.find_lr", "find_lr"),
+    "find_run": ("runs.latest", "find_run"),
     "import_images": ("data.importing", "import_images"),
     "layers": ("layers", ""),
+    "list_runs": ("evaluation.listing", "list_runs"),
     "load": ("runs.opened", "load"),
     "loss": ("loss", ""),
     "optim": ("optim", ""),
@@ -98,10 +103,10 @@ _HOMES = {
 }
 
 __all__ = ["Live", "Model", "Network", "Observer", "Observers", "Prediction", "TensorBoard", "Tracker", "Trainer",
-           "__version__", "architecture", "check", "cross_validate", "draw_activations", "draw_filters", "errors",
-           "evaluate", "explain", "explain_units", "explanations", "export_model", "features", "find_images", "find_lr",
-           "import_images", "layers", "load", "loss", "optim", "predict", "sanity", "shortcuts", "summarise", "sweep",
-           "train", "trust", "watch", "write_page", "write_report", "write_sample"]
+           "__version__", "architecture", "check", "compare_runs", "cross_validate", "draw_activations", "draw_filters",
+           "errors", "evaluate", "explain", "explain_units", "explanations", "export_model", "features", "find_images",
+           "find_lr", "find_run", "import_images", "layers", "list_runs", "load", "loss", "optim", "predict", "sanity",
+           "shortcuts", "summarise", "sweep", "train", "trust", "watch", "write_page", "write_report", "write_sample"]
 
 
 if not TYPE_CHECKING:  # so that type checkers refuse a name that is misspelt

@@ -76,9 +76,9 @@ def _augmentations(ctx: click.Context) -> list[str]:
 
 
 def _run_names(ctx: click.Context) -> list[str]:
-    from ..runs.listing import runs_in
+    from ..evaluation.listing import list_runs
 
-    return [each.run.name for each in runs_in(ctx.params.get("runs") or "runs")]
+    return [each.name for each in list_runs(ctx.params.get("runs") or "runs")]
 
 
 def _run_folders(ctx: click.Context) -> list[str]:
@@ -111,7 +111,7 @@ def _methods(ctx: click.Context) -> list[str]:
 
 
 def _sweep_names(ctx: click.Context) -> list[str]:
-    from ..runs.listing import sweeps_in
+    from ..evaluation.listing import sweeps_in
 
     return [path.name for path in sweeps_in(ctx.params.get("runs") or "runs")]
 

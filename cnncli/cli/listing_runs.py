@@ -12,7 +12,7 @@ from .completing import run_names
 from .output import console, emit, emit_json, note
 
 if TYPE_CHECKING:
-    from ..runs.listing import Listed
+    from ..evaluation.listing import ListedRun
 
 MOST_ROWS = 40  # of epochs beside each other; of more epochs, some are shown
 COMPARE = "compare"
@@ -35,11 +35,11 @@ def command(names: tuple[str, ...], runs: Path, as_json: bool) -> None:
     compare shows the settings in which the RUNs differ, and their accuracy on the validation images, epoch by epoch.
     RUN is the name or the path of a run.
     """
-    from ..runs.listing import compared, named, runs_in, sweeps_in
+    from ..evaluation.listing import compare_runs, list_runs, sweeps_in
 
     if names and (names[0] != COMPARE or len(names) < 3):
         raise UsageError("'cnn runs' takes no names, except to compare at least two runs: cnn runs compare RUN RUN")
-    listed = compared([named(name, runs) for name in names[1:]]) if names else runs_in(runs)
+    listed = compare_runs(names[1:], runs) if names else list_runs(runs)
     if as_json:
         emit_json({"runs": [{**each.as_json(), **({"history": each.history} if names else {})} for each in listed]})
     elif names:
@@ -50,7 +50,7 @@ def command(names: tuple[str, ...], runs: Path, as_json: bool) -> None:
             note(f"{printable(sweep)} is a sweep; to list its runs: cnn runs --runs {quoted(sweep)}")
 
 
-def _list(listed: Sequence["Listed"]) -> None:
+def _list(listed: Sequence["ListedRun"]) -> None:
     from ..report.tables import show
 
     columns = (("run", "left"), ("state", "left"), ("accuracy", "right"), ("epochs", "right"), ("time", "right"),
@@ -63,7 +63,7 @@ def _list(listed: Sequence["Listed"]) -> None:
             emit(printable(each.trouble))
 
 
-def _compare(listed: Sequence["Listed"]) -> None:
+def _compare(listed: Sequence["ListedRun"]) -> None:
     from ..report.tables import show
 
     names = [(printable(each.run.name), "right") for each in listed]
@@ -84,7 +84,7 @@ def _compare(listed: Sequence["Listed"]) -> None:
             emit(printable(each.trouble))
 
 
-def _epochs(listed: Sequence["Listed"]) -> list[int]:
+def _epochs(listed: Sequence["ListedRun"]) -> list[int]:
     """Return the epochs to show: all, or of many some at even distances, and those whose models are kept."""
     longest = max(len(each.history) for each in listed)
     count = min(MOST_ROWS, longest)
@@ -92,7 +92,7 @@ def _epochs(listed: Sequence["Listed"]) -> list[int]:
     return sorted(even | {each.kept["epoch"] for each in listed if each.kept})
 
 
-def _of_epoch(each: "Listed", epoch: int) -> str:
+def _of_epoch(each: "ListedRun", epoch: int) -> str:
     """Return a run's accuracy after an epoch, with a star if its model is kept."""
     if epoch > len(each.history):
         return ""

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
-from ..errors import UsageError, did_you_mean, printable, quoted, told
+from ..errors import UsageError, brief, did_you_mean, printable, quoted, told
 from .run import CONFIG, Run, check_no_sweep, runs_option
 
 LATEST = "latest"
@@ -89,11 +89,20 @@ def newest_run(runs: str | os.PathLike[str]) -> Run:
     return run
 
 
-def find_run(runs: str | os.PathLike[str], which: str | os.PathLike[str] | None = None) -> Run:
-    """Return a run by name ("resnet8-1"), by path, or, for None or "latest", the newest.
+def find_run(which: str | os.PathLike[str] | None = None, runs: str | os.PathLike[str] = "runs") -> Run:
+    """Return a run.
 
-    Raises UsageError where it is not there, with the nearest name.
+    Args:
+        which: The run's name, or the path of its folder. None or "latest": the run that was begun or resumed last,
+            whatever has become of it. ``load`` takes the model of an earlier run if this one has none yet.
+        runs: The folder that the runs are in.
+
+    Raises:
+        UsageError: There is no such run. The message has the nearest name.
     """
+    for path in (which, runs):
+        if path is not None and not isinstance(path, str | os.PathLike):
+            raise UsageError(f"{brief(path)} is no run; give its name, or the path of its folder.")
     if which is None or os.fspath(which) in ("", LATEST):
         return newest_run(runs)
     for path in (Path(runs, which), Path(which)):

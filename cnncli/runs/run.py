@@ -126,7 +126,8 @@ class Run:
             UsageError: The history or the configuration is damaged.
         """
         images = self.config.get("images")
-        return kept_row(self.history, images.get("val") or 1 if isinstance(images, dict) else 1)
+        count = images.get("val") if isinstance(images, dict) else None
+        return kept_row(self.history, count if isinstance(count, int) and count > 0 else 1)
 
     @property
     def has_model(self) -> bool:

@@ -40,7 +40,7 @@ def resume(data: Data | None, options: Options, which: str | None, runs: str, se
     """Prepare to continue a run. Raises UsageError or DataError, naming them, if options, classes or images are not
     what they were: it would not be the same training.
     """
-    lock = RunLock(find_run(runs, which))
+    lock = RunLock(find_run(which, runs))
     try:
         return _resumed(lock, data, options, setting)
     except BaseException:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import SaveError, printable
+from ..evaluation.listing import flat
 from ..runs import COLUMNS, SWEEP, Run
-from ..runs.listing import flat
 from .lines import Line, parsed
 
 Scalars = dict[str, float]

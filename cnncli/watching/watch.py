@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterable
 
 from ..errors import UsageError, brief
+from ..evaluation.listing import named
 from ..runs import newest_run
-from ..runs.listing import named
 from .server import Server
 
 _Path = str | os.PathLike[str]

@@ -136,7 +136,7 @@ def test_the_groups_of_another_folder(tmp_path: Path, monkeypatch: pytest.Monkey
     Path("other/b").rename("others_b")
     found = cnncli.evaluate(run, "other")
     assert (found.groups, found.group_interval) == ([], None)
-    assert found.notes[-1].startswith(r"--group-by '^\w/(s\d+)_', which the model was trained with, finds no group in ")
+    assert found.notes[-1].startswith(r"group_by='^\w/(s\d+)_', which the model was trained with, finds no group in ")
     table = {f"train/a/s{slide}_{i}.png": f"g{slide}" for slide in range(6) for i in range(3)}
     Path("moved").rename("cells")
     by_table = cnncli.train("cells", group_by=table, **options)

@@ -199,7 +199,7 @@ def test_what_is_called_latest_and_is_no_run_is_not_spoken_of(runs: Path, what: 
 def test_the_newest_of_all_is_meant_to_be_resumed(runs: Path) -> None:
     make("third", 20, epochs=0, model=False)
     make("older", None)
-    assert newest_run("runs").name == find_run("runs").name == find_run("runs", "latest").name == "third"
+    assert newest_run("runs").name == find_run().name == find_run("latest", "runs").name == "third"
     Run("runs/first").write_config({**Run("runs/first").config, "resumed": (BEGAN + timedelta(days=1)).isoformat()})
     assert newest_run("runs").name == "first"
     for config in ("[]", "{", json.dumps({"began": 3}), json.dumps({"began": "yesterday"})):

@@ -105,7 +105,7 @@ def test_latest_leads_to_the_newest(tmp_path: Path) -> None:
     assert os.readlink(tmp_path / "latest") == "second"
     assert latest_run(tmp_path).path == second.path
     point_latest(tmp_path, "first")
-    assert find_run(tmp_path).name == find_run(tmp_path, "latest").name == "first"
+    assert find_run(runs=tmp_path).name == find_run("latest", tmp_path).name == "first"
 
 
 def test_latest_is_a_text_file_where_links_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,22 +146,22 @@ def test_what_is_called_latest_and_names_no_run_is_left_alone(tmp_path: Path) ->
 def test_a_link_to_a_run_is_that_run(tmp_path: Path) -> None:
     run = make(tmp_path, "birds")
     (tmp_path / "link").symlink_to("birds")
-    assert find_run(tmp_path, "link").path == run.path.resolve()
+    assert find_run("link", tmp_path).path == run.path.resolve()
 
 
 def test_finding_runs(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no run in"):
-        find_run(tmp_path)
+        find_run(runs=tmp_path)
     run = make(tmp_path, "birds")
-    assert find_run(tmp_path, "birds").path == find_run(tmp_path / "elsewhere", run.path).path == run.path
+    assert find_run("birds", tmp_path).path == find_run(run.path, tmp_path / "elsewhere").path == run.path
     with pytest.raises(UsageError, match="Did you mean 'birds'"):
-        find_run(tmp_path, "bird")
+        find_run("bird", tmp_path)
     (tmp_path / "photos").mkdir()
     with pytest.raises(UsageError, match=r"cnn train .*photos --resume"):
-        find_run(tmp_path, tmp_path / "photos")
+        find_run(tmp_path / "photos", tmp_path)
     os.rename(tmp_path / "birds", tmp_path / "moved")
     with pytest.raises(UsageError, match="no run in"):
-        find_run(tmp_path)
+        find_run(runs=tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "\0\xff", '{"a": NaN}', '{"a": -Infinity}', '{"a": {"b": 1, "b": 1}}',

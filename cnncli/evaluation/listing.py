@@ -1,0 +1,222 @@
+"""Runs beside each other: what each reached and how certain that is, how long it took, and in which settings they
+differ. `cnn runs` shows it.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ..errors import UsageError, brief, did_you_mean, printable
+from ..runs.kept import Row
+from ..runs.latest import LATEST
+from ..runs.run import CONFIG, SWEEP, Run, check_no_sweep
+from .intervals import wilson
+
+_UNSAID = ("classes", "fingerprint")
+Settings = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ListedRun:
+    """A run in a list: what was trained, how far it came, and what it reached.
+
+    Attributes:
+        run: The run; ``run.model`` is its model.
+        state: "done", "in training", "stopped" or "damaged".
+        settings: Its settings by name; those inside others are called like "augment.shift". Empty if it is damaged.
+        history: A dict for each epoch: the rows of ``Run.history``.
+        differs: The settings that most of the runs in the list have otherwise.
+        trouble: The sentence that says what is damaged. None if nothing is.
+        kept: The row of the epoch whose model the run keeps. None if no epoch has ended.
+    """
+
+    run: Run
+    state: str
+    settings: Settings = field(repr=False)
+    history: list[Row] = field(repr=False)
+    differs: Settings = field(default_factory=dict)
+    trouble: str | None = None
+    kept: Row | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the run: that of its folder."""
+        return self.run.name
+
+    @property
+    def architecture(self) -> str | None:
+        """The name of the network, or the path of the TOML file that describes it. None if it is not known."""
+        name = self.settings.get("arch")
+        return name if isinstance(name, str) else None
+
+    @property
+    def image_counts(self) -> dict[str, int]:
+        """How many images the run was trained on ("train") and validated on ("val"), as far as it says."""
+        counts = {split: self.settings.get(f"images.{split}") for split in ("train", "val")}
+        return {split: count for split, count in counts.items() if isinstance(count, int)}
+
+    @property
+    def trained(self) -> datetime | None:
+        """When the training began or was last resumed. None if that is not known."""
+        return self.run.trained
+
+    @property
+    def seconds(self) -> float:
+        """How long all epochs took together, in seconds."""
+        return float(sum(row["seconds"] or 0 for row in self.history))
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs are done."""
+        return len(self.history)
+
+    @property
+    def epoch(self) -> int | None:
+        """The epoch whose model the run keeps, from 1. None if no epoch has ended."""
+        return int(self.kept["epoch"] or 0) if self.kept else None
+
+    @property
+    def accuracy(self) -> float | None:
+        """The share of the validation images that the run's model has right, 0 to 1. None without validation images.
+
+        These images chose the epoch, so this is a little too high. ``evaluate`` tests a model on other images.
+        """
+        return self.kept["val_accuracy"] if self.kept else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The interval that holds the accuracy with 95 % confidence, by Wilson's formula: (low, high).
+
+        None without an accuracy.
+        """
+        images = self.image_counts.get("val")
+        return None if self.accuracy is None or not images else wilson(round(self.accuracy * images), images)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``cnn runs --json`` prints of it."""
+        return {"run": self.name, "path": self.run.path, "state": self.state, "architecture": self.architecture,
+                "trained": self.trained.isoformat(timespec="seconds") if self.trained else None,
+                "epochs": self.epochs, "accuracy": self.accuracy,
+                "interval": list(self.interval) if self.interval else None, "epoch": self.epoch,
+                "seconds": self.seconds, "settings": self.settings, "differs": self.differs, "trouble": self.trouble}
+
+
+def list_runs(runs: str | os.PathLike[str] = "runs") -> list[ListedRun]:
+    """Return the runs in a folder, the oldest first.
+
+    Args:
+        runs: The folder that the runs are in.
+
+    Returns:
+        A record for each run. A damaged run is listed, too, with what is damaged as its trouble.
+
+    Raises:
+        UsageError: There is no such folder, or no run in it.
+
+    Example::
+
+        best = max(cnncli.list_runs(), key=lambda each: each.accuracy or 0)
+        print(best.name, best.accuracy, best.interval)
+    """
+    _check_path(runs)
+    if not os.path.isdir(runs):
+        raise UsageError(f"there is no folder {printable(runs)}; train a model first: cnn train DATA")
+    paths = [path for path in sorted(Path(runs).iterdir()) if path.name != LATEST and (path / CONFIG).is_file()]
+    if not paths:
+        for path in sweeps_in(runs)[-1:]:
+            check_no_sweep(path)
+        raise UsageError(f"{printable(runs)} holds no run; train a model first: cnn train DATA")
+    return _beside([Run(path) for path in sorted(paths, key=lambda path: (path / CONFIG).stat().st_mtime)])
+
+
+def compare_runs(which: Sequence[str | os.PathLike[str] | Run], runs: str | os.PathLike[str] = "runs"
+                 ) -> list[ListedRun]:
+    """Return some runs beside each other, in the order given.
+
+    Args:
+        which: Two runs or more: their names, their paths, or what ``train`` returned.
+        runs: The folder that the named runs are in.
+
+    Returns:
+        A record for each run. Of two runs, ``differs`` has every setting that is not the same.
+
+    Raises:
+        UsageError: There are fewer than two, or there is no such run.
+    """
+    _check_path(runs)
+    several = list(which) if isinstance(which, Iterable) and not isinstance(which, str) else []
+    if len(several) < 2:
+        raise UsageError("there must be at least two runs to compare; give a list of their names.")
+    return _beside([each if isinstance(each, Run) else named(each, runs) for each in several])
+
+
+def _check_path(runs: Any) -> None:
+    if not isinstance(runs, str | os.PathLike):
+        raise UsageError(f"the folder of the runs must be a path, not {brief(runs)}.")
+
+
+def sweeps_in(folder: str | os.PathLike[str]) -> list[Path]:
+    """Return the folders of the sweeps in a folder of runs, the oldest first."""
+    plans = [path for path in Path(folder).glob(f"*/{SWEEP}") if path.parent.name != LATEST]
+    return [path.parent for path in sorted(plans, key=lambda path: path.stat().st_mtime)]
+
+
+def named(name: str | os.PathLike[str], folder: str | os.PathLike[str] = "runs") -> Run:
+    """Return a run by its path, or its name in the folder of runs. Raises UsageError where there is none."""
+    if not isinstance(name, str | os.PathLike):
+        raise UsageError(f"{brief(name)} is no run; give its name, or the path of its folder.")
+    for path in (Path(folder, name), Path(name)):
+        if (path / CONFIG).is_file():
+            return Run(path.resolve() if path.name == LATEST else path)
+        check_no_sweep(path)
+    near = [path.parent.name for path in Path(folder).glob(f"*/{CONFIG}")]
+    hint = did_you_mean(os.fspath(name), near)
+    raise UsageError(f"there is no run {printable(name)}.{hint} To list the runs: cnn runs")
+
+
+def _beside(runs: Sequence[Run]) -> list[ListedRun]:
+    """Return runs with what differs: each setting that is not what most of them have; of two, all that they have
+    otherwise."""
+    listed = [_read(run) for run in runs]
+    known = [each.settings for each in listed if each.trouble is None]
+    common = dict[str, str | None]()
+    for name in dict.fromkeys(name for settings in known for name in settings):
+        counts = Counter(repr(settings.get(name)) for settings in known)
+        if len(counts) > 1:
+            value, times = counts.most_common(1)[0]
+            common[name] = value if times > 1 else None
+    return [replace(each, differs=_other(each.settings, common) if each.trouble is None else {}) for each in listed]
+
+
+def _other(settings: Settings, common: Mapping[str, str | None]) -> Settings:
+    """Return the settings that are not the common ones; of a group that a run has not at all, the group is none."""
+    return {(name if name in settings else name.split(".")[0]): settings.get(name) for name, most in common.items()
+            if repr(settings.get(name)) != most}
+
+
+def _read(run: Run) -> ListedRun:
+    try:
+        config, history, kept = run.config, run.history, run.kept
+    except UsageError as error:
+        return ListedRun(run, "damaged", {}, [], trouble=str(error))
+    settings = dict(flat({"data": config.get("data"), "images": config.get("images"), **_recipe(config)}))
+    state = "in training" if run.in_training else "stopped" if run.epochs_done else "done"
+    return ListedRun(run, state, settings, history, kept=kept)
+
+
+def _recipe(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    recipe = config.get("recipe")
+    return recipe if isinstance(recipe, dict) else {}
+
+
+def flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield settings by name, those inside others as "outer.inner"."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{before}{name}.")
+        elif name not in _UNSAID:
+            yield before + name, value
