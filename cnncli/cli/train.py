@@ -51,7 +51,7 @@ def command(data: str | None, resume: str | None, folds: int | None, find_lr: bo
 
     DATA is a folder with one folder per class. It may also hold train/, val/ and test/ with a folder per class in each.
     If val/ or test/ is missing, a tenth of the training images is used for it (at most 2,500 for validation). A hash of
-    each file's name decides which; no file is copied or moved.
+    each file's path decides which; no file is copied or moved.
 
     The run is written to runs/NAME/: the model of the best epoch (model.safetensors), history.csv, curves.png,
     config.json, and what is needed to continue. The best epoch is the one with the highest validation accuracy; of

@@ -100,8 +100,8 @@ _OPTIONS = (
               help="Stop when this many epochs in a row were not better than the best one.  [default: 5 with --init "
                    "if neither --epochs nor --time is given; else never]"),
     _learning("--seed", type=int, metavar="N",
-              help="The seed of all random numbers: initial weights, order, augmentation, split. The same seed gives "
-                   "the same model.  [default: 0]"),
+              help="The seed of all random numbers: initial weights, order, augmentation, and the split unless "
+                   "--split-seed is given. The same seed gives the same model.  [default: 0]"),
     _learning("--optimizer", metavar="NAME", shell_complete=optimiser_names,
               help="How gradients become steps: sgd (momentum 0.9, Nesterov), adam or adamw.  [default: sgd, or adamw "
                    "with --init]"),

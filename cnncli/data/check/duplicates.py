@@ -46,8 +46,10 @@ def _exact(copies: list[File]) -> Iterator[Finding]:
         yield Finding("duplicate-two-labels", files, f"{count} in {len(labels)} classes.{apart}", 0.0, exclude=files)
     if len(splits) > 1:
         yield Finding("duplicate-across-splits", files, f"{count} in {len(splits)} splits.{apart}", 0.0, exclude=rest)
-    if len(labels) == len(splits) == 1:
-        yield Finding("duplicate", files, f"{count}.{apart}", 0.0, exclude=rest)
+    if len(labels) == len(splits) == 1 and apart:
+        yield Finding("duplicate-two-groups", files, f"{count}.{apart}", 0.0, exclude=files)
+    elif len(labels) == len(splits) == 1:
+        yield Finding("duplicate", files, f"{count}.", 0.0, exclude=rest)
 
 
 def _near(looked: Sequence[Looked], members: list[list[int]], pairs: Pairs) -> Iterator[Finding]:
@@ -66,8 +68,10 @@ def _near(looked: Sequence[Looked], members: list[list[int]], pairs: Pairs) -> I
             outside = tuple(f for f in rest if f.split != files[0].split)
             yield Finding("near-duplicate-across-splits", files, f"{text} in {len(splits)} splits.{apart}", value,
                           exclude=outside)
-        if len(labels) == len(splits) == 1:
-            yield Finding("near-duplicate", files, f"{text}.{apart}", value)
+        if len(labels) == len(splits) == 1 and apart:
+            yield Finding("near-duplicate-two-groups", files, f"{text}.{apart}", value)
+        elif len(labels) == len(splits) == 1:
+            yield Finding("near-duplicate", files, f"{text}.", value)
 
 
 def _ordered(files: list[File]) -> tuple[tuple[File, ...], tuple[File, ...]]:

@@ -31,6 +31,7 @@ KINDS = {
     "refused": Kind("error", "too large, too slow, of another kind or not allowed to be read; training skips it"),
     "duplicate-across-splits": Kind("error", "the same pixels in two splits: the model is tested on what it learnt"),
     "duplicate-two-labels": Kind("error", "the same pixels in two classes: one of them is wrong"),
+    "duplicate-two-groups": Kind("error", "the same pixels in two groups: one of the groups is wrong"),
     "unknown-class": Kind("error", "in another split but not in train; training refuses the folder"),
     "empty-split": Kind("error", "a split's folder without images; training refuses the folder"),
     "few-classes": Kind("error", "two classes with images are needed; training refuses the folder"),
@@ -39,6 +40,7 @@ KINDS = {
                                                     "if the split is drawn, --group-by keeps the images of a slide, "
                                                     "a patient or a series together"),
     "near-duplicate-two-labels": Kind("warning", "almost the same picture in two classes: one may be wrong"),
+    "near-duplicate-two-groups": Kind("warning", "almost the same picture in two groups: one may be wrong"),
     "label-error": Kind("warning", "the model is sure that it belongs to another class"),
     "duplicate": Kind("warning", "the same pixels several times in one class and split"),
     "near-duplicate": Kind("warning", "almost the same picture several times in one class and split"),
@@ -74,7 +76,8 @@ KINDS = {
 DUPLICATES = tuple(kind for kind in KINDS if "duplicate" in kind)
 # What the list to exclude says of images with which nothing else is wrong.
 _LISTED = "'cnn check --kinds' lists them"
-_GOOD = {kind: ". Good images: " + ("people must say which label is right" if "labels" in kind else "one of each stays")
+_GOOD = {kind: ". Good images: " + ("people must say which label is right" if "labels" in kind else
+                                    "people must say which group is right" if "groups" in kind else "one of each stays")
          for kind in DUPLICATES}
 
 

@@ -100,7 +100,12 @@ def test_copies_of_what_is_almost_the_same_belong_to_it(monkeypatch: pytest.Monk
 def test_copies_of_two_groups_are_told_as_such() -> None:
     named = [("train/a/1", "x", "s04"), ("test/a/2", "x", "s05"), ("train/a/3", "y", "s04"), ("train/a/4", "y", "s04")]
     images = [Looked(replace(file(name), group=group), Facts(HEADER, digest.encode(), True, 200, 7, 0.3))
-              for name, digest, group in named]
-    texts = [found.text for found in duplicates.of_copies(images, np.zeros((4, 32, 32), np.uint8), near=False)]
-    assert texts == ["2 files with the same pixels in 2 splits. They are in 2 groups (s04, s05).",
-                     "2 files with the same pixels."]
+              for name, digest, group in [*named, ("train/a/5", "z", "s04"), ("train/a/6", "z", "s06")]]
+    found = list(duplicates.of_copies(images, np.zeros((6, 32, 32), np.uint8), near=False))
+    assert [(each.kind, each.text, [f.relative for f in each.exclude]) for each in found] == [
+        ("duplicate-across-splits", "2 files with the same pixels in 2 splits. They are in 2 groups (s04, s05).",
+         ["train/a/1"]),
+        ("duplicate", "2 files with the same pixels.", ["train/a/4"]),
+        # Nobody knows which group is right, and a fold that has one of them in its training has seen the other.
+        ("duplicate-two-groups", "2 files with the same pixels. They are in 2 groups (s04, s06).",
+         ["train/a/5", "train/a/6"])]
