@@ -22,5 +22,5 @@ function shown(value) {
   if (value === 0) return "0";
   const size = Math.abs(value);
   return (size >= 1000 || size < 0.001 ? value.toExponential(2) : value.toFixed(size >= 100 ? 1 : size >= 10 ? 2 : 3))
-    .replace("-", "\u2212");
+    .replace(/-/g, "\u2212");
 }

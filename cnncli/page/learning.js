@@ -8,7 +8,7 @@ const head = program.calls[program.calls.length - 1][1] === "linear" ? program.c
 const school = byId("school"), pupils = [], relearn = school.querySelector(".learn");
 // What the page says of the classes that it opened with.
 const modelsOwn = { classes: program.classes, temperature: program.temperature, parameters: lastLayer.parameters,
-  about: byId("about").textContent, title: document.title, checked: null };
+  about: byId("about").textContent, title: document.title, learnt: program.learnt, checked: null };
 
 /** A class to be learnt: its name, its pictures' features, and its part of the page. */
 function addClass(name) {
@@ -71,7 +71,7 @@ async function learn() {
   modelsOwn.checked ??= [byId("check").className, byId("check").textContent];
   await takeClasses({ classes: names, temperature: 1, parameters: (size + 1) * names.length,
     about: modelsOwn.about.replace(/ for [\d,]+ classes(, learnt in a page)?\./, ` for ${names.length} classes, learnt in a page.`),
-    title: given.own_title ? document.title : titleOf(names),
+    learnt: true, title: given.own_title ? document.title : titleOf(names),
     checked: ["", "The last layer was learnt in this page. There is no answer of cnn predict to compare it with."] });
   byId("learnt").textContent = `Learnt ${names.length} classes in ${(milliseconds / 1000).toFixed(1)} s: ` +
     `the page recognises ${right} of these ${times(total, "image")}. Try it on others to see how good it is.`;
@@ -95,9 +95,9 @@ async function unlearn() {
 
 /** The page's classes from now on, and what it says of them. */
 async function takeClasses(taken) {
-  const { classes, temperature, parameters, about, title, checked: [state, words] } = taken;
-  const learnt = taken !== modelsOwn, check = byId("check");
-  Object.assign(program, { classes, temperature });
+  const { classes, temperature, parameters, about, title, learnt, checked: [state, words] } = taken;
+  const others = taken !== modelsOwn, check = byId("check");
+  Object.assign(program, { classes, temperature, learnt });
   Object.assign(lastLayer, { shape: [classes.length], parameters, multiply_adds: head[3] * classes.length });
   head[7] = classes.length;
   for (const each of [document, blank]) {
@@ -106,9 +106,9 @@ async function takeClasses(taken) {
   }
   check.className = state;
   check.textContent = words;
-  for (const id of ["save-page", "save-model", "unlearn"]) byId(id).hidden = !learnt || (id === "save-model" && !crypto.subtle);
+  for (const id of ["save-page", "save-model", "unlearn"]) byId(id).hidden = !others || (id === "save-model" && !crypto.subtle);
   // Of learnt classes nobody knows which pictures the network has wrong.
-  for (const each of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("#samples .taken"))) each.hidden = learnt;
+  for (const each of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("#samples .taken"))) each.hidden = others;
   if (dialog.open) dialog.close();
   if (at >= 0) tellStep();
   for (const tell of tellers) tell();

@@ -66,7 +66,8 @@ function stepsOfLayers() {
       words: [`${norm.name} brings the numbers of each channel to a similar size, which makes training steadier. It subtracts the ` +
         "channel's mean and divides by its standard deviation. Then it multiplies by a weight and adds a bias, which were learnt.",
       "In training, mean and standard deviation are those of the images at hand. Afterwards their running averages stand for them. " +
-        "So now these numbers are fixed: the line above the table has them."],
+        "So now these numbers are fixed: the line above the table has them. " +
+        "A program may multiply them into the weights of a convolution before, which is called folding. This page does not."],
       show: () => pointAt(norm),
     };
   }
@@ -210,7 +211,7 @@ function lesson() {
   }, {
     title: "Where the weights come from",
     words: [`The ${times(parameters, "weight")} and biases of this network were not written by anybody. They began as random numbers, or ` +
-      "as the weights of an earlier training.",
+      `as the weights of an earlier training.${program.learnt ? " Only the last layer was fitted to images in a page." : ""}`,
     "In training the network answered for a few labelled images at a time. The loss measures how wrong its answers were. The gradient says " +
       "for each weight how the loss changes with it. Each weight was moved a little, to where the loss gets smaller. This was " +
       "repeated many times. So the network knows only what its training images show."],

@@ -87,7 +87,7 @@ def test_what_is_learnt_is_judged_and_saved(name: str, pictures: dict[str, list[
     assert browser.run("return [document.title, document.querySelector('h1').textContent]") == [
         "Which is it?" if name == "lenet5" else "Tells red, green and blue apart"] * 2
     assert browser.run(JUDGE, base64.b64encode(four.tobytes()).decode()) == probabilities
-    assert browser.run("return program.classes") == ["red", "green", "blue"]
+    assert browser.run("return [program.classes, program.learnt]") == [["red", "green", "blue"], True]
     assert " for 3 classes, learnt in a page. It takes " in browser.find("#about").text
     assert browser.errors() == []
 
@@ -124,11 +124,14 @@ def test_the_models_own_classes_come_back(pictures: dict[str, list[str]], browse
             field.find_element("css selector", "input[type=file]").send_keys("\n".join(files[:2]))
         waited(browser, "", 1000)
         browser.find("#school .learn").click()
-        waited(browser, "go(lesson().length - 2)", 600)  # the step of the softmax
+        waited(browser, "go(lesson().length - 3)", 600)  # the step of the softmax
         assert browser.run("return document.title") == "Tells one, two and three apart"
+        fitted = "return lesson()[lesson().length - 2].words[0].includes('fitted to images in a page')"
+        assert browser.run(fitted)
         assert "turns 3 logits" in waited(browser, "return byId('tour').innerText")
         browser.run("byId('unlearn').click()")
         waited(browser, "")
+        assert not browser.run(fitted)
         assert "turns 4 logits" in browser.find("#tour").text
         browser.run("end()")
         assert waited(browser, SHOWN) == shown
