@@ -1,5 +1,6 @@
 """``cnn runs``: the runs in a folder, or some of them beside each other."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 40  # of epochs beside each other; of more epochs, some are shown
 COMPARE = "compare"
+_FINGERPRINT, _OF_A_FINGERPRINT = re.compile("[0-9a-f]{64}"), 8  # of a list or a table; how much of it is shown
 EXAMPLES = (
     ("cnn runs", "list every run in runs/"),
     ("cnn runs compare resnet8-1 resnet8-2", "compare two runs: their settings and their epochs"),
@@ -64,14 +66,22 @@ def _list(listed: Sequence["ListedRun"]) -> None:
 
 
 def _compare(listed: Sequence["ListedRun"]) -> None:
+    from ..evaluation.listing import differing, unlike
     from ..report.tables import show
 
     names = [(printable(each.run.name), "right") for each in listed]
-    differing = dict.fromkeys(name for each in listed for name in each.differs)
-    rows: list[Sequence[str]] = [(name, *(_value(each.settings.get(name)) for each in listed)) for name in differing]
-    rows += [("accuracy", *(_accuracy(each.accuracy) for each in listed)),
-             ("time", *(_time(each.seconds) for each in listed))]
+    rows: list[Sequence[str]] = []
+    for name, values in differing(listed).items():
+        of_run = iter(values)
+        rows.append((name, *("-" if each.trouble else _value(next(of_run)) for each in listed)))
+    for name, column in (("val accuracy", "val_accuracy"), ("train accuracy", "train_accuracy")):
+        rows.append((name, *(_accuracy(each.kept[column] if each.kept else None) for each in listed)))
+    for name, column in (("val loss", "val_loss"), ("train loss", "train_loss")):
+        rows.append((name, *(_loss(each.kept[column] if each.kept else None) for each in listed)))
+    rows.append(("time", *(_time(each.seconds) for each in listed)))
     show(console(), (("", "left"), *names), rows)
+    if others := unlike(listed):
+        note(f"the runs have different {' and '.join(others)}, so their accuracies cannot be compared directly")
     if epochs := _epochs(listed):
         emit()
         show(console(), (("epoch", "right"), *names),
@@ -104,6 +114,10 @@ def _accuracy(share: float | None) -> str:
     return "-" if share is None else f"{share:.2%}"
 
 
+def _loss(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
 def _time(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -113,4 +127,6 @@ def _time(seconds: float) -> str:
 def _value(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
-    return "none" if value is None else printable(value) if isinstance(value, str) else str(value).lower()
+    if isinstance(value, str):
+        return f"{value[:_OF_A_FINGERPRINT]}…" if _FINGERPRINT.fullmatch(value) else printable(value)
+    return "none" if value is None else str(value).lower()

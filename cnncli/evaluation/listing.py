@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError, brief, did_you_mean, printable
+from ..runs import marks
 from ..runs.kept import Row
 from ..runs.latest import LATEST
 from ..runs.run import CONFIG, SWEEP, Run, check_no_sweep
@@ -182,20 +183,45 @@ def _beside(runs: Sequence[Run]) -> list[ListedRun]:
     """Return runs with what differs: each setting that is not what most of them have; of two, all that they have
     otherwise."""
     listed = [_read(run) for run in runs]
+    differs: list[Settings] = [{} for each in listed if each.trouble is None]
     known = [each.settings for each in listed if each.trouble is None]
-    common = dict[str, str | None]()
-    for name in dict.fromkeys(name for settings in known for name in settings):
-        counts = Counter(repr(settings.get(name)) for settings in known)
-        if len(counts) > 1:
-            value, times = counts.most_common(1)[0]
-            common[name] = value if times > 1 else None
-    return [replace(each, differs=_other(each.settings, common) if each.trouble is None else {}) for each in listed]
+    for name, values in differing(listed).items():
+        told = list(map(repr, values))
+        most, times = Counter(told).most_common(1)[0]
+        group = name.split(".")[0]
+        for settings, found, value in zip(known, differs, told, strict=True):
+            if times == 1 or value != most:
+                key = group if group in settings else name  # a run without augmentation has no augment.shift
+                found[key] = settings.get(key)
+    rest = iter(differs)
+    return [replace(each, differs=next(rest)) if each.trouble is None else each for each in listed]
 
 
-def _other(settings: Settings, common: Mapping[str, str | None]) -> Settings:
-    """Return the settings that are not the common ones; of a group that a run has not at all, the group is none."""
-    return {(name if name in settings else name.split(".")[0]): settings.get(name) for name, most in common.items()
-            if repr(settings.get(name)) != most}
+def differing(listed: Sequence[ListedRun]) -> dict[str, list[Any]]:
+    """Return the settings that differ between runs, with a value for each run that is not damaged. None stands for a
+    setting that a run has not; one that does nothing (0, False) is then None, too."""
+    known = [each.settings for each in listed if each.trouble is None]
+    names = dict.fromkeys(name for settings in known for name in settings)
+    groups = {name.split(".")[0] for name in names if "." in name}
+    values = {name: _values(name, known) for name in names if name not in groups}
+    return {name: row for name, row in values.items() if len(set(map(repr, row))) > 1}
+
+
+def _values(name: str, known: Sequence[Settings]) -> list[Any]:
+    """Return what each of some runs has as a setting."""
+    values = [settings.get(name, settings.get(name.removesuffix(".kind"))) for settings in known]
+    if all(name in settings for settings in known):
+        return values
+    return [None if isinstance(value, int | float) and not value else value for value in values]
+
+
+def unlike(listed: Sequence[ListedRun]) -> list[str]:
+    """Return what makes the accuracies of some runs no match: "classes", "validation images"."""
+    known = [each.run for each in listed if each.trouble is None]
+    validated = [marks.validated(run) for run in known]
+    kinds = {"classes": [run.config.get("classes") for run in known],
+             "validation images": validated if all(images is not None for images in validated) else []}
+    return [what for what, of_runs in kinds.items() if any(one != of_runs[0] for one in of_runs)]
 
 
 def _read(run: Run) -> ListedRun:
@@ -204,6 +230,8 @@ def _read(run: Run) -> ListedRun:
     except UsageError as error:
         return ListedRun(run, "damaged", {}, [], trouble=str(error))
     settings = dict(flat({"data": config.get("data"), "images": config.get("images"), **_recipe(config)}))
+    if not settings.get("augment.randaugment"):
+        settings.pop("augment.magnitude", None)  # of operations that are not drawn
     state = "in training" if run.in_training else "stopped" if run.epochs_done else "done"
     return ListedRun(run, state, settings, history, kept=kept)
 

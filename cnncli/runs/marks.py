@@ -6,6 +6,7 @@ too, without their names (Model.seen), for models that have left their run.
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat, takewhile
@@ -66,6 +67,13 @@ def read(run: Run) -> dict[str, Listed] | None:
                     for row in rows if _is_to_learn(row)}
     except (OSError, ValueError, KeyError, TypeError, csv.Error):
         return None
+
+
+def validated(run: Run) -> Counter[tuple[int, int]] | None:
+    """Return how often the run was validated on each image, by the marks; None where that is not known."""
+    listed = read(run)
+    return None if listed is None else Counter((image.file, image.pixels) for image in listed.values()
+                                               if image.split == "val")
 
 
 def _is_to_learn(row: Mapping[str, str]) -> bool:

@@ -8,6 +8,7 @@ const ENDS = { "finished": "Finished", "Ctrl-C": "Stopped by Ctrl-C and saved",
   "SIGTERM": "Stopped by SIGTERM and saved", "the page": "Stopped from this page and saved",
   "an error": "Ended by an error; what was saved before it is there" };
 const SHOWN = new Set(["arch", "epochs"]); // settings that have a column in any case
+const NOTHING = new Set(["0", "false", NONE]);
 const chosen = { id: null, drawnAs: "", settings: "", notes: "" };
 
 /** The run whose details are shown: until one is chosen, the last that is trained. */
@@ -58,7 +59,24 @@ function settingsOf(recipe, before = "") {
 }
 
 const asSetting = (value, name = "") =>
-  Array.isArray(value) ? value.join(name === "size" ? " x " : ", ") : String(value ?? NONE);
+  Array.isArray(value) ? value.join(name === "size" ? " x " : ", ")
+    : String(value ?? NONE).replace(/^([0-9a-f]{8})[0-9a-f]{56}$/, "$1…"); // the fingerprint of a list or a table
+
+/** The settings that differ between runs, and each run's by name. What a run has not is the same as what does nothing. */
+function differences(all) {
+  const settings = all.map(({ begin }) =>
+    new Map([["architecture", asSetting(begin?.architecture)], ...settingsOf(begin?.recipe)]));
+  for (const one of settings) if (!Number(one.get("augment.randaugment"))) one.delete("augment.magnitude");
+  const every = new Set(settings.flatMap((one) => [...one.keys()]));
+  const groups = new Set([...every].filter((name) => name.includes(".")).map((name) => name.split(".")[0]));
+  const valueOf = (one, name) => one.get(name) ?? one.get(name.replace(/\.kind$/, "")) ?? NONE;
+  const names = [...every].filter((name) => {
+    const values = settings.map((one) => valueOf(one, name)), lacking = settings.some((one) => !one.has(name));
+    return !SHOWN.has(name) && !groups.has(name) &&
+      new Set(values.map((value) => lacking && NOTHING.has(value) ? NONE : value)).size > 1;
+  });
+  return { names, values: settings.map((one) => names.map((name) => valueOf(one, name))) };
+}
 
 function drawHeader() {
   const run = chosenRun();
@@ -126,15 +144,12 @@ function drawTable() {
   const all = [...runs.values()];
   byId("several").hidden = all.length < 2;
   if (all.length < 2) return;
-  const settings = all.map(({ begin }) =>
-    new Map([["architecture", asSetting(begin?.architecture)], ...settingsOf(begin?.recipe)]));
-  const names = [...new Set(settings.flatMap((one) => [...one.keys()]))]
-    .filter((name) => !SHOWN.has(name) && new Set(settings.map((one) => one.get(name) ?? NONE)).size > 1);
+  const { names, values } = differences(all);
   const rows = all.map((run, i) => {
     const best = bestOf(run);
     return { run, cells: [stateOf(run).words, `${asCount(epochsDone(run))} of ${asCount(run.begin?.epochs)}`,
       asPercent(numberOr(best?.val_accuracy)), best ? asCount(Number(best.epoch)) : NONE,
-      ...names.map((name) => settings[i].get(name) ?? NONE)] };
+      ...values[i]] };
   });
   const key = JSON.stringify([names, chosenRun().id, rows.map(({ run, cells }) => [run.id, nameOf(run), cells])]);
   if (key === chosen.drawnAs) return;

@@ -67,6 +67,36 @@ def test_two_beside_each_other(here: Path, capsys: pytest.CaptureFixture[str]) -
     assert rows[-3:] == [["1", "50.00%", "50.00%"], ["2", "90.00%", "*", "70.00%", "*"], ["3", "80.00%"]]
 
 
+def test_what_does_nothing_is_no_difference(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A row of a setting is true for each run: augment is none for b alone, the schedule is one for all but s."""
+    more = {"rotate": 10.0, "flip": False, "hue": 0.0, "magnitude": 9.0, "randaugment": 0}
+    make(Path("runs"), "over-aug", [0.5, 0.9, 0.8], augment={"shift": 3, **more}, exclude="928bbf07" * 8)
+    make(Path("runs"), "s", [0.5, 0.9, 0.8], schedule={"kind": "step", "factor": 0.1}, exclude=None)
+    make(Path("runs"), "t", [0.5, 0.9, 0.8], schedule="one-cycle")
+    assert main(["runs", "compare", "a", "b", "over-aug"]) == 0
+    rows = lines(capsys)
+    assert rows[1:6] == [["epochs", "3", "5", "3"], ["lr", "0.1", "0.05", "0.1"],
+                         ["augment.shift", "2", "none", "3"], ["augment.flip", "0.5", "none", "none"],
+                         ["augment.rotate", "none", "none", "10"]]
+    assert rows[6] == ["exclude", "none", "none", "928bbf07…"]
+    assert main(["runs", "compare", "s", "t"]) == 0
+    assert lines(capsys)[1:3] == [["schedule.kind", "step", "one-cycle"], ["schedule.factor", "0.1", "none"]]
+
+
+def test_runs_that_cannot_be_compared_are_told(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    head = "split,class,path,bytes,file,pixels\n"
+    for name, mark in (("a", "0f"), ("b", "0f"), ("c", "0e")):
+        Path("runs", name, "images.csv").write_text(f"{head}train,x,x/1.png,9,1,2\nval,x,x/2.png,9,{mark},3\n")
+    assert main(["runs", "compare", "a", "b"]) == 0
+    assert "compared directly" not in capsys.readouterr().err
+    assert main(["runs", "compare", "a", "c"]) == 0
+    assert "the runs have different validation images, so their accuracies cannot" in capsys.readouterr().err
+    run = Run(Path("runs", "c"))
+    run.write_config({**run.config, "classes": ["x"]})
+    assert main(["runs", "compare", "a", "c"]) == 0
+    assert "the runs have different classes and validation images, so" in capsys.readouterr().err
+
+
 def test_the_accuracy_is_that_of_the_model_which_is_kept(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Ten images cannot tell 0.81 from 0.9, so the later epoch is kept, as training does."""
     make(Path("runs"), "few", [0.5, 0.9, 0.81, 0.6])
@@ -75,7 +105,10 @@ def test_the_accuracy_is_that_of_the_model_which_is_kept(here: Path, capsys: pyt
     assert (few["accuracy"], few["epoch"]) == (0.81, 3)
     assert main(["runs", "compare", "a", "few"]) == 0
     rows = lines(capsys)
-    assert ["accuracy", "90.00%", "81.00%"] in rows
+    assert ["val", "accuracy", "90.00%", "81.00%"] in rows
+    assert ["train", "accuracy", "50.00%", "50.00%"] in rows
+    assert ["val", "loss", "0.5000", "0.5000"] in rows
+    assert ["train", "loss", "1.0000", "1.0000"] in rows
     assert rows[-2:] == [["3", "80.00%", "81.00%", "*"], ["4", "60.00%"]]
 
 

@@ -211,6 +211,19 @@ def test_several_runs_stand_beside_each_other(browser: Any, show: Show, tmp_path
     assert browser.run("return document.activeElement.value") == "two", "the focus stays where it was"
 
 
+def test_what_does_nothing_is_no_difference(browser: Any, show: Show, tmp_path: Path) -> None:
+    none = dict.fromkeys(("rotate", "hue", "mixup"), 0.0) | {"flip": False, "randaugment": 0, "magnitude": 9.0}
+    recipes = [{"augment": {"shift": 2, **none}, "exclude": "928bbf07" * 8}, {"augment": None},
+               {"augment": {"shift": 3, **none, "rotate": 10.0}}]
+    folders = [whole(tmp_path / name, run=name, recipe=recipe)
+               for name, recipe in zip(("first", "over", "over-aug"), recipes, strict=True)]
+    show(*folders)
+    text(browser, "several-rows", "over-aug")
+    assert browser.find("#several-head").text.split()[7:] == ["augment.shift", "augment.rotate", "exclude"]
+    rows = [row.text.split() for row in browser.driver.find_elements("css selector", "#several-rows tr")]
+    assert [row[-3:] for row in rows] == [["2", "0", "928bbf07…"], ["–", "–", "–"], ["3", "10", "–"]]
+
+
 def test_a_run_that_was_not_recorded_says_what_to_type(browser: Any, show: Show, tmp_path: Path) -> None:
     server = show(write(tmp_path / "one", [begin(examples=[], layers=[]), epoch(1, 0.5), epoch(2, 0.6)]))
     assert "cnn train --live" in text(browser, "examples-lack", "not recorded")
