@@ -15,7 +15,7 @@ from ..data.depth import Seen, doubts
 from ..data.finding import Images, Missing, Picture, image_files
 from ..data.images import forgiven_in_words
 from ..data.preprocessing import Preprocessing
-from ..errors import DataError, ImageError, ModelError, UsageError, no_such, printable
+from ..errors import DataError, ImageError, ModelError, UsageError, no_such, printable, quoted
 from ..kernels import Array
 from ..model import Model
 from ..model.learnt import in_words, trained_on
@@ -71,6 +71,7 @@ class Explanation:
         besides: What measures of the map found, if they were asked.
         truth: The class of what is on the image. None if not known.
         against: Another class, if the map shows what speaks for the target rather than for it. None otherwise.
+        doubt: Why the method's map of this image can mislead. None: nothing is known.
     """
 
     path: str
@@ -91,6 +92,7 @@ class Explanation:
     besides: tuple[Beside, ...] = ()
     truth: str | None = None
     against: str | None = None
+    doubt: str | None = None
 
     @cached_property
     def map(self) -> NDArray[np.float32]:
@@ -117,6 +119,8 @@ class Explanation:
         """A sentence that says that nothing in the map speaks for the class. None if something does."""
         if self.values.max() > 0:
             return None
+        if METHODS[self.method].shows:
+            return f"the map is empty for {printable(self.target)}"
         where = f"at {self.layer}" if self.layer else "in its pixels"
         return f"nothing {where} speaks for {printable(self.target)}" + (
             f" rather than {printable(self.against)}" if self.against is not None else
@@ -145,7 +149,7 @@ class Explanation:
                 "truth": self.truth, "runner_up": then, "target": self.target,
                 "target_probability": self.target_probability, "method": self.method, "layer": self.layer,
                 "map": self.values, "strongest_at": [int(row), int(column)], "residual": self.residual,
-                "sentence": self.sentence, "note": self.note,
+                "sentence": self.sentence, "doubt": self.doubt, "note": self.note,
                 **{name: value for beside in self.besides for name, value in beside.figures.items()}}
 
 
@@ -303,6 +307,7 @@ class Explainer:
         for i, values in enumerate(found.maps):
             yield {"against": None if against is None else self._model.classes[against[i]], "values": values,
                    "residual": None if found.residual is None else float(found.residual[i]),
+                   "doubt": None if found.doubts is None else found.doubts[i],
                    "method": self._way.name, "layer": self._look.layer if self._way.on == "layer" else None,
                    "preprocessing": self._model.preprocessing}
 
@@ -339,7 +344,10 @@ def chosen_layer(network: Network, name: str | None, way: Method) -> str:
     method by pixels, which looks at none, the first."""
     if way.on == "image":
         if name is not None:
-            raise UsageError(f"the method {way.name} explains pixels and looks at no layer; leave the layer out.")
+            units = "" if way.evidence or name not in {node.name for node in network.nodes} else (
+                f" To see what each filter of a layer reacts to: cnn explain --units {quoted(name)}")
+            raise UsageError(f"the method {way.name} explains pixels and looks at no layer; leave the layer out."
+                             f"{units}")
         return network.nodes[0].name
     if name is None:
         return last_positions(network)

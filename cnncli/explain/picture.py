@@ -18,7 +18,7 @@ from ..data.outputs import drawing
 from ..visualize.canvas import FAINT, INK, PAPER, Canvas, percent, picture, ramp, signed, wrapped
 from .explanation import Explanation
 from .geometry import on_image
-from .methods import METHODS
+from .methods import METHODS, Method
 
 EXPLANATION = drawing("an explanation")
 SIDE, NARROWEST = 420, 220  # pixels of a panel's longer side, and of its words
@@ -101,7 +101,8 @@ def draw(explanations: Sequence[Explanation], title: str, pixels: NDArray[Any]) 
     width = max(2 * MARGIN + (1 + len(explanations)) * step - GAP, 560)
     method = METHODS[first.method]
     says = wrapped(f"{method.title}: {method.says}", width - 2 * MARGIN)
-    says += [line for each in first.lines for line in wrapped(each, width - 2 * MARGIN)]
+    besides = [*filter(None, [first.doubt]), *first.lines]
+    says += [line for each in besides for line in wrapped(each, width - 2 * MARGIN)]
     top = MARGIN + 60
     sheet = Canvas(width, top + panels.size[1] + WORDS + 40 + 18 * len(says) + MARGIN)
     answer = f"{first.label}, {percent(first.probability)}"
@@ -116,7 +117,7 @@ def draw(explanations: Sequence[Explanation], title: str, pixels: NDArray[Any]) 
         for x in (MARGIN, MARGIN + step):
             _frame(sheet.draw, panels.factor, box, x, top)
     y = top + panels.size[1] + WORDS
-    _scale(sheet, MARGIN + step, y, most, method.signed)
+    _scale(sheet, MARGIN + step, y, most, method)
     sheet.paragraph(MARGIN, y + 40, says)
     return sheet
 
@@ -125,10 +126,12 @@ def _panel(sheet: Canvas, panels: _Panels, each: Explanation, most: float, x: fl
     values = on_image(each.values, each.grid, each.preprocessing, each.size, _FINE * SIDE)
     sheet.paste(panels.laid(values, most), x, y, frame=True)
     y += panels.size[1] + 8
-    about = f"what speaks for {each.target}" if each.against is None else f"{each.target} rather than {each.against}"
-    sheet.text(x, y, about, 13, INK, bold=True, width=panels.width)
+    method = METHODS[each.method]
+    sheet.text(x, y, method.about(each.target, each.against), 13, INK, bold=True, width=panels.width)
     chance = f"probability {percent(each.target_probability)}"
     said = each.sentence or (chance if each.against is None else "the difference")
+    if method.shows and each.sentence is None:
+        said = f"for {each.target}, {chance}" if each.against is None else f"{each.target} rather than {each.against}"
     sheet.text(x, y + 19, said, 12, FAINT, width=panels.width)
 
 
@@ -140,12 +143,14 @@ def _frame(draw: ImageDraw.ImageDraw, factor: float, box: Box, x: float, y: floa
                         y + max(bottom - 1 - inset, top + inset)), outline=colour)
 
 
-def _scale(sheet: Canvas, x: float, y: float, most: float, both_sides: bool) -> None:
+def _scale(sheet: Canvas, x: float, y: float, most: float, method: Method) -> None:
     """Draw which colour stands for which number; of a method whose maps have no values below 0, those above alone."""
+    both_sides = method.signed
     width = 200 if both_sides else 100
     colours = np.linspace(0 if both_sides else 128, 255, width).round().astype(int)
     sheet.paste(picture(np.broadcast_to(ramp("diverging")[colours], (10, width, 3))), x, y, frame=True)
-    ends = [(width - 100.0, "0", "centre" if both_sides else "left"), (float(width), f"for {_short(most)}", "right")]
+    end = _short(most) if method.shows else f"for {_short(most)}"
+    ends = [(width - 100.0, "0", "centre" if both_sides else "left"), (float(width), end, "right")]
     for at, text, align in [(0.0, f"against {_short(-most)}", "left")] * both_sides + ends:
         sheet.text(x + at, y + 13, text, 11, FAINT, align=align)
 

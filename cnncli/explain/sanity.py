@@ -20,7 +20,7 @@ from ..network import Network
 from ..runs.opened import AnyModel, open_model
 from .explanation import DEFAULT, Note, chosen_layer, chosen_method
 from .look import Look
-from .methods import Asked, Method
+from .methods import METHODS, Asked, Method
 
 IMAGES = 24  # that are looked at, of however many
 STAGES = 8  # how often the maps are made again: layers between are drawn anew without a look
@@ -79,6 +79,9 @@ class Sanity:
     @property
     def verdict(self) -> str:
         """What that means, in a sentence without its full stop."""
+        if self.passes and not METHODS[self.method].evidence:
+            return (f"{self.title}: the maps change with what the network has learnt. That alone does not make them "
+                    "evidence for a class, and they are none")
         if self.passes:
             return f"{self.title} depends on what the network has learnt: its maps change with it"
         return (f"{self.title} gives similar maps when the weights are random: they come from the image more than from "

@@ -246,6 +246,12 @@ def test_what_is_not_there_is_refused_with_what_is() -> None:
         cnncli.explain(model, lit(1, 1), method="hirescan")
     with pytest.raises(NetworkError, match=r"no layer 'relu'.*relu1"):
         cnncli.explain(model, lit(1, 1), layer="relu")
+    with pytest.raises(UsageError, match=r"looks at no layer; leave the layer out\. To see what each filter of a layer "
+                                         r"reacts to: cnn explain --units light$"):
+        chosen_layer(model.network, "light", METHODS["deconvnet"])
+    for name, method in (("light", "gradient"), ("lite", "deconvnet")):
+        with pytest.raises(UsageError, match=r"leave the layer out\.$"):
+            chosen_layer(model.network, name, METHODS[method])
     with pytest.raises(UsageError, match=r"layer linear1 has no positions \(its output is 3\); .* like relu1\."):
         chosen_layer(model.network, "linear1", METHODS["gradcam"])
     assert chosen_layer(model.network, "light", METHODS["gradcam"]) == "light"

@@ -13,7 +13,7 @@ from PIL import Image
 import cnncli
 from cnncli.data.boxes import Box
 from cnncli.explain.boxes import boxed
-from cnncli.explain.explanation import Beside
+from cnncli.explain.explanation import Beside, Explanation
 from cnncli.explain.picture import SIDE, _Panels, _resized, draw, laid, pixels_of, strip
 from tests.words import Words
 
@@ -52,6 +52,30 @@ def test_a_method_without_what_speaks_against_has_half_a_scale(words: Words) -> 
     drawn(words, "right", method="layercam")
     assert not any(text.startswith("against") for text in words.texts)
     assert any(text.startswith("for ") for text in words.texts)
+
+
+@pytest.mark.parametrize(("method", "title"), [
+    ("deconvnet", "what the network reacts to (deconvnet)"), ("guided", "what the network reacts to (guided)"),
+    ("gradient", "what right is sensitive to"), ("smoothgrad", "what right is sensitive to")])
+def test_a_method_that_takes_no_side_has_neither_for_nor_against(method: str, title: str, words: Words) -> None:
+    [found], _ = drawn(words, "right", method=method)
+    assert {title, f"for right, probability {found.probability:.1%}", f"{found.strongest:.3g}"} <= set(words.texts)
+    assert not [text for text in words.texts if text.startswith(("what speaks for", "against", "for 0", "for 1"))]
+
+
+@pytest.mark.parametrize("method", ["occlusion", "rise"])
+def test_a_ground_that_the_grey_is_new_on_is_told(method: str, words: Words) -> None:
+    drawn(words, "right", method=method)
+    assert "itself something new, so colour" not in " ".join(words.texts), "the mean colour of this model is black"
+    bright = np.full((24, 36, 3), 250, np.uint8)
+    [of_bright, of_dark, of_many] = cnncli.explanations(
+        sides(), [bright, lit(27, 15), np.random.default_rng(0).integers(0, 256, (24, 36, 3), np.uint8)], method=method)
+    assert isinstance(of_bright, Explanation)
+    assert str(of_bright.doubt).startswith("The ground of this image is much lighter than the grey that covers")
+    assert of_dark.doubt is None
+    assert of_many.doubt is None, "a ground of many colours"
+    draw([of_bright], "b.png", bright)
+    assert "There the grey is itself something new" in " ".join(words.texts)
 
 
 def test_where_nothing_speaks_for_a_class_it_is_said(words: Words) -> None:

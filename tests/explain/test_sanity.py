@@ -112,5 +112,14 @@ def test_what_is_doubtful_of_the_images_is_said(tmp_path: Path) -> None:
 
 def test_maps_that_stay_alike_at_the_end_do_not_pass() -> None:
     stages = [Stage("fc", 0.1), Stage("conv", 0.1), Stage("conv1", ALIKE)]
-    assert not Sanity("x", "X", None, 3, stages, []).passes
-    assert Sanity("x", "X", None, 3, stages[:2], []).passes
+    assert not Sanity("gradient", "X", None, 3, stages, []).passes
+    assert Sanity("gradient", "X", None, 3, stages[:2], []).passes
+
+
+def test_to_change_with_the_weights_is_not_to_be_evidence() -> None:
+    stages = [Stage("fc", 0.1), Stage("conv1", 0.1)]
+    assert Sanity("gradient", "G", None, 3, stages, []).verdict == (
+        "G depends on what the network has learnt: its maps change with it")
+    assert Sanity("deconvnet", "D", None, 3, stages, []).verdict == (
+        "D: the maps change with what the network has learnt. That alone does not make them evidence for a class, and "
+        "they are none")

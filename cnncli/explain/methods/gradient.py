@@ -7,6 +7,7 @@ from .method import Asked, Found, method
 
 
 @method("gradient", "Gradient", on="image", paper="Simonyan et al. 2014", passes="1 forward, 1 backward", signed=False,
+        shows="what {} is sensitive to",
         says="How much the class's logit changes when a pixel changes a little, up or down. It shows what the "
              "network is sensitive to, not what it has seen, and it is noisy.")
 def gradient(asked: Asked) -> Found:

@@ -5,7 +5,7 @@ from .method import Asked, Found, method
 
 
 @method("guided", "Guided backpropagation", on="image", paper="Springenberg et al. 2015",
-        passes="1 forward, 1 backward", evidence=False, signed=False,
+        passes="1 forward, 1 backward", evidence=False, signed=False, shows="what the network reacts to (guided)",
         says="The gradient, where each activation lets only positive values pass on the way back. It is not "
              "evidence: it draws the image's edges for any class, and hardly changes when the network gets new "
              "random weights.")

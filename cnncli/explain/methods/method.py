@@ -12,6 +12,7 @@ from ...model import Model
 from ..look import Look, one_hot
 
 Compute = Callable[["Asked"], "Found"]
+FAR = 0.5  # standard deviations of the training images' values: of a ground from their mean
 METHODS: dict[str, "Method"] = {}  # by name; a method enters when its file is imported
 
 
@@ -43,10 +44,12 @@ class Asked:
 @dataclass(frozen=True)
 class Found:
     """Maps float32 (n, rows, columns): above 0 speaks for the class, below against it. residual, of methods whose map
-    should add up to something, is by what part of that it misses, (n,)."""
+    should add up to something, is by what part of that it misses, (n,). doubts, of methods whose maps can mislead for
+    some images, says for each image why, or None."""
 
     maps: Array
     residual: Array | None = None
+    doubts: list[str | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -64,15 +67,38 @@ class Method:
     paper: str
     passes: str
     signed: bool = True  # whether maps can be below 0
+    shows: str = ""  # what a map marks, with {} for the class, if that is not what speaks for the class
+
+    def about(self, target: str, against: str | None) -> str:
+        """Return the title of a map of a class, or of a class rather than another."""
+        if self.shows:
+            return self.shows.format(target)
+        return f"what speaks for {target}" if against is None else f"{target} rather than {against}"
 
 
 def method(name: str, title: str, *, on: Literal["layer", "image"], says: str, paper: str, passes: str,
-           evidence: bool = True, signed: bool = True) -> Callable[[Compute], Compute]:
+           evidence: bool = True, signed: bool = True, shows: str = "") -> Callable[[Compute], Compute]:
     """Enter a function under a name."""
     def enter(compute: Compute) -> Compute:
-        METHODS[name] = Method(name, title, compute, on, evidence, says, paper, passes, signed)
+        METHODS[name] = Method(name, title, compute, on, evidence, says, paper, passes, signed, shows)
         return compute
     return enter
+
+
+def plain_grounds(images: Array) -> list[str | None]:
+    """Return for each image, float32 (n, h, w, c), why covering parts of it with the mean colour (0) can mislead: its
+    border is mostly of one colour, far from the mean."""
+    return [_on_ground(image.mean(axis=-1)) for image in images]
+
+
+def _on_ground(grey: Array) -> str | None:
+    border = np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])
+    ground = float(np.median(border))
+    if abs(ground) < FAR or (np.abs(border - ground) < FAR / 2).mean() < 0.5:
+        return None
+    return (f"The ground of this image is much {'darker' if ground < 0 else 'lighter'} than the grey that covers parts "
+            "of it. There the grey is itself something new, so colour on the empty ground need not mean that the "
+            "ground counts.")
 
 
 def summed(values: Array) -> Array:

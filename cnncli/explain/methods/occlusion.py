@@ -5,7 +5,7 @@ from math import ceil
 import numpy as np
 
 from ...kernels import Array
-from .method import Asked, Found, method
+from .method import Asked, Found, method, plain_grounds
 
 SIDES = (1 / 4, 1 / 8)  # of the squares, as parts of the image's shorter side; each moves by half its own
 
@@ -14,15 +14,15 @@ SIDES = (1 / 4, 1 / 8)  # of the squares, as parts of the image's shorter side; 
         passes="about 275 forward for a square image",
         says="By how much the class's probability drops when a grey square covers the place: the mean over squares "
              "of a quarter and of an eighth of the image's shorter side. A thing that is there twice, or is larger "
-             "than the square, is missed.")
+             "than the square, is missed. On a ground that is not grey, the square itself is something new.")
 def occlusion(asked: Asked) -> Found:
     """Return the mean over both sizes of the mean drop of all squares over a pixel."""
     shorter = min(asked.images.shape[1:3])
     steps = [max(1, round(shorter * side / 2)) for side in SIDES]
     before = asked.scores(asked.images)
-    return Found(np.stack([np.mean([drops(asked, image, weights, chances @ weights, step) for step in steps], axis=0)
-                           for image, weights, chances in zip(asked.images, asked.weights, before, strict=True)]
-                          ).astype(np.float32))
+    maps = np.stack([np.mean([drops(asked, image, weights, chances @ weights, step) for step in steps], axis=0)
+                     for image, weights, chances in zip(asked.images, asked.weights, before, strict=True)])
+    return Found(maps.astype(np.float32), doubts=plain_grounds(asked.images))
 
 
 def drops(asked: Asked, image: Array, weights: Array, before: float, step: int) -> Array:

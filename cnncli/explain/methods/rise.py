@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ...kernels import Array
-from .method import Asked, Found, method
+from .method import Asked, Found, method, plain_grounds
 
 MASKS, CELLS = 1000, 8  # cells along a side
 SEEN = 0.5  # of the cells, as in the paper; at the 0.1 of the authors' notebook small images give noisier maps
@@ -26,7 +26,8 @@ def rise(asked: Asked) -> Found:
             chances = asked.scores(image * masks[..., None]) @ weights
             weighted[i] += np.einsum("m,mhw->hw", chances, masks)
             plain[i] += chances.sum()
-    return Found((weighted / seen - plain[:, None, None] / MASKS).astype(np.float32))
+    return Found((weighted / seen - plain[:, None, None] / MASKS).astype(np.float32),
+                 doubts=plain_grounds(asked.images))
 
 
 def _masks(seed: int, size: tuple[int, int], at_once: int) -> Iterator[Array]:

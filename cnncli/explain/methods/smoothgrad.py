@@ -9,7 +9,7 @@ COPIES, NOISE = 25, 0.15  # the noise's standard deviation is this part of what 
 
 
 @method("smoothgrad", "SmoothGrad", on="image", paper="Smilkov et al. 2017", signed=False,
-        passes=f"{COPIES} forward, {COPIES} backward",
+        passes=f"{COPIES} forward, {COPIES} backward", shows="what {} is sensitive to",
         says="The mean gradient over 25 copies of the image with noise added: what is random in a single gradient "
              "averages out. It shows what the network is sensitive to, not what it has seen.")
 def smoothgrad(asked: Asked) -> Found:
