@@ -138,7 +138,7 @@ def _print(report: "Report") -> None:
     from ..data.check import KINDS
     from ..report.tables import show
 
-    images = report.images()
+    images = report.image_counts()
     parts = ", ".join(f"{images[split]:,} {split}{' (held out)' if split in report.drawn else ''}" for split in images)
     emit(f"{sum(images.values()):,} images in {len(report.counts):,} classes: {parts}")
     found = list(report.kinds())

@@ -44,8 +44,8 @@ def command(sources: tuple[str, ...], directory: Path, names: str | None, range:
         made = import_images(sources, directory, names, range=range, force=force, note=note,
                              progress=lambda done, total: shown("writing images", done, total))
     if as_json:
-        emit_json({"directory": made.directory, "classes": made.classes, "images": made.images})
+        emit_json({"directory": made.directory, "classes": made.classes, "images": made.image_counts})
     else:
         parts = ", ".join(f"{count:,} {split} images" if split else f"{count:,} images"
-                          for split, count in made.images.items())
+                          for split, count in made.image_counts.items())
         emit(f"{printable(directory)}: {parts} of {len(made.classes)} classes.")

@@ -104,6 +104,6 @@ def _say_which(found: "Sweep") -> None:
     assert best.run is not None
     alike = sum(not each.failed and each.val_accuracy >= best.val_accuracy - found.error for each in found.runs) - 1
     others = f" {alike} other run{'s are' if alike > 1 else ' is'} not clearly worse." if alike else ""
-    note(f"Best: {best.name}, with {best.val_accuracy:.2%} of {found.images:,} validation images right.{others} These "
-         "images chose it, so this is likely more than its true accuracy. The test images tell that.")
+    note(f"Best: {best.name}, with {best.val_accuracy:.2%} of {found.image_count:,} validation images right.{others} "
+         "These images chose it, so this is likely more than its true accuracy. The test images tell that.")
     note(f"Next: cnn test -m {quoted(best.run.path)}")

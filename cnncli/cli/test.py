@@ -85,15 +85,15 @@ def _print(found: "ModelTest") -> None:
 
     right = int(found.confusion_matrix.diagonal().sum())
     low, high = found.interval
-    emit(f"accuracy  {found.accuracy:.2%}  ({right:,} of {found.images:,} images)")
+    emit(f"accuracy  {found.accuracy:.2%}  ({right:,} of {found.image_count:,} images)")
     emit(f"          {low:.2%} to {high:.2%} with 95 % confidence")
     if interval := found.group_interval:
         emit(f"          {interval[0]:.2%} to {interval[1]:.2%} for images of new groups, by the {len(found.groups):,} "
              "groups tested")
     if found.trained_on and found.interval_unseen is not None:
         low, high = found.interval_unseen
-        emit(f"          {found.accuracy_unseen:.2%} of the {found.images - found.trained_on:,} images that it was not "
-             f"trained on ({low:.2%} to {high:.2%})")
+        emit(f"          {found.accuracy_unseen:.2%} of the {found.image_count - found.trained_on:,} images that it "
+             f"was not trained on ({low:.2%} to {high:.2%})")
     for name, baseline in found.baselines.items():
         emit(f"          {baseline.accuracy:.2%} {name} ({baseline.how})")
     if found.top5 is not None:

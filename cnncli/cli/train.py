@@ -163,7 +163,7 @@ def _print_folds(found: "CrossValidation") -> None:
     emit()
     columns = (("run", "left"), ("images", "right"), ("best epoch", "right"), ("val loss", "right"),
                ("val accuracy", "right"), ("last epoch", "right"))
-    show(console(), columns, [(f.run.name, f"{f.images:,}", str(f.epoch), f"{f.val_loss:.4f}",
+    show(console(), columns, [(f.run.name, f"{f.image_count:,}", str(f.epoch), f"{f.val_loss:.4f}",
                                f"{f.val_accuracy:.2%}", f"{f.last_accuracy:.2%}") for f in found.folds])
     if found.groups:
         emit()
@@ -172,8 +172,8 @@ def _print_folds(found: "CrossValidation") -> None:
     emit(f"accuracy of {len(found.folds)} folds: {found.last_mean:.2%} ± {found.last_deviation:.2%} (mean, standard "
          "deviation over folds), after the last epoch")
     emit(f"          {low:.2%} to {high:.2%} is the 95 % interval of the mean")
-    emit(f"          {found.last_right:,} of {found.images:,} images right, each judged by the fold that did not learn "
-         "it")
+    emit(f"          {found.last_right:,} of {found.image_count:,} images right, each judged by the fold that did not "
+         "learn it")
     if interval := found.group_interval:
         emit(f"          {interval[0]:.2%} to {interval[1]:.2%} for images of new groups, by the {len(found.groups):,} "
              "groups tested")
@@ -186,10 +186,11 @@ def _print_groups(found: "CrossValidation") -> None:
     from ..report.tables import show
 
     every = [(group, fold.run.name) for fold in found.folds for group in fold.groups]
-    order = sorted(every, key=lambda one: one[0].right / one[0].images) if len(every) > MOST_GROUPS else every
+    order = sorted(every, key=lambda one: one[0].right / one[0].image_count) if len(every) > MOST_GROUPS else every
     shown = sorted(order[:MOST_GROUPS], key=lambda one: one[0].name)
     show(console(), (("group", "left"), ("run", "left"), ("images", "right"), ("last epoch", "right")),
-         [(group.name, run, f"{group.images:,}", f"{group.right / group.images:.2%}") for group, run in shown])
+         [(group.name, run, f"{group.image_count:,}", f"{group.right / group.image_count:.2%}")
+          for group, run in shown])
     if len(every) > len(shown):
         emit(f"These are the {len(shown)} groups with the lowest accuracy of {len(every):,}; folds.json has all.")
     emit()

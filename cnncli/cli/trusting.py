@@ -91,7 +91,8 @@ def sanity_test(opened: "Opened", images: Sequence[str], method: str, layer: str
         return report_skipped(found.skipped)
     from rich.table import Table
 
-    table = Table(title=f"{found.title} on {found.images:,} image{'s' * (found.images != 1)}", title_justify="left")
+    count = found.image_count
+    table = Table(title=f"{found.title} on {count:,} image{'s' * (count != 1)}", title_justify="left")
     table.add_column("random weights from the end back to")
     table.add_column("correlation with the maps before (1: the same)", justify="right")
     for stage in found.stages:

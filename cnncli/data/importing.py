@@ -47,12 +47,13 @@ class Imported:
     Attributes:
         directory: The folder.
         classes: The names of the classes.
-        images: How many images each part of the split has, by "train", "val", "test"; by "" if there are no parts.
+        image_counts: How many images each part of the split has, by "train", "val", "test"; by "" if there are no
+            parts.
     """
 
     directory: Path
     classes: list[str]
-    images: dict[str, int]
+    image_counts: dict[str, int]
 
 
 def import_images(sources: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], directory: str | os.PathLike[str],

@@ -30,23 +30,23 @@ class Baseline:
 
     Attributes:
         right: How many images were right.
-        images: How many images were tested.
+        image_count: How many images were tested.
         how: What was done, in words.
     """
 
     right: int
-    images: int
+    image_count: int
     how: str
 
     @property
     def accuracy(self) -> float:
         """The share of images that were right, 0 to 1."""
-        return self.right / self.images
+        return self.right / self.image_count
 
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn test --json` prints of it."""
-        return {"accuracy": self.accuracy, "interval": list(wilson(self.right, self.images)), "images": self.images,
-                "how": self.how}
+        return {"accuracy": self.accuracy, "interval": list(wilson(self.right, self.image_count)),
+                "images": self.image_count, "how": self.how}
 
 
 def majority(labels: NDArray[np.int64], classes: Sequence[str], training: Sequence[Sample] | None) -> Baseline:

@@ -28,19 +28,19 @@ class GroupScore:
 
     Attributes:
         name: The group; an image that is in no group is one by itself, and its path the name.
-        images: How many of its images were tested.
+        image_count: How many of its images were tested.
         right: How many of these were classified right.
         trained_on: Whether images of a group of this name are among those that the model was trained on.
     """
 
     name: str
-    images: int
+    image_count: int
     right: int
     trained_on: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn test --json` prints of it."""
-        return {"name": self.name, "images": self.images, "right": self.right, "trained_on": self.trained_on}
+        return {"name": self.name, "images": self.image_count, "right": self.right, "trained_on": self.trained_on}
 
 
 def scores_of(samples: Sequence[Sample], right: Array, learnt: Collection[str] = ()) -> list[GroupScore]:
@@ -64,7 +64,7 @@ def write(path: str | os.PathLike[str], scores: Sequence[GroupScore]) -> None:
     text = io.StringIO(newline="")
     writer = csv.writer(text)  # lines end in CR LF, so that names with either are quoted
     writer.writerow(_COLUMNS)
-    writer.writerows((score.name, score.images, score.right) for score in scores)
+    writer.writerows((score.name, score.image_count, score.right) for score in scores)
     write_atomically(path, text.getvalue().encode("utf-8", "surrogateescape"))
 
 
@@ -80,7 +80,7 @@ def read(path: str | os.PathLike[str]) -> list[GroupScore]:
 
 def interval(scores: Sequence[GroupScore]) -> tuple[float, float] | None:
     """Return the interval of the accuracy for new groups. None if fewer than two were tested."""
-    return of_groups([score.right for score in scores], [score.images for score in scores])
+    return of_groups([score.right for score in scores], [score.image_count for score in scores])
 
 
 def warning(scores: Sequence[GroupScore], by_split: object) -> str | None:

@@ -159,7 +159,7 @@ class Evaluation:
     strangeness: NDArray[np.float64] | None = None
 
     @property
-    def images(self) -> int:
+    def image_count(self) -> int:
         """How many images were tested."""
         return len(self.labels)
 
@@ -171,12 +171,12 @@ class Evaluation:
     @property
     def interval(self) -> tuple[float, float]:
         """The interval that holds the accuracy with 95 % confidence: (low, high)."""
-        return wilson(int(self.right.sum()), self.images)
+        return wilson(int(self.right.sum()), self.image_count)
 
     @property
     def confidences(self) -> NDArray[np.float64]:
         """The probability of each image's most likely class, float64 (n,)."""
-        return np.asarray(self.probabilities[np.arange(self.images), self.guesses])
+        return np.asarray(self.probabilities[np.arange(self.image_count), self.guesses])
 
     def mistakes(self) -> NDArray[np.int64]:
         """Return the indices of the images that were classified wrong, the highest probability first, int64."""
@@ -187,7 +187,7 @@ class Evaluation:
         """Return what `cnn test --json` prints."""
         return {
             "model": self.model,
-            "images": self.images,
+            "images": self.image_count,
             "accuracy": self.accuracy,
             "top5": self.top5,
             "loss": self.loss,
@@ -209,7 +209,7 @@ class Evaluation:
         """
         threshold, doubt = withholding(self.calibration, accuracy)
         unsure = self.confidences < threshold
-        strange = np.zeros(self.images, bool) if self.strangeness is None else self.strangeness > 0
+        strange = np.zeros(self.image_count, bool) if self.strangeness is None else self.strangeness > 0
         given = ~(unsure | strange)
         return Withheld(accuracy, threshold, int(unsure.sum()), int(strange.sum()), int(given.sum()),
                         int((given & self.right).sum()), doubt)

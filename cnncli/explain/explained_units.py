@@ -101,7 +101,7 @@ class ExplainedUnits:
         telling: Whether these were chosen because they tell the classes apart most.
         size: The (height, width) of the prepared images.
         sees: The (height, width) in pixels that one position depends on. None if it is the whole image.
-        images: How many images were searched.
+        image_count: How many images were searched.
         given: How many images there were.
         answered: Whether the classes are the model's answers, because the images have no labels.
         back: How it was found what channels answer to: "deconvnet" or "guided".
@@ -121,7 +121,7 @@ class ExplainedUnits:
     telling: bool
     size: tuple[int, int]
     sees: tuple[int, int] | None
-    images: int
+    image_count: int
     given: int
     answered: bool
     back: str
@@ -134,14 +134,14 @@ class ExplainedUnits:
     def stopped(self) -> str | None:
         """How far the search had come when Ctrl-C ended it, in words. None if it was not ended."""
         if self.searched_in_part:
-            return f"after {self.images:,} of {self.given:,} images"
+            return f"after {self.image_count:,} of {self.given:,} images"
         done = sum(unit.made_value is not None for unit in self.units)
         return f"after {done:,} of {self.wanted:,} filters" if done < self.wanted else None
 
     @property
     def searched_in_part(self) -> bool:
         """Whether Ctrl-C ended the search before all images were seen."""
-        return self.images + len(self.skipped) < self.given
+        return self.image_count + len(self.skipped) < self.given
 
     @property
     def before_activation(self) -> str | None:
@@ -173,7 +173,8 @@ class ExplainedUnits:
     def as_json(self) -> dict[str, Any]:
         """Return what ``cnn explain --units --json`` prints of a layer."""
         return {"layer": self.layer, "type": self.kind, "activation": self.activation, "channels": self.channels,
-                "sees": self.sees, "images": self.images, "labels": "the model's answers" if self.answered else "given",
+                "sees": self.sees, "images": self.image_count,
+                "labels": "the model's answers" if self.answered else "given",
                 "answers_by": self.back, "classes_by": "weights" if self.by_weights else "means",
                 "units": [{**unit.as_json(), "dead": self.is_dead(unit)} for unit in self.units]}
 
@@ -273,7 +274,7 @@ def _described(searched: Searched, look: Look, wanted: int, by_default: bool, by
         name=searched.opened.name, layer=look.layer, kind=type(network.node(look.layer).layer).__name__,
         activation=behind.name if behind else None,
         rectified=behind is not None and behind.layer.function in _RECTIFIERS, channels=look.shape[-1], wanted=wanted,
-        telling=by_default and wanted < look.shape[-1], size=size, sees=sees, images=done.seen,
+        telling=by_default and wanted < look.shape[-1], size=size, sees=sees, image_count=done.seen,
         given=done.given, answered=done.answered, back=way_back(look), by_weights=by_weights, names=[*names],
         skipped=done.skipped, units=[])
 

@@ -21,13 +21,13 @@ class Greyed:
     """What greying parts of a class's images costs, on average over the images.
 
     Attributes:
-        images: How many images were greyed.
+        image_count: How many images were greyed.
         drops: By how much the probability of the class falls, for each cell (8, 8) and for each square of four cells
             (7, 7).
         lost: Which share of the answers is lost, for each cell (8, 8) and for each square of four cells (7, 7).
     """
 
-    images: int
+    image_count: int
     drops: tuple[Array, Array]
     lost: tuple[Array, Array]
 
@@ -45,7 +45,7 @@ class Greyed:
 
     def as_json(self) -> dict[str, Any]:
         """Return its numbers, those of single cells."""
-        return {"images": self.images, "probability_lost": self.drops[0], "accuracy_lost": self.lost[0]}
+        return {"images": self.image_count, "probability_lost": self.drops[0], "accuracy_lost": self.lost[0]}
 
 
 def greyed(model: Model, images: Array, label: int, told: Callable[[int], None]) -> Greyed:

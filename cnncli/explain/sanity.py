@@ -50,7 +50,7 @@ class Sanity:
         method: The method.
         title: Its name for people.
         layer: The layer on whose positions the maps lie. None for methods that explain pixels.
-        images: How many images were used.
+        image_count: How many images were used.
         stages: The stages, from the network's end to its beginning.
         skipped: (path, reason) of each image that could not be used.
     """
@@ -58,7 +58,7 @@ class Sanity:
     method: str
     title: str
     layer: str | None
-    images: int
+    image_count: int
     stages: list[Stage]
     skipped: list[tuple[str, str]]
 
@@ -89,7 +89,7 @@ class Sanity:
 
     def as_json(self) -> dict[str, Any]:
         """Return what ``cnn explain --sanity --json`` prints of it."""
-        return {"method": self.method, "layer": self.layer, "images": self.images, "alike": self.alike,
+        return {"method": self.method, "layer": self.layer, "images": self.image_count, "alike": self.alike,
                 "passes": self.passes, "verdict": self.verdict,
                 "stages": [{"layer": stage.layer, "correlation": stage.correlation} for stage in self.stages]}
 

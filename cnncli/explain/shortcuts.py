@@ -101,7 +101,7 @@ class Shortcuts:
     Attributes:
         name: The name of the run, or of the model's file.
         classes: The classes that were searched.
-        images: How many images were used.
+        image_count: How many images were used.
         passes: How many images the network has seen in the search.
         places: How many places stood out and were tried.
         found: The places that the model is proven to decide by.
@@ -115,7 +115,7 @@ class Shortcuts:
 
     name: str
     classes: list[str]
-    images: int
+    image_count: int
     passes: int
     places: int
     found: list[Shortcut]
@@ -153,7 +153,7 @@ class Shortcuts:
 
     def as_json(self) -> dict[str, Any]:
         """Return what ``cnn explain --shortcuts --json`` prints."""
-        return {"images": self.images, "classes": self.classes, "passes": self.passes, "places": self.places,
+        return {"images": self.image_count, "classes": self.classes, "passes": self.passes, "places": self.places,
                 "shortcuts": [each.as_json() for each in self.found], "marks": [each.as_json() for each in self.marks],
                 "tried": [each.as_json() for each in self.others],
                 "properties": [each.as_json() for each in self.moved],

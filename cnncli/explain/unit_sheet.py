@@ -67,7 +67,7 @@ def _notes(found: ExplainedUnits) -> list[str]:
 
 def images_in_words(found: ExplainedUnits) -> str:
     """Return of how many images the strongest are shown."""
-    return f"{found.images:,} of {found.given:,} images" if found.searched_in_part else f"{found.images:,} images"
+    return f"{found.image_count:,}{f' of {found.given:,}' if found.searched_in_part else ''} images"
 
 
 def light_in_words(found: ExplainedUnits) -> str:

@@ -48,7 +48,7 @@ class Calibration:
 
     Attributes:
         temperature: What logits are divided by (Guo et al. 2017).
-        images: How many validation images it was fitted on.
+        image_count: How many validation images it was fitted on.
         loss: The cross-entropy (before, after), in nats.
         error: The expected calibration error (before, after), 0 to 1.
         thresholds: (accuracy, threshold, coverage), ascending: answers with at least this probability are right this
@@ -58,7 +58,7 @@ class Calibration:
     """
 
     temperature: float
-    images: int
+    image_count: int
     loss: tuple[float, float]
     error: tuple[float, float]
     thresholds: tuple[tuple[float, float, float], ...]
@@ -72,7 +72,7 @@ class Calibration:
         Args:
             accuracy: The share of right answers, 0 to 1. Between two levels the higher one counts.
         """
-        if self.images < _needed(accuracy):
+        if self.image_count < _needed(accuracy):
             return None
         return next((threshold for level, threshold, _ in self.thresholds if level >= accuracy - _SLACK), None)
 
@@ -82,19 +82,19 @@ class Calibration:
         Args:
             accuracy: The share of right answers, 0 to 1.
         """
-        if self.images < _needed(accuracy):
-            return (f"{self.images:,} validation image{'s' * (self.images != 1)} cannot show {in_percent(accuracy)}, "
-                    f"which takes at least {_needed(accuracy):,}, all of them right")
+        if self.image_count < _needed(accuracy):
+            return (f"{self.image_count:,} validation image{'s' * (self.image_count != 1)} cannot show "
+                    f"{in_percent(accuracy)}, which takes at least {_needed(accuracy):,}, all of them right")
         if self.threshold(accuracy) is None:
-            return (f"the {self.images:,} validation images do not show {in_percent(accuracy)}, because not enough of "
-                    "the surest answers to them were right")
+            return (f"the {self.image_count:,} validation images do not show {in_percent(accuracy)}, because not "
+                    "enough of the surest answers to them were right")
         return "" if self.confidence else (f"the threshold for {in_percent(accuracy)} is an earlier version's, which "
                                            "kept no margin for chance")
 
     def config(self) -> dict[str, Any]:
         """Return it as JSON values, which ``from_config`` takes back."""
         bound = {"confidence": self.confidence} if self.confidence else {}
-        return {"temperature": self.temperature, "images": self.images, "loss": list(self.loss),
+        return {"temperature": self.temperature, "images": self.image_count, "loss": list(self.loss),
                 "error": list(self.error), "thresholds": [list(row) for row in self.thresholds], **bound}
 
     @classmethod
@@ -169,7 +169,7 @@ def calibrate(logits: NDArray[Any], labels: NDArray[np.int64]) -> Calibration:
     before, after = (confidences(logits, t) for t in (1.0, temperature))
     return Calibration(
         temperature=temperature,
-        images=len(labels),
+        image_count=len(labels),
         loss=(cross_entropy(logits, labels), cross_entropy(logits, labels, temperature)),
         error=(expected_error(reliability(before, right)), expected_error(reliability(after, right))),
         thresholds=_thresholds(coverage(after, right)),

@@ -68,7 +68,8 @@ class _Sheet:
     def _heading(self, title: str, evaluation: Evaluation) -> None:
         width = self.canvas.image.width - 2 * MARGIN
         self.canvas.text(MARGIN, MARGIN, title, 18, bold=True, width=width)
-        found = f"{evaluation.images:,} image{'s' * (evaluation.images != 1)}, {evaluation.accuracy:.1%} right"
+        count = evaluation.image_count
+        found = f"{count:,} image{'s' * (count != 1)}, {evaluation.accuracy:.1%} right"
         self.canvas.text(MARGIN, MARGIN + 26, found, 13, FAINT)
         self.canvas.text(self.left, MARGIN + 54, "predicted class →", 13, FAINT)
         self.canvas.text_upward(MARGIN + 10, self.top + 120, "← true class", 13, FAINT, width=200)

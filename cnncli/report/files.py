@@ -84,7 +84,7 @@ def _on_unseen(found: ModelTest) -> list[str]:
     if not found.trained_on or found.accuracy_unseen is None or found.interval_unseen is None:
         return []
     low, high = found.interval_unseen
-    return [f"Of the {page.count(found.images - found.trained_on, 'image')} that it was not trained on, "
+    return [f"Of the {page.count(found.image_count - found.trained_on, 'image')} that it was not trained on, "
             f"{page.percent(found.accuracy_unseen)} are right (95 % interval {page.percent(low)} to "
             f"{page.percent(high)})."]
 

@@ -45,8 +45,8 @@ def draw(
     sheet.text(MARGIN, MARGIN, title, 18, bold=True, width=width)
     sheet.text(MARGIN, MARGIN + 26, _summary(evaluation, len(mistakes), len(shown)), 13, FAINT, width=width)
     if not len(shown):
-        sheet.text(sheet.image.width / 2, MARGIN + 150, f"No mistakes among {_images(evaluation.images)}.", 18, RIGHT,
-                   align="centre")
+        sheet.text(sheet.image.width / 2, MARGIN + 150, f"No mistakes among {_images(evaluation.image_count)}.", 18,
+                   RIGHT, align="centre")
         return sheet.save(path, MISTAKES)
     images = pixels(shown)
     for place, index in enumerate(shown.tolist()):
@@ -71,9 +71,9 @@ def _thumbnail(sheet: Canvas, x: float, y: float, pixels: NDArray[np.uint8], eva
 
 def _summary(evaluation: Evaluation, wrong: int, shown: int) -> str:
     if not wrong:
-        return f"{_images(evaluation.images)}, all right"
+        return f"{_images(evaluation.image_count)}, all right"
     part = "all of them, the surest first" if shown == wrong else f"the {shown} surest"
-    return f"{wrong:,} of {_images(evaluation.images)} wrong; this sheet shows {part}"
+    return f"{wrong:,} of {_images(evaluation.image_count)} wrong; this sheet shows {part}"
 
 
 def _images(count: int) -> str:

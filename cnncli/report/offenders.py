@@ -51,7 +51,7 @@ def draw(report: Report, path: str | os.PathLike[str]) -> Path:
     sheet = Canvas(2 * MARGIN + COLUMNS * (SIDE + GAP) - GAP, 2 * MARGIN + max(height, 130))
     width = sheet.image.width - 2 * MARGIN
     sheet.text(MARGIN, MARGIN, f"Found in {report.folder}", 18, bold=True, width=width)
-    sheet.text(MARGIN, MARGIN + 26, f"{sum(report.images().values()):,} images; {_summary(kinds)}", 13, FAINT,
+    sheet.text(MARGIN, MARGIN + 26, f"{sum(report.image_counts().values()):,} images; {_summary(kinds)}", 13, FAINT,
                width=width)
     y = MARGIN + 64
     for kind, found in kinds:

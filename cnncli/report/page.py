@@ -81,8 +81,8 @@ def render(found: Evaluation, *, title: str, pixels: Pixels, names: Sequence[Any
                    found.baselines.items()],
         accuracy_bar=Markup(charts.interval(found.accuracy, *found.interval)),
         notes=[printable(note) for note in notes],
-        groups=[(printable(group.name), group, Markup(charts.interval(group.right / group.images,
-                                                                      *wilson(group.right, group.images), "other")))
+        groups=[(printable(group.name), group, Markup(charts.interval(
+                    group.right / group.image_count, *wilson(group.right, group.image_count), "other")))
                 for group in groups[:MOST_GROUPS]],
         all_groups=len(groups),
         group_interval=interval(groups),
@@ -141,7 +141,7 @@ def in_script(value: Any) -> str:
 
 
 def _interval(baseline: Any) -> tuple[float, float]:
-    return wilson(baseline.right, baseline.images)
+    return wilson(baseline.right, baseline.image_count)
 
 
 def _row(index: int, found: Evaluation) -> dict[str, Any]:
@@ -209,7 +209,7 @@ def _answers(found: Evaluation) -> dict[str, Any]:
         one = found.withheld(wanted)
         rows.append(one)
         if one.answered and found.calibration:
-            marks.append((one.answered / found.images, one.right / one.answered, f"{wanted:g}"))
+            marks.append((one.answered / found.image_count, one.right / one.answered, f"{wanted:g}"))
     label = "Share of right answers, by the share of images with an answer"
     chart = Markup(charts.coverage(curve, marks, label))
     return {"chart": chart, "rows": rows, "strange": found.strangeness is not None}

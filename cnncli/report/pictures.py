@@ -55,8 +55,8 @@ class Album:
     def __init__(self, found: Evaluation, pixels: Pixels, names: Sequence[Any]) -> None:
         self.found, self._pixels, self._names = found, pixels, names
         self._chances = found.confidences
-        self._second, self._others = np.empty(found.images, np.int64), np.empty(found.images)
-        for start in range(0, found.images, _ROWS):
+        self._second, self._others = np.empty(found.image_count, np.int64), np.empty(found.image_count)
+        for start in range(0, found.image_count, _ROWS):
             part = slice(start, start + _ROWS)
             others = found.probabilities[part].copy()
             others[np.arange(len(others)), found.guesses[part]] = -np.inf

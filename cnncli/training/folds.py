@@ -36,7 +36,7 @@ class Fold:
     Attributes:
         fold: Which fold it is, from 1.
         run: The fold's run.
-        images: How many images the run was validated on.
+        image_count: How many images the run was validated on.
         epoch: The best epoch, which the run kept.
         val_loss: The validation loss of that epoch.
         val_accuracy: The validation accuracy of that epoch, 0 to 1.
@@ -46,7 +46,7 @@ class Fold:
 
     fold: int
     run: Run
-    images: int
+    image_count: int
     epoch: int
     val_loss: float
     val_accuracy: float
@@ -106,14 +106,14 @@ class CrossValidation:
         return of_folds([fold.last_accuracy for fold in self.folds])
 
     @property
-    def images(self) -> int:
+    def image_count(self) -> int:
         """How many images were validated, each in one fold."""
-        return sum(fold.images for fold in self.folds)
+        return sum(fold.image_count for fold in self.folds)
 
     @property
     def last_right(self) -> int:
         """How many of these images the last epochs' models classified right."""
-        return sum(round(fold.last_accuracy * fold.images) for fold in self.folds)
+        return sum(round(fold.last_accuracy * fold.image_count) for fold in self.folds)
 
     @property
     def groups(self) -> list[GroupScore]:
@@ -147,13 +147,14 @@ class CrossValidation:
             "last_mean": self.last_mean,
             "last_deviation": self.last_deviation,
             "last_interval": list(self.last_interval),
-            "images": self.images,
+            "images": self.image_count,
             "last_right": self.last_right,
-            "last_right_interval": list(wilson(self.last_right, self.images)),
+            "last_right_interval": list(wilson(self.last_right, self.image_count)),
             "groups": sorted(groups, key=lambda score: score["name"]) or None,
             "group_interval": list(interval) if interval else None,
-            "folds": [{"fold": f.fold, "run": f.run.name, "path": f.run.path, "images": f.images, "best_epoch": f.epoch,
-                       "val_loss": f.val_loss, "val_accuracy": f.val_accuracy, "last_accuracy": f.last_accuracy}
+            "folds": [{"fold": f.fold, "run": f.run.name, "path": f.run.path, "images": f.image_count,
+                       "best_epoch": f.epoch, "val_loss": f.val_loss, "val_accuracy": f.val_accuracy,
+                       "last_accuracy": f.last_accuracy}
                       for f in self.folds],
             "skipped": [{"path": path, "error": reason} for path, reason in self.skipped],
         }

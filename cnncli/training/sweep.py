@@ -100,14 +100,14 @@ class Sweep:
         name: The sweep's name.
         path: The folder that holds its runs.
         runs: The runs, the highest validation accuracy first, those that failed last.
-        images: How many validation images the accuracies are measured on.
+        image_count: How many validation images the accuracies are measured on.
         skipped: (path, reason) of each image that could not be used.
     """
 
     name: str
     path: Path
     runs: list[Swept]
-    images: int
+    image_count: int
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
     @property
@@ -119,12 +119,12 @@ class Sweep:
     def error(self) -> float:
         """The standard error of the best accuracy, as this many images tell it."""
         share = self.best.val_accuracy if self.best else 0.0
-        return float((share * (1 - share) / max(self.images, 1)) ** 0.5)
+        return float((share * (1 - share) / max(self.image_count, 1)) ** 0.5)
 
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn sweep --json` prints."""
         return {"name": self.name, "path": self.path, "best": self.best and self.best.name,
-                "validation_images": self.images, "standard_error": self.error,
+                "validation_images": self.image_count, "standard_error": self.error,
                 "runs": [each.as_json() for each in self.runs],
                 "skipped": [{"path": path, "error": reason} for path, reason in self.skipped]}
 

@@ -140,7 +140,7 @@ def a_class(name: str, support: int) -> Any:
 
 def test_the_figures_of_a_test(capsys: pytest.CaptureFixture[str]) -> None:
     result = SimpleNamespace(
-        confusion_matrix=np.array([[900, 100], [300, 700]]), interval=(0.78126, 0.8174), accuracy=0.8, images=2000,
+        confusion_matrix=np.array([[900, 100], [300, 700]]), interval=(0.78126, 0.8174), accuracy=0.8, image_count=2000,
         trained_on=500, accuracy_unseen=0.75, interval_unseen=(0.7275, 0.7713), group_interval=None,
         top5=0.999, loss=0.12345, classes=[a_class("a", 1000), a_class("b", 0)],
         baselines={"majority class": SimpleNamespace(accuracy=0.5, how="always a")})
@@ -332,7 +332,7 @@ def test_what_features_says(models: Path, monkeypatch: pytest.MonkeyPatch, capsy
 def test_what_import_and_sample_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                     capsys: pytest.CaptureFixture[str]) -> None:
     given: dict[str, Any] = {}
-    made = SimpleNamespace(directory=Path("d"), classes=["a", "b"], images={"train": 1234, "": 5})
+    made = SimpleNamespace(directory=Path("d"), classes=["a", "b"], image_counts={"train": 1234, "": 5})
     monkeypatch.setattr(importing, "import_images", lambda *arguments, **options: given.update(
         options, arguments=arguments) or made)
     assert cli.main(["import", "a.npz", "b.idx", "d"]) == 0

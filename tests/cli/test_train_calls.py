@@ -162,11 +162,11 @@ def test_what_is_said_of_learning_rates(given: dict[str, Any], capsys: pytest.Ca
 
 
 def test_what_is_said_of_folds(given: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    each = [SimpleNamespace(run=Run(f"runs/a-fold{i}"), images=1234, epoch=i, val_loss=0.12345, val_accuracy=0.9,
+    each = [SimpleNamespace(run=Run(f"runs/a-fold{i}"), image_count=1234, epoch=i, val_loss=0.12345, val_accuracy=0.9,
                             last_accuracy=0.8) for i in (1, 2)]
     found = SimpleNamespace(folds=each, mean=0.9, deviation=0.0123, last_mean=0.8, last_deviation=0.0234, skipped=[],
                             path=Path("runs/a-fold2/folds.json"),
-                            last_interval=(0.5, 1.0), images=2468, last_right=1974, groups=[],
+                            last_interval=(0.5, 1.0), image_count=2468, last_right=1974, groups=[],
                             group_interval=None, as_json=lambda: {"mean": 0.9})
     out, err = said_of(found, given, capsys, "data", "--folds", "2")
     assert given["arguments"] == ("data", 2)

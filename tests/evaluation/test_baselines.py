@@ -40,14 +40,14 @@ def training(tmp_path):
 
 def test_the_commonest_class(images, training):
     found = baselines.majority(images.labels, CLASSES, [sample for sample in training if sample.label])
-    assert (found.right, found.images, found.how) == (5, 15, "always light, the commonest in training")
+    assert (found.right, found.image_count, found.how) == (5, 15, "always light, the commonest in training")
     found = baselines.majority(np.array([2, 1, 2]), CLASSES, None)
-    assert (found.right, found.images, found.how) == (2, 3, "always striped, the commonest here")
+    assert (found.right, found.image_count, found.how) == (2, 3, "always striped, the commonest here")
 
 
 def test_the_nearest_image_of_all(images, training):
     found = baselines.nearest_neighbour(images, training, HOW, 2)
-    assert (found.right, found.images) == (15, 15)
+    assert (found.right, found.image_count) == (15, 15)
     assert found.how == "the most similar of 24 training images, as grey thumbnails of 16 x 16"
     wrong = [type(s)(s.path, s.relative, (s.label + 1) % 3) for s in training]
     assert baselines.nearest_neighbour(images, wrong, HOW, 2).right == 0
@@ -61,7 +61,7 @@ def test_bounds_are_kept_and_said(images, training, monkeypatch):
     monkeypatch.setattr(baselines, "KNOWN", 9)
     told = []
     found = baselines.nearest_neighbour(images, training, HOW, 2, lambda *how_far: told.append(how_far))
-    assert (found.right, found.images) == (6, 6)
+    assert (found.right, found.image_count) == (6, 6)
     assert found.how.startswith("of 6 of the images, the most similar of 9 of 24 training images")
     assert told == [(9, 9)]
     monkeypatch.setattr(baselines, "BYTES", 1)
@@ -119,7 +119,7 @@ def test_of_thousands_of_images_two_thousand_are_compared(training):
     many = type("Images", (), {"shape": (2, 2, 1), "labels": np.zeros(2001, np.int64),
                                "pixels": lambda self, some: np.full((len(some), 2, 2, 1), 30, np.uint8)})()
     found = baselines.nearest_neighbour(many, training, Preprocessing((2, 2), grey=True), 2)
-    assert (found.right, found.images) == (2000, 2000)
+    assert (found.right, found.image_count) == (2000, 2000)
     assert found.how.startswith("of 2,000 of the images, the most similar of 24 training")
 
 

@@ -47,7 +47,7 @@ def test_images_of_a_table_are_checked_and_judged_alike(home: Path) -> None:
     assert folders.judged is not None
     assert table.judged is not None
     assert table.judged["seen"] == folders.judged["seen"]
-    assert sum(table.images().values()) == sum(folders.images().values())
+    assert sum(table.image_counts().values()) == sum(folders.image_counts().values())
     assert table.notes[0].startswith("7 groups of images are kept together, by labels.csv: 0 (14 images), ")
 
 
@@ -87,9 +87,9 @@ def test_named_models_and_judges_of_ones_own_are_asked_alike(home: Path) -> None
 def test_a_list_to_exclude_is_a_file_or_names(home: Path) -> None:
     names = ["stripe/s 0.png", "stripe/s 1.png"]
     write_list("out.txt", [("useless", names)])
-    whole = sum(check("photos").images().values())
+    whole = sum(check("photos").image_counts().values())
     for exclude in ("out.txt", Path("out.txt"), names, set(names)):
-        assert sum(check("photos", exclude=exclude).images().values()) == whole - 2
+        assert sum(check("photos", exclude=exclude).image_counts().values()) == whole - 2
     with pytest.raises(UsageError, match="there is no file"):
         check("photos", exclude="nowhere.txt")
 

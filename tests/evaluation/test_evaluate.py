@@ -27,7 +27,7 @@ def test_the_figures_are_counted_from_the_models_answers(home: Path) -> None:
     answers = model.predict([sample.path for sample in held_out])
     right = [answer.label == model.classes[sample.label] for answer, sample in zip(answers, held_out, strict=True)]
     assert found.accuracy == sum(right) / len(right)
-    assert found.images == len(right)
+    assert found.image_count == len(right)
     assert found.right.tolist() == right
     assert found.confusion_matrix.sum() == len(right)
     assert [score.name for score in found.classes] == sorted(CLASSES)
@@ -100,7 +100,7 @@ def test_what_it_reaches_on_images_that_it_was_not_trained_on(home: Path) -> Non
     for path in Path("mixed").rglob("*.png"):
         path.rename(path.with_name(f"copy of {path.name}"))
     found = evaluate(data="mixed")
-    assert (found.images, found.trained_on) == (len(CLASSES) * EACH, len(splits.train))
+    assert (found.image_count, found.trained_on) == (len(CLASSES) * EACH, len(splits.train))
     assert found.seen is not None
     assert found.accuracy_unseen == found.right[~found.seen].mean()
     said = found.as_json()
@@ -141,7 +141,7 @@ def test_a_model_that_was_made_in_memory(home: Path) -> None:
     with pytest.raises(UsageError, match="not known where its images are"):
         evaluate(model)
     found = evaluate(model, "photos")
-    assert found.images == sum(map(len, (scan("photos").train, scan("photos").val, scan("photos").test)))
+    assert found.image_count == sum(map(len, (scan("photos").train, scan("photos").val, scan("photos").test)))
     assert found.model == "model"
     assert [what for what, _ in found.facts] == ["parameters", "images as"], "what is not known is not said"
 
@@ -150,7 +150,7 @@ def test_what_cannot_be_read_is_counted_or_raised(home: Path) -> None:
     folder = write_images(home / "bad", CLASSES, 3, seed=6)
     (folder / "stripe" / "empty.png").touch()
     found = evaluate(data=folder)
-    assert found.images == 12
+    assert found.image_count == 12
     assert [Path(path).name for path, _ in found.skipped] == ["empty.png"]
     with pytest.raises(ImageError):
         evaluate(data=folder, strict=True)

@@ -153,7 +153,7 @@ def test_a_test_says_its_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert run.config["groups_by_split"] == {"train": 4, "val": 1, "test": 1}
     found = cnncli.evaluate(run)
     assert len(found.groups) == 1
-    assert found.groups[0].images == 6
+    assert found.groups[0].image_count == 6
     assert found.group_interval is None
     warned = next(note for note in found.notes if note.startswith("Warning: The images tested come from 1 group (s"))
     assert warned.endswith("each of the 5 groups of the training and validation images once: cnn train DATA --folds 5")

@@ -28,7 +28,8 @@ def test_all_of_a_layer_explained():
     assert list(dict.fromkeys(said)) == ["looking for what excites each filter",
                                          "making pictures for each filter of relu1"]
     assert [unit.channel for unit in found.units] == [0, 1, 2, 3, 4]
-    assert (found.images, found.given, found.sees, found.answered, found.by_weights) == (20, 20, (3, 3), False, False)
+    assert (found.image_count, found.given, found.sees) == (20, 20, (3, 3))
+    assert (found.answered, found.by_weights) == (False, False)
     top = top_patches(model, items_of(list(images)), ["relu1"], 4, [0, 1] * 10).tops["relu1"]
     for unit in found.units:
         assert unit.values == sorted(unit.values, reverse=True) == top.values[unit.channel].tolist()
@@ -60,7 +61,7 @@ def test_a_folder_with_and_without_the_models_classes(tmp_path):
     assert notes == []
     found = explain_units(model, "relu1", tmp_path / "set" / "a", [0], note=notes.append)
     assert found.answered
-    assert found.images == 3
+    assert found.image_count == 3
     assert re.search(r"set/a has no folders called like the model's classes", notes[0])
 
 
@@ -76,7 +77,7 @@ def test_which_of_a_folders_splits_was_looked_at_is_said(tmp_path):
         Image.fromarray(image[:, :, 0]).save(tmp_path / "set" / ("train", "test")[i // 6] / CLASSES[i % 3] / f"{i}.png")
     notes: list[str] = []
     found = explain_units(model_of(), "relu1", tmp_path / "set", [0], note=notes.append)
-    assert (found.images, found.answered) == (6, False)
+    assert (found.image_count, found.answered) == (6, False)
     assert any("The images of" in sentence and "test" in sentence for sentence in notes)
 
 

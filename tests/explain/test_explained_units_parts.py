@@ -69,7 +69,7 @@ def test_what_excites_a_channel_is_cut_out_of_its_images(made: list[tuple[list[i
             np.testing.assert_allclose(answer[..., 0], yielded[i, y, x, channel] * weight * inside, rtol=1e-4)
         assert unit.made[..., 0].tolist() == [[12 * y + x + channel for x in (5, 6, 7)] for y in (4, 5, 6)]
         assert unit.made_value == 2 * channel
-    assert (found.images, found.given, found.wanted, found.channels, found.stopped) == (6, 6, 2, 5, None)
+    assert (found.image_count, found.given, found.wanted, found.channels, found.stopped) == (6, 6, 2, 5, None)
     assert (found.telling, found.answered, found.by_weights, found.back) == (False, False, False, "guided")
     assert (found.kind, found.size, found.sees, found.names) == ("ReLU", (12, 12), (3, 3), [])
 
@@ -186,9 +186,9 @@ def test_what_is_said_of_a_layer() -> None:
 
 def test_after_what_it_was_stopped() -> None:
     assert (FOUND.searched_in_part, FOUND.stopped) == (False, None), "8 images, and one that cannot be used, of 9"
-    part = replace(FOUND, images=1500, given=2500)
+    part = replace(FOUND, image_count=1500, given=2500)
     assert (part.searched_in_part, part.stopped) == (True, "after 1,500 of 2,500 images")
-    assert replace(FOUND, images=7).stopped == "after 7 of 9 images"
+    assert replace(FOUND, image_count=7).stopped == "after 7 of 9 images"
     unmade = replace(FOUND, wanted=3, units=[UNIT, replace(UNIT, made_value=None)])
     assert (unmade.searched_in_part, unmade.stopped) == (False, "after 1 of 3 filters")
 

@@ -18,7 +18,7 @@ def test_each_place_is_greyed_in_all_images(label: int) -> None:
     model, (pixels, labels), told = network(True), images(True), list[int]()
     own = pixels[labels == label][:3]
     found = greyed(model, own, label, told.append)
-    assert (found.images, sum(told)) == (3, 3 * PASSES)
+    assert (found.image_count, sum(told)) == (3, 3 * PASSES)
     before = model.probabilities(own)[:, label].mean()
     for wide, drops, lost in zip((1, 2), found.drops, found.lost, strict=True):
         assert drops.shape == lost.shape == (9 - wide, 9 - wide)

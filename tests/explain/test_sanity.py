@@ -40,7 +40,7 @@ def test_methods_that_explain_change_and_guided_backpropagation_does_not(model: 
     assert [stage.layer for stage in found["hirescam"].stages] == ["fc3", "fc2", "fc1", "conv2", "conv1"]
     assert found["hirescam"].layer is not None
     assert found["gradient"].layer is None
-    assert found["hirescam"].images == len(images)
+    assert found["hirescam"].image_count == len(images)
     assert found["hirescam"].as_json()["stages"][0]["layer"] == "fc3"
 
 
@@ -50,7 +50,7 @@ def test_the_model_stays_as_it_was(model: Model, trained: Path) -> None:
     image = np.random.default_rng(0).integers(0, 256, (1, 20, 20, 3), np.uint8)
     logits = model.logits(image)
     found = sanity(model, trained / "photos")
-    assert found.images == IMAGES < 4 * EACH
+    assert found.image_count == IMAGES < 4 * EACH
     assert sanity(model, trained / "photos") == found, "and the same each time"
     assert all(np.array_equal(before[key], array) for key, array in model.arrays().items())
     assert np.array_equal(model.logits(image), logits)

@@ -163,7 +163,7 @@ def test_a_folder_with_an_image_that_cannot_be_read(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / "top" / "broken.png").write_bytes(b"no image")
     found = cnncli.shortcuts(network(True), tmp_path)
-    assert found.images == 3 * EACH
+    assert found.image_count == 3 * EACH
     assert [Path(path).name for path, _ in found.skipped] == ["broken.png"]
     assert len(found.found) == 1
 

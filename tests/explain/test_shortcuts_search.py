@@ -65,7 +65,7 @@ def test_what_becomes_of_the_places_that_were_tried() -> None:
     assert found.found == [strong, stamped]
     assert (found.marks, found.others, found.moved) == ([mark], [beside, nothing], ["moved"])
     assert found.named == [strong, stamped, mark]
-    assert (found.name, found.classes, found.images, found.passes, found.places) == ("name", ["c0", "c1"], 5, 7, 5)
+    assert (found.name, found.classes, found.image_count, found.passes, found.places) == ("name", ["c0", "c1"], 5, 7, 5)
     assert found.greyed == {"c0": "greyed 0 0", "c1": "greyed 1 1"}
     assert found.skipped == [("a.png", "broken")]
     assert told == [("pasting into other classes", done, 5) for done in range(1, 6)]

@@ -32,7 +32,7 @@ def unit_of(channel: int, count: int = 3, side: int = 8, depth: int = 3, shade: 
 def explained(*units: Unit, **changed: object) -> ExplainedUnits:
     found = ExplainedUnits(
         name="small", layer="conv2", kind="Conv2d", activation=None, rectified=False, channels=len(units),
-        wanted=len(units), telling=False, size=(28, 30), sees=(8, 8), images=1000, given=1000, answered=False,
+        wanted=len(units), telling=False, size=(28, 30), sees=(8, 8), image_count=1000, given=1000, answered=False,
         back="deconvnet", by_weights=False, names=[], skipped=[], units=list(units))
     return replace(found, **changed)
 
@@ -72,7 +72,7 @@ def test_every_part_of_a_filter_is_on_it(written):
 @pytest.mark.parametrize(("changed", "words"), [
     ({"sees": None}, "sees all of the image"),
     ({"channels": 99}, "2 of 99 are shown"),
-    ({"images": 640}, "640 of 1,000 images"),
+    ({"image_count": 640}, "640 of 1,000 images"),
     ({"answered": True}, "as the model answers"),
     ({"back": "guided"}, "reacts to, by guided backpropagation;"),
     ({"by_weights": True}, "by the weights of the last layer"),
@@ -86,7 +86,7 @@ def test_what_it_says_of_itself(changed, words, written):
 
 @pytest.mark.parametrize(("answered", "searched"), [(False, False), (True, True)])
 def test_what_its_notes_say(answered, searched):
-    found = explained(unit_of(0), unit_of(1), answered=answered, images=640 if searched else 1000)
+    found = explained(unit_of(0), unit_of(1), answered=answered, image_count=640 if searched else 1000)
     said = " ".join(unit_sheet._notes(found))
     assert ("as the model answers, since the images have no labels" in said) is answered
     assert ("640 of 1,000 images" in said) is searched

@@ -183,7 +183,7 @@ def test_thresholds_of_few_images_against_trying_all(rng):
             reached[level] = (good[0], (confidence >= good[0]).mean())
     assert {level: (threshold, share) for level, threshold, share in found.thresholds} == reached
     assert 0.5 in reached
-    assert (found.images, found.confidence) == (70, 0.95)
+    assert (found.image_count, found.confidence) == (70, 0.95)
 
 
 def test_of_many_images_a_thousand_thresholds_are_tried(rng):

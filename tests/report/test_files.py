@@ -53,7 +53,7 @@ def test_by_itself_it_goes_where_the_run_is(home: Path) -> None:
 def test_each_mistake_on_the_page_shows_where_it_comes_from_and_the_cost_is_told(home: Path) -> None:
     right = cnncli.evaluate(compare=False)
     found = replace(right, guesses=(right.labels + 1) % len(right.class_names))
-    shown, told = min(48, found.images), list[str]()
+    shown, told = min(48, found.image_count), list[str]()
     assert shown > 4
     page = (write(found, "out", note=told.append) / "report.html").read_text(encoding="utf-8")
     assert len(re.findall(r'alt="[^"]+ taken for ', page)) == shown

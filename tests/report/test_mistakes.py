@@ -29,7 +29,7 @@ def grey(indices):
 @pytest.mark.parametrize("wrong", [1, 3, 8, 20, 60])
 def test_each_mistake_stands_with_truth_guess_probability_and_file(wrong, tmp_path, words):
     found = evaluation(wrong)
-    files = [f"/some/folder/image {i}.png" for i in range(found.images)]
+    files = [f"/some/folder/image {i}.png" for i in range(found.image_count)]
     path = mistakes.draw(found, grey, files, tmp_path / "mistakes.png", "Worst mistakes of runs/a")
     with Image.open(path) as image:
         words.check(image.size)
@@ -39,7 +39,7 @@ def test_each_mistake_stands_with_truth_guess_probability_and_file(wrong, tmp_pa
     assert {"true: cat", "answer: dog", "image 0.png"} <= set(words.texts[first : first + 4])
     probability = found.probabilities[0, 1]
     assert f"{probability:.1%}" in words.texts[first : first + 4]
-    assert any(text.startswith(f"{wrong} of {found.images} images wrong") for text in words.texts)
+    assert any(text.startswith(f"{wrong} of {found.image_count} images wrong") for text in words.texts)
 
 
 def test_thumbnails_are_in_order_of_confidence(tmp_path):

@@ -33,7 +33,7 @@ def cell(browser, row, column):
 
 def files(found, row, column):
     """The names in a cell, in order."""
-    own = [i for i in range(found.images) if (found.labels[i], found.guesses[i]) == (row, column)]
+    own = [i for i in range(found.image_count) if (found.labels[i], found.guesses[i]) == (row, column)]
     own.sort(key=lambda i: found.confidences[i] if row == column else -found.confidences[i])
     return [names(found)[i] for i in own[: page.A_CELL]]
 

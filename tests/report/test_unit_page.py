@@ -74,7 +74,7 @@ def test_every_part_of_a_filter_is_on_it() -> None:
     ({"channels": 99, "wanted": 2}, "2 filters of 99"),
     ({"channels": 1280, "wanted": 2}, "has 1,280 filters. To see all of them: cnn explain --units conv2:0-1279"),
     ({"channels": 99, "wanted": 2, "telling": True}, "99 filters; these are the 2 that tell the classes apart most."),
-    ({"images": 640}, "before its end: 640 of 1,000 images were looked at, and 2 of 2 filters are here."),
+    ({"image_count": 640}, "before its end: 640 of 1,000 images were looked at, and 2 of 2 filters are here."),
     ({"wanted": 7}, "1,000 images were looked at, and 2 of 7 filters are here."),
     ({"answered": True}, "as the model answers"),
     ({"back": "guided"}, "reacts to, by guided backpropagation;"),

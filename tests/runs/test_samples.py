@@ -203,9 +203,9 @@ def test_the_training_part_of_a_folder_is_another_folder(home: Path) -> None:
     run = cnncli.train("parts", arch="lenet5", epochs=1, size=12, name="parts")
     assert samples.splits_in(run, "parts/train") is None
     found = cnncli.evaluate(run, "parts/train")
-    assert (found.images, found.trained_on) == (EACH * len(CLASSES), run.config["images"]["train"])
+    assert (found.image_count, found.trained_on) == (EACH * len(CLASSES), run.config["images"]["train"])
     os.rename("parts", "moved")
-    assert cnncli.evaluate(run, "moved").images == 3 * len(CLASSES)
+    assert cnncli.evaluate(run, "moved").image_count == 3 * len(CLASSES)
 
 
 @pytest.mark.slow

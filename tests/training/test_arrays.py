@@ -58,17 +58,18 @@ def test_it_is_the_training_of_a_folder_with_the_same_split(train: Train, arrays
 def test_evaluating_and_predicting(train: Train, arrays: Arrays) -> None:
     run = train(data=arrays)
     found = cnncli.evaluate(run, arrays)
-    assert found.images == 3
-    assert [cnncli.evaluate(run.model, arrays, split=split).images for split in ("train", "val", "test")] == [36, 3, 3]
+    assert found.image_count == 3
+    counts = [cnncli.evaluate(run.model, arrays, split=split).image_count for split in ("train", "val", "test")]
+    assert counts == [36, 3, 3]
     assert {s.relative for s in found.samples}.isdisjoint(
         {s.relative for s in cnncli.evaluate(run, arrays, split="train").samples})
     assert set(found.baselines) == {"majority class", "nearest neighbour"}
     assert cnncli.evaluate(run, arrays, split="val").accuracy == run.model.training["val_accuracy"]
     every = cnncli.evaluate(run, (arrays[0][:20], arrays[1][:20]))
-    assert every.images == 20
+    assert every.image_count == 20
     assert [p.label for p in run.model.predict(arrays[0][:20])] == [
         run.model.classes[guess] for guess in every.guesses[np.argsort([int(s.relative) for s in every.samples])]]
-    assert cnncli.evaluate(run, {"test": arrays}, split="test").images == 42
+    assert cnncli.evaluate(run, {"test": arrays}, split="test").image_count == 42
     with pytest.raises(UsageError, match="no val images"):
         cnncli.evaluate(run, (arrays[0][1:], arrays[1][1:]), split="val")
     with pytest.raises(UsageError, match="trained on arrays in memory; give them again"):
@@ -80,7 +81,7 @@ def test_evaluating_and_predicting(train: Train, arrays: Arrays) -> None:
 @pytest.mark.slow
 def test_of_a_model_that_was_trained_on_a_folder(train: Train, arrays: Arrays) -> None:
     run = train(epochs=1)
-    assert cnncli.evaluate(run, arrays).images == 42
+    assert cnncli.evaluate(run, arrays).image_count == 42
     assert cnncli.evaluate(run, arrays).accuracy == pytest.approx(np.mean(
         [p.label == label for p, label in zip(run.model.predict(arrays[0]), arrays[1], strict=True)]))
 
@@ -90,12 +91,12 @@ def test_arrays_are_known_again_in_any_order_and_as_files(train: Train, arrays: 
     images, labels = arrays
     run = train(data=arrays, epochs=1)
     found = cnncli.evaluate(run, (images[::-1], labels[::-1]))
-    assert (found.images, found.trained_on) == (42, 36)
+    assert (found.image_count, found.trained_on) == (42, 36)
     for i, (image, label) in enumerate(zip(images, labels, strict=True)):
         (tmp_path / "files" / label).mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(tmp_path / "files" / label / f"{i:02}.png")
     found = cnncli.evaluate(run, tmp_path / "files")
-    assert (found.images, found.trained_on) == (42, 36)
+    assert (found.image_count, found.trained_on) == (42, 36)
     report = cnncli.check(tmp_path / "files", models=[run])
     assert report.judged is not None
     assert report.judged["seen"] == 36
@@ -132,7 +133,7 @@ def test_resuming_needs_the_same_arrays(train: Train, arrays: Arrays) -> None:
 def test_folds_and_the_range_test(shared: Path, tmp_path: Path, train: Train, arrays: Arrays) -> None:
     options = {"arch": str(shared / "net.toml"), "runs": tmp_path / "runs", "batch_size": 8}
     found = cnncli.cross_validate(arrays, 3, epochs=1, **options)
-    assert [fold.images for fold in found.folds] == [13, 13, 13]
+    assert [fold.image_count for fold in found.folds] == [13, 13, 13]
     again = cnncli.cross_validate(None, 3, resume=found.name, runs=tmp_path / "runs")
     assert again.mean == found.mean
     assert cnncli.find_lr(arrays, **options).rates

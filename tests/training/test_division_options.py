@@ -70,7 +70,7 @@ def test_groups_are_remembered(train: Train, shared: Path, tmp_path: Path) -> No
     splits = of_run(run, data)
     table.unlink()
     assert {s.group for s in splits.train}.isdisjoint({s.group for s in splits.val + splits.test})
-    assert cnncli.evaluate(run).images == len(splits.test) > 0
+    assert cnncli.evaluate(run).image_count == len(splits.test) > 0
     assert len(train(resume=run.path, epochs=2).history) == 2
     with pytest.raises(UsageError, match="leave group_by out"):
         train(resume=run.path, group_by=r"(\d)\.png", epochs=3)
@@ -87,8 +87,8 @@ def test_labels_are_remembered(train: Train, shared: Path, tmp_path: Path) -> No
     before = paths(run, tmp_path / "flat")
     table.write_text("file,label\n")  # a run needs it no more
     assert paths(run, tmp_path / "flat") == before
-    assert cnncli.evaluate(run).images == len(before[2])
-    assert cnncli.evaluate(run, tmp_path / "flat", split="val").images == len(before[1])
+    assert cnncli.evaluate(run).image_count == len(before[2])
+    assert cnncli.evaluate(run, tmp_path / "flat", split="val").image_count == len(before[1])
     assert len(train(resume=run.path, epochs=2).history) == 2
     with pytest.raises(UsageError, match="labels another table"):
         train(resume=run.path, labels=flat(shared, tmp_path / "other", split=True), epochs=3)
@@ -99,7 +99,7 @@ def test_labels_with_splits_and_groups(train: Train, shared: Path, tmp_path: Pat
     table = flat(shared, tmp_path / "flat", split=True)
     run = train(data=str(tmp_path / "flat"), labels=str(table), group_by=r"(\d)\.png", epochs=1)
     assert run.config["samples"]["test"] == sum(",test" in line for line in table.read_text().split("\n"))
-    assert cnncli.evaluate(run).images == run.config["samples"]["test"]
+    assert cnncli.evaluate(run).image_count == run.config["samples"]["test"]
 
 
 @pytest.mark.slow
@@ -129,7 +129,7 @@ def test_arrays_have_groups_and_no_table(train: Train, tmp_path: Path) -> None:
     run = train(data=data, group_by=groups, epochs=1, augment="none")
     splits = of_run(run, data)
     assert {s.group for s in splits.train}.isdisjoint({s.group for s in splits.test})
-    assert cnncli.evaluate(run, data).images == 6
+    assert cnncli.evaluate(run, data).image_count == 6
     with pytest.raises(UsageError, match="give arrays with their labels"):
         train(data=data, labels=write(tmp_path / "l.csv"), epochs=1)
 
@@ -166,15 +166,15 @@ def test_other_images_are_judged_by_a_table(train: Train, shared: Path, tmp_path
     lines = table.read_text().split("\n")
     told: list[str] = []
     found = cnncli.evaluate(run, tmp_path / "flat", labels=table, compare=False, note=told.append)
-    assert found.images == sum(line.endswith(",test") for line in lines)
+    assert found.image_count == sum(line.endswith(",test") for line in lines)
     assert any(note == f"The images of test in {table} are used." for note in told)
-    assert cnncli.evaluate(run, tmp_path / "flat", labels=table, split="val", compare=False).images == sum(
+    assert cnncli.evaluate(run, tmp_path / "flat", labels=table, split="val", compare=False).image_count == sum(
         line.endswith(",val") for line in lines)
     only = tmp_path / "only.csv"
     only.write_text("\n".join([lines[0], *(line for line in lines if line.endswith(",test"))]))
     assert cnncli.evaluate(run, tmp_path / "flat", labels=only, compare=False).accuracy == found.accuracy
     only.write_text("file,label\n" + "\n".join(line.rpartition(",")[0] for line in lines[1:]))
-    assert cnncli.evaluate(run, tmp_path / "flat", labels=only, compare=False).images == len(lines) - 1
+    assert cnncli.evaluate(run, tmp_path / "flat", labels=only, compare=False).image_count == len(lines) - 1
     only.write_text(f"file,label\n{lines[1].split(',')[0]},hippo\n")
     with pytest.raises(DataError, match=r"only.csv has images of hippo, which the model does not know"):
         cnncli.evaluate(run, tmp_path / "flat", labels=only)

@@ -64,4 +64,4 @@ def test_the_folds_of_a_cross_validation_leave_out_the_same(train: Train, shared
     (tmp_path / "out.txt").unlink()
     found = cnncli.cross_validate(None, 2, resume="cv", runs=tmp_path / "runs")
     assert [excluded(fold.run.config) for fold in found.folds] == [sorted(names)] * 2
-    assert sum(fold.images for fold in found.folds) == sum(first.config["images"].values())
+    assert sum(fold.image_count for fold in found.folds) == sum(first.config["images"].values())

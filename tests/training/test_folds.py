@@ -32,7 +32,7 @@ def test_each_image_but_the_test_images_is_validated_on_once(begin: dict[str, An
     found = cross_validate(**begin, name="cv", seed=4)
     assert [fold.run.name for fold in found.folds] == ["cv-fold1", "cv-fold2", "cv-fold3"]
     splits = scan(shared / "data", seed=4)
-    assert sum(fold.images for fold in found.folds) == len(splits.train) + len(splits.val)
+    assert sum(fold.image_count for fold in found.folds) == len(splits.train) + len(splits.val)
     for fold in found.folds:
         config = fold.run.config
         assert config["recipe"]["seed"] == 4
@@ -41,7 +41,8 @@ def test_each_image_but_the_test_images_is_validated_on_once(begin: dict[str, An
         best = max(row["val_accuracy"] for row in fold.run.history)
         assert fold.val_accuracy == pytest.approx(best, rel=1e-6)
         assert fold.last_accuracy == pytest.approx(fold.run.history[-1]["val_accuracy"], rel=1e-6)
-        assert fold.last_accuracy * fold.images == pytest.approx(round(fold.last_accuracy * fold.images), abs=1e-9)
+        right = fold.last_accuracy * fold.image_count
+        assert right == pytest.approx(round(right), abs=1e-9)
     accuracies = [fold.val_accuracy for fold in found.folds]
     assert found.mean == statistics.fmean(accuracies)
     assert found.deviation == statistics.stdev(accuracies)
@@ -119,7 +120,7 @@ def test_a_fold_alone_resumes_and_is_tested_on_what_it_never_saw(
 ) -> None:
     monkeypatch.chdir(Path(begin["runs"]).parent)
     found = cross_validate(**begin, name="cv")
-    for split, count in (("test", len(scan(shared / "data").test)), ("val", found.folds[1].images)):
+    for split, count in (("test", len(scan(shared / "data").test)), ("val", found.folds[1].image_count)):
         assert cli.main(["test", "-m", "runs/cv-fold2", "--split", split, "--json", "--out", "out"]) == 0
         out, err = capsys.readouterr()
         assert json.loads(out)["images"] == count
@@ -137,17 +138,17 @@ def test_each_group_is_judged_by_the_fold_that_did_not_learn_it(begin: dict[str,
     for fold in found.folds:
         tested = evaluate(fold.run, split="val", compare=False)
         assert fold.groups == tested.groups
-        assert sum(group.images for group in fold.groups) == fold.images
-        assert sum(group.right for group in fold.groups) == round(fold.last_accuracy * fold.images)
+        assert sum(group.image_count for group in fold.groups) == fold.image_count
+        assert sum(group.right for group in fold.groups) == round(fold.last_accuracy * fold.image_count)
     names = [group.name for group in found.groups]
     assert names == sorted(set(names))
     assert len(names) == sum(found.folds[0].run.config["groups_by_split"][split] for split in ("train", "val"))
     groups = found.groups
-    assert found.group_interval == of_groups([group.right for group in groups], [group.images for group in groups])
+    assert found.group_interval == of_groups([group.right for group in groups], [group.image_count for group in groups])
     said = json.loads(found.path.read_text())
     assert said["group_interval"] == list(found.group_interval or ())
     assert [(each["name"], each["images"], each["right"]) for each in said["groups"]] == [
-        (group.name, group.images, group.right) for group in groups]
+        (group.name, group.image_count, group.right) for group in groups]
     of_second = {group.name for group in found.folds[1].groups}
     assert {each["name"] for each in said["groups"] if each["fold"] == 2} == of_second
     assert found.warning is None
@@ -200,4 +201,4 @@ def test_validation_folders_of_ones_own_are_dealt_out_too(begin: dict[str, Any],
     for split in ("train", "val", "test"):
         shutil.copytree(begin["data"], data / split)
     found = cross_validate(**{**begin, "data": data, "epochs": 1, "folds": 2})
-    assert sum(fold.images for fold in found.folds) == 2 * 42
+    assert sum(fold.image_count for fold in found.folds) == 2 * 42

@@ -57,7 +57,7 @@ def test_each_run_is_the_training_that_its_name_says(begin: Begin, train: Train)
     order = [(-each.val_accuracy, each.val_loss) for each in found.runs]
     assert order == sorted(order)
     assert found.best == found.runs[0]
-    assert found.images == found.runs[0].run.config["images"]["val"]  # type: ignore[union-attr]
+    assert found.image_count == found.runs[0].run.config["images"]["val"]  # type: ignore[union-attr]
 
 
 @pytest.mark.slow

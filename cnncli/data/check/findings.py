@@ -167,7 +167,7 @@ class Report:
             if found:
                 yield kind, found
 
-    def images(self) -> dict[str, int]:
+    def image_counts(self) -> dict[str, int]:
         """Return how many images each part of the split has: {"train": …, "val": …, "test": …}."""
         return {split: sum(counts[split] for counts in self.counts.values()) for split in ("train", "val", "test")}
 
@@ -204,7 +204,7 @@ class Report:
         return {
             "folder": self.folder,
             "seed": self.seed,
-            "images": self.images(),
+            "images": self.image_counts(),
             "drawn": self.drawn,
             "range": list(self.scales.whole) if self.scales.whole else None,
             "classes": [{"name": name, **counts} for name, counts in self.counts.items()],

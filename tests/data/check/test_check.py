@@ -39,7 +39,7 @@ def snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:
 def test_a_sound_folder_has_no_findings(tmp_path: Path) -> None:
     report = check(sound(tmp_path))
     assert report.findings == []
-    assert report.images() == {"train": 20, "val": 2, "test": 2}
+    assert report.image_counts() == {"train": 20, "val": 2, "test": 2}
     assert report.drawn == ["val", "test"]
     assert not report.fails(["note"])
 
@@ -165,7 +165,7 @@ def test_what_training_leaves_out(tmp_path: Path) -> None:
     assert found(report, "empty-class") == [{"empty"}]
     assert found(report, "hidden-folder") == [{".ipynb_checkpoints"}, {"bee/__MACOSX"}]
     assert found(report, "special-file") == [{"ant/itself.png"}, {"ant/pipe.png"}]
-    assert report.images() == {"train": 20, "val": 2, "test": 2}
+    assert report.image_counts() == {"train": 20, "val": 2, "test": 2}
 
 
 @pytest.mark.slow
@@ -190,7 +190,7 @@ def test_layouts_as_they_come(tmp_path: Path) -> None:
     report = check(folder)
     assert found(report, "unlabelled-split") == [{"Testing"}]
     assert not {"beside-train", "loose-image", "empty-split"} & set(kinds(report))
-    assert report.images() == {"train": 16, "val": 2, "test": 2}
+    assert report.image_counts() == {"train": 16, "val": 2, "test": 2}
     assert report.notes[0] == f"{folder}: all/Training/ is taken as train."
 
 
@@ -284,7 +284,7 @@ def test_images_of_a_table(tmp_path: Path) -> None:
     labels = labels_of(table)
     assert labels is not None
     report = check(folder, labels=labels.within(str(folder)))
-    assert report.images() == {"train": 22, "val": 4, "test": 4}
+    assert report.image_counts() == {"train": 22, "val": 4, "test": 4}
     assert set(kinds(report)) <= {"small-class"}
 
 
