@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..atomic import write_atomically
 from ..data import Data, check_fold
+from ..data.splits import listed
 from ..errors import UsageError, printable
 from ..evaluation import grouped
 from ..evaluation.grouped import GroupScore
@@ -119,8 +120,11 @@ class CrossValidation:
     def groups(self) -> list[GroupScore]:
         """The scores of each group that the images are kept together in, by name, after the last epochs.
 
-        Each group is judged by the fold that did not learn it. Empty if the images are in no groups.
+        Each group is judged by the fold that did not learn it. Empty if the images are in no groups, or if a run has
+        lost its scores.
         """
+        if self._without_groups():
+            return []
         return sorted((score for fold in self.folds for score in fold.groups), key=lambda score: score.name)
 
     @property
@@ -133,12 +137,25 @@ class CrossValidation:
 
     @property
     def warning(self) -> str | None:
-        """The sentence that warns of few groups. None if there are enough of them, or none."""
+        """The sentence that warns of few groups, or of scores that are lost.
+
+        None if there are enough groups, or none.
+        """
+        lost = self._without_groups()
+        if lost and len(lost) < len(self.folds):
+            return (f"Groups are not scored, because {grouped.VALIDATED} of {listed(lost)} is missing or damaged. "
+                    "A training of more epochs writes it again.")
         return grouped.warning(self.groups, None)
+
+    def _without_groups(self) -> list[str]:
+        """Return the names of the runs whose groups are not those of all their validation images."""
+        return [fold.run.name for fold in self.folds
+                if sum(score.image_count for score in fold.groups) != fold.image_count]
 
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn train --folds K --json` prints."""
-        groups = [{**score.as_json(), "fold": fold.fold} for fold in self.folds for score in fold.groups]
+        folds = [] if self._without_groups() else self.folds
+        groups = [{**score.as_json(), "fold": fold.fold} for fold in folds for score in fold.groups]
         interval = self.group_interval
         return {
             "name": self.name,

@@ -193,7 +193,8 @@ def test_what_is_said_of_folds(given: dict[str, Any], capsys: pytest.CaptureFixt
 
 def test_what_is_said_of_the_groups_of_folds(given: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     several = [[GroupScore("s2", 4, 3), GroupScore("s3", 2, 2)], [GroupScore("s1", 1234, 617)]]
-    folds = [Fold(i, Run(f"runs/a-fold{i}"), 6, 1, 0.1, 0.9, 0.8, groups) for i, groups in enumerate(several, 1)]
+    folds = [Fold(i, Run(f"runs/a-fold{i}"), sum(group.image_count for group in groups), 1, 0.1, 0.9, 0.8, groups)
+             for i, groups in enumerate(several, 1)]
     found = CrossValidation("a", folds)
     lines = said_of(found, given, capsys, "data", "--folds", "2")[0].splitlines()
     assert [line.split() for line in lines[5:9]] == [
@@ -202,7 +203,8 @@ def test_what_is_said_of_the_groups_of_folds(given: dict[str, Any], capsys: pyte
     assert lines[9] == ""
     low, high = found.group_interval or (0, 1)
     assert lines[13] == f"          {low:.2%} to {high:.2%} for images of new groups, by the 3 groups tested"
-    folds[0].groups[:] = [GroupScore(f"g{i:03}", 10, i % 10) for i in range(400)]
+    many = [GroupScore(f"g{i:03}", 10, i % 10) for i in range(400)]
+    folds[0] = Fold(1, folds[0].run, 4000, 1, 0.1, 0.9, 0.8, many)
     lines = said_of(found, given, capsys, "data", "--folds", "2")[0].splitlines()
     assert [line.split()[0] for line in lines[6:36]] == [f"g{i:03}" for i in range(0, 300, 10)]
     assert lines[36] == "These are the 30 groups with the lowest accuracy of 401; folds.json has all."

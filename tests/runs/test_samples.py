@@ -204,6 +204,12 @@ def test_the_training_part_of_a_folder_is_another_folder(home: Path) -> None:
     assert samples.splits_in(run, "parts/train") is None
     found = cnncli.evaluate(run, "parts/train")
     assert (found.image_count, found.trained_on) == (EACH * len(CLASSES), run.config["images"]["train"])
+    told: list[str] = []
+    answers = list(cnncli.predict(run, "parts", note=told.append))
+    learnt = [answer.path for answer in answers if answer.trained_on]
+    assert len(learnt) == found.trained_on
+    assert {path.split("/")[1] for path in learnt} == {"train"}
+    assert told[-1].startswith(f"{len(learnt)} of the {len(answers)} images are among those that the model was trained")
     os.rename("parts", "moved")
     assert cnncli.evaluate(run, "moved").image_count == 3 * len(CLASSES)
 

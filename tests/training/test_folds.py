@@ -152,11 +152,17 @@ def test_each_group_is_judged_by_the_fold_that_did_not_learn_it(begin: dict[str,
     of_second = {group.name for group in found.folds[1].groups}
     assert {each["name"] for each in said["groups"] if each["fold"] == 2} == of_second
     assert found.warning is None
-    few = replace(found, folds=[replace(fold, groups=fold.groups[:1]) for fold in found.folds])
+    few = replace(found, folds=[replace(fold, groups=fold.groups[:1], image_count=fold.groups[0].image_count)
+                                for fold in found.folds])
     assert few.warning == (f"The images tested come from 3 groups ({', '.join(g.name for g in few.groups)}). That is "
                            "few for a statement about new groups.")
     again = cross_validate(None, 3, resume="cv", runs=begin["runs"])
     assert again.groups == groups, "the runs keep them"
+    (found.folds[1].run.path / "val_groups.csv").unlink()
+    again = cross_validate(None, 3, resume="cv", runs=begin["runs"])
+    assert (again.groups, again.group_interval, again.as_json()["groups"]) == ([], None, None)
+    assert again.warning == ("Groups are not scored, because val_groups.csv of cv-fold2 is missing or damaged. A "
+                             "training of more epochs writes it again.")
 
 
 @pytest.mark.slow
