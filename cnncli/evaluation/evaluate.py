@@ -171,14 +171,21 @@ def evaluate(model: AnyModel = None, data: Data | None = None, *, split: Split |
         labelled = labelled_images(opened, data, split, strict, tell, progress, labels_of(labels))
         images = labelled.images
         found = scores.evaluate(judge, images, progress=_step("testing", progress), name=os.fspath(opened.path))
-    by_split = opened.run.config.get("groups_by_split") if opened.run else None
-    few = grouped.warning(grouped.scores_of(images.samples, found.right), by_split)
+    few = grouped.warning(grouped.scores_of(images.samples, found.right), _groups_by_split(opened))
     if few:
         tell(f"Warning: {few}")
     known, why = _baselines(found, labelled, opened, progress) if compare else ({}, [])
     everything = {f.name: getattr(found, f.name) for f in fields(found)} | {"baselines": known}
     return ModelTest(**everything, opened=opened, tested=images, facts=_facts(judge, opened), notes=notes,
                      comparison=why, seen=labelled.seen, learnt=labelled.learnt)
+
+
+def _groups_by_split(opened: Opened) -> Any:
+    """Return how many groups each part of the run's split has. None if cross-validation would tell no more of them: the
+    run is a fold, or has no groups."""
+    config = opened.run.config if opened.run else {}
+    recipe = config.get("recipe")
+    return None if isinstance(recipe, dict) and recipe.get("fold") else config.get("groups_by_split")
 
 
 @contextmanager

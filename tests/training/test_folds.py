@@ -138,6 +138,7 @@ def test_each_group_is_judged_by_the_fold_that_did_not_learn_it(begin: dict[str,
     for fold in found.folds:
         tested = evaluate(fold.run, split="val", compare=False)
         assert fold.groups == tested.groups
+        assert not any("cross-validation" in note for note in tested.notes), "that is what it is a fold of"
         assert sum(group.image_count for group in fold.groups) == fold.image_count
         assert sum(group.right for group in fold.groups) == round(fold.last_accuracy * fold.image_count)
     names = [group.name for group in found.groups]
