@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.outputs import Kind, checked_path, marked, write
-from ..errors import UsageError, printable
+from ..errors import UsageError, brief, printable
 from ..explain.units import Progress
 from ..export.golden import golden
 from ..model import Model
@@ -90,13 +90,13 @@ def write_page(model: AnyModel = None, data: Any = None, out: str | os.PathLike[
         The file, its size, and what is on the page.
 
     Raises:
-        UsageError: The model is too large for a page, the title is empty, or another file has this name.
+        UsageError: The model is too large for a page, the title is no text, or another file has this name.
         DataError: The images cannot be used.
         SaveError: The file could not be written.
         ModelError: There is no model.
     """
-    if title is not None and not title.strip():
-        raise UsageError("the title is empty; leave --title out for one of the classes' names.")
+    if title is not None and not (isinstance(title, str) and title.strip()):
+        raise UsageError(f"the title must be text, not {brief(title)}; leave --title out to have the classes in it.")
     opened = open_model(model)
     made = _program(opened)
     path = Path(checked_path(out)) if out is not None else (opened.run.path / FILE if opened.run else

@@ -73,8 +73,9 @@ def test_a_title_of_ones_own(here: Path) -> None:
     page = Path("m.html").read_text(encoding="utf-8")
     assert "<title>&lt;b&gt;Which&lt;/b&gt; shoe &amp; why?</title>" in page
     assert ">&lt;b&gt;Which&lt;/b&gt; shoe &amp; why?</h1>" in page
-    with pytest.raises(UsageError, match="the title is empty; leave title out"):
-        write_page("m.safetensors", out="m.html", title=" ")
+    for wrong in (" ", "", 5):
+        with pytest.raises(UsageError, match=f"the title must be text, not {wrong!r}; leave title out"):
+            write_page("m.safetensors", out="m.html", title=wrong)  # type: ignore[arg-type]
 
 
 def test_the_golden_picture_is_judged_as_the_page_will(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
