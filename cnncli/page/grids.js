@@ -21,7 +21,7 @@ function showWindow(box, layer, found, channel = null) {
   const order = [...sums.keys()].sort((a, b) => Math.abs(sums[b]) - Math.abs(sums[a])), chosen = channel ?? order[0];
   const own = terms.filter((_, i) => i % count === chosen);
   const grid = (words, of) => {
-    const values = own.map((term) => term[of]), scale = 2 * reachOf(values); // twice: text stands out from paler colours
+    const values = own.map((term) => term[of]), scale = 3 * reachOf(values); // three times: text stands out from paler colours
     return made("table", { class: "window" }, made("caption", { class: "faint" }, words), ...Array.from({ length: rows }, (_, row) =>
       made("tr", {}, ...Array.from({ length: columns }, (_, column) => {
         const i = row * columns + column, cell = made("td", {}, short(values[i]));

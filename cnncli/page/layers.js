@@ -76,7 +76,7 @@ async function showMaps(layer, all = maps(layer).dataset.all === "yes") {
     showMaps(layer, true).then(() => /** @type {HTMLElement} */ (maps(layer).querySelectorAll("canvas")[FEW]).focus());
   } }, `show all ${order.length.toLocaleString("en")} maps`)] : [];
   maps(layer).replaceChildren(...tiles, made("p", { class: "faint" },
-    `Red is above 0, blue is below. The full colour stands for ${shown(scale)} on all maps of ${overall.checked ? "all layers" : "this layer"}.`), ...more);
+    `White is 0, red is above 0, blue is below 0. The darkest colour stands for ${shown(scale)} on all maps of ${overall.checked ? "all layers" : "this layer"}.`), ...more);
 }
 
 const maps = (layer) => byId(`layer-${layer.name}`).querySelector(".maps");

@@ -1,12 +1,10 @@
 // Pictures on canvases: what the network sees, and the maps of its layers.
 "use strict";
 
-const BELOW = [33, 102, 172], ABOVE = [178, 24, 43]; // blue and red, which every kind of colour sight tells apart
-
-/** The colour of a number: paper at 0, red above, blue below, full at `scale`. */
+/** The colour of a number in all maps: white at 0, red above, blue below, the darkest at `scale`. */
 function colourOf(value, scale) {
-  const part = scale > 0 ? Math.min(1, Math.abs(value) / scale) : 0, end = value < 0 ? BELOW : ABOVE;
-  return end.map((channel) => Math.round(247 + (channel - 247) * part));
+  const { colours } = given, at = 4 + 4 * Math.max(-1, Math.min(1, value / scale || 0)), i = Math.min(7, Math.floor(at));
+  return colours[i].map((channel, c) => Math.round(channel + (colours[i + 1][c] - channel) * (at - i)));
 }
 
 /** Show a canvas so large that its longer side has so many pixels. */
@@ -31,7 +29,7 @@ function drawMap(canvas, values, shape, channel, scale) {
 
 /** Draw a map (height, width) whose colours cover what is below them as far as they are strong. */
 function drawOverlay(canvas, values, shape, scale) {
-  paint(canvas, shape, (i) => [...(values[i] < 0 ? BELOW : ABOVE), 230 * Math.abs(values[i]) / (scale || 1)]);
+  paint(canvas, shape, (i) => [...colourOf(values[i], scale), 230 * Math.abs(values[i]) / (scale || 1)]);
 }
 
 /** Prepared numbers as the bytes that they were. */

@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import printable
 from ..export.golden import TOLERANCE
 from ..report.page import in_script, policy
+from ..visualize.canvas import RAMPS
 from .program import Program
 from .units import Units
 
@@ -48,7 +49,8 @@ def render(title: str, name: str, about: str, made: Program, golden: Sequence[di
     script = _COMMENTS.sub("", "\n".join(scripts))
     height, width, channels = made.described["input"]["shape"]
     given = {"program": made.described, "golden": golden, "tolerance": TOLERANCE, "drawing": drawing,
-             "units": units.described if units else None, "own_title": own_title}
+             "units": units.described if units else None, "own_title": own_title,
+             "colours": [list(bytes.fromhex(code)) for code in RAMPS["diverging"]]}
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page = environment.from_string(html).render(
         title=title, name=printable(name), about=printable(about),

@@ -26,7 +26,7 @@ from ..explain.picture import strip
 from ..explain.which import labels_by_folder
 from ..kernels import Array
 from ..runs.opened import AnyModel, open_model
-from ..visualize.canvas import coloured
+from ..visualize.canvas import signed
 from .page import count, percent, policy
 from .pictures import as_jpeg
 
@@ -160,6 +160,6 @@ def _place(row: float, column: float) -> str:
 
 def _mean(cells: Array) -> str:
     """Return a mean map as a picture, from no evidence to the most that any cell has."""
-    pixels: NDArray[np.uint8] = coloured(cells, 0, float(cells.max()), "oranges")
+    pixels: NDArray[np.uint8] = signed(cells, float(cells.max()))
     large = Image.fromarray(pixels).resize((_MEAN, _MEAN), Image.Resampling.NEAREST)
     return as_jpeg(np.asarray(large))

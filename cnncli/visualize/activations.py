@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..layers import Shape
-from .canvas import FAINT, INK, LINE, Canvas, coloured, fitted, number, picture, signed, text_width
+from .canvas import FAINT, INK, LINE, SIGNS, Canvas, fitted, number, picture, signed, text_width
 
 MAP_ROWS = 2  # of a layer
 MOST_CELLS = 256  # of a flat layer
@@ -145,40 +145,37 @@ class _Block:
         return float(self.layer.values.min()), float(self.layer.values.max())
 
     def draw(self, sheet: Canvas, x: float, y: float) -> None:
-        values, diverging = self.layer.values, bool(self.layer.values.min() < 0)
+        values = self.layer.values
         channels = values.shape[-1]
         part = f" · {len(self.order)} of {channels} shown" if len(self.order) < channels else ""
-        colours = "white is 0, red positive, blue negative" if diverging else "dark is 0, yellow the largest"
         still = int(self.still.sum())
         silent = f" · {still} the same everywhere in this image" if still else ""
-        heading = f"{self.layer.type} · {shape_text(values.shape)}{part}{silent} · {colours}"
+        heading = f"{self.layer.type} · {shape_text(values.shape)}{part}{silent} · {SIGNS}"
         sheet.text(x, y, self.layer.name, 14, bold=True, width=260)
         sheet.text(x + min(260, 14 + text_width(self.layer.name, 14, bold=True)), y + 1, heading, 12, FAINT)
         if values.ndim == 1:
-            self._cells(sheet, x, y + 28, diverging)
+            self._cells(sheet, x, y + 28)
             return
         height = self.map_size[1]
         for place, channel in enumerate(self.order.tolist()):
             left = x + place % self.columns * self.step
             top = y + 28 + place // self.columns * (height + WORDS)
-            self._map(sheet, left, top, channel, diverging)
+            self._map(sheet, left, top, channel)
 
-    def _map(self, sheet: Canvas, x: float, y: float, channel: int, diverging: bool) -> None:
+    def _map(self, sheet: Canvas, x: float, y: float, channel: int) -> None:
         values = self.layer.values[:, :, channel]
         low, high = float(values.min()), float(values.max())
         width, height = self.map_size
-        pixels = signed(values, max(-low, high)) if diverging else coloured(values, 0, high, "viridis")
+        pixels = signed(values, max(-low, high))
         resample = Image.Resampling.NEAREST if self.factor >= 1 else Image.Resampling.BOX
         sheet.paste(picture(pixels).resize((width, height), resample), x, y, frame=True)
         sheet.text(x, y + height + 3, f"#{channel}", 10, INK)
         span = f"{number(low, 2)} … {number(high, 2)}" if low < high else f"all {number(low, 2)}"
         sheet.text(x, y + height + 16, span, 9, FAINT, width=self.step - 4)
 
-    def _cells(self, sheet: Canvas, x: float, y: float, diverging: bool) -> None:
+    def _cells(self, sheet: Canvas, x: float, y: float) -> None:
         low, high = self.low_high
-        most = max(-low, high) or 1.0
-        shown = self.layer.values[self.order]
-        pixels = signed(shown, most) if diverging else coloured(shown, 0, most, "viridis")
+        pixels = signed(self.layer.values[self.order], max(-low, high))
         for place in range(len(self.order)):
             left, top = x + place % 32 * 29, y + place // 32 * 30
             sheet.paste(picture(pixels[place].reshape(1, 1, 3)).resize((27, 16)), left, top, frame=True)

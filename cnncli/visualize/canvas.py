@@ -29,14 +29,15 @@ LINE: Colour = (208, 211, 216)
 RIGHT: Colour = (0, 90, 160)  # blue for right, vermilion for wrong: told apart with any kind of colour sight
 WRONG: Colour = (190, 70, 0)
 
-# Anchors of the ramps, evenly spaced. viridis (van der Walt and Smith 2015) grows evenly in lightness.
-_RAMPS = {
-    "viridis": ["440154", "472d7b", "3b528b", "2c728e", "21918c", "28ae80", "5ec962", "addc30", "fde725"],
+# Anchors of the ramps, evenly spaced. All maps (of activations, weights and evidence), here and on the page that runs a
+# model, have those of "diverging": a map without values below 0 its upper half. So a colour means the same everywhere.
+RAMPS = {
     "diverging": ["053061", "2166ac", "4393c3", "92c5de", "f7f7f7", "f4a582", "d6604d", "b2182b", "67001f"],
     "blues": ["ffffff", "deebf7", "b3d1ea", "7fb6dc", "4a94c8", "2171b5", "08468b"],
     "oranges": ["ffffff", "fee8d3", "fdc999", "fba35c", "ee7a26", "d1540a", "9a3a03"],
     "grey": ["000000", "ffffff"],
 }
+SIGNS = "white is 0, red is above 0, blue is below 0"  # what these colours mean, for the legends of maps
 
 # Families that cover what DejaVu Sans lacks (Chinese, Japanese, Korean, Indic, emoji), where the system has them.
 _WIDER = ("NotoSansCJK", "NotoSansSC", "NotoSansJP", "NotoSansKR", "SourceHanSans", "wqy-", "DroidSansFallback",
@@ -46,8 +47,8 @@ _WIDER = ("NotoSansCJK", "NotoSansSC", "NotoSansJP", "NotoSansKR", "SourceHanSan
 
 @lru_cache
 def ramp(name: str) -> NDArray[np.uint8]:
-    """Return a colour ramp, uint8 (256, 3): "viridis", "diverging" (0 in the middle), "blues", "oranges", "grey"."""
-    anchors = np.array([[int(code[i : i + 2], 16) for i in (0, 2, 4)] for code in _RAMPS[name]], np.float64)
+    """Return a colour ramp, uint8 (256, 3): "diverging" (0 in the middle), "blues", "oranges", "grey"."""
+    anchors = np.array([[int(code[i : i + 2], 16) for i in (0, 2, 4)] for code in RAMPS[name]], np.float64)
     at = np.linspace(0, len(anchors) - 1, 256)
     columns = [np.interp(at, np.arange(len(anchors)), anchors[:, i]) for i in range(3)]
     colours: NDArray[np.uint8] = np.stack(columns, axis=1).round().astype(np.uint8)
@@ -64,7 +65,7 @@ def coloured(values: NDArray[Any], low: float, high: float, name: str) -> NDArra
 
 
 def signed(values: NDArray[Any], most: float) -> NDArray[np.uint8]:
-    """Map values from [-most, most] to the diverging ramp, 0 to its white middle: uint8 (…, 3)."""
+    """Map values from [-most, most] to the colours of maps, 0 to white: uint8 (…, 3)."""
     return coloured(values, -(most or 1.0), most or 1.0, "diverging")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .canvas import FAINT, INK, Canvas, number, picture, signed, wrapped
+from .canvas import FAINT, INK, SIGNS, Canvas, number, picture, signed, wrapped
 
 MOST_FILTERS, MOST_ROWS, MOST_COLUMNS = 128, 48, 48  # what a person still looks at
 WIDEST = 1400  # pixels
@@ -64,7 +64,7 @@ def _gallery(filters: Filters, title: str) -> Canvas:
     notes = filters.caption + (f"; the first {shown} shown" if shown < count else "") + ". "
     notes += "Each is scaled by its own largest weight, the number beneath it. "
     notes += ("Grey is 0; red, green and blue are brighter where their weight is positive, darker where it is negative."
-              if channels == 3 else "White is 0, red positive, blue negative.")
+              if channels == 3 else f"{SIGNS.capitalize()}.")
     sheet, top = _sheet(2 * MARGIN + columns * step, -(-shown // columns) * (height + 34), title, notes)
     for i in range(shown):
         x, y = MARGIN + i % columns * step, top + i // columns * (height + 34)
@@ -95,8 +95,8 @@ def _table(filters: Filters, title: str) -> Canvas:
     part = "" if (rows, columns) == (count, channels) else (
         f"; shown are the first {rows} filters and the first {columns} channels")
     most = float(np.quantile(np.abs(filters.weight), 0.999))
-    notes = (f"{filters.caption}{part}. A row per filter, a column per input channel. All on one scale: white is 0, "
-             "red positive, blue negative.")
+    notes = (f"{filters.caption}{part}. A row per filter, a column per input channel. All on one scale: "
+             f"{SIGNS}.")
     sheet, top = _sheet(2 * MARGIN + 40 + columns * (width + gap), 54 + rows * (height + gap), title, notes)
     left = MARGIN + 40
     sheet.scale(left, top, -(most or 1.0), most or 1.0, "diverging")

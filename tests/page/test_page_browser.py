@@ -14,6 +14,7 @@ from cnncli.architectures import ARCHITECTURES, architecture
 from cnncli.data import Preprocessing
 from cnncli.model import Model
 from cnncli.page import write_page
+from cnncli.visualize.canvas import signed
 
 from ..report.browser import DESKTOP, PHONE
 from ..trained import write_images
@@ -114,6 +115,15 @@ def test_pictures_are_judged_and_layers_opened(how: Any, browser: Any, page: Pat
     assert "layer2.0.add" in browser.find("#number h2").text
     assert browser.run(WIDE) <= 0
     assert browser.errors() == []
+
+
+@pytest.mark.slow
+def test_maps_have_the_colours_of_the_pictures_of_python(browser: Any, page: Path) -> None:
+    opened(browser, page)
+    shares = [-9, -1, -0.6, -0.1, 0, 0.1, 0.6, 1, 9]
+    drawn = browser.run(f"return {shares}.map((share) => colourOf(2.5 * share, 2.5))")
+    assert np.abs(np.array(drawn) - signed(np.array(shares), 1.0)).max() <= 3, "of 256 colours that are drawn there"
+    assert browser.run("return [colourOf(NaN, 1), colourOf(0, 0)]") == [[0xF7] * 3] * 2
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ HAIRY = "帽子 a$x^2$b new\nline \x1b[31m \udce9 ürün кошка عربي �
 
 
 def test_ramps_run_from_end_to_end_and_diverge_from_white():
-    for name in ("viridis", "diverging", "blues", "oranges", "grey"):
+    for name in ("diverging", "blues", "oranges", "grey"):
         ramp = canvas.ramp(name)
         assert ramp.shape == (256, 3)
         assert len(np.unique(ramp, axis=0)) > 100
@@ -26,16 +26,16 @@ def test_ramps_run_from_end_to_end_and_diverge_from_white():
 
 
 def test_lightness_grows_along_the_sequential_ramps():
-    for name, sign in (("viridis", 1), ("blues", -1), ("oranges", -1), ("grey", 1)):
+    for name, sign in (("blues", -1), ("oranges", -1), ("grey", 1)):
         light = canvas.ramp(name).astype(int) @ (299, 587, 114)
         assert (np.diff(light) * sign >= -300).all(), name
 
 
 def test_values_beyond_the_range_and_a_range_of_nothing():
-    ramp = canvas.ramp("viridis")
-    drawn = canvas.coloured(np.array([-9.0, 9.0, np.nan]), 0, 1, "viridis")
+    ramp = canvas.ramp("blues")
+    drawn = canvas.coloured(np.array([-9.0, 9.0, np.nan]), 0, 1, "blues")
     assert drawn.tolist() == [ramp[0].tolist(), ramp[255].tolist(), ramp[0].tolist()]
-    assert (canvas.coloured(np.full((2, 2), 5.0), 5, 5, "viridis") == ramp[0]).all()
+    assert (canvas.coloured(np.full((2, 2), 5.0), 5, 5, "blues") == ramp[0]).all()
     assert canvas.signed(np.zeros(1), 0).min() > 235, "filters of zeros must be white, not an extreme"
 
 
@@ -137,7 +137,7 @@ def test_a_scale_has_its_values_beneath_it(words):
     assert a[3] < 55
     for low, high in ((0, 3), (-3, 0), (1, 2)):
         words.drawn.clear()
-        drawn(lambda sheet, low=low, high=high: sheet.scale(20, 30, low, high, "viridis"))
+        drawn(lambda sheet, low=low, high=high: sheet.scale(20, 30, low, high, "blues"))
         assert words.texts == [str(low), str(high)]
 
 

@@ -126,7 +126,7 @@ def test_each_filter_names_its_largest_weight(words):
     assert words.texts[-6:] == ["0", "0.5", "1", "3", "2", "0"]
     texts = " ".join(words.texts)
     assert "shown" not in texts
-    assert "White is 0, red positive, blue negative." in texts
+    assert "White is 0, red is above 0, blue is below 0." in texts
     draw(Filters("conv1", np.ones((129, 3, 1, 1), np.float32)), "t", first=True)
     texts = " ".join(words.texts)
     assert "129 filters of 1x1 over 3 input channels; the first 128 shown." in texts
