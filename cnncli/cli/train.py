@@ -165,9 +165,15 @@ def _print_folds(found: "CrossValidation") -> None:
                ("val accuracy", "right"), ("last epoch", "right"))
     show(console(), columns, [(f.run.name, f"{f.image_count:,}", str(f.epoch), f"{f.val_loss:.4f}",
                                f"{f.val_accuracy:.2%}", f"{f.last_accuracy:.2%}") for f in found.folds])
+    emit()
     if found.groups:
-        emit()
         _print_groups(found)
+    if found.classes:
+        show(console(), (("class", "left"), ("precision", "right"), ("recall", "right"), ("F1", "right"),
+                         ("images", "right")),
+             [(c.name, f"{c.precision:.1%}", f"{c.recall:.1%}" if c.support else "-", f"{c.f1:.3f}", f"{c.support:,}")
+              for c in found.classes])
+        emit()
     low, high = found.last_interval
     emit(f"accuracy of {len(found.folds)} folds: {found.last_mean:.2%} ± {found.last_deviation:.2%} (mean, standard "
          "deviation over folds), after the last epoch")
@@ -177,8 +183,9 @@ def _print_folds(found: "CrossValidation") -> None:
     if interval := found.group_interval:
         emit(f"          {interval[0]:.2%} to {interval[1]:.2%} for images of new groups, by the {len(found.groups):,} "
              "groups tested")
-    emit(f"          {found.mean:.2%} ± {found.deviation:.2%} after the best epochs. This is a little too high, "
-         "because the same images chose these epochs.")
+    if found.mean != found.last_mean:
+        emit(f"          {found.mean:.2%} ± {found.deviation:.2%} after the best epochs. This is a little too high, "
+             "because the same images chose these epochs.")
 
 
 def _print_groups(found: "CrossValidation") -> None:
@@ -207,7 +214,8 @@ def _cross_validate(data: str | None, resume: str | None, folds: int, watching: 
         emit_json(found.as_json())
     else:
         _print_folds(found)
-    note(f"Written to {printable(found.path)}.")
+    note(f"Written to {printable(found.path)}; {printable(found.path.with_name('folds.csv'))} has the answer for each "
+         "image.")
     note("Next: to get a model for use, train with the same options, without --folds.")
     return report_skipped(found.skipped)
 

@@ -1,16 +1,12 @@
 """A test by groups: how many images of each slide, patient or video were tested and how many were right, and what that
-says about new groups. evaluate.py asks, and a training about its validation; data/groups.py says what a group is,
-intervals.py has the formula.
+says about new groups. evaluate.py asks, and a cross-validation; data/groups.py says what a group is, intervals.py has
+the formula.
 """
 
-import csv
-import io
-import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..atomic import write_atomically
 from ..data import Sample
 from ..data.folds import MOST_FOLDS
 from ..data.splits import listed
@@ -18,8 +14,6 @@ from ..kernels import Array
 from .intervals import of_groups
 
 FEW = 5  # groups; from fewer, little is known about others
-VALIDATED = "val_groups.csv"  # in a run's folder: the groups of the validation images, after the last epoch
-_COLUMNS = ("group", "images", "right")
 
 
 @dataclass(frozen=True)
@@ -47,35 +41,13 @@ def scores_of(samples: Sequence[Sample], right: Array, learnt: Collection[str] =
     """Return the scores of the groups that samples are in, by name; none if they are in no groups. right says which
     samples were classified right, bool (n,); learnt has the names of the groups that the model was trained on.
     """
-    return by_group(samples, right, learnt) if any(sample.group is not None for sample in samples) else []
-
-
-def by_group(samples: Sequence[Sample], right: Array, learnt: Collection[str] = ()) -> list[GroupScore]:
-    """Return the same, also if each sample is in no group, and so a group by itself."""
+    if all(sample.group is None for sample in samples):
+        return []
     found: dict[tuple[bool, str], list[bool]] = {}
     for sample, good in zip(samples, right.tolist(), strict=True):
         found.setdefault(sample.together, []).append(good)
     return [GroupScore(name, len(good), sum(good), not alone and name in learnt)
             for (alone, name), good in sorted(found.items())]
-
-
-def write(path: str | os.PathLike[str], scores: Sequence[GroupScore]) -> None:
-    """Write scores as a table. Raises SaveError."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)  # lines end in CR LF, so that names with either are quoted
-    writer.writerow(_COLUMNS)
-    writer.writerows((score.name, score.image_count, score.right) for score in scores)
-    write_atomically(path, text.getvalue().encode("utf-8", "surrogateescape"))
-
-
-def read(path: str | os.PathLike[str]) -> list[GroupScore]:
-    """Return what ``write`` wrote; none if it is not there, as without groups, or cannot be read."""
-    try:
-        with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-            rows = csv.DictReader(file, strict=True)
-            return [GroupScore(row["group"], int(row["images"]), int(row["right"])) for row in rows]
-    except (OSError, ValueError, KeyError, TypeError, csv.Error):
-        return []
 
 
 def interval(scores: Sequence[GroupScore]) -> tuple[float, float] | None:

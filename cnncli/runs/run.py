@@ -5,7 +5,7 @@ fills the folder, and every command that is not told a model looks for the lates
     runs/resnet8-1/config.json            what was trained on what, resolved
                    images.csv             a row per image, by which it is known again (marks.py)
                    history.csv            a row per epoch
-                   val_groups.csv         a row per group of the validation images, with --group-by
+                   validated.csv          a row per validation image, with --group-by and --folds
                    model.safetensors      the best model
                    last.safetensors       the state to resume from, and
                    previous.safetensors   the one before

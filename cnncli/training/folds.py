@@ -11,13 +11,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..atomic import write_atomically
 from ..data import Data, check_fold
 from ..data.splits import listed
 from ..errors import UsageError, printable
 from ..evaluation import grouped
 from ..evaluation.grouped import GroupScore
-from ..evaluation.intervals import of_folds, wilson
+from ..evaluation.intervals import of_folds
+from ..evaluation.scores import ClassScore, class_scores, confusion_matrix
+from ..evaluation.validated import COLUMNS, VALIDATED, Validated, groups_of, read, table
 from ..runs import CONFIG, Run, check_name, newest_run, runs_option
 from .keywords import FoldsOptions, checked
 from .train import train
@@ -26,7 +31,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack  # which type checkers bring along
 
 _Path = str | os.PathLike[str]
-FOLDS = "folds.json"  # in the last fold's folder
+FOLDS, ANSWERS = "folds.json", "folds.csv"  # in the last fold's folder
 _FOLD = re.compile(r"(.+)-fold(\d+)")
 
 
@@ -42,7 +47,7 @@ class Fold:
         val_loss: The validation loss of that epoch.
         val_accuracy: The validation accuracy of that epoch, 0 to 1.
         last_accuracy: The validation accuracy of the last epoch, 0 to 1.
-        groups: The scores of the last epoch for each group of the images held out, by name. Empty without groups.
+        answers: What the last epoch's model said of each image held out. Empty if the run does not say it.
     """
 
     fold: int
@@ -52,7 +57,12 @@ class Fold:
     val_loss: float
     val_accuracy: float
     last_accuracy: float
-    groups: list[GroupScore] = field(default_factory=list)
+    answers: list[Validated] = field(default_factory=list)
+
+    @property
+    def groups(self) -> list[GroupScore]:
+        """The scores of each group of the images held out, by name; an image that is in none is one by itself."""
+        return groups_of(self.answers)
 
 
 @dataclass(frozen=True)
@@ -63,11 +73,13 @@ class CrossValidation:
         name: The name of its runs, without "-fold1".
         folds: The folds, in order.
         skipped: (path, reason) of each image that could not be used.
+        class_names: The names of the classes.
     """
 
     name: str
     folds: list[Fold]
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    class_names: list[str] = field(default_factory=list)
 
     @property
     def path(self) -> Path:
@@ -117,13 +129,33 @@ class CrossValidation:
         return sum(round(fold.last_accuracy * fold.image_count) for fold in self.folds)
 
     @property
+    def confusion_matrix(self) -> NDArray[np.int64] | None:
+        """How many images of each true class (row) got each answer (column), int64 (classes, classes).
+
+        Each image is judged by the fold that did not learn it, after its last epoch. None if a run does not say it.
+        """
+        number = {name: i for i, name in enumerate(self.class_names)}
+        pairs = [(number.get(row.label, -1), number.get(row.answer, -1)) for fold in self.folds for row in fold.answers]
+        if self._lost() or any(min(pair) < 0 for pair in pairs):
+            return None
+        labels, guesses = np.array(pairs, np.int64).T
+        return confusion_matrix(labels, guesses, len(number))
+
+    @property
+    def classes(self) -> list[ClassScore]:
+        """The scores of each class, as those of a test, by the same answers. Empty if a run does not say them."""
+        matrix = self.confusion_matrix
+        return [] if matrix is None else class_scores(matrix, self.class_names)
+
+    @property
     def groups(self) -> list[GroupScore]:
         """The scores of each group that the images are kept together in, by name, after the last epochs.
 
         Each group is judged by the fold that did not learn it. Empty if the images are in no groups, or if a run has
         lost its scores.
         """
-        if self._without_groups():
+        alone = all(row.group == row.path for fold in self.folds for row in fold.answers)
+        if self._lost() or alone:
             return []
         return sorted((score for fold in self.folds for score in fold.groups), key=lambda score: score.name)
 
@@ -141,22 +173,21 @@ class CrossValidation:
 
         None if there are enough groups, or none.
         """
-        lost = self._without_groups()
-        if lost and len(lost) < len(self.folds):
-            return (f"Groups are not scored, because {grouped.VALIDATED} of {listed(lost)} is missing or damaged. "
+        lost = self._lost()
+        if lost and len(lost) < len(self.folds):  # runs of earlier versions say nothing
+            return (f"Classes and groups are not scored, because {VALIDATED} of {listed(lost)} is missing or damaged. "
                     "A training of more epochs writes it again.")
         return grouped.warning(self.groups, None)
 
-    def _without_groups(self) -> list[str]:
-        """Return the names of the runs whose groups are not those of all their validation images."""
-        return [fold.run.name for fold in self.folds
-                if sum(score.image_count for score in fold.groups) != fold.image_count]
+    def _lost(self) -> list[str]:
+        """Return the names of the runs that do not say the answers for all their validation images."""
+        return [fold.run.name for fold in self.folds if len(fold.answers) != fold.image_count]
 
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn train --folds K --json` prints."""
-        folds = [] if self._without_groups() else self.folds
-        groups = [{**score.as_json(), "fold": fold.fold} for fold in folds for score in fold.groups]
-        interval = self.group_interval
+        groups = [{**score.as_json(), "fold": fold.fold}
+                  for fold in (self.folds if self.groups else []) for score in fold.groups]
+        interval, matrix = self.group_interval, self.confusion_matrix
         return {
             "name": self.name,
             "mean": self.mean,
@@ -166,7 +197,8 @@ class CrossValidation:
             "last_interval": list(self.last_interval),
             "images": self.image_count,
             "last_right": self.last_right,
-            "last_right_interval": list(wilson(self.last_right, self.image_count)),
+            "classes": [score.as_json() for score in self.classes],
+            "confusion_matrix": None if matrix is None else matrix.tolist(),
             "groups": sorted(groups, key=lambda score: score["name"]) or None,
             "group_interval": list(interval) if interval else None,
             "folds": [{"fold": f.fold, "run": f.run.name, "path": f.run.path, "images": f.image_count,
@@ -182,7 +214,8 @@ def cross_validate(data: Data | None, folds: int, *, name: str | None = None, re
     """Train once for each fold, and return what the folds reached.
 
     The images that are not for the test are dealt into folds. Each run is validated on one of them and learns from the
-    others. The runs are NAME-fold1, NAME-fold2, …. What they reached together is written to folds.json in the last one.
+    others. The runs are NAME-fold1, NAME-fold2, …. What they reached together is written to folds.json in the last one,
+    and what they said of each image to folds.csv beside it.
 
     Args:
         data: The images, as ``train`` takes them. May be None with resume, unless they were arrays.
@@ -236,9 +269,11 @@ def cross_validate(data: Data | None, folds: int, *, name: str | None = None, re
             done = train(data, name=run, runs=runs, fold=(fold, folds), **(options if resume is False else stored))
         found.append(_found(fold, done))
         skipped.update(done.skipped)
-    result = CrossValidation(name, found, sorted(skipped.items()))
+    result = CrossValidation(name, found, sorted(skipped.items()), found[0].run.config.get("classes", []))
     if result.warning and observer:
         observer.note(f"Warning: {result.warning}")
+    rows = [(*row.row(), each.fold) for each in result.folds for row in each.answers]
+    write_atomically(result.path.with_name(ANSWERS), table((*COLUMNS, "fold"), rows))
     write_atomically(result.path, (json.dumps(result.as_json(), indent=2, default=os.fspath) + "\n").encode())
     return result
 
@@ -246,8 +281,8 @@ def cross_validate(data: Data | None, folds: int, *, name: str | None = None, re
 def _found(fold: int, run: Run) -> Fold:
     best, images = run.model.training, run.config["images"]["val"]
     last = round(run.history[-1]["val_accuracy"] * images) / images  # without the rounding of history.csv
-    groups = grouped.read(run.path / grouped.VALIDATED)
-    return Fold(fold, run, images, best["epoch"], best["val_loss"], best["val_accuracy"], last, groups)
+    answers = read(run.path / VALIDATED)
+    return Fold(fold, run, images, best["epoch"], best["val_loss"], best["val_accuracy"], last, answers=answers)
 
 
 def _free_name(runs: _Path, arch: str | None) -> str:

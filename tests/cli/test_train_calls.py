@@ -11,7 +11,7 @@ from cnncli import cli, kernels
 from cnncli.cli.command import Size
 from cnncli.cli.train import command
 from cnncli.cli.train_options import Blocks
-from cnncli.evaluation.grouped import GroupScore
+from cnncli.evaluation.validated import Validated
 from cnncli.runs import CURVES, HISTORY, Run
 from cnncli.training import find_lr as rates
 from cnncli.training import folds
@@ -166,7 +166,7 @@ def test_what_is_said_of_folds(given: dict[str, Any], capsys: pytest.CaptureFixt
                             last_accuracy=0.8) for i in (1, 2)]
     found = SimpleNamespace(folds=each, mean=0.9, deviation=0.0123, last_mean=0.8, last_deviation=0.0234, skipped=[],
                             path=Path("runs/a-fold2/folds.json"),
-                            last_interval=(0.5, 1.0), image_count=2468, last_right=1974, groups=[],
+                            last_interval=(0.5, 1.0), image_count=2468, last_right=1974, groups=[], classes=[],
                             group_interval=None, as_json=lambda: {"mean": 0.9})
     out, err = said_of(found, given, capsys, "data", "--folds", "2")
     assert given["arguments"] == ("data", 2)
@@ -176,12 +176,13 @@ def test_what_is_said_of_folds(given: dict[str, Any], capsys: pytest.CaptureFixt
     assert lines[1].split() == ["run", "images", "best", "epoch", "val", "loss", "val", "accuracy", "last", "epoch"]
     assert lines[2].split() == ["a-fold1", "1,234", "1", "0.1235", "90.00%", "80.00%"]
     assert lines[4:] == [
+        "",
         "accuracy of 2 folds: 80.00% ± 2.34% (mean, standard deviation over folds), after the last epoch",
         "          50.00% to 100.00% is the 95 % interval of the mean",
         "          1,974 of 2,468 images right, each judged by the fold that did not learn it",
         "          90.00% ± 1.23% after the best epochs. This is a little too high, because the same images chose "
         "these epochs."]
-    assert err == ("Written to runs/a-fold2/folds.json.\n"
+    assert err == ("Written to runs/a-fold2/folds.json; runs/a-fold2/folds.csv has the answer for each image.\n"
                    "Next: to get a model for use, train with the same options, without --folds.\n")
     assert given["observer"]._to_stdout is True
     found.skipped = [("a.png", "is empty")]
@@ -192,19 +193,24 @@ def test_what_is_said_of_folds(given: dict[str, Any], capsys: pytest.CaptureFixt
 
 
 def test_what_is_said_of_the_groups_of_folds(given: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    several = [[GroupScore("s2", 4, 3), GroupScore("s3", 2, 2)], [GroupScore("s1", 1234, 617)]]
-    folds = [Fold(i, Run(f"runs/a-fold{i}"), sum(group.image_count for group in groups), 1, 0.1, 0.9, 0.8, groups)
-             for i, groups in enumerate(several, 1)]
-    found = CrossValidation("a", folds)
+    def fold_of(fold: int, *groups: tuple[str, int, int]) -> Fold:
+        answers = [Validated(f"{name}/{i}", "cat", "cat" if i < right else "dog", 0.9, name)
+                   for name, count, right in groups for i in range(count)]
+        return Fold(fold, Run(f"runs/a-fold{fold}"), len(answers), 1, 0.1, 0.9, 0.8, answers)
+
+    folds = [fold_of(1, ("s2", 4, 3), ("s3", 2, 2)), fold_of(2, ("s1", 1234, 617))]
+    found = CrossValidation("a", folds, class_names=["cat", "dog"])
     lines = said_of(found, given, capsys, "data", "--folds", "2")[0].splitlines()
     assert [line.split() for line in lines[5:9]] == [
         ["group", "run", "images", "last", "epoch"], ["s1", "a-fold2", "1,234", "50.00%"],
         ["s2", "a-fold1", "4", "75.00%"], ["s3", "a-fold1", "2", "100.00%"]]
-    assert lines[9] == ""
+    assert [line.split() for line in lines[10:13]] == [
+        ["class", "precision", "recall", "F1", "images"], ["cat", "100.0%", "50.2%", "0.668", "1,240"],
+        ["dog", "0.0%", "-", "0.000", "0"]]
+    assert lines[9] == lines[13] == ""
     low, high = found.group_interval or (0, 1)
-    assert lines[13] == f"          {low:.2%} to {high:.2%} for images of new groups, by the 3 groups tested"
-    many = [GroupScore(f"g{i:03}", 10, i % 10) for i in range(400)]
-    folds[0] = Fold(1, folds[0].run, 4000, 1, 0.1, 0.9, 0.8, many)
+    assert lines[17] == f"          {low:.2%} to {high:.2%} for images of new groups, by the 3 groups tested"
+    folds[0] = fold_of(1, *((f"g{i:03}", 10, i % 10) for i in range(400)))
     lines = said_of(found, given, capsys, "data", "--folds", "2")[0].splitlines()
     assert [line.split()[0] for line in lines[6:36]] == [f"g{i:03}" for i in range(0, 300, 10)]
     assert lines[36] == "These are the 30 groups with the lowest accuracy of 401; folds.json has all."

@@ -57,15 +57,6 @@ def test_groups_are_scored_by_name_and_images_of_none_by_themselves() -> None:
     assert grouped.scores_of(samples[3:], np.array([True])) == []
 
 
-def test_a_table_of_scores_keeps_any_name(tmp_path: Path) -> None:
-    scores = [GroupScore(name, 3, 2) for name in ("s1", 'a,"b"', "two\nlines\r", "\udcff", "=1")]
-    grouped.write(tmp_path / "t.csv", scores)
-    assert grouped.read(tmp_path / "t.csv") == scores
-    assert grouped.read(tmp_path / "none.csv") == []
-    (tmp_path / "t.csv").write_text("group,images\nx,3\n")
-    assert grouped.read(tmp_path / "t.csv") == []
-
-
 COME = "The images tested come from "
 HOLDS = "The 95 % interval of the accuracy holds for more images of this group, not for new groups."
 LITTLE = "That is few for a statement about new groups. "

@@ -1,5 +1,6 @@
 """cross_validate: the folds' runs, what they reach together, and going on after any stop to the same bits."""
 
+import csv
 import json
 import statistics
 from dataclasses import replace
@@ -12,6 +13,7 @@ from cnncli import cli, cross_validate, evaluate
 from cnncli.data import scan
 from cnncli.errors import Interrupted, UsageError
 from cnncli.evaluation.intervals import of_groups
+from cnncli.evaluation.scores import class_scores
 from cnncli.runs import Run
 from cnncli.runs.samples import fingerprint, scan_fold
 from cnncli.training.observer import Observer
@@ -48,7 +50,19 @@ def test_each_image_but_the_test_images_is_validated_on_once(begin: dict[str, An
     assert found.deviation == statistics.stdev(accuracies)
     assert found.last_mean == statistics.fmean(fold.last_accuracy for fold in found.folds)
     assert found.path == begin["runs"] / "cv-fold3" / "folds.json"
-    assert json.loads(found.path.read_text())["last_interval"] == list(found.last_interval)
+    said = json.loads(found.path.read_text())
+    assert said["last_interval"] == list(found.last_interval)
+    tested = [evaluate(str(fold.run.path / "last.safetensors"), split="val", compare=False) for fold in found.folds]
+    matrix = sum(each.confusion_matrix for each in tested)
+    assert found.confusion_matrix is not None
+    assert found.confusion_matrix.tolist() == said["confusion_matrix"] == matrix.tolist()
+    assert found.classes == class_scores(matrix, tested[0].class_names)
+    rows = list(csv.DictReader(found.path.with_name("folds.csv").read_text().splitlines()))
+    assert {row["path"] for row in rows} == {s.relative for s in splits.train + splits.val}
+    assert sum(row["label"] == row["answer"] for row in rows) == found.last_right
+    assert [row["fold"] for row in rows] == [str(fold.fold) for fold in found.folds for _ in range(fold.image_count)]
+    lost = replace(found, folds=[replace(found.folds[0], answers=[]), *found.folds[1:]])
+    assert (lost.confusion_matrix, lost.classes, lost.as_json()["confusion_matrix"]) == (None, [], None)
 
 
 @pytest.mark.slow
@@ -153,17 +167,18 @@ def test_each_group_is_judged_by_the_fold_that_did_not_learn_it(begin: dict[str,
     of_second = {group.name for group in found.folds[1].groups}
     assert {each["name"] for each in said["groups"] if each["fold"] == 2} == of_second
     assert found.warning is None
-    few = replace(found, folds=[replace(fold, groups=fold.groups[:1], image_count=fold.groups[0].image_count)
-                                for fold in found.folds])
+    firsts = [[row for row in fold.answers if row.group == fold.groups[0].name] for fold in found.folds]
+    few = replace(found, folds=[replace(fold, answers=first, image_count=len(first))
+                                for fold, first in zip(found.folds, firsts, strict=True)])
     assert few.warning == (f"The images tested come from 3 groups ({', '.join(g.name for g in few.groups)}). That is "
                            "few for a statement about new groups.")
     again = cross_validate(None, 3, resume="cv", runs=begin["runs"])
     assert again.groups == groups, "the runs keep them"
-    (found.folds[1].run.path / "val_groups.csv").unlink()
+    (found.folds[1].run.path / "validated.csv").unlink()
     again = cross_validate(None, 3, resume="cv", runs=begin["runs"])
     assert (again.groups, again.group_interval, again.as_json()["groups"]) == ([], None, None)
-    assert again.warning == ("Groups are not scored, because val_groups.csv of cv-fold2 is missing or damaged. A "
-                             "training of more epochs writes it again.")
+    assert again.warning == ("Classes and groups are not scored, because validated.csv of cv-fold2 is missing or "
+                             "damaged. A training of more epochs writes it again.")
 
 
 @pytest.mark.slow
@@ -191,12 +206,13 @@ def test_the_command_prints_each_fold_and_mean_and_deviation(
     lines = out.splitlines()
     assert [line.split()[0] for line in lines if line.strip().startswith("cv-fold")] == ["cv-fold1", "cv-fold2"]
     assert sum(line.strip().startswith("2/2") for line in lines) == 2
-    assert "accuracy of 2 folds:" in lines[-4]
-    assert "±" in lines[-1]
+    mean = next(i for i, line in enumerate(lines) if line.startswith("accuracy of 2 folds:"))
+    assert [line.split()[0] for line in lines[mean - 5 : mean - 1]] == ["class", "ant", "bee", "cat"]
     assert cli.main(["train", "--folds", "2", "--resume", "cv", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert [fold["run"] for fold in result["folds"]] == ["cv-fold1", "cv-fold2"]
-    assert f"{result['mean']:.2%} ± {result['deviation']:.2%}" in lines[-1]
+    best = result["mean"] != result["last_mean"]
+    assert (f"{result['mean']:.2%} ± {result['deviation']:.2%} after the best epochs" in lines[-1]) == best
     assert Run("runs/cv-fold1").history
 
 
