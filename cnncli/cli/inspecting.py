@@ -35,12 +35,15 @@ EXAMPLES = (
 @click.option("--size", type=Size(), metavar="N|WxH",
               help="With an architecture or a TOML file: the size of the images, in pixels.  [default: the size that "
                    "the architecture was published for; 32 for a TOML file]")
+@click.option("--grey/--colour", default=None,
+              help="With an architecture or a TOML file: images of one channel (grey) or three (colour).  [default: grey "
+                   "for lenet5, colour for others]")
 @click.option("--classes", type=Whole(1, 100_000), metavar="N",
               help="With an architecture or a TOML file: how many classes, 1 to 100,000.  [default: 10]")
 @force_option
 @json_option
 def command(model: Path | None, named: Path | None, out: Path | None, draw: Path | None, size: tuple[int, int] | None,
-            classes: int | None, force: bool, as_json: bool) -> None:
+            grey: bool | None, classes: int | None, force: bool, as_json: bool) -> None:
     """Show a model's layers, shapes, parameters and cost.
 
     MODEL is a model file, a run folder or a pretrained network. Without it, the latest run's model is shown. MODEL can
@@ -60,11 +63,11 @@ def command(model: Path | None, named: Path | None, out: Path | None, draw: Path
         raise UsageError(f"two models are given, {printable(model)} and, with -m, {printable(named)}; give only one.")
     name = str(model or named or "")
     if is_untrained(name):
-        _untrained(name, size, classes, out, draw, force, as_json)
+        _untrained(name, size, grey, classes, out, draw, force, as_json)
         return
-    if size or classes:
-        raise UsageError("--size and --classes are only for an architecture or a TOML file, because a model has its "
-                         "own; leave them out.")
+    if size or classes or grey is not None:
+        raise UsageError("--size, --grey, --colour and --classes are only for an architecture or a TOML file, because a "
+                         "model has its own; leave them out.")
     opened = open_and_say(model or named)
     if draw:
         note(printable(write_graph(opened, draw, force)))
@@ -80,15 +83,15 @@ def command(model: Path | None, named: Path | None, out: Path | None, draw: Path
         note(printable(path))
 
 
-def _untrained(name: str, size: tuple[int, int] | None, classes: int | None, out: Path | None, draw: Path | None,
-               force: bool, as_json: bool) -> None:
+def _untrained(name: str, size: tuple[int, int] | None, grey: bool | None, classes: int | None, out: Path | None,
+               draw: Path | None, force: bool, as_json: bool) -> None:
     """Show an architecture."""
     from ..model.summary import untrained
     from ..visualize.graph import write_graph
 
     if out:
         raise UsageError(f"{printable(name)} has no filters yet; leave --out out, or give a model.")
-    network, summary = untrained(name, size and (*size, 1 if name == "lenet5" else 3), classes or 10)
+    network, summary = untrained(name, size and (*size, 1 if name == "lenet5" else 3), classes or 10, grey)
     if draw:
         note(printable(write_graph(network, draw, force)))
     if as_json:

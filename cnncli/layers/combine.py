@@ -16,8 +16,8 @@ class Add(Layer):
     def output_shape(self, *shapes: Shape) -> Shape:
         _several(self, shapes)
         if any(shape != shapes[0] for shape in shapes):
-            raise NetworkError(f"Add needs inputs of one shape, not {' and '.join(map(str, shapes))}; put a 1x1 Conv2d "
-                               "before the one that differs.")
+            raise NetworkError(f"Add needs inputs of one shape, not {' and '.join(map(str, shapes))}; "
+                               f"{_remedy(shapes, shapes[0][-1])}.")
         return shapes[0]
 
     def forward_calls(self, io: Buffers) -> list[Call]:
@@ -37,7 +37,7 @@ class Concat(Layer):
         _several(self, shapes)
         if any(shape[:-1] != shapes[0][:-1] for shape in shapes):
             raise NetworkError(f"Concat needs inputs of one height and width, not {' and '.join(map(str, shapes))}; "
-                               "give the branches the same strides and padding.")
+                               f"{_remedy(shapes, None)}.")
         return (*shapes[0][:-1], sum(shape[-1] for shape in shapes))
 
     def forward_calls(self, io: Buffers) -> list[Call]:
@@ -51,6 +51,23 @@ class Concat(Layer):
 def _several(layer: Layer, shapes: tuple[Shape, ...]) -> None:
     if len(shapes) < 2:
         raise NetworkError(f"{type(layer).__name__} needs two inputs or more; name them with inputs = [\"…\", \"…\"].")
+
+
+def _remedy(shapes: tuple[Shape, ...], channels: int | None) -> str:
+    """Return what makes inputs alike that are not: in height and width, and in channels where these count."""
+    if len({len(shape) for shape in shapes}) > 1:
+        return "put GlobalAvgPool2d or Flatten before each of them that is an image"
+    if len(shapes[0]) == 1:
+        return f"put a Linear of out_features = {channels} before each that has another length"
+    small, large = min(shapes), max(shapes)
+    if small[:2] == large[:2]:
+        return f"put a Conv2d with kernel_size = 1 and out_channels = {channels} before each that has other channels"
+    stride = round(large[0] / small[0])
+    if stride > 1 and all((n - 1) // stride + 1 == m for n, m in zip(large[:2], small[:2], strict=True)):
+        return (f"put a Conv2d with kernel_size = 1, stride = {stride} and out_channels = {small[2]} before each of "
+                f"{large[0]} x {large[1]} positions")
+    return ('give the layers on the ways to them the same strides, and convolutions of stride 1 padding = "same" '
+            '(others "same_tf")')
 
 
 def _starts(io: Buffers) -> list[int]:

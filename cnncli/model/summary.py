@@ -57,14 +57,17 @@ class Summary:
         }
 
 
-def untrained(name: str, shape: tuple[int, int, int] | None = None, classes: int = 10) -> tuple[Network, Summary]:
+def untrained(name: str, shape: tuple[int, int, int] | None = None, classes: int = 10,
+              grey: bool | None = None) -> tuple[Network, Summary]:
     """Return the untrained network of an architecture or a TOML file, and it in figures. shape is (h, w, c). None: that
-    of the images that the architecture was published for, or (32, 32, 3) for a TOML file.
+    of the images that the architecture was published for, or (32, 32, 3) for a TOML file. grey says whether there is
+    one channel, whatever the shape has, or three.
 
     Raises UsageError and NetworkError as ``architecture`` and ``from_toml`` do.
     """
     described = name.lower().endswith(".toml")
     h, w, c = shape or ((32, 32, 3) if described else usual_shape(name))
+    c = c if grey is None else 1 if grey else 3
     make = from_toml if described else architecture
     network = make(name, (h, w, c), classes, seed=None)
     return network, Summary(name, network.input_shape, [f"class {i}" for i in range(classes)],

@@ -228,7 +228,9 @@ def _build(options: dict[str, Any]) -> Layer:
     config = {k: v for k, v in options.items() if k not in ("type", "name", "inputs")}
     for option, value in config.items():
         if option not in known:
-            raise NetworkError(f"it has no option {brief(option)}; leave it out.{did_you_mean(option, known)}")
+            every = [*known, "name", "inputs"]
+            raise NetworkError(f"it has no option {brief(option)}; give one of {', '.join(every)}."
+                               f"{did_you_mean(option, every)}")
         for number in value if isinstance(value, list | tuple) else [value]:
             if isinstance(number, int | float) and LARGEST_NUMBER <= abs(number) < float("inf"):
                 raise NetworkError(f"{option} must be below {LARGEST_NUMBER:,}, not {brief(value)}.")

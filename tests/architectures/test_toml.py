@@ -58,7 +58,8 @@ def test_classes_may_be_maps_and_a_byte_order_mark_is_none_of_the_text(tmp_path)
     [
         ('type = "Add"', 'type = "Ad"', 17, "there is no layer type 'Ad'; import the module that defines it first, or "
          "give another. Did you mean 'Add'?"),
-        ("kernel_size = [3, 1]", "kernel = [3, 1]", 10, "it has no option 'kernel'; leave it out. Did you mean "
+        ("kernel_size = [3, 1]", "kernel = [3, 1]", 10, "it has no option 'kernel'; give one of in_channels, "
+         "out_channels, kernel_size, stride, padding, dilation, groups, bias, init, name, inputs. Did you mean "
          "'kernel_size'?"),
         ('inputs = ["side", "stem"]', 'inputs = ["side", "stam"]', 17, "Did you mean 'stem'?"),
         ('out_features = "classes"', "out_features = 7", 24, "not one number for each of 4 classes"),

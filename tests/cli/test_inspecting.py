@@ -97,6 +97,8 @@ def test_an_architecture_before_any_training(place):
     assert drawn.count("<rect") == len(network.nodes) + 1
     assert place.json("inspect", "lenet5")["input_shape"] == [28, 28, 1]
     assert place.json("inspect", "vgg-small", "--size", "48x40")["input_shape"] == [40, 48, 3]
+    assert place.json("inspect", "vgg-small", "--grey", "--size", "48x40")["input_shape"] == [40, 48, 1]
+    assert place.json("inspect", "lenet5", "--colour")["input_shape"] == [28, 28, 3]
 
 
 def test_a_network_written_by_hand(place):
@@ -108,9 +110,12 @@ def test_a_network_written_by_hand(place):
         out_features = "classes"''', encoding="utf-8")
     report = place.json("inspect", "net.toml", "--size", "8", "--classes", "3")
     assert [layer["output_shape"] for layer in report["layers"]] == [[192], [3]]
+    report = place.json("inspect", "net.toml", "--size", "8", "--classes", "3", "--grey")
+    assert [layer["output_shape"] for layer in report["layers"]] == [[64], [3]]
 
 
 def test_what_goes_with_no_architecture_or_no_model(place):
     assert "has no filters yet" in place.fails(2, "inspect", "resnet8", "--out", "filters")
     assert "a model has its own" in place.fails(2, "inspect", "runs/small", "--classes", "4")
+    assert "a model has its own" in place.fails(2, "inspect", "runs/small", "--colour")
     assert "cannot be the name of a drawing of a network" in place.fails(2, "inspect", "resnet8", "--draw", "net.png")

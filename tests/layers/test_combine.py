@@ -7,6 +7,7 @@ import pytest
 from cnncli import kernels
 from cnncli.errors import NetworkError
 from cnncli.layers import Add, Concat, Dropout, Flatten, Scale, Softmax
+from cnncli.network import Network
 
 from .conformance import check_layer
 
@@ -84,3 +85,46 @@ def test_dropout_backward_draws_the_same_mask(isa, rng):
 def test_refusals(make, message):
     with pytest.raises(NetworkError, match=message):
         make()
+
+
+@pytest.mark.parametrize(("kind", "before", "after"), [
+    ("Add", {"kernel_size": 3}, {"padding": "same"}), ("Concat", {"kernel_size": 3}, {"padding": "same"}),
+    ("Add", {"kernel_size": 3, "padding": 2}, {"padding": "same"}),
+    ("Add", {"kernel_size": 1, "out_channels": 5}, {"out_channels": 8})])
+def test_the_remedy_for_inputs_of_other_shapes_is_one(kind: str, before: dict, after: dict) -> None:
+    """What is advised where a branch of 28 x 28 positions differs from its input by its padding or its channels."""
+    def network(**branch) -> Network:
+        return Network([{"type": "Conv2d", "out_channels": 8, "kernel_size": 1, "name": "a"},
+                        {"type": "Conv2d", "out_channels": 8, "name": "b", **before, **branch},
+                        {"type": kind, "inputs": ["b", "a"]}], (28, 28, 1))
+    with pytest.raises(NetworkError) as refused:
+        network()
+    advised = str(refused.value).partition("; ")[2]
+    [(option, value)] = after.items()
+    assert (f'{option} = "{value}"' if isinstance(value, str) else f"{option} = ") in advised
+    assert ("kernel_size = 1" in advised) == (option == "out_channels")
+    assert network(**after).output_shape[:2] == (28, 28)
+
+
+@pytest.mark.parametrize("kind", ["Add", "Concat"])
+@pytest.mark.parametrize(("size", "stride"), [((28, 28), 2), ((27, 28), 2), ((29, 30), 3), ((32, 16), 4)])
+def test_a_shortcut_gets_the_stride_that_is_missing(kind: str, size: tuple[int, int], stride: int) -> None:
+    way = [{"type": "Conv2d", "out_channels": 4, "kernel_size": 1, "name": "a"},
+           {"type": "Conv2d", "out_channels": 6, "kernel_size": 1, "stride": stride, "name": "b"}]
+    with pytest.raises(NetworkError) as refused:
+        Network([*way, {"type": kind, "inputs": ["b", "a"]}], (*size, 1))
+    assert str(refused.value).endswith(f"; put a Conv2d with kernel_size = 1, stride = {stride} and out_channels = 6 "
+                                       f"before each of {size[0]} x {size[1]} positions.")
+    shortcut = {"type": "Conv2d", "kernel_size": 1, "stride": stride, "out_channels": 6, "inputs": ["a"], "name": "c"}
+    Network([*way, shortcut, {"type": kind, "inputs": ["b", "c"]}], (*size, 1))
+
+
+@pytest.mark.parametrize(("shapes", "remedy"), [
+    (((8, 8, 4), (4,)), "put GlobalAvgPool2d or Flatten before each of them that is an image."),
+    (((4,), (5,)), "put a Linear of out_features = 4 before each that has another length."),
+    (((8, 8, 4), (9, 13, 4)), 'give the layers on the ways to them the same strides, and convolutions of stride 1 '
+                              'padding = "same" (others "same_tf").')])
+def test_other_shapes_have_other_remedies(shapes: tuple[tuple[int, ...], ...], remedy: str) -> None:
+    with pytest.raises(NetworkError) as refused:
+        Add().output_shape(*shapes)
+    assert str(refused.value).endswith("; " + remedy)

@@ -40,7 +40,7 @@ def test_seed_decides_the_weights() -> None:
         ([], "has no layers; give it at least one"),
         ([{"type": "Conv3d"}], "layer 1 (Conv3d): there is no layer type 'Conv3d'; import the module"),
         ([{"name": "x"}], "layer 1 (no type 'x'): it has no type; give it one"),
-        ([{**CONV, "kernal_size": 3}], "layer 1 (Conv2d 'conv'): it has no option 'kernal_size'; leave it out. Did"),
+        ([{**CONV, "kernal_size": 3}], "layer 1 (Conv2d 'conv'): it has no option 'kernal_size'; give one of "),
         ([CONV, CONV], "layer 2 (Conv2d 'conv'): its name 'conv' is taken; give"),
         ([{**CONV, "name": "input"}], "its name 'input' is taken"),
         ([{**CONV, "name": "a b"}], "its name must be made of letters"),
