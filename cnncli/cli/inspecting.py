@@ -36,8 +36,8 @@ EXAMPLES = (
               help="With an architecture or a TOML file: the size of the images, in pixels.  [default: the size that "
                    "the architecture was published for; 32 for a TOML file]")
 @click.option("--grey/--colour", default=None,
-              help="With an architecture or a TOML file: images of one channel (grey) or three (colour).  [default: grey "
-                   "for lenet5, colour for others]")
+              help="With an architecture or a TOML file: images of one channel (grey) or three (colour).  [default: "
+                   "grey for lenet5, colour for others]")
 @click.option("--classes", type=Whole(1, 100_000), metavar="N",
               help="With an architecture or a TOML file: how many classes, 1 to 100,000.  [default: 10]")
 @force_option
@@ -66,8 +66,8 @@ def command(model: Path | None, named: Path | None, out: Path | None, draw: Path
         _untrained(name, size, grey, classes, out, draw, force, as_json)
         return
     if size or classes or grey is not None:
-        raise UsageError("--size, --grey, --colour and --classes are only for an architecture or a TOML file, because a "
-                         "model has its own; leave them out.")
+        raise UsageError("--size, --grey, --colour and --classes are only for an architecture or a TOML file, because "
+                         "a model has its own; leave them out.")
     opened = open_and_say(model or named)
     if draw:
         note(printable(write_graph(opened, draw, force)))

@@ -27,8 +27,7 @@ FLAGS = {"arch": ["auto", *ARCHITECTURES], "schedule": SCHEDULES, "optimizer": O
          "sampling": SAMPLINGS, "init": PRETRAINED, "augment": [*NAMES, *(set(_WORDS) - COVERED)]}
 # Options that mean something else in another command: a file or a folder, the split's seed or that of all numbers.
 OF_THEIR_OWN = {"--force", "--model", "--name", "--out", "--port", "--range", "--resume", "--runs", "--seed", "--size",
-                "--top", "--layer",
-                "--classes", "--units"}
+                "--top", "--layer", "--classes", "--units", "--grey"}
 WORD = r"(?<![\w-]){}(?![\w-])"
 
 
