@@ -32,7 +32,8 @@ def command(names: tuple[str, ...], runs: Path, as_json: bool) -> None:
     """List the runs, or compare some of them.
 
     The list has a line for each run, the oldest first: the best epoch's accuracy on the validation images, how long the
-    epochs took, and the settings in which it differs from most other runs.
+    epochs took, and the settings in which it differs from most other runs. The runs of a cross-validation are one line,
+    with the mean accuracy of their last epochs.
 
     compare shows the settings in which the RUNs differ, and their accuracy on the validation images, epoch by epoch.
     RUN is the name or the path of a run.
@@ -53,13 +54,15 @@ def command(names: tuple[str, ...], runs: Path, as_json: bool) -> None:
 
 
 def _list(listed: Sequence["ListedRun"]) -> None:
+    from ..evaluation.listing import folds_together
     from ..report.tables import show
 
-    columns = (("run", "left"), ("state", "left"), ("accuracy", "right"), ("epochs", "right"), ("time", "right"),
+    columns = (("run", "left"), ("state", "left"), ("val accuracy", "right"), ("epochs", "right"), ("time", "right"),
                ("different settings", "left"))
     show(console(), columns, [
-        (printable(each.run.name), each.state, _accuracy(each.accuracy), f"{len(each.history)}", _time(each.seconds),
-         ", ".join(f"{name} {_value(value)}" for name, value in each.differs.items())) for each in listed])
+        (printable(each.name), each.state, _accuracy(each.accuracy), f"{each.epochs}", _time(each.seconds),
+         ", ".join(f"{name} {_value(value)}" for name, value in each.differs.items()))
+        for each in folds_together(listed)])
     for each in listed:
         if each.trouble:
             emit(printable(each.trouble))
@@ -129,4 +132,6 @@ def _value(value: Any) -> str:
         return f"{value:.6g}"
     if isinstance(value, str):
         return f"{value[:_OF_A_FINGERPRINT]}…" if _FINGERPRINT.fullmatch(value) else printable(value)
+    if isinstance(value, list):
+        return " x ".join(map(str, value))
     return "none" if value is None else str(value).lower()

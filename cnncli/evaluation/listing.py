@@ -106,6 +106,74 @@ class ListedRun:
                 "seconds": self.seconds, "settings": self.settings, "differs": self.differs, "trouble": self.trouble}
 
 
+@dataclass(frozen=True)
+class ListedFolds:
+    """The runs of one cross-validation, as one entry of a list.
+
+    Attributes:
+        stem: The name of its runs, without "-fold1".
+        folds: The runs that are there.
+        of: How many folds it has.
+    """
+
+    stem: str
+    folds: list[ListedRun]
+    of: int
+
+    @property
+    def name(self) -> str:
+        """What the entry is called."""
+        return f"{self.stem}-fold1 … {self.of}"
+
+    @property
+    def state(self) -> str:
+        """That of its runs, or how many of them are done."""
+        done = sum(each.state == "done" for each in self.folds)
+        return "done" if done == self.of else f"{done} of {self.of} done"
+
+    @property
+    def accuracy(self) -> float | None:
+        """The mean of the last epochs' accuracies on the images held out. None if a run has none.
+
+        No image chose the last epoch, so this is what a cross-validation reports.
+        """
+        last = [each.history[-1]["val_accuracy"] if each.history else None for each in self.folds]
+        known = [accuracy for accuracy in last if accuracy is not None]
+        return sum(known) / len(known) if known and len(known) == len(last) else None
+
+    @property
+    def seconds(self) -> float:
+        """How long all epochs took together, in seconds."""
+        return sum(each.seconds for each in self.folds)
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs are done, by the longest of its runs."""
+        return max(each.epochs for each in self.folds)
+
+    @property
+    def differs(self) -> Settings:
+        """The settings that all of its runs have, and that most of the other runs have otherwise."""
+        first, *others = (each.differs for each in self.folds)
+        return {name: value for name, value in first.items()
+                if name != "fold" and all(name in other and other[name] == value for other in others)}
+
+
+def folds_together(listed: Sequence[ListedRun]) -> list[ListedRun | ListedFolds]:
+    """Return a list in which the runs of a cross-validation are one entry, in the place of the first of them."""
+    found: dict[tuple[str, int] | str, ListedRun | ListedFolds] = {}
+    for each in listed:
+        which, of = each.settings.get("fold") or (0, 0)
+        stem = each.name.removesuffix(f"-fold{which}")
+        if stem == each.name:
+            found[each.name] = each
+            continue
+        entry = found.setdefault((stem, of), ListedFolds(stem, [], of))
+        if isinstance(entry, ListedFolds):
+            entry.folds.append(each)
+    return list(found.values())
+
+
 def list_runs(runs: str | os.PathLike[str] = "runs") -> list[ListedRun]:
     """Return the runs in a folder, the oldest first.
 

@@ -42,11 +42,26 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
 def test_the_list(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["runs"]) == 0
     head, *rows = lines(capsys)
-    assert head == ["run", "state", "accuracy", "epochs", "time", "different", "settings"]
+    assert head == ["run", "state", "val", "accuracy", "epochs", "time", "different", "settings"]
     assert {row[0]: row[1:] for row in rows} == {
         "a": ["done", "90.00%", "3", "1:32:30"],
         "b": ["stopped", "70.00%", "2", "1:01:40", "epochs", "5,", "lr", "0.05,", "augment", "none"],
         "c": ["done", "-", "3", "1:32:30"]}
+
+
+def test_the_folds_of_a_cross_validation_are_one_line(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for fold, last in ((1, 0.6), (2, 0.7)):
+        make(Path("runs"), f"cv-fold{fold}", [0.9, last], fold=[fold, 3], size=[32, 16], lr=0.1 * fold)
+    make(Path("runs"), "other-fold2", [0.9, 0.8], fold=None)
+    assert main(["runs"]) == 0
+    rows = {row[0]: row[1:] for row in lines(capsys)}
+    assert rows["cv-fold1"] == ["…", "3", "2", "of", "3", "done", "65.00%", "2", "2:03:20", "size", "32",
+                                "x", "16"]
+    assert rows["other-fold2"][:3] == ["done", "90.00%", "2"], "it is no fold, whatever its name"
+    assert "cv-fold2" not in rows
+    make(Path("runs"), "cv-fold3", [0.9, None], fold=[3, 3], size=[32, 16])
+    assert main(["runs"]) == 0
+    assert {row[0]: row[1:] for row in lines(capsys)}["cv-fold1"][:6] == ["…", "3", "done", "-", "2", "3:05:00"]
 
 
 def test_as_json(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
