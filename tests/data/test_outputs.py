@@ -34,6 +34,7 @@ WRITERS = {
     "cli/command.py": "the text of a help, into memory",
     "data/outputs.py": "it is what is asked",
     "data/writing.py": "into a folder that is held, and was empty",
+    "evaluation/validated.py": "into the folder of a fold, which is new and locked",
     "runs/begin.py": "a run's folder, of a new name",
     "runs/latest.py": "runs/latest, which is a link of ours",
     "runs/run.py": "into a run's folder, which is new and locked",
