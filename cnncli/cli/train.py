@@ -58,9 +58,9 @@ def command(data: str | None, resume: str | None, folds: int | None, find_lr: bo
     epochs within one standard error of it, the latest is taken. Ctrl-C stops after the current step and saves
     everything.
 
-    One line for each epoch goes to standard output; a star marks the best epoch so far. The losses are cross-entropies.
-    All other messages go to standard error. With --json the lines go to standard error, too, and one JSON object goes
-    to standard output at the end.
+    One line for each epoch goes to standard output. A star marks an epoch whose model was kept, because none before it
+    was better by more than that standard error. The losses are cross-entropies. All other messages go to standard
+    error. With --json the lines go to standard error, too, and one JSON object goes to standard output at the end.
     """
     from ..training.train import train
 

@@ -107,7 +107,8 @@ class Observer:
 
         Args:
             row: The epoch's row of history.csv. Its "val_accuracy" and "val_loss" are None without validation images.
-            best: Whether it is the best epoch so far.
+            best: Whether its model is kept, because none before it is better by more than one standard error of the
+                accuracy.
         """
 
     def stopping(self, cause: str) -> None:
