@@ -15,6 +15,7 @@ import numpy as np
 from . import kernels
 from .errors import DataError, UsageError, brief, no_such
 from .kernels import Array, Call, Mixed
+from .values import as_hinted
 
 LossName = Literal["cross-entropy", "squared-error"]
 
@@ -77,6 +78,7 @@ class CrossEntropy(Loss):
 
     name = "cross-entropy"
 
+    @as_hinted
     def __init__(self, label_smoothing: float = 0.0, class_weights: Sequence[float] | None = None) -> None:
         if not 0 <= label_smoothing <= 1:
             raise UsageError(f"the label smoothing must be a number from 0 to 1, not {brief(label_smoothing)}.")

@@ -50,6 +50,6 @@ def test_the_room_that_can_be_called_is_described_as_its_function() -> None:
     from cnncli.explain.explanation import explain
 
     assert inspect.signature(cnncli.explain) == inspect.signature(explain)
-    assert inspect.unwrap(cnncli.explain) is explain
+    assert inspect.unwrap(cnncli.explain) is inspect.unwrap(explain)
     assert inspect.getdoc(cnncli.explain) == inspect.getdoc(explain)
     assert "Explain one image" in pydoc.render_doc(cnncli.explain)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from ..errors import UsageError, no_such
 from ..network import Network
 from ..network.graph import checked_input_shape
+from ..values import as_hinted
 from .builder import Description
 from .classic import classic
 from .efficientnet import efficientnet_lite0, efficientnet_lite1, efficientnet_lite2
@@ -48,6 +49,7 @@ _OF_SMALL_IMAGES = {"classic", "nin", "vgg-small", "resnet8", "resnet9", "resnet
 __all__ = ["ARCHITECTURES", "architecture", "automatic_architecture", "from_toml", "is_described", "usual_shape"]
 
 
+@as_hinted
 def architecture(name: str, input_shape: Sequence[int], classes: int, seed: int | None = 0) -> Network:
     """Return a network of a known architecture, with fresh weights.
 

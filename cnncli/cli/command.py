@@ -69,6 +69,20 @@ class Command(click.Command):
         self.kernels = kernels
         self.examples = examples
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words of the command line. Raises UsageError for an empty one, as a variable has that was never set:
+        it names nothing, and a path of that kind would be the current folder.
+        """
+        if "" in args or any(word.endswith("=") for word in args):
+            typed = self.make_parser(ctx).parse_args(list(args))[0]
+            for each in self.get_params(ctx):
+                value = typed.get(each.name or "")
+                if each.default != "" and (value == "" or (isinstance(value, tuple | list) and "" in value)):
+                    raise UsageError(f"{each.make_metavar(ctx).strip('[]…')} is empty; give a value."
+                                     if isinstance(each, click.Argument)
+                                     else f"{each.opts[-1]} is empty; give a value, or leave it out.")
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run it. Raises UsageError where CNN_THREADS or CNN_ISA make no sense."""
         ctx.meta["cnncli.model"] = ctx.params.get("model")  # for the commands that messages advise

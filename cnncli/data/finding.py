@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Union
 
 from ..errors import DataError, ImageError, UsageError, brief
 from ..kernels import Array
+from ..values import as_hinted
 from .encoded import content, is_encoded
 from .exclude import without_mark
 from .folder import scan_flat
@@ -154,6 +155,7 @@ def _of_array(given: Any) -> Iterator[str | Missing | Picture]:
             yield Picture(f"images[{i}]", pixels)
 
 
+@as_hinted
 def find_images(named: Named | Iterable[Named], listing: bytes = b"", note: Callable[[str], None] | None = None
                 ) -> list[Found]:
     """Return the image files that names stand for, in order.

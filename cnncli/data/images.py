@@ -14,6 +14,7 @@ import numpy as np
 from .. import kernels
 from ..errors import DataError, ImageError, UsageError, no_such, printable
 from ..kernels import Array
+from ..values import as_hinted
 from .decode import FIRST, quiet
 from .depth import Seen
 from .marks import NONE, of_bytes, of_file, of_pixels, whole
@@ -187,6 +188,7 @@ def _of_source(sample: Sample, data: bytes | None) -> int:
     return of_file(sample.path) if data is None else of_bytes(data)
 
 
+@as_hinted
 def load_images(samples: Sequence[Sample], preprocessing: Preprocessing, threads: int | None = None,
                 cache: Cache = "ram", strict: bool = False, progress: Progress | None = None,
                 note: Callable[[str], None] | None = None, find_range: bool = False) -> Images:

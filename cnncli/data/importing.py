@@ -19,6 +19,7 @@ import numpy as np
 
 from ..errors import DataError, UsageError, printable
 from ..kernels import Array
+from ..values import as_hinted
 from . import depth
 from .images import Progress, free_memory
 from .writing import Arrays, claim_target, write_images
@@ -56,6 +57,7 @@ class Imported:
     image_counts: dict[str, int]
 
 
+@as_hinted
 def import_images(sources: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], directory: str | os.PathLike[str],
                   classes: str | Sequence[str] | None = None, *, range: str | Sequence[float] | None = None,
                   threads: int | None = None, force: bool = False,

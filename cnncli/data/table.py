@@ -96,6 +96,8 @@ def read_bytes(path: str | os.PathLike[str], wanted: str, too_large: str) -> byt
     """Return what a file of names holds. wanted ends the sentence on one that is not there, too_large the one on more
     than MOST_BYTES. Raises UsageError."""
     shown = printable(path)
+    if not os.fspath(path):
+        raise UsageError(f"the path of a table or a list is empty; {wanted}.")
     try:
         if not os.path.isfile(path):
             what = f"{shown} is no file" if os.path.exists(path) else f"there is no file {shown}"

@@ -17,8 +17,10 @@ from ..data.sources import within
 from ..kernels import Array
 from ..runs import samples
 from ..runs.opened import AnyModel, open_model
+from ..values import as_hinted
 
 
+@as_hinted
 def check(folder: str | os.PathLike[str], *, models: Sequence[AnyModel] = (),
           judges: Sequence[Judge] = (), seed: int = 0, exclude: str | os.PathLike[str] | Collection[str] = (),
           ignore: Sequence[str] = (), labels: str | os.PathLike[str] | Labels | None = None, group_by: Any = None,

@@ -22,6 +22,7 @@ from ..model.flips import with_flips
 from ..network import Network
 from ..runs.marks import unlike
 from ..runs.opened import WHEN, AnyModel, Opened, open_model
+from ..values import as_hinted
 from . import baselines, grouped, scores
 from .baselines import Baseline
 from .grouped import GroupScore
@@ -116,6 +117,7 @@ class ModelTest(Evaluation):
         return self.tested.pixels(indices)
 
 
+@as_hinted
 def evaluate(model: AnyModel = None, data: Data | None = None, *, split: Split | None = None,
              tta: bool | None = None, exact: bool | None = None, strict: bool = False, threads: int | None = None,
              labels: str | os.PathLike[str] | Labels | None = None, compare: bool = True,

@@ -15,6 +15,7 @@ from ..runs import marks
 from ..runs.kept import Row
 from ..runs.latest import LATEST
 from ..runs.run import CONFIG, SWEEP, Run, check_no_sweep
+from ..values import as_hinted
 from .intervals import wilson
 
 _UNSAID = ("classes", "fingerprint")
@@ -174,6 +175,7 @@ def folds_together(listed: Sequence[ListedRun]) -> list[ListedRun | ListedFolds]
     return list(found.values())
 
 
+@as_hinted
 def list_runs(runs: str | os.PathLike[str] = "runs") -> list[ListedRun]:
     """Return the runs in a folder, the oldest first.
 
@@ -202,6 +204,7 @@ def list_runs(runs: str | os.PathLike[str] = "runs") -> list[ListedRun]:
     return _beside([Run(path) for path in sorted(paths, key=lambda path: (path / CONFIG).stat().st_mtime)])
 
 
+@as_hinted
 def compare_runs(which: Sequence[str | os.PathLike[str] | Run], runs: str | os.PathLike[str] = "runs"
                  ) -> list[ListedRun]:
     """Return some runs beside each other, in the order given.

@@ -21,6 +21,7 @@ from ..kernels import Array
 from ..model import Model
 from ..network.analysis import receptive_field
 from ..runs.opened import AnyModel, Opened, open_model
+from ..values import as_hinted
 from .look import Look
 from .named_channels import checked
 from .pleasing import STEPS, pleasing
@@ -179,6 +180,7 @@ class ExplainedUnits:
                 "units": [{**unit.as_json(), "dead": self.is_dead(unit)} for unit in self.units]}
 
 
+@as_hinted
 def explain_units(model: AnyModel, layer: str, data: Any = None, channels: Iterable[int] | None = None,
                   count: int | None = None, seed: int = 0, progress: Progress | None = None,
                   note: Note | None = None) -> ExplainedUnits:

@@ -23,6 +23,7 @@ from ..network import Network
 from ..network.analysis import has_positions, receptive_field
 from ..network.graph import INPUT, Node
 from ..runs.opened import AnyModel, open_model
+from ..values import as_hinted
 from .geometry import PIXELS, Grid, on_image
 from .look import Look
 from .methods import METHODS, Asked, Method
@@ -153,6 +154,7 @@ class Explanation:
                 **{name: value for beside in self.besides for name, value in beside.figures.items()}}
 
 
+@as_hinted
 def explain(model: AnyModel, image: Images, method: str = DEFAULT, target: str | None = None, layer: str | None = None,
             seed: int = 0) -> Explanation:
     """Explain one image: where in it is the evidence for a class?
@@ -194,6 +196,7 @@ def explain(model: AnyModel, image: Images, method: str = DEFAULT, target: str |
     return one
 
 
+@as_hinted
 def explanations(model: AnyModel, images: Images, method: str = DEFAULT, target: str | None = None,
                  layer: str | None = None, seed: int = 0, note: Note | None = None,
                  truths: Mapping[str, str] | None = None) -> Iterator[Explanation | Missing]:

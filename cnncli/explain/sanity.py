@@ -18,6 +18,7 @@ from ..kernels import Array
 from ..model import Model
 from ..network import Network
 from ..runs.opened import AnyModel, open_model
+from ..values import as_hinted
 from .explanation import DEFAULT, Note, chosen_layer, chosen_method
 from .look import Look
 from .methods import METHODS, Asked, Method
@@ -94,6 +95,7 @@ class Sanity:
                 "stages": [{"layer": stage.layer, "correlation": stage.correlation} for stage in self.stages]}
 
 
+@as_hinted
 def sanity(model: AnyModel, images: Images, method: str = DEFAULT, layer: str | None = None, seed: int = 0,
            note: Note | None = None) -> Sanity:
     """Test whether a method explains what the network has learnt, or only draws the image again.

@@ -25,6 +25,7 @@ from ..evaluation.held_out import choose
 from ..kernels import Array
 from ..model import Model
 from ..runs.opened import AnyModel, Opened, open_model
+from ..values import as_hinted
 from . import greying, moving, stamps
 from .evidence import evident
 from .explanation import class_number
@@ -160,6 +161,7 @@ class Shortcuts:
                 "greyed": {name: each.as_json() for name, each in self.greyed.items()}, "sentences": self.sentences}
 
 
+@as_hinted
 def shortcuts(model: AnyModel, data: Any = None, target: str | None = None, seed: int = 0,
               progress: Progress | None = None, note: Note | None = None) -> Shortcuts:
     """Look for shortcuts: a logo, a date, a frame or the brightness of the images, by which a model tells a class.

@@ -13,6 +13,7 @@ from ..errors import UsageError, printable
 from ..kernels import Array
 from ..model import Model
 from ..runs.opened import AnyModel, open_model
+from ..values import as_hinted
 from .explanation import Beside, Explanation
 from .geometry import on_image
 from .imputing import imputed
@@ -128,6 +129,7 @@ def trusted(model: AnyModel, seed: int = 0) -> Callable[[Explanation], Beside]:
     return beside
 
 
+@as_hinted
 def trust(explanation: Explanation, model: AnyModel, seed: int = 0) -> Trust:
     """Measure how far the map of an explanation can be trusted.
 

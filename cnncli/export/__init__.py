@@ -13,6 +13,7 @@ from ..data.outputs import Kind, checked_path, marked, write
 from ..errors import UsageError, printable
 from ..model import Model
 from ..runs.opened import AnyModel, open_model
+from ..values import as_hinted
 from .csource import to_c
 from .onnx import to_onnx
 from .torch_names import to_torch_names
@@ -50,6 +51,7 @@ class Exported:
         return {"path": self.path, "bytes": self.bytes, "classes": self.classes, "raw": self.raw}
 
 
+@as_hinted
 def export_model(model: AnyModel, path: str | os.PathLike[str], *, raw: bool = False, torch_names: bool = False,
                  force: bool = False) -> Exported:
     """Write a model in a form that other programs run. The file's ending says which.

@@ -16,6 +16,7 @@ import numpy as np
 
 from .._kernels import ffi, lib
 from ..errors import KernelError, UsageError
+from ..values import as_hinted
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -147,6 +148,7 @@ def threads() -> int:
     return int(lib.cnn_threads_get())
 
 
+@as_hinted
 def set_threads(count: int) -> None:
     """Let operations use that many threads, 1 to 256. Raises UsageError otherwise."""
     if not 1 <= count <= 256 or lib.cnn_threads_set(count) != lib.CNN_OK:

@@ -18,6 +18,7 @@ from ..data.images import forgiven_in_words
 from ..data.outputs import Kind, marked, write
 from ..errors import NetworkError
 from ..network import Network
+from ..values import as_hinted
 from .learnt import in_words, trained_on
 from .model import Model
 from .strangeness import flat, parts
@@ -40,6 +41,7 @@ class Features:
     values: NDArray[np.float32]
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
+    @as_hinted
     def write(self, path: str) -> None:
         """Write an .npz file with the arrays "features" and "paths".
 

@@ -23,6 +23,7 @@ from ..errors import DataError, ImageError, UsageError, brief
 from ..kernels import Array, threads
 from ..network import Network
 from ..network.analysis import has_positions
+from ..values import as_hinted
 from .calibration import Calibration, softmax
 from .learnt import trained_on
 from .modelfile import SUFFIX, as_json, is_model, pack
@@ -107,6 +108,7 @@ class Model:
 
     # ---- saving ----
 
+    @as_hinted
     def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
         """Write the model into a file, which ``cnncli.load`` reads back to the same bits.
 
@@ -233,6 +235,7 @@ class Model:
         """Whether a layer tells where in an image it sees something, so that ``cnncli.explain`` works."""
         return any(map(has_positions, self.network.nodes))
 
+    @as_hinted
     def predict(self, images: Images, top: int | None = None) -> list[Prediction]:
         """Classify images: return one Prediction for each, in order.
 
@@ -250,6 +253,7 @@ class Model:
         """
         return list(self.predictions(images, top))
 
+    @as_hinted
     def predictions(self, images: Images, top: int | None = None, strangeness: bool = False,
                     seen: Seen | None = None) -> Generator[Prediction, None, None]:
         """Classify images, like ``predict``, but yield each Prediction as soon as it is known.

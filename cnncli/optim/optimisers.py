@@ -19,6 +19,7 @@ import numpy as np
 from .. import kernels
 from ..errors import ModelError, UsageError, brief, no_such
 from ..kernels import Array, Call, aligned_zeros
+from ..values import as_hinted
 
 # What small image classifiers train well with, where the user says nothing: optimiser_by_name fills these in. The
 # classes' own defaults are PyTorch's.
@@ -167,6 +168,7 @@ class SGD(Optimiser):
 
     name = "sgd"
 
+    @as_hinted
     def __init__(self, lr: float = 1e-3, momentum: float = 0.0, dampening: float = 0.0, weight_decay: float = 0.0,
                  nesterov: bool = False) -> None:
         super().__init__(lr, weight_decay)
@@ -199,6 +201,7 @@ class Adam(Optimiser):
     memories = ("exp_avg", "exp_avg_sq")
     decoupled: ClassVar[bool] = False
 
+    @as_hinted
     def __init__(self, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
                  weight_decay: float = 0.0) -> None:
         super().__init__(lr, weight_decay)
@@ -228,6 +231,7 @@ class AdamW(Adam):
     name = "adamw"
     decoupled = True
 
+    @as_hinted
     def __init__(self, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
                  weight_decay: float = 1e-2) -> None:
         super().__init__(lr, betas, eps, weight_decay)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from ..errors import UsageError, brief, no_such
+from ..values import as_hinted
 
 Kind = Literal["constant", "step", "cosine", "one-cycle", "triangular"]
 Ramp = Literal["cosine", "linear"]
@@ -50,6 +51,7 @@ class Schedule:
     lr. "cosine" spreads over the steps that are left.
     """
 
+    @as_hinted
     def __init__(self, kind: Kind, lr: float | None = None, total_steps: int | None = None,
                  warmup_steps: int | None = None, *, milestones: Sequence[int] | None = None,
                  step_size: int | None = None, gamma: float = 0.1, min_lr: float = 0.0, ramp: Ramp = "cosine") -> None:

@@ -13,6 +13,7 @@ from ..explain.units import Progress
 from ..export.golden import golden
 from ..model import Model
 from ..runs.opened import AnyModel, Opened, open_model
+from ..values import as_hinted
 from .program import Program, program
 from .rendering import in_base64, render
 from .samples import pictures
@@ -69,6 +70,7 @@ class Written:
                 "skipped": [{"path": path, "error": error} for path, error in self.skipped]}
 
 
+@as_hinted
 def write_page(model: AnyModel = None, data: Any = None, out: str | os.PathLike[str] | None = None, *,
                title: str | None = None, with_units: bool = True, force: bool = False, progress: Progress | None = None,
                note: Callable[[str], None] | None = None) -> Written:

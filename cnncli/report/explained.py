@@ -26,6 +26,7 @@ from ..explain.picture import strip
 from ..explain.which import labels_by_folder
 from ..kernels import Array
 from ..runs.opened import AnyModel, open_model
+from ..values import as_hinted
 from ..visualize.canvas import signed
 from .page import count, percent, policy
 from .pictures import as_jpeg
@@ -54,6 +55,7 @@ class Shown:
         return "/".join(Path(self.name).parts[-2:])
 
 
+@as_hinted
 def write(model: AnyModel, images: Images, folder: str | os.PathLike[str] | None = None, *, method: str = DEFAULT,
           target: str | None = None, layer: str | None = None, seed: int = 0, force: bool = False,
           note: Note | None = None, besides: Sequence[Callable[[Explanation], Beside]] = (),

@@ -20,6 +20,7 @@ from ..evaluation.evaluate import ModelTest
 from ..evaluation.held_out import Note
 from ..explain.mistakes import reasons
 from ..runs.opened import Opened
+from ..values import as_hinted
 from . import confusion, mistakes, page
 from .pictures import Why
 
@@ -41,6 +42,7 @@ def claimed(opened: Opened, folder: str | os.PathLike[str] | None = None, data: 
         yield into
 
 
+@as_hinted
 def write(found: ModelTest, folder: str | os.PathLike[str] | None = None, force: bool = False, why: bool = True,
           note: Note | None = None) -> Path:
     """Write the report of a test into a folder: report.html, confusion.png, confusion.csv, mistakes.png and test.json.

@@ -23,6 +23,7 @@ from ..explain.explained_units import STOPPED, ExplainedUnits, Note, Unit, searc
 from ..explain.unit_sheet import BACK, UNITS, classes_in_words, images_in_words, in_colours, light_in_words
 from ..explain.units import COUNT, Progress, Window
 from ..runs.opened import AnyModel, Opened, open_model
+from ..values import as_hinted
 from ..visualize.canvas import fitted, number, picture
 from .page import LISTED, count, policy
 from .pictures import data_uri
@@ -33,6 +34,7 @@ _SMALLEST = 32
 _PLAIN = 28  # pixels that a smaller picture is enlarged to at least, each of its own to a square
 
 
+@as_hinted
 def write(model: AnyModel, layers: Mapping[str, Iterable[int] | None], data: Any = None, top: int | None = None,
           folder: str | os.PathLike[str] | None = None, *, seed: int = 0, force: bool = False,
           progress: Progress | None = None, note: Note = lambda sentence: None

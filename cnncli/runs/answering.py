@@ -9,9 +9,11 @@ from ..model import Model, Prediction, summary
 from ..model import features as of_features
 from ..model import predict as of_predictions
 from ..model.summary import Summary
+from ..values import as_hinted
 from .opened import AnyModel, open_model
 
 
+@as_hinted
 def predict(model: AnyModel, images: Images, *, top: int | None = None, reject: float | None = None,
             tta: bool | None = None, note: Callable[[str], None] | None = None) -> Iterator[Prediction]:
     """Classify images: yield one Prediction for each, in order, as soon as it is known.
@@ -42,6 +44,7 @@ def predict(model: AnyModel, images: Images, *, top: int | None = None, reject: 
     return of_predictions.predict(_open(model, note), images, top=top, reject=reject, tta=tta, note=note)
 
 
+@as_hinted
 def features(model: AnyModel, images: Images, progress: Callable[[int, int], None] | None = None,
              note: Callable[[str], None] | None = None) -> of_features.Features:
     """Return the features of images: the numbers that the network's last layer gets.
@@ -69,6 +72,7 @@ def features(model: AnyModel, images: Images, progress: Callable[[int, int], Non
     return of_features.features(_open(model, note), images, progress, note)
 
 
+@as_hinted
 def summarise(model: AnyModel) -> Summary:
     """Return a model in figures: its layers with shapes, parameters and cost.
 

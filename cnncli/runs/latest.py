@@ -11,6 +11,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from ..errors import UsageError, brief, did_you_mean, printable, quoted, told
+from ..values import as_hinted
 from .run import CONFIG, Run, check_no_sweep, runs_option
 
 LATEST = "latest"
@@ -89,6 +90,7 @@ def newest_run(runs: str | os.PathLike[str]) -> Run:
     return run
 
 
+@as_hinted
 def find_run(which: str | os.PathLike[str] | None = None, runs: str | os.PathLike[str] = "runs") -> Run:
     """Return a run.
 
@@ -103,7 +105,7 @@ def find_run(which: str | os.PathLike[str] | None = None, runs: str | os.PathLik
     for path in (which, runs):
         if path is not None and not isinstance(path, str | os.PathLike):
             raise UsageError(f"{brief(path)} is no run; give its name, or the path of its folder.")
-    if which is None or os.fspath(which) in ("", LATEST):
+    if which is None or os.fspath(which) == LATEST:
         return newest_run(runs)
     for path in (Path(runs, which), Path(which)):
         if (path / CONFIG).is_file():

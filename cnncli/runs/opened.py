@@ -123,6 +123,8 @@ def open_model(model: AnyModel = None) -> Opened:
         return Opened(model, *_origin(model.path))
     if isinstance(model, Run):
         model = model.path
+    if isinstance(model, str) and not model:
+        raise UsageError("the path of the model is empty; name a model file or the folder of a run.")
     if model is not None and not isinstance(model, str | os.PathLike):
         raise UsageError(f"{brief(model)} is no model; give a Model, such as cnncli.load returns, the path of a model "
                          "file or of a run's folder, or the name of a pretrained network.")

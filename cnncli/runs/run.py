@@ -74,6 +74,9 @@ class Run:
         """The folder's name."""
         return self.path.name
 
+    def __fspath__(self) -> str:
+        return os.fspath(self.path)
+
     def as_option(self, name: str | None = None) -> str:
         """Return what names this run on a command line after --resume, with --runs if the folder is not the usual one.
 

@@ -23,6 +23,7 @@ from ..data.images import Cache
 from ..data.outputs import Kind, check_runs, claim, marked, write
 from ..errors import TrainingError, UsageError, printable
 from ..report import rates as chart
+from ..values import as_hinted
 from .fit import Fit
 from .keywords import RateOptions, checked
 from .observer import Observer
@@ -81,6 +82,7 @@ class RangeTest:
                 "losses": self.losses, "smoothed": self.smoothed, "table": self.table, "picture": self.picture}
 
 
+@as_hinted
 def find_lr(data: Data, *, threads: int | None = None, cache: Cache = "ram", strict: bool = False,
             runs: str | os.PathLike[str] = "runs", observer: Observer | None = None, **given: "Unpack[RateOptions]"
             ) -> RangeTest:

@@ -24,6 +24,7 @@ from ..evaluation.intervals import of_folds
 from ..evaluation.scores import ClassScore, class_scores, confusion_matrix
 from ..evaluation.validated import COLUMNS, VALIDATED, Validated, groups_of, read, table
 from ..runs import CONFIG, Run, check_name, newest_run, runs_option
+from ..values import as_hinted
 from .keywords import FoldsOptions, checked
 from .train import train
 
@@ -209,6 +210,7 @@ class CrossValidation:
         }
 
 
+@as_hinted
 def cross_validate(data: Data | None, folds: int, *, name: str | None = None, resume: bool | _Path = False,
                    runs: _Path = "runs", **given: "Unpack[FoldsOptions]") -> CrossValidation:
     """Train once for each fold, and return what the folds reached.
@@ -299,7 +301,7 @@ def _free_name(runs: _Path, arch: str | None) -> str:
 
 def _existing(runs: _Path, which: bool | _Path, folds: int) -> tuple[str, dict[str, Any]]:
     """Return the name of a cross-validation, and the configuration of one of its runs."""
-    if isinstance(which, bool) or os.fspath(which) in ("", "latest"):
+    if isinstance(which, bool) or os.fspath(which) == "latest":
         found = _FOLD.fullmatch(newest_run(runs).name)
         if not found:
             raise UsageError(f"the latest run of {printable(runs)}/ is no fold; name the cross-validation to continue: "

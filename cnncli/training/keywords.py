@@ -5,6 +5,7 @@ values.
 
 import os
 from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Literal, TypedDict
 
 from ..data import Augmentation
@@ -15,6 +16,7 @@ from ..errors import UsageError, no_such
 from ..loss import LossName
 from ..optim import OptimiserName, Schedule
 from ..optim.schedule import Kind
+from ..values import taken
 from .observer import Observer
 from .options import Freeze, RecipeName
 
@@ -22,7 +24,7 @@ _Path = str | os.PathLike[str]
 
 
 class _Shared(TypedDict, total=False):
-    arch: str | None
+    arch: _Path | None
     epochs: int | None
     batch_size: int | None
     optimizer: OptimiserName | None
@@ -67,21 +69,21 @@ class SweepOptions(_Shared, total=False):
 
     lr: float | None
     probe: bool
-    time: str | float | None
+    time: str | float | timedelta | None
 
 
 class RateOptions(_Shared, total=False):
     """Options of ``train`` that ``find_lr`` takes."""
 
-    time: str | float | None
+    time: str | float | timedelta | None
     fold: tuple[int, int] | None
 
 
 def checked(options: Mapping[str, Any], table: type, *refused: str) -> dict[str, Any]:
-    """Return the options that were given. Raises UsageError for a name that is not in the table; for those that are
-    refused the caller has a sentence of its own.
+    """Return the options that were given. Raises UsageError for a value that is none (values.py), and for a name that
+    is not in the table; for those that are refused the caller has a sentence of its own.
     """
     for name in options:
         if name not in table.__annotations__ and name not in refused:
             raise UsageError(no_such("option", name, table.__annotations__))
-    return dict(options)
+    return {name: taken(name, value, table.__annotations__.get(name, Any)) for name, value in options.items()}

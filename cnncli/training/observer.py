@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..runs import Row, Run
+from ..values import as_hinted
 from .inside import Inside
 
 
@@ -133,6 +134,7 @@ class Observers(Observer):
         *several: The observers.
     """
 
+    @as_hinted
     def __init__(self, *several: Observer) -> None:
         self._several = several
 

@@ -3,9 +3,11 @@ before an image is looked at.
 """
 
 import math
+import os
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
+from datetime import timedelta
 from typing import Any, Literal, get_args
 
 from ..data import SAMPLINGS, Augmentation, Preprocessing, check_fold, naming
@@ -18,6 +20,7 @@ from ..errors import UsageError, brief, no_such
 from ..loss import LossName, loss_by_name
 from ..optim import OptimiserName, optimiser_by_name
 from ..optim.schedule import DEFAULT_SCHEDULE, Kind, Schedule
+from ..values import check_fields, plain
 
 ALL, NONE = "all", "none"  # for --freeze (Freeze); "none" for --init, too
 RecipeName = Literal["auto", "fast"]
@@ -65,10 +68,20 @@ class Options:
     range: str | Sequence[float] | None = None  # what is black and white of images deeper than 8 bits, as "0:4095"
 
     def __post_init__(self) -> None:
-        if self.arch == "auto":
-            object.__setattr__(self, "arch", None)
         if isinstance(self.augment, dict):  # as config.json has it
             object.__setattr__(self, "augment", Augmentation.from_config(self.augment))
+        object.__setattr__(self, "labels", labels_of(self.labels))
+        object.__setattr__(self, "group_by", groups_of(self.group_by))
+        if self.exclude is not None:
+            object.__setattr__(self, "exclude", names_of(self.exclude))
+        if self.time is not None:
+            object.__setattr__(self, "time", seconds_of(self.time))
+        for name in ("arch", "init"):
+            if isinstance(getattr(self, name), os.PathLike):
+                object.__setattr__(self, name, os.fspath(getattr(self, name)))
+        check_fields(self)
+        if self.arch == "auto":
+            object.__setattr__(self, "arch", None)
         if isinstance(self.augment, str):
             naming.parse(self.augment, Preprocessing((LARGEST_SIZE, LARGEST_SIZE)))  # refuses unknown words
             if self.augment == "auto":
@@ -80,10 +93,6 @@ class Options:
         _check_whole("patience", self.patience, 1)
         _check_whole("seed", self.seed, 0, LARGEST_SEED)
         _check_whole("split seed", self.split_seed, 0, LARGEST_SEED)
-        object.__setattr__(self, "labels", labels_of(self.labels))
-        object.__setattr__(self, "group_by", groups_of(self.group_by))
-        if self.exclude is not None:
-            object.__setattr__(self, "exclude", names_of(self.exclude))
         for side in self.size if isinstance(self.size, tuple | list) else [self.size]:
             _check_whole("size", side, 1, LARGEST_SIZE)
         if self.range is not None:
@@ -99,11 +108,9 @@ class Options:
         if self.init not in (None, NONE) and self.recipe == FAST:
             raise UsageError("--init and the recipe fast cannot be given together, because the recipe begins with "
                              "random weights; leave one of them out.")
-        if self.time is not None:
-            object.__setattr__(self, "time", seconds_of(self.time))
-            if self.epochs is not None:
-                raise UsageError("--time and --epochs cannot be given together, because the time sets the number of "
-                                 "epochs; leave one of them out.")
+        if self.time is not None and self.epochs is not None:
+            raise UsageError("--time and --epochs cannot be given together, because the time sets the number of "
+                             "epochs; leave one of them out.")
         if self.fold is not None:
             check_fold(*self.fold)
         if isinstance(self.class_weights, str) and self.class_weights != "balanced":
@@ -173,9 +180,11 @@ def _check_fine_tuning(options: Options) -> None:
 
 
 def seconds_of(given: Any) -> float:
-    """Return the seconds that "90s", "10m", "1h30m" or a number means. Raises UsageError if it is no time."""
-    seconds = math.nan
-    if isinstance(given, str):
+    """Return the seconds that "90s", "10m", "1h30m", a number or a timedelta means. Raises UsageError for others."""
+    given, seconds = plain(given), math.nan
+    if isinstance(given, timedelta):
+        seconds = given.total_seconds()
+    elif isinstance(given, str):
         text = given.strip().lower().replace(" ", "")
         if re.fullmatch(r"(\d{1,9}(\.\d{0,9})?(h|min|m|s))+", text):
             parts = re.findall(r"([\d.]+)(h|min|m|s)", text)
@@ -184,8 +193,8 @@ def seconds_of(given: Any) -> float:
     elif isinstance(given, int | float) and not isinstance(given, bool):
         seconds = float(given)
     if not 0 < seconds <= LONGEST:
-        raise UsageError("the time to train must be hours, minutes and seconds like 10m, 90s or 1h30m, not "
-                         f"{brief(given)}.")
+        raise UsageError("the time to train must be hours, minutes and seconds like 10m, 90s or 1h30m, or a number of "
+                         f"seconds, not {brief(given)}.")
     return seconds
 
 

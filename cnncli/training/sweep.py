@@ -31,6 +31,7 @@ from ..errors import (
 )
 from ..runs import CONFIG, Run, RunLock, check_name
 from ..runs.samples import place, scan_fold
+from ..values import as_hinted
 from . import sweep_plan
 from .choose import Facts, choose
 from .decoded import Decoded
@@ -129,6 +130,7 @@ class Sweep:
                 "skipped": [{"path": path, "error": reason} for path, reason in self.skipped]}
 
 
+@as_hinted
 def sweep(data: Data | None = None, settings: Mapping[str, Any] | Sequence[str] = (), *, random: int | None = None,
           optuna: int | None = None, name: str | None = None, resume: bool | _Path = False, runs: _Path = "runs",
           threads: int | None = None, cache: Cache = "ram", strict: bool = False, preview: bool = False,

@@ -65,11 +65,13 @@ class Study:
     def _distribution(self, setting: Setting) -> Any:
         kinds = self._optuna.distributions
         if setting.values:
-            return kinds.CategoricalDistribution(tuple(map(shown, setting.values)))
+            return kinds.CategoricalDistribution(list(dict.fromkeys(shown(setting.name, v) for v in setting.values)))
         kind = kinds.IntDistribution if setting.whole else kinds.FloatDistribution
         return kind(setting.low, setting.high, log=setting.by_factors)
 
 
 def _meant(setting: Setting, proposed: Any) -> Any:
     """Return the value that a proposal stands for."""
-    return {shown(value): value for value in setting.values}[proposed] if setting.values else setting.rounded(proposed)
+    if not setting.values:
+        return setting.rounded(proposed)
+    return {shown(setting.name, value): value for value in setting.values}[proposed]

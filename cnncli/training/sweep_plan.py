@@ -105,7 +105,7 @@ def find(runs: _Path, which: bool | _Path) -> Plan:
     """
     there = [Path(runs, name) for name in (sorted(os.listdir(runs)) if os.path.isdir(runs) else [])
              if Path(runs, name, SWEEP).is_file()]
-    if isinstance(which, bool) or os.fspath(which) in ("", "latest"):
+    if isinstance(which, bool) or os.fspath(which) == "latest":
         if there:
             return load(max(there, key=lambda path: (path / SWEEP).stat().st_mtime))
         raise UsageError(f"there is no sweep in {printable(runs)}/; begin one with: cnn sweep DATA lr=0.01,0.03"

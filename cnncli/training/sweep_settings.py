@@ -244,20 +244,20 @@ def typed_name(name: str) -> str:
     return name.replace("_", "-")
 
 
-def shown(value: Any) -> str:
-    """Return a value as it is typed."""
+def shown(name: str, value: Any) -> str:
+    """Return a value of a setting as it is typed. None is what is chosen to suit the images, but of class weights."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, tuple):
         return "x".join(map(str, reversed(value)))
-    return "none" if value is None else printable(value)
+    return ("none" if name == "class_weights" else "auto") if value is None else printable(value)
 
 
 def in_words(point: Point) -> str:
     """Return a point as it is typed: lr=0.1,arch=resnet8."""
-    return ",".join(f"{typed_name(name)}={shown(value)}" for name, value in point.items())
+    return ",".join(f"{typed_name(name)}={shown(name, value)}" for name, value in point.items())
 
 
 def name_of(point: Point, taken: Sequence[str]) -> str:
@@ -266,7 +266,7 @@ def name_of(point: Point, taken: Sequence[str]) -> str:
     """
     parts = []
     for name, value in point.items():
-        text = shown(value)
+        text = shown(name, value)
         if name in ("arch", "init") and ("/" in text or text.endswith(".toml")):
             text = Path(text).name.removesuffix(".toml")
         parts.append(f"{typed_name(name)}={re.sub(r'[^A-Za-z0-9_.+=-]+', '-', text)}")

@@ -5,6 +5,7 @@ training ready, fit.py does it, signals.py stops it, observer.py is told about i
 import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,10 +21,11 @@ from ..loss import LossName
 from ..optim import OptimiserName, Schedule
 from ..optim.schedule import Kind
 from ..runs import AUGMENTED, CURVES, Run, end_latest, newest_run
+from ..values import as_hinted
 from .fit import Fit
 from .inside import Inside
 from .observer import Observer
-from .options import Freeze, Options, RecipeName
+from .options import Freeze, Options, RecipeName, seconds_of
 from .prepare import Prepared, Setting, begin
 from .resume import resume as resumed
 from .signals import StopFlag, catch_stops
@@ -33,9 +35,10 @@ __all__ = ["train"]
 _Path = str | os.PathLike[str]
 
 
+@as_hinted
 def train(
     data: Data | None = None,
-    arch: str | None = "auto",
+    arch: _Path | None = "auto",
     *,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -56,14 +59,14 @@ def train(
     ema: float | None = None,
     exact: bool | None = None,
     sampling: Sampling | None = None,
-    time: str | float | None = None,
+    time: str | float | timedelta | None = None,
     fold: tuple[int, int] | None = None,
     exclude: _Path | Collection[str] | None = None,
     labels: _Path | Labels | None = None,
     group_by: Any = None,
     threads: int | None = None,
     name: str | None = None,
-    resume: bool | _Path = False,
+    resume: bool | _Path | Run = False,
     cache: Cache = "ram",
     strict: bool = False,
     runs: _Path = "runs",
@@ -120,8 +123,8 @@ def train(
         exact: True computes convolutions without Winograd's algorithm. This is slower, and rounds a little less. None:
             False.
         sampling: "shuffled" draws each image once in an epoch, "balanced" each class equally often. None: "shuffled".
-        time: How long to train: "90s", "10m", "1h30m", or seconds. The number of epochs is chosen after the speed was
-            measured. Replaces epochs. None: epochs decides.
+        time: How long to train: "90s", "10m", "1h30m", seconds, or a timedelta. The number of epochs is chosen after
+            the speed was measured. Replaces epochs. None: epochs decides.
         fold: (k, K): train for cross-validation. The images that are not for the test are dealt into K parts; part k,
             from 1, is for validation. ``cnncli.cross_validate`` does this for each k. None: no fold.
         exclude: Images to leave out: their paths inside data, or a file that lists them, as `cnn check --exclude-list`
@@ -134,8 +137,9 @@ def train(
         threads: How many threads to use, in the whole process. None: one for each CPU, or what was set before. The
             result does not depend on it.
         name: The name of the run. None: the architecture and a number, like resnet8-1.
-        resume: Continue a run: True for the latest, or its name or path. The result is the same, to the bit, as if it
-            had never been stopped. Options other than epochs and patience must be what they were. False: begin a run.
+        resume: Continue a run: True for the latest, its name or path, or a ``Run``. The result is the same, to the bit,
+            as if it had never been stopped. Options other than epochs and patience must be what they were. False: begin
+            a run.
         cache: "ram" keeps decoded images in memory, "none" decodes them again in each epoch. The result is the same.
         strict: True raises ImageError for the first image that cannot be used. False: such images are skipped.
         runs: The folder in which the run's folder is made.
@@ -172,10 +176,11 @@ def train(
         run.model.predict("new.png")
     """
     options = Options(
-        arch=arch, epochs=epochs, batch_size=batch_size, lr=lr, optimizer=optimizer, schedule=schedule, warmup=warmup,
-        weight_decay=weight_decay, loss=loss, label_smoothing=label_smoothing, class_weights=class_weights,
-        augment=augment, size=size, grey=grey, seed=seed, split_seed=split_seed, patience=patience,
-        ema=ema, exact=exact, sampling=sampling, time=time, fold=fold, recipe=recipe,
+        arch=None if arch is None else os.fspath(arch), epochs=epochs, batch_size=batch_size, lr=lr,
+        optimizer=optimizer, schedule=schedule, warmup=warmup, weight_decay=weight_decay, loss=loss,
+        label_smoothing=label_smoothing, class_weights=class_weights, augment=augment, size=size,
+        grey=grey, seed=seed, split_seed=split_seed, patience=patience, ema=ema, exact=exact,
+        sampling=sampling, time=None if time is None else seconds_of(time), fold=fold, recipe=recipe,
         exclude=None if exclude is None else names_of(exclude), labels=labels_of(labels), group_by=groups_of(group_by),
         init=None if init is None else os.fspath(init), freeze=freeze, probe=probe, range=range)
     if resume is not False and name is not None:

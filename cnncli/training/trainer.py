@@ -17,6 +17,7 @@ from ..network import Network
 from ..network.blocks import blocks
 from ..network.plan import Plan
 from ..optim import Optimiser, Schedule, clip_scale, gradient_norm
+from ..values import as_hinted
 
 _NETWORKS: WeakKeyDictionary[Optimiser, "ref[Network]"] = WeakKeyDictionary()  # which network an optimiser changes
 
@@ -48,6 +49,7 @@ class Trainer:
         loss = trainer.step(images, labels)
     """
 
+    @as_hinted
     def __init__(
         self, network: Network, optimiser: Optimiser, loss: Loss | None = None, threads: int | None = None,
         clip_norm: float | None = None, seed: int = 0, rates: Mapping[str, float] | None = None,

@@ -11,6 +11,7 @@ from ..errors import printable
 from ..network import INPUT, Network
 from ..network.analysis import LayerSummary, summarise
 from ..runs.opened import Opened
+from ..values import as_hinted
 
 GRAPH = Kind("a drawing of a network", ".svg", marked(rb"<!-- a network, drawn by cnn -->"))
 _ROW, _HEIGHT, _GUTTER, _WIDTH = 34, 24, 96, 560
@@ -25,6 +26,7 @@ path { fill: none; stroke: #5c6168; stroke-width: 1.3; } .past { stroke: #b84500
 }"""
 
 
+@as_hinted
 def write_graph(of: Opened | Network, path: str | os.PathLike[str], force: bool = False) -> Path:
     """Draw a model's network, or one that has no model, into an .svg file. Raises UsageError and SaveError as
     ``cnncli.data.outputs.claim``."""

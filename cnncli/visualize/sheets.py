@@ -20,6 +20,7 @@ from ..data.outputs import Kind, StrPath, claim, drawing, write
 from ..errors import ImageError, ModelError, printable
 from ..network import INPUT
 from ..runs.opened import AnyModel, Opened, open_model
+from ..values import as_hinted
 from . import activations, filters
 from .canvas import Canvas
 
@@ -53,6 +54,7 @@ class Sheet:
         """The kind of file, by which it is recognised later."""
         return FILTERS if self.kind == "filters" else ACTIVATIONS
 
+    @as_hinted
     def save(self, folder: str | os.PathLike[str], force: bool = False) -> Path:
         """Write the sheet into a folder, as PNG.
 
@@ -80,6 +82,7 @@ class Sheet:
         return {"path": os.fspath(path), "kind": self.kind, "image": self.image, "layers": self.layers}
 
 
+@as_hinted
 def draw_filters(model: AnyModel = None, layers: Sequence[str] = ()) -> list[Sheet]:
     """Draw the filters of convolutions, one sheet each.
 
@@ -112,6 +115,7 @@ def _filters_file(each: filters.Filters) -> str:
     return f"filters-{each.name}.png"
 
 
+@as_hinted
 def write_filters(folder: str | os.PathLike[str], model: AnyModel = None, force: bool = False) -> list[Path]:
     """Write every convolution's filters, as a picture and as .npy, into a folder; return the files. force replaces
     others of these names, and lets them lie among images that models learn from."""
@@ -143,6 +147,7 @@ def claimed(opened: Opened, layers: Sequence[str], images: Images, folder: str |
         yield into
 
 
+@as_hinted
 def draw_activations(images: Images, model: AnyModel = None, layers: Sequence[str] = (),
                      note: Callable[[str], None] | None = None) -> Iterator[Sheet | Missing]:
     """Draw what each image excites in some layers, one sheet per image.

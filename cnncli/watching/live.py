@@ -11,6 +11,7 @@ from typing import Any
 
 from ..runs import Run
 from ..training.inside import Inside
+from ..values import as_hinted
 from .recorder import Recorder
 from .server import Server
 from .source import Source
@@ -39,6 +40,7 @@ class Live(Recorder):
             cnncli.train("photos/", observer=live)
     """
 
+    @as_hinted
     def __init__(self, port: int = 0, say: Callable[[str], None] | None = None,
                  clock: Callable[[], float] = time.perf_counter) -> None:
         super().__init__(say, clock)

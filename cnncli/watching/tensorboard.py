@@ -19,6 +19,7 @@ from ..data.outputs import check_runs
 from ..errors import UsageError
 from ..extras import install
 from ..runs import Run
+from ..values import as_hinted
 from .forwarding import Forwarded, Scalars, guarded, label_of, of_epoch, of_look, of_step, settings_of
 from .lines import Line
 from .recorder import Recorder
@@ -45,6 +46,7 @@ class TensorBoard(Recorder):
 
     ends = "The training is not written for TensorBoard any more"
 
+    @as_hinted
     def __init__(self, folder: str | os.PathLike[str], say: Callable[[str], None] | None = None,
                  data: Data | None = None, clock: Callable[[], float] = time.perf_counter) -> None:
         super().__init__(say, clock)

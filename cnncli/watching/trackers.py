@@ -15,6 +15,7 @@ from ..errors import CnnError, UsageError, no_such, printable
 from ..extras import install
 from ..runs import Run
 from ..training.inside import Inside
+from ..values import as_hinted
 from .forwarding import Forwarded, Scalars, guarded, label_of, of_epoch, of_look, of_step, settings_of
 from .lines import Line
 from .recorder import Recorder, sparing
@@ -95,6 +96,7 @@ class Tracker(Recorder):
         UsageError: There is no such library, or it is not installed.
     """
 
+    @as_hinted
     def __init__(self, library: str, say: Callable[[str], None] | None = None,
                  clock: Callable[[], float] = time.perf_counter) -> None:
         super().__init__(say, clock)

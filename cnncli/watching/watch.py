@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from ..errors import UsageError, brief
 from ..evaluation.listing import named
 from ..runs import newest_run
+from ..values import as_hinted
 from .server import Server
 
 _Path = str | os.PathLike[str]
 
 
+@as_hinted
 def watch(which: _Path | Iterable[_Path] | None = None, *, runs: _Path = "runs", port: int = 0) -> Server:
     """Show runs on a web page of this machine, while they are trained by any process, or afterwards.
 

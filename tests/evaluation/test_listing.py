@@ -50,7 +50,7 @@ def test_a_run_with_a_damaged_configuration_is_listed(config: str, here: Path) -
 
 @pytest.mark.parametrize(("call", "given", "sentence"), [
     ("list_runs", ["gone"], "there is no folder gone"),
-    ("list_runs", [3], "the folder of the runs must be a path, not 3."),
+    ("list_runs", [3], "runs must be a text or a path, not 3."),
     ("compare_runs", [["a"]], "there must be at least two runs to compare; give a list of their names."),
     ("compare_runs", ["ab"], "there must be at least two runs"),
     ("compare_runs", [["a", "bb"]], "there is no run bb. Did you mean"),

@@ -94,7 +94,7 @@ def test_the_latest_is_that_of_the_newest_fold(trained: list[Any], tmp_path: Pat
                                                ) -> None:
     begun(tmp_path, "a-b-fold2", **FIRST)
     monkeypatch.setattr(module, "newest_run", lambda runs: SimpleNamespace(name="a-b-fold2"))
-    for which in (True, "latest", "", "a-b-fold3", "a-b", tmp_path / "a-b"):
+    for which in (True, "latest", "a-b-fold3", "a-b", tmp_path / "a-b"):
         assert cross_validate(None, 3, resume=which, runs=tmp_path).name == "a-b"
         trained.clear()
     monkeypatch.setattr(module, "newest_run", lambda runs: SimpleNamespace(name="resnet8-1"))

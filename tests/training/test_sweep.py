@@ -273,6 +273,8 @@ def test_combinations_draws_and_names() -> None:
     assert name_of(grown[0], []) == "lr=1,exact=yes"
     assert name_of({"size": (48, 64), "arch": "a b/net.toml", "class_weights": None}, []) == (
         "size=64x48,arch=net,class-weights=none")
+    assert [name_of(point, []) for point in grid(settings_of({"augment": [None, "none"], "init": [None, "none"]}))] == [
+        "augment=auto,init=auto", "augment=auto,init=none", "augment=none,init=auto", "augment=none,init=none"]
     assert name_of({"arch": "b/net.toml"}, ["arch=net"]) == "arch=net-2"
     long = name_of({"augment": "shift=4," * 30}, ["x"])
     assert len(long) < 90

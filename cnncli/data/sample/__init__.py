@@ -5,11 +5,13 @@ tried at once. SOURCE.md says where they are from; scripts/make_sample.py made t
 import os
 from importlib.resources import as_file, files
 
+from ...values import as_hinted
 from ..images import Progress
 from ..importing import FASHION, load_arrays
 from ..writing import claim_target, write_images
 
 
+@as_hinted
 def write_sample(directory: str | os.PathLike[str], threads: int | None = None,
                  progress: Progress | None = None, force: bool = False) -> dict[str, int]:
     """Write the images that come with cnn into a folder: 3,000 for training and 1,000 for the test, of Fashion-MNIST.

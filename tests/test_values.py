@@ -1,0 +1,121 @@
+"""cnncli/values.py: what public functions may be given is what their type hints say, for every one of them."""
+
+import inspect
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cnncli
+from cnncli import errors, kernels, loss, optim, values
+from cnncli.errors import UsageError
+from cnncli.training.options import Options
+from cnncli.values import as_hinted
+
+WRONG: dict[type, tuple[Any, ...]] = {bool: ("no", "", 1, 0.0, [], b"x"), int: ("2", 1.5, True, [1]),
+                                      float: ("0.1", True, [1.0]), str: ("", 5), os.PathLike: ("", 5, b"x")}
+# Their arguments are checked where they are used, in their own words.
+ELSEWHERE = {"load", "Model.__init__", "Network", "Observer", "Prediction", "Trainer.step", "Schedule.filled"}
+
+
+def public() -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Yield every public function, and every public method, with the class's name."""
+    for module, names in ((cnncli, cnncli.__all__), (optim, ("SGD", "Adam", "AdamW", "Schedule")),
+                          (loss, ("CrossEntropy", "SquaredError"))):
+        for name in names:
+            thing = getattr(module, name)
+            if inspect.isfunction(thing) and thing.__module__.startswith("cnncli"):
+                yield name, thing
+            elif inspect.isclass(thing):
+                for inner, method in vars(thing).items():
+                    told = inner in vars(cnncli.Observer)  # by the training
+                    if inspect.isfunction(method) and (inner == "__init__" or not (told or inner.startswith("_"))):
+                        yield f"{name}.{inner}", method
+
+
+def arguments() -> Iterator[tuple[str, str, Any]]:
+    """Yield what takes an argument of a simple type, the argument, and a value that it does not take."""
+    for name, function in public():
+        if name in ELSEWHERE or name.split(".")[0] in ELSEWHERE:
+            continue
+        for parameter in inspect.signature(function).parameters.values():
+            classes = set(values._kind(parameter.annotation).classes) - {type(None)}
+            for kind, wrong in WRONG.items():
+                if classes == {kind} or (kind is os.PathLike and classes == {str, kind}):
+                    yield from ((name, parameter.name, value) for value in wrong
+                                if parameter.name not in values._ELSEWHERE
+                                or (value == "" and parameter.name in values._NAMED))
+
+
+FUNCTIONS = dict(public())
+
+
+@pytest.mark.parametrize("name", sorted({name for name, _, _ in arguments()}))
+def test_every_public_function_refuses_what_its_hints_do_not_name(name: str) -> None:
+    """With the argument alone: nothing else is looked at before."""
+    own = () if "." not in name else (None,)
+    for each, argument, value in arguments():
+        if each == name:
+            with pytest.raises(UsageError, match=r" must be | is empty; "):
+                FUNCTIONS[name](*own, **{argument: value})
+
+
+def test_the_flags_are_all_there() -> None:
+    flags = {f"{name} {argument}" for name, argument, value in arguments() if value == "no"}
+    assert {"train strict", "train exact", "train grey", "train probe", "train preview", "evaluate tta",
+            "evaluate compare", "write_report why", "Model.save force", "export_model raw", "write_page with_units",
+            "SGD.__init__ nesterov", "sweep strict", "find_lr strict", "import_images force"} <= flags
+    assert len(flags) >= 25
+
+
+@as_hinted
+def example(where: str | os.PathLike[str] = "x", *several: int, flag: bool = False, size: int | tuple[int, int] = 1,
+            numbers: Sequence[float] = (), rate: float | None = None, **others: Any) -> Any:
+    """Return what it was given."""
+    return where, several, flag, size, numbers, rate, others
+
+
+def test_numpys_values_become_pythons() -> None:
+    given = example(Path("a"), np.int64(3), np.array(4), flag=np.True_, size=np.array([2, 3]), rate=np.float32(0.5),
+                    numbers=np.array([1.5, 2]), other=np.float64(1))
+    assert given == (Path("a"), (3, 4), True, (2, 3), [1.5, 2.0], 0.5, {"other": 1.0})
+    assert [type(each) for each in (*given[1], given[2], given[3][0], given[5])] == [int, int, bool, int, float]
+    assert example(size=[np.int32(2), 3])[3] == (2, 3)
+    options = Options(epochs=np.int64(1), lr=np.float32(0.5), size=np.array([8, 9]), time=None, grey=np.False_,
+                      class_weights=np.array([1.0, 2.0]), ema=np.float64(0), fold=(np.int64(1), np.int64(2)))
+    assert options.config() == {"epochs": 1, "lr": 0.5, "size": (8, 9), "grey": False, "class_weights": [1.0, 2.0],
+                                "ema": 0.0, "fold": (1, 2)}
+
+
+@pytest.mark.parametrize(("given", "sentence"), [
+    ({"flag": "no"}, "flag must be True or False, not 'no'."),
+    ({"where": ""}, "where is empty; give a value, or leave it out."),
+    ({"where": None}, "where must be a text or a path, not None."),
+    ({"rate": "1"}, "rate must be a number, not '1'."),
+    ({"size": "1"}, "size must be a whole number or a tuple, not '1'.")])
+def test_the_sentences(given: dict[str, Any], sentence: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError) as refused:
+        example(**given)
+    assert str(refused.value) == sentence
+    monkeypatch.setattr(errors, "on_command_line", True)
+    with pytest.raises(UsageError) as refused:
+        example(**given)
+    assert str(refused.value) == (f"--{sentence}")
+
+
+def test_several_and_too_many() -> None:
+    with pytest.raises(UsageError, match="several must be a whole number, not 'b'"):
+        example("x", 1, "b")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="positional argument"):
+        cnncli.summarise("a", "b")  # type: ignore[call-arg]
+    assert inspect.signature(cnncli.summarise).parameters.keys() == {"model"}
+
+
+def test_the_number_of_threads() -> None:
+    for wrong in ("2", 1.5, True):
+        with pytest.raises(UsageError, match="count must be a whole number, not "):
+            kernels.set_threads(wrong)  # type: ignore[arg-type]
+    kernels.set_threads(np.int64(kernels.threads()))  # type: ignore[arg-type]
