@@ -9,9 +9,10 @@ import os
 import re
 from collections.abc import Collection, Iterable, Sequence
 
-from ..errors import UsageError, printable
+from ..errors import UsageError, brief, printable
 from .outputs import Kind, write
 from .table import MOST_BYTES, read_bytes
+from .walk import is_image
 
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
 _CODES = {escape[1]: character for character, escape in _ESCAPES.items()}
@@ -70,8 +71,15 @@ def without_mark(text: bytes) -> bytes:
 def names_of(given: str | os.PathLike[str] | Collection[str]) -> list[str]:
     """Return the names that were given, or those in the file that was given, sorted. Raises UsageError."""
     if isinstance(given, str | os.PathLike):
+        if is_image(os.fspath(given)):
+            raise UsageError(f"--exclude has the path of an image, {printable(given)}; give a list of images, or a "
+                             "text file that lists them, one a line.")
         return sorted(read_list(given))
-    return sorted(set(given))
+    names = [given] if isinstance(given, bytes) or not isinstance(given, Collection) else list(given)
+    for name in names:
+        if not isinstance(name, str | os.PathLike) or not os.fspath(name):
+            raise UsageError(f"--exclude must be a list of paths inside the data folder, and {brief(name)} is none.")
+    return sorted({os.fspath(name) for name in names})
 
 
 def fingerprint(names: Iterable[str]) -> str | None:

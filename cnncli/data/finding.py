@@ -16,7 +16,7 @@ from ..values import as_hinted
 from .encoded import content, is_encoded
 from .exclude import without_mark
 from .folder import scan_flat
-from .pixels import as_array, as_picture, as_pictures, refuse_transparency
+from .pixels import as_array, as_picture, as_pictures, refuse_planes, refuse_transparency
 from .walk import is_image, is_passed_over
 
 if TYPE_CHECKING:
@@ -48,10 +48,12 @@ class Picture:
     Attributes:
         path: What messages call it.
         pixels: Its pixels, uint8 (h, w), (h, w, 1) or (h, w, 3).
+        plane_of: The shape of the array that it is one of three grey images of. Empty: it is not of such an array.
     """
 
     path: str
     pixels: Array = field(compare=False, repr=False)
+    plane_of: tuple[int, ...] = field(default=(), kw_only=True, compare=False, repr=False)
 
     def prepared(self, preprocessing: "Preprocessing", forgiven: list[str] | None = None,
                  seen: "Seen | None" = None) -> Array:
@@ -61,7 +63,13 @@ class Picture:
             preprocessing: What is done to the image.
             forgiven: Gets sentences on what is damaged although no pixel is missing. None: not collected.
             seen: Collects the values of images with more than 8 bits. None: not collected.
+
+        Raises:
+            DataError: It is one of three grey images of an array, and the network wants colours: these are probably the
+                channels of one image.
         """
+        if self.plane_of and not preprocessing.grey:
+            refuse_planes(self.plane_of, "images")
         return preprocessing.prepare_array(self.pixels)
 
 
@@ -122,6 +130,7 @@ def each_image(images: Images) -> Iterator[str | Missing | Picture]:
     elif isinstance(images, Iterable) and not isinstance(images, dict):
         for i, image in enumerate(images):
             if isinstance(image, str | os.PathLike):
+                _refuse_empty(image, f"images[{i}]")
                 yield from _images_of(os.fspath(image))
             elif isinstance(image, Missing | Picture):
                 yield image
@@ -151,8 +160,9 @@ def _of_array(given: Any) -> Iterator[str | Missing | Picture]:
         return
     else:
         refuse_transparency(array, "images")
+        planes = array.shape if array.ndim == 3 and len(array) == 3 else ()
         for i, pixels in enumerate(as_pictures(array, "images")):
-            yield Picture(f"images[{i}]", pixels)
+            yield Picture(f"images[{i}]", pixels, plane_of=planes)
 
 
 @as_hinted
@@ -175,10 +185,16 @@ def find_images(named: Named | Iterable[Named], listing: bytes = b"", note: Call
     if not isinstance(named, str | os.PathLike | Iterable) or isinstance(named, bytes):
         raise UsageError(f"{brief(named)} is no name of a file; give a path or a pattern, or a list of these.")
     found: list[Found] = []
-    for name in [named] if isinstance(named, str | os.PathLike) else named:
+    for i, name in enumerate([named] if isinstance(named, str | os.PathLike) else named):
+        _refuse_empty(name, f"path {i + 1} of the images")
         for each in _listed(listing) if name == "-" else _matches(os.fspath(name)):
             found += _images_of(each, note)
     return found
+
+
+def _refuse_empty(name: Named, what: str) -> None:
+    if not os.fspath(name):
+        raise UsageError(f"{what} is empty; name a file or a folder.")
 
 
 def _listed(listing: bytes) -> list[str]:

@@ -5,7 +5,7 @@ for validation while the others are for training. folder.py finds the samples; t
 from collections import Counter
 from dataclasses import replace
 
-from ..errors import DataError, UsageError, brief, printable
+from ..errors import DataError, UsageError, brief, printable, told
 from .division import rank
 from .splits import Sample, Splits, listed, small_classes_notes
 
@@ -35,7 +35,11 @@ def fold_of(splits: Splits, which: int, of: int, seed: int) -> Splits:
     fold = _fold(splits, which, of, seed)
     dealt = [f"{len(fold.train + fold.val):,} images are dealt into {of} folds, {splits.how}."] if splits.how else []
     others = [note for note in fold.notes if note not in splits.drawn]
-    return replace(fold, notes=dealt + others + small_classes_notes(fold))
+    fold = replace(fold, notes=dealt + others + small_classes_notes(fold))
+    if (images := len(fold.train + fold.val)) < of:  # of groups this is refused above
+        fold.refusal = told(f"there are {images} images beside the test images, and {of} folds would leave some "
+                            f"without any; give --folds {max(2, images)}.")
+    return fold
 
 
 def _fold(splits: Splits, which: int, of: int, seed: int) -> Splits:

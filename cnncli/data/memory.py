@@ -6,6 +6,7 @@ images to exclude names it ("17", or "train/17" if parts are given). So images t
 and a shuffled array has another split.
 """
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -96,12 +97,16 @@ def _pairs(data: Any) -> dict[str, Pair]:
     """Return split -> (images, labels). Raises UsageError where data is no such thing."""
     if not isinstance(data, tuple | list | Mapping):
         raise UsageError(f"data must be the path of a folder, or a pair (images, labels), not {type(data).__name__}.")
+    if not isinstance(data, Mapping) and any(isinstance(each, str | os.PathLike) for each in data):
+        raise UsageError("a list of paths has no labels; give the path of one folder, with a sub-folder per class, or "
+                         "a pair (images, labels).")
     pairs = dict(data) if isinstance(data, Mapping) else {"train": data}
     if unknown := [name for name in pairs if name not in _SPLITS]:
         raise UsageError(f"the arrays must be named train, val and test, not {brief(unknown[0])}.")
     for name, pair in pairs.items():
         if not isinstance(pair, tuple | list) or len(pair) != 2:
-            raise UsageError(f"{name} must be a pair (images, labels), or the path of a folder.")
+            what = name if isinstance(data, Mapping) else "the data"
+            raise UsageError(f"{what} must be a pair (images, labels), or the path of a folder.")
     if not pairs:
         raise UsageError('no images are given; give (images, labels), or {"train": (images, labels)}.')
     return {split: (pairs[split][0], pairs[split][1]) for split in _SPLITS if split in pairs}
@@ -126,6 +131,8 @@ def _survey(pairs: Mapping[str, Pair], single: bool) -> tuple[dict[str, Sequence
 
 def _classes(given: Any, count: int, what: str) -> tuple[list[str], Array]:
     """Return the names of classes, and each image's number among them."""
+    if isinstance(given, list | tuple) and len({isinstance(label, str) for label in given}) > 1:
+        raise DataError(f"the {what} hold names and numbers; give names only, or whole numbers only.")
     labels = as_array(given, what)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, brief
 from ..kernels import Array
 from .encoded import content, is_encoded
 
@@ -33,6 +33,8 @@ def as_picture(given: Any, what: str) -> Array:
 
         return pixels_in(what, content(given, what))
     array = as_array(given, what)
+    if array.ndim == 0:
+        raise DataError(f"{what}: {brief(given)} is no image; give an array, the bytes of a file or a Pillow image.")
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in _COLOURS):
         raise DataError(f"{what}: the shape is {array.shape}, but an image is (h, w), (h, w, 1) or (h, w, 3)."
                         + _hint(array.shape))
@@ -78,6 +80,12 @@ def refuse_transparency(array: Array, what: str) -> None:
     if array.ndim == 3 and array.shape[2] in _TRANSPARENT and array.shape[1] >= 2 * array.shape[2]:
         raise DataError(f"{what}: the shape {array.shape} looks like an image with transparency; convert it to RGB. If "
                         f"these are {len(array):,} grey images, give them as (n, h, w, 1).")
+
+
+def refuse_planes(shape: tuple[int, ...], what: str) -> None:
+    """Raise DataError for three planes that are to be colour images: they are rather the channels of one image."""
+    raise DataError(f"{what}: the shape {shape} looks like one image with the channels first; move them to the end "
+                    f"with numpy.moveaxis({what}, 0, -1). If these are 3 grey images, give them as (n, h, w, 1).")
 
 
 def _hint(shape: tuple[int, ...]) -> str:

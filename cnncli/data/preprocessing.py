@@ -126,12 +126,12 @@ class Preprocessing:
         whole, real = seen.scales()
         return replace(self, range=whole, float_range=real if real != whole else None)
 
-    def prepare(self, source: str | os.PathLike[str] | Array, forgiven: list[str] | None = None,
+    def prepare(self, source: str | os.PathLike[str] | Array | bytes, forgiven: list[str] | None = None,
                 seen: Seen | None = None, data: bytes | None = None) -> Array:
         """Return an image ready to be normalised, uint8 (h, w, c).
 
         Args:
-            source: The image's file, or its decoded pixels as ``prepare_array`` takes them.
+            source: The image's file, what the file holds, or its decoded pixels as ``prepare_array`` takes them.
             forgiven: Gets sentences on what is damaged although no pixel is missing. None: not collected.
             seen: Collects the values of images with more than 8 bits. None: not collected.
             data: The content of the file, if it was read already. None: the file is read.
@@ -141,6 +141,8 @@ class Preprocessing:
         """
         if isinstance(source, np.ndarray):
             return self.prepare_array(source)
+        if isinstance(source, bytes | bytearray):
+            data, source = bytes(source), "the image"
         h, w = self.size
         least = math.ceil(h / CROP_SHARE), math.ceil(w / CROP_SHARE)
         image = open_image(source, self.grey, least, self.scales, seen, forgiven, data)

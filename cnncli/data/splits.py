@@ -65,9 +65,9 @@ class Sample:
 @dataclass
 class Splits:
     """What a data folder holds. Class k is classes[k]. notes are sentences that the user should read. excluded is what
-    was to be left out, sorted. refusal is the sentence that refuses a new training because groups leave no images for a
-    part of the split; None if they do not. drawn are those of the notes that are about what was drawn, and how says how
-    that was done; "" if the data are divided already.
+    was to be left out, sorted. refusal is the sentence that refuses a new training because groups or folds leave no
+    images for a part of the split; None if they do not. drawn are those of the notes that are about what was drawn, and
+    how says how that was done; "" if the data are divided already.
     """
 
     classes: list[str]
@@ -76,7 +76,7 @@ class Splits:
     test: list[Sample]
     notes: list[str] = field(default_factory=list)
     excluded: list[str] = field(default_factory=list)
-    # Not of a fold, which needs no test images and is drawn in another way:
+    # A fold does not take these over: it needs no test images, and is drawn in another way.
     refusal: str | None = field(default=None, init=False)
     drawn: list[str] = field(default_factory=list, init=False)
     how: str = field(default="", init=False)
@@ -113,9 +113,15 @@ class Survey:
 
     def exclude(self, relatives: Container[str]) -> int:
         """Drop the images whose paths inside the data folder are listed; return how many. Raises DataError if a class
-        would lose all its training images: the numbers of the classes after it would change.
+        would lose all its training images: the numbers of the classes after it would change; and if a folder is listed.
         """
         dropped = 0
+        every = [self.relative(split, item[1]) for split, found in self.found.items()
+                 for items in found.classes.values() for item in items]
+        folders = {folder for name in every for folder in _folders_around(name)}
+        if named := [folder for folder in sorted(folders) if folder in relatives or f"{folder}/" in relatives]:
+            raise DataError(f"the list to exclude names images, and {printable(named[0])} is a folder; list its "
+                            "images, or move the folder away.")
         for split, found in self.found.items():
             for name, items in found.classes.items():
                 kept = [item for item in items if self.relative(split, item[1]) not in relatives]
@@ -146,6 +152,11 @@ class Survey:
 
 
 # ---- sentences ----
+
+
+def _folders_around(name: str) -> list[str]:
+    parts = name.split("/")[:-1]
+    return ["/".join(parts[:end]) for end in range(1, len(parts) + 1)]
 
 
 def exclusion_note(name: str, dropped: int, listed: int) -> str:

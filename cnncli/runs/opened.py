@@ -48,12 +48,14 @@ class Opened:
     def trained(self) -> datetime | None:
         """When the model was trained: when its run began or was last resumed, or else when its file was written.
 
-        None for a model that was read from no file.
+        None for a model that was read from no file, or whose file has gone.
         """
         if self.model.path is None:
             return None
-        written = datetime.fromtimestamp(os.stat(self.path).st_mtime, timezone.utc)
-        return (self.run.trained if self.run else None) or written
+        with suppress(FileNotFoundError, NotADirectoryError):
+            written = datetime.fromtimestamp(os.stat(self.path).st_mtime, timezone.utc)
+            return (self.run.trained if self.run else None) or written
+        return None
 
     @property
     def description(self) -> str | None:

@@ -296,16 +296,17 @@ class Fit:
                 raise self._interrupted() from None
         progress.next_epoch()
         self._save_state()
-        self.observer.epoch_done(row, best)
+        self.observer.epoch_done(dict(row), best)
         if progress.finished and row["epoch"] < self.epochs:
             self.observer.note(f"stopped early: the last {waited} epochs were no better than epoch "
                                f"{row['epoch'] - waited}.")
 
     def _write_validated(self, validation: Evaluation | None) -> None:
         """Write what is said of each validation image, in a fold, and if images are kept together in groups."""
-        both = [images.samples for images in (self.validation, self.batches.images) if images is not None]
-        if validation and self.validation and (
-                self.summary["recipe"]["fold"] or any(sample.group is not None for every in both for sample in every)):
+        if not (validation and self.validation):
+            return
+        every = self.validation.samples + self.batches.images.samples
+        if self.summary["recipe"]["fold"] or any(sample.group is not None for sample in every):
             rows = validated.answers(self.validation.samples, validation)
             validated.write(self.run.path / validated.VALIDATED, rows)
 

@@ -113,9 +113,11 @@ class Options:
                              "epochs; leave one of them out.")
         if self.fold is not None:
             check_fold(*self.fold)
-        if isinstance(self.class_weights, str) and self.class_weights != "balanced":
-            raise UsageError("the class weights must be balanced, or a number for each class, not "
-                             f"{brief(self.class_weights)}.")
+        weights = self.class_weights
+        numbers = isinstance(weights, Sequence) and all(isinstance(w, int | float) for w in weights)
+        if weights not in (None, "balanced") and not numbers:
+            raise UsageError("the class weights must be balanced, or a number for each class, in the order of the "
+                             f"classes, not {brief(self.class_weights)}.")
         # These refuse unknown names and numbers that make no sense.
         optimiser_by_name(self.optimizer or "sgd", weight_decay=self.weight_decay)
         loss_by_name(self.loss or "cross-entropy", label_smoothing=self.label_smoothing)

@@ -172,6 +172,9 @@ def gather(data: Data, options: Options, setting: Setting) -> tuple[Material, Mo
         setting.observer.note(told(sentence))
     network = start.network
     train, validation = load(splits, choice.recipe.preprocessing, setting, find_range=True)
+    if choice.recipe.fold and validation is None:
+        raise DataError(f"none of the {len(splits.val)} images that this fold is validated on can be used; give "
+                        "others, or fewer --folds.")
     found = train.preprocessing
     for sentence in on_depth(train.seen, found.scales, "training images", options.range is not None):
         setting.observer.note(sentence)

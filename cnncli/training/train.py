@@ -5,6 +5,7 @@ training ready, fit.py does it, signals.py stops it, observer.py is told about i
 import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -236,7 +237,7 @@ def _watched(fit: Fit, run: Run, stop: StopFlag, observer: Observer) -> Iterator
     """Tell the observer of a training's beginning and of its end, however it ends. In between it may look inside."""
     inside, cause = Inside(fit.model, fit.trainer, fit.validation, stop), "an error"
     try:
-        observer.started(run, fit.summary)
+        observer.started(run, deepcopy(fit.summary))
         observer.looking_inside(inside)
         yield
         cause = "finished"

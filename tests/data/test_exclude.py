@@ -56,6 +56,11 @@ def test_lists_of_other_systems(encoding: str, tmp_path: Path) -> None:
 def test_names_that_are_given() -> None:
     assert names_of(["b", "a", "b"]) == ["a", "b"]
     assert names_of(frozenset()) == []
+    assert names_of([Path("b/c.png"), "a"]) == ["a", "b/c.png"]
+    for wrong, words in (("dress/x.jpg", "has the path of an image, dress/x.jpg; give a list of images"),
+                         ([b"a"], "b'a' is none"), ([3], "and 3 is none"), ([""], "and '' is none")):
+        with pytest.raises(UsageError, match=words):
+            names_of(wrong)  # type: ignore[arg-type]
     assert fingerprint(["b", "a"]) == (  # which runs keep
         "59b271ae1bbcb1d31d41929817f4b16fb439eb4f31520b5ad1d5ce98920a7138")
 
@@ -128,6 +133,13 @@ def test_scan_leaves_them_out_of_given_splits(tmp_path: Path) -> None:
     root = make(tmp_path, train__a=10, train__b=10, test__a=3, test__b=3, valid__a=2, valid__b=2)
     splits = scan(root, exclude={"train/a/01.png", "test/b/02.png", "valid/a/00.png"})
     assert [len(s) for s in (splits.train, splits.val, splits.test)] == [19, 3, 5]
+
+
+def test_a_folder_is_no_image(tmp_path: Path) -> None:
+    root = make(tmp_path, train__a=10, train__b=10)
+    for name in ("train/a", "train/b/", "train"):
+        with pytest.raises(DataError, match=f"names images, and {name.rstrip('/')} is a folder; list its images"):
+            scan(root, exclude=[name])
 
 
 def test_a_class_may_not_vanish(tmp_path: Path) -> None:

@@ -174,6 +174,9 @@ X, Y = arrays(4)
 
 
 @pytest.mark.parametrize(("data", "words"), [
+    (["photos"], "a list of paths has no labels; give the path of one folder"),
+    ((X, ["a", 1, 2, 3]), "the labels hold names and numbers"),
+    (([None, *X[1:]], Y), r"images\[0\]: None is no image; give an array"),
     (3, "not int"), (None, "not NoneType"), ((X,), "must be a pair"), ((X, Y, Y), "must be a pair"), (X, "not ndarray"),
     ({}, "no images are given"), ({"tests": (X, Y)}, "must be named train, val and test, not 'tests'"),
     ({"test": (X, Y)}, "no train; give the training images"),
@@ -187,7 +190,7 @@ X, Y = arrays(4)
     ((X.astype(float), Y), "floats go from 0 to"), ((X / 255 - 0.5, Y), "floats go from -0"),
     ((X * np.nan, Y), "from nan"),
     ((X.transpose(0, 3, 1, 2), Y), r"moveaxis\(images, -3, -1\)"), ((X[..., :2], Y), r"shape is \(4, 6, 5, 2\)"),
-    ((X[:, :0], Y), "no pixels"), ((X[0, 0], Y), "but images are"), (("a", "b"), "shape"),
+    ((X[:, :0], Y), "no pixels"), ((X[0, 0], Y), "but images are"), (("a", "b"), "a list of paths"),
     ((X.astype("O"), Y), "object"),
     (([X[0], X[0, 0, 0], X[1], X[2]], Y), r"images\[1\]: the shape is \(3,\)"), ((X.astype(str), Y), "give uint8"),
     (([[[[1, 2], [3]]]], [1]), r"images\[0\]: these values form no array"),

@@ -9,7 +9,7 @@ from PIL import Image
 
 from cnncli.data.finding import Missing
 from cnncli.data.marks import of_images, union
-from cnncli.errors import UsageError
+from cnncli.errors import CnnError, DataError, UsageError
 from cnncli.explain.explanation import explanations
 from cnncli.model.calibration import Calibration
 from cnncli.model.features import features
@@ -114,3 +114,26 @@ def test_images_that_the_model_was_trained_on_are_told(folder: Path) -> None:
 def test_shares_that_are_none(folder: Path, reject: float) -> None:
     with pytest.raises(UsageError, match="between 0 and 1"):
         predict(small_model(), folder, reject=reject)
+
+
+def test_the_channels_of_an_image_are_not_three_grey_images(rng: np.random.Generator) -> None:
+    """Of a colour network; a grey one takes three grey images, and one image is one either way."""
+    planes = rng.integers(0, 256, (3, 9, 8), np.uint8)
+    for ask in (small_model().predict, lambda images: features(small_model(), images),
+                lambda images: list(explanations(small_model(), images, "occlusion"))):
+        with pytest.raises(DataError, match=r"\(3, 9, 8\) looks like one image with the channels first; .*moveaxis"):
+            ask(planes)
+    assert len(small_model(grey=True).predict(planes)) == 3
+    assert len(small_model().predict(planes[..., None])) == 3
+    assert len(small_model().predict(planes[:1])) == 1
+    assert len(small_model().predict(np.moveaxis(planes, 0, -1))) == 1
+
+
+@pytest.mark.parametrize(("images", "sentence"), [
+    ("", "the path of the images is empty; name a file or a folder."),
+    (["a.png", ""], "images[1] is empty; name a file or a folder."),
+    ([None, "a.png"], "images[0]: None is no image; give an array, the bytes of a file or a Pillow image.")])
+def test_what_is_no_image_is_refused_in_a_sentence(images: list[str], sentence: str) -> None:
+    with pytest.raises(CnnError) as refused:
+        small_model().predict(images)
+    assert str(refused.value) == sentence

@@ -39,6 +39,7 @@ def test_who_stops_while_strange_images_are_learnt_closes_the_epoch_again(monkey
     made.observer.computing_features = lambda *how_far: None
     monkeypatch.setattr("cnncli.training.fit.fit_strangeness", lambda path, train, val, watch: watch(1, 9))
     made.batches.images = range(8)
+    monkeypatch.setattr(made, "_write_validated", lambda validation: None)
     before = made.progress.best
     made.progress.count(0.3, 6, 8)
     with pytest.raises(Interrupted, match=r"stopped by Ctrl-C in epoch 2, 1 of 32 steps done, all saved"):

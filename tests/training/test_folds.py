@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cnncli import cli, cross_validate, evaluate
 from cnncli.data import scan
-from cnncli.errors import Interrupted, UsageError
+from cnncli.errors import DataError, Interrupted, UsageError
 from cnncli.evaluation.intervals import of_groups
 from cnncli.evaluation.scores import class_scores
 from cnncli.runs import Run
@@ -225,3 +226,10 @@ def test_validation_folders_of_ones_own_are_dealt_out_too(begin: dict[str, Any],
         shutil.copytree(begin["data"], data / split)
     found = cross_validate(**{**begin, "data": data, "epochs": 1, "folds": 2})
     assert sum(fold.image_count for fold in found.folds) == 2 * 42
+
+
+def test_a_fold_without_images_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    images = np.zeros((10, 8, 8), np.uint8)
+    with pytest.raises(DataError, match=r"there are 8 images beside the test images, and 9 folds .*; give folds=8\."):
+        cross_validate((images, [0, 1] * 5), 9, arch="lenet5", epochs=1, runs=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
