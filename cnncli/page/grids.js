@@ -20,15 +20,19 @@ function showWindow(box, layer, found, channel = null) {
   terms.forEach((term, i) => { sums[i % count] += term.value; });
   const order = [...sums.keys()].sort((a, b) => Math.abs(sums[b]) - Math.abs(sums[a])), chosen = channel ?? order[0];
   const own = terms.filter((_, i) => i % count === chosen);
+  const apart = [own[columns], own[1]].map((next, axis) => kernel[axis] > 1 ? next.at[axis] - own[0].at[axis] : 1);
+  const dilated = Math.max(...apart) > 1, room = (far) => `${12 * Math.min(far - 1, 2)}px`;
   const grid = (words, of) => {
     const values = own.map((term) => term[of]), scale = 3 * reachOf(values); // three times: text stands out from paler colours
-    return made("table", { class: "window" }, made("caption", { class: "faint" }, words), ...Array.from({ length: rows }, (_, row) =>
+    const grid = made("table", { class: "window" }, made("caption", { class: "faint" }, words), ...Array.from({ length: rows }, (_, row) =>
       made("tr", {}, ...Array.from({ length: columns }, (_, column) => {
         const i = row * columns + column, cell = made("td", {}, short(values[i]));
         cell.style.background = `rgb(${colourOf(values[i], scale).join(" ")})`;
         if (own[i].outside && of === "x") cell.className = "outside";
         return cell;
       }))));
+    if (dilated) Object.assign(grid.style, { borderCollapse: "separate", borderSpacing: `${room(apart[1])} ${room(apart[0])}` });
+    return grid;
   };
   const from = called(layer.inputs[0]), readable = Math.max(rows, columns) <= WIDEST;
   box.replaceChildren();
@@ -51,6 +55,9 @@ function showWindow(box, layer, found, channel = null) {
     box.append(made("table", { class: "sums" }, made("caption", { class: "faint" }, `sums of the ${count} channels`),
       ...lines, line("the number", value, "total")));
   }
+  if (readable && dilated) {
+    box.append(made("p", { class: "faint" }, `The gaps are dilation: the numbers under the weights lie ${bySide(...apart)} pixels apart.`));
+  }
   if (readable && own.some(({ outside }) => outside)) {
     box.append(made("p", { class: "faint" }, "Dashed: outside the image, where numbers count as 0."));
   }
@@ -68,7 +75,7 @@ async function showAddition(box, layer, index) {
   box.replaceChildren(...names.flatMap((name, i) => {
     const canvas = made("canvas", { role: "img", "aria-label": `${called(name)}, channel ${channel}` });
     drawMap(canvas, values[i], layer.shape, channel, scale);
-    outline(canvas, [row, column, 1, 1], 100);
+    outline(canvas, Array.from({ length: layer.shape[0] * layer.shape[1] }, (_, i) => i === row * layer.shape[1] + column), 100);
     return [...(i ? [made("span", {}, i < names.length - 1 ? "+" : "=")] : []),
       made("figure", {}, canvas, made("figcaption", { class: "faint" }, called(name)))];
   }));

@@ -159,25 +159,67 @@ function windowIn(layer, index, earlier) {
   return [start[0], start[1], size[0], size[1]];
 }
 
+// Where a call has its window: the kernel, then stride, padding and dilation, each of rows and of columns.
+const WINDOWS = { conv: 12, max_pool: 9, mean_pool: 9 };
+
+/** Which positions of the image and of the layers before a number depends on: by name, a mark for each position. Unlike
+ * windowIn, this leaves out the gaps of dilation, and what lies outside. */
+function usedBy(layer, index) {
+  const sidesOf = (name) => shapeOf(name).length < 3 ? [1, 1] : shapeOf(name);
+  const marksOf = (name) => new Uint8Array(sidesOf(name)[0] * sidesOf(name)[1]), found = new Map([[layer.name, marksOf(layer.name)]]);
+  found.get(layer.name)[layer.shape.length < 3 ? 0 : Math.floor(index / layer.shape[2])] = 1;
+  for (const { name, inputs } of [...program.layers].reverse()) {
+    const marks = found.get(name), sides = sidesOf(name), call = program.calls.find(([of]) => of === name);
+    for (const input of marks ? inputs : []) {
+      const its = found.get(input) ?? marksOf(input);
+      // Without a window all positions share those of the input: one each, or all of them for a mean or a vector.
+      const [rows, columns] = [0, 1].map((axis) => Array.from({ length: sides[axis] }, (_, i) => {
+        const from = WINDOWS[call[1]], size = sidesOf(input)[axis], first = Math.floor(i * size / sides[axis]);
+        const [count, , step, , start, , gap] = from ? call.slice(from + axis)
+          : [Math.ceil((i + 1) * size / sides[axis]) - first, 0, 0, 0, -first];
+        return Array.from({ length: count }, (_, k) => i * step - start + k * (Number(gap) || 1)).filter((at) => at >= 0 && at < size);
+      }));
+      found.set(input, its);
+      marks.forEach((on, i) => {
+        for (const row of on ? rows[Math.floor(i / sides[1])] : []) {
+          for (const column of columns[i % sides[1]]) its[row * sidesOf(input)[1] + column] = 1;
+        }
+      });
+    }
+  }
+  return found;
+}
+
+/** A picture of the image or of an earlier layer, with the part that a number can see, and words on that part. */
+function fieldOf(canvas, earlier, layer, index, marks) {
+  const name = called(earlier?.name ?? "input"), [top, left, height, width] = windowIn(layer, index, earlier), { width: columns, height: rows } = canvas, used = [...marks.keys()].filter((i) => marks[i]);
+  const reach = (places) => Math.max(...places) - Math.min(...places) + 1;
+  const [high, wide] = [reach(used.map((i) => Math.floor(i / columns))), reach(used.map((i) => i % columns))];
+  const gaps = used.length < high * wide, cut = top < 0 || left < 0 || top + height > rows || left + width > columns;
+  canvas.role = "img";
+  canvas.ariaLabel = `${name}, with the part that the number can see`;
+  outline(canvas, marks, earlier ? 100 : 208, gaps);
+  return made("figure", {}, canvas, made("figcaption", { class: "faint" }, `in ${name}` +
+    `${gaps ? `: ${used.length} of ${high} x ${wide} pixels` : ""}${cut ? `, cut at the border${earlier ? "" : ": beyond it is padding"}` : ""}`));
+}
+
 /** Outline what the position can see, in the image and in layers between, of which the most active map is drawn. */
 async function showFields(layer, index) {
-  const image = made("canvas", { role: "img", "aria-label": "the image, with the part that the number can see" });
-  const shapes = [made("figure", {}, image, made("figcaption", { class: "faint" }, "in the image"))];
+  const image = made("canvas"), used = usedBy(layer, index);
   drawInput(image, input);
-  outline(image, windowIn(layer, index, null), 208);
+  const shapes = [fieldOf(image, null, layer, index, used.get("input"))];
   for (const earlier of before(layer).slice(0, ROWS_OF_FIELDS)) {
     const values = await ask("values", earlier.name), active = activity(values, earlier.shape);
-    const canvas = made("canvas", { role: "img", "aria-label": `${earlier.name}, with the part that the number can see` });
+    const canvas = made("canvas");
     drawMap(canvas, values, earlier.shape, active.indexOf(Math.max(...active)), reachOf(values));
-    outline(canvas, windowIn(layer, index, earlier), 100);
-    shapes.push(made("figure", {}, canvas, made("figcaption", { class: "faint" }, `in ${earlier.name}`)));
+    shapes.push(fieldOf(canvas, earlier, layer, index, used.get(earlier.name)));
   }
   if (pointed.layer === layer && pointed.index === index) dialog.querySelector(".fields").replaceChildren(...shapes);
 }
 
-/** Draw a frame on a canvas, which gets large enough for a fine line, and is shown with that longer side. */
-function outline(canvas, [top, left, height, width], side) {
-  const times = Math.max(1, Math.ceil(192 / canvas.width)), small = document.createElement("canvas");
+/** Frame the marked positions on a canvas, which gets large enough for a fine line, and is shown with that longer side. */
+function outline(canvas, marks, side, gaps = false) {
+  const times = Math.max(1, Math.ceil(192 / canvas.width)), small = document.createElement("canvas"), columns = canvas.width;
   small.width = canvas.width;
   small.height = canvas.height;
   small.getContext("2d").drawImage(canvas, 0, 0);
@@ -187,7 +229,17 @@ function outline(canvas, [top, left, height, width], side) {
   context.imageSmoothingEnabled = false;
   context.drawImage(small, 0, 0, canvas.width, canvas.height);
   context.strokeStyle = "#e8590c";
-  context.lineWidth = 3;
-  context.strokeRect(left * times, top * times, width * times, height * times);
+  context.lineWidth = gaps ? Math.max(1, Math.min(3, times / 3)) : 3;
+  context.lineCap = "square";
+  marks.forEach((on, i) => {
+    for (const [down, right] of on ? Object.values(ARROWS) : []) { // an edge where the neighbour has no mark
+      const row = Math.floor(i / columns), column = i % columns, beside = column + right;
+      if (beside >= 0 && beside < columns && marks[i + down * columns + right]) continue;
+      const [top, left] = [row + Math.max(0, down), column + Math.max(0, right)];
+      context.moveTo(left * times, top * times);
+      context.lineTo((left + Math.abs(down)) * times, (top + Math.abs(right)) * times);
+    }
+  });
+  context.stroke();
   fit(canvas, side);
 }

@@ -19,7 +19,7 @@ from .units import Units
 SCRIPTS = ("products.js", "engine.js", "elements.js", "asking.js", "pixels.js", "answer.js", "pictures.js",
            "covering.js", "camera.js", "drawing.js", "number.js", "grids.js", "units.js", "layers.js", "graph.js",
            "tour.js", "learning.js", "saving.js", "check.js")
-_COMMENTS = re.compile(r"^ *(?://|/\*\*| \*).*\n", re.MULTILINE)  # lines of nothing else, which pages are too small for
+_LEFT_OUT = re.compile(r"^ *(?://|/\*\*| \*).*\n|^ +", re.MULTILINE)  # comments and indentation, which make pages large
 ALSO = " 'wasm-unsafe-eval'"  # which compiles WebAssembly and evaluates no text
 
 
@@ -46,7 +46,7 @@ def render(title: str, name: str, about: str, made: Program, golden: Sequence[di
 
     here = files(__package__)
     html, style, *scripts = ((here / name).read_text(encoding="utf-8") for name in ("page.html", "page.css", *SCRIPTS))
-    script = _COMMENTS.sub("", "\n".join(scripts))
+    script = _LEFT_OUT.sub("", "\n".join(scripts))
     height, width, channels = made.described["input"]["shape"]
     given = {"program": made.described, "golden": golden, "tolerance": TOLERANCE, "drawing": drawing,
              "units": units.described if units else None, "own_title": own_title,

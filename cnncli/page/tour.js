@@ -142,14 +142,17 @@ function lesson() {
           : "This layer has no padding: the window stays inside the image. The map is smaller than its input: " +
           `${oh} x ${ow} instead of ${h} x ${w}. With zeros around the image it would keep its size.`],
       show: () => pointAt(layer, padded ? corner : null),
-    }, {
+    });
+  }
+  const wide = program.calls.find(([, what, ...given]) => what === "conv" &&
+    ((given[10] > 1 && given[16] > 1) || (given[11] > 1 && given[17] > 1)));
+  if (wide) {
+    made.push({
       title: "Dilation",
-      words: [dh === 1 && dw === 1
-        ? "Dilation means that the weights of a filter lie further apart, with gaps between them. Here it is 1: there are no gaps."
-        : "Dilation means that the weights of a filter lie further apart, with gaps between them. Here they lie " +
-          `${bySide(dh, dw)} pixels apart.`,
+      words: ["Dilation means that the weights of a filter lie further apart, with gaps between them. The weights of " +
+        `${wide[0]} lie ${bySide(wide[18], wide[19])} pixels apart.`,
       "With gaps a filter sees more of the image for the same number of products."],
-      show: () => pointAt(layer),
+      show: () => pointAt(layerOf.get(wide[0])),
     });
   }
   if (ofLayers.norm) made.push(ofLayers.norm);
@@ -182,7 +185,7 @@ function lesson() {
       title: "What a number can see",
       words: [`Each number of ${deep.name} is computed from numbers that are computed from others, and so on back to the image. ` +
         `The part of the image that a number depends on is its receptive field. Here it is ${!part.length ? "all of it"
-          : `${deep.field.size[0]} x ${deep.field.size[1]} pixels`}, in the orange frame. Early layers see edges` +
+          : `${deep.field.size[0]} x ${deep.field.size[1]} pixels`}, framed in orange. At the image's border the frame is cut: beyond it is padding. Early layers see edges` +
         `${channels === 1 ? "" : " and colours"}, late layers see large parts.`],
       show: () => pointAt(deep),
     });

@@ -93,4 +93,4 @@ def test_engine_and_script_are_small() -> None:
     assert len(page.encode()) - len(content(page, "given")) - len(content(page, "weights")) < 150_000
     [script] = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     joined = "\n".join((files("cnncli.page") / name).read_text(encoding="utf-8") for name in SCRIPTS).splitlines()
-    assert [line for line in joined if not line.lstrip().startswith(("//", "/**", "*"))] == script.splitlines()
+    assert [line.lstrip() for line in joined if not line.lstrip().startswith(("//", "/**", "*"))] == script.splitlines()
