@@ -40,7 +40,16 @@ function ruleOf(layer, index, { rule, terms, bias, value }) {
     return kind === "ReLU" ? `max(0, ${x}) = ${y}` : kind === "ReLU6" ? `min(6, max(0, ${x})) = ${y}`
       : `The layer computes ${y} from ${x}.`;
   }
+  if (kind === "Dropout") {
+    return "In training, dropout turns numbers into 0 at random, so that the network does not rely on single ones. " +
+      "Here it does nothing: the number is copied from this one.";
+  }
   if (rule !== "sum") return RULES[rule];
+  if (kind.includes("AvgPool")) {
+    const count = Math.round(1 / terms[0].weight), outside = count - terms.length;
+    return `The number is the mean of ${times(count, "number")}: each counts 1 / ${count.toLocaleString("en")} = ` +
+      `${shown(terms[0].weight)}.${outside ? ` ${outside} of them lie outside the image and are 0.` : ""}`;
+  }
   const sum = shown(terms.reduce((all, term) => all + term.value, 0));
   const parts = times(terms.length, terms[0].weight === null ? "number" : "product");
   return `${terms.length > 1 ? `The sum of these ${parts}` : "The product"} is ${sum}` +

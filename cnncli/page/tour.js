@@ -204,7 +204,8 @@ function lesson() {
   made.push({
     title: "Probabilities",
     words: [`Softmax turns ${times(lastLayer.shape[0], "logit")} of any size into probabilities, in the columns of the table. ` +
-      `${program.temperature === 1 ? "" : `Each logit is divided by the temperature, ${shown(program.temperature)}. `}The largest of ` +
+      `${program.temperature === 1 ? "" : `First each logit is divided by the temperature, ${shown(program.temperature)}. ` +
+        "This is no part of softmax: it comes from calibration. If you calculate by hand, divide first. "}The largest of ` +
       "these numbers is subtracted from each. Then e is raised to each. At last each result is divided by the sum of all results."],
     show: () => {
       dialog.close();

@@ -42,11 +42,12 @@ function showUnit(layer, index) {
   if (!found) return;
   const { by, top, most, classes, weights } = found, { looked_at, count, answered } = given.units;
   const side = program.layers.indexOf(by) < program.layers.indexOf(layer) ? "before" : "behind";
-  const name = `filter ${channel}${by === layer ? "" : ` of ${by.name} (${side} this layer)`}`;
+  const name = by === lastLayer && by.shape.length === 1 ? `the logit of \u2068${unitNames[channel]}\u2069 is largest`
+    : `filter ${channel}${by === layer ? "" : ` of ${by.name} (${side} this layer)`} gives its largest numbers`;
   const dead = most <= 0 && by.kind.startsWith("ReLU"), patches = [];
   for (let i = 0; i < top.length && !dead; i += 2) patches.push(patchOf(by, channel, top[i], top[i + 1]));
   const speaks = classes.flatMap((number, i) => i % 2 ? [] : [`\u2068${unitNames[number]}\u2069 (+${classes[i + 1]})`]);
-  box.append(made("h3", {}, `Parts of images for which ${name} gives its largest numbers`), made("div", { class: "maps" }, ...patches),
+  box.append(made("h3", {}, `Parts of images for which ${name}`), made("div", { class: "maps" }, ...patches),
     made("p", { class: "faint" }, dead ? `Nothing: its number is never above 0 in ${looked_at} images.`
       : `They come from the ${count} images in this page. Its largest number in all ${looked_at} images is ${shown(most)}.`));
   if (speaks.length && !dead) {

@@ -61,8 +61,9 @@ NETWORK = """
 PIXELS = """return Promise.all([ask('values', 'input'), showNumber(layerOf.get(arguments[0]), arguments[1])])
     .then(([values]) => [[...values], [...usedBy(pointed.layer, pointed.index).get('input')]])"""
 # Whether a line is drawn between each pixel of the image and that at its left.
-LINES = """const canvas = dialog.querySelector('.fields canvas'), [height, width] = program.input.shape, times = canvas.width / width;
-    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+LINES = """const canvas = dialog.querySelector('.fields canvas'), [height, width] = program.input.shape;
+    const times = canvas.width / width, context = canvas.getContext('2d');
+    const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
     return Array.from({ length: height * width }, (_, i) => {
         const at = Math.floor((Math.floor(i / width) + 0.5) * times) * canvas.width + i % width * times;
         return data.slice(4 * at, 4 * at + 3).join() === '232,89,12'; })"""
