@@ -18,6 +18,7 @@ from ..values import as_hinted
 from .decode import FIRST, quiet
 from .depth import Seen
 from .marks import NONE, of_bytes, of_file, of_pixels, whole
+from .placed import current
 from .prefetch import ConcurrencyLimit, prefetch
 from .preprocessing import Preprocessing
 from .splits import Sample
@@ -57,6 +58,7 @@ class Images:
         self.shape = preprocessing.shape
         self.histogram = histogram
         self.preprocessing, self.seen, self._threads = preprocessing, seen or Seen(), threads
+        self._folder = current()  # that paths begin in
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -106,7 +108,7 @@ class Images:
 
     def _read(self, batches: Iterable[Array]) -> "Generator[_Read, None, None]":
         """Decode arrays of indices, each cut into pieces for the threads."""
-        decoder = _Decoder(self.preprocessing, self._threads)
+        decoder = _Decoder(self.preprocessing, self._threads, self._folder)
 
         def pieces() -> Iterator[tuple[_Read, int, int]]:
             for rows in batches:
@@ -148,8 +150,9 @@ class _Read:
 class _Decoder:
     """Decodes pieces of a list of files in a few threads; none goes on with its piece once the limit is closed."""
 
-    def __init__(self, preprocessing: Preprocessing, threads: int) -> None:
+    def __init__(self, preprocessing: Preprocessing, threads: int, folder: str = "") -> None:
         self._preprocessing, self.threads, self.shape = preprocessing, threads, preprocessing.shape
+        self._folder = "" if folder == current() else folder  # which paths lead from, where that is not the current one
         self.limit = ConcurrencyLimit(threads)
         self.forgiven: dict[str, str] = {}  # by path
 
@@ -168,7 +171,10 @@ class _Decoder:
                 try:
                     before = seen.images if seen else 0
                     data = whole(sample.path) if marks is not None and sample.pixels is None else None
-                    out[i] = self._preprocessing.prepare(sample.source, forgiven, seen, data)
+                    source = sample.source
+                    if self._folder and isinstance(source, str):
+                        source = os.path.join(self._folder, source)
+                    out[i] = self._preprocessing.prepare(source, forgiven, seen, data)
                     if marks is not None:
                         marks[i] = _of_source(sample, data), of_pixels(out[i])
                     if seen and deep is not None and seen.images > before:

@@ -18,6 +18,7 @@ from ..data.depth import Seen
 from ..data.finding import Images, Missing, Picture, each_image
 from ..data.outputs import Kind, claim, write
 from ..data.pixels import as_array
+from ..data.placed import Placed
 from ..data.preprocessing import Preprocessing
 from ..errors import DataError, ImageError, UsageError, brief
 from ..kernels import Array, threads
@@ -79,7 +80,6 @@ class Model:
 
     Attributes:
         flips: Whether each image is judged together with its mirror image. False at first; may be set.
-        path: The file that the model was read from. None if it was read from none.
         seen: Marks of the images that it was trained on, uint64. None if not known.
         strangeness: What tells images that belong to no class. None if that was not fitted.
 
@@ -97,7 +97,7 @@ class Model:
         self.preprocessing = preprocessing
         self.training = dict(training or {})
         self.flips = False
-        self.path: str | None = None
+        self._place: Placed | None = None
         self.seen: Array | None = None
         self.strangeness: Strangeness | None = None
         self.calibration = calibration
@@ -105,6 +105,15 @@ class Model:
             raise UsageError(f"the network takes {network.input_shape} and returns {network.output_shape}, but the "
                              f"model has images of {preprocessing.shape} and {len(self.classes)} classes; give a "
                              "network that fits them.")
+
+    @property
+    def path(self) -> str | None:
+        """The file that it was read from, as it was named; absolute if the current folder is another now. Or None."""
+        return None if self._place is None else self._place.text
+
+    @path.setter
+    def path(self, path: str | None) -> None:
+        self._place = None if path is None else Placed(path)
 
     # ---- saving ----
 

@@ -53,7 +53,7 @@ class Opened:
         if self.model.path is None:
             return None
         with suppress(FileNotFoundError, NotADirectoryError):
-            written = datetime.fromtimestamp(os.stat(self.path).st_mtime, timezone.utc)
+            written = datetime.fromtimestamp(os.stat(self.model.path).st_mtime, timezone.utc)
             return (self.run.trained if self.run else None) or written
         return None
 

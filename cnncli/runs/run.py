@@ -29,6 +29,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ..atomic import write_atomically
+from ..data.placed import Placed
 from ..errors import TrainingError, UsageError, printable, quoted
 from .kept import Row, highest, kept_row
 
@@ -61,13 +62,17 @@ class Run:
         path: The run's folder.
 
     Attributes:
-        path: The run's folder.
         skipped: (path, reason) of each image that the training which returned this run could not use.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self._place = Placed(path)
         self.skipped: list[tuple[str, str]] = []
+
+    @property
+    def path(self) -> Path:
+        """The run's folder: as it was given, absolute if the current folder has changed since."""
+        return self._place.path
 
     @property
     def name(self) -> str:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..atomic import write_atomically
 from ..data import Data, check_fold
+from ..data.placed import Placed
 from ..data.splits import listed
 from ..errors import UsageError, printable
 from ..evaluation import grouped
@@ -260,9 +261,10 @@ def cross_validate(data: Data | None, folds: int, *, name: str | None = None, re
         data = first["data"] if data is None else data
     found: list[Fold] = []
     skipped: dict[str, str] = {}
-    observer = options.get("observer")
+    observer, place = options.get("observer"), Placed(runs)
+    folder = Placed(data) if isinstance(data, str | os.PathLike) else None
     for fold in range(1, folds + 1):
-        run = f"{name}-fold{fold}"
+        run, runs, data = f"{name}-fold{fold}", place.text, folder.text if folder else data
         if observer:
             observer.note(f"Fold {fold} of {folds}: {printable(Path(runs, run))}")
         if resume is not False and (Path(runs, run) / CONFIG).is_file():

@@ -16,6 +16,7 @@ from .. import kernels
 from ..data import Data
 from ..data.images import Cache
 from ..data.outputs import check_runs
+from ..data.placed import Placed
 from ..data.sources import within
 from ..errors import (
     CnnError,
@@ -317,7 +318,9 @@ class _Sweeping:
     """A sweep that runs."""
 
     def __init__(self, plan: Plan, data: Data, circumstances: Circumstances, preview: bool) -> None:
-        self._plan, self._data, self._circumstances, self._preview = plan, data, circumstances, preview
+        self._plan, self._circumstances, self._preview = plan, circumstances, preview
+        self._data = Placed(data) if isinstance(data, str | os.PathLike) else data
+        self._place = Placed(plan.path)
         self._skipped: dict[str, str] = {}
         self._images = 0
 
@@ -352,6 +355,7 @@ class _Sweeping:
     def _one(self, planned: Planned) -> Swept:
         """Train one run or continue it. A run that has failed before would fail again, and is left."""
         plan, observer = self._plan, self._circumstances.observer
+        plan.path = self._place.path
         run, number = Run(plan.path / planned.name), plan.runs.index(planned) + 1
         of, failed = f" of {max(plan.count, len(plan.runs))}", planned.failed
         if failed is None:
@@ -362,7 +366,7 @@ class _Sweeping:
                 begun = (run.path / CONFIG).is_file()
                 if isinstance(error, Interrupted | SaveError) or (isinstance(error, DataError) and begun):
                     raise  # no disk, or no images any more: the others would fail, too
-                failed = str(error) or "there is not enough memory."
+                failed, plan.path = str(error) or "there is not enough memory.", self._place.path
                 if isinstance(error, TrainingError) and not run.in_training:
                     planned.failed = failed  # once more, it would to the bit
                     plan.save()
@@ -373,12 +377,13 @@ class _Sweeping:
 
     def _trained(self, planned: Planned) -> Run:
         plan, circumstances = self._plan, replace(self._circumstances, began=time.monotonic())
+        data = self._data.text if isinstance(self._data, Placed) else self._data
         if (plan.path / planned.name / CONFIG).is_file():
-            prepared = resumed(self._data, Options(), planned.name, os.fspath(plan.path), circumstances)
+            prepared = resumed(data, Options(), planned.name, os.fspath(plan.path), circumstances)
             if prepared.fit is None:  # nobody need be told how to go on with it
                 prepared.why = f"{printable(prepared.lock.run.path)} is finished already."
         else:
-            prepared = begin(self._data, plan.options_of(planned.point), planned.name, os.fspath(plan.path),
+            prepared = begin(data, plan.options_of(planned.point), planned.name, os.fspath(plan.path),
                              circumstances)
         return carry_out(prepared, circumstances.observer, self._preview)
 

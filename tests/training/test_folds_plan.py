@@ -47,7 +47,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, dict[str, Any]]]
 def test_each_fold_is_a_training_and_all_of_them_a_figure(trained: list[Any], tmp_path: Path) -> None:
     heard = Heard()
     found = cross_validate("data", 3, name="cv", runs=tmp_path, epochs=4, observer=heard)
-    more = {"runs": tmp_path, "epochs": 4, "observer": heard}
+    more = {"runs": str(tmp_path), "epochs": 4, "observer": heard}
     assert trained == [("data", {"name": f"cv-fold{k}", "fold": (k, 3), **more}) for k in (1, 2, 3)]
     assert heard.notes == [f"Fold {k} of 3: {tmp_path}/cv-fold{k}" for k in (1, 2, 3)]
     assert (found.name, found.skipped) == ("cv", [("a0", "y"), ("a1", "y"), ("a2", "y"), ("b", "x")])
@@ -85,9 +85,9 @@ def test_what_is_there_goes_on_and_the_rest_begins_as_the_first_did(
     assert found.name == "cv"
     where, more = data or "/the/data", {**options, "epochs": epochs, "patience": patience}
     stored = {"lr": 0.1, "seed": 7, **more}
-    assert trained == [(where, {"resume": "cv-fold1", "runs": tmp_path, **more}),
-                       (where, {"name": "cv-fold2", "runs": tmp_path, "fold": (2, 3), **stored}),
-                       (where, {"resume": "cv-fold3", "runs": tmp_path, **more})]
+    assert trained == [(where, {"resume": "cv-fold1", "runs": str(tmp_path), **more}),
+                       (where, {"name": "cv-fold2", "runs": str(tmp_path), "fold": (2, 3), **stored}),
+                       (where, {"resume": "cv-fold3", "runs": str(tmp_path), **more})]
 
 
 def test_the_latest_is_that_of_the_newest_fold(trained: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
