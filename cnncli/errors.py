@@ -19,7 +19,7 @@ that name (group_by): ``told`` makes the one of the other.
 What may not be here: imports of other modules. Every module may import this one.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unicodedata import category
 
 if TYPE_CHECKING:
@@ -41,8 +41,16 @@ class CnnError(Exception):
 
     exit_code = 1
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Copies and pickles have the same attributes, whatever the constructor of the class takes."""
+        return _made_again, (type(self), self.args), self.__dict__
+
     def __str__(self) -> str:
         return told(super().__str__())
+
+
+def _made_again(kind: type[CnnError], arguments: tuple[object, ...]) -> CnnError:
+    return kind.__new__(kind, *arguments)
 
 
 class UsageError(CnnError):
@@ -100,11 +108,12 @@ class Interrupted(CnnError):
     Args:
         message: The sentence to show.
         signal_number: The signal; the exit code is 128 plus it.
+        run: The run that was being trained. ``cnncli.train(resume=error.run)`` continues it. None: no run.
     """
 
-    def __init__(self, message: str, signal_number: int) -> None:
+    def __init__(self, message: str, signal_number: int, run: Any = None) -> None:
         super().__init__(message)
-        self.exit_code = 128 + signal_number
+        self.exit_code, self.run = 128 + signal_number, run
 
 
 class KernelError(CnnError):

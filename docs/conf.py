@@ -1,7 +1,6 @@
 """How Sphinx builds the site: `make docs` writes it to build/site. Pages are Markdown; the reference is made of the
 docstrings of public names and of the commands' help, so that both say the same."""
 
-import inspect
 import re
 import sys
 from pathlib import Path
@@ -12,11 +11,7 @@ from docutils import nodes
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import cnncli.explain as room
 from cnncli import __version__
-from cnncli.explain.explanation import explain
-
-room.__doc__, room.__signature__ = explain.__doc__, inspect.signature(explain)  # a module that can be called
 
 project, author, release = "cnn", "The cnn contributors", __version__
 copyright = f"2026, {author}"

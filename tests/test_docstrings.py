@@ -51,9 +51,7 @@ def is_there(name: str) -> bool:
 def public(value: Any) -> Iterator[Any]:
     """Yield the classes and functions that a name leads to, with the functions that a class defines itself; what has no
     docstring is left out where it overrides another."""
-    if isinstance(value, ModuleType) and value.__name__ == "cnncli.explain":
-        yield importlib.import_module("cnncli.explain.explanation").explain
-    elif isinstance(value, ModuleType):
+    if isinstance(value, ModuleType):
         for name, each in vars(value).items():
             if not name.startswith("_") and str(getattr(each, "__module__", "")).startswith(value.__name__):
                 yield from public(each)

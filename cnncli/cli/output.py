@@ -4,7 +4,6 @@
 
 import errno
 import json
-import math
 import os
 import sys
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import printable
+from ..plain import plain
 from .program import typed
 
 if TYPE_CHECKING:
@@ -33,22 +33,8 @@ def emit(line: str = "") -> None:
 
 def emit_json(value: Any) -> None:
     """Write value to stdout as JSON and flush. Arrays become lists, paths strings, NaN and infinities null."""
-    emit(json.dumps(_plain(value), indent=2, allow_nan=False))
+    emit(json.dumps(plain(value), indent=2, allow_nan=False))
     sys.stdout.flush()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if hasattr(value, "tolist"):  # numpy's arrays and scalars
-        return _plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, bytes | os.PathLike):
-        return os.fsdecode(value)
-    return value
 
 
 def note(text: str = "") -> None:

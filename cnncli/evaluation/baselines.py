@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Images, Preprocessing, Sample, load_images
+from ..plain import in_plain_json
 from .intervals import wilson
 
 MAJORITY, NEAREST = "majority class", "nearest neighbour"
@@ -43,6 +44,7 @@ class Baseline:
         """The share of images that were right, 0 to 1."""
         return self.right / self.image_count
 
+    @in_plain_json
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn test --json` prints of it."""
         return {"accuracy": self.accuracy, "interval": list(wilson(self.right, self.image_count)),

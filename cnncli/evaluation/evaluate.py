@@ -20,6 +20,7 @@ from ..errors import UsageError, no_such, printable, told
 from ..model import Model
 from ..model.flips import with_flips
 from ..network import Network
+from ..plain import in_plain_json
 from ..runs.marks import unlike
 from ..runs.opened import WHEN, AnyModel, Opened, open_model
 from ..values import as_hinted
@@ -85,6 +86,7 @@ class ModelTest(Evaluation):
             return None
         return wilson(int(self.right[~self.seen].sum()), int((~self.seen).sum()))
 
+    @in_plain_json
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn test --json` prints."""
         groups = self.groups

@@ -11,6 +11,7 @@ from ..data import Sample
 from ..data.folds import MOST_FOLDS
 from ..data.splits import listed
 from ..kernels import Array
+from ..plain import in_plain_json
 from .intervals import of_groups
 
 FEW = 5  # groups; from fewer, little is known about others
@@ -32,6 +33,7 @@ class GroupScore:
     right: int
     trained_on: bool = False
 
+    @in_plain_json
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn test --json` prints of it."""
         return {"name": self.name, "images": self.image_count, "right": self.right, "trained_on": self.trained_on}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError, brief, did_you_mean, printable
+from ..plain import in_plain_json
 from ..runs import marks
 from ..runs.kept import Row
 from ..runs.latest import LATEST
@@ -98,6 +99,7 @@ class ListedRun:
         images = self.image_counts.get("val")
         return None if self.accuracy is None or not images else wilson(round(self.accuracy * images), images)
 
+    @in_plain_json
     def as_json(self) -> dict[str, Any]:
         """Return what ``cnn runs --json`` prints of it."""
         return {"run": self.name, "path": self.run.path, "state": self.state, "architecture": self.architecture,

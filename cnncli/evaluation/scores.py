@@ -23,6 +23,7 @@ from ..model.calibration import (
     softmax,
     withholding,
 )
+from ..plain import in_plain_json
 from .baselines import Baseline
 from .intervals import wilson
 
@@ -88,6 +89,7 @@ class ClassScore:
         """The interval that holds the precision with 95 % confidence: (low, high)."""
         return wilson(self.right, self.guessed)
 
+    @in_plain_json
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn test --json` prints of it."""
         return {"name": self.name, "precision": self.precision, "recall": self.recall, "f1": self.f1,
@@ -183,6 +185,7 @@ class Evaluation:
         wrong = np.flatnonzero(self.guesses != self.labels)
         return wrong[np.argsort(-self.probabilities[wrong, self.guesses[wrong]], kind="stable")]
 
+    @in_plain_json
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn test --json` prints."""
         return {

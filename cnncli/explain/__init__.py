@@ -1,5 +1,5 @@
-"""Explains images. ``cnncli.explain(model, image)`` returns a map of where in the image the evidence for a class lies;
-the function ``explain`` below describes it. The room has the function's name, and can be called like it.
+"""Explains images. ``cnncli.explain(model, image)`` returns a map of where in the image the evidence for a class lies.
+The room has the function's name, and so the function itself stands in its place: it has the room's names as attributes.
 
 explanation.py makes explanations, by one of the methods in methods/ (one per file). look.py has gradients through the
 network as in evaluation, geometry.py lays maps on the image, picture.py draws them.
@@ -8,7 +8,6 @@ What may not be here: training, and anything that prints.
 """
 
 import sys
-from types import ModuleType
 from typing import Any
 
 from .explanation import Explanation, explain
@@ -16,13 +15,8 @@ from .methods import METHODS
 
 __all__ = ["METHODS", "Explanation", "explain"]
 
-
-class _Room(ModuleType):
-    __wrapped__ = staticmethod(explain)  # whose signature inspect and editors show, as help() shows __doc__
-
-    def __call__(self, *arguments: Any, **options: Any) -> Explanation:
-        return explain(*arguments, **options)
-
-
-sys.modules[__name__].__class__ = _Room
-__doc__ = explain.__doc__ or ""
+# So help() shows the function, and it can be pickled, for a pool of processes. Imports need the room's full __name__.
+_room: Any = explain
+vars(_room).update({name: value for name, value in globals().items() if name not in ("__doc__", "__name__")})
+_room.__name__ = __name__
+sys.modules[__name__] = _room

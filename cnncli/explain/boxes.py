@@ -16,6 +16,7 @@ from ..data.finding import Images, Missing, image_files
 from ..data.preprocessing import Preprocessing
 from ..errors import DataError, printable
 from ..kernels import Array
+from ..plain import in_plain_json
 from ..runs.opened import AnyModel, open_model
 from .explanation import DEFAULT, Beside, Explanation, Note, explanations
 from .geometry import on_image
@@ -112,6 +113,7 @@ class Figures:
         """MaxBoxAccV2: the mean of accuracy."""
         return float(np.mean(list(self.accuracy.values())))
 
+    @in_plain_json
     def as_json(self) -> dict[str, Any]:
         """Return its numbers."""
         return {"share": self.share, "cor_loc": self.cor_loc, "max_box_acc_v2": self.max_box_acc,
@@ -141,6 +143,7 @@ class Located:
                 f"  MaxBoxAccV2  {self.maps.max_box_acc:.2f}  (pointing at the middle: {self.middle.max_box_acc:.2f}; "
                 f"by overlap {by})"]
 
+    @in_plain_json
     def as_json(self) -> dict[str, Any]:
         """Return what ``cnn explain --boxes --truth --json`` prints of it."""
         return {"fitted_on": self.fitted_on, "judged_on": self.judged_on, **self.maps.as_json(),

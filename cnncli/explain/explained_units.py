@@ -20,6 +20,7 @@ from ..evaluation.held_out import choose
 from ..kernels import Array
 from ..model import Model
 from ..network.analysis import receptive_field
+from ..plain import in_plain_json
 from ..runs.opened import AnyModel, Opened, open_model
 from ..values import as_hinted
 from .look import Look
@@ -79,6 +80,7 @@ class Unit:
         """Return it without pictures, which takes little memory."""
         return replace(self, patches=[], answers=[], made=None)
 
+    @in_plain_json
     def as_json(self) -> dict[str, Any]:
         """Return what ``cnn explain --units --json`` prints of it."""
         top = [{"image": path, "value": value, "window": [seen.top, seen.left, seen.bottom, seen.right]}
@@ -171,6 +173,7 @@ class ExplainedUnits:
         """
         return bool(unit.values) and (unit.values[0] == 0 or (self.rectified and unit.values[0] < 0))
 
+    @in_plain_json
     def as_json(self) -> dict[str, Any]:
         """Return what ``cnn explain --units --json`` prints of a layer."""
         return {"layer": self.layer, "type": self.kind, "activation": self.activation, "channels": self.channels,

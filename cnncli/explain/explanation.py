@@ -22,6 +22,7 @@ from ..model.learnt import in_words, trained_on
 from ..network import Network
 from ..network.analysis import has_positions, receptive_field
 from ..network.graph import INPUT, Node
+from ..plain import in_plain_json
 from ..runs.opened import AnyModel, open_model
 from ..values import as_hinted
 from .geometry import PIXELS, Grid, on_image
@@ -142,6 +143,7 @@ class Explanation:
         """The boxes that are drawn on the map."""
         return [beside.box for beside in self.besides if beside.box]
 
+    @in_plain_json
     def as_json(self) -> dict[str, Any]:
         """Return what ``cnn explain --json`` prints."""
         row, column = np.unravel_index(int(self.map.argmax()), self.map.shape)

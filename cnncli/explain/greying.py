@@ -10,6 +10,7 @@ import numpy as np
 
 from ..kernels import Array
 from ..model import Model
+from ..plain import in_plain_json
 from .places import Place
 
 CELLS = 8
@@ -43,6 +44,7 @@ class Greyed:
         row, column = np.unravel_index(int(drops.argmax()), drops.shape)
         return _place(int(row), int(column), wide, size), float(drops.max())
 
+    @in_plain_json
     def as_json(self) -> dict[str, Any]:
         """Return its numbers, those of single cells."""
         return {"images": self.image_count, "probability_lost": self.drops[0], "accuracy_lost": self.lost[0]}

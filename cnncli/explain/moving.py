@@ -13,6 +13,7 @@ from ..data.check.telling import LEAST, SURE, tells
 from ..errors import printable
 from ..kernels import Array
 from ..model import Model
+from ..plain import in_plain_json
 from .pasting import TRIED, Known, more
 
 PASSES = 2 * TRIED
@@ -102,6 +103,7 @@ class Moved:
         does = "counts" if self.proven else "marks the class, but the model hardly goes by it"
         return f"{name}: {self.name} {does}: {did} {tells_}"
 
+    @in_plain_json
     def as_json(self) -> dict[str, Any]:
         """Return its numbers."""
         return {"class": self.label, "property": self.name, "told": round(self.share, 4), "proven": self.proven,

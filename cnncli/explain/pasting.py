@@ -13,6 +13,7 @@ import numpy as np
 from ..evaluation.intervals import wilson
 from ..kernels import Array
 from ..model import Model
+from ..plain import in_plain_json
 from .places import Place
 
 TRIED = 50  # images that a patch is pasted into
@@ -69,6 +70,7 @@ class Pasted:
         """
         return more(self.turned, self.random, self.tried, z)
 
+    @in_plain_json
     def as_json(self) -> dict[str, Any]:
         """Return its numbers."""
         return {"tried": self.tried, "turned": self.turned, "turned_by_a_random_patch": self.random,

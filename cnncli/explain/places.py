@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..kernels import Array
+from ..plain import in_plain_json
 
 _EDGES = 1 / 3, 2 / 3
 
@@ -109,6 +110,7 @@ class Place:
         np.copyto(there, self.cut(donors), where=True if self.mask is None else self.mask[None, :, :, None])
         return result
 
+    @in_plain_json
     def as_json(self) -> dict[str, Any]:
         """Return its numbers: the rectangle in the prepared image's pixels."""
         return {"where": self.where, "rows": [self.top, self.bottom], "columns": [self.left, self.right],

@@ -17,6 +17,7 @@ from ..errors import DataError, UsageError
 from ..kernels import Array
 from ..model import Model
 from ..network import Network
+from ..plain import in_plain_json
 from ..runs.opened import AnyModel, open_model
 from ..values import as_hinted
 from .explanation import DEFAULT, Note, chosen_layer, chosen_method
@@ -88,6 +89,7 @@ class Sanity:
         return (f"{self.title} gives similar maps when the weights are random: they come from the image more than from "
                 "what was learnt, and are no evidence for an answer")
 
+    @in_plain_json
     def as_json(self) -> dict[str, Any]:
         """Return what ``cnn explain --sanity --json`` prints of it."""
         return {"method": self.method, "layer": self.layer, "images": self.image_count, "alike": self.alike,

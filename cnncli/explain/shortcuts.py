@@ -24,6 +24,7 @@ from ..errors import DataError, UsageError, printable
 from ..evaluation.held_out import choose
 from ..kernels import Array
 from ..model import Model
+from ..plain import in_plain_json
 from ..runs.opened import AnyModel, Opened, open_model
 from ..values import as_hinted
 from . import greying, moving, stamps
@@ -88,6 +89,7 @@ class Shortcut:
         return (f"{name}: what lies at {self.place.words} {does}: pasted into {images} it turns {did.turned} into "
                 f"{name}{odds}; a random patch turns {did.random}.{alike}")
 
+    @in_plain_json
     def as_json(self) -> dict[str, Any]:
         """Return its numbers."""
         return {"class": self.label, "place": self.place.as_json(), "proven": self.proven,
@@ -152,6 +154,7 @@ class Shortcuts:
         """The sentences that stand on a sheet above what was found."""
         return [] if self.found or any(each.proven for each in self.moved) else [self.nothing]
 
+    @in_plain_json
     def as_json(self) -> dict[str, Any]:
         """Return what ``cnn explain --shortcuts --json`` prints."""
         return {"images": self.image_count, "classes": self.classes, "passes": self.passes, "places": self.places,

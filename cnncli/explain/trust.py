@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import UsageError, printable
 from ..kernels import Array
 from ..model import Model
+from ..plain import in_plain_json
 from ..runs.opened import AnyModel, open_model
 from ..values import as_hinted
 from .explanation import Beside, Explanation
@@ -55,6 +56,7 @@ class Measured:
         gained = (self.insertion - self.deletion) - (other.insertion - other.deletion)
         return self.road - other.road > MARGIN and gained > MARGIN
 
+    @in_plain_json
     def as_json(self) -> dict[str, Any]:
         """Return its numbers, with the curves."""
         return {"road": self.road, "deletion": self.deletion, "insertion": self.insertion, "curves": self.curves}
@@ -113,6 +115,7 @@ class Trust:
                 for what, better in (("ROAD", "high is good"), ("deletion", "low"), ("insertion", "high"))]
         return f"Of the map / the middle / noise: {'; '.join(said)}."
 
+    @in_plain_json
     def as_json(self) -> dict[str, Any]:
         """Return what ``cnn explain --trust --json`` prints of it."""
         return {"verdict": self.verdict, "measurable": self.measurable, "probability": self.probability,

@@ -12,6 +12,7 @@ from typing import Any
 from ..data.outputs import Kind, checked_path, marked, write
 from ..errors import UsageError, printable
 from ..model import Model
+from ..plain import in_plain_json
 from ..runs.opened import AnyModel, open_model
 from ..values import as_hinted
 from .csource import to_c
@@ -46,6 +47,7 @@ class Exported:
     raw: bool
     note: str
 
+    @in_plain_json
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn export --json` prints."""
         return {"path": self.path, "bytes": self.bytes, "classes": self.classes, "raw": self.raw}

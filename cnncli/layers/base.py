@@ -268,6 +268,9 @@ class Layer:
         """
         raise TypeError(f"{type(self).__name__} has no backward")
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_alone": None}  # copies and pickles: without what the last ``forward`` alone left
+
     def still(self) -> "Layer":
         """Return a layer with the same weights that behaves as in evaluation and has no gradients of its own."""
         same = copy(self)

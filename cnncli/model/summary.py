@@ -9,6 +9,7 @@ from ..architectures import architecture, from_toml, usual_shape
 from ..data import Preprocessing
 from ..network import Network, analysis
 from ..network.analysis import LayerSummary
+from ..plain import in_plain_json
 from .model import Model
 
 
@@ -42,6 +43,7 @@ class Summary:
         """How many multiply-adds one image takes, in convolutions and dense layers."""
         return sum(layer.multiply_adds for layer in self.layers)
 
+    @in_plain_json
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn inspect --json` prints."""
         return {

@@ -3,7 +3,6 @@ one arena, one plan for each batch size. Whole networks come from architectures/
 """
 
 import math
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,10 +16,9 @@ from ..layers import Layer, Shape
 from ..layers.arguments import floats
 from .graph import Graph, Node
 from .packing import Packing
-from .plan import Plan
+from .plan import Plan, Plans
 from .turn import Turn
 
-_PLANS_KEPT = 6  # the training batch and its last smaller one; two sizes each of an evaluation and of its last part
 _IMAGES_AT_ONCE, _FLOATS_AT_ONCE = 256, 2**26  # of one evaluation batch: activations of 256 MB
 _CACHED_FLOATS = 2**19  # a layer's input and output that stay in cache from one layer to the next: 2 MiB
 
@@ -57,7 +55,7 @@ class Network:
         self._whole: Network | None = None
         self._turn = Turn()  # a plan has one memory for all threads
         self._packing = Packing()
-        self._plans: OrderedDict[tuple[int, bool], Plan] = OrderedDict()
+        self._plans = Plans()
         floats = sum(math.prod(shape) for shape in graph.shapes.values())
         self._images_at_once = max(1, min(_IMAGES_AT_ONCE, _FLOATS_AT_ONCE // floats))
         self._layer_floats = max(math.prod(node.shape) + sum(math.prod(graph.shapes[name]) for name in node.inputs)
@@ -258,13 +256,7 @@ class Network:
             batch: The number of images.
             training: Whether it is for training (with gradients) or for evaluation.
         """
-        key = (batch, training)
-        if key not in self._plans:
-            while len(self._plans) >= _PLANS_KEPT:
-                self._plans.popitem(last=False)
-            self._plans[key] = self._new_plan(batch, training)
-        self._plans.move_to_end(key)
-        return self._plans[key]
+        return self._plans.of((batch, training), self._new_plan)
 
     def _new_plan(self, batch: int, training: bool, keep: frozenset[str] = frozenset()) -> Plan:
         return Plan(self.nodes, self.input_shape, batch, training, clock=self.clock, packing=self._packing, keep=keep)

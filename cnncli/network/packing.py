@@ -41,6 +41,9 @@ class Packing:
         self._revision = 0
         self._turn = Turn()  # plans of several threads may read what one of them makes
 
+    def __reduce__(self) -> tuple[type["Packing"], tuple[()]]:
+        return Packing, ()  # a copy makes its own
+
     def changed(self) -> None:
         """Note that parameters, or the statistics that batch norms are folded with, are others now."""
         self._revision += 1

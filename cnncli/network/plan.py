@@ -4,7 +4,8 @@ them into one arena, and collects the layers' calls. After that a training step 
 Network.plan makes and keeps plans.
 """
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -22,6 +23,7 @@ from .packing import Packed, Packing
 # What backward reads once more is made again rather than kept, where that is cheap and this much is won: this many
 # bytes, and this part of all that is kept. It costs one more walk through memory.
 _REMADE_BYTES, _REMADE_PART = 10 * 2**20, 1 / 24
+_KEPT = 6  # the training batch and its last smaller one; two sizes each of an evaluation and of its last part
 
 
 class Plan:
@@ -239,3 +241,19 @@ def _pooled(io: Buffers, pooling: Buffers) -> Buffers:
 def _remakes(unit: Unit) -> bool:
     """Whether a unit's output can be made again in backward."""
     return unit.node.layer.remakes_output and unit.add is None
+
+
+class Plans(OrderedDict[tuple[int, bool], Plan]):
+    """The last few plans of a network, by batch size and whether they are for training. Its copy makes its own."""
+
+    def __reduce__(self) -> tuple[type["Plans"], tuple[()]]:
+        return Plans, ()
+
+    def of(self, key: tuple[int, bool], make: Callable[[int, bool], Plan]) -> Plan:
+        """Return a plan, which is made if it is not kept."""
+        if key not in self:
+            while len(self) >= _KEPT:
+                self.popitem(last=False)
+            self[key] = make(*key)
+        self.move_to_end(key)
+        return self[key]

@@ -21,6 +21,9 @@ class Turn:
     def __exit__(self, *why: object) -> None:
         self._lock.release()
 
+    def __reduce__(self) -> tuple[type["Turn"], tuple[()]]:
+        return Turn, ()  # a copy is free, whoever holds this one
+
     def begin_anew(self) -> None:
         """Be free, whoever held it."""
         self._lock = RLock()

@@ -12,6 +12,7 @@ from ..errors import UsageError, brief, printable
 from ..explain.units import Progress
 from ..export.golden import golden
 from ..model import Model
+from ..plain import in_plain_json
 from ..runs.opened import AnyModel, Opened, open_model
 from ..values import as_hinted
 from .program import Program, program
@@ -63,6 +64,7 @@ class Written:
             said.append("open it in a browser")
         return "; ".join(said) + "."
 
+    @in_plain_json
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn page --json` prints."""
         return {"path": self.path, "bytes": self.bytes, "pictures": self.pictures, "halved": self.halved,

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 from ..atomic import write_atomically
 from ..data.placed import Placed
 from ..errors import TrainingError, UsageError, printable, quoted
+from ..plain import in_plain_json
 from .kept import Row, highest, kept_row
 
 if TYPE_CHECKING:
@@ -224,6 +225,7 @@ class Run:
         writer.writerows([_cell(row[column]) for column in COLUMNS] for row in rows)
         write_atomically(self.path / HISTORY, text.getvalue().encode())
 
+    @in_plain_json
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn train --json` prints.
 
@@ -245,6 +247,9 @@ class Run:
             "history": self.history,
             "skipped": [{"path": path, "error": reason} for path, reason in self.skipped],
         }
+
+    def __fspath__(self) -> str:
+        return os.fspath(self.path)  # so that a run is taken wherever its folder is: train(resume=run)
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"

@@ -22,6 +22,7 @@ from ..data import Data
 from ..data.images import Cache
 from ..data.outputs import Kind, check_runs, claim, marked, write
 from ..errors import TrainingError, UsageError, printable
+from ..plain import in_plain_json
 from ..report import rates as chart
 from ..values import as_hinted
 from .fit import Fit
@@ -75,6 +76,7 @@ class RangeTest:
     table: Path
     picture: Path
 
+    @in_plain_json
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn train --find-lr --json` prints."""
         return {"suggestion": self.suggestion, "lowest": self.lowest, "stopped": self.stopped,

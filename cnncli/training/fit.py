@@ -382,7 +382,7 @@ class Fit:
             self._save_state()
         return Interrupted(
             f"stopped by {self._stop.cause} in epoch {progress.epoch}, {progress.step} of {self.batches.steps} steps "
-            f"done, all saved; continue with: {self._command}", self._stop.signal)
+            f"done, all saved; continue with: {self._command}", self._stop.signal, self.run)
 
     def _check_finite(self) -> None:
         """Refuse to save numbers that are not finite: batch norm's running statistics can overflow although the loss

@@ -24,6 +24,7 @@ from ..evaluation.grouped import GroupScore
 from ..evaluation.intervals import of_folds
 from ..evaluation.scores import ClassScore, class_scores, confusion_matrix
 from ..evaluation.validated import COLUMNS, VALIDATED, Validated, groups_of, read, table
+from ..plain import in_plain_json
 from ..runs import CONFIG, Run, check_name, newest_run, runs_option
 from ..values import as_hinted
 from .keywords import FoldsOptions, checked
@@ -185,6 +186,7 @@ class CrossValidation:
         """Return the names of the runs that do not say the answers for all their validation images."""
         return [fold.run.name for fold in self.folds if len(fold.answers) != fold.image_count]
 
+    @in_plain_json
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn train --folds K --json` prints."""
         groups = [{**score.as_json(), "fold": fold.fold}
@@ -224,9 +226,10 @@ def cross_validate(data: Data | None, folds: int, *, name: str | None = None, re
         data: The images, as ``train`` takes them. May be None with resume, unless they were arrays.
         folds: How many folds there are, at least 2.
         name: The name of the runs, without "-fold1". None: the architecture and a number.
-        resume: Continue a cross-validation: True for the latest, or its name. Finished runs are kept. The run that was
-            stopped continues to the same bits as if it had never been stopped. Missing runs use the options given at
-            first; other options may be given only where ``train`` takes them with resume. False: begin one.
+        resume: Continue a cross-validation: True for the latest, its name, or one of its runs. Finished runs are kept.
+            The run that was stopped continues to the same bits as if it had never been stopped. Missing runs use the
+            options given at first; other options may be given only where ``train`` takes them with resume. False:
+            begin one.
         runs: The folder in which the runs' folders are made.
         **given: Options of ``train``, where each is described; all but fold and time.
 
@@ -252,6 +255,8 @@ def cross_validate(data: Data | None, folds: int, *, name: str | None = None, re
     else:
         if name is not None:
             raise UsageError("a cross-validation that is resumed keeps its name; leave --name out.")
+        if not isinstance(resume, bool) and (Path(resume) / CONFIG).is_file():
+            runs = Path(resume).parent  # one of its runs, wherever that lies
         name, first = _existing(runs, resume, folds)
         for what in ("epochs", "patience"):  # the first fold may have been made longer, and the next ones not yet
             if options.get(what) is None and first["options"].get(what) is not None:

@@ -30,6 +30,7 @@ from ..errors import (
     brief,
     printable,
 )
+from ..plain import in_plain_json
 from ..runs import CONFIG, Run, RunLock, check_name
 from ..runs.samples import place, scan_fold
 from ..values import as_hinted
@@ -86,6 +87,7 @@ class Swept:
         """The validation accuracy, by which runs are compared. None if the run failed."""
         return None if self.failed else self.val_accuracy
 
+    @in_plain_json
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn sweep --json` prints of it."""
         head = {"run": self.name, "path": self.run and self.run.path, "settings": self.settings, "failed": self.failed}
@@ -123,6 +125,7 @@ class Sweep:
         share = self.best.val_accuracy if self.best else 0.0
         return float((share * (1 - share) / max(self.image_count, 1)) ** 0.5)
 
+    @in_plain_json
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn sweep --json` prints."""
         return {"name": self.name, "path": self.path, "best": self.best and self.best.name,
@@ -149,9 +152,9 @@ def sweep(data: Data | None = None, settings: Mapping[str, Any] | Sequence[str] 
         optuna: How many trials Optuna proposes (its TPE sampler), each by what the earlier ones reached. None: no
             trials.
         name: The name of the sweep, whose folder holds the runs. None: sweep-1, sweep-2, ….
-        resume: Continue a sweep: True for the latest, or its name. Finished runs are kept. The run that was stopped
-            continues to the same bits as if it had never been stopped. random or optuna may be larger than before.
-            False: begin one.
+        resume: Continue a sweep: True for the latest, its name, or one of its runs. Finished runs are kept. The run
+            that was stopped continues to the same bits as if it had never been stopped. random or optuna may be larger
+            than before. False: begin one.
         runs: The folder in which the sweep's folder is made.
         threads: How many threads to use, in the whole process. None: one for each CPU, or what was set before.
         cache: "ram" or "none", as in ``train``.

@@ -225,8 +225,9 @@ def _finish(prepared: Prepared, observer: Observer) -> Run:
                 except Interrupted:
                     end_latest(run)
                     raise
+                finally:
+                    run.skipped = prepared.skipped
                 end_latest(run)
-            run.skipped = prepared.skipped
             prepared.fit = None  # images and arena: what draws the curves takes their memory
             _draw(run, observer)
     return run

@@ -94,6 +94,12 @@ class Canvas:
         self.image = Image.new("RGB", (max(1, int(width)), max(1, int(height))), PAPER)
         self.draw = ImageDraw.Draw(self.image)
 
+    def __getstate__(self) -> Image.Image:
+        return self.image  # what draws on it is made anew for a copy
+
+    def __setstate__(self, image: Image.Image) -> None:
+        self.image, self.draw = image, ImageDraw.Draw(image)
+
     def text(self, x: float, y: float, text: str, size: int = 13, fill: Colour = INK, *, bold: bool = False,
              align: str = "left", width: float | None = None) -> None:
         """Write text with its line's top at y. align says which of its edges is at x: left, centre or right.

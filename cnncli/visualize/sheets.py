@@ -19,6 +19,7 @@ from ..data.images import forgiven_in_words
 from ..data.outputs import Kind, StrPath, claim, drawing, write
 from ..errors import ImageError, ModelError, printable
 from ..network import INPUT
+from ..plain import in_plain_json
 from ..runs.opened import AnyModel, Opened, open_model
 from ..values import as_hinted
 from . import activations, filters
@@ -73,6 +74,7 @@ class Sheet:
         with claim({path: self.file_kind}, force=force, make=True):
             return self.canvas.save(path, self.file_kind)
 
+    @in_plain_json
     def as_json(self, path: str | os.PathLike[str]) -> dict[str, Any]:
         """Return what `cnn visualize-filters --json` prints of the sheet.
 

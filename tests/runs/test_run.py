@@ -215,7 +215,7 @@ def test_what_a_run_says_of_itself(tmp_path: Path) -> None:
     assert run.has_model
     run.skipped = [("a.png", "is empty")]
     assert run.as_json() == {
-        "run": "birds", "path": run.path, "model": run.path / "model.safetensors", "architecture": "lenet5",
+        "run": "birds", "path": str(run.path), "model": str(run.path / "model.safetensors"), "architecture": "lenet5",
         "classes": ["a"], "images": {"train": 5}, "recipe": {"epochs": 2}, "best_epoch": 1, "val_accuracy": 0.5,
         "val_loss": 1.5, "history": [], "skipped": [{"path": "a.png", "error": "is empty"}]}
 

@@ -71,9 +71,9 @@ def test_each_image_but_the_test_images_is_validated_on_once(begin: dict[str, An
 def test_stopped_anywhere_it_goes_on_to_the_same_bits(begin: dict[str, Any], step: int) -> None:
     expected = [outcome(fold.run) for fold in cross_validate(**begin, name="whole").folds]
     observer = At(interrupt, steps=step)
-    with pytest.raises(Interrupted, match=r"continue with: cnn train --folds 3 --resume stopped --runs "):
+    with pytest.raises(Interrupted, match=r"continue with: cnn train --folds 3 --resume stopped --runs ") as caught:
         cross_validate(**begin, name="stopped", observer=observer)
-    again = cross_validate(None, 3, resume="stopped", runs=begin["runs"])
+    again = cross_validate(None, 3, resume=caught.value.run)
     assert again.name == "stopped"
     assert [outcome(fold.run) for fold in again.folds] == expected
     finished = cross_validate(None, 3, resume=True, runs=begin["runs"])

@@ -90,7 +90,8 @@ def test_who_looks_inside_can_stop_and_the_run_goes_on_to_the_same_bits(train: T
     assert caught.value.exit_code == 130
     assert looker.told == ["inside", 1, 2, "a test", ("ended", "a test")]
     again = Looker()
-    assert outcome(train(resume="stopped", observer=again)) == outcome(plain)
+    assert caught.value.run.name == "stopped"
+    assert outcome(train(resume=caught.value.run, observer=again)) == outcome(plain)
     assert again.told == ["inside", 2, 3, ("ended", "finished")]
 
 

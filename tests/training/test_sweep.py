@@ -127,9 +127,9 @@ def test_stopped_anywhere_it_goes_on_to_the_same_bits(begin: Begin, tmp_path: Pa
         pytest.importorskip("optuna")
     settings = {"lr": [0.2, 0.1, 0.05] if way == "grid" else "0.05..0.2"}
     expected = bits(begin(settings, name="whole", **how))
-    with pytest.raises(Interrupted, match=r"continue with: cnn sweep --resume stopped --runs "):
+    with pytest.raises(Interrupted, match=r"continue with: cnn sweep --resume stopped --runs ") as caught:
         begin(settings, name="stopped", observer=At(interrupt, steps=step), **how)
-    assert bits(begin(resume="stopped")) == expected
+    assert bits(begin(resume=caught.value.run)) == expected
     assert bits(begin(resume=True)) == expected
     assert len(expected) == 3
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...errors import UsageError, no_such
+from ...plain import in_plain_json
 from ..depth import Scales
 
 LEVELS = ("error", "warning", "note")
@@ -124,6 +125,7 @@ class Finding:
         """How bad it is: "error", "warning" or "note"."""
         return KINDS[self.kind].level
 
+    @in_plain_json
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn check --json` prints of it."""
         return {
@@ -198,6 +200,7 @@ class Report:
                             for file in f.exclude} for copied in (True, False))
         return len(copies - useless)
 
+    @in_plain_json
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn check --json` prints."""
         levels = Counter(finding.level for finding in self.findings)
