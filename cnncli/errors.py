@@ -19,7 +19,7 @@ that name (group_by): ``told`` makes the one of the other.
 What may not be here: imports of other modules. Every module may import this one.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from unicodedata import category
 
 if TYPE_CHECKING:
@@ -59,8 +59,15 @@ class UsageError(CnnError):
     exit_code = 2
 
 
+# Why an image cannot be used: there is no such file, it is empty, its content is damaged, it has too many pixels, it is
+# of a kind that is not read or is no image, reading it is not permitted, or the system could not read it.
+Cause = Literal["missing", "empty", "damaged", "too large", "kind", "permission", "unreadable"]
+
+
 class DataError(CnnError):
     """The images or folders cannot be used."""
+
+    cause: Cause | None = None  # of one image or folder that cannot be used
 
 
 class ImageError(DataError):
@@ -69,11 +76,13 @@ class ImageError(DataError):
     Args:
         path: The image's file, as it was given.
         reason: Why, without a full stop.
+        cause: Why, in a word that does not change: "missing", "empty", "damaged", "too large", "kind" (it is not read,
+            or is no image), "permission" or "unreadable".
     """
 
-    def __init__(self, path: str, reason: str) -> None:
+    def __init__(self, path: str, reason: str, cause: Cause = "damaged") -> None:
         super().__init__(path, reason)
-        self.path, self.reason = path, reason
+        self.path, self.reason, self.cause = path, reason, cause
 
     def __str__(self) -> str:
         return f"{printable(self.path)} cannot be used: {told(self.reason)}."

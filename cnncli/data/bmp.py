@@ -77,7 +77,7 @@ def rewritten(path: str, file: BinaryIO, header_only: bool) -> bytes | None:
         return None
     refuse_size(path, layout.size)
     if reason := layout.refusal:
-        raise ImageError(path, reason)
+        raise ImageError(path, reason, "kind")
     w, h = layout.size
     refuse_held(path, layout.size, "BMP", w * h * (9 if layout.bits <= 8 else layout.bits // 8 + 12))
     file.seek(layout.start)

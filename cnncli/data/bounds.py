@@ -24,19 +24,19 @@ def refuse_size(path: str, size: tuple[int, int]) -> None:
     """Raise ImageError if an image has too many pixels, or none."""
     w, h = size
     if w * h > MOST_PIXELS:
-        raise ImageError(path, f"its {w} x {h} pixels are more than {MOST_PIXELS // 1_000_000} megapixels")
+        raise ImageError(path, f"its {w} x {h} pixels are more than {MOST_PIXELS // 1_000_000} megapixels", "too large")
     if w < 1 or h < 1:
-        raise ImageError(path, "it has no pixels")
+        raise ImageError(path, "it has no pixels", "empty")
 
 
 def refuse_scans(path: str, jpeg: Jpeg) -> None:
     """Raise ImageError if a JPEG's scans would take too long."""
     if jpeg.scans > MOST_SCANS:
-        raise ImageError(path, f"this JPEG has more than {MOST_SCANS} scans, and would take too long")
+        raise ImageError(path, f"this JPEG has more than {MOST_SCANS} scans, and would take too long", "too large")
     w, h = jpeg.size
     if jpeg.scans * w * h > MOST_SCANNED:
         raise ImageError(path, f"this JPEG has {jpeg.scans} scans of {w} x {h} pixels, and would take too long; save "
-                               "it anew, with fewer")
+                               "it anew, with fewer", "too large")
 
 
 def refuse_bytes(path: str, image: Image.Image, wanted: str, turned: bool, jpeg: Jpeg | None) -> None:
@@ -58,7 +58,7 @@ def refuse_held(path: str, size: tuple[int, int], mode: str, held: int) -> None:
     if held > MOST_BYTES:
         w, h = size
         raise ImageError(path, f"its {w} x {h} pixels ({mode}) would take {held / 2**20:,.0f} MiB "
-                               f"of memory, more than {MOST_BYTES >> 20}; make it smaller")
+                               f"of memory, more than {MOST_BYTES >> 20}; make it smaller", "too large")
 
 
 def refuse_deep(path: str, size: tuple[int, int], each: int, alpha: bool, copies: int) -> None:
@@ -70,7 +70,8 @@ def refuse_deep(path: str, size: tuple[int, int], each: int, alpha: bool, copies
     held = w * h * (copies * each + 3 + 8 * alpha)
     if held > MOST_DEEP_BYTES:
         raise ImageError(path, f"its {w} x {h} pixels of {each} bytes would take {held / 2**20:,.0f} MiB of memory, "
-                               f"more than {MOST_DEEP_BYTES >> 20}; make it smaller, or save it with 8 bits a value")
+                               f"more than {MOST_DEEP_BYTES >> 20}; make it smaller, or save it with 8 bits a value",
+                         "too large")
 
 
 def bytes_a_pixel(mode: str) -> int:

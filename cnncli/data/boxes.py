@@ -106,7 +106,7 @@ def read_boxes(path: str | os.PathLike[str]) -> Truth:
         try:
             found = read_annotation(file)
         except ImageError as error:
-            unusable.append(Missing(file, str(error)))
+            unusable.append(Missing(file, str(error), error))
         else:
             boxes[os.path.splitext(os.path.relpath(file, name))[0].replace(os.sep, "/")] = found
     if not boxes:
@@ -153,14 +153,14 @@ def read_annotation(path: str) -> list[Drawn]:
     """Return the boxes of one annotation; its pixels count from 1, and its boxes' last ones are in them. Raises
     ImageError."""
     if not os.path.isfile(path):
-        raise ImageError(path, "it is no file")
+        raise ImageError(path, "it is no file", "missing")
     try:
         with open(path, "rb") as file:
             data = file.read(_MOST_BYTES + 1)
     except OSError as error:
-        raise ImageError(path, f"it cannot be read ({reason_of(error)})") from None
+        raise ImageError(path, f"it cannot be read ({reason_of(error)})", "unreadable") from None
     if len(data) > _MOST_BYTES:
-        raise ImageError(path, "it is larger than 1 MB, too large for an annotation")
+        raise ImageError(path, "it is larger than 1 MB, too large for an annotation", "too large")
     try:
         drawn = [Drawn(_box([values.get(side, "nothing") for side in _SIDES], first=1), values.get("name") or None)
                  for values in _objects(data)]

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from ..errors import ImageError
+from ..errors import Cause, ImageError
 from . import deep_png, kinds, tiff, tiff_colours
 from .bounds import MOST_PIXELS, refuse_bytes, refuse_deep, refuse_size
 from .depth import NoNumbers, Scales, Seen, Values, narrow
@@ -122,7 +122,7 @@ def _decoded(path: str, grey: bool | None, least: tuple[int, int] | None, scales
     except ImageError:
         raise
     except Exception as error:
-        raise ImageError(path, _reason(path, error, page, data)) from None
+        raise ImageError(path, *_reason(path, error, page, data)) from None
 
 
 def _of_sound(sound: Sound, read: Callable[[], Result]) -> Result:
@@ -178,7 +178,7 @@ def _values_of(page: tiff.Page, file: BinaryIO, scales: Scales, seen: Seen | Non
 
 def _refuse_page(path: str, page: tiff.Page) -> None:
     if reason := page.refusal():
-        raise ImageError(path, reason)
+        raise ImageError(path, reason, "kind")
     refuse_deep(path, page.size, page.channels * -(-page.bits // 8), page.alpha is not None, copies=3)
 
 
@@ -253,7 +253,7 @@ def read_header(path: str | os.PathLike[str]) -> tuple[int, int, bool]:
     except ImageError:
         raise
     except Exception as error:
-        raise ImageError(path, _reason(path, error, page)) from None
+        raise ImageError(path, *_reason(path, error, page)) from None
 
 
 def _size_and_grey(path: str, sound: Sound) -> tuple[int, int, bool]:
@@ -268,39 +268,43 @@ def _open(path: str, data: bytes | None = None) -> BinaryIO:
     """Open a regular file, or its content. O_NONBLOCK makes a FIFO be refused instead of waited for."""
     if data is not None:
         if not data:
-            raise ImageError(path, "it is empty")
+            raise ImageError(path, "it is empty", "empty")
         return io.BytesIO(data)
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode) or not status.st_size:
         os.close(descriptor)
-        raise ImageError(path, "it is empty" if stat.S_ISREG(status.st_mode) else "it is not a regular file")
+        why: tuple[str, Cause] = ("it is empty", "empty") if stat.S_ISREG(status.st_mode) else (
+            "it is not a regular file", "kind")
+        raise ImageError(path, *why)
     return os.fdopen(descriptor, "rb")
 
 
-def _reason(path: str, error: Exception, page: tiff.Page | None, data: bytes | None = None) -> str:
-    """Return in plain words why Pillow or the system refused."""
+def _reason(path: str, error: Exception, page: tiff.Page | None, data: bytes | None = None) -> tuple[str, Cause]:
+    """Return in plain words why Pillow or the system refused, and the cause."""
     if isinstance(error, UnidentifiedImageError):
         if page is not None and not page.cut:
-            return page.refusal() or f"it is a TIFF of {page.kind} in a layout that is not read; save it anew"
+            return page.refusal() or f"it is a TIFF of {page.kind} in a layout that is not read; save it anew", "kind"
         start = _start(path, data)
-        return kinds.reason(start) or ("it is damaged or cut short" if kinds.is_read(start) else
-                                       "its content is not PNG, JPEG, BMP, GIF, TIFF or WebP")
+        other = kinds.reason(start)
+        if other is None and kinds.is_read(start):
+            return "it is damaged or cut short", "damaged"
+        return other or "its content is not PNG, JPEG, BMP, GIF, TIFF or WebP", "kind"
     if isinstance(error, Image.DecompressionBombError) and page is not None and page.deep:
-        return "it is stored in strips or tiles that are too large; save it with smaller ones"
+        return "it is stored in strips or tiles that are too large; save it with smaller ones", "too large"
     if isinstance(error, Image.DecompressionBombError):
-        return f"it has more than {MOST_PIXELS // 1_000_000} megapixels"
+        return f"it has more than {MOST_PIXELS // 1_000_000} megapixels", "too large"
     if isinstance(error, MemoryError):
-        return "it asks for more memory than there is"
+        return "it asks for more memory than there is", "too large"
     if isinstance(error, FileNotFoundError):
-        return "it is not there"
+        return "it is not there", "missing"
     if isinstance(error, NoNumbers):
-        return str(error)
+        return str(error), "damaged"
     words = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
     if getattr(error, "errno", None):
-        return words
+        return words, "permission" if isinstance(error, PermissionError) else "unreadable"
     known = kinds.reason(_start(path, data)) if page is None else None  # opened, but of no use
-    return known or f"it is damaged or cut short ({words.rstrip('.')})"
+    return (known, "kind") if known else (f"it is damaged or cut short ({words.rstrip('.')})", "damaged")
 
 
 def _start(path: str, data: bytes | None) -> bytes:

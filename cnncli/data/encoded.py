@@ -34,7 +34,8 @@ def content(given: Any, name: str) -> bytes:
             given.seek(0)
         data = given.read()
     except (OSError, ValueError, AttributeError) as error:
-        raise ImageError(name, f"it cannot be read ({str(error).rstrip('.') or type(error).__name__})") from None
+        raise ImageError(name, f"it cannot be read ({str(error).rstrip('.') or type(error).__name__})",
+                         "unreadable") from None
     if not isinstance(data, bytes | bytearray):
         raise UsageError(f"{name} is a file that was opened as text; open it with open(path, 'rb').")
     return bytes(data)
@@ -52,7 +53,7 @@ def _packed(image: Any, name: str) -> bytes:
 
     refuse_size(name, image.size)
     if 0 in image.size:
-        raise ImageError(name, "it has no pixels")
+        raise ImageError(name, "it has no pixels", "empty")
     file = io.BytesIO()
     try:
         with quiet():

@@ -8,9 +8,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from time import monotonic
 from typing import TYPE_CHECKING, Any, BinaryIO, Union
 
-from ..errors import DataError, ImageError, UsageError, brief
+from ..errors import Cause, CnnError, DataError, ImageError, UsageError, brief
 from ..kernels import Array
 from ..values import as_hinted
 from .encoded import content, is_encoded
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .depth import Seen
     from .preprocessing import Preprocessing
 
+_PATIENCE, _GROUP = 0.05, 128  # seconds that a group of images is waited for; how many images it has at most
 _ONE = (1, 3)  # the channels that make three dimensions one image, and not several grey ones
 
 
@@ -35,10 +37,17 @@ class Missing:
     Attributes:
         path: What was named.
         error: Why it is no image, in a sentence.
+        exception: The error of that sentence, an ``ImageError`` for one image. None: only the sentence is known.
     """
 
     path: str
     error: str
+    exception: CnnError | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def cause(self) -> Cause | None:
+        """Why it is no image, in a word: "missing", "damaged" or another of ``ImageError.cause``. None if not known."""
+        return getattr(self.exception, "cause", None)
 
 
 @dataclass(frozen=True)
@@ -107,47 +116,81 @@ def image_files(images: Images) -> list[str | Missing | Picture]:
     """Return what find_images finds if one name is given. Of a list, such as find_images returns: its files, the images
     in its folders and its arrays; no name in it is a pattern. Raises as ``each_image``, whose arrays it takes.
     """
-    if isinstance(images, str | os.PathLike):
+    if isinstance(images, str | os.PathLike) and not os.path.isdir(images):
         return [*find_images(images)]
     return [*each_image(images)]
 
 
+def images_of(images: Images) -> list[str | Missing | Picture] | Iterator[str | Missing | Picture]:
+    """Return what ``image_files`` returns. Of a source that does not know how many images it has, such as a generator,
+    return an iterator, which takes each image when it is wanted.
+    """
+    endless = isinstance(images, Iterable) and not hasattr(images, "__len__") and not is_encoded(images)
+    return each_image(images) if endless else image_files(images)
+
+
 def each_image(images: Images) -> Iterator[str | Missing | Picture]:
-    """Yield a file's path or a Picture for each image that is meant.
+    """Return an iterator over a file's path or a Picture for each image that is meant.
 
     A path stands for itself, a folder for the images in it, sorted. An array is one image, (h, w), (h, w, 1) or (h, w,
     3), or several, with n first; the i-th is called "images[i]". The bytes of a file, an open file and a Pillow image
-    are one image. A list may hold paths, arrays of one image each, and these. Raises UsageError or DataError if
-    something is no image; files are not opened here.
+    are one image. A list may hold paths, arrays of one image each, and these; what else it holds is Missing. Raises
+    UsageError or DataError if the argument is none of all this; files are not opened here.
     """
     if isinstance(images, str | os.PathLike):
         name = os.fspath(images)
-        yield from scan_flat(name) if os.path.isdir(name) else [name]
-    elif is_encoded(images):
-        yield _encoded(images, "images[0]")
-    elif hasattr(images, "__array__"):
-        yield from _of_array(images)
-    elif isinstance(images, Iterable) and not isinstance(images, dict):
-        for i, image in enumerate(images):
-            if isinstance(image, str | os.PathLike):
-                _refuse_empty(image, f"images[{i}]")
-                yield from _images_of(os.fspath(image))
-            elif isinstance(image, Missing | Picture):
-                yield image
-            elif is_encoded(image):
-                yield _encoded(image, f"images[{i}]")
-            else:
-                yield Picture(f"images[{i}]", as_picture(image, f"images[{i}]"))
-    else:
-        raise UsageError("the images must be a path, a folder, an array, the bytes of a file, a Pillow image or a list "
-                         f"of these, not {type(images).__name__}.")
+        return iter(scan_flat(name) if os.path.isdir(name) else [name])
+    if is_encoded(images):
+        return iter([_encoded(images, "images[0]")])
+    if hasattr(images, "__array__"):
+        return iter([*_of_array(images)])
+    if isinstance(images, Iterable) and not isinstance(images, dict):
+        return _of_list(images)
+    raise UsageError("the images must be a path, a folder, an array, the bytes of a file, a Pillow image or a list "
+                     f"of these, not {type(images).__name__}.")
+
+
+def _of_list(images: Iterable[Any]) -> Iterator[str | Missing | Picture]:
+    for i, image in enumerate(images):
+        if isinstance(image, str | os.PathLike) and os.fspath(image):
+            yield from _images_of(os.fspath(image))
+        elif isinstance(image, Missing | Picture):
+            yield image
+        else:
+            yield _one(image, f"images[{i}]")
+
+
+def _one(given: Any, name: str) -> Picture | Missing:
+    """Return one image of a list that is in memory, or why it is none."""
+    try:
+        _refuse_empty(given, name)
+        return _encoded(given, name) if is_encoded(given) else Picture(name, as_picture(given, name))
+    except (DataError, UsageError) as error:
+        reason = str(error).removeprefix(f"{name}: ").removeprefix(f"{name} is ").rstrip(".")
+        unusable = ImageError(name, reason, "kind")
+        return Missing(name, str(unusable), unusable)
 
 
 def _encoded(given: Any, name: str) -> Encoded | Missing:
     try:
         return Encoded(name, content(given, name))
     except ImageError as error:
-        return Missing(name, str(error))
+        return Missing(name, str(error), error)
+
+
+def as_they_come(images: Iterable[str | Missing | Picture], most: int) -> Iterator[list[str | Missing | Picture]]:
+    """Yield images in groups that can be worked on together: many, or those that a slow source has had so far, so that
+    nobody waits for images that are not there yet. A group has at most so many images that are in memory.
+    """
+    group, held, began = list[str | Missing | Picture](), 0, monotonic()
+    for image in images:
+        group.append(image)
+        held += not isinstance(image, str)
+        if held >= most or len(group) >= _GROUP or monotonic() - began > _PATIENCE:
+            yield group
+            group, held, began = [], 0, monotonic()
+    if group:
+        yield group
 
 
 def _of_array(given: Any) -> Iterator[str | Missing | Picture]:
@@ -227,4 +270,5 @@ def _images_of(name: str, note: Callable[[str], None] | None = None) -> list[Fou
     try:
         return list(scan_flat(name, note))
     except DataError as error:
-        return [Missing(name, str(error))]
+        error.cause = error.cause or "empty"
+        return [Missing(name, str(error), error)]

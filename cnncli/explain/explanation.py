@@ -1,7 +1,7 @@
 """Explaining images: which class, by which method, at which layer; the map that says where in the image the evidence
 for the class lies, at the image's own size."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from ..data.boxes import Box
 from ..data.decode import read_header
 from ..data.depth import Seen, doubts
-from ..data.finding import Images, Missing, Picture, image_files
+from ..data.finding import Images, Missing, Picture, images_of
 from ..data.images import forgiven_in_words
 from ..data.preprocessing import Preprocessing
 from ..errors import DataError, ImageError, ModelError, UsageError, no_such, printable, quoted
 from ..kernels import Array
 from ..model import Model
 from ..model.learnt import in_words, trained_on
+from ..model.preparing import Reason
 from ..network import Network
 from ..network.analysis import has_positions, receptive_field
 from ..network.graph import INPUT, Node
@@ -193,8 +194,7 @@ def explain(model: AnyModel, image: Images, method: str = DEFAULT, target: str |
         raise UsageError(f"cnncli.explain takes one image, not {len(found):,}; give several to cnncli.explanations.")
     [one] = found
     if isinstance(one, Missing):
-        before, is_image, reason = one.error.partition(f"{printable(one.path)} cannot be used: ")
-        raise ImageError(one.path, reason.removesuffix(".")) if is_image and not before else DataError(one.error)
+        raise one.exception or DataError(one.error)
     return one
 
 
@@ -221,7 +221,7 @@ def explanations(model: AnyModel, images: Images, method: str = DEFAULT, target:
     Raises:
         UsageError: There is no such method or class, or the layer has no positions.
         NetworkError: There is no such layer.
-        DataError: An array is no image.
+        DataError: images is a folder without images, or an array of another shape than images have.
         ModelError: There is no model, or its outputs are no numbers.
     """
     every = Explainer(model, method, layer, seed).beside(images, target, note, truths, alone=True)
@@ -243,12 +243,14 @@ class Explainer:
         beside: of an answer that is wrong the maps of the true class and of what speaks for the one rather than for the
         other, else that of the next likeliest class, or, where another class than the answer was asked for, of that."""
         about = None if target is None else class_number(self._model, target)
-        every = image_files(images)
+        every = images_of(images)
+        if not isinstance(every, list):  # a generator, whose paths are not known yet
+            truths = truths or {}
         known = labels_by_folder(images, every, self._model.classes) if truths is None else truths
         numbers = {path: class_number(self._model, name) for path, name in known.items()}
         return self._each(every, about, note or (lambda sentence: None), numbers, alone)
 
-    def _each(self, images: Sequence[str | Missing | Picture], about: int | None, note: Note,
+    def _each(self, images: Iterable[str | Missing | Picture], about: int | None, note: Note,
               truths: Mapping[str, int], alone: bool) -> Iterator[list[Explanation] | Missing]:
         forgiven: dict[str, str] = {}
         said, seen, sources = list[tuple[str, str]](), Seen(), iter(images)
@@ -262,8 +264,8 @@ class Explainer:
             answers = iter(self._answers(np.stack(good), labels, about, alone) if good else ())
             for path, pixels in batch:
                 source = next(sources)
-                if isinstance(pixels, str) or isinstance(source, Missing):
-                    yield Missing(path, str(pixels))
+                if isinstance(pixels, Reason) or isinstance(source, Missing):
+                    yield Missing(path, str(pixels), getattr(pixels, "error", None))
                     continue
                 found = _placed(next(answers), path, source, self._grid, forgiven.get(path))
                 if path in forgiven and not isinstance(found, Missing):
@@ -322,7 +324,7 @@ def _placed(answers: list[dict[str, Any]], path: str, source: str | Picture, gri
     try:
         size = source.pixels.shape[:2] if isinstance(source, Picture) else read_header(source)[:2]
     except ImageError as error:
-        return Missing(path, str(error))
+        return Missing(path, str(error), error)
     return [Explanation(path=path, size=(size[0], size[1]), source=source, grid=grid, note=note, **answer)
             for answer in answers]
 

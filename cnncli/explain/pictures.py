@@ -55,6 +55,6 @@ def _each(opened: Opened, found: Iterator[list[Explanation] | Missing],
             shown = [replace(first, besides=tuple(tell(first) for tell in besides)), *others]
             canvas = draw(shown, f"{os.path.basename(first.path)} in {opened.name}", pixels)
         except ImageError as error:
-            yield Missing(error.path, str(error))
+            yield Missing(error.path, str(error), error)
         else:
             yield Drawn(shown, pixels, name, canvas)

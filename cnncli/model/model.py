@@ -7,33 +7,29 @@ import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from itertools import chain, islice
-from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..data.depth import Seen
-from ..data.finding import Images, Missing, Picture, each_image
+from ..data.finding import Images
 from ..data.outputs import Kind, claim, write
 from ..data.pixels import as_array
 from ..data.placed import Placed
 from ..data.preprocessing import Preprocessing
-from ..errors import DataError, ImageError, UsageError, brief
-from ..kernels import Array, threads
+from ..errors import Cause, CnnError, DataError, ModelError, UsageError, brief
+from ..kernels import Array
 from ..network import Network
 from ..network.analysis import has_positions
 from ..values import as_hinted
 from .calibration import Calibration, softmax
 from .learnt import trained_on
 from .modelfile import SUFFIX, as_json, is_model, pack
+from .preparing import Reason, prepared
 from .strangeness import Strangeness, flat, parts
 
 SEEN = "state/seen"  # the name of that array: beside the network's, so that earlier versions pass it over
-_IMAGES_AT_ONCE = 64  # decoded and judged together: enough to keep every core busy, little to wait for
-_PIECE = 8  # of them that a thread decodes at a time, at most
-_PIXELS_AT_ONCE = 2**24  # bytes of decoded images, for networks with large ones
 MODEL_FILE = Kind("a model file", SUFFIX, is_model)
 
 
@@ -46,12 +42,14 @@ class Prediction:
         label: The most likely class; "unknown" if the answer was withheld; None if the image could not be read.
         probability: The probability of the most likely class, 0 to 1. None if the image could not be read.
         top: (label, probability) pairs, the most likely class first.
-        error: Why the image could not be read, in a sentence. None if it could.
+        error: Why there is no answer, in a sentence. None if there is one.
         rejected: Whether the answer was withheld (``predict`` with reject).
         note: What is damaged in the file although no pixel is missing. None: nothing.
         withheld: Why the answer was withheld: "unsure", "strange" or both.
         strangeness: Above 0 if the image seems to belong to no class. None if nobody asked or the model cannot tell.
         trained_on: Whether the image is one of those that the model was trained on, by its pixels. None if not known.
+        exception: The error of that sentence: an ``ImageError``, with a cause, if the image could not be read.
+            None if there is an answer.
     """
 
     path: str
@@ -64,6 +62,15 @@ class Prediction:
     withheld: tuple[str, ...] = ()
     strangeness: float | None = None
     trained_on: bool | None = None
+    exception: CnnError | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def cause(self) -> Cause | None:
+        """Why the image could not be read, in a word: "missing", "damaged" or another of ``ImageError.cause``.
+
+        None if it could, or if the image is not the reason that there is no answer.
+        """
+        return getattr(self.exception, "cause", None)
 
 
 class Model:
@@ -248,7 +255,8 @@ class Model:
     def predict(self, images: Images, top: int | None = None) -> list[Prediction]:
         """Classify images: return one Prediction for each, in order.
 
-        A file that cannot be read has a Prediction with an error; nothing is raised for it.
+        A file that cannot be read has a Prediction with an error; nothing is raised for it. Of a list, whatever is no
+        image has one. An argument that is as a whole no image, and no folder of images, is an error that is raised.
 
         Args:
             images: A file's path, a folder (all images in it), an array, the bytes of a file (an upload), an open file,
@@ -257,8 +265,8 @@ class Model:
             top: How many labels each Prediction lists. None: all.
 
         Raises:
-            UsageError: Something is no image, or top is no number of labels.
-            DataError: An array is no image.
+            UsageError: The argument is nothing that could be images, or top is no number of labels.
+            DataError: The argument is a folder without images, or an array of another shape than images have.
         """
         return list(self.predictions(images, top))
 
@@ -268,7 +276,7 @@ class Model:
         """Classify images, like ``predict``, but yield each Prediction as soon as it is known.
 
         Files are decoded in threads while the network classifies the earlier ones. Memory does not grow with their
-        number.
+        number. Of a generator no more images are taken than come at once, so it may be slow, or never end.
 
         Args:
             images: As in ``predict``; may be a generator.
@@ -287,62 +295,20 @@ class Model:
                     yield replace(answer, note=note) if note else answer
 
     def prepared(self, images: Images, forgiven: dict[str, str] | None = None, seen: Seen | None = None
-                 ) -> Generator[list[tuple[str, Array | str]], None, None]:
+                 ) -> Generator[list[tuple[str, Array | Reason]], None, None]:
         """Yield what ``predict`` takes in batches of (path, image), decoded and scaled: uint8 (h, w, c).
 
-        An image that cannot be read is (path, the sentence that says why). Files are decoded ahead, in threads.
+        An image that cannot be read is (path, the sentence that says why). Files are decoded ahead, in threads. Of a
+        generator no more images are taken than come at once.
 
         Args:
             images: As in ``predict``.
             forgiven: Gets what is damaged in a file although no pixel is missing, by path. None: not collected.
             seen: Collects the values of files with more than 8 bits. None: not collected.
         """
-        from ..data.decode import quiet
-        from ..data.prefetch import ConcurrencyLimit, prefetch
+        return prepared(self.preprocessing, images, forgiven, seen)
 
-        h, w, c = self.preprocessing.shape
-        at_once = max(1, min(_IMAGES_AT_ONCE, _PIXELS_AT_ONCE // (h * w * c)))
-        given = each_image(images)
-        first, count = list(islice(given, at_once)), threads()
-        size = max(1, min(_PIECE, at_once // 2, len(first) // (2 * count)))
-        every, limit, lock = chain(first, given), ConcurrencyLimit(count), Lock()
-
-        def prepare(piece: list[str | Missing | Picture]) -> list[tuple[str, Array | str]]:
-            with limit.slot(len(piece)), quiet():
-                own = Seen()
-                ready = [self._prepare(image, forgiven, own) for image in limit.wanted(piece)]
-            if seen is not None and own.images:
-                with lock:
-                    seen.add(own)
-            return ready
-
-        pieces = iter(lambda: list(islice(every, size)), [])
-        with closing(prefetch(prepare, pieces, count, max(2 * count, at_once // size), None, limit)) as prepared:
-            batch: list[tuple[str, Array | str]] = []
-            for piece in prepared:
-                batch += piece or []
-                if len(batch) >= at_once:
-                    yield batch
-                    batch = []
-            if batch:
-                yield batch
-
-    def _prepare(self, image: str | Missing | Picture, forgiven: dict[str, str] | None, seen: Seen
-                 ) -> tuple[str, Array | str]:
-        if isinstance(image, Missing):
-            return image.path, image.error
-        notes: list[str] = []
-        path = image.path if isinstance(image, Picture) else image
-        try:
-            pixels = (image.prepared(self.preprocessing, notes, seen) if isinstance(image, Picture)
-                      else self.preprocessing.prepare(image, notes, seen))
-        except ImageError as error:
-            return path, str(error)
-        if notes and forgiven is not None:
-            forgiven[path] = "; ".join(notes)
-        return path, pixels
-
-    def _judge(self, judge: Callable[[Array], tuple[Array, Array | None]], batch: list[tuple[str, Array | str]],
+    def _judge(self, judge: Callable[[Array], tuple[Array, Array | None]], batch: list[tuple[str, Array | Reason]],
                top: int | None) -> Iterator[Prediction]:
         good = [pixels for _, pixels in batch if not isinstance(pixels, str)]
         stacked = np.stack(good) if good else np.empty((0, *self.preprocessing.shape), np.uint8)
@@ -353,13 +319,14 @@ class Model:
             known = [None] * len(good) if learnt is None else learnt.tolist()
             rows = zip(logits, softmax(logits, self.temperature), each, known, strict=True)
         for path, pixels in batch:
-            yield (Prediction(path, error=pixels) if isinstance(pixels, str)
+            yield (Prediction(path, error=str(pixels), exception=pixels.error) if isinstance(pixels, str)
                    else self._prediction(path, *next(rows), top))
 
     def _prediction(self, path: str, logits: Array, probabilities: Array, strangeness: float | None,
                     learnt: bool | None, top: int | None) -> Prediction:
         if not np.isfinite(logits).all():
-            return Prediction(path, error="the model's answer for it is not a number; train the model again.")
+            error = ModelError("the model's answer for it is not a number; train the model again.")
+            return Prediction(path, error=str(error), exception=error)
         order = np.argsort(-logits, kind="stable")[:top]  # what is too close for probabilities still has an order
         ranked = [(self.classes[i], float(probabilities[i])) for i in order]
         return Prediction(path, *ranked[0], top=ranked, strangeness=strangeness, trained_on=learnt)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from ..data.depth import Seen, doubts
-from ..data.finding import Images, image_files
+from ..data.finding import Images, images_of
 from ..errors import UsageError
 from .calibration import withholding
 from .flips import with_flips
@@ -23,7 +23,7 @@ def predict(model: Model, images: Images, *, top: int | None = None, reject: flo
             tta: bool | None = None, note: Callable[[str], None] | None = None) -> Iterator[Prediction]:
     """Classify images as ``cnncli.predict`` (runs/answering.py), with a model that is open."""
     seen = Seen()
-    judged = with_flips(model, tta, note).predictions(image_files(images), top, reject is not None, seen)
+    judged = with_flips(model, tta, note).predictions(images_of(images), top, reject is not None, seen)
     answers = _doubted(judged, model, seen, note)
     if reject is None:
         return answers

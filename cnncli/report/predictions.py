@@ -22,6 +22,8 @@ def as_item(prediction: Prediction, rejecting: bool = False) -> dict[str, Any]:
     item: dict[str, Any] = {"path": prediction.path, "label": prediction.label, "probability": prediction.probability,
             "top": [{"label": label, "probability": probability} for label, probability in prediction.top],
             "error": prediction.error}
+    if prediction.cause:
+        item["cause"] = prediction.cause
     if rejecting:
         item |= {"rejected": prediction.rejected, "withheld": list(prediction.withheld),
                  "strangeness": prediction.strangeness}

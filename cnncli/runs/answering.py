@@ -18,12 +18,13 @@ def predict(model: AnyModel, images: Images, *, top: int | None = None, reject: 
             tta: bool | None = None, note: Callable[[str], None] | None = None) -> Iterator[Prediction]:
     """Classify images: yield one Prediction for each, in order, as soon as it is known.
 
-    An image that cannot be read has a Prediction with an error.
+    An image that cannot be read has a Prediction with an error, and so has whatever else in a list is no image. Of a
+    generator no more images are taken than come at once, so it may be slow, or never end.
 
     Args:
         model: A Model, a model file, a run or its folder, or the name of a pretrained network. None: the latest run's.
         images: A file, a folder, a pattern like "new/*.png", an array or the bytes of a file as ``Model.predict``
-            takes them, or a list of these, such as ``find_images`` returns.
+            takes them, a list of these, such as ``find_images`` returns, or a generator.
         top: How many labels each Prediction lists. None: all.
         reject: The share of answers that should be right, between 0 and 1. Less sure answers, and images that seem to
             belong to no class, get the label "unknown". None: every answer is given.
@@ -33,8 +34,8 @@ def predict(model: AnyModel, images: Images, *, top: int | None = None, reject: 
 
     Raises:
         ModelError: There is no model, or its file cannot be trusted.
-        UsageError: reject is not between 0 and 1, or something is no image.
-        DataError: An array is no image.
+        UsageError: reject is not between 0 and 1, or images is nothing that could be images.
+        DataError: images is a folder without images, or an array of another shape than images have.
 
     Example::
 
@@ -50,7 +51,7 @@ def features(model: AnyModel, images: Images, progress: Callable[[int, int], Non
     """Return the features of images: the numbers that the network's last layer gets.
 
     They can be searched and clustered. If they are maps, the mean over the positions is taken. An image's features are
-    the same bits whatever other images are given.
+    the same bits whatever other images are given. All are held in memory; a generator is read to its end first.
 
     Args:
         model: A Model, a model file, a run or its folder, or the name of a pretrained network. None: the latest run's.
@@ -66,8 +67,8 @@ def features(model: AnyModel, images: Images, progress: Callable[[int, int], Non
     Raises:
         ModelError: There is no model, or its file cannot be trusted.
         NetworkError: The network has no layer before its last one.
-        UsageError: Something is no image.
-        DataError: An array is no image.
+        UsageError: images is nothing that could be images.
+        DataError: images is a folder without images, or an array of another shape than images have.
     """
     return of_features.features(_open(model, note), images, progress, note)
 

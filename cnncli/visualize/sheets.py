@@ -5,7 +5,7 @@ and activations.py draw one sheet; which layers are on it, and what is written t
 import io
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..data.depth import Seen, doubts
-from ..data.finding import Images, Missing, Picture, image_files
+from ..data.finding import Images, Missing, Picture, image_files, images_of
 from ..data.images import forgiven_in_words
 from ..data.outputs import Kind, StrPath, claim, drawing, write
 from ..errors import ImageError, ModelError, printable
@@ -166,15 +166,15 @@ def draw_activations(images: Images, model: AnyModel = None, layers: Sequence[st
 
     Raises:
         NetworkError: There is no such layer.
-        DataError: An array is no image.
+        DataError: images is a folder without images, or an array of another shape than images have.
         ModelError: There is no model, or its outputs are no numbers.
     """
     opened = open_model(model)
     names = _checked(opened, layers) or activations.default_layers(opened.model.network.nodes)
-    return _sheets(opened, image_files(images), names, note or (lambda sentence: None))
+    return _sheets(opened, images_of(images), names, note or (lambda sentence: None))
 
 
-def _sheets(opened: Opened, images: Sequence[str | Missing | Picture], names: list[str], note: Callable[[str], None]
+def _sheets(opened: Opened, images: Iterable[str | Missing | Picture], names: list[str], note: Callable[[str], None]
             ) -> Iterator[Sheet | Missing]:
     taken: set[str] = set()
     forgiven: list[tuple[str, str]] = []
@@ -188,7 +188,7 @@ def _sheets(opened: Opened, images: Sequence[str | Missing | Picture], names: li
         try:
             canvas = _answer(opened, image, names, notes, seen)
         except ImageError as error:
-            yield Missing(error.path, error.reason)
+            yield Missing(error.path, str(error), error)
         else:
             forgiven += [(path, "; ".join(notes))] if notes else []
             yield Sheet("activations", path, names, file_name("activations", path, taken), canvas)

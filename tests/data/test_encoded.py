@@ -86,7 +86,10 @@ def test_the_image_itself_is_not_changed_and_is_one_of_arrays_too() -> None:
 @pytest.mark.parametrize("channels", [2, 4])
 def test_an_image_with_transparency_is_no_stack_of_grey_images(channels: int) -> None:
     given = np.zeros((40, 40, channels), np.uint8)
-    for images in (given, [given], given[None]):
+    [found] = image_files([given])
+    assert isinstance(found, Missing)
+    assert "looks like an image with transparency; convert it" in found.error
+    for images in (given, given[None]):
         with pytest.raises(DataError, match=rf"40, {channels}\).*looks like an image with transparency; convert it"):
             image_files(images)
     assert len(image_files(given[..., None])) == 40  # as the message advises

@@ -1,13 +1,18 @@
 """data/finding.py: what a file, a folder, a pattern and a list stand for, and a name that stands for nothing."""
 
+import io
+import itertools
 import os
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from cnncli.data.finding import Missing, Picture, find_images, image_files
-from cnncli.errors import DataError, UsageError
+from cnncli.data import finding
+from cnncli.data.finding import Missing, Picture, as_they_come, find_images, image_files, images_of
+from cnncli.errors import UsageError
 
 
 @pytest.fixture
@@ -75,7 +80,30 @@ def test_arrays_are_images_too() -> None:
     assert image_files(["a.png", grey[0], Missing("b", "c"), Picture("d", grey[1])]) == [
         "a.png", Picture("images[1]", grey[0]), Missing("b", "c"), Picture("d", grey[1])]
     assert image_files(np.array(["a.png", "b.png"])) == ["a.png", "b.png"]
-    with pytest.raises(DataError, match="give uint8"):
-        image_files([grey.astype(int)[0]])
     with pytest.raises(UsageError, match="not int"):
         image_files(3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("given", "words"), [
+    (np.zeros((8, 7), int), "give uint8"), (None, "is no image"), (np.zeros(5, np.uint8), r"the shape is \(5,\)"),
+    ({}, "is no image"), (io.StringIO("text"), "opened as text"), ("below", "holds")])
+def test_what_is_no_image_in_a_list_takes_nothing_from_the_others(home: Path, given: Any, words: str) -> None:
+    (home / "below").mkdir()
+    first, wrong, last = image_files([np.zeros((8, 7), np.uint8), given, "a.png"])
+    assert (first.path, last) == ("images[0]", "a.png")  # type: ignore[union-attr]
+    assert isinstance(wrong, Missing)
+    assert re.search(words, wrong.error)
+    assert wrong.cause == ("empty" if words == "holds" else "kind")
+    assert str(wrong.exception) == wrong.error
+
+
+def test_a_source_that_is_slow_or_has_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count()
+    monkeypatch.setattr(finding, "monotonic", lambda: next(clock))
+    names = map(str, itertools.count())
+    assert next(as_they_come(images_of(names), 64)) == ["0"], "each took a second"
+    monkeypatch.setattr(finding, "monotonic", lambda: 0)
+    assert len(next(as_they_come(images_of(names), 64))) == 128
+    assert next(names) == "129"
+    held = (np.zeros((2, 2), np.uint8) for _ in itertools.count())
+    assert [len(group) for group in itertools.islice(as_they_come(images_of(held), 5), 2)] == [5, 5]

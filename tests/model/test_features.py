@@ -63,7 +63,7 @@ def test_arrays_have_those_of_their_files(paths: list[str]) -> None:
 
 
 def test_what_cannot_be_read_is_left_out(paths: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cnncli.model.model._IMAGES_AT_ONCE", 1)
+    monkeypatch.setattr("cnncli.model.preparing._IMAGES_AT_ONCE", 1)
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no image")
     done: list[tuple[int, int]] = []

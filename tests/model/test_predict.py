@@ -1,6 +1,9 @@
 """model/predict.py: answers in the order of the images whatever they are, withheld below the probability asked for,
 and a word where nothing stands behind that."""
 
+import itertools
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +12,12 @@ from PIL import Image
 
 from cnncli.data.finding import Missing
 from cnncli.data.marks import of_images, union
-from cnncli.errors import CnnError, DataError, UsageError
+from cnncli.errors import CnnError, DataError, ImageError, UsageError
 from cnncli.explain.explanation import explanations
 from cnncli.model.calibration import Calibration
 from cnncli.model.features import features
 from cnncli.model.predict import UNKNOWN, predict
+from cnncli.report.predictions import as_item
 
 from ..small_model import CLASSES, small_model
 
@@ -129,11 +133,46 @@ def test_the_channels_of_an_image_are_not_three_grey_images(rng: np.random.Gener
     assert len(small_model().predict(np.moveaxis(planes, 0, -1))) == 1
 
 
-@pytest.mark.parametrize(("images", "sentence"), [
-    ("", "the path of the images is empty; name a file or a folder."),
-    (["a.png", ""], "images[1] is empty; name a file or a folder."),
-    ([None, "a.png"], "images[0]: None is no image; give an array, the bytes of a file or a Pillow image.")])
-def test_what_is_no_image_is_refused_in_a_sentence(images: list[str], sentence: str) -> None:
-    with pytest.raises(CnnError) as refused:
-        small_model().predict(images)
-    assert str(refused.value) == sentence
+def test_an_empty_name_is_refused_in_a_sentence(folder: Path) -> None:
+    with pytest.raises(CnnError, match=r"^the path of the images is empty; name a file or a folder\.$"):
+        small_model().predict("")
+    empty, nothing, good = small_model().predict(["", None, folder / "00.png"])  # type: ignore[list-item]
+    assert empty.error == "images[0] cannot be used: it is empty; name a file or a folder."
+    assert nothing.error == ("images[1] cannot be used: None is no image; give an array, the bytes of a file or a Pillow "
+                             "image.")
+    assert good.label
+
+
+def test_answers_come_as_the_images_come_with_the_same_bits(folder: Path) -> None:
+    model, paths = small_model(), sorted(map(str, folder.iterdir()))
+    taken: list[str] = []
+
+    def slow() -> Iterator[str]:
+        for path in itertools.cycle(paths):
+            taken.append(path)
+            time.sleep(0.06)
+            yield path
+
+    expected = list(predict(model, paths))
+    for each, answer in enumerate(itertools.islice(predict(model, slow()), 3)):
+        assert (len(taken), answer) == (each + 1, expected[each])
+    assert list(predict(model, iter(paths))) == expected
+
+
+def test_why_there_is_no_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    Path("bad.png").write_bytes(Path("00.png").read_bytes()[:40])
+    Path("empty.png").touch()
+    Path("text.png").write_text("some text")
+    Path("nothing").mkdir()
+    found = small_model().predict(["gone.png", "bad.png", "empty.png", "text.png", "nothing", None, np.ones((3, 3, 7)),
+                                   "00.png"])  # type: ignore[list-item]
+    assert [answer.cause for answer in found] == ["missing", "damaged", "empty", "kind", "empty", "kind", "kind", None]
+    assert {type(answer.exception) for answer in [*found[:4], *found[5:7]]} == {ImageError}
+    assert (type(found[4].exception), found[7].exception) == (DataError, None)
+    assert all(str(answer.exception) == answer.error for answer in found[:-1])
+    assert [as_item(answer).get("cause") for answer in found] == [answer.cause for answer in found]
+    for whole in ("nothing", np.ones((2, 3, 3, 7))):
+        for ask in (small_model().predict, lambda images: predict(small_model(), images)):
+            with pytest.raises(DataError):
+                ask(whole)

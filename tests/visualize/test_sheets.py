@@ -53,7 +53,7 @@ def test_a_sheet_for_each_image_and_a_word_for_what_is_none(home: Path) -> None:
     assert [type(item) for item in found] == [Sheet, Missing, Missing, Sheet]
     assert [item.image for item in found if isinstance(item, Sheet)] == [PICTURE] * 2
     assert [(item.path, item.error) for item in found if isinstance(item, Missing)] == [
-        ("empty.png", "it is empty"), ("gone", "is not there.")]
+        ("empty.png", "empty.png cannot be used: it is empty."), ("gone", "is not there.")]
     assert [item.layers for item in found if isinstance(item, Sheet)] == [["relu1", "pool1", "relu2", "pool2"]] * 2
     [sheet] = draw_activations(np.asarray(Image.open(PICTURE)))
     assert isinstance(sheet, Sheet)
