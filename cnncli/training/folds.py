@@ -283,7 +283,7 @@ def cross_validate(data: Data | None, folds: int, *, name: str | None = None, re
         observer.note(f"Warning: {result.warning}")
     rows = [(*row.row(), each.fold) for each in result.folds for row in each.answers]
     write_atomically(result.path.with_name(ANSWERS), table((*COLUMNS, "fold"), rows))
-    write_atomically(result.path, (json.dumps(result.as_json(), indent=2, default=os.fspath) + "\n").encode())
+    write_atomically(result.path, (json.dumps(result.as_json(), indent=2) + "\n").encode())
     return result
 
 
