@@ -24,33 +24,39 @@ from ._version import __version__
 if TYPE_CHECKING:
     from . import errors, layers, loss, optim
     from .architectures import architecture
-    from .data.finding import find_images
-    from .data.importing import import_images
+    from .data.check.findings import Finding, Report
+    from .data.finding import Missing, find_images
+    from .data.importing import Imported, import_images
     from .data.sample import write_sample
     from .evaluation.check import check
-    from .evaluation.evaluate import evaluate
-    from .evaluation.listing import compare_runs, list_runs
-    from .explain.explained_units import explain_units
-    from .explain.explanation import explain, explanations
-    from .explain.sanity import sanity
-    from .explain.shortcuts import shortcuts
-    from .explain.trust import trust
-    from .export import export_model
+    from .evaluation.evaluate import ModelTest, evaluate
+    from .evaluation.listing import ListedRun, compare_runs, list_runs
+    from .explain.explained_units import ExplainedUnits, explain_units
+    from .explain.explanation import Explanation, explain, explanations
+    from .explain.sanity import Sanity, sanity
+    from .explain.shortcuts import Shortcuts, shortcuts
+    from .explain.trust import Trust, trust
+    from .export import Exported, export_model
     from .model import Model, Prediction
+    from .model.features import Features
+    from .model.summary import Summary
     from .network import Network
     from .page import write_page
+    from .page.writing import Written
     from .report.files import write as write_report
     from .runs.answering import features, predict, summarise
     from .runs.latest import find_run
     from .runs.opened import load
-    from .training.find_lr import find_lr
-    from .training.folds import cross_validate
+    from .runs.run import Run
+    from .training.find_lr import RangeTest, find_lr
+    from .training.folds import CrossValidation, cross_validate
     from .training.observer import Observer, Observers
-    from .training.sweep import sweep
+    from .training.sweep import Sweep, sweep
     from .training.train import train
     from .training.trainer import Trainer
-    from .visualize.sheets import draw_activations, draw_filters
+    from .visualize.sheets import Sheet, draw_activations, draw_filters
     from .watching.live import Live
+    from .watching.server import Server
     from .watching.tensorboard import TensorBoard
     from .watching.trackers import Tracker
     from .watching.watch import watch
@@ -58,15 +64,36 @@ if TYPE_CHECKING:
 
 # name -> (module, the name in it; "" for the module itself)
 _HOMES = {
+    "CrossValidation": ("training.folds", "CrossValidation"),
+    "ExplainedUnits": ("explain.explained_units", "ExplainedUnits"),
+    "Explanation": ("explain.explanation", "Explanation"),
+    "Exported": ("export", "Exported"),
+    "Features": ("model.features", "Features"),
+    "Finding": ("data.check.findings", "Finding"),
+    "Imported": ("data.importing", "Imported"),
+    "ListedRun": ("evaluation.listing", "ListedRun"),
     "Live": ("watching.live", "Live"),
+    "Missing": ("data.finding", "Missing"),
     "Model": ("model", "Model"),
+    "ModelTest": ("evaluation.evaluate", "ModelTest"),
     "Network": ("network", "Network"),
     "Observer": ("training.observer", "Observer"),
     "Observers": ("training.observer", "Observers"),
     "Prediction": ("model", "Prediction"),
+    "RangeTest": ("training.find_lr", "RangeTest"),
+    "Report": ("data.check.findings", "Report"),
+    "Run": ("runs.run", "Run"),
+    "Sanity": ("explain.sanity", "Sanity"),
+    "Server": ("watching.server", "Server"),
+    "Sheet": ("visualize.sheets", "Sheet"),
+    "Shortcuts": ("explain.shortcuts", "Shortcuts"),
+    "Summary": ("model.summary", "Summary"),
+    "Sweep": ("training.sweep", "Sweep"),
     "TensorBoard": ("watching.tensorboard", "TensorBoard"),
     "Tracker": ("watching.trackers", "Tracker"),
     "Trainer": ("training.trainer", "Trainer"),
+    "Trust": ("explain.trust", "Trust"),
+    "Written": ("page.writing", "Written"),
     "architecture": ("architectures", "architecture"),
     "check": ("evaluation.check", "check"),
     "compare_runs": ("evaluation.listing", "compare_runs"),
@@ -102,11 +129,14 @@ _HOMES = {
     "write_sample": ("data.sample", "write_sample"),
 }
 
-__all__ = ["Live", "Model", "Network", "Observer", "Observers", "Prediction", "TensorBoard", "Tracker", "Trainer",
-           "__version__", "architecture", "check", "compare_runs", "cross_validate", "draw_activations", "draw_filters",
-           "errors", "evaluate", "explain", "explain_units", "explanations", "export_model", "features", "find_images",
-           "find_lr", "find_run", "import_images", "layers", "list_runs", "load", "loss", "optim", "predict", "sanity",
-           "shortcuts", "summarise", "sweep", "train", "trust", "watch", "write_page", "write_report", "write_sample"]
+__all__ = ["CrossValidation", "ExplainedUnits", "Explanation", "Exported", "Features", "Finding", "Imported",
+           "ListedRun", "Live", "Missing", "Model", "ModelTest", "Network", "Observer", "Observers", "Prediction",
+           "RangeTest", "Report", "Run", "Sanity", "Server", "Sheet", "Shortcuts", "Summary", "Sweep", "TensorBoard",
+           "Tracker", "Trainer", "Trust", "Written", "__version__", "architecture", "check", "compare_runs",
+           "cross_validate", "draw_activations", "draw_filters", "errors", "evaluate", "explain", "explain_units",
+           "explanations", "export_model", "features", "find_images", "find_lr", "find_run", "import_images", "layers",
+           "list_runs", "load", "loss", "optim", "predict", "sanity", "shortcuts", "summarise", "sweep", "train",
+           "trust", "watch", "write_page", "write_report", "write_sample"]
 
 
 if not TYPE_CHECKING:  # so that type checkers refuse a name that is misspelt
@@ -124,4 +154,4 @@ if not TYPE_CHECKING:  # so that type checkers refuse a name that is misspelt
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

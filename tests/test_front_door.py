@@ -3,13 +3,17 @@ that commands are made of need nothing that is not installed by default."""
 
 import ast
 import importlib
+import inspect
 import pydoc
 import sys
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 
 import cnncli
+
+from .small_model import small_model
 
 
 def typed() -> dict[str, tuple[str, str]]:
@@ -58,3 +62,28 @@ def test_the_room_that_has_a_functions_name_is_that_function() -> None:
     first = pydoc.render_doc(cnncli.explain, renderer=pydoc.plaintext).splitlines()[:3]
     assert "function cnncli.explain" in first[0], first
     assert first[2].startswith("cnncli.explain(model: "), first
+
+
+def test_what_is_not_offered_is_not_listed() -> None:
+    assert {name for name in dir(cnncli) if not name.startswith("__")} == set(cnncli.__all__) - {"__version__"}
+
+
+def returned(hint: Any) -> set[type]:
+    """Return the classes of this package in a type."""
+    own = {hint} if isinstance(hint, type) and hint.__module__.startswith("cnncli") else set()
+    return own.union(*(returned(each) for each in get_args(hint)))
+
+
+@pytest.mark.parametrize("name", [name for name in cnncli.__all__ if inspect.isfunction(getattr(cnncli, name))])
+def test_what_a_function_returns_is_offered(name: str) -> None:
+    for kind in returned(inspect.signature(getattr(cnncli, name)).return_annotation):
+        assert getattr(cnncli, kind.__name__) is kind
+
+
+def test_models_and_networks_say_what_they_are() -> None:
+    model = small_model()
+    assert repr(model) == r"<Model 5 layers: images (6, 5, 3), 3 classes ('ankle boot', 'zwei\nZeilen', 'été \xff')>"
+    model.training, model.path = {"architecture": "lenet5"}, "a.safetensors"
+    assert repr(model).startswith("<Model lenet5: images (6, 5, 3), 3 classes (")
+    assert repr(model).endswith(", of 'a.safetensors'>")
+    assert repr(model.network) == "<Network of 5 layers: (6, 5, 3) to (3,)>"

@@ -34,7 +34,7 @@ from .scores import Evaluation
 LEFT_OUT = "There is no comparison with the nearest neighbour"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ModelTest(Evaluation):
     """What a test of a model found: an ``Evaluation``, with more about the model and the images.
 

@@ -120,7 +120,7 @@ class Withheld:
     doubt: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evaluation:
     """What a test found. Arrays of n are in the order of the images.
 

@@ -18,7 +18,7 @@ MOST = 8  # groups of a class
 _STEPS = 100  # of k-means
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cluster:
     """Maps that are alike. members are their places among those given, ascending, and share is what part of these they
     are. mean (rows, columns) is where their evidence lies on average, adding up to 1. tightness is how alike they are,

@@ -50,7 +50,7 @@ _OUTSIDE = 128  # the grey of what lies outside of an image
 Note = Callable[[str], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Unit:
     """One channel of a layer, explained.
 
@@ -89,7 +89,7 @@ class Unit:
                 "classes": [{"name": name, "by": by} for name, by in self.classes]}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ExplainedUnits:
     """The channels of a layer, explained.
 

@@ -50,7 +50,7 @@ class Beside:
     box: Box | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Explanation:
     """Why one image gets its answer: a map of where in it the evidence for a class lies.
 

@@ -17,7 +17,7 @@ CELLS = 8
 PASSES = CELLS**2 + (CELLS - 1) ** 2 + 1  # for each image
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Greyed:
     """What greying parts of a class's images costs, on average over the images.
 

@@ -67,7 +67,7 @@ PROPERTIES = (Property("brightness", "bright", _mean, _shifted),
               Property("tint", "red or blue", _tint, _tinted))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Moved:
     """A property of the images that tells a class from the others, and what changing it did.
 

@@ -27,7 +27,7 @@ _MARK = b"features by cnn"  # the archive's comment, by which it is known
 FEATURES = Kind("a file of features", ".npz", marked(re.escape(_MARK) + rb"\Z"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Features:
     """The features of images: the numbers before a network's last layer.
 

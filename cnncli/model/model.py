@@ -55,7 +55,7 @@ class Prediction:
     path: str
     label: str | None = None
     probability: float | None = None
-    top: list[tuple[str, float]] = field(default_factory=list)
+    top: list[tuple[str, float]] = field(default_factory=list, hash=False)
     error: str | None = None
     rejected: bool = False
     note: str | None = None
@@ -121,6 +121,12 @@ class Model:
     @path.setter
     def path(self, path: str | None) -> None:
         self._place = None if path is None else Placed(path)
+
+    def __repr__(self) -> str:
+        shown = ", ".join([*map(brief, self.classes[:3]), *["…"] * (len(self.classes) > 3)])
+        kind = self.training.get("architecture") or f"{len(self.network.nodes)} layers"
+        of = f", of {self.path!r}" if self.path else ""
+        return f"<Model {kind}: images {self.network.input_shape}, {len(self.classes)} classes ({shown}){of}>"
 
     # ---- saving ----
 

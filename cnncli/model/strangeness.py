@@ -30,7 +30,7 @@ _ARRAYS = ("centre", "directions", "means", "scatter")
 _LEAST = 1e-12
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Strangeness:
     """What was fitted: centre (d,), directions (d, r), the classes' means (classes, r) and the scatter (r, r) that the
     directions were divided by, float32; the factor for the squares of all other directions; the threshold, and the

@@ -85,6 +85,9 @@ class Network:
         """
         return self._graph.config()
 
+    def __repr__(self) -> str:
+        return f"<Network of {len(self.nodes)} layers: {self.input_shape} to {self.output_shape}>"
+
     # ---- taking it apart ----
 
     def split(self, name: str) -> tuple["Network", "Network"]:

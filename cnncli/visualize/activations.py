@@ -23,7 +23,7 @@ GAP, WORDS = 14, 38
 MARGIN = 24
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LayerMaps:
     """One layer's answer to one image: values float32 (h, w, c) or (features,)."""
 

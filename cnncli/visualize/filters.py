@@ -18,7 +18,7 @@ TILE, LARGE_TILE, SMALL_TILE = 72, 40, 27  # how large a tile is drawn: alone, i
 MARGIN = 24
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Filters:
     """A layer's filters: weight is float32 (out, in / groups, kh, kw), as in the model file."""
 
