@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from .evaluation.listing import ListedRun, compare_runs, list_runs
     from .explain.explained_units import ExplainedUnits, explain_units
     from .explain.explanation import Explanation, explain, explanations
+    from .explain.picture import Drawn
+    from .explain.pictures import draw_explanations
     from .explain.sanity import Sanity, sanity
     from .explain.shortcuts import Shortcuts, shortcuts
     from .explain.trust import Trust, trust
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
 # name -> (module, the name in it; "" for the module itself)
 _HOMES = {
     "CrossValidation": ("training.folds", "CrossValidation"),
+    "Drawn": ("explain.picture", "Drawn"),
     "ExplainedUnits": ("explain.explained_units", "ExplainedUnits"),
     "Explanation": ("explain.explanation", "Explanation"),
     "Exported": ("export", "Exported"),
@@ -99,6 +102,7 @@ _HOMES = {
     "compare_runs": ("evaluation.listing", "compare_runs"),
     "cross_validate": ("training.folds", "cross_validate"),
     "draw_activations": ("visualize.sheets", "draw_activations"),
+    "draw_explanations": ("explain.pictures", "draw_explanations"),
     "draw_filters": ("visualize.sheets", "draw_filters"),
     "errors": ("errors", ""),
     "evaluate": ("evaluation.evaluate", "evaluate"),
@@ -129,14 +133,14 @@ _HOMES = {
     "write_sample": ("data.sample", "write_sample"),
 }
 
-__all__ = ["CrossValidation", "ExplainedUnits", "Explanation", "Exported", "Features", "Finding", "Imported",
+__all__ = ["CrossValidation", "Drawn", "ExplainedUnits", "Explanation", "Exported", "Features", "Finding", "Imported",
            "ListedRun", "Live", "Missing", "Model", "ModelTest", "Network", "Observer", "Observers", "Prediction",
            "RangeTest", "Report", "Run", "Sanity", "Server", "Sheet", "Shortcuts", "Summary", "Sweep", "TensorBoard",
            "Tracker", "Trainer", "Trust", "Written", "__version__", "architecture", "check", "compare_runs",
-           "cross_validate", "draw_activations", "draw_filters", "errors", "evaluate", "explain", "explain_units",
-           "explanations", "export_model", "features", "find_images", "find_lr", "find_run", "import_images", "layers",
-           "list_runs", "load", "loss", "optim", "predict", "sanity", "shortcuts", "summarise", "sweep", "train",
-           "trust", "watch", "write_page", "write_report", "write_sample"]
+           "cross_validate", "draw_activations", "draw_explanations", "draw_filters", "errors", "evaluate", "explain",
+           "explain_units", "explanations", "export_model", "features", "find_images", "find_lr", "find_run",
+           "import_images", "layers", "list_runs", "load", "loss", "optim", "predict", "sanity", "shortcuts",
+           "summarise", "sweep", "train", "trust", "watch", "write_page", "write_report", "write_sample"]
 
 
 if not TYPE_CHECKING:  # so that type checkers refuse a name that is misspelt

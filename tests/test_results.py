@@ -50,6 +50,7 @@ def results(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             "explain": why,
             "explanations": list(cnncli.explanations(model, [picture, data / CLASSES[0] / "broken.png"])),
             "explanation of an upload": cnncli.explain(model, picture.read_bytes()),
+            "draw_explanations": list(cnncli.draw_explanations(model, [picture])),
             "trust": cnncli.trust(why, model),
             "sanity": cnncli.sanity(model, [picture]),
             "shortcuts": cnncli.shortcuts(model, "data"),

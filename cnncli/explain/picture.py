@@ -1,6 +1,7 @@
 """One picture of why an image gets its answer: the image, and beside it the maps of one class or several, laid on it,
 in colours of one scale, so that what is weak looks weak. Red speaks for a class, blue against it."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,18 +29,36 @@ _STRONG = 0.8  # how much of the image the strongest colour covers
 _PALE = 0.35  # how much of its contrast an image keeps beneath a map
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Drawn:
-    """A picture of an image's explanations, and the image's own pixels: written to a file by ``save``."""
+    """A picture of why an image gets its answer: the image, and maps of the evidence for classes laid on it.
+
+    Attributes:
+        explanations: The explanations that are drawn, that of the model's answer first.
+        pixels: The image's own pixels, uint8 (h, w) or (h, w, 3).
+        file: The name of its file.
+        canvas: The drawing; canvas.image is a Pillow image.
+    """
 
     explanations: list[Explanation]
     pixels: NDArray[Any] = field(repr=False)
     file: str
     canvas: Canvas
 
-    def save(self, folder: Path) -> Path:
-        """Write it into a folder. Raises UsageError where something else is there, SaveError where the disk refuses."""
-        return self.canvas.save(folder / self.file, EXPLANATION)
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write the picture into a folder that is there, as PNG. An older picture of this kind is replaced.
+
+        Args:
+            folder: The folder.
+
+        Returns:
+            The file.
+
+        Raises:
+            UsageError: Another file has this name.
+            SaveError: The file could not be written.
+        """
+        return self.canvas.save(Path(folder, self.file), EXPLANATION)
 
 
 @dataclass(frozen=True)

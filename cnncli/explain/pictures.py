@@ -34,9 +34,31 @@ def draw_explanations(model: AnyModel, images: Images, method: str = DEFAULT, ta
                       layer: str | None = None, seed: int = 0, note: Note | None = None,
                       besides: Sequence[Callable[[Explanation], Beside]] = (),
                       truths: Mapping[str, str] | None = None) -> Iterator[Drawn | Missing]:
-    """Draw why images get their answers: of each the map of ``target``, by default the model's answer, and what
-    ``Explainer.beside`` says beside it. What is no image yields a Missing. Takes and raises what ``explanations`` does.
-    besides tell of the first map what is said and drawn beside it."""
+    """Draw why images get their answers, as ``cnn explain`` does: one picture for each image.
+
+    The picture shows the map of the model's answer, and beside it that of the true class, or of the next likeliest.
+
+    Args:
+        model: A Model, a model file, a run or its folder, or the name of a pretrained network. None: the latest run's.
+        images: A file, a folder, a pattern, an array, or a list of files and arrays, as ``predict`` takes them.
+        method: The method, "hirescam" by default; ``explain`` names others.
+        target: The class to explain. None: the model's answer for each image.
+        layer: The layer whose positions are asked. None: the last one with positions.
+        seed: The seed of methods that draw random numbers.
+        note: Is called with sentences on images that are damaged although no pixel is missing, or are on another scale
+            of values. None: nobody is told.
+        besides: Functions from an Explanation to what is said and drawn beside its map.
+        truths: The class of what is on each image, by its path. None: the name of the folder, if it is a class.
+
+    Returns:
+        An iterator over a Drawn for each image, or a Missing for what is no image.
+
+    Raises:
+        UsageError: There is no such method or class, or the layer has no positions.
+        NetworkError: There is no such layer.
+        DataError: images is a folder without images, or an array of another shape than images have.
+        ModelError: There is no model, or its outputs are no numbers.
+    """
     opened = open_model(model)
     return _each(opened, Explainer(opened, method, layer, seed).beside(images, target, note, truths), besides)
 

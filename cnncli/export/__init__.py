@@ -7,6 +7,7 @@ What may not be here: anything that our own commands need to run a model.
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..data.outputs import Kind, checked_path, marked, write
@@ -41,7 +42,7 @@ class Exported:
         note: A sentence about the file.
     """
 
-    path: str
+    path: Path
     bytes: int
     classes: int
     raw: bool
@@ -90,7 +91,7 @@ def export_model(model: AnyModel, path: str | os.PathLike[str], *, raw: bool = F
     with opened.claim({file: KINDS[suffix]}, force=force):
         data, said = _made(opened.model, suffix, raw, torch_names)
         write(file, data, KINDS[suffix])
-    return Exported(file, len(data), len(opened.model.classes), raw, said)
+    return Exported(Path(file), len(data), len(opened.model.classes), raw, said)
 
 
 def _made(model: Model, suffix: str, raw: bool, torch_names: bool) -> tuple[bytes, str]:

@@ -3,11 +3,13 @@
 """
 
 import io
+import os
 import re
 import zipfile
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,11 +44,14 @@ class Features:
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
     @as_hinted
-    def write(self, path: str) -> None:
+    def write(self, path: str | os.PathLike[str]) -> Path:
         """Write an .npz file with the arrays "features" and "paths".
 
         Args:
             path: The file. An older file of features is replaced.
+
+        Returns:
+            The file.
 
         Raises:
             UsageError: Another file has this name.
@@ -57,6 +62,7 @@ class Features:
         with zipfile.ZipFile(data, "a") as archive:
             archive.comment = _MARK
         write(path, data.getvalue(), FEATURES)
+        return Path(path)
 
 
 def body(network: Network) -> Network:

@@ -43,7 +43,7 @@ class Written:
         skipped: (path, reason) of each image that could not be read.
     """
 
-    path: str
+    path: Path
     bytes: int
     pictures: int
     halved: bool
@@ -115,7 +115,7 @@ def write_page(model: AnyModel = None, data: Any = None, out: str | os.PathLike[
                       opened.name, _about(opened), made, [golden_], found.shown, found.drawing, told,
                       title is not None)
         write(path, page, PAGE)
-    return Written(str(path), len(page), len(found.shown), made.halved, change, told.filters if told else 0,
+    return Written(path, len(page), len(found.shown), made.halved, change, told.filters if told else 0,
                    told.images if told else 0, found.skipped)
 
 

@@ -89,13 +89,14 @@ def test_json(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert [item["path"] for item in found] == [
         "photos/a.png", "photos/b.png", "photos/bad.png", "photos/below/c.png"]
     for item, expected in zip(found, model.predict([item["path"] for item in found]), strict=True):
-        assert list(item) == ["path", "label", "probability", "top", "error"]
+        assert list(item) == ["path", "label", "probability", "top", "error", *["cause"] * (item["error"] is not None)]
         assert (item["label"], item["probability"], item["error"]) == (
             expected.label, expected.probability, expected.error)
         assert item["top"] == [{"label": name, "probability": p} for name, p in expected.top]
     assert found[2]["label"] is None
     assert found[2]["top"] == []
     assert "photos/bad.png" in found[2]["error"]
+    assert found[2]["cause"] in ("kind", "damaged")
     assert len(answers(capsys, "d.jpg", "--top", "2")[0]["top"]) == 2
     assert len(answers(capsys, "d.jpg", "--top", "99")[0]["top"]) == len(CLASSES)
 

@@ -40,13 +40,13 @@ def images_of(count: int) -> tuple[np.ndarray, list[str]]:
 
 def test_a_page_of_a_file(here: Path) -> None:
     made = write_page("m.safetensors")
-    assert (made.path, made.pictures, made.halved, made.change) == ("m-page.html", 0, False, 0)
+    assert (made.path, made.pictures, made.halved, made.change) == (Path("m-page.html"), 0, False, 0)
     assert made.bytes == Path("m-page.html").stat().st_size
     assert (made.filters, made.looked_at, made.skipped) == (0, 0, ())
     assert "Model <bdi>m.safetensors</bdi>: " in Path("m-page.html").read_text(encoding="utf-8")
     assert "A network for 3 classes. It takes colour images, scaled to 5 x 6 pixels." in Path(
         "m-page.html").read_text(encoding="utf-8")
-    assert write_page("m.safetensors", out="other.html").path == "other.html"
+    assert write_page("m.safetensors", out="other.html").path == Path("other.html")
 
 
 def test_a_page_goes_into_its_runs_folder(here: Path) -> None:
@@ -55,7 +55,7 @@ def test_a_page_goes_into_its_runs_folder(here: Path) -> None:
 
     opened = Opened(small_model(), here / "m.safetensors", Run())  # type: ignore[arg-type]
     made = write_page(opened, ())
-    assert made.path == str(here / "page.html")
+    assert made.path == here / "page.html"
     assert "Model <bdi>boots</bdi>: " in Path(made.path).read_text(encoding="utf-8")
 
 
@@ -123,7 +123,7 @@ def test_the_room_for_it_grows_with_the_weights(here: Path, monkeypatch: pytest.
     ((False, 0.0, 1234, 200), "1.2 MB; it shows what excites each of 1,234 filters most in 200 images; open it "
                               "in a browser.")])
 def test_what_is_said_of_it(given: tuple[bool, float, int, int], sentence: str) -> None:
-    made = Written("p.html", 1_234_567, 12, *given, (("a.png", "why"),))
+    made = Written(Path("p.html"), 1_234_567, 12, *given, (("a.png", "why"),))
     assert made.sentence == sentence
     assert made.as_json() == {
         "path": "p.html", "bytes": 1_234_567, "pictures": 12, "halved": given[0], "change": given[1],
