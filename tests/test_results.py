@@ -105,7 +105,7 @@ def test_every_as_json_is_json(results: dict[str, Any]) -> None:
             said = as_json(value)
             assert json.loads(json.dumps(said, allow_nan=False)) == said, type(value)
     every = those_with_json()
-    assert all(decorators == ["in_plain_json"] for decorators in every.values()), every
+    assert all("in_plain_json" in decorators for decorators in every.values()), every
     assert set(every) - met == OTHERS
 
 

@@ -3,6 +3,7 @@
 import inspect
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from cnncli.values import as_hinted
 WRONG: dict[type, tuple[Any, ...]] = {bool: ("no", "", 1, 0.0, [], b"x"), int: ("2", 1.5, True, [1]),
                                       float: ("0.1", True, [1.0]), str: ("", 5), os.PathLike: ("", 5, b"x")}
 # Their arguments are checked where they are used, in their own words.
-ELSEWHERE = {"load", "Model.__init__", "Network", "Observer", "Prediction", "Trainer.step", "Schedule.filled"}
+ELSEWHERE = {"load", "Model.__init__", "Network", "Observer", "Prediction", "Server", "Trainer.step", "Schedule.filled"}
 
 
 def public() -> Iterator[tuple[str, Callable[..., Any]]]:
@@ -32,7 +33,8 @@ def public() -> Iterator[tuple[str, Callable[..., Any]]]:
             elif inspect.isclass(thing):
                 for inner, method in vars(thing).items():
                     told = inner in vars(cnncli.Observer)  # by the training
-                    if inspect.isfunction(method) and (inner == "__init__" or not (told or inner.startswith("_"))):
+                    made = inner == "__init__" and not is_dataclass(thing)  # results are made by calls
+                    if inspect.isfunction(method) and (made or not (told or inner.startswith("_"))):
                         yield f"{name}.{inner}", method
 
 

@@ -16,6 +16,7 @@ from ..data.boxes import Box
 from ..data.decode import open_image
 from ..data.finding import Picture
 from ..data.outputs import drawing
+from ..values import as_hinted
 from ..visualize.canvas import FAINT, INK, PAPER, Canvas, percent, picture, ramp, signed, wrapped
 from .explanation import Explanation
 from .geometry import on_image
@@ -45,6 +46,7 @@ class Drawn:
     file: str
     canvas: Canvas
 
+    @as_hinted
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write the picture into a folder that is there, as PNG. An older picture of this kind is replaced.
 

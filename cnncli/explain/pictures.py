@@ -11,6 +11,7 @@ from ..data.finding import Images, Missing, image_files
 from ..data.outputs import Kind, StrPath
 from ..errors import ImageError
 from ..runs.opened import AnyModel, Opened, open_model
+from ..values import as_hinted
 from ..visualize.sheets import file_name
 from .explanation import DEFAULT, Beside, Explainer, Explanation, Note
 from .picture import EXPLANATION, Drawn, draw, pixels_of
@@ -30,6 +31,7 @@ def claimed(opened: Opened, images: Images, folder: str | os.PathLike[str] | Non
         yield into
 
 
+@as_hinted
 def draw_explanations(model: AnyModel, images: Images, method: str = DEFAULT, target: str | None = None,
                       layer: str | None = None, seed: int = 0, note: Note | None = None,
                       besides: Sequence[Callable[[Explanation], Beside]] = (),

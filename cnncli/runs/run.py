@@ -32,6 +32,7 @@ from ..atomic import write_atomically
 from ..data.placed import Placed
 from ..errors import TrainingError, UsageError, printable, quoted
 from ..plain import in_plain_json
+from ..values import as_hinted
 from .kept import Row, highest, kept_row
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Run:
         skipped: (path, reason) of each image that the training which returned this run could not use.
     """
 
+    @as_hinted
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._place = Placed(path)
         self.skipped: list[tuple[str, str]] = []
@@ -83,6 +85,7 @@ class Run:
     def __fspath__(self) -> str:
         return os.fspath(self.path)
 
+    @as_hinted
     def as_option(self, name: str | None = None) -> str:
         """Return what names this run on a command line after --resume, with --runs if the folder is not the usual one.
 
@@ -247,9 +250,6 @@ class Run:
             "history": self.history,
             "skipped": [{"path": path, "error": reason} for path, reason in self.skipped],
         }
-
-    def __fspath__(self) -> str:
-        return os.fspath(self.path)  # so that a run is taken wherever its folder is: train(resume=run)
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"

@@ -74,6 +74,7 @@ class Sheet:
         with claim({path: self.file_kind}, force=force, make=True):
             return self.canvas.save(path, self.file_kind)
 
+    @as_hinted
     @in_plain_json
     def as_json(self, path: str | os.PathLike[str]) -> dict[str, Any]:
         """Return what `cnn visualize-filters --json` prints of the sheet.
