@@ -14,6 +14,7 @@ import cnncli
 from cnncli import loss, optim
 from cnncli.data import SAMPLINGS, images, order, preprocessing, splits
 from cnncli.errors import UsageError
+from cnncli.explain.methods import METHODS, MethodName
 from cnncli.optim import optimisers, schedule
 from cnncli.training import options
 from cnncli.training.keywords import FoldsOptions, RateOptions, SweepOptions
@@ -33,15 +34,16 @@ cnncli.sweep("photos/", {{}}, optimizer="{optimizer}", {option}=3)
 cnncli.find_lr("photos/", recipe="{recipe}", {option}=3)
 cnncli.train(((), ()), schedule=lambda step: 0.1)
 cnncli.evaluate(split="{split}")
+cnncli.explain("runs/latest", "a.png", method="{method}")
 cnncli.{name}("runs/latest")
-cnncli.predict("runs/latest", [b"", "a.png"])
+cnncli.predict("runs/latest", [b"", bytearray(), memoryview(b""), "a.png"])
 Preprocessing((32, 32), resize="{resize}")
 optimiser_by_name("{optimizer}")
 loss_by_name("{loss}")
 """
 RIGHT = {"optimizer": "sgd", "schedule": "cosine", "loss": "cross-entropy", "sampling": "balanced",
          "class_weights": "balanced", "recipe": "fast", "freeze": "all", "cache": "none", "ramp": "linear",
-         "split": "val", "resize": "crop", "name": "load", "option": "epochs"}  # fmt: skip
+         "split": "val", "method": "gradcam", "resize": "crop", "name": "load", "option": "epochs"}  # fmt: skip
 
 
 ARRAYS = {"cnncli.load().logits(array)": "float32", "cnncli.load().probabilities(array)": "float64",
@@ -53,7 +55,8 @@ ARRAYS = {"cnncli.load().logits(array)": "float32", "cnncli.load().probabilities
     (optim.OptimiserName, optim.OPTIMISERS), (optim.OptimiserName, optim.RECIPES), (schedule.Kind, optim.SCHEDULES),
     (schedule.Kind, schedule._OPTIONS), (schedule.Ramp, schedule.RAMPS), (loss.LossName, loss.LOSSES),
     (order.Sampling, SAMPLINGS), (images.Cache, images.CACHES), (preprocessing.Resize, preprocessing.RESIZES),
-    (splits.Split, ("train", "val", "test")), (options.RecipeName, options.NAMED), (options.Freeze, ("all", "none"))])
+    (splits.Split, ("train", "val", "test")), (options.RecipeName, options.NAMED),
+    (MethodName, sorted(METHODS)), (options.Freeze, ("all", "none"))])
 def test_a_literal_has_the_words_of_its_table(literal: Any, table: Iterable[str]) -> None:
     assert get_args(literal) == tuple(table)
 

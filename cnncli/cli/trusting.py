@@ -75,7 +75,7 @@ def compared(opened: "Opened", images: Sequence["Found"], truth: Path | None, bo
     return found
 
 
-def sanity_test(opened: "Opened", images: Sequence[str], method: str, layer: str | None, seed: int, as_json: bool
+def sanity_test(opened: "Opened", images: Sequence[str], method: Any, layer: str | None, seed: int, as_json: bool
                 ) -> int:
     """Run the test, and print what it found."""
     from ..data.finding import find_images

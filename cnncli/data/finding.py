@@ -50,6 +50,11 @@ class Missing:
         return getattr(self.exception, "cause", None)
 
 
+def alone(sentence: str, error: CnnError | None) -> str:
+    """Return why an image cannot be used without naming the image, as lists of skipped images do, if that is known."""
+    return error.reason if isinstance(error, ImageError) else str(sentence)
+
+
 @dataclass(frozen=True)
 class Picture:
     """An image in memory.
@@ -107,7 +112,8 @@ class Encoded(Picture):
 Named = str | os.PathLike[str]
 Found = str | Missing
 # One image in memory that is no array: the bytes of a file, an open file or a Pillow image (encoded.py).
-InMemory = Union[bytes, BinaryIO, "PillowImage"]
+InMemory = Union[bytes, bytearray, memoryview, BinaryIO, "PillowImage"]
+OneImage = Named | Array | InMemory
 # What image_files takes: names, what it or find_images returned, and arrays of one image or of several.
 Images = Named | Array | InMemory | Iterable[Named | Array | InMemory | Missing | Picture]
 

@@ -150,7 +150,7 @@ class Located:
                 "middle": self.middle.as_json()}
 
 
-def locate(model: AnyModel, images: Images, truth: Truth, method: str = DEFAULT, target: str | None = None,
+def locate(model: AnyModel, images: Images, truth: Truth, method: Any = DEFAULT, target: str | None = None,
            layer: str | None = None, seed: int = 0, note: Note | None = None,
            progress: Callable[[int, int], None] | None = None) -> Located:
     """Compare boxes of maps with those that somebody drew. Maps are of target; where that is None, of the class that a

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..data.boxes import Box
 from ..data.decode import read_header
 from ..data.depth import Seen, doubts
-from ..data.finding import Images, Missing, Picture, images_of
+from ..data.finding import Images, Missing, OneImage, Picture, images_of
 from ..data.images import forgiven_in_words
 from ..data.preprocessing import Preprocessing
 from ..errors import DataError, ImageError, ModelError, UsageError, no_such, printable, quoted
@@ -28,10 +28,10 @@ from ..runs.opened import AnyModel, open_model
 from ..values import as_hinted
 from .geometry import PIXELS, Grid, on_image
 from .look import Look
-from .methods import METHODS, Asked, Method
+from .methods import METHODS, Asked, Method, MethodName
 from .which import labels_by_folder
 
-DEFAULT = "hirescam"
+DEFAULT: MethodName = "hirescam"
 Note = Callable[[str], None]
 
 
@@ -158,8 +158,8 @@ class Explanation:
 
 
 @as_hinted
-def explain(model: AnyModel, image: Images, method: str = DEFAULT, target: str | None = None, layer: str | None = None,
-            seed: int = 0) -> Explanation:
+def explain(model: AnyModel, image: OneImage, method: MethodName = DEFAULT, target: str | None = None,
+            layer: str | None = None, seed: int = 0) -> Explanation:
     """Explain one image: where in it is the evidence for a class?
 
     docs/explaining.md says what the methods mean.
@@ -199,7 +199,7 @@ def explain(model: AnyModel, image: Images, method: str = DEFAULT, target: str |
 
 
 @as_hinted
-def explanations(model: AnyModel, images: Images, method: str = DEFAULT, target: str | None = None,
+def explanations(model: AnyModel, images: Images, method: MethodName = DEFAULT, target: str | None = None,
                  layer: str | None = None, seed: int = 0, note: Note | None = None,
                  truths: Mapping[str, str] | None = None) -> Iterator[Explanation | Missing]:
     """Explain several images, one after the other.
@@ -334,7 +334,7 @@ def _placed(answers: list[dict[str, Any]], path: str, source: str | Picture, gri
 
 def chosen_method(name: str) -> Method:
     """Return a method by name. Raises UsageError with the nearest name."""
-    if name not in METHODS:
+    if not isinstance(name, str) or name not in METHODS:
         raise UsageError(no_such("method", name, sorted(METHODS)))
     return METHODS[name]
 

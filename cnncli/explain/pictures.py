@@ -14,6 +14,7 @@ from ..runs.opened import AnyModel, Opened, open_model
 from ..values import as_hinted
 from ..visualize.sheets import file_name
 from .explanation import DEFAULT, Beside, Explainer, Explanation, Note
+from .methods import MethodName
 from .picture import EXPLANATION, Drawn, draw, pixels_of
 
 
@@ -32,7 +33,7 @@ def claimed(opened: Opened, images: Images, folder: str | os.PathLike[str] | Non
 
 
 @as_hinted
-def draw_explanations(model: AnyModel, images: Images, method: str = DEFAULT, target: str | None = None,
+def draw_explanations(model: AnyModel, images: Images, method: MethodName = DEFAULT, target: str | None = None,
                       layer: str | None = None, seed: int = 0, note: Note | None = None,
                       besides: Sequence[Callable[[Explanation], Beside]] = (),
                       truths: Mapping[str, str] | None = None) -> Iterator[Drawn | Missing]:

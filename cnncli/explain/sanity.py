@@ -22,7 +22,7 @@ from ..runs.opened import AnyModel, open_model
 from ..values import as_hinted
 from .explanation import DEFAULT, Note, chosen_layer, chosen_method
 from .look import Look
-from .methods import METHODS, Asked, Method
+from .methods import METHODS, Asked, Method, MethodName
 
 IMAGES = 24  # that are looked at, of however many
 STAGES = 8  # how often the maps are made again: layers between are drawn anew without a look
@@ -98,7 +98,7 @@ class Sanity:
 
 
 @as_hinted
-def sanity(model: AnyModel, images: Images, method: str = DEFAULT, layer: str | None = None, seed: int = 0,
+def sanity(model: AnyModel, images: Images, method: MethodName = DEFAULT, layer: str | None = None, seed: int = 0,
            note: Note | None = None) -> Sanity:
     """Test whether a method explains what the network has learnt, or only draws the image again.
 

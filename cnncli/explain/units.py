@@ -16,6 +16,7 @@ from ..data.images import forgiven_in_words
 from ..errors import DataError, ModelError
 from ..kernels import Array
 from ..model import Model
+from ..model.preparing import skipped
 from ..network import Network
 from ..network.analysis import Field
 from ..network.graph import Node
@@ -119,7 +120,7 @@ def top_patches(model: Model, images: Sequence[Item], layers: Sequence[str], cou
         with closing(model.prepared(list(images), forgiven, deep)) as batches:
             for batch in batches:
                 good = [i for i, (_, pixels) in enumerate(batch) if not isinstance(pixels, str)]
-                found.skipped += [(path, pixels) for path, pixels in batch if isinstance(pixels, str)]
+                found.skipped += skipped(batch)
                 for some in (good[i : i + at_once] for i in range(0, len(good), at_once)):
                     pixels = model.preprocessing.normalise(np.stack([np.asarray(batch[i][1]) for i in some]))
                     numbers = done + np.array(some)

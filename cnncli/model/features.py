@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.depth import Seen, doubts
-from ..data.finding import Images, Missing, image_files
+from ..data.finding import Images, Missing, alone, image_files
 from ..data.images import forgiven_in_words
 from ..data.outputs import Kind, marked, write
 from ..errors import NetworkError
@@ -23,6 +23,7 @@ from ..network import Network
 from ..values import as_hinted
 from .learnt import in_words, trained_on
 from .model import Model
+from .preparing import skipped as left_out
 from .strangeness import flat, parts
 
 _MARK = b"features by cnn"  # the archive's comment, by which it is known
@@ -82,12 +83,12 @@ def features(model: Model, images: Images, progress: Callable[[int, int], None] 
     width = before.output_shape[-1]
     paths, rows, seen = [], [], Seen()
     forgiven: dict[str, str] = {}
-    skipped = [(item.path, item.error) for item in found if isinstance(item, Missing)]
+    skipped = [(item.path, alone(item.error, item.exception)) for item in found if isinstance(item, Missing)]
     done, learnt = len(skipped), 0
     with closing(model.prepared((item for item in found if not isinstance(item, Missing)), forgiven, seen)) as batches:
         for batch in batches:
             good = [(path, pixels) for path, pixels in batch if not isinstance(pixels, str)]
-            skipped += [(path, pixels) for path, pixels in batch if isinstance(pixels, str)]
+            skipped += left_out(batch)
             if good:
                 paths += [path for path, _ in good]
                 pixels = np.stack([pixels for _, pixels in good])

@@ -9,7 +9,7 @@ from threading import Lock
 from typing import TypeAlias
 
 from ..data.depth import Seen
-from ..data.finding import Images, Missing, Picture, as_they_come, each_image
+from ..data.finding import Images, Missing, Picture, alone, as_they_come, each_image
 from ..data.preprocessing import Preprocessing
 from ..errors import CnnError, DataError, ImageError
 from ..kernels import Array, threads
@@ -30,6 +30,11 @@ class Reason(str):
         reason = cls(error)
         reason.error = error
         return reason
+
+
+def skipped(batch: Iterable[tuple[str, Array | str]]) -> list[tuple[str, str]]:
+    """Return (path, reason) of the images in a batch that cannot be used, the reason without the name."""
+    return [(path, alone(pixels, getattr(pixels, "error", None))) for path, pixels in batch if isinstance(pixels, str)]
 
 
 Batch: TypeAlias = "list[tuple[str, Array | Reason]]"

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, UsageError, printable
+from ..errors import DataError, ImageError, UsageError, printable
 from ..explain.explained_units import labelled
 from ..explain.units import Item
 from ..kernels import Array
 from ..model import Model
+from ..model.preparing import skipped as left_out
 from ..report.pictures import data_uri
 from ..runs.opened import Opened
 from .drawn import drawing
@@ -61,7 +62,8 @@ def pictures(opened: Opened, data: Any, note: Callable[[str], None]) -> Pictures
     items, labels = [items[i] for i in every], None if labels is None else [labels[i] for i in every]
     judged = _judged(opened.model, items, labels, skipped)
     if skipped and not judged:
-        raise DataError(skipped[0][1])
+        path, reason = skipped[0]
+        raise DataError(reason) if reason.endswith(".") else ImageError(path, reason)
     shown = [_sample(one, opened.model.classes) for one in _chosen(judged)]
     return Pictures(tuple(shown), drawing([one.pixels for one in judged]), tuple(skipped), tuple(items),
                     None if labels is None else tuple(labels))
@@ -71,7 +73,7 @@ def _judged(model: Model, items: Sequence[Item], labels: Sequence[int] | None, s
             ) -> list[_Judged]:
     found, number = list[_Judged](), 0
     for batch in model.prepared(items):
-        skipped += [(path, pixels) for path, pixels in batch if isinstance(pixels, str)]
+        skipped += left_out(batch)
         good = [(path, pixels, number + i) for i, (path, pixels) in enumerate(batch) if not isinstance(pixels, str)]
         number += len(batch)
         if not good:

@@ -21,7 +21,7 @@ from ..explain import pictures
 from ..explain.clusters import Cluster
 from ..explain.collection import BORDER_AREA, MIDDLE_AREA, Collection, Group, Kept, keep_largest
 from ..explain.explanation import DEFAULT, Beside, Explanation, Note
-from ..explain.methods import METHODS
+from ..explain.methods import METHODS, MethodName
 from ..explain.picture import strip
 from ..explain.which import labels_by_folder
 from ..kernels import Array
@@ -56,9 +56,9 @@ class Shown:
 
 
 @as_hinted
-def write(model: AnyModel, images: Images, folder: str | os.PathLike[str] | None = None, *, method: str = DEFAULT,
-          target: str | None = None, layer: str | None = None, seed: int = 0, force: bool = False,
-          note: Note | None = None, besides: Sequence[Callable[[Explanation], Beside]] = (),
+def write(model: AnyModel, images: Images, folder: str | os.PathLike[str] | None = None, *,
+          method: MethodName = DEFAULT, target: str | None = None, layer: str | None = None, seed: int = 0,
+          force: bool = False, note: Note | None = None, besides: Sequence[Callable[[Explanation], Beside]] = (),
           truths: Mapping[str, str] | None = None) -> Iterator[tuple[Path, Explanation | None] | Missing]:
     """Write a picture of why each image gets its answer into a folder, by default explained/ in the run's, else
     ./<model>-explained, and, of several images, the page explain.html when the last is done. Yields each picture's file

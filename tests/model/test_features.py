@@ -71,6 +71,7 @@ def test_what_cannot_be_read_is_left_out(paths: list[str], tmp_path: Path, monke
     made = features(model_of("resnet8"), found, lambda *how_far: done.append(how_far))
     assert made.paths == paths[:2]
     assert [path for path, _ in made.skipped] == ["nothing", str(broken)]
+    assert "broken.png" not in made.skipped[1][1], "a reason without the name, as a training tells it"
     assert done == [(2, 4), (3, 4), (4, 4)]
     none = features(model_of("resnet8"), [str(broken)])
     assert none.values.shape == (0, 64)

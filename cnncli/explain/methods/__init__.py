@@ -7,9 +7,9 @@ What may not be here: pictures, files, and images that are not prepared yet.
 from importlib import import_module
 from pkgutil import iter_modules
 
-from .method import METHODS, Asked, Found, Method
+from .method import METHODS, Asked, Found, Method, MethodName
 
 for _each in iter_modules(__path__):
     import_module(f"{__name__}.{_each.name}")
 
-__all__ = ["METHODS", "Asked", "Found", "Method"]
+__all__ = ["METHODS", "Asked", "Found", "Method", "MethodName"]

@@ -13,6 +13,8 @@ from ..look import Look, one_hot
 
 Compute = Callable[["Asked"], "Found"]
 FAR = 0.5  # standard deviations of the training images' values: of a ground from their mean
+MethodName = Literal["deconvnet", "finercam", "gradcam", "gradcamplusplus", "gradient", "guided", "hirescam",
+                     "integrated", "layercam", "occlusion", "rise", "scorecam", "smoothgrad"]
 METHODS: dict[str, "Method"] = {}  # by name; a method enters when its file is imported
 
 
