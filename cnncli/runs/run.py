@@ -64,7 +64,7 @@ class Run:
         path: The run's folder.
 
     Attributes:
-        skipped: (path, reason) of each image that the training which returned this run could not use.
+        skipped: (absolute path, reason) of each image that the training which returned this run could not use.
     """
 
     @as_hinted

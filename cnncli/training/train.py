@@ -218,6 +218,7 @@ def _finish(prepared: Prepared, observer: Observer) -> Run:
         if not (run.path / CURVES).exists():  # it was killed just before, or there was no space
             _draw(run, observer)
     else:
+        files = run.config.get("data") is not None  # named as a run that is resumed names them
         with catch_stops() as stop:
             with _watched(prepared.fit, run, stop, observer):
                 try:
@@ -226,7 +227,7 @@ def _finish(prepared: Prepared, observer: Observer) -> Run:
                     end_latest(run)
                     raise
                 finally:
-                    run.skipped = prepared.skipped
+                    run.skipped = [(os.path.abspath(p) if files else p, why) for p, why in prepared.skipped]
                 end_latest(run)
             prepared.fit = None  # images and arena: what draws the curves takes their memory
             _draw(run, observer)

@@ -341,8 +341,9 @@ def test_images_that_cannot_be_used_are_skipped_and_listed(train: Train, tmp_pat
     (data / "cat" / "new\nline.png").write_bytes(b"")
     os.mkfifo(data / "cat" / "pipe.png")
     (data / "cat" / "loop").symlink_to(data / "cat")
-    run = train(data=data)
+    run = train(data=os.path.relpath(data))
     assert sorted(os.path.basename(path) for path, _ in run.skipped) == ["00.png", "03.png", "new\nline.png"]
+    assert sorted(train(resume=run.name, epochs=4).skipped) == sorted(run.skipped), "by the same paths"
     assert all(reason for _, reason in run.skipped)
     assert (data / "ant" / "00.png").read_bytes() == b"no image at all"
     with pytest.raises(ImageError):
