@@ -4,7 +4,7 @@
     model = cnncli.load("runs/latest")                                  # a file, a run's folder, "efficientnet_lite0"
     model.predict(["a.png"])                                            # paths, a folder or arrays: Predictions
     model.save("birds.safetensors")
-    found = cnncli.evaluate(model, "photos/", split="test")             # accuracy with interval, per class, confusion
+    found = cnncli.evaluate(model, "photos/", split="test")             # accuracy, interval, classes, confusion_matrix
     cnncli.write_report(found, "report/")                               # report.html, confusion.png, test.json, …
 
 For a training loop of your own::

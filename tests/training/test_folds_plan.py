@@ -58,7 +58,7 @@ def test_each_fold_is_a_training_and_all_of_them_a_figure(trained: list[Any], tm
     said = found.as_json()
     assert [said[key] for key in ("name", "mean", "deviation", "last_mean", "last_deviation")] == [
         "cv", found.mean, found.deviation, found.last_mean, found.last_deviation]
-    assert said["folds"][1] == {"fold": 2, "run": "cv-fold2", "path": Path("runs/1"), "images": 3, "best_epoch": 2,
+    assert said["folds"][1] == {"fold": 2, "run": "cv-fold2", "path": "runs/1", "images": 3, "best_epoch": 2,
                                 "val_loss": 0.1, "val_accuracy": 0.75, "last_accuracy": 2 / 3}
     assert said["skipped"][0] == {"path": "a0", "error": "y"}
     assert json.loads(WRITTEN[Path("runs/2/folds.json")])["folds"][1]["path"] == "runs/1"
