@@ -115,8 +115,8 @@ def test_every_result_is_pickled_and_copied(results: dict[str, Any]) -> None:
         for again in (pickle.loads(pickle.dumps(value)), copy.deepcopy(value)):
             assert type(again) is type(value), name
             for one, other in zip(parts(value), parts(again), strict=True):
-                assert one == one
-                assert isinstance(one == other, bool), name
+                if dataclasses.is_dataclass(one):
+                    assert isinstance(one == other, bool), f"{name}: its arrays would raise"
                 if hasattr(one, "as_json"):
                     assert as_json(one) == as_json(other), name
                 if isinstance(one, cnncli.Model | cnncli.Network):

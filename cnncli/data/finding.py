@@ -169,10 +169,12 @@ def _of_list(images: Iterable[Any]) -> Iterator[str | Missing | Picture]:
 def _one(given: Any, name: str) -> Picture | Missing:
     """Return one image of a list that is in memory, or why it is none."""
     try:
-        _refuse_empty(given, name)
+        if isinstance(given, str | os.PathLike):
+            _refuse_empty(given, name)
         return _encoded(given, name) if is_encoded(given) else Picture(name, as_picture(given, name))
     except (DataError, UsageError) as error:
-        reason = str(error).removeprefix(f"{name}: ").removeprefix(f"{name} is ").rstrip(".")
+        reason = str(error).removeprefix(f"{name}: ").rstrip(".")
+        reason = f"it is {reason.removeprefix(f'{name} is ')}" if reason.startswith(f"{name} is ") else reason
         unusable = ImageError(name, reason, "kind")
         return Missing(name, str(unusable), unusable)
 

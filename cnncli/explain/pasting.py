@@ -21,7 +21,7 @@ FIRST = 12  # of them, after which a place that turns next to none is given up
 PASSES = 5 * TRIED  # at most
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Known:
     """Labelled images, uint8 (n, h, w, c), what a model says of them, and its logits."""
 

@@ -44,7 +44,8 @@ def draw_explanations(model: AnyModel, images: Images, method: MethodName = DEFA
     Args:
         model: A Model, a model file, a run or its folder, or the name of a pretrained network. None: the latest run's.
         images: A file, a folder, a pattern, an array, or a list of files and arrays, as ``predict`` takes them.
-        method: The method, "hirescam" by default; ``explain`` names others.
+        method: The method: "hirescam", "gradcam", "gradcamplusplus", "layercam", "finercam", "scorecam" (at a layer),
+            "gradient", "smoothgrad", "integrated", "guided", "deconvnet", "occlusion" or "rise" (of pixels).
         target: The class to explain. None: the model's answer for each image.
         layer: The layer whose positions are asked. None: the last one with positions.
         seed: The seed of methods that draw random numbers.

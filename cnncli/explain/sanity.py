@@ -108,7 +108,8 @@ def sanity(model: AnyModel, images: Images, method: MethodName = DEFAULT, layer:
     Args:
         model: A Model, a model file, a run or its folder, or the name of a pretrained network. None: the latest run's.
         images: The images, as ``explanations`` takes them; 24 of them at most are used.
-        method: The method, "hirescam" by default; ``explain`` names others.
+        method: The method: "hirescam", "gradcam", "gradcamplusplus", "layercam", "finercam", "scorecam" (at a layer),
+            "gradient", "smoothgrad", "integrated", "guided", "deconvnet", "occlusion" or "rise" (of pixels).
         layer: The layer whose positions are asked. None: the last one with positions.
         seed: The seed of the random weights.
         note: Is called with sentences on the images, as in ``explanations``. None: nobody is told.

@@ -138,8 +138,7 @@ def test_an_empty_name_is_refused_in_a_sentence(folder: Path) -> None:
         small_model().predict("")
     empty, nothing, good = small_model().predict(["", None, folder / "00.png"])  # type: ignore[list-item]
     assert empty.error == "images[0] cannot be used: it is empty; name a file or a folder."
-    assert nothing.error == ("images[1] cannot be used: None is no image; give an array, the bytes of a file or a Pillow "
-                             "image.")
+    assert str(nothing.error).startswith("images[1] cannot be used: None is no image; give an array, the bytes of a ")
     assert good.label
 
 
