@@ -66,7 +66,8 @@ def test_the_parts_that_excite_a_filter_are_those_of_explain(asked: str, told: s
         assert abs(pixels[middles[0]][:, middles[1]].astype(int) - patch).mean() < 6
     words = browser.find("#number .unit").text
     side = "" if asked == told else f" of {told} ({'before' if asked == 'avgpool' else 'behind'} this layer)"
-    assert f"Parts of images for which filter {of}{side} gives its largest numbers" in words
+    name = "the logit of \u2068three\u2069 is" if asked == "fc" else f"filter {of}{side} gives its"
+    assert f"Parts of images for which {name} largest" in words
     most = browser.run("return shown(arguments[0])", float(f"{unit.values[0]:.3g}"))
     assert f"Its largest number in all 26 images is {most}." in words
     assert ("speaks for" in words) == (told != "fc" and bool(unit.classes))
