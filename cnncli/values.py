@@ -72,15 +72,25 @@ def taken(name: str, value: Any, hint: Any) -> Any:
         value = value.tolist() if hasattr(value, "tolist") else value
         if isinstance(value, list | tuple):
             value = (tuple if tuple in kind.classes or isinstance(value, tuple) else list)(map(plain, value))
-    if kind.texts and isinstance(value, str) and not value and (name in _NAMED or name not in _ELSEWHERE):
-        what = _NAMED.get(name)
-        raise UsageError(f"the path of {what} is empty; name a file or a folder." if what and what != "the path" else
-                         f"{_shown(name)} is empty; give a value, or leave it out.")
+    if name in _NAMED or (kind.texts and name not in _ELSEWHERE):
+        _refuse_empty(name, value)
     if kind.classes and name not in _ELSEWHERE and not any(_is(value, each) for each in kind.classes):
         words = list(dict.fromkeys(map(_word, (each for each in kind.classes if each is not NoneType))))
         raise UsageError(f"{_shown(name)} must be {' or '.join(filter(None, [', '.join(words[:-1]), words[-1]]))}, not "
                          f"{brief(value)}.")
     return value
+
+
+def _refuse_empty(name: str, value: Any) -> None:
+    """Raise UsageError for an empty text, also in a list of paths."""
+    if isinstance(value, str) and not value:
+        what = _NAMED.get(name)
+        raise UsageError(f"the path of {what} is empty; name a file or a folder." if what and what != "the path" else
+                         f"{_shown(name)} is empty; give a value, or leave it out.")
+    if name in _NAMED and isinstance(value, list | tuple):
+        for i, each in enumerate(value):
+            if isinstance(each, str) and not each:
+                raise UsageError(f"{name}[{i}] is empty; name a file or a folder.")
 
 
 def _shown(name: str) -> str:

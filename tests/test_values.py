@@ -1,6 +1,7 @@
 """cnncli/values.py: what public functions may be given is what their type hints say, for every one of them."""
 
 import inspect
+import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import is_dataclass
@@ -12,6 +13,7 @@ import pytest
 
 import cnncli
 from cnncli import errors, kernels, loss, optim, values
+from cnncli.data import Preprocessing
 from cnncli.errors import UsageError
 from cnncli.training.options import Options
 from cnncli.values import as_hinted
@@ -114,6 +116,26 @@ def test_several_and_too_many() -> None:
     with pytest.raises(TypeError, match="positional argument"):
         cnncli.summarise("a", "b")  # type: ignore[call-arg]
     assert inspect.signature(cnncli.summarise).parameters.keys() == {"model"}
+
+
+def test_numpys_numbers_in_layers_shapes_and_preprocessing() -> None:
+    three, two = np.int64(3), np.int64(2)
+    layers = [{"type": "Conv2d", "out_channels": three, "kernel_size": (three, 3), "bias": np.True_},
+              {"type": "Flatten"}, {"type": "Linear", "out_features": two}]
+    network = cnncli.Network(layers, np.array([16, 16, 3]), seed=0)
+    assert network.config() == cnncli.Network(network.config()["layers"], (16, 16, 3)).config()
+    json.dumps(network.config())
+    how = Preprocessing((three, two), np.True_, mean=(np.float64(0.5),), range=np.array([0, 9]))  # type: ignore[arg-type]
+    assert json.loads(json.dumps(how.config())) == {"size": [3, 2], "grey": True, "resize": "squash", "mean": [0.5],
+                                                    "std": [1.0], "range": [0, 9]}
+
+
+def test_an_empty_path_names_no_images() -> None:
+    for call in (cnncli.data.scan, lambda data: cnncli.shortcuts(None, data), cnncli.check, cnncli.find_images):
+        with pytest.raises(UsageError, match=r"the path of the [a-z]+ is empty; name a file or a folder"):
+            call("")
+    with pytest.raises(UsageError, match=r"sources\[1\] is empty; name a file or a folder"):
+        cnncli.import_images(["a", ""], "x")
 
 
 def test_the_number_of_threads() -> None:

@@ -16,6 +16,7 @@ from PIL import Image
 from .. import kernels
 from ..errors import ModelError, UsageError, brief
 from ..kernels import Array, aligned_empty
+from ..values import plain
 from .decode import open_image
 from .depth import Range, Scales, Seen, in_words
 
@@ -60,12 +61,14 @@ class Preprocessing:
     float_range: Range | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "grey", plain(self.grey))
         for name, usual in (("size", ()), ("mean", (0.0,) * self.channels), ("std", (1.0,) * self.channels)):
             given = getattr(self, name)
-            object.__setattr__(self, name, tuple(given) or usual if isinstance(given, Iterable) else given)
+            object.__setattr__(self, name, tuple(map(plain, given)) or usual if isinstance(given, Iterable) else given)
         for name in ("range", "float_range"):
             given = getattr(self, name)
-            object.__setattr__(self, name, tuple(given) if isinstance(given, list) else given)
+            given = given.tolist() if isinstance(given, np.ndarray) else given
+            object.__setattr__(self, name, tuple(map(plain, given)) if isinstance(given, list | tuple) else given)
         for name, good in _checks(self.size, self.grey, self.resize, self.mean, self.std, self.range,
                                   self.float_range).items():
             if not good:

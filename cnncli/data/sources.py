@@ -6,6 +6,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 
 from ..errors import UsageError, printable
+from ..values import as_hinted
 from . import folder, memory
 from .division import FRACTIONS
 from .groups import Groups
@@ -30,6 +31,7 @@ def folder_of(data: Data) -> str | None:
     return os.path.abspath(data) if isinstance(data, str | os.PathLike) else None
 
 
+@as_hinted
 def scan(data: Data, fractions: Sequence[float] = FRACTIONS, seed: int = 0, exclude: Collection[str] = (),
          labels: Labels | None = None, groups: Groups | None = None) -> Splits:
     """Find the classes and images of data and split them into train, val and test, as folder.scan says."""
@@ -49,6 +51,7 @@ def within(data: Data, labels: Labels | None, groups: Groups | None) -> tuple[La
     return labels and labels.within(root), groups and groups.within(root)
 
 
+@as_hinted
 def scan_labelled(data: Data, classes: Sequence[str], split: Split | None = None, labels: Labels | None = None,
                   groups: Groups | None = None, **why: str) -> tuple[list[Sample], list[str]]:
     """Return every image of data, labelled by a model's classes, and notes, as folder.scan_labelled says."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import NetworkError, UsageError, brief
 from ..kernels import Array
+from ..values import plain
 
 
 def floats(what: str, value: Any) -> Array:
@@ -35,6 +36,7 @@ def image_shape(layer: object, shape: tuple[int, ...]) -> tuple[int, int, int]:
 
 def pair(name: str, value: Any, least: int = 1) -> tuple[int, int]:
     """Return a size given as one number or two as (rows, columns). Raises NetworkError where it is neither."""
+    value = plain(value) if not isinstance(value, list | tuple) else [plain(each) for each in value]
     both = (value, value) if isinstance(value, int) else tuple(value) if isinstance(value, list | tuple) else ()
     if len(both) != 2 or not all(isinstance(v, int) and not isinstance(v, bool) and v >= least for v in both):
         raise NetworkError(f"{name} must be a whole number of at least {least}, or two of them, not {brief(value)}.")
@@ -43,6 +45,7 @@ def pair(name: str, value: Any, least: int = 1) -> tuple[int, int]:
 
 def whole(name: str, value: Any, least: int = 1) -> int:
     """Return a size that must be one whole number. Raises NetworkError where it is not."""
+    value = plain(value)
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise NetworkError(f"{name} must be a whole number of at least {least}, not {brief(value)}.")
     return value
@@ -50,6 +53,7 @@ def whole(name: str, value: Any, least: int = 1) -> int:
 
 def truth(name: str, value: Any) -> bool:
     """Return a switch. Raises NetworkError for anything but true and false: "no" would count as true."""
+    value = plain(value)
     if not isinstance(value, bool):
         raise NetworkError(f"{name} must be true or false, not {brief(value)}.")
     return value

@@ -10,8 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
+import numpy as np
+
 from ..errors import NetworkError, brief, did_you_mean, no_such, printable
 from ..layers import LAYERS, Layer, Shape
+from ..values import plain
 
 INPUT = "input"
 # What a network may be: no more is read out of a model file, so no more is built to be saved in one.
@@ -191,10 +194,10 @@ class Graph:
 
 def checked_input_shape(shape: Sequence[int]) -> tuple[int, int, int]:
     """Return the shape of an image (h, w, c). Raises NetworkError where it is none."""
-    good = isinstance(shape, list | tuple) and len(shape) == 3
-    if not good or not all(isinstance(v, int) and 0 < v < 2**20 for v in shape):
+    sizes = [plain(v) for v in shape] if isinstance(shape, list | tuple | np.ndarray) else []
+    if len(sizes) != 3 or not all(isinstance(v, int) and 0 < v < 2**20 for v in sizes):
         raise NetworkError(f"input_shape must be three sizes (h, w, c), not {brief(shape)}.")
-    return shape[0], shape[1], shape[2]
+    return sizes[0], sizes[1], sizes[2]
 
 
 def _checked_shape(layer: Layer, shape: Any) -> Shape:

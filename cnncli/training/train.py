@@ -142,7 +142,8 @@ def train(
             as if it had never been stopped. Options other than epochs and patience must be what they were. False: begin
             a run.
         cache: "ram" keeps decoded images in memory, "none" decodes them again in each epoch. The result is the same.
-        strict: True raises ImageError for the first image that cannot be used. False: such images are skipped.
+        strict: True raises ImageError for the first image that cannot be used. False: such files are skipped. An image
+            in memory that cannot be used is always an error.
         runs: The folder in which the run's folder is made.
         preview: True draws augmented.png into the run's folder first: some training images and their changed versions.
         observer: An ``Observer`` that is told of choices and progress. None: nobody is told.
