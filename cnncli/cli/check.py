@@ -112,6 +112,9 @@ def command(folder: str, models: tuple[Path, ...], seed: int, range: str | None,
             emit_json(report.as_json())
         else:
             _print(report)
+            if not models:
+                note("To find labels that are probably wrong, too, train a model, and give it: cnn check "
+                     f"{quoted(folder)} --model RUN")
         again = {"--labels": labels, "--group-by": group_by, "--split-seed": seed or None, "--range": range}
         options = [quoted(value, option) for option, value in again.items() if value is not None]
         _write(report, " ".join([quoted(folder), *options]), exclude_list, sheet)
@@ -125,12 +128,17 @@ def _write(report: "Report", trained: str, exclude_list: str | None, sheet: Path
 
     if exclude_list:
         count = write_list(exclude_list, report.sections())
-        good = f", {report.good():,} of them good images that are copies of others" if report.good() else ""
+        good = f", {_good(report.good())}" if report.good() else ""
         without = f"cnn train {trained} {quoted(exclude_list, '--exclude')}"
         note(f"{printable(exclude_list)}: {count:,} image{'s' * (count != 1)}{good}; to train without them: {without}"
              if count else f"{printable(exclude_list)}: there is no image to leave out.")
     if sheet is not None:
         note(f"{printable(draw(report, sheet))}: pictures of what was found.")
+
+
+def _good(count: int) -> str:
+    return "1 of them a good image that is a copy of another" if count == 1 else (
+        f"{count:,} of them good images that are copies of others")
 
 
 def _print(report: "Report") -> None:
@@ -159,6 +167,9 @@ def _print(report: "Report") -> None:
     if any(len(all_of) > SHOWN or any(len(each.files) > NAMED for each in all_of) for _, all_of in found):
         emit()
         emit("--json lists every finding and every file.")
+    if any(kind == "label-error" for kind, _ in found):
+        emit("The surest of the label-error findings come first. Look at them from the top, and stop where most labels "
+             "are right: no list to exclude has them.")
 
 
 def _sentence(finding: "Finding") -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..training.sweep import Sweep
 
 # Of the options of ``cnn train`` those that have another meaning here, or none.
+MOST_BESIDE = 4  # runs that are named to be seen beside each other
 OTHERWISE = ("data", "resume", "folds", "find_lr", "name", "runs")
 EXAMPLES = (
     ("cnn sweep photos/ lr=0.01,0.03,0.1", "train three runs, one for each learning rate"),
@@ -106,4 +107,10 @@ def _say_which(found: "Sweep") -> None:
     others = f" {alike} other run{'s are' if alike > 1 else ' is'} not clearly worse." if alike else ""
     note(f"Best: {best.name}, with {best.val_accuracy:.2%} of {found.image_count:,} validation images right.{others} "
          "These images chose it, so this is likely more than its true accuracy. The test images tell that.")
+    done = [quoted(each.name) for each in found.runs if not each.failed][:MOST_BESIDE]
+    where = f" --runs {quoted(best.run.path.parent)}"
+    if len(done) > 1:
+        first = "" if len(done) == sum(not each.failed for each in found.runs) else "the first "
+        note(f"To see {first}{len(done)} beside each other: cnn watch {' '.join(done)}{where}")
+        note(f"To compare them epoch by epoch: cnn runs compare {' '.join(done)}{where}")
     note(f"Next: cnn test -m {quoted(best.run.path)}")

@@ -81,6 +81,7 @@ def command(data: str | None, model: Path | None, split: "Split | None", labels:
 
 
 def _print(found: "ModelTest") -> None:
+    from ..evaluation.baselines import weak
     from ..report.tables import show
 
     right = int(found.confusion_matrix.diagonal().sum())
@@ -96,6 +97,8 @@ def _print(found: "ModelTest") -> None:
              f"was not trained on ({low:.2%} to {high:.2%})")
     for name, baseline in found.baselines.items():
         emit(f"          {baseline.accuracy:.2%} {name} ({baseline.how})")
+    if sentence := weak(found.accuracy, found.baselines):
+        emit(f"          {sentence}")
     if found.top5 is not None:
         emit(f"top-5     {found.top5:.2%}")
     emit(f"loss      {found.loss:.4f}")

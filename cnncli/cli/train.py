@@ -227,7 +227,8 @@ def _say_where(run: Any, best: dict[str, Any], runs: str) -> None:
 
     if best.get("val_accuracy") is not None:
         top = highest(run.history)
-        other = "" if top["epoch"] == best["epoch"] else (
+        alike = f"{top['val_accuracy']:.2%}" == f"{best['val_accuracy']:.2%}"
+        other = "" if top["epoch"] == best["epoch"] or alike else (
             f"; epoch {top['epoch']} had {top['val_accuracy']:.2%}, but so few images cannot tell the two apart")
         note(f"Best: epoch {best['epoch']}, {best['val_accuracy']:.2%} of the validation images right{other}.")
     beside = [name for name in (CURVES, HISTORY) if (run.path / name).exists()]

@@ -4,7 +4,7 @@ takes seconds, and the result says how many. evaluate.py asks here; scores.py's 
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -49,6 +49,17 @@ class Baseline:
         """Return what `cnn test --json` prints of it."""
         return {"accuracy": self.accuracy, "interval": list(wilson(self.right, self.image_count)),
                 "images": self.image_count, "how": self.how}
+
+
+def weak(accuracy: float, baselines: Mapping[str, Baseline]) -> str | None:
+    """Return what it means that a model is not above a baseline. None if it is above all that there are."""
+    most, near = baselines.get(MAJORITY), baselines.get(NEAREST)
+    if most is not None and accuracy <= most.accuracy:
+        return "The model is no better than always giving one answer: there is no sign that it has learnt anything."
+    if near is not None and accuracy <= near.accuracy:
+        return ("The model has learnt something, but is no better than a comparison with the most similar training "
+                "image.")
+    return None
 
 
 def majority(labels: NDArray[np.int64], classes: Sequence[str], training: Sequence[Sample] | None) -> Baseline:

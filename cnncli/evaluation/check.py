@@ -15,7 +15,7 @@ from ..data.groups import groups_of
 from ..data.labels import Labels, labels_of
 from ..data.sources import within
 from ..kernels import Array
-from ..runs import samples
+from ..runs import marks, samples
 from ..runs.opened import AnyModel, open_model
 from ..values import as_hinted
 
@@ -73,4 +73,4 @@ def judge(model: AnyModel, folder: str | os.PathLike[str], labels: Labels | None
     watch = (lambda done, total: progress("finding images it was trained on", done, total)) if progress else None
     decoded: dict[str, Array] = {}
     seen = samples.seen_in(opened.model, opened.run, os.fspath(folder), labels, watch, decoded)
-    return Judge(opened.model, os.fspath(opened.path), seen, decoded)
+    return Judge(opened.model, os.fspath(opened.path), seen, decoded, marks.taught(opened.run))

@@ -45,6 +45,7 @@ MOST = 256  # channels that are explained where nobody says which
 CLASSES = 3  # named of each channel
 _AT_ONCE, _FLOATS = 64, 2**19  # channels that are worked on together, and the numbers that their made images may have
 _RECTIFIERS = ("relu", "relu6")  # activations that let nothing below 0 through
+FEW = 2  # times as many images as are shown of each filter: fewer say little
 STOPPED = "Stopped: what has been found by now is drawn; Ctrl-C again ends it at once."
 _OUTSIDE = 128  # the grey of what lies outside of an image
 Note = Callable[[str], None]
@@ -239,6 +240,9 @@ def search(model: AnyModel, layers: Mapping[str, Iterable[int] | None], data: An
                                                    note))
     if searched.found.stopped:
         note(STOPPED)
+    elif (seen := searched.found.seen) < FEW * (count or COUNT):
+        note(f"{min(count or COUNT, seen)} of only {seen:,} images are shown for each filter. That says little about "
+             "what it looks for. Give more images.")
     return searched
 
 

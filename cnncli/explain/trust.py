@@ -100,7 +100,7 @@ class Trust:
         target = printable(self.target)
         if not self.measurable:
             return (f"How far to trust this map cannot be measured: the model gives {target} {self.blank:.0%} for a "
-                    "blank image, too")
+                    "blank image, too. So the answer hardly depends on the pixels that the test removes")
         if not self.map.beats(self.noise):
             return f"This map is no better than one of noise: it does not tell where {target} is seen"
         if not self.beats_middle:

@@ -29,7 +29,8 @@ def draw(batches: Batches, classes: Sequence[str], path: str | os.PathLike[str],
     Raises SaveError where the file cannot be written, ImageError where an image can no longer be read.
     """
     chosen = _chosen(batches.images.labels)
-    words = wrapped(describe(batches.augmentation, batches.preprocessing), (EPOCHS + 1) * (SIDE + GAP) - GAP, 13)
+    said = describe(batches.augmentation, batches.preprocessing, chosen=False)
+    words = wrapped(said, (EPOCHS + 1) * (SIDE + GAP) - GAP, 13)
     top = MARGIN + 30 + 20 * len(words) + 26
     sheet = Canvas(2 * MARGIN + (EPOCHS + 1) * (SIDE + GAP) - GAP,
                    top + len(chosen) * (SIDE + WORDS + GAP) - GAP + MARGIN)

@@ -17,13 +17,13 @@ from ..data.outputs import claim, drawing
 from ..errors import ImageError, printable
 from ..visualize.canvas import FAINT, INK, LINE, RIGHT, WRONG, Canvas, fitted, wrapped
 
-MOST = 16  # cards of a kind
+MOST, MOST_LABELS = 16, 45  # cards of a kind; of labels that are probably wrong
 TILES = 6  # pictures on a card
 COLUMNS = 9  # pictures beside each other
 SIDE = 120  # pixels of a picture's longer side
 GAP, MARGIN = 16, 24
-HEADING, WORDS = 54, 68
-_LINES = 3  # of text on a card
+HEADING, WORDS = 54, 92
+_LINES = 5  # of text on a card
 OFFENDERS = drawing("findings")
 _SHOWN = frozenset((*DUPLICATES, "label-error", "blank", "dark", "blurred", "extreme-shape", "wrong-extension",
                     "animated", "rotated", "wide", "cmyk", "transparent", "mixed-colour"))
@@ -46,7 +46,7 @@ def draw(report: Report, path: str | os.PathLike[str]) -> Path:
     """Draw the findings that have images. Raises SaveError where the disk refuses."""
     kinds = [(kind, shown) for kind, found in report.kinds()
              if (shown := [finding for finding in found if _pictured(finding)])]
-    rows = {kind: _rows(found[:MOST]) for kind, found in kinds}
+    rows = {kind: _rows(found[:_most(kind)]) for kind, found in kinds}
     height = 64 + sum(HEADING + len(r) * (SIDE + WORDS + GAP) for r in rows.values())
     sheet = Canvas(2 * MARGIN + COLUMNS * (SIDE + GAP) - GAP, 2 * MARGIN + max(height, 130))
     width = sheet.image.width - 2 * MARGIN
@@ -69,6 +69,12 @@ def draw(report: Report, path: str | os.PathLike[str]) -> Path:
 def _pictured(finding: Finding) -> bool:
     """Whether there is something to see: not where files cannot be used, nor where it is about folders."""
     return finding.kind in _SHOWN
+
+
+def _most(kind: str) -> int:
+    """Return how many cards of a kind there are: of labels more, because the surest come first and are looked through.
+    """
+    return MOST_LABELS if kind == "label-error" else MOST
 
 
 def _tiles(finding: Finding) -> int:
@@ -96,7 +102,7 @@ def _summary(kinds: Sequence[tuple[str, list[Finding]]]) -> str:
 
 def _heading(sheet: Canvas, y: float, kind: str, count: int, width: float) -> None:
     level = KINDS[kind].level
-    part = f", the first {MOST} here" if count > MOST else ""
+    part = f", the first {_most(kind)} here" if count > _most(kind) else ""
     sheet.line(MARGIN, y, MARGIN + width, y)
     sheet.text(MARGIN, y + 6, f"{kind} ({level}): {count:,}{part}", 15, WRONG if level == "error" else INK, bold=True,
                width=width)
@@ -112,7 +118,10 @@ def _card(sheet: Canvas, x: float, y: float, finding: Finding, scales: Scales) -
             sheet.line(left - GAP + 3, y + SIDE / 2, left - 4, y + SIDE / 2, LINE)
     width = tiles * (SIDE + GAP) - GAP
     more = f" {len(finding.files) - tiles} more files." if len(finding.files) > tiles else ""
-    for number, line in enumerate(wrapped(finding.text + more, width, 9)[:_LINES]):
+    lines = wrapped(finding.text + more, width, 9)
+    if len(lines) > _LINES:
+        lines[_LINES - 1] += " …"
+    for number, line in enumerate(lines[:_LINES]):
         sheet.text(x, y + SIDE + 28 + 12 * number, line, 9, FAINT, width=width)
 
 

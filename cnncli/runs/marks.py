@@ -22,12 +22,14 @@ _COLUMNS = ("split", "class", "path", "bytes", "file", "pixels")
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One image that a run was trained or validated on: its size ("-1" where it was not told), and its marks."""
+    """One image that a run was trained or validated on: its size ("-1" where it was not told), its marks, and the class
+    that it had then."""
 
     split: str
     size: str
     file: int
     pixels: int
+    label: str = ""
 
     def is_like(self, marks: Sequence[int]) -> bool:
         """Whether an image with these marks is the same."""
@@ -63,10 +65,21 @@ def read(run: Run) -> dict[str, Listed] | None:
     try:
         with open(run.path / IMAGES, newline="", encoding="utf-8", errors="surrogateescape") as file:
             rows = csv.DictReader(file)
-            return {row["path"]: Listed(row["split"], row["bytes"], _mark(row["file"]), _mark(row["pixels"]))
+            return {row["path"]: Listed(row["split"], row["bytes"], _mark(row["file"]), _mark(row["pixels"]),
+                                        row["class"] or "")
                     for row in rows if _is_to_learn(row)}
     except (OSError, ValueError, KeyError, TypeError, csv.Error):
         return None
+
+
+def taught(run: Run | None) -> dict[int, frozenset[str]]:
+    """Return the classes that the run's training images had when it was trained, by the marks of their files. Copies
+    may have had several."""
+    found: dict[int, frozenset[str]] = {}
+    for image in ((read(run) or {}) if run else {}).values():
+        if image.split == "train" and image.file != NONE:
+            found[image.file] = found.get(image.file, frozenset()) | {image.label}
+    return found
 
 
 def validated(run: Run) -> Counter[tuple[int, int]] | None:

@@ -117,7 +117,8 @@ function drawFilters(run) {
   image.src = picture;
   image.alt = `the filters of ${found.layer}`;
   setText("filters-said", `Each square is a filter of ${found.layer}, the first convolution, after step ` +
-    `${asCount(found.step)}. Filters that have learnt something show edges and spots; the others look like noise.`);
+    `${asCount(found.step)}. Of filters of 5 x 5 pixels and more, those that have learnt something show edges and spots. ` +
+    `Filters of 3 x 3 pixels are too small to show that.`);
 }
 byId("filters").addEventListener("load", ({ target }) => {
   target.style.width = `${target.naturalWidth * Math.max(1, Math.round(480 / target.naturalWidth))}px`;

@@ -120,7 +120,8 @@ def test_check_asks_as_it_was_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     (tmp_path / "data").mkdir()
     monkeypatch.setattr(evaluation, "check", lambda folder, **options: given.update(options, folder=folder) or report)
     assert cli.main(["check", "data", "--fail-on", "never"]) == 0
-    assert capsys.readouterr().err == "A note.\n"
+    assert capsys.readouterr().err == ("A note.\nTo find labels that are probably wrong, too, train a model, and give "
+                                       "it: cnn check data --model RUN\n")
     given.pop("progress")
     assert given == {"folder": "data", "models": [], "seed": 0, "exclude": (), "ignore": [], "group_by": None,
                      "labels": None, "range": None}

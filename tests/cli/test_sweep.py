@@ -41,6 +41,9 @@ def test_table_and_json_say_the_same(here: Path, capsys: pytest.CaptureFixture[s
     assert found["best"] == found["runs"][0]["run"]
     assert f"of {found['validation_images']} validation images right." in err
     assert err.splitlines()[-1] == f"Next: cnn test -m runs/sweep-1/{found['best']}"
+    named = " ".join(each["run"] for each in found["runs"][:2])
+    assert f"To see 2 beside each other: cnn watch {named} --runs runs/sweep-1" in err
+    assert f"To compare them epoch by epoch: cnn runs compare {named} --runs runs/sweep-1" in err
     assert err.count("Images are not changed") <= 1  # what is the same for all is said once
     assert main(["test", "-m", f"runs/sweep-1/{found['best']}", "--out", "out"]) == 0
     assert main(["runs", "--runs", "runs/sweep-1"]) == 0

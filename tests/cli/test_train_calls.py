@@ -119,6 +119,10 @@ def test_where_the_model_is(given: dict[str, Any], capsys: pytest.CaptureFixture
     _, err = said_of(a_run("my runs/b", best=2, files=(HISTORY,)), given, capsys, "data", "--runs", "my runs")
     assert err == ("Best: epoch 2, 90.00% of the validation images right.\n"
                    "Model: my runs/b/model.safetensors (history.csv beside it)\nNext: cnn test -m 'my runs/b'\n")
+    equal = a_run("runs/equal")
+    equal.write_history([{**row, "val_accuracy": 0.875} for row in equal.history])
+    _, err = said_of(equal, given, capsys, "data")
+    assert err.startswith("Best: epoch 3, 87.50% of the validation images right.\n")
     run = a_run("runs/e")
     run.write_config({**run.config, "samples": {"test": 0}})
     assert said_of(run, given, capsys, "data")[1].endswith("The split has no test images. To test the model on other "

@@ -9,7 +9,7 @@ from PIL import Image
 
 from cnncli.data import Preprocessing, Sample, load_images, scan_labelled
 from cnncli.evaluation import baselines
-from cnncli.evaluation.baselines import SIDE, Baseline, nearest, spread, thumbnails
+from cnncli.evaluation.baselines import MAJORITY, NEAREST, SIDE, Baseline, nearest, spread, thumbnails, weak
 from cnncli.evaluation.intervals import wilson
 
 CLASSES = ["dark", "light", "striped"]
@@ -167,3 +167,12 @@ def test_spread_takes_evenly_from_all_classes(rng):
     assert spread(labels, 573).tolist() == list(range(573))
     assert spread(np.repeat([0, 1, 0], [3, 2, 7]), 6).tolist() == [0, 2, 3, 4, 7, 9]
     assert spread(np.arange(50), 10).tolist() == list(range(0, 50, 5)), "more classes than images"
+
+
+def test_what_a_model_below_a_baseline_is_worth() -> None:
+    """Chance is 10 %, the model has 77 %: it has learnt something, also below the nearest neighbour's 79.6 %."""
+    both = {MAJORITY: Baseline(100, 1000, "a"), NEAREST: Baseline(796, 1000, "b")}
+    assert weak(0.8, both) is None
+    assert str(weak(0.77, both)).startswith("The model has learnt something, but is no better than a comparison")
+    assert str(weak(0.1, both)).startswith("The model is no better than always giving one answer")
+    assert weak(0.5, {}) is None

@@ -57,9 +57,12 @@ def test_a_folder_with_and_without_the_models_classes(tmp_path):
         (tmp_path / "set" / CLASSES[i % 3]).mkdir(parents=True, exist_ok=True)
         Image.fromarray(image[:, :, 0]).save(tmp_path / "set" / CLASSES[i % 3] / f"{i}.png")
     notes: list[str] = []
-    assert not explain_units(model, "relu1", tmp_path / "set", [0], note=notes.append).answered
-    assert notes == []
-    found = explain_units(model, "relu1", tmp_path / "set" / "a", [0], note=notes.append)
+    assert not explain_units(model, "relu1", tmp_path / "set", [0], 4, note=notes.append).answered
+    assert notes == [], "nine images are enough to show four of them"
+    explain_units(model, "relu1", tmp_path / "set", [0], 5, note=notes.append)
+    assert notes.pop() == ("5 of only 9 images are shown for each filter. That says little about what it looks for. "
+                           "Give more images.")
+    found = explain_units(model, "relu1", tmp_path / "set" / "a", [0], 1, note=notes.append)
     assert found.answered
     assert found.image_count == 3
     assert re.search(r"set/a has no folders called like the model's classes", notes[0])
@@ -99,7 +102,7 @@ def test_without_names_all_channels_or_those_that_tell_the_classes_apart_most(mo
     assert not whole.telling, "these are all"
     monkeypatch.setattr(explained_units, "MOST", 3)
     notes: list[str] = []
-    found = explain_units(model, "relu2", (images, ["a", "b"] * 10), note=notes.append)
+    found = explain_units(model, "relu2", (images, ["a", "b"] * 10), count=2, note=notes.append)
     assert notes == ["relu2 has 6 filters; these are the 3 that tell the classes apart most. To see all of "
                      "them: cnn explain --units relu2:0-5"]
     by = top_patches(model, items_of(list(images)), ["relu2"], 2, [0, 1] * 10).tops["relu2"].by_class().max(axis=0)
@@ -162,12 +165,12 @@ def test_a_stop_while_pictures_are_made_keeps_those_that_are(monkeypatch):
 
 def test_a_layer_before_its_activation_is_said_to_be():
     model, images, notes = model_of(), np.stack(pictures(4)), list[str]()
-    found = explain_units(model, "conv1", images, [0], note=notes.append)
+    found = explain_units(model, "conv1", images, [0], 1, note=notes.append)
     assert (found.kind, found.activation, found.rectified) == ("Conv2d", "relu1", True)
     assert notes == [found.before_activation]
     assert notes[0].endswith("Only those above 0 pass relu1 and reach the rest of the network. "
                              "To see that: cnn explain --units relu1")
-    found = explain_units(model, "relu1", images, [0], note=notes.append)
+    found = explain_units(model, "relu1", images, [0], 1, note=notes.append)
     assert (found.kind, found.activation, found.before_activation, len(notes)) == ("ReLU", None, None, 1)
 
 

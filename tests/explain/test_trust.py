@@ -135,7 +135,8 @@ def test_a_map_of_the_middle_is_no_better_than_the_middle() -> None:
     assert Trust("a.png", "x", 0.9, 0.1, high, low, low).beats_middle
     blank = Trust("a.png", "x", 0.9, 0.5, high, low, low)
     assert blank.verdict == (
-        "How far to trust this map cannot be measured: the model gives x 50% for a blank image, too")
+        "How far to trust this map cannot be measured: the model gives x 50% for a blank image, too. So the "
+        "answer hardly depends on the pixels that the test removes")
     assert not blank.measurable
     better = replace(high, road=0.5)
     assert not better.beats(high), "ROAD alone is not enough"

@@ -13,6 +13,7 @@ import numpy as np
 from ...errors import DataError, printable, told
 from ...kernels import Array
 from ..finding import Picture
+from ..marks import of_file
 from .findings import File, Finding
 from .neighbours import Progress
 
@@ -55,12 +56,14 @@ class Judge:
         seen: The paths inside the data folder of the images that it was trained on. None if it is not known to have
             been trained on any.
         decoded: Images that were decoded already, by path, as the model takes them.
+        taught: The classes that the training images had when the model was trained, by the marks of their files.
     """
 
     model: Classifier
     name: str
     seen: Collection[str] | None
     decoded: Mapping[str, Array] = field(default_factory=dict, compare=False, repr=False)
+    taught: Mapping[int, frozenset[str]] = field(default_factory=dict, compare=False, repr=False)
 
     def image(self, file: File) -> str | Picture:
         """Return what to ask the model about: the file, or its decoded pixels.
@@ -77,6 +80,14 @@ class Judge:
             file: The image's file.
         """
         return self.seen is not None and file.relative in self.seen
+
+    def learnt_as(self, file: File) -> frozenset[str]:
+        """Return the classes that an image had when the model was trained on it; none where that is not known.
+
+        Args:
+            file: The image's file.
+        """
+        return self.taught.get(of_file(file.path), frozenset()) if self.taught else frozenset()
 
 
 def of_labels(files: Sequence[File], judges: Sequence[Judge], progress: Progress | None = None
@@ -107,7 +118,8 @@ def of_labels(files: Sequence[File], judges: Sequence[Judge], progress: Progress
     for part in (np.flatnonzero(~seen), np.flatnonzero(seen)):
         guesses = suspected(answers[part], labels[part])
         found += [(int(part[i]), int(guess)) for i, guess in enumerate(guesses) if guess >= 0]
-    findings = [_finding(known[i], answers[i], int(labels[i]), guess, classes, bool(seen[i])) for i, guess in found]
+    findings = [_finding(known[i], answers[i], int(labels[i]), guess, classes, judges if seen[i] else ())
+                for i, guess in found]
     findings.sort(key=lambda finding: (-(finding.value or 0), finding.files[0].relative))
     right = answers.argmax(axis=1) == labels
     return findings, {
@@ -165,8 +177,13 @@ def _answers(files: Sequence[File], seen: Array, judges: Sequence[Judge], number
     return answers / np.maximum(voices, 1)[:, None]
 
 
-def _finding(file: File, answer: Array, label: int, guess: int, classes: Sequence[str], seen: bool) -> Finding:
-    but = ", although it was trained on this image" if seen else ""
+def _finding(file: File, answer: Array, label: int, guess: int, classes: Sequence[str],
+             taught: Sequence[Judge]) -> Finding:
+    """Return what is said of one image. taught are the models if all of them were trained on it."""
+    then = sorted({label for judge in taught for label in judge.learnt_as(file)})
+    but = ", although it was trained on this image" if taught else ""
+    if then and classes[label] not in then:
+        but = f". It was trained on this image as {' and '.join(map(printable, then))}"
     text = (f"labelled {printable(classes[label])} ({answer[label]:.1%}), but the model says "
             f"{printable(classes[guess])} ({answer[guess]:.1%}){but}.")
     return Finding("label-error", (file,), text, round(float(answer[guess] - answer[label]), 6))
@@ -179,8 +196,12 @@ def sentences(judged: dict[str, Any]) -> Iterator[str]:
         yield (f"As far as is known, {printable(name)} was not trained on these images (copies saved with loss are not "
                "known).")
     if judged["seen"]:
-        yield told(f"{names}: trained on {judged['seen']:,} of the {judged['images']:,} images. Their labels, wrong "
-                   "ones too, are known by heart, so that fewer of their errors show than of the others'. The models "
+        right = judged["accuracy_seen"]
+        known = (f"It gives {right:.0%} of them their labels: wrong labels, too, may be known by heart, so that fewer "
+                 "of their errors show than of the others'." if right >= WEAK else
+                 f"It gives only {right:.0%} of them their labels, so that few are known by heart. Expect many of the "
+                 "labels found here to be right.")
+        yield told(f"{names}: trained on {judged['seen']:,} of the {judged['images']:,} images. {known} The models "
                    "of a cross-validation (cnn train --folds), each given with --model, judge every image without "
                    "having seen its label.")
     if judged["accuracy_unseen"] is not None and judged["accuracy_unseen"] < WEAK:

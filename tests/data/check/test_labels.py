@@ -8,6 +8,7 @@ from PIL import Image
 
 from cnncli.data.check import File, Judge, check
 from cnncli.data.check.labels import of_labels, sentences, suspected
+from cnncli.data.marks import of_file
 from cnncli.errors import DataError
 from cnncli.model import Prediction
 
@@ -89,9 +90,9 @@ def test_what_several_models_say_of_images() -> None:
                       "unknown_classes": ["cat", "cow"], "accuracy_unseen": 12 / 14}
     assert told == [(done, 30) for done in range(1, 31)]
     assert [*sentences(judged)] == [
-        "one, two: trained on 1 of the 15 images. Their labels, wrong ones too, are known by heart, so that fewer of "
-        "their errors show than of the others'. The models of a cross-validation (cnn train --folds), each given with "
-        "model, judge every image without having seen its label.",
+        "one, two: trained on 1 of the 15 images. It gives 100% of them their labels: wrong labels, too, may be known "
+        "by heart, so that fewer of their errors show than of the others'. The models of a cross-validation (cnn train "
+        "--folds), each given with model, judge every image without having seen its label.",
         "one, two: right for 86% of the images that were not trained on. So expect many of the labels found here to be "
         "right.",
         "one, two: does not know cat, cow; their images were not judged."]
@@ -191,6 +192,22 @@ def test_images_seen_in_training_are_judged_apart_and_it_says_so(folder: Path) -
     assert "although it was trained on this image" not in texts["bee/wrong.png"]
     assert judged["seen"] == 13
     assert "trained on 13 of the 42 images" in next(sentences(judged))
+    assert "may be known by heart" in next(sentences(judged))
+    said = next(sentences({**judged, "accuracy_seen": 0.75}))
+    assert "It gives only 75% of them their labels, so that few are known by heart. Expect" in said
+
+
+def test_an_image_that_was_moved_to_another_class_after_the_training(folder: Path) -> None:
+    every = files(folder)
+    wrong = next(f for f in every if f.relative == "ant/wrong.png")
+    for then, said in (({"bee"}, ". It was trained on this image as bee."),
+                       ({"ant"}, ", although it was trained on this image."),
+                       ({"ant", "bee"}, ", although it was trained on this image."),
+                       (set(), ", although it was trained on this image.")):
+        judge = Judge(Oracle(), "oracle", {f.relative for f in every}, taught={of_file(wrong.path): frozenset(then)})
+        findings, _ = of_labels(every, [judge])
+        [text] = [f.text for f in findings if f.files[0] == wrong]
+        assert text.endswith(said)
 
 
 def test_classes_that_the_model_does_not_know(folder: Path) -> None:
