@@ -23,6 +23,7 @@ __all__ = ["here"]
 WITH_CODE = [page for page in PAGES if code(page)]
 # What a page says at length, so that it takes seconds here.
 SHORTER = {
+    "docs/checking.md": {"wrong[:45])": 'wrong[:45], arch="lenet5", epochs=1)'},
     "docs/python.md": {'["exclude"])': '["exclude"], arch="lenet5", epochs=1)'},
     "docs/sweep.md": {"resnet8,resnet20": "lenet5,classic", "epochs=10": "epochs=1",
                       "random=12": 'random=2, arch="lenet5", epochs=1'},
