@@ -28,6 +28,7 @@ from ..plain import in_plain_json
 from ..runs import CONFIG, Run, check_name, newest_run, runs_option
 from ..values import as_hinted
 from .keywords import FoldsOptions, checked
+from .options import Options
 from .train import train
 
 if TYPE_CHECKING:
@@ -261,7 +262,8 @@ def cross_validate(data: Data | None, folds: int, *, name: str | None = None, re
         for what in ("epochs", "patience"):  # the first fold may have been made longer, and the next ones not yet
             if options.get(what) is None and first["options"].get(what) is not None:
                 options[what] = first["options"][what]
-        stored = {**first["options"], **{key: value for key, value in options.items() if value is not None}}
+        begun = Options(**first["options"]).given()
+        stored = {**begun, **{key: value for key, value in options.items() if value is not None}}
         stored.pop("fold", None)
         data = first["data"] if data is None else data
     found: list[Fold] = []

@@ -122,3 +122,15 @@ def test_what_a_shell_has_to_be_told(shell: str, capsys: pytest.CaptureFixture[s
     assert f"_CNN_COMPLETE={shell}_complete" in said
     program = shutil.which(shell)
     assert program is None or subprocess.run([program, "-n"], input=said, text=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(("words", "sentence"), [
+    (["train", ""], "DATA is empty; give a value."),
+    (["train", "x", "--name", ""], "--name is empty; give a value, or leave it out."),
+    (["train", "--resume="], "--resume is empty; give a value, or leave it out."),
+    (["test", "-m", ""], "--model is empty; give a value, or leave it out."),
+    (["predict", "a.png", ""], "IMAGE is empty; give a value.")])
+def test_an_empty_word_is_refused(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is what a variable has that was never set, and would be the current folder or the latest run."""
+    assert main(words) == 2
+    assert sentence in capsys.readouterr().err
