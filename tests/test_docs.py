@@ -30,7 +30,8 @@ SHORTER = {
     "docs/watching.md": {"observer=": 'arch="lenet5", epochs=1, observer='},
 }
 # What a page's code needs that its commands write, and the library that it uses.
-BEFORE = {"docs/exporting.md": ("onnxruntime", ["export", "runs/latest", "out.onnx"])}
+BEFORE = {"docs/tutorial.md": ("numpy", ["sample", "lesson"]),
+          "docs/exporting.md": ("onnxruntime", ["export", "runs/latest", "out.onnx"])}
 # Lines that are left out, by a word of theirs, and why.
 LEFT_OUT = {"docs/python.md": {"torch_names": "PyTorch's names are of networks that take long to train"}}
 
@@ -76,7 +77,8 @@ def exporting(names: dict[str, Any], said: str, logged: str) -> None:
 CHECKS: dict[str, Callable[[dict[str, Any], str, str], None]] = {
     "docs/exporting.md": exporting, "docs/python.md": python, "docs/sweep.md": sweep}
 # What the code of a page leaves behind.
-LEFT = {"README.md": {"report/report.html", "out.onnx", "birds.safetensors"}, "docs/page.md": {"model.html"},
+LEFT = {"docs/tutorial.md": {"few/val/bag", "wrong/train/bag"},
+        "README.md": {"report/report.html", "out.onnx", "birds.safetensors"}, "docs/page.md": {"model.html"},
         "docs/python.md": {"report/report.html", "report/test.json", "features.npz", "birds.onnx", "out.txt", "bad.png",
                            "path-png/train", "demo/train", "page.html"},
         "docs/watching.md": {"tb"}}

@@ -1,12 +1,13 @@
 """README.md and the guides: each command that they print works, typed as it stands there, in the order of the page."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from cnncli.cli import main
 
-from .guides import PAGES, commands, here
+from .guides import PAGES, commands, here, networks
 from .shell import words
 
 __all__ = ["here"]
@@ -14,7 +15,8 @@ WITH_COMMANDS = [page for page in PAGES if commands(page)]
 # What the commands of a page leave behind.
 LEFT = {"README.md": {"out.onnx", "out.c", "features.npz"}, "docs/checking.md": {"bad.png"},
         "docs/exporting.md": {"out.onnx", "out.c", "features.npz"}, "docs/explaining.md": {"why"},
-        "docs/page.md": {"model.html"}, "docs/tutorial.md": {"clothes", "bad.png", "answers.csv", "classifier.c"},
+        "docs/page.md": {"model.html"},
+        "docs/tutorial.md": {"clothes", "bad.png", "answers.csv", "classifier.c", "wrong.png", "page.html"},
         "docs/watching.md": {"tb"}}
 # Shorter: what the page promises of hours is the same in seconds.
 SHORTER = {"30m": "1s", "40": "3", "arch=resnet8,resnet20": "arch=lenet5,classic", "12": "2", "20": "3",
@@ -37,9 +39,18 @@ def typed(line: str) -> list[str]:
     return arguments
 
 
+def make(page: str) -> None:
+    """Make the folders and the network that a page's other blocks make; tests/test_docs.py runs these."""
+    if page == "docs/tutorial.md":
+        for name in ("few", "wrong"):
+            shutil.copytree("photos", name)
+        Path("net.toml").write_text(networks(page)[0], encoding="utf-8")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", WITH_COMMANDS)
 def test_every_command_of_a_page_works(page: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make(page)
     for line in commands(page):
         code = main(typed(line))
         out, err = capsys.readouterr()
