@@ -1,6 +1,7 @@
 """explain/explanation.py: which class, layer and method are explained, what is said of each image, and what is refused;
 with images of any size, grey ones, arrays, and what is no image."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -274,3 +275,13 @@ def test_the_layer_is_the_last_with_positions(name: str, layer: str | None, netw
     assert layer in (None, found.name)
     behind = net.nodes[net.nodes.index(found) + 1 :]
     assert not any(node.layer.begins_block and len(node.shape) == 3 and node.shape[0] > 1 for node in behind)
+
+
+@pytest.mark.slow
+def test_a_generator_that_never_ends(rng: np.random.Generator) -> None:
+    model, image = sides(), rng.integers(0, 256, (6, 5, 3), np.uint8)
+    for found in (explanations(model, (image for _ in itertools.count())),
+                  cnncli.draw_activations((image for _ in itertools.count()), model)):
+        first, second = itertools.islice(found, 2)
+        assert not isinstance(first, Missing)
+        assert type(first) is type(second)
