@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from .page.writing import Written
     from .report.files import write as write_report
     from .runs.answering import features, predict, summarise
+    from .runs.kept import Row
     from .runs.latest import find_run
     from .runs.opened import load
     from .runs.run import Run
@@ -85,6 +86,7 @@ _HOMES = {
     "Prediction": ("model", "Prediction"),
     "RangeTest": ("training.find_lr", "RangeTest"),
     "Report": ("data.check.findings", "Report"),
+    "Row": ("runs.kept", "Row"),
     "Run": ("runs.run", "Run"),
     "Sanity": ("explain.sanity", "Sanity"),
     "Server": ("watching.server", "Server"),
@@ -135,12 +137,12 @@ _HOMES = {
 
 __all__ = ["CrossValidation", "Drawn", "ExplainedUnits", "Explanation", "Exported", "Features", "Finding", "Imported",
            "ListedRun", "Live", "Missing", "Model", "ModelTest", "Network", "Observer", "Observers", "Prediction",
-           "RangeTest", "Report", "Run", "Sanity", "Server", "Sheet", "Shortcuts", "Summary", "Sweep", "TensorBoard",
-           "Tracker", "Trainer", "Trust", "Written", "__version__", "architecture", "check", "compare_runs",
-           "cross_validate", "draw_activations", "draw_explanations", "draw_filters", "errors", "evaluate", "explain",
-           "explain_units", "explanations", "export_model", "features", "find_images", "find_lr", "find_run",
-           "import_images", "layers", "list_runs", "load", "loss", "optim", "predict", "sanity", "shortcuts",
-           "summarise", "sweep", "train", "trust", "watch", "write_page", "write_report", "write_sample"]
+           "RangeTest", "Report", "Row", "Run", "Sanity", "Server", "Sheet", "Shortcuts", "Summary", "Sweep",
+           "TensorBoard", "Tracker", "Trainer", "Trust", "Written", "__version__", "architecture", "check",
+           "compare_runs", "cross_validate", "draw_activations", "draw_explanations", "draw_filters", "errors",
+           "evaluate", "explain", "explain_units", "explanations", "export_model", "features", "find_images", "find_lr",
+           "find_run", "import_images", "layers", "list_runs", "load", "loss", "optim", "predict", "sanity",
+           "shortcuts", "summarise", "sweep", "train", "trust", "watch", "write_page", "write_report", "write_sample"]
 
 
 if not TYPE_CHECKING:  # so that type checkers refuse a name that is misspelt

@@ -109,6 +109,9 @@ def complaints(thing: Any) -> Iterator[str]:
         yield f"{name} does not begin with a sentence on a line of its own"
     if isinstance(thing, type) and issubclass(thing, BaseException) and "__init__" not in vars(thing):
         return
+    if typing.is_typeddict(thing):
+        yield from (f"{name} does not say what {each} is" for each in {*thing.__annotations__} - described(thing))
+        return
     yield from (f"{name} does not say what {each} is" for each in sorted(taken(thing) - described(thing)))
     yield from (f"{name} does not say what None means for {each}" for each in nones(thing))
     yield from (f"{name} does not name {each}" for each in sorted(words(thing)) if f'"{each}"' not in "\n".join(lines))

@@ -77,10 +77,11 @@ def _compare(listed: Sequence["ListedRun"]) -> None:
     for name, values in differing(listed).items():
         of_run = iter(values)
         rows.append((name, *("-" if each.trouble else _value(next(of_run)) for each in listed)))
-    for name, column in (("val accuracy", "val_accuracy"), ("train accuracy", "train_accuracy")):
-        rows.append((name, *(_accuracy(each.kept[column] if each.kept else None) for each in listed)))
-    for name, column in (("val loss", "val_loss"), ("train loss", "train_loss")):
-        rows.append((name, *(_loss(each.kept[column] if each.kept else None) for each in listed)))
+    kept = [each.kept for each in listed]
+    rows.append(("val accuracy", *(_accuracy(each["val_accuracy"] if each else None) for each in kept)))
+    rows.append(("train accuracy", *(_accuracy(each["train_accuracy"] if each else None) for each in kept)))
+    rows.append(("val loss", *(_loss(each["val_loss"] if each else None) for each in kept)))
+    rows.append(("train loss", *(_loss(each["train_loss"] if each else None) for each in kept)))
     rows.append(("time", *(_time(each.seconds) for each in listed)))
     show(console(), (("", "left"), *names), rows)
     if others := unlike(listed):

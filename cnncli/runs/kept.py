@@ -2,9 +2,31 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
-Row = dict[str, Any]  # of history.csv, by column
+
+class Row(TypedDict):
+    """What an epoch reached: a row of history.csv.
+
+    Attributes:
+        epoch: Which epoch it is, from 1.
+        train_loss: The mean loss of the training images, as they were changed, during the epoch.
+        train_accuracy: The share of them that was classified right, 0 to 1.
+        val_loss: The mean loss of the validation images. None without any.
+        val_accuracy: The share of the validation images that was classified right, 0 to 1. None without any.
+        learning_rate: The learning rate of the epoch's last step.
+        images_per_second: How many training images were used in a second.
+        seconds: How long the epoch took.
+    """
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
+    learning_rate: float
+    images_per_second: float
+    seconds: float
 
 
 def highest(history: Sequence[Row]) -> Row:
@@ -12,7 +34,7 @@ def highest(history: Sequence[Row]) -> Row:
     the last.
     """
     return max(history, key=lambda row: (row["epoch"],) if row["val_accuracy"] is None
-               else (row["val_accuracy"], -row["val_loss"]))
+               else (row["val_accuracy"], -(row["val_loss"] or 0.0)))
 
 
 def as_good(row: Row, top: Row, images: int) -> bool:
@@ -21,7 +43,7 @@ def as_good(row: Row, top: Row, images: int) -> bool:
     towards the end of a schedule, and the highest of many noisy numbers is too high (compare the one-standard-error
     rule, Breiman et al. 1984).
     """
-    if row["val_accuracy"] is None:
+    if row["val_accuracy"] is None or top["val_accuracy"] is None:
         return True
     error = math.sqrt(top["val_accuracy"] * (1 - top["val_accuracy"]) / images)
     return bool(row["val_accuracy"] >= top["val_accuracy"] - error)

@@ -26,7 +26,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..atomic import write_atomically
 from ..data.placed import Placed
@@ -225,7 +225,7 @@ class Run:
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows([_cell(row[column]) for column in COLUMNS] for row in rows)
+        writer.writerows([_cell(row[column]) for column in COLUMNS] for row in cast("Sequence[dict[str, Any]]", rows))
         write_atomically(self.path / HISTORY, text.getvalue().encode())
 
     @in_plain_json
@@ -282,7 +282,7 @@ def _rows(text: str) -> list[Row]:
         raise ValueError(f"its first line is not {','.join(COLUMNS)}")
     if not text.endswith("\n"):
         raise ValueError("its last line is cut off")
-    rows = [{column: _number(column, row[column]) for column in COLUMNS} for row in table]
+    rows = [cast(Row, {column: _number(column, row[column]) for column in COLUMNS}) for row in table]
     if [row["epoch"] for row in rows] != list(range(1, len(rows) + 1)):
         raise ValueError("its epochs are not 1, 2, 3 …")
     return rows

@@ -296,7 +296,7 @@ class Fit:
                 raise self._interrupted() from None
         progress.next_epoch()
         self._save_state()
-        self.observer.epoch_done(dict(row), best)
+        self.observer.epoch_done(row.copy(), best)
         if progress.finished and row["epoch"] < self.epochs:
             self.observer.note(f"stopped early: the last {waited} epochs were no better than epoch "
                                f"{row['epoch'] - waited}.")

@@ -321,7 +321,7 @@ def _restore(fit: Fit, run: Run, progress: Progress, arrays: dict[str, Any]) -> 
     if progress.best and _best_on_disk(run.path / checkpoint.MODEL, fit.observer) != progress.best["epoch"]:
         progress.best = None  # the next epoch's takes its place, also where it was on its way there when killed
     fit.restore(progress, arrays)
-    fit.observer.resumed([dict(row) for row in progress.history], progress.step)
+    fit.observer.resumed([row.copy() for row in progress.history], progress.step)
 
 
 def _best_on_disk(path: Path, observer: Observer) -> int | None:
