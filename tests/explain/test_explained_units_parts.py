@@ -159,7 +159,7 @@ def test_what_is_printed_of_a_layer() -> None:
                                   {"image": "b.png", "value": 1.0, "window": [0, 1, 5, 7]}],
             "made": 3.5, "classes": [{"name": "b", "by": 1.5}], "dead": False}
     assert replace(FOUND, units=[UNIT]).as_json() == {
-        "layer": "conv2", "type": "Conv2d", "activation": "relu2", "channels": 1200, "sees": (5, 6), "images": 8,
+        "layer": "conv2", "type": "Conv2d", "activation": "relu2", "channels": 1200, "sees": [5, 6], "images": 8,
         "labels": "the model's answers", "answers_by": "deconvnet", "classes_by": "weights", "units": [unit]}
     other = replace(FOUND, answered=False, by_weights=False).as_json()
     assert (other["labels"], other["classes_by"]) == ("given", "means")

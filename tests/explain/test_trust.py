@@ -203,7 +203,7 @@ def test_what_is_printed_of_how_far_a_map_is_trusted() -> None:
     assert found.as_json() == {
         "verdict": found.verdict, "measurable": True, "probability": 0.9, "blank": 0.125, "beats_middle": False,
         "map": one.as_json(), "middle": third.as_json(), "noise": other.as_json()}
-    assert one.as_json() == {"road": 0.3, "deletion": 0.2, "insertion": 0.7, "curves": one.curves}
+    assert one.as_json() == {"road": 0.3, "deletion": 0.2, "insertion": 0.7, "curves": {"morf": [1, 1]}}
 
 
 @pytest.mark.parametrize(("road", "insertion", "deletion", "beats"), [
