@@ -3,6 +3,7 @@
 
 const cameraButton = byId("camera");
 const video = document.createElement("video");
+const CAMERA = "the camera";
 let stream = null;
 
 cameraButton.hidden = !navigator.mediaDevices?.getUserMedia;
@@ -17,6 +18,8 @@ cameraButton.addEventListener("click", async () => {
     say(error.name === "NotAllowedError" ? "The browser does not allow this page to use a camera." : "No camera was found.");
     return;
   }
+  byId("draw").close();
+  cameraButton.focus(); // not the button of the board, which has closed
   video.muted = video.playsInline = true;
   video.srcObject = stream;
   await video.play();
@@ -27,14 +30,14 @@ cameraButton.addEventListener("click", async () => {
 async function look() {
   while (stream) {
     const bitmap = await createImageBitmap(video);
-    if (stream) await judgeBitmap(bitmap, "the camera");
+    if (stream) await judgeBitmap(bitmap, CAMERA);
     bitmap.close();
     await new Promise(requestAnimationFrame);
   }
 }
 
 function stop() {
-  for (const track of stream.getTracks()) track.stop();
+  for (const track of stream?.getTracks() ?? []) track.stop();
   stream = null;
   cameraButton.textContent = "Use the camera";
 }

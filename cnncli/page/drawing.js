@@ -85,9 +85,12 @@ if (given.drawing) {
 
   const open = byId("drawer");
   open.hidden = false;
-  open.addEventListener("click", () => dialogOf.show());
+  open.addEventListener("click", () => {
+    stop();
+    dialogOf.show();
+  });
   dialogOf.addEventListener("keydown", (event) => { if (event.key === "Escape") dialogOf.close(); });
-  dialogOf.addEventListener("close", () => open.focus());
+  dialogOf.addEventListener("close", () => stream || open.focus());
   byId("clear").addEventListener("click", clear);
   dialogOf.querySelector(".close").addEventListener("click", () => dialogOf.close());
 }

@@ -107,8 +107,7 @@ async function takeClasses(taken) {
   check.className = state;
   check.textContent = words;
   for (const id of ["save-page", "save-model", "unlearn"]) byId(id).hidden = !others || (id === "save-model" && !crypto.subtle);
-  // Of learnt classes nobody knows which pictures the network has wrong.
-  for (const each of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("#samples .taken"))) each.hidden = others;
+  document.body.classList.toggle("taught", others); // labels are of the classes that the page opened with
   if (dialog.open) dialog.close();
   if (at >= 0) tellStep();
   for (const tell of tellers) tell();

@@ -34,6 +34,7 @@ async function judgeFile(file, name) {
 
 /** Judge a picture; of an example, the button that shows it. */
 async function judgeBitmap(bitmap, name, button = null) {
+  if (name !== CAMERA) stop(); // or its next picture would take the place of this one
   try {
     const [bytes, height, width] = pixelsOf(bitmap);
     await showAnswer(await ask("judge", bytes, height, width));

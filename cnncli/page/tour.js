@@ -210,7 +210,7 @@ function lesson() {
     show: () => {
       dialog.close();
       byId("softmax").open = true;
-      byId("softmax").scrollIntoView({ block: "center" });
+      document.querySelector("#softmax .scroll").scrollIntoView({ block: "start" });
     },
   }, {
     title: "Where the weights come from",
@@ -244,13 +244,16 @@ async function go(to) {
   panel.querySelector(".back").disabled = at === 0;
   panel.querySelector(".next").textContent = at === steps.length - 1 ? "End" : "Next";
   panel.hidden = false;
+  document.body.classList.add("lesson"); // where there is room, the page, the steps and the numbers stand beside each other
   await steps[at].show();
+  dialog.scrollTop = 0;
   panel.querySelector(".next").focus({ preventScroll: true });
   panel.scrollTop = 0;
 }
 
 function end() {
   panel.hidden = true;
+  document.body.classList.remove("lesson");
   at = -1;
   if (dialog.open) dialog.close();
   byId("begin").focus({ preventScroll: true });
