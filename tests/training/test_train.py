@@ -289,7 +289,7 @@ def test_a_run_that_is_finished_gets_what_it_lacks(tmp_path: Path, monkeypatch: 
     assert notes.sentences == ["it is finished."] * 4
     (tmp_path / "new" / "model.safetensors").unlink()
     (tmp_path / "latest").unlink()
-    training._is_latest(Run(tmp_path / "new"))
+    training.end_latest(Run(tmp_path / "new"))
     assert latest_run(tmp_path) is None, "a run without a model is none to use"
 
 
