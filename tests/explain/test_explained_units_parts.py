@@ -111,8 +111,8 @@ def test_a_stop_before_any_is_made_is_raised_and_later_it_keeps_what_is_found(
     monkeypatch.setattr(explained_units, "projections", stops_at_the_third)
     found = explain_units(model, "relu1", images, note=notes.append)
     assert [(unit.channel, unit.made) for unit in found.units] == [(0, None), (1, None)]
-    assert notes == ["4 of only 4 images are shown for each filter. That says little about what it looks for. Give more "
-                     "images.", STOPPED]
+    assert notes == ["4 of only 4 images are shown for each filter. That says little about what it looks for. Give "
+                     "more images.", STOPPED]
     calls.clear()
     with pytest.raises(KeyboardInterrupt):
         list(units_one_by_one(stopped, "relu1")[1])
