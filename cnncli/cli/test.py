@@ -39,7 +39,8 @@ EXAMPLES = (
 @model_option
 @click.option("--split", type=click.Choice(["test", "val", "train"]),
               help="The part of the split to test on, in the folder that the model was trained on.  [default: test]")
-@out_option("the run folder; for a model in none, NAME-test/")
+@out_option("the run folder, or for other images than its test images a folder in it, such as test-val/; NAME-test/ for a "
+            "model in no run")
 @json_option
 @tta_option
 @labels_option
@@ -59,13 +60,15 @@ def command(data: str | None, model: Path | None, split: "Split | None", labels:
 
     Prints the accuracy, the loss and the figures of each class. Writes into the run folder: report.html (a page for any
     browser, with all figures and the images themselves), confusion.png and confusion.csv (the confusion matrix),
-    mistakes.png (the surest mistakes) and test.json (all figures, for other programs).
+    mistakes.png (the surest mistakes) and test.json (all figures, for other programs). These files are always about the
+    test images of the run. A test of other images writes them into a folder of its own in the run folder, such as
+    test-val/ or test-new-photos/.
     """
     from ..evaluation.evaluate import evaluate
     from ..report.files import WRITTEN, claimed, write
 
     opened = open_and_say(model)
-    with claimed(opened, out, data, force) as folder:
+    with claimed(opened, out, data, split=split, labels=labels, force=force) as folder:
         with steps() as shown:
             found = evaluate(opened, data, split=split, labels=labels, tta=tta, exact=bool(exact), strict=strict,
                              progress=shown, note=note)
@@ -86,15 +89,16 @@ def _print(found: "ModelTest") -> None:
 
     right = int(found.confusion_matrix.diagonal().sum())
     low, high = found.interval
-    emit(f"accuracy  {found.accuracy:.2%}  ({right:,} of {found.image_count:,} images)")
+    emit(f"tested    {found.subject.describe(found.images)}")
+    emit(f"accuracy  {found.accuracy:.2%}  ({right:,} of {found.images:,} images)")
     emit(f"          {low:.2%} to {high:.2%} with 95 % confidence")
     if interval := found.group_interval:
         emit(f"          {interval[0]:.2%} to {interval[1]:.2%} for images of new groups, by the {len(found.groups):,} "
              "groups tested")
     if found.trained_on and found.interval_unseen is not None:
         low, high = found.interval_unseen
-        emit(f"          {found.accuracy_unseen:.2%} of the {found.image_count - found.trained_on:,} images that it "
-             f"was not trained on ({low:.2%} to {high:.2%})")
+        emit(f"          {found.accuracy_unseen:.2%} of the {found.images - found.trained_on:,} images that it was not "
+             f"trained on ({low:.2%} to {high:.2%})")
     for name, baseline in found.baselines.items():
         emit(f"          {baseline.accuracy:.2%} {name} ({baseline.how})")
     if sentence := weak(found.accuracy, found.baselines):

@@ -18,7 +18,7 @@ from .naming import describe
 from .order import SAMPLINGS
 from .preprocessing import Preprocessing
 from .sizes import choose_size, typical_side
-from .sources import Data, folder_of, name_of, scan, scan_labelled
+from .sources import Data, folder_of, name_of, scan, scan_labelled, scan_part
 from .splits import Sample, Splits
 
 __all__ = [
@@ -42,5 +42,6 @@ __all__ = [
     "scan",
     "scan_flat",
     "scan_labelled",
+    "scan_part",
     "typical_side",
 ]

@@ -80,11 +80,13 @@ def scan(root: str | os.PathLike[str], fractions: Sequence[float] = FRACTIONS, s
     return splits
 
 
-def scan_labelled(root: str | os.PathLike[str], classes: Sequence[str], split: Split | None = None,
-                  labels: Labels | None = None, groups: Groups | None = None,
-                  why: str = "is not the folder that the model was trained on") -> tuple[list[Sample], list[str]]:
+def scan_part(root: str | os.PathLike[str], classes: Sequence[str], split: Split | None = None,
+              labels: Labels | None = None, groups: Groups | None = None,
+              why: str = "is not the folder that the model was trained on"
+              ) -> tuple[list[Sample], list[str], str | None]:
     """Find every image in root's class folders, or those that labels names in it, labelled by a model's classes:
-    (samples in order, notes). groups say which of them belong together.
+    (samples in order, notes, the part that they are of; None if root has no parts). groups say which of them belong
+    together.
 
     If root has splits, split is what is read; None is test, or else val or train. Raises DataError if the name of a
     class folder is no class: labels are never guessed. Raises UsageError if root has no such split; why says why the
@@ -119,7 +121,8 @@ def scan_labelled(root: str | os.PathLike[str], classes: Sequence[str], split: S
     if len(looked.folders) > 1:
         inside = f"{wanted}/ in the class folders" if labels is None else f"{wanted} in {labels.name}"
         notes.append(f"The images of {printable(folder if folder != looked.root else inside)} are used.")
-    return [sample for label, name in enumerate(classes) for sample in looked.samples(wanted, name, label)], notes
+    samples = [sample for label, name in enumerate(classes) for sample in looked.samples(wanted, name, label)]
+    return samples, notes, wanted if split or wanted != "train" or len(looked.folders) > 1 else None
 
 
 def scan_flat(root: str | os.PathLike[str], note: Callable[[str], None] | None = None) -> list[str]:

@@ -82,8 +82,7 @@ def scan_labelled(data: Pair | Mapping[str, Pair], classes: Sequence[str]) -> li
 
     Raises DataError where a label is called like none of the classes: labels are never guessed.
     """
-    pairs = _pairs(data)
-    split = next(split for split in ("test", "val", "train") if split in pairs)
+    pairs, split = _pairs(data), part_of(data)
     pictures, looked = _survey({split: pairs[split]}, single=not isinstance(data, Mapping))
     found = looked.found[split].classes
     if strange := [name for name in found if name not in classes]:
@@ -91,6 +90,12 @@ def scan_labelled(data: Pair | Mapping[str, Pair], classes: Sequence[str]) -> li
                         "names as labels.")
     return _with_pixels([sample for label, name in enumerate(classes)
                          for sample in looked.samples(split, name, label)], pictures)
+
+
+def part_of(data: Any) -> str:
+    """Return which of several splits is tested on: test, or else val or train."""
+    pairs = _pairs(data)
+    return next(split for split in ("test", "val", "train") if split in pairs)
 
 
 def _pairs(data: Any) -> dict[str, Pair]:

@@ -52,9 +52,17 @@ def within(data: Data, labels: Labels | None, groups: Groups | None) -> tuple[La
 
 
 @as_hinted
-def scan_labelled(data: Data, classes: Sequence[str], split: Split | None = None, labels: Labels | None = None,
-                  groups: Groups | None = None, **why: str) -> tuple[list[Sample], list[str]]:
-    """Return every image of data, labelled by a model's classes, and notes, as folder.scan_labelled says."""
+def scan_part(data: Data, classes: Sequence[str], split: Split | None = None, labels: Labels | None = None,
+              groups: Groups | None = None, **why: str) -> tuple[list[Sample], list[str], str | None]:
+    """Return every image of data, labelled by a model's classes, notes, and the part that they are of, as
+    folder.scan_part says."""
     if isinstance(data, str | os.PathLike):
-        return folder.scan_labelled(data, classes, split, labels, groups, **why)
-    return memory.scan_labelled(data, classes), []
+        return folder.scan_part(data, classes, split, labels, groups, **why)
+    part = memory.part_of(data) if isinstance(data, Mapping) else None
+    return memory.scan_labelled(data, classes), [], part
+
+
+@as_hinted
+def scan_labelled(data: Data, classes: Sequence[str], split: Split | None = None) -> tuple[list[Sample], list[str]]:
+    """Return the samples and the notes of ``scan_part``."""
+    return scan_part(data, classes, split)[:2]

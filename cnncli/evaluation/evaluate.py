@@ -30,6 +30,7 @@ from .grouped import GroupScore
 from .held_out import Labelled, Note, Progress, labelled_images
 from .intervals import wilson
 from .scores import Evaluation
+from .subject import Subject
 
 LEFT_OUT = "There is no comparison with the nearest neighbour"
 
@@ -46,6 +47,7 @@ class ModelTest(Evaluation):
         comparison: Sentences that say why there is no comparison with a baseline.
         seen: Whether the model was trained on each image, by the image's content, bool (n,). None if not known.
         learnt: The names of the groups that the model was trained on. Empty if it was trained without groups.
+        subject: Which images they are: the folder, and the part of it.
     """
 
     opened: Opened = field(kw_only=True, repr=False)
@@ -55,6 +57,7 @@ class ModelTest(Evaluation):
     comparison: list[str] = field(kw_only=True)
     seen: NDArray[np.bool_] | None = field(kw_only=True, default=None)
     learnt: frozenset[str] = field(kw_only=True, default=frozenset())
+    subject: Subject = field(kw_only=True)
 
     @property
     def trained_on(self) -> int | None:
@@ -91,7 +94,8 @@ class ModelTest(Evaluation):
         """Return what `cnn test --json` prints."""
         groups = self.groups
         interval = grouped.interval(groups)
-        return {**super().as_json(), "trained_on": self.trained_on, "accuracy_unseen": self.accuracy_unseen,
+        return {**super().as_json(), **self.subject.as_json(), "trained_on": self.trained_on,
+                "accuracy_unseen": self.accuracy_unseen,
                 "interval_unseen": list(self.interval_unseen) if self.interval_unseen else None,
                 "trained": self.opened.trained.isoformat() if self.opened.trained else None,
                 "groups": [group.as_json() for group in groups] if groups else None,
@@ -181,7 +185,7 @@ def evaluate(model: AnyModel = None, data: Data | None = None, *, split: Split |
     known, why = _baselines(found, labelled, opened, progress) if compare else ({}, [])
     everything = {f.name: getattr(found, f.name) for f in fields(found)} | {"baselines": known}
     return ModelTest(**everything, opened=opened, tested=images, facts=_facts(judge, opened), notes=notes,
-                     comparison=why, seen=labelled.seen, learnt=labelled.learnt)
+                     comparison=why, seen=labelled.seen, learnt=labelled.learnt, subject=labelled.subject)
 
 
 def _groups_by_split(opened: Opened) -> Any:

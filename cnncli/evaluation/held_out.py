@@ -7,9 +7,10 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from hashlib import blake2b
+from typing import Any, NamedTuple
 
-from ..data import Data, Images, Sample, Splits, load_images, name_of, scan_labelled
+from ..data import Data, Images, Sample, Splits, folder_of, load_images, name_of, scan_part
 from ..data.depth import doubts
 from ..data.images import Cache, check_memory
 from ..data.labels import Labels
@@ -20,6 +21,7 @@ from ..kernels import Array, threads
 from ..runs import CONFIG, samples
 from ..runs.opened import Opened
 from . import grouped
+from .subject import Subject
 
 Note = Callable[[str], None]
 Progress = Callable[[str, int, int], None]  # what is being done, how many are done, of how many
@@ -29,13 +31,22 @@ Progress = Callable[[str, int, int], None]  # what is being done, how many are d
 class Labelled:
     """Images to judge a model on; their labels are the numbers of its classes. training has the samples that it was
     trained on (empty if they are not at hand). seen says which of the images it was trained on, bool (n,); None if not
-    known. learnt has the names of the groups that it was trained on.
+    known. learnt has the names of the groups that it was trained on. subject says which images they are.
     """
 
     images: Images
     training: list[Sample]
     seen: Array | None
+    subject: Subject
     learnt: frozenset[str] = frozenset()
+
+
+class _Chosen(NamedTuple):
+    """The samples to judge, those that the model was trained on, and which images the first are."""
+
+    samples: list[Sample]
+    training: list[Sample]
+    subject: Subject
 
 
 def labelled_images(opened: Opened, data: Data | None, split: Split | None, strict: bool = False,
@@ -46,18 +57,34 @@ def labelled_images(opened: Opened, data: Data | None, split: Split | None, stri
     there are none.
     """
     if data is None or isinstance(data, str | os.PathLike):
-        chosen, training = choose(opened, None if data is None else os.fspath(data), split, note, labels)
+        chosen, training, subject = _choose(opened, None if data is None else os.fspath(data), split, note, labels)
     elif labels is not None:
         raise UsageError("a table of labels cannot be given together with arrays; give arrays with their labels, as "
                          "(images, labels).")
     else:
-        chosen, training = _of_arrays(opened, data, split, note)
+        chosen, training, subject = _of_arrays(opened, data, split, note)
     images = _load(chosen, opened, strict, note, progress)
     seen = samples.seen_among(opened.model, images, training)
     if seen is not None and seen.any():
         note(_seen_note(int(seen.sum()), len(images), printable(opened.name)))
     learnt = _learnt(opened, images.samples, training, seen, note)
-    return Labelled(images, training, seen, learnt)
+    if subject.data is None and not subject.own:
+        subject = replace(subject, mark=_mark(images))
+    return Labelled(images, training, seen, subject, learnt)
+
+
+def _mark(images: Images) -> str:
+    """Return a hash of images and their labels."""
+    return blake2b(images.marks.tobytes() + images.labels.tobytes(), digest_size=4).hexdigest()
+
+
+def subject_of(opened: Opened, data: str | os.PathLike[str] | None, split: Split | None, labels: Labels | None = None
+               ) -> Subject:
+    """Return which images ``evaluate`` means by a folder, split and labels, before any is read. Raises as
+    ``labelled_images``."""
+    if data is None and labels is None and opened.run:  # the folders need not be looked through
+        return Subject(samples.data_folder(opened.run), split or "test", own=True)
+    return _choose(opened, None if data is None else os.fspath(data), split, lambda sentence: None, labels).subject
 
 
 def _learnt(opened: Opened, tested: Sequence[Sample], training: Sequence[Sample], seen: Array | None, note: Note
@@ -87,6 +114,11 @@ def choose(opened: Opened, data: str | None, split: Split | None, note: Note, la
            remedy: str = "cnn test DATA") -> tuple[list[Sample], list[Sample]]:
     """Return the samples to judge, and those that the model was trained on. remedy is the command that messages advise.
     """
+    return _choose(opened, data, split, note, labels, remedy)[:2]
+
+
+def _choose(opened: Opened, data: str | None, split: Split | None, note: Note, labels: Labels | None = None,
+            remedy: str = "cnn test DATA") -> _Chosen:
     trained_on = samples.data_now(opened.run)
     if data is None and labels is not None:
         raise UsageError("a table of labels needs the folder that its paths are in: cnn test DATA --labels FILE.csv")
@@ -114,14 +146,16 @@ def choose(opened: Opened, data: str | None, split: Split | None, note: Note, la
     if splits is not None:
         return _held_out(opened, data, splits, split or "test", note, remedy)
     why = {} if opened.run else {"why": _loose(opened)}
-    chosen, notes = scan_labelled(data, opened.model.classes, split, labels and labels.within(data),
-                                  samples.groups_elsewhere(opened.run), **why)
+    within = labels and labels.within(data)
+    chosen, notes, part = scan_part(data, opened.model.classes, split, within, samples.groups_elsewhere(opened.run),
+                                    **why)
     for sentence in notes:
         note(sentence)
-    return chosen, _at_hand(opened, trained_on)
+    return _Chosen(chosen, _at_hand(opened, trained_on),
+                   Subject(folder_of(data), part, own=False, labels=within.fingerprint() if within else None))
 
 
-def _of_arrays(opened: Opened, data: Arrays, split: str | None, note: Note) -> tuple[list[Sample], list[Sample]]:
+def _of_arrays(opened: Opened, data: Arrays, split: str | None, note: Note) -> _Chosen:
     """Return the samples to judge, and those that the model was trained on. Of the arrays that the model was trained
     on, it is a split; of other arrays that split, if they have splits, or all of them.
     """
@@ -138,10 +172,10 @@ def _of_arrays(opened: Opened, data: Arrays, split: str | None, note: Note) -> t
             raise UsageError(f"the arrays have no {split} images, and {why}; leave the split out to test on all of "
                              "them.")
         data = {split: data[split]}
-    chosen, notes = scan_labelled(data, opened.model.classes)
+    chosen, notes, part = scan_part(data, opened.model.classes)
     for sentence in notes:
         note(sentence)
-    return chosen, _at_hand(opened, trained_on)
+    return _Chosen(chosen, _at_hand(opened, trained_on), Subject(None, part, own=False))
 
 
 def _loose(opened: Opened) -> str:
@@ -161,7 +195,7 @@ def _at_hand(opened: Opened, trained_on: str | None) -> list[Sample]:
 
 
 def _held_out(opened: Opened, data: str, splits: Splits, split: str, note: Note, remedy: str
-              ) -> tuple[list[Sample], list[Sample]]:
+              ) -> _Chosen:
     """Return a split of the folder that the model was trained on, and the training images."""
     assert opened.run is not None
     strange = [name for name in splits.classes if name not in opened.model.classes]
@@ -175,14 +209,15 @@ def _held_out(opened: Opened, data: str, splits: Splits, split: str, note: Note,
     return _split_of(splits, opened, data, split, remedy)
 
 
-def _split_of(splits: Splits, opened: Opened, data: Data, split: str, remedy: str
-              ) -> tuple[list[Sample], list[Sample]]:
+def _split_of(splits: Splits, opened: Opened, data: Data, split: str, remedy: str) -> _Chosen:
     """Return a split of what the model was trained on, and the training images, labelled by the model's classes."""
     chosen: list[Sample] = getattr(splits, split)
     if not chosen:
         raise DataError(f"{name_of(data)} has no {split} images; name a folder with images of the classes: "
                         f"{remedy}")
-    return _relabelled(chosen, splits, opened), _relabelled(splits.train, splits, opened)
+    total = len(splits.train) + len(splits.val) + len(splits.test)
+    return _Chosen(_relabelled(chosen, splits, opened), _relabelled(splits.train, splits, opened),
+                   Subject(folder_of(data), split, own=True, total=total))
 
 
 def _relabelled(chosen: Sequence[Sample], splits: Splits, opened: Opened) -> list[Sample]:

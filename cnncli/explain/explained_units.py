@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data import scan_labelled
 from ..data.finding import Picture, find_images, image_files
-from ..data.folder import scan_labelled
 from ..data.splits import Sample
 from ..errors import DataError, UsageError, printable
 from ..evaluation.held_out import choose
@@ -385,9 +385,7 @@ def labelled(opened: Opened, data: Any, note: Note, remedy: str = "cnn explain -
                 note(sentence)
             return _of_samples(samples)
     if isinstance(data, tuple) and len(data) == 2:
-        from ..data import scan_labelled as scan_arrays
-
-        return _of_samples(scan_arrays(data, opened.model.classes)[0])
+        return _of_samples(scan_labelled(data, opened.model.classes)[0])
     items: list[Item] = [*image_files(data)]
     if not items:
         raise DataError("there are no images; give a folder, or images.")

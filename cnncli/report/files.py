@@ -2,23 +2,27 @@
 mistakes, and the figures for other programs. Each has a module of its own here.
 """
 
+import itertools
 import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import Data
+from ..data.labels import labels_of
 from ..data.outputs import Kind, marked
 from ..data.outputs import write as write_output
+from ..data.splits import Split
 from ..errors import UsageError, told
 from ..evaluation.evaluate import ModelTest
-from ..evaluation.held_out import Note
+from ..evaluation.held_out import Note, subject_of
+from ..evaluation.subject import Subject
 from ..explain.mistakes import reasons
+from ..model.checkpoint import MODEL
 from ..runs.opened import Opened
 from ..values import as_hinted
 from . import confusion, mistakes, page
@@ -32,14 +36,48 @@ WRITTEN = {"report.html": page.PAGE, "confusion.png": confusion.MATRIX, "confusi
 
 
 @contextmanager
-def claimed(opened: Opened, folder: str | os.PathLike[str] | None = None, data: Data | None = None,
-            force: bool = False) -> Iterator[Path]:
+def claimed(opened: Opened, folder: str | os.PathLike[str] | None = None,
+            data: str | os.PathLike[str] | None = None, *, split: Split | None = None, labels: str | None = None,
+            subject: Subject | None = None, force: bool = False) -> Iterator[Path]:
     """Hold the files about a test of a model, WRITTEN, before it is tested, for as long as this lasts; the folder is
-    what ``write`` takes. data is what it is tested on; force replaces other files of these names, and lets them lie
-    among images that models learn from. Raises UsageError or SaveError as ``cnncli.data.outputs.claim``."""
-    into = opened.place(folder, "test")
+    what ``write`` takes. data, split and labels are what it is tested on, as ``evaluate`` takes them, or subject says
+    it; force replaces other files of these names, and lets them lie among images that models learn from. Raises
+    UsageError or SaveError as ``cnncli.data.outputs.claim``, and what ``evaluate`` raises for such data."""
+    into = (opened.place(folder, "test") if folder else
+            place(opened, subject or subject_of(opened, data, split, labels_of(labels))))
     with opened.claim({into / file: kind for file, kind in WRITTEN.items()}, data=data, force=force, make=True):
         yield into
+
+
+def place(opened: Opened, subject: Subject) -> Path:
+    """Return the folder of the report of a test: the run's own, if the images are those that its training held out for
+    the test. For other images it is a folder in it that is named for them, and for a model in no run ./<model>-test. A
+    folder that has the report of another test is passed over.
+    """
+    if opened.run:
+        parts = ["test", "" if opened.path.name == MODEL else opened.path.stem, subject.tag]
+        names = ["-".join(filter(None, parts))]
+        if names == ["test"]:
+            return opened.run.path
+    else:
+        names = [f"{opened.path.stem}-test", f"{opened.path.stem}-test-{subject.tag}"]
+    numbered = (f"{names[-1]}-{number}" for number in itertools.count(2))
+    within = opened.run.path if opened.run else Path()
+    return next(within / name for name in itertools.chain(names, numbered)
+                if _is_free(within / name / "test.json", opened, subject))
+
+
+def _is_free(figures: Path, opened: Opened, subject: Subject) -> bool:
+    """Whether no figures are there, or those of the same model on the same images."""
+    if not figures.is_file():
+        return True
+    with suppress(OSError, ValueError):
+        found = json.loads(figures.read_bytes())
+        model = str(found["model"]) if isinstance(found, dict) and "model" in found else ""
+        same = (os.path.basename(model) == opened.path.name if opened.run  # which may have been moved
+                else os.path.abspath(model) == os.path.abspath(opened.path))
+        return same and subject.is_that_of(found)
+    return False
 
 
 @as_hinted
@@ -49,7 +87,9 @@ def write(found: ModelTest, folder: str | os.PathLike[str] | None = None, force:
 
     Args:
         found: What ``evaluate`` returned.
-        folder: The folder, which is made if need be. None: the run's folder, or else ./<model>-test.
+        folder: The folder, which is made if need be. None: the run's folder, if the images are those that the training
+            held out for the test; for others a folder in it that is named for them, as test-val. For a model in no run:
+            ./<model>-test.
         force: True replaces other files of these names. Older reports are always replaced.
         why: Whether the page shows which parts of the images each mistake comes from.
         note: Is called with a sentence on how long that takes. None: nobody is told.
@@ -64,21 +104,24 @@ def write(found: ModelTest, folder: str | os.PathLike[str] | None = None, force:
     if not isinstance(found, ModelTest):
         raise UsageError("cnncli.write_report takes what cnncli.evaluate returned, not "
                          f"{type(found).__name__}; write cnncli.write_report(cnncli.evaluate(model, data)).")
-    with claimed(found.opened, folder, force=force) as into:
+    with claimed(found.opened, folder, subject=found.subject, force=force) as into:
         _write(found, into, _why(found, note or (lambda sentence: None)) if why else None)
     return into
 
 
 def _write(found: ModelTest, into: Path, why: Why | None) -> None:
-    name = found.opened.name
+    title = found.subject.title(found.opened.name)
     report, matrix, table, sheet, figures = (into / file for file in WRITTEN)
-    page.write(found, report, title=f"Test of {name}", pixels=found.pixels,
-               names=[sample.relative for sample in found.samples], facts=found.facts, groups=found.groups,
-               notes=found.notes + _on_unseen(found) + found.comparison, why=why)
-    confusion.draw(found, matrix, f"Confusion matrix of {name}")
-    confusion.write_csv(found, table)
-    mistakes.draw(found, found.pixels, [sample.path for sample in found.samples], sheet, f"Worst mistakes of {name}")
+    # First what says which images the others are of:
     write_output(figures, (json.dumps(found.as_json(), indent=2) + "\n").encode(), FIGURES)
+    about = title.removeprefix("Test of ")
+    page.write(found, report, title=title, pixels=found.pixels,
+               names=[sample.relative for sample in found.samples],
+               facts=[("images tested", found.subject.describe(found.images)), *found.facts], groups=found.groups,
+               notes=found.notes + _on_unseen(found) + found.comparison, why=why)
+    confusion.draw(found, matrix, f"Confusion matrix of {about}")
+    confusion.write_csv(found, table)
+    mistakes.draw(found, found.pixels, [sample.path for sample in found.samples], sheet, f"Worst mistakes of {about}")
 
 
 def _on_unseen(found: ModelTest) -> list[str]:

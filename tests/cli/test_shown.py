@@ -16,6 +16,7 @@ from cnncli.cli import check, features, inspecting, output, predict, test
 from cnncli.data import check as checking
 from cnncli.data import importing, sample
 from cnncli.data.check import File, Finding, Report
+from cnncli.evaluation.subject import Subject
 from cnncli.model import Prediction, checkpoint
 from cnncli.model import features as model_features
 from cnncli.model.summary import Summary
@@ -72,12 +73,7 @@ def test_how_many_images_and_what_is_found(capsys: pytest.CaptureFixture[str]) -
     begins = said.index("duplicate-across-splits:")
     assert said[begins + 1] == ("  0-0.png (train) = 0-1.png (test) = 0-2.png (test) = 0-3.png (test) = … 2 more: "
                                 "text 0")
-    assert said[begins + 6] == "  … and 2 more"
-    assert said[-2:] == ["", "--json lists every finding and every file."], "once, at the end"
-    check._print(a_report(found("blank", 5, 4)))
-    assert "--json" not in capsys.readouterr().out
-    check._print(a_report(found("blank", 1, 5)))
-    assert lines(capsys)[-1].startswith("--json")
+    assert said[begins + 6] == "  … and 2 more (--json lists them all)"
 
 
 def test_how_files_are_named() -> None:
@@ -141,13 +137,13 @@ def a_class(name: str, support: int) -> Any:
 
 def test_the_figures_of_a_test(capsys: pytest.CaptureFixture[str]) -> None:
     result = SimpleNamespace(
-        confusion_matrix=np.array([[900, 100], [300, 700]]), interval=(0.78126, 0.8174), accuracy=0.8, image_count=2000,
+        subject=Subject("/a/b", "val", True, 9000), confusion_matrix=np.array([[900, 100], [300, 700]]), interval=(0.78126, 0.8174), accuracy=0.8, images=2000,
         trained_on=500, accuracy_unseen=0.75, interval_unseen=(0.7275, 0.7713), group_interval=None,
         top5=0.999, loss=0.12345, classes=[a_class("a", 1000), a_class("b", 0)],
         baselines={"majority class": SimpleNamespace(accuracy=0.5, how="always a")})
     test._print(result)  # type: ignore[arg-type]
     assert lines(capsys) == [
-        "accuracy  80.00%  (1,600 of 2,000 images)", "          78.13% to 81.74% with 95 % confidence",
+        "tested    2,000 of the 9,000 images of /a/b: the validation images", "accuracy  80.00%  (1,600 of 2,000 images)", "          78.13% to 81.74% with 95 % confidence",
         "          75.00% of the 1,500 images that it was not trained on (72.75% to 77.13%)",
         "          50.00% majority class (always a)",
         "top-5     99.90%", "loss      0.1235", "", "class  precision  recall     F1  images",
@@ -167,6 +163,7 @@ def test_what_test_asks_for(models: Path, monkeypatch: pytest.MonkeyPatch, capsy
     result = SimpleNamespace(skipped=[("a.png", "is empty")], as_json=lambda: {"accuracy": 0.5})
     monkeypatch.setattr(evaluation, "evaluate", lambda opened, data, **options: given.update(
         options, data=data) or result)
+    monkeypatch.setattr(files, "subject_of", lambda *_: Subject("/a/b", None, own=False))
     monkeypatch.setattr(files, "write", lambda found, folder, why, note: given.update(
         folder=folder, why=why, told=note))
     assert cli.main(["test", "-m", "m.safetensors", "--json"]) == 3
@@ -333,7 +330,7 @@ def test_what_features_says(models: Path, monkeypatch: pytest.MonkeyPatch, capsy
 def test_what_import_and_sample_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                     capsys: pytest.CaptureFixture[str]) -> None:
     given: dict[str, Any] = {}
-    made = SimpleNamespace(directory=Path("d"), classes=["a", "b"], image_counts={"train": 1234, "": 5})
+    made = SimpleNamespace(directory=Path("d"), classes=["a", "b"], images={"train": 1234, "": 5})
     monkeypatch.setattr(importing, "import_images", lambda *arguments, **options: given.update(
         options, arguments=arguments) or made)
     assert cli.main(["import", "a.npz", "b.idx", "d"]) == 0

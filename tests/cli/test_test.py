@@ -15,8 +15,8 @@ from cnncli.evaluation import scores as evaluate
 from .looking import CLASSES, EACH, snapshot, write_images
 
 KEYS = ["model", "images", "accuracy", "top5", "loss", "classes", "confusion_matrix", "skipped", "tta",
-        "accuracy_interval", "baselines", "calibration", "withheld", "trained_on", "accuracy_unseen", "interval_unseen",
-        "trained", "groups", "group_interval"]
+        "accuracy_interval", "baselines", "calibration", "withheld", "split", "data", "own", "labels", "trained_on",
+        "accuracy_unseen", "interval_unseen", "trained", "groups", "group_interval"]
 FILES = {"report.html", "confusion.png", "confusion.csv", "mistakes.png", "test.json"}
 HELD_OUT = 2 * len(CLASSES)  # a tenth of 24 is 2
 
@@ -25,6 +25,8 @@ HELD_OUT = 2 * len(CLASSES)  # a tenth of 24 is 2
 def test_the_held_out_images_are_what_it_takes(place):
     before = snapshot(place.path / "photos")
     out, err = place.cnn("test")
+    assert out.startswith(f"tested    {HELD_OUT} of the {EACH * len(CLASSES)} images of {place.path / 'photos'}: the "
+                          "test images, held out of the training\n")
     assert f"of {HELD_OUT} images)" in out
     assert "top-5" not in out
     for name in ("check", "new\\nline", "帽子 $x$", "stripe"):
@@ -124,7 +126,7 @@ def test_what_would_be_reached_without_learning(place):
                            (("-m", "runs/small/last.safetensors", "photos", "--out", "o"), "")):
         assert ("nearest neighbour" in place.json("test", *arguments)["baselines"]) == (not why)
     place.cnn("test", "--split", "train")
-    assert "these images are what it was trained on" in (place.run / "report.html").read_text()
+    assert "these images are what it was trained on" in (place.run / "test-train" / "report.html").read_text()
     shutil.copy(place.run / "model.safetensors", place.path / "loose.safetensors")
     place.cnn("test", "photos", "-m", "loose.safetensors")
     assert "training images are not at hand" in (place.path / "loose-test" / "report.html").read_text()
@@ -148,10 +150,11 @@ def test_copies_under_other_names_are_known(place):
     assert low < report["accuracy_unseen"] < high
     assert (f"          {report['accuracy_unseen']:.2%} of the {count - known} images that it was not trained on "
             f"({low:.2%} to {high:.2%})\n" in out)
-    assert f"Of the {count - known} images that it was not trained on, " in (place.run / "report.html").read_text()
+    own = place.run / "test-all"
+    assert f"Of the {count - known} images that it was not trained on, " in (own / "report.html").read_text()
     sentence = f"{known} of the {count} images tested are among those that small was trained on. "
     assert sentence in err
-    assert sentence in (place.run / "report.html").read_text()
+    assert sentence in (own / "report.html").read_text()
 
 
 @pytest.mark.slow

@@ -1,0 +1,82 @@
+"""Which images a test is of, in words and for programs: the part of a training's images, or the folder. held_out.py
+finds out; the title of a report, and the folder that it is written into, are named for it (report/files.py).
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..data.splits import PARTS
+from ..errors import printable
+
+_HELD_OUT = {"test": ", held out of the training", "val": "", "train": ""}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Which images a test is of.
+
+    Attributes:
+        data: The folder that they lie in, its absolute path. None for arrays.
+        split: The part that they are: "train", "val" or "test". None for all images of a folder.
+        own: Whether that is a part of the images that the model was trained with, as its training divided them.
+        total: How many images the data of the training hold. None if they are others.
+        labels: The fingerprint of the table that labels them. None if the class folders do.
+        mark: A hash of the images, if they are arrays. "" for a folder.
+    """
+
+    data: str | None
+    split: str | None
+    own: bool
+    total: int | None = None
+    labels: str | None = None
+    mark: str = ""
+
+    @property
+    def held_out(self) -> bool:
+        """Whether they are the test images that the training held out."""
+        return self.own and self.split == "test"
+
+    @property
+    def _folder(self) -> str:
+        return "arrays" if self.data is None else os.path.basename(self.data) or self.data
+
+    @property
+    def tag(self) -> str:
+        """What the folder of a test of these images is named for: "" for the images held out, "val", "other-images"."""
+        if self.own:
+            return "" if self.held_out else str(self.split)
+        parts = [self._folder, *[part for part in (self.split, self.mark) if part]]
+        return "-".join(re.sub(r"[^\w.-]+", "-", part).strip("-.") or "images" for part in parts)
+
+    def title(self, name: str) -> str:
+        """Return the title of a test of the model of this name on these images."""
+        if self.held_out:
+            return f"Test of {name}"
+        part = f"{PARTS[self.split]} images" if self.split else "images"
+        if self.own:
+            return f"Test of {name} on its {part}"
+        return f"Test of {name} on {part} in memory" if self.data is None else (
+            f"Test of {name} on the {part} of {self._folder}/")
+
+    def describe(self, images: int) -> str:
+        """Return which images were tested, so many of them: "30 of the 382 images of birds: the test images"."""
+        where = "" if self.data is None else f" of {printable(self.data)}"
+        many = f"image{'s' * (images != 1)}"
+        if self.own and self.split:
+            return (f"{images:,} of the {self.total:,} images{where}: the {PARTS[self.split]} images"
+                    f"{_HELD_OUT[self.split]}")
+        return f"{images:,} {PARTS[self.split] + ' ' if self.split else ''}{many}{where or ' in memory'}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `cnn test --json` prints of it."""
+        data = f"arrays {self.mark}" if self.mark else self.data
+        return {"split": self.split, "data": data, "own": self.own, "labels": self.labels}
+
+    def is_that_of(self, figures: Mapping[str, Any]) -> bool:
+        """Return whether these are the images of an earlier test, whose figures are given."""
+        same = ["split", "own", "labels"] if self.own else ["split", "own", "labels", "data"]  # which may have moved
+        mine = self.as_json()
+        return all(name in figures and figures[name] == mine[name] for name in same)
