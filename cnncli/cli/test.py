@@ -39,8 +39,8 @@ EXAMPLES = (
 @model_option
 @click.option("--split", type=click.Choice(["test", "val", "train"]),
               help="The part of the split to test on, in the folder that the model was trained on.  [default: test]")
-@out_option("the run folder, or for other images than its test images a folder in it, such as test-val/; NAME-test/ for a "
-            "model in no run")
+@out_option("the run folder, or for other images than its test images a folder in it, such as test-val/; NAME-test/ "
+            "for a model in no run")
 @json_option
 @tta_option
 @labels_option
@@ -84,31 +84,42 @@ def command(data: str | None, model: Path | None, split: "Split | None", labels:
 
 
 def _print(found: "ModelTest") -> None:
-    from ..evaluation.baselines import weak
     from ..report.tables import show
 
-    right = int(found.confusion_matrix.diagonal().sum())
-    low, high = found.interval
+    top = found.headline
     emit(f"tested    {found.subject.describe(found.images)}")
-    emit(f"accuracy  {found.accuracy:.2%}  ({right:,} of {found.images:,} images)")
-    emit(f"          {low:.2%} to {high:.2%} with 95 % confidence")
-    if interval := found.group_interval:
-        emit(f"          {interval[0]:.2%} to {interval[1]:.2%} for images of new groups, by the {len(found.groups):,} "
-             "groups tested")
-    if found.trained_on and found.interval_unseen is not None:
-        low, high = found.interval_unseen
-        emit(f"          {found.accuracy_unseen:.2%} of the {found.images - found.trained_on:,} images that it was not "
-             f"trained on ({low:.2%} to {high:.2%})")
+    which = " that the model was not trained on" if top.unseen else ""
+    emit(f"accuracy  {top.accuracy:.2%}  ({top.right:,} of {top.images:,} images{which})")
+    if top.interval is None:
+        emit(f"          {top.warning}")
+    else:
+        _interval(top.interval, f"with 95 % confidence {top.means}")
+    if top.second:
+        _interval(*top.second)
+    if top.unseen:
+        emit(f"          {found.accuracy:.2%} of all {found.images:,} images, with {found.trained_on:,} that it was "
+             "trained on")
     for name, baseline in found.baselines.items():
         emit(f"          {baseline.accuracy:.2%} {name} ({baseline.how})")
-    if sentence := weak(found.accuracy, found.baselines):
-        emit(f"          {sentence}")
+    if found.verdict:
+        emit(f"          {found.verdict}")
     if found.top5 is not None:
         emit(f"top-5     {found.top5:.2%}")
     emit(f"loss      {found.loss:.4f}")
     emit()
-    columns = (("class", "left"), ("precision", "right"), ("recall", "right"), ("F1", "right"), ("images", "right"))
+    columns = (("class", "left"), ("precision", "right"), ("95 %", "right"), ("recall", "right"), ("95 %", "right"),
+               ("F1", "right"), ("images", "right"))
     show(console(), columns, [
-        (c.name, f"{c.precision:.1%}", f"{c.recall:.1%}" if c.support else "-", f"{c.f1:.3f}", f"{c.support:,}")
+        (c.name, f"{c.precision:.1%}", _range(c.precision_interval, top.interval and c.guessed),
+         f"{c.recall:.1%}" if c.support else "-", _range(c.recall_interval, top.interval and c.support), f"{c.f1:.3f}",
+         f"{c.support:,}")
         for c in found.classes
     ])
+
+
+def _interval(interval: tuple[float, float], means: str) -> None:
+    emit(f"          {interval[0]:.2%} to {interval[1]:.2%} {means}")
+
+
+def _range(interval: tuple[float, float], known: object) -> str:
+    return f"{interval[0]:.0%} to {interval[1]:.0%}" if known else "-"

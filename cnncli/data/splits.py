@@ -5,7 +5,7 @@ missing.
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterable, Sequence, Sized
+from collections.abc import Container, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Literal
@@ -15,6 +15,7 @@ from ..kernels import Array
 from .groups import Groups
 
 Split = Literal["train", "val", "test"]
+FEW_TESTED = 5  # images of a class; of fewer, its recall is hardly known
 PARTS = {"train": "training", "val": "validation", "test": "test"}  # what sentences call their images
 
 
@@ -190,6 +191,16 @@ def small_classes_notes(splits: Splits, drawn: Sequence[str] = ()) -> list[str]:
         notes.append(f"There are no {_and_no(without)} images of {listed(names)}, because {have} too few images. "
                      f"{nothing_about(names, without)}")
     return notes
+
+
+def few_tested_notes(tested: Mapping[str, int]) -> list[str]:
+    """Return a sentence about the classes of which a test has very few images; none if there is no such class, or no
+    test. tested says how many images of each class it has."""
+    few = [f"{name} ({count})" for name, count in tested.items() if count < FEW_TESTED]
+    if not few or not any(tested.values()):
+        return []
+    return [f"There are fewer than {FEW_TESTED} test images of {listed(few)}. The recall of {_these(few)} will "
+            "hardly be known."]
 
 
 def nothing_about(names: Sequence[str], parts: Sequence[str]) -> str:

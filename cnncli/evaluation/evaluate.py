@@ -21,12 +21,14 @@ from ..model import Model
 from ..model.flips import with_flips
 from ..network import Network
 from ..plain import in_plain_json
+from ..runs import Run
 from ..runs.marks import unlike
 from ..runs.opened import WHEN, AnyModel, Opened, open_model
 from ..values import as_hinted
 from . import baselines, grouped, scores
 from .baselines import Baseline
 from .grouped import GroupScore
+from .headline import Headline, few_images, headline
 from .held_out import Labelled, Note, Progress, labelled_images
 from .intervals import wilson
 from .scores import Evaluation
@@ -83,6 +85,20 @@ class ModelTest(Evaluation):
         return grouped.interval(self.groups)
 
     @property
+    def headline(self) -> Headline:
+        """The accuracy that says most about new images, with its interval and what that holds for.
+
+        It counts the images that the model was not trained on. If these are of five groups or more, the interval is
+        that for images of new groups.
+        """
+        return headline(self.samples, self.right, self.seen, self.learnt)
+
+    @property
+    def verdict(self) -> str:
+        """A sentence that names the baselines that the accuracy is not clearly above, or ""."""
+        return self.headline.verdict(self.baselines)
+
+    @property
     def interval_unseen(self) -> tuple[float, float] | None:
         """The interval that holds ``accuracy_unseen`` with 95 % confidence: (low, high). None if there is none."""
         if self.seen is None or self.seen.all():
@@ -93,8 +109,12 @@ class ModelTest(Evaluation):
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn test --json` prints."""
         groups = self.groups
-        interval = grouped.interval(groups)
-        return {**super().as_json(), **self.subject.as_json(), "trained_on": self.trained_on,
+        top = self.headline
+        interval = grouped.interval(groups) if top.interval else None  # else of training images only
+        known = super().as_json()
+        return {**known, "accuracy_interval": known["accuracy_interval"] if top.interval else None,
+                "headline": top.as_json(), "verdict": self.verdict or None, **self.subject.as_json(),
+                "trained_on": self.trained_on,
                 "accuracy_unseen": self.accuracy_unseen,
                 "interval_unseen": list(self.interval_unseen) if self.interval_unseen else None,
                 "trained": self.opened.trained.isoformat() if self.opened.trained else None,
@@ -179,21 +199,22 @@ def evaluate(model: AnyModel = None, data: Data | None = None, *, split: Split |
         labelled = labelled_images(opened, data, split, strict, tell, progress, labels_of(labels))
         images = labelled.images
         found = scores.evaluate(judge, images, progress=_step("testing", progress), name=os.fspath(opened.path))
-    few = grouped.warning(grouped.scores_of(images.samples, found.right), _groups_by_split(opened))
-    if few:
-        tell(f"Warning: {few}")
+    for warning in _warnings(found, labelled, opened.run):
+        tell(f"Warning: {warning}")
     known, why = _baselines(found, labelled, opened, progress) if compare else ({}, [])
     everything = {f.name: getattr(found, f.name) for f in fields(found)} | {"baselines": known}
     return ModelTest(**everything, opened=opened, tested=images, facts=_facts(judge, opened), notes=notes,
                      comparison=why, seen=labelled.seen, learnt=labelled.learnt, subject=labelled.subject)
 
 
-def _groups_by_split(opened: Opened) -> Any:
-    """Return how many groups each part of the run's split has. None if cross-validation would tell no more of them: the
-    run is a fold, or has no groups."""
-    config = opened.run.config if opened.run else {}
-    recipe = config.get("recipe")
-    return None if isinstance(recipe, dict) and recipe.get("fold") else config.get("groups_by_split")
+def _warnings(found: Evaluation, labelled: Labelled, run: Run | None) -> list[str]:
+    """Return what is to be known of few groups and of classes with few images, by those that the model was not trained
+    on."""
+    samples, new = labelled.images.samples, np.ones(found.images, bool) if labelled.seen is None else ~labelled.seen
+    tested = [sample for sample, counts in zip(samples, new, strict=True) if counts]
+    supports = np.bincount(found.labels[new], minlength=len(found.class_names)).tolist()
+    few = grouped.warning(grouped.scores_of(tested, found.right[new]), run)
+    return list(filter(None, (few, few_images(dict(zip(found.class_names, supports, strict=True))))))
 
 
 @contextmanager

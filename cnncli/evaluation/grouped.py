@@ -12,6 +12,8 @@ from ..data.folds import MOST_FOLDS
 from ..data.splits import listed
 from ..kernels import Array
 from ..plain import in_plain_json
+from ..runs import Run
+from ..runs.again import folds_command
 from .intervals import of_groups
 
 FEW = 5  # groups; from fewer, little is known about others
@@ -57,9 +59,9 @@ def interval(scores: Sequence[GroupScore]) -> tuple[float, float] | None:
     return of_groups([score.right for score in scores], [score.image_count for score in scores])
 
 
-def warning(scores: Sequence[GroupScore], by_split: object) -> str | None:
-    """Return the sentence that warns of few groups. None if there are enough of them, or none. by_split is how many
-    groups each part of the run's split has, as its config.json says.
+def warning(scores: Sequence[GroupScore], run: Run | None = None) -> str | None:
+    """Return the sentence that warns of few groups. None if there are enough of them, or none. For the test of a run it
+    ends with the command that cross-validates as that run was trained.
     """
     if not 0 < len(scores) < FEW:
         return None
@@ -67,18 +69,19 @@ def warning(scores: Sequence[GroupScore], by_split: object) -> str | None:
     about = ("The 95 % interval of the accuracy holds for more images of this group, not for new groups."
              if len(scores) == 1 else "That is few for a statement about new groups.")
     return (f"The images tested come from {len(scores)} group{many} ({listed([s.name for s in scores])}). {about}"
-            + _remedy(by_split))
+            + _remedy(run))
 
 
-def _remedy(by_split: object) -> str:
+def _remedy(run: Run | None) -> str:
+    by_split = run.config.get("groups_by_split") if run else None
     counts = [by_split.get(split) for split in ("train", "val")] if isinstance(by_split, dict) else []
     others = sum(count for count in counts if isinstance(count, int))
-    if others < 2:
+    command = folds_command(run, min(others, MOST_FOLDS)) if others > 1 else None
+    if command is None:
         return ""
     which = ("more groups" if others > MOST_FOLDS
              else f"each of the {others} groups of the training and validation images once")
-    return (f" With the options of this model, cross-validation tests {which}: cnn train DATA --folds "
-            f"{min(others, MOST_FOLDS)}")
+    return f" With the options of this model, cross-validation tests {which}{command}"
 
 
 def also_learnt(samples: Sequence[Sample], seen: Array | None, learnt: Collection[str]) -> str | None:

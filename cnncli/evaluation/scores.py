@@ -25,6 +25,7 @@ from ..model.calibration import (
 )
 from ..plain import in_plain_json
 from .baselines import Baseline
+from .headline import Headline
 from .intervals import wilson
 
 TOP_NEEDS = 6  # classes; with five or fewer the five best always hold the truth
@@ -174,6 +175,11 @@ class Evaluation:
     def interval(self) -> tuple[float, float]:
         """The interval that holds the accuracy with 95 % confidence: (low, high)."""
         return wilson(int(self.right.sum()), self.image_count)
+
+    @property
+    def headline(self) -> Headline:
+        """The accuracy with its interval, and what that holds for."""
+        return Headline(int(self.right.sum()), self.images, False, self.interval, "for new images like those tested")
 
     @property
     def confidences(self) -> NDArray[np.float64]:

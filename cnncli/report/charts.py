@@ -15,13 +15,14 @@ _POINTS = 300  # of a curve
 _APART = 0.1  # of the width or height, at least, between two words
 
 
-def interval(share: float, low: float, high: float, kind: str = "right") -> str:
-    """Return a bar as long as the share, with its interval as a line over it."""
+def interval(share: float, low: float | None, high: float | None, kind: str = "right") -> str:
+    """Return a bar as long as the share, with its interval, where it has one, as a line over it."""
+    line = "" if low is None or high is None else (
+        f'<rect class="whisker" x="{100 * low:.2f}" y="4" width="{max(0.6, 100 * (high - low)):.2f}" height="2"/>')
     return (f'<svg class="interval" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
             f'<rect class="track" width="100" height="10"/>'
             f'<rect class="{kind}" width="{100 * share:.2f}" height="10"/>'
-            f'<rect class="whisker" x="{100 * low:.2f}" y="4" width="{max(0.6, 100 * (high - low)):.2f}" height="2"/>'
-            '</svg>')
+            f'{line}</svg>')
 
 
 def reliability(bins: Sequence[Bin], label: str) -> str:

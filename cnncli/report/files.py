@@ -118,20 +118,10 @@ def _write(found: ModelTest, into: Path, why: Why | None) -> None:
     page.write(found, report, title=title, pixels=found.pixels,
                names=[sample.relative for sample in found.samples],
                facts=[("images tested", found.subject.describe(found.images)), *found.facts], groups=found.groups,
-               notes=found.notes + _on_unseen(found) + found.comparison, why=why)
+               notes=found.notes + found.comparison, why=why)
     confusion.draw(found, matrix, f"Confusion matrix of {about}")
     confusion.write_csv(found, table)
     mistakes.draw(found, found.pixels, [sample.path for sample in found.samples], sheet, f"Worst mistakes of {about}")
-
-
-def _on_unseen(found: ModelTest) -> list[str]:
-    """Return a sentence on the images that the model was not trained on, if others were tested, too."""
-    if not found.trained_on or found.accuracy_unseen is None or found.interval_unseen is None:
-        return []
-    low, high = found.interval_unseen
-    return [f"Of the {page.count(found.image_count - found.trained_on, 'image')} that it was not trained on, "
-            f"{page.percent(found.accuracy_unseen)} are right (95 % interval {page.percent(low)} to "
-            f"{page.percent(high)})."]
 
 
 def _why(found: ModelTest, note: Note) -> Why | None:

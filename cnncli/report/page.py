@@ -20,7 +20,7 @@ import numpy as np
 from ..data.outputs import Kind, marked
 from ..data.outputs import write as write_output
 from ..errors import printable
-from ..evaluation.grouped import GroupScore, interval
+from ..evaluation.grouped import FEW, GroupScore, interval
 from ..evaluation.intervals import wilson
 from ..evaluation.scores import REJECTIONS, Evaluation
 from ..model.calibration import confidences, coverage, expected_error, reliability
@@ -67,7 +67,7 @@ def render(found: Evaluation, *, title: str, pixels: Pixels, names: Sequence[Any
     album = Album(found, pixels, names)
     cells = album.cells()
     classes = [printable(name) for name in found.class_names]
-    matrix = _matrix(found)
+    matrix, top = _matrix(found), found.headline
     page = environment.from_string(html).render(
         title=printable(title),
         style=Markup(style),
@@ -77,9 +77,13 @@ def render(found: Evaluation, *, title: str, pixels: Pixels, names: Sequence[Any
         found=found,
         classes=classes,
         right=int(found.right.sum()),
+        top=top,
+        means=printable(top.means),
+        usual=top.second is not None and len(groups) >= FEW,
+        verdict=top.verdict(found.baselines),
         baselines=[(name, b, Markup(charts.interval(b.accuracy, *_interval(b), "other"))) for name, b in
                    found.baselines.items()],
-        accuracy_bar=Markup(charts.interval(found.accuracy, *found.interval)),
+        accuracy_bar=Markup(charts.interval(top.accuracy, *(top.interval or (None, None)))),
         notes=[printable(note) for note in notes],
         groups=[(printable(group.name), group, Markup(charts.interval(
                     group.right / group.image_count, *wilson(group.right, group.image_count), "other")))
@@ -87,7 +91,7 @@ def render(found: Evaluation, *, title: str, pixels: Pixels, names: Sequence[Any
         all_groups=len(groups),
         group_interval=interval(groups),
         facts=[(printable(what), printable(value)) for what, value in facts],
-        rows=[_row(i, found) for i in range(len(classes))],
+        rows=[_row(i, found, top.interval is not None) for i in range(len(classes))],
         matrix=matrix,
         pairs=_pairs(found),
         worst=album.worst(why),
@@ -144,15 +148,19 @@ def _interval(baseline: Any) -> tuple[float, float]:
     return wilson(baseline.right, baseline.image_count)
 
 
-def _row(index: int, found: Evaluation) -> dict[str, Any]:
-    """Return a class's row of the table."""
+def _row(index: int, found: Evaluation, known: bool) -> dict[str, Any]:
+    """Return a class's row of the table; known says whether intervals are."""
     from markupsafe import Markup
 
     score = found.classes[index]
+
+    def bar(share: float, interval: tuple[float, float]) -> Any:
+        return Markup(charts.interval(share, *(interval if known else (None, None))))
+
     return {
         "name": printable(score.name), "score": score, "index": index,
-        "recall": Markup(charts.interval(score.recall, *score.recall_interval)) if score.support else None,
-        "precision": Markup(charts.interval(score.precision, *score.precision_interval)) if score.guessed else None,
+        "recall": bar(score.recall, score.recall_interval) if score.support else None,
+        "precision": bar(score.precision, score.precision_interval) if score.guessed else None,
     }
 
 

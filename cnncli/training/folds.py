@@ -181,7 +181,7 @@ class CrossValidation:
         if lost and len(lost) < len(self.folds):  # runs of earlier versions say nothing
             return (f"Classes and groups are not scored, because {VALIDATED} of {listed(lost)} is missing or damaged. "
                     "A training of more epochs writes it again.")
-        return grouped.warning(self.groups, None)
+        return grouped.warning(self.groups)
 
     def _lost(self) -> list[str]:
         """Return the names of the runs that do not say the answers for all their validation images."""

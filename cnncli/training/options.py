@@ -29,6 +29,7 @@ NAMED: tuple[RecipeName, ...] = get_args(RecipeName)
 AUTO, FAST = NAMED
 LARGEST_SIZE, LARGEST_SEED = 4096, 2**63 - 1
 LONGEST = 1000 * 24 * 3600.0
+_OF_IMAGES = ("exclude", "labels", "group_by", "fold")
 _UNITS = {"h": 3600.0, "m": 60.0, "min": 60.0, "s": 1.0}
 
 
@@ -160,6 +161,11 @@ class Options:
     def drawn_by(self) -> int:
         """The seed of the split."""
         return (self.seed or 0) if self.split_seed is None else self.split_seed
+
+    def asked(self) -> dict[str, Any]:
+        """Return the same as JSON values, without what a run's config.json says elsewhere: which images are used, and
+        how they are divided."""
+        return {name: value for name, value in self.config().items() if name not in _OF_IMAGES}
 
     def config(self) -> dict[str, Any]:
         """Return the same as JSON values: Options takes them back."""

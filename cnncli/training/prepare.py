@@ -198,6 +198,7 @@ def gather(data: Data, options: Options, setting: Setting) -> tuple[Material, Mo
         "init": {"digest": start.digest, "new_head": start.new_head} if start.source else None,
         **division(splits, labels, groups),
     }
+    config["asked"] = options.asked()
     if recipe.fold:
         config["options"] = options.config()  # the other folds begin with them
     model = Model(network, splits.classes, preprocessing)

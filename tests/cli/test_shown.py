@@ -8,7 +8,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 
 from cnncli import cli
@@ -16,6 +15,7 @@ from cnncli.cli import check, features, inspecting, output, predict, test
 from cnncli.data import check as checking
 from cnncli.data import importing, sample
 from cnncli.data.check import File, Finding, Report
+from cnncli.evaluation.headline import Headline
 from cnncli.evaluation.subject import Subject
 from cnncli.model import Prediction, checkpoint
 from cnncli.model import features as model_features
@@ -132,27 +132,41 @@ def test_check_asks_as_it_was_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 def a_class(name: str, support: int) -> Any:
-    return SimpleNamespace(name=name, precision=0.12345, recall=0.5, f1=0.98765, support=support)
+    return SimpleNamespace(name=name, precision=0.12345, recall=0.5, f1=0.98765, support=support, guessed=support,
+                           precision_interval=(0.1, 0.2), recall_interval=(0.3, 1.0))
 
 
 def test_the_figures_of_a_test(capsys: pytest.CaptureFixture[str]) -> None:
+    means = "for new images of group s8; it says nothing about new groups"
+    whole = Headline(1600, 2000, False, (0.78126, 0.8174), means)
     result = SimpleNamespace(
-        subject=Subject("/a/b", "val", True, 9000), confusion_matrix=np.array([[900, 100], [300, 700]]), interval=(0.78126, 0.8174), accuracy=0.8, images=2000,
-        trained_on=500, accuracy_unseen=0.75, interval_unseen=(0.7275, 0.7713), group_interval=None,
-        top5=0.999, loss=0.12345, classes=[a_class("a", 1000), a_class("b", 0)],
+        subject=Subject("/a/b", "val", True, 9000), headline=whole, verdict="", accuracy=0.8, images=2000,
+        trained_on=500, top5=0.999, loss=0.12345, classes=[a_class("a", 1000), a_class("b", 0)],
         baselines={"majority class": SimpleNamespace(accuracy=0.5, how="always a")})
     test._print(result)  # type: ignore[arg-type]
+    first = "tested    2,000 of the 9,000 images of /a/b: the validation images"
     assert lines(capsys) == [
-        "tested    2,000 of the 9,000 images of /a/b: the validation images", "accuracy  80.00%  (1,600 of 2,000 images)", "          78.13% to 81.74% with 95 % confidence",
-        "          75.00% of the 1,500 images that it was not trained on (72.75% to 77.13%)",
+        first, "accuracy  80.00%  (1,600 of 2,000 images)",
+        f"          78.13% to 81.74% with 95 % confidence {means}",
         "          50.00% majority class (always a)",
-        "top-5     99.90%", "loss      0.1235", "", "class  precision  recall     F1  images",
-        "a          12.3%   50.0%  0.988   1,000", "b          12.3%       -  0.988       0"]
-    for changes in ({"trained_on": None, "interval_unseen": None}, {"trained_on": 0},
-                    {"trained_on": 2000, "interval_unseen": None}):
-        test._print(SimpleNamespace(**{**vars(result), **changes, "top5": None}))  # type: ignore[arg-type]
-        said = lines(capsys)
-        assert not any("not trained on" in line or "top-5" in line for line in said)
+        "top-5     99.90%", "loss      0.1235", "",
+        "class  precision        95 %  recall         95 %     F1  images",
+        "a          12.3%  10% to 20%   50.0%  30% to 100%  0.988   1,000",
+        "b          12.3%           -       -            -  0.988       0"]
+    new = Headline(1125, 1500, True, (0.7, 0.8), "for new images like those tested", ((0.1, 0.9), "for others"))
+    test._print(SimpleNamespace(**{**vars(result), "headline": new, "verdict": "No.", "top5": None}))  # type: ignore
+    assert lines(capsys)[:8] == [
+        first, "accuracy  75.00%  (1,125 of 1,500 images that the model was not trained on)",
+        "          70.00% to 80.00% with 95 % confidence for new images like those tested",
+        "          10.00% to 90.00% for others",
+        "          80.00% of all 2,000 images, with 500 that it was trained on",
+        "          50.00% majority class (always a)", "          No.", "loss      0.1235"]
+    learnt = Headline(1600, 2000, False, None, "")
+    test._print(SimpleNamespace(**{**vars(result), "headline": learnt}))  # type: ignore[arg-type]
+    said = lines(capsys)
+    assert said[2] == "          " + learnt.warning
+    assert not any("95 % confidence" in line for line in said)
+    assert said[-2] == "a          12.3%     -   50.0%     -  0.988   1,000"
 
 
 def test_what_test_asks_for(models: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,8 +15,8 @@ from cnncli.evaluation import scores as evaluate
 from .looking import CLASSES, EACH, snapshot, write_images
 
 KEYS = ["model", "images", "accuracy", "top5", "loss", "classes", "confusion_matrix", "skipped", "tta",
-        "accuracy_interval", "baselines", "calibration", "withheld", "split", "data", "own", "labels", "trained_on",
-        "accuracy_unseen", "interval_unseen", "trained", "groups", "group_interval"]
+        "accuracy_interval", "baselines", "calibration", "withheld", "headline", "verdict", "split", "data", "own",
+        "labels", "trained_on", "accuracy_unseen", "interval_unseen", "trained", "groups", "group_interval"]
 FILES = {"report.html", "confusion.png", "confusion.csv", "mistakes.png", "test.json"}
 HELD_OUT = 2 * len(CLASSES)  # a tenth of 24 is 2
 
@@ -146,12 +146,14 @@ def test_copies_under_other_names_are_known(place):
     assert (report["images"], report["trained_on"]) == (count, known)
     assert "nearest neighbour" not in report["baselines"]
     out, err = place.cnn("test", "all")
-    low, high = report["interval_unseen"]
+    low, high = report["headline"]["interval"]
+    assert [low, high] == report["interval_unseen"]
     assert low < report["accuracy_unseen"] < high
-    assert (f"          {report['accuracy_unseen']:.2%} of the {count - known} images that it was not trained on "
-            f"({low:.2%} to {high:.2%})\n" in out)
+    assert f"\naccuracy  {report['accuracy_unseen']:.2%}  (" in out
+    assert f" of {count - known} images that the model was not trained on)\n          {low:.2%} to " in out
+    assert f"          {report['accuracy']:.2%} of all {count} images, with {known} that it was trained on\n" in out
     own = place.run / "test-all"
-    assert f"Of the {count - known} images that it was not trained on, " in (own / "report.html").read_text()
+    assert f"right, of {count - known} images that the model was not trained on" in (own / "report.html").read_text()
     sentence = f"{known} of the {count} images tested are among those that small was trained on. "
     assert sentence in err
     assert sentence in (own / "report.html").read_text()

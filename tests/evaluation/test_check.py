@@ -80,7 +80,9 @@ def test_named_models_and_judges_of_ones_own_are_asked_alike(home: Path) -> None
     assert both.judged is not None
     assert both.judged["paths"] == ["stranger", "runs/small/model.safetensors"]
     assert check("photos").judged is None
-    assert check("photos").notes == []
+    [note] = check("photos").notes
+    assert note.startswith("There are fewer than 5 test images of check (2), ")
+    assert note.endswith(" The recall of these classes will hardly be known.")
 
 
 @pytest.mark.slow

@@ -68,13 +68,20 @@ WITH = "With the options of this model, cross-validation tests "
     (5, None, None),
     (1, None, f"{COME}1 group (g0). {HOLDS}"),
     (2, {"train": 9, "val": 1, "test": 2}, f"{COME}2 groups (g0, g1). {LITTLE}{WITH}each of the 10 groups "
-                                           "of the training and validation images once: cnn train DATA --folds 10"),
-    (4, {"train": 900, "val": 1, "test": 4}, f"{COME}4 groups (g0, g1, g2, g3). {LITTLE}{WITH}more groups: "
-                                             "cnn train DATA --folds 100"),
+                                           "of the training and validation images once: 10 folds"),
+    (4, {"train": 900, "val": 1, "test": 4}, f"{COME}4 groups (g0, g1, g2, g3). {LITTLE}{WITH}more groups: 100 folds"),
     (1, {"train": "x", "val": 1}, f"{COME}1 group (g0). {HOLDS}"),
 ])
-def test_few_groups_are_warned_of(groups: int, by_split: object, said: str | None) -> None:
-    assert grouped.warning([GroupScore(f"g{i}", 1, 1) for i in range(groups)], by_split) == said
+def test_few_groups_are_warned_of(groups: int, by_split: object, said: str | None, tmp_path: Path,
+                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    run = cnncli.Run(tmp_path)
+    run.write_config({"groups_by_split": by_split})
+    scores = [GroupScore(f"g{i}", 1, 1) for i in range(groups)]
+    with monkeypatch.context() as patched:
+        patched.setattr(grouped, "folds_command", lambda run, folds: f": {folds} folds")
+        assert grouped.warning(scores, run) == said
+    without = grouped.warning(scores, run)
+    assert without == (said and said.partition(" With the")[0]), "no advice where there is no whole command"
 
 
 def test_groups_that_were_learnt_are_told_but_not_for_training_images_themselves() -> None:
@@ -147,13 +154,20 @@ def test_a_test_says_its_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert found.groups[0].image_count == 6
     assert found.group_interval is None
     warned = next(note for note in found.notes if note.startswith("Warning: The images tested come from 1 group (s"))
-    assert warned.endswith("each of the 5 groups of the training and validation images once: cnn train DATA --folds 5")
+    assert warned.endswith("each of the 5 groups of the training and validation images once: cnn train "
+                           f"{tmp_path / 'cells'} --group-by='(s\\d)_' --arch lenet5 --epochs 1 --size 16 --seed 0 "
+                           "--folds 5 --name lenet5-1-folds")
     cnncli.write_report(found, "report")
     page = Path("report/report.html").read_text()
     assert "The images tested come from 1 group." in page
     assert json.loads(Path("report/test.json").read_text())["groups"] == [found.groups[0].as_json()]
+    assert f"{found.headline.means})" in page
+    assert found.headline.means.startswith("for new images of group s")
     several = cnncli.evaluate(run, split="train")
-    assert several.as_json()["group_interval"] == list(several.group_interval or ())
+    assert (several.as_json()["group_interval"], several.as_json()["accuracy_interval"]) == (None, None), "learnt"
     assert len(several.groups) == 4
     cnncli.write_report(several, "report")
-    assert "For images of new groups the 95 % interval" in Path("report/report.html").read_text()
+    page = Path("report/report.html").read_text()
+    assert several.headline.warning in page
+    assert "95 % interval" not in page
+    assert "whisker" not in page.partition('id="accuracy"')[2].partition("majority class")[0]

@@ -12,7 +12,7 @@ from ..division import FRACTIONS, divide, few_groups, groups_by_split, notes_on_
 from ..folder import other_files, survey
 from ..groups import Groups
 from ..labels import Labels
-from ..splits import Splits
+from ..splits import Splits, few_tested_notes
 from . import names_of_groups, rules
 from .duplicates import of_copies
 from .facts import Facts, Measured, measure
@@ -62,6 +62,7 @@ def check(root: str | os.PathLike[str], *, seed: int = 0, exclude: Collection[st
                      for sentence in [few_groups(groups, divided, FRACTIONS, missing)] if sentence]
     else:
         findings += names_of_groups.of_files(files)
+    notes += few_tested_notes({name: each.get("test", 0) for name, each in counts.items()})
     near = any(kind not in ignore for kind in _NEAR)
     findings += of_copies(items, measured.thumbs, near, _named("comparing images", progress))
     judged = None
