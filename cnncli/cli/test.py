@@ -87,9 +87,9 @@ def _print(found: "ModelTest") -> None:
     from ..report.tables import show
 
     top = found.headline
-    emit(f"tested    {found.subject.describe(found.images)}")
+    emit(f"tested    {found.subject.describe(found.image_count)}")
     which = " that the model was not trained on" if top.unseen else ""
-    emit(f"accuracy  {top.accuracy:.2%}  ({top.right:,} of {top.images:,} images{which})")
+    emit(f"accuracy  {top.accuracy:.2%}  ({top.right:,} of {top.image_count:,} images{which})")
     if top.interval is None:
         emit(f"          {top.warning}")
     else:
@@ -97,8 +97,8 @@ def _print(found: "ModelTest") -> None:
     if top.second:
         _interval(*top.second)
     if top.unseen:
-        emit(f"          {found.accuracy:.2%} of all {found.images:,} images, with {found.trained_on:,} that it was "
-             "trained on")
+        emit(f"          {found.accuracy:.2%} of all {found.image_count:,} images, with {found.trained_on:,} that it "
+             "was trained on")
     for name, baseline in found.baselines.items():
         emit(f"          {baseline.accuracy:.2%} {name} ({baseline.how})")
     if found.verdict:

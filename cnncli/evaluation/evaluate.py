@@ -210,8 +210,8 @@ def evaluate(model: AnyModel = None, data: Data | None = None, *, split: Split |
 def _warnings(found: Evaluation, labelled: Labelled, run: Run | None) -> list[str]:
     """Return what is to be known of few groups and of classes with few images, by those that the model was not trained
     on."""
-    samples, new = labelled.images.samples, np.ones(found.images, bool) if labelled.seen is None else ~labelled.seen
-    tested = [sample for sample, counts in zip(samples, new, strict=True) if counts]
+    new = np.ones(found.image_count, bool) if labelled.seen is None else ~labelled.seen
+    tested = [sample for sample, counts in zip(labelled.images.samples, new, strict=True) if counts]
     supports = np.bincount(found.labels[new], minlength=len(found.class_names)).tolist()
     few = grouped.warning(grouped.scores_of(tested, found.right[new]), run)
     return list(filter(None, (few, few_images(dict(zip(found.class_names, supports, strict=True))))))

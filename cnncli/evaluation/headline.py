@@ -16,6 +16,7 @@ from .intervals import wilson
 
 TRAINED = ("These are all images that the model was trained on. This accuracy says nothing about new images, so it has "
            "no interval.")
+LIKE_THOSE = "for new images like those tested"
 _NAMES = {NEAREST: "the nearest neighbour", MAJORITY: "always the commonest class"}
 
 
@@ -25,7 +26,7 @@ class Headline:
 
     Attributes:
         right: How many of the images that count were classified right.
-        images: How many images count: all, or those that the model was not trained on, if it was trained on some.
+        image_count: How many images count: all, or those that the model was not trained on, if it was trained on some.
         unseen: Whether only images count that the model was not trained on.
         interval: The interval that holds the accuracy with 95 % confidence: (low, high). None if the model was trained
             on all images.
@@ -34,7 +35,7 @@ class Headline:
     """
 
     right: int
-    images: int
+    image_count: int
     unseen: bool
     interval: tuple[float, float] | None
     means: str
@@ -43,7 +44,7 @@ class Headline:
     @property
     def accuracy(self) -> float:
         """The share of the images that count that were classified right, 0 to 1."""
-        return self.right / self.images
+        return self.right / self.image_count
 
     @property
     def warning(self) -> str:
@@ -52,7 +53,7 @@ class Headline:
 
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn test --json` prints of it."""
-        return {"accuracy": self.accuracy, "right": self.right, "images": self.images, "unseen": self.unseen,
+        return {"accuracy": self.accuracy, "right": self.right, "images": self.image_count, "unseen": self.unseen,
                 "interval": list(self.interval) if self.interval else None,
                 "interval_means": self.means if self.interval else None, "warning": self.warning or None}
 
@@ -91,7 +92,7 @@ def headline(samples: Sequence[Sample], right: Array, seen: Array | None, learnt
         enough = len(groups) >= grouped.FEW
         second = (usual, here) if enough else (by_groups, new)
         usual, means = (by_groups, new) if enough else (usual, f"{here}, not for new groups")
-    return Headline(int(right.sum()), len(right), unseen, usual, means or "for new images like those tested", second)
+    return Headline(int(right.sum()), len(right), unseen, usual, means or LIKE_THOSE, second)
 
 
 def few_images(supports: Mapping[str, int]) -> str:

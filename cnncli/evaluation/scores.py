@@ -25,7 +25,7 @@ from ..model.calibration import (
 )
 from ..plain import in_plain_json
 from .baselines import Baseline
-from .headline import Headline
+from .headline import LIKE_THOSE, Headline
 from .intervals import wilson
 
 TOP_NEEDS = 6  # classes; with five or fewer the five best always hold the truth
@@ -179,7 +179,7 @@ class Evaluation:
     @property
     def headline(self) -> Headline:
         """The accuracy with its interval, and what that holds for."""
-        return Headline(int(self.right.sum()), self.images, False, self.interval, "for new images like those tested")
+        return Headline(int(self.right.sum()), self.image_count, False, self.interval, LIKE_THOSE)
 
     @property
     def confidences(self) -> NDArray[np.float64]:

@@ -26,23 +26,35 @@ def interval(share: float, low: float | None, high: float | None, kind: str = "r
 
 
 def reliability(bins: Sequence[Bin], label: str) -> str:
-    """Return the accuracy of the answers against their probability; on the diagonal they mean what they say. The bars
-    below say how many images each of them stands for."""
+    """Return the accuracy of the answers against their probability; on the diagonal they mean what they say. A line on
+    each bar is the probability that the answers had: what is missing below it was too sure, what is above it not sure
+    enough. The bars below say how many images each of them stands for. ``legend`` names the colours."""
     frame = _Frame(label, below=_COUNTS)
     most = max(b.images for b in bins)
     base = HEIGHT - _BOTTOM
     for b in bins:
         x, width = frame.x(b.low), frame.x(b.high) - frame.x(b.low) - 1
-        frame.rectangle("right", x, frame.y(b.accuracy), width, frame.y(0) - frame.y(b.accuracy))
-        top, bottom = sorted((frame.y(b.accuracy), frame.y(b.confidence)))
-        frame.rectangle("under", x, top, width, bottom - top)
-        frame.rectangle("gap", x, top, width, bottom - top)
+        right, said = frame.y(b.accuracy), frame.y(b.confidence)
+        both = max(right, said)
+        frame.rectangle("right", x, both, width, frame.y(0) - both)
+        if right > said:
+            frame.rectangle("sure", x, said, width, right - said)
+        elif right < said:
+            frame.rectangle("shy", x, right, width, said - right)
+        frame.add(f'<path class="said" d="M{x:.1f} {said:.1f}h{width:.1f}"/>')
         tall = max(1.0, (_COUNTS - 14) * b.images / most)
         frame.rectangle("count", x, base - tall, width, tall)
     frame.add(f'<path class="diagonal" d="M{frame.x(0):.1f} {frame.y(0):.1f}L{frame.x(1):.1f} {frame.y(1):.1f}"/>')
     frame.axis_x([(v / 5, f"{20 * v} %") for v in range(6)], "probability of the answer", base)
     frame.axis_y([(v / 5, f"{20 * v} %") for v in range(6)], "right")
     return frame.svg()
+
+
+def legend(kind: str) -> str:
+    """Return a sample of a colour or line of ``reliability`` for its legend."""
+    part = ('<path class="said" d="M0 7h28"/>' if kind == "said" else
+            f'<rect class="{kind}" x="1" y="1" width="26" height="12"/>')
+    return f'<svg class="chart" viewBox="0 0 28 14" aria-hidden="true">{part}</svg>'
 
 
 def coverage(curve: Coverage, marks: Iterable[tuple[float, float, str]], label: str) -> str:

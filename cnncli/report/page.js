@@ -19,7 +19,9 @@
     image.src = uri;
     image.alt = data.classes[label];
     const caption = document.createElement("figcaption");
-    const file = span(name, "file");
+    const file = span("", "file"), whole = document.createElement("bdi");
+    whole.textContent = name;
+    file.append(whole);
     file.title = name;
     caption.append(span(percent(chance), label === guess ? "is-right" : "is-wrong"), file);
     made.append(enlargeable(image), caption);

@@ -21,9 +21,10 @@ from ..data.outputs import Kind, marked
 from ..data.outputs import write as write_output
 from ..errors import printable
 from ..evaluation.grouped import FEW, GroupScore, interval
+from ..evaluation.headline import LIKE_THOSE
 from ..evaluation.intervals import wilson
-from ..evaluation.scores import REJECTIONS, Evaluation
-from ..model.calibration import confidences, coverage, expected_error, reliability
+from ..evaluation.scores import REJECTIONS, Evaluation, Withheld
+from ..model.calibration import Calibration, confidences, coverage, expected_error, reliability
 from . import charts
 from .pictures import A_CELL, Album, Pixels, Shown, Why
 
@@ -33,6 +34,12 @@ PAIRS = 10
 SHADES = 9
 MOST_GROUPS = 60
 LISTED = 50  # skipped images
+LEGEND = {  # of the reliability diagrams
+    "right": "the share of right answers, up to the probability that the answers had",
+    "said": "the probability that the answers had, on average",
+    "sure": "missing: fewer answers were right than the probability says (the model was too sure)",
+    "shy": "over: more answers were right than the probability says (the model was not sure enough)",
+    "count": "how many images there are"}
 PAGE = Kind("a report", ".html", marked(rb'<meta name="generator" content="cnn report">'))
 
 
@@ -79,6 +86,7 @@ def render(found: Evaluation, *, title: str, pixels: Pixels, names: Sequence[Any
         right=int(found.right.sum()),
         top=top,
         means=printable(top.means),
+        like_those=LIKE_THOSE,
         usual=top.second is not None and len(groups) >= FEW,
         verdict=top.verdict(found.baselines),
         baselines=[(name, b, Markup(charts.interval(b.accuracy, *_interval(b), "other"))) for name, b in
@@ -204,7 +212,9 @@ def _trust(found: Evaluation) -> dict[str, Any]:
 
     before = one(1.0, "without the temperature")
     after = one(found.calibration.temperature, "with the temperature") if found.calibration else None
-    return {"before": before, "after": after, "calibration": found.calibration}
+    said, right = float(found.confidences.mean()), float(found.right.mean())
+    return {"before": before, "after": after, "calibration": found.calibration, "said": said, "right": right,
+            "legend": [(Markup(charts.legend(kind)), words) for kind, words in LEGEND.items()]}
 
 
 def _answers(found: Evaluation) -> dict[str, Any]:
@@ -220,4 +230,18 @@ def _answers(found: Evaluation) -> dict[str, Any]:
             marks.append((one.answered / found.image_count, one.right / one.answered, f"{wanted:g}"))
     label = "Share of right answers, by the share of images with an answer"
     chart = Markup(charts.coverage(curve, marks, label))
-    return {"chart": chart, "rows": rows, "strange": found.strangeness is not None}
+    promise = _promise(found.calibration, rows) if found.calibration else ""
+    return {"chart": chart, "rows": rows, "strange": found.strangeness is not None, "promise": promise}
+
+
+def _promise(calibration: Calibration, rows: Sequence[Withheld]) -> str:
+    """Return what the validation images promise of the answers that are given."""
+    held = [f"{row.accuracy:g}" for row in rows if not row.doubt]
+    validated = count(calibration.image_count, "validation image")
+    if not held:
+        promise = "promises" if calibration.image_count == 1 else "promise"
+        return f"The {validated} {promise} nothing about these shares. Below is why."
+    which = "" if len(held) == len(rows) else f" of {' and '.join(held)}"
+    others = "" if len(held) == len(rows) else " The others are not promised. Below is why."
+    return (f"The least probabilities{which} were chosen on {validated}, so that this share of the answers is right "
+            f"with {100 * (calibration.confidence or 0):g} % confidence.{others}")

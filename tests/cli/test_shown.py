@@ -140,7 +140,7 @@ def test_the_figures_of_a_test(capsys: pytest.CaptureFixture[str]) -> None:
     means = "for new images of group s8; it says nothing about new groups"
     whole = Headline(1600, 2000, False, (0.78126, 0.8174), means)
     result = SimpleNamespace(
-        subject=Subject("/a/b", "val", True, 9000), headline=whole, verdict="", accuracy=0.8, images=2000,
+        subject=Subject("/a/b", "val", True, 9000), headline=whole, verdict="", accuracy=0.8, image_count=2000,
         trained_on=500, top5=0.999, loss=0.12345, classes=[a_class("a", 1000), a_class("b", 0)],
         baselines={"majority class": SimpleNamespace(accuracy=0.5, how="always a")})
     test._print(result)  # type: ignore[arg-type]

@@ -18,6 +18,9 @@ from cnncli.runs.opened import open_model
 from ..small_model import small_model
 from ..trained import CLASSES, EACH, write_images
 
+FEW = ("Warning: There are fewer than 5 tested images of check (2), new\\nline (2), stripe (2), 帽子 $x$ (2). The recall of "
+       "these classes is hardly known: see the intervals.")
+
 
 def test_the_figures_are_counted_from_the_models_answers(home: Path) -> None:
     model = cnncli.load("runs/latest")
@@ -41,7 +44,7 @@ def test_nothing_named_means_the_latest_run_and_what_was_held_out(home: Path) ->
     found = evaluate()
     assert found.model == "runs/small/model.safetensors"
     assert found.as_json() == evaluate("runs/small", "photos", split="test").as_json()
-    assert found.notes == []
+    assert found.notes == [FEW]
     model, when = found.opened.model, found.opened.trained
     assert when is not None
     assert found.facts == [
@@ -54,7 +57,7 @@ def test_nothing_named_means_the_latest_run_and_what_was_held_out(home: Path) ->
 def test_which_run_was_taken_is_told_before_all_else(home: Path) -> None:
     opened, told = open_model("runs/small"), list[str]()
     found = evaluate(replace(opened, notes=["It is the newest.", "Another has no model."]), note=told.append)
-    assert found.notes == told == ["It is the newest.", "Another has no model."]
+    assert found.notes == told == ["It is the newest.", "Another has no model.", FEW]
 
 
 def test_steps_are_shown_in_their_order(home: Path) -> None:

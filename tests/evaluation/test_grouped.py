@@ -13,6 +13,7 @@ from cnncli.data import Sample
 from cnncli.evaluation import grouped
 from cnncli.evaluation.grouped import GroupScore
 from cnncli.evaluation.intervals import of_groups, student, wilson
+from cnncli.runs import Run
 
 
 @pytest.mark.parametrize(("freedom", "t"), [(1, 12.706), (2, 4.303), (3, 3.182), (4, 2.776), (10, 2.228), (30, 2.042),
@@ -74,7 +75,7 @@ WITH = "With the options of this model, cross-validation tests "
 ])
 def test_few_groups_are_warned_of(groups: int, by_split: object, said: str | None, tmp_path: Path,
                                   monkeypatch: pytest.MonkeyPatch) -> None:
-    run = cnncli.Run(tmp_path)
+    run = Run(tmp_path)
     run.write_config({"groups_by_split": by_split})
     scores = [GroupScore(f"g{i}", 1, 1) for i in range(groups)]
     with monkeypatch.context() as patched:

@@ -24,9 +24,9 @@ def test_without_groups_it_is_the_accuracy_of_what_was_not_learnt() -> None:
         assert (found.accuracy, found.unseen, found.interval, found.second) == (0.75, False, wilson(3, 4), None)
         assert (found.means, found.warning) == ("for new images like those tested", "")
     found = headline(pictures, RIGHT, np.array([True, False, False, False]))
-    assert (found.right, found.images, found.unseen, found.interval) == (2, 3, True, wilson(2, 3))
+    assert (found.right, found.image_count, found.unseen, found.interval) == (2, 3, True, wilson(2, 3))
     found = headline(samples("a", "b"), RIGHT, np.ones(4, bool))
-    assert (found.accuracy, found.images, found.interval, found.second) == (0.75, 4, None, None)
+    assert (found.accuracy, found.image_count, found.interval, found.second) == (0.75, 4, None, None)
     assert found.warning == TRAINED
     assert found.as_json() == {"accuracy": 0.75, "right": 3, "images": 4, "unseen": False, "interval": None,
                                "interval_means": None, "warning": TRAINED}

@@ -40,10 +40,12 @@ def test_reliability_stands_on_its_axes() -> None:
     drawn = charts.reliability(bins, "x")
     assert (bins[0].images, bins[0].confidence, bins[0].accuracy) == (10, 0.25, 0.5), "what the fields are"
     box = ("x", "y", "width", "height")
-    assert places(drawn, "rect", "right", *box) == [(44, 120, 136, 96), (181, 72, 136, 144)]
-    assert places(drawn, "rect", "gap", *box) == [(44, 120, 136, 48), (181, 43.2, 136, 28.8)]
-    assert places(drawn, "rect", "under", *box) == places(drawn, "rect", "gap", *box)
+    assert places(drawn, "rect", "right", *box) == [(44, 168, 136, 48), (181, 72, 136, 144)], "up to the lower of both"
+    assert places(drawn, "rect", "shy", *box) == [(44, 120, 136, 48)], "half are right, where a quarter should be"
+    assert places(drawn, "rect", "sure", *box) == [(181, 43.2, 136, 28.8)], "three quarters, where 0.9 should be"
+    assert re.findall(r'class="said" d="M([\d.]+) ([\d.]+)h136.0"', drawn) == [("44.0", "168.0"), ("181.0", "43.2")]
     assert places(drawn, "rect", "count", *box) == [(44, 252.5, 136, 7.5), (181, 230, 136, 30)]
+    assert not places(charts.reliability([Bin(0.0, 1.0, 9, 0.5, 0.5)], "x"), "rect", "shy", *box)
     assert path(drawn, "diagonal") == [(44, 216), (318, 24)]
     assert [bar[3] for bar in places(charts.reliability([Bin(0, 0.5, 1, 0.1, 1), Bin(0.5, 1, 90, 1, 1)], "x"), "rect",
                                      "count", *box)] == [1, 30], "still seen"

@@ -87,7 +87,7 @@ def test_each_test_has_a_place_of_its_own(home: Path) -> None:
             assert cnncli.write_report(found, why=False) == Path(place)
             assert {path: path.read_bytes() for path in before} == before
             assert f"<h1>{title}</h1>" in Path(place, "report.html").read_text(encoding="utf-8")
-            assert found.subject.describe(found.images) in Path(place, "report.html").read_text(encoding="utf-8")
+            assert found.subject.describe(found.image_count) in Path(place, "report.html").read_text(encoding="utf-8")
     in_memory = cnncli.evaluate("runs/small", arrays, compare=False)
     assert cnncli.write_report(in_memory, why=False).name.startswith("test-arrays-")
     assert json.loads(Path("runs/small/test.json").read_text())["images"] == 2 * len(CLASSES)
