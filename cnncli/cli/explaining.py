@@ -90,13 +90,17 @@ def command(images: tuple[str, ...], model: Path | None, target: str | None, met
     opened = open_and_say(model)
     if sanity:
         return sanity_test(opened, images, method, layer, seed, as_json)
-    found, truths = images_named(opened, images, listed_on_stdin(images), top, seed, note)
+    chosen = list[str]()  # sentences that say which images these are
+    found, truths = images_named(opened, images, listed_on_stdin(images), top, seed, chosen.append)
+    for sentence in chosen:
+        note(sentence)
     skipped, written, page = list[tuple[str, str]](), list[dict[str, Any]](), None
     how: dict[str, Any] = {"method": method, "target": target, "layer": layer, "seed": seed}
     located = compared(opened, found, truth, boxes, out, force, how)
     told = besides(opened, len(found), seed, trust, boxes, located)
     with progress("explaining", len(found)) as shown:
-        for each in write(opened, found, out, **how, force=force, note=note, besides=told, truths=truths):
+        for each in write(opened, found, out, **how, force=force, note=note, besides=told, truths=truths,
+                          chosen=chosen):
             if isinstance(each, Missing):
                 skipped.append((each.path, each.error))
             elif each[1] is None:

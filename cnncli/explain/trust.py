@@ -47,14 +47,22 @@ class Measured:
     road: float
     curves: dict[str, Array] = field(repr=False, compare=False)
 
+    def better_by(self, other: "Measured") -> dict[str, bool]:
+        """Return by which measures this map is clearly better: "ROAD", and "insertion less deletion".
+
+        Args:
+            other: The measures of the other map.
+        """
+        gained = (self.insertion - self.deletion) - (other.insertion - other.deletion)
+        return {"ROAD": self.road - other.road > MARGIN, "insertion less deletion": gained > MARGIN}
+
     def beats(self, other: "Measured") -> bool:
         """Return whether this map is clearly better, both by ROAD and by insertion less deletion.
 
         Args:
             other: The measures of the other map.
         """
-        gained = (self.insertion - self.deletion) - (other.insertion - other.deletion)
-        return self.road - other.road > MARGIN and gained > MARGIN
+        return all(self.better_by(other).values())
 
     @in_plain_json
     def as_json(self) -> dict[str, Any]:
@@ -102,10 +110,21 @@ class Trust:
             return (f"How far to trust this map cannot be measured: the model gives {target} {self.blank:.0%} for a "
                     "blank image, too. So the answer hardly depends on the pixels that the test removes")
         if not self.map.beats(self.noise):
-            return f"This map is no better than one of noise: it does not tell where {target} is seen"
+            return (self._doubt("one of noise", self.noise)
+                    or f"This map is no better than one of noise: it does not tell where {target} is seen")
         if not self.beats_middle:
-            return "This map is no better than pointing at the middle of the image"
+            return (self._doubt("pointing at the middle of the image", self.middle)
+                    or "This map is no better than pointing at the middle of the image")
         return "This map is better than pointing at the middle of the image, and than noise"
+
+    def _doubt(self, what: str, other: Measured) -> str:
+        """Return the sentence for a map that is better by one measure and not by the other; "" if it is by none."""
+        better = self.map.better_by(other)
+        if not any(better.values()):
+            return ""
+        [good], [bad] = ([name for name, is_so in better.items() if is_so == wanted] for wanted in (True, False))
+        return (f"It is not sure that this map is better than {what}: it is by {good}, but not by {bad}, and it has to "
+                "be by both")
 
     @property
     def figures(self) -> str:

@@ -33,14 +33,14 @@ def images_named(model: AnyModel, names: Sequence[str], listing: bytes = b"", co
 def held_out(model: AnyModel, count: int | None = None, seed: int = 0, note: Note = lambda sentence: None
              ) -> tuple[list[Found], dict[str, str]]:
     """Return the paths of some of the images held out of a model's training, 24 or as many as count says, of each class
-    as many, and what is in them: the name of a class by each path. The seed decides which, note is told how many of how
-    many. Raises as ``cnn test`` where it is not known which these are, or there are none."""
+    as many or all that it has, and what is in them: the name of a class by each path. The seed decides which, note is
+    told how many of how many. Raises as ``cnn test`` where it is not known which these are, or there are none."""
     opened = open_model(model)
     every = choose(opened, None, None, note, remedy="cnn explain IMAGE")[0]
     chosen = evenly(every, count or MOST, seed)
     if len(chosen) < len(every):
         note(told(f"{len(chosen):,} of the {len(every):,} images held out of the training of {printable(opened.name)}, "
-                  "evenly from its classes; --top says how many, --seed which."))
+                  "of each class the same number, or all if it has fewer; --top says how many, --seed which."))
     return [sample.path for sample in chosen], {s.path: opened.model.classes[s.label] for s in chosen}
 
 

@@ -19,7 +19,7 @@ from ..data.outputs import write as write_output
 from ..errors import printable
 from ..explain import pictures
 from ..explain.clusters import Cluster
-from ..explain.collection import BORDER_AREA, MIDDLE_AREA, Collection, Group, Kept, keep_largest
+from ..explain.collection import BORDER_AREA, CELLS, MIDDLE_AREA, Collection, Group, Kept, keep_largest
 from ..explain.explanation import DEFAULT, Beside, Explanation, Note
 from ..explain.methods import METHODS, MethodName
 from ..explain.picture import strip
@@ -59,12 +59,14 @@ class Shown:
 def write(model: AnyModel, images: Images, folder: str | os.PathLike[str] | None = None, *,
           method: MethodName = DEFAULT, target: str | None = None, layer: str | None = None, seed: int = 0,
           force: bool = False, note: Note | None = None, besides: Sequence[Callable[[Explanation], Beside]] = (),
-          truths: Mapping[str, str] | None = None) -> Iterator[tuple[Path, Explanation | None] | Missing]:
+          truths: Mapping[str, str] | None = None, chosen: Sequence[str] = ()
+          ) -> Iterator[tuple[Path, Explanation | None] | Missing]:
     """Write a picture of why each image gets its answer into a folder, by default explained/ in the run's, else
     ./<model>-explained, and, of several images, the page explain.html when the last is done. Yields each picture's file
     with the explanation, or a Missing for what is no image, and at last the page's file, with None.
 
-    Takes and raises what ``explanations`` does, and what ``cnncli.data.outputs.claim`` does before any work.
+    chosen are sentences on which images these are. Takes and raises what ``explanations`` does, and what
+    ``cnncli.data.outputs.claim`` does before any work.
     """
     opened, found = open_model(model), image_files(images)
     truths = labels_by_folder(images, found, opened.model.classes) if truths is None else truths
@@ -79,7 +81,7 @@ def write(model: AnyModel, images: Images, folder: str | os.PathLike[str] | None
             page.add(drawn.explanations, drawn.pixels)
             yield drawn.save(into), drawn.explanations[0]
         if several and page.first is not None:
-            write_output(into / FILE, page.render(f"Why {opened.name} gives its answers", skipped), PAGE)
+            write_output(into / FILE, page.render(f"Why {opened.name} gives its answers", skipped, chosen), PAGE)
             yield into / FILE, None
 
 
@@ -116,7 +118,7 @@ class Explained:
             beside = replace(shown, uri=as_jpeg(strip(explanations, pixels)))
             keep_largest(self._wrong, (found.probability, -self.collection.images, beside), MOST_WRONG)
 
-    def render(self, title: str, skipped: Sequence[tuple[str, str]] = ()) -> bytes:
+    def render(self, title: str, skipped: Sequence[tuple[str, str]] = (), chosen: Sequence[str] = ()) -> bytes:
         """Return the page's bytes, UTF-8; the same explanations give the same."""
         from jinja2 import Environment, StrictUndefined
         from markupsafe import Markup
@@ -131,8 +133,8 @@ class Explained:
         page = environment.from_string(html).render(
             title=printable(title), style=Markup(style), script=Markup(script), policy=policy(style, script),
             images=self.collection.images, method=METHODS[first.method], layer=first.layer,
-            about=self._about,
-            groups=[_group(group) for group in self.collection.groups()], border_area=BORDER_AREA,
+            about=self._about, chosen=[printable(sentence) for sentence in chosen],
+            groups=[_group(group) for group in self.collection.groups()], border_area=BORDER_AREA, cells=CELLS,
             middle_area=MIDDLE_AREA, shown=self._shown, skipped_images=len(skipped), judged=self.collection.judged,
             wrong=self.collection.wrong, mistakes=[each for *_, each in sorted(self._wrong, reverse=True)],
             skipped=[(printable(path), printable(reason)) for path, reason in skipped[:LISTED]])
@@ -143,7 +145,8 @@ def _group(group: Group) -> dict[str, Any]:
     label = printable(group.label)
     clusters = [_cluster(*each) for each in group.clusters()]
     return {"label": label, "images": group.images, "judged": group.judged, "wrong": group.wrong, "shown": group.shown,
-            "border": group.border, "middle": group.middle, "mean": _mean(group.mean) if group.shown else None,
+            "border": group.border, "middle": group.middle, "mean": _mean(group.mean) if group.shown > 1 else None,
+            "most": float(group.mean.max()),
             "surest": [each.shown for each in group.surest], "compared": len(group.compared),
             "clusters": clusters if len(clusters) > 1 else []}
 
@@ -151,6 +154,7 @@ def _group(group: Group) -> dict[str, Any]:
 def _cluster(cluster: Cluster, surest: Sequence[Kept]) -> dict[str, Any]:
     return {"images": len(cluster.members), "share": cluster.share, "tightness": cluster.tightness,
             "place": _place(*cluster.peak), "mean": _mean(cluster.mean),
+            "most": float(cluster.mean.max()),
             "surest": [each.shown for each in surest]}
 
 

@@ -119,6 +119,8 @@ def render(found: Evaluation, *, title: str, pixels: Pixels, names: Sequence[Any
 def percent(share: float, digits: int = 1) -> str:
     """Return a share in per cent; what is not quite all is not called all."""
     text = f"{100 * share:.{digits}f}"
+    if float(text) == 0:
+        text = text.removeprefix("-")
     if share < 1 and float(text) == 100:
         text = f"{100 - 10.0 ** -digits:.{digits}f}"
     return text + "\u202f%"

@@ -18,8 +18,8 @@ from cnncli.runs.opened import open_model
 from ..small_model import small_model
 from ..trained import CLASSES, EACH, write_images
 
-FEW = ("Warning: There are fewer than 5 tested images of check (2), new\\nline (2), stripe (2), 帽子 $x$ (2). The recall of "
-       "these classes is hardly known: see the intervals.")
+FEW = ("Warning: There are fewer than 5 tested images of check (2), new\\nline (2), stripe (2), 帽子 $x$ (2). The "
+       "recall of these classes is hardly known: see the intervals.")
 
 
 def test_the_figures_are_counted_from_the_models_answers(home: Path) -> None:

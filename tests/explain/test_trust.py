@@ -133,6 +133,13 @@ def test_a_map_of_the_middle_is_no_better_than_the_middle() -> None:
         "This map is no better than pointing at the middle of the image")
     assert Trust("a.png", "x", 0.9, 0.1, low, low, high).verdict.startswith("This map is no better than one of noise")
     assert Trust("a.png", "x", 0.9, 0.1, high, low, low).beats_middle
+    mixed = Measured(0.31, 0.38, 0.0, {})
+    noise, sure = Measured(0.82, 0.33, 0.0, {}), "It is not sure that this map is better than "
+    assert Trust("a.png", "x", 0.9, 0.1, mixed, noise, low).verdict == (
+        f"{sure}one of noise: it is by insertion less deletion, but not by ROAD, and it has to be by both")
+    assert Trust("a.png", "x", 0.9, 0.1, high, low, replace(low, deletion=0.1, insertion=0.9)).verdict == (
+        f"{sure}pointing at the middle of the image: it is by ROAD, but not by insertion less deletion, and it has to "
+        "be by both")
     blank = Trust("a.png", "x", 0.9, 0.5, high, low, low)
     assert blank.verdict == (
         "How far to trust this map cannot be measured: the model gives x 50% for a blank image, too. So the "

@@ -112,8 +112,8 @@ def test_two_dozen_where_nobody_says_how_many(monkeypatch: pytest.MonkeyPatch) -
     paths, truths = held_out("model", seed=3, note=notes.append)
     assert paths == [sample.path for sample in evenly(every, 24, 3)]
     assert truths == {path: CLASSES[int(path.split("/")[2][:-4]) % 2] for path in paths}
-    assert notes == ["24 of the 2,000 images held out of the training of small, evenly from its classes; top says "
-                     "how many, seed which."]
+    assert notes == ["24 of the 2,000 images held out of the training of small, of each class the same number, or "
+                     "all if it has fewer; top says how many, seed which."]
     assert asked == [{"remedy": "cnn explain IMAGE"}]
     assert len(held_out("model", 5)[0]) == 5
 

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import io
 import re
 from pathlib import Path
 
@@ -131,10 +132,25 @@ def test_the_groups_that_a_class_s_maps_fall_into() -> None:
     assert len(re.findall(r"from 0 to 1: 0\.[5-9]\d\b", read.words)) == 2
     means = [a for tag, a in read.elements if a.get("class") == "mean"]
     assert [a["alt"].rpartition(" of ")[0] for a in means] == [
-        "mean map", "mean map of group 1", "mean map of group 2", *["mean map"] * 2]
+        "mean map", "mean map of group 1", "mean map of group 2", "mean map"], "none of a single image"
+    assert len(re.findall(r"darkest red: \d+\.\d\u202f%", read.words)) == len(means)
     words = read.words[read.words.index("fall into 2") :]
     assert re.findall(r"/(\d+)\.png", words)[:4] == ["14", "13", "21", "20"], "the surest of each"
     assert not [a for tag, a in read.elements if tag == "img" and a.get("src") == "x"]
+
+
+def test_mean_maps_are_in_the_colours_of_the_maps_and_which_images_these_are_is_said() -> None:
+    made = explained.Explained()
+    for i, values in enumerate(blob(2, 8, 8)):
+        made.add([found_of(values, "a", 0.5, f"photos/{i}.png")], PIXELS)
+    words = Read(made.render("Why", chosen=["2 of the 30 images held out."])).words
+    assert "2 of the 30 images held out." in words
+    assert "speaks for the class, from white (nothing) to\ndark red (the place with the most), and no blue." in words
+    assert not re.search(r"[a-z)][.:][A-Z][a-z]", words), "no two sentences run together"
+    with Image.open(io.BytesIO(base64.b64decode(explained._mean(np.eye(16)).partition(",")[2]))) as picture:
+        none, most = picture.getpixel((140, 4)), picture.getpixel((4, 4))
+    assert max(none) - min(none) < 12
+    assert most[0] > 2 * max(most[1:])
 
 
 @pytest.mark.parametrize(("row", "column", "words"), [
