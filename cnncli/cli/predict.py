@@ -91,7 +91,7 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
         raise DataError("the list on standard input is empty; give at least one image.")
     shown = min(top or (LISTED_IN_JSON if as_json else 1), len(loaded.classes))
     rows = Table(shown, shown=table == "-" and sys.stdout is not None and sys.stdout.isatty(),
-                 rejecting=reject is not None) if table else None
+                 rejecting=reject is not None, model=str(opened.path)) if table else None
     failed: list[tuple[str, str]] = []
     forgiven: list[tuple[str, str]] = []
     watched = not is_terminal(sys.stdout) or (rows is not None and not as_json)

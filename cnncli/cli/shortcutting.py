@@ -20,14 +20,15 @@ def shortcuts_option(command: _Command) -> _Command:
     return click.option("--shortcuts", cls=Option, heading="Instead of maps", is_flag=True,
                         help="Look for marks that give classes away: a logo, a date, a frame. Each mark is tested by "
                              "pasting it into images of other classes. IMAGE is a folder with a folder per class.  "
-                             "[default: the run's held-out images]  Writes shortcuts.png.")(command)
+                             "[default: the run's held-out images]  Writes shortcuts.png, if something was "
+                             "found.")(command)
 
 
 def explain_shortcuts(images: Sequence[str], model: Path | None, target: str | None, out: Path | None, seed: int,
                       force: bool, as_json: bool) -> int:
     """Search, draw the sheet, and print what was found."""
     from ..explain.explained_units import data_named
-    from ..explain.shortcut_sheet import SHORTCUTS, claimed, draw
+    from ..explain.shortcut_sheet import claimed, write
     from ..explain.shortcuts import shortcuts
 
     if others := typed_besides(_TOGETHER):
@@ -38,11 +39,13 @@ def explain_shortcuts(images: Sequence[str], model: Path | None, target: str | N
     with claimed(opened, data, out, force) as path:
         with steps() as shown:
             found = shortcuts(opened, data, target, seed, shown, note)
-        draw(found, opened.model).save(path, SHORTCUTS)
+        sheet = write(found, opened.model, path)
     if as_json:
-        emit_json({"model": opened.path, **found.as_json(), "file": path,
+        emit_json({"model": opened.path, **found.as_json(), "file": sheet,
                    "skipped": [{"path": skipped, "error": error} for skipped, error in found.skipped]})
     else:
-        for line in [*found.sentences, str(path)]:
+        for line in [*found.sentences, *([str(sheet)] if sheet else [])]:
             emit(printable(line))
+        if sheet is None:
+            note(f"There is nothing to show, so {printable(path)} is not written.")
     return report_skipped(found.skipped)

@@ -11,7 +11,7 @@ from functools import cached_property
 from time import monotonic
 from typing import TYPE_CHECKING, Any, BinaryIO, Union
 
-from ..errors import Cause, CnnError, DataError, ImageError, UsageError, brief
+from ..errors import Cause, CnnError, DataError, ImageError, UsageError, brief, printable
 from ..kernels import Array
 from ..values import as_hinted
 from .encoded import content, is_encoded
@@ -231,7 +231,11 @@ def find_images(named: Named | Iterable[Named], listing: bytes = b"", note: Call
             nobody is told.
 
     Returns:
-        The files. A folder without images is a Missing in its place.
+        The files. A folder without images is a Missing in its place, and so is a name that is neither there nor called
+        like an image.
+
+    Raises:
+        DataError: All names are such.
     """
     if not isinstance(named, str | os.PathLike | Iterable) or isinstance(named, bytes):
         raise UsageError(f"{brief(named)} is no name of a file; give a path or a pattern, or a list of these.")
@@ -240,6 +244,9 @@ def find_images(named: Named | Iterable[Named], listing: bytes = b"", note: Call
         _refuse_empty(name, f"path {i + 1} of the images")
         for each in _listed(listing) if name == "-" else _matches(os.fspath(name)):
             found += _images_of(each, note)
+    nothing = [each for each in found if isinstance(each, _Nothing)]
+    if found and len(nothing) == len(found):
+        raise DataError(f"{nothing[0].error}; give an image, or a folder with images.")
     return found
 
 
@@ -272,9 +279,14 @@ def _is_litter(path: str, pattern: str) -> bool:
     return any(is_passed_over(part) and part not in named for part in path.split(os.sep) if part not in ("", ".", ".."))
 
 
+class _Nothing(Missing):
+    """A name that is neither there nor called like an image."""
+
+
 def _images_of(name: str, note: Callable[[str], None] | None = None) -> list[Found]:
     if not os.path.isdir(name):
-        return [name]
+        there = os.path.lexists(name) or is_image(name)
+        return [name if there else _Nothing(name, f"there is no file or folder {printable(name)}")]
     try:
         return list(scan_flat(name, note))
     except DataError as error:

@@ -61,6 +61,9 @@ class Headline:
         """Return the sentence that names the baselines that the accuracy is not clearly above, or "" if there are none.
 
         It is clearly above a baseline if its whole interval is.
+
+        Args:
+            baselines: The baselines, by name.
         """
         if self.interval is None:
             return ""

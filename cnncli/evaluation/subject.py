@@ -52,7 +52,11 @@ class Subject:
         return "-".join(re.sub(r"[^\w.-]+", "-", part).strip("-.") or "images" for part in parts)
 
     def title(self, name: str) -> str:
-        """Return the title of a test of the model of this name on these images."""
+        """Return the title of a test on these images.
+
+        Args:
+            name: The model's name.
+        """
         if self.held_out:
             return f"Test of {name}"
         part = f"{PARTS[self.split]} images" if self.split else "images"
@@ -62,7 +66,11 @@ class Subject:
             f"Test of {name} on the {part} of {self._folder}/")
 
     def describe(self, images: int) -> str:
-        """Return which images were tested, so many of them: "30 of the 382 images of birds: the test images"."""
+        """Return which images were tested: "30 of the 382 images of birds: the test images, held out of the training".
+
+        Args:
+            images: How many were tested.
+        """
         where = "" if self.data is None else f" of {printable(self.data)}"
         many = f"image{'s' * (images != 1)}"
         if self.own and self.split:
@@ -76,7 +84,11 @@ class Subject:
         return {"split": self.split, "data": data, "own": self.own, "labels": self.labels}
 
     def is_that_of(self, figures: Mapping[str, Any]) -> bool:
-        """Return whether these are the images of an earlier test, whose figures are given."""
+        """Return whether these are the images of an earlier test.
+
+        Args:
+            figures: The figures of that test, as test.json has them.
+        """
         same = ["split", "own", "labels"] if self.own else ["split", "own", "labels", "data"]  # which may have moved
         mine = self.as_json()
         return all(name in figures and figures[name] == mine[name] for name in same)

@@ -35,6 +35,16 @@ def claimed(opened: Opened, data: Any, folder: str | os.PathLike[str] | None = N
         yield path
 
 
+def write(found: Shortcuts, model: Model, path: Path) -> Path | None:
+    """Write the sheet of what was found and return its path. If there is nothing to show, none is written, and that of
+    an earlier search is removed. Raises SaveError where the file cannot be written."""
+    if found.named or found.moved:
+        return draw(found, model).save(path, SHORTCUTS)
+    if path.is_file() and SHORTCUTS.ours(os.fspath(path)):
+        path.unlink()
+    return None
+
+
 def draw(found: Shortcuts, model: Model) -> Canvas:
     """Return the sheet of what was found; a sentence where nothing was."""
     named: list[Shortcut | Moved] = [*found.named, *found.moved]

@@ -11,7 +11,7 @@ from ..errors import printable
 from ..model import Prediction
 from ..model.predict import UNKNOWN
 
-TABLE = Kind("a table of predictions", ".csv", marked(rb"\Apath,label,probability[^\n]*,error\n"),
+TABLE = Kind("a table of predictions", ".csv", marked(rb"\Apath,label,probability[^\n]*,error[^\n]*\n"),
              strict=False)
 
 
@@ -33,26 +33,27 @@ def as_item(prediction: Prediction, rejecting: bool = False) -> dict[str, Any]:
 
 
 class Table:
-    """The rows of a CSV file: path, label, probability, label_2, probability_2 … up to top, error; and withheld, why
-    the label is "unknown", where answers may be (rejecting).
+    """The rows of a CSV file: path, label, probability, label_2, probability_2 … up to top, error; withheld, why the
+    label is "unknown", where answers may be (rejecting); and model, which is the same in each row, where it is given.
 
     Names keep their bytes, also those that are no UTF-8; quoting is the csv module's. For a terminal (shown), which
     would obey what bytes say, control characters are escaped.
     """
 
-    def __init__(self, top: int = 1, shown: bool = False, rejecting: bool = False) -> None:
-        self.top, self.rows, self._shown, self._rejecting = top, 0, shown, rejecting
+    def __init__(self, top: int = 1, shown: bool = False, rejecting: bool = False, model: str = "") -> None:
+        self.top, self.rows, self._shown, self._rejecting, self._model = top, 0, shown, rejecting, model
         self._text = io.StringIO(newline="")
         self._writer = csv.writer(self._text, lineterminator="\n")
         more = [f"{name}_{rank}" for rank in range(2, top + 1) for name in ("label", "probability")]
-        self._writer.writerow(["path", "label", "probability", *more, "error", *["withheld"] * rejecting])
+        self._writer.writerow(["path", "label", "probability", *more, "error", *["withheld"] * rejecting,
+                               *["model"] * bool(model)])
 
     def add(self, prediction: Prediction) -> None:
         """Add a row."""
         cells = [cell for label, probability in labelled(prediction) for cell in (label, f"{probability:.6f}")]
         cells += [""] * (2 * self.top - len(cells))
         row = [prediction.path, *cells[: 2 * self.top], prediction.error or ""]
-        row += [why(prediction)] * self._rejecting
+        row += [why(prediction)] * self._rejecting + [self._model] * bool(self._model)
         self._writer.writerow([printable(cell) for cell in row] if self._shown else row)
         self.rows += 1
 

@@ -74,9 +74,9 @@ def _of_options(config: Mapping[str, Any], recipe: Mapping[str, Any]) -> tuple[l
         if name in _ELSEWHERE:
             continue
         if name == "grey":
-            words.append("--grey" if value else "--colour")
+            words.append(f"--{'grey' if value else 'colour'}")
         elif isinstance(value, bool):
-            words += ["--no-augment"] * (not value) if name == "augment" else [flag] * value
+            words += [f"--no-{name}"] * (not value) if name == "augment" else [flag] * value
         elif name == "size":
             height, width = value if isinstance(value, list | tuple) else (value, value)
             words.append(f"{flag} {width}x{height}" if width != height else f"{flag} {width}")

@@ -84,7 +84,7 @@ def _pictures(here: Path, name: str) -> list[str]:
 
 @pytest.mark.parametrize(("arguments", "code", "sentence"), [
     (["-m", "gone.safetensors"], 4, "gone.safetensors"),
-    (["-m", "m.safetensors", "gone/"], 1, "gone/ cannot be used: it is not there."),
+    (["-m", "m.safetensors", "gone/"], 1, "there is no file or folder gone/; give an image, or a folder"),
     (["-m", "m.safetensors", "--out", "letter.html"], 2, "letter.html"),
 ], ids=["no model", "no images", "not ours"])
 def test_what_is_refused(arguments: list[str], code: int, sentence: str, here: Path,

@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from cnncli.explain.shortcut_sheet import SHORTCUTS
+from cnncli.visualize.canvas import Canvas
+
 from ..explain.shortcutting import CLASSES, network, write
 from .looking import Place
 
@@ -40,9 +43,20 @@ def test_what_is_found_and_where_it_is_drawn(place: Place) -> None:
 @pytest.mark.slow
 def test_nothing_is_found(place: Place) -> None:
     typed = folders(place, looks_at_the_mark=False, marked=False)
-    out, _ = place.cnn(*typed, "--out", "why")
+    out, err = place.cnn(*typed, "--out", "why")
     assert out.startswith("No shortcut was found in the images of 3 classes. Every place was greyed, and marks that ")
-    assert place.json(*typed, "--out", "why")["file"] == "why/shortcuts.png", "no sheet of an earlier search stays"
+    assert "shortcuts.png" not in out
+    assert "There is nothing to show, so why/shortcuts.png is not written." in err
+    assert not (place.path / "why").exists()
+    canvas = Canvas(20, 20)
+    (place.path / "why").mkdir()
+    canvas.save(place.path / "why" / "shortcuts.png", SHORTCUTS)
+    assert place.json(*typed, "--out", "why")["file"] is None
+    assert not (place.path / "why" / "shortcuts.png").exists(), "no sheet of an earlier search stays"
+    (place.path / "why").mkdir(exist_ok=True)
+    (place.path / "why" / "shortcuts.png").write_bytes(b"mine")
+    place.cnn(*typed, "--out", "why", "--force")
+    assert (place.path / "why" / "shortcuts.png").read_bytes() == b"mine"
 
 
 @pytest.mark.slow

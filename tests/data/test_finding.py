@@ -12,7 +12,7 @@ import pytest
 
 from cnncli.data import finding
 from cnncli.data.finding import Missing, Picture, as_they_come, find_images, image_files, images_of
-from cnncli.errors import UsageError
+from cnncli.errors import DataError, UsageError
 
 
 @pytest.fixture
@@ -54,6 +54,15 @@ def test_a_folder_without_images_is_missing(home: Path) -> None:
     assert isinstance(item, Missing)
     assert item.path == "empty"
     assert "holds no images" in item.error
+
+
+def test_a_name_of_nothing_is_said_to_be_that(home: Path) -> None:
+    item, _ = find_images(["neww/", "photos/a.png"])
+    assert isinstance(item, Missing)
+    assert item.error == "there is no file or folder neww/"
+    with pytest.raises(DataError, match=r"^there is no file or folder neww; give an image, or a folder"):
+        find_images("neww")
+    assert find_images("neww.png") == ["neww.png"], "what is called like an image is said to be none when it is opened"
 
 
 @pytest.mark.parametrize(("listing", "names"), [

@@ -26,7 +26,7 @@ def test_items() -> None:
     assert [as_item(replace(SURE, trained_on=known))["trained_on"] for known in (True, False)] == [True, False]
 
 
-def test_why_an_answer_is_withheld_is_said_where_it_may_be() -> None:
+def test_why_an_answer_is_withheld_is_said_where_it_may_be(tmp_path: Path) -> None:
     both = replace(UNSURE, withheld=("unsure", "strange"), strangeness=0.5)
     item = as_item(both, rejecting=True)
     assert (item["withheld"], item["strangeness"]) == (["unsure", "strange"], 0.5)
@@ -39,6 +39,13 @@ def test_why_an_answer_is_withheld_is_said_where_it_may_be() -> None:
         table.add(both)
         table.add(SURE)
         assert table.encoded().decode("utf-8", "surrogateescape") == rows
+        path = str(tmp_path / f"{rejecting}.csv")
+        for _ in range(2):
+            table.write(path)  # it is known as ours
+    by_model = Table(2, rejecting=True, model="runs/a b/model.safetensors")
+    by_model.add(SURE)
+    assert by_model.encoded() == (b"path,label,probability,label_2,probability_2,error,withheld,model\n"
+                                  b"a.png,ant,0.750000,bee,0.250000,,,runs/a b/model.safetensors\n")
     shown = Table(shown=True)
     shown.add(replace(SURE, path="\x1b[2J\udce9.png"))
     assert shown.encoded() == b"path,label,probability,error\n\\x1b[2J\\xe9.png,ant,0.750000,\n"
