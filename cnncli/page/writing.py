@@ -13,6 +13,7 @@ from ..explain.units import Progress
 from ..export.golden import golden
 from ..model import Model
 from ..plain import in_plain_json
+from ..runs.again import changed_command
 from ..runs.opened import AnyModel, Opened, open_model
 from ..values import as_hinted
 from .program import Program, program
@@ -123,14 +124,15 @@ def _program(opened: Opened) -> Program:
     held = 2 * sum(array.size for array in opened.model.network.parameters().values())
     if held > MOST:
         raise UsageError(f"a page of {printable(opened.name)} would hold {held / 1e6:,.0f} MB of weights, and browsers "
-                         f"take {MOST / 1e6:,.0f} MB; train a smaller architecture: cnn train DATA --arch resnet20")
+                         f"take {MOST / 1e6:,.0f} MB; train a smaller architecture"
+                         f"{changed_command(opened.run, '--arch resnet20')}")
     made = program(opened.model)
     memory = 4 * (made.described["floats"] + sum(one["count"] for one in made.described["constants"]))
     if memory > MEMORY:
         height, width = opened.model.preprocessing.size
         raise UsageError(f"a page of {printable(opened.name)} would need {memory / 1e6:,.0f} MB of memory for an image "
                          f"of {width} x {height} pixels, and browsers give {MEMORY / 1e6:,.0f} MB; train it for "
-                         "smaller images: cnn train DATA --size 224")
+                         f"smaller images{changed_command(opened.run, '--size 224')}")
     return made
 
 

@@ -94,7 +94,8 @@ def render(found: Evaluation, *, title: str, pixels: Pixels, names: Sequence[Any
         accuracy_bar=Markup(charts.interval(top.accuracy, *(top.interval or (None, None)))),
         notes=[printable(note) for note in notes],
         groups=[(printable(group.name), group, Markup(charts.interval(
-                    group.right / group.image_count, *wilson(group.right, group.image_count), "other")))
+                    group.right / group.image_count,
+                    *(wilson(group.right, group.image_count) if top.interval else (None, None)), "other")))
                 for group in groups[:MOST_GROUPS]],
         all_groups=len(groups),
         group_interval=interval(groups),

@@ -3,7 +3,7 @@ of a run that is known ask here.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,18 @@ _ELSEWHERE = {"exclude", "labels", "group_by", "fold", "time"}  # said by other 
 def folds_command(run: Run | None, folds: int) -> str | None:
     """Return the end of a sentence, ": cnn train …", with the command that cross-validates with the options of a run,
     after what must be filled in. None if there is no such command: without a run, for a fold, or for arrays."""
+    return _command(run, f"--folds {folds}", "folds", frozenset())
+
+
+def changed_command(run: Run | None, change: str) -> str:
+    """Return the same for a training with a change, an option with its value, or, where there is no such command, that
+    of a training of any images. Another architecture does without the weights to start from."""
+    name = change.removeprefix("--").partition(" ")[0]
+    without = frozenset({name, *(("init", "freeze", "probe") if name == "arch" else ())})
+    return _command(run, change, "again", without) or f": cnn train DATA {change}"
+
+
+def _command(run: Run | None, change: str, named: str, without: Set[str]) -> str | None:
     data = None
     with suppress(UsageError, DataError):
         data = data_now(run)
@@ -29,12 +41,12 @@ def folds_command(run: Run | None, folds: int) -> str | None:
     if run is None or data is None or not isinstance(recipe, dict) or recipe.get("fold"):
         return None
     words, missing = _of_images(run, config)
-    options, others = _of_options(config, recipe)
+    options, others = _of_options(config, recipe, without)
     if others:
         missing.append(f"{listed(others)}, from Python, as there")
     fill_in = f" (give {' and '.join(missing)})" if missing else ""
-    name = f"--name {quoted(_free_name(run))}"
-    return f"{fill_in}: " + " ".join(["cnn train", quoted(data), *words, *options, f"--folds {folds}", name]) + (
+    name = f"--name {quoted(_free_name(run, named))}"
+    return f"{fill_in}: " + " ".join(["cnn train", quoted(data), *words, *options, change, name]) + (
         runs_option(run.path.parent))
 
 
@@ -59,8 +71,8 @@ def _file(option: str, path: str, missing: list[str], stands_for: str) -> str:
     return f"{option}={stands_for}"
 
 
-def _of_options(config: Mapping[str, Any], recipe: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Return the options that were asked for, and the names of those that cannot be typed."""
+def _of_options(config: Mapping[str, Any], recipe: Mapping[str, Any], without: Set[str]) -> tuple[list[str], list[str]]:
+    """Return the options that were asked for, but for some, and the names of those that cannot be typed."""
     asked = config.get("asked")
     if not isinstance(asked, dict):
         asked = {name: recipe[name] for name in _DECIDED if recipe.get(name) not in (None, False)
@@ -71,7 +83,7 @@ def _of_options(config: Mapping[str, Any], recipe: Mapping[str, Any]) -> tuple[l
     words, others = [], []
     for name, value in asked.items():
         flag = f"--{name.replace('_', '-')}"
-        if name in _ELSEWHERE:
+        if name in _ELSEWHERE or name in without:
             continue
         if name == "grey":
             words.append(f"--{'grey' if value else 'colour'}")
@@ -91,11 +103,11 @@ def _of_options(config: Mapping[str, Any], recipe: Mapping[str, Any]) -> tuple[l
     return words, others
 
 
-def _free_name(run: Run) -> str:
-    """Return a name for the folds that no run has."""
+def _free_name(run: Run, named: str) -> str:
+    """Return a name that no run and no fold has."""
     parent = Path(run.path).parent
     taken = os.listdir(parent) if parent.is_dir() else []
-    base = name = f"{run.name}-folds"
+    base = name = f"{run.name}-{named}"
     number = 1
     while any(entry == name or entry.startswith(f"{name}-") for entry in taken):
         number += 1

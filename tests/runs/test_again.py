@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cnncli.runs import Run
-from cnncli.runs.again import folds_command
+from cnncli.runs.again import changed_command, folds_command
 
 
 def a_run(here: Path, config: dict[str, Any], recipe: dict[str, Any] | None = None, runs: str = "runs") -> Run:
@@ -78,3 +78,13 @@ def test_there_is_none_for_a_fold_arrays_or_no_run(here: Path) -> None:
     assert folds_command(a_run(here, {}, {"fold": [1, 3]}), 3) is None
     assert folds_command(a_run(here, {"data": None}), 3) is None
     assert folds_command(a_run(here, {"recipe": 3}), 3) is None
+
+
+def test_a_training_with_a_change(here: Path) -> None:
+    run = a_run(here, {"asked": {"arch": "resnet50", "init": "other", "freeze": "all", "size": 300, "lr": 0.1}})
+    data = f"'{here / 'my data'}'"
+    assert changed_command(run, "--arch resnet20") == (
+        f": cnn train {data} --size 300 --lr 0.1 --arch resnet20 --name pre-again")
+    assert changed_command(run, "--size 224") == (
+        f": cnn train {data} --arch resnet50 --init other --freeze all --lr 0.1 --size 224 --name pre-again")
+    assert changed_command(None, "--size 224") == ": cnn train DATA --size 224"
