@@ -89,13 +89,11 @@ def render(found: Evaluation, *, title: str, pixels: Pixels, names: Sequence[Any
         like_those=LIKE_THOSE,
         usual=top.second is not None and len(groups) >= FEW,
         verdict=top.verdict(found.baselines),
-        baselines=[(name, b, Markup(charts.interval(b.accuracy, *_interval(b), "other"))) for name, b in
-                   found.baselines.items()],
-        accuracy_bar=Markup(charts.interval(top.accuracy, *(top.interval or (None, None)))),
+        baselines=[(name, b, _bar(b.accuracy, _interval(b), "other")) for name, b in found.baselines.items()],
+        accuracy_bar=_bar(top.accuracy, top.interval),
         notes=[printable(note) for note in notes],
-        groups=[(printable(group.name), group, Markup(charts.interval(
-                    group.right / group.image_count,
-                    *(wilson(group.right, group.image_count) if top.interval else (None, None)), "other")))
+        groups=[(printable(group.name), group, _bar(group.right / group.image_count, wilson(
+                    group.right, group.image_count) if top.interval else None, "other"))
                 for group in groups[:MOST_GROUPS]],
         all_groups=len(groups),
         group_interval=interval(groups),
@@ -159,19 +157,21 @@ def _interval(baseline: Any) -> tuple[float, float]:
     return wilson(baseline.right, baseline.image_count)
 
 
-def _row(index: int, found: Evaluation, known: bool) -> dict[str, Any]:
-    """Return a class's row of the table; known says whether intervals are."""
+def _bar(share: float, interval: tuple[float, float] | None, kind: str = "right") -> Any:
+    """Return a bar with its interval, if that is known."""
     from markupsafe import Markup
 
+    low, high = interval or (None, None)
+    return Markup(charts.interval(share, low, high, kind))
+
+
+def _row(index: int, found: Evaluation, known: bool) -> dict[str, Any]:
+    """Return a class's row of the table; known says whether intervals are."""
     score = found.classes[index]
-
-    def bar(share: float, interval: tuple[float, float]) -> Any:
-        return Markup(charts.interval(share, *(interval if known else (None, None))))
-
     return {
         "name": printable(score.name), "score": score, "index": index,
-        "recall": bar(score.recall, score.recall_interval) if score.support else None,
-        "precision": bar(score.precision, score.precision_interval) if score.guessed else None,
+        "recall": _bar(score.recall, score.recall_interval if known else None) if score.support else None,
+        "precision": _bar(score.precision, score.precision_interval if known else None) if score.guessed else None,
     }
 
 

@@ -88,7 +88,7 @@ def _of_options(config: Mapping[str, Any], recipe: Mapping[str, Any], without: S
         if name == "grey":
             words.append(f"--{'grey' if value else 'colour'}")
         elif isinstance(value, bool):
-            words += [f"--no-{name}"] * (not value) if name == "augment" else [flag] * value
+            words += ["--augment none"] * (not value) if name == "augment" else [flag] * value
         elif name == "size":
             height, width = value if isinstance(value, list | tuple) else (value, value)
             words.append(f"{flag} {width}x{height}" if width != height else f"{flag} {width}")

@@ -73,7 +73,12 @@ def test_how_many_images_and_what_is_found(capsys: pytest.CaptureFixture[str]) -
     begins = said.index("duplicate-across-splits:")
     assert said[begins + 1] == ("  0-0.png (train) = 0-1.png (test) = 0-2.png (test) = 0-3.png (test) = … 2 more: "
                                 "text 0")
-    assert said[begins + 6] == "  … and 2 more (--json lists them all)"
+    assert said[begins + 6] == "  … and 2 more"
+    assert said[-2:] == ["", "--json lists every finding and every file."], "once, at the end"
+    check._print(a_report(found("blank", 5, 4)))
+    assert "--json" not in capsys.readouterr().out
+    check._print(a_report(found("blank", 1, 5)))
+    assert lines(capsys)[-1].startswith("--json")
 
 
 def test_how_files_are_named() -> None:
@@ -344,7 +349,7 @@ def test_what_features_says(models: Path, monkeypatch: pytest.MonkeyPatch, capsy
 def test_what_import_and_sample_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                     capsys: pytest.CaptureFixture[str]) -> None:
     given: dict[str, Any] = {}
-    made = SimpleNamespace(directory=Path("d"), classes=["a", "b"], images={"train": 1234, "": 5})
+    made = SimpleNamespace(directory=Path("d"), classes=["a", "b"], image_counts={"train": 1234, "": 5})
     monkeypatch.setattr(importing, "import_images", lambda *arguments, **options: given.update(
         options, arguments=arguments) or made)
     assert cli.main(["import", "a.npz", "b.idx", "d"]) == 0

@@ -46,7 +46,7 @@ def test_it_has_what_was_asked_for_and_can_be_typed(here: Path) -> None:
     words = command(run)
     assert words == ["cnn", "train", str(here / "my data"), r"--group-by=(s\d+)_", f"--labels={here / 'table.csv'}",
                      "--exclude=LIST.txt", "--arch", "nets/my net.toml", "--size", "64x48", "--colour", "--lr", "0.01",
-                     "--epochs", "5", "--exact", "--split-seed", "2", "--no-augment", "--init", "none", "--range",
+                     "--epochs", "5", "--exact", "--split-seed", "2", "--augment", "none", "--init", "none", "--range",
                      "0:4095", "--class-weights", "balanced", "--folds", "3", "--name", "pre-folds"]
     assert (folds_command(run, 3) or "").startswith(" (give the file of the run in place of LIST.txt): cnn train ")
     typed = train.make_context("train", words[2:])
