@@ -62,7 +62,6 @@ def check(root: str | os.PathLike[str], *, seed: int = 0, exclude: Collection[st
                      for sentence in [few_groups(groups, divided, FRACTIONS, missing)] if sentence]
     else:
         findings += names_of_groups.of_files(files)
-    notes += few_tested_notes({name: each.get("test", 0) for name, each in counts.items()})
     near = any(kind not in ignore for kind in _NEAR)
     findings += of_copies(items, measured.thumbs, near, _named("comparing images", progress))
     judged = None
@@ -72,6 +71,7 @@ def check(root: str | os.PathLike[str], *, seed: int = 0, exclude: Collection[st
         findings += wrong
     notes += depth.sentences(measured.seen, measured.scales, "training images", range_ is not None)
     notes += sentences(judged) if judged else []
+    notes += few_tested_notes({name: each.get("test", 0) for name, each in counts.items()})
     return Report(os.fspath(root), seed, counts, drawn, [f for f in findings if f.kind not in ignore], judged,
                   notes, measured.scales, sorted(exclude))
 

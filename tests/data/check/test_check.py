@@ -159,7 +159,8 @@ def test_what_training_leaves_out(tmp_path: Path) -> None:
     report = check(folder)
     assert found(report, "loose-image") == [{"loose.png"}]
     unused = "3 files are not called like images and are not used (ant/image.dat, ant/notes.txt, ant/phone.heic)."
-    assert report.notes == [f"{folder}: {unused}"]
+    few = "There are fewer than 5 test images of ant (1), bee (1). The recall of these classes will hardly be known."
+    assert report.notes == [f"{folder}: {unused}", few]
     assert report.notes[0] in scan(folder).notes, "a training says the same"
     assert found(report, "missed-image") == [{"ant/image.dat"}, {"ant/phone.heic"}]
     assert found(report, "empty-class") == [{"empty"}]
