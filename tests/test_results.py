@@ -88,7 +88,7 @@ def parts(value: Any) -> Iterator[Any]:
         yield from parts([*value.values()])
     elif dataclasses.is_dataclass(value):
         yield from parts([getattr(value, each.name) for each in dataclasses.fields(value)])
-        yield from parts([getattr(value, name) for name in ("groups",) if hasattr(value, name)])
+        yield from parts([getattr(value, name) for name in ("groups", "headline") if hasattr(value, name)])
 
 
 def as_json(value: Any) -> dict[str, Any]:

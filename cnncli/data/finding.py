@@ -283,10 +283,15 @@ class _Nothing(Missing):
     """A name that is neither there nor called like an image."""
 
 
+def _nothing(name: str) -> _Nothing:
+    error = DataError(f"there is no file or folder {printable(name)}")
+    error.cause = "missing"
+    return _Nothing(name, str(error), error)
+
+
 def _images_of(name: str, note: Callable[[str], None] | None = None) -> list[Found]:
     if not os.path.isdir(name):
-        there = os.path.lexists(name) or is_image(name)
-        return [name if there else _Nothing(name, f"there is no file or folder {printable(name)}")]
+        return [name if os.path.lexists(name) or is_image(name) else _nothing(name)]
     try:
         return list(scan_flat(name, note))
     except DataError as error:

@@ -10,6 +10,7 @@ from ..data import Sample
 from ..data.splits import FEW_TESTED, listed
 from ..errors import printable
 from ..kernels import Array
+from ..plain import in_plain_json
 from . import grouped
 from .baselines import MAJORITY, NEAREST, Baseline
 from .intervals import wilson
@@ -51,6 +52,7 @@ class Headline:
         """The sentence that says that the accuracy is about training images. "" if it is not."""
         return "" if self.interval else TRAINED
 
+    @in_plain_json
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn test --json` prints of it."""
         return {"accuracy": self.accuracy, "right": self.right, "images": self.image_count, "unseen": self.unseen,

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..data.splits import PARTS
 from ..errors import printable
+from ..plain import in_plain_json
 
 _HELD_OUT = {"test": ", held out of the training", "val": "", "train": ""}
 
@@ -78,6 +79,7 @@ class Subject:
                     f"{_HELD_OUT[self.split]}")
         return f"{images:,} {PARTS[self.split] + ' ' if self.split else ''}{many}{where or ' in memory'}"
 
+    @in_plain_json
     def as_json(self) -> dict[str, Any]:
         """Return what `cnn test --json` prints of it."""
         data = f"arrays {self.mark}" if self.mark else self.data
