@@ -12,7 +12,7 @@ from ..errors import printable
 from ..kernels import Array
 from ..plain import in_plain_json
 from . import grouped
-from .baselines import MAJORITY, NEAREST, Baseline
+from .baselines import MAJORITY, NEAREST, Baseline, weak
 from .intervals import wilson
 
 TRAINED = ("These are all images that the model was trained on. This accuracy says nothing about new images, so it has "
@@ -60,20 +60,22 @@ class Headline:
                 "interval_means": self.means if self.interval else None, "warning": self.warning or None}
 
     def verdict(self, baselines: Mapping[str, Baseline]) -> str:
-        """Return the sentence that names the baselines that the accuracy is not clearly above, or "" if there are none.
+        """Return which baselines the accuracy is not clearly above, and what it means to be no better; "" for none.
 
         It is clearly above a baseline if its whole interval is.
 
         Args:
             baselines: The baselines, by name.
         """
+        meaning = weak(self.accuracy, baselines) or ""
         if self.interval is None:
-            return ""
+            return meaning
         near = [f"{_NAMES.get(name, name)} ({one.accuracy:.1%})" for name, one in baselines.items()
                 if one.accuracy >= self.interval[0]]
         if not near:
-            return ""
-        return (f"The accuracy of {self.accuracy:.1%} is not clearly above what is reached without learning: "
+            return meaning
+        return (f"{meaning}{' ' * bool(meaning)}"
+                f"The accuracy of {self.accuracy:.1%} is not clearly above what is reached without learning: "
                 f"{' and '.join(near)}. Its interval begins at {self.interval[0]:.1%}.")
 
 
