@@ -243,7 +243,7 @@ def find_images(named: Named | Iterable[Named], listing: bytes = b"", note: Call
     for i, name in enumerate([named] if isinstance(named, str | os.PathLike) else named):
         _refuse_empty(name, f"path {i + 1} of the images")
         for each in _listed(listing) if name == "-" else _matches(os.fspath(name)):
-            found += _images_of(each, note)
+            found += _images_of(each, note) if os.path.lexists(each) or is_image(each) else [_nothing(each)]
     nothing = [each for each in found if isinstance(each, _Nothing)]
     if found and len(nothing) == len(found):
         raise DataError(f"{nothing[0].error}; give an image, or a folder with images.")
@@ -291,7 +291,7 @@ def _nothing(name: str) -> _Nothing:
 
 def _images_of(name: str, note: Callable[[str], None] | None = None) -> list[Found]:
     if not os.path.isdir(name):
-        return [name if os.path.lexists(name) or is_image(name) else _nothing(name)]
+        return [name]
     try:
         return list(scan_flat(name, note))
     except DataError as error:
