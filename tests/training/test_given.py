@@ -61,7 +61,7 @@ def test_the_time_is_seconds_or_a_timedelta() -> None:
 
 
 @pytest.mark.parametrize(("given", "words"), [
-    ({"arch": Network([{"type": "Flatten"}], (2, 2, 1))}, "arch must be a text or a path, not <cnncli.network"),
+    ({"arch": Network([{"type": "Flatten"}], (2, 2, 1))}, "arch must be a text or a path, not "),
     ({"class_weights": {"a": 1.0}}, "in the order of the classes, not {'a': 1.0}"), ({"class_weights": ["a"]}, "order"),
     ({"augment": 3}, "augment must be a text, True or False or an Augmentation, not 3"),
     ({"augment": ()}, "augment must be"), ({"resume": 1}, "resume must be True or False"),
