@@ -50,7 +50,7 @@ def test_no_mistake_is_said_in_the_middle(strokes: list[tuple[Any, ...]]) -> Non
 
 
 def test_findings_stand_in_rows_of_nine_under_their_kinds(tmp_path: Path, strokes: list[tuple[Any, ...]]) -> None:
-    """Cards of as many pictures as a finding has, six at most, 136 pixels each; 54 for a heading, 204 for a row."""
+    """Cards of as many pictures as a finding has, six at most, 136 pixels each; 54 for a heading, 228 for a row."""
     (tmp_path / "ant").mkdir()
     Image.new("RGB", (60, 30)).save(tmp_path / "ant" / "wide.png")
     wide = File(str(tmp_path / "ant" / "wide.png"), "ant/wide.png", "train", "ant")
@@ -58,12 +58,12 @@ def test_findings_stand_in_rows_of_nine_under_their_kinds(tmp_path: Path, stroke
     findings = [Finding("duplicate", (wide,) * 7, "seven"), Finding("duplicate", (wide, gone), "two", None, (gone,)),
                 Finding("duplicate", (wide,) * 2, "more"), Finding("blank", (wide,), "one")]
     offenders.draw(Report(str(tmp_path), 0, {"ant": {"train": 2, "val": 0, "test": 1}}, [], findings), "sheet.png")
-    assert of(strokes, "sheet") == [(48 + 9 * 136 - 16, 48 + 64 + 54 + 204 * 2 + 54 + 204)]
+    assert of(strokes, "sheet") == [(48 + 9 * 136 - 16, 48 + 64 + 54 + 228 * 2 + 54 + 228)]
     images = of(strokes, "image")
-    assert [stroke for stroke in of(strokes, "line") if stroke[0] == 24] == [(24, y, 1232, y) for y in (88, 550)]
+    assert [stroke for stroke in of(strokes, "line") if stroke[0] == 24] == [(24, y, 1232, y) for y in (88, 598)]
     first = 88
     cards = [(24 + 136 * i, first + 54, 120) for i in range(6)] + [
-        (24 + 136 * i, first + 54, 120) for i in (6, 7)] + [(24 + 136 * i, first + 258, 120) for i in (0, 1)]
+        (24 + 136 * i, first + 54, 120) for i in (6, 7)] + [(24 + 136 * i, first + 282, 120) for i in (0, 1)]
     tall = {(x, y, True) for x, y, *_, frame in images if frame}
     assert {(x, y + 30, True) for i, (x, y, _) in enumerate(cards) if i != 7} <= tall, "half as high: in the middle"
     assert (*cards[7][:2], 120, 120, True) in images, "one that has gone"
@@ -108,12 +108,13 @@ def test_of_many_findings_the_first_are_shown(strokes: list[tuple[Any, ...]]) ->
 @pytest.mark.parametrize(("split", "name", "shown"), [
     ("train", "train/ant/a.png", "a.png"), ("val", "train/ant/a.png", "a.png"), ("test", "test/ant/b/a.png", "b/a.png"),
     ("train", "ant/a.png", "a.png")])
-def test_a_card_has_three_lines_and_says_folders_once(split: str, name: str, shown: str,
-                                                      strokes: list[tuple[Any, ...]]) -> None:
+def test_a_card_has_five_lines_and_says_folders_once(split: str, name: str, shown: str,
+                                                     strokes: list[tuple[Any, ...]]) -> None:
     finding = Finding("blank", (File("gone.png", name, split, "ant"),), "word " * 40)
     offenders.draw(Report("x", 0, {"ant": {"train": 1, "val": 0, "test": 0}}, [], [finding]), "sheet.png")
     card = [(y, text) for x, y, text in of(strokes, "text") if x == 24 and y >= 142]
-    assert [y for y, _ in card] == [142 + 123, 142 + 135, 142 + 148, 142 + 160, 142 + 172]
+    assert [y for y, _ in card] == [142 + 123, 142 + 135, *(142 + 148 + 12 * line for line in range(5))]
+    assert card[-1][1].endswith("word …")
     assert card[:2] == [(265, f"{split} / ant"), (277, shown)]
 
 
