@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MOST_GROUPS = 30  # that a cross-validation prints
 WATCHERS = ("live", "port", "tensorboard", "log")  # options that say who watches
+BY_HEART = 0.15  # by how much the training accuracy is above that of validation, from which it is told
 EXAMPLES = (
     ("cnn train photos/", "train; everything is chosen to suit the images"),
     ("cnn train photos/ --arch resnet20 --epochs 30", "train a larger network for longer"),
@@ -231,6 +232,10 @@ def _say_where(run: Any, best: dict[str, Any], runs: str) -> None:
         other = "" if top["epoch"] == best["epoch"] or alike else (
             f"; epoch {top['epoch']} had {top['val_accuracy']:.2%}, but so few images cannot tell the two apart")
         note(f"Best: epoch {best['epoch']}, {best['val_accuracy']:.2%} of the validation images right{other}.")
+        learnt = (run.kept or {}).get("train_accuracy") or 0
+        if learnt - best["val_accuracy"] > BY_HEART:
+            note(f"Of the training images, {learnt:.2%} are right: the network knows some by heart. More images help "
+                 "most.")
     beside = [name for name in (CURVES, HISTORY) if (run.path / name).exists()]
     note(f"Model: {printable(run.path)}/model.safetensors" + (f" ({' and '.join(beside)} beside it)" if beside else ""))
     if run.config.get("samples", {}).get("test") == 0:

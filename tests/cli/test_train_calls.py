@@ -119,6 +119,15 @@ def test_where_the_model_is(given: dict[str, Any], capsys: pytest.CaptureFixture
     _, err = said_of(a_run("my runs/b", best=2, files=(HISTORY,)), given, capsys, "data", "--runs", "my runs")
     assert err == ("Best: epoch 2, 90.00% of the validation images right.\n"
                    "Model: my runs/b/model.safetensors (history.csv beside it)\nNext: cnn test -m 'my runs/b'\n")
+    known = a_run("runs/known")
+    known.write_history([{**row, "train_accuracy": 1.0} for row in known.history])
+    assert "Of the training images" not in said_of(known, given, capsys, "data")[1], "100 % and 87.5 %"
+    known.write_history([{**row, "train_accuracy": 1.0, "val_accuracy": 0.7} for row in known.history])
+    model = known.model
+    model.training["val_accuracy"] = 0.7
+    model.save(known.path / "model.safetensors")
+    assert ("Of the training images, 100.00% are right: the network knows some by heart. More images help most.\n"
+            in said_of(known, given, capsys, "data")[1])
     equal = a_run("runs/equal")
     equal.write_history([{**row, "val_accuracy": 0.875} for row in equal.history])
     _, err = said_of(equal, given, capsys, "data")
