@@ -82,15 +82,15 @@ def taken(name: str, value: Any, hint: Any) -> Any:
 
 
 def _refuse_empty(name: str, value: Any) -> None:
-    """Raise UsageError for an empty text, also in a list of paths."""
+    """Raise UsageError for an empty text, also in a list of files. In a list of images it is one that cannot be used,
+    among others that can.
+    """
     if isinstance(value, str) and not value:
         what = _NAMED.get(name)
         raise UsageError(f"the path of {what} is empty; name a file or a folder." if what and what != "the path" else
                          f"{_shown(name)} is empty; give a value, or leave it out.")
-    if name in _NAMED and isinstance(value, list | tuple):
-        for i, each in enumerate(value):
-            if isinstance(each, str) and not each:
-                raise UsageError(f"{name}[{i}] is empty; name a file or a folder.")
+    if name == "sources" and isinstance(value, list | tuple) and "" in value:
+        raise UsageError(f"sources[{value.index('')}] is empty; name a file or a folder.")
 
 
 def _shown(name: str) -> str:

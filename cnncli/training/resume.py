@@ -86,7 +86,8 @@ def _resumed(lock: RunLock, data: Data | None, options: Options, setting: Settin
     _check_content(data, material, run)
     if read_marks(run) is None:
         run.write_images(material.table)
-    for entry in {"options", "asked"} & config.keys():  # a fold's, which those begin with that come after it; a run's
+    # A fold's options, which those begin with that come after it; and what was asked for, which sentences repeat.
+    for entry in (each for each in ("options", "asked") if isinstance(config.get(each), dict)):
         config[entry] |= {name: getattr(recipe, name) for name in _MAY_CHANGE & options.given().keys()}
     run.write_config({**config, **place(data, run.path.parent), "recipe": recipe.config(), "resumed": now()})
     fit = material.fit(state.model if state else material.first_model())

@@ -67,29 +67,32 @@ QOI = "its content is a QOI image, which is not read; save it as JPEG or PNG, fo
 BOMB, DEEP, FLAT = Image.DecompressionBombError("large."), {258: (16,)}, {258: (8,)}
 
 
-@pytest.mark.parametrize(("error", "content", "tags", "reason"), [
-    (UnidentifiedImageError("x"), b"text", None, "its content is not PNG, JPEG, BMP, GIF, TIFF or WebP"),
-    (UnidentifiedImageError("x"), b"qoif", None, QOI),
-    (UnidentifiedImageError("x"), b"qoif", {259: (7,), **DEEP},
+@pytest.mark.parametrize(("cause", "error", "content", "tags", "reason"), [
+    ("kind", UnidentifiedImageError("x"), b"text", None, "its content is not PNG, JPEG, BMP, GIF, TIFF or WebP"),
+    ("kind", UnidentifiedImageError("x"), b"qoif", None, QOI),
+    ("kind", UnidentifiedImageError("x"), b"qoif", {259: (7,), **DEEP},
      "it is a TIFF of unsigned numbers of 16 bits, packed by JPEG; save it with deflate or LZW, or unpacked"),
-    (UnidentifiedImageError("x"), b"qoif", DEEP,
+    ("kind", UnidentifiedImageError("x"), b"qoif", DEEP,
      "it is a TIFF of unsigned numbers of 16 bits in a layout that is not read; save it anew"),
-    (UnidentifiedImageError("x"), b"MM\0*\0\0\0\x08", None, "it is damaged or cut short"),
-    (BOMB, b"", DEEP, "it is stored in strips or tiles that are too large; save it with smaller ones"),
-    (BOMB, b"", FLAT, "it has more than 100 megapixels"), (BOMB, b"", None, "it has more than 100 megapixels"),
-    (MemoryError(), b"", None, "it asks for more memory than there is"),
-    (FileNotFoundError(2, "No such file"), b"", None, "it is not there"),
-    (NoNumbers("its values are no numbers"), b"", DEEP, "its values are no numbers"),
-    (PermissionError(13, "Permission denied"), b"qoif", None, "Permission denied"),
-    (OSError("image file  is\ntruncated."), b"text", None, "it is damaged or cut short (image file is truncated)"),
-    (OSError("truncated"), b"qoif", None, QOI),
-    (OSError("image file is truncated"), b"qoif", FLAT, "it is damaged or cut short (image file is truncated)"),
-    (ValueError(), b"text", None, "it is damaged or cut short (ValueError)")])
-def test_reasons(error: Exception, content: bytes, tags: dict[int, tuple[int, ...]] | None, reason: str,
+    ("damaged", UnidentifiedImageError("x"), b"MM\0*\0\0\0\x08", None, "it is damaged or cut short"),
+    ("too large", BOMB, b"", DEEP, "it is stored in strips or tiles that are too large; save it with smaller ones"),
+    ("too large", BOMB, b"", FLAT, "it has more than 100 megapixels"),
+    ("too large", BOMB, b"", None, "it has more than 100 megapixels"),
+    ("too large", MemoryError(), b"", None, "it asks for more memory than there is"),
+    ("missing", FileNotFoundError(2, "No such file"), b"", None, "it is not there"),
+    ("damaged", NoNumbers("its values are no numbers"), b"", DEEP, "its values are no numbers"),
+    ("permission", PermissionError(13, "Permission denied"), b"qoif", None, "Permission denied"),
+    ("damaged", OSError("image file  is\ntruncated."), b"text", None,
+     "it is damaged or cut short (image file is truncated)"),
+    ("kind", OSError("truncated"), b"qoif", None, QOI),
+    ("damaged", OSError("image file is truncated"), b"qoif", FLAT,
+     "it is damaged or cut short (image file is truncated)"),
+    ("damaged", ValueError(), b"text", None, "it is damaged or cut short (ValueError)")])
+def test_reasons(cause: str, error: Exception, content: bytes, tags: dict[int, tuple[int, ...]] | None, reason: str,
                  tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(content)
     page = None if tags is None else tiff.Page({262: (1,), **tags}, "<", 1, False)
-    assert _reason(str(tmp_path / "a"), error, page) == reason
+    assert _reason(str(tmp_path / "a"), error, page) == (reason, cause)
 
 
 @pytest.mark.parametrize(("bits", "channels", "size"), [(9, 1, 2), (16, 1, 2), (16, 3, 6), (17, 1, 3), (32, 4, 16)])

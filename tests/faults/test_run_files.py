@@ -53,9 +53,18 @@ def test_damage_beside_a_model_is_survived_or_told(home: Path, file: str, capsys
 def test_entries_of_a_configuration_are_doubted(home: Path, value: Any, capsys: pytest.CaptureFixture[str]) -> None:
     path = Path("runs/small/config.json")
     config = json.loads(path.read_text())
-    for part in config.keys() - {"began", "data_from_runs", "excluded", "init", "cnn", "data"}:
+    for part in config.keys() - {"began", "data_from_runs", "excluded", "init", "cnn", "data", "asked"}:
         path.write_text(json.dumps({**config, part: value}))
         assert main(["train", "--resume", "small", "--epochs", "3"]) == 2, part
         err = capsys.readouterr().err
         said(err)
         assert "config.json" in err or "recipe" in err, part
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("value", [None, "x", -1, [], {}, {"epochs": []}])
+def test_what_was_asked_for_stops_nothing_if_it_is_damaged(home: Path, value: Any) -> None:
+    path = Path("runs/small/config.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "asked": value}))  # only sentences are made of it
+    assert main(["train", "--resume", "small", "--epochs", "3"]) == 0
+    assert main(["test", "-m", "small"]) == 0
