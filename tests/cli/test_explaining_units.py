@@ -102,7 +102,7 @@ def test_other_images(place: Place) -> None:
     out, err = place.cnn("explain", "--units", "conv1:0", "loose", "--out", "w2", code=3)
     assert out == "w2/units-conv1.png\nw2/units-conv1.html\n"
     assert "loose has no folders called like the model's classes: its answers stand for labels." in err
-    assert "broken.png cannot be used" in err
+    assert "1 image could not be used and was skipped:\n  loose/broken.png: its content is not PNG" in err
     said = place.json("explain", "--units", "conv1:0", "loose/0.png", "loose/1.png", "--out", "w3")
     assert (said["images"], said["labels"]) == (2, "the model's answers")
 

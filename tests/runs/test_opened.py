@@ -21,12 +21,14 @@ from ..small_model import same, small_model
 @pytest.mark.slow
 @pytest.mark.parametrize("named", [
     None, "runs/latest", "runs/small", "small", Path("runs/small/model.safetensors"), "runs/latest/model.safetensors",
-    Run("runs/small"), "loaded", "kept",
+    "a run", "loaded", "kept",
 ])  # fmt: skip
 def test_the_run_is_found_by_any_name(home: Path, named) -> None:
     """A model that is in memory remembers the file that it was read from; results bear the run's own name."""
     if named == "loaded":
         named = cnncli.load("runs/latest")
+    elif named == "a run":
+        named = Run("runs/small")
     elif named == "kept":
         named = Run("runs/small").model
     opened = open_model(named)
