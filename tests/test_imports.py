@@ -90,6 +90,7 @@ def test_nobody_inside_a_room_goes_through_its_door(where):
     assert not round_about, ", ".join(round_about)
 
 
+@pytest.mark.slow
 @each_room
 def test_only_the_door_touches_the_extension(where):
     if where != "kernels":
@@ -108,6 +109,7 @@ def test_nothing_is_named_like_a_module_of_the_standard_library():
     assert {path.stem for path in MODULES.values()} & sys.stdlib_module_names <= {"__main__"}
 
 
+@pytest.mark.slow
 def test_modules_do_not_import_in_circles():
     graph = {module: {target for _, target in own_imports(module, path) if target in MODULES}
              for module, path in MODULES.items() if module != "cnncli"}  # fmt: skip
