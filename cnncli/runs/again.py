@@ -67,7 +67,7 @@ def _of_images(run: Run, config: Mapping[str, Any]) -> tuple[list[str], list[str
 def _file(option: str, path: str, missing: list[str], stands_for: str) -> str:
     if os.path.isfile(path):
         return quoted(os.path.abspath(path), option)
-    missing.append(f"the file of the run in place of {stands_for}")
+    missing.append(f"for {stands_for} the file that the run was trained with")
     return f"{option}={stands_for}"
 
 

@@ -48,7 +48,8 @@ def test_it_has_what_was_asked_for_and_can_be_typed(here: Path) -> None:
                      "--exclude=LIST.txt", "--arch", "nets/my net.toml", "--size", "64x48", "--colour", "--lr", "0.01",
                      "--epochs", "5", "--exact", "--split-seed", "2", "--augment", "none", "--init", "none", "--range",
                      "0:4095", "--class-weights", "balanced", "--folds", "3", "--name", "pre-folds"]
-    assert (folds_command(run, 3) or "").startswith(" (give the file of the run in place of LIST.txt): cnn train ")
+    assert (folds_command(run, 3) or "").startswith(
+        " (give for LIST.txt the file that the run was trained with): cnn train ")
     typed = train.make_context("train", words[2:])
     assert (typed.params["size"], typed.params["folds"], typed.params["group_by"]) == ((48, 64), 3, r"(s\d+)_")
     assert cli.COMMANDS["train"]
