@@ -33,6 +33,7 @@ on_command_line = False  # whether commands are typed in this process; cli.main 
 _COMMAND = r": (?:cnn|pip|python\S*) .*$|'(?:cnn|trackio) [^']*'|\bcnn [a-z-]+(?: --[a-z-]+)*"
 _OPTION = r"(?<![\w-])--(?P<no>no-)?(?P<name>[a-z][a-z-]*)"
 _VALUE = r"(?P<value>-?\d+(?:[.:x]\d+)*|'[^']*'|[A-Z]+\b(?:[.:]\w+)?|none\b|all\b(?! of))"
+_MODEL = r"(?<![\w-])-(?P<short>m)(?: (?P<path>'[^']*'|[\w@%+=:./-]*[\w/]))?(?![\w-])"
 _OTHERWISE = {"classes": "names", "live": "Live", "log": "Tracker", "tensorboard": "TensorBoard"}
 
 
@@ -135,15 +136,15 @@ def told(sentence: str) -> str:
     Args:
         sentence: A sentence with options as they are typed: "give another name, or --force to replace it".
     """
-    if on_command_line or "--" not in sentence:
+    if on_command_line or ("--" not in sentence and "-m" not in sentence):
         return sentence
     import re
 
-    return re.sub(f"{_COMMAND}|{_OPTION}(?:[ =]{_VALUE})?", _as_argument, sentence)
+    return re.sub(f"{_COMMAND}|{_MODEL}|{_OPTION}(?:[ =]{_VALUE})?", _as_argument, sentence)
 
 
 def _as_argument(found: "re.Match[str]") -> str:
-    name, value = found["name"], found["value"]
+    name, value = ("model", found["path"]) if found["short"] else (found["name"], found["value"])
     if name is None:
         return found[0]
     argument = _OTHERWISE.get(name, name.replace("-", "_"))

@@ -29,6 +29,10 @@ PACKAGE = Path(cnncli.__file__).parent
     ("--no-why leaves that out", "why=False leaves that out"),
     ("--freeze all instead; --freeze all of them", "freeze='all' instead; freeze all of them"),
     ("a-- b, --, x--y", "a-- b, --, x--y"),
+    ("name a run folder with -m.", "name a run folder with model."),
+    ("-m runs/third takes its model, -m 'my run' too; x-m, -max", "model='runs/third' takes its model, model='my run' "
+                                                                 "too; x-m, -max"),
+    ("to see why: cnn explain a.png -m runs/x", "to see why: cnn explain a.png -m runs/x"),
     # What can be typed in a shell stays as it is.
     ("no --folds; cross-validate: cnn train DATA --folds 5", "no folds; cross-validate: cnn train DATA --folds 5"),
     ("as 'cnn check --exclude-list x' does; no --exclude", "as 'cnn check --exclude-list x' does; no exclude"),
@@ -51,8 +55,8 @@ ELSEWHERE = {"data/check/findings.py", "data/division.py", "data/folder.py", "da
              "watching/tensorboard.py"}
 SOURCES = {path.relative_to(PACKAGE).as_posix(): text for path in sorted(PACKAGE.rglob("*.py"))
            if path.relative_to(PACKAGE).parts[0] not in ("cli", "errors.py")
-           and "--" in (text := path.read_text(encoding="utf-8"))}
-OPTION = re.compile(f"{errors._COMMAND}|{errors._OPTION}")
+           and ("--" in (text := path.read_text(encoding="utf-8")) or "-m" in text)}
+OPTION = re.compile(f"{errors._COMMAND}|{errors._MODEL}|{errors._OPTION}")
 
 
 @pytest.mark.slow
@@ -108,4 +112,4 @@ def _text(node: ast.AST) -> str:
 
 
 def _options(text: str) -> list[str]:
-    return [found[0] for found in OPTION.finditer(text) if found["name"]]
+    return [found[0] for found in OPTION.finditer(text) if found["name"] or found["short"]]

@@ -131,8 +131,12 @@ def images_of(images: Images) -> list[str | Missing | Picture] | Iterator[str | 
     """Return what ``image_files`` returns. Of a source that does not know how many images it has, such as a generator,
     return an iterator, which takes each image when it is wanted.
     """
-    endless = isinstance(images, Iterable) and not hasattr(images, "__len__") and not is_encoded(images)
-    return each_image(images) if endless else image_files(images)
+    return each_image(images) if is_endless(images) else image_files(images)
+
+
+def is_endless(images: Images) -> bool:
+    """Whether a source does not know how many images it has, as a generator does not."""
+    return isinstance(images, Iterable) and not hasattr(images, "__len__") and not is_encoded(images)
 
 
 def each_image(images: Images) -> Iterator[str | Missing | Picture]:

@@ -1,14 +1,16 @@
 """A table of images that somebody wrote: a CSV file with named columns, as editors, spreadsheets and scripts save it.
 It is read whole and checked here; each refusal has the number of the line. labels.py and groups.py say what it means.
+``table_of`` writes the tables of images of a run.
 """
 
 import csv
 import io
 import os
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from ..errors import DataError, UsageError, did_you_mean, printable, reason_of
 
@@ -27,6 +29,15 @@ class Line:
     def where(self, table: str) -> str:
         """Return how sentences begin that are about it."""
         return f"line {self.number} of {printable(table)}"
+
+
+def table_of(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> bytes:
+    """Return the bytes of a CSV file: UTF-8, with names that are no UTF-8 as they are."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)  # lines end in CR LF, so that names with either are quoted
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue().encode("utf-8", "surrogateescape")
 
 
 def read_table(path: str | os.PathLike[str], needed: Sequence[str], optional: Sequence[str] = ()) -> list[Line]:

@@ -4,7 +4,6 @@ together in groups. training/folds.py puts the tables of the folds together.
 """
 
 import csv
-import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 from ..atomic import write_atomically
 from ..data import Sample
+from ..data.table import table_of
 from .grouped import GroupScore
 from .scores import Evaluation
 
@@ -64,16 +64,7 @@ def groups_of(rows: Sequence[Validated]) -> list[GroupScore]:
 
 def write(path: str | os.PathLike[str], rows: Sequence[Validated]) -> None:
     """Write a table. Raises SaveError."""
-    write_atomically(path, table(COLUMNS, (row.row() for row in rows)))
-
-
-def table(columns: Sequence[str], rows: Any) -> bytes:
-    """Return a table's bytes: UTF-8, with names that are no UTF-8 as they are."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)  # lines end in CR LF, so that names with either are quoted
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return text.getvalue().encode("utf-8", "surrogateescape")
+    write_atomically(path, table_of(COLUMNS, (row.row() for row in rows)))
 
 
 def read(path: str | os.PathLike[str]) -> list[Validated]:

@@ -9,7 +9,7 @@ from threading import Lock
 from typing import TypeAlias
 
 from ..data.depth import Seen
-from ..data.finding import Images, Missing, Picture, alone, as_they_come, each_image
+from ..data.finding import Images, Missing, Picture, alone, as_they_come, each_image, is_endless
 from ..data.preprocessing import Preprocessing
 from ..errors import CnnError, DataError, ImageError
 from ..kernels import Array, threads
@@ -45,8 +45,8 @@ def prepared(preprocessing: Preprocessing, images: Images, forgiven: dict[str, s
     """Yield images in batches, as ``Model.prepared`` says."""
     h, w, c = preprocessing.shape
     at_once = max(1, min(_IMAGES_AT_ONCE, _PIXELS_AT_ONCE // (h * w * c)))
-    given, lazy = each_image(images), not hasattr(images, "__len__") and isinstance(images, Iterable)
-    for group in as_they_come(given, at_once) if lazy else [given]:
+    given = each_image(images)
+    for group in as_they_come(given, at_once) if is_endless(images) else [given]:
         yield from _batches(preprocessing, iter(group), at_once, forgiven, seen)
 
 

@@ -136,7 +136,8 @@ def run_to_use(runs: str | os.PathLike[str]) -> tuple[Run | None, list[str]]:
         run = max(others, key=lambda other: (_fold(other) is None, *_when(other)), default=latest)
     if run is None:
         return None, []
-    begun_later = [other for other in all_runs(runs) if _is_later(other, run) and (_fold(run) or not _fold(other))]
+    fold = _fold(run)
+    begun_later = [other for other in all_runs(runs) if _is_later(other, run) and (fold or not _fold(other))]
     newest = max(begun_later, key=_when, default=latest)
     if newest is None or newest.name == run.name or not (newest.path / CONFIG).is_file():  # no run, whatever it is
         return run, _of_fold(run)
@@ -174,7 +175,7 @@ def _when(run: Run) -> tuple[bool, float]:
 def _not_used(run: Run) -> str:
     """Return a sentence on a run that is newer than the one whose model is used."""
     shown = printable(run.path)
-    takes = f"-m {quoted(run.path)} takes its model"
+    takes = told(f"-m {quoted(run.path)} takes its model")
     if run.in_training:
         return f"{shown} is newer, but still being trained" + (f"; {takes} as it is by now." if run.has_model else ".")
     goes_on = f"cnn train --resume {quoted(run.path)} continues it"

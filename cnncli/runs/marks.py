@@ -5,15 +5,15 @@ too, without their names (Model.seen), for models that have left their run.
 """
 
 import csv
-import io
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import repeat, takewhile
+from itertools import chain, repeat, takewhile
 from typing import Any
 
 from ..data import Images, Sample, Splits
 from ..data.marks import FILE, NONE, PIXELS
+from ..data.table import table_of
 from ..kernels import Array
 from .run import IMAGES, Run
 
@@ -39,14 +39,9 @@ class Listed:
 
 def as_csv(splits: Splits, train: Images, val: Images | None) -> bytes:
     """Return what images.csv holds of a training: the images that can be used, and those held out for a test."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)  # lines end in CR LF, so that names with either are quoted
-    writer.writerow(_COLUMNS)
-    for split, images in (("train", train), ("val", val)):
-        if images is not None:
-            writer.writerows(_rows(split, splits.classes, images.samples, images.marks.tolist()))
-    writer.writerows(_rows("test", splits.classes, splits.test, repeat((NONE, NONE))))
-    return text.getvalue().encode("utf-8", "surrogateescape")
+    learnt = [_rows(split, splits.classes, images.samples, images.marks.tolist())
+              for split, images in (("train", train), ("val", val)) if images is not None]
+    return table_of(_COLUMNS, chain(*learnt, _rows("test", splits.classes, splits.test, repeat((NONE, NONE)))))
 
 
 def _rows(split: str, classes: Sequence[str], samples: Sequence[Sample], marks: Any) -> Iterator[tuple[str, ...]]:

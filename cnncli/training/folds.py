@@ -18,12 +18,13 @@ from ..atomic import write_atomically
 from ..data import Data, check_fold
 from ..data.placed import Placed
 from ..data.splits import listed
+from ..data.table import table_of
 from ..errors import UsageError, printable
 from ..evaluation import grouped
 from ..evaluation.grouped import GroupScore
 from ..evaluation.intervals import of_folds
 from ..evaluation.scores import ClassScore, class_scores, confusion_matrix
-from ..evaluation.validated import COLUMNS, VALIDATED, Validated, groups_of, read, table
+from ..evaluation.validated import COLUMNS, VALIDATED, Validated, groups_of, read
 from ..plain import in_plain_json
 from ..runs import CONFIG, Run, check_name, newest_run, runs_option
 from ..values import as_hinted
@@ -284,7 +285,7 @@ def cross_validate(data: Data | None, folds: int, *, name: str | None = None, re
     if result.warning and observer:
         observer.note(f"Warning: {result.warning}")
     rows = [(*row.row(), each.fold) for each in result.folds for row in each.answers]
-    write_atomically(result.path.with_name(ANSWERS), table((*COLUMNS, "fold"), rows))
+    write_atomically(result.path.with_name(ANSWERS), table_of((*COLUMNS, "fold"), rows))
     write_atomically(result.path, (json.dumps(result.as_json(), indent=2) + "\n").encode())
     return result
 

@@ -109,8 +109,8 @@ def test_a_newer_one_that_was_stopped_before_it_had_a_model(runs: Path) -> None:
 
 def test_a_newer_one_that_was_killed(runs: Path) -> None:
     make("third", 20, epochs=2)
-    assert used() == ("second", ["runs/third is newer, but was stopped after 2 of 3 epochs; -m runs/third takes its "
-                                 "model, cnn train --resume runs/third continues it."])
+    assert used() == ("second", ["runs/third is newer, but was stopped after 2 of 3 epochs; model='runs/third' takes "
+                                 "its model, cnn train --resume runs/third continues it."])
     point_latest("runs", "third")  # as Ctrl-C leaves it
     assert used() == ("third", [])
     assert str(open_model().description).endswith(", stopped after 2 of 3 epochs.")
@@ -119,7 +119,8 @@ def test_a_newer_one_that_was_killed(runs: Path) -> None:
 def test_a_newer_one_that_was_trained_to_its_end(runs: Path) -> None:
     point_latest("runs", "first")
     make("third", 5)
-    assert used() == ("first", ["runs/second was begun later and is trained, too; -m runs/second takes its model."])
+    assert used() == ("first", ["runs/second was begun later and is trained, too; model='runs/second' takes its "
+                                "model."])
     make("older", None)
     assert used()[1][0].startswith("runs/second ")
 
@@ -142,8 +143,8 @@ def test_one_in_training_is_not_taken_silently(runs: Path) -> None:
     third = make("third", 20, epochs=1)
     with RunLock(third):
         assert third.in_training
-        assert used() == ("second", ["runs/third is newer, but still being trained; -m runs/third takes its model as "
-                                     "it is by now."])
+        assert used() == ("second", ["runs/third is newer, but still being trained; model='runs/third' takes its model "
+                                     "as it is by now."])
         point_latest("runs", "third")
         assert used()[0] == "second"
         assert "still being trained since" in str(open_model("runs/third").description)
