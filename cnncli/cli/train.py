@@ -234,8 +234,7 @@ def _say_where(run: Any, best: dict[str, Any], runs: str) -> None:
         note(f"Best: epoch {best['epoch']}, {best['val_accuracy']:.2%} of the validation images right{other}.")
         learnt = (run.kept or {}).get("train_accuracy") or 0
         if learnt - best["val_accuracy"] > BY_HEART:
-            note(f"Of the training images, {learnt:.2%} are right: the network knows some by heart. More images help "
-                 "most.")
+            note(f"Of the training images, {learnt:.2%} are right: the network knows some by heart. More images help.")
     beside = [name for name in (CURVES, HISTORY) if (run.path / name).exists()]
     note(f"Model: {printable(run.path)}/model.safetensors" + (f" ({' and '.join(beside)} beside it)" if beside else ""))
     if run.config.get("samples", {}).get("test") == 0:

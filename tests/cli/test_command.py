@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
+from cnncli import errors
 from cnncli.cli import COMMANDS, cnn, main
 from cnncli.cli.command import Command, Option, model_and_rest
 from cnncli.errors import UsageError
@@ -38,7 +39,8 @@ def test_where_a_model_may_stand(words: list[str], model: Path | None, found: ob
 
 
 @pytest.mark.parametrize("word", ["runs/other", "runs/other/model.safetensors", "efficientnet_lite0"])
-def test_two_models_or_nothing_else_are_refused(word: str, here: Path) -> None:
+def test_two_models_or_nothing_else_are_refused(word: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(errors, "on_command_line", True)  # as main has it
     with pytest.raises(UsageError, match=f"two models are given, {word} and, with -m, m; give only one"):
         model_and_rest([word, "a.png"], Path("m"), "FILE")
     with pytest.raises(UsageError, match=f"{word} is a model, and nothing comes after it; add FILE"):

@@ -126,7 +126,7 @@ def test_where_the_model_is(given: dict[str, Any], capsys: pytest.CaptureFixture
     model = known.model
     model.training["val_accuracy"] = 0.7
     model.save(known.path / "model.safetensors")
-    assert ("Of the training images, 100.00% are right: the network knows some by heart. More images help most.\n"
+    assert ("Of the training images, 100.00% are right: the network knows some by heart. More images help.\n"
             in said_of(known, given, capsys, "data")[1])
     equal = a_run("runs/equal")
     equal.write_history([{**row, "val_accuracy": 0.875} for row in equal.history])
