@@ -55,7 +55,8 @@ _maps, _running = (partial(click.option, cls=Option, heading=heading) for headin
 @trust_options
 @units_options
 @shortcuts_option
-@out_option("explained/ in the run folder; for a model in none, NAME-explained/")
+@out_option("explained/ in the run folder, or for a folder or several images that you name a folder beside it, such as "
+            "explained-photos/; NAME-explained/ for a model in no run")
 @_running("--seed", type=Whole(0, 2**63), metavar="N", default=0, show_default=True,
           help="The seed of all random numbers. Another seed takes other held-out images.")
 @force_option
@@ -78,6 +79,7 @@ def command(images: tuple[str, ...], model: Path | None, target: str | None, met
     named like a class.
     """
     from ..data.finding import Missing
+    from ..explain.where import subject_of
     from ..explain.which import images_named
     from ..report.explained import write
 
@@ -96,11 +98,12 @@ def command(images: tuple[str, ...], model: Path | None, target: str | None, met
         note(sentence)
     skipped, written, page = list[tuple[str, str]](), list[dict[str, Any]](), None
     how: dict[str, Any] = {"method": method, "target": target, "layer": layer, "seed": seed}
-    located = compared(opened, found, truth, boxes, out, force, how)
+    subject = subject_of((images[0] if len(images) == 1 and Path(images[0]).is_dir() else found) if images else None)
+    located = compared(opened, found, subject, truth, boxes, out, force, how)
     told = besides(opened, len(found), seed, trust, boxes, located)
     with progress("explaining", len(found)) as shown:
         for each in write(opened, found, out, **how, force=force, note=note, besides=told, truths=truths,
-                          chosen=chosen):
+                          chosen=chosen, subject=subject):
             if isinstance(each, Missing):
                 skipped.append((each.path, each.error))
             elif each[1] is None:

@@ -14,6 +14,7 @@ from .progress import progress
 
 if TYPE_CHECKING:
     from ..data.finding import Found
+    from ..evaluation.subject import Subject
     from ..explain.boxes import Located
     from ..explain.explanation import Beside, Explanation
     from ..runs.opened import Opened
@@ -55,8 +56,8 @@ def besides(opened: "Opened", images: int, seed: int, trust: bool, boxes: bool, 
         [boxed(located.maps.share if located else SHARE)] if boxes else [])
 
 
-def compared(opened: "Opened", images: Sequence["Found"], truth: Path | None, boxes: bool, out: Path | None,
-             force: bool, how: dict[str, Any]) -> "Located | None":
+def compared(opened: "Opened", images: Sequence["Found"], subject: "Subject", truth: Path | None, boxes: bool,
+             out: Path | None, force: bool, how: dict[str, Any]) -> "Located | None":
     """Compare boxes with those that somebody drew, if there are any. Raises UsageError for boxes to compare with where
     none are asked for, and where the pictures could not be written afterwards."""
     from ..data.boxes import read_boxes
@@ -69,7 +70,7 @@ def compared(opened: "Opened", images: Sequence["Found"], truth: Path | None, bo
         raise UsageError("--truth needs --boxes; give both.")
     drawn = read_boxes(truth)
     report_skipped([(each.path, each.error) for each in drawn.unusable])
-    with claimed(opened, images, out, force), progress("comparing boxes", len(images)) as shown:
+    with claimed(opened, images, out, force, subject), progress("comparing boxes", len(images)) as shown:
         found = locate(opened, images, drawn, progress=shown.set, **how)
     report_skipped(found.skipped)
     return found

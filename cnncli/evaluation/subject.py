@@ -58,13 +58,15 @@ class Subject:
         Args:
             name: The model's name.
         """
-        if self.held_out:
-            return f"Test of {name}"
+        return f"Test of {name}" if self.held_out else f"Test of {name} on {self.named}"
+
+    @property
+    def named(self) -> str:
+        """The images in a few words: "its validation images", "the images of photos/", "images in memory"."""
         part = f"{PARTS[self.split]} images" if self.split else "images"
         if self.own:
-            return f"Test of {name} on its {part}"
-        return f"Test of {name} on {part} in memory" if self.data is None else (
-            f"Test of {name} on the {part} of {self._folder}/")
+            return f"its {part}"
+        return f"{part} in memory" if self.data is None else f"the {part} of {self._folder}/"
 
     def describe(self, images: int) -> str:
         """Return which images were tested: "30 of the 382 images of birds: the test images, held out of the training".

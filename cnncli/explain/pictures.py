@@ -8,11 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..data.finding import Images, Missing, image_files
-from ..data.outputs import Kind, StrPath
+from ..data.outputs import Kind
 from ..errors import ImageError
+from ..evaluation.subject import Subject
 from ..runs.opened import AnyModel, Opened, open_model
 from ..values import as_hinted
 from ..visualize.sheets import file_name
+from . import where
 from .explanation import DEFAULT, Beside, Explainer, Explanation, Note
 from .methods import MethodName
 from .picture import EXPLANATION, Drawn, draw, pixels_of
@@ -20,15 +22,14 @@ from .picture import EXPLANATION, Drawn, draw, pixels_of
 
 @contextmanager
 def claimed(opened: Opened, images: Images, folder: str | os.PathLike[str] | None = None, force: bool = False,
-            beside: Mapping[str, Kind] | None = None) -> Iterator[Path]:
-    """Hold the files of the pictures of images, and those beside them, as long as this lasts; the folder is by default
-    explained/ in the run's, else ./<model>-explained. Raises UsageError or SaveError as
+            beside: Mapping[str, Kind] | None = None, subject: Subject = where.HELD_OUT) -> Iterator[Path]:
+    """Hold the files of the pictures of images, and those beside them, as long as this lasts; subject says which images
+    they are, and so the folder where none is named (where.py). Raises UsageError or SaveError as
     ``cnncli.data.outputs.claim``."""
-    into, taken = opened.place(folder, "explained", inside="explained"), set[str]()
+    taken = set[str]()
     paths = [image for image in image_files(images) if isinstance(image, str)]
-    kinds: dict[StrPath, Kind] = {into / file_name("explained", path, taken): EXPLANATION for path in paths}
-    kinds |= {into / file: kind for file, kind in (beside or {}).items()}
-    with opened.claim(kinds, reads=paths, force=force, make=True):
+    files = {file_name("explained", path, taken): EXPLANATION for path in paths} | {**(beside or {})}
+    with where.claimed(opened, files, subject, folder, force, reads=paths) as into:
         yield into
 
 

@@ -15,6 +15,7 @@ from ..data.outputs import drawing
 from ..model import Model
 from ..runs.opened import Opened
 from ..visualize.canvas import FAINT, INK, PAPER, Canvas, picture, wrapped
+from . import where
 from .moving import Moved
 from .places import Place
 from .shortcuts import Shortcut, Shortcuts
@@ -28,11 +29,10 @@ _WIDTH = 2 * MARGIN + (3 * SHOWN + 1) * (SIDE + GAP) + 40
 @contextmanager
 def claimed(opened: Opened, data: Any, folder: str | os.PathLike[str] | None = None, force: bool = False
             ) -> Iterator[Path]:
-    """Hold the sheet's file as long as this lasts, and give its path: by default in explained/ in the run's folder,
-    else in ./<model>-explained. Raises UsageError or SaveError as ``cnncli.data.outputs.claim``."""
-    path = opened.place(folder, "explained", inside="explained") / FILE
-    with opened.claim({path: SHORTCUTS}, data=data, force=force, make=True):
-        yield path
+    """Hold the sheet's file as long as this lasts, and give its path; data says which images are looked at, and so the
+    folder where none is named (where.py). Raises UsageError or SaveError as ``cnncli.data.outputs.claim``."""
+    with where.claimed(opened, {FILE: SHORTCUTS}, where.subject_of(data), folder, force, data=data) as into:
+        yield into / FILE
 
 
 def write(found: Shortcuts, model: Model, path: Path) -> Path | None:

@@ -17,7 +17,8 @@ from ..data.finding import Images, Missing, image_files
 from ..data.outputs import Kind, marked
 from ..data.outputs import write as write_output
 from ..errors import printable
-from ..explain import pictures
+from ..evaluation.subject import Subject
+from ..explain import pictures, where
 from ..explain.clusters import Cluster
 from ..explain.collection import BORDER_AREA, CELLS, MIDDLE_AREA, Collection, Group, Kept, keep_largest
 from ..explain.explanation import DEFAULT, Beside, Explanation, Note
@@ -59,20 +60,22 @@ class Shown:
 def write(model: AnyModel, images: Images, folder: str | os.PathLike[str] | None = None, *,
           method: MethodName = DEFAULT, target: str | None = None, layer: str | None = None, seed: int = 0,
           force: bool = False, note: Note | None = None, besides: Sequence[Callable[[Explanation], Beside]] = (),
-          truths: Mapping[str, str] | None = None, chosen: Sequence[str] = ()
+          truths: Mapping[str, str] | None = None, chosen: Sequence[str] = (), subject: Subject | None = None
           ) -> Iterator[tuple[Path, Explanation | None] | Missing]:
-    """Write a picture of why each image gets its answer into a folder, by default explained/ in the run's, else
-    ./<model>-explained, and, of several images, the page explain.html when the last is done. Yields each picture's file
-    with the explanation, or a Missing for what is no image, and at last the page's file, with None.
+    """Write a picture of why each image gets its answer into a folder, by default explained/ in the run's, and for
+    several images that were not held out of its training explained-photos/ or its like, else ./<model>-explained; and,
+    of several images, the page explain.html when the last is done. Yields each picture's file with the explanation, or
+    a Missing for what is no image, and at last the page's file, with None.
 
-    chosen are sentences on which images these are. Takes and raises what ``explanations`` does, and what
-    ``cnncli.data.outputs.claim`` does before any work.
+    subject says which images these are; None: the folder of images tells. chosen are sentences on that. Takes and
+    raises what ``explanations`` does, and what ``cnncli.data.outputs.claim`` does before any work.
     """
     opened, found = open_model(model), image_files(images)
+    subject = subject or where.subject_of(images)
     truths = labels_by_folder(images, found, opened.model.classes) if truths is None else truths
     several = len(found) > 1
     page, skipped = Explained(), list[tuple[str, str]]()
-    with claimed(opened, found, folder, force) as into:
+    with claimed(opened, found, folder, force, subject) as into:
         for drawn in pictures.draw_explanations(opened, found, method, target, layer, seed, note, besides, truths):
             if isinstance(drawn, Missing):
                 skipped.append((drawn.path, drawn.error))
@@ -81,15 +84,18 @@ def write(model: AnyModel, images: Images, folder: str | os.PathLike[str] | None
             page.add(drawn.explanations, drawn.pixels)
             yield drawn.save(into), drawn.explanations[0]
         if several and page.first is not None:
-            write_output(into / FILE, page.render(f"Why {opened.name} gives its answers", skipped, chosen), PAGE)
+            of = "" if subject.held_out else f" for {subject.named}"
+            write_output(into / FILE, page.render(f"Why {opened.name} gives its answers{of}", skipped, chosen), PAGE)
             yield into / FILE, None
 
 
-def claimed(model: AnyModel, images: Images, folder: str | os.PathLike[str] | None = None, force: bool = False
-            ) -> AbstractContextManager[Path]:
+def claimed(model: AnyModel, images: Images, folder: str | os.PathLike[str] | None = None, force: bool = False,
+            subject: Subject | None = None) -> AbstractContextManager[Path]:
     """Hold the files that ``write`` writes; whoever has work to do before calls it first."""
     found = image_files(images)
-    return pictures.claimed(open_model(model), found, folder, force, {FILE: PAGE} if len(found) > 1 else {})
+    if len(found) < 2:  # one picture, which has the image's name, takes the place of no other's
+        return pictures.claimed(open_model(model), found, folder, force)
+    return pictures.claimed(open_model(model), found, folder, force, {FILE: PAGE}, subject or where.subject_of(images))
 
 
 class Explained:

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..data.outputs import Kind, StrPath, marked
+from ..data.outputs import Kind, marked
 from ..data.outputs import write as write_output
 from ..errors import printable
-from ..explain import unit_sheet
+from ..explain import unit_sheet, where
 from ..explain.explained_units import STOPPED, ExplainedUnits, Note, Unit, search, units_one_by_one
 from ..explain.unit_sheet import BACK, UNITS, classes_in_words, images_in_words, in_colours, light_in_words
 from ..explain.units import COUNT, Progress, Window
@@ -39,10 +39,11 @@ def write(model: AnyModel, layers: Mapping[str, Iterable[int] | None], data: Any
           folder: str | os.PathLike[str] | None = None, *, seed: int = 0, force: bool = False,
           progress: Progress | None = None, note: Note = lambda sentence: None
           ) -> Iterator[tuple[ExplainedUnits, tuple[Path, Path]]]:
-    """Write what layers' channels, or those given, look for into a folder, by default explained/ in the run's, else
-    ./<model>-explained: of each layer a sheet of the first 64, and a page of all. Yields each when it is done, without
-    the pictures of those that are on no sheet, with the sheet's and the page's files. All layers are searched for in
-    one pass over the images; somebody who stops that gets all, who stops later the layer at hand as the last.
+    """Write what layers' channels, or those given, look for into a folder, by default explained/ in the run's, and for
+    other images than those held out of its training explained-photos/ or its like, else ./<model>-explained: of each
+    layer a sheet of the first 64, and a page of all. Yields each when it is done, without the pictures of those that
+    are on no sheet, with the sheet's and the page's files. All layers are searched for in one pass over the images;
+    somebody who stops that gets all, who stops later the layer at hand as the last.
 
     Takes and raises what ``explain_units`` does, and what ``cnncli.data.outputs.claim`` does before any work.
     """
@@ -74,12 +75,11 @@ def claimed(opened: Opened, layers: Sequence[str], data: Any, folder: str | os.P
             force: bool = False) -> Iterator[list[tuple[Path, Path]]]:
     """Hold the files of layers' sheets and pages, as long as this lasts, and give their paths, of each layer two.
     Raises UsageError or SaveError as ``cnncli.data.outputs.claim``."""
-    into = opened.place(folder, "explained", inside="explained")
-    paths = [(into / f"units-{layer}{UNITS.suffix}", into / f"units-{layer}{PAGE.suffix}") for layer in layers]
+    names = [(f"units-{layer}{UNITS.suffix}", f"units-{layer}{PAGE.suffix}") for layer in layers]
     reads = [each for each in data if isinstance(each, str)] if isinstance(data, list) else []
-    kinds: dict[StrPath, Kind] = {path: kind for both in paths for path, kind in zip(both, (UNITS, PAGE), strict=True)}
-    with opened.claim(kinds, data=data, reads=reads, force=force, make=True):
-        yield paths
+    kinds = {name: kind for both in names for name, kind in zip(both, (UNITS, PAGE), strict=True)}
+    with where.claimed(opened, kinds, where.subject_of(data), folder, force, data=data, reads=reads) as into:
+        yield [(into / sheet, into / page) for sheet, page in names]
 
 
 @dataclass(frozen=True)

@@ -81,8 +81,22 @@ def test_an_image_twice(place: Place) -> None:
         "explained-s_0.png", "explained-s_0-2.png", "explain.html"]
     said = place.json("explain", IMAGE, IMAGE, IMAGE.replace("0", "1"))
     assert [each["image"] for each in said["explained"]] == [IMAGE, IMAGE, IMAGE.replace("0", "1")], "not the page"
-    assert said["page"] == "runs/small/explained/explain.html"
+    assert said["page"] == "runs/small/explained-stripe/explain.html"
     assert place.json("explain", IMAGE)["page"] is None
+
+
+@pytest.mark.slow
+def test_a_folder_has_its_own_explanation_beside_that_of_the_images_held_out(place: Place) -> None:
+    place.cnn("explain", "--top", "2")
+    before = snapshot(place.run / "explained")
+    out, _ = place.cnn("explain", "photos/stripe", "--boxes")
+    assert {line.rpartition("/")[0] for line in out.splitlines() if line.endswith((".png", ".html"))} == {
+        "runs/small/explained-stripe"}
+    page = (place.run / "explained-stripe" / "explain.html").read_text()
+    assert "<h1>Why small gives its answers for the images of stripe/</h1>" in page
+    assert "<h1>Why small gives its answers</h1>" in (place.run / "explained" / "explain.html").read_text()
+    assert place.json("explain", "--units", "conv1:0", "photos")["file"].startswith("runs/small/explained-photos/")
+    assert snapshot(place.run / "explained") == before
 
 
 @pytest.mark.slow
