@@ -69,7 +69,8 @@ def _list(listed: Sequence["ListedRun"]) -> None:
 
 
 def _compare(listed: Sequence["ListedRun"]) -> None:
-    from ..evaluation.listing import differing, unlike
+    from ..evaluation.grounds import grounds, unlike
+    from ..evaluation.listing import differing
     from ..report.tables import show
 
     names = [(printable(each.run.name), "right") for each in listed]
@@ -84,8 +85,8 @@ def _compare(listed: Sequence["ListedRun"]) -> None:
     rows.append(("train loss", *(_loss(each["train_loss"] if each else None) for each in kept)))
     rows.append(("time", *(_time(each.seconds) for each in listed)))
     show(console(), (("", "left"), *names), rows)
-    if others := unlike(listed):
-        note(f"the runs have different {' and '.join(others)}, so their accuracies cannot be compared directly")
+    if sentence := unlike((each.name, grounds(each.run)) for each in listed if each.trouble is None):
+        note(sentence)
     if epochs := _epochs(listed):
         emit()
         show(console(), (("epoch", "right"), *names),

@@ -12,7 +12,6 @@ from typing import Any
 
 from ..errors import UsageError, brief, did_you_mean, printable
 from ..plain import in_plain_json
-from ..runs import marks
 from ..runs.kept import Row
 from ..runs.latest import LATEST
 from ..runs.run import CONFIG, SWEEP, Run, check_no_sweep
@@ -286,15 +285,6 @@ def _values(name: str, known: Sequence[Settings]) -> list[Any]:
     if all(name in settings for settings in known):
         return values
     return [None if isinstance(value, int | float) and not value else value for value in values]
-
-
-def unlike(listed: Sequence[ListedRun]) -> list[str]:
-    """Return what makes the accuracies of some runs no match: "classes", "validation images"."""
-    known = [each.run for each in listed if each.trouble is None]
-    validated = [marks.validated(run) for run in known]
-    kinds = {"classes": [run.config.get("classes") for run in known],
-             "validation images": validated if all(images is not None for images in validated) else []}
-    return [what for what, of_runs in kinds.items() if any(one != of_runs[0] for one in of_runs)]
 
 
 def _read(run: Run) -> ListedRun:

@@ -33,8 +33,9 @@ function parsed(text) {
   }
 }
 
-/** Take a message: how a run stands, or one line of it. */
+/** Take a message: how a run stands, one line of it, or why runs cannot be compared. */
 function takeMessage(message) {
+  if (typeof message?.unlike === "string") setText("unlike", message.unlike);
   if (!message || typeof message.id !== "string") return;
   const run = runOf(message.id);
   if ("can_stop" in message) {

@@ -3,6 +3,7 @@ on 127.0.0.1, at an address that nobody can guess. It sends each run's lines (so
 
     {"id": …, "can_stop": …, "training": …, "there": …}   of each run, first and whenever it changes
     {"id": …, "line": {…}}                                a line of its recording (lines.py)
+    {"unlike": …}                                         why the runs' accuracies cannot be compared, or ""
 
 Its threads are daemons: none holds up the end of a training. live.py puts it beside one.
 """
@@ -19,6 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from ..errors import UsageError, printable
+from ..evaluation.grounds import unlike
 from ..runs import Run
 from .rendering import render
 from .source import Place, Source
@@ -128,7 +130,7 @@ class Server:
             last: The number of the page's last event; "" before the first one.
         """
         places = dict(zip(list(self.sources), map(Place.parsed, last.split(",") if last else ()), strict=False))
-        told, heard = dict[str, dict[str, Any]](), time.monotonic()
+        told, heard = dict[str, Any](), time.monotonic()
         with self._all_gone:
             self._pages += 1
         try:
@@ -144,7 +146,7 @@ class Server:
                 self._pages -= 1
                 self._all_gone.notify_all()
 
-    def _news(self, places: dict[str, Place], told: dict[str, dict[str, Any]]) -> list[bytes]:
+    def _news(self, places: dict[str, Place], told: dict[str, Any]) -> list[bytes]:
         """Return the events that a page has not had yet."""
         events = list[bytes]()
         for name, source in list(self.sources.items()):
@@ -154,7 +156,16 @@ class Server:
                 events.append(_event(state))
             for line in source.lines(place):
                 events.append(_event({"id": name, "line": line}, ",".join(map(str, places.values()))))
+        if (sentence := self._unlike()) != told.get("", ""):  # no run is called so
+            told[""] = sentence
+            events.append(_event({"unlike": sentence}))
         return events
+
+    def _unlike(self) -> str:
+        """Return why the accuracies of the runs cannot be compared; "" where they can, or there is one run."""
+        sources = list(self.sources.items())
+        known = [(name, source.grounds()) for name, source in sources if len(sources) > 1]
+        return unlike((name, each) for name, each in known if each) or ""
 
 
 def _event(value: dict[str, Any], number: str = "") -> bytes:

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CnnError, printable
+from ..evaluation.grounds import Grounds, grounds
 from ..model import Model
 from ..runs import CONFIG, HISTORY, MODEL, Run
 from ..runs.kept import judged
+from ..runs.run import IMAGES
 from .lines import WATCHED, Line, parsed
 from .look import layers_of, look_at
 
@@ -48,6 +50,7 @@ class Source:
         self._made: list[Line] = []
         self._stamps: list[tuple[int, int] | None] = []
         self._epochs = self._looked = 0
+        self._grounds: tuple[object, Grounds | None] = (None, None)
 
     def lines(self, place: Place) -> Iterator[Line]:
         """Yield what is new behind a place, which moves along; lines that are broken are left out."""
@@ -64,6 +67,18 @@ class Source:
     def is_there(self) -> bool:
         """Whether the run's folder is."""
         return (self.run.path / CONFIG).is_file()
+
+    def grounds(self) -> Grounds | None:
+        """Return what the run's accuracy rests on; None where that cannot be read. The files are read where they have
+        changed."""
+        with self._lock:
+            stamps = [_stamp(self.run.path / name) for name in (CONFIG, IMAGES)]
+            if stamps != self._grounds[0]:
+                found = None
+                with suppress(*_BAD):  # it is being written, or damaged
+                    found = grounds(self.run)
+                self._grounds = stamps, found
+            return self._grounds[1]
 
     def _size(self) -> int | None:
         try:

@@ -105,11 +105,14 @@ def test_runs_that_cannot_be_compared_are_told(here: Path, capsys: pytest.Captur
     assert main(["runs", "compare", "a", "b"]) == 0
     assert "compared directly" not in capsys.readouterr().err
     assert main(["runs", "compare", "a", "c"]) == 0
-    assert "the runs have different validation images, so their accuracies cannot" in capsys.readouterr().err
-    run = Run(Path("runs", "c"))
-    run.write_config({**run.config, "classes": ["x"]})
+    assert "a and c have different validation images, so their accuracies cannot" in capsys.readouterr().err
+    assert main(["runs", "compare", "a", "b", "c"]) == 0
+    assert "only within each of these groups: a and b; c." in capsys.readouterr().err
+    for name in "ac":
+        run = Run(Path("runs", name))
+        run.write_config({**run.config, "classes": [name]})
     assert main(["runs", "compare", "a", "c"]) == 0
-    assert "the runs have different classes and validation images, so" in capsys.readouterr().err
+    assert "a and c have different classes and validation images, so" in capsys.readouterr().err
 
 
 def test_the_accuracy_is_that_of_the_model_which_is_kept(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -144,6 +144,26 @@ def test_runs_that_begin_meanwhile_are_shown_and_names_tell_them_apart(server: S
     events.close()
 
 
+def test_runs_that_cannot_be_compared_are_told_and_what_is_damaged_says_nothing(server: Server, run: Run,
+                                                                                tmp_path: Path) -> None:
+    events = Asking(server.address).events()
+    for _ in range(3):
+        next(events)
+    other = tmp_path / "runs" / "two"
+    other.mkdir()
+    (other / "watched.jsonl").write_bytes(b'{"what":"begin","n":9}\n')
+    for folder, image in ((run.path, "a"), (other, "b")):
+        (folder / "config.json").write_text('{"format": 1, "classes": ["x", "y"]}')
+        (folder / "images.csv").write_text(f"split,class,path,bytes,file,pixels\nval,x,{image}.png,3,{image},1\n")
+    server.show(Run(other))
+    assert [next(events)[1]["id"] for _ in range(2)] == ["two", "two"]
+    assert next(events)[1] == {
+        "unlike": "one and two have different validation images, so their accuracies cannot be compared directly."}
+    (other / "config.json").write_text("{")
+    assert next(events)[1] == {"unlike": ""}
+    events.close()
+
+
 def test_a_run_that_is_deleted_is_said_to_be_gone(server: Server, run: Run) -> None:
     events = Asking(server.address).events()
     for _ in range(3):

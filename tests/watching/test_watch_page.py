@@ -211,6 +211,23 @@ def test_several_runs_stand_beside_each_other(browser: Any, show: Show, tmp_path
     assert browser.run("return document.activeElement.value") == "two", "the focus stays where it was"
 
 
+def test_runs_that_were_validated_on_other_images_are_named_beside_the_curves(browser: Any, show: Show, tmp_path: Path
+                                                                             ) -> None:
+    folders = [whole(tmp_path / name, run=name) for name in ("one", "two", "three")]
+    for folder, image in zip(folders, "aab", strict=True):
+        (folder / "images.csv").write_text(f"split,class,path,bytes,file,pixels\nval,x,{image}.png,3,{image},1\n")
+    show(*folders)
+    assert text(browser, "unlike", "groups") == (
+        "The runs have different validation images, so accuracies can be compared only within each of these groups: "
+        "one and two; three.")
+    text(browser, "several-rows", "three")
+    places = browser.run("return ['curves-title', 'unlike', 'loss'].map((id) => byId(id).getBoundingClientRect().top)")
+    assert places == sorted(places)
+    show(*folders[:2])
+    text(browser, "several-rows", "two")
+    assert not browser.run("return byId('unlike').textContent")
+
+
 def test_what_does_nothing_is_no_difference(browser: Any, show: Show, tmp_path: Path) -> None:
     none = dict.fromkeys(("rotate", "hue", "mixup"), 0.0) | {"flip": False, "randaugment": 0, "magnitude": 9.0}
     recipes = [{"augment": {"shift": 2, **none}, "exclude": "928bbf07" * 8}, {"augment": None},
