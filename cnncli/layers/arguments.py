@@ -51,6 +51,19 @@ def whole(name: str, value: Any, least: int = 1) -> int:
     return value
 
 
+def outputs(layer: object, name: str, value: Any, inputs: tuple[str, int | None]) -> int:
+    """Return how many outputs a layer has. Raises NetworkError where that is no whole number, or was not given: a lone
+    number is the size of the input, which comes first, where the outputs are mostly meant.
+    """
+    value, kind = plain(value), type(layer).__name__
+    if isinstance(value, int) and not isinstance(value, bool) and value == 0:
+        what, size = inputs
+        raise NetworkError(f"{kind} has no {name}; give a number, such as {name}=10." if size is None else
+                           f"{kind} has {what}={size} but no {name}; give {name}={size} in its place, because {what} "
+                           "is taken from the input.")
+    return whole(name, value)
+
+
 def truth(name: str, value: Any) -> bool:
     """Return a switch. Raises NetworkError for anything but true and false: "no" would count as true."""
     value = plain(value)

@@ -7,7 +7,7 @@ import numpy as np
 from .. import kernels
 from ..errors import NetworkError, no_such
 from ..kernels import Array, Call, Windows, aligned_empty
-from .arguments import image_shape, pair, truth, whole
+from .arguments import image_shape, outputs, pair, truth, whole
 from .base import Buffers, Layer, Shape
 from .init import INITIALISERS, checked
 
@@ -41,7 +41,7 @@ class Conv2d(Layer):
                  padding: Any = 0, dilation: Any = 1, groups: int = 1, bias: bool = True, init: str = "he") -> None:
         super().__init__()
         self.in_channels = None if in_channels is None else whole("in_channels", in_channels)
-        self.out_channels = whole("out_channels", out_channels)
+        self.out_channels = outputs(self, "out_channels", out_channels, ("in_channels", self.in_channels))
         self.kernel_size = pair("kernel_size", kernel_size)
         self.stride = pair("stride", stride)
         self.dilation = pair("dilation", dilation)

@@ -7,7 +7,7 @@ import numpy as np
 from .. import kernels
 from ..errors import NetworkError
 from ..kernels import Array, Call
-from .arguments import truth, whole
+from .arguments import outputs, truth, whole
 from .base import Buffers, Layer, Shape
 from .init import INITIALISERS, checked
 
@@ -32,7 +32,7 @@ class Linear(Layer):
                  init: str = "he") -> None:
         super().__init__()
         self.in_features = None if in_features is None else whole("in_features", in_features)
-        self.out_features = whole("out_features", out_features)
+        self.out_features = outputs(self, "out_features", out_features, ("in_features", self.in_features))
         self.bias = truth("bias", bias)
         self.init = checked(init)
 

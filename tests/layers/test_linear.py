@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cnncli.errors import NetworkError
-from cnncli.layers import Linear
+from cnncli.layers import Conv2d, Linear
 
 from .conformance import check_layer
 
@@ -30,9 +30,22 @@ def test_definition(batch, inputs, outputs, isa, rng):
 
 
 def test_refusals_name_the_sizes():
-    with pytest.raises(NetworkError, match="out_features"):
-        Linear(3)
     with pytest.raises(NetworkError, match="takes 3 features, but its input has 4"):
         Linear(3, 2).output_shape((4,))
     with pytest.raises(NetworkError, match="Flatten"):
         Linear(None, 2).output_shape((4, 4, 1))
+
+
+@pytest.mark.parametrize(("make", "sentence"), [
+    (lambda: Linear(3), "Linear has in_features=3 but no out_features; give out_features=3 in its place, because "
+                        "in_features is taken from the input."),
+    (lambda: Conv2d(np.int64(16)), "Conv2d has in_channels=16 but no out_channels; give out_channels=16 in its place, "
+                                   "because in_channels is taken from the input."),
+    (lambda: Conv2d(), "Conv2d has no out_channels; give a number, such as out_channels=10."),
+    (lambda: Linear(3, -1), "out_features must be a whole number of at least 1, not -1."),
+    (lambda: Linear(3, False), "out_features must be a whole number of at least 1, not False.")])
+def test_outputs_that_were_not_given(make, sentence):
+    """What is taken for a number of outputs, because they are what must be given, is the size of the input."""
+    with pytest.raises(NetworkError) as refused:
+        make()
+    assert str(refused.value) == sentence
