@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from .runs.run import Run
     from .training.find_lr import RangeTest, find_lr
     from .training.folds import CrossValidation, cross_validate
-    from .training.observer import Observer, Observers
+    from .training.observer import Observer, Observers, TrainingSummary
     from .training.sweep import Sweep, sweep
     from .training.train import train
     from .training.trainer import Trainer
@@ -97,6 +97,7 @@ _HOMES = {
     "TensorBoard": ("watching.tensorboard", "TensorBoard"),
     "Tracker": ("watching.trackers", "Tracker"),
     "Trainer": ("training.trainer", "Trainer"),
+    "TrainingSummary": ("training.observer", "TrainingSummary"),
     "Trust": ("explain.trust", "Trust"),
     "Written": ("page.writing", "Written"),
     "architecture": ("architectures", "architecture"),
@@ -138,8 +139,8 @@ _HOMES = {
 __all__ = ["CrossValidation", "Drawn", "ExplainedUnits", "Explanation", "Exported", "Features", "Finding", "Imported",
            "ListedRun", "Live", "Missing", "Model", "ModelTest", "Network", "Observer", "Observers", "Prediction",
            "RangeTest", "Report", "Row", "Run", "Sanity", "Server", "Sheet", "Shortcuts", "Summary", "Sweep",
-           "TensorBoard", "Tracker", "Trainer", "Trust", "Written", "__version__", "architecture", "check",
-           "compare_runs", "cross_validate", "draw_activations", "draw_explanations", "draw_filters", "errors",
+           "TensorBoard", "Tracker", "Trainer", "TrainingSummary", "Trust", "Written", "__version__", "architecture",
+           "check", "compare_runs", "cross_validate", "draw_activations", "draw_explanations", "draw_filters", "errors",
            "evaluate", "explain", "explain_units", "explanations", "export_model", "features", "find_images", "find_lr",
            "find_run", "import_images", "layers", "list_runs", "load", "loss", "optim", "predict", "sanity",
            "shortcuts", "summarise", "sweep", "train", "trust", "watch", "write_page", "write_report", "write_sample"]

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ..runs import Row, Run
-from ..training.observer import Observer
+from ..training.observer import Observer, TrainingSummary
 from .output import console, emit, is_terminal, note
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class TrainView(Observer):
     def testing_rates(self, done: int, total: int) -> None:
         self._show("testing learning rates", done, total)
 
-    def started(self, run: Run, summary: dict[str, Any]) -> None:
+    def started(self, run: Run, summary: TrainingSummary) -> None:
         recipe, images = summary["recipe"], summary["images"]
         height, width = recipe["size"]
         steps = (f"{recipe['optimizer']}, {recipe['schedule']} up to {recipe['lr']:g}, batches of "

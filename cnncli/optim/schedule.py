@@ -23,7 +23,8 @@ class Schedule:
     Args:
         kind: The course of the learning rate, one of the names below.
         lr: The highest learning rate. None: filled in by ``cnncli.train`` or from the optimiser.
-        total_steps: How many steps there are. None: filled in by ``cnncli.train``.
+        total_steps: How many steps there are. None: filled in by ``cnncli.train``. A ``Trainer`` does not know it, so
+            there only "constant", and "step" with milestones or step_size, can do without.
         warmup_steps: Over how many steps the rate rises to lr. None: filled in by ``cnncli.train``; else 0, which
             leaves it to the kind.
         milestones: For "step": the steps, counted from 0, from which on the rate is gamma times as high. None: half and
@@ -96,13 +97,22 @@ class Schedule:
         """Return the learning rate of that step, counted from 0."""
         if step < 0:
             raise UsageError(f"the step of a schedule must be at least 0, not {step}.")
-        if not self.total_steps or "lr" in self._left_out:
-            raise UsageError(f"the {self.kind} schedule has no learning rate yet, because its lr or total_steps was "
-                             "not given; give both, or let cnncli.train fill them in.")
-        step = min(step, self.total_steps - 1)
+        self._check_whole()
+        if self.total_steps:
+            step = min(step, self.total_steps - 1)
         if self.kind not in _CLIMB_THEMSELVES and step < self.warmup_steps:
             return self.lr * (step + 1) / (self.warmup_steps + 1)
         return SCHEDULES[self.kind](self, step)
+
+    def _check_whole(self) -> None:
+        """Raise UsageError where something was left out without which there is no rate."""
+        if "lr" in self._left_out:
+            raise UsageError(f"the {self.kind} schedule has no learning rate yet; give its lr, or let a Trainer or "
+                             "cnncli.train fill it in.")
+        told = self.kind == "step" and (self.milestones is not None or self.step_size is not None)
+        if not self.total_steps and self.kind != "constant" and not told:
+            raise UsageError(f"the {self.kind} schedule does not know how many steps there are; give its total_steps, "
+                             "which is epochs times the batches of an epoch, or let cnncli.train fill it in.")
 
     def config(self) -> dict[str, Any]:
         """Return the arguments that count for this kind, as JSON values for ``Schedule(**config)``.

@@ -275,6 +275,12 @@ def _cell(value: float | int | None) -> str:
     return "" if value is None else str(value) if isinstance(value, int) else f"{value:.7g}"
 
 
+def as_written(row: Row) -> Row:
+    """Return a row as ``history`` has it, after history.csv has rounded its numbers."""
+    cells = cast("dict[str, Any]", row)
+    return cast(Row, {column: _number(column, _cell(cells[column])) for column in COLUMNS})
+
+
 def _rows(text: str) -> list[Row]:
     """Read what write_history wrote. Raises ValueError or csv.Error where it is not that, or only the head of it."""
     table = csv.DictReader(io.StringIO(text, newline=""), restval="nothing", strict=True)

@@ -12,7 +12,7 @@ import contextlib
 import time
 from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,9 +26,9 @@ from ..model import Model, checkpoint
 from ..model.calibration import calibrate
 from ..optim.average import WeightAverage
 from ..optim.lookahead import Lookahead
-from ..runs import Row, Run
+from ..runs import Row, Run, as_written
 from ..runs.kept import as_good, highest
-from .observer import Observer
+from .observer import Observer, TrainingSummary
 from .probe import Probe, fit_head
 from .progress import Progress
 from .signals import StopFlag
@@ -95,7 +95,7 @@ class Fit:
     patience: int | None
     model: Model
     validation: Images | None
-    summary: dict[str, Any]
+    summary: TrainingSummary
     observer: Observer
     progress: Progress = field(default_factory=Progress)
     averaged: float = 0.0
@@ -296,7 +296,7 @@ class Fit:
                 raise self._interrupted() from None
         progress.next_epoch()
         self._save_state()
-        self.observer.epoch_done(row.copy(), best)
+        self.observer.epoch_done(as_written(row), best)
         if progress.finished and row["epoch"] < self.epochs:
             self.observer.note(f"stopped early: the last {waited} epochs were no better than epoch "
                                f"{row['epoch'] - waited}.")

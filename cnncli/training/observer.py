@@ -4,12 +4,38 @@ All methods are called from the thread that called ``train``.
 """
 
 import contextlib
+import inspect
+import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from difflib import SequenceMatcher
+from typing import Any, TypedDict
 
+from ..errors import UsageError
 from ..runs import Row, Run
 from ..values import as_hinted
 from .inside import Inside
+
+_NEAR = 0.7  # names that are more alike than this are taken for misspelt
+_OTHERS_SAY = {"end": "done", "ended": "done", "finish": "done", "finished": "done", "begin": "started",
+               "begun": "started", "start": "started"}  # of an epoch or a step
+
+
+class TrainingSummary(TypedDict):
+    """What a training trains on what: JSON values, which also stand in its model files.
+
+    Attributes:
+        architecture: The network's name; of one from a TOML file, the file's.
+        recipe: Everything that was decided: "lr", "epochs", "augment" and the other options of ``cnncli.train``.
+        cnn: The version of cnn.
+        images: How many images are used: {"train": …, "val": …}.
+        fingerprint: A hash of which images those are.
+    """
+
+    architecture: str
+    recipe: dict[str, Any]
+    cnn: str
+    images: dict[str, int]
+    fingerprint: str
 
 
 class Observer:
@@ -18,7 +44,19 @@ class Observer:
     Write a subclass with the methods that you need; the others do nothing. All methods are called from the thread that
     called ``train``. An exception that a method raises ends the training and comes out of ``train`` as it is. What was
     saved before stays and can be resumed. docs/python.md has an example.
+
+    Raises:
+        UsageError: A method of a subclass is named almost like one of these, so that it would never be called. A method
+            of your own may begin with _.
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name, method in vars(cls).items():
+            meant = _misspelt(name, method)
+            if meant:
+                raise UsageError(f"{cls.__name__}.{name} would never be called, because a cnncli.Observer has no such "
+                                 f"method; call it {meant}, or _{name.lstrip('_')} if it is one of your own.")
 
     def note(self, sentence: str) -> None:
         """Hear a sentence that the user should know: what was chosen and why, what could not be used.
@@ -52,12 +90,12 @@ class Observer:
             total: How many steps there are at most.
         """
 
-    def started(self, run: Run, summary: dict[str, Any]) -> None:
+    def started(self, run: Run, summary: TrainingSummary) -> None:
         """Hear that the run's folder is there and training begins, or continues.
 
         Args:
             run: The run.
-            summary: What is trained on what, as JSON values, among them "architecture", "images" and "recipe".
+            summary: What is trained on what: a dict with "architecture", "images", "recipe" and more.
         """
 
     def looking_inside(self, inside: Inside) -> None:
@@ -125,6 +163,21 @@ class Observer:
         Args:
             cause: "finished", what ``stopping`` was told, or "an error".
         """
+
+
+def _misspelt(name: str, method: Any) -> str | None:
+    """Return which method of Observer a subclass means by one that is not there; None if it means none. A method that
+    takes no argument is no misspelt one: all of Observer's are told something.
+    """
+    known = [each for each in vars(Observer) if not each.startswith("_")]
+    if name.startswith("_") or name in known or not inspect.isfunction(method):
+        return None
+    if len(inspect.signature(method).parameters) < 2:  # beside self
+        return None
+    words = re.sub("(?<=[a-z])(?=[A-Z])", "_", name).lower().removeprefix("on_").split("_")
+    forms = (name, "_".join(words), "_".join([*words[:-1], _OTHERS_SAY.get(words[-1], words[-1])]))
+    alike, nearest = max((SequenceMatcher(None, form, each).ratio(), each) for form in forms for each in known)
+    return nearest if alike > _NEAR else None
 
 
 class Observers(Observer):

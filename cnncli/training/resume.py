@@ -17,7 +17,7 @@ from ..data.depth import in_words as range_in_words
 from ..data.exclude import fingerprint as fingerprint_of_names
 from ..errors import DataError, ModelError, UsageError, printable
 from ..model import Model, checkpoint
-from ..runs import CONFIG, Run, RunLock, begin_latest, find_run
+from ..runs import CONFIG, Run, RunLock, as_written, begin_latest, find_run
 from ..runs.kept import highest
 from ..runs.marks import placed
 from ..runs.marks import read as read_marks
@@ -322,7 +322,7 @@ def _restore(fit: Fit, run: Run, progress: Progress, arrays: dict[str, Any]) -> 
     if progress.best and _best_on_disk(run.path / checkpoint.MODEL, fit.observer) != progress.best["epoch"]:
         progress.best = None  # the next epoch's takes its place, also where it was on its way there when killed
     fit.restore(progress, arrays)
-    fit.observer.resumed([row.copy() for row in progress.history], progress.step)
+    fit.observer.resumed([as_written(row) for row in progress.history], progress.step)
 
 
 def _best_on_disk(path: Path, observer: Observer) -> int | None:

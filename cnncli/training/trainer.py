@@ -34,8 +34,8 @@ class Trainer:
         clip_norm: The largest norm that all gradients together may have; larger ones are scaled down. None: any.
         seed: The seed of dropout. The initial weights have their own, the network's.
         rates: Multiples of the learning rate for some parameters, by name (``Optimiser.bind``). None: all learn alike.
-        schedule: The learning rate of each step: an ``optim.Schedule``, whose lr may be left out, or any function of
-            the step's number, counted from 0. None: the optimiser's lr.
+        schedule: The learning rate of each step: an ``optim.Schedule`` with its total_steps, whose lr may be left out
+            (the optimiser's), or any function of the step's number, counted from 0. None: the optimiser's lr.
 
     Attributes:
         logits: After a step, the network's outputs for its batch, float32 (n, classes). The next step overwrites them.
@@ -53,7 +53,7 @@ class Trainer:
     def __init__(
         self, network: Network, optimiser: Optimiser, loss: Loss | None = None, threads: int | None = None,
         clip_norm: float | None = None, seed: int = 0, rates: Mapping[str, float] | None = None,
-        schedule: Callable[[int], float] | None = None,
+        schedule: Schedule | Callable[[int], float] | None = None,
     ) -> None:
         _check(network, optimiser, loss, clip_norm, schedule)
         if threads is not None:

@@ -60,7 +60,7 @@ def label_of(run: Run) -> str:
     return f"{run.path.parent.name}/{run.name}" if (run.path.parent / SWEEP).is_file() else run.name
 
 
-def settings_of(line: Line) -> dict[str, str | int | float | bool]:
+def settings_of(line: Mapping[str, Any]) -> dict[str, str | int | float | bool]:
     """Return a training's settings by name, those inside others as "augment.shift", each a word or number."""
     every = flat({"architecture": line["architecture"], "images": line["images"], **line["recipe"]})
     return {name: value if isinstance(value, str | int | float | bool) else "none" if value is None

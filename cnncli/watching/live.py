@@ -7,10 +7,10 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 from ..runs import Run
 from ..training.inside import Inside
+from ..training.observer import TrainingSummary
 from ..values import as_hinted
 from .recorder import Recorder
 from .server import Server
@@ -52,7 +52,7 @@ class Live(Recorder):
         """The address of the page."""
         return self._server.address
 
-    def started(self, run: Run, summary: dict[str, Any]) -> None:
+    def started(self, run: Run, summary: TrainingSummary) -> None:
         super().started(run, summary)
         self._server.training = self._server.show(run)
         self._source = self._server.sources[self._server.training]

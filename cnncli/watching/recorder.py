@@ -18,7 +18,7 @@ from ..report.pictures import data_uri
 from ..runs import Row, Run
 from ..runs.kept import judged
 from ..training.inside import Inside
-from ..training.observer import Observer
+from ..training.observer import Observer, TrainingSummary
 from .lines import Recording, Sink, as_bytes
 from .look import EXAMPLES, Looker, chosen, layers_of
 
@@ -80,7 +80,7 @@ class Recorder(Observer):
         self._recording: Sink | None = None
         self._inside: Inside | None = None
         self._looker: Looker | None = None
-        self._summary: dict[str, Any] = {}
+        self._summary: TrainingSummary
         self._before: list[Row] = []
         self._notes: list[str] = []
         self._resumed_step = self._done = self._passes = 0
@@ -97,7 +97,7 @@ class Recorder(Observer):
     def resumed(self, rows: Sequence[Row], step: int) -> None:
         self._before, self._resumed_step = list(rows), step
 
-    def started(self, run: Run, summary: dict[str, Any]) -> None:
+    def started(self, run: Run, summary: TrainingSummary) -> None:
         self._run, self._summary = run, summary
 
     def looking_inside(self, inside: Inside) -> None:

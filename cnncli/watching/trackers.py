@@ -15,6 +15,7 @@ from ..errors import CnnError, UsageError, no_such, printable
 from ..extras import install
 from ..runs import Run
 from ..training.inside import Inside
+from ..training.observer import TrainingSummary
 from ..values import as_hinted
 from .forwarding import Forwarded, Scalars, guarded, label_of, of_epoch, of_look, of_step, settings_of
 from .lines import Line
@@ -106,7 +107,7 @@ class Tracker(Recorder):
         self._adapter, self._module, self._said = ADAPTERS[library], _imported(library), False
         self._begun: _Tracked | None = None
 
-    def started(self, run: Run, summary: dict[str, Any]) -> None:
+    def started(self, run: Run, summary: TrainingSummary) -> None:
         super().started(run, summary)
         if not self._said:
             self._say(f"{self.library}: goes to {self._adapter.where}.")

@@ -41,7 +41,7 @@ def test_refusals_name_the_sizes():
                         "in_features is taken from the input."),
     (lambda: Conv2d(np.int64(16)), "Conv2d has in_channels=16 but no out_channels; give out_channels=16 in its place, "
                                    "because in_channels is taken from the input."),
-    (lambda: Conv2d(), "Conv2d has no out_channels; give a number, such as out_channels=10."),
+    (Conv2d, "Conv2d has no out_channels; give a number, such as out_channels=10."),
     (lambda: Linear(3, -1), "out_features must be a whole number of at least 1, not -1."),
     (lambda: Linear(3, False), "out_features must be a whole number of at least 1, not False.")])
 def test_outputs_that_were_not_given(make, sentence):

@@ -126,9 +126,19 @@ def test_what_is_left_out_can_be_filled_in():
     assert filled.filled(7, 8, 9) == filled
     assert Schedule("step", total_steps=9, warmup_steps=0, step_size=2).filled(0.1, 20, 3) == Schedule(
         "step", 0.1, 9, 0, step_size=2)
-    for unknown in (schedule, Schedule("cosine", 0.1), Schedule("constant", total_steps=9)):
-        with pytest.raises(UsageError, match="give both, or let cnncli"):
+    for unknown in (schedule, Schedule("constant", total_steps=9)):
+        with pytest.raises(UsageError, match="no learning rate yet; give its lr, or let a Trainer or cnncli"):
             unknown(0)
+    for kind, options in (("cosine", {"milestones": [2]}), ("one-cycle", {}), ("triangular", {}), ("step", {})):
+        with pytest.raises(UsageError, match=rf"^the {kind} schedule does not know how many steps there are; give its "
+                                             "total_steps, which is epochs times the batches"):
+            Schedule(kind, 0.1, **options)(0)
+
+
+def test_what_needs_no_end_goes_on_without_one():
+    assert [Schedule("constant", 0.1, warmup_steps=1)(step) for step in (0, 1, 10**9)] == [0.05, 0.1, 0.1]
+    assert [Schedule("step", 1, step_size=2, gamma=0.5)(step) for step in (0, 1, 2, 7)] == [1, 1, 0.5, 0.125]
+    assert [Schedule("step", 1, milestones=[1, 9])(step) for step in (0, 1, 10)] == pytest.approx([1, 0.1, 0.01])
 
 
 @pytest.mark.parametrize("wrong", [{"total_steps": 2.5}, {"total_steps": True}, {"warmup_steps": "3"}, {"lr": "0.1"},

@@ -169,7 +169,8 @@ def test_a_schedule_goes_on_where_the_training_was(rng: np.random.Generator) -> 
 @pytest.mark.parametrize(("options", "words"), [
     ({"network": 3}, "of the class Network, not 3"), ({"optimiser": "sgd"}, "class Optimiser, not 'sgd'"),
     ({"loss": "cross-entropy"}, "class Loss"), ({"network": Network(LAYERS[:4], (9, 9, 1))}, "must return"),
-    ({"schedule": "cosine"}, "not 'cosine'"), ({"schedule": Schedule("cosine")}, "total_steps"),
+    ({"schedule": "cosine"}, "must be a Schedule or a function, not 'cosine'"),
+    ({"schedule": Schedule("cosine")}, "give its total_steps"),
     ({"clip_norm": 0}, "above 0"), ({"rates": {"nothing": 2.0}}, "no parameter")])
 def test_what_makes_no_trainer_is_refused(options: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
