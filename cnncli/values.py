@@ -37,9 +37,12 @@ def as_hinted(function: Callable[P, R]) -> Callable[P, R]:
     by_name = {p.name: p.annotation for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
     several = next(((p.name, p.annotation) for p in parameters if p.kind is p.VAR_POSITIONAL), None)
     in_order = [(p.name, p.annotation) for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    of_a_model = bool(in_order) and in_order[0][0] == "model"
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if args and of_a_model:
+            _check_order(function.__name__, in_order, args, "model" in kwargs)
         names = in_order + [several] * (len(args) - len(in_order)) if several else in_order
         given: list[Any] = [taken(name, value, hint) for (name, hint), value in zip(names, args, strict=False)]
         given += args[len(given):]  # more than there may be: Python says so
@@ -48,6 +51,24 @@ def as_hinted(function: Callable[P, R]) -> Callable[P, R]:
         return function(*given, **kwargs)
 
     return call
+
+
+def _check_order(function: str, in_order: Sequence[tuple[str, Any]], given: Sequence[Any], twice: bool) -> None:
+    """Raise UsageError where something else was given before the model, which comes first in all functions. twice: the
+    model was given by its name, too.
+    """
+    models = _objects(in_order[0][1])
+    if isinstance(given[0], models):
+        return
+    for (name, hint), value in zip(in_order[1:], given[:1] if twice else given[1:], strict=False):
+        if twice or isinstance(value, models) or isinstance(given[0], _objects(hint)):
+            raise UsageError(f"{function} takes the model first, and then the {name}; write {function}(model, {name}).")
+
+
+def _objects(hint: Any) -> tuple[Any, ...]:
+    """Return the classes of a type hint that are not Python's own, such as texts, paths and lists."""
+    pythons = ("builtins", "collections", "os")
+    return tuple(each for each in _kind(hint).classes if each.__module__.partition(".")[0] not in pythons)
 
 
 def check_fields(given: Any) -> None:

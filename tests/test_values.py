@@ -18,6 +18,8 @@ from cnncli.errors import UsageError
 from cnncli.training.options import Options
 from cnncli.values import as_hinted
 
+from .small_model import small_model
+
 WRONG: dict[type, tuple[Any, ...]] = {bool: ("no", "", 1, 0.0, [], b"x"), int: ("2", 1.5, True, [1]),
                                       float: ("0.1", True, [1.0]), str: ("", 5), os.PathLike: ("", 5, b"x")}
 # Their arguments are checked where they are used, in their own words.
@@ -116,6 +118,28 @@ def test_several_and_too_many() -> None:
     with pytest.raises(TypeError, match="positional argument"):
         cnncli.summarise("a", "b")  # type: ignore[call-arg]
     assert inspect.signature(cnncli.summarise).parameters.keys() == {"model"}
+
+
+def test_the_model_comes_first() -> None:
+    """In every public function that takes one; and what is given in another order is told so."""
+    for name, function in public():
+        names = list(inspect.signature(function).parameters)
+        assert "model" not in names[1:] or "." in name, name
+    model, picture, run = small_model(), np.zeros((6, 5, 3), np.uint8), cnncli.Run("runs/none")
+    why = cnncli.explain(model, picture)
+    assert cnncli.trust(model, why).path == "images[0]"
+    calls: dict[str, Callable[[], Any]] = {
+        "draw_activations(model, images)": lambda: cnncli.draw_activations("a.png", model),  # type: ignore[arg-type]
+        "predict(model, images)": lambda: cnncli.predict("a.png", run),  # type: ignore[arg-type]
+        "explain(model, image)": lambda: cnncli.explain("a.png", model=model),  # type: ignore[misc]
+        "export_model(model, path)": lambda: cnncli.export_model("a.onnx", model),  # type: ignore[arg-type]
+        "trust(model, explanation)": lambda: cnncli.trust(why, "runs/none")}  # type: ignore[arg-type]
+    for words, call in calls.items():
+        with pytest.raises(UsageError) as refused:
+            call()
+        function, argument = words.rstrip(")").split("(model, ")
+        assert str(refused.value) == f"{function} takes the model first, and then the {argument}; write {words}."
+    assert cnncli.summarise(model=model).classes
 
 
 def test_numpys_numbers_in_layers_shapes_and_preprocessing() -> None:

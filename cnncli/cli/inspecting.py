@@ -72,7 +72,7 @@ def command(model: Path | None, named: Path | None, out: Path | None, draw: Path
     if draw:
         note(printable(write_graph(opened, draw, force)))
     summary = summarise(opened.model)
-    written = write_filters(out, opened, force) if out else []
+    written = write_filters(opened, out, force) if out else []
     if out and not written:
         note(f"{printable(opened.name)} has no convolution, so there are no filters to write.")
     if as_json:

@@ -64,7 +64,7 @@ def command(images: tuple[str, ...], model: Path | None, layers: tuple[str, ...]
         if not filters:
             note(f"{printable(opened.name)} has no convolution, so there are no filters to draw.")
         written = [_saved(sheet, folder, as_json) for sheet in filters]
-        for sheet in draw_activations(files, opened, layers, note):
+        for sheet in draw_activations(opened, files, layers, note):
             if isinstance(sheet, Missing):
                 skipped.append((sheet.path, sheet.error))
             else:

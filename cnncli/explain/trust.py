@@ -145,22 +145,22 @@ class Trust:
 def trusted(model: AnyModel, seed: int = 0) -> Callable[[Explanation], Beside]:
     """Return what puts the measures of its map beside an explanation."""
     def beside(explanation: Explanation) -> Beside:
-        found = trust(explanation, model, seed)
+        found = trust(model, explanation, seed)
         return Beside([f"{found.verdict}.", *[found.figures] * found.measurable], {"trust": found.as_json()})
 
     return beside
 
 
 @as_hinted
-def trust(explanation: Explanation, model: AnyModel, seed: int = 0) -> Trust:
+def trust(model: AnyModel, explanation: Explanation, seed: int = 0) -> Trust:
     """Measure how far the map of an explanation can be trusted.
 
     The pixels that the map points at are taken away, or are all that is given, and the model is asked again, up to 254
     times. docs/explaining.md says more.
 
     Args:
+        model: The model that the explanation explains.
         explanation: The explanation, from ``explain``.
-        model: The model that it explains.
         seed: The seed of the noise.
 
     Returns:
@@ -173,7 +173,7 @@ def trust(explanation: Explanation, model: AnyModel, seed: int = 0) -> Trust:
     """
     if not isinstance(explanation, Explanation):
         raise UsageError(f"cnncli.trust takes what cnncli.explain returned, not {type(explanation).__name__}; write "
-                         "cnncli.trust(cnncli.explain(model, image), model).")
+                         "cnncli.trust(model, cnncli.explain(model, image)).")
     opened = open_model(model).model
     source, preprocessing = explanation.source, opened.preprocessing
     pixels = preprocessing.prepare(source) if isinstance(source, str) else source.prepared(preprocessing)

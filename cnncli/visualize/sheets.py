@@ -119,7 +119,7 @@ def _filters_file(each: filters.Filters) -> str:
 
 
 @as_hinted
-def write_filters(folder: str | os.PathLike[str], model: AnyModel = None, force: bool = False) -> list[Path]:
+def write_filters(model: AnyModel, folder: str | os.PathLike[str], force: bool = False) -> list[Path]:
     """Write every convolution's filters, as a picture and as .npy, into a folder; return the files. force replaces
     others of these names, and lets them lie among images that models learn from."""
     opened, into = open_model(model), Path(folder)
@@ -151,13 +151,13 @@ def claimed(opened: Opened, layers: Sequence[str], images: Images, folder: str |
 
 
 @as_hinted
-def draw_activations(images: Images, model: AnyModel = None, layers: Sequence[str] = (),
+def draw_activations(model: AnyModel, images: Images, layers: Sequence[str] = (),
                      note: Callable[[str], None] | None = None) -> Iterator[Sheet | Missing]:
     """Draw what each image excites in some layers, one sheet per image.
 
     Args:
-        images: A file, a folder, a pattern, an array, or a list of files and arrays, as ``predict`` takes them.
         model: A Model, a model file, a run or its folder, or the name of a pretrained network. None: the latest run's.
+        images: A file, a folder, a pattern, an array, or a list of files and arrays, as ``predict`` takes them.
         layers: The names of the layers. If empty, convolutions and poolings spread over the network.
         note: Is called with sentences on images that are damaged although no pixel is missing, hold several pages, or
             are on another scale of values. None: nobody is told.

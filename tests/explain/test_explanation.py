@@ -137,7 +137,7 @@ def test_grey_images_arrays_and_files(tmp_path: Path) -> None:
     upload = cnncli.explain(model, (tmp_path / "a.png").read_bytes())
     assert (upload.path, upload.size) == ("images[0]", one.size)
     assert np.array_equal(upload.values, one.values)
-    assert cnncli.trust(upload, model).probability == cnncli.trust(one, model).probability
+    assert cnncli.trust(model, upload).probability == cnncli.trust(model, one).probability
     with pytest.raises(ImageError, match=r"b\.png cannot be used") as caught:
         cnncli.explain(model, tmp_path / "b.png")
     assert caught.value.path == str(tmp_path / "b.png")
@@ -281,7 +281,7 @@ def test_the_layer_is_the_last_with_positions(name: str, layer: str | None, netw
 def test_a_generator_that_never_ends(rng: np.random.Generator) -> None:
     model, image = sides(), rng.integers(0, 256, (6, 5, 3), np.uint8)
     for found in (explanations(model, (image for _ in itertools.count())),
-                  cnncli.draw_activations((image for _ in itertools.count()), model)):
+                  cnncli.draw_activations(model, (image for _ in itertools.count()))):
         first, second = itertools.islice(found, 2)
         assert not isinstance(first, Missing)
         assert type(first) is type(second)

@@ -104,7 +104,7 @@ def test_an_explanation_is_measured(resize: str) -> None:
     model = sides(resize=resize)
     model.network.parameters()["linear1.weight"][...] *= 20
     right = cnncli.explain(model, lit(26, 9, side=6))
-    found = trust(right, model)
+    found = trust(model, right)
     assert found.map.road > 0.1
     assert found.beats_middle
     assert (found.probability, found.blank) == pytest.approx((right.probability, 1 / 3))
@@ -112,8 +112,8 @@ def test_an_explanation_is_measured(resize: str) -> None:
     assert set(found.map.curves) == {"deletion", "insertion", "lerf", "morf"}
     assert len(found.map.curves["lerf"]) == len(SHARES)
     assert found.as_json()["map"]["road"] == found.map.road
-    assert found.map == trust(right, model).map, "the same each time"
-    turned = trust(replace(right, values=-right.values), model)
+    assert found.map == trust(model, right).map, "the same each time"
+    turned = trust(model, replace(right, values=-right.values))
     assert turned.map.road < 0
     assert turned.verdict == "This map is no better than one of noise: it does not tell where right is seen"
 
@@ -191,7 +191,7 @@ def test_what_is_measured_of_an_explanation(monkeypatch: pytest.MonkeyPatch) -> 
         return Measured(0.0, 0.0, len(asked) / 10, {})
 
     monkeypatch.setattr("cnncli.explain.trust.measure", measures)
-    found = trust(right, model, 4)
+    found = trust(model, right, 4)
     assert (found.path, found.target) == ("images[0]", "right")
     assert (found.probability, found.blank) == pytest.approx((right.probability, 1 / 3))
     assert [found.map.road, found.noise.road, found.middle.road] == [0.1, 0.2, 0.3]

@@ -33,7 +33,7 @@ def test_filters_of_the_first_layer_or_of_those_named(home: Path) -> None:
     with pytest.raises(NetworkError, match="Did you mean 'conv1'"):
         draw_filters(layers=["convv1"])
     with pytest.raises(NetworkError, match="Did you mean 'conv1'"):
-        draw_activations(PICTURE, layers=["convv1"])
+        draw_activations(None, PICTURE, layers=["convv1"])
 
 
 def test_a_sheet_is_a_picture_that_can_be_saved(home: Path, tmp_path: Path) -> None:
@@ -49,23 +49,23 @@ def test_a_sheet_is_a_picture_that_can_be_saved(home: Path, tmp_path: Path) -> N
 @pytest.mark.slow
 def test_a_sheet_for_each_image_and_a_word_for_what_is_none(home: Path) -> None:
     Path("empty.png").touch()
-    found = list(draw_activations([PICTURE, "empty.png", Missing("gone", "is not there."), PICTURE]))
+    found = list(draw_activations(None, [PICTURE, "empty.png", Missing("gone", "is not there."), PICTURE]))
     assert [type(item) for item in found] == [Sheet, Missing, Missing, Sheet]
     assert [item.image for item in found if isinstance(item, Sheet)] == [PICTURE] * 2
     assert [(item.path, item.error) for item in found if isinstance(item, Missing)] == [
         ("empty.png", "empty.png cannot be used: it is empty."), ("gone", "is not there.")]
     assert [item.layers for item in found if isinstance(item, Sheet)] == [["relu1", "pool1", "relu2", "pool2"]] * 2
-    [sheet] = draw_activations(np.asarray(Image.open(PICTURE)))
+    [sheet] = draw_activations(None, np.asarray(Image.open(PICTURE)))
     assert isinstance(sheet, Sheet)
     assert (sheet.image, sheet.file) == ("images[0]", "activations-images_0_.png")
-    [sheet] = draw_activations(PICTURE, layers=["relu1", "fc1"])
+    [sheet] = draw_activations(None, PICTURE, layers=["relu1", "fc1"])
     assert isinstance(sheet, Sheet)
     assert sheet.layers == ["relu1", "fc1"]
 
 
 @pytest.mark.slow
 def test_what_stands_on_a_sheet(home: Path, words: Words, monkeypatch: pytest.MonkeyPatch) -> None:
-    [sheet] = draw_activations(PICTURE, layers=["relu1"])
+    [sheet] = draw_activations(None, PICTURE, layers=["relu1"])
     assert isinstance(sheet, Sheet)
     assert words.texts[0] == "s 0.png in small"
     answer = cnncli.load("runs/small").predict(PICTURE)[0]
@@ -79,7 +79,7 @@ def test_what_stands_on_a_sheet(home: Path, words: Words, monkeypatch: pytest.Mo
     assert "A row per filter" in " ".join(words.texts)
     monkeypatch.setattr(sheets, "BEST", 2)
     words.drawn.clear()
-    list(draw_activations(PICTURE))
+    list(draw_activations(None, PICTURE))
     assert len([text for text in words.texts if text.endswith("%")]) == 2
 
 
@@ -96,7 +96,7 @@ def test_colours_are_for_layers_that_read_the_image(words: Words) -> None:
 @pytest.mark.slow
 def test_only_its_own_sheets_are_replaced(home: Path, tmp_path: Path) -> None:
     [sheet] = draw_filters()
-    [other] = draw_activations(PICTURE)
+    [other] = draw_activations(None, PICTURE)
     assert isinstance(other, Sheet)
     assert (sheet.file_kind, other.file_kind) == (sheets.FILTERS, sheets.ACTIVATIONS)
     path = sheet.save(tmp_path / "new" / "folder")
@@ -106,12 +106,12 @@ def test_only_its_own_sheets_are_replaced(home: Path, tmp_path: Path) -> None:
         renamed.save(path.parent)
     assert renamed.save(path.parent, force=True) == path
     assert sheets.ACTIVATIONS.ours(str(path))
-    write_filters("dump")
-    write_filters("dump")
+    write_filters(None, "dump")
+    write_filters(None, "dump")
     os.remove("dump/conv1.png")
     with pytest.raises(UsageError, match=r"conv1\.npy"):
-        write_filters("dump")
-    assert len(write_filters("dump", force=True)) == 4
+        write_filters(None, "dump")
+    assert len(write_filters(None, "dump", force=True)) == 4
 
 
 def test_files_are_held_before_anything_is_drawn(home: Path) -> None:
@@ -143,23 +143,23 @@ def test_names_do_not_collide(home: Path) -> None:
         Path("same", folder).mkdir(parents=True)
         shutil.copy(PICTURE, f"same/{folder}/1.png")
     shutil.copy(PICTURE, "same/a/two\nlines $x$ 帽.png")
-    names = [item.file for item in draw_activations("same") if isinstance(item, Sheet)]
+    names = [item.file for item in draw_activations(None, "same") if isinstance(item, Sheet)]
     assert names == ["activations-1.png", "activations-two_nlines_x_帽.png", "activations-1-2.png",
                      "activations-1-3.png"]
 
 
 def test_every_convolution_as_picture_and_numbers(home: Path) -> None:
-    assert write_filters("dump") == [Path("dump", name) for name in ("conv1.png", "conv1.npy", "conv2.png",
+    assert write_filters(None, "dump") == [Path("dump", name) for name in ("conv1.png", "conv1.npy", "conv2.png",
                                                                     "conv2.npy")]
     weights = cnncli.load("runs/small").network.parameters()
     for name in ("conv1", "conv2"):
         assert np.array_equal(np.load(f"dump/{name}.npy", allow_pickle=False), weights[f"{name}.weight"])
     with pytest.raises(UsageError, match="is a file"):
-        write_filters("runs/small/config.json")
+        write_filters(None, "runs/small/config.json")
 
 
 def test_a_model_whose_answers_are_no_numbers(home: Path) -> None:
     model = cnncli.load("runs/small")
     next(iter(model.network.parameters().values()))[...] = np.nan
     with pytest.raises(ModelError, match=r"runs/small/model\.safetensors are not finite"):
-        list(draw_activations(PICTURE, model))
+        list(draw_activations(model, PICTURE))
