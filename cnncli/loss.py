@@ -99,7 +99,8 @@ class CrossEntropy(Loss):
         return [kernels.cross_entropy(logits, labels, losses, dlogits, weights, self.label_smoothing, mixed)]
 
     def config(self) -> dict[str, Any]:
-        return {"name": self.name, "label_smoothing": self.label_smoothing, "class_weights": self.class_weights}
+        weights = None if self.class_weights is None else list(self.class_weights)
+        return {"name": self.name, "label_smoothing": self.label_smoothing, "class_weights": weights}
 
 
 class SquaredError(Loss):

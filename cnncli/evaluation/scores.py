@@ -35,9 +35,13 @@ REJECTIONS = (0.9, 0.95, 0.99)  # accuracies that --reject is tried with
 class Classifier(Protocol):
     """What ``evaluate`` needs of a Model."""
 
-    classes: list[str]
     flips: bool
     calibration: Calibration | None
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """The names of the classes."""
+        ...
 
     def logits(self, images: NDArray[Any]) -> NDArray[np.float32]:
         """uint8 (n, h, w, c) -> float32 (n, classes)."""

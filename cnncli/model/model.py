@@ -80,7 +80,7 @@ class Model:
 
     Args:
         network: The network.
-        classes: The names of the classes, in the order of the network's outputs.
+        classes: The names of the classes, in the order of the network's outputs. The model keeps them as a tuple.
         preprocessing: What is done to an image first.
         training: How it was trained, as JSON values. None: not known.
         calibration: What was fitted on validation images, so that probabilities are true. None: nothing.
@@ -361,7 +361,7 @@ class Model:
         return self.preprocessing.normalise(images)
 
 
-def _checked(classes: Sequence[str]) -> list[str]:
+def _checked(classes: Sequence[str]) -> tuple[str, ...]:
     """Return class names that a model file can hold. Raises UsageError for others."""
     names = [] if isinstance(classes, str) else list(classes)
     if not names or not all(isinstance(name, str) and name for name in names):
@@ -370,4 +370,4 @@ def _checked(classes: Sequence[str]) -> list[str]:
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise UsageError(f"two classes are called {brief(twice)}; give each its own name.")
-    return names
+    return tuple(names)

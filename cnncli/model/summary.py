@@ -2,6 +2,7 @@
 its classes, and how it was trained. `cnn inspect` shows it.
 """
 
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,5 +83,5 @@ def summarise(model: Model) -> Summary:
     Args:
         model: The model.
     """
-    return Summary(model.training.get("architecture"), model.network.input_shape, model.classes,
-                   analysis.summarise(model.network), model.preprocessing, model.training)
+    return Summary(model.training.get("architecture"), model.network.input_shape, list(model.classes),
+                   analysis.summarise(model.network), model.preprocessing, deepcopy(model.training))

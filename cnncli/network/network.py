@@ -139,7 +139,7 @@ class Network:
     @property
     def nodes(self) -> list[Node]:
         """The layers in order, each as a node: its name, layer, inputs and shape."""
-        return self._graph.nodes
+        return list(self._graph.nodes)
 
     @property
     def input_shape(self) -> Shape:

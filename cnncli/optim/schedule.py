@@ -122,7 +122,8 @@ class Schedule:
         config: dict[str, Any] = {"kind": self.kind}
         for option in ("lr", "total_steps", "warmup_steps", *_OPTIONS[self.kind]):
             if option not in self._left_out:
-                config[option] = getattr(self, option)
+                value = getattr(self, option)
+                config[option] = list(value) if isinstance(value, list) else value
         return config
 
     def __eq__(self, other: object) -> bool:

@@ -168,7 +168,7 @@ def _recipe_of(model: Model, config: Mapping[str, Any], run: Run) -> Recipe:
     """Return the recipe that a saved state was trained with. Raises UsageError if config.json has been edited since; it
     holds the same recipe except for what may change.
     """
-    then = {**model.training["recipe"], "classes": model.classes, "network": model.network.config(),
+    then = {**model.training["recipe"], "classes": [*model.classes], "network": model.network.config(),
             "preprocessing": model.preprocessing.config()}
     now = {**config["recipe"], **{part: config[part] for part in ("classes", "network", "preprocessing")}}
     # What only one of them has is of another version of cnn.

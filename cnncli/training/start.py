@@ -239,7 +239,7 @@ def _with_classes(init: str, network: Network, preprocessing: Preprocessing, cla
 def _classes_of(init: str, weights: Weights, count: int) -> list[str] | None:
     """Return the names of the classes that weights were trained for, None if not known."""
     if weights.model is not None:
-        return weights.model.classes
+        return list(weights.model.classes)
     return class_names() if is_pretrained(init) and count == CLASSES else None
 
 

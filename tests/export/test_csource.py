@@ -163,10 +163,10 @@ def test_a_chain_needs_room_for_two_neighbours() -> None:
 
 def test_names_and_refusals(tmp_path: Path, rng: np.random.Generator) -> None:
     model = model_of(network_of([{"type": "ReLU"}], (4, 3, 3)), rng)
-    model.classes = [*NAMES, "last"]
+    model.classes = (*NAMES, "last")
     library = compiled(to_c(model), tmp_path)
     names = (ctypes.c_char_p * 4).in_dll(library, "class_names")
-    assert [name.decode("utf-8", "surrogateescape") for name in names] == model.classes
+    assert [name.decode("utf-8", "surrogateescape") for name in names] == [*model.classes]
     assert ctypes.c_int.in_dll(library, "class_count").value == 4
     one = np.zeros((4, 3, 3), np.uint8)
     room = np.zeros(4, np.float32)

@@ -52,7 +52,7 @@ def test_what_the_file_says_of_itself(rng: np.random.Generator) -> None:
     model = model_of(architecture("lenet5", (28, 28, 1), 3, seed=1), rng)
     made = onnx.load_from_string(to_onnx(model)[0])
     said = {entry.key: entry.value for entry in made.metadata_props}
-    assert json.loads(said["classes"]) == model.classes
+    assert json.loads(said["classes"]) == [*model.classes]
     assert json.loads(said["preprocessing"]) == model.preprocessing.config()
     assert len(json.loads(said["golden_probabilities"])) == 3
     [given], [answer] = made.graph.input, made.graph.output

@@ -217,7 +217,7 @@ def deep(levels: int) -> str:
 
 def test_what_is_forged_well_loads(tmp_path: Path) -> None:
     (tmp_path / "m.safetensors").write_bytes(forge())
-    assert load_model(tmp_path / "m.safetensors").classes == ["a", "b", "c"]
+    assert load_model(tmp_path / "m.safetensors").classes == ("a", "b", "c")
 
 
 HEADERS = {

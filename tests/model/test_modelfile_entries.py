@@ -64,7 +64,7 @@ def test_versions(version: str, later: bool, tmp_path: Path) -> None:
                 if later else f"is damaged (its format version is no number){DAMAGED}")
     assert sentence(tmp_path / "m", forge(version=version)) == expected
     (tmp_path / "ours").write_bytes(forge(version="01"))
-    assert load_model(tmp_path / "ours").classes == ["a", "b", "c"]
+    assert load_model(tmp_path / "ours").classes == ("a", "b", "c")
 
 
 @pytest.mark.parametrize("value", [

@@ -25,3 +25,25 @@ def test_json() -> None:
                             "training"]
     assert report["flops"] == 2 * found.multiply_adds == sum(layer["flops"] for layer in report["layers"])
     assert all(list(layer) == ["name", "type", "output_shape", "parameters", "flops"] for layer in report["layers"])
+
+
+def test_what_is_handed_out_is_not_the_models_own() -> None:
+    """Whatever is done to it, the model stays as it is."""
+    model = small_model()
+    assert model.classes == tuple(CLASSES)
+    before, training = model.metadata(), dict(model.training)
+    given = [*CLASSES]
+    other = type(model)(model.network, given, model.preprocessing, model.training)
+    found = cnncli.summarise(model)
+    for each in (given, found.classes, found.layers, model.network.nodes):
+        each.clear()
+    found.training.clear()
+    for of_layer in model.network.config()["layers"]:
+        of_layer.clear()
+    assert (model.metadata(), model.training) == (before, training)
+    assert other.classes == model.classes
+    assert len(model.network.nodes) == 5
+    weighted, steps = cnncli.loss.CrossEntropy(class_weights=[1, 2]), cnncli.optim.Schedule("step", 1, milestones=[3])
+    weighted.config()["class_weights"].clear()
+    steps.config()["milestones"].clear()
+    assert (weighted.config()["class_weights"], steps.config()["milestones"]) == ([1, 2], [3])

@@ -91,7 +91,7 @@ def test_a_page_that_was_saved_learns_and_is_saved_again(pictures: dict[str, lis
     probabilities = browser.run(JUDGE, base64.b64encode(four.tobytes()).decode())
     (tmp_path / "model.safetensors").write_bytes(base64.b64decode(browser.run(f"return {BASE64}")))
     model = cnncli.load(tmp_path / "model.safetensors")
-    assert model.classes == ["green", "red"]
+    assert model.classes == ("green", "red")
     prepared = model.preprocessing.prepare_array(four[..., :3])[None]
     np.testing.assert_allclose(model.probabilities(prepared)[0], probabilities, atol=1e-5)
     sizes = [(tmp_path / f"{turn}.html").stat().st_size for turn in range(4)]

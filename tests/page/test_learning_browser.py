@@ -79,7 +79,7 @@ def test_what_is_learnt_is_judged_and_saved(name: str, pictures: dict[str, list[
     assert browser.errors() == []
 
     model = cnncli.load(tmp_path / "model.safetensors")
-    assert model.classes == ["red", "green", "blue"]
+    assert model.classes == ("red", "green", "blue")
     prepared = model.preprocessing.prepare_array(image)[None]
     np.testing.assert_allclose(model.probabilities(prepared)[0], probabilities, atol=1e-5)
 

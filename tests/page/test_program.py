@@ -40,7 +40,7 @@ def test_what_is_said_of_a_model() -> None:
     model = small_model(resize="crop")
     model.calibration = Calibration(1.5, 50, (1.0, 0.9), (0.2, 0.1), ())
     said = program(model).described
-    assert (said["classes"], said["temperature"]) == (model.classes, 1.5)
+    assert (said["classes"], said["temperature"]) == ([*model.classes], 1.5)
     assert said["input"]["shape"] == [6, 5, 3]
     assert said["input"]["crop"] == CROP_SHARE
     assert program(small_model()).described["input"]["crop"] == 0

@@ -33,7 +33,7 @@ def test_the_same_arrays_give_the_same_model_on_any_threads(train: Train, arrays
     runs = [train(data=data, epochs=2, threads=threads, cache=cache) for data, threads, cache in (
         (arrays, 1, "ram"), (arrays, 3, "none"), ((list(arrays[0] / 255), arrays[1].tolist()), 2, "ram"))]
     assert weights(runs[0]) == weights(runs[1]) == weights(runs[2])
-    assert runs[0].model.classes == list(CLASSES)
+    assert runs[0].model.classes == tuple(CLASSES)
     assert runs[0].config["data"] is None
     assert runs[0].config["images"] == {"train": 36, "val": 3}
     assert weights(train(data=arrays, epochs=2, seed=1)) != weights(runs[0])

@@ -75,7 +75,7 @@ def test_what_a_training_leaves_behind(train: Train, shared: Path) -> None:
     assert [row["epoch"] for row in run.history] == [1, 2, 3]
     assert (run.path / "history.csv").read_text().splitlines()[0] == ",".join(COLUMNS)
     assert run.config["data"] == str(shared / "data")
-    assert run.config["classes"] == run.model.classes == ["ant", "bee", "cat"]
+    assert run.config["classes"] == [*run.model.classes] == ["ant", "bee", "cat"]
     assert run.skipped == []
     epoch = [*(f"step {n}/5" for n in range(1, 6)), "validating 3/3", "done"]
     assert notes.calls == ["started net.toml", "epoch 1/3", *epoch, "epoch 2/3", *epoch, "epoch 3/3", *epoch]

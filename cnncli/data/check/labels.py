@@ -39,7 +39,10 @@ class Answer(Protocol):
 class Classifier(Protocol):
     """What is needed of a Model."""
 
-    classes: list[str]
+    @property
+    def classes(self) -> Sequence[str]:
+        """The names of the classes."""
+        ...
 
     def predictions(self, images: Iterable[str | Picture]) -> Generator[Answer, None, None]:
         """Judge image files, and images in memory, in their order."""
