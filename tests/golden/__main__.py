@@ -87,7 +87,7 @@ def main() -> None:
     Image.fromarray(pixels).save(folder / "image.png")
     logits = model.logits(model.preprocessing.prepare(folder / "image.png")[None])[0]
     [said] = model.predict([folder / "image.png"])
-    expected = {"classes": model.classes, "logits": [float(value) for value in logits], "label": said.label,
+    expected = {"classes": [*model.classes], "logits": [float(value) for value in logits], "label": said.label,
                 "probability": said.probability, "architecture": "golden.toml"}
     (folder / "expected.json").write_text(json.dumps(expected, indent=2) + "\n", encoding="utf-8")
 
