@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import printable, quoted
+from ..errors import brief, printable, quoted
 from .command import (
     Command,
     Whole,
@@ -32,11 +32,13 @@ if TYPE_CHECKING:
     from ..report.predictions import Table
 
 LISTED_IN_JSON = 5  # labels that each item's top holds unless --top says otherwise
+ALL = "all"
 WIDEST_PATH = 80
 FEW = 200  # images that are judged before anyone asks how far it has got
 EXAMPLES = (
     ("cnn predict a.png b.jpg", "label two images with the latest model"),
     ("cnn predict photos/ --csv labels.csv", "label all images of a folder; write a table"),
+    ("cnn predict photos/ --csv all.csv --top all", "... with the probabilities of all classes"),
     ("cnn predict 'photos/**/*.png' --top 3", "show the three likeliest labels of each image"),
     ("cnn predict a.png -m runs/resnet8-1 --json", "use another run's model; print JSON"),
     ("cnn predict photos/ --reject 0.95", "print unknown for images that the model is not sure of"),
@@ -45,13 +47,28 @@ EXAMPLES = (
 )
 
 
+class Top(Whole):
+    """How many labels: a number, or "all", which stays as it is."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == ALL:
+            return ALL
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{brief(value)} is no number of labels; give 1 or more, or {ALL}.", param, ctx)
+
+
 @click.command(cls=Command, examples=EXAMPLES)
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE…")
 @model_option
-@click.option("--top", type=Whole(1), metavar="K",
-              help="How many of the likeliest labels to show for each image, 1 or more.  [default: 1; with --json 5]")
+@click.option("--top", type=Top(1), metavar="K|all",
+              help="How many of the likeliest labels to show for each image: 1 or more, or all for every class.  "
+                   "[default: 1; with --json 5]")
 @click.option("--csv", "table", type=click.Path(), metavar="FILE",
-              help="Write a CSV table to FILE instead of printing one; - writes it to standard output.")
+              help="Write a CSV table to FILE instead of printing one; - writes it to standard output. Its columns are "
+                   "path, label, probability, error and model. With --top 2 or more, label_2, probability_2 and so on "
+                   "follow, the likeliest first. With --reject, withheld says why a label is unknown.")
 @click.option("--reject", type=float, metavar="ACCURACY",
               help="Print unknown for images that the model is not sure of. The threshold is chosen on the validation "
               "images, so that this share of the other answers is right, like 0.95.")
@@ -61,14 +78,15 @@ EXAMPLES = (
 @exact_option
 @force_option
 @threads_option
-def command(images: tuple[str, ...], model: Path | None, top: int | None, table: str | None, reject: float | None,
+def command(images: tuple[str, ...], model: Path | None, top: int | str | None, table: str | None, reject: float | None,
             force: bool, as_json: bool, strict: bool, exact: bool | None, tta: bool) -> int:
     """Print the label of each image, and how probable it is.
 
     IMAGE is a file, a folder with images, a pattern like 'photos/*.png', or - for a list of paths on standard input.
     Images that cannot be read are skipped and listed at the end. Nothing is written unless --csv is given.
 
-    The probabilities are calibrated on the validation images of the training, if there were any. With --reject, JSON
+    The probabilities are calibrated on the validation images of the training, if there were any. JSON is a list with an
+    entry for each image; its "model" is the model's file. With --reject, JSON
     has two more entries for each image: "rejected" is true if the answer is withheld, and "withheld" says why. "unsure"
     means that the probability is too low, "strange" that the image looks like none of the classes. "top" still has the
     likeliest labels.
@@ -89,7 +107,7 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
     found = find_images(images, listed_on_stdin(images), note)
     if not found:
         raise DataError("the list on standard input is empty; give at least one image.")
-    shown = min(top or (LISTED_IN_JSON if as_json else 1), len(loaded.classes))
+    shown = _count(top, as_json, len(loaded.classes))
     rows = Table(shown, shown=table == "-" and sys.stdout is not None and sys.stdout.isatty(),
                  rejecting=reject is not None, model=str(opened.path)) if table else None
     failed: list[tuple[str, str]] = []
@@ -101,7 +119,7 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
         judged = predict(loaded, found, top=shown, reject=reject, tta=tta, note=note)
         answers = _watched(judged, failed, forgiven, strict, rows, bar)
         if as_json:
-            _print_json(as_item(answer, reject is not None) for answer in answers)
+            _print_json(as_item(answer, reject is not None, str(opened.path)) for answer in answers)
         elif rows:
             for _ in answers:
                 pass
@@ -116,6 +134,13 @@ def command(images: tuple[str, ...], model: Path | None, top: int | None, table:
         note(sentence)
     code = report_skipped(failed)
     return 1 if len(failed) == len(found) else code
+
+
+def _count(top: int | str | None, as_json: bool, classes: int) -> int:
+    """Return how many labels are shown for each image."""
+    if isinstance(top, str):
+        return classes
+    return min(top or (LISTED_IN_JSON if as_json else 1), classes)
 
 
 def _watched(answers: "Iterator[Prediction]", failed: list[tuple[str, str]], forgiven: list[tuple[str, str]],

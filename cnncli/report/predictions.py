@@ -11,14 +11,14 @@ from ..errors import printable
 from ..model import Prediction
 from ..model.predict import UNKNOWN
 
-TABLE = Kind("a table of predictions", ".csv", marked(rb"\Apath,label,probability[^\n]*,error[^\n]*\n"),
-             strict=False)
+TABLE = Kind("a table of predictions", ".csv", marked(rb"\Apath,label,probability,(?:label_2,|error[,\n])"), strict=False)
 
 
-def as_item(prediction: Prediction, rejecting: bool = False) -> dict[str, Any]:
+def as_item(prediction: Prediction, rejecting: bool = False, model: str = "") -> dict[str, Any]:
     """Return one item of the array that `cnn predict --json` prints; with --reject it says whether it was rejected, for
     a class may be called "unknown", too, why, and how strange it is (above 0: of no class). trained_on is there
-    where it is known. One whose file is damaged, but no pixel of it, has a note."""
+    where it is known. One whose file is damaged, but no pixel of it, has a note. The model, its file, is there where it
+    is given."""
     item: dict[str, Any] = {"path": prediction.path, "label": prediction.label, "probability": prediction.probability,
             "top": [{"label": label, "probability": probability} for label, probability in prediction.top],
             "error": prediction.error}
@@ -29,6 +29,8 @@ def as_item(prediction: Prediction, rejecting: bool = False) -> dict[str, Any]:
                  "strangeness": prediction.strangeness}
     if prediction.trained_on is not None:
         item["trained_on"] = prediction.trained_on
+    if model:
+        item["model"] = model
     return {**item, "note": prediction.note} if prediction.note else item
 
 

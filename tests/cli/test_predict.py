@@ -89,7 +89,9 @@ def test_json(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert [item["path"] for item in found] == [
         "photos/a.png", "photos/b.png", "photos/bad.png", "photos/below/c.png"]
     for item, expected in zip(found, model.predict([item["path"] for item in found]), strict=True):
-        assert list(item) == ["path", "label", "probability", "top", "error", *["cause"] * (item["error"] is not None)]
+        assert list(item) == ["path", "label", "probability", "top", "error", *["cause"] * (item["error"] is not None),
+                              "model"]
+        assert item["model"] == os.path.join("runs", "small-1", "model.safetensors")
         assert (item["label"], item["probability"], item["error"]) == (
             expected.label, expected.probability, expected.error)
         assert item["top"] == [{"label": name, "probability": p} for name, p in expected.top]
@@ -98,7 +100,8 @@ def test_json(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "photos/bad.png" in found[2]["error"]
     assert found[2]["cause"] in ("kind", "damaged")
     assert len(answers(capsys, "d.jpg", "--top", "2")[0]["top"]) == 2
-    assert len(answers(capsys, "d.jpg", "--top", "99")[0]["top"]) == len(CLASSES)
+    for every in ("99", "all"):
+        assert len(answers(capsys, "d.jpg", "--top", every)[0]["top"]) == len(CLASSES)
 
 
 def test_table(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -133,6 +136,19 @@ def test_csv(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert Path("out.csv").read_bytes() == before
     done = run("photos", "--csv", "-", "--top", "2")
     assert done.stdout == before
+
+
+def test_csv_with_all_classes(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["predict", "d.jpg", "--csv", "all.csv", "--top", "all"]) == 0
+    with open("all.csv", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        [row] = csv.DictReader(file)
+    ranks = ["", *(f"_{rank}" for rank in range(2, len(CLASSES) + 1))]
+    assert sorted(row[f"label{rank}"] for rank in ranks) == sorted(CLASSES)
+    assert sum(float(row[f"probability{rank}"]) for rank in ranks) == pytest.approx(1, abs=1e-4)
+    capsys.readouterr()
+    assert cli.main(["predict", "--help"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert all(name in told for name in row if not name.endswith(tuple(f"_{rank}" for rank in range(3, 99))))
 
 
 def test_odd_names_survive_and_print_on_one_line(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -238,7 +254,8 @@ def test_exit_codes(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["d.jpg", "-m", "photos"], 4, "photos holds no model.safetensors"),
         (["d.jpg", "-m", "photos/notes.txt"], 4, "looks like a text file"),
         ([], 2, "IMAGE"),
-        (["d.jpg", "--top", "0"], 2, "--top"),
+        (["d.jpg", "--top", "0"], 2, "--top': '0' is no number of labels; give 1 or more, or all."),
+        (["d.jpg", "--top", "every"], 2, "--top': 'every' is no number of labels; give 1 or more, or all."),
         (["d.jpg", "--topp", "1"], 2, "Did you mean --top?"),
         (["d.jpg", "--json", "--csv", "-"], 2, "both write to standard output"),
     ]:

@@ -22,6 +22,7 @@ def test_items() -> None:
                                "error": "c.png cannot be used."}
     assert [as_item(one, rejecting=True)["rejected"] for one in (SURE, UNSURE, BROKEN)] == [False, True, False]
     assert labelled(UNSURE) == [("unknown", 0.5), ("ant", 0.5)]
+    assert as_item(SURE, model="m.safetensors") == {**as_item(SURE), "model": "m.safetensors"}
     assert as_item(replace(SURE, note="an end is missing"))["note"] == "an end is missing"
     assert [as_item(replace(SURE, trained_on=known))["trained_on"] for known in (True, False)] == [True, False]
 
@@ -46,6 +47,9 @@ def test_why_an_answer_is_withheld_is_said_where_it_may_be(tmp_path: Path) -> No
     by_model.add(SURE)
     assert by_model.encoded() == (b"path,label,probability,label_2,probability_2,error,withheld,model\n"
                                   b"a.png,ant,0.750000,bee,0.250000,,,runs/a b/model.safetensors\n")
+    many = Table(3000)  # a heading that is longer than what is looked at of a file
+    many.write(str(tmp_path / "many.csv"))
+    many.write(str(tmp_path / "many.csv"))
     shown = Table(shown=True)
     shown.add(replace(SURE, path="\x1b[2J\udce9.png"))
     assert shown.encoded() == b"path,label,probability,error\n\\x1b[2J\\xe9.png,ant,0.750000,\n"
