@@ -1,5 +1,5 @@
-"""cnncli/extras.py: the command that a message advises names the packages of pyproject.toml's extra, and is the one that
-the README and the guides give."""
+"""cnncli/extras.py: the command that a message advises names the packages of pyproject.toml's extra, and is the one
+that the README and the guides give."""
 
 import re
 import shlex

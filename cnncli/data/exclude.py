@@ -7,7 +7,8 @@ import codecs
 import hashlib
 import os
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 from ..errors import UsageError, brief, printable
 from .outputs import Kind, write
@@ -68,18 +69,34 @@ def without_mark(text: bytes) -> bytes:
     return text.removeprefix(codecs.BOM_UTF8)
 
 
-def names_of(given: str | os.PathLike[str] | Collection[str]) -> list[str]:
+class Names(list[str]):
+    """The names on a list, and the absolute path of the file that has them; None if they came from no file."""
+
+    def __init__(self, names: Iterable[str], file: str | None = None) -> None:
+        super().__init__(names)
+        self.file = file
+
+    def config(self) -> Any:
+        """Return them as JSON values, which ``names_of`` takes back."""
+        return list(self) if self.file is None else {"file": self.file, "names": list(self)}
+
+
+def names_of(given: str | os.PathLike[str] | Collection[str] | Mapping[str, Any]) -> Names:
     """Return the names that were given, or those in the file that was given, sorted. Raises UsageError."""
+    if isinstance(given, Names):
+        return given
+    if isinstance(given, Mapping) and given.keys() == {"file", "names"}:  # as config.json has them
+        return Names(names_of(given["names"]), given["file"])
     if isinstance(given, str | os.PathLike):
         if is_image(os.fspath(given)):
             raise UsageError(f"--exclude has the path of an image, {printable(given)}; give a list of images, or a "
                              "text file that lists them, one a line.")
-        return sorted(read_list(given))
+        return Names(sorted(read_list(given)), os.path.abspath(os.fspath(given)))
     names = [given] if isinstance(given, bytes) or not isinstance(given, Collection) else list(given)
     for name in names:
         if not isinstance(name, str | os.PathLike) or not os.fspath(name):
             raise UsageError(f"--exclude must be a list of paths inside the data folder, and {brief(name)} is none.")
-    return sorted({os.fspath(name) for name in names})
+    return Names(sorted({os.fspath(name) for name in names}))
 
 
 def fingerprint(names: Iterable[str]) -> str | None:

@@ -28,7 +28,7 @@ from ..values import as_hinted
 from . import baselines, grouped, scores
 from .baselines import Baseline
 from .grouped import GroupScore
-from .headline import Headline, few_images, headline
+from .headline import TRAINED, Headline, few_images, headline
 from .held_out import Labelled, Note, Progress, labelled_images
 from .intervals import wilson
 from .scores import Evaluation
@@ -80,9 +80,9 @@ class ModelTest(Evaluation):
     def group_interval(self) -> tuple[float, float] | None:
         """The interval that holds the accuracy for images of new groups with 95 % confidence: (low, high).
 
-        None if fewer than two groups were tested.
+        It counts the images that the model was not trained on. None if these come from fewer than two groups.
         """
-        return grouped.interval(self.groups)
+        return self.headline.group_interval
 
     @property
     def headline(self) -> Headline:
@@ -110,16 +110,25 @@ class ModelTest(Evaluation):
         """Return what `cnn test --json` prints."""
         groups = self.groups
         top = self.headline
-        interval = grouped.interval(groups) if top.interval else None  # else of training images only
         known = super().as_json()
-        return {**known, "accuracy_interval": known["accuracy_interval"] if top.interval else None,
+        return {**known, "accuracy_interval": None if self.trained_on else known["accuracy_interval"],
+                "accuracy_interval_missing": self._why_no_interval,
                 "headline": top.as_json(), "verdict": self.verdict or None, **self.subject.as_json(),
                 "trained_on": self.trained_on,
                 "accuracy_unseen": self.accuracy_unseen,
                 "interval_unseen": list(self.interval_unseen) if self.interval_unseen else None,
                 "trained": self.opened.trained.isoformat() if self.opened.trained else None,
                 "groups": [group.as_json() for group in groups] if groups else None,
-                "group_interval": list(interval) if interval else None}
+                "group_interval": list(top.group_interval) if top.group_interval else None}
+
+    @property
+    def _why_no_interval(self) -> str | None:
+        if not self.trained_on:
+            return None
+        if self.trained_on == self.image_count:
+            return TRAINED
+        return (f"The model was trained on {self.trained_on:,} of these {self.image_count:,} images, so the accuracy "
+                "on all of them has no interval; headline has that on the others, with its interval.")
 
     @property
     def samples(self) -> list[Sample]:

@@ -33,6 +33,7 @@ class Headline:
             on all images.
         means: What the interval holds for: "for new images of group s08; it says nothing about new groups".
         second: A second interval, and what that holds for. None without one.
+        for_groups: Whether ``interval`` is that for images of new groups. Else ``second`` is, if there is one.
     """
 
     right: int
@@ -41,11 +42,17 @@ class Headline:
     interval: tuple[float, float] | None
     means: str
     second: tuple[tuple[float, float], str] | None = None
+    for_groups: bool = False
 
     @property
     def accuracy(self) -> float:
         """The share of the images that count that were classified right, 0 to 1."""
         return self.right / self.image_count
+
+    @property
+    def group_interval(self) -> tuple[float, float] | None:
+        """The interval that holds the accuracy for images of new groups. None if fewer than two groups count."""
+        return self.interval if self.for_groups else self.second[0] if self.second else None
 
     @property
     def warning(self) -> str:
@@ -90,7 +97,7 @@ def headline(samples: Sequence[Sample], right: Array, seen: Array | None, learnt
         samples, right = [sample for sample, known in zip(samples, seen, strict=True) if not known], right[~seen]
     groups = grouped.scores_of(samples, right, learnt)
     usual, means = wilson(int(right.sum()), len(right)), ""
-    second = None
+    second, enough = None, False
     if len(groups) == 1:
         means = f"for new images of group {printable(groups[0].name)}; it says nothing about new groups"
     elif by_groups := grouped.interval(groups):
@@ -99,7 +106,7 @@ def headline(samples: Sequence[Sample], right: Array, seen: Array | None, learnt
         enough = len(groups) >= grouped.FEW
         second = (usual, here) if enough else (by_groups, new)
         usual, means = (by_groups, new) if enough else (usual, f"{here}, not for new groups")
-    return Headline(int(right.sum()), len(right), unseen, usual, means or LIKE_THOSE, second)
+    return Headline(int(right.sum()), len(right), unseen, usual, means or LIKE_THOSE, second, enough)
 
 
 def few_images(supports: Mapping[str, int]) -> str:

@@ -20,7 +20,7 @@ import numpy as np
 from ..data.outputs import Kind, marked
 from ..data.outputs import write as write_output
 from ..errors import printable
-from ..evaluation.grouped import FEW, GroupScore, interval
+from ..evaluation.grouped import GroupScore
 from ..evaluation.headline import LIKE_THOSE
 from ..evaluation.intervals import wilson
 from ..evaluation.scores import REJECTIONS, Evaluation, Withheld
@@ -87,7 +87,7 @@ def render(found: Evaluation, *, title: str, pixels: Pixels, names: Sequence[Any
         top=top,
         means=printable(top.means),
         like_those=LIKE_THOSE,
-        usual=top.second is not None and len(groups) >= FEW,
+        usual=top.for_groups,
         verdict=top.verdict(found.baselines),
         baselines=[(name, b, _bar(b.accuracy, _interval(b), "other")) for name, b in found.baselines.items()],
         accuracy_bar=_bar(top.accuracy, top.interval),
@@ -96,7 +96,7 @@ def render(found: Evaluation, *, title: str, pixels: Pixels, names: Sequence[Any
                     group.right, group.image_count) if top.interval else None, "other"))
                 for group in groups[:MOST_GROUPS]],
         all_groups=len(groups),
-        group_interval=interval(groups),
+        group_interval=top.group_interval,
         facts=[(printable(what), printable(value)) for what, value in facts],
         rows=[_row(i, found, top.interval is not None) for i in range(len(classes))],
         matrix=matrix,

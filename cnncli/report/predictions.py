@@ -11,7 +11,8 @@ from ..errors import printable
 from ..model import Prediction
 from ..model.predict import UNKNOWN
 
-TABLE = Kind("a table of predictions", ".csv", marked(rb"\Apath,label,probability,(?:label_2,|error[,\n])"), strict=False)
+TABLE = Kind("a table of predictions", ".csv", marked(rb"\Apath,label,probability,(?:label_2,|error[,\n])"),
+             strict=False)
 
 
 def as_item(prediction: Prediction, rejecting: bool = False, model: str = "") -> dict[str, Any]:

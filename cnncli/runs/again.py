@@ -3,11 +3,12 @@ of a run that is known ask here.
 """
 
 import os
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ..data.exclude import read_list
 from ..data.splits import listed
 from ..errors import DataError, UsageError, quoted
 from .run import Run, runs_option
@@ -59,9 +60,20 @@ def _of_images(run: Run, config: Mapping[str, Any]) -> tuple[list[str], list[str
                      else quoted(groups.pattern, "--group-by"))
     if isinstance(labels := config.get("labels"), dict):
         words.append(_file("--labels", str(labels.get("name")), missing, "LABELS.csv"))
-    if excluded(config):
-        words.append(_file("--exclude", "", missing, "LIST.txt"))
+    if names := excluded(config):
+        words.append(_file("--exclude", _list_of(config, names), missing, "LIST.txt"))
     return words, missing
+
+
+def _list_of(config: Mapping[str, Any], names: Sequence[str]) -> str:
+    """Return the path of the file that lists the images that were left out, "" where it lists others by now, or is not
+    known: runs of earlier versions do not say."""
+    asked = config.get("asked")
+    path = asked.get("exclude") if isinstance(asked, dict) else None
+    with suppress(UsageError):
+        if isinstance(path, str) and os.path.isfile(path) and read_list(path) == set(names):
+            return path
+    return ""
 
 
 def _file(option: str, path: str, missing: list[str], stands_for: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from ..data import SAMPLINGS, Augmentation, Preprocessing, check_fold, naming
 from ..data.depth import parse as parse_range
-from ..data.exclude import names_of
+from ..data.exclude import Names, names_of
 from ..data.groups import Groups, groups_of
 from ..data.labels import Labels, labels_of
 from ..data.order import Sampling
@@ -164,12 +164,14 @@ class Options:
 
     def asked(self) -> dict[str, Any]:
         """Return the same as JSON values, without what a run's config.json says elsewhere: which images are used, and
-        how they are divided."""
-        return {name: value for name, value in self.config().items() if name not in _OF_IMAGES}
+        how they are divided. Of images that a file lists to be left out, it has the file's path."""
+        asked = {name: value for name, value in self.config().items() if name not in _OF_IMAGES}
+        file = self.exclude.file if isinstance(self.exclude, Names) else None
+        return asked if file is None else {**asked, "exclude": file}
 
     def config(self) -> dict[str, Any]:
         """Return the same as JSON values: Options takes them back."""
-        return {name: value.config() if isinstance(value, Augmentation | Schedule | Labels | Groups) else value
+        return {name: value.config() if isinstance(value, Augmentation | Schedule | Labels | Groups | Names) else value
                 for name, value in self.given().items()}
 
 

@@ -15,8 +15,9 @@ from cnncli.evaluation import scores as evaluate
 from .looking import CLASSES, EACH, snapshot, write_images
 
 KEYS = ["model", "images", "accuracy", "top5", "loss", "classes", "confusion_matrix", "skipped", "tta",
-        "accuracy_interval", "baselines", "calibration", "withheld", "headline", "verdict", "split", "data", "own",
-        "labels", "trained_on", "accuracy_unseen", "interval_unseen", "trained", "groups", "group_interval"]
+        "accuracy_interval", "baselines", "calibration", "withheld", "accuracy_interval_missing", "headline", "verdict",
+        "split", "data", "own", "labels", "trained_on", "accuracy_unseen", "interval_unseen", "trained", "groups",
+        "group_interval"]
 FILES = {"report.html", "confusion.png", "confusion.csv", "mistakes.png", "test.json"}
 HELD_OUT = 2 * len(CLASSES)  # a tenth of 24 is 2
 
@@ -118,6 +119,7 @@ def test_what_would_be_reached_without_learning(place):
     assert majority["accuracy"] == 1 / len(CLASSES)
     assert nearest["images"] == majority["images"] == HELD_OUT
     assert f"{len(scan('photos').train)} training images, as grey thumbnails of 16 x 16" in nearest["how"]
+    assert report["accuracy_interval_missing"] is None
     low, high = report["accuracy_interval"]
     assert low < report["accuracy"] < high or report["accuracy"] in (low, high)
     page = (place.run / "report.html").read_text()
@@ -146,6 +148,9 @@ def test_copies_under_other_names_are_known(place):
     assert (report["images"], report["trained_on"]) == (count, known)
     assert "nearest neighbour" not in report["baselines"]
     out, err = place.cnn("test", "all")
+    assert (report["accuracy_interval"], report["accuracy_interval_missing"]) == (
+        None, f"The model was trained on {known} of these {count} images, so the accuracy on all of them has no "
+        "interval; headline has that on the others, with its interval.")
     low, high = report["headline"]["interval"]
     assert [low, high] == report["interval_unseen"]
     assert low < report["accuracy_unseen"] < high

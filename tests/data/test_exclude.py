@@ -56,6 +56,7 @@ def test_lists_of_other_systems(encoding: str, tmp_path: Path) -> None:
 def test_names_that_are_given() -> None:
     assert names_of(["b", "a", "b"]) == ["a", "b"]
     assert names_of(frozenset()) == []
+    assert names_of(["b"]).config() == ["b"]
     assert names_of([Path("b/c.png"), "a"]) == ["a", "b/c.png"]
     for wrong, words in (("dress/x.jpg", "has the path of an image, dress/x.jpg; give a list of images"),
                          ([b"a"], "b'a' is none"), ([3], "and 3 is none"), ([""], "and '' is none")):

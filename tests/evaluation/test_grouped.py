@@ -1,6 +1,7 @@
 """evaluation/grouped.py and what intervals.py says of groups: the interval for new groups, its bounds, the warning."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import cnncli
 from cnncli.data import Sample
 from cnncli.evaluation import grouped
 from cnncli.evaluation.grouped import GroupScore
+from cnncli.evaluation.headline import TRAINED
 from cnncli.evaluation.intervals import of_groups, student, wilson
 from cnncli.runs import Run
 
@@ -107,6 +109,14 @@ def slides(folder: str, *numbers: int) -> None:
         PIL.Image.fromarray(rng.integers(0, 256, (12, 12), np.uint8)).save(path)
 
 
+def copied(folder: str, name: str) -> str:
+    """Return a copy of a folder whose images have other names, so that it is another one for a run."""
+    shutil.copytree(folder, name)
+    for path in Path(name).rglob("*.png"):
+        path.rename(path.with_name(f"{path.stem}_copy.png"))
+    return name
+
+
 @pytest.mark.slow
 def test_the_groups_of_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -166,6 +176,13 @@ def test_a_test_says_its_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert found.headline.means.startswith("for new images of group s")
     several = cnncli.evaluate(run, split="train")
     assert (several.as_json()["group_interval"], several.as_json()["accuracy_interval"]) == (None, None), "learnt"
+    assert several.as_json()["accuracy_interval_missing"] == TRAINED
+    everything = cnncli.evaluate(run, copied("cells", "everything"))
+    new = [group for group in everything.groups if not group.trained_on]
+    assert (len(everything.groups), len(new)) == (6, 2)
+    assert everything.group_interval == of_groups([g.right for g in new], [g.image_count for g in new])
+    said = everything.as_json()
+    assert (said["accuracy_interval"], said["group_interval"]) == (None, list(everything.group_interval or ()))
     assert len(several.groups) == 4
     cnncli.write_report(several, "report")
     page = Path("report/report.html").read_text()

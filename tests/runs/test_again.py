@@ -55,6 +55,20 @@ def test_it_has_what_was_asked_for_and_can_be_typed(here: Path) -> None:
     assert cli.COMMANDS["train"]
 
 
+def test_the_list_of_images_to_leave_out_is_the_users_as_long_as_it_lists_them(here: Path) -> None:
+    path = here / "left out.txt"
+    path.write_text("ant/1.png\nbee/2.png\n")
+    config = {"asked": {"exclude": str(path)}, "excluded": ["ant/1.png", "bee/2.png"]}
+    assert command(a_run(here, config))[3] == f"--exclude={path}"
+    assert (folds_command(a_run(here, config), 3) or "").startswith(": cnn train ")
+    for changed in ("ant/1.png\n", '"not well quoted\n'):
+        path.write_text(changed)
+        assert command(a_run(here, config))[3] == "--exclude=LIST.txt", changed
+    path.unlink()
+    assert command(a_run(here, config))[3] == "--exclude=LIST.txt"
+    assert command(a_run(here, {**config, "asked": {"exclude": 3}}))[3] == "--exclude=LIST.txt"
+
+
 def test_time_becomes_epochs_and_what_cannot_be_typed_is_named(here: Path) -> None:
     run = a_run(here, {"asked": {"time": 60.0, "augment": {"flip": True}}})
     assert command(run)[3:] == ["--epochs", "9", "--folds", "3", "--name", "pre-folds"]

@@ -22,7 +22,9 @@ def test_the_run_remembers_what_was_left_out(train: Train, shared: Path, tmp_pat
     assert excluded(run.config) == sorted(names)
     assert run.config["recipe"]["exclude"] == fingerprint(names)
     assert run.model.training["recipe"]["exclude"] == fingerprint(names)
-    assert train(epochs=1).config["recipe"]["exclude"] is None
+    assert run.config["asked"]["exclude"] == str(tmp_path / "out.txt")
+    plain = train(epochs=1).config
+    assert (plain["recipe"]["exclude"], "exclude" in plain["asked"]) == (None, False)
 
 
 @pytest.mark.slow
@@ -50,6 +52,7 @@ def test_names_will_do_in_place_of_a_file(train: Train, shared: Path) -> None:
     names = [scan(shared / "data").train[3].relative]
     run = train(exclude=names, epochs=1)
     assert excluded(run.config) == names
+    assert "exclude" not in run.config["asked"]
     assert len(train(resume=run.path, exclude=set(names), epochs=2).history) == 2
 
 
@@ -64,4 +67,5 @@ def test_the_folds_of_a_cross_validation_leave_out_the_same(train: Train, shared
     (tmp_path / "out.txt").unlink()
     found = cnncli.cross_validate(None, 2, resume="cv", runs=tmp_path / "runs")
     assert [excluded(fold.run.config) for fold in found.folds] == [sorted(names)] * 2
+    assert [fold.run.config["asked"]["exclude"] for fold in found.folds] == [str(tmp_path / "out.txt")] * 2
     assert sum(fold.image_count for fold in found.folds) == sum(first.config["images"].values())
