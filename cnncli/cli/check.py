@@ -148,7 +148,8 @@ def _print(report: "Report") -> None:
 
     images = report.image_counts()
     parts = ", ".join(f"{images[split]:,} {split}{' (held out)' if split in report.drawn else ''}" for split in images)
-    emit(f"{sum(images.values()):,} images in {len(report.counts):,} classes: {parts}")
+    unused = f"; {report.unusable:,} of them cannot be used" if report.unusable else ""
+    emit(f"{sum(images.values()):,} images in {len(report.counts):,} classes: {parts}{unused}")
     found = list(report.kinds())
     if not found:
         emit("Nothing was found.")

@@ -121,5 +121,5 @@ def command(images: tuple[str, ...], model: Path | None, target: str | None, met
     else:
         for line in [*([printable(page)] if page else []), *(located.sentences if located else [])]:
             emit(line)
-    code = report_skipped(skipped)
+    code = report_skipped(skipped, len(found) - len(skipped))
     return DataError.exit_code if skipped and not written else code

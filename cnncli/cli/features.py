@@ -73,5 +73,5 @@ def command(words: tuple[str, ...], model: Path | None, out: Path, force: bool, 
         emit_json({"path": str(out) if made.paths else None, "images": len(made.paths),
                    "features": made.values.shape[1],
                    "skipped": [{"path": path, "error": reason} for path, reason in made.skipped]})
-    code = report_skipped(made.skipped)
+    code = report_skipped(made.skipped, len(made.paths))
     return code if made.paths else 1

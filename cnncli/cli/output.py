@@ -48,11 +48,15 @@ def note(text: str = "") -> None:
             sys.stderr.flush()
 
 
-def report_skipped(skipped: Sequence[tuple[Any, str]], listed: int = LISTED) -> int:
-    """List the (path, reason) pairs of skipped images on stderr; return the exit code: 3, or 0 if there are none."""
+def report_skipped(skipped: Sequence[tuple[Any, str]], used: int | None = None, listed: int = LISTED) -> int:
+    """List the (path, reason) pairs of skipped images on stderr; return the exit code: 3, or 0 if there are none. used
+    is how many others there were, which were used; None where the lines before do not count them."""
     if not skipped:
         return 0
-    note(f"{len(skipped):,} image{'s' * (len(skipped) > 1)} could not be used and {_were(skipped)} skipped:")
+    found = len(skipped) if used is None else len(skipped) + used
+    which = (f"{len(skipped):,} image{'s' * (len(skipped) > 1)}" if used is None
+             else f"{len(skipped):,} of {found:,} image{'s' * (found > 1)}")
+    note(f"{which} could not be used and {_were(skipped)} skipped:")
     for path, reason in skipped[:listed]:
         # Most reasons are whole sentences that name the file already.
         known = printable(path) in printable(reason)

@@ -132,7 +132,7 @@ def command(images: tuple[str, ...], model: Path | None, top: int | str | None, 
             _write(rows, table)
     for sentence in forgiven_in_words(forgiven):
         note(sentence)
-    code = report_skipped(failed)
+    code = report_skipped(failed, len(found) - len(failed))
     return 1 if len(failed) == len(found) else code
 
 

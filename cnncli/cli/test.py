@@ -80,14 +80,14 @@ def command(data: str | None, model: Path | None, split: "Split | None", labels:
     note(f"Written to {printable(folder)}: {', '.join(WRITTEN)}.")
     if not as_json and (mistake := found.surest_mistake) and opened.model.has_positions:
         note(f"To see why its surest mistake is wrong: cnn explain {quoted(mistake.path)}")
-    return report_skipped(found.skipped)
+    return report_skipped(found.skipped, found.image_count)
 
 
 def _print(found: "ModelTest") -> None:
     from ..report.tables import show
 
     top = found.headline
-    emit(f"tested    {found.subject.describe(found.image_count)}")
+    emit(f"tested    {found.subject.describe(found.image_count, len(found.skipped))}")
     which = " that the model was not trained on" if top.unseen else ""
     emit(f"accuracy  {top.accuracy:.2%}  ({top.right:,} of {top.image_count:,} images{which})")
     if top.interval is None:

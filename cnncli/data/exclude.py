@@ -85,7 +85,7 @@ def names_of(given: str | os.PathLike[str] | Collection[str] | Mapping[str, Any]
     """Return the names that were given, or those in the file that was given, sorted. Raises UsageError."""
     if isinstance(given, Names):
         return given
-    if isinstance(given, Mapping) and given.keys() == {"file", "names"}:  # as config.json has them
+    if isinstance(given, Mapping) and set(given) == {"file", "names"}:  # as config.json has them
         return Names(names_of(given["names"]), given["file"])
     if isinstance(given, str | os.PathLike):
         if is_image(os.fspath(given)):

@@ -68,18 +68,20 @@ class Subject:
             return f"its {part}"
         return f"{part} in memory" if self.data is None else f"the {part} of {self._folder}/"
 
-    def describe(self, images: int) -> str:
+    def describe(self, images: int, skipped: int = 0) -> str:
         """Return which images were tested: "30 of the 382 images of birds: the test images, held out of the training".
 
         Args:
             images: How many were tested.
+            skipped: How many more there are that cannot be used.
         """
         where = "" if self.data is None else f" of {printable(self.data)}"
         many = f"image{'s' * (images != 1)}"
+        unused = f"; {skipped:,} more cannot be used" if skipped else ""
         if self.own and self.split:
             return (f"{images:,} of the {self.total:,} images{where}: the {PARTS[self.split]} images"
-                    f"{_HELD_OUT[self.split]}")
-        return f"{images:,} {PARTS[self.split] + ' ' if self.split else ''}{many}{where or ' in memory'}"
+                    f"{_HELD_OUT[self.split]}{unused}")
+        return f"{images:,} {PARTS[self.split] + ' ' if self.split else ''}{many}{where or ' in memory'}{unused}"
 
     @in_plain_json
     def as_json(self) -> dict[str, Any]:

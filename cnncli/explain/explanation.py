@@ -255,13 +255,13 @@ class Explainer:
               truths: Mapping[str, int], alone: bool) -> Iterator[list[Explanation] | Missing]:
         forgiven: dict[str, str] = {}
         said, seen, sources = list[tuple[str, str]](), Seen(), iter(images)
-        learnt = shown = 0
+        learnt = shown = every = 0
         for batch in self._model.prepared(images, forgiven, seen):
             good = [pixels for _, pixels in batch if not isinstance(pixels, str)]
             labels = np.array([truths.get(path, -1) for path, pixels in batch if not isinstance(pixels, str)])
             if good and (known := trained_on(self._model.seen, np.stack(good))) is not None:
                 learnt += int(known.sum())
-            shown += len(good)
+            shown, every = shown + len(good), every + len(batch)
             answers = iter(self._answers(np.stack(good), labels, about, alone) if good else ())
             for path, pixels in batch:
                 source = next(sources)
@@ -273,7 +273,7 @@ class Explainer:
                     said.append((path, forgiven[path]))
                 yield found
         for sentence in [*forgiven_in_words(said), *doubts(seen, self._model.preprocessing.scales),
-                         *in_words(learnt, shown)]:
+                         *in_words(learnt, shown, every > shown)]:
             note(sentence)
 
     def _answers(self, pixels: Array, truths: Array, about: int | None, alone: bool) -> list[list[dict[str, Any]]]:

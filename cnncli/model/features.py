@@ -100,6 +100,6 @@ def features(model: Model, images: Images, progress: Callable[[int, int], None] 
                 progress(done, len(found))
     if note:
         for sentence in [*forgiven_in_words([*forgiven.items()]), *doubts(seen, model.preprocessing.scales),
-                         *in_words(learnt, len(paths))]:
+                         *in_words(learnt, len(paths), bool(skipped))]:
             note(sentence)
     return Features(paths, np.concatenate(rows) if rows else np.empty((0, width), np.float32), skipped)

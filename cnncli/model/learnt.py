@@ -21,11 +21,13 @@ def trained_on(seen: Array | None, images: Array) -> Array | None:
     return np.asarray(seen[np.minimum(np.searchsorted(seen, marks), len(seen) - 1)] == marks)
 
 
-def in_words(learnt: int, images: int) -> list[str]:
-    """Return a sentence that says how many of so many images a model was trained on; none if it was not."""
+def in_words(learnt: int, images: int, unused: bool = False) -> list[str]:
+    """Return a sentence that says how many of so many images a model was trained on; none if it was not. unused says
+    whether there were others, which could not be used."""
     if not learnt:
         return []
-    which = ("The image is" if images == 1 else f"All {images:,} images are" if learnt == images
-             else f"{learnt:,} of the {images:,} images {'is' if learnt == 1 else 'are'}")
+    good = " that can be used" if unused else ""
+    which = (f"The image{good} is" if images == 1 else f"All {images:,} images{good} are" if learnt == images
+             else f"{learnt:,} of the {images:,} images{good} {'is' if learnt == 1 else 'are'}")
     return [f"{which} among those that the model was trained on. What the model says of "
             f"{'it' if learnt == 1 else 'them'} tells little about new images."]

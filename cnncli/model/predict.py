@@ -37,13 +37,14 @@ def _doubted(answers: Iterator[Prediction], model: Model, seen: Seen, note: Call
              ) -> Iterator[Prediction]:
     """Pass answers on; afterwards tell if images are on another scale of values than the model takes, and how many it
     was trained on."""
-    learnt = images = 0
+    learnt = images = unused = 0
     for answer in answers:
         learnt += answer.trained_on is True
         images += answer.error is None
+        unused += answer.error is not None
         yield answer
     if note:
-        for sentence in [*doubts(seen, model.preprocessing.scales), *in_words(learnt, images)]:
+        for sentence in [*doubts(seen, model.preprocessing.scales), *in_words(learnt, images, unused > 0)]:
             note(sentence)
 
 

@@ -117,7 +117,8 @@ def _write(found: ModelTest, into: Path, why: Why | None) -> None:
     about = title.removeprefix("Test of ")
     page.write(found, report, title=title, pixels=found.pixels,
                names=[sample.relative for sample in found.samples],
-               facts=[("images tested", found.subject.describe(found.image_count)), *found.facts], groups=found.groups,
+               facts=[("images tested", found.subject.describe(found.image_count, len(found.skipped))), *found.facts],
+               groups=found.groups,
                notes=found.notes + found.comparison, why=why)
     confusion.draw(found, matrix, f"Confusion matrix of {about}")
     confusion.write_csv(found, table)

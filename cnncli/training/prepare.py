@@ -244,11 +244,20 @@ def load(splits: Splits, preprocessing: Preprocessing, setting: Setting, find_ra
         if label not in present:
             raise DataError(f"none of the training images of {printable(name)} can be used; put some into its folder, "
                             "or remove it.")
-    if skipped := len(train.skipped) + len(val.skipped):
-        setting.observer.note(f"{skipped:,} image{'s' * (skipped != 1)} cannot be used and will be named at the end.")
+    if unused := _unused(train, val, splits):
+        setting.observer.note(unused)
     if not len(val):
         setting.observer.note("There are no validation images, so the model of the last epoch is kept as the best.")
     return train, val if len(val) else None
+
+
+def _unused(train: Images, val: Images, splits: Splits) -> str:
+    """Return the sentence that says how many of the images that were found cannot be used, "" for none."""
+    parts = [f"{len(images.skipped):,} of the {len(found):,} for {what}" for what, images, found in (
+        ("training", train, splits.train), ("validation", val, splits.val)) if images.skipped]
+    many = len(train.skipped) + len(val.skipped)
+    return (f"{many:,} image{'s' * (many != 1)} cannot be used: {' and '.join(parts)}. "
+            f"{'They are' if many != 1 else 'It is'} named at the end.") if parts else ""
 
 
 def _sentence(path: str, reason: str) -> str:

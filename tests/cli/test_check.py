@@ -17,8 +17,8 @@ from ..data.check.pictures import classes, jpeg, scene, write
 from ..data.check.test_check import write_bomb
 from .looking import snapshot
 
-KEYS = ["folder", "seed", "images", "drawn", "range", "classes", "model", "errors", "warnings", "notes", "kinds",
-        "findings", "exclude"]
+KEYS = ["folder", "seed", "images", "unusable", "drawn", "range", "classes", "model", "errors", "warnings", "notes",
+        "kinds", "findings", "exclude"]
 
 
 @pytest.fixture

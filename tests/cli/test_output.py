@@ -87,6 +87,9 @@ def test_twenty_skipped_images_are_named(capsys: pytest.CaptureFixture[str]) -> 
         assert lines[21:] == more
     assert output.report_skipped([("a.png", "is empty")]) == 3
     assert capsys.readouterr().err.startswith("1 image could not be used and was skipped:\n")
+    for used, words in ((0, "1 of 1 image could not be used and was"), (4, "1 of 5 images could not be used and was")):
+        assert output.report_skipped([("a.png", "is empty")], used) == 3
+        assert capsys.readouterr().err.startswith(words)
 
 
 @pytest.mark.parametrize(("stream", "term", "watched"), [

@@ -113,7 +113,7 @@ def test_table(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     best = load_model("runs/latest").predict(["photos/a.png"])[0]
     assert f"{best.probability:.4f}" in lines[1]
     assert lines[3].split() == ["photos/bad.png", "-", "-"]
-    assert "1 image could not be used" in err
+    assert "1 of 4 images could not be used" in err
     assert "zwei\\nZeilen" in out
 
 
@@ -247,8 +247,8 @@ def test_what_cannot_be_judged_is_an_error_and_not_unknown(home: Path, capsys: p
 def test_exit_codes(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, code, words in [
         (["d.jpg"], 0, ""),
-        (["d.jpg", "photos/bad.png"], 3, "1 image could not be used"),
-        (["photos/bad.png", "gone.png"], 1, "2 images could not be used"),
+        (["d.jpg", "photos/bad.png"], 3, "1 of 2 images could not be used"),
+        (["photos/bad.png", "gone.png"], 1, "2 of 2 images could not be used"),
         (["--strict", "photos/bad.png", "d.jpg"], 1, "cnn: photos/bad.png cannot be used"),
         (["d.jpg", "-m", "gone"], 4, "there is no model gone"),
         (["d.jpg", "-m", "photos"], 4, "photos holds no model.safetensors"),

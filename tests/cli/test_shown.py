@@ -146,7 +146,7 @@ def test_the_figures_of_a_test(capsys: pytest.CaptureFixture[str]) -> None:
     whole = Headline(1600, 2000, False, (0.78126, 0.8174), means)
     result = SimpleNamespace(
         subject=Subject("/a/b", "val", True, 9000), headline=whole, verdict="", accuracy=0.8, image_count=2000,
-        trained_on=500, top5=0.999, loss=0.12345, classes=[a_class("a", 1000), a_class("b", 0)],
+        skipped=[], trained_on=500, top5=0.999, loss=0.12345, classes=[a_class("a", 1000), a_class("b", 0)],
         baselines={"majority class": SimpleNamespace(accuracy=0.5, how="always a")})
     test._print(result)  # type: ignore[arg-type]
     first = "tested    2,000 of the 9,000 images of /a/b: the validation images"
@@ -179,7 +179,7 @@ def test_what_test_asks_for(models: Path, monkeypatch: pytest.MonkeyPatch, capsy
     from cnncli.report import files
 
     given: dict[str, Any] = {}
-    result = SimpleNamespace(skipped=[("a.png", "is empty")], as_json=lambda: {"accuracy": 0.5})
+    result = SimpleNamespace(skipped=[("a.png", "is empty")], image_count=4, as_json=lambda: {"accuracy": 0.5})
     monkeypatch.setattr(evaluation, "evaluate", lambda opened, data, **options: given.update(
         options, data=data) or result)
     monkeypatch.setattr(files, "subject_of", lambda *_: Subject("/a/b", None, own=False))

@@ -187,7 +187,7 @@ def test_unusable_images_are_counted_listed_and_end_with_3(place):
     before = snapshot(folder)
     out, err = place.cnn("test", folder, code=3)
     assert "of 12 images)" in out
-    assert "3 images could not be used and were skipped:" in err
+    assert "3 of 15 images could not be used and were skipped:" in err
     for name in ("empty.png", "cut.png", "text.jpg"):
         assert name in err
     report = place.json("test", folder, code=3)

@@ -103,8 +103,8 @@ def test_images_that_the_model_was_trained_on_are_told(folder: Path) -> None:
     (folder / "bad.png").write_bytes(b"bad")
     answers = list(predict(model, folder, note=told.append))
     assert [answer.trained_on for answer in answers] == [3 <= i < 7 for i in range(12)] + [None]
-    assert told == ["4 of the 12 images are among those that the model was trained on. What the model says of "
-                    "them tells little about new images."]
+    assert told == ["4 of the 12 images that can be used are among those that the model was trained on. What the model "
+                    "says of them tells little about new images."]
     for few, words in ((paths[3:5], "All 2 images are among"), (paths[3:4], "The image is among"),
                        (paths[2:4], "1 of the 2 images is among")):
         assert [*predict(model, few, note=told.append), *told[-1:]][-1].startswith(words)

@@ -74,6 +74,7 @@ KINDS = {
     "transparent": Kind("note", "has transparency; laid on white"),
     "forgiven": Kind("note", "damaged, but no pixel is lost; used all the same, as viewers do"),
 }
+UNUSABLE = ("empty-file", "not-an-image", "damaged", "refused")
 DUPLICATES = tuple(kind for kind in KINDS if "duplicate" in kind)
 # What the list to exclude says of images with which nothing else is wrong.
 _LISTED = "'cnn check --kinds' lists them"
@@ -173,6 +174,11 @@ class Report:
         """Return how many images each part of the split has: {"train": …, "val": …, "test": …}."""
         return {split: sum(counts[split] for counts in self.counts.values()) for split in ("train", "val", "test")}
 
+    @property
+    def unusable(self) -> int:
+        """How many of the images cannot be used, as far as their findings are not ignored."""
+        return sum(len(finding.files) for finding in self.findings if finding.kind in UNUSABLE)
+
     def fails(self, fail_on: Sequence[str]) -> bool:
         """Return whether something was found that a list names.
 
@@ -208,6 +214,7 @@ class Report:
             "folder": self.folder,
             "seed": self.seed,
             "images": self.image_counts(),
+            "unusable": self.unusable,
             "drawn": self.drawn,
             "range": list(self.scales.whole) if self.scales.whole else None,
             "classes": [{"name": name, **counts} for name, counts in self.counts.items()],
