@@ -23,6 +23,12 @@ Made = Generator[tuple[Array, Array], None, None]  # images, not mixed yet, and 
 _AT_ONCE = 64  # batches whose variations are drawn together: NumPy's calls cost more than the drawing
 
 
+def steps_of(images: int, batch_size: int) -> int:
+    """Return how many batches an epoch of so many images has."""
+    whole, rest = divmod(images, batch_size)
+    return whole + (rest >= 2 or (whole == 0 and rest == 1))
+
+
 class Batches:
     """Batches for training: each epoch a new order of all images or, with sampling "balanced", of as many draws,
     equally often from every class (order.py).
@@ -36,8 +42,7 @@ class Batches:
         self.images, self.preprocessing = images, preprocessing
         self.batch_size, self.seed = batch_size, seed
         self.augmentation, self.sampling = augmentation, sampling
-        whole, rest = divmod(len(images), batch_size)
-        self.steps = whole + (rest >= 2 or (whole == 0 and rest == 1))
+        self.steps = steps_of(len(images), batch_size)
 
     def order(self, number: int) -> Array:
         """Return the draws of epoch `number`: the images' numbers in another order, if none is drawn twice."""

@@ -4,7 +4,7 @@ import io
 import math
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,18 @@ TRAIN, VALIDATION, RATE = "#0072b2", "#d55e00", "#5b4a8a"  # Okabe and Ito's blu
 _MARGINS = {"left": 0.05, "right": 0.988, "bottom": 0.125, "top": 0.83, "wspace": 0.2}
 
 Points = list[tuple[float, float]]
+Rates = tuple[Callable[[int], float], int]  # the learning rate of each step, counted from 0; the steps of an epoch
+_STEPS = 2000  # that are drawn of the learning rate; of more, so many evenly chosen
+_SAME = 1e-4  # a rate of a row, which has seven digits, as a share of the rate of its step
 CURVES = drawing("the curves of a training")
 
 
 @quiet_matplotlib()
 def draw(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str], title: str,
-         kept: Mapping[str, Any] | None = None) -> Path:
+         kept: Mapping[str, Any] | None = None, steps: Rates | None = None) -> Path:
     """Draw the rows of a history.csv (or dicts with its columns, any of them empty) as a PNG file. kept is the row of
-    the epoch whose model the run keeps.
+    the epoch whose model the run keeps. steps tells the learning rate within the epochs; where it is not what a row
+    has, as before a run was made longer, a straight line leads to the row.
 
     Raises ValueError where there is no row, SaveError where the file cannot be written.
     """
@@ -42,7 +46,7 @@ def draw(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str], title:
     _pair(accuracies, rows, "accuracy", "Accuracy")
     accuracies.yaxis.set_major_formatter(PercentFormatter(1))
     _mark_kept(accuracies, rows, kept)
-    _rates(rates, rows)
+    _rates(rates, rows, steps)
     return save(figure, path, CURVES)
 
 
@@ -81,22 +85,40 @@ def _mark_kept(axes: Any, rows: Sequence[Mapping[str, Any]], kept: Mapping[str, 
     axes.set_title(f"Accuracy (the model: {accuracy:.1%} in validation, epoch {kept['epoch']})", fontsize=11)
 
 
-def _rates(axes: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+def _rates(axes: Any, rows: Sequence[Mapping[str, Any]], steps: Rates | None) -> None:
     points = _points(rows, "learning_rate")
+    line = _by_step(points, steps) if steps else points
     if points:
-        epochs, values = zip(*points, strict=True)
-        axes.plot(epochs, values, "-", color=RATE, marker="o", markersize=_dot(points))
-        axes.set_ylim(0, max(values) * 1.08 or 1)
-    _dress(axes, rows, "Learning rate")
+        axes.plot(*zip(*line, strict=True), "-", color=RATE)
+        axes.plot(*zip(*points, strict=True), "o", color=RATE, markersize=_dot(points))
+        axes.set_ylim(0, max(value for _, value in line) * 1.08 or 1)
+    _dress(axes, rows, "Learning rate", from_the_first_step=line != points)
     axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 4), useMathText=True)
 
 
-def _dress(axes: Any, rows: Sequence[Mapping[str, Any]], label: str) -> None:
+def _by_step(points: Points, steps: Rates) -> Points:
+    """Return the points at the ends of epochs with those of the steps before each. The last step of epoch e lies at e,
+    so that the first epoch lies between 0 and 1."""
+    rate, size = steps
+    each = max(1, size * len(points) // _STEPS)
+    found: Points = []
+    for epoch, value in points:
+        last = round(epoch * size) - 1
+        first = last + 1 - size
+        if epoch == int(epoch) and first >= 0 and abs(rate(last) - value) <= _SAME * abs(value):
+            found += [((step + 1) / size, rate(step)) for step in range(first, last, each)]
+        found.append((epoch, value))
+    return found
+
+
+def _dress(axes: Any, rows: Sequence[Mapping[str, Any]], label: str, from_the_first_step: bool = False) -> None:
     from matplotlib.ticker import MaxNLocator
 
     epochs = _epochs(rows)
     first, last = min(epochs), max(epochs)
-    margin = max(0.5, 0.03 * (last - first))
+    if from_the_first_step:
+        first -= 1
+    margin = max(0.1 if from_the_first_step else 0.5, 0.03 * (last - first))
     axes.set_xlim(first - margin, last + margin)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10, min_n_ticks=1))
     axes.set_xlabel("epoch")

@@ -3,8 +3,8 @@ training ready, fit.py does it, signals.py stops it, observer.py is told about i
 """
 
 import os
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from .. import kernels
 from ..data import Augmentation, Data
+from ..data.batches import steps_of
 from ..data.exclude import names_of
 from ..data.groups import groups_of
 from ..data.images import Cache
@@ -28,6 +29,7 @@ from .inside import Inside
 from .observer import Observer
 from .options import Freeze, Options, RecipeName, seconds_of
 from .prepare import Prepared, Setting, begin
+from .recipe import Recipe
 from .resume import resume as resumed
 from .signals import StopFlag, catch_stops
 
@@ -273,6 +275,16 @@ def _draw(run: Run, observer: Observer) -> None:
 
     path: Path = run.path / CURVES
     try:
-        curves.draw(run.history, path, run.name, run.kept)
+        curves.draw(run.history, path, run.name, run.kept, _rates(run))
     except (OSError, ImportError, RuntimeError, CnnError) as error:  # RuntimeError: matplotlib got no thread
         observer.note(f"{path} could not be drawn: {error}")
+
+
+def _rates(run: Run) -> tuple[Callable[[int], float], int] | None:
+    """Return the learning rate of each step of a run, and the steps of an epoch; None where its recipe does not tell.
+    """
+    with suppress(CnnError, LookupError, TypeError, ValueError):
+        recipe = Recipe.from_config(run.config["recipe"])
+        steps = steps_of(run.config["images"]["train"], recipe.batch_size)
+        return recipe.make_schedule(steps), steps
+    return None

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnncli.optim import Schedule
 from cnncli.report import curves
 
 
@@ -69,8 +70,8 @@ def axes(monkeypatch):
     kept = []
     monkeypatch.setattr(curves, "save", lambda figure, path, kind: kept.append(figure.axes))
 
-    def drawn(rows, of=None):
-        curves.draw(rows, "curves.png", "t", of)
+    def drawn(rows, of=None, steps=None):
+        curves.draw(rows, "curves.png", "t", of, steps)
         return kept.pop()
 
     return drawn
@@ -80,16 +81,59 @@ def axes(monkeypatch):
 def test_each_line_shows_its_column(axes):
     rows = history(4)
     losses, accuracies, rates = axes(rows)
-    shown = [(a, line) for a in (losses, accuracies, rates) for line in a.lines if len(line.get_xdata()) == 4]
+    *shown, dots = [(a, line) for a in (losses, accuracies, rates) for line in a.lines if len(line.get_xdata()) == 4]
     columns = ["train_loss", "val_loss", "train_accuracy", "val_accuracy", "learning_rate"]
     assert [line.get_xydata().tolist() for _, line in shown] == [[[r["epoch"], r[c]] for r in rows] for c in columns]
+    assert dots[1].get_xydata().tolist() == shown[-1][1].get_xydata().tolist()
     assert [line.get_label() for _, line in shown[:4]] == ["training", "validation"] * 2
     assert [line.get_color() for _, line in shown] == [curves.TRAIN, curves.VALIDATION] * 2 + [curves.RATE]
     assert [line.get_linestyle() for _, line in shown] == ["-", "--", "-", "--", "-"]
     assert [a.get_title() for a in (losses, rates)] == ["Loss", "Learning rate"]
     assert all(a.get_xlim() == (0.5, 4.5) for a in (losses, accuracies, rates))
+    assert (dots[1].get_linestyle(), dots[1].get_marker(), dots[1].get_markersize()) == ("None", "o", 5)
     assert rates.get_ylim() == pytest.approx((0, 0.108))
     assert accuracies.yaxis.get_major_formatter()(0.5) == "50%"
+
+
+def ends(schedule, epochs, size):
+    """A history whose rows have the learning rates of the epochs' last steps, as history.csv has them."""
+    return [row | {"learning_rate": float(f"{schedule(row['epoch'] * size - 1):.7g}")} for row in history(epochs)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "warmup"), [("one-cycle", None), ("cosine", 7), ("triangular", None), ("step", 2)])
+def test_the_learning_rate_is_that_of_each_step(axes, kind, warmup):
+    schedule = Schedule(kind, 0.1, 30, warmup)
+    line, dots = axes(ends(schedule, 3, 10), None, (schedule, 10))[2].lines
+    assert line.get_xydata().tolist() == [[(step + 1) / 10, pytest.approx(schedule(step))] for step in range(30)]
+    assert dots.get_xdata().tolist() == [1, 2, 3]
+    low, high = line.axes.get_xlim()
+    assert low < 0.1
+    assert high > 3
+    assert line.axes.get_ylim()[1] > max(map(schedule, range(30))), "the peak lies within an epoch"
+
+
+@pytest.mark.slow
+def test_where_the_schedule_was_another_one_a_line_leads_from_end_to_end(axes):
+    """As before a run was made longer, or where nobody knows how many steps there were."""
+    before, now = Schedule("cosine", 0.1, 20), Schedule("cosine", 0.1, 40)
+    rows = ends(before, 2, 10) + ends(now, 4, 10)[2:]
+    line, _ = axes(rows, None, (now, 10))[2].lines
+    xs, ys = (values.tolist() for values in line.get_data())
+    assert xs == [1, 2, *((step + 1) / 10 for step in range(20, 40))]
+    assert ys[:3] == [rows[0]["learning_rate"], rows[1]["learning_rate"], now(20)]
+    shown = axes(rows, None, (Schedule("cosine", 0.1, 44), 11))[2]
+    assert shown.lines[0].get_xdata().tolist() == [1, 2, 3, 4]
+    assert shown.get_xlim() == (0.5, 4.5)
+    assert axes([{"epoch": 1}], None, (now, 10))[2].lines[:] == []
+
+
+@pytest.mark.slow
+def test_of_very_many_steps_some_are_drawn(axes):
+    schedule = Schedule("one-cycle", 0.1, 40_000)
+    line, _ = axes(ends(schedule, 4, 10_000), None, (schedule, 10_000))[2].lines
+    assert 1000 < len(line.get_xdata()) < 3000
+    assert max(line.get_ydata()) > 0.0999
 
 
 @pytest.mark.slow

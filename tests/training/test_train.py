@@ -226,6 +226,11 @@ def test_a_preview_that_cannot_be_drawn_stops_no_training(train: Train, monkeypa
 def test_the_curves_are_drawn(shared: Path, tmp_path: Path) -> None:
     run = training.train(shared / "data", str(shared / "net.toml"), epochs=1, runs=tmp_path)
     assert (run.path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    schedule, steps = training._rates(run)  # type: ignore[misc]
+    assert schedule(steps - 1) == pytest.approx(run.history[0]["learning_rate"], rel=1e-6)
+    assert schedule(0) > schedule(steps - 1)
+    run.write_config({**run.config, "recipe": {"lr": 0.1}})
+    assert training._rates(run) is None
 
 
 class Prepared:
