@@ -5,7 +5,7 @@ over what would be chosen.
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from ..architectures.resnet9 import LARGEST_SIDE
 from ..data import SAMPLINGS, Augmentation, Preprocessing, Splits, describe, naming
 from ..data.depth import parse as parse_range
 from ..data.exclude import fingerprint
-from ..errors import UsageError
+from ..errors import UsageError, no_such
 from ..network import Network
 from ..network.blocks import blocks, dense_head
 from . import defaults, fast, finetune
@@ -34,12 +34,14 @@ TOO_FEW_PARAMETERS = 2
 @dataclass(frozen=True)
 class Facts:
     """What a choice depends on beside options and network: how many training images each class has, how many validation
-    images there are, and the fingerprint of the list of images that were left out (None without one).
+    images there are, the fingerprint of the list of images that were left out (None without one), and the names of the
+    classes.
     """
 
     counts: tuple[int, ...]
     val: int
     excluded: str | None
+    classes: tuple[str, ...] = ()
 
     @property
     def images(self) -> int:
@@ -51,7 +53,7 @@ class Facts:
         """Return the facts about a data folder's images."""
         counts = Counter(sample.label for sample in splits.train)
         return cls(tuple(counts[label] for label in range(len(splits.classes))), len(splits.val),
-                   fingerprint(splits.excluded))
+                   fingerprint(splits.excluded), tuple(splits.classes))
 
 
 @dataclass(frozen=True)
@@ -236,13 +238,26 @@ def _label_smoothing(options: Options, usual: float) -> float | None:
     return usual
 
 
-def _class_weights(given: str | Sequence[float] | None, facts: Facts) -> tuple[float, ...] | None:
+def _class_weights(given: str | Sequence[float] | Mapping[str, float] | None, facts: Facts
+                   ) -> tuple[float, ...] | None:
     """Return a weight for each class; "balanced" makes every class count the same, however many images it has."""
     if given is None:
         return None
+    if isinstance(given, Mapping):
+        return weights_by_name(given, facts.classes)
     if not isinstance(given, str):
         if len(given) != len(facts.counts):
             raise UsageError(f"there are {len(given)} class weights for {len(facts.counts)} classes; give one for each "
                              "class, in the order of the classes.")
         return tuple(float(weight) for weight in given)
     return tuple(facts.images / (len(facts.counts) * count) for count in facts.counts)
+
+
+def weights_by_name(given: Mapping[str, float], classes: Sequence[str]) -> tuple[float, ...]:
+    """Return a weight for each class from those that are given by name; the others have 1. Raises UsageError for a name
+    that is no class's.
+    """
+    for name in given:
+        if name not in classes:
+            raise UsageError(no_such("class", name, classes))
+    return tuple(float(given.get(name, 1.0)) for name in classes)

@@ -33,7 +33,7 @@ class _Shared(TypedDict, total=False):
     weight_decay: float | None
     loss: LossName | None
     label_smoothing: float | None
-    class_weights: Literal["balanced"] | Sequence[float] | None
+    class_weights: Literal["balanced"] | Sequence[float] | Mapping[str, float] | None
     augment: str | bool | Augmentation | None
     size: int | tuple[int, int] | None
     grey: bool | None

@@ -5,7 +5,7 @@ before an image is looked at.
 import math
 import os
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any, Literal, get_args
@@ -47,7 +47,7 @@ class Options:
     weight_decay: float | None = None
     loss: LossName | None = None
     label_smoothing: float | None = None
-    class_weights: Literal["balanced"] | Sequence[float] | None = None
+    class_weights: Literal["balanced"] | Sequence[float] | Mapping[str, float] | None = None
     augment: str | bool | Augmentation | None = None
     size: int | tuple[int, int] | None = None
     grey: bool | None = None
@@ -114,11 +114,7 @@ class Options:
                              "epochs; leave one of them out.")
         if self.fold is not None:
             check_fold(*self.fold)
-        weights = self.class_weights
-        numbers = isinstance(weights, Sequence) and all(isinstance(w, int | float) for w in weights)
-        if weights not in (None, "balanced") and not numbers:
-            raise UsageError("the class weights must be balanced, or a number for each class, in the order of the "
-                             f"classes, not {brief(self.class_weights)}.")
+        self._check_class_weights()
         # These refuse unknown names and numbers that make no sense.
         optimiser_by_name(self.optimizer or "sgd", weight_decay=self.weight_decay)
         loss_by_name(self.loss or "cross-entropy", label_smoothing=self.label_smoothing)
@@ -145,6 +141,18 @@ class Options:
                                  "leave one of them out.")
             _check_number("learning rate", given["lr"], 0, above=True)
             object.__setattr__(self, "lr", given["lr"])
+
+    def _check_class_weights(self) -> None:
+        """Refuse what are no weights. Those by the names of classes become a plain dict, as JSON has it."""
+        weights = self.class_weights
+        if isinstance(weights, Mapping):
+            weights = {str(plain(name)): plain(weight) for name, weight in weights.items()}
+            object.__setattr__(self, "class_weights", weights)
+        values = list(weights.values()) if isinstance(weights, dict) else weights
+        numbers = isinstance(values, Sequence) and all(isinstance(value, int | float) for value in values)
+        if weights not in (None, "balanced") and not (numbers and values):
+            raise UsageError("the class weights must be balanced, a number for each class in the order of the classes, "
+                             f"or a mapping of names of classes to numbers, not {brief(self.class_weights)}.")
 
     def _check_sampling(self) -> None:
         if self.sampling not in (None, *SAMPLINGS):

@@ -23,7 +23,7 @@ from ..runs.marks import placed
 from ..runs.marks import read as read_marks
 from ..runs.samples import data_again, fingerprint, have_changed, is_path, of_run, place, splits_in
 from . import start
-from .choose import requested_augmentation
+from .choose import requested_augmentation, weights_by_name
 from .fit import Fit
 from .observer import Observer
 from .options import Options
@@ -58,6 +58,8 @@ def _resumed(lock: RunLock, data: Data | None, options: Options, setting: Settin
     if config["preprocessing"].get("grey") != written.grey or config["preprocessing"].get("size") != [*written.size]:
         raise UsageError(f"{printable(run.path / CONFIG)} has other images in its recipe than in its preprocessing; "
                          "put it back as it was, or start a new run.")
+    if isinstance(options.class_weights, Mapping):
+        options = replace(options, class_weights=weights_by_name(options.class_weights, config["classes"]))
     recipe = _changed(written, options, run)
     _check_architecture(options.arch, recipe, config, run)
     state = None
@@ -259,6 +261,8 @@ def _shown(name: str, value: Any) -> str:
         return _HASHED[name]
     if name in ("range", "float_range") and value is not None:
         return range_in_words(value)
+    if name == "class_weights" and value is not None:
+        return f"[{', '.join(f'{weight:g}' for weight in value)}]"
     if isinstance(value, dict):  # strengths of augmentation
         return ",".join(f"{key}={strength}" for key, strength in value.items() if strength)
     return "x".join(map(str, value)) if isinstance(value, list) else "off" if value is None else str(value)

@@ -3,7 +3,7 @@ training ready, fit.py does it, signals.py stops it, observer.py is told about i
 """
 
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from copy import deepcopy
 from datetime import timedelta
@@ -52,7 +52,7 @@ def train(
     weight_decay: float | None = None,
     loss: LossName | None = None,
     label_smoothing: float | None = None,
-    class_weights: Literal["balanced"] | Sequence[float] | None = None,
+    class_weights: Literal["balanced"] | Sequence[float] | Mapping[str, float] | None = None,
     augment: str | bool | Augmentation | None = None,
     size: int | tuple[int, int] | None = None,
     grey: bool | None = None,
@@ -108,8 +108,8 @@ def train(
         label_smoothing: The share of each label that is spread over all classes, 0 to 1; for cross-entropy only. None:
             0.1 with init and for networks with batch norm (0.2 with recipe="fast"); 0 for others, if there are few
             parameters for each image, and with probe.
-        class_weights: "balanced", so that all classes count the same, or one number per class. None: all images count
-            the same.
+        class_weights: "balanced", so that all classes count the same, one number per class, or a mapping of names of
+            classes to numbers, {"cat": 2.0}; the other classes then have 1. None: all images count the same.
         augment: How training images are changed each time they are used: "auto" (shifted, and mirrored unless they are
             grey), "none", "digits", "photo", "strong", a list like "shift=4,flip,rotate=10", or a
             ``cnncli.data.Augmentation``. None and True are "auto", False is "none".

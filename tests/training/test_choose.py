@@ -258,6 +258,8 @@ def test_what_nobody_asked_for_is_as_it_always_was() -> None:
     assert (given.range, given.float_range) == ((0.0, 5.0), None)
     squared = choose(Options(loss="squared-error"), Facts((30, 10), 4, None), resnet8()).recipe
     assert (squared.loss, squared.label_smoothing) == ("squared-error", None)
+    facts = Facts((30, 10), 4, None, ("cat", "dog"))
+    assert choose(Options(class_weights={"dog": 3}), facts, resnet8()).recipe.class_weights == (1.0, 3.0)
     with pytest.raises(UsageError, match="there are 3 class weights for 2 classes"):
         choose(Options(class_weights=[1, 2, 3]), Facts((30, 10), 4, None), resnet8())
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnncli import Network, Observer, Observers, evaluate
+from cnncli import Network, Observer, Observers, cross_validate, evaluate
 from cnncli.data import Preprocessing
 from cnncli.errors import UsageError
 from cnncli.training.options import Options, seconds_of
@@ -62,7 +62,9 @@ def test_the_time_is_seconds_or_a_timedelta() -> None:
 
 @pytest.mark.parametrize(("given", "words"), [
     ({"arch": Network([{"type": "Flatten"}], (2, 2, 1))}, "arch must be a text or a path, not "),
-    ({"class_weights": {"a": 1.0}}, "in the order of the classes, not {'a': 1.0}"), ({"class_weights": ["a"]}, "order"),
+    ({"class_weights": {"bea": 2.0}}, "there is no class 'bea'; give one of ant, bee, cat. Did you mean 'bee'?"),
+    ({"class_weights": {"ant": "2"}}, "or a mapping of names of classes to numbers, not {'ant': '2'}."),
+    ({"class_weights": {}}, "names of classes to numbers, not {}"), ({"class_weights": ["a"]}, "order"),
     ({"augment": 3}, "augment must be a text, True or False or an Augmentation, not 3"),
     ({"augment": ()}, "augment must be"), ({"resume": 1}, "resume must be True or False"),
     ({"runs": None}, "runs must be"),
@@ -82,3 +84,25 @@ def test_functions_are_no_observers() -> None:
 def test_a_files_content_is_prepared_as_the_file(shared: Path) -> None:
     how, path = Preprocessing((4, 5)), sorted((shared / "data").rglob("*.png"))[0]
     assert np.array_equal(how.prepare(path.read_bytes()), how.prepare(path))
+
+
+@pytest.mark.slow
+def test_weights_by_the_names_of_classes(train: Train) -> None:
+    """They are those of a list, in the run's recipe and in each fold; resuming takes either form."""
+    named, listed = train(epochs=1, class_weights={"bee": 2}), train(epochs=1, class_weights=[1, 2, 1], name="listed")
+    assert named.config["recipe"]["class_weights"] == listed.config["recipe"]["class_weights"] == [1.0, 2.0, 1.0]
+    assert named.config["asked"]["class_weights"] == {"bee": 2}
+    assert (named.path / "model.safetensors").read_bytes() == (listed.path / "model.safetensors").read_bytes()
+    for weights in ({"bee": 2.0}, {"ant": 1, "bee": 2}, [1, 2, 1]):
+        assert train(resume=named, class_weights=weights).path == named.path
+    with pytest.raises(UsageError, match=r"began with class weights \[1, 2, 1\], which a resumed run keeps"):
+        train(resume=named, class_weights={"bee": 3})
+    with pytest.raises(UsageError, match=r"^there is no class 'bea'; give one of ant, bee, cat\. Did you mean 'bee'"):
+        train(resume=named, class_weights={"bea": 3})
+
+
+@pytest.mark.slow
+def test_weights_by_the_names_of_classes_in_every_fold(shared: Path, tmp_path: Path) -> None:
+    found = cross_validate(shared / "data", 2, arch=shared / "net.toml", epochs=1, runs=tmp_path / "runs",
+                           class_weights={"bee": 2})
+    assert [fold.run.config["recipe"]["class_weights"] for fold in found.folds] == [[1.0, 2.0, 1.0]] * 2

@@ -1,7 +1,10 @@
 """training/options.py: each number just within its bounds is taken, and just beyond them refused by its name."""
 
+import json
+from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cnncli.errors import UsageError
@@ -48,5 +51,8 @@ def test_what_is_given_is_told_from_what_is_left_to_us() -> None:
     options = Options(seed=0, freeze="none", class_weights=[1, 2], range="0:9")
     assert options.given() == options.config() == {
         "seed": 0, "freeze": 0, "class_weights": [1, 2], "range": (0.0, 9.0)}
+    named = Options(class_weights=MappingProxyType({"cat": np.float32(2), 7: 1}))
+    assert json.loads(json.dumps(named.config())) == {"class_weights": {"cat": 2.0, "7": 1}}
+    assert Options(**named.config()) == named
     seeds: list[dict[str, Any]] = [{}, {"seed": 4}, {"split_seed": 0, "seed": 4}, {"split_seed": 3}]
     assert [Options(**given).drawn_by for given in seeds] == [0, 4, 0, 3]
