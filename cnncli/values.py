@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache, wraps
 from types import NoneType, UnionType
-from typing import Any, ParamSpec, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 
 from . import errors
 from .errors import UsageError, brief
@@ -142,6 +142,8 @@ def _word(kind: Any) -> str:
 def _kind(hint: Any) -> _Kind:
     """Return what a type hint says. What it says in a way that cannot be looked up is not checked."""
     members = _members(hint)
+    if str in members:  # then words are named for editors only
+        members = [each for each in members if get_origin(each) is not Literal]
     classes = tuple(dict.fromkeys(get_origin(each) or each for each in members))
     listed = [each for each in members if get_origin(each) in (tuple, Sequence)]
     numbers = any({int, float} >= {arg for arg in get_args(each) if arg is not ...} for each in listed)

@@ -12,6 +12,7 @@ import pytest
 
 import cnncli
 from cnncli import loss, optim
+from cnncli.architectures import ARCHITECTURES, ArchName
 from cnncli.data import SAMPLINGS, images, order, preprocessing, splits
 from cnncli.errors import UsageError
 from cnncli.explain.methods import METHODS, MethodName
@@ -21,6 +22,8 @@ from cnncli.training.keywords import FoldsOptions, RateOptions, SweepOptions
 
 ROOT = Path(__file__).parents[1]
 CALLS = """
+from pathlib import Path
+
 import cnncli
 from cnncli.data import Preprocessing
 from cnncli.loss import loss_by_name
@@ -28,6 +31,9 @@ from cnncli.optim import Schedule, optimiser_by_name
 
 cnncli.train("photos/", optimizer="{optimizer}", schedule="{schedule}", loss="{loss}", sampling="{sampling}",
              class_weights="{class_weights}", recipe="{recipe}", freeze="{freeze}", cache="{cache}")
+cnncli.train("photos/", arch="resnet8")
+cnncli.train("photos/", arch=Path("net.toml"))
+cnncli.cross_validate("photos/", 3, arch="nets/my.toml")
 cnncli.train("photos/", schedule=Schedule("{schedule}", ramp="{ramp}"))
 cnncli.cross_validate("photos/", 3, loss="{loss}", {option}=3)
 cnncli.sweep("photos/", {{}}, optimizer="{optimizer}", {option}=3)
@@ -56,7 +62,7 @@ ARRAYS = {"cnncli.load().logits(array)": "float32", "cnncli.load().probabilities
     (schedule.Kind, schedule._OPTIONS), (schedule.Ramp, schedule.RAMPS), (loss.LossName, loss.LOSSES),
     (order.Sampling, SAMPLINGS), (images.Cache, images.CACHES), (preprocessing.Resize, preprocessing.RESIZES),
     (splits.Split, ("train", "val", "test")), (options.RecipeName, options.NAMED),
-    (MethodName, sorted(METHODS)), (options.Freeze, ("all", "none"))])
+    (ArchName, ARCHITECTURES), (MethodName, sorted(METHODS)), (options.Freeze, ("all", "none"))])
 def test_a_literal_has_the_words_of_its_table(literal: Any, table: Iterable[str]) -> None:
     assert get_args(literal) == tuple(table)
 

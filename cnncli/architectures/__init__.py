@@ -6,6 +6,7 @@ What may not be here: weights, and what a network is trained with.
 
 import os
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from ..errors import UsageError, no_such
 from ..network import Network
@@ -24,6 +25,10 @@ from .squeezenet import squeezenet1_1
 from .toml import from_toml
 from .vgg import vgg11, vgg16, vgg_small
 
+# Beside str, where a TOML file may be meant: editors complete the names.
+ArchName = Literal["lenet5", "classic", "nin", "vgg-small", "resnet8", "resnet9", "resnet20", "resnet18", "resnet34",
+                   "resnet50", "vgg11", "vgg16", "squeezenet1_1", "mobilenet_v2", "efficientnet_lite0",
+                   "efficientnet_lite1", "efficientnet_lite2"]
 ARCHITECTURES: dict[str, Callable[[tuple[int, int, int], int], list[Description]]] = {
     "lenet5": lenet5,
     "classic": classic,
@@ -46,15 +51,18 @@ ARCHITECTURES: dict[str, Callable[[tuple[int, int, int], int], list[Description]
 
 _OF_SMALL_IMAGES = {"classic", "nin", "vgg-small", "resnet8", "resnet9", "resnet20"}
 
-__all__ = ["ARCHITECTURES", "architecture", "automatic_architecture", "from_toml", "is_described", "usual_shape"]
+__all__ = ["ARCHITECTURES", "ArchName", "architecture", "automatic_architecture", "from_toml", "is_described",
+           "usual_shape"]
 
 
 @as_hinted
-def architecture(name: str, input_shape: Sequence[int], classes: int, seed: int | None = 0) -> Network:
+def architecture(name: ArchName | str, input_shape: Sequence[int], classes: int, seed: int | None = 0) -> Network:
     """Return a network of a known architecture, with fresh weights.
 
     Args:
-        name: The architecture: "lenet5", "resnet20", … (`cnn train --help` lists them).
+        name: The architecture: "lenet5", "classic", "nin", "vgg-small", "resnet8", "resnet9", "resnet20",
+            "resnet18", "resnet34", "resnet50", "vgg11", "vgg16", "squeezenet1_1", "mobilenet_v2", "efficientnet_lite0",
+            "efficientnet_lite1" or "efficientnet_lite2".
         input_shape: The shape of an image: (h, w, c), in pixels and channels.
         classes: How many classes it tells apart.
         seed: The seed of the initial weights. None leaves them 0, to be loaded.

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Literal, TypedDict
 
+from ..architectures import ArchName
 from ..data import Augmentation
 from ..data.images import Cache
 from ..data.labels import Labels
@@ -24,7 +25,7 @@ _Path = str | os.PathLike[str]
 
 
 class _Shared(TypedDict, total=False):
-    arch: _Path | None
+    arch: ArchName | _Path | None
     epochs: int | None
     batch_size: int | None
     optimizer: OptimiserName | None

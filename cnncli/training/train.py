@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .. import kernels
+from ..architectures import ArchName
 from ..data import Augmentation, Data
 from ..data.batches import steps_of
 from ..data.exclude import names_of
@@ -41,7 +42,7 @@ _Path = str | os.PathLike[str]
 @as_hinted
 def train(
     data: Data | None = None,
-    arch: _Path | None = "auto",
+    arch: ArchName | _Path | None = "auto",
     *,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -91,7 +92,9 @@ def train(
             (images, labels), or {"train": (images, labels), "val": …, "test": …}. Images are uint8 (n, h, w), (n, h, w,
             1) or (n, h, w, 3), the same as floats from 0 to 1, or a list of images of any sizes. Labels are whole
             numbers or names. None, with resume: the folder that the run was trained on.
-        arch: The name of an architecture, or a TOML file. "auto" chooses by the images' size.
+        arch: "auto" chooses by the images' size. Or a TOML file, or the name of an architecture: "lenet5", "classic",
+            "nin", "vgg-small", "resnet8", "resnet9", "resnet20", "resnet18", "resnet34", "resnet50", "vgg11", "vgg16",
+            "squeezenet1_1", "mobilenet_v2", "efficientnet_lite0", "efficientnet_lite1" or "efficientnet_lite2".
         epochs: How many times to go through the training images. None: 15 (8 with init, 20 with recipe="fast"), more if
             there are few images.
         batch_size: Images in one step. None: 128 (32 with init, 1,024 with recipe="fast"), fewer if there are few
