@@ -107,6 +107,8 @@ def _say_which(found: "Sweep") -> None:
     others = f" {alike} other run{'s are' if alike > 1 else ' is'} not clearly worse." if alike else ""
     note(f"Best: {best.name}, with {best.val_accuracy:.2%} of {found.image_count:,} validation images right.{others} "
          "These images chose it, so this is likely more than its true accuracy. The test images tell that.")
+    if found.picture:
+        note(f"The runs beside each other, and what each setting reached: {printable(found.picture)}")
     done = [quoted(each.name) for each in found.runs if not each.failed][:MOST_BESIDE]
     where = f" --runs {quoted(best.run.path.parent)}"
     if len(done) > 1:

@@ -34,7 +34,7 @@ from ..plain import in_plain_json
 from ..runs import CONFIG, Run, RunLock, check_name
 from ..runs.samples import place, scan_fold
 from ..values import as_hinted
-from . import sweep_plan
+from . import sweep_picture, sweep_plan
 from .choose import Facts, choose
 from .decoded import Decoded
 from .keywords import SweepOptions, checked
@@ -106,6 +106,7 @@ class Sweep:
         runs: The runs, the highest validation accuracy first, those that failed last.
         image_count: How many validation images the accuracies are measured on.
         skipped: (path, reason) of each image that could not be used.
+        picture: The file of the picture that compares the runs. None if all failed, or it could not be drawn.
     """
 
     name: str
@@ -113,6 +114,7 @@ class Sweep:
     runs: list[Swept]
     image_count: int
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    picture: Path | None = None
 
     @property
     def best(self) -> Swept | None:
@@ -130,7 +132,7 @@ class Sweep:
         """Return what `cnn sweep --json` prints."""
         return {"name": self.name, "path": self.path, "best": self.best and self.best.name,
                 "validation_images": self.image_count, "standard_error": self.error,
-                "runs": [each.as_json() for each in self.runs],
+                "picture": self.picture, "runs": [each.as_json() for each in self.runs],
                 "skipped": [{"path": path, "error": reason} for path, reason in self.skipped]}
 
 
@@ -187,7 +189,7 @@ def sweep(data: Data | None = None, settings: Mapping[str, Any] | Sequence[str] 
     else:
         if data is None:
             raise UsageError("there are no images; give a folder with one sub-folder per class.")
-        plan = _planned(data, settings, random, optuna, Path(runs, name or _free_name(runs)), options)
+        plan = _planned(data, settings, random, optuna, Path(runs, name or sweep_plan.free_name(runs)), options)
     data = plan.data(data)
     if resume is False:
         check_runs(runs, data)
@@ -296,14 +298,6 @@ def _check(plan: Plan, data: Data) -> None:
                          "be compared; put a folder val/ beside train/.")
 
 
-def _free_name(runs: _Path) -> str:
-    """Return the first of sweep-1, sweep-2, … that is free."""
-    number = 1
-    while os.path.lexists(Path(runs, f"sweep-{number}")):
-        number += 1
-    return f"sweep-{number}"
-
-
 class _Once(Observers):
     """Passes on everything, but each sentence only once: what is chosen, and why, is much the same for each run."""
 
@@ -336,7 +330,10 @@ class _Sweeping:
         except KeyboardInterrupt:  # while no step was made: images were being decoded, say
             raise Interrupted(f"stopped by Ctrl-C, all saved; continue with: {plan.goes_on}", signal.SIGINT) from None
         found.sort(key=lambda each: (each.failed is not None, -each.val_accuracy, each.val_loss))
-        return Sweep(plan.path.name, plan.path, found, self._images, sorted(self._skipped.items()))
+        done = Sweep(plan.path.name, plan.path, found, self._images, sorted(self._skipped.items()))
+        drawn = [(each.settings, each.run, each.reached, each.epoch) for each in found]
+        return replace(done, picture=sweep_picture.draw(
+            plan.path, drawn, self._images, done.error, self._circumstances.observer))
 
     def _proposed(self) -> list[Swept]:
         """Train what Optuna proposes. If it proposes the same again, the earlier run is used: it would be the same."""

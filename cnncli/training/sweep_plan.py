@@ -119,3 +119,11 @@ def find(runs: _Path, which: bool | _Path) -> Plan:
                              f"{Run(path).as_option()}")
     near = did_you_mean(os.fspath(which), [path.name for path in there])
     raise UsageError(f"there is no sweep {printable(which)} in {printable(runs)}/.{near}")
+
+
+def free_name(runs: _Path) -> str:
+    """Return the first of sweep-1, sweep-2, … that is free."""
+    number = 1
+    while os.path.lexists(Path(runs, f"sweep-{number}")):
+        number += 1
+    return f"sweep-{number}"

@@ -41,6 +41,8 @@ def test_table_and_json_say_the_same(here: Path, capsys: pytest.CaptureFixture[s
     assert found["best"] == found["runs"][0]["run"]
     assert f"of {found['validation_images']} validation images right." in err
     assert err.splitlines()[-1] == f"Next: cnn test -m runs/sweep-1/{found['best']}"
+    assert found["picture"] == "runs/sweep-1/sweep.png"
+    assert "\nThe runs beside each other, and what each setting reached: runs/sweep-1/sweep.png\n" in err
     named = " ".join(each["run"] for each in found["runs"][:2])
     assert f"To see 2 beside each other: cnn watch {named} --runs runs/sweep-1" in err
     assert f"To compare them epoch by epoch: cnn runs compare {named} --runs runs/sweep-1" in err
@@ -53,6 +55,7 @@ def test_table_and_json_say_the_same(here: Path, capsys: pytest.CaptureFixture[s
 def test_where_nothing_ends_well_the_exit_code_says_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sweep", "lr=1e6", "data", *COMMON]) == 1  # in any order
     assert "No run has finished" in capsys.readouterr().err
+    assert not (here / "runs" / "sweep-1" / "sweep.png").exists()
 
 
 @pytest.mark.parametrize(("words", "said"), [

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from cnncli.runs import Run
+from cnncli.training import sweep_picture
 from cnncli.training import train as training
 
 from ..pictures import make_folder, make_network
@@ -29,6 +30,7 @@ def train(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trai
     """Train with few epochs into tmp_path/runs; to resume, pass nothing but what resuming takes. No pictures, and no
     waiting for the disk (tests of atomic.py see to that), which would take most of the time."""
     monkeypatch.setattr(training, "_draw", lambda run, observer: None)
+    monkeypatch.setattr(sweep_picture, "draw", lambda *given: None)
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
     def run(**options: Any) -> Run:
