@@ -65,7 +65,8 @@ def exporting(names: dict[str, Any], said: str, logged: str) -> None:
     assert np.array_equal(names["batch"], [prepare("a.png"), prepare("b.jpg")])
     np.testing.assert_allclose(names["probabilities"], model.probabilities(names["batch"]), atol=1e-5)
     rng = np.random.default_rng(1)
-    for resize, grey, size in (("crop", False, (9, 13)), ("squash", True, (20, 30)), ("crop", True, (24, 24))):
+    for resize, grey, size in (("crop", False, (9, 13)), ("squash", True, (20, 30)), ("crop", True, (24, 24)),
+                               ("pad", False, (9, 13)), ("pad", True, (30, 7))):
         image = Image.fromarray(rng.integers(0, 256, (300, 200, 3), np.uint8))
         exif = image.getexif()
         exif[274] = 6  # to be turned

@@ -63,6 +63,12 @@ def _losses(ctx: click.Context) -> list[str]:
     return list(LOSSES)
 
 
+def _fits(ctx: click.Context) -> list[str]:
+    from ..data.preprocessing import RESIZES
+
+    return list(RESIZES)
+
+
 def _samplings(ctx: click.Context) -> list[str]:
     from ..data.order import SAMPLINGS
 
@@ -119,6 +125,7 @@ def _sweep_names(ctx: click.Context) -> list[str]:
 architecture_names = _of(_architectures, files=True)
 augmentation_names = _of(_augmentations)
 class_names = _of(_classes)
+fit_names = _of(_fits)
 loss_names = _of(_losses)
 method_names = _of(_methods)
 model_names = _of(_models, files=True)

@@ -24,6 +24,7 @@ from .command import (
 from .completing import (
     architecture_names,
     augmentation_names,
+    fit_names,
     loss_names,
     optimiser_names,
     run_names,
@@ -51,6 +52,10 @@ _images, _network, _learning, _augmentation, _running = (
 _OPTIONS = (
     _images("--size", type=Size(), metavar="N|WxH",
             help="Scale the images to this size, in pixels.  [default: chosen by the images' own sizes]"),
+    _images("--fit", metavar="NAME", shell_complete=fit_names,
+            help="How images get the network's shape. crop: scaled, then cut at the centre. squash: the whole image, "
+                 "stretched. pad: the whole image, scaled to fit inside, with grey beside it.  [default: crop for "
+                 "photographs, squash for small images of one shape]"),
     _images("--grey/--colour", default=None,
             help="Use one channel (grey) or three (colour).  [default: as the images are]"),
     labels_option,

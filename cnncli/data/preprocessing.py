@@ -20,7 +20,7 @@ from ..values import plain
 from .decode import open_image
 from .depth import Range, Scales, Seen, in_words
 
-Resize = Literal["squash", "crop"]
+Resize = Literal["squash", "crop", "pad"]
 RESIZES: tuple[Resize, ...] = get_args(Resize)
 LARGEST_SIDE = 4096
 _WANTED = {
@@ -30,6 +30,7 @@ _WANTED = {
     "float_range": "two numbers, black and white",
 }
 CROP_SHARE = 0.875  # of the shorter side that the central crop keeps, as is the custom since AlexNet (224 of 256)
+GREY = 127  # what is beside an image that is padded: of pretrained networks the mean, and of most images nearly so
 _KNOWN_ORDER = PIL.__version__.startswith("13.")  # of the two passes of its resizing
 
 
@@ -41,7 +42,8 @@ class Preprocessing:
         size: The size that images are scaled to: (h, w), in pixels.
         grey: Whether images have one channel instead of three.
         resize: "squash" scales both sides to the size. "crop" keeps proportions: it scales until the image covers size
-            / 0.875, then takes the centre.
+            / 0.875, then takes the centre. "pad" keeps proportions, too: it scales until the whole image fits into the
+            size, puts it in the middle, and fills the rest with grey (127).
         mean: The mean that is subtracted, one number per channel, on the scale where white is 1. Empty: 0.
         std: The standard deviation that is divided by, one number per channel, on that scale. Empty: 1.
         range: The values (low, high) that become black and white in images of more than 8 bits. None: as the type of
@@ -163,16 +165,39 @@ class Preprocessing:
     def box(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
         """Return the part of an image that is prepared: (left, top, right, bottom), in pixels, perhaps with fractions.
 
+        Of an image that is padded it is larger than the image: what lies outside is grey.
+
         Args:
             size: The image's (width, height).
         """
         (h, w), (width, height) = self.size, size
         if size == (w, h) or self.resize == "squash":
             return 0, 0, width, height
+        if self.resize == "pad":
+            inner, (x, y) = self.inside(size)
+            across, down = width / inner[0], height / inner[1]
+            return -x * across, -y * down, (w - x) * across, (h - y) * down
         scale = min(width / w, height / h) * CROP_SHARE
         box_w, box_h = w * scale, h * scale
         left, top = (width - box_w) / 2, (height - box_h) / 2
         return left, top, left + box_w, top + box_h
+
+    def inside(self, size: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return where an image lies in the prepared one: ((width, height), (left, top)), in its whole pixels.
+
+        Unless images are padded, that is all of it.
+
+        Args:
+            size: The image's (width, height).
+        """
+        (h, w), (width, height) = self.size, size
+        if self.resize != "pad":
+            return (w, h), (0, 0)
+        if width * h >= height * w:
+            h = max(1, (2 * height * w + width) // (2 * width))
+        else:
+            w = max(1, (2 * width * h + height) // (2 * height))
+        return (w, h), ((self.size[1] - w) // 2, (self.size[0] - h) // 2)
 
     def normalise(self, images: Array) -> Array:
         """Return images as the network gets them, float32 (n, h, w, c): (x / 255 - mean) / std.
@@ -203,14 +228,21 @@ class Preprocessing:
     def describe(self) -> str:
         """Return it in a sentence, for people."""
         h, w = self.size
-        how = "scaled to" if self.resize == "squash" else "scaled and cropped to"
+        how = {"squash": "scaled to", "crop": "scaled and cropped to", "pad": "scaled and padded to"}[self.resize]
         deep = f", values deeper than 8 bits from {in_words(self.range)}" if self.range else ""
         floats = f" (floats from {in_words(self.float_range)})" if self.float_range else ""
         return f"{'grey' if self.grey else 'colour'} images, {how} {w} x {h} pixels{deep}{floats}."
 
     def _resized(self, image: Image.Image) -> Image.Image:
         h, w = self.size
-        return image if image.size == (w, h) else _scaled(image, (w, h), self.box(image.size))
+        if image.size == (w, h):
+            return image
+        if self.resize != "pad":
+            return _scaled(image, (w, h), self.box(image.size))
+        inner, place = self.inside(image.size)
+        whole = Image.new(image.mode, (w, h), GREY if self.grey else (GREY,) * 3)
+        whole.paste(image if image.size == inner else _scaled(image, inner, (0, 0, *image.size)), place)
+        return whole
 
 
 def _scaled(image: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float]) -> Image.Image:

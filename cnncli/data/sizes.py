@@ -20,7 +20,8 @@ _COMMON = 0.25  # of the images that have a size before it stands for all, unles
 _NEARLY = 2.0  # middle one does. Nearly so: a side that the middle of them is so many times as long as, at most
 _LONG, _LONGEST = 2.0, 256  # times as long as wide: the middle square misses half; and pixels of what is advised then
 _SQUARE = 1.1  # times as long as wide, at most, is what the middle of many sizes may be to be scaled to a square
-_CROPPED = "128 x 128 pixels, scaled and cropped at the centre"
+_SHAPED: dict[Resize, str] = {"crop": "scaled and cropped at the centre", "squash": "squashed to a square",
+                              "pad": "scaled to fit inside, with grey beside them"}
 _REDUCED = 64  # pixels to which a large JPEG may be reduced to see whether it has colour
 
 Header = tuple[int, int, bool]  # height, width, and whether the file's mode is grey
@@ -37,13 +38,13 @@ def typical_side(samples: Sequence[Sample]) -> int:
     return max(_typical([header for _, header in _looked(samples)])[0])
 
 
-def choose_size(samples: Sequence[Sample], size: int | tuple[int, int] | None = None, grey: bool | None = None
-                ) -> tuple[Preprocessing, list[str]]:
+def choose_size(samples: Sequence[Sample], size: int | tuple[int, int] | None = None, grey: bool | None = None,
+                fit: Resize | None = None) -> tuple[Preprocessing, list[str]]:
     """Choose the preprocessing that suits the images, from some of them, evenly spread: from their headers, and from
     the pixels of those that are stored as colour, until one has any.
 
-    size and grey override the choice. Returns it with sentences that say what was chosen and why. Raises DataError if
-    none of the images can be read.
+    size, grey and fit (how images get that shape) override the choice. Returns it with sentences that say what was
+    chosen and why. Raises DataError if none of the images can be read.
     """
     looked = _looked(samples)
     headers, notes = [header for _, header in looked], []
@@ -69,17 +70,18 @@ def choose_size(samples: Sequence[Sample], size: int | tuple[int, int] | None = 
         chosen, resize = (64, 64), "squash" if square else "crop"
         how = f"{which} are {_times(typical)}" if which else f"{_times(typical)} is {_middle(headers)}"
         notes.append(f"64 x 64 pixels, because {how}.")
-    elif longest > _LONG * min(typical):
+    elif longest > _LONG * min(typical) and fit in (None, "crop"):
         chosen, resize = (128, 128), "crop"
         whole = (max(1, round(side * min(1.0, _LONGEST / longest))) for side in typical)
-        notes.append(f"{_CROPPED}, because the images are large (typically {_times(typical)}), which leaves most of "
-                     f"such long ones out; --size {'x'.join(map(str, [*whole][::-1]))} takes them "
-                     "whole.")
+        notes.append(f"128 x 128 pixels, {_SHAPED['crop']}, because the images are large (typically {_times(typical)}),"
+                     " which leaves most of such long ones out; "
+                     f"--size {'x'.join(map(str, [*whole][::-1]))} takes them whole.")
     else:
         chosen, resize = (128, 128), "crop"
-        notes.append(f"{_CROPPED}, because the images are photographs (typically {shorter} pixels on the shorter "
-                     "side); --size asks for another.")
-    return Preprocessing(chosen, grey, resize), notes
+        whole_ones = "" if fit else ", --fit pad for the whole of each image"
+        notes.append(f"128 x 128 pixels, {_SHAPED[fit or 'crop']}, because the images are photographs (typically "
+                     f"{shorter} pixels on the shorter side); --size asks for another{whole_ones}.")
+    return Preprocessing(chosen, grey, fit or resize), notes
 
 
 def _looked(samples: Sequence[Sample]) -> list[tuple[Sample, Header]]:

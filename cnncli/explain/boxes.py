@@ -55,8 +55,16 @@ def boxes_of(values: Array, share: float, preprocessing: Preprocessing, size: tu
         return []
     left, top, right, bottom = preprocessing.box((size[1], size[0]))
     high, wide = (bottom - top) / values.shape[0], (right - left) / values.shape[1]
-    return [Box(left + x0 * wide, top + y0 * high, left + x1 * wide, top + y1 * high)
-            for _, x0, y0, x1, y1 in pieces(values >= share * most)]
+    found = [Box(left + x0 * wide, top + y0 * high, left + x1 * wide, top + y1 * high)
+             for _, x0, y0, x1, y1 in pieces(values >= share * most)]
+    return found if preprocessing.resize != "pad" else [inner for each in found if (inner := _within(each, size))]
+
+
+def _within(box: Box, size: tuple[int, int]) -> Box | None:
+    """Return the part of a box that lies on an image of that (height, width), and not on the grey beside it; None
+    where none does."""
+    inner = Box(max(box.xmin, 0.0), max(box.ymin, 0.0), min(box.xmax, float(size[1])), min(box.ymax, float(size[0])))
+    return inner if inner.xmin < inner.xmax and inner.ymin < inner.ymax else None
 
 
 def pieces(mask: Array) -> list[tuple[int, int, int, int, int]]:

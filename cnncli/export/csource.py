@@ -10,7 +10,7 @@ from importlib.resources import files
 import numpy as np
 
 from .._version import __version__
-from ..data.preprocessing import CROP_SHARE
+from ..data.preprocessing import CROP_SHARE, GREY
 from ..kernels import Array
 from ..model import Model
 from ..network import INPUT
@@ -37,13 +37,40 @@ def _classify(model: Model, calls: Calls) -> str:
     h, w, c = model.preprocessing.shape
     mean, std = model.preprocessing.mean, model.preprocessing.std
     names = ",\n    ".join(_quoted(name) for name in model.classes)
-    return _FUNCTION.format(
+    pads = model.preprocessing.resize == "pad"
+    return (_PADDED if pads else "") + _FUNCTION.format(
+        prepare="prepare_padded" if pads else "prepare",
         classes=len(model.classes), names=names, h=h, w=w, c=c, floats=calls.memory.most,
-        crop=_number(CROP_SHARE if model.preprocessing.resize == "crop" else 0), means=", ".join(map(_number, mean)),
-        stds=", ".join(map(_number, std)), image=_argument(calls.value(INPUT)),
+        crop=_number({"crop": CROP_SHARE, "squash": 0, "pad": GREY}[model.preprocessing.resize]),
+        means=", ".join(map(_number, mean)), stds=", ".join(map(_number, std)), image=_argument(calls.value(INPUT)),
         calls="\n    ".join(map(_call, calls.calls)), logits=_argument(calls.value(model.network.nodes[-1].name)),
         temperature=_number(model.temperature))
 
+
+_PADDED = """/* An image of any size as the network's: the whole image in the middle of oh x ow pixels, the rest grey.
+ * From the last pixel to the first, each is moved to its place, which is never before where it was. */
+static int prepare_padded(const uint8_t *rgb, int h, int w, double grey, const double *mean, const double *std,
+                          float *y, int oh, int ow, int c) {
+    int ih = oh, iw = ow;
+    if ((long long)w * oh >= (long long)h * ow)
+        ih = (int)((2LL * h * ow + w) / (2LL * w));
+    else
+        iw = (int)((2LL * w * oh + h) / (2LL * h));
+    if (ih < 1) ih = 1;
+    if (iw < 1) iw = 1;
+    int top = (oh - ih) / 2, left = (ow - iw) / 2;
+    if (!prepare(rgb, h, w, 0, mean, std, y, ih, iw, c)) return 0;
+    for (int i = oh - 1; i >= 0; i--)
+        for (int j = ow - 1; j >= 0; j--)
+            for (int k = c - 1; k >= 0; k--) {
+                int inside = i >= top && i < top + ih && j >= left && j < left + iw;
+                y[((long)i * ow + j) * c + k] = inside ? y[((long)(i - top) * iw + j - left) * c + k]
+                                                       : (float)((grey / 255.0 - mean[k]) / std[k]);
+            }
+    return 1;
+}
+
+"""
 
 _FUNCTION = """enum {{ CLASSES = {classes} }};
 const int class_count = CLASSES;
@@ -54,7 +81,7 @@ const char *const class_names[CLASSES] = {{
 int classify(const uint8_t *rgb, int h, int w, float *probabilities) {{
     static const double mean[] = {{{means}}}, std[] = {{{stds}}};
     float *at = rgb && h > 0 && w > 0 ? malloc({floats} * sizeof(float)) : NULL;
-    if (!at || !prepare(rgb, h, w, {crop}, mean, std, {image}, {h}, {w}, {c})) {{
+    if (!at || !{prepare}(rgb, h, w, {crop}, mean, std, {image}, {h}, {w}, {c})) {{
         free(at);
         return -1;
     }}

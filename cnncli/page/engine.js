@@ -68,10 +68,34 @@ function worker() {
       rgb[to++] = bytes[from + 2];
     }
     const input = at + 4 * program.input.at;
-    const done = engine.prepare(place, height, width, program.input.crop, mean, std, input, h, w, c);
+    const [ih, iw] = program.input.grey === null ? [h, w] : fitting(height, width, h, w);
+    const done = engine.prepare(place, height, width, program.input.crop, mean, std, input, ih, iw, c);
     engine.give_back_to(mark);
     if (!done) throw new Error("there is not enough memory for an image of this size");
+    if (program.input.grey !== null) pad(ih, iw);
     return run();
+  }
+
+  /** The rows and columns that a whole image fits into, of h x w. */
+  function fitting(height, width, h, w) {
+    if (width * h >= height * w) return [Math.max(1, Math.floor((2 * height * w + width) / (2 * width))), w];
+    return [h, Math.max(1, Math.floor((2 * width * h + height) / (2 * height)))];
+  }
+
+  /** Put the ih x iw pixels that the input begins with in its middle, and grey beside them. From the last to the first,
+   * each is moved to its place, which is never before where it was. */
+  function pad(ih, iw) {
+    const [h, w, c] = program.input.shape, to = floats(program.input.at, h * w * c);
+    const top = Math.floor((h - ih) / 2), left = Math.floor((w - iw) / 2);
+    const { mean: means, std: stds, grey } = program.input;
+    for (let i = h - 1; i >= 0; i--) {
+      for (let j = w - 1; j >= 0; j--) {
+        const inside = i >= top && i < top + ih && j >= left && j < left + iw;
+        for (let k = c - 1; k >= 0; k--) {
+          to[(i * w + j) * c + k] = inside ? to[((i - top) * iw + j - left) * c + k] : (grey / 255 - means[k]) / stds[k];
+        }
+      }
+    }
   }
 
   /** Judge an image that is prepared: bytes of the network's size. */

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.preprocessing import CROP_SHARE
+from ..data.preprocessing import CROP_SHARE, GREY
 from ..export.calls import Calls, Constants, Value
 from ..model import Model
 from ..network import INPUT
@@ -59,6 +59,7 @@ def program(model: Model) -> Program:
     return Program({
         "classes": list(model.classes), "temperature": model.temperature,
         "input": {"shape": [h, w, c], "crop": CROP_SHARE if prepared.resize == "crop" else 0,
+                  "grey": GREY if prepared.resize == "pad" else None,
                   "mean": list(prepared.mean), "std": list(prepared.std), "at": calls.places[INPUT][0]},
         "layers": _layers(model, calls), "floats": calls.memory.most, "constants": constants,
         "file": model_file(model, calls),

@@ -13,6 +13,7 @@ from ..data import Augmentation
 from ..data.images import Cache
 from ..data.labels import Labels
 from ..data.order import Sampling
+from ..data.preprocessing import Resize
 from ..errors import UsageError, no_such
 from ..loss import LossName
 from ..optim import OptimiserName, Schedule
@@ -37,6 +38,7 @@ class _Shared(TypedDict, total=False):
     class_weights: Literal["balanced"] | Sequence[float] | Mapping[str, float] | None
     augment: str | bool | Augmentation | None
     size: int | tuple[int, int] | None
+    fit: Resize | None
     grey: bool | None
     seed: int | None
     split_seed: int | None

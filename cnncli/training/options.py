@@ -16,6 +16,7 @@ from ..data.exclude import Names, names_of
 from ..data.groups import Groups, groups_of
 from ..data.labels import Labels, labels_of
 from ..data.order import Sampling
+from ..data.preprocessing import RESIZES, Resize
 from ..errors import UsageError, brief, no_such
 from ..loss import LossName, loss_by_name
 from ..optim import OptimiserName, optimiser_by_name
@@ -66,6 +67,7 @@ class Options:
     init: str | None = None  # what to begin with: a pretrained network, a file or run; "none" for fresh weights
     freeze: Freeze | int | None = None  # blocks that do not learn, or "all" or "none"
     probe: bool | None = None
+    fit: Resize | None = None  # how images become the network's shape
     range: str | Sequence[float] | None = None  # what is black and white of images deeper than 8 bits, as "0:4095"
 
     def __post_init__(self) -> None:
@@ -87,6 +89,8 @@ class Options:
             naming.parse(self.augment, Preprocessing((LARGEST_SIZE, LARGEST_SIZE)))  # refuses unknown words
             if self.augment == "auto":
                 object.__setattr__(self, "augment", None)
+        if self.fit not in (None, *RESIZES):
+            raise UsageError(no_such("way to fit images", self.fit, RESIZES))
         if self.recipe not in (None, *NAMED):
             raise UsageError(no_such("recipe", self.recipe, NAMED))
         _check_whole("epochs", self.epochs, 1)

@@ -106,7 +106,7 @@ def differences(options: Options, recipe: Recipe) -> list[str]:
     """Return the names of the options that were given for resuming and differ from the recipe."""
     found = []
     for name, value in options.given().items():
-        was = getattr(recipe, name)
+        was: Any = recipe.resize if name == "fit" else getattr(recipe, name)
         if name == "size":
             value = (value, value) if isinstance(value, int) else tuple(value)
         elif name == "augment":
@@ -155,7 +155,8 @@ def _changed(recipe: Recipe, options: Options, run: Run) -> Recipe:
                          "change it; to train it for longer, give --epochs instead of --time.")
     if refused:
         flags = ", ".join("--" + name.replace("_", "-") for name in refused)
-        then = {**recipe.config(), "split_seed": recipe.seed if recipe.split_seed is None else recipe.split_seed}
+        then = {**recipe.config(), "fit": recipe.resize,
+                "split_seed": recipe.seed if recipe.split_seed is None else recipe.split_seed}
         was = ", ".join(f"{name.replace('_', ' ')} {_shown(name, then.get(name))}" for name in refused)
         raise UsageError(f"{printable(run.path)} began with {was}, which a resumed run keeps; leave {flags} out, or "
                          "start a new run.")

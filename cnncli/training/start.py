@@ -11,6 +11,7 @@ from typing import Any
 
 from ..architectures import ARCHITECTURES, architecture, automatic_architecture, from_toml
 from ..data import Preprocessing, Sample, Splits, choose_size, typical_side
+from ..data.preprocessing import Resize
 from ..errors import ModelError, NetworkError, UsageError, did_you_mean, printable
 from ..extras import install
 from ..kernels import Array
@@ -56,7 +57,7 @@ def begin(options: Options, splits: Splits) -> Start:
     arch, init, seed = options.arch, options.init, options.seed or 0
     said: list[str] = []
     if init in (None, NONE):
-        preprocessing, why = choose_size(splits.train, options.size, options.grey)
+        preprocessing, why = choose_size(splits.train, options.size, options.grey, options.fit)
         if init is None and arch is None and options.recipe != FAST:
             init, said = automatic(splits.train, preprocessing, options.size)
         if init in (None, NONE):
@@ -67,7 +68,7 @@ def begin(options: Options, splits: Splits) -> Start:
             found = fresh(arch or (fast.ARCH if options.recipe == FAST else None), preprocessing, len(splits.classes),
                           seed)
             return replace(found, notes=[*(f"Images: {reason}" for reason in why), *said, *found.notes])
-    found = from_weights(init, arch, options.size, options.grey, splits.classes, seed)
+    found = from_weights(init, arch, options.size, options.grey, splits.classes, seed, options.fit)
     return replace(found, notes=[*said, *found.notes])
 
 
@@ -99,9 +100,10 @@ def fresh(arch: str | None, preprocessing: Preprocessing, classes: int, seed: in
 
 
 def from_weights(init: str, arch: str | None, size: int | tuple[int, int] | None, grey: bool | None,
-          classes: Sequence[str], seed: int) -> Start:
+          classes: Sequence[str], seed: int, fit: Resize | None = None) -> Start:
     """Return a network with the weights that init names: a pretrained network, a file or a run.
 
+    fit says how images become the network's shape; None: as the weights know it.
     arch is needed if neither the file nor its name says which network it is. If the classes are others, the last layer
     has random weights. Raises ModelError if the file cannot be used or does not fit, UsageError if nothing says which
     network to take.
@@ -112,7 +114,7 @@ def from_weights(init: str, arch: str | None, size: int | tuple[int, int] | None
     weights = _read(init, is_pretrained(init))
     model = weights.model
     arch = arch or _arch_of(init, weights)
-    preprocessing = _preprocessing(init, arch, weights, size, grey)
+    preprocessing = _preprocessing(init, arch, weights, size, grey, fit)
     if model is not None and arch == model.training.get("architecture", ""):
         network = _with_classes(init, model.network, preprocessing, len(classes))
     else:
@@ -201,8 +203,8 @@ def _arch_of(init: str, weights: Weights) -> str:
     return max(found, key=len)
 
 
-def _preprocessing(init: str, arch: str, weights: Weights, size: int | tuple[int, int] | None, grey: bool | None
-                   ) -> Preprocessing:
+def _preprocessing(init: str, arch: str, weights: Weights, size: int | tuple[int, int] | None, grey: bool | None,
+                   fit: Resize | None = None) -> Preprocessing:
     """Return the preprocessing that the weights were trained with, for images of this size."""
     known = PRETRAINED.get(init if is_pretrained(init) else arch)
     if weights.model is not None:
@@ -211,6 +213,8 @@ def _preprocessing(init: str, arch: str, weights: Weights, size: int | tuple[int
         found = known.preprocessing
     else:
         found = Preprocessing((_SIZE, _SIZE), False, "crop", _MEAN, _STD)
+    if fit is not None:
+        found = replace(found, resize=fit)
     if size is not None:
         found = replace(found, size=(size, size) if isinstance(size, int) else size)
     if grey is not None and grey != found.grey:  # the first layer's shape will tell whether that can be

@@ -19,6 +19,7 @@ from ..data.groups import groups_of
 from ..data.images import Cache
 from ..data.labels import Labels, labels_of
 from ..data.order import Sampling
+from ..data.preprocessing import Resize
 from ..errors import CnnError, Interrupted, UsageError
 from ..loss import LossName
 from ..optim import OptimiserName, Schedule
@@ -81,6 +82,7 @@ def train(
     freeze: Freeze | int | None = None,
     probe: bool = False,
     range: str | Sequence[float] | None = None,
+    fit: Resize | None = None,
 ) -> Run:
     """Train a classifier on a folder of images, or on arrays in memory.
 
@@ -161,6 +163,9 @@ def train(
         freeze: How many blocks, from the first on, keep the weights of init as they are; "all": only the last layer
             learns. None and "none": all layers learn.
         probe: True computes the features of each image once and fits only the last layer of init to them.
+        fit: How images get the network's shape: "crop" (scaled, then cut at the centre), "squash" (the whole image,
+            stretched), or "pad" (the whole image, scaled to fit inside, with grey beside it). None: "crop" for
+            photographs, "squash" for small images of one shape; with init, as its model has it.
         range: The values that become black and white in images of more than 8 bits: "0:4095" or two numbers. None:
             found from the training images.
 
@@ -189,7 +194,7 @@ def train(
         grey=grey, seed=seed, split_seed=split_seed, patience=patience, ema=ema, exact=exact,
         sampling=sampling, time=None if time is None else seconds_of(time), fold=fold, recipe=recipe,
         exclude=None if exclude is None else names_of(exclude), labels=labels_of(labels), group_by=groups_of(group_by),
-        init=None if init is None else os.fspath(init), freeze=freeze, probe=probe, range=range)
+        init=None if init is None else os.fspath(init), freeze=freeze, probe=probe, range=range, fit=fit)
     if resume is not False and name is not None:
         raise UsageError("a run that is resumed keeps its name; leave --name out.")
     if threads is not None:

@@ -14,6 +14,7 @@ from cnncli.cli.explaining import command as explain
 from cnncli.cli.train import command
 from cnncli.data.naming import _WORDS, NAMES
 from cnncli.data.order import SAMPLINGS
+from cnncli.data.preprocessing import RESIZES
 from cnncli.explain.methods import METHODS
 from cnncli.loss import LOSSES
 from cnncli.optim import OPTIMISERS
@@ -24,7 +25,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 NETWORKS, TRAINING = ((DOCS / f"{name}.md").read_text(encoding="utf-8") for name in ("networks", "training"))
 COVERED = {"brightness", "contrast", "saturation"}  # by colour, in the help
 FLAGS = {"arch": ["auto", *ARCHITECTURES], "schedule": SCHEDULES, "optimizer": OPTIMISERS, "loss": LOSSES,
-         "sampling": SAMPLINGS, "init": PRETRAINED, "augment": [*NAMES, *(set(_WORDS) - COVERED)]}
+         "sampling": SAMPLINGS, "fit": RESIZES, "init": PRETRAINED, "augment": [*NAMES, *(set(_WORDS) - COVERED)]}
 # Options that mean something else in another command: a file or a folder, the split's seed or that of all numbers.
 OF_THEIR_OWN = {"--force", "--model", "--name", "--out", "--port", "--range", "--resume", "--runs", "--seed", "--size",
                 "--top", "--layer", "--classes", "--units", "--grey"}

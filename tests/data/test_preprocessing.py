@@ -30,7 +30,7 @@ def save(path: Path, w: int, h: int, mode: str = "RGB", value: Any = 0) -> Sampl
 def test_an_image_of_the_right_size_is_left_alone(tmp_path: Path, rng: np.random.Generator) -> None:
     pixels = rng.integers(0, 256, (20, 30, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    for resize in ("squash", "crop"):
+    for resize in preparing.RESIZES:
         assert np.array_equal(Preprocessing((20, 30), False, resize).prepare(tmp_path / "a.png"), pixels)
 
 
@@ -42,6 +42,27 @@ def test_squash_uses_the_whole_image(tmp_path: Path) -> None:
     assert out.shape == (10, 10, 1)
     assert (out[:, :4] < 5).all()
     assert (out[:, 6:] > 195).all()
+
+
+@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize(("image", "size", "inner", "place"), [
+    ((40, 80), (10, 10), (5, 10), (2, 0)), ((80, 40), (10, 10), (10, 5), (0, 2)), ((3, 1000), (8, 6), (1, 6), (3, 0)),
+    ((6, 9), (12, 18), (12, 18), (0, 0)), ((5, 5), (5, 9), (5, 5), (0, 2)), ((30, 41), (20, 20), (15, 20), (2, 0))])
+def test_pad_keeps_proportions_and_everything(image: tuple[int, int], size: tuple[int, int], inner: tuple[int, int],
+                                              place: tuple[int, int], grey: bool, rng: np.random.Generator) -> None:
+    """The whole image is in the middle, as squashing to that part makes it, and the rest is grey."""
+    pixels = rng.integers(0, 256, (*image, 3), np.uint8)
+    made = Preprocessing(size, grey, "pad")
+    assert made.inside(image[::-1]) == (inner[::-1], place[::-1])
+    wanted = np.full(made.shape, 127, np.uint8)
+    rows, columns = (slice(start, start + side) for start, side in zip(place, inner, strict=True))
+    wanted[rows, columns] = Preprocessing(inner, grey, "squash").prepare_array(pixels)
+    assert np.array_equal(made.prepare_array(pixels), wanted)
+    left, top, right, bottom = made.box(image[::-1])
+    for begin, end, side, own, part, start in ((top, bottom, size[0], image[0], inner[0], place[0]),
+                                               (left, right, size[1], image[1], inner[1], place[1])):
+        step = (end - begin) / side
+        assert (begin + start * step, begin + (start + part) * step) == pytest.approx((0, own))
 
 
 @pytest.mark.parametrize("upright", [False, True])
@@ -181,6 +202,7 @@ def test_the_limits_of_what_makes_sense(key: str, good: list[float], bad: list[f
 @pytest.mark.parametrize(("given", "said"), [
     ({}, "colour images, scaled to 48 x 64 pixels."),
     ({"grey": True, "resize": "crop"}, "grey images, scaled and cropped to 48 x 64 pixels."),
+    ({"resize": "pad"}, "colour images, scaled and padded to 48 x 64 pixels."),
     ({"range": (0, 4095)}, "colour images, scaled to 48 x 64 pixels, values deeper than 8 bits from 0:4095."),
     ({"range": (0, 4095), "float_range": (0, 1)}, "colour images, scaled to 48 x 64 pixels, values deeper than 8 bits "
                                                   "from 0:4095 (floats from 0:1)."),

@@ -23,7 +23,8 @@ def of(*sizes: tuple[int, int], grey: bool = False) -> list[Sample]:
     ([(41, 41)], (64, 64), "squash", "64 x 64 pixels, because the images are 41 x 41."),
     ([(96, 95)], (64, 64), "crop", "64 x 64 pixels, because the images are 95 x 96."),
     ([(97, 49)], (128, 128), "crop", f"{CROPPED}, because the images are photographs (typically "
-                                     "49 pixels on the shorter side); --size asks for another."),
+                                     "49 pixels on the shorter side); --size asks for another, "
+                                     "--fit pad for the whole of each image."),
     ([(97, 48)], (128, 128), "crop",
      f"{CROPPED}, because the images are large (typically 48 x 97), which leaves most of such "
      "long ones out; --size 48x97 takes them whole."),
@@ -32,7 +33,7 @@ def of(*sizes: tuple[int, int], grey: bool = False) -> list[Sample]:
      "long ones out; --size 256x15 takes them whole."),
     ([(24, 24)] * 4 + [(240, 320 + i) for i in range(9)], (128, 128), "crop",
      f"{CROPPED}, because the images are photographs (typically 240 pixels on the shorter side); "
-     "--size asks for another."),
+     "--size asks for another, --fit pad for the whole of each image."),
     ([(20, 20)] * 2 + [(40, 40), (40, 41), (40, 39)], (20, 20), "squash", "20 x 20 pixels, the own size of 40 % of the "
                                                                           "images."),
     ([(20, 20)] * 2 + [(41, 40), (41, 41), (41, 39)], (64, 64), "squash",

@@ -81,6 +81,9 @@ def test_the_box_of_a_map() -> None:
     cut = boxes_of(values, 0.2, Preprocessing((8, 12), resize="crop"), (80, 120))[0]
     assert cut == pytest.approx(Box(*(side * 8.75 + margin for side, margin in zip((3, 2, 6, 4), (7.5, 5) * 2,
                                                                                    strict=True))))
+    padded = Preprocessing((8, 12), resize="pad")
+    assert boxes_of(values, 0.2, padded, (80, 60)) == [Box(0, 20, 30, 40), Box(60, 60, 60, 70)][:1], "none on the grey"
+    assert boxes_of(values, 0.2, padded, (20, 120))[0] == Box(30, 0, 60, 10), "only what lies on the image"
     assert boxes_of(-values, 0.2, exact, (8, 12)) == [], "nothing speaks for it"
 
 

@@ -111,17 +111,20 @@ def test_one_row_of_positions_is_enough(shape: tuple[int, int], positions: bool)
 
 
 @pytest.mark.parametrize("size", [(8, 12), (48, 20), (10, 90)])
-@pytest.mark.parametrize("resize", ["squash", "crop"])
+@pytest.mark.parametrize("resize", ["squash", "crop", "pad"])
 def test_images_of_any_size_get_a_map_of_their_own(size: tuple[int, int], resize: str) -> None:
     height, width = size
-    found = cnncli.explain(sides(resize=resize), lit(width // 2 - 2, height // 2 - 2, size, 4))
+    pixels = lit(width // 2 - 2, height // 2 - 2, size, 4)
+    if resize == "pad":
+        pixels = np.maximum(pixels, 127)  # as light as the padding, which would be lit itself
+    found = cnncli.explain(sides(resize=resize), pixels)
     assert found.map.shape == size
     row, column = np.unravel_index(found.map.argmax(), found.map.shape)
     box = found.preprocessing.box((width, height))
     assert abs(row + 0.5 - height / 2) <= max(2.5, (box[3] - box[1]) / 8)
     assert abs(column + 0.5 - width / 2) <= max(2.5, (box[2] - box[0]) / 12)
     outside = np.ones(size, bool)
-    outside[int(box[1]) : int(np.ceil(box[3])), int(box[0]) : int(np.ceil(box[2]))] = False
+    outside[max(0, int(box[1])) : int(np.ceil(box[3])), max(0, int(box[0])) : int(np.ceil(box[2]))] = False
     assert not found.map[outside].any(), "what was cut off was not seen"
 
 

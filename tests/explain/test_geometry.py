@@ -61,16 +61,17 @@ def test_rows_and_columns_have_places_of_their_own():
     assert Grid.of(receptive_field(network)["conv2"]) == Grid((1 + 1.5, 3.0), (3.0, 2.0))
 
 
-@pytest.mark.parametrize("resize", ["squash", "crop"])
+@pytest.mark.parametrize("resize", ["squash", "crop", "pad"])
 @pytest.mark.parametrize("size", [(16, 16), (48, 32), (24, 40)])
 def test_what_lies_at_a_pixel_of_the_image_is_laid_back_there(size, resize):
-    """Through the preparing itself, of images that are wider than high."""
-    preprocessing = Preprocessing(size, grey=True, resize=resize)
+    """Through the preparing itself, of images that are wider than high. Those that are padded have the grey of the
+    padding, so that it does not count."""
+    preprocessing, ground = Preprocessing(size, grey=True, resize=resize), 127 if resize == "pad" else 0
     left, top, right, bottom = preprocessing.box((40, 24))
     for row, column in [(9, 14), (14, 25), (12, 20)]:
-        image = np.zeros((24, 40), np.uint8)
+        image = np.full((24, 40), ground, np.uint8)
         image[row, column] = 255
-        prepared = preprocessing.prepare_array(image)[:, :, 0].astype(np.float32)
+        prepared = preprocessing.prepare_array(image)[:, :, 0].astype(np.float32) - ground
         laid = on_image(prepared, PIXELS, preprocessing, (24, 40))
         assert laid.shape == (24, 40)
         steps = [max((bottom - top) / size[0], 1), max((right - left) / size[1], 1)]  # of a prepared pixel

@@ -99,7 +99,7 @@ def test_a_model_that_sees_nothing_trusts_no_map() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("resize", ["squash", "crop"])
+@pytest.mark.parametrize("resize", ["squash", "crop", "pad"])
 def test_an_explanation_is_measured(resize: str) -> None:
     model = sides(resize=resize)
     model.network.parameters()["linear1.weight"][...] *= 20

@@ -80,7 +80,7 @@ def test_architectures(name: str, tmp_path: Path, rng: np.random.Generator) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("resize", ["squash", "crop"])
+@pytest.mark.parametrize("resize", ["squash", "crop", "pad"])
 @pytest.mark.parametrize("grey", [False, True])
 def test_images_of_any_size_become_what_predict_makes_of_them(resize: str, grey: bool, tmp_path: Path,
                                                               rng: np.random.Generator) -> None:
@@ -101,7 +101,7 @@ def test_images_of_any_size_become_what_predict_makes_of_them(resize: str, grey:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("resize", ["squash", "crop"])
+@pytest.mark.parametrize("resize", ["squash", "crop", "pad"])
 @pytest.mark.parametrize(("name", "shape"), [("lenet5", (28, 28, 1)), ("resnet8", (32, 24, 3))])
 def test_tall_and_narrow_photographs(name: str, shape: tuple[int, int, int], resize: str, tmp_path: Path,
                                      rng: np.random.Generator) -> None:

@@ -33,7 +33,7 @@ def save_states(folder: Path, count: int) -> Model:
 
 
 @pytest.mark.parametrize("model", [
-    small_model(), small_model((9, 4), grey=True, resize="crop", mean=(0.5,), std=(0.25,)),
+    small_model(), small_model(resize="pad"), small_model((9, 4), grey=True, resize="crop", mean=(0.5,), std=(0.25,)),
 ])
 def test_a_model_comes_back_whole(tmp_path: Path, model: Model, rng: np.random.Generator) -> None:
     path = tmp_path / MODEL

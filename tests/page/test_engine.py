@@ -82,7 +82,7 @@ def test_every_layer_has_the_bits_of_the_c_file(layers: list[dict[str, Any]], as
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "shape", "resize"), [
     ("lenet5", (28, 28, 1), "squash"), ("resnet20", (32, 32, 3), "crop"), ("mobilenet_v2", (32, 32, 3), "squash"),
-    ("squeezenet1_1", (48, 40, 3), "crop")])
+    ("squeezenet1_1", (48, 40, 3), "crop"), ("resnet8", (32, 24, 3), "pad"), ("lenet5", (28, 28, 1), "pad")])
 def test_networks_have_the_bits_of_the_c_file(name: str, shape: tuple[int, int, int], resize: str, asking: Any,
                                               tmp_path: Path, rng: np.random.Generator) -> None:
     """For images of any size, whose preparation is part of it. Weights of float16 are a file's with those weights."""

@@ -43,7 +43,9 @@ def test_what_is_said_of_a_model() -> None:
     assert (said["classes"], said["temperature"]) == ([*model.classes], 1.5)
     assert said["input"]["shape"] == [6, 5, 3]
     assert said["input"]["crop"] == CROP_SHARE
-    assert program(small_model()).described["input"]["crop"] == 0
+    for resize, grey in (("squash", None), ("pad", 127)):
+        said_of = program(small_model(resize=resize)).described["input"]
+        assert (said_of["crop"], said_of["grey"]) == (0, grey)
     assert [layer["kind"] for layer in said["layers"]] == ["Conv2d", "BatchNorm2d", "ReLU", "Flatten", "Linear"]
     assert said["layers"][0] == {
         "name": "conv1", "kind": "Conv2d", "inputs": ["input"], "shape": [6, 5, 4], "at": said["layers"][0]["at"],

@@ -33,7 +33,8 @@ def stopped(train: Train, **options: Any) -> Run:
      ({"weight_decay": 0.1}, "weight_decay"), ({"loss": "squared-error"}, "loss"),
      ({"label_smoothing": 0.3}, "label_smoothing"), ({"class_weights": "balanced"}, "class_weights"),
      ({"sampling": "balanced"}, "sampling"), ({"time": "9m"}, "time"), ({"fold": (1, 3)}, "fold"),
-     ({"augment": False}, "augment"), ({"size": 12}, "size"), ({"grey": True}, "grey"), ({"seed": 3}, "seed")],
+     ({"augment": False}, "augment"), ({"size": 12}, "size"), ({"grey": True}, "grey"), ({"fit": "pad"}, "fit"),
+     ({"seed": 3}, "seed")],
 )
 def test_a_changed_option_is_refused_by_name(train: Train, changed: dict[str, Any], argument: str) -> None:
     run = stopped(train)

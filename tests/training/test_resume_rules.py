@@ -33,6 +33,7 @@ RECIPE = Recipe(**{**PLAIN, "patience": 3, "augment": Augmentation(shift=2, flip
     ({"schedule": Schedule("cosine", 0.2)}, []), ({"schedule": Schedule("cosine", min_lr=0.1)}, ["schedule"]),
     ({"exclude": ["a/b.png"]}, ["exclude"]), ({"exclude": []}, []), ({"split_seed": 3}, []),
     ({"split_seed": 4}, ["split_seed"]), ({"seed": 4}, ["seed"]), ({"init": "none"}, []),
+    ({"fit": "squash"}, []), ({"fit": "pad"}, ["fit"]),
     ({"init": "efficientnet_lite0"}, ["init"]), ({"epochs": 5, "patience": 4}, ["epochs", "patience"]),
 ])
 def test_options_that_are_others_are_found(given: dict[str, Any], different: list[str]) -> None:
@@ -63,6 +64,7 @@ def test_what_may_change_is_changed() -> None:
     assert resume._changed(replace(RECIPE, time=60.0), Options(patience=4), RUN).time == 60.0
     for given, words in (
             ({"lr": 0.5, "batch_size": 9}, ("batch size 8, lr 0.2", "batch_size, lr")),
+            ({"fit": "pad"}, ("fit squash", "fit")),
             ({"augment": False}, ("augment shift=2,flip=True,magnitude=9.0", "augment")),
             ({"size": 5, "class_weights": [1, 2]}, ("class weights off, size 16x12", "class_weights, size"))):
         with pytest.raises(UsageError) as caught:

@@ -252,7 +252,8 @@ def test_what_is_asked_for_is_what_is_prepared(tmp_path: Path, monkeypatch: pyte
         "arch": "resnet8", "epochs": 2, "batch_size": 3, "lr": 0.5, "optimizer": "adam", "schedule": "step",
         "warmup": 0.5, "weight_decay": 0.1, "loss": "cross-entropy", "label_smoothing": 0.3, "augment": "shift=1",
         "size": 9, "grey": True, "seed": 4, "split_seed": 5, "patience": 6, "ema": 0.75, "exact": True,
-        "sampling": "balanced", "fold": (2, 3), "init": "efficientnet_lite0", "freeze": 1, "range": (0.0, 9.0)}
+        "sampling": "balanced", "fold": (2, 3), "init": "efficientnet_lite0", "freeze": 1, "range": (0.0, 9.0),
+        "fit": "pad"}
     notes = Notes()
     beside: Any = {"threads": 3, "cache": "none", "strict": True, "observer": notes, "preview": True}
     assert training.train("data", **given, name="n", runs=tmp_path, **beside) is notes
