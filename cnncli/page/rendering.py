@@ -5,7 +5,7 @@ pictures that it is given."""
 import base64
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any
 
@@ -14,6 +14,7 @@ from ..export.golden import TOLERANCE
 from ..report.page import in_script, policy
 from ..visualize.canvas import RAMPS
 from .program import Program
+from .training import Trained
 from .units import Units
 
 SCRIPTS = ("products.js", "engine.js", "elements.js", "asking.js", "pixels.js", "answer.js", "pictures.js",
@@ -37,10 +38,11 @@ class Sample:
 
 def render(title: str, name: str, about: str, made: Program, golden: Sequence[dict[str, Any]],
            samples: Sequence[Sample], drawing: dict[str, Any] | None = None, units: Units | None = None,
-           own_title: bool = False) -> bytes:
+           own_title: bool = False, trained: Trained | None = None) -> bytes:
     """Return the page's bytes, UTF-8; the same model and pictures give the same. title is one line of text; own_title
     says that it stays when the page learns other classes. drawing says how pictures are drawn
-    (drawn.py), units what excites filters (units.py); None where nothing does."""
+    (drawn.py), units what excites filters (units.py), trained how the model was trained (training.py); None where
+    nothing does."""
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
@@ -57,6 +59,7 @@ def render(title: str, name: str, about: str, made: Program, golden: Sequence[di
         policy=f"{policy(style, script, ALSO)}; worker-src blob:", style=Markup(style), script=Markup(script),
         given=Markup(in_script(given)), height=height, width=width, grey=channels == 1,
         engine=Markup(in_base64((here / "engine.wasm").read_bytes())), weights=Markup(in_base64(made.weights)),
+        trained=trained and replace(trained, drawings=[*map(Markup, trained.drawings)]),
         samples=samples, sheet=f"data:image/jpeg;base64,{in_base64(units.sheet)}" if units else "")
     return page.encode("utf-8")
 

@@ -19,6 +19,7 @@ from ..values import as_hinted
 from .program import Program, program
 from .rendering import in_base64, render
 from .samples import pictures
+from .training import trained
 from .units import LEAST, SHARE, units
 
 FILE = "page.html"
@@ -114,7 +115,7 @@ def write_page(model: AnyModel = None, data: Any = None, out: str | os.PathLike[
         told = units(opened.model, found.items, found.labels, room, progress) if with_units else None
         page = render(_title_of(opened.model.classes) if title is None else printable(" ".join(title.split())),
                       opened.name, _about(opened), made, [golden_], found.shown, found.drawing, told,
-                      title is not None)
+                      title is not None, trained(opened))
         write(path, page, PAGE)
     return Written(path, len(page), len(found.shown), made.halved, change, told.filters if told else 0,
                    told.images if told else 0, found.skipped)

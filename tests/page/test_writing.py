@@ -19,6 +19,7 @@ from cnncli.page import write_page, writing
 from cnncli.page.writing import MOST, PAGE, Written, _title_of
 from cnncli.runs.opened import Opened
 
+from ..cli.test_runs import make
 from ..small_model import CLASSES, small_model
 
 
@@ -51,12 +52,19 @@ def test_a_page_of_a_file(here: Path) -> None:
 
 def test_a_page_goes_into_its_runs_folder(here: Path) -> None:
     class Run:
-        path, name, config = here, "boots", dict[str, Any]()
+        path, name, config, history, kept = here, "boots", dict[str, Any](), list[Any](), None
 
     opened = Opened(small_model(), here / "m.safetensors", Run())  # type: ignore[arg-type]
     made = write_page(opened, ())
     assert made.path == here / "page.html"
     assert "Model <bdi>boots</bdi>: " in Path(made.path).read_text(encoding="utf-8")
+    assert 'id="trained"' not in Path(made.path).read_text(encoding="utf-8")
+
+
+def test_the_page_of_a_run_shows_how_it_was_trained(here: Path) -> None:
+    run = make(here, "boots", [0.5, 0.9])
+    made = write_page(Opened(small_model(), run.path / "model.safetensors", run), ())
+    assert "<h2>How <bdi>boots</bdi> was trained</h2>" in Path(made.path).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("classes", "title"), [
