@@ -12,7 +12,8 @@ from ..runs.opened import Opened
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 320, 190, 52, 10, 30, 34
 _POINTS = 150  # of a line
-_LINES = (("train", "currentColor", 'stroke-opacity=".6"'), ("val", "var(--accent)", 'stroke-width="2"'))
+_VARIABLE = "-" * 2  # how the names of page.css's colours begin
+_LINES = (("train", "currentColor", 'stroke-opacity=".6"'), ("val", f"var({_VARIABLE}accent)", 'stroke-width="2"'))
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def _drawn(rows: Sequence[Mapping[str, Any]], column: str, words: Callable[[floa
     texts = [_text(_LEFT - 6, y(value) + 4, words(value), "end") for value in levels]
     texts += [_text(x(1), _HEIGHT - 18, "1"), _text(x(last), _HEIGHT - 18, str(last)),
               _text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 5, "epoch"), _text(_LEFT, 14, column, "start")]
-    parts = [f'<path d="M{_LEFT} {y(value):.1f}H{_WIDTH - _RIGHT}" stroke="var(--line)"/>' for value in levels]
+    parts = [f'<path d="M{_LEFT} {y(value):.1f}H{_WIDTH - _RIGHT}" stroke="var({_VARIABLE}line)"/>' for value in levels]
     for kind, colour, how in _LINES:
         if line := _some(lines[kind]):
             path = "L".join(f"{x(epoch):.1f} {y(value):.1f}" for epoch, value in line)

@@ -20,7 +20,7 @@ ODD = "</script><script>alert(1)</script>"
 
 def rendered(samples: list[Sample] | None = None, **given: Any) -> str:
     model = small_model(grey=given.pop("grey", False))
-    model.classes[0] = ODD
+    model.classes = (ODD, *model.classes[1:])
     return render(given.pop("title", "The network m"), "<i>m</i>\n", "About <it>.", program(model),
                   [{"pixels": "AA==", "probabilities": [1.0]}], samples or [], **given).decode("utf-8")
 
