@@ -177,7 +177,7 @@ def test_a_number_says_where_it_comes_from_and_moves_on(browser: Any, page: Path
     browser.run("return new Promise((done) => setTimeout(done, 900))")
     assert browser.run("return pointed.index") >= (5 * 32 + 2) * 16 + 2
     browser.find("#number .close").click()
-    assert browser.run("return sliding") is None
+    assert waited(browser, "return sliding") is None  # a dialog says afterwards that it was closed
     assert browser.errors() == []
 
 
