@@ -41,6 +41,34 @@ cnn_status cnn_isa_set(int isa) {
     return CNN_OK;
 }
 
+/* ---- words ---- */
+
+static atomic_int words = -1;
+
+static int words_of_cpu(void) {
+    int found = 0;
+#if CNN_X86
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512vnni")) found |= CNN_WORD_VNNI;
+#endif
+    return found;
+}
+
+int cnn_words_active(void) {
+    int set = atomic_load_explicit(&words, memory_order_relaxed);
+    if (set < 0) {
+        set = words_of_cpu();
+        atomic_store_explicit(&words, set, memory_order_relaxed);
+    }
+    return cnn_isa_active() == CNN_ISA_AVX512 ? set : 0;
+}
+
+cnn_status cnn_words_set(int wanted) {
+    if (wanted < 0 || (wanted & ~words_of_cpu())) return CNN_NO_ISA;
+    atomic_store_explicit(&words, wanted, memory_order_relaxed);
+    return CNN_OK;
+}
+
 bool cnn_sizes_fit(int64_t element, int count, const int64_t *sizes) {
     int64_t product = element;
     for (int i = 0; i < count; i++) {

@@ -131,7 +131,7 @@ static bool axis_valid(int64_t size, int64_t out, int64_t k, int64_t stride, int
     return true;
 }
 
-static bool valid(const cnn_pool *p) {
+bool cnn_pool_valid(const cnn_pool *p) {
     return cnn_sizes_fit(8, 4, (int64_t[]){p->n, p->h, p->w, p->c}) &&
            cnn_sizes_fit(8, 4, (int64_t[]){p->n, p->oh, p->ow, p->c}) &&
            axis_valid(p->h, p->oh, p->kh, p->sh, p->ph, p->dh) && axis_valid(p->w, p->ow, p->kw, p->sw, p->pw, p->dw);
@@ -139,7 +139,7 @@ static bool valid(const cnn_pool *p) {
 
 static cnn_status forward(struct pool_job *job) {
     const cnn_pool *p = job->p;
-    if (!valid(p) || (job->kind != MAXIMUM && (p->dh != 1 || p->dw != 1))) return CNN_INVALID;
+    if (!cnn_pool_valid(p) || (job->kind != MAXIMUM && (p->dh != 1 || p->dw != 1))) return CNN_INVALID;
     if (cnn_pool_max_takes(job)) return cnn_pool_max_forward(job);
     int64_t work = CNN_MAX(p->ow * p->c * CNN_MIN(p->kh, p->h), p->sh * p->w * p->c), reach = (p->kw - 1) * p->dw + 1;
     job->rows = cnn_ceil_div(CNN_PIECE, work);
@@ -151,7 +151,7 @@ static cnn_status forward(struct pool_job *job) {
 
 static cnn_status backward(struct pool_job *job) {
     const cnn_pool *p = job->p;
-    if (!valid(p) || (job->kind != MAXIMUM && (p->dh != 1 || p->dw != 1))) return CNN_INVALID;
+    if (!cnn_pool_valid(p) || (job->kind != MAXIMUM && (p->dh != 1 || p->dw != 1))) return CNN_INVALID;
     if (cnn_pool_max_takes_back(job)) return cnn_pool_max_backward(job);
     job->block = p->n < 16 && p->h * p->w * p->c > CNN_PIECE ? CNN_MIN(CHANNEL_BLOCK, p->c) : p->c;
     job->line = scratch_row(p->w * job->block);

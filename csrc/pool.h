@@ -24,6 +24,9 @@ struct pool_job {
     const int64_t *offsets; /* MAXIMUM's backward: of each tap from its window's corner in dx */
 };
 
+/* Whether all sizes make sense and every window holds a pixel. */
+bool cnn_pool_valid(const cnn_pool *p);
+
 /* ---- windows ---- */
 
 /* The taps from … to-1 of a window that starts at `start` and lie inside an image of `size` pixels. */

@@ -36,6 +36,8 @@ from .door import (
     set_threads,
     threads,
     use_isa,
+    use_words,
+    words,
 )
 from .elementwise import (
     add,
@@ -49,6 +51,23 @@ from .elementwise import (
     softmax_forward,
 )
 from .image import image_batch, image_histogram
+from .int8 import (
+    Requantise,
+    Sum,
+    int8_adaptive_average_pool,
+    int8_add,
+    int8_average_pool,
+    int8_columns,
+    int8_conv2d_forward,
+    int8_conv2d_pack,
+    int8_dequantise,
+    int8_fits,
+    int8_flatten,
+    int8_max_pool,
+    int8_packed,
+    int8_packed_weights,
+    int8_quantise,
+)
 from .linear import linear_backward_data, linear_backward_weights, linear_convolution, linear_forward, linear_pack
 from .loss import Mixed, cross_entropy, squared_error
 from .mix import erase_batch, mix_batch
@@ -88,6 +107,8 @@ __all__ = [
     "Finish",
     "Hyper",
     "Mixed",
+    "Requantise",
+    "Sum",
     "Tensor",
     "Windows",
     "activation_backward",
@@ -124,6 +145,19 @@ __all__ = [
     "gradient_norm",
     "image_batch",
     "image_histogram",
+    "int8_adaptive_average_pool",
+    "int8_add",
+    "int8_average_pool",
+    "int8_columns",
+    "int8_conv2d_forward",
+    "int8_conv2d_pack",
+    "int8_dequantise",
+    "int8_fits",
+    "int8_flatten",
+    "int8_max_pool",
+    "int8_packed",
+    "int8_packed_weights",
+    "int8_quantise",
     "isas",
     "linear_backward_data",
     "linear_backward_weights",
@@ -147,4 +181,6 @@ __all__ = [
     "tap_dtype",
     "threads",
     "use_isa",
+    "use_words",
+    "words",
 ]

@@ -21,9 +21,11 @@ from ..values import as_hinted
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _DTYPES = {np.dtype(np.float32): "float *", np.dtype(np.float64): "double *", np.dtype(np.uint8): "uint8_t *",
-           np.dtype(np.uint16): "uint16_t *", np.dtype(np.int64): "int64_t *", np.dtype(np.uint64): "uint64_t *"}
+           np.dtype(np.int8): "int8_t *", np.dtype(np.uint16): "uint16_t *", np.dtype(np.int32): "int32_t *",
+           np.dtype(np.int64): "int64_t *", np.dtype(np.uint64): "uint64_t *"}
 _ISAS = {"reference": lib.CNN_ISA_REFERENCE, "baseline": lib.CNN_ISA_BASELINE, "avx2": lib.CNN_ISA_AVX2,
          "avx512": lib.CNN_ISA_AVX512}
+_WORDS = {"vnni": lib.CNN_WORD_VNNI}  # of CPUs with AVX-512
 _FOR_PRODUCTS = 40 << 20  # bytes: what OpenBLAS takes, 32 MiB, and a little
 _ISA_NAMES = {number: name for name, number in _ISAS.items()}
 
@@ -141,6 +143,24 @@ def use_isa(name: str) -> Iterator[None]:
         yield
     finally:
         set_isa(before)
+
+
+def words() -> frozenset[str]:
+    """Return the names of the words beyond the instruction set's own that kernels use now: {"vnni"}, or none."""
+    active = lib.cnn_words_active()
+    return frozenset(name for name, bit in _WORDS.items() if active & bit)
+
+
+@contextmanager
+def use_words(*names: str) -> Iterator[None]:
+    """Use only these words inside a with block; results are the same. Raises UsageError where this CPU lacks one."""
+    before = lib.cnn_words_active()
+    if lib.cnn_words_set(sum(_WORDS[name] for name in names)):
+        raise UsageError(f"this CPU lacks one of {', '.join(names)}.")
+    try:
+        yield
+    finally:
+        lib.cnn_words_set(before)
 
 
 def threads() -> int:

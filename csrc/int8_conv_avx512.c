@@ -1,0 +1,5 @@
+/* int8_conv_tmpl.c for AVX-512. */
+#include "int8_conv.h"
+
+#define CNN_TEMPLATE "int8_conv_tmpl.c"
+#include "isa_avx512.h"

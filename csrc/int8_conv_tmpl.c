@@ -1,0 +1,150 @@
+/* Convolutions of bytes, the vector version: tiles of up to 8 results side by side times 2 vectors of output channels.
+ * Compiled for each instruction set by a file of its own (int8_conv_avx2.c), on behalf of int8_conv.c. */
+
+#include "bytes.h"
+
+/* ---- packing ---- */
+
+/* Weights [outputs][inputs][taps] as panels of two vectors of outputs, the last of one or two: [tap][inputs / units]
+ * [outputs][units], where what is missing is 0. */
+static void ISA(pack)(int64_t taps, int64_t inputs, int64_t outputs, const int8_t *weight, int8_t *packed) {
+    dot_weight_t *to = (dot_weight_t *)packed;
+    for (int64_t first = 0; first < outputs; first += 2 * VLEN) {
+        int64_t width = CNN_MIN(cnn_round_up(outputs - first, VLEN), 2 * VLEN);
+        for (int64_t t = 0; t < taps; t++)
+            for (int64_t i = 0; i < inputs; i += DOT_UNITS)
+                for (int64_t k = first; k < first + width; k++)
+                    for (int64_t u = i; u < i + DOT_UNITS; u++)
+                        *to++ = k < outputs && u < inputs ? weight[(k * inputs + u) * taps + t] : 0;
+    }
+}
+
+/* ---- copying ---- */
+
+static void ISA(widen)(int64_t pixels, int64_t c, const uint8_t *x, int64_t pixel, uint8_t *to) {
+    dot_t *out = (dot_t *)to;
+    int64_t whole = cnn_round_up(c, DOT_UNITS);
+    if (whole == c && pixel == c) pixels *= c, c = whole = pixel = 1; /* one long row */
+    if (c == 1 && whole == 1) {
+#ifdef CNN_VNNI
+        memcpy(out, x, (size_t)pixels);
+#else
+        for (int64_t i = 0; i < pixels; i++) out[i] = x[i];
+#endif
+        return;
+    }
+    for (int64_t i = 0; i < pixels; i++, x += pixel, out += whole) {
+        for (int64_t j = 0; j < c; j++) out[j] = x[j];
+        for (int64_t j = c; j < whole; j++) out[j] = 0;
+    }
+}
+
+static void ISA(fill)(int64_t pixels, int64_t c, uint8_t value, uint8_t *to) {
+    dot_t *out = (dot_t *)to;
+    for (int64_t i = 0; i < pixels * cnn_round_up(c, DOT_UNITS); i++) out[i] = value;
+}
+
+/* ---- multiplying ---- */
+
+struct ISA(sums) {
+    vi of[CNN_INT8_TILE][CNN_INT8_VECTORS];
+};
+
+/* Three results share a pointer, by what addresses can express; the empty asm keeps the compiler from giving each its
+ * own, which would not fit. */
+CNN_INLINE void ISA(sum_tile)(struct ISA(sums) *t, const int results, const int vectors, const struct int8_windows *s,
+                              const uint8_t *x, const int8_t *w) {
+    const int64_t step = s->step, run = s->run;
+    UNROLL for (int r = 0; r < results; r++) UNROLL for (int v = 0; v < vectors; v++) t->of[r][v] = ISA(iset)(0);
+    for (int64_t row = 0; row < s->rows; row++, x += s->next_row) {
+        const uint8_t *tap = x;
+        for (int64_t i = 0; i < s->taps; i++, tap += s->next_tap) {
+            const uint8_t *a0 = tap, *a3 = results > 3 ? tap + 3 * step : tap, *a6 = results > 6 ? tap + 6 * step : tap;
+            for (int64_t d = 0; d < run; d++) {
+                vi w0 = ISA(iload)(w), w1 = vectors > 1 ? ISA(iload)(w + 4 * VLEN) : w0;
+                UNROLL for (int r = 0; r < results; r++) {
+                    vi a = ISA(ispread)((r < 3 ? a0 : r < 6 ? a3 : a6) + r % 3 * step);
+                    t->of[r][0] = ISA(dot)(t->of[r][0], a, w0);
+                    if (vectors > 1) t->of[r][1] = ISA(dot)(t->of[r][1], a, w1);
+                }
+                a0 += 4, a3 += 4, a6 += 4, w += vectors * 4 * VLEN;
+                __asm__("" : "+r"(a0), "+r"(a3), "+r"(a6));
+            }
+        }
+    }
+}
+
+/* What becomes of a vector of sums, as cnn_int8_finished says it; `part` lanes are real, all where that is 0. */
+CNN_INLINE void ISA(finish_vector)(const cnn_requantise *f, const bool plain, vi sum, vi bias, vf multiplier, vf low,
+                                   vf high, uint8_t *y, int64_t at, int64_t part) {
+    vf real = ISA(real)(sum + bias);
+    vi result;
+    if (plain) {
+        result = ISA(nearest)(vmin(vmax(real * multiplier, low), high)) + ISA(iset)((int32_t)f->zero);
+    } else if (f->real) {
+        vstore_lanes(f->real + at, real * multiplier, part);
+        return;
+    } else {
+        const vf most = vset(CNN_INT8_LARGEST), parts = real * (multiplier * vset(CNN_INT8_PARTS));
+        result = ISA(nearest)(vmin(vmax(parts, -most), most));
+        vi other = ISA(bytes_load)(f->add + at, part) - ISA(iset)((int32_t)f->add_zero);
+        result += other * ISA(iset)((int32_t)f->add_multiplier) + ISA(iset)(CNN_INT8_PARTS / 2);
+        result = (result >> 12) + ISA(iset)((int32_t)f->zero);
+        result = ISA(imin)(ISA(imax)(result, ISA(iset)((int32_t)f->least)), ISA(iset)((int32_t)f->most));
+    }
+    ISA(bytes_store)(y + at, result, part);
+}
+
+/* One tile: its results lie k places apart in y, from `at` on; channel is the first of the tile's. */
+CNN_INLINE void ISA(tile)(const int results, const int vectors, const struct int8_job *job, const uint8_t *x,
+                          const int8_t *w, int64_t channel, int64_t channels, int64_t at) {
+    struct ISA(sums) t;
+    const cnn_requantise f = *job->finish;
+    const int64_t k = job->p->k;
+    uint8_t *y = job->y;
+    ISA(sum_tile)(&t, results, vectors, &job->windows, x, w);
+    const vf low = vset((float)(f.least - f.zero)), high = vset((float)(f.most - f.zero));
+    const bool plain = !f.add && !f.real;
+    UNROLL for (int v = 0; v < vectors; v++) {
+        int64_t part = channels - v * VLEN < VLEN ? channels - v * VLEN : 0, first = channel + v * VLEN;
+        const vi bias = ISA(iload_lanes)(f.bias + first, part);
+        const vf multiplier = vload_lanes(f.multiplier + first, part);
+        UNROLL for (int r = 0; r < results; r++) {
+            int64_t place = at + r * k + first;
+            if (plain) ISA(finish_vector)(&f, true, t.of[r][v], bias, multiplier, low, high, y, place, part);
+            else ISA(finish_vector)(&f, false, t.of[r][v], bias, multiplier, low, high, y, place, part);
+        }
+    }
+}
+
+static void ISA(multiply)(const struct int8_job *job, int64_t count, const struct int8_row *rows, int64_t first,
+                          int64_t channels, const int8_t *w) {
+    const int64_t step = job->windows.step, k = job->p->k;
+    for (const struct int8_row *row = rows; row < rows + count; row++) {
+        int64_t tiles = cnn_ceil_div(row->columns, CNN_INT8_TILE), column = 0;
+        for (int64_t i = tiles; i > 0; i--) {
+            int64_t results = (row->columns - column) / i, at = row->at + column * k; /* as even as can be */
+            const uint8_t *x = row->x + column * step;
+            column += results;
+#define TILE(size)                                                                           \
+    case size:                                                                               \
+        if (channels > VLEN) ISA(tile)(size, 2, job, x, w, first, channels, at);             \
+        else ISA(tile)(size, 1, job, x, w, first, channels, at);                             \
+        break
+            switch (results) {
+                TILE(1);
+                TILE(2);
+                TILE(3);
+                TILE(4);
+                TILE(5);
+                TILE(6);
+                TILE(7);
+                TILE(8);
+            }
+#undef TILE
+        }
+    }
+}
+
+const struct int8_conv_kernels ISA(cnn_int8_conv_kernels) = {VLEN,       DOT_UNITS, ISA(pack),
+                                                             ISA(widen), ISA(fill), ISA(multiply)};
