@@ -52,6 +52,7 @@ from .elementwise import (
 )
 from .image import image_batch, image_histogram
 from .int8 import (
+    PARTS,
     Requantise,
     Sum,
     int8_adaptive_average_pool,
@@ -63,6 +64,8 @@ from .int8 import (
     int8_dequantise,
     int8_fits,
     int8_flatten,
+    int8_linear_forward,
+    int8_linear_pack,
     int8_max_pool,
     int8_packed,
     int8_packed_weights,
@@ -101,6 +104,7 @@ __all__ = [
     "FORWARD",
     "FUSED",
     "OPERATIONS",
+    "PARTS",
     "Array",
     "Call",
     "Convolution",
@@ -154,6 +158,8 @@ __all__ = [
     "int8_dequantise",
     "int8_fits",
     "int8_flatten",
+    "int8_linear_forward",
+    "int8_linear_pack",
     "int8_max_pool",
     "int8_packed",
     "int8_packed_weights",

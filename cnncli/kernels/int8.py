@@ -2,7 +2,7 @@
 network/int8_plan.py puts these calls together.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from .._kernels import ffi, lib
 from .conv import Convolution
 from .door import Array, Call, aligned_empty, pointer
+from .linear import linear_convolution
 from .pool import Windows
 
 PARTS = 4096  # what Requantise.add_multiplier and Sum count in
@@ -17,10 +18,10 @@ PARTS = 4096  # what Requantise.add_multiplier and Sum count in
 
 @dataclass(frozen=True)
 class Requantise:
-    """What becomes of a convolution's sums: y = clamp(round((sum + bias) * multiplier) + zero), where clamp brings bytes
+    """What becomes of a convolution's sums: y = clamp(round((sum + bias) * multiplier) + zero), where clamp brings it
     into least … most. bias is int32, multiplier float32, one a channel. add, uint8 and shaped as y, joins in: times
-    add_multiplier / PARTS, counted from add_zero. real, float32 and shaped as y, gets (sum + bias) * multiplier in place
-    of y."""
+    add_multiplier / PARTS, counted from add_zero. real, float32 and shaped as y, gets (sum + bias) * multiplier in
+    place of y."""
 
     bias: Array
     multiplier: Array
@@ -97,6 +98,22 @@ def _room(convolution: Convolution, packed: Array) -> Any:
 def int8_packed_weights(convolution: Convolution) -> Array:
     """Return room (int8) for what ``int8_conv2d_pack`` makes of weights."""
     return aligned_empty((int8_packed(convolution),), np.int8)
+
+
+def int8_linear_pack(weight: Array, packed: Array) -> Call:
+    """Prepare the same for a dense layer's weights (out, in)."""
+    return int8_conv2d_pack(linear_convolution(1, weight.shape[1], weight.shape[0]), weight[:, :, None, None], packed)
+
+
+def int8_linear_forward(x: Array, zero_x: int, packed: Array, finish: Requantise, y: Array | None, features: int
+                        ) -> Call:
+    """Prepare y (n, features) = requantise(x weight'), x (n, in). y is None where finish has real."""
+    n = len(x)
+    add = None if finish.add is None else finish.add.reshape(n, 1, 1, features)
+    real = None if finish.real is None else finish.real.reshape(n, 1, 1, features)
+    return int8_conv2d_forward(linear_convolution(n, x.shape[1], features), x.reshape(n, 1, 1, -1), zero_x, packed,
+                               replace(finish, add=add, real=real),
+                               None if y is None else y.reshape(n, 1, 1, features))
 
 
 def int8_quantise(x: Array, scale: float, zero: int, y: Array) -> Call:

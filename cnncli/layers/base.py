@@ -17,6 +17,7 @@ import numpy as np
 from ..errors import NetworkError, UsageError
 from ..kernels import Array, Call, Windows, aligned_empty, aligned_zeros
 from .arguments import floats
+from .int8 import OfBytes
 
 Shape = tuple[int, ...]  # of one image: (h, w, c), or (features,)
 Spec = tuple[Shape, Any]  # a whole array's shape and dtype
@@ -68,7 +69,7 @@ class Buffers:
     dx_gate: Array | None = None
 
 
-class Layer:
+class Layer(OfBytes):
     """One operation of a network, with its parameters. The other layers are subclasses.
 
     A subclass is entered in ``LAYERS`` under its name, unless it is ``abstract``. Below, shapes are those of one image

@@ -5,6 +5,7 @@ from .. import kernels
 from ..errors import NetworkError
 from ..kernels import Call
 from .base import Buffers, Layer, Shape
+from .int8 import Int8Buffers, parts, rescaled
 
 
 class Add(Layer):
@@ -24,6 +25,15 @@ class Add(Layer):
         first = kernels.add(io.x[0], io.x[1], io.y)
         return [first, *(kernels.add(io.y, x, io.y) for x in io.x[2:])]
 
+    def takes_bytes(self, *shapes: Shape) -> bool:
+        return len(shapes) == 2  # of more, the sum of two would have to be rounded
+
+    def int8_calls(self, io: Int8Buffers) -> list[Call]:
+        assert io.to is not None
+        (a, b), (least, most) = io.steps, io.bounds()
+        total = kernels.Sum(a.zero, parts(a, io.to), b.zero, parts(b, io.to), io.to.zero, least, most)
+        return [kernels.int8_add(total, io.x[0], io.x[1], io.y)]
+
     def backward_calls(self, io: Buffers) -> list[Call]:
         return [kernels.copy(io.dy, dx) for dx in io.dx if dx is not None and io.dy is not None]
 
@@ -42,6 +52,13 @@ class Concat(Layer):
 
     def forward_calls(self, io: Buffers) -> list[Call]:
         return [kernels.copy_channels(x, io.y, y_start=at) for x, at in zip(io.x, _starts(io), strict=True)]
+
+    def takes_bytes(self, *shapes: Shape) -> bool:
+        return True
+
+    def int8_calls(self, io: Int8Buffers) -> list[Call]:
+        starts = _starts(io)
+        return [rescaled(io, index, first) for index, first in enumerate(starts)]
 
     def backward_calls(self, io: Buffers) -> list[Call]:
         return [kernels.copy_channels(io.dy, dx, x_start=at)
@@ -70,7 +87,7 @@ def _remedy(shapes: tuple[Shape, ...], channels: int | None) -> str:
             '(others "same_tf")')
 
 
-def _starts(io: Buffers) -> list[int]:
+def _starts(io: Buffers | Int8Buffers) -> list[int]:
     """Return the channel at which each input begins in the output."""
     starts = [0]
     for x in io.x[:-1]:

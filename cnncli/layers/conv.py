@@ -10,6 +10,7 @@ from ..kernels import Array, Call, Windows, aligned_empty
 from .arguments import image_shape, outputs, pair, truth, whole
 from .base import Buffers, Layer, Shape
 from .init import INITIALISERS, checked
+from .int8 import Int8Buffers
 
 _PADDINGS = ("valid", "same", "same_tf")
 
@@ -117,6 +118,20 @@ class Conv2d(Layer):
             calls.append(kernels.conv2d_backward_data(convolution, io.dy, self.params["weight"],
                                                       io.packed[kernels.BACKWARD_DATA], io.dx[0], io.workspace, finish))
         return calls
+
+    def takes_bytes(self, *shapes: Shape) -> bool:
+        return kernels.int8_fits(self._convolution(1, shapes[0]))
+
+    def int8_packed(self, weight: Array, *shapes: Shape) -> tuple[Array, Call]:
+        convolution = self._convolution(1, shapes[0])
+        packed = kernels.int8_packed_weights(convolution)
+        return packed, kernels.int8_conv2d_pack(convolution, weight, packed)
+
+    def int8_calls(self, io: Int8Buffers) -> list[Call]:
+        assert io.packed is not None
+        convolution = self._convolution(len(io.y), io.x[0].shape[1:])
+        return [kernels.int8_conv2d_forward(convolution, io.x[0], io.steps[0].zero, io.packed, io.requantise(),
+                                            None if io.to is None else io.y)]
 
     def multiply_adds(self, *shapes: Shape) -> int:
         convolution = self._convolution(1, shapes[0])

@@ -5,7 +5,8 @@ from typing import Any
 from .. import kernels
 from ..errors import NetworkError, brief
 from ..kernels import Call
-from .base import Buffers, Layer
+from .base import Buffers, Layer, Shape
+from .int8 import Int8Buffers, rescaled
 
 
 class Dropout(Layer):
@@ -16,6 +17,8 @@ class Dropout(Layer):
     Args:
         p: The probability, 0 to 1.
     """
+
+    keeps_numbers = True
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
@@ -36,6 +39,12 @@ class Dropout(Layer):
         if not io.training or self.p == 0:
             return [kernels.copy(io.x[0], io.y)]
         return [kernels.dropout(io.x[0], io.y, self.p, io.clock, self.stream)]
+
+    def takes_bytes(self, *shapes: Shape) -> bool:
+        return True
+
+    def int8_calls(self, io: Int8Buffers) -> list[Call]:
+        return [rescaled(io, 0)]
 
     def backward_calls(self, io: Buffers) -> list[Call]:
         if io.dx[0] is None or io.dy is None:

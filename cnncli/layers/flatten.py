@@ -3,6 +3,7 @@
 from .. import kernels
 from ..kernels import Call
 from .base import Buffers, Layer, Shape, count
+from .int8 import Int8Buffers, rescaled
 
 
 class Flatten(Layer):
@@ -11,12 +12,20 @@ class Flatten(Layer):
     Dense weights therefore mean the same in both. A vector stays as it is.
     """
 
+    keeps_numbers = True
+
     def output_shape(self, *shapes: Shape) -> Shape:
         return (count(shapes[0]),)
 
     def forward_calls(self, io: Buffers) -> list[Call]:
         x = io.x[0]
         return [kernels.flatten_forward(x, io.y) if x.ndim == 4 else kernels.copy(x, io.y)]
+
+    def takes_bytes(self, *shapes: Shape) -> bool:
+        return True
+
+    def int8_calls(self, io: Int8Buffers) -> list[Call]:
+        return [kernels.int8_flatten(io.x[0], io.y) if io.x[0].ndim == 4 else rescaled(io, 0)]
 
     def backward_calls(self, io: Buffers) -> list[Call]:
         dx, dy = io.dx[0], io.dy

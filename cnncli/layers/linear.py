@@ -10,6 +10,7 @@ from ..kernels import Array, Call
 from .arguments import outputs, truth, whole
 from .base import Buffers, Layer, Shape
 from .init import INITIALISERS, checked
+from .int8 import Int8Buffers
 
 
 class Linear(Layer):
@@ -84,6 +85,19 @@ class Linear(Layer):
             calls.append(kernels.linear_backward_data(io.dy, self.params["weight"], io.packed[kernels.BACKWARD_DATA],
                                                       io.dx[0], io.workspace, finish))
         return calls
+
+    def takes_bytes(self, *shapes: Shape) -> bool:
+        return kernels.int8_fits(self._convolution(1, shapes[0]))
+
+    def int8_packed(self, weight: Array, *shapes: Shape) -> tuple[Array, Call]:
+        convolution = self._convolution(1, shapes[0])
+        packed = kernels.int8_packed_weights(convolution)
+        return packed, kernels.int8_linear_pack(weight, packed)
+
+    def int8_calls(self, io: Int8Buffers) -> list[Call]:
+        assert io.packed is not None
+        return [kernels.int8_linear_forward(io.x[0], io.steps[0].zero, io.packed, io.requantise(),
+                                            None if io.to is None else io.y, self.out_features)]
 
     def multiply_adds(self, *shapes: Shape) -> int:
         return self._features(shapes[0]) * self.out_features

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import numpy as np
+
 from .. import kernels
 from ..errors import NetworkError, brief
 from ..kernels import Array, Call, Windows
 from .arguments import image_shape, pair, truth
 from .base import Buffers, Layer, Shape, Spec
+from .int8 import ALL_BYTES, Int8Buffers
 
 Size = int | tuple[int, int] | list[int]
 
@@ -67,7 +70,7 @@ class MaxPool2d(Pool):
         ceil_mode: Whether the last window may reach beyond the image, if it starts inside it or its left padding.
     """
 
-    fuses_activation = gates_itself = swaps_with_activation = True
+    fuses_activation = gates_itself = swaps_with_activation = keeps_numbers = True
 
     def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Size = 0, dilation: Size = 1,
                  ceil_mode: bool = False) -> None:
@@ -90,6 +93,15 @@ class MaxPool2d(Pool):
 
     def forward_calls(self, io: Buffers) -> list[Call]:
         return [kernels.max_pool_forward(self.windows, io.x[0], io.y, io.saved.get("taps"), io.activation)]
+
+    def takes_bytes(self, *shapes: Shape) -> bool:
+        return True
+
+    def int8_calls(self, io: Int8Buffers) -> list[Call]:
+        calls = [kernels.int8_max_pool(io.x[0], self.windows, io.y)]
+        if io.activation:
+            calls.append(kernels.int8_columns(io.y, np.clip(ALL_BYTES, *io.bounds()), io.y))
+        return calls
 
     def backward_calls(self, io: Buffers) -> list[Call]:
         if io.dx[0] is None or io.dy is None:
@@ -121,6 +133,12 @@ class AvgPool2d(Pool):
 
     def forward_calls(self, io: Buffers) -> list[Call]:
         return [kernels.average_pool_forward(self.windows, self.count_include_pad, io.x[0], io.y)]
+
+    def takes_bytes(self, *shapes: Shape) -> bool:
+        return True
+
+    def int8_calls(self, io: Int8Buffers) -> list[Call]:
+        return [kernels.int8_average_pool(io.x[0], self.windows, self.count_include_pad, *io.means(), io.y)]
 
     def backward_calls(self, io: Buffers) -> list[Call]:
         if io.dx[0] is None or io.dy is None:
@@ -176,6 +194,13 @@ class GlobalAvgPool2d(Layer):
         windows, pooled = self._whole(io.x[0], io.y)
         return [kernels.average_pool_forward(windows, True, io.x[0], pooled)]
 
+    def takes_bytes(self, *shapes: Shape) -> bool:
+        return True
+
+    def int8_calls(self, io: Int8Buffers) -> list[Call]:
+        windows, pooled = self._whole(io.x[0], io.y)
+        return [kernels.int8_average_pool(io.x[0], windows, True, *io.means(), pooled)]
+
     def backward_calls(self, io: Buffers) -> list[Call]:
         if io.dx[0] is None or io.dy is None:
             return []
@@ -213,6 +238,12 @@ class AdaptiveAvgPool2d(Layer):
 
     def forward_calls(self, io: Buffers) -> list[Call]:
         return [kernels.adaptive_average_pool_forward(io.x[0], io.y)]
+
+    def takes_bytes(self, *shapes: Shape) -> bool:
+        return True
+
+    def int8_calls(self, io: Int8Buffers) -> list[Call]:
+        return [kernels.int8_adaptive_average_pool(io.x[0], *io.means(), io.y)]
 
     def backward_calls(self, io: Buffers) -> list[Call]:
         if io.dx[0] is None or io.dy is None:

@@ -6,7 +6,8 @@ from typing import Any
 from .. import kernels
 from ..errors import NetworkError, brief
 from ..kernels import Call
-from .base import Buffers, Layer
+from .base import Buffers, Layer, Shape
+from .int8 import ALL_BYTES, Int8Buffers, by_table
 
 
 class Scale(Layer):
@@ -32,6 +33,12 @@ class Scale(Layer):
 
     def forward_calls(self, io: Buffers) -> list[Call]:
         return [kernels.scale(io.x[0], io.y, self.factor)]
+
+    def takes_bytes(self, *shapes: Shape) -> bool:
+        return True
+
+    def int8_calls(self, io: Int8Buffers) -> list[Call]:
+        return by_table(io.steps[0].values_of(ALL_BYTES) * self.factor, io)
 
     def backward_calls(self, io: Buffers) -> list[Call]:
         if io.dx[0] is None or io.dy is None:

@@ -8,6 +8,7 @@ resuming needs. They are model files like any other.
 
 import os
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from ..layers import LAYERS
 from ..network import Network
 from ..network.graph import LARGEST_NUMBER, LONGEST_TEXT, MOST_LAYERS
 from .calibration import Calibration
+from .int8_file import quantisation_from, real_weights
 from .model import SEEN, Model
 from .modelfile import Header, as_json, check_digest, damaged, open_model, pack, parse, read_header, read_tensors
 from .strangeness import Strangeness, parts
@@ -156,12 +158,28 @@ def _load(path: str) -> tuple[Model, Header, dict[str, Array]]:
             check_digest(file, header, path)  # where the file is damaged, that is what to say
             raise
         tensors = read_tensors(file, header, path)
-    for name, array in model.arrays().items():
-        array[...] = tensors[name]
+    _fill(model.network, header, tensors, path)
     model.path = path
     model.seen = _seen(tensors.get(SEEN), path)
     model.strangeness = _strangeness(model, header, tensors, path)
     return model, header, tensors
+
+
+def _fill(network: Network, header: Header, tensors: dict[str, Array], path: str) -> None:
+    """Give a network the numbers of a file, of int8 weights what they stand for, and how it computes with those."""
+    found = None
+    if "quantisation" in header.metadata:
+        try:
+            found = quantisation_from(parse(header.metadata["quantisation"], path, "quantisation"), network, tensors)
+        except ValueError as error:
+            raise damaged(path, f"its int8 weights cannot be used: {_short(error)}") from error
+    for name, array in {**network.parameters(), **network.buffers()}.items():
+        layer, _, part = name.rpartition(".")
+        scales = found.scales.get(layer) if found and part == "weight" else None
+        if (tensors[name].dtype == np.int8) != (scales is not None):
+            raise damaged(path, f"{name} is not of the type that it says")
+        array[...] = tensors[name] if scales is None else real_weights(tensors[name], scales)
+    network.quantisation = found
 
 
 def _build(header: Header, path: str) -> Model:
@@ -220,7 +238,7 @@ def _network(config: dict[str, Any], header: Header, path: str) -> Network:
     """Build the network without taking more memory than the arrays in the file account for."""
     _check_plausible(config, path)
     wanted = {name: entry for name, entry in header.tensors.items() if not name.startswith(_STATE)}
-    stored = sum(entry.end - entry.begin for entry in wanted.values())
+    stored = sum(4 * prod(entry.shape) for entry in wanted.values())
     try:
         with allocation_limit(2 * stored + _SLACK):
             network = Network.from_config(config)
@@ -233,7 +251,8 @@ def _network(config: dict[str, Any], header: Header, path: str) -> Network:
     for name in sorted(arrays.keys() ^ wanted.keys()):
         raise damaged(path, f"{printable(name[:60])} is in {'its network' if name in arrays else 'the file'} only")
     for name, array in arrays.items():
-        if array.shape != wanted[name].shape or array.dtype != wanted[name].dtype:
+        dtypes = (np.float32, np.int8) if "quantisation" in header.metadata else (array.dtype,)
+        if array.shape != wanted[name].shape or wanted[name].dtype not in dtypes:
             raise damaged(path, f"{name} has the shape {wanted[name].shape}, its network needs {array.shape}")
     return network
 

@@ -24,8 +24,9 @@ from ..network import Network
 from ..network.analysis import has_positions
 from ..values import as_hinted
 from .calibration import Calibration, softmax
+from .int8_file import arrays_of, config_of
 from .learnt import trained_on
-from .modelfile import SUFFIX, as_json, is_model, pack
+from .modelfile import SUFFIX, WITH_INT8, as_json, is_model, pack
 from .preparing import Reason, prepared
 from .strangeness import Strangeness, flat, parts
 
@@ -150,7 +151,7 @@ class Model:
         """Return the arrays of the model file by name: weights, statistics, and what is known of images."""
         seen = {} if self.seen is None else {SEEN: self.seen}
         strangeness = self.strangeness.arrays() if self.strangeness else {}
-        return {**self.network.parameters(), **self.network.buffers(), **seen, **strangeness}
+        return {**arrays_of(self.network), **seen, **strangeness}
 
     def metadata(self) -> dict[str, str]:
         """Return the metadata of the model file, as JSON: network, classes, preprocessing, training and calibration."""
@@ -160,7 +161,10 @@ class Model:
             entries["calibration"] = self.calibration.config()
         if self.strangeness:
             entries["strangeness"] = self.strangeness.config()
-        return {name: as_json(part) for name, part in entries.items()}
+        if self.network.quantisation:
+            entries["quantisation"] = config_of(self.network.quantisation)
+        version = {"version": str(WITH_INT8)} if self.network.quantisation else {}
+        return {name: as_json(part) for name, part in entries.items()} | version
 
     # ---- judging ----
 

@@ -21,15 +21,16 @@ import numpy as np
 from ..errors import ModelError, printable
 from ..kernels import Array, aligned_empty
 
-FORMAT, VERSION = "cnn-model", 1
+FORMAT, VERSION = "cnn-model", 2  # the latest version that is read …
+PLAIN, WITH_INT8 = 1, 2  # … and those that are written: of a model in float32, and of a quantised one
 SUFFIX = ".safetensors"
 
 _DIGEST = re.compile(rb'"digest":"([0-9a-f]{64})"')  # quotes inside a JSON string are escaped: only the entry matches
 _NO_DIGEST = "0" * 64
 _DTYPES = {"F32": np.float32, "F64": np.float64, "U8": np.uint8, "I32": np.int32, "U32": np.uint32, "I64": np.int64,
-           "U64": np.uint64, "BOOL": np.bool_}
+           "I8": np.int8, "U64": np.uint64, "BOOL": np.bool_}
 BFLOAT16 = np.dtype("V2")  # the upper half of a float32; NumPy knows no such type
-_FOREIGN_DTYPES = {**_DTYPES, "F16": np.float16, "BF16": BFLOAT16, "I8": np.int8, "I16": np.int16, "U16": np.uint16}
+_FOREIGN_DTYPES = {**_DTYPES, "F16": np.float16, "BF16": BFLOAT16, "I16": np.int16, "U16": np.uint16}
 _LARGEST_HEADER = 4 * 2**20  # 20,000 class names and a thousand layers fit several times
 _LARGEST_FILE = 8 * 2**30
 _MOST_TENSORS = 20_000
@@ -62,7 +63,7 @@ def pack(tensors: dict[str, Array], metadata: dict[str, str]) -> bytes:
     from safetensors.numpy import save
 
     contiguous = {name: np.asarray(tensors[name], order="C") for name in sorted(tensors)}
-    plain = save(contiguous, metadata={"format": FORMAT, "version": str(VERSION), **metadata, "digest": _NO_DIGEST})
+    plain = save(contiguous, metadata={"format": FORMAT, "version": str(PLAIN), **metadata, "digest": _NO_DIGEST})
     start, data = in_order(plain)
     if len(start) - 8 > _LARGEST_HEADER or len(tensors) > _MOST_TENSORS:
         raise ModelError(f"the model cannot be saved: its description takes {len(start) - 8:,} bytes and it has "

@@ -13,7 +13,9 @@ from weakref import WeakKeyDictionary, ref
 import numpy as np
 
 from ..errors import NetworkError, brief, did_you_mean, no_such, printable
+from ..kernels import Array
 from ..layers import LAYERS, Layer, Shape
+from ..layers.arguments import floats
 from ..values import plain
 
 INPUT = "input"
@@ -198,6 +200,19 @@ def checked_input_shape(shape: Sequence[int]) -> tuple[int, int, int]:
     if len(sizes) != 3 or not all(isinstance(v, int) and 0 < v < 2**20 for v in sizes):
         raise NetworkError(f"input_shape must be three sizes (h, w, c), not {brief(shape)}.")
     return sizes[0], sizes[1], sizes[2]
+
+
+def checked_images(images: Array, input_shape: Shape) -> Array:
+    """Return a batch of images as float32 (n, h, w, c). Raises NetworkError or UsageError where they are none."""
+    images = floats("images", images)
+    if images.shape[1:] == input_shape and len(images):
+        return images
+    wanted, hint = f"(n, {', '.join(map(str, input_shape))})", ""
+    if images.shape == input_shape:
+        hint = "; a single image is images[None]"
+    elif images.ndim == 4 and (*images.shape[2:], images.shape[1]) == input_shape:
+        hint = "; put the channels last: images.transpose(0, 2, 3, 1)"
+    raise NetworkError(f"images must have shape {wanted}, n at least 1, not {images.shape}{hint}.")
 
 
 def _checked_shape(layer: Layer, shape: Any) -> Shape:

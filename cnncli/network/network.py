@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from ..errors import NetworkError, UsageError, brief, no_such
 from ..kernels import Array, threads
 from ..layers import Layer, Shape
-from ..layers.arguments import floats
-from .graph import Graph, Node
+from .graph import Graph, Node, checked_images
+from .int8_plan import Int8Plans, Quantisation
 from .packing import Packing
 from .plan import Plan, Plans
 from .turn import Turn
@@ -53,9 +53,10 @@ class Network:
         self.clock = np.zeros(2, np.uint64)  # (seed, step): what dropout draws from
         self._exact = self._fixed = False
         self._whole: Network | None = None
+        self._int8: Int8Plans | None = None
         self._turn = Turn()  # a plan has one memory for all threads
         self._packing = Packing()
-        self._plans = Plans()
+        self._plans: Plans[Plan] = Plans()
         floats = sum(math.prod(shape) for shape in graph.shapes.values())
         self._images_at_once = max(1, min(_IMAGES_AT_ONCE, _FLOATS_AT_ONCE // floats))
         self._layer_floats = max(math.prod(node.shape) + sum(math.prod(graph.shapes[name]) for name in node.inputs)
@@ -107,7 +108,7 @@ class Network:
             NetworkError: It is the last layer, or a later layer reads something before it.
         """
         before, behind = self._graph.cut(name)
-        return self._part(before), self._part(behind)
+        return self._part(before), self._part(behind, name)
 
     def upto(self, name: str) -> "Network":
         """Return the network that ends with a layer. It shares weights with this one as ``split`` says.
@@ -128,9 +129,10 @@ class Network:
         """
         return self._graph.is_cut(name)
 
-    def _part(self, graph: Graph) -> "Network":
+    def _part(self, graph: Graph, behind: str | None = None) -> "Network":
         part = Network.__new__(Network)
         part._begin(graph)
+        part.quantisation = self.quantisation and self.quantisation.part(behind)
         part._exact, part._fixed, part._whole = self._exact, self._fixed, self
         return part
 
@@ -207,6 +209,7 @@ class Network:
             for node in self.nodes:
                 node.layer.exact = exact
             self._plans.clear()
+            self.quantisation = self.quantisation  # with new plans
 
     @property
     def fixed_statistics(self) -> bool:
@@ -222,6 +225,19 @@ class Network:
             if node.layer.normalises:
                 node.layer.fixed = fixed
         self._plans.clear()
+
+    @property
+    def quantisation(self) -> Quantisation | None:
+        """How ``forward`` computes in whole numbers, in evaluation. None: it does not, as at first. May be set.
+
+        The weights stay floats, of which whole numbers are made. They must not change after that.
+        """
+        return self._int8.quantisation if self._int8 else None
+
+    @quantisation.setter
+    def quantisation(self, quantisation: Quantisation | None) -> None:
+        self._int8 = (Int8Plans(quantisation, self.nodes, self.input_shape, self.clock, self._packing)
+                      if quantisation else None)
 
     def changed(self) -> None:
         """Say that numbers in ``parameters`` or ``buffers`` were changed.
@@ -280,7 +296,7 @@ class Network:
             NetworkError: The images or out have another shape.
             UsageError: The images are no numbers.
         """
-        images = self._checked_images(images)
+        images = checked_images(images, self.input_shape)
         with self._turn:
             return self._outputs(images, training, out)
 
@@ -308,7 +324,8 @@ class Network:
         return math.ceil(images / math.ceil(images / most))
 
     def _run(self, images: Array, training: bool) -> Array:
-        plan = self.plan(len(images), training)
+        whole = self._int8 if not training else None
+        plan = whole.of(len(images)) if whole else self.plan(len(images), training)
         np.copyto(plan.input, images)
         plan.forward()
         return plan.output
@@ -326,7 +343,7 @@ class Network:
         Raises:
             NetworkError: The images have another shape, or there is no such layer.
         """
-        images = self._checked_images(images)
+        images = checked_images(images, self.input_shape)
         names = self._names(names)
         with self._turn:
             plan = self.keeping(len(images), names)
@@ -382,14 +399,3 @@ class Network:
     def images_at_once(self) -> int:
         """Return the batch size of an evaluation, which keeps its memory small."""
         return self._images_at_once
-
-    def _checked_images(self, images: Array) -> Array:
-        images = floats("images", images)
-        if images.shape[1:] == self.input_shape and len(images):
-            return images
-        wanted, hint = f"(n, {', '.join(map(str, self.input_shape))})", ""
-        if images.shape == self.input_shape:
-            hint = "; a single image is images[None]"
-        elif images.ndim == 4 and (*images.shape[2:], images.shape[1]) == self.input_shape:
-            hint = "; put the channels last: images.transpose(0, 2, 3, 1)"
-        raise NetworkError(f"images must have shape {wanted}, n at least 1, not {images.shape}{hint}.")

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -243,13 +243,16 @@ def _remakes(unit: Unit) -> bool:
     return unit.node.layer.remakes_output and unit.add is None
 
 
-class Plans(OrderedDict[tuple[int, bool], Plan]):
+Kind = TypeVar("Kind")
+
+
+class Plans(OrderedDict[tuple[int, bool], Kind]):
     """The last few plans of a network, by batch size and whether they are for training. Its copy makes its own."""
 
-    def __reduce__(self) -> tuple[type["Plans"], tuple[()]]:
+    def __reduce__(self) -> tuple[type["Plans[Kind]"], tuple[()]]:
         return Plans, ()
 
-    def of(self, key: tuple[int, bool], make: Callable[[int, bool], Plan]) -> Plan:
+    def of(self, key: tuple[int, bool], make: Callable[[int, bool], Kind]) -> Kind:
         """Return a plan, which is made if it is not kept."""
         if key not in self:
             while len(self) >= _KEPT:
