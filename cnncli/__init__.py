@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from .network import Network
     from .page import write_page
     from .page.writing import Written
+    from .quantising.quantise import Quantised, quantise
     from .report.files import write as write_report
     from .runs.answering import features, predict, summarise
     from .runs.kept import Row
@@ -84,6 +85,7 @@ _HOMES = {
     "Observer": ("training.observer", "Observer"),
     "Observers": ("training.observer", "Observers"),
     "Prediction": ("model", "Prediction"),
+    "Quantised": ("quantising.quantise", "Quantised"),
     "RangeTest": ("training.find_lr", "RangeTest"),
     "Report": ("data.check.findings", "Report"),
     "Row": ("runs.kept", "Row"),
@@ -124,6 +126,7 @@ _HOMES = {
     "loss": ("loss", ""),
     "optim": ("optim", ""),
     "predict": ("runs.answering", "predict"),
+    "quantise": ("quantising.quantise", "quantise"),
     "sanity": ("explain.sanity", "sanity"),
     "shortcuts": ("explain.shortcuts", "shortcuts"),
     "summarise": ("runs.answering", "summarise"),
@@ -140,10 +143,17 @@ __all__ = ["CrossValidation", "Drawn", "ExplainedUnits", "Explanation", "Exporte
            "ListedRun", "Live", "Missing", "Model", "ModelTest", "Network", "Observer", "Observers", "Prediction",
            "RangeTest", "Report", "Row", "Run", "Sanity", "Server", "Sheet", "Shortcuts", "Summary", "Sweep",
            "TensorBoard", "Tracker", "Trainer", "TrainingSummary", "Trust", "Written", "__version__", "architecture",
-           "check", "compare_runs", "cross_validate", "draw_activations", "draw_explanations", "draw_filters", "errors",
-           "evaluate", "explain", "explain_units", "explanations", "export_model", "features", "find_images", "find_lr",
-           "find_run", "import_images", "layers", "list_runs", "load", "loss", "optim", "predict", "sanity",
+           "check", "compare_runs", "cross_validate", "draw_activations", "draw_explanations", "draw_filters",
+           "errors", "evaluate", "explain", "explain_units", "explanations", "export_model", "features", "find_images",
+           "find_lr", "find_run", "import_images", "layers", "list_runs", "load", "loss", "optim", "predict", "sanity",
            "shortcuts", "summarise", "sweep", "train", "trust", "watch", "write_page", "write_report", "write_sample"]
+           "Quantised", "RangeTest", "Report", "Row", "Run", "Sanity", "Server", "Sheet", "Shortcuts", "Summary",
+           "Sweep", "TensorBoard", "Tracker", "Trainer", "Trust", "Written", "__version__", "architecture", "check",
+           "compare_runs", "cross_validate", "draw_activations", "draw_explanations", "draw_filters", "errors",
+           "evaluate", "explain", "explain_units", "explanations", "export_model", "features", "find_images",
+           "find_lr", "find_run", "import_images", "layers", "list_runs", "load", "loss", "optim", "predict",
+           "quantise", "sanity", "shortcuts", "summarise", "sweep", "train", "trust", "watch", "write_page",
+           "write_report", "write_sample"]
 
 
 if not TYPE_CHECKING:  # so that type checkers refuse a name that is misspelt

@@ -164,6 +164,9 @@ model_option = click.option("-m", "--model", cls=Option, heading="Model", type=c
                             help="The model: a model file, a run (its folder, or its name in runs/), or a pretrained "
                                  "network (efficientnet_lite0, efficientnet_lite1, efficientnet_lite2).  [default: "
                                  "runs/latest, the latest run]")
+precision_option = click.option("--precision", cls=Option, heading="Model", type=click.Choice(["float32", "int8"]),
+                                help="int8: use the quantised model that 'cnn quantize' made of it.  [default: the "
+                                     "model as it is]")
 strict_option = _images("--strict", is_flag=True,
                         help="Stop with an error at the first image that cannot be read, instead of skipping it.")
 exact_option = _learning("--exact", is_flag=True, default=None,
@@ -209,12 +212,13 @@ def out_option(default: str) -> Callable[[Function], Function]:
                          f"{default}]")
 
 
-def open_and_say(model: Path | None) -> "Opened":
-    """Open a model, the latest where none is named, and say which it is and when it was trained."""
-    from ..runs.opened import open_model
+def open_and_say(model: Path | None, precision: str | None = None) -> "Opened":
+    """Open a model, the latest where none is named, and say which it is and when it was trained. precision as
+    ``runs.opened.open_precise``."""
+    from ..runs.opened import open_precise
     from .output import note
 
-    opened = open_model(model)
+    opened = open_precise(model, precision)
     for sentence in [*opened.notes, opened.description]:
         if sentence:
             note(sentence)

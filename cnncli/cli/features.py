@@ -15,6 +15,7 @@ from .command import (
     model_and_rest,
     model_option,
     open_and_say,
+    precision_option,
     threads_option,
 )
 from .output import emit_json, note, report_skipped
@@ -30,14 +31,15 @@ EXAMPLES = (
 @click.command(cls=Command, examples=EXAMPLES)
 @click.argument("words", nargs=-1, required=True, metavar="[MODEL] IMAGE…")
 @model_option
+@precision_option
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("features.npz"), metavar="FILE.npz",
               help="The file to write.  [default: features.npz]")
 @force_option
 @json_option
 @exact_option
 @threads_option
-def command(words: tuple[str, ...], model: Path | None, out: Path, force: bool, as_json: bool, exact: bool | None
-            ) -> int:
+def command(words: tuple[str, ...], model: Path | None, precision: str | None, out: Path, force: bool,
+            as_json: bool, exact: bool | None) -> int:
     """Write the features that a model computes of images, for search and clustering.
 
     Features are the numbers that the network computes of an image before its last layer. Images that look alike to the
@@ -55,7 +57,7 @@ def command(words: tuple[str, ...], model: Path | None, out: Path, force: bool, 
     from ..model.features import FEATURES, features
 
     named, images = model_and_rest(words, model, "images")
-    opened = open_and_say(named)
+    opened = open_and_say(named, precision)
     opened.model.network.exact = bool(exact)
     found = find_images(images, listed_on_stdin(images), note)
     if not found:

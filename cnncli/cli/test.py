@@ -15,6 +15,7 @@ from .command import (
     model_option,
     open_and_say,
     out_option,
+    precision_option,
     strict_option,
     threads_option,
     tta_option,
@@ -37,6 +38,7 @@ EXAMPLES = (
 @click.command(cls=Command, examples=EXAMPLES)
 @click.argument("data", required=False, type=click.Path())
 @model_option
+@precision_option
 @click.option("--split", type=click.Choice(["test", "val", "train"]),
               help="The part of the split to test on, in the folder that the model was trained on.  [default: test]")
 @out_option("the run folder, or for other images than its test images a folder in it, such as test-val/; NAME-test/ "
@@ -50,8 +52,9 @@ EXAMPLES = (
 @exact_option
 @force_option
 @threads_option
-def command(data: str | None, model: Path | None, split: "Split | None", labels: str | None, out: Path | None,
-            force: bool, as_json: bool, why: bool, strict: bool, exact: bool | None, tta: bool) -> int:
+def command(data: str | None, model: Path | None, precision: str | None, split: "Split | None", labels: str | None,
+            out: Path | None, force: bool, as_json: bool, why: bool, strict: bool, exact: bool | None, tta: bool
+            ) -> int:
     """Test a model on images that it was not trained on.
 
     Without DATA, the test images of the folder that the model was trained on are used. DATA is another folder of
@@ -67,7 +70,7 @@ def command(data: str | None, model: Path | None, split: "Split | None", labels:
     from ..evaluation.evaluate import evaluate
     from ..report.files import WRITTEN, claimed, write
 
-    opened = open_and_say(model)
+    opened = open_and_say(model, precision)
     with claimed(opened, out, data, split=split, labels=labels, force=force) as folder:
         with steps() as shown:
             found = evaluate(opened, data, split=split, labels=labels, tta=tta, exact=bool(exact), strict=strict,

@@ -1,5 +1,5 @@
 """What a layer gets in int8 inference, where activations are bytes: q stands for scale * (q - zero) (Jacob et al.
-2018). network/int8_plan.py asks layers for their calls with it; quantising (quantise/) chooses the scales.
+2018). network/int8_plan.py asks layers for their calls with it; quantising (quantising/) chooses the scales.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""How the weights of a quantised network lie in a model file: as int8, each layer's with a float32 scale for each output
-channel beside it. The metadata say what the bytes of each activation stand for. In memory weights are float32: an int8
-times its scale, which is exact enough to be made an int8 again.
+"""How the weights of a quantised network lie in a model file: as int8, each layer's with a float32 scale for each
+output channel beside it. The metadata say what the bytes of each activation stand for. In memory weights are float32:
+an int8 times its scale, which is exact enough to be made an int8 again.
 """
 
 import math

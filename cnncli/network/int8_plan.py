@@ -3,7 +3,7 @@ takes the units that fusion.py makes of the layers. Units that layers compute of
 others run in float32, with calls between that turn floats into bytes and back. Whatever is computed of bytes is the
 same on every machine, to the bit.
 
-Network.plan makes and keeps plans. ``Quantisation`` is what quantising a network found (quantise/); it is in the model
+Int8Plans makes and keeps plans. ``Quantisation`` is what quantising a network found (quantising/); it is in the model
 file.
 """
 

@@ -5,12 +5,12 @@ trained on (samples.py says which images), or where results about it belong, has
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 from ..data.outputs import Kind, checked_path, claim
-from ..errors import ModelError, UsageError, brief, did_you_mean, printable
+from ..errors import ModelError, UsageError, brief, did_you_mean, printable, quoted
 from ..model import Model
 from ..model.checkpoint import load_model, model_path
 from ..model.predict import LATEST
@@ -74,6 +74,13 @@ class Opened:
             return f"Model: {named}, still being trained since {when}" + (f", after {done}." if done else ".")
         return f"Model: {named}, trained {when}" + (f", stopped after {done}." if done else ".")
 
+    @property
+    def int8_path(self) -> Path:
+        """The file for the model that is quantised of this one: model-int8.safetensors in the run's folder, or
+        NAME-int8.safetensors in the current one."""
+        name = f"{self.path.stem}-int8.safetensors"
+        return self.run.path / name if self.run else Path(name)
+
     def place(self, out: str | os.PathLike[str] | None, kind: str, inside: str = "") -> Path:
         """Return the folder for results about this model.
 
@@ -111,6 +118,19 @@ class Opened:
 
 
 AnyModel = Model | Run | Opened | str | os.PathLike[str] | None  # what open_model takes
+
+
+def open_precise(model: AnyModel, precision: str | None) -> Opened:
+    """Open a model as ``open_model``; with precision "int8" the one that was quantised of it. Raises UsageError if
+    there is none."""
+    opened = open_model(model)
+    if precision != "int8" or opened.model.network.quantisation:
+        return opened
+    if not opened.int8_path.is_file():
+        raise UsageError(f"{printable(opened.path)} has no quantised model beside it; make one with: cnn quantize "
+                         f"{quoted(str(opened.run.path if opened.run else opened.path))}")
+    quantised = open_model(opened.int8_path)
+    return replace(quantised, notes=[*opened.notes, *quantised.notes])
 
 
 def open_model(model: AnyModel = None) -> Opened:

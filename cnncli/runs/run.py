@@ -7,6 +7,7 @@ fills the folder, and every command that is not told a model looks for the lates
                    history.csv            a row per epoch
                    validated.csv          a row per validation image, with --group-by and --folds
                    model.safetensors      the best model
+                   model-int8.safetensors the same quantised, where `cnn quantize` was asked for it
                    last.safetensors       the state to resume from, and
                    previous.safetensors   the one before
                    curves.png, and augmented.png where --preview was given

@@ -17,10 +17,10 @@ from ..evaluation import scores
 from ..evaluation.held_out import Labelled, labelled_images
 from ..evaluation.scores import Evaluation
 from ..kernels import Array, set_threads
+from ..layers.int8 import whole_weights
 from ..model import Model
 from ..model.calibration import calibrate, cross_entropy, expected_error, reliability
 from ..model.int8_file import real_weights
-from ..layers.int8 import whole_weights
 from ..network import Network
 from ..network.int8_plan import Quantisation
 from ..plain import in_plain_json
@@ -68,6 +68,14 @@ class Quantised:
     def drop(self) -> float:
         """How many points of accuracy were lost; below 0 if some were won."""
         return 100 * (self.before.accuracy - self.after.accuracy)
+
+    @property
+    def images(self) -> str:
+        """Which images chose and which judged, in words."""
+        if self.part == "half":
+            return f"{self.chosen_by:,} chose the ranges, {self.before.image_count:,} others were tested"
+        judged = f"{self.before.image_count:,} {'test' if self.part == 'test' else 'validation'} images were tested"
+        return f"{self.chosen_by:,} validation images chose the ranges, {judged}"
 
     @in_plain_json
     def as_json(self) -> dict[str, Any]:

@@ -1,5 +1,5 @@
-"""Which quantisation of a network is used: the way of choosing ranges, and the layers that stay in float32. Each is tried
-on validation images, and what they lose least by is kept.
+"""Which quantisation of a network is used: the way of choosing ranges, and the layers that stay in float32. Each is
+tried on validation images, and what they lose least by is kept.
 """
 
 from collections.abc import Callable, Iterable

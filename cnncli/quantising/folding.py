@@ -1,5 +1,5 @@
-"""A network with its batch norms put into the weights of the layers before them, where evaluation does that anyway: what
-is left has the same answers and fewer layers.
+"""A network with its batch norms put into the weights of the layers before them, where evaluation does that anyway:
+what is left has the same answers and fewer layers.
 """
 
 from typing import Any
