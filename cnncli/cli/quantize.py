@@ -11,7 +11,7 @@ from .output import emit, emit_json, note, report_skipped
 from .progress import steps
 
 if TYPE_CHECKING:
-    from ..quantising import Quantised
+    from ..quantising.quantise import Quantised
 
 EXAMPLES = (
     ("cnn quantize", "quantise the latest run's model, and say what is lost"),
@@ -48,7 +48,7 @@ def command(model: Path | None, data: str | None, out: Path | None, max_drop: fl
     nothing is written, and the layers that lose most are named.
     """
     from ..model.model import MODEL_FILE
-    from ..quantising import quantise
+    from ..quantising.quantise import quantise
 
     opened = open_and_say(model)
     path = out or opened.int8_path

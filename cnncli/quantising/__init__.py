@@ -5,7 +5,3 @@ choosing.py tries that, and quantise.py does the whole and measures what it cost
 
 What may not be here: training.
 """
-
-from .quantise import Quantised, quantise
-
-__all__ = ["Quantised", "quantise"]

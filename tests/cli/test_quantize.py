@@ -1,0 +1,72 @@
+"""cnn quantize: the file, what is printed, what is refused; and --precision int8 of the commands that use models."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import cnncli
+from cnncli.cli import main
+
+
+def test_the_file_the_table_and_the_advice(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["quantize"]) == 0
+    said = capsys.readouterr()
+    assert "8 test images were tested" in said.out
+    assert "5 with int8 weights" in said.out
+    for word in ("accuracy", "loss", "calibration error", "before", "int8"):
+        assert word in said.out
+    assert "runs/small/model-int8.safetensors: " in said.err
+    assert "cnn test -m runs/small/model-int8.safetensors" in said.err
+    assert cnncli.load("runs/small/model-int8.safetensors").network.quantisation is not None
+    assert cnncli.load("runs/latest").network.quantisation is None
+    assert main(["quantize"]) == 0  # a model file may be replaced by another
+
+
+def test_json(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["quantize", "small", "--json", "-o", "small.safetensors"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["path"] == "small.safetensors"
+    assert found["bytes"] == Path("small.safetensors").stat().st_size
+    assert found["part"] == "test"
+    assert {*found["before"]} == {"accuracy", "loss", "calibration_error"}
+
+
+def test_precision_takes_the_quantised_model_beside_it(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image = str(next(Path("photos").rglob("*.png")))
+    for words in (["test"], ["predict", image], ["features", image], ["explain", image]):
+        assert main([*words, "--precision", "int8"]) == 2
+        assert "has no quantised model beside it; make one with: cnn quantize runs/small" in capsys.readouterr().err
+    assert main(["quantize"]) == 0
+    for words in (["test"], ["predict", image], ["features", image], ["explain", image]):
+        capsys.readouterr()
+        assert main([*words, "--precision", "int8"]) == 0
+        assert "model-int8.safetensors" in "".join(capsys.readouterr())
+        assert main([*words, "--precision", "float32"]) == 0
+    assert Path("runs/small/test-model-int8/report.html").exists()
+
+
+def test_what_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def refused(*words: str) -> str:
+        assert main(["quantize", *words]) != 0
+        said = capsys.readouterr()
+        assert said.out == ""
+        return said.err
+
+    assert "ends in .safetensors" in refused("-o", "small.bin")
+    assert "--max-drop must be a number of points of at least 0" in refused("--max-drop", "-1")
+    Path("other.safetensors").write_text("mine")
+    assert "--force" in refused("-o", "other.safetensors")
+    assert Path("other.safetensors").read_text() == "mine"
+    assert main(["quantize", "-o", "q.safetensors"]) == 0
+    capsys.readouterr()
+    assert "is quantised already" in refused("q.safetensors")
+    assert "no model" in refused("photos")
+
+
+def test_training_from_it_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["quantize", "-o", "q.safetensors"]) == 0
+    for words in (["--init", "q.safetensors"], ["--init", "q.safetensors", "--probe"]):
+        capsys.readouterr()
+        assert main(["train", "photos", "--epochs", "1", *words]) != 0
+        assert "quantised" in capsys.readouterr().err

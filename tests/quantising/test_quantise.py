@@ -1,0 +1,134 @@
+"""cnncli.quantise: what it makes answers as before, takes a quarter of the room and says what was lost; what makes no
+sense is refused in a sentence, and nothing of the model that it was made of changes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cnncli
+from cnncli import kernels
+from cnncli.errors import DataError, UsageError
+from cnncli.quantising import choosing
+from cnncli.quantising import quantise as module
+from cnncli.runs.opened import open_model
+
+from ..small_model import small_model
+from ..trained import CLASSES, write_images
+
+
+def test_it_answers_as_before_and_says_what_was_lost(home: Path) -> None:
+    model = cnncli.load("runs/latest")
+    weights = {name: array.copy() for name, array in model.network.parameters().items()}
+    found = cnncli.quantise("runs/latest")
+    tested = cnncli.evaluate(model, split="test")
+    assert found.part == "test"
+    assert found.before.accuracy == tested.accuracy
+    found.model.save("runs/small/model-int8.safetensors")
+    assert found.after.accuracy == cnncli.evaluate("runs/small/model-int8.safetensors", split="test").accuracy
+    assert abs(found.drop) <= 100 / tested.image_count
+    assert found.layers == 5
+    assert found.model.classes == model.classes
+    assert found.model.calibration is not None
+    assert found.model.training["quantised"]["ranges"] == found.way
+    assert np.abs(found.after.logits - found.before.logits).max() < 0.1 * np.abs(found.before.logits).max()
+    assert model.network.quantisation is None
+    for name, array in model.network.parameters().items():
+        np.testing.assert_array_equal(array, weights[name])
+
+
+def test_a_file_of_it_has_the_same_answers_and_is_a_quarter_as_large(home: Path) -> None:
+    found = cnncli.quantise("runs/latest")
+    found.model.save("small.safetensors")
+    again = cnncli.load("small.safetensors")
+    images = np.random.default_rng(0).integers(0, 256, (9, *again.preprocessing.shape), np.uint8)
+    np.testing.assert_array_equal(again.logits(images), found.model.logits(images))
+    again.save("again.safetensors")
+    assert Path("again.safetensors").read_bytes() == Path("small.safetensors").read_bytes()
+    count = sum(array.size for array in again.network.parameters().values())
+    plain = cnncli.load("runs/latest").path
+    assert plain is not None
+    assert Path(plain).stat().st_size - Path("small.safetensors").stat().st_size > 2.9 * count
+
+
+def test_every_command_that_asks_a_model_takes_it(home: Path) -> None:
+    found = cnncli.quantise("runs/latest")
+    found.model.save("runs/small/model-int8.safetensors")
+    image = next(Path("photos").rglob("*.png"))
+    opened = open_model("runs/small/model-int8.safetensors")
+    assert opened.run is not None
+    assert cnncli.predict(opened.model, image)
+    assert cnncli.explain(opened.model, image).label in found.model.classes
+    assert len(cnncli.features(opened.model, image).values)
+    assert cnncli.summarise(opened.model)
+
+
+def test_a_folder_that_is_given_is_halved(home: Path) -> None:
+    images = 4 * 6
+    found = cnncli.quantise("runs/latest", write_images(home / "new", CLASSES, 6, seed=9))
+    assert (found.part, found.chosen_by, found.before.image_count) == ("half", images // 2, images // 2)
+
+
+def test_too_much_lost_is_refused_with_the_worst_layers_or_they_are_left_out(
+        home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def coarse(layer, steps):  # the first convolution's weights are all 0 or 1
+        scales = made(layer, steps)
+        return scales * 1e5 if layer.params["weight"].shape[1] == 3 else scales
+
+    made = choosing.weight_scales
+    monkeypatch.setattr(choosing, "weight_scales", coarse)
+    monkeypatch.setattr(choosing, "GAIN", 1e9)  # the first layer is not left out before it is asked
+    with pytest.raises(UsageError, match=r"points less; it loses most in conv1, .*fall_back leaves such layers"):
+        cnncli.quantise("runs/latest", max_drop=0)
+    notes: list[str] = []
+    found = cnncli.quantise("runs/latest", max_drop=0, fall_back=True, note=notes.append)
+    assert found.floats[0] == "conv1"
+    assert found.layers == 5 - len(found.floats)
+    assert found.model.training["quantised"]["float_layers"] == found.floats
+    assert found.drop <= 100 / found.before.image_count
+
+
+def test_the_first_layer_is_left_out_where_that_is_better(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = choosing.weight_scales
+    monkeypatch.setattr(choosing, "weight_scales",
+                        lambda layer, steps: made(layer, steps) * (1e5 if layer.params["weight"].shape[1] == 3 else 1))
+    assert cnncli.quantise("runs/latest").floats == ["conv1"]
+
+
+def test_what_makes_no_sense_is_refused(home: Path) -> None:
+    found = cnncli.quantise("runs/latest")
+    with pytest.raises(UsageError, match="is quantised already; quantise the model that it was made of"):
+        cnncli.quantise(found.model)
+    with pytest.raises(UsageError, match="max_drop must be a number of points of at least 0, not -1"):
+        cnncli.quantise("runs/latest", max_drop=-1)
+    with pytest.raises(UsageError, match="max_drop must be"):
+        cnncli.quantise("runs/latest", max_drop=float("nan"))
+    with pytest.raises((UsageError, DataError), match="photos|folder|images"):
+        cnncli.quantise(small_model())
+    shape = cnncli.load("runs/latest").preprocessing.shape
+    one = (np.zeros((1, *shape), np.uint8), ["check"])
+    with pytest.raises(DataError, match="one image only"):
+        cnncli.quantise("runs/latest", one)
+
+
+def test_the_same_images_give_the_same_model_on_any_instruction_set(home: Path) -> None:
+    kinds = []
+    for isa in kernels.isas()[-2:]:
+        with kernels.use_isa(isa):
+            kinds.append(cnncli.quantise("runs/latest"))
+    assert kinds[0].way == kinds[1].way
+    assert kinds[0].floats == kinds[1].floats
+
+
+def test_without_test_images_the_validation_images_judge(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = module.labelled_images
+
+    def none(opened, data, split, *rest):
+        if split == "test":
+            raise DataError("there are no test images")
+        return real(opened, data, split, *rest)
+
+    monkeypatch.setattr(module, "labelled_images", none)
+    notes: list[str] = []
+    assert cnncli.quantise("runs/latest", note=notes.append).part == "val"
+    assert any("are also those that judge" in sentence for sentence in notes)
