@@ -141,19 +141,13 @@ _HOMES = {
 
 __all__ = ["CrossValidation", "Drawn", "ExplainedUnits", "Explanation", "Exported", "Features", "Finding", "Imported",
            "ListedRun", "Live", "Missing", "Model", "ModelTest", "Network", "Observer", "Observers", "Prediction",
-           "RangeTest", "Report", "Row", "Run", "Sanity", "Server", "Sheet", "Shortcuts", "Summary", "Sweep",
-           "TensorBoard", "Tracker", "Trainer", "TrainingSummary", "Trust", "Written", "__version__", "architecture",
-           "check", "compare_runs", "cross_validate", "draw_activations", "draw_explanations", "draw_filters",
-           "errors", "evaluate", "explain", "explain_units", "explanations", "export_model", "features", "find_images",
-           "find_lr", "find_run", "import_images", "layers", "list_runs", "load", "loss", "optim", "predict", "sanity",
-           "shortcuts", "summarise", "sweep", "train", "trust", "watch", "write_page", "write_report", "write_sample"]
            "Quantised", "RangeTest", "Report", "Row", "Run", "Sanity", "Server", "Sheet", "Shortcuts", "Summary",
-           "Sweep", "TensorBoard", "Tracker", "Trainer", "Trust", "Written", "__version__", "architecture", "check",
-           "compare_runs", "cross_validate", "draw_activations", "draw_explanations", "draw_filters", "errors",
-           "evaluate", "explain", "explain_units", "explanations", "export_model", "features", "find_images",
-           "find_lr", "find_run", "import_images", "layers", "list_runs", "load", "loss", "optim", "predict",
-           "quantise", "sanity", "shortcuts", "summarise", "sweep", "train", "trust", "watch", "write_page",
-           "write_report", "write_sample"]
+           "Sweep", "TensorBoard", "Tracker", "Trainer", "TrainingSummary", "Trust", "Written", "__version__",
+           "architecture", "check", "compare_runs", "cross_validate", "draw_activations", "draw_explanations",
+           "draw_filters", "errors", "evaluate", "explain", "explain_units", "explanations", "export_model",
+           "features", "find_images", "find_lr", "find_run", "import_images", "layers", "list_runs", "load", "loss",
+           "optim", "predict", "quantise", "sanity", "shortcuts", "summarise", "sweep", "train", "trust", "watch",
+           "write_page", "write_report", "write_sample"]
 
 
 if not TYPE_CHECKING:  # so that type checkers refuse a name that is misspelt

@@ -212,13 +212,22 @@ def out_option(default: str) -> Callable[[Function], Function]:
                          f"{default}]")
 
 
-def open_and_say(model: Path | None, precision: str | None = None) -> "Opened":
-    """Open a model, the latest where none is named, and say which it is and when it was trained. precision as
-    ``runs.opened.open_precise``."""
-    from ..runs.opened import open_precise
+def precise(model: Path | None, precision: str | None) -> "Path | Opened | None":
+    """Return the model to use, for open_and_say: the one that was named, or with --precision int8 the one that was
+    quantised of it."""
+    if precision != "int8":
+        return model
+    from ..runs.opened import quantised
+
+    return quantised(model)
+
+
+def open_and_say(model: "Path | Opened | None") -> "Opened":
+    """Open a model, the latest where none is named, and say which it is and when it was trained."""
+    from ..runs.opened import open_model
     from .output import note
 
-    opened = open_precise(model, precision)
+    opened = open_model(model)
     for sentence in [*opened.notes, opened.description]:
         if sentence:
             note(sentence)

@@ -17,6 +17,8 @@ from .command import (
     model_option,
     open_and_say,
     out_option,
+    precise,
+    precision_option,
     threads_option,
 )
 from .completing import class_names, method_names
@@ -44,6 +46,7 @@ _maps, _running = (partial(click.option, cls=Option, heading=heading) for headin
 @click.command(cls=Command, examples=EXAMPLES, grouped=True)
 @click.argument("images", nargs=-1, metavar="[IMAGE…]")
 @model_option
+@precision_option
 @_maps("--class", "target", metavar="NAME", shell_complete=class_names,
        help="The class to explain.  [default: the label that the model gives, and the next likeliest]")
 @_maps("--method", default="hirescam", show_default=True, metavar="NAME", shell_complete=method_names,
@@ -62,9 +65,9 @@ _maps, _running = (partial(click.option, cls=Option, heading=heading) for headin
 @force_option
 @json_option
 @threads_option
-def command(images: tuple[str, ...], model: Path | None, target: str | None, method: str, layer: str | None,
-            trust: bool, sanity: bool, boxes: bool, truth: Path | None, units: tuple[str, ...], top: int | None,
-            shortcuts: bool, out: Path | None, seed: int, force: bool, as_json: bool) -> int:
+def command(images: tuple[str, ...], model: Path | None, precision: str | None, target: str | None, method: str,
+            layer: str | None, trust: bool, sanity: bool, boxes: bool, truth: Path | None, units: tuple[str, ...],
+            top: int | None, shortcuts: bool, out: Path | None, seed: int, force: bool, as_json: bool) -> int:
     """Show which parts of an image speak for its label.
 
     IMAGE is a file, a folder with images, a pattern like 'photos/*.png', or - for a list of paths on standard input.
@@ -83,13 +86,14 @@ def command(images: tuple[str, ...], model: Path | None, target: str | None, met
     from ..explain.which import images_named
     from ..report.explained import write
 
+    named = precise(model, precision)
     if units:
-        return explain_units(images, model, units, top, out, seed, force, as_json)
+        return explain_units(images, named, units, top, out, seed, force, as_json)
     if shortcuts:
-        return explain_shortcuts(images, model, target, out, seed, force, as_json)
+        return explain_shortcuts(images, named, target, out, seed, force, as_json)
     check_options(sanity, {"--class": target, "--trust": trust, "--boxes": boxes, "--truth": truth, "--top": top,
                            "--out": out})
-    opened = open_and_say(model)
+    opened = open_and_say(named)
     if sanity:
         return sanity_test(opened, images, method, layer, seed, as_json)
     chosen = list[str]()  # sentences that say which images these are

@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -12,9 +12,12 @@ from .command import Option, Whole, listed_on_stdin, open_and_say, typed_besides
 from .output import emit, emit_json, note, report_skipped
 from .progress import steps
 
+if TYPE_CHECKING:
+    from ..runs.opened import Opened
+
 MOST_TOP = 100  # images of each filter
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-_TOGETHER = {"images", "model", "units", "top", "out", "seed", "force", "as_json", "threads"}
+_TOGETHER = {"images", "model", "precision", "units", "top", "out", "seed", "force", "as_json", "threads"}
 
 
 def units_options(command: _Command) -> _Command:
@@ -32,8 +35,8 @@ def units_options(command: _Command) -> _Command:
     return command
 
 
-def explain_units(images: Sequence[str], model: Path | None, units: Sequence[str], top: int | None, out: Path | None,
-                  seed: int, force: bool, as_json: bool) -> int:
+def explain_units(images: Sequence[str], model: "Path | Opened | None", units: Sequence[str], top: int | None,
+                  out: Path | None, seed: int, force: bool, as_json: bool) -> int:
     """Write sheets and pages, and print their names or what is on them."""
     from ..explain.explained_units import data_named
     from ..explain.named_channels import layers_and_channels

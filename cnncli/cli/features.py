@@ -15,6 +15,7 @@ from .command import (
     model_and_rest,
     model_option,
     open_and_say,
+    precise,
     precision_option,
     threads_option,
 )
@@ -57,7 +58,7 @@ def command(words: tuple[str, ...], model: Path | None, precision: str | None, o
     from ..model.features import FEATURES, features
 
     named, images = model_and_rest(words, model, "images")
-    opened = open_and_say(named, precision)
+    opened = open_and_say(precise(named, precision))
     opened.model.network.exact = bool(exact)
     found = find_images(images, listed_on_stdin(images), note)
     if not found:

@@ -20,6 +20,8 @@ from .command import (
     listed_on_stdin,
     model_option,
     open_and_say,
+    precise,
+    precision_option,
     strict_option,
     threads_option,
     tta_option,
@@ -62,6 +64,7 @@ class Top(Whole):
 @click.command(cls=Command, examples=EXAMPLES)
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE…")
 @model_option
+@precision_option
 @click.option("--top", type=Top(1), metavar="K|all",
               help="How many of the likeliest labels to show for each image: 1 or more, or all for every class.  "
                    "[default: 1; with --json 5]")
@@ -78,8 +81,9 @@ class Top(Whole):
 @exact_option
 @force_option
 @threads_option
-def command(images: tuple[str, ...], model: Path | None, top: int | str | None, table: str | None, reject: float | None,
-            force: bool, as_json: bool, strict: bool, exact: bool | None, tta: bool) -> int:
+def command(images: tuple[str, ...], model: Path | None, precision: str | None, top: int | str | None,
+            table: str | None, reject: float | None, force: bool, as_json: bool, strict: bool, exact: bool | None,
+            tta: bool) -> int:
     """Print the label of each image, and how probable it is.
 
     IMAGE is a file, a folder with images, a pattern like 'photos/*.png', or - for a list of paths on standard input.
@@ -101,7 +105,7 @@ def command(images: tuple[str, ...], model: Path | None, top: int | str | None, 
         check_reject(reject)
     if table == "-" and as_json:
         raise UsageError("--csv - and --json both write to standard output; give a file with --csv.")
-    opened = open_and_say(model)
+    opened = open_and_say(precise(model, precision))
     loaded = opened.model
     loaded.network.exact = bool(exact)
     found = find_images(images, listed_on_stdin(images), note)

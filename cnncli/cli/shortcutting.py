@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -11,8 +11,11 @@ from .command import Option, listed_on_stdin, open_and_say, typed_besides
 from .output import emit, emit_json, note, report_skipped
 from .progress import steps
 
+if TYPE_CHECKING:
+    from ..runs.opened import Opened
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-_TOGETHER = {"images", "model", "target", "shortcuts", "out", "seed", "force", "as_json", "threads"}
+_TOGETHER = {"images", "model", "precision", "target", "shortcuts", "out", "seed", "force", "as_json", "threads"}
 
 
 def shortcuts_option(command: _Command) -> _Command:
@@ -24,8 +27,8 @@ def shortcuts_option(command: _Command) -> _Command:
                              "found.")(command)
 
 
-def explain_shortcuts(images: Sequence[str], model: Path | None, target: str | None, out: Path | None, seed: int,
-                      force: bool, as_json: bool) -> int:
+def explain_shortcuts(images: Sequence[str], model: "Path | Opened | None", target: str | None,
+                      out: Path | None, seed: int, force: bool, as_json: bool) -> int:
     """Search, draw the sheet, and print what was found."""
     from ..explain.explained_units import data_named
     from ..explain.shortcut_sheet import claimed, write

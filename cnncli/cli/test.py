@@ -15,6 +15,7 @@ from .command import (
     model_option,
     open_and_say,
     out_option,
+    precise,
     precision_option,
     strict_option,
     threads_option,
@@ -70,7 +71,7 @@ def command(data: str | None, model: Path | None, precision: str | None, split: 
     from ..evaluation.evaluate import evaluate
     from ..report.files import WRITTEN, claimed, write
 
-    opened = open_and_say(model, precision)
+    opened = open_and_say(precise(model, precision))
     with claimed(opened, out, data, split=split, labels=labels, force=force) as folder:
         with steps() as shown:
             found = evaluate(opened, data, split=split, labels=labels, tta=tta, exact=bool(exact), strict=strict,

@@ -46,7 +46,8 @@ def quantisation_from(config: Mapping[str, Any], network: Network, tensors: Mapp
         raise ValueError("it says of a layer's bytes what cannot be")
     scales = {}
     for name in layers:
-        weight = network.node(name).layer.params.get("weight") if name in known - {"input"} else None
+        inside = isinstance(name, str) and name in known - {"input"}
+        weight = network.node(name).layer.params.get("weight") if inside else None
         array = tensors.get(f"{_SCALES}{name}")
         if weight is None or array is None or array.dtype != np.float32 or array.shape != (len(weight),):
             raise ValueError("it has int8 weights without scales")

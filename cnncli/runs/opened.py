@@ -120,17 +120,15 @@ class Opened:
 AnyModel = Model | Run | Opened | str | os.PathLike[str] | None  # what open_model takes
 
 
-def open_precise(model: AnyModel, precision: str | None) -> Opened:
-    """Open a model as ``open_model``; with precision "int8" the one that was quantised of it. Raises UsageError if
-    there is none."""
+def quantised(model: AnyModel) -> Opened:
+    """Open the model that was quantised of a model. Raises UsageError if there is none, else as ``open_model``."""
     opened = open_model(model)
-    if precision != "int8" or opened.model.network.quantisation:
+    if opened.model.network.quantisation:
         return opened
     if not opened.int8_path.is_file():
         raise UsageError(f"{printable(opened.path)} has no quantised model beside it; make one with: cnn quantize "
                          f"{quoted(str(opened.run.path if opened.run else opened.path))}")
-    quantised = open_model(opened.int8_path)
-    return replace(quantised, notes=[*opened.notes, *quantised.notes])
+    return replace(open_model(opened.int8_path), notes=opened.notes)
 
 
 def open_model(model: AnyModel = None) -> Opened:

@@ -58,6 +58,8 @@ class Trainer:
         _check(network, optimiser, loss, clip_norm, schedule)
         if threads is not None:
             kernels.set_threads(threads)
+        if network.quantisation:
+            raise UsageError("a quantised network does not learn; train the network that it was made of.")
         self.network = network
         self.optimiser = optimiser
         self.loss = loss or CrossEntropy()

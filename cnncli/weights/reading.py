@@ -44,4 +44,7 @@ def read_weights(path: str | os.PathLike[str]) -> Weights:
             file.seek(0)
             return Weights(name, read_foreign(file, name))
     model = load_model(name)
+    if model.network.quantisation:
+        raise ModelError(f"{printable(name)} is quantised, and its weights are rounded; start from the model that it "
+                         "was made of.")
     return Weights(name, {**model.network.parameters(), **model.network.buffers()}, model)

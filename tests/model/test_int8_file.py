@@ -1,5 +1,5 @@
-"""int8 weights in a model file: what is damaged or made up is refused in a sentence, and older programs say that the file is
-of a later version."""
+"""int8 weights in a model file: what is damaged or made up is refused in a sentence, and older programs say that the
+file is of a later version."""
 
 import json
 from pathlib import Path

@@ -1,5 +1,5 @@
-"""Networks in whole numbers: each layer's bytes are those that its floats round to, whatever else there is around it; and
-they are the same on every instruction set, with any number of threads, in any batch, in parts and in copies."""
+"""Networks in whole numbers: each layer's bytes are those that its floats round to, whatever else there is around it;
+and they are the same on every instruction set, with any number of threads, in any batch, in parts and in copies."""
 
 import copy
 import pickle

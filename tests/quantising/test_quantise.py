@@ -103,7 +103,7 @@ def test_what_makes_no_sense_is_refused(home: Path) -> None:
         cnncli.quantise("runs/latest", max_drop=-1)
     with pytest.raises(UsageError, match="max_drop must be"):
         cnncli.quantise("runs/latest", max_drop=float("nan"))
-    with pytest.raises((UsageError, DataError), match="photos|folder|images"):
+    with pytest.raises((UsageError, DataError), match=r"photos|folder|images"):
         cnncli.quantise(small_model())
     shape = cnncli.load("runs/latest").preprocessing.shape
     one = (np.zeros((1, *shape), np.uint8), ["check"])
