@@ -86,14 +86,13 @@ def command(images: tuple[str, ...], model: Path | None, precision: str | None, 
     from ..explain.which import images_named
     from ..report.explained import write
 
-    named = precise(model, precision)
     if units:
-        return explain_units(images, named, units, top, out, seed, force, as_json)
+        return explain_units(images, precise(model, precision), units, top, out, seed, force, as_json)
     if shortcuts:
-        return explain_shortcuts(images, named, target, out, seed, force, as_json)
+        return explain_shortcuts(images, precise(model, precision), target, out, seed, force, as_json)
     check_options(sanity, {"--class": target, "--trust": trust, "--boxes": boxes, "--truth": truth, "--top": top,
                            "--out": out})
-    opened = open_and_say(named)
+    opened = open_and_say(precise(model, precision))
     if sanity:
         return sanity_test(opened, images, method, layer, seed, as_json)
     chosen = list[str]()  # sentences that say which images these are

@@ -18,7 +18,7 @@ COMMANDS = {
     "visualize-filters": ("visualize_filters", "Draw a model's filters, and how its layers respond to images."),
     "explain": ("explaining", "Show which parts of an image speak for its label."),
     "export": ("export", "Write a model as an ONNX file, a C file or weights for PyTorch."),
-    "quantize": ("quantize", "Make a model of 8-bit numbers of a trained one: smaller, and faster on newer CPUs."),
+    "quantize": ("quantize", "Make a smaller model, of 8-bit numbers, of a trained one."),
     "runs": ("listing_runs", "List the runs, or compare some of them."),
     "watch": ("watching", "Show one or several trainings on a web page of this machine."),
     "page": ("page", "Write a model as one web page that runs it in the browser."),

@@ -22,9 +22,6 @@ from .conv import Conv2d as Conv2d
 from .dropout import Dropout as Dropout
 from .flatten import Flatten as Flatten
 from .gradients import check_gradients as check_gradients
-from .int8 import Int8Buffers as Int8Buffers
-from .int8 import Int8Weights as Int8Weights
-from .int8 import Steps as Steps
 from .linear import Linear as Linear
 from .norm import BatchNorm2d as BatchNorm2d
 from .pool import AdaptiveAvgPool2d as AdaptiveAvgPool2d

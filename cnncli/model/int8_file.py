@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..kernels import Array
-from ..layers import Steps
-from ..layers.int8 import whole_weights
+from ..layers.int8 import Steps, whole_weights
 from ..network import Network
 from ..network.int8_plan import Quantisation
 

@@ -15,7 +15,8 @@ import numpy as np
 
 from .. import kernels
 from ..kernels import Array, Call, int8_dequantise, int8_quantise
-from ..layers import Buffers, Int8Buffers, Int8Weights, Shape, Steps
+from ..layers import Buffers, Shape
+from ..layers.int8 import Int8Buffers, Int8Weights, Steps
 from .arena import Arena, Tensor
 from .fusion import Unit, fuse
 from .graph import INPUT, Node

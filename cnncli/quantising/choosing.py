@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from ..kernels import Array
-from ..layers import Layer, Steps
+from ..layers import Layer
+from ..layers.int8 import Steps
 from ..network import INPUT, Network
 from ..network.fusion import fuse
 from ..network.int8_plan import Quantisation

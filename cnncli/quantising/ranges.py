@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..kernels import Array
-from ..layers import Steps
+from ..layers.int8 import Steps
 from .observing import BINS, Histogram
 
 Range = tuple[float, float]

@@ -76,8 +76,10 @@ class Opened:
 
     @property
     def int8_path(self) -> Path:
-        """The file for the model that is quantised of this one: model-int8.safetensors in the run's folder, or
-        NAME-int8.safetensors in the current one."""
+        """The file for the model that is quantised of this one.
+
+        It is model-int8.safetensors in the run's folder, or NAME-int8.safetensors in the current one.
+        """
         name = f"{self.path.stem}-int8.safetensors"
         return self.run.path / name if self.run else Path(name)
 

@@ -41,6 +41,7 @@ CASES = {
     "csv-json": Case("predict", "photos --json --csv {out}", "t.csv"),
     "list": Case("check", "photos --exclude-list {out}", "l.txt"),
     "sheet": Case("check", "photos --sheet {out}", "s.png"),
+    "quantised": Case("quantize", "runs/small -o {out}", "q.safetensors"),
     "features": Case("features", "runs/small photos -o {out}", "f.npz"),
     "report": Case("test", "--out {out}", "report.html", folder=True),
     "matrix": Case("test", "--out {out}", "confusion.png", folder=True),
@@ -72,11 +73,11 @@ READ = {"train": {"data", "exclude", "labels"}, "sweep": {"data", "exclude", "la
         "test": {"data", "model", "labels"}, "predict": {"model"},
         "check": {"folder", "models", "exclude", "labels"},
         "inspect": {"model", "named"}, "visualize-filters": {"model"}, "explain": {"model", "truth"},
-        "export": {"model"}, "features": {"model"}, "import": {"sources"},
+        "export": {"model"}, "quantize": {"model", "data"}, "features": {"model"}, "import": {"sources"},
         "page": {"model"}, "runs": {"runs"}, "watch": {"runs"}}
 WRITTEN = {"train": {"runs", "tensorboard"}, "sweep": {"runs", "tensorboard"}, "test": {"out"}, "predict": {"table"},
            "check": {"exclude_list", "sheet"}, "inspect": {"out", "draw"}, "visualize-filters": {"out"},
-           "explain": {"out"}, "export": {"file"}, "features": {"out"}, "page": {"out"},
+           "explain": {"out"}, "export": {"file"}, "quantize": {"out"}, "features": {"out"}, "page": {"out"},
            "sample": {"directory"}, "import": {"directory"}}
 # Of several files, the one whose lock stands for all of them: of a command's, or of a case's.
 FIRST = {"test": "report.html", "explain": "explained-loose.png", "visualize-filters": "filters-conv1.png",

@@ -232,7 +232,7 @@ HEADERS = {
     "metadata is a list": seal('{"__metadata__":[]}'),
     "metadata of numbers": forge(network=5),
     "no digest": seal('{"__metadata__":{"format":"cnn-model","version":"1"}}'),
-    "later version": forge(version="2"),
+    "later version": forge(version="3"),
     "version 10^3000": forge(version="1" + "0" * 3000),
     "version of other digits": forge(version="١"),
     "no network": forge(metadata={"format": "cnn-model", "version": "1"}),
@@ -387,7 +387,7 @@ def test_the_sentences_say_what_it_is(tmp_path: Path) -> None:
     paths = corpus(tmp_path)
     for what, words in {
         "pickle": "pickle", "a .pth file": "zip archive or a PyTorch", "text": "text file", "image": "an image",
-        "no metadata": "without cnn's description", "later version": "later version of cnn (format 2; this one reads",
+        "no metadata": "without cnn's description", "later version": "later version of cnn (format 3; this one reads",
         "network: unknown layer": "of type Evil, which this version", "network: terabytes in a layer": "too large",
         "network: doubling": "too large", "network: doubling to a gigabyte": "more weights",
         "fifo": "not a regular file", "folder": "holds no model.safetensors",

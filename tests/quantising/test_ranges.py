@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnncli.layers import Steps
+from cnncli.layers.int8 import Steps
 from cnncli.quantising.observing import BINS, Histogram
 from cnncli.quantising.ranges import WAYS, entropy, percentile, steps_for, whole
 
