@@ -128,7 +128,7 @@ bench: $(EXTENSION) $(VENV)-bench/.installed
 $(VENV)-bench/.installed: Makefile
 	test -x $(VENV)-bench/bin/python || $(PYTHON) -m venv $(VENV)-bench
 	$(VENV)-bench/bin/python -m pip --disable-pip-version-check install --quiet \
-		numpy torch==2.13.0 onnxruntime openvino ncnn onnx pnnx
+		numpy torch==2.13.0 onnxruntime openvino nncf ncnn onnx pnnx
 	@touch $@
 
 # What an earlier build left in build/lib would go into the wheel, too.

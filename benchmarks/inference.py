@@ -60,7 +60,7 @@ def _join(contest: Contest, folder: Path, batch: int, threads: int, options: Opt
     task: dict[str, Any] = {"folder": str(folder), "task": "inference", "batch": batch, "threads": threads}
     if not contest.join(OURS, "ours", **task, logits=str(folder / "ours.npy")) or not options.peers_python:
         return
-    models = _exported(contest, folder, batch, options.peers_python)
+    models = exported(contest, folder, batch, options.peers_python)
     for name, (module, mode) in PEERS.items():
         if mode.get("compiled") and not options.compiled:
             continue
@@ -76,8 +76,9 @@ def _join(contest: Contest, folder: Path, batch: int, threads: int, options: Opt
                 contest.leave(name, why)
 
 
-def _exported(contest: Contest, folder: Path, batch: int, python: str) -> dict[str, str]:
-    """Return {"onnx": file, "ncnn": file} of what could be exported; what could not is noted."""
+def exported(contest: Contest, folder: Path, batch: int, python: str) -> dict[str, str]:
+    """Hand the network to the peers: return {"onnx": file, "ncnn": file} of what could be exported; what could not is
+    noted."""
     files = {"onnx": str(folder / f"batch{batch}.onnx"), "ncnn": str(folder / "ncnn")}
     with Contest() as exporter:
         if not exporter.join("export", "export", python, folder=str(folder)):

@@ -9,7 +9,11 @@ import numpy as np
 from benchmarks.cases import read_network
 from benchmarks.workers.protocol import Reply, Worker, serve, warm_up
 from cnncli import Trainer, kernels
+from cnncli.network import Network
 from cnncli.optim import SGD
+from cnncli.quantising.choosing import quantisation_of
+from cnncli.quantising.folding import folded
+from cnncli.quantising.observing import observe
 
 
 class Ours(Worker):
@@ -29,11 +33,21 @@ class Ours(Worker):
             self.step = lambda: trainer.step(images, labels)
             warm_up(self.step)
             return {"loss": first, "version": isa}
+        if options.get("precision") == "int8":
+            network = quantised(network, images)
+            isa = " ".join([isa, *sorted(kernels.words())])
         logits = network.forward(images)
         np.save(options["logits"], logits)
         self.step = lambda: network.forward(images)
         warm_up(self.step)
         return {"version": isa}
+
+
+def quantised(network: Network, images: kernels.Array) -> Network:
+    """Return the network in int8, with ranges that cover all activations of these images."""
+    result = folded(network)
+    result.quantisation = quantisation_of(result, observe(result, lambda: iter([images])), "all values")
+    return result
 
 
 if __name__ == "__main__":
