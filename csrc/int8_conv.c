@@ -1,10 +1,12 @@
 /* Convolutions of bytes with int8 weights, and dense layers as their 1 x 1 case: entry points, checks, how the work is
- * cut, and the plain loops. int8_conv_tmpl.c multiplies; the layers are cnncli/layers/conv.py and linear.py.
+ * cut, and the plain loops. int8_conv_tmpl.c multiplies, int8_depthwise.c takes depthwise ones; the layers are
+ * cnncli/layers/conv.py and linear.py.
  *
  * A block of rows of results is computed at once. The rows of the image that it reads are copied into the thread's
  * scratch memory, with their borders and with channels filled up to whole units of 32 bits, unless they lie in x just so.
  * There a window's row is one run of numbers, which the tiles read without gathering it first. */
 #include "int8_conv.h"
+#include "int8_depthwise.h"
 
 /* The bytes of image that a block reads at most, if it has more than one row: with a panel of weights they stay in L2. */
 #define BLOCK_BYTES 131072
@@ -48,6 +50,7 @@ static int64_t group_packed(const cnn_conv2d *p, const struct int8_conv_kernels 
 
 int64_t cnn_int8_conv2d_packed(const cnn_conv2d *p) {
     if (!cnn_int8_conv2d_fits(p)) return -1;
+    if (cnn_int8_depthwise_suits(p)) return cnn_int8_depthwise_packed(p);
     return p->groups * p->kh * p->kw * cnn_round_up(inputs_of(p), 4) * cnn_round_up(outputs_of(p), 16) * 2;
 }
 
@@ -56,6 +59,10 @@ cnn_status cnn_int8_conv2d_pack(const cnn_conv2d *p, const int8_t *weight, int8_
     int64_t taps = p->kh * p->kw, each = outputs_of(p) * inputs_of(p) * taps;
     if (cnn_use_reference()) {
         memcpy(packed, weight, (size_t)(p->groups * each));
+        return CNN_OK;
+    }
+    if (cnn_int8_depthwise_suits(p)) {
+        cnn_int8_depthwise_pack(p, weight, packed);
         return CNN_OK;
     }
     const struct int8_conv_kernels *k = kernels_of();
@@ -234,6 +241,7 @@ cnn_status cnn_int8_conv2d_forward(const cnn_conv2d *p, const uint8_t *x, int64_
         struct plain_work plain = {p, x, zero_x, packed, finish, y};
         return cnn_parallel_sized(plain_row, &plain, p->n * p->oh, multiply_adds);
     }
+    if (cnn_int8_depthwise_suits(p)) return cnn_int8_depthwise_forward(p, x, zero_x, packed, finish, y);
     struct work w = {.job = {.p = p, .finish = finish, .y = y},
                      .kernels = kernels_of(),
                      .x = x,

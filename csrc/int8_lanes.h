@@ -1,0 +1,117 @@
+/* Words for vectors of bytes in lanes of 16, which int8_depthwise_tmpl.c uses; included again for every instruction set,
+ * hence no include guard. A lane is one of 128 bits: these words work within each, as the CPUs' own do. */
+
+#undef vb
+#define vb ISA(vb_t)
+typedef uint8_t ISA(vb_t) __attribute__((vector_size(VLEN * 4)));
+typedef uint8_t ISA(vb_unaligned_t) __attribute__((vector_size(VLEN * 4), aligned(1), may_alias));
+
+CNN_INLINE vb ISA(bload)(const uint8_t *p) { return *(const ISA(vb_unaligned_t) *)p; }
+CNN_INLINE void ISA(bstore)(uint8_t *p, vb a) { *(ISA(vb_unaligned_t) *)p = a; }
+CNN_INLINE vb ISA(bset)(uint8_t a) { return a - (vb){0}; }
+
+/* a0 b0 a1 b1 … of the lower or the higher half of each lane. */
+#if VLEN == 16
+#define LANES_WORD(of, word) CNN_INLINE vb of(vb a, vb b) { return (vb)_mm512_##word((__m512i)a, (__m512i)b); }
+#elif VLEN == 8
+#define LANES_WORD(of, word) CNN_INLINE vb of(vb a, vb b) { return (vb)_mm256_##word((__m256i)a, (__m256i)b); }
+#elif CNN_X86
+#define LANES_WORD(of, word) CNN_INLINE vb of(vb a, vb b) { return (vb)_mm_##word((__m128i)a, (__m128i)b); }
+#endif
+#ifdef LANES_WORD
+LANES_WORD(ISA(zip_low), unpacklo_epi8)
+LANES_WORD(ISA(zip_high), unpackhi_epi8)
+LANES_WORD(ISA(zip_low_pairs), unpacklo_epi16)
+LANES_WORD(ISA(zip_high_pairs), unpackhi_epi16)
+LANES_WORD(ISA(halve_to_int16), packs_epi32)
+LANES_WORD(ISA(halve_to_bytes), packus_epi16)
+LANES_WORD(ISA(plus_int16), adds_epi16)
+#undef LANES_WORD
+#else
+CNN_INLINE vb ISA(zip_low)(vb a, vb b) {
+    vb r;
+    for (int i = 0; i < 8; i++) r[2 * i] = a[i], r[2 * i + 1] = b[i];
+    return r;
+}
+CNN_INLINE vb ISA(zip_high)(vb a, vb b) {
+    vb r;
+    for (int i = 0; i < 8; i++) r[2 * i] = a[8 + i], r[2 * i + 1] = b[8 + i];
+    return r;
+}
+#endif
+
+/* Four vectors of whole numbers, as bytes: the numbers plus `zero`, brought into least … 255. They lie as if
+ * zip_low and zip_high had made the four of one, twice over. */
+CNN_INLINE vb ISA(bytes_of)(vi a, vi b, vi c, vi d, int32_t zero, uint8_t least) {
+#if CNN_X86
+    vb shift = (vb)ISA(iset)(zero * 65537), low = ISA(bset)(least);
+    vb ab = ISA(plus_int16)(ISA(halve_to_int16)((vb)a, (vb)b), shift);
+    vb r = ISA(halve_to_bytes)(ab, ISA(plus_int16)(ISA(halve_to_int16)((vb)c, (vb)d), shift));
+#elif defined(__aarch64__)
+    int16x8_t shift = vdupq_n_s16((int16_t)zero);
+    vb low = ISA(bset)(least);
+    int16x8_t ab = vcombine_s16(vqmovn_s32((int32x4_t)a), vqmovn_s32((int32x4_t)b));
+    int16x8_t cd = vcombine_s16(vqmovn_s32((int32x4_t)c), vqmovn_s32((int32x4_t)d));
+    vb r = (vb)vcombine_u8(vqmovun_s16(vqaddq_s16(ab, shift)), vqmovun_s16(vqaddq_s16(cd, shift)));
+#else
+    vb r, low = ISA(bset)(least);
+    for (int i = 0; i < 4; i++) {
+        r[i] = (uint8_t)cnn_int8_clamp((int64_t)a[i] + zero, 0, 255);
+        r[4 + i] = (uint8_t)cnn_int8_clamp((int64_t)b[i] + zero, 0, 255);
+        r[8 + i] = (uint8_t)cnn_int8_clamp((int64_t)c[i] + zero, 0, 255);
+        r[12 + i] = (uint8_t)cnn_int8_clamp((int64_t)d[i] + zero, 0, 255);
+    }
+#endif
+    vb more = (vb)(r > low);
+    return (r & more) | (low & ~more);
+}
+
+/* Columns of 16 bytes, in order, to and from the order in which zips make of them four vectors that are in order: the
+ * units of 32 bits of all lanes are exchanged. */
+CNN_INLINE vb ISA(spread_columns)(vb a) {
+#if VLEN == 16
+    const __m512i from = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    return (vb)_mm512_permutexvar_epi32(from, (__m512i)a);
+#elif VLEN == 8
+    return (vb)_mm256_permutevar8x32_epi32((__m256i)a, _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7));
+#else
+    return a;
+#endif
+}
+CNN_INLINE vb ISA(join_columns)(vb a) {
+#if VLEN == 8
+    return (vb)_mm256_permutevar8x32_epi32((__m256i)a, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+#else
+    return ISA(spread_columns)(a);
+#endif
+}
+
+/* 16 bytes from each of VLEN / 4 places, `step` apart; and there. */
+CNN_INLINE vb ISA(gather_columns)(const uint8_t *p, int64_t step) {
+#if VLEN == 16
+    __m512i a = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)p));
+    a = _mm512_inserti32x4(a, _mm_loadu_si128((const __m128i *)(p + step)), 1);
+    a = _mm512_inserti32x4(a, _mm_loadu_si128((const __m128i *)(p + 2 * step)), 2);
+    return (vb)_mm512_inserti32x4(a, _mm_loadu_si128((const __m128i *)(p + 3 * step)), 3);
+#elif VLEN == 8
+    __m256i a = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)p));
+    return (vb)_mm256_inserti128_si256(a, _mm_loadu_si128((const __m128i *)(p + step)), 1);
+#else
+    (void)step;
+    return ISA(bload)(p);
+#endif
+}
+CNN_INLINE void ISA(scatter_columns)(uint8_t *p, int64_t step, vb a) {
+#if VLEN == 16
+    _mm_storeu_si128((__m128i *)p, _mm512_castsi512_si128((__m512i)a));
+    _mm_storeu_si128((__m128i *)(p + step), _mm512_extracti32x4_epi32((__m512i)a, 1));
+    _mm_storeu_si128((__m128i *)(p + 2 * step), _mm512_extracti32x4_epi32((__m512i)a, 2));
+    _mm_storeu_si128((__m128i *)(p + 3 * step), _mm512_extracti32x4_epi32((__m512i)a, 3));
+#elif VLEN == 8
+    _mm_storeu_si128((__m128i *)p, _mm256_castsi256_si128((__m256i)a));
+    _mm_storeu_si128((__m128i *)(p + step), _mm256_extracti128_si256((__m256i)a, 1));
+#else
+    (void)step;
+    ISA(bstore)(p, a);
+#endif
+}
