@@ -20,10 +20,10 @@ static const struct int8_depthwise_kernels *kernels_of(void) {
     return tables[cnn_table_index()];
 }
 
-/* Columns of one phase: those that are there, and what the last vector reads beyond. */
+/* Columns of one phase, in whole vectors. What a vector reads beyond is of another phase or group, and not used. */
 static int64_t columns_of_phase(const cnn_conv2d *p) {
     int64_t width = p->pad_left + p->w + p->pad_right;
-    return cnn_round_up(cnn_ceil_div(width, p->stride_w), LINE_COLUMNS) + LINE_COLUMNS;
+    return cnn_round_up(cnn_ceil_div(width, p->stride_w), LINE_COLUMNS);
 }
 
 static struct int8_depthwise geometry(const cnn_conv2d *p, int64_t units) {

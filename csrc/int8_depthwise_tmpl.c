@@ -28,39 +28,44 @@ static void ISA(pack)(const struct int8_depthwise *s, const int8_t *weight, int8
 
 /* ---- laying out ---- */
 
-/* The columns that gather_columns would take, of which not all are inside, or not with 16 channels. */
-static void ISA(place_some)(const struct int8_depthwise *s, const uint8_t *row, const struct int8_depthwise_block *b,
-                            int64_t column, uint8_t *to) {
-    const cnn_conv2d *p = s->p;
-    uint8_t some[COLUMNS * LANES];
-    memset(some, s->zero, sizeof some);
-    for (int64_t i = 0; i < COLUMNS; i++, column += p->stride_w)
-        if (row && 0 <= column && column < p->w) memcpy(some + i * LANES, row + column * p->c + b->first, (size_t)b->part);
-    ISA(bstore)(to, ISA(spread_columns)(ISA(bload)(some)));
+/* COLUMNS columns from `column` on, `step` apart, some of which may be beyond the borders; row NULL is one that is. */
+static __attribute__((noinline)) void ISA(place_some)(const struct int8_depthwise *s, const uint8_t *row,
+                                                      const struct int8_depthwise_block *b, int64_t column,
+                                                      uint8_t *to) {
+    const int64_t step = s->p->stride_w, w = s->p->w, c = s->p->c;
+    uint8_t parts[COLUMNS + 1][LANES];
+    const uint8_t *from[COLUMNS];
+    memset(parts[COLUMNS], s->zero, LANES);
+    for (int i = 0; i < COLUMNS; i++, column += step) {
+        from[i] = parts[COLUMNS];
+        if (!row || column < 0 || column >= w) continue;
+        from[i] = row + column * c + b->first;
+        if (b->part < LANES) from[i] = memcpy(parts[i], from[i], (size_t)b->part); /* what follows is not to be read */
+    }
+    ISA(bstore)(to, ISA(spread_columns)(ISA(gather_columns)(from)));
 }
 
-/* Lays one row of the image out, with its borders; NULL is one beyond them. */
+/* Lays one row of the image out, with its borders. */
 static void ISA(place)(const struct int8_depthwise *s, const uint8_t *row, const struct int8_depthwise_block *b,
                        uint8_t *to) {
     const cnn_conv2d *p = s->p;
-    const int64_t step = p->stride_w, w = p->w, each = p->c, last = (COLUMNS - 1) * step;
-    if (!row) {
-        memset(to, s->zero, (size_t)(s->columns * LANES));
-        return;
-    }
+    const int64_t step = p->stride_w, w = p->w, end = w + p->pad_right, next = step * p->c;
     for (int64_t phase = 0; phase < step; phase++, to += s->of_phase * LANES) {
         uint8_t *out = to;
-        for (int64_t column = phase - p->pad_left; column < w + p->pad_right; out += COLUMNS * LANES) {
-            if (b->part == LANES && column >= 0 && column + last < w)
-                ISA(bstore)(out, ISA(spread_columns)(ISA(gather_columns)(row + column * each + b->first, step * each)));
-            else ISA(place_some)(s, row, b, column, out);
-            column += COLUMNS * step;
+        int64_t column = phase - p->pad_left;
+        for (; column < end && (column < 0 || b->part < LANES || !row); column += COLUMNS * step, out += COLUMNS * LANES)
+            ISA(place_some)(s, row, b, column, out);
+        for (; column + (COLUMNS - 1) * step < w; column += COLUMNS * step, out += COLUMNS * LANES) {
+            const uint8_t *a = row + column * p->c + b->first;
+            const uint8_t *const from[4] = {a, a + next, a + 2 * next, a + 3 * next};
+            ISA(bstore)(out, ISA(spread_columns)(ISA(gather_columns)(from)));
         }
+        for (; column < end; column += COLUMNS * step, out += COLUMNS * LANES) ISA(place_some)(s, row, b, column, out);
     }
 }
 
 /* Makes groups of taps of rows that lie below each other: [group][column][16 channels][units]. */
-static void ISA(zip)(int64_t groups, int64_t columns, const uint8_t *const *rows, int32_t *taps) {
+static __attribute__((noinline)) void ISA(zip)(int64_t groups, int64_t columns, const uint8_t *const *rows, int32_t *taps) {
     for (int64_t g = 0; g < groups; g++, rows += DOT_UNITS) {
         const uint8_t *a = rows[0], *b = rows[1];
 #ifdef CNN_VNNI
@@ -86,7 +91,7 @@ static void ISA(zip)(int64_t groups, int64_t columns, const uint8_t *const *rows
 
 /* ---- multiplying ---- */
 
-/* What a block of channels brings to each of its results. */
+/* What is the same for all results of a block of channels … */
 struct ISA(channels) {
     const struct int8_depthwise *s;
     struct int8_depthwise_block block;
@@ -94,6 +99,15 @@ struct ISA(channels) {
     const int8_t *weights;
     int32_t bias[LANES];
     float multiplier[LANES];
+};
+
+/* … and of that, what is in registers: for the parts of 16 channels that are a vector each. */
+struct ISA(finish) {
+    vi bias[LANES / VLEN];
+    vf multiplier[LANES / VLEN], low, high;
+    int32_t zero;
+    uint8_t least;
+    bool plain, whole; /* whether bytes are all that is wanted; and of all 16 channels */
 };
 
 /* Stores sums one by one, where something is added to them or they are wanted as they are. */
@@ -113,27 +127,26 @@ static void ISA(store_some)(const struct ISA(channels) *c, const uint8_t *bytes,
 }
 
 /* Stores the sums of COLUMNS results, of which `count` are real; the first lies at `at` in y. */
-CNN_INLINE void ISA(finish)(const struct ISA(channels) *c, const vi *sums, int64_t at, int64_t count) {
-    const cnn_requantise *f = c->s->finish;
-    if (f->add || f->real) {
+CNN_INLINE void ISA(finish)(const struct ISA(channels) *c, const struct ISA(finish) *f, const vi *sums, uint8_t *y,
+                            int64_t k, int64_t at, int64_t count) {
+    if (!f->plain) {
         int32_t all[4 * VLEN];
         UNROLL for (int v = 0; v < 4; v++) ISA(bstore)((uint8_t *)(all + v * VLEN), (vb)sums[v]);
         ISA(finish_some)(c, all, at, count);
         return;
     }
-    const vf high = vset((float)(f->most - f->zero));
     vi whole[4];
     UNROLL for (int v = 0; v < 4; v++) {
-        vf real = ISA(real)(sums[v]) * vload(c->multiplier + v * VLEN % LANES);
+        vf real = ISA(real)(sums[v]) * f->multiplier[v % (LANES / VLEN)];
 #if !CNN_X86
-        real = vmax(real, vset((float)(f->least - f->zero))); /* there a number out of range, or none, is the least */
+        real = vmax(real, f->low); /* there a number out of range, or none, is not the least int32 */
 #endif
-        whole[v] = ISA(nearest)(vmin(high, real));
+        whole[v] = ISA(nearest)(vmin(f->high, real));
     }
-    vb bytes = ISA(bytes_of)(whole[0], whole[1], whole[2], whole[3], (int32_t)f->zero, (uint8_t)f->least);
+    vb bytes = ISA(bytes_of)(whole[0], whole[1], whole[2], whole[3], f->zero, f->least);
     bytes = ISA(join_columns)(bytes);
-    if (count == COLUMNS && c->block.part - c->block.skip == LANES) {
-        ISA(scatter_columns)(c->s->y + at, c->s->p->c, bytes);
+    if (f->whole) {
+        ISA(scatter_columns)(y + at, k, bytes, count);
     } else {
         uint8_t some[COLUMNS * LANES];
         ISA(bstore)(some, bytes);
@@ -141,15 +154,32 @@ CNN_INLINE void ISA(finish)(const struct ISA(channels) *c, const vi *sums, int64
     }
 }
 
+CNN_INLINE struct ISA(finish) ISA(finish_of)(const struct ISA(channels) *c) {
+    const cnn_requantise *f = c->s->finish;
+    struct ISA(finish) r = {.low = vset((float)(f->least - f->zero)),
+                            .high = vset((float)(f->most - f->zero)),
+                            .zero = (int32_t)f->zero,
+                            .least = (uint8_t)f->least,
+                            .plain = !f->add && !f->real,
+                            .whole = c->block.part - c->block.skip == LANES};
+    UNROLL for (int v = 0; v < LANES / VLEN; v++) {
+        r.bias[v] = ISA(iload)(c->bias + v * VLEN);
+        r.multiplier[v] = vload(c->multiplier + v * VLEN);
+    }
+    return r;
+}
+
 /* A row of results, or two. Constants but for the last case of rows_of; stride is 0 where offsets are looked up. */
 CNN_INLINE void ISA(multiply)(const struct ISA(channels) *c, const int groups, const int taps, const int stride,
                               const int together, int64_t at) {
     const struct int8_depthwise *s = c->s;
     const int64_t ow = s->p->ow, k = s->p->k, of_phase = s->of_phase, columns = s->columns;
+    const struct ISA(finish) finish = ISA(finish_of)(c);
+    uint8_t *y = s->y;
     for (int64_t j = 0; j < ow; j += COLUMNS) {
         vi sums[2][4];
         UNROLL for (int r = 0; r < together; r++)
-            UNROLL for (int v = 0; v < 4; v++) sums[r][v] = ISA(iload)(c->bias + v * VLEN % LANES);
+            UNROLL for (int v = 0; v < 4; v++) sums[r][v] = finish.bias[v % (LANES / VLEN)];
         UNROLL for (int g = 0; g < groups; g++) {
             UNROLL for (int t = 0; t < taps; t++) {
                 int64_t offset = stride ? t % stride * of_phase + t / stride : s->offsets[t];
@@ -164,12 +194,12 @@ CNN_INLINE void ISA(multiply)(const struct ISA(channels) *c, const int groups, c
             }
         }
         UNROLL for (int r = 0; r < together; r++)
-            ISA(finish)(c, sums[r], at + (r * ow + j) * k, CNN_MIN(ow - j, COLUMNS));
+            ISA(finish)(c, &finish, sums[r], y, k, at + (r * ow + j) * k, CNN_MIN(ow - j, COLUMNS));
     }
 }
 
 /* Rows of results of the taps that are made: the usual kernels have loops of their own. */
-static void ISA(rows_of)(const struct ISA(channels) *c, int64_t count, int64_t at) {
+static __attribute__((noinline)) void ISA(rows_of)(const struct ISA(channels) *c, int64_t count, int64_t at) {
     const cnn_conv2d *p = c->s->p;
     int groups = (int)c->s->groups, taps = (int)p->kw, stride = p->dilation_w == 1 ? (int)p->stride_w : 0;
 #define KERNEL(height, width, step)                                                                              \
@@ -207,8 +237,11 @@ static void ISA(rows)(const struct int8_depthwise *s, int64_t image, int64_t beg
             ISA(place)(s, x, &c.block, memory.ring + placed % s->ring * s->columns * LANES);
         }
         const uint8_t *rows[CNN_INT8_SIDE + DOT_UNITS];
-        for (int64_t r = 0; r < s->groups * DOT_UNITS; r++) /* where weights are 0, any row will do */
-            rows[r] = memory.ring + CNN_MIN(first + r * p->dilation_h, last) % s->ring * s->columns * LANES;
+        int64_t start = first % s->ring;
+        for (int64_t r = 0; r < s->groups * DOT_UNITS; r++) { /* where weights are 0, any row will do */
+            int64_t slot = start + CNN_MIN(r * p->dilation_h, last - first);
+            rows[r] = memory.ring + (slot < s->ring ? slot : slot - s->ring) * s->columns * LANES;
+        }
         ISA(zip)(s->groups, s->columns, rows, memory.taps);
         ISA(rows_of)(&c, count, ((image * p->oh + i) * p->ow) * p->k + c.block.first);
     }

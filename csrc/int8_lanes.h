@@ -86,32 +86,32 @@ CNN_INLINE vb ISA(join_columns)(vb a) {
 #endif
 }
 
-/* 16 bytes from each of VLEN / 4 places, `step` apart; and there. */
-CNN_INLINE vb ISA(gather_columns)(const uint8_t *p, int64_t step) {
+/* 16 bytes from each of VLEN / 4 places; and to the first `count`, which are `step` apart. */
+CNN_INLINE vb ISA(gather_columns)(const uint8_t *const *p) {
 #if VLEN == 16
-    __m512i a = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)p));
-    a = _mm512_inserti32x4(a, _mm_loadu_si128((const __m128i *)(p + step)), 1);
-    a = _mm512_inserti32x4(a, _mm_loadu_si128((const __m128i *)(p + 2 * step)), 2);
-    return (vb)_mm512_inserti32x4(a, _mm_loadu_si128((const __m128i *)(p + 3 * step)), 3);
+    __m512i a = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)p[0]));
+    a = _mm512_inserti32x4(a, _mm_loadu_si128((const __m128i *)p[1]), 1);
+    __m256i b = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)p[2]));
+    b = _mm256_inserti128_si256(b, _mm_loadu_si128((const __m128i *)p[3]), 1);
+    return (vb)_mm512_inserti64x4(a, b, 1);
 #elif VLEN == 8
-    __m256i a = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)p));
-    return (vb)_mm256_inserti128_si256(a, _mm_loadu_si128((const __m128i *)(p + step)), 1);
+    __m256i a = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)p[0]));
+    return (vb)_mm256_inserti128_si256(a, _mm_loadu_si128((const __m128i *)p[1]), 1);
 #else
-    (void)step;
-    return ISA(bload)(p);
+    return ISA(bload)(p[0]);
 #endif
 }
-CNN_INLINE void ISA(scatter_columns)(uint8_t *p, int64_t step, vb a) {
+CNN_INLINE void ISA(scatter_columns)(uint8_t *p, int64_t step, vb a, int64_t count) {
 #if VLEN == 16
     _mm_storeu_si128((__m128i *)p, _mm512_castsi512_si128((__m512i)a));
-    _mm_storeu_si128((__m128i *)(p + step), _mm512_extracti32x4_epi32((__m512i)a, 1));
-    _mm_storeu_si128((__m128i *)(p + 2 * step), _mm512_extracti32x4_epi32((__m512i)a, 2));
-    _mm_storeu_si128((__m128i *)(p + 3 * step), _mm512_extracti32x4_epi32((__m512i)a, 3));
+    if (count > 1) _mm_storeu_si128((__m128i *)(p + step), _mm512_extracti32x4_epi32((__m512i)a, 1));
+    if (count > 2) _mm_storeu_si128((__m128i *)(p + 2 * step), _mm512_extracti32x4_epi32((__m512i)a, 2));
+    if (count > 3) _mm_storeu_si128((__m128i *)(p + 3 * step), _mm512_extracti32x4_epi32((__m512i)a, 3));
 #elif VLEN == 8
     _mm_storeu_si128((__m128i *)p, _mm256_castsi256_si128((__m256i)a));
-    _mm_storeu_si128((__m128i *)(p + step), _mm256_extracti128_si256((__m256i)a, 1));
+    if (count > 1) _mm_storeu_si128((__m128i *)(p + step), _mm256_extracti128_si256((__m256i)a, 1));
 #else
-    (void)step;
+    (void)step, (void)count;
     ISA(bstore)(p, a);
 #endif
 }
