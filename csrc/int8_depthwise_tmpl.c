@@ -28,39 +28,49 @@ static void ISA(pack)(const struct int8_depthwise *s, const int8_t *weight, int8
 
 /* ---- laying out ---- */
 
-/* COLUMNS columns from `column` on, `step` apart, some of which may be beyond the borders; row NULL is one that is. */
-static __attribute__((noinline)) void ISA(place_some)(const struct int8_depthwise *s, const uint8_t *row,
-                                                      const struct int8_depthwise_block *b, int64_t column,
-                                                      uint8_t *to) {
+/* 16 bytes each of COLUMNS columns from `column` on, `step` apart, of which some may be beyond the borders. */
+CNN_INLINE vb ISA(columns_at)(const struct int8_depthwise *s, const uint8_t *row, const uint8_t *border,
+                              int64_t column) {
     const int64_t step = s->p->stride_w, w = s->p->w, c = s->p->c;
-    uint8_t parts[COLUMNS + 1][LANES];
     const uint8_t *from[COLUMNS];
-    memset(parts[COLUMNS], s->zero, LANES);
-    for (int i = 0; i < COLUMNS; i++, column += step) {
-        from[i] = parts[COLUMNS];
-        if (!row || column < 0 || column >= w) continue;
-        from[i] = row + column * c + b->first;
-        if (b->part < LANES) from[i] = memcpy(parts[i], from[i], (size_t)b->part); /* what follows is not to be read */
-    }
-    ISA(bstore)(to, ISA(spread_columns)(ISA(gather_columns)(from)));
+    UNROLL for (int i = 0; i < COLUMNS; i++, column += step)
+        from[i] = (uint64_t)column < (uint64_t)w ? row + column * c : border;
+    return ISA(gather_columns)(from);
 }
 
-/* Lays one row of the image out, with its borders. */
-static void ISA(place)(const struct int8_depthwise *s, const uint8_t *row, const struct int8_depthwise_block *b,
+/* The same where a pixel has `part` bytes only: what follows them is not to be read. */
+static vb ISA(columns_of_part)(const struct int8_depthwise *s, const uint8_t *row, int64_t part, int64_t column) {
+    uint8_t some[COLUMNS * LANES];
+    memset(some, s->zero, sizeof some);
+    for (int i = 0; i < COLUMNS; i++, column += s->p->stride_w)
+        if (0 <= column && column < s->p->w) memcpy(some + i * LANES, row + column * s->p->c, (size_t)part);
+    return ISA(bload)(some);
+}
+
+/* Lays one row of the image out, with its borders; NULL is one beyond them. */
+static void ISA(place)(const struct int8_depthwise *s, const uint8_t *row, int64_t part, const uint8_t *border,
                        uint8_t *to) {
     const cnn_conv2d *p = s->p;
-    const int64_t step = p->stride_w, w = p->w, end = w + p->pad_right, next = step * p->c;
+    const int64_t step = p->stride_w, all = COLUMNS * step, end = p->w + p->pad_right, next = step * p->c;
+    if (!row) {
+        const vb none = ISA(bset)(s->zero);
+        for (int64_t i = 0; i < s->columns; i += COLUMNS) ISA(bstore)(to + i * LANES, none);
+        return;
+    }
     for (int64_t phase = 0; phase < step; phase++, to += s->of_phase * LANES) {
         uint8_t *out = to;
         int64_t column = phase - p->pad_left;
-        for (; column < end && (column < 0 || b->part < LANES || !row); column += COLUMNS * step, out += COLUMNS * LANES)
-            ISA(place_some)(s, row, b, column, out);
-        for (; column + (COLUMNS - 1) * step < w; column += COLUMNS * step, out += COLUMNS * LANES) {
-            const uint8_t *a = row + column * p->c + b->first;
+        for (; part < LANES && column < end; column += all, out += COLUMNS * LANES)
+            ISA(bstore)(out, ISA(spread_columns)(ISA(columns_of_part)(s, row, part, column)));
+        for (; column < 0; column += all, out += COLUMNS * LANES)
+            ISA(bstore)(out, ISA(spread_columns)(ISA(columns_at)(s, row, border, column)));
+        for (; column + all - step < p->w; column += all, out += COLUMNS * LANES) {
+            const uint8_t *a = row + column * p->c;
             const uint8_t *const from[4] = {a, a + next, a + 2 * next, a + 3 * next};
             ISA(bstore)(out, ISA(spread_columns)(ISA(gather_columns)(from)));
         }
-        for (; column < end; column += COLUMNS * step, out += COLUMNS * LANES) ISA(place_some)(s, row, b, column, out);
+        for (; column < end; column += all, out += COLUMNS * LANES)
+            ISA(bstore)(out, ISA(spread_columns)(ISA(columns_at)(s, row, border, column)));
     }
 }
 
@@ -218,32 +228,41 @@ static __attribute__((noinline)) void ISA(rows_of)(const struct ISA(channels) *c
     else ISA(multiply)(c, groups, taps, 0, 1, at);
 }
 
+static struct ISA(channels) ISA(channels_of)(const struct int8_depthwise *s, int64_t block, const int32_t *taps) {
+    struct ISA(channels) c = {.s = s, .block = cnn_int8_depthwise_block(s->p, block), .taps = taps};
+    c.weights = s->packed + block * s->block_bytes;
+    size_t each = (size_t)c.block.part * 4;
+    memcpy(c.bias, s->finish->bias + c.block.first, each);
+    memcpy(c.multiplier, s->finish->multiplier + c.block.first, each);
+    return c;
+}
+
 static void ISA(rows)(const struct int8_depthwise *s, int64_t image, int64_t begin, int64_t end, int64_t block,
                       struct int8_depthwise_memory memory) {
     const cnn_conv2d *p = s->p;
-    struct ISA(channels) c = {.s = s, .block = cnn_int8_depthwise_block(p, block), .taps = memory.taps};
-    c.weights = s->packed + block * s->block_bytes;
-    for (int64_t i = 0; i < c.block.part; i++) {
-        c.bias[i] = s->finish->bias[c.block.first + i];
-        c.multiplier[i] = s->finish->multiplier[c.block.first + i];
-    }
-    int64_t placed = begin * p->stride_h; /* the next row to lay out, counted from the upper border */
+    const struct ISA(channels) c = ISA(channels_of)(s, block, memory.taps);
+    const int64_t next = s->columns * LANES, line = p->w * p->c, ring = s->ring * next;
+    const uint8_t *x = s->x + image * p->h * line + c.block.first, *rows[CNN_INT8_SIDE + 4];
+    uint8_t border[LANES];
+    memset(border, s->zero, sizeof border);
+    /* Rows are counted from the upper border: the first of these results', and the next to lay out. */
+    int64_t first = begin * p->stride_h, placed = first, slot = 0, start = 0;
     for (int64_t i = begin; i < end; i += s->together) {
-        int64_t count = CNN_MIN(s->together, end - i), first = i * p->stride_h;
-        int64_t last = first + (count - 1) * p->stride_h + (p->kh - 1) * p->dilation_h;
-        for (placed = CNN_MAX(placed, first); placed <= last; placed++) {
+        int64_t count = CNN_MIN(s->together, end - i);
+        int64_t reach = (count - 1) * p->stride_h + (p->kh - 1) * p->dilation_h;
+        for (; placed <= first + reach; placed++) {
             int64_t row = placed - p->pad_top;
-            const uint8_t *x = 0 <= row && row < p->h ? s->x + (image * p->h + row) * p->w * p->c : NULL;
-            ISA(place)(s, x, &c.block, memory.ring + placed % s->ring * s->columns * LANES);
+            ISA(place)(s, 0 <= row && row < p->h ? x + row * line : NULL, c.block.part, border, memory.ring + slot);
+            slot = slot + next < ring ? slot + next : 0;
         }
-        const uint8_t *rows[CNN_INT8_SIDE + DOT_UNITS];
-        int64_t start = first % s->ring;
         for (int64_t r = 0; r < s->groups * DOT_UNITS; r++) { /* where weights are 0, any row will do */
-            int64_t slot = start + CNN_MIN(r * p->dilation_h, last - first);
-            rows[r] = memory.ring + (slot < s->ring ? slot : slot - s->ring) * s->columns * LANES;
+            int64_t at = start + CNN_MIN(r * p->dilation_h, reach) * next;
+            rows[r] = memory.ring + (at < ring ? at : at - ring);
         }
         ISA(zip)(s->groups, s->columns, rows, memory.taps);
         ISA(rows_of)(&c, count, ((image * p->oh + i) * p->ow) * p->k + c.block.first);
+        first += s->together * p->stride_h;
+        start = (start + s->together * p->stride_h * next) % ring;
     }
 }
 

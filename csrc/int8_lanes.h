@@ -62,8 +62,16 @@ CNN_INLINE vb ISA(bytes_of)(vi a, vi b, vi c, vi d, int32_t zero, uint8_t least)
         r[12 + i] = (uint8_t)cnn_int8_clamp((int64_t)d[i] + zero, 0, 255);
     }
 #endif
+#if VLEN == 16
+    return (vb)_mm512_max_epu8((__m512i)r, (__m512i)low);
+#elif VLEN == 8
+    return (vb)_mm256_max_epu8((__m256i)r, (__m256i)low);
+#elif CNN_X86
+    return (vb)_mm_max_epu8((__m128i)r, (__m128i)low);
+#else
     vb more = (vb)(r > low);
     return (r & more) | (low & ~more);
+#endif
 }
 
 /* Columns of 16 bytes, in order, to and from the order in which zips make of them four vectors that are in order: the
