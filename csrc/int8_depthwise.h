@@ -5,11 +5,11 @@
 
 #include "int8.h"
 
-#define CNN_INT8_BLOCK 16 /* channels that are computed at once: 16 bytes of a pixel */
-#define CNN_INT8_SIDE 32  /* of the largest kernel */
+#define CNN_INT8_COLUMNS 4 /* results side by side that are summed at once */
+#define CNN_INT8_SIDE 32   /* of the largest kernel */
 
-/* A row of the image, with its borders, is laid out as columns of 16 bytes: those 0, stride, 2 stride … first, then those
- * 1, stride + 1 … So tap t of result j lies at column offsets[t] + j. */
+/* A row of the image, with its borders, is laid out as columns 0, stride, 2 stride …, then 1, stride + 1 … So tap t of
+ * result j lies at column offsets[t] + j. */
 struct int8_depthwise {
     const cnn_conv2d *p;
     const cnn_requantise *finish;
@@ -17,37 +17,27 @@ struct int8_depthwise {
     uint8_t zero;
     const int8_t *packed;
     uint8_t *y;
-    int64_t groups;   /* of `units` taps below each other, which cover a window */
-    int64_t together; /* rows of results that the same groups cover: 1 or 2 */
+    int64_t groups;                 /* of `units` taps below each other, which cover a window */
+    int64_t together;               /* rows of results that the same groups cover: 1 or 2 */
     int64_t of_phase, columns;      /* columns of a phase, and in all */
     int64_t offsets[CNN_INT8_SIDE]; /* of each tap of a row */
-    int64_t ring;                   /* rows of the image that are kept */
-    int64_t block_bytes, blocks;    /* packed weights of a block; blocks */
+    int64_t channel_bytes;          /* packed weights of a channel */
 };
 
-/* Channels first … first + part - 1, of which `skip` belong to the block before. */
-struct int8_depthwise_block {
-    int64_t first, part, skip;
-};
-
-/* The last block overlaps the one before, so that each is whole; only where there are less than 16 channels it is not. */
-static inline struct int8_depthwise_block cnn_int8_depthwise_block(const cnn_conv2d *p, int64_t block) {
-    int64_t wanted = block * CNN_INT8_BLOCK, first = CNN_MAX(CNN_MIN(wanted, p->c - CNN_INT8_BLOCK), 0);
-    return (struct int8_depthwise_block){first, CNN_MIN(p->c, CNN_INT8_BLOCK), wanted - first};
-}
-
-/* What a thread needs: the ring of rows, and groups of taps as 16 lanes of 32 bits a column. */
-struct int8_depthwise_memory {
-    uint8_t *ring;
-    int32_t *taps;
+/* Rows of the image whose taps become a group: the first pixel, and from one pixel to the next, which is 0 beyond the
+ * image. */
+struct int8_rows {
+    const uint8_t *at[4];
+    int64_t steps[4];
 };
 
 struct int8_depthwise_kernels {
-    int64_t units; /* taps in 32 bits */
+    int64_t units, width; /* taps in 32 bits; channels whose taps are put together at once */
     void (*pack)(const struct int8_depthwise *s, const int8_t *weight, int8_t *packed);
-    /* Rows begin … end-1 of one image's results, of one block of channels. */
-    void (*rows)(const struct int8_depthwise *s, int64_t image, int64_t begin, int64_t end, int64_t block,
-                 struct int8_depthwise_memory memory);
+    /* Rows begin … end-1 of one image's results, of `width` channels from `first` on. taps is memory for groups of taps:
+     * [lanes of 32 bits][group][column][lane]. */
+    void (*rows)(const struct int8_depthwise *s, int64_t image, int64_t begin, int64_t end, int64_t first,
+                 int32_t *taps);
 };
 
 CNN_DECLARE_TABLES(int8_depthwise_kernels, cnn_int8_depthwise_kernels);

@@ -74,9 +74,9 @@ CNN_INLINE vb ISA(bytes_of)(vi a, vi b, vi c, vi d, int32_t zero, uint8_t least)
 #endif
 }
 
-/* Columns of 16 bytes, in order, to and from the order in which zips make of them four vectors that are in order: the
- * units of 32 bits of all lanes are exchanged. */
-CNN_INLINE vb ISA(spread_columns)(vb a) {
+/* Bytes in order, to the order in which zips make of them four vectors that are in order; and from where bytes_of leaves
+ * four vectors, to one after the other: the units of 32 bits are exchanged. */
+CNN_INLINE vb ISA(order_to_zip)(vb a) {
 #if VLEN == 16
     const __m512i from = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
     return (vb)_mm512_permutexvar_epi32(from, (__m512i)a);
@@ -86,40 +86,46 @@ CNN_INLINE vb ISA(spread_columns)(vb a) {
     return a;
 #endif
 }
-CNN_INLINE vb ISA(join_columns)(vb a) {
+CNN_INLINE vb ISA(order_of_bytes)(vb a) {
 #if VLEN == 8
     return (vb)_mm256_permutevar8x32_epi32((__m256i)a, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
 #else
-    return ISA(spread_columns)(a);
+    return ISA(order_to_zip)(a);
 #endif
 }
 
-/* 16 bytes from each of VLEN / 4 places; and to the first `count`, which are `step` apart. */
-CNN_INLINE vb ISA(gather_columns)(const uint8_t *const *p) {
+/* The first `count` bytes, all where that is 0; others are 0, and their memory is not touched. */
+CNN_INLINE vb ISA(bload_part)(const uint8_t *p, int64_t count) {
+    if (!count) return ISA(bload)(p);
 #if VLEN == 16
-    __m512i a = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)p[0]));
-    a = _mm512_inserti32x4(a, _mm_loadu_si128((const __m128i *)p[1]), 1);
-    __m256i b = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)p[2]));
-    b = _mm256_inserti128_si256(b, _mm_loadu_si128((const __m128i *)p[3]), 1);
-    return (vb)_mm512_inserti64x4(a, b, 1);
-#elif VLEN == 8
-    __m256i a = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)p[0]));
-    return (vb)_mm256_inserti128_si256(a, _mm_loadu_si128((const __m128i *)p[1]), 1);
+    return (vb)_mm512_maskz_loadu_epi8(((__mmask64)1 << count) - 1, p);
 #else
-    return ISA(bload)(p[0]);
+    uint8_t some[4 * VLEN] = {0};
+    memcpy(some, p, (size_t)count);
+    return ISA(bload)(some);
 #endif
 }
-CNN_INLINE void ISA(scatter_columns)(uint8_t *p, int64_t step, vb a, int64_t count) {
+
+/* Four times VLEN bytes, of which `part` are wanted (all where that is 0), to the first `count` places, `step` apart. */
+CNN_INLINE void ISA(bstore_four)(uint8_t *p, int64_t step, vb a, int64_t count, int64_t part) {
 #if VLEN == 16
-    _mm_storeu_si128((__m128i *)p, _mm512_castsi512_si128((__m512i)a));
-    if (count > 1) _mm_storeu_si128((__m128i *)(p + step), _mm512_extracti32x4_epi32((__m512i)a, 1));
-    if (count > 2) _mm_storeu_si128((__m128i *)(p + 2 * step), _mm512_extracti32x4_epi32((__m512i)a, 2));
-    if (count > 3) _mm_storeu_si128((__m128i *)(p + 3 * step), _mm512_extracti32x4_epi32((__m512i)a, 3));
-#elif VLEN == 8
-    _mm_storeu_si128((__m128i *)p, _mm256_castsi256_si128((__m256i)a));
-    if (count > 1) _mm_storeu_si128((__m128i *)(p + step), _mm256_extracti128_si256((__m256i)a, 1));
+    const __mmask16 mask = (__mmask16)(part ? (1u << part) - 1 : 0xffff);
+    const __m128i of[4] = {_mm512_castsi512_si128((__m512i)a), _mm512_extracti32x4_epi32((__m512i)a, 1),
+                           _mm512_extracti32x4_epi32((__m512i)a, 2), _mm512_extracti32x4_epi32((__m512i)a, 3)};
+    if (!part && count == 4) {
+        UNROLL for (int i = 0; i < 4; i++) _mm_storeu_si128((__m128i *)(p + i * step), of[i]);
+    } else {
+        UNROLL for (int i = 0; i < 4; i++) {
+            if (i < count) _mm_mask_storeu_epi8(p + i * step, mask, of[i]);
+        }
+    }
 #else
-    (void)step, (void)count;
-    ISA(bstore)(p, a);
+    uint8_t some[4 * VLEN];
+    ISA(bstore)(some, a);
+    if (!part && count == 4) {
+        UNROLL for (int i = 0; i < 4; i++) memcpy(p + i * step, some + i * VLEN, VLEN);
+    } else {
+        for (int i = 0; i < count; i++) memcpy(p + i * step, some + i * VLEN, (size_t)(part ? part : VLEN));
+    }
 #endif
 }
