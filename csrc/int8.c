@@ -36,9 +36,7 @@ static const struct int8_kernels plain = {plain_quantise, plain_dequantise, plai
 
 static const struct int8_kernels *const tables[] = CNN_TABLES(int8_kernels);
 
-static const struct int8_kernels *kernels_of(void) {
-    return cnn_use_reference() ? &plain : tables[cnn_table_index()];
-}
+static const struct int8_kernels *kernels_of(void) { return cnn_use_reference() ? &plain : tables[cnn_table_index()]; }
 
 static bool byte(int64_t value) { return 0 <= value && value <= 255; }
 
@@ -105,13 +103,14 @@ static cnn_status columns_chunk(void *context, int64_t chunk) {
         const uint8_t *from = c->from + row * c->from_stride;
         uint8_t *to = c->to + row * c->to_stride;
         if (!c->table) memcpy(to, from, (size_t)c->width);
-        else for (int64_t i = 0; i < c->width; i++) to[i] = c->table[from[i]];
+        else
+            for (int64_t i = 0; i < c->width; i++) to[i] = c->table[from[i]];
     }
     return CNN_OK;
 }
 
-cnn_status cnn_int8_columns(int64_t rows, int64_t width, const uint8_t *table, const uint8_t *from,
-                            int64_t from_stride, uint8_t *to, int64_t to_stride) {
+cnn_status cnn_int8_columns(int64_t rows, int64_t width, const uint8_t *table, const uint8_t *from, int64_t from_stride,
+                            uint8_t *to, int64_t to_stride) {
     if (rows < 0 || width < 1 || from_stride < width || to_stride < width) return CNN_INVALID;
     int64_t each = CNN_MAX(PIECE / width, 1);
     struct columns c = {rows, width, from_stride, to_stride, each, table, from, to};

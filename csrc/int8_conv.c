@@ -123,12 +123,12 @@ struct work {
     const uint8_t *x;
     uint8_t zero;
     const int8_t *packed;
-    bool in_place, flat;       /* whether tiles read x itself; and then, rows of results may be cut anywhere */
-    int64_t pixel, width;      /* of what tiles read: bytes of a pixel, pixels of a row */
-    int64_t columns, rows;     /* results of a row; rows in all */
-    int64_t block, blocks;     /* rows of a block, blocks … */
+    bool in_place, flat;         /* whether tiles read x itself; and then, rows of results may be cut anywhere */
+    int64_t pixel, width;        /* of what tiles read: bytes of a pixel, pixels of a row */
+    int64_t columns, rows;       /* results of a row; rows in all */
+    int64_t block, blocks;       /* rows of a block, blocks … */
     int64_t panels, span, spans; /* … and panels of outputs, panels of a chunk, chunks of panels */
-    int64_t source_rows;       /* that a block copies, at most */
+    int64_t source_rows;         /* that a block copies, at most */
 };
 
 /* The rows of the image, borders included, that `count` rows of results of one image read. */

@@ -11,10 +11,10 @@
 
 /* How the windows of one group lie in memory, in bytes: numbers are one or two bytes each (kernels->bytes). */
 struct int8_windows {
-    int64_t rows, taps;      /* of a window that do not lie side by side … */
+    int64_t rows, taps; /* of a window that do not lie side by side … */
     int64_t next_row, next_tap;
-    int64_t run;             /* … and how many numbers do, in units of 32 bits */
-    int64_t step;            /* from one result's window to the next one's */
+    int64_t run;  /* … and how many numbers do, in units of 32 bits */
+    int64_t step; /* from one result's window to the next one's */
 };
 
 /* A row of results of one group. */

@@ -126,10 +126,10 @@ static void ISA(multiply)(const struct int8_job *job, int64_t count, const struc
             int64_t results = (row->columns - column) / i, at = row->at + column * k; /* as even as can be */
             const uint8_t *x = row->x + column * step;
             column += results;
-#define TILE(size)                                                                           \
-    case size:                                                                               \
-        if (channels > VLEN) ISA(tile)(size, 2, job, x, w, first, channels, at);             \
-        else ISA(tile)(size, 1, job, x, w, first, channels, at);                             \
+#define TILE(size)                                                               \
+    case size:                                                                   \
+        if (channels > VLEN) ISA(tile)(size, 2, job, x, w, first, channels, at); \
+        else ISA(tile)(size, 1, job, x, w, first, channels, at);                 \
         break
             switch (results) {
                 TILE(1);

@@ -51,9 +51,9 @@ void cnn_int8_depthwise_pack(const cnn_conv2d *p, const int8_t *weight, int8_t *
 struct work {
     struct int8_depthwise s;
     const struct int8_depthwise_kernels *kernels;
-    int64_t band, bands;    /* rows of results of a chunk, chunks of an image … */
-    int64_t strips;         /* … and strips of channels, of which each chunk has one */
-    int64_t span, spans;    /* strips of a chunk, chunks of strips */
+    int64_t band, bands; /* rows of results of a chunk, chunks of an image … */
+    int64_t strips;      /* … and strips of channels, of which each chunk has one */
+    int64_t span, spans; /* strips of a chunk, chunks of strips */
 };
 
 static cnn_status work_chunk(void *context, int64_t chunk) {

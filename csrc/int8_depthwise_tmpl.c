@@ -129,30 +129,43 @@ CNN_INLINE void ISA(finish)(const struct int8_depthwise *s, const struct ISA(cha
     ISA(bstore_four)(y + at + c->first, k, ISA(order_of_bytes)(bytes), count, c->part);
 }
 
+struct ISA(sums) {
+    vi of[2][COLUMNS];
+};
+
+/* Adds one group of taps, whose weights for the second row of results lie `apart` bytes behind those for the first. */
+CNN_INLINE void ISA(add_group)(struct ISA(sums) *sums, const int together, const int32_t *x, const int8_t *w,
+                               int64_t apart) {
+    UNROLL for (int v = 0; v < COLUMNS; v++) {
+        vi a = ISA(iload)(x + v * VLEN);
+        UNROLL for (int r = 0; r < together; r++)
+            sums->of[r][v] = ISA(dot)(sums->of[r][v], a, ISA(iload)(w + r * apart));
+    }
+}
+
 /* A row of results, or two. Constants but in the last lines of rows_of; stride is 0 where offsets are looked up. */
 CNN_INLINE void ISA(multiply)(const struct int8_depthwise *s, const struct ISA(channels) *channels, const int groups,
                               const int taps, const int stride, const int together, int64_t at) {
     const struct ISA(channels) c = *channels;
     const int64_t ow = s->p->ow, k = s->p->k, of_phase = s->of_phase, columns = s->columns;
+    const int64_t each = 4 * VLEN, apart = each * groups * taps; /* bytes of weights */
     uint8_t *y = s->y;
     for (int64_t j = 0; j < ow; j += COLUMNS) {
-        vi sums[2][COLUMNS];
-        UNROLL for (int r = 0; r < together; r++) UNROLL for (int v = 0; v < COLUMNS; v++) sums[r][v] = c.bias;
-        UNROLL for (int g = 0; g < groups; g++) {
-            UNROLL for (int t = 0; t < taps; t++) {
-                int64_t offset = stride ? t % stride * of_phase + t / stride : s->offsets[t];
-                const int32_t *x = c.taps + (g * columns + offset + j) * VLEN;
-                UNROLL for (int v = 0; v < COLUMNS; v++) {
-                    vi a = ISA(iload)(x + v * VLEN);
-                    UNROLL for (int r = 0; r < together; r++) {
-                        const int8_t *w = c.weights + ((r * groups + g) * taps + t) * VLEN * 4;
-                        sums[r][v] = ISA(dot)(sums[r][v], a, ISA(iload)(w));
-                    }
-                }
-            }
+        struct ISA(sums) sums;
+        UNROLL for (int r = 0; r < together; r++) UNROLL for (int v = 0; v < COLUMNS; v++) sums.of[r][v] = c.bias;
+        const int32_t *x = c.taps + j * VLEN;
+        if (stride) {
+            UNROLL for (int g = 0; g < groups; g++) UNROLL for (int t = 0; t < taps; t++)
+                ISA(add_group)(&sums, together, x + (g * columns + t % stride * of_phase + t / stride) * VLEN,
+                               c.weights + (g * taps + t) * each, apart);
+        } else {
+            for (int g = 0; g < groups; g++)
+                for (int t = 0; t < taps; t++)
+                    ISA(add_group)(&sums, together, x + (g * columns + s->offsets[t]) * VLEN,
+                                   c.weights + (g * taps + t) * each, apart);
         }
         UNROLL for (int r = 0; r < together; r++)
-            ISA(finish)(s, &c, sums[r], y, k, at + (r * ow + j) * k, CNN_MIN(ow - j, COLUMNS));
+            ISA(finish)(s, &c, sums.of[r], y, k, at + (r * ow + j) * k, CNN_MIN(ow - j, COLUMNS));
     }
 }
 

@@ -12,11 +12,14 @@ CNN_INLINE vb ISA(bset)(uint8_t a) { return a - (vb){0}; }
 
 /* a0 b0 a1 b1 … of the lower or the higher half of each lane. */
 #if VLEN == 16
-#define LANES_WORD(of, word) CNN_INLINE vb of(vb a, vb b) { return (vb)_mm512_##word((__m512i)a, (__m512i)b); }
+#define LANES_WORD(of, word) \
+    CNN_INLINE vb of(vb a, vb b) { return (vb)_mm512_##word((__m512i)a, (__m512i)b); }
 #elif VLEN == 8
-#define LANES_WORD(of, word) CNN_INLINE vb of(vb a, vb b) { return (vb)_mm256_##word((__m256i)a, (__m256i)b); }
+#define LANES_WORD(of, word) \
+    CNN_INLINE vb of(vb a, vb b) { return (vb)_mm256_##word((__m256i)a, (__m256i)b); }
 #elif CNN_X86
-#define LANES_WORD(of, word) CNN_INLINE vb of(vb a, vb b) { return (vb)_mm_##word((__m128i)a, (__m128i)b); }
+#define LANES_WORD(of, word) \
+    CNN_INLINE vb of(vb a, vb b) { return (vb)_mm_##word((__m128i)a, (__m128i)b); }
 #endif
 #ifdef LANES_WORD
 LANES_WORD(ISA(zip_low), unpacklo_epi8)

@@ -86,7 +86,8 @@ cnn_status cnn_int8_average_pool(const cnn_pool *p, int count_include_pad, float
 }
 
 cnn_status cnn_int8_adaptive_average_pool(int64_t n, int64_t h, int64_t w, int64_t c, int64_t oh, int64_t ow,
-                                          float multiplier, int64_t zero_x, int64_t zero, const uint8_t *x, uint8_t *y) {
+                                          float multiplier, int64_t zero_x, int64_t zero, const uint8_t *x,
+                                          uint8_t *y) {
     const int64_t limit = (int64_t)1 << 30; /* products with an index fit */
     bool fits = cnn_sizes_fit(8, 4, (int64_t[]){n, h, w, c}) && cnn_sizes_fit(8, 4, (int64_t[]){n, oh, ow, c});
     if (!fits || h > limit || w > limit || oh > limit || ow > limit) return CNN_INVALID;
