@@ -33,6 +33,8 @@ WRONG_CONV = [{name: value} for name in CONV if name != "exact" for value in (-1
 WRONG_CONV += [{name: 0} for name in CONV if not name.startswith(("pad", "exact"))]
 WRONG_CONV += [{"groups": 4}, {"c": 5}, {"k": 7}, {"oh": 4}, {"oh": 6}, {"ow": 3}, {"ow": 5},
                {"n": 1 << 30, "c": 1 << 30}]
+# Sums of bytes may be too deep, too: 33155 products are the most.
+WRONG_INT8 = [*WRONG_CONV, {"h": 182, "w": 183, "kh": 182, "kw": 183, "oh": 3, "ow": 3}, {"c": 7400, "groups": 2}]
 FINISH = {"bias": NULL, "add": NULL, "activation": lib.CNN_RELU, "gate": NULL, "pooled": 0, "taps": NULL}
 POOL = {"n": 1, "h": 5, "w": 4, "c": 3, "oh": 2, "ow": 2, "kh": 2, "kw": 2, "sh": 2, "sw": 2, "ph": 0, "pw": 0, "dh": 1,
         "dw": 1}
@@ -55,6 +57,19 @@ ERASURE = {"n": 1, "h": 4, "w": 5, "c": 3, "boxes": 1, "box": longs, "noise": wo
 MIXTURE = {"n": 2, "h": 4, "w": 5, "c": 3, "partners": longs, "shares": x, "boxes": longs}
 TENSOR = {"count": 5, "parameter": x, "gradient": x, "first": y, "second": ffi.new("float[]", 8),
           "weight_decay": 0.0, "rate": 1.0}
+signed = ffi.new("int8_t[]", ROOM)
+BIAS, MULTIPLIER = ffi.new("int32_t[]", 8), ffi.new("float[]", 8)
+REQUANTISE = {"bias": BIAS, "multiplier": MULTIPLIER, "zero": 3, "least": 0, "most": 255, "add": NULL, "add_zero": 0,
+              "add_multiplier": 0, "real": NULL}
+WRONG_BYTES = [{name: value} for name in ("zero", "least", "most") for value in (-1, 256)]
+WRONG_REQUANTISE = [*WRONG_BYTES, {"bias": NULL}, {"multiplier": NULL}, {"least": 9, "most": 8}, {"zero_x": -1},
+                    {"zero_x": 256}, {"add": bytes_, "real": x}, {"add": bytes_, "add_zero": -1},
+                    {"add": bytes_, "add_zero": 256}, {"add": bytes_, "add_multiplier": 1 << 20},
+                    {"add": bytes_, "add_multiplier": -1 << 20}]
+SUM = {"a_zero": 1, "a_multiplier": 2, "b_zero": 3, "b_multiplier": 4, "zero": 5, "least": 0, "most": 255}
+WRONG_SUM = [*WRONG_BYTES, {"least": 9, "most": 8}, {"count": -1}]
+WRONG_SUM += [{name: value} for name in ("a_zero", "b_zero") for value in (-1, 256)]
+WRONG_SUM += [{name: sign << 20} for name in ("a_multiplier", "b_multiplier") for sign in (-1, 1)]
 HYPER = {"lr": 0.1, "scale": 1.0, "step": 1}
 
 
@@ -68,6 +83,16 @@ def conv_pass(function: Callable[..., int], source: Any, result: Any) -> Callabl
         return function(conv(changes), source, source, y, finish, result, y)
 
     return call
+
+
+def int8_conv(changes: dict[str, Any]) -> int:
+    zero_x, finish = changes.pop("zero_x", 9), filled("cnn_requantise", REQUANTISE, changes)
+    return lib.cnn_int8_conv2d_forward(conv(changes), bytes_, zero_x, signed, finish, bytes_ + 9999)
+
+
+def int8_sum(changes: dict[str, Any]) -> int:
+    count, total = changes.pop("count", 5), filled("cnn_int8_sum", SUM, changes)
+    return lib.cnn_int8_add(count, total, bytes_, bytes_, bytes_ + 9999)
 
 
 def pool(function: Callable[..., int], *between: Any) -> Callable[..., int]:
@@ -131,13 +156,20 @@ ADAPTIVE = {"n": 1, "h": 4, "w": 5, "c": 3, "oh": 2, "ow": 2, "from": x, "to": y
 WRONG_ADAPTIVE = [{name: value} for name in ("n", "h", "w", "c", "oh", "ow") for value in (0, -1, BEYOND)]
 COPY = {"rows": 2, "width": 3, "from": x, "from_stride": 4, "to": y, "to_stride": 5}
 FLAT = {"n": 2, "pixels": 4, "c": 3, "from": x, "to": y}
+FLAT8 = {**FLAT, "from": bytes_, "to": bytes_ + 9999}
 WRONG_FLAT = [{name: value} for name in ("n", "pixels", "c") for value in (0, -1)]
+WRONG_FLAT8 = [change for change in WRONG_FLAT if change != {"n": 0}]
+ADAPTIVE8 = {"n": 1, "h": 4, "w": 5, "c": 3, "oh": 2, "ow": 2, "multiplier": 1.0, "zero_x": 1, "zero": 2,
+             "x": bytes_, "y": bytes_ + 9999}
+COLUMNS8 = {"rows": 2, "width": 3, "table": NULL, "from": bytes_, "from_stride": 4, "to": bytes_ + 9999, "to_stride": 5}
+WRONG_ZEROS = [{name: value} for name in ("zero_x", "zero") for value in (-1, 256)]
 POINTS = {"activation": lib.CNN_RELU, "slope": 0.1, "count": 4}
 
 # Name -> a call with arguments that are taken, what it then returns, the wrong ones, and what is then returned.
 TABLE: dict[str, tuple[Callable[..., int], int | None, list[dict[str, Any]], int]] = {
     "cnn_isa_supported": (simple(lib.cnn_isa_supported, isa=1), 1, [{"isa": -1}, {"isa": 9}], 0),
     "cnn_isa_set": (simple(lib.cnn_isa_set, isa=1), 0, [{"isa": -1}, {"isa": 9}], lib.CNN_NO_ISA),
+    "cnn_words_set": (simple(lib.cnn_words_set, words=0), 0, [{"words": -1}, {"words": 1 << 20}], lib.CNN_NO_ISA),
     "cnn_threads_set": (simple(lib.cnn_threads_set, threads=2), 0, [{"threads": 0}, {"threads": 257}], 1),
     "cnn_cross_entropy": (lambda smoothing=0.1, **changes: lib.cnn_cross_entropy(
         filled("cnn_targets", TARGETS, changes), smoothing, x, NULL, doubles, y), 0,
@@ -222,8 +254,28 @@ TABLE: dict[str, tuple[Callable[..., int], int | None, list[dict[str, Any]], int
                           {"to_stride": 2}], 1),
     "cnn_flatten_forward": (simple(lib.cnn_flatten_forward, **FLAT), 0, WRONG_FLAT, 1),
     "cnn_flatten_backward": (simple(lib.cnn_flatten_backward, **FLAT), 0, WRONG_FLAT, 1),
+    "cnn_int8_conv2d_fits": (lambda **changes: lib.cnn_int8_conv2d_fits(conv(changes)), 1, WRONG_INT8, 0),
+    "cnn_int8_conv2d_packed": (lambda **changes: lib.cnn_int8_conv2d_packed(conv(changes)), None, WRONG_INT8, -1),
+    "cnn_int8_conv2d_pack": (lambda **changes: lib.cnn_int8_conv2d_pack(conv(changes), signed, signed + 9984), 0,
+                             WRONG_INT8, 1),
+    "cnn_int8_conv2d_forward": (lambda **changes: int8_conv(changes), 0, [*WRONG_INT8, *WRONG_REQUANTISE], 1),
+    "cnn_int8_quantise": (simple(lib.cnn_int8_quantise, count=5, per_step=1.0, zero=3, x=x, y=bytes_), 0,
+                          [{"count": -1}, {"zero": -1}, {"zero": 256}], 1),
+    "cnn_int8_dequantise": (simple(lib.cnn_int8_dequantise, count=5, step=1.0, zero=3, x=bytes_, y=y), 0,
+                            [{"count": -1}, {"zero": -1}, {"zero": 256}], 1),
+    "cnn_int8_columns": (simple(lib.cnn_int8_columns, **COLUMNS8), 0,
+                         [{"rows": -1}, {"width": 0}, {"width": 5}, {"from_stride": 2}, {"to_stride": 2}], 1),
+    "cnn_int8_add": (lambda **changes: int8_sum(changes), 0, WRONG_SUM, 1),
+    "cnn_int8_max_pool": (pool(lambda p, _, *rest: lib.cnn_int8_max_pool(p, *rest), 0, bytes_, bytes_ + 9999), 0,
+                          WRONG_POOL, 1),
+    "cnn_int8_average_pool": (lambda zero_x=1, zero=2, **changes: lib.cnn_int8_average_pool(
+        filled("cnn_pool", POOL, changes), 0, 1.0, zero_x, zero, bytes_, bytes_ + 9999), 0,
+        [*WRONG_MEAN, *WRONG_ZEROS], 1),
+    "cnn_int8_adaptive_average_pool": (simple(lib.cnn_int8_adaptive_average_pool, **ADAPTIVE8), 0,
+                                       [*WRONG_ADAPTIVE, *WRONG_ZEROS], 1),
+    "cnn_int8_flatten": (simple(lib.cnn_int8_flatten, **FLAT8), 0, WRONG_FLAT8, 1),
 }
-NOTHING_TO_REFUSE = {"cnn_isa_active", "cnn_threads_get"}  # they take nothing
+NOTHING_TO_REFUSE = {"cnn_isa_active", "cnn_threads_get", "cnn_words_active"}  # they take nothing
 
 
 def test_every_entry_point_has_a_line():
