@@ -32,14 +32,10 @@ int cnn_isa_supported(int isa);
 /* CNN_NO_ISA, changing nothing, where this CPU lacks it. */
 cnn_status cnn_isa_set(int isa);
 
-/* Words beyond the instruction set's own, which some CPUs with AVX-512 have: bits. What is computed with them is the
- * same, to the bit; it is computed faster. */
-typedef enum {
-    CNN_WORD_VNNI = 1 /* vpdpbusd: four products of bytes, added to an int32 */
-} cnn_word;
+/* Words beyond the instruction set's own, which some CPUs with AVX-512 have: bits. Results are the same, but faster. */
+typedef enum { CNN_WORD_VNNI = 1 /* vpdpbusd: four products of bytes, added to an int32 */ } cnn_word;
 
-/* The words that kernels of the active instruction set use; 0 where that is not AVX-512. All that this CPU has, until
- * cnn_words_set. */
+/* Those that the active instruction set's kernels use: all that this CPU has, until cnn_words_set; 0 but for AVX-512. */
 int cnn_words_active(void);
 /* CNN_NO_ISA, changing nothing, where this CPU lacks one of them. */
 cnn_status cnn_words_set(int words);
@@ -350,14 +346,13 @@ cnn_status cnn_copy_columns(int64_t rows, int64_t width, const float *from, int6
 cnn_status cnn_flatten_forward(int64_t n, int64_t pixels, int64_t c, const float *x, float *y);
 cnn_status cnn_flatten_backward(int64_t n, int64_t pixels, int64_t c, const float *dy, float *dx);
 
-/* ---- int8.c, int8_conv.c: inference in whole numbers -------------------------------------------------- */
+/* ---- int8.c, int8_conv.c, int8_pool.c: inference in whole numbers -------------------------------------- */
 
 /* An activation is a byte q and stands for scale * (q - zero), with one scale and one zero point for a whole tensor; a
  * weight is an int8 of -127 … 127 with a scale for each output channel. Sums are int32, and exact, so every instruction
- * set yields the same bytes (Jacob et al. 2018). */
-
-/* What becomes of a sum: y = clamp(round((sum + bias) * multiplier) + zero), where round is to the nearest, and of two
- * to the even one. (sum + bias) becomes a float32 before it is multiplied. With add:
+ * set yields the same bytes (Jacob et al. 2018). What becomes of a sum: y = clamp(round((sum + bias) * multiplier) +
+ * zero), where round is to the nearest, and of two to the even one. (sum + bias) becomes a float32 before it is
+ * multiplied. With add:
  * y = clamp((round((sum + bias) * multiplier * 4096) + (add - add_zero) * add_multiplier + 2048 >> 12) + zero). */
 typedef struct {
     const int32_t *bias;     /* one a channel of the result; what x's zero point makes of the weights is in it */
@@ -371,8 +366,7 @@ typedef struct {
 
 /* Whether a convolution's sums fit into an int32 whatever the numbers are: 1 or 0. Others are CNN_INVALID below. */
 int cnn_int8_conv2d_fits(const cnn_conv2d *p);
-/* How many bytes the weights take as forward reads them, on any instruction set and for any n; -1 where the convolution
- * is CNN_INVALID. */
+/* The bytes of weights as forward reads them, on any instruction set and for any n; -1 where that is CNN_INVALID. */
 int64_t cnn_int8_conv2d_packed(const cnn_conv2d *p);
 /* Lays weight (k, c / groups, kh, kw) out for the active instruction set and words. packed is 64-byte aligned. */
 cnn_status cnn_int8_conv2d_pack(const cnn_conv2d *p, const int8_t *weight, int8_t *packed);
@@ -380,14 +374,13 @@ cnn_status cnn_int8_conv2d_pack(const cnn_conv2d *p, const int8_t *weight, int8_
 cnn_status cnn_int8_conv2d_forward(const cnn_conv2d *p, const uint8_t *x, int64_t zero_x, const int8_t *packed,
                                    const cnn_requantise *finish, uint8_t *y);
 
-/* y = clamp(round(x * per_step) + zero), 0 … 255; NaN becomes byte 0. */
+/* y = clamp(round(x * per_step) + zero), 0 … 255; NaN becomes byte 0. And back: y = (x - zero) * step. */
 cnn_status cnn_int8_quantise(int64_t count, float per_step, int64_t zero, const float *x, uint8_t *y);
-/* y = (x - zero) * step. */
 cnn_status cnn_int8_dequantise(int64_t count, float step, int64_t zero, const uint8_t *x, float *y);
 /* Columns of `width` bytes; rows start every from_stride and to_stride bytes. Each byte is looked up in table (256), or
  * is copied where that is NULL. A function of one number is one row. */
-cnn_status cnn_int8_columns(int64_t rows, int64_t width, const uint8_t *table, const uint8_t *from,
-                            int64_t from_stride, uint8_t *to, int64_t to_stride);
+cnn_status cnn_int8_columns(int64_t rows, int64_t width, const uint8_t *table, const uint8_t *from, int64_t from_stride,
+                            uint8_t *to, int64_t to_stride);
 /* y = clamp(((a - a_zero) * a_multiplier + (b - b_zero) * b_multiplier + 2048 >> 12) + zero). */
 typedef struct {
     int64_t a_zero, a_multiplier, b_zero, b_multiplier, zero, least, most;
@@ -395,8 +388,8 @@ typedef struct {
 cnn_status cnn_int8_add(int64_t count, const cnn_int8_sum *p, const uint8_t *a, const uint8_t *b, uint8_t *y);
 /* The largest of each window; y has x's scale and zero point. */
 cnn_status cnn_int8_max_pool(const cnn_pool *p, const uint8_t *x, uint8_t *y);
-/* y = clamp(round((sum of x - zero_x) * (multiplier / divisor)) + zero), over the pixels of the window that are in the
- * image; the divisor is cnn_average_pool_forward's. */
+/* y = clamp(round((sum of x - zero_x) * (multiplier / divisor)) + zero), over the window's pixels inside the image; the
+ * divisor is cnn_average_pool_forward's. */
 cnn_status cnn_int8_average_pool(const cnn_pool *p, int count_include_pad, float multiplier, int64_t zero_x,
                                  int64_t zero, const uint8_t *x, uint8_t *y);
 /* As cnn_adaptive_average_pool_forward, otherwise as cnn_int8_average_pool. */

@@ -96,7 +96,8 @@ int main(int count, char **arguments) {
     check_convolutions();
     check_layers();
     check_images();
-    if (count > 2) check_larger_convolutions(), check_larger_layers();
+    check_int8();
+    if (count > 2) check_larger_convolutions(), check_larger_layers(), check_larger_int8();
     printf("%s: %d comparisons, %d failures\n", isa, comparisons, failures);
     return failures != 0;
 }

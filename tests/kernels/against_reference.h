@@ -42,8 +42,10 @@ double sum_bound(int64_t terms);
 void check_convolutions(void); /* against_reference_conv.c */
 void check_layers(void);       /* against_reference_layers.c */
 void check_images(void);       /* against_reference_images.c */
+void check_int8(void);         /* against_reference_int8.c */
 /* The same of more work, for threads to share. */
 void check_larger_convolutions(void);
 void check_larger_layers(void);
+void check_larger_int8(void);
 
 #endif
