@@ -133,13 +133,16 @@ struct ISA(sums) {
     vi of[2][COLUMNS];
 };
 
-/* Adds one group of taps, whose weights for the second row of results lie `apart` bytes behind those for the first. */
+/* Adds one group of taps, whose weights for the second row of results lie `apart` bytes behind those for the first. Sums
+ * are held, because compilers would rather make all products first, which do not fit into registers. */
 CNN_INLINE void ISA(add_group)(struct ISA(sums) *sums, const int together, const int32_t *x, const int8_t *w,
                                int64_t apart) {
     UNROLL for (int v = 0; v < COLUMNS; v++) {
         vi a = ISA(iload)(x + v * VLEN);
-        UNROLL for (int r = 0; r < together; r++)
+        UNROLL for (int r = 0; r < together; r++) {
             sums->of[r][v] = ISA(dot)(sums->of[r][v], a, ISA(iload)(w + r * apart));
+            vhold(sums->of[r][v]);
+        }
     }
 }
 
