@@ -30,7 +30,7 @@ static bool same(struct bytes_output o) {
 
 /* ---- convolutions ---- */
 
-static cnn_conv2d shape(int64_t c, int64_t k, int64_t side, int64_t stride, int64_t pad, int64_t groups) {
+static cnn_conv2d int8_shape(int64_t c, int64_t k, int64_t side, int64_t stride, int64_t pad, int64_t groups) {
     enum { N = 2, H = 9, W = 11 };
     return (cnn_conv2d){.n = N,
                         .h = H,
@@ -53,7 +53,7 @@ static cnn_conv2d shape(int64_t c, int64_t k, int64_t side, int64_t stride, int6
 }
 
 /* Bytes, bytes that are added to themselves, and real results; with the words that the processor has or without. */
-static void check_convolution(int64_t number, cnn_conv2d p, int words) {
+static void check_int8_convolution(int64_t number, cnn_conv2d p, int words) {
     int64_t results = p.n * p.oh * p.ow * p.k, weights = p.k * (p.c / p.groups) * p.kh * p.kw;
     uint8_t *x = bytes(p.n * p.h * p.w * p.c), *weight = bytes(weights);
     float *multiplier = filled(p.k, 0, 2e-3f);
@@ -84,15 +84,16 @@ static void check_convolution(int64_t number, cnn_conv2d p, int words) {
 }
 
 static void check_int8_convolutions(void) {
-    const cnn_conv2d shapes[] = {shape(3, 20, 3, 1, 1, 1),   shape(16, 33, 1, 1, 0, 1),  shape(10, 17, 5, 2, 2, 1),
-                                 shape(12, 36, 3, 1, 1, 2),  shape(8, 8, 1, 2, 0, 1),    shape(70, 70, 3, 1, 1, 70),
-                                 shape(70, 70, 3, 2, 1, 70), shape(35, 35, 5, 1, 2, 35), shape(35, 35, 5, 2, 2, 35),
-                                 shape(5, 5, 7, 3, 3, 5)};
+    const cnn_conv2d shapes[] = {int8_shape(3, 20, 3, 1, 1, 1),   int8_shape(16, 33, 1, 1, 0, 1),
+                                 int8_shape(10, 17, 5, 2, 2, 1),  int8_shape(12, 36, 3, 1, 1, 2),
+                                 int8_shape(8, 8, 1, 2, 0, 1),    int8_shape(70, 70, 3, 1, 1, 70),
+                                 int8_shape(70, 70, 3, 2, 1, 70), int8_shape(35, 35, 5, 1, 2, 35),
+                                 int8_shape(35, 35, 5, 2, 2, 35), int8_shape(5, 5, 7, 3, 3, 5)};
     use(VECTORS);
     int words = cnn_words_active();
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        check_convolution((int64_t)i, shapes[i], words);
-        if (words) check_convolution((int64_t)i, shapes[i], 0);
+        check_int8_convolution((int64_t)i, shapes[i], words);
+        if (words) check_int8_convolution((int64_t)i, shapes[i], 0);
     }
     must("words", cnn_words_set(words));
     use(VECTORS);
@@ -101,7 +102,7 @@ static void check_int8_convolutions(void) {
 
 /* ---- the rest ---- */
 
-static void check_arrays(int64_t count) {
+static void check_int8_arrays(int64_t count) {
     float *x = filled(count, -3, 3);
     uint8_t *a = bytes(count), *b = bytes(count), *table = bytes(256);
     const cnn_int8_sum sum = {10, 5000, 200, -3333, 90, 5, 250};
@@ -122,7 +123,7 @@ static void check_arrays(int64_t count) {
     free(x), free(a), free(b), free(table);
 }
 
-static void check_pooling(int64_t c) {
+static void check_int8_pooling(int64_t c) {
     enum { N = 2, H = 7, W = 9 };
     uint8_t *x = bytes(N * H * W * c);
     const cnn_pool p = {N, H, W, c, 4, 5, 3, 3, 2, 2, 1, 1, 1, 1};
@@ -144,16 +145,16 @@ static void check_pooling(int64_t c) {
 
 void check_int8(void) {
     check_int8_convolutions();
-    for (int64_t count = 1; count < 200; count += 33) check_arrays(count);
-    check_pooling(3), check_pooling(32);
+    for (int64_t count = 1; count < 200; count += 33) check_int8_arrays(count);
+    check_int8_pooling(3), check_int8_pooling(32);
 }
 
 void check_larger_int8(void) {
-    cnn_conv2d dense = shape(64, 80, 3, 1, 1, 1), depthwise = shape(200, 200, 3, 1, 1, 200);
+    cnn_conv2d dense = int8_shape(64, 80, 3, 1, 1, 1), depthwise = int8_shape(200, 200, 3, 1, 1, 200);
     dense.n = depthwise.n = 20;
     use(VECTORS);
     int words = cnn_words_active();
-    check_convolution(100, dense, words), check_convolution(101, depthwise, words);
-    check_arrays(200000);
+    check_int8_convolution(100, dense, words), check_int8_convolution(101, depthwise, words);
+    check_int8_arrays(200000);
     must("words", cnn_words_set(words));
 }

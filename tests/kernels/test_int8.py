@@ -1,5 +1,5 @@
-"""csrc/int8.c: floats to bytes and back, sums, tables and order, on every instruction set, exactly as NumPy has them; and
-the words that some CPUs have beyond their instruction set."""
+"""csrc/int8.c: floats to bytes and back, sums, tables and order, on every instruction set, exactly as NumPy has them;
+and the words that some CPUs have beyond their instruction set."""
 
 import numpy as np
 import pytest
@@ -30,8 +30,8 @@ def test_floats_become_the_nearest_bytes(count, zero, isa, rng):
 
 @pytest.mark.parametrize("zero", [0, 1, 100, 255])
 def test_halves_infinities_and_what_is_no_number(zero, isa):
-    x = np.array([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, np.inf, -np.inf, np.nan, -np.nan, 3e38, -3e38, 1e10, -1e10, 0.0, -0.0,
-                  1e-45, 127.5, 128.5, -127.5, np.nan], np.float32)  # fmt: skip
+    x = np.array([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, np.inf, -np.inf, np.nan, -np.nan, 3e38, -3e38, 1e10, -1e10, 0.0,
+                  -0.0, 1e-45, 127.5, 128.5, -127.5, np.nan], np.float32)  # fmt: skip
     for first in range(len(x)):
         y = Guarded((len(x) - first,), np.uint8)
         kernels.int8_quantise(x[first:].copy(), 1.0, zero, y.a)()

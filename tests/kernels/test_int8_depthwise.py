@@ -1,5 +1,5 @@
-"""csrc/int8_depthwise.c: convolutions of bytes with one channel a group, where groups of taps, tiles, borders and vectors
-are not full. What is expected and how it is checked are test_int8_conv.py's."""
+"""csrc/int8_depthwise.c: convolutions of bytes with one channel a group, where groups of taps, tiles, borders and
+vectors are not full. What is expected and how it is checked are test_int8_conv.py's."""
 
 import numpy as np
 import pytest
