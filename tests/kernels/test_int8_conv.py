@@ -1,5 +1,6 @@
 """csrc/int8_conv.c: convolutions of bytes against whole numbers in NumPy, exactly. Sizes at which tiles, vectors and
-units of 32 bits are not full; borders, groups, dilation; what becomes of sums; and numbers at the ends of their ranges."""
+units of 32 bits are not full; borders, groups, dilation; what becomes of sums; and numbers at the ends of their
+ranges."""
 
 from collections.abc import Callable
 from typing import Any
