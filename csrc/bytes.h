@@ -74,8 +74,9 @@ CNN_INLINE vi ISA(bytes_load)(const uint8_t *p, int64_t count) {
 /* Lanes are 0 … 255. */
 CNN_INLINE void ISA(bytes_store)(uint8_t *p, vi a, int64_t count) {
 #if VLEN == 16
-    __mmask16 mask = (__mmask16)(count ? (1u << count) - 1 : 0xffff);
-    _mm512_mask_cvtepi32_storeu_epi8(p, mask, (__m512i)a);
+    __m128i bytes = _mm512_cvtepi32_epi8((__m512i)a);
+    if (count) _mm_mask_storeu_epi8(p, (__mmask16)((1u << count) - 1), bytes);
+    else _mm_storeu_si128((__m128i *)p, bytes);
 #else
     union {
         vi v;

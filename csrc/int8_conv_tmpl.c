@@ -21,6 +21,22 @@ static void ISA(pack)(int64_t taps, int64_t inputs, int64_t outputs, const int8_
 
 /* ---- copying ---- */
 
+#ifdef CNN_VNNI
+/* Three bytes of each pixel, as images have them, to four: one load reads a byte of the next pixel, too, but for the last
+ * pixel. */
+static void ISA(widen_colours)(int64_t pixels, const uint8_t *x, int64_t pixel, uint8_t *to) {
+    for (int64_t i = 0; i < pixels - 1; i++) {
+        uint32_t four;
+        memcpy(&four, x + i * pixel, sizeof four);
+        four &= 0xffffff; /* the processor is little-endian */
+        memcpy(to + 4 * i, &four, sizeof four);
+    }
+    if (pixels < 1) return;
+    memcpy(to + 4 * (pixels - 1), x + (pixels - 1) * pixel, 3);
+    to[4 * pixels - 1] = 0;
+}
+#endif
+
 static void ISA(widen)(int64_t pixels, int64_t c, const uint8_t *x, int64_t pixel, uint8_t *to) {
     dot_t *out = (dot_t *)to;
     int64_t whole = cnn_round_up(c, DOT_UNITS);
@@ -33,6 +49,12 @@ static void ISA(widen)(int64_t pixels, int64_t c, const uint8_t *x, int64_t pixe
 #endif
         return;
     }
+#ifdef CNN_VNNI
+    if (c == 3) {
+        ISA(widen_colours)(pixels, x, pixel, to);
+        return;
+    }
+#endif
     for (int64_t i = 0; i < pixels; i++, x += pixel, out += whole) {
         for (int64_t j = 0; j < c; j++) out[j] = x[j];
         for (int64_t j = c; j < whole; j++) out[j] = 0;
