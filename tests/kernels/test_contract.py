@@ -89,7 +89,7 @@ def calls() -> dict[str, set[str]]:
     home = {name: file for file, text in texts.items() for name in DEFINED.findall(text)}
     for file in texts:
         texts[file] += "".join(code_of(ROOT / "csrc" / t) for t in re.findall(r'CNN_TEMPLATE "(.*)"', texts[file]))
-        operation = re.sub("_(baseline|avx2|avx512)[.]c$", ".c", file)
+        operation = re.sub("_(baseline|avx2|avx512|vnni)[.]c$", ".c", file)
         texts[operation] += texts[file] if operation != file else ""
     texts["conv.c"] += code_of(ROOT / "csrc/conv_family.h")
     return {file: {home[name] for name in re.findall(r"\bcnn_\w+", text) if home.get(name, file) != file}

@@ -254,7 +254,7 @@ def assert_in_registers(found: list[Function], processor: Processor, isa: str) -
 
 def _stem(name: str) -> str:
     """A function's name without its instruction set, and without what the compiler adds to copies of it."""
-    return re.sub(r"_(baseline|avx2|avx512)\b.*", "", name)
+    return re.sub(r"_(baseline|avx2|avx512|vnni)\b.*", "", name)
 
 
 # What the instruction sets before this one lack; a function's name ends with its instruction set, or it is for all.
@@ -267,7 +267,7 @@ BEYOND = {
 @pytest.mark.slow
 @pytest.mark.parametrize("isa", BEYOND)
 def test_functions_use_what_their_processors_have(extension, isa):
-    wide = re.compile(rf"_{isa}\b" if isa else r"_avx(2|512)\b")
+    wide = re.compile(rf"_{isa}\b" if isa else r"_(avx2|avx512|vnni)\b")
     own = [function for function in extension if bool(wide.search(function.name)) == bool(isa)]
     assert len(own) > 20
     assert [f"{f.name} at {i.address:x}: {i.name} {i.operands}" for f in own for i in f.code
