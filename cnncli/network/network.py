@@ -230,14 +230,14 @@ class Network:
     def quantisation(self) -> Quantisation | None:
         """How ``forward`` computes in whole numbers, in evaluation. None: it does not, as at first. May be set.
 
-        The weights stay floats, of which whole numbers are made. They must not change after that.
+        The weights stay floats, of which whole numbers are made once.
         """
         return self._int8.quantisation if self._int8 else None
 
     @quantisation.setter
     def quantisation(self, quantisation: Quantisation | None) -> None:
-        self._int8 = (Int8Plans(quantisation, self.nodes, self.input_shape, self.clock, self._packing)
-                      if quantisation else None)
+        given = self.nodes, self.input_shape, self.clock, self._packing
+        self._int8 = Int8Plans(quantisation, *given) if quantisation else None
 
     def changed(self) -> None:
         """Say that numbers in ``parameters`` or ``buffers`` were changed.
@@ -324,8 +324,7 @@ class Network:
         return math.ceil(images / math.ceil(images / most))
 
     def _run(self, images: Array, training: bool) -> Array:
-        whole = self._int8 if not training else None
-        plan = whole.of(len(images)) if whole else self.plan(len(images), training)
+        plan = self._int8.of(len(images)) if self._int8 and not training else self.plan(len(images), training)
         np.copyto(plan.input, images)
         plan.forward()
         return plan.output
