@@ -19,7 +19,7 @@ from cnncli.runs.run import Run
 from .trained import CLASSES, trained, write_images
 
 __all__ = ["trained"]
-OTHERS = {"Evaluation", "Figures", "Located", "Moved"}  # have an as_json, and are no part of the results below
+OTHERS = {"Figures", "Located", "Moved"}  # have an as_json, and are no part of the results below
 
 
 @pytest.fixture(scope="module")
