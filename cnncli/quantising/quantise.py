@@ -29,6 +29,7 @@ from ..values import as_hinted
 from .choosing import choose, ranked, without
 from .folding import folded
 from .observing import observe
+from .ranges import WAYS
 
 Note = Callable[[str], None]
 Progress = Callable[[str, int, int], None]
@@ -175,16 +176,20 @@ class _Work:
         self.opened, self.model, self.progress = opened, opened.model, progress
         self.network = folded(self.model.network)
         self.labels, self.images = chosen_by.labels, chosen_by
+        self._doing, self._walks, self._done = "", 0, 0  # what is told of progress, as _begin has it
         if not len(self.labels):
             raise DataError("there is no image to choose ranges by; give a folder of images.")
 
     def quantised(self, judged: Any, part: str, max_drop: float, fall_back: bool) -> Quantised:
         """Return the result, or raise UsageError if too much is lost."""
+        self._begin("watching activations", 2)
         found = observe(self.network, lambda: self._batches(WATCHED))
+        self._begin("trying ranges", len(WAYS) + 2)
         best, way, floats = choose(self.network, found, self._loss)
         before = self._scores(self.model, judged)
         after = self._scores(self._with(best, way), judged)
         if _too_much(before, after, max_drop):
+            self._begin("trying layers", len(best.scales) + 1)
             worst = [name for name, _ in ranked(best, self._loss)]
             if not fall_back:
                 raise UsageError(_refusal(before, after, max_drop, worst))
@@ -197,13 +202,21 @@ class _Work:
         return Quantised(self._with(best, way, floats), self.opened, way, floats, len(best.scales), before, after, part,
                          min(len(self.labels), TRIED))
 
+    def _begin(self, what: str, walks: int) -> None:
+        """Note what the next walks over images are for."""
+        self._doing, self._walks, self._done = what, walks, 0
+
     def _batches(self, most: int) -> Iterator[Array]:
-        """Walk over the first images that choose, normalised."""
+        """Walk over the first images that choose, normalised, and tell how far it has got."""
+        total = min(most, len(self.labels)) * self._walks
         left, step = most, self.network.images_at_once()
         with closing(self.images.in_order(step)) as batches:
             for pixels in batches:
                 yield self.model.preprocessing.normalise(np.ascontiguousarray(pixels[:left]))
                 left -= len(pixels)
+                self._done += len(pixels)
+                if self.progress:
+                    self.progress(self._doing, min(self._done, total), total)
                 if left <= 0:
                     return
 
@@ -231,6 +244,7 @@ class _Work:
         for name, array in network.buffers().items():
             array[...] = self.network.buffers()[name]
         network.quantisation = quantisation
+        self._begin("calibrating", 1)
         logits = self._logits(quantisation)
         training = {**self.model.training, "quantised": {"ranges": way, "float_layers": floats or []}}
         result = Model(network, self.model.classes, self.model.preprocessing, training,

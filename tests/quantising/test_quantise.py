@@ -37,6 +37,17 @@ def test_it_answers_as_before_and_says_what_was_lost(home: Path) -> None:
         np.testing.assert_array_equal(array, weights[name])
 
 
+def test_it_tells_how_far_it_has_got(home: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    cnncli.quantise("runs/latest", progress=lambda *each: told.append(each))
+    assert list(dict.fromkeys(what for what, _, _ in told)) == [
+        "reading images", "watching activations", "trying ranges", "testing", "calibrating"]
+    for what in ("watching activations", "trying ranges", "calibrating"):
+        counts = [(done, total) for each, done, total in told if each == what]
+        assert counts == sorted(counts) or what == "calibrating"
+        assert counts[-1][0] == counts[-1][1]
+
+
 def test_a_file_of_it_has_the_same_answers_and_is_a_quarter_as_large(home: Path) -> None:
     found = cnncli.quantise("runs/latest")
     found.model.save("small.safetensors")
