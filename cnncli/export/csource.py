@@ -28,15 +28,15 @@ def to_c(model: Model) -> str:
     calls = Calls(model.network)
     parts = {"start", "prepare", "softmax", *calls.parts}
     parts = parts.union(*(_CALLED.get(part, ()) for part in parts))
-    used = [text for name, text in _parts().items() if name in parts]
+    used = [text for name, text in parts_of("runtime.c").items() if name in parts]
     constants = [_constants(i, *each) for i, each in enumerate(calls.constants)]
-    return "\n".join([_heading(model), *used, *constants, _classify(model, calls)])
+    return "\n".join([heading(model, _USE), *used, *constants, _classify(model, calls)])
 
 
 def _classify(model: Model, calls: Calls) -> str:
     h, w, c = model.preprocessing.shape
     mean, std = model.preprocessing.mean, model.preprocessing.std
-    names = ",\n    ".join(_quoted(name) for name in model.classes)
+    names = ",\n    ".join(quoted(name) for name in model.classes)
     pads = model.preprocessing.resize == "pad"
     return (_PADDED if pads else "") + _FUNCTION.format(
         prepare="prepare_padded" if pads else "prepare",
@@ -96,10 +96,11 @@ int classify(const uint8_t *rgb, int h, int w, float *probabilities) {{
 """
 
 
-def _heading(model: Model) -> str:
+def heading(model: Model, use: str) -> str:
+    """Return the comment at the head of a file: what the model is, then how it is used."""
     name = ascii(str(model.training.get("architecture", "a network")))[1:-1].replace("*/", "")
     what = f"{name}, {len(model.classes)} classes, {model.preprocessing.describe().rstrip('.')}"
-    return f"/* {what}: written by cnn {__version__}.\n{_USE}"
+    return f"/* {what}: written by cnn {__version__}.\n{use}"
 
 
 _USE = """ *
@@ -118,9 +119,9 @@ _USE = """ *
 """
 
 
-def _parts() -> dict[str, str]:
-    """Return runtime.c in parts, by name."""
-    pieces = _PART.split(files(__package__).joinpath("runtime.c").read_text(encoding="utf-8"))
+def parts_of(file: str) -> dict[str, str]:
+    """Return runtime.c or runtime_int8.c in parts, by name."""
+    pieces = _PART.split(files(__package__).joinpath(file).read_text(encoding="utf-8"))
     return dict(zip(pieces[1::2], pieces[2::2], strict=True))
 
 
@@ -156,7 +157,7 @@ def _number(value: float) -> str:
     return repr(float(value))
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
     """Return a class's name as a C string: what is not plain becomes octal escapes of its UTF-8."""
     data = name.encode("utf-8", "surrogateescape")
     return '"' + "".join(chr(b) if 32 <= b < 127 and chr(b) not in '"\\?' else f"\\{b:03o}" for b in data) + '"'

@@ -128,18 +128,8 @@ class Int8Plan:
     # ---- what is computed of bytes ----
 
     def takes_bytes(self, unit: Unit) -> bool:
-        """Return whether a unit is computed of bytes: its layer can be, and all that it reads and yields has steps."""
-        layer, found = unit.node.layer, self._quantisation
-        known = all(name in found.steps for name in unit.reads)
-        yields = unit.output in found.steps or self._yields_real(unit)
-        weights = "weight" not in layer.params or unit.node.name in found.scales
-        if known and layer.keeps_numbers:
-            yields = found.steps.get(unit.output) == found.steps[unit.inputs[0]]
-        return known and yields and weights and unit.norm is None and layer.takes_bytes(*self._input_shapes(unit))
-
-    def _yields_real(self, unit: Unit) -> bool:
-        """Whether a unit with weights can leave its sums as floats: nothing else is to be done to them."""
-        return "weight" in unit.node.layer.params and not unit.add and not unit.activation
+        """Return whether a unit is computed of bytes."""
+        return takes_bytes(unit, self._quantisation, self._input_shapes(unit))
 
     # ---- the order, and who needs what until when ----
 
@@ -209,6 +199,23 @@ class Int8Plan:
             packed={which: each.array for which, each in packed.items()}, workspace=self._workspace.array,
             clock=self._clock, params=next((each.params for each in packed.values()), None),
             add=self._tensors[unit.add, REAL].array if unit.add else None, activation=unit.activation))
+
+
+def takes_bytes(unit: Unit, found: Quantisation, shapes: Sequence[Shape]) -> bool:
+    """Return whether a unit with inputs of these shapes is computed of bytes: its layer can be, and all that it reads and
+    yields has steps."""
+    layer = unit.node.layer
+    known = all(name in found.steps for name in unit.reads)
+    yields = unit.output in found.steps or _yields_real(unit)
+    weights = "weight" not in layer.params or unit.node.name in found.scales
+    if known and layer.keeps_numbers:
+        yields = found.steps.get(unit.output) == found.steps[unit.inputs[0]]
+    return known and yields and weights and unit.norm is None and layer.takes_bytes(*shapes)
+
+
+def _yields_real(unit: Unit) -> bool:
+    """Whether a unit with weights can leave its sums as floats: nothing else is to be done to them."""
+    return "weight" in unit.node.layer.params and not unit.add and not unit.activation
 
 
 class Int8Plans:
