@@ -33,7 +33,7 @@ PIP := $(PY) -m pip --disable-pip-version-check
 EXTENSION := cnncli/_kernels.abi3.so
 # What the extension is made from; Python files are used where they lie.
 SOURCES := $(wildcard csrc/*.c csrc/*.h) build.py setup.py
-# The C files that clang-format keeps: not cnncli/export/runtime.c, which is part of what is exported.
+# The C files that clang-format keeps: not cnncli/export/runtime*.c, which is part of what is exported.
 C_FILES := $(wildcard csrc/*.c csrc/*.h tests/kernels/*.c tests/kernels/*.h)
 
 # Where this is set, each of the hundreds of processes that the tests start compiles all of Python anew.

@@ -5,12 +5,13 @@ from pathlib import Path
 import click
 
 from ..errors import UsageError, printable
-from .command import Command, force_option, json_option, model_and_rest, model_option, open_and_say
+from .command import Command, force_option, json_option, model_and_rest, model_option, open_and_say, precise
 from .output import emit_json, note
 
 EXAMPLES = (
     ("cnn export birds.onnx", "write the latest model for any ONNX runtime"),
     ("cnn export runs/latest classifier.c", "write one C file; it needs only a compiler and libm"),
+    ("cnn export runs/latest small.c --int8", "write C without floats of the quantised model, for small devices"),
     ("cnn export runs/latest birds.onnx --raw", "write only the network, without preprocessing"),
     ("cnn export runs/latest birds.safetensors --torch-names", "write weights for torchvision or timm"),
 )
@@ -23,10 +24,12 @@ EXAMPLES = (
               "normalised float32 images (n, channels, height, width) and returns logits.")
 @click.option("--torch-names", is_flag=True, help="With .safetensors: name the weights as torchvision or timm "
               "does. Only for networks that these have, like resnet18 and efficientnet_lite0.")
+@click.option("--int8", is_flag=True, help="With .c: write C without floats for small devices. It computes a quantised "
+              "model in whole numbers, in memory whose size is printed.")
 @force_option
 @json_option
-def command(file: tuple[str, ...], model: Path | None, raw: bool, torch_names: bool, force: bool, as_json: bool
-            ) -> int:
+def command(file: tuple[str, ...], model: Path | None, raw: bool, torch_names: bool, int8: bool, force: bool,
+            as_json: bool) -> int:
     """Write a model as an ONNX file, a C file or weights for PyTorch.
 
     FILE is written; its name decides the form. MODEL is a model file, a run folder or a pretrained network. Without it,
@@ -40,6 +43,9 @@ def command(file: tuple[str, ...], model: Path | None, raw: bool, torch_names: b
     FILE.c holds the weights and everything that runs them. Its function "int classify(const uint8_t *rgb, int h, int w,
     float *probabilities)" takes an image of any size.
 
+    FILE.c with --int8 needs no floating point and no library. It takes the model that cnn quantize made. Its function
+    "int classify(const uint8_t *pixels)" takes an image of exactly the model's size.
+
     FILE.safetensors, with --torch-names, holds only the weights, for load_state_dict(…, strict=True) in PyTorch.
     """
     from ..export import export_model
@@ -47,7 +53,8 @@ def command(file: tuple[str, ...], model: Path | None, raw: bool, torch_names: b
     named, files = model_and_rest(file, model, "FILE")
     if len(files) > 1:
         raise UsageError(f"cnn export writes one file at a time; leave {printable(files[-1])} out.")
-    made = export_model(open_and_say(named), Path(files[0]), raw=raw, torch_names=torch_names, force=force)
+    opened = open_and_say(precise(named, "int8" if int8 else None))
+    made = export_model(opened, Path(files[0]), raw=raw, torch_names=torch_names, int8=int8, force=force, note=note)
     note(f"{printable(made.path)}: {made.bytes:,} bytes. {made.note}")
     if as_json:
         emit_json(made.as_json())

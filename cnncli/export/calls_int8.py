@@ -14,8 +14,7 @@ import numpy as np
 from .. import layers
 from ..errors import UsageError, told
 from ..kernels import Array, Windows
-from ..layers import Int8Buffers, Int8Weights, Steps
-from ..layers.int8 import ALL_BYTES, parts
+from ..layers.int8 import ALL_BYTES, Int8Buffers, Int8Weights, Steps, parts
 from ..network import INPUT, Network
 from ..network.fusion import Unit, fuse
 from ..network.int8_plan import Quantisation, takes_bytes

