@@ -2,6 +2,7 @@
 yields the bytes of our own int8 inference. calls_int8.py says which functions of runtime_int8.c a network calls.
 """
 
+import textwrap
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,15 +86,17 @@ int classify(const uint8_t *pixels) {{
 
 def _use(model: Model) -> str:
     h, w, c = model.preprocessing.shape
-    box = (f"takes the middle of them, the largest box of {w} : {h} times {CROP_SHARE}, and" if
-           model.preprocessing.resize == "crop" else "takes the whole of them and")
-    colours = "3 bytes for each pixel in the order red, green, blue" if c == 3 else "1 byte for each pixel, 0 for black"
-    return _USE.format(h=h, w=w, bytes=f"{h * w * c:,}", colours=colours, box=box, unit=2**UNIT,
-                       temperature=repr(float(model.temperature)),
-                       grey=" Grey is 0.299 red + 0.587 green + 0.114 blue." if c == 1 else "")
+    colours = "3 bytes for each pixel, in the order red, green, blue" if c == 3 else "1 byte for each pixel, 0 for black"
+    box = f"the middle, {CROP_SHARE} of the largest box of {w} : {h}" if model.preprocessing.resize == "crop" else "all"
+    said = [text.format(h=h, w=w, bytes=h * w * c, colours=colours, box=box, unit=2**UNIT, temperature=model.temperature)
+            for text in _USE]
+    if c == 1:
+        said[-1] += " Grey is 0.299 red + 0.587 green + 0.114 blue."
+    paragraphs = (textwrap.fill(text, 115, initial_indent=" * ", subsequent_indent=" * ") for text in said)
+    return _DECLARED + "\n *\n".join(paragraphs) + " */\n"
 
 
-_USE = """ *
+_DECLARED = """ *
  *     cc -std=c99 -O2 -c FILE.c        It needs no library and no floating point. Declare in your program:
  *
  *     int classify(const uint8_t *pixels);
@@ -101,17 +104,15 @@ _USE = """ *
  *     extern const int class_count;
  *     extern int32_t class_logits[];
  *
- * classify takes an upright image of {h} rows and {w} columns, {bytes} bytes: {colours},
- * row by row from the top left. It returns the index of the most likely class: class_names[index] is its name, in UTF-8.
- * It returns -1 if pixels is NULL. Two calls must not run at once, because they share their memory.
- *
- * class_logits then has a number for each class. The probability of class k is e^z[k], divided by the sum of e^z over all
- * classes, where z[k] = class_logits[k] / ({unit} * {temperature}).
- *
- * Of photographs, cnn {box}
- * resizes that to {w} x {h} by bicubic interpolation, widened where the image gets smaller.{grey}
- * Resize images likewise before you give them to classify. */
 """
+_USE = (
+    "classify takes an upright image of {h} rows and {w} columns, {bytes:,} bytes: {colours}, row by row from the top "
+    "left. It returns the index of the most likely class: class_names[index] is its name, in UTF-8. It returns -1 if "
+    "pixels is NULL. Two calls must not run at once, because they share their memory.",
+    "class_logits then has a number for each class. The probability of class k is e^z[k], divided by the sum of e^z over "
+    "all classes, where z[k] = class_logits[k] / ({unit} * {temperature}).",
+    "Resize images before, as cnn does with photographs: it takes {box} of the image, and resizes that to {w} x {h} by "
+    "bicubic interpolation, widened where the image gets smaller.")
 
 
 def _tables(model: Model) -> Array:
