@@ -19,7 +19,7 @@ KNOWN = {"/".join(parts[start:]) for parts in (file.split("/") for file in FILES
 MADE = {"_kernels.c", "_kernels.h"}  # by the build
 # What a user's file may be called in an example, and what a run or an export leaves behind.
 EXAMPLES = {"birds.c", "birds.html", "out.c", "classifier.c", "model.c", "report.html", "explain.html", "page.html",
-            "shortcuts.png", "FILE.c", "net.c", "x.c", "build/messages.md"}
+            "shortcuts.png", "FILE.c", "small.c", "images.h", "net.c", "x.c", "build/messages.md"}
 
 
 def words(path: Path) -> str:

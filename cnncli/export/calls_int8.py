@@ -1,19 +1,20 @@
-"""A quantised network as calls of the functions of runtime_int8.c: a function for each type of layer, entered in WRITERS
-by its decorator, says which of them computes it, with which constants. memory_int8.py gives each value its place;
-csource_int8.py writes the calls as C.
+"""A quantised network as calls of the functions of runtime_int8.c: a function for each type of layer, entered in
+WRITERS by its decorator, says which of them computes it, with which constants. memory_int8.py gives each value its
+place; csource_int8.py writes the calls as C.
 
 What the constants are is asked of the layers' own int8 calls (layers/int8.py), so that the same bytes come out.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 
 from .. import layers
 from ..errors import UsageError, told
 from ..kernels import Array, Windows
+from ..layers import Layer
 from ..layers.int8 import ALL_BYTES, Int8Buffers, Int8Weights, Steps, parts
 from ..network import INPUT, Network
 from ..network.fusion import Unit, fuse
@@ -24,6 +25,7 @@ from .windows import mean_factors
 from .writers import Writers
 
 WRITERS = Writers("C without floats")
+Kind = TypeVar("Kind", bound=Layer)
 UNIT = 16  # a logit counts in 1 / 2**UNIT
 _MOST_SHIFT = 100  # beyond it every result is 0
 
@@ -80,7 +82,7 @@ class Calls:
         self.memory = Memory(units, {name: self.network.shape_of(name) for name in _names(units)})
         for unit in units:
             if unit is units[-1] and unit.output not in found.steps:
-                place = Place(self, unit)
+                place: Place[Any] = Place(self, unit)
                 _logits_of_means(place, size_of(place.shapes[0][:-1])) if means else _logits_of_sums(place)
             else:
                 WRITERS.for_node(unit.node)(Place(self, unit))
@@ -108,12 +110,12 @@ class Calls:
                   *_factor(np.float32(steps.scale), UNIT), size_of(self.network.shape_of(name)), "class_logits")
 
 
-class Place:
+class Place(Generic[Kind]):
     """A unit about to be written: x and y are its first input and its output, ``shapes`` the shapes of its inputs and
     ``shape`` that of its output, ``io`` what its int8 calls would get, without the arrays."""
 
     def __init__(self, calls: Calls, unit: Unit) -> None:
-        self.calls, self.unit, self.layer = calls, unit, unit.node.layer
+        self.calls, self.unit, self.layer = calls, unit, cast(Kind, unit.node.layer)
         self.name = unit.node.name
         found, shapes = calls.found, calls.network.shape_of
         self.shapes, self.shape = [shapes(name) for name in unit.inputs], shapes(unit.output)
@@ -207,7 +209,7 @@ def _means_last(unit: Unit, found: Quantisation) -> bool:
 
 
 @WRITERS.of(layers.Conv2d, layers.Whitening)
-def _conv(place: Place) -> None:
+def _conv(place: Place[layers.Conv2d]) -> None:
     layer = place.layer
     (h, w, ci), (oh, ow, co) = place.shapes[0], place.shape
     top, _, left, _ = layer.zeros(h, w)
@@ -217,39 +219,39 @@ def _conv(place: Place) -> None:
 
 
 @WRITERS.of(layers.Linear)
-def _linear(place: Place) -> None:
-    place.call("conv", "conv", place.x, 1, 1, place.shapes[0][0], place.weights(), place.y, 1, 1, place.count, 1, 1, 1, 1,
-               0, 0, 1, 1, 1, place.io.steps[0].zero, place.finish())
+def _linear(place: Place[layers.Linear]) -> None:
+    place.call("conv", "conv", place.x, 1, 1, place.shapes[0][0], place.weights(), place.y, 1, 1, place.count, 1, 1, 1,
+               1, 0, 0, 1, 1, 1, place.io.steps[0].zero, place.finish())
 
 
 @WRITERS.of(layers.MaxPool2d)
-def _max_pool(place: Place) -> None:
+def _max_pool(place: Place[layers.MaxPool2d]) -> None:
     w = place.layer.windows
     place.call("maximum", "max_pool", place.x, *place.shapes[0], place.y, *place.shape[:2], *w.kernel, *w.stride,
                *w.padding, *w.dilation, *place.io.bounds())
 
 
 @WRITERS.of(layers.AvgPool2d)
-def _avg_pool(place: Place) -> None:
+def _avg_pool(place: Place[layers.AvgPool2d]) -> None:
     layer, (h, w, _), (oh, ow, _) = place.layer, place.shapes[0], place.shape
     divisors = np.rint(1 / mean_factors(layer.windows, (h, w), (oh, ow), layer.count_include_pad))
     _mean_pool(place, (oh, ow), layer.windows, layer.count_include_pad, divisors.ravel().astype(int).tolist())
 
 
 @WRITERS.of(layers.GlobalAvgPool2d)
-def _global_avg_pool(place: Place) -> None:
+def _global_avg_pool(place: Place[layers.GlobalAvgPool2d]) -> None:
     h, w, _ = place.shapes[0]
     _mean_pool(place, (1, 1), Windows((h, w), (h, w)), True, [h * w])
 
 
-def _mean_pool(place: Place, grid: tuple[int, int], windows: Windows, padded: bool, divisors: list[int]) -> None:
+def _mean_pool(place: Place[Any], grid: tuple[int, int], windows: Windows, padded: bool, divisors: list[int]) -> None:
     _, zero_x, zero = place.io.means()
     place.call("mean", "mean_pool", place.x, *place.shapes[0], place.y, *grid, *windows.kernel, *windows.stride,
                *windows.padding, int(padded), place.means(divisors), zero_x, zero)
 
 
 @WRITERS.of(layers.AdaptiveAvgPool2d)
-def _adaptive_avg_pool(place: Place) -> None:
+def _adaptive_avg_pool(place: Place[layers.AdaptiveAvgPool2d]) -> None:
     (h, w, _), (oh, ow, _) = place.shapes[0], place.shape
     divisors = [rows * columns for rows in _shares(h, oh) for columns in _shares(w, ow)]
     _, zero_x, zero = place.io.means()
@@ -262,7 +264,7 @@ def _shares(size: int, windows: int) -> set[int]:
 
 
 @WRITERS.of(layers.Flatten)
-def _flatten(place: Place) -> None:
+def _flatten(place: Place[layers.Flatten]) -> None:
     *pixels, c = place.shapes[0]
     if size_of(pixels) == 1 or c == 1:
         place.copy()
@@ -271,19 +273,19 @@ def _flatten(place: Place) -> None:
 
 
 @WRITERS.of(layers.Dropout)
-def _dropout(place: Place) -> None:
+def _dropout(place: Place[layers.Dropout]) -> None:
     place.copy()
 
 
 @WRITERS.of(layers.Add)
-def _add(place: Place) -> None:
+def _add(place: Place[layers.Add]) -> None:
     (a, b), to = place.io.steps, place.to
     place.call("add", "add", place.inputs[0], a.zero, parts(a, to), place.inputs[1], b.zero, parts(b, to), place.count,
                to.zero, *place.io.bounds(), place.y)
 
 
 @WRITERS.of(layers.Concat)
-def _concat(place: Place) -> None:
+def _concat(place: Place[layers.Concat]) -> None:
     first = 0
     for x, steps, shape in zip(place.inputs, place.io.steps, place.shapes, strict=True):
         table = None
@@ -294,7 +296,7 @@ def _concat(place: Place) -> None:
 
 
 @WRITERS.of(layers.LeakyReLU, layers.ReLU, layers.ReLU6, layers.Scale, layers.SiLU, layers.Sigmoid, layers.Tanh)
-def _by_table(place: Place) -> None:
+def _by_table(place: Place[Any]) -> None:
     """A function of single numbers: what the layer's own calls make of each byte."""
     table = np.empty((1, 256), np.uint8)
     for call in place.layer.int8_calls(Int8Buffers([ALL_BYTES[None]], place.io.steps, table, place.to)):
@@ -305,16 +307,16 @@ def _by_table(place: Place) -> None:
 # ---- the end ----
 
 
-def _logits_of_sums(place: Place) -> None:
+def _logits_of_sums(place: Place[Any]) -> None:
     if not isinstance(place.layer, layers.Linear):
-        raise UsageError(told(f"this model ends in {place.name}, which --int8 cannot write; leave --int8 out to write C "
-                              "with floats."))
+        raise UsageError(told(f"this model ends in {place.name}, which --int8 cannot write; leave --int8 out to write "
+                              "C with floats."))
     place.call("logits", "logits_of_sums", place.x, place.shapes[0][0], place.weights(), place.bias(),
                *place.factors(place.io.requantise().multiplier, UNIT), place.io.steps[0].zero, place.count,
                "class_logits")
 
 
-def _logits_of_means(place: Place, pixels: int) -> None:
+def _logits_of_means(place: Place[Any], pixels: int) -> None:
     steps = place.io.steps[0]
     factor = np.float32(steps.scale) * (np.float32(1) / np.float32(pixels))
     place.call("logits_of_means", "logits_of_means", place.x, pixels, steps.zero, *_factor(factor, UNIT), place.count,

@@ -86,10 +86,10 @@ int classify(const uint8_t *pixels) {{
 
 def _use(model: Model) -> str:
     h, w, c = model.preprocessing.shape
-    colours = "3 bytes for each pixel, in the order red, green, blue" if c == 3 else "1 byte for each pixel, 0 for black"
+    colours = "3 bytes for each pixel, in the order red, green, blue" if c == 3 else "1 byte a pixel, 0 for black"
     box = f"the middle, {CROP_SHARE} of the largest box of {w} : {h}" if model.preprocessing.resize == "crop" else "all"
-    said = [text.format(h=h, w=w, bytes=h * w * c, colours=colours, box=box, unit=2**UNIT, temperature=model.temperature)
-            for text in _USE]
+    said = [text.format(h=h, w=w, bytes=h * w * c, colours=colours, box=box, unit=2**UNIT,
+                        temperature=model.temperature) for text in _USE]
     if c == 1:
         said[-1] += " Grey is 0.299 red + 0.587 green + 0.114 blue."
     paragraphs = (textwrap.fill(text, 115, initial_indent=" * ", subsequent_indent=" * ") for text in said)
@@ -109,8 +109,8 @@ _USE = (
     "classify takes an upright image of {h} rows and {w} columns, {bytes:,} bytes: {colours}, row by row from the top "
     "left. It returns the index of the most likely class: class_names[index] is its name, in UTF-8. It returns -1 if "
     "pixels is NULL. Two calls must not run at once, because they share their memory.",
-    "class_logits then has a number for each class. The probability of class k is e^z[k], divided by the sum of e^z over "
-    "all classes, where z[k] = class_logits[k] / ({unit} * {temperature}).",
+    "class_logits then has a number for each class. The probability of class k is e^z[k], divided by the sum of e^z "
+    "over all classes, where z[k] = class_logits[k] / ({unit} * {temperature}).",
     "Resize images before, as cnn does with photographs: it takes {box} of the image, and resizes that to {w} x {h} by "
     "bicubic interpolation, widened where the image gets smaller.")
 

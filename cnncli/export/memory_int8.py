@@ -38,7 +38,8 @@ class Memory:
         self._rooms = {INPUT: _Room(size_of(shapes[INPUT]), -1, last[INPUT])}
         for place, unit in enumerate(units):
             until = last.get(unit.output, place)
-            room = next((self._rooms[name] for name in _may_hold(unit, shapes) if self._rooms[name].last == place), None)
+            free = (self._rooms[name] for name in _may_hold(unit, shapes) if self._rooms[name].last == place)
+            room = next(free, None)
             if room is None:
                 room = _Room(size_of(shapes[unit.output]), place, until)
             room.last = until

@@ -202,8 +202,8 @@ class Int8Plan:
 
 
 def takes_bytes(unit: Unit, found: Quantisation, shapes: Sequence[Shape]) -> bool:
-    """Return whether a unit with inputs of these shapes is computed of bytes: its layer can be, and all that it reads and
-    yields has steps."""
+    """Return whether a unit with inputs of these shapes is computed of bytes: its layer can be, and all that it reads
+    and yields has steps."""
     layer = unit.node.layer
     known = all(name in found.steps for name in unit.reads)
     yields = unit.output in found.steps or _yields_real(unit)

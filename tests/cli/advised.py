@@ -16,7 +16,7 @@ from cnncli.cli import output
 from cnncli.cli.command import Command
 
 NAMED = re.compile(rf"(?<![\w./-])cnn ({'|'.join(cli.COMMANDS)})\b")
-OPTION = re.compile(r"(?<![\w-])(?<!there is no option )--[a-z][a-z-]+")
+OPTION = re.compile(r"(?<![\w-])(?<!there is no option )--[a-z][a-z0-9-]+")
 OTHERS = {"--help", "--version", "--user", "--inplace", "--logdir", "--project"}
 
 

@@ -13,6 +13,7 @@ from cnncli.data import Preprocessing
 from cnncli.model import Model
 from cnncli.model.checkpoint import save_model
 
+from ..export.quantised import quantised
 from ..small_model import small_model
 
 
@@ -41,6 +42,16 @@ def test_a_c_file(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "adaptive_pool" not in source  # nothing that the network does not need
 
 
+def test_c_without_floats(here: Path, capsys: pytest.CaptureFixture[str], rng: np.random.Generator) -> None:
+    save_model(here / "m-int8.safetensors", quantised(small_model().network, rng))
+    assert main(["export", "m.safetensors", "small.c", "--int8", "--json"]) == 0
+    said = capsys.readouterr()
+    assert "int classify(const uint8_t *pixels) {" in Path("small.c").read_text(encoding="ascii")
+    found = json.loads(said.out)
+    sizes = f"RAM {found['ram']:,} bytes beside the stack, flash {found['flash']:,} bytes beside the code.\n"
+    assert said.err.index(sizes) < said.err.index("small.c: "), "before it is written"
+
+
 @pytest.mark.slow
 def test_weights_for_pytorch(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = Model(architecture("resnet18", (32, 32, 3), 2, seed=1), ["a", "b"], Preprocessing((32, 32)),
@@ -61,6 +72,8 @@ def test_weights_for_pytorch(here: Path, capsys: pytest.CaptureFixture[str]) -> 
     (["m.safetensors", "m.onnx", "--torch-names"], 2, "in .safetensors with --torch-names"),
     (["m.safetensors", "o.safetensors", "--torch-names", "--raw"], 2, "--raw is only for .onnx files; leave it out"),
     (["m.safetensors", "o.safetensors", "--torch-names"], 2, "torchvision or timm"),
+    (["m.safetensors", "m.onnx", "--int8"], 2, "--int8 is only for .c files; leave it out"),
+    (["m.safetensors", "m.c", "--int8"], 2, "has no quantised model beside it; make one with: cnn quantize"),
     (["m.safetensors", "no/m.onnx"], 2, "there is no folder no"),
     (["nothing", "m.onnx"], 4, "there is no model nothing"),
     (["m.safetensors"], 2, "FILE"),

@@ -16,7 +16,7 @@ from ..trained import write_images
 
 PACKAGE = Path(__file__).parents[2] / "cnncli"
 ADVICE = re.compile(r"\bcnn ([a-z][a-z-]*)((?: (?:--?[a-z][a-z-]*|[\w./-]+))*)")
-OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]+")
 # Words behind "cnn" that say what the program does, and options of other programs.
 NO_COMMANDS = {"is", "does", "did", "wrote", "takes", "never"}
 OTHERS = {"--user", "--inplace", "--help", "--version", "--logdir", "--project"}

@@ -21,7 +21,8 @@ from .quantised import noise, quantised
 from .test_csource_int8 import BLOCK, MIXED
 
 MISSING = [name for name in ("clang", "ld.lld", "qemu-system-arm") if shutil.which(name) is None]
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(MISSING), reason=f"{', '.join(MISSING)} not installed: no Cortex-M")]
+REASON = f"{', '.join(MISSING)} not installed: no Cortex-M"
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(MISSING), reason=REASON)]
 STACK = 1024  # bytes, of which an overflow would be a fault: nothing lies below
 FLAGS = ["--target=thumbv7m-none-eabi", "-mcpu=cortex-m3", "-mfloat-abi=soft", "-ffreestanding", "-std=c99", "-O2",
          "-Wall", "-Wextra", "-Werror"]
@@ -72,7 +73,8 @@ def test_the_same_numbers_on_a_cortex_m3(name: str, tmp_path: Path, rng: np.rand
     images = noise(model, 3, rng)
     program = built(to_integer_c(model), images, tmp_path)
     said = command("qemu-system-arm", "-machine", "mps2-an385", "-nographic", "-monitor", "none", "-serial", "none",
-                   "-chardev", "stdio,id=out", "-semihosting-config", "enable=on,target=native,chardev=out", "-kernel", program, folder=tmp_path)
+                   "-chardev", "stdio,id=out", "-semihosting-config", "enable=on,target=native,chardev=out", "-kernel",
+                   program, folder=tmp_path)
     wanted = np.rint(model.logits(images).astype(np.float64) * 2**UNIT).astype(np.int64)
     lines = [line.split(" ") for line in said.splitlines()]
     assert lines == [[str(row.argmax()), *map(str, row), *model.classes[0].split(" ")] for row in wanted]

@@ -27,7 +27,8 @@ pytestmark = pytest.mark.skipif(not COMPILERS, reason="there is neither gcc nor 
 FLAGS = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-Wno-sign-conversion", "-fPIC"]
 
 MIXED: list[dict[str, Any]] = [
-    {"type": "Conv2d", "out_channels": 6, "kernel_size": [3, 2], "padding": [1, 0, 2, 1], "dilation": [2, 1], "name": "a"},
+    {"type": "Conv2d", "out_channels": 6, "kernel_size": [3, 2], "padding": [1, 0, 2, 1], "dilation": [2, 1],
+     "name": "a"},
     {"type": "LeakyReLU", "negative_slope": 0.2, "name": "b"},
     {"type": "Conv2d", "out_channels": 12, "groups": 6, "kernel_size": 3, "padding": "same_tf", "name": "c"},
     {"type": "SiLU", "name": "d"},
@@ -85,7 +86,7 @@ def test_every_layer(layers: list[dict[str, Any]], tmp_path: Path, rng: np.rando
     model = quantised(network, rng)
     if any(type(node.layer) not in WRITERS or (node.layer.sums and len(node.inputs) > 2) for node in
            model.network.nodes):
-        with pytest.raises(UsageError, match="this model computes .* in float32, which int8 cannot write; leave int8 out"):
+        with pytest.raises(UsageError, match=r"this model computes .* in float32, which int8 cannot write; leave int8"):
             to_integer_c(model)
     else:
         agree(model, noise(model, 20, rng), tmp_path)
@@ -99,7 +100,8 @@ def test_networks(layers: list[dict[str, Any]], tmp_path: Path, rng: np.random.G
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "shape"), [("resnet8", (32, 32, 3)), ("lenet5", (28, 28, 1)), ("squeezenet1_1", (48, 40, 3))])
+@pytest.mark.parametrize(("name", "shape"), [("resnet8", (32, 32, 3)), ("lenet5", (28, 28, 1)),
+                                             ("squeezenet1_1", (48, 40, 3))])
 def test_architectures(name: str, shape: tuple[int, int, int], tmp_path: Path, rng: np.random.Generator) -> None:
     model = quantised(architecture(name, shape, 5, seed=1), rng)
     if isinstance(model.network.nodes[-1].layer.params.get("weight"), np.ndarray):

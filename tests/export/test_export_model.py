@@ -4,14 +4,16 @@ anything is written."""
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import cnncli
 from cnncli.errors import ModelError, UsageError
-from cnncli.export import export_model, to_c
+from cnncli.export import export_model, to_c, to_integer_c
 from cnncli.model.checkpoint import save_model
 
 from ..small_model import CLASSES, small_model
+from .quantised import quantised
 
 
 @pytest.fixture
@@ -31,6 +33,28 @@ def test_a_c_file_of_a_model_in_memory_or_in_a_file(here: Path) -> None:
         assert "Compile it" in made.note
 
 
+def test_c_without_floats_and_its_memory_is_told_before_it_is_written(here: Path, rng: np.random.Generator) -> None:
+    small = small_model()
+    model = quantised(small.network, rng)
+    save_model("m.safetensors", small)
+    save_model("m-int8.safetensors", model)
+    made = to_integer_c(model)
+    said = []
+
+    def told(sentence: str) -> None:
+        said.append((sentence, Path("net.c").exists()))
+
+    for named in (model, "m-int8.safetensors", "m.safetensors"):
+        said.clear()
+        written = cnncli.export_model(named, "net.c", int8=True, note=told)
+        assert said == [(str(made), False)]
+        assert Path("net.c").read_text(encoding="ascii") == made.source
+        assert written.as_json() == {"path": "net.c", "bytes": os.stat("net.c").st_size, "classes": len(CLASSES),
+                                     "raw": False, "ram": made.ram, "flash": made.flash}
+        assert "-lm" not in written.note
+        Path("net.c").unlink()
+
+
 @pytest.mark.parametrize("raw", [False, True])
 def test_an_onnx_file(here: Path, raw: bool) -> None:
     onnx = pytest.importorskip("onnx", reason="onnx is not installed")
@@ -45,6 +69,8 @@ def test_an_onnx_file(here: Path, raw: bool) -> None:
     ("m.c", {"raw": True}, "raw is only for .onnx files; leave it out"),
     ("m.onnx", {"torch_names": True}, "in .safetensors with torch_names"),
     ("m.safetensors", {"torch_names": True}, "torchvision or timm"),
+    ("m.onnx", {"int8": True}, "int8 is only for .c files; leave it out"),
+    ("m.c", {"int8": True}, "has no quantised model beside it"),
     ("no/m.c", {}, "there is no folder no"),
 ])
 def test_refusals(here: Path, path: str, options: dict, words: str) -> None:
