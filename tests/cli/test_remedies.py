@@ -15,7 +15,7 @@ from ..shell import words
 from ..trained import write_images
 
 PACKAGE = Path(__file__).parents[2] / "cnncli"
-ADVICE = re.compile(r"\bcnn ([a-z][a-z-]*)((?: (?:--?[a-z][a-z-]*|[\w./-]+))*)")
+ADVICE = re.compile(r"\bcnn ([a-z][a-z-]*)((?: (?:--?[a-z][a-z0-9-]*|[\w./-]+))*)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]+")
 # Words behind "cnn" that say what the program does, and options of other programs.
 NO_COMMANDS = {"is", "does", "did", "wrote", "takes", "never"}
