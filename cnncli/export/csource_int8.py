@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.preprocessing import CROP_SHARE
+from ..data.preprocessing import CROP_SHARE, GREY
 from ..kernels import Array, int8_quantise
 from ..layers.int8 import ALL_BYTES
 from ..model import Model
@@ -87,8 +87,8 @@ int classify(const uint8_t *pixels) {{
 def _use(model: Model) -> str:
     h, w, c = model.preprocessing.shape
     colours = "3 bytes for each pixel, in the order red, green, blue" if c == 3 else "1 byte a pixel, 0 for black"
-    box = f"the middle, {CROP_SHARE} of the largest box of {w} : {h}" if model.preprocessing.resize == "crop" else "all"
-    said = [text.format(h=h, w=w, bytes=h * w * c, colours=colours, box=box, unit=2**UNIT,
+    resized = _RESIZED[model.preprocessing.resize].format(h=h, w=w)
+    said = [text.format(h=h, w=w, bytes=h * w * c, colours=colours, resized=resized, unit=2**UNIT,
                         temperature=model.temperature) for text in _USE]
     if c == 1:
         said[-1] += " Grey is 0.299 red + 0.587 green + 0.114 blue."
@@ -111,8 +111,14 @@ _USE = (
     "pixels is NULL. Two calls must not run at once, because they share their memory.",
     "class_logits then has a number for each class. The probability of class k is e^z[k], divided by the sum of e^z "
     "over all classes, where z[k] = class_logits[k] / ({unit} * {temperature}).",
-    "Resize images before, as cnn does with photographs: it takes {box} of the image, and resizes that to {w} x {h} by "
-    "bicubic interpolation, widened where the image gets smaller.")
+    "Resize photographs before, as cnn does: {resized}. It interpolates bicubically, with a kernel that is as much "
+    "wider as the image gets smaller.")
+_RESIZED = {
+    "squash": "the whole image becomes {w} x {h}",
+    "crop": f"of the largest box of {{w}} : {{h}} in the middle of the image, {CROP_SHARE} of its width and height "
+            "become {w} x {h}",
+    "pad": "the whole image becomes as large as fits into {w} x {h} with its proportions, and lies in the middle; the "
+           f"rest is grey, {GREY}"}
 
 
 def _tables(model: Model) -> Array:

@@ -5,7 +5,9 @@ import ctypes
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from cnncli.export.calls_int8 import UNIT, WRITERS, Calls, _factor
 from cnncli.export.csource import parts_of
 from cnncli.export.csource_int8 import _CALLED, to_integer_c
 from cnncli.model import Model
+from cnncli.model.calibration import Calibration
 
 from .cases import CASES, model_of, name_of, network_of
 from .quantised import noise, quantised
@@ -128,8 +131,8 @@ def test_resnet8_on_images_of_32_pixels_fits_into_64_kib(rng: np.random.Generato
 
 @pytest.mark.slow
 def test_ram_and_flash_are_those_of_the_object(tmp_path: Path, rng: np.random.Generator) -> None:
-    if shutil.which("size") is None:
-        pytest.skip("there is no size, of binutils")
+    if sys.platform != "linux" or shutil.which("size") is None:
+        pytest.skip("there is no size of GNU binutils, which reads ELF files")
     made = to_integer_c(quantised(network_of(MIXED, (14, 13, 3)), rng))
     (tmp_path / "a.c").write_text(made.source, encoding="ascii")
     subprocess.run([COMPILERS[0], "-std=c99", "-Os", "-c", "a.c", "-o", "a.o"], cwd=tmp_path, check=True)
@@ -220,3 +223,20 @@ def test_every_part_is_known() -> None:
     assert set(_CALLED).union(*_CALLED.values()) <= set(parts)
     calls = Calls(quantised(network_of(MIXED, (14, 13, 3)), np.random.default_rng(1)).network)
     assert calls.parts <= set(parts)
+
+
+@pytest.mark.parametrize(("grey", "resize", "words"), [
+    (False, "squash", "15 bytes: 3 bytes for each pixel, in the order red, green, blue"),
+    (True, "crop", "largest box of 5 : 1 in the middle of the image, 0.875 of its width and height become 5 x 1"),
+    (True, "pad", "the rest is grey, 127"),
+    (True, "pad", "5 bytes: 1 byte a pixel, 0 for black"),
+    (True, "squash", "the whole image becomes 5 x 1. It interpolates"),
+    (False, "pad", "class_logits[k] / (65536 * 1.7)"),
+])
+def test_the_comment_says_what_comes_in_and_out(grey: bool, resize: Any, words: str, rng: np.random.Generator) -> None:
+    model = quantised(network_of([{"type": "ReLU"}], (1, 5, 1 if grey else 3)), rng)
+    model.preprocessing = replace(model.preprocessing, resize=resize)
+    model.calibration = Calibration(1.7, 100, (1.0, 0.9), (0.1, 0.05), ())
+    comment, _, _ = to_integer_c(model).source.partition("*/")
+    assert words in re.sub(r"\s*\n \*\s*", " ", comment)
+    assert max(map(len, comment.splitlines())) <= 120
