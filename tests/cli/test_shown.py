@@ -381,10 +381,12 @@ def test_what_export_asks_for(models: Path, monkeypatch: pytest.MonkeyPatch, cap
     monkeypatch.setattr(export, "export_model", lambda opened, file, **options: given.update(options, file=file)
                         or made)
     assert cli.main(["export", "m.safetensors", "m.c"]) == 0
-    assert given == {"file": Path("m.c"), "raw": False, "torch_names": False, "force": False}
+    assert given.pop("note") is output.note
+    assert given == {"file": Path("m.c"), "raw": False, "torch_names": False, "int8": False, "force": False}
     out, err = capsys.readouterr()
     assert out == ""
     assert err.endswith("m.c: 12,345 bytes. Compile it.\n")
     assert cli.main(["export", "m.safetensors", "m.c", "--raw", "--torch-names", "--force", "--json"]) == 0
-    assert given == {"file": Path("m.c"), "raw": True, "torch_names": True, "force": True}
+    assert given.pop("note") is output.note
+    assert given == {"file": Path("m.c"), "raw": True, "torch_names": True, "int8": False, "force": True}
     assert json.loads(capsys.readouterr().out) == {"bytes": 12345}
