@@ -1,4 +1,4 @@
-"""A model in forms that others run: onnx.py and onnx_layers.py write ONNX files, csource.py, calls.py and runtime.c
+"""A model in forms that others run: onnx.py and onnx_*.py write ONNX files, csource.py, calls.py and runtime.c
 one C file, csource_int8.py, calls_int8.py, memory_int8.py and runtime_int8.c one without floats, torch_names.py state
 dicts for PyTorch; golden.py makes the picture by which each is checked before it is written. ``export_model`` takes the
 form that a file's name asks for.
@@ -18,7 +18,7 @@ from ..model import Model
 from ..plain import in_plain_json
 from ..runs.opened import AnyModel, open_model, quantised
 from ..values import as_hinted
-from .csource import to_c
+from .csource import IN_FLOATS, to_c
 from .csource_int8 import to_integer_c
 from .onnx import to_onnx
 from .torch_names import to_torch_names
@@ -119,5 +119,6 @@ def export_model(model: AnyModel, path: str | os.PathLike[str], *, raw: bool = F
 def _made(model: Model, suffix: str, raw: bool, torch_names: bool) -> tuple[bytes, str]:
     """Return a file's bytes, and a sentence about it."""
     if suffix == ".c":
-        return to_c(model).encode("ascii"), "Compile it with a C99 compiler and -lm; its first lines show how."
+        floats = f" {IN_FLOATS}" if model.network.quantisation else ""
+        return to_c(model).encode("ascii"), f"Compile it with a C99 compiler and -lm; its first lines show how.{floats}"
     return to_torch_names(model) if torch_names else to_onnx(model, raw)

@@ -18,7 +18,7 @@ from ..layers import Layer
 from ..layers.int8 import ALL_BYTES, Int8Buffers, Int8Weights, Steps, parts
 from ..network import INPUT, Network
 from ..network.fusion import Unit, fuse
-from ..network.int8_plan import Quantisation, takes_bytes
+from ..network.int8_plan import Quantisation
 from .calls import Value
 from .memory_int8 import Memory, size_of
 from .windows import mean_factors
@@ -193,7 +193,7 @@ def _names(units: list[Unit]) -> set[str]:
 
 def _refuse_floats(network: Network, found: Quantisation, units: list[Unit]) -> None:
     floats = [unit.node.name for unit in units
-              if not takes_bytes(unit, found, [network.shape_of(name) for name in unit.inputs])]
+              if not found.takes_bytes(unit, [network.shape_of(name) for name in unit.inputs])]
     if floats:
         raise UsageError(told(f"this model computes {', '.join(floats)} in float32, which --int8 cannot write; leave "
                               "--int8 out to write C with floats."))

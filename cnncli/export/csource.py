@@ -16,6 +16,7 @@ from ..model import Model
 from ..network import INPUT
 from .calls import Call, Calls, Constants, Value
 
+IN_FLOATS = "It computes in float32, with the numbers that the int8 weights stand for."  # said of quantised models
 _NUMBERS_A_LINE = 10
 # Part of runtime.c -> the parts that its functions call.
 _CALLED = {"prepare": {"resize"}, "pointwise": {"exponential", "hyperbolic"}, "mean": {"exponential", "power"},

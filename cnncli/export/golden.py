@@ -38,3 +38,9 @@ def golden(model: Model) -> Golden:
              + np.sin(np.hypot(rows - h / 3, columns - w / (2 + k)) * 40 / (h + w)) for k in range(c)]
     image = np.rint((np.stack(waves, axis=2) / 3 + 1) * 127.5).astype(np.uint8)
     return Golden(image, model.probabilities(image[None])[0])
+
+
+def shifted(image: Array) -> Array:
+    """Return a picture, and others that are it, moved by quarters of its height and width: uint8 (16, h, w, c)."""
+    h, w, _ = image.shape
+    return np.stack([np.roll(image, (h * i // 4, w * j // 4), (0, 1)) for i in range(4) for j in range(4)])

@@ -1,21 +1,22 @@
 """A model as one ONNX file: images in, uint8 (n, h, w, c) of the model's size, and calibrated probabilities out, with
 what is done to an image before and after the network folded in; any runtime for ONNX then says what `cnn predict` does.
-onnx_layers.py writes the network.
+onnx_layers.py writes the network, onnx_int8.py what is special about a quantised one.
 
-Where ONNX Runtime is installed, the file is run before anybody gets it, on the image of golden.py that it carries.
+Where ONNX Runtime is installed, the file is run before anybody gets it (onnx_check.py).
 """
 
 import json
-from typing import Any
 
 import numpy as np
 
 from .._version import __version__
-from ..errors import SaveError, UsageError
+from ..errors import UsageError
 from ..extras import install
 from ..model import Model
-from .golden import TOLERANCE, Golden, golden
-from .onnx_layers import Graph, add_network
+from .golden import Golden, golden
+from .onnx_check import checked
+from .onnx_graph import Graph
+from .onnx_layers import add_network
 
 OPSET, IR_VERSION = 17, 8  # of 2022: what every runtime in use reads
 
@@ -49,7 +50,7 @@ def to_onnx(model: Model, raw: bool = False) -> tuple[bytes, str]:
     helper.set_model_props(made, _metadata(model, known))
     checker.check_model(made)
     data: bytes = made.SerializeToString()
-    return data, _checked(data, model, known, raw)
+    return data, checked(data, model, known, raw)
 
 
 def _normalised(graph: Graph, model: Model, image: str) -> str:
@@ -74,27 +75,3 @@ def _metadata(model: Model, known: Golden) -> dict[str, str]:
         "golden_image": known.png(),
         "golden_probabilities": json.dumps(known.probabilities.tolist()),
     }
-
-
-def _checked(data: bytes, model: Model, known: Golden, raw: bool) -> str:
-    """Run the file on the golden image, where that can be done. Raises SaveError where something else comes out."""
-    try:
-        import onnxruntime
-    except ImportError:
-        return f"It was not run, because onnxruntime is not installed ({install('onnx')} brings it)."
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    given: Any = known.image[None]
-    if raw:
-        given = np.ascontiguousarray(model.preprocessing.normalise(given).transpose(0, 3, 1, 2))
-    [answer] = session.run(None, {session.get_inputs()[0].name: given})
-    if raw:
-        cooled = answer[0].astype(np.float64) / model.temperature
-        answer = np.exp(cooled - cooled.max())[None]
-        answer /= answer.sum()
-    error = float(np.abs(answer[0] - known.probabilities).max())
-    if not error <= TOLERANCE:
-        raise SaveError(f"ONNX Runtime {onnxruntime.__version__} answers differently than cnn, by {error:.2g} of a "
-                        f"probability, more than {TOLERANCE:g}; please report it. Nothing was written.")
-    return f"ONNX Runtime {onnxruntime.__version__} answers as cnn does, to {error:.0e} of a probability."

@@ -16,7 +16,9 @@ import numpy as np
 from .. import layers
 from ..kernels import Array, Windows
 from ..layers import Layer, Shape
-from ..network import INPUT, Network
+from ..network import Network
+from .onnx_graph import Graph
+from .onnx_int8 import QuantisedValues, Values
 from .windows import mean_factors, whole_factors
 from .writers import Writers
 
@@ -24,39 +26,20 @@ WRITERS = Writers("an ONNX file")
 Kind = TypeVar("Kind", bound=Layer)
 
 
-class Graph:
-    """Nodes and constants as they are collected; ``add`` returns the name of what a node yields."""
-
-    def __init__(self) -> None:
-        self.nodes: list[Any] = []
-        self.constants: dict[str, Array] = {}
-
-    def add(self, operator: str, inputs: Sequence[str], name: str, **attributes: Any) -> str:
-        """Append a node that yields ``name``."""
-        from onnx import helper
-
-        self.nodes.append(helper.make_node(operator, list(inputs), [name], name=name, **attributes))
-        return name
-
-    def constant(self, name: str, array: Any, dtype: Any = np.float32) -> str:
-        """Add a constant and return its name."""
-        self.constants[name] = np.ascontiguousarray(np.asarray(array), dtype).reshape(np.shape(array))
-        return name
-
-
 def add_network(graph: Graph, network: Network, images: str) -> str:
     """Append a network that reads the value ``images`` (n, c, h, w); return the name of its output (n, classes)."""
-    values = {INPUT: images}
+    values = QuantisedValues(graph, network, images) if network.quantisation else Values(images)
     for node in network.nodes:
         shapes = [network.shape_of(name) for name in node.inputs]
-        place = Place(graph, node.name, node.layer, [values[name] for name in node.inputs], shapes, node.shape)
-        values[node.name] = WRITERS.for_node(node)(place)
-    return values[network.nodes[-1].name]
+        place = Place(graph, node.name, node.layer, values.read_by(node), shapes, node.shape, values.parameters_of(node))
+        values.written(node, WRITERS.for_node(node)(place))
+    return values.real(network.nodes[-1].name)
 
 
 @dataclass(frozen=True)
 class Place(Generic[Kind]):
-    """A layer about to be written: the values that it reads, their shapes and its own, as we have them."""
+    """A layer about to be written: the values that it reads, their shapes and its own, as we have them. written are its
+    weights, where they are in the graph already."""
 
     graph: Graph
     name: str
@@ -64,6 +47,7 @@ class Place(Generic[Kind]):
     inputs: list[str]
     shapes: list[Shape]
     shape: Shape
+    written: list[str] | None = None
 
     def add(self, operator: str, inputs: Sequence[str], part: str = "", **attributes: Any) -> str:
         """Append a node that yields the layer's value, or a part on the way to it; return the value's name."""
@@ -74,7 +58,9 @@ class Place(Generic[Kind]):
         return self.graph.constant(f"{self.name}.{part}", array, dtype)
 
     def parameters(self) -> list[str]:
-        """Add weight and bias, as far as it has them."""
+        """Add weight and bias, as far as it has them and they are not there."""
+        if self.written is not None:
+            return self.written
         params = self.layer.params
         return [self.constant(part, params[part]) for part in ("weight", "bias") if part in params]
 

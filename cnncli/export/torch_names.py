@@ -24,7 +24,7 @@ NETWORKS = {
 def to_torch_names(model: Model) -> tuple[bytes, str]:
     """Return a safetensors file's bytes, and a sentence that says what loads it.
 
-    Raises UsageError for a network that nobody but us knows by these names.
+    Raises UsageError for a network that nobody but us knows by these names, and for a quantised one.
     """
     from safetensors.numpy import save
 
@@ -32,6 +32,9 @@ def to_torch_names(model: Model) -> tuple[bytes, str]:
     if name not in NETWORKS:
         raise UsageError(f"--torch-names is for networks that torchvision or timm have ({', '.join(NETWORKS)}), and "
                          f"this one is {name}; export it as .onnx.")
+    if model.network.quantisation:
+        raise UsageError("--torch-names is not for quantised models, whose batch norms are in other layers' weights; "
+                         "export the model that this one was made of.")
     data = b"".join(in_order(save(state_dict(model), metadata={"format": "pt", "writer": "cnn"})))
     return data, f"{NETWORKS[name]} with {len(model.classes)} classes loads it with strict=True."
 

@@ -50,6 +50,17 @@ class Int8Weights:
         """Return the weights of a layer with these parameters."""
         return cls(whole_weights(params["weight"], scales), scales, params.get("bias"))
 
+    def of_sums(self, steps: Steps) -> Array:
+        """Return what a 1 in the sums of each channel stands for, float32, if the inputs have these steps."""
+        each: Array = np.float32(steps.scale) * self.scales
+        return each
+
+    def whole_bias(self, steps: Steps) -> Array:
+        """Return the bias in whole numbers, as it joins the sums, float64. It is 0 where there is none."""
+        each = self.of_sums(steps).astype(np.float64)
+        bias: Array = np.zeros(len(each)) if self.bias is None else np.rint(self.bias / each)
+        return bias
+
 
 def whole_weights(weight: Array, scales: Array) -> Array:
     """Return the int8 numbers, -127 to 127, that times the scales of their channels are nearest to a weight."""
@@ -96,18 +107,19 @@ class Int8Buffers:
     def requantise(self) -> Requantise:
         """Return what becomes of a layer's sums."""
         assert self.weights is not None
-        each = np.float64(self.steps[0].scale) * self.weights.scales.astype(np.float64)
+        each = self.weights.of_sums(self.steps[0])
         sums = self.weights.values.reshape(len(each), -1).sum(1, dtype=np.int64)
-        own = 0.0 if self.weights.bias is None else np.rint(self.weights.bias / each)
+        own = self.weights.whole_bias(self.steps[0])
         bias = np.clip(own - self.steps[0].zero * sums, -_LARGEST_BIAS, _LARGEST_BIAS).astype(np.int32)
         if self.to is None:
-            return Requantise(bias, each.astype(np.float32), real=self.y)
+            return Requantise(bias, each, real=self.y)
         least, most = self.bounds()
         fixed: dict[str, Any] = {}
         if self.add is not None:
             array, steps = self.add
             fixed = {"add": array, "add_zero": steps.zero, "add_multiplier": parts(steps, self.to)}
-        return Requantise(bias, (each / self.to.scale).astype(np.float32), self.to.zero, least, most, **fixed)
+        # In float32, in this order: ONNX Runtime has the same multipliers to the last bit, and so the same bytes.
+        return Requantise(bias, each / np.float32(self.to.scale), self.to.zero, least, most, **fixed)
 
 
 def parts(steps: Steps, to: Steps) -> int:

@@ -6,6 +6,7 @@ reads and writes models.
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -165,6 +166,17 @@ class Model:
             entries["quantisation"] = config_of(self.network.quantisation)
         version = {"version": str(WITH_INT8)} if self.network.quantisation else {}
         return {name: as_json(part) for name, part in entries.items()} | version
+
+    def in_floats(self) -> "Model":
+        """Return the model as it computes in float32, if it is quantised: with the numbers that its bytes stand for."""
+        if not self.network.quantisation:
+            return self
+        result, network = copy(self), Network.from_config(self.network.config())
+        own = {**self.network.parameters(), **self.network.buffers()}
+        for name, array in {**network.parameters(), **network.buffers()}.items():
+            array[...] = own[name]
+        result.network = network
+        return result
 
     # ---- judging ----
 

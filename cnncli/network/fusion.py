@@ -32,6 +32,19 @@ class Unit:
         return self.inputs if self.add is None else (*self.inputs, self.add)
 
 
+def unit_of_each(units: Sequence[Unit], nodes: Sequence[Node]) -> dict[str, Unit]:
+    """Return which unit each node is in, by the node's name."""
+    by_name, found = {node.name: node for node in nodes}, dict[str, Unit]()
+    for unit in units:
+        left = [unit.output]
+        while left:
+            name = left.pop()
+            if name not in unit.reads:
+                found[name] = unit
+                left += by_name[name].inputs
+    return found
+
+
 def fuse(nodes: Sequence[Node], training: bool, keep: Iterable[str] = ()) -> list[Unit]:
     """Return the units that compute what the nodes do, in an order in which each finds its inputs ready.
 

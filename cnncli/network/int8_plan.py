@@ -38,12 +38,28 @@ class Quantisation:
     steps: Mapping[str, Steps]
     scales: Mapping[str, Array]
 
+    def takes_bytes(self, unit: Unit, shapes: Sequence[Shape]) -> bool:
+        """Return whether a unit is computed of bytes: its layer can be, and all that it reads and yields has steps. If
+        its output has none, it leaves floats."""
+        layer = unit.node.layer
+        known = all(name in self.steps for name in unit.reads)
+        yields = unit.output in self.steps or _yields_real(unit)
+        weights = "weight" not in layer.params or unit.node.name in self.scales
+        if known and layer.keeps_numbers:
+            yields = self.steps.get(unit.output) == self.steps[unit.inputs[0]]
+        return known and yields and weights and unit.norm is None and layer.takes_bytes(*shapes)
+
     def part(self, behind: str | None = None) -> "Quantisation":
         """Return the quantisation of a part of the network: of all that follows a layer, whose output is "input"."""
         if behind is None:
             return self
         steps = {name: each for name, each in self.steps.items() if name != INPUT}
         return Quantisation(steps | ({INPUT: steps[behind]} if behind in steps else {}), self.scales)
+
+
+def _yields_real(unit: Unit) -> bool:
+    """Whether a unit with weights can leave its sums as floats: nothing else is to be done to them."""
+    return "weight" in unit.node.layer.params and not unit.add and not unit.activation
 
 
 @dataclass(eq=False)
@@ -125,11 +141,9 @@ class Int8Plan:
             if status:
                 call.fail(status)
 
-    # ---- what is computed of bytes ----
-
     def takes_bytes(self, unit: Unit) -> bool:
         """Return whether a unit is computed of bytes."""
-        return takes_bytes(unit, self._quantisation, self._input_shapes(unit))
+        return self._quantisation.takes_bytes(unit, self._input_shapes(unit))
 
     # ---- the order, and who needs what until when ----
 
@@ -199,18 +213,6 @@ class Int8Plan:
             packed={which: each.array for which, each in packed.items()}, workspace=self._workspace.array,
             clock=self._clock, params=next((each.params for each in packed.values()), None),
             add=self._tensors[unit.add, REAL].array if unit.add else None, activation=unit.activation))
-
-
-def takes_bytes(unit: Unit, found: Quantisation, shapes: Sequence[Shape]) -> bool:
-    """Return whether a unit with inputs of these shapes is computed of bytes: its layer can be, and all that it reads
-    and yields has steps."""
-    layer = unit.node.layer
-    known = all(name in found.steps for name in unit.reads)
-    yields = unit.output in found.steps or _yields_real(unit)
-    weights = "weight" not in layer.params or unit.node.name in found.scales
-    if known and layer.keeps_numbers:
-        yields = found.steps.get(unit.output) == found.steps[unit.inputs[0]]
-    return known and yields and weights and unit.norm is None and layer.takes_bytes(*shapes)
 
 
 def _yields_real(unit: Unit) -> bool:

@@ -3,13 +3,14 @@
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..data.outputs import Kind, checked_path, marked, write
 from ..errors import UsageError, brief, printable
 from ..explain.units import Progress
+from ..export.csource import IN_FLOATS
 from ..export.golden import golden
 from ..model import Model
 from ..plain import in_plain_json
@@ -43,6 +44,7 @@ class Written:
         filters: For how many filters it shows what excites them.
         looked_at: How many images were searched for that.
         skipped: (path, reason) of each image that could not be read.
+        quantised: Whether the model is quantised, so that the page has the numbers that its int8 weights stand for.
     """
 
     path: Path
@@ -53,6 +55,7 @@ class Written:
     filters: int = 0
     looked_at: int = 0
     skipped: tuple[tuple[str, str], ...] = ()
+    quantised: bool = False
 
     @property
     def sentence(self) -> str:
@@ -64,7 +67,7 @@ class Written:
             said.append(f"its weights have 16 bits, which changes a logit by {self.change:.1g} at most")
         else:
             said.append("open it in a browser")
-        return "; ".join(said) + "."
+        return "; ".join(said) + "." + (f" {IN_FLOATS}" if self.quantised else "")
 
     @in_plain_json
     def as_json(self) -> dict[str, Any]:
@@ -78,7 +81,7 @@ class Written:
 def write_page(model: AnyModel = None, data: Any = None, out: str | os.PathLike[str] | None = None, *,
                title: str | None = None, with_units: bool = True, force: bool = False, progress: Progress | None = None,
                note: Callable[[str], None] | None = None) -> Written:
-    """Write a model as one web page that runs it in the browser.
+    """Write a model as one web page that runs it in the browser. Of a quantised model, the page computes in float32.
 
     Args:
         model: A Model, a model file, a run or its folder, or the name of a pretrained network. None: the latest run's.
@@ -104,6 +107,8 @@ def write_page(model: AnyModel = None, data: Any = None, out: str | os.PathLike[
     if title is not None and not (isinstance(title, str) and title.strip()):
         raise UsageError(f"the title must be text, not {brief(title)}; leave --title out to have the classes in it.")
     opened = open_model(model)
+    about, quantised = _about(opened), opened.model.network.quantisation is not None
+    opened = replace(opened, model=opened.model.in_floats())
     made = _program(opened)
     path = Path(checked_path(out)) if out is not None else (opened.run.path / FILE if opened.run else
                                               Path(f"{opened.path.stem}-{FILE}"))
@@ -114,11 +119,11 @@ def write_page(model: AnyModel = None, data: Any = None, out: str | os.PathLike[
         room = max(LEAST, len(made.weights) // SHARE)
         told = units(opened.model, found.items, found.labels, room, progress) if with_units else None
         page = render(_title_of(opened.model.classes) if title is None else printable(" ".join(title.split())),
-                      opened.name, _about(opened), made, [golden_], found.shown, found.drawing, told,
+                      opened.name, about, made, [golden_], found.shown, found.drawing, told,
                       title is not None, trained(opened))
         write(path, page, PAGE)
     return Written(path, len(page), len(found.shown), made.halved, change, told.filters if told else 0,
-                   told.images if told else 0, found.skipped)
+                   told.images if told else 0, found.skipped, quantised)
 
 
 def _program(opened: Opened) -> Program:
@@ -150,7 +155,9 @@ def _title_of(classes: Sequence[str]) -> str:
 def _about(opened: Opened) -> str:
     model = opened.model
     images = model.preprocessing.describe().rstrip(".")
-    return (f"{model.training.get('architecture', 'A network')} for {len(model.classes):,} classes. It takes {images}.")
+    floats = f" {IN_FLOATS}" if model.network.quantisation else ""
+    return (f"{model.training.get('architecture', 'A network')} for {len(model.classes):,} classes. It takes {images}."
+            f"{floats}")
 
 
 def _golden(model: Model, made: Program) -> tuple[dict[str, Any], float]:
