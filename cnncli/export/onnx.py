@@ -16,6 +16,7 @@ from ..model import Model
 from .golden import Golden, golden
 from .onnx_check import checked
 from .onnx_graph import Graph
+from .onnx_int8 import shift_to_bytes
 from .onnx_layers import add_network
 
 OPSET, IR_VERSION = 17, 8  # of 2022: what every runtime in use reads
@@ -56,9 +57,12 @@ def to_onnx(model: Model, raw: bool = False) -> tuple[bytes, str]:
 def _normalised(graph: Graph, model: Model, image: str) -> str:
     """Append uint8 (n, h, w, c) -> float32 (n, c, h, w), normalised."""
     mean, std = np.array(model.preprocessing.mean), np.array(model.preprocessing.std)
+    scale, shift = (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
+    if model.network.quantisation:
+        shift = shift_to_bytes(model, scale, shift)
     values = graph.add("Cast", [image], "image.float", to=1)
-    scaled = graph.add("Mul", [values, graph.constant("image.scale", 1 / (255 * std))], "image.scaled")
-    shifted = graph.add("Add", [scaled, graph.constant("image.shift", -mean / std)], "image.normalised")
+    scaled = graph.add("Mul", [values, graph.constant("image.scale", scale)], "image.scaled")
+    shifted = graph.add("Add", [scaled, graph.constant("image.shift", shift)], "image.normalised")
     return graph.add("Transpose", [shifted], "image.channels", perm=[0, 3, 1, 2])
 
 

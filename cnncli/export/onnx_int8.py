@@ -8,8 +8,9 @@ between the layers of one, which it does not round between either.
 
 import numpy as np
 
-from ..kernels import PARTS, Array
-from ..layers.int8 import Int8Weights, Steps, parts
+from ..kernels import PARTS, Array, int8_quantise
+from ..layers.int8 import ALL_BYTES, Int8Weights, Steps, parts
+from ..model import Model
 from ..network import INPUT, Network, Node
 from ..network.fusion import Unit, fuse, unit_of_each
 from .onnx_graph import Graph
@@ -111,3 +112,22 @@ class QuantisedValues(Values):
                   self.graph.constant(f"{name}.steps", scales),
                   self.graph.constant(f"{name}.zeros", np.zeros(len(scales)), array.dtype)]
         return self.graph.add("DequantizeLinear", inputs, name, axis=0)
+
+
+def shift_to_bytes(model: Model, scale: Array, shift: Array) -> Array:
+    """Return shift, float32 (c,), changed in its last bits where pixels * scale + shift would else be rounded to other
+    bytes than ours: a pixel whose value lies half-way between two bytes is in every image."""
+    steps = model.network.quantisation.steps.get(INPUT) if model.network.quantisation else None
+    if steps is None:
+        return shift
+    pixels = np.repeat(ALL_BYTES[:, None], len(shift), axis=1)
+    ours = np.empty((1, 256, 1, len(shift)), np.uint8)
+    int8_quantise(model.preprocessing.normalise(pixels.reshape(ours.shape)), steps.scale, steps.zero, ours)()
+    best, left = shift.copy(), np.full(len(shift), True)
+    for change in (0, 1, -1, 2, -2, 4, -4, 8, -8):
+        tried = shift + np.float32(change * 2.0**-24) * np.maximum(np.abs(shift), 1)
+        theirs = np.clip(np.rint((pixels * scale + tried) / np.float32(steps.scale)) + steps.zero, 0, 255)
+        good = (theirs == ours.reshape(pixels.shape)).all(axis=0)
+        best[left & good] = tried[left & good]
+        left &= ~good
+    return best
