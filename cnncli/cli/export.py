@@ -43,8 +43,9 @@ def command(file: tuple[str, ...], model: Path | None, raw: bool, torch_names: b
     FILE.c holds the weights and everything that runs them. Its function "int classify(const uint8_t *rgb, int h, int w,
     float *probabilities)" takes an image of any size.
 
-    FILE.c with --int8 needs no floating point and no library. It takes the model that cnn quantize made. Its function
-    "int classify(const uint8_t *pixels)" takes an image of exactly the model's size.
+    A quantised model becomes an ONNX file with int8 weights. A C file of it computes in float32, but with --int8: then
+    it needs no floating point and no library. --int8 takes the model that cnn quantize made. Its function "int
+    classify(const uint8_t *pixels)" takes an image of exactly the model's size.
 
     FILE.safetensors, with --torch-names, holds only the weights, for load_state_dict(…, strict=True) in PyTorch.
     """

@@ -1,4 +1,5 @@
-"""An ONNX file, run by ONNX Runtime before anybody gets it, on the picture of golden.py: it must say what the model says.
+"""An ONNX file, run by ONNX Runtime before anybody gets it, on the picture of golden.py: it must say what the model
+says.
 
 A quantised model's answers can differ by more. Where a sum of floats lies half-way between two bytes, its last bit
 decides, and one byte that differs changes others behind it. Most pictures meet no such sum and have the same answer,
@@ -41,8 +42,8 @@ def checked(data: bytes, model: Model, known: Golden, raw: bool) -> str:
                         f"{tolerance:g}; please report it. Nothing was written.")
     if not quantised:
         return f"{runtime} answers as cnn does, to {error:.0e} of a probability."
-    return (f"{runtime} answers as cnn does{so}: to {error:.0e} of a probability for half of {len(images)} pictures, to "
-            f"{errors.max():.0e} for all.")
+    return (f"{runtime} answers as cnn does{so}: to {error:.0e} of a probability for half of {len(images)} pictures, "
+            f"to {errors.max():.0e} for all.")
 
 
 def _answers(data: bytes, model: Model, images: Array, raw: bool, entries: dict[str, str]) -> Array:

@@ -120,10 +120,10 @@ def shift_to_bytes(model: Model, scale: Array, shift: Array) -> Array:
     steps = model.network.quantisation.steps.get(INPUT) if model.network.quantisation else None
     if steps is None:
         return shift
-    pixels = np.repeat(ALL_BYTES[:, None], len(shift), axis=1)
+    best: Array = shift.copy()
+    left, pixels = np.full(len(shift), True), np.repeat(ALL_BYTES[:, None], len(shift), axis=1)
     ours = np.empty((1, 256, 1, len(shift)), np.uint8)
     int8_quantise(model.preprocessing.normalise(pixels.reshape(ours.shape)), steps.scale, steps.zero, ours)()
-    best, left = shift.copy(), np.full(len(shift), True)
     for change in (0, 1, -1, 2, -2, 4, -4, 8, -8):
         tried = shift + np.float32(change * 2.0**-24) * np.maximum(np.abs(shift), 1)
         theirs = np.clip(np.rint((pixels * scale + tried) / np.float32(steps.scale)) + steps.zero, 0, 255)

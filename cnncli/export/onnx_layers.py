@@ -31,7 +31,8 @@ def add_network(graph: Graph, network: Network, images: str) -> str:
     values = QuantisedValues(graph, network, images) if network.quantisation else Values(images)
     for node in network.nodes:
         shapes = [network.shape_of(name) for name in node.inputs]
-        place = Place(graph, node.name, node.layer, values.read_by(node), shapes, node.shape, values.parameters_of(node))
+        place = Place(graph, node.name, node.layer, values.read_by(node), shapes, node.shape,
+                      values.parameters_of(node))
         values.written(node, WRITERS.for_node(node)(place))
     return values.real(network.nodes[-1].name)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import cnncli
+from cnncli.architectures import architecture
 from cnncli.errors import ModelError, UsageError
 from cnncli.export import export_model, to_c, to_integer_c
 from cnncli.model.checkpoint import save_model
@@ -60,6 +61,22 @@ def test_an_onnx_file(here: Path, raw: bool) -> None:
     onnx = pytest.importorskip("onnx", reason="onnx is not installed")
     assert export_model(small_model(), "net.onnx", raw=raw).raw == raw
     assert onnx.load("net.onnx").graph.input[0].name == ("input" if raw else "image")
+
+
+def test_a_quantised_model_in_c_computes_in_floats(here: Path, rng: np.random.Generator) -> None:
+    model = quantised(small_model().network, rng)
+    assert "float32" not in export_model(small_model(), "float.c").note
+    made = export_model(model, "int8.c")
+    assert made.note.endswith(" It computes in float32, with the numbers that the int8 weights stand for.")
+    assert Path("int8.c").read_text(encoding="ascii") == to_c(model.in_floats())
+
+
+def test_a_quantised_model_has_no_torch_names(here: Path, rng: np.random.Generator) -> None:
+    model = quantised(architecture("squeezenet1_1", (32, 32, 3), 4, seed=1), rng)
+    model.training["architecture"] = "squeezenet1_1"
+    with pytest.raises(UsageError, match=r"not for quantised models, .*; export the model that this one was made of"):
+        export_model(model, "m.safetensors", torch_names=True)
+    export_model(model.in_floats(), "m.safetensors", torch_names=True)
 
 
 @pytest.mark.parametrize(("path", "options", "words"), [

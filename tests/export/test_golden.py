@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnncli.export.golden import golden
+from cnncli.export.golden import golden, shifted
 
 from ..small_model import small_model
 
@@ -29,3 +29,13 @@ def test_waves_in_all_tones_and_what_predict_says_of_them(size: tuple[int, int],
     np.testing.assert_array_equal(found.probabilities, model.probabilities(found.image[None])[0])
     with Image.open(io.BytesIO(base64.b64decode(found.png()))) as again:
         np.testing.assert_array_equal(np.asarray(again).reshape(found.image.shape), found.image)
+
+
+def test_sixteen_pictures_of_the_same_pixels() -> None:
+    image = golden(small_model((24, 36))).image
+    others = shifted(image)
+    assert others.shape == (16, 24, 36, 3)
+    np.testing.assert_array_equal(others[0], image)
+    assert len({other.tobytes() for other in others}) == 16
+    for other in others:
+        np.testing.assert_array_equal(np.sort(other, axis=None), np.sort(image, axis=None))

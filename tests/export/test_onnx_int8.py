@@ -14,7 +14,7 @@ from cnncli.export.onnx_check import _EXACT
 from cnncli.model import Model
 from cnncli.network import Network
 from cnncli.network.fusion import fuse
-from cnncli.network.int8_plan import BYTES, Int8Plan
+from cnncli.network.int8_plan import BYTES
 from tests.network.test_int8_plan import ODD
 from tests.trained import trained  # noqa: F401
 
@@ -171,16 +171,3 @@ def test_a_trained_model(trained: Path) -> None:  # noqa: F811
     answer, ours = run(to_onnx(model)[0], images), model.probabilities(images)
     np.testing.assert_allclose(answer, ours, atol=1e-3)
     np.testing.assert_array_equal(answer.argmax(axis=1), ours.argmax(axis=1))
-
-
-def test_units_and_their_layers(rng: np.random.Generator) -> None:
-    from cnncli.network.fusion import unit_of_each
-
-    network = Network(RESIDUAL, (12, 12, 3), seed=1)
-    units = fuse(network.nodes, training=False)
-    found = unit_of_each(units, network.nodes)
-    assert found.keys() == {node.name for node in network.nodes}
-    assert found["sum"] is found["second"] is found["relu"]
-    assert found["sum"].output == "relu"
-    assert found["first"] is found["six"]
-    assert isinstance(Int8Plan, type)

@@ -54,6 +54,20 @@ def test_weights_are_int8_and_come_back_to_the_bit(path: Path) -> None:
         np.testing.assert_array_equal(whole_weights(weight, scales), tensors[f"{name}.weight"])
 
 
+def test_the_model_in_floats(path: Path) -> None:
+    model = cnncli.load(path)
+    floats = model.in_floats()
+    assert floats.network.quantisation is None
+    assert floats.in_floats() is floats
+    assert (floats.classes, floats.temperature, floats.path) == (model.classes, model.temperature, model.path)
+    for name, array in floats.network.parameters().items():
+        np.testing.assert_array_equal(array, model.network.parameters()[name])
+    images = np.random.default_rng(0).integers(0, 256, (5, 6, 5, 3), dtype=np.uint8)
+    whole, real = model.logits(images), floats.logits(images)
+    assert 0 < np.abs(whole - real).max() < 0.1
+    assert model.network.quantisation is not None
+
+
 def test_a_program_that_knows_no_int8_says_that_it_must_be_updated(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(modelfile, "VERSION", 1)
     with pytest.raises(ModelError, match="written by a later version of cnn"):

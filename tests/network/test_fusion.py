@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cnncli.network import Network
-from cnncli.network.fusion import fuse
+from cnncli.network.fusion import fuse, unit_of_each
 
 CONV: dict[str, Any] = {"type": "Conv2d", "out_channels": 4, "kernel_size": 3, "padding": 1}
 END = [{"type": "Flatten", "name": "flat"}, {"type": "Linear", "name": "fc", "out_features": 2}]
@@ -32,6 +32,13 @@ def units(layers: list[dict[str, Any]], training: bool, keep: tuple[str, ...] = 
 
 
 END_UNITS = ["flat(relu) -> flat", "fc(flat) -> fc"]
+
+
+def test_which_unit_each_layer_is_in() -> None:
+    nodes = Network(BLOCK, (4, 4, 3)).nodes
+    stem, conv, flat, fc = fuse(nodes, training=False)
+    assert unit_of_each([stem, conv, flat, fc], nodes) == {
+        "stem": stem, "start": stem, "conv": conv, "norm": conv, "sum": conv, "relu": conv, "flat": flat, "fc": fc}
 
 
 def test_in_evaluation_a_residual_block_is_its_convolutions() -> None:

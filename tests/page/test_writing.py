@@ -20,6 +20,7 @@ from cnncli.page.writing import MOST, PAGE, Written, _title_of
 from cnncli.runs.opened import Opened
 
 from ..cli.test_runs import make
+from ..export.quantised import quantised
 from ..small_model import CLASSES, small_model
 
 
@@ -101,6 +102,20 @@ def test_the_golden_picture_is_judged_as_the_page_will(here: Path, monkeypatch: 
     assert change < made.change < 0.1
     assert made.sentence.endswith(
         f"its weights have 16 bits, which changes a logit by {made.change:.1g} at most.")
+
+
+def test_a_quantised_model_computes_in_floats_there(here: Path, rng: np.random.Generator) -> None:
+    """The page says so, and expects what the floats answer."""
+    model = quantised(small_model().network, rng)
+    made = write_page(model, (), "a.html")
+    says = "It computes in float32, with the numbers that the int8 weights stand for."
+    assert made.quantised
+    assert made.sentence.endswith(f" {says}")
+    assert says in Path("a.html").read_text(encoding="utf-8")
+    write_page(model.in_floats(), (), "b.html")
+    assert says not in Path("b.html").read_text(encoding="utf-8")
+    assert given_of("a.html")["golden"] == given_of("b.html")["golden"]
+    assert model.network.quantisation is not None
 
 
 def test_what_excites_filters_is_there_where_there_are_images(here: Path) -> None:
