@@ -125,6 +125,7 @@ def test_sums_are_rounded_as_ours_are(rng: np.random.Generator) -> None:
     np.testing.assert_array_equal(theirs.transpose(0, 2, 3, 1), steps.bytes_of(ours))
 
 
+@pytest.mark.slow
 def test_pixels_become_our_bytes(rng: np.random.Generator) -> None:
     """Each pixel that there is, of which one or another is nearly half-way between two bytes."""
     images = np.repeat(np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1), 3, axis=3)
