@@ -215,10 +215,6 @@ class Int8Plan:
             add=self._tensors[unit.add, REAL].array if unit.add else None, activation=unit.activation))
 
 
-def _yields_real(unit: Unit) -> bool:
-    """Whether a unit with weights can leave its sums as floats: nothing else is to be done to them."""
-    return "weight" in unit.node.layer.params and not unit.add and not unit.activation
-
 
 class Int8Plans:
     """The last few plans of a network in whole numbers, and the weights that they read. packing is the network's, for
