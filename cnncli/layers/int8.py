@@ -10,6 +10,7 @@ import numpy as np
 from .. import kernels
 from ..kernels import Array, Call, Requantise
 
+_MOST_PARTS = 2**20  # of a sum's input, as csrc/cnn.h has it: a step of 256 times the sum's own
 _LARGEST_BIAS = 2**30 - 1  # with it the largest sum that int8_fits allows is still an int32
 
 
@@ -125,6 +126,11 @@ class Int8Buffers:
 def parts(steps: Steps, to: Steps) -> int:
     """Return what one step of one scale is in another, in parts of kernels.PARTS."""
     return round(steps.scale / to.scale * kernels.PARTS)
+
+
+def fits_in(steps: Steps, to: Steps) -> bool:
+    """Return whether kernels can add bytes of one scale to those of another."""
+    return parts(steps, to) < _MOST_PARTS
 
 
 def by_table(values: Array, io: Int8Buffers) -> list[Call]:

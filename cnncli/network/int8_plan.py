@@ -16,7 +16,7 @@ import numpy as np
 from .. import kernels
 from ..kernels import Array, Call, int8_dequantise, int8_quantise
 from ..layers import Buffers, Shape
-from ..layers.int8 import Int8Buffers, Int8Weights, Steps
+from ..layers.int8 import Int8Buffers, Int8Weights, Steps, fits_in
 from .arena import Arena, Tensor
 from .fusion import Unit, fuse
 from .graph import INPUT, Node
@@ -45,6 +45,9 @@ class Quantisation:
         known = all(name in self.steps for name in unit.reads)
         yields = unit.output in self.steps or _yields_real(unit)
         weights = "weight" not in layer.params or unit.node.name in self.scales
+        if known and unit.output in self.steps:
+            added = [*(unit.inputs if layer.sums else ()), *([unit.add] if unit.add else ())]
+            known = all(fits_in(self.steps[name], self.steps[unit.output]) for name in added)
         if known and layer.keeps_numbers:
             yields = self.steps.get(unit.output) == self.steps[unit.inputs[0]]
         return known and yields and weights and unit.norm is None and layer.takes_bytes(*shapes)

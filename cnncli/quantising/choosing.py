@@ -13,16 +13,20 @@ from ..network import INPUT, Network
 from ..network.fusion import fuse
 from ..network.int8_plan import Quantisation
 from .observing import Histogram
-from .ranges import WAYS, steps_for
+from .ranges import WAYS, off_ties, steps_for
 
 Loss = Callable[[Quantisation], float]  # the mean cross-entropy of validation images
 GAIN = 0.002  # nats: a layer is left in float32 if the loss falls by so much
 _LARGEST_BIAS = 2**29  # in steps of a layer's sums
 
 
-def quantisation_of(network: Network, found: dict[str, Histogram], way: str) -> Quantisation:
-    """Return the quantisation of all layers that can be computed of bytes, its ranges chosen in one of the WAYS."""
+def quantisation_of(network: Network, found: dict[str, Histogram], way: str, pixels: Array | None = None
+                    ) -> Quantisation:
+    """Return the quantisation of all layers that can be computed of bytes, its ranges chosen in one of the WAYS. pixels
+    are all values that a number of the input can have, if they are few."""
     steps = {INPUT: steps_for(*WAYS[way](found[INPUT]))}
+    if pixels is not None:
+        steps[INPUT] = off_ties(steps[INPUT], pixels)
     scales: dict[str, Array] = {}
     for unit in fuse(network.nodes, training=False):
         layer, shapes = unit.node.layer, [network.shape_of(name) for name in unit.inputs]
@@ -52,9 +56,10 @@ def without(found: Quantisation, layers: Iterable[str]) -> Quantisation:
     return Quantisation(found.steps, {name: each for name, each in found.scales.items() if name not in left})
 
 
-def choose(network: Network, found: dict[str, Histogram], loss: Loss) -> tuple[Quantisation, str, list[str]]:
+def choose(network: Network, found: dict[str, Histogram], pixels: Array, loss: Loss
+           ) -> tuple[Quantisation, str, list[str]]:
     """Return the best quantisation, its way of choosing ranges, and which of the first and last layer it leaves out."""
-    tried = {way: quantisation_of(network, found, way) for way in WAYS}
+    tried = {way: quantisation_of(network, found, way, pixels) for way in WAYS}
     losses = {way: loss(each) for way, each in tried.items()}
     way = min(losses, key=lambda each: losses[each])
     best, least, floats = tried[way], losses[way], list[str]()

@@ -17,7 +17,7 @@ from ..evaluation import scores
 from ..evaluation.held_out import Labelled, labelled_images
 from ..evaluation.scores import Evaluation
 from ..kernels import Array, set_threads
-from ..layers.int8 import whole_weights
+from ..layers.int8 import ALL_BYTES, whole_weights
 from ..model import Model
 from ..model.calibration import calibrate, cross_entropy, expected_error, reliability
 from ..model.int8_file import real_weights
@@ -185,7 +185,7 @@ class _Work:
         self._begin("watching activations", 2)
         found = observe(self.network, lambda: self._batches(WATCHED))
         self._begin("trying ranges", len(WAYS) + 2)
-        best, way, floats = choose(self.network, found, self._loss)
+        best, way, floats = choose(self.network, found, self._pixels(), self._loss)
         before = self._scores(self.model, judged)
         after = self._scores(self._with(best, way), judged)
         if _too_much(before, after, max_drop):
@@ -201,6 +201,11 @@ class _Work:
                 raise UsageError(_refusal(before, after, max_drop, []))
         return Quantised(self._with(best, way, floats), self.opened, way, floats, len(best.scales), before, after, part,
                          min(len(self.labels), TRIED))
+
+    def _pixels(self) -> Array:
+        """Return what the network may get for a pixel: all 256 bytes in each channel, normalised."""
+        c = self.model.preprocessing.channels
+        return self.model.preprocessing.normalise(np.repeat(ALL_BYTES, c).reshape(1, 16, 16, c))
 
     def _begin(self, what: str, walks: int) -> None:
         """Note what the next walks over images are for."""

@@ -13,6 +13,9 @@ from .observing import BINS, Histogram
 Range = tuple[float, float]
 _STEPS = 128  # that the entropy's way imitates: those of one sign
 _TRIED = 64  # thresholds
+# How far from a tie is far enough, in steps: a pixel's float differs by 3e-5 from one instruction set to another.
+_APART = 1e-4
+_NUDGE, _NUDGES = 1e-4, 500
 
 
 def steps_for(low: float, high: float) -> Steps:
@@ -21,6 +24,17 @@ def steps_for(low: float, high: float) -> Steps:
     scale = np.float32((high - low) / 255) if high > low else np.float32(1)
     scale = max(scale, np.finfo(np.float32).tiny)
     return Steps(float(scale), int(np.clip(round(-low / float(scale)), 0, 255)))
+
+
+def off_ties(steps: Steps, values: Array) -> Steps:
+    """Return steps that are a little coarser, so that none of some values lies half-way between two bytes. There the
+    last bit of a value would decide, and instruction sets differ in that."""
+    for nudge in range(_NUDGES):
+        scale = float(np.float32(steps.scale * (1 + nudge * _NUDGE)))
+        places = values.astype(np.float64) / scale
+        if np.abs(places - np.floor(places) - 0.5).min() >= _APART:
+            return Steps(scale, steps.zero)
+    return steps  # of images with so many channels that some value is always near a tie
 
 
 def whole(found: Histogram) -> Range:

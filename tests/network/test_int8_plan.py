@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from cnncli import kernels
+from cnncli.layers.int8 import Steps
 from cnncli.network import Network
 from cnncli.network.fusion import fuse
 from cnncli.network.int8_plan import BYTES, Int8Plan, Quantisation
@@ -149,6 +150,19 @@ def test_layers_that_are_left_out_are_computed_in_floats(which: str) -> None:
     assert np.abs(outputs - exact).mean() < np.abs(whole - exact).mean()
     network.quantisation = Quantisation({}, {})
     np.testing.assert_allclose(network.forward(x), exact, atol=1e-5)
+
+
+def test_a_sum_that_is_much_finer_than_what_it_adds_stays_in_floats() -> None:
+    network, x = made("add")
+    found = network.quantisation
+    assert found is not None
+    steps = {**found.steps, "c1": Steps(found.steps["a1"].scale / 256, 0)}
+    network.quantisation = Quantisation(steps, found.scales)
+    outputs = network.forward(x)
+    assert np.isfinite(outputs).all()
+    unit = next(each for each in fuse(network.nodes, training=False) if each.output == "c1")
+    assert not network.quantisation.takes_bytes(unit, [(11, 9, 6)])
+    assert found.takes_bytes(unit, [(11, 9, 6)])
 
 
 def test_copies_and_pickles_compute_the_same() -> None:

@@ -129,6 +129,13 @@ def test_the_same_images_give_the_same_model_on_any_instruction_set(home: Path) 
             kinds.append(cnncli.quantise("runs/latest"))
     assert kinds[0].way == kinds[1].way
     assert kinds[0].floats == kinds[1].floats
+    images = np.random.default_rng(0).integers(0, 256, (40, *kinds[0].model.preprocessing.shape), np.uint8)
+    logits = []
+    for isa in kernels.isas():
+        with kernels.use_isa(isa):
+            logits.append(kinds[0].model.logits(images))
+    for each in logits[1:]:
+        np.testing.assert_array_equal(each, logits[0])
 
 
 def test_without_test_images_the_validation_images_judge(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from cnncli.layers.int8 import Steps
 from cnncli.quantising.observing import BINS, Histogram
-from cnncli.quantising.ranges import WAYS, entropy, percentile, steps_for, whole
+from cnncli.quantising.ranges import WAYS, entropy, off_ties, percentile, steps_for, whole
 
 
 def histogram(values: np.ndarray) -> Histogram:
@@ -56,3 +56,13 @@ def test_what_is_no_number_becomes_a_byte() -> None:
     steps = Steps(0.5, 10)
     values = np.array([np.nan, np.inf, -np.inf, 0, 0.25, 0.75, -0.25, 1e9], np.float32)
     assert steps.bytes_of(values).tolist() == [0, 255, 0, 10, 10, 12, 10, 255]  # of two, the even one
+
+
+def test_no_pixel_lies_half_way_between_two_bytes() -> None:
+    values = (np.arange(256)[:, None] / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    for scale in (0.0186, 2 / 255, values[200, 0] * 2 / 3):
+        moved = off_ties(Steps(float(scale), 114), values)
+        places = values / moved.scale
+        assert np.abs(places - np.floor(places) - 0.5).min() >= 1e-4
+        assert scale * (1 - 1e-6) <= moved.scale <= scale * 1.05
+    assert off_ties(Steps(1.0, 0), np.arange(-5, 5) + 0.25) == Steps(1.0, 0)
