@@ -12,6 +12,7 @@ A command is a file with one function:
         return report_skipped(skipped)      # the exit code; None is 0
 """
 
+import os
 import sys
 from collections.abc import Callable, Container, Iterable, Sequence
 from functools import partial
@@ -219,7 +220,9 @@ def precise(model: Path | None, precision: str | None) -> "Path | Opened | None"
         return model
     from ..runs.opened import quantised
 
-    return quantised(model)
+    opened = quantised(model)
+    click.get_current_context().meta["cnncli.model"] = os.fspath(opened.path)  # for the commands that messages advise
+    return opened
 
 
 def open_and_say(model: "Path | Opened | None") -> "Opened":

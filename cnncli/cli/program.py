@@ -36,8 +36,8 @@ def typed(text: str, model: object = None) -> str:
         import re
 
         # A whole command stands at the end of a message; behind it something has been decided about this model.
-        text = re.sub(r"(: cnn (?:test|predict|explain)\b)(?!.* -m )(.*)$", lambda found: f"{found[1]}{found[2]} -m "
-                      f"{quoted(model)}", text)
+        text = re.sub(r"(: cnn (?:test|predict|explain|quantize)\b)(?!.* -m )(.*)$",
+                      lambda found: f"{found[1]}{found[2]} -m {quoted(model)}", text)
     if not ("cnn " in text or "pip install " in text) or not (name := _started()):
         return text  # most lines advise nothing, and looking for programs takes time
     if "cnn " in text and name != "cnn":

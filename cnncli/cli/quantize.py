@@ -7,6 +7,7 @@ import click
 
 from ..errors import UsageError, printable, quoted
 from .command import Command, force_option, json_option, open_and_say, threads_option
+from .completing import model_names
 from .output import emit, emit_json, note, report_skipped
 from .progress import steps
 
@@ -24,6 +25,8 @@ EXAMPLES = (
 @click.command(cls=Command, examples=EXAMPLES)
 @click.argument("model", required=False, type=click.Path(path_type=Path))
 @click.argument("data", required=False, type=click.Path())
+@click.option("-m", "--model", "named", type=click.Path(path_type=Path), metavar="MODEL", shell_complete=model_names,
+              help="Another way to give MODEL, as in the other commands.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FILE.safetensors",
               help="The file to write.  [default: model-int8.safetensors in the run folder, or NAME-int8.safetensors]")
 @click.option("--max-drop", type=float, default=0.5, show_default=True, metavar="POINTS",
@@ -33,15 +36,15 @@ EXAMPLES = (
 @force_option
 @json_option
 @threads_option
-def command(model: Path | None, data: str | None, out: Path | None, max_drop: float, fall_back: bool, force: bool,
-            as_json: bool) -> int:
+def command(model: Path | None, data: str | None, named: Path | None, out: Path | None, max_drop: float,
+            fall_back: bool, force: bool, as_json: bool) -> int:
     """Make a smaller model, of 8-bit numbers, of a trained one.
 
     Weights and activations become whole numbers of 8 bits, which is called quantising. The file takes a quarter of the
     room. On CPUs with AVX-512 VNNI the model answers faster, too. A few answers may change.
 
     MODEL is a model file, a run (its folder, or its name in runs/) or a pretrained network. Without it, the latest
-    run's model is quantised.
+    run's model is quantised. MODEL may also be given with -m.
 
     The run's validation images choose what the 8 bits stand for. Its test images show what is lost. With DATA, a
     folder with one sub-folder per class, every second image chooses and the others show what is lost.
@@ -52,7 +55,13 @@ def command(model: Path | None, data: str | None, out: Path | None, max_drop: fl
     from ..model.model import MODEL_FILE
     from ..quantising.quantise import quantise
 
-    opened = open_and_say(model)
+    if model and named:
+        if data:
+            raise UsageError(f"two models are given, {printable(model)} and, with -m, {printable(named)}; give only "
+                             "one.")
+        model, data = None, str(model)  # beside -m only DATA is left
+    click.get_current_context().meta["cnncli.model"] = model or named  # for the commands that messages advise
+    opened = open_and_say(model or named)
     path = out or opened.int8_path
     if path.suffix != ".safetensors":
         raise UsageError(f"{printable(path)}: the name of a model file ends in .safetensors; give such a name with "
@@ -67,7 +76,7 @@ def command(model: Path | None, data: str | None, out: Path | None, max_drop: fl
     else:
         _print(found)
     note(f"{printable(path)}: {size:,} bytes. Next: cnn test -m {quoted(str(path))}")
-    return report_skipped(found.before.skipped)
+    return report_skipped(found.skipped)
 
 
 def _print(found: "Quantised") -> None:

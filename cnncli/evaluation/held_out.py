@@ -51,18 +51,19 @@ class _Chosen(NamedTuple):
 
 def labelled_images(opened: Opened, data: Data | None, split: Split | None, strict: bool = False,
                     note: Note = lambda sentence: None, progress: Progress | None = None,
-                    labels: Labels | None = None) -> Labelled:
+                    labels: Labels | None = None, remedy: str = "cnn test DATA") -> Labelled:
     """Return the images that ``evaluate`` means by data (a folder or arrays), split and labels, decoded and labelled.
     strict raises the first ImageError. Raises UsageError or DataError if it is not clear which images are meant, or
-    there are none.
+    there are none; remedy is the command that messages advise.
     """
     if data is None or isinstance(data, str | os.PathLike):
-        chosen, training, subject = _choose(opened, None if data is None else os.fspath(data), split, note, labels)
+        folder = None if data is None else os.fspath(data)
+        chosen, training, subject = _choose(opened, folder, split, note, labels, remedy)
     elif labels is not None:
         raise UsageError("a table of labels cannot be given together with arrays; give arrays with their labels, as "
                          "(images, labels).")
     else:
-        chosen, training, subject = _of_arrays(opened, data, split, note)
+        chosen, training, subject = _of_arrays(opened, data, split, note, remedy)
     images = _load(chosen, opened, strict, note, progress)
     seen = samples.seen_among(opened.model, images, training)
     if seen is not None and seen.any():
@@ -155,7 +156,7 @@ def _choose(opened: Opened, data: str | None, split: Split | None, note: Note, l
                    Subject(folder_of(data), part, own=False, labels=within.fingerprint() if within else None))
 
 
-def _of_arrays(opened: Opened, data: Arrays, split: str | None, note: Note) -> _Chosen:
+def _of_arrays(opened: Opened, data: Arrays, split: str | None, note: Note, remedy: str) -> _Chosen:
     """Return the samples to judge, and those that the model was trained on. Of the arrays that the model was trained
     on, it is a split; of other arrays that split, if they have splits, or all of them.
     """
@@ -165,7 +166,7 @@ def _of_arrays(opened: Opened, data: Arrays, split: str | None, note: Note) -> _
         with suppress(DataError, UsageError):  # what cannot be trained on is not what it was trained on
             splits = samples.of_run(opened.run, data)
     if opened.run and splits and not samples.have_changed(opened.run, splits):
-        return _split_of(splits, opened, data, split or "test", "cnn test DATA")
+        return _split_of(splits, opened, data, split or "test", remedy)
     if split is not None:
         if not isinstance(data, Mapping) or split not in data:
             why = "are not those that the model was trained on" if opened.run else _loose(opened)

@@ -5,7 +5,7 @@ trained on, and refuses if it costs more than was allowed. The images that choos
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,6 +53,7 @@ class Quantised:
         after: The scores of the quantised model, on the same images.
         part: Which images these are: "test", "val", or "half" of a folder that was given.
         chosen_by: How many validation images ranges and layers were chosen by.
+        skipped: (path, reason) of the images that could not be used.
     """
 
     model: Model
@@ -64,6 +65,7 @@ class Quantised:
     after: Evaluation = field(repr=False)
     part: str
     chosen_by: int
+    skipped: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def drop(self) -> float:
@@ -138,30 +140,46 @@ def quantise(model: AnyModel = None, data: Data | None = None, *, max_drop: floa
     return _Work(opened, chosen_by, progress).quantised(judged, part, max_drop, fall_back)
 
 
-class _Half:
-    """Every second of some images, from the first or second on, as scores.evaluate takes them."""
+class _Part:
+    """Some rows of images, as scores.evaluate takes them."""
 
-    def __init__(self, images: Images, first: int) -> None:
-        self._images, self._rows = images, np.arange(first, len(images.labels), 2)
-        self.labels, self.skipped = images.labels[self._rows], images.skipped if first else []
+    def __init__(self, images: "Images | _Part", rows: Array) -> None:
+        self._images, self._rows = images, rows
+        self.labels: Array = images.labels[rows]
+        self.skipped: list[tuple[str, str]] = images.skipped
+
+    def pixels(self, indices: Array) -> Array:
+        return self._images.pixels(self._rows[indices])
 
     def in_order(self, at_once: int) -> Iterator[Array]:
         for start in range(0, len(self._rows), at_once):
-            yield self._images.pixels(self._rows[start : start + at_once])
+            yield self.pixels(np.arange(start, min(start + at_once, len(self._rows))))
 
 
-def _images(opened: Opened, data: Data | None, note: Note, progress: Progress | None) -> tuple[Any, Any, str]:
+def _spread(images: Images | _Part, most: int) -> _Part:
+    """Return so many of the images, evenly spaced: a folder's lie class by class, and the first are of few classes."""
+    count = len(images.labels)
+    return _Part(images, np.arange(min(most, count)) * count // max(min(most, count), 1))
+
+
+def _images(opened: Opened, data: Data | None, note: Note, progress: Progress | None
+            ) -> tuple[Images | _Part, Images | _Part, str]:
     """Return the images that choose, those that judge, and what part of the folder the latter are."""
     def of(split: Any) -> Labelled:
-        return labelled_images(opened, data, split, False, note, progress)
+        return labelled_images(opened, data, split, False, note, progress, remedy="cnn quantize DATA")
 
-    if data is not None:
-        images = of(None).images
+    chosen_by = None
+    if data is None:
+        with suppress(DataError):  # there are none; what else is wrong is wrong with the test images, too
+            chosen_by = of("val").images
+    if chosen_by is None:
+        images = of("test" if data is None else None).images
+        if data is None:
+            note("There are no validation images, so every second test image chooses, and the others judge.")
         if len(images.labels) < 2:
             raise DataError("there is one image only, but quantising needs some to choose by and some to judge; give "
                             "more images.")
-        return _Half(images, 0), _Half(images, 1), "half"
-    chosen_by = of("val").images
+        return _Part(images, np.arange(0, len(images), 2)), _Part(images, np.arange(1, len(images), 2)), "half"
     try:
         return chosen_by, of("test").images, "test"
     except DataError:
@@ -172,15 +190,16 @@ def _images(opened: Opened, data: Data | None, note: Note, progress: Progress | 
 class _Work:
     """The quantising of one model."""
 
-    def __init__(self, opened: Opened, chosen_by: Any, progress: Progress | None) -> None:
+    def __init__(self, opened: Opened, chosen_by: Images | _Part, progress: Progress | None) -> None:
         self.opened, self.model, self.progress = opened, opened.model, progress
         self.network = folded(self.model.network)
-        self.labels, self.images = chosen_by.labels, chosen_by
+        self.images = _spread(chosen_by, TRIED)
+        self.labels = self.images.labels
         self._doing, self._walks, self._done = "", 0, 0  # what is told of progress, as _begin has it
         if not len(self.labels):
             raise DataError("there is no image to choose ranges by; give a folder of images.")
 
-    def quantised(self, judged: Any, part: str, max_drop: float, fall_back: bool) -> Quantised:
+    def quantised(self, judged: Images | _Part, part: str, max_drop: float, fall_back: bool) -> Quantised:
         """Return the result, or raise UsageError if too much is lost."""
         self._begin("watching activations", 2)
         found = observe(self.network, lambda: self._batches(WATCHED))
@@ -199,8 +218,9 @@ class _Work:
                 after = self._scores(self._with(best, way), judged)
             if _too_much(before, after, max_drop):
                 raise UsageError(_refusal(before, after, max_drop, []))
+        skipped = list(dict.fromkeys([*self.images.skipped, *before.skipped]))
         return Quantised(self._with(best, way, floats), self.opened, way, floats, len(best.scales), before, after, part,
-                         min(len(self.labels), TRIED))
+                         len(self.labels), skipped)
 
     def _pixels(self) -> Array:
         """Return what the network may get for a pixel: all 256 bytes in each channel, normalised."""
@@ -212,18 +232,14 @@ class _Work:
         self._doing, self._walks, self._done = what, walks, 0
 
     def _batches(self, most: int) -> Iterator[Array]:
-        """Walk over the first images that choose, normalised, and tell how far it has got."""
-        total = min(most, len(self.labels)) * self._walks
-        left, step = most, self.network.images_at_once()
-        with closing(self.images.in_order(step)) as batches:
-            for pixels in batches:
-                yield self.model.preprocessing.normalise(np.ascontiguousarray(pixels[:left]))
-                left -= len(pixels)
-                self._done += len(pixels)
-                if self.progress:
-                    self.progress(self._doing, min(self._done, total), total)
-                if left <= 0:
-                    return
+        """Walk over so many of the images that choose, normalised, and tell how far it has got."""
+        images = _spread(self.images, most)
+        total = len(images.labels) * self._walks
+        for pixels in images.in_order(self.network.images_at_once()):
+            yield self.model.preprocessing.normalise(np.ascontiguousarray(pixels))
+            self._done += len(pixels)
+            if self.progress:
+                self.progress(self._doing, min(self._done, total), total)
 
     def _logits(self, quantisation: Quantisation) -> Array:
         self.network.quantisation = quantisation

@@ -66,13 +66,18 @@ class Opened:
         if self.trained is None:
             return None
         run, when = self.run, self.trained.astimezone().strftime(WHEN)
-        named = printable(run.path if run and self.path.name == MODEL else self.path)
+        named = printable(self.named)
         if run is None:
             return f"Model: {named}, a file of {when}."
         done = run.epochs_done
         if run.in_training:
             return f"Model: {named}, still being trained since {when}" + (f", after {done}." if done else ".")
         return f"Model: {named}, trained {when}" + (f", stopped after {done}." if done else ".")
+
+    @property
+    def named(self) -> Path:
+        """What a command is given to mean this model: the run's folder, or the model file."""
+        return self.run.path if self.run and self.path.name == MODEL else self.path
 
     @property
     def int8_path(self) -> Path:
@@ -123,14 +128,19 @@ AnyModel = Model | Run | Opened | str | os.PathLike[str] | None  # what open_mod
 
 
 def quantised(model: AnyModel) -> Opened:
-    """Open the model that was quantised of a model. Raises UsageError if there is none, else as ``open_model``."""
+    """Open the model that was quantised of a model. Raises UsageError if there is none, or the model has been trained
+    further since; else as ``open_model``."""
     opened = open_model(model)
     if opened.model.network.quantisation:
         return opened
+    remedy = f"cnn quantize {'' if opened.run else 'DATA '}-m {quoted(str(opened.named))}"
     if not opened.int8_path.is_file():
-        raise UsageError(f"{printable(opened.path)} has no quantised model beside it; make one with: cnn quantize "
-                         f"{quoted(str(opened.run.path if opened.run else opened.path))}")
-    return replace(open_model(opened.int8_path), notes=opened.notes)
+        raise UsageError(f"{printable(opened.path)} has no quantised model beside it; make one with: {remedy}")
+    found = replace(open_model(opened.int8_path), notes=opened.notes)
+    if {**found.model.training, "quantised": None} != {**opened.model.training, "quantised": None}:
+        raise UsageError(f"{printable(found.path)} was not made of {printable(opened.path)} as it is now, but of "
+                         f"another state of its training; make it again with: {remedy}")
+    return found
 
 
 def open_model(model: AnyModel = None) -> Opened:

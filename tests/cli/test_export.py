@@ -43,7 +43,9 @@ def test_a_c_file(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_c_without_floats(here: Path, capsys: pytest.CaptureFixture[str], rng: np.random.Generator) -> None:
-    save_model(here / "m-int8.safetensors", quantised(small_model().network, rng))
+    model = quantised(small_model().network, rng)
+    model.training = small_model().training
+    save_model(here / "m-int8.safetensors", model)
     assert main(["export", "m.safetensors", "small.c", "--int8", "--json"]) == 0
     said = capsys.readouterr()
     assert "int classify(const uint8_t *pixels) {" in Path("small.c").read_text(encoding="ascii")

@@ -7,6 +7,7 @@ import pytest
 
 import cnncli
 from cnncli.cli import main
+from cnncli.errors import quoted
 
 
 def test_the_file_the_table_and_the_advice(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -36,7 +37,7 @@ def test_precision_takes_the_quantised_model_beside_it(home: Path, capsys: pytes
     image = str(next(Path("photos").rglob("*.png")))
     for words in (["test"], ["predict", image], ["features", image], ["explain", image]):
         assert main([*words, "--precision", "int8"]) == 2
-        assert "has no quantised model beside it; make one with: cnn quantize runs/small" in capsys.readouterr().err
+        assert "has no quantised model beside it; make one with: cnn quantize -m runs/small" in capsys.readouterr().err
     assert main(["quantize"]) == 0
     for words in (["test"], ["predict", image], ["features", image], ["explain", image]):
         capsys.readouterr()
@@ -70,3 +71,39 @@ def test_training_from_it_is_refused(home: Path, capsys: pytest.CaptureFixture[s
         capsys.readouterr()
         assert main(["train", "photos", *words]) != 0
         assert "quantised" in capsys.readouterr().err
+
+
+def test_a_quantised_model_of_another_state_of_the_training_is_not_used(
+        home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["quantize"]) == 0
+    model = cnncli.load("runs/latest")
+    model.training["epoch"] = 99  # as if it had been trained further
+    model.save("runs/small/model.safetensors")
+    image = str(next(Path("photos").rglob("*.png")))
+    int8 = ["--precision", "int8"]
+    for words in (["test", *int8], ["predict", image, *int8], ["features", image, *int8],
+                  ["export", "small.c", "--int8"]):
+        capsys.readouterr()
+        assert main(words) == 2
+        said = capsys.readouterr().err
+        assert "model-int8.safetensors was not made of runs/small/model.safetensors as it is now" in said
+        assert said.endswith("make it again with: cnn quantize -m runs/small\n")
+    assert main(["quantize", "-m", "runs/small"]) == 0
+    assert main(["test", "--precision", "int8"]) == 0
+
+
+def test_the_commands_that_are_advised_are_about_this_model(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image = str(next(Path("photos").rglob("*.png")))
+    cnncli.load("runs/latest").save("alone.safetensors")
+    for words in (["predict", image, "-m", "alone.safetensors", "--precision", "int8"],
+                  ["quantize", "alone.safetensors"], ["quantize", "-m", "alone.safetensors"]):
+        assert main(words) == 2
+        assert capsys.readouterr().err.endswith(": cnn quantize DATA -m alone.safetensors\n")
+    assert main(["quantize", "photos", "-m", "alone.safetensors"]) == 0
+    capsys.readouterr()
+    assert main(["predict", image, "-m", "alone.safetensors", "--precision", "int8"]) == 0
+    assert capsys.readouterr().err.endswith(f"cnn explain {quoted(image)} -m alone-int8.safetensors\n")
+    assert main(["quantize", "small", "photos", "-m", "runs/latest"]) == 2
+    assert "two models are given" in capsys.readouterr().err
+    assert main(["quantize", "-m", "runs/small/last.safetensors"]) == 0
+    assert Path("runs/small/last-int8.safetensors").exists()

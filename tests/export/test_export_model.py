@@ -37,6 +37,7 @@ def test_a_c_file_of_a_model_in_memory_or_in_a_file(here: Path) -> None:
 def test_c_without_floats_and_its_memory_is_told_before_it_is_written(here: Path, rng: np.random.Generator) -> None:
     small = small_model()
     model = quantised(small.network, rng)
+    model.training = small.training
     save_model("m.safetensors", small)
     save_model("m-int8.safetensors", model)
     made = to_integer_c(model)

@@ -8,9 +8,12 @@ import pytest
 
 import cnncli
 from cnncli import kernels
-from cnncli.errors import DataError, UsageError
+from cnncli.errors import DataError, ModelError, UsageError
+from cnncli.evaluation.held_out import labelled_images
+from cnncli.model.calibration import cross_entropy
 from cnncli.quantising import choosing
 from cnncli.quantising import quantise as module
+from cnncli.quantising.observing import observe
 from cnncli.runs.opened import open_model
 
 from ..small_model import small_model
@@ -138,15 +141,61 @@ def test_the_same_images_give_the_same_model_on_any_instruction_set(home: Path) 
         np.testing.assert_array_equal(each, logits[0])
 
 
-def test_without_test_images_the_validation_images_judge(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _without(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the run's folder have no images of that part."""
     real = module.labelled_images
 
-    def none(opened, data, split, *rest):
-        if split == "test":
-            raise DataError("there are no test images")
-        return real(opened, data, split, *rest)
+    def none(opened, data, split, *rest, **how):
+        if split == part:
+            raise DataError(f"there are no {part} images")
+        return real(opened, data, split, *rest, **how)
 
     monkeypatch.setattr(module, "labelled_images", none)
+
+
+def test_without_validation_images_the_test_images_are_halved(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _without("val", monkeypatch)
+    notes: list[str] = []
+    found = cnncli.quantise("runs/latest", note=notes.append)
+    assert (found.part, found.chosen_by, found.before.image_count) == ("half", 4, 4)
+    assert any("every second test image chooses" in sentence for sentence in notes)
+
+
+def test_the_images_that_choose_are_of_all_classes(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TRIED", 8)  # of 24, which lie class by class
+    monkeypatch.setattr(module, "WATCHED", 4)
+    tried: list[int] = []
+    monkeypatch.setattr(module, "cross_entropy",
+                        lambda logits, labels, *rest: tried.extend(labels) or cross_entropy(logits, labels, *rest))
+    watched: list[int] = []
+    monkeypatch.setattr(module, "observe", lambda network, batches: watched.append(
+        sum(map(len, batches()))) or observe(network, batches))
+    images = write_images(home / "new", CLASSES, 12, seed=9)
+    found = cnncli.quantise("runs/latest", images, max_drop=100)
+    assert found.chosen_by == 8
+    assert set(tried[:8]) == set(range(len(CLASSES)))
+    assert watched == [4]
+
+
+def test_a_model_that_computes_no_numbers_is_refused(home: Path) -> None:
+    images = write_images(home / "new", CLASSES, 2, seed=9)
+    for value in (np.nan, np.inf, 1e38):
+        for name in ("conv1.weight", "fc3.bias"):
+            model = cnncli.load("runs/latest")
+            model.network.parameters()[name][...] = value
+            with pytest.raises(ModelError, match=r"layer \w+ computes numbers that are too large, or no numbers"):
+                cnncli.quantise(model, images)
+
+
+def test_images_that_cannot_be_used_are_told_of_wherever_they_are(home: Path) -> None:
+    for part in ("val", "test"):
+        broken = Path(labelled_images(open_model(), None, part).images.samples[0].path)
+        broken.write_bytes(broken.read_bytes()[:40])
+    assert len(cnncli.quantise("runs/latest", max_drop=100).skipped) == 2
+
+
+def test_without_test_images_the_validation_images_judge(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _without("test", monkeypatch)
     notes: list[str] = []
     assert cnncli.quantise("runs/latest", note=notes.append).part == "val"
     assert any("are also those that judge" in sentence for sentence in notes)
