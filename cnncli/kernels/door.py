@@ -195,9 +195,11 @@ def configure() -> None:
 
     Not done at import: a bad variable must reach the user as a sentence, through the command line.
     """
-    # OpenBLAS takes it for good at the first product, and ends the process where it gets none.
+    # OpenBLAS takes it for good at the first product that needs it, and ends the process where it gets none. Small
+    # products of two matrices do without on CPUs with AVX-512; one matrix with itself always needs it.
     np.empty(_FOR_PRODUCTS, np.uint8)
-    np.ones((2, 2)) @ np.ones((2, 2))
+    square = np.ones((2, 2))
+    square @ square.T
     wanted = os.environ.get("CNN_THREADS", "")
     if wanted:
         try:
