@@ -52,7 +52,7 @@ def command(model: Path | None, data: str | None, named: Path | None, out: Path 
     Prints accuracy, loss and calibration before and after. If more than --max-drop points of accuracy are lost,
     nothing is written, and the layers that lose most are named.
     """
-    from ..model.model import MODEL_FILE
+    from ..model.model import INT8_FILE
     from ..quantising.quantise import quantise
 
     if model and named:
@@ -66,7 +66,7 @@ def command(model: Path | None, data: str | None, named: Path | None, out: Path 
     if path.suffix != ".safetensors":
         raise UsageError(f"{printable(path)}: the name of a model file ends in .safetensors; give such a name with "
                          "--out.")
-    with opened.claim({path: MODEL_FILE}, data=data, force=force):
+    with opened.claim({path: INT8_FILE}, data=data, force=force):
         with steps() as shown:
             found = quantise(opened, data, max_drop=max_drop, fall_back=fall_back, progress=shown, note=note)
         found.model.save(path, force=force)

@@ -27,12 +27,13 @@ from ..values import as_hinted
 from .calibration import Calibration, softmax
 from .int8_file import arrays_of, config_of
 from .learnt import trained_on
-from .modelfile import SUFFIX, WITH_INT8, as_json, is_model, pack
+from .modelfile import SUFFIX, WITH_INT8, as_json, is_int8_model, is_model, pack
 from .preparing import Reason, prepared
 from .strangeness import Strangeness, flat, parts
 
 SEEN = "state/seen"  # the name of that array: beside the network's, so that earlier versions pass it over
 MODEL_FILE = Kind("a model file", SUFFIX, is_model)
+INT8_FILE = Kind("a quantised model's file", SUFFIX, is_int8_model)  # which does not replace what it was made of
 
 
 @dataclass(frozen=True)
@@ -138,15 +139,16 @@ class Model:
 
         Args:
             path: The file; its name ends in .safetensors. An older model file of this name is replaced, whole or not at
-                all.
+                all; but a quantised model replaces none that is not quantised.
             force: True replaces any file of this name.
 
         Raises:
             UsageError: The name has another ending, another file has this name, or its folder is not there.
             SaveError: The file could not be written.
         """
-        with claim({path: MODEL_FILE}, force=force, remedy="give another name, or force=True"):
-            write(path, pack(self.arrays(), self.metadata()), MODEL_FILE)
+        kind = INT8_FILE if self.network.quantisation else MODEL_FILE
+        with claim({path: kind}, force=force, remedy="give another name, or force=True"):
+            write(path, pack(self.arrays(), self.metadata()), kind)
 
     def arrays(self) -> dict[str, Array]:
         """Return the arrays of the model file by name: weights, statistics, and what is known of images."""

@@ -107,6 +107,14 @@ def is_model(path: str) -> bool:
         return False
 
 
+def is_int8_model(path: str) -> bool:
+    """Return whether a file is a model file of a quantised model by its header."""
+    if not is_model(path):
+        return False
+    with open_model(path) as file:
+        return "quantisation" in read_header(file, path).metadata
+
+
 def open_model(path: str) -> BinaryIO:
     """Open a regular file for reading. Raises ModelError for anything else, without waiting for a pipe."""
     shown = printable(path)

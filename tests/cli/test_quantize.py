@@ -59,6 +59,11 @@ def test_what_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None
     Path("other.safetensors").write_text("mine")
     assert "--force" in refused("-o", "other.safetensors")
     assert Path("other.safetensors").read_text() == "mine"
+    cnncli.load("runs/latest").save("trained.safetensors")  # a model in float32 is not replaced
+    before = Path("trained.safetensors").read_bytes()
+    assert "--force" in refused("-o", "trained.safetensors")
+    assert Path("trained.safetensors").read_bytes() == before
+    assert main(["quantize", "-o", "q.safetensors"]) == 0
     assert main(["quantize", "-o", "q.safetensors"]) == 0
     capsys.readouterr()
     assert "is quantised already" in refused("q.safetensors")
