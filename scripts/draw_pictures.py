@@ -68,16 +68,21 @@ class Screen:
 
 
 # A page says how long it computed: not the same each time, so the pictures say what docs/page.md does.
-TIMED = "await ready; byId('time').textContent = 'Computed in 0.4 ms.';"
+# A page is quiet when its worker has owed it nothing for half a second.
+QUIET = """
+        for (let still = 0; still < 10; still = waiting.size ? 0 : still + 1) {
+            await new Promise((done) => setTimeout(done, 50));
+        }"""
+TIMED = f"""await ready; {QUIET}
+        byId('time').textContent = 'Computed in 0.4 ms.';"""
 SCREENS = {
     "report.png": Screen("runs/demo/report.html", 660, [
         [("h1", "#accuracy > .faint"), ("#matrix h2", "#matrix h2"), ("#around", "#around")],
         [("#worst h2", "#worst figure:nth-of-type(4)")]]),
     "page.png": Screen("runs/demo/page.html", 800, [[("h1", "#samples")]], TIMED, 1.5),
     "page-number.png": Screen("runs/demo/page.html", 1000, [[("#number", "#number")]], TIMED + """
-        document.querySelector("#samples button:nth-of-type(4)").click();
-        await new Promise((done) => setTimeout(done, 1000));
-        await showNumber(layerOf.get("conv2"), (9 * 10 + 9) * 16 + 4);
+        document.querySelector("#samples button:nth-of-type(4)").click();""" + QUIET + """
+        await showNumber(layerOf.get("conv2"), (9 * 10 + 9) * 16 + 4);""" + QUIET + """
         document.activeElement.blur();""", 1.5),
 }
 
