@@ -40,8 +40,8 @@ def command(model: Path | None, data: str | None, named: Path | None, out: Path 
             fall_back: bool, force: bool, as_json: bool) -> int:
     """Make a smaller model, of 8-bit numbers, of a trained one.
 
-    Weights and activations become whole numbers of 8 bits, which is called quantising. The file takes a quarter of the
-    room. On CPUs with AVX-512 VNNI the model answers faster, too. A few answers may change.
+    Weights and activations become whole numbers of 8 bits, which is called quantising. The weights take a quarter
+    of the room. On CPUs with AVX-512 VNNI the model answers faster, too. A few answers may change.
 
     MODEL is a model file, a run (its folder, or its name in runs/) or a pretrained network. Without it, the latest
     run's model is quantised. MODEL may also be given with -m.
