@@ -6,7 +6,6 @@ the kernels of csrc/loss.c, which turn logits and labels into each image's part 
 training/trainer.py and the evaluation run them.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -17,6 +16,7 @@ from .errors import DataError, UsageError, brief, no_such
 from .kernels import Array, Call, Mixed
 from .values import as_hinted
 
+LARGEST_WEIGHT = 1e6  # of a class: more makes every other class count for nothing in float32
 LossName = Literal["cross-entropy", "squared-error"]
 
 
@@ -85,8 +85,8 @@ class CrossEntropy(Loss):
         self.label_smoothing = float(label_smoothing)
         self.class_weights = None if class_weights is None else [float(weight) for weight in class_weights]
         for weight in self.class_weights or []:
-            if not (math.isfinite(weight) and weight >= 0):
-                raise UsageError(f"a class weight must be a finite number of at least 0, not {brief(weight)}.")
+            if not 0 <= weight <= LARGEST_WEIGHT:
+                raise UsageError(f"a class weight must be a number from 0 to {LARGEST_WEIGHT:g}, not {brief(weight)}.")
 
     def calls(self, logits: Array, labels: Array, losses: Array, dlogits: Array | None = None,
               mixed: Mixed | None = None) -> list[Call]:

@@ -56,7 +56,8 @@ def test_by_name():
 
 @pytest.mark.parametrize("options", [{"label_smoothing": -0.1}, {"label_smoothing": 1.1},
                                      {"label_smoothing": float("nan")}, {"class_weights": [1, -1]},
-                                     {"class_weights": [1, float("inf")]}])
+                                     {"class_weights": [1, float("inf")]},
+                                     {"class_weights": [1, 1e300]}])
 def test_options_that_make_no_sense(options):
     with pytest.raises(UsageError):
         CrossEntropy(**options)

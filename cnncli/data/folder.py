@@ -23,6 +23,8 @@ from .splits import (
 )
 from .walk import FORMATS, check_folder, entries, is_folder, is_image, leads_up, walk
 
+OF_A_RUN = ("config.json", "images.csv")  # files that the folder of every training has
+
 
 def survey(root: str | os.PathLike[str], labels: Labels | None = None) -> Survey:
     """Look through a data folder, in whatever layout (layout.py), or for the images that labels names. Raises DataError
@@ -203,6 +205,9 @@ def _given_notes(split: str, folder: str, found: Found, classes: list[str], trai
 def _refuse_no_images(root: str, found: Found, instead: str = "") -> None:
     """Raise DataError; instead is what else may be done with images that lie in no class folder."""
     shown = printable(root)
+    if all(os.path.isfile(os.path.join(root, name)) for name in OF_A_RUN):
+        raise DataError(f"{shown} is the folder of a run and holds no images to learn from; name it with -m, and the "
+                        "folder of the images without -m.")
     if found.loose:
         raise DataError(f"the images of {shown} lie directly in it ({listed(found.loose)}); move them into one "
                         f"sub-folder per class, or give a table with the columns file and label: --labels FILE.csv."

@@ -86,7 +86,8 @@ class Quantised:
         return {"model": os.fspath(self.opened.path), "ranges": self.way, "float_layers": self.floats,
                 "int8_layers": self.layers, "images": self.before.image_count, "part": self.part,
                 "chosen_by": self.chosen_by, "drop": self.drop, "before": _figures(self.before),
-                "after": _figures(self.after)}
+                "after": _figures(self.after),
+                "skipped": [{"path": path, "error": reason} for path, reason in self.skipped]}
 
 
 def _figures(found: Evaluation) -> dict[str, float]:

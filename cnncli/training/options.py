@@ -153,7 +153,8 @@ class Options:
             weights = {str(plain(name)): plain(weight) for name, weight in weights.items()}
             object.__setattr__(self, "class_weights", weights)
         values = list(weights.values()) if isinstance(weights, dict) else weights
-        numbers = isinstance(values, Sequence) and all(isinstance(value, int | float) for value in values)
+        numbers = isinstance(values, Sequence) and all(
+            isinstance(value, int | float) and not isinstance(value, bool) for value in values)
         if weights not in (None, "balanced") and not (numbers and values):
             raise UsageError("the class weights must be balanced, a number for each class in the order of the classes, "
                              f"or a mapping of names of classes to numbers, not {brief(self.class_weights)}.")

@@ -302,6 +302,10 @@ def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
     refused(make(tmp_path / "none", cat=0, dog=0), "holds no images", "cat, dog")
     (tmp_path / "none" / "cat" / "a.txt").touch()
     refused(tmp_path / "none", "holds no images", "only .txt")
+    run = make(tmp_path, run=1) / "run"
+    for name in ("config.json", "images.csv"):
+        (run / name).touch()
+    refused(run, "is the folder of a run and holds no images to learn from", "model")
     (tmp_path / "files").mkdir()
     (tmp_path / "files" / "a.txt").touch()
     refused(tmp_path / "files", "holds no images")

@@ -37,6 +37,9 @@ def explain(opened: Opened, data: Any, folder: str | None = None) -> Path:
 def test_images_held_out_and_others_have_folders_of_their_own(opened: Opened) -> None:
     run = Path("runs/one")
     assert explain(opened, None) == run / "explained"
+    other = Opened(opened.model, run / "model-int8.safetensors", opened.run)
+    assert explain(other, None) == run / "explained-model-int8"
+    assert explain(other, "a/photos") == run / "explained-model-int8-photos"
     assert explain(opened, "a/photos") == run / "explained-photos"
     assert explain(opened, "b/photos") == run / "explained-photos-2"
     assert explain(opened, ["b/photos/x.png", "b/photos/more/y.png"]) == run / "explained-photos-2"
