@@ -268,7 +268,8 @@ def _facts(model: Model, opened: Opened) -> list[tuple[str, str]]:
     said = model.training
     facts = [("network", str(said.get("architecture") or "")),
              ("parameters", f"{sum(array.size for array in model.network.parameters().values()):,}"),
-             ("images as", model.preprocessing.describe().rstrip(".")), ("epoch", str(said.get("epoch") or ""))]
+             ("images as", model.preprocessing.describe().rstrip(".")), ("epoch", str(said.get("epoch") or "")),
+             ("precision", "int8" if model.network.quantisation else "")]
     counts = said.get("images")
     if isinstance(counts, dict) and counts.get("train"):
         facts.append(("trained on", f"{counts['train']:,} images"))

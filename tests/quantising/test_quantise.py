@@ -28,7 +28,10 @@ def test_it_answers_as_before_and_says_what_was_lost(home: Path) -> None:
     assert found.part == "test"
     assert found.before.accuracy == tested.accuracy
     found.model.save("runs/small/model-int8.safetensors")
-    assert found.after.accuracy == cnncli.evaluate("runs/small/model-int8.safetensors", split="test").accuracy
+    again = cnncli.evaluate("runs/small/model-int8.safetensors", split="test")
+    assert found.after.accuracy == again.accuracy
+    assert ("precision", "int8") in again.facts
+    assert ("precision", "int8") not in tested.facts
     assert abs(found.drop) <= 100 / tested.image_count
     assert found.layers == 5
     assert found.model.classes == model.classes
