@@ -57,8 +57,8 @@ CNN_INLINE vi ISA(iload_lanes)(const int32_t *p, int64_t count) {
 }
 CNN_INLINE vi ISA(bytes_load)(const uint8_t *p, int64_t count) {
 #if VLEN == 16
-    __mmask16 mask = (__mmask16)(count ? (1u << count) - 1 : 0xffff);
-    return (vi)_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask, p));
+    if (!count) return (vi)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
+    return (vi)_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8((__mmask16)((1u << count) - 1), p));
 #else
     union {
         vi v;
@@ -111,6 +111,13 @@ CNN_INLINE vi ISA(nearest)(vf a) {
 }
 CNN_INLINE vf ISA(real)(vi a) { return __builtin_convertvector(a, vf); }
 
+#if VLEN == 16
+CNN_INLINE vi ISA(imax)(vi a, vi b) { return (vi)_mm512_max_epi32((__m512i)a, (__m512i)b); }
+CNN_INLINE vi ISA(imin)(vi a, vi b) { return (vi)_mm512_min_epi32((__m512i)a, (__m512i)b); }
+#elif VLEN == 8
+CNN_INLINE vi ISA(imax)(vi a, vi b) { return (vi)_mm256_max_epi32((__m256i)a, (__m256i)b); }
+CNN_INLINE vi ISA(imin)(vi a, vi b) { return (vi)_mm256_min_epi32((__m256i)a, (__m256i)b); }
+#else
 CNN_INLINE vi ISA(imax)(vi a, vi b) {
     vi more = a > b;
     return (more & a) | (~more & b);
@@ -119,3 +126,4 @@ CNN_INLINE vi ISA(imin)(vi a, vi b) {
     vi less = a < b;
     return (less & a) | (~less & b);
 }
+#endif

@@ -109,9 +109,10 @@ CNN_INLINE void ISA(finish_vector)(const cnn_requantise *f, const bool plain, vi
     } else {
         const vf most = vset(CNN_INT8_LARGEST), parts = real * (multiplier * vset(CNN_INT8_PARTS));
         result = ISA(nearest)(vmin(vmax(parts, -most), most));
-        vi other = ISA(bytes_load)(f->add + at, part) - ISA(iset)((int32_t)f->add_zero);
-        result += other * ISA(iset)((int32_t)f->add_multiplier) + ISA(iset)(CNN_INT8_PARTS / 2);
-        result = (result >> 12) + ISA(iset)((int32_t)f->zero);
+        /* What does not depend on the other byte is one constant: both zeros, and the half that rounds. */
+        int32_t fixed = (int32_t)(f->zero * CNN_INT8_PARTS + CNN_INT8_PARTS / 2 - f->add_zero * f->add_multiplier);
+        result += ISA(bytes_load)(f->add + at, part) * ISA(iset)((int32_t)f->add_multiplier) + ISA(iset)(fixed);
+        result = result >> 12;
         result = ISA(imin)(ISA(imax)(result, ISA(iset)((int32_t)f->least)), ISA(iset)((int32_t)f->most));
     }
     ISA(bytes_store)(y + at, result, part);
