@@ -43,9 +43,20 @@ static const struct int8_conv_kernels *kernels_of(void) {
 
 /* ---- packing ---- */
 
+/* Whether all numbers that a kernel's row reads are one run, without filling each pixel's channels up to whole units:
+ * less to multiply where they are few, as in the first layer. */
+static bool joined(const cnn_conv2d *p, const struct int8_conv_kernels *k) {
+    return p->groups == 1 && p->dilation_w == 1 && inputs_of(p) % k->units != 0;
+}
+
+static int64_t run_of(const cnn_conv2d *p, const struct int8_conv_kernels *k) {
+    return joined(p, k) ? p->kw * inputs_of(p) : inputs_of(p);
+}
+
 /* Bytes of one group's packed weights with these kernels. */
 static int64_t group_packed(const cnn_conv2d *p, const struct int8_conv_kernels *k) {
-    return p->kh * p->kw * cnn_round_up(inputs_of(p), k->units) / k->units * cnn_round_up(outputs_of(p), k->lanes) * 4;
+    int64_t runs = joined(p, k) ? p->kh : p->kh * p->kw;
+    return runs * cnn_ceil_div(run_of(p, k), k->units) * cnn_round_up(outputs_of(p), k->lanes) * 4;
 }
 
 int64_t cnn_int8_conv2d_packed(const cnn_conv2d *p) {
@@ -56,7 +67,7 @@ int64_t cnn_int8_conv2d_packed(const cnn_conv2d *p) {
 
 cnn_status cnn_int8_conv2d_pack(const cnn_conv2d *p, const int8_t *weight, int8_t *packed) {
     if (!cnn_int8_conv2d_fits(p)) return CNN_INVALID;
-    int64_t taps = p->kh * p->kw, each = outputs_of(p) * inputs_of(p) * taps;
+    int64_t each = outputs_of(p) * inputs_of(p) * p->kh * p->kw;
     if (cnn_use_reference()) {
         memcpy(packed, weight, (size_t)(p->groups * each));
         return CNN_OK;
@@ -67,7 +78,8 @@ cnn_status cnn_int8_conv2d_pack(const cnn_conv2d *p, const int8_t *weight, int8_
     }
     const struct int8_conv_kernels *k = kernels_of();
     for (int64_t g = 0; g < p->groups; g++)
-        k->pack(taps, inputs_of(p), outputs_of(p), weight + g * each, packed + g * group_packed(p, k));
+        k->pack(p->kh, p->kw, run_of(p, k), inputs_of(p), outputs_of(p), weight + g * each,
+                packed + g * group_packed(p, k));
     return CNN_OK;
 }
 
@@ -139,15 +151,18 @@ static int64_t source_rows(const cnn_conv2d *p, int64_t count) {
 /* Copies one row of the image with its borders: row `source` of it, which may be outside. */
 static void copy_row(const struct work *w, int64_t group, int64_t image, int64_t source, uint8_t *to) {
     const cnn_conv2d *p = w->job.p;
-    int64_t c = inputs_of(p);
+    const struct int8_conv_kernels *k = w->kernels;
+    int64_t c = inputs_of(p), numbers = w->pixel * k->units / 4; /* of a pixel */
     if (source < 0 || source >= p->h) {
-        w->kernels->fill(w->width, c, w->zero, to);
+        k->fill(w->width * numbers, w->zero, to);
         return;
     }
     const uint8_t *from = w->x + (image * p->h + source) * p->w * p->c + group * c;
-    w->kernels->fill(p->pad_left, c, w->zero, to);
-    w->kernels->widen(p->w, c, from, p->c, to + p->pad_left * w->pixel);
-    w->kernels->fill(p->pad_right, c, w->zero, to + (p->pad_left + p->w) * w->pixel);
+    k->fill(p->pad_left * numbers, w->zero, to);
+    to += p->pad_left * w->pixel;
+    if (numbers == c && p->c == c) k->copy(p->w * c, from, to);
+    else k->widen(p->w, c, from, p->c, to);
+    k->fill(p->pad_right * numbers, w->zero, to + p->w * w->pixel);
 }
 
 /* Fills rows with where the windows of rows begin … end-1 of results lie; copies them there unless they are in place. */
@@ -180,7 +195,8 @@ static cnn_status work_chunk(void *context, int64_t chunk) {
     int64_t span = chunk % w->spans, block = chunk / w->spans % w->blocks, group = chunk / w->spans / w->blocks;
     int64_t begin = block * w->block, end = CNN_MIN(begin + w->block, w->rows);
     size_t list = (size_t)cnn_round_up((end - begin) * (int64_t)sizeof(struct int8_row), CNN_LINE);
-    uint8_t *memory = cnn_scratch(list + (size_t)(w->source_rows * w->width * w->pixel));
+    /* The last run may end within a unit, which is read whole. */
+    uint8_t *memory = cnn_scratch(list + (size_t)(w->source_rows * w->width * w->pixel) + 4);
     if (!memory) return CNN_NO_MEMORY;
     struct int8_row *rows = (struct int8_row *)memory;
     find_rows(w, group, begin, end, rows, memory + list);
@@ -202,7 +218,7 @@ static void lay_out(struct work *w) {
     bool inside = !(p->pad_top | p->pad_bottom | p->pad_left | p->pad_right);
     w->in_place = bytes == 1 && p->groups == 1 && c % w->kernels->units == 0 && inside;
     w->flat = w->in_place && p->kh == 1 && p->kw == 1 && p->stride_h == 1 && p->stride_w == 1;
-    w->pixel = cnn_round_up(c, w->kernels->units) * bytes;
+    w->pixel = (joined(p, w->kernels) ? c : cnn_round_up(c, w->kernels->units)) * bytes;
     w->width = p->pad_left + p->w + p->pad_right;
     w->columns = w->flat ? FLAT_COLUMNS : p->ow;
     w->rows = w->flat ? cnn_ceil_div(p->n * p->oh * p->ow, FLAT_COLUMNS) : p->n * p->oh;
@@ -211,7 +227,7 @@ static void lay_out(struct work *w) {
                                            .taps = together ? 1 : p->kw,
                                            .next_row = p->dilation_h * w->width * w->pixel,
                                            .next_tap = p->dilation_w * w->pixel,
-                                           .run = (together ? p->kw : 1) * w->pixel / 4,
+                                           .run = cnn_ceil_div((together ? p->kw : 1) * w->pixel, 4),
                                            .step = p->stride_w * w->pixel};
 }
 

@@ -33,10 +33,14 @@ struct int8_job {
 
 struct int8_conv_kernels {
     int64_t lanes, units; /* output channels in a vector, numbers in 32 bits */
-    void (*pack)(int64_t taps, int64_t inputs, int64_t outputs, const int8_t *weight, int8_t *packed);
-    /* `pixels` of c numbers of a group to rows of numbers as the tiles read them; pixels lie `pixel` bytes apart. */
+    /* Weights (outputs, inputs, rows, taps), `run` numbers behind one another: an input's, or those of a row's taps. */
+    void (*pack)(int64_t rows, int64_t taps, int64_t run, int64_t inputs, int64_t outputs, const int8_t *weight,
+                 int8_t *packed);
+    /* Bytes to numbers as the tiles read them: just so, or each pixel's c filled up to whole units with zeros; pixels lie
+     * `pixel` bytes apart. */
+    void (*copy)(int64_t count, const uint8_t *x, uint8_t *to);
     void (*widen)(int64_t pixels, int64_t c, const uint8_t *x, int64_t pixel, uint8_t *to);
-    void (*fill)(int64_t pixels, int64_t c, uint8_t value, uint8_t *to);
+    void (*fill)(int64_t count, uint8_t value, uint8_t *to);
     /* Rows of results, of output channels first … first+channels-1, whose weights are w. */
     void (*multiply)(const struct int8_job *job, int64_t count, const struct int8_row *rows, int64_t first,
                      int64_t channels, const int8_t *w);

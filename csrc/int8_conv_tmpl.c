@@ -5,65 +5,52 @@
 
 /* ---- packing ---- */
 
-/* Weights [outputs][inputs][taps] as panels of two vectors of outputs, the last of one or two: [tap][inputs / units]
- * [outputs][units], where what is missing is 0. */
-static void ISA(pack)(int64_t taps, int64_t inputs, int64_t outputs, const int8_t *weight, int8_t *packed) {
+/* Weights as panels of two vectors of outputs, the last of one or two: [row and tap][run / units][outputs][units], where
+ * what is missing is 0. Number j of a run that holds all taps of a row is input j % inputs of tap j / inputs. */
+static void ISA(pack)(int64_t rows, int64_t taps, int64_t run, int64_t inputs, int64_t outputs, const int8_t *weight,
+                      int8_t *packed) {
     dot_weight_t *to = (dot_weight_t *)packed;
+    int64_t runs = rows * taps * inputs / run, taps_of_run = run / inputs;
     for (int64_t first = 0; first < outputs; first += 2 * VLEN) {
         int64_t width = CNN_MIN(cnn_round_up(outputs - first, VLEN), 2 * VLEN);
-        for (int64_t t = 0; t < taps; t++)
-            for (int64_t i = 0; i < inputs; i += DOT_UNITS)
+        for (int64_t r = 0; r < runs; r++)
+            for (int64_t i = 0; i < run; i += DOT_UNITS)
                 for (int64_t k = first; k < first + width; k++)
-                    for (int64_t u = i; u < i + DOT_UNITS; u++)
-                        *to++ = k < outputs && u < inputs ? weight[(k * inputs + u) * taps + t] : 0;
+                    for (int64_t j = i; j < i + DOT_UNITS; j++) {
+                        int64_t tap = r * taps_of_run + j / inputs;
+                        bool there = k < outputs && j < run;
+                        *to++ = there ? weight[(k * inputs + j % inputs) * rows * taps + tap] : 0;
+                    }
     }
 }
 
 /* ---- copying ---- */
 
+static void ISA(copy)(int64_t count, const uint8_t *x, uint8_t *to) {
 #ifdef CNN_VNNI
-/* Three bytes of each pixel, as images have them, to four: one load reads a byte of the next pixel, too, but for the last
- * pixel. */
-static void ISA(widen_colours)(int64_t pixels, const uint8_t *x, int64_t pixel, uint8_t *to) {
-    for (int64_t i = 0; i < pixels - 1; i++) {
-        uint32_t four;
-        memcpy(&four, x + i * pixel, sizeof four);
-        four &= 0xffffff; /* the processor is little-endian */
-        memcpy(to + 4 * i, &four, sizeof four);
-    }
-    if (pixels < 1) return;
-    memcpy(to + 4 * (pixels - 1), x + (pixels - 1) * pixel, 3);
-    to[4 * pixels - 1] = 0;
-}
+    memcpy(to, x, (size_t)count);
+#else
+    dot_t *out = (dot_t *)to;
+    for (int64_t i = 0; i < count; i++) out[i] = x[i];
 #endif
+}
 
 static void ISA(widen)(int64_t pixels, int64_t c, const uint8_t *x, int64_t pixel, uint8_t *to) {
     dot_t *out = (dot_t *)to;
     int64_t whole = cnn_round_up(c, DOT_UNITS);
-    if (whole == c && pixel == c) pixels *= c, c = whole = pixel = 1; /* one long row */
-    if (c == 1 && whole == 1) {
-#ifdef CNN_VNNI
-        memcpy(out, x, (size_t)pixels);
-#else
-        for (int64_t i = 0; i < pixels; i++) out[i] = x[i];
-#endif
+    if (whole == c && pixel == c) {
+        ISA(copy)(pixels * c, x, to);
         return;
     }
-#ifdef CNN_VNNI
-    if (c == 3) {
-        ISA(widen_colours)(pixels, x, pixel, to);
-        return;
-    }
-#endif
     for (int64_t i = 0; i < pixels; i++, x += pixel, out += whole) {
         for (int64_t j = 0; j < c; j++) out[j] = x[j];
         for (int64_t j = c; j < whole; j++) out[j] = 0;
     }
 }
 
-static void ISA(fill)(int64_t pixels, int64_t c, uint8_t value, uint8_t *to) {
+static void ISA(fill)(int64_t count, uint8_t value, uint8_t *to) {
     dot_t *out = (dot_t *)to;
-    for (int64_t i = 0; i < pixels * cnn_round_up(c, DOT_UNITS); i++) out[i] = value;
+    for (int64_t i = 0; i < count; i++) out[i] = value;
 }
 
 /* ---- multiplying ---- */
@@ -169,5 +156,5 @@ static void ISA(multiply)(const struct int8_job *job, int64_t count, const struc
     }
 }
 
-const struct int8_conv_kernels ISA(cnn_int8_conv_kernels) = {VLEN,       DOT_UNITS, ISA(pack),
+const struct int8_conv_kernels ISA(cnn_int8_conv_kernels) = {VLEN,       DOT_UNITS, ISA(pack),    ISA(copy),
                                                              ISA(widen), ISA(fill), ISA(multiply)};
