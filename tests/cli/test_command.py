@@ -73,8 +73,8 @@ def test_every_command_that_takes_a_model_takes_m() -> None:
     context = click.Context(cnn)
     taking = {name for name in COMMANDS for parameter in cnn.get_command(context, name).params
               if "-m" in parameter.opts}  # type: ignore[union-attr]
-    assert taking == {"test", "predict", "inspect", "visualize-filters", "explain", "export", "page", "features",
-                      "quantize"}
+    assert taking == {"test", "predict", "inspect", "visualize-filters", "explain", "export",
+                      "quantize", "page", "features"}
 
 
 def test_the_options_of_train_stand_in_groups(capsys: pytest.CaptureFixture[str]) -> None:
