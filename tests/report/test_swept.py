@@ -10,7 +10,6 @@ from PIL import Image
 from cnncli.report import swept
 from cnncli.report.swept import Entry
 
-pytestmark = pytest.mark.slow
 FACTORS = ["lr", "weight-decay"]
 
 
@@ -46,6 +45,7 @@ def dots(panel: Any) -> list[tuple[float, float, str]]:
     return [(line.get_xdata()[0], line.get_ydata()[0], line.get_marker()) for line in panel.lines][::-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2, 200])
 def test_any_number_of_runs_fills_a_picture(count: int, tmp_path: Path) -> None:
     path = swept.draw([entry(0.9 - i / 1000, lr=0.1 + i, arch=f"net-{i % 3}") for i in range(count)],
@@ -122,6 +122,7 @@ def test_runs_that_failed_and_one_that_learnt_nothing_stand_at_the_edge(axes: An
     assert "1 failed: lr=2" in words(axes([entry(0.9, lr=1), entry(None, lr=2)])[1])
 
 
+@pytest.mark.slow
 def test_long_and_very_many_words_are_cut(axes: Any) -> None:
     panels = axes([entry(0.9 - i / 100, **{f"s{j}": f"{'word' * 9}{i}" for j in range(9)}) for i in range(30)])
     assert len(panels) == 2 + 8
