@@ -38,10 +38,6 @@ static void ISA(copy)(int64_t count, const uint8_t *x, uint8_t *to) {
 static void ISA(widen)(int64_t pixels, int64_t c, const uint8_t *x, int64_t pixel, uint8_t *to) {
     dot_t *out = (dot_t *)to;
     int64_t whole = cnn_round_up(c, DOT_UNITS);
-    if (whole == c && pixel == c) {
-        ISA(copy)(pixels * c, x, to);
-        return;
-    }
     for (int64_t i = 0; i < pixels; i++, x += pixel, out += whole) {
         for (int64_t j = 0; j < c; j++) out[j] = x[j];
         for (int64_t j = c; j < whole; j++) out[j] = 0;

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.outputs import Kind, checked_path, marked, write
-from ..errors import UsageError, printable, told
+from ..errors import UsageError, printable
 from ..model import Model
 from ..plain import in_plain_json
 from ..runs.opened import AnyModel, open_model, quantised
@@ -100,7 +100,7 @@ def export_model(model: AnyModel, path: str | os.PathLike[str], *, raw: bool = F
     if raw and suffix != ".onnx":
         raise UsageError("--raw is only for .onnx files; leave it out.")
     if int8 and suffix != ".c":
-        raise UsageError(told("--int8 is only for .c files; leave it out."))
+        raise UsageError("--int8 is only for .c files; leave it out.")
     opened = quantised(model) if int8 else open_model(model)
     sizes: dict[str, int] = {}
     with opened.claim({file: KINDS[suffix]}, force=force):

@@ -5,7 +5,7 @@ from typing import Any
 from .. import kernels
 from ..errors import NetworkError, brief
 from ..kernels import Call
-from .base import Buffers, Layer, Shape
+from .base import Buffers, Layer
 from .int8 import ALL_BYTES, Int8Buffers, by_table
 
 
@@ -17,9 +17,6 @@ class Activation(Layer, abstract=True):
 
     def forward_calls(self, io: Buffers) -> list[Call]:
         return [kernels.activation_forward(self.function, io.x[0], io.y, self.slope)]
-
-    def takes_bytes(self, *shapes: Shape) -> bool:
-        return True
 
     def int8_calls(self, io: Int8Buffers) -> list[Call]:
         return by_table(self.forward(io.steps[0].values_of(ALL_BYTES)[None])[0], io)

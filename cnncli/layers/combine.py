@@ -53,9 +53,6 @@ class Concat(Layer):
     def forward_calls(self, io: Buffers) -> list[Call]:
         return [kernels.copy_channels(x, io.y, y_start=at) for x, at in zip(io.x, _starts(io), strict=True)]
 
-    def takes_bytes(self, *shapes: Shape) -> bool:
-        return True
-
     def int8_calls(self, io: Int8Buffers) -> list[Call]:
         starts = _starts(io)
         return [rescaled(io, index, first) for index, first in enumerate(starts)]

@@ -5,7 +5,7 @@ from typing import Any
 from .. import kernels
 from ..errors import NetworkError, brief
 from ..kernels import Call
-from .base import Buffers, Layer, Shape
+from .base import Buffers, Layer
 from .int8 import Int8Buffers, rescaled
 
 
@@ -39,9 +39,6 @@ class Dropout(Layer):
         if not io.training or self.p == 0:
             return [kernels.copy(io.x[0], io.y)]
         return [kernels.dropout(io.x[0], io.y, self.p, io.clock, self.stream)]
-
-    def takes_bytes(self, *shapes: Shape) -> bool:
-        return True
 
     def int8_calls(self, io: Int8Buffers) -> list[Call]:
         return [rescaled(io, 0)]

@@ -21,9 +21,6 @@ class Flatten(Layer):
         x = io.x[0]
         return [kernels.flatten_forward(x, io.y) if x.ndim == 4 else kernels.copy(x, io.y)]
 
-    def takes_bytes(self, *shapes: Shape) -> bool:
-        return True
-
     def int8_calls(self, io: Int8Buffers) -> list[Call]:
         return [kernels.int8_flatten(io.x[0], io.y) if io.x[0].ndim == 4 else rescaled(io, 0)]
 

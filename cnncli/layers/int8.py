@@ -153,12 +153,12 @@ class OfBytes:
     keeps_numbers = False  # whether all numbers that it yields in evaluation are some of its input
 
     def takes_bytes(self, *shapes: tuple[int, ...]) -> bool:
-        """Return whether ``int8_calls`` computes the layer.
+        """Return whether ``int8_calls`` computes the layer: at first, whether the layer says how.
 
         Args:
             *shapes: The shapes of the inputs.
         """
-        return False
+        return type(self).int8_calls is not OfBytes.int8_calls
 
     def int8_packed(self, weight: Array, *shapes: tuple[int, ...]) -> tuple[Array, Call]:
         """Return room for rearranged int8 weights, and the call that fills it. Needed of layers with weights.

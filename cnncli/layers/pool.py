@@ -94,9 +94,6 @@ class MaxPool2d(Pool):
     def forward_calls(self, io: Buffers) -> list[Call]:
         return [kernels.max_pool_forward(self.windows, io.x[0], io.y, io.saved.get("taps"), io.activation)]
 
-    def takes_bytes(self, *shapes: Shape) -> bool:
-        return True
-
     def int8_calls(self, io: Int8Buffers) -> list[Call]:
         calls = [kernels.int8_max_pool(io.x[0], self.windows, io.y)]
         if io.activation:
@@ -133,9 +130,6 @@ class AvgPool2d(Pool):
 
     def forward_calls(self, io: Buffers) -> list[Call]:
         return [kernels.average_pool_forward(self.windows, self.count_include_pad, io.x[0], io.y)]
-
-    def takes_bytes(self, *shapes: Shape) -> bool:
-        return True
 
     def int8_calls(self, io: Int8Buffers) -> list[Call]:
         return [kernels.int8_average_pool(io.x[0], self.windows, self.count_include_pad, *io.means(), io.y)]
@@ -194,9 +188,6 @@ class GlobalAvgPool2d(Layer):
         windows, pooled = self._whole(io.x[0], io.y)
         return [kernels.average_pool_forward(windows, True, io.x[0], pooled)]
 
-    def takes_bytes(self, *shapes: Shape) -> bool:
-        return True
-
     def int8_calls(self, io: Int8Buffers) -> list[Call]:
         windows, pooled = self._whole(io.x[0], io.y)
         return [kernels.int8_average_pool(io.x[0], windows, True, *io.means(), pooled)]
@@ -238,9 +229,6 @@ class AdaptiveAvgPool2d(Layer):
 
     def forward_calls(self, io: Buffers) -> list[Call]:
         return [kernels.adaptive_average_pool_forward(io.x[0], io.y)]
-
-    def takes_bytes(self, *shapes: Shape) -> bool:
-        return True
 
     def int8_calls(self, io: Int8Buffers) -> list[Call]:
         return [kernels.int8_adaptive_average_pool(io.x[0], *io.means(), io.y)]

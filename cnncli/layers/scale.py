@@ -6,7 +6,7 @@ from typing import Any
 from .. import kernels
 from ..errors import NetworkError, brief
 from ..kernels import Call
-from .base import Buffers, Layer, Shape
+from .base import Buffers, Layer
 from .int8 import ALL_BYTES, Int8Buffers, by_table
 
 
@@ -33,9 +33,6 @@ class Scale(Layer):
 
     def forward_calls(self, io: Buffers) -> list[Call]:
         return [kernels.scale(io.x[0], io.y, self.factor)]
-
-    def takes_bytes(self, *shapes: Shape) -> bool:
-        return True
 
     def int8_calls(self, io: Int8Buffers) -> list[Call]:
         return by_table(io.steps[0].values_of(ALL_BYTES) * self.factor, io)

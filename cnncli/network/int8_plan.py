@@ -117,7 +117,7 @@ class Int8Plan:
         self._tensors[last, REAL].use(len(self._steps))
         workspace = max([0, *(self._workspace_of(step.unit) for step in self._steps if step.unit and not step.bytes)])
         self._workspace = self._arena.new((workspace,), np.uint8, 0, len(self._steps))
-        self.arena_bytes = self._arena.lay_out()
+        self._arena.lay_out()
         self._packed_weights: list[Packed] = []
         self._packed_state: Any = None
         self._calls = [call for step in self._steps for call in self._calls_of(step)]

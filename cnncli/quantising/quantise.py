@@ -130,7 +130,7 @@ def quantise(model: AnyModel = None, data: Data | None = None, *, max_drop: floa
         found.model.save("small.safetensors")
     """
     if not max_drop >= 0:
-        raise UsageError(told(f"--max-drop must be a number of points of at least 0, not {max_drop:g}."))
+        raise UsageError(f"--max-drop must be a number of points of at least 0, not {max_drop:g}.")
     opened = open_model(model)
     if opened.model.network.quantisation:
         raise UsageError(f"{printable(opened.path)} is quantised already; quantise the model that it was made of.")
@@ -207,7 +207,8 @@ class _Work:
         self._begin("trying ranges", len(WAYS) + 2)
         best, way, floats = choose(self.network, found, self._pixels(), self._loss)
         before = self._scores(self.model, judged)
-        after = self._scores(self._with(best, way), judged)
+        model = self._with(best, way, floats)
+        after = self._scores(model, judged)
         if _too_much(before, after, max_drop):
             self._begin("trying layers", len(best.scales) + 1)
             worst = [name for name, _ in ranked(best, self._loss)]
@@ -216,11 +217,12 @@ class _Work:
             while worst and _too_much(before, after, max_drop):
                 floats.append(worst.pop(0))
                 best = without(best, floats)
-                after = self._scores(self._with(best, way), judged)
+                model = self._with(best, way, floats)
+                after = self._scores(model, judged)
             if _too_much(before, after, max_drop):
                 raise UsageError(_refusal(before, after, max_drop, []))
         skipped = list(dict.fromkeys([*self.images.skipped, *before.skipped]))
-        return Quantised(self._with(best, way, floats), self.opened, way, floats, len(best.scales), before, after, part,
+        return Quantised(model, self.opened, way, floats, len(best.scales), before, after, part,
                          len(self.labels), skipped)
 
     def _pixels(self) -> Array:
@@ -255,20 +257,19 @@ class _Work:
         finite = np.isfinite(logits).all(axis=1)
         return cross_entropy(logits, labels) if finite.all() else float("inf")
 
-    def _with(self, quantisation: Quantisation, way: str, floats: list[str] | None = None) -> Model:
+    def _with(self, quantisation: Quantisation, way: str, floats: list[str]) -> Model:
         """Return the model with that quantisation: its weights are what the int8 numbers stand for."""
         network = Network.from_config(self.network.config())
-        for name, array in network.parameters().items():
+        given = {**self.network.parameters(), **self.network.buffers()}
+        for name, array in {**network.parameters(), **network.buffers()}.items():
             layer, _, part = name.rpartition(".")
-            value, scales = self.network.parameters()[name], quantisation.scales.get(layer)
+            value, scales = given[name], quantisation.scales.get(layer)
             array[...] = (real_weights(whole_weights(value, scales), scales) if scales is not None and part == "weight"
                           else value)
-        for name, array in network.buffers().items():
-            array[...] = self.network.buffers()[name]
         network.quantisation = quantisation
         self._begin("calibrating", 1)
         logits = self._logits(quantisation)
-        training = {**self.model.training, "quantised": {"ranges": way, "float_layers": floats or []}}
+        training = {**self.model.training, "quantised": {"ranges": way, "float_layers": list(floats)}}
         result = Model(network, self.model.classes, self.model.preprocessing, training,
                        calibrate(logits, self.labels[: len(logits)]))
         result.seen, result.strangeness, result.flips = self.model.seen, self.model.strangeness, self.model.flips
@@ -289,6 +290,6 @@ def _refusal(before: Evaluation, after: Evaluation, max_drop: float, worst: list
     said = (f"quantised, the model is right for {after.accuracy:.2%} of {before.image_count:,} images, before for "
             f"{before.accuracy:.2%}, which is more than {max_drop:g} points less")
     if not worst:
-        return told(f"{said} even with all layers in float32; give a larger --max-drop.")
-    return told(f"{said}; it loses most in {', '.join(worst[:_NAMED])}: --fall-back leaves such layers in float32, a "
-                "larger --max-drop accepts the loss.")
+        return f"{said} even with all layers in float32; give a larger --max-drop."
+    return (f"{said}; it loses most in {', '.join(worst[:_NAMED])}: --fall-back leaves such layers in float32, a "
+            "larger --max-drop accepts the loss.")

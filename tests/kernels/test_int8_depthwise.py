@@ -1,14 +1,10 @@
 """csrc/int8_depthwise.c: convolutions of bytes with one channel a group, where groups of taps, tiles, borders and
 vectors are not full. What is expected and how it is checked are test_int8_conv.py's."""
 
-import numpy as np
 import pytest
 
-from cnncli import kernels
-from cnncli.kernels import Convolution
-
 from .test_depthwise import WINDOWS, shaped
-from .test_int8_conv import check, computed, every_way, finish, inputs, requantised, sums
+from .test_int8_conv import check, check_on_any_threads
 
 # Kernels whose sums have one group of taps below each other, or several, and room for two rows of results, or not.
 MORE = [
@@ -61,14 +57,4 @@ def test_rows_that_are_too_long_for_it(isa, rng):
 @pytest.mark.parametrize("shape", [(1, 40, 70, 96), (3, 7, 7, 200), (1, 7, 7, 64), (2, 33, 5, 3)], ids=str)
 @pytest.mark.parametrize("window", [WINDOWS[0], WINDOWS[7]], ids=str)
 def test_the_same_bytes_on_any_threads(shape, window, isa, rng):
-    convolution: Convolution = shaped(window, *shape)
-    x, weight = inputs(convolution, rng)
-    f, before, found = finish(convolution, rng), kernels.threads(), []
-    try:
-        for threads in (1, 2, 3):
-            kernels.set_threads(threads)
-            found.append(every_way(lambda: computed(convolution, x, 77, weight, f)).copy())
-    finally:
-        kernels.set_threads(before)
-    assert all(np.array_equal(each, found[0]) for each in found)
-    assert np.array_equal(found[0], requantised(sums(convolution, x, 77, weight), f))
+    check_on_any_threads(shaped(window, *shape), rng)
