@@ -213,14 +213,14 @@ class _Work:
             self._begin("trying layers", len(best.scales) + 1)
             worst = [name for name, _ in ranked(best, self._loss)]
             if not fall_back:
-                raise UsageError(_refusal(before, after, max_drop, worst))
+                raise _refusal(before, after, max_drop, worst)
             while worst and _too_much(before, after, max_drop):
                 floats.append(worst.pop(0))
                 best = without(best, floats)
                 model = self._with(best, way, floats)
                 after = self._scores(model, judged)
             if _too_much(before, after, max_drop):
-                raise UsageError(_refusal(before, after, max_drop, []))
+                raise _refusal(before, after, max_drop, [])
         skipped = list(dict.fromkeys([*self.images.skipped, *before.skipped]))
         return Quantised(model, self.opened, way, floats, len(best.scales), before, after, part,
                          len(self.labels), skipped)
@@ -286,10 +286,10 @@ def _too_much(before: Evaluation, after: Evaluation, max_drop: float) -> bool:
     return lost > 1 and 100 * lost / before.image_count > max_drop
 
 
-def _refusal(before: Evaluation, after: Evaluation, max_drop: float, worst: list[str]) -> str:
+def _refusal(before: Evaluation, after: Evaluation, max_drop: float, worst: list[str]) -> UsageError:
     said = (f"quantised, the model is right for {after.accuracy:.2%} of {before.image_count:,} images, before for "
             f"{before.accuracy:.2%}, which is more than {max_drop:g} points less")
     if not worst:
-        return f"{said} even with all layers in float32; give a larger --max-drop."
-    return (f"{said}; it loses most in {', '.join(worst[:_NAMED])}: --fall-back leaves such layers in float32, a "
-            "larger --max-drop accepts the loss.")
+        return UsageError(f"{said} even with all layers in float32; give a larger --max-drop.")
+    return UsageError(f"{said}; it loses most in {', '.join(worst[:_NAMED])}: --fall-back leaves such layers in "
+                      "float32, a larger --max-drop accepts the loss.")
