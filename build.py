@@ -1,5 +1,5 @@
 """How the extension ``cnncli._kernels`` is built: csrc/*.c compiled by the C compiler and wrapped by cffi in API
-mode, from the one contract csrc/cnn.h. setup.py hands ``ffi`` to setuptools; nothing here runs after the install.
+mode, from the contract, csrc/cnn.h and csrc/cnn_bf16.h. setup.py hands ``ffi`` to setuptools; nothing here runs after the install.
 
 The flags are few and safe for every CPU: no -march (csrc/foreach_isa.h sets the instruction set in the source) and
 no -ffast-math (which would switch denormals off for the whole process that loads the library). Contraction is
@@ -33,10 +33,12 @@ def ffi() -> FFI:
     files = sorted(path.as_posix() for path in Path("csrc").glob("*.[ch]"))
     own = [path for path in files if path.endswith(".c") and not path.endswith("_tmpl.c")]
     builder = FFI()
-    builder.cdef(Path("csrc/cnn.h").read_text(encoding="utf-8") + BUILT_FROM)
+    contract = sorted(Path("csrc").glob("cnn*.h"))  # cnn.h comes first
+    builder.cdef("".join(path.read_text(encoding="utf-8") for path in contract) + BUILT_FROM)
     builder.set_source(
         "cnncli._kernels",
-        "#include <stddef.h>\n#include <stdint.h>\n#include <cnn.h>\n" + BUILT_FROM,
+        "#include <stddef.h>\n#include <stdint.h>\n"
+        + "".join(f"#include <{path.name}>\n" for path in contract) + BUILT_FROM,
         sources=own,
         depends=sorted(set(files) - set(own)),
         include_dirs=["csrc"],

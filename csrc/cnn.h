@@ -1,6 +1,6 @@
 /* THE CONTRACT between the C kernels and Python. This one file is compiled by the C compiler and read by
- * cffi's cdef, so it holds no line that begins with '#'. Read internal.h next for how an operation is built,
- * cnncli/kernels/ for the Python side of each prototype.
+ * cffi's cdef, so it holds no line that begins with '#'; cnn_bf16.h goes on with it. Read internal.h next for how an
+ * operation is built, cnncli/kernels/ for the Python side of each prototype.
  *
  * Conventions that every prototype keeps:
  *   - activations are float32, NHWC, contiguous; n h w c are images, rows, columns, channels;
@@ -25,15 +25,18 @@ typedef enum {
     CNN_ISA_AVX512 = 3     /* AVX-512 F, BW, DQ, VL */
 } cnn_isa;
 
-/* The ISA in use; the best one of this CPU and operating system until cnn_isa_set. */
+/* The ISA in use; the best one of this CPU and operating system until cnn_isa_set. Whether this CPU runs one: 0 or 1. */
 int cnn_isa_active(void);
-/* Whether this CPU runs it: 0 or 1. */
 int cnn_isa_supported(int isa);
 /* CNN_NO_ISA, changing nothing, where this CPU lacks it. */
 cnn_status cnn_isa_set(int isa);
 
-/* Words beyond the instruction set's own, which some CPUs with AVX-512 have: bits. Results are the same, but faster. */
-typedef enum { CNN_WORD_VNNI = 1 /* vpdpbusd: four products of bytes, added to an int32 */ } cnn_word;
+/* Words beyond the instruction set's own, which some CPUs with AVX-512 have: bits. */
+typedef enum {
+    CNN_WORD_VNNI = 1, /* vpdpbusd: four products of bytes, added to an int32. Results are the same, but faster */
+    CNN_WORD_BF16 = 2, /* vdpbf16ps: two products of bfloat16, added to a float32; other results than without */
+    CNN_WORD_BF16_PLAIN = 4 /* the same bits on AVX-512 without that instruction: slow, for tests */
+} cnn_word;
 
 /* Those that the active instruction set's kernels use: all that this CPU has, until cnn_words_set; 0 but for AVX-512. */
 int cnn_words_active(void);
@@ -126,8 +129,8 @@ typedef struct {
     const float *bias; /* one a channel of the result, or NULL */
     const float *add;  /* shaped as the result, or NULL; may be the result's own array */
     int activation;    /* f: CNN_IDENTITY, CNN_RELU or CNN_RELU6 */
-    const float *gate; /* shaped as the result, f's output where it went forward: f' is 1 where it is above 0 and,
-                         * for RELU6, below 6, and 0 elsewhere. NULL: none */
+    const float *gate; /* shaped as the result, f's output where it went forward: f' is 1 where it is above 0 and, for
+                         * RELU6, below 6, and 0 elsewhere. NULL: none */
     int pooled;        /* 1: of every 2 x 2 sums, without overlap, only f(the largest + bias) is stored, as max pooling
                          * would: the result is (n, oh / 2, ow / 2, k). Forward only, without add and gate, and where
                          * cnn_conv2d_pools says so */
@@ -141,8 +144,7 @@ int64_t cnn_conv2d_workspace(const cnn_conv2d *p, int pass);
 /* How many bytes the weights take as CNN_FORWARD or CNN_BACKWARD_DATA reads them, on any instruction set and for any
  * n, or 0 where it reads them as they are; -1 where the convolution is CNN_INVALID. */
 int64_t cnn_conv2d_packed(const cnn_conv2d *p, int pass);
-/* Whether forward takes a finish that is pooled: 1 or 0, for any n. */
-int cnn_conv2d_pools(const cnn_conv2d *p);
+int cnn_conv2d_pools(const cnn_conv2d *p); /* whether forward takes a finish that is pooled: 1 or 0, for any n */
 /* Lays the weights out for that pass and the active instruction set: once after each change of them. */
 cnn_status cnn_conv2d_pack(const cnn_conv2d *p, int pass, const float *weight, float *packed);
 /* y = finish(x * weight) (cross-correlation); finish may be NULL. packed is what cnn_conv2d_pack made of weight. One
@@ -357,8 +359,7 @@ cnn_status cnn_flatten_backward(int64_t n, int64_t pixels, int64_t c, const floa
 typedef struct {
     const int32_t *bias;     /* one a channel of the result; what x's zero point makes of the weights is in it */
     const float *multiplier; /* one a channel */
-    int64_t zero;            /* 0 … 255 */
-    int64_t least, most;     /* clamp: y is brought into least … most, within 0 … 255 */
+    int64_t zero, least, most; /* 0 … 255; y is brought into least … most */
     const uint8_t *add;      /* shaped as y, or NULL; may be y itself */
     int64_t add_zero, add_multiplier; /* 0 … 255; below 2^20 in size */
     float *real; /* shaped as y, or NULL; receives (sum + bias) * multiplier instead of y. Then add is NULL */

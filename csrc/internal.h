@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "cnn.h"
+#include "cnn_bf16.h"
 
 #if defined(__x86_64__) || defined(_M_X64)
 #define CNN_X86 1

@@ -50,6 +50,7 @@ static int words_of_cpu(void) {
 #if CNN_X86
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512vnni")) found |= CNN_WORD_VNNI;
+    if (__builtin_cpu_supports("avx512bf16")) found |= CNN_WORD_BF16;
 #endif
     return found;
 }
@@ -64,7 +65,7 @@ int cnn_words_active(void) {
 }
 
 cnn_status cnn_words_set(int wanted) {
-    if (wanted < 0 || (wanted & ~words_of_cpu())) return CNN_NO_ISA;
+    if (wanted < 0 || (wanted & ~(words_of_cpu() | CNN_WORD_BF16_PLAIN))) return CNN_NO_ISA;
     atomic_store_explicit(&words, wanted, memory_order_relaxed);
     return CNN_OK;
 }

@@ -9,6 +9,7 @@ What may not be here: networks, and arithmetic in Python that C could do.
 """
 
 from .augment import OPERATIONS, augment_batch
+from .bf16 import BFLOAT16, bf16_expand, bf16_round, from_bfloat16, to_bfloat16
 from .conv import (
     BACKWARD_DATA,
     BACKWARD_WEIGHTS,
@@ -134,6 +135,8 @@ __all__ = [
     "batch_norm_infer",
     "batch_norm_train",
     "batch_norm_workspace",
+    "bf16_expand",
+    "bf16_round",
     "configure",
     "conv2d_backward_data",
     "conv2d_backward_weights",
@@ -146,6 +149,7 @@ __all__ = [
     "erase_batch",
     "flatten_backward",
     "flatten_forward",
+    "from_bfloat16",
     "gradient_norm",
     "image_batch",
     "image_histogram",
@@ -186,6 +190,7 @@ __all__ = [
     "squared_error",
     "tap_dtype",
     "threads",
+    "to_bfloat16",
     "use_isa",
     "use_words",
     "words",

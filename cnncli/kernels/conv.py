@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._kernels import ffi, lib
+from .bf16 import BFLOAT16
 from .door import Array, Call, aligned_empty, pointer
 
 FORWARD, BACKWARD_DATA, BACKWARD_WEIGHTS = lib.CNN_FORWARD, lib.CNN_BACKWARD_DATA, lib.CNN_BACKWARD_WEIGHTS
@@ -18,8 +19,8 @@ FUSED = {"": lib.CNN_IDENTITY, "relu": lib.CNN_RELU, "relu6": lib.CNN_RELU6}
 class Convolution:
     """The sizes of one convolution: x (n, h, w, c), weight (k, c / groups, *kernel), y (n, oh, ow, k).
 
-    padding is (top, bottom, left, right). exact rules Winograd out. Everything is a plain number; nothing is checked
-    before ``struct`` is handed to C.
+    padding is (top, bottom, left, right). exact rules Winograd out. storage says whether x and dx, and y and dy, are
+    bfloat16. Everything is a plain number; nothing is checked before ``struct`` is handed to C.
     """
 
     x_shape: tuple[int, int, int, int]
@@ -30,6 +31,7 @@ class Convolution:
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
     exact: bool = False
+    storage: tuple[bool, bool] = (False, False)
 
     @property
     def weight_shape(self) -> tuple[int, int, int, int]:
@@ -46,27 +48,42 @@ class Convolution:
         return n, oh, ow, self.k
 
     def struct(self) -> Any:
-        """Return a new cnn_conv2d."""
+        """Return a new cnn_conv2d, or a cnn_bf16_conv2d where one of its arrays is bfloat16."""
         n, h, w, c = self.x_shape
-        return ffi.new("cnn_conv2d *", [n, h, w, c, self.k, *self.kernel, *self.stride, *self.padding, *self.dilation,
-                                        self.groups, *self.y_shape[1:3], self.exact])
+        sizes = [n, h, w, c, self.k, *self.kernel, *self.stride, *self.padding, *self.dilation, self.groups,
+                 *self.y_shape[1:3], self.exact]
+        return ffi.new("cnn_bf16_conv2d *", [sizes, *self.storage]) if any(self.storage) else ffi.new("cnn_conv2d *",
+                                                                                                      sizes)
+
+    def name(self, what: str) -> str:
+        """Return the name of the function in C that does it for arrays that are stored so."""
+        return f"cnn_bf16_conv2d_{what}" if any(self.storage) else f"cnn_conv2d_{what}"
+
+    @property
+    def x_dtype(self) -> Any:
+        """The dtype of x and dx."""
+        return BFLOAT16 if self.storage[0] else np.dtype(np.float32)
+
+    @property
+    def y_dtype(self) -> Any:
+        """The dtype of y and dy."""
+        return BFLOAT16 if self.storage[1] else np.dtype(np.float32)
 
     def workspace(self, *passes: int) -> int:
         """Return the bytes of workspace that these passes need. Raises ValueError where the sizes make no sense."""
-        most = max(lib.cnn_conv2d_workspace(self.struct(), each) for each in passes)
+        most = max(getattr(lib, self.name("workspace"))(self.struct(), each) for each in passes)
         if most < 0:
             raise ValueError(f"{self} is no convolution that the kernels take")
         return int(most)
 
-
     @property
     def pools(self) -> bool:
         """Whether forward takes a finish that is pooled."""
-        return bool(lib.cnn_conv2d_pools(self.struct()))
+        return bool(getattr(lib, self.name("pools"))(self.struct()))
 
     def packed(self, which: int) -> int:
         """Return the bytes of packed weights that FORWARD or BACKWARD_DATA reads, for any number of images."""
-        size = lib.cnn_conv2d_packed(self.struct(), which)
+        size = getattr(lib, self.name("packed"))(self.struct(), which)
         if size < 0:
             raise ValueError(f"{self} is no convolution that the kernels take")
         return int(size)
@@ -91,11 +108,11 @@ class Finish:
         n, oh, ow, k = convolution.y_shape
         return (n, oh // 2, ow // 2, k) if self.pooled else (n, oh, ow, k)
 
-    def struct(self, shape: tuple[int, ...]) -> Any:
-        """Return a new cnn_finish for results of this shape."""
-        return ffi.new("cnn_finish *", [pointer("bias", self.bias, shape[-1:]), pointer("add", self.add, shape),
-                                        FUSED[self.activation], pointer("gate", self.gate, shape), self.pooled,
-                                        pointer("taps", self.taps, shape, np.uint8)])
+    def struct(self, convolution: Convolution, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Return a new cnn_finish, or cnn_bf16_finish, for results of this shape and dtype."""
+        return ffi.new("cnn_bf16_finish *" if any(convolution.storage) else "cnn_finish *", [
+            pointer("bias", self.bias, shape[-1:]), pointer("add", self.add, shape, dtype), FUSED[self.activation],
+            pointer("gate", self.gate, shape, dtype), self.pooled, pointer("taps", self.taps, shape, np.uint8)])
 
 
 def _workspace(convolution: Convolution, which: int, workspace: Array) -> Any:
@@ -123,7 +140,7 @@ def conv2d_pack(convolution: Convolution, which: int, weight: Array, packed: Arr
     """Prepare laying the weights out as FORWARD or BACKWARD_DATA reads them on the active instruction set: to be run
     after each change of the weights, before the pass."""
     struct = convolution.struct()
-    return Call("cnn_conv2d_pack", struct, which, pointer("weight", weight, convolution.weight_shape),
+    return Call(convolution.name("pack"), struct, which, pointer("weight", weight, convolution.weight_shape),
                 _packed(convolution, which, packed), keep=(struct, weight, packed))
 
 
@@ -135,10 +152,10 @@ def conv2d_forward(convolution: Convolution, x: Array, weight: Array, packed: Ar
     """Prepare y = finish(x * weight) (cross-correlation); packed is ``conv2d_pack``'s, packed and workspace uint8."""
     struct, scratch = convolution.struct(), _workspace(convolution, FORWARD, workspace)
     shape = finish.shape(convolution)
-    last = finish.struct(shape)
-    return Call("cnn_conv2d_forward", struct, pointer("x", x, convolution.x_shape),
+    last = finish.struct(convolution, shape, convolution.y_dtype)
+    return Call(convolution.name("forward"), struct, pointer("x", x, convolution.x_shape, convolution.x_dtype),
                 pointer("weight", weight, convolution.weight_shape), _packed(convolution, FORWARD, packed), last,
-                pointer("y", y, shape), scratch,
+                pointer("y", y, shape, convolution.y_dtype), scratch,
                 keep=(struct, x, weight, packed, finish, last, y, workspace))
 
 
@@ -146,10 +163,11 @@ def conv2d_backward_data(convolution: Convolution, dy: Array, weight: Array, pac
                          workspace: Array, finish: Finish = _NOTHING) -> Call:
     """Prepare dx, the gradient of x, from dy; finish as in forward."""
     struct, scratch = convolution.struct(), _workspace(convolution, BACKWARD_DATA, workspace)
-    last = finish.struct(convolution.x_shape)
-    return Call("cnn_conv2d_backward_data", struct, pointer("dy", dy, convolution.y_shape),
+    last = finish.struct(convolution, convolution.x_shape, convolution.x_dtype)
+    return Call(convolution.name("backward_data"), struct,
+                pointer("dy", dy, convolution.y_shape, convolution.y_dtype),
                 pointer("weight", weight, convolution.weight_shape), _packed(convolution, BACKWARD_DATA, packed), last,
-                pointer("dx", dx, convolution.x_shape), scratch,
+                pointer("dx", dx, convolution.x_shape, convolution.x_dtype), scratch,
                 keep=(struct, dy, weight, packed, finish, last, dx, workspace))
 
 
@@ -157,6 +175,6 @@ def conv2d_backward_weights(convolution: Convolution, x: Array, dy: Array, dweig
                             workspace: Array) -> Call:
     """Prepare dweight and, unless None, dbias (k,) from x and dy."""
     struct, scratch = convolution.struct(), _workspace(convolution, BACKWARD_WEIGHTS, workspace)
-    return Call("cnn_conv2d_backward_weights", struct, pointer("x", x, convolution.x_shape),
-                pointer("dy", dy, convolution.y_shape), pointer("dweight", dweight, convolution.weight_shape),
+    return Call(convolution.name("backward_weights"), struct, pointer("x", x, convolution.x_shape, convolution.x_dtype),
+                pointer("dy", dy, convolution.y_shape, convolution.y_dtype), pointer("dweight", dweight, convolution.weight_shape),
                 pointer("dbias", dbias, (convolution.k,)), scratch, keep=(struct, x, dy, dweight, dbias, workspace))

@@ -1,0 +1,54 @@
+/* Words for bfloat16, beside simd.h's for floats: numbers in memory to vectors of float32 and back, and dot products.
+ * Included by the bf16 templates again for every instruction set; hence no include guard.
+ *
+ * A dot product goes over the two numbers in each lane of 32 bits and is added to the lane of a sum: sum + a1 b1,
+ * rounded, then that + a0 b0, rounded, a1 and b1 being the upper halves; denormals are 0 before and after. That is what
+ * vdpbf16ps does, to the bit; what stands here for other CPUs is the same where vfma rounds once. Chunks run with
+ * denormals flushed (internal.h), so that no word here needs to. */
+
+typedef uint16_t ISA(vh_t) __attribute__((vector_size(VLEN * 2)));
+typedef uint16_t ISA(vh_unaligned_t) __attribute__((vector_size(VLEN * 2), aligned(2), may_alias));
+typedef uint32_t ISA(vu_t) __attribute__((vector_size(VLEN * 4)));
+
+/* VLEN numbers as floats. */
+CNN_INLINE vf ISA(half_load)(const uint16_t *p) {
+    ISA(vh_t) h = *(const ISA(vh_unaligned_t) *)p;
+    return (vf)(__builtin_convertvector(h, ISA(vu_t)) << 16);
+}
+
+/* Floats, rounded, in the lower halves of lanes. NaN stays NaN: its upper bits, with one set that keeps it one. */
+CNN_INLINE ISA(vu_t) ISA(half_bits)(vf a) {
+    ISA(vu_t) u = (ISA(vu_t))a, rounded = (u + 0x7fff + ((u >> 16) & 1)) >> 16;
+    vi number = a == a, normal = (vi)((u & 0x7f800000) != 0);
+    rounded = (rounded & (ISA(vu_t))normal) | ((u >> 16) & 0x8000);
+    return (rounded & (ISA(vu_t))number) | (((u >> 16) | 0x40) & ~(ISA(vu_t))number);
+}
+
+CNN_INLINE void ISA(half_store)(uint16_t *p, vf a) {
+#ifdef CNN_BF16
+    _mm256_storeu_si256((__m256i *)p, (__m256i)_mm512_cvtneps_pbh((__m512)a));
+#else
+    *(ISA(vh_unaligned_t) *)p = __builtin_convertvector(ISA(half_bits)(a), ISA(vh_t));
+#endif
+}
+
+/* The first count < VLEN numbers; other lanes are 0, and their memory is not touched. */
+CNN_INLINE vf ISA(half_load_part)(const uint16_t *p, int64_t count) {
+    uint16_t lanes[VLEN] = {0};
+    memcpy(lanes, p, (size_t)count * sizeof *p);
+    return ISA(half_load)(lanes);
+}
+CNN_INLINE void ISA(half_store_part)(uint16_t *p, vf a, int64_t count) {
+    uint16_t lanes[VLEN];
+    ISA(half_store)(lanes, a);
+    memcpy(p, lanes, (size_t)count * sizeof *p);
+}
+
+CNN_INLINE vf ISA(half_dot)(vf sum, vi a, vi b) {
+#ifdef CNN_BF16
+    return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
+#else
+    const vi upper = (vi){0} + (int32_t)0xffff0000;
+    return vfma((vf)(a << 16), (vf)(b << 16), vfma((vf)(a & upper), (vf)(b & upper), sum));
+#endif
+}

@@ -1,0 +1,44 @@
+/* THE CONTRACT for activations of bfloat16, as cnn.h is for those of float32, whose conventions hold here, too. Compiled
+ * after cnn.h and read by cffi, so it holds no line that begins with '#'.
+ *
+ * A bfloat16 is the upper half of a float32, rounded to the nearest and of two to the even one. Activations and their
+ * gradients are stored so. Sums and statistics are float32, and so are weights and their gradients. What the CPU has
+ * for it (CNN_WORD_BF16) changes results: they are the same on any number of threads, but not on every CPU. */
+
+/* ---- bf16.c: from one to the other, and what is done number by number ------------------------------ */
+
+typedef enum { CNN_FLOAT32 = 0, CNN_BFLOAT16 = 1 } cnn_storage;
+
+/* y[i] = x[i]. */
+cnn_status cnn_bf16_expand(int64_t count, const uint16_t *x, float *y);
+/* y[i] = x[i] rounded; NaN stays NaN, denormals become 0. */
+cnn_status cnn_bf16_round(int64_t count, const float *x, uint16_t *y);
+
+/* ---- bf16_conv.c: convolutions --------------------------------------------------------------------- */
+
+typedef struct {
+    cnn_conv2d sizes;
+    int x, y; /* how x and dx are stored, and y and dy: a cnn_storage; one of them is CNN_BFLOAT16 */
+} cnn_bf16_conv2d;
+
+/* As cnn_finish; add and gate are stored as the result is. */
+typedef struct {
+    const float *bias;
+    const void *add;
+    int activation;
+    const void *gate;
+    int pooled;
+    uint8_t *taps;
+} cnn_bf16_finish;
+
+/* As the functions of conv.c that are named so. Packed weights are for the active instruction set and words. */
+int64_t cnn_bf16_conv2d_workspace(const cnn_bf16_conv2d *p, int pass);
+int64_t cnn_bf16_conv2d_packed(const cnn_bf16_conv2d *p, int pass);
+int cnn_bf16_conv2d_pools(const cnn_bf16_conv2d *p);
+cnn_status cnn_bf16_conv2d_pack(const cnn_bf16_conv2d *p, int pass, const float *weight, void *packed);
+cnn_status cnn_bf16_conv2d_forward(const cnn_bf16_conv2d *p, const void *x, const float *weight, const void *packed,
+                                   const cnn_bf16_finish *finish, void *y, void *workspace);
+cnn_status cnn_bf16_conv2d_backward_data(const cnn_bf16_conv2d *p, const void *dy, const float *weight,
+                                         const void *packed, const cnn_bf16_finish *finish, void *dx, void *workspace);
+cnn_status cnn_bf16_conv2d_backward_weights(const cnn_bf16_conv2d *p, const void *x, const void *dy, float *dweight,
+                                            float *dbias, void *workspace);
