@@ -1,5 +1,5 @@
 """How the extension ``cnncli._kernels`` is built: csrc/*.c compiled by the C compiler and wrapped by cffi in API
-mode, from the contract, csrc/cnn.h and csrc/cnn_bf16.h. setup.py hands ``ffi`` to setuptools; nothing here runs after the install.
+mode, from the contract, csrc/cnn*.h. setup.py hands ``ffi`` to setuptools; nothing here runs after the install.
 
 The flags are few and safe for every CPU: no -march (csrc/foreach_isa.h sets the instruction set in the source) and
 no -ffast-math (which would switch denormals off for the whole process that loads the library). Contraction is

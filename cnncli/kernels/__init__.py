@@ -102,6 +102,7 @@ __all__ = [
     "ACTIVATIONS",
     "BACKWARD_DATA",
     "BACKWARD_WEIGHTS",
+    "BFLOAT16",
     "FORWARD",
     "FUSED",
     "OPERATIONS",

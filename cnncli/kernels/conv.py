@@ -176,5 +176,6 @@ def conv2d_backward_weights(convolution: Convolution, x: Array, dy: Array, dweig
     """Prepare dweight and, unless None, dbias (k,) from x and dy."""
     struct, scratch = convolution.struct(), _workspace(convolution, BACKWARD_WEIGHTS, workspace)
     return Call(convolution.name("backward_weights"), struct, pointer("x", x, convolution.x_shape, convolution.x_dtype),
-                pointer("dy", dy, convolution.y_shape, convolution.y_dtype), pointer("dweight", dweight, convolution.weight_shape),
-                pointer("dbias", dbias, (convolution.k,)), scratch, keep=(struct, x, dy, dweight, dbias, workspace))
+                pointer("dy", dy, convolution.y_shape, convolution.y_dtype),
+                pointer("dweight", dweight, convolution.weight_shape), pointer("dbias", dbias, (convolution.k,)),
+                scratch, keep=(struct, x, dy, dweight, dbias, workspace))

@@ -153,8 +153,8 @@ def words() -> frozenset[str]:
 
 @contextmanager
 def use_words(*names: str) -> Iterator[None]:
-    """Use only these words inside a with block; of float32 and int8 results are the same. "bf16_plain" has the results of
-    "bf16" without its instruction, on any CPU with AVX-512. Raises UsageError where this CPU lacks one."""
+    """Use only these words inside a with block; results of float32 and int8 are the same. "bf16_plain" has the results
+    of "bf16" without its instruction, on any CPU with AVX-512. Raises UsageError where this CPU lacks one."""
     with use_isa("avx512") if "avx512" in isas() else nullcontext():  # only there do words show
         before = lib.cnn_words_active()
     if lib.cnn_words_set(sum(_WORDS[name] for name in names)):

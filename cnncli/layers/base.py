@@ -98,6 +98,9 @@ class Layer(OfBytes):
     takes_fold = False  # … and whether its own weights take that
     dx_may_be_dy = False  # whether backward can write dx over dy
     remakes_output = False  # whether remake_calls yields y again where nothing was added; backward then does without y
+    takes_bfloat16 = False  # whether its calls take arrays of bfloat16 for maps (h, w, c), all of them alike …
+    mixes_storage = False  # … or in any mixture with float32
+    storage = (False, False)  # whether x, and whether y, are bfloat16; a plan's switch (network/storage.py)
     exact = False  # whether convolutions compute every product as written; the network's switch
     frozen: tuple[str, ...] = ()  # parameters that training does not change: they have no gradient
     fixed = False  # whether one that normalises uses its running statistics in training, too; the network's switch

@@ -35,7 +35,7 @@ class Conv2d(Layer):
     """
 
     reads_input = True
-    fuses_add = fuses_activation = finishes_gradient = takes_fold = True
+    fuses_add = fuses_activation = finishes_gradient = takes_fold = mixes_storage = True
     begins_block = shows_maps = True
 
     def __init__(self, in_channels: int | None = None, out_channels: int = 0, kernel_size: Any = 3, stride: Any = 1,
@@ -159,7 +159,8 @@ class Conv2d(Layer):
         self._divide(c)
         top, bottom, left, right = self.zeros(h, w)
         convolution = kernels.Convolution((batch, h, w, c), self.out_channels, self.kernel_size, self.stride,
-                                          (top, bottom, left, right), self.dilation, self.groups, self.exact)
+                                          (top, bottom, left, right), self.dilation, self.groups, self.exact,
+                                          self.storage)
         if min(convolution.y_shape[1:3]) < 1:
             reach = [(k - 1) * d + 1 for k, d in zip(self.kernel_size, self.dilation, strict=True)]
             raise NetworkError(

@@ -5,8 +5,7 @@ gradient lies. plan.py asks once for a plan of training and turns the steps into
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from typing import Any
 
 from ..layers import Shape
 from .arena import Arena, Tensor
@@ -55,13 +54,14 @@ def last_step(units: Sequence[Unit]) -> int:
 class Gradients:
     """Lays out a plan's gradients, back to front, and its backward steps. A value with several readers gets the sum of
     what they send back. Whoever sends the last share adds the others to it and takes it through the activation that
-    was fused behind the value, as it stores it, where it can; otherwise these are steps of their own.
+    was fused behind the value, as it stores it, where it can; otherwise these are steps of their own. A gradient is
+    stored as dtypes says of its value.
 
     towards names values whose own gradients are asked for, "input" among them: they are kept in ``found``."""
 
-    def __init__(self, units: Sequence[Unit], shapes: Mapping[str, Shape], batch: int, arena: Arena,
-                 towards: frozenset[str] = frozenset()) -> None:
-        self._shapes, self._batch, self._arena = shapes, batch, arena
+    def __init__(self, units: Sequence[Unit], shapes: Mapping[str, Shape], dtypes: Mapping[str, Any], batch: int,
+                 arena: Arena, towards: frozenset[str] = frozenset()) -> None:
+        self._shapes, self._dtypes, self._batch, self._arena = shapes, dtypes, batch, arena
         self._towards, self.found = towards, dict[str, Tensor]()
         self.steps: list[Backward | Sum | Gate] = []
         self._maker = {unit.output: unit for unit in units}
@@ -121,7 +121,7 @@ class Gradients:
             backward.before, backward.gate = self._sums.get(name), self._gate(name)
             if backward.before is not None and not backward.before.use(step).shared:
                 return backward.before
-        elif layer.dx_may_be_dy and backward.dadd is None and not dy.shared and self._shapes[name] == dy.shape[1:]:
+        elif layer.dx_may_be_dy and backward.dadd is None and not dy.shared and self._like(name, dy):
             return dy
         return self._new_like(name, step)
 
@@ -151,4 +151,7 @@ class Gradients:
         return out
 
     def _new_like(self, name: str, step: int) -> Tensor:
-        return self._arena.new((self._batch, *self._shapes[name]), np.float32, step, step)
+        return self._arena.new((self._batch, *self._shapes[name]), self._dtypes[name], step, step)
+
+    def _like(self, name: str, tensor: Tensor) -> bool:
+        return bool(self._shapes[name] == tensor.shape[1:] and self._dtypes[name] == tensor.dtype)

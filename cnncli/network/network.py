@@ -14,16 +14,14 @@ from ..errors import NetworkError, UsageError, brief, no_such
 from ..kernels import Array, threads
 from ..layers import Layer, Shape
 from .graph import Graph, Node, checked_images
-from .int8_plan import Int8Plans, Quantisation
-from .packing import Packing
-from .plan import Plan, Plans
-from .turn import Turn
+from .plan import Plan
+from .settings import Settings
 
 _IMAGES_AT_ONCE, _FLOATS_AT_ONCE = 256, 2**26  # of one evaluation batch: activations of 256 MB
 _CACHED_FLOATS = 2**19  # a layer's input and output that stay in cache from one layer to the next: 2 MiB
 
 
-class Network:
+class Network(Settings):
     """A network: layers with their weights, from one input to one output, the last layer's.
 
     The layers form a directed graph without cycles. A layer without inputs takes the output of the layer before it.
@@ -49,14 +47,8 @@ class Network:
             self.initialise(seed)
 
     def _begin(self, graph: Graph) -> None:
-        self._graph = graph
-        self.clock = np.zeros(2, np.uint64)  # (seed, step): what dropout draws from
-        self._exact = self._fixed = False
         self._whole: Network | None = None
-        self._int8: Int8Plans | None = None
-        self._turn = Turn()  # a plan has one memory for all threads
-        self._packing = Packing()
-        self._plans: Plans[Plan] = Plans()
+        self._begin_settings(graph)
         floats = sum(math.prod(shape) for shape in graph.shapes.values())
         self._images_at_once = max(1, min(_IMAGES_AT_ONCE, _FLOATS_AT_ONCE // floats))
         self._layer_floats = max(math.prod(node.shape) + sum(math.prod(graph.shapes[name]) for name in node.inputs)
@@ -132,21 +124,11 @@ class Network:
     def _part(self, graph: Graph, behind: str | None = None) -> "Network":
         part = Network.__new__(Network)
         part._begin(graph)
-        part.quantisation = self.quantisation and self.quantisation.part(behind)
-        part._exact, part._fixed, part._whole = self._exact, self._fixed, self
+        part._take_settings(self, behind)
+        part._whole = self
         return part
 
     # ---- what is in it ----
-
-    @property
-    def nodes(self) -> list[Node]:
-        """The layers in order, each as a node: its name, layer, inputs and shape."""
-        return list(self._graph.nodes)
-
-    @property
-    def input_shape(self) -> Shape:
-        """The shape of one image: (h, w, c), or (features,) for the second part of a split."""
-        return self._graph.input_shape
 
     @property
     def output_shape(self) -> Shape:
@@ -195,50 +177,6 @@ class Network:
         self.clock[:] = seed, 0
         self.changed()
 
-    @property
-    def exact(self) -> bool:
-        """Whether convolutions never use Winograd's algorithm. False at first; may be set."""
-        return self._exact
-
-    @exact.setter
-    def exact(self, exact: bool) -> None:
-        if exact == self._exact:
-            return
-        with self._turn:
-            self._exact, self._packing = exact, Packing()
-            for node in self.nodes:
-                node.layer.exact = exact
-            self._plans.clear()
-            self.quantisation = self.quantisation  # with new plans
-
-    @property
-    def fixed_statistics(self) -> bool:
-        """Whether batch norms use their running statistics in training, too. False at first; may be set."""
-        return self._fixed
-
-    @fixed_statistics.setter
-    def fixed_statistics(self, fixed: bool) -> None:
-        if fixed == self._fixed:
-            return
-        self._fixed = fixed
-        for node in self.nodes:
-            if node.layer.normalises:
-                node.layer.fixed = fixed
-        self._plans.clear()
-
-    @property
-    def quantisation(self) -> Quantisation | None:
-        """How ``forward`` computes in whole numbers, in evaluation. None: it does not, as at first. May be set.
-
-        The weights stay floats, of which whole numbers are made once.
-        """
-        return self._int8.quantisation if self._int8 else None
-
-    @quantisation.setter
-    def quantisation(self, quantisation: Quantisation | None) -> None:
-        given = self.nodes, self.input_shape, self.clock, self._packing
-        self._int8 = Int8Plans(quantisation, *given) if quantisation else None
-
     def changed(self) -> None:
         """Say that numbers in ``parameters`` or ``buffers`` were changed.
 
@@ -278,7 +216,8 @@ class Network:
         return self._plans.of((batch, training), self._new_plan)
 
     def _new_plan(self, batch: int, training: bool, keep: frozenset[str] = frozenset()) -> Plan:
-        return Plan(self.nodes, self.input_shape, batch, training, clock=self.clock, packing=self._packing, keep=keep)
+        return Plan(self.nodes, self.input_shape, batch, training, clock=self.clock, packing=self._packing, keep=keep,
+                    precision=self._precision)
 
     def forward(self, images: Array, training: bool = False, out: Array | None = None) -> NDArray[np.float32]:
         """Return the network's outputs for images.
@@ -393,7 +332,8 @@ class Network:
         stills = [node.layer.still() for node in self.nodes]
         nodes = [replace(node, layer=replaced(node.name, layer) if replaced else layer)
                  for node, layer in zip(self.nodes, stills, strict=True)]
-        return Plan(nodes, self.input_shape, batch, True, clock=self.clock, packing=self._packing, towards=names)
+        return Plan(nodes, self.input_shape, batch, True, clock=self.clock, packing=self._packing, towards=names,
+                    precision=self._precision)
 
     def images_at_once(self) -> int:
         """Return the batch size of an evaluation, which keeps its memory small."""

@@ -12,13 +12,25 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..kernels import BACKWARD_DATA, FORWARD, Array, Call, activation_backward, add
+from ..kernels import (
+    BACKWARD_DATA,
+    BFLOAT16,
+    FORWARD,
+    Array,
+    Call,
+    activation_backward,
+    add,
+    bf16_expand,
+    bf16_round,
+    from_bfloat16,
+)
 from ..layers import Buffers, Shape
 from .arena import Arena, Tensor
 from .fusion import Unit, fuse
 from .gradients import Backward, Gate, Gradients, Sum, last_step
 from .graph import INPUT, Node
 from .packing import Packed, Packing
+from .storage import Stages, dtypes_of
 
 # What backward reads once more is made again rather than kept, where that is cheap and this much is won: this many
 # bytes, and this part of all that is kept. It costs one more walk through memory.
@@ -32,24 +44,33 @@ class Plan:
     input is the array (n, h, w, c) to fill before ``forward``, output the (n, …) of the last layer after it. In
     training, output_gradient is to be filled with the loss's gradient before ``backward``, which fills the layers'
     ``grads``. keep names layers whose output must survive the whole forward pass; towards names values of a plan for
-    training, "input" among them, whose gradients ``backward`` must leave, and which survive as well.
+    training, "input" among them, whose gradients ``backward`` must leave, and which survive as well. precision says how
+    values are stored between layers (storage.py).
     """
 
     def __init__(
         self, nodes: Sequence[Node], input_shape: Shape, batch: int, training: bool, *, clock: Array,
         packing: Packing, keep: frozenset[str] = frozenset(), towards: frozenset[str] = frozenset(),
+        precision: str = "float32",
     ) -> None:
         keep |= towards
         self.batch, self.training = batch, training
         self._clock, self._packing = clock, packing
         self._shapes = {INPUT: input_shape, **{n.name: n.shape for n in nodes}}
+        self._dtypes = dtypes_of(nodes, input_shape, precision)
         self._units = fuse(nodes, training, keep)
         self._arena = Arena()
+        self._stages = Stages(self._dtypes, self._shapes, self._arena)
+        self._stages.prepare(self._units)
+        self._staged = {unit.output for unit in self._units if not self._stages.takes(unit)}
         self._end = last_step(self._units)
         self._values = self._lay_out_forward(keep)
         self._saved = self._lay_out_saved() if training else [{} for _ in self._units]
-        self._gradients = Gradients(self._units, self._shapes, batch, self._arena, towards) if training else None
+        self._gradients = Gradients(self._units, self._shapes, self._dtypes, batch, self._arena,
+                                    towards) if training else None
         self._pooled = self._lay_out_pooled()
+        self._lay_out_staged()
+        self._lay_out_ends()
         self._fleeting = self._lay_out_fleeting() if training else [{} for _ in self._units]
         workspace = max(u.node.layer.workspace(batch, *self._input_shapes(u), training=training) for u in self._units)
         self._workspace = self._arena.new((workspace,), np.uint8, 0, self._end)
@@ -62,27 +83,27 @@ class Plan:
     @property
     def input(self) -> Array:
         """The images (n, h, w, c), float32: to be filled before forward."""
-        return self._values[INPUT].array
+        return self._images.array
 
     @property
     def output(self) -> Array:
         """What the last layer yields (n, …), float32, after forward."""
-        return self._values[self._units[-1].output].array
+        return self._outputs.array
 
     @property
     def output_gradient(self) -> Array:
         """The gradient of the loss by ``output``: to be filled before backward."""
         assert self._gradients is not None, "a plan for inference has no backward"
-        return self._gradients.output.array
+        return self._output_gradients.array
 
     def kept(self, name: str) -> Array:
-        """Return the output of a layer that was named in keep."""
-        return self._values[name].array
+        """Return the output of a layer that was named in keep, float32."""
+        return _floats(self._values[name].array)
 
     def gradient(self, name: str) -> Array:
-        """Return the gradient by a value that was named in towards, after backward."""
+        """Return the gradient by a value that was named in towards, float32, after backward."""
         assert self._gradients is not None, "a plan for inference has no backward"
-        return self._gradients.found[name].array
+        return _floats(self._gradients.found[name].array)
 
     def forward(self) -> None:
         """Compute output from input."""
@@ -116,8 +137,8 @@ class Plan:
                 values[name].use(i)
             for name in unit.inputs if self.training and layer.reads_input else ():
                 later.setdefault(name, []).append(backward)
-            value = self._arena.new((self.batch, *self._shapes[unit.output]), np.float32, i, i)
-            if self.training and (layer.reads_output or unit.activation) and not _remakes(unit):
+            value = self._arena.new((self.batch, *self._shapes[unit.output]), self._dtypes[unit.output], i, i)
+            if self.training and (layer.reads_output or unit.activation) and not self._remakes(unit):
                 value.use(backward)
             if unit.output in keep:
                 value.use(self._end)
@@ -135,8 +156,9 @@ class Plan:
         least = max(_REMADE_BYTES, _REMADE_PART * sum(values[name].bytes for name in later))
         makers = {unit.output: unit for unit in self._units}
         for name, steps in later.items():
-            if values[name].bytes >= least and name in makers and _remakes(makers[name]) and name not in keep:
-                self._remade[name] = self._arena.new(values[name].shape, np.float32, min(steps), max(steps))
+            if values[name].bytes >= least and name in makers and self._remakes(makers[name]) and name not in keep:
+                dtype = values[name].dtype
+                self._remade[name] = self._arena.new(values[name].shape, dtype, min(steps), max(steps))
             else:
                 values[name].use(max(steps))
 
@@ -156,12 +178,43 @@ class Plan:
             value, pooling = self._values[unit.output], behind.node.layer
             if behind.reads != (unit.output,) or value.last > i + 1 or unit.add:
                 continue
+            if self._dtypes[behind.output] != value.dtype or self._staged & {unit.output, behind.output}:
+                continue
             if pooling.halves(self._shapes[unit.output]) and unit.node.layer.pools(*self._input_shapes(unit)):
                 found.add(unit.output)
                 value.shape = (0, *value.shape[1:])
                 for tensor in (self._values[behind.output], *self._saved[i + 1].values()):
                     tensor.first = i
         return found
+
+    def _lay_out_staged(self) -> None:
+        """Find room for what layers that take no bfloat16 read and write instead, each for its step."""
+        for i, unit in enumerate(self._units):
+            if unit.output in self._staged:
+                self._stages.lay_out(i, [self._values[name] for name in (*unit.reads, unit.output)])
+        for step in self._gradients.steps if self._gradients else ():
+            if isinstance(step, Backward) and step.unit.output in self._staged:
+                self._stages.lay_out(self._end - self._units.index(step.unit), self._tensors_of(step))
+
+    def _lay_out_ends(self) -> None:
+        """Who fills the input, reads the output and fills its gradient finds float32."""
+        last = self._values[self._units[-1].output]
+        self._images, self._outputs = self._values[INPUT], last
+        if self._images.dtype == BFLOAT16:
+            self._images = self._arena.new(self._images.shape, np.float32, 0, 0)
+        if last.dtype == BFLOAT16:
+            self._outputs = self._arena.new(last.shape, np.float32, len(self._units), last.last)
+        if self._gradients:
+            self._output_gradients = self._gradients.output
+            if last.dtype == BFLOAT16:
+                step = len(self._units)
+                self._output_gradients = self._arena.new(last.shape, np.float32, step, step)
+
+    def _tensors_of(self, step: Backward) -> list[Tensor | None]:
+        """What a backward step reads and writes."""
+        values = [self._remade.get(name, self._values[name]) for name in step.unit.inputs]
+        gate = self._values[step.gate.output] if step.gate else None
+        return [*values, self._values[step.unit.output], step.dy, step.dadd, *step.dx, step.before, gate]
 
     def _lay_out_fleeting(self) -> list[dict[int, Tensor]]:
         """Find room for training's packed weights, each for the one step that reads it."""
@@ -178,7 +231,7 @@ class Plan:
     def _emit(self) -> None:
         buffers: dict[str, Buffers] = {}
         makers = {unit.output: unit for unit in self._units}
-        self._forward_calls: list[Call] = []
+        self._forward_calls: list[Call] = _rounded(self._images, self._values[INPUT])
         fleeting = {unit.output: tensors for unit, tensors in zip(self._units, self._fleeting, strict=True)}
         for unit, saved, packed in zip(self._units, self._saved, self._packed, strict=True):
             io = Buffers(
@@ -198,8 +251,13 @@ class Plan:
             if unit.inputs[0] in self._pooled:
                 unit, io = makers[unit.inputs[0]], _pooled(buffers[unit.inputs[0]], io)
             if unit.output not in self._pooled or io.pooled:
-                self._forward_calls += unit.node.layer.forward_calls(io)
+                self._forward_calls += self._forward_of(unit, io)
+        last = self._values[self._units[-1].output]
+        if self._outputs is not last:
+            self._forward_calls.append(bf16_expand(last.array, self._outputs.array))
         self._backward_calls: list[Call] = []
+        if self._gradients:
+            self._backward_calls += _rounded(self._output_gradients, self._gradients.output)
         to_remake = dict(self._remade)
         for step in self._gradients.steps if self._gradients else ():
             if isinstance(step, Sum):
@@ -221,6 +279,13 @@ class Plan:
         arrays = {each: t.array for each, t in fleeting[unit.output].items() if each == which}
         return unit.node.layer.pack_calls(unit.node.layer.params, arrays, *self._input_shapes(unit)) if arrays else []
 
+    def _forward_of(self, unit: Unit, io: Buffers) -> list[Call]:
+        if unit.output not in self._staged:
+            return unit.node.layer.forward_calls(io)
+        tensors = [self._values[name] for name in (*unit.reads, unit.output)]
+        return self._stages.around(self._units.index(unit), tensors, io, unit.node.layer.forward_calls,
+                                   [*io.x, io.add], [io.y])
+
     def _backward_of(self, step: Backward, io: Buffers) -> list[Call]:
         io.x = [self._remade.get(name, self._values[name]).array for name in step.unit.inputs]
         io.dy = step.dy.array
@@ -229,7 +294,16 @@ class Plan:
         io.dx_add = step.before.array if step.before else None
         if step.gate:
             io.dx_activation, io.dx_gate = step.gate.activation, self._values[step.gate.output].array
-        return step.unit.node.layer.backward_calls(io)
+        if step.unit.output not in self._staged:
+            return step.unit.node.layer.backward_calls(io)
+        layer, read = step.unit.node.layer, [io.dy, io.dx_add, io.dx_gate]
+        read += [*(io.x if layer.reads_input else ()), *([io.y] if layer.reads_output or io.activation else ())]
+        return self._stages.around(self._end - self._units.index(step.unit), self._tensors_of(step), io,
+                                   layer.backward_calls, read, [*io.dx, io.dadd])
+
+    def _remakes(self, unit: Unit) -> bool:
+        """Whether a unit's output can be made again in backward."""
+        return unit.node.layer.remakes_output and unit.add is None and unit.output not in self._staged
 
 
 def _pooled(io: Buffers, pooling: Buffers) -> Buffers:
@@ -238,9 +312,13 @@ def _pooled(io: Buffers, pooling: Buffers) -> Buffers:
     return replace(io, y=pooling.y, pooled=True, taps=pooling.saved.get("taps"), activation=activation)
 
 
-def _remakes(unit: Unit) -> bool:
-    """Whether a unit's output can be made again in backward."""
-    return unit.node.layer.remakes_output and unit.add is None
+def _rounded(tensor: Tensor, other: Tensor) -> list[Call]:
+    """The call that rounds one tensor into another, which may be itself."""
+    return [] if other is tensor else [bf16_round(tensor.array, other.array)]
+
+
+def _floats(array: Array) -> Array:
+    return from_bfloat16(array) if array.dtype == BFLOAT16 else array
 
 
 Kind = TypeVar("Kind")

@@ -1,6 +1,6 @@
-"""csrc/cnn.h, the contract, against both its sides: every prototype has its definition in C, its door in Python and a
-test that names that door; every vector version has a plain-loop reference; files call downwards only; and the sources
-compile without a warning with the other compilers that people have."""
+"""csrc/cnn.h and cnn_bf16.h, the contract, against both its sides: every prototype has its definition in C, its door in
+Python and a test that names that door; every vector version has a plain-loop reference; files call downwards only; and
+the sources compile without a warning with the other compilers that people have."""
 
 import ast
 import re
@@ -14,7 +14,7 @@ import pytest
 from ..compilers import cached
 
 ROOT = Path(__file__).parents[2]
-CONTRACT = (ROOT / "csrc/cnn.h").read_text(encoding="utf-8")
+CONTRACT = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "csrc").glob("cnn*.h")))
 CODE = re.sub(r"/\*.*?\*/", "", CONTRACT, flags=re.DOTALL)
 PROTOTYPES = re.findall(r"^\w[\w ]*[ *](cnn_\w+)\(", CODE, flags=re.MULTILINE)
 C_FILES = sorted(p for p in (ROOT / "csrc").glob("*.c") if not p.name.endswith("_tmpl.c"))
@@ -89,9 +89,10 @@ def calls() -> dict[str, set[str]]:
     home = {name: file for file, text in texts.items() for name in DEFINED.findall(text)}
     for file in texts:
         texts[file] += "".join(code_of(ROOT / "csrc" / t) for t in re.findall(r'CNN_TEMPLATE "(.*)"', texts[file]))
-        operation = re.sub("_(baseline|avx2|avx512|vnni)[.]c$", ".c", file)
+        operation = re.sub("_(baseline|avx2|avx512|vnni|bf16)[.]c$", ".c", file)
         texts[operation] += texts[file] if operation != file else ""
     texts["conv.c"] += code_of(ROOT / "csrc/conv_family.h")
+    texts["bf16_conv.c"] += code_of(ROOT / "csrc/bf16_conv.h")
     return {file: {home[name] for name in re.findall(r"\bcnn_\w+", text) if home.get(name, file) != file}
             for file, text in texts.items()}
 
@@ -127,11 +128,15 @@ def test_no_file_calls_back_into_one_that_calls_it():
     assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == "b -> c -> b"
 
 
-def test_every_family_of_convolutions_is_in_the_table():
-    table = re.findall(r"FAMILY\((\w+)\)", code_of(ROOT / "csrc/conv_family.h"))
-    found = re.findall(r"^const struct conv_family (\w+) = ", "\n".join(map(code_of, C_FILES)), re.MULTILINE)
-    assert sorted(found) == sorted([*table, "cnn_conv_reference"])
-    assert table[-1] == "cnn_dense", "it takes whatever is left"
+@pytest.mark.parametrize(("header", "kind", "last", "others"), [
+    ("conv_family.h", "conv_family", "cnn_dense", ["cnn_conv_reference"]),
+    ("bf16_conv.h", "bf16_family", "cnn_bf16_staged", []),
+])
+def test_every_family_of_convolutions_is_in_the_table(header, kind, last, others):
+    table = re.findall(r"FAMILY\((\w+)\)", code_of(ROOT / "csrc" / header))
+    found = re.findall(rf"^const struct {kind} (\w+) = ", "\n".join(map(code_of, C_FILES)), re.MULTILINE)
+    assert sorted(found) == sorted([*table, *others])
+    assert table[-1] == last, "it takes whatever is left"
 
 
 def test_no_file_of_c_is_longer_than_a_reader_bears():
