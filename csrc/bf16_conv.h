@@ -29,10 +29,4 @@ struct bf16_family {
 #define CNN_BF16_DECLARED(name) extern const struct bf16_family name;
 CNN_BF16_FAMILIES(CNN_BF16_DECLARED)
 
-/* The bytes of a number that is stored so, and where number i of an array is. */
-static inline int64_t cnn_bf16_bytes(int storage) { return storage == CNN_BFLOAT16 ? 2 : 4; }
-static inline const void *cnn_bf16_at(const void *array, int storage, int64_t i) {
-    return array ? (const char *)array + i * cnn_bf16_bytes(storage) : NULL;
-}
-
 #endif

@@ -42,3 +42,16 @@ cnn_status cnn_bf16_conv2d_backward_data(const cnn_bf16_conv2d *p, const void *d
                                          const void *packed, const cnn_bf16_finish *finish, void *dx, void *workspace);
 cnn_status cnn_bf16_conv2d_backward_weights(const cnn_bf16_conv2d *p, const void *x, const void *dy, float *dweight,
                                             float *dbias, void *workspace);
+
+/* ---- norm.c: batch normalisation ------------------------------------------------------------------- */
+
+/* As the functions of norm.c that are named so, with maps and their gradients of bfloat16: x, add, y, dy, dx and dadd.
+ * p->x is not read. The workspace is cnn_batch_norm_workspace's. Statistics are those of x as it is stored; the slope of
+ * an activation that backward finds from x is that of the number which forward rounded. */
+cnn_status cnn_bf16_batch_norm_train(const cnn_norm *p, double eps, double momentum, const uint16_t *x,
+                                     const uint16_t *add, uint16_t *y, float *running_mean, float *running_var);
+cnn_status cnn_bf16_batch_norm_again(const cnn_norm *p, const uint16_t *x, uint16_t *y);
+cnn_status cnn_bf16_batch_norm_infer(const cnn_norm *p, double eps, const float *mean, const float *var,
+                                     const uint16_t *x, const uint16_t *add, uint16_t *y);
+cnn_status cnn_bf16_batch_norm_backward(const cnn_norm *p, const uint16_t *x, const uint16_t *y, const uint16_t *dy,
+                                        int fixed, uint16_t *dx, uint16_t *dadd, float *dweight, float *dbias);

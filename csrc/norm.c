@@ -1,5 +1,6 @@
-/* Batch normalisation: entry points, the combining of partial sums, and the plain-loop reference. The passes over
- * memory are norm_tmpl.c, the statistics as others may use them norm.h; the layer is cnncli/layers/norm.py.
+/* Batch normalisation: entry points, and the combining of partial sums. The passes over memory are norm_tmpl.c, those
+ * over maps of bfloat16 bf16_norm.c, the plain loops norm_reference.c; the statistics as others may use them are norm.h.
+ * The layer is cnncli/layers/norm.py.
  *
  * An array is `rows` (images x pixels) of c channels. Each pass is cut into chunks of whole rows. A chunk's moments
  * are taken in float about the mean of its first eighth, and combined over chunks in double (Chan et al. 1979), so that
@@ -8,56 +9,17 @@
  * kept as a float and its rounding error, for the same reason. The second pass takes the chunks last to first: the
  * last are still in cache, and whoever reads its result begins with the first. */
 #include "norm.h"
+#include "norm_passes.h"
 
 #define CHUNK_FLOATS 32768 /* 128 KiB */
 #define CHUNK_ROWS 64      /* chunks are multiples of this, and so of every instruction set's row group */
 #define CENTRE_SHARE 8     /* a chunk's centre is the mean of its first eighth */
 #define COMBINE_BLOCK 64   /* channels that one chunk of the combining takes */
-#define COEFFICIENTS 5
-
-/* Where backward finds out what f let through: from y, or from x once more. */
-typedef enum { GATE_NONE, GATE_Y, GATE_X } norm_gate;
-
-/* What a pass reads and writes of `count` floats. */
-struct norm_span {
-    int64_t count, width;
-    const float *k; /* COEFFICIENTS rows of `width`: k0 … k4 */
-    norm_gate gate; /* backward's */
-    bool active;    /* forward's: whether there is an f */
-    float limit;    /* of f: 6, or NaN for none */
-    const float *x, *dy, *y, *add;
-    float *out, *first, *second;
-};
-
-/* Rows are taken in groups so that a group is a whole number of vectors, and at least four, even when one row is not:
- * coefficients are repeated to the group's `width`, and sums over a group are folded back to c channels. */
-struct norm_kernels {
-    int64_t vector;
-    void (*sum)(int64_t count, int64_t width, const float *x, float *sum);
-    void (*moments)(int64_t count, int64_t width, const float *x, const float *centre, float *first, float *second);
-    void (*products)(const struct norm_span *s);
-    void (*apply)(const struct norm_span *s);
-    void (*restore)(const struct norm_span *s);
-};
 
 #define CNN_TEMPLATE "norm_tmpl.c"
 #include "foreach_isa.h"
 
 static const struct norm_kernels *const tables[] = CNN_TABLES(norm_kernels);
-
-struct norm_work {
-    const struct norm_kernels *kernels;
-    int64_t rows, c, width, chunk_rows, chunks;
-    double eps, momentum;
-    int activation;
-    norm_gate gate;
-    bool fixed; /* backward's: whether the statistics were given */
-    const float *x, *y, *add, *dy, *weight, *bias;
-    float *out, *dadd, *running_mean, *running_var, *dweight, *dbias;
-    double *mean, *scale; /* of the batch: the mean, and 1 / sqrt(variance + eps) */
-    float *coefficients;  /* COEFFICIENTS x c: what the passes multiply and add */
-    float *slots;         /* a chunk's moments or products each */
-};
 
 static int64_t chunk_rows_for(int64_t c) { return cnn_round_up(cnn_ceil_div(CHUNK_FLOATS, c), CHUNK_ROWS); }
 
@@ -66,8 +28,6 @@ static int64_t width_for(int64_t c, int64_t vector) {
     while (width % vector || width < 4 * vector) width *= 2;
     return width;
 }
-
-static float limit_of(int activation) { return activation == CNN_RELU6 ? 6 : NAN; }
 
 int64_t cnn_batch_norm_workspace(int64_t rows, int64_t c) {
     if (!cnn_sizes_fit(64, 2, (int64_t[]){rows, c})) return -1;
@@ -88,8 +48,8 @@ static void fold(int64_t c, int64_t width, const float *from, float *to) {
 
 int64_t cnn_norm_scratch(int64_t c) { return 3 * width_for(c, tables[cnn_table_index()]->vector); }
 
-void cnn_norm_moments(int64_t rows, int64_t c, const float *x, float *scratch, float *slot) {
-    const struct norm_kernels *kernels = tables[cnn_table_index()];
+static void moments(const struct norm_kernels *kernels, int64_t rows, int64_t c, const void *x, float *scratch,
+                    float *slot) {
     int64_t width = width_for(c, kernels->vector), head = cnn_ceil_div(rows, CENTRE_SHARE);
     float *centre = scratch, *sums = scratch + width, *squares = sums + width;
     kernels->sum(head * c, width, x, sums);
@@ -100,6 +60,10 @@ void cnn_norm_moments(int64_t rows, int64_t c, const float *x, float *scratch, f
     fold(c, width, sums, slot + c);
     fold(c, width, squares, slot + 2 * c);
     slot[3 * c] = (float)rows;
+}
+
+void cnn_norm_moments(int64_t rows, int64_t c, const float *x, float *scratch, float *slot) {
+    moments(tables[cnn_table_index()], rows, c, x, scratch, slot);
 }
 
 void cnn_norm_combine(int64_t slots, int64_t c, const float *slot, int64_t from, int64_t to, double *mean,
@@ -121,6 +85,11 @@ void cnn_norm_combine(int64_t slots, int64_t c, const float *slot, int64_t from,
 
 /* ---- chunks of the passes ---- */
 
+/* A chunk's part of an array. */
+static void *part(const struct norm_work *work, int64_t chunk, const void *array) {
+    return (void *)cnn_bf16_at(array, work->storage, chunk * work->chunk_rows * work->c);
+}
+
 static int64_t chunk_count(const struct norm_work *work, int64_t chunk) {
     return CNN_MIN(work->chunk_rows, work->rows - chunk * work->chunk_rows) * work->c;
 }
@@ -130,15 +99,15 @@ static cnn_status moments_chunk(void *context, int64_t chunk) {
     int64_t c = work->c;
     float *scratch = cnn_scratch((size_t)cnn_norm_scratch(c) * sizeof(float));
     if (!scratch) return CNN_NO_MEMORY;
-    cnn_norm_moments(chunk_count(work, chunk) / c, c, work->x + chunk * work->chunk_rows * c, scratch,
-                     work->slots + chunk * cnn_norm_slot(c));
+    moments(work->kernels, chunk_count(work, chunk) / c, c, part(work, chunk, work->x), scratch,
+            work->slots + chunk * cnn_norm_slot(c));
     return CNN_OK;
 }
 
 /* A chunk's part of every array, with the coefficients repeated to a group's width in scratch memory, where there is
  * room for two more rows of it. */
 static bool span(const struct norm_work *work, int64_t chunk, struct norm_span *s) {
-    int64_t width = work->width, start = chunk * work->chunk_rows * work->c;
+    int64_t width = work->width;
     float *scratch = cnn_scratch((size_t)((COEFFICIENTS + 2) * width) * sizeof(float));
     if (!scratch) return false;
     for (int i = 0; i < COEFFICIENTS; i++)
@@ -148,12 +117,12 @@ static bool span(const struct norm_work *work, int64_t chunk, struct norm_span *
                             .k = scratch,
                             .gate = work->gate,
                             .active = work->activation != CNN_IDENTITY,
-                            .limit = limit_of(work->activation),
-                            .x = work->x + start,
-                            .dy = work->dy ? work->dy + start : NULL,
-                            .y = work->y ? work->y + start : NULL,
-                            .add = work->add ? work->add + start : NULL,
-                            .out = work->out ? work->out + start : NULL,
+                            .limit = norm_limit(work->activation),
+                            .x = part(work, chunk, work->x),
+                            .dy = part(work, chunk, work->dy),
+                            .y = part(work, chunk, work->y),
+                            .add = part(work, chunk, work->add),
+                            .out = part(work, chunk, work->out),
                             .first = scratch + COEFFICIENTS * width,
                             .second = scratch + (COEFFICIENTS + 1) * width};
     return true;
@@ -165,7 +134,7 @@ static cnn_status products_chunk(void *context, int64_t chunk) {
     struct norm_span s;
     if (!span(work, chunk, &s)) return CNN_NO_MEMORY;
     bool there = !work->dadd || (work->gate == GATE_NONE && work->dadd == work->dy); /* nothing to write */
-    s.out = there ? NULL : work->dadd + chunk * work->chunk_rows * c;
+    s.out = there ? NULL : part(work, chunk, work->dadd);
     work->kernels->products(&s);
     float *slot = work->slots + chunk * cnn_norm_slot(c);
     fold(c, s.width, s.first, slot + c);
@@ -243,72 +212,17 @@ static cnn_status combine_products(void *context, int64_t block) {
     return CNN_OK;
 }
 
-/* ---- the plain-loop reference: the textbook's formulas in double ---- */
-
-static void moments_reference(const struct norm_work *work, int64_t k) {
-    double mean = 0, square_sum = 0;
-    for (int64_t row = 0; row < work->rows; row++) mean += work->x[row * work->c + k];
-    mean /= (double)work->rows;
-    for (int64_t row = 0; row < work->rows; row++) {
-        double d = work->x[row * work->c + k] - mean;
-        square_sum += d * d;
-    }
-    keep_statistics(work, k, mean, square_sum);
-}
-
-/* What f is applied to, for element i of channel k. */
-static double value_reference(const struct norm_work *work, int64_t i, int64_t k, double mean, double scale) {
-    double weight = work->weight ? work->weight[k] : 1, bias = work->bias ? work->bias[k] : 0;
-    double normal = (work->x[i] - mean) * scale * weight + bias;
-    return work->add ? (float)normal + work->add[i] : normal; /* as if the layers ran one by one */
-}
-
-static void normalise_reference(const struct norm_work *work, int64_t k, double mean, double scale) {
-    for (int64_t row = 0; row < work->rows; row++) {
-        int64_t i = row * work->c + k;
-        float z = (float)value_reference(work, i, k, mean, scale), limit = limit_of(work->activation);
-        work->out[i] = work->activation == CNN_IDENTITY ? z : z < 0 ? 0 : z > limit ? limit : z;
-    }
-}
-
-/* dy behind f. */
-static float gated_reference(const struct norm_work *work, int64_t i, int64_t k) {
-    if (work->gate == GATE_NONE) return work->dy[i];
-    float y = work->gate == GATE_Y ? work->y[i] : (float)value_reference(work, i, k, work->mean[k], work->scale[k]);
-    return y > 0 && !(y >= limit_of(work->activation)) ? work->dy[i] : 0;
-}
-
-static void backward_reference(const struct norm_work *work, int64_t k) {
-    double mean = work->mean[k], scale = work->scale[k], dweight = 0, dbias = 0, rows = (double)work->rows;
-    for (int64_t row = 0; row < work->rows; row++) {
-        int64_t i = row * work->c + k;
-        float dz = gated_reference(work, i, k);
-        dbias += dz;
-        dweight += dz * (work->x[i] - mean) * scale;
-    }
-    double factor = scale * (work->weight ? work->weight[k] : 1);
-    for (int64_t row = 0; row < work->rows; row++) {
-        int64_t i = row * work->c + k;
-        double normal = (work->x[i] - mean) * scale;
-        float dz = gated_reference(work, i, k);
-        if (work->dadd) work->dadd[i] = dz;
-        double through = work->fixed ? 0 : dbias / rows + normal * dweight / rows; /* by way of the statistics */
-        if (work->out) work->out[i] = (float)(factor * (dz - through));
-    }
-    if (work->dweight) work->dweight[k] = (float)dweight;
-    if (work->dbias) work->dbias[k] = (float)dbias;
-}
-
-/* ---- entry points ---- */
+/* ---- entry points: of both storages, then of each ---- */
 
 /* Everything but what a pass writes. */
-static bool set_up(struct norm_work *work, const cnn_norm *p) {
+static bool set_up(struct norm_work *work, int storage, const cnn_norm *p, const void *x) {
     const int64_t rows = p->rows, c = p->c;
     if (!cnn_sizes_fit(64, 2, (int64_t[]){rows, c})) return false;
     if (p->activation < CNN_IDENTITY || p->activation > CNN_RELU6) return false;
+    work->storage = storage;
     work->rows = rows;
     work->c = c;
-    work->x = p->x;
+    work->x = x;
     work->weight = p->weight;
     work->bias = p->bias;
     work->activation = p->activation;
@@ -319,9 +233,64 @@ static bool set_up(struct norm_work *work, const cnn_norm *p) {
     work->coefficients = p->workspace;
     work->slots = work->coefficients + COEFFICIENTS * c;
     if (cnn_use_reference()) return true;
-    work->kernels = tables[cnn_table_index()];
+    work->kernels = storage == CNN_BFLOAT16 ? cnn_bf16_norm_passes() : tables[cnn_table_index()];
     work->width = width_for(c, work->kernels->vector);
     return true;
+}
+
+static cnn_status train(struct norm_work *work) {
+    if (work->rows < 2 || !work->running_mean != !work->running_var) return CNN_INVALID;
+    if (!work->kernels) {
+        for (int64_t k = 0; k < work->c; k++) {
+            double mean, square_sum;
+            cnn_norm_moments_reference(work, k, &mean, &square_sum);
+            keep_statistics(work, k, mean, square_sum);
+            cnn_norm_apply_reference(work, k, work->mean[k], work->scale[k]);
+        }
+        return CNN_OK;
+    }
+    cnn_status status = cnn_parallel(moments_chunk, work, work->chunks);
+    if (!status) status = cnn_parallel(combine_moments, work, cnn_ceil_div(work->c, COMBINE_BLOCK));
+    if (!status) status = cnn_parallel(apply_chunk, work, work->chunks);
+    return status;
+}
+
+/* With the mean and scale of channel k. */
+static void prepare(const struct norm_work *work, int64_t k, double mean, double scale) {
+    if (work->kernels) forward_coefficients(work, k, mean, scale);
+    else cnn_norm_apply_reference(work, k, mean, scale);
+}
+
+static cnn_status again(struct norm_work *work) {
+    for (int64_t k = 0; k < work->c; k++) prepare(work, k, work->mean[k], work->scale[k]);
+    return work->kernels ? cnn_parallel(apply_chunk, work, work->chunks) : CNN_OK;
+}
+
+static cnn_status infer(struct norm_work *work, const float *mean, const float *var) {
+    for (int64_t k = 0; k < work->c; k++) {
+        double scale = 1 / sqrt(var[k] + work->eps);
+        if (work->mean) work->mean[k] = mean[k], work->scale[k] = scale;
+        prepare(work, k, mean[k], scale);
+    }
+    return work->kernels ? cnn_parallel(apply_chunk, work, work->chunks) : CNN_OK;
+}
+
+static cnn_status backward(struct norm_work *work) {
+    if (work->out && work->out == work->dadd) return CNN_INVALID;
+    work->gate = work->activation == CNN_IDENTITY ? GATE_NONE : work->y ? GATE_Y : GATE_X;
+    if (!work->kernels) {
+        for (int64_t k = 0; k < work->c; k++) cnn_norm_backward_reference(work, k);
+        return CNN_OK;
+    }
+    for (int64_t k = 0; k < work->c; k++) forward_coefficients(work, k, work->mean[k], work->scale[k]);
+    cnn_status status = cnn_parallel(products_chunk, work, work->chunks);
+    if (!status) status = cnn_parallel(combine_products, work, cnn_ceil_div(work->c, COMBINE_BLOCK));
+    if (work->dadd) { /* it holds dz now: nothing to gate any more */
+        work->dy = work->dadd;
+        work->gate = GATE_NONE;
+    }
+    if (!status && work->out) status = cnn_parallel(apply_chunk, work, work->chunks);
+    return status;
 }
 
 cnn_status cnn_batch_norm_train(const cnn_norm *p, double eps, double momentum, const float *add, float *y,
@@ -332,60 +301,53 @@ cnn_status cnn_batch_norm_train(const cnn_norm *p, double eps, double momentum, 
                              .out = y,
                              .running_mean = running_mean,
                              .running_var = running_var};
-    if (!set_up(&work, p) || p->rows < 2 || !running_mean != !running_var) return CNN_INVALID;
-    if (!work.kernels) {
-        for (int64_t k = 0; k < p->c; k++) {
-            moments_reference(&work, k);
-            normalise_reference(&work, k, work.mean[k], work.scale[k]);
-        }
-        return CNN_OK;
-    }
-    cnn_status status = cnn_parallel(moments_chunk, &work, work.chunks);
-    if (!status) status = cnn_parallel(combine_moments, &work, cnn_ceil_div(p->c, COMBINE_BLOCK));
-    if (!status) status = cnn_parallel(apply_chunk, &work, work.chunks);
-    return status;
+    return set_up(&work, CNN_FLOAT32, p, p->x) ? train(&work) : CNN_INVALID;
 }
 
 cnn_status cnn_batch_norm_again(const cnn_norm *p, float *y) {
     struct norm_work work = {.out = y};
-    if (!set_up(&work, p)) return CNN_INVALID;
-    for (int64_t k = 0; k < p->c; k++) {
-        if (work.kernels) forward_coefficients(&work, k, work.mean[k], work.scale[k]);
-        else normalise_reference(&work, k, work.mean[k], work.scale[k]);
-    }
-    return work.kernels ? cnn_parallel(apply_chunk, &work, work.chunks) : CNN_OK;
+    return set_up(&work, CNN_FLOAT32, p, p->x) ? again(&work) : CNN_INVALID;
 }
 
 cnn_status cnn_batch_norm_infer(const cnn_norm *p, double eps, const float *mean, const float *var, const float *add,
                                 float *y) {
     struct norm_work work = {.eps = eps, .add = add, .out = y};
-    if (!set_up(&work, p)) return CNN_INVALID;
-    for (int64_t k = 0; k < p->c; k++) {
-        double scale = 1 / sqrt(var[k] + eps);
-        if (work.mean) work.mean[k] = mean[k], work.scale[k] = scale;
-        if (work.kernels) forward_coefficients(&work, k, mean[k], scale);
-        else normalise_reference(&work, k, mean[k], scale);
-    }
-    return work.kernels ? cnn_parallel(apply_chunk, &work, work.chunks) : CNN_OK;
+    return set_up(&work, CNN_FLOAT32, p, p->x) ? infer(&work, mean, var) : CNN_INVALID;
 }
 
 cnn_status cnn_batch_norm_backward(const cnn_norm *p, const float *y, const float *dy, int fixed, float *dx,
                                    float *dadd, float *dweight, float *dbias) {
     struct norm_work work =
         {.fixed = fixed != 0, .y = y, .dy = dy, .out = dx, .dadd = dadd, .dweight = dweight, .dbias = dbias};
-    if (!set_up(&work, p) || (dx && dx == dadd)) return CNN_INVALID;
-    work.gate = p->activation == CNN_IDENTITY ? GATE_NONE : y ? GATE_Y : GATE_X;
-    if (!work.kernels) {
-        for (int64_t k = 0; k < p->c; k++) backward_reference(&work, k);
-        return CNN_OK;
-    }
-    for (int64_t k = 0; k < p->c; k++) forward_coefficients(&work, k, work.mean[k], work.scale[k]);
-    cnn_status status = cnn_parallel(products_chunk, &work, work.chunks);
-    if (!status) status = cnn_parallel(combine_products, &work, cnn_ceil_div(p->c, COMBINE_BLOCK));
-    if (dadd) { /* it holds dz now: nothing to gate any more */
-        work.dy = dadd;
-        work.gate = GATE_NONE;
-    }
-    if (!status && dx) status = cnn_parallel(apply_chunk, &work, work.chunks);
-    return status;
+    return set_up(&work, CNN_FLOAT32, p, p->x) ? backward(&work) : CNN_INVALID;
+}
+
+/* p->x is not read. */
+cnn_status cnn_bf16_batch_norm_train(const cnn_norm *p, double eps, double momentum, const uint16_t *x,
+                                     const uint16_t *add, uint16_t *y, float *running_mean, float *running_var) {
+    struct norm_work work = {.eps = eps,
+                             .momentum = momentum,
+                             .add = add,
+                             .out = y,
+                             .running_mean = running_mean,
+                             .running_var = running_var};
+    return set_up(&work, CNN_BFLOAT16, p, x) ? train(&work) : CNN_INVALID;
+}
+
+cnn_status cnn_bf16_batch_norm_again(const cnn_norm *p, const uint16_t *x, uint16_t *y) {
+    struct norm_work work = {.out = y};
+    return set_up(&work, CNN_BFLOAT16, p, x) ? again(&work) : CNN_INVALID;
+}
+
+cnn_status cnn_bf16_batch_norm_infer(const cnn_norm *p, double eps, const float *mean, const float *var,
+                                     const uint16_t *x, const uint16_t *add, uint16_t *y) {
+    struct norm_work work = {.eps = eps, .add = add, .out = y};
+    return set_up(&work, CNN_BFLOAT16, p, x) ? infer(&work, mean, var) : CNN_INVALID;
+}
+
+cnn_status cnn_bf16_batch_norm_backward(const cnn_norm *p, const uint16_t *x, const uint16_t *y, const uint16_t *dy,
+                                        int fixed, uint16_t *dx, uint16_t *dadd, float *dweight, float *dbias) {
+    struct norm_work work =
+        {.fixed = fixed != 0, .y = y, .dy = dy, .out = dx, .dadd = dadd, .dweight = dweight, .dbias = dbias};
+    return set_up(&work, CNN_BFLOAT16, p, x) ? backward(&work) : CNN_INVALID;
 }

@@ -9,6 +9,11 @@ from .door import Array, Call, aligned_empty, pointer
 BFLOAT16: Any = np.dtype(np.uint16)
 
 
+def map_dtype(x: Array) -> Any:
+    """Return the dtype that goes with a map's in one call: bfloat16 if x is, else float32."""
+    return BFLOAT16 if x.dtype == BFLOAT16 else np.dtype(np.float32)
+
+
 def bf16_expand(x: Array, y: Array) -> Call:
     """Prepare y = x, from bfloat16 to float32 of the same shape."""
     return Call("cnn_bf16_expand", x.size, pointer("x", x, dtype=BFLOAT16), pointer("y", y, x.shape), keep=(x, y))

@@ -33,6 +33,7 @@ class BatchNorm2d(Layer):
 
     reads_input = True
     fuses_add = fuses_activation = gates_itself = dx_may_be_dy = remakes_output = folds = normalises = True
+    takes_bfloat16 = True
 
     def __init__(self, num_features: int | None = None, eps: float = 1e-5, momentum: float = 0.1,
                  affine: bool = True, scale: bool = True, init: str = "ones") -> None:

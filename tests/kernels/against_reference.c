@@ -97,6 +97,7 @@ int main(int count, char **arguments) {
     check_layers();
     check_images();
     check_int8();
+    check_bf16();
     if (count > 2) check_larger_convolutions(), check_larger_layers(), check_larger_int8();
     printf("%s: %d comparisons, %d failures\n", isa, comparisons, failures);
     return failures != 0;

@@ -43,6 +43,7 @@ void check_convolutions(void); /* against_reference_conv.c */
 void check_layers(void);       /* against_reference_layers.c */
 void check_images(void);       /* against_reference_images.c */
 void check_int8(void);         /* against_reference_int8.c */
+void check_bf16(void);         /* against_reference_bf16.c */
 /* The same of more work, for threads to share. */
 void check_larger_convolutions(void);
 void check_larger_layers(void);

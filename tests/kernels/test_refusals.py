@@ -58,6 +58,7 @@ MIXTURE = {"n": 2, "h": 4, "w": 5, "c": 3, "partners": longs, "shares": x, "boxe
 TENSOR = {"count": 5, "parameter": x, "gradient": x, "first": y, "second": ffi.new("float[]", 8),
           "weight_decay": 0.0, "rate": 1.0}
 signed = ffi.new("int8_t[]", ROOM)
+half, halved = ffi.new("uint16_t[]", ROOM), ffi.new("uint16_t[]", ROOM)  # bfloat16
 BIAS, MULTIPLIER = ffi.new("int32_t[]", 8), ffi.new("float[]", 8)
 REQUANTISE = {"bias": BIAS, "multiplier": MULTIPLIER, "zero": 3, "least": 0, "most": 255, "add": NULL, "add_zero": 0,
               "add_multiplier": 0, "real": NULL}
@@ -85,6 +86,19 @@ def conv_pass(function: Callable[..., int], source: Any, result: Any) -> Callabl
     return call
 
 
+def halves_conv(changes: dict[str, Any]) -> Any:
+    storage = [changes.pop("x_kind", lib.CNN_BFLOAT16), changes.pop("y_kind", lib.CNN_BFLOAT16)]
+    return ffi.new("cnn_bf16_conv2d *", [conv(changes)[0], *storage])
+
+
+def halves_pass(function: Callable[..., int]) -> Callable[..., int]:
+    def call(**changes: Any) -> int:
+        finish = filled("cnn_bf16_finish", FINISH, changes)
+        return function(halves_conv(changes), half, x, y, finish, halved, y + 9984)
+
+    return call
+
+
 def int8_conv(changes: dict[str, Any]) -> int:
     zero_x, finish = changes.pop("zero_x", 9), filled("cnn_requantise", REQUANTISE, changes)
     return lib.cnn_int8_conv2d_forward(conv(changes), bytes_, zero_x, signed, finish, bytes_ + 9999)
@@ -93,6 +107,11 @@ def int8_conv(changes: dict[str, Any]) -> int:
 def int8_sum(changes: dict[str, Any]) -> int:
     count, total = changes.pop("count", 5), filled("cnn_int8_sum", SUM, changes)
     return lib.cnn_int8_add(count, total, bytes_, bytes_, bytes_ + 9999)
+
+
+# How it may not be stored: in neither way, or both in float32.
+WRONG_HALVES = [*WRONG_CONV, {"x_kind": -1}, {"x_kind": 2}, {"y_kind": -1}, {"y_kind": 2},
+                {"x_kind": lib.CNN_FLOAT32, "y_kind": lib.CNN_FLOAT32}]
 
 
 def pool(function: Callable[..., int], *between: Any) -> Callable[..., int]:
@@ -274,6 +293,32 @@ TABLE: dict[str, tuple[Callable[..., int], int | None, list[dict[str, Any]], int
     "cnn_int8_adaptive_average_pool": (simple(lib.cnn_int8_adaptive_average_pool, **ADAPTIVE8), 0,
                                        [*WRONG_ADAPTIVE, *WRONG_ZEROS], 1),
     "cnn_int8_flatten": (simple(lib.cnn_int8_flatten, **FLAT8), 0, WRONG_FLAT8, 1),
+}
+TABLE |= {  # csrc/cnn_bf16.h
+    "cnn_bf16_expand": (simple(lib.cnn_bf16_expand, count=4, x=half, y=y), 0, [{"count": 0}, {"count": -1}], 1),
+    "cnn_bf16_round": (simple(lib.cnn_bf16_round, count=4, x=x, y=half), 0, [{"count": 0}, {"count": -1}], 1),
+    "cnn_bf16_conv2d_workspace": (lambda which=2, **changes: lib.cnn_bf16_conv2d_workspace(halves_conv(changes), which),
+                                  None, [*WRONG_HALVES, {"which": -1}, {"which": 3}], -1),
+    "cnn_bf16_conv2d_packed": (lambda which=0, **changes: lib.cnn_bf16_conv2d_packed(halves_conv(changes), which), None,
+                               [*WRONG_HALVES, {"which": -1}, {"which": 2}], -1),
+    "cnn_bf16_conv2d_pools": (lambda **changes: lib.cnn_bf16_conv2d_pools(halves_conv(
+        {"groups": 1, "c": 16, "k": 16} | changes)), 1, [*WRONG_CONV[:-8], {"h": 1, "oh": 1}, {"w": 1, "ow": 1}], 0),
+    "cnn_bf16_conv2d_pack": (lambda which=0, **changes: lib.cnn_bf16_conv2d_pack(halves_conv(changes), which, x, y), 0,
+                             [*WRONG_HALVES, {"which": -1}, {"which": 2}], 1),
+    "cnn_bf16_conv2d_forward": (halves_pass(lib.cnn_bf16_conv2d_forward), 0,
+                                [*WRONG_HALVES, {"activation": -2}, {"activation": 2}, {"pooled": 1}], 1),
+    "cnn_bf16_conv2d_backward_data": (halves_pass(lib.cnn_bf16_conv2d_backward_data), 0,
+                                      [*WRONG_HALVES, {"activation": -2}, {"activation": 2}, {"pooled": 1}], 1),
+    "cnn_bf16_conv2d_backward_weights": (lambda **changes: lib.cnn_bf16_conv2d_backward_weights(
+        halves_conv(changes), half, halved, y, y + 9984, y + 19968), 0, WRONG_HALVES, 1),
+    "cnn_bf16_batch_norm_train": (norm(lib.cnn_bf16_batch_norm_train, 1e-5, 0.1, half, NULL, halved, x + 100, x + 200),
+                                  0, [*WRONG_NORM, {"rows": 1}, {"argument5": NULL}, {"argument6": NULL}], 1),
+    "cnn_bf16_batch_norm_again": (norm(lib.cnn_bf16_batch_norm_again, half, halved), 0, WRONG_NORM, 1),
+    "cnn_bf16_batch_norm_infer": (norm(lib.cnn_bf16_batch_norm_infer, 1e-5, x, x, half, NULL, halved), 0,
+                                  WRONG_NORM, 1),
+    "cnn_bf16_batch_norm_backward": (
+        norm(lib.cnn_bf16_batch_norm_backward, half, NULL, half, 0, halved, halved + 100, NULL, NULL), 0,
+        [*WRONG_NORM, {"argument4": halved + 100}], 1),
 }
 NOTHING_TO_REFUSE = {"cnn_isa_active", "cnn_threads_get", "cnn_words_active"}  # they take nothing
 

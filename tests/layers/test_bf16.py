@@ -1,0 +1,56 @@
+"""Layers whose calls take maps of bfloat16: forward and backward yield what they do with float32, rounded once."""
+
+import numpy as np
+import pytest
+
+from cnncli import kernels
+from cnncli.layers import LAYERS, BatchNorm2d, Buffers
+
+SHAPE = (6, 5, 7)
+# Layers with the shapes of their inputs.
+CASES = [(BatchNorm2d(), [SHAPE])]
+
+
+def of(layer):
+    return f"{type(layer).__name__}"
+
+
+def run(layer, x, dy, to, back):
+    """Return y, all dx and the gradients: `to` makes what maps are stored as, `back` float32 of them again."""
+    shapes, batch = [each.shape[1:] for each in x], len(x[0])
+    kind = to(x[0]).dtype
+    out = layer.output_shape(*shapes)
+    io = Buffers([to(each) for each in x], kernels.aligned_empty((batch, *out), kind if len(out) == 3 else np.float32),
+                 True, dx=[kernels.aligned_empty(each.shape, kind) for each in x],
+                 dy=to(dy) if len(out) == 3 else dy,
+                 saved={name: kernels.aligned_empty(*spec) for name, spec in layer.saved(batch, *shapes).items()},
+                 workspace=kernels.aligned_empty((layer.workspace(batch, *shapes, training=True),), np.uint8))
+    for call in layer.forward_calls(io):
+        call()
+    y = io.y.copy()
+    for call in layer.backward_calls(io):
+        call()
+    return [back(y), *map(back, io.dx), *(each.copy() for each in layer.grads.values())]
+
+
+def rounded(x):
+    return kernels.from_bfloat16(kernels.to_bfloat16(x))
+
+
+@pytest.mark.parametrize(("layer", "shapes"), CASES, ids=lambda each: of(each) if hasattr(each, "arity") else "")
+def test_maps_of_bfloat16(layer, shapes, isa, rng):
+    assert layer.takes_bfloat16
+    layer.bind(*shapes)
+    layer.initialise(rng)
+    x = [rounded(rng.normal(0.3, 1, (4, *shape)).astype(np.float32)) for shape in shapes]
+    dy = rounded(rng.standard_normal((4, *layer.output_shape(*shapes))).astype(np.float32))
+    widen = lambda a: kernels.from_bfloat16(a) if a.dtype == kernels.BFLOAT16 else a  # noqa: E731
+    found = run(layer, x, dy, kernels.to_bfloat16, widen)
+    expected = run(layer, x, dy, np.copy, np.copy)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=2**-7, atol=1e-5)
+
+
+def test_every_layer_that_takes_them_is_tested():
+    named = {name for name, layer in LAYERS.items() if layer.takes_bfloat16 and not layer.mixes_storage}
+    assert named == {type(layer).__name__ for layer, _ in CASES}
