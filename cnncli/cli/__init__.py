@@ -29,6 +29,7 @@ EXAMPLES = (
 ENVIRONMENT = (
     ("CNN_THREADS", "how many threads to use, 1 to 256; --threads overrides it"),
     ("CNN_ISA", "the instruction set to use: reference, baseline, avx2 or avx512"),
+    ("CNN_PRECISION", "auto, float32 or bfloat16: what networks compute in; --precision overrides it"),
     ("CNN_DEBUG", "1 shows the Python traceback of an error"),
     ("NO_COLOR", "1 switches colours off"),
 )

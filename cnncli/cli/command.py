@@ -165,9 +165,12 @@ model_option = click.option("-m", "--model", cls=Option, heading="Model", type=c
                             help="The model: a model file, a run (its folder, or its name in runs/), or a pretrained "
                                  "network (efficientnet_lite0, efficientnet_lite1, efficientnet_lite2).  [default: "
                                  "runs/latest, the latest run]")
-precision_option = click.option("--precision", cls=Option, heading="Model", type=click.Choice(["float32", "int8"]),
-                                help="int8: use the quantised model that 'cnn quantize' made of it.  [default: the "
-                                     "model as it is]")
+precision_option = click.option("--precision", cls=Option, heading="Model",
+                                type=click.Choice(["auto", "float32", "bfloat16", "int8"]),
+                                help="What the network computes in. bfloat16: half the memory, and faster on CPUs with "
+                                     "instructions for it. auto: bfloat16 if it is measured to be clearly faster, else "
+                                     "float32. int8: use the quantised model that 'cnn quantize' made of it.  "
+                                     "[default: CNN_PRECISION, or the model as it is]")
 strict_option = _images("--strict", is_flag=True,
                         help="Stop with an error at the first image that cannot be read, instead of skipping it.")
 exact_option = _learning("--exact", is_flag=True, default=None,
@@ -214,12 +217,14 @@ def out_option(default: str) -> Callable[[Function], Function]:
 
 
 def precise(model: Path | None, precision: str | None) -> "Path | Opened | None":
-    """Return the model to use, for open_and_say: the one that was named, or with --precision int8 the one that was
-    quantised of it."""
-    if precision != "int8":
-        return model
-    from ..runs.opened import quantised
+    """Return the model to use, for open_and_say: the one that was named, in this precision, or with int8 the one that
+    was quantised of it."""
+    from ..model.precision import wanted
+    from ..runs.opened import in_precision, quantised
+    from .output import note
 
+    if precision != "int8":
+        return in_precision(model, precision, note) if precision or wanted() else model
     opened = quantised(model)
     click.get_current_context().meta["cnncli.model"] = os.fspath(opened.path)  # for the commands that messages advise
     return opened

@@ -57,6 +57,12 @@ def _optimisers(ctx: click.Context) -> list[str]:
     return list(OPTIMISERS)
 
 
+def _precisions(ctx: click.Context) -> list[str]:
+    from ..model.precision import WANTED
+
+    return list(WANTED)
+
+
 def _losses(ctx: click.Context) -> list[str]:
     from ..loss import LOSSES
 
@@ -131,6 +137,7 @@ method_names = _of(_methods)
 model_names = _of(_models, files=True)
 network_names = _of(_networks, files=True)
 optimiser_names = _of(_optimisers)
+precision_names = _of(_precisions)
 run_names = _of(_run_names)
 sampling_names = _of(_samplings)
 schedule_names = _of(_schedules)

@@ -27,6 +27,7 @@ from .completing import (
     fit_names,
     loss_names,
     optimiser_names,
+    precision_names,
     run_names,
     sampling_names,
     schedule_names,
@@ -130,6 +131,10 @@ _OPTIONS = (
               help="Average the weights over the last part of the training, a share of its steps; 0 turns this off.  "
                    "[default: 0.25]"),
     exact_option,
+    _learning("--precision", metavar="NAME", shell_complete=precision_names,
+              help="float32, or bfloat16: what layers hand on is stored in half the memory, and rounded. auto: measure "
+                   "some steps of both, and take bfloat16 if it is clearly faster.  [default: CNN_PRECISION, or "
+                   "float32]"),
     _augmentation("--augment", metavar="HOW", shell_complete=augmentation_names,
                   help="How training images are changed each time they are used: auto, none, digits, photo, strong, or "
                        "a list of changes with their strengths, like shift=4,flip,rotate=10. The changes are shift, "

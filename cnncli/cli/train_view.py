@@ -71,8 +71,9 @@ class TrainView(Observer):
                  f"{recipe['batch_size']}, ")
         how = "" if recipe["probe"] else steps
         split = f", split seed {recipe['split_seed']}" if "split_seed" in recipe else ""
+        precision = f", {recipe['precision']}" if "precision" in recipe else ""
         note(f"Training {summary['architecture']} on {images['train']:,} images of {width} x {height} pixels, "
-             f"validating on {images['val']:,}; {how}seed {recipe['seed']}{split}.")
+             f"validating on {images['val']:,}; {how}seed {recipe['seed']}{split}{precision}.")
         note(f"Run: {run.path}")
         self._told, self._timed = time.monotonic(), recipe.get("time") is not None
         self._first_step = None  # a run of a cross-validation may have been before it

@@ -19,6 +19,7 @@ from ..data.splits import Split
 from ..errors import UsageError, no_such, printable, told
 from ..model import Model
 from ..model.flips import with_flips
+from ..model.precision import FLOAT32
 from ..network import Network
 from ..plain import in_plain_json
 from ..runs import Run
@@ -263,13 +264,20 @@ def _baselines(found: Evaluation, labelled: Labelled, opened: Opened, progress: 
     return {baselines.NEAREST: nearest, **known}, []
 
 
+def _precision(network: Network) -> str:
+    """Return what a network computes in, "" for float32."""
+    if network.quantisation:
+        return "int8"
+    return "" if network.precision == FLOAT32 else network.precision
+
+
 def _facts(model: Model, opened: Opened) -> list[tuple[str, str]]:
     """Return what the report says about the model, as far as its file knows."""
     said = model.training
     facts = [("network", str(said.get("architecture") or "")),
              ("parameters", f"{sum(array.size for array in model.network.parameters().values()):,}"),
              ("images as", model.preprocessing.describe().rstrip(".")), ("epoch", str(said.get("epoch") or "")),
-             ("precision", "int8" if model.network.quantisation else "")]
+             ("precision", _precision(model.network))]
     counts = said.get("images")
     if isinstance(counts, dict) and counts.get("train"):
         facts.append(("trained on", f"{counts['train']:,} images"))

@@ -3,7 +3,7 @@ trained on (samples.py says which images), or where results about it belong, has
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -13,6 +13,7 @@ from ..data.outputs import Kind, checked_path, claim
 from ..errors import ModelError, UsageError, brief, did_you_mean, printable, quoted
 from ..model import Model
 from ..model.checkpoint import load_model, model_path
+from ..model.precision import AUTO, decide, forward_speeds, wanted
 from ..model.predict import LATEST
 from ..weights.pretrained import installed, is_pretrained, pretrained
 from . import latest
@@ -141,6 +142,27 @@ def quantised(model: AnyModel) -> Opened:
         raise UsageError(f"{printable(found.path)} was not made of {printable(opened.path)} as it is now, but of "
                          f"another state of its training; make it again with: {remedy}")
     return found
+
+
+def in_precision(model: AnyModel, precision: str | None, note: Callable[[str], None]) -> Opened:
+    """Open a model that computes in the precision that is asked for; None: in what CNN_PRECISION says, else as it is.
+    note is told what was measured. Raises UsageError if there is no such precision, or if the model is quantised; else
+    as ``open_model``."""
+    asked = wanted(precision)
+    opened = open_model(model)
+    network = opened.model.network
+    if network.quantisation:
+        if precision in (None, AUTO):
+            return opened
+        raise UsageError(f"{printable(opened.path)} is quantised and computes in int8; leave --precision out, or name "
+                         "the model that it was made of.")
+    if asked is None:
+        return opened
+    chosen = decide(asked, lambda: forward_speeds(network))
+    network.precision = chosen.precision
+    if asked == AUTO:
+        note(chosen.sentence)
+    return opened
 
 
 def open_model(model: AnyModel = None) -> Opened:

@@ -14,6 +14,7 @@ from ..data import SAMPLINGS, Augmentation, Preprocessing, Splits, describe, nam
 from ..data.depth import parse as parse_range
 from ..data.exclude import fingerprint
 from ..errors import UsageError, no_such
+from ..model.precision import BFLOAT16, FLOAT32
 from ..network import Network
 from ..network.blocks import blocks, dense_head
 from . import defaults, fast, finetune
@@ -118,6 +119,7 @@ def choose(options: Options, facts: Facts, start: Start) -> Choice:
         lookahead=usual.lookahead,
         range=preprocessing.range if options.range is None else parse_range(options.range),  # None: found in decoding
         float_range=None if options.range else preprocessing.float_range,
+        precision=BFLOAT16 if options.precision == BFLOAT16 else FLOAT32,  # auto: prepare.py measures
         **_fine_tuning(options, start, tuning.stem_rate, batch_size),
     )
     if start.source:

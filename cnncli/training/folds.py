@@ -7,6 +7,7 @@ import json
 import os
 import re
 import statistics
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from ..evaluation.grouped import GroupScore
 from ..evaluation.intervals import of_folds
 from ..evaluation.scores import ClassScore, class_scores, confusion_matrix
 from ..evaluation.validated import COLUMNS, VALIDATED, Validated, groups_of, read
+from ..model.precision import AUTO, FLOAT32, wanted
 from ..plain import in_plain_json
 from ..runs import CONFIG, Run, check_name, newest_run, runs_option
 from ..values import as_hinted
@@ -251,6 +253,7 @@ def cross_validate(data: Data | None, folds: int, *, name: str | None = None, re
     if resume is False:
         if data is None:
             raise UsageError("there are no images; give a folder with one sub-folder per class.")
+        options["precision"] = wanted(options.get("precision"))
         name = name or _free_name(runs, options.get("arch"))
         for fold in range(1, folds + 1):
             check_name(runs, f"{name}-fold{fold}")
@@ -264,6 +267,10 @@ def cross_validate(data: Data | None, folds: int, *, name: str | None = None, re
             if options.get(what) is None and first["options"].get(what) is not None:
                 options[what] = first["options"][what]
         begun = Options(**first["options"]).given()
+        if begun.get("precision") or wanted():  # what CNN_PRECISION says now is for others
+            begun["precision"] = _precision(first)
+        if options.get("precision") == AUTO:  # it is decided already
+            del options["precision"]
         stored = {**begun, **{key: value for key, value in options.items() if value is not None}}
         stored.pop("fold", None)
         data = first["data"] if data is None else data
@@ -279,6 +286,8 @@ def cross_validate(data: Data | None, folds: int, *, name: str | None = None, re
             done = train(data, resume=run, runs=runs, **options)
         else:
             done = train(data, name=run, runs=runs, fold=(fold, folds), **(options if resume is False else stored))
+            if options.get("precision") is not None:  # auto is decided once, for all folds
+                options["precision"] = _precision(done.config)
         found.append(_found(fold, done))
         skipped.update(done.skipped)
     result = CrossValidation(name, found, sorted(skipped.items()), found[0].run.config.get("classes", []))
@@ -288,6 +297,11 @@ def cross_validate(data: Data | None, folds: int, *, name: str | None = None, re
     write_atomically(result.path.with_name(ANSWERS), table_of((*COLUMNS, "fold"), rows))
     write_atomically(result.path, (json.dumps(result.as_json(), indent=2) + "\n").encode())
     return result
+
+
+def _precision(config: Mapping[str, Any]) -> Any:
+    """Return the precision that a run was trained in."""
+    return config["recipe"].get("precision", FLOAT32)
 
 
 def _found(fold: int, run: Run) -> Fold:

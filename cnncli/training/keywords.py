@@ -16,6 +16,7 @@ from ..data.order import Sampling
 from ..data.preprocessing import Resize
 from ..errors import UsageError, no_such
 from ..loss import LossName
+from ..model.precision import Wanted
 from ..optim import OptimiserName, Schedule
 from ..optim.schedule import Kind
 from ..values import taken
@@ -53,6 +54,7 @@ class _Shared(TypedDict, total=False):
     init: _Path | None
     freeze: Freeze | int | None
     range: str | Sequence[float] | None
+    precision: Wanted | None
 
 
 class FoldsOptions(_Shared, total=False):

@@ -19,6 +19,7 @@ from ..data.order import Sampling
 from ..data.preprocessing import RESIZES, Resize
 from ..errors import UsageError, brief, no_such
 from ..loss import LossName, loss_by_name
+from ..model.precision import WANTED, Wanted
 from ..optim import OptimiserName, optimiser_by_name
 from ..optim.schedule import DEFAULT_SCHEDULE, Kind, Schedule
 from ..values import check_fields, plain
@@ -68,6 +69,7 @@ class Options:
     freeze: Freeze | int | None = None  # blocks that do not learn, or "all" or "none"
     probe: bool | None = None
     fit: Resize | None = None  # how images become the network's shape
+    precision: Wanted | None = None
     range: str | Sequence[float] | None = None  # what is black and white of images deeper than 8 bits, as "0:4095"
 
     def __post_init__(self) -> None:
@@ -93,6 +95,8 @@ class Options:
             raise UsageError(no_such("way to fit images", self.fit, RESIZES))
         if self.recipe not in (None, *NAMED):
             raise UsageError(no_such("recipe", self.recipe, NAMED))
+        if self.precision not in (None, *WANTED):
+            raise UsageError(no_such("precision", self.precision, WANTED))
         _check_whole("epochs", self.epochs, 1)
         _check_whole("batch size", self.batch_size, 1)
         _check_whole("patience", self.patience, 1)

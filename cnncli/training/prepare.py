@@ -4,6 +4,7 @@ the run's folder. resume.py does the same for a training that continues. fit.py 
 
 import time
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
@@ -17,6 +18,7 @@ from ..data.outputs import check_runs
 from ..data.sources import within
 from ..errors import DataError, UsageError, brief, no_such, printable, told
 from ..model import Model
+from ..model.precision import AUTO, Precision, Wanted, decide, has_instructions, wanted
 from ..network import Network
 from ..optim.lookahead import Lookahead
 from ..runs import RunLock, check_name, marks, new_run
@@ -26,6 +28,7 @@ from .choose import Facts, choose
 from .fit import Fit
 from .observer import Observer
 from .options import Options
+from .precision import ENTRY, HARDLY, Step, step_speeds
 from .recipe import Recipe
 from .start import begin as begin_with
 from .start import first_network, seen_by
@@ -109,7 +112,7 @@ class Material:
         unless others are given: a training that is measured and thrown away has no observer and other rates.
         """
         recipe, network = self.recipe, model.network
-        network.exact, network.fixed_statistics = recipe.exact, recipe.fixed_statistics
+        self._set(network, recipe.precision)
         model.seen = union(model.seen, self.train.marks)
         batches = Batches(self.train, model.preprocessing, recipe.batch_size, recipe.seed, recipe.augmentation,
                           recipe.sampling)
@@ -132,13 +135,33 @@ class Material:
             goes_on=self.setting.goes_on,
         )
 
+    def _set(self, network: Network, precision: Precision) -> None:
+        network.exact, network.fixed_statistics = self.recipe.exact, self.recipe.fixed_statistics
+        network.precision = precision
+
+    def speeds(self, network: Network) -> dict[Precision, float]:
+        """Measure how many images a second this training learns from in each precision, with copies of the network."""
+        recipe = self.recipe
+
+        def step_in(precision: Precision) -> Step:
+            copied = deepcopy(network)
+            self._set(copied, precision)
+            if recipe.probe:  # makes no steps
+                return lambda images, labels: copied.forward(images)
+            trainer = self._trainer(copied)
+            trainer.optimiser.lr = HARDLY
+            return trainer.step
+
+        return step_speeds(network, min(recipe.batch_size, len(self.train)), step_in)
+
     def _trainer(self, network: Network) -> Trainer:
         recipe = self.recipe
         optimiser, loss, rates = recipe.make_optimiser(), recipe.make_loss(), recipe.make_rates(network)
         frozen = finetune.frozen_blocks(network, recipe.freeze)
         if frozen:
             return PartTrainer(network, frozen, optimiser, loss, self.setting.threads, recipe.seed, rates)
-        return Trainer(network, optimiser, loss, self.setting.threads, seed=recipe.seed, rates=rates)
+        return Trainer(network, optimiser, loss, self.setting.threads, seed=recipe.seed, rates=rates,
+                       precision=wanted(network.precision))
 
 
 def begin(data: Data, options: Options, name: str | None, runs: str, setting: Setting) -> Prepared:
@@ -164,6 +187,7 @@ def gather(data: Data, options: Options, setting: Setting) -> tuple[Material, Mo
     """Return what a training with these data and options is made of, and the model that it starts with. It belongs to
     no run yet, so it can also be measured and thrown away.
     """
+    options = replace(options, precision=wanted(options.precision))
     labels, groups = within(data, options.labels, options.group_by)
     splits = scan_fold(data, options.drawn_by, options.fold, options.exclude or (), options.recipe, labels, groups)
     start = begin_with(options, splits)
@@ -203,7 +227,20 @@ def gather(data: Data, options: Options, setting: Setting) -> tuple[Material, Mo
         config["options"] = options.config()  # the other folds begin with them
     model = Model(network, splits.classes, preprocessing)
     model.seen = start.seen
-    return Material(recipe, splits, train, validation, config, setting), model
+    return _in_precision(Material(recipe, splits, train, validation, config, setting), model, options.precision), model
+
+
+def _in_precision(material: Material, model: Model, asked: Wanted | None) -> Material:
+    """Return the material of a training in the precision that was asked for, or measured to be faster."""
+    if asked is None:
+        return material
+    if asked == AUTO and has_instructions():
+        material.setting.observer.note("Measuring how fast each precision is …")
+    chosen = decide(asked, lambda: material.speeds(model.network))
+    material.setting.observer.note(chosen.sentence)
+    recipe = replace(material.recipe, precision=chosen.precision)
+    return replace(material, recipe=recipe, config={
+        **material.config, "recipe": recipe.config(), ENTRY: chosen.config()})
 
 
 def _in_time(material: Material, model: Model, runs: str) -> Material:

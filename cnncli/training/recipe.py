@@ -11,6 +11,7 @@ from ..data.order import Sampling
 from ..data.preprocessing import Resize
 from ..errors import CnnError, UsageError
 from ..loss import Loss, LossName, loss_by_name
+from ..model.precision import FLOAT32, Precision
 from ..network import Network
 from ..optim import Optimiser, OptimiserName, Schedule, optimiser_by_name
 from ..optim.schedule import Kind
@@ -40,6 +41,7 @@ class Recipe:
       stem_rate is the learning rate of the first block as a multiple of the last one's (None: 1). fixed_statistics: the
       batch norms' running statistics are kept.
     - range and float_range are those of a Preprocessing.
+    - precision is what was chosen.
 
     config() leaves out entries that equal their default, because runs of earlier versions lack them.
     """
@@ -82,6 +84,7 @@ class Recipe:
     labels: str | None = None
     range: tuple[float, float] | None = None
     float_range: tuple[float, float] | None = None
+    precision: Precision = FLOAT32
 
     def config(self) -> dict[str, Any]:
         """Return it as JSON values: Recipe.from_config takes them back."""

@@ -17,6 +17,7 @@ from ..data.depth import in_words as range_in_words
 from ..data.exclude import fingerprint as fingerprint_of_names
 from ..errors import DataError, ModelError, UsageError, printable
 from ..model import Model, checkpoint
+from ..model.precision import AUTO, FLOAT32
 from ..runs import CONFIG, Run, RunLock, as_written, begin_latest, find_run
 from ..runs.kept import highest
 from ..runs.marks import placed
@@ -27,6 +28,7 @@ from .choose import requested_augmentation, weights_by_name
 from .fit import Fit
 from .observer import Observer
 from .options import Options
+from .precision import check_resumed, gone_on, is_entry
 from .prepare import FORMAT, Material, Prepared, Setting, counts, in_words, load, now
 from .progress import Progress
 from .recipe import Recipe, schedule_config
@@ -77,6 +79,7 @@ def _resumed(lock: RunLock, data: Data | None, options: Options, setting: Settin
         _record_place(run, data)
         return Prepared(lock, None, _why_finished(progress, recipe, run))
 
+    check_resumed(config, recipe.precision, run)
     data = data_again(run, data)
     splits = of_run(run, data)
     _check_data(data, splits, config, run)
@@ -91,6 +94,7 @@ def _resumed(lock: RunLock, data: Data | None, options: Options, setting: Settin
     # A fold's options, which those begin with that come after it; and what was asked for, which sentences repeat.
     for entry in (each for each in ("options", "asked") if isinstance(config.get(each), dict)):
         config[entry] |= {name: getattr(recipe, name) for name in _MAY_CHANGE & options.given().keys()}
+    config |= gone_on(config, written.precision, recipe.precision, progress.epoch)
     run.write_config({**config, **place(data, run.path.parent), "recipe": recipe.config(), "resumed": now()})
     fit = material.fit(state.model if state else material.first_model())
     if state:
@@ -125,6 +129,8 @@ def differences(options: Options, recipe: Recipe) -> list[str]:
             was = recipe.seed if was is None else was
         elif name == "init":
             value = start.source_of(value)
+        elif name == "precision" and value == AUTO:  # it was chosen when the run began
+            value = was
         if value != was:
             found.append(name)
     return found
@@ -149,13 +155,14 @@ def _augmentation_config(was: dict[str, Any] | None, given: str | bool | Augment
 def _changed(recipe: Recipe, options: Options, run: Run) -> Recipe:
     """Return the recipe to continue with. Raises UsageError if something has changed that must not."""
     different = differences(options, recipe)
-    refused = [name for name in different if name not in _MAY_CHANGE]
+    refused = [name for name in different if name not in _MAY_CHANGE
+               and not (name == "precision" and options.precision == FLOAT32)]
     if "time" in refused:
         raise UsageError(f"{printable(run.path)} keeps its number of epochs when it is resumed, and --time would "
                          "change it; to train it for longer, give --epochs instead of --time.")
     if refused:
         flags = ", ".join("--" + name.replace("_", "-") for name in refused)
-        then = {**recipe.config(), "fit": recipe.resize,
+        then = {**recipe.config(), "fit": recipe.resize, "precision": recipe.precision,
                 "split_seed": recipe.seed if recipe.split_seed is None else recipe.split_seed}
         was = ", ".join(f"{name.replace('_', ' ')} {_shown(name, then.get(name))}" for name in refused)
         raise UsageError(f"{printable(run.path)} began with {was}, which a resumed run keeps; leave {flags} out, or "
@@ -171,11 +178,13 @@ def _recipe_of(model: Model, config: Mapping[str, Any], run: Run) -> Recipe:
     """Return the recipe that a saved state was trained with. Raises UsageError if config.json has been edited since; it
     holds the same recipe except for what may change.
     """
-    then = {**model.training["recipe"], "classes": [*model.classes], "network": model.network.config(),
+    as_usual = {"precision": FLOAT32}  # which a recipe leaves out
+    then = {**as_usual, **model.training["recipe"], "classes": [*model.classes], "network": model.network.config(),
             "preprocessing": model.preprocessing.config()}
-    now = {**config["recipe"], **{part: config[part] for part in ("classes", "network", "preprocessing")}}
+    now = {**as_usual, **config["recipe"], **{part: config[part] for part in ("classes", "network", "preprocessing")}}
     # What only one of them has is of another version of cnn.
-    edited = [name for name in then.keys() & now.keys() - _MAY_CHANGE - _CHANGES_WITH_THEM if then[name] != now[name]]
+    edited = [name for name in then.keys() & now.keys() - _MAY_CHANGE - _CHANGES_WITH_THEM if then[name] != now[name]
+              and not (name == "precision" and now[name] == FLOAT32)]  # gone on in float32, and not saved since
     for name in sorted(edited):
         values = (f" ({_shown(name, now[name])}, but {_shown(name, then[name])} when the state was saved)"
                   if name in config["recipe"] else "")
@@ -203,6 +212,8 @@ def extension(before: Recipe, now: Recipe, done: int, steps: int) -> list[str]:
     notes = []
     if now.patience != before.patience:
         notes.append(f"The patience is {now.patience} epochs from now on, not {before.patience} as the run began.")
+    if now.precision != before.precision:
+        notes.append(f"The precision is {now.precision} from now on, not {before.precision} as the run began.")
     if now.epochs == before.epochs:
         return notes
     notes.append(f"The epochs are {now.epochs} from now on, not {before.epochs} as the run began.")
@@ -236,7 +247,8 @@ def _check_written(config: Mapping[str, Any], run: Run) -> None:
     good |= {"samples": good["samples"] and isinstance(config["samples"].get("fingerprint"), str),
              "classes": isinstance(classes, list) and all(map(is_path, classes)) and len(set(classes)) == len(classes),
              "cnn": isinstance(config.get("cnn"), str), "data": data is None or is_path(data),
-             "init": isinstance(config.get("init", ""), dict | None)}
+             "init": isinstance(config.get("init", ""), dict | None),
+             "precision": is_entry(config.get("precision", {}))}
     for part in [part for part, is_good in good.items() if not is_good]:
         raise UsageError(f"{printable(run.path / CONFIG)} does not have the {part} of the training as cnn wrote it; "
                          "put it back as it was, or start a new run.")

@@ -30,6 +30,7 @@ from ..errors import (
     brief,
     printable,
 )
+from ..model.precision import FLOAT32, wanted
 from ..plain import in_plain_json
 from ..runs import CONFIG, Run, RunLock, check_name
 from ..runs.samples import place, scan_fold
@@ -217,6 +218,8 @@ def _planned(data: Data, settings: Mapping[str, Any] | Sequence[str], random: in
         if name in common.given():
             flag = name.replace("_", "-")
             raise UsageError(f"{flag} is varied, and given as --{flag}; leave one of them out.")
+    if "precision" not in (setting.name for setting in varied):
+        common = replace(common, precision=wanted(common.precision))  # that of later runs, too, when it is resumed
     if common.probe:
         _check_probed(varied)
     if common.split_seed is None and "seed" in (setting.name for setting in varied):
@@ -266,6 +269,8 @@ def _resumed(runs: _Path, which: bool | _Path, random: int | None, optuna: int |
             raise UsageError(f"{printable(plan.path)} began {began}; resume it without --{how} {count}"
                              + (", or with a larger number." if how == plan.how else "."))
         plan.count = count
+    if plan.options.precision is None and wanted():  # what CNN_PRECISION says now is for other sweeps
+        plan.options = replace(plan.options, precision=FLOAT32)
     if plan.how == RANDOM:
         for point in draws(plan.settings, plan.count, plan.options.seed or 0)[len(plan.runs):]:
             plan.add(point)

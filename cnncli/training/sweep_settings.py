@@ -19,7 +19,7 @@ from .options import Options
 WHOLE = ("epochs", "batch_size", "seed", "patience")
 NUMBERS = ("lr", "warmup", "weight_decay", "label_smoothing", "ema")
 WORDS = ("arch", "init", "recipe", "time", "optimizer", "schedule", "loss", "class_weights", "sampling", "augment",
-         "fit", "range")
+         "fit", "range", "precision")
 SWITCHES = ("grey", "exact", "probe")
 SETTINGS = (*WHOLE, *NUMBERS, *WORDS, *SWITCHES, "size", "freeze")
 # What decides which images are validated on: the same ones for all runs, or their accuracies would not compare.

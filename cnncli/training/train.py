@@ -22,6 +22,7 @@ from ..data.order import Sampling
 from ..data.preprocessing import Resize
 from ..errors import CnnError, Interrupted, UsageError
 from ..loss import LossName
+from ..model.precision import Wanted
 from ..optim import OptimiserName, Schedule
 from ..optim.schedule import Kind
 from ..runs import AUGMENTED, CURVES, Run, end_latest, newest_run
@@ -83,6 +84,7 @@ def train(
     probe: bool = False,
     range: str | Sequence[float] | None = None,
     fit: Resize | None = None,
+    precision: Wanted | None = None,
 ) -> Run:
     """Train a classifier on a folder of images, or on arrays in memory.
 
@@ -146,8 +148,8 @@ def train(
             result does not depend on it.
         name: The name of the run. None: the architecture and a number, like resnet8-1.
         resume: Continue a run: True for the latest, its name or path, or a ``Run``. The result is the same, to the bit,
-            as if it had never been stopped. Options other than epochs and patience must be what they were. False: begin
-            a run.
+            as if it had never been stopped. Options other than epochs and patience must be what they were, but
+            precision="float32" may end bfloat16. False: begin a run.
         cache: "ram" keeps decoded images in memory, "none" decodes them again in each epoch. The result is the same.
         strict: True raises ImageError for the first image that cannot be used. False: such files are skipped. An image
             in memory that cannot be used is always an error.
@@ -168,6 +170,10 @@ def train(
             photographs, "squash" for small images of one shape; with init, as its model has it.
         range: The values that become black and white in images of more than 8 bits: "0:4095" or two numbers. None:
             found from the training images.
+        precision: "float32", or "bfloat16": what layers hand on is stored in half the memory, and rounded; weights and
+            the model file stay float32. "auto" measures some steps of both first, and takes bfloat16 only if it is
+            clearly faster. None: as the environment variable CNN_PRECISION says, else "float32"; with resume, what the
+            run began with.
 
     Returns:
         The run. Its .path is the folder, .model the model of the best epoch, .history one dict per epoch, .skipped the
@@ -194,7 +200,8 @@ def train(
         grey=grey, seed=seed, split_seed=split_seed, patience=patience, ema=ema, exact=exact,
         sampling=sampling, time=None if time is None else seconds_of(time), fold=fold, recipe=recipe,
         exclude=None if exclude is None else names_of(exclude), labels=labels_of(labels), group_by=groups_of(group_by),
-        init=None if init is None else os.fspath(init), freeze=freeze, probe=probe, range=range, fit=fit)
+        init=None if init is None else os.fspath(init), freeze=freeze, probe=probe, range=range, fit=fit,
+        precision=precision)
     if resume is not False and name is not None:
         raise UsageError("a run that is resumed keeps its name; leave --name out.")
     if threads is not None:

@@ -13,11 +13,13 @@ from .. import kernels
 from ..errors import DataError, TrainingError, UsageError, brief
 from ..kernels import Array, Call, Mixed, aligned_empty
 from ..loss import CrossEntropy, Loss, as_labels
+from ..model.precision import AUTO, Precision, Wanted, decide, in_precision, wanted
 from ..network import Network
 from ..network.blocks import blocks
 from ..network.plan import Plan
-from ..optim import Optimiser, Schedule, clip_scale, gradient_norm
+from ..optim import SGD, Optimiser, Schedule, clip_scale, gradient_norm
 from ..values import as_hinted
+from .precision import HARDLY, Step, step_speeds
 
 _NETWORKS: WeakKeyDictionary[Optimiser, "ref[Network]"] = WeakKeyDictionary()  # which network an optimiser changes
 
@@ -36,6 +38,9 @@ class Trainer:
         rates: Multiples of the learning rate for some parameters, by name (``Optimiser.bind``). None: all learn alike.
         schedule: The learning rate of each step: an ``optim.Schedule`` with its total_steps, whose lr may be left out
             (the optimiser's), or any function of the step's number, counted from 0. None: the optimiser's lr.
+        precision: What the network computes in from now on: "float32", "bfloat16", or "auto", which measures both
+            before the first step, with batches of its size. None: as the environment variable CNN_PRECISION says, else
+            as the network is set (``Network.precision``).
 
     Attributes:
         logits: After a step, the network's outputs for its batch, float32 (n, classes). The next step overwrites them.
@@ -53,13 +58,17 @@ class Trainer:
     def __init__(
         self, network: Network, optimiser: Optimiser, loss: Loss | None = None, threads: int | None = None,
         clip_norm: float | None = None, seed: int = 0, rates: Mapping[str, float] | None = None,
-        schedule: Schedule | Callable[[int], float] | None = None,
+        schedule: Schedule | Callable[[int], float] | None = None, precision: Wanted | None = None,
     ) -> None:
         _check(network, optimiser, loss, clip_norm, schedule)
         if threads is not None:
             kernels.set_threads(threads)
         if network.quantisation:
             raise UsageError("a quantised network does not learn; train the network that it was made of.")
+        asked = wanted(precision)
+        self._measures = asked == AUTO
+        if asked is not None and asked != AUTO:
+            network.precision = asked
         self.network = network
         self.optimiser = optimiser
         self.loss = loss or CrossEntropy()
@@ -103,6 +112,8 @@ class Trainer:
         images = self._checked(images)
         count, classes = len(images), self.network.output_shape[0]
         labels = as_labels(labels, count, classes)
+        if self._measures:
+            self._choose_precision(count)
         prepared = self._prepared(count, mixed is not None)
         plan = prepared.plan
         if mixed is not None and prepared.mixed is not None:
@@ -139,6 +150,15 @@ class Trainer:
                             f"{images.dtype} of the shape {images.shape}.")
         return images
 
+    def _choose_precision(self, batch: int) -> None:
+        """Measure steps of such batches, and compute in the precision that is faster from now on."""
+
+        def step_in(precision: Precision) -> Step:
+            return Trainer(in_precision(self.network, precision), SGD(lr=HARDLY), self.loss, precision=precision).step
+
+        self.network.precision = decide(AUTO, lambda: step_speeds(self.network, batch, step_in)).precision
+        self._measures = False
+
     def _prepared(self, batch: int, with_mixed: bool) -> "_Prepared":
         """Return the plan for this batch size with the calls of the loss. It is kept as long as the plan is."""
         plan = self.network.plan(batch, training=True)
@@ -160,7 +180,7 @@ class PartTrainer(Trainer):
         self._body, rest = network.split(blocks(network)[frozen - 1].last)
         self._features: dict[int, Array] = {}  # what the frozen part makes of a batch, by its size
         learning = rest.gradients()
-        super().__init__(rest, optimiser, loss, threads, seed=seed,
+        super().__init__(rest, optimiser, loss, threads, seed=seed, precision=wanted(network.precision),
                          rates=rates and {name: rate for name, rate in rates.items() if name in learning})
 
     def step(self, images: Array, labels: Array, mixed: Mixed | None = None) -> float:

@@ -17,6 +17,7 @@ from cnncli.data.order import SAMPLINGS
 from cnncli.data.preprocessing import RESIZES
 from cnncli.explain.methods import METHODS
 from cnncli.loss import LOSSES
+from cnncli.model.precision import WANTED
 from cnncli.optim import OPTIMISERS
 from cnncli.optim.schedule import SCHEDULES
 from cnncli.weights.pretrained import PRETRAINED
@@ -25,10 +26,11 @@ DOCS = Path(__file__).parents[2] / "docs"
 NETWORKS, TRAINING = ((DOCS / f"{name}.md").read_text(encoding="utf-8") for name in ("networks", "training"))
 COVERED = {"brightness", "contrast", "saturation"}  # by colour, in the help
 FLAGS = {"arch": ["auto", *ARCHITECTURES], "schedule": SCHEDULES, "optimizer": OPTIMISERS, "loss": LOSSES,
-         "sampling": SAMPLINGS, "fit": RESIZES, "init": PRETRAINED, "augment": [*NAMES, *(set(_WORDS) - COVERED)]}
+         "sampling": SAMPLINGS, "fit": RESIZES, "precision": WANTED, "init": PRETRAINED,
+         "augment": [*NAMES, *(set(_WORDS) - COVERED)]}
 # Options that mean something else in another command: a file or a folder, the split's seed or that of all numbers.
 OF_THEIR_OWN = {"--force", "--model", "--name", "--out", "--port", "--range", "--resume", "--runs", "--seed", "--size",
-                "--top", "--layer", "--classes", "--units", "--grey"}
+                "--top", "--layer", "--classes", "--units", "--grey", "--precision"}
 WORD = r"(?<![\w-]){}(?![\w-])"
 
 

@@ -1,0 +1,57 @@
+"""Which precision a training computes in. It is chosen before the first step, and ``auto`` by a measurement: some whole
+steps of both precisions, with copies of the network and random images, so that nothing of the training changes. A run
+that is resumed goes on as it began. model/precision.py has the names and the rule.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..errors import UsageError, printable
+from ..kernels import Array
+from ..model.precision import BFLOAT16, FLOAT32, PRECISIONS, WORD, Clock, Precision, has_instructions, in_turns
+from ..network import Network
+from ..runs import Run
+
+ENTRY = "precision"  # of config.json
+HARDLY = 1e-12  # the learning rate of steps that are only timed
+Step = Callable[[Array, Array], object]
+
+
+def step_speeds(network: Network, batch: int, step_in: Callable[[Precision], Step], clock: Clock = time.perf_counter
+                ) -> dict[Precision, float]:
+    """Measure a training: images per second in each precision. step_in(precision) returns what makes a step of images
+    and labels with a copy of the network.
+    """
+    rng = np.random.default_rng(0)
+    images = rng.standard_normal((batch, *network.input_shape), np.float32)
+    labels = rng.integers(0, network.output_shape[0], batch)
+    return in_turns({name: partial(step_in(name), images, labels) for name in PRECISIONS}, batch, clock)
+
+
+def check_resumed(config: Mapping[str, Any], precision: Precision, run: Run) -> None:
+    """Raise UsageError if a run in bfloat16 would not go on to the same bits, because this CPU or its instruction set
+    has instructions for bfloat16 and the first one had none, or the reverse.
+    """
+    before = config.get(ENTRY, {}).get(WORD)
+    if precision != BFLOAT16 or before in (None, has_instructions()):
+        return
+    then, now = ("with", "has none") if before else ("without", "has them")
+    raise UsageError(f"{printable(run.path)} was trained in {BFLOAT16} {then} instructions for it, but this CPU or its "
+                     f"instruction set {now}, so that it would round otherwise; continue it where it began, or in "
+                     f"{FLOAT32}: cnn train --resume {run.as_option()} --precision {FLOAT32}")
+
+
+def gone_on(config: Mapping[str, Any], before: Precision, now: Precision, epoch: int) -> dict[str, Any]:
+    """Return what config.json says of the precision, {} for nothing: also from which epoch on it is another one."""
+    if before == now:
+        return {}
+    return {ENTRY: {**config.get(ENTRY, {}), "continued": {ENTRY: now, "epoch": epoch}}}
+
+
+def is_entry(value: Any) -> bool:
+    """Return whether that is what config.json says of a precision, or nothing."""
+    return isinstance(value, dict) and isinstance(value.get(WORD, False), bool)
