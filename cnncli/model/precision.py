@@ -26,6 +26,7 @@ FLOAT32, BFLOAT16 = PRECISIONS
 AUTO = WANTED[0]
 VARIABLE = "CNN_PRECISION"
 WORD = "bf16"  # of kernels.words(): this CPU has instructions for bfloat16
+_ALIKE = frozenset({WORD, "bf16_plain"})  # words whose results are the same bits
 FASTER = 1.05  # times as fast is clearly faster
 # Turns in which each precision is timed once: at least and at most so many, and no more after so many seconds.
 FEWEST, MOST, SECONDS = 3, 25, 3.0
@@ -58,9 +59,9 @@ class Chosen:
                 f"{_shown(self.speeds[BFLOAT16])} images a second, {_shown(self.speeds[FLOAT32])} in {FLOAT32}.")
 
     def config(self) -> dict[str, Any]:
-        """Return the same as JSON values, and whether there were instructions for bfloat16."""
+        """Return the same as JSON values, and whether bfloat16 has the bits of instructions for it."""
         speeds = self.speeds and {name: round(speed, 1) for name, speed in self.speeds.items()}
-        return {"asked": self.asked, "chosen": self.precision, WORD: has_instructions(), "images_per_second": speeds}
+        return {"asked": self.asked, "chosen": self.precision, WORD: rounds_so(), "images_per_second": speeds}
 
 
 def _shown(speed: float) -> str:
@@ -70,6 +71,11 @@ def _shown(speed: float) -> str:
 def has_instructions() -> bool:
     """Return whether kernels use instructions for bfloat16 now."""
     return WORD in kernels.words()
+
+
+def rounds_so() -> bool:
+    """Return whether bfloat16 has the bits now that those instructions yield."""
+    return not _ALIKE.isdisjoint(kernels.words())
 
 
 def wanted(given: Any = None) -> Wanted | None:

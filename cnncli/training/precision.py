@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import UsageError, printable
 from ..kernels import Array
-from ..model.precision import BFLOAT16, FLOAT32, PRECISIONS, WORD, Clock, Precision, has_instructions, in_turns
+from ..model.precision import BFLOAT16, FLOAT32, PRECISIONS, WORD, Clock, Precision, in_turns, rounds_so
 from ..network import Network
 from ..runs import Run
 
@@ -37,7 +37,7 @@ def check_resumed(config: Mapping[str, Any], precision: Precision, run: Run) -> 
     has instructions for bfloat16 and the first one had none, or the reverse.
     """
     before = config.get(ENTRY, {}).get(WORD)
-    if precision != BFLOAT16 or before in (None, has_instructions()):
+    if precision != BFLOAT16 or before in (None, rounds_so()):
         return
     then, now = ("with", "has none") if before else ("without", "has them")
     raise UsageError(f"{printable(run.path)} was trained in {BFLOAT16} {then} instructions for it, but this CPU or its "
