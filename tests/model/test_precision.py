@@ -9,6 +9,7 @@ from cnncli import kernels
 from cnncli.errors import UsageError
 from cnncli.model import precision
 from cnncli.model.precision import Chosen, decide, forward_speeds, in_precision, in_turns, wanted
+from cnncli.network import storage
 
 from ..small_model import small_model, weights
 
@@ -66,6 +67,12 @@ def test_nothing_is_measured_where_it_does_not_matter(monkeypatch: pytest.Monkey
                               "but is mostly slower than float32.")
     having(monkeypatch, "bf16")
     assert decide("bfloat16", never).sentence == "Precision: bfloat16, as asked."
+    having(monkeypatch, "bf16_plain")  # the same bits, slower
+    assert decide("auto", never).config() == {**found.config(), "bf16": True}
+
+
+def test_the_names_are_those_of_networks() -> None:
+    assert precision.PRECISIONS == storage.PRECISIONS
 
 
 def test_small_speeds_keep_their_digits() -> None:

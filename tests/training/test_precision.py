@@ -258,6 +258,11 @@ def test_folds_decide_once(train: Train, measured: list[str], shared: Path, tmp_
         monkeypatch.delenv("CNN_PRECISION")
         assert measured == ["float32", "bfloat16"]
         assert [recipe(fold.run) for fold in found.folds] == ["bfloat16"] * 3
+    with pytest.raises(cnncli.errors.Interrupted):
+        cnncli.cross_validate(**begin, runs=tmp_path / "c", name="c", observer=At(interrupt, steps=5))
+    monkeypatch.setenv("CNN_PRECISION", "bfloat16")
+    found = cnncli.cross_validate(None, 3, resume="c", runs=tmp_path / "c")
+    assert [recipe(fold.run) for fold in found.folds] == [None] * 3, "the variable is for trainings that begin"
 
 
 @pytest.mark.slow
