@@ -169,8 +169,8 @@ precision_option = click.option("--precision", cls=Option, heading="Model",
                                 type=click.Choice(["auto", "float32", "bfloat16", "int8"]),
                                 help="What the network computes in. bfloat16: what layers hand on is stored in half "
                                      "the memory, and rounded. auto: measure both, and take bfloat16 if it is clearly "
-                                     "faster, else float32. int8: use the quantised model that 'cnn quantize' made of it.  "
-                                     "[default: CNN_PRECISION, or the model as it is]")
+                                     "faster, else float32. int8: use the quantised model that 'cnn quantize' made of "
+                                     "it.  [default: CNN_PRECISION, or the model as it is]")
 strict_option = _images("--strict", is_flag=True,
                         help="Stop with an error at the first image that cannot be read, instead of skipping it.")
 exact_option = _learning("--exact", is_flag=True, default=None,

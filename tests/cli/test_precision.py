@@ -85,8 +85,8 @@ def test_a_quantised_model_computes_in_int8_only(home: Path, capsys: pytest.Capt
     for name in ("bfloat16", "float32"):
         capsys.readouterr()
         assert main(["predict", image, "-m", "q.safetensors", "--precision", name]) == 2
-        assert capsys.readouterr().err == ("cnn: q.safetensors is quantised and computes in int8; leave --precision out, "
-                                           "or name the model that it was made of.\n")
+        assert capsys.readouterr().err == ("cnn: q.safetensors is quantised and computes in int8; leave --precision "
+                                           "out, or name the model that it was made of.\n")
     assert main(["predict", image, "-m", "q.safetensors", "--precision", "auto"]) == 0
     monkeypatch.setenv("CNN_PRECISION", "bfloat16")
     assert main(["predict", image, "-m", "q.safetensors"]) == 0

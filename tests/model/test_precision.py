@@ -48,8 +48,8 @@ def test_bfloat16_is_taken_if_it_is_clearly_faster(speeds: tuple[float, float], 
     measured = decide("auto", lambda: {"float32": speeds[0], "bfloat16": speeds[1]})
     assert (measured.asked, measured.precision) == ("auto", taken)
     how = "is" if taken == "bfloat16" else "is not"
-    assert measured.sentence == (f"Precision: {taken}, because bfloat16 {how} clearly faster here: {speeds[1]} images a "
-                                 f"second, {speeds[0]} in float32.")
+    assert measured.sentence == (f"Precision: {taken}, because bfloat16 {how} clearly faster here: {speeds[1]} images "
+                                 f"a second, {speeds[0]} in float32.")
     assert measured.config() == {"asked": "auto", "chosen": taken, "bf16": True,
                                  "images_per_second": {"float32": speeds[0], "bfloat16": speeds[1]}}
 
@@ -63,8 +63,8 @@ def test_nothing_is_measured_where_it_does_not_matter(monkeypatch: pytest.Monkey
     assert decide("float32", never).sentence == "Precision: float32, as asked."
     asked = decide("bfloat16", never)
     assert asked == Chosen("bfloat16", "bfloat16")
-    assert asked.sentence == ("Precision: bfloat16, as asked. There are no instructions for it here, so it saves memory, "
-                              "but is mostly slower than float32.")
+    assert asked.sentence == ("Precision: bfloat16, as asked. There are no instructions for it here, so it saves "
+                              "memory, but is mostly slower than float32.")
     having(monkeypatch, "bf16")
     assert decide("bfloat16", never).sentence == "Precision: bfloat16, as asked."
     having(monkeypatch, "bf16_plain")  # the same bits, slower
