@@ -253,7 +253,8 @@ def cross_validate(data: Data | None, folds: int, *, name: str | None = None, re
     if resume is False:
         if data is None:
             raise UsageError("there are no images; give a folder with one sub-folder per class.")
-        options["precision"] = wanted(options.get("precision"))
+        if precision := wanted(options.get("precision")):
+            options["precision"] = precision
         name = name or _free_name(runs, options.get("arch"))
         for fold in range(1, folds + 1):
             check_name(runs, f"{name}-fold{fold}")
