@@ -36,7 +36,7 @@ typedef enum {
     CNN_WORD_VNNI = 1, /* vpdpbusd: four products of bytes, added to an int32. Results are the same, but faster */
     CNN_WORD_BF16 = 2, /* vdpbf16ps: two products of bfloat16, added to a float32; other results than without */
     CNN_WORD_BF16_PLAIN = 4 /* the same bits on AVX-512 without that instruction: slow, for tests */
-} cnn_word;
+} cnn_word; /* and cnn_tile_word */
 
 /* Those that the active instruction set's kernels use: all that this CPU has, until cnn_words_set; 0 but for AVX-512. */
 int cnn_words_active(void);

@@ -5,6 +5,12 @@
  * gradients are stored so. Sums and statistics are float32, and so are weights and their gradients. What the CPU has
  * for it (CNN_WORD_BF16) changes results: they are the same on any number of threads, but not on every CPU. */
 
+/* Words (cnn.h) for tiles: registers of 16 rows of 64 bytes that are multiplied by one another. */
+typedef enum {
+    CNN_WORD_AMX_BF16 = 8,  /* AMX's, where Linux lets this process use them; other results than without */
+    CNN_WORD_AMX_PLAIN = 16 /* the same bits on any CPU and instruction set but the reference: slow, for tests */
+} cnn_tile_word;
+
 /* ---- bf16.c: from one to the other, and what is done number by number ------------------------------ */
 
 typedef enum { CNN_FLOAT32 = 0, CNN_BFLOAT16 = 1 } cnn_storage;

@@ -22,6 +22,13 @@
 #include <arm_neon.h>
 #endif
 
+/* Whether the compiler's assembler knows AMX and there is an operating system that lets us use it. */
+#if CNN_X86 && defined(__linux__) && (defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11)
+#define CNN_AMX 1
+#else
+#define CNN_AMX 0
+#endif
+
 /* Four lanes of a and b, which have four each; a's are 0 … 3, b's 4 … 7. */
 #if defined(__clang__)
 #define CNN_MIX(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)

@@ -3,6 +3,11 @@
 #include "internal.h"
 
 #include <stdatomic.h>
+#if CNN_AMX
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 static atomic_int active = -1;
 
@@ -45,12 +50,35 @@ cnn_status cnn_isa_set(int isa) {
 
 static atomic_int words = -1;
 
+/* Whether the CPU has tiles and the operating system keeps them; Linux then has to be asked once for each process, and
+ * threads and children may use them, too. It refuses where a thread's stack for signals is too small. */
+static bool tiles_granted(void) {
+#if CNN_AMX
+    static atomic_int granted = -1;
+    enum { OSXSAVE = 1 << 27, BF16_AND_TILES = 1 << 22 | 1 << 24, STATE = 3 << 17, REQUEST = 0x1023, TILE_DATA = 18 };
+    unsigned eax, ebx, ecx, edx, low, high;
+    int known = atomic_load_explicit(&granted, memory_order_relaxed);
+    if (known >= 0) return known;
+    known = __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & OSXSAVE) &&
+            __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (edx & BF16_AND_TILES) == BF16_AND_TILES;
+    if (known) {
+        __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+        known = (low & STATE) == STATE && syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0;
+    }
+    atomic_store_explicit(&granted, known, memory_order_relaxed);
+    return known;
+#else
+    return false;
+#endif
+}
+
 static int words_of_cpu(void) {
     int found = 0;
 #if CNN_X86
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512vnni")) found |= CNN_WORD_VNNI;
     if (__builtin_cpu_supports("avx512bf16")) found |= CNN_WORD_BF16;
+    if ((found & CNN_WORD_BF16) && tiles_granted()) found |= CNN_WORD_AMX_BF16;
 #endif
     return found;
 }
@@ -61,11 +89,12 @@ int cnn_words_active(void) {
         set = words_of_cpu();
         atomic_store_explicit(&words, set, memory_order_relaxed);
     }
-    return cnn_isa_active() == CNN_ISA_AVX512 ? set : 0;
+    int isa = cnn_isa_active();
+    return isa == CNN_ISA_AVX512 ? set : isa == CNN_ISA_REFERENCE ? 0 : set & CNN_WORD_AMX_PLAIN;
 }
 
 cnn_status cnn_words_set(int wanted) {
-    if (wanted < 0 || (wanted & ~(words_of_cpu() | CNN_WORD_BF16_PLAIN))) return CNN_NO_ISA;
+    if (wanted < 0 || (wanted & ~(words_of_cpu() | CNN_WORD_BF16_PLAIN | CNN_WORD_AMX_PLAIN))) return CNN_NO_ISA;
     atomic_store_explicit(&words, wanted, memory_order_relaxed);
     return CNN_OK;
 }
