@@ -17,7 +17,8 @@ static bool channels_suit(int64_t channels, int64_t groups) {
 static bool suits(const cnn_bf16_conv2d *p, int pass) {
     const cnn_conv2d *s = &p->sizes;
     bool stored = p->x == CNN_BFLOAT16 && p->y == CNN_BFLOAT16;
-    return pass != CNN_BACKWARD_WEIGHTS && stored && channels_suit(s->c, s->groups) && channels_suit(s->k, s->groups);
+    (void)pass;
+    return stored && channels_suit(s->c, s->groups) && channels_suit(s->k, s->groups);
 }
 
 static bool runs(void) { return cnn_tile_kernels() != NULL; }
@@ -28,8 +29,7 @@ static bool pools(const cnn_bf16_conv2d *p) {
 }
 
 static int64_t workspace(const cnn_bf16_conv2d *p, int pass) {
-    (void)p, (void)pass;
-    return 0;
+    return pass == CNN_BACKWARD_WEIGHTS ? cnn_tile_weights_workspace(&p->sizes) : 0;
 }
 
 /* ---- packing ---- */
@@ -142,6 +142,11 @@ static cnn_status backward_data(const cnn_bf16_conv2d *p, const void *dy, const 
     return map(&p->sizes, CNN_BACKWARD_DATA, dy, packed, finish, dx);
 }
 
+static cnn_status backward_weights(const cnn_bf16_conv2d *p, const void *x, const void *dy, float *dweight,
+                                   float *dbias, void *room) {
+    return cnn_tile_weights(&p->sizes, x, dy, dweight, dbias, room);
+}
+
 const struct bf16_family cnn_bf16_tiles = {.suits = suits,
                                            .runs = runs,
                                            .workspace = workspace,
@@ -149,4 +154,5 @@ const struct bf16_family cnn_bf16_tiles = {.suits = suits,
                                            .pack = pack,
                                            .forward = forward,
                                            .backward_data = backward_data,
+                                           .backward_weights = backward_weights,
                                            .pools = pools};

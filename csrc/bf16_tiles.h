@@ -33,8 +33,8 @@ struct tile_part {
     int64_t image, images, row, rows, results;
 };
 
-/* Cut so that about `wanted` blocks are there, where that is worth it. */
-struct tile_grid cnn_tile_grid(const struct conv_view *v, int64_t wanted);
+/* Cut so that about `wanted` blocks are there, where that is worth it. Never straight where it is `copied` anyway. */
+struct tile_grid cnn_tile_grid(const struct conv_view *v, int64_t wanted, bool copied);
 struct tile_part cnn_tile_part(const struct tile_grid *g, int64_t block);
 static inline int64_t cnn_tile_taps(const struct conv_view *v) { return v->taps_h * v->taps_w; }
 /* Which plane a tap reads, and how many positions behind its first. */
@@ -70,8 +70,25 @@ struct tile_product {
     const struct tile_finish *finish;
 };
 
+/* Sums over a block's results of dy times x, for 32 outputs and all inputs. */
+struct tile_gradient {
+    const uint16_t *x; /* pairs of positions: of each channel the first one's number, then the second one's */
+    int64_t depth, inputs;
+    const uint16_t *dy; /* number m of output k is at k * stride + m; 0 for 31 numbers before and behind the results */
+    int64_t stride, results, outputs;
+    const int64_t *offsets, *planes; /* of each tap: position that result 0 reads; numbers before that plane in x */
+    int64_t taps;
+    bool first;  /* whether sums begin with this block */
+    float *sums; /* for each 32 inputs and tap four tiles: outputs by inputs */
+};
+
 struct tile_kernels {
     void (*multiply)(const struct tile_product *);
+    void (*pairs)(int64_t pairs, int64_t depth, uint16_t *x, uint16_t *room);
+    void (*transpose)(int64_t results, const int64_t *where, const uint16_t *dy, int64_t channels, uint16_t *to,
+                      int64_t stride);
+    void (*add_rows)(int64_t rows, int64_t count, const uint16_t *from, int64_t stride, float *sums);
+    void (*gradients)(const struct tile_gradient *);
 };
 
 /* Those of the active instruction set and words; NULL where there are no tiles. */
@@ -90,5 +107,11 @@ struct tile_walk {
 };
 
 cnn_status cnn_tile_walk(const struct tile_walk *w);
+
+/* ---- bf16_tiles_weights.c ---- */
+
+int64_t cnn_tile_weights_workspace(const cnn_conv2d *s); /* bytes */
+cnn_status cnn_tile_weights(const cnn_conv2d *s, const uint16_t *x, const uint16_t *dy, float *dweight, float *dbias,
+                            float *workspace);
 
 #endif

@@ -64,8 +64,8 @@ static void cut(struct tile_grid *g, int64_t results) {
     g->blocks = cnn_ceil_div(v->n, images) * g->row_blocks;
 }
 
-struct tile_grid cnn_tile_grid(const struct conv_view *v, int64_t wanted) {
-    struct tile_grid g = {.view = v, .depth = cnn_round_up(v->c, TILE_DEPTH), .straight = straight(v)};
+struct tile_grid cnn_tile_grid(const struct conv_view *v, int64_t wanted, bool copied) {
+    struct tile_grid g = {.view = v, .depth = cnn_round_up(v->c, TILE_DEPTH), .straight = !copied && straight(v)};
     int64_t results = CNN_MAX(FEWEST, CNN_MIN(cnn_view_pixels(v) / wanted, MOST));
     if (g.straight) {
         results = CNN_MIN(results, CNN_MAX(TILE_BLOCK, BLOCK_BYTES / (2 * g.depth)));

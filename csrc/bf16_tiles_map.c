@@ -15,7 +15,7 @@ struct cut_walk {
 };
 
 static struct cut_walk cut(const struct tile_walk *walk) {
-    struct cut_walk w = {.walk = walk, .kernels = cnn_tile_kernels(), .grid = cnn_tile_grid(walk->view, CHUNKS)};
+    struct cut_walk w = {.walk = walk, .kernels = cnn_tile_kernels(), .grid = cnn_tile_grid(walk->view, CHUNKS, false)};
     w.panels = cnn_ceil_div(walk->outputs, TILE_BLOCK);
     int64_t wanted = cnn_ceil_div(CHUNKS, CNN_MIN(CHUNKS, w.grid.blocks * walk->groups));
     int64_t least = w.grid.straight ? 1 : cnn_ceil_div(COPIED_FOR, CNN_MAX(1, cnn_tile_taps(walk->view)));

@@ -75,17 +75,24 @@ CNN_INLINE void ISA(tile_store_)(uint32_t tile[][CNN_TILE_BYTES / 4], void *to, 
 }
 
 static __attribute__((noinline)) void ISA(tile_dot_)(struct cnn_tiles *tiles, int sums, int a, int b) {
+    enum { COLUMNS = CNN_TILE_BYTES / 4, VECTORS = COLUMNS / VLEN };
+    const vi upper = (vi){0} + (int32_t)0xffff0000;
     for (int m = 0; m < CNN_TILE_ROWS; m++) {
-        for (int n = 0; n < CNN_TILE_BYTES / 4; n += VLEN) {
-            vf even = {0}, odd = {0};
-            for (int k = 0; k < CNN_TILE_BYTES / 4; k++) {
-                vi left = (vi){0} + (int32_t)tiles->tile[a][m][k], right = (vi)vload((const float *)&tiles->tile[b][k][n]);
-                const vi upper = (vi){0} + (int32_t)0xffff0000;
-                even = vfma((vf)(left << 16), (vf)(right << 16), even);
-                odd = vfma((vf)(left & upper), (vf)(right & upper), odd);
+        vf even[VECTORS] = {{0}}, odd[VECTORS] = {{0}};
+        for (int k = 0; k < COLUMNS; k++) {
+            vi left = (vi){0} + (int32_t)tiles->tile[a][m][k];
+            vf left_even = (vf)(left << 16), left_odd = (vf)(left & upper);
+            CNN_UNROLL(4)
+            for (int n = 0; n < VECTORS; n++) {
+                vi right = (vi)vload((const float *)&tiles->tile[b][k][n * VLEN]);
+                even[n] = vfma(left_even, (vf)(right << 16), even[n]);
+                odd[n] = vfma(left_odd, (vf)(right & upper), odd[n]);
             }
-            float *sum = (float *)&tiles->tile[sums][m][n];
-            vf both = even + odd;
+        }
+        CNN_UNROLL(4)
+        for (int n = 0; n < VECTORS; n++) {
+            float *sum = (float *)&tiles->tile[sums][m][n * VLEN];
+            vf both = even[n] + odd[n];
             vstore(sum, vload(sum) + both);
         }
     }

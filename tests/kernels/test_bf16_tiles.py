@@ -27,6 +27,7 @@ SHAPES = {
     "points of a tail": Convolution((3, 7, 6, 33), 40, (1, 1)),
     "points with stride": Convolution((3, 7, 6, 32), 40, (1, 1), (2, 2)),
     "blocks of rows": Convolution((1, 40, 60, 8), 16, (3, 3), padding=(1, 1, 1, 1)),
+    "blocks of images": Convolution((30, 9, 9, 24), 40, (3, 3), padding=(1, 1, 1, 1)),
     "7x7 stride 2": Convolution((2, 20, 21, 8), 9, (7, 7), (2, 2), (3, 3, 3, 3)),
     "odd channels": Convolution((2, 13, 15, 17), 35, (3, 3), (2, 2), (1, 1, 1, 1)),
     "dilated": Convolution((2, 13, 15, 32), 33, (3, 3), (1, 2), (1, 1, 1, 1), (2, 1)),
@@ -194,6 +195,14 @@ def test_a_dot_product_is_rounded_as_the_manual_says(isa, rng):
     expected = as_the_manual_says(a, b)
     assert np.array_equal(product(a, b), kernels.to_bfloat16(expected))
     assert (kernels.to_bfloat16(one_after_the_other(a, b)) != kernels.to_bfloat16(expected)).mean() > 0.5
+
+
+def test_gradients_of_weights_are_rounded_so_too(isa, rng):
+    """Of pixels, 32 at a time."""
+    convolution = Convolution((1, 8, 12, 40), 24, (1, 1), storage=BOTH)
+    x, dy = (halves(rng.standard_normal((1, 8, 12, c)))[0] for c in (40, 24))
+    expected = as_the_manual_says(kernels.from_bfloat16(dy).reshape(96, 24).T, kernels.from_bfloat16(x).reshape(96, 40))
+    assert np.array_equal(gradients(convolution, x, dy)[0][:, :, 0, 0], expected)
 
 
 def test_denormals_are_zero_before_and_after(isa):

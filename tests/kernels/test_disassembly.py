@@ -267,7 +267,7 @@ BEYOND = {
 @pytest.mark.slow
 @pytest.mark.parametrize("isa", BEYOND)
 def test_functions_use_what_their_processors_have(extension, isa):
-    wide = re.compile(rf"_{isa}\b" if isa else r"_(avx2|avx512|vnni)\b")
+    wide = re.compile(rf"_{isa}\b" if isa else r"_(avx2|avx512|vnni|bf16|amx)\b")
     own = [function for function in extension if bool(wide.search(function.name)) == bool(isa)]
     assert len(own) > 20
     assert [f"{f.name} at {i.address:x}: {i.name} {i.operands}" for f in own for i in f.code
