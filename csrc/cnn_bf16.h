@@ -61,3 +61,19 @@ cnn_status cnn_bf16_batch_norm_infer(const cnn_norm *p, double eps, const float 
                                      const uint16_t *x, const uint16_t *add, uint16_t *y);
 cnn_status cnn_bf16_batch_norm_backward(const cnn_norm *p, const uint16_t *x, const uint16_t *y, const uint16_t *dy,
                                         int fixed, uint16_t *dx, uint16_t *dadd, float *dweight, float *dbias);
+
+/* ---- pointwise.c and elementwise.c: what goes number by number, and copies -------------------------- */
+
+/* As the functions that are named so, of maps of bfloat16: each result is computed in float32 and rounded once. */
+cnn_status cnn_bf16_activation_forward(int activation, float slope, int64_t count, const uint16_t *x, uint16_t *y);
+cnn_status cnn_bf16_activation_backward(int activation, float slope, int64_t count, const uint16_t *x,
+                                        const uint16_t *y, const uint16_t *dy, uint16_t *dx);
+cnn_status cnn_bf16_add(int64_t count, const uint16_t *a, const uint16_t *b, uint16_t *out);
+cnn_status cnn_bf16_scale(int64_t count, float factor, const uint16_t *x, uint16_t *y);
+cnn_status cnn_bf16_dropout(double p, const uint64_t *clock, uint64_t stream, int64_t count, const uint16_t *x,
+                            uint16_t *y);
+cnn_status cnn_bf16_copy_columns(int64_t rows, int64_t width, const uint16_t *from, int64_t from_stride, uint16_t *to,
+                                 int64_t to_stride);
+/* From maps of bfloat16 to features of float32, and of gradients back. */
+cnn_status cnn_bf16_flatten_forward(int64_t n, int64_t pixels, int64_t c, const uint16_t *x, float *y);
+cnn_status cnn_bf16_flatten_backward(int64_t n, int64_t pixels, int64_t c, const float *dy, uint16_t *dx);

@@ -1,19 +1,26 @@
 /* Addition, a factor, dropout, softmax and transposition, the vector version. Compiled per instruction set by
- * foreach_isa.h on behalf of elementwise.c, whose reference says what each computes. */
+ * foreach_isa.h on behalf of elementwise.c, whose reference says what each computes; what goes number by number again
+ * for maps of bfloat16 on behalf of bf16_elementwise.c (stored.h). */
+
+#include "stored.h"
 
 typedef uint32_t ISA(random_t) __attribute__((vector_size(VLEN * 4)));
 
-static void ISA(add)(int64_t count, const float *a, const float *b, float *out) {
+static void ISA(add)(int64_t count, const void *first, const void *second, void *sum) {
+    const stored *a = first, *b = second;
+    stored *out = sum;
     int64_t i = 0;
-    for (; i + VLEN <= count; i += VLEN) vstore(out + i, vload(a + i) + vload(b + i));
-    for (; i < count; i++) out[i] = a[i] + b[i];
+    for (; i + VLEN <= count; i += VLEN) stored_store(out + i, stored_load(a + i) + stored_load(b + i));
+    for (; i < count; i++) stored_put(out + i, stored_one(a + i) + stored_one(b + i));
 }
 
-static void ISA(scale)(int64_t count, float factor, const float *x, float *y) {
+static void ISA(scale)(int64_t count, float factor, const void *from, void *to) {
+    const stored *x = from;
+    stored *y = to;
     vf by = vset(factor);
     int64_t i = 0;
-    for (; i + VLEN <= count; i += VLEN) vstore(y + i, by * vload(x + i));
-    for (; i < count; i++) y[i] = factor * x[i];
+    for (; i + VLEN <= count; i += VLEN) stored_store(y + i, by * stored_load(x + i));
+    for (; i < count; i++) stored_put(y + i, factor * stored_one(x + i));
 }
 
 /* random_bits(), all but the lowest eight, for elements i … i + VLEN - 1. */
@@ -29,20 +36,26 @@ CNN_INLINE vi ISA(random_lanes)(uint32_t first_key, uint32_t second_key, ISA(ran
 }
 
 static void ISA(dropout)(uint32_t first_key, uint32_t second_key, int32_t threshold, float scale, int64_t count,
-                         const float *x, float *y) {
+                         const void *from, void *to) {
+    const stored *x = from;
+    stored *y = to;
     ISA(random_t) lanes;
     for (int i = 0; i < VLEN; i++) lanes[i] = (uint32_t)i;
     vf factor = vset(scale);
     int64_t i = 0;
     for (; i + VLEN <= count; i += VLEN, lanes += VLEN) {
         vi kept = ISA(random_lanes)(first_key, second_key, lanes) >= threshold;
-        vstore(y + i, (vf)(kept & (vi)(vload(x + i) * factor)));
+        stored_store(y + i, (vf)(kept & (vi)(stored_load(x + i) * factor)));
     }
     if (i < count) {
         vi kept = ISA(random_lanes)(first_key, second_key, lanes) >= threshold;
-        vstore_part(y + i, (vf)(kept & (vi)(vload_part(x + i, count - i) * factor)), count - i);
+        stored_store_part(y + i, (vf)(kept & (vi)(stored_load_part(x + i, count - i) * factor)), count - i);
     }
 }
+
+static const struct value_kernels ISA(value_kernels) = {ISA(add), ISA(scale), ISA(dropout)};
+
+#ifndef CNN_STORED_BF16
 
 static void ISA(softmax)(int64_t c, const float *x, float *y) {
     int64_t whole = c / VLEN * VLEN, rest = c - whole;
@@ -120,5 +133,6 @@ static void ISA(transpose)(int64_t rows, int64_t columns, const float *from, flo
 }
 #undef TILE
 
-static const struct elementwise_kernels ISA(elementwise_kernels) = {ISA(add),     ISA(scale),        ISA(dropout),
-                                                                    ISA(softmax), ISA(softmax_back), ISA(transpose)};
+static const struct elementwise_kernels ISA(elementwise_kernels) = {ISA(softmax), ISA(softmax_back), ISA(transpose)};
+
+#endif

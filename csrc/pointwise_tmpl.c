@@ -1,5 +1,8 @@
-/* Activations, the vector version: one pass over contiguous floats. Compiled per instruction set by
- * foreach_isa.h on behalf of pointwise.c, whose reference says what each function computes. */
+/* Activations, the vector version: one pass over contiguous numbers. Compiled per instruction set by foreach_isa.h on
+ * behalf of pointwise.c, whose reference says what each function computes, and again for maps of bfloat16 on behalf of
+ * bf16_pointwise.c (stored.h). */
+
+#include "stored.h"
 
 CNN_INLINE vf ISA(activate)(int activation, vf slope, vf x) {
     const vf zero = vset(0), one = vset(1);
@@ -36,31 +39,31 @@ CNN_INLINE vf ISA(derivative)(int activation, vf slope, vf x, vf y) {
 }
 
 /* `activation` is a constant in each call below, so that the switch is gone from the loop. */
-CNN_INLINE void ISA(forward_one)(int activation, float slope, int64_t count, const float *x, float *y) {
+CNN_INLINE void ISA(forward_one)(int activation, float slope, int64_t count, const stored *x, stored *y) {
     vf s = vset(slope);
     int64_t i = 0;
-    for (; i + VLEN <= count; i += VLEN) vstore(y + i, ISA(activate)(activation, s, vload(x + i)));
-    if (i < count) vstore_part(y + i, ISA(activate)(activation, s, vload_part(x + i, count - i)), count - i);
+    for (; i + VLEN <= count; i += VLEN) stored_store(y + i, ISA(activate)(activation, s, stored_load(x + i)));
+    if (i < count) stored_store_part(y + i, ISA(activate)(activation, s, stored_load_part(x + i, count - i)), count - i);
 }
 
-CNN_INLINE void ISA(backward_one)(int activation, float slope, int64_t count, const float *x, const float *y,
-                                  const float *dy, float *dx) {
+CNN_INLINE void ISA(backward_one)(int activation, float slope, int64_t count, const stored *x, const stored *y,
+                                  const stored *dy, stored *dx) {
     vf s = vset(slope), none = vset(0);
     int64_t i = 0;
     for (; i + VLEN <= count; i += VLEN) {
-        vf d = ISA(derivative)(activation, s, activation == CNN_SILU ? vload(x + i) : none,
-                               activation == CNN_SILU ? none : vload(y + i));
-        vstore(dx + i, d * vload(dy + i));
+        vf d = ISA(derivative)(activation, s, activation == CNN_SILU ? stored_load(x + i) : none,
+                               activation == CNN_SILU ? none : stored_load(y + i));
+        stored_store(dx + i, d * stored_load(dy + i));
     }
     int64_t rest = count - i;
     if (rest > 0) {
-        vf d = ISA(derivative)(activation, s, activation == CNN_SILU ? vload_part(x + i, rest) : none,
-                               activation == CNN_SILU ? none : vload_part(y + i, rest));
-        vstore_part(dx + i, d * vload_part(dy + i, rest), rest);
+        vf d = ISA(derivative)(activation, s, activation == CNN_SILU ? stored_load_part(x + i, rest) : none,
+                               activation == CNN_SILU ? none : stored_load_part(y + i, rest));
+        stored_store_part(dx + i, d * stored_load_part(dy + i, rest), rest);
     }
 }
 
-static void ISA(activation_forward)(int activation, float slope, int64_t count, const float *x, float *y) {
+static void ISA(activation_forward)(int activation, float slope, int64_t count, const void *x, void *y) {
     switch (activation) {
         case CNN_RELU: ISA(forward_one)(CNN_RELU, slope, count, x, y); break;
         case CNN_RELU6: ISA(forward_one)(CNN_RELU6, slope, count, x, y); break;
@@ -71,8 +74,8 @@ static void ISA(activation_forward)(int activation, float slope, int64_t count, 
     }
 }
 
-static void ISA(activation_backward)(int activation, float slope, int64_t count, const float *x, const float *y,
-                                     const float *dy, float *dx) {
+static void ISA(activation_backward)(int activation, float slope, int64_t count, const void *x, const void *y,
+                                     const void *dy, void *dx) {
     switch (activation) {
         case CNN_RELU: ISA(backward_one)(CNN_RELU, slope, count, x, y, dy, dx); break;
         case CNN_RELU6: ISA(backward_one)(CNN_RELU6, slope, count, x, y, dy, dx); break;

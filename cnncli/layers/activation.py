@@ -12,7 +12,7 @@ from .int8 import ALL_BYTES, Int8Buffers, by_table
 class Activation(Layer, abstract=True):
     """An activation: y = f(x) for each number, of any shape. The subclasses say which f."""
 
-    reads_output = dx_may_be_dy = True
+    reads_output = dx_may_be_dy = takes_bfloat16 = True
     slope = 0.0
 
     def forward_calls(self, io: Buffers) -> list[Call]:

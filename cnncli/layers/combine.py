@@ -12,7 +12,7 @@ class Add(Layer):
     """The sum of two or more inputs of one shape: a skip connection's end (He et al. 2016)."""
 
     arity = None
-    passes_gradient = sums = True
+    passes_gradient = sums = takes_bfloat16 = True
 
     def output_shape(self, *shapes: Shape) -> Shape:
         _several(self, shapes)
@@ -42,6 +42,7 @@ class Concat(Layer):
     """Puts the channels of two or more inputs behind one another (Szegedy et al. 2015)."""
 
     arity = None
+    takes_bfloat16 = True
 
     def output_shape(self, *shapes: Shape) -> Shape:
         _several(self, shapes)

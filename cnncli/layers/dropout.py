@@ -18,7 +18,7 @@ class Dropout(Layer):
         p: The probability, 0 to 1.
     """
 
-    keeps_numbers = True
+    keeps_numbers = takes_bfloat16 = True
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()

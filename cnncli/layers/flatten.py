@@ -12,7 +12,7 @@ class Flatten(Layer):
     Dense weights therefore mean the same in both. A vector stays as it is.
     """
 
-    keeps_numbers = True
+    keeps_numbers = takes_bfloat16 = True
 
     def output_shape(self, *shapes: Shape) -> Shape:
         return (count(shapes[0]),)

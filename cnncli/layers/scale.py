@@ -19,7 +19,7 @@ class Scale(Layer):
         factor: The factor, a finite number.
     """
 
-    dx_may_be_dy = True
+    dx_may_be_dy = takes_bfloat16 = True
 
     def __init__(self, factor: float = 1.0) -> None:
         super().__init__()

@@ -90,6 +90,44 @@ static void check_norm_of_maps(int64_t rows, int64_t c, int activation, bool add
     free(x), free(dy), free(add), free(weight), free(bias), free(statistics), free(p.workspace);
 }
 
+static void check_values_of_maps(int activation, int64_t count) {
+    const uint64_t clock[] = {3, 4};
+    uint16_t *x = halves(count, -8, 8), *dy = halves(count, -1, 1), *other = halves(count, 0.1f, 0.9f);
+    struct map y = map(count), dx = map(count), sum = map(count), scaled = map(count), dropped = map(count);
+    for (int side = 0; side < SIDES; side++) {
+        use(side);
+        must("f", cnn_bf16_activation_forward(activation, 0.1f, count, x, y.by[side]));
+        must("f back", cnn_bf16_activation_backward(activation, 0.1f, count, x, other, dy, dx.by[side]));
+        must("add", cnn_bf16_add(count, x, dy, sum.by[side]));
+        must("scale", cnn_bf16_scale(count, 0.3f, x, scaled.by[side]));
+        must("dropout", cnn_bf16_dropout(0.3, clock, 2, count, x, dropped.by[side]));
+    }
+    compare_maps("activation of maps", activation, y, 1);
+    compare_maps("its dx", activation, dx, 1);
+    compare_maps("sum of maps", count, sum, 0);
+    compare_maps("a factor of maps", count, scaled, 0);
+    compare_maps("maps with numbers dropped", count, dropped, 0);
+    free(x), free(dy), free(other);
+}
+
+static void check_order_of_maps(int64_t n, int64_t pixels, int64_t c) {
+    const int64_t count = n * pixels * c;
+    uint16_t *x = halves(count, -1, 1);
+    float *features = filled(count, -1, 1);
+    struct map dx = map(count), column = map(n * pixels);
+    struct output y = output(count);
+    for (int side = 0; side < SIDES; side++) {
+        use(side);
+        must("flatten", cnn_bf16_flatten_forward(n, pixels, c, x, y.by[side]));
+        must("flatten back", cnn_bf16_flatten_backward(n, pixels, c, features, dx.by[side]));
+        must("copy", cnn_bf16_copy_columns(n * pixels, 1, x + c - 1, c, column.by[side], 1));
+    }
+    compare("maps as features", n, y, 0);
+    compare_maps("maps of features", n, dx, 0);
+    compare_maps("a channel of maps", n, column, 0);
+    free(x), free(features);
+}
+
 /* Weights as a pass reads them; the caller frees them. */
 static void *packed_for_maps(const cnn_bf16_conv2d *p, int pass, const float *weight) {
     int64_t bytes = cnn_bf16_conv2d_packed(p, pass);
@@ -134,6 +172,8 @@ void check_bf16(void) {
     check_convolution_of_maps(3, (cnn_conv2d){1, 6, 5, 33, 17, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 6, 5, 0});
     const int64_t counts[] = {1, 3, 16, 37, 20000};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) check_storage(counts[i]);
+    for (int f = CNN_RELU; f <= CNN_TANH; f++) check_values_of_maps(f, 37), check_values_of_maps(f, 17000);
+    check_order_of_maps(1, 6, 5), check_order_of_maps(3, 1, 9), check_order_of_maps(4, 36, 24);
     for (int added = 0; added < 2; added++) {
         check_norm_of_maps(37, 5, CNN_IDENTITY, added);
         check_norm_of_maps(200, 24, CNN_RELU, added);

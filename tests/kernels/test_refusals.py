@@ -319,6 +319,21 @@ TABLE |= {  # csrc/cnn_bf16.h
     "cnn_bf16_batch_norm_backward": (
         norm(lib.cnn_bf16_batch_norm_backward, half, NULL, half, 0, halved, halved + 100, NULL, NULL), 0,
         [*WRONG_NORM, {"argument4": halved + 100}], 1),
+    "cnn_bf16_activation_forward": (simple(lib.cnn_bf16_activation_forward, **POINTS, x=half, y=halved), 0,
+                                    [{"activation": -1}, {"activation": 6}, {"count": -1}], 1),
+    "cnn_bf16_activation_backward": (
+        simple(lib.cnn_bf16_activation_backward, **POINTS, x=half, y=half, dy=half, dx=halved), 0,
+        [{"activation": -1}, {"activation": 6}, {"count": -1}, {"y": NULL}, {"activation": lib.CNN_SILU, "x": NULL}],
+        1),
+    "cnn_bf16_add": (simple(lib.cnn_bf16_add, count=4, a=half, b=half, out=halved), 0, [{"count": -1}], 1),
+    "cnn_bf16_scale": (simple(lib.cnn_bf16_scale, count=4, factor=2, x=half, y=halved), 0, [{"count": -1}], 1),
+    "cnn_bf16_dropout": (simple(lib.cnn_bf16_dropout, p=0.5, clock=words, stream=1, count=4, x=half, y=halved), 0,
+                         [{"count": -1}, {"p": -0.1}, {"p": 1.1}, {"p": float("nan")}], 1),
+    "cnn_bf16_copy_columns": (simple(lib.cnn_bf16_copy_columns, **(COPY | {"from": half, "to": halved})), 0,
+                              [{"rows": 0}, {"rows": -1}, {"width": 0}, {"width": 5}, {"from_stride": 2},
+                               {"to_stride": 2}], 1),
+    "cnn_bf16_flatten_forward": (simple(lib.cnn_bf16_flatten_forward, **(FLAT | {"from": half})), 0, WRONG_FLAT, 1),
+    "cnn_bf16_flatten_backward": (simple(lib.cnn_bf16_flatten_backward, **(FLAT | {"to": halved})), 0, WRONG_FLAT, 1),
 }
 NOTHING_TO_REFUSE = {"cnn_isa_active", "cnn_threads_get", "cnn_words_active"}  # they take nothing
 
