@@ -106,6 +106,7 @@ def test_what_is_no_precision(home: Path, capsys: pytest.CaptureFixture[str], mo
             "cnn: CNN_PRECISION=half cannot be used; give auto, float32 or bfloat16.\n")
 
 
+@pytest.mark.slow
 def test_a_training_says_its_precision(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "photos", "--epochs", "1", "--arch", "lenet5", "--size", "16", "--name", "half",
                  "--precision", "bfloat16"]) == 0

@@ -169,6 +169,7 @@ def stopped(train: Train, **options: Any) -> Run:
     return caught.value.run
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_as_it_was_chosen(train: Train, measured: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     whole = train(name="whole", precision="auto")
     run = stopped(train, precision="auto")
@@ -192,6 +193,7 @@ def test_float32_ends_bfloat16(train: Train) -> None:
         train(resume=run, precision="bfloat16", epochs=5)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_before_it_saved_in_float32_goes_on_in_it(train: Train) -> None:
     run = stopped(train, precision="bfloat16")
     with pytest.raises(ZeroDivisionError):
@@ -230,6 +232,7 @@ def test_bfloat16_that_would_round_otherwise_is_refused(
     assert recipe(run) is None
 
 
+@pytest.mark.slow
 def test_a_finished_run_and_one_in_float32_are_not_asked_for_instructions(
         train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     finished, run = train(name="whole", precision="bfloat16", epochs=1), stopped(train, precision="float32")
