@@ -1,8 +1,9 @@
-/* Convolutions over bfloat16 by tiles of AMX: which ones, and how their weights are laid out. Written by the manual, and
- * tested where tiles are arrays in memory (tiles.h); no machine with AMX has run it yet. README.md says how it computes.
+/* Convolutions over bfloat16 by tiles of AMX: which ones, and how their weights are laid out. Written by the manual,
+ * and tested where tiles are arrays in memory (tiles.h); no machine with AMX has run it yet. README.md says how it
+ * computes.
  *
- * Packed weights: for each group, class of results (one in forward) and block of 32 outputs, a panel for each tap and 32
- * channels: two tiles of 16 pairs of channels by 16 outputs. What fills up the last ones is 0. */
+ * Packed weights: for each group, class of results (one in forward) and block of 32 outputs, a panel for each tap and
+ * 32 channels: two tiles of 16 pairs of channels by 16 outputs. What fills up the last ones is 0. */
 #include "bf16_tiles.h"
 
 #define FEWEST_CHANNELS 8 /* of each side: tiles of fewer are mostly zeros */
@@ -63,20 +64,30 @@ struct pack_work {
     uint16_t *packed;
 };
 
-/* One panel: channels from `c` and outputs from `o` on, for the tap at this place of the window. */
-static void pack_panel(const struct pack_work *w, int64_t group, int64_t c, int64_t o, int64_t place, uint16_t *to) {
+/* The panels of 32 channels from `c` on and one block of outputs, `next_tap` numbers from one tap's to the next.
+ * Weights that lie behind one another are rounded together: some inputs' windows of one k. */
+static void pack_panels(const struct pack_work *w, const struct conv_view *v, int64_t group, int64_t c, int64_t block,
+                        uint16_t *to, int64_t next_tap, uint16_t *run) {
     const cnn_conv2d *s = w->sizes;
     bool forward = w->pass == CNN_FORWARD;
-    int64_t window = s->kh * s->kw, inputs = s->c / s->groups, outputs = s->k / s->groups;
-    int64_t channels = CNN_MIN(TILE_DEPTH, (forward ? inputs : outputs) - c);
-    int64_t results = CNN_MIN(TILE_BLOCK, (forward ? outputs : inputs) - o);
-    int64_t next_channel = forward ? window : inputs * window, next_result = forward ? inputs * window : window;
-    const float *from = w->weight + group * outputs * inputs * window + place + c * next_channel + o * next_result;
-    memset(to, 0, TILE_PANEL * sizeof *to);
-    for (int64_t r = 0; r < results; r++)
-        for (int64_t i = 0; i < channels; i++)
-            to[r / TILE_SIDE * (TILE_PANEL / 2) + i / 2 * TILE_DEPTH + r % TILE_SIDE * 2 + i % 2] =
-                cnn_bf16_of(from[i * next_channel + r * next_result]);
+    int64_t window = s->kh * s->kw, inputs = s->c / s->groups, outputs = s->k / s->groups, taps = cnn_tile_taps(v);
+    int64_t input = forward ? c : block * TILE_BLOCK, output = forward ? block * TILE_BLOCK : c;
+    int64_t width = CNN_MIN(TILE_BLOCK, inputs - input), height = CNN_MIN(TILE_BLOCK, outputs - output);
+    for (int64_t tap = 0; tap < taps; tap++) memset(to + tap * next_tap, 0, TILE_PANEL * sizeof *to);
+    for (int64_t k = 0; k < height; k++) {
+        const float *weight = w->weight + ((group * outputs + output + k) * inputs + input) * window;
+        cnn_bf16_round_some(width * window, weight, run);
+        for (int64_t tap = 0; tap < taps; tap++) {
+            const uint16_t *from = run + v->tap_first + tap / v->taps_w * v->tap_row + tap % v->taps_w * v->tap_step;
+            uint16_t *panel = to + tap * next_tap;
+            if (forward) panel += k / TILE_SIDE * (TILE_PANEL / 2) + k % TILE_SIDE * 2;
+            else panel += k / 2 * TILE_DEPTH + k % 2;
+            for (int64_t i = 0; i < width; i++) {
+                int64_t pair = i / 2 * TILE_DEPTH + i % 2, column = i / TILE_SIDE * (TILE_PANEL / 2) + i % TILE_SIDE * 2;
+                panel[forward ? pair : column] = from[i * window];
+            }
+        }
+    }
 }
 
 /* One block of outputs of one group, for all classes. */
@@ -86,15 +97,14 @@ static cnn_status pack_chunk(void *context, int64_t chunk) {
     int64_t outputs = (w->pass == CNN_FORWARD ? s->k : s->c) / s->groups, blocks = cnn_ceil_div(outputs, TILE_BLOCK);
     int64_t group = chunk / blocks, block = chunk % blocks;
     uint16_t *to = w->packed + group * numbers(s, w->pass, s->kh * s->kw);
+    uint16_t *run = cnn_scratch((size_t)(TILE_BLOCK * s->kh * s->kw) * sizeof *run);
+    if (!run) return CNN_NO_MEMORY;
     for (int64_t class = 0; class < classes(s, w->pass); class++) {
         struct conv_view v = view_of(s, w->pass, class);
-        int64_t taps = cnn_tile_taps(&v), all = numbers(s, w->pass, taps);
+        int64_t all = numbers(s, w->pass, cnn_tile_taps(&v)), next_tap = cnn_round_up(v.c, TILE_DEPTH) * TILE_BLOCK;
         uint16_t *panel = to + all / blocks * block;
-        for (int64_t tap = 0; tap < taps; tap++) {
-            int64_t place = v.tap_first + tap / v.taps_w * v.tap_row + tap % v.taps_w * v.tap_step;
-            for (int64_t c = 0; c < v.c; c += TILE_DEPTH, panel += TILE_PANEL)
-                pack_panel(w, group, c, block * TILE_BLOCK, place, panel);
-        }
+        for (int64_t c = 0; c < v.c && all; c += TILE_DEPTH, panel += TILE_PANEL)
+            pack_panels(w, &v, group, c, block, panel, next_tap, run);
         to += all;
     }
     return CNN_OK;

@@ -1,6 +1,6 @@
-/* What the files of convolutions over bfloat16 by tiles share. bf16_tiles.c is the family, bf16_tiles_map.c computes maps,
- * bf16_tiles_weights.c gradients of weights; both lay a block of the source out as bf16_tiles_grid.c says, and call the
- * products of bf16_tiles_products.c. */
+/* What the files of convolutions over bfloat16 by tiles share. bf16_tiles.c is the family, bf16_tiles_map.c computes
+ * maps, bf16_tiles_weights.c gradients of weights; both lay a block of the source out as bf16_tiles_grid.c says, and
+ * call the products of bf16_tiles_products.c. */
 #ifndef CNN_BF16_TILES_H
 #define CNN_BF16_TILES_H
 
@@ -13,10 +13,10 @@
 
 /* ---- bf16_tiles_grid.c: a block of the source as one list of pixels ---- */
 
-/* Results of a block are numbered through rows and images, with some numbers in between that stand for none; what result
- * m reads for a tap lies m positions behind what result 0 reads for it. Positions are pixels of the source, borders
- * included: `width` of a row, `height` rows of an image. The border right of a row is also that left of the next. With a
- * stride there is a plane of positions for each remainder that a tap's row or column leaves. */
+/* Results of a block are numbered through rows and images, with some numbers in between that stand for none; what
+ * result m reads for a tap lies m positions behind what result 0 reads for it. Positions are pixels of the source,
+ * borders included: `width` of a row, `height` rows of an image. The border right of a row is also that left of the
+ * next. With a stride there is a plane of positions for each remainder that a tap's row or column leaves. */
 struct tile_grid {
     const struct conv_view *view;
     int64_t depth;         /* channels, filled up to whole tiles */
@@ -28,7 +28,8 @@ struct tile_grid {
     bool straight;                     /* the source itself is that list, cut anywhere */
 };
 
-/* Numbers of one block, at most, and what one has that begins with `first` and ends before `last` of all images' rows. */
+/* A block: its images, the rows of results that it has of each, and how far results are numbered. Of a straight grid,
+ * `row` is the first result, and there is neither image nor rows. */
 struct tile_part {
     int64_t image, images, row, rows, results;
 };

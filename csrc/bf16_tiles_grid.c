@@ -114,7 +114,8 @@ int64_t cnn_tile_offset(const struct tile_grid *g, int64_t tap) {
     return s * v->step_h / v->stride_h * g->width + t * v->step_w / v->stride_w;
 }
 
-static void copy_pixels(int64_t count, int64_t channels, const uint16_t *from, int64_t step, int64_t depth, uint16_t *to) {
+static void copy_pixels(int64_t count, int64_t channels, const uint16_t *from, int64_t step, int64_t depth,
+                        uint16_t *to) {
     if (step == channels && depth == channels) {
         memcpy(to, from, (size_t)(count * channels) * sizeof *to);
         return;

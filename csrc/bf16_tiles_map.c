@@ -1,7 +1,7 @@
-/* Convolutions over bfloat16 by tiles whose result is a map: forward, and each class of pixels of backward-data. A chunk
- * copies a block of the source into the thread's scratch memory, with borders and with channels filled up to whole tiles,
- * and multiplies it by some outputs' weights. The sums of a result are of its own numbers in one order, so that they
- * depend neither on the block nor on the batch. */
+/* Convolutions over bfloat16 by tiles whose result is a map: forward, and each class of pixels of backward-data. A
+ * chunk copies a block of the source into the thread's scratch memory, with borders and with channels filled up to
+ * whole tiles, and multiplies it by some outputs' weights. The sums of a result are of its own numbers in one order,
+ * so that they depend neither on the block nor on the batch. */
 #include "bf16_tiles.h"
 
 #define CHUNKS 16     /* wanted at least, for threads to share */

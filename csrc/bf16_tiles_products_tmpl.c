@@ -1,15 +1,16 @@
-/* Products of convolutions by tiles. Compiled per instruction set by foreach_isa.h, and for AMX by isa_amx.h, on behalf
- * of bf16_tiles_products.c.
+/* Products of convolutions by tiles. Compiled per instruction set by foreach_isa.h, and for AMX by isa_amx.h, on
+ * behalf of bf16_tiles_products.c.
  *
- * Tiles 0 … 3 are sums: of 16 results and 16 outputs each, two of them by two. 4 and 5 are results' pixels, read straight
- * from where they lie; 6 and 7 are weights: 16 pairs of channels by 16 outputs. */
+ * Tiles 0 … 3 are sums: of 16 results and 16 outputs each, two of them by two. 4 and 5 are results' pixels, read
+ * straight from where they lie; 6 and 7 are weights: 16 pairs of channels by 16 outputs. */
 
 #include "bf16.h"
 #include "tiles.h"
 
 /* ---- maps ---- */
 
-/* Sums of the results from m on, and of one block of outputs; without the second 16 of either where nobody wants them. */
+/* Sums of the results from m on, and of one block of outputs; without the second 16 of either where nobody wants
+ * them. */
 CNN_INLINE void ISA(products)(tiles_t *tiles, const struct tile_product *p, int64_t m, const uint16_t *weights,
                               bool more_results, bool more_outputs, float (*sums)[TILE_SIDE * TILE_SIDE]) {
     (void)tiles; /* AMX's are not in memory */
@@ -44,7 +45,8 @@ CNN_INLINE void ISA(products)(tiles_t *tiles, const struct tile_product *p, int6
 }
 
 /* What is stored of the sums of `lanes` outputs of a result: the finish's arrays from there on; see cnn_finished. */
-CNN_INLINE void ISA(finish)(const struct tile_finish *f, int64_t channel, int64_t at, const float *sums, int64_t lanes) {
+CNN_INLINE void ISA(finish)(const struct tile_finish *f, int64_t channel, int64_t at, const float *sums,
+                            int64_t lanes) {
     const vf zero = {0}, top = vset(f->activation == CNN_RELU6 ? 6 : INFINITY);
     bool part = lanes < VLEN;
     vf sum = vload(sums);
@@ -94,7 +96,8 @@ static void ISA(multiply)(const struct tile_product *p) {
 
 /* ---- gradients of weights ---- */
 
-/* Of each two pixels, one behind the other in memory, the numbers of each channel side by side: what a tile of pairs reads. */
+/* Of each two pixels, one behind the other in memory, the numbers of each channel side by side: what a tile of pairs
+ * reads. */
 static void ISA(pairs)(int64_t pairs, int64_t depth, uint16_t *x, uint16_t *room) {
     for (int64_t pair = 0; pair < pairs; pair++, x += 2 * depth) {
         for (int64_t c = 0; c < depth; c += VLEN) {
@@ -156,8 +159,8 @@ static void ISA(add_rows)(int64_t rows, int64_t count, const uint16_t *from, int
     }
 }
 
-/* Sums of 32 outputs by 32 inputs for one tap, whose first result reads position `first`: results behind the first of
- * dy's tiles meet zeros, and so do those before. */
+/* Sums of 32 outputs by 32 inputs for one tap, for which result 0 reads position `first`. Tiles of x begin at every
+ * 32nd position; where these begin before `first` or end behind the last result's, they meet zeros of dy. */
 CNN_INLINE void ISA(gradient)(tiles_t *tiles, const struct tile_gradient *g, const uint16_t *x, int64_t first,
                               bool more_outputs, bool more_inputs, float *sums) {
     (void)tiles; /* AMX's are not in memory */

@@ -1,7 +1,7 @@
-/* Gradients of weights of convolutions over bfloat16 by tiles: sums over pixels of dy times x. A chunk takes some blocks
- * of pixels, one after the other, and some outputs. For each block it copies x as pairs of pixels, and of dy 32 outputs
- * at a time, transposed and with zeros on both sides: a tap is then another place from which dy is read, and tiles of x
- * stay where they are. Sums go through memory once a block.
+/* Gradients of weights of convolutions over bfloat16 by tiles: sums over pixels of dy times x. A chunk takes some
+ * blocks of pixels, one after the other, and some outputs. For each block it copies x as pairs of pixels, and of dy
+ * 32 outputs at a time, transposed and with zeros on both sides: a tap is then another place from which dy is read,
+ * and tiles of x stay where they are. Sums go through memory once a block.
  *
  * Chunks of the same outputs have sums of their own, which are added up in order at the end. */
 #include "bf16_tiles.h"
@@ -144,7 +144,8 @@ static cnn_status add_chunk(void *context, int64_t chunk) {
     const struct weights_work *w = context;
     int64_t column = chunk % w->columns, panel = chunk / w->columns % w->panels, group = chunk / w->columns / w->panels;
     int64_t inputs = CNN_MIN(TILE_BLOCK, w->inputs - column * TILE_BLOCK);
-    int64_t outputs = CNN_MIN(TILE_BLOCK, w->outputs - panel * TILE_BLOCK), first = group * w->outputs + panel * TILE_BLOCK;
+    int64_t outputs = CNN_MIN(TILE_BLOCK, w->outputs - panel * TILE_BLOCK);
+    int64_t first = group * w->outputs + panel * TILE_BLOCK;
     for (int64_t tap = 0; tap < w->taps; tap++) {
         const float *from = w->sums + (chunk * w->taps + tap) * BLOCK_SUMS;
         for (int64_t k = 0; k < outputs; k++) {

@@ -1,5 +1,5 @@
-/* Words for tiles, beside simd.h's for vectors: eight registers of 16 rows of 64 bytes each. Included by templates again
- * for every instruction set; hence no include guard. A template names tiles by constants, 0 … 7.
+/* Words for tiles, beside simd.h's for vectors: eight registers of 16 rows of 64 bytes each. Included by templates
+ * again for every instruction set; hence no include guard. A template names tiles by constants, 0 … 7.
  *
  *   tiles_begin(tiles)                  before all others, in each thread, and
  *   tiles_end(tiles)                    before the chunk ends: a thread that sleeps carries no tiles
@@ -16,10 +16,11 @@
  *       for each pair k: even[n] += a[m][2k] * b[k][2n], odd[n] += a[m][2k + 1] * b[k][2n + 1], each rounded once
  *       then             sums[m][n] += even[n] + odd[n], both additions rounded
  *
- * in float32, to the nearest and of two to the even one, denormals being 0 before and after. A product of two bfloat16
- * has 16 bits and is exact in float32, so that instruction sets without fused multiply-adds (SSE2) have the same results
- * but where a product alone overflows or is denormal. (Intel's Intrinsics Guide has another, simpler text: pair after
- * pair onto the sum itself. The manual's is followed.) Chunks run with denormals flushed (internal.h). */
+ * in float32, to the nearest and of two to the even one, denormals being 0 before and after; MXCSR does not matter. A
+ * product of two bfloat16 has 16 bits and is exact in float32, so that instruction sets without fused multiply-adds
+ * (SSE2) have the same results but where a product alone overflows or is denormal. (Intel's Intrinsics Guide has
+ * another, simpler text: pair after pair onto the sum itself. The manual's is followed.) What does it here relies on
+ * chunks running with denormals flushed (internal.h). */
 
 #ifndef CNN_TILE_ROWS
 #define CNN_TILE_ROWS 16

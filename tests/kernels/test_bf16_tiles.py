@@ -26,7 +26,7 @@ SHAPES = {
     "points": Convolution((5, 7, 6, 64), 20, (1, 1)),
     "points of a tail": Convolution((3, 7, 6, 33), 40, (1, 1)),
     "points with stride": Convolution((3, 7, 6, 32), 40, (1, 1), (2, 2)),
-    "blocks of rows": Convolution((1, 40, 60, 8), 16, (3, 3), padding=(1, 1, 1, 1)),
+    "blocks of rows": Convolution((1, 70, 31, 8), 16, (3, 3), padding=(1, 1, 1, 1)),  # the last one is shorter
     "blocks of images": Convolution((30, 9, 9, 24), 40, (3, 3), padding=(1, 1, 1, 1)),
     "7x7 stride 2": Convolution((2, 20, 21, 8), 9, (7, 7), (2, 2), (3, 3, 3, 3)),
     "odd channels": Convolution((2, 13, 15, 17), 35, (3, 3), (2, 2), (1, 1, 1, 1)),
