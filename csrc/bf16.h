@@ -12,8 +12,12 @@ typedef uint32_t ISA(vu_t) __attribute__((vector_size(VLEN * 4)));
 
 /* VLEN numbers as floats. */
 CNN_INLINE vf ISA(half_load)(const uint16_t *p) {
+#if VLEN == 16 /* GCC would do it in two halves */
+    return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16);
+#else
     ISA(vh_t) h = *(const ISA(vh_unaligned_t) *)p;
     return (vf)(__builtin_convertvector(h, ISA(vu_t)) << 16);
+#endif
 }
 
 /* Floats, rounded, in the lower halves of lanes. NaN stays NaN: its upper bits, with one set that keeps it one. */
@@ -24,24 +28,37 @@ CNN_INLINE ISA(vu_t) ISA(half_bits)(vf a) {
     return (rounded & (ISA(vu_t))number) | (((u >> 16) | 0x40) & ~(ISA(vu_t))number);
 }
 
-CNN_INLINE void ISA(half_store)(uint16_t *p, vf a) {
+CNN_INLINE ISA(vh_t) ISA(half_of)(vf a) {
 #ifdef CNN_BF16
-    _mm256_storeu_si256((__m256i *)p, (__m256i)_mm512_cvtneps_pbh((__m512)a));
+    return (ISA(vh_t))_mm512_cvtneps_pbh((__m512)a);
 #else
-    *(ISA(vh_unaligned_t) *)p = __builtin_convertvector(ISA(half_bits)(a), ISA(vh_t));
+    return __builtin_convertvector(ISA(half_bits)(a), ISA(vh_t));
 #endif
 }
 
+CNN_INLINE void ISA(half_store)(uint16_t *p, vf a) { *(ISA(vh_unaligned_t) *)p = ISA(half_of)(a); }
+
 /* The first count < VLEN numbers; other lanes are 0, and their memory is not touched. */
 CNN_INLINE vf ISA(half_load_part)(const uint16_t *p, int64_t count) {
+#if VLEN == 16
+    __m256i h = _mm256_maskz_loadu_epi16((__mmask16)((1u << count) - 1), p);
+    return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16);
+#else
     uint16_t lanes[VLEN] = {0};
     memcpy(lanes, p, (size_t)count * sizeof *p);
     return ISA(half_load)(lanes);
+#endif
 }
 CNN_INLINE void ISA(half_store_part)(uint16_t *p, vf a, int64_t count) {
+#if VLEN == 16
+    __m256i h = (__m256i)ISA(half_of)(a);
+    if (count == 8) _mm_storeu_si128((__m128i *)p, _mm256_castsi256_si128(h));
+    else _mm256_mask_storeu_epi16(p, (__mmask16)((1u << count) - 1), h);
+#else
     uint16_t lanes[VLEN];
     ISA(half_store)(lanes, a);
     memcpy(p, lanes, (size_t)count * sizeof *p);
+#endif
 }
 
 CNN_INLINE vf ISA(half_dot)(vf sum, vi a, vi b) {

@@ -23,9 +23,8 @@ struct product_work {
     const struct conv_view *view;
     const struct dense_kernels *kernels;
     const struct gemm_kernels *gemm;
-    const float *source, *end, *packed;
-    const cnn_finish *finish;
-    float *out;
+    const struct dense_product *wanted;
+    const float *end;
     bool in_place;
     int64_t columns, group_packed; /* of one group */
     int64_t block, chunk, chunks;  /* results gathered at once, results a chunk, chunks of results … */
@@ -63,6 +62,12 @@ static bool block_memory(const struct product_work *w, struct block_memory *m) {
     return true;
 }
 
+/* Number i of results' arrays. */
+static const float *result_at(const struct product_work *w, const float *array, int64_t i) {
+    if (!array) return NULL;
+    return w->wanted->half ? (const float *)((const uint16_t *)array + i) : array + i;
+}
+
 /* Some results of one group, as many as are gathered at once, in some panels of their columns. */
 struct product_block {
     int64_t group, pixel, rows, panel, panels;
@@ -73,7 +78,7 @@ static void product_block(const struct product_work *w, struct product_block b, 
     int64_t depth = cnn_view_depth(v), first = b.group * w->columns, parts = parts_of(v);
     int64_t part = cnn_ceil_div(depth, parts), column = cnn_panel_begin(&w->gemm->width, w->columns, b.panel);
     struct dense_gather gather = {.view = v,
-                                  .source = w->source + b.group * v->c,
+                                  .source = w->wanted->source + b.group * v->c,
                                   .end = w->end,
                                   .pixel = b.pixel,
                                   .count = b.rows,
@@ -84,7 +89,7 @@ static void product_block(const struct product_work *w, struct product_block b, 
                                    .whole_depth = depth,
                                    .a = m->a,
                                    .stride = w->in_place ? v->pixel : CNN_DEPTH_STRIDE,
-                                   .packed = w->packed + b.group * w->group_packed,
+                                   .packed = w->wanted->packed + b.group * w->group_packed,
                                    .panel = b.panel,
                                    .panels = b.panels,
                                    .out = m->sums - column,
@@ -101,20 +106,19 @@ static void product_block(const struct product_work *w, struct product_block b, 
         product.onto = i > 0 ? m->sums - column : NULL;
         cnn_finish finish;
         if (i == parts - 1) {
-            product.out = w->out + first;
+            product.out = (float *)result_at(w, w->wanted->out, first);
             product.offsets = m->offsets;
-            if (w->finish) {
-                const cnn_finish *f = w->finish;
-                finish = (cnn_finish){f->bias ? f->bias + first : NULL,
-                                      f->add ? f->add + first : NULL,
-                                      f->activation,
-                                      f->gate ? f->gate + first : NULL,
-                                      0,
-                                      NULL};
+            product.half = w->wanted->half;
+            const cnn_finish *f = w->wanted->finish;
+            if (f) {
+                finish = (cnn_finish){.bias = f->bias ? f->bias + first : NULL,
+                                      .add = result_at(w, f->add, first),
+                                      .activation = f->activation,
+                                      .gate = result_at(w, f->gate, first)};
                 product.finish = &finish;
             }
         }
-        w->gemm->product(&product);
+        w->wanted->product(&product);
     }
 }
 
@@ -150,21 +154,18 @@ static void cut_product(struct product_work *w, int64_t groups) {
     w->chunks = cnn_ceil_div(pixels, w->chunk);
 }
 
-static cnn_status multiply(const cnn_conv2d *p, const struct conv_view *v, int64_t columns, const float *source,
-                           const float *packed, const cnn_finish *finish, float *out) {
+cnn_status cnn_dense_multiply(const cnn_conv2d *p, const struct dense_product *wanted) {
+    const struct conv_view *v = wanted->view;
     struct product_work work = {.view = v,
                                 .kernels = cnn_dense_kernels(),
                                 .gemm = cnn_gemm(),
-                                .source = source,
-                                .end = source + v->n * v->h * v->w * v->pixel,
-                                .packed = packed,
-                                .finish = finish,
-                                .out = out,
+                                .wanted = wanted,
+                                .end = wanted->source + v->n * v->h * v->w * v->pixel,
                                 .in_place = cnn_dense_in_place(v),
-                                .columns = columns};
-    work.group_packed = cnn_packed_size(cnn_view_depth(v), columns);
+                                .columns = wanted->columns};
+    work.group_packed = cnn_packed_size(cnn_view_depth(v), work.columns);
     cut_product(&work, p->groups);
-    double multiply_adds = (double)cnn_view_pixels(v) * (double)(cnn_view_depth(v) + 1) * (double)columns *
+    double multiply_adds = (double)cnn_view_pixels(v) * (double)(cnn_view_depth(v) + 1) * (double)work.columns *
                            (double)p->groups;
     return cnn_parallel_sized(product_chunk, &work, work.spans * work.chunks * p->groups, multiply_adds);
 }
@@ -173,17 +174,31 @@ static cnn_status forward(const cnn_conv2d *p, const float *x, const float *weig
                           const cnn_finish *finish, float *y, float *workspace) {
     (void)weight, (void)workspace;
     struct conv_view view = cnn_conv_forward_view(p);
-    return multiply(p, &view, p->k / p->groups, x, packed, finish, y);
+    struct dense_product wanted = {.view = &view,
+                                   .columns = p->k / p->groups,
+                                   .product = cnn_gemm()->product,
+                                   .source = x,
+                                   .packed = packed,
+                                   .finish = finish,
+                                   .out = y};
+    return cnn_dense_multiply(p, &wanted);
 }
 
 static cnn_status backward_data(const cnn_conv2d *p, const float *dy, const float *weight, const float *packed,
                                 const cnn_finish *finish, float *dx, float *workspace) {
     (void)weight, (void)workspace;
+    struct dense_product wanted = {.columns = p->c / p->groups,
+                                   .product = cnn_gemm()->product,
+                                   .source = dy,
+                                   .packed = packed,
+                                   .finish = finish,
+                                   .out = dx};
     for (int64_t class = 0; class < cnn_dense_classes(p); class++) {
         struct conv_view view = cnn_dense_class_view(p, class);
-        cnn_status status = multiply(p, &view, p->c / p->groups, dy, packed, finish, dx);
+        wanted.view = &view;
+        cnn_status status = cnn_dense_multiply(p, &wanted);
         if (status != CNN_OK) return status;
-        packed += cnn_dense_class_packed(p, &view);
+        wanted.packed += cnn_dense_class_packed(p, &view);
     }
     return CNN_OK;
 }

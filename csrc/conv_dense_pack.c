@@ -3,17 +3,6 @@
  * inside, so both ways are transpositions, done in stretches that stay in L1. */
 #include "conv_dense.h"
 
-/* Weights seen as a matrix [taps * c][columns]: column and channel are the two strides in OIHW. */
-struct pack_work {
-    const struct conv_view *view;
-    const float *weight;
-    float *packed;
-    bool transposed; /* for backward-data: columns are input channels */
-    int64_t columns, column_stride, channel_stride, window;
-    int64_t group_weights, group_packed, panels;
-    const struct gemm_width *width;
-};
-
 typedef float float4 __attribute__((vector_size(16)));
 typedef float float4_unaligned __attribute__((vector_size(16), aligned(4), may_alias));
 #if defined(__clang__)
@@ -47,7 +36,7 @@ static void panel_rows(int64_t channels, int64_t taps, int64_t width, int64_t be
 }
 
 /* A panel for forward, whose columns are output channels. */
-static void pack_forward(const struct pack_work *w, const float *weight, int64_t real, int64_t width, float *to) {
+static void pack_forward(const struct dense_weights *w, const float *weight, int64_t real, int64_t width, float *to) {
     int64_t rows[STRETCH], depth = w->view->c * w->window;
     int64_t step = w->column_stride, columns[] = {0, step, 2 * step, 3 * step};
     for (int64_t begin = 0; begin < depth; begin += STRETCH) {
@@ -72,7 +61,7 @@ static void pack_row(const float *from, int64_t step, int64_t real, float *to) {
 
 /* A panel for backward-data, whose columns are input channels. Where all taps belong to the view, which takes them
  * from the last to the first, they are moved four at a time. */
-static void pack_backward(const struct pack_work *w, const float *weight, int64_t real, int64_t width, float *to) {
+static void pack_backward(const struct dense_weights *w, const float *weight, int64_t real, int64_t width, float *to) {
     const struct conv_view *v = w->view;
     int64_t taps = v->taps_h * v->taps_w, step = w->window, next = -v->c * width, quads = 0;
     int64_t columns[] = {0, step, 2 * step, 3 * step}, rows[] = {0, next, 2 * next, 3 * next};
@@ -93,36 +82,51 @@ static void pack_backward(const struct pack_work *w, const float *weight, int64_
     }
 }
 
-static cnn_status pack_chunk(void *context, int64_t chunk) {
-    const struct pack_work *w = context;
-    int64_t group = chunk / w->panels, depth = cnn_view_depth(w->view);
-    int64_t first = cnn_panel_begin(w->width, w->columns, chunk % w->panels);
-    int64_t width = cnn_panel_begin(w->width, w->columns, chunk % w->panels + 1) - first;
-    int64_t real = CNN_MIN(width, w->columns - first);
+void cnn_dense_pack_panel(const struct dense_weights *w, int64_t group, int64_t first, int64_t width, float *to) {
+    int64_t depth = cnn_view_depth(w->view), real = CNN_MIN(width, w->columns - first);
     const float *weight = w->weight + group * w->group_weights + first * w->column_stride;
-    float *to = w->packed + group * w->group_packed + first * depth;
     if (real < width) memset(to, 0, (size_t)(depth * width) * sizeof *to);
     if (w->transposed) pack_backward(w, weight, real, width, to);
     else pack_forward(w, weight, real, width, to);
+}
+
+struct dense_weights cnn_dense_weights(const cnn_conv2d *p, const struct conv_view *v, bool transposed,
+                                       const float *weight) {
+    int64_t in = p->c / p->groups, out = p->k / p->groups, window = p->kh * p->kw;
+    return (struct dense_weights){.view = v,
+                                  .weight = weight,
+                                  .transposed = transposed,
+                                  .columns = transposed ? in : out,
+                                  .column_stride = transposed ? window : in * window,
+                                  .channel_stride = transposed ? in * window : window,
+                                  .window = window,
+                                  .group_weights = out * in * window};
+}
+
+struct pack_work {
+    struct dense_weights weights;
+    float *packed;
+    int64_t group_packed, panels;
+    const struct gemm_width *width;
+};
+
+static cnn_status pack_chunk(void *context, int64_t chunk) {
+    const struct pack_work *w = context;
+    int64_t columns = w->weights.columns, group = chunk / w->panels, panel = chunk % w->panels;
+    int64_t first = cnn_panel_begin(w->width, columns, panel), end = cnn_panel_begin(w->width, columns, panel + 1);
+    float *to = w->packed + group * w->group_packed + first * cnn_view_depth(w->weights.view);
+    cnn_dense_pack_panel(&w->weights, group, first, end - first, to);
     return CNN_OK;
 }
 
 /* The weights of every group, ready for a product over this view. */
 static cnn_status pack_view(const cnn_conv2d *p, const struct conv_view *v, bool transposed, const float *weight,
                             float *packed) {
-    int64_t in = p->c / p->groups, out = p->k / p->groups, window = p->kh * p->kw;
-    struct pack_work work = {.view = v,
-                             .weight = weight,
+    struct pack_work work = {.weights = cnn_dense_weights(p, v, transposed, weight),
                              .packed = packed,
-                             .transposed = transposed,
-                             .columns = transposed ? in : out,
-                             .column_stride = transposed ? window : in * window,
-                             .channel_stride = transposed ? in * window : window,
-                             .window = window,
-                             .group_weights = out * in * window,
                              .width = &cnn_gemm()->width};
-    work.panels = cnn_panel_count(work.width, work.columns);
-    work.group_packed = cnn_packed_size(cnn_view_depth(v), work.columns);
+    work.panels = cnn_panel_count(work.width, work.weights.columns);
+    work.group_packed = cnn_packed_size(cnn_view_depth(v), work.weights.columns);
     return cnn_parallel(pack_chunk, &work, work.panels * p->groups);
 }
 

@@ -36,6 +36,7 @@ struct gemm_product {
     const float *onto; /* added first: (row, column) is at onto[row * onto_stride + column]; NULL: nothing */
     int64_t onto_stride;
     const cnn_finish *finish; /* its arrays begin at column 0 and, add and gate, are laid out as out; NULL: none */
+    bool half;                /* out, add and gate are bfloat16, which kernels for that ask alone (bf16_dense.h) */
 };
 
 struct gemm_outer {

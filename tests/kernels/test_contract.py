@@ -32,8 +32,11 @@ def doors() -> dict[str, set[str]]:
                 continue
             for node in ast.walk(function):
                 name = node.value if isinstance(node, ast.Constant) else getattr(node, "attr", None)
-                if isinstance(name, str) and name in PROTOTYPES:
-                    found.setdefault(name, set()).add(function.name)
+                names = [name]
+                if isinstance(node, ast.Call) and getattr(node.func, "attr", None) == "name":  # of a Convolution
+                    names = [f"{kind}_{ast.literal_eval(node.args[0])}" for kind in ("cnn_conv2d", "cnn_bf16_conv2d")]
+                for each in set(names) & set(PROTOTYPES):
+                    found.setdefault(each, set()).add(function.name)
     return found
 
 
@@ -73,10 +76,14 @@ def test_every_prototype_has_a_door_that_a_test_opens(name):
 @pytest.mark.parametrize("template", sorted((ROOT / "csrc").glob("*_tmpl.c")), ids=lambda p: p.name)
 def test_every_vector_version_belongs_to_a_file_that_dispatches_it(template):
     operation = template.with_name(template.name.replace("_tmpl", ""))
-    apart = [operation.with_stem(f"{operation.stem}_{isa}") for isa in ("baseline", "avx2", "avx512")]
-    for path in apart if apart[0].exists() else [operation]:
+    apart = {isa: operation.with_stem(f"{operation.stem}_{isa}") for isa in ("baseline", "avx2", "avx512", "bf16")}
+    if apart["bf16"].exists() and not apart["baseline"].exists():  # for words alone: no other instruction set has it
+        files, choice = [apart["avx512"], apart["bf16"]], r"\bCNN_WORD_BF16\b"
+    else:
+        files, choice = [apart[isa] for isa in ("baseline", "avx2", "avx512")], r"\bCNN_TABLES\(\w+\)"
+    for path in files if files[0].exists() else [operation]:
         assert f'#define CNN_TEMPLATE "{template.name}"' in path.read_text(encoding="utf-8")
-    assert re.search(r"\bCNN_TABLES\(\w+\)", operation.read_text(encoding="utf-8"))
+    assert re.search(choice, operation.read_text(encoding="utf-8"))
 
 
 DEFINED = re.compile(r"^(?!static|extern|typedef)\w[\w ]*[ *](cnn_\w+)(?:\([^;]*?\) \{| = )", re.MULTILINE)
