@@ -77,3 +77,19 @@ cnn_status cnn_bf16_copy_columns(int64_t rows, int64_t width, const uint16_t *fr
 /* From maps of bfloat16 to features of float32, and of gradients back. */
 cnn_status cnn_bf16_flatten_forward(int64_t n, int64_t pixels, int64_t c, const uint16_t *x, float *y);
 cnn_status cnn_bf16_flatten_backward(int64_t n, int64_t pixels, int64_t c, const float *dy, uint16_t *dx);
+
+/* ---- bf16_pool.c: pooling --------------------------------------------------------------------------- */
+
+/* As the functions that are named so, of maps of bfloat16. The result of averages, and its gradient, may be float32,
+ * which the features that a whole map becomes are: y_storage and dy_storage, each a cnn_storage. */
+cnn_status cnn_bf16_max_pool_forward(const cnn_pool *p, int activation, const uint16_t *x, uint16_t *y, void *taps);
+cnn_status cnn_bf16_max_pool_backward(const cnn_pool *p, int activation, const uint16_t *y, const void *taps,
+                                      const uint16_t *dy, uint16_t *dx);
+cnn_status cnn_bf16_average_pool_forward(const cnn_pool *p, int count_include_pad, const uint16_t *x, int y_storage,
+                                         void *y);
+cnn_status cnn_bf16_average_pool_backward(const cnn_pool *p, int count_include_pad, int dy_storage, const void *dy,
+                                          uint16_t *dx);
+cnn_status cnn_bf16_adaptive_average_pool_forward(int64_t n, int64_t h, int64_t w, int64_t c, int64_t oh, int64_t ow,
+                                                  const uint16_t *x, uint16_t *y);
+cnn_status cnn_bf16_adaptive_average_pool_backward(int64_t n, int64_t h, int64_t w, int64_t c, int64_t oh, int64_t ow,
+                                                   const uint16_t *dy, uint16_t *dx);

@@ -99,15 +99,54 @@ static const struct pool_kernels *kernels(const struct pool_job *job) {
 /* A scratch row and the width of the widest vector, which may reach past its end. */
 static int64_t scratch_row(int64_t floats) { return cnn_round_up(floats, 16) + 16; }
 
+bool cnn_pool_possible(const struct pool_job *job) {
+    return cnn_pool_valid(job->p) && (job->kind == MAXIMUM || (job->p->dh == 1 && job->p->dw == 1));
+}
+
+int64_t cnn_pool_prepare_forward(struct pool_job *job) {
+    const cnn_pool *p = job->p;
+    int64_t work = CNN_MAX(p->ow * p->c * CNN_MIN(p->kh, p->h), p->sh * p->w * p->c), reach = (p->kw - 1) * p->dw + 1;
+    job->rows = cnn_ceil_div(CNN_PIECE, work);
+    job->columns = CNN_MIN(cnn_ceil_div(LINE_FLOATS, p->sw * p->c), p->ow);
+    job->line = scratch_row(CNN_MIN((job->columns - 1) * p->sw + reach, p->w) * p->c);
+    job->result = scratch_row(job->columns * p->c);
+    return (job->line + job->result) * (int64_t)(sizeof(float) + sizeof(int32_t));
+}
+
+void cnn_pool_forward_row(const struct pool_job *job, int64_t image, int64_t row, void *scratch) {
+    kernels(job)->forward(job, image, row, scratch);
+}
+
 static cnn_status forward_chunk(void *context, int64_t chunk) {
     const struct pool_job *job = context;
     const cnn_pool *p = job->p;
     float *scratch = cnn_scratch((size_t)(job->line + job->result) * (sizeof(float) + sizeof(int32_t)));
     if (!scratch) return CNN_NO_MEMORY;
     int64_t end = CNN_MIN((chunk + 1) * job->rows, p->n * p->oh);
-    for (int64_t row = chunk * job->rows; row < end; row++)
-        kernels(job)->forward(job, row / p->oh, row % p->oh, scratch);
+    for (int64_t row = chunk * job->rows; row < end; row++) cnn_pool_forward_row(job, row / p->oh, row % p->oh, scratch);
     return CNN_OK;
+}
+
+int64_t cnn_pool_prepare_backward(struct pool_job *job, int64_t block) {
+    const cnn_pool *p = job->p;
+    job->block = block;
+    job->line = scratch_row(p->w * job->block);
+    job->result = scratch_row(p->ow * job->block);
+    return job->kind == MAXIMUM ? p->kh * p->kw * (int64_t)sizeof(int64_t)
+                                : (job->line + 2 * job->result) * (int64_t)sizeof(float);
+}
+
+/* Of each tap from its window's corner in dx. */
+static void set_offsets(struct pool_job *job, int64_t *offsets) {
+    const cnn_pool *p = job->p;
+    for (int64_t tap = 0; tap < p->kh * p->kw; tap++)
+        offsets[tap] = (tap / p->kw * p->dh * p->w + tap % p->kw * p->dw) * p->c;
+    job->offsets = offsets;
+}
+
+void cnn_pool_backward_block(struct pool_job *job, int64_t image, int64_t from, int64_t to, void *scratch) {
+    if (job->kind == MAXIMUM) set_offsets(job, scratch);
+    kernels(job)->backward(job, image, from, to, scratch);
 }
 
 static cnn_status backward_chunk(void *context, int64_t chunk) {
@@ -138,35 +177,25 @@ bool cnn_pool_valid(const cnn_pool *p) {
 }
 
 static cnn_status forward(struct pool_job *job) {
-    const cnn_pool *p = job->p;
-    if (!cnn_pool_valid(p) || (job->kind != MAXIMUM && (p->dh != 1 || p->dw != 1))) return CNN_INVALID;
+    if (!cnn_pool_possible(job)) return CNN_INVALID;
     if (cnn_pool_max_takes(job)) return cnn_pool_max_forward(job);
-    int64_t work = CNN_MAX(p->ow * p->c * CNN_MIN(p->kh, p->h), p->sh * p->w * p->c), reach = (p->kw - 1) * p->dw + 1;
-    job->rows = cnn_ceil_div(CNN_PIECE, work);
-    job->columns = CNN_MIN(cnn_ceil_div(LINE_FLOATS, p->sw * p->c), p->ow);
-    job->line = scratch_row(CNN_MIN((job->columns - 1) * p->sw + reach, p->w) * p->c);
-    job->result = scratch_row(job->columns * p->c);
-    return cnn_parallel(forward_chunk, job, cnn_ceil_div(p->n * p->oh, job->rows));
+    cnn_pool_prepare_forward(job);
+    return cnn_parallel(forward_chunk, job, cnn_ceil_div(job->p->n * job->p->oh, job->rows));
 }
 
 static cnn_status backward(struct pool_job *job) {
     const cnn_pool *p = job->p;
-    if (!cnn_pool_valid(p) || (job->kind != MAXIMUM && (p->dh != 1 || p->dw != 1))) return CNN_INVALID;
+    if (!cnn_pool_possible(job)) return CNN_INVALID;
     if (cnn_pool_max_takes_back(job)) return cnn_pool_max_backward(job);
-    job->block = p->n < 16 && p->h * p->w * p->c > CNN_PIECE ? CNN_MIN(CHANNEL_BLOCK, p->c) : p->c;
-    job->line = scratch_row(p->w * job->block);
-    job->result = scratch_row(p->ow * job->block);
+    bool few = p->n < 16 && p->h * p->w * p->c > CNN_PIECE;
+    int64_t bytes = cnn_pool_prepare_backward(job, few ? CNN_MIN(CHANNEL_BLOCK, p->c) : p->c);
     if (job->kind == MAXIMUM) { /* its chunks use no scratch, so the caller's may hold the table */
-        int64_t *offsets = cnn_scratch((size_t)(p->kh * p->kw) * sizeof(int64_t));
+        int64_t *offsets = cnn_scratch((size_t)bytes);
         if (!offsets) return CNN_NO_MEMORY;
-        for (int64_t tap = 0; tap < p->kh * p->kw; tap++)
-            offsets[tap] = (tap / p->kw * p->dh * p->w + tap % p->kw * p->dw) * p->c;
-        job->offsets = offsets;
+        set_offsets(job, offsets);
     }
     return cnn_parallel(backward_chunk, job, p->n * cnn_ceil_div(p->c, job->block));
 }
-
-/* ---- entry points ---- */
 
 int cnn_max_pool_tap_bytes(int64_t kh, int64_t kw) {
     if (!cnn_sizes_fit(1, 2, (int64_t[]){kh, kw}) || kh * kw > 65535) return 0;

@@ -15,6 +15,7 @@ struct pool_job {
     int tap_bytes;    /* MAXIMUM: 1 or 2 */
     bool active;      /* MAXIMUM: whether an activation f follows: max(v, 0), and at most … */
     float limit;      /* … this, or NaN: no comparison with it holds */
+    bool half;        /* pool_max.c: whether these are arrays of bfloat16 */
     const float *x, *dy;
     float *y, *dx; /* y: in backward read only */
     void *taps;
@@ -85,6 +86,23 @@ static inline void pool_set_tap(const struct pool_job *job, int64_t i, int64_t t
     if (job->tap_bytes == 1) ((uint8_t *)job->taps)[i] = (uint8_t)tap;
     else ((uint16_t *)job->taps)[i] = (uint16_t)tap;
 }
+
+/* ---- pool.c and pool_adaptive.c: of arrays of float, in the calling thread; for bf16_pool.c ---- */
+
+/* Whether a pass is possible. */
+bool cnn_pool_possible(const struct pool_job *job);
+/* Sets what the job's passes go by and returns the bytes of scratch memory that one row takes, or a block of so many
+ * channels. */
+int64_t cnn_pool_prepare_forward(struct pool_job *job);
+int64_t cnn_pool_prepare_backward(struct pool_job *job, int64_t block);
+/* A row of results, and channels from … to-1 of an image's gradients. */
+void cnn_pool_forward_row(const struct pool_job *job, int64_t image, int64_t row, void *scratch);
+void cnn_pool_backward_block(struct pool_job *job, int64_t image, int64_t from, int64_t to, void *scratch);
+
+/* Adaptive windows: whether sizes make sense, and one image of c channels. */
+bool cnn_pool_adaptive_valid(const cnn_pool *p);
+void cnn_pool_adaptive_forward(const cnn_pool *p, const float *x, float *y);
+void cnn_pool_adaptive_backward(const cnn_pool *p, const float *dy, float *dx);
 
 /* ---- pool_max.c: maxima of small windows ---- */
 

@@ -2,7 +2,7 @@
  * over `size` pixels covers floor(i size / out) … ceil((i + 1) size / out) - 1, so windows may overlap by a pixel, and
  * are repeated where the image is smaller than the result. Entry points, checks and the plain-loop reference; the vector
  * version is pool_adaptive_tmpl.c. The layer is in cnncli/layers/pool.py. */
-#include "internal.h"
+#include "pool.h"
 
 struct adaptive_kernels {
     void (*add)(int64_t c, float factor, const float *x, float *y); /* y += factor * x, on one pixel's channels */
@@ -39,35 +39,40 @@ static struct window window(int64_t i, int64_t size, int64_t out) {
 static float factor(struct window r, struct window c) { return 1 / (float)((r.to - r.from) * (c.to - c.from)); }
 
 /* One row of results. */
-static cnn_status forward_chunk(void *context, int64_t chunk) {
-    const struct adaptive_job *job = context;
+static void forward_row(const struct adaptive_job *job, const float *x, int64_t row, float *y) {
     void (*add)(int64_t, float, const float *, float *) = kernels()->add;
-    const float *x = job->from + chunk / job->oh * job->h * job->w * job->c;
-    struct window r = window(chunk % job->oh, job->h, job->oh);
-    for (int64_t column = 0; column < job->ow; column++) {
-        float *y = job->to + (chunk * job->ow + column) * job->c;
+    struct window r = window(row, job->h, job->oh);
+    for (int64_t column = 0; column < job->ow; column++, y += job->c) {
         struct window c = window(column, job->w, job->ow);
         float share = factor(r, c);
         memset(y, 0, (size_t)job->c * sizeof(float));
         for (int64_t i = r.from; i < r.to; i++)
             for (int64_t j = c.from; j < c.to; j++) add(job->c, share, x + (i * job->w + j) * job->c, y);
     }
+}
+
+static cnn_status forward_chunk(void *context, int64_t chunk) {
+    const struct adaptive_job *job = context;
+    forward_row(job, job->from + chunk / job->oh * job->h * job->w * job->c, chunk % job->oh,
+                job->to + chunk * job->ow * job->c);
     return CNN_OK;
 }
 
 /* One image, because windows overlap. */
-static cnn_status backward_chunk(void *context, int64_t chunk) {
-    const struct adaptive_job *job = context;
+static void backward_image(const struct adaptive_job *job, const float *dy, float *dx) {
     void (*add)(int64_t, float, const float *, float *) = kernels()->add;
-    float *dx = job->to + chunk * job->h * job->w * job->c;
     memset(dx, 0, (size_t)(job->h * job->w * job->c) * sizeof(float));
-    for (int64_t at = 0; at < job->oh * job->ow; at++) {
-        const float *dy = job->from + (chunk * job->oh * job->ow + at) * job->c;
+    for (int64_t at = 0; at < job->oh * job->ow; at++, dy += job->c) {
         struct window r = window(at / job->ow, job->h, job->oh), c = window(at % job->ow, job->w, job->ow);
         float share = factor(r, c);
         for (int64_t i = r.from; i < r.to; i++)
             for (int64_t j = c.from; j < c.to; j++) add(job->c, share, dy, dx + (i * job->w + j) * job->c);
     }
+}
+
+static cnn_status backward_chunk(void *context, int64_t chunk) {
+    const struct adaptive_job *job = context;
+    backward_image(job, job->from + chunk * job->oh * job->ow * job->c, job->to + chunk * job->h * job->w * job->c);
     return CNN_OK;
 }
 
@@ -78,6 +83,29 @@ static bool valid(int64_t n, const struct adaptive_job *job) {
            cnn_sizes_fit(8, 4, (int64_t[]){n, job->oh, job->ow, job->c}) && job->h <= limit && job->w <= limit &&
            job->oh <= limit && job->ow <= limit;
 }
+
+/* ---- one image, for bf16_pool.c ---- */
+
+static struct adaptive_job of(const cnn_pool *p) {
+    return (struct adaptive_job){p->h, p->w, p->c, p->oh, p->ow, NULL, NULL};
+}
+
+bool cnn_pool_adaptive_valid(const cnn_pool *p) {
+    struct adaptive_job job = of(p);
+    return valid(p->n, &job);
+}
+
+void cnn_pool_adaptive_forward(const cnn_pool *p, const float *x, float *y) {
+    struct adaptive_job job = of(p);
+    for (int64_t row = 0; row < p->oh; row++) forward_row(&job, x, row, y + row * p->ow * p->c);
+}
+
+void cnn_pool_adaptive_backward(const cnn_pool *p, const float *dy, float *dx) {
+    struct adaptive_job job = of(p);
+    backward_image(&job, dy, dx);
+}
+
+/* ---- entry points ---- */
 
 cnn_status cnn_adaptive_average_pool_forward(int64_t n, int64_t h, int64_t w, int64_t c, int64_t oh, int64_t ow,
                                              const float *x, float *y) {

@@ -11,7 +11,7 @@ static const struct pool_max_kernels *const tables[] = CNN_TABLES(cnn_pool_max_k
 
 static const struct pool_max_kernels *kernels(const struct pool_job *job) {
     bool narrow = cnn_isa_active() == CNN_ISA_AVX512 && job->p->c <= NARROW;
-    return tables[cnn_table_index() - (narrow ? 1 : 0)];
+    return job->half ? cnn_bf16_pool_max(narrow) : tables[cnn_table_index() - (narrow ? 1 : 0)];
 }
 
 static bool small(const struct pool_job *job) {

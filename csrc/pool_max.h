@@ -4,6 +4,13 @@
 
 #include "pool.h"
 
+/* A number of a map, as stored.h has the words for it. */
+#ifdef CNN_STORED_BF16
+typedef uint16_t stored;
+#else
+typedef float stored;
+#endif
+
 #define MOST_TAPS 9
 #define NARROW 8 /* channels up to which half of AVX-512's vectors are enough */
 
@@ -22,8 +29,8 @@ struct max_frame {
     int64_t c, right, down, kw; /* right, down: from one tap to the next */
     int64_t w, pad, out_end;    /* of dx: its width, what its windows are shifted by, and where they end */
     float lowest, limit;        /* what f lets through */
-    const float *x_end, *dy;
-    float *y, *dx;
+    const stored *x_end, *dy;
+    stored *y, *dx;
     uint8_t *taps;
 };
 
@@ -38,10 +45,10 @@ static inline struct max_frame max_frame(const struct pool_job *job) {
                               .out_end = p->n * p->oh * p->ow * p->c,
                               .lowest = job->active ? 0 : -INFINITY,
                               .limit = job->limit,
-                              .x_end = job->x + p->n * p->h * p->w * p->c,
-                              .dy = job->dy,
-                              .y = job->y,
-                              .dx = job->dx,
+                              .x_end = (const stored *)job->x + p->n * p->h * p->w * p->c,
+                              .dy = (const stored *)job->dy,
+                              .y = (stored *)job->y,
+                              .dx = (stored *)job->dx,
                               .taps = job->taps};
 }
 
@@ -54,5 +61,8 @@ static inline void whole_columns(const cnn_pool *p, int64_t *from, int64_t *to) 
 }
 
 CNN_DECLARE_TABLES(pool_max_kernels, cnn_pool_max_kernels);
+
+/* bf16_pool_max.c: over bfloat16, for the active instruction set and words, in vectors half as wide if `narrow`. */
+const struct pool_max_kernels *cnn_bf16_pool_max(bool narrow);
 
 #endif

@@ -1,14 +1,18 @@
 /* The maxima of small windows, the vector version. Compiled for each instruction set by a file of its own
- * (pool_max_avx2.c), on behalf of pool_max.c, which says how vectors lie on pixels. `lanes` is VLEN wherever a whole
+ * (pool_max_avx2.c), on behalf of pool_max.c, which says how vectors lie on pixels; and over bfloat16 in
+ * bf16_pool_max.c (stored.h). `lanes` is VLEN wherever a whole
  * vector may be touched. */
 
 #include "pool_tap.h"
+#include "stored.h"
 
-CNN_INLINE vf ISA(max_load)(const float *p, int64_t lanes) { return lanes == VLEN ? vload(p) : vload_part(p, lanes); }
+CNN_INLINE vf ISA(max_load)(const stored *p, int64_t lanes) {
+    return lanes == VLEN ? stored_load(p) : stored_load_part(p, lanes);
+}
 
-CNN_INLINE void ISA(max_store)(float *p, vf a, int64_t lanes) {
-    if (lanes == VLEN) vstore(p, a);
-    else vstore_part(p, a, lanes);
+CNN_INLINE void ISA(max_store)(stored *p, vf a, int64_t lanes) {
+    if (lanes == VLEN) stored_store(p, a);
+    else stored_store_part(p, a, lanes);
 }
 
 CNN_INLINE vi ISA(max_load_taps)(const uint8_t *p, int64_t lanes) {
@@ -26,23 +30,23 @@ CNN_INLINE vi ISA(max_load_taps)(const uint8_t *p, int64_t lanes) {
 /* VLEN channels of one window, or of the rows x columns of it that lie inside the image, of which x is the first and
  * has the place `tap`. size and kept are constants; a size of 2 or 3 says that the whole window is there. */
 CNN_INLINE void ISA(max_window)(const struct max_frame *f, int size, bool kept, int64_t rows, int64_t columns,
-                                const float *x, int64_t tap, int64_t out, int64_t lanes) {
+                                const stored *x, int64_t tap, int64_t out, int64_t lanes) {
     vf best = ISA(max_load)(x, lanes);
     vi place = (vi){0} + (int32_t)tap;
     if (size == 2) {
-        ISA(max_tap)(kept, vload(x + f->right), 1, &best, &place);
-        ISA(max_tap)(kept, vload(x + f->down), 2, &best, &place);
-        ISA(max_tap)(kept, vload(x + f->down + f->right), 3, &best, &place);
+        ISA(max_tap)(kept, stored_load(x + f->right), 1, &best, &place);
+        ISA(max_tap)(kept, stored_load(x + f->down), 2, &best, &place);
+        ISA(max_tap)(kept, stored_load(x + f->down + f->right), 3, &best, &place);
     } else if (size == 3) {
-        const float *second = x + f->down, *third = second + f->down;
-        ISA(max_tap)(kept, vload(x + f->right), 1, &best, &place);
-        ISA(max_tap)(kept, vload(x + 2 * f->right), 2, &best, &place);
-        ISA(max_tap)(kept, vload(second), 3, &best, &place);
-        ISA(max_tap)(kept, vload(second + f->right), 4, &best, &place);
-        ISA(max_tap)(kept, vload(second + 2 * f->right), 5, &best, &place);
-        ISA(max_tap)(kept, vload(third), 6, &best, &place);
-        ISA(max_tap)(kept, vload(third + f->right), 7, &best, &place);
-        ISA(max_tap)(kept, vload(third + 2 * f->right), 8, &best, &place);
+        const stored *second = x + f->down, *third = second + f->down;
+        ISA(max_tap)(kept, stored_load(x + f->right), 1, &best, &place);
+        ISA(max_tap)(kept, stored_load(x + 2 * f->right), 2, &best, &place);
+        ISA(max_tap)(kept, stored_load(second), 3, &best, &place);
+        ISA(max_tap)(kept, stored_load(second + f->right), 4, &best, &place);
+        ISA(max_tap)(kept, stored_load(second + 2 * f->right), 5, &best, &place);
+        ISA(max_tap)(kept, stored_load(third), 6, &best, &place);
+        ISA(max_tap)(kept, stored_load(third + f->right), 7, &best, &place);
+        ISA(max_tap)(kept, stored_load(third + 2 * f->right), 8, &best, &place);
     } else {
         for (int64_t i = 0; i < rows; i++)
             for (int64_t j = i == 0; j < columns; j++)
@@ -60,12 +64,12 @@ static __attribute__((noinline)) void ISA(max_anywhere)(const struct pool_job *j
     const cnn_pool *p = job->p;
     const struct max_frame f = max_frame(job);
     struct pool_span r = pool_rows(p, row);
-    const float *x = job->x + (image * p->h + r.start + r.from * p->dh) * p->w * f.c;
+    const stored *x = STORED(job->x) + (image * p->h + r.start + r.from * p->dh) * p->w * f.c;
     for (int64_t column = from; column < to; column++) {
         struct pool_span s = pool_columns(p, column);
         int64_t rows = r.to - r.from, columns = s.to - s.from, tap = r.from * f.kw + s.from;
-        const float *first = x + (s.start + s.from * p->dw) * f.c;
-        const float *last = first + (rows - 1) * f.down + (columns - 1) * f.right;
+        const stored *first = x + (s.start + s.from * p->dw) * f.c;
+        const stored *last = first + (rows - 1) * f.down + (columns - 1) * f.right;
         int64_t out = ((image * p->oh + row) * p->ow + column) * f.c;
         int64_t lanes = f.c >= VLEN || (out + VLEN <= end && last + VLEN <= f.x_end) ? VLEN : f.c;
         for (int64_t k = 0; k < f.c; k += VLEN) {
@@ -77,7 +81,7 @@ static __attribute__((noinline)) void ISA(max_anywhere)(const struct pool_job *j
 }
 
 /* Windows of size x size that lie inside the image, with room for whole vectors. */
-CNN_INLINE void ISA(max_inside)(const struct pool_job *job, int size, bool kept, const float *x, int64_t out,
+CNN_INLINE void ISA(max_inside)(const struct pool_job *job, int size, bool kept, const stored *x, int64_t out,
                                 int64_t count) {
     const struct max_frame f = max_frame(job);
     const int64_t step = job->p->sw * f.c, whole = f.c - VLEN;
@@ -95,10 +99,10 @@ static void ISA(max_forward)(const struct pool_job *job, int64_t image, int64_t 
     int64_t from, to;
     whole_columns(p, &from, &to);
     if (r.from > 0 || r.to < p->kh || p->kh != p->kw || p->kh < 2) from = to = p->ow;
-    const float *x = job->x + ((image * p->h + r.start) * p->w + from * p->sw - p->pw) * p->c;
+    const stored *x = STORED(job->x) + ((image * p->h + r.start) * p->w + from * p->sw - p->pw) * p->c;
     int64_t out = ((image * p->oh + row) * p->ow + from) * p->c;
     if (p->c < VLEN && from < to) { /* as many as leave room for a vector behind what they read and write */
-        const float *x_end = job->x + p->n * p->h * p->w * p->c;
+        const stored *x_end = STORED(job->x) + p->n * p->h * p->w * p->c;
         int64_t reach = (p->kh - 1) * p->dh * p->w * p->c + (p->kw - 1) * p->dw * p->c + VLEN;
         int64_t written = (end - out - VLEN) / p->c + 1, readable = (x_end - x - reach) / (p->sw * p->c) + 1;
         if (end - out < VLEN || x_end - x < reach) to = from;
@@ -126,14 +130,14 @@ CNN_INLINE vf ISA(max_share)(vf dy, vi taps, int64_t tap) { return (vf)((vi)dy &
 
 /* VLEN channels of one window: dx is where its tap (0, 0) is or would be. size is 2 or, for any other, 0. */
 CNN_INLINE void ISA(max_spread)(const struct max_frame *f, bool active, int size, struct pool_span r,
-                                struct pool_span s, float *dx, int64_t out, int64_t readable, int64_t lanes) {
+                                struct pool_span s, stored *dx, int64_t out, int64_t readable, int64_t lanes) {
     vf dy = ISA(max_gradient)(f, active, out, readable);
     vi taps = ISA(max_load_taps)(f->taps + out, readable);
     if (size == 2) {
-        vstore(dx, ISA(max_share)(dy, taps, 0));
-        vstore(dx + f->c, ISA(max_share)(dy, taps, 1));
-        vstore(dx + f->down, ISA(max_share)(dy, taps, 2));
-        vstore(dx + f->down + f->c, ISA(max_share)(dy, taps, 3));
+        stored_store(dx, ISA(max_share)(dy, taps, 0));
+        stored_store(dx + f->c, ISA(max_share)(dy, taps, 1));
+        stored_store(dx + f->down, ISA(max_share)(dy, taps, 2));
+        stored_store(dx + f->down + f->c, ISA(max_share)(dy, taps, 3));
         return;
     }
     for (int64_t i = r.from; i < r.to; i++)
@@ -151,7 +155,7 @@ static __attribute__((noinline)) void ISA(max_apart_anywhere)(const struct pool_
     for (int64_t column = from; column < to; column++) {
         struct pool_span s = pool_columns(p, column);
         int64_t out = ((image * p->oh + row) * p->ow + column) * f.c;
-        float *dx = job->dx + ((image * p->h + r.start) * p->w + s.start) * f.c;
+        stored *dx = (stored *)job->dx + ((image * p->h + r.start) * p->w + s.start) * f.c;
         for (int64_t k = 0; k < f.c; k += VLEN) {
             int64_t at = CNN_MAX(CNN_MIN(k, f.c - VLEN), 0);
             if (job->active) ISA(max_spread)(&f, true, 0, r, s, dx + at, out + at, lanes, lanes);
@@ -161,7 +165,7 @@ static __attribute__((noinline)) void ISA(max_apart_anywhere)(const struct pool_
 }
 
 /* Windows of 2 x 2 without gaps, with room for whole vectors. */
-CNN_INLINE void ISA(max_apart_twos)(const struct pool_job *job, bool active, float *dx, int64_t out, int64_t count) {
+CNN_INLINE void ISA(max_apart_twos)(const struct pool_job *job, bool active, stored *dx, int64_t out, int64_t count) {
     const struct max_frame f = max_frame(job);
     const struct pool_span both = {0, 0, 2};
     const int64_t whole = f.c - VLEN;
@@ -180,8 +184,8 @@ static void ISA(max_apart)(const struct pool_job *job, int64_t image, int64_t ro
     int64_t c = p->c, out = (image * p->oh + row) * p->ow * c, twos = 0;
     bool filled = p->pw == 0 && p->sw == p->kw && p->w == p->ow * p->kw;
     filled = filled && first == r.start + r.from && last == r.start + r.to;
-    float *dx = job->dx + (image * p->h + first) * p->w * c;
-    if (!filled) pool_zero(p, job->dx + image * p->h * p->w * c, first, last, 0, c);
+    stored *dx = (stored *)job->dx + (image * p->h + first) * p->w * c;
+    if (!filled && last > first) memset(dx, 0, (size_t)((last - first) * p->w * c) * sizeof *dx);
     if (filled && p->kh == 2 && p->kw == 2 && r.to - r.from == 2) twos = p->ow;
     if (c < VLEN && twos) { /* a vector may not reach into the next row, which may be there already */
         twos = p->w * c < c + VLEN ? 0 : CNN_MIN(twos, (p->w * c - c - VLEN) / (2 * c) + 1);
@@ -215,8 +219,8 @@ CNN_INLINE void ISA(max_threes_step)(const struct max_frame *f, bool active, int
     }
     *carry = right;
     if (!checked) {
-        vstore(f->dx + to, left);
-        vstore(f->dx + to + f->c, middle);
+        stored_store(f->dx + to, left);
+        stored_store(f->dx + to + f->c, middle);
         return;
     }
     bool few = f->c < VLEN;
@@ -277,7 +281,7 @@ static void ISA(max_threes)(const struct pool_job *job, int64_t image, int64_t r
         rows.out[windows] = (image * p->oh + i) * p->ow * p->c;
         rows.tap[windows++] = (row + p->ph - 2 * i) * 3;
     }
-    if (windows == 0) memset(job->dx + rows.at, 0, (size_t)(p->w * p->c) * sizeof(float));
+    if (windows == 0) memset((stored *)job->dx + rows.at, 0, (size_t)(p->w * p->c) * sizeof(stored));
     else if (windows == 1 && job->active) ISA(max_threes_row)(job, true, 1, &rows);
     else if (windows == 1) ISA(max_threes_row)(job, false, 1, &rows);
     else if (job->active) ISA(max_threes_row)(job, true, 2, &rows);

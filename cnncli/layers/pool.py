@@ -70,7 +70,7 @@ class MaxPool2d(Pool):
         ceil_mode: Whether the last window may reach beyond the image, if it starts inside it or its left padding.
     """
 
-    fuses_activation = gates_itself = swaps_with_activation = keeps_numbers = True
+    fuses_activation = gates_itself = swaps_with_activation = keeps_numbers = takes_bfloat16 = True
 
     def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Size = 0, dilation: Size = 1,
                  ceil_mode: bool = False) -> None:
@@ -117,6 +117,8 @@ class AvgPool2d(Pool):
         ceil_mode: Whether the last window may reach beyond the image, if it starts inside it or its left padding.
         count_include_pad: Whether padding counts as zeros or not at all.
     """
+
+    takes_bfloat16 = True
 
     def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Size = 0, ceil_mode: bool = False,
                  count_include_pad: bool = True) -> None:
@@ -179,7 +181,7 @@ class LPPool2d(Pool):
 class GlobalAvgPool2d(Layer):
     """The mean of each channel over the whole image: (h, w, c) -> (c,) (Lin et al. 2014)."""
 
-    looks_everywhere = True
+    looks_everywhere = takes_bfloat16 = True
 
     def output_shape(self, *shapes: Shape) -> Shape:
         return (image_shape(self, shapes[0])[2],)
@@ -211,6 +213,8 @@ class AdaptiveAvgPool2d(Layer):
     Args:
         output_size: (oh, ow), or one number for both.
     """
+
+    takes_bfloat16 = True
 
     def __init__(self, output_size: Size) -> None:
         super().__init__()

@@ -128,6 +128,34 @@ static void check_order_of_maps(int64_t n, int64_t pixels, int64_t c) {
     free(x), free(features);
 }
 
+static void check_pools_of_maps(int64_t number, cnn_pool p, int activation) {
+    int64_t xs = p.n * p.h * p.w * p.c, ys = p.n * p.oh * p.ow * p.c;
+    uint16_t *x = halves(xs, -9, 9), *dy = halves(ys, -1, 1);
+    float *features = filled(ys, -1, 1);
+    uint8_t *taps[SIDES] = {calloc(1, (size_t)ys), calloc(1, (size_t)ys)};
+    struct map largest = map(ys), dlargest = map(xs), dx = map(xs), spread = map(ys), dspread = map(xs);
+    struct output mean = output(ys);
+    for (int side = 0; side < SIDES; side++) {
+        use(side);
+        must("max", cnn_bf16_max_pool_forward(&p, activation, x, largest.by[side], taps[side]));
+        must("max back", cnn_bf16_max_pool_backward(&p, activation, largest.by[side], taps[side], dy,
+                                                    dlargest.by[side]));
+        must("mean", cnn_bf16_average_pool_forward(&p, 1, x, CNN_FLOAT32, mean.by[side]));
+        must("mean back", cnn_bf16_average_pool_backward(&p, 1, CNN_FLOAT32, features, dx.by[side]));
+        must("adaptive", cnn_bf16_adaptive_average_pool_forward(p.n, p.h, p.w, p.c, p.oh, p.ow, x, spread.by[side]));
+        must("adaptive back",
+             cnn_bf16_adaptive_average_pool_backward(p.n, p.h, p.w, p.c, p.oh, p.ow, dy, dspread.by[side]));
+    }
+    expect("places of maxima of maps", number, !memcmp(taps[0], taps[1], (size_t)ys));
+    compare_maps("maxima of maps", number, largest, 0);
+    compare_maps("dx of maxima of maps", number, dlargest, 1);
+    compare("means of maps", number, mean, POINTWISE * U);
+    compare_maps("dx of means of maps", number, dx, 1);
+    compare_maps("adaptive means of maps", number, spread, 1);
+    compare_maps("dx of adaptive means of maps", number, dspread, 1);
+    free(x), free(dy), free(features), free(taps[0]), free(taps[1]);
+}
+
 /* Weights as a pass reads them; the caller frees them. */
 static void *packed_for_maps(const cnn_bf16_conv2d *p, int pass, const float *weight) {
     int64_t bytes = cnn_bf16_conv2d_packed(p, pass);
@@ -173,6 +201,9 @@ void check_bf16(void) {
     const int64_t counts[] = {1, 3, 16, 37, 20000};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) check_storage(counts[i]);
     for (int f = CNN_RELU; f <= CNN_TANH; f++) check_values_of_maps(f, 37), check_values_of_maps(f, 17000);
+    check_pools_of_maps(1, (cnn_pool){2, 8, 6, 5, 4, 3, 2, 2, 2, 2, 0, 0, 1, 1}, CNN_IDENTITY);
+    check_pools_of_maps(2, (cnn_pool){2, 9, 7, 72, 5, 4, 3, 3, 2, 2, 1, 1, 1, 1}, CNN_RELU);
+    check_pools_of_maps(3, (cnn_pool){1, 20, 18, 70, 6, 5, 5, 5, 3, 3, 0, 0, 1, 1}, CNN_RELU6);
     check_order_of_maps(1, 6, 5), check_order_of_maps(3, 1, 9), check_order_of_maps(4, 36, 24);
     for (int added = 0; added < 2; added++) {
         check_norm_of_maps(37, 5, CNN_IDENTITY, added);

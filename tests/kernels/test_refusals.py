@@ -333,6 +333,24 @@ TABLE |= {  # csrc/cnn_bf16.h
                               [{"rows": 0}, {"rows": -1}, {"width": 0}, {"width": 5}, {"from_stride": 2},
                                {"to_stride": 2}], 1),
     "cnn_bf16_flatten_forward": (simple(lib.cnn_bf16_flatten_forward, **(FLAT | {"from": half})), 0, WRONG_FLAT, 1),
+    "cnn_bf16_max_pool_forward": (pool(lib.cnn_bf16_max_pool_forward, lib.CNN_RELU, half, halved, bytes_), 0,
+                                  [*WRONG_POOL, {"option": -2}, {"option": 2}], 1),
+    "cnn_bf16_max_pool_backward": (pool(lib.cnn_bf16_max_pool_backward, lib.CNN_IDENTITY, NULL, bytes_, half, halved),
+                                   0, [*WRONG_POOL, {"option": -2}, {"option": 2}, {"option": lib.CNN_RELU}], 1),
+    "cnn_bf16_average_pool_forward": (
+        lambda kind=1, **changes: lib.cnn_bf16_average_pool_forward(filled("cnn_pool", POOL, changes), 0, half, kind,
+                                                                    y),
+        0, [*WRONG_MEAN, {"kind": -1}, {"kind": 2}], 1),
+    "cnn_bf16_average_pool_backward": (
+        lambda kind=0, **changes: lib.cnn_bf16_average_pool_backward(filled("cnn_pool", POOL, changes), 0, kind, x,
+                                                                     halved),
+        0, [*WRONG_MEAN, {"kind": -1}, {"kind": 2}], 1),
+    "cnn_bf16_adaptive_average_pool_forward": (
+        simple(lib.cnn_bf16_adaptive_average_pool_forward, **(ADAPTIVE | {"from": half, "to": halved})), 0,
+        WRONG_ADAPTIVE, 1),
+    "cnn_bf16_adaptive_average_pool_backward": (
+        simple(lib.cnn_bf16_adaptive_average_pool_backward, **(ADAPTIVE | {"from": half, "to": halved})), 0,
+        WRONG_ADAPTIVE, 1),
     "cnn_bf16_flatten_backward": (simple(lib.cnn_bf16_flatten_backward, **(FLAT | {"to": halved})), 0, WRONG_FLAT, 1),
 }
 NOTHING_TO_REFUSE = {"cnn_isa_active", "cnn_threads_get", "cnn_words_active"}  # they take nothing

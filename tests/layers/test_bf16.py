@@ -6,13 +6,17 @@ import pytest
 from cnncli import kernels
 from cnncli.layers import (
     LAYERS,
+    AdaptiveAvgPool2d,
     Add,
+    AvgPool2d,
     BatchNorm2d,
     Buffers,
     Concat,
     Dropout,
     Flatten,
+    GlobalAvgPool2d,
     LeakyReLU,
+    MaxPool2d,
     ReLU,
     ReLU6,
     Scale,
@@ -24,7 +28,8 @@ from cnncli.layers import (
 SHAPE = (6, 5, 7)
 # Layers with the shapes of their inputs.
 CASES = [(layer, [SHAPE]) for layer in (BatchNorm2d(), ReLU(), ReLU6(), LeakyReLU(0.1), SiLU(), Sigmoid(), Tanh(),
-                                        Dropout(0.3), Scale(0.3), Flatten())]
+                                        Dropout(0.3), Scale(0.3), Flatten(), MaxPool2d(3, 2, 1), AvgPool2d(2),
+                                        GlobalAvgPool2d(), AdaptiveAvgPool2d(3))]
 CASES += [(Add(), [SHAPE, SHAPE]), (Concat(), [SHAPE, (6, 5, 3), (6, 5, 4)])]
 
 
