@@ -28,6 +28,7 @@ PARTS = {
     "training": "steps of training against PyTorch's best mode",
     "inference": "time of one image and images a second on one core, against ONNX Runtime, OpenVINO, ncnn and PyTorch",
     "int8": "inference in int8 on one core, against our float32, OpenVINO and ONNX Runtime",
+    "bfloat16": "training and inference in bfloat16, against our float32, PyTorch's autocast and OpenVINO",
     "explain": "HiResCAM and Grad-CAM, maps a second on one core, against captum and grad-cam",
     "conv": "convolutions, all passes, as a share of the peak of multiply-adds",
     "layers": "every layer by itself, beside a copy of as many bytes",

@@ -27,6 +27,8 @@ class Ours(Worker):
         with np.load(Path(folder) / "data.npz") as data:
             images, labels = data["images"][:batch], data["labels"][:batch]
         isa = kernels.isas()[-1]
+        if options.get("precision") == "bfloat16":
+            network.precision, isa = "bfloat16", " ".join([isa, *sorted(kernels.words())])
         if task == "training":
             trainer = Trainer(network, SGD(lr=options["lr"], momentum=options["momentum"]))
             first = trainer.step(images, labels)

@@ -1,5 +1,6 @@
-"""PyTorch's side of a measurement, in one of its modes: eager or compiled, NCHW or channels_last. Runs under the peers'
-interpreter; the network comes as plain data from the case's folder (cases.py)."""
+"""PyTorch's side of a measurement, in one of its modes: eager or compiled, NCHW or channels_last; training also
+in bfloat16 (autocast). Runs under the peers' interpreter; the network comes as plain data from the case's folder
+(cases.py)."""
 
 import json
 from pathlib import Path
@@ -58,10 +59,12 @@ def _training(model: nn.Module, images: torch.Tensor, labels: torch.Tensor, comp
     # The fused update is the fastest of PyTorch's three; gradients are set to None, as is its default.
     optimiser = torch.optim.SGD(model.parameters(), options["lr"], options["momentum"], fused=True)
     run = torch.compile(model) if compiled else model
+    half = options.get("precision") == "bfloat16"
 
     def step() -> torch.Tensor:
         optimiser.zero_grad(set_to_none=True)
-        loss = nn.functional.cross_entropy(run(images), labels)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            loss = nn.functional.cross_entropy(run(images), labels)
         loss.backward()
         optimiser.step()
         return loss.detach()
