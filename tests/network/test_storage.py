@@ -10,7 +10,7 @@ import pytest
 from cnncli import kernels
 from cnncli.errors import UsageError
 from cnncli.kernels import BFLOAT16
-from cnncli.layers import NumpyLayer
+from cnncli.layers.python import PythonLayer
 from cnncli.network import Network
 from cnncli.quantising.choosing import quantisation_of
 from cnncli.quantising.folding import folded
@@ -21,13 +21,13 @@ from .test_plan import BRANCHES, FUSED, POOLED, UNLEARNT_START
 rng = np.random.default_rng(0)
 
 
-class Halving(NumpyLayer):
+class Halving(PythonLayer):
     """A layer of one's own, which knows nothing of bfloat16."""
 
-    def function(self, *x: Any) -> Any:
+    def compute(self, *x: Any, **_: Any) -> Any:
         return x[0] / 2
 
-    def gradient(self, dy: Any, *x: Any) -> Any:
+    def gradient(self, dy: Any, *x: Any, **_: Any) -> Any:
         return dy / 2
 
 
@@ -80,7 +80,9 @@ def test_a_step_is_that_of_float32_but_for_rounding(name: str) -> None:
     assert output.dtype == np.float32
     assert 0 < distance(output, expected) < 0.03  # it is another computation, and not far away
     # An activation that changes sides and a maximum that changes places move gradients by more than rounding does.
-    worst = {key: distance(found[key], gradients[key]) for key in found if np.linalg.norm(gradients[key]) > 1e-3}
+    # A bias before a batch norm has a gradient of 0 but for rounding.
+    least = 0.02 * max(np.linalg.norm(each) for each in gradients.values())
+    worst = {key: distance(found[key], gradients[key]) for key in found if np.linalg.norm(gradients[key]) > least}
     assert max(worst.values()) < 0.2, worst
     net.precision = "float32"
     again, same = step(net, images, towards)
