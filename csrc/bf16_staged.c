@@ -3,8 +3,8 @@
  * memory is read and written for is half of what float32 takes, at any instruction set and for any shape. */
 #include "bf16_conv.h"
 
-#define STAGE_FLOATS ((int64_t)1 << 20) /* of x, y and what is added, of the images that are taken at once: 4 MiB … */
-#define STAGE_IMAGES 4                  /* … but so many images at least, for threads to share */
+#define STAGE_FLOATS ((int64_t)1 << 19) /* of x and y, of the images that are taken at once: 2 MiB … */
+#define STAGE_IMAGES 2                  /* … but so many images at least, for threads to share */
 
 /* How many images at once: by shape, and by n only where there are few. */
 static int64_t stage_images(const cnn_conv2d *s) {
@@ -25,12 +25,12 @@ static int64_t x_floats(const cnn_conv2d *s) { return s->h * s->w * s->c; }
 static int64_t y_floats(const cnn_conv2d *s) { return s->oh * s->ow * s->k; }
 static int64_t weight_floats(const cnn_conv2d *s) { return s->k * (s->c / s->groups) * s->kh * s->kw; }
 
-/* Workspace holds: x, y, what is added and the gate of some images, each as float32; then gradients of some images; then
- * what the convolution of float32 needs for as many images, and for the last ones, which may be fewer. */
-static int64_t own_bytes(const cnn_conv2d *s) {
-    int64_t images = stage_images(s), result = CNN_MAX(x_floats(s), y_floats(s));
-    return array_bytes(images * x_floats(s)) + array_bytes(images * y_floats(s)) + 2 * array_bytes(images * result) +
-           array_bytes(weight_floats(s)) + array_bytes(s->k);
+/* Workspace holds x and y of some images as float32, then, by pass, the gate or gradients of some images, then what the
+ * convolution of float32 needs for as many images, and for the last ones, which may be fewer. */
+static int64_t own_bytes(const cnn_conv2d *s, int pass) {
+    int64_t images = stage_images(s), maps = array_bytes(images * x_floats(s)) + array_bytes(images * y_floats(s));
+    if (pass == CNN_BACKWARD_WEIGHTS) return maps + array_bytes(weight_floats(s)) + array_bytes(s->k);
+    return maps + array_bytes(images * (pass == CNN_FORWARD ? y_floats(s) : x_floats(s)));
 }
 
 static int64_t workspace(const cnn_bf16_conv2d *p, int pass) {
@@ -38,7 +38,7 @@ static int64_t workspace(const cnn_bf16_conv2d *p, int pass) {
     int64_t images = stage_images(s), last = s->n % images;
     cnn_conv2d whole = part(s, images), rest = part(s, last ? last : images);
     int64_t most = CNN_MAX(cnn_conv2d_workspace(&whole, pass), cnn_conv2d_workspace(&rest, pass));
-    return own_bytes(s) + lines(most);
+    return own_bytes(s, pass) + lines(most);
 }
 
 static bool suits(const cnn_bf16_conv2d *p, int pass) {
@@ -75,7 +75,6 @@ static cnn_status map_images(const struct map_pass *m, int64_t first, int64_t im
     cnn_conv2d some = part(m->sizes, images);
     int64_t all = stage_images(m->sizes);
     float *in = (float *)room, *out = (float *)(room += array_bytes(all * m->from_floats));
-    float *add = (float *)(room += array_bytes(all * m->to_floats));
     float *gate = (float *)(room += array_bytes(all * m->to_floats));
     room += array_bytes(all * m->to_floats);
     const float *from;
@@ -86,7 +85,7 @@ static cnn_status map_images(const struct map_pass *m, int64_t first, int64_t im
     if (f) {
         finish = (cnn_finish){.bias = f->bias, .activation = f->activation, .pooled = f->pooled,
                               .taps = f->taps ? f->taps + at : NULL};
-        if (status == CNN_OK) status = staged(f->add, m->to_storage, at, count, add, &finish.add);
+        if (status == CNN_OK) status = staged(f->add, m->to_storage, at, count, out, &finish.add);
         if (status == CNN_OK) status = staged(f->gate, m->to_storage, at, count, gate, &finish.gate);
     }
     if (status != CNN_OK) return status;

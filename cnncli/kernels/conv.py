@@ -55,9 +55,9 @@ class Convolution:
         return ffi.new("cnn_bf16_conv2d *", [sizes, *self.storage]) if any(self.storage) else ffi.new("cnn_conv2d *",
                                                                                                       sizes)
 
-    def name(self, what: str) -> str:
-        """Return the name of the function in C that does it for arrays that are stored so."""
-        return f"cnn_bf16_conv2d_{what}" if any(self.storage) else f"cnn_conv2d_{what}"
+    def either(self, floats: str, halves: str) -> str:
+        """Return the name of the function in C for arrays that are stored so."""
+        return halves if any(self.storage) else floats
 
     @property
     def x_dtype(self) -> Any:
@@ -71,7 +71,8 @@ class Convolution:
 
     def workspace(self, *passes: int) -> int:
         """Return the bytes of workspace that these passes need. Raises ValueError where the sizes make no sense."""
-        most = max(getattr(lib, self.name("workspace"))(self.struct(), each) for each in passes)
+        function = getattr(lib, self.either("cnn_conv2d_workspace", "cnn_bf16_conv2d_workspace"))
+        most = max(function(self.struct(), each) for each in passes)
         if most < 0:
             raise ValueError(f"{self} is no convolution that the kernels take")
         return int(most)
@@ -79,11 +80,11 @@ class Convolution:
     @property
     def pools(self) -> bool:
         """Whether forward takes a finish that is pooled."""
-        return bool(getattr(lib, self.name("pools"))(self.struct()))
+        return bool(getattr(lib, self.either("cnn_conv2d_pools", "cnn_bf16_conv2d_pools"))(self.struct()))
 
     def packed(self, which: int) -> int:
         """Return the bytes of packed weights that FORWARD or BACKWARD_DATA reads, for any number of images."""
-        size = getattr(lib, self.name("packed"))(self.struct(), which)
+        size = getattr(lib, self.either("cnn_conv2d_packed", "cnn_bf16_conv2d_packed"))(self.struct(), which)
         if size < 0:
             raise ValueError(f"{self} is no convolution that the kernels take")
         return int(size)
@@ -140,8 +141,9 @@ def conv2d_pack(convolution: Convolution, which: int, weight: Array, packed: Arr
     """Prepare laying the weights out as FORWARD or BACKWARD_DATA reads them on the active instruction set: to be run
     after each change of the weights, before the pass."""
     struct = convolution.struct()
-    return Call(convolution.name("pack"), struct, which, pointer("weight", weight, convolution.weight_shape),
-                _packed(convolution, which, packed), keep=(struct, weight, packed))
+    return Call(convolution.either("cnn_conv2d_pack", "cnn_bf16_conv2d_pack"), struct, which,
+                pointer("weight", weight, convolution.weight_shape), _packed(convolution, which, packed),
+                keep=(struct, weight, packed))
 
 
 _NOTHING = Finish()
@@ -153,7 +155,8 @@ def conv2d_forward(convolution: Convolution, x: Array, weight: Array, packed: Ar
     struct, scratch = convolution.struct(), _workspace(convolution, FORWARD, workspace)
     shape = finish.shape(convolution)
     last = finish.struct(convolution, shape, convolution.y_dtype)
-    return Call(convolution.name("forward"), struct, pointer("x", x, convolution.x_shape, convolution.x_dtype),
+    return Call(convolution.either("cnn_conv2d_forward", "cnn_bf16_conv2d_forward"), struct,
+                pointer("x", x, convolution.x_shape, convolution.x_dtype),
                 pointer("weight", weight, convolution.weight_shape), _packed(convolution, FORWARD, packed), last,
                 pointer("y", y, shape, convolution.y_dtype), scratch,
                 keep=(struct, x, weight, packed, finish, last, y, workspace))
@@ -164,7 +167,7 @@ def conv2d_backward_data(convolution: Convolution, dy: Array, weight: Array, pac
     """Prepare dx, the gradient of x, from dy; finish as in forward."""
     struct, scratch = convolution.struct(), _workspace(convolution, BACKWARD_DATA, workspace)
     last = finish.struct(convolution, convolution.x_shape, convolution.x_dtype)
-    return Call(convolution.name("backward_data"), struct,
+    return Call(convolution.either("cnn_conv2d_backward_data", "cnn_bf16_conv2d_backward_data"), struct,
                 pointer("dy", dy, convolution.y_shape, convolution.y_dtype),
                 pointer("weight", weight, convolution.weight_shape), _packed(convolution, BACKWARD_DATA, packed), last,
                 pointer("dx", dx, convolution.x_shape, convolution.x_dtype), scratch,
@@ -175,7 +178,8 @@ def conv2d_backward_weights(convolution: Convolution, x: Array, dy: Array, dweig
                             workspace: Array) -> Call:
     """Prepare dweight and, unless None, dbias (k,) from x and dy."""
     struct, scratch = convolution.struct(), _workspace(convolution, BACKWARD_WEIGHTS, workspace)
-    return Call(convolution.name("backward_weights"), struct, pointer("x", x, convolution.x_shape, convolution.x_dtype),
+    return Call(convolution.either("cnn_conv2d_backward_weights", "cnn_bf16_conv2d_backward_weights"), struct,
+                pointer("x", x, convolution.x_shape, convolution.x_dtype),
                 pointer("dy", dy, convolution.y_shape, convolution.y_dtype),
                 pointer("dweight", dweight, convolution.weight_shape), pointer("dbias", dbias, (convolution.k,)),
                 scratch, keep=(struct, x, dy, dweight, dbias, workspace))

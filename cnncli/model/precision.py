@@ -25,8 +25,11 @@ WANTED: tuple[Wanted, ...] = get_args(Wanted)
 FLOAT32, BFLOAT16 = PRECISIONS
 AUTO = WANTED[0]
 VARIABLE = "CNN_PRECISION"
-WORD = "bf16"  # of kernels.words(): this CPU has instructions for bfloat16
-_ALIKE = frozenset({WORD, "bf16_plain"})  # words whose results are the same bits
+ROUNDING = "rounding"  # what config.json calls it
+# Who computes with bfloat16, by whose word of kernels.words(), the one that counts first: results differ between them.
+# The plain versions, for tests, have the same bits.
+_ROUNDINGS = {"tiles": ("amx_bf16", "amx_plain"), "pairs": ("bf16", "bf16_plain")}
+_INSTRUCTIONS = frozenset({"amx_bf16", "bf16"})
 FASTER = 1.05  # times as fast is clearly faster
 # Turns in which each precision is timed once: at least and at most so many, and no more after so many seconds.
 FEWEST, MOST, SECONDS = 3, 25, 3.0
@@ -59,9 +62,9 @@ class Chosen:
                 f"{_shown(self.speeds[BFLOAT16])} images a second, {_shown(self.speeds[FLOAT32])} in {FLOAT32}.")
 
     def config(self) -> dict[str, Any]:
-        """Return the same as JSON values, and whether bfloat16 has the bits of instructions for it."""
+        """Return the same as JSON values, and who computes with bfloat16."""
         speeds = self.speeds and {name: round(speed, 1) for name, speed in self.speeds.items()}
-        return {"asked": self.asked, "chosen": self.precision, WORD: rounds_so(), "images_per_second": speeds}
+        return {"asked": self.asked, "chosen": self.precision, ROUNDING: rounding(), "images_per_second": speeds}
 
 
 def _shown(speed: float) -> str:
@@ -70,12 +73,15 @@ def _shown(speed: float) -> str:
 
 def has_instructions() -> bool:
     """Return whether kernels use instructions for bfloat16 now."""
-    return WORD in kernels.words()
+    return not _INSTRUCTIONS.isdisjoint(kernels.words())
 
 
-def rounds_so() -> bool:
-    """Return whether bfloat16 has the bits now that those instructions yield."""
-    return not _ALIKE.isdisjoint(kernels.words())
+def rounding() -> str:
+    """Return who computes with bfloat16 now: "tiles", "pairs", or "floats", to which it is expanded. Each rounds in
+    another way.
+    """
+    words = kernels.words()
+    return next((name for name, own in _ROUNDINGS.items() if not words.isdisjoint(own)), "floats")
 
 
 def wanted(given: Any = None) -> Wanted | None:

@@ -129,7 +129,7 @@ class Plan:
         return [self._shapes[name] for name in unit.inputs]
 
     def _lay_out_forward(self, keep: frozenset[str]) -> dict[str, Tensor]:
-        values = {INPUT: self._arena.new((self.batch, *self._shapes[INPUT]), np.float32, 0, 0)}
+        values = {INPUT: self._arena.new((self.batch, *self._shapes[INPUT]), self._dtypes[INPUT], 0, 0)}
         later: dict[str, list[int]] = {}  # the backward steps that read a value
         for i, unit in enumerate(self._units):
             backward, layer = self._end - i, unit.node.layer

@@ -12,11 +12,13 @@ import numpy as np
 
 from ..errors import UsageError, printable
 from ..kernels import Array
-from ..model.precision import BFLOAT16, FLOAT32, PRECISIONS, WORD, Clock, Precision, in_turns, rounds_so
+from ..model.precision import BFLOAT16, FLOAT32, PRECISIONS, ROUNDING, Clock, Precision, in_turns, rounding
 from ..network import Network
 from ..runs import Run
 
 ENTRY = "precision"  # of config.json
+_WITH = {"tiles": "with tiles (AMX)", "pairs": "with instructions for pairs (vdpbf16ps)",
+         "floats": "without instructions for it"}
 HARDLY = 1e-12  # the learning rate of steps that are only timed
 Step = Callable[[Array, Array], object]
 
@@ -34,15 +36,14 @@ def step_speeds(network: Network, batch: int, step_in: Callable[[Precision], Ste
 
 def check_resumed(config: Mapping[str, Any], precision: Precision, run: Run) -> None:
     """Raise UsageError if a run in bfloat16 would not go on to the same bits, because this CPU or its instruction set
-    has instructions for bfloat16 and the first one had none, or the reverse.
+    has other instructions for bfloat16 than the first one.
     """
-    before = config.get(ENTRY, {}).get(WORD)
-    if precision != BFLOAT16 or before in (None, rounds_so()):
+    before = config.get(ENTRY, {}).get(ROUNDING)
+    if precision != BFLOAT16 or before in (None, rounding()):
         return
-    then, now = ("with", "has none") if before else ("without", "has them")
-    raise UsageError(f"{printable(run.path)} was trained in {BFLOAT16} {then} instructions for it, but this CPU or its "
-                     f"instruction set {now}, so that it would round otherwise; continue it where it began, or in "
-                     f"{FLOAT32}: cnn train --resume {run.as_option()} --precision {FLOAT32}")
+    raise UsageError(f"{printable(run.path)} was trained in {BFLOAT16} {_WITH.get(before, 'otherwise')}, but this CPU "
+                     f"or its instruction set computes {_WITH[rounding()]}, which rounds otherwise; continue it where it "
+                     f"began, or in {FLOAT32}: cnn train --resume {run.as_option()} --precision {FLOAT32}")
 
 
 def gone_on(config: Mapping[str, Any], before: Precision, now: Precision, epoch: int) -> dict[str, Any]:
@@ -54,4 +55,4 @@ def gone_on(config: Mapping[str, Any], before: Precision, now: Precision, epoch:
 
 def is_entry(value: Any) -> bool:
     """Return whether that is what config.json says of a precision, or nothing."""
-    return isinstance(value, dict) and isinstance(value.get(WORD, False), bool)
+    return isinstance(value, dict) and isinstance(value.get(ROUNDING, ""), str)

@@ -50,7 +50,7 @@ def test_bfloat16_is_taken_if_it_is_clearly_faster(speeds: tuple[float, float], 
     how = "is" if taken == "bfloat16" else "is not"
     assert measured.sentence == (f"Precision: {taken}, because bfloat16 {how} clearly faster here: {speeds[1]} images "
                                  f"a second, {speeds[0]} in float32.")
-    assert measured.config() == {"asked": "auto", "chosen": taken, "bf16": True,
+    assert measured.config() == {"asked": "auto", "chosen": taken, "rounding": "pairs",
                                  "images_per_second": {"float32": speeds[0], "bfloat16": speeds[1]}}
 
 
@@ -59,7 +59,7 @@ def test_nothing_is_measured_where_it_does_not_matter(monkeypatch: pytest.Monkey
     found = decide("auto", never)
     assert found == Chosen("auto", "float32")
     assert found.sentence == "Precision: float32, because there are no instructions for bfloat16 here."
-    assert found.config() == {"asked": "auto", "chosen": "float32", "bf16": False, "images_per_second": None}
+    assert found.config() == {"asked": "auto", "chosen": "float32", "rounding": "floats", "images_per_second": None}
     assert decide("float32", never).sentence == "Precision: float32, as asked."
     asked = decide("bfloat16", never)
     assert asked == Chosen("bfloat16", "bfloat16")
@@ -68,7 +68,7 @@ def test_nothing_is_measured_where_it_does_not_matter(monkeypatch: pytest.Monkey
     having(monkeypatch, "bf16")
     assert decide("bfloat16", never).sentence == "Precision: bfloat16, as asked."
     having(monkeypatch, "bf16_plain")  # the same bits, slower
-    assert decide("auto", never).config() == {**found.config(), "bf16": True}
+    assert decide("auto", never).config() == {**found.config(), "rounding": "pairs"}
 
 
 def test_the_names_are_those_of_networks() -> None:

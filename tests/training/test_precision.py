@@ -79,7 +79,7 @@ def test_bfloat16_is_kept_in_the_configuration_and_the_model(train: Train) -> No
     heard = Heard()
     run = train(epochs=1, precision="bfloat16", observer=heard)
     assert recipe(run) == run.model.training["recipe"]["precision"] == run.config["asked"]["precision"] == "bfloat16"
-    assert run.config["precision"] == {"asked": "bfloat16", "chosen": "bfloat16", "bf16": False,
+    assert run.config["precision"] == {"asked": "bfloat16", "chosen": "bfloat16", "rounding": "floats",
                                        "images_per_second": None}
     assert heard.said == ["Precision: bfloat16, as asked. There are no instructions for it here, so it saves memory, "
                           "but is mostly slower than float32."]
@@ -112,7 +112,7 @@ def test_measuring_changes_nothing(train: Train, measured: list[str], monkeypatc
 def test_what_is_measured_to_be_faster_is_taken(train: Train, measured: list[str]) -> None:
     run = train(epochs=1, precision="auto")
     assert (recipe(run), run.config["asked"]["precision"]) == ("bfloat16", "auto")
-    assert run.config["precision"] == {"asked": "auto", "chosen": "bfloat16", "bf16": True,
+    assert run.config["precision"] == {"asked": "auto", "chosen": "bfloat16", "rounding": "pairs",
                                        "images_per_second": {"float32": 8, "bfloat16": 16}}
 
 
@@ -218,8 +218,9 @@ def test_another_precision_is_refused(train: Train) -> None:
 
 
 @pytest.mark.parametrize(("first", "then", "words"), [
-    (["bf16"], [], "with instructions for it, but this CPU or its instruction set has none"),
-    ([], ["bf16"], "without instructions for it, but this CPU or its instruction set has them")])
+    (["bf16"], [], r"with instructions for pairs \(vdpbf16ps\), but this CPU or its instruction set computes without"),
+    ([], ["bf16"], "without instructions for it, but this CPU or its instruction set computes with instructions"),
+    (["bf16"], ["bf16", "amx_bf16"], r"\(vdpbf16ps\), but this CPU or its instruction set computes with tiles")])
 def test_bfloat16_that_would_round_otherwise_is_refused(
         first: list[str], then: list[str], words: str, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     having(monkeypatch, *first)
