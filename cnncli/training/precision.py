@@ -42,8 +42,8 @@ def check_resumed(config: Mapping[str, Any], precision: Precision, run: Run) -> 
     if precision != BFLOAT16 or before in (None, rounding()):
         return
     raise UsageError(f"{printable(run.path)} was trained in {BFLOAT16} {_WITH.get(before, 'otherwise')}, but this CPU "
-                     f"or its instruction set computes {_WITH[rounding()]}, which rounds otherwise; continue it where it "
-                     f"began, or in {FLOAT32}: cnn train --resume {run.as_option()} --precision {FLOAT32}")
+                     f"or its instruction set computes {_WITH[rounding()]}, which rounds otherwise; continue it where "
+                     f"it began, or in {FLOAT32}: cnn train --resume {run.as_option()} --precision {FLOAT32}")
 
 
 def gone_on(config: Mapping[str, Any], before: Precision, now: Precision, epoch: int) -> dict[str, Any]:
