@@ -1,7 +1,7 @@
 /* What the files of the Winograd convolutions share: how an image is cut into tiles, how the transformed data lie in
  * memory, and the tables of vector kernels. winograd.c (the family, forward and backward-data) and
  * winograd_weights.c cut the work; the templates of winograd_transform.c, winograd_products.c and winograd_inverse.c do
- * it, in this order.
+ * it, in this order. bf16_winograd.c is the same family over bfloat16, whose templates are compiled with CNN_STORED_BF16.
  *
  * F(4 x 4, 3 x 3) of Winograd (1980) and Lavin and Gray (2016): 4 x 4 results are A' [(G g G') . (B' d B)] A for the
  * 6 x 6 pixels d that they read and the 3 x 3 weights g. The products are taken channel by channel, so that each of
@@ -36,9 +36,10 @@
 struct winograd_tiles {
     const struct conv_view *view;
     int64_t across, down, total;
-    const float *source;
-    const float *zeros; /* a pixel of zeros, in whole vectors */
-    const float *last;  /* the source's last pixel in whole vectors, for vectors that would read past it; or NULL */
+    int bytes; /* of a number of a pixel: 4, or 2 where it is bfloat16 */
+    const void *source;
+    const void *zeros; /* a pixel of zeros, in whole vectors */
+    const void *last;  /* the source's last pixel in whole vectors, for vectors that would read past it; or NULL */
 };
 
 /* Rows of the register tile over V, which are the tiles of a group, and the channels of a band, which the tile over V
@@ -54,7 +55,9 @@ struct winograd_tiles {
 #define WINOGRAD_OUTER_TILE (VLEN == 16 ? 8 : 6)
 #endif
 
-/* How transformed data lie in memory:
+/* How transformed data lie in memory, as floats, or over bfloat16 (bf16_winograd.c) as pairs of numbers, which are as
+ * large as a float. Channels of V and U forward are then pairs of channels, tiles of V and W for the gradient pairs of
+ * tiles; what has no partner has 0 for one. M and dU are always floats.
  *   V forward     [frequency][group][vector][tile of group][lane]
  *   V gradient    [frequency][band][tile][channel of band]
  *   W             [frequency][panel][tile][column]: transformed dy
@@ -85,7 +88,7 @@ struct winograd_transforms {
 struct winograd_inverses {
     /* The results of tiles first … first+count-1 in columns column … column+columns-1, from their M. */
     void (*output)(const struct winograd_tiles *t, int64_t first, int64_t count, int64_t column, int64_t columns,
-                   const float *m, const cnn_finish *finish, float *out);
+                   const float *m, const cnn_bf16_finish *finish, void *out);
     /* Gradients [channel][9][column of panel] = G' dU G, or added to them. */
     void (*gradients)(const float *du, int64_t channels, int64_t columns, bool accumulate, float *gradients);
 };
@@ -106,7 +109,7 @@ struct winograd_fetch {
 /* M = V U for one panel of `columns` real columns. */
 struct winograd_product {
     const float *v, *u;
-    int64_t step, tiles, channels, columns;
+    int64_t step, tiles, depth, columns; /* depth: channels, in units of 32 bits */
     struct winograd_fetch *fetch;
     float *m;
 };
@@ -115,7 +118,7 @@ struct winograd_product {
  * tiles begin at w. */
 struct winograd_outer {
     const float *v, *w;
-    int64_t v_step, w_step, tiles, places, channels, first, count, columns;
+    int64_t v_step, w_step, places, channels, first, count, columns; /* places: tiles, in units of 32 bits */
     bool accumulate;
     struct winograd_fetch *fetch;
     float *du;
@@ -129,10 +132,18 @@ struct winograd_products {
     void (*outer)(const struct winograd_outer *o);
 };
 
-/* Those of the active instruction set; never called for the reference. */
-const struct winograd_transforms *cnn_winograd_transforms(void);
-const struct winograd_inverses *cnn_winograd_inverses(void);
-const struct winograd_products *cnn_winograd_products(void);
+/* Those of the active instruction set and words; never called for the reference, nor where bf16_winograd.c does not
+ * run. */
+const struct winograd_transforms *cnn_winograd_transforms(bool half);
+const struct winograd_inverses *cnn_winograd_inverses(bool half);
+const struct winograd_products *cnn_winograd_products(bool half);
+/* bf16_winograd_*.c, called by these. */
+const struct winograd_transforms *cnn_bf16_winograd_transforms(void);
+const struct winograd_inverses *cnn_bf16_winograd_inverses(void);
+const struct winograd_products *cnn_bf16_winograd_products(void);
+
+/* How many 32 bits hold `count` channels or tiles: each one, or half two, as products of bfloat16 take them. */
+static inline int64_t cnn_winograd_units(int64_t count, bool half) { return half ? cnn_ceil_div(count, 2) : count; }
 
 /* The place of a channel in V laid out for the gradient, tile 0; *width gets that of its band. */
 static inline int64_t cnn_winograd_band(int64_t band, int64_t lanes, int64_t channel, int64_t channels, int64_t places,
@@ -144,7 +155,7 @@ static inline int64_t cnn_winograd_band(int64_t band, int64_t lanes, int64_t cha
 
 /* The tiles of a view; what is beside an image or past its end is read from `pixels`, which gets two pixels in whole
  * vectors: cnn_winograd_pixels floats. */
-struct winograd_tiles cnn_winograd_tiles(const struct conv_view *v, const float *source, float *pixels);
+struct winograd_tiles cnn_winograd_tiles(const struct conv_view *v, bool half, const void *source, float *pixels);
 static inline int64_t cnn_winograd_pixels(const struct conv_view *v) { return 2 * cnn_round_up(v->c, WINOGRAD_WIDEST); }
 
 void cnn_winograd_count(const struct conv_view *v, struct winograd_tiles *t); /* sets across, down and total */
@@ -169,7 +180,7 @@ static inline int64_t cnn_winograd_width(int64_t panel, int64_t columns, int64_t
  * they write in `array`, which is shaped as the output (NULL: none). */
 struct winograd_stream cnn_winograd_read(const struct winograd_tiles *t, int64_t first, int64_t count);
 struct winograd_stream cnn_winograd_written(const struct winograd_tiles *t, int64_t first, int64_t count,
-                                            const float *array);
+                                            const void *array);
 
 /* Fetches the streams in `times` portions; those that are empty are left out. */
 struct winograd_fetch cnn_winograd_fetch(const struct winograd_stream *streams, int count, int64_t times);
@@ -189,9 +200,18 @@ static inline void cnn_transpose4(const float *from, int64_t column_step, float 
     *(cnn_float4_unaligned *)(to + 3 * step) = CNN_MIX(AC, BD, 2, 6, 3, 7);
 }
 
-/* winograd_weights.c: the third pass, as struct conv_family says. */
-cnn_status cnn_winograd_backward_weights(const cnn_conv2d *p, const float *x, const float *dy, float *dweight,
-                                         float *dbias, float *workspace);
-int64_t cnn_winograd_weights_workspace(const cnn_conv2d *p);
+/* For both families, this one and that of bf16_winograd.c, for which `half` is set and x, y, add and gate are bfloat16.
+ * winograd.c: */
+bool cnn_winograd_suits(const cnn_conv2d *p, int pass);
+int64_t cnn_winograd_workspace(const cnn_conv2d *p, int pass, bool half); /* floats */
+int64_t cnn_winograd_packed(const cnn_conv2d *p, int pass, bool half);    /* floats */
+cnn_status cnn_winograd_pack(const cnn_conv2d *p, int pass, bool half, const float *weight, float *packed);
+/* Forward and backward-data. */
+cnn_status cnn_winograd_map(const cnn_conv2d *p, int pass, bool half, const void *source, const float *packed,
+                            const cnn_bf16_finish *finish, void *out, float *workspace);
+/* winograd_weights.c: */
+cnn_status cnn_winograd_weights(const cnn_conv2d *p, bool half, const void *x, const void *dy, float *dweight,
+                                float *dbias, float *workspace);
+int64_t cnn_winograd_weights_workspace(const cnn_conv2d *p, bool half);
 
 #endif

@@ -7,4 +7,6 @@
 
 static const struct winograd_inverses *const tables[] = CNN_TABLES(winograd_inverses);
 
-const struct winograd_inverses *cnn_winograd_inverses(void) { return tables[cnn_table_index()]; }
+const struct winograd_inverses *cnn_winograd_inverses(bool half) {
+    return half ? cnn_bf16_winograd_inverses() : tables[cnn_table_index()];
+}

@@ -20,7 +20,7 @@ CNN_INLINE void ISA(gather_odd)(const vf m[6], vf *y1, vf *y3) {
     *y3 = vfma(vset(A3), a, vfma(vset(B3), b, m[5]));
 }
 
-CNN_INLINE vf ISA(finished)(const cnn_finish *f, vf bias, vf value, vf add, vf gate) {
+CNN_INLINE vf ISA(finished)(const cnn_bf16_finish *f, vf bias, vf value, vf add, vf gate) {
     const vf zero = vset(0), six = vset(6);
     value += bias;
     if (f->add) value += add;
@@ -36,10 +36,10 @@ CNN_INLINE vf ISA(finished)(const cnn_finish *f, vf bias, vf value, vf add, vf g
 
 /* Where a tile's results go. */
 struct ISA(target) {
-    float *out;
-    int64_t first, row, pixel; /* floats to its first result, from row to row, from pixel to pixel */
+    stored *out;
+    int64_t first, row, pixel; /* numbers to its first result, from row to row, from pixel to pixel */
     int64_t rows, columns;     /* of the tile that are inside the image */
-    const cnn_finish *finish;
+    const cnn_bf16_finish *finish;
 };
 
 CNN_INLINE void ISA(output_row)(const struct ISA(target) *to, const bool whole, int64_t lanes, int i, vf bias,
@@ -49,19 +49,19 @@ CNN_INLINE void ISA(output_row)(const struct ISA(target) *to, const bool whole, 
     ISA(gather_odd)(m, &y[1], &y[3]);
     if (!whole && i >= to->rows) return;
     int64_t at = to->first + i * to->row;
-    const cnn_finish *f = to->finish;
+    const cnn_bf16_finish *f = to->finish;
     UNROLL for (int j = 0; j < 4; j++, at += to->pixel) {
         if (!whole && j >= to->columns) break;
         vf add = vset(0), gate = vset(0);
         if (whole || lanes == VLEN) {
             __builtin_prefetch(to->out + at + 4 * to->pixel, 1);
-            if (f->add) add = vload(f->add + at);
-            if (f->gate) gate = vload(f->gate + at);
-            vstore(to->out + at, ISA(finished)(f, bias, y[j], add, gate));
+            if (f->add) add = stored_load(STORED(f->add) + at);
+            if (f->gate) gate = stored_load(STORED(f->gate) + at);
+            stored_store(to->out + at, ISA(finished)(f, bias, y[j], add, gate));
         } else {
-            if (f->add) add = vload_part(f->add + at, lanes);
-            if (f->gate) gate = vload_part(f->gate + at, lanes);
-            vstore_part(to->out + at, ISA(finished)(f, bias, y[j], add, gate), lanes);
+            if (f->add) add = stored_load_part(STORED(f->add) + at, lanes);
+            if (f->gate) gate = stored_load_part(STORED(f->gate) + at, lanes);
+            stored_store_part(to->out + at, ISA(finished)(f, bias, y[j], add, gate), lanes);
         }
     }
 }
@@ -122,16 +122,16 @@ CNN_INLINE void ISA(pooled_vector)(const struct ISA(target) *to, const bool kept
             if (i >= to->rows || j >= to->columns) continue;
             int64_t at = to->first + i * to->row + j * to->pixel;
             best = vmin(limit, vmax(lowest, best));
-            if (lanes == VLEN) vstore(to->out + at, best);
-            else vstore_part(to->out + at, best, lanes);
+            if (lanes == VLEN) stored_store(to->out + at, best);
+            else stored_store_part(to->out + at, best, lanes);
             if (kept) ISA(max_store_taps)(to->finish->taps + at, place, lanes);
         }
     }
 }
 
 static void ISA(output_pooled)(const struct winograd_tiles *t, int64_t first, int64_t count, int64_t column,
-                               int64_t columns, const float *m, const cnn_finish *finish, const vf bias[2],
-                               float *out) {
+                               int64_t columns, const float *m, const cnn_bf16_finish *finish, const vf bias[2],
+                               stored *out) {
     const struct conv_view *v = t->view;
     const int64_t rows = v->rows / 2, across = v->columns / 2, k = v->out_pixel;
     int64_t vectors = cnn_winograd_width(2 * VLEN, columns, 0) / VLEN;
@@ -156,7 +156,7 @@ static void ISA(output_pooled)(const struct winograd_tiles *t, int64_t first, in
 
 /* Its arguments are in registers: read from a struct they leave too few for a tile, and values go over the stack. */
 static void ISA(output)(const struct winograd_tiles *t, int64_t first, int64_t count, int64_t column, int64_t columns,
-                        const float *m, const cnn_finish *finish, float *out) {
+                        const float *m, const cnn_bf16_finish *finish, void *out) {
     const struct conv_view *v = t->view;
     struct ISA(place) place = ISA(place)(t, first);
     int64_t vectors = cnn_winograd_width(2 * VLEN, columns, 0) / VLEN;

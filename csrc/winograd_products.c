@@ -7,4 +7,6 @@
 
 static const struct winograd_products *const tables[] = CNN_TABLES(winograd_products);
 
-const struct winograd_products *cnn_winograd_products(void) { return tables[cnn_table_index()]; }
+const struct winograd_products *cnn_winograd_products(bool half) {
+    return half ? cnn_bf16_winograd_products() : tables[cnn_table_index()];
+}

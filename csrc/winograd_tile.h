@@ -16,6 +16,14 @@
 #undef UNROLL
 #define UNROLL CNN_UNROLL(12)
 
+/* Pixels are floats, or bfloat16 where CNN_STORED_BF16 is defined; so many numbers of V, W and U are in 32 bits. */
+#include "stored.h"
+#ifdef CNN_STORED_BF16
+#define LANE_NUMBERS 2
+#else
+#define LANE_NUMBERS 1
+#endif
+
 #undef A1
 #undef A2
 #undef A3

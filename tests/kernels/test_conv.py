@@ -275,13 +275,13 @@ def test_nan_is_never_hidden(c, isa, rng):
 
 
 def before_a_wall(array):
-    """A copy whose last float is the last before a page that must not be touched."""
+    """A copy whose last number is the last before a page that must not be touched."""
     pages = -(-array.nbytes // mmap.PAGESIZE)
     memory = mmap.mmap(-1, (pages + 1) * mmap.PAGESIZE)
     whole = np.frombuffer(memory, np.uint8)
     wall = ctypes.c_void_p(whole.ctypes.data + pages * mmap.PAGESIZE)
     assert ctypes.CDLL(None).mprotect(wall, ctypes.c_size_t(mmap.PAGESIZE), 0) == 0
-    copy = whole[pages * mmap.PAGESIZE - array.nbytes : pages * mmap.PAGESIZE].view(np.float32).reshape(array.shape)
+    copy = whole[pages * mmap.PAGESIZE - array.nbytes : pages * mmap.PAGESIZE].view(array.dtype).reshape(array.shape)
     copy[...] = array
     return copy
 
