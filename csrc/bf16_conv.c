@@ -21,7 +21,7 @@ static bool finish_valid(const cnn_bf16_conv2d *p, const cnn_bf16_finish *f) {
 #define CNN_BF16_LISTED(name) &name,
 static const struct bf16_family *const families[] = {CNN_BF16_FAMILIES(CNN_BF16_LISTED)};
 
-/* By shape, and by what instruction set and words are active: packed weights and results belong to these. */
+/* By shape, and by what instruction set and words are active: workspace, packed weights and results belong to these. */
 static const struct bf16_family *chosen(const cnn_bf16_conv2d *p, int pass) {
     int i = 0;
     while (!families[i]->suits(p, pass) || (families[i]->runs && !families[i]->runs())) i++;
@@ -35,23 +35,12 @@ int cnn_bf16_conv2d_pools(const cnn_bf16_conv2d *p) {
     return chosen(p, CNN_FORWARD)->pools(p);
 }
 
-/* The most that any family takes which may be chosen when another instruction set is active. */
-static int64_t most(const cnn_bf16_conv2d *p, int pass, bool packed) {
-    int64_t bytes = 0;
-    for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
-        if (!families[i]->suits(p, pass)) continue;
-        int64_t each = packed ? families[i]->packed(p, pass) : families[i]->workspace(p, pass);
-        bytes = CNN_MAX(bytes, each);
-    }
-    return bytes;
-}
-
 int64_t cnn_bf16_conv2d_workspace(const cnn_bf16_conv2d *p, int pass) {
-    return valid(p, pass) ? most(p, pass, false) : -1;
+    return valid(p, pass) ? chosen(p, pass)->workspace(p, pass) : -1;
 }
 
 int64_t cnn_bf16_conv2d_packed(const cnn_bf16_conv2d *p, int pass) {
-    return valid(p, pass) && pass != CNN_BACKWARD_WEIGHTS ? most(p, pass, true) : -1;
+    return valid(p, pass) && pass != CNN_BACKWARD_WEIGHTS ? chosen(p, pass)->packed(p, pass) : -1;
 }
 
 cnn_status cnn_bf16_conv2d_pack(const cnn_bf16_conv2d *p, int pass, const float *weight, void *packed) {

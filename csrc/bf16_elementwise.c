@@ -24,18 +24,18 @@ static void dropout_reference(uint32_t first_key, uint32_t second_key, int32_t t
     }
 }
 
-#define CNN_STORED_BF16
+#include "stored_half.h"
 #define CNN_TEMPLATE "elementwise_tmpl.c"
 #include "foreach_isa.h"
 #include "isa_bf16.h"
 
 static const struct value_kernels reference = {add_reference, scale_reference, dropout_reference};
-static const struct value_kernels *const tables[] = CNN_TABLES(value_kernels);
+static const struct value_kernels *const tables[] = CNN_TABLES(half_value_kernels);
 
 const struct value_kernels *cnn_bf16_values(void) {
     if (cnn_use_reference()) return &reference;
 #if CNN_X86
-    if (cnn_words_active() & CNN_WORD_BF16) return &value_kernels_bf16;
+    if (cnn_words_active() & CNN_WORD_BF16) return &half_value_kernels_bf16;
 #endif
     return tables[cnn_table_index()];
 }

@@ -19,18 +19,18 @@ static void backward_reference(int activation, float slope, int64_t count, const
     }
 }
 
-#define CNN_STORED_BF16
+#include "stored_half.h"
 #define CNN_TEMPLATE "pointwise_tmpl.c"
 #include "foreach_isa.h"
 #include "isa_bf16.h"
 
 static const struct pointwise_kernels reference = {forward_reference, backward_reference};
-static const struct pointwise_kernels *const tables[] = CNN_TABLES(pointwise_kernels);
+static const struct pointwise_kernels *const tables[] = CNN_TABLES(half_pointwise_kernels);
 
 const struct pointwise_kernels *cnn_bf16_pointwise(void) {
     if (cnn_use_reference()) return &reference;
 #if CNN_X86
-    if (cnn_words_active() & CNN_WORD_BF16) return &pointwise_kernels_bf16;
+    if (cnn_words_active() & CNN_WORD_BF16) return &half_pointwise_kernels_bf16;
 #endif
     return tables[cnn_table_index()];
 }

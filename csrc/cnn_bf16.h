@@ -37,7 +37,8 @@ typedef struct {
     uint8_t *taps;
 } cnn_bf16_finish;
 
-/* As the functions of conv.c that are named so. Packed weights are for the active instruction set and words. */
+/* As the functions of conv.c that are named so. Bytes of workspace and packed weights are for the active instruction set
+ * and words: these must be the same when a pass runs. */
 int64_t cnn_bf16_conv2d_workspace(const cnn_bf16_conv2d *p, int pass);
 int64_t cnn_bf16_conv2d_packed(const cnn_bf16_conv2d *p, int pass);
 int cnn_bf16_conv2d_pools(const cnn_bf16_conv2d *p);

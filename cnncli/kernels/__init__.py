@@ -38,6 +38,7 @@ from .door import (
     threads,
     use_isa,
     use_words,
+    way,
     words,
 )
 from .elementwise import (
@@ -194,5 +195,6 @@ __all__ = [
     "to_bfloat16",
     "use_isa",
     "use_words",
+    "way",
     "words",
 ]

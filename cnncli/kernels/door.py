@@ -153,6 +153,11 @@ def words() -> frozenset[str]:
     return frozenset(name for name, bit in _WORDS.items() if active & bit)
 
 
+def way() -> tuple[int, int]:
+    """Return what kernels compute with now, the instruction set and the words, as something to compare."""
+    return int(lib.cnn_isa_active()), int(lib.cnn_words_active())
+
+
 @contextmanager
 def use_words(*names: str) -> Iterator[None]:
     """Use only these words inside a with block; results of float32 and int8 are the same. "bf16_plain" has the results

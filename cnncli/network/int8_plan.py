@@ -83,7 +83,7 @@ class Int8Packing:
 
     def refresh(self) -> None:
         """Make what is out of date."""
-        state = kernels.active_isa(), kernels.words()
+        state = kernels.way()
         if self._made != state:
             for _, _, pack in self._packed.values():
                 pack()

@@ -213,9 +213,11 @@ class Network(Settings):
             batch: The number of images.
             training: Whether it is for training (with gradients) or for evaluation.
         """
+        self._follow_words()
         return self._plans.of((batch, training), self._new_plan)
 
     def _new_plan(self, batch: int, training: bool, keep: frozenset[str] = frozenset()) -> Plan:
+        self._follow_words()
         return Plan(self.nodes, self.input_shape, batch, training, clock=self.clock, packing=self._packing, keep=keep,
                     precision=self._precision)
 

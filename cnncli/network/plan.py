@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ..errors import KernelError
 from ..kernels import (
     BACKWARD_DATA,
     BFLOAT16,
@@ -23,6 +24,7 @@ from ..kernels import (
     bf16_expand,
     bf16_round,
     from_bfloat16,
+    way,
 )
 from ..layers import Buffers, Shape
 from .arena import Arena, Tensor
@@ -58,6 +60,7 @@ class Plan:
         self._clock, self._packing = clock, packing
         self._shapes = {INPUT: input_shape, **{n.name: n.shape for n in nodes}}
         self._dtypes = dtypes_of(nodes, input_shape, precision)
+        self._way = None if precision == "float32" else way()  # memory is for these
         self._units = fuse(nodes, training, keep)
         self._arena = Arena()
         self._stages = Stages(self._dtypes, self._shapes, self._arena)
@@ -109,6 +112,8 @@ class Plan:
         """Compute output from input."""
         state = self._packing.state
         if state != self._packed_state:
+            if self._way and self._way != way():
+                raise KernelError("a plan in bfloat16 runs with the instructions that it was made for; make a new one.")
             self._packing.refresh(self._packed_weights)
             self._packed_state = state
         for call in self._forward_calls:

@@ -5,7 +5,7 @@ network.py.
 import numpy as np
 
 from ..errors import UsageError, no_such
-from ..kernels import Array
+from ..kernels import Array, way
 from ..layers import Shape
 from .graph import Graph, Node
 from .int8_plan import Int8Plans, Quantisation
@@ -26,11 +26,23 @@ class Settings:
         self._turn = Turn()  # a plan has one memory for all threads
         self._packing = Packing()
         self._plans: Plans[Plan] = Plans()
+        self._way = way()
 
     def _take_settings(self, whole: "Settings", behind: str | None) -> None:
         """Compute as a network does of which this is a part: all that follows a layer, or what leads to one."""
         self.quantisation = whole.quantisation and whole.quantisation.part(behind)
         self._exact, self._fixed, self._precision = whole._exact, whole._fixed, whole._precision
+
+    def _begin_anew(self) -> None:
+        """Forget all plans, and what they share."""
+        self._packing = Packing()
+        self._plans.clear()
+
+    def _follow_words(self) -> None:
+        """Forget plans in bfloat16 that were made for other instructions than are in use now; tests change these."""
+        if self._precision != "float32" and self._way != way():
+            self._begin_anew()
+        self._way = way()
 
     @property
     def nodes(self) -> list[Node]:
@@ -52,10 +64,10 @@ class Settings:
         if exact == self._exact:
             return
         with self._turn:
-            self._exact, self._packing = exact, Packing()
+            self._exact = exact
             for node in self.nodes:
                 node.layer.exact = exact
-            self._plans.clear()
+            self._begin_anew()
             self.quantisation = self.quantisation  # with new plans
 
     @property
@@ -72,8 +84,8 @@ class Settings:
                              "was made of.")
         if precision != self._precision:
             with self._turn:
-                self._precision, self._packing = precision, Packing()
-                self._plans.clear()
+                self._precision = precision
+                self._begin_anew()
 
     @property
     def fixed_statistics(self) -> bool:

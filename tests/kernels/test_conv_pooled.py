@@ -129,5 +129,5 @@ def test_what_does_not_pool_refuses(rng):
     with pytest.raises(ValueError, match="refused"):
         fused(convolution, x, weight, Finish(bias, add=np.zeros(shape, np.float32)), False)
     with pytest.raises(ValueError, match="taps"):
-        Finish(bias, pooled=True, taps=np.zeros((1, 2, 3, 4), np.uint8)).struct(shape)
+        Finish(bias, pooled=True, taps=np.zeros((1, 2, 3, 4), np.uint8)).struct(convolution, shape, np.float32)
     assert lib.cnn_conv2d_pools(convolution.struct()) == 1

@@ -27,7 +27,7 @@ FAMILIES = ("product", "outer", "peak_run", "rows_3", "weights_3")
 BF16_FAMILIES = ("half_product", "half_outer")
 # Loops that may use the stack, and why: "function on instruction set".
 EXCEPTIONS = {
-    r"(activation_\w+|softmax|cross_entropy|squared_error) on":
+    r"((half_)?activation_\w+|softmax|cross_entropy|squared_error) on":
         "exponentials need more constants than there are registers, and the ends of rows are filled up in memory",
     r"pool_forward on": "roots and powers are the C library's, lane by lane",
     r"(input|input_columns|output|gradient|weights|inverse) on":
@@ -46,6 +46,8 @@ EXCEPTIONS = {
     r"((tile|rows)_5\w*|norm_\w+) on (SSE2|NEON)":
         "SSE2 has 16 registers and overwrites one in each operation; the ends of rows are filled up in memory",
     r"rows_5_spread on AVX2": "16 registers are full, and GCC 12 stores one source pixel that it never reads again",
+    r"half_(norm_\w+|dropout) on (SSE2|NEON|AVX2)":
+        "bfloat16 is rounded by seven operations where there is no instruction for it, whose constants take registers",
     r"norm_(apply|products) on AVX2": "a channel's factors, four vectors at a time: one is read from the stack",
 }
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from cnncli import kernels
-from cnncli.errors import UsageError
+from cnncli.architectures import architecture
+from cnncli.errors import KernelError, UsageError
 from cnncli.kernels import BFLOAT16
 from cnncli.layers.python import PythonLayer
 from cnncli.network import Network
@@ -110,14 +111,16 @@ def test_results_do_not_depend_on_threads_or_on_evaluation_batches(name: str) ->
 
 def test_maps_are_stored_as_bfloat16_and_take_half_the_memory() -> None:
     net = network("fused")
-    whole = net.plan(512, training=True).arena_bytes
     net.precision = "bfloat16"
-    plan = net.plan(512, training=True)
+    plan = net.plan(3, training=True)
     halves = {name for name, value in plan._values.items() if value.dtype == BFLOAT16}
     assert halves >= {"start", "sum1", "relu4"}
     assert not halves & {"input", "flat", "fc1", "last"}
     assert plan.input.dtype == plan.output.dtype == plan.output_gradient.dtype == np.float32
-    assert plan.arena_bytes < 0.75 * whole
+    large = architecture("resnet20", (32, 32, 3), 10)
+    whole = large.plan(64, training=True).arena_bytes
+    large.precision = "bfloat16"
+    assert large.plan(64, training=True).arena_bytes < 0.6 * whole
 
 
 def test_what_is_kept_and_gradients_inside_are_float32() -> None:
@@ -146,6 +149,18 @@ def test_parts_and_copies_keep_the_precision_and_no_layer_is_changed() -> None:
     assert all(node.layer.storage == (False, False) for node in net.nodes)
     alone = net.node("stem").layer.forward(images)
     assert alone.dtype == np.float32
+
+
+def test_plans_are_for_the_instructions_that_are_in_use() -> None:
+    net, images = network("own"), rng.standard_normal((3, 12, 12, 16)).astype(np.float32)
+    net.precision = "bfloat16"
+    first, plan = net.forward(images), net.plan(3, training=True)
+    with kernels.use_isa("baseline"):
+        with pytest.raises(KernelError, match="runs with the instructions that it was made for"):
+            plan.forward()
+        assert net.plan(3, training=True) is not plan
+        assert distance(net.forward(images), first) < 0.05
+    assert np.array_equal(net.forward(images), first)
 
 
 def test_what_is_refused() -> None:
