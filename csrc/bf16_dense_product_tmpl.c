@@ -3,6 +3,7 @@
  * behalf of bf16_dense_product.c; bf16_dense.h says what each function computes. */
 
 #include "bf16_dense_tile.h"
+#include "bf16_ending.h"
 
 /* As multiply of gemm_tmpl.c. */
 CNN_INLINE void ISA(multiply)(struct ISA(tile) *t, const int rows, const int vectors, const bool half, int64_t depth,
@@ -17,47 +18,12 @@ CNN_INLINE void ISA(multiply)(struct ISA(tile) *t, const int rows, const int vec
     }
 }
 
-/* What is done to the results of a tile, and where they are. */
-struct ISA(ending) {
-    cnn_finish finish;
-    const uint16_t *add, *gate; /* as finish's */
-    uint16_t *out;
-    vf low, high;
-};
-
-/* Where `lanes` is known to be VLEN or LANES, no mask is needed. */
-CNN_INLINE vf ISA(numbers_load)(const uint16_t *p, int64_t lanes) {
-    return lanes == VLEN ? ISA(half_load)(p) : ISA(half_load_part)(p, lanes);
-}
-
-/* One vector of results, of which `lanes` are real, to `at` on. */
-CNN_INLINE void ISA(end_vector)(const struct ISA(ending) *e, const bool plain, vf sum, vf bias, int64_t at,
-                                int64_t lanes) {
-    sum += bias;
-    if (!plain && e->add) sum += ISA(numbers_load)(e->add + at, lanes);
-    if (plain || !e->gate || e->finish.activation == CNN_IDENTITY) {
-        sum = vmin(e->high, vmax(e->low, sum));
-    } else {
-        vf output = ISA(numbers_load)(e->gate + at, lanes);
-        vi kept = output > vset(0);
-        if (e->finish.activation == CNN_RELU6) kept &= output < vset(6);
-        sum = (vf)(kept & (vi)sum);
-    }
-    if (lanes == VLEN) ISA(half_store)(e->out + at, sum);
-    else ISA(half_store_part)(e->out + at, sum, lanes);
-}
-
 /* The sums of a tile, `tail` lanes of whose last vector are real. With `plain`, nothing is added and there is no gate.
  * Everything is read from *p before the first store. */
 CNN_INLINE void ISA(end_tile)(struct ISA(tile) *t, const int rows, const int vectors, const bool half, const bool plain,
                               const struct gemm_product *p, int64_t row, int64_t column, int64_t tail) {
     const cnn_finish f = *p->finish;
-    const struct ISA(ending) e = {.finish = f,
-                                  .add = (const uint16_t *)f.add,
-                                  .gate = (const uint16_t *)f.gate,
-                                  .out = (uint16_t *)p->out,
-                                  .low = vset(f.activation == CNN_IDENTITY ? -INFINITY : 0),
-                                  .high = vset(f.activation == CNN_RELU6 ? 6 : INFINITY)};
+    const struct ISA(ending) e = ISA(ending_of)(f.activation, f.add, f.gate, p->out);
     const float *onto = p->onto ? p->onto + row * p->onto_stride + column : NULL;
     const int64_t *offsets = p->offsets + row, onto_stride = p->onto_stride;
     const int whole = half ? LANES : VLEN, pieces = vectors + half;

@@ -38,7 +38,8 @@ typedef struct {
 } cnn_bf16_finish;
 
 /* As the functions of conv.c that are named so. Bytes of workspace and packed weights are for the active instruction set
- * and words: these must be the same when a pass runs. */
+ * and words: these must be the same when a pass runs. Weights, and an x of float32, may be rounded to bfloat16 before they
+ * are multiplied. */
 int64_t cnn_bf16_conv2d_workspace(const cnn_bf16_conv2d *p, int pass);
 int64_t cnn_bf16_conv2d_packed(const cnn_bf16_conv2d *p, int pass);
 int cnn_bf16_conv2d_pools(const cnn_bf16_conv2d *p);

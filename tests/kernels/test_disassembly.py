@@ -24,7 +24,7 @@ TEMPLATES = [path for path in sorted((ROOT / "csrc").glob("*.c")) if "CNN_TEMPLA
 CROSS = "aarch64-linux-gnu-"
 # What must be found, or the search itself is broken: how the names of functions with such loops begin.
 FAMILIES = ("product", "outer", "peak_run", "rows_3", "weights_3")
-BF16_FAMILIES = ("half_product", "half_outer")
+BF16_FAMILIES = ("half_product", "half_outer", "half_first_row", "half_first_gradient")
 # Loops that may use the stack, and why: "function on instruction set".
 EXCEPTIONS = {
     r"((half_)?activation_\w+|softmax|cross_entropy|squared_error) on":
