@@ -19,8 +19,6 @@ from cnncli.quantising.observing import observe
 
 from .test_plan import BRANCHES, FUSED, POOLED, UNLEARNT_START
 
-rng = np.random.default_rng(0)
-
 
 class Halving(PythonLayer):
     """A layer of one's own, which knows nothing of bfloat16."""
@@ -46,6 +44,11 @@ NETWORKS = {"branches": BRANCHES, "unlearnt start": UNLEARNT_START, "fused": FUS
             "map at last": MAP_AT_LAST}
 
 
+def some(images: int) -> Any:
+    """Images that depend on nothing but their number."""
+    return np.random.default_rng(images).standard_normal((images, 12, 12, 16)).astype(np.float32)
+
+
 def network(name: str) -> Network:
     layers = [dict(each, p=0.0) if each["type"] == "Dropout" else dict(each) for each in NETWORKS[name]]
     return Network(layers, (12, 12, 16))
@@ -68,7 +71,7 @@ def distance(a: Any, b: Any) -> float:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_step_is_that_of_float32_but_for_rounding(name: str) -> None:
     net = network(name)
-    images = rng.standard_normal((6, 12, 12, 16)).astype(np.float32)
+    images = some(6)
     other = np.random.default_rng(1)
     directions: dict[Any, Any] = {}
 
@@ -93,7 +96,7 @@ def test_a_step_is_that_of_float32_but_for_rounding(name: str) -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_results_do_not_depend_on_threads_or_on_evaluation_batches(name: str) -> None:
-    net, images = network(name), rng.standard_normal((5, 12, 12, 16)).astype(np.float32)
+    net, images = network(name), some(5)
     net.precision = "bfloat16"
     found = []
     for threads in (1, 2, 3):
@@ -124,7 +127,7 @@ def test_maps_are_stored_as_bfloat16_and_take_half_the_memory() -> None:
 
 
 def test_what_is_kept_and_gradients_inside_are_float32() -> None:
-    net, images = network("fused"), rng.standard_normal((3, 12, 12, 16)).astype(np.float32)
+    net, images = network("fused"), some(3)
     exact = net.activations(images, ["sum1"])["sum1"]
     net.precision = "bfloat16"
     found = net.activations(images, ["sum1"])["sum1"]
@@ -140,7 +143,7 @@ def test_what_is_kept_and_gradients_inside_are_float32() -> None:
 
 
 def test_parts_and_copies_keep_the_precision_and_no_layer_is_changed() -> None:
-    net, images = network("own"), rng.standard_normal((3, 12, 12, 16)).astype(np.float32)
+    net, images = network("own"), some(3)
     net.precision = "bfloat16"
     whole = net.forward(images)
     before, behind = net.split("own")
@@ -152,7 +155,7 @@ def test_parts_and_copies_keep_the_precision_and_no_layer_is_changed() -> None:
 
 
 def test_plans_are_for_the_instructions_that_are_in_use() -> None:
-    net, images = network("own"), rng.standard_normal((3, 12, 12, 16)).astype(np.float32)
+    net, images = network("own"), some(3)
     net.precision = "bfloat16"
     first, plan = net.forward(images), net.plan(3, training=True)
     with kernels.use_isa("baseline"):
