@@ -64,7 +64,7 @@ static cnn_status staged_chunk(void *context, int64_t chunk) {
     struct pool_job job = s->job;
     job.p = &one;
     job.taps = s->taps ? (char *)s->taps + taps : NULL;
-    int64_t bytes = s->adaptive   ? 0
+    int64_t bytes = s->adaptive ? 0
                   : s->backward ? cnn_pool_prepare_backward(&job, one.c)
                                 : cnn_pool_prepare_forward(&job);
     int64_t inside = cnn_round_up(pixels * one.c, 16) + 16, outside = cnn_round_up(results * one.c, 16) + 16;
@@ -133,8 +133,7 @@ static cnn_status average(const cnn_pool *p, int count_include_pad, bool backwar
                           void *to) {
     struct pool_job job = {.p = p, .kind = AVERAGE, .include_pad = count_include_pad != 0};
     if (!cnn_pool_possible(&job)) return CNN_INVALID;
-    return run(&(struct staged){
-        .job = job, .sizes = *p, .backward = backward, .kind = kind, .from = from, .to = to});
+    return run(&(struct staged){.job = job, .sizes = *p, .backward = backward, .kind = kind, .from = from, .to = to});
 }
 
 cnn_status cnn_bf16_average_pool_forward(const cnn_pool *p, int count_include_pad, const uint16_t *x, int y_storage,

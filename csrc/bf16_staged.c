@@ -83,7 +83,9 @@ static cnn_status map_images(const struct map_pass *m, int64_t first, int64_t im
     int64_t at = first * m->result_floats, count = images * m->result_floats;
     cnn_status status = staged(m->from, m->from_storage, first * m->from_floats, images * m->from_floats, in, &from);
     if (f) {
-        finish = (cnn_finish){.bias = f->bias, .activation = f->activation, .pooled = f->pooled,
+        finish = (cnn_finish){.bias = f->bias,
+                              .activation = f->activation,
+                              .pooled = f->pooled,
                               .taps = f->taps ? f->taps + at : NULL};
         if (status == CNN_OK) status = staged(f->add, m->to_storage, at, count, out, &finish.add);
         if (status == CNN_OK) status = staged(f->gate, m->to_storage, at, count, gate, &finish.gate);
@@ -116,8 +118,8 @@ static cnn_status forward(const cnn_bf16_conv2d *p, const void *x, const float *
 static cnn_status backward_data(const cnn_bf16_conv2d *p, const void *dy, const float *weight, const void *packed,
                                 const cnn_bf16_finish *finish, void *dx, void *room) {
     const cnn_conv2d *s = &p->sizes;
-    struct map_pass m = {s,  CNN_BACKWARD_DATA, p->y,   p->x,   y_floats(s), x_floats(s), x_floats(s),
-                         dy, weight,            packed, finish, dx};
+    struct map_pass m = {
+        s, CNN_BACKWARD_DATA, p->y, p->x, y_floats(s), x_floats(s), x_floats(s), dy, weight, packed, finish, dx};
     return map(&m, room);
 }
 

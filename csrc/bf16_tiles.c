@@ -83,7 +83,8 @@ static void pack_panels(const struct pack_work *w, const struct conv_view *v, in
             if (forward) panel += k / TILE_SIDE * (TILE_PANEL / 2) + k % TILE_SIDE * 2;
             else panel += k / 2 * TILE_DEPTH + k % 2;
             for (int64_t i = 0; i < width; i++) {
-                int64_t pair = i / 2 * TILE_DEPTH + i % 2, column = i / TILE_SIDE * (TILE_PANEL / 2) + i % TILE_SIDE * 2;
+                int64_t pair = i / 2 * TILE_DEPTH + i % 2,
+                        column = i / TILE_SIDE * (TILE_PANEL / 2) + i % TILE_SIDE * 2;
                 panel[forward ? pair : column] = from[i * window];
             }
         }

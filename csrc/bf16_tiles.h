@@ -6,9 +6,9 @@
 
 #include "bf16_conv.h"
 
-#define TILE_SIDE 16   /* rows and columns of a tile of sums */
-#define TILE_DEPTH 32  /* numbers of a row of a tile of bfloat16 */
-#define TILE_BLOCK 32  /* results, outputs or inputs that four tiles of sums span */
+#define TILE_SIDE 16                         /* rows and columns of a tile of sums */
+#define TILE_DEPTH 32                        /* numbers of a row of a tile of bfloat16 */
+#define TILE_BLOCK 32                        /* results, outputs or inputs that four tiles of sums span */
 #define TILE_PANEL (TILE_BLOCK * TILE_DEPTH) /* numbers of the two tiles of weights that a step of depth takes */
 
 /* ---- bf16_tiles_grid.c: a block of the source as one list of pixels ---- */
@@ -19,8 +19,8 @@
  * next. With a stride there is a plane of positions for each remainder that a tap's row or column leaves. */
 struct tile_grid {
     const struct conv_view *view;
-    int64_t depth;         /* channels, filled up to whole tiles */
-    int64_t images, rows;  /* of results of a block: several images only if all their rows are in it */
+    int64_t depth;        /* channels, filled up to whole tiles */
+    int64_t images, rows; /* of results of a block: several images only if all their rows are in it */
     int64_t row_blocks, blocks;
     int64_t width, height;
     int64_t planes_h, planes_w, reach; /* reach: positions from a result's first to its last */
@@ -100,7 +100,7 @@ const struct tile_kernels *cnn_tile_kernels(void);
 /* One walk: the results of a view, all groups. */
 struct tile_walk {
     const struct conv_view *view;
-    int64_t groups, outputs; /* outputs of one group */
+    int64_t groups, outputs;          /* outputs of one group */
     const uint16_t *source, *weights; /* weights: the first group's … */
     int64_t group_weights;            /* … and numbers from there to the next one's */
     const cnn_bf16_finish *finish;

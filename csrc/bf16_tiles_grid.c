@@ -161,6 +161,6 @@ void cnn_tile_places(const struct tile_grid *g, const struct tile_part *part, in
     for (int64_t image = 0; image < part->images; image++)
         for (int64_t i = 0; i < part->rows; i++)
             for (int64_t j = 0; j < v->columns; j++)
-                where[(image * g->height + i) * g->width + j] =
-                    cnn_view_offset(v, part->image + image, part->row + i, j);
+                where[(image * g->height + i) * g->width + j] = cnn_view_offset(v, part->image + image, part->row + i,
+                                                                                j);
 }

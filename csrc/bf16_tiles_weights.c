@@ -6,10 +6,10 @@
  * Chunks of the same outputs have sums of their own, which are added up in order at the end. */
 #include "bf16_tiles.h"
 
-#define CHUNKS 16     /* wanted at least, for threads to share */
-#define COPIED_FOR 16 /* blocks of outputs times taps that are worth copying x again */
-#define RANGE 1024    /* results that are worth reading and writing sums, and having sums of their own */
-#define SUM_BYTES ((int64_t)8 << 20)         /* of all parts, if there is more than one */
+#define CHUNKS 16                    /* wanted at least, for threads to share */
+#define COPIED_FOR 16                /* blocks of outputs times taps that are worth copying x again */
+#define RANGE 1024                   /* results that are worth reading and writing sums, and having sums of their own */
+#define SUM_BYTES ((int64_t)8 << 20) /* of all parts, if there is more than one */
 #define BLOCK_SUMS (TILE_BLOCK * TILE_BLOCK) /* of one tap */
 #define MARGIN TILE_DEPTH                    /* zeros before and behind the results of a block */
 

@@ -33,10 +33,10 @@ cnn_status cnn_isa_set(int isa);
 
 /* Words beyond the instruction set's own, which some CPUs with AVX-512 have: bits. */
 typedef enum {
-    CNN_WORD_VNNI = 1, /* vpdpbusd: four products of bytes, added to an int32. Results are the same, but faster */
-    CNN_WORD_BF16 = 2, /* vdpbf16ps: two products of bfloat16, added to a float32; other results than without */
+    CNN_WORD_VNNI = 1,      /* vpdpbusd: four products of bytes, added to an int32. Results are the same, but faster */
+    CNN_WORD_BF16 = 2,      /* vdpbf16ps: two products of bfloat16, added to a float32; other results than without */
     CNN_WORD_BF16_PLAIN = 4 /* the same bits on AVX-512 without that instruction: slow, for tests */
-} cnn_word; /* and cnn_tile_word */
+} cnn_word;                 /* and cnn_tile_word */
 
 /* Those that the active instruction set's kernels use: all that this CPU has, until cnn_words_set; 0 but for AVX-512. */
 int cnn_words_active(void);
@@ -357,10 +357,10 @@ cnn_status cnn_flatten_backward(int64_t n, int64_t pixels, int64_t c, const floa
  * multiplied. With add:
  * y = clamp((round((sum + bias) * multiplier * 4096) + (add - add_zero) * add_multiplier + 2048 >> 12) + zero). */
 typedef struct {
-    const int32_t *bias;     /* one a channel of the result; what x's zero point makes of the weights is in it */
-    const float *multiplier; /* one a channel */
+    const int32_t *bias;       /* one a channel of the result; what x's zero point makes of the weights is in it */
+    const float *multiplier;   /* one a channel */
     int64_t zero, least, most; /* 0 … 255; y is brought into least … most */
-    const uint8_t *add;      /* shaped as y, or NULL; may be y itself */
+    const uint8_t *add;        /* shaped as y, or NULL; may be y itself */
     int64_t add_zero, add_multiplier; /* 0 … 255; below 2^20 in size */
     float *real; /* shaped as y, or NULL; receives (sum + bias) * multiplier instead of y. Then add is NULL */
 } cnn_requantise;

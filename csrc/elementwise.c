@@ -205,13 +205,13 @@ static cnn_status copy_chunk(void *context, int64_t chunk) {
     return CNN_OK;
 }
 
-static cnn_status copy_columns(int64_t bytes, int64_t rows, int64_t width, const void *from, int64_t from_stride, void *to,
-                               int64_t to_stride) {
+static cnn_status copy_columns(int64_t bytes, int64_t rows, int64_t width, const void *from, int64_t from_stride,
+                               void *to, int64_t to_stride) {
     int64_t stride = CNN_MAX(from_stride, to_stride);
     if (!cnn_sizes_fit(4, 2, (int64_t[]){rows, stride}) || width < 1 || width > from_stride || width > to_stride)
         return CNN_INVALID;
-    struct copy_work work = {rows, width * bytes, from_stride * bytes, to_stride * bytes,
-                             cnn_ceil_div(CNN_PIECE, width), from, to};
+    struct copy_work work = {
+        rows, width * bytes, from_stride * bytes, to_stride * bytes, cnn_ceil_div(CNN_PIECE, width), from, to};
     return cnn_parallel(copy_chunk, &work, cnn_ceil_div(rows, work.chunk_rows));
 }
 

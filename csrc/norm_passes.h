@@ -13,10 +13,10 @@ typedef enum { GATE_NONE, GATE_Y, GATE_X } norm_gate;
 /* What a pass reads and writes of `count` numbers. */
 struct norm_span {
     int64_t count, width;
-    const float *k; /* COEFFICIENTS rows of `width`: k0 … k4 */
-    norm_gate gate; /* backward's */
-    bool active;    /* forward's: whether there is an f */
-    float limit;    /* of f: 6, or NaN for none */
+    const float *k;               /* COEFFICIENTS rows of `width`: k0 … k4 */
+    norm_gate gate;               /* backward's */
+    bool active;                  /* forward's: whether there is an f */
+    float limit;                  /* of f: 6, or NaN for none */
     const void *x, *dy, *y, *add; /* as they are stored */
     void *out;
     float *first, *second;

@@ -38,7 +38,8 @@ void cnn_norm_apply_reference(const struct norm_work *work, int64_t k, double me
 /* dy behind f. */
 static float gated_reference(const struct norm_work *work, int64_t i, int64_t k) {
     if (work->gate == GATE_NONE) return number(work, work->dy, i);
-    float y = work->gate == GATE_Y ? number(work, work->y, i) : (float)value_reference(work, i, k, work->mean[k], work->scale[k]);
+    float y = work->gate == GATE_Y ? number(work, work->y, i)
+                                   : (float)value_reference(work, i, k, work->mean[k], work->scale[k]);
     return y > 0 && !(y >= norm_limit(work->activation)) ? number(work, work->dy, i) : 0;
 }
 

@@ -43,7 +43,8 @@ CNN_INLINE void ISA(forward_one)(int activation, float slope, int64_t count, con
     vf s = vset(slope);
     int64_t i = 0;
     for (; i + VLEN <= count; i += VLEN) stored_store(y + i, ISA(activate)(activation, s, stored_load(x + i)));
-    if (i < count) stored_store_part(y + i, ISA(activate)(activation, s, stored_load_part(x + i, count - i)), count - i);
+    if (i < count)
+        stored_store_part(y + i, ISA(activate)(activation, s, stored_load_part(x + i, count - i)), count - i);
 }
 
 CNN_INLINE void ISA(backward_one)(int activation, float slope, int64_t count, const stored *x, const stored *y,

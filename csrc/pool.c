@@ -123,7 +123,8 @@ static cnn_status forward_chunk(void *context, int64_t chunk) {
     float *scratch = cnn_scratch((size_t)(job->line + job->result) * (sizeof(float) + sizeof(int32_t)));
     if (!scratch) return CNN_NO_MEMORY;
     int64_t end = CNN_MIN((chunk + 1) * job->rows, p->n * p->oh);
-    for (int64_t row = chunk * job->rows; row < end; row++) cnn_pool_forward_row(job, row / p->oh, row % p->oh, scratch);
+    for (int64_t row = chunk * job->rows; row < end; row++)
+        cnn_pool_forward_row(job, row / p->oh, row % p->oh, scratch);
     return CNN_OK;
 }
 

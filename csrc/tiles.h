@@ -50,8 +50,9 @@ struct cnn_tile_config {
 #ifdef CNN_TILES
 
 CNN_INLINE void ISA(tiles_begin_)(void) {
-    static const struct cnn_tile_config config = {
-        .palette = 1, .row_bytes = CNN_FULL_TILES(CNN_TILE_BYTES), .rows = CNN_FULL_TILES(CNN_TILE_ROWS)};
+    static const struct cnn_tile_config config = {.palette = 1,
+                                                  .row_bytes = CNN_FULL_TILES(CNN_TILE_BYTES),
+                                                  .rows = CNN_FULL_TILES(CNN_TILE_ROWS)};
     __asm__ volatile("ldtilecfg %0" : : "m"(config) : "memory");
 }
 

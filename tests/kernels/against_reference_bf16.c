@@ -63,8 +63,8 @@ static void check_norm_of_maps(int64_t rows, int64_t c, int activation, bool add
     uint16_t *x = halves(count, -1, 3), *dy = halves(count, -1, 1), *add = added ? halves(count, -1, 1) : NULL;
     float *weight = filled(c, -1, 1), *bias = filled(c, -1, 1);
     double *statistics = malloc((size_t)c * 2 * sizeof *statistics);
-    cnn_norm p = {rows, c, NULL, weight, bias, activation, statistics,
-                  malloc((size_t)cnn_batch_norm_workspace(rows, c))};
+    cnn_norm p = {rows, c,          NULL,       weight,
+                  bias, activation, statistics, malloc((size_t)cnn_batch_norm_workspace(rows, c))};
     struct map y = map(count), again = map(count), inferred = map(count), dx = map(count), dadd = map(count);
     struct output mean = output(c), var = output(c), dweight = output(c), dbias = output(c);
     for (int side = 0; side < SIDES; side++) {
@@ -138,8 +138,8 @@ static void check_pools_of_maps(int64_t number, cnn_pool p, int activation) {
     for (int side = 0; side < SIDES; side++) {
         use(side);
         must("max", cnn_bf16_max_pool_forward(&p, activation, x, largest.by[side], taps[side]));
-        must("max back", cnn_bf16_max_pool_backward(&p, activation, largest.by[side], taps[side], dy,
-                                                    dlargest.by[side]));
+        must("max back",
+             cnn_bf16_max_pool_backward(&p, activation, largest.by[side], taps[side], dy, dlargest.by[side]));
         must("mean", cnn_bf16_average_pool_forward(&p, 1, x, CNN_FLOAT32, mean.by[side]));
         must("mean back", cnn_bf16_average_pool_backward(&p, 1, CNN_FLOAT32, features, dx.by[side]));
         must("adaptive", cnn_bf16_adaptive_average_pool_forward(p.n, p.h, p.w, p.c, p.oh, p.ow, x, spread.by[side]));
