@@ -165,33 +165,38 @@ static void *packed_for_maps(const cnn_bf16_conv2d *p, int pass, const float *we
     return memory;
 }
 
+/* What all passes need with the instruction set in use; the caller frees it. */
+static void *workspace_for_maps(const cnn_bf16_conv2d *p) {
+    double bytes = 64;
+    for (int pass = CNN_FORWARD; pass <= CNN_BACKWARD_WEIGHTS; pass++)
+        bytes = fmax(bytes, (double)cnn_bf16_conv2d_workspace(p, pass) + 64);
+    return aligned_alloc(64, (size_t)bytes / 64 * 64);
+}
+
 static void check_convolution_of_maps(int64_t number, cnn_conv2d sizes) {
     const cnn_bf16_conv2d p = {sizes, CNN_BFLOAT16, CNN_BFLOAT16};
-    int64_t xs = sizes.n * sizes.h * sizes.w * sizes.c, ys = sizes.n * sizes.oh * sizes.ow * sizes.k, bytes = 64;
+    int64_t xs = sizes.n * sizes.h * sizes.w * sizes.c, ys = sizes.n * sizes.oh * sizes.ow * sizes.k;
     int64_t ws = sizes.k * sizes.c / sizes.groups * sizes.kh * sizes.kw;
-    for (int pass = CNN_FORWARD; pass <= CNN_BACKWARD_WEIGHTS; pass++)
-        bytes = (int64_t)fmax((double)bytes, (double)cnn_bf16_conv2d_workspace(&p, pass) + 64);
     uint16_t *x = halves(xs, -1, 1), *dy = halves(ys, -1, 1);
     float *weight = filled(ws, -1, 1), *bias = filled(sizes.k, -1, 1);
     const cnn_bf16_finish end = {bias, NULL, CNN_RELU, NULL, 0, NULL};
-    void *workspace = aligned_alloc(64, (size_t)bytes / 64 * 64);
     struct map y = map(ys), dx = map(xs);
     struct output dweight = output(ws), dbias = output(sizes.k);
     for (int side = 0; side < SIDES; side++) {
         use(side);
-        void *forth = packed_for_maps(&p, CNN_FORWARD, weight), *back;
+        void *forth = packed_for_maps(&p, CNN_FORWARD, weight), *back, *workspace = workspace_for_maps(&p);
         back = packed_for_maps(&p, CNN_BACKWARD_DATA, weight);
         must("forward", cnn_bf16_conv2d_forward(&p, x, weight, forth, &end, y.by[side], workspace));
         must("data", cnn_bf16_conv2d_backward_data(&p, dy, weight, back, NULL, dx.by[side], workspace));
         must("weights", cnn_bf16_conv2d_backward_weights(&p, x, dy, dweight.by[side], dbias.by[side], workspace));
         expect("whether its results are pooled", number, (unsigned)cnn_bf16_conv2d_pools(&p) < 2);
-        free(forth), free(back);
+        free(forth), free(back), free(workspace);
     }
     compare_maps("convolution of maps", number, y, 1.5);
     compare_maps("its dx", number, dx, 1.5);
     compare("its dweight", number, dweight, UNIT);
     compare("its dbias", number, dbias, UNIT);
-    free(x), free(dy), free(weight), free(bias), free(workspace);
+    free(x), free(dy), free(weight), free(bias);
 }
 
 void check_bf16(void) {
