@@ -52,8 +52,9 @@ class Convolution:
         n, h, w, c = self.x_shape
         sizes = [n, h, w, c, self.k, *self.kernel, *self.stride, *self.padding, *self.dilation, self.groups,
                  *self.y_shape[1:3], self.exact]
-        return ffi.new("cnn_bf16_conv2d *", [sizes, *self.storage]) if any(self.storage) else ffi.new("cnn_conv2d *",
-                                                                                                      sizes)
+        if any(self.storage):
+            return ffi.new("cnn_bf16_conv2d *", [sizes, *self.storage])
+        return ffi.new("cnn_conv2d *", sizes)
 
     def either(self, floats: str, halves: str) -> str:
         """Return the name of the function in C for arrays that are stored so."""

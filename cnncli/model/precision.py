@@ -53,7 +53,7 @@ class Chosen:
         """What was chosen and why, for the user."""
         if self.asked != AUTO:
             slow = "" if self.precision == FLOAT32 or has_instructions() else (
-                " There are no instructions for it here, so it saves memory, but is mostly slower than float32.")
+                " There are no instructions for it here, so it saves memory, but no time.")
             return f"Precision: {self.precision}, as asked.{slow}"
         if self.speeds is None:
             return f"Precision: {self.precision}, because there are no instructions for {BFLOAT16} here."

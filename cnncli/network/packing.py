@@ -24,7 +24,7 @@ class Packed:
     array: Array
     calls: list[Call]
     unit: Unit
-    made: tuple[int, tuple[int, int]] | None = None  # of which revision, for which instructions
+    made: tuple[int, str] | None = None  # of which revision, for which instruction set
 
     def make(self) -> None:
         if self.unit.norm is not None:
@@ -49,9 +49,9 @@ class Packing:
         self._revision += 1
 
     @property
-    def state(self) -> tuple[int, tuple[int, int]]:
+    def state(self) -> tuple[int, str]:
         """What packed weights depend on beside the layer."""
-        return self._revision, kernels.way()
+        return self._revision, kernels.active_isa()
 
     def of(self, unit: Unit, shapes: Iterable[Shape]) -> dict[int, Packed]:
         """Return what a unit's forward pass reads, kernels.FORWARD -> Packed; to be made by ``refresh``."""

@@ -110,10 +110,10 @@ class Plan:
 
     def forward(self) -> None:
         """Compute output from input."""
+        if self._way and self._way != way():
+            raise KernelError("a plan in bfloat16 runs with the instructions that it was made for; make a new one.")
         state = self._packing.state
         if state != self._packed_state:
-            if self._way and self._way != way():
-                raise KernelError("a plan in bfloat16 runs with the instructions that it was made for; make a new one.")
             self._packing.refresh(self._packed_weights)
             self._packed_state = state
         for call in self._forward_calls:

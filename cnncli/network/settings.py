@@ -26,7 +26,7 @@ class Settings:
         self._turn = Turn()  # a plan has one memory for all threads
         self._packing = Packing()
         self._plans: Plans[Plan] = Plans()
-        self._way = way()
+        self._way: tuple[int, int] | None = None  # what plans in bfloat16 were made for
 
     def _take_settings(self, whole: "Settings", behind: str | None) -> None:
         """Compute as a network does of which this is a part: all that follows a layer, or what leads to one."""
@@ -42,7 +42,7 @@ class Settings:
         """Forget plans in bfloat16 that were made for other instructions than are in use now; tests change these."""
         if self._precision != "float32" and self._way != way():
             self._begin_anew()
-        self._way = way()
+            self._way = way()
 
     @property
     def nodes(self) -> list[Node]:

@@ -64,7 +64,7 @@ def test_nothing_is_measured_where_it_does_not_matter(monkeypatch: pytest.Monkey
     asked = decide("bfloat16", never)
     assert asked == Chosen("bfloat16", "bfloat16")
     assert asked.sentence == ("Precision: bfloat16, as asked. There are no instructions for it here, so it saves "
-                              "memory, but is mostly slower than float32.")
+                              "memory, but no time.")
     having(monkeypatch, "bf16")
     assert decide("bfloat16", never).sentence == "Precision: bfloat16, as asked."
     having(monkeypatch, "bf16_plain")  # the same bits, slower

@@ -82,7 +82,7 @@ def test_bfloat16_is_kept_in_the_configuration_and_the_model(train: Train) -> No
     assert run.config["precision"] == {"asked": "bfloat16", "chosen": "bfloat16", "rounding": "floats",
                                        "images_per_second": None}
     assert heard.said == ["Precision: bfloat16, as asked. There are no instructions for it here, so it saves memory, "
-                          "but is mostly slower than float32."]
+                          "but no time."]
     assert run.model.network.precision == "float32", "that of a file is chosen by those who use it"
 
 
